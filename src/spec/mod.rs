@@ -1,0 +1,8 @@
+//! The dataflow file: read, checked, and turned into a [`Spec`] in which every name is resolved.
+//!
+//! Three stages: raw TOML with its spans -> checked spec (here) -> plan ([`crate::flow::plan`]). All problems of a
+//! file are reported together, each with line, column, what was expected and the nearest valid name.
+
+mod types;
+
+pub use types::*;

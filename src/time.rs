@@ -1,0 +1,118 @@
+//! Event time: milliseconds since the UTC epoch, and how it is written.
+//!
+//! Everything that tidemill computes is a function of event time, so there is one type for it and one reader and
+//! one writer of its text form. Times without an offset are UTC; a bare date is its midnight.
+//!
+//! ```
+//! use tidemill::time::{format_time, parse_time};
+//! assert_eq!(parse_time("2013-01-01T05:15:00"), Some(1_357_017_300_000));
+//! assert_eq!(parse_time("2013-01-01"), Some(1_356_998_400_000));
+//! assert_eq!(format_time(1_357_017_300_000), "2013-01-01T05:15:00.000Z");
+//! ```
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat};
+
+/// Milliseconds since 1970-01-01T00:00:00Z, in event time. Negative before the epoch.
+pub type EventTime = i64;
+
+/// A record's place in its partition.
+pub type Offset = u64;
+
+/// One day in ms.
+pub const DAY_MS: i64 = 86_400_000;
+
+/// The earliest event time that is accepted: 1900-01-01.
+pub const EARLIEST: EventTime = -2_208_988_800_000;
+
+/// The first event time that is no longer accepted: 2200-01-01.
+pub const LATEST: EventTime = 7_258_118_400_000;
+
+/// Reads RFC 3339 text, with `T` or a space, with or without an offset, or a bare date.
+pub fn parse_time(text: &str) -> Option<EventTime> {
+    if let Some(time) = parse_plain(text.as_bytes()) {
+        return Some(time);
+    }
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.timestamp_millis());
+    }
+    for form in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"] {
+        if let Ok(time) = NaiveDateTime::parse_from_str(text, form) {
+            return Some(time.and_utc().timestamp_millis());
+        }
+    }
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    Some(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis())
+}
+
+/// `YYYY-MM-DDTHH:MM:SS[.fff][Z]`, the form that nearly every record has, without going through a general parser.
+fn parse_plain(text: &[u8]) -> Option<EventTime> {
+    let text = text.strip_suffix(b"Z").unwrap_or(text);
+    let (seconds, millis) = match text.len() {
+        19 => (text, 0),
+        23 if text[19] == b'.' => (&text[..19], digits(&text[20..])?),
+        _ => return None,
+    };
+    if seconds[4] != b'-'
+        || seconds[7] != b'-'
+        || !matches!(seconds[10], b'T' | b' ')
+        || seconds[13] != b':'
+        || seconds[16] != b':'
+    {
+        return None;
+    }
+    let (year, month, day) = (digits(&seconds[..4])?, digits(&seconds[5..7])?, digits(&seconds[8..10])?);
+    let (hour, minute, second) = (digits(&seconds[11..13])?, digits(&seconds[14..16])?, digits(&seconds[17..19])?);
+    let days = NaiveDate::from_ymd_opt(year as i32, month as u32, day as u32)?.to_epoch_days() as i64;
+    (hour < 24 && minute < 60 && second < 60)
+        .then(|| days * DAY_MS + ((hour * 60 + minute) * 60 + second) * 1000 + millis)
+}
+
+fn digits(text: &[u8]) -> Option<i64> {
+    text.iter().try_fold(0, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
+}
+
+/// RFC 3339 UTC in ms; a time outside chrono's range is written as its number.
+pub fn format_time(time: EventTime) -> String {
+    match DateTime::from_timestamp_millis(time) {
+        Some(time) => time.to_rfc3339_opts(SecondsFormat::Millis, true),
+        None => time.to_string(),
+    }
+}
+
+/// Whether a record may claim this time at all.
+pub fn in_range(time: EventTime) -> bool {
+    (EARLIEST..LATEST).contains(&time)
+}
+
+/// Reads a duration such as `"90s"`, `"1.5h"`, `"7d"`, `"0s"`: a number and one of `ms s m h d w`. In ms.
+///
+/// ```
+/// use tidemill::time::parse_duration;
+/// assert_eq!(parse_duration("1h"), Some(3_600_000));
+/// assert_eq!(parse_duration("1.5s"), Some(1_500));
+/// assert_eq!(parse_duration("an hour"), None);
+/// ```
+pub fn parse_duration(text: &str) -> Option<i64> {
+    let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+    let unit = match &text[split..] {
+        "ms" => 1.0,
+        "s" => 1e3,
+        "m" => 6e4,
+        "h" => 3.6e6,
+        "d" => 8.64e7,
+        "w" => 6.048e8,
+        _ => return None,
+    };
+    let ms = text[..split].parse::<f64>().ok()? * unit;
+    (ms.is_finite() && ms.fract() == 0.0 && ms < 1e14).then_some(ms as i64)
+}
+
+/// The shortest exact spelling of a duration: `3600000` is `1h`.
+pub fn format_duration(ms: i64) -> String {
+    for (unit, size) in [("d", DAY_MS), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
+        if ms != 0 && ms % size == 0 {
+            return format!("{}{unit}", ms / size);
+        }
+    }
+    if ms == 0 { "0s".to_owned() } else { format!("{ms}ms") }
+}

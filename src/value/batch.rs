@@ -1,0 +1,83 @@
+//! The unit in which records travel: columns, and the times at which they take effect.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, UInt32Array};
+use arrow_buffer::ScalarBuffer;
+use arrow_select::take::take;
+
+use crate::time::EventTime;
+
+/// Records as columns, in ascending order of effective time. Cloning and slicing share the memory.
+///
+/// `times` are effective times (what the graph orders by); `event_times` differ from them only for late records,
+/// which keep their event time so that they leave their windows when they always would have. `order` breaks ties of
+/// effective time: bytes that compare as the total order does (source, then key, then offset or content).
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub times: ScalarBuffer<EventTime>,
+    pub event_times: ScalarBuffer<EventTime>,
+    pub order: BinaryArray,
+    pub columns: Vec<ArrayRef>,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        let none: &[&[u8]] = &[];
+        Batch {
+            times: ScalarBuffer::from(Vec::new()),
+            event_times: ScalarBuffer::from(Vec::new()),
+            order: none.into(),
+            columns: Vec::new(),
+        }
+    }
+}
+
+impl Batch {
+    pub fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
+
+    /// Rows `from..from + len`, sharing the memory.
+    pub fn slice(&self, from: usize, len: usize) -> Batch {
+        Batch {
+            times: self.times.slice(from, len),
+            event_times: self.event_times.slice(from, len),
+            order: self.order.slice(from, len),
+            columns: self.columns.iter().map(|column| column.slice(from, len)).collect(),
+        }
+    }
+
+    /// The rows before time `upper` and the rest.
+    pub fn split(&self, upper: EventTime) -> (Batch, Batch) {
+        let at = self.times.partition_point(|time| *time < upper);
+        (self.slice(0, at), self.slice(at, self.len() - at))
+    }
+
+    /// The given rows, in the given order.
+    pub fn take(&self, rows: &UInt32Array) -> Batch {
+        let pick = |column: &dyn Array| take(column, rows, None).expect("row numbers come from this batch");
+        let number = |buffer: &ScalarBuffer<i64>| rows.values().iter().map(|row| buffer[*row as usize]).collect();
+        Batch {
+            times: number(&self.times),
+            event_times: number(&self.event_times),
+            order: pick(&self.order).as_any().downcast_ref::<BinaryArray>().expect("taking keeps the type").clone(),
+            columns: self.columns.iter().map(|column| pick(column)).collect(),
+        }
+    }
+
+    /// The same records with other columns.
+    pub fn with_columns(&self, columns: Vec<ArrayRef>) -> Batch {
+        debug_assert!(columns.iter().all(|column| column.len() == self.len()));
+        Batch { columns, ..self.clone() }
+    }
+
+    /// The effective times as an Arrow column.
+    pub fn times_column(&self) -> Arc<Int64Array> {
+        Arc::new(Int64Array::new(self.times.clone(), None))
+    }
+}

@@ -1,0 +1,96 @@
+//! Keys: what an entity, a table row or a message is known by.
+//!
+//! A key is a tuple of values in an encoding whose byte order is the order of the values: nulls first, strings by
+//! their bytes, floats by `total_cmp` (Arrow's row format). So keys are compared, hashed and stored as bytes.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_row::{RowConverter, Rows, SortField};
+use serde::{Deserialize, Serialize};
+
+use super::{ColumnBuilder, Scalar, Type};
+
+/// An encoded key. Ordered as the tuple of its values is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Key(Box<[u8]>);
+
+impl Key {
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Key(bytes.into())
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The hash by which keys are dealt to workers, shards and holdouts: XXH3, 64 bits, seed 0. It never changes.
+    pub fn hash_of(bytes: &[u8]) -> u64 {
+        twox_hash::XxHash3_64::oneshot(bytes)
+    }
+}
+
+impl std::borrow::Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Encodes and decodes keys of given column types. Cheap to share.
+#[derive(Clone, Debug)]
+pub struct KeyCodec {
+    types: Arc<[Type]>,
+    converter: Arc<RowConverter>,
+}
+
+impl KeyCodec {
+    /// A codec for tuples of these types.
+    pub fn new(types: &[Type]) -> Self {
+        let fields = types.iter().map(|ty| SortField::new(ty.arrow())).collect();
+        let converter = RowConverter::new(fields).expect("tidemill's types all have a row format");
+        KeyCodec { types: types.into(), converter: Arc::new(converter) }
+    }
+
+    pub fn types(&self) -> &[Type] {
+        &self.types
+    }
+
+    /// Encodes columns of one length, a key a row.
+    ///
+    /// # Panics
+    /// If the columns are not of the codec's types.
+    pub fn encode(&self, columns: &[ArrayRef]) -> Rows {
+        self.converter.convert_columns(columns).expect("the columns have the codec's types")
+    }
+
+    /// Encodes one tuple.
+    pub fn encode_one(&self, values: &[Scalar]) -> Key {
+        let columns: Vec<ArrayRef> = self
+            .types
+            .iter()
+            .zip(values)
+            .map(|(ty, value)| {
+                let mut builder = ColumnBuilder::new(*ty);
+                builder.append(value);
+                builder.finish()
+            })
+            .collect();
+        Key::from_bytes(self.encode(&columns).row(0).as_ref())
+    }
+
+    /// Decodes keys into columns, in the codec's order of columns.
+    ///
+    /// # Panics
+    /// If the bytes were not made by a codec of the same types.
+    pub fn decode<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) -> Vec<ArrayRef> {
+        let parser = self.converter.parser();
+        self.converter
+            .convert_rows(keys.into_iter().map(|key| parser.parse(key)))
+            .expect("keys come from a codec of the same types")
+    }
+
+    /// Decodes one key.
+    pub fn decode_one(&self, key: &[u8]) -> Vec<Scalar> {
+        self.decode([key]).iter().map(|column| Scalar::of(column, 0)).collect()
+    }
+}

@@ -1,0 +1,16 @@
+//! Values: what a record is made of, column by column.
+//!
+//! Records travel as [`Batch`]es: Arrow columns beside the times at which the records take effect. A single value
+//! taken out of one is a [`Scalar`]; what an entity or a message is known by is a [`Key`]. Nothing here does I/O.
+
+mod batch;
+
+mod key;
+mod scalar;
+mod schema;
+
+pub use batch::Batch;
+
+pub use key::{Key, KeyCodec};
+pub use scalar::{ColumnBuilder, Scalar};
+pub use schema::{Column, Schema, TimeUnit, Type};

@@ -1,0 +1,133 @@
+//! One value, and the way back into a column.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMillisecondBuilder};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
+use arrow_array::{Array, ArrayRef};
+use serde::{Deserialize, Serialize};
+
+use super::Type;
+use crate::time::format_time;
+
+/// One value of a column, owned.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum Scalar {
+    #[default]
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    String(Arc<str>),
+    Timestamp(i64),
+}
+
+impl Scalar {
+    /// The value of a row of an Arrow column.
+    ///
+    /// # Panics
+    /// If the column has a type that no [`Type`] maps to.
+    pub fn of(column: &dyn Array, row: usize) -> Scalar {
+        if column.is_null(row) {
+            return Scalar::Null;
+        }
+        match Type::of_arrow(column.data_type()).expect("columns are made from tidemill's types") {
+            Type::String => Scalar::String(column.as_string::<i32>().value(row).into()),
+            Type::Int => Scalar::Int(column.as_primitive::<Int64Type>().value(row)),
+            Type::Float => Scalar::Float(column.as_primitive::<Float64Type>().value(row)),
+            Type::Bool => Scalar::Bool(column.as_boolean().value(row)),
+            Type::Timestamp => Scalar::Timestamp(column.as_primitive::<TimestampMillisecondType>().value(row)),
+        }
+    }
+
+    pub fn is_null(&self) -> bool {
+        matches!(self, Scalar::Null)
+    }
+
+    /// As JSON: times in RFC 3339, a float that JSON cannot hold as null.
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Scalar::Null => serde_json::Value::Null,
+            Scalar::Bool(value) => (*value).into(),
+            Scalar::Int(value) => (*value).into(),
+            Scalar::Float(value) => (*value).into(),
+            Scalar::String(value) => value.as_ref().into(),
+            Scalar::Timestamp(time) => format_time(*time).into(),
+        }
+    }
+}
+
+/// Builds one column of a known type, value by value.
+pub enum ColumnBuilder {
+    String(StringBuilder),
+    Int(Int64Builder),
+    Float(Float64Builder),
+    Bool(BooleanBuilder),
+    Timestamp(TimestampMillisecondBuilder),
+}
+
+impl ColumnBuilder {
+    pub fn new(ty: Type) -> Self {
+        match ty {
+            Type::String => ColumnBuilder::String(StringBuilder::new()),
+            Type::Int => ColumnBuilder::Int(Int64Builder::new()),
+            Type::Float => ColumnBuilder::Float(Float64Builder::new()),
+            Type::Bool => ColumnBuilder::Bool(BooleanBuilder::new()),
+            Type::Timestamp => ColumnBuilder::Timestamp(TimestampMillisecondBuilder::new()),
+        }
+    }
+
+    /// Appends a value.
+    ///
+    /// # Panics
+    /// If the value is neither null nor of the column's type.
+    pub fn append(&mut self, value: &Scalar) {
+        match (self, value) {
+            (builder, Scalar::Null) => builder.append_null(),
+            (ColumnBuilder::String(b), Scalar::String(v)) => b.append_value(v),
+            (ColumnBuilder::Int(b), Scalar::Int(v)) => b.append_value(*v),
+            (ColumnBuilder::Float(b), Scalar::Float(v)) => b.append_value(*v),
+            (ColumnBuilder::Float(b), Scalar::Int(v)) => b.append_value(*v as f64),
+            (ColumnBuilder::Bool(b), Scalar::Bool(v)) => b.append_value(*v),
+            (ColumnBuilder::Timestamp(b), Scalar::Timestamp(v)) => b.append_value(*v),
+            (_, value) => panic!("a column was given {value:?}, which is not of its type"),
+        }
+    }
+
+    pub fn append_null(&mut self) {
+        match self {
+            ColumnBuilder::String(b) => b.append_null(),
+            ColumnBuilder::Int(b) => b.append_null(),
+            ColumnBuilder::Float(b) => b.append_null(),
+            ColumnBuilder::Bool(b) => b.append_null(),
+            ColumnBuilder::Timestamp(b) => b.append_null(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        use arrow_array::builder::ArrayBuilder;
+        match self {
+            ColumnBuilder::String(b) => b.len(),
+            ColumnBuilder::Int(b) => b.len(),
+            ColumnBuilder::Float(b) => b.len(),
+            ColumnBuilder::Bool(b) => b.len(),
+            ColumnBuilder::Timestamp(b) => b.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The column built so far; the builder starts anew.
+    pub fn finish(&mut self) -> ArrayRef {
+        match self {
+            ColumnBuilder::String(b) => Arc::new(b.finish()),
+            ColumnBuilder::Int(b) => Arc::new(b.finish()),
+            ColumnBuilder::Float(b) => Arc::new(b.finish()),
+            ColumnBuilder::Bool(b) => Arc::new(b.finish()),
+            ColumnBuilder::Timestamp(b) => Arc::new(b.finish()),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Columns and their types.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Fields, TimeUnit as ArrowUnit};
+use serde::{Deserialize, Serialize};
+
+/// What a column holds. `timestamp` is event time in ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Type {
+    String,
+    Int,
+    Float,
+    Bool,
+    Timestamp,
+}
+
+impl Type {
+    /// All types, in the order in which the documentation lists them.
+    pub const ALL: [Type; 5] = [Type::String, Type::Int, Type::Float, Type::Bool, Type::Timestamp];
+
+    /// The spelling in a dataflow file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Type::String => "string",
+            Type::Int => "int",
+            Type::Float => "float",
+            Type::Bool => "bool",
+            Type::Timestamp => "timestamp",
+        }
+    }
+
+    /// The Arrow type of a column of this type.
+    pub fn arrow(self) -> DataType {
+        match self {
+            Type::String => DataType::Utf8,
+            Type::Int => DataType::Int64,
+            Type::Float => DataType::Float64,
+            Type::Bool => DataType::Boolean,
+            Type::Timestamp => DataType::Timestamp(ArrowUnit::Millisecond, None),
+        }
+    }
+
+    /// The type of an Arrow column, if it is one of ours.
+    pub fn of_arrow(data_type: &DataType) -> Option<Type> {
+        Type::ALL.into_iter().find(|ty| ty.arrow() == *data_type)
+    }
+
+    /// Whether arithmetic applies.
+    pub fn is_numeric(self) -> bool {
+        matches!(self, Type::Int | Type::Float)
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The unit of a timestamp that is written as a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TimeUnit {
+    #[serde(rename = "s")]
+    Second,
+    #[default]
+    #[serde(rename = "ms")]
+    Millisecond,
+    #[serde(rename = "us")]
+    Microsecond,
+    #[serde(rename = "ns")]
+    Nanosecond,
+}
+
+impl TimeUnit {
+    /// A number in this unit as event time, floored to the ms; `None` where it does not fit.
+    pub fn to_ms(self, value: i64) -> Option<i64> {
+        match self {
+            TimeUnit::Second => value.checked_mul(1000),
+            TimeUnit::Millisecond => Some(value),
+            TimeUnit::Microsecond => Some(value.div_euclid(1000)),
+            TimeUnit::Nanosecond => Some(value.div_euclid(1_000_000)),
+        }
+    }
+}
+
+/// One column of a source, a table, a view or a feature group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    pub name: String,
+    pub ty: Type,
+    pub nullable: bool,
+    /// Where a JSON record has it, outermost name first; `[name]` unless the file says otherwise.
+    pub path: Vec<String>,
+    /// The step to which sums of this float are exact; 1e-9 unless the file says otherwise.
+    pub resolution: Option<f64>,
+    /// The unit of a timestamp given as a number.
+    pub unit: TimeUnit,
+}
+
+impl Column {
+    /// A column with nothing said but its name and type.
+    pub fn new(name: impl Into<String>, ty: Type, nullable: bool) -> Self {
+        let name = name.into();
+        Column { path: vec![name.clone()], name, ty, nullable, resolution: None, unit: TimeUnit::default() }
+    }
+}
+
+/// Columns in their declared order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Schema {
+    pub columns: Vec<Column>,
+}
+
+impl Schema {
+    pub fn new(columns: Vec<Column>) -> Self {
+        Schema { columns }
+    }
+
+    /// The position of a column.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|column| column.name.as_str())
+    }
+
+    pub fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    /// The schema that Arrow batches of these columns have.
+    pub fn arrow(&self) -> arrow_schema::SchemaRef {
+        let fields: Fields = self.columns.iter().map(|c| Field::new(&c.name, c.ty.arrow(), c.nullable)).collect();
+        Arc::new(arrow_schema::Schema::new(fields))
+    }
+}
