@@ -33,10 +33,14 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Says how far the partition has come: its watermark, and the newest event time read.
-    pub fn advance(&self, watermark: EventTime, newest: EventTime) {
+    /// Says how far the partition has come.
+    pub fn advance(&self, watermark: EventTime) {
         self.watermark.fetch_max(watermark, SeqCst);
-        self.newest.fetch_max(newest, SeqCst);
+    }
+
+    /// Says that a record takes effect at this time.
+    pub fn note(&self, time: EventTime) {
+        self.newest.fetch_max(time, SeqCst);
     }
 
     /// Says that nothing will come any more.
@@ -145,7 +149,6 @@ impl Board {
         if lane.started.swap(true, SeqCst) {
             return;
         }
-        lane.newest.fetch_max(i64::MIN, SeqCst);
         let mut play = self.play.lock().expect("no holder panics");
         let start = play.as_ref().map_or(time, |play| play.event_start.min(time));
         *play = Some(Play { started: Instant::now(), event_start: start });

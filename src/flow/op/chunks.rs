@@ -1,5 +1,10 @@
 //! Batches that wait for their times to close.
 
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, UInt32Array};
+use arrow_select::concat::concat;
 use timely::dataflow::operators::Capability;
 
 use crate::time::EventTime;
@@ -59,5 +64,33 @@ impl<X> Chunks<X> {
 
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
+    }
+
+    /// The given rows of the chunks as one batch, in the given order.
+    pub fn gather(&self, rows: &[(EventTime, u32, u32)]) -> Batch {
+        let mut first = 0u32;
+        let starts: Vec<u32> = self
+            .chunks
+            .iter()
+            .map(|chunk| {
+                let start = first;
+                first += chunk.batch.len() as u32;
+                start
+            })
+            .collect();
+        let batches: Vec<&Batch> = self.chunks.iter().map(|chunk| &chunk.batch).collect();
+        let join = |column: &dyn Fn(&Batch) -> ArrayRef| {
+            let arrays: Vec<ArrayRef> = batches.iter().map(|batch| column(batch)).collect();
+            let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+            concat(&arrays).expect("chunks of one stream have the same columns")
+        };
+        let whole = Batch {
+            times: batches.iter().flat_map(|batch| batch.times.iter().copied()).collect::<Vec<_>>().into(),
+            event_times: batches.iter().flat_map(|batch| batch.event_times.iter().copied()).collect::<Vec<_>>().into(),
+            order: join(&|batch| Arc::new(batch.order.clone())).as_binary().clone(),
+            columns: (0..batches[0].columns.len()).map(|column| join(&|batch| batch.columns[column].clone())).collect(),
+        };
+        let picks = rows.iter().map(|(_, chunk, row)| starts[*chunk as usize] + row);
+        whole.take(&UInt32Array::from_iter_values(picks))
     }
 }
