@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::preparation::{Input, Layout};
+use super::{Kind, ModelError, OptimizerKind};
+
 /// Everything about a model that is not its data. Written into each version's definition hash.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelOptions {
@@ -76,4 +79,44 @@ pub struct Gate {
     pub holdout: f64,
     /// The newest windows whose held-out examples are compared.
     pub windows: usize,
+}
+
+impl ModelOptions {
+    /// Everything that is wrong with these options for a model of these inputs.
+    ///
+    /// # Errors
+    /// All at once, in the order of the options.
+    pub fn check(&self, inputs: &[Input]) -> Result<(), Vec<ModelError>> {
+        let mut errors = Vec::new();
+        let kind = Kind::find(&self.kind).map_err(|error| errors.push(error)).ok();
+        match OptimizerKind::find(&self.optimizer.name) {
+            Ok(optimizer) => errors.extend(optimizer.resolve(&self.optimizer).err().into_iter().flatten()),
+            Err(error) => errors.push(error),
+        }
+        errors.extend(Layout::new(inputs, self).err().into_iter().flatten());
+        if let (Some(gate), Some(kind)) = (&self.publish, kind) {
+            errors.extend(gate.check(kind));
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+}
+
+impl Gate {
+    fn check(&self, kind: &Kind) -> Vec<ModelError> {
+        let mut errors = Vec::new();
+        if !kind.metrics().any(|metric| metric.name == self.metric) {
+            let expected = kind.metrics().map(|metric| metric.name).collect::<Vec<_>>().join(", ");
+            errors.push(ModelError::UnknownMetric { found: self.metric.clone(), expected });
+        }
+        let mut range = |name: &str, found: f64, fits: bool, expected: &str| {
+            if !fits {
+                errors.push(ModelError::OutOfRange { name: name.to_owned(), found, expected: expected.to_owned() });
+            }
+        };
+        let Gate { tolerance, holdout, windows, .. } = *self;
+        range("tolerance", tolerance, tolerance >= 0.0 && tolerance.is_finite(), "a number from 0");
+        range("holdout", holdout, holdout > 0.0 && holdout < 1.0, "a share between 0 and 1");
+        range("windows", windows as f64, (1..=1000).contains(&windows), "1 to 1000");
+        errors
+    }
 }

@@ -1,0 +1,36 @@
+//! What can be wrong with a model's options or with a saved model.
+
+use crate::value::Type;
+
+/// Why a model cannot be made or read back.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ModelError {
+    #[error("unknown model kind `{found}`; expected one of {expected}")]
+    UnknownKind { found: String, expected: String },
+    #[error("unknown optimizer `{found}`; expected one of {expected}")]
+    UnknownOptimizer { found: String, expected: String },
+    #[error("optimizer `{optimizer}` has no parameter `{found}`; it has {expected}")]
+    UnknownParameter { optimizer: String, found: String, expected: String },
+    #[error("`{name}` is {found}; expected {expected}")]
+    OutOfRange { name: String, found: f64, expected: String },
+    #[error("unknown metric `{found}`; models of this kind have {expected}")]
+    UnknownMetric { found: String, expected: String },
+    #[error("`{option}` names `{found}`, which is not an input of the model")]
+    UnknownInput { option: &'static str, found: String },
+    #[error("input `{input}` is a {ty}, which a model cannot take; derive a number or a string from it")]
+    InputType { input: String, ty: Type },
+    #[error("a cross needs at least two inputs")]
+    ShortCross,
+    #[error("a cross takes `{input}`, a number, by its bin; set `bins`, or list it in `categorical`")]
+    CrossedNumber { input: String },
+    #[error("a model needs at least one input")]
+    NoInputs,
+    #[error("tensor `{name}` is missing")]
+    MissingTensor { name: String },
+    #[error("tensor `{name}` does not fit the model: {detail}")]
+    MisfitTensor { name: String, detail: String },
+    #[error("the saved state cannot be read: {0}")]
+    DamagedState(String),
+    #[error("the saved state is of another definition of the model")]
+    OtherDefinition,
+}

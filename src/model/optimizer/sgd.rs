@@ -1,0 +1,71 @@
+//! Stochastic gradient descent with a falling rate.
+//!
+//! `w −= eta·(g + l2·w)` with `eta = rate/(1 + decay·t)^0.5`, t being the examples learnt so far (Robbins and Monro
+//! 1951; the root as in scikit-learn's and Vowpal Wabbit's `power_t = 0.5`). `decay = 0` keeps the rate.
+
+use ndarray::Array1;
+
+use super::{Optimizer, OptimizerKind, Parameter};
+use crate::model::tensor::{Tensor, Tensors, floats};
+use crate::model::{ModelError, Row};
+
+pub(super) static KIND: OptimizerKind = OptimizerKind {
+    name: "sgd",
+    summary: "plain gradient descent",
+    parameters: &[
+        Parameter { name: "rate", default: 0.01, least: 0.0, above: true, summary: "learning rate" },
+        Parameter { name: "decay", default: 0.0, least: 0.0, above: false, summary: "how fast the rate falls" },
+        Parameter { name: "l2", default: 0.0, least: 0.0, above: false, summary: "shrinks the weights of a row" },
+    ],
+    averaged: &["t", "w"],
+    build: |parameters, slots| {
+        let [rate, decay, l2] = [parameters[0], parameters[1], parameters[2]];
+        Box::new(Sgd { rate, decay, l2, steps: 0.0, weights: Array1::zeros(slots) })
+    },
+};
+
+#[derive(Clone)]
+struct Sgd {
+    rate: f64,
+    decay: f64,
+    l2: f64,
+    /// Examples learnt; a float, so that shards can be averaged.
+    steps: f64,
+    weights: Array1<f64>,
+}
+
+impl Optimizer for Sgd {
+    fn dot(&self, row: Row<'_>) -> f64 {
+        let weights = self.weights.as_slice().expect("a vector is contiguous");
+        row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + weights[*slot as usize] * x)
+    }
+
+    fn step(&mut self, row: Row<'_>, slope: f64) {
+        let rate = self.rate / (1.0 + self.decay * self.steps).sqrt();
+        self.steps += 1.0;
+        let weights = self.weights.as_slice_mut().expect("a vector is contiguous");
+        for (slot, x) in row.index.iter().zip(row.value) {
+            let weight = &mut weights[*slot as usize];
+            *weight -= rate * (slope * x + self.l2 * *weight);
+        }
+    }
+
+    fn fork(&self) -> Box<dyn Optimizer> {
+        Box::new(self.clone())
+    }
+
+    fn weight(&self, slot: usize) -> f64 {
+        self.weights[slot]
+    }
+
+    fn save(&self) -> Tensors {
+        let weights = Tensor::vector(self.weights.to_vec());
+        Tensors::from([("t".to_owned(), Tensor::vector(vec![self.steps])), ("w".to_owned(), weights)])
+    }
+
+    fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
+        self.steps = floats(tensors, "t", Some(1))?[0];
+        self.weights = floats(tensors, "w", Some(self.weights.len()))?.to_vec().into();
+        Ok(())
+    }
+}

@@ -1,0 +1,235 @@
+//! The frozen preparation of one version: observations to rows.
+//!
+//! A number x becomes z = (x − mean)/stddev, clipped to ±[`CLIP`] so that one wild value cannot throw the weights; a
+//! number that never varied becomes 0; a null becomes 0 and its indicator 1. With bins, the bin of x is 1 beside it.
+//! A category's slot is the top bits of its hash; a cross's those of its parts' hashes mixed in order.
+
+use std::sync::Arc;
+
+use super::layout::Part;
+use super::observations::mix;
+use super::{Layout, Observations, Statistics};
+use crate::model::tensor::{self, Tensor, Tensors};
+use crate::model::{ModelError, Rows};
+
+/// Standardised numbers are clipped to this many standard deviations either way.
+pub const CLIP: f64 = 10.0;
+
+/// What a version knows of its inputs: tensors `preparation.*`, of the layout's numbers in order.
+#[derive(Clone, Debug)]
+pub struct Preparation {
+    layout: Arc<Layout>,
+    mean: Vec<f64>,
+    /// 1/stddev; 0 of a number that never varied.
+    scale: Vec<f64>,
+    /// The inner edges of each number's bins, ascending.
+    edges: Vec<Vec<f64>>,
+    /// Mean and stddev of the label, for kinds that learn it standardised.
+    label: [f64; 2],
+}
+
+impl Preparation {
+    /// As of what `statistics` have seen.
+    pub fn new(layout: &Arc<Layout>, statistics: &Statistics) -> Self {
+        let scale = |variance: f64| if variance > 0.0 { 1.0 / variance.sqrt() } else { 0.0 };
+        let edges = |number: usize| match statistics.sketches.get(number) {
+            Some(sketch) if layout.numbers[number].bins.is_some() => sketch.edges(layout.options.bins),
+            _ => Vec::new(),
+        };
+        Preparation {
+            layout: Arc::clone(layout),
+            mean: statistics.numbers.iter().map(|moments| moments.mean()).collect(),
+            scale: statistics.numbers.iter().map(|moments| scale(moments.variance())).collect(),
+            edges: (0..layout.numbers.len()).map(edges).collect(),
+            label: [statistics.label.mean(), statistics.label.variance().sqrt()],
+        }
+    }
+
+    /// A label in standard deviations from the mean label; 0 where labels never varied.
+    pub fn standardise_label(&self, label: f64) -> f64 {
+        let [mean, stddev] = self.label;
+        if stddev > 0.0 { (label - mean) / stddev } else { 0.0 }
+    }
+
+    /// The way back from [`Preparation::standardise_label`].
+    pub fn restore_label(&self, standardised: f64) -> f64 {
+        let [mean, stddev] = self.label;
+        mean + standardised * stddev
+    }
+
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// Replaces `rows` by the selected observations, in the order of `select`.
+    pub fn encode(&self, observations: &Observations, select: &[u32], rows: &mut Rows) {
+        let layout = &*self.layout;
+        for (row, (index, value)) in select.iter().zip(rows.reset(layout.width(), select.len())) {
+            let categories = observations.categories(*row as usize);
+            index[0] = 0;
+            value.fill(1.0);
+            let at = self.encode_numbers(observations.numbers(*row as usize), index, value);
+            let alone = layout.categories.iter().zip(categories).filter(|(category, _)| category.alone);
+            let hashes = alone.map(|(_, hash)| *hash);
+            let crosses = layout.crosses.iter().map(|parts| self.cross(parts, observations, *row as usize));
+            for (cell, hash) in index[at..].iter_mut().zip(hashes.chain(crosses)) {
+                *cell = self.slot(hash);
+            }
+        }
+    }
+
+    /// Writes the entries of the numbers and of their bins; gives the position after them.
+    #[inline]
+    fn encode_numbers(&self, numbers: &[f64], index: &mut [u32], value: &mut [f64]) -> usize {
+        let own = index[1..].iter_mut().zip(&mut value[1..]);
+        let known = self.mean.iter().zip(&self.scale);
+        for (number, ((x, (mean, scale)), (slot, cell))) in numbers.iter().zip(known).zip(own).enumerate() {
+            let null = x.is_nan();
+            *slot = 1 + 2 * number as u32 + u32::from(null);
+            *cell = if null { 1.0 } else { ((x - mean) * scale).clamp(-CLIP, CLIP) };
+        }
+        let mut at = 1 + numbers.len();
+        for (number, (bins, edges)) in self.layout.numbers.iter().zip(&self.edges).enumerate() {
+            let Some(first) = bins.bins else { continue };
+            match bin(edges, numbers[number]) {
+                Some(bin) => index[at] = first + bin,
+                // The indicator takes the place of the bin, and the value is 0, its mean.
+                None => {
+                    index[at] = 2 + 2 * number as u32;
+                    index[1 + number] = 1 + 2 * number as u32;
+                    value[1 + number] = 0.0;
+                }
+            }
+            at += 1;
+        }
+        at
+    }
+
+    /// The hash of a combination: its parts' hashes, mixed in order.
+    #[inline]
+    fn cross(&self, parts: &[Part], observations: &Observations, row: usize) -> u64 {
+        parts.iter().fold(CROSS, |hash, part| match part {
+            Part::Category(at) => mix(hash, observations.categories(row)[*at]),
+            Part::Number(at) => {
+                let bin = bin(&self.edges[*at], observations.numbers(row)[*at]);
+                mix(hash, mix(self.layout.numbers[*at].seed, bin.map_or(u64::MAX, u64::from)))
+            }
+        })
+    }
+
+    #[inline]
+    fn slot(&self, hash: u64) -> u32 {
+        self.layout.dense() as u32 + (hash >> (64 - self.layout.options.hash_bits)) as u32
+    }
+
+    /// Adds the tensors that [`Preparation::load`] reads.
+    pub fn save(&self, tensors: &mut Tensors) {
+        let ends = self.edges.iter().scan(0, |end, edges| {
+            *end += edges.len() as u32;
+            Some(*end)
+        });
+        tensors.insert(EDGE_ENDS.to_owned(), Tensor::indices(ends.collect()));
+        tensors.insert(EDGES.to_owned(), Tensor::vector(self.edges.concat()));
+        tensors.insert(LABEL.to_owned(), Tensor::vector(self.label.to_vec()));
+        tensors.insert(MEAN.to_owned(), Tensor::vector(self.mean.clone()));
+        tensors.insert(SCALE.to_owned(), Tensor::vector(self.scale.clone()));
+    }
+
+    /// Reads what [`Preparation::save`] wrote.
+    ///
+    /// # Errors
+    /// If a tensor is missing or does not fit the layout.
+    pub fn load(layout: &Arc<Layout>, tensors: &Tensors) -> Result<Self, ModelError> {
+        let numbers = Some(layout.numbers.len());
+        let mean = tensor::floats(tensors, MEAN, numbers)?.to_vec();
+        let scale = tensor::floats(tensors, SCALE, numbers)?.to_vec();
+        let all = tensor::floats(tensors, EDGES, None)?;
+        let label = tensor::floats(tensors, LABEL, Some(2))?;
+        if mean.iter().chain(&scale).chain(all).chain(label).any(|x| !x.is_finite()) {
+            return Err(tensor::misfit(MEAN, "a mean, a scale or an edge is not finite"));
+        }
+        let mut edges = Vec::with_capacity(layout.numbers.len());
+        let mut start = 0;
+        for end in tensor::integers(tensors, EDGE_ENDS, numbers)? {
+            let most = layout.options.bins.saturating_sub(1);
+            let cut = all.get(start..*end as usize).filter(|cut| cut.len() <= most);
+            edges.push(cut.ok_or_else(|| tensor::misfit(EDGE_ENDS, "it does not fit the edges"))?.to_vec());
+            start = *end as usize;
+        }
+        Ok(Preparation { layout: Arc::clone(layout), mean, scale, edges, label: [label[0], label[1]] })
+    }
+}
+
+const LABEL: &str = "preparation.label";
+const MEAN: &str = "preparation.mean";
+const SCALE: &str = "preparation.scale";
+const EDGES: &str = "preparation.edges";
+const EDGE_ENDS: &str = "preparation.edge_ends";
+
+/// Where the hash of every cross starts.
+const CROSS: u64 = 0x6372_6F73_7300_0000;
+
+/// The bin of a number: how many edges are not above it. None for null.
+#[inline]
+fn bin(edges: &[f64], x: f64) -> Option<u32> {
+    (!x.is_nan()).then(|| edges.iter().map(|edge| u32::from(*edge <= x)).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Float64Array, StringArray};
+
+    use super::*;
+    use crate::model::{Input, ModelOptions};
+    use crate::value::Type;
+
+    fn prepared(bins: usize) -> (Preparation, Observations) {
+        let inputs = [Input::new("x", Type::Float), Input::new("s", Type::String)];
+        let crosses = if bins > 1 { vec![vec!["x".to_owned(), "s".to_owned()]] } else { vec![] };
+        let options = ModelOptions { bins, crosses, hash_bits: 6, ..ModelOptions::default() };
+        let layout = Arc::new(Layout::new(&inputs, &options).unwrap());
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Float64Array::from(vec![Some(1.0), Some(2.0), Some(3.0), None, Some(1e17)])),
+            Arc::new(StringArray::from(vec!["a", "a", "b", "b", "a"])),
+        ];
+        let seen = Observations::decode(&layout, &columns, 5);
+        let mut statistics = Statistics::new(&layout);
+        statistics.observe(&seen, &[0.0; 5], &[0, 1, 2, 3]);
+        (Preparation::new(&layout, &statistics), seen)
+    }
+
+    #[test]
+    fn numbers_are_standardised_clipped_and_nulls_indicated() {
+        let (preparation, seen) = prepared(0);
+        let mut rows = Rows::default();
+        preparation.encode(&seen, &[0, 1, 2, 3, 4], &mut rows);
+        let numbers: Vec<(u32, f64)> = rows.iter().map(|row| (row.index[1], row.value[1])).collect();
+        assert_eq!(numbers, [(1, -1.0), (1, 0.0), (1, 1.0), (2, 1.0), (1, CLIP)]);
+        assert_eq!(rows.row(0).index[2], rows.row(1).index[2]);
+        assert!(rows.iter().all(|row| row.index[0] == 0 && row.index[2] >= 3));
+    }
+
+    #[test]
+    fn a_bin_is_one_beside_the_number_and_null_takes_its_place() {
+        let (preparation, seen) = prepared(3);
+        let mut rows = Rows::default();
+        preparation.encode(&seen, &[0, 2, 3, 4], &mut rows);
+        let cells: Vec<[u32; 2]> = rows.iter().map(|row| [row.index[1], row.index[2]]).collect();
+        assert_eq!(cells, [[1, 3], [1, 5], [1, 2], [1, 5]]);
+        assert_eq!(rows.row(2).value, [1.0, 0.0, 1.0, 1.0, 1.0]);
+        assert_eq!(rows.width(), 5);
+    }
+
+    #[test]
+    fn tensors_carry_everything() {
+        let (preparation, _) = prepared(3);
+        let mut tensors = Tensors::new();
+        preparation.save(&mut tensors);
+        let back = Preparation::load(preparation.layout(), &tensors).unwrap();
+        let mut again = Tensors::new();
+        back.save(&mut again);
+        assert_eq!(tensors, again);
+    }
+}

@@ -1,0 +1,199 @@
+//! Observations: examples as numbers and hashed categories, before any version's preparation.
+//!
+//! A null, a non-finite number and one beyond ±10^18 are all NaN here. A category is hashed with XXH3 (64 bits), seeded
+//! with the XXH3 of its input's name: strings by their bytes, numbers and bools by the bytes of their value.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef};
+use serde::{Deserialize, Serialize};
+use twox_hash::XxHash3_64;
+
+use super::Layout;
+use super::layout::Category;
+use super::moments::LARGEST;
+use crate::value::Type;
+
+/// Row-major: a row's numbers in the layout's order, and its categories.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Observations {
+    rows: usize,
+    width: (usize, usize),
+    numbers: Vec<f64>,
+    categories: Vec<u64>,
+}
+
+impl Observations {
+    /// Decodes columns, one for each input in order, of `rows` rows.
+    ///
+    /// # Panics
+    /// If a column has another type or length than its input: the graph is built from the same spec.
+    pub fn decode(layout: &Layout, columns: &[ArrayRef], rows: usize) -> Self {
+        let mut observations = Observations::default();
+        observations.refill(layout, columns, rows);
+        observations
+    }
+
+    /// As [`Observations::decode`], into memory that is there already.
+    pub fn refill(&mut self, layout: &Layout, columns: &[ArrayRef], rows: usize) {
+        assert_eq!(columns.len(), layout.inputs.len(), "one column for each input");
+        assert!(columns.iter().all(|column| column.len() == rows), "columns have one length");
+        self.width = (layout.numbers.len(), layout.categories.len());
+        self.rows = rows;
+        self.numbers.resize(rows * self.width.0, 0.0);
+        self.categories.resize(rows * self.width.1, 0);
+        for (at, number) in layout.numbers.iter().enumerate() {
+            let cells = self.numbers.iter_mut().skip(at).step_by(self.width.0.max(1));
+            decode_numbers(&columns[number.input], layout.inputs[number.input].ty, cells);
+        }
+        for (at, category) in layout.categories.iter().enumerate() {
+            let cells = self.categories.iter_mut().skip(at).step_by(self.width.1.max(1));
+            decode_categories(&columns[category.input], layout.inputs[category.input].ty, category, cells);
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// The numbers of a row; NaN is null.
+    #[inline]
+    pub fn numbers(&self, row: usize) -> &[f64] {
+        &self.numbers[row * self.width.0..(row + 1) * self.width.0]
+    }
+
+    /// The hashed categories of a row.
+    #[inline]
+    pub fn categories(&self, row: usize) -> &[u64] {
+        &self.categories[row * self.width.1..(row + 1) * self.width.1]
+    }
+
+    /// Adds a row of `other`, which has the same layout.
+    pub fn push(&mut self, other: &Observations, row: usize) {
+        self.width = other.width;
+        self.rows += 1;
+        self.numbers.extend_from_slice(other.numbers(row));
+        self.categories.extend_from_slice(other.categories(row));
+    }
+
+    /// Whether these were made for `layout` and hold what they say.
+    pub(crate) fn fits(&self, layout: &Layout) -> bool {
+        let width = (layout.numbers.len(), layout.categories.len());
+        self.rows == 0
+            || self.width == width
+                && Some(self.numbers.len()) == self.rows.checked_mul(width.0)
+                && Some(self.categories.len()) == self.rows.checked_mul(width.1)
+    }
+}
+
+fn decode_numbers<'a>(column: &dyn Array, ty: Type, cells: impl Iterator<Item = &'a mut f64>) {
+    match ty {
+        Type::Float => {
+            let values = column.as_primitive::<Float64Type>().values();
+            let bounded = |x: f64| if x.abs() <= LARGEST { x } else { f64::NAN };
+            fill(column, cells, f64::NAN, |row| bounded(values[row]));
+        }
+        Type::Int => {
+            let values = column.as_primitive::<Int64Type>().values();
+            let bounded = |x: f64| if x.abs() <= LARGEST { x } else { f64::NAN };
+            fill(column, cells, f64::NAN, |row| bounded(values[row] as f64));
+        }
+        Type::Bool => {
+            let values = column.as_boolean().values();
+            fill(column, cells, f64::NAN, |row| f64::from(u8::from(values.value(row))));
+        }
+        Type::String | Type::Timestamp => unreachable!("the layout makes no number of a {ty}"),
+    }
+}
+
+fn decode_categories<'a>(column: &dyn Array, ty: Type, category: &Category, cells: impl Iterator<Item = &'a mut u64>) {
+    let hash = |bytes: &[u8]| XxHash3_64::oneshot_with_seed(category.seed, bytes);
+    let null = mix(category.seed, NULL);
+    match ty {
+        Type::String => {
+            let values = column.as_string::<i32>();
+            fill(column, cells, null, |row| hash(values.value(row).as_bytes()));
+        }
+        Type::Int => {
+            let values = column.as_primitive::<Int64Type>().values();
+            fill(column, cells, null, |row| hash(&values[row].to_le_bytes()));
+        }
+        Type::Float => {
+            let values = column.as_primitive::<Float64Type>().values();
+            let value = |x: f64| if x.is_nan() { null } else { hash(&(x + 0.0).to_le_bytes()) };
+            fill(column, cells, null, |row| value(values[row]));
+        }
+        Type::Bool => {
+            let values = column.as_boolean().values();
+            fill(column, cells, null, |row| hash(&[u8::from(values.value(row))]));
+        }
+        Type::Timestamp => unreachable!("the layout makes no category of a {ty}"),
+    }
+}
+
+/// What stands for null in place of a value's hash.
+const NULL: u64 = 0x6E75_6C6C;
+
+/// Two hashes as one: order matters, and every bit of either reaches the top bits (SplitMix64's finaliser, Steele et
+/// al. 2014).
+#[inline]
+pub(in crate::model) fn mix(one: u64, other: u64) -> u64 {
+    let mut bits = one.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23) ^ other;
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ (bits >> 31)
+}
+
+fn fill<'a, T: Copy + 'a>(
+    column: &dyn Array,
+    cells: impl Iterator<Item = &'a mut T>,
+    null: T,
+    value: impl Fn(usize) -> T,
+) {
+    match column.nulls() {
+        None => cells.enumerate().for_each(|(row, cell)| *cell = value(row)),
+        Some(nulls) => cells.enumerate().for_each(|(row, cell)| {
+            *cell = if nulls.is_valid(row) { value(row) } else { null };
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{Float64Array, Int64Array, StringArray};
+
+    use super::*;
+    use crate::model::{Input, ModelOptions};
+
+    #[test]
+    fn null_and_what_is_not_finite_are_one_and_an_empty_string_is_another() {
+        let inputs = [Input::new("x", Type::Float), Input::new("s", Type::String), Input::new("hour", Type::Int)];
+        let options = ModelOptions { categorical: vec!["hour".into()], ..ModelOptions::default() };
+        let layout = Layout::new(&inputs, &options).unwrap();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Float64Array::from(vec![Some(1.0), None, Some(f64::INFINITY), Some(1e19)])),
+            Arc::new(StringArray::from(vec![Some("a"), None, Some(""), Some("a")])),
+            Arc::new(Int64Array::from(vec![Some(5), Some(6), None, Some(5)])),
+        ];
+        let seen = Observations::decode(&layout, &columns, 4);
+        assert_eq!(seen.numbers(0), [1.0]);
+        assert!((1..4).all(|row| seen.numbers(row)[0].is_nan()));
+        assert_eq!(seen.categories(0), seen.categories(3));
+        let strings: std::collections::BTreeSet<u64> = (0..3).map(|row| seen.categories(row)[0]).collect();
+        assert_eq!(strings.len(), 3);
+    }
+
+    #[test]
+    fn the_hash_of_a_category_never_changes() {
+        let layout = Layout::new(&[Input::new("carrier", Type::String)], &ModelOptions::default()).unwrap();
+        let column: ArrayRef = Arc::new(StringArray::from(vec![Some("UA"), None]));
+        let seen = Observations::decode(&layout, &[column], 2);
+        assert_eq!([seen.categories(0)[0], seen.categories(1)[0]], [0, 0]);
+    }
+}

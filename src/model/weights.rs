@@ -1,0 +1,152 @@
+//! Frozen weights: the dense slots as they are, the hashed ones in as little memory as they need.
+//!
+//! Of 2^18 hashed slots a model usually touches a few thousand, and versions are kept by the dozen. So the hashed part
+//! is a small open-addressing table while fewer than an eighth of its slots are set, and a plain vector beyond that.
+//! Both give the same bits: an unset slot is +0.0 in either.
+
+use super::tensor::{self, Tensor, Tensors};
+use super::{ModelError, Row};
+
+/// One weight a slot: `dense` ones first, then the hashed ones.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    dense: Box<[f64]>,
+    hashed: Hashed,
+    slots: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Hashed {
+    /// `(slot, weight)` at its home or after it, `EMPTY` between; the length is a power of two.
+    Table(Box<[(u32, f64)]>),
+    Plain(Box<[f64]>),
+}
+
+const EMPTY: u32 = u32::MAX;
+
+impl Weights {
+    /// Weights of all slots in order, of which the first `dense` are not hashed.
+    pub fn new(weights: impl Iterator<Item = f64>, dense: usize, slots: usize) -> Self {
+        let mut weights = weights.map(|weight| weight + 0.0);
+        let first = weights.by_ref().take(dense).collect();
+        let rest: Vec<(u32, f64)> =
+            weights.enumerate().filter(|(_, w)| *w != 0.0).map(|(at, w)| ((dense + at) as u32, w)).collect();
+        Self::from_parts(first, &rest, slots)
+    }
+
+    fn from_parts(dense: Box<[f64]>, rest: &[(u32, f64)], slots: usize) -> Self {
+        let size = slots - dense.len();
+        let hashed = if rest.len() * 8 >= size {
+            let mut plain = vec![0.0; size];
+            rest.iter().for_each(|(slot, weight)| plain[*slot as usize - dense.len()] = *weight);
+            Hashed::Plain(plain.into())
+        } else {
+            let capacity = (rest.len() * 2 + 1).next_power_of_two();
+            let mut table = vec![(EMPTY, 0.0); capacity];
+            for entry in rest {
+                let mut at = home(entry.0, capacity);
+                while table[at].0 != EMPTY {
+                    at = (at + 1) & (capacity - 1);
+                }
+                table[at] = *entry;
+            }
+            Hashed::Table(table.into())
+        };
+        Weights { dense, hashed, slots }
+    }
+
+    /// The weight of a slot.
+    #[inline]
+    pub fn get(&self, slot: u32) -> f64 {
+        if let Some(weight) = self.dense.get(slot as usize) {
+            return *weight;
+        }
+        match &self.hashed {
+            Hashed::Plain(plain) => plain.get(slot as usize - self.dense.len()).copied().unwrap_or(0.0),
+            Hashed::Table(table) => {
+                let mut at = home(slot, table.len());
+                loop {
+                    match table[at] {
+                        (found, weight) if found == slot => return weight,
+                        (EMPTY, _) => return 0.0,
+                        _ => at = (at + 1) & (table.len() - 1),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The weighted sum of a row, added up from the left.
+    #[inline]
+    pub fn dot(&self, row: Row<'_>) -> f64 {
+        row.index.iter().zip(row.value).fold(0.0, |sum, (slot, value)| sum + self.get(*slot) * value)
+    }
+
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// As `{prefix}.dense`, `{prefix}.slot` (of the hashed weights that are not zero) and `{prefix}.hashed`.
+    pub fn save(&self, prefix: &str, tensors: &mut Tensors) {
+        let first = self.dense.len();
+        let mut rest: Vec<(u32, f64)> = match &self.hashed {
+            Hashed::Table(table) => table.iter().filter(|(slot, _)| *slot != EMPTY).copied().collect(),
+            Hashed::Plain(plain) => plain
+                .iter()
+                .enumerate()
+                .filter(|(_, weight)| **weight != 0.0)
+                .map(|(at, weight)| ((first + at) as u32, *weight))
+                .collect(),
+        };
+        rest.sort_unstable_by_key(|(slot, _)| *slot);
+        let (slots, weights) = rest.into_iter().unzip();
+        tensors.insert(format!("{prefix}.dense"), Tensor::vector(self.dense.to_vec()));
+        tensors.insert(format!("{prefix}.slot"), Tensor::indices(slots));
+        tensors.insert(format!("{prefix}.hashed"), Tensor::vector(weights));
+    }
+
+    /// Reads what [`Weights::save`] wrote.
+    ///
+    /// # Errors
+    /// If a tensor is missing, of another size, or names a slot that is not hashed or comes twice.
+    pub fn load(prefix: &str, tensors: &Tensors, dense: usize, slots: usize) -> Result<Self, ModelError> {
+        let first = tensor::floats(tensors, &format!("{prefix}.dense"), Some(dense))?;
+        let name = format!("{prefix}.slot");
+        let at = tensor::integers(tensors, &name, None)?;
+        let rest = tensor::floats(tensors, &format!("{prefix}.hashed"), Some(at.len()))?;
+        let ascending = at.windows(2).all(|pair| pair[0] < pair[1]);
+        let inside = at.iter().all(|slot| (dense..slots).contains(&(*slot as usize)));
+        if !ascending || !inside {
+            return Err(tensor::misfit(&name, "its slots are not ascending within the hashed part"));
+        }
+        if first.iter().chain(rest).any(|weight| !weight.is_finite()) {
+            return Err(tensor::misfit(prefix, "a weight is not finite"));
+        }
+        let rest: Vec<(u32, f64)> = at.iter().copied().zip(rest.iter().copied()).collect();
+        Ok(Self::from_parts(first.into(), &rest, slots))
+    }
+}
+
+fn home(slot: u32, capacity: usize) -> usize {
+    (u64::from(slot).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize & (capacity - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_and_many_hashed_weights_read_the_same() {
+        for every in [1, 3, 7, 50, 5000] {
+            let all: Vec<f64> = (0..4100).map(|i| if i % every == 0 { f64::from(i) + 0.5 } else { 0.0 }).collect();
+            let weights = Weights::new(all.iter().copied(), 4, 4100);
+            let mut tensors = Tensors::new();
+            weights.save("w", &mut tensors);
+            let back = Weights::load("w", &tensors, 4, 4100).unwrap();
+            for (slot, weight) in all.iter().enumerate() {
+                assert_eq!(weights.get(slot as u32).to_bits(), weight.to_bits());
+                assert_eq!(back.get(slot as u32).to_bits(), weight.to_bits());
+            }
+        }
+    }
+}
