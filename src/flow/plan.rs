@@ -230,7 +230,13 @@ impl Plan {
     }
 }
 
-/// The source that the records of a stream come from.
+impl Plan {
+    /// The source that the records of a stream come from.
+    pub fn driver(&self, stream: StreamRef) -> usize {
+        source_of(&self.spec, stream)
+    }
+}
+
 fn source_of(spec: &Spec, stream: StreamRef) -> usize {
     match stream {
         StreamRef::Source(source) => source,

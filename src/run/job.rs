@@ -18,11 +18,11 @@ use crate::flow::build::{Event, OfflineFiles, TopicFeed};
 use crate::flow::op::source::Feed;
 use crate::flow::{Job, Plan, build, telemetry};
 use crate::metrics::Metrics;
-use crate::source::{Board, FilePartition, Intake, Lane, Pace, Tally, TopicReader};
+use crate::source::{Board, FilePartition, Intake, Lane, Outcome, Pace, Partition, Tally, TopicReader};
 use crate::store::Online;
 use crate::store::offline::OrderedFile;
 use crate::time::EventTime;
-use crate::value::{Column, Schema};
+use crate::value::{Column, Scalar, Schema};
 
 /// How often the graph's counts are published, and how long an idle worker sleeps.
 const PUBLISH: Duration = Duration::from_millis(200);
@@ -207,4 +207,56 @@ pub fn tallies(job: &Job) -> std::collections::BTreeMap<String, Tally> {
         total
     };
     topics.map(|topic| (topic.name.clone(), sum(&topic.topic))).collect()
+}
+
+/// A record that can be asked about.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// An instance: a JSON object with every column but the event time.
+    pub json: String,
+}
+
+/// The first record of the stream that drives the first model's examples, if it can be read.
+pub fn sample(plan: &Plan, config: &Config) -> Option<Sample> {
+    let source = plan.driver(plan.models.first()?.examples);
+    let reader = &plan.sources[source];
+    let bound = config.topics.get(&reader.topic)?;
+    let paths = bound.binding().paths(&config.base).ok()?;
+    let mut partition = FilePartition::open(paths, reader.schema.clone(), bound.nulls.clone(), Vec::new()).ok()?;
+    let mut intake = Intake::new(reader.clone(), 0);
+    partition.read(1, &mut intake).ok()?;
+    let batch = intake.take().batch;
+    if batch.is_empty() {
+        return None;
+    }
+    let columns = reader.schema.columns.iter().zip(&batch.columns).enumerate();
+    let fields = columns.filter(|(index, _)| *index != reader.time);
+    let object = fields.map(|(_, (column, values))| (column.name.clone(), Scalar::of(values, 0).to_json()));
+    Some(Sample { json: serde_json::Value::Object(object.collect()).to_string() })
+}
+
+/// Brings the gauges of sources and stores up to date.
+pub fn gauge(job: &Job, metrics: &Metrics) {
+    for lane in job.board.lanes() {
+        let (tally, in_flight) = lane.ledger();
+        let partition = lane.partition.to_string();
+        let count = |outcome: &str, now: u64| {
+            let counter = metrics.source_records.with_label_values(&[lane.source.as_str(), &partition, outcome]);
+            counter.inc_by(now.saturating_sub(counter.get()));
+        };
+        count("read", tally.read);
+        Outcome::ALL.into_iter().for_each(|outcome| count(outcome.name(), tally.of(outcome)));
+        let in_flight = i64::try_from(in_flight).unwrap_or(i64::MAX);
+        metrics.source_in_flight.with_label_values(&[lane.source.as_str(), &partition]).set(in_flight);
+        let watermark = if lane.has_ended() { job.board.frontier() } else { lane.watermark() };
+        if watermark != EventTime::MIN {
+            metrics.watermark.with_label_values(&[lane.source.as_str()]).set(watermark as f64 / 1e3);
+        }
+    }
+    if let Some(online) = &job.online {
+        for group in &job.plan.groups {
+            let entities = online.group(&group.name).map_or(0, |shelf| shelf.len());
+            metrics.online_entities.with_label_values(&[group.name.as_str()]).set(entities as i64);
+        }
+    }
 }
