@@ -3,10 +3,10 @@
 use crate::aggregate;
 use crate::expr::Expr;
 use crate::model::ModelOptions;
-use crate::value::{Schema, Type};
+use crate::value::{Column, Schema, Type};
 
 /// A whole dataflow file, every name resolved to a position.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Spec {
     pub name: String,
     pub sources: Vec<Source>,
@@ -14,6 +14,28 @@ pub struct Spec {
     pub views: Vec<View>,
     pub groups: Vec<Group>,
     pub models: Vec<Model>,
+}
+
+impl Spec {
+    /// The source or view of a name.
+    pub fn stream(&self, name: &str) -> Option<StreamRef> {
+        let source = self.sources.iter().position(|source| source.topic.name == name).map(StreamRef::Source);
+        source.or_else(|| self.views.iter().position(|view| view.name == name).map(StreamRef::View))
+    }
+
+    pub fn stream_schema(&self, stream: StreamRef) -> &Schema {
+        match stream {
+            StreamRef::Source(at) => &self.sources[at].topic.schema,
+            StreamRef::View(at) => &self.views[at].schema,
+        }
+    }
+
+    pub fn stream_name(&self, stream: StreamRef) -> &str {
+        match stream {
+            StreamRef::Source(at) => &self.sources[at].topic.name,
+            StreamRef::View(at) => &self.views[at].name,
+        }
+    }
 }
 
 /// How records of a topic are encoded.
@@ -45,14 +67,6 @@ pub struct Source {
     pub topic: Topic,
     /// The rest is counted as *filtered*. Over the source's columns.
     pub filter: Option<Expr>,
-    pub dedup: Option<Dedup>,
-}
-
-/// Records whose `on` was seen within `within_ms` are counted as *duplicate*.
-#[derive(Clone, Debug)]
-pub struct Dedup {
-    pub on: Vec<usize>,
-    pub within_ms: i64,
 }
 
 /// The newest row per key of an upsert topic.
@@ -110,6 +124,19 @@ pub struct Group {
     pub lines: Vec<Line>,
     /// All features, in the order of lines, then windows, then ops... the order of vectors, Parquet and JSON.
     pub features: Vec<Feature>,
+}
+
+impl Group {
+    /// The op that makes a feature.
+    pub fn op(&self, feature: &Feature) -> &'static aggregate::Kind {
+        self.lines[feature.line].ops[feature.op]
+    }
+
+    /// Its features as columns.
+    pub fn schema(&self) -> Schema {
+        let column = |feature: &Feature| Column::new(&feature.name, feature.ty, self.op(feature).nullable);
+        Schema::new(self.features.iter().map(column).collect())
+    }
 }
 
 /// One `aggregate` entry: an input, and the ops and windows over it.

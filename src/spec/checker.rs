@@ -1,0 +1,217 @@
+//! The way through a file: sections in the order in which they may name each other.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::keys::{FILE, Section};
+use super::problem::{Mistake, Problems, SpecErrors};
+use super::reader::{Fields, Text, Value, entries, wrong};
+use super::{Spec, StreamRef};
+use crate::expr::{Expr, Scope, nearest};
+use crate::value::{Schema, Type};
+
+/// Reads and checks a dataflow file.
+///
+/// # Errors
+/// Every problem of the file.
+pub fn load(path: &Path) -> Result<Spec, SpecErrors> {
+    let label = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(&text, &label),
+        Err(error) => Err(SpecErrors::unreadable(&label, error)),
+    }
+}
+
+/// Checks the text of a dataflow file; `path` is what problems call it.
+///
+/// # Errors
+/// Every problem of the text.
+pub fn parse(text: &str, path: &str) -> Result<Spec, SpecErrors> {
+    let problems = Problems::of(text);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let message = error.message().lines().collect::<Vec<_>>().join(", ");
+        problems.add(Mistake::new(error.span().unwrap_or(0..0), message));
+    }
+    let spec = if errors.is_empty() { Checker::new(&problems).file(table.get_ref()) } else { Spec::default() };
+    problems.into_result(path).map(|()| spec)
+}
+
+/// What has been read so far, and what cannot be relied on.
+pub struct Checker<'a> {
+    pub problems: &'a Problems<'a>,
+    pub spec: Spec,
+    /// Names whose declaration is wrong in a way that matters to those who use them.
+    broken: BTreeSet<&'a str>,
+    declared: Vec<(&'a str, &'static str)>,
+}
+
+impl<'a> Checker<'a> {
+    fn new(problems: &'a Problems<'a>) -> Self {
+        Checker { problems, spec: Spec::default(), broken: BTreeSet::new(), declared: Vec::new() }
+    }
+
+    fn file(mut self, table: &'a DeTable<'a>) -> Spec {
+        let fields = Fields::open(table, &FILE, 0..0, self.problems);
+        if let Some(name) = fields.text("name") {
+            self.check_dataflow_name(&name);
+            self.spec.name = name.value.to_owned();
+        }
+        for (name, table) in self.section(&fields, "source", &super::keys::SOURCE) {
+            self.source(name, &table);
+        }
+        for (name, table) in self.section(&fields, "table", &super::keys::TABLE) {
+            self.table(name, &table);
+        }
+        let views = self.section(&fields, "view", &super::keys::VIEW);
+        self.views(views);
+        for (name, table) in self.section(&fields, "features", &super::keys::FEATURES) {
+            self.group(name, &table);
+        }
+        for (name, table) in self.section(&fields, "model", &super::keys::MODEL) {
+            self.model(name, &table);
+        }
+        self.spec
+    }
+
+    /// The named tables of a section, in the order of the file.
+    fn section(&mut self, file: &Fields<'a>, key: &str, section: &'static Section) -> Vec<(Text<'a>, Fields<'a>)> {
+        let Some(value) = file.get(key) else { return Vec::new() };
+        let DeValue::Table(table) = value.get_ref() else {
+            wrong::<()>(self.problems, value.span(), value.get_ref(), &format!("tables such as {}", section.title));
+            return Vec::new();
+        };
+        entries(table).into_iter().filter_map(|(name, value)| self.named_table(name, value, section)).collect()
+    }
+
+    fn named_table(
+        &mut self,
+        name: Text<'a>,
+        value: &'a Value<'a>,
+        section: &'static Section,
+    ) -> Option<(Text<'a>, Fields<'a>)> {
+        self.check_identifier(&name, "a name");
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                let fields = Fields::open(table, section, name.span.clone(), self.problems);
+                Some((name, fields))
+            }
+            other => {
+                self.broken.insert(name.value);
+                wrong(self.problems, value.span(), other, &format!("a table, as in {}", section.title))
+            }
+        }
+    }
+
+    fn check_dataflow_name(&self, name: &Text) {
+        let good = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if !name.value.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.value.chars().all(good) {
+            let expected = "letters, digits, '_' and '-', with a letter or digit first";
+            self.problems.expected(name.span.clone(), format!("'{}' cannot name a dataflow", name.value), expected);
+        }
+    }
+
+    /// Names that SQL, paths, metrics and Redis keys hold unquoted.
+    pub fn check_identifier(&self, name: &Text, what: &str) {
+        let good = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if !name.value.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.value.chars().all(good) {
+            let expected = "letters, digits and '_', with a letter first";
+            self.problems.expected(name.span.clone(), format!("'{}' is not {what}", name.value), expected);
+        }
+    }
+
+    /// Notes a name that sources, tables, views and groups share.
+    pub fn declare(&mut self, name: &Text<'a>, what: &'static str) {
+        match self.declared.iter().find(|(known, _)| *known == name.value) {
+            Some((_, first)) => {
+                let message = format!("'{}' names a {first} already", name.value);
+                self.problems.expected(name.span.clone(), message, "a name of its own");
+            }
+            None => self.declared.push((name.value, what)),
+        }
+    }
+
+    pub fn mark_broken(&mut self, name: &'a str) {
+        self.broken.insert(name);
+    }
+
+    pub fn is_broken(&self, name: &str) -> bool {
+        self.broken.contains(name)
+    }
+
+    /// Whether an expression names something broken, so that its own mistakes may be none.
+    pub fn touches_broken(&self, text: &str) -> bool {
+        self.broken.iter().any(|name| text.contains(name))
+    }
+
+    /// The source or view that a key names.
+    pub fn stream(&self, name: &Text) -> Option<StreamRef> {
+        let found = self.stream_by_name(name.value);
+        if let Err(Some(mistake)) = &found {
+            self.problems.add(Mistake { span: name.span.clone(), ..mistake.clone() });
+        }
+        found.ok()
+    }
+
+    /// As [`Checker::stream`]; the mistake, if it is a new one, has no place yet.
+    pub fn stream_by_name(&self, name: &str) -> Result<StreamRef, Option<Mistake>> {
+        if let Some(found) = self.spec.stream(name) {
+            return Ok(found);
+        }
+        if self.is_broken(name) {
+            return Err(None);
+        }
+        let what = self.declared.iter().find(|(known, _)| *known == name).map(|(_, what)| *what);
+        let mistake = match what {
+            Some(what) => Mistake::new(0..0, format!("'{name}' is a {what}")),
+            None => Mistake::new(0..0, format!("unknown stream '{name}'")),
+        };
+        let names = self.declared.iter().filter(|(_, what)| matches!(*what, "source" | "view")).map(|(name, _)| *name);
+        Err(Some(mistake.expected("a source or a view").suggest(nearest(name, names))))
+    }
+
+    /// The positions of columns by name.
+    pub fn columns(&self, names: &[Text], schema: &Schema, of: &str) -> Option<Vec<usize>> {
+        let mut found = Vec::with_capacity(names.len());
+        for name in names {
+            match self.column(name, schema, of) {
+                Some(at) if found.contains(&at) => {
+                    let message = format!("column '{}' is named twice", name.value);
+                    self.problems.expected(name.span.clone(), message, "each column once");
+                }
+                Some(at) => found.push(at),
+                None => {}
+            }
+        }
+        (found.len() == names.len()).then_some(found)
+    }
+
+    /// The position of a column by name.
+    pub fn column(&self, name: &Text, schema: &Schema, of: &str) -> Option<usize> {
+        let found = schema.index_of(name.value);
+        if found.is_none() {
+            let mistake = Mistake::new(name.span.clone(), format!("'{of}' has no column '{}'", name.value))
+                .expected(format!("one of {}", schema.names().collect::<Vec<_>>().join(", ")));
+            self.problems.add(mistake.suggest(nearest(name.value, schema.names())));
+        }
+        found
+    }
+
+    /// An expression.
+    pub fn expr(&self, text: &Text, scope: &Scope) -> Option<Expr> {
+        Expr::parse(text.value, scope).map_err(|mistakes| self.problems.add_inside(text, mistakes)).ok()
+    }
+
+    /// An expression that is true, false or null.
+    pub fn condition(&self, text: &Text, scope: &Scope) -> Option<Expr> {
+        let expr = self.expr(text, scope)?;
+        if expr.ty() != Type::Bool {
+            let message = format!("this is of type {}", expr.ty());
+            self.problems.add_inside(text, [Mistake::new(0..0, message).expected("a condition: true or false")]);
+            return None;
+        }
+        Some(expr)
+    }
+}

@@ -1,0 +1,166 @@
+//! Feature groups: entities, aggregates, and the features that come of them.
+
+use std::collections::BTreeMap;
+
+use super::checker::Checker;
+use super::keys::AGGREGATE;
+use super::problem::Mistake;
+use super::reader::{Fields, Text, Value};
+use super::{Feature, Group, Line, StreamRef};
+use crate::aggregate::{self, Kind, MAX_DIGITS};
+use crate::expr::{Expr, Scope, nearest};
+use crate::value::{Schema, Type};
+
+impl<'a> Checker<'a> {
+    pub fn group(&mut self, name: Text<'a>, fields: &Fields<'a>) {
+        self.declare(&name, "feature group");
+        let before = self.problems.count();
+        let group = self.read_group(&name, fields);
+        match group {
+            Some(group) if self.problems.count() == before => self.spec.groups.push(group),
+            _ => self.mark_broken(name.value),
+        }
+    }
+
+    fn read_group(&self, name: &Text, fields: &Fields<'a>) -> Option<Group> {
+        let from_name = fields.text("from");
+        let from = from_name.as_ref().and_then(|from| self.stream(from));
+        let entity = fields.texts("entity");
+        let lines = fields.list("aggregate");
+        let (from, from_name, lines) = (from?, from_name?, lines?);
+        let schema = self.spec.stream_schema(from);
+        let entity = entity.and_then(|names| self.columns(&names, schema, from_name.value));
+        if lines.is_empty() {
+            self.problems.expected(fields.span("aggregate"), "this list is empty", "an aggregate at least");
+        }
+        let mut group =
+            Group { name: name.value.to_owned(), from, entity: entity?, lines: Vec::new(), features: Vec::new() };
+        let mut names = BTreeMap::new();
+        for value in lines {
+            let Some((line, features)) = self.line(value, from, from_name.value) else { continue };
+            for (feature, place) in features {
+                if names.insert(feature.name.clone(), ()).is_some() {
+                    let message = format!("two features are named '{}'", feature.name);
+                    self.problems.expected(place.span, message, "another name by 'as'");
+                }
+                group.features.push(Feature { line: group.lines.len(), ..feature });
+            }
+            group.lines.push(line);
+        }
+        Some(group)
+    }
+
+    /// One `aggregate` entry; each feature with the op that it is named by.
+    fn line(&self, value: &'a Value<'a>, from: StreamRef, stream: &str) -> Option<(Line, Vec<(Feature, Text<'a>)>)> {
+        let fields = Fields::of(value, &AGGREGATE, self.problems)?;
+        let schema = self.spec.stream_schema(from);
+        let scope = Scope::of(stream, schema);
+        let of_text = fields.text("of");
+        let of = of_text.as_ref().and_then(|text| self.expr(text, &scope));
+        let filter = fields.text("where").and_then(|text| self.condition(&text, &scope));
+        let ops = fields.texts("op").and_then(|names| self.ops(&names));
+        let windows: Option<Vec<_>> =
+            fields.list("windows").and_then(|list| list.into_iter().map(|window| self.window(window)).collect());
+        if windows.as_ref().is_some_and(Vec::is_empty) {
+            self.problems.expected(fields.span("windows"), "this list is empty", "a window at least");
+        }
+        let lag_ms = fields.duration("lag").unwrap_or(0);
+        let alias = fields.text("as");
+        if let Some(alias) = &alias {
+            self.check_identifier(alias, "a name for features");
+        }
+        if of_text.is_some() && of.is_none() {
+            return None;
+        }
+        let chosen = self.resolution(&fields, of.as_ref().map(Expr::ty));
+        let digits = of.as_ref().map_or(0, |of| digits(of, schema, chosen));
+        let stem = self.stem(alias.as_ref(), of_text.as_ref(), of.as_ref(), schema);
+        let (ops, windows, stem) = (ops?, windows?, stem?);
+        let ty = of.as_ref().map(Expr::ty);
+        self.check_input(&ops, ty, of_text.as_ref());
+        let mut features = Vec::with_capacity(ops.len() * windows.len());
+        for (window, (_, suffix)) in windows.iter().enumerate() {
+            for (op, (kind, place)) in ops.iter().enumerate() {
+                let name = match (&stem, of.is_some()) {
+                    (Some(stem), true) => format!("{stem}_{}_{suffix}", kind.name),
+                    (Some(stem), false) => format!("{stem}_{suffix}"),
+                    (None, _) => format!("{}_{suffix}", kind.name),
+                };
+                features.push((Feature { name, ty: (kind.output)(ty), line: 0, window, op }, place.clone()));
+            }
+        }
+        let ops = ops.into_iter().map(|(kind, _)| kind).collect();
+        let windows = windows.into_iter().map(|(window, _)| window).collect();
+        Some((Line { of, filter, digits, ops, windows, lag_ms }, features))
+    }
+
+    /// What the names of a line's features begin with: `as`, or the column that `of` is.
+    fn stem(
+        &self,
+        alias: Option<&Text>,
+        of_text: Option<&Text>,
+        of: Option<&Expr>,
+        schema: &Schema,
+    ) -> Option<Option<String>> {
+        if let Some(alias) = alias {
+            return Some(Some(alias.value.to_owned()));
+        }
+        match (of_text, of.and_then(Expr::as_column)) {
+            (Some(_), Some(column)) => Some(Some(schema.columns[column].name.clone())),
+            (Some(text), None) => {
+                self.problems.expected(
+                    text.span.clone(),
+                    "the features of this expression have no name",
+                    "'as' beside it",
+                );
+                None
+            }
+            (None, _) => Some(None),
+        }
+    }
+
+    fn ops(&self, names: &[Text<'a>]) -> Option<Vec<(&'static Kind, Text<'a>)>> {
+        let mut ops: Vec<(&'static Kind, Text)> = Vec::with_capacity(names.len());
+        for name in names {
+            match aggregate::kind(name.value) {
+                Some(kind) => ops.push((kind, name.clone())),
+                None => {
+                    let known = || aggregate::KINDS.iter().map(|kind| kind.name);
+                    let mistake = Mistake::new(name.span.clone(), format!("unknown op '{}'", name.value))
+                        .expected(format!("one of {}", known().collect::<Vec<_>>().join(", ")));
+                    self.problems.add(mistake.suggest(nearest(name.value, known())));
+                }
+            }
+        }
+        (ops.len() == names.len()).then_some(ops)
+    }
+
+    fn check_input(&self, ops: &[(&'static Kind, Text)], ty: Option<Type>, of: Option<&Text>) {
+        for (kind, place) in ops {
+            if aggregate::accepts(kind, ty) {
+                continue;
+            }
+            match (ty, of) {
+                (Some(ty), Some(of)) => {
+                    let takes = Type::ALL.into_iter().filter(|ty| aggregate::accepts(kind, Some(*ty)));
+                    let takes: Vec<&str> = takes.map(Type::name).collect();
+                    let message = format!("op '{}' does not take type {ty}", kind.name);
+                    self.problems.expected(of.span.clone(), message, takes.join(" or "));
+                }
+                _ => {
+                    let message = format!("op '{}' needs 'of'", kind.name);
+                    self.problems.expected(place.span.clone(), message, "a column or an expression in 'of'");
+                }
+            }
+        }
+    }
+}
+
+/// Decimal digits that sums keep: all of an int, so none after the point; of a float, as the line or its column says.
+fn digits(of: &Expr, schema: &Schema, chosen: Option<u32>) -> u32 {
+    if of.ty() != Type::Float {
+        return 0;
+    }
+    let column = || of.as_column().and_then(|column| schema.columns[column].resolution);
+    chosen.or_else(|| column().map(|step| -libm::round(libm::log10(step)) as u32)).unwrap_or(MAX_DIGITS)
+}

@@ -1,0 +1,233 @@
+//! A model's inputs: groups, features, columns and expressions over them, and the look-ups that they take.
+//!
+//! Entries are bound against the stream's columns and the features of *all* groups; the look-ups are then the groups
+//! that were named, in the order in which they were, each with the features that were used.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::de::DeValue;
+
+use super::checker::Checker;
+use super::keys::INPUT;
+use super::problem::Mistake;
+use super::reader::{Fields, Text, Value, wrong};
+use super::{Input, Label, Lookup, StreamRef};
+use crate::expr::{Expr, Scope, nearest};
+use crate::value::Type;
+
+/// The entries of a model's `features`, bound over the stream's columns and then all features of all groups.
+pub struct Entries {
+    stream: StreamRef,
+    stream_name: String,
+    inputs: Vec<Input>,
+    /// Where the first entry that names a group stands, in the order of the entries.
+    visits: Vec<(usize, Range<usize>)>,
+}
+
+impl Entries {
+    /// What the model is given, by name.
+    pub fn named_types(&self) -> Vec<(String, Type)> {
+        self.inputs.iter().map(|input| (input.name.clone(), input.expr.ty())).collect()
+    }
+}
+
+impl<'a> Checker<'a> {
+    /// The columns that expressions of a model may name: those of its examples, and `group.feature`.
+    pub fn example_scope(&self, stream: StreamRef, name: &str) -> Scope {
+        let scope = Scope::of(name, self.spec.stream_schema(stream));
+        self.spec.groups.iter().fold(scope, |scope, group| scope.qualified(group.name.as_str(), &group.schema()))
+    }
+
+    pub fn entries(
+        &self,
+        list: Vec<&'a Value<'a>>,
+        fields: &Fields<'a>,
+        stream: StreamRef,
+        name: &str,
+    ) -> Option<Entries> {
+        let scope = self.example_scope(stream, name);
+        let before = self.problems.count();
+        let mut skipped = false;
+        let mut entries = Entries { stream, stream_name: name.to_owned(), inputs: Vec::new(), visits: Vec::new() };
+        if list.is_empty() {
+            self.problems.expected(fields.span("features"), "this list is empty", "an input at least");
+        }
+        for value in list {
+            let Some((found, span)) = self.entry(value, &scope, name) else {
+                skipped = true;
+                continue;
+            };
+            for input in found {
+                self.visit(&input.expr, span.clone(), &mut entries);
+                if input.expr.ty() == Type::Timestamp {
+                    let message = format!("'{}' is a timestamp", input.name);
+                    self.problems.expected(
+                        span.clone(),
+                        message,
+                        "a number, a string or a bool, such as date_part('hour', …)",
+                    );
+                }
+                if entries.inputs.iter().any(|known| known.name == input.name) {
+                    let message = format!("'{}' is an input already", input.name);
+                    self.problems.expected(span.clone(), message, "each input once");
+                }
+                entries.inputs.push(input);
+            }
+        }
+        (!skipped && self.problems.count() == before).then_some(entries)
+    }
+
+    /// The inputs of one entry, and where it stands.
+    fn entry(&self, value: &'a Value<'a>, scope: &Scope, stream: &str) -> Option<(Vec<Input>, Range<usize>)> {
+        match value.get_ref() {
+            DeValue::String(text) => {
+                let text = Text { value: text, span: value.span() };
+                match text.value.trim().strip_suffix(".*") {
+                    Some(group) => Some((self.whole_group(group, &text, scope, stream)?, text.span)),
+                    None => {
+                        let expr = self.input_expr(&text, scope)?;
+                        let name = match expr.as_column() {
+                            Some(column) => self.plain_name(column, scope, stream),
+                            None => text.value.trim().to_owned(),
+                        };
+                        Some((vec![Input { name, expr }], text.span))
+                    }
+                }
+            }
+            DeValue::Table(_) => {
+                let fields = Fields::of(value, &INPUT, self.problems)?;
+                let name = fields.text("as");
+                let expr = self.input_expr(&fields.text("expr")?, scope)?;
+                let name = name?;
+                if name.value.is_empty() {
+                    self.problems.expected(name.span.clone(), "this name is empty", "a name");
+                }
+                Some((vec![Input { name: name.value.to_owned(), expr }], name.span))
+            }
+            other => wrong(self.problems, value.span(), other, "a feature, a column or an expression"),
+        }
+    }
+
+    /// A bound entry; one that names something broken may fail for that alone, so it is not reported.
+    fn input_expr(&self, text: &Text, scope: &Scope) -> Option<Expr> {
+        match Expr::parse(text.value, scope) {
+            Ok(expr) => Some(expr),
+            Err(_) if self.touches_broken(text.value) => None,
+            Err(mistakes) => {
+                self.problems.add_inside(text, mistakes);
+                None
+            }
+        }
+    }
+
+    fn plain_name(&self, column: usize, scope: &Scope, stream: &str) -> String {
+        let width = scope.columns(Some(stream)).map_or(0, |columns| columns.len());
+        let name = &scope.column_at(column).name;
+        match self.feature_at(column, width) {
+            Some((group, _)) => format!("{}.{name}", self.spec.groups[group].name),
+            None => name.clone(),
+        }
+    }
+
+    fn whole_group(&self, name: &str, text: &Text, scope: &Scope, stream: &str) -> Option<Vec<Input>> {
+        if self.spec.groups.iter().any(|group| group.name == name) {
+            let columns = scope.columns(Some(name))?;
+            let input = |(feature, expr)| Input { name: format!("{name}.{feature}"), expr };
+            return Some(columns.into_iter().map(input).collect());
+        }
+        if !self.is_broken(name) {
+            let mistake = match name == stream {
+                true => Mistake::new(text.span.clone(), format!("'{name}' is not a feature group")),
+                false => Mistake::new(text.span.clone(), format!("unknown feature group '{name}'")),
+            };
+            let names = self.spec.groups.iter().map(|group| group.name.as_str());
+            let expected = "a feature group (columns of the examples are named one by one)";
+            self.problems.add(mistake.expected(expected).suggest(nearest(name, names)));
+        }
+        None
+    }
+
+    /// Notes the groups whose features an expression reads.
+    fn visit(&self, expr: &Expr, span: Range<usize>, entries: &mut Entries) {
+        let width = self.spec.stream_schema(entries.stream).len();
+        for column in expr.columns() {
+            if let Some((group, _)) = self.feature_at(column, width)
+                && entries.visits.iter().all(|(known, _)| *known != group)
+            {
+                entries.visits.push((group, span.clone()));
+            }
+        }
+    }
+
+    /// The group and feature of a column behind those of the stream.
+    fn feature_at(&self, column: usize, width: usize) -> Option<(usize, usize)> {
+        let mut at = column.checked_sub(width)?;
+        for (group, declared) in self.spec.groups.iter().enumerate() {
+            match at.checked_sub(declared.features.len()) {
+                Some(rest) => at = rest,
+                None => return Some((group, at)),
+            }
+        }
+        None
+    }
+
+    /// The look-ups that entries and a label take, and both over the columns that those give.
+    pub fn look_ups(&self, mut entries: Entries, label: Label) -> Option<(Vec<Lookup>, Vec<Input>, Label)> {
+        let width = self.spec.stream_schema(entries.stream).len();
+        let immediate = match &label {
+            Label::Immediate { value } => Some(value.clone()),
+            Label::Joined { .. } => None,
+        };
+        if let Some(value) = &immediate {
+            self.visit(value, 0..0, &mut entries);
+        }
+        let mut used: Vec<usize> = entries.inputs.iter().flat_map(|input| input.expr.columns()).collect();
+        used.extend(immediate.iter().flat_map(Expr::columns));
+        used.sort_unstable();
+        used.dedup();
+        let mut lookups = Vec::with_capacity(entries.visits.len());
+        let mut places = BTreeMap::new();
+        for (group, span) in &entries.visits {
+            let mut features = Vec::new();
+            for column in &used {
+                if let Some((_, feature)) = self.feature_at(*column, width).filter(|(of, _)| of == group) {
+                    places.insert(*column, width + places.len());
+                    features.push(feature);
+                }
+            }
+            let entity = self.entity(*group, &entries, span)?;
+            lookups.push(Lookup { group: *group, entity, features });
+        }
+        let to = |column: usize| places.get(&column).copied().unwrap_or(column);
+        let inputs = entries.inputs.iter().map(|i| Input { name: i.name.clone(), expr: i.expr.remap(&to) }).collect();
+        let label = match immediate {
+            Some(value) => Label::Immediate { value: value.remap(&to) },
+            None => label,
+        };
+        Some((lookups, inputs, label))
+    }
+
+    /// Where the examples have a group's entity, by the names of its columns.
+    fn entity(&self, group: usize, entries: &Entries, span: &Range<usize>) -> Option<Vec<usize>> {
+        let group = &self.spec.groups[group];
+        let (from, to) = (self.spec.stream_schema(group.from), self.spec.stream_schema(entries.stream));
+        let mut found = Vec::with_capacity(group.entity.len());
+        for column in &group.entity {
+            let column = &from.columns[*column];
+            match to.index_of(&column.name) {
+                Some(at) if to.columns[at].ty == column.ty => found.push(at),
+                at => {
+                    let (stream, name) = (&entries.stream_name, &column.name);
+                    let message = match at {
+                        Some(at) => format!("'{stream}.{name}' is of type {}", to.columns[at].ty),
+                        None => format!("'{stream}' has no column '{name}'"),
+                    };
+                    let message = format!("{message}, by which '{}' is looked up", group.name);
+                    self.problems.expected(span.clone(), message, format!("a column '{name}' of type {}", column.ty));
+                }
+            }
+        }
+        (found.len() == group.entity.len()).then_some(found)
+    }
+}

@@ -1,0 +1,58 @@
+//! Models: examples, inputs, label, windows, and how they learn.
+
+use super::checker::Checker;
+use super::input::Entries;
+use super::reader::{Fields, Text};
+use super::{Model, StreamRef};
+use crate::model;
+use crate::time::format_duration;
+
+impl<'a> Checker<'a> {
+    pub fn model(&mut self, name: Text<'a>, fields: &Fields<'a>) {
+        let before = self.problems.count();
+        let model = self.read_model(&name, fields);
+        let Some(model) = model.filter(|_| self.problems.count() == before) else { return };
+        let inputs: Vec<model::Input> =
+            model.inputs.iter().map(|input| model::Input::new(input.name.as_str(), input.expr.ty())).collect();
+        if let Err(errors) = model.options.check(&inputs) {
+            for error in errors {
+                self.problems.expected(name.span.clone(), error.to_string(), "options that go together");
+            }
+        }
+        self.spec.models.push(model);
+    }
+
+    fn read_model(&self, name: &Text, fields: &Fields<'a>) -> Option<Model> {
+        let examples = fields.text("examples");
+        let stream = examples.as_ref().and_then(|examples| self.stream(examples));
+        let window_ms = fields.span_of_time("window");
+        let offset_ms = fields.duration("offset").unwrap_or(0);
+        if let Some(window_ms) = window_ms.filter(|window_ms| offset_ms >= *window_ms) {
+            let message = format!("an offset of {} is a window or more", format_duration(offset_ms));
+            let expected = format!("less than {}", format_duration(window_ms));
+            self.problems.expected(fields.span("offset"), message, expected);
+        }
+        let parts = stream.zip(examples).and_then(|(stream, examples)| self.parts(fields, stream, examples.value));
+        let names = parts.as_ref().map(|(entries, _)| entries.named_types());
+        let options = self.options(fields, names.as_deref());
+        let (entries, label) = parts?;
+        let (lookups, inputs, label) = self.look_ups(entries, label)?;
+        Some(Model {
+            name: name.value.to_owned(),
+            examples: stream?,
+            lookups,
+            inputs,
+            label,
+            window_ms: window_ms?,
+            offset_ms,
+            options: options?,
+        })
+    }
+
+    /// Inputs and label, both read before either is given up.
+    fn parts(&self, fields: &Fields<'a>, stream: StreamRef, name: &str) -> Option<(Entries, super::Label)> {
+        let entries = fields.list("features").and_then(|list| self.entries(list, fields, stream, name));
+        let label = fields.get("label").and_then(|label| self.label(label, stream, name));
+        Some((entries?, label?))
+    }
+}

@@ -1,0 +1,121 @@
+//! What is wrong with a file, all of it, in the order of the file.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Range;
+
+use thiserror::Error;
+
+use super::quoted;
+use super::reader::Text;
+use crate::expr::{ExprError, Positions};
+
+/// A mistake; its span is in bytes of the file.
+pub type Mistake = ExprError;
+
+/// One problem of a dataflow file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Line and column (in characters), both from 1; none where the file could not be read at all.
+    pub place: Option<(usize, usize)>,
+    pub message: String,
+    pub expected: Option<String>,
+    pub suggestion: Option<String>,
+}
+
+/// Every problem of a file. Displayed one a line, as `PATH:LINE:COLUMN: error: what is wrong; expected …; did you
+/// mean …?`
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub struct SpecErrors {
+    pub path: String,
+    /// By place.
+    pub problems: Vec<Problem>,
+}
+
+impl SpecErrors {
+    /// A file that cannot be read.
+    pub fn unreadable(path: &str, reason: impl fmt::Display) -> Self {
+        let message = format!("this file cannot be read: {reason}");
+        let problem = Problem { place: None, message, expected: None, suggestion: None };
+        SpecErrors { path: path.to_owned(), problems: vec![problem] }
+    }
+}
+
+impl fmt::Display for SpecErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, problem) in self.problems.iter().enumerate() {
+            let line_break = if at == 0 { "" } else { "\n" };
+            write!(f, "{line_break}{}:{problem}", self.path)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((line, column)) = self.place {
+            write!(f, "{line}:{column}:")?;
+        }
+        write!(f, " error: {}", self.message)?;
+        if let Some(expected) = &self.expected {
+            write!(f, "; expected {expected}")?;
+        }
+        if let Some(suggestion) = &self.suggestion {
+            write!(f, "; did you mean {suggestion}?")?;
+        }
+        Ok(())
+    }
+}
+
+/// The mistakes found so far in a file.
+#[derive(Debug)]
+pub struct Problems<'a> {
+    file: &'a str,
+    found: RefCell<Vec<Mistake>>,
+}
+
+impl<'a> Problems<'a> {
+    pub fn of(file: &'a str) -> Self {
+        Problems { file, found: RefCell::default() }
+    }
+
+    pub fn add(&self, mistake: Mistake) {
+        self.found.borrow_mut().push(mistake);
+    }
+
+    /// Adds a mistake that says what would have been right.
+    pub fn expected(&self, span: Range<usize>, message: impl Into<String>, expected: impl Into<String>) {
+        self.add(Mistake::new(span, message).expected(expected));
+    }
+
+    /// Adds mistakes whose spans are in the decoded text of a string of the file.
+    pub fn add_inside(&self, text: &Text, mistakes: impl IntoIterator<Item = ExprError>) {
+        for mistake in mistakes {
+            let start = quoted::place(self.file, &text.span, mistake.span.start);
+            self.add(Mistake { span: start..start, ..mistake });
+        }
+    }
+
+    /// The number of mistakes so far.
+    pub fn count(&self) -> usize {
+        self.found.borrow().len()
+    }
+
+    /// The end: none, or all of them.
+    pub fn into_result(self, path: &str) -> Result<(), SpecErrors> {
+        let mut found = self.found.into_inner();
+        if found.is_empty() {
+            return Ok(());
+        }
+        found.sort_by_key(|mistake| mistake.span.start);
+        found.dedup();
+        let positions = Positions::of(self.file);
+        let problem = |mistake: Mistake| Problem {
+            place: Some(positions.line_column(mistake.span.start)),
+            message: mistake.message,
+            expected: mistake.expected,
+            suggestion: mistake.suggestion,
+        };
+        Err(SpecErrors { path: path.to_owned(), problems: found.into_iter().map(problem).collect() })
+    }
+}

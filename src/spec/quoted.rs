@@ -1,0 +1,93 @@
+//! Where a byte of a TOML string's value stands in the file: escapes and quotes in between.
+
+use std::ops::Range;
+
+/// The byte of the file at which byte `at` of a decoded string begins; `token` is the string with its quotes.
+pub fn place(file: &str, token: &Range<usize>, at: usize) -> usize {
+    let raw = &file[token.clone()];
+    let (quotes, escapes) = match raw.as_bytes() {
+        [b'"', b'"', b'"', ..] => (3, true),
+        [b'\'', b'\'', b'\'', ..] => (3, false),
+        [b'"', ..] => (1, true),
+        [b'\'', ..] => (1, false),
+        _ => (0, false),
+    };
+    let mut from = quotes;
+    if quotes == 3 {
+        // A newline right after the opening quotes is not part of the value.
+        from += ["\r\n", "\n"].into_iter().find(|line| raw[from..].starts_with(line)).map_or(0, str::len);
+    }
+    let end = raw.len().saturating_sub(quotes).max(from);
+    let mut decoded = 0;
+    while decoded < at && from < end {
+        let (width, value) = step(&raw[from..end], escapes);
+        from += width;
+        decoded += value;
+    }
+    // A line that is joined to the one before by a backslash has its value where it goes on.
+    while escapes && from < end {
+        match step(&raw[from..end], true) {
+            (width, 0) => from += width,
+            _ => break,
+        }
+    }
+    token.start + from.min(end)
+}
+
+/// The bytes of the next unit of raw text, and those of its value.
+fn step(rest: &str, escapes: bool) -> (usize, usize) {
+    let mut letters = rest.chars();
+    let first = letters.next().expect("the caller stops at the end");
+    if first == '\r' && rest[1..].starts_with('\n') {
+        return (1, 0);
+    }
+    if !(escapes && first == '\\') {
+        return (first.len_utf8(), first.len_utf8());
+    }
+    let code = |digits: usize| {
+        let hex = rest.get(2..2 + digits).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        (2 + digits, hex.and_then(char::from_u32).map_or(1, char::len_utf8))
+    };
+    match letters.next() {
+        Some('x') => code(2),
+        Some('u') => code(4),
+        Some('U') => code(8),
+        Some(' ' | '\t' | '\r' | '\n') => {
+            let blank = rest[1..].len() - rest[1..].trim_start_matches([' ', '\t', '\r', '\n']).len();
+            (1 + blank, 0)
+        }
+        Some(other) => (1 + other.len_utf8(), 1),
+        None => (1, 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use toml::de::{DeTable, DeValue};
+
+    use super::place;
+
+    /// Where `needle` of the decoded value of `key` stands in the file.
+    fn find(file: &str, needle: &str) -> usize {
+        let table = DeTable::parse(file).unwrap();
+        let value = table.get_ref().get("k").unwrap();
+        let DeValue::String(text) = value.get_ref() else { panic!("a string") };
+        place(file, &value.span(), text.find(needle).unwrap())
+    }
+
+    #[test]
+    fn a_byte_of_the_value_is_found_in_the_file() {
+        for file in [
+            r#"k = "ab NEEDLE""#,
+            r#"k = 'a\b NEEDLE'"#,
+            "k = \"\"\"\nab\n  NEEDLE\"\"\"",
+            "k = \"\"\"\r\nab\r\n  NEEDLE\"\"\"",
+            "k = '''\nab \"x\"\n  NEEDLE'''",
+            "k = \"a\\tb\\u00e9\\U0001F600\\\" NEEDLE\"",
+            "k = \"\"\"a \\\n    NEEDLE\"\"\"",
+            "k = \"é ü NEEDLE\"",
+        ] {
+            assert_eq!(find(file, "NEEDLE"), file.find("NEEDLE").unwrap(), "{file}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Reading a table of the file: typed values with their places, and a problem for whatever is amiss.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::keys::{Absent, Section};
+use super::problem::{Mistake, Problems};
+use crate::expr::nearest;
+use crate::time::{format_duration, parse_duration};
+
+/// A string of the file.
+#[derive(Clone, Debug)]
+pub struct Text<'a> {
+    pub value: &'a str,
+    /// The token, quotes included.
+    pub span: Range<usize>,
+}
+
+/// A table whose keys are those of a section.
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    table: &'a DeTable<'a>,
+    section: &'static Section,
+    /// What the reader of the file would point at.
+    pub at: Range<usize>,
+    problems: &'a Problems<'a>,
+}
+
+pub type Value<'a> = Spanned<DeValue<'a>>;
+
+impl<'a> Fields<'a> {
+    /// Opens a table: unknown and missing keys are problems.
+    pub fn open(table: &'a DeTable<'a>, section: &'static Section, at: Range<usize>, problems: &'a Problems) -> Self {
+        let fields = Fields { table, section, at, problems };
+        let mut meant = Vec::new();
+        for key in table.keys().filter(|key| section.keys.iter().all(|known| known.name != key.get_ref())) {
+            let names = || section.keys.iter().map(|key| key.name).filter(|name| !table.contains_key(*name));
+            let all: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
+            let suggestion = nearest(key.get_ref(), names());
+            meant.extend(suggestion.clone());
+            let message = format!("unknown key '{}' in {}", key.get_ref(), section.title);
+            let mistake = Mistake::new(key.span(), message).expected(format!("one of {}", all.join(", ")));
+            problems.add(mistake.suggest(suggestion));
+        }
+        for key in section.keys {
+            let unset = !table.contains_key(key.name) && !meant.iter().any(|name| name == key.name);
+            if key.absent == Absent::Required && unset {
+                let message = format!("missing key '{}' in {}", key.name, section.title);
+                problems.expected(fields.at.clone(), message, key.form);
+            }
+        }
+        fields
+    }
+
+    /// Opens a value that must be a table.
+    pub fn of(value: &'a Value<'a>, section: &'static Section, problems: &'a Problems) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Table(table) => Some(Fields::open(table, section, value.span(), problems)),
+            other => wrong(problems, value.span(), other, "a table"),
+        }
+    }
+
+    pub fn get(&self, key: &str) -> Option<&'a Value<'a>> {
+        debug_assert!(self.section.keys.iter().any(|known| known.name == key), "{key} is not in the section's keys");
+        self.table.get(key)
+    }
+
+    /// Where a key's value stands, or else the table.
+    pub fn span(&self, key: &str) -> Range<usize> {
+        self.table.get(key).map_or_else(|| self.at.clone(), Spanned::span)
+    }
+
+    pub fn text(&self, key: &str) -> Option<Text<'a>> {
+        text(self.get(key)?, self.problems)
+    }
+
+    /// A string or a list of strings.
+    pub fn texts(&self, key: &str) -> Option<Vec<Text<'a>>> {
+        texts(self.get(key)?, self.problems)
+    }
+
+    /// The values of a list.
+    pub fn list(&self, key: &str) -> Option<Vec<&'a Value<'a>>> {
+        let value = self.get(key)?;
+        match value.get_ref() {
+            DeValue::Array(list) => Some(list.iter().collect()),
+            other => wrong(self.problems, value.span(), other, "a list"),
+        }
+    }
+
+    /// A duration, in ms.
+    pub fn duration(&self, key: &str) -> Option<i64> {
+        duration(&self.text(key)?, self.problems)
+    }
+
+    /// A duration that is longer than nothing, in ms.
+    pub fn span_of_time(&self, key: &str) -> Option<i64> {
+        let text = self.text(key)?;
+        positive(&text, duration(&text, self.problems)?, self.problems)
+    }
+
+    pub fn int(&self, key: &str, allowed: Range<i64>) -> Option<i64> {
+        let value = self.get(key)?;
+        let range = || match allowed.end {
+            i64::MAX => format!("an int of at least {}", allowed.start),
+            end => format!("an int from {} to {}", allowed.start, end - 1),
+        };
+        let DeValue::Integer(digits) = value.get_ref() else {
+            return wrong(self.problems, value.span(), value.get_ref(), &range());
+        };
+        let int = i64::from_str_radix(digits.as_str(), digits.radix()).ok();
+        let found = int.filter(|int| allowed.contains(int));
+        if found.is_none() {
+            self.problems.expected(value.span(), format!("{digits} is out of range"), range());
+        }
+        found
+    }
+
+    /// A finite number.
+    pub fn number(&self, key: &str) -> Option<f64> {
+        number(self.get(key)?, self.problems)
+    }
+}
+
+pub fn text<'a>(value: &'a Value<'a>, problems: &Problems) -> Option<Text<'a>> {
+    match value.get_ref() {
+        DeValue::String(text) => Some(Text { value: text, span: value.span() }),
+        other => wrong(problems, value.span(), other, "a string"),
+    }
+}
+
+pub fn texts<'a>(value: &'a Value<'a>, problems: &Problems) -> Option<Vec<Text<'a>>> {
+    match value.get_ref() {
+        DeValue::String(text) => Some(vec![Text { value: text, span: value.span() }]),
+        DeValue::Array(list) => {
+            let found: Vec<_> = list.iter().map(|value| text(value, problems)).collect();
+            if found.is_empty() {
+                problems.expected(value.span(), "this list is empty", "a string or a list of strings");
+                return None;
+            }
+            found.into_iter().collect()
+        }
+        other => wrong(problems, value.span(), other, "a string or a list of strings"),
+    }
+}
+
+pub fn duration(text: &Text, problems: &Problems) -> Option<i64> {
+    let found = parse_duration(text.value);
+    if found.is_none() {
+        let message = format!("'{}' is not a duration", text.value);
+        problems.expected(text.span.clone(), message, "a number and one of ms s m h d w, such as \"90s\" or \"3h\"");
+    }
+    found
+}
+
+pub fn positive(text: &Text, ms: i64, problems: &Problems) -> Option<i64> {
+    if ms == 0 {
+        problems.expected(text.span.clone(), format!("{} is no time at all", format_duration(0)), "a longer duration");
+    }
+    (ms > 0).then_some(ms)
+}
+
+pub fn number(value: &Value, problems: &Problems) -> Option<f64> {
+    let found = match value.get_ref() {
+        DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix()).ok().map(|int| int as f64),
+        DeValue::Float(digits) => digits.as_str().parse().ok().filter(|x: &f64| x.is_finite()),
+        other => return wrong(problems, value.span(), other, "a number"),
+    };
+    if found.is_none() {
+        problems.expected(value.span(), "this number is out of range", "a finite number");
+    }
+    found
+}
+
+/// Notes a value of the wrong type.
+pub fn wrong<T>(problems: &Problems, span: Range<usize>, found: &DeValue, expected: &str) -> Option<T> {
+    let found = match found.type_str() {
+        "integer" => "an int",
+        "array" => "a list",
+        "boolean" => "a bool",
+        "string" => "a string",
+        "float" => "a float",
+        "datetime" => "a date",
+        _ => "a table",
+    };
+    problems.expected(span, format!("this is {found}"), expected);
+    None
+}
+
+/// The entries of a table in the order of the file.
+pub fn entries<'a>(table: &'a DeTable<'a>) -> Vec<(Text<'a>, &'a Value<'a>)> {
+    let named = |(key, value): (&'a Spanned<_>, &'a Value<'a>)| {
+        let key: &'a Spanned<std::borrow::Cow<'a, str>> = key;
+        (Text { value: key.get_ref().as_ref(), span: key.span() }, value)
+    };
+    let mut entries: Vec<_> = table.iter().map(named).collect();
+    entries.sort_by_key(|(key, _)| key.span.start);
+    entries
+}

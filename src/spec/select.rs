@@ -1,0 +1,214 @@
+//! The one form of SELECT that a view may be, taken apart.
+
+use std::ops::Range;
+
+use sqlparser::ast::{self, BinaryOperator, JoinConstraint, JoinOperator, Spanned, TableFactor};
+
+use super::problem::Mistake;
+use crate::expr::{Positions, parse_select};
+
+const FORM: &str = "SELECT items FROM stream [[LEFT] JOIN table ON its keys]… [WHERE condition]";
+
+/// `SELECT items FROM from joins WHERE filter`.
+pub struct Shape {
+    pub from: Relation,
+    pub joins: Vec<JoinShape>,
+    pub filter: Option<ast::Expr>,
+    pub items: Vec<ast::SelectItem>,
+}
+
+/// A name in FROM and what it is called; spans are bytes of the SQL.
+pub struct Relation {
+    pub name: String,
+    pub alias: String,
+    pub span: Range<usize>,
+}
+
+pub struct JoinShape {
+    pub relation: Relation,
+    pub outer: bool,
+    /// The sides of each equality that ON is made of.
+    pub equalities: Vec<(ast::Expr, ast::Expr, Range<usize>)>,
+}
+
+impl Shape {
+    /// Reads SQL.
+    ///
+    /// # Errors
+    /// If it is not SQL; and for everything in it that a view cannot have.
+    pub fn read(sql: &str) -> Result<Shape, Vec<Mistake>> {
+        let positions = Positions::of(sql);
+        let query = parse_select(sql, &positions).map_err(|mistake| vec![mistake])?;
+        let mut reader = Reader { positions: &positions, mistakes: Vec::new() };
+        let shape = reader.query(*query);
+        match shape {
+            Some(shape) if reader.mistakes.is_empty() => Ok(shape),
+            _ => Err(reader.mistakes),
+        }
+    }
+}
+
+struct Reader<'a> {
+    positions: &'a Positions<'a>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    fn place(&self, spanned: &impl Spanned) -> Range<usize> {
+        self.positions.bytes(spanned.span()).unwrap_or_else(|| self.positions.all())
+    }
+
+    fn refuse<T>(&mut self, span: Range<usize>, what: &str, expected: &str) -> Option<T> {
+        self.mistakes.push(Mistake::new(span, format!("{what} is not supported in a view")).expected(expected));
+        None
+    }
+
+    fn query(&mut self, query: ast::Query) -> Option<Shape> {
+        let whole = self.place(query.body.as_ref());
+        let with = query.with.as_ref().map(|with| self.place(with));
+        let order_by = query.order_by.as_ref().map(|order| self.place(order));
+        let limit = query.limit_clause.as_ref().map(|limit| self.place(limit));
+        let other = query.fetch.is_some() || !query.locks.is_empty() || !query.pipe_operators.is_empty();
+        for (span, what) in [(with, "WITH"), (order_by, "ORDER BY"), (limit, "LIMIT or OFFSET")] {
+            if let Some(span) = span {
+                self.refuse::<()>(span, what, FORM);
+            }
+        }
+        if other || query.for_clause.is_some() || query.settings.is_some() || query.format_clause.is_some() {
+            self.refuse::<()>(whole.clone(), "what follows the SELECT", FORM);
+        }
+        match *query.body {
+            ast::SetExpr::Select(select) => self.select(*select),
+            ast::SetExpr::SetOperation { op, .. } => self.refuse(whole, &op.to_string(), FORM),
+            ast::SetExpr::Query(_) => self.refuse(whole, "a SELECT in parentheses", FORM),
+            _ => self.refuse(whole, "this statement", FORM),
+        }
+    }
+
+    fn select(&mut self, select: ast::Select) -> Option<Shape> {
+        let whole = self.place(&select);
+        let groups = match &select.group_by {
+            ast::GroupByExpr::All(_) => true,
+            ast::GroupByExpr::Expressions(exprs, modifiers) => !exprs.is_empty() || !modifiers.is_empty(),
+        };
+        if groups {
+            let span = self.place(&select.group_by);
+            self.refuse::<()>(span, "GROUP BY", "a feature group, [features.NAME], for aggregation");
+        }
+        if let Some(having) = &select.having {
+            let span = self.place(having);
+            self.refuse::<()>(span, "HAVING", "a feature group, [features.NAME], for aggregation");
+        }
+        if select.distinct.is_some() {
+            self.refuse::<()>(whole.clone(), "DISTINCT", FORM);
+        }
+        let unusual = select.top.is_some()
+            || select.into.is_some()
+            || select.exclude.is_some()
+            || select.prewhere.is_some()
+            || select.qualify.is_some()
+            || select.value_table_mode.is_some()
+            || select.select_modifiers.is_some()
+            || !select.lateral_views.is_empty()
+            || !select.connect_by.is_empty()
+            || !select.cluster_by.is_empty()
+            || !select.distribute_by.is_empty()
+            || !select.sort_by.is_empty()
+            || !select.named_window.is_empty();
+        if unusual || select.flavor != ast::SelectFlavor::Standard {
+            self.refuse::<()>(whole.clone(), "this form of SELECT", FORM);
+        }
+        if select.projection.is_empty() {
+            self.mistakes.push(Mistake::new(whole.clone(), "there are no SELECT items").expected(FORM));
+        }
+        let mut from = select.from;
+        if from.len() != 1 {
+            let what = if from.is_empty() { "a SELECT without FROM" } else { "more than one name in FROM" };
+            let span = from.get(1).map_or(whole, |second| self.place(second));
+            return self.refuse(span, what, FORM);
+        }
+        let from = from.remove(0);
+        let driving = self.relation(&from.relation);
+        let joins: Vec<Option<JoinShape>> = from.joins.into_iter().map(|join| self.join(join)).collect();
+        Some(Shape {
+            from: driving?,
+            joins: joins.into_iter().collect::<Option<_>>()?,
+            filter: select.selection,
+            items: select.projection,
+        })
+    }
+
+    fn relation(&mut self, factor: &TableFactor) -> Option<Relation> {
+        let span = self.place(factor);
+        match factor {
+            TableFactor::Table {
+                name,
+                alias,
+                args: None,
+                version: None,
+                with_ordinality: false,
+                json_path: None,
+                sample: None,
+                with_hints,
+                partitions,
+                index_hints,
+            } if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() => {
+                let [ast::ObjectNamePart::Identifier(ident)] = name.0.as_slice() else {
+                    return self.refuse(span, "a name of several parts", "a source, a view or a table");
+                };
+                let alias = match alias {
+                    Some(alias) if !alias.columns.is_empty() => {
+                        return self.refuse(span, "renaming columns in FROM", "'AS name' behind SELECT items");
+                    }
+                    Some(alias) => alias.name.value.clone(),
+                    None => ident.value.clone(),
+                };
+                let span = self.positions.bytes(ident.span).unwrap_or(span);
+                Some(Relation { name: ident.value.clone(), alias, span })
+            }
+            TableFactor::Derived { .. } => self.refuse(span, "a subquery", "a view of its own, by name"),
+            _ => self.refuse(span, "this in FROM", "a source, a view or a table, by name"),
+        }
+    }
+
+    fn join(&mut self, join: ast::Join) -> Option<JoinShape> {
+        let span = self.place(&join.relation);
+        let relation = self.relation(&join.relation);
+        let (outer, constraint) = match join.join_operator {
+            JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => (false, constraint),
+            JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => (true, constraint),
+            JoinOperator::CrossJoin(_) => return self.refuse(span, "CROSS JOIN", "[LEFT] JOIN table ON its keys"),
+            _ => return self.refuse(span, "this kind of JOIN", "[LEFT] JOIN table ON its keys"),
+        };
+        match constraint {
+            JoinConstraint::On(condition) => {
+                let mut equalities = Vec::new();
+                self.equalities(condition, &mut equalities)?;
+                Some(JoinShape { relation: relation?, outer, equalities })
+            }
+            JoinConstraint::Using(_) => self.refuse(span, "USING", "ON table.key = stream.column"),
+            _ => self.refuse(span, "a JOIN without ON", "ON table.key = stream.column"),
+        }
+    }
+
+    /// The equalities that ON joins by AND.
+    fn equalities(
+        &mut self,
+        condition: ast::Expr,
+        found: &mut Vec<(ast::Expr, ast::Expr, Range<usize>)>,
+    ) -> Option<()> {
+        let span = self.place(&condition);
+        match condition {
+            ast::Expr::Nested(inner) => self.equalities(*inner, found),
+            ast::Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+                let (left, right) = (self.equalities(*left, found), self.equalities(*right, found));
+                left.and(right)
+            }
+            ast::Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
+                found.push((*left, *right, span));
+                Some(())
+            }
+            _ => self.refuse(span, "this join condition", "table.key = expression, joined by AND"),
+        }
+    }
+}

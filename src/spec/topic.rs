@@ -1,0 +1,197 @@
+//! Sources and tables: topics, their columns and times.
+
+use toml::de::DeValue;
+
+use super::checker::Checker;
+use super::keys::COLUMN;
+use super::problem::Mistake;
+use super::reader::{Fields, Text, Value, entries, text, wrong};
+use super::{Format, Source, Table, Topic};
+use crate::aggregate::MAX_DIGITS;
+use crate::expr::{Scope, nearest};
+use crate::value::{Column, Schema, TimeUnit, Type};
+
+/// Names that columns of examples, features and files have for themselves.
+static RESERVED: &[&str] =
+    &["_time", "_known", "_window_end", "_label", "_score", "_version", "_watermark", "_deleted"];
+
+static FORMATS: &[(&str, Format)] = &[("json", Format::Json), ("csv", Format::Csv), ("parquet", Format::Parquet)];
+
+static UNITS: &[(&str, TimeUnit)] = &[
+    ("s", TimeUnit::Second),
+    ("ms", TimeUnit::Millisecond),
+    ("us", TimeUnit::Microsecond),
+    ("ns", TimeUnit::Nanosecond),
+];
+
+impl<'a> Checker<'a> {
+    pub fn source(&mut self, name: Text<'a>, fields: &Fields<'a>) {
+        self.declare(&name, "source");
+        let Some(topic) = self.topic(&name, fields) else { return self.mark_broken(name.value) };
+        let scope = Scope::of(name.value, &topic.schema);
+        let filter = fields.text("where").and_then(|text| self.condition(&text, &scope));
+        self.spec.sources.push(Source { topic, filter });
+    }
+
+    pub fn table(&mut self, name: Text<'a>, fields: &Fields<'a>) {
+        self.declare(&name, "table");
+        match self.topic(&name, fields) {
+            Some(topic) => self.spec.tables.push(Table { topic }),
+            None => self.mark_broken(name.value),
+        }
+    }
+
+    /// `None` if the columns are not known; everything else is made up where it is wrong.
+    fn topic(&self, name: &Text, fields: &Fields<'a>) -> Option<Topic> {
+        let topic = fields.text("topic");
+        if let Some(topic) = &topic {
+            self.check_topic(topic);
+        }
+        let format = fields.text("format").and_then(|text| self.one_of(&text, "format", FORMATS));
+        let lateness_ms = fields.duration("lateness").unwrap_or(0);
+        let keys = fields.texts("key");
+        let time = fields.text("time");
+        let schema = fields.get("columns").and_then(|columns| self.schema(columns))?;
+        let key = keys.and_then(|names| self.key(&names, &schema, name.value)).unwrap_or_default();
+        let time = time.and_then(|text| self.time(&text, &schema, name.value)).unwrap_or_default();
+        let topic = topic.map_or_else(String::new, |topic| topic.value.to_owned());
+        let format = format.unwrap_or(Format::Json);
+        Some(Topic { name: name.value.to_owned(), topic, format, schema, key, time, lateness_ms })
+    }
+
+    /// Kafka's own rule.
+    fn check_topic(&self, topic: &Text) {
+        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let fits = (1..=249).contains(&topic.value.len()) && topic.value.chars().all(good);
+        if !fits || matches!(topic.value, "." | "..") {
+            let expected = "1 to 249 letters, digits, '.', '_' and '-'";
+            self.problems.expected(topic.span.clone(), format!("'{}' cannot name a topic", topic.value), expected);
+        }
+    }
+
+    fn key(&self, names: &[Text], schema: &Schema, of: &str) -> Option<Vec<usize>> {
+        let key = self.columns(names, schema, of)?;
+        for (name, at) in names.iter().zip(&key) {
+            if schema.columns[*at].nullable {
+                let message = format!("key column '{}' may be null", name.value);
+                let ty = schema.columns[*at].ty;
+                self.problems.expected(name.span.clone(), message, format!("type \"{ty}\" rather than \"{ty}?\""));
+            }
+        }
+        Some(key)
+    }
+
+    fn time(&self, name: &Text, schema: &Schema, of: &str) -> Option<usize> {
+        let at = self.column(name, schema, of)?;
+        let column = &schema.columns[at];
+        if column.ty != Type::Timestamp || column.nullable {
+            let mark = if column.nullable { "?" } else { "" };
+            let message = format!("time column '{}' is of type \"{}{mark}\"", name.value, column.ty);
+            self.problems.expected(name.span.clone(), message, "type \"timestamp\"");
+        }
+        Some(at)
+    }
+
+    fn schema(&self, columns: &'a Value<'a>) -> Option<Schema> {
+        let DeValue::Table(table) = columns.get_ref() else {
+            return wrong(self.problems, columns.span(), columns.get_ref(), "a table of columns and their types");
+        };
+        if table.is_empty() {
+            self.problems.expected(columns.span(), "there are no columns", "one at least");
+            return None;
+        }
+        let columns: Vec<_> =
+            entries(table).into_iter().map(|(name, value)| self.declared_column(name, value)).collect();
+        Some(Schema::new(columns.into_iter().collect::<Option<_>>()?))
+    }
+
+    fn declared_column(&self, name: Text<'a>, value: &'a Value<'a>) -> Option<Column> {
+        if name.value.is_empty() || name.value.contains(['.', '"']) || name.value.chars().any(char::is_control) {
+            let message = format!("{:?} cannot name a column", name.value);
+            self.problems.expected(name.span.clone(), message, "a name without dots (`path` says where JSON has it)");
+        }
+        if RESERVED.contains(&name.value) {
+            let message = format!("'{}' is a name of tidemill's own", name.value);
+            self.problems.expected(name.span.clone(), message, "another name (`path` says where JSON has it)");
+        }
+        if let DeValue::String(ty) = value.get_ref() {
+            let (ty, nullable) = self.column_type(&Text { value: ty, span: value.span() })?;
+            return Some(Column::new(name.value, ty, nullable));
+        }
+        if !value.get_ref().is_table() {
+            return wrong(self.problems, value.span(), value.get_ref(), "a type, or a table with one");
+        }
+        let fields = Fields::of(value, &COLUMN, self.problems)?;
+        let (ty, nullable) = self.column_type(&fields.text("type")?)?;
+        let mut column = Column::new(name.value, ty, nullable);
+        if let Some(path) = fields.get("path") {
+            column.path = self.path(path).unwrap_or_default();
+        }
+        column.resolution = self.resolution(&fields, Some(ty)).map(|digits| libm::pow(10.0, -f64::from(digits)));
+        if let Some(unit) = fields.text("unit") {
+            if ty != Type::Timestamp {
+                let message = format!("'unit' does not apply to type {ty}");
+                self.problems.expected(unit.span.clone(), message, "a timestamp");
+            }
+            column.unit = self.one_of(&unit, "unit", UNITS).unwrap_or_default();
+        }
+        Some(column)
+    }
+
+    fn column_type(&self, text: &Text) -> Option<(Type, bool)> {
+        let (name, nullable) = match text.value.strip_suffix('?') {
+            Some(name) => (name, true),
+            None => (text.value, false),
+        };
+        let found = Type::ALL.into_iter().find(|ty| ty.name() == name);
+        if found.is_none() {
+            let names = Type::ALL.map(Type::name);
+            let mistake = Mistake::new(text.span.clone(), format!("unknown type '{}'", text.value))
+                .expected(format!("one of {}, with '?' if it may be null", names.join(", ")));
+            self.problems.add(mistake.suggest(nearest(name, names)));
+        }
+        Some((found?, nullable))
+    }
+
+    fn path(&self, value: &'a Value<'a>) -> Option<Vec<String>> {
+        let path: Vec<String> = match value.get_ref() {
+            DeValue::Array(list) => {
+                let names: Option<Vec<Text>> = list.iter().map(|name| text(name, self.problems)).collect();
+                names?.iter().map(|name| name.value.to_owned()).collect()
+            }
+            _ => text(value, self.problems)?.value.split('.').map(str::to_owned).collect(),
+        };
+        if path.is_empty() || path.iter().any(String::is_empty) {
+            self.problems.expected(value.span(), "a name in this path is empty", "names, such as \"payload.amount\"");
+        }
+        Some(path)
+    }
+
+    /// The decimal digits that `resolution` keeps of a float.
+    pub fn resolution(&self, fields: &Fields, ty: Option<Type>) -> Option<u32> {
+        let step = fields.number("resolution")?;
+        let span = fields.span("resolution");
+        if ty != Some(Type::Float) {
+            let what = ty.map_or_else(|| "records".to_owned(), |ty| format!("type {ty}"));
+            self.problems.expected(span, format!("'resolution' does not apply to {what}"), "a float");
+            return None;
+        }
+        let digits = (0..=MAX_DIGITS).find(|digits| step == format!("1e-{digits}").parse().unwrap_or(f64::NAN));
+        if digits.is_none() {
+            self.problems.expected(span, format!("{step} is not a resolution"), format!("1, 0.1, … 1e-{MAX_DIGITS}"));
+        }
+        digits
+    }
+
+    /// The value that a word stands for.
+    pub fn one_of<T: Copy>(&self, text: &Text, what: &str, words: &[(&str, T)]) -> Option<T> {
+        let found = words.iter().find(|(word, _)| *word == text.value).map(|(_, value)| *value);
+        if found.is_none() {
+            let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            let mistake = Mistake::new(text.span.clone(), format!("unknown {what} '{}'", text.value))
+                .expected(format!("one of {}", names.join(", ")));
+            self.problems.add(mistake.suggest(nearest(text.value, names.iter().copied())));
+        }
+        found
+    }
+}
