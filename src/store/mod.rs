@@ -1,1 +1,20 @@
-//! store.
+//! Stores: the newest features for serving ([`memory`]), and all of them for training elsewhere ([`parquet`]).
+
+pub mod memory;
+pub mod offline;
+
+use std::sync::Arc;
+
+use crate::value::{Key, Scalar};
+
+pub use memory::Online;
+
+/// A vector, shared by whoever reads it.
+pub type Vector = Arc<[Scalar]>;
+
+/// The newest of an entity or table row; none once it is gone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upsert {
+    pub key: Key,
+    pub vector: Option<Vector>,
+}

@@ -23,11 +23,10 @@ pub struct Batch {
 
 impl Default for Batch {
     fn default() -> Self {
-        let none: &[&[u8]] = &[];
         Batch {
             times: ScalarBuffer::from(Vec::new()),
             event_times: ScalarBuffer::from(Vec::new()),
-            order: none.into(),
+            order: BinaryArray::new_null(0),
             columns: Vec::new(),
         }
     }

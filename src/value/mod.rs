@@ -4,12 +4,14 @@
 //! taken out of one is a [`Scalar`]; what an entity or a message is known by is a [`Key`]. Nothing here does I/O.
 
 mod batch;
+mod json;
 
 mod key;
 mod scalar;
 mod schema;
 
 pub use batch::Batch;
+pub use json::{FieldError, FieldFault, JsonDecoder};
 
 pub use key::{Key, KeyCodec};
 pub use scalar::{ColumnBuilder, Scalar};

@@ -1,0 +1,13 @@
+//! `mean`: the exact sum over the count.
+
+use super::{Family, Input, Keeps, Kind};
+use crate::value::Type;
+
+pub static MEAN: Kind = Kind {
+    name: "mean",
+    summary: "arithmetic mean; null if there are no records",
+    input: Input::Numeric,
+    output: |_| Type::Float,
+    nullable: true,
+    family: Family::Moments { keeps: Keeps::Total, finish: |moments| moments.mean().into() },
+};

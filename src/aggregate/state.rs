@@ -1,0 +1,312 @@
+//! The state of one feature group on one worker: its entities, and what each window keeps of them.
+//!
+//! The caller brings records and questions in the total order and says what time it is; in return the state never
+//! looks at a clock. For a question as of `a`, [`GroupState::advance`] to `a` first.
+
+use serde::{Deserialize, Serialize};
+
+use super::entities::Entities;
+use super::input::Needs;
+use super::winners::Winners;
+use super::{Family, Input, Keeps, Kind, LineInput, totals, winners};
+use crate::value::{Key, Scalar};
+
+/// A sliding window of `size_ms` whose oldest edge moves in steps of `hop_ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SlidingWindow {
+    pub size_ms: i64,
+    pub hop_ms: i64,
+}
+
+impl SlidingWindow {
+    /// The pane of an event time: hops since the epoch, floored toward −∞.
+    pub fn pane(&self, event_time: i64) -> i64 {
+        event_time.div_euclid(self.hop_ms)
+    }
+
+    /// The first asking time at which the records of a pane no longer count.
+    ///
+    /// The window as of `a` begins at floor((a − size) / hop) · hop, so pane p is out once that is (p + 1) · hop.
+    pub fn leaves(&self, pane: i64) -> i64 {
+        (pane + 1) * self.hop_ms + self.size_ms
+    }
+
+    /// The most panes that an entity can have.
+    pub fn panes(&self) -> i64 {
+        self.size_ms.div_euclid(self.hop_ms) + 2
+    }
+}
+
+/// What a group computes: its lines, and how wide its vectors are.
+#[derive(Clone, Debug, Default)]
+pub struct Layout {
+    pub lines: Vec<LineLayout>,
+    /// Features in a vector.
+    pub width: usize,
+}
+
+/// One `aggregate` entry.
+#[derive(Clone, Debug)]
+pub struct LineLayout {
+    /// Digits kept after the point; 0 of an int.
+    pub digits: u32,
+    pub integer: bool,
+    pub ops: Vec<&'static Kind>,
+    pub windows: Vec<SlidingWindow>,
+    /// The position in the vector of each window's answer to each op.
+    pub positions: Vec<Vec<usize>>,
+}
+
+impl LineLayout {
+    /// Which forms of the input the line reads.
+    pub fn needs(&self) -> Needs {
+        Needs {
+            scaled: self.keeps().is_some_and(|keeps| keeps > Keeps::Count),
+            values: self.ops.iter().any(|kind| matches!(kind.family, Family::Pick(_))),
+        }
+    }
+
+    fn keeps(&self) -> Option<Keeps> {
+        self.ops
+            .iter()
+            .filter_map(|kind| match kind.family {
+                Family::Moments { keeps, .. } => Some(keeps),
+                Family::Pick(_) => None,
+            })
+            .max()
+    }
+
+    /// Bytes for an entity in one window with all its panes: what it costs at most.
+    pub fn bytes_per_entity(&self, window: &SlidingWindow) -> i64 {
+        let moments = self.keeps().map(totals::sizes);
+        let picks = self.ops.iter().filter(|kind| matches!(kind.family, Family::Pick(_))).map(|_| winners::sizes());
+        moments.into_iter().chain(picks).map(|(entity, pane)| entity as i64 + pane as i64 * window.panes()).sum()
+    }
+}
+
+impl Layout {
+    /// Whether an answer can depend on the order of records of equal time.
+    pub fn is_ordered(&self) -> bool {
+        let ordered = |kind: &&Kind| matches!(kind.family, Family::Pick(rank) if rank.is_ordered());
+        self.lines.iter().any(|line| line.ops.iter().any(ordered))
+    }
+
+    /// The answer for an entity without records.
+    pub fn empty(&self) -> Vec<Scalar> {
+        GroupState::new(self).vector(None, &[])
+    }
+}
+
+/// A record that has arrived but is not closed.
+pub struct Open<'a> {
+    pub inputs: &'a [LineInput],
+    pub row: usize,
+    pub event_time: i64,
+    /// Above that of any closed record, in the total order among the open.
+    pub position: i64,
+}
+
+/// What one window keeps for all entities of a group. Slots are the group's.
+pub trait WindowState {
+    /// Which line it reads.
+    fn line(&self) -> usize;
+    /// Makes room for this many slots.
+    fn grow(&mut self, slots: usize);
+    /// Empties a slot for its next entity.
+    fn clear(&mut self, slot: u32);
+    /// Takes in a record that counts. One that would have left already is passed over.
+    fn insert(&mut self, slot: u32, input: &LineInput, row: usize, event_time: i64, position: i64);
+    /// Moves to asking time `asof`; slots that something left go to `left`.
+    fn advance(&mut self, asof: i64, left: &mut Vec<u32>);
+    /// The next asking time at which something leaves.
+    fn next_leave(&self) -> i64;
+    /// Writes its answers into a vector: of the closed records in `slot` and the open ones given.
+    fn finish(&self, slot: Option<u32>, open: &[Open<'_>], row: &mut [Scalar]);
+    fn is_empty(&self, slot: u32) -> bool;
+    /// What it keeps, by slot.
+    fn save(&self) -> Vec<Vec<u8>>;
+    /// Puts what was saved of an entity into its slot.
+    fn load(&mut self, slot: u32, bytes: &[u8]) -> Result<(), postcard::Error>;
+    /// Memory held.
+    fn bytes(&self) -> usize;
+}
+
+/// What is saved of an entity: its key and, window by window, its panes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EntityState {
+    pub key: Key,
+    pub windows: Vec<Vec<u8>>,
+}
+
+/// The state of one feature group on one worker.
+pub struct GroupState {
+    entities: Entities,
+    windows: Vec<Box<dyn WindowState>>,
+    width: usize,
+    /// The place in the total order of the next record.
+    position: i64,
+    asof: i64,
+    next_leave: i64,
+}
+
+impl GroupState {
+    pub fn new(layout: &Layout) -> Self {
+        let mut windows: Vec<Box<dyn WindowState>> = Vec::new();
+        for (index, line) in layout.lines.iter().enumerate() {
+            for (window, positions) in line.windows.iter().zip(&line.positions) {
+                let mut answers: Vec<(usize, fn(&super::Moments) -> Scalar)> = Vec::new();
+                for (kind, position) in line.ops.iter().zip(positions) {
+                    match kind.family {
+                        Family::Moments { finish, .. } => answers.push((*position, finish)),
+                        Family::Pick(rank) => windows.push(Box::new(Winners::new(*window, index, rank, *position))),
+                    }
+                }
+                if let Some(keeps) = line.keeps() {
+                    windows.push(totals::totals(keeps, *window, index, (line.digits, line.integer), answers));
+                }
+            }
+        }
+        GroupState {
+            entities: Entities::default(),
+            windows,
+            width: layout.width,
+            position: 0,
+            asof: i64::MIN,
+            next_leave: i64::MAX,
+        }
+    }
+
+    /// The slot of an entity, given one if it has none.
+    pub fn slot(&mut self, key: &[u8], hash: u64) -> u32 {
+        let before = self.entities.capacity();
+        let slot = self.entities.slot(key, hash);
+        if self.entities.capacity() > before {
+            let room = self.entities.capacity().next_power_of_two();
+            self.windows.iter_mut().for_each(|window| window.grow(room));
+        }
+        slot
+    }
+
+    /// The slot of an entity that has records.
+    pub fn find(&self, key: &[u8], hash: u64) -> Option<u32> {
+        self.entities.find(key, hash)
+    }
+
+    pub fn key(&self, slot: u32) -> Option<&Key> {
+        self.entities.key(slot)
+    }
+
+    /// Takes in one record; call in the total order.
+    pub fn insert(&mut self, slot: u32, inputs: &[LineInput], row: usize, event_time: i64) {
+        let position = self.position;
+        self.position += 1;
+        for window in &mut self.windows {
+            let input = &inputs[window.line()];
+            if input.keeps(row) {
+                window.insert(slot, input, row, event_time, position);
+                self.next_leave = self.next_leave.min(window.next_leave());
+            }
+        }
+    }
+
+    /// Moves to asking time `asof`, never back; slots that something left go to `left`, possibly more than once.
+    pub fn advance(&mut self, asof: i64, left: &mut Vec<u32>) {
+        debug_assert!(asof >= self.asof);
+        self.asof = asof;
+        if asof < self.next_leave {
+            return;
+        }
+        self.next_leave = i64::MAX;
+        for window in &mut self.windows {
+            window.advance(asof, left);
+            self.next_leave = self.next_leave.min(window.next_leave());
+        }
+    }
+
+    /// Frees the slot of an entity that has left all windows; says whether it did.
+    pub fn release_if_empty(&mut self, slot: u32) -> bool {
+        let empty = self.windows.iter().all(|window| window.is_empty(slot));
+        if empty {
+            self.windows.iter_mut().for_each(|window| window.clear(slot));
+            self.entities.release(slot);
+        }
+        empty
+    }
+
+    /// The vector of an entity as of the time advanced to: its closed records and the open ones given.
+    pub fn vector(&self, slot: Option<u32>, open: &[Open<'_>]) -> Vec<Scalar> {
+        let mut row = vec![Scalar::Null; self.width];
+        self.vector_into(slot, open, &mut row);
+        row
+    }
+
+    /// As [`GroupState::vector`], into a row of the layout's width.
+    pub fn vector_into(&self, slot: Option<u32>, open: &[Open<'_>], row: &mut [Scalar]) {
+        self.windows.iter().for_each(|window| window.finish(slot, open, row));
+    }
+
+    /// The place in the total order that the next record will have.
+    pub fn position(&self) -> i64 {
+        self.position
+    }
+
+    /// Entities held.
+    pub fn len(&self) -> usize {
+        self.entities.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Memory held by windows.
+    pub fn bytes(&self) -> usize {
+        self.windows.iter().map(|window| window.bytes()).sum()
+    }
+
+    /// Every entity with what it keeps, by key, and the place reached in the total order.
+    pub fn save(&self) -> (i64, Vec<EntityState>) {
+        let mut columns: Vec<Vec<Vec<u8>>> = self.windows.iter().map(|window| window.save()).collect();
+        let mut entities: Vec<EntityState> = self
+            .entities
+            .iter()
+            .map(|(slot, key)| EntityState {
+                key: key.clone(),
+                windows: columns.iter_mut().map(|column| std::mem::take(&mut column[slot as usize])).collect(),
+            })
+            .collect();
+        entities.sort_by(|a, b| a.key.cmp(&b.key));
+        (self.position, entities)
+    }
+
+    /// Puts back what was saved, possibly from several workers.
+    ///
+    /// # Errors
+    /// If the bytes are not what [`GroupState::save`] wrote for the same layout.
+    pub fn load(&mut self, position: i64, entities: &[EntityState]) -> Result<(), postcard::Error> {
+        self.position = self.position.max(position);
+        for entity in entities {
+            let slot = self.slot(entity.key.as_bytes(), Key::hash_of(entity.key.as_bytes()));
+            if entity.windows.len() != self.windows.len() {
+                return Err(postcard::Error::DeserializeBadEncoding);
+            }
+            for (window, bytes) in self.windows.iter_mut().zip(&entity.windows) {
+                window.load(slot, bytes)?;
+                self.next_leave = self.next_leave.min(window.next_leave());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether an op may be `of` a column of this type.
+pub fn accepts(kind: &Kind, of: Option<crate::value::Type>) -> bool {
+    use crate::value::Type;
+    match (kind.input, of) {
+        (Input::Optional, _) => true,
+        (_, None) => false,
+        (Input::Numeric, Some(ty)) => ty.is_numeric(),
+        (Input::Ordered, Some(ty)) => ty != Type::String,
+        (Input::Any, Some(_)) => true,
+    }
+}

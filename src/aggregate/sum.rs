@@ -1,0 +1,13 @@
+//! `sum`: exact, in the type of its input.
+
+use super::{Family, Input, Keeps, Kind};
+use crate::value::Type;
+
+pub static SUM: Kind = Kind {
+    name: "sum",
+    summary: "exact sum, an int of ints and a float of floats; null if there are no records",
+    input: Input::Numeric,
+    output: |of| of.unwrap_or(Type::Float),
+    nullable: true,
+    family: Family::Moments { keeps: Keeps::Total, finish: |moments| moments.sum() },
+};

@@ -1,0 +1,158 @@
+//! Sliding windows over picks: for each entity the panes that may still win.
+//!
+//! A pane whose best record is beaten by a later pane's can never be the answer again, so what is kept is a queue of
+//! panes with falling ranks: the oldest is the answer, and a record is pushed and popped at most once.
+
+use std::collections::VecDeque;
+
+use super::LineInput;
+use super::pick::{Candidate, Rank};
+use super::state::{Open, SlidingWindow, WindowState};
+use crate::value::Scalar;
+
+/// One pick of one line in one window, for every entity.
+pub struct Winners {
+    window: SlidingWindow,
+    line: usize,
+    rank: Rank,
+    /// The feature's position.
+    answer: usize,
+    /// By slot: panes ascending, ranks falling.
+    queues: Vec<VecDeque<(i64, Candidate)>>,
+    /// By pane ascending: the slots that hold something of it.
+    timers: VecDeque<(i64, Vec<u32>)>,
+    asof: i64,
+}
+
+impl Winners {
+    pub fn new(window: SlidingWindow, line: usize, rank: Rank, answer: usize) -> Self {
+        Winners { window, line, rank, answer, queues: Vec::new(), timers: VecDeque::new(), asof: i64::MIN }
+    }
+
+    fn put(&mut self, slot: u32, pane: i64, candidate: Candidate) {
+        let queue = &mut self.queues[slot as usize];
+        let at = queue.partition_point(|(known, _)| *known < pane);
+        let here = queue.get(at);
+        if here.is_some_and(|(_, rival)| rival.rank >= candidate.rank) {
+            return;
+        }
+        let known = here.is_some_and(|(known, _)| *known == pane);
+        let beaten = (0..at).rev().take_while(|before| queue[*before].1.rank <= candidate.rank).count();
+        if known {
+            queue[at].1 = candidate;
+        } else {
+            queue.insert(at, (pane, candidate));
+        }
+        queue.drain(at - beaten..at);
+        if !known {
+            self.wake(pane, slot);
+        }
+    }
+
+    /// Has the entity looked at when the pane leaves.
+    fn wake(&mut self, pane: i64, slot: u32) {
+        let at = match self.timers.back() {
+            Some((newest, _)) if *newest == pane => self.timers.len() - 1,
+            Some((newest, _)) if *newest > pane => {
+                let at = self.timers.partition_point(|(known, _)| *known < pane);
+                if self.timers[at].0 != pane {
+                    self.timers.insert(at, (pane, Vec::new()));
+                }
+                at
+            }
+            _ => {
+                self.timers.push_back((pane, Vec::new()));
+                self.timers.len() - 1
+            }
+        };
+        self.timers[at].1.push(slot);
+    }
+
+    fn candidate(&self, input: &LineInput, row: usize, position: i64) -> Candidate {
+        self.rank.candidate(Scalar::of(input.values(), row), position)
+    }
+}
+
+impl WindowState for Winners {
+    fn line(&self) -> usize {
+        self.line
+    }
+
+    fn grow(&mut self, slots: usize) {
+        self.queues.resize_with(slots, VecDeque::new);
+    }
+
+    fn clear(&mut self, slot: u32) {
+        self.queues[slot as usize] = VecDeque::new();
+    }
+
+    fn insert(&mut self, slot: u32, input: &LineInput, row: usize, event_time: i64, position: i64) {
+        let pane = self.window.pane(event_time);
+        if self.window.leaves(pane) > self.asof {
+            let candidate = self.candidate(input, row, position);
+            self.put(slot, pane, candidate);
+        }
+    }
+
+    fn advance(&mut self, asof: i64, left: &mut Vec<u32>) {
+        self.asof = asof;
+        while self.timers.front().is_some_and(|(pane, _)| self.window.leaves(*pane) <= asof) {
+            let (pane, slots) = self.timers.pop_front().expect("just seen");
+            for slot in slots {
+                let queue = &mut self.queues[slot as usize];
+                while queue.front().is_some_and(|(oldest, _)| *oldest <= pane) {
+                    queue.pop_front();
+                }
+                left.push(slot);
+            }
+        }
+    }
+
+    fn next_leave(&self) -> i64 {
+        self.timers.front().map_or(i64::MAX, |(pane, _)| self.window.leaves(*pane))
+    }
+
+    fn finish(&self, slot: Option<u32>, open: &[Open<'_>], row: &mut [Scalar]) {
+        let closed = slot.and_then(|slot| self.queues[slot as usize].front()).map(|(_, best)| best);
+        let newer = open
+            .iter()
+            .filter(|record| record.inputs[self.line].keeps(record.row))
+            .filter(|record| self.window.leaves(self.window.pane(record.event_time)) > self.asof)
+            .map(|record| self.candidate(&record.inputs[self.line], record.row, record.position))
+            .reduce(|best, next| if next.rank > best.rank { next } else { best });
+        row[self.answer] = match (closed, newer) {
+            (Some(closed), Some(newer)) if newer.rank > closed.rank => newer.value,
+            (Some(closed), _) => closed.value.clone(),
+            (None, Some(newer)) => newer.value,
+            (None, None) => Scalar::Null,
+        };
+    }
+
+    fn is_empty(&self, slot: u32) -> bool {
+        self.queues[slot as usize].is_empty()
+    }
+
+    fn save(&self) -> Vec<Vec<u8>> {
+        self.queues.iter().map(|queue| postcard::to_stdvec(queue).expect("candidates always encode")).collect()
+    }
+
+    fn load(&mut self, slot: u32, bytes: &[u8]) -> Result<(), postcard::Error> {
+        for (pane, candidate) in postcard::from_bytes::<Vec<(i64, Candidate)>>(bytes)? {
+            self.put(slot, pane, candidate);
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        let panes: usize = self.queues.iter().map(VecDeque::capacity).sum();
+        let timers: usize = self.timers.iter().map(|(_, slots)| slots.capacity() * size_of::<u32>()).sum();
+        panes * size_of::<(i64, Candidate)>()
+            + self.queues.capacity() * size_of::<VecDeque<(i64, Candidate)>>()
+            + timers
+    }
+}
+
+/// Bytes an entity, and bytes a pane of it.
+pub fn sizes() -> (usize, usize) {
+    (size_of::<VecDeque<(i64, Candidate)>>(), size_of::<(i64, Candidate)>() + size_of::<u32>())
+}

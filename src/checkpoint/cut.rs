@@ -1,0 +1,56 @@
+//! One operator's side of a snapshot: where to stop on the way to its frontier, and save.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::Vault;
+use crate::time::EventTime;
+
+/// One stretch of an operator's way to its frontier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Work off everything before this time,
+    pub upto: EventTime,
+    /// and then save, if so.
+    pub save: bool,
+}
+
+/// An operator instance's part in snapshots.
+#[derive(Debug)]
+pub struct Cut {
+    vault: Arc<Vault>,
+    operator: String,
+    /// The time of the newest snapshot that this instance has saved for.
+    saved: EventTime,
+}
+
+impl Cut {
+    /// Enters an operator instance; from now on no snapshot is whole without it.
+    pub fn new(vault: &Arc<Vault>, operator: impl Into<String>) -> Self {
+        vault.join();
+        Cut { vault: vault.clone(), operator: operator.into(), saved: EventTime::MIN }
+    }
+
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
+    }
+
+    pub fn operator(&self) -> &str {
+        &self.operator
+    }
+
+    /// The stretches to a frontier: one, or two where a snapshot is wanted on the way.
+    pub fn steps(&self, frontier: EventTime) -> impl Iterator<Item = Step> + use<> {
+        let wanted = self.vault.wanted().filter(|time| *time > self.saved && *time <= frontier);
+        let first = wanted.map(|upto| Step { upto, save: true });
+        first.into_iter().chain([Step { upto: frontier, save: false }])
+    }
+
+    /// Saves this instance's part as of `time`.
+    pub fn save(&mut self, time: EventTime, state: &impl Serialize) {
+        self.saved = time;
+        let part = postcard::to_stdvec(state).expect("an operator's state always encodes");
+        self.vault.put(&self.operator, time, part);
+    }
+}

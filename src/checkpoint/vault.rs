@@ -1,0 +1,102 @@
+//! The parts of a snapshot, as operators save and load them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
+use super::CheckpointError;
+use crate::time::EventTime;
+
+/// Saved bytes by operator, one part for each worker that saved.
+pub type Parts = BTreeMap<String, Vec<Vec<u8>>>;
+
+/// Where operators put and find their state. One a job, shared by its workers.
+#[derive(Debug)]
+pub struct Vault {
+    /// The time asked for; the minimum where none is.
+    wanted: AtomicI64,
+    /// Operator instances that take part.
+    members: AtomicUsize,
+    saved: Mutex<Saved>,
+    start: Option<(EventTime, Parts)>,
+}
+
+#[derive(Debug, Default)]
+struct Saved {
+    time: Option<EventTime>,
+    count: usize,
+    parts: Parts,
+}
+
+impl Vault {
+    /// A vault for a graph that starts from nothing.
+    pub fn empty() -> Arc<Self> {
+        Vault::new(None)
+    }
+
+    /// A vault for a graph that starts from these parts, which hold all before `time`.
+    pub fn starting_from(time: EventTime, parts: Parts) -> Arc<Self> {
+        Vault::new(Some((time, parts)))
+    }
+
+    fn new(start: Option<(EventTime, Parts)>) -> Arc<Self> {
+        Arc::new(Vault {
+            wanted: AtomicI64::new(EventTime::MIN),
+            members: AtomicUsize::new(0),
+            saved: Mutex::default(),
+            start,
+        })
+    }
+
+    /// The time before which everything is in the loaded state.
+    pub fn start(&self) -> Option<EventTime> {
+        self.start.as_ref().map(|(time, _)| *time)
+    }
+
+    /// What an operator's instances saved, decoded part by part; none in a fresh start.
+    ///
+    /// # Errors
+    /// If a part is not what the operator writes.
+    pub fn load<S: serde::de::DeserializeOwned>(&self, operator: &str) -> Result<Vec<S>, CheckpointError> {
+        let parts = self.start.as_ref().and_then(|(_, parts)| parts.get(operator));
+        let decode = |part: &Vec<u8>| {
+            postcard::from_bytes(part)
+                .map_err(|source| CheckpointError::Undecodable { operator: operator.to_owned(), source })
+        };
+        parts.into_iter().flatten().map(decode).collect()
+    }
+
+    /// Asks for a snapshot as of a time that no operator has passed.
+    pub fn ask(&self, time: EventTime) {
+        *self.saved.lock().expect("no holder panics") = Saved { time: Some(time), ..Saved::default() };
+        self.wanted.store(time, SeqCst);
+    }
+
+    /// The time asked for.
+    pub fn wanted(&self) -> Option<EventTime> {
+        Some(self.wanted.load(SeqCst)).filter(|time| *time != EventTime::MIN)
+    }
+
+    /// The snapshot, once every member has saved.
+    pub fn take(&self) -> Option<(EventTime, Parts)> {
+        let mut saved = self.saved.lock().expect("no holder panics");
+        if saved.time.is_none() || saved.count < self.members.load(SeqCst) {
+            return None;
+        }
+        self.wanted.store(EventTime::MIN, SeqCst);
+        let saved = std::mem::take(&mut *saved);
+        saved.time.map(|time| (time, saved.parts))
+    }
+
+    pub(super) fn join(&self) {
+        self.members.fetch_add(1, SeqCst);
+    }
+
+    pub(super) fn put(&self, operator: &str, time: EventTime, part: Vec<u8>) {
+        let mut saved = self.saved.lock().expect("no holder panics");
+        if saved.time == Some(time) {
+            saved.count += 1;
+            saved.parts.entry(operator.to_owned()).or_default().push(part);
+        }
+    }
+}

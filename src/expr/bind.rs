@@ -1,0 +1,415 @@
+//! From syntax tree to bound expression: names become positions, types are checked, constants are computed.
+
+use std::ops::Range;
+
+use sqlparser::ast::{self, BinaryOperator as Binary, Expr as Ast, Spanned, UnaryOperator as Unary, Value};
+
+use super::arithmetic::{ADD, DIVIDE, MULTIPLY, Operator, REMAINDER, SUBTRACT, dyadic, negate};
+use super::compare::{self, Comparison};
+use super::functions::{self, Arg, alike, join};
+use super::tree::{Expr, Node};
+use super::{ExprError, Positions, Scope, coerce, literal, nearest, pattern};
+use crate::value::{Scalar, Type};
+
+impl Expr {
+    /// Binds and checks a tree; `positions` are those of the text that it was read from.
+    ///
+    /// # Errors
+    /// Every mistake in the tree, by its place.
+    pub fn bind(tree: &Ast, scope: &Scope, positions: &Positions) -> Result<Expr, Vec<ExprError>> {
+        let mut binder = Binder { scope, positions, errors: Vec::new() };
+        let bound = binder.bind(tree, &positions.all());
+        if let Some(arg) = &bound
+            && arg.expr.is_untyped_null()
+        {
+            let error = ExprError::new(arg.span.clone(), "NULL of no type");
+            binder.errors.push(error.expected("a value, or cast(null AS type)"));
+        }
+        match bound {
+            Some(arg) if binder.errors.is_empty() => Ok(arg.expr),
+            _ => Err(binder.errors),
+        }
+    }
+}
+
+/// What people from SQL will try here.
+static AGGREGATES: &[&str] = &["count", "sum", "avg", "min", "max", "stddev", "variance", "first_value", "lag"];
+
+struct Binder<'a> {
+    scope: &'a Scope,
+    positions: &'a Positions<'a>,
+    errors: Vec<ExprError>,
+}
+
+impl Binder<'_> {
+    fn fail<T>(&mut self, span: Range<usize>, message: impl Into<String>, expected: &str) -> Option<T> {
+        self.errors.push(ExprError::new(span, message).expected(expected));
+        None
+    }
+
+    fn keep<T>(&mut self, result: Result<T, ExprError>) -> Option<T> {
+        result.map_err(|error| self.errors.push(error)).ok()
+    }
+
+    /// Binds a tree, and computes it if it is constant. `within` is its place if it does not tell its own.
+    fn bind(&mut self, tree: &Ast, within: &Range<usize>) -> Option<Arg> {
+        let span = self.positions.bytes(tree.span()).unwrap_or_else(|| within.clone());
+        let expr = self.node(tree, &span)?;
+        match expr.folded() {
+            (expr, true) => Some(Arg { expr, span }),
+            (_, false) => self.fail(span, "this constant has no value", "a result that is finite and fits"),
+        }
+    }
+
+    /// Binds several trees, so that the mistakes of all are found.
+    fn bind_all<'t>(&mut self, trees: impl IntoIterator<Item = &'t Ast>, within: &Range<usize>) -> Option<Vec<Arg>> {
+        let bound: Vec<Option<Arg>> = trees.into_iter().map(|tree| self.bind(tree, within)).collect();
+        bound.into_iter().collect()
+    }
+
+    fn bind_two(&mut self, a: &Ast, b: &Ast, within: &Range<usize>) -> Option<(Arg, Arg)> {
+        let (a, b) = (self.bind(a, within), self.bind(b, within));
+        Some((a?, b?))
+    }
+
+    fn node(&mut self, tree: &Ast, span: &Range<usize>) -> Option<Expr> {
+        match tree {
+            Ast::Identifier(ident) => {
+                let found = self.scope.resolve(&ident.value, span.clone(), ident.quote_style.is_some());
+                self.keep(found)
+            }
+            Ast::CompoundIdentifier(parts) => self.qualified(parts, span),
+            Ast::Nested(inner) => Some(self.bind(inner, span)?.expr),
+            Ast::Value(value) => self.value(&value.value, span),
+            Ast::TypedString(typed) => self.typed_string(typed, span),
+            Ast::UnaryOp { op, expr } => self.unary(op, expr, span),
+            Ast::BinaryOp { left, op, right } => self.binary(left, op, right, span),
+            Ast::IsNull(inner) => self.null_test(inner, true, span),
+            Ast::IsNotNull(inner) => self.null_test(inner, false, span),
+            Ast::IsTrue(inner) => self.truth_test(inner, true, false, span),
+            Ast::IsNotTrue(inner) => self.truth_test(inner, true, true, span),
+            Ast::IsFalse(inner) => self.truth_test(inner, false, false, span),
+            Ast::IsNotFalse(inner) => self.truth_test(inner, false, true, span),
+            Ast::Between { expr, negated, low, high } => self.between(expr, low, high, *negated, span),
+            Ast::InList { expr, list, negated } => self.in_list(expr, list, *negated, span),
+            Ast::Like { negated, any: false, expr, pattern, escape_char: None } => {
+                self.like(expr, pattern, *negated, false, span)
+            }
+            Ast::ILike { negated, any: false, expr, pattern, escape_char: None } => {
+                self.like(expr, pattern, *negated, true, span)
+            }
+            Ast::Case { operand, conditions, else_result, .. } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref(), span)
+            }
+            Ast::Cast { expr, data_type, array: false, format: None, .. } => self.cast(expr, data_type, span),
+            Ast::Extract { field, expr, .. } => self.extract(&field.to_string(), expr, span),
+            Ast::Ceil { expr, field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) } => {
+                self.call("ceil", [expr.as_ref()], span)
+            }
+            Ast::Floor { expr, field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) } => {
+                self.call("floor", [expr.as_ref()], span)
+            }
+            Ast::Position { expr, r#in } => self.call("strpos", [r#in.as_ref(), expr.as_ref()], span),
+            Ast::Substring { expr, substring_from: Some(from), substring_for, .. } => {
+                self.call("substr", [expr, from].into_iter().chain(substring_for).map(AsRef::as_ref), span)
+            }
+            Ast::Trim { trim_where: None, trim_what: None, expr, trim_characters: None } => {
+                self.call("trim", [expr.as_ref()], span)
+            }
+            Ast::Function(function) => self.function(function, span),
+            other => self.unsupported(other, span),
+        }
+    }
+
+    fn unsupported(&mut self, tree: &Ast, span: &Range<usize>) -> Option<Expr> {
+        let what = match tree {
+            Ast::Subquery(_) | Ast::Exists { .. } | Ast::InSubquery { .. } => "a subquery",
+            Ast::Interval(_) => "an interval",
+            Ast::Array(_) => "an array",
+            Ast::Tuple(_) => "a tuple",
+            Ast::Wildcard(_) | Ast::QualifiedWildcard(..) => "'*'",
+            Ast::AtTimeZone { .. } => "a time zone (times are UTC)",
+            Ast::Like { .. } | Ast::ILike { .. } | Ast::SimilarTo { .. } | Ast::RLike { .. } => "this kind of pattern",
+            _ => "this SQL",
+        };
+        self.fail(span.clone(), format!("{what} is not supported in an expression"), "a scalar expression")
+    }
+
+    fn qualified(&mut self, parts: &[ast::Ident], span: &Range<usize>) -> Option<Expr> {
+        let place = |ident: &ast::Ident| self.positions.bytes(ident.span).unwrap_or_else(|| span.clone());
+        match parts {
+            [relation, column] => {
+                let found =
+                    self.scope.resolve_qualified((&relation.value, place(relation)), (&column.value, place(column)));
+                self.keep(found)
+            }
+            _ => self.fail(span.clone(), "a name of too many parts", "'column' or 'name.column'"),
+        }
+    }
+
+    fn value(&mut self, value: &Value, span: &Range<usize>) -> Option<Expr> {
+        match value {
+            Value::Number(text, _) => match literal::number(text) {
+                Some(expr) => Some(expr),
+                None => self.fail(span.clone(), format!("the number {text} is too large"), "a finite number"),
+            },
+            Value::SingleQuotedString(text) => Some(Expr::text(text)),
+            Value::Boolean(value) => Some(Expr::bool(*value)),
+            Value::Null => Some(Expr { node: Node::Null, ty: Type::String, nullable: true }),
+            other => self.fail(
+                span.clone(),
+                format!("{other} is not supported"),
+                "a number, text in single quotes, true, false or null",
+            ),
+        }
+    }
+
+    fn typed_string(&mut self, typed: &ast::TypedString, span: &Range<usize>) -> Option<Expr> {
+        let ty = self.type_named(&typed.data_type, span)?;
+        let Value::SingleQuotedString(text) = &typed.value.value else {
+            return self.fail(span.clone(), "this is not text", "text in single quotes");
+        };
+        match coerce::typed_text(text, ty) {
+            Some(expr) => Some(expr),
+            None if ty == Type::Timestamp => {
+                self.fail(span.clone(), format!("'{text}' is not a time"), "RFC 3339, such as 2024-01-31T08:00:00Z")
+            }
+            None => self.fail(span.clone(), format!("'{text}' is not of type {ty}"), &format!("a {ty}")),
+        }
+    }
+
+    fn type_named(&mut self, data_type: &ast::DataType, span: &Range<usize>) -> Option<Type> {
+        let name = data_type.to_string();
+        coerce::type_named(&name).or_else(|| {
+            let names = Type::ALL.map(Type::name);
+            let error = ExprError::new(span.clone(), format!("unknown type '{}'", name.to_lowercase()))
+                .expected(format!("one of {}", names.join(", ")))
+                .suggest(nearest(&name, names));
+            self.errors.push(error);
+            None
+        })
+    }
+
+    fn unary(&mut self, op: &Unary, inner: &Ast, span: &Range<usize>) -> Option<Expr> {
+        // The least int is one beyond the greatest, so it has no positive to be the negative of.
+        if let (Unary::Minus, Ast::Value(value)) = (op, inner)
+            && let Value::Number(text, _) = &value.value
+        {
+            return literal::number(&format!("-{text}")).or_else(|| self.value(&value.value, span));
+        }
+        let arg = self.bind(inner, span)?;
+        match op {
+            Unary::Minus => Some(negate(self.keep(arg.number())?)),
+            Unary::Plus => self.keep(arg.number()),
+            Unary::Not => Some(compare::negation(self.keep(arg.bool())?)),
+            other => self.fail(span.clone(), format!("operator {other} is not supported"), "-, + or NOT"),
+        }
+    }
+
+    fn binary(&mut self, left: &Ast, op: &Binary, right: &Ast, span: &Range<usize>) -> Option<Expr> {
+        let (a, b) = self.bind_two(left, right, span)?;
+        match op {
+            Binary::Plus => self.arithmetic(&ADD, a, b),
+            Binary::Minus => self.arithmetic(&SUBTRACT, a, b),
+            Binary::Multiply => self.arithmetic(&MULTIPLY, a, b),
+            Binary::Divide => self.arithmetic(&DIVIDE, a, b),
+            Binary::Modulo => self.arithmetic(&REMAINDER, a, b),
+            Binary::Eq => self.comparison(Comparison::Equal, a, b),
+            Binary::NotEq => self.comparison(Comparison::NotEqual, a, b),
+            Binary::Lt => self.comparison(Comparison::Less, a, b),
+            Binary::LtEq => self.comparison(Comparison::LessOrEqual, a, b),
+            Binary::Gt => self.comparison(Comparison::Greater, a, b),
+            Binary::GtEq => self.comparison(Comparison::GreaterOrEqual, a, b),
+            Binary::And => self.connective(compare::and, a, b),
+            Binary::Or => self.connective(compare::or, a, b),
+            Binary::StringConcat => {
+                let (a, b) = (self.keep(a.text()), self.keep(b.text()));
+                Some(join(a?, b?))
+            }
+            other => self.fail(
+                span.clone(),
+                format!("operator {other} is not supported"),
+                "one of + - * / % = <> < <= > >= AND OR ||",
+            ),
+        }
+    }
+
+    fn arithmetic(&mut self, operator: &'static Operator, a: Arg, b: Arg) -> Option<Expr> {
+        let whole = a.span.start..b.span.end;
+        if operator.name == "-" && a.expr.ty() == Type::Timestamp && b.expr.ty() == Type::Timestamp {
+            return self.fail(whole, "timestamps are not subtracted", "date_part('epoch', a) - date_part('epoch', b)");
+        }
+        let place = (a.span.clone(), b.span.clone());
+        let (a, b) = (self.keep(a.number()), self.keep(b.number()));
+        let (a, b) = (Arg { expr: a?, span: place.0 }, Arg { expr: b?, span: place.1 });
+        let (a, b) = self.two_alike(a, b)?;
+        Some(dyadic(operator, a.ty(), a, b))
+    }
+
+    fn comparison(&mut self, comparison: Comparison, a: Arg, b: Arg) -> Option<Expr> {
+        let (a, b) = self.two_alike(a, b)?;
+        Some(compare::compare(comparison, a, b))
+    }
+
+    fn connective(&mut self, connect: fn(Expr, Expr) -> Expr, a: Arg, b: Arg) -> Option<Expr> {
+        let (a, b) = (self.keep(a.bool()), self.keep(b.bool()));
+        Some(connect(a?, b?))
+    }
+
+    fn two_alike(&mut self, a: Arg, b: Arg) -> Option<(Expr, Expr)> {
+        let text = [&a, &b].into_iter().find(|arg| matches!(arg.expr.constant(), Some(Scalar::String(_))));
+        let time = [&a, &b].into_iter().any(|arg| arg.expr.ty() == Type::Timestamp);
+        if let (Some(text), true) = (text, time)
+            && text.expr.clone().coerced(Type::Timestamp).is_none()
+        {
+            return self.fail(text.span.clone(), "this is not a time", "RFC 3339, such as '2024-01-31T08:00:00Z'");
+        }
+        let mut both = self.keep(alike(vec![a, b]))?;
+        let b = both.pop()?;
+        Some((both.pop()?, b))
+    }
+
+    fn null_test(&mut self, inner: &Ast, null: bool, span: &Range<usize>) -> Option<Expr> {
+        let arg = self.bind(inner, span)?;
+        match arg.expr.is_untyped_null() {
+            true => Some(Expr::bool(null)),
+            false => Some(compare::null_test(arg.expr, null)),
+        }
+    }
+
+    fn truth_test(&mut self, inner: &Ast, wanted: bool, negated: bool, span: &Range<usize>) -> Option<Expr> {
+        let arg = self.bind(inner, span)?;
+        let test = compare::truth_test(self.keep(arg.bool())?, wanted);
+        Some(if negated { compare::negation(test) } else { test })
+    }
+
+    fn between(&mut self, value: &Ast, low: &Ast, high: &Ast, negated: bool, span: &Range<usize>) -> Option<Expr> {
+        let mut all = self.bind_all([value, low, high], span)?;
+        let (high, low, value) = (all.pop()?, all.pop()?, all.pop()?);
+        let again = Arg { expr: value.expr.clone(), span: value.span.clone() };
+        let above = self.comparison(Comparison::GreaterOrEqual, value, low);
+        let below = self.comparison(Comparison::LessOrEqual, again, high);
+        let inside = compare::and(above?, below?);
+        Some(if negated { compare::negation(inside) } else { inside })
+    }
+
+    fn in_list(&mut self, value: &Ast, list: &[Ast], negated: bool, span: &Range<usize>) -> Option<Expr> {
+        let args = self.bind_all(std::iter::once(value).chain(list), span)?;
+        let mut exprs = self.keep(alike(args))?;
+        let value = exprs.remove(0);
+        let constants: Option<Vec<Scalar>> = exprs.iter().map(Expr::constant).collect();
+        let found = match constants {
+            Some(constants) => compare::in_constants(value, &constants),
+            None => exprs
+                .into_iter()
+                .map(|item| compare::compare(Comparison::Equal, value.clone(), item))
+                .reduce(compare::or)?,
+        };
+        Some(if negated { compare::negation(found) } else { found })
+    }
+
+    fn like(&mut self, value: &Ast, like: &Ast, negated: bool, fold: bool, span: &Range<usize>) -> Option<Expr> {
+        let (value, like) = self.bind_two(value, like, span)?;
+        let (value, like) = (self.keep(value.text()), self.keep(like.text()));
+        let matches = pattern::like(value?, like?, fold);
+        Some(if negated { compare::negation(matches) } else { matches })
+    }
+
+    fn case(
+        &mut self,
+        operand: Option<&Ast>,
+        arms: &[ast::CaseWhen],
+        otherwise: Option<&Ast>,
+        span: &Range<usize>,
+    ) -> Option<Expr> {
+        let conditions = match operand {
+            None => {
+                let bound: Vec<Option<Expr>> = arms
+                    .iter()
+                    .map(|arm| self.bind(&arm.condition, span).and_then(|arg| self.keep(arg.bool())))
+                    .collect();
+                bound.into_iter().collect::<Option<Vec<Expr>>>()
+            }
+            Some(operand) => {
+                let trees = std::iter::once(operand).chain(arms.iter().map(|arm| &arm.condition));
+                let values = self.bind_all(trees, span).and_then(|args| self.keep(alike(args)));
+                values.map(|mut values| {
+                    let subject = values.remove(0);
+                    values.into_iter().map(|v| compare::compare(Comparison::Equal, subject.clone(), v)).collect()
+                })
+            }
+        };
+        let results = self.bind_all(arms.iter().map(|arm| &arm.result).chain(otherwise), span);
+        let mut results = self.keep(alike(results?))?;
+        let ty = results[0].ty();
+        let last = if otherwise.is_some() { results.pop()? } else { Expr::null(ty) };
+        let arms: Vec<(Expr, Expr)> = conditions?.into_iter().zip(results).collect();
+        let nullable = last.nullable() || arms.iter().any(|(_, then)| then.nullable());
+        Some(Expr { node: Node::Case { arms, otherwise: Box::new(last) }, ty, nullable })
+    }
+
+    fn cast(&mut self, inner: &Ast, data_type: &ast::DataType, span: &Range<usize>) -> Option<Expr> {
+        let (arg, ty) = (self.bind(inner, span), self.type_named(data_type, span));
+        let (arg, ty) = (arg?, ty?);
+        let from = arg.expr.ty();
+        match coerce::cast(arg.expr, ty) {
+            Some(expr) => Some(expr),
+            None if from == Type::Timestamp && ty.is_numeric() => {
+                self.fail(arg.span, format!("a timestamp is not cast to {ty}"), "date_part('epoch', …), in seconds")
+            }
+            None => self.fail(arg.span, format!("there is no cast from {from} to {ty}"), "a cast by way of string"),
+        }
+    }
+
+    fn extract(&mut self, field: &str, inner: &Ast, span: &Range<usize>) -> Option<Expr> {
+        let arg = self.bind(inner, span)?;
+        let field = Arg { expr: Expr::text(field), span: span.clone() };
+        let function = functions::find("date_part").expect("date_part is listed");
+        self.keep((function.bind)(vec![field, arg]))
+    }
+
+    fn call<'t>(&mut self, name: &str, args: impl IntoIterator<Item = &'t Ast>, span: &Range<usize>) -> Option<Expr> {
+        let function = functions::find(name).expect("the parser's own functions are listed");
+        let args = self.bind_all(args, span)?;
+        self.keep((function.bind)(args))
+    }
+
+    fn function(&mut self, call: &ast::Function, span: &Range<usize>) -> Option<Expr> {
+        let name = call.name.to_string();
+        let Some(function) = functions::find(&name) else {
+            let names = || functions::FUNCTIONS.iter().copied().flatten().map(|f| f.name);
+            let aggregate = AGGREGATES.iter().any(|known| known.eq_ignore_ascii_case(&name));
+            let error =
+                ExprError::new(span.clone(), format!("unknown function '{name}'")).suggest(nearest(&name, names()));
+            self.errors.push(match aggregate {
+                true => error.expected("a scalar function; aggregates are the work of feature groups").suggest(None),
+                false => error,
+            });
+            return None;
+        };
+        let plain = call.over.is_none() && call.filter.is_none() && call.within_group.is_empty();
+        let ast::FunctionArguments::List(list) = &call.args else {
+            return self.fail(span.clone(), format!("{name} without arguments"), function.signature);
+        };
+        if !plain || list.duplicate_treatment.is_some() || !list.clauses.is_empty() {
+            return self.fail(span.clone(), format!("{name} takes plain arguments only"), function.signature);
+        }
+        let mut trees = Vec::with_capacity(list.args.len());
+        for arg in &list.args {
+            match arg {
+                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(tree)) => trees.push(tree),
+                _ => return self.fail(span.clone(), format!("{name} takes plain arguments only"), function.signature),
+            }
+        }
+        let args = self.bind_all(trees.iter().copied(), span);
+        if !(function.arity.0..=function.arity.1).contains(&trees.len()) {
+            let count = match trees.len() {
+                0 => "no arguments".to_owned(),
+                1 => "1 argument".to_owned(),
+                more => format!("{more} arguments"),
+            };
+            return self.fail(span.clone(), format!("{} was given {count}", function.name), function.signature);
+        }
+        self.keep((function.bind)(args?))
+    }
+}

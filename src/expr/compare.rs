@@ -1,0 +1,196 @@
+//! Comparisons and SQL's three-valued logic.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow_arith::boolean::{and_kleene, is_not_null, is_null, not, or_kleene};
+use arrow_array::{Array, BooleanArray};
+use arrow_buffer::BooleanBuffer;
+use arrow_ord::cmp;
+
+use super::operand::{Operand, extent, map2};
+use super::tree::Expr;
+use crate::value::{Scalar, Type};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    pub fn name(self) -> &'static str {
+        match self {
+            Comparison::Equal => "=",
+            Comparison::NotEqual => "<>",
+            Comparison::Less => "<",
+            Comparison::LessOrEqual => "<=",
+            Comparison::Greater => ">",
+            Comparison::GreaterOrEqual => ">=",
+        }
+    }
+}
+
+/// `a comparison b`, both of one type. Strings compare by their bytes, false is before true, and -0.0 equals 0.0.
+pub fn compare(comparison: Comparison, a: Expr, b: Expr) -> Expr {
+    let nullable = a.nullable || b.nullable;
+    let name = comparison.name();
+    if a.ty == Type::Float {
+        return Expr::call(name, Type::Bool, nullable, vec![a, b], move |args, _| {
+            let (a, b) = (args[0].floats(), args[1].floats());
+            match comparison {
+                Comparison::Equal => map2(a, b, |a, b| a == b).booleans(),
+                Comparison::NotEqual => map2(a, b, |a, b| a != b).booleans(),
+                Comparison::Less => map2(a, b, |a, b| a < b).booleans(),
+                Comparison::LessOrEqual => map2(a, b, |a, b| a <= b).booleans(),
+                Comparison::Greater => map2(a, b, |a, b| a > b).booleans(),
+                Comparison::GreaterOrEqual => map2(a, b, |a, b| a >= b).booleans(),
+            }
+        });
+    }
+    Expr::call(name, Type::Bool, nullable, vec![a, b], move |args, _| {
+        let (a, b) = (&args[0], &args[1]);
+        let answer = match comparison {
+            Comparison::Equal => cmp::eq(a, b),
+            Comparison::NotEqual => cmp::neq(a, b),
+            Comparison::Less => cmp::lt(a, b),
+            Comparison::LessOrEqual => cmp::lt_eq(a, b),
+            Comparison::Greater => cmp::gt(a, b),
+            Comparison::GreaterOrEqual => cmp::gt_eq(a, b),
+        };
+        Operand::new(Arc::new(answer.expect("binding made the types equal")), a.is_same() && b.is_same())
+    })
+}
+
+fn truth(operand: &Operand) -> BooleanArray {
+    operand.clone().into_booleans(1)
+}
+
+/// `a AND b`: false where either is, else null where either is.
+pub fn and(a: Expr, b: Expr) -> Expr {
+    connective("and", a, b, |a, b| and_kleene(a, b).expect("the lengths agree"))
+}
+
+/// `a OR b`: true where either is, else null where either is.
+pub fn or(a: Expr, b: Expr) -> Expr {
+    connective("or", a, b, |a, b| or_kleene(a, b).expect("the lengths agree"))
+}
+
+fn connective(name: &'static str, a: Expr, b: Expr, f: fn(&BooleanArray, &BooleanArray) -> BooleanArray) -> Expr {
+    let nullable = a.nullable || b.nullable;
+    Expr::call(name, Type::Bool, nullable, vec![a, b], move |args, _| {
+        let (rows, same) = extent(args);
+        let side = |at: usize| args[at].clone().into_booleans(rows);
+        Operand::new(Arc::new(f(&side(0), &side(1))), same)
+    })
+}
+
+/// `NOT a`.
+pub fn negation(a: Expr) -> Expr {
+    let nullable = a.nullable;
+    Expr::call("not", Type::Bool, nullable, vec![a], |args, _| {
+        Operand::new(Arc::new(not(&truth(&args[0])).expect("a bool column")), args[0].is_same())
+    })
+}
+
+/// `a IS NULL`, or `a IS NOT NULL`.
+pub fn null_test(a: Expr, null: bool) -> Expr {
+    let name = if null { "is null" } else { "is not null" };
+    Expr::call(name, Type::Bool, false, vec![a], move |args, _| {
+        let array = args[0].array();
+        let answer = if null { is_null(array) } else { is_not_null(array) };
+        Operand::new(Arc::new(answer.expect("every column can be tested")), args[0].is_same())
+    })
+}
+
+/// `a IS TRUE`, or `a IS FALSE`: never null.
+pub fn truth_test(a: Expr, wanted: bool) -> Expr {
+    let name = if wanted { "is true" } else { "is false" };
+    Expr::call(name, Type::Bool, false, vec![a], move |args, _| {
+        let truth = truth(&args[0]);
+        let hits = if wanted { truth.values().clone() } else { !truth.values() };
+        let valid = truth.nulls().map_or_else(|| BooleanBuffer::new_set(truth.len()), |n| n.inner().clone());
+        Operand::new(Arc::new(BooleanArray::new(&hits & &valid, None)), args[0].is_same())
+    })
+}
+
+/// `a IN (constants)`: null where `a` is, or where it is not found and one of the constants is NULL.
+pub fn in_constants(a: Expr, list: &[Scalar]) -> Expr {
+    let any_null = list.iter().any(Scalar::is_null);
+    let nullable = a.nullable || any_null;
+    let name = format!("in{:?}", sorted_texts(list));
+    let answer = move |found: Option<bool>| match found {
+        Some(false) if any_null => None,
+        found => found,
+    };
+    match a.ty {
+        Type::String => {
+            let set: HashSet<Arc<str>> = list.iter().filter_map(|v| text(v).cloned()).collect();
+            Expr::call(name, Type::Bool, nullable, vec![a], move |args, _| {
+                let texts = args[0].texts();
+                membership(args, |row| answer(texts.at(row).map(|value| set.contains(value))))
+            })
+        }
+        Type::Float => {
+            // Adding zero makes -0.0 equal to 0.0.
+            let set: HashSet<u64> = list.iter().filter_map(float).map(|x| (x + 0.0).to_bits()).collect();
+            Expr::call(name, Type::Bool, nullable, vec![a], move |args, _| {
+                let floats = args[0].floats();
+                membership(args, |row| answer(floats.at(row).map(|x| set.contains(&(x + 0.0).to_bits()))))
+            })
+        }
+        Type::Bool => {
+            let has = [false, true].map(|value| list.contains(&Scalar::Bool(value)));
+            Expr::call(name, Type::Bool, nullable, vec![a], move |args, _| {
+                let truth = truth(&args[0]);
+                let same = args[0].is_same();
+                let at = |row: usize| if same { 0 } else { row };
+                membership(args, |row| answer(truth.is_valid(at(row)).then(|| has[usize::from(truth.value(at(row)))])))
+            })
+        }
+        Type::Int | Type::Timestamp => {
+            let set: HashSet<i64> = list.iter().filter_map(int).collect();
+            Expr::call(name, Type::Bool, nullable, vec![a], move |args, _| {
+                let ints = args[0].ints();
+                membership(args, |row| answer(ints.at(row).map(|x| set.contains(&x))))
+            })
+        }
+    }
+}
+
+fn membership(args: &[Operand], answer: impl Fn(usize) -> Option<bool>) -> Operand {
+    let (rows, same) = extent(args);
+    Operand::new(Arc::new((0..rows).map(answer).collect::<BooleanArray>()), same)
+}
+
+fn sorted_texts(list: &[Scalar]) -> Vec<String> {
+    let mut texts: Vec<String> = list.iter().map(|value| format!("{value:?}")).collect();
+    texts.sort();
+    texts.dedup();
+    texts
+}
+
+fn text(value: &Scalar) -> Option<&Arc<str>> {
+    match value {
+        Scalar::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn int(value: &Scalar) -> Option<i64> {
+    match value {
+        Scalar::Int(value) | Scalar::Timestamp(value) => Some(*value),
+        _ => None,
+    }
+}
+
+fn float(value: &Scalar) -> Option<f64> {
+    match value {
+        Scalar::Float(value) => Some(*value),
+        _ => None,
+    }
+}

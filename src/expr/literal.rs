@@ -1,0 +1,76 @@
+//! Constants: one value as a column of one row.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, new_null_array};
+
+use super::tree::{Expr, Node};
+use crate::value::{ColumnBuilder, Scalar, Type};
+
+impl Expr {
+    /// A constant.
+    pub(super) fn literal(value: ArrayRef) -> Self {
+        let ty = Type::of_arrow(value.data_type()).expect("literals are made from tidemill's types");
+        Expr { nullable: value.is_null(0), node: Node::Literal(value), ty }
+    }
+
+    pub(super) fn int(value: i64) -> Self {
+        Expr::literal(Arc::new(Int64Array::from(vec![value])))
+    }
+
+    pub(super) fn float(value: f64) -> Self {
+        Expr::literal(Arc::new(Float64Array::from(vec![value])))
+    }
+
+    pub(super) fn bool(value: bool) -> Self {
+        Expr::literal(Arc::new(BooleanArray::from(vec![value])))
+    }
+
+    pub(super) fn text(value: &str) -> Self {
+        Expr::literal(Arc::new(StringArray::from(vec![value])))
+    }
+
+    pub(super) fn timestamp(ms: i64) -> Self {
+        let mut builder = ColumnBuilder::new(Type::Timestamp);
+        builder.append(&Scalar::Timestamp(ms));
+        Expr::literal(builder.finish())
+    }
+
+    /// NULL of a type.
+    pub(super) fn null(ty: Type) -> Self {
+        Expr::literal(new_null_array(&ty.arrow(), 1))
+    }
+
+    /// The value of a constant.
+    pub(super) fn constant(&self) -> Option<Scalar> {
+        match &self.node {
+            Node::Literal(value) => Some(Scalar::of(value, 0)),
+            _ => None,
+        }
+    }
+
+    /// Whether it is `NULL` of no type yet.
+    pub(super) fn is_untyped_null(&self) -> bool {
+        matches!(self.node, Node::Null)
+    }
+}
+
+/// A number as written: an int if it is one and fits, else a float; `None` for one beyond all floats.
+pub fn number(text: &str) -> Option<Expr> {
+    if let Ok(value) = text.parse() {
+        return Some(Expr::int(value));
+    }
+    text.parse().ok().filter(|value: &f64| value.is_finite()).map(Expr::float)
+}
+
+/// The stable text of a constant.
+pub fn canonical(value: &ArrayRef) -> String {
+    match Scalar::of(value, 0) {
+        Scalar::Null => format!("null:{}", Type::of_arrow(value.data_type()).expect("literals have tidemill's types")),
+        Scalar::Bool(value) => value.to_string(),
+        Scalar::Int(value) => value.to_string(),
+        Scalar::Float(value) => format!("{value:?}"),
+        Scalar::String(value) => format!("{value:?}:string"),
+        Scalar::Timestamp(ms) => format!("{ms}:timestamp"),
+    }
+}

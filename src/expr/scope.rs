@@ -1,0 +1,159 @@
+//! The columns that an expression may name.
+
+use std::ops::Range;
+
+use super::{Expr, ExprError, nearest};
+use crate::value::{Column, Schema};
+
+/// Named relations whose columns stand side by side, in order.
+///
+/// A column is named `relation.column`, or `column` where only one relation has it. Relations that are
+/// [`Scope::qualified`] (feature groups beside an example's columns) are reached by the long form only.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    relations: Vec<Relation>,
+    width: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Relation {
+    name: String,
+    columns: Vec<Column>,
+    offset: usize,
+    /// Every column may be null: the right side of a LEFT JOIN.
+    outer: bool,
+    qualified: bool,
+}
+
+impl Scope {
+    /// One relation.
+    pub fn of(name: impl Into<String>, schema: &Schema) -> Self {
+        Scope::default().with(name, schema)
+    }
+
+    /// Another relation after those already here.
+    pub fn with(self, name: impl Into<String>, schema: &Schema) -> Self {
+        self.push(name.into(), schema, false, false)
+    }
+
+    /// The right side of a LEFT JOIN: all its columns may be null.
+    pub fn with_outer(self, name: impl Into<String>, schema: &Schema) -> Self {
+        self.push(name.into(), schema, true, false)
+    }
+
+    /// A relation whose columns are reached as `name.column` only.
+    pub fn qualified(self, name: impl Into<String>, schema: &Schema) -> Self {
+        self.push(name.into(), schema, false, true)
+    }
+
+    fn push(mut self, name: String, schema: &Schema, outer: bool, qualified: bool) -> Self {
+        self.relations.push(Relation { name, columns: schema.columns.clone(), offset: self.width, outer, qualified });
+        self.width += schema.len();
+        self
+    }
+
+    /// The number of columns of all relations.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Whether there is a relation of this name.
+    pub fn has(&self, relation: &str) -> bool {
+        self.relations.iter().any(|r| r.name == relation)
+    }
+
+    /// The names of the relations.
+    pub fn relations(&self) -> impl Iterator<Item = &str> {
+        self.relations.iter().map(|relation| relation.name.as_str())
+    }
+
+    /// All columns of one relation, or of all, as `(name, expression)`. `None` if there is no such relation.
+    pub fn columns(&self, relation: Option<&str>) -> Option<Vec<(String, Expr)>> {
+        if relation.is_some_and(|name| !self.has(name)) {
+            return None;
+        }
+        let chosen = self.relations.iter().filter(|r| relation.is_none_or(|name| r.name == name));
+        let column = |r: &Relation, at: usize| (r.columns[at].name.clone(), r.column(at));
+        Some(chosen.flat_map(|r| (0..r.columns.len()).map(move |at| column(r, at))).collect())
+    }
+
+    /// The declaration of the column at a position.
+    pub fn column_at(&self, index: usize) -> &Column {
+        let relation = self.relations.iter().rfind(|r| r.offset <= index).expect("positions come from this scope");
+        &relation.columns[index - relation.offset]
+    }
+
+    /// `relation.column`.
+    pub(super) fn resolve_qualified(
+        &self,
+        relation: (&str, Range<usize>),
+        column: (&str, Range<usize>),
+    ) -> Result<Expr, ExprError> {
+        let Some(found) = self.relations.iter().find(|r| r.name == relation.0) else {
+            let names: Vec<&str> = self.relations().collect();
+            let error = ExprError::new(relation.1, format!("unknown name '{}'", relation.0))
+                .suggest(nearest(relation.0, names.iter().copied()));
+            return Err(error.expected(format!("one of {}", names.join(", "))));
+        };
+        match found.columns.iter().position(|c| c.name == column.0) {
+            Some(at) => Ok(found.column(at)),
+            None => {
+                let names: Vec<&str> = found.columns.iter().map(|c| c.name.as_str()).collect();
+                let error = ExprError::new(column.1, format!("'{}' has no column '{}'", relation.0, column.0))
+                    .suggest(nearest(column.0, names.iter().copied()));
+                Err(error.expected(one_of(&names)))
+            }
+        }
+    }
+
+    /// A bare column name.
+    pub(super) fn resolve(&self, name: &str, span: Range<usize>, quoted: bool) -> Result<Expr, ExprError> {
+        let open = || self.relations.iter().filter(|r| !r.qualified);
+        let mut found =
+            open().filter_map(|r| r.columns.iter().position(|c| c.name == name).map(|at| (r, at))).collect::<Vec<_>>();
+        match found.len() {
+            1 => {
+                let (relation, at) = found.remove(0);
+                Ok(relation.column(at))
+            }
+            0 => Err(self.unknown(name, span, quoted)),
+            _ => {
+                let choices: Vec<String> = found.iter().map(|(r, _)| format!("{}.{name}", r.name)).collect();
+                Err(ExprError::new(span, format!("column '{name}' is ambiguous"))
+                    .expected(format!("one of {}", choices.join(", "))))
+            }
+        }
+    }
+
+    fn unknown(&self, name: &str, span: Range<usize>, quoted: bool) -> ExprError {
+        let error = ExprError::new(span, format!("unknown column '{name}'"));
+        let elsewhere = self.relations.iter().find(|r| r.qualified && r.columns.iter().any(|c| c.name == name));
+        if let Some(relation) = elsewhere {
+            return error.suggest(Some(format!("{}.{name}", relation.name)));
+        }
+        let open = self.relations.iter().filter(|r| !r.qualified);
+        let names: Vec<&str> = open.flat_map(|r| r.columns.iter().map(|c| c.name.as_str())).collect();
+        let suggestion = nearest(name, names.iter().copied());
+        match quoted {
+            true if suggestion.is_none() => error.expected("a column; text is written in single quotes"),
+            _ => error.expected(one_of(&names)).suggest(suggestion),
+        }
+    }
+}
+
+impl Relation {
+    fn column(&self, at: usize) -> Expr {
+        let column = &self.columns[at];
+        let name = format!("{}.{}", self.name, column.name);
+        Expr::input(self.offset + at, name, column.ty, column.nullable || self.outer)
+    }
+}
+
+/// The valid names, if they are few enough to read.
+fn one_of(names: &[&str]) -> String {
+    match names.len() {
+        0 => "no column, as there is none here".to_owned(),
+        1..=12 => format!("one of {}", names.join(", ")),
+        more => format!("one of {}, … ({more} in all)", names[..8].join(", ")),
+    }
+}

@@ -1,0 +1,41 @@
+//! The closed changes of a feature group, gathered into batches.
+
+use arrow_array::ArrayRef;
+
+use crate::flow::plan::GroupPlan;
+use crate::time::EventTime;
+use crate::value::{Batch, ColumnBuilder, Key, KeyCodec, Scalar};
+
+/// Closed changes being gathered: entity columns, then features.
+pub struct Changes {
+    codec: KeyCodec,
+    times: Vec<EventTime>,
+    keys: Vec<Key>,
+    features: Vec<ColumnBuilder>,
+}
+
+impl Changes {
+    pub fn new(plan: &GroupPlan) -> Self {
+        let features = plan.types.iter().map(|ty| ColumnBuilder::new(*ty)).collect();
+        Changes { codec: plan.codec.clone(), times: Vec::new(), keys: Vec::new(), features }
+    }
+
+    /// Adds an entity's vector just after all records of `time`.
+    pub fn push(&mut self, time: EventTime, key: Key, row: &[Scalar]) {
+        self.times.push(time);
+        self.keys.push(key);
+        self.features.iter_mut().zip(row).for_each(|(builder, value)| builder.append(value));
+    }
+
+    /// The changes as a batch, if there are any.
+    pub fn finish(mut self) -> Option<Batch> {
+        if self.keys.is_empty() {
+            return None;
+        }
+        let mut columns: Vec<ArrayRef> = self.codec.decode(self.keys.iter().map(Key::as_bytes));
+        columns.extend(self.features.iter_mut().map(ColumnBuilder::finish));
+        let order = self.keys.iter().map(|key| Some(key.as_bytes())).collect();
+        let times = arrow_buffer::ScalarBuffer::from(self.times);
+        Some(Batch { event_times: times.clone(), times, order, columns })
+    }
+}

@@ -1,0 +1,298 @@
+//! Attribution: an example waits for its label.
+//!
+//! Both inputs are dealt by the label's key. The label of an example at t is the first record in the total order with
+//! the same key, t <= its time <= t + within, and a value; the example leaves with it at that record's time. If none
+//! came, it leaves at t + within with the label that stands for none, or is dropped and counted.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array};
+use arrow_buffer::ScalarBuffer;
+use arrow_row::Rows;
+use arrow_select::interleave::interleave;
+use timely::container::NoopBuilder;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::Operator;
+
+use super::{Chunks, Records, frontier_of};
+use crate::checkpoint::{CheckpointError, Cut};
+use crate::flow::codec;
+use crate::flow::exchange::{Route, key_columns, worker_of};
+use crate::flow::plan::label_values;
+use crate::time::EventTime;
+use crate::value::{Batch, Key, KeyCodec};
+
+/// How examples and labels meet.
+#[derive(Clone, Debug)]
+pub struct Attribution {
+    pub codec: KeyCodec,
+    /// Columns of the example.
+    pub example_on: Vec<usize>,
+    pub within_ms: i64,
+    pub otherwise: Option<f64>,
+}
+
+/// An example's place among the batches that wait.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    batch: u64,
+    row: u32,
+    time: EventTime,
+}
+
+/// Joins labels to examples. Out come examples at the time their label became known, their own time as event time,
+/// and the label as last column.
+///
+/// # Errors
+/// If saved state cannot be read.
+pub fn attribute<'scope>(
+    examples: Records<'scope>,
+    labels: Records<'scope>,
+    model: &str,
+    plan: Attribution,
+    mut cut: Cut,
+    mut unlabelled: impl FnMut(u64) + 'static,
+) -> Result<Records<'scope>, CheckpointError> {
+    let scope = examples.scope();
+    let share = (scope.worker().index(), scope.worker().peers());
+    let mut state = Waiting::new(plan.clone());
+    for part in cut.vault().load::<Vec<Vec<u8>>>(cut.operator())? {
+        for bytes in part {
+            let batch = codec::decode(&bytes).map_err(|_| CheckpointError::Undecodable {
+                operator: cut.operator().to_owned(),
+                source: postcard::Error::DeserializeBadEncoding,
+            })?;
+            state.restore(batch, share);
+        }
+    }
+    let types = plan.codec.types().len();
+    let label_route = Route::Key { codec: plan.codec.clone(), columns: (0..types).collect() };
+    let example_route = Route::Key { codec: plan.codec.clone(), columns: plan.example_on.clone() };
+    let name = format!("model.{model}.label");
+    let (examples_pact, labels_pact) = (example_route.pact(), label_route.pact());
+    Ok(examples.binary_frontier::<_, NoopBuilder<Batch>, _, _, _, _>(labels, examples_pact, labels_pact, &name, move |initial, _| {
+        // One capability, at the earliest time at which a waiting example can leave.
+        let mut held: Option<Capability<EventTime>> = Some(initial);
+        let mut new_examples: Chunks = Chunks::default();
+        let mut new_labels: Chunks = Chunks::default();
+        let mut done = EventTime::MIN;
+        move |(examples, example_frontier), (labels, label_frontier), output| {
+            examples.for_each(|_, batch| new_examples.push(None, std::mem::take(batch), ()));
+            labels.for_each(|_, batch| new_labels.push(None, std::mem::take(batch), ()));
+            let frontier = frontier_of(example_frontier).min(frontier_of(label_frontier));
+            for step in cut.steps(frontier) {
+                if step.upto > done {
+                    let mut out = state.work_off(&mut new_examples, &mut new_labels, step.upto);
+                    unlabelled(std::mem::take(&mut state.dropped));
+                    if let (Some(capability), false) = (&held, out.is_empty()) {
+                        output.session_with_builder(capability).give_container(&mut out);
+                    }
+                    done = step.upto;
+                }
+                if step.save {
+                    cut.save(step.upto, &state.save());
+                }
+            }
+            if done == EventTime::MAX {
+                held = None;
+            } else if let Some(held) = &mut held {
+                held.downgrade(&done);
+            }
+        }
+    }))
+}
+
+/// A batch of examples, some of which still wait.
+struct Held {
+    batch: Batch,
+    keys: Rows,
+    left: usize,
+}
+
+/// Examples that wait for a label.
+struct Waiting {
+    plan: Attribution,
+    batches: HashMap<u64, Held>,
+    next: u64,
+    by_key: HashMap<Key, VecDeque<Place>>,
+    /// Keys of examples by the last time at which their label may come.
+    deadlines: BTreeMap<EventTime, Vec<Key>>,
+    dropped: u64,
+}
+
+/// Which example leaves, when, with what label.
+type Leaving = (Place, EventTime, f64);
+
+impl Waiting {
+    fn new(plan: Attribution) -> Self {
+        Waiting {
+            plan,
+            batches: HashMap::new(),
+            next: 0,
+            by_key: HashMap::new(),
+            deadlines: BTreeMap::new(),
+            dropped: 0,
+        }
+    }
+
+    /// Works off all before `upto`, in the total order: at each time examples come first, then labels, then those
+    /// whose time is over.
+    fn work_off(&mut self, examples: &mut Chunks, labels: &mut Chunks, upto: EventTime) -> Batch {
+        let mut arriving: Vec<(EventTime, u64, u32)> = Vec::new();
+        for chunk in &examples.chunks {
+            let end = chunk.batch.times.partition_point(|time| *time < upto);
+            if end > chunk.done {
+                let batch = chunk.batch.slice(chunk.done, end - chunk.done);
+                arriving.extend(batch.times.iter().enumerate().map(|(row, time)| (*time, self.next, row as u32)));
+                self.admit(batch);
+            }
+        }
+        examples.finish(upto);
+        arriving.sort_by_key(|(time, _, _)| *time);
+        let mut known: Vec<(EventTime, u32, u32)> = labels.closed(upto).collect();
+        let order = |chunk: u32, row: u32| labels.chunks[chunk as usize].batch.order.value(row as usize);
+        known.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| order(a.1, a.2).cmp(order(b.1, b.2))));
+        let types = self.plan.codec.types().len();
+        let decoded: Vec<_> = labels
+            .chunks
+            .iter()
+            .map(|chunk| {
+                (self.plan.codec.encode(&chunk.batch.columns[..types]), label_values(&chunk.batch.columns[types]))
+            })
+            .collect();
+
+        let mut leaving: Vec<Leaving> = Vec::new();
+        let mut arriving = arriving.into_iter().peekable();
+        for (time, chunk, row) in known {
+            self.expire(time, &mut leaving);
+            while let Some((at, batch, row)) = arriving.next_if(|(at, _, _)| *at <= time) {
+                self.expire(at, &mut leaving);
+                self.wait(Place { batch, row, time: at });
+            }
+            let (keys, values) = &decoded[chunk as usize];
+            if let Some(value) = values[row as usize] {
+                let places = self.by_key.remove(keys.row(row as usize).as_ref()).unwrap_or_default();
+                leaving.extend(places.into_iter().map(|place| (place, time, value)));
+            }
+        }
+        for (at, batch, row) in arriving {
+            self.expire(at, &mut leaving);
+            self.wait(Place { batch, row, time: at });
+        }
+        self.expire(upto, &mut leaving);
+        drop(decoded);
+        labels.finish(upto);
+        self.gather(leaving)
+    }
+
+    /// Gives a batch of examples a number.
+    fn admit(&mut self, batch: Batch) -> u64 {
+        let keys = self.plan.codec.encode(&key_columns(&batch, &self.plan.example_on));
+        let left = batch.len();
+        self.batches.insert(self.next, Held { batch, keys, left });
+        self.next += 1;
+        self.next - 1
+    }
+
+    fn wait(&mut self, place: Place) {
+        let key = Key::from_bytes(self.batches[&place.batch].keys.row(place.row as usize).as_ref());
+        self.deadlines.entry(place.time.saturating_add(self.plan.within_ms)).or_default().push(key.clone());
+        self.by_key.entry(key).or_default().push_back(place);
+    }
+
+    /// Lets go of examples whose last moment is before `now`.
+    fn expire(&mut self, now: EventTime, leaving: &mut Vec<Leaving>) {
+        while let Some(entry) = self.deadlines.first_entry().filter(|entry| *entry.key() < now) {
+            let deadline = *entry.key();
+            for key in entry.remove() {
+                let Some(places) = self.by_key.get_mut(key.as_bytes()) else { continue };
+                while let Some(place) = places.pop_front_if(|place| place.time.saturating_add(self.plan.within_ms) <= deadline) {
+                    match self.plan.otherwise {
+                        Some(label) => leaving.push((place, deadline, label)),
+                        None => {
+                            self.dropped += 1;
+                            forget(&mut self.batches, place.batch);
+                        }
+                    }
+                }
+                if places.is_empty() {
+                    self.by_key.remove(key.as_bytes());
+                }
+            }
+        }
+    }
+
+    /// The examples that leave, as one batch at the times their labels became known.
+    fn gather(&mut self, leaving: Vec<Leaving>) -> Batch {
+        if leaving.is_empty() {
+            return Batch::default();
+        }
+        let mut index: HashMap<u64, usize> = HashMap::new();
+        let mut parts: Vec<&Batch> = Vec::new();
+        let picks: Vec<(usize, usize)> = leaving
+            .iter()
+            .map(|(place, _, _)| {
+                let part = *index.entry(place.batch).or_insert_with(|| {
+                    parts.push(&self.batches[&place.batch].batch);
+                    parts.len() - 1
+                });
+                (part, place.row as usize)
+            })
+            .collect();
+        let pick = |column: &dyn Fn(&Batch) -> ArrayRef| {
+            let arrays: Vec<ArrayRef> = parts.iter().map(|part| column(part)).collect();
+            let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+            interleave(&arrays, &picks).expect("all parts have the example's columns")
+        };
+        let width = parts[0].columns.len();
+        let mut columns: Vec<ArrayRef> = (0..width).map(|column| pick(&|part| part.columns[column].clone())).collect();
+        let order = pick(&|part| std::sync::Arc::new(part.order.clone()));
+        let order = order.as_any().downcast_ref::<BinaryArray>().expect("interleaving keeps the type").clone();
+        columns.push(std::sync::Arc::new(leaving.iter().map(|(_, _, label)| Some(*label)).collect::<Float64Array>()));
+        let batch = Batch {
+            times: ScalarBuffer::from(leaving.iter().map(|(_, known, _)| *known).collect::<Vec<_>>()),
+            event_times: ScalarBuffer::from(leaving.iter().map(|(place, _, _)| place.time).collect::<Vec<_>>()),
+            order,
+            columns,
+        };
+        leaving.iter().for_each(|(place, _, _)| forget(&mut self.batches, place.batch));
+        batch
+    }
+
+    /// The waiting examples, batch by batch.
+    fn save(&self) -> Vec<Vec<u8>> {
+        let mut rows: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+        for place in self.by_key.values().flatten() {
+            rows.entry(place.batch).or_default().push(place.row);
+        }
+        rows.into_iter()
+            .map(|(batch, mut rows)| {
+                rows.sort_unstable();
+                codec::encode(&self.batches[&batch].batch.take(&rows.into()))
+            })
+            .collect()
+    }
+
+    /// Takes back examples of this worker's share.
+    fn restore(&mut self, batch: Batch, (index, peers): (usize, usize)) {
+        let keys = self.plan.codec.encode(&key_columns(&batch, &self.plan.example_on));
+        let mine = |row: &u32| worker_of(Key::hash_of(keys.row(*row as usize).as_ref()), peers) == index;
+        let rows: Vec<u32> = (0..batch.len() as u32).filter(mine).collect();
+        let batch = batch.take(&rows.into());
+        let times = batch.times.clone();
+        let id = self.admit(batch);
+        for (row, time) in times.iter().enumerate() {
+            self.wait(Place { batch: id, row: row as u32, time: *time });
+        }
+    }
+}
+
+/// Counts a row of a batch as gone; the batch goes with its last.
+fn forget(batches: &mut HashMap<u64, Held>, batch: u64) {
+    if let Some(held) = batches.get_mut(&batch) {
+        held.left -= 1;
+        if held.left == 0 {
+            batches.remove(&batch);
+        }
+    }
+}

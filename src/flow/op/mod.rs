@@ -1,0 +1,27 @@
+//! The operators of the graph, one a file. Each changes its state for closed times only and works off what is closed
+//! in the total order, so that its state as of any time T is a function of the records before T.
+
+mod changes;
+mod chunks;
+pub mod group;
+pub mod label;
+pub mod learn;
+pub mod project;
+pub mod sink;
+pub mod source;
+pub mod table;
+
+pub use chunks::Chunks;
+
+use timely::dataflow::Stream;
+
+use crate::time::EventTime;
+use crate::value::Batch;
+
+/// A stream of records.
+pub type Records<'scope> = Stream<'scope, EventTime, Batch>;
+
+/// The frontier of an input as one time: the end of time where the input is closed.
+pub fn frontier_of(frontier: &timely::progress::frontier::MutableAntichain<EventTime>) -> EventTime {
+    frontier.frontier().iter().next().copied().unwrap_or(EventTime::MAX)
+}

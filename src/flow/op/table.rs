@@ -1,0 +1,234 @@
+//! Tables: the newest row per key, as a differential arrangement; and look-ups in it as of a record's time.
+//!
+//! Keys and rows are stored in the bytes of [`KeyCodec`]. What a look-up at t sees is the accumulation of all changes
+//! strictly before t, so the arrangement is compacted to just before what may still be asked.
+
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+
+use arrow_array::{Array, BooleanArray, UInt32Array};
+use differential_dataflow::hashable::Hashable;
+use differential_dataflow::operators::arrange::upsert::arrange_from_upsert;
+use differential_dataflow::operators::arrange::{Arranged, TraceAgent};
+use differential_dataflow::trace::cursor::{Cursor, cursor_list};
+use differential_dataflow::trace::implementations::{ValBuilder, ValSpine};
+use differential_dataflow::trace::TraceReader;
+use serde::{Deserialize, Serialize};
+use timely::container::NoopBuilder;
+use timely::dataflow::Stream;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::generic::Operator;
+use timely::progress::Antichain;
+
+use super::{Chunks, Records, frontier_of};
+use crate::checkpoint::{CheckpointError, Cut};
+use crate::flow::exchange::{Route, key_columns, worker_of};
+use crate::flow::plan::{JoinPlan, TablePlan};
+use crate::time::EventTime;
+use crate::value::{Batch, Key};
+
+/// A table's key. Differential deals it to workers by the same hash as ours.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TableKey(Key);
+
+impl Hash for TableKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(Key::hash_of(self.0.as_bytes()));
+    }
+}
+
+impl TableKey {
+    /// The number by whose remainder differential picks a worker.
+    fn route(&self) -> u64 {
+        self.hashed()
+    }
+}
+
+type Row = Vec<u8>;
+type Trace = TraceAgent<ValSpine<TableKey, Row, EventTime, isize>>;
+type Change = (TableKey, Option<Row>, EventTime);
+
+/// A table that can be looked up.
+pub type Table<'scope> = Arranged<'scope, Trace>;
+
+/// The newest rows of a stream of upserts.
+///
+/// # Errors
+/// If saved state cannot be read.
+pub fn table<'scope>(upserts: Records<'scope>, plan: &TablePlan, cut: Cut) -> Result<Table<'scope>, CheckpointError> {
+    let scope = upserts.scope();
+    let (index, peers) = (scope.worker().index(), scope.worker().peers());
+    let mut loaded: Vec<Change> = Vec::new();
+    for rows in cut.vault().load::<Vec<(Key, Row)>>(cut.operator())? {
+        let before = cut.vault().start().unwrap_or(EventTime::MIN + 1) - 1;
+        let mine = rows.into_iter().map(|(key, row)| (TableKey(key), Some(row), before));
+        loaded.extend(mine.filter(|(key, _, _)| worker_of(key.route(), peers) == index));
+    }
+    let changes = newest(upserts, plan, loaded);
+    let name = format!("table.{}", plan.name);
+    let arranged = arrange_from_upsert::<ValBuilder<TableKey, Row, _, _>, ValSpine<TableKey, Row, _, _>, _, _>(changes, &name);
+    save_rows(&arranged, &format!("{name}.save"), cut);
+    Ok(arranged)
+}
+
+/// Upserts in the total order: of those of one key and time, the last.
+fn newest<'scope>(upserts: Records<'scope>, plan: &TablePlan, loaded: Vec<Change>) -> Stream<'scope, EventTime, Vec<Change>> {
+    let (key, rows, columns) = (plan.key_codec.clone(), plan.row_codec.clone(), plan.key.clone());
+    let route = Route::Key { codec: key.clone(), columns: columns.clone() };
+    let deleted = plan.row_codec.types().len();
+    upserts.unary_frontier::<timely::container::CapacityContainerBuilder<Vec<Change>>, _, _, _>(
+        route.pact(),
+        &format!("table.{}.newest", plan.name),
+        move |initial, _| {
+            let mut loaded = Some((initial, loaded));
+            let mut chunks: Chunks = Chunks::default();
+            move |(input, frontier), output| {
+                if let Some((capability, changes)) = loaded.take() {
+                    output.session(&capability).give_iterator(changes.into_iter());
+                }
+                input.for_each(|capability, batch| chunks.push(capability.retain_least(0), std::mem::take(batch), ()));
+                let upto = frontier_of(frontier);
+                let mut closed: Vec<_> = chunks.closed(upto).collect();
+                let order = |chunk: u32, row: u32| chunks.chunks[chunk as usize].batch.order.value(row as usize);
+                closed.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| order(a.1, a.2).cmp(order(b.1, b.2))));
+                let encoded: Vec<_> = chunks
+                    .chunks
+                    .iter()
+                    .map(|chunk| (key.encode(&key_columns(&chunk.batch, &columns)), rows.encode(&chunk.batch.columns[..deleted])))
+                    .collect();
+                let mut last: BTreeMap<(EventTime, &[u8]), (u32, u32)> = BTreeMap::new();
+                for (time, chunk, row) in closed {
+                    last.insert((time, encoded[chunk as usize].0.row(row as usize).data()), (chunk, row));
+                }
+                for ((time, key), (chunk, row)) in last {
+                    let held = &chunks.chunks[chunk as usize];
+                    let capability = held.capability.as_ref().expect("upserts are held with their capability");
+                    let flags: &BooleanArray = held.batch.columns[deleted].as_any().downcast_ref().expect("the delete flag");
+                    let gone = flags.is_valid(row as usize) && flags.value(row as usize);
+                    let value = (!gone).then(|| encoded[chunk as usize].1.row(row as usize).data().to_vec());
+                    output.session(capability).give((TableKey(Key::from_bytes(key)), value, time));
+                }
+                drop(encoded);
+                chunks.finish(upto);
+            }
+        },
+    )
+}
+
+/// Saves the rows of a table when a snapshot asks for them.
+fn save_rows(arranged: &Table<'_>, name: &str, mut cut: Cut) {
+    let mut trace = arranged.trace.clone();
+    arranged.stream.clone().sink(Pipeline, name, move |(input, frontier)| {
+        input.for_each(|_, _| {});
+        let frontier = frontier_of(frontier);
+        for step in cut.steps(frontier) {
+            if step.save {
+                let rows: Vec<(Key, Row)> = rows_before(&mut trace, step.upto);
+                cut.save(step.upto, &rows);
+            }
+        }
+        compact(&mut trace, frontier);
+    });
+}
+
+/// Allows an arrangement to forget distinctions between times before `upto`, except that of the last.
+fn compact(trace: &mut Trace, upto: EventTime) {
+    let since = Antichain::from_elem(upto.saturating_sub(1));
+    trace.set_logical_compaction(since.borrow());
+    trace.set_physical_compaction(Antichain::from_elem(upto).borrow());
+}
+
+fn rows_before(trace: &mut Trace, time: EventTime) -> Vec<(Key, Row)> {
+    let batches = trace.batches_through(Antichain::new().borrow()).expect("all batches can be read");
+    let (mut cursor, storage) = cursor_list(batches);
+    let mut rows = Vec::new();
+    while let Some(key) = cursor.get_key(&storage) {
+        while let Some(row) = cursor.get_val(&storage) {
+            let mut count = 0;
+            cursor.map_times(&storage, |at, diff| count += if *at < time { *diff } else { 0 });
+            if count > 0 {
+                rows.push((key.0.clone(), row.clone()));
+            }
+            cursor.step_val(&storage);
+        }
+        cursor.step_key(&storage);
+    }
+    rows
+}
+
+/// Appends to each record the table's row as of its time; nulls where there is none, or the record is dropped.
+pub fn look_up<'scope>(records: Records<'scope>, table: &Table<'scope>, plan: JoinPlan) -> Records<'scope> {
+    let mut trace = table.trace.clone();
+    let route = Route::Key { codec: plan.key_codec.clone(), columns: plan.on.clone() };
+    let pact = route.hashed_by(|key| TableKey(Key::from_bytes(key)).route()).pact();
+    let name = format!("view.{}.{}", plan.view, plan.table);
+    records.binary_frontier::<_, NoopBuilder<Batch>, _, _, _, _>(table.stream.clone(), pact, Pipeline, &name, move |_, _| {
+        let mut chunks: Chunks = Chunks::default();
+        move |(input, frontier), (changes, table_frontier), output| {
+            input.for_each(|capability, batch| chunks.push(capability.retain_least(0), std::mem::take(batch), ()));
+            changes.for_each(|_, _| {});
+            let upto = frontier_of(frontier).min(frontier_of(table_frontier));
+            for chunk in &chunks.chunks {
+                let closed = chunk.batch.times.partition_point(|time| *time < upto) - chunk.done;
+                if closed > 0 {
+                    let mut joined = join(&mut trace, &plan, &chunk.batch.slice(chunk.done, closed));
+                    let capability = chunk.capability.as_ref().expect("records are held with their capability");
+                    if !joined.is_empty() {
+                        output.session_with_builder(capability).give_container(&mut joined);
+                    }
+                }
+            }
+            chunks.finish(upto);
+            let held = chunks.chunks.iter().map(|chunk| chunk.batch.times[chunk.done]).min().unwrap_or(EventTime::MAX);
+            compact(&mut trace, upto.min(held));
+        }
+    })
+}
+
+/// The records with their rows, read key by key.
+fn join(trace: &mut Trace, plan: &JoinPlan, records: &Batch) -> Batch {
+    let keys = plan.key_codec.encode(&key_columns(records, &plan.on));
+    let mut by_key: Vec<u32> = (0..records.len() as u32).collect();
+    by_key.sort_by_key(|row| (keys.row(*row as usize).data(), *row));
+    let batches = trace.batches_through(Antichain::new().borrow()).expect("all batches can be read");
+    let (mut cursor, storage) = cursor_list(batches);
+    let mut rows: Vec<Row> = Vec::new();
+    let mut found: Vec<Option<u32>> = vec![None; records.len()];
+    for same in by_key.chunk_by(|a, b| keys.row(*a as usize) == keys.row(*b as usize)) {
+        let key = TableKey(Key::from_bytes(keys.row(same[0] as usize).as_ref()));
+        cursor.seek_key(&storage, &key);
+        if cursor.get_key(&storage) != Some(&key) {
+            continue;
+        }
+        // After each change, the row that holds: a retraction leaves none unless an addition of that time follows.
+        let mut changes: BTreeMap<EventTime, Option<u32>> = BTreeMap::new();
+        while let Some(row) = cursor.get_val(&storage) {
+            let id = rows.len() as u32;
+            rows.push(row.clone());
+            cursor.map_times(&storage, |time, diff| {
+                if *diff > 0 {
+                    changes.insert(*time, Some(id));
+                } else {
+                    changes.entry(*time).or_insert(None);
+                }
+            });
+            cursor.step_val(&storage);
+        }
+        for record in same {
+            let before = changes.range(..records.times[*record as usize]).next_back();
+            found[*record as usize] = before.and_then(|(_, row)| *row);
+        }
+    }
+    let columns = plan.row_codec.decode(rows.iter().map(Vec::as_slice));
+    let picks = UInt32Array::from(found);
+    let mut joined = records.columns.clone();
+    joined.extend(columns.iter().map(|column| {
+        arrow_select::take::take(column, &picks, None).expect("picks are positions among the rows found")
+    }));
+    let joined = records.with_columns(joined);
+    if plan.outer {
+        return joined;
+    }
+    let matched: Vec<u32> = (0..picks.len()).filter(|row| picks.is_valid(*row)).map(|row| row as u32).collect();
+    if matched.len() == joined.len() { joined } else { joined.take(&UInt32Array::from(matched)) }
+}

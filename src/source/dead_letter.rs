@@ -1,0 +1,116 @@
+//! Dead letters: records that cannot be taken in, kept with the reason and the place they came from.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use base64::Engine;
+use serde::Serialize;
+
+use super::SourceError;
+use crate::time::{EventTime, Offset};
+use crate::value::{FieldError, FieldFault};
+
+/// Why a record is a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    Malformed,
+    MissingField,
+    WrongType,
+    NonFinite,
+    UnparsableTime,
+    TimeOutOfRange,
+    TooLate,
+}
+
+impl Reason {
+    /// All reasons, in the order of the reference.
+    pub const ALL: [Reason; 7] = [
+        Reason::Malformed,
+        Reason::MissingField,
+        Reason::WrongType,
+        Reason::NonFinite,
+        Reason::UnparsableTime,
+        Reason::TimeOutOfRange,
+        Reason::TooLate,
+    ];
+}
+
+impl From<&FieldError> for Reason {
+    fn from(error: &FieldError) -> Reason {
+        match error.fault {
+            FieldFault::Malformed(_) => Reason::Malformed,
+            FieldFault::Missing => Reason::MissingField,
+            FieldFault::WrongType { .. } => Reason::WrongType,
+            FieldFault::NonFinite => Reason::NonFinite,
+            FieldFault::UnparsableTime(_) => Reason::UnparsableTime,
+        }
+    }
+}
+
+/// A record that was not taken in.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DeadLetter {
+    pub topic: String,
+    pub partition: u32,
+    pub offset: Offset,
+    /// The record's event time, where it has one.
+    pub time: Option<EventTime>,
+    /// The step that refused it: `decode` or `watermark`.
+    pub stage: &'static str,
+    pub reason: Reason,
+    /// What exactly is wrong.
+    pub detail: String,
+    #[serde(serialize_with = "text_or_base64")]
+    pub key: Option<Vec<u8>>,
+    #[serde(serialize_with = "text_or_base64")]
+    pub value: Option<Vec<u8>>,
+}
+
+fn text_or_base64<S: serde::Serializer>(bytes: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match bytes.as_ref().map(|bytes| (std::str::from_utf8(bytes), bytes)) {
+        None => serializer.serialize_none(),
+        Some((Ok(text), _)) => serializer.serialize_str(text),
+        Some((Err(_), bytes)) => serializer.serialize_str(&base64::engine::general_purpose::STANDARD.encode(bytes)),
+    }
+}
+
+/// A file of dead letters, one JSON object a line.
+pub struct DeadLetterFile {
+    path: String,
+    file: BufWriter<File>,
+}
+
+impl DeadLetterFile {
+    /// Opens the file, emptied if `anew`, with its folder.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn open(path: &Path, anew: bool) -> Result<Self, SourceError> {
+        let label = path.display().to_string();
+        let io = |source| SourceError::Io { path: label.clone(), source };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(io)?;
+        }
+        let mut options = OpenOptions::new();
+        options.create(true).write(true).append(!anew).truncate(anew);
+        let file = options.open(path).map_err(io)?;
+        Ok(DeadLetterFile { path: label, file: BufWriter::new(file) })
+    }
+
+    /// Writes letters and sees them to the file.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn write(&mut self, letters: &[DeadLetter]) -> Result<(), SourceError> {
+        let mut write = || {
+            for letter in letters {
+                serde_json::to_writer(&mut self.file, letter)?;
+                self.file.write_all(b"\n")?;
+            }
+            self.file.flush()
+        };
+        write().map_err(|source| SourceError::Io { path: self.path.clone(), source })
+    }
+}

@@ -1,0 +1,270 @@
+//! The intake of one partition: decides, record by record, what becomes of it, and gathers batches.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{ArrayBuilder, BinaryBuilder};
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMillisecondType;
+use arrow_array::{Array, BinaryArray, BooleanArray, UInt32Array};
+use arrow_buffer::{ScalarBuffer, bit_util};
+
+use super::ledger::Tally;
+use super::{DeadLetter, Reason, Watermark};
+use crate::expr::{EvalStats, Expr};
+use crate::time::{EventTime, Offset, format_time, in_range};
+use crate::value::{Batch, Column, ColumnBuilder, FieldError, KeyCodec, Schema, Type};
+
+/// The column that marks a delete in a table's records.
+const DELETED: &str = "_deleted";
+
+/// How the records of a topic are read.
+#[derive(Debug)]
+pub struct TopicReader {
+    pub topic: String,
+    /// What is decoded: the declared columns; for a table also `_deleted`.
+    pub schema: Schema,
+    pub key: Vec<usize>,
+    pub time: usize,
+    pub lateness_ms: i64,
+    pub filter: Option<Expr>,
+    /// Set for a table: only key and time must be there in a delete.
+    pub upsert: bool,
+    /// Whether anything downstream depends on the order of records of equal time.
+    pub ordered: bool,
+    /// Event ms for which a record can matter to a window, a join or a label; a later one is too late.
+    pub reach_ms: i64,
+}
+
+impl TopicReader {
+    /// The schema that records of a table are decoded by.
+    pub fn with_deletes(schema: &Schema) -> Schema {
+        let mut schema = schema.clone();
+        schema.columns.push(Column::new(DELETED, Type::Bool, true));
+        schema
+    }
+}
+
+/// What an intake has gathered.
+pub struct Intaken {
+    /// Sorted by effective time, then by the total order.
+    pub batch: Batch,
+    /// Read, filtered and dead so far in this batch; the rest is in flight.
+    pub tally: Tally,
+    /// Effective times of the late records in the batch, ascending.
+    pub late: Vec<EventTime>,
+    pub letters: Vec<DeadLetter>,
+}
+
+/// Why a record is not taken in: stage, reason, event time, detail.
+type Refusal = (&'static str, Reason, Option<EventTime>, String);
+
+/// Gathers the records of one partition.
+pub struct Intake {
+    reader: Arc<TopicReader>,
+    partition: u32,
+    watermark: Watermark,
+    columns: Vec<ColumnBuilder>,
+    present: Vec<bool>,
+    offsets: Vec<Offset>,
+    effective: Vec<EventTime>,
+    /// Whether each row is to be kept.
+    good: Vec<bool>,
+    late: Vec<bool>,
+    letters: Vec<DeadLetter>,
+    order: KeyCodec,
+    stats: EvalStats,
+}
+
+impl Intake {
+    pub fn new(reader: Arc<TopicReader>, partition: u32) -> Self {
+        let declared = reader.schema.columns.iter();
+        let columns = declared.clone().map(|column| ColumnBuilder::new(column.ty)).collect();
+        let types: Vec<Type> = match reader.key.as_slice() {
+            [] => declared.map(|column| column.ty).collect(),
+            key => key.iter().map(|column| reader.schema.columns[*column].ty).collect(),
+        };
+        Intake {
+            watermark: Watermark::new(reader.lateness_ms),
+            columns,
+            present: Vec::new(),
+            offsets: Vec::new(),
+            effective: Vec::new(),
+            good: Vec::new(),
+            late: Vec::new(),
+            letters: Vec::new(),
+            order: KeyCodec::new(&types),
+            stats: EvalStats::default(),
+            reader,
+            partition,
+        }
+    }
+
+    pub fn watermark(&self) -> &Watermark {
+        &self.watermark
+    }
+
+    pub fn reader(&self) -> &TopicReader {
+        &self.reader
+    }
+
+    /// Records gathered since the last [`Intake::take`].
+    pub fn len(&self) -> usize {
+        self.good.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.good.is_empty()
+    }
+
+    /// Takes in one record. `decode` appends one row to the columns, whatever happens, and says which columns it had;
+    /// `raw` is the message as it was, for a dead letter. `newest` bounds the event time, where the transport knows.
+    pub fn accept(
+        &mut self,
+        offset: Offset,
+        newest: Option<EventTime>,
+        raw: impl FnOnce() -> (Option<Vec<u8>>, Option<Vec<u8>>),
+        decode: impl FnOnce(&mut [ColumnBuilder], &mut Vec<bool>) -> Result<(), FieldError>,
+    ) {
+        let decoded = decode(&mut self.columns, &mut self.present).and_then(|()| self.complete());
+        let verdict = match decoded {
+            Err(error) => Err(("decode", Reason::from(&error), None, error.to_string())),
+            Ok(time) => self.place(time, newest),
+        };
+        self.offsets.push(offset);
+        match verdict {
+            Ok((effective, late)) => {
+                self.effective.push(effective);
+                self.late.push(late);
+                self.good.push(true);
+            }
+            Err((stage, reason, time, detail)) => {
+                self.effective.push(0);
+                self.late.push(false);
+                self.good.push(false);
+                let (key, value) = raw();
+                let (topic, partition) = (self.reader.topic.clone(), self.partition);
+                self.letters.push(DeadLetter { topic, partition, offset, time, stage, reason, detail, key, value });
+            }
+        }
+    }
+
+    /// The event time of the row just decoded, if it has all that it must have.
+    fn complete(&self) -> Result<EventTime, FieldError> {
+        let deleted = self.reader.upsert
+            && match self.columns.last() {
+                Some(ColumnBuilder::Bool(flags)) => bit_util::get_bit(flags.values_slice(), flags.len() - 1),
+                _ => false,
+            };
+        let needed = |index: usize| !deleted || index == self.reader.time || self.reader.key.contains(&index);
+        for (index, column) in self.reader.schema.columns.iter().enumerate() {
+            if !column.nullable && !self.present[index] && needed(index) {
+                let fault = crate::value::FieldFault::Missing;
+                return Err(FieldError { column: Some(column.name.clone()), fault });
+            }
+        }
+        match &self.columns[self.reader.time] {
+            ColumnBuilder::Timestamp(times) => Ok(*times.values_slice().last().expect("a row was just appended")),
+            _ => unreachable!("the spec admits only a timestamp as event time"),
+        }
+    }
+
+    /// The effective time of a record, and whether it is late.
+    fn place(&mut self, time: EventTime, newest: Option<EventTime>) -> Result<(EventTime, bool), Refusal> {
+        if !in_range(time) || newest.is_some_and(|newest| time > newest) {
+            let detail = format!("{} is outside what an event time may be", format_time(time));
+            return Err(("watermark", Reason::TimeOutOfRange, Some(time), detail));
+        }
+        let before = self.watermark.time();
+        if time < before && before - time > self.reader.reach_ms {
+            let detail = format!(
+                "{} is {} ms behind the watermark: nothing could still hold it",
+                format_time(time),
+                before - time
+            );
+            return Err(("watermark", Reason::TooLate, Some(time), detail));
+        }
+        let effective = self.watermark.observe(time);
+        Ok((effective, effective != time))
+    }
+
+    /// What has been gathered; the intake starts a new batch.
+    pub fn take(&mut self) -> Intaken {
+        let read = self.good.len();
+        let mut columns: Vec<_> = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
+        let dead = self.good.iter().filter(|good| !**good).count();
+        let mut keep = std::mem::take(&mut self.good);
+        if let Some(filter) = &self.reader.filter {
+            let passed = filter.eval(&columns, read, &mut self.stats);
+            let passed = passed.as_boolean();
+            keep.iter_mut().enumerate().for_each(|(row, keep)| *keep &= passed.is_valid(row) && passed.value(row));
+        }
+        let kept = keep.iter().filter(|keep| **keep).count();
+        let tally = Tally {
+            read: read as u64,
+            filtered: (read - dead - kept) as u64,
+            dead_letter: dead as u64,
+            ..Tally::default()
+        };
+        let (mut effective, mut late) = (std::mem::take(&mut self.effective), std::mem::take(&mut self.late));
+        let mut offsets = std::mem::take(&mut self.offsets);
+        if kept < read {
+            let mask = BooleanArray::from(keep.clone());
+            for column in &mut columns {
+                *column = arrow_select::filter::filter(column, &mask).expect("the mask has a bit a row");
+            }
+            retain(&mut effective, &keep);
+            retain(&mut late, &keep);
+            retain(&mut offsets, &keep);
+        }
+        let order = if self.reader.ordered { self.order_of(&columns, &offsets) } else { BinaryArray::new_null(kept) };
+        let event_times = columns[self.reader.time].as_primitive::<TimestampMillisecondType>().values().clone();
+        let batch = Batch { times: ScalarBuffer::from(effective), event_times, order, columns };
+        let mut late: Vec<EventTime> =
+            batch.times.iter().zip(&late).filter(|(_, late)| **late).map(|(time, _)| *time).collect();
+        late.sort_unstable();
+        Intaken { batch: self.sorted(batch), tally, late, letters: std::mem::take(&mut self.letters) }
+    }
+
+    /// Key and offset, or content: bytes that compare as the total order does.
+    fn order_of(&self, columns: &[arrow_array::ArrayRef], offsets: &[Offset]) -> BinaryArray {
+        let keyed = !self.reader.key.is_empty();
+        let ordering: Vec<_> = match keyed {
+            true => self.reader.key.iter().map(|column| columns[*column].clone()).collect(),
+            false => columns.to_vec(),
+        };
+        let rows = self.order.encode(&ordering);
+        let mut builder = BinaryBuilder::with_capacity(offsets.len(), offsets.len() * 24);
+        let mut bytes = Vec::new();
+        for (row, offset) in rows.iter().zip(offsets) {
+            bytes.clear();
+            bytes.extend_from_slice(row.as_ref());
+            if keyed {
+                bytes.extend_from_slice(&offset.to_be_bytes());
+            }
+            builder.append_value(&bytes);
+        }
+        builder.finish()
+    }
+
+    fn sorted(&self, batch: Batch) -> Batch {
+        let before = |a: usize, b: usize| {
+            (batch.times[a], self.reader.ordered.then(|| batch.order.value(a)))
+                <= (batch.times[b], self.reader.ordered.then(|| batch.order.value(b)))
+        };
+        if (1..batch.len()).all(|row| before(row - 1, row)) {
+            return batch;
+        }
+        let mut rows: Vec<u32> = (0..batch.len() as u32).collect();
+        if self.reader.ordered {
+            rows.sort_by_key(|row| (batch.times[*row as usize], batch.order.value(*row as usize)));
+        } else {
+            rows.sort_by_key(|row| batch.times[*row as usize]);
+        }
+        batch.take(&UInt32Array::from(rows))
+    }
+}
+
+fn retain<T>(values: &mut Vec<T>, keep: &[bool]) {
+    let mut keep = keep.iter();
+    values.retain(|_| *keep.next().expect("one flag a value"));
+}

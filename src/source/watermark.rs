@@ -1,0 +1,46 @@
+//! A partition's watermark: how far its event time has surely come.
+//!
+//! - Notation: t₁, t₂, … are the event times of a partition's records in offset order, L its lateness.
+//! - Definition: the watermark before record i is Wᵢ = max(t₁ … tᵢ₋₁) − L. The record is *late* if tᵢ < Wᵢ; its
+//!   effective time is max(tᵢ, Wᵢ).
+//! - Property: no effective time is below a watermark that came before it, so a frontier at the watermark is never
+//!   broken; and effective times are a function of the log alone.
+//!
+//! ```
+//! use tidemill::source::Watermark;
+//! let mut watermark = Watermark::new(10);
+//! assert_eq!([100, 95, 80, 120, 109].map(|t| watermark.observe(t)), [100, 95, 90, 120, 110]);
+//! assert_eq!(watermark.time(), 110);
+//! ```
+
+use crate::time::EventTime;
+
+/// The newest event time seen, and what follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watermark {
+    newest: EventTime,
+    lateness_ms: i64,
+}
+
+impl Watermark {
+    pub fn new(lateness_ms: i64) -> Self {
+        Watermark { newest: i64::MIN, lateness_ms }
+    }
+
+    /// Takes in the next record's event time and gives its effective time.
+    pub fn observe(&mut self, time: EventTime) -> EventTime {
+        let effective = time.max(self.time());
+        self.newest = self.newest.max(time);
+        effective
+    }
+
+    /// No later record takes effect before this. The minimum until there is a record.
+    pub fn time(&self) -> EventTime {
+        if self.newest == i64::MIN { i64::MIN } else { self.newest.saturating_sub(self.lateness_ms) }
+    }
+
+    /// The newest event time, the minimum until there is a record.
+    pub fn newest(&self) -> EventTime {
+        self.newest
+    }
+}
