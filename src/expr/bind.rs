@@ -32,27 +32,24 @@ impl Expr {
     }
 }
 
-/// What people from SQL will try here.
-static AGGREGATES: &[&str] = &["count", "sum", "avg", "min", "max", "stddev", "variance", "first_value", "lag"];
-
-struct Binder<'a> {
+pub(super) struct Binder<'a> {
     scope: &'a Scope,
-    positions: &'a Positions<'a>,
-    errors: Vec<ExprError>,
+    pub positions: &'a Positions<'a>,
+    pub errors: Vec<ExprError>,
 }
 
 impl Binder<'_> {
-    fn fail<T>(&mut self, span: Range<usize>, message: impl Into<String>, expected: &str) -> Option<T> {
+    pub fn fail<T>(&mut self, span: Range<usize>, message: impl Into<String>, expected: &str) -> Option<T> {
         self.errors.push(ExprError::new(span, message).expected(expected));
         None
     }
 
-    fn keep<T>(&mut self, result: Result<T, ExprError>) -> Option<T> {
+    pub fn keep<T>(&mut self, result: Result<T, ExprError>) -> Option<T> {
         result.map_err(|error| self.errors.push(error)).ok()
     }
 
     /// Binds a tree, and computes it if it is constant. `within` is its place if it does not tell its own.
-    fn bind(&mut self, tree: &Ast, within: &Range<usize>) -> Option<Arg> {
+    pub fn bind(&mut self, tree: &Ast, within: &Range<usize>) -> Option<Arg> {
         let span = self.positions.bytes(tree.span()).unwrap_or_else(|| within.clone());
         let expr = self.node(tree, &span)?;
         match expr.folded() {
@@ -62,7 +59,11 @@ impl Binder<'_> {
     }
 
     /// Binds several trees, so that the mistakes of all are found.
-    fn bind_all<'t>(&mut self, trees: impl IntoIterator<Item = &'t Ast>, within: &Range<usize>) -> Option<Vec<Arg>> {
+    pub fn bind_all<'t>(
+        &mut self,
+        trees: impl IntoIterator<Item = &'t Ast>,
+        within: &Range<usize>,
+    ) -> Option<Vec<Arg>> {
         let bound: Vec<Option<Arg>> = trees.into_iter().map(|tree| self.bind(tree, within)).collect();
         bound.into_iter().collect()
     }
@@ -79,6 +80,13 @@ impl Binder<'_> {
                 self.keep(found)
             }
             Ast::CompoundIdentifier(parts) => self.qualified(parts, span),
+            // The parser takes names such as `user` for functions that are called without parentheses.
+            Ast::Function(call) if matches!(call.args, ast::FunctionArguments::None) => {
+                let name = self.text_at(span, &call.name.to_string());
+                let found = self.scope.resolve(&name, span.clone(), false);
+                self.keep(found)
+            }
+            Ast::CompoundFieldAccess { root, access_chain } => self.field_of(root, access_chain, span),
             Ast::Nested(inner) => Some(self.bind(inner, span)?.expr),
             Ast::Value(value) => self.value(&value.value, span),
             Ast::TypedString(typed) => self.typed_string(typed, span),
@@ -145,6 +153,23 @@ impl Binder<'_> {
             }
             _ => self.fail(span.clone(), "a name of too many parts", "'column' or 'name.column'"),
         }
+    }
+
+    /// The text of a name as it was written; the parser may have changed its letter case.
+    fn text_at(&self, span: &Range<usize>, name: &str) -> String {
+        self.positions.text(span).filter(|text| text.eq_ignore_ascii_case(name)).unwrap_or(name).to_owned()
+    }
+
+    /// `user.column`, whose first part the parser took for a function.
+    fn field_of(&mut self, root: &Ast, chain: &[ast::AccessExpr], span: &Range<usize>) -> Option<Expr> {
+        let place = self.positions.bytes(root.span()).unwrap_or_else(|| span.clone());
+        let (Ast::Function(call), [ast::AccessExpr::Dot(Ast::Identifier(column))]) = (root, chain) else {
+            return self.fail(span.clone(), "this SQL is not supported in an expression", "a scalar expression");
+        };
+        let relation = self.text_at(&place, &call.name.to_string());
+        let column_place = self.positions.bytes(column.span).unwrap_or_else(|| span.clone());
+        let found = self.scope.resolve_qualified((&relation, place), (&column.value, column_place));
+        self.keep(found)
     }
 
     fn value(&mut self, value: &Value, span: &Range<usize>) -> Option<Expr> {
@@ -359,57 +384,5 @@ impl Binder<'_> {
             }
             None => self.fail(arg.span, format!("there is no cast from {from} to {ty}"), "a cast by way of string"),
         }
-    }
-
-    fn extract(&mut self, field: &str, inner: &Ast, span: &Range<usize>) -> Option<Expr> {
-        let arg = self.bind(inner, span)?;
-        let field = Arg { expr: Expr::text(field), span: span.clone() };
-        let function = functions::find("date_part").expect("date_part is listed");
-        self.keep((function.bind)(vec![field, arg]))
-    }
-
-    fn call<'t>(&mut self, name: &str, args: impl IntoIterator<Item = &'t Ast>, span: &Range<usize>) -> Option<Expr> {
-        let function = functions::find(name).expect("the parser's own functions are listed");
-        let args = self.bind_all(args, span)?;
-        self.keep((function.bind)(args))
-    }
-
-    fn function(&mut self, call: &ast::Function, span: &Range<usize>) -> Option<Expr> {
-        let name = call.name.to_string();
-        let Some(function) = functions::find(&name) else {
-            let names = || functions::FUNCTIONS.iter().copied().flatten().map(|f| f.name);
-            let aggregate = AGGREGATES.iter().any(|known| known.eq_ignore_ascii_case(&name));
-            let error =
-                ExprError::new(span.clone(), format!("unknown function '{name}'")).suggest(nearest(&name, names()));
-            self.errors.push(match aggregate {
-                true => error.expected("a scalar function; aggregates are the work of feature groups").suggest(None),
-                false => error,
-            });
-            return None;
-        };
-        let plain = call.over.is_none() && call.filter.is_none() && call.within_group.is_empty();
-        let ast::FunctionArguments::List(list) = &call.args else {
-            return self.fail(span.clone(), format!("{name} without arguments"), function.signature);
-        };
-        if !plain || list.duplicate_treatment.is_some() || !list.clauses.is_empty() {
-            return self.fail(span.clone(), format!("{name} takes plain arguments only"), function.signature);
-        }
-        let mut trees = Vec::with_capacity(list.args.len());
-        for arg in &list.args {
-            match arg {
-                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(tree)) => trees.push(tree),
-                _ => return self.fail(span.clone(), format!("{name} takes plain arguments only"), function.signature),
-            }
-        }
-        let args = self.bind_all(trees.iter().copied(), span);
-        if !(function.arity.0..=function.arity.1).contains(&trees.len()) {
-            let count = match trees.len() {
-                0 => "no arguments".to_owned(),
-                1 => "1 argument".to_owned(),
-                more => format!("{more} arguments"),
-            };
-            return self.fail(span.clone(), format!("{} was given {count}", function.name), function.signature);
-        }
-        self.keep((function.bind)(args?))
     }
 }

@@ -28,6 +28,7 @@ mod tree;
 
 mod bind;
 mod coerce;
+mod invoke;
 mod literal;
 mod parse;
 
