@@ -6,7 +6,7 @@ use sqlparser::ast::{self, BinaryOperator as Binary, Expr as Ast, Spanned, Unary
 
 use super::arithmetic::{ADD, DIVIDE, MULTIPLY, Operator, REMAINDER, SUBTRACT, dyadic, negate};
 use super::compare::{self, Comparison};
-use super::functions::{self, Arg, alike, join};
+use super::functions::{Arg, alike, join};
 use super::tree::{Expr, Node};
 use super::{ExprError, Positions, Scope, coerce, literal, nearest, pattern};
 use crate::value::{Scalar, Type};
@@ -309,12 +309,10 @@ impl Binder<'_> {
     }
 
     fn between(&mut self, value: &Ast, low: &Ast, high: &Ast, negated: bool, span: &Range<usize>) -> Option<Expr> {
-        let mut all = self.bind_all([value, low, high], span)?;
-        let (high, low, value) = (all.pop()?, all.pop()?, all.pop()?);
-        let again = Arg { expr: value.expr.clone(), span: value.span.clone() };
-        let above = self.comparison(Comparison::GreaterOrEqual, value, low);
-        let below = self.comparison(Comparison::LessOrEqual, again, high);
-        let inside = compare::and(above?, below?);
+        let all = self.bind_all([value, low, high], span)?;
+        let mut all = self.keep(alike(all))?;
+        let (high, low) = (all.pop()?, all.pop()?);
+        let inside = compare::between(all.pop()?, low, high);
         Some(if negated { compare::negation(inside) } else { inside })
     }
 
@@ -325,10 +323,7 @@ impl Binder<'_> {
         let constants: Option<Vec<Scalar>> = exprs.iter().map(Expr::constant).collect();
         let found = match constants {
             Some(constants) => compare::in_constants(value, &constants),
-            None => exprs
-                .into_iter()
-                .map(|item| compare::compare(Comparison::Equal, value.clone(), item))
-                .reduce(compare::or)?,
+            None => compare::in_any(value, exprs),
         };
         Some(if negated { compare::negation(found) } else { found })
     }

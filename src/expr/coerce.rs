@@ -30,9 +30,8 @@ impl Expr {
 
     /// The constant that it always is, if all it reads are constants; and whether that could be computed.
     pub(super) fn folded(self) -> (Expr, bool) {
-        let constant = |part: &Expr| matches!(part.node, Node::Literal(_));
         let leaf = matches!(self.node, Node::Column { .. } | Node::Literal(_) | Node::Null);
-        if leaf || !self.parts().all(constant) {
+        if leaf || !self.columns().is_empty() {
             return (self, true);
         }
         let mut stats = EvalStats::default();
