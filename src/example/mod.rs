@@ -29,7 +29,11 @@ impl Assembly {
 
     /// Names and types, as the model is made for.
     pub fn inputs(&self) -> Vec<model::Input> {
-        self.names.iter().zip(&self.exprs).map(|(name, expr)| model::Input { name: name.clone(), ty: expr.ty() }).collect()
+        self.names
+            .iter()
+            .zip(&self.exprs)
+            .map(|(name, expr)| model::Input { name: name.clone(), ty: expr.ty() })
+            .collect()
     }
 
     pub fn types(&self) -> impl Iterator<Item = Type> + '_ {

@@ -33,7 +33,9 @@ pub fn decode(bytes: &[u8]) -> Result<Batch, ArrowError> {
     let wrong = || ArrowError::ParseError("not a batch of records".to_owned());
     let records = StreamReader::try_new(bytes, None)?.next().ok_or_else(wrong)??;
     let [times, event_times, order, columns @ ..] = records.columns() else { return Err(wrong()) };
-    let time = |column: &ArrayRef| column.as_primitive_opt::<Int64Type>().map(|times| times.values().clone()).ok_or_else(wrong);
+    let time = |column: &ArrayRef| {
+        column.as_primitive_opt::<Int64Type>().map(|times| times.values().clone()).ok_or_else(wrong)
+    };
     Ok(Batch {
         times: time(times)?,
         event_times: time(event_times)?,

@@ -54,7 +54,9 @@ impl Route {
     /// The same columns by another hash.
     pub fn hashed_by(self, hash: fn(&[u8]) -> u64) -> Self {
         match self {
-            Route::Key { codec, columns } | Route::HashedKey { codec, columns, .. } => Route::HashedKey { codec, columns, hash },
+            Route::Key { codec, columns } | Route::HashedKey { codec, columns, .. } => {
+                Route::HashedKey { codec, columns, hash }
+            }
             Route::One(worker) => Route::One(worker),
         }
     }
@@ -84,7 +86,12 @@ pub struct BatchDistributor {
 }
 
 impl Distributor<Batch> for BatchDistributor {
-    fn partition<T: Clone, P: Push<Message<T, Batch>>>(&mut self, batch: &mut Batch, stamp: &Stamp<T>, pushers: &mut [P]) {
+    fn partition<T: Clone, P: Push<Message<T, Batch>>>(
+        &mut self,
+        batch: &mut Batch,
+        stamp: &Stamp<T>,
+        pushers: &mut [P],
+    ) {
         let peers = pushers.len();
         let mut send = |to: usize, mut part: Batch| Message::push_at(&mut part, stamp.clone(), &mut pushers[to]);
         let batch = std::mem::take(batch);

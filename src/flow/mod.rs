@@ -1,1 +1,14 @@
-//! flow.
+//! The graph: from a checked spec to a timely dataflow.
+//!
+//! [`plan`] decides everything; [`build`] strings the operators of [`op`] together in the order in which a record
+//! meets them; [`exchange`] deals rows to workers; [`telemetry`] listens to timely's own logging.
+
+pub mod build;
+pub mod codec;
+pub mod exchange;
+pub mod op;
+pub mod plan;
+pub mod telemetry;
+
+pub use build::{Job, build};
+pub use plan::Plan;

@@ -173,7 +173,8 @@ impl LabelPlan {
 impl ModelPlan {
     /// The inputs that are kept with an example beside the columns of its stream: features and expressions.
     pub fn kept_inputs(&self) -> impl Iterator<Item = usize> + '_ {
-        let in_stream = |name: &String| self.columns.columns[..self.stream_width].iter().any(|column| column.name == *name);
+        let in_stream =
+            |name: &String| self.columns.columns[..self.stream_width].iter().any(|column| column.name == *name);
         self.assembly.names().iter().enumerate().filter(move |(_, name)| !in_stream(name)).map(|(input, _)| input)
     }
 
@@ -229,7 +230,13 @@ impl Plan {
     }
 }
 
-/// The source that the records of a stream come from.
+impl Plan {
+    /// The source that the records of a stream come from.
+    pub fn driver(&self, stream: StreamRef) -> usize {
+        source_of(&self.spec, stream)
+    }
+}
+
 fn source_of(spec: &Spec, stream: StreamRef) -> usize {
     match stream {
         StreamRef::Source(source) => source,
@@ -241,10 +248,12 @@ fn plan_source(spec: &Spec, index: usize) -> TopicReader {
     let source = &spec.sources[index];
     let reads = |stream| source_of(spec, stream) == index;
     let windows = spec.groups.iter().filter(|group| reads(group.from)).flat_map(|group| {
-        group.lines.iter().flat_map(|line| line.windows.iter().map(|window| {
-            let Window::Sliding { size_ms, hop_ms } = window;
-            size_ms + hop_ms
-        }))
+        group.lines.iter().flat_map(|line| {
+            line.windows.iter().map(|window| {
+                let Window::Sliding { size_ms, hop_ms } = window;
+                size_ms + hop_ms
+            })
+        })
     });
     let labels = spec.models.iter().map(|model| match &model.label {
         Label::Joined { from, .. } if reads(*from) => i64::MAX,
@@ -294,7 +303,8 @@ fn plan_view(spec: &Spec, tables: &[TablePlan], view: &crate::spec::View) -> Vie
 fn plan_group(spec: &Spec, group: &crate::spec::Group) -> GroupPlan {
     let schema = spec.stream_schema(group.from);
     let entity = || group.entity.iter().map(|column| &schema.columns[*column]);
-    let mut projection: Vec<Expr> = group.entity.iter().map(|column| Expr::column(*column, &schema.columns[*column])).collect();
+    let mut projection: Vec<Expr> =
+        group.entity.iter().map(|column| Expr::column(*column, &schema.columns[*column])).collect();
     let mut place = |expr: &Option<Expr>| {
         expr.as_ref().map(|expr| {
             projection.push(expr.clone());
@@ -312,7 +322,11 @@ fn plan_group(spec: &Spec, group: &crate::spec::Group) -> GroupPlan {
             digits: line.digits,
             integer: line.of.as_ref().is_none_or(|of| of.ty() == Type::Int),
             ops: line.ops.clone(),
-            windows: line.windows.iter().map(|Window::Sliding { size_ms, hop_ms }| SlidingWindow { size_ms: *size_ms, hop_ms: *hop_ms }).collect(),
+            windows: line
+                .windows
+                .iter()
+                .map(|Window::Sliding { size_ms, hop_ms }| SlidingWindow { size_ms: *size_ms, hop_ms: *hop_ms })
+                .collect(),
             positions,
         });
     }
@@ -368,7 +382,11 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &crate::spec::Model
         lookups: model
             .lookups
             .iter()
-            .map(|lookup| LookupPlan { group: lookup.group, entity: lookup.entity.clone(), features: lookup.features.clone() })
+            .map(|lookup| LookupPlan {
+                group: lookup.group,
+                entity: lookup.entity.clone(),
+                features: lookup.features.clone(),
+            })
             .collect(),
         stream_width: stream.len(),
         columns,

@@ -1,1 +1,64 @@
-//! run.
+//! The composition root: command line, config, and the verbs.
+//!
+//! | file | verb |
+//! |---|---|
+//! | `live` | `run` |
+//! | `replay` | `replay` |
+//! | `inspect` | `check`, `graph` |
+//!
+//! What they share: [`config`] says where a dataflow runs, [`job`] puts its parts together and steps the workers,
+//! `outputs` follows what the graph tells, `digest` sums a finished run up.
+
+mod cli;
+pub mod config;
+mod digest;
+mod inspect;
+pub mod job;
+mod live;
+mod outputs;
+mod replay;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use cli::Cli;
+
+/// Runs the command line and says with which code to exit: 0 done, 1 failed, 2 wrong usage, dataflow file or config.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    cli.start_logging();
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Wrong(text)) => {
+            eprintln!("{}", text.trim_end());
+            ExitCode::from(2)
+        }
+        Err(Failure::Failed(error)) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a verb did not do what it was asked.
+#[derive(Debug)]
+pub enum Failure {
+    /// The usage, the dataflow file or the config is wrong; the text says where.
+    Wrong(String),
+    /// Something else failed.
+    Failed(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Failure::Failed(error.into())
+    }
+}

@@ -89,10 +89,14 @@ impl Online {
         self.tables.get(name)
     }
 
-    /// Says up to where everything is closed, and the newest event time seen.
-    pub fn advance(&self, watermark: EventTime, newest: EventTime) {
+    /// Says up to where everything is closed and worked off.
+    pub fn advance(&self, watermark: EventTime) {
         self.watermark.fetch_max(watermark, Relaxed);
-        self.newest.fetch_max(newest, Relaxed);
+    }
+
+    /// Says that a record of this time has been seen.
+    pub fn note(&self, time: EventTime) {
+        self.newest.fetch_max(time, Relaxed);
     }
 
     /// Everything before this is closed.

@@ -51,16 +51,18 @@ pub struct OrderedFile {
     writer: ArrowWriter<File>,
     hash: Sha256,
     rows: u64,
+    /// Rows before this are passed over.
+    from: EventTime,
     /// Not written yet; each ascending in time.
     pending: Vec<Batch>,
 }
 
 impl OrderedFile {
-    /// Creates the file, with its folder. Its first column is `_time`.
+    /// Creates the file, with its folder, for rows from a time on. Its first column is `_time`.
     ///
     /// # Errors
     /// If the file system refuses.
-    pub fn create(path: &Path, columns: &Schema) -> Result<Self, OfflineError> {
+    pub fn create(path: &Path, columns: &Schema, from: Option<EventTime>) -> Result<Self, OfflineError> {
         let label = path.display().to_string();
         let io = |source| OfflineError::Io { path: label.clone(), source };
         if let Some(folder) = path.parent() {
@@ -69,14 +71,23 @@ impl OrderedFile {
         let mut all = vec![Column::new("_time", Type::Timestamp, false)];
         all.extend(columns.columns.iter().cloned());
         let schema = Schema::new(all).arrow();
-        let nullable: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        let nullable: Vec<Field> =
+            schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
         let schema: SchemaRef = Arc::new(arrow_schema::Schema::new(nullable));
         let file = File::create(path).map_err(io)?;
         let level = ZstdLevel::try_new(3).expect("3 is a level of Zstandard");
         let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
         let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties))
             .map_err(|source| OfflineError::Parquet { path: label, source })?;
-        Ok(OrderedFile { path: path.to_owned(), schema, writer, hash: Sha256::new(), rows: 0, pending: Vec::new() })
+        Ok(OrderedFile {
+            path: path.to_owned(),
+            schema,
+            writer,
+            hash: Sha256::new(),
+            rows: 0,
+            from: from.unwrap_or(EventTime::MIN),
+            pending: Vec::new(),
+        })
     }
 
     /// Takes in rows, ordered by their event times from here on.
@@ -85,7 +96,12 @@ impl OrderedFile {
         rows.sort_by_key(|row| batch.event_times[*row as usize]);
         let mut batch = batch.take(&UInt32Array::from(rows));
         batch.times = batch.event_times.clone();
-        self.pending.push(batch);
+        self.pending.push(batch.split(self.from).1);
+    }
+
+    /// Rows that are not written yet.
+    pub fn pending(&self) -> usize {
+        self.pending.iter().map(Batch::len).sum()
     }
 
     /// Writes all rows before `upto`.

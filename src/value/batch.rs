@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, UInt32Array};
 use arrow_buffer::ScalarBuffer;
 use arrow_select::take::take;
@@ -67,6 +68,14 @@ impl Batch {
             order: pick(&self.order).as_any().downcast_ref::<BinaryArray>().expect("taking keeps the type").clone(),
             columns: self.columns.iter().map(|column| pick(column)).collect(),
         }
+    }
+
+    /// The rows for which a boolean column is true.
+    pub fn filter(self, condition: &ArrayRef) -> Batch {
+        let condition = condition.as_boolean();
+        let holds = |row: &usize| condition.is_valid(*row) && condition.value(*row);
+        let rows: Vec<u32> = (0..self.len()).filter(holds).map(|row| row as u32).collect();
+        if rows.len() == self.len() { self } else { self.take(&UInt32Array::from(rows)) }
     }
 
     /// The same records with other columns.

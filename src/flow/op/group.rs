@@ -20,8 +20,8 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::{Scope, Stream};
 use timely::progress::Antichain;
 
-use super::chunks::Chunk;
 use super::changes::Changes;
+use super::chunks::Chunk;
 use super::{Chunks, Records, frontier_of};
 use crate::aggregate::{EntityState, GroupState, LineInput, Open};
 use crate::checkpoint::{CheckpointError, Cut};
@@ -212,7 +212,13 @@ impl Group {
         self.updates.push(None, batch, Updates { keys, inputs, shown: 0 });
     }
 
-    fn take_questions(&mut self, index: usize, capability: Option<Capability<EventTime>>, batch: Batch, entity: &[usize]) {
+    fn take_questions(
+        &mut self,
+        index: usize,
+        capability: Option<Capability<EventTime>>,
+        batch: Batch,
+        entity: &[usize],
+    ) {
         let keys = self.plan.codec.encode(&key_columns(&batch, entity));
         let (features, chunks) = &mut self.questions[index];
         let answers = features.iter().map(|feature| ColumnBuilder::new(self.plan.types[*feature])).collect();
@@ -223,7 +229,12 @@ impl Group {
     fn work_off(&mut self, upto: EventTime) -> Option<Batch> {
         let mut events: Vec<Event> = Vec::new();
         for (stream, (_, chunks)) in self.questions.iter().enumerate() {
-            events.extend(chunks.closed(upto).map(|(time, chunk, row)| Event { time, from: stream as u32, chunk, row }));
+            events.extend(chunks.closed(upto).map(|(time, chunk, row)| Event {
+                time,
+                from: stream as u32,
+                chunk,
+                row,
+            }));
         }
         events.extend(self.updates.closed(upto).map(|(time, chunk, row)| Event { time, from: UPDATE, chunk, row }));
         // Questions of one time come before its updates; updates of one time in the total order where it matters.

@@ -5,6 +5,7 @@
 //! came, it leaves at t + within with the label that stands for none, or is dropped and counted.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array};
 use arrow_buffer::ScalarBuffer;
@@ -14,8 +15,10 @@ use timely::container::NoopBuilder;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::Operator;
 
+use super::project::project;
 use super::{Chunks, Records, frontier_of};
 use crate::checkpoint::{CheckpointError, Cut};
+use crate::expr::{EvalStats, Expr};
 use crate::flow::codec;
 use crate::flow::exchange::{Route, key_columns, worker_of};
 use crate::flow::plan::label_values;
@@ -70,36 +73,55 @@ pub fn attribute<'scope>(
     let example_route = Route::Key { codec: plan.codec.clone(), columns: plan.example_on.clone() };
     let name = format!("model.{model}.label");
     let (examples_pact, labels_pact) = (example_route.pact(), label_route.pact());
-    Ok(examples.binary_frontier::<_, NoopBuilder<Batch>, _, _, _, _>(labels, examples_pact, labels_pact, &name, move |initial, _| {
-        // One capability, at the earliest time at which a waiting example can leave.
-        let mut held: Option<Capability<EventTime>> = Some(initial);
-        let mut new_examples: Chunks = Chunks::default();
-        let mut new_labels: Chunks = Chunks::default();
-        let mut done = EventTime::MIN;
-        move |(examples, example_frontier), (labels, label_frontier), output| {
-            examples.for_each(|_, batch| new_examples.push(None, std::mem::take(batch), ()));
-            labels.for_each(|_, batch| new_labels.push(None, std::mem::take(batch), ()));
-            let frontier = frontier_of(example_frontier).min(frontier_of(label_frontier));
-            for step in cut.steps(frontier) {
-                if step.upto > done {
-                    let mut out = state.work_off(&mut new_examples, &mut new_labels, step.upto);
-                    unlabelled(std::mem::take(&mut state.dropped));
-                    if let (Some(capability), false) = (&held, out.is_empty()) {
-                        output.session_with_builder(capability).give_container(&mut out);
+    Ok(examples.binary_frontier::<_, NoopBuilder<Batch>, _, _, _, _>(
+        labels,
+        examples_pact,
+        labels_pact,
+        &name,
+        move |initial, _| {
+            // One capability, at the earliest time at which a waiting example can leave.
+            let mut held: Option<Capability<EventTime>> = Some(initial);
+            let mut new_examples: Chunks = Chunks::default();
+            let mut new_labels: Chunks = Chunks::default();
+            let mut done = EventTime::MIN;
+            move |(examples, example_frontier), (labels, label_frontier), output| {
+                examples.for_each(|_, batch| new_examples.push(None, std::mem::take(batch), ()));
+                labels.for_each(|_, batch| new_labels.push(None, std::mem::take(batch), ()));
+                let frontier = frontier_of(example_frontier).min(frontier_of(label_frontier));
+                for step in cut.steps(frontier) {
+                    if step.upto > done {
+                        let mut out = state.work_off(&mut new_examples, &mut new_labels, step.upto);
+                        unlabelled(std::mem::take(&mut state.dropped));
+                        if let (Some(capability), false) = (&held, out.is_empty()) {
+                            output.session_with_builder(capability).give_container(&mut out);
+                        }
+                        done = step.upto;
                     }
-                    done = step.upto;
+                    if step.save {
+                        cut.save(step.upto, &state.save());
+                    }
                 }
-                if step.save {
-                    cut.save(step.upto, &state.save());
+                if done == EventTime::MAX {
+                    held = None;
+                } else if let Some(held) = &mut held {
+                    held.downgrade(&done);
                 }
             }
-            if done == EventTime::MAX {
-                held = None;
-            } else if let Some(held) = &mut held {
-                held.downgrade(&done);
-            }
-        }
-    }))
+        },
+    ))
+}
+
+/// Labels that are an expression over the example itself, known at once. An example without one is dropped.
+pub fn immediate<'scope>(examples: Records<'scope>, name: &str, value: Expr) -> Records<'scope> {
+    let mut stats = EvalStats::default();
+    project(examples, name, move |batch| {
+        let labels = label_values(&value.eval(&batch.columns, batch.len(), &mut stats));
+        let rows: Vec<u32> = (0..batch.len()).filter(|row| labels[*row].is_some()).map(|row| row as u32).collect();
+        let kept = batch.take(&rows.into());
+        let mut columns = kept.columns.clone();
+        columns.push(Arc::new(labels.into_iter().flatten().map(Some).collect::<Float64Array>()));
+        Batch { event_times: kept.times.clone(), ..kept.with_columns(columns) }
+    })
 }
 
 /// A batch of examples, some of which still wait.
@@ -206,7 +228,9 @@ impl Waiting {
             let deadline = *entry.key();
             for key in entry.remove() {
                 let Some(places) = self.by_key.get_mut(key.as_bytes()) else { continue };
-                while let Some(place) = places.pop_front_if(|place| place.time.saturating_add(self.plan.within_ms) <= deadline) {
+                while let Some(place) =
+                    places.pop_front_if(|place| place.time.saturating_add(self.plan.within_ms) <= deadline)
+                {
                     match self.plan.otherwise {
                         Some(label) => leaving.push((place, deadline, label)),
                         None => {
@@ -246,9 +270,9 @@ impl Waiting {
         };
         let width = parts[0].columns.len();
         let mut columns: Vec<ArrayRef> = (0..width).map(|column| pick(&|part| part.columns[column].clone())).collect();
-        let order = pick(&|part| std::sync::Arc::new(part.order.clone()));
+        let order = pick(&|part| Arc::new(part.order.clone()));
         let order = order.as_any().downcast_ref::<BinaryArray>().expect("interleaving keeps the type").clone();
-        columns.push(std::sync::Arc::new(leaving.iter().map(|(_, _, label)| Some(*label)).collect::<Float64Array>()));
+        columns.push(Arc::new(leaving.iter().map(|(_, _, label)| Some(*label)).collect::<Float64Array>()));
         let batch = Batch {
             times: ScalarBuffer::from(leaving.iter().map(|(_, known, _)| *known).collect::<Vec<_>>()),
             event_times: ScalarBuffer::from(leaving.iter().map(|(place, _, _)| place.time).collect::<Vec<_>>()),

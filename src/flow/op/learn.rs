@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow_array::{ArrayRef, Float64Array, Int64Array, TimestampMillisecondArray};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
+use arrow_array::{ArrayRef, Float64Array, Int64Array, TimestampMillisecondArray};
 use serde::{Deserialize, Serialize};
 use timely::container::NoopBuilder;
 use timely::dataflow::operators::Capability;
@@ -38,8 +38,8 @@ struct Saved {
     window_end: Option<EventTime>,
 }
 
-/// Learns a stream of labelled examples. Out come the examples as they are kept offline, their own time as event time;
-/// versions go to `publish`.
+/// Learns a stream of labelled examples; versions go to `publish`. Out come, if they are to be kept, the examples as
+/// they are kept offline, their own time as event time.
 ///
 /// # Errors
 /// If saved state cannot be read.
@@ -47,12 +47,13 @@ pub fn learn<'scope>(
     labelled: Records<'scope>,
     plan: Arc<ModelPlan>,
     mut cut: Cut,
+    keep: bool,
     mut publish: impl FnMut(Version) + 'static,
 ) -> Result<Records<'scope>, CheckpointError> {
     let scope = labelled.scope();
     let home = Key::hash_of(plan.name.as_bytes());
     let here = worker_of(home, scope.worker().peers()) == scope.worker().index();
-    let mut learner = Learner::new(plan.clone());
+    let mut learner = Learner::new(plan.clone(), keep);
     for part in cut.vault().load::<Option<Saved>>(cut.operator())?.into_iter().flatten().filter(|_| here) {
         learner.load(part, cut.operator())?;
     }
@@ -111,6 +112,8 @@ struct Learner {
     at: usize,
     /// The end of the open window, if it has examples.
     window_end: Option<EventTime>,
+    /// Whether examples are kept once they are learnt.
+    keep: bool,
     scored: Vec<Batch>,
     stats: EvalStats,
 }
@@ -128,7 +131,7 @@ fn config(plan: &ModelPlan) -> TrainerConfig {
 }
 
 impl Learner {
-    fn new(plan: Arc<ModelPlan>) -> Self {
+    fn new(plan: Arc<ModelPlan>, keep: bool) -> Self {
         let types: Vec<_> = plan.identity.iter().map(|column| plan.columns.columns[*column].ty).collect();
         Learner {
             trainer: Trainer::new(config(&plan)).expect("the spec has checked the model's options"),
@@ -137,6 +140,7 @@ impl Learner {
             queue: VecDeque::new(),
             at: 0,
             window_end: None,
+            keep,
             scored: Vec::new(),
             stats: EvalStats::default(),
         }
@@ -210,8 +214,10 @@ impl Learner {
         let window_end = self.trainer.window_of(slice.known[0]);
         self.window_end = Some(window_end);
         let scored = self.trainer.learn(&slice);
-        let kept = self.kept(&batch.slice(self.at, rows), &slice, window_end, &scored.prediction, &scored.version);
-        self.scored.push(kept);
+        if self.keep {
+            let kept = self.kept(&batch.slice(self.at, rows), &slice, window_end, &scored.prediction, &scored.version);
+            self.scored.push(kept);
+        }
         self.at += rows;
         if self.at == batch.len() {
             self.queue.pop_front();
@@ -221,7 +227,14 @@ impl Learner {
     }
 
     /// Examples as they are kept: see [`ModelPlan::kept_columns`].
-    fn kept(&self, batch: &Batch, examples: &Examples, window_end: EventTime, prediction: &[f64], version: &[u64]) -> Batch {
+    fn kept(
+        &self,
+        batch: &Batch,
+        examples: &Examples,
+        window_end: EventTime,
+        prediction: &[f64],
+        version: &[u64],
+    ) -> Batch {
         let times = |times: Vec<EventTime>| -> ArrayRef { Arc::new(TimestampMillisecondArray::from(times)) };
         let mut columns = vec![times(examples.known.clone()), times(vec![window_end; examples.known.len()])];
         columns.extend_from_slice(&batch.columns[..self.plan.stream_width]);

@@ -11,7 +11,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
 use timely::container::NoopBuilder;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::source;
@@ -42,7 +41,7 @@ pub struct Intakes {
     pub worked_off: Rc<Cell<EventTime>>,
     pub max_in_flight: u64,
     /// Where dead letters and failures go.
-    pub letters: Sender<Result<Vec<DeadLetter>, SourceError>>,
+    pub letters: Rc<dyn Fn(Result<Vec<DeadLetter>, SourceError>)>,
 }
 
 /// A partition being read.
@@ -56,7 +55,12 @@ struct Reading {
 }
 
 /// The stream of a topic's records.
-pub fn records<'scope>(scope: Scope<'scope, EventTime>, name: &str, feeds: Vec<Feed>, intakes: Intakes) -> Records<'scope> {
+pub fn records<'scope>(
+    scope: Scope<'scope, EventTime>,
+    name: &str,
+    feeds: Vec<Feed>,
+    intakes: Intakes,
+) -> Records<'scope> {
     source::<_, NoopBuilder<Batch>, _, _>(scope, &format!("source.{name}"), move |capability, info| {
         let activator = scope.activator_for(info.address.clone());
         let mut readings: Vec<Reading> = feeds.into_iter().map(Reading::new).collect();
@@ -74,7 +78,8 @@ pub fn records<'scope>(scope: Scope<'scope, EventTime>, name: &str, feeds: Vec<F
                 reading.report(intakes.board.frontier());
             }
             let own = readings.iter().filter(|reading| !reading.is_done()).map(Reading::watermark).min();
-            let upto = own.unwrap_or_else(|| intakes.board.frontier()).min(intakes.board.until().unwrap_or(EventTime::MAX));
+            let upto =
+                own.unwrap_or_else(|| intakes.board.frontier()).min(intakes.board.until().unwrap_or(EventTime::MAX));
             if upto > *held.time() {
                 held.downgrade(&upto);
                 busy = true;
@@ -89,7 +94,13 @@ pub fn records<'scope>(scope: Scope<'scope, EventTime>, name: &str, feeds: Vec<F
 
 impl Reading {
     fn new(feed: Feed) -> Self {
-        Reading { feed, waiting: VecDeque::new(), in_flight: InFlight::default(), tally: Tally::default(), ended: false }
+        Reading {
+            feed,
+            waiting: VecDeque::new(),
+            in_flight: InFlight::default(),
+            tally: Tally::default(),
+            ended: false,
+        }
     }
 
     /// Reads on if that is allowed now; says whether it did.
@@ -104,7 +115,7 @@ impl Reading {
         }
         match partition.read(READ, intake) {
             Err(error) => {
-                let _ = intakes.letters.send(Err(error));
+                (intakes.letters)(Err(error));
                 self.ended = true;
             }
             Ok(Progress::End) => self.ended = true,
@@ -115,7 +126,7 @@ impl Reading {
             let Intaken { batch, tally, late, letters } = intake.take();
             self.take_in(&intakes.board, batch, tally, &late);
             if !letters.is_empty() {
-                let _ = intakes.letters.send(Ok(letters));
+                (intakes.letters)(Ok(letters));
             }
         }
         progressed

@@ -10,9 +10,9 @@ use arrow_array::{Array, BooleanArray, UInt32Array};
 use differential_dataflow::hashable::Hashable;
 use differential_dataflow::operators::arrange::upsert::arrange_from_upsert;
 use differential_dataflow::operators::arrange::{Arranged, TraceAgent};
+use differential_dataflow::trace::TraceReader;
 use differential_dataflow::trace::cursor::{Cursor, cursor_list};
 use differential_dataflow::trace::implementations::{ValBuilder, ValSpine};
-use differential_dataflow::trace::TraceReader;
 use serde::{Deserialize, Serialize};
 use timely::container::NoopBuilder;
 use timely::dataflow::Stream;
@@ -66,13 +66,18 @@ pub fn table<'scope>(upserts: Records<'scope>, plan: &TablePlan, cut: Cut) -> Re
     }
     let changes = newest(upserts, plan, loaded);
     let name = format!("table.{}", plan.name);
-    let arranged = arrange_from_upsert::<ValBuilder<TableKey, Row, _, _>, ValSpine<TableKey, Row, _, _>, _, _>(changes, &name);
+    let arranged =
+        arrange_from_upsert::<ValBuilder<TableKey, Row, _, _>, ValSpine<TableKey, Row, _, _>, _, _>(changes, &name);
     save_rows(&arranged, &format!("{name}.save"), cut);
     Ok(arranged)
 }
 
 /// Upserts in the total order: of those of one key and time, the last.
-fn newest<'scope>(upserts: Records<'scope>, plan: &TablePlan, loaded: Vec<Change>) -> Stream<'scope, EventTime, Vec<Change>> {
+fn newest<'scope>(
+    upserts: Records<'scope>,
+    plan: &TablePlan,
+    loaded: Vec<Change>,
+) -> Stream<'scope, EventTime, Vec<Change>> {
     let (key, rows, columns) = (plan.key_codec.clone(), plan.row_codec.clone(), plan.key.clone());
     let route = Route::Key { codec: key.clone(), columns: columns.clone() };
     let deleted = plan.row_codec.types().len();
@@ -94,7 +99,9 @@ fn newest<'scope>(upserts: Records<'scope>, plan: &TablePlan, loaded: Vec<Change
                 let encoded: Vec<_> = chunks
                     .chunks
                     .iter()
-                    .map(|chunk| (key.encode(&key_columns(&chunk.batch, &columns)), rows.encode(&chunk.batch.columns[..deleted])))
+                    .map(|chunk| {
+                        (key.encode(&key_columns(&chunk.batch, &columns)), rows.encode(&chunk.batch.columns[..deleted]))
+                    })
                     .collect();
                 let mut last: BTreeMap<(EventTime, &[u8]), (u32, u32)> = BTreeMap::new();
                 for (time, chunk, row) in closed {
@@ -103,7 +110,8 @@ fn newest<'scope>(upserts: Records<'scope>, plan: &TablePlan, loaded: Vec<Change
                 for ((time, key), (chunk, row)) in last {
                     let held = &chunks.chunks[chunk as usize];
                     let capability = held.capability.as_ref().expect("upserts are held with their capability");
-                    let flags: &BooleanArray = held.batch.columns[deleted].as_any().downcast_ref().expect("the delete flag");
+                    let flags: &BooleanArray =
+                        held.batch.columns[deleted].as_any().downcast_ref().expect("the delete flag");
                     let gone = flags.is_valid(row as usize) && flags.value(row as usize);
                     let value = (!gone).then(|| encoded[chunk as usize].1.row(row as usize).data().to_vec());
                     output.session(capability).give((TableKey(Key::from_bytes(key)), value, time));
@@ -162,31 +170,39 @@ pub fn look_up<'scope>(records: Records<'scope>, table: &Table<'scope>, plan: Jo
     let route = Route::Key { codec: plan.key_codec.clone(), columns: plan.on.clone() };
     let pact = route.hashed_by(|key| TableKey(Key::from_bytes(key)).route()).pact();
     let name = format!("view.{}.{}", plan.view, plan.table);
-    records.binary_frontier::<_, NoopBuilder<Batch>, _, _, _, _>(table.stream.clone(), pact, Pipeline, &name, move |_, _| {
-        let mut chunks: Chunks = Chunks::default();
-        move |(input, frontier), (changes, table_frontier), output| {
-            input.for_each(|capability, batch| chunks.push(capability.retain_least(0), std::mem::take(batch), ()));
-            changes.for_each(|_, _| {});
-            let upto = frontier_of(frontier).min(frontier_of(table_frontier));
-            for chunk in &chunks.chunks {
-                let closed = chunk.batch.times.partition_point(|time| *time < upto) - chunk.done;
-                if closed > 0 {
-                    let mut joined = join(&mut trace, &plan, &chunk.batch.slice(chunk.done, closed));
-                    let capability = chunk.capability.as_ref().expect("records are held with their capability");
-                    if !joined.is_empty() {
-                        output.session_with_builder(capability).give_container(&mut joined);
+    records.binary_frontier::<_, NoopBuilder<Batch>, _, _, _, _>(
+        table.stream.clone(),
+        pact,
+        Pipeline,
+        &name,
+        move |_, _| {
+            let mut chunks: Chunks = Chunks::default();
+            move |(input, frontier), (changes, table_frontier), output| {
+                input.for_each(|capability, batch| chunks.push(capability.retain_least(0), std::mem::take(batch), ()));
+                changes.for_each(|_, _| {});
+                let upto = frontier_of(frontier).min(frontier_of(table_frontier));
+                for chunk in &chunks.chunks {
+                    let closed = chunk.batch.times.partition_point(|time| *time < upto) - chunk.done;
+                    if closed > 0 {
+                        let mut joined = join(&mut trace, &plan, &chunk.batch.slice(chunk.done, closed));
+                        let capability = chunk.capability.as_ref().expect("records are held with their capability");
+                        if !joined.is_empty() {
+                            output.session_with_builder(capability).give_container(&mut joined);
+                        }
                     }
                 }
+                chunks.finish(upto);
+                let held =
+                    chunks.chunks.iter().map(|chunk| chunk.batch.times[chunk.done]).min().unwrap_or(EventTime::MAX);
+                compact(&mut trace, upto.min(held));
             }
-            chunks.finish(upto);
-            let held = chunks.chunks.iter().map(|chunk| chunk.batch.times[chunk.done]).min().unwrap_or(EventTime::MAX);
-            compact(&mut trace, upto.min(held));
-        }
-    })
+        },
+    )
 }
 
 /// The records with their rows, read key by key.
 fn join(trace: &mut Trace, plan: &JoinPlan, records: &Batch) -> Batch {
+    let since = trace.get_logical_compaction().iter().next().copied().unwrap_or(EventTime::MIN);
     let keys = plan.key_codec.encode(&key_columns(records, &plan.on));
     let mut by_key: Vec<u32> = (0..records.len() as u32).collect();
     by_key.sort_by_key(|row| (keys.row(*row as usize).data(), *row));
@@ -200,18 +216,21 @@ fn join(trace: &mut Trace, plan: &JoinPlan, records: &Batch) -> Batch {
         if cursor.get_key(&storage) != Some(&key) {
             continue;
         }
-        // After each change, the row that holds: a retraction leaves none unless an addition of that time follows.
+        // After each change, the row that holds: a retraction leaves none unless an addition of that time follows. Some
+        // batches are compacted and some are not, so times are brought to the compaction's before they are added up.
         let mut changes: BTreeMap<EventTime, Option<u32>> = BTreeMap::new();
         while let Some(row) = cursor.get_val(&storage) {
             let id = rows.len() as u32;
-            rows.push(row.clone());
-            cursor.map_times(&storage, |time, diff| {
-                if *diff > 0 {
-                    changes.insert(*time, Some(id));
-                } else {
-                    changes.entry(*time).or_insert(None);
+            let mut counts: BTreeMap<EventTime, isize> = BTreeMap::new();
+            cursor.map_times(&storage, |time, diff| *counts.entry(since.max(*time)).or_default() += diff);
+            for (time, count) in counts {
+                match count.signum() {
+                    1 => _ = changes.insert(time, Some(id)),
+                    -1 => _ = changes.entry(time).or_insert(None),
+                    _ => {}
                 }
-            });
+            }
+            rows.push(row.clone());
             cursor.step_val(&storage);
         }
         for record in same {
@@ -221,7 +240,7 @@ fn join(trace: &mut Trace, plan: &JoinPlan, records: &Batch) -> Batch {
     }
     let columns = plan.row_codec.decode(rows.iter().map(Vec::as_slice));
     let picks = UInt32Array::from(found);
-    let mut joined = records.columns.clone();
+    let mut joined = records.columns[..plan.on[0]].to_vec();
     joined.extend(columns.iter().map(|column| {
         arrow_select::take::take(column, &picks, None).expect("picks are positions among the rows found")
     }));

@@ -1,0 +1,235 @@
+//! Builds the graph of a plan on one worker: a straight line from sources to sinks.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+use crossbeam_channel::Sender;
+use timely::dataflow::operators::Probe;
+use timely::dataflow::{ProbeHandle, Scope};
+
+use super::op::group::{GroupStreams, Outputs, Questions};
+use super::op::label::Attribution;
+use super::op::sink::SharedFile;
+use super::op::source::{Feed, Intakes};
+use super::op::table::Table;
+use super::op::{self, Records};
+use super::plan::{LabelPlan, Plan, ViewPlan, narrow};
+use crate::checkpoint::{CheckpointError, Cut, Vault};
+use crate::expr::EvalStats;
+use crate::model::Version;
+use crate::source::{Board, DeadLetter, SourceError};
+use crate::spec::StreamRef;
+use crate::store::Online;
+use crate::store::offline::OfflineError;
+use crate::time::EventTime;
+
+/// A partition for a topic of the plan: sources first, then tables.
+pub struct TopicFeed {
+    pub topic: usize,
+    pub feed: Feed,
+}
+
+/// What happens in the graph that others must know.
+pub enum Event {
+    /// A window of a model, by position, made a version.
+    Version(usize, Box<Version>),
+    /// Examples of a model whose label never came.
+    Unlabelled(usize, u64),
+    Letters(Vec<DeadLetter>),
+    SourceFailed(SourceError),
+    OfflineFailed(OfflineError),
+}
+
+/// The offline files of a job, by position of group and model.
+#[derive(Clone, Default)]
+pub struct OfflineFiles {
+    pub features: Vec<SharedFile>,
+    pub examples: Vec<SharedFile>,
+}
+
+/// All that the workers of a job share.
+pub struct Job {
+    pub plan: Arc<Plan>,
+    pub board: Arc<Board>,
+    pub vault: Arc<Vault>,
+    /// Partitions, dealt to workers in turn.
+    pub feeds: Mutex<Vec<Option<TopicFeed>>>,
+    /// Shown at once, if anyone asks.
+    pub online: Option<Arc<Online>>,
+    pub offline: Option<OfflineFiles>,
+    pub events: Sender<Event>,
+    pub max_in_flight: u64,
+}
+
+impl Job {
+    fn take_feeds(&self, topic: usize, (index, peers): (usize, usize)) -> Vec<Feed> {
+        let mut feeds = self.feeds.lock().expect("no holder panics");
+        let mine = feeds.iter_mut().enumerate().filter(|(place, _)| place % peers == index);
+        mine.filter_map(|(_, feed)| feed.take_if(|feed| feed.topic == topic)).map(|feed| feed.feed).collect()
+    }
+
+    fn cut(&self, operator: impl Into<String>) -> Cut {
+        Cut::new(&self.vault, operator)
+    }
+}
+
+/// Builds the graph; the handle follows how far all of it has come.
+///
+/// # Errors
+/// If saved state cannot be read.
+pub fn build(
+    scope: Scope<'_, EventTime>,
+    job: &Arc<Job>,
+    worked_off: &Rc<Cell<EventTime>>,
+) -> Result<ProbeHandle<EventTime>, CheckpointError> {
+    let share = (scope.worker().index(), scope.worker().peers());
+    let probe = ProbeHandle::new();
+    let plan = &job.plan;
+    let (letters, events) = (job.events.clone(), job.events.clone());
+    let intakes = Intakes {
+        board: job.board.clone(),
+        worked_off: worked_off.clone(),
+        max_in_flight: job.max_in_flight,
+        letters: Rc::new(move |found| {
+            let _ = letters.send(found.map_or_else(Event::SourceFailed, Event::Letters));
+        }),
+    };
+
+    let mut streams: HashMap<StreamRef, Records<'_>> = HashMap::new();
+    for (index, source) in plan.spec.sources.iter().enumerate() {
+        let records = op::source::records(scope, &source.topic.name, job.take_feeds(index, share), intakes.clone());
+        streams.insert(StreamRef::Source(index), records.probe_with(&probe));
+    }
+    let mut tables: Vec<Table<'_>> = Vec::new();
+    for (index, table) in plan.tables.iter().enumerate() {
+        let feeds = job.take_feeds(plan.sources.len() + index, share);
+        let upserts = op::source::records(scope, &table.name, feeds, intakes.clone());
+        if let Some(shelf) = job.online.as_ref().and_then(|online| online.table(&table.name)) {
+            op::sink::rows(upserts.clone(), table, shelf.clone()).probe_with(&probe);
+        }
+        tables.push(op::table::table(upserts, table, job.cut(format!("table.{}", table.name)))?);
+    }
+    for (index, view) in plan.views.iter().enumerate() {
+        let records = view_records(streams[&view.from].clone(), view, &tables);
+        streams.insert(StreamRef::View(index), records.probe_with(&probe));
+    }
+
+    // Examples pass the groups in order; each group answers all models that ask it.
+    let mut examples: Vec<Records<'_>> = plan.models.iter().map(|model| streams[&model.examples].clone()).collect();
+    for (index, group) in plan.groups.iter().enumerate() {
+        let (projection, mut stats) = (group.projection.clone(), EvalStats::default());
+        let name = format!("features.{}.values", group.name);
+        let updates = op::project::project(streams[&group.from].clone(), &name, move |batch| {
+            narrow(&batch, &projection, &mut stats)
+        });
+        let asking: Vec<(usize, _)> = plan
+            .models
+            .iter()
+            .enumerate()
+            .filter_map(|(model, plan)| Some((model, plan.lookups.iter().find(|lookup| lookup.group == index)?)))
+            .collect();
+        let questions = asking.iter().map(|(model, lookup)| Questions {
+            stream: examples[*model].clone(),
+            entity: lookup.entity.clone(),
+            features: lookup.features.clone(),
+        });
+        let shelf = job.online.as_ref().and_then(|online| online.group(&group.name));
+        let file = job.offline.as_ref().map(|files| files.features[index].clone());
+        let outputs = Outputs { offline: file.is_some(), online: shelf.is_some() };
+        let cut = job.cut(format!("features.{}", group.name));
+        let GroupStreams { closed, online, answered } =
+            op::group::group(scope, group, updates, questions.collect(), outputs, cut)?;
+        for ((model, _), stream) in asking.into_iter().zip(answered) {
+            examples[model] = stream;
+        }
+        match shelf.cloned() {
+            Some(shelf) => {
+                let name = format!("features.{}.online", group.name);
+                op::sink::upserts(online, &name, move |upsert| shelf.apply(upsert)).probe_with(&probe);
+            }
+            None => _ = online.probe_with(&probe),
+        }
+        match file {
+            Some(file) => {
+                let name = format!("features.{}.offline", group.name);
+                op::sink::file(closed, &name, file, 0, report(&events)).probe_with(&probe);
+            }
+            None => _ = closed.probe_with(&probe),
+        }
+    }
+
+    for (index, (model, examples)) in plan.models.iter().zip(examples).enumerate() {
+        let labelled = match &model.label {
+            LabelPlan::Joined { from, projection, codec, example_on, within_ms, otherwise } => {
+                let (projection, mut stats) = (projection.clone(), EvalStats::default());
+                let name = format!("model.{}.labels", model.name);
+                let labels = op::project::project(streams[from].clone(), &name, move |batch| {
+                    narrow(&batch, &projection, &mut stats)
+                });
+                let attribution = Attribution {
+                    codec: codec.clone(),
+                    example_on: example_on.clone(),
+                    within_ms: *within_ms,
+                    otherwise: *otherwise,
+                };
+                let events = events.clone();
+                let cut = job.cut(format!("model.{}.label", model.name));
+                op::label::attribute(examples, labels, &model.name, attribution, cut, move |dropped| {
+                    if dropped > 0 {
+                        let _ = events.send(Event::Unlabelled(index, dropped));
+                    }
+                })?
+            }
+            LabelPlan::Immediate { value } => {
+                let name = format!("model.{}.label", model.name);
+                op::label::immediate(examples, &name, value.clone())
+            }
+        };
+        let versions = events.clone();
+        let cut = job.cut(format!("model.{}.learn", model.name));
+        let kept = op::learn::learn(labelled, model.clone(), cut, job.offline.is_some(), move |version| {
+            let _ = versions.send(Event::Version(index, Box::new(version)));
+        })?;
+        match job.offline.as_ref().map(|files| files.examples[index].clone()) {
+            Some(file) => {
+                let name = format!("model.{}.offline", model.name);
+                let delay = model.label.within_ms();
+                op::sink::file(kept, &name, file, delay, report(&events)).probe_with(&probe);
+            }
+            None => _ = kept.probe_with(&probe),
+        }
+    }
+    Ok(probe)
+}
+
+fn report(events: &Sender<Event>) -> impl FnMut(OfflineError) + 'static {
+    let events = events.clone();
+    move |error| _ = events.send(Event::OfflineFailed(error))
+}
+
+/// A view's records: table rows looked up one table after another, then filter and projection.
+fn view_records<'scope>(mut records: Records<'scope>, view: &ViewPlan, tables: &[Table<'scope>]) -> Records<'scope> {
+    for join in &view.joins {
+        let (keys, mut stats) = (join.keys.clone(), EvalStats::default());
+        let name = format!("view.{}.{}.key", view.name, join.table);
+        let keyed = op::project::project(records, &name, move |batch| {
+            let mut columns = batch.columns.clone();
+            columns.extend(keys.iter().map(|key| key.eval(&batch.columns, batch.len(), &mut stats)));
+            batch.with_columns(columns)
+        });
+        records = op::table::look_up(keyed, &tables[join.index], join.clone());
+    }
+    let (filter, items, mut stats) = (view.filter.clone(), view.items.clone(), EvalStats::default());
+    op::project::project(records, &format!("view.{}", view.name), move |batch| {
+        let kept = match &filter {
+            Some(filter) => {
+                let holds = filter.eval(&batch.columns, batch.len(), &mut stats);
+                batch.filter(&holds)
+            }
+            None => batch,
+        };
+        narrow(&kept, &items, &mut stats)
+    })
+}

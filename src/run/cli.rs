@@ -1,0 +1,169 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::config::Config;
+use super::{Failure, inspect, live, replay};
+use crate::time::{EventTime, parse_time};
+
+/// Kafka topics in; fresh features, models retrained on every window and a prediction endpoint out.
+#[derive(Parser, Debug)]
+#[command(name = "tidemill", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Flags that every verb takes.
+#[derive(Args, Debug, Clone)]
+pub struct Common {
+    /// Where the dataflow runs.
+    #[arg(long, global = true, default_value = "config/embedded.toml", value_name = "PATH")]
+    pub config: PathBuf,
+    /// Override one config key; repeatable.
+    #[arg(long = "set", global = true, value_name = "KEY.PATH=VALUE")]
+    pub overrides: Vec<String>,
+    /// Threads of the graph; the same as --set workers=N.
+    #[arg(long, global = true, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Say less: nothing but errors.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+impl Common {
+    /// The config with all overrides.
+    ///
+    /// # Errors
+    /// If the config is wrong.
+    pub fn load(&self) -> Result<Config, Failure> {
+        let mut overrides = self.overrides.clone();
+        overrides.extend(self.workers.map(|workers| format!("workers={workers}")));
+        Config::load(&self.config, &overrides)
+    }
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Run a dataflow: features, models and the endpoint, until SIGINT or SIGTERM.
+    #[command(after_help = "Example: tidemill run dataflows/flights.toml --set http.listen=127.0.0.1:0")]
+    Run {
+        file: PathBuf,
+        /// End when every bounded input is used up.
+        #[arg(long)]
+        until_end: bool,
+        /// Start without a checkpoint.
+        #[arg(long)]
+        fresh: bool,
+    },
+    /// Run a dataflow over a bounded range as fast as it goes, into a folder.
+    #[command(after_help = "Example: tidemill replay dataflows/flights.toml --out /tmp/january --to 2013-02-01")]
+    Replay {
+        file: PathBuf,
+        /// The folder for examples, features, models and the digest.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Outputs from this time on: RFC 3339, a date, epoch ms, or `earliest`.
+        #[arg(long, value_name = "T", value_parser = time_argument)]
+        from: Option<Bound>,
+        /// Outputs before this time: RFC 3339, a date, epoch ms, or `latest`.
+        #[arg(long, value_name = "T", value_parser = time_argument)]
+        to: Option<Bound>,
+    },
+    /// Check a dataflow file and its config; print the plan.
+    #[command(after_help = "Example: tidemill check dataflows/flights.toml --entities 1000000")]
+    Check {
+        file: PathBuf,
+        /// Entities of each group to reckon memory for.
+        #[arg(long, value_name = "N")]
+        entities: Option<u64>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Draw the operators and edges of a dataflow.
+    #[command(after_help = "Example: tidemill graph dataflows/flights.toml --format svg > flights.svg")]
+    Graph {
+        file: PathBuf,
+        #[arg(long, default_value = "text")]
+        format: GraphFormat,
+    },
+}
+
+/// How a graph is drawn.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum GraphFormat {
+    Text,
+    Dot,
+    Svg,
+}
+
+/// A bound of a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    Earliest,
+    Latest,
+    At(EventTime),
+}
+
+fn time_argument(text: &str) -> Result<Bound, String> {
+    match text {
+        "earliest" => Ok(Bound::Earliest),
+        "latest" => Ok(Bound::Latest),
+        text => text
+            .parse()
+            .ok()
+            .or_else(|| parse_time(text))
+            .map(Bound::At)
+            .ok_or_else(|| "expected RFC 3339, a date, epoch ms, earliest or latest".to_owned()),
+    }
+}
+
+impl Cli {
+    /// Starts logging to stderr: for people on a terminal, JSON otherwise.
+    pub fn start_logging(&self) {
+        use std::io::IsTerminal;
+        let level = match (self.common.quiet, self.common.verbose) {
+            (true, _) => "error",
+            (false, 0) => "warn",
+            (false, 1) => "info",
+            (false, _) => "debug",
+        };
+        let builder = tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr);
+        if std::io::stderr().is_terminal() {
+            builder.with_target(false).init();
+        } else {
+            builder.json().init();
+        }
+    }
+
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// If it cannot be done.
+    pub fn run(self) -> Result<(), Failure> {
+        let common = self.common;
+        match self.verb {
+            Verb::Run { file, until_end, fresh } => live::run(&file, &common, live::Options { until_end, fresh }),
+            Verb::Replay { file, out, from, to } => {
+                let bound = |bound: Option<Bound>| match bound {
+                    Some(Bound::At(time)) => Some(time),
+                    Some(Bound::Earliest | Bound::Latest) | None => None,
+                };
+                if from == Some(Bound::Latest) || to == Some(Bound::Earliest) {
+                    return Err(Failure::Wrong("--from and --to leave nothing to replay".to_owned()));
+                }
+                replay::run(&file, &common, &out, bound(from), bound(to))
+            }
+            Verb::Check { file, entities, json } => inspect::check(&file, &common, entities, json),
+            Verb::Graph { file, format } => inspect::graph(&file, format),
+        }
+    }
+}

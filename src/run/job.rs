@@ -1,0 +1,273 @@
+//! A job: a plan with its inputs opened and its outputs made, and the workers that step it.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use crossbeam_channel::{Receiver, unbounded};
+use timely::worker::Worker;
+
+use super::Failure;
+use super::config::Config;
+use crate::checkpoint::Vault;
+use crate::flow::build::{Event, OfflineFiles, TopicFeed};
+use crate::flow::op::source::Feed;
+use crate::flow::{Job, Plan, build, telemetry};
+use crate::metrics::Metrics;
+use crate::registry::Offsets;
+use crate::source::{Board, FilePartition, Intake, Lane, Outcome, Pace, Partition, Tally, TopicReader};
+use crate::store::Online;
+use crate::store::offline::OrderedFile;
+use crate::time::EventTime;
+use crate::value::{Column, Scalar, Schema};
+
+/// How often the graph's counts are published, and how long an idle worker sleeps.
+const PUBLISH: Duration = Duration::from_millis(200);
+const IDLE: Duration = Duration::from_millis(5);
+
+/// What a job is asked to give, beside models.
+pub struct Wanted<'a> {
+    pub pace: Pace,
+    /// The bounds of what is given out.
+    pub from: Option<EventTime>,
+    pub until: Option<EventTime>,
+    pub online: Option<Arc<Online>>,
+    /// The folder for Parquet files.
+    pub offline: Option<&'a Path>,
+}
+
+/// Opens a plan's inputs and makes its outputs.
+///
+/// # Errors
+/// If a topic is bound to nothing or cannot be opened, or an output cannot be made.
+pub fn prepare(
+    plan: &Arc<Plan>,
+    config: &Config,
+    vault: Arc<Vault>,
+    wanted: Wanted<'_>,
+) -> Result<(Arc<Job>, Receiver<Event>), Failure> {
+    let readers: Vec<&Arc<TopicReader>> =
+        plan.sources.iter().chain(plan.tables.iter().map(|table| &table.reader)).collect();
+    let board = Board::new(readers.len(), wanted.pace, wanted.from, wanted.until);
+    let mut feeds = Vec::new();
+    for (topic, reader) in readers.into_iter().enumerate() {
+        let bound = config.topics.get(&reader.topic).ok_or_else(|| {
+            Failure::Wrong(format!(
+                "error: topic {:?} is bound to no file; expected [topics.{}] with file = \"…\" in the config",
+                reader.topic, reader.topic
+            ))
+        })?;
+        let optional = reader.schema.columns.iter().filter(|column| column.nullable).map(|column| column.name.clone());
+        let paths = bound.binding().paths(&config.base)?;
+        let partition = FilePartition::open(paths, reader.schema.clone(), bound.nulls.clone(), optional.collect())?;
+        let lane = board.join(&reader.topic, 0);
+        let feed = Feed { partition: Box::new(partition), intake: Intake::new(reader.clone(), 0), lane };
+        feeds.push(Some(TopicFeed { topic, feed }));
+    }
+    let offline = wanted.offline.map(|folder| offline_files(plan, folder, wanted.from)).transpose()?;
+    let (events, received) = unbounded();
+    let job = Job {
+        plan: plan.clone(),
+        board,
+        vault,
+        feeds: Mutex::new(feeds),
+        online: wanted.online,
+        offline,
+        events,
+        max_in_flight: config.max_in_flight,
+    };
+    Ok((Arc::new(job), received))
+}
+
+/// The online store that a plan's endpoint reads.
+pub fn online_store(plan: &Plan) -> Arc<Online> {
+    let groups = plan.groups.iter().map(|group| (group.name.clone(), group.codec.types().to_vec()));
+    let tables = plan.tables.iter().map(|table| (table.name.clone(), table.key_codec.types().to_vec()));
+    Online::new(groups, tables)
+}
+
+fn offline_files(plan: &Plan, folder: &Path, from: Option<EventTime>) -> Result<OfflineFiles, Failure> {
+    let shared = |path: std::path::PathBuf, columns: Schema| -> Result<_, Failure> {
+        Ok(Arc::new(Mutex::new(Some(OrderedFile::create(&path, &columns, from)?))))
+    };
+    let mut files = OfflineFiles::default();
+    for group in &plan.groups {
+        let entity = group.entity_names.iter().zip(group.codec.types());
+        let features = group.names.iter().zip(&group.types);
+        let columns = entity.chain(features).map(|(name, ty)| Column::new(name.clone(), *ty, true)).collect();
+        files.features.push(shared(folder.join(format!("features/{}.parquet", group.name)), Schema::new(columns))?);
+    }
+    for model in &plan.models {
+        files.examples.push(shared(folder.join(format!("examples/{}.parquet", model.name)), model.kept_columns())?);
+    }
+    Ok(files)
+}
+
+/// How the workers of a job are told, and tell, to end.
+#[derive(Debug, Default)]
+pub struct Control {
+    /// Set to have the workers stop where they are.
+    pub stop: AtomicBool,
+    /// Set where the job ends with its inputs.
+    pub until_end: AtomicBool,
+    /// Workers that have come to the end.
+    ended: AtomicUsize,
+    /// Set once no worker runs any more.
+    finished: AtomicBool,
+}
+
+impl Control {
+    /// Whether no worker runs any more.
+    pub fn is_finished(&self) -> bool {
+        self.finished.load(SeqCst)
+    }
+
+    /// Asks the workers to stop where they are.
+    pub fn stop(&self) {
+        self.stop.store(true, SeqCst);
+    }
+}
+
+/// Runs a job's workers on threads of their own; the handle gives how they ended.
+pub fn start(
+    job: &Arc<Job>,
+    workers: usize,
+    metrics: &Arc<Metrics>,
+    control: &Arc<Control>,
+) -> std::thread::JoinHandle<anyhow::Result<()>> {
+    let (job, metrics, control) = (job.clone(), metrics.clone(), control.clone());
+    std::thread::Builder::new()
+        .name("graph".to_owned())
+        .spawn(move || {
+            let (inner, shared) = (job.clone(), control.clone());
+            let guards = timely::execute(timely::Config::process(workers), move |worker| {
+                step(worker, &inner, &metrics, &shared)
+            });
+            let ended = guards.map_err(|error| anyhow!(error)).and_then(|guards| {
+                guards.join().into_iter().try_for_each(|ended| ended.map_err(|error| anyhow!(error))?)
+            });
+            control.finished.store(true, SeqCst);
+            ended.context("a worker of the graph failed")
+        })
+        .expect("the system can start a thread")
+}
+
+/// One worker: builds its part of the graph and steps it to the end.
+fn step(worker: &mut Worker, job: &Arc<Job>, metrics: &Arc<Metrics>, control: &Control) -> anyhow::Result<()> {
+    telemetry::listen(worker, metrics);
+    let worked_off = Rc::new(Cell::new(EventTime::MIN));
+    let dataflow = worker.next_dataflow_index();
+    let built = worker.dataflow::<EventTime, _, _>(|scope| build(scope, job, &worked_off));
+    let probe = match built {
+        Ok(probe) => probe,
+        Err(error) => {
+            control.stop();
+            worker.drop_dataflow(dataflow);
+            return Err(error.into());
+        }
+    };
+    let mut published = Instant::now();
+    let mut at_end = false;
+    loop {
+        worker.step_or_park(Some(IDLE));
+        let reached = probe.with_frontier(|frontier| frontier.first().copied().unwrap_or(EventTime::MAX));
+        worked_off.set(reached);
+        if let Some(online) = &job.online {
+            online.advance(reached);
+        }
+        if published.elapsed() >= PUBLISH {
+            telemetry::flush(worker);
+            published = Instant::now();
+        }
+        let ends = control.until_end.load(SeqCst) && job.board.all_ended() && reached >= job.board.frontier();
+        if ends && !at_end {
+            at_end = true;
+            control.ended.fetch_add(1, SeqCst);
+        }
+        if control.ended.load(SeqCst) == worker.peers() || control.stop.load(SeqCst) {
+            break;
+        }
+    }
+    telemetry::flush(worker);
+    worker.drop_dataflow(dataflow);
+    Ok(())
+}
+
+/// The ledgers of all partitions, added up by source, for the digest.
+pub fn tallies(job: &Job) -> std::collections::BTreeMap<String, Tally> {
+    let topics = job.plan.spec.sources.iter().map(|source| &source.topic);
+    let topics = topics.chain(job.plan.spec.tables.iter().map(|table| &table.topic));
+    let sum = |topic: &str| {
+        let mut total = Tally::default();
+        let lanes = job.board.lanes();
+        lanes.iter().filter(|lane: &&Arc<Lane>| lane.source == topic).for_each(|lane| total.add(&lane.ledger().0));
+        total
+    };
+    topics.map(|topic| (topic.name.clone(), sum(&topic.topic))).collect()
+}
+
+/// A record that can be asked about.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// An instance: a JSON object with every column but the event time.
+    pub json: String,
+}
+
+/// The first record of the stream that drives the first model's examples, if it can be read.
+pub fn sample(plan: &Plan, config: &Config) -> Option<Sample> {
+    let source = plan.driver(plan.models.first()?.examples);
+    let reader = &plan.sources[source];
+    let bound = config.topics.get(&reader.topic)?;
+    let paths = bound.binding().paths(&config.base).ok()?;
+    let mut partition = FilePartition::open(paths, reader.schema.clone(), bound.nulls.clone(), Vec::new()).ok()?;
+    let mut intake = Intake::new(reader.clone(), 0);
+    partition.read(1, &mut intake).ok()?;
+    let batch = intake.take().batch;
+    if batch.is_empty() {
+        return None;
+    }
+    let columns = reader.schema.columns.iter().zip(&batch.columns).enumerate();
+    let fields = columns.filter(|(index, _)| *index != reader.time);
+    let object = fields.map(|(_, (column, values))| (column.name.clone(), Scalar::of(values, 0).to_json()));
+    Some(Sample { json: serde_json::Value::Object(object.collect()).to_string() })
+}
+
+/// Brings the gauges of sources and stores up to date.
+pub fn gauge(job: &Job, metrics: &Metrics) {
+    for lane in job.board.lanes() {
+        let (tally, in_flight) = lane.ledger();
+        let partition = lane.partition.to_string();
+        let count = |outcome: &str, now: u64| {
+            let counter = metrics.source_records.with_label_values(&[lane.source.as_str(), &partition, outcome]);
+            counter.inc_by(now.saturating_sub(counter.get()));
+        };
+        count("read", tally.read);
+        Outcome::ALL.into_iter().for_each(|outcome| count(outcome.name(), tally.of(outcome)));
+        let in_flight = i64::try_from(in_flight).unwrap_or(i64::MAX);
+        metrics.source_in_flight.with_label_values(&[lane.source.as_str(), &partition]).set(in_flight);
+        let watermark = if lane.has_ended() { job.board.frontier() } else { lane.watermark() };
+        if watermark != EventTime::MIN {
+            metrics.watermark.with_label_values(&[lane.source.as_str()]).set(watermark as f64 / 1e3);
+        }
+    }
+    if let Some(online) = &job.online {
+        for group in &job.plan.groups {
+            let entities = online.group(&group.name).map_or(0, |shelf| shelf.len());
+            metrics.online_entities.with_label_values(&[group.name.as_str()]).set(entities as i64);
+        }
+    }
+}
+
+/// By topic and partition, the next offset to be read.
+pub fn next_offsets(job: &Job) -> Offsets {
+    let mut offsets = Offsets::new();
+    for lane in job.board.lanes() {
+        let partition = i32::try_from(lane.partition).unwrap_or(i32::MAX);
+        offsets.entry(lane.source.clone()).or_default().insert(partition, lane.ledger().0.read);
+    }
+    offsets
+}

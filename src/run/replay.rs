@@ -1,0 +1,151 @@
+//! `replay`: a dataflow over a bounded range, as fast as it goes, into a folder.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::cli::Common;
+use super::digest::Digest;
+use super::job::{self, Control, Wanted};
+use super::outputs::Outputs;
+use super::{Failure, inspect};
+use crate::checkpoint::Vault;
+use crate::flow::{Job, Plan};
+use crate::metrics::Metrics;
+use crate::registry::{Live, Registry};
+use crate::source::{DeadLetterFile, Pace};
+use crate::time::{EventTime, format_time};
+
+/// Replays a dataflow into `out`.
+///
+/// # Errors
+/// If the file or config is wrong, an input cannot be read or an output written.
+pub fn run(
+    file: &Path,
+    common: &Common,
+    out: &Path,
+    from: Option<EventTime>,
+    to: Option<EventTime>,
+) -> Result<(), Failure> {
+    let config = common.load()?;
+    let plan = Arc::new(Plan::new(Arc::new(inspect::load(file)?)));
+    if let (Some(from), Some(to)) = (from, to)
+        && from >= to
+    {
+        return Err(Failure::Wrong("error: --from is not before --to".to_owned()));
+    }
+    let metrics = Metrics::new(&plan.spec.name);
+    std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
+    let wanted = Wanted { pace: Pace::Max, from, until: to, online: None, offline: Some(out) };
+    let (job, events) = job::prepare(&plan, &config, Vault::empty(), wanted)?;
+    let registry = out.join("registry");
+    if registry.exists() {
+        std::fs::remove_dir_all(&registry).with_context(|| format!("{} cannot be emptied", registry.display()))?;
+    }
+    let registry = Registry::open(&registry.to_string_lossy())?;
+    let live = Arc::new(Live::new(plan.models.iter().map(|model| model.name.clone()), 1));
+    let letters = DeadLetterFile::open(&out.join("dead_letters.jsonl"), true)?;
+    let mut outputs = Outputs::new(&job, &metrics, (registry, usize::MAX), &live, letters)?;
+
+    let control = Arc::new(Control::default());
+    control.until_end.store(true, SeqCst);
+    let graph = job::start(&job, config.workers, &metrics, &control);
+    let bar = progress(common.quiet);
+    let followed = (|| {
+        loop {
+            match events.recv_timeout(Duration::from_millis(100)) {
+                Ok(event) => _ = outputs.follow(event)?,
+                Err(_) if control.is_finished() => break,
+                Err(_) => {}
+            }
+            show(&bar, &job, &outputs);
+        }
+        events.try_iter().try_for_each(|event| outputs.follow(event).map(|_| ()))
+    })();
+    if followed.is_err() {
+        control.stop();
+    }
+    graph.join().expect("the graph's thread reports failures itself")?;
+    followed?;
+    bar.finish_and_clear();
+
+    let digest = digest(&job, outputs, from, to)?;
+    let path = out.join("digest.json");
+    let mut text = serde_json::to_string_pretty(&digest)?;
+    text.push('\n');
+    std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+    if !common.quiet {
+        summarise(&digest, out);
+    }
+    Ok(())
+}
+
+/// Sums a finished job up; closes its files.
+///
+/// # Errors
+/// If something cannot be written.
+pub fn digest(job: &Job, outputs: Outputs, from: Option<EventTime>, to: Option<EventTime>) -> Result<Digest, Failure> {
+    let mut digest = Digest {
+        dataflow: job.plan.spec.name.clone(),
+        from,
+        to,
+        sources: job::tallies(job),
+        features: Default::default(),
+        examples: Default::default(),
+        models: outputs.finish(),
+    };
+    if let Some(files) = &job.offline {
+        let take = |file: &crate::flow::op::sink::SharedFile| file.lock().expect("no holder panics").take();
+        for (group, file) in job.plan.groups.iter().zip(&files.features) {
+            if let Some(file) = take(file) {
+                digest.features.insert(group.name.clone(), file.finish()?);
+            }
+        }
+        for (model, file) in job.plan.models.iter().zip(&files.examples) {
+            if let Some(file) = take(file) {
+                digest.examples.insert(model.name.clone(), file.finish()?);
+            }
+        }
+    }
+    Ok(digest)
+}
+
+fn progress(quiet: bool) -> ProgressBar {
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+    let style = ProgressStyle::with_template("{spinner} {msg}  {elapsed}").expect("the template is valid");
+    bar.with_style(style)
+}
+
+fn show(bar: &ProgressBar, job: &Job, outputs: &Outputs) {
+    let read: u64 = job.board.lanes().iter().map(|lane| lane.ledger().0.read).sum();
+    let versions = outputs.versions;
+    let rate = read as f64 / bar.elapsed().as_secs_f64().max(1e-3);
+    let time = job.board.frontier();
+    let time = if time == EventTime::MIN { "starting".to_owned() } else { format_time(time) };
+    bar.set_message(format!("{time}  {read} records  {rate:.0}/s  {versions} versions"));
+    bar.tick();
+}
+
+fn summarise(digest: &Digest, out: &Path) {
+    for (source, tally) in &digest.sources {
+        println!(
+            "{source}: {} read, {} applied, {} filtered, {} late, {} dead letters",
+            tally.read, tally.applied, tally.filtered, tally.late, tally.dead_letter
+        );
+    }
+    for (group, content) in &digest.features {
+        println!("features {group}: {} rows, sha256 {}", content.rows, content.sha256);
+    }
+    for (model, content) in &digest.examples {
+        println!("examples {model}: {} rows, sha256 {}", content.rows, content.sha256);
+    }
+    for (model, versions) in &digest.models {
+        let newest = versions.last().map_or_else(String::new, |version| format!(", newest sha256 {}", version.sha256));
+        println!("model {model}: {} versions{newest}", versions.len());
+    }
+    println!("{}", out.join("digest.json").display());
+}

@@ -1,0 +1,108 @@
+//! What a live run shows on the terminal: how far it is, how its newest version does, and how to ask it.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::job::Sample;
+use crate::flow::{Job, Plan};
+use crate::model::{Decision, Version};
+use crate::time::{EventTime, format_time};
+
+/// The terminal's view of a job.
+pub struct Status {
+    models: Vec<String>,
+    addr: SocketAddr,
+    sample: Option<Sample>,
+    quiet: bool,
+    /// Whether the line can be redrawn in place.
+    terminal: bool,
+    seen: (Instant, u64),
+    newest: String,
+    asked: bool,
+    ended: bool,
+}
+
+impl Status {
+    pub fn new(plan: &Plan, addr: SocketAddr, sample: Option<Sample>, quiet: bool, terminal: bool) -> Self {
+        Status {
+            models: plan.models.iter().map(|model| model.name.clone()).collect(),
+            addr,
+            sample,
+            quiet,
+            terminal,
+            seen: (Instant::now(), 0),
+            newest: "no version yet".to_owned(),
+            asked: false,
+            ended: false,
+        }
+    }
+
+    /// Notes a version; the first comes with a line to ask for a prediction.
+    pub fn version(&mut self, model: usize, version: &Version) {
+        let decided = match version.decision {
+            Decision::Published => "champion",
+            Decision::Refused => "refused",
+        };
+        let score = |scores: &[(&'static str, f64)], metric: &str| {
+            scores.iter().find(|(name, _)| *name == metric).map(|(_, value)| *value)
+        };
+        let scores = &version.prequential;
+        let shown: Vec<String> = ["logloss", "auc", "rmse"]
+            .into_iter()
+            .filter_map(|metric| {
+                let value = score(&scores.champion, metric)?;
+                let base =
+                    score(&scores.no_skill, metric).map_or_else(String::new, |base| format!(" (no skill {base:.4})"));
+                Some(format!("{metric} {value:.4}{base}"))
+            })
+            .collect();
+        let name = &self.models[model];
+        self.newest = format!("{name} v{} {decided}", version.number);
+        if !shown.is_empty() {
+            self.newest = format!("{}, window scored: {}", self.newest, shown.join(", "));
+        }
+        if version.decision == Decision::Refused {
+            self.line(&format!("{name} v{} refused: {}", version.number, version.reason));
+        }
+        if !self.asked
+            && let Some(sample) = &self.sample
+        {
+            self.asked = true;
+            let sample = sample.json.replace('\'', "'\\''");
+            self.line(&format!("{name} v{} serves. Ask it:", version.number));
+            self.line(&format!("  curl --json '{{\"instances\":[{sample}]}}' http://{}/predict", self.addr));
+        }
+    }
+
+    /// Redraws the line.
+    pub fn refresh(&mut self, job: &Job) {
+        let (at, before) = self.seen;
+        let read: u64 = job.board.lanes().iter().map(|lane| lane.ledger().0.read).sum();
+        let rate = (read - before) as f64 / at.elapsed().as_secs_f64().max(1e-3);
+        self.seen = (Instant::now(), read);
+        let time = job.board.frontier();
+        let time = if time == EventTime::MIN { "starting".to_owned() } else { format_time(time) };
+        if job.board.all_ended() && !self.ended {
+            self.ended = true;
+            self.line(&format!("{time}  the files are used up: {read} records; serving goes on"));
+        }
+        if self.terminal && !self.quiet {
+            eprint!("\r\x1b[2K{time}  {rate:.0} records/s  {}", self.newest);
+        } else if !self.ended {
+            self.line(&format!("{time}  {rate:.0} records/s  {}", self.newest));
+        }
+    }
+
+    /// Says how the job ended.
+    pub fn end(&mut self, job: &Job) {
+        let read: u64 = job.board.lanes().iter().map(|lane| lane.ledger().0.read).sum();
+        self.line(&format!("stopped after {read} records; {}", self.newest));
+    }
+
+    fn line(&self, text: &str) {
+        if !self.quiet {
+            let clear = if self.terminal { "\r\x1b[2K" } else { "" };
+            eprintln!("{clear}{text}");
+        }
+    }
+}
