@@ -468,7 +468,7 @@ fn check(ty: Type, tree: &Tree, rows: &[Vec<Scalar>]) -> Result<(), TestCaseErro
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn oracle_vectorised_and_naive_evaluation_agree(

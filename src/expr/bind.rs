@@ -32,6 +32,28 @@ impl Expr {
     }
 }
 
+/// The parts of a name. The parser takes some, such as `user`, for functions that are called without parentheses.
+pub fn name_parts(tree: &Ast) -> Option<Vec<&ast::Ident>> {
+    match tree {
+        Ast::Identifier(ident) => Some(vec![ident]),
+        Ast::CompoundIdentifier(parts) => Some(parts.iter().collect()),
+        Ast::Function(call) if matches!(call.args, ast::FunctionArguments::None) => {
+            call.name.0.iter().map(|part| part.as_ident()).collect()
+        }
+        Ast::CompoundFieldAccess { root, access_chain } => {
+            let mut parts = name_parts(root)?;
+            for access in access_chain {
+                match access {
+                    ast::AccessExpr::Dot(part) => parts.extend(name_parts(part)?),
+                    ast::AccessExpr::Subscript(_) => return None,
+                }
+            }
+            Some(parts)
+        }
+        _ => None,
+    }
+}
+
 pub(super) struct Binder<'a> {
     scope: &'a Scope,
     pub positions: &'a Positions<'a>,
@@ -74,19 +96,10 @@ impl Binder<'_> {
     }
 
     fn node(&mut self, tree: &Ast, span: &Range<usize>) -> Option<Expr> {
+        if let Some(parts) = name_parts(tree) {
+            return self.named(&parts, span);
+        }
         match tree {
-            Ast::Identifier(ident) => {
-                let found = self.scope.resolve(&ident.value, span.clone(), ident.quote_style.is_some());
-                self.keep(found)
-            }
-            Ast::CompoundIdentifier(parts) => self.qualified(parts, span),
-            // The parser takes names such as `user` for functions that are called without parentheses.
-            Ast::Function(call) if matches!(call.args, ast::FunctionArguments::None) => {
-                let name = self.text_at(span, &call.name.to_string());
-                let found = self.scope.resolve(&name, span.clone(), false);
-                self.keep(found)
-            }
-            Ast::CompoundFieldAccess { root, access_chain } => self.field_of(root, access_chain, span),
             Ast::Nested(inner) => Some(self.bind(inner, span)?.expr),
             Ast::Value(value) => self.value(&value.value, span),
             Ast::TypedString(typed) => self.typed_string(typed, span),
@@ -143,32 +156,15 @@ impl Binder<'_> {
         self.fail(span.clone(), format!("{what} is not supported in an expression"), "a scalar expression")
     }
 
-    fn qualified(&mut self, parts: &[ast::Ident], span: &Range<usize>) -> Option<Expr> {
+    fn named(&mut self, parts: &[&ast::Ident], span: &Range<usize>) -> Option<Expr> {
         let place = |ident: &ast::Ident| self.positions.bytes(ident.span).unwrap_or_else(|| span.clone());
-        match parts {
+        let found = match parts {
+            [column] => self.scope.resolve(&column.value, place(column), column.quote_style.is_some()),
             [relation, column] => {
-                let found =
-                    self.scope.resolve_qualified((&relation.value, place(relation)), (&column.value, place(column)));
-                self.keep(found)
+                self.scope.resolve_qualified((&relation.value, place(relation)), (&column.value, place(column)))
             }
-            _ => self.fail(span.clone(), "a name of too many parts", "'column' or 'name.column'"),
-        }
-    }
-
-    /// The text of a name as it was written; the parser may have changed its letter case.
-    fn text_at(&self, span: &Range<usize>, name: &str) -> String {
-        self.positions.text(span).filter(|text| text.eq_ignore_ascii_case(name)).unwrap_or(name).to_owned()
-    }
-
-    /// `user.column`, whose first part the parser took for a function.
-    fn field_of(&mut self, root: &Ast, chain: &[ast::AccessExpr], span: &Range<usize>) -> Option<Expr> {
-        let place = self.positions.bytes(root.span()).unwrap_or_else(|| span.clone());
-        let (Ast::Function(call), [ast::AccessExpr::Dot(Ast::Identifier(column))]) = (root, chain) else {
-            return self.fail(span.clone(), "this SQL is not supported in an expression", "a scalar expression");
+            _ => return self.fail(span.clone(), "a name of too many parts", "'column' or 'name.column'"),
         };
-        let relation = self.text_at(&place, &call.name.to_string());
-        let column_place = self.positions.bytes(column.span).unwrap_or_else(|| span.clone());
-        let found = self.scope.resolve_qualified((&relation, place), (&column.value, column_place));
         self.keep(found)
     }
 
@@ -178,9 +174,9 @@ impl Binder<'_> {
                 Some(expr) => Some(expr),
                 None => self.fail(span.clone(), format!("the number {text} is too large"), "a finite number"),
             },
-            Value::SingleQuotedString(text) => Some(Expr::text(text)),
+            Value::SingleQuotedString(text) => Some(Expr::string(text)),
             Value::Boolean(value) => Some(Expr::bool(*value)),
-            Value::Null => Some(Expr { node: Node::Null, ty: Type::String, nullable: true }),
+            Value::Null => Some(Expr::of(Node::Null, Type::String, true)),
             other => self.fail(
                 span.clone(),
                 format!("{other} is not supported"),
@@ -365,7 +361,7 @@ impl Binder<'_> {
         let last = if otherwise.is_some() { results.pop()? } else { Expr::null(ty) };
         let arms: Vec<(Expr, Expr)> = conditions?.into_iter().zip(results).collect();
         let nullable = last.nullable() || arms.iter().any(|(_, then)| then.nullable());
-        Some(Expr { node: Node::Case { arms, otherwise: Box::new(last) }, ty, nullable })
+        Some(Expr::of(Node::Case { arms, otherwise: Box::new(last) }, ty, nullable))
     }
 
     fn cast(&mut self, inner: &Ast, data_type: &ast::DataType, span: &Range<usize>) -> Option<Expr> {

@@ -167,7 +167,7 @@ pub fn type_named(name: &str) -> Option<Type> {
 /// A constant of a type, as `TYPE 'text'` writes it.
 pub fn typed_text(text: &str, ty: Type) -> Option<Expr> {
     match (read(text.trim(), ty), ty) {
-        (_, Type::String) => Some(Expr::text(text)),
+        (_, Type::String) => Some(Expr::string(text)),
         (Scalar::Int(_) | Scalar::Float(_), _) => literal::number(text.trim())?.coerced(ty),
         (Scalar::Bool(value), _) => Some(Expr::bool(value)),
         (Scalar::Timestamp(ms), _) => Some(Expr::timestamp(ms)),

@@ -14,7 +14,7 @@ static AGGREGATES: &[&str] = &["count", "sum", "avg", "min", "max", "stddev", "v
 impl Binder<'_> {
     pub fn extract(&mut self, field: &str, inner: &Ast, span: &Range<usize>) -> Option<Expr> {
         let arg = self.bind(inner, span)?;
-        let field = Arg { expr: Expr::text(field), span: span.clone() };
+        let field = Arg { expr: Expr::string(field), span: span.clone() };
         let function = functions::find("date_part").expect("date_part is listed");
         self.keep((function.bind)(vec![field, arg]))
     }

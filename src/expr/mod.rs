@@ -40,6 +40,7 @@ mod pattern;
 
 mod functions;
 
+pub use bind::name_parts;
 pub use error::{ExprError, nearest};
 pub use functions::{FUNCTIONS, Function};
 pub use parse::{Positions, parse_select};

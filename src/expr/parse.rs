@@ -18,7 +18,8 @@ impl Expr {
         let positions = Positions::of(text);
         let tree = parse_all(text, &positions, "an operator or the end", |parser| parser.parse_expr())
             .map_err(|error| vec![error])?;
-        Expr::bind(&tree, scope, &positions)
+        let words = || text.split_whitespace().collect::<Vec<_>>().join(" ");
+        Expr::bind(&tree, scope, &positions).map(|expr| Expr { text: Some(words().into()), ..expr })
     }
 }
 
@@ -70,11 +71,6 @@ impl<'a> Positions<'a> {
     /// The whole text.
     pub fn all(&self) -> Range<usize> {
         0..self.text.len()
-    }
-
-    /// A part of it.
-    pub fn text(&self, span: &Range<usize>) -> Option<&'a str> {
-        self.text.get(span.clone())
     }
 
     /// The bytes of a span of the tree, if it has a place.

@@ -1,7 +1,8 @@
 //! A model's inputs: groups, features, columns and expressions over them, and the look-ups that they take.
 //!
 //! Entries are bound against the stream's columns and the features of *all* groups; the look-ups are then the groups
-//! that were named, in the order in which they were, each with the features that were used.
+//! that were named, in the order of the entries that named them first (within one entry, in the order of the file),
+//! each with the features that were used.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -15,8 +15,6 @@ use crate::value::{Column, Schema, TimeUnit, Type};
 static RESERVED: &[&str] =
     &["_time", "_known", "_window_end", "_label", "_score", "_version", "_watermark", "_deleted"];
 
-static FORMATS: &[(&str, Format)] = &[("json", Format::Json), ("csv", Format::Csv), ("parquet", Format::Parquet)];
-
 static UNITS: &[(&str, TimeUnit)] = &[
     ("s", TimeUnit::Second),
     ("ms", TimeUnit::Millisecond),
@@ -47,7 +45,9 @@ impl<'a> Checker<'a> {
         if let Some(topic) = &topic {
             self.check_topic(topic);
         }
-        let format = fields.text("format").and_then(|text| self.one_of(&text, "format", FORMATS));
+        let format = fields
+            .text("format")
+            .and_then(|text| self.one_of(&text, "format", &Format::ALL.map(|format| (format.name(), format))));
         let lateness_ms = fields.duration("lateness").unwrap_or(0);
         let keys = fields.texts("key");
         let time = fields.text("time");

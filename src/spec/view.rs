@@ -7,7 +7,7 @@ use super::problem::Mistake;
 use super::reader::{Fields, Text};
 use super::select::{Relation, Shape};
 use super::{Item, View};
-use crate::expr::{Expr, Positions, Scope};
+use crate::expr::{Expr, Positions, Scope, name_parts};
 use crate::value::{Column, Schema, Type};
 
 /// A view whose SQL has been read but not bound.
@@ -194,8 +194,7 @@ fn items_of(item: &ast::SelectItem, scope: &Scope, positions: &Positions) -> Res
 fn item_name(item: &ast::SelectItem) -> Option<&ast::Ident> {
     match item {
         ast::SelectItem::ExprWithAlias { alias, .. } => Some(alias),
-        ast::SelectItem::UnnamedExpr(ast::Expr::Identifier(name)) => Some(name),
-        ast::SelectItem::UnnamedExpr(ast::Expr::CompoundIdentifier(parts)) => parts.last(),
+        ast::SelectItem::UnnamedExpr(tree) => name_parts(tree)?.pop(),
         _ => None,
     }
 }
