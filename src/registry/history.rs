@@ -1,6 +1,6 @@
 //! The history of a model's aliases: which version was champion at T always has an answer.
 //!
-//! Each move is one object, numbered from 1 and never changed; it holds all aliases as they stand after it. A move holds
+//! Each move is one object, numbered from 1 and never changed; it has all aliases as they stand after it. A move holds
 //! from its event time on, so the champion at T is that of the highest-numbered move whose time is not after T.
 
 use std::collections::BTreeMap;

@@ -29,8 +29,8 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The registry at a path or `file://` url; the folder is made if it is not there. What was written survives a power
-    /// failure: that costs some 10 ms a write.
+    /// The registry at a path or `file://` url; the folder is made if it is not there. What was written survives a
+    /// power failure: that costs some 10 ms a write.
     ///
     /// # Errors
     /// If the url has another scheme or the folder cannot be made.

@@ -6,8 +6,8 @@
 //! w = −(z − sgn(z)·l1) / ((beta + sqrt(n))/alpha + l2)   otherwise
 //! sigma = (sqrt(n + g²) − sqrt(n))/alpha;  z += g − sigma·w;  n += g²
 //! ```
-//! The paper computes w when it is used. Here it is computed when z and n change, and kept with sqrt(n) beside them: the
-//! same numbers, and a prediction is a plain dot product.
+//! The paper computes w when it is used. Here it is computed when z and n change, and kept with sqrt(n) beside them:
+//! the same numbers, and a prediction is a plain dot product.
 
 use ndarray::{Array2, ArrayView1};
 
