@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::learn::CHUNK;
 use super::versions::Kept;
 use super::window::{Held, Labelled, Window};
-use super::{CHUNK, Decision, Head, Trainer, Version};
+use super::{Decision, Head, Trainer, Version};
 use crate::model::preparation::{Preparation, Statistics};
 use crate::model::{Better, Gate, Learner, METRICS, Predictor, Scores, Task, tensor};
 use crate::time::EventTime;
