@@ -31,6 +31,24 @@ impl Tensor {
         Tensor::U32(ArrayD::from_shape_vec(vec![values.len()], values).expect("a vector fits its own length"))
     }
 
+    /// Floats of a shape, row-major. None if there are not as many as the shape has cells.
+    pub fn floats(shape: &[usize], cells: Vec<f64>) -> Option<Tensor> {
+        ArrayD::from_shape_vec(shape.to_vec(), cells).ok().map(Tensor::F64)
+    }
+
+    /// Integers of a shape, row-major. None if there are not as many as the shape has cells.
+    pub fn integers(shape: &[usize], cells: Vec<u32>) -> Option<Tensor> {
+        ArrayD::from_shape_vec(shape.to_vec(), cells).ok().map(Tensor::U32)
+    }
+
+    /// The cells as little-endian bytes, row-major.
+    pub fn to_le_bytes(&self) -> Vec<u8> {
+        match self {
+            Tensor::F64(array) => array.iter().flat_map(|cell| cell.to_le_bytes()).collect(),
+            Tensor::U32(array) => array.iter().flat_map(|cell| cell.to_le_bytes()).collect(),
+        }
+    }
+
     pub fn shape(&self) -> &[usize] {
         match self {
             Tensor::F64(array) => array.shape(),

@@ -18,6 +18,7 @@ use crate::flow::build::{Event, OfflineFiles, TopicFeed};
 use crate::flow::op::source::Feed;
 use crate::flow::{Job, Plan, build, telemetry};
 use crate::metrics::Metrics;
+use crate::registry::Offsets;
 use crate::source::{Board, FilePartition, Intake, Lane, Outcome, Pace, Partition, Tally, TopicReader};
 use crate::store::Online;
 use crate::store::offline::OrderedFile;
@@ -51,7 +52,7 @@ pub fn prepare(
 ) -> Result<(Arc<Job>, Receiver<Event>), Failure> {
     let readers: Vec<&Arc<TopicReader>> =
         plan.sources.iter().chain(plan.tables.iter().map(|table| &table.reader)).collect();
-    let board = Board::new(readers.len(), wanted.pace, wanted.until);
+    let board = Board::new(readers.len(), wanted.pace, wanted.from, wanted.until);
     let mut feeds = Vec::new();
     for (topic, reader) in readers.into_iter().enumerate() {
         let bound = config.topics.get(&reader.topic).ok_or_else(|| {
@@ -259,4 +260,14 @@ pub fn gauge(job: &Job, metrics: &Metrics) {
             metrics.online_entities.with_label_values(&[group.name.as_str()]).set(entities as i64);
         }
     }
+}
+
+/// By topic and partition, the next offset to be read.
+pub fn next_offsets(job: &Job) -> Offsets {
+    let mut offsets = Offsets::new();
+    for lane in job.board.lanes() {
+        let partition = i32::try_from(lane.partition).unwrap_or(i32::MAX);
+        offsets.entry(lane.source.clone()).or_default().insert(partition, lane.ledger().0.read);
+    }
+    offsets
 }

@@ -17,6 +17,7 @@ pub mod job;
 mod live;
 mod outputs;
 mod replay;
+mod status;
 
 use std::process::ExitCode;
 

@@ -1,35 +1,69 @@
 //! What the graph tells while it runs, followed: versions into the registry, dead letters into their file.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 
 use super::digest::VersionDigest;
-use crate::flow::Plan;
+use super::job;
 use crate::flow::build::Event;
+use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::model::{Decision, Version};
-use crate::registry::Publisher;
+use crate::registry::{Live, Manifest, Publication, Registry, Writer};
 use crate::source::{DeadLetter, DeadLetterFile};
+
+/// What the registry's thread has written.
+type Written = Arc<Mutex<Vec<Manifest>>>;
 
 /// Follows a job's events.
 pub struct Outputs {
     plan: Arc<Plan>,
+    job: Arc<Job>,
     metrics: Arc<Metrics>,
-    publisher: Publisher,
+    live: Arc<Live>,
+    writer: Writer,
+    written: Written,
     letters: DeadLetterFile,
-    /// By model.
-    pub versions: BTreeMap<String, Vec<VersionDigest>>,
+    /// Versions made so far.
+    pub versions: u64,
     /// Examples whose label never came, by model.
     pub unlabelled: BTreeMap<String, u64>,
     pub dead_letters: u64,
 }
 
 impl Outputs {
-    pub fn new(plan: Arc<Plan>, metrics: Arc<Metrics>, publisher: Publisher, letters: DeadLetterFile) -> Self {
-        let versions = plan.models.iter().map(|model| (model.name.clone(), Vec::new())).collect();
-        Outputs { plan, metrics, publisher, letters, versions, unlabelled: BTreeMap::new(), dead_letters: 0 }
+    /// Outputs into a registry, of which `keep` versions a model are kept.
+    ///
+    /// # Errors
+    /// If the registry's thread cannot be started.
+    pub fn new(
+        job: &Arc<Job>,
+        metrics: &Arc<Metrics>,
+        (registry, keep): (Registry, usize),
+        live: &Arc<Live>,
+        letters: DeadLetterFile,
+    ) -> anyhow::Result<Self> {
+        let written = Written::default();
+        let (shown, told) = (live.clone(), written.clone());
+        let writer = Writer::start(registry, keep, move |manifest| {
+            told.lock().expect("no holder panics").push(manifest.clone());
+            shown.record(manifest);
+        })?;
+        Ok(Outputs {
+            plan: job.plan.clone(),
+            job: job.clone(),
+            metrics: metrics.clone(),
+            live: live.clone(),
+            writer,
+            written,
+            letters,
+            versions: 0,
+            unlabelled: BTreeMap::new(),
+            dead_letters: 0,
+        })
     }
 
     /// Follows one event; gives the version, if it was one, with its model's position.
@@ -39,7 +73,7 @@ impl Outputs {
     pub fn follow(&mut self, event: Event) -> anyhow::Result<Option<(usize, Version)>> {
         match event {
             Event::Version(model, version) => {
-                self.publish(model, &version)?;
+                self.publish(model, &version);
                 return Ok(Some((model, *version)));
             }
             Event::Unlabelled(model, dropped) => {
@@ -59,12 +93,15 @@ impl Outputs {
         self.letters.write(letters).context("dead letters cannot be kept")
     }
 
-    fn publish(&mut self, model: usize, version: &Version) -> anyhow::Result<()> {
-        let name = self.plan.models[model].name.clone();
-        let published = version.decision == Decision::Published;
+    fn publish(&mut self, model: usize, version: &Version) {
+        let plan = &self.plan.models[model];
+        self.versions += 1;
+        if self.job.board.from().is_some_and(|from| version.window_end <= from) {
+            return;
+        }
         let gauge = |alias: &str, number: u64| {
             let number = i64::try_from(number).expect("versions are counted one by one");
-            self.metrics.model_version.with_label_values(&[name.as_str(), alias]).set(number);
+            self.metrics.model_version.with_label_values(&[plan.name.as_str(), alias]).set(number);
         };
         gauge("champion", version.champion);
         gauge("newest", version.number);
@@ -76,22 +113,33 @@ impl Outputs {
             ("no_skill", &scores.no_skill),
         ] {
             for (metric, value) in scores {
-                self.metrics.model_score.with_label_values(&[name.as_str(), metric, role]).set(*value);
+                self.metrics.model_score.with_label_values(&[plan.name.as_str(), metric, role]).set(*value);
             }
         }
-        let sha256 = self.publisher.publish(&name, version)?;
-        let digest =
-            VersionDigest { version: version.number, window_end: version.window_end, sha256, champion: published };
-        self.versions.entry(name).or_default().push(digest);
-        Ok(())
+        self.live.show(&plan.name, version);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64);
+        self.writer.publish(Publication {
+            model: plan.name.clone(),
+            version: version.clone(),
+            offsets: job::next_offsets(&self.job),
+            definition: plan.definition.clone(),
+            wall_time: now,
+        });
     }
 
-    /// Waits until everything is written.
-    ///
-    /// # Errors
-    /// If something cannot be.
-    pub fn finish(self) -> anyhow::Result<BTreeMap<String, Vec<VersionDigest>>> {
-        self.publisher.finish()?;
-        Ok(self.versions)
+    /// Waits until everything is written; gives the versions of each model.
+    pub fn finish(self) -> BTreeMap<String, Vec<VersionDigest>> {
+        self.writer.flush();
+        let mut versions: BTreeMap<String, Vec<VersionDigest>> =
+            self.plan.models.iter().map(|model| (model.name.clone(), Vec::new())).collect();
+        for manifest in self.written.lock().expect("no holder panics").drain(..) {
+            versions.entry(manifest.name).or_default().push(VersionDigest {
+                version: manifest.version,
+                window_end: manifest.window.end,
+                sha256: manifest.sha256,
+                champion: manifest.decision == Decision::Published.name(),
+            });
+        }
+        versions
     }
 }

@@ -16,7 +16,7 @@ use super::{Failure, inspect};
 use crate::checkpoint::Vault;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
-use crate::registry::Publisher;
+use crate::registry::{Live, Registry};
 use crate::source::{DeadLetterFile, Pace};
 use crate::time::{EventTime, format_time};
 
@@ -46,9 +46,10 @@ pub fn run(
     if registry.exists() {
         std::fs::remove_dir_all(&registry).with_context(|| format!("{} cannot be emptied", registry.display()))?;
     }
-    let publisher = Publisher::open(&registry.to_string_lossy(), usize::MAX)?;
+    let registry = Registry::open(&registry.to_string_lossy())?;
+    let live = Arc::new(Live::new(plan.models.iter().map(|model| model.name.clone()), 1));
     let letters = DeadLetterFile::open(&out.join("dead_letters.jsonl"), true)?;
-    let mut outputs = Outputs::new(plan.clone(), metrics.clone(), publisher, letters);
+    let mut outputs = Outputs::new(&job, &metrics, (registry, usize::MAX), &live, letters)?;
 
     let control = Arc::new(Control::default());
     control.until_end.store(true, SeqCst);
@@ -95,7 +96,7 @@ pub fn digest(job: &Job, outputs: Outputs, from: Option<EventTime>, to: Option<E
         sources: job::tallies(job),
         features: Default::default(),
         examples: Default::default(),
-        models: outputs.finish()?,
+        models: outputs.finish(),
     };
     if let Some(files) = &job.offline {
         let take = |file: &crate::flow::op::sink::SharedFile| file.lock().expect("no holder panics").take();
@@ -121,7 +122,7 @@ fn progress(quiet: bool) -> ProgressBar {
 
 fn show(bar: &ProgressBar, job: &Job, outputs: &Outputs) {
     let read: u64 = job.board.lanes().iter().map(|lane| lane.ledger().0.read).sum();
-    let versions: usize = outputs.versions.values().map(Vec::len).sum();
+    let versions = outputs.versions;
     let rate = read as f64 / bar.elapsed().as_secs_f64().max(1e-3);
     let time = job.board.frontier();
     let time = if time == EventTime::MIN { "starting".to_owned() } else { format_time(time) };

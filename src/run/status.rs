@@ -51,7 +51,8 @@ impl Status {
             .into_iter()
             .filter_map(|metric| {
                 let value = score(&scores.champion, metric)?;
-                let base = score(&scores.no_skill, metric).map_or_else(String::new, |base| format!(" (no skill {base:.4})"));
+                let base =
+                    score(&scores.no_skill, metric).map_or_else(String::new, |base| format!(" (no skill {base:.4})"));
                 Some(format!("{metric} {value:.4}{base}"))
             })
             .collect();
@@ -63,7 +64,9 @@ impl Status {
         if version.decision == Decision::Refused {
             self.line(&format!("{name} v{} refused: {}", version.number, version.reason));
         }
-        if !self.asked && let Some(sample) = &self.sample {
+        if !self.asked
+            && let Some(sample) = &self.sample
+        {
             self.asked = true;
             let sample = sample.json.replace('\'', "'\\''");
             self.line(&format!("{name} v{} serves. Ask it:", version.number));

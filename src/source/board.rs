@@ -80,6 +80,8 @@ struct Play {
 pub struct Board {
     lanes: Mutex<Vec<Arc<Lane>>>,
     pace: Pace,
+    /// Where outputs begin, if not with the first record.
+    from: Option<EventTime>,
     /// Where outputs stop, if not at the newest event.
     until: Option<EventTime>,
     play: Mutex<Option<Play>>,
@@ -89,10 +91,11 @@ pub struct Board {
 
 impl Board {
     /// A board for `expected` partitions; nothing moves before all have joined.
-    pub fn new(expected: usize, pace: Pace, until: Option<EventTime>) -> Arc<Self> {
+    pub fn new(expected: usize, pace: Pace, from: Option<EventTime>, until: Option<EventTime>) -> Arc<Self> {
         Arc::new(Board {
             lanes: Mutex::default(),
             pace,
+            from,
             until,
             play: Mutex::default(),
             expected,
@@ -137,6 +140,11 @@ impl Board {
     pub fn all_ended(&self) -> bool {
         let lanes = self.lanes.lock().expect("no holder panics");
         lanes.len() >= self.expected && lanes.iter().all(|lane| lane.has_ended())
+    }
+
+    /// Where outputs begin, if that was asked for.
+    pub fn from(&self) -> Option<EventTime> {
+        self.from
     }
 
     /// Where outputs stop, if that was asked for.

@@ -37,8 +37,3 @@ pub use checker::{load, parse};
 pub use definition::hash;
 pub use problem::{Problem, SpecErrors};
 pub use types::*;
-
-/// stub
-pub fn load(_path: &std::path::Path) -> Result<Spec, String> {
-    Err("stub".into())
-}

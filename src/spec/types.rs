@@ -222,18 +222,3 @@ pub enum Label {
     /// Known at once: an expression over the example's columns (as `Input::expr`).
     Immediate { value: Expr },
 }
-
-impl Spec {
-    /// The columns of a stream.
-    pub fn stream_schema(&self, stream: StreamRef) -> &Schema {
-        match stream {
-            StreamRef::Source(source) => &self.sources[source].topic.schema,
-            StreamRef::View(view) => &self.views[view].schema,
-        }
-    }
-
-    /// provisional
-    pub fn model_definition(&self, _model: &Model) -> String {
-        String::new()
-    }
-}

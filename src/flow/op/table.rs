@@ -202,6 +202,7 @@ pub fn look_up<'scope>(records: Records<'scope>, table: &Table<'scope>, plan: Jo
 
 /// The records with their rows, read key by key.
 fn join(trace: &mut Trace, plan: &JoinPlan, records: &Batch) -> Batch {
+    let since = trace.get_logical_compaction().iter().next().copied().unwrap_or(EventTime::MIN);
     let keys = plan.key_codec.encode(&key_columns(records, &plan.on));
     let mut by_key: Vec<u32> = (0..records.len() as u32).collect();
     by_key.sort_by_key(|row| (keys.row(*row as usize).data(), *row));
@@ -215,18 +216,21 @@ fn join(trace: &mut Trace, plan: &JoinPlan, records: &Batch) -> Batch {
         if cursor.get_key(&storage) != Some(&key) {
             continue;
         }
-        // After each change, the row that holds: a retraction leaves none unless an addition of that time follows.
+        // After each change, the row that holds: a retraction leaves none unless an addition of that time follows. Some
+        // batches are compacted and some are not, so times are brought to the compaction's before they are added up.
         let mut changes: BTreeMap<EventTime, Option<u32>> = BTreeMap::new();
         while let Some(row) = cursor.get_val(&storage) {
             let id = rows.len() as u32;
-            rows.push(row.clone());
-            cursor.map_times(&storage, |time, diff| {
-                if *diff > 0 {
-                    changes.insert(*time, Some(id));
-                } else {
-                    changes.entry(*time).or_insert(None);
+            let mut counts: BTreeMap<EventTime, isize> = BTreeMap::new();
+            cursor.map_times(&storage, |time, diff| *counts.entry(since.max(*time)).or_default() += diff);
+            for (time, count) in counts {
+                match count.signum() {
+                    1 => _ = changes.insert(time, Some(id)),
+                    -1 => _ = changes.entry(time).or_insert(None),
+                    _ => {}
                 }
-            });
+            }
+            rows.push(row.clone());
             cursor.step_val(&storage);
         }
         for record in same {

@@ -241,6 +241,9 @@ mod tests {
         let layout = Layout::new(&[Input::new("carrier", Type::String)], &ModelOptions::default()).unwrap();
         let column: ArrayRef = Arc::new(StringArray::from(vec![Some("UA"), None]));
         let seen = Observations::decode(&layout, &[column], 2);
-        assert_eq!([seen.categories(0)[0], seen.categories(1)[0]], [0, 0]);
+        assert_eq!(
+            [seen.categories(0)[0], seen.categories(1)[0]],
+            [1_506_141_063_278_189_056, 14_105_999_986_690_908_659]
+        );
     }
 }

@@ -25,12 +25,11 @@ pub(super) struct Closing {
     comparison: Option<Comparison>,
 }
 
-/// Candidate and champion on the held-out examples.
+/// Candidate and champion on the held-out examples, window by window.
 struct Comparison {
-    candidate: Scores,
-    champion: Scores,
-    /// Window and row up to which they are compared.
-    at: (usize, usize),
+    windows: Vec<[Scores; 2]>,
+    /// Row up to which the last of these is compared.
+    row: usize,
 }
 
 impl Trainer {
@@ -102,26 +101,33 @@ impl Trainer {
     /// Scores held-out examples with candidate and champion. True when all are scored.
     fn compare(&mut self, closing: &mut Closing, rows: usize) -> bool {
         let (Some(champion), Some(candidate)) = (self.versions.champion(), &closing.candidate) else { return true };
-        let task = self.kind.task;
-        let none = || Comparison { candidate: Scores::new(task), champion: Scores::new(task), at: (0, 0) };
-        let comparison = closing.comparison.get_or_insert_with(none);
+        let none = || [Scores::new(self.kind.task), Scores::new(self.kind.task)];
+        let comparison = closing.comparison.get_or_insert_with(|| Comparison { windows: vec![none()], row: 0 });
         let held: Vec<&Labelled> = self.held.iter().map(|held| &held.examples).chain([&self.window.held]).collect();
         let mut predictions = Vec::new();
         let mut left = rows;
-        while let Some(examples) = held.get(comparison.at.0).filter(|_| left > 0) {
-            let from = comparison.at.1;
+        while left > 0 {
+            let window = comparison.windows.len() - 1;
+            let (examples, from) = (held[window], comparison.row);
             let to = examples.labels.len().min(from + left.min(CHUNK));
             let select: Vec<u32> = (from as u32..to as u32).collect();
-            let sides = [(candidate, &mut comparison.candidate), (&champion.predictor, &mut comparison.champion)];
-            for (predictor, scores) in sides {
+            for (predictor, scores) in [candidate, &champion.predictor].into_iter().zip(&mut comparison.windows[window])
+            {
                 predictions.clear();
                 predictor.predict_observed(&examples.observations, &select, &mut self.buffers.rows, &mut predictions);
                 predictions.iter().zip(&examples.labels[from..to]).for_each(|(p, label)| scores.add(*p, *label));
             }
-            left -= (to - from).max(1).min(left);
-            comparison.at = if to == examples.labels.len() { (comparison.at.0 + 1, 0) } else { (comparison.at.0, to) };
+            left -= to - from;
+            comparison.row = to;
+            if to == examples.labels.len() {
+                if comparison.windows.len() == held.len() {
+                    return true;
+                }
+                comparison.windows.push(none());
+                comparison.row = 0;
+            }
         }
-        comparison.at.0 == held.len()
+        false
     }
 
     /// Ends the open window, which ends at `end`. None if it had no example to learn.
@@ -184,6 +190,9 @@ impl Trainer {
     }
 
     /// What the gate says, why, and the metrics of candidate and champion if they were compared.
+    ///
+    /// Each window is compared by itself and the median of the differences counts: an overconfident champion loses
+    /// without bound on a poisoned window, and a mean would let that one window speak for all.
     fn verdict(&self, comparison: Option<&Comparison>) -> (Decision, String, Option<[BTreeMap<String, f64>; 2]>) {
         let published = |reason: &str| (Decision::Published, reason.to_owned(), None);
         let Some(Gate { metric, tolerance, .. }) = self.gate() else { return published("no gate") };
@@ -191,24 +200,44 @@ impl Trainer {
             return published("the first version");
         };
         let known = METRICS.iter().find(|known| known.name == *metric).expect("the gate's metric was checked");
-        let sides = [&comparison.candidate, &comparison.champion];
-        let [Some(own), Some(best)] = sides.map(|scores| (known.of)(scores)) else {
+        let differences = comparison.windows.iter().filter_map(|[candidate, champion]| {
+            let (own, best) = ((known.of)(candidate)?, (known.of)(champion)?);
+            Some(match known.better {
+                Better::Lower => own - best,
+                Better::Higher => best - own,
+                Better::Zero => own.abs() - best.abs(),
+            })
+        });
+        let Some(worse_by) = median(differences.collect()) else {
             return published("no held-out examples to compare on");
         };
-        let worse_by = match known.better {
-            Better::Lower => own - best,
-            Better::Higher => best - own,
-            Better::Zero => own.abs() - best.abs(),
-        };
+        let mut pooled = [Scores::new(self.kind.task), Scores::new(self.kind.task)];
+        for window in &comparison.windows {
+            pooled.iter_mut().zip(window).for_each(|(all, scores)| all.merge(scores));
+        }
         let accepted = worse_by <= *tolerance;
-        let (decision, verb) =
-            if accepted { (Decision::Published, "within") } else { (Decision::Refused, "worse by more than") };
-        let examples = comparison.candidate.examples();
         let reason = format!(
-            "{metric} {own:.4} against {best:.4} of version {} on {examples} held-out examples: {verb} {tolerance}",
-            champion.number
+            "{metric} {} than version {}'s by {:.4}, the median over {} windows of {} held-out examples; {} {tolerance}",
+            if worse_by > 0.0 { "worse" } else { "better" },
+            champion.number,
+            worse_by.abs(),
+            comparison.windows.len(),
+            pooled[0].examples(),
+            if accepted { "within" } else { "allowed are" },
         );
-        (decision, reason, Some(sides.map(|scores| named(&scores.all()))))
+        let decision = if accepted { Decision::Published } else { Decision::Refused };
+        (decision, reason, Some(pooled.map(|scores| named(&scores.all()))))
+    }
+}
+
+/// The middle, or the mean of the two in the middle. None of nothing.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    match values.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(values[half]),
+        _ => Some((values[half - 1] + values[half]) / 2.0),
     }
 }
 

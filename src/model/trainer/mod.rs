@@ -183,6 +183,11 @@ impl Trainer {
         &self.config.name
     }
 
+    /// What it was made from.
+    pub fn config(&self) -> &TrainerConfig {
+        &self.config
+    }
+
     /// The end of the window in which a label that is known at this time is learnt.
     pub fn window_of(&self, known: EventTime) -> EventTime {
         let TrainerConfig { window_ms, offset_ms, .. } = self.config;

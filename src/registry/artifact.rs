@@ -1,0 +1,111 @@
+//! `weights.safetensors`: a predictor as bytes, and back.
+//!
+//! The tensors are the predictor's own, preparation included; inputs and options are JSON in the file's metadata, under
+//! the one key `tidemill` (one, because the order of several would not be fixed). The same predictor gives the same
+//! bytes, and reading them back gives the same predictions to the bit.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use safetensors::{Dtype, SafeTensors, View};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::RegistryError;
+use crate::model::{Input, ModelOptions, Predictor, Tensor, Tensors};
+
+const METADATA: &str = "tidemill";
+const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Header<'a> {
+    format: u32,
+    inputs: Cow<'a, [Input]>,
+    options: Cow<'a, ModelOptions>,
+}
+
+struct Cells {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl View for &Cells {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// A predictor as a safetensors file.
+pub fn encode(predictor: &Predictor) -> Vec<u8> {
+    let header = Header {
+        format: FORMAT,
+        inputs: Cow::Borrowed(predictor.inputs()),
+        options: Cow::Borrowed(predictor.options()),
+    };
+    let header = serde_json::to_string(&header).expect("inputs and options are plain values");
+    let cells: Vec<(String, Cells)> = predictor
+        .save()
+        .into_iter()
+        .map(|(name, tensor)| {
+            let dtype = match tensor {
+                Tensor::F64(_) => Dtype::F64,
+                Tensor::U32(_) => Dtype::U32,
+            };
+            (name, Cells { dtype, shape: tensor.shape().to_vec(), bytes: tensor.to_le_bytes() })
+        })
+        .collect();
+    let views = cells.iter().map(|(name, cells)| (name.as_str(), cells));
+    let metadata = HashMap::from([(METADATA.to_owned(), header)]);
+    safetensors::serialize(views, Some(metadata)).expect("cells are as many as their shapes say")
+}
+
+/// The predictor in a safetensors file; `path` is for errors only.
+///
+/// # Errors
+/// If the bytes are not a whole file, lack a tensor, or hold one that does not fit the options.
+pub fn decode(bytes: &[u8], path: &str) -> Result<Predictor, RegistryError> {
+    let damaged = |source| RegistryError::DamagedTensors { path: path.to_owned(), source };
+    let not_a_model = |detail: String| RegistryError::NotAModel { path: path.to_owned(), detail };
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+    let header = metadata.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
+    let header = header.ok_or_else(|| not_a_model(format!("its metadata has no `{METADATA}`")))?;
+    let header: Header<'_> = serde_json::from_str(header)
+        .map_err(|source| RegistryError::DamagedJson { path: format!("{path}#{METADATA}"), source })?;
+    if header.format != FORMAT {
+        return Err(not_a_model(format!("it has format {}, expected {FORMAT}", header.format)));
+    }
+    let mut tensors = Tensors::new();
+    for (name, view) in SafeTensors::deserialize(bytes).map_err(damaged)?.iter() {
+        let tensor = match view.dtype() {
+            Dtype::F64 => Tensor::floats(view.shape(), cells(view.data(), f64::from_le_bytes)),
+            Dtype::U32 => Tensor::integers(view.shape(), cells(view.data(), u32::from_le_bytes)),
+            other => return Err(not_a_model(format!("tensor `{name}` is of type {other:?}"))),
+        };
+        let tensor = tensor.ok_or_else(|| not_a_model(format!("tensor `{name}` does not fill its shape")))?;
+        tensors.insert(name.to_owned(), tensor);
+    }
+    Predictor::load(&header.inputs, &header.options, &tensors)
+        .map_err(|source| RegistryError::Model { path: path.to_owned(), source })
+}
+
+fn cells<T, const N: usize>(bytes: &[u8], read: fn([u8; N]) -> T) -> Vec<T> {
+    bytes.chunks_exact(N).map(|cell| read(cell.try_into().expect("chunks have the size asked for"))).collect()
+}
+
+/// SHA-256 in hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

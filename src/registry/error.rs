@@ -1,0 +1,49 @@
+//! What can go wrong with a registry.
+
+use crate::model::ModelError;
+
+/// Why an artifact cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    #[error("registry url `{0}`: expected a path or file://…")]
+    Url(String),
+    #[error("registry folder `{path}` cannot be made")]
+    Folder {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("registry: {action} `{path}` failed")]
+    Store {
+        action: &'static str,
+        path: String,
+        #[source]
+        source: object_store::Error,
+    },
+    #[error("model `{model}` has no version {version}")]
+    NoVersion { model: String, version: u64 },
+    #[error("model `{model}` has no earlier champion to go back to")]
+    NoEarlierChampion { model: String },
+    #[error("`{path}` is damaged: it is not the JSON that was written")]
+    DamagedJson {
+        path: String,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("`{path}` is damaged: its sha256 is {found}, model.json says {expected}")]
+    HashMismatch { path: String, expected: String, found: String },
+    #[error("`{path}` is damaged: it is not a whole safetensors file")]
+    DamagedTensors {
+        path: String,
+        #[source]
+        source: safetensors::SafeTensorError,
+    },
+    #[error("`{path}` does not hold a model: {detail}")]
+    NotAModel { path: String, detail: String },
+    #[error("`{path}` does not hold a model that this program can run")]
+    Model {
+        path: String,
+        #[source]
+        source: ModelError,
+    },
+}

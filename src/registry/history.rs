@@ -1,0 +1,141 @@
+//! The history of a model's aliases: which version was champion at T always has an answer.
+//!
+//! Each move is one object, numbered from 1 and never changed; it holds all aliases as they stand after it. A move holds
+//! from its event time on, so the champion at T is that of the highest-numbered move whose time is not after T.
+
+use std::collections::BTreeMap;
+
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+
+use super::manifest::rfc3339;
+use super::{Registry, RegistryError};
+use crate::time::EventTime;
+
+/// The alias that requests are answered by.
+pub const CHAMPION: &str = "champion";
+
+/// One move of an alias.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Move {
+    /// Event time from which it holds.
+    #[serde(with = "rfc3339")]
+    pub time: EventTime,
+    /// When it was made, by the wall clock.
+    #[serde(with = "rfc3339")]
+    pub wall_time: EventTime,
+    /// All aliases after it.
+    pub aliases: BTreeMap<String, u64>,
+    /// The alias that moved.
+    pub moved: String,
+    pub reason: String,
+    /// `trainer`, or who moved it by hand.
+    pub by: String,
+}
+
+/// A move to be made.
+#[derive(Clone, Debug)]
+pub(super) struct Request<'a> {
+    pub alias: &'a str,
+    pub version: u64,
+    pub time: EventTime,
+    pub wall_time: EventTime,
+    pub reason: &'a str,
+    pub by: &'a str,
+}
+
+impl Registry {
+    /// All moves with their numbers, ascending. Empty for an unknown model.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub fn history(&self, model: &str) -> Result<Vec<(u64, Move)>, RegistryError> {
+        let mut moves = Vec::new();
+        for number in self.move_numbers(model)? {
+            moves.extend(self.json(&move_path(model, number))?.map(|made| (number, made)));
+        }
+        Ok(moves)
+    }
+
+    /// Where the aliases point now.
+    ///
+    /// # Errors
+    /// If the newest move cannot be read.
+    pub fn aliases(&self, model: &str) -> Result<BTreeMap<String, u64>, RegistryError> {
+        let Some(newest) = self.move_numbers(model)?.last().copied() else { return Ok(BTreeMap::new()) };
+        let newest: Option<Move> = self.json(&move_path(model, newest))?;
+        Ok(newest.map(|newest| newest.aliases).unwrap_or_default())
+    }
+
+    /// The champion at event time `t`.
+    ///
+    /// # Errors
+    /// If the history cannot be read.
+    pub fn champion_at(&self, model: &str, t: EventTime) -> Result<Option<u64>, RegistryError> {
+        let held = self.history(model)?.into_iter().rev().find(|(_, made)| made.time <= t);
+        Ok(held.and_then(|(_, made)| made.aliases.get(CHAMPION).copied()))
+    }
+
+    /// Points an alias at a version by hand, from event time `time` on.
+    ///
+    /// # Errors
+    /// If there is no such version, or the store fails.
+    pub fn promote(
+        &self,
+        model: &str,
+        alias: &str,
+        version: u64,
+        [time, wall_time]: [EventTime; 2],
+        reason: &str,
+        by: &str,
+    ) -> Result<Move, RegistryError> {
+        self.manifest(model, version)?;
+        self.add_move(model, &Request { alias, version, time, wall_time, reason, by })
+    }
+
+    /// Points the champion alias back at the champion before the present one.
+    ///
+    /// # Errors
+    /// If there was none that is still kept, or the store fails.
+    pub fn rollback(&self, model: &str, times: [EventTime; 2], reason: &str, by: &str) -> Result<Move, RegistryError> {
+        let history = self.history(model)?;
+        let champions: Vec<u64> = history.iter().filter_map(|(_, made)| made.aliases.get(CHAMPION).copied()).collect();
+        let kept = self.versions(model)?;
+        let present = champions.last().copied();
+        let earlier = champions.iter().rev().find(|version| Some(**version) != present && kept.contains(version));
+        let earlier = earlier.ok_or_else(|| RegistryError::NoEarlierChampion { model: model.to_owned() })?;
+        self.promote(model, CHAMPION, *earlier, times, reason, by)
+    }
+
+    /// Adds a move under the next free number; another writer may have taken one meanwhile.
+    pub(super) fn add_move(&self, model: &str, request: &Request<'_>) -> Result<Move, RegistryError> {
+        loop {
+            let number = self.move_numbers(model)?.last().map_or(1, |newest| newest + 1);
+            let mut aliases = self.aliases(model)?;
+            aliases.insert(request.alias.to_owned(), request.version);
+            let made = Move {
+                time: request.time,
+                wall_time: request.wall_time,
+                aliases,
+                moved: request.alias.to_owned(),
+                reason: request.reason.to_owned(),
+                by: request.by.to_owned(),
+            };
+            let json = serde_json::to_vec_pretty(&made).expect("a move is plain values");
+            if self.create(&move_path(model, number), json)? {
+                return Ok(made);
+            }
+        }
+    }
+
+    fn move_numbers(&self, model: &str) -> Result<Vec<u64>, RegistryError> {
+        let names = self.objects(&Path::from_iter([model, "history"]))?;
+        let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+}
+
+fn move_path(model: &str, number: u64) -> Path {
+    Path::from_iter([model, "history", &format!("{number}.json")])
+}

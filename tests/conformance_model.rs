@@ -1,0 +1,256 @@
+//! What every kind of model must keep to, whatever its optimizer: each is run through the same trials.
+
+mod model_examples;
+
+use model_examples::{DAY, Row, Trial, examples, generate, inputs, lcg, trainer};
+use tidemill::model::{
+    Decision, Gate, KINDS, ModelOptions, OPTIMIZERS, OptimizerOptions, Start, Task, Trainer, TrainerConfig, Version,
+};
+
+/// Every kind with every optimizer, and the ways to prepare and shard.
+fn everything() -> Vec<(String, ModelOptions)> {
+    let plain = ModelOptions { hash_bits: 10, ..ModelOptions::default() };
+    let mut all = Vec::new();
+    for kind in KINDS {
+        for optimizer in OPTIMIZERS {
+            let optimizer = OptimizerOptions { name: optimizer.name.to_owned(), parameters: vec![] };
+            let name = format!("{} by {}", kind.name, optimizer.name);
+            all.push((name, ModelOptions { kind: kind.name.to_owned(), optimizer, ..plain.clone() }));
+        }
+        let metric = kind.metrics().next().expect("a kind has metrics").name.to_owned();
+        let rich = ModelOptions {
+            kind: kind.name.to_owned(),
+            bins: 5,
+            crosses: vec![vec!["x".into(), "town".into()], vec!["hour".into(), "flag".into()]],
+            shards: 3,
+            publish: Some(Gate { metric, tolerance: 0.1, holdout: 0.2, windows: 3 }),
+            ..plain.clone()
+        };
+        all.push((format!("{} sharded, gated, with bins and crosses", kind.name), rich.clone()));
+        all.push((format!("{} fresh", kind.name), ModelOptions { start: Start::Fresh, publish: None, ..rich }));
+    }
+    all
+}
+
+fn task(options: &ModelOptions) -> Task {
+    KINDS.iter().find(|kind| kind.name == options.kind).unwrap().task
+}
+
+fn metric(scores: &[(&'static str, f64)], name: &str) -> f64 {
+    scores.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no {name} in {scores:?}")).1
+}
+
+#[test]
+fn every_kind_learns_what_its_inputs_tell() {
+    for (name, mut options) in everything() {
+        if options.optimizer.name == "adam" {
+            options.optimizer.parameters.push(("rate".into(), 0.01));
+        }
+        let versions = Trial::new(generate(6000, 7, 10)).run(&options).versions;
+        assert_eq!(versions.len(), 10, "{name}");
+        let last = &versions[9].prequential;
+        match task(&options) {
+            Task::Binary => {
+                assert!(metric(&last.champion, "auc") > 0.85, "{name}: {last:?}");
+                let gain = metric(&last.no_skill, "logloss") - metric(&last.champion, "logloss");
+                assert!(gain > 0.1, "{name}: {last:?}");
+            }
+            Task::Regression => assert!(metric(&last.champion, "r2") > 0.2, "{name}: {last:?}"),
+        }
+    }
+}
+
+#[test]
+fn slices_and_restarts_change_no_bit() {
+    for (name, options) in everything() {
+        let rows = generate(1500, 3, 5);
+        let whole = Trial::new(rows.clone()).run(&options);
+        for (slice, save_every) in [(1, 401), (7, 0), (64, 3), (1000, 1)] {
+            let other = Trial { slice, save_every, ..Trial::new(rows.clone()) }.run(&options);
+            assert_eq!(whole.digest(), other.digest(), "{name}: slices of {slice}, saved every {save_every}");
+        }
+    }
+}
+
+#[test]
+fn a_window_being_closed_can_be_saved_at_any_step() {
+    for (name, options) in everything() {
+        let rows = generate(900, 5, 3);
+        let whole = Trial::new(rows.clone()).run(&options);
+        let other = Trial { work: 50, save_while_closing: true, ..Trial::new(rows) }.run(&options);
+        assert_eq!(whole.digest(), other.digest(), "{name}");
+    }
+}
+
+#[test]
+fn a_saved_state_has_the_same_bytes_however_it_was_reached() {
+    for (name, options) in everything() {
+        let rows = generate(700, 9, 3);
+        let whole = Trial::new(rows.clone()).run(&options).state;
+        let other = Trial { slice: 13, save_every: 5, ..Trial::new(rows) }.run(&options).state;
+        assert!(whole == other, "{name}");
+    }
+}
+
+#[test]
+fn a_window_of_one_class_gives_bounded_predictions_and_finite_scores() {
+    for (name, options) in everything() {
+        let mut rows = generate(800, 11, 4);
+        rows.iter_mut().filter(|row| row.known < 2 * DAY).for_each(|row| row.label = 0.0);
+        let ran = Trial::new(rows).run(&options);
+        for version in &ran.versions {
+            for (metric, value) in version.prequential.champion.iter().chain(&version.prequential.no_skill) {
+                assert!(value.is_finite() && value.abs() < 1e6, "{name}: {metric} is {value}");
+            }
+        }
+        for (prediction, version) in ran.scored.prediction.iter().zip(&ran.scored.version) {
+            let bounds = if task(&options) == Task::Binary { 1e-7..1.0 } else { -1e6..1e6 };
+            assert!(*version == 0 || bounds.contains(prediction), "{name}: {prediction}");
+        }
+    }
+}
+
+#[test]
+fn extreme_inputs_never_make_a_prediction_that_is_not_finite() {
+    let extremes = [0.0, -0.0, 1e18, -1e18, 1e19, f64::MAX, f64::MIN_POSITIVE, 5e-324, f64::NAN, f64::INFINITY, 1e-9];
+    for (name, options) in everything() {
+        let mut rows = generate(1200, 13, 4);
+        let mut random = lcg(17);
+        for row in &mut rows {
+            if random() < 0.3 {
+                row.x = Some(extremes[(random() * extremes.len() as f64) as usize]);
+                row.y = Some(extremes[(random() * extremes.len() as f64) as usize]);
+            }
+            if random() < 0.1 {
+                *row = Row { x: None, y: None, town: None, hour: None, flag: None, ..row.clone() };
+            }
+            if random() < 0.05 {
+                row.label = [f64::NAN, f64::INFINITY, 1e300, -1e300][(random() * 4.0) as usize];
+            }
+        }
+        let ran = Trial::new(rows.clone()).run(&options);
+        let scored = ran.scored.prediction.iter().zip(&ran.scored.version);
+        assert!(scored.clone().all(|(p, version)| *version == 0 || p.is_finite()), "{name}");
+        assert!(scored.clone().any(|(_, version)| *version > 0), "{name}");
+        for version in &ran.versions {
+            let predictions = version.predictor.predict(&examples(&rows).columns, rows.len());
+            assert!(predictions.iter().all(|p| p.is_finite()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_endpoint_computes_what_the_trainer_scored() {
+    for (name, options) in everything() {
+        let rows = generate(900, 19, 3);
+        let ran = Trial::new(rows.clone()).run(&options);
+        for (row, (prediction, version)) in rows.iter().zip(ran.scored.prediction.iter().zip(&ran.scored.version)) {
+            let Some(version) = ran.versions.iter().find(|v| v.number == *version) else { continue };
+            assert!(version.window_end <= row.time, "{name}: a version scores only what comes after it");
+            let one = version.predictor.predict(&examples(std::slice::from_ref(row)).columns, 1)[0];
+            assert_eq!(one.to_bits(), prediction.to_bits(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn nothing_and_the_unknown_are_no_trouble() {
+    for (name, options) in everything() {
+        let mut trainer = trainer(&options);
+        assert!(trainer.work(1) && trainer.close(DAY).is_none(), "{name}: an empty window makes no version");
+        assert_eq!(trainer.learn(&examples(&[])).prediction, [0.0; 0]);
+        let rows = generate(300, 23, 1);
+        trainer.learn(&examples(&rows));
+        let version = trainer.close(trainer.window_of(rows[0].known)).unwrap();
+        assert_eq!(version.number, 1, "{name}");
+        assert!(trainer.close(40 * DAY).is_none());
+        let stranger = Row { town: Some("Atlantis".into()), hour: Some(77), ..rows[0].clone() };
+        assert!(version.predictor.predict(&examples(&[stranger]).columns, 1)[0].is_finite(), "{name}");
+        assert!(version.predictor.predict(&examples(&[]).columns, 0).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_damaged_state_is_an_error_and_never_a_panic() {
+    let (_, options) = everything().into_iter().find(|(name, _)| name.contains("gated")).unwrap();
+    let bytes = Trial::new(generate(400, 29, 3)).run(&options).state;
+    let config = trainer(&options).config().clone();
+    for at in (0..bytes.len()).step_by(bytes.len() / 300 + 1) {
+        assert!(Trainer::load(config.clone(), &bytes[..at]).is_err());
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 0xA5;
+        drop(Trainer::load(config.clone(), &flipped));
+    }
+    let other = TrainerConfig { definition: "other".into(), ..config };
+    assert!(Trainer::load(other, &bytes).is_err());
+}
+
+fn gated() -> ModelOptions {
+    let publish = Some(Gate { metric: "logloss".into(), tolerance: 0.02, holdout: 0.2, windows: 3 });
+    ModelOptions { hash_bits: 10, publish, ..ModelOptions::default() }
+}
+
+fn flip(rows: &mut [Row], windows: std::ops::Range<i64>) {
+    rows.iter_mut().filter(|row| windows.contains(&(row.known / DAY))).for_each(|row| row.label = 1.0 - row.label);
+}
+
+fn decisions(versions: &[Version]) -> Vec<Decision> {
+    versions.iter().map(|version| version.decision).collect()
+}
+
+#[test]
+fn one_poisoned_window_is_refused_and_leaves_no_trace() {
+    use Decision::{Published, Refused};
+    let mut rows = generate(6000, 31, 6);
+    flip(&mut rows, 3..4);
+    let versions = Trial::new(rows.clone()).run(&gated()).versions;
+    assert_eq!(decisions(&versions), [Published, Published, Published, Refused, Published, Published]);
+    assert_eq!((versions[3].champion, versions[4].parent), (3, Some(3)));
+    assert!(versions[3].reason.contains("held-out"), "{}", versions[3].reason);
+    rows.retain(|row| row.known / DAY != 3);
+    let without = Trial::new(rows).run(&gated()).versions;
+    let weights = |version: &Version| format!("{:?}", version.predictor.save());
+    assert_eq!(weights(&versions[4]), weights(&without[3]));
+}
+
+#[test]
+fn a_lasting_change_is_accepted_by_its_second_window() {
+    let mut rows = generate(6000, 37, 6);
+    flip(&mut rows, 3..6);
+    let versions = Trial::new(rows).run(&gated()).versions;
+    assert_eq!(decisions(&versions)[4..], [Decision::Published; 2]);
+}
+
+#[test]
+fn a_held_out_key_is_never_learnt() {
+    let rows = generate(2000, 41, 2);
+    let versions = Trial::new(rows.clone()).run(&gated()).versions;
+    let learnt: u64 = versions.iter().map(|version| version.examples).sum();
+    assert!((1500..1700).contains(&learnt), "{learnt}");
+    let plain = Trial::new(rows).run(&ModelOptions { publish: None, ..gated() }).versions;
+    assert_eq!(plain.iter().map(|version| version.examples).sum::<u64>(), 2000);
+}
+
+#[test]
+fn an_example_is_scored_by_the_version_of_its_own_time() {
+    let rows = generate(1000, 43, 5);
+    let ran = Trial::new(rows.clone()).run(&ModelOptions { hash_bits: 10, ..ModelOptions::default() });
+    for (row, version) in rows.iter().zip(&ran.scored.version) {
+        let in_force = ran.versions.iter().rev().find(|v| v.window_end <= row.time).map_or(0, |v| v.number);
+        assert_eq!(*version, in_force);
+    }
+    let crossing = |(row, version): (&Row, &u64)| *version > 0 && row.time / DAY < row.known / DAY;
+    assert!(rows.iter().zip(&ran.scored.version).any(crossing));
+}
+
+#[test]
+fn options_are_checked_all_at_once() {
+    let parameters = vec![("alpha".into(), 0.0), ("gamma".into(), 1.0)];
+    let options = ModelOptions {
+        kind: "logistics".into(),
+        optimizer: OptimizerOptions { name: "ftrl".into(), parameters },
+        hash_bits: 99,
+        ..ModelOptions::default()
+    };
+    assert_eq!(options.check(&inputs()).unwrap_err().len(), 4);
+}

@@ -1,0 +1,183 @@
+//! Generated examples for trials of models, and the way through a trainer that the graph takes.
+
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
+use sha2::{Digest, Sha256};
+use tidemill::model::{Examples, Input, ModelOptions, Scored, Tensor, Trainer, TrainerConfig, Version};
+use tidemill::value::{Key, Type};
+
+pub const DAY: i64 = 86_400_000;
+
+/// An example: two numbers, two categories, a flag; any of them may be missing.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub time: i64,
+    pub known: i64,
+    pub x: Option<f64>,
+    pub y: Option<f64>,
+    pub town: Option<String>,
+    pub hour: Option<i64>,
+    pub flag: Option<bool>,
+    pub label: f64,
+    pub id: u64,
+}
+
+pub fn inputs() -> Vec<Input> {
+    let types = [Type::Float, Type::Float, Type::String, Type::Int, Type::Bool];
+    ["x", "y", "town", "hour", "flag"].into_iter().zip(types).map(|(name, ty)| Input::new(name, ty)).collect()
+}
+
+/// Uniform numbers in [0, 1).
+pub fn lcg(seed: u64) -> impl FnMut() -> f64 {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+/// Rows over some windows of a day: nearly separable, by numbers of very different scales and by category. Labels
+/// become known up to half a day after their examples. Ascending by `known`.
+pub fn generate(count: usize, seed: u64, windows: i64) -> Vec<Row> {
+    let mut random = lcg(seed);
+    let mut rows: Vec<Row> = (0..count)
+        .map(|id| {
+            let known = (id as i64 * windows * DAY) / count as i64;
+            let (x, y) = (random() * 2000.0 - 500.0, random() / 1000.0);
+            let town = ["ulm", "bern", "graz", "brno"][(random() * 4.0) as usize];
+            let hour = (random() * 24.0) as i64;
+            let flag = random() < 0.5;
+            let by_town = match town {
+                "ulm" => 1.5,
+                "bern" => -1.5,
+                _ => 0.0,
+            };
+            let odds = (x - 500.0) / 300.0 + (y * 1000.0 - 0.5) * 3.0 + by_town + f64::from(u8::from(flag)) - 0.5;
+            let label = f64::from(u8::from(odds + random() - 0.5 > 0.0));
+            let missing = random();
+            Row {
+                time: known - (random() * 0.5 * DAY as f64) as i64,
+                known,
+                x: (missing > 0.05).then_some(x),
+                y: Some(y),
+                town: (missing < 0.97).then(|| town.to_owned()),
+                hour: Some(hour),
+                flag: Some(flag),
+                label,
+                id: id as u64,
+            }
+        })
+        .collect();
+    rows.sort_by_key(|row| row.known);
+    rows
+}
+
+pub fn examples(rows: &[Row]) -> Examples {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(rows.iter().map(|row| row.x).collect::<Float64Array>()),
+        Arc::new(rows.iter().map(|row| row.y).collect::<Float64Array>()),
+        Arc::new(rows.iter().map(|row| row.town.as_deref()).collect::<StringArray>()),
+        Arc::new(rows.iter().map(|row| row.hour).collect::<Int64Array>()),
+        Arc::new(rows.iter().map(|row| row.flag).collect::<BooleanArray>()),
+    ];
+    Examples {
+        columns,
+        label: rows.iter().map(|row| row.label).collect(),
+        time: rows.iter().map(|row| row.time).collect(),
+        known: rows.iter().map(|row| row.known).collect(),
+        hash: rows.iter().map(|row| Key::hash_of(&row.id.to_le_bytes())).collect(),
+    }
+}
+
+pub fn trainer(options: &ModelOptions) -> Trainer {
+    let options = ModelOptions { categorical: vec!["hour".into()], ..options.clone() };
+    let config = TrainerConfig {
+        name: "trial".into(),
+        inputs: inputs(),
+        options,
+        window_ms: DAY,
+        offset_ms: 0,
+        within_ms: DAY,
+        definition: "trial".into(),
+    };
+    Trainer::new(config).unwrap_or_else(|errors| panic!("{errors:?}"))
+}
+
+/// How rows go through a trainer.
+pub struct Trial {
+    pub rows: Vec<Row>,
+    /// Rows a call.
+    pub slice: usize,
+    /// Save and load after so many calls; 0 for never.
+    pub save_every: usize,
+    /// Rows a step of closing.
+    pub work: usize,
+    pub save_while_closing: bool,
+}
+
+/// What came of it.
+pub struct Outcome {
+    pub versions: Vec<Version>,
+    pub scored: Scored,
+    pub state: Vec<u8>,
+}
+
+impl Trial {
+    pub fn new(rows: Vec<Row>) -> Self {
+        Trial { rows, slice: usize::MAX, save_every: 0, work: usize::MAX, save_while_closing: false }
+    }
+
+    pub fn run(&self, options: &ModelOptions) -> Outcome {
+        let mut trainer = trainer(options);
+        let (mut versions, mut scored) = (Vec::new(), Scored::default());
+        let mut calls = 0;
+        let reload = |trainer: &mut Trainer| {
+            *trainer = Trainer::load(trainer.config().clone(), &trainer.save()).unwrap();
+        };
+        for window in self.rows.chunk_by(|one, other| one.known / DAY == other.known / DAY) {
+            for slice in window.chunks(self.slice.min(window.len())) {
+                let part = trainer.learn(&examples(slice));
+                scored.prediction.extend(part.prediction);
+                scored.version.extend(part.version);
+                calls += 1;
+                if self.save_every > 0 && calls % self.save_every == 0 {
+                    reload(&mut trainer);
+                }
+            }
+            let mut steps = 0;
+            while !trainer.work(self.work) {
+                steps += 1;
+                if self.save_while_closing && steps == 3 {
+                    reload(&mut trainer);
+                }
+            }
+            versions.extend(trainer.close(trainer.window_of(window[0].known)));
+        }
+        Outcome { versions, scored, state: trainer.save() }
+    }
+}
+
+impl Outcome {
+    /// Of every bit of every version and prediction.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for version in &self.versions {
+            let Version { number, window_end, parent, examples, scores, reason, champion, prequential, .. } = version;
+            hash.update(format!("{number} {window_end} {parent:?} {examples} {scores:?} {reason} {champion}"));
+            hash.update(format!("{prequential:?}"));
+            for (name, tensor) in version.predictor.save() {
+                hash.update(name);
+                match tensor {
+                    Tensor::F64(cells) => cells.iter().for_each(|cell| hash.update(cell.to_bits().to_le_bytes())),
+                    Tensor::U32(cells) => cells.iter().for_each(|cell| hash.update(cell.to_le_bytes())),
+                }
+            }
+        }
+        self.scored.prediction.iter().for_each(|p| hash.update(p.to_bits().to_le_bytes()));
+        self.scored.version.iter().for_each(|version| hash.update(version.to_le_bytes()));
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}

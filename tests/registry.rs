@@ -1,0 +1,205 @@
+//! The registry on a folder: what is written is what is served, whatever happens in between.
+
+mod model_examples;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use model_examples::{DAY, Trial, examples, generate};
+use tidemill::model::{Decision, Gate, ModelOptions, Version};
+use tidemill::registry::{CHAMPION, Live, Offsets, Publication, Registry, RegistryError, Writer, decode, encode};
+
+fn versions(windows: i64) -> Vec<Version> {
+    let options = ModelOptions { hash_bits: 8, bins: 4, ..ModelOptions::default() };
+    Trial::new(generate(300 * windows as usize, 3, windows)).run(&options).versions
+}
+
+fn publication(version: &Version) -> Publication {
+    Publication {
+        model: "late".into(),
+        version: version.clone(),
+        offsets: Offsets::from([("departures".to_owned(), [(0, 17), (1, 4)].into())]),
+        definition: "abc".into(),
+        wall_time: 1_700_000_000_000,
+    }
+}
+
+fn registry(folder: &Path) -> Registry {
+    Registry::open(&format!("file://{}", folder.display())).unwrap()
+}
+
+fn predictions(predictor: &tidemill::model::Predictor) -> Vec<u64> {
+    let rows = generate(100, 99, 1);
+    predictor.predict(&examples(&rows).columns, rows.len()).iter().map(|p| p.to_bits()).collect()
+}
+
+#[test]
+fn a_version_read_back_predicts_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    for version in versions(3) {
+        let written = registry.publish(&publication(&version)).unwrap();
+        let (manifest, predictor) = registry.load("late", version.number).unwrap();
+        assert_eq!(manifest, written);
+        assert_eq!(predictions(&predictor), predictions(&version.predictor));
+        assert_eq!(encode(&predictor), encode(&version.predictor), "bytes are a function of the predictor");
+    }
+    assert_eq!(registry.models().unwrap(), ["late"]);
+    assert_eq!(registry.versions("late").unwrap(), [1, 2, 3]);
+    assert_eq!(registry.versions("never").unwrap(), [0; 0]);
+}
+
+#[test]
+fn model_json_is_as_the_contract_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    versions(2).iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    let read = |path: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(folder.path().join(path)).unwrap()).unwrap()
+    };
+    let json = read("late/2/model.json");
+    let mut keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    let expected = "decision definition examples kind name offsets parent reason scores sha256 version window";
+    assert_eq!(keys.join(" "), expected);
+    assert_eq!(json["window"]["start"], "1970-01-02T00:00:00.000Z");
+    assert_eq!(json["offsets"]["departures"]["1"], 4);
+    assert!(json["scores"]["1"]["logloss"].is_f64());
+    let made = read("late/history/2.json");
+    assert_eq!((&made["aliases"]["champion"], &made["time"]), (&2.into(), &"1970-01-03T00:00:00.000Z".into()));
+    assert_eq!((&made["moved"], &made["by"]), (&"champion".into(), &"trainer".into()));
+}
+
+#[test]
+fn publishing_again_changes_nothing_and_a_move_by_hand_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    let versions = versions(3);
+    versions.iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    registry.promote("late", CHAMPION, 1, [4 * DAY, 0], "two and three are odd", "ann").unwrap();
+    let before = registry.history("late").unwrap();
+    versions.iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    assert_eq!(registry.history("late").unwrap(), before);
+    assert_eq!(registry.aliases("late").unwrap()[CHAMPION], 1);
+}
+
+#[test]
+fn which_version_was_champion_at_t_always_has_an_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    versions(3).iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    registry.rollback("late", [3 * DAY + 5, 0], "worse", "ann").unwrap();
+    let champion = |t| registry.champion_at("late", t).unwrap();
+    let at = [champion(DAY - 1), champion(DAY), champion(2 * DAY), champion(3 * DAY), champion(3 * DAY + 5)];
+    assert_eq!(at, [None, Some(1), Some(2), Some(3), Some(2)]);
+    assert!(matches!(
+        registry.promote("late", CHAMPION, 9, [0, 0], "", "ann"),
+        Err(RegistryError::NoVersion { version: 9, .. })
+    ));
+}
+
+#[test]
+fn the_oldest_versions_go_but_never_one_that_an_alias_points_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    versions(5).iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    registry.promote("late", "challenger", 2, [5 * DAY, 0], "to compare", "ann").unwrap();
+    assert_eq!(registry.retain("late", 2).unwrap(), [1, 3]);
+    assert_eq!(registry.versions("late").unwrap(), [2, 4, 5]);
+}
+
+#[test]
+fn damage_is_named_and_never_a_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    let version = versions(1).remove(0);
+    registry.publish(&publication(&version)).unwrap();
+    let weights = folder.path().join("late/1/weights.safetensors");
+    let whole = std::fs::read(&weights).unwrap();
+    for at in 0..whole.len() {
+        assert!(decode(&whole[..at], "weights").is_err(), "cut at {at}");
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1 << (at % 8);
+        if let Ok(predictor) = decode(&flipped, "weights") {
+            assert!(predictor.inputs().len() < 100);
+        }
+    }
+    std::fs::write(&weights, &whole[..whole.len() - 1]).unwrap();
+    assert!(matches!(registry.load("late", 1), Err(RegistryError::HashMismatch { .. })));
+    std::fs::remove_file(&weights).unwrap();
+    assert!(matches!(registry.load("late", 1), Err(RegistryError::NoVersion { .. })));
+    let manifest = folder.path().join("late/1/model.json");
+    let json = std::fs::read(&manifest).unwrap();
+    std::fs::write(&manifest, &json[..json.len() / 2]).unwrap();
+    assert!(matches!(registry.load("late", 1), Err(RegistryError::DamagedJson { .. })));
+    // Publishing again mends it.
+    registry.publish(&publication(&version)).unwrap();
+    assert_eq!(predictions(&registry.load("late", 1).unwrap().1), predictions(&version.predictor));
+}
+
+#[test]
+fn a_url_that_is_no_folder_is_refused() {
+    assert!(matches!(Registry::open("gs://bucket"), Err(RegistryError::Url(_))));
+    assert!(matches!(Registry::open("/dev/null/x"), Err(RegistryError::Folder { .. })));
+}
+
+#[test]
+fn the_writer_writes_in_order_and_shows_what_it_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let live = Arc::new(Live::new(["late".to_owned()], 2));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (showing, told) = (Arc::clone(&live), Arc::clone(&seen));
+    let written = move |manifest: tidemill::registry::Manifest| {
+        told.lock().unwrap().push(manifest.version);
+        showing.record(manifest);
+    };
+    let writer = Writer::start(registry(folder.path()), 2, written).unwrap();
+    let versions = versions(4);
+    for version in &versions {
+        live.show("late", version);
+        writer.publish(publication(version));
+        assert_eq!(live.champion("late").unwrap().version, version.number, "live at once, written later");
+    }
+    writer.flush();
+    assert_eq!(*seen.lock().unwrap(), [1, 2, 3, 4]);
+    assert_eq!(live.manifests("late").iter().map(|m| m.version).collect::<Vec<_>>(), [3, 4]);
+    drop(writer);
+
+    let restarted = Live::new(["late".to_owned(), "new".to_owned()], 2);
+    assert!(restarted.restore(&registry(folder.path())).is_empty());
+    let champion = restarted.champion("late").unwrap();
+    assert_eq!((champion.version, champion.window_end), (4, versions[3].window_end));
+    assert_eq!(predictions(&champion.predictor), predictions(&versions[3].predictor));
+    assert!(restarted.champion("new").is_none() && restarted.version("late", 3).is_some());
+}
+
+#[test]
+fn a_registry_that_is_away_for_a_while_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(&folder.path().join("registry"));
+    // A file stands where the model's folder should be.
+    let obstacle = folder.path().join("registry/late");
+    std::fs::write(&obstacle, "").unwrap();
+    let writer = Writer::start(registry.clone(), 9, |_| {}).unwrap();
+    writer.publish(publication(&versions(1)[0]));
+    std::thread::sleep(std::time::Duration::from_millis(150));
+    std::fs::remove_file(&obstacle).unwrap();
+    writer.flush();
+    assert_eq!(registry.versions("late").unwrap(), [1]);
+}
+
+#[test]
+fn a_refused_version_is_kept_with_its_reason_and_moves_nothing() {
+    let mut rows = generate(3000, 31, 4);
+    rows.iter_mut().filter(|row| row.known / DAY == 2).for_each(|row| row.label = 1.0 - row.label);
+    let publish = Some(Gate { metric: "logloss".into(), tolerance: 0.02, holdout: 0.2, windows: 3 });
+    let versions = Trial::new(rows).run(&ModelOptions { hash_bits: 8, publish, ..ModelOptions::default() }).versions;
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    versions.iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    let refused = versions.iter().find(|version| version.decision == Decision::Refused).unwrap();
+    let manifest = registry.manifest("late", refused.number).unwrap();
+    assert_eq!((manifest.decision.as_str(), manifest.reason.as_str()), ("refused", refused.reason.as_str()));
+    assert!(manifest.scores.contains_key(&refused.number) && manifest.scores.len() == 2);
+    assert!(registry.history("late").unwrap().iter().all(|(_, made)| made.aliases[CHAMPION] != refused.number));
+}
