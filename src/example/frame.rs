@@ -34,13 +34,18 @@ impl Frame {
         self.given.resize(self.rows * self.width, false);
     }
 
+    /// The instance that was being read when reading broke off.
+    pub fn reading(&self) -> Option<usize> {
+        self.reading
+    }
+
     /// Instances held.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
     /// Cells that are held, over all rows.
-    pub(super) fn cells(&self) -> usize {
+    pub fn cells(&self) -> usize {
         self.cells.len()
     }
 

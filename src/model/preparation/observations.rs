@@ -237,6 +237,38 @@ mod tests {
     }
 
     #[test]
+    fn single_values_are_observed_as_columns_are() {
+        let types = [Type::Float, Type::Int, Type::Bool, Type::String, Type::Int, Type::Float, Type::Bool];
+        let names = ["x", "n", "b", "s", "hour", "level", "flag"];
+        let inputs: Vec<_> = names.iter().zip(types).map(|(name, ty)| Input::new(*name, ty)).collect();
+        let categorical = ["hour", "level", "flag"].map(str::to_owned).to_vec();
+        let layout = Layout::new(&inputs, &ModelOptions { categorical, ..ModelOptions::default() }).unwrap();
+        let value = |ty, row: i64| match (ty, row) {
+            (_, 0) => Scalar::Null,
+            (Type::Float, 1) => Scalar::Float(-0.0),
+            (Type::Float, 2) => Scalar::Float(1e300),
+            (Type::Float, _) => Scalar::Float(row as f64 / 3.0),
+            (Type::Int, 1) => Scalar::Int(i64::MAX),
+            (Type::Int, _) => Scalar::Int(row),
+            (Type::Bool, _) => Scalar::Bool(row % 2 == 0),
+            (Type::String, 1) => Scalar::String("".into()),
+            (_, _) => Scalar::String(format!("é{row}").into()),
+        };
+        let rows: Vec<Vec<Scalar>> = (0..6).map(|row| types.iter().map(|ty| value(*ty, row)).collect()).collect();
+        let column = |(input, ty): (usize, &Type)| {
+            let mut builder = crate::value::ColumnBuilder::new(*ty);
+            rows.iter().for_each(|row| builder.append(&row[input]));
+            builder.finish()
+        };
+        let columns: Vec<ArrayRef> = types.iter().enumerate().map(column).collect();
+        let mut seen = Observations::default();
+        seen.refill_values(&layout, rows.len(), |row, input| &rows[row][input]);
+        let bits = |seen: &Observations| -> Vec<u64> { seen.numbers.iter().map(|x| x.to_bits()).collect() };
+        let expected = Observations::decode(&layout, &columns, rows.len());
+        assert_eq!((bits(&seen), &seen.categories), (bits(&expected), &expected.categories));
+    }
+
+    #[test]
     fn the_hash_of_a_category_never_changes() {
         let layout = Layout::new(&[Input::new("carrier", Type::String)], &ModelOptions::default()).unwrap();
         let column: ArrayRef = Arc::new(StringArray::from(vec![Some("UA"), None]));
