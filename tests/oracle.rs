@@ -61,7 +61,11 @@ window = "200ms"
 
 /// A record with times that tie and jump, and values that are null, negative and tiny.
 fn record() -> impl Strategy<Value = Record> {
-    let x = prop_oneof![Just(None), (-3i32..4).prop_map(|x| Some(f64::from(x) / 8.0)), any::<i16>().prop_map(|x| Some(f64::from(x) * 1e-9))];
+    let x = prop_oneof![
+        Just(None),
+        (-3i32..4).prop_map(|x| Some(f64::from(x) / 8.0)),
+        any::<i16>().prop_map(|x| Some(f64::from(x) * 1e-9))
+    ];
     (0u8..12, prop::option::weighted(0.9, 0u8..3), 0i64..3, x, 0i64..12, prop::bool::weighted(0.2)).prop_map(
         |(id, shop, item, x, step, back)| Record {
             id: format!("k{id}"),
@@ -103,6 +107,8 @@ proptest! {
         prop_assert_eq!(&found.tallies, &expected.tallies);
         prop_assert_eq!(&found.shop, &expected.shop);
         prop_assert_eq!(&found.pair, &expected.pair);
-        prop_assert_eq!(&found.examples, &expected.examples);
+        // Score and version are learning's; they are the last two columns.
+        let examples: Vec<_> = found.examples.iter().map(|row| row[..row.len() - 2].to_vec()).collect();
+        prop_assert_eq!(&examples, &expected.examples);
     }
 }

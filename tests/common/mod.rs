@@ -1,0 +1,6 @@
+//! What the tests of the engine share.
+
+#![allow(dead_code)]
+
+pub mod engine;
+pub mod naive;
