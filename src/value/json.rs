@@ -117,11 +117,13 @@ impl JsonDecoder {
         present.clear();
         present.resize(self.schema.len(), false);
         let mut fault = None;
+        let rows = columns.first().map_or(0, ColumnBuilder::len);
         let mut reader = serde_json::Deserializer::from_slice(json);
         let object = ObjectSeed { decoder: self, node: &self.root, columns, present, fault: &mut fault };
         let parsed = object.deserialize(&mut reader).and_then(|()| reader.end());
         for (column, present) in columns.iter_mut().zip(present.iter()) {
-            if !present {
+            // A value that breaks off is present, but has not been appended.
+            if !present || parsed.is_err() && column.len() == rows {
                 column.append_null();
             }
         }
