@@ -106,6 +106,17 @@ pub struct Open<'a> {
     pub position: i64,
 }
 
+/// A record that is taken in.
+pub struct Arrival {
+    /// Its row in the batch.
+    pub row: usize,
+    pub event_time: i64,
+    /// Its place in the total order.
+    pub position: i64,
+    /// The asking time that the group has reached.
+    pub asof: i64,
+}
+
 /// What one window keeps for all entities of a group. Slots are the group's.
 pub trait WindowState {
     /// Which line it reads.
@@ -114,14 +125,14 @@ pub trait WindowState {
     fn grow(&mut self, slots: usize);
     /// Empties a slot for its next entity.
     fn clear(&mut self, slot: u32);
-    /// Takes in a record that counts. One that would have left already is passed over.
-    fn insert(&mut self, slot: u32, input: &LineInput, row: usize, event_time: i64, position: i64);
+    /// Takes in a record that counts. One that has left already is passed over.
+    fn insert(&mut self, slot: u32, input: &LineInput, record: &Arrival);
     /// Moves to asking time `asof`; slots that something left go to `left`.
     fn advance(&mut self, asof: i64, left: &mut Vec<u32>);
     /// The next asking time at which something leaves.
     fn next_leave(&self) -> i64;
-    /// Writes its answers into a vector: of the closed records in `slot` and the open ones given.
-    fn finish(&self, slot: Option<u32>, open: &[Open<'_>], row: &mut [Scalar]);
+    /// Writes its answers as of the time advanced to into a vector: of the closed records in `slot` and the open ones.
+    fn finish(&self, slot: Option<u32>, open: &[Open<'_>], asof: i64, row: &mut [Scalar]);
     fn is_empty(&self, slot: u32) -> bool;
     /// What it keeps, by slot.
     fn save(&self) -> Vec<Vec<u8>>;
@@ -198,12 +209,12 @@ impl GroupState {
 
     /// Takes in one record; call in the total order.
     pub fn insert(&mut self, slot: u32, inputs: &[LineInput], row: usize, event_time: i64) {
-        let position = self.position;
+        let record = Arrival { row, event_time, position: self.position, asof: self.asof };
         self.position += 1;
         for window in &mut self.windows {
             let input = &inputs[window.line()];
             if input.keeps(row) {
-                window.insert(slot, input, row, event_time, position);
+                window.insert(slot, input, &record);
                 self.next_leave = self.next_leave.min(window.next_leave());
             }
         }
@@ -242,7 +253,7 @@ impl GroupState {
 
     /// As [`GroupState::vector`], into a row of the layout's width.
     pub fn vector_into(&self, slot: Option<u32>, open: &[Open<'_>], row: &mut [Scalar]) {
-        self.windows.iter().for_each(|window| window.finish(slot, open, row));
+        self.windows.iter().for_each(|window| window.finish(slot, open, self.asof, row));
     }
 
     /// The place in the total order that the next record will have.

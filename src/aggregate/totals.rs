@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::moments::{Invertible, Moments};
-use super::state::{Open, SlidingWindow, WindowState};
+use super::state::{Arrival, Open, SlidingWindow, WindowState};
 use super::{Keeps, LineInput};
 use crate::value::Scalar;
 
@@ -38,7 +38,6 @@ pub struct Totals<A> {
     cells: Vec<Cell<A>>,
     /// By pane, ascending.
     buckets: VecDeque<Bucket<A>>,
-    asof: i64,
 }
 
 /// A window of moments that keeps no more than `keeps` says.
@@ -64,7 +63,7 @@ impl<A: Invertible> Totals<A> {
         (digits, integer): (u32, bool),
         answers: Vec<(usize, fn(&Moments) -> Scalar)>,
     ) -> Self {
-        Totals { window, line, digits, integer, answers, cells: Vec::new(), buckets: VecDeque::new(), asof: i64::MIN }
+        Totals { window, line, digits, integer, answers, cells: Vec::new(), buckets: VecDeque::new() }
     }
 
     /// The bucket of a pane, nearly always the newest.
@@ -117,16 +116,15 @@ impl<A: Invertible> WindowState for Totals<A> {
         self.cells[slot as usize] = Cell::default();
     }
 
-    fn insert(&mut self, slot: u32, input: &LineInput, row: usize, event_time: i64, _position: i64) {
-        let pane = self.window.pane(event_time);
-        if self.window.leaves(pane) > self.asof {
-            let x = input.scaled(row);
+    fn insert(&mut self, slot: u32, input: &LineInput, record: &Arrival) {
+        let pane = self.window.pane(record.event_time);
+        if self.window.leaves(pane) > record.asof {
+            let x = input.scaled(record.row);
             self.put(slot, pane, |acc| acc.insert(x));
         }
     }
 
     fn advance(&mut self, asof: i64, left: &mut Vec<u32>) {
-        self.asof = asof;
         while self.buckets.front().is_some_and(|(pane, _)| self.window.leaves(*pane) <= asof) {
             let (_, bucket) = self.buckets.pop_front().expect("just seen");
             for (slot, acc) in &bucket {
@@ -140,11 +138,11 @@ impl<A: Invertible> WindowState for Totals<A> {
         self.buckets.front().map_or(i64::MAX, |(pane, _)| self.window.leaves(*pane))
     }
 
-    fn finish(&self, slot: Option<u32>, open: &[Open<'_>], row: &mut [Scalar]) {
+    fn finish(&self, slot: Option<u32>, open: &[Open<'_>], asof: i64, row: &mut [Scalar]) {
         let mut acc = slot.map_or_else(A::default, |slot| self.cells[slot as usize].total);
         for record in open {
             let input = &record.inputs[self.line];
-            if input.keeps(record.row) && self.window.leaves(self.window.pane(record.event_time)) > self.asof {
+            if input.keeps(record.row) && self.window.leaves(self.window.pane(record.event_time)) > asof {
                 acc.insert(input.scaled(record.row));
             }
         }

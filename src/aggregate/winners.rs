@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use super::LineInput;
 use super::pick::{Candidate, Rank};
-use super::state::{Open, SlidingWindow, WindowState};
+use super::state::{Arrival, Open, SlidingWindow, WindowState};
 use crate::value::Scalar;
 
 /// One pick of one line in one window, for every entity.
@@ -21,12 +21,11 @@ pub struct Winners {
     queues: Vec<VecDeque<(i64, Candidate)>>,
     /// By pane ascending: the slots that hold something of it.
     timers: VecDeque<(i64, Vec<u32>)>,
-    asof: i64,
 }
 
 impl Winners {
     pub fn new(window: SlidingWindow, line: usize, rank: Rank, answer: usize) -> Self {
-        Winners { window, line, rank, answer, queues: Vec::new(), timers: VecDeque::new(), asof: i64::MIN }
+        Winners { window, line, rank, answer, queues: Vec::new(), timers: VecDeque::new() }
     }
 
     fn put(&mut self, slot: u32, pane: i64, candidate: Candidate) {
@@ -86,16 +85,15 @@ impl WindowState for Winners {
         self.queues[slot as usize] = VecDeque::new();
     }
 
-    fn insert(&mut self, slot: u32, input: &LineInput, row: usize, event_time: i64, position: i64) {
-        let pane = self.window.pane(event_time);
-        if self.window.leaves(pane) > self.asof {
-            let candidate = self.candidate(input, row, position);
+    fn insert(&mut self, slot: u32, input: &LineInput, record: &Arrival) {
+        let pane = self.window.pane(record.event_time);
+        if self.window.leaves(pane) > record.asof {
+            let candidate = self.candidate(input, record.row, record.position);
             self.put(slot, pane, candidate);
         }
     }
 
     fn advance(&mut self, asof: i64, left: &mut Vec<u32>) {
-        self.asof = asof;
         while self.timers.front().is_some_and(|(pane, _)| self.window.leaves(*pane) <= asof) {
             let (pane, slots) = self.timers.pop_front().expect("just seen");
             for slot in slots {
@@ -112,12 +110,12 @@ impl WindowState for Winners {
         self.timers.front().map_or(i64::MAX, |(pane, _)| self.window.leaves(*pane))
     }
 
-    fn finish(&self, slot: Option<u32>, open: &[Open<'_>], row: &mut [Scalar]) {
+    fn finish(&self, slot: Option<u32>, open: &[Open<'_>], asof: i64, row: &mut [Scalar]) {
         let closed = slot.and_then(|slot| self.queues[slot as usize].front()).map(|(_, best)| best);
         let newer = open
             .iter()
             .filter(|record| record.inputs[self.line].keeps(record.row))
-            .filter(|record| self.window.leaves(self.window.pane(record.event_time)) > self.asof)
+            .filter(|record| self.window.leaves(self.window.pane(record.event_time)) > asof)
             .map(|record| self.candidate(&record.inputs[self.line], record.row, record.position))
             .reduce(|best, next| if next.rank > best.rank { next } else { best });
         row[self.answer] = match (closed, newer) {

@@ -9,6 +9,7 @@ pub mod draw;
 pub mod exchange;
 pub mod op;
 pub mod plan;
+mod serving;
 pub mod telemetry;
 
 pub use build::{Job, build};

@@ -3,6 +3,7 @@
 //! A [`crate::spec::Spec`] says what is computed; the plan says by which steps. Building the graph from it is a
 //! straight line.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
@@ -13,7 +14,7 @@ use crate::expr::{EvalStats, Expr};
 use crate::model::ModelOptions;
 use crate::source::TopicReader;
 use crate::spec::{Label, Spec, StreamRef, Window};
-use crate::value::{Batch, KeyCodec, Schema, Type};
+use crate::value::{Batch, Column, KeyCodec, Schema, Type};
 
 /// All steps of a dataflow.
 #[derive(Debug)]
@@ -180,7 +181,7 @@ impl ModelPlan {
 
     /// What is kept of an example, after its time.
     pub fn kept_columns(&self) -> Schema {
-        let column = |name: &str, ty, nullable| crate::value::Column::new(name, ty, nullable);
+        let column = |name: &str, ty, nullable| Column::new(name, ty, nullable);
         let mut columns = vec![column("_known", Type::Timestamp, false), column("_window_end", Type::Timestamp, false)];
         columns.extend_from_slice(&self.columns.columns[..self.stream_width]);
         let types: Vec<Type> = self.assembly.types().collect();
@@ -345,14 +346,23 @@ fn plan_group(spec: &Spec, group: &crate::spec::Group) -> GroupPlan {
 
 fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &crate::spec::Model) -> ModelPlan {
     let stream = spec.stream_schema(model.examples);
+    // All models' chains visit groups in one order, so that the graph has no cycle; the spec's expressions count
+    // columns in the order in which the model names groups.
+    let mut lookups: Vec<&crate::spec::Lookup> = model.lookups.iter().collect();
+    lookups.sort_by_key(|lookup| lookup.group);
     let mut columns = stream.clone();
-    for lookup in &model.lookups {
+    let mut places: HashMap<(usize, usize), usize> = HashMap::new();
+    for lookup in &lookups {
         let group = &groups[lookup.group];
         for feature in &lookup.features {
+            places.insert((lookup.group, *feature), columns.len());
             let name = format!("{}.{}", group.name, group.names[*feature]);
-            columns.columns.push(crate::value::Column::new(name, group.types[*feature], true));
+            columns.columns.push(Column::new(name, group.types[*feature], true));
         }
     }
+    let named = model.lookups.iter().flat_map(|lookup| lookup.features.iter().map(|feature| (lookup.group, *feature)));
+    let moved: Vec<usize> = (0..stream.len()).chain(named.map(|place| places[&place])).collect();
+    let to = |column: usize| moved[column];
     let (label, identity) = match &model.label {
         Label::Joined { from, from_on, example_on, value, within_ms, otherwise } => {
             let schema = spec.stream_schema(*from);
@@ -373,14 +383,13 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &crate::spec::Model
             let names = key.key.iter().map(|column| key.schema.columns[*column].name.as_str());
             let kept: Vec<usize> = names.filter_map(|name| stream.index_of(name)).collect();
             let identity = if kept.is_empty() { (0..stream.len()).collect() } else { kept };
-            (LabelPlan::Immediate { value: value.clone() }, identity)
+            (LabelPlan::Immediate { value: value.remap(&to) }, identity)
         }
     };
     ModelPlan {
         name: model.name.clone(),
         examples: model.examples,
-        lookups: model
-            .lookups
+        lookups: lookups
             .iter()
             .map(|lookup| LookupPlan {
                 group: lookup.group,
@@ -390,7 +399,7 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &crate::spec::Model
             .collect(),
         stream_width: stream.len(),
         columns,
-        assembly: Arc::new(Assembly::new(model.inputs.iter().map(|input| (input.name.clone(), input.expr.clone())))),
+        assembly: Arc::new(Assembly::new(model.inputs.iter().map(|input| (input.name.clone(), input.expr.remap(&to))))),
         label,
         identity,
         window_ms: model.window_ms,

@@ -90,7 +90,11 @@ pub fn online_store(plan: &Plan) -> Arc<Online> {
     Online::new(groups, tables)
 }
 
-fn offline_files(plan: &Plan, folder: &Path, from: Option<EventTime>) -> Result<OfflineFiles, Failure> {
+/// The offline files of a plan, in a folder, for rows from a time on.
+///
+/// # Errors
+/// If they cannot be made.
+pub fn offline_files(plan: &Plan, folder: &Path, from: Option<EventTime>) -> Result<OfflineFiles, Failure> {
     let shared = |path: std::path::PathBuf, columns: Schema| -> Result<_, Failure> {
         Ok(Arc::new(Mutex::new(Some(OrderedFile::create(&path, &columns, from)?))))
     };

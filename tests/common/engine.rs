@@ -1,0 +1,211 @@
+//! Runs a dataflow on records in memory and reads back what it wrote.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
+
+use arrow_array::{Array, RecordBatch};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tidemill::checkpoint::{Parts, Vault};
+use tidemill::flow::build::TopicFeed;
+use tidemill::flow::op::source::Feed;
+use tidemill::flow::{Job, Plan};
+use tidemill::metrics::Metrics;
+use tidemill::run::job::{self, Control};
+use tidemill::source::{Board, DeadLetter, Intake, Pace, Partition, Progress, SourceError, Tally};
+use tidemill::value::{JsonDecoder, Scalar, Schema};
+
+/// A record of any of the topics.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub id: String,
+    pub shop: Option<String>,
+    pub item: i64,
+    pub x: Option<f64>,
+    pub step: i64,
+    pub at: i64,
+}
+
+/// The records of each topic, in offset order.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    pub asks: Vec<Record>,
+    pub sales: Vec<Record>,
+    pub prices: Vec<Record>,
+}
+
+impl Inputs {
+    /// The messages of a topic.
+    pub fn messages(&self, topic: &str) -> Vec<String> {
+        let field = |value: &Option<f64>| value.map_or("null".to_owned(), |x| format!("{x:?}"));
+        let text = |value: &Option<String>| value.as_ref().map_or("null".to_owned(), |text| format!("{text:?}"));
+        let event = |r: &Record| {
+            format!(
+                r#"{{"id":"{}","shop":{},"item":{},"x":{},"at":{}}}"#,
+                r.id,
+                text(&r.shop),
+                r.item,
+                field(&r.x),
+                r.at
+            )
+        };
+        match topic {
+            "asks" => self.asks.iter().map(event).collect(),
+            "sales" => self.sales.iter().map(event).collect(),
+            "prices" => self
+                .prices
+                .iter()
+                .map(|r| {
+                    format!(
+                        r#"{{"item":{},"price":{},"at":{},"_deleted":{}}}"#,
+                        r.item,
+                        field(&r.x),
+                        r.at,
+                        r.shop.is_none()
+                    )
+                })
+                .collect(),
+            other => panic!("no topic {other}"),
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub tallies: BTreeMap<String, Tally>,
+    pub shop: Vec<Vec<Scalar>>,
+    pub pair: Vec<Vec<Scalar>>,
+    pub examples: Vec<Vec<Scalar>>,
+    /// Hash of each version's weights.
+    pub versions: Vec<(u64, String)>,
+    pub letters: Vec<DeadLetter>,
+    /// The snapshot that was asked for.
+    pub snapshot: Option<(i64, Parts)>,
+}
+
+/// A partition of messages in memory.
+pub struct Memory {
+    pub messages: Vec<String>,
+    pub next: usize,
+    pub read: usize,
+    pub decoder: JsonDecoder,
+}
+
+impl Memory {
+    pub fn new(messages: Vec<String>, read: usize, schema: &Schema) -> Self {
+        Memory { messages, next: 0, read, decoder: JsonDecoder::new(schema) }
+    }
+}
+
+impl Partition for Memory {
+    fn read(&mut self, max: usize, intake: &mut Intake) -> Result<Progress, SourceError> {
+        for _ in 0..max.min(self.read) {
+            let Some(message) = self.messages.get(self.next) else { return Ok(Progress::End) };
+            let raw = || (None, Some(message.clone().into_bytes()));
+            intake.accept(self.next as u64, None, raw, |columns, present| {
+                self.decoder.decode(message.as_bytes(), columns, present)
+            });
+            self.next += 1;
+        }
+        Ok(Progress::More)
+    }
+}
+
+/// How a run starts and what is asked of it.
+pub struct Run<'a> {
+    pub spec: &'a str,
+    pub read: usize,
+    pub workers: usize,
+    /// Start from a snapshot.
+    pub start: Option<(i64, Parts)>,
+    /// Ask for a snapshot as of this time.
+    pub snapshot: Option<i64>,
+}
+
+/// Runs a spec on inputs, reading `read` messages at a time, on `workers` workers.
+pub fn run(spec: &str, inputs: &Inputs, read: usize, workers: usize) -> Found {
+    Run { spec, read, workers, start: None, snapshot: None }.run(inputs)
+}
+
+impl Run<'_> {
+    pub fn run(self, inputs: &Inputs) -> Found {
+        let plan = Arc::new(Plan::new(Arc::new(tidemill::spec::parse(self.spec, "spec.toml").expect("a right spec"))));
+        let folder = tempfile::tempdir().expect("a folder");
+        let readers: Vec<_> =
+            plan.sources.iter().cloned().chain(plan.tables.iter().map(|table| table.reader.clone())).collect();
+        let board = Board::new(readers.len(), Pace::Max, None, None);
+        let feeds = readers.iter().enumerate().map(|(topic, reader)| {
+            let partition = Memory::new(inputs.messages(&reader.topic), self.read, &reader.schema);
+            let intake = Intake::new(reader.clone(), 0);
+            let lane = board.join(&reader.topic, 0);
+            Some(TopicFeed { topic, feed: Feed { partition: Box::new(partition), intake, lane } })
+        });
+        let (events, told) = crossbeam_channel::unbounded();
+        let vault = match self.start {
+            Some((time, parts)) => Vault::starting_from(time, parts),
+            None => Vault::empty(),
+        };
+        if let Some(time) = self.snapshot {
+            vault.ask(time);
+        }
+        let offline = job::offline_files(&plan, folder.path(), None).expect("files can be made");
+        let job = Arc::new(Job {
+            plan: plan.clone(),
+            feeds: Mutex::new(feeds.collect()),
+            board,
+            vault: vault.clone(),
+            online: None,
+            offline: Some(offline.clone()),
+            events,
+            max_in_flight: 64,
+        });
+        let control = Arc::new(Control::default());
+        control.until_end.store(true, SeqCst);
+        job::start(&job, self.workers, &Metrics::new("test"), &control).join().unwrap().expect("the graph runs");
+        for file in offline.features.iter().chain(&offline.examples) {
+            file.lock().unwrap().take().unwrap().finish().expect("the file can be written");
+        }
+        let mut found = Found {
+            tallies: job::tallies(&job),
+            shop: rows(&folder.path().join("features/shop.parquet")),
+            pair: rows(&folder.path().join("features/pair.parquet")),
+            examples: rows(&folder.path().join("examples/sold.parquet")),
+            snapshot: vault.take(),
+            ..Found::default()
+        };
+        for event in told.try_iter() {
+            match event {
+                tidemill::flow::build::Event::Version(_, version) => {
+                    let weights = tidemill::registry::encode(&version.predictor);
+                    found.versions.push((version.number, format!("{:x}", tidemill::value::Key::hash_of(&weights))));
+                }
+                tidemill::flow::build::Event::Letters(letters) => found.letters.extend(letters),
+                tidemill::flow::build::Event::SourceFailed(error) => panic!("{error}"),
+                tidemill::flow::build::Event::OfflineFailed(error) => panic!("{error}"),
+                tidemill::flow::build::Event::Unlabelled(..) => {}
+            }
+        }
+        found
+    }
+}
+
+/// All rows of a Parquet file.
+pub fn rows(path: &Path) -> Vec<Vec<Scalar>> {
+    let Ok(file) = std::fs::File::open(path) else { return Vec::new() };
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
+    let row = |batch: &RecordBatch, row: usize| batch.columns().iter().map(|column| Scalar::of(column, row)).collect();
+    batches.iter().flat_map(|batch| (0..batch.num_rows()).map(|index| row(batch, index)).collect::<Vec<_>>()).collect()
+}
+
+/// The names of a Parquet file's columns.
+pub fn names(batch: &RecordBatch) -> Vec<String> {
+    batch.schema().fields().iter().map(|field| field.name().clone()).collect()
+}
+
+/// Whether an array holds no nulls: shortens assertions.
+pub fn whole(array: &dyn Array) -> bool {
+    array.null_count() == 0
+}
