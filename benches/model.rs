@@ -1,7 +1,7 @@
 //! Cost of a model, per example: decoding, encoding, learning, scoring, beside a bare dot product.
 //!
-//! 20 inputs: 15 numbers, 5 categories. `learn/whole` is the trainer's whole way of an example in a steady state: scored
-//! by champion, predecessor and newest, then learnt.
+//! 20 inputs: 15 numbers, 5 categories. `learn/whole` is the trainer's whole way of an example in a steady state:
+//! scored by champion, predecessor and newest, then learnt.
 
 use std::hint::black_box;
 use std::sync::Arc;

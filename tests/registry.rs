@@ -99,6 +99,19 @@ fn which_version_was_champion_at_t_always_has_an_answer() {
 }
 
 #[test]
+fn two_writers_of_one_history_lose_no_move() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (registry(folder.path()), registry(folder.path()));
+    for version in versions(3) {
+        one.publish(&publication(&version)).unwrap();
+        other.promote("late", "challenger", version.number, [0, 0], "", "ann").unwrap();
+    }
+    let history = one.history("late").unwrap();
+    assert_eq!(history.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(history[4].1.aliases, [(CHAMPION.to_owned(), 3), ("challenger".to_owned(), 2)].into());
+}
+
+#[test]
 fn the_oldest_versions_go_but_never_one_that_an_alias_points_to() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());

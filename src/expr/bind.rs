@@ -6,7 +6,7 @@ use sqlparser::ast::{self, BinaryOperator as Binary, Expr as Ast, Spanned, Unary
 
 use super::arithmetic::{ADD, DIVIDE, MULTIPLY, Operator, REMAINDER, SUBTRACT, dyadic, negate};
 use super::compare::{self, Comparison};
-use super::functions::{self, Arg, alike, join};
+use super::functions::{Arg, alike, join};
 use super::tree::{Expr, Node};
 use super::{ExprError, Positions, Scope, coerce, literal, nearest, pattern};
 use crate::value::{Scalar, Type};
@@ -32,27 +32,46 @@ impl Expr {
     }
 }
 
-/// What people from SQL will try here.
-static AGGREGATES: &[&str] = &["count", "sum", "avg", "min", "max", "stddev", "variance", "first_value", "lag"];
+/// The parts of a name. The parser takes some, such as `user`, for functions that are called without parentheses.
+pub fn name_parts(tree: &Ast) -> Option<Vec<&ast::Ident>> {
+    match tree {
+        Ast::Identifier(ident) => Some(vec![ident]),
+        Ast::CompoundIdentifier(parts) => Some(parts.iter().collect()),
+        Ast::Function(call) if matches!(call.args, ast::FunctionArguments::None) => {
+            call.name.0.iter().map(|part| part.as_ident()).collect()
+        }
+        Ast::CompoundFieldAccess { root, access_chain } => {
+            let mut parts = name_parts(root)?;
+            for access in access_chain {
+                match access {
+                    ast::AccessExpr::Dot(part) => parts.extend(name_parts(part)?),
+                    ast::AccessExpr::Subscript(_) => return None,
+                }
+            }
+            Some(parts)
+        }
+        _ => None,
+    }
+}
 
-struct Binder<'a> {
+pub(super) struct Binder<'a> {
     scope: &'a Scope,
-    positions: &'a Positions<'a>,
-    errors: Vec<ExprError>,
+    pub positions: &'a Positions<'a>,
+    pub errors: Vec<ExprError>,
 }
 
 impl Binder<'_> {
-    fn fail<T>(&mut self, span: Range<usize>, message: impl Into<String>, expected: &str) -> Option<T> {
+    pub fn fail<T>(&mut self, span: Range<usize>, message: impl Into<String>, expected: &str) -> Option<T> {
         self.errors.push(ExprError::new(span, message).expected(expected));
         None
     }
 
-    fn keep<T>(&mut self, result: Result<T, ExprError>) -> Option<T> {
+    pub fn keep<T>(&mut self, result: Result<T, ExprError>) -> Option<T> {
         result.map_err(|error| self.errors.push(error)).ok()
     }
 
     /// Binds a tree, and computes it if it is constant. `within` is its place if it does not tell its own.
-    fn bind(&mut self, tree: &Ast, within: &Range<usize>) -> Option<Arg> {
+    pub fn bind(&mut self, tree: &Ast, within: &Range<usize>) -> Option<Arg> {
         let span = self.positions.bytes(tree.span()).unwrap_or_else(|| within.clone());
         let expr = self.node(tree, &span)?;
         match expr.folded() {
@@ -62,7 +81,11 @@ impl Binder<'_> {
     }
 
     /// Binds several trees, so that the mistakes of all are found.
-    fn bind_all<'t>(&mut self, trees: impl IntoIterator<Item = &'t Ast>, within: &Range<usize>) -> Option<Vec<Arg>> {
+    pub fn bind_all<'t>(
+        &mut self,
+        trees: impl IntoIterator<Item = &'t Ast>,
+        within: &Range<usize>,
+    ) -> Option<Vec<Arg>> {
         let bound: Vec<Option<Arg>> = trees.into_iter().map(|tree| self.bind(tree, within)).collect();
         bound.into_iter().collect()
     }
@@ -73,12 +96,10 @@ impl Binder<'_> {
     }
 
     fn node(&mut self, tree: &Ast, span: &Range<usize>) -> Option<Expr> {
+        if let Some(parts) = name_parts(tree) {
+            return self.named(&parts, span);
+        }
         match tree {
-            Ast::Identifier(ident) => {
-                let found = self.scope.resolve(&ident.value, span.clone(), ident.quote_style.is_some());
-                self.keep(found)
-            }
-            Ast::CompoundIdentifier(parts) => self.qualified(parts, span),
             Ast::Nested(inner) => Some(self.bind(inner, span)?.expr),
             Ast::Value(value) => self.value(&value.value, span),
             Ast::TypedString(typed) => self.typed_string(typed, span),
@@ -135,16 +156,16 @@ impl Binder<'_> {
         self.fail(span.clone(), format!("{what} is not supported in an expression"), "a scalar expression")
     }
 
-    fn qualified(&mut self, parts: &[ast::Ident], span: &Range<usize>) -> Option<Expr> {
+    fn named(&mut self, parts: &[&ast::Ident], span: &Range<usize>) -> Option<Expr> {
         let place = |ident: &ast::Ident| self.positions.bytes(ident.span).unwrap_or_else(|| span.clone());
-        match parts {
+        let found = match parts {
+            [column] => self.scope.resolve(&column.value, place(column), column.quote_style.is_some()),
             [relation, column] => {
-                let found =
-                    self.scope.resolve_qualified((&relation.value, place(relation)), (&column.value, place(column)));
-                self.keep(found)
+                self.scope.resolve_qualified((&relation.value, place(relation)), (&column.value, place(column)))
             }
-            _ => self.fail(span.clone(), "a name of too many parts", "'column' or 'name.column'"),
-        }
+            _ => return self.fail(span.clone(), "a name of too many parts", "'column' or 'name.column'"),
+        };
+        self.keep(found)
     }
 
     fn value(&mut self, value: &Value, span: &Range<usize>) -> Option<Expr> {
@@ -153,9 +174,9 @@ impl Binder<'_> {
                 Some(expr) => Some(expr),
                 None => self.fail(span.clone(), format!("the number {text} is too large"), "a finite number"),
             },
-            Value::SingleQuotedString(text) => Some(Expr::text(text)),
+            Value::SingleQuotedString(text) => Some(Expr::string(text)),
             Value::Boolean(value) => Some(Expr::bool(*value)),
-            Value::Null => Some(Expr { node: Node::Null, ty: Type::String, nullable: true }),
+            Value::Null => Some(Expr::of(Node::Null, Type::String, true)),
             other => self.fail(
                 span.clone(),
                 format!("{other} is not supported"),
@@ -284,12 +305,10 @@ impl Binder<'_> {
     }
 
     fn between(&mut self, value: &Ast, low: &Ast, high: &Ast, negated: bool, span: &Range<usize>) -> Option<Expr> {
-        let mut all = self.bind_all([value, low, high], span)?;
-        let (high, low, value) = (all.pop()?, all.pop()?, all.pop()?);
-        let again = Arg { expr: value.expr.clone(), span: value.span.clone() };
-        let above = self.comparison(Comparison::GreaterOrEqual, value, low);
-        let below = self.comparison(Comparison::LessOrEqual, again, high);
-        let inside = compare::and(above?, below?);
+        let all = self.bind_all([value, low, high], span)?;
+        let mut all = self.keep(alike(all))?;
+        let (high, low) = (all.pop()?, all.pop()?);
+        let inside = compare::between(all.pop()?, low, high);
         Some(if negated { compare::negation(inside) } else { inside })
     }
 
@@ -300,10 +319,7 @@ impl Binder<'_> {
         let constants: Option<Vec<Scalar>> = exprs.iter().map(Expr::constant).collect();
         let found = match constants {
             Some(constants) => compare::in_constants(value, &constants),
-            None => exprs
-                .into_iter()
-                .map(|item| compare::compare(Comparison::Equal, value.clone(), item))
-                .reduce(compare::or)?,
+            None => compare::in_any(value, exprs),
         };
         Some(if negated { compare::negation(found) } else { found })
     }
@@ -345,7 +361,7 @@ impl Binder<'_> {
         let last = if otherwise.is_some() { results.pop()? } else { Expr::null(ty) };
         let arms: Vec<(Expr, Expr)> = conditions?.into_iter().zip(results).collect();
         let nullable = last.nullable() || arms.iter().any(|(_, then)| then.nullable());
-        Some(Expr { node: Node::Case { arms, otherwise: Box::new(last) }, ty, nullable })
+        Some(Expr::of(Node::Case { arms, otherwise: Box::new(last) }, ty, nullable))
     }
 
     fn cast(&mut self, inner: &Ast, data_type: &ast::DataType, span: &Range<usize>) -> Option<Expr> {
@@ -359,57 +375,5 @@ impl Binder<'_> {
             }
             None => self.fail(arg.span, format!("there is no cast from {from} to {ty}"), "a cast by way of string"),
         }
-    }
-
-    fn extract(&mut self, field: &str, inner: &Ast, span: &Range<usize>) -> Option<Expr> {
-        let arg = self.bind(inner, span)?;
-        let field = Arg { expr: Expr::text(field), span: span.clone() };
-        let function = functions::find("date_part").expect("date_part is listed");
-        self.keep((function.bind)(vec![field, arg]))
-    }
-
-    fn call<'t>(&mut self, name: &str, args: impl IntoIterator<Item = &'t Ast>, span: &Range<usize>) -> Option<Expr> {
-        let function = functions::find(name).expect("the parser's own functions are listed");
-        let args = self.bind_all(args, span)?;
-        self.keep((function.bind)(args))
-    }
-
-    fn function(&mut self, call: &ast::Function, span: &Range<usize>) -> Option<Expr> {
-        let name = call.name.to_string();
-        let Some(function) = functions::find(&name) else {
-            let names = || functions::FUNCTIONS.iter().copied().flatten().map(|f| f.name);
-            let aggregate = AGGREGATES.iter().any(|known| known.eq_ignore_ascii_case(&name));
-            let error =
-                ExprError::new(span.clone(), format!("unknown function '{name}'")).suggest(nearest(&name, names()));
-            self.errors.push(match aggregate {
-                true => error.expected("a scalar function; aggregates are the work of feature groups").suggest(None),
-                false => error,
-            });
-            return None;
-        };
-        let plain = call.over.is_none() && call.filter.is_none() && call.within_group.is_empty();
-        let ast::FunctionArguments::List(list) = &call.args else {
-            return self.fail(span.clone(), format!("{name} without arguments"), function.signature);
-        };
-        if !plain || list.duplicate_treatment.is_some() || !list.clauses.is_empty() {
-            return self.fail(span.clone(), format!("{name} takes plain arguments only"), function.signature);
-        }
-        let mut trees = Vec::with_capacity(list.args.len());
-        for arg in &list.args {
-            match arg {
-                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(tree)) => trees.push(tree),
-                _ => return self.fail(span.clone(), format!("{name} takes plain arguments only"), function.signature),
-            }
-        }
-        let args = self.bind_all(trees.iter().copied(), span);
-        if !(function.arity.0..=function.arity.1).contains(&trees.len()) {
-            let count = match trees.len() {
-                0 => "no arguments".to_owned(),
-                1 => "1 argument".to_owned(),
-                more => format!("{more} arguments"),
-            };
-            return self.fail(span.clone(), format!("{} was given {count}", function.name), function.signature);
-        }
-        self.keep((function.bind)(args?))
     }
 }

@@ -9,9 +9,10 @@ use arrow_buffer::BooleanBuffer;
 use arrow_select::filter::filter;
 use arrow_select::zip::zip;
 
+use super::EvalStats;
+use super::compare::{Comparison, compared};
 use super::operand::{Operand, extent, map2};
 use super::tree::Expr;
-use super::{EvalStats, compare};
 use crate::value::{ColumnBuilder, Scalar, Type};
 
 /// `CASE WHEN … THEN … ELSE … END`.
@@ -96,11 +97,10 @@ fn where_reached(
 
 /// `nullif(a, b)`: null where the two are equal, else `a`. Both of one type.
 pub fn null_if(a: Expr, b: Expr) -> Expr {
-    let equal = compare::compare(compare::Comparison::Equal, a.clone(), b);
     let ty = a.ty;
-    Expr::call("nullif", ty, true, vec![a, equal], |args, _| {
+    Expr::call("nullif", ty, true, vec![a, b], move |args, _| {
         let (rows, same) = extent(args);
-        let equal = args[1].clone().into_booleans(rows);
+        let equal = compared(Comparison::Equal, ty, &args[0], &args[1]).into_booleans(rows);
         let kept = arrow_select::nullif::nullif(&args[0].clone().into_rows(rows), &equal);
         Operand::new(kept.expect("the lengths agree"), same)
     })

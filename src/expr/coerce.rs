@@ -30,9 +30,8 @@ impl Expr {
 
     /// The constant that it always is, if all it reads are constants; and whether that could be computed.
     pub(super) fn folded(self) -> (Expr, bool) {
-        let constant = |part: &Expr| matches!(part.node, Node::Literal(_));
         let leaf = matches!(self.node, Node::Column { .. } | Node::Literal(_) | Node::Null);
-        if leaf || !self.parts().all(constant) {
+        if leaf || !self.columns().is_empty() {
             return (self, true);
         }
         let mut stats = EvalStats::default();
@@ -168,7 +167,7 @@ pub fn type_named(name: &str) -> Option<Type> {
 /// A constant of a type, as `TYPE 'text'` writes it.
 pub fn typed_text(text: &str, ty: Type) -> Option<Expr> {
     match (read(text.trim(), ty), ty) {
-        (_, Type::String) => Some(Expr::text(text)),
+        (_, Type::String) => Some(Expr::string(text)),
         (Scalar::Int(_) | Scalar::Float(_), _) => literal::number(text.trim())?.coerced(ty),
         (Scalar::Bool(value), _) => Some(Expr::bool(value)),
         (Scalar::Timestamp(ms), _) => Some(Expr::timestamp(ms)),

@@ -38,31 +38,56 @@ impl Comparison {
 /// `a comparison b`, both of one type. Strings compare by their bytes, false is before true, and -0.0 equals 0.0.
 pub fn compare(comparison: Comparison, a: Expr, b: Expr) -> Expr {
     let nullable = a.nullable || b.nullable;
-    let name = comparison.name();
-    if a.ty == Type::Float {
-        return Expr::call(name, Type::Bool, nullable, vec![a, b], move |args, _| {
-            let (a, b) = (args[0].floats(), args[1].floats());
-            match comparison {
-                Comparison::Equal => map2(a, b, |a, b| a == b).booleans(),
-                Comparison::NotEqual => map2(a, b, |a, b| a != b).booleans(),
-                Comparison::Less => map2(a, b, |a, b| a < b).booleans(),
-                Comparison::LessOrEqual => map2(a, b, |a, b| a <= b).booleans(),
-                Comparison::Greater => map2(a, b, |a, b| a > b).booleans(),
-                Comparison::GreaterOrEqual => map2(a, b, |a, b| a >= b).booleans(),
-            }
-        });
-    }
-    Expr::call(name, Type::Bool, nullable, vec![a, b], move |args, _| {
-        let (a, b) = (&args[0], &args[1]);
-        let answer = match comparison {
-            Comparison::Equal => cmp::eq(a, b),
-            Comparison::NotEqual => cmp::neq(a, b),
-            Comparison::Less => cmp::lt(a, b),
-            Comparison::LessOrEqual => cmp::lt_eq(a, b),
-            Comparison::Greater => cmp::gt(a, b),
-            Comparison::GreaterOrEqual => cmp::gt_eq(a, b),
+    let ty = a.ty;
+    Expr::call(comparison.name(), Type::Bool, nullable, vec![a, b], move |args, _| {
+        compared(comparison, ty, &args[0], &args[1])
+    })
+}
+
+/// As [`compare`], of operands.
+pub fn compared(comparison: Comparison, ty: Type, a: &Operand, b: &Operand) -> Operand {
+    if ty == Type::Float {
+        let (a, b) = (a.floats(), b.floats());
+        return match comparison {
+            Comparison::Equal => map2(a, b, |a, b| a == b).booleans(),
+            Comparison::NotEqual => map2(a, b, |a, b| a != b).booleans(),
+            Comparison::Less => map2(a, b, |a, b| a < b).booleans(),
+            Comparison::LessOrEqual => map2(a, b, |a, b| a <= b).booleans(),
+            Comparison::Greater => map2(a, b, |a, b| a > b).booleans(),
+            Comparison::GreaterOrEqual => map2(a, b, |a, b| a >= b).booleans(),
         };
-        Operand::new(Arc::new(answer.expect("binding made the types equal")), a.is_same() && b.is_same())
+    }
+    let answer = match comparison {
+        Comparison::Equal => cmp::eq(a, b),
+        Comparison::NotEqual => cmp::neq(a, b),
+        Comparison::Less => cmp::lt(a, b),
+        Comparison::LessOrEqual => cmp::lt_eq(a, b),
+        Comparison::Greater => cmp::gt(a, b),
+        Comparison::GreaterOrEqual => cmp::gt_eq(a, b),
+    };
+    Operand::new(Arc::new(answer.expect("binding made the types equal")), a.is_same() && b.is_same())
+}
+
+/// `a BETWEEN low AND high`, all of one type.
+pub fn between(a: Expr, low: Expr, high: Expr) -> Expr {
+    let nullable = a.nullable || low.nullable || high.nullable;
+    let ty = a.ty;
+    Expr::call("between", Type::Bool, nullable, vec![a, low, high], move |args, _| {
+        let above = compared(Comparison::GreaterOrEqual, ty, &args[0], &args[1]);
+        let below = compared(Comparison::LessOrEqual, ty, &args[0], &args[2]);
+        connected(&[above, below], |a, b| and_kleene(a, b).expect("the lengths agree"))
+    })
+}
+
+/// `a IN (items)`, all of one type.
+pub fn in_any(a: Expr, items: Vec<Expr>) -> Expr {
+    let nullable = a.nullable || items.iter().any(|item| item.nullable);
+    let ty = a.ty;
+    let args = std::iter::once(a).chain(items).collect();
+    Expr::call("in", Type::Bool, nullable, args, move |args, _| {
+        let (a, items) = args.split_first().expect("IN has a left side");
+        let hits: Vec<Operand> = items.iter().map(|item| compared(Comparison::Equal, ty, a, item)).collect();
+        connected(&hits, |a, b| or_kleene(a, b).expect("the lengths agree"))
     })
 }
 
@@ -80,13 +105,18 @@ pub fn or(a: Expr, b: Expr) -> Expr {
     connective("or", a, b, |a, b| or_kleene(a, b).expect("the lengths agree"))
 }
 
-fn connective(name: &'static str, a: Expr, b: Expr, f: fn(&BooleanArray, &BooleanArray) -> BooleanArray) -> Expr {
+type Connective = fn(&BooleanArray, &BooleanArray) -> BooleanArray;
+
+fn connective(name: &'static str, a: Expr, b: Expr, f: Connective) -> Expr {
     let nullable = a.nullable || b.nullable;
-    Expr::call(name, Type::Bool, nullable, vec![a, b], move |args, _| {
-        let (rows, same) = extent(args);
-        let side = |at: usize| args[at].clone().into_booleans(rows);
-        Operand::new(Arc::new(f(&side(0), &side(1))), same)
-    })
+    Expr::call(name, Type::Bool, nullable, vec![a, b], move |args, _| connected(args, f))
+}
+
+fn connected(args: &[Operand], f: Connective) -> Operand {
+    let (rows, same) = extent(args);
+    let sides = args.iter().map(|arg| arg.clone().into_booleans(rows));
+    let all = sides.reduce(|a, b| f(&a, &b)).expect("there is a side");
+    Operand::new(Arc::new(all), same)
 }
 
 /// `NOT a`.

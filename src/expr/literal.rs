@@ -11,7 +11,8 @@ impl Expr {
     /// A constant.
     pub(super) fn literal(value: ArrayRef) -> Self {
         let ty = Type::of_arrow(value.data_type()).expect("literals are made from tidemill's types");
-        Expr { nullable: value.is_null(0), node: Node::Literal(value), ty }
+        let nullable = value.is_null(0);
+        Expr::of(Node::Literal(value), ty, nullable)
     }
 
     pub(super) fn int(value: i64) -> Self {
@@ -26,7 +27,7 @@ impl Expr {
         Expr::literal(Arc::new(BooleanArray::from(vec![value])))
     }
 
-    pub(super) fn text(value: &str) -> Self {
+    pub(super) fn string(value: &str) -> Self {
         Expr::literal(Arc::new(StringArray::from(vec![value])))
     }
 

@@ -28,6 +28,7 @@ mod tree;
 
 mod bind;
 mod coerce;
+mod invoke;
 mod literal;
 mod parse;
 
@@ -39,6 +40,7 @@ mod pattern;
 
 mod functions;
 
+pub use bind::name_parts;
 pub use error::{ExprError, nearest};
 pub use functions::{FUNCTIONS, Function};
 pub use parse::{Positions, parse_select};

@@ -16,8 +16,10 @@ impl Expr {
     /// Every mistake that can be told apart, each with its place in `text`.
     pub fn parse(text: &str, scope: &Scope) -> Result<Expr, Vec<ExprError>> {
         let positions = Positions::of(text);
-        let tree = parse_all(text, &positions, |parser| parser.parse_expr()).map_err(|error| vec![error])?;
-        Expr::bind(&tree, scope, &positions)
+        let tree = parse_all(text, &positions, "an operator or the end", |parser| parser.parse_expr())
+            .map_err(|error| vec![error])?;
+        let words = || text.split_whitespace().collect::<Vec<_>>().join(" ");
+        Expr::bind(&tree, scope, &positions).map(|expr| Expr { text: Some(words().into()), ..expr })
     }
 }
 
@@ -26,7 +28,7 @@ impl Expr {
 /// # Errors
 /// If it is not SQL, or more than one statement, or not a query.
 pub fn parse_select(text: &str, positions: &Positions) -> Result<Box<ast::Query>, ExprError> {
-    let query = parse_all(text, positions, |parser| match parser.peek_token().token {
+    let query = parse_all(text, positions, "a clause or the end", |parser| match parser.peek_token().token {
         Token::EOF => Ok(None),
         _ => parser.parse_query().map(Some),
     })?;
@@ -36,6 +38,7 @@ pub fn parse_select(text: &str, positions: &Positions) -> Result<Box<ast::Query>
 fn parse_all<T>(
     text: &str,
     positions: &Positions,
+    next: &str,
     read: impl FnOnce(&mut Parser) -> Result<T, ParserError>,
 ) -> Result<T, ExprError> {
     let dialect = PostgreSqlDialect {};
@@ -47,7 +50,7 @@ fn parse_all<T>(
         Token::EOF => Ok(tree),
         token => {
             let span = positions.bytes(rest.span).unwrap_or(0..text.len());
-            Err(ExprError::new(span, format!("'{token}' does not belong here")).expected("an operator or the end"))
+            Err(ExprError::new(span, format!("'{token}' does not belong here")).expected(next))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A bound expression, and how it is evaluated.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub struct Expr {
     pub(super) node: Node,
     pub(super) ty: Type,
     pub(super) nullable: bool,
+    /// As it was written, if it is a whole expression of a file.
+    pub(super) text: Option<Arc<str>>,
 }
 
 /// What a call does with its operands, all of one length or constant.
@@ -77,8 +80,12 @@ impl Expr {
         Expr::input(index, column.name.clone(), column.ty, column.nullable)
     }
 
+    pub(super) fn of(node: Node, ty: Type, nullable: bool) -> Self {
+        Expr { node, ty, nullable, text: None }
+    }
+
     pub(super) fn input(index: usize, name: impl Into<Arc<str>>, ty: Type, nullable: bool) -> Self {
-        Expr { node: Node::Column { index, name: name.into() }, ty, nullable }
+        Expr::of(Node::Column { index, name: name.into() }, ty, nullable)
     }
 
     pub(super) fn call(
@@ -88,7 +95,7 @@ impl Expr {
         args: Vec<Expr>,
         kernel: impl Fn(&[Operand], &mut EvalStats) -> Operand + Send + Sync + 'static,
     ) -> Self {
-        Expr { node: Node::Call { name: name.into(), kernel: Arc::new(kernel), args }, ty, nullable }
+        Expr::of(Node::Call { name: name.into(), kernel: Arc::new(kernel), args }, ty, nullable)
     }
 
     /// The type of its value.
@@ -149,7 +156,7 @@ impl Expr {
                 otherwise: Box::new(otherwise.remap(to)),
             },
         };
-        Expr { node, ty: self.ty, nullable: self.nullable }
+        Expr { node, ty: self.ty, nullable: self.nullable, text: self.text.clone() }
     }
 
     /// A stable text: equal for expressions that mean the same columns and operations, whatever their spelling.
@@ -163,6 +170,11 @@ impl Expr {
             Node::Coalesce(_) => self.prefix_form("coalesce"),
             Node::Case { .. } => self.prefix_form("case"),
         }
+    }
+
+    /// As it was written, or else its canonical text.
+    pub fn text(&self) -> Cow<'_, str> {
+        self.text.as_deref().map_or_else(|| self.canonical().into(), Cow::Borrowed)
     }
 
     fn prefix_form(&self, name: &str) -> String {

@@ -1,6 +1,6 @@
 //! The history of a model's aliases: which version was champion at T always has an answer.
 //!
-//! Each move is one object, numbered from 1 and never changed; it holds all aliases as they stand after it. A move holds
+//! Each move is one object, numbered from 1 and never changed; it has all aliases as they stand after it. A move holds
 //! from its event time on, so the champion at T is that of the highest-numbered move whose time is not after T.
 
 use std::collections::BTreeMap;
@@ -62,9 +62,12 @@ impl Registry {
     /// # Errors
     /// If the newest move cannot be read.
     pub fn aliases(&self, model: &str) -> Result<BTreeMap<String, u64>, RegistryError> {
-        let Some(newest) = self.move_numbers(model)?.last().copied() else { return Ok(BTreeMap::new()) };
-        let newest: Option<Move> = self.json(&move_path(model, newest))?;
-        Ok(newest.map(|newest| newest.aliases).unwrap_or_default())
+        self.aliases_after(model, self.newest_move(model)?)
+    }
+
+    fn aliases_after(&self, model: &str, number: u64) -> Result<BTreeMap<String, u64>, RegistryError> {
+        let made: Option<Move> = self.json(&move_path(model, number))?;
+        Ok(made.map(|made| made.aliases).unwrap_or_default())
     }
 
     /// The champion at event time `t`.
@@ -110,8 +113,10 @@ impl Registry {
     /// Adds a move under the next free number; another writer may have taken one meanwhile.
     pub(super) fn add_move(&self, model: &str, request: &Request<'_>) -> Result<Move, RegistryError> {
         loop {
-            let number = self.move_numbers(model)?.last().map_or(1, |newest| newest + 1);
-            let mut aliases = self.aliases(model)?;
+            // Moves are numbered without gaps and never deleted, so the one seen last is a place to start from.
+            let seen = self.newest_moves.lock().get(model).copied();
+            let newest = seen.map_or_else(|| self.newest_move(model), Ok)?;
+            let mut aliases = self.aliases_after(model, newest)?;
             aliases.insert(request.alias.to_owned(), request.version);
             let made = Move {
                 time: request.time,
@@ -122,10 +127,18 @@ impl Registry {
                 by: request.by.to_owned(),
             };
             let json = serde_json::to_vec_pretty(&made).expect("a move is plain values");
+            let number = newest + 1;
             if self.create(&move_path(model, number), json)? {
+                self.newest_moves.lock().insert(model.to_owned(), number);
                 return Ok(made);
             }
+            self.newest_moves.lock().remove(model);
         }
+    }
+
+    /// 0 if there is none.
+    fn newest_move(&self, model: &str) -> Result<u64, RegistryError> {
+        Ok(self.move_numbers(model)?.last().copied().unwrap_or(0))
     }
 
     fn move_numbers(&self, model: &str) -> Result<Vec<u64>, RegistryError> {

@@ -1,4 +1,4 @@
-//! The registry: versions of models with their artifacts, who was champion when, and the cell that holds the live model.
+//! The registry: versions of models with their artifacts, who was champion when, and the cell of the live model.
 //!
 //! ```text
 //! {model}/{version}/weights.safetensors   everything that predicting needs
@@ -8,8 +8,8 @@
 //! Every write is of a whole object, and a version counts once its `model.json` is there; so a crash leaves no half of
 //! one. Version numbers come from the trainer's own state, so publishing again after a crash changes nothing.
 //!
-//! [`Registry`] reads and writes, blocking; [`Writer`] does it on a thread of its own for a running dataflow; [`Live`] is
-//! what requests read, without a lock.
+//! [`Registry`] reads and writes, blocking; [`Writer`] does it on a thread of its own for a running dataflow; [`Live`]
+//! is what requests read, without a lock.
 
 mod artifact;
 mod error;

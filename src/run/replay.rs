@@ -46,7 +46,7 @@ pub fn run(
     if registry.exists() {
         std::fs::remove_dir_all(&registry).with_context(|| format!("{} cannot be emptied", registry.display()))?;
     }
-    let registry = Registry::open(&registry.to_string_lossy())?;
+    let registry = Registry::scratch(&registry.to_string_lossy())?;
     let live = Arc::new(Live::new(plan.models.iter().map(|model| model.name.clone()), 1));
     let letters = DeadLetterFile::open(&out.join("dead_letters.jsonl"), true)?;
     let mut outputs = Outputs::new(&job, &metrics, (registry, usize::MAX), &live, letters)?;

@@ -1,5 +1,6 @@
 //! The way through a file: sections in the order in which they may name each other.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -43,14 +44,15 @@ pub fn parse(text: &str, path: &str) -> Result<Spec, SpecErrors> {
 pub struct Checker<'a> {
     pub problems: &'a Problems<'a>,
     pub spec: Spec,
-    /// Names whose declaration is wrong in a way that matters to those who use them.
-    broken: BTreeSet<&'a str>,
+    /// Names whose declaration is wrong in a way that matters to those who use them: of streams, tables and groups,
+    /// and of columns whose type is not known.
+    broken: RefCell<BTreeSet<String>>,
     declared: Vec<(&'a str, &'static str)>,
 }
 
 impl<'a> Checker<'a> {
     fn new(problems: &'a Problems<'a>) -> Self {
-        Checker { problems, spec: Spec::default(), broken: BTreeSet::new(), declared: Vec::new() }
+        Checker { problems, spec: Spec::default(), broken: RefCell::default(), declared: Vec::new() }
     }
 
     fn file(mut self, table: &'a DeTable<'a>) -> Spec {
@@ -99,7 +101,7 @@ impl<'a> Checker<'a> {
                 Some((name, fields))
             }
             other => {
-                self.broken.insert(name.value);
+                self.mark_broken(name.value);
                 wrong(self.problems, value.span(), other, &format!("a table, as in {}", section.title))
             }
         }
@@ -133,17 +135,17 @@ impl<'a> Checker<'a> {
         }
     }
 
-    pub fn mark_broken(&mut self, name: &'a str) {
-        self.broken.insert(name);
+    pub fn mark_broken(&self, name: &str) {
+        self.broken.borrow_mut().insert(name.to_owned());
     }
 
     pub fn is_broken(&self, name: &str) -> bool {
-        self.broken.contains(name)
+        self.broken.borrow().contains(name)
     }
 
     /// Whether an expression names something broken, so that its own mistakes may be none.
     pub fn touches_broken(&self, text: &str) -> bool {
-        self.broken.iter().any(|name| text.contains(name))
+        self.broken.borrow().iter().any(|name| text.contains(name))
     }
 
     /// The source or view that a key names.
@@ -199,15 +201,22 @@ impl<'a> Checker<'a> {
         found
     }
 
-    /// An expression.
+    /// An expression. One that names something broken may fail for that alone, so its mistakes are not reported.
     pub fn expr(&self, text: &Text, scope: &Scope) -> Option<Expr> {
-        Expr::parse(text.value, scope).map_err(|mistakes| self.problems.add_inside(text, mistakes)).ok()
+        match Expr::parse(text.value, scope) {
+            Ok(expr) => Some(expr),
+            Err(_) if self.touches_broken(text.value) => None,
+            Err(mistakes) => {
+                self.problems.add_inside(text, mistakes);
+                None
+            }
+        }
     }
 
     /// An expression that is true, false or null.
     pub fn condition(&self, text: &Text, scope: &Scope) -> Option<Expr> {
         let expr = self.expr(text, scope)?;
-        if expr.ty() != Type::Bool {
+        if expr.ty() != Type::Bool && !self.touches_broken(text.value) {
             let message = format!("this is of type {}", expr.ty());
             self.problems.add_inside(text, [Mistake::new(0..0, message).expected("a condition: true or false")]);
             return None;

@@ -59,8 +59,10 @@ impl<'a> Checker<'a> {
         let of = of_text.as_ref().and_then(|text| self.expr(text, &scope));
         let filter = fields.text("where").and_then(|text| self.condition(&text, &scope));
         let ops = fields.texts("op").and_then(|names| self.ops(&names));
-        let windows: Option<Vec<_>> =
-            fields.list("windows").and_then(|list| list.into_iter().map(|window| self.window(window)).collect());
+        let windows: Option<Vec<_>> = fields.list("windows").and_then(|list| {
+            let windows: Vec<_> = list.into_iter().map(|window| self.window(window)).collect();
+            windows.into_iter().collect()
+        });
         if windows.as_ref().is_some_and(Vec::is_empty) {
             self.problems.expected(fields.span("windows"), "this list is empty", "a window at least");
         }
@@ -70,6 +72,10 @@ impl<'a> Checker<'a> {
             self.check_identifier(alias, "a name for features");
         }
         if of_text.is_some() && of.is_none() {
+            return None;
+        }
+        let suspect = of_text.as_ref().is_some_and(|text| self.touches_broken(text.value));
+        if suspect {
             return None;
         }
         let chosen = self.resolution(&fields, of.as_ref().map(Expr::ty));

@@ -1,7 +1,8 @@
 //! A model's inputs: groups, features, columns and expressions over them, and the look-ups that they take.
 //!
 //! Entries are bound against the stream's columns and the features of *all* groups; the look-ups are then the groups
-//! that were named, in the order in which they were, each with the features that were used.
+//! that were named, in the order of the entries that named them first (within one entry, in the order of the file),
+//! each with the features that were used.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -86,7 +87,7 @@ impl<'a> Checker<'a> {
                 match text.value.trim().strip_suffix(".*") {
                     Some(group) => Some((self.whole_group(group, &text, scope, stream)?, text.span)),
                     None => {
-                        let expr = self.input_expr(&text, scope)?;
+                        let expr = self.expr(&text, scope)?;
                         let name = match expr.as_column() {
                             Some(column) => self.plain_name(column, scope, stream),
                             None => text.value.trim().to_owned(),
@@ -98,7 +99,7 @@ impl<'a> Checker<'a> {
             DeValue::Table(_) => {
                 let fields = Fields::of(value, &INPUT, self.problems)?;
                 let name = fields.text("as");
-                let expr = self.input_expr(&fields.text("expr")?, scope)?;
+                let expr = self.expr(&fields.text("expr")?, scope)?;
                 let name = name?;
                 if name.value.is_empty() {
                     self.problems.expected(name.span.clone(), "this name is empty", "a name");
@@ -106,18 +107,6 @@ impl<'a> Checker<'a> {
                 Some((vec![Input { name: name.value.to_owned(), expr }], name.span))
             }
             other => wrong(self.problems, value.span(), other, "a feature, a column or an expression"),
-        }
-    }
-
-    /// A bound entry; one that names something broken may fail for that alone, so it is not reported.
-    fn input_expr(&self, text: &Text, scope: &Scope) -> Option<Expr> {
-        match Expr::parse(text.value, scope) {
-            Ok(expr) => Some(expr),
-            Err(_) if self.touches_broken(text.value) => None,
-            Err(mistakes) => {
-                self.problems.add_inside(text, mistakes);
-                None
-            }
         }
     }
 
@@ -216,7 +205,7 @@ impl<'a> Checker<'a> {
         for column in &group.entity {
             let column = &from.columns[*column];
             match to.index_of(&column.name) {
-                Some(at) if to.columns[at].ty == column.ty => found.push(at),
+                Some(at) if to.columns[at].ty == column.ty || self.is_broken(&column.name) => found.push(at),
                 at => {
                     let (stream, name) = (&entries.stream_name, &column.name);
                     let message = match at {

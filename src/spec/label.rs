@@ -55,7 +55,7 @@ impl<'a> Checker<'a> {
         if let (Some(names), Some(from_on), Some(example_on)) = (&on, &from_on, &example_on) {
             for ((column, theirs), ours) in names.iter().zip(from_on).zip(example_on) {
                 let (theirs, ours) = (there.columns[*theirs].ty, here.columns[*ours].ty);
-                if theirs != ours {
+                if theirs != ours && !self.is_broken(column.value) {
                     let message = format!("'{}' is of type {ours} here and {theirs} there", column.value);
                     self.problems.expected(column.span.clone(), message, "both of one type");
                 }
@@ -80,15 +80,8 @@ impl<'a> Checker<'a> {
     /// The expression that is the label: a bool or a number.
     fn truth(&self, fields: &Fields<'a>, scope: &Scope) -> Option<Expr> {
         let text = fields.text("value")?;
-        let value = match Expr::parse(text.value, scope) {
-            Ok(value) => value,
-            Err(_) if self.touches_broken(text.value) => return None,
-            Err(mistakes) => {
-                self.problems.add_inside(&text, mistakes);
-                return None;
-            }
-        };
-        if value.ty() != Type::Bool && !value.ty().is_numeric() {
+        let value = self.expr(&text, scope)?;
+        if value.ty() != Type::Bool && !value.ty().is_numeric() && !self.touches_broken(text.value) {
             let mistake = Mistake::new(0..0, format!("this label is of type {}", value.ty()));
             self.problems.add_inside(&text, [mistake.expected("a bool or a number")]);
         }

@@ -25,15 +25,19 @@ impl<'a> Checker<'a> {
         let crosses = fields.list("crosses").map_or_else(Vec::new, |list| {
             list.into_iter().filter_map(|cross| self.cross(cross, inputs, &categorical, bins)).collect()
         });
+        let optimizer = fields.get("optimizer").map_or(Some(usual.optimizer), |value| self.optimizer(value));
+        let hash_bits = whole("hash_bits", 4..25, i64::from(usual.hash_bits)) as u32;
+        let shards = whole("shards", 1..1025, usual.shards as i64) as usize;
+        let seed = whole("seed", 0..i64::MAX, 0) as u64;
         Some(ModelOptions {
-            optimizer: fields.get("optimizer").map_or(Some(usual.optimizer), |value| self.optimizer(value))?,
+            optimizer: optimizer?,
             crosses,
             bins,
             categorical,
-            hash_bits: whole("hash_bits", 4..25, i64::from(usual.hash_bits)) as u32,
-            shards: whole("shards", 1..1025, usual.shards as i64) as usize,
+            hash_bits,
+            shards,
             start: start.unwrap_or_default(),
-            seed: whole("seed", 0..i64::MAX, 0) as u64,
+            seed,
             publish: gate.flatten(),
             kind: kind?.name.to_owned(),
         })

@@ -32,8 +32,13 @@ mod view;
 mod window;
 
 mod definition;
+mod explain;
+mod outline;
+mod reference;
 
 pub use checker::{load, parse};
 pub use definition::hash;
+pub use explain::format_bytes;
 pub use problem::{Problem, SpecErrors};
+pub use reference::reference;
 pub use types::*;

@@ -48,7 +48,7 @@ impl<'a> Fields<'a> {
             let unset = !table.contains_key(key.name) && !meant.iter().any(|name| name == key.name);
             if key.absent == Absent::Required && unset {
                 let message = format!("missing key '{}' in {}", key.name, section.title);
-                problems.expected(fields.at.clone(), message, key.form);
+                problems.expected(fields.at.clone(), message, format!("{} = {}", key.name, key.form));
             }
         }
         fields

@@ -15,8 +15,6 @@ use crate::value::{Column, Schema, TimeUnit, Type};
 static RESERVED: &[&str] =
     &["_time", "_known", "_window_end", "_label", "_score", "_version", "_watermark", "_deleted"];
 
-static FORMATS: &[(&str, Format)] = &[("json", Format::Json), ("csv", Format::Csv), ("parquet", Format::Parquet)];
-
 static UNITS: &[(&str, TimeUnit)] = &[
     ("s", TimeUnit::Second),
     ("ms", TimeUnit::Millisecond),
@@ -47,7 +45,9 @@ impl<'a> Checker<'a> {
         if let Some(topic) = &topic {
             self.check_topic(topic);
         }
-        let format = fields.text("format").and_then(|text| self.one_of(&text, "format", FORMATS));
+        let format = fields
+            .text("format")
+            .and_then(|text| self.one_of(&text, "format", &Format::ALL.map(|format| (format.name(), format))));
         let lateness_ms = fields.duration("lateness").unwrap_or(0);
         let keys = fields.texts("key");
         let time = fields.text("time");
@@ -72,7 +72,7 @@ impl<'a> Checker<'a> {
     fn key(&self, names: &[Text], schema: &Schema, of: &str) -> Option<Vec<usize>> {
         let key = self.columns(names, schema, of)?;
         for (name, at) in names.iter().zip(&key) {
-            if schema.columns[*at].nullable {
+            if schema.columns[*at].nullable && !self.is_broken(name.value) {
                 let message = format!("key column '{}' may be null", name.value);
                 let ty = schema.columns[*at].ty;
                 self.problems.expected(name.span.clone(), message, format!("type \"{ty}\" rather than \"{ty}?\""));
@@ -84,7 +84,7 @@ impl<'a> Checker<'a> {
     fn time(&self, name: &Text, schema: &Schema, of: &str) -> Option<usize> {
         let at = self.column(name, schema, of)?;
         let column = &schema.columns[at];
-        if column.ty != Type::Timestamp || column.nullable {
+        if (column.ty != Type::Timestamp || column.nullable) && !self.is_broken(name.value) {
             let mark = if column.nullable { "?" } else { "" };
             let message = format!("time column '{}' is of type \"{}{mark}\"", name.value, column.ty);
             self.problems.expected(name.span.clone(), message, "type \"timestamp\"");
@@ -100,9 +100,15 @@ impl<'a> Checker<'a> {
             self.problems.expected(columns.span(), "there are no columns", "one at least");
             return None;
         }
-        let columns: Vec<_> =
-            entries(table).into_iter().map(|(name, value)| self.declared_column(name, value)).collect();
-        Some(Schema::new(columns.into_iter().collect::<Option<_>>()?))
+        let column = |(name, value): (Text<'a>, _)| {
+            let label = name.value;
+            self.declared_column(name, value).unwrap_or_else(|| {
+                // The others can still be checked; what names this one is not.
+                self.mark_broken(label);
+                Column::new(label, Type::String, true)
+            })
+        };
+        Some(Schema::new(entries(table).into_iter().map(column).collect()))
     }
 
     fn declared_column(&self, name: Text<'a>, value: &'a Value<'a>) -> Option<Column> {

@@ -46,6 +46,20 @@ pub enum Format {
     Parquet,
 }
 
+impl Format {
+    /// All formats, in the order in which the documentation lists them.
+    pub const ALL: [Format; 3] = [Format::Json, Format::Csv, Format::Parquet];
+
+    /// The spelling in a dataflow file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Json => "json",
+            Format::Csv => "csv",
+            Format::Parquet => "parquet",
+        }
+    }
+}
+
 /// What is common to sources and tables: where records come from and how they are read.
 #[derive(Clone, Debug)]
 pub struct Topic {

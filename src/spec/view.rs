@@ -7,7 +7,7 @@ use super::problem::Mistake;
 use super::reader::{Fields, Text};
 use super::select::{Relation, Shape};
 use super::{Item, View};
-use crate::expr::{Expr, Positions, Scope};
+use crate::expr::{Expr, Positions, Scope, name_parts};
 use crate::value::{Column, Schema, Type};
 
 /// A view whose SQL has been read but not bound.
@@ -60,10 +60,9 @@ impl<'a> Checker<'a> {
     }
 
     fn view(&mut self, draft: &Draft<'a>) {
-        let before = self.problems.count();
         match self.bind_view(draft) {
-            Some(view) if self.problems.count() == before => self.spec.views.push(view),
-            _ => self.mark_broken(draft.name.value),
+            Some(view) => self.spec.views.push(view),
+            None => self.mark_broken(draft.name.value),
         }
     }
 
@@ -90,21 +89,42 @@ impl<'a> Checker<'a> {
             };
             joins.extend(self.join(table, join, sql, &before, &scope, &positions));
         }
-        let keep = |mistakes| self.problems.add_inside(sql, mistakes);
+        // What names something broken may be wrong for that alone.
+        let suspect = self.touches_broken(sql.value);
+        let report = |mistakes: Vec<Mistake>| {
+            if !suspect {
+                self.problems.add_inside(sql, mistakes);
+            }
+        };
         let filter = shape.filter.as_ref().and_then(|tree| {
-            let filter = Expr::bind(tree, &scope, &positions).map_err(keep).ok()?;
+            let filter = Expr::bind(tree, &scope, &positions).map_err(report).ok()?;
             if filter.ty() != Type::Bool {
                 let span = positions.bytes(tree.span()).unwrap_or(0..0);
                 let mistake = Mistake::new(span, format!("this is of type {}", filter.ty()));
-                self.problems.add_inside(sql, [mistake.expected("a condition: true or false")]);
+                report(vec![mistake.expected("a condition: true or false")]);
             }
             Some(filter)
         });
         let mut view =
             View { name: name.value.to_owned(), from, joins, filter, items: Vec::new(), schema: Schema::default() };
+        let mut whole = true;
         for item in &shape.items {
             let span = positions.bytes(item.span()).unwrap_or(0..0);
-            for (name, expr) in items_of(item, &scope, &positions).map_err(keep).into_iter().flatten() {
+            let items = match items_of(item, &scope, &positions) {
+                Ok(items) => items,
+                Err(mistakes) => {
+                    report(mistakes);
+                    match item_name(item) {
+                        Some(name) => {
+                            self.mark_broken(&name.value);
+                            view.schema.columns.push(Column::new(name.value.as_str(), Type::String, true));
+                        }
+                        None => whole = false,
+                    }
+                    continue;
+                }
+            };
+            for (name, expr) in items {
                 if view.schema.index_of(&name).is_some() {
                     let mistake = Mistake::new(span.clone(), format!("two items are named '{name}'"));
                     self.problems.add_inside(sql, [mistake.expected("another name by AS")]);
@@ -116,7 +136,7 @@ impl<'a> Checker<'a> {
                 view.items.push(Item { name, expr, column });
             }
         }
-        Some(view)
+        whole.then_some(view)
     }
 
     fn joined_table(&self, relation: &Relation, sql: &Text, scope: &Scope) -> Option<usize> {
@@ -150,13 +170,8 @@ fn items_of(item: &ast::SelectItem, scope: &Scope, positions: &Positions) -> Res
     match item {
         ast::SelectItem::ExprWithAlias { expr, alias } => Ok(vec![(alias.value.clone(), bind(expr)?)]),
         ast::SelectItem::UnnamedExpr(tree) => {
-            let name = match tree {
-                ast::Expr::Identifier(name) => Some(name),
-                ast::Expr::CompoundIdentifier(parts) => parts.last(),
-                _ => None,
-            };
             let bound = bind(tree)?;
-            match name {
+            match item_name(item) {
                 Some(name) => Ok(vec![(name.value.clone(), bound)]),
                 None => Err(wrong("this item has no name", "'AS name' behind it")),
             }
@@ -172,6 +187,15 @@ fn items_of(item: &ast::SelectItem, scope: &Scope, positions: &Positions) -> Res
             })
         }
         _ => Err(wrong("this item is not supported in a view", "a column, 'alias.*' or 'expression AS name'")),
+    }
+}
+
+/// The name that an item gives its column.
+fn item_name(item: &ast::SelectItem) -> Option<&ast::Ident> {
+    match item {
+        ast::SelectItem::ExprWithAlias { alias, .. } => Some(alias),
+        ast::SelectItem::UnnamedExpr(tree) => name_parts(tree)?.pop(),
+        _ => None,
     }
 }
 

@@ -40,7 +40,8 @@ pub static FUNCTIONS: &[Function] = &[
 fn coalesce(args: Vec<Arg>) -> Result<Expr, ExprError> {
     let args = alike(args)?;
     let nullable = args.iter().all(Expr::nullable);
-    Ok(Expr { ty: args[0].ty(), nullable, node: Node::Coalesce(args) })
+    let ty = args[0].ty();
+    Ok(Expr::of(Node::Coalesce(args), ty, nullable))
 }
 
 fn null_if(args: Vec<Arg>) -> Result<Expr, ExprError> {

@@ -186,11 +186,11 @@ impl Waiting {
         let mut leaving: Vec<Leaving> = Vec::new();
         let mut arriving = arriving.into_iter().peekable();
         for (time, chunk, row) in known {
-            self.expire(time, &mut leaving);
             while let Some((at, batch, row)) = arriving.next_if(|(at, _, _)| *at <= time) {
                 self.expire(at, &mut leaving);
                 self.wait(Place { batch, row, time: at });
             }
+            self.expire(time, &mut leaving);
             let (keys, values) = &decoded[chunk as usize];
             if let Some(value) = values[row as usize] {
                 let places = self.by_key.remove(keys.row(row as usize).as_ref()).unwrap_or_default();

@@ -51,6 +51,12 @@ pub enum Task {
     Regression,
 }
 
+/// How a kind makes a learner; all that is wrong with its options, if it cannot.
+pub type Build = fn(&Layout, &OptimizerKind) -> Result<Box<dyn Learner>, Vec<ModelError>>;
+
+/// How a kind reads a frozen model.
+pub type Thaw = fn(&Layout, &Tensors) -> Result<Box<dyn Scorer>, ModelError>;
+
 /// A kind of model as a dataflow file names it.
 #[derive(Debug)]
 pub struct Kind {
@@ -60,9 +66,9 @@ pub struct Kind {
     /// Whether it learns the label in standard deviations from its mean.
     pub standardised: bool,
     /// An untrained model of this layout.
-    pub build: fn(&Layout, &OptimizerKind) -> Result<Box<dyn Learner>, Vec<ModelError>>,
+    pub build: Build,
     /// A frozen model of this layout, from its tensors.
-    pub thaw: fn(&Layout, &Tensors) -> Result<Box<dyn Scorer>, ModelError>,
+    pub thaw: Thaw,
 }
 
 /// Every kind, in the order of the reference; the first is the default.

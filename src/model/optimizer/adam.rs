@@ -1,8 +1,8 @@
 //! Adam, in its lazy form for sparse rows.
 //!
 //! Kingma and Ba 2015: m and v are decaying means of g and g², corrected for their start. A slot's means move only on
-//! the rows it is in, and are corrected by how many those were, so that a rare category is not forgotten between two of its
-//! examples (the "lazy" variant of TensorFlow and PyTorch).
+//! the rows it is in, and are corrected by how many those were, so that a rare category is not forgotten between two of
+//! its examples (the "lazy" variant of TensorFlow and PyTorch).
 
 use ndarray::Array2;
 

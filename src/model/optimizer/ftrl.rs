@@ -6,8 +6,8 @@
 //! w = −(z − sgn(z)·l1) / ((beta + sqrt(n))/alpha + l2)   otherwise
 //! sigma = (sqrt(n + g²) − sqrt(n))/alpha;  z += g − sigma·w;  n += g²
 //! ```
-//! The paper computes w when it is used. Here it is computed when z and n change, and kept with sqrt(n) beside them: the
-//! same numbers, and a prediction is a plain dot product.
+//! The paper computes w when it is used. Here it is computed when z and n change, and kept with sqrt(n) beside them:
+//! the same numbers, and a prediction is a plain dot product.
 
 use ndarray::{Array2, ArrayView1};
 
@@ -100,15 +100,14 @@ impl Optimizer for Ftrl {
     fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
         let slots = Some(self.state.nrows());
         let (n, z) = (floats(tensors, "n", slots)?, floats(tensors, "z", slots)?);
-        for (slot, (n, z)) in n.iter().zip(z).enumerate() {
-            if n.to_bits() | z.to_bits() == 0 {
-                self.state.row_mut(slot).fill(0.0);
-                continue;
-            }
-            let root = n.sqrt();
-            let w = self.weight_of(*z, root);
-            self.state.row_mut(slot).iter_mut().zip([w, *z, *n, root]).for_each(|(cell, value)| *cell = value);
-        }
+        let weights: Vec<[f64; 4]> = (n.iter().zip(z))
+            .map(|(n, z)| match n.to_bits() | z.to_bits() {
+                0 => [0.0; 4],
+                _ => [self.weight_of(*z, n.sqrt()), *z, *n, n.sqrt()],
+            })
+            .collect();
+        let cells = self.state.as_slice_mut().expect("the state is row-major");
+        cells.copy_from_slice(weights.as_flattened());
         Ok(())
     }
 }

@@ -116,7 +116,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn laws_order_and_batching_do_not_matter(mut xs in prop::collection::vec(-1e18..1e18_f64, 0..50), at in 0..50_usize) {
+        fn laws_order_and_batching_do_not_matter(
+            mut xs in prop::collection::vec(-1e18..1e18_f64, 0..50),
+            at in 0..50_usize,
+        ) {
             let mut all = Moments::default();
             xs.iter().for_each(|x| all.add(*x));
             xs.sort_by(f64::total_cmp);

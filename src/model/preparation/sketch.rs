@@ -107,7 +107,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn laws_order_and_batching_do_not_matter(mut xs in prop::collection::vec(any::<f64>(), 0..60), at in 0..60_usize) {
+        fn laws_order_and_batching_do_not_matter(
+            mut xs in prop::collection::vec(any::<f64>(), 0..60),
+            at in 0..60_usize,
+        ) {
             let mut all = Sketch::default();
             xs.iter().for_each(|x| all.add(*x));
             xs.sort_by(f64::total_cmp);

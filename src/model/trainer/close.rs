@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::learn::CHUNK;
 use super::versions::Kept;
 use super::window::{Held, Labelled, Window};
-use super::{CHUNK, Decision, Head, Trainer, Version};
+use super::{Decision, Head, Trainer, Version};
 use crate::model::preparation::{Preparation, Statistics};
 use crate::model::{Better, Gate, Learner, METRICS, Predictor, Scores, Task, tensor};
 use crate::time::EventTime;
@@ -217,13 +218,13 @@ impl Trainer {
         }
         let accepted = worse_by <= *tolerance;
         let reason = format!(
-            "{metric} {} than version {}'s by {:.4}, the median over {} windows of {} held-out examples; {} {tolerance}",
+            "{metric} {} than of version {} by {:.4}, the median of {} windows of {} held-out examples; {} {tolerance}",
             if worse_by > 0.0 { "worse" } else { "better" },
             champion.number,
             worse_by.abs(),
             comparison.windows.len(),
             pooled[0].examples(),
-            if accepted { "within" } else { "allowed are" },
+            if accepted { "within" } else { "more than" },
         );
         let decision = if accepted { Decision::Published } else { Decision::Refused };
         (decision, reason, Some(pooled.map(|scores| named(&scores.all()))))

@@ -1,0 +1,210 @@
+//! What `tidemill check` prints of a file: what will be computed, and what it will cost.
+
+use std::fmt::{self, Write};
+
+use super::{Feature, Group, Label, Line, Model, Spec, Topic, Window};
+use crate::aggregate::{LineLayout, SlidingWindow};
+use crate::time::format_duration;
+use crate::value::{Schema, Type};
+
+impl Window {
+    fn sizes(&self) -> (i64, i64) {
+        let Window::Sliding { size_ms, hop_ms } = self;
+        (*size_ms, *hop_ms)
+    }
+
+    /// The most panes that an entity can have in it.
+    pub fn panes(&self) -> i64 {
+        let (size_ms, hop_ms) = self.sizes();
+        SlidingWindow { size_ms, hop_ms }.panes()
+    }
+}
+
+impl Line {
+    /// Bytes that an entity with all its panes takes in one of the windows: the worst case.
+    pub fn bytes_per_entity(&self, window: &Window) -> i64 {
+        let (size_ms, hop_ms) = window.sizes();
+        let layout = LineLayout {
+            digits: self.digits,
+            integer: self.of.as_ref().is_none_or(|of| of.ty() == Type::Int),
+            ops: self.ops.clone(),
+            windows: Vec::new(),
+            positions: Vec::new(),
+        };
+        layout.bytes_per_entity(&SlidingWindow { size_ms, hop_ms })
+    }
+}
+
+impl Group {
+    /// Bytes that an entity with all its panes takes: the worst case.
+    pub fn bytes_per_entity(&self) -> i64 {
+        self.lines.iter().flat_map(|line| line.windows.iter().map(|window| line.bytes_per_entity(window))).sum()
+    }
+}
+
+impl Spec {
+    /// The plan as text; with `entities`, also what so many entities of each group cost.
+    pub fn explain(&self, entities: Option<u64>) -> String {
+        let mut out = String::new();
+        self.write(&mut out, entities).expect("writing to a string does not fail");
+        out
+    }
+
+    fn write(&self, out: &mut String, entities: Option<u64>) -> fmt::Result {
+        writeln!(out, "dataflow {}", self.name)?;
+        for source in &self.sources {
+            self.write_topic(out, "source", &source.topic)?;
+            if let Some(filter) = &source.filter {
+                writeln!(out, "  where {}", filter.text())?;
+            }
+        }
+        for table in &self.tables {
+            self.write_topic(out, "table", &table.topic)?;
+        }
+        for view in &self.views {
+            write!(out, "\nview {}: from {}", view.name, self.stream_name(view.from))?;
+            for join in &view.joins {
+                let kind = if join.outer { "left look-up" } else { "look-up" };
+                write!(out, ", {kind} in {}", self.tables[join.table].topic.name)?;
+            }
+            writeln!(out, "{}", if view.filter.is_some() { ", filtered" } else { "" })?;
+            writeln!(out, "  {}", columns(&view.schema))?;
+        }
+        for group in &self.groups {
+            self.write_group(out, group, entities)?;
+        }
+        for model in &self.models {
+            self.write_model(out, model)?;
+        }
+        Ok(())
+    }
+
+    fn write_topic(&self, out: &mut String, kind: &str, topic: &Topic) -> fmt::Result {
+        write!(out, "\n{kind} {}: topic {}, {}", topic.name, topic.topic, topic.format.name())?;
+        if !topic.key.is_empty() {
+            write!(out, ", key {}", names(&topic.schema, &topic.key))?;
+        }
+        let time = &topic.schema.columns[topic.time].name;
+        writeln!(out, ", time {time}, lateness {}", format_duration(topic.lateness_ms))?;
+        writeln!(out, "  {}", columns(&topic.schema))
+    }
+
+    fn write_group(&self, out: &mut String, group: &Group, entities: Option<u64>) -> fmt::Result {
+        let entity = names(self.stream_schema(group.from), &group.entity);
+        let bytes = group.bytes_per_entity();
+        write!(out, "\nfeatures {}: of {} by {entity}", group.name, self.stream_name(group.from))?;
+        write!(out, ", at most {} an entity", format_bytes(bytes))?;
+        if let Some(entities) = entities {
+            let total = format_bytes(bytes.saturating_mul(i64::try_from(entities).unwrap_or(i64::MAX)));
+            write!(out, ", {total} for {entities} entities")?;
+        }
+        writeln!(out)?;
+        let width = group.features.iter().map(|feature| feature.name.len()).max().unwrap_or(0);
+        for feature in &group.features {
+            let what = group.describe(feature);
+            writeln!(out, "  {:width$}  {:9}  {what}", feature.name, feature.ty.name())?;
+        }
+        for line in &group.lines {
+            for window in &line.windows {
+                let (size_ms, hop_ms) = window.sizes();
+                let ops: Vec<&str> = line.ops.iter().map(|kind| kind.name).collect();
+                let (size, hop) = (format_duration(size_ms), format_duration(hop_ms));
+                let bytes = format_bytes(line.bytes_per_entity(window));
+                let (ops, panes) = (ops.join(", "), window.panes());
+                writeln!(out, "  window {size} of {ops}: hop {hop}, at most {panes} panes, {bytes}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_model(&self, out: &mut String, model: &Model) -> fmt::Result {
+        let options = &model.options;
+        let (kind, examples) = (&options.kind, self.stream_name(model.examples));
+        let window = format_duration(model.window_ms);
+        writeln!(out, "\nmodel {}: {kind}, examples {examples}, retrained every {window}", model.name)?;
+        for lookup in &model.lookups {
+            let group = &self.groups[lookup.group];
+            let entity = names(self.stream_schema(model.examples), &lookup.entity);
+            let (taken, all) = (lookup.features.len(), group.features.len());
+            writeln!(out, "  look-up of {} by {entity}: {taken} of {all} features", group.name)?;
+        }
+        writeln!(out, "  label {}", self.describe_label(&model.label))?;
+        let parameters: String =
+            options.optimizer.parameters.iter().map(|(name, value)| format!(", {name} {value}")).collect();
+        writeln!(out, "  optimizer {}{parameters}", options.optimizer.name)?;
+        match &options.publish {
+            Some(gate) => {
+                let (metric, tolerance, holdout) = (&gate.metric, gate.tolerance, gate.holdout);
+                let windows = gate.windows;
+                writeln!(
+                    out,
+                    "  published if {metric} is worse by {tolerance} at most, on {holdout} of {windows} windows"
+                )?;
+            }
+            None => writeln!(out, "  every version is published")?,
+        }
+        writeln!(out, "  {} inputs", model.inputs.len())?;
+        let width = model.inputs.iter().map(|input| input.name.len()).max().unwrap_or(0);
+        for input in &model.inputs {
+            let question = if input.expr.nullable() { "?" } else { "" };
+            writeln!(out, "  {:width$}  {}{question}", input.name, input.expr.ty())?;
+        }
+        Ok(())
+    }
+
+    /// A label in words.
+    pub fn describe_label(&self, label: &Label) -> String {
+        match label {
+            Label::Immediate { value } => format!("{}, known at once", value.text()),
+            Label::Joined { from, from_on, value, within_ms, otherwise, .. } => {
+                let on = names(self.stream_schema(*from), from_on);
+                let otherwise = otherwise.map_or_else(|| "dropped".to_owned(), |value| value.to_string());
+                let (value, from, within) = (value.text(), self.stream_name(*from), format_duration(*within_ms));
+                format!("{value} from {from} on {on} within {within}, otherwise {otherwise}")
+            }
+        }
+    }
+}
+
+impl Group {
+    /// A feature in words.
+    pub fn describe(&self, feature: &Feature) -> String {
+        let line = &self.lines[feature.line];
+        let (size_ms, _) = line.windows[feature.window].sizes();
+        let mut text = self.op(feature).name.to_owned();
+        if let Some(of) = &line.of {
+            text += &format!(" of {}", of.text());
+        }
+        if let Some(filter) = &line.filter {
+            text += &format!(" where {}", filter.text());
+        }
+        text += &format!(", the last {}", format_duration(size_ms));
+        if line.lag_ms > 0 {
+            text += &format!(" as of {} before", format_duration(line.lag_ms));
+        }
+        text
+    }
+}
+
+/// `name type, …` of all columns.
+fn columns(schema: &Schema) -> String {
+    let column = |c: &crate::value::Column| format!("{} {}{}", c.name, c.ty, if c.nullable { "?" } else { "" });
+    schema.columns.iter().map(column).collect::<Vec<_>>().join(", ")
+}
+
+fn names(schema: &Schema, columns: &[usize]) -> String {
+    columns.iter().map(|at| schema.columns[*at].name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Bytes in the unit that leaves one to four digits.
+pub fn format_bytes(bytes: i64) -> String {
+    let mut rest = bytes as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if rest < 1024.0 {
+            let digits = usize::from(unit != "B" && rest < 10.0);
+            return format!("{rest:.digits$} {unit}");
+        }
+        rest /= 1024.0;
+    }
+    format!("{rest:.1} TiB")
+}

@@ -1,0 +1,118 @@
+//! What `tidemill check --json` prints: the checked file as data.
+
+use serde_json::{Value, json};
+
+use super::{Group, Label, Model, Spec, Topic, Window};
+use crate::value::Schema;
+
+impl Spec {
+    /// The plan as JSON; with `entities`, also what so many entities of each group cost.
+    pub fn outline(&self, entities: Option<u64>) -> Value {
+        let sources = self.sources.iter().map(|source| {
+            let mut value = topic(&source.topic);
+            value["where"] = source.filter.as_ref().map(|filter| filter.text()).into();
+            value
+        });
+        let views = self.views.iter().map(|view| {
+            let tables: Vec<&str> = view.joins.iter().map(|j| self.tables[j.table].topic.name.as_str()).collect();
+            let from = self.stream_name(view.from);
+            json!({ "name": view.name, "from": from, "tables": tables, "columns": columns(&view.schema) })
+        });
+        json!({
+            "dataflow": self.name,
+            "definition": self.definition(),
+            "sources": sources.collect::<Vec<_>>(),
+            "tables": self.tables.iter().map(|table| topic(&table.topic)).collect::<Vec<_>>(),
+            "views": views.collect::<Vec<_>>(),
+            "features": self.groups.iter().map(|group| self.group_outline(group, entities)).collect::<Vec<_>>(),
+            "models": self.models.iter().map(|model| self.model_outline(model)).collect::<Vec<_>>(),
+        })
+    }
+
+    fn group_outline(&self, group: &Group, entities: Option<u64>) -> Value {
+        let features = group.features.iter().map(|feature| {
+            let line = &group.lines[feature.line];
+            let Window::Sliding { size_ms, hop_ms } = line.windows[feature.window];
+            json!({
+                "name": feature.name,
+                "type": feature.ty,
+                "op": group.op(feature).name,
+                "of": line.of.as_ref().map(|of| of.text()),
+                "where": line.filter.as_ref().map(|filter| filter.text()),
+                "window": { "size_ms": size_ms, "hop_ms": hop_ms, "panes": line.windows[feature.window].panes() },
+                "lag_ms": line.lag_ms,
+            })
+        });
+        let bytes = group.bytes_per_entity();
+        let mut value = json!({
+            "name": group.name,
+            "definition": self.group_definition(group),
+            "from": self.stream_name(group.from),
+            "entity": names(self.stream_schema(group.from), &group.entity),
+            "bytes_per_entity": bytes,
+            "features": features.collect::<Vec<_>>(),
+        });
+        if let Some(entities) = entities {
+            value["bytes"] = bytes.saturating_mul(i64::try_from(entities).unwrap_or(i64::MAX)).into();
+        }
+        value
+    }
+
+    fn model_outline(&self, model: &Model) -> Value {
+        let examples = self.stream_schema(model.examples);
+        let lookups = model.lookups.iter().map(|lookup| {
+            let group = &self.groups[lookup.group];
+            let features: Vec<&str> = lookup.features.iter().map(|at| group.features[*at].name.as_str()).collect();
+            json!({ "group": group.name, "entity": names(examples, &lookup.entity), "features": features })
+        });
+        let inputs = model
+            .inputs
+            .iter()
+            .map(|input| json!({ "name": input.name, "type": input.expr.ty(), "nullable": input.expr.nullable() }));
+        json!({
+            "name": model.name,
+            "definition": self.model_definition(model),
+            "examples": self.stream_name(model.examples),
+            "lookups": lookups.collect::<Vec<_>>(),
+            "inputs": inputs.collect::<Vec<_>>(),
+            "label": self.label_outline(&model.label),
+            "window_ms": model.window_ms,
+            "offset_ms": model.offset_ms,
+            "options": model.options,
+        })
+    }
+
+    fn label_outline(&self, label: &Label) -> Value {
+        match label {
+            Label::Immediate { value } => json!({ "value": value.text() }),
+            Label::Joined { from, from_on, value, within_ms, otherwise, .. } => json!({
+                "value": value.text(),
+                "from": self.stream_name(*from),
+                "on": names(self.stream_schema(*from), from_on),
+                "within_ms": within_ms,
+                "otherwise": otherwise,
+            }),
+        }
+    }
+}
+
+fn topic(topic: &Topic) -> Value {
+    json!({
+        "name": topic.name,
+        "topic": topic.topic,
+        "format": topic.format.name(),
+        "key": names(&topic.schema, &topic.key),
+        "time": topic.schema.columns[topic.time].name,
+        "lateness_ms": topic.lateness_ms,
+        "columns": columns(&topic.schema),
+    })
+}
+
+fn columns(schema: &Schema) -> Vec<Value> {
+    let column = |c: &crate::value::Column| json!({ "name": c.name, "type": c.ty, "nullable": c.nullable });
+    schema.columns.iter().map(column).collect()
+}
+
+fn names<'a>(schema: &'a Schema, columns: &[usize]) -> Vec<&'a str> {
+    columns.iter().map(|at| schema.columns[*at].name.as_str()).collect()
+}

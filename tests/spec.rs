@@ -1,0 +1,282 @@
+//! What a checked dataflow file says, and that no text can do worse than be refused.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use tidemill::spec::{self, Label, Spec, StreamRef, Window};
+use tidemill::value::Type;
+
+fn flights_text() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("dataflows/flights.toml")).unwrap()
+}
+
+fn flights() -> Spec {
+    spec::parse(&flights_text(), "flights.toml").unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+const SMALL: &str = r#"
+name = "small"
+
+[source.clicks]
+topic   = "clicks"
+format  = "json"
+time    = "at"
+columns = { user = "string", page = "string", ms = { type = "float", resolution = 0.01 }, n = "int", at = { type = "timestamp", path = "meta.at", unit = "s" } }
+
+[view.slow]
+sql = "SELECT c.user, c.page, c.ms, c.ms / 1000 AS seconds, c.n FROM clicks c WHERE c.ms > 100"
+
+[features.user]
+from      = "clicks"
+entity    = ["user"]
+aggregate = [
+  { of = "ms", op = ["mean", "last"], windows = ["1h", { sliding = "1d", hop = "1ms" }] },
+  { op = "count", where = "page = 'home'", windows = ["0.5h"] },
+  { of = "n", op = "sum", windows = ["13d"], lag = "7d", resolution = 1 },
+]
+
+[features.page]
+from      = "slow"
+entity    = "page"
+aggregate = [{ of = "ms * 2", as = "double", op = "max", windows = ["2h"], resolution = 0.001 }]
+
+[model.m]
+kind     = "linear"
+examples = "slow"
+features = ["page.double_max_2h / (1 + user.count_30m)", "seconds", "user.ms_mean_1h", { expr = "n > 1", as = "many" }]
+label    = { value = "ms + coalesce(user.ms_last_1h, 0)" }
+window   = "6h"
+"#;
+
+fn small(edit: impl Fn(&str) -> String) -> Spec {
+    spec::parse(&edit(SMALL), "small.toml").unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// `resolution` is for floats, so the text above has one mistake.
+fn fixed(text: &str) -> String {
+    text.replace(", lag = \"7d\", resolution = 1 }", ", lag = \"7d\" }")
+}
+
+#[test]
+fn a_resolution_of_an_int_is_a_mistake() {
+    let errors = spec::parse(SMALL, "small.toml").unwrap_err();
+    assert_eq!(errors.problems.len(), 1, "{errors}");
+}
+
+#[test]
+fn features_are_named_by_input_op_and_window() {
+    let spec = small(fixed);
+    let names: Vec<&str> = spec.groups[0].features.iter().map(|feature| feature.name.as_str()).collect();
+    assert_eq!(names, ["ms_mean_1h", "ms_last_1h", "ms_mean_1d", "ms_last_1d", "count_30m", "n_sum_13d"]);
+    let digits: Vec<u32> = spec.groups.iter().flat_map(|group| &group.lines).map(|line| line.digits).collect();
+    assert_eq!(digits, [2, 0, 0, 3]);
+    assert_eq!(spec.groups[0].lines[2].lag_ms, 7 * 86_400_000);
+}
+
+#[test]
+fn hops_follow_the_length_unless_chosen() {
+    let spec = small(fixed);
+    let windows: Vec<Window> =
+        spec.groups.iter().flat_map(|group| &group.lines).flat_map(|line| line.windows.clone()).collect();
+    let sizes: Vec<(i64, i64)> =
+        windows.iter().map(|Window::Sliding { size_ms, hop_ms }| (*size_ms, *hop_ms)).collect();
+    let (hour, day) = (3_600_000, 86_400_000);
+    assert_eq!(sizes, [(hour, 60_000), (day, 1), (hour / 2, 30_000), (13 * day, day), (2 * hour, 300_000)]);
+}
+
+#[test]
+fn expressions_of_a_model_read_the_features_that_are_looked_up() {
+    let spec = small(fixed);
+    let model = &spec.models[0];
+    let visits: Vec<(&str, Vec<&str>)> = model
+        .lookups
+        .iter()
+        .map(|lookup| {
+            let group = &spec.groups[lookup.group];
+            let features = lookup.features.iter().map(|at| group.features[*at].name.as_str());
+            (group.name.as_str(), features.collect())
+        })
+        .collect();
+    // A label known at once may read features too, so its own is looked up.
+    let user = vec!["ms_mean_1h", "ms_last_1h", "count_30m"];
+    assert_eq!(visits, [("user", user), ("page", vec!["double_max_2h"])]);
+    assert_eq!(model.lookups[0].entity, [0]);
+    let inputs: Vec<(&str, Vec<usize>, Type)> =
+        model.inputs.iter().map(|input| (input.name.as_str(), input.expr.columns(), input.expr.ty())).collect();
+    assert_eq!(
+        inputs,
+        [
+            ("page.double_max_2h / (1 + user.count_30m)", vec![7, 8], Type::Float),
+            ("seconds", vec![3], Type::Float),
+            ("user.ms_mean_1h", vec![5], Type::Float),
+            ("many", vec![4], Type::Bool),
+        ]
+    );
+    let Label::Immediate { value } = &model.label else { panic!("the label is known at once") };
+    assert_eq!(value.columns(), [2, 6]);
+}
+
+#[test]
+fn what_is_declared_of_a_column_holds_in_a_view_of_it() {
+    let spec = small(fixed);
+    let clicks = &spec.sources[0].topic.schema;
+    assert_eq!(clicks.columns[4].path, ["meta", "at"]);
+    let slow = spec.stream_schema(StreamRef::View(0));
+    assert_eq!(slow.columns[2].resolution, Some(0.01));
+    assert_eq!(slow.columns[3].resolution, None);
+    assert!(slow.columns[3].nullable && !slow.columns[2].nullable);
+}
+
+#[test]
+fn the_flights_file_says_what_it_should() {
+    let spec = flights();
+    let model = &spec.models[0];
+    let names: Vec<&str> = model.inputs.iter().map(|input| input.name.as_str()).collect();
+    assert_eq!(names.len(), 26, "{names:?}");
+    assert!(names.contains(&"airport.delay_mean_3h") && names.contains(&"airport.very_late_3h"));
+    assert!(names.contains(&"queue.count_1h") && names.contains(&"visibility"));
+    assert_eq!(model.lookups.len(), 6);
+    let view = &spec.views[0];
+    assert!(view.joins[0].outer && view.joins[0].on.len() == 1);
+    assert!(view.schema.columns[view.schema.index_of("temp").unwrap()].nullable);
+    let Label::Joined { within_ms, otherwise, .. } = &model.label else { panic!("the label is joined") };
+    assert_eq!((*within_ms, *otherwise), (86_400_000, None));
+}
+
+#[test]
+fn a_view_comes_after_the_view_that_it_is_made_from() {
+    let text = fixed(SMALL).replace(
+        "[features.user]",
+        "[view.a]\nsql = \"SELECT * FROM b\"\n[view.b]\nsql = \"SELECT * FROM slow\"\n[features.user]",
+    );
+    let spec = small(|_| text.clone());
+    let views: Vec<&str> = spec.views.iter().map(|view| view.name.as_str()).collect();
+    assert_eq!(views, ["slow", "b", "a"]);
+}
+
+#[test]
+fn a_definition_changes_with_what_is_computed_and_only_with_that() {
+    let same = |a: &Spec, b: &Spec| a.definition() == b.definition();
+    let spec = small(fixed);
+    let spelt = |text: &str| {
+        let text = fixed(text).replace("c.ms > 100", "(c.ms) >   100.0").replace("page = 'home'", "'home' = page");
+        text.replace("'home' = page", "page='home'")
+            .replace("\"6h\"", "\"360m\"")
+            .replace("topic   = \"clicks\"", "topic = \"c\"")
+    };
+    assert!(same(&spec, &small(spelt)));
+    for (from, to) in [
+        ("c.ms > 100", "c.ms > 101"),
+        ("\"6h\"", "\"7h\""),
+        ("resolution = 0.01", "resolution = 0.1"),
+        ("page = 'home'", "page = 'Home'"),
+        ("op = \"sum\"", "op = \"mean\""),
+        ("as = \"many\"", "as = \"several\""),
+    ] {
+        let other = small(|text| fixed(text).replace(from, to));
+        assert!(!same(&spec, &other), "{from}");
+    }
+    let other =
+        small(|text| fixed(text).replace("as = \"double\"", "as = \"twice\"").replace("page.double", "page.twice"));
+    assert_eq!(spec.group_definition(&spec.groups[1]), other.group_definition(&other.groups[1]));
+    assert_ne!(spec.model_definition(&spec.models[0]), other.model_definition(&other.models[0]));
+}
+
+#[test]
+fn the_plan_is_printed_with_what_it_costs() {
+    let spec = flights();
+    let text = spec.explain(Some(1000));
+    if std::env::var_os("SHOW").is_some() {
+        println!("{text}\n{:#}", spec.outline(None));
+    }
+    for part in
+        ["features airport: of departures by origin", "for 1000 entities", "stddev of least(delay, 180)", "26 inputs"]
+    {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let outline = spec.outline(Some(1000));
+    let group = &outline["features"][0];
+    assert_eq!(group["bytes"].as_i64().unwrap(), group["bytes_per_entity"].as_i64().unwrap() * 1000);
+    assert_eq!(outline["models"][0]["inputs"].as_array().unwrap().len(), 26);
+}
+
+/// Something small done to a text.
+#[derive(Clone, Debug)]
+enum Edit {
+    Delete(prop::sample::Index, usize),
+    Insert(prop::sample::Index, String),
+    Swap(prop::sample::Index, prop::sample::Index),
+}
+
+impl Edit {
+    fn apply(&self, text: &str) -> String {
+        let mut letters: Vec<char> = text.chars().collect();
+        match self {
+            Edit::Delete(at, count) => {
+                let from = at.index(letters.len() + 1).min(letters.len());
+                letters.drain(from..(from + count).min(letters.len()));
+            }
+            Edit::Insert(at, new) => {
+                let from = at.index(letters.len() + 1);
+                letters.splice(from..from, new.chars());
+            }
+            Edit::Swap(a, b) => {
+                let mut lines: Vec<&str> = text.lines().collect();
+                if lines.is_empty() {
+                    return text.to_owned();
+                }
+                let (a, b) = (a.index(lines.len()), b.index(lines.len()));
+                lines.swap(a, b);
+                return lines.join("\n");
+            }
+        }
+        letters.into_iter().collect()
+    }
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    use prop::sample::Index;
+    let piece = prop_oneof![
+        "[a-z_]{1,8}",
+        "[\\[\\]{}\"'=,.*()\\\\\n?é-]{1,3}",
+        prop::sample::select(vec![
+            "\"\"\"",
+            "null",
+            "cast(",
+            "group by x",
+            "select ",
+            "[view.x]\nsql = \"select 1\"\n",
+            "windows = [\"1h\"]",
+            "0.1",
+            "\u{1F980}",
+        ])
+        .prop_map(str::to_owned),
+    ];
+    prop_oneof![
+        (any::<Index>(), 1usize..12).prop_map(|(at, count)| Edit::Delete(at, count)),
+        (any::<Index>(), piece).prop_map(|(at, new)| Edit::Insert(at, new)),
+        (any::<Index>(), any::<Index>()).prop_map(|(a, b)| Edit::Swap(a, b)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_edit_of_a_file_is_accepted_or_refused_with_places_in_it(
+        edits in prop::collection::vec(edit(), 1..4),
+        which in any::<bool>(),
+    ) {
+        let start = if which { flights_text() } else { fixed(SMALL) };
+        let text = edits.iter().fold(start, |text, edit| edit.apply(&text));
+        if let Err(errors) = spec::parse(&text, "edited.toml") {
+            prop_assert!(!errors.problems.is_empty());
+            let lines: Vec<&str> = text.split('\n').collect();
+            for problem in &errors.problems {
+                let (line, column) = problem.place.expect("a text has places");
+                prop_assert!(line <= lines.len(), "{errors}");
+                prop_assert!(column <= lines[line - 1].chars().count() + 1, "{errors}");
+            }
+        }
+    }
+}
