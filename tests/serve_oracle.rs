@@ -209,7 +209,10 @@ fn whatever_json_comes_is_answered() {
             answer.json();
         }
     }
-    assert!(statuses.len() == 3 && statuses.values().all(|count| *count > 10), "each kind of answer is reached: {statuses:?}");
+    assert!(
+        statuses.len() == 3 && statuses.values().all(|count| *count > 10),
+        "each kind of answer is reached: {statuses:?}"
+    );
     for round in 0..1000 {
         let mut path = ["/features/spend/ann", "/features/place/DE/2", "/models/large/versions", "/health/ready"]
             [round % 4]
