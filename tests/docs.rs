@@ -130,10 +130,10 @@ fn fields_of_structs(source: &str) -> BTreeMap<String, Vec<(String, String)>> {
             let line = line.trim();
             if line.starts_with("#[") {
                 skipped |= line == "#[serde(skip)]";
-            } else if let Some((field, ty)) = line.strip_prefix("pub ").and_then(|field| field.split_once(": ")) {
-                if !std::mem::take(&mut skipped) {
-                    fields.push((field.to_owned(), ty.trim_end_matches(',').to_owned()));
-                }
+            } else if let Some((field, ty)) = line.strip_prefix("pub ").and_then(|field| field.split_once(": "))
+                && !std::mem::take(&mut skipped)
+            {
+                fields.push((field.to_owned(), ty.trim_end_matches(',').to_owned()));
             }
         }
         structs.insert(name.to_owned(), fields);
