@@ -121,12 +121,8 @@ impl<'de> Visitor<'de> for InstancesSeed<'_> {
             }
             self.frame.reading = Some(index);
             let mut fault = None;
-            let seed = ObjectSeed {
-                fields: &self.pipeline.fields,
-                is_row: true,
-                frame: &mut *self.frame,
-                fault: &mut fault,
-            };
+            let seed =
+                ObjectSeed { fields: &self.pipeline.fields, is_row: true, frame: &mut *self.frame, fault: &mut fault };
             if list.next_element_seed(seed)?.is_none() {
                 self.frame.reading = None;
                 return Ok(Ok(()));

@@ -187,5 +187,4 @@ impl Service {
     pub(super) fn newest(&self) -> Option<EventTime> {
         Some(self.online.newest()).filter(|newest| *newest != EventTime::MIN)
     }
-
 }

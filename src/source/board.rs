@@ -16,6 +16,8 @@ pub enum Pace {
     Max,
     /// Event seconds per second.
     Times(f64),
+    /// As far as [`Board::step_to`] says.
+    Stepped,
 }
 
 /// One partition, as the others see it.
@@ -26,6 +28,8 @@ pub struct Lane {
     /// No record to come takes effect before this.
     watermark: AtomicI64,
     newest: AtomicI64,
+    /// The newest effective time that the graph was given.
+    given: AtomicI64,
     ended: AtomicBool,
     started: AtomicBool,
     in_flight: AtomicU64,
@@ -41,6 +45,11 @@ impl Lane {
     /// Says that a record takes effect at this time.
     pub fn note(&self, time: EventTime) {
         self.newest.fetch_max(time, SeqCst);
+    }
+
+    /// Says that the graph was given a record of this time.
+    pub fn give(&self, time: EventTime) {
+        self.given.fetch_max(time, SeqCst);
     }
 
     /// Says that nothing will come any more.
@@ -85,6 +94,7 @@ pub struct Board {
     /// Where outputs stop, if not at the newest event.
     until: Option<EventTime>,
     play: Mutex<Option<Play>>,
+    stepped: AtomicI64,
     expected: usize,
     stopping: AtomicBool,
 }
@@ -98,6 +108,7 @@ impl Board {
             from,
             until,
             play: Mutex::default(),
+            stepped: AtomicI64::new(i64::MIN),
             expected,
             stopping: AtomicBool::new(false),
         })
@@ -110,6 +121,7 @@ impl Board {
             partition,
             watermark: AtomicI64::new(i64::MIN),
             newest: AtomicI64::new(i64::MIN),
+            given: AtomicI64::new(i64::MIN),
             ended: AtomicBool::new(false),
             started: AtomicBool::new(false),
             in_flight: AtomicU64::new(0),
@@ -164,7 +176,11 @@ impl Board {
 
     /// How far in event time play has come; everything where the pace is `max`.
     pub fn now(&self) -> EventTime {
-        let Pace::Times(speed) = self.pace else { return i64::MAX };
+        let speed = match self.pace {
+            Pace::Max => return EventTime::MAX,
+            Pace::Stepped => return self.stepped.load(SeqCst),
+            Pace::Times(speed) => speed,
+        };
         let lanes = self.lanes.lock().expect("no holder panics");
         if lanes.len() < self.expected || lanes.iter().any(|lane| !lane.started.load(SeqCst)) {
             return i64::MIN;
@@ -173,6 +189,17 @@ impl Board {
             None => i64::MIN,
             Some(play) => play.event_start.saturating_add((play.started.elapsed().as_secs_f64() * 1e3 * speed) as i64),
         }
+    }
+
+    /// Lets a stepped board play on, up to this time.
+    pub fn step_to(&self, time: EventTime) {
+        self.stepped.fetch_max(time, SeqCst);
+    }
+
+    /// The newest effective time that the graph was given.
+    pub fn given(&self) -> EventTime {
+        let lanes = self.lanes.lock().expect("no holder panics");
+        lanes.iter().map(|lane| lane.given.load(SeqCst)).max().unwrap_or(EventTime::MIN)
     }
 
     /// Asks all partitions to stop where they are.
