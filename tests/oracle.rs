@@ -5,90 +5,11 @@
 
 mod common;
 
-use common::engine::{self, Inputs, Record};
+use common::engine::{self, Inputs};
 use common::naive;
+use common::spec::SPEC;
+use common::topics::topic;
 use proptest::prelude::*;
-
-const SPEC: &str = r#"
-name = "oracle"
-
-[source.asks]
-topic = "asks"
-format = "json"
-key = ["id"]
-time = "at"
-lateness = "40ms"
-columns = { id = "string", shop = "string?", item = "int", x = "float?", at = "timestamp" }
-
-[source.sales]
-topic = "sales"
-format = "json"
-key = ["id"]
-time = "at"
-lateness = "25ms"
-columns = { id = "string", shop = "string?", item = "int", x = "float?", at = "timestamp" }
-
-[table.prices]
-topic = "prices"
-format = "json"
-time = "at"
-key = ["item"]
-columns = { item = "int", price = "float?", at = "timestamp" }
-
-[view.asked]
-sql = "SELECT a.*, p.price FROM asks a LEFT JOIN prices p ON p.item = a.item"
-
-[features.shop]
-from = "sales"
-entity = "shop"
-aggregate = [
-  { of = "x", op = ["count", "sum", "mean", "variance", "stddev", "min", "max", "first", "last"], windows = [{ sliding = "60ms", hop = "7ms" }, { sliding = "300ms", hop = "50ms" }] },
-  { op = "count", where = "x > 0", windows = [{ sliding = "100ms", hop = "1ms" }], as = "positive" },
-]
-
-[features.pair]
-from = "sales"
-entity = ["shop", "item"]
-aggregate = [{ of = "item", op = ["sum", "last"], windows = [{ sliding = "120ms", hop = "20ms" }] }]
-
-[model.sold]
-kind = "logistic"
-examples = "asked"
-features = ["shop.*", "pair.*", "price", "x", "shop"]
-label = { from = "sales", on = "id", value = "x > 0", within = "80ms" }
-window = "200ms"
-"#;
-
-/// A record with times that tie and jump, and values that are null, negative and tiny.
-fn record() -> impl Strategy<Value = Record> {
-    let x = prop_oneof![
-        Just(None),
-        (-3i32..4).prop_map(|x| Some(f64::from(x) / 8.0)),
-        any::<i16>().prop_map(|x| Some(f64::from(x) * 1e-9))
-    ];
-    (0u8..12, prop::option::weighted(0.9, 0u8..3), 0i64..3, x, 0i64..12, prop::bool::weighted(0.2)).prop_map(
-        |(id, shop, item, x, step, back)| Record {
-            id: format!("k{id}"),
-            shop: shop.map(|shop| format!("s{shop}")),
-            item,
-            x,
-            step: if back { -step * 6 } else { step },
-            at: 0,
-        },
-    )
-}
-
-/// Records whose steps are added up to times.
-fn topic(most: usize) -> impl Strategy<Value = Vec<Record>> {
-    prop::collection::vec(record(), 0..most).prop_map(|mut records| {
-        let mut now = 1_000_000;
-        for record in &mut records {
-            now += record.step;
-            record.at = now;
-        }
-        records
-    })
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]

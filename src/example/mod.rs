@@ -1,47 +1,25 @@
-//! Model inputs from an example's columns: the one code that training and serving share.
+//! Examples: from a record, table rows and feature vectors to a model's inputs; what training and serving share.
 //!
-//! An example's columns are those of its stream (the view), then the features of each group that it looks up, in the
-//! order of the look-ups. [`Assembly`] turns them into the model's inputs; who brought the columns together, the graph
-//! or a request, makes no difference to it.
+//! In training the graph brings an example's columns together, operator by operator, as of its time. In serving a
+//! [`Pipeline`] does it for the instances of a request, as of now: it is compiled from a [`ServingPlan`], which holds
+//! the very expressions and look-ups that the graph runs. Either way [`Assembly`] says what the inputs are.
+//!
+//! An instance is a record of the stream that drives the example's view. Any column of the view, any feature and any
+//! input may be given with it, by name, and is then not looked up or computed; a column that a view passes on under
+//! its own name is one value, so giving it counts wherever it is used. The stream's own names go first, then those of
+//! views from the outermost in. The event time may be left out: it is then the newest seen. A view's WHERE does not
+//! apply, and a JOIN without a row gives nulls: a prediction is about the record that was asked about.
 
-use arrow_array::ArrayRef;
+mod assembly;
+mod compile;
+mod fields;
+mod frame;
+mod instances;
+mod pipeline;
+mod plan;
 
-use crate::expr::{EvalStats, Expr};
-use crate::model;
-use crate::value::Type;
-
-/// The inputs of one model, as expressions over an example's columns.
-#[derive(Debug)]
-pub struct Assembly {
-    names: Vec<String>,
-    exprs: Vec<Expr>,
-}
-
-impl Assembly {
-    pub fn new(inputs: impl IntoIterator<Item = (String, Expr)>) -> Self {
-        let (names, exprs) = inputs.into_iter().unzip();
-        Assembly { names, exprs }
-    }
-
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    /// Names and types, as the model is made for.
-    pub fn inputs(&self) -> Vec<model::Input> {
-        self.names
-            .iter()
-            .zip(&self.exprs)
-            .map(|(name, expr)| model::Input { name: name.clone(), ty: expr.ty() })
-            .collect()
-    }
-
-    pub fn types(&self) -> impl Iterator<Item = Type> + '_ {
-        self.exprs.iter().map(Expr::ty)
-    }
-
-    /// The inputs of `rows` examples, a column each.
-    pub fn assemble(&self, columns: &[ArrayRef], rows: usize, stats: &mut EvalStats) -> Vec<ArrayRef> {
-        self.exprs.iter().map(|expr| expr.eval(columns, rows, stats)).collect()
-    }
-}
+pub use assembly::Assembly;
+pub use frame::Frame;
+pub use instances::{InstanceError, InstanceFault, InstancesSeed, MOST_CELLS};
+pub use pipeline::{Pipeline, Shelving};
+pub use plan::{GroupLookup, ServingPlan, TableLookup, ViewSteps};

@@ -92,6 +92,7 @@ pub fn build(
         board: job.board.clone(),
         worked_off: worked_off.clone(),
         max_in_flight: job.max_in_flight,
+        resume: job.vault.start().unwrap_or(EventTime::MIN),
         letters: Rc::new(move |found| {
             let _ = letters.send(found.map_or_else(Event::SourceFailed, Event::Letters));
         }),

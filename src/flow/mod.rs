@@ -8,6 +8,7 @@ pub mod codec;
 pub mod exchange;
 pub mod op;
 pub mod plan;
+mod serving;
 pub mod telemetry;
 
 pub use build::{Job, build};

@@ -3,12 +3,16 @@
 //! Every metric is a row of [`NAMES`], from which it is registered and the reference is written. Children with labels
 //! are made once and kept by who counts; nothing on the path of a record looks a label up.
 
+mod traffic;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use prometheus::{
     CounterVec, Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+pub use traffic::Traffic;
 
 /// A metric: its name, labels and help.
 #[derive(Clone, Copy, Debug)]

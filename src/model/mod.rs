@@ -30,7 +30,7 @@ pub use kind::{KINDS, Kind, Learner, Scorer, Task};
 pub use metric::{Better, METRICS, Metric};
 pub use optimizer::{OPTIMIZERS, OptimizerKind, Parameter};
 pub use options::*;
-pub use predictor::Predictor;
+pub use predictor::{Predictor, Working};
 pub use preparation::Input;
 pub use rows::{Row, Rows};
 pub use scores::Scores;

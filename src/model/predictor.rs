@@ -10,6 +10,15 @@ use arrow_array::ArrayRef;
 
 use super::preparation::{Layout, Observations, Preparation};
 use super::{Input, Kind, ModelError, ModelOptions, Rows, Scorer, Tensors};
+use crate::value::Scalar;
+
+/// Memory that predictions can be made in again and again.
+#[derive(Debug, Default)]
+pub struct Working {
+    observations: Observations,
+    select: Vec<u32>,
+    rows: Rows,
+}
 
 /// Predicts. Cheap to share between threads.
 pub struct Predictor {
@@ -33,6 +42,24 @@ impl Predictor {
         let mut predictions = Vec::with_capacity(rows);
         self.predict_observed(&observations, &select, &mut Rows::default(), &mut predictions);
         predictions
+    }
+
+    /// As [`Predictor::predict`], of single values: `value` gives that of a row for an input. Predictions are appended.
+    ///
+    /// # Panics
+    /// If a value is neither null nor of its input's type.
+    pub fn predict_values<'a>(
+        &self,
+        rows: usize,
+        value: impl Fn(usize, usize) -> &'a Scalar,
+        working: &mut Working,
+        predictions: &mut Vec<f64>,
+    ) {
+        let Working { observations, select, rows: prepared } = working;
+        observations.refill_values(self.preparation.layout(), rows, value);
+        select.clear();
+        select.extend(0..rows as u32);
+        self.predict_observed(observations, select, prepared, predictions);
     }
 
     /// Appends a prediction for each selected observation; `rows` is working memory.

@@ -34,6 +34,11 @@ impl Shelf {
         self.vectors.get(key).map(|vector| vector.value().clone())
     }
 
+    /// As [`Shelf::get`], by the bytes of a key.
+    pub fn get_encoded(&self, key: &[u8]) -> Option<Vector> {
+        self.vectors.get(key).map(|vector| vector.value().clone())
+    }
+
     /// Takes in what is newest.
     pub fn apply(&self, upsert: Upsert) {
         match upsert.vector {

@@ -6,10 +6,10 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::{ColumnBuilder, Schema, TimeUnit, Type};
-use crate::time::parse_time;
+use super::cell::ValueSeed;
+use super::{ColumnBuilder, Schema, Type};
 
 /// What is wrong with a field, or with the whole record.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +37,13 @@ impl fmt::Display for FieldError {
         if let Some(column) = &self.column {
             write!(f, "{column}: ")?;
         }
-        match &self.fault {
+        self.fault.fmt(f)
+    }
+}
+
+impl fmt::Display for FieldFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             FieldFault::Malformed(why) => write!(f, "malformed: {why}"),
             FieldFault::Missing => f.write_str("missing"),
             FieldFault::WrongType { expected, found } => write!(f, "expected {expected}, found {found}"),
@@ -111,11 +117,13 @@ impl JsonDecoder {
         present.clear();
         present.resize(self.schema.len(), false);
         let mut fault = None;
+        let rows = columns.first().map_or(0, ColumnBuilder::len);
         let mut reader = serde_json::Deserializer::from_slice(json);
         let object = ObjectSeed { decoder: self, node: &self.root, columns, present, fault: &mut fault };
         let parsed = object.deserialize(&mut reader).and_then(|()| reader.end());
         for (column, present) in columns.iter_mut().zip(present.iter()) {
-            if !present {
+            // A value that breaks off is present, but has not been appended.
+            if !present || parsed.is_err() && column.len() == rows {
                 column.append_null();
             }
         }
@@ -187,7 +195,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
                         ty: column.ty,
                         unit: column.unit,
                         nullable: column.nullable,
-                        builder: &mut self.columns[*index],
+                        cell: &mut self.columns[*index],
                     };
                     if let Err(fault) = map.next_value_seed(value)? {
                         self.fault.get_or_insert(FieldError { column: Some(column.name.clone()), fault });
@@ -222,128 +230,6 @@ impl<'a> Visitor<'_> for FieldName<'a> {
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
         Ok(self.0.fields.iter().find(|(known, _)| known == name).map(|(_, place)| place))
-    }
-}
-
-/// Appends one value to its column, whatever it is: null where it does not fit.
-struct ValueSeed<'a> {
-    ty: Type,
-    unit: TimeUnit,
-    nullable: bool,
-    builder: &'a mut ColumnBuilder,
-}
-
-impl ValueSeed<'_> {
-    fn wrong(self, found: impl Into<String>) -> Result<(), FieldFault> {
-        self.builder.append_null();
-        Err(FieldFault::WrongType { expected: self.ty, found: found.into() })
-    }
-
-    fn number(self, value: i64) -> Result<(), FieldFault> {
-        match (self.builder, self.ty) {
-            (ColumnBuilder::Int(b), _) => b.append_value(value),
-            (ColumnBuilder::Float(b), _) => b.append_value(value as f64),
-            (ColumnBuilder::Timestamp(b), _) => match self.unit.to_ms(value) {
-                Some(time) => b.append_value(time),
-                None => {
-                    b.append_null();
-                    return Err(FieldFault::UnparsableTime(value.to_string()));
-                }
-            },
-            (builder, expected) => {
-                builder.append_null();
-                return Err(FieldFault::WrongType { expected, found: format!("the number {value}") });
-            }
-        }
-        Ok(())
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
-    type Value = Result<(), FieldFault>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ValueSeed<'_> {
-    type Value = Result<(), FieldFault>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a {}", self.ty)
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        match self.builder {
-            ColumnBuilder::String(b) => b.append_value(text),
-            ColumnBuilder::Timestamp(b) => match parse_time(text) {
-                Some(time) => b.append_value(time),
-                None => {
-                    b.append_null();
-                    return Ok(Err(FieldFault::UnparsableTime(text.to_owned())));
-                }
-            },
-            builder => {
-                builder.append_null();
-                return Ok(Err(FieldFault::WrongType { expected: self.ty, found: format!("the text {text:?}") }));
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(self.number(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(match i64::try_from(value) {
-            Ok(value) => self.number(value),
-            Err(_) if self.ty == Type::Float => {
-                if let ColumnBuilder::Float(b) = self.builder {
-                    b.append_value(value as f64);
-                }
-                Ok(())
-            }
-            Err(_) => self.wrong(format!("the number {value}, which does not fit 64 bits")),
-        })
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        if let ColumnBuilder::Float(b) = self.builder {
-            if !value.is_finite() {
-                b.append_null();
-                return Ok(Err(FieldFault::NonFinite));
-            }
-            b.append_value(value);
-            return Ok(Ok(()));
-        }
-        if value.fract() == 0.0 && value.abs() < 9e15 {
-            return Ok(self.number(value as i64));
-        }
-        Ok(self.wrong(format!("the number {value}")))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        if let ColumnBuilder::Bool(b) = self.builder {
-            b.append_value(value);
-            return Ok(Ok(()));
-        }
-        Ok(self.wrong(value.to_string()))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        self.builder.append_null();
-        Ok(if self.nullable { Ok(()) } else { Err(FieldFault::Missing) })
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(self.wrong("a list"))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(self.wrong("an object"))
     }
 }
 

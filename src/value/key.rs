@@ -9,7 +9,7 @@ use arrow_array::ArrayRef;
 use arrow_row::{RowConverter, Rows, SortField};
 use serde::{Deserialize, Serialize};
 
-use super::{ColumnBuilder, Scalar, Type};
+use super::{Scalar, Type, tuple};
 
 /// An encoded key. Ordered as the tuple of its values is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -64,18 +64,21 @@ impl KeyCodec {
     }
 
     /// Encodes one tuple.
+    ///
+    /// # Panics
+    /// If a value is neither null nor of its column's type.
     pub fn encode_one(&self, values: &[Scalar]) -> Key {
-        let columns: Vec<ArrayRef> = self
-            .types
-            .iter()
-            .zip(values)
-            .map(|(ty, value)| {
-                let mut builder = ColumnBuilder::new(*ty);
-                builder.append(value);
-                builder.finish()
-            })
-            .collect();
-        Key::from_bytes(self.encode(&columns).row(0).as_ref())
+        let mut bytes = Vec::with_capacity(32);
+        self.encode_into(values, &mut bytes);
+        Key::from_bytes(&bytes)
+    }
+
+    /// Appends the bytes of one tuple: those of [`KeyCodec::encode`], without building columns first.
+    ///
+    /// # Panics
+    /// As [`KeyCodec::encode_one`].
+    pub fn encode_into<'a>(&self, values: impl IntoIterator<Item = &'a Scalar>, bytes: &mut Vec<u8>) {
+        self.types.iter().zip(values).for_each(|(ty, value)| tuple::push(*ty, value, bytes));
     }
 
     /// Decodes keys into columns, in the codec's order of columns.

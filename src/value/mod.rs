@@ -4,15 +4,16 @@
 //! taken out of one is a [`Scalar`]; what an entity or a message is known by is a [`Key`]. Nothing here does I/O.
 
 mod batch;
+mod cell;
 mod json;
-
 mod key;
 mod scalar;
 mod schema;
+mod tuple;
 
 pub use batch::Batch;
+pub use cell::{Cell, ValueSeed};
 pub use json::{FieldError, FieldFault, JsonDecoder};
-
 pub use key::{Key, KeyCodec};
 pub use scalar::{ColumnBuilder, Scalar};
 pub use schema::{Column, Schema, TimeUnit, Type};

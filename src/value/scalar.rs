@@ -32,7 +32,19 @@ impl Scalar {
         if column.is_null(row) {
             return Scalar::Null;
         }
-        match Type::of_arrow(column.data_type()).expect("columns are made from tidemill's types") {
+        let ty = Type::of_arrow(column.data_type()).expect("columns are made from tidemill's types");
+        Scalar::typed(ty, column, row)
+    }
+
+    /// The value of a row of an Arrow column that is known to be of this type.
+    ///
+    /// # Panics
+    /// If it is of another type.
+    pub fn typed(ty: Type, column: &dyn Array, row: usize) -> Scalar {
+        if column.is_null(row) {
+            return Scalar::Null;
+        }
+        match ty {
             Type::String => Scalar::String(column.as_string::<i32>().value(row).into()),
             Type::Int => Scalar::Int(column.as_primitive::<Int64Type>().value(row)),
             Type::Float => Scalar::Float(column.as_primitive::<Float64Type>().value(row)),
@@ -75,6 +87,17 @@ impl ColumnBuilder {
             Type::Float => ColumnBuilder::Float(Float64Builder::new()),
             Type::Bool => ColumnBuilder::Bool(BooleanBuilder::new()),
             Type::Timestamp => ColumnBuilder::Timestamp(TimestampMillisecondBuilder::new()),
+        }
+    }
+
+    /// With room for this many values.
+    pub fn with_capacity(ty: Type, rows: usize) -> Self {
+        match ty {
+            Type::String => ColumnBuilder::String(StringBuilder::with_capacity(rows, rows * 16)),
+            Type::Int => ColumnBuilder::Int(Int64Builder::with_capacity(rows)),
+            Type::Float => ColumnBuilder::Float(Float64Builder::with_capacity(rows)),
+            Type::Bool => ColumnBuilder::Bool(BooleanBuilder::with_capacity(rows)),
+            Type::Timestamp => ColumnBuilder::Timestamp(TimestampMillisecondBuilder::with_capacity(rows)),
         }
     }
 

@@ -4,3 +4,5 @@
 
 pub mod engine;
 pub mod naive;
+pub mod spec;
+pub mod topics;

@@ -40,6 +40,8 @@ pub struct Intakes {
     /// How far this worker's part of the graph has worked off what was read.
     pub worked_off: Rc<Cell<EventTime>>,
     pub max_in_flight: u64,
+    /// Everything before this is in the state that the graph starts from.
+    pub resume: EventTime,
     /// Where dead letters and failures go.
     pub letters: Rc<dyn Fn(Result<Vec<DeadLetter>, SourceError>)>,
 }
@@ -124,7 +126,7 @@ impl Reading {
         let progressed = !intake.is_empty() || self.ended;
         if !intake.is_empty() {
             let Intaken { batch, tally, late, letters } = intake.take();
-            self.take_in(&intakes.board, batch, tally, &late);
+            self.take_in(intakes, batch, tally, &late);
             if !letters.is_empty() {
                 (intakes.letters)(Ok(letters));
             }
@@ -132,20 +134,24 @@ impl Reading {
         progressed
     }
 
-    /// Counts a batch and queues it; what lies at or after the end that was asked for is not taken, nor counted.
-    fn take_in(&mut self, board: &Board, batch: Batch, mut tally: Tally, late: &[EventTime]) {
+    /// Counts a batch and queues it. What is in the graph's state already is passed over, and so is what lies at or
+    /// after the end that was asked for; neither is counted.
+    fn take_in(&mut self, intakes: &Intakes, batch: Batch, mut tally: Tally, late: &[EventTime]) {
+        let board = &intakes.board;
         let end = board.until().unwrap_or(EventTime::MAX);
         let (batch, beyond) = batch.split(end);
-        tally.read -= beyond.len() as u64;
-        if !beyond.is_empty() {
-            self.ended = true;
-        }
+        let (known, batch) = batch.split(intakes.resume);
+        tally.read -= (beyond.len() + known.len()) as u64;
+        self.ended |= !beyond.is_empty();
         self.tally.add(&tally);
-        let late: Vec<EventTime> = late.iter().copied().filter(|time| *time < end).collect();
+        let taken = intakes.resume..end;
+        let late: Vec<EventTime> = late.iter().copied().filter(|time| taken.contains(time)).collect();
         self.in_flight.push(batch.times.to_vec(), &late);
-        if !batch.is_empty() {
-            self.feed.lane.note(batch.times[batch.len() - 1]);
-            board.begin(&self.feed.lane, batch.times[0]);
+        if let Some(newest) = batch.times.last().or(known.times.last()) {
+            self.feed.lane.note(*newest);
+        }
+        if let Some(first) = batch.times.first() {
+            board.begin(&self.feed.lane, *first);
             self.waiting.push_back(batch);
         }
     }

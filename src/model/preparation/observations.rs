@@ -12,7 +12,7 @@ use twox_hash::XxHash3_64;
 use super::Layout;
 use super::layout::Category;
 use super::moments::LARGEST;
-use crate::value::Type;
+use crate::value::{Scalar, Type};
 
 /// Row-major: a row's numbers in the layout's order, and its categories.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -49,6 +49,21 @@ impl Observations {
         for (at, category) in layout.categories.iter().enumerate() {
             let cells = self.categories.iter_mut().skip(at).step_by(self.width.1.max(1));
             decode_categories(&columns[category.input], layout.inputs[category.input].ty, category, cells);
+        }
+    }
+
+    /// As [`Observations::refill`], of single values: `value` gives that of a row for an input.
+    ///
+    /// # Panics
+    /// If a value is neither null nor of its input's type.
+    pub fn refill_values<'a>(&mut self, layout: &Layout, rows: usize, value: impl Fn(usize, usize) -> &'a Scalar) {
+        self.width = (layout.numbers.len(), layout.categories.len());
+        self.rows = rows;
+        self.numbers.clear();
+        self.categories.clear();
+        for row in 0..rows {
+            self.numbers.extend(layout.numbers.iter().map(|number| number_of(value(row, number.input))));
+            self.categories.extend(layout.categories.iter().map(|category| hash_of(value(row, category.input), category)));
         }
     }
 
@@ -94,12 +109,10 @@ fn decode_numbers<'a>(column: &dyn Array, ty: Type, cells: impl Iterator<Item = 
     match ty {
         Type::Float => {
             let values = column.as_primitive::<Float64Type>().values();
-            let bounded = |x: f64| if x.abs() <= LARGEST { x } else { f64::NAN };
             fill(column, cells, f64::NAN, |row| bounded(values[row]));
         }
         Type::Int => {
             let values = column.as_primitive::<Int64Type>().values();
-            let bounded = |x: f64| if x.abs() <= LARGEST { x } else { f64::NAN };
             fill(column, cells, f64::NAN, |row| bounded(values[row] as f64));
         }
         Type::Bool => {
@@ -111,28 +124,62 @@ fn decode_numbers<'a>(column: &dyn Array, ty: Type, cells: impl Iterator<Item = 
 }
 
 fn decode_categories<'a>(column: &dyn Array, ty: Type, category: &Category, cells: impl Iterator<Item = &'a mut u64>) {
-    let hash = |bytes: &[u8]| XxHash3_64::oneshot_with_seed(category.seed, bytes);
     let null = mix(category.seed, NULL);
     match ty {
         Type::String => {
             let values = column.as_string::<i32>();
-            fill(column, cells, null, |row| hash(values.value(row).as_bytes()));
+            fill(column, cells, null, |row| hash(category, values.value(row).as_bytes()));
         }
         Type::Int => {
             let values = column.as_primitive::<Int64Type>().values();
-            fill(column, cells, null, |row| hash(&values[row].to_le_bytes()));
+            fill(column, cells, null, |row| hash(category, &values[row].to_le_bytes()));
         }
         Type::Float => {
             let values = column.as_primitive::<Float64Type>().values();
-            let value = |x: f64| if x.is_nan() { null } else { hash(&(x + 0.0).to_le_bytes()) };
-            fill(column, cells, null, |row| value(values[row]));
+            fill(column, cells, null, |row| hash_float(category, values[row]));
         }
         Type::Bool => {
             let values = column.as_boolean().values();
-            fill(column, cells, null, |row| hash(&[u8::from(values.value(row))]));
+            fill(column, cells, null, |row| hash(category, &[u8::from(values.value(row))]));
         }
         Type::Timestamp => unreachable!("the layout makes no category of a {ty}"),
     }
+}
+
+fn number_of(value: &Scalar) -> f64 {
+    match value {
+        Scalar::Null => f64::NAN,
+        Scalar::Float(value) => bounded(*value),
+        Scalar::Int(value) => bounded(*value as f64),
+        Scalar::Bool(value) => f64::from(u8::from(*value)),
+        Scalar::String(_) | Scalar::Timestamp(_) => unreachable!("the layout makes no number of {value:?}"),
+    }
+}
+
+fn hash_of(value: &Scalar, category: &Category) -> u64 {
+    match value {
+        Scalar::Null => mix(category.seed, NULL),
+        Scalar::String(text) => hash(category, text.as_bytes()),
+        Scalar::Int(value) => hash(category, &value.to_le_bytes()),
+        Scalar::Float(value) => hash_float(category, *value),
+        Scalar::Bool(value) => hash(category, &[u8::from(*value)]),
+        Scalar::Timestamp(_) => unreachable!("the layout makes no category of {value:?}"),
+    }
+}
+
+#[inline]
+fn bounded(x: f64) -> f64 {
+    if x.abs() <= LARGEST { x } else { f64::NAN }
+}
+
+#[inline]
+fn hash(category: &Category, bytes: &[u8]) -> u64 {
+    XxHash3_64::oneshot_with_seed(category.seed, bytes)
+}
+
+#[inline]
+fn hash_float(category: &Category, x: f64) -> u64 {
+    if x.is_nan() { mix(category.seed, NULL) } else { hash(category, &(x + 0.0).to_le_bytes()) }
 }
 
 /// What stands for null in place of a value's hash.
@@ -187,6 +234,38 @@ mod tests {
         assert_eq!(seen.categories(0), seen.categories(3));
         let strings: std::collections::BTreeSet<u64> = (0..3).map(|row| seen.categories(row)[0]).collect();
         assert_eq!(strings.len(), 3);
+    }
+
+    #[test]
+    fn single_values_are_observed_as_columns_are() {
+        let types = [Type::Float, Type::Int, Type::Bool, Type::String, Type::Int, Type::Float, Type::Bool];
+        let names = ["x", "n", "b", "s", "hour", "level", "flag"];
+        let inputs: Vec<_> = names.iter().zip(types).map(|(name, ty)| Input::new(*name, ty)).collect();
+        let categorical = ["hour", "level", "flag"].map(str::to_owned).to_vec();
+        let layout = Layout::new(&inputs, &ModelOptions { categorical, ..ModelOptions::default() }).unwrap();
+        let value = |ty, row: i64| match (ty, row) {
+            (_, 0) => Scalar::Null,
+            (Type::Float, 1) => Scalar::Float(-0.0),
+            (Type::Float, 2) => Scalar::Float(1e300),
+            (Type::Float, _) => Scalar::Float(row as f64 / 3.0),
+            (Type::Int, 1) => Scalar::Int(i64::MAX),
+            (Type::Int, _) => Scalar::Int(row),
+            (Type::Bool, _) => Scalar::Bool(row % 2 == 0),
+            (Type::String, 1) => Scalar::String("".into()),
+            (_, _) => Scalar::String(format!("é{row}").into()),
+        };
+        let rows: Vec<Vec<Scalar>> = (0..6).map(|row| types.iter().map(|ty| value(*ty, row)).collect()).collect();
+        let column = |(input, ty): (usize, &Type)| {
+            let mut builder = crate::value::ColumnBuilder::new(*ty);
+            rows.iter().for_each(|row| builder.append(&row[input]));
+            builder.finish()
+        };
+        let columns: Vec<ArrayRef> = types.iter().enumerate().map(column).collect();
+        let mut seen = Observations::default();
+        seen.refill_values(&layout, rows.len(), |row, input| &rows[row][input]);
+        let bits = |seen: &Observations| -> Vec<u64> { seen.numbers.iter().map(|x| x.to_bits()).collect() };
+        let expected = Observations::decode(&layout, &columns, rows.len());
+        assert_eq!((bits(&seen), &seen.categories), (bits(&expected), &expected.categories));
     }
 
     #[test]

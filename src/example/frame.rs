@@ -1,0 +1,81 @@
+//! The working memory of a request: a row of cells for each instance.
+
+use crate::value::Scalar;
+
+/// Instances on their way through a pipeline. A row has a cell for every value that the pipeline knows of: columns of
+/// the record, of table rows and of views, features, computed inputs.
+#[derive(Debug, Default)]
+pub struct Frame {
+    width: usize,
+    rows: usize,
+    cells: Vec<Scalar>,
+    /// Which cells the instance itself gave.
+    given: Vec<bool>,
+    /// The instance that is being read.
+    pub(super) reading: Option<usize>,
+    /// Bytes of the key that is being looked up.
+    pub(super) key: Vec<u8>,
+}
+
+impl Frame {
+    /// Forgets all rows; those to come have `width` cells.
+    pub(super) fn reset(&mut self, width: usize) {
+        self.width = width;
+        self.rows = 0;
+        self.cells.clear();
+        self.given.clear();
+        self.reading = None;
+    }
+
+    /// Adds a row of nulls that nobody gave.
+    pub(super) fn push_row(&mut self) {
+        self.rows += 1;
+        self.cells.resize(self.rows * self.width, Scalar::Null);
+        self.given.resize(self.rows * self.width, false);
+    }
+
+    /// The instance that was being read when reading broke off.
+    pub fn reading(&self) -> Option<usize> {
+        self.reading
+    }
+
+    /// Instances held.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Cells that are held, over all rows.
+    pub fn cells(&self) -> usize {
+        self.cells.len()
+    }
+
+    #[inline]
+    pub(super) fn get(&self, row: usize, slot: usize) -> &Scalar {
+        &self.cells[row * self.width + slot]
+    }
+
+    #[inline]
+    pub(super) fn given(&self, row: usize, slot: usize) -> bool {
+        self.given[row * self.width + slot]
+    }
+
+    /// The cell of a row just added, to be filled by the instance; none if it has given it already.
+    pub(super) fn give(&mut self, slot: usize) -> Option<&mut Scalar> {
+        let at = (self.rows - 1) * self.width + slot;
+        if std::mem::replace(&mut self.given[at], true) { None } else { Some(&mut self.cells[at]) }
+    }
+
+    /// Writes a cell unless the instance gave it.
+    #[inline]
+    pub(super) fn put(&mut self, row: usize, slot: usize, value: Scalar) {
+        let at = row * self.width + slot;
+        if !self.given[at] {
+            self.cells[at] = value;
+        }
+    }
+
+    /// One row's cells, as far as a key is made of them, beside the bytes that it is written to.
+    pub(super) fn row_and_key(&mut self, row: usize) -> (&[Scalar], &mut Vec<u8>) {
+        (&self.cells[row * self.width..(row + 1) * self.width], &mut self.key)
+    }
+}

@@ -1,0 +1,236 @@
+//! Instances as a request has them: a JSON list of objects, read straight into a frame.
+//!
+//! Types are those of the columns, by the rules that records of a topic are read by ([`ValueSeed`]). But a topic may
+//! carry more than anyone asked for, while a request that names an unknown field is mistaken: it is told, with the
+//! nearest name that is known.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::fields::{Field, Fields, Place};
+use super::{Frame, Pipeline};
+use crate::expr::nearest;
+use crate::time::{EventTime, format_time, in_range};
+use crate::value::{FieldFault, Scalar, ValueSeed};
+
+/// The most cells that a request may take: instances times the values that each has.
+pub const MOST_CELLS: usize = 1 << 22;
+
+/// What is wrong with an instance.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub struct InstanceError {
+    /// Its place in the list.
+    pub index: usize,
+    /// The field, inner ones as `outer.inner`; none where the instance as a whole is at fault.
+    pub field: Option<String>,
+    pub fault: InstanceFault,
+}
+
+/// The kinds of mistake in an instance.
+#[derive(Clone, Debug, PartialEq)]
+pub enum InstanceFault {
+    Field(FieldFault),
+    UnknownField {
+        nearest: Option<String>,
+    },
+    /// An event time that no record may have.
+    TimeOutOfRange(EventTime),
+    /// No event time, and none seen that could stand in for it.
+    NoTime,
+    TooMany,
+}
+
+impl fmt::Display for InstanceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "instances[{}]", self.index)?;
+        if let Some(field) = &self.field {
+            write!(f, ".{field}")?;
+        }
+        match &self.fault {
+            InstanceFault::Field(fault) => write!(f, ": {fault}"),
+            InstanceFault::UnknownField { nearest: None } => f.write_str(": unknown field"),
+            InstanceFault::UnknownField { nearest: Some(name) } => write!(f, ": unknown field; did you mean {name}?"),
+            InstanceFault::TimeOutOfRange(time) => {
+                write!(f, ": {} is outside what an event time may be", format_time(*time))
+            }
+            InstanceFault::NoTime => f.write_str(": missing, and no record has been seen yet whose time to take"),
+            InstanceFault::TooMany => f.write_str(": more instances than one request may have"),
+        }
+    }
+}
+
+/// Reads a list of instances. The outcome says what is wrong with one; malformed JSON is the deserializer's error, and
+/// [`Frame`] knows which instance it was in.
+pub struct InstancesSeed<'a> {
+    pipeline: &'a Pipeline,
+    frame: &'a mut Frame,
+    newest: Option<EventTime>,
+}
+
+impl<'a> InstancesSeed<'a> {
+    pub(super) fn new(pipeline: &'a Pipeline, frame: &'a mut Frame, newest: Option<EventTime>) -> Self {
+        InstancesSeed { pipeline, frame, newest }
+    }
+
+    /// Checks the instance just read, and puts in the time if it has none.
+    fn finish(&mut self, row: usize) -> Result<(), (Option<String>, InstanceFault)> {
+        let absent = self.pipeline.required.iter().find(|(_, slot)| !self.frame.given(row, *slot));
+        if let Some((name, _)) = absent {
+            return Err((Some(name.clone()), InstanceFault::Field(FieldFault::Missing)));
+        }
+        let (slot, name) = &self.pipeline.time;
+        if !self.frame.given(row, *slot) {
+            let newest = self.newest.ok_or_else(|| (Some(name.clone()), InstanceFault::NoTime))?;
+            self.frame.put(row, *slot, Scalar::Timestamp(newest));
+        }
+        match self.frame.get(row, *slot) {
+            Scalar::Timestamp(time) if !in_range(*time) => {
+                Err((Some(name.clone()), InstanceFault::TimeOutOfRange(*time)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for InstancesSeed<'_> {
+    type Value = Result<(), InstanceError>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for InstancesSeed<'_> {
+    type Value = Result<(), InstanceError>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of instances")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut wrong = None;
+        loop {
+            let index = self.frame.rows();
+            if self.frame.cells() + self.pipeline.width > MOST_CELLS {
+                wrong.get_or_insert(InstanceError { index, field: None, fault: InstanceFault::TooMany });
+            }
+            if wrong.is_some() {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                self.frame.reading = None;
+                return Ok(wrong.map_or(Ok(()), Err));
+            }
+            self.frame.reading = Some(index);
+            let mut fault = None;
+            let seed = ObjectSeed {
+                fields: &self.pipeline.fields,
+                is_row: true,
+                frame: &mut *self.frame,
+                fault: &mut fault,
+            };
+            if list.next_element_seed(seed)?.is_none() {
+                self.frame.reading = None;
+                return Ok(Ok(()));
+            }
+            let fault = fault.map_or_else(|| self.finish(index), Err);
+            wrong = fault.err().map(|(field, fault)| InstanceError { index, field, fault });
+        }
+    }
+}
+
+type Fault = Option<(Option<String>, InstanceFault)>;
+
+/// Reads an instance, or an object inside one.
+struct ObjectSeed<'a> {
+    fields: &'a Fields,
+    /// Whether this is an instance itself, for which a row is to be added.
+    is_row: bool,
+    frame: &'a mut Frame,
+    fault: &'a mut Fault,
+}
+
+impl ObjectSeed<'_> {
+    /// Notes a fault; the first one counts.
+    fn fail(&mut self, field: &str, fault: InstanceFault) {
+        let fields = self.fields;
+        self.fault.get_or_insert_with(|| (Some(fields.full_name(field)), fault));
+    }
+
+    fn read<'de, A: MapAccess<'de>>(&mut self, field: &Field, map: &mut A) -> Result<(), A::Error> {
+        let Some(cell) = self.frame.give(field.slot) else {
+            map.next_value::<IgnoredAny>()?;
+            let fault = FieldFault::Malformed("the field stands twice".to_owned());
+            self.fail(&field.name, InstanceFault::Field(fault));
+            return Ok(());
+        };
+        let seed = ValueSeed { ty: field.ty, unit: field.unit, nullable: field.nullable, cell };
+        match map.next_value_seed(seed) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(fault)) => {
+                self.fail(&field.name, InstanceFault::Field(fault));
+                Ok(())
+            }
+            Err(error) => Err(A::Error::custom(format_args!("{}: {error}", self.fields.full_name(&field.name)))),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ObjectSeed<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if self.is_row {
+            self.frame.push_row();
+        }
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ObjectSeed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let fields = self.fields;
+        while let Some(place) = map.next_key_seed(FieldName(fields))? {
+            match place {
+                Ok(Place::Field(field)) => self.read(field, &mut map)?,
+                Ok(Place::Object(inner)) => map.next_value_seed(ObjectSeed {
+                    fields: inner,
+                    is_row: false,
+                    frame: &mut *self.frame,
+                    fault: &mut *self.fault,
+                })?,
+                Err(name) => {
+                    map.next_value::<IgnoredAny>()?;
+                    let nearest = nearest(&name, fields.names());
+                    self.fail(&name, InstanceFault::UnknownField { nearest });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Finds what a field name stands for; an unknown one is kept, to be told.
+struct FieldName<'a>(&'a Fields);
+
+impl<'a, 'de> DeserializeSeed<'de> for FieldName<'a> {
+    type Value = Result<&'a Place, String>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'a> Visitor<'_> for FieldName<'a> {
+    type Value = Result<&'a Place, String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.find(name).ok_or_else(|| name.to_owned()))
+    }
+}

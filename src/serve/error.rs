@@ -1,0 +1,119 @@
+//! What can be wrong with a request, and the status that says so; and why an endpoint cannot start.
+
+use std::net::SocketAddr;
+
+use hyper::StatusCode;
+
+use crate::example::{InstanceError, InstanceFault};
+use crate::registry::RegistryError;
+
+/// Why a request is not answered as asked. `Display` is what the client reads.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The body as a whole, or one of its own fields.
+    #[error("{0}")]
+    Malformed(String),
+    #[error("{0}")]
+    Instance(InstanceError),
+    #[error("unknown field {found}; {}", hint(.nearest.as_deref(), .expected))]
+    UnknownField { found: String, nearest: Option<String>, expected: String },
+    #[error("model: missing; expected one of {0}")]
+    WhichModel(String),
+    #[error("{column}: {found:?} is not a {expected}")]
+    Key { column: String, found: String, expected: &'static str },
+    #[error("group {group} has the entity {expected}, so it takes {count} in the path; found {found}")]
+    KeyCount { group: String, expected: String, count: usize, found: usize },
+    #[error("the path is not UTF-8 once decoded")]
+    Path,
+    #[error("version {version} of model {model} was made for other inputs than this dataflow has")]
+    OtherInputs { model: String, version: u64 },
+    #[error("unknown route {0}")]
+    UnknownRoute(String),
+    #[error("unknown model {found}; {}", hint(.nearest.as_deref(), .expected))]
+    UnknownModel { found: String, nearest: Option<String>, expected: String },
+    #[error("model {model} has no version {version}")]
+    UnknownVersion { model: String, version: u64 },
+    #[error("unknown feature group {found}; {}", hint(.nearest.as_deref(), .expected))]
+    UnknownGroup { found: String, nearest: Option<String>, expected: String },
+    #[error("group {group} has no entity {entity}")]
+    UnknownEntity { group: String, entity: String },
+    #[error("this route takes {0} only")]
+    Method(&'static str),
+    #[error("the request took too long to come")]
+    TooSlow,
+    #[error("the connection broke off before the body was whole")]
+    BrokenOff,
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    #[error("content type {0:?}; expected application/json")]
+    ContentType(String),
+    #[error("too many connections; try again later")]
+    TooManyConnections,
+    #[error("no version of model {0} yet")]
+    NoVersion(String),
+    #[error("version {version} of model {model} cannot be read now")]
+    Registry {
+        model: String,
+        version: u64,
+        #[source]
+        source: RegistryError,
+    },
+}
+
+/// The nearest valid name, or all of them.
+fn hint(nearest: Option<&str>, expected: &str) -> String {
+    match nearest {
+        Some(name) => format!("did you mean {name}?"),
+        None if expected.is_empty() => "there is none here".to_owned(),
+        None => format!("expected one of {expected}"),
+    }
+}
+
+impl RequestError {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            RequestError::Instance(InstanceError { fault: InstanceFault::TooMany, .. }) | RequestError::TooLarge(_) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            RequestError::Malformed(_)
+            | RequestError::Instance(_)
+            | RequestError::UnknownField { .. }
+            | RequestError::WhichModel(_)
+            | RequestError::Key { .. }
+            | RequestError::KeyCount { .. }
+            | RequestError::Path
+            | RequestError::BrokenOff
+            | RequestError::OtherInputs { .. } => StatusCode::BAD_REQUEST,
+            RequestError::UnknownRoute(_)
+            | RequestError::UnknownModel { .. }
+            | RequestError::UnknownVersion { .. }
+            | RequestError::UnknownGroup { .. }
+            | RequestError::UnknownEntity { .. } => StatusCode::NOT_FOUND,
+            RequestError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            RequestError::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            RequestError::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            RequestError::TooManyConnections => StatusCode::TOO_MANY_REQUESTS,
+            RequestError::NoVersion(_) | RequestError::Registry { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Whether what is left of the request is not worth reading.
+    pub fn ends_connection(&self) -> bool {
+        matches!(self, RequestError::TooLarge(_) | RequestError::TooSlow | RequestError::BrokenOff)
+    }
+}
+
+/// Why an endpoint cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("http.listen is {0:?}; expected ADDRESS:PORT")]
+    Address(String),
+    #[error("cannot listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("a serving thread cannot be started")]
+    Thread(#[source] std::io::Error),
+}

@@ -1,0 +1,85 @@
+//! Answers: their bodies and headers.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+
+use super::RequestError;
+use crate::time::format_time;
+use crate::value::Scalar;
+
+/// An answer on its way out.
+pub type Reply = Response<Full<Bytes>>;
+
+/// JSON with status 200.
+pub fn json(body: impl Into<Bytes>) -> Reply {
+    with_type(StatusCode::OK, "application/json", body.into())
+}
+
+/// A JSON value with a status.
+pub fn value(status: StatusCode, value: &serde_json::Value) -> Reply {
+    with_type(status, "application/json", value.to_string().into())
+}
+
+/// The text that Prometheus scrapes.
+pub fn exposition(text: Vec<u8>) -> Reply {
+    with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text.into())
+}
+
+/// `{"error": "text"}`.
+pub fn error(error: &RequestError) -> Reply {
+    let mut reply = value(error.status(), &serde_json::json!({ "error": error.to_string() }));
+    if let RequestError::Method(allowed) = error {
+        reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    }
+    if error.ends_connection() {
+        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    reply
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, body: Bytes) -> Reply {
+    let mut reply = Response::new(Full::new(body));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+}
+
+/// Appends a value as JSON: times in RFC 3339, a float that JSON cannot hold as null.
+pub fn write_scalar(value: &Scalar, out: &mut Vec<u8>) {
+    match value {
+        Scalar::Null => out.extend_from_slice(b"null"),
+        Scalar::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Scalar::Int(value) => write!(out, "{value}").expect("memory takes all that is written"),
+        Scalar::Float(value) => write_float(*value, out),
+        Scalar::String(value) => write_text(value, out),
+        Scalar::Timestamp(time) => write_text(&format_time(*time), out),
+    }
+}
+
+/// Appends a float in its shortest form, null if it is not finite.
+pub fn write_float(value: f64, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, &value).expect("memory takes all that is written");
+}
+
+/// Appends a JSON string.
+pub fn write_text(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("memory takes all that is written");
+}
+
+/// Appends an object of these names, which are JSON strings already, and values.
+pub fn write_object<'a>(entries: impl Iterator<Item = (&'a str, &'a Scalar)>, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (at, (name, value)) in entries.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(name.as_bytes());
+        out.push(b':');
+        write_scalar(value, out);
+    }
+    out.push(b'}');
+}

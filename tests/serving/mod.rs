@@ -1,0 +1,351 @@
+//! A small dataflow with a trained model behind a real endpoint, and a client that speaks HTTP byte by byte.
+
+#![allow(dead_code)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::Value;
+use tidemill::flow::Plan;
+use tidemill::metrics::Metrics;
+use tidemill::model::{Examples, Trainer, TrainerConfig, Version};
+use tidemill::registry::{Live, Publication, Registry};
+use tidemill::serve::{Endpoint, Parts, Readiness, Server, Service, start};
+use tidemill::spec;
+use tidemill::store::{Online, Upsert};
+use tidemill::value::{ColumnBuilder, Scalar, Type};
+
+const DAY: i64 = 86_400_000;
+
+/// 2024-01-01T12:00:00Z.
+pub const NOON: i64 = 1_704_110_400_000;
+
+/// Sources, a table, views on views and groups; models are added.
+pub const SHOP: &str = r#"
+name = "shop"
+
+[source.orders]
+topic = "orders"
+format = "json"
+key = ["id"]
+time = "at"
+[source.orders.columns]
+id = "string"
+buyer = "string"
+country = "string?"
+amount = { type = "float", path = "payload.amount" }
+items = "int"
+vip = "bool?"
+at = "timestamp"
+
+[table.users]
+topic = "users"
+format = "json"
+time = "at"
+key = ["buyer"]
+columns = { buyer = "string", tier = "string?", age = "int?", at = "timestamp" }
+
+[view.placed]
+sql = """
+SELECT o.*, u.tier, u.age, o.amount / o.items AS price
+FROM orders o JOIN users u ON u.buyer = lower(o.buyer) WHERE o.amount > 0
+"""
+
+[view.priced]
+sql = """
+SELECT p.id, p.buyer, p.country AS land, p.amount, p.items, p.tier, p.age, p.price * 2 AS twice,
+       coalesce(p.tier, 'none') AS level, date_part('hour', p.at) AS hour, p.vip
+FROM placed p
+"""
+
+[features.spend]
+from = "orders"
+entity = "buyer"
+aggregate = [
+  { of = "amount", op = ["mean", "count"], windows = ["1h"] },
+  { of = "country", op = "last", windows = ["1h"] },
+]
+
+[features.place]
+from = "orders"
+entity = ["country", "items"]
+aggregate = [{ of = "items", op = ["sum", "max"], windows = ["1d"] }]
+"#;
+
+/// A model on a view of a view.
+pub const LARGE: &str = r#"
+[model.large]
+kind = "logistic"
+examples = "priced"
+features = ["spend.*", "amount", "age", "tier", "level", "land", "hour", "twice", "vip", "amount / 10"]
+label = { value = "amount > 10" }
+window = "1d"
+"#;
+
+/// A model on the records of a source, with a look-up by two columns.
+pub const COUNTED: &str = r#"
+[model.counted]
+kind = "linear"
+examples = "orders"
+features = ["place.*", "amount", "items"]
+label = { value = "amount" }
+window = "1d"
+"#;
+
+/// Versions of a model, one a window, from random inputs.
+pub fn train(plan: &Plan, model: usize, windows: i64) -> Vec<Version> {
+    let plan = &plan.models[model];
+    let inputs = plan.assembly.inputs();
+    let config = TrainerConfig {
+        name: plan.name.clone(),
+        inputs: inputs.clone(),
+        options: plan.options.clone(),
+        window_ms: DAY,
+        offset_ms: 0,
+        within_ms: 0,
+        definition: plan.definition.clone(),
+    };
+    let mut trainer = Trainer::new(config).unwrap();
+    let mut random = StdRng::seed_from_u64(7);
+    let mut versions = Vec::new();
+    for window in 0..windows {
+        let rows = 200;
+        let time: Vec<i64> = (0..rows).map(|row| window * DAY + row).collect();
+        let columns = inputs.iter().map(|input| {
+            let mut builder = ColumnBuilder::new(input.ty);
+            (0..rows).for_each(|_| builder.append(&any(input.ty, &mut random)));
+            builder.finish()
+        });
+        let examples = Examples {
+            columns: columns.collect(),
+            label: (0..rows).map(|_| f64::from(random.random_bool(0.4))).collect(),
+            known: time.clone(),
+            hash: (0..rows as u64).collect(),
+            time,
+        };
+        trainer.learn(&examples);
+        while !trainer.work(1000) {}
+        versions.push(trainer.close((window + 1) * DAY).unwrap());
+    }
+    versions
+}
+
+/// A value of a type, sometimes null.
+pub fn any(ty: Type, random: &mut StdRng) -> Scalar {
+    if random.random_bool(0.1) {
+        return Scalar::Null;
+    }
+    match ty {
+        Type::String => Scalar::String(["a", "B", "é", "gold", "a rather long text, longer than 32 bytes"][random.random_range(0..5)].into()),
+        Type::Int => Scalar::Int(random.random_range(0..4)),
+        Type::Float => Scalar::Float(random.random_range(-5..50) as f64 / 4.0),
+        Type::Bool => Scalar::Bool(random.random_bool(0.5)),
+        Type::Timestamp => Scalar::Timestamp(NOON + random.random_range(0..DAY)),
+    }
+}
+
+/// A dataflow with its stores, before it is served.
+pub struct Shop {
+    pub plan: Plan,
+    pub online: Arc<Online>,
+    pub live: Arc<Live>,
+    pub metrics: Arc<Metrics>,
+    pub readiness: Arc<Readiness>,
+    pub registry: Option<Registry>,
+}
+
+impl Shop {
+    /// With these models, none of which has a version yet, and an empty store.
+    pub fn bare(spec: &str) -> Shop {
+        let spec = spec::parse(spec, "dataflow.toml").unwrap_or_else(|errors| panic!("{errors}"));
+        let plan = Plan::new(Arc::new(spec));
+        let groups = plan.groups.iter().map(|group| (group.name.clone(), group.codec.types().to_vec()));
+        let tables = plan.tables.iter().map(|table| (table.name.clone(), table.key_codec.types().to_vec()));
+        Shop {
+            online: Online::new(groups, tables),
+            live: Arc::new(Live::new(plan.models.iter().map(|model| model.name.clone()), 2)),
+            metrics: Metrics::new(&plan.spec.name),
+            readiness: Arc::default(),
+            registry: None,
+            plan,
+        }
+    }
+
+    /// One model with three versions, of which the live cell keeps two, and a few rows and vectors.
+    pub fn open() -> Shop {
+        let shop = Shop::bare(&format!("{SHOP}{LARGE}"));
+        shop.fill();
+        shop.publish(0, 3);
+        shop.readiness.started();
+        shop
+    }
+
+    pub fn fill(&self) {
+        let text = |text: &str| Scalar::String(text.into());
+        self.upsert("spend", &[text("ann")], vec![Scalar::Float(12.5), Scalar::Int(3), text("DE")]);
+        self.upsert("spend", &[text("a/b c")], vec![Scalar::Float(1.0), Scalar::Int(1), Scalar::Null]);
+        self.upsert("place", &[text("DE"), Scalar::Int(2)], vec![Scalar::Int(6), Scalar::Int(2)]);
+        let users = self.online.table("users").unwrap();
+        let row = vec![text("ann"), text("gold"), Scalar::Int(41), Scalar::Timestamp(NOON)];
+        users.apply(Upsert { key: users.codec().encode_one(&[text("ann")]), vector: Some(row.into()) });
+        self.online.note(NOON);
+        self.online.advance(NOON - 1000);
+    }
+
+    pub fn upsert(&self, group: &str, entity: &[Scalar], vector: Vec<Scalar>) {
+        let shelf = self.online.group(group).unwrap();
+        shelf.apply(Upsert { key: shelf.codec().encode_one(entity), vector: Some(vector.into()) });
+    }
+
+    /// Trains versions of a model and shows them, in the registry as well if there is one.
+    pub fn publish(&self, model: usize, windows: i64) -> Vec<Version> {
+        let versions = train(&self.plan, model, windows);
+        let name = &self.plan.models[model].name;
+        for version in &versions {
+            if let Some(registry) = &self.registry {
+                let publication = Publication {
+                    model: name.clone(),
+                    version: version.clone(),
+                    offsets: Default::default(),
+                    definition: "d".into(),
+                    wall_time: 0,
+                };
+                self.live.record(registry.publish(&publication).unwrap());
+            }
+            self.live.show(name, version);
+        }
+        versions
+    }
+
+    pub fn service(&self) -> Arc<Service> {
+        Service::new(Parts {
+            spec: &self.plan.spec,
+            plans: (0..self.plan.models.len()).map(|model| self.plan.serving(model)).collect(),
+            online: self.online.clone(),
+            live: self.live.clone(),
+            registry: self.registry.clone(),
+            metrics: self.metrics.clone(),
+            readiness: self.readiness.clone(),
+        })
+    }
+
+    pub fn serve(&self) -> Server {
+        start(&endpoint(), &self.service()).unwrap()
+    }
+}
+
+/// Small limits on a free port.
+pub fn endpoint() -> Endpoint {
+    Endpoint {
+        listen: "127.0.0.1:0".to_owned(),
+        threads: 2,
+        max_body_bytes: 64 << 10,
+        request_timeout: Duration::from_millis(800),
+        max_connections: 64,
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&self.body)))
+    }
+
+    /// The text of an error.
+    pub fn error(&self) -> String {
+        let json = self.json();
+        assert_eq!(json.as_object().map(serde_json::Map::len), Some(1), "{json}");
+        json["error"].as_str().unwrap_or_else(|| panic!("{json}")).to_owned()
+    }
+}
+
+/// A connection that is kept.
+pub struct Client {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    pub fn connect(addr: SocketAddr) -> Client {
+        let stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream, buffer: Vec::new() }
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// No more will be sent.
+    pub fn finish(&mut self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+    }
+
+    /// The next answer, none once the connection is closed.
+    ///
+    /// # Panics
+    /// If nothing comes for ten seconds.
+    pub fn receive(&mut self) -> Option<Answer> {
+        loop {
+            if let Some(answer) = self.parse() {
+                return Some(answer);
+            }
+            let mut more = [0; 8192];
+            match self.stream.read(&mut more) {
+                Ok(0) => return None,
+                Ok(read) => self.buffer.extend_from_slice(&more[..read]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("no answer came"),
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn parse(&mut self) -> Option<Answer> {
+        let end = self.buffer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+        let head = String::from_utf8_lossy(&self.buffer[..end]).to_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
+        let length: usize = length.unwrap_or(0);
+        if self.buffer.len() < end + length {
+            return None;
+        }
+        let status = head.get(9..12)?.parse().ok()?;
+        let body = self.buffer[end..end + length].to_vec();
+        self.buffer.drain(..end + length);
+        Some(Answer { status, head, body })
+    }
+
+    pub fn get(&mut self, path: &str) -> Answer {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).unwrap();
+        self.receive().expect("an answer")
+    }
+
+    pub fn post(&mut self, path: &str, body: impl AsRef<[u8]>) -> Answer {
+        self.send(&post(path, body.as_ref())).unwrap();
+        self.receive().expect("an answer")
+    }
+}
+
+/// A request with a JSON body.
+pub fn post(path: &str, body: &[u8]) -> Vec<u8> {
+    let mut request = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    request.extend_from_slice(body);
+    request
+}

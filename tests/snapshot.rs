@@ -1,0 +1,87 @@
+//! Snapshots: state saved as of a closed time, loaded into a fresh graph with another number of workers, goes on as if
+//! nothing had happened.
+
+mod common;
+
+use common::engine::{Inputs, Record, Run};
+use common::spec::SPEC;
+use common::topics::topic;
+use proptest::prelude::*;
+use tidemill::value::Scalar;
+
+/// Rows whose time, in this column, is at or after T.
+fn from(rows: &[Vec<Scalar>], column: usize, t: i64) -> Vec<Vec<Scalar>> {
+    let late = |row: &&Vec<Scalar>| matches!(row[column], Scalar::Timestamp(time) if time >= t);
+    rows.iter().filter(late).cloned().collect()
+}
+
+/// What an uninterrupted run gives from T on, and what a run restarted at T gives.
+fn both(
+    inputs: &Inputs,
+    t: i64,
+    workers: (usize, usize),
+    lose: Option<&str>,
+) -> Option<([Vec<Vec<Scalar>>; 3], [Vec<Vec<Scalar>>; 3], Vec<(u64, String)>, Vec<(u64, String)>)> {
+    let whole = Run { spec: SPEC, read: 7, workers: workers.0, start: None, snapshot: Some(t) }.run(inputs);
+    // A run that ends before T has no snapshot of it.
+    let (time, mut parts) = whole.snapshot.clone()?;
+    assert_eq!(time, t);
+    if let Some(lose) = lose {
+        assert!(parts.remove(lose).is_some(), "{lose} takes part in the snapshot");
+    }
+    let again = Run { spec: SPEC, read: 5, workers: workers.1, start: Some((t, parts)), snapshot: None }.run(inputs);
+    let expected = [from(&whole.shop, 0, t), from(&whole.pair, 0, t), from(&whole.examples, 1, t)];
+    let made = whole.versions.iter().filter(|version| again.versions.iter().any(|other| other.0 == version.0));
+    let expected_versions = made.cloned().collect();
+    Some((expected, [again.shop, again.pair, again.examples], expected_versions, again.versions))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_restart_from_a_snapshot_changes_no_bit(
+        asks in topic(60),
+        sales in topic(120),
+        prices in topic(20),
+        at in 0i64..700,
+        before in 1usize..4,
+        after in 1usize..4,
+    ) {
+        let inputs = Inputs { asks, sales, prices };
+        if let Some((expected, found, versions, again)) = both(&inputs, 1_000_000 + at, (before, after), None) {
+            prop_assert_eq!(found, expected);
+            prop_assert_eq!(again, versions);
+        }
+    }
+}
+
+/// Records that keep every operator's state busy across T.
+fn steady() -> Inputs {
+    let record = |id: i64, index: i64, at: i64| Record {
+        id: format!("k{}", id % 9),
+        shop: Some(format!("s{}", index % 2)),
+        item: index % 3,
+        x: Some((index % 7 - 3) as f64 / 8.0),
+        step: 0,
+        at: 1_000_000 + at,
+    };
+    Inputs {
+        asks: (0..80).map(|index| record(index, index, index * 10)).collect(),
+        sales: (0..160).map(|index| record(index * 4 + 2, index, index * 5 + 3)).collect(),
+        prices: (0..3).map(|index| record(index, index, index)).collect(),
+    }
+}
+
+#[test]
+fn every_operator_has_state_that_a_restart_needs() {
+    let inputs = steady();
+    let t = 1_000_450;
+    let (expected, found, versions, again) = both(&inputs, t, (2, 3), None).expect("the run passes T");
+    assert_eq!((&found, &again), (&expected, &versions));
+    assert!(!versions.is_empty());
+    for operator in ["features.shop", "features.pair", "table.prices", "model.sold.label", "model.sold.learn"] {
+        let (expected, found, versions, again) = both(&inputs, t, (1, 2), Some(operator)).expect("the run passes T");
+        assert!((found, again) != (expected, versions), "the run did not miss the state of {operator}");
+    }
+}
