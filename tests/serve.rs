@@ -240,7 +240,7 @@ fn an_entity_is_read_from_the_path() {
     assert_eq!(error("/features/spend/bob"), (404, "group spend has no entity bob".to_owned()));
     assert_eq!(error("/features/spend/"), (404, "group spend has no entity ".to_owned()));
     assert_eq!(error("/features/place/DE/3"), (404, "group place has no entity DE, 3".to_owned()));
-    assert_eq!(error("/features/place/DE/two"), (400, "items: \"two\" is not a int".to_owned()));
+    assert_eq!(error("/features/place/DE/two"), (400, "items: expected int, found \"two\"".to_owned()));
     assert_eq!(error("/features/spend/%ff").0, 400);
     assert_eq!(error("/features/spent/ann"), (404, "unknown feature group spent; did you mean spend?".to_owned()));
     let count = "group place has the entity country, items, so it takes 2 in the path; found 1";
@@ -351,7 +351,26 @@ fn a_body_too_large_is_refused_and_said_so() {
     assert_eq!(client.receive().unwrap().status, 413, "without reading it");
     let mut client = Client::connect(server.addr());
     let _ = client.send(format!("GET /health/live HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(100 << 10)).as_bytes());
-    assert!(client.receive().is_none_or(|answer| answer.status == 431));
+    let answer = client.receive();
+    assert!(answer.as_ref().is_none_or(|answer| answer.status == 431), "{answer:?}");
+    server.drain();
+}
+
+#[test]
+fn so_are_more_instances_than_a_request_may_have() {
+    let shop = Shop::open();
+    let mut endpoint = endpoint();
+    endpoint.max_body_bytes = 16 << 20;
+    endpoint.request_timeout = Duration::from_secs(20);
+    let server = start(&endpoint, &shop.service()).unwrap();
+    let mut client = Client::connect(server.addr());
+    let ask = |count: usize| ask(vec![json!({ "id": "o", "buyer": "b", "amount": 1, "items": 1 }); count].into());
+    let many = client.post("/predict", ask(5_000));
+    assert_eq!((many.status, many.json()["predictions"].as_array().unwrap().len()), (200, 5_000));
+    let more = client.post("/predict", ask(100_000));
+    assert_eq!(more.status, 413);
+    assert!(more.error().ends_with("more instances than one request may have"));
+    assert_eq!(client.post("/predict", ask(1)).status, 200);
     server.drain();
 }
 

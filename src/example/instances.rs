@@ -15,7 +15,7 @@ use crate::time::{EventTime, format_time, in_range};
 use crate::value::{FieldFault, Scalar, ValueSeed};
 
 /// The most cells that a request may take: instances times the values that each has.
-pub const MOST_CELLS: usize = 1 << 22;
+pub const MOST_CELLS: usize = 1 << 20;
 
 /// What is wrong with an instance.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -187,7 +187,9 @@ impl Core {
 /// Waits for the beginning of a request, since an answer before it could be lost, and answers it.
 async fn refuse(mut stream: TcpStream, answer: &str) -> std::io::Result<()> {
     let mut request = [0; 4096];
-    stream.read(&mut request).await?;
+    if stream.read(&mut request).await? == 0 {
+        return Ok(());
+    }
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await?;
     while stream.read(&mut request).await? > 0 {}

@@ -2,7 +2,7 @@
 //!
 //! One board a process, shared by all workers. A partition writes its own lane and reads the least of all.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -32,8 +32,7 @@ pub struct Lane {
     given: AtomicI64,
     ended: AtomicBool,
     started: AtomicBool,
-    in_flight: AtomicU64,
-    tally: Mutex<Tally>,
+    ledger: Mutex<(Tally, u64)>,
 }
 
 impl Lane {
@@ -68,13 +67,12 @@ impl Lane {
 
     /// Publishes the ledger and what is in flight.
     pub fn report(&self, tally: Tally, in_flight: u64) {
-        *self.tally.lock().expect("no holder panics") = tally;
-        self.in_flight.store(in_flight, SeqCst);
+        *self.ledger.lock().expect("no holder panics") = (tally, in_flight);
     }
 
     /// The ledger as last published, and the records in flight.
     pub fn ledger(&self) -> (Tally, u64) {
-        (*self.tally.lock().expect("no holder panics"), self.in_flight.load(SeqCst))
+        *self.ledger.lock().expect("no holder panics")
     }
 }
 
@@ -124,8 +122,7 @@ impl Board {
             given: AtomicI64::new(i64::MIN),
             ended: AtomicBool::new(false),
             started: AtomicBool::new(false),
-            in_flight: AtomicU64::new(0),
-            tally: Mutex::default(),
+            ledger: Mutex::default(),
         });
         self.lanes.lock().expect("no holder panics").push(lane.clone());
         lane
