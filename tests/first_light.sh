@@ -69,7 +69,18 @@ stop() {
 }
 
 get() {
-    curl --silent --show-error --fail --max-time 10 "$url$1"
+    local path=$1
+    shift
+    curl --silent --show-error --fail --max-time 10 "$@" "$url$path"
+}
+
+ready() {
+    get /health/ready --output "$work/ready" 2>/dev/null
+}
+
+# Sources are counted once a second.
+counted() {
+    get /metrics --output "$work/metrics" && grep -q '^tidemill_source_records_total{.*outcome="applied".*} [1-9]' "$work/metrics"
 }
 
 # The value of a field whose JSON is a number, or of the first number of a list.
@@ -79,7 +90,7 @@ number() {
 
 start first
 await "a version" grep -q '^ *curl --json ' "$work/first.err"
-await "readiness" get /health/ready -o /dev/null
+await "readiness" ready
 
 line=$(grep -m 1 -E '^ *curl --json ' "$work/first.err")
 echo "first light:$line"
@@ -95,8 +106,7 @@ models=$(get /models)
 [[ $(get /health/ready) == *'"ready":true'* ]] || fail "not ready"
 [[ $(get /health/live) == *true* ]] || fail "not live"
 
-get /metrics >"$work/metrics"
-grep -q '^tidemill_source_records_total{.*outcome="applied".*} [1-9]' "$work/metrics" || fail "no records in /metrics"
+await "count of applied records in /metrics" counted
 grep -q '^tidemill_operator_records_in_total{' "$work/metrics" || fail "no operators in /metrics"
 if command -v promtool >/dev/null; then
     promtool check metrics <"$work/metrics" || fail "promtool has something against /metrics"
