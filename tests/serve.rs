@@ -102,7 +102,10 @@ fn a_bad_instance_is_named_with_its_field() {
     let payload = json!({ "amount": 1, "amont": 1 });
     assert_eq!(with("payload", payload), "instances[1].payload.amont: unknown field; did you mean amount?");
     assert_eq!(with("amount", json!(3)), "instances[1].payload.amount: malformed: the field stands twice");
-    assert_eq!(with("spend.amount_count_1h", json!(0.5)), "instances[1].spend.amount_count_1h: expected int, found the number 0.5");
+    assert_eq!(
+        with("spend.amount_count_1h", json!(0.5)),
+        "instances[1].spend.amount_count_1h: expected int, found the number 0.5"
+    );
     assert_eq!(error(json!([{ "buyer": "u", "items": 1, "amount": 2 }])), "instances[0].id: missing");
     assert!(error(json!([order(), 3])).starts_with("instances[1]: invalid type: integer `3`, expected an object"));
     let mut raw = |body: &str| {
@@ -112,7 +115,9 @@ fn a_bad_instance_is_named_with_its_field() {
     };
     let far = raw(r#"{"instances":[{"id":"o","buyer":"u","items":1,"amount":1e999}]}"#);
     assert!(far.starts_with("instances[0]: amount: number out of range"), "{far}");
-    assert!(raw(r#"{"instances":[{"id":"o","id":"o"}]}"#).contains("instances[0].id: malformed: the field stands twice"));
+    assert!(
+        raw(r#"{"instances":[{"id":"o","id":"o"}]}"#).contains("instances[0].id: malformed: the field stands twice")
+    );
     server.drain();
 }
 
@@ -131,10 +136,7 @@ fn a_bad_request_is_told_what_is_wrong() {
     assert_eq!(answer("[]").0, 400);
     assert!(answer(r#"{"instances": 3}"#).1.contains("expected a list of instances"));
     assert_eq!(answer(&format!(r#"{{"instances":[{good}]}} x"#)).0, 400);
-    assert_eq!(
-        answer(r#"{"instance": []}"#),
-        (400, "unknown field instance; did you mean instances?".to_owned())
-    );
+    assert_eq!(answer(r#"{"instance": []}"#), (400, "unknown field instance; did you mean instances?".to_owned()));
     assert!(answer(r#"{"instances":[],"instances":[]}"#).1.starts_with("instances: the field stands twice"));
     assert!(answer(r#"{"instances":[],"model":3}"#).1.starts_with("model: invalid type"));
     assert!(answer(r#"{"instances":[],"version":-3}"#).1.starts_with("version: invalid value"));
@@ -238,7 +240,7 @@ fn an_entity_is_read_from_the_path() {
     assert_eq!(error("/features/spend/bob"), (404, "group spend has no entity bob".to_owned()));
     assert_eq!(error("/features/spend/"), (404, "group spend has no entity ".to_owned()));
     assert_eq!(error("/features/place/DE/3"), (404, "group place has no entity DE, 3".to_owned()));
-    assert_eq!(error("/features/place/DE/two"), (400, "items: \"two\" is not a int".to_owned()));
+    assert_eq!(error("/features/place/DE/two"), (400, "items: expected int, found \"two\"".to_owned()));
     assert_eq!(error("/features/spend/%ff").0, 400);
     assert_eq!(error("/features/spent/ann"), (404, "unknown feature group spent; did you mean spend?".to_owned()));
     let count = "group place has the entity country, items, so it takes 2 in the path; found 1";
@@ -349,7 +351,26 @@ fn a_body_too_large_is_refused_and_said_so() {
     assert_eq!(client.receive().unwrap().status, 413, "without reading it");
     let mut client = Client::connect(server.addr());
     let _ = client.send(format!("GET /health/live HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(100 << 10)).as_bytes());
-    assert!(client.receive().is_none_or(|answer| answer.status == 431));
+    let answer = client.receive();
+    assert!(answer.as_ref().is_none_or(|answer| answer.status == 431), "{answer:?}");
+    server.drain();
+}
+
+#[test]
+fn so_are_more_instances_than_a_request_may_have() {
+    let shop = Shop::open();
+    let mut endpoint = endpoint();
+    endpoint.max_body_bytes = 16 << 20;
+    endpoint.request_timeout = Duration::from_secs(20);
+    let server = start(&endpoint, &shop.service()).unwrap();
+    let mut client = Client::connect(server.addr());
+    let ask = |count: usize| ask(vec![json!({ "id": "o", "buyer": "b", "amount": 1, "items": 1 }); count].into());
+    let many = client.post("/predict", ask(5_000));
+    assert_eq!((many.status, many.json()["predictions"].as_array().unwrap().len()), (200, 5_000));
+    let more = client.post("/predict", ask(100_000));
+    assert_eq!(more.status, 413);
+    assert!(more.error().ends_with("more instances than one request may have"));
+    assert_eq!(client.post("/predict", ask(1)).status, 200);
     server.drain();
 }
 
@@ -371,7 +392,8 @@ fn a_slow_client_is_cut_off_and_holds_up_nobody() {
         .collect();
     let trickling = std::thread::spawn(move || {
         let mut client = Client::connect(addr);
-        for byte in "GET /health/live HTTP/1.1\r\nx: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy".bytes() {
+        for byte in "GET /health/live HTTP/1.1\r\nx: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy".bytes()
+        {
             if client.send(&[byte]).is_err() {
                 break;
             }
@@ -455,7 +477,8 @@ fn draining_answers_what_has_come() {
     assert_eq!(idle.get("/health/live").status, 200);
     let mut busy = Client::connect(addr);
     let body = ask(json!([order()]));
-    busy.send(format!("POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes()).unwrap();
+    busy.send(format!("POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes())
+        .unwrap();
     std::thread::sleep(Duration::from_millis(100));
     let draining = std::thread::spawn(move || server.drain());
     std::thread::sleep(Duration::from_millis(100));

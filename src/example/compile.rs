@@ -24,8 +24,13 @@ struct Slot {
 
 impl Compiler {
     pub fn compile(plan: &ServingPlan) -> Pipeline {
-        let mut compiler =
-            Compiler { slots: Vec::new(), columns: Vec::new(), steps: Vec::new(), shelves: Vec::new(), stages: Vec::new() };
+        let mut compiler = Compiler {
+            slots: Vec::new(),
+            columns: Vec::new(),
+            steps: Vec::new(),
+            shelves: Vec::new(),
+            stages: Vec::new(),
+        };
         let mut fields = Fields::default();
         for column in &plan.stream.columns {
             let slot = compiler.slot(column.ty, Some(&column.name));

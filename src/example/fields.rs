@@ -43,13 +43,8 @@ impl Fields {
 
     /// Adds a column of the driving stream where its records have it. It can be given by its own name as well.
     pub fn add_column(&mut self, column: &Column, slot: usize) {
-        let field = Field {
-            name: column.name.clone(),
-            slot,
-            ty: column.ty,
-            unit: column.unit,
-            nullable: column.nullable,
-        };
+        let field =
+            Field { name: column.name.clone(), slot, ty: column.ty, unit: column.unit, nullable: column.nullable };
         self.place(&column.path, field.clone());
         self.add(field);
     }

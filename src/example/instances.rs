@@ -15,7 +15,7 @@ use crate::time::{EventTime, format_time, in_range};
 use crate::value::{FieldFault, Scalar, ValueSeed};
 
 /// The most cells that a request may take: instances times the values that each has.
-pub const MOST_CELLS: usize = 1 << 22;
+pub const MOST_CELLS: usize = 1 << 20;
 
 /// What is wrong with an instance.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -121,12 +121,8 @@ impl<'de> Visitor<'de> for InstancesSeed<'_> {
             }
             self.frame.reading = Some(index);
             let mut fault = None;
-            let seed = ObjectSeed {
-                fields: &self.pipeline.fields,
-                is_row: true,
-                frame: &mut *self.frame,
-                fault: &mut fault,
-            };
+            let seed =
+                ObjectSeed { fields: &self.pipeline.fields, is_row: true, frame: &mut *self.frame, fault: &mut fault };
             if list.next_element_seed(seed)?.is_none() {
                 self.frame.reading = None;
                 return Ok(Ok(()));

@@ -42,9 +42,15 @@ pub enum Shelving {
 #[derive(Debug)]
 pub(super) enum Step {
     /// A value under another name.
-    Copy { from: usize, to: usize },
+    Copy {
+        from: usize,
+        to: usize,
+    },
     /// Expressions over the cells in `reads`, and where their values go.
-    Compute { reads: Vec<(usize, Type)>, outputs: Vec<(Expr, usize)> },
+    Compute {
+        reads: Vec<(usize, Type)>,
+        outputs: Vec<(Expr, usize)>,
+    },
     LookUp(LookUp),
 }
 

@@ -94,6 +94,19 @@ pub struct HttpConfig {
     pub max_connections: usize,
 }
 
+impl HttpConfig {
+    /// As the endpoint takes it.
+    pub fn endpoint(&self) -> crate::serve::Endpoint {
+        crate::serve::Endpoint {
+            listen: self.listen.clone(),
+            threads: self.threads,
+            max_body_bytes: self.max_body_bytes,
+            request_timeout: self.request_timeout,
+            max_connections: self.max_connections,
+        }
+    }
+}
+
 impl Default for HttpConfig {
     fn default() -> Self {
         HttpConfig {

@@ -182,6 +182,7 @@ fn step(worker: &mut Worker, job: &Arc<Job>, metrics: &Arc<Metrics>, control: &C
         worked_off.set(reached);
         if let Some(online) = &job.online {
             online.advance(reached);
+            online.note(job.board.given());
         }
         if published.elapsed() >= PUBLISH {
             telemetry::flush(worker);

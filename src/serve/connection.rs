@@ -137,7 +137,8 @@ async fn serve(stream: TcpStream, service: Arc<Service>, limits: Limits, pulse: 
             Ok::<_, Infallible>(reply)
         }
     });
-    let connection = Builder::new().max_buf_size(HEAD_BYTES).max_headers(HEADERS).serve_connection(TokioIo::new(stream), answer);
+    let connection =
+        Builder::new().max_header_size(HEAD_BYTES).max_headers(HEADERS).serve_connection(TokioIo::new(stream), answer);
     let mut connection = pin!(connection);
     let mut finishing = false;
     poll_fn(|cx| {

@@ -19,7 +19,7 @@ pub enum RequestError {
     UnknownField { found: String, nearest: Option<String>, expected: String },
     #[error("model: missing; expected one of {0}")]
     WhichModel(String),
-    #[error("{column}: {found:?} is not a {expected}")]
+    #[error("{column}: expected {expected}, found {found:?}")]
     Key { column: String, found: String, expected: &'static str },
     #[error("group {group} has the entity {expected}, so it takes {count} in the path; found {found}")]
     KeyCount { group: String, expected: String, count: usize, found: usize },
@@ -56,7 +56,7 @@ pub enum RequestError {
         model: String,
         version: u64,
         #[source]
-        source: RegistryError,
+        source: Box<RegistryError>,
     },
 }
 

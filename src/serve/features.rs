@@ -77,17 +77,15 @@ impl Service {
     pub(super) fn features(&self, path: &str) -> Result<Reply, RequestError> {
         let mut segments = path.split('/');
         let name = route::decode(segments.next().unwrap_or_default())?;
-        let group = self.groups.iter().find(|group| group.name == name).ok_or_else(|| {
+        let Some(group) = self.groups.iter().find(|group| group.name == name) else {
             let names = || self.groups.iter().map(|group| group.name.as_str());
-            RequestError::UnknownGroup {
-                found: name.into_owned(),
-                nearest: nearest(&route::decode(path.split('/').next().unwrap_or_default()).unwrap_or_default(), names()),
-                expected: names().collect::<Vec<_>>().join(", "),
-            }
-        })?;
+            let (nearest, expected) = (nearest(&name, names()), names().collect::<Vec<_>>().join(", "));
+            return Err(RequestError::UnknownGroup { found: name.into_owned(), nearest, expected });
+        };
         let key = group.key(&segments.collect::<Vec<_>>())?;
         let Some(vector) = group.shelf.get(&group.shelf.codec().encode_one(&key)) else {
-            let plain = |value: &Scalar| value.to_json().as_str().map_or_else(|| value.to_json().to_string(), str::to_owned);
+            let plain =
+                |value: &Scalar| value.to_json().as_str().map_or_else(|| value.to_json().to_string(), str::to_owned);
             let entity = key.iter().map(plain).collect::<Vec<_>>().join(", ");
             return Err(RequestError::UnknownEntity { group: group.name.clone(), entity });
         };

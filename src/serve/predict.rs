@@ -39,7 +39,14 @@ enum Outcome {
 impl Service {
     pub(super) async fn predict(&self, body: &[u8]) -> Result<Reply, RequestError> {
         for _ in 0..2 {
-            match DESK.with_borrow_mut(|desk| self.predict_at(desk, body))? {
+            let outcome = DESK.with_borrow_mut(|desk| {
+                let outcome = self.predict_at(desk, body);
+                if desk.frame.cells() > KEPT_CELLS {
+                    *desk = Desk::default();
+                }
+                outcome
+            });
+            match outcome? {
                 Outcome::Answered(reply) => return Ok(reply),
                 Outcome::Fetch(model, version) => self.fetch(&self.models[model].name, version).await?,
             }
@@ -76,9 +83,6 @@ impl Service {
         }
         let watermark = watermark.as_ref().map(|(_, text)| text.as_str());
         let answer = write_answer(model, &version, watermark, predictions, request.features.then_some(&*frame));
-        if frame.cells() > KEPT_CELLS {
-            *desk = Desk::default();
-        }
         Ok(Outcome::Answered(reply::json(answer)))
     }
 }

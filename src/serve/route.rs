@@ -124,7 +124,9 @@ mod tests {
         assert_eq!(Route::of("/features/desk/"), (Route::Features, "desk/"));
         assert_eq!(Route::of("/models/late"), (Route::Model, "late"));
         assert_eq!(Route::of("/models/late/versions"), (Route::Versions, "late"));
-        for path in ["/", "", "/predict/", "/features/", "/models/", "/models//versions", "/models/a/b", "/Predict", "*"] {
+        for path in
+            ["/", "", "/predict/", "/features/", "/models/", "/models//versions", "/models/a/b", "/Predict", "*"]
+        {
             assert_eq!(Route::of(path), (Route::Unknown, path));
         }
     }

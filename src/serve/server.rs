@@ -74,8 +74,8 @@ impl Server {
 pub fn start(endpoint: &Endpoint, service: &Arc<Service>) -> Result<Server, StartError> {
     let wrong = || StartError::Address(endpoint.listen.clone());
     let address = endpoint.listen.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(wrong)?;
-    let (listeners, addr) = listen(address, endpoint.threads.max(1))
-        .map_err(|source| StartError::Listen { address, source })?;
+    let (listeners, addr) =
+        listen(address, endpoint.threads.max(1)).map_err(|source| StartError::Listen { address, source })?;
     let (stop, stopped) = watch::channel(false);
     let open = Arc::new(AtomicUsize::new(0));
     let mut threads = Vec::new();
@@ -187,7 +187,9 @@ impl Core {
 /// Waits for the beginning of a request, since an answer before it could be lost, and answers it.
 async fn refuse(mut stream: TcpStream, answer: &str) -> std::io::Result<()> {
     let mut request = [0; 4096];
-    stream.read(&mut request).await?;
+    if stream.read(&mut request).await? == 0 {
+        return Ok(());
+    }
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await?;
     while stream.read(&mut request).await? > 0 {}

@@ -162,7 +162,10 @@ impl Service {
         let (manifest, predictor) = match loaded.expect("reading a registry gives an error rather than a panic") {
             Ok(loaded) => loaded,
             Err(RegistryError::NoVersion { .. }) => return Err(unknown()),
-            Err(source) => return Err(RequestError::Registry { model: model.to_owned(), version, source }),
+            Err(source) => {
+                let source = Box::new(source);
+                return Err(RequestError::Registry { model: model.to_owned(), version, source });
+            }
         };
         let servable = Servable { version, window_end: manifest.window.end, predictor: Arc::new(predictor) };
         let mut fetched = self.fetched.lock();
@@ -187,5 +190,4 @@ impl Service {
     pub(super) fn newest(&self) -> Option<EventTime> {
         Some(self.online.newest()).filter(|newest| *newest != EventTime::MIN)
     }
-
 }

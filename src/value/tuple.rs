@@ -80,7 +80,9 @@ mod tests {
 
     fn scalar(ty: Type) -> BoxedStrategy<Scalar> {
         let value = match ty {
-            Type::String => "\\PC{0,80}|[a-c]{8}|[a-c]{31,33}|[a-c]{63,66}".prop_map(|text| Scalar::String(text.into())).boxed(),
+            Type::String => {
+                "\\PC{0,80}|[a-c]{8}|[a-c]{31,33}|[a-c]{63,66}".prop_map(|text| Scalar::String(text.into())).boxed()
+            }
             Type::Int => any::<i64>().prop_map(Scalar::Int).boxed(),
             Type::Float => any::<f64>().prop_map(Scalar::Float).boxed(),
             Type::Bool => any::<bool>().prop_map(Scalar::Bool).boxed(),

@@ -140,7 +140,9 @@ pub fn any(ty: Type, random: &mut StdRng) -> Scalar {
         return Scalar::Null;
     }
     match ty {
-        Type::String => Scalar::String(["a", "B", "é", "gold", "a rather long text, longer than 32 bytes"][random.random_range(0..5)].into()),
+        Type::String => Scalar::String(
+            ["a", "B", "é", "gold", "a rather long text, longer than 32 bytes"][random.random_range(0..5)].into(),
+        ),
         Type::Int => Scalar::Int(random.random_range(0..4)),
         Type::Float => Scalar::Float(random.random_range(-5..50) as f64 / 4.0),
         Type::Bool => Scalar::Bool(random.random_bool(0.5)),

@@ -63,7 +63,8 @@ impl Observations {
         self.categories.clear();
         for row in 0..rows {
             self.numbers.extend(layout.numbers.iter().map(|number| number_of(value(row, number.input))));
-            self.categories.extend(layout.categories.iter().map(|category| hash_of(value(row, category.input), category)));
+            self.categories
+                .extend(layout.categories.iter().map(|category| hash_of(value(row, category.input), category)));
         }
     }
 

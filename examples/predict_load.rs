@@ -1,0 +1,226 @@
+//! Predictions over HTTP beside a bare hyper reply of the same size, in one run: requests per second, CPU a request,
+//! and their ratio.
+//!
+//! `cargo run --release --example predict_load [seconds a round] [rounds] [connections]`
+//!
+//! The dataflow is `dataflows/flights.toml`, its store filled with random vectors, its model trained on random
+//! examples. Requests have one instance each, keep their connection and are not pipelined. Client and server share the
+//! machine: where it has two cores, the server has one. CPU a request is that of the serving thread, which tells the
+//! cost even where the client is what limits the rate.
+
+#[path = "../tests/serving/mod.rs"]
+mod serving;
+
+use std::convert::Infallible;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serving::{Client, NOON, Shop, any, endpoint, post};
+use tidemill::serve::start;
+use tidemill::store::Upsert;
+use tidemill::value::{Scalar, Type};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::runtime::Builder;
+
+const FLIGHTS: &str = include_str!("../dataflows/flights.toml");
+
+const CARRIERS: [&str; 4] = ["UA", "AA", "B6", "DL"];
+const AIRPORTS: [&str; 4] = ["JFK", "EWR", "LGA", "IAH"];
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>().expect("a number"));
+    let seconds = arguments.next().unwrap_or(2);
+    let rounds = arguments.next().unwrap_or(5);
+    let connections = arguments.next().unwrap_or(16) as usize;
+
+    let shop = Shop::bare(FLIGHTS);
+    fill(&shop);
+    shop.publish(0, 1);
+    let server = start(&serving_endpoint(), &shop.service()).expect("a free port");
+    let requests = requests();
+    let answer = Client::connect(server.addr()).post("/predict", instance(0));
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    println!("{}", String::from_utf8_lossy(&answer.body));
+    let looked_up: usize = shop.plan.models[0].lookups.iter().map(|lookup| lookup.features.len()).sum();
+    println!("{looked_up} looked-up features, {} inputs", shop.plan.models[0].assembly.names().len());
+    let bare = serve_bare(answer.body.into());
+
+    let mut rates = [Vec::new(), Vec::new()];
+    for round in 0..rounds {
+        for (which, (name, thread, addr)) in
+            [("bare", "bare", bare), ("predict", "serve-0", server.addr())].iter().enumerate()
+        {
+            let before = cpu(thread);
+            let (count, latencies) = load(*addr, &requests, connections, Duration::from_secs(seconds));
+            let rate = count as f64 / seconds as f64;
+            let cost = (cpu(thread) - before) * 1e6 / count as f64;
+            rates[which].push((rate, cost));
+            let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_micros();
+            println!(
+                "round {round} {name:8} {rate:9.0} requests/s  {cost:6.2} us CPU each  p50 {} us  p99 {} us",
+                at(0.5),
+                at(0.99)
+            );
+        }
+    }
+    let median = |which: usize, pick: fn(&(f64, f64)) -> f64| {
+        let mut values: Vec<f64> = rates[which].iter().map(pick).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let (bare_rate, rate) = (median(0, |x| x.0), median(1, |x| x.0));
+    let (bare_cost, cost) = (median(0, |x| x.1), median(1, |x| x.1));
+    println!("median: predict {rate:.0}/s, bare {bare_rate:.0}/s, ratio {:.3}", rate / bare_rate);
+    println!("median: predict {cost:.2} us, bare {bare_cost:.2} us of CPU, ratio {:.3}", bare_cost / cost);
+    server.drain();
+}
+
+fn serving_endpoint() -> tidemill::serve::Endpoint {
+    let mut endpoint = endpoint();
+    endpoint.threads = 1;
+    endpoint.request_timeout = Duration::from_secs(10);
+    endpoint
+}
+
+/// Vectors for every entity that the requests name, and for many more.
+fn fill(shop: &Shop) {
+    let mut random = StdRng::seed_from_u64(1);
+    for group in &shop.plan.groups {
+        for at in 0..20_000 {
+            let value = |(name, ty): (&String, &Type)| match (name.as_str(), ty) {
+                ("carrier", _) if at < 16 => Scalar::String(CARRIERS[at % 4].into()),
+                ("origin", _) if at < 16 => Scalar::String(AIRPORTS[at / 4].into()),
+                ("dest", _) if at < 16 => Scalar::String(AIRPORTS[at % 4].into()),
+                (_, Type::Int) => Scalar::Int(at as i64),
+                (name, _) => Scalar::String(format!("{name}{at}").into()),
+            };
+            let entity: Vec<Scalar> = group.entity_names.iter().zip(group.codec.types()).map(value).collect();
+            shop.upsert(&group.name, &entity, group.types.iter().map(|ty| any(*ty, &mut random)).collect());
+        }
+    }
+    for table in &shop.plan.tables {
+        let shelf = shop.online.table(&table.name).expect("the store has all tables");
+        for airport in AIRPORTS {
+            let mut row: Vec<Scalar> = table.schema.columns.iter().map(|column| any(column.ty, &mut random)).collect();
+            let key = vec![Scalar::String(airport.into())];
+            row[table.key[0]] = key[0].clone();
+            shelf.apply(Upsert { key: shelf.codec().encode_one(&key), vector: Some(row.into()) });
+        }
+    }
+    shop.online.note(NOON);
+    shop.online.advance(NOON);
+}
+
+fn instance(seed: u64) -> String {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut pick = |from: [&str; 4]| from[random.random_range(0..4)].to_owned();
+    let (carrier, origin, dest) = (pick(CARRIERS), pick(AIRPORTS), pick(AIRPORTS));
+    let flight = random.random_range(0..20_000);
+    format!(
+        r#"{{"instances":[{{"flight_id":"2013-01-01-{carrier}-{flight}","carrier":"{carrier}","flight":{flight},"tail":"tail{flight}","origin":"{origin}","dest":"{dest}","distance":1400.0}}]}}"#
+    )
+}
+
+fn requests() -> Vec<Vec<u8>> {
+    (0..256).map(|seed| post("/predict", instance(seed).as_bytes())).collect()
+}
+
+/// A server that reads each request's body and always answers the same.
+fn serve_bare(reply: Bytes) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let addr = listener.local_addr().expect("it is bound");
+    listener.set_nonblocking(true).expect("a socket can be non-blocking");
+    let serve = move || {
+        Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a driver");
+            loop {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                stream.set_nodelay(true).expect("an open socket");
+                let reply = reply.clone();
+                let answer = service_fn(move |request: Request<Incoming>| {
+                    let reply = reply.clone();
+                    async move {
+                        let body = request.into_body().collect().await;
+                        assert!(body.is_ok_and(|body| !body.to_bytes().is_empty()));
+                        let mut response = Response::new(Full::new(reply));
+                        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                        Ok::<_, Infallible>(response)
+                    }
+                });
+                tokio::spawn(async move {
+                    let _ =
+                        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+                });
+            }
+        })
+    };
+    std::thread::Builder::new().name("bare".to_owned()).spawn(serve).expect("a thread");
+    addr
+}
+
+/// Seconds of CPU that the thread of this name has had.
+fn cpu(name: &str) -> f64 {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+    let is_it =
+        |path: &std::path::Path| std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name);
+    let path = tasks.filter_map(|task| Some(task.ok()?.path())).find(|path| is_it(path)).expect("the thread runs");
+    let text = std::fs::read_to_string(path.join("schedstat")).expect("Linux with scheduler statistics");
+    text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).expect("nanoseconds come first") / 1e9
+}
+
+/// Asks over some connections for some time: answers counted, and how long a sample of them took, ascending.
+fn load(addr: SocketAddr, requests: &[Vec<u8>], connections: usize, time: Duration) -> (u64, Vec<Duration>) {
+    let requests: Arc<[Vec<u8>]> = requests.into();
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let end = Instant::now() + time;
+        let ask = |first: usize| {
+            let requests = requests.clone();
+            async move {
+                let mut stream = tokio::net::TcpStream::connect(addr).await.expect("a connection");
+                stream.set_nodelay(true).expect("an open socket");
+                let (mut count, mut latencies, mut answer) = (0, Vec::new(), vec![0; 8192]);
+                loop {
+                    let begun = Instant::now();
+                    if begun >= end {
+                        return (count, latencies);
+                    }
+                    let request = &requests[(first + count as usize) % requests.len()];
+                    stream.write_all(request).await.expect("an open connection");
+                    let mut read = 0;
+                    while !is_whole(&answer[..read]) {
+                        let more = stream.read(&mut answer[read..]).await.expect("an open connection");
+                        assert!(more > 0, "the server closed a connection");
+                        read += more;
+                    }
+                    count += 1;
+                    latencies.push(begun.elapsed());
+                }
+            }
+        };
+        let tasks: Vec<_> = (0..connections).map(|index| tokio::spawn(ask(index * 16))).collect();
+        let (mut count, mut latencies) = (0, Vec::new());
+        for task in tasks {
+            let (more, took) = task.await.expect("asking does not panic");
+            count += more;
+            latencies.extend(took);
+        }
+        latencies.sort();
+        (count, latencies)
+    })
+}
+
+/// Answers are JSON objects of one packet, so one that ends with a brace is whole.
+fn is_whole(answer: &[u8]) -> bool {
+    answer.ends_with(b"}")
+}
