@@ -58,6 +58,7 @@ impl Fed {
             let key = [event.entity];
             let slot = self.state.slot(&key, Key::hash_of(&key));
             self.state.insert(slot, &inputs, row, event.at);
+            self.state.release_if_empty(slot);
         }
     }
 
