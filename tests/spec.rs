@@ -7,7 +7,7 @@ use tidemill::spec::{self, Label, Spec, StreamRef, Window};
 use tidemill::value::Type;
 
 fn flights_text() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("dataflows/flights.toml")).unwrap()
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/flights.toml")).unwrap()
 }
 
 fn flights() -> Spec {
