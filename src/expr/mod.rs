@@ -16,10 +16,10 @@
 //! use tidemill::value::{Column, Schema, Type};
 //!
 //! let schema = Schema::new(vec![Column::new("delay", Type::Float, true)]);
-//! let expr = Expr::parse("least(delay, 180) / 60", &Scope::of("departures", &schema)).unwrap();
+//! let expr = Expr::parse("(delay - 30) / 60", &Scope::of("departures", &schema)).unwrap();
 //! let delay: ArrayRef = Arc::new(Float64Array::from(vec![Some(90.0), Some(600.0), None]));
 //! let hours = expr.eval(&[delay], 3, &mut EvalStats::default());
-//! assert_eq!(hours.as_ref(), &Float64Array::from(vec![Some(1.5), Some(3.0), None]) as &dyn arrow_array::Array);
+//! assert_eq!(hours.as_ref(), &Float64Array::from(vec![Some(1.0), Some(9.5), None]) as &dyn arrow_array::Array);
 //! ```
 
 mod error;

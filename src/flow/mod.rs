@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod codec;
+pub mod draw;
 pub mod exchange;
 pub mod op;
 pub mod plan;

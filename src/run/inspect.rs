@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Failure;
 use super::cli::{Common, GraphFormat};
+use crate::flow::draw::Graph;
 use crate::spec::Spec;
 
 /// Reads and checks a dataflow file.
@@ -18,8 +19,18 @@ pub fn load(file: &Path) -> Result<Spec, Failure> {
 ///
 /// # Errors
 /// Everything that is wrong with the file and the config.
-pub fn check(file: &Path, common: &Common, _entities: Option<u64>, _json: bool) -> Result<(), Failure> {
-    let _ = (load(file)?, common.load()?);
+pub fn check(file: &Path, common: &Common, entities: Option<u64>, json: bool) -> Result<(), Failure> {
+    let spec = match (load(file), common.load()) {
+        (Ok(spec), Ok(_)) => spec,
+        (Err(Failure::Wrong(of_file)), Err(Failure::Wrong(of_config))) => {
+            return Err(Failure::Wrong(format!("{of_file}\n{of_config}")));
+        }
+        (Err(failure), _) | (_, Err(failure)) => return Err(failure),
+    };
+    match json {
+        true => println!("{:#}", spec.outline(entities)),
+        false => print!("{}", spec.explain(entities)),
+    }
     Ok(())
 }
 
@@ -27,7 +38,13 @@ pub fn check(file: &Path, common: &Common, _entities: Option<u64>, _json: bool) 
 ///
 /// # Errors
 /// Everything that is wrong with the file.
-pub fn graph(file: &Path, _format: GraphFormat) -> Result<(), Failure> {
-    let _ = load(file)?;
+pub fn graph(file: &Path, format: GraphFormat) -> Result<(), Failure> {
+    let graph = Graph::of(&load(file)?);
+    let picture = match format {
+        GraphFormat::Text => graph.text(),
+        GraphFormat::Dot => graph.dot(),
+        GraphFormat::Svg => graph.svg(),
+    };
+    print!("{picture}");
     Ok(())
 }

@@ -62,8 +62,13 @@ pub fn prepare(
             ))
         })?;
         let optional = reader.schema.columns.iter().filter(|column| column.nullable).map(|column| column.name.clone());
-        let paths = bound.binding().paths(&config.base)?;
-        let partition = FilePartition::open(paths, reader.schema.clone(), bound.nulls.clone(), optional.collect())?;
+        let opened = bound.binding().paths(&config.base).and_then(|paths| {
+            FilePartition::open(paths, reader.schema.clone(), bound.nulls.clone(), optional.collect())
+        });
+        let partition = opened.map_err(|error| {
+            let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+            Failure::Wrong(format!("error: [topics.{}]: {error}{cause}", reader.topic))
+        })?;
         let lane = board.join(&reader.topic, 0);
         let feed = Feed { partition: Box::new(partition), intake: Intake::new(reader.clone(), 0), lane };
         feeds.push(Some(TopicFeed { topic, feed }));
@@ -182,6 +187,7 @@ fn step(worker: &mut Worker, job: &Arc<Job>, metrics: &Arc<Metrics>, control: &C
         worked_off.set(reached);
         if let Some(online) = &job.online {
             online.advance(reached);
+            online.note(job.board.given());
         }
         if published.elapsed() >= PUBLISH {
             telemetry::flush(worker);

@@ -77,8 +77,8 @@ impl Status {
     /// Redraws the line.
     pub fn refresh(&mut self, job: &Job) {
         let (at, before) = self.seen;
-        let read: u64 = job.board.lanes().iter().map(|lane| lane.ledger().0.read).sum();
-        let rate = (read - before) as f64 / at.elapsed().as_secs_f64().max(1e-3);
+        let read = taken(job);
+        let rate = read.saturating_sub(before) as f64 / at.elapsed().as_secs_f64().max(1e-3);
         self.seen = (Instant::now(), read);
         let time = job.board.frontier();
         let time = if time == EventTime::MIN { "starting".to_owned() } else { format_time(time) };
@@ -95,8 +95,7 @@ impl Status {
 
     /// Says how the job ended.
     pub fn end(&mut self, job: &Job) {
-        let read: u64 = job.board.lanes().iter().map(|lane| lane.ledger().0.read).sum();
-        self.line(&format!("stopped after {read} records; {}", self.newest));
+        self.line(&format!("stopped after {} records; {}", taken(job), self.newest));
     }
 
     fn line(&self, text: &str) {
@@ -105,4 +104,10 @@ impl Status {
             eprintln!("{clear}{text}");
         }
     }
+}
+
+/// Records whose outcome is decided: those read ahead of the clock do not count yet.
+fn taken(job: &Job) -> u64 {
+    let lanes = job.board.lanes();
+    lanes.iter().map(|lane| lane.ledger()).map(|(tally, in_flight)| tally.read.saturating_sub(in_flight)).sum()
 }

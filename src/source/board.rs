@@ -2,7 +2,7 @@
 //!
 //! One board a process, shared by all workers. A partition writes its own lane and reads the least of all.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -16,6 +16,8 @@ pub enum Pace {
     Max,
     /// Event seconds per second.
     Times(f64),
+    /// As far as [`Board::step_to`] says.
+    Stepped,
 }
 
 /// One partition, as the others see it.
@@ -26,10 +28,11 @@ pub struct Lane {
     /// No record to come takes effect before this.
     watermark: AtomicI64,
     newest: AtomicI64,
+    /// The newest effective time that the graph was given.
+    given: AtomicI64,
     ended: AtomicBool,
     started: AtomicBool,
-    in_flight: AtomicU64,
-    tally: Mutex<Tally>,
+    ledger: Mutex<(Tally, u64)>,
 }
 
 impl Lane {
@@ -41,6 +44,11 @@ impl Lane {
     /// Says that a record takes effect at this time.
     pub fn note(&self, time: EventTime) {
         self.newest.fetch_max(time, SeqCst);
+    }
+
+    /// Says that the graph was given a record of this time.
+    pub fn give(&self, time: EventTime) {
+        self.given.fetch_max(time, SeqCst);
     }
 
     /// Says that nothing will come any more.
@@ -59,13 +67,12 @@ impl Lane {
 
     /// Publishes the ledger and what is in flight.
     pub fn report(&self, tally: Tally, in_flight: u64) {
-        *self.tally.lock().expect("no holder panics") = tally;
-        self.in_flight.store(in_flight, SeqCst);
+        *self.ledger.lock().expect("no holder panics") = (tally, in_flight);
     }
 
     /// The ledger as last published, and the records in flight.
     pub fn ledger(&self) -> (Tally, u64) {
-        (*self.tally.lock().expect("no holder panics"), self.in_flight.load(SeqCst))
+        *self.ledger.lock().expect("no holder panics")
     }
 }
 
@@ -85,6 +92,7 @@ pub struct Board {
     /// Where outputs stop, if not at the newest event.
     until: Option<EventTime>,
     play: Mutex<Option<Play>>,
+    stepped: AtomicI64,
     expected: usize,
     stopping: AtomicBool,
 }
@@ -98,6 +106,7 @@ impl Board {
             from,
             until,
             play: Mutex::default(),
+            stepped: AtomicI64::new(i64::MIN),
             expected,
             stopping: AtomicBool::new(false),
         })
@@ -110,10 +119,10 @@ impl Board {
             partition,
             watermark: AtomicI64::new(i64::MIN),
             newest: AtomicI64::new(i64::MIN),
+            given: AtomicI64::new(i64::MIN),
             ended: AtomicBool::new(false),
             started: AtomicBool::new(false),
-            in_flight: AtomicU64::new(0),
-            tally: Mutex::default(),
+            ledger: Mutex::default(),
         });
         self.lanes.lock().expect("no holder panics").push(lane.clone());
         lane
@@ -164,7 +173,11 @@ impl Board {
 
     /// How far in event time play has come; everything where the pace is `max`.
     pub fn now(&self) -> EventTime {
-        let Pace::Times(speed) = self.pace else { return i64::MAX };
+        let speed = match self.pace {
+            Pace::Max => return EventTime::MAX,
+            Pace::Stepped => return self.stepped.load(SeqCst),
+            Pace::Times(speed) => speed,
+        };
         let lanes = self.lanes.lock().expect("no holder panics");
         if lanes.len() < self.expected || lanes.iter().any(|lane| !lane.started.load(SeqCst)) {
             return i64::MIN;
@@ -173,6 +186,17 @@ impl Board {
             None => i64::MIN,
             Some(play) => play.event_start.saturating_add((play.started.elapsed().as_secs_f64() * 1e3 * speed) as i64),
         }
+    }
+
+    /// Lets a stepped board play on, up to this time.
+    pub fn step_to(&self, time: EventTime) {
+        self.stepped.fetch_max(time, SeqCst);
+    }
+
+    /// The newest effective time that the graph was given.
+    pub fn given(&self) -> EventTime {
+        let lanes = self.lanes.lock().expect("no holder panics");
+        lanes.iter().map(|lane| lane.given.load(SeqCst)).max().unwrap_or(EventTime::MIN)
     }
 
     /// Asks all partitions to stop where they are.

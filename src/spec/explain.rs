@@ -93,10 +93,10 @@ impl Spec {
         let entity = names(self.stream_schema(group.from), &group.entity);
         let bytes = group.bytes_per_entity();
         write!(out, "\nfeatures {}: of {} by {entity}", group.name, self.stream_name(group.from))?;
-        write!(out, ", at most {} an entity", format_bytes(bytes))?;
+        write!(out, "; at most {} an entity", format_bytes(bytes))?;
         if let Some(entities) = entities {
             let total = format_bytes(bytes.saturating_mul(i64::try_from(entities).unwrap_or(i64::MAX)));
-            write!(out, ", {total} for {entities} entities")?;
+            write!(out, "; {total} for {entities} entities")?;
         }
         writeln!(out)?;
         let width = group.features.iter().map(|feature| feature.name.len()).max().unwrap_or(0);

@@ -38,9 +38,6 @@ pub fn place(file: &str, token: &Range<usize>, at: usize) -> usize {
 fn step(rest: &str, escapes: bool) -> (usize, usize) {
     let mut letters = rest.chars();
     let first = letters.next().expect("the caller stops at the end");
-    if first == '\r' && rest[1..].starts_with('\n') {
-        return (1, 0);
-    }
     if !(escapes && first == '\\') {
         return (first.len_utf8(), first.len_utf8());
     }

@@ -91,18 +91,22 @@ pub struct Memory {
     pub next: usize,
     pub read: usize,
     pub decoder: JsonDecoder,
+    /// Whether there is an end, or only nothing more for now.
+    pub ends: bool,
 }
 
 impl Memory {
     pub fn new(messages: Vec<String>, read: usize, schema: &Schema) -> Self {
-        Memory { messages, next: 0, read, decoder: JsonDecoder::new(schema) }
+        Memory { messages, next: 0, read, decoder: JsonDecoder::new(schema), ends: true }
     }
 }
 
 impl Partition for Memory {
     fn read(&mut self, max: usize, intake: &mut Intake) -> Result<Progress, SourceError> {
         for _ in 0..max.min(self.read) {
-            let Some(message) = self.messages.get(self.next) else { return Ok(Progress::End) };
+            let Some(message) = self.messages.get(self.next) else {
+                return Ok(if self.ends { Progress::End } else { Progress::Idle });
+            };
             let raw = || (None, Some(message.clone().into_bytes()));
             intake.accept(self.next as u64, None, raw, |columns, present| {
                 self.decoder.decode(message.as_bytes(), columns, present)

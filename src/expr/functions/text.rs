@@ -101,7 +101,10 @@ fn map(name: &'static str, args: Vec<Arg>, write: fn(&str, &mut String)) -> Resu
     let args = texts(args)?;
     Ok(Expr::call(name, Type::String, any_nullable(&args), args, move |args, _| {
         let s = args[0].texts();
-        write_rows(args, |row, out| Some(write(s.at(row)?, out)))
+        write_rows(args, |row, out| {
+            write(s.at(row)?, out);
+            Some(())
+        })
     }))
 }
 

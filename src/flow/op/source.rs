@@ -163,6 +163,9 @@ impl Reading {
         if !ahead.is_empty() {
             self.waiting.push_front(ahead);
         }
+        if let Some(newest) = ready.times.last() {
+            self.feed.lane.give(*newest);
+        }
         Some(ready).filter(|ready| !ready.is_empty())
     }
 

@@ -1,0 +1,211 @@
+//! What benches and examples share: generated payments, a dataflow over them, and a run of it on records in memory.
+
+#![allow(dead_code)]
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tidemill::checkpoint::Vault;
+use tidemill::flow::build::TopicFeed;
+use tidemill::flow::op::source::Feed;
+use tidemill::flow::{Job, Plan};
+use tidemill::metrics::Metrics;
+use tidemill::run::job::{self, Control};
+use tidemill::source::{Board, Intake, Pace, Partition, Progress, SourceError};
+use tidemill::value::JsonDecoder;
+
+/// 2023-11-14T22:13:20Z, when the payments begin.
+const BEGIN: i64 = 1_700_000_000_000;
+
+/// Records in a batch, as the graph's sources read them.
+pub const BATCH: usize = 8192;
+
+/// Pseudo-random numbers (Knuth's LCG): the same in every run.
+pub struct Random(pub u64);
+
+impl Random {
+    /// In [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+/// How often each entity comes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Spread {
+    Uniform,
+    /// The k-th in proportion to 1/k.
+    Zipf,
+}
+
+/// A payment.
+#[derive(Clone, Copy, Debug)]
+pub struct Payment {
+    pub user: u32,
+    pub cents: u32,
+    pub at: i64,
+}
+
+/// `records` payments of `entities` users over two days, in order of time.
+pub fn payments(entities: usize, records: usize, spread: Spread) -> Vec<Payment> {
+    let mut random = Random(7);
+    let mut shares: Vec<f64> = (1..=entities).map(|k| 1.0 / k as f64).collect();
+    let mut sum = 0.0;
+    shares.iter_mut().for_each(|share| {
+        sum += *share;
+        *share = sum;
+    });
+    let span = 2.0 * 86_400_000.0;
+    let user = |unit: f64| match spread {
+        Spread::Uniform => (unit * entities as f64) as u32,
+        Spread::Zipf => shares.partition_point(|share| *share < unit * sum).min(entities - 1) as u32,
+    };
+    (0..records)
+        .map(|record| Payment {
+            user: user(random.unit()),
+            cents: (random.unit() * 50_000.0) as u32,
+            at: BEGIN + (span * record as f64 / records as f64) as i64,
+        })
+        .collect()
+}
+
+/// The name of a user.
+pub fn user_name(user: u32) -> String {
+    format!("u{user:07}")
+}
+
+/// Messages one after another.
+pub struct Messages {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Messages {
+    /// Payments as JSON; the country is read by no one.
+    pub fn json<'a>(payments: impl IntoIterator<Item = &'a Payment>) -> Messages {
+        Messages::of(payments, |payment| {
+            let (amount, at) = (f64::from(payment.cents) / 100.0, payment.at);
+            format!(r#"{{"user":"u{:07}","amount":{amount},"country":"NL","at":{at}}}"#, payment.user)
+        })
+    }
+
+    /// Payments as lines of CSV, without a header.
+    pub fn csv<'a>(payments: impl IntoIterator<Item = &'a Payment>) -> Messages {
+        Messages::of(payments, |payment| {
+            format!("u{:07},{},NL,{}\n", payment.user, f64::from(payment.cents) / 100.0, payment.at)
+        })
+    }
+
+    fn of<'a>(payments: impl IntoIterator<Item = &'a Payment>, text: impl Fn(&Payment) -> String) -> Messages {
+        let mut messages = Messages { bytes: Vec::new(), ends: vec![0] };
+        for payment in payments {
+            messages.bytes.extend_from_slice(text(payment).as_bytes());
+            messages.ends.push(messages.bytes.len());
+        }
+        messages
+    }
+
+    pub fn len(&self) -> usize {
+        self.ends.len() - 1
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub fn get(&self, index: usize) -> &[u8] {
+        &self.bytes[self.ends[index]..self.ends[index + 1]]
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+}
+
+/// A payment as a consumer without tidemill would decode it.
+#[derive(serde::Deserialize)]
+pub struct Decoded<'a> {
+    pub user: &'a str,
+    pub amount: f64,
+    pub at: i64,
+}
+
+/// The dataflow: four aggregates of each user's payments in some windows.
+pub fn plan(windows: &[&str]) -> Arc<Plan> {
+    let spec = format!(
+        r#"
+name = "payments"
+
+[source.payments]
+topic   = "payments"
+format  = "json"
+key     = ["user"]
+time    = "at"
+columns = {{ user = "string", amount = "float", at = "timestamp" }}
+
+[features.user]
+from      = "payments"
+entity    = "user"
+aggregate = [{{ of = "amount", op = ["count", "sum", "mean", "stddev"], windows = {windows:?} }}]
+"#
+    );
+    let spec = tidemill::spec::parse(&spec, "payments.toml").unwrap_or_else(|problems| panic!("{problems:?}"));
+    Arc::new(Plan::new(Arc::new(spec)))
+}
+
+/// A partition of JSON messages in memory.
+pub struct JsonMemory {
+    pub messages: Arc<Messages>,
+    pub next: usize,
+    pub decoder: JsonDecoder,
+}
+
+impl Partition for JsonMemory {
+    fn read(&mut self, max: usize, intake: &mut Intake) -> Result<Progress, SourceError> {
+        let end = self.messages.len().min(self.next + max);
+        for index in self.next..end {
+            let message = self.messages.get(index);
+            let raw = || (None, Some(message.to_vec()));
+            intake.accept(index as u64, None, raw, |columns, present| self.decoder.decode(message, columns, present));
+        }
+        self.next = end;
+        Ok(if end == self.messages.len() { Progress::End } else { Progress::More })
+    }
+}
+
+/// Partitions of the payments' messages, for a plan of [`plan`].
+pub fn json_partitions(plan: &Plan, messages: &[Arc<Messages>]) -> Vec<Box<dyn Partition>> {
+    let decoder = || JsonDecoder::new(&plan.sources[0].schema);
+    let partition = |messages: &Arc<Messages>| -> Box<dyn Partition> {
+        Box::new(JsonMemory { messages: messages.clone(), next: 0, decoder: decoder() })
+    };
+    messages.iter().map(partition).collect()
+}
+
+/// Runs a plan with one source on partitions, to the end; with the online store in the process if that is wanted.
+pub fn run(plan: &Arc<Plan>, partitions: Vec<Box<dyn Partition>>, workers: usize, online: bool) -> Duration {
+    let board = Board::new(partitions.len(), Pace::Max, None, None);
+    let reader = &plan.sources[0];
+    let feeds = partitions.into_iter().enumerate().map(|(index, partition)| {
+        let (intake, lane) = (Intake::new(reader.clone(), index as u32), board.join(&reader.topic, index as u32));
+        Some(TopicFeed { topic: 0, feed: Feed { partition, intake, lane } })
+    });
+    let (events, _told) = crossbeam_channel::unbounded();
+    let job = Arc::new(Job {
+        plan: plan.clone(),
+        feeds: Mutex::new(feeds.collect()),
+        board,
+        vault: Vault::empty(),
+        online: online.then(|| job::online_store(plan)),
+        offline: None,
+        events,
+        max_in_flight: 1 << 17,
+    });
+    let control = Arc::new(Control::default());
+    control.until_end.store(true, SeqCst);
+    let started = Instant::now();
+    job::start(&job, workers, &Metrics::new("bench"), &control).join().expect("no panic").expect("the graph runs");
+    started.elapsed()
+}

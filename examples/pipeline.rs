@@ -1,0 +1,85 @@
+//! The whole pipeline beside its limit: generated JSON -> windowed features, and a bare loop that only decodes.
+//!
+//! `cargo run --release --example pipeline -- [entities] [records] [workers] [zipf|uniform]`
+//!
+//! Every round runs each contender once, in turn, in this process; the medians of the rounds' ratios are printed.
+
+#[path = "../benches/common/mod.rs"]
+mod common;
+
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::{Decoded, Messages, Spread, json_partitions, payments, plan, run};
+
+const ROUNDS: usize = 3;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize, default: usize| {
+        arguments.get(at).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{text:?} is no number")))
+    };
+    let (entities, records, workers) = (number(0, 10_000), number(1, 2_000_000), number(2, 1));
+    let spread = match arguments.get(3).map(String::as_str) {
+        None | Some("uniform") => Spread::Uniform,
+        Some("zipf") => Spread::Zipf,
+        Some(other) => panic!("{other:?} is neither uniform nor zipf"),
+    };
+    println!("{records} records of {entities} entities ({spread:?}), {workers} workers, windows 1h and 1d");
+    let mut dealt = vec![Vec::new(); workers];
+    payments(entities, records, spread).iter().for_each(|p| dealt[p.user as usize % workers].push(*p));
+    let messages: Vec<Arc<Messages>> = dealt.iter().map(|payments| Arc::new(Messages::json(payments))).collect();
+    drop(dealt);
+
+    let plan = plan(&["1h", "1d"]);
+    let graph = |online| run(&plan, json_partitions(&plan, &messages), workers, online);
+    type Contender<'a> = (&'a str, Box<dyn Fn() -> Duration + 'a>);
+    let contenders: [Contender<'_>; 4] = [
+        ("bare consume and decode, one thread", Box::new(|| bare(&messages))),
+        ("  + a plain hash map of totals", Box::new(|| totals(&messages))),
+        ("tidemill: features", Box::new(|| graph(false))),
+        ("tidemill: features into the online store", Box::new(|| graph(true))),
+    ];
+    let rounds: Vec<Vec<f64>> =
+        (0..ROUNDS).map(|_| contenders.iter().map(|(_, run)| records as f64 / run().as_secs_f64()).collect()).collect();
+    for (index, (name, _)) in contenders.iter().enumerate() {
+        let rate = median(rounds.iter().map(|round| round[index]));
+        let ratio = median(rounds.iter().map(|round| round[index] / round[0]));
+        println!("{name:44} {:>9.0} records/s {ratio:>6.2} of bare", rate);
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn decoded(messages: &[Arc<Messages>]) -> impl Iterator<Item = Decoded<'_>> {
+    let messages = messages.iter().flat_map(|messages| messages.iter());
+    messages.map(|message| serde_json::from_slice(message).expect("generated JSON is right"))
+}
+
+fn bare(messages: &[Arc<Messages>]) -> Duration {
+    let started = Instant::now();
+    for payment in decoded(messages) {
+        black_box((payment.user, payment.amount, payment.at));
+    }
+    started.elapsed()
+}
+
+fn totals(messages: &[Arc<Messages>]) -> Duration {
+    let started = Instant::now();
+    let mut totals: HashMap<String, (u64, f64, f64)> = HashMap::new();
+    for payment in decoded(messages) {
+        if !totals.contains_key(payment.user) {
+            totals.insert(payment.user.to_owned(), Default::default());
+        }
+        let (n, sum, squares) = totals.get_mut(payment.user).expect("just seen to");
+        (*n, *sum, *squares) = (*n + 1, *sum + payment.amount, *squares + payment.amount * payment.amount);
+    }
+    black_box(totals);
+    started.elapsed()
+}

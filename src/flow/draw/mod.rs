@@ -1,0 +1,92 @@
+//! A dataflow as a picture: what flows into what.
+//!
+//! The graph is made from a checked spec alone, so it can be drawn before anything runs.
+//!
+//! ```
+//! # let text = std::fs::read_to_string("dataflows/flights.toml").unwrap();
+//! let spec = tidemill::spec::parse(&text, "flights.toml").unwrap();
+//! let graph = tidemill::flow::draw::Graph::of(&spec);
+//! assert!(graph.text().contains("source schedule"));
+//! assert!(graph.svg().starts_with("<svg"));
+//! ```
+
+mod dot;
+mod layout;
+mod nodes;
+mod svg;
+mod text;
+
+/// What a node is; it decides its colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NodeKind {
+    Source,
+    Table,
+    View,
+    Features,
+    Examples,
+    Label,
+    Model,
+    Store,
+    Registry,
+    Endpoint,
+}
+
+impl NodeKind {
+    /// The word for it in a picture.
+    pub fn name(self) -> &'static str {
+        match self {
+            NodeKind::Source => "source",
+            NodeKind::Table => "table",
+            NodeKind::View => "view",
+            NodeKind::Features => "features",
+            NodeKind::Examples => "examples",
+            NodeKind::Label => "label",
+            NodeKind::Model => "model",
+            NodeKind::Store => "store",
+            NodeKind::Registry => "registry",
+            NodeKind::Endpoint => "endpoint",
+        }
+    }
+
+    /// Fill and stroke, readable under dark text on light and dark pages alike.
+    fn colours(self) -> (&'static str, &'static str) {
+        match self {
+            NodeKind::Source => ("#d3e5fa", "#5b8fc9"),
+            NodeKind::Table => ("#d5ecef", "#4d9aa5"),
+            NodeKind::View => ("#e3e1f6", "#8079c4"),
+            NodeKind::Features => ("#d9efd9", "#5c9f5f"),
+            NodeKind::Examples => ("#f6ecc8", "#b8983a"),
+            NodeKind::Label => ("#f8e0c6", "#c58546"),
+            NodeKind::Model => ("#f7d6d3", "#c56a62"),
+            NodeKind::Store | NodeKind::Registry => ("#e4e6ea", "#868d98"),
+            NodeKind::Endpoint => ("#ecdcec", "#a172a3"),
+        }
+    }
+}
+
+/// A step of the dataflow.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Unique in its graph: `features airport`.
+    pub id: String,
+    pub kind: NodeKind,
+    pub label: String,
+    /// A few words more.
+    pub detail: String,
+}
+
+/// What flows from one node to another, by position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edge {
+    pub from: usize,
+    pub to: usize,
+    /// May be empty.
+    pub label: String,
+}
+
+/// Nodes and edges without cycles; every edge leads to a node behind its own.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    pub nodes: Vec<Node>,
+    pub edges: Vec<Edge>,
+}

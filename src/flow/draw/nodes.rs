@@ -1,0 +1,113 @@
+//! From spec to graph.
+
+use super::{Edge, Graph, Node, NodeKind};
+use crate::spec::{Group, Label, Model, Spec, StreamRef};
+use crate::time::format_duration;
+
+impl Graph {
+    /// The graph of a checked dataflow file.
+    pub fn of(spec: &Spec) -> Graph {
+        let mut graph = Graph::default();
+        let add_source = |source: &crate::spec::Source, graph: &mut Graph| {
+            let topic = format!("topic {}", source.topic.topic);
+            let detail = if source.filter.is_some() { format!("{topic}, filtered") } else { topic };
+            graph.node(NodeKind::Source, &source.topic.name, detail)
+        };
+        let sources: Vec<usize> = spec.sources.iter().map(|source| add_source(source, &mut graph)).collect();
+        let tables: Vec<usize> = spec
+            .tables
+            .iter()
+            .map(|table| graph.node(NodeKind::Table, &table.topic.name, format!("topic {}", table.topic.topic)))
+            .collect();
+        let mut views = Vec::with_capacity(spec.views.len());
+        for view in &spec.views {
+            let filtered = if view.filter.is_some() { ", filtered" } else { "" };
+            let node = graph.node(NodeKind::View, &view.name, format!("{} columns{filtered}", view.schema.len()));
+            graph.edge(stream(&sources, &views, view.from), node, "");
+            for join in &view.joins {
+                graph.edge(tables[join.table], node, "as of");
+            }
+            views.push(node);
+        }
+        let mut groups = Vec::with_capacity(spec.groups.len());
+        for group in &spec.groups {
+            let node = graph.node(NodeKind::Features, &group.name, describe(spec, group));
+            graph.edge(stream(&sources, &views, group.from), node, "");
+            groups.push(node);
+        }
+        let models: Vec<usize> =
+            spec.models.iter().map(|model| graph.model(model, &sources, &views, &groups)).collect();
+        if !groups.is_empty() || !tables.is_empty() {
+            let store = graph.node(NodeKind::Store, "online store", "newest vectors and rows".to_owned());
+            groups.iter().chain(&tables).for_each(|node| graph.edge(*node, store, ""));
+            let endpoint = graph.endpoint(&models);
+            graph.edge(store, endpoint, "");
+        } else if !models.is_empty() {
+            graph.endpoint(&models);
+        }
+        graph
+    }
+
+    fn node(&mut self, kind: NodeKind, label: &str, detail: String) -> usize {
+        self.nodes.push(Node { id: format!("{} {label}", kind.name()), kind, label: label.to_owned(), detail });
+        self.nodes.len() - 1
+    }
+
+    fn edge(&mut self, from: usize, to: usize, label: &str) {
+        self.edges.push(Edge { from, to, label: label.to_owned() });
+    }
+
+    /// Examples, label and learner of a model.
+    fn model(&mut self, model: &Model, sources: &[usize], views: &[usize], groups: &[usize]) -> usize {
+        let inputs = format!("{} inputs, as of its time", model.inputs.len());
+        let examples = self.node(NodeKind::Examples, &model.name, inputs);
+        self.edge(stream(sources, views, model.examples), examples, "");
+        for lookup in &model.lookups {
+            self.edge(groups[lookup.group], examples, "");
+        }
+        let (detail, from) = match &model.label {
+            Label::Joined { from, value, within_ms, .. } => {
+                (format!("{} within {}", value.text(), format_duration(*within_ms)), Some(*from))
+            }
+            Label::Immediate { value } => (value.text().into_owned(), None),
+        };
+        let label = self.node(NodeKind::Label, &model.name, detail);
+        self.edge(examples, label, "");
+        if let Some(from) = from {
+            self.edge(stream(sources, views, from), label, "");
+        }
+        let window = format_duration(model.window_ms);
+        let learner = self.node(NodeKind::Model, &model.name, format!("{}, every {window}", model.options.kind));
+        self.edge(label, learner, "");
+        learner
+    }
+
+    /// The registry and the endpoint that serves from it.
+    fn endpoint(&mut self, models: &[usize]) -> usize {
+        let registry = (!models.is_empty()).then(|| {
+            let registry = self.node(NodeKind::Registry, "registry", "versions, champion".to_owned());
+            models.iter().for_each(|model| self.edge(*model, registry, ""));
+            registry
+        });
+        let endpoint = self.node(NodeKind::Endpoint, "HTTP", "/predict, /features".to_owned());
+        if let Some(registry) = registry {
+            self.edge(registry, endpoint, "");
+        }
+        endpoint
+    }
+}
+
+fn stream(sources: &[usize], views: &[usize], stream: StreamRef) -> usize {
+    match stream {
+        StreamRef::Source(at) => sources[at],
+        StreamRef::View(at) => views[at],
+    }
+}
+
+fn describe(spec: &Spec, group: &Group) -> String {
+    let schema = spec.stream_schema(group.from);
+    let entity: Vec<&str> = group.entity.iter().map(|at| schema.columns[*at].name.as_str()).collect();
+    let count = group.features.len();
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} feature{plural} by {}", entity.join(", "))
+}

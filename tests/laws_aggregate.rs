@@ -1,0 +1,161 @@
+//! What every aggregate promises, whatever it computes: each of `KINDS` goes through the same laws.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float64Array};
+use proptest::prelude::*;
+use tidemill::aggregate::{Family, GroupState, KINDS, Kind, Layout, LineInput, LineLayout, SlidingWindow};
+use tidemill::value::{Key, Scalar};
+
+const WINDOW: SlidingWindow = SlidingWindow { size_ms: 100, hop_ms: 10 };
+
+fn layout(kind: &'static Kind) -> Layout {
+    let line =
+        LineLayout { digits: 9, integer: false, ops: vec![kind], windows: vec![WINDOW], positions: vec![vec![0]] };
+    Layout { lines: vec![line], width: 1 }
+}
+
+/// A record of one of three entities.
+#[derive(Clone, Debug)]
+struct Event {
+    entity: u8,
+    at: i64,
+    x: Option<f64>,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let x = prop::option::weighted(
+        0.8,
+        prop_oneof![(-4i32..5).prop_map(f64::from), any::<f64>().prop_filter("finite", |x| x.is_finite())],
+    );
+    prop::collection::vec((0u8..3, 0i64..30, x), 1..60).prop_map(|shapes| {
+        let mut now = 1_000;
+        let timed = shapes.into_iter().map(|(entity, step, x)| {
+            now += step;
+            Event { entity, at: now, x }
+        });
+        timed.collect()
+    })
+}
+
+struct Fed {
+    layout: Layout,
+    state: GroupState,
+}
+
+impl Fed {
+    fn new(kind: &'static Kind) -> Self {
+        let layout = layout(kind);
+        Fed { state: GroupState::new(&layout), layout }
+    }
+
+    fn feed(&mut self, events: &[Event]) {
+        let values: ArrayRef = Arc::new(events.iter().map(|event| event.x).collect::<Float64Array>());
+        let line = &self.layout.lines[0];
+        let inputs = [LineInput::new(Some(&values), None, line.digits, line.needs(), &mut 0)];
+        for (row, event) in events.iter().enumerate() {
+            self.advance(event.at);
+            let key = [event.entity];
+            let slot = self.state.slot(&key, Key::hash_of(&key));
+            self.state.insert(slot, &inputs, row, event.at);
+        }
+    }
+
+    fn advance(&mut self, asof: i64) {
+        let mut left = Vec::new();
+        self.state.advance(asof, &mut left);
+        for slot in left {
+            if self.state.key(slot).is_some() {
+                self.state.release_if_empty(slot);
+            }
+        }
+    }
+
+    /// The answer of each entity as of a time.
+    fn answers(&mut self, asof: i64) -> Vec<Scalar> {
+        self.advance(asof);
+        let answer = |entity: u8| {
+            let key = [entity];
+            let slot = self.state.find(&key, Key::hash_of(&key));
+            self.state.vector(slot, &[])[0].clone()
+        };
+        (0..3).map(answer).collect()
+    }
+}
+
+fn bits(answers: &[Scalar]) -> Vec<String> {
+    let text = |answer: &Scalar| match answer {
+        Scalar::Float(x) => format!("{:016x}", x.to_bits()),
+        other => format!("{other:?}"),
+    };
+    answers.iter().map(text).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// However records are cut into batches, and wherever the state is saved and loaded, the answer has the same bits.
+    #[test]
+    fn laws_of_batches_and_snapshots(events in events(), cut in 0usize..60, later in 0i64..150) {
+        let cut = cut.min(events.len());
+        let asof = events[events.len() - 1].at + later;
+        for kind in KINDS {
+            let mut whole = Fed::new(kind);
+            whole.feed(&events);
+            let mut parts = Fed::new(kind);
+            parts.feed(&events[..cut]);
+            let (position, saved) = parts.state.save();
+            let mut loaded = Fed::new(kind);
+            loaded.state.load(position, &saved).unwrap();
+            loaded.feed(&events[cut..]);
+            prop_assert_eq!(bits(&whole.answers(asof)), bits(&loaded.answers(asof)), "{}", kind.name);
+        }
+    }
+
+    /// What has left a window leaves nothing behind: only the records inside it matter.
+    #[test]
+    fn laws_of_leaving(events in events(), later in 0i64..150) {
+        let asof = events[events.len() - 1].at + 1 + later;
+        let edge = (asof - WINDOW.size_ms).div_euclid(WINDOW.hop_ms) * WINDOW.hop_ms;
+        let inside: Vec<Event> = events.iter().filter(|event| event.at >= edge).cloned().collect();
+        for kind in KINDS {
+            let (mut all, mut few) = (Fed::new(kind), Fed::new(kind));
+            all.feed(&events);
+            few.feed(&inside);
+            prop_assert_eq!(bits(&all.answers(asof)), bits(&few.answers(asof)), "{}", kind.name);
+            if inside.is_empty() {
+                prop_assert_eq!(all.state.len(), 0, "{} holds on to entities", kind.name);
+            }
+        }
+    }
+
+    /// Aggregates that do not say they depend on order do not.
+    #[test]
+    fn laws_of_order(events in events(), swaps in prop::collection::vec((0usize..60, 0usize..60), 0..20)) {
+        let at = events[0].at;
+        let mut shuffled: Vec<Event> = events.iter().map(|event| Event { at, ..event.clone() }).collect();
+        let same_time = shuffled.clone();
+        for (a, b) in swaps {
+            let (a, b) = (a % shuffled.len(), b % shuffled.len());
+            shuffled.swap(a, b);
+        }
+        for kind in KINDS {
+            if matches!(kind.family, Family::Pick(rank) if rank.is_ordered()) {
+                continue;
+            }
+            let (mut one, mut other) = (Fed::new(kind), Fed::new(kind));
+            one.feed(&same_time);
+            other.feed(&shuffled);
+            prop_assert_eq!(bits(&one.answers(at + 1)), bits(&other.answers(at + 1)), "{}", kind.name);
+        }
+    }
+}
+
+#[test]
+fn an_entity_without_records_has_sqls_empty_answer() {
+    for kind in KINDS {
+        let answer = &layout(kind).empty()[0];
+        assert_eq!(answer.is_null(), kind.nullable, "{}", kind.name);
+        assert!(kind.nullable || *answer == Scalar::Int(0), "{}", kind.name);
+    }
+}

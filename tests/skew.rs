@@ -1,0 +1,144 @@
+//! What is trained is what is served: examples of a replay, asked of the endpoint as of the same state.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::engine::rows;
+use tidemill::checkpoint::Vault;
+use tidemill::flow::Plan;
+use tidemill::flow::build::Event;
+use tidemill::metrics::Metrics;
+use tidemill::registry::Live;
+use tidemill::run::config::Config;
+use tidemill::run::job::{self, Control, Wanted};
+use tidemill::serve::{self, Endpoint, Parts, Readiness, Service};
+use tidemill::source::Pace;
+use tidemill::time::parse_time;
+use tidemill::value::Scalar;
+
+const EXAMPLES: usize = 1000;
+
+fn config(extra: &[&str]) -> Config {
+    let overrides: Vec<String> = extra.iter().map(|text| (*text).to_owned()).collect();
+    Config::load(Path::new("config/embedded.toml"), &overrides).expect("the shipped config is right")
+}
+
+fn plan() -> Arc<Plan> {
+    Arc::new(Plan::new(Arc::new(
+        tidemill::spec::load(Path::new("dataflows/flights.toml")).expect("the shipped file is right"),
+    )))
+}
+
+/// Sends one request and gives status and body.
+fn post(addr: SocketAddr, body: &str) -> (u16, serde_json::Value) {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let head = "POST /predict HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: application/json";
+    write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap())
+}
+
+#[test]
+fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
+    let plan = plan();
+    let folder = tempfile::tempdir().unwrap();
+    let until = parse_time("2013-01-20");
+
+    // A replay, whose examples are the expectation.
+    let wanted = Wanted { pace: Pace::Max, from: None, until, online: None, offline: Some(folder.path()) };
+    let (replay, _events) =
+        job::prepare(&plan, &config(&[]), Vault::empty(), wanted).unwrap_or_else(|_| panic!("inputs"));
+    let control = Arc::new(Control::default());
+    control.until_end.store(true, std::sync::atomic::Ordering::SeqCst);
+    job::start(&replay, 2, &Metrics::new("replay"), &control).join().unwrap().unwrap();
+    for file in &replay.offline.as_ref().unwrap().examples {
+        file.lock().unwrap().take().unwrap().finish().unwrap();
+    }
+    let examples = rows(&folder.path().join("examples/late.parquet"));
+    let columns: Vec<String> =
+        std::iter::once("_time".to_owned()).chain(plan.models[0].kept_columns().names().map(str::to_owned)).collect();
+    let step = examples.len() / EXAMPLES;
+    assert!(step > 0, "the replay has {} examples", examples.len());
+
+    // A live job that is stepped to each example's time.
+    let online = job::online_store(&plan);
+    let wanted = Wanted { pace: Pace::Stepped, from: None, until, online: Some(online.clone()), offline: None };
+    let (stepped, events) =
+        job::prepare(&plan, &config(&[]), Vault::empty(), wanted).unwrap_or_else(|_| panic!("inputs"));
+    let live = Arc::new(Live::new(["late".to_owned()], 4));
+    let metrics = Metrics::new("stepped");
+    let service = Service::new(Parts {
+        spec: &plan.spec,
+        plans: vec![plan.serving(0)],
+        online: online.clone(),
+        live: live.clone(),
+        registry: None,
+        metrics: metrics.clone(),
+        readiness: Arc::new(Readiness::default()),
+    });
+    let endpoint = Endpoint {
+        listen: "127.0.0.1:0".to_owned(),
+        threads: 1,
+        max_body_bytes: 1 << 20,
+        request_timeout: Duration::from_secs(10),
+        max_connections: 16,
+    };
+    let server = serve::start(&endpoint, &service).unwrap();
+    let control = Arc::new(Control::default());
+    let graph = job::start(&stepped, 1, &metrics, &control);
+
+    let mut compared = 0;
+    for example in examples.iter().step_by(step) {
+        let row: BTreeMap<&str, &Scalar> = columns.iter().map(String::as_str).zip(example).collect();
+        let Scalar::Timestamp(time) = *row["_time"] else { panic!("_time is a timestamp") };
+        stepped.board.step_to(time);
+        let started = Instant::now();
+        while online.watermark() < time {
+            assert!(started.elapsed() < Duration::from_secs(30), "stuck at {} before {time}", online.watermark());
+            std::thread::yield_now();
+        }
+        assert_eq!(online.watermark(), time, "the state is as of the example's time");
+        for event in events.try_iter() {
+            if let Event::Version(_, version) = event {
+                live.show("late", &version);
+            }
+        }
+        let schema = &plan.spec.sources[0].topic.schema;
+        let instance: serde_json::Map<String, serde_json::Value> =
+            schema.names().map(|name| (name.to_owned(), row[name].to_json())).collect();
+        let body = serde_json::json!({ "instances": [instance], "features": true }).to_string();
+        let (status, answer) = post(server.addr(), &body);
+        if row["_version"].is_null() {
+            assert_eq!(status, 503, "before the first version: {answer}");
+            continue;
+        }
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(answer["version"], row["_version"].to_json());
+        let served = answer["features"][0].as_object().unwrap();
+        assert_eq!(served.len(), plan.models[0].assembly.names().len());
+        for (name, value) in served {
+            let trained = row[name.as_str()].to_json();
+            let same = match (value.as_f64(), trained.as_f64()) {
+                (Some(a), Some(b)) => a.to_bits() == b.to_bits(),
+                _ => *value == trained,
+            };
+            assert!(same, "{name} at {time}: served {value}, trained {trained}");
+        }
+        let Scalar::Float(score) = *row["_score"] else { panic!("a scored example has a score") };
+        assert_eq!(answer["predictions"][0].as_f64().unwrap().to_bits(), score.to_bits(), "at {time}");
+        compared += 1;
+    }
+    assert!(compared >= EXAMPLES * 9 / 10, "{compared} examples were compared");
+    control.stop();
+    graph.join().unwrap().unwrap();
+    server.drain();
+}

@@ -1,0 +1,222 @@
+//! Records on their way: dead letters, the ledger, back pressure, and freshness before anything closes.
+
+mod common;
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use common::engine::Memory;
+use proptest::prelude::*;
+use tidemill::checkpoint::Vault;
+use tidemill::flow::build::{Event, TopicFeed};
+use tidemill::flow::op::source::Feed;
+use tidemill::flow::{Job, Plan};
+use tidemill::metrics::Metrics;
+use tidemill::run::job::{self, Control};
+use tidemill::source::{Board, DeadLetter, Intake, Pace, Reason};
+use tidemill::store::Online;
+use tidemill::value::Scalar;
+
+const SPEC: &str = r#"
+name = "stream"
+
+[source.clicks]
+topic = "clicks"
+format = "json"
+time = "at"
+lateness = "LATENESS"
+where = "amount is null or amount >= 0"
+columns = { user = "string", amount = "float?", at = "timestamp" }
+
+[source.views]
+topic = "views"
+format = "json"
+time = "at"
+columns = { user = "string", amount = "float?", at = "timestamp" }
+
+[features.user]
+from = "clicks"
+entity = "user"
+aggregate = [{ of = "amount", op = ["count", "sum"], windows = ["1h"] }]
+
+[features.seen]
+from = "views"
+entity = "user"
+aggregate = [{ op = "count", windows = ["1h"] }]
+"#;
+
+/// A started job over messages in memory.
+struct Started {
+    job: Arc<Job>,
+    control: Arc<Control>,
+    graph: std::thread::JoinHandle<anyhow::Result<()>>,
+    events: crossbeam_channel::Receiver<Event>,
+    online: Arc<Online>,
+}
+
+fn start(lateness: &str, topics: [Vec<String>; 2], read: usize, workers: usize, limit: u64, ends: bool) -> Started {
+    let text = SPEC.replace("LATENESS", lateness);
+    let plan = Arc::new(Plan::new(Arc::new(tidemill::spec::parse(&text, "spec.toml").expect("a right spec"))));
+    let board = Board::new(2, Pace::Max, None, None);
+    let feeds = plan.sources.iter().zip(topics).enumerate().map(|(topic, (reader, messages))| {
+        let mut partition = Memory::new(messages, read, &reader.schema);
+        partition.ends = ends;
+        let intake = Intake::new(reader.clone(), 0);
+        let lane = board.join(&reader.topic, 0);
+        Some(TopicFeed { topic, feed: Feed { partition: Box::new(partition), intake, lane } })
+    });
+    let (events, told) = crossbeam_channel::unbounded();
+    let online = job::online_store(&plan);
+    let job = Arc::new(Job {
+        plan: plan.clone(),
+        feeds: Mutex::new(feeds.collect()),
+        board: board.clone(),
+        vault: Vault::empty(),
+        online: Some(online.clone()),
+        offline: None,
+        events,
+        max_in_flight: limit,
+    });
+    let control = Arc::new(Control::default());
+    control.until_end.store(ends, SeqCst);
+    let graph = job::start(&job, workers, &Metrics::new("test"), &control);
+    Started { job, control, graph, events: told, online }
+}
+
+impl Started {
+    fn end(self) -> Vec<DeadLetter> {
+        self.graph.join().unwrap().expect("the graph runs");
+        let letters = self.events.try_iter().filter_map(|event| match event {
+            Event::Letters(letters) => Some(letters),
+            _ => None,
+        });
+        letters.flatten().collect()
+    }
+}
+
+fn click(user: &str, amount: f64, at: i64) -> String {
+    format!(r#"{{"user":"{user}","amount":{amount},"at":{at}}}"#)
+}
+
+#[test]
+fn each_bad_record_is_a_dead_letter_with_its_reason_and_position() {
+    let hour = 3_600_000;
+    let good = click("a", 1.0, 10 * hour);
+    let bad = [
+        (r#"{"user":"a","amount":1,"at":36"#.to_owned(), Reason::Malformed),
+        ("[]".to_owned(), Reason::Malformed),
+        ("\u{0}".to_owned(), Reason::Malformed),
+        (r#"{"user":7,"amount":1,"at":36000000}"#.to_owned(), Reason::WrongType),
+        (r#"{"user":"a","amount":"1","at":36000000}"#.to_owned(), Reason::WrongType),
+        (r#"{"amount":1,"at":36000000}"#.to_owned(), Reason::MissingField),
+        (r#"{"user":null,"amount":1,"at":36000000}"#.to_owned(), Reason::MissingField),
+        (r#"{"user":"a","amount":1}"#.to_owned(), Reason::MissingField),
+        (r#"{"user":"a","amount":1,"at":"yesterday"}"#.to_owned(), Reason::UnparsableTime),
+        (r#"{"user":"a","amount":1,"at":"9999-01-01T00:00:00Z"}"#.to_owned(), Reason::TimeOutOfRange),
+        (r#"{"user":"a","amount":1,"at":-9000000000000}"#.to_owned(), Reason::TimeOutOfRange),
+        (r#"{"user":"a","amount":1e999,"at":36000000}"#.to_owned(), Reason::NonFinite),
+        (click("a", 1.0, 8 * hour), Reason::TooLate),
+    ];
+    let mut messages = vec![good];
+    messages.extend(bad.iter().map(|(message, _)| message.clone()));
+    let started = start("0s", [messages, Vec::new()], 5, 1, 1000, true);
+    let job = started.job.clone();
+    let letters = started.end();
+    let found: Vec<_> = letters.iter().map(|letter| (letter.offset, letter.reason)).collect();
+    let expected: Vec<_> = bad.iter().enumerate().map(|(index, (_, reason))| (index as u64 + 1, *reason)).collect();
+    assert_eq!(found, expected);
+    for (letter, (message, _)) in letters.iter().zip(&bad) {
+        assert_eq!(letter.value.as_deref(), Some(message.as_bytes()), "the record is kept as it was");
+        assert_eq!((letter.topic.as_str(), letter.partition), ("clicks", 0));
+        assert!(!letter.detail.is_empty());
+    }
+    let tally = job::tallies(&job)["clicks"];
+    assert_eq!((tally.read, tally.applied, tally.dead_letter), (14, 1, 13));
+}
+
+/// Messages good and bad, in and out of order.
+fn messages() -> impl Strategy<Value = Vec<String>> {
+    let message = (0u8..10, -2i32..8, 0i64..20).prop_map(|(kind, amount, back)| (kind, amount, back));
+    prop::collection::vec(message, 0..400).prop_map(|shapes| {
+        let mut now = 1_000_000_000i64;
+        let made = shapes.into_iter().map(|(kind, amount, back)| {
+            now += 60_000;
+            match kind {
+                0 => "{\"user\":".to_owned(),
+                1 => format!(r#"{{"user":"u{amount}","at":{}}}"#, now - back * 600_000),
+                2 => r#"{"user":"a","at":"never"}"#.to_owned(),
+                _ => click(&format!("u{}", amount % 3), f64::from(amount), now - back * 60_000),
+            }
+        });
+        made.collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_ledger_closes_at_every_frontier(
+        clicks in messages(),
+        views in messages(),
+        read in 1usize..50,
+        workers in 1usize..3,
+        lateness in prop_oneof![Just("0s"), Just("5m"), Just("1h")],
+    ) {
+        let (sent, seen) = (clicks.len() as u64, views.len() as u64);
+        let started = start(lateness, [clicks, views], read, workers, 50, true);
+        while !started.graph.is_finished() {
+            for lane in started.job.board.lanes() {
+                let (tally, in_flight) = lane.ledger();
+                prop_assert_eq!(tally.undecided(), in_flight, "{:?}", tally);
+            }
+            std::thread::yield_now();
+        }
+        let job = started.job.clone();
+        let letters = started.end();
+        let tallies = job::tallies(&job);
+        prop_assert_eq!((tallies["clicks"].read, tallies["views"].read), (sent, seen));
+        prop_assert!(tallies.values().all(|tally| tally.undecided() == 0), "{:?}", tallies);
+        let dead: u64 = tallies.values().map(|tally| tally.dead_letter).sum();
+        prop_assert_eq!(letters.len() as u64, dead);
+    }
+}
+
+#[test]
+fn what_is_in_flight_is_bounded_when_one_topic_is_far_ahead_of_another() {
+    let clicks: Vec<String> = (0..60_000).map(|index| click("a", 1.0, 1_000_000_000 + index * 1000)).collect();
+    // All views are after all clicks, so none can close before the clicks are through.
+    let views: Vec<String> = (0..60_000).map(|index| click("b", 1.0, 1_100_000_000 + index * 1000)).collect();
+    let (read, limit) = (500, 2_000);
+    let started = start("0s", [clicks, views], read, 2, limit, true);
+    let mut most = 0;
+    while !started.graph.is_finished() {
+        let in_flight = started.job.board.lanes().iter().map(|lane| lane.ledger().1).max().unwrap_or(0);
+        most = most.max(in_flight);
+        std::thread::yield_now();
+    }
+    let job = started.job.clone();
+    started.end();
+    assert_eq!(job::tallies(&job)["views"].applied, 60_000);
+    assert!(most >= limit, "the test had the limit at work: {most}");
+    assert!(most <= limit + read as u64, "{most} records were in flight");
+}
+
+#[test]
+fn a_record_shows_at_once_however_long_its_time_stays_open() {
+    let at = 1_000_000_000;
+    let clicks = vec![click("a", 2.0, at), click("b", 1.0, at + 60_000), click("a", 3.5, at + 120_000)];
+    let views = vec![click("a", 1.0, at)];
+    let started = start("1h", [clicks, views], 10, 2, 1000, false);
+    let shelf = started.online.group("user").unwrap().clone();
+    let key = shelf.codec().encode_one(&[Scalar::String("a".into())]);
+    let (begun, expected) = (Instant::now(), vec![Scalar::Int(2), Scalar::Float(5.5)]);
+    while shelf.get(&key).is_none_or(|vector| *vector != *expected) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "found {:?}", shelf.get(&key));
+        std::thread::yield_now();
+    }
+    assert!(started.online.watermark() <= at, "nothing of it is closed");
+    started.control.stop();
+    started.end();
+}
