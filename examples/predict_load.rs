@@ -55,6 +55,9 @@ fn main() {
     println!("{looked_up} looked-up features, {} inputs", shop.plan.models[0].assembly.names().len());
     let bare = serve_bare(answer.body.into());
 
+    for addr in [bare, server.addr()] {
+        load(addr, &requests, connections, Duration::from_millis(300));
+    }
     let mut rates = [Vec::new(), Vec::new()];
     for round in 0..rounds {
         for (which, (name, thread, addr)) in

@@ -190,6 +190,7 @@ fn seeds() -> Vec<String> {
 #[test]
 fn whatever_json_comes_is_answered() {
     let shop = random_shop();
+    shop.readiness.started();
     shop.publish(0, 1);
     shop.publish(1, 1);
     let server = shop.serve();

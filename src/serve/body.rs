@@ -1,5 +1,8 @@
 //! Request bodies: read whole, within limits of size and time.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -32,7 +35,12 @@ pub fn check_type(headers: &HeaderMap) -> Result<(), RequestError> {
 /// # Errors
 /// If it is larger or takes longer, or the connection breaks off.
 pub async fn read(body: Incoming, most: usize, limit: Duration) -> Result<Bytes, RequestError> {
-    timeout(limit, read_whole(body, most)).await.unwrap_or(Err(RequestError::TooSlow))
+    let mut reading = pin!(read_whole(body, most));
+    // Nearly every body came in one packet with its head: then there is no need for a timer.
+    match poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await {
+        Poll::Ready(read) => read,
+        Poll::Pending => timeout(limit, reading).await.unwrap_or(Err(RequestError::TooSlow)),
+    }
 }
 
 async fn read_whole(mut body: Incoming, most: usize) -> Result<Bytes, RequestError> {

@@ -3,10 +3,12 @@
 //! Written by the graph's workers, read by requests. A reader copies the shared vector out and drops the guard at once.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use dashmap::DashMap;
+use twox_hash::XxHash3_64;
 
 use super::{Upsert, Vector};
 use crate::time::EventTime;
@@ -16,12 +18,39 @@ use crate::value::{Key, KeyCodec, Type};
 #[derive(Debug)]
 pub struct Shelf {
     codec: KeyCodec,
-    vectors: DashMap<Key, Vector>,
+    vectors: DashMap<Key, Vector, Seeded>,
+}
+
+/// Hashes encoded keys by XXH3, from a seed drawn when the process starts: nobody can send keys that collide.
+#[derive(Clone, Debug)]
+struct Seeded(u64);
+
+struct KeyHasher(u64);
+
+impl BuildHasher for Seeded {
+    type Hasher = KeyHasher;
+    fn build_hasher(&self) -> KeyHasher {
+        KeyHasher(self.0)
+    }
+}
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = XxHash3_64::oneshot_with_seed(self.0, bytes);
+    }
+
+    /// The length that comes before the bytes of a key says nothing that they do not.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Shelf {
     fn new(key: &[Type]) -> Self {
-        Shelf { codec: KeyCodec::new(key), vectors: DashMap::new() }
+        let seeded = Seeded(RandomState::new().hash_one(key.len()));
+        Shelf { codec: KeyCodec::new(key), vectors: DashMap::with_hasher(seeded) }
     }
 
     /// How its keys are encoded.
