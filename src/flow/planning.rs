@@ -39,7 +39,7 @@ impl Plan {
         });
         let tables: Vec<TablePlan> = tables.collect();
         Plan {
-            sources: (0..spec.sources.len()).map(|index| Arc::new(plan_source(&spec, index))).collect(),
+            sources: (0..spec.sources.len()).map(|index| Arc::new(plan_source(&spec, &groups, index))).collect(),
             views: spec.views.iter().map(|view| plan_view(&spec, &tables, view)).collect(),
             models: spec.models.iter().map(|model| Arc::new(plan_model(&spec, &groups, model))).collect(),
             tables,
@@ -63,7 +63,7 @@ fn source_of(spec: &Spec, stream: StreamRef) -> usize {
     }
 }
 
-fn plan_source(spec: &Spec, index: usize) -> TopicReader {
+fn plan_source(spec: &Spec, groups: &[Arc<GroupPlan>], index: usize) -> TopicReader {
     let source = &spec.sources[index];
     let reads = |stream| source_of(spec, stream) == index;
     let windows = spec.groups.iter().filter(|group| reads(group.from)).flat_map(|group| {
@@ -74,11 +74,9 @@ fn plan_source(spec: &Spec, index: usize) -> TopicReader {
             })
         })
     });
-    let labels = spec.models.iter().map(|model| match &model.label {
-        Label::Joined { from, .. } if reads(*from) => i64::MAX,
-        _ => 0,
-    });
+    let is_label = spec.models.iter().any(|model| matches!(&model.label, Label::Joined { from, .. } if reads(*from)));
     let is_example = spec.models.iter().any(|model| reads(model.examples));
+    let is_ordered = groups.iter().any(|group| reads(group.from) && group.layout.is_ordered());
     TopicReader {
         topic: source.topic.topic.clone(),
         schema: source.topic.schema.clone(),
@@ -87,8 +85,8 @@ fn plan_source(spec: &Spec, index: usize) -> TopicReader {
         lateness_ms: source.topic.lateness_ms,
         filter: source.filter.clone(),
         upsert: false,
-        ordered: true,
-        reach_ms: if is_example { i64::MAX } else { windows.chain(labels).max().unwrap_or(0) },
+        ordered: is_example || is_label || is_ordered,
+        reach_ms: if is_example || is_label { i64::MAX } else { windows.max().unwrap_or(0) },
     }
 }
 
