@@ -1,10 +1,10 @@
 //! Predictions over HTTP beside a bare hyper reply of the same size, in one run: requests per second, CPU a request,
 //! and their ratio.
 //!
-//! `cargo run --release --example predict_load [seconds a round] [rounds] [connections]`
+//! `cargo run --release --example predict_load [seconds a round] [rounds] [connections] [dataflow file]`
 //!
-//! The dataflow is `dataflows/flights.toml`, its store filled with random vectors, its model trained on random
-//! examples. Requests have one instance each, keep their connection and are not pipelined. Client and server share the
+//! The dataflow has one model over flights, with 16 looked-up features of 6 groups and a joined table. Its store is
+//! filled with random vectors, its model trained on random examples. Requests have one instance each, keep their connection and are not pipelined. Client and server share the
 //! machine: where it has two cores, the server has one. CPU a request is that of the serving thread, which tells the
 //! cost even where the client is what limits the rate.
 
@@ -32,18 +32,91 @@ use tidemill::value::{Scalar, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Builder;
 
-const FLIGHTS: &str = include_str!("../dataflows/flights.toml");
+const FLIGHTS: &str = r#"
+name = "flights"
+
+[source.schedule]
+topic = "schedule"
+format = "json"
+key = ["flight_id"]
+time = "sched_ts"
+columns = { flight_id = "string", carrier = "string", flight = "int", tail = "string?", origin = "string", dest = "string", distance = "float", sched_ts = "timestamp" }
+
+[source.departures]
+topic = "departures"
+format = "json"
+key = ["flight_id"]
+time = "dep_ts"
+columns = { flight_id = "string", carrier = "string", flight = "int", tail = "string?", origin = "string", dest = "string", delay = "float", dep_ts = "timestamp" }
+
+[table.weather]
+topic = "weather"
+format = "json"
+time = "obs_ts"
+key = ["origin"]
+columns = { origin = "string", temp = "float?", wind = "float?", visibility = "float?", precip = "float?", obs_ts = "timestamp" }
+
+[view.leaving]
+sql = """
+SELECT s.*, w.temp, w.wind, w.visibility, w.precip,
+       date_part('hour', s.sched_ts) AS hour, date_part('dow', s.sched_ts) AS weekday
+FROM schedule s LEFT JOIN weather w ON w.origin = s.origin
+"""
+
+[features.airport]
+from = "departures"
+entity = "origin"
+aggregate = [
+  { of = "least(delay, 180)", as = "delay", op = ["mean", "stddev", "max"], windows = ["1h", "3h"] },
+  { op = "count", where = "delay > 60", windows = ["3h"], as = "very_late" },
+]
+
+[features.desk]
+from = "departures"
+entity = ["origin", "carrier"]
+aggregate = [{ of = "least(delay, 180)", as = "delay", op = ["mean", "count"], windows = ["1h", "3h"] }]
+
+[features.route]
+from = "departures"
+entity = ["origin", "dest"]
+aggregate = [{ of = "least(delay, 180)", as = "delay", op = "mean", windows = ["7d"] }]
+
+[features.service]
+from = "departures"
+entity = ["carrier", "flight"]
+aggregate = [{ of = "least(delay, 180)", as = "delay", op = ["mean", "count"], windows = ["14d"] }]
+
+[features.plane]
+from = "departures"
+entity = "tail"
+aggregate = [{ of = "delay", op = "last", windows = ["1d"] }]
+
+[features.queue]
+from = "schedule"
+entity = "origin"
+aggregate = [{ op = "count", windows = ["1h"] }]
+
+[model.late]
+kind = "logistic"
+examples = "leaving"
+features = ["airport.*", "desk.*", "route.*", "service.*", "plane.*", "queue.*", "distance", "hour", "weekday", "temp", "wind", "visibility", "precip", "origin", "carrier", "dest"]
+label = { from = "departures", on = "flight_id", value = "delay >= 15", within = "24h" }
+window = "1d"
+optimizer = { name = "ftrl", alpha = 0.1 }
+publish = { metric = "logloss", tolerance = 0.02 }
+"#;
 
 const CARRIERS: [&str; 4] = ["UA", "AA", "B6", "DL"];
 const AIRPORTS: [&str; 4] = ["JFK", "EWR", "LGA", "IAH"];
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>().expect("a number"));
-    let seconds = arguments.next().unwrap_or(2);
-    let rounds = arguments.next().unwrap_or(5);
-    let connections = arguments.next().unwrap_or(16) as usize;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number =
+        |at: usize, otherwise: u64| arguments.get(at).map_or(otherwise, |text| text.parse().expect("a number"));
+    let (seconds, rounds, connections) = (number(0, 2), number(1, 5), number(2, 16) as usize);
+    let file = arguments.get(3).map(|path| std::fs::read_to_string(path).expect("a file that can be read"));
 
-    let shop = Shop::bare(FLIGHTS);
+    let shop = Shop::bare(file.as_deref().unwrap_or(FLIGHTS));
     fill(&shop);
     shop.publish(0, 1);
     let server = start(&serving_endpoint(), &shop.service()).expect("a free port");

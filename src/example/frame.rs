@@ -1,6 +1,12 @@
 //! The working memory of a request: a row of cells for each instance.
 
-use crate::value::Scalar;
+use std::sync::Arc;
+
+use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int64Type, TimestampMillisecondType};
+use arrow_array::{ArrayRef, PrimitiveArray};
+use arrow_buffer::NullBuffer;
+
+use crate::value::{ColumnBuilder, Scalar, Type};
 
 /// Instances on their way through a pipeline. A row has a cell for every value that the pipeline knows of: columns of
 /// the record, of table rows and of views, features, computed inputs.
@@ -77,5 +83,47 @@ impl Frame {
     /// One row's cells, as far as a key is made of them, beside the bytes that it is written to.
     pub(super) fn row_and_key(&mut self, row: usize) -> (&[Scalar], &mut Vec<u8>) {
         (&self.cells[row * self.width..(row + 1) * self.width], &mut self.key)
+    }
+
+    /// A slot of all rows as a column.
+    ///
+    /// # Panics
+    /// If a cell is neither null nor of this type.
+    pub(super) fn column(&self, slot: usize, ty: Type) -> ArrayRef {
+        match ty {
+            Type::Int => self.primitive::<Int64Type>(slot, |cell| match cell {
+                Scalar::Int(value) => Some(*value),
+                _ => None,
+            }),
+            Type::Float => self.primitive::<Float64Type>(slot, |cell| match cell {
+                Scalar::Float(value) => Some(*value),
+                _ => None,
+            }),
+            Type::Timestamp => self.primitive::<TimestampMillisecondType>(slot, |cell| match cell {
+                Scalar::Timestamp(value) => Some(*value),
+                _ => None,
+            }),
+            Type::String | Type::Bool => {
+                let mut builder = ColumnBuilder::with_capacity(ty, self.rows);
+                (0..self.rows).for_each(|row| builder.append(self.get(row, slot)));
+                builder.finish()
+            }
+        }
+    }
+
+    /// Without a builder, which costs more than the one value that most requests have.
+    fn primitive<T: ArrowPrimitiveType>(&self, slot: usize, value: impl Fn(&Scalar) -> Option<T::Native>) -> ArrayRef {
+        let mut nulls = false;
+        let values: Vec<T::Native> = (0..self.rows)
+            .map(|row| {
+                value(self.get(row, slot)).unwrap_or_else(|| {
+                    debug_assert!(self.get(row, slot).is_null(), "cells have their slot's type");
+                    nulls = true;
+                    T::Native::default()
+                })
+            })
+            .collect();
+        let valid = || (0..self.rows).map(|row| !self.get(row, slot).is_null()).collect::<NullBuffer>();
+        Arc::new(PrimitiveArray::<T>::new(values.into(), nulls.then(valid)))
     }
 }

@@ -13,7 +13,7 @@ use super::fields::Fields;
 use super::{Frame, InstancesSeed, ServingPlan};
 use crate::expr::{EvalStats, Expr};
 use crate::time::EventTime;
-use crate::value::{ColumnBuilder, KeyCodec, Scalar, Type};
+use crate::value::{KeyCodec, Scalar, Type};
 
 /// What a model's instances go through. Made once; shared by all requests.
 #[derive(Debug)]
@@ -142,12 +142,7 @@ fn typed(ty: Type, value: &Scalar) -> Scalar {
 
 fn compute(frame: &mut Frame, reads: &[(usize, Type)], outputs: &[(Expr, usize)]) {
     let rows = frame.rows();
-    let column = |(slot, ty): &(usize, Type)| {
-        let mut builder = ColumnBuilder::with_capacity(*ty, rows);
-        (0..rows).for_each(|row| builder.append(frame.get(row, *slot)));
-        builder.finish()
-    };
-    let columns: Vec<ArrayRef> = reads.iter().map(column).collect();
+    let columns: Vec<ArrayRef> = reads.iter().map(|(slot, ty)| frame.column(*slot, *ty)).collect();
     let mut stats = EvalStats::default();
     for (expr, slot) in outputs {
         let values = expr.eval(&columns, rows, &mut stats);
