@@ -15,13 +15,19 @@ fn from(rows: &[Vec<Scalar>], column: usize, t: i64) -> Vec<Vec<Scalar>> {
     rows.iter().filter(late).cloned().collect()
 }
 
+/// Rows of the shop's features, of the pair's, and of examples.
+type Outcome = [Vec<Vec<Scalar>>; 3];
+
+/// Numbers and hashes.
+type Versions = Vec<(u64, String)>;
+
 /// What an uninterrupted run gives from T on, and what a run restarted at T gives.
 fn both(
     inputs: &Inputs,
     t: i64,
     workers: (usize, usize),
     lose: Option<&str>,
-) -> Option<([Vec<Vec<Scalar>>; 3], [Vec<Vec<Scalar>>; 3], Vec<(u64, String)>, Vec<(u64, String)>)> {
+) -> Option<(Outcome, Outcome, Versions, Versions)> {
     let whole = Run { spec: SPEC, read: 7, workers: workers.0, start: None, snapshot: Some(t) }.run(inputs);
     // A run that ends before T has no snapshot of it.
     let (time, mut parts) = whole.snapshot.clone()?;

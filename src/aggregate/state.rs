@@ -175,7 +175,7 @@ impl GroupState {
         let mut windows: Vec<Box<dyn WindowState>> = Vec::new();
         for (index, line) in layout.lines.iter().enumerate() {
             for (window, positions) in line.windows.iter().zip(&line.positions) {
-                let mut answers: Vec<(usize, fn(&super::Moments) -> Scalar)> = Vec::new();
+                let mut answers: Vec<totals::Answer> = Vec::new();
                 for (kind, position) in line.ops.iter().zip(positions) {
                     match kind.family {
                         Family::Moments { finish, .. } => answers.push((*position, finish)),

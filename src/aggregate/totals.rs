@@ -11,6 +11,9 @@ use super::state::{Arrival, Left, Open, SlidingWindow, WindowState};
 use super::{Keeps, LineInput};
 use crate::value::Scalar;
 
+/// A feature's position in the vector, and what to answer there.
+pub type Answer = (usize, fn(&Moments) -> Scalar);
+
 /// A pane and what it adds to the entities that have records in it.
 type Bucket<A> = (i64, Vec<(u32, A)>);
 
@@ -34,7 +37,7 @@ pub struct Totals<A> {
     digits: u32,
     integer: bool,
     /// Feature positions and what to answer there.
-    answers: Vec<(usize, fn(&Moments) -> Scalar)>,
+    answers: Vec<Answer>,
     cells: Vec<Cell<A>>,
     /// By pane, ascending.
     buckets: VecDeque<Bucket<A>>,
@@ -48,7 +51,7 @@ pub fn totals(
     window: SlidingWindow,
     line: usize,
     (digits, integer): (u32, bool),
-    answers: Vec<(usize, fn(&Moments) -> Scalar)>,
+    answers: Vec<Answer>,
 ) -> Box<dyn WindowState> {
     use super::moments::{Count, Spread, Total};
     match keeps {
@@ -59,12 +62,7 @@ pub fn totals(
 }
 
 impl<A: Invertible> Totals<A> {
-    fn new(
-        window: SlidingWindow,
-        line: usize,
-        (digits, integer): (u32, bool),
-        answers: Vec<(usize, fn(&Moments) -> Scalar)>,
-    ) -> Self {
+    fn new(window: SlidingWindow, line: usize, (digits, integer): (u32, bool), answers: Vec<Answer>) -> Self {
         Totals {
             window,
             line,

@@ -19,12 +19,18 @@ pub struct FileFormat {
     pub open: OpenFile,
 }
 
+/// A file's bytes in order.
+pub type Bytes = Box<dyn BufRead + Send>;
+
+/// A file that can be read, or what is wrong with it.
+pub type Opened = Result<Box<dyn FileReader>, String>;
+
 /// What a format needs to open a file.
 pub enum OpenFile {
     /// Bytes in order, decompressed.
-    Stream(fn(Box<dyn BufRead + Send>, &FileSchema) -> Result<Box<dyn FileReader>, String>),
+    Stream(fn(Bytes, &FileSchema) -> Opened),
     /// The file itself, for formats that seek.
-    Seek(fn(std::fs::File, &FileSchema) -> Result<Box<dyn FileReader>, String>),
+    Seek(fn(std::fs::File, &FileSchema) -> Opened),
 }
 
 /// What is decoded from a file.
