@@ -269,7 +269,7 @@ fn cast(value: Scalar, ty: Type, stats: &mut EvalStats) -> Scalar {
         (Scalar::Bool(value), Type::Float) => Scalar::Float(f64::from(u8::from(value))),
         (Scalar::Float(value), Type::Int) => {
             let value = value.round_ties_even();
-            let fits = value >= -9.223372036854775808e18 && value < 9.223372036854775808e18;
+            let fits = (-(2f64.powi(63))..2f64.powi(63)).contains(&value);
             int(fits.then_some(value as i64), stats)
         }
         (Scalar::String(text), Type::Int) => {

@@ -1,6 +1,6 @@
 //! The graph: from a checked spec to a timely dataflow.
 //!
-//! [`plan`] decides everything; [`build`] strings the operators of [`op`] together in the order in which a record
+//! [`plan`] decides everything; [`mod@build`] strings the operators of [`op`] together in the order in which a record
 //! meets them; [`exchange`] deals rows to workers; [`telemetry`] listens to timely's own logging.
 
 pub mod build;

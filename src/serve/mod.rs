@@ -7,7 +7,7 @@
 //!
 //! | a request | where |
 //! |---|---|
-//! | comes in on a connection, which is watched | [`server`], `connection` |
+//! | comes in on a connection, which is watched | `server`, `connection` |
 //! | has its path and method looked at | `route` |
 //! | has its body read, within limits | `body` |
 //! | is answered | `service`, then `predict`, `features`, `models`, `operations` |

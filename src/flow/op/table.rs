@@ -1,6 +1,6 @@
 //! Tables: the newest row per key, as a differential arrangement; and look-ups in it as of a record's time.
 //!
-//! Keys and rows are stored in the bytes of [`KeyCodec`]. What a look-up at t sees is the accumulation of all changes
+//! Keys and rows are stored in the bytes of [`crate::value::KeyCodec`]. What a look-up at t sees is the accumulation of all changes
 //! strictly before t, so the arrangement is compacted to just before what may still be asked.
 
 use std::collections::BTreeMap;
