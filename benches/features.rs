@@ -14,7 +14,7 @@ use arrow_row::Rows;
 use common::{BATCH, Payment, Spread, payments, plan, run, user_name};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use hashbrown::HashMap;
-use tidemill::aggregate::{GroupState, LineInput};
+use tidemill::aggregate::{Arrival, GroupState, Left, LineInput};
 use tidemill::expr::EvalStats;
 use tidemill::flow::Plan;
 use tidemill::flow::plan::narrow;
@@ -34,7 +34,7 @@ fn batch(plan: &Plan, payments: &[Payment]) -> Batch {
     let columns: Vec<ArrayRef> = vec![
         Arc::new(payments.iter().map(|payment| Some(user_name(payment.user))).collect::<StringArray>()),
         Arc::new(payments.iter().map(|payment| f64::from(payment.cents) / 100.0).collect::<Float64Array>()),
-        Arc::new(payments.iter().map(|payment| payment.at).collect::<TimestampMillisecondArray>()),
+        Arc::new(payments.iter().map(|payment| payment.at).map(Some).collect::<TimestampMillisecondArray>()),
     ];
     let times: Vec<i64> = payments.iter().map(|payment| payment.at).collect();
     let batch = Batch { times: times.clone().into(), event_times: times.into(), columns, ..Batch::default() };
@@ -52,19 +52,18 @@ fn prepare(plan: &Plan, payments: &[Payment]) -> Vec<Prepared> {
 }
 
 fn fill(state: &mut GroupState, batches: &[Prepared]) {
-    let mut left = Vec::new();
-    for batch in batches {
-        for (row, time) in batch.times.iter().enumerate() {
-            state.advance(*time, &mut left);
-            while let Some(slot) = left.pop() {
-                if state.key(slot).is_some() {
-                    state.release_if_empty(slot);
-                }
-            }
-            let key = batch.keys.row(row);
-            let slot = state.slot(key.as_ref(), Key::hash_of(key.as_ref()));
-            state.insert(slot, &batch.inputs, row, *time);
-        }
+    let (mut left, mut missed) = (Left::default(), Vec::new());
+    for prepared in batches {
+        let arrival = |(row, time): (usize, &i64)| {
+            let key = prepared.keys.row(row).data();
+            let slot = state.slot(key, Key::hash_of(key));
+            Arrival { slot, batch: 0, row: row as u32, time: *time, event_time: *time }
+        };
+        let arrivals: Vec<Arrival> = prepared.times.iter().enumerate().map(arrival).collect();
+        state.insert(&arrivals, &[&prepared.inputs], &mut missed);
+        state.advance(arrivals[arrivals.len() - 1].time, &mut left);
+        left.emptied.drain(..).for_each(|slot| _ = state.release_if_empty(slot));
+        left.changed.clear();
     }
 }
 
@@ -72,7 +71,11 @@ fn totals(payments: &[Payment], batches: &[Prepared]) {
     let mut totals: HashMap<Key, (u64, f64, f64)> = HashMap::new();
     for (batch, payments) in batches.iter().zip(payments.chunks(BATCH)) {
         for (row, payment) in payments.iter().enumerate() {
-            let (n, sum, squares) = totals.entry_ref(batch.keys.row(row).data()).or_default();
+            let key = batch.keys.row(row).data();
+            if !totals.contains_key(key) {
+                totals.insert(Key::from_bytes(key), Default::default());
+            }
+            let (n, sum, squares) = totals.get_mut(key).expect("just seen to");
             let amount = f64::from(payment.cents) / 100.0;
             (*n, *sum, *squares) = (*n + 1, *sum + amount, *squares + amount * amount);
         }

@@ -6,7 +6,7 @@ use tidemill::flow::draw::{Graph, NodeKind};
 use tidemill::spec;
 
 fn flights() -> Graph {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("dataflows/flights.toml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/flights.toml");
     Graph::of(&spec::load(&path).unwrap())
 }
 

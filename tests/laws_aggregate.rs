@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array};
 use proptest::prelude::*;
-use tidemill::aggregate::{Family, GroupState, KINDS, Kind, Layout, LineInput, LineLayout, SlidingWindow};
+use tidemill::aggregate::{
+    Arrival, Family, GroupState, KINDS, Kind, Layout, Left, LineInput, LineLayout, SlidingWindow,
+};
 use tidemill::value::{Key, Scalar};
 
 const WINDOW: SlidingWindow = SlidingWindow { size_ms: 100, hop_ms: 10 };
@@ -57,14 +59,16 @@ impl Fed {
             self.advance(event.at);
             let key = [event.entity];
             let slot = self.state.slot(&key, Key::hash_of(&key));
-            self.state.insert(slot, &inputs, row, event.at);
+            let arrival = Arrival { slot, batch: 0, row: row as u32, time: event.at, event_time: event.at };
+            self.state.insert(&[arrival], &[&inputs], &mut Vec::new());
+            self.state.release_if_empty(slot);
         }
     }
 
     fn advance(&mut self, asof: i64) {
-        let mut left = Vec::new();
+        let mut left = Left::default();
         self.state.advance(asof, &mut left);
-        for slot in left {
+        for slot in left.emptied {
             if self.state.key(slot).is_some() {
                 self.state.release_if_empty(slot);
             }

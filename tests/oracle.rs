@@ -28,6 +28,7 @@ proptest! {
         prop_assert_eq!(&found.tallies, &expected.tallies);
         prop_assert_eq!(&found.shop, &expected.shop);
         prop_assert_eq!(&found.pair, &expected.pair);
+        prop_assert_eq!(&found.shown, &expected.shown);
         // Score and version are learning's; they are the last two columns.
         let examples: Vec<_> = found.examples.iter().map(|row| row[..row.len() - 2].to_vec()).collect();
         prop_assert_eq!(&examples, &expected.examples);

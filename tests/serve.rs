@@ -209,7 +209,7 @@ fn any_kept_version_can_be_asked() {
     assert_eq!(client.get("/models/lage/versions").error(), "unknown model lage; did you mean large?");
     std::fs::remove_dir_all(folder.path().join("large/2")).unwrap();
     std::fs::write(folder.path().join("large/1/weights.safetensors"), b"damaged").unwrap();
-    let mut status = |server: &tidemill::serve::Server| {
+    let status = |server: &tidemill::serve::Server| {
         let body = |version| json!({ "instances": [order()], "version": version }).to_string();
         let mut client = Client::connect(server.addr());
         [1, 2].map(|version| client.post("/predict", body(version)).status)

@@ -4,7 +4,6 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use tidemill::checkpoint::Vault;
 use tidemill::flow::build::TopicFeed;
@@ -185,7 +184,7 @@ pub fn json_partitions(plan: &Plan, messages: &[Arc<Messages>]) -> Vec<Box<dyn P
 }
 
 /// Runs a plan with one source on partitions, to the end; with the online store in the process if that is wanted.
-pub fn run(plan: &Arc<Plan>, partitions: Vec<Box<dyn Partition>>, workers: usize, online: bool) -> Duration {
+pub fn run(plan: &Arc<Plan>, partitions: Vec<Box<dyn Partition>>, workers: usize, online: bool) {
     let board = Board::new(partitions.len(), Pace::Max, None, None);
     let reader = &plan.sources[0];
     let feeds = partitions.into_iter().enumerate().map(|(index, partition)| {
@@ -205,7 +204,5 @@ pub fn run(plan: &Arc<Plan>, partitions: Vec<Box<dyn Partition>>, workers: usize
     });
     let control = Arc::new(Control::default());
     control.until_end.store(true, SeqCst);
-    let started = Instant::now();
     job::start(&job, workers, &Metrics::new("bench"), &control).join().expect("no panic").expect("the graph runs");
-    started.elapsed()
 }

@@ -35,6 +35,12 @@ pub fn fixed(x: f64, digits: u32) -> Option<i128> {
     (x.abs() <= LIMIT).then(|| (x * power_of_ten(digits)).round_ties_even() as i128)
 }
 
+/// As [`fixed`], where the answer fits 64 bits.
+pub fn narrow(x: f64, digits: u32) -> Option<i64> {
+    let scaled = (x * power_of_ten(digits)).round_ties_even();
+    (x.abs() <= LIMIT && scaled.abs() < i64::MAX as f64).then_some(scaled as i64)
+}
+
 /// The f64 nearest to a 256-bit integer, halves to even.
 pub fn to_f64(value: i256) -> f64 {
     let magnitude = value.wrapping_abs();
@@ -68,6 +74,14 @@ mod tests {
         fn a_wide_integer_converts_as_its_decimal_text_does(a: i128, b: i128) {
             let product = i256::from_i128(a).wrapping_mul(i256::from_i128(b));
             prop_assert_eq!(to_f64(product), product.to_string().parse::<f64>().unwrap());
+        }
+
+        #[test]
+        fn scaling_to_64_bits_is_scaling(x: f64, near in -1e19..1e19f64, digits in 0..=MAX_DIGITS) {
+            for x in [x, near, near / power_of_ten(digits)] {
+                let expected = fixed(x, digits).and_then(|wide| i64::try_from(wide).ok()).filter(|x| *x > i64::MIN);
+                prop_assert_eq!(narrow(x, digits), expected);
+            }
         }
 
         #[test]

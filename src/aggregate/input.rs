@@ -3,19 +3,25 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
-use arrow_buffer::BooleanBuffer;
+use arrow_buffer::{BooleanBuffer, ScalarBuffer};
 
-use super::exact::fixed;
-use crate::value::Type;
+use super::exact::{fixed, narrow};
 
 /// The values of a line, row by row.
 pub struct LineInput {
     /// Rows that count: the filter holds and the value is not null. `None`: all.
     keep: Option<BooleanBuffer>,
-    /// Scaled values, where the line has moments of values; else empty.
-    scaled: Vec<i128>,
+    scaled: Scaled,
     /// The values themselves, where the line has picks.
     values: Option<ArrayRef>,
+}
+
+/// Scaled values, where the line has moments of values.
+enum Scaled {
+    None,
+    Narrow(ScalarBuffer<i64>),
+    /// Where one of them leaves 64 bits.
+    Wide(Vec<i128>),
 }
 
 impl LineInput {
@@ -35,40 +41,34 @@ impl LineInput {
                 None => filter.values().clone(),
             }
         });
-        let mut narrow = |valid: &BooleanBuffer| {
+        let mut restrict = |valid: &BooleanBuffer| {
             keep = Some(match keep.take() {
                 Some(keep) => &keep & valid,
                 None => valid.clone(),
             });
         };
         if let Some(valid) = of.and_then(|of| of.nulls()) {
-            narrow(valid.inner());
+            restrict(valid.inner());
         }
-        let mut scaled = Vec::new();
+        let mut scaled = Scaled::None;
         if let (Some(of), true) = (of, needs.scaled) {
-            match Type::of_arrow(of.data_type()) {
-                Some(Type::Int) => {
-                    scaled.extend(of.as_primitive::<Int64Type>().values().iter().map(|x| i128::from(*x)))
-                }
-                _ => {
+            scaled = match of.as_primitive_opt::<Int64Type>() {
+                Some(ints) => Scaled::Narrow(ints.values().clone()),
+                None => {
                     let floats = of.as_primitive::<Float64Type>();
-                    let mut refused = false;
-                    scaled.extend(floats.values().iter().map(|x| {
-                        fixed(*x, digits).unwrap_or_else(|| {
-                            refused = true;
-                            0
-                        })
-                    }));
-                    if refused {
-                        let summable =
-                            BooleanBuffer::collect_bool(floats.len(), |row| fixed(floats.value(row), digits).is_some());
-                        *unsummable += (0..floats.len())
-                            .filter(|row| floats.is_valid(*row) && !summable.value(*row))
-                            .count() as u64;
-                        narrow(&summable);
+                    match floats.values().iter().map(|x| narrow(*x, digits)).collect::<Option<Vec<i64>>>() {
+                        Some(all) => Scaled::Narrow(all.into()),
+                        None => {
+                            let all: Vec<Option<i128>> = floats.values().iter().map(|x| fixed(*x, digits)).collect();
+                            let summable = BooleanBuffer::collect_bool(all.len(), |row| all[row].is_some());
+                            let refused = |row: &usize| floats.is_valid(*row) && !summable.value(*row);
+                            *unsummable += (0..all.len()).filter(refused).count() as u64;
+                            restrict(&summable);
+                            Scaled::Wide(all.into_iter().map(Option::unwrap_or_default).collect())
+                        }
                     }
                 }
-            }
+            };
         }
         LineInput { keep, scaled, values: if needs.values { of.cloned() } else { None } }
     }
@@ -80,7 +80,11 @@ impl LineInput {
 
     /// The scaled value of a row that counts; 0 where the line only counts.
     pub fn scaled(&self, row: usize) -> i128 {
-        self.scaled.get(row).copied().unwrap_or(0)
+        match &self.scaled {
+            Scaled::None => 0,
+            Scaled::Narrow(values) => values[row].into(),
+            Scaled::Wide(values) => values[row],
+        }
     }
 
     /// The values as they are.

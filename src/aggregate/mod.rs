@@ -37,7 +37,9 @@ pub use exact::{MAX_DIGITS, fixed};
 pub use input::LineInput;
 pub use moments::{Keeps, Moments};
 pub use pick::Rank;
-pub use state::{EntityState, GroupState, Layout, LineLayout, Open, SlidingWindow, WindowState, accepts};
+pub use state::{
+    Arrival, EntityState, GroupState, Layout, Left, LineLayout, Open, SlidingWindow, WindowState, accepts,
+};
 
 /// One aggregate: how a dataflow file names it, what it takes and gives, and its family.
 #[derive(Debug)]

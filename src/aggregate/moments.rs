@@ -76,6 +76,10 @@ pub trait Invertible:
     fn remove(&mut self, other: &Self);
     /// (n, S, Q), zero where not kept.
     fn parts(&self) -> (i64, i128, i256);
+    /// Whether it holds nothing.
+    fn is_empty(&self) -> bool {
+        self.parts().0 == 0
+    }
 }
 
 /// How many.

@@ -107,14 +107,23 @@ pub struct Open<'a> {
 }
 
 /// A record that is taken in.
+#[derive(Clone, Copy, Debug)]
 pub struct Arrival {
-    /// Its row in the batch.
-    pub row: usize,
+    pub slot: u32,
+    /// Which of the batches given, and its row there.
+    pub batch: u32,
+    pub row: u32,
+    /// When it takes effect.
+    pub time: i64,
     pub event_time: i64,
-    /// Its place in the total order.
-    pub position: i64,
-    /// The asking time that the group has reached.
-    pub asof: i64,
+}
+
+/// Slots that something left. A slot may stand in either more than once.
+#[derive(Debug, Default)]
+pub struct Left {
+    pub changed: Vec<u32>,
+    /// Of those, the ones where a window has become empty.
+    pub emptied: Vec<u32>,
 }
 
 /// What one window keeps for all entities of a group. Slots are the group's.
@@ -125,10 +134,11 @@ pub trait WindowState {
     fn grow(&mut self, slots: usize);
     /// Empties a slot for its next entity.
     fn clear(&mut self, slot: u32);
-    /// Takes in a record that counts. One that has left already is passed over.
-    fn insert(&mut self, slot: u32, input: &LineInput, record: &Arrival);
-    /// Moves to asking time `asof`; slots that something left go to `left`.
-    fn advance(&mut self, asof: i64, left: &mut Vec<u32>);
+    /// Takes in records, the first of which is at `position` in the total order. Those that do not count, or have left
+    /// by the time they take effect, are passed over; their slots go to `missed`.
+    fn insert(&mut self, records: &[Arrival], batches: &[&[LineInput]], position: i64, missed: &mut Vec<u32>);
+    /// Moves to asking time `asof`; tells which slots something left.
+    fn advance(&mut self, asof: i64, left: &mut Left);
     /// The next asking time at which something leaves.
     fn next_leave(&self) -> i64;
     /// Writes its answers as of the time advanced to into a vector: of the closed records in `slot` and the open ones.
@@ -207,21 +217,19 @@ impl GroupState {
         self.entities.key(slot)
     }
 
-    /// Takes in one record; call in the total order.
-    pub fn insert(&mut self, slot: u32, inputs: &[LineInput], row: usize, event_time: i64) {
-        let record = Arrival { row, event_time, position: self.position, asof: self.asof };
-        self.position += 1;
+    /// Takes in records, in the total order, that take effect at the time advanced to or later; `batches` holds what
+    /// the lines take from each batch. What leaves between the first and the last of them still waits for
+    /// [`GroupState::advance`]. Slots of records that some window passed over go to `missed`: they may be empty.
+    pub fn insert(&mut self, records: &[Arrival], batches: &[&[LineInput]], missed: &mut Vec<u32>) {
         for window in &mut self.windows {
-            let input = &inputs[window.line()];
-            if input.keeps(row) {
-                window.insert(slot, input, &record);
-                self.next_leave = self.next_leave.min(window.next_leave());
-            }
+            window.insert(records, batches, self.position, missed);
+            self.next_leave = self.next_leave.min(window.next_leave());
         }
+        self.position += records.len() as i64;
     }
 
-    /// Moves to asking time `asof`, never back; slots that something left go to `left`, possibly more than once.
-    pub fn advance(&mut self, asof: i64, left: &mut Vec<u32>) {
+    /// Moves to asking time `asof`, never back; tells which slots something left.
+    pub fn advance(&mut self, asof: i64, left: &mut Left) {
         debug_assert!(asof >= self.asof);
         self.asof = asof;
         if asof < self.next_leave {
@@ -259,6 +267,11 @@ impl GroupState {
     /// The place in the total order that the next record will have.
     pub fn position(&self) -> i64 {
         self.position
+    }
+
+    /// Slots in use or free.
+    pub fn capacity(&self) -> usize {
+        self.entities.capacity()
     }
 
     /// Entities held.

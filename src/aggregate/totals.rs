@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::moments::{Invertible, Moments};
-use super::state::{Arrival, Open, SlidingWindow, WindowState};
+use super::state::{Arrival, Left, Open, SlidingWindow, WindowState};
 use super::{Keeps, LineInput};
 use crate::value::Scalar;
 
@@ -38,6 +38,8 @@ pub struct Totals<A> {
     cells: Vec<Cell<A>>,
     /// By pane, ascending.
     buckets: VecDeque<Bucket<A>>,
+    /// A bucket that has been emptied, for the next pane: its memory is as large as a pane needs.
+    spare: Vec<(u32, A)>,
 }
 
 /// A window of moments that keeps no more than `keeps` says.
@@ -63,12 +65,21 @@ impl<A: Invertible> Totals<A> {
         (digits, integer): (u32, bool),
         answers: Vec<(usize, fn(&Moments) -> Scalar)>,
     ) -> Self {
-        Totals { window, line, digits, integer, answers, cells: Vec::new(), buckets: VecDeque::new() }
+        Totals {
+            window,
+            line,
+            digits,
+            integer,
+            answers,
+            cells: Vec::new(),
+            buckets: VecDeque::new(),
+            spare: Vec::new(),
+        }
     }
 
-    /// The bucket of a pane, nearly always the newest.
-    fn bucket(&mut self, pane: i64) -> &mut Vec<(u32, A)> {
-        let at = match self.buckets.back() {
+    /// Where the bucket of a pane is, nearly always last.
+    fn bucket(&mut self, pane: i64) -> usize {
+        match self.buckets.back() {
             Some((newest, _)) if *newest == pane => self.buckets.len() - 1,
             Some((newest, _)) if *newest > pane => {
                 let at = self.buckets.partition_point(|(known, _)| *known < pane);
@@ -78,27 +89,24 @@ impl<A: Invertible> Totals<A> {
                 at
             }
             _ => {
-                self.buckets.push_back((pane, Vec::new()));
+                self.buckets.push_back((pane, std::mem::take(&mut self.spare)));
                 self.buckets.len() - 1
             }
-        };
-        &mut self.buckets[at].1
+        }
     }
 
-    fn put(&mut self, slot: u32, pane: i64, by: impl Fn(&mut A)) {
+    /// Adds to a slot's total and to its place in the bucket `at`, which is that of `pane`.
+    fn put(&mut self, slot: u32, (pane, at): (i64, usize), by: impl Fn(&mut A)) {
         let cell = &mut self.cells[slot as usize];
+        let bucket = &mut self.buckets[at].1;
         by(&mut cell.total);
         if cell.pane == pane {
-            let at = cell.at as usize;
-            by(&mut self.bucket(pane)[at].1);
+            by(&mut bucket[cell.at as usize].1);
         } else {
-            let bucket = self.bucket(pane);
-            let at = bucket.len() as u32;
+            (cell.pane, cell.at) = (pane, bucket.len() as u32);
             let mut acc = A::default();
             by(&mut acc);
             bucket.push((slot, acc));
-            let cell = &mut self.cells[slot as usize];
-            (cell.pane, cell.at) = (pane, at);
         }
     }
 }
@@ -116,21 +124,42 @@ impl<A: Invertible> WindowState for Totals<A> {
         self.cells[slot as usize] = Cell::default();
     }
 
-    fn insert(&mut self, slot: u32, input: &LineInput, record: &Arrival) {
-        let pane = self.window.pane(record.event_time);
-        if self.window.leaves(pane) > record.asof {
-            let x = input.scaled(record.row);
-            self.put(slot, pane, |acc| acc.insert(x));
+    fn insert(&mut self, records: &[Arrival], batches: &[&[LineInput]], _position: i64, missed: &mut Vec<u32>) {
+        // Neighbours nearly always share a pane, and so its bucket.
+        let (mut span, mut leaves, mut place) = (0..0, 0, None);
+        for record in records {
+            if !span.contains(&record.event_time) {
+                let pane = self.window.pane(record.event_time);
+                span = pane * self.window.hop_ms..(pane + 1) * self.window.hop_ms;
+                (leaves, place) = (self.window.leaves(pane), None);
+            }
+            let input = &batches[record.batch as usize][self.line];
+            if leaves <= record.time || !input.keeps(record.row as usize) {
+                missed.push(record.slot);
+                continue;
+            }
+            let place = *place.get_or_insert_with(|| {
+                let pane = self.window.pane(record.event_time);
+                (pane, self.bucket(pane))
+            });
+            let x = input.scaled(record.row as usize);
+            self.put(record.slot, place, |acc| acc.insert(x));
         }
     }
 
-    fn advance(&mut self, asof: i64, left: &mut Vec<u32>) {
+    fn advance(&mut self, asof: i64, left: &mut Left) {
         while self.buckets.front().is_some_and(|(pane, _)| self.window.leaves(*pane) <= asof) {
-            let (_, bucket) = self.buckets.pop_front().expect("just seen");
+            let (_, mut bucket) = self.buckets.pop_front().expect("just seen");
             for (slot, acc) in &bucket {
-                self.cells[*slot as usize].total.remove(acc);
-                left.push(*slot);
+                let total = &mut self.cells[*slot as usize].total;
+                total.remove(acc);
+                left.changed.push(*slot);
+                if total.is_empty() {
+                    left.emptied.push(*slot);
+                }
             }
+            bucket.clear();
+            self.spare = bucket;
         }
     }
 
@@ -154,7 +183,7 @@ impl<A: Invertible> WindowState for Totals<A> {
     }
 
     fn is_empty(&self, slot: u32) -> bool {
-        self.cells[slot as usize].total.parts().0 == 0
+        self.cells[slot as usize].total.is_empty()
     }
 
     fn save(&self) -> Vec<Vec<u8>> {
@@ -167,13 +196,15 @@ impl<A: Invertible> WindowState for Totals<A> {
 
     fn load(&mut self, slot: u32, bytes: &[u8]) -> Result<(), postcard::Error> {
         for (pane, acc) in postcard::from_bytes::<Vec<(i64, A)>>(bytes)? {
-            self.put(slot, pane, |total| total.add(&acc));
+            let at = self.bucket(pane);
+            self.put(slot, (pane, at), |total| total.add(&acc));
         }
         Ok(())
     }
 
     fn bytes(&self) -> usize {
-        let panes: usize = self.buckets.iter().map(|(_, bucket)| bucket.capacity()).sum();
+        let panes: usize =
+            self.buckets.iter().map(|(_, bucket)| bucket.capacity()).sum::<usize>() + self.spare.capacity();
         panes * size_of::<(u32, A)>() + self.cells.capacity() * size_of::<Cell<A>>()
     }
 }

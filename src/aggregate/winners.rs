@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use super::LineInput;
 use super::pick::{Candidate, Rank};
-use super::state::{Arrival, Open, SlidingWindow, WindowState};
+use super::state::{Arrival, Left, Open, SlidingWindow, WindowState};
 use crate::value::Scalar;
 
 /// One pick of one line in one window, for every entity.
@@ -85,15 +85,20 @@ impl WindowState for Winners {
         self.queues[slot as usize] = VecDeque::new();
     }
 
-    fn insert(&mut self, slot: u32, input: &LineInput, record: &Arrival) {
-        let pane = self.window.pane(record.event_time);
-        if self.window.leaves(pane) > record.asof {
-            let candidate = self.candidate(input, record.row, record.position);
-            self.put(slot, pane, candidate);
+    fn insert(&mut self, records: &[Arrival], batches: &[&[LineInput]], position: i64, missed: &mut Vec<u32>) {
+        for (record, position) in records.iter().zip(position..) {
+            let input = &batches[record.batch as usize][self.line];
+            let pane = self.window.pane(record.event_time);
+            if self.window.leaves(pane) > record.time && input.keeps(record.row as usize) {
+                let candidate = self.candidate(input, record.row as usize, position);
+                self.put(record.slot, pane, candidate);
+            } else {
+                missed.push(record.slot);
+            }
         }
     }
 
-    fn advance(&mut self, asof: i64, left: &mut Vec<u32>) {
+    fn advance(&mut self, asof: i64, left: &mut Left) {
         while self.timers.front().is_some_and(|(pane, _)| self.window.leaves(*pane) <= asof) {
             let (pane, slots) = self.timers.pop_front().expect("just seen");
             for slot in slots {
@@ -101,7 +106,10 @@ impl WindowState for Winners {
                 while queue.front().is_some_and(|(oldest, _)| *oldest <= pane) {
                     queue.pop_front();
                 }
-                left.push(slot);
+                left.changed.push(slot);
+                if queue.is_empty() {
+                    left.emptied.push(slot);
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ pub mod draw;
 pub mod exchange;
 pub mod op;
 pub mod plan;
+mod planning;
 mod serving;
 pub mod telemetry;
 

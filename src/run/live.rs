@@ -19,7 +19,7 @@ use crate::checkpoint::Vault;
 use crate::flow::Plan;
 use crate::metrics::Metrics;
 use crate::registry::{Live, Registry};
-use crate::serve::{self, Endpoint, Parts, Readiness, Service};
+use crate::serve::{self, Endpoint, Parts, Readiness, Service, StartError};
 use crate::source::DeadLetterFile;
 
 /// How often the terminal and the gauges are brought up to date.
@@ -41,11 +41,6 @@ pub fn run(file: &Path, common: &Common, until_end: bool) -> Result<(), Failure>
 
     let live = Arc::new(Live::new(plan.models.iter().map(|model| model.name.clone()), LIVE_VERSIONS));
     let url = registry_url(&config, &plan.spec.name);
-    if let Some(kept) = start_over(&home, config.registry.url.is_some())? {
-        eprintln!("starting over: the models of an earlier run are kept in {}", kept.display());
-    }
-    let registry = Registry::open(&url)?;
-    let letters = DeadLetterFile::open(&home.join("dead_letters.jsonl"), true)?;
     let offline = home.join("offline");
     let wanted = Wanted {
         pace: config.play.speed,
@@ -65,7 +60,16 @@ pub fn run(file: &Path, common: &Common, until_end: bool) -> Result<(), Failure>
         metrics: metrics.clone(),
         readiness: readiness.clone(),
     });
-    let server = serve::start(&endpoint(&config), &service)?;
+    let server = serve::start(&endpoint(&config), &service).map_err(|error| match error {
+        StartError::Address(_) => Failure::Wrong(format!("error: [http] listen: {error}")),
+        other => Failure::from(other),
+    })?;
+    // Nothing of an earlier run is touched before everything that can be refused has been accepted.
+    if let Some(kept) = start_over(&home, config.registry.url.is_some())? {
+        eprintln!("starting over: the models of an earlier run are kept in {}", kept.display());
+    }
+    let registry = Registry::open(&url)?;
+    let letters = DeadLetterFile::open(&home.join("dead_letters.jsonl"), true)?;
     println!("listening on http://{}", server.addr());
 
     let signals = Signals::install()?;
@@ -77,6 +81,7 @@ pub fn run(file: &Path, common: &Common, until_end: bool) -> Result<(), Failure>
     let sample = job::sample(&plan, &config);
     let mut status = Status::new(&plan, server.addr(), sample, common.quiet, std::io::stderr().is_terminal());
 
+    job::gauge(&job, &metrics);
     let mut refreshed = Instant::now();
     let followed: anyhow::Result<()> = (|| {
         loop {
@@ -126,7 +131,8 @@ fn registry_url(config: &Config, dataflow: &str) -> String {
 /// Moves the registry of an earlier run aside, since its versions are not continued; gives where it is kept.
 fn start_over(home: &Path, elsewhere: bool) -> anyhow::Result<Option<PathBuf>> {
     let registry = home.join("registry");
-    if elsewhere || !registry.exists() {
+    let empty = std::fs::read_dir(&registry).map_or(true, |mut entries| entries.next().is_none());
+    if elsewhere || empty {
         return Ok(None);
     }
     let free = |number: &u32| !home.join(format!("registry.{number}")).exists();

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use arrow_buffer::ScalarBuffer;
 use serde::Serialize;
 
 use crate::time::EventTime;
@@ -78,7 +79,7 @@ impl Tally {
 #[derive(Debug, Default)]
 pub struct InFlight {
     /// Effective times of batches, each ascending, with the number closed of it.
-    batches: VecDeque<(Vec<EventTime>, usize)>,
+    batches: VecDeque<(ScalarBuffer<EventTime>, usize)>,
     /// Effective times of the late ones among them, likewise.
     late: VecDeque<EventTime>,
     open: u64,
@@ -86,7 +87,7 @@ pub struct InFlight {
 
 impl InFlight {
     /// Takes in a batch: all its effective times, and those of its late records, ascending.
-    pub fn push(&mut self, times: Vec<EventTime>, late: &[EventTime]) {
+    pub fn push(&mut self, times: ScalarBuffer<EventTime>, late: &[EventTime]) {
         self.open += times.len() as u64;
         self.batches.push_back((times, 0));
         self.late.extend(late);

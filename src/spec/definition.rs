@@ -81,7 +81,7 @@ impl Spec {
                 let windows: Vec<(i64, i64)> =
                     line.windows.iter().map(|Window::Sliding { size_ms, hop_ms }| (*size_ms, *hop_ms)).collect();
                 let (of, filter) = (text(&line.of), text(&line.filter));
-                format!("of {of:?} where {filter:?} digits {} {ops:?} {windows:?} lag {}", line.digits, line.lag_ms)
+                format!("of {of:?} where {filter:?} digits {} {ops:?} {windows:?}", line.digits)
             })
             .collect();
         format!("group({} by {entity:?} {lines:?})", self.stream_text(group.from))

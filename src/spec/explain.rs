@@ -179,9 +179,6 @@ impl Group {
             text += &format!(" where {}", filter.text());
         }
         text += &format!(", the last {}", format_duration(size_ms));
-        if line.lag_ms > 0 {
-            text += &format!(" as of {} before", format_duration(line.lag_ms));
-        }
         text
     }
 }

@@ -66,7 +66,6 @@ impl<'a> Checker<'a> {
         if windows.as_ref().is_some_and(Vec::is_empty) {
             self.problems.expected(fields.span("windows"), "this list is empty", "a window at least");
         }
-        let lag_ms = fields.duration("lag").unwrap_or(0);
         let alias = fields.text("as");
         if let Some(alias) = &alias {
             self.check_identifier(alias, "a name for features");
@@ -97,7 +96,7 @@ impl<'a> Checker<'a> {
         }
         let ops = ops.into_iter().map(|(kind, _)| kind).collect();
         let windows = windows.into_iter().map(|(window, _)| window).collect();
-        Some((Line { of, filter, digits, ops, windows, lag_ms }, features))
+        Some((Line { of, filter, digits, ops, windows }, features))
     }
 
     /// What the names of a line's features begin with: `as`, or the column that `of` is.

@@ -140,7 +140,6 @@ pub static AGGREGATE: Section = Section {
         key("op", "string or list of strings", Required, "The aggregates, see below"),
         key("where", "expression", Nothing, "Which records count"),
         key("windows", "list of windows", Required, "The windows, see below"),
-        key("lag", "duration", Is("\"0s\""), "How far back the windows end: they are those of that long ago"),
         key(
             "resolution",
             "float",

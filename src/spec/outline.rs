@@ -40,7 +40,6 @@ impl Spec {
                 "of": line.of.as_ref().map(|of| of.text()),
                 "where": line.filter.as_ref().map(|filter| filter.text()),
                 "window": { "size_ms": size_ms, "hop_ms": hop_ms, "panes": line.windows[feature.window].panes() },
-                "lag_ms": line.lag_ms,
             })
         });
         let bytes = group.bytes_per_entity();

@@ -163,7 +163,6 @@ pub struct Line {
     pub digits: u32,
     pub ops: Vec<&'static aggregate::Kind>,
     pub windows: Vec<Window>,
-    pub lag_ms: i64,
 }
 
 /// A window of a feature. All in event ms.

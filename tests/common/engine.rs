@@ -14,6 +14,7 @@ use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
 use tidemill::source::{Board, DeadLetter, Intake, Pace, Partition, Progress, SourceError, Tally};
+use tidemill::store::Online;
 use tidemill::value::{JsonDecoder, Scalar, Schema};
 
 /// A record of any of the topics.
@@ -78,6 +79,8 @@ pub struct Found {
     pub shop: Vec<Vec<Scalar>>,
     pub pair: Vec<Vec<Scalar>>,
     pub examples: Vec<Vec<Scalar>>,
+    /// What the online store shows of the group `shop` at the end, by shop.
+    pub shown: BTreeMap<String, Vec<Scalar>>,
     /// Hash of each version's weights.
     pub versions: Vec<(u64, String)>,
     pub letters: Vec<DeadLetter>,
@@ -147,6 +150,7 @@ impl Run<'_> {
             Some(TopicFeed { topic, feed: Feed { partition: Box::new(partition), intake, lane } })
         });
         let (events, told) = crossbeam_channel::unbounded();
+        let online = job::online_store(&plan);
         let vault = match self.start {
             Some((time, parts)) => Vault::starting_from(time, parts),
             None => Vault::empty(),
@@ -160,7 +164,7 @@ impl Run<'_> {
             feeds: Mutex::new(feeds.collect()),
             board,
             vault: vault.clone(),
-            online: None,
+            online: Some(online.clone()),
             offline: Some(offline.clone()),
             events,
             max_in_flight: 64,
@@ -176,6 +180,7 @@ impl Run<'_> {
             shop: rows(&folder.path().join("features/shop.parquet")),
             pair: rows(&folder.path().join("features/pair.parquet")),
             examples: rows(&folder.path().join("examples/sold.parquet")),
+            shown: shown(&online),
             snapshot: vault.take(),
             ..Found::default()
         };
@@ -193,6 +198,14 @@ impl Run<'_> {
         }
         found
     }
+}
+
+/// The vectors that are shown of the shops.
+fn shown(online: &Online) -> BTreeMap<String, Vec<Scalar>> {
+    let shelf = online.group("shop").expect("the spec has this group");
+    let vector = |shop: &String| shelf.get(&shelf.codec().encode_one(&[Scalar::String(shop.as_str().into())]));
+    let shops = (0..10).map(|shop| format!("s{shop}"));
+    shops.filter_map(|shop| vector(&shop).map(|vector| (shop, vector.to_vec()))).collect()
 }
 
 /// All rows of a Parquet file.

@@ -18,6 +18,8 @@ pub struct Expected {
     pub pair: Vec<Vec<Scalar>>,
     /// Without `_score` and `_version`, which learning adds.
     pub examples: Vec<Vec<Scalar>>,
+    /// What is shown at the end: the vectors of shops that have records in some window.
+    pub shown: BTreeMap<String, Vec<Scalar>>,
 }
 
 /// A record with its place in the total order.
@@ -155,7 +157,15 @@ pub fn compute(inputs: &Inputs) -> Expected {
         shop: changes(&sales, shop_key, |r, a| shop_vector(&sales, &r.shop, a)),
         pair: changes(&sales, pair_key, |r, a| pair_vector(&sales, &r.shop, r.item, a)),
         examples: Vec::new(),
+        shown: BTreeMap::new(),
     };
+    for shop in sales.iter().filter_map(|sale| sale.record.shop.as_ref()) {
+        let vector = shop_vector(&sales, &Some(shop.clone()), end);
+        // The count of the longest window, which holds whatever a shorter one does.
+        if vector[9] != Scalar::Int(0) {
+            expected.shown.insert(shop.clone(), vector);
+        }
+    }
     let mut examples = Vec::new();
     for ask in &asks {
         let t = ask.effective;

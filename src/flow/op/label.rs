@@ -219,7 +219,9 @@ impl Waiting {
     fn wait(&mut self, place: Place) {
         let key = Key::from_bytes(self.batches[&place.batch].keys.row(place.row as usize).as_ref());
         self.deadlines.entry(place.time.saturating_add(self.plan.within_ms)).or_default().push(key.clone());
-        self.by_key.entry(key).or_default().push_back(place);
+        // In order of time, which only restored batches do not come in.
+        let places = self.by_key.entry(key).or_default();
+        places.insert(places.partition_point(|other| other.time <= place.time), place);
     }
 
     /// Lets go of examples whose last moment is before `now`.

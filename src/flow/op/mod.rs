@@ -6,6 +6,8 @@ mod chunks;
 pub mod group;
 pub mod label;
 pub mod learn;
+mod members;
+mod open;
 pub mod project;
 pub mod sink;
 pub mod source;

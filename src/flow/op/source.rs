@@ -146,7 +146,7 @@ impl Reading {
         self.tally.add(&tally);
         let taken = intakes.resume..end;
         let late: Vec<EventTime> = late.iter().copied().filter(|time| taken.contains(time)).collect();
-        self.in_flight.push(batch.times.to_vec(), &late);
+        self.in_flight.push(batch.times.clone(), &late);
         if let Some(newest) = batch.times.last().or(known.times.last()) {
             self.feed.lane.note(*newest);
         }

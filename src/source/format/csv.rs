@@ -30,8 +30,8 @@ fn open(bytes: Box<dyn BufRead + Send>, schema: &FileSchema) -> Result<Box<dyn F
     let fields: Vec<Option<usize>> = schema.schema.names().map(field).collect();
     for (column, field) in schema.schema.columns.iter().zip(&fields) {
         if field.is_none() && !schema.optional.contains(&column.name) {
-            let known = String::from_utf8_lossy(header.as_slice()).into_owned();
-            return Err(format!("has no column {:?}; its header is {known:?}", column.name));
+            let known = String::from_utf8_lossy(&line(&header)).into_owned();
+            return Err(format!("has no column {:?}; its header is {known}", column.name));
         }
     }
     Ok(Box::new(CsvFile {

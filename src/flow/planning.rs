@@ -1,0 +1,226 @@
+//! Planning: how a checked spec becomes a [`Plan`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::plan::{GroupPlan, JoinPlan, LabelPlan, LookupPlan, ModelPlan, Plan, TablePlan, ViewPlan};
+use crate::aggregate::{Layout, LineLayout, SlidingWindow};
+use crate::example::Assembly;
+use crate::expr::Expr;
+use crate::source::TopicReader;
+use crate::spec::{self, Label, Spec, StreamRef, Window};
+use crate::value::{Column, KeyCodec, Type};
+
+impl Plan {
+    /// Plans a checked spec.
+    pub fn new(spec: Arc<Spec>) -> Plan {
+        let groups: Vec<_> = spec.groups.iter().map(|group| Arc::new(plan_group(&spec, group))).collect();
+        let tables = spec.tables.iter().map(|table| {
+            let schema = table.topic.schema.clone();
+            let types = |columns: &[usize]| columns.iter().map(|column| schema.columns[*column].ty).collect::<Vec<_>>();
+            TablePlan {
+                name: table.topic.name.clone(),
+                reader: Arc::new(TopicReader {
+                    topic: table.topic.topic.clone(),
+                    schema: TopicReader::with_deletes(&schema),
+                    key: table.topic.key.clone(),
+                    time: table.topic.time,
+                    lateness_ms: table.topic.lateness_ms,
+                    filter: None,
+                    upsert: true,
+                    ordered: true,
+                    reach_ms: i64::MAX,
+                }),
+                key: table.topic.key.clone(),
+                key_codec: KeyCodec::new(&types(&table.topic.key)),
+                row_codec: KeyCodec::new(&types(&(0..schema.len()).collect::<Vec<_>>())),
+                schema,
+            }
+        });
+        let tables: Vec<TablePlan> = tables.collect();
+        Plan {
+            sources: (0..spec.sources.len()).map(|index| Arc::new(plan_source(&spec, &groups, index))).collect(),
+            views: spec.views.iter().map(|view| plan_view(&spec, &tables, view)).collect(),
+            models: spec.models.iter().map(|model| Arc::new(plan_model(&spec, &groups, model))).collect(),
+            tables,
+            groups,
+            spec,
+        }
+    }
+}
+
+impl Plan {
+    /// The source that the records of a stream come from.
+    pub fn driver(&self, stream: StreamRef) -> usize {
+        source_of(&self.spec, stream)
+    }
+}
+
+fn source_of(spec: &Spec, stream: StreamRef) -> usize {
+    match stream {
+        StreamRef::Source(source) => source,
+        StreamRef::View(view) => source_of(spec, spec.views[view].from),
+    }
+}
+
+fn plan_source(spec: &Spec, groups: &[Arc<GroupPlan>], index: usize) -> TopicReader {
+    let source = &spec.sources[index];
+    let reads = |stream| source_of(spec, stream) == index;
+    let windows = spec.groups.iter().filter(|group| reads(group.from)).flat_map(|group| {
+        group.lines.iter().flat_map(|line| {
+            line.windows.iter().map(|window| {
+                let Window::Sliding { size_ms, hop_ms } = window;
+                size_ms + hop_ms
+            })
+        })
+    });
+    let is_label = spec.models.iter().any(|model| matches!(&model.label, Label::Joined { from, .. } if reads(*from)));
+    let is_example = spec.models.iter().any(|model| reads(model.examples));
+    let is_ordered = groups.iter().any(|group| reads(group.from) && group.layout.is_ordered());
+    TopicReader {
+        topic: source.topic.topic.clone(),
+        schema: source.topic.schema.clone(),
+        key: source.topic.key.clone(),
+        time: source.topic.time,
+        lateness_ms: source.topic.lateness_ms,
+        filter: source.filter.clone(),
+        upsert: false,
+        ordered: is_example || is_label || is_ordered,
+        reach_ms: if is_example || is_label { i64::MAX } else { windows.max().unwrap_or(0) },
+    }
+}
+
+fn plan_view(spec: &Spec, tables: &[TablePlan], view: &spec::View) -> ViewPlan {
+    let mut width = spec.stream_schema(view.from).len();
+    let joins = view.joins.iter().map(|join| {
+        let table = &tables[join.table];
+        let plan = JoinPlan {
+            view: view.name.clone(),
+            table: table.name.clone(),
+            index: join.table,
+            keys: join.on.clone(),
+            on: (width..width + join.on.len()).collect(),
+            key_codec: table.key_codec.clone(),
+            row_codec: table.row_codec.clone(),
+            outer: join.outer,
+        };
+        width += table.schema.len();
+        plan
+    });
+    ViewPlan {
+        name: view.name.clone(),
+        from: view.from,
+        joins: joins.collect(),
+        filter: view.filter.clone(),
+        items: view.items.iter().map(|item| item.expr.clone()).collect(),
+        schema: view.schema.clone(),
+    }
+}
+
+fn plan_group(spec: &Spec, group: &spec::Group) -> GroupPlan {
+    let schema = spec.stream_schema(group.from);
+    let entity = || group.entity.iter().map(|column| &schema.columns[*column]);
+    let mut projection: Vec<Expr> =
+        group.entity.iter().map(|column| Expr::column(*column, &schema.columns[*column])).collect();
+    let mut place = |expr: &Option<Expr>| {
+        expr.as_ref().map(|expr| {
+            projection.push(expr.clone());
+            projection.len() - 1
+        })
+    };
+    let lines = group.lines.iter().map(|line| (place(&line.of), place(&line.filter))).collect();
+    let mut layout = Layout { lines: Vec::new(), width: group.features.len() };
+    for (index, line) in group.lines.iter().enumerate() {
+        let mut positions = vec![vec![0; line.ops.len()]; line.windows.len()];
+        for (position, feature) in group.features.iter().enumerate().filter(|(_, feature)| feature.line == index) {
+            positions[feature.window][feature.op] = position;
+        }
+        layout.lines.push(LineLayout {
+            digits: line.digits,
+            integer: line.of.as_ref().is_none_or(|of| of.ty() == Type::Int),
+            ops: line.ops.clone(),
+            windows: line
+                .windows
+                .iter()
+                .map(|Window::Sliding { size_ms, hop_ms }| SlidingWindow { size_ms: *size_ms, hop_ms: *hop_ms })
+                .collect(),
+            positions,
+        });
+    }
+    GroupPlan {
+        name: group.name.clone(),
+        from: group.from,
+        codec: KeyCodec::new(&entity().map(|column| column.ty).collect::<Vec<_>>()),
+        projection,
+        lines,
+        layout,
+        entity_names: entity().map(|column| column.name.clone()).collect(),
+        names: group.features.iter().map(|feature| feature.name.clone()).collect(),
+        types: group.features.iter().map(|feature| feature.ty).collect(),
+    }
+}
+
+fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> ModelPlan {
+    let stream = spec.stream_schema(model.examples);
+    // All models' chains visit groups in one order, so that the graph has no cycle; the spec's expressions count
+    // columns in the order in which the model names groups.
+    let mut lookups: Vec<&spec::Lookup> = model.lookups.iter().collect();
+    lookups.sort_by_key(|lookup| lookup.group);
+    let mut columns = stream.clone();
+    let mut places: HashMap<(usize, usize), usize> = HashMap::new();
+    for lookup in &lookups {
+        let group = &groups[lookup.group];
+        for feature in &lookup.features {
+            places.insert((lookup.group, *feature), columns.len());
+            let name = format!("{}.{}", group.name, group.names[*feature]);
+            columns.columns.push(Column::new(name, group.types[*feature], true));
+        }
+    }
+    let named = model.lookups.iter().flat_map(|lookup| lookup.features.iter().map(|feature| (lookup.group, *feature)));
+    let moved: Vec<usize> = (0..stream.len()).chain(named.map(|place| places[&place])).collect();
+    let to = |column: usize| moved[column];
+    let (label, identity) = match &model.label {
+        Label::Joined { from, from_on, example_on, value, within_ms, otherwise } => {
+            let schema = spec.stream_schema(*from);
+            let on = from_on.iter().map(|column| Expr::column(*column, &schema.columns[*column]));
+            let types: Vec<Type> = from_on.iter().map(|column| schema.columns[*column].ty).collect();
+            let label = LabelPlan::Joined {
+                from: *from,
+                projection: on.chain([value.clone()]).collect(),
+                codec: KeyCodec::new(&types),
+                example_on: example_on.clone(),
+                within_ms: *within_ms,
+                otherwise: *otherwise,
+            };
+            (label, example_on.clone())
+        }
+        Label::Immediate { value } => {
+            let key = &spec.sources[source_of(spec, model.examples)].topic;
+            let names = key.key.iter().map(|column| key.schema.columns[*column].name.as_str());
+            let kept: Vec<usize> = names.filter_map(|name| stream.index_of(name)).collect();
+            let identity = if kept.is_empty() { (0..stream.len()).collect() } else { kept };
+            (LabelPlan::Immediate { value: value.remap(&to) }, identity)
+        }
+    };
+    ModelPlan {
+        name: model.name.clone(),
+        examples: model.examples,
+        lookups: lookups
+            .iter()
+            .map(|lookup| LookupPlan {
+                group: lookup.group,
+                entity: lookup.entity.clone(),
+                features: lookup.features.clone(),
+            })
+            .collect(),
+        stream_width: stream.len(),
+        columns,
+        assembly: Arc::new(Assembly::new(model.inputs.iter().map(|input| (input.name.clone(), input.expr.remap(&to))))),
+        label,
+        identity,
+        window_ms: model.window_ms,
+        offset_ms: model.offset_ms,
+        options: model.options.clone(),
+        definition: spec.model_definition(model),
+    }
+}
