@@ -33,6 +33,10 @@ impl PredictRequest {
     /// # Errors
     /// If it is malformed or names no model, or an unknown one.
     pub fn read(body: &[u8], service: &Service, frame: &mut Frame) -> Result<Self, RequestError> {
+        // Checked once, and not again text by text.
+        let body = std::str::from_utf8(body).map_err(|error| {
+            RequestError::Malformed(format!("the body is not UTF-8 at byte {}", error.valid_up_to()))
+        })?;
         let only = (service.models.len() == 1).then_some(0);
         let mut envelope = Envelope::read(body, service, frame, only)?;
         let model = match &envelope.model {
@@ -71,12 +75,12 @@ struct Envelope<'de> {
 
 impl<'de> Envelope<'de> {
     fn read(
-        body: &'de [u8],
+        body: &'de str,
         service: &Service,
         frame: &mut Frame,
         assumed: Option<usize>,
     ) -> Result<Self, RequestError> {
-        let mut reader = serde_json::Deserializer::from_slice(body);
+        let mut reader = serde_json::Deserializer::from_str(body);
         let seed = EnvelopeSeed { service, frame: &mut *frame, assumed };
         let read = seed.deserialize(&mut reader).and_then(|envelope| reader.end().map(|()| envelope));
         let envelope = read.map_err(|error| {
