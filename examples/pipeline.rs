@@ -50,8 +50,7 @@ fn main() {
         run();
         records as f64 / (processor_seconds() - before)
     };
-    let rounds: Vec<Vec<f64>> =
-        (0..ROUNDS).map(|_| contenders.iter().map(|(_, _, run)| rate(run)).collect()).collect();
+    let rounds: Vec<Vec<f64>> = (0..ROUNDS).map(|_| contenders.iter().map(|(_, _, run)| rate(run)).collect()).collect();
     for (index, (name, what, _)) in contenders.iter().enumerate() {
         let rate = median(rounds.iter().map(|round| round[index]));
         let ratio = median(rounds.iter().map(|round| round[index] / round[0]));

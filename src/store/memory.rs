@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use dashmap::DashMap;
+use hashbrown::DefaultHashBuilder;
 
 use super::{Upsert, Vector};
 use crate::time::EventTime;
@@ -16,12 +17,12 @@ use crate::value::{Key, KeyCodec, Type};
 #[derive(Debug)]
 pub struct Shelf {
     codec: KeyCodec,
-    vectors: DashMap<Key, Vector>,
+    vectors: DashMap<Key, Vector, DefaultHashBuilder>,
 }
 
 impl Shelf {
     fn new(key: &[Type]) -> Self {
-        Shelf { codec: KeyCodec::new(key), vectors: DashMap::new() }
+        Shelf { codec: KeyCodec::new(key), vectors: DashMap::default() }
     }
 
     /// How its keys are encoded.
