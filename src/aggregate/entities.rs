@@ -1,6 +1,7 @@
 //! The entities that a group holds: key -> slot, slots reused when an entity has left all windows.
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::value::Key;
 
@@ -9,33 +10,60 @@ use crate::value::Key;
 pub struct Entities {
     slots: HashTable<u32>,
     keys: Vec<Option<Key>>,
+    /// By slot: what nearly always tells keys apart without a look at their bytes elsewhere.
+    heads: Vec<Head>,
     hashes: Vec<u64>,
     free: Vec<u32>,
+}
+
+/// The length of a key and its first bytes, zeros after its end.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Head {
+    len: usize,
+    bytes: [u8; Head::BYTES],
+}
+
+impl Head {
+    const BYTES: usize = 16;
+
+    fn of(key: &[u8]) -> Head {
+        let mut head = Head { len: key.len(), bytes: [0; Head::BYTES] };
+        let known = key.len().min(Head::BYTES);
+        head.bytes[..known].copy_from_slice(&key[..known]);
+        head
+    }
+}
+
+/// Whether the key in a slot is this one.
+fn is_at(heads: &[Head], keys: &[Option<Key>], slot: u32, head: &Head, key: &[u8]) -> bool {
+    let slot = slot as usize;
+    let rest = |known: &Key| known.as_bytes()[Head::BYTES..] == key[Head::BYTES..];
+    heads[slot] == *head && (head.len <= Head::BYTES || keys[slot].as_ref().is_some_and(rest))
 }
 
 impl Entities {
     /// The slot of a key.
     pub fn find(&self, key: &[u8], hash: u64) -> Option<u32> {
-        self.slots.find(hash, |slot| self.is_at(*slot, key)).copied()
+        let head = Head::of(key);
+        self.slots.find(hash, |slot| is_at(&self.heads, &self.keys, *slot, &head, key)).copied()
     }
 
     /// The slot of a key, given one if it has none.
     pub fn slot(&mut self, key: &[u8], hash: u64) -> u32 {
-        let (keys, hashes) = (&mut self.keys, &mut self.hashes);
-        let entry = self.slots.entry(
-            hash,
-            |slot| keys[*slot as usize].as_ref().is_some_and(|known| known.as_bytes() == key),
-            |slot| hashes[*slot as usize],
-        );
-        match entry {
-            hashbrown::hash_table::Entry::Occupied(known) => *known.get(),
-            hashbrown::hash_table::Entry::Vacant(place) => {
+        let (keys, heads, hashes) = (&mut self.keys, &mut self.heads, &mut self.hashes);
+        let head = Head::of(key);
+        let is_it = |slot: &u32| is_at(heads, keys, *slot, &head, key);
+        match self.slots.entry(hash, is_it, |slot| hashes[*slot as usize]) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(place) => {
                 let slot = self.free.pop().unwrap_or(keys.len() as u32);
                 if slot as usize == keys.len() {
                     keys.push(None);
+                    heads.push(head);
                     hashes.push(0);
                 }
                 keys[slot as usize] = Some(Key::from_bytes(key));
+                heads[slot as usize] = head;
                 hashes[slot as usize] = hash;
                 place.insert(slot);
                 slot
@@ -72,9 +100,5 @@ impl Entities {
     /// Every slot in use.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Key)> {
         self.keys.iter().enumerate().filter_map(|(slot, key)| Some((slot as u32, key.as_ref()?)))
-    }
-
-    fn is_at(&self, slot: u32, key: &[u8]) -> bool {
-        self.keys[slot as usize].as_ref().is_some_and(|known| known.as_bytes() == key)
     }
 }

@@ -52,9 +52,18 @@ impl Moments {
     /// (nQ − S²) / (n (n − 1)) / 10^2d.
     pub fn variance(&self) -> Option<f64> {
         let n = self.n as f64;
+        (self.n > 1).then(|| self.spread() / (n * (n - 1.0)) / power_of_ten(2 * self.digits))
+    }
+
+    /// nQ − S², rounded once.
+    fn spread(&self) -> f64 {
+        // Nearly always 128 bits are enough, and 256 are slow.
+        let squares = self.q.to_i128().and_then(|q| q.checked_mul(self.n.into()));
+        if let (Some(squares), Some(square)) = (squares, self.s.checked_mul(self.s)) {
+            return (squares - square) as f64;
+        }
         let s = i256::from_i128(self.s);
-        let spread = i256::from_i128(self.n.into()).wrapping_mul(self.q).wrapping_sub(s.wrapping_mul(s));
-        (self.n > 1).then(|| to_f64(spread) / (n * (n - 1.0)) / power_of_ten(2 * self.digits))
+        to_f64(i256::from_i128(self.n.into()).wrapping_mul(self.q).wrapping_sub(s.wrapping_mul(s)))
     }
 }
 
@@ -199,6 +208,19 @@ mod tests {
             laws::<Count>(&values, cut);
             laws::<Total>(&values, cut);
             laws::<Spread>(&values, cut);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_spread_in_128_bits_is_that_in_256(values in prop::collection::vec(-(1i64 << 58)..1 << 58, 2..40)) {
+            let mut spread = Spread::default();
+            values.iter().for_each(|x| spread.insert(i128::from(*x)));
+            let (n, s, q) = spread.parts();
+            let wide = i256::from_i128(n.into()).wrapping_mul(q)
+                .wrapping_sub(i256::from_i128(s).wrapping_mul(i256::from_i128(s)));
+            let moments = Moments { n, s, q, digits: 9, integer: false };
+            prop_assert_eq!(moments.spread(), to_f64(wide));
         }
     }
 

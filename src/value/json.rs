@@ -118,9 +118,12 @@ impl JsonDecoder {
         present.resize(self.schema.len(), false);
         let mut fault = None;
         let rows = columns.first().map_or(0, ColumnBuilder::len);
-        let mut reader = serde_json::Deserializer::from_slice(json);
         let object = ObjectSeed { decoder: self, node: &self.root, columns, present, fault: &mut fault };
-        let parsed = object.deserialize(&mut reader).and_then(|()| reader.end());
+        // Text that is valid as a whole is not checked again string by string.
+        let parsed = match std::str::from_utf8(json) {
+            Ok(text) => object.read(serde_json::Deserializer::from_str(text)),
+            Err(_) => object.read(serde_json::Deserializer::from_slice(json)),
+        };
         for (column, present) in columns.iter_mut().zip(present.iter()) {
             // A value that breaks off is present, but has not been appended.
             if !present || parsed.is_err() && column.len() == rows {
@@ -156,6 +159,14 @@ struct ObjectSeed<'a> {
     fault: &'a mut Option<FieldError>,
 }
 
+impl ObjectSeed<'_> {
+    /// Reads all there is.
+    fn read<'de, R: serde_json::de::Read<'de>>(self, mut json: serde_json::Deserializer<R>) -> serde_json::Result<()> {
+        self.deserialize(&mut json)?;
+        json.end()
+    }
+}
+
 impl<'de> DeserializeSeed<'de> for ObjectSeed<'_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -171,8 +182,10 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(place) = map.next_key_seed(FieldName(self.node))? {
-            match place {
+        let mut next = 0;
+        while let Some(found) = map.next_key_seed(FieldName { node: self.node, next })? {
+            next = found.map_or(next, |field| field + 1);
+            match found.map(|field| &self.node.fields[field].1) {
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -211,25 +224,30 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
     }
 }
 
-/// Finds a field's place by name, without allocating the name.
-struct FieldName<'a>(&'a Node);
+/// Finds a field by name, without allocating the name; looks first where it stands if fields come in their order.
+struct FieldName<'a> {
+    node: &'a Node,
+    next: usize,
+}
 
-impl<'a, 'de> DeserializeSeed<'de> for FieldName<'a> {
-    type Value = Option<&'a Place>;
+impl<'de> DeserializeSeed<'de> for FieldName<'_> {
+    type Value = Option<usize>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl<'a> Visitor<'_> for FieldName<'a> {
-    type Value = Option<&'a Place>;
+impl Visitor<'_> for FieldName<'_> {
+    type Value = Option<usize>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a field name")
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.fields.iter().find(|(known, _)| known == name).map(|(_, place)| place))
+        let fields = &self.node.fields;
+        let is_next = fields.get(self.next).is_some_and(|(known, _)| known == name);
+        Ok(if is_next { Some(self.next) } else { fields.iter().position(|(known, _)| known == name) })
     }
 }
 

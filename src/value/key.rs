@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Scalar, Type, tuple};
 
-/// An encoded key. Ordered as the tuple of its values is.
+/// An encoded key. Ordered as the tuple of its values is. Cloning shares the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Key(Box<[u8]>);
+pub struct Key(Arc<[u8]>);
 
 impl Key {
     pub fn from_bytes(bytes: &[u8]) -> Self {

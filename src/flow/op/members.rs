@@ -301,12 +301,14 @@ impl Members {
     /// The newest vectors of the entities that changed, with the records that are not closed. Records that have come
     /// since the last call wait for the next, so that those that close at once are shown once.
     pub fn upserts(&mut self) -> Vec<Upsert> {
-        let mut keys = std::mem::take(&mut self.gone);
-        for slot in self.changed.drain(..) {
+        let mut opened = std::mem::take(&mut self.gone);
+        let mut upserts: Vec<Upsert> = Vec::with_capacity(self.changed.len() + opened.len());
+        for slot in std::mem::take(&mut self.changed) {
             self.is_changed[slot as usize] = false;
-            keys.extend(self.state.key(slot).cloned());
+            if let Some(key) = self.state.key(slot).cloned() {
+                upserts.push(self.upsert(key, Some(slot)));
+            }
         }
-        let mut opened: Vec<Key> = Vec::new();
         for chunk in &mut self.updates.chunks {
             let (updates, batch) = (&mut chunk.extra, &chunk.batch);
             if std::mem::take(&mut updates.new) {
@@ -324,8 +326,11 @@ impl Members {
         }
         opened.sort_unstable();
         opened.dedup();
-        keys.append(&mut opened);
-        keys.into_iter().map(|key| self.upsert(key)).collect()
+        for key in opened {
+            let slot = self.state.find(key.as_bytes(), Key::hash_of(key.as_bytes()));
+            upserts.push(self.upsert(key, slot));
+        }
+        upserts
     }
 
     /// Whether records are open that no upsert shows yet.
@@ -333,9 +338,8 @@ impl Members {
         self.updates.chunks.iter().any(|chunk| chunk.extra.shown < chunk.batch.len())
     }
 
-    fn upsert(&mut self, key: Key) -> Upsert {
-        let slot = self.state.find(key.as_bytes(), Key::hash_of(key.as_bytes()));
-        let open = self.open.of(key.as_bytes(), self.state.position());
+    fn upsert(&mut self, key: Key, slot: Option<u32>) -> Upsert {
+        let open = if self.open.is_empty() { Vec::new() } else { self.open.of(key.as_bytes(), self.state.position()) };
         if slot.is_none() && open.is_empty() {
             return Upsert { key, vector: None };
         }

@@ -49,6 +49,10 @@ impl OpenRows {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.entities.is_empty()
+    }
+
     /// The open records of an entity, as if they came after `position` closed ones.
     pub fn of(&self, key: &[u8], position: i64) -> Vec<Open<'_>> {
         let rows = self.entities.get(key).into_iter().flatten().zip(position..);
