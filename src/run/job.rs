@@ -1,6 +1,7 @@
 //! A job: a plan with its inputs opened and its outputs made, and the workers that step it.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -154,7 +155,12 @@ pub fn start(
         .spawn(move || {
             let (inner, shared) = (job.clone(), control.clone());
             let guards = timely::execute(timely::Config::process(workers), move |worker| {
-                step(worker, &inner, &metrics, &shared)
+                // A worker that panics takes the others with it: none waits for one that is gone.
+                let ended = catch_unwind(AssertUnwindSafe(|| step(worker, &inner, &metrics, &shared)));
+                ended.unwrap_or_else(|panic| {
+                    shared.stop();
+                    resume_unwind(panic)
+                })
             });
             let ended = guards.map_err(|error| anyhow!(error)).and_then(|guards| {
                 guards.join().into_iter().try_for_each(|ended| ended.map_err(|error| anyhow!(error))?)

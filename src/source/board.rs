@@ -94,7 +94,6 @@ pub struct Board {
     play: Mutex<Option<Play>>,
     stepped: AtomicI64,
     expected: usize,
-    stopping: AtomicBool,
 }
 
 impl Board {
@@ -108,7 +107,6 @@ impl Board {
             play: Mutex::default(),
             stepped: AtomicI64::new(i64::MIN),
             expected,
-            stopping: AtomicBool::new(false),
         })
     }
 
@@ -197,14 +195,5 @@ impl Board {
     pub fn given(&self) -> EventTime {
         let lanes = self.lanes.lock().expect("no holder panics");
         lanes.iter().map(|lane| lane.given.load(SeqCst)).max().unwrap_or(EventTime::MIN)
-    }
-
-    /// Asks all partitions to stop where they are.
-    pub fn stop(&self) {
-        self.stopping.store(true, SeqCst);
-    }
-
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.load(SeqCst)
     }
 }

@@ -86,9 +86,6 @@ pub fn records<'scope>(
                 held.downgrade(&upto);
                 busy = true;
             }
-            if intakes.board.is_stopping() {
-                return;
-            }
             if busy { activator.activate() } else { activator.activate_after(IDLE) }
         }
     })
@@ -108,7 +105,7 @@ impl Reading {
     /// Reads on if that is allowed now; says whether it did.
     fn read(&mut self, intakes: &Intakes, frontier: EventTime) -> bool {
         let Feed { partition, intake, lane } = &mut self.feed;
-        if self.ended || intakes.board.is_stopping() || !self.waiting.is_empty() {
+        if self.ended || !self.waiting.is_empty() {
             return false;
         }
         let slowest = lane.watermark() <= frontier && intakes.worked_off.get() >= frontier;
