@@ -48,7 +48,10 @@ fn main() -> anyhow::Result<()> {
         replay(&root.join(format!("dataflows/{name}.toml")), &config, &out)?;
         let elapsed = started.elapsed().as_secs_f64();
         let outcomes = outcomes(&out.join("examples/late.parquet"))?;
-        println!("\n{name}.toml: {} predictions, replayed in {elapsed:.1} s", outcomes.len());
+        let digest: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("digest.json"))?)?;
+        let sources = digest["sources"].as_object().into_iter().flat_map(|sources| sources.values());
+        let read = sources.filter_map(|tally| tally["read"].as_u64()).sum::<u64>();
+        println!("\n{name}.toml: {} predictions; {read} records replayed in {elapsed:.1} s", outcomes.len());
         println!("{:8} {:>7} {:>6} {:>7} {:>8}", "month", "flights", "late", "AUC", "logloss");
         for month in outcomes.chunk_by(|a, b| a.month == b.month) {
             show(&month[0].month, month);
