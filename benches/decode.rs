@@ -8,7 +8,7 @@ use std::io::Write;
 
 use common::{BATCH, Decoded, Messages, Spread, payments, plan};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tidemill::source::{FilePartition, Intake, Partition, Progress};
+use tidemill::source::{FilePartition, Intake, Partition, Progress, Raw};
 use tidemill::value::JsonDecoder;
 
 const RECORDS: usize = 100_000;
@@ -51,7 +51,7 @@ fn decode(criterion: &mut Criterion) {
         b.iter(|| {
             let mut intake = Intake::new(reader.clone(), 0);
             for (offset, message) in json.iter().enumerate() {
-                let raw = || (None, Some(message.to_vec()));
+                let raw = || Raw::value(message.to_vec());
                 intake.accept(offset as u64, None, raw, |columns, seen| decoder.decode(message, columns, seen));
                 if intake.len() == BATCH {
                     black_box(intake.take());

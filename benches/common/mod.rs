@@ -11,7 +11,7 @@ use tidemill::flow::op::source::Feed;
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
-use tidemill::source::{Board, Intake, Pace, Partition, Progress, SourceError};
+use tidemill::source::{Board, Intake, Pace, Partition, Progress, Raw, SourceError};
 use tidemill::value::JsonDecoder;
 
 /// 2023-11-14T22:13:20Z, when the payments begin.
@@ -166,7 +166,7 @@ impl Partition for JsonMemory {
         let end = self.messages.len().min(self.next + max);
         for index in self.next..end {
             let message = self.messages.get(index);
-            let raw = || (None, Some(message.to_vec()));
+            let raw = || Raw::value(message.to_vec());
             intake.accept(index as u64, None, raw, |columns, present| self.decoder.decode(message, columns, present));
         }
         self.next = end;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
@@ -19,10 +20,23 @@ pub struct Config {
     pub workers: usize,
     /// Records of a partition that may be read ahead of what is closed.
     pub max_in_flight: u64,
+    /// How long a partition has nothing to read before it stops holding the others back.
+    #[serde(deserialize_with = "duration")]
+    pub idle_after: Duration,
+    pub clock: Clock,
+    /// How far a record's event time may be ahead of its message's own.
+    #[serde(deserialize_with = "duration")]
+    pub max_ahead: Duration,
     pub topics: BTreeMap<String, TopicConfig>,
     pub play: PlayConfig,
+    /// librdkafka's own keys, as they are.
+    #[serde(deserialize_with = "texts")]
+    pub kafka: BTreeMap<String, String>,
+    pub dead_letters: DeadLettersConfig,
+    pub redis: RedisConfig,
     pub http: HttpConfig,
     pub registry: RegistryConfig,
+    pub checkpoint: CheckpointConfig,
     pub offline: OfflineConfig,
     /// The folder that relative paths of topics start from: the config file's.
     #[serde(skip)]
@@ -35,10 +49,17 @@ impl Default for Config {
             data_dir: "var".into(),
             workers: 1,
             max_in_flight: 1 << 17,
+            idle_after: Duration::from_secs(5),
+            clock: Clock::Wall,
+            max_ahead: Duration::from_secs(86_400),
             topics: BTreeMap::new(),
             play: PlayConfig::default(),
+            kafka: BTreeMap::new(),
+            dead_letters: DeadLettersConfig::default(),
+            redis: RedisConfig::default(),
             http: HttpConfig::default(),
             registry: RegistryConfig::default(),
+            checkpoint: CheckpointConfig::default(),
             offline: OfflineConfig::default(),
             base: PathBuf::new(),
         }
@@ -90,7 +111,7 @@ pub struct HttpConfig {
     pub max_body_bytes: usize,
     /// How long a client may take to send a request.
     #[serde(deserialize_with = "duration")]
-    pub request_timeout: std::time::Duration,
+    pub request_timeout: Duration,
     pub max_connections: usize,
 }
 
@@ -113,9 +134,51 @@ impl Default for HttpConfig {
             listen: "127.0.0.1:8080".to_owned(),
             threads: 1,
             max_body_bytes: 1 << 20,
-            request_timeout: std::time::Duration::from_secs(10),
+            request_timeout: Duration::from_secs(10),
             max_connections: 1024,
         }
+    }
+}
+
+/// What moves event time on where nothing comes. Files are always by the stream.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    Wall,
+    Stream,
+}
+
+/// Where dead letters of Kafka topics go.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeadLettersConfig {
+    /// Their topic; `tidemill.{dataflow}.dead_letters` unless given.
+    pub topic: Option<String>,
+}
+
+/// The online store outside the process.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedisConfig {
+    /// Without it there is none.
+    pub url: Option<String>,
+}
+
+/// What a run goes on from after it was stopped or killed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckpointConfig {
+    pub url: Option<String>,
+    /// From one to the next; `off` for none.
+    #[serde(deserialize_with = "duration_or_off")]
+    pub interval: Option<Duration>,
+    /// How many are kept.
+    pub keep: usize,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        CheckpointConfig { url: None, interval: Some(Duration::from_secs(30)), keep: 3 }
     }
 }
 
@@ -168,10 +231,31 @@ fn pace<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pace, D::Error> {
     }
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<std::time::Duration, D::Error> {
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     let ms = parse_duration(&text).ok_or_else(|| de::Error::custom("expected a duration such as \"10s\""))?;
-    Ok(std::time::Duration::from_millis(ms as u64))
+    Ok(Duration::from_millis(ms as u64))
+}
+
+fn duration_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let ms = (text != "off").then(|| parse_duration(&text).filter(|ms| *ms > 0));
+    match ms {
+        None => Ok(None),
+        Some(Some(ms)) => Ok(Some(Duration::from_millis(ms as u64))),
+        Some(None) => Err(de::Error::custom("expected a duration such as \"30s\", or \"off\"")),
+    }
+}
+
+/// A table of scalars, each as its text.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let table = BTreeMap::<String, toml::Value>::deserialize(deserializer)?;
+    let text = |(key, value): (String, toml::Value)| match value {
+        toml::Value::String(text) => Ok((key, text)),
+        toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => Ok((key, value.to_string())),
+        _ => Err(de::Error::custom(format!("{key}: expected text, a number or a bool; quote keys that have dots"))),
+    };
+    table.into_iter().map(text).collect()
 }
 
 impl Config {

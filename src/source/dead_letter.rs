@@ -66,6 +66,27 @@ pub struct DeadLetter {
     pub key: Option<Vec<u8>>,
     #[serde(serialize_with = "text_or_base64")]
     pub value: Option<Vec<u8>>,
+    /// Headers of the message, in order; they go where messages go, not into files.
+    #[serde(skip)]
+    pub headers: Vec<Header>,
+}
+
+/// A header of a message: its name, and its bytes if it has some.
+pub type Header = (String, Option<Vec<u8>>);
+
+/// A message as it was.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Raw {
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<Header>,
+}
+
+impl Raw {
+    /// A message that is nothing but a value.
+    pub fn value(bytes: impl Into<Vec<u8>>) -> Self {
+        Raw { value: Some(bytes.into()), ..Raw::default() }
+    }
 }
 
 fn text_or_base64<S: serde::Serializer>(bytes: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {

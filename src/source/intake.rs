@@ -9,7 +9,7 @@ use arrow_array::{Array, BinaryArray, BooleanArray, UInt32Array};
 use arrow_buffer::{ScalarBuffer, bit_util};
 
 use super::ledger::Tally;
-use super::{DeadLetter, Reason, Watermark};
+use super::{DeadLetter, Raw, Reason, Watermark};
 use crate::expr::{EvalStats, Expr};
 use crate::time::{EventTime, Offset, format_time, in_range};
 use crate::value::{Batch, Column, ColumnBuilder, FieldError, KeyCodec, Schema, Type};
@@ -122,7 +122,7 @@ impl Intake {
         &mut self,
         offset: Offset,
         newest: Option<EventTime>,
-        raw: impl FnOnce() -> (Option<Vec<u8>>, Option<Vec<u8>>),
+        raw: impl FnOnce() -> Raw,
         decode: impl FnOnce(&mut [ColumnBuilder], &mut Vec<bool>) -> Result<(), FieldError>,
     ) {
         let decoded = decode(&mut self.columns, &mut self.present).and_then(|()| self.complete());
@@ -141,9 +141,20 @@ impl Intake {
                 self.effective.push(0);
                 self.late.push(false);
                 self.good.push(false);
-                let (key, value) = raw();
+                let Raw { key, value, headers } = raw();
                 let (topic, partition) = (self.reader.topic.clone(), self.partition);
-                self.letters.push(DeadLetter { topic, partition, offset, time, stage, reason, detail, key, value });
+                self.letters.push(DeadLetter {
+                    topic,
+                    partition,
+                    offset,
+                    time,
+                    stage,
+                    reason,
+                    detail,
+                    key,
+                    value,
+                    headers,
+                });
             }
         }
     }

@@ -16,7 +16,7 @@ mod ledger;
 mod watermark;
 
 pub use board::{Board, Lane, Pace};
-pub use dead_letter::{DeadLetter, DeadLetterFile, Reason};
+pub use dead_letter::{DeadLetter, DeadLetterFile, Header, Raw, Reason};
 pub use file::{FileBinding, FilePartition};
 pub use format::{FILE_FORMATS, FileFormat, FileSchema};
 pub use intake::{Intake, Intaken, TopicReader};

@@ -13,7 +13,7 @@ use tidemill::flow::op::source::Feed;
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
-use tidemill::source::{Board, DeadLetter, Intake, Pace, Partition, Progress, SourceError, Tally};
+use tidemill::source::{Board, DeadLetter, Intake, Pace, Partition, Progress, Raw, SourceError, Tally};
 use tidemill::store::Online;
 use tidemill::value::{JsonDecoder, Scalar, Schema};
 
@@ -110,7 +110,7 @@ impl Partition for Memory {
             let Some(message) = self.messages.get(self.next) else {
                 return Ok(if self.ends { Progress::End } else { Progress::Idle });
             };
-            let raw = || (None, Some(message.clone().into_bytes()));
+            let raw = || Raw::value(message.as_bytes());
             intake.accept(self.next as u64, None, raw, |columns, present| {
                 self.decoder.decode(message.as_bytes(), columns, present)
             });

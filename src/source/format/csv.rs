@@ -3,7 +3,7 @@
 use std::io::BufRead;
 
 use super::{FileFormat, FileReader, FileSchema, OpenFile};
-use crate::source::{Intake, Progress};
+use crate::source::{Intake, Progress, Raw};
 use crate::time::parse_time;
 use crate::value::{Column, ColumnBuilder, FieldError, FieldFault};
 
@@ -53,7 +53,7 @@ impl FileReader for CsvFile {
                 Err(error) => return Err(error.to_string()),
             }
             let (record, whole) = (&self.record, self.record.len() == self.width);
-            let raw = || (None, Some(line(record)));
+            let raw = || Raw::value(line(record));
             intake.accept(*offset, None, raw, |builders, present| {
                 present.clear();
                 let mut fault = None;

@@ -3,7 +3,7 @@
 use std::io::BufRead;
 
 use super::{FileFormat, FileReader, FileSchema, OpenFile};
-use crate::source::{Intake, Progress};
+use crate::source::{Intake, Progress, Raw};
 use crate::value::JsonDecoder;
 
 pub static JSONL: FileFormat =
@@ -27,7 +27,7 @@ impl FileReader for JsonFile {
                 return Ok(Progress::End);
             }
             let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
-            let raw = || (None, Some(line.to_vec()));
+            let raw = || Raw::value(line);
             intake.accept(*offset, None, raw, |columns, present| self.decoder.decode(line, columns, present));
             *offset += 1;
         }

@@ -13,7 +13,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::{FileFormat, FileReader, FileSchema, OpenFile};
-use crate::source::{Intake, Progress};
+use crate::source::{Intake, Progress, Raw};
 use crate::time::parse_time;
 use crate::value::{Column, FieldError, FieldFault, Scalar, TimeUnit, Type};
 
@@ -56,7 +56,7 @@ impl FileReader for ParquetFile {
         let arrays: Vec<_> = self.columns.iter().map(|column| batch.column_by_name(&column.name)).collect();
         let end = batch.num_rows().min(self.row + max);
         for row in self.row..end {
-            let raw = || (None, Some(format!("row {row} of a batch: {}", text(batch, row)).into_bytes()));
+            let raw = || Raw::value(format!("row {row} of a batch: {}", text(batch, row)));
             intake.accept(*offset, None, raw, |builders, present| {
                 present.clear();
                 let mut fault = None;
