@@ -18,7 +18,7 @@ use tidemill::aggregate::{Arrival, GroupState, Left, LineInput};
 use tidemill::expr::EvalStats;
 use tidemill::flow::Plan;
 use tidemill::flow::plan::narrow;
-use tidemill::source::{Intake, Partition, Progress, SourceError};
+use tidemill::source::{Intake, Partition, Progress, Raw, SourceError};
 use tidemill::value::{Batch, ColumnBuilder, Key, Scalar};
 
 const RECORDS: usize = 1_000_000;
@@ -93,26 +93,18 @@ impl Partition for Ready {
     fn read(&mut self, max: usize, intake: &mut Intake) -> Result<Progress, SourceError> {
         let end = self.payments.len().min(self.next + max);
         for (index, (user, payment)) in self.payments[self.next..end].iter().enumerate() {
-            intake.accept(
-                (self.next + index) as u64,
-                None,
-                || (None, None),
-                |columns, present| {
-                    present.clear();
-                    present.resize(3, true);
-                    if let [
-                        ColumnBuilder::String(users),
-                        ColumnBuilder::Float(amounts),
-                        ColumnBuilder::Timestamp(times),
-                    ] = columns
-                    {
-                        users.append_value(user);
-                        amounts.append_value(f64::from(payment.cents) / 100.0);
-                        times.append_value(payment.at);
-                    }
-                    Ok(())
-                },
-            );
+            intake.accept((self.next + index) as u64, None, Raw::default, |columns, present| {
+                present.clear();
+                present.resize(3, true);
+                if let [ColumnBuilder::String(users), ColumnBuilder::Float(amounts), ColumnBuilder::Timestamp(times)] =
+                    columns
+                {
+                    users.append_value(user);
+                    amounts.append_value(f64::from(payment.cents) / 100.0);
+                    times.append_value(payment.at);
+                }
+                Ok(())
+            });
         }
         self.next = end;
         Ok(if end == self.payments.len() { Progress::End } else { Progress::More })
