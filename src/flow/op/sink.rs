@@ -9,7 +9,7 @@ use timely::dataflow::Stream;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::Operator;
 
-use super::{Records, frontier_of};
+use super::{Chunks, Records, frontier_of};
 use crate::checkpoint::{CheckpointError, Cut};
 use crate::flow::codec;
 use crate::flow::exchange::{Route, key_columns, worker_of};
@@ -61,6 +61,7 @@ pub fn file<'scope>(
     Ok(stream.unary_frontier::<NoopBuilder<Vec<()>>, _, _, _>(Route::One(0).pact(), name, move |_, info| {
         let waker = scope.worker().sync_activator_for(info.address.to_vec());
         cut.wake_by(move || _ = waker.activate());
+        let mut chunks: Chunks = Chunks::default();
         move |(input, frontier), _output| {
             if !here {
                 let save = cut.steps(frontier_of(frontier)).find(|step| step.save);
@@ -72,18 +73,25 @@ pub fn file<'scope>(
                 input.for_each(|_, _| {});
                 return;
             };
-            input.for_each(|_, batch| file.push(std::mem::take(batch)));
+            input.for_each(|_, batch| chunks.push(None, std::mem::take(batch), ()));
             let frontier = frontier_of(frontier);
-            if let Some(step) = cut.steps(frontier).find(|step| step.save) {
-                match file.save(step.upto.saturating_sub(delay_ms)) {
-                    Ok((file, pending)) => {
-                        let pending = pending.iter().map(codec::encode).collect();
-                        cut.save(step.upto, &Some(Saved { file, pending }));
-                    }
-                    Err(error) => {
-                        failed(error);
-                        *held = None;
-                        return;
+            for step in cut.steps(frontier) {
+                for chunk in &chunks.chunks {
+                    let closed = chunk.batch.times.partition_point(|time| *time < step.upto);
+                    file.push(chunk.batch.slice(chunk.done, closed.saturating_sub(chunk.done)));
+                }
+                chunks.finish(step.upto);
+                if step.save {
+                    match file.save(step.upto.saturating_sub(delay_ms)) {
+                        Ok((file, pending)) => {
+                            let pending = pending.iter().map(codec::encode).collect();
+                            cut.save(step.upto, &Some(Saved { file, pending }));
+                        }
+                        Err(error) => {
+                            failed(error);
+                            *held = None;
+                            return;
+                        }
                     }
                 }
             }
