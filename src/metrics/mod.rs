@@ -3,6 +3,7 @@
 //! Every metric is a row of [`NAMES`], from which it is registered and the reference is written. Children with labels
 //! are made once and kept by who counts; nothing on the path of a record looks a label up.
 
+mod freshness;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use prometheus::{
     CounterVec, Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+pub use freshness::Freshness;
 pub use traffic::Traffic;
 
 /// A metric: its name, labels and help.
@@ -31,6 +33,7 @@ macro_rules! names {
 }
 
 names! {
+    READY = "tidemill_ready", [], "1 if nothing stands against asking it for predictions, as /health/ready says, else 0.";
     OPERATOR_IN = "tidemill_operator_records_in_total", ["dataflow", "operator", "kind"], "Records that an operator of the graph took in.";
     OPERATOR_OUT = "tidemill_operator_records_out_total", ["dataflow", "operator", "kind"], "Records that an operator of the graph gave out.";
     OPERATOR_BUSY = "tidemill_operator_busy_seconds_total", ["dataflow", "operator", "kind"], "Time that an operator was running, all workers together.";
@@ -41,6 +44,10 @@ names! {
     MODEL_VERSION = "tidemill_model_version", ["model", "alias"], "Version that an alias points to.";
     MODEL_SCORE = "tidemill_model_score", ["model", "metric", "role"], "Prequential score over the newest window, by role: champion, predecessor, newest or no_skill.";
     STATE_ENTITIES = "tidemill_online_entities", ["group"], "Entities in the online store.";
+    FRESHNESS = "tidemill_feature_freshness_seconds", ["group"], "Wall-clock time from the newest event time of a batch of records to their features being in the online store; of topics that follow the wall clock.";
+    REDIS_UP = "tidemill_redis_up", [], "1 while the features are being written to Redis, else 0; absent without Redis.";
+    REDIS_OWED = "tidemill_redis_owed_keys", ["group"], "Entities whose newest vector is not in Redis yet.";
+    REDIS_WRITTEN = "tidemill_redis_written_total", ["group"], "Vectors written to Redis, and entities deleted there.";
     HTTP_REQUESTS = "tidemill_http_requests_total", ["route", "code"], "Requests answered.";
     HTTP_SECONDS = "tidemill_http_request_duration_seconds", ["route"], "Time from a request's head to its answer.";
 }
@@ -57,6 +64,7 @@ pub struct OperatorCounts {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    pub ready: IntGaugeVec,
     operator_in: IntCounterVec,
     operator_out: IntCounterVec,
     operator_busy: CounterVec,
@@ -67,6 +75,10 @@ pub struct Metrics {
     pub model_version: IntGaugeVec,
     pub model_score: GaugeVec,
     pub online_entities: IntGaugeVec,
+    pub freshness: HistogramVec,
+    pub redis_up: IntGaugeVec,
+    pub redis_owed: IntGaugeVec,
+    pub redis_written: IntCounterVec,
     pub http_requests: IntCounterVec,
     pub http_seconds: HistogramVec,
     operators: Mutex<BTreeMap<String, OperatorCounts>>,
@@ -88,11 +100,17 @@ impl Metrics {
                 metric
             }};
         }
-        let buckets = prometheus::exponential_buckets(50e-6, 2.0, 16).expect("the buckets rise");
-        let seconds = HistogramOpts::from(opts(HTTP_SECONDS)).buckets(buckets);
-        let http_seconds = HistogramVec::new(seconds, HTTP_SECONDS.labels).expect("the name is a valid metric name");
-        registry.register(Box::new(http_seconds.clone())).expect("each name is registered once");
+        let histogram = |name: Name, least: f64, buckets: usize| {
+            let buckets = prometheus::exponential_buckets(least, 2.0, buckets).expect("the buckets rise");
+            let seconds = HistogramOpts::from(opts(name)).buckets(buckets);
+            let histogram = HistogramVec::new(seconds, name.labels).expect("the name is a valid metric name");
+            registry.register(Box::new(histogram.clone())).expect("each name is registered once");
+            histogram
+        };
+        let http_seconds = histogram(HTTP_SECONDS, 50e-6, 16);
+        let freshness = histogram(FRESHNESS, 1e-3, 20);
         Arc::new(Metrics {
+            ready: register!(IntGaugeVec, READY),
             operator_in: register!(IntCounterVec, OPERATOR_IN),
             operator_out: register!(IntCounterVec, OPERATOR_OUT),
             operator_busy: register!(CounterVec, OPERATOR_BUSY),
@@ -103,6 +121,10 @@ impl Metrics {
             model_version: register!(IntGaugeVec, MODEL_VERSION),
             model_score: register!(GaugeVec, MODEL_SCORE),
             online_entities: register!(IntGaugeVec, STATE_ENTITIES),
+            freshness,
+            redis_up: register!(IntGaugeVec, REDIS_UP),
+            redis_owed: register!(IntGaugeVec, REDIS_OWED),
+            redis_written: register!(IntCounterVec, REDIS_WRITTEN),
             http_requests: register!(IntCounterVec, HTTP_REQUESTS),
             http_seconds,
             operators: Mutex::default(),

@@ -14,7 +14,7 @@ use super::config::Config;
 use super::job::{self, Control, Wanted};
 use super::outputs::Outputs;
 use super::status::Status;
-use super::{Failure, inspect, replay};
+use super::{Failure, inspect, mirror, replay};
 use crate::checkpoint::Vault;
 use crate::flow::Plan;
 use crate::metrics::Metrics;
@@ -27,6 +27,9 @@ const REFRESH: Duration = Duration::from_secs(1);
 
 /// Versions of a model that can be asked for without the registry.
 const LIVE_VERSIONS: usize = 16;
+
+/// How long what Redis is owed may still be written at the end.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// Runs a dataflow until it is told to stop or, if so asked, until its inputs are used up.
 ///
@@ -49,7 +52,9 @@ pub fn run(file: &Path, common: &Common, until_end: bool) -> Result<(), Failure>
         online: Some(online.clone()),
         offline: config.offline.enabled.then_some(offline.as_path()),
     };
+    mirror::measure(&plan, &config, &online, &metrics);
     let (job, events) = job::prepare(&plan, &config, Vault::empty(), wanted)?;
+    let redis = mirror::start(&config, &job, &metrics)?;
     let readiness = Arc::new(Readiness::default());
     let service = Service::new(Parts {
         spec: &plan.spec,
@@ -110,6 +115,7 @@ pub fn run(file: &Path, common: &Common, until_end: bool) -> Result<(), Failure>
     for event in events.try_iter() {
         outputs.follow(event)?;
     }
+    redis.map(|redis| redis.finish(DRAIN));
     server.drain();
     status.end(&job);
     let digest = replay::digest(&job, outputs, None, None)?;
