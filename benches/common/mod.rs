@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tidemill::checkpoint::Vault;
 use tidemill::flow::op::Feeds;

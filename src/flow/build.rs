@@ -152,20 +152,14 @@ pub fn build(
         });
         let shelf = job.online.as_ref().and_then(|online| online.group(&group.name));
         let file = job.offline.as_ref().map(|files| files.features[index].clone());
-        let outputs = Outputs { offline: file.is_some(), online: shelf.is_some() };
+        let outputs = Outputs { offline: file.is_some(), online: shelf.cloned() };
         let cut = job.cut(format!("features.{}", group.name));
         let GroupStreams { closed, online, answered } =
             op::group::group(scope, group, updates, questions.collect(), outputs, cut)?;
         for ((model, _), stream) in asking.into_iter().zip(answered) {
             examples[model] = stream;
         }
-        match shelf.cloned() {
-            Some(shelf) => {
-                let name = format!("features.{}.online", group.name);
-                op::sink::upserts(online, &name, move |upsert| shelf.apply(upsert)).probe_with(&probe);
-            }
-            None => _ = online.probe_with(&probe),
-        }
+        online.probe_with(&probe);
         match file {
             Some(file) => {
                 let name = format!("features.{}.offline", group.name);

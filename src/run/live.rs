@@ -15,7 +15,7 @@ use super::config::Config;
 use super::job::{self, Control, Wanted, Writing};
 use super::outputs::Outputs;
 use super::status::Status;
-use super::{Failure, inspect, replay};
+use super::{Failure, inspect, mirror, replay};
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::registry::{Live, Registry};
@@ -39,6 +39,8 @@ pub struct Start {
     /// Pass checkpoints over.
     pub fresh: bool,
 }
+/// How long what Redis is owed may still be written at the end.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// Runs a dataflow until it is told to stop or, if so asked, until its inputs are used up.
 ///
@@ -68,7 +70,9 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
         journal: start.journal,
         offline: config.offline.enabled.then_some((offline.as_path(), writing)),
     };
+    mirror::measure(&plan, &config, &online, &metrics);
     let (job, events) = job::prepare(&plan, &config, start.vault, wanted)?;
+    let redis = mirror::start(&config, &job, &metrics)?;
     let readiness = Arc::new(Readiness::default());
     let service = Service::new(Parts {
         spec: &plan.spec,
@@ -157,6 +161,7 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     for event in events.try_iter() {
         outputs.follow(event)?;
     }
+    redis.map(|redis| redis.finish(DRAIN));
     server.drain();
     status.end(&job);
     if how.until_end && !signals.asked() || !checkpoints.are_taken() {

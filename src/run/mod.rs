@@ -7,7 +7,7 @@
 //! | `inspect` | `check`, `graph` |
 //!
 //! What they share: [`config`] says where a dataflow runs, [`job`] puts its parts together and steps the workers,
-//! `outputs` follows what the graph tells, `digest` sums a finished run up.
+//! `mirror` looks after the online store, `outputs` follows what the graph tells, `digest` sums a finished run up.
 
 mod checkpoints;
 mod cli;
@@ -16,6 +16,7 @@ mod digest;
 mod inspect;
 pub mod job;
 mod live;
+mod mirror;
 mod outputs;
 mod replay;
 mod status;

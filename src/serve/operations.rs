@@ -13,11 +13,23 @@ impl Service {
 
     /// Ready once nothing stands against it and every model has a version.
     pub(super) fn ready(&self) -> Reply {
+        let reasons = self.reasons();
+        let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        reply::value(status, &json!({ "ready": reasons.is_empty(), "reasons": reasons }))
+    }
+
+    /// For Prometheus.
+    pub(super) fn exposition(&self) -> Reply {
+        self.metrics.ready.with_label_values::<&str>(&[]).set(i64::from(self.reasons().is_empty()));
+        reply::exposition(self.metrics.exposition())
+    }
+
+    /// What stands against being ready.
+    fn reasons(&self) -> Vec<String> {
         let mut reasons = self.readiness.reasons();
         let waiting = self.models.iter().filter(|model| self.live.champion(&model.name).is_none());
         reasons.extend(waiting.map(|model| format!("no version of model {} yet", model.name)));
-        let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        reply::value(status, &json!({ "ready": reasons.is_empty(), "reasons": reasons }))
+        reasons
     }
 
     /// Every operator of the graph with its counts.

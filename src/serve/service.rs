@@ -102,7 +102,7 @@ impl Service {
                 Route::Versions => route::decode(rest).and_then(|model| self.list_versions(&model)),
                 Route::Live => Ok(self.alive()),
                 Route::Ready => Ok(self.ready()),
-                Route::Metrics => Ok(reply::exposition(self.metrics.exposition())),
+                Route::Metrics => Ok(self.exposition()),
                 Route::Dataflow => Ok(self.dataflow()),
                 Route::Unknown => Err(RequestError::UnknownRoute(path.to_owned())),
             },

@@ -1,7 +1,9 @@
-//! Stores: the newest features for serving ([`memory`]), and all of them for training elsewhere ([`parquet`]).
+//! Stores: the newest features for serving ([`memory`], mirrored in [`redis`]), and all of them for training elsewhere
+//! ([`offline`]).
 
 pub mod memory;
 pub mod offline;
+pub mod redis;
 
 use std::sync::Arc;
 

@@ -1,9 +1,10 @@
 //! A feature group: entity -> panes, fed by records, asked by examples.
 //!
 //! - Inputs: updates, then one stream of questions for each model that looks this group up; all dealt by entity.
-//! - Outputs: the closed changes (a vector just after all records of a time, for the offline store); the online
-//!   upserts (newest vector of an entity, what is not closed included); then for each stream of questions the same
-//!   records with their vectors appended.
+//! - Outputs: the closed changes (a vector just after all records of a time, for the offline store); a stream of
+//!   nothing that follows what the online store shows; then for each stream of questions the same records with their
+//!   vectors appended.
+//! - The online store is written from here: the newest vector of every entity that changed, what is not closed included.
 //!
 //! Updates and questions are worked off together in order of time, questions first among equals: a question at t sees
 //! exactly the records before t. Questions and updates below the frontier are all there, so batches do not matter.
@@ -11,18 +12,20 @@
 use std::sync::Arc;
 
 use timely::container::NoopBuilder;
+use timely::dataflow::Scope;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
-use timely::dataflow::{Scope, Stream};
 use timely::progress::Antichain;
 
 use super::members::Members;
+use super::showing::Showing;
+use super::sink::Sunk;
 use super::{Records, frontier_of};
 use crate::checkpoint::{CheckpointError, Cut};
 use crate::flow::exchange::Route;
 use crate::flow::plan::GroupPlan;
-use crate::store::Upsert;
+use crate::store::memory::Shelf;
 use crate::time::EventTime;
 use crate::value::Batch;
 
@@ -36,18 +39,19 @@ pub struct Questions<'scope> {
 }
 
 /// Which of its changes a group gives out.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Outputs {
     /// A row for every entity and time that had records.
     pub offline: bool,
-    /// The newest vector of every entity that changed.
-    pub online: bool,
+    /// Where the newest vector of every entity that changed is shown.
+    pub online: Option<Arc<Shelf>>,
 }
 
 /// What a group gives out.
 pub struct GroupStreams<'scope> {
     pub closed: Records<'scope>,
-    pub online: Stream<'scope, EventTime, Vec<Upsert>>,
+    /// Nothing, at the times that are shown.
+    pub online: Sunk<'scope>,
     /// The questions with their answers, in the order given.
     pub answered: Vec<Records<'scope>>,
 }
@@ -65,7 +69,7 @@ pub fn group<'scope>(
     mut cut: Cut,
 ) -> Result<GroupStreams<'scope>, CheckpointError> {
     let worker = (scope.worker().index(), scope.worker().peers());
-    let mut group = Members::new(plan.clone(), outputs, questions.iter().map(|q| q.features.clone()).collect());
+    let mut group = Members::new(plan.clone(), outputs.clone(), questions.iter().map(|q| q.features.clone()).collect());
     group.load(&cut, worker)?;
 
     let mut builder = OperatorBuilder::new(format!("features.{}", plan.name), scope);
@@ -81,9 +85,8 @@ pub fn group<'scope>(
         question_inputs.push((builder.new_input_connection(asked.stream, route.pact(), []), asked.entity));
     }
     let (closed, closed_stream) = builder.new_output_connection([(0, identity())]);
-    let (online, online_stream) = builder.new_output_connection([(0, identity())]);
+    let (_online, online_stream) = builder.new_output_connection::<Vec<()>, _>([(0, identity())]);
     let mut closed = OutputBuilder::<_, NoopBuilder<Batch>>::from(closed);
-    let mut online = OutputBuilder::<_, NoopBuilder<Vec<Upsert>>>::from(online);
     let mut answered = Vec::new();
     let mut answered_streams = Vec::new();
     for index in 0..question_inputs.len() {
@@ -96,6 +99,7 @@ pub fn group<'scope>(
         capabilities.truncate(2);
         let mut own: Vec<Capability<EventTime>> = capabilities;
         let mut done = EventTime::MIN;
+        let mut showing = Showing::default();
         move |frontiers| {
             update_input.for_each(|_, batch| group.take_updates(std::mem::take(batch)));
             for (index, (input, entity)) in question_inputs.iter_mut().enumerate() {
@@ -123,20 +127,21 @@ pub fn group<'scope>(
                     cut.save(step.upto, &group.save());
                 }
             }
-            if outputs.online {
-                let mut upserts = group.upserts();
+            let shown = if outputs.online.is_none() || showing.show(done, || group.show()) {
                 // Most of what has just come is closed as soon as the frontier of its source is known.
-                if group.look_again() {
+                if group.look_again() && outputs.online.is_some() {
                     activator.activate();
                 }
-                if !upserts.is_empty() {
-                    online.activate().session_with_builder(&own[1]).give_container(&mut upserts);
-                }
-            }
+                done
+            } else {
+                activator.activate_after(showing.wait());
+                *own[1].time()
+            };
             if done == EventTime::MAX {
                 own.clear();
             } else {
-                own.iter_mut().for_each(|capability| capability.downgrade(&done));
+                own[0].downgrade(&done);
+                own[1].downgrade(&shown);
             }
         }
     });

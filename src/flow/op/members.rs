@@ -21,7 +21,7 @@ use crate::aggregate::{Arrival, EntityState, GroupState, Left, LineInput};
 use crate::checkpoint::{CheckpointError, Cut};
 use crate::flow::exchange::{key_columns, worker_of};
 use crate::flow::plan::GroupPlan;
-use crate::store::Upsert;
+use crate::store::memory::{Place, Shelf};
 use crate::time::EventTime;
 use crate::value::{Batch, ColumnBuilder, Key, Scalar};
 
@@ -69,6 +69,10 @@ pub struct Members {
     is_changed: Vec<bool>,
     /// Entities that have left, since the last upserts.
     gone: Vec<Key>,
+    /// By slot, where its vector is in the online store, once it is known.
+    places: Vec<Option<Arc<Place>>>,
+    /// The newest event time of what has come since the last showing, and of what had come before it and waits.
+    came: (EventTime, EventTime),
     left: Left,
     row: Vec<Scalar>,
 }
@@ -84,6 +88,8 @@ impl Members {
             changed: Vec::new(),
             is_changed: Vec::new(),
             gone: Vec::new(),
+            places: Vec::new(),
+            came: (EventTime::MIN, EventTime::MIN),
             left: Left::default(),
             row: vec![Scalar::Null; plan.layout.width],
             plan,
@@ -100,7 +106,7 @@ impl Members {
             let entities: Vec<EntityState> = part.entities.into_iter().filter(mine).collect();
             let wrong = |source| CheckpointError::Undecodable { operator: cut.operator().to_owned(), source };
             self.state.load(part.position, &entities).map_err(wrong)?;
-            if self.outputs.online {
+            if self.outputs.online.is_some() {
                 self.gone.extend(entities.into_iter().map(|entity| entity.key));
             }
         }
@@ -117,6 +123,9 @@ impl Members {
         let keys = self.plan.codec.encode(entity);
         let named = entity.iter().fold(None, |named, column| NullBuffer::union(named.as_ref(), column.nulls()));
         let inputs = Rc::new(self.plan.inputs(&batch));
+        if self.outputs.online.as_ref().is_some_and(|shelf| shelf.is_measured()) {
+            self.came.0 = batch.event_times.iter().copied().max().unwrap_or(EventTime::MIN).max(self.came.0);
+        }
         self.updates.push(None, batch, Updates { keys, named, inputs, shown: 0, new: true });
     }
 
@@ -196,7 +205,7 @@ impl Members {
         let inputs: Vec<&[LineInput]> = chunks.iter().map(|chunk| chunk.extra.inputs.as_slice()).collect();
         let mut missed: Vec<u32> = Vec::new();
         self.state.insert(&arrivals, &inputs, &mut missed);
-        if self.outputs.online {
+        if self.outputs.online.is_some() {
             self.show_closed(&arrivals, &missed);
         }
         let Some(last) = run.last() else { return };
@@ -229,7 +238,7 @@ impl Members {
     /// Moves the state on; what is left of entities that have no records any more is freed.
     fn advance(&mut self, asof: EventTime) {
         self.state.advance(asof, &mut self.left);
-        if self.outputs.online {
+        if self.outputs.online.is_some() {
             self.is_changed.resize(self.state.capacity(), false);
             for slot in &self.left.changed {
                 if !std::mem::replace(&mut self.is_changed[*slot as usize], true) {
@@ -244,11 +253,14 @@ impl Members {
     }
 
     fn release_if_empty(&mut self, slot: u32) {
-        let Some(key) = self.state.key(slot).filter(|_| self.outputs.online).cloned() else {
+        let Some(key) = self.state.key(slot).filter(|_| self.outputs.online.is_some()).cloned() else {
             self.state.release_if_empty(slot);
             return;
         };
         if self.state.release_if_empty(slot) {
+            if let Some(place) = self.places.get_mut(slot as usize) {
+                *place = None;
+            }
             self.gone.push(key);
         }
     }
@@ -298,17 +310,16 @@ impl Members {
         answered
     }
 
-    /// The newest vectors of the entities that changed, with the records that are not closed. Records that have come
-    /// since the last call wait for the next, so that those that close at once are shown once.
-    pub fn upserts(&mut self) -> Vec<Upsert> {
-        let mut opened = std::mem::take(&mut self.gone);
-        let mut upserts: Vec<Upsert> = Vec::with_capacity(self.changed.len() + opened.len());
+    /// Puts the newest vectors of the entities that changed into the online store, with the records that are not closed.
+    /// Records that have come since the last call wait for the next, so that those that close at once are shown once.
+    pub fn show(&mut self) {
+        let Some(shelf) = self.outputs.online.clone() else { return };
+        self.places.resize(self.state.capacity(), None);
         for slot in std::mem::take(&mut self.changed) {
             self.is_changed[slot as usize] = false;
-            if let Some(key) = self.state.key(slot).cloned() {
-                upserts.push(self.upsert(key, Some(slot)));
-            }
+            self.show_slot(&shelf, slot);
         }
+        let mut opened = std::mem::take(&mut self.gone);
         for chunk in &mut self.updates.chunks {
             let (updates, batch) = (&mut chunk.extra, &chunk.batch);
             if std::mem::take(&mut updates.new) {
@@ -327,24 +338,39 @@ impl Members {
         opened.sort_unstable();
         opened.dedup();
         for key in opened {
-            let slot = self.state.find(key.as_bytes(), Key::hash_of(key.as_bytes()));
-            upserts.push(self.upsert(key, slot));
+            match self.state.find(key.as_bytes(), Key::hash_of(key.as_bytes())) {
+                Some(slot) => self.show_slot(&shelf, slot),
+                None => self.show_open(&shelf, &key),
+            }
         }
-        upserts
+        let newest = if self.look_again() { self.came.1 } else { self.came.0.max(self.came.1) };
+        if newest > EventTime::MIN {
+            shelf.shows(newest);
+        }
+        self.came = (EventTime::MIN, if newest < self.came.0 { self.came.0 } else { EventTime::MIN });
     }
 
-    /// Whether records are open that no upsert shows yet.
+    /// Whether records are open that are not shown yet.
     pub fn look_again(&self) -> bool {
         self.updates.chunks.iter().any(|chunk| chunk.extra.shown < chunk.batch.len())
     }
 
-    fn upsert(&mut self, key: Key, slot: Option<u32>) -> Upsert {
+    /// Shows the entity in a slot, if there is one.
+    fn show_slot(&mut self, shelf: &Shelf, slot: u32) {
+        let Some(key) = self.state.key(slot) else { return };
         let open = if self.open.is_empty() { Vec::new() } else { self.open.of(key.as_bytes(), self.state.position()) };
-        if slot.is_none() && open.is_empty() {
-            return Upsert { key, vector: None };
+        self.state.vector_into(Some(slot), &open, &mut self.row);
+        shelf.write(key, &mut self.places[slot as usize], &self.row);
+    }
+
+    /// Shows an entity that has no closed records.
+    fn show_open(&mut self, shelf: &Shelf, key: &Key) {
+        let open = self.open.of(key.as_bytes(), self.state.position());
+        if open.is_empty() {
+            return shelf.remove(key);
         }
-        self.state.vector_into(slot, &open, &mut self.row);
-        Upsert { key, vector: Some(self.row.iter().cloned().collect()) }
+        self.state.vector_into(None, &open, &mut self.row);
+        shelf.write(key, &mut None, &self.row);
     }
 }
 

@@ -10,6 +10,7 @@ pub mod learn;
 mod members;
 mod open;
 pub mod project;
+mod showing;
 pub mod sink;
 pub mod source;
 pub mod table;

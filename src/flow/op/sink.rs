@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 use timely::container::NoopBuilder;
 use timely::dataflow::Stream;
-use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::Operator;
 
 use super::{Chunks, Records, frontier_of};
@@ -25,17 +24,6 @@ pub type SharedFile = Arc<Mutex<Option<OrderedFile>>>;
 
 /// What a sink leaves: nothing, at the times that it has taken in.
 pub type Sunk<'scope> = Stream<'scope, EventTime, Vec<()>>;
-
-/// Applies upserts, in the order in which they come.
-pub fn upserts<'scope>(
-    stream: Stream<'scope, EventTime, Vec<Upsert>>,
-    name: &str,
-    mut apply: impl FnMut(Upsert) + 'static,
-) -> Sunk<'scope> {
-    stream.unary::<NoopBuilder<Vec<()>>, _, _, _>(Pipeline, name, move |_, _| {
-        move |input, _output| input.for_each(|_, upserts| upserts.drain(..).for_each(&mut apply))
-    })
-}
 
 /// Rows that wait before some are written.
 const ENOUGH: usize = 1 << 14;

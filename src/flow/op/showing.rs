@@ -1,0 +1,43 @@
+//! How often a feature group shows what has changed.
+//!
+//! Showing at every activation would write an entity that changes all the time over and over. So after a showing that
+//! took some time, the next waits for a multiple of that, within bounds: showing takes a fifth of a worker at most as
+//! long as it may wait, a busy group shows each entity once a while, and a quiet one shows at once.
+
+use std::time::{Duration, Instant};
+
+use crate::time::EventTime;
+
+/// The pause after a showing, in times of what it took, and the longest.
+const REST: u32 = 4;
+const LONGEST: Duration = Duration::from_millis(20);
+
+/// When a group has shown and may show again.
+pub struct Showing {
+    next: Instant,
+}
+
+impl Default for Showing {
+    fn default() -> Self {
+        Showing { next: Instant::now() }
+    }
+}
+
+impl Showing {
+    /// Shows, unless it is too soon and there is more to come after `done`; says whether it did.
+    pub fn show(&mut self, done: EventTime, show: impl FnOnce()) -> bool {
+        let begun = Instant::now();
+        if begun < self.next && done < EventTime::MAX {
+            return false;
+        }
+        show();
+        let took = begun.elapsed();
+        self.next = begun + took + (took * REST).min(LONGEST);
+        true
+    }
+
+    /// How long it still is too soon.
+    pub fn wait(&self) -> Duration {
+        self.next.saturating_duration_since(Instant::now())
+    }
+}

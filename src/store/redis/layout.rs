@@ -1,0 +1,162 @@
+//! How features are laid out in Redis: the keys of hashes, and values as text.
+//!
+//! ```
+//! use tidemill::store::redis::key_text;
+//! use tidemill::value::Scalar;
+//!
+//! let key = key_text("flights", "route", &[Scalar::String("A:B".into()), Scalar::Int(7)]);
+//! assert_eq!(key, "tidemill:flights:route:A%3AB:7");
+//! ```
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use redis::{Cmd, Pipeline, cmd};
+
+use super::Mirrored;
+use crate::store::Vector;
+use crate::time::EventTime;
+use crate::value::{Key, Scalar};
+
+/// The field with the watermark, beside the features.
+const WATERMARK: &str = "_watermark";
+
+/// The key of an entity's hash.
+pub fn key_text(dataflow: &str, group: &str, key: &[Scalar]) -> String {
+    let mut text = format!("tidemill:{}:{}", escaped(dataflow), escaped(group));
+    for value in key {
+        text.push(':');
+        text.push_str(&escaped(&value_text(value).unwrap_or_default()));
+    }
+    text
+}
+
+/// The key of the hash that says how far each partition was read for what is written.
+pub fn positions_key(dataflow: &str) -> String {
+    format!("tidemill:{}:_positions", escaped(dataflow))
+}
+
+/// `%` and `:` percent-encoded, all else as it is.
+fn escaped(text: &str) -> Cow<'_, str> {
+    if text.contains(['%', ':']) { text.replace('%', "%25").replace(':', "%3A").into() } else { text.into() }
+}
+
+/// A value as the shortest text that reads back to it, a time in epoch ms; none for a null.
+fn value_text(value: &Scalar) -> Option<Cow<'_, str>> {
+    match value {
+        Scalar::Null => None,
+        Scalar::Bool(value) => Some(if *value { "true" } else { "false" }.into()),
+        Scalar::Int(value) | Scalar::Timestamp(value) => Some(value.to_string().into()),
+        Scalar::Float(value) => value.is_finite().then(|| float_text(*value).into()),
+        Scalar::String(value) => Some(value.as_ref().into()),
+    }
+}
+
+/// Rust prints the fewest digits that read back; the exponent is used where that is shorter.
+fn float_text(value: f64) -> String {
+    let mut plain = String::with_capacity(24);
+    write!(plain, "{value}").expect("text grows as it needs");
+    if plain.len() <= 6 {
+        return plain;
+    }
+    let scientific = format!("{value:e}");
+    if scientific.len() < plain.len() { scientific } else { plain }
+}
+
+/// Appends what puts an entity's newest into its hash: whatever the hash was before, it is that vector afterwards, and
+/// at no moment a mixture. Nulls have no field, so those of before are deleted with the others set.
+pub fn write(
+    pipe: &mut Pipeline,
+    dataflow: &str,
+    group: &Mirrored,
+    key: &Key,
+    vector: Option<&Vector>,
+    asof: EventTime,
+) {
+    let text = key_text(dataflow, &group.name, &group.shelf.codec().decode_one(key.as_bytes()));
+    let Some(vector) = vector else {
+        pipe.add_command(delete(&text)).ignore();
+        return;
+    };
+    let mut set = cmd("HSET");
+    set.arg(&text);
+    let mut nulls = cmd("HDEL");
+    nulls.arg(&text);
+    let (mut has_values, mut has_nulls) = (false, false);
+    for (name, value) in group.features.iter().zip(vector.iter()) {
+        match value_text(value) {
+            Some(value) => {
+                set.arg(name).arg(value.as_bytes());
+                has_values = true;
+            }
+            None => {
+                nulls.arg(name);
+                has_nulls = true;
+            }
+        }
+    }
+    if asof > EventTime::MIN {
+        set.arg(WATERMARK).arg(asof);
+        has_values = true;
+    }
+    if !has_values {
+        pipe.add_command(delete(&text)).ignore();
+        return;
+    }
+    if has_nulls {
+        pipe.cmd("MULTI").ignore().add_command(nulls).ignore().add_command(set).ignore().cmd("EXEC").ignore();
+    } else {
+        pipe.add_command(set).ignore();
+    }
+    if let Some(keep_ms) = group.keep_ms {
+        pipe.cmd("PEXPIRE").arg(&text).arg(keep_ms).ignore();
+    }
+}
+
+fn delete(text: &str) -> Cmd {
+    let mut delete = cmd("DEL");
+    delete.arg(text);
+    delete
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_float_reads_back_and_no_spelling_of_it_is_shorter(bits: u64) {
+            let value = f64::from_bits(bits);
+            prop_assume!(value.is_finite());
+            let text = float_text(value);
+            prop_assert_eq!(text.parse::<f64>().unwrap().to_bits(), bits);
+            let spellings = [format!("{value}"), format!("{value:e}")];
+            prop_assert!(spellings.iter().all(|other| text.len() <= other.len()));
+        }
+
+        #[test]
+        fn different_keys_have_different_texts_that_read_back(key in proptest::collection::vec(".*", 1..4)) {
+            let scalars: Vec<Scalar> = key.iter().map(|part| Scalar::String(part.as_str().into())).collect();
+            let text = key_text("d", "g", &scalars);
+            let parts: Vec<String> = text
+                .strip_prefix("tidemill:d:g:")
+                .unwrap()
+                .split(':')
+                .map(|part| percent_encoding::percent_decode_str(part).decode_utf8().unwrap().into_owned())
+                .collect();
+            prop_assert_eq!(parts, key);
+        }
+    }
+
+    #[test]
+    fn only_what_must_be_is_escaped() {
+        let text =
+            key_text("a:b", "g", &[Scalar::String("50% né/∞ x".into()), Scalar::Float(-0.0), Scalar::Bool(true)]);
+        assert_eq!(text, "tidemill:a%3Ab:g:50%25 né/∞ x:-0:true");
+        assert_eq!(float_text(1e300), "1e300");
+        assert_eq!(float_text(123456.75), "123456.75");
+        assert_eq!(value_text(&Scalar::Float(f64::NAN)), None);
+    }
+}

@@ -1,0 +1,80 @@
+//! Redis as a mirror of the online store: every feature group's newest vectors, a hash for each entity.
+//!
+//! The store in the process always has the newest vector of every entity, so the mirror is owed keys, not vectors: a
+//! key that changes is marked, and the [`RedisWriter`]'s thread reads what is newest when it writes. So no worker of the
+//! graph waits for Redis, what is owed is bounded by the entities there are, and writing anything again does no harm.
+//!
+//! Redis away, slow or failing: the writer tries again, with pauses. Another or an emptied server, told by its `run_id`
+//! and by a token left there, is given everything again.
+//!
+//! What a client reads of an entity is never older than what it read before, whatever restarts: before vectors are
+//! written, so is how far each partition had been read by then ([`Progress`]), and a writer that starts holds back until
+//! its job has closed all of that.
+
+mod layout;
+mod link;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Online;
+use super::memory::Shelf;
+use crate::metrics::Metrics;
+use crate::time::EventTime;
+
+pub use layout::key_text;
+pub use writer::{RedisWriter, Status};
+
+/// A feature group that is mirrored.
+#[derive(Clone, Debug)]
+pub struct Mirrored {
+    pub name: String,
+    /// In the order of its vectors.
+    pub features: Vec<String>,
+    pub shelf: Arc<Shelf>,
+    /// How long after its last change an entity can still be in a window, in ms; `None`: for ever.
+    pub keep_ms: Option<i64>,
+}
+
+/// How far a job is with one partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reach {
+    /// The next offset to be read: no vector shows a record at or after it.
+    pub read: u64,
+    /// The least offset whose record may not be closed yet.
+    pub closed: u64,
+    /// Whether nothing more will come.
+    pub ended: bool,
+}
+
+/// How far a job is: by topic and partition, and the event time before which everything of that is closed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    pub partitions: BTreeMap<(String, u32), Reach>,
+    pub frontier: EventTime,
+}
+
+/// What a [`RedisWriter`] works with.
+pub struct Mirror {
+    pub url: String,
+    pub dataflow: String,
+    pub groups: Vec<Mirrored>,
+    pub online: Arc<Online>,
+    pub metrics: Arc<Metrics>,
+    /// Asked by the writer's thread. What it gives as read must have been counted before it was shown.
+    pub progress: Box<dyn Fn() -> Progress + Send>,
+}
+
+/// Why the mirror cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum RedisError {
+    #[error("this is not the address of a Redis server")]
+    Address(#[source] redis::RedisError),
+    #[error("Redis cannot be reached")]
+    Away(#[source] redis::RedisError),
+    #[error("Redis refuses what is written")]
+    Refused(#[source] redis::RedisError),
+    #[error("the writer's thread cannot be started")]
+    Thread(#[source] std::io::Error),
+}

@@ -1,0 +1,200 @@
+//! A real Prometheus that scrapes a live run: what it knows afterwards is what happened. And what `promtool` says of the
+//! metrics, the config and the alert rules that are shipped.
+
+mod servers;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use servers::{Program, eventually, free_port};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The body of a GET, if it is answered with 200.
+fn get(address: SocketAddr, path: &str) -> Option<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let head = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    answer.starts_with(b"HTTP/1.0 200").then(|| answer.split_off(head + 4))
+}
+
+/// A run of the flights from the files that are shipped, as fast as it goes.
+struct Live {
+    address: SocketAddr,
+    _program: Program,
+    _folder: tempfile::TempDir,
+}
+
+impl Live {
+    fn start() -> Live {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        command.current_dir(root()).args(["run", "dataflows/flights.toml", "--quiet"]);
+        let sets = ["http.listen=127.0.0.1:0", "play.speed=max"].map(str::to_owned);
+        for set in sets.into_iter().chain([format!("data_dir={}", folder.path().display())]) {
+            command.args(["--set", &set]);
+        }
+        let mut program = Program::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
+        let mut line = String::new();
+        BufReader::new(program.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").expect("it says where it listens");
+        Live { address: address.parse().unwrap(), _program: program, _folder: folder }
+    }
+}
+
+/// A Prometheus server that scrapes one address.
+struct Prometheus {
+    address: SocketAddr,
+    program: Program,
+    _folder: tempfile::TempDir,
+}
+
+impl Prometheus {
+    fn start(target: SocketAddr) -> Prometheus {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("prometheus.yml");
+        let alerts = root().join("config/prometheus/alerts.yml");
+        let text = format!(
+            "global: {{ scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 1s }}\n\
+             rule_files: [{alerts:?}]\n\
+             scrape_configs: [{{ job_name: tidemill, static_configs: [{{ targets: [\"{target}\"] }}] }}]\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let mut command = Command::new("prometheus");
+        command.arg(format!("--config.file={}", config.display()));
+        command.arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()));
+        command.arg(format!("--web.listen-address={address}"));
+        let program = Program::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
+        let mut server = Prometheus { address, program, _folder: folder };
+        eventually("prometheus is ready", || {
+            assert!(!server.program.has_ended(), "prometheus ended");
+            get(address, "/-/ready").is_some()
+        });
+        server
+    }
+
+    /// The series that an expression gives now: labels and value.
+    fn ask(&self, expression: &str) -> Vec<(Value, f64)> {
+        let query = utf8_percent_encode(expression, NON_ALPHANUMERIC);
+        let body = get(self.address, &format!("/api/v1/query?query={query}"))
+            .unwrap_or_else(|| panic!("{expression}: no answer"));
+        let answer: Value = serde_json::from_slice(&body).unwrap();
+        let series = answer["data"]["result"].as_array().unwrap_or_else(|| panic!("{expression}: {answer}")).iter();
+        series.map(|one| (one["metric"].clone(), one["value"][1].as_str().unwrap().parse().unwrap())).collect()
+    }
+
+    /// The one value of an expression, if it has one.
+    fn value(&self, expression: &str) -> Option<f64> {
+        self.ask(expression).first().map(|(_, value)| *value)
+    }
+}
+
+#[test]
+fn prometheus_knows_what_a_live_run_did() {
+    let live = Live::start();
+    let prometheus = Prometheus::start(live.address);
+    eventually("a score of the champion", || {
+        prometheus.value(r#"tidemill_model_score{model="late",metric="logloss",role="champion"}"#).is_some()
+    });
+    let ended =
+        r#"sum(tidemill_source_in_flight_records) == 0 and sum(changes(tidemill_source_records_total[2s])) == 0"#;
+    eventually("the end of the files", || prometheus.value(ended).is_some());
+
+    // No record vanishes, as seen from outside.
+    let outcomes = "applied|filtered|duplicate|late|dead_letter";
+    let read = prometheus.ask(r#"tidemill_source_records_total{outcome="read"}"#);
+    assert_eq!(read.len(), 3, "{read:?}");
+    for (labels, read) in &read {
+        let source = labels["source"].as_str().unwrap();
+        let told = format!(
+            r#"sum(tidemill_source_records_total{{source="{source}",outcome=~"{outcomes}"}}) + sum(tidemill_source_in_flight_records{{source="{source}"}})"#
+        );
+        assert!(*read > 1_000.0, "{source}: {read}");
+        assert_eq!(prometheus.value(&told), Some(*read), "{source}");
+    }
+
+    for operator in ["source.schedule", "view.leaving", "features.airport", "model.late.learn"] {
+        let idle = |metric: &str| {
+            prometheus.value(&format!(r#"{metric}{{operator="{operator}"}}"#)).is_none_or(|count| count <= 0.0)
+        };
+        assert!(!idle("tidemill_operator_busy_seconds_total"), "{operator}");
+        let moved = !idle("tidemill_operator_records_in_total") || !idle("tidemill_operator_records_out_total");
+        assert!(moved, "{operator}");
+    }
+    // The data begin in January 2013.
+    for (labels, watermark) in prometheus.ask("tidemill_watermark_timestamp_seconds") {
+        assert!((1.356e9..1.39e9).contains(&watermark), "{labels}: {watermark}");
+    }
+    let value = |expression: &str| prometheus.value(expression).unwrap_or_else(|| panic!("no {expression}"));
+    assert!(value(r#"tidemill_model_version{model="late",alias="champion"}"#) >= 1.0);
+    assert!((0.0..1.0).contains(&value(r#"tidemill_model_score{metric="logloss",role="champion"}"#)));
+    assert!(value(r#"tidemill_online_entities{group="airport"}"#) >= 1.0);
+    assert_eq!(value("tidemill_ready"), 1.0);
+    assert!(value(r#"tidemill_http_requests_total{route="/metrics",code="200"}"#) > 1.0);
+    let firing = prometheus.ask(r#"ALERTS{alertstate="firing"}"#);
+    assert!(firing.is_empty(), "{firing:?}");
+
+    let metrics = get(live.address, "/metrics").expect("metrics");
+    promtool(&["check", "metrics"], Path::new("."), &metrics);
+}
+
+/// Every alert rule is over metrics that there are.
+#[test]
+fn alert_rules_name_metrics_that_there_are() {
+    let rules = std::fs::read_to_string(root().join("config/prometheus/alerts.yml")).unwrap();
+    let coming = [
+        "source_lag_records",
+        "source_overtaken_total",
+        "checkpoint_last_timestamp_seconds",
+        "checkpoint_failures_total",
+    ];
+    for word in rules.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_') {
+        let Some(metric) = word.strip_prefix("tidemill_") else { continue };
+        let base = metric.trim_end_matches("_bucket");
+        let known = tidemill::metrics::NAMES.iter().any(|name| name.name.strip_prefix("tidemill_") == Some(base));
+        assert!(known || coming.contains(&base), "there is no metric {word}");
+    }
+}
+
+#[test]
+fn the_shipped_config_is_right_and_every_alert_fires_when_it_should() {
+    let folder = root().join("config/prometheus");
+    promtool(&["check", "config", "prometheus.yml"], &folder, b"");
+    promtool(&["test", "rules", "alerts_test.yml"], &folder, b"");
+    let (rules, tests) = ["alerts.yml", "alerts_test.yml"].map(|name| read(&folder.join(name))).into();
+    let operations = read(&root().join("docs/operations.md"));
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() > 10);
+    for alert in alerts {
+        for what in ["fires", "does not"] {
+            assert!(tests.contains(&format!("- name: {alert} {what}\n")), "no test where {alert} {what}");
+        }
+        assert!(operations.contains(&format!("| `{alert}` | ")), "docs/operations.md: no row for {alert}");
+    }
+}
+
+fn read(path: &PathBuf) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Runs promtool on an input and has it approve.
+fn promtool(arguments: &[&str], folder: &Path, input: &[u8]) {
+    let mut command = Command::new("promtool");
+    command.args(arguments).current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("promtool: {error}; tests/setup installs it"));
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "promtool {arguments:?}:\n{}", String::from_utf8_lossy(&said));
+}

@@ -1,0 +1,286 @@
+//! The mirror in Redis, against a real server: layout, what is owed while it is away, and never going back.
+
+mod servers;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use redis::Connection;
+use servers::{Server, eventually};
+use tidemill::metrics::Metrics;
+use tidemill::store::memory::Shelf;
+use tidemill::store::redis::{Mirror, Mirrored, Progress, Reach, RedisWriter, Status, key_text};
+use tidemill::store::{Online, Upsert};
+use tidemill::value::{Scalar, Type};
+
+/// A store of one group, `g`, by a text and a number, with the features `n`, `mean` and `what`.
+struct Store {
+    online: Arc<Online>,
+    shelf: Arc<Shelf>,
+    metrics: Arc<Metrics>,
+    progress: Arc<Mutex<Progress>>,
+}
+
+impl Store {
+    fn new() -> Self {
+        let online = Online::new([("g".to_owned(), vec![Type::String, Type::Int])], []);
+        online.advance(1_000);
+        let shelf = online.group("g").unwrap().clone();
+        let store = Store { online, shelf, metrics: Metrics::new("d"), progress: Arc::default() };
+        store.reach(0, 0);
+        store
+    }
+
+    fn writer(&self, server: &Server) -> RedisWriter {
+        self.writer_at(server.url())
+    }
+
+    fn writer_at(&self, url: String) -> RedisWriter {
+        let progress = self.progress.clone();
+        RedisWriter::start(Mirror {
+            url,
+            dataflow: "d".to_owned(),
+            groups: vec![Mirrored {
+                name: "g".to_owned(),
+                features: ["n", "mean", "what"].map(str::to_owned).to_vec(),
+                shelf: self.shelf.clone(),
+                keep_ms: Some(3_600_000),
+            }],
+            online: self.online.clone(),
+            metrics: self.metrics.clone(),
+            progress: Box::new(move || progress.lock().unwrap().clone()),
+        })
+        .expect("the writer starts")
+    }
+
+    /// Says how far the one partition has been read and closed.
+    fn reach(&self, read: u64, closed: u64) {
+        let reach = Reach { read, closed, ended: false };
+        *self.progress.lock().unwrap() =
+            Progress { partitions: [(("topic".to_owned(), 3), reach)].into(), frontier: 1_000 };
+    }
+
+    fn set(&self, user: &str, n: i64) {
+        self.put(user, 7, [Scalar::Int(n), Scalar::Float(n as f64 / 2.0), Scalar::Null]);
+    }
+
+    fn put(&self, user: &str, item: i64, vector: [Scalar; 3]) {
+        let key = self.shelf.codec().encode_one(&[Scalar::String(user.into()), Scalar::Int(item)]);
+        self.shelf.apply(Upsert { key, vector: Some(vector.into()) });
+    }
+
+    fn remove(&self, user: &str) {
+        let key = self.shelf.codec().encode_one(&[Scalar::String(user.into()), Scalar::Int(7)]);
+        self.shelf.apply(Upsert { key, vector: None });
+    }
+
+    /// The value of a metric's line.
+    fn metric(&self, line: &str) -> f64 {
+        let text = String::from_utf8(self.metrics.exposition()).unwrap();
+        let value = text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok());
+        value.unwrap_or_else(|| panic!("no {line} in\n{text}"))
+    }
+}
+
+fn key(user: &str) -> String {
+    key_text("d", "g", &[Scalar::String(user.into()), Scalar::Int(7)])
+}
+
+fn hash(connection: &mut Connection, key: &str) -> BTreeMap<String, String> {
+    redis::cmd("HGETALL").arg(key).query(connection).expect("the server answers")
+}
+
+fn count(connection: &mut Connection, user: &str) -> Option<i64> {
+    redis::cmd("HGET").arg(key(user)).arg("n").query(connection).expect("the server answers")
+}
+
+fn fields(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn an_entity_is_a_hash_with_a_field_for_each_feature_that_is_not_null() {
+    let server = Server::redis();
+    let store = Store::new();
+    let what = Scalar::String("50% : né".into());
+    store.put("a:b%c", -3, [Scalar::Int(i64::MAX), Scalar::Float(0.1 + 0.2), what]);
+    store.put("plain", 7, [Scalar::Int(0), Scalar::Null, Scalar::Null]);
+    let writer = store.writer(&server);
+    let mut redis = server.connection();
+    let expected = fields(&[
+        ("n", "9223372036854775807"),
+        ("mean", "0.30000000000000004"),
+        ("what", "50% : né"),
+        ("_watermark", "1000"),
+    ]);
+    eventually("the escaped key", || hash(&mut redis, "tidemill:d:g:a%3Ab%25c:-3") == expected);
+    eventually("the plain key", || {
+        hash(&mut redis, "tidemill:d:g:plain:7") == fields(&[("n", "0"), ("_watermark", "1000")])
+    });
+    let ttl: i64 = redis::cmd("PTTL").arg(key("plain")).query(&mut redis).unwrap();
+    assert!((3_500_000..=3_600_000).contains(&ttl), "{ttl}");
+    assert_eq!(writer.finish(Duration::from_secs(5)), 0);
+    assert_eq!(store.metric(r#"tidemill_redis_written_total{group="g"}"#), 2.0);
+    assert_eq!(store.metric(r#"tidemill_redis_owed_keys{group="g"}"#), 0.0);
+}
+
+#[test]
+fn a_value_that_becomes_null_and_an_entity_that_goes_leave_nothing_behind() {
+    let server = Server::redis();
+    let store = Store::new();
+    store.set("a", 4);
+    let writer = store.writer(&server);
+    let mut redis = server.connection();
+    eventually("a", || hash(&mut redis, &key("a")) == fields(&[("n", "4"), ("mean", "2"), ("_watermark", "1000")]));
+    store.put("a", 7, [Scalar::Int(5), Scalar::Null, Scalar::Bool(true)]);
+    let expected = fields(&[("n", "5"), ("what", "true"), ("_watermark", "1000")]);
+    eventually("the null", || hash(&mut redis, &key("a")) == expected);
+    store.remove("a");
+    eventually("nothing", || hash(&mut redis, &key("a")).is_empty());
+    assert_eq!(writer.status(), Status::Writing);
+    assert_eq!(store.metric("tidemill_redis_up"), 1.0);
+}
+
+#[test]
+fn a_server_that_is_away_at_the_start_gets_all_when_it_comes() {
+    let mut server = Server::redis();
+    server.kill();
+    let store = Store::new();
+    let writer = store.writer(&server);
+    for n in 0..3_000 {
+        store.set(&format!("u{n}"), n);
+        store.set(&format!("u{n}"), n + 1);
+    }
+    eventually("the reason", || matches!(writer.status(), Status::Away(_)));
+    eventually("what is owed", || store.metric(r#"tidemill_redis_owed_keys{group="g"}"#) == 3_000.0);
+    assert_eq!(store.metric("tidemill_redis_up"), 0.0);
+    server.start();
+    let mut redis = server.connection();
+    eventually("all", || redis::cmd("DBSIZE").query::<u64>(&mut redis).unwrap() == 3_001);
+    assert_eq!((count(&mut redis, "u0"), count(&mut redis, "u2999")), (Some(1), Some(3_000)));
+    eventually("no debt", || store.metric(r#"tidemill_redis_owed_keys{group="g"}"#) == 0.0);
+}
+
+#[test]
+fn a_server_that_comes_back_empty_is_given_everything_again() {
+    let mut server = Server::redis();
+    let store = Store::new();
+    (0..2_500).for_each(|n| store.set(&format!("u{n}"), n));
+    let writer = store.writer(&server);
+    let mut redis = server.connection();
+    let size = |redis: &mut Connection| redis::cmd("DBSIZE").query::<u64>(redis).unwrap_or(0);
+    eventually("all", || size(&mut redis) == 2_501);
+    server.kill();
+    store.set("u1", 100);
+    eventually("it is noticed", || matches!(writer.status(), Status::Away(_)));
+    server.start();
+    let mut redis = server.connection();
+    eventually("all again", || size(&mut redis) == 2_501);
+    assert_eq!((count(&mut redis, "u1"), count(&mut redis, "u2")), (Some(100), Some(2)));
+
+    let _: () = redis::cmd("FLUSHALL").query(&mut redis).unwrap();
+    eventually("all once more", || size(&mut redis) == 2_501);
+}
+
+#[test]
+fn a_slow_server_slows_nobody_down() {
+    let server = Server::redis();
+    let store = Store::new();
+    store.set("a", 0);
+    let writer = store.writer(&server);
+    let mut redis = server.connection();
+    eventually("a", || count(&mut redis, "a") == Some(0));
+    let _: () = redis::cmd("CLIENT").arg("PAUSE").arg(1_500).arg("ALL").query(&mut redis).unwrap();
+    let begun = Instant::now();
+    (1..=100_000).for_each(|n| store.set("a", n));
+    assert!(begun.elapsed() < Duration::from_millis(1_000), "{:?}", begun.elapsed());
+    eventually("the newest", || count(&mut redis, "a") == Some(100_000));
+    assert!(store.metric(r#"tidemill_redis_written_total{group="g"}"#) < 10_000.0, "an entity is owed once");
+    drop(writer);
+}
+
+#[test]
+fn a_writer_that_starts_again_holds_until_its_job_is_where_it_was() {
+    let server = Server::redis();
+    let mut redis = server.connection();
+    {
+        let store = Store::new();
+        store.reach(50, 40);
+        store.set("a", 50);
+        let writer = store.writer(&server);
+        eventually("a", || count(&mut redis, "a") == Some(50));
+        assert_eq!(hash(&mut redis, "tidemill:d:_positions").get("topic:3").map(String::as_str), Some("50"));
+        assert_eq!(writer.finish(Duration::from_secs(5)), 0);
+    }
+    let store = Store::new();
+    let writer = store.writer(&server);
+    for (read, closed) in [(1, 0), (30, 20), (60, 49)] {
+        store.reach(read, closed);
+        store.set("a", closed as i64);
+        eventually("holding", || writer.status() == Status::Holding);
+        assert_eq!(count(&mut redis, "a"), Some(50));
+    }
+    store.set("a", 55);
+    store.reach(60, 50);
+    eventually("going on", || count(&mut redis, "a") == Some(55));
+    eventually("writing", || writer.status() == Status::Writing);
+}
+
+/// A job that counts records up and shows their number, killed at any moment, against a client that reads all the time.
+#[test]
+fn what_a_client_reads_never_goes_back_however_often_the_job_is_killed() {
+    let server = Server::redis();
+    let mut redis = server.connection();
+    let read = Arc::new(AtomicU64::new(0));
+    let mut newest = 0;
+    for life in 1..=6 {
+        let store = Store::new();
+        let writer = store.writer(&server);
+        let (begun, mut record) = (Instant::now(), 0);
+        while begun.elapsed() < Duration::from_secs(20) {
+            record += 1;
+            read.store(record, SeqCst);
+            // Counted as read, then shown, then closed.
+            store.reach(record, record - 1);
+            store.set("a", record as i64);
+            store.reach(record, record);
+            let found = count(&mut redis, "a").unwrap_or(0);
+            assert!(found >= newest, "life {life}: read {found} after {newest}");
+            newest = found;
+            if record > 200 * life && newest > 200 * (life as i64 - 1) {
+                break;
+            }
+        }
+        drop(writer);
+    }
+    assert!(newest > 1_000, "it got on: {newest}");
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_at_once() {
+    let store = Store::new();
+    let progress = Box::new(Progress::default);
+    let (online, metrics) = (store.online.clone(), store.metrics.clone());
+    let mirror = Mirror { url: "nowhere".into(), dataflow: "d".into(), groups: Vec::new(), online, metrics, progress };
+    assert!(RedisWriter::start(mirror).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_text_of_a_key_reads_back_and_is_its_own(keys in proptest::collection::vec(("[a:%\u{e9} 5]{0,6}", 0i64..3), 1..8)) {
+        let text = |key: &(String, i64)| key_text("d", "g", &[Scalar::String(key.0.as_str().into()), Scalar::Int(key.1)]);
+        let mut seen: HashMap<String, &(String, i64)> = HashMap::new();
+        for key in &keys {
+            let text = text(key);
+            prop_assert_eq!(text.matches(':').count(), 4);
+            let part = text.split(':').nth(3).unwrap().replace("%3A", ":").replace("%25", "%");
+            prop_assert_eq!(&part, &key.0);
+            prop_assert_eq!(*seen.entry(text).or_insert(key), key);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Real servers as children of a test: on a free port, in a folder of their own, ended with the test.
+
+#![allow(dead_code)]
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long anything may take to come about.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until something is so.
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A port that nothing listened on a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free").port()
+}
+
+/// A program that is killed when it is dropped.
+pub struct Program(pub Child);
+
+impl Program {
+    /// # Panics
+    /// If it is not installed; the text says how to mend that.
+    pub fn start(command: &mut Command) -> Program {
+        let name = Path::new(command.get_program()).display().to_string();
+        let child = command.stdin(Stdio::null()).spawn();
+        Program(child.unwrap_or_else(|error| panic!("{name} cannot be started ({error}); tests/setup installs it")))
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.0.try_wait().is_ok_and(|status| status.is_some())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A server that listens on one port.
+pub struct Server {
+    pub port: u16,
+    folder: TempDir,
+    program: Option<Program>,
+}
+
+impl Server {
+    /// A Redis server that keeps nothing on disk.
+    pub fn redis() -> Server {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut server = Server { port: free_port(), folder, program: None };
+        server.start();
+        server
+    }
+
+    /// Starts it again, empty.
+    pub fn start(&mut self) {
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &self.port.to_string()]);
+        command.arg("--dir").arg(self.folder.path()).stdout(Stdio::null());
+        self.program = Some(Program::start(&mut command));
+        let program = self.program.as_mut().expect("just started");
+        let address = SocketAddr::from(([127, 0, 0, 1], self.port));
+        eventually("redis-server listens", || {
+            assert!(!program.has_ended(), "redis-server ended on port {}", address.port());
+            TcpStream::connect(address).is_ok()
+        });
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        self.program = None;
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub fn connection(&self) -> redis::Connection {
+        redis::Client::open(self.url()).and_then(|client| client.get_connection()).expect("the server answers")
+    }
+}
