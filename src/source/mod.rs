@@ -12,6 +12,7 @@ mod dead_letter;
 mod file;
 mod format;
 mod intake;
+pub mod kafka;
 mod ledger;
 mod watermark;
 
@@ -54,4 +55,8 @@ pub enum SourceError {
         #[source]
         source: std::io::Error,
     },
+    #[error("topic {topic:?}, partition {partition}: {what}")]
+    Partition { topic: String, partition: u32, what: String },
+    #[error(transparent)]
+    Kafka(#[from] kafka::Fault),
 }
