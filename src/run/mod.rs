@@ -5,16 +5,19 @@
 //! | `live` | `run` |
 //! | `replay` | `replay` |
 //! | `inspect` | `check`, `graph` |
+//! | `load` | `load` |
 //!
-//! What they share: [`config`] says where a dataflow runs, [`job`] puts its parts together and steps the workers,
+//! What they share: [`config`] says where a dataflow runs, [`inputs`] opens what feeds it, [`job`] puts its parts together and steps the workers,
 //! `outputs` follows what the graph tells, `digest` sums a finished run up.
 
 mod cli;
 pub mod config;
 mod digest;
+pub mod inputs;
 mod inspect;
 pub mod job;
 mod live;
+mod load;
 mod outputs;
 mod replay;
 mod status;

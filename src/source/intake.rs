@@ -15,7 +15,7 @@ use crate::time::{EventTime, Offset, format_time, in_range};
 use crate::value::{Batch, Column, ColumnBuilder, FieldError, KeyCodec, Schema, Type};
 
 /// The column that marks a delete in a table's records.
-const DELETED: &str = "_deleted";
+pub const DELETED: &str = "_deleted";
 
 /// How the records of a topic are read.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl TopicReader {
 
 /// What an intake has gathered.
 pub struct Intaken {
-    /// Sorted by effective time, then by the total order.
+    /// Sorted by effective time, then by the total order, unless taken as read.
     pub batch: Batch,
     /// Read, filtered and dead so far in this batch; the rest is in flight.
     pub tally: Tally,
@@ -200,6 +200,12 @@ impl Intake {
 
     /// What has been gathered; the intake starts a new batch.
     pub fn take(&mut self) -> Intaken {
+        let Intaken { batch, tally, late, letters } = self.take_as_read();
+        Intaken { batch: self.sorted(batch), tally, late, letters }
+    }
+
+    /// The same with the records in the order in which they were read.
+    pub fn take_as_read(&mut self) -> Intaken {
         let read = self.good.len();
         let mut columns: Vec<_> = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
         let dead = self.good.iter().filter(|good| !**good).count();
@@ -233,7 +239,7 @@ impl Intake {
         let mut late: Vec<EventTime> =
             batch.times.iter().zip(&late).filter(|(_, late)| **late).map(|(time, _)| *time).collect();
         late.sort_unstable();
-        Intaken { batch: self.sorted(batch), tally, late, letters: std::mem::take(&mut self.letters) }
+        Intaken { batch, tally, late, letters: std::mem::take(&mut self.letters) }
     }
 
     /// Key and offset, or content: bytes that compare as the total order does.

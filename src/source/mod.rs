@@ -20,7 +20,7 @@ pub use board::{Board, Lane, Pace};
 pub use dead_letter::{DeadLetter, DeadLetterFile, Header, Raw, Reason};
 pub use file::{FileBinding, FilePartition};
 pub use format::{FILE_FORMATS, FileFormat, FileSchema};
-pub use intake::{Intake, Intaken, TopicReader};
+pub use intake::{DELETED, Intake, Intaken, TopicReader};
 pub use ledger::{InFlight, Outcome, Tally};
 pub use watermark::Watermark;
 
