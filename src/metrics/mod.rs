@@ -7,6 +7,7 @@ mod traffic;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{
     CounterVec, Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -36,6 +37,12 @@ names! {
     OPERATOR_BUSY = "tidemill_operator_busy_seconds_total", ["dataflow", "operator", "kind"], "Time that an operator was running, all workers together.";
     SOURCE_RECORDS = "tidemill_source_records_total", ["source", "partition", "outcome"], "Records by what became of them; outcome read counts all.";
     SOURCE_IN_FLIGHT = "tidemill_source_in_flight_records", ["source", "partition"], "Records read whose time is not closed yet.";
+    SOURCE_OVERTAKEN = "tidemill_source_overtaken_total", ["source"], "Records that came below the frontier and were folded in there.";
+    SOURCE_LAG = "tidemill_source_lag_records", ["source", "partition"], "Records of a Kafka partition that have not been read.";
+    STATE_BYTES = "tidemill_state_bytes", ["operator"], "Size of an operator's state in the newest checkpoint.";
+    CHECKPOINT_SECONDS = "tidemill_checkpoint_duration_seconds", [], "Time from asking for a checkpoint until it is current.";
+    CHECKPOINT_LAST = "tidemill_checkpoint_last_timestamp_seconds", [], "Wall time at which the newest checkpoint became current.";
+    CHECKPOINT_FAILURES = "tidemill_checkpoint_failures_total", [], "Checkpoints that could not be written.";
     WATERMARK = "tidemill_watermark_timestamp_seconds", ["source"], "Event time before which no record of the source takes effect any more.";
     UNLABELLED = "tidemill_model_unlabelled_total", ["model"], "Examples dropped because no label came in time.";
     MODEL_VERSION = "tidemill_model_version", ["model", "alias"], "Version that an alias points to.";
@@ -62,6 +69,12 @@ pub struct Metrics {
     operator_busy: CounterVec,
     pub source_records: IntCounterVec,
     pub source_in_flight: IntGaugeVec,
+    source_overtaken: IntCounterVec,
+    pub source_lag: IntGaugeVec,
+    pub state_bytes: IntGaugeVec,
+    checkpoint_seconds: HistogramVec,
+    checkpoint_last: GaugeVec,
+    checkpoint_failures: IntCounterVec,
     pub watermark: GaugeVec,
     pub unlabelled: IntCounterVec,
     pub model_version: IntGaugeVec,
@@ -88,16 +101,27 @@ impl Metrics {
                 metric
             }};
         }
-        let buckets = prometheus::exponential_buckets(50e-6, 2.0, 16).expect("the buckets rise");
-        let seconds = HistogramOpts::from(opts(HTTP_SECONDS)).buckets(buckets);
-        let http_seconds = HistogramVec::new(seconds, HTTP_SECONDS.labels).expect("the name is a valid metric name");
-        registry.register(Box::new(http_seconds.clone())).expect("each name is registered once");
+        let histogram = |name: Name, least: f64| {
+            let buckets = prometheus::exponential_buckets(least, 2.0, 16).expect("the buckets rise");
+            let seconds = HistogramOpts::from(opts(name)).buckets(buckets);
+            let metric = HistogramVec::new(seconds, name.labels).expect("the name is a valid metric name");
+            registry.register(Box::new(metric.clone())).expect("each name is registered once");
+            metric
+        };
+        let http_seconds = histogram(HTTP_SECONDS, 50e-6);
+        let checkpoint_seconds = histogram(CHECKPOINT_SECONDS, 1e-3);
         Arc::new(Metrics {
             operator_in: register!(IntCounterVec, OPERATOR_IN),
             operator_out: register!(IntCounterVec, OPERATOR_OUT),
             operator_busy: register!(CounterVec, OPERATOR_BUSY),
             source_records: register!(IntCounterVec, SOURCE_RECORDS),
             source_in_flight: register!(IntGaugeVec, SOURCE_IN_FLIGHT),
+            source_overtaken: register!(IntCounterVec, SOURCE_OVERTAKEN),
+            source_lag: register!(IntGaugeVec, SOURCE_LAG),
+            state_bytes: register!(IntGaugeVec, STATE_BYTES),
+            checkpoint_seconds,
+            checkpoint_last: register!(GaugeVec, CHECKPOINT_LAST),
+            checkpoint_failures: register!(IntCounterVec, CHECKPOINT_FAILURES),
             watermark: register!(GaugeVec, WATERMARK),
             unlabelled: register!(IntCounterVec, UNLABELLED),
             model_version: register!(IntGaugeVec, MODEL_VERSION),
@@ -109,6 +133,26 @@ impl Metrics {
             dataflow: dataflow.to_owned(),
             registry,
         })
+    }
+
+    /// A checkpoint became current, so long after it was asked for.
+    pub fn checkpoint_written(&self, took: Duration) {
+        let none: &[&str] = &[];
+        self.checkpoint_seconds.with_label_values(none).observe(took.as_secs_f64());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |elapsed| elapsed.as_secs_f64());
+        self.checkpoint_last.with_label_values(none).set(now);
+    }
+
+    /// A checkpoint could not be written.
+    pub fn checkpoint_failed(&self) {
+        let none: &[&str] = &[];
+        self.checkpoint_failures.with_label_values(none).inc();
+    }
+
+    /// Brings the count of a source's overtaken records up to date.
+    pub fn overtaken_so_far(&self, source: &str, count: u64) {
+        let counter = self.source_overtaken.with_label_values(&[source]);
+        counter.inc_by(count.saturating_sub(counter.get()));
     }
 
     /// Adds what a worker's listener has counted since it last said.

@@ -10,12 +10,15 @@
 //! What they share: [`config`] says where a dataflow runs, [`inputs`] opens what feeds it, [`job`] puts its parts together and steps the workers,
 //! `outputs` follows what the graph tells, `digest` sums a finished run up.
 
+mod checkpoints;
 mod cli;
 pub mod config;
 mod digest;
+mod feeding;
 pub mod inputs;
 mod inspect;
 pub mod job;
+mod letters;
 mod live;
 mod load;
 mod outputs;

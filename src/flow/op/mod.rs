@@ -3,6 +3,7 @@
 
 mod changes;
 mod chunks;
+mod feeds;
 pub mod group;
 pub mod label;
 pub mod learn;
@@ -14,6 +15,7 @@ pub mod source;
 pub mod table;
 
 pub use chunks::Chunks;
+pub use feeds::Feeds;
 
 use timely::dataflow::Stream;
 

@@ -18,6 +18,7 @@ use crate::time::EventTime;
 
 /// How long the brokers may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+const BRIEFLY: Duration = Duration::from_secs(1);
 
 /// How far a partition has been read, as others may know it.
 #[derive(Debug)]
@@ -59,7 +60,11 @@ impl Consumer {
     /// # Errors
     /// If the brokers do not answer, or refuse.
     pub fn partitions(&self, topic: &str) -> Result<Option<u32>, Fault> {
-        let metadata = self.base.fetch_metadata(Some(topic), PATIENCE).map_err(|error| self.cluster.fault(error))?;
+        self.ask(topic, PATIENCE)
+    }
+
+    fn ask(&self, topic: &str, patience: Duration) -> Result<Option<u32>, Fault> {
+        let metadata = self.base.fetch_metadata(Some(topic), patience).map_err(|error| self.cluster.fault(error))?;
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
         let away = |what| Fault::Away { servers: self.cluster.servers().to_owned(), what };
         match found.error().map(RDKafkaErrorCode::from) {
@@ -131,12 +136,12 @@ impl Consumer {
         let (low, high) = self.bounds(topic, partition)?;
         let place = format!("topic {topic:?}, partition {partition}");
         if start < low {
-            return Err(Fault::Refused(format!(
+            return Err(Fault::Lost(format!(
                 "{place}: offset {start}, where reading goes on, has expired: the oldest is {low}"
             )));
         }
         if start > high {
-            return Err(Fault::Refused(format!(
+            return Err(Fault::Lost(format!(
                 "{place}: offset {start}, where reading goes on, is not there: the end is {high}; is it another topic of this name?"
             )));
         }
@@ -152,8 +157,23 @@ impl Consumer {
         Ok(KafkaPartition::new(queue, at, self.cluster.health().clone(), reader, end, max_ahead_ms))
     }
 
-    /// Lets the client say what it has to say, to its [`super::Health`]. To be called often, by one thread.
-    pub fn poll(&self) {
+    /// Hears the client out and, if there is trouble, asks the brokers whether it is over. To be called often, by one
+    /// thread; waits a second at most.
+    pub fn attend(&self, topic: &str) {
+        self.poll();
+        let health = self.cluster.health();
+        if health.is_good() {
+            return;
+        }
+        match self.ask(topic, BRIEFLY) {
+            Ok(Some(_)) => {}
+            Ok(None) => health.note(&format!("topic {topic:?} is gone")),
+            Err(fault) => tracing::debug!("kafka: {fault}"),
+        }
+    }
+
+    /// Lets the client say what it has to say, to its [`super::Health`].
+    fn poll(&self) {
         while let Some(event) = self.base.poll(Duration::ZERO) {
             if let Err(error) = event {
                 tracing::debug!("kafka: {error}");

@@ -14,6 +14,8 @@ pub struct DeadLetterTopic {
     producer: Producer,
     cluster: Arc<Cluster>,
     topic: String,
+    /// Whether it was seen to that the topic is there.
+    created: bool,
 }
 
 impl DeadLetterTopic {
@@ -26,26 +28,35 @@ impl DeadLetterTopic {
             Some(topic) => topic.to_owned(),
             None => format!("tidemill.{}.dead_letters", cluster.dataflow()),
         };
-        Ok(DeadLetterTopic { producer: Producer::new(cluster)?, cluster: cluster.clone(), topic })
+        Ok(DeadLetterTopic { producer: Producer::new(cluster)?, cluster: cluster.clone(), topic, created: false })
     }
 
     pub fn topic(&self) -> &str {
         &self.topic
     }
 
-    /// Makes the topic if it is missing; says whether it was.
-    ///
-    /// # Errors
-    /// If the brokers do not answer, or refuse.
-    pub fn create(cluster: &Arc<Cluster>, topic: &str) -> Result<bool, Fault> {
-        cluster.create_topic(NewTopic { name: topic, partitions: 1, settings: &[] })
+    /// Makes the topic if it is missing. Where that is not allowed, it may still be there.
+    fn create(&mut self) {
+        let topic = NewTopic { name: &self.topic, partitions: 1, settings: &[] };
+        match self.cluster.create_topic(topic) {
+            Ok(made) => {
+                if made {
+                    tracing::warn!("kafka: made the topic {:?} for dead letters", self.topic);
+                }
+                self.created = true;
+            }
+            Err(fault) => tracing::warn!("kafka: {fault}"),
+        }
     }
 
-    /// Takes letters on; what was taken on before has been delivered or is on its way.
+    /// Takes letters on; what was taken on before has been delivered or is on its way. The first makes the topic.
     ///
     /// # Errors
     /// If these, or letters before them, cannot be delivered.
     pub fn write(&mut self, letters: &[DeadLetter]) -> Result<(), Fault> {
+        if !self.created && !letters.is_empty() {
+            self.create();
+        }
         letters.iter().try_for_each(|letter| {
             let mut headers = letter.headers.clone();
             headers.extend(self.errors(letter));

@@ -46,4 +46,7 @@ pub enum Fault {
     /// The brokers answer, and what was asked for cannot be had.
     #[error("{0}")]
     Refused(String),
+    /// Records that were to be read are not there any more.
+    #[error("{0}")]
+    Lost(String),
 }

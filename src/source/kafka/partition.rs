@@ -74,12 +74,6 @@ impl KafkaPartition {
         self.reading.next
     }
 
-    /// Offsets between here and the end of the partition, as far as is known.
-    pub fn behind(&self) -> Option<u64> {
-        let known = self.queue.known_bounds().map(|(_, end)| end.saturating_sub(self.reading.next));
-        if self.reading.caught_up { Some(0) } else { known }
-    }
-
     fn failed(&self, stop: Stop) -> Result<(), SourceError> {
         let what = match stop {
             Stop::Ended => return Ok(()),
@@ -110,6 +104,11 @@ impl Partition for KafkaPartition {
             None if taken == 0 && reading.caught_up && reading.health.is_good() => Ok(Progress::Idle),
             None => Ok(Progress::More),
         }
+    }
+
+    fn behind(&self) -> Option<u64> {
+        let known = self.queue.known_bounds().map(|(_, end)| end.saturating_sub(self.reading.next));
+        if self.reading.caught_up { Some(0) } else { known }
     }
 }
 

@@ -10,7 +10,7 @@ use super::health::Listener;
 use super::{Cluster, Fault};
 
 /// How long the brokers may take to make a topic.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A topic to be made; it is replicated as the brokers have it by default.
 #[derive(Clone, Copy, Debug)]
