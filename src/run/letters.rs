@@ -1,10 +1,13 @@
 //! Where dead letters go: those of Kafka's topics to a topic, those of files to a file.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use anyhow::Context;
 
-use crate::source::kafka::DeadLetterTopic;
+use super::config::DeadLettersConfig;
+use super::{Failure, inputs};
+use crate::source::kafka::{Cluster, DeadLetterTopic};
 use crate::source::{DeadLetter, DeadLetterFile};
 
 /// Takes dead letters in.
@@ -23,9 +26,19 @@ impl From<DeadLetterFile> for Letters {
 }
 
 impl Letters {
-    /// Letters of the named topics to a file, those of all others to a topic.
-    pub fn split(file: DeadLetterFile, files: impl IntoIterator<Item = String>, topic: DeadLetterTopic) -> Self {
-        Letters { file, topic: Some(topic), files: files.into_iter().collect() }
+    /// Letters of topics that files do not stand for go to the dead letter topic from now on.
+    ///
+    /// # Errors
+    /// If the brokers' settings are wrong.
+    pub fn with_topic(
+        mut self,
+        cluster: &Arc<Cluster>,
+        files: impl IntoIterator<Item = String>,
+        config: &DeadLettersConfig,
+    ) -> Result<Self, Failure> {
+        self.topic = Some(DeadLetterTopic::new(cluster, config.topic.as_deref()).map_err(inputs::failure)?);
+        self.files = files.into_iter().collect();
+        Ok(self)
     }
 
     /// Takes letters in; some may still be on their way to the brokers.

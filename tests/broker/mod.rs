@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tempfile::TempDir;
 use tidemill::source::kafka::{Cluster, NewTopic};
 
@@ -169,5 +171,29 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+impl Broker {
+    /// The first messages of partition 0 of a topic.
+    pub fn read(&self, topic: &str, messages: usize) -> Vec<Sent> {
+        let mut config = rdkafka::ClientConfig::new();
+        config.set("bootstrap.servers", self.servers()).set("group.id", "tests").set("enable.auto.commit", "false");
+        let consumer: BaseConsumer = config.create().unwrap();
+        let mut assigned = TopicPartitionList::new();
+        assigned.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+        consumer.assign(&assigned).unwrap();
+        let mut found = Vec::new();
+        until("messages", || {
+            if let Some(message) = consumer.poll(Duration::from_millis(100)) {
+                let message = message.unwrap();
+                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+                let (key, value) = (message.key().map(text), message.payload().map(text));
+                let time = message.timestamp().to_millis().unwrap();
+                found.push(Sent { key, value, time, headers: Vec::new() });
+            }
+            found.len() >= messages
+        });
+        found
     }
 }
