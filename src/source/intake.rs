@@ -16,7 +16,7 @@ use crate::time::{EventTime, Offset, format_time, in_range};
 use crate::value::{Batch, Column, ColumnBuilder, FieldError, KeyCodec, Schema, Type};
 
 /// The column that marks a delete in a table's records.
-const DELETED: &str = "_deleted";
+pub const DELETED: &str = "_deleted";
 
 /// How the records of a topic are read.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl TopicReader {
 
 /// What an intake has gathered.
 pub struct Intaken {
-    /// Sorted by effective time, then by the total order.
+    /// Sorted by effective time, then by the total order, unless taken as read.
     pub batch: Batch,
     /// Read, filtered and dead so far in this batch; the rest is in flight.
     pub tally: Tally,
@@ -269,6 +269,12 @@ impl Intake {
 
     /// What has been gathered; the intake starts a new batch.
     pub fn take(&mut self) -> Intaken {
+        let taken = self.take_as_read();
+        Intaken { batch: self.sorted(taken.batch), ..taken }
+    }
+
+    /// The same with the records in the order in which they were read.
+    pub fn take_as_read(&mut self) -> Intaken {
         let read = self.good.len();
         let mut columns: Vec<_> = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
         let dead = self.good.iter().filter(|good| !**good).count();
@@ -306,7 +312,7 @@ impl Intake {
             batch.times.iter().zip(&late).filter(|(_, late)| **late).map(|(time, _)| *time).collect();
         late.sort_unstable();
         let (letters, overtaken) = (std::mem::take(&mut self.letters), std::mem::take(&mut self.overtaken));
-        Intaken { batch: self.sorted(batch), tally, late, letters, first, overtaken }
+        Intaken { batch, tally, late, letters, first, overtaken }
     }
 
     /// Key and offset, or content: bytes that compare as the total order does.

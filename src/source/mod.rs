@@ -12,6 +12,7 @@ mod dead_letter;
 mod file;
 mod format;
 mod intake;
+pub mod kafka;
 mod ledger;
 mod position;
 mod watermark;
@@ -20,7 +21,7 @@ pub use board::{Board, IdleRule, Lane, Pace, Standing};
 pub use dead_letter::{DeadLetter, DeadLetterFile, Header, Raw, Reason};
 pub use file::{FileBinding, FilePartition};
 pub use format::{FILE_FORMATS, FileFormat, FileSchema};
-pub use intake::{Intake, Intaken, TopicReader};
+pub use intake::{DELETED, Intake, Intaken, TopicReader};
 pub use ledger::{InFlight, Outcome, Tally};
 pub use position::{Marks, Position};
 pub use watermark::Watermark;
@@ -61,4 +62,8 @@ pub enum SourceError {
         #[source]
         source: std::io::Error,
     },
+    #[error("topic {topic:?}, partition {partition}: {what}")]
+    Partition { topic: String, partition: u32, what: String },
+    #[error(transparent)]
+    Kafka(#[from] kafka::Fault),
 }
