@@ -22,7 +22,7 @@ use crate::flow::op::Feeds;
 use crate::flow::{Job, Plan, build, telemetry};
 use crate::metrics::Metrics;
 use crate::registry::Offsets;
-use crate::source::{Board, FilePartition, IdleRule, Intake, Lane, Outcome, Pace, Partition, Standing, Tally};
+use crate::source::{Board, FilePartition, Grid, IdleRule, Intake, Lane, Outcome, Pace, Partition, Standing, Tally};
 use crate::store::Online;
 use crate::store::offline::OrderedFile;
 use crate::time::{EventTime, Offset};
@@ -323,12 +323,12 @@ pub fn gauge(job: &Job, metrics: &Metrics) {
     }
 }
 
-/// By topic and partition, the next offset to be read.
-pub fn next_offsets(job: &Job) -> Offsets {
+/// By topic and partition, the least offset that a window of this end does not have in it.
+pub fn offsets_at(job: &Job, grid: Grid, end: EventTime) -> Offsets {
     let mut offsets = Offsets::new();
     for lane in job.board.lanes() {
         let partition = i32::try_from(lane.partition).unwrap_or(i32::MAX);
-        offsets.entry(lane.source.clone()).or_default().insert(partition, lane.standing().next);
+        offsets.entry(lane.source.clone()).or_default().insert(partition, lane.offset_at(grid, end));
     }
     offsets
 }

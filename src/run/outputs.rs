@@ -155,7 +155,7 @@ impl Outputs {
         self.writer.publish(Publication {
             model: plan.name.clone(),
             version: version.clone(),
-            offsets: job::next_offsets(&self.job),
+            offsets: job::offsets_at(&self.job, plan.grid(), version.window_end),
             definition: plan.definition.clone(),
             wall_time: now,
         });

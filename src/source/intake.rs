@@ -10,7 +10,7 @@ use arrow_array::{Array, BinaryArray, BooleanArray, UInt32Array};
 use arrow_buffer::{ScalarBuffer, bit_util};
 
 use super::ledger::Tally;
-use super::{DeadLetter, Position, Raw, Reason, Watermark};
+use super::{Crossings, DeadLetter, Grid, Position, Raw, Reason, Watermark};
 use crate::expr::{EvalStats, Expr};
 use crate::time::{EventTime, Offset, format_time, in_range};
 use crate::value::{Batch, Column, ColumnBuilder, FieldError, KeyCodec, Schema, Type};
@@ -88,6 +88,8 @@ pub struct Intake {
     /// Time that is closed: a record below it has been overtaken.
     floor: EventTime,
     overtaken: Vec<(Offset, EventTime)>,
+    crossings: Crossings,
+    has_crossed: bool,
     /// Records that were overtaken before a restart, and when they took effect.
     journal: BTreeMap<Offset, EventTime>,
 }
@@ -117,6 +119,8 @@ impl Intake {
             at: 0,
             floor: EventTime::MIN,
             overtaken: Vec::new(),
+            crossings: Crossings::default(),
+            has_crossed: false,
             journal: BTreeMap::new(),
             reader,
             partition,
@@ -130,6 +134,16 @@ impl Intake {
         self.next = position.next;
         self.at = position.resume;
         self.journal = journal;
+    }
+
+    /// Has the ends of these windows looked out for.
+    pub fn look_out_for(&mut self, grids: &[Grid]) {
+        self.crossings = Crossings::new(grids);
+    }
+
+    /// The first records of windows, if there are new ones since the last call.
+    pub fn crossings(&mut self) -> Option<&Crossings> {
+        std::mem::take(&mut self.has_crossed).then_some(&self.crossings)
     }
 
     /// Says up to where time is closed: what comes below it is folded in there.
@@ -185,6 +199,7 @@ impl Intake {
         self.again.read += u64::from(again);
         match verdict {
             Ok((effective, late)) => {
+                self.has_crossed |= self.crossings.observe(effective, offset);
                 self.effective.push(effective);
                 self.late.push(late);
                 self.good.push(true);

@@ -8,6 +8,7 @@
 //! The [`Board`] is what partitions know of each other: watermarks, ends, and the clock that files are played by.
 
 mod board;
+mod crossings;
 mod dead_letter;
 mod file;
 mod format;
@@ -18,6 +19,7 @@ mod position;
 mod watermark;
 
 pub use board::{Board, IdleRule, Lane, Pace, Standing};
+pub use crossings::{Crossings, Grid};
 pub use dead_letter::{DeadLetter, DeadLetterFile, Header, Raw, Reason};
 pub use file::{FileBinding, FilePartition};
 pub use format::{FILE_FORMATS, FileFormat, FileSchema};
