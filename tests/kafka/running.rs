@@ -1,12 +1,10 @@
 //! The program on Kafka: what it makes of topics is what it makes of the files that they were loaded from.
 
-mod broker;
-
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output};
 
-use broker::{Broker, Sent};
+use crate::broker::{Broker, Sent};
 use tempfile::TempDir;
 
 /// Records of each file that a run is tried on.

@@ -1,11 +1,9 @@
-//! Reading and writing Kafka, against Apache Kafka itself.
-
-mod broker;
+//! Partitions, offsets and the dead letter topic.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use broker::{Broker, PATIENCE, Sent, until};
+use crate::broker::{Broker, PATIENCE, Sent, until};
 use rdkafka::producer::Producer as _;
 use tidemill::source::kafka::{Cluster, Consumer, DeadLetterTopic, Fault, KafkaPartition};
 use tidemill::source::{DeadLetter, Intake, Partition, Progress, Reason, SourceError, TopicReader};
