@@ -103,7 +103,10 @@ impl Feeding {
         let mut search = Search::new(from).map_err(failure)?;
         match search.go_on() {
             Ok(()) => status.set(KafkaState::Connected),
-            Err(Fault::Away { what, .. }) => status.set(KafkaState::Waiting(what)),
+            Err(Fault::Away { what, .. }) => {
+                search.attend();
+                status.set(KafkaState::Waiting(from_clients(&status.cluster, what)));
+            }
             Err(fault) => return Err(failure(fault)),
         }
         let (stop, stopped) = bounded(0);
@@ -233,9 +236,8 @@ impl Search {
         let mut looked = Instant::now();
         loop {
             let stop = stopped.recv_timeout(ATTEND).is_err_and(|error| error.is_disconnected());
-            for topic in &self.topics {
-                topic.consumer.attend(&topic.reader.topic);
-            }
+            self.attend();
+            let good = self.from.cluster.health().is_good();
             if (stop || looked.elapsed() >= DISCOVER) && !self.from.bounded {
                 self.commit();
             }
@@ -243,7 +245,7 @@ impl Search {
                 return;
             }
             let due = !self.complete || looked.elapsed() >= DISCOVER && !self.from.bounded;
-            if due {
+            if due && good {
                 looked = Instant::now();
                 match self.go_on() {
                     Ok(()) => {}
@@ -264,6 +266,13 @@ impl Search {
         }
     }
 
+    /// Hears the clients out; one of them asks the brokers if there is trouble.
+    fn attend(&self) {
+        for topic in &self.topics {
+            topic.consumer.attend(&topic.reader.topic);
+        }
+    }
+
     fn commit(&self) {
         let mut done: Vec<&Arc<Consumer>> = Vec::new();
         for topic in &self.topics {
@@ -273,4 +282,9 @@ impl Search {
             }
         }
     }
+}
+
+/// What the clients say is the matter, or else this.
+fn from_clients(cluster: &Cluster, what: String) -> String {
+    cluster.health().trouble().unwrap_or(what)
 }

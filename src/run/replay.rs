@@ -69,6 +69,10 @@ pub fn run(
                 Err(_) => {}
             }
             show(&bar, &job, &outputs);
+            match inputs.kafka().and_then(|kafka| kafka.trouble()) {
+                Some(trouble) if !common.quiet => bar.set_message(trouble),
+                Some(_) | None => {}
+            }
         }
         events.try_iter().try_for_each(|event| outputs.follow(event).map(|_| ()))
     })();

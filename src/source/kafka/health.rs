@@ -25,13 +25,15 @@ impl Health {
         self.trouble.lock().expect("no holder panics").is_none()
     }
 
-    /// Notes a trouble; it is logged if it is news.
+    /// Notes a trouble. The first since all was well is logged for everyone to see.
     pub fn note(&self, what: &str) {
         let mut trouble = self.trouble.lock().expect("no holder panics");
-        if trouble.as_deref() != Some(what) {
-            tracing::warn!("kafka: {what}");
-            *trouble = Some(what.to_owned());
+        match trouble.as_deref() {
+            Some(known) if known == what => return,
+            Some(_) => tracing::info!("kafka: {what}"),
+            None => tracing::warn!("kafka: {what}"),
         }
+        *trouble = Some(what.to_owned());
     }
 
     /// A broker has answered.
