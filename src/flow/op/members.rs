@@ -25,6 +25,9 @@ use crate::store::memory::{Place, Shelf};
 use crate::time::EventTime;
 use crate::value::{Batch, ColumnBuilder, Key, Scalar};
 
+/// Slots whose memory is fetched together.
+const FETCHED: usize = 64;
+
 /// What a worker saves of a group.
 #[derive(Serialize, Deserialize)]
 pub struct Saved {
@@ -315,10 +318,23 @@ impl Members {
     pub fn show(&mut self) {
         let Some(shelf) = self.outputs.online.clone() else { return };
         self.places.resize(self.state.capacity(), None);
-        for slot in std::mem::take(&mut self.changed) {
-            self.is_changed[slot as usize] = false;
-            self.show_slot(&shelf, slot);
+        let mut changed = std::mem::take(&mut self.changed);
+        // Slots that were given one after another lie beside each other, and so do their places. What some slots need is
+        // fetched before any of them is worked on, so that the processor waits for memory once and not slot by slot.
+        changed.sort_unstable();
+        for some in changed.chunks(FETCHED) {
+            let fetch = |slot: &u32| {
+                let place = self.places[*slot as usize].as_ref().is_some_and(|place| place.fetch());
+                self.state.fetch(*slot) ^ usize::from(place)
+            };
+            std::hint::black_box(some.iter().map(fetch).sum::<usize>());
+            for slot in some {
+                self.is_changed[*slot as usize] = false;
+                self.show_slot(&shelf, *slot);
+            }
         }
+        changed.clear();
+        self.changed = changed;
         let mut opened = std::mem::take(&mut self.gone);
         for chunk in &mut self.updates.chunks {
             let (updates, batch) = (&mut chunk.extra, &chunk.batch);
