@@ -48,8 +48,9 @@ await() {
 # Starts the program; its output goes to files of this name.
 start() {
     local name=$1
+    shift
     "$tidemill" run dataflows/flights.toml --set "data_dir=$work/var" --set http.listen=127.0.0.1:0 \
-        --set play.speed=864000 >"$work/$name.out" 2>"$work/$name.err" &
+        --set play.speed=864000 "$@" >"$work/$name.out" 2>"$work/$name.err" &
     pid=$!
     await "an address" grep -q '^listening on http://' "$work/$name.out"
     url=$(sed -n 's/^listening on //p' "$work/$name.out")
@@ -119,8 +120,14 @@ versions=("$work"/var/flights/registry/late/[0-9]*)
 [[ -s ${versions[0]}/weights.safetensors ]] || fail "no version in the registry"
 
 start second
-await "a word that it starts over" grep -q 'starting over' "$work/second.err"
-await "a version" grep -q '^ *curl --json ' "$work/second.err"
+await "a word that it goes on" grep -q '^going on from checkpoint' "$work/second.err"
+await "readiness" ready
+[[ $(get /models) == *'"name":"late"'* ]] || fail "no model after a restart"
+stop
+
+start third --fresh
+await "a word that it starts over" grep -q 'starting over' "$work/third.err"
+await "a version" grep -q '^ *curl --json ' "$work/third.err"
 stop
 
 echo "first light: ok"

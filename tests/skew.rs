@@ -16,7 +16,7 @@ use tidemill::flow::build::Event;
 use tidemill::metrics::Metrics;
 use tidemill::registry::Live;
 use tidemill::run::config::Config;
-use tidemill::run::job::{self, Control, Wanted};
+use tidemill::run::job::{self, Control, Wanted, Writing};
 use tidemill::serve::{self, Endpoint, Parts, Readiness, Service};
 use tidemill::source::Pace;
 use tidemill::time::parse_time;
@@ -54,7 +54,14 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
     let until = parse_time("2013-01-20");
 
     // A replay, whose examples are the expectation.
-    let wanted = Wanted { pace: Pace::Max, from: None, until, online: None, offline: Some(folder.path()) };
+    let wanted = Wanted {
+        pace: Pace::Max,
+        from: None,
+        until,
+        online: None,
+        journal: Vec::new(),
+        offline: Some((folder.path(), Writing::Whole)),
+    };
     let (replay, _events) =
         job::prepare(&plan, &config(&[]), Vault::empty(), wanted).unwrap_or_else(|_| panic!("inputs"));
     let control = Arc::new(Control::default());
@@ -71,7 +78,14 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
 
     // A live job that is stepped to each example's time.
     let online = job::online_store(&plan);
-    let wanted = Wanted { pace: Pace::Stepped, from: None, until, online: Some(online.clone()), offline: None };
+    let wanted = Wanted {
+        pace: Pace::Stepped,
+        from: None,
+        until,
+        online: Some(online.clone()),
+        journal: Vec::new(),
+        offline: None,
+    };
     let (stepped, events) =
         job::prepare(&plan, &config(&[]), Vault::empty(), wanted).unwrap_or_else(|_| panic!("inputs"));
     let live = Arc::new(Live::new(["late".to_owned()], 4));

@@ -2,19 +2,20 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use common::engine::Memory;
 use proptest::prelude::*;
 use tidemill::checkpoint::Vault;
-use tidemill::flow::build::{Event, TopicFeed};
-use tidemill::flow::op::source::Feed;
+use tidemill::flow::build::Event;
+use tidemill::flow::op::Feeds;
+use tidemill::flow::op::source::{Feed, Notice};
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
-use tidemill::source::{Board, DeadLetter, Intake, Pace, Reason};
+use tidemill::source::{Board, DeadLetter, Intake, Pace, Reason, Standing};
 use tidemill::store::Online;
 use tidemill::value::Scalar;
 
@@ -58,19 +59,21 @@ struct Started {
 fn start(lateness: &str, topics: [Vec<String>; 2], read: usize, workers: usize, limit: u64, ends: bool) -> Started {
     let text = SPEC.replace("LATENESS", lateness);
     let plan = Arc::new(Plan::new(Arc::new(tidemill::spec::parse(&text, "spec.toml").expect("a right spec"))));
-    let board = Board::new(2, Pace::Max, None, None);
-    let feeds = plan.sources.iter().zip(topics).enumerate().map(|(topic, (reader, messages))| {
+    let board = Board::new(Pace::Max, None, None, None);
+    let feeds = Arc::new(Feeds::default());
+    for (topic, (reader, messages)) in plan.sources.iter().zip(topics).enumerate() {
         let mut partition = Memory::new(messages, read, &reader.schema);
         partition.ends = ends;
         let intake = Intake::new(reader.clone(), 0);
-        let lane = board.join(&reader.topic, 0);
-        Some(TopicFeed { topic, feed: Feed { partition: Box::new(partition), intake, lane } })
-    });
+        let lane = board.join(&reader.topic, 0, reader.lateness_ms);
+        feeds.add(topic, Feed::new(Box::new(partition), intake, lane));
+    }
+    board.open();
     let (events, told) = crossbeam_channel::unbounded();
     let online = job::online_store(&plan);
     let job = Arc::new(Job {
         plan: plan.clone(),
-        feeds: Mutex::new(feeds.collect()),
+        feeds,
         board: board.clone(),
         vault: Vault::empty(),
         online: Some(online.clone()),
@@ -88,7 +91,7 @@ impl Started {
     fn end(self) -> Vec<DeadLetter> {
         self.graph.join().unwrap().expect("the graph runs");
         let letters = self.events.try_iter().filter_map(|event| match event {
-            Event::Letters(letters) => Some(letters),
+            Event::Source(Notice::Letters(letters)) => Some(letters),
             _ => None,
         });
         letters.flatten().collect()
@@ -168,7 +171,7 @@ proptest! {
         let started = start(lateness, [clicks, views], read, workers, 50, true);
         while !started.graph.is_finished() {
             for lane in started.job.board.lanes() {
-                let (tally, in_flight) = lane.ledger();
+                let Standing { tally, in_flight, .. } = lane.standing();
                 prop_assert_eq!(tally.undecided(), in_flight, "{:?}", tally);
             }
             std::thread::yield_now();
@@ -192,7 +195,7 @@ fn what_is_in_flight_is_bounded_when_one_topic_is_far_ahead_of_another() {
     let started = start("0s", [clicks, views], read, 2, limit, true);
     let mut most = 0;
     while !started.graph.is_finished() {
-        let in_flight = started.job.board.lanes().iter().map(|lane| lane.ledger().1).max().unwrap_or(0);
+        let in_flight = started.job.board.lanes().iter().map(|lane| lane.standing().in_flight).max().unwrap_or(0);
         most = most.max(in_flight);
         std::thread::yield_now();
     }

@@ -3,10 +3,10 @@
 #![allow(dead_code)]
 
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tidemill::checkpoint::Vault;
-use tidemill::flow::build::TopicFeed;
+use tidemill::flow::op::Feeds;
 use tidemill::flow::op::source::Feed;
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
@@ -185,16 +185,18 @@ pub fn json_partitions(plan: &Plan, messages: &[Arc<Messages>]) -> Vec<Box<dyn P
 
 /// Runs a plan with one source on partitions, to the end; with the online store in the process if that is wanted.
 pub fn run(plan: &Arc<Plan>, partitions: Vec<Box<dyn Partition>>, workers: usize, online: bool) {
-    let board = Board::new(partitions.len(), Pace::Max, None, None);
+    let board = Board::new(Pace::Max, None, None, None);
     let reader = &plan.sources[0];
-    let feeds = partitions.into_iter().enumerate().map(|(index, partition)| {
-        let (intake, lane) = (Intake::new(reader.clone(), index as u32), board.join(&reader.topic, index as u32));
-        Some(TopicFeed { topic: 0, feed: Feed { partition, intake, lane } })
-    });
+    let feeds = Arc::new(Feeds::default());
+    for (index, partition) in (0..).zip(partitions) {
+        let (intake, lane) = (Intake::new(reader.clone(), index), board.join(&reader.topic, index, reader.lateness_ms));
+        feeds.add(0, Feed::new(partition, intake, lane));
+    }
+    board.open();
     let (events, _told) = crossbeam_channel::unbounded();
     let job = Arc::new(Job {
         plan: plan.clone(),
-        feeds: Mutex::new(feeds.collect()),
+        feeds,
         board,
         vault: Vault::empty(),
         online: online.then(|| job::online_store(plan)),

@@ -17,7 +17,6 @@ pub struct Step {
 }
 
 /// An operator instance's part in snapshots.
-#[derive(Debug)]
 pub struct Cut {
     vault: Arc<Vault>,
     operator: String,
@@ -32,6 +31,16 @@ impl Cut {
         Cut { vault: vault.clone(), operator: operator.into(), saved: EventTime::MIN }
     }
 
+    /// Says how the instance is had to look, where nothing comes that would have it look by itself.
+    pub fn wake_by(&self, wake: impl Fn() + Send + 'static) {
+        self.vault.wake_by(Box::new(wake));
+    }
+
+    /// The time of a snapshot that this instance has not saved for.
+    pub fn wanted(&self) -> Option<EventTime> {
+        self.vault.wanted().filter(|time| *time > self.saved)
+    }
+
     pub fn vault(&self) -> &Arc<Vault> {
         &self.vault
     }
@@ -42,7 +51,7 @@ impl Cut {
 
     /// The stretches to a frontier: one, or two where a snapshot is wanted on the way.
     pub fn steps(&self, frontier: EventTime) -> impl Iterator<Item = Step> + use<> {
-        let wanted = self.vault.wanted().filter(|time| *time > self.saved && *time <= frontier);
+        let wanted = self.wanted().filter(|time| *time <= frontier);
         let first = wanted.map(|upto| Step { upto, save: true });
         first.into_iter().chain([Step { upto: frontier, save: false }])
     }

@@ -3,11 +3,13 @@
 //! A snapshot is asked for at a time T that no operator has passed yet. Each operator, when its frontier reaches T,
 //! finishes what is before T, saves, and goes on ([`Cut`]); so the parts agree without stopping anything. A [`Vault`]
 //! gathers the parts, and deals them out again to a graph that starts from them, on any number of workers: parts are
-//! keyed inside by what the operator exchanges by, and each worker keeps its share.
+//! keyed inside by what the operator exchanges by, and each worker keeps its share. An [`Archive`] keeps snapshots on disk.
 
+mod archive;
 mod cut;
 mod vault;
 
+pub use archive::{Archive, Overtaken, Owner, Snapshot};
 pub use cut::{Cut, Step};
 pub use vault::{Parts, Vault};
 
@@ -20,4 +22,21 @@ pub enum CheckpointError {
         #[source]
         source: postcard::Error,
     },
+    #[error("checkpoint url `{0}`: expected a path or file://…")]
+    Url(String),
+    #[error("checkpoint folder `{path}` cannot be used")]
+    Folder {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("checkpoints: {action} `{path}` failed")]
+    Store {
+        action: &'static str,
+        path: String,
+        #[source]
+        source: object_store::Error,
+    },
+    #[error("checkpoint `{path}` is damaged: {detail}")]
+    Damaged { path: String, detail: String },
 }

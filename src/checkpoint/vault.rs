@@ -10,14 +10,17 @@ use crate::time::EventTime;
 /// Saved bytes by operator, one part for each worker that saved.
 pub type Parts = BTreeMap<String, Vec<Vec<u8>>>;
 
+/// Has an operator look at what is wanted.
+pub type Waker = Box<dyn Fn() + Send>;
+
 /// Where operators put and find their state. One a job, shared by its workers.
-#[derive(Debug)]
 pub struct Vault {
     /// The time asked for; the minimum where none is.
     wanted: AtomicI64,
     /// Operator instances that take part.
     members: AtomicUsize,
     saved: Mutex<Saved>,
+    wakers: Mutex<Vec<Waker>>,
     start: Option<(EventTime, Parts)>,
 }
 
@@ -44,6 +47,7 @@ impl Vault {
             wanted: AtomicI64::new(EventTime::MIN),
             members: AtomicUsize::new(0),
             saved: Mutex::default(),
+            wakers: Mutex::default(),
             start,
         })
     }
@@ -70,6 +74,7 @@ impl Vault {
     pub fn ask(&self, time: EventTime) {
         *self.saved.lock().expect("no holder panics") = Saved { time: Some(time), ..Saved::default() };
         self.wanted.store(time, SeqCst);
+        self.wakers.lock().expect("no holder panics").iter().for_each(|wake| wake());
     }
 
     /// The time asked for.
@@ -86,6 +91,16 @@ impl Vault {
         self.wanted.store(EventTime::MIN, SeqCst);
         let saved = std::mem::take(&mut *saved);
         saved.time.map(|time| (time, saved.parts))
+    }
+
+    /// Gives an unfinished snapshot up.
+    pub fn forget(&self) {
+        self.wanted.store(EventTime::MIN, SeqCst);
+        *self.saved.lock().expect("no holder panics") = Saved::default();
+    }
+
+    pub(super) fn wake_by(&self, waker: Waker) {
+        self.wakers.lock().expect("no holder panics").push(waker);
     }
 
     pub(super) fn join(&self) {

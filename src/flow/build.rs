@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 use timely::dataflow::operators::Probe;
@@ -12,24 +12,18 @@ use timely::dataflow::{ProbeHandle, Scope};
 use super::op::group::{GroupStreams, Outputs, Questions};
 use super::op::label::Attribution;
 use super::op::sink::SharedFile;
-use super::op::source::{Feed, Intakes};
+use super::op::source::{Intakes, Notice};
 use super::op::table::Table;
-use super::op::{self, Records};
+use super::op::{self, Feeds, Records};
 use super::plan::{LabelPlan, Plan, ViewPlan, narrow};
 use crate::checkpoint::{CheckpointError, Cut, Vault};
 use crate::expr::EvalStats;
 use crate::model::Version;
-use crate::source::{Board, DeadLetter, SourceError};
+use crate::source::{Board, Position};
 use crate::spec::StreamRef;
 use crate::store::Online;
 use crate::store::offline::OfflineError;
 use crate::time::EventTime;
-
-/// A partition for a topic of the plan: sources first, then tables.
-pub struct TopicFeed {
-    pub topic: usize,
-    pub feed: Feed,
-}
 
 /// What happens in the graph that others must know.
 pub enum Event {
@@ -37,8 +31,7 @@ pub enum Event {
     Version(usize, Box<Version>),
     /// Examples of a model whose label never came.
     Unlabelled(usize, u64),
-    Letters(Vec<DeadLetter>),
-    SourceFailed(SourceError),
+    Source(Notice),
     OfflineFailed(OfflineError),
 }
 
@@ -54,8 +47,7 @@ pub struct Job {
     pub plan: Arc<Plan>,
     pub board: Arc<Board>,
     pub vault: Arc<Vault>,
-    /// Partitions, dealt to workers in turn.
-    pub feeds: Mutex<Vec<Option<TopicFeed>>>,
+    pub feeds: Arc<Feeds>,
     /// Shown at once, if anyone asks.
     pub online: Option<Arc<Online>>,
     pub offline: Option<OfflineFiles>,
@@ -64,15 +56,33 @@ pub struct Job {
 }
 
 impl Job {
-    fn take_feeds(&self, topic: usize, (index, peers): (usize, usize)) -> Vec<Feed> {
-        let mut feeds = self.feeds.lock().expect("no holder panics");
-        let mine = feeds.iter_mut().enumerate().filter(|(place, _)| place % peers == index);
-        mine.filter_map(|(_, feed)| feed.take_if(|feed| feed.topic == topic)).map(|feed| feed.feed).collect()
+    /// Where partitions stood, by topic and partition, as of the state that the graph starts from.
+    ///
+    /// # Errors
+    /// If saved state cannot be read.
+    pub fn positions(&self) -> Result<HashMap<(String, u32), Position>, CheckpointError> {
+        positions(&self.plan, &self.vault)
     }
 
     fn cut(&self, operator: impl Into<String>) -> Cut {
         Cut::new(&self.vault, operator)
     }
+}
+
+/// As [`Job::positions`], before there is a job.
+///
+/// # Errors
+/// If saved state cannot be read.
+pub fn positions(plan: &Plan, vault: &Vault) -> Result<HashMap<(String, u32), Position>, CheckpointError> {
+    let sources = plan.spec.sources.iter().map(|source| (&source.topic.name, &source.topic.topic));
+    let tables = plan.tables.iter().map(|table| (&table.name, &table.reader.topic));
+    let mut found = HashMap::new();
+    for (name, topic) in sources.chain(tables) {
+        for position in vault.load::<Vec<Position>>(&format!("source.{name}"))?.into_iter().flatten() {
+            found.insert((topic.clone(), position.partition), position);
+        }
+    }
+    Ok(found)
 }
 
 /// Builds the graph; the handle follows how far all of it has come.
@@ -87,27 +97,31 @@ pub fn build(
     let share = (scope.worker().index(), scope.worker().peers());
     let probe = ProbeHandle::new();
     let plan = &job.plan;
-    let (letters, events) = (job.events.clone(), job.events.clone());
+    let (notices, events) = (job.events.clone(), job.events.clone());
     let intakes = Intakes {
         board: job.board.clone(),
+        feeds: job.feeds.clone(),
+        share,
         worked_off: worked_off.clone(),
         max_in_flight: job.max_in_flight,
         resume: job.vault.start().unwrap_or(EventTime::MIN),
-        letters: Rc::new(move |found| {
-            let _ = letters.send(found.map_or_else(Event::SourceFailed, Event::Letters));
-        }),
+        notices: Rc::new(move |notice| _ = notices.send(Event::Source(notice))),
     };
 
     let mut streams: HashMap<StreamRef, Records<'_>> = HashMap::new();
     for (index, source) in plan.spec.sources.iter().enumerate() {
-        let records = op::source::records(scope, &source.topic.name, job.take_feeds(index, share), intakes.clone());
+        let name = &source.topic.name;
+        let records = op::source::records(scope, name, index, intakes.clone(), job.cut(format!("source.{name}")));
         streams.insert(StreamRef::Source(index), records.probe_with(&probe));
     }
     let mut tables: Vec<Table<'_>> = Vec::new();
     for (index, table) in plan.tables.iter().enumerate() {
-        let feeds = job.take_feeds(plan.sources.len() + index, share);
-        let upserts = op::source::records(scope, &table.name, feeds, intakes.clone());
+        let (place, cut) = (plan.sources.len() + index, job.cut(format!("source.{}", table.name)));
+        let upserts = op::source::records(scope, &table.name, place, intakes.clone(), cut);
         if let Some(shelf) = job.online.as_ref().and_then(|online| online.table(&table.name)) {
+            if share.0 == 0 {
+                op::table::show_loaded(&job.vault, table, shelf)?;
+            }
             op::sink::rows(upserts.clone(), table, shelf.clone()).probe_with(&probe);
         }
         tables.push(op::table::table(upserts, table, job.cut(format!("table.{}", table.name)))?);
@@ -149,7 +163,8 @@ pub fn build(
         match file {
             Some(file) => {
                 let name = format!("features.{}.offline", group.name);
-                op::sink::file(closed, &name, file, 0, report(&events)).probe_with(&probe);
+                let cut = job.cut(&name);
+                op::sink::file(closed, &name, file, 0, cut, report(&events))?.probe_with(&probe);
             }
             None => _ = closed.probe_with(&probe),
         }
@@ -191,7 +206,8 @@ pub fn build(
             Some(file) => {
                 let name = format!("model.{}.offline", model.name);
                 let delay = model.label.within_ms();
-                op::sink::file(kept, &name, file, delay, report(&events)).probe_with(&probe);
+                let cut = job.cut(&name);
+                op::sink::file(kept, &name, file, delay, cut, report(&events))?.probe_with(&probe);
             }
             None => _ = kept.probe_with(&probe),
         }

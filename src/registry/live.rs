@@ -71,7 +71,9 @@ impl Live {
             predictor: Arc::clone(&version.predictor),
         });
         slot.add(Arc::clone(&servable), self.keep);
-        if version.champion == version.number {
+        // After a restart versions come again; one that was followed by another does not take over from it.
+        let newer = slot.champion.load().as_ref().is_some_and(|champion| champion.version > version.number);
+        if version.champion == version.number && !newer {
             slot.champion.store(Some(servable));
         }
     }

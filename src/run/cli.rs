@@ -59,6 +59,9 @@ enum Verb {
         /// End when every bounded input is used up.
         #[arg(long)]
         until_end: bool,
+        /// Start without a checkpoint; those of earlier runs are moved aside.
+        #[arg(long)]
+        fresh: bool,
     },
     /// Run a dataflow over a bounded range as fast as it goes, into a folder.
     #[command(after_help = "Example: tidemill replay dataflows/flights.toml --out /tmp/january --to 2013-02-01")]
@@ -148,7 +151,7 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         let common = self.common;
         match self.verb {
-            Verb::Run { file, until_end } => live::run(&file, &common, until_end),
+            Verb::Run { file, until_end, fresh } => live::run(&file, &common, live::Start { until_end, fresh }),
             Verb::Replay { file, out, from, to } => {
                 let bound = |bound: Option<Bound>| match bound {
                     Some(Bound::At(time)) => Some(time),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::source::Tally;
 use crate::store::offline::Content;
@@ -23,10 +23,10 @@ pub struct Digest {
 }
 
 /// One version of a model.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VersionDigest {
     pub version: u64,
-    #[serde(serialize_with = "some_time")]
+    #[serde(with = "rfc3339")]
     pub window_end: EventTime,
     pub sha256: String,
     /// Whether it became champion.
@@ -35,11 +35,23 @@ pub struct VersionDigest {
 
 fn time<S: serde::Serializer>(time: &Option<EventTime>, serializer: S) -> Result<S::Ok, S::Error> {
     match time {
-        Some(time) => some_time(time, serializer),
+        Some(time) => rfc3339::serialize(time, serializer),
         None => serializer.serialize_none(),
     }
 }
 
-fn some_time<S: serde::Serializer>(time: &EventTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&crate::time::format_time(*time))
+/// Times as RFC 3339.
+mod rfc3339 {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::time::{EventTime, format_time, parse_time};
+
+    pub fn serialize<S: Serializer>(time: &EventTime, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format_time(*time))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EventTime, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_time(&text).ok_or_else(|| de::Error::custom("expected RFC 3339"))
+    }
 }

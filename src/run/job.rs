@@ -1,6 +1,7 @@
 //! A job: a plan with its inputs opened and its outputs made, and the workers that step it.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::rc::Rc;
@@ -14,16 +15,17 @@ use timely::worker::Worker;
 
 use super::Failure;
 use super::config::Config;
-use crate::checkpoint::Vault;
-use crate::flow::build::{Event, OfflineFiles, TopicFeed};
+use crate::checkpoint::{Overtaken, Vault};
+use crate::flow::build::{Event, OfflineFiles, positions};
+use crate::flow::op::Feeds;
 use crate::flow::op::source::Feed;
 use crate::flow::{Job, Plan, build, telemetry};
 use crate::metrics::Metrics;
 use crate::registry::Offsets;
-use crate::source::{Board, FilePartition, Intake, Lane, Outcome, Pace, Partition, Tally, TopicReader};
+use crate::source::{Board, FilePartition, Intake, Lane, Outcome, Pace, Partition, Standing, Tally, TopicReader};
 use crate::store::Online;
 use crate::store::offline::OrderedFile;
-use crate::time::EventTime;
+use crate::time::{EventTime, Offset};
 use crate::value::{Column, Scalar, Schema};
 
 /// How often the graph's counts are published, and how long an idle worker sleeps.
@@ -37,8 +39,19 @@ pub struct Wanted<'a> {
     pub from: Option<EventTime>,
     pub until: Option<EventTime>,
     pub online: Option<Arc<Online>>,
-    /// The folder for Parquet files.
-    pub offline: Option<&'a Path>,
+    /// Records that came below the frontier before, to be taken as then.
+    pub journal: Vec<Overtaken>,
+    /// The folder for Parquet files, and how they are written.
+    pub offline: Option<(&'a Path, Writing)>,
+}
+
+/// How offline files are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    /// Each at once: a run that is cut short leaves nothing.
+    Whole,
+    /// In parts that a restart goes on from.
+    Parts,
 }
 
 /// Opens a plan's inputs and makes its outputs.
@@ -53,8 +66,12 @@ pub fn prepare(
 ) -> Result<(Arc<Job>, Receiver<Event>), Failure> {
     let readers: Vec<&Arc<TopicReader>> =
         plan.sources.iter().chain(plan.tables.iter().map(|table| &table.reader)).collect();
-    let board = Board::new(readers.len(), wanted.pace, wanted.from, wanted.until);
-    let mut feeds = Vec::new();
+    let board = Board::new(wanted.pace, wanted.from, wanted.until, None);
+    if let Some(start) = vault.start() {
+        board.start_from(start);
+    }
+    let positions = positions(plan, &vault)?;
+    let feeds = Arc::new(Feeds::default());
     for (topic, reader) in readers.into_iter().enumerate() {
         let bound = config.topics.get(&reader.topic).ok_or_else(|| {
             Failure::Wrong(format!(
@@ -66,27 +83,45 @@ pub fn prepare(
         let opened = bound.binding().paths(&config.base).and_then(|paths| {
             FilePartition::open(paths, reader.schema.clone(), bound.nulls.clone(), optional.collect())
         });
-        let partition = opened.map_err(|error| {
+        let mut partition = opened.map_err(|error| {
             let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
             Failure::Wrong(format!("error: [topics.{}]: {error}{cause}", reader.topic))
         })?;
-        let lane = board.join(&reader.topic, 0);
-        let feed = Feed { partition: Box::new(partition), intake: Intake::new(reader.clone(), 0), lane };
-        feeds.push(Some(TopicFeed { topic, feed }));
+        let lane = board.join(&reader.topic, 0, reader.lateness_ms);
+        let intake = Intake::new(reader.clone(), 0);
+        let position = positions.get(&(reader.topic.clone(), 0)).copied();
+        if let Some(position) = position {
+            partition.skip_to(position.resume, reader)?;
+        }
+        let feed = Feed::new(Box::new(partition), intake, lane);
+        feeds.add(
+            topic,
+            match position {
+                Some(position) => feed.resuming(position, overtaken(&wanted.journal, &reader.topic, 0)),
+                None => feed,
+            },
+        );
     }
-    let offline = wanted.offline.map(|folder| offline_files(plan, folder, wanted.from)).transpose()?;
+    board.open();
+    let offline = wanted.offline.map(|(folder, how)| offline_files(plan, folder, wanted.from, how)).transpose()?;
     let (events, received) = unbounded();
     let job = Job {
         plan: plan.clone(),
         board,
         vault,
-        feeds: Mutex::new(feeds),
+        feeds,
         online: wanted.online,
         offline,
         events,
         max_in_flight: config.max_in_flight,
     };
     Ok((Arc::new(job), received))
+}
+
+/// Of a journal, the records of one partition.
+fn overtaken(journal: &[Overtaken], topic: &str, partition: u32) -> BTreeMap<Offset, EventTime> {
+    let here = journal.iter().filter(|record| record.topic == topic && record.partition == partition);
+    here.map(|record| (record.offset, record.time)).collect()
 }
 
 /// The online store that a plan's endpoint reads.
@@ -100,9 +135,18 @@ pub fn online_store(plan: &Plan) -> Arc<Online> {
 ///
 /// # Errors
 /// If they cannot be made.
-pub fn offline_files(plan: &Plan, folder: &Path, from: Option<EventTime>) -> Result<OfflineFiles, Failure> {
+pub fn offline_files(
+    plan: &Plan,
+    folder: &Path,
+    from: Option<EventTime>,
+    how: Writing,
+) -> Result<OfflineFiles, Failure> {
     let shared = |path: std::path::PathBuf, columns: Schema| -> Result<_, Failure> {
-        Ok(Arc::new(Mutex::new(Some(OrderedFile::create(&path, &columns, from)?))))
+        let file = match how {
+            Writing::Whole => OrderedFile::create(&path, &columns, from)?,
+            Writing::Parts => OrderedFile::in_parts(&path, &columns, from),
+        };
+        Ok(Arc::new(Mutex::new(Some(file))))
     };
     let mut files = OfflineFiles::default();
     for group in &plan.groups {
@@ -134,6 +178,11 @@ impl Control {
     /// Whether no worker runs any more.
     pub fn is_finished(&self) -> bool {
         self.finished.load(SeqCst)
+    }
+
+    /// Whether all of so many workers have come to the end of the inputs.
+    pub fn has_ended(&self, workers: usize) -> bool {
+        self.ended.load(SeqCst) == workers
     }
 
     /// Asks the workers to stop where they are.
@@ -199,12 +248,13 @@ fn step(worker: &mut Worker, job: &Arc<Job>, metrics: &Arc<Metrics>, control: &C
             telemetry::flush(worker);
             published = Instant::now();
         }
-        let ends = control.until_end.load(SeqCst) && job.board.all_ended() && reached >= job.board.frontier();
-        if ends && !at_end {
+        let ends = !at_end && job.board.all_ended() && reached >= job.board.frontier();
+        if ends {
             at_end = true;
             control.ended.fetch_add(1, SeqCst);
         }
-        if control.ended.load(SeqCst) == worker.peers() || control.stop.load(SeqCst) {
+        let over = control.until_end.load(SeqCst) && control.ended.load(SeqCst) == worker.peers();
+        if over || control.stop.load(SeqCst) {
             break;
         }
     }
@@ -220,7 +270,10 @@ pub fn tallies(job: &Job) -> std::collections::BTreeMap<String, Tally> {
     let sum = |topic: &str| {
         let mut total = Tally::default();
         let lanes = job.board.lanes();
-        lanes.iter().filter(|lane: &&Arc<Lane>| lane.source == topic).for_each(|lane| total.add(&lane.ledger().0));
+        lanes
+            .iter()
+            .filter(|lane: &&Arc<Lane>| lane.source == topic)
+            .for_each(|lane| total.add(&lane.standing().tally));
         total
     };
     topics.map(|topic| (topic.name.clone(), sum(&topic.topic))).collect()
@@ -254,8 +307,9 @@ pub fn sample(plan: &Plan, config: &Config) -> Option<Sample> {
 
 /// Brings the gauges of sources and stores up to date.
 pub fn gauge(job: &Job, metrics: &Metrics) {
+    let mut overtaken_by_source: BTreeMap<String, u64> = BTreeMap::new();
     for lane in job.board.lanes() {
-        let (tally, in_flight) = lane.ledger();
+        let Standing { tally, in_flight, lag, overtaken, .. } = lane.standing();
         let partition = lane.partition.to_string();
         let count = |outcome: &str, now: u64| {
             let counter = metrics.source_records.with_label_values(&[lane.source.as_str(), &partition, outcome]);
@@ -265,11 +319,17 @@ pub fn gauge(job: &Job, metrics: &Metrics) {
         Outcome::ALL.into_iter().for_each(|outcome| count(outcome.name(), tally.of(outcome)));
         let in_flight = i64::try_from(in_flight).unwrap_or(i64::MAX);
         metrics.source_in_flight.with_label_values(&[lane.source.as_str(), &partition]).set(in_flight);
+        let source = lane.source.as_str();
+        if let Some(lag) = lag {
+            metrics.source_lag.with_label_values(&[source, &partition]).set(i64::try_from(lag).unwrap_or(i64::MAX));
+        }
+        *overtaken_by_source.entry(lane.source.clone()).or_insert(0) += overtaken;
         let watermark = if lane.has_ended() { job.board.frontier() } else { lane.watermark() };
         if watermark != EventTime::MIN {
             metrics.watermark.with_label_values(&[lane.source.as_str()]).set(watermark as f64 / 1e3);
         }
     }
+    overtaken_by_source.iter().for_each(|(source, count)| metrics.overtaken_so_far(source, *count));
     if let Some(online) = &job.online {
         for group in &job.plan.groups {
             let entities = online.group(&group.name).map_or(0, |shelf| shelf.len());
@@ -283,7 +343,7 @@ pub fn next_offsets(job: &Job) -> Offsets {
     let mut offsets = Offsets::new();
     for lane in job.board.lanes() {
         let partition = i32::try_from(lane.partition).unwrap_or(i32::MAX);
-        offsets.entry(lane.source.clone()).or_default().insert(partition, lane.ledger().0.read);
+        offsets.entry(lane.source.clone()).or_default().insert(partition, lane.standing().next);
     }
     offsets
 }

@@ -9,25 +9,36 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::checkpoints::Checkpoints;
 use super::cli::Common;
 use super::config::Config;
-use super::job::{self, Control, Wanted};
+use super::job::{self, Control, Wanted, Writing};
 use super::outputs::Outputs;
 use super::status::Status;
 use super::{Failure, inspect, mirror, replay};
-use crate::checkpoint::Vault;
-use crate::flow::Plan;
+use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::registry::{Live, Registry};
-use crate::serve::{self, Endpoint, Parts, Readiness, Service, StartError};
+use crate::serve::{self, Parts, Readiness, Service, StartError};
 use crate::source::DeadLetterFile;
 
 /// How often the terminal and the gauges are brought up to date.
 const REFRESH: Duration = Duration::from_secs(1);
 
+/// How long a run that is told to end waits for its last checkpoint.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(60);
+
 /// Versions of a model that can be asked for without the registry.
 const LIVE_VERSIONS: usize = 16;
 
+/// How a run starts, and when it ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// End once every bounded input is used up.
+    pub until_end: bool,
+    /// Pass checkpoints over.
+    pub fresh: bool,
+}
 /// How long what Redis is owed may still be written at the end.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -35,7 +46,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// If the file or config is wrong, or the job fails.
-pub fn run(file: &Path, common: &Common, until_end: bool) -> Result<(), Failure> {
+pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     let config = common.load()?;
     let plan = Arc::new(Plan::new(Arc::new(inspect::load(file)?)));
     let home = config.home(&plan.spec.name);
@@ -45,15 +56,22 @@ pub fn run(file: &Path, common: &Common, until_end: bool) -> Result<(), Failure>
     let live = Arc::new(Live::new(plan.models.iter().map(|model| model.name.clone()), LIVE_VERSIONS));
     let url = registry_url(&config, &plan.spec.name);
     let offline = home.join("offline");
+    if how.fresh && config.checkpoint.url.is_none() {
+        said(move_aside(&home, "checkpoints")?, "the checkpoints of an earlier run are kept in");
+    }
+    let (mut checkpoints, start) = Checkpoints::open(&plan, &config, how.fresh)?;
+    let goes_on = start.said.is_some();
+    let writing = if checkpoints.are_taken() { Writing::Parts } else { Writing::Whole };
     let wanted = Wanted {
         pace: config.play.speed,
         from: None,
         until: None,
         online: Some(online.clone()),
-        offline: config.offline.enabled.then_some(offline.as_path()),
+        journal: start.journal,
+        offline: config.offline.enabled.then_some((offline.as_path(), writing)),
     };
     mirror::measure(&plan, &config, &online, &metrics);
-    let (job, events) = job::prepare(&plan, &config, Vault::empty(), wanted)?;
+    let (job, events) = job::prepare(&plan, &config, start.vault, wanted)?;
     let redis = mirror::start(&config, &job, &metrics)?;
     let readiness = Arc::new(Readiness::default());
     let service = Service::new(Parts {
@@ -65,32 +83,40 @@ pub fn run(file: &Path, common: &Common, until_end: bool) -> Result<(), Failure>
         metrics: metrics.clone(),
         readiness: readiness.clone(),
     });
-    let server = serve::start(&endpoint(&config), &service).map_err(|error| match error {
+    let server = serve::start(&config.http.endpoint(), &service).map_err(|error| match error {
         StartError::Address(_) => Failure::Wrong(format!("error: [http] listen: {error}")),
         other => Failure::from(other),
     })?;
     // Nothing of an earlier run is touched before everything that can be refused has been accepted.
-    if let Some(kept) = start_over(&home, config.registry.url.is_some())? {
-        eprintln!("starting over: the models of an earlier run are kept in {}", kept.display());
+    if !goes_on && config.registry.url.is_none() {
+        said(move_aside(&home, "registry")?, "starting over: the models of an earlier run are kept in");
     }
+    start.said.iter().for_each(|said| eprintln!("{said}"));
     let registry = Registry::open(&url)?;
-    let letters = DeadLetterFile::open(&home.join("dead_letters.jsonl"), true)?;
+    if goes_on {
+        live.restore(&registry).iter().for_each(|error| eprintln!("warning: {error}"));
+    }
+    let letters = letters(&home.join("dead_letters.jsonl"), &job)?;
     println!("listening on http://{}", server.addr());
 
     let signals = Signals::install()?;
     let control = Arc::new(Control::default());
-    control.until_end.store(until_end, SeqCst);
+    let mut outputs = Outputs::new(&job, &metrics, (registry, config.registry.keep), &live, letters)?;
+    outputs.journal = checkpoints.are_taken().then(|| checkpoints.journal());
+    if let Some(bytes) = start.outputs {
+        outputs.restore(&bytes)?;
+    }
     let graph = job::start(&job, config.workers, &metrics, &control);
     readiness.started();
-    let mut outputs = Outputs::new(&job, &metrics, (registry, config.registry.keep), &live, letters)?;
     let sample = job::sample(&plan, &config);
     let mut status = Status::new(&plan, server.addr(), sample, common.quiet, std::io::stderr().is_terminal());
 
     job::gauge(&job, &metrics);
     let mut refreshed = Instant::now();
+    let mut ending: Option<Ending> = None;
     let followed: anyhow::Result<()> = (|| {
         loop {
-            match events.recv_timeout(Duration::from_millis(50)) {
+            match events.recv_timeout(Duration::from_millis(20)) {
                 Ok(event) => {
                     if let Some((model, version)) = outputs.follow(event)? {
                         status.version(model, &version);
@@ -99,8 +125,28 @@ pub fn run(file: &Path, common: &Common, until_end: bool) -> Result<(), Failure>
                 Err(_) if control.is_finished() => return Ok(()),
                 Err(_) => {}
             }
-            if signals.asked() {
-                control.stop();
+            checkpoints.ask_if_due(&job);
+            if let Some(snapshot) = checkpoints.take(&job) {
+                for event in events.try_iter() {
+                    if let Some((model, version)) = outputs.follow(event)? {
+                        status.version(model, &version);
+                    }
+                }
+                checkpoints.write(snapshot, &outputs, &metrics);
+            }
+            let at_end = how.until_end && control.has_ended(config.workers);
+            if ending.is_none() && (at_end || signals.asked()) {
+                // One that is under way is of an earlier time: the last comes after it.
+                ending = Some(Ending { since: Instant::now(), asked: false });
+            }
+            if let Some(ending) = &mut ending {
+                if !ending.asked && !checkpoints.is_under_way() {
+                    checkpoints.ask(&job);
+                    ending.asked = true;
+                }
+                if (ending.asked && !checkpoints.is_under_way()) || ending.since.elapsed() >= LAST_CHECKPOINT {
+                    control.stop();
+                }
             }
             if refreshed.elapsed() >= REFRESH {
                 refreshed = Instant::now();
@@ -118,14 +164,41 @@ pub fn run(file: &Path, common: &Common, until_end: bool) -> Result<(), Failure>
     redis.map(|redis| redis.finish(DRAIN));
     server.drain();
     status.end(&job);
-    let digest = replay::digest(&job, outputs, None, None)?;
-    if job.offline.is_some() {
-        let path = offline.join("digest.json");
-        let mut text = serde_json::to_string_pretty(&digest)?;
-        text.push('\n');
-        std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+    if how.until_end && !signals.asked() || !checkpoints.are_taken() {
+        let digest = replay::digest(&job, outputs, None, None)?;
+        if job.offline.is_some() {
+            let path = offline.join("digest.json");
+            let mut text = serde_json::to_string_pretty(&digest)?;
+            text.push('\n');
+            std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+        }
     }
     Ok(())
+}
+
+/// A run that is about to end.
+struct Ending {
+    since: Instant,
+    /// Whether its last checkpoint was asked for.
+    asked: bool,
+}
+
+/// The file of dead letters: gone on with where the job goes on, else begun anew.
+fn letters(path: &Path, job: &Job) -> anyhow::Result<DeadLetterFile> {
+    if job.vault.start().is_none() {
+        return Ok(DeadLetterFile::open(path, true)?);
+    }
+    let read = job.positions()?;
+    let known = |topic: &str, partition: u32, offset| {
+        read.get(&(topic.to_owned(), partition)).is_some_and(|position| offset < position.next)
+    };
+    Ok(DeadLetterFile::resume(path, known)?)
+}
+
+fn said(kept: Option<PathBuf>, what: &str) {
+    if let Some(kept) = kept {
+        eprintln!("{what} {}", kept.display());
+    }
 }
 
 /// Where the config has the registry.
@@ -134,28 +207,16 @@ fn registry_url(config: &Config, dataflow: &str) -> String {
     config.registry.url.clone().unwrap_or_else(home)
 }
 
-/// Moves the registry of an earlier run aside, since its versions are not continued; gives where it is kept.
-fn start_over(home: &Path, elsewhere: bool) -> anyhow::Result<Option<PathBuf>> {
-    let registry = home.join("registry");
-    let empty = std::fs::read_dir(&registry).map_or(true, |mut entries| entries.next().is_none());
-    if elsewhere || empty {
+/// Moves a folder of an earlier run aside, if there is something in it; gives where it is kept.
+fn move_aside(home: &Path, name: &str) -> anyhow::Result<Option<PathBuf>> {
+    let folder = home.join(name);
+    if std::fs::read_dir(&folder).map_or(true, |mut entries| entries.next().is_none()) {
         return Ok(None);
     }
-    let free = |number: &u32| !home.join(format!("registry.{number}")).exists();
-    let number = (1..).find(free).expect("there is always a next number");
-    let kept = home.join(format!("registry.{number}"));
-    std::fs::rename(&registry, &kept).with_context(|| format!("{} cannot be moved aside", registry.display()))?;
-    Ok(Some(kept))
-}
-
-fn endpoint(config: &Config) -> Endpoint {
-    Endpoint {
-        listen: config.http.listen.clone(),
-        threads: config.http.threads,
-        max_body_bytes: config.http.max_body_bytes,
-        request_timeout: config.http.request_timeout,
-        max_connections: config.http.max_connections,
-    }
+    let kept = |number: u32| home.join(format!("{name}.{number}"));
+    let free = (1..).map(kept).find(|kept| !kept.exists()).expect("there is always a next number");
+    std::fs::rename(&folder, &free).with_context(|| format!("{} cannot be moved aside", folder.display()))?;
+    Ok(Some(free))
 }
 
 /// SIGINT and SIGTERM: the first asks to stop, the second ends the process at once.

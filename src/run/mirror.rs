@@ -6,6 +6,7 @@ use super::Failure;
 use super::config::{Clock, Config};
 use crate::flow::{Job, Plan};
 use crate::metrics::{Freshness, Metrics};
+use crate::source::Standing;
 use crate::store::Online;
 use crate::store::redis::{Mirror, Mirrored, Progress, Reach, RedisError, RedisWriter};
 
@@ -57,8 +58,8 @@ fn progress(job: &Job) -> Progress {
     // The frontier last: what the lanes say to be closed is before it.
     let lanes = job.board.lanes();
     let partitions = lanes.iter().map(|lane| {
-        let (tally, in_flight) = lane.ledger();
-        let reach = Reach { read: tally.read, closed: tally.read - in_flight.min(tally.read), ended: lane.has_ended() };
+        let Standing { next, in_flight, .. } = lane.standing();
+        let reach = Reach { read: next, closed: next.saturating_sub(in_flight), ended: lane.has_ended() };
         ((lane.source.clone(), lane.partition), reach)
     });
     let partitions = partitions.collect();

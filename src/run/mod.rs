@@ -9,6 +9,7 @@
 //! What they share: [`config`] says where a dataflow runs, [`job`] puts its parts together and steps the workers,
 //! `mirror` looks after the online store, `outputs` follows what the graph tells, `digest` sums a finished run up.
 
+mod checkpoints;
 mod cli;
 pub mod config;
 mod digest;

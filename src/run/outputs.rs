@@ -5,18 +5,29 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use serde::{Deserialize, Serialize};
 
 use super::digest::VersionDigest;
 use super::job;
+use crate::checkpoint::{Archive, Overtaken};
 use crate::flow::build::Event;
+use crate::flow::op::source::Notice;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::model::{Decision, Version};
-use crate::registry::{Live, Manifest, Publication, Registry, Writer};
+use crate::registry::{Live, Publication, Registry, Writer};
 use crate::source::{DeadLetter, DeadLetterFile};
+use crate::time::{EventTime, Offset};
 
 /// What the registry's thread has written.
-type Written = Arc<Mutex<Vec<Manifest>>>;
+type Written = Arc<Mutex<Versions>>;
+type Versions = BTreeMap<String, BTreeMap<u64, VersionDigest>>;
+
+/// What a restart has to know of what was followed.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    versions: Versions,
+}
 
 /// Follows a job's events.
 pub struct Outputs {
@@ -27,6 +38,8 @@ pub struct Outputs {
     writer: Writer,
     written: Written,
     letters: DeadLetterFile,
+    /// Where records that came below the frontier are taken down.
+    pub journal: Option<Arc<Mutex<Archive>>>,
     /// Versions made so far.
     pub versions: u64,
     /// Examples whose label never came, by model.
@@ -49,7 +62,15 @@ impl Outputs {
         let written = Written::default();
         let (shown, told) = (live.clone(), written.clone());
         let writer = Writer::start(registry, keep, move |manifest| {
-            told.lock().expect("no holder panics").push(manifest.clone());
+            let version = VersionDigest {
+                version: manifest.version,
+                window_end: manifest.window.end,
+                sha256: manifest.sha256.clone(),
+                champion: manifest.decision == Decision::Published.name(),
+            };
+            let mut written = told.lock().expect("no holder panics");
+            written.entry(manifest.name.clone()).or_default().insert(manifest.version, version);
+            drop(written);
             shown.record(manifest);
         })?;
         Ok(Outputs {
@@ -60,6 +81,7 @@ impl Outputs {
             writer,
             written,
             letters,
+            journal: None,
             versions: 0,
             unlabelled: BTreeMap::new(),
             dead_letters: 0,
@@ -81,8 +103,11 @@ impl Outputs {
                 *self.unlabelled.entry(name.clone()).or_default() += dropped;
                 self.metrics.unlabelled.with_label_values(&[name.as_str()]).inc_by(dropped);
             }
-            Event::Letters(letters) => self.keep(&letters)?,
-            Event::SourceFailed(error) => return Err(error).context("a source cannot be read"),
+            Event::Source(Notice::Letters(letters)) => self.keep(&letters)?,
+            Event::Source(Notice::Overtaken(topic, partition, records)) => {
+                self.overtaken(&topic, partition, &records)?;
+            }
+            Event::Source(Notice::Failed(error)) => return Err(error).context("a source cannot be read"),
             Event::OfflineFailed(error) => return Err(error).context("the offline store failed"),
         }
         Ok(None)
@@ -127,18 +152,40 @@ impl Outputs {
         });
     }
 
+    /// Has records that came below the frontier taken down, before anything follows from them.
+    fn overtaken(&mut self, topic: &str, partition: u32, records: &[(Offset, EventTime)]) -> anyhow::Result<()> {
+        let Some(archive) = &self.journal else { return Ok(()) };
+        let record =
+            |&(offset, time): &(Offset, EventTime)| Overtaken { topic: topic.to_owned(), partition, offset, time };
+        let records: Vec<Overtaken> = records.iter().map(record).collect();
+        archive.lock().expect("no holder panics").journal(&records).context("overtaken records cannot be taken down")
+    }
+
+    /// Sees everything that was followed to where it belongs, and gives what a restart has to know of it.
+    pub fn save(&self) -> Vec<u8> {
+        self.writer.flush();
+        let saved = Saved { versions: self.written.lock().expect("no holder panics").clone() };
+        postcard::to_stdvec(&saved).expect("plain values always encode")
+    }
+
+    /// Takes over what was saved.
+    ///
+    /// # Errors
+    /// If it is not what [`Outputs::save`] writes.
+    pub fn restore(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        let saved: Saved = postcard::from_bytes(bytes).context("the saved list of versions cannot be read")?;
+        self.versions = saved.versions.values().map(|versions| versions.len() as u64).sum();
+        *self.written.lock().expect("no holder panics") = saved.versions;
+        Ok(())
+    }
+
     /// Waits until everything is written; gives the versions of each model.
     pub fn finish(self) -> BTreeMap<String, Vec<VersionDigest>> {
         self.writer.flush();
         let mut versions: BTreeMap<String, Vec<VersionDigest>> =
             self.plan.models.iter().map(|model| (model.name.clone(), Vec::new())).collect();
-        for manifest in self.written.lock().expect("no holder panics").drain(..) {
-            versions.entry(manifest.name).or_default().push(VersionDigest {
-                version: manifest.version,
-                window_end: manifest.window.end,
-                sha256: manifest.sha256,
-                champion: manifest.decision == Decision::Published.name(),
-            });
+        for (model, written) in self.written.lock().expect("no holder panics").iter() {
+            versions.entry(model.clone()).or_default().extend(written.values().cloned());
         }
         versions
     }

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::cli::Common;
 use super::digest::Digest;
-use super::job::{self, Control, Wanted};
+use super::job::{self, Control, Wanted, Writing};
 use super::outputs::Outputs;
 use super::{Failure, inspect};
 use crate::checkpoint::Vault;
@@ -40,7 +40,8 @@ pub fn run(
     }
     let metrics = Metrics::new(&plan.spec.name);
     std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
-    let wanted = Wanted { pace: Pace::Max, from, until: to, online: None, offline: Some(out) };
+    let offline = Some((out, Writing::Whole));
+    let wanted = Wanted { pace: Pace::Max, from, until: to, online: None, journal: Vec::new(), offline };
     let (job, events) = job::prepare(&plan, &config, Vault::empty(), wanted)?;
     let registry = out.join("registry");
     if registry.exists() {
@@ -121,7 +122,7 @@ fn progress(quiet: bool) -> ProgressBar {
 }
 
 fn show(bar: &ProgressBar, job: &Job, outputs: &Outputs) {
-    let read: u64 = job.board.lanes().iter().map(|lane| lane.ledger().0.read).sum();
+    let read: u64 = job.board.lanes().iter().map(|lane| lane.standing().tally.read).sum();
     let versions = outputs.versions;
     let rate = read as f64 / bar.elapsed().as_secs_f64().max(1e-3);
     let time = job.board.frontier();

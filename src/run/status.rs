@@ -109,5 +109,9 @@ impl Status {
 /// Records whose outcome is decided: those read ahead of the clock do not count yet.
 fn taken(job: &Job) -> u64 {
     let lanes = job.board.lanes();
-    lanes.iter().map(|lane| lane.ledger()).map(|(tally, in_flight)| tally.read.saturating_sub(in_flight)).sum()
+    lanes
+        .iter()
+        .map(|lane| lane.standing())
+        .map(|standing| standing.tally.read.saturating_sub(standing.in_flight))
+        .sum()
 }

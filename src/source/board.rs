@@ -1,13 +1,16 @@
-//! What partitions know of each other: how far each has come, which have ended, and the clock that files are played by.
+//! What partitions know of each other: how far each has come, which have ended or are idle, and the clock that files
+//! are played by.
 //!
-//! One board a process, shared by all workers. A partition writes its own lane and reads the least of all.
+//! One board a process, shared by all workers. A partition writes its own lane; the *input frontier* is the least
+//! watermark of all. It is handed out under a lock ([`Board::grant`]), so that a snapshot can be cut exactly where no
+//! operator has passed ([`Board::cut`]).
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::ledger::Tally;
-use crate::time::EventTime;
+use crate::time::{EventTime, Offset};
 
 /// How fast files are played.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,19 +23,42 @@ pub enum Pace {
     Stepped,
 }
 
+/// What partitions without news may not hold back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdleRule {
+    /// How long a partition has nothing to read before it is idle.
+    pub after_ms: i64,
+    /// Whether event time follows the wall clock; else the newest event.
+    pub wall: bool,
+}
+
+/// What a partition last said of its records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    pub tally: Tally,
+    pub in_flight: u64,
+    /// The first offset that was never read.
+    pub next: Offset,
+    /// Records beyond those read, where the transport knows.
+    pub lag: Option<u64>,
+    pub overtaken: u64,
+}
+
 /// One partition, as the others see it.
 #[derive(Debug)]
 pub struct Lane {
     pub source: String,
     pub partition: u32,
+    lateness_ms: i64,
     /// No record to come takes effect before this.
     watermark: AtomicI64,
     newest: AtomicI64,
     /// The newest effective time that the graph was given.
     given: AtomicI64,
     ended: AtomicBool,
+    idle: AtomicBool,
     started: AtomicBool,
-    ledger: Mutex<(Tally, u64)>,
+    standing: Mutex<Standing>,
 }
 
 impl Lane {
@@ -57,22 +83,36 @@ impl Lane {
         self.ended.store(true, SeqCst);
     }
 
+    /// Says whether there has been nothing to read for long.
+    pub fn set_idle(&self, idle: bool) {
+        self.idle.store(idle, SeqCst);
+    }
+
     pub fn has_ended(&self) -> bool {
         self.ended.load(SeqCst)
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.idle.load(SeqCst)
     }
 
     pub fn watermark(&self) -> EventTime {
         self.watermark.load(SeqCst)
     }
 
-    /// Publishes the ledger and what is in flight.
-    pub fn report(&self, tally: Tally, in_flight: u64) {
-        *self.ledger.lock().expect("no holder panics") = (tally, in_flight);
+    /// The newest effective time noted.
+    pub fn newest(&self) -> EventTime {
+        self.newest.load(SeqCst)
     }
 
-    /// The ledger as last published, and the records in flight.
-    pub fn ledger(&self) -> (Tally, u64) {
-        *self.ledger.lock().expect("no holder panics")
+    /// Publishes what became of the records.
+    pub fn report(&self, standing: Standing) {
+        *self.standing.lock().expect("no holder panics") = standing;
+    }
+
+    /// What was last reported.
+    pub fn standing(&self) -> Standing {
+        *self.standing.lock().expect("no holder panics")
     }
 }
 
@@ -91,39 +131,55 @@ pub struct Board {
     from: Option<EventTime>,
     /// Where outputs stop, if not at the newest event.
     until: Option<EventTime>,
+    idle: Option<IdleRule>,
     play: Mutex<Option<Play>>,
     stepped: AtomicI64,
-    expected: usize,
+    open: AtomicBool,
+    /// The newest frontier that was handed out.
+    granted: Mutex<EventTime>,
 }
 
 impl Board {
-    /// A board for `expected` partitions; nothing moves before all have joined.
-    pub fn new(expected: usize, pace: Pace, from: Option<EventTime>, until: Option<EventTime>) -> Arc<Self> {
+    /// A board without partitions; nothing moves before it is opened.
+    pub fn new(pace: Pace, from: Option<EventTime>, until: Option<EventTime>, idle: Option<IdleRule>) -> Arc<Self> {
         Arc::new(Board {
             lanes: Mutex::default(),
             pace,
             from,
             until,
+            idle,
             play: Mutex::default(),
             stepped: AtomicI64::new(i64::MIN),
-            expected,
+            open: AtomicBool::new(false),
+            granted: Mutex::new(EventTime::MIN),
         })
     }
 
     /// A lane for a partition.
-    pub fn join(&self, source: &str, partition: u32) -> Arc<Lane> {
+    pub fn join(&self, source: &str, partition: u32, lateness_ms: i64) -> Arc<Lane> {
         let lane = Arc::new(Lane {
             source: source.to_owned(),
             partition,
+            lateness_ms,
             watermark: AtomicI64::new(i64::MIN),
             newest: AtomicI64::new(i64::MIN),
             given: AtomicI64::new(i64::MIN),
             ended: AtomicBool::new(false),
+            idle: AtomicBool::new(false),
             started: AtomicBool::new(false),
-            ledger: Mutex::default(),
+            standing: Mutex::default(),
         });
         self.lanes.lock().expect("no holder panics").push(lane.clone());
         lane
+    }
+
+    /// Says that all partitions that are known at the start have joined.
+    pub fn open(&self) {
+        self.open.store(true, SeqCst);
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.open.load(SeqCst)
     }
 
     pub fn lanes(&self) -> Vec<Arc<Lane>> {
@@ -131,22 +187,51 @@ impl Board {
     }
 
     /// The input frontier: the least watermark of the partitions that have not ended; once all have, the end of the
-    /// job, which is `until` or just after the newest event.
+    /// job, which is `until` or just after the newest event. An idle partition stands no further back than its rule
+    /// allows.
     pub fn frontier(&self) -> EventTime {
-        let lanes = self.lanes.lock().expect("no holder panics");
-        if lanes.len() < self.expected {
+        if !self.is_open() {
             return i64::MIN;
         }
-        let open = lanes.iter().filter(|lane| !lane.has_ended()).map(|lane| lane.watermark()).min();
-        let newest = lanes.iter().map(|lane| lane.newest.load(SeqCst)).max().unwrap_or(i64::MIN);
+        let lanes = self.lanes.lock().expect("no holder panics");
+        let newest = lanes.iter().map(|lane| lane.newest()).max().unwrap_or(i64::MIN);
+        let watermark = |lane: &Arc<Lane>| match self.idle.filter(|_| lane.is_idle()) {
+            None => lane.watermark(),
+            Some(rule) => {
+                let clock = if rule.wall { wall_clock() } else { newest };
+                lane.watermark().max(clock.saturating_sub(lane.lateness_ms.max(rule.after_ms)))
+            }
+        };
+        let open = lanes.iter().filter(|lane| !lane.has_ended()).map(watermark).min();
         let end = self.until.unwrap_or(newest.saturating_add(1));
         open.unwrap_or(end).min(self.until.unwrap_or(i64::MAX))
+    }
+
+    /// Hands out the input frontier, which never goes back, with what `wanted` says at that moment.
+    pub fn grant<T>(&self, wanted: impl FnOnce() -> T) -> (EventTime, T) {
+        let mut granted = self.granted.lock().expect("no holder panics");
+        *granted = self.frontier().max(*granted);
+        (*granted, wanted())
+    }
+
+    /// Gives the time that no operator has passed to `ask`, if there is one, before any operator can pass it.
+    pub fn cut(&self, ask: impl FnOnce(EventTime)) -> Option<EventTime> {
+        let granted = self.granted.lock().expect("no holder panics");
+        let time = Some(*granted).filter(|time| *time != EventTime::MIN)?;
+        ask(time);
+        Some(time)
+    }
+
+    /// Starts from where everything before `time` is closed.
+    pub fn start_from(&self, time: EventTime) {
+        let mut granted = self.granted.lock().expect("no holder panics");
+        *granted = time.max(*granted);
     }
 
     /// Whether every partition has ended.
     pub fn all_ended(&self) -> bool {
         let lanes = self.lanes.lock().expect("no holder panics");
-        lanes.len() >= self.expected && lanes.iter().all(|lane| lane.has_ended())
+        self.is_open() && lanes.iter().all(|lane| lane.has_ended())
     }
 
     /// Where outputs begin, if that was asked for.
@@ -157,6 +242,11 @@ impl Board {
     /// Where outputs stop, if that was asked for.
     pub fn until(&self) -> Option<EventTime> {
         self.until
+    }
+
+    /// For how long a partition has nothing to read before it is idle, if that matters.
+    pub fn idle_rule(&self) -> Option<IdleRule> {
+        self.idle
     }
 
     /// Says that a partition has read its first record, at this event time. Play begins with the last to say so.
@@ -177,7 +267,7 @@ impl Board {
             Pace::Times(speed) => speed,
         };
         let lanes = self.lanes.lock().expect("no holder panics");
-        if lanes.len() < self.expected || lanes.iter().any(|lane| !lane.started.load(SeqCst)) {
+        if !self.is_open() || lanes.iter().any(|lane| !lane.started.load(SeqCst)) {
             return i64::MIN;
         }
         match &*self.play.lock().expect("no holder panics") {
@@ -196,4 +286,8 @@ impl Board {
         let lanes = self.lanes.lock().expect("no holder panics");
         lanes.iter().map(|lane| lane.given.load(SeqCst)).max().unwrap_or(EventTime::MIN)
     }
+}
+
+fn wall_clock() -> EventTime {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64)
 }

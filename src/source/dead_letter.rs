@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use base64::Engine;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::SourceError;
 use crate::time::{EventTime, Offset};
@@ -118,6 +118,33 @@ impl DeadLetterFile {
         options.create(true).write(true).append(!anew).truncate(anew);
         let file = options.open(path).map_err(io)?;
         Ok(DeadLetterFile { path: label, file: BufWriter::new(file) })
+    }
+
+    /// Opens the file to go on: of what is there, the letters of records that `known` says were read are kept.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn resume(path: &Path, known: impl Fn(&str, u32, Offset) -> bool) -> Result<Self, SourceError> {
+        #[derive(Deserialize)]
+        struct Place {
+            topic: String,
+            partition: u32,
+            offset: Offset,
+        }
+        let io = |source| SourceError::Io { path: path.display().to_string(), source };
+        let text = match std::fs::read(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Self::open(path, true),
+            read => read.map_err(io)?,
+        };
+        let is_known = |line: &&[u8]| {
+            let place: Option<Place> = serde_json::from_slice(line).ok();
+            place.is_some_and(|place| known(&place.topic, place.partition, place.offset))
+        };
+        let kept: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').filter(is_known).collect();
+        let beside = path.with_extension("jsonl.new");
+        std::fs::write(&beside, kept.concat()).map_err(io)?;
+        std::fs::rename(&beside, path).map_err(io)?;
+        Self::open(path, false)
     }
 
     /// Writes letters and sees them to the file.

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::format::{self, FileReader, FileSchema};
-use super::{Intake, Partition, Progress, SourceError};
+use super::{Intake, Partition, Progress, SourceError, TopicReader};
+use crate::time::Offset;
 use crate::value::Schema;
 
 /// The files that stand for a topic, and how their text is read.
@@ -71,6 +73,25 @@ impl FilePartition {
             Some(path) => Some((path.clone(), format::open(&path, &self.schema)?)),
         };
         Ok(self.open.is_some())
+    }
+}
+
+impl FilePartition {
+    /// Passes over the records below an offset.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn skip_to(&mut self, offset: Offset, reader: &Arc<TopicReader>) -> Result<(), SourceError> {
+        let mut passed = Intake::new(reader.clone(), 0);
+        while self.offset < offset {
+            let rest = usize::try_from(offset - self.offset).unwrap_or(usize::MAX);
+            if self.read(rest.min(8192), &mut passed)? == Progress::End && self.offset < offset {
+                let (path, what) = (reader.topic.clone(), format!("ends at record {}, before {offset}", self.offset));
+                return Err(SourceError::File { path, what });
+            }
+            passed.take();
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The intake of one partition: decides, record by record, what becomes of it, and gathers batches.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::builder::{ArrayBuilder, BinaryBuilder};
@@ -9,7 +10,7 @@ use arrow_array::{Array, BinaryArray, BooleanArray, UInt32Array};
 use arrow_buffer::{ScalarBuffer, bit_util};
 
 use super::ledger::Tally;
-use super::{DeadLetter, Raw, Reason, Watermark};
+use super::{DeadLetter, Position, Raw, Reason, Watermark};
 use crate::expr::{EvalStats, Expr};
 use crate::time::{EventTime, Offset, format_time, in_range};
 use crate::value::{Batch, Column, ColumnBuilder, FieldError, KeyCodec, Schema, Type};
@@ -53,6 +54,10 @@ pub struct Intaken {
     /// Effective times of the late records in the batch, ascending.
     pub late: Vec<EventTime>,
     pub letters: Vec<DeadLetter>,
+    /// The first offset in it, if any.
+    pub first: Option<Offset>,
+    /// Records that came below the floor, with the times at which they were folded in.
+    pub overtaken: Vec<(Offset, EventTime)>,
 }
 
 /// Why a record is not taken in: stage, reason, event time, detail.
@@ -73,6 +78,18 @@ pub struct Intake {
     letters: Vec<DeadLetter>,
     order: KeyCodec,
     stats: EvalStats,
+    /// Records below this offset were counted before a restart.
+    counted: Offset,
+    /// Of the records gathered, how many of those were read, filtered and dead.
+    again: Tally,
+    /// The first offset that was never read, and the one to be read now.
+    next: Offset,
+    at: Offset,
+    /// Time that is closed: a record below it has been overtaken.
+    floor: EventTime,
+    overtaken: Vec<(Offset, EventTime)>,
+    /// Records that were overtaken before a restart, and when they took effect.
+    journal: BTreeMap<Offset, EventTime>,
 }
 
 impl Intake {
@@ -94,9 +111,40 @@ impl Intake {
             letters: Vec::new(),
             order: KeyCodec::new(&types),
             stats: EvalStats::default(),
+            counted: 0,
+            again: Tally::default(),
+            next: 0,
+            at: 0,
+            floor: EventTime::MIN,
+            overtaken: Vec::new(),
+            journal: BTreeMap::new(),
             reader,
             partition,
         }
+    }
+
+    /// Goes on where a partition stood, with the records that were overtaken since.
+    pub fn resume(&mut self, position: &Position, journal: BTreeMap<Offset, EventTime>) {
+        self.watermark = Watermark::resuming(self.reader.lateness_ms, position.newest);
+        self.counted = position.next;
+        self.next = position.next;
+        self.at = position.resume;
+        self.journal = journal;
+    }
+
+    /// Says up to where time is closed: what comes below it is folded in there.
+    pub fn raise_floor(&mut self, closed: EventTime) {
+        self.floor = self.floor.max(closed);
+    }
+
+    /// The first offset that was never read.
+    pub fn next_offset(&self) -> Offset {
+        self.next
+    }
+
+    /// Whether records are left that were counted before a restart.
+    pub fn is_catching_up(&self) -> bool {
+        self.at < self.counted
     }
 
     pub fn watermark(&self) -> &Watermark {
@@ -128,9 +176,13 @@ impl Intake {
         let decoded = decode(&mut self.columns, &mut self.present).and_then(|()| self.complete());
         let verdict = match decoded {
             Err(error) => Err(("decode", Reason::from(&error), None, error.to_string())),
-            Ok(time) => self.place(time, newest),
+            Ok(time) => self.place(offset, time, newest),
         };
         self.offsets.push(offset);
+        self.next = self.next.max(offset + 1);
+        self.at = offset + 1;
+        let again = offset < self.counted;
+        self.again.read += u64::from(again);
         match verdict {
             Ok((effective, late)) => {
                 self.effective.push(effective);
@@ -141,6 +193,10 @@ impl Intake {
                 self.effective.push(0);
                 self.late.push(false);
                 self.good.push(false);
+                if again {
+                    self.again.dead_letter += 1;
+                    return;
+                }
                 let Raw { key, value, headers } = raw();
                 let (topic, partition) = (self.reader.topic.clone(), self.partition);
                 self.letters.push(DeadLetter {
@@ -180,7 +236,12 @@ impl Intake {
     }
 
     /// The effective time of a record, and whether it is late.
-    fn place(&mut self, time: EventTime, newest: Option<EventTime>) -> Result<(EventTime, bool), Refusal> {
+    fn place(
+        &mut self,
+        offset: Offset,
+        time: EventTime,
+        newest: Option<EventTime>,
+    ) -> Result<(EventTime, bool), Refusal> {
         if !in_range(time) || newest.is_some_and(|newest| time > newest) {
             let detail = format!("{} is outside what an event time may be", format_time(time));
             return Err(("watermark", Reason::TimeOutOfRange, Some(time), detail));
@@ -194,8 +255,16 @@ impl Intake {
             );
             return Err(("watermark", Reason::TooLate, Some(time), detail));
         }
-        let effective = self.watermark.observe(time);
-        Ok((effective, effective != time))
+        let mut effective = self.watermark.observe(time);
+        let late = effective != time;
+        if let Some(before) = self.journal.remove(&offset) {
+            effective = effective.max(before);
+        }
+        if offset >= self.counted && effective < self.floor {
+            effective = self.floor;
+            self.overtaken.push((offset, effective));
+        }
+        Ok((effective, late))
     }
 
     /// What has been gathered; the intake starts a new batch.
@@ -210,12 +279,15 @@ impl Intake {
             keep.iter_mut().enumerate().for_each(|(row, keep)| *keep &= passed.is_valid(row) && passed.value(row));
         }
         let kept = keep.iter().filter(|keep| **keep).count();
+        let again = std::mem::take(&mut self.again);
+        let filtered_again = (0..read).filter(|row| self.offsets[*row] < self.counted && !keep[*row]).count() as u64;
         let tally = Tally {
-            read: read as u64,
-            filtered: (read - dead - kept) as u64,
-            dead_letter: dead as u64,
+            read: read as u64 - again.read,
+            filtered: (read - dead - kept) as u64 - (filtered_again - again.dead_letter),
+            dead_letter: dead as u64 - again.dead_letter,
             ..Tally::default()
         };
+        let first = self.offsets.first().copied();
         let (mut effective, mut late) = (std::mem::take(&mut self.effective), std::mem::take(&mut self.late));
         let mut offsets = std::mem::take(&mut self.offsets);
         if kept < read {
@@ -233,7 +305,8 @@ impl Intake {
         let mut late: Vec<EventTime> =
             batch.times.iter().zip(&late).filter(|(_, late)| **late).map(|(time, _)| *time).collect();
         late.sort_unstable();
-        Intaken { batch: self.sorted(batch), tally, late, letters: std::mem::take(&mut self.letters) }
+        let (letters, overtaken) = (std::mem::take(&mut self.letters), std::mem::take(&mut self.overtaken));
+        Intaken { batch: self.sorted(batch), tally, late, letters, first, overtaken }
     }
 
     /// Key and offset, or content: bytes that compare as the total order does.

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use arrow_buffer::ScalarBuffer;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::time::EventTime;
 
@@ -38,7 +38,7 @@ impl Outcome {
 }
 
 /// Counts of records: of one partition, or of many added up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     pub read: u64,
     pub applied: u64,

@@ -13,14 +13,16 @@ mod file;
 mod format;
 mod intake;
 mod ledger;
+mod position;
 mod watermark;
 
-pub use board::{Board, Lane, Pace};
+pub use board::{Board, IdleRule, Lane, Pace, Standing};
 pub use dead_letter::{DeadLetter, DeadLetterFile, Header, Raw, Reason};
 pub use file::{FileBinding, FilePartition};
 pub use format::{FILE_FORMATS, FileFormat, FileSchema};
 pub use intake::{Intake, Intaken, TopicReader};
 pub use ledger::{InFlight, Outcome, Tally};
+pub use position::{Marks, Position};
 pub use watermark::Watermark;
 
 /// One partition of a topic, read in offset order.
@@ -30,6 +32,11 @@ pub trait Partition: Send {
     /// # Errors
     /// If the transport fails for good; what is wrong with a record is the intake's to say.
     fn read(&mut self, max: usize, intake: &mut Intake) -> Result<Progress, SourceError>;
+
+    /// How many records there are beyond those read, where the transport knows.
+    fn behind(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What a partition has after a read.

@@ -27,6 +27,11 @@ impl Watermark {
         Watermark { newest: i64::MIN, lateness_ms }
     }
 
+    /// As if it had seen records up to this event time.
+    pub fn resuming(lateness_ms: i64, newest: EventTime) -> Self {
+        Watermark { newest, lateness_ms }
+    }
+
     /// Takes in the next record's event time and gives its effective time.
     pub fn observe(&mut self, time: EventTime) -> EventTime {
         let effective = time.max(self.time());

@@ -2,6 +2,9 @@
 //!
 //! Rows come in the total order, so equal content gives equal hashes, whatever the batches and workers were. The hash
 //! is over the values, not over Parquet's bytes.
+//!
+//! A file that must survive its process is written in parts, `{name}.parts/{number}.parquet` beside it: each snapshot
+//! closes a part, a restart deletes the parts after its snapshot, and the end gathers all of them in the one file.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,9 +15,11 @@ use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMillisecondArray, UInt32Array};
 use arrow_schema::{Field, SchemaRef};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
+use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest as _, Sha256};
 
 use crate::time::EventTime;
@@ -44,11 +49,23 @@ pub struct Content {
     pub sha256: String,
 }
 
+/// What a file in parts is saved as, beside its pending rows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SavedFile {
+    /// The part to be written next; those before it are whole.
+    part: u32,
+    rows: u64,
+    /// The state of the hash.
+    hash: Vec<u8>,
+}
+
 /// A file that takes rows in any order and writes them in the total order, once no earlier ones can come.
 pub struct OrderedFile {
     path: PathBuf,
     schema: SchemaRef,
-    writer: ArrowWriter<File>,
+    writer: Option<ArrowWriter<File>>,
+    /// The number of the part being written, if it is written in parts.
+    part: Option<u32>,
     hash: Sha256,
     rows: u64,
     /// Rows before this are passed over.
@@ -63,31 +80,142 @@ impl OrderedFile {
     /// # Errors
     /// If the file system refuses.
     pub fn create(path: &Path, columns: &Schema, from: Option<EventTime>) -> Result<Self, OfflineError> {
-        let label = path.display().to_string();
-        let io = |source| OfflineError::Io { path: label.clone(), source };
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(io)?;
-        }
+        let mut file = Self::in_parts(path, columns, from);
+        file.part = None;
+        file.open()?;
+        Ok(file)
+    }
+
+    /// A file that is written in parts; nothing is made before there are rows.
+    pub fn in_parts(path: &Path, columns: &Schema, from: Option<EventTime>) -> Self {
         let mut all = vec![Column::new("_time", Type::Timestamp, false)];
         all.extend(columns.columns.iter().cloned());
         let schema = Schema::new(all).arrow();
         let nullable: Vec<Field> =
             schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
         let schema: SchemaRef = Arc::new(arrow_schema::Schema::new(nullable));
-        let file = File::create(path).map_err(io)?;
-        let level = ZstdLevel::try_new(3).expect("3 is a level of Zstandard");
-        let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
-        let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties))
-            .map_err(|source| OfflineError::Parquet { path: label, source })?;
-        Ok(OrderedFile {
+        OrderedFile {
             path: path.to_owned(),
             schema,
-            writer,
+            writer: None,
+            part: Some(1),
             hash: Sha256::new(),
             rows: 0,
             from: from.unwrap_or(EventTime::MIN),
             pending: Vec::new(),
-        })
+        }
+    }
+
+    /// The folder of the parts.
+    fn parts(&self) -> PathBuf {
+        self.path.with_extension("parts")
+    }
+
+    fn part_path(&self, number: u32) -> PathBuf {
+        self.parts().join(format!("{number:08}.parquet"))
+    }
+
+    /// Opens the file, or its part.
+    fn open(&mut self) -> Result<(), OfflineError> {
+        let path = self.part.map_or_else(|| self.path.clone(), |number| self.part_path(number));
+        self.writer = Some(create(&path, &self.schema)?);
+        Ok(())
+    }
+
+    pub fn is_in_parts(&self) -> bool {
+        self.part.is_some()
+    }
+
+    /// Begins anew, where it is written in parts: those of an earlier run are deleted.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn begin(&mut self) -> Result<(), OfflineError> {
+        if self.part.is_some() { self.delete_parts(1) } else { Ok(()) }
+    }
+
+    /// Goes on from what was saved: parts after it are deleted.
+    ///
+    /// # Errors
+    /// If the file system refuses, or a part that was saved is not there.
+    pub fn resume(&mut self, saved: &SavedFile, pending: Vec<Batch>) -> Result<(), OfflineError> {
+        for number in 1..saved.part {
+            let path = self.part_path(number);
+            let io = |source| OfflineError::Io { path: path.display().to_string(), source };
+            std::fs::metadata(&path).map_err(io)?;
+        }
+        self.delete_parts(saved.part)?;
+        let state = saved.hash.as_slice().try_into().ok();
+        self.hash = state.and_then(|state| Sha256::deserialize(state).ok()).ok_or_else(|| OfflineError::Io {
+            path: self.path.display().to_string(),
+            source: std::io::Error::new(std::io::ErrorKind::InvalidData, "the saved hash is damaged"),
+        })?;
+        (self.rows, self.part, self.pending) = (saved.rows, Some(saved.part), pending);
+        Ok(())
+    }
+
+    /// Writes all rows before `upto` and closes the part; what is pending is left to be saved with it.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn save(&mut self, upto: EventTime) -> Result<(SavedFile, &[Batch]), OfflineError> {
+        self.release(upto)?;
+        if self.writer.is_some() && self.part.is_some() {
+            self.close()?;
+            self.part = self.part.map(|number| number + 1);
+        }
+        let saved = SavedFile {
+            part: self.part.unwrap_or(1),
+            rows: self.rows,
+            hash: self.hash.serialize().as_slice().to_vec(),
+        };
+        Ok((saved, &self.pending))
+    }
+
+    /// Closes what is open and sees it to the disk.
+    fn close(&mut self) -> Result<(), OfflineError> {
+        let Some(writer) = self.writer.take() else { return Ok(()) };
+        let label = self.path.display().to_string();
+        let parquet = |source| OfflineError::Parquet { path: label.clone(), source };
+        let file = writer.into_inner().map_err(parquet)?;
+        file.sync_all().map_err(|source| OfflineError::Io { path: label.clone(), source })
+    }
+
+    fn delete_parts(&self, from: u32) -> Result<(), OfflineError> {
+        let io = |source| OfflineError::Io { path: self.parts().display().to_string(), source };
+        let entries = match std::fs::read_dir(self.parts()) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(io(error)),
+        };
+        for entry in entries {
+            let path = entry.map_err(io)?.path();
+            let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u32>().ok());
+            if number.is_some_and(|number| number >= from) {
+                std::fs::remove_file(&path).map_err(io)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gathers all parts in the one file.
+    fn gather(&self, parts: u32) -> Result<(), OfflineError> {
+        let mut writer = create(&self.path, &self.schema)?;
+        for number in 1..=parts {
+            let path = self.part_path(number);
+            let label = path.display().to_string();
+            let file = match File::open(&path) {
+                Err(error) if number == parts && error.kind() == std::io::ErrorKind::NotFound => continue,
+                opened => opened.map_err(|source| OfflineError::Io { path: label.clone(), source })?,
+            };
+            let parquet = |source| OfflineError::Parquet { path: label.clone(), source };
+            let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|builder| builder.build());
+            for batch in reader.map_err(parquet)? {
+                let batch = batch.map_err(|error| parquet(error.into()))?;
+                writer.write(&batch).map_err(parquet)?;
+            }
+        }
+        writer.close().map(drop).map_err(|source| self.failed(source))
     }
 
     /// Takes in rows, ordered by their event times from here on.
@@ -134,7 +262,12 @@ impl OrderedFile {
         hash_rows(&mut self.hash, &columns);
         self.rows += rows.len() as u64;
         let batch = RecordBatch::try_new(self.schema.clone(), columns).expect("the file was made for these columns");
-        self.writer.write(&batch).map_err(|source| self.failed(source))
+        if self.writer.is_none() {
+            self.open()?;
+        }
+        let writer = self.writer.as_mut().expect("it was just opened");
+        let label = self.path.display().to_string();
+        writer.write(&batch).map_err(|source| OfflineError::Parquet { path: label, source })
     }
 
     /// Writes what is left and closes the file.
@@ -143,14 +276,29 @@ impl OrderedFile {
     /// If the file system refuses.
     pub fn finish(mut self) -> Result<Content, OfflineError> {
         self.release(EventTime::MAX)?;
-        let label = self.path.display().to_string();
-        self.writer.close().map_err(|source| OfflineError::Parquet { path: label, source })?;
+        self.close()?;
+        if let Some(parts) = self.part {
+            self.gather(parts)?;
+        }
         Ok(Content { rows: self.rows, sha256: hex(&self.hash.finalize()) })
     }
 
     fn failed(&self, source: parquet::errors::ParquetError) -> OfflineError {
         OfflineError::Parquet { path: self.path.display().to_string(), source }
     }
+}
+
+fn create(path: &Path, schema: &SchemaRef) -> Result<ArrowWriter<File>, OfflineError> {
+    let label = path.display().to_string();
+    let io = |source| OfflineError::Io { path: label.clone(), source };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(io)?;
+    }
+    let file = File::create(path).map_err(io)?;
+    let level = ZstdLevel::try_new(3).expect("3 is a level of Zstandard");
+    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
+    ArrowWriter::try_new(file, schema.clone(), Some(properties))
+        .map_err(|source| OfflineError::Parquet { path: label.clone(), source })
 }
 
 /// Lower-case hexadecimal.

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex};
 
 use arrow_array::{Array, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tidemill::checkpoint::{Parts, Vault};
-use tidemill::flow::build::TopicFeed;
-use tidemill::flow::op::source::Feed;
+use tidemill::flow::op::Feeds;
+use tidemill::flow::op::source::{Feed, Notice};
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
-use tidemill::run::job::{self, Control};
+use tidemill::run::job::{self, Control, Writing};
 use tidemill::source::{Board, DeadLetter, Intake, Pace, Partition, Progress, Raw, SourceError, Tally};
 use tidemill::store::Online;
 use tidemill::value::{JsonDecoder, Scalar, Schema};
@@ -142,13 +142,15 @@ impl Run<'_> {
         let folder = tempfile::tempdir().expect("a folder");
         let readers: Vec<_> =
             plan.sources.iter().cloned().chain(plan.tables.iter().map(|table| table.reader.clone())).collect();
-        let board = Board::new(readers.len(), Pace::Max, None, None);
-        let feeds = readers.iter().enumerate().map(|(topic, reader)| {
+        let board = Board::new(Pace::Max, None, None, None);
+        let feeds = Arc::new(Feeds::default());
+        for (topic, reader) in readers.iter().enumerate() {
             let partition = Memory::new(inputs.messages(&reader.topic), self.read, &reader.schema);
             let intake = Intake::new(reader.clone(), 0);
-            let lane = board.join(&reader.topic, 0);
-            Some(TopicFeed { topic, feed: Feed { partition: Box::new(partition), intake, lane } })
-        });
+            let lane = board.join(&reader.topic, 0, reader.lateness_ms);
+            feeds.add(topic, Feed::new(Box::new(partition), intake, lane));
+        }
+        board.open();
         let (events, told) = crossbeam_channel::unbounded();
         let online = job::online_store(&plan);
         let vault = match self.start {
@@ -158,10 +160,10 @@ impl Run<'_> {
         if let Some(time) = self.snapshot {
             vault.ask(time);
         }
-        let offline = job::offline_files(&plan, folder.path(), None).expect("files can be made");
+        let offline = job::offline_files(&plan, folder.path(), None, Writing::Whole).expect("files can be made");
         let job = Arc::new(Job {
             plan: plan.clone(),
-            feeds: Mutex::new(feeds.collect()),
+            feeds,
             board,
             vault: vault.clone(),
             online: Some(online.clone()),
@@ -190,8 +192,9 @@ impl Run<'_> {
                     let weights = tidemill::registry::encode(&version.predictor);
                     found.versions.push((version.number, format!("{:x}", tidemill::value::Key::hash_of(&weights))));
                 }
-                tidemill::flow::build::Event::Letters(letters) => found.letters.extend(letters),
-                tidemill::flow::build::Event::SourceFailed(error) => panic!("{error}"),
+                tidemill::flow::build::Event::Source(Notice::Letters(letters)) => found.letters.extend(letters),
+                tidemill::flow::build::Event::Source(Notice::Failed(error)) => panic!("{error}"),
+                tidemill::flow::build::Event::Source(Notice::Overtaken(..)) => {}
                 tidemill::flow::build::Event::OfflineFailed(error) => panic!("{error}"),
                 tidemill::flow::build::Event::Unlabelled(..) => {}
             }

@@ -74,6 +74,8 @@ pub fn group<'scope>(
 
     let mut builder = OperatorBuilder::new(format!("features.{}", plan.name), scope);
     let activator = scope.activator_for(builder.operator_info().address);
+    let waker = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
+    cut.wake_by(move || _ = waker.activate());
     let identity = || Antichain::from_elem(0);
     let route = Route::Key { codec: plan.codec.clone(), columns: plan.entity() };
     let mut update_input = builder.new_input_connection(updates, route.pact(), []);

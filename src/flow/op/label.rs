@@ -11,6 +11,7 @@ use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array};
 use arrow_buffer::ScalarBuffer;
 use arrow_row::Rows;
 use arrow_select::interleave::interleave;
+use serde::{Deserialize, Serialize};
 use timely::container::NoopBuilder;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::Operator;
@@ -33,6 +34,13 @@ pub struct Attribution {
     pub example_on: Vec<usize>,
     pub within_ms: i64,
     pub otherwise: Option<f64>,
+}
+
+/// What a worker saves: the examples that wait, as batches, and how many were dropped.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    dropped: u64,
+    batches: Vec<Vec<u8>>,
 }
 
 /// An example's place among the batches that wait.
@@ -59,8 +67,11 @@ pub fn attribute<'scope>(
     let scope = examples.scope();
     let share = (scope.worker().index(), scope.worker().peers());
     let mut state = Waiting::new(plan.clone());
-    for part in cut.vault().load::<Vec<Vec<u8>>>(cut.operator())? {
-        for bytes in part {
+    for part in cut.vault().load::<Saved>(cut.operator())? {
+        if share.0 == 0 {
+            state.dropped += part.dropped;
+        }
+        for bytes in part.batches {
             let batch = codec::decode(&bytes).map_err(|_| CheckpointError::Undecodable {
                 operator: cut.operator().to_owned(),
                 source: postcard::Error::DeserializeBadEncoding,
@@ -78,12 +89,15 @@ pub fn attribute<'scope>(
         examples_pact,
         labels_pact,
         &name,
-        move |initial, _| {
+        move |initial, info| {
             // One capability, at the earliest time at which a waiting example can leave.
             let mut held: Option<Capability<EventTime>> = Some(initial);
             let mut new_examples: Chunks = Chunks::default();
             let mut new_labels: Chunks = Chunks::default();
             let mut done = EventTime::MIN;
+            let mut told = 0;
+            let waker = scope.worker().sync_activator_for(info.address.to_vec());
+            cut.wake_by(move || _ = waker.activate());
             move |(examples, example_frontier), (labels, label_frontier), output| {
                 examples.for_each(|_, batch| new_examples.push(None, std::mem::take(batch), ()));
                 labels.for_each(|_, batch| new_labels.push(None, std::mem::take(batch), ()));
@@ -91,7 +105,8 @@ pub fn attribute<'scope>(
                 for step in cut.steps(frontier) {
                     if step.upto > done {
                         let mut out = state.work_off(&mut new_examples, &mut new_labels, step.upto);
-                        unlabelled(std::mem::take(&mut state.dropped));
+                        unlabelled(state.dropped - told);
+                        told = state.dropped;
                         if let (Some(capability), false) = (&held, out.is_empty()) {
                             output.session_with_builder(capability).give_container(&mut out);
                         }
@@ -139,6 +154,7 @@ struct Waiting {
     by_key: HashMap<Key, VecDeque<Place>>,
     /// Keys of examples by the last time at which their label may come.
     deadlines: BTreeMap<EventTime, Vec<Key>>,
+    /// Examples dropped so far because no label came.
     dropped: u64,
 }
 
@@ -286,17 +302,19 @@ impl Waiting {
     }
 
     /// The waiting examples, batch by batch.
-    fn save(&self) -> Vec<Vec<u8>> {
+    fn save(&self) -> Saved {
         let mut rows: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
         for place in self.by_key.values().flatten() {
             rows.entry(place.batch).or_default().push(place.row);
         }
-        rows.into_iter()
+        let batches = rows
+            .into_iter()
             .map(|(batch, mut rows)| {
                 rows.sort_unstable();
                 codec::encode(&self.batches[&batch].batch.take(&rows.into()))
             })
-            .collect()
+            .collect();
+        Saved { dropped: self.dropped, batches }
     }
 
     /// Takes back examples of this worker's share.

@@ -60,6 +60,8 @@ pub fn learn<'scope>(
     let name = format!("model.{}.learn", plan.name);
     Ok(labelled.unary_frontier::<NoopBuilder<Batch>, _, _, _>(Route::One(home).pact(), &name, move |initial, info| {
         let activator = scope.activator_for(info.address.clone());
+        let waker = scope.worker().sync_activator_for(info.address.to_vec());
+        cut.wake_by(move || _ = waker.activate());
         let mut held: Option<Capability<EventTime>> = Some(initial);
         let mut chunks: Chunks = Chunks::default();
         let mut current: Option<Step> = None;

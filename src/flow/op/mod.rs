@@ -3,6 +3,7 @@
 
 mod changes;
 mod chunks;
+mod feeds;
 pub mod group;
 pub mod label;
 pub mod learn;
@@ -16,6 +17,7 @@ pub mod source;
 pub mod table;
 
 pub use chunks::Chunks;
+pub use feeds::Feeds;
 
 use timely::dataflow::Stream;
 

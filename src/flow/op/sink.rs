@@ -3,16 +3,19 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use serde::{Deserialize, Serialize};
 use timely::container::NoopBuilder;
 use timely::dataflow::Stream;
 use timely::dataflow::operators::generic::Operator;
 
-use super::{Records, frontier_of};
-use crate::flow::exchange::{Route, key_columns};
+use super::{Chunks, Records, frontier_of};
+use crate::checkpoint::{CheckpointError, Cut};
+use crate::flow::codec;
+use crate::flow::exchange::{Route, key_columns, worker_of};
 use crate::flow::plan::TablePlan;
 use crate::store::Upsert;
 use crate::store::memory::Shelf;
-use crate::store::offline::{OfflineError, OrderedFile};
+use crate::store::offline::{OfflineError, OrderedFile, SavedFile};
 use crate::time::EventTime;
 use crate::value::{Key, Scalar};
 
@@ -27,22 +30,59 @@ const ENOUGH: usize = 1 << 14;
 
 /// Writes records to a file on one worker, in the total order of their event times. A record may come up to
 /// `delay_ms` after its event time.
+///
+/// # Errors
+/// If saved state cannot be read.
 pub fn file<'scope>(
     stream: Records<'scope>,
     name: &str,
     file: SharedFile,
     delay_ms: i64,
+    mut cut: Cut,
     mut failed: impl FnMut(OfflineError) + 'static,
-) -> Sunk<'scope> {
-    stream.unary_frontier::<NoopBuilder<Vec<()>>, _, _, _>(Route::One(0).pact(), name, move |_, _| {
+) -> Result<Sunk<'scope>, CheckpointError> {
+    let scope = stream.scope();
+    let here = worker_of(0, scope.worker().peers()) == scope.worker().index();
+    if here && let Err(error) = resume(&file, &cut)? {
+        failed(error);
+    }
+    Ok(stream.unary_frontier::<NoopBuilder<Vec<()>>, _, _, _>(Route::One(0).pact(), name, move |_, info| {
+        let waker = scope.worker().sync_activator_for(info.address.to_vec());
+        cut.wake_by(move || _ = waker.activate());
+        let mut chunks: Chunks = Chunks::default();
         move |(input, frontier), _output| {
+            if !here {
+                let save = cut.steps(frontier_of(frontier)).find(|step| step.save);
+                save.into_iter().for_each(|step| cut.save(step.upto, &None::<Saved>));
+                return;
+            }
             let mut held = file.lock().expect("no holder panics");
             let Some(file) = held.as_mut() else {
                 input.for_each(|_, _| {});
                 return;
             };
-            input.for_each(|_, batch| file.push(std::mem::take(batch)));
+            input.for_each(|_, batch| chunks.push(None, std::mem::take(batch), ()));
             let frontier = frontier_of(frontier);
+            for step in cut.steps(frontier) {
+                for chunk in &chunks.chunks {
+                    let closed = chunk.batch.times.partition_point(|time| *time < step.upto);
+                    file.push(chunk.batch.slice(chunk.done, closed.saturating_sub(chunk.done)));
+                }
+                chunks.finish(step.upto);
+                if step.save {
+                    match file.save(step.upto.saturating_sub(delay_ms)) {
+                        Ok((file, pending)) => {
+                            let pending = pending.iter().map(codec::encode).collect();
+                            cut.save(step.upto, &Some(Saved { file, pending }));
+                        }
+                        Err(error) => {
+                            failed(error);
+                            *held = None;
+                            return;
+                        }
+                    }
+                }
+            }
             if frontier < EventTime::MAX
                 && file.pending() >= ENOUGH
                 && let Err(error) = file.release(frontier.saturating_sub(delay_ms))
@@ -51,7 +91,33 @@ pub fn file<'scope>(
                 *held = None;
             }
         }
-    })
+    }))
+}
+
+/// What is saved of a file: what it is, and its pending rows.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    file: SavedFile,
+    pending: Vec<Vec<u8>>,
+}
+
+/// Has a file go on from what was saved, or begin.
+fn resume(file: &SharedFile, cut: &Cut) -> Result<Result<(), OfflineError>, CheckpointError> {
+    let mut held = file.lock().expect("no holder panics");
+    let Some(file) = held.as_mut() else { return Ok(Ok(())) };
+    match cut.vault().load::<Option<Saved>>(cut.operator())?.into_iter().flatten().next() {
+        Some(saved) if file.is_in_parts() => {
+            let decode = |bytes: &Vec<u8>| {
+                codec::decode(bytes).map_err(|_| CheckpointError::Undecodable {
+                    operator: cut.operator().to_owned(),
+                    source: postcard::Error::DeserializeBadEncoding,
+                })
+            };
+            let pending = saved.pending.iter().map(decode).collect::<Result<_, _>>()?;
+            Ok(file.resume(&saved.file, pending))
+        }
+        _ => Ok(file.begin()),
+    }
 }
 
 /// Shows the newest rows of a table in the online store at once: a row gives way to one that takes effect later.

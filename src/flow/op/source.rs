@@ -3,21 +3,27 @@
 //! - A partition may read while fewer than `max_in_flight` of its records are not closed, or if the graph has worked
 //!   off all that is closed and this partition holds the frontier back: so what is in flight is bounded, and the
 //!   slowest can always go on.
-//! - The capability follows the least watermark of this worker's partitions; once they have ended, the board's.
+//! - The capability follows the input frontier that the board hands out, which is that of all partitions of all
+//!   topics: so no operator is ever past a time at which a snapshot can be cut.
+//! - As of a snapshot, each partition saves its [`Position`]; a restart reads on from there.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use timely::container::NoopBuilder;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::source;
 
-use super::Records;
-use crate::source::{Board, DeadLetter, InFlight, Intake, Intaken, Lane, Partition, Progress, SourceError, Tally};
-use crate::time::EventTime;
+use super::{Feeds, Records};
+use crate::checkpoint::Cut;
+use crate::source::{
+    Board, DeadLetter, InFlight, Intake, Intaken, Lane, Marks, Partition, Position, Progress, SourceError, Standing,
+    Tally,
+};
+use crate::time::{EventTime, Offset};
 use crate::value::Batch;
 
 /// Records taken from a partition in one go.
@@ -26,24 +32,52 @@ const READ: usize = 8192;
 /// How long to wait for more where there is nothing to do.
 const IDLE: Duration = Duration::from_millis(2);
 
-/// One partition to be read by this worker.
+/// One partition to be read by a worker.
 pub struct Feed {
     pub partition: Box<dyn Partition>,
     pub intake: Intake,
     pub lane: Arc<Lane>,
+    /// Where it stood as of the state that the graph starts from; the partition reads on from there.
+    pub position: Option<Position>,
+}
+
+impl Feed {
+    /// A partition read from its beginning.
+    pub fn new(partition: Box<dyn Partition>, intake: Intake, lane: Arc<Lane>) -> Self {
+        Feed { partition, intake, lane, position: None }
+    }
+
+    /// A partition that reads on from where it stood, with the records that have been overtaken since.
+    #[must_use]
+    pub fn resuming(mut self, position: Position, journal: BTreeMap<Offset, EventTime>) -> Self {
+        self.intake.resume(&position, journal);
+        self.lane.note(position.newest_effective);
+        self.position = Some(position);
+        self
+    }
+}
+
+/// What a source tells beside its records.
+pub enum Notice {
+    Letters(Vec<DeadLetter>),
+    /// Records that came below the frontier: topic, partition, offsets and the times at which they were folded in.
+    Overtaken(String, u32, Vec<(Offset, EventTime)>),
+    Failed(SourceError),
 }
 
 /// What sources share on a worker.
 #[derive(Clone)]
 pub struct Intakes {
     pub board: Arc<Board>,
+    pub feeds: Arc<Feeds>,
+    /// This worker, of how many.
+    pub share: (usize, usize),
     /// How far this worker's part of the graph has worked off what was read.
     pub worked_off: Rc<Cell<EventTime>>,
     pub max_in_flight: u64,
     /// Everything before this is in the state that the graph starts from.
     pub resume: EventTime,
-    /// Where dead letters and failures go.
-    pub letters: Rc<dyn Fn(Result<Vec<DeadLetter>, SourceError>)>,
+    pub notices: Rc<dyn Fn(Notice)>,
 }
 
 /// A partition being read.
@@ -52,38 +86,51 @@ struct Reading {
     /// Read but ahead of the clock.
     waiting: VecDeque<Batch>,
     in_flight: InFlight,
+    marks: Marks,
     tally: Tally,
+    overtaken: u64,
     ended: bool,
+    /// Since when there has been nothing to read.
+    nothing_since: Option<Instant>,
 }
 
-/// The stream of a topic's records.
+/// The stream of a topic's records; `topic` is its position in the plan.
 pub fn records<'scope>(
     scope: Scope<'scope, EventTime>,
     name: &str,
-    feeds: Vec<Feed>,
+    topic: usize,
     intakes: Intakes,
+    mut cut: Cut,
 ) -> Records<'scope> {
     source::<_, NoopBuilder<Batch>, _, _>(scope, &format!("source.{name}"), move |capability, info| {
         let activator = scope.activator_for(info.address.clone());
-        let mut readings: Vec<Reading> = feeds.into_iter().map(Reading::new).collect();
-        let mut capability = Some(capability);
+        let mut readings: Vec<Reading> = Vec::new();
+        let mut seen = 0;
+        let mut capability = capability;
         move |output| {
-            let Some(held) = &mut capability else { return };
-            let frontier = intakes.board.frontier();
+            let board = &intakes.board;
+            if intakes.feeds.added() != seen {
+                seen = intakes.feeds.added();
+                readings.extend(intakes.feeds.take(topic, intakes.share).into_iter().map(Reading::new));
+            }
+            let frontier = *capability.time();
             let mut busy = false;
             for reading in &mut readings {
                 busy |= reading.read(&intakes, frontier);
-                while let Some(mut batch) = reading.release(intakes.board.now()) {
+                while let Some(mut batch) = reading.release(board.now()) {
                     busy = true;
-                    output.session_with_builder(held).give_container(&mut batch);
+                    output.session_with_builder(&capability).give_container(&mut batch);
                 }
-                reading.report(intakes.board.frontier());
+                reading.advance(board);
             }
-            let own = readings.iter().filter(|reading| !reading.is_done()).map(Reading::watermark).min();
-            let upto =
-                own.unwrap_or_else(|| intakes.board.frontier()).min(intakes.board.until().unwrap_or(EventTime::MAX));
-            if upto > *held.time() {
-                held.downgrade(&upto);
+            let (frontier, wanted) = board.grant(|| cut.wanted());
+            if let Some(time) = wanted.filter(|time| *time <= frontier) {
+                let positions: Vec<Position> = readings.iter_mut().map(|reading| reading.position(time)).collect();
+                cut.save(time, &positions);
+            }
+            readings.iter_mut().for_each(|reading| reading.close(frontier));
+            if frontier > *capability.time() {
+                capability.downgrade(&frontier);
                 busy = true;
             }
             if busy { activator.activate() } else { activator.activate_after(IDLE) }
@@ -93,18 +140,23 @@ pub fn records<'scope>(
 
 impl Reading {
     fn new(feed: Feed) -> Self {
+        let (tally, overtaken) =
+            feed.position.map_or_else(Default::default, |position| (position.tally, position.overtaken));
         Reading {
             feed,
             waiting: VecDeque::new(),
             in_flight: InFlight::default(),
-            tally: Tally::default(),
+            marks: Marks::default(),
+            tally,
+            overtaken,
             ended: false,
+            nothing_since: None,
         }
     }
 
     /// Reads on if that is allowed now; says whether it did.
     fn read(&mut self, intakes: &Intakes, frontier: EventTime) -> bool {
-        let Feed { partition, intake, lane } = &mut self.feed;
+        let Feed { partition, intake, lane, .. } = &mut self.feed;
         if self.ended || !self.waiting.is_empty() {
             return false;
         }
@@ -112,43 +164,57 @@ impl Reading {
         if self.in_flight.len() >= intakes.max_in_flight && !slowest {
             return false;
         }
+        intake.raise_floor(frontier);
+        let newest = intake.watermark().newest();
         match partition.read(READ, intake) {
             Err(error) => {
-                (intakes.letters)(Err(error));
+                (intakes.notices)(Notice::Failed(error));
                 self.ended = true;
             }
             Ok(Progress::End) => self.ended = true,
             Ok(Progress::More | Progress::Idle) => {}
         }
-        let progressed = !intake.is_empty() || self.ended;
-        if !intake.is_empty() {
-            let Intaken { batch, tally, late, letters } = intake.take();
-            self.take_in(intakes, batch, tally, &late);
-            if !letters.is_empty() {
-                (intakes.letters)(Ok(letters));
-            }
+        if intake.is_empty() {
+            let nothing_more = partition.behind() == Some(0);
+            self.nothing_since = nothing_more.then(|| self.nothing_since.unwrap_or_else(Instant::now));
+            return self.ended;
         }
-        progressed
+        self.nothing_since = None;
+        let intaken = intake.take();
+        self.take_in(intakes, newest, intaken);
+        true
     }
 
     /// Counts a batch and queues it. What is in the graph's state already is passed over, and so is what lies at or
     /// after the end that was asked for; neither is counted.
-    fn take_in(&mut self, intakes: &Intakes, batch: Batch, mut tally: Tally, late: &[EventTime]) {
+    fn take_in(&mut self, intakes: &Intakes, newest: EventTime, intaken: Intaken) {
+        let Intaken { batch, tally, late, letters, first, overtaken } = intaken;
+        if !letters.is_empty() {
+            (intakes.notices)(Notice::Letters(letters));
+        }
+        let lane = &self.feed.lane;
+        if !overtaken.is_empty() {
+            self.overtaken += overtaken.len() as u64;
+            (intakes.notices)(Notice::Overtaken(lane.source.clone(), lane.partition, overtaken));
+        }
         let board = &intakes.board;
         let end = board.until().unwrap_or(EventTime::MAX);
+        if let (Some(first), Some(last)) = (first, batch.times.last()) {
+            self.marks.push(first, newest, *last);
+        }
         let (batch, beyond) = batch.split(end);
         let (known, batch) = batch.split(intakes.resume);
-        tally.read -= (beyond.len() + known.len()) as u64;
         self.ended |= !beyond.is_empty();
         self.tally.add(&tally);
+        self.tally.read -= beyond.len() as u64;
         let taken = intakes.resume..end;
         let late: Vec<EventTime> = late.iter().copied().filter(|time| taken.contains(time)).collect();
         self.in_flight.push(batch.times.clone(), &late);
         if let Some(newest) = batch.times.last().or(known.times.last()) {
-            self.feed.lane.note(*newest);
+            lane.note(*newest);
         }
         if let Some(first) = batch.times.first() {
-            board.begin(&self.feed.lane, *first);
+            board.begin(lane, *first);
             self.waiting.push_back(batch);
         }
     }
@@ -178,14 +244,48 @@ impl Reading {
     }
 
     /// Tells the others how far this partition is.
-    fn report(&mut self, frontier: EventTime) {
+    fn advance(&mut self, board: &Board) {
         let lane = &self.feed.lane;
         if self.is_done() {
             lane.end();
         } else {
             lane.advance(self.watermark());
         }
+        if let Some(rule) = board.idle_rule() {
+            let idle = |since: Instant| since.elapsed().as_millis() as i64 >= rule.after_ms;
+            lane.set_idle(self.nothing_since.is_some_and(idle));
+        }
+    }
+
+    /// Where the partition stands as of a time that is not closed here yet.
+    fn position(&mut self, time: EventTime) -> Position {
+        self.in_flight.close(time, &mut self.tally);
+        let Feed { intake, lane, .. } = &self.feed;
+        let next = intake.next_offset();
+        let (resume, newest) = self.marks.resume(time).unwrap_or((next, intake.watermark().newest()));
+        Position {
+            partition: lane.partition,
+            resume,
+            next,
+            newest,
+            newest_effective: lane.newest(),
+            tally: self.tally,
+            overtaken: self.overtaken,
+        }
+    }
+
+    /// Closes what is below the frontier, and reports. What was counted before a restart and is not read again yet is
+    /// in flight too.
+    fn close(&mut self, frontier: EventTime) {
         self.in_flight.close(frontier, &mut self.tally);
-        lane.report(self.tally, self.in_flight.len());
+        self.marks.close(frontier);
+        let Feed { partition, intake, lane, .. } = &self.feed;
+        lane.report(Standing {
+            tally: self.tally,
+            in_flight: if intake.is_catching_up() { self.tally.undecided() } else { self.in_flight.len() },
+            next: intake.next_offset(),
+            lag: partition.behind(),
+            overtaken: self.overtaken,
+        });
     }
 }

@@ -21,11 +21,13 @@ use timely::dataflow::operators::generic::Operator;
 use timely::progress::Antichain;
 
 use super::{Chunks, Records, frontier_of};
-use crate::checkpoint::{CheckpointError, Cut};
+use crate::checkpoint::{CheckpointError, Cut, Vault};
 use crate::flow::exchange::{Route, key_columns, worker_of};
 use crate::flow::plan::{JoinPlan, TablePlan};
+use crate::store::Upsert;
+use crate::store::memory::Shelf;
 use crate::time::EventTime;
-use crate::value::{Batch, Key};
+use crate::value::{Batch, Key, Scalar};
 
 /// A table's key. Differential deals it to workers by the same hash as ours.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -70,6 +72,21 @@ pub fn table<'scope>(upserts: Records<'scope>, plan: &TablePlan, cut: Cut) -> Re
         arrange_from_upsert::<ValBuilder<TableKey, Row, _, _>, ValSpine<TableKey, Row, _, _>, _, _>(changes, &name);
     save_rows(&arranged, &format!("{name}.save"), cut);
     Ok(arranged)
+}
+
+/// Shows the rows that were saved.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn show_loaded(vault: &Vault, plan: &TablePlan, shelf: &Shelf) -> Result<(), CheckpointError> {
+    for rows in vault.load::<Vec<(Key, Row)>>(&format!("table.{}", plan.name))? {
+        let columns = plan.row_codec.decode(rows.iter().map(|(_, row)| row.as_slice()));
+        for (at, (key, _)) in rows.into_iter().enumerate() {
+            let vector = columns.iter().map(|column| Scalar::of(column, at)).collect();
+            shelf.apply(Upsert { key, vector: Some(vector) });
+        }
+    }
+    Ok(())
 }
 
 /// Upserts in the total order: of those of one key and time, the last.
@@ -126,16 +143,21 @@ fn newest<'scope>(
 /// Saves the rows of a table when a snapshot asks for them.
 fn save_rows(arranged: &Table<'_>, name: &str, mut cut: Cut) {
     let mut trace = arranged.trace.clone();
-    arranged.stream.clone().sink(Pipeline, name, move |(input, frontier)| {
-        input.for_each(|_, _| {});
-        let frontier = frontier_of(frontier);
-        for step in cut.steps(frontier) {
-            if step.save {
-                let rows: Vec<(Key, Row)> = rows_before(&mut trace, step.upto);
-                cut.save(step.upto, &rows);
+    let scope = arranged.stream.scope();
+    arranged.stream.clone().unary_frontier::<NoopBuilder<Vec<()>>, _, _, _>(Pipeline, name, move |_, info| {
+        let waker = scope.worker().sync_activator_for(info.address.to_vec());
+        cut.wake_by(move || _ = waker.activate());
+        move |(input, frontier), _output| {
+            input.for_each(|_, _| {});
+            let frontier = frontier_of(frontier);
+            for step in cut.steps(frontier) {
+                if step.save {
+                    let rows: Vec<(Key, Row)> = rows_before(&mut trace, step.upto);
+                    cut.save(step.upto, &rows);
+                }
             }
+            compact(&mut trace, frontier);
         }
-        compact(&mut trace, frontier);
     });
 }
 

@@ -1,0 +1,273 @@
+//! Checkpoints on an object store: snapshots that outlive the process.
+//!
+//! | object | what |
+//! |---|---|
+//! | `{number}/{operator}` | the parts of an operator, one after another |
+//! | `{number}.json` | the manifest: written last, and whole or not at all; without it there is no checkpoint |
+//! | `journal.jsonl` | records that came below the frontier, and when they took effect |
+//!
+//! Numbers count from 1, with eight digits. The manifest has the format's number, the dataflow's name and the hash of
+//! its definition, the event time, and each part's length and SHA-256. A checkpoint that is not whole is passed over
+//! with a warning; of those that are, the one with the highest number counts.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::runtime::Runtime;
+
+use super::{CheckpointError, Parts};
+use crate::time::{EventTime, Offset};
+
+const FORMAT: u32 = 1;
+
+/// What a checkpoint belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub dataflow: String,
+    /// The hash of the dataflow's definition.
+    pub definition: String,
+}
+
+/// A snapshot with its number.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub number: u64,
+    pub time: EventTime,
+    pub owner: Owner,
+    pub parts: Parts,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    format: u32,
+    number: u64,
+    #[serde(flatten)]
+    owner: Owner,
+    /// Event time, ms.
+    time: EventTime,
+    parts: BTreeMap<String, Vec<Piece>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Piece {
+    bytes: u64,
+    sha256: String,
+}
+
+/// A record that came below the frontier.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overtaken {
+    pub topic: String,
+    pub partition: u32,
+    pub offset: Offset,
+    /// When it took effect, event ms.
+    pub time: EventTime,
+}
+
+/// The checkpoints of one dataflow.
+pub struct Archive {
+    url: String,
+    folder: PathBuf,
+    store: Arc<dyn ObjectStore>,
+    runtime: Runtime,
+    newest: u64,
+}
+
+impl Archive {
+    /// The checkpoints at a path or `file://` url; the folder is made if it is not there.
+    ///
+    /// # Errors
+    /// If the url has another scheme or the folder cannot be made or listed.
+    pub fn open(url: &str) -> Result<Self, CheckpointError> {
+        let path = match url.strip_prefix("file://") {
+            None if url.contains("://") || url.is_empty() => return Err(CheckpointError::Url(url.to_owned())),
+            rest => rest.unwrap_or(url).to_owned(),
+        };
+        let folder = |source| CheckpointError::Folder { path: path.clone(), source };
+        std::fs::create_dir_all(&path).map_err(folder)?;
+        let store = LocalFileSystem::new_with_prefix(&path).map_err(failed("opening", &path))?;
+        let store = Arc::new(store.with_fsync(true).with_automatic_cleanup(true));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(folder)?;
+        let mut archive = Archive { url: url.to_owned(), folder: path.clone().into(), store, runtime, newest: 0 };
+        archive.newest = archive.listed()?.0.into_iter().max().unwrap_or(0);
+        Ok(archive)
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The newest checkpoint that is whole, and what is wrong with those after it.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub fn newest(&self) -> Result<(Option<Snapshot>, Vec<CheckpointError>), CheckpointError> {
+        let mut damaged = Vec::new();
+        let mut numbers = self.listed()?.1;
+        numbers.sort_unstable();
+        for number in numbers.into_iter().rev() {
+            match self.read(number) {
+                Ok(snapshot) => return Ok((Some(snapshot), damaged)),
+                Err(error) => damaged.push(error),
+            }
+        }
+        Ok((None, damaged))
+    }
+
+    /// Writes a checkpoint and makes it current; then deletes all but the newest `keep`. Gives its number.
+    ///
+    /// # Errors
+    /// If the store fails: the checkpoint before it stays current.
+    pub fn write(
+        &mut self,
+        owner: &Owner,
+        time: EventTime,
+        parts: &Parts,
+        keep: usize,
+    ) -> Result<u64, CheckpointError> {
+        let number = self.newest + 1;
+        let mut pieces: BTreeMap<String, Vec<Piece>> = BTreeMap::new();
+        for (operator, parts) in parts {
+            let piece = |part: &Vec<u8>| Piece { bytes: part.len() as u64, sha256: sha256(part) };
+            pieces.insert(operator.clone(), parts.iter().map(piece).collect());
+            self.put(&part_path(number, operator), parts.concat())?;
+        }
+        let manifest = Manifest { format: FORMAT, number, owner: owner.clone(), time, parts: pieces };
+        let mut text = serde_json::to_vec_pretty(&manifest).expect("a manifest has a JSON form");
+        text.push(b'\n');
+        self.put(&manifest_path(number), text)?;
+        self.newest = number;
+        self.retain(keep.max(1))?;
+        Ok(number)
+    }
+
+    /// Adds records to the journal.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn journal(&self, records: &[Overtaken]) -> Result<(), CheckpointError> {
+        let path = self.folder.join("journal.jsonl");
+        let mut lines = Vec::new();
+        for record in records {
+            serde_json::to_writer(&mut lines, record).expect("a record has a JSON form");
+            lines.push(b'\n');
+        }
+        let opened = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+        let written = opened.and_then(|mut file| file.write_all(&lines));
+        written.map_err(|source| CheckpointError::Folder { path: path.display().to_string(), source })
+    }
+
+    /// Everything in the journal; a last line that was cut short is left out.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn journalled(&self) -> Result<Vec<Overtaken>, CheckpointError> {
+        let path = self.folder.join("journal.jsonl");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(source) => Err(CheckpointError::Folder { path: path.display().to_string(), source }),
+        }
+    }
+
+    fn read(&self, number: u64) -> Result<Snapshot, CheckpointError> {
+        let path = manifest_path(number);
+        let damaged = |path: &Path, detail: String| CheckpointError::Damaged { path: path.to_string(), detail };
+        let manifest: Manifest =
+            serde_json::from_slice(&self.get(&path)?).map_err(|error| damaged(&path, error.to_string()))?;
+        if manifest.format != FORMAT {
+            return Err(damaged(&path, format!("it has format {}, expected {FORMAT}", manifest.format)));
+        }
+        let mut parts = Parts::new();
+        for (operator, pieces) in manifest.parts {
+            let path = part_path(number, &operator);
+            let mut rest = self.get(&path)?;
+            let mut read = Vec::new();
+            for piece in pieces {
+                let bytes = usize::try_from(piece.bytes).unwrap_or(usize::MAX);
+                if rest.len() < bytes {
+                    return Err(damaged(&path, "it is cut short".to_owned()));
+                }
+                let part = rest.split_to(bytes);
+                if sha256(&part) != piece.sha256 {
+                    return Err(damaged(&path, "its sha256 is not the manifest's".to_owned()));
+                }
+                read.push(part.to_vec());
+            }
+            parts.insert(operator, read);
+        }
+        Ok(Snapshot { number, time: manifest.time, owner: manifest.owner, parts })
+    }
+
+    /// Every number that has any object, and those that have a manifest.
+    fn listed(&self) -> Result<(Vec<u64>, Vec<u64>), CheckpointError> {
+        let listed = self.runtime.block_on(self.store.list_with_delimiter(None));
+        let listed = listed.map_err(failed("listing", &self.url))?;
+        let number = |path: &Path| path.filename()?.trim_end_matches(".json").parse::<u64>().ok();
+        let whole: Vec<u64> = listed.objects.iter().filter_map(|object| number(&object.location)).collect();
+        let all = listed.common_prefixes.iter().filter_map(number).chain(whole.iter().copied()).collect();
+        Ok((all, whole))
+    }
+
+    fn retain(&self, keep: usize) -> Result<(), CheckpointError> {
+        let (all, mut whole) = self.listed()?;
+        whole.sort_unstable();
+        let oldest = whole.len().checked_sub(keep).and_then(|at| whole.get(at)).copied().unwrap_or(0);
+        for number in all.into_iter().filter(|number| *number < oldest) {
+            self.delete(&manifest_path(number))?;
+            let folder = Path::from_iter([name(number)]);
+            let listed = self.runtime.block_on(self.store.list_with_delimiter(Some(&folder)));
+            for object in listed.map_err(failed("listing", folder.as_ref()))?.objects {
+                self.delete(&object.location)?;
+            }
+            let _ = std::fs::remove_dir(self.folder.join(name(number)));
+        }
+        Ok(())
+    }
+
+    fn get(&self, path: &Path) -> Result<Bytes, CheckpointError> {
+        let read = async { self.store.get(path).await?.bytes().await };
+        self.runtime.block_on(read).map_err(failed("reading", path.as_ref()))
+    }
+
+    fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<(), CheckpointError> {
+        let written = self.runtime.block_on(self.store.put(path, bytes.into()));
+        written.map(drop).map_err(failed("writing", path.as_ref()))
+    }
+
+    fn delete(&self, path: &Path) -> Result<(), CheckpointError> {
+        match self.runtime.block_on(self.store.delete(path)) {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(failed("deleting", path.as_ref())(error)),
+        }
+    }
+}
+
+fn name(number: u64) -> String {
+    format!("{number:08}")
+}
+
+fn manifest_path(number: u64) -> Path {
+    Path::from(format!("{}.json", name(number)))
+}
+
+fn part_path(number: u64, operator: &str) -> Path {
+    Path::from_iter([name(number).as_str(), operator])
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn failed(action: &'static str, path: &str) -> impl FnOnce(object_store::Error) -> CheckpointError {
+    let path = path.to_owned();
+    move |source| CheckpointError::Store { action, path, source }
+}

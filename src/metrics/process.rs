@@ -1,0 +1,155 @@
+//! The metrics of a process, registered and counted.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus::{
+    CounterVec, Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use super::{
+    CHECKPOINT_FAILURES, CHECKPOINT_LAST, CHECKPOINT_SECONDS, FRESHNESS, HTTP_REQUESTS, HTTP_SECONDS, MODEL_SCORE,
+    MODEL_VERSION, Name, OPERATOR_BUSY, OPERATOR_IN, OPERATOR_OUT, READY, REDIS_OWED, REDIS_UP, REDIS_WRITTEN,
+    SOURCE_IN_FLIGHT, SOURCE_LAG, SOURCE_OVERTAKEN, SOURCE_RECORDS, STATE_BYTES, STATE_ENTITIES, UNLABELLED, WATERMARK,
+};
+
+/// What the listener on timely's logging knows of one operator, all workers together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OperatorCounts {
+    pub records_in: u64,
+    pub records_out: u64,
+    pub busy_seconds: f64,
+}
+
+/// All metrics of a process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub ready: IntGaugeVec,
+    operator_in: IntCounterVec,
+    operator_out: IntCounterVec,
+    operator_busy: CounterVec,
+    pub source_records: IntCounterVec,
+    pub source_in_flight: IntGaugeVec,
+    source_overtaken: IntCounterVec,
+    pub source_lag: IntGaugeVec,
+    pub state_bytes: IntGaugeVec,
+    checkpoint_seconds: HistogramVec,
+    checkpoint_last: GaugeVec,
+    checkpoint_failures: IntCounterVec,
+    pub watermark: GaugeVec,
+    pub unlabelled: IntCounterVec,
+    pub model_version: IntGaugeVec,
+    pub model_score: GaugeVec,
+    pub online_entities: IntGaugeVec,
+    pub freshness: HistogramVec,
+    pub redis_up: IntGaugeVec,
+    pub redis_owed: IntGaugeVec,
+    pub redis_written: IntCounterVec,
+    pub http_requests: IntCounterVec,
+    pub http_seconds: HistogramVec,
+    operators: Mutex<BTreeMap<String, OperatorCounts>>,
+    dataflow: String,
+}
+
+fn opts(name: Name) -> Opts {
+    Opts::new(name.name, name.help)
+}
+
+impl Metrics {
+    /// The metrics of a dataflow, all registered.
+    pub fn new(dataflow: &str) -> Arc<Self> {
+        let registry = Registry::new();
+        macro_rules! register {
+            ($kind:ident, $name:expr) => {{
+                let metric = $kind::new(opts($name), $name.labels).expect("the name is a valid metric name");
+                registry.register(Box::new(metric.clone())).expect("each name is registered once");
+                metric
+            }};
+        }
+        let histogram = |name: Name, least: f64, buckets: usize| {
+            let buckets = prometheus::exponential_buckets(least, 2.0, buckets).expect("the buckets rise");
+            let seconds = HistogramOpts::from(opts(name)).buckets(buckets);
+            let histogram = HistogramVec::new(seconds, name.labels).expect("the name is a valid metric name");
+            registry.register(Box::new(histogram.clone())).expect("each name is registered once");
+            histogram
+        };
+        let http_seconds = histogram(HTTP_SECONDS, 50e-6, 16);
+        let freshness = histogram(FRESHNESS, 1e-3, 20);
+        let checkpoint_seconds = histogram(CHECKPOINT_SECONDS, 1e-3, 16);
+        Arc::new(Metrics {
+            ready: register!(IntGaugeVec, READY),
+            operator_in: register!(IntCounterVec, OPERATOR_IN),
+            operator_out: register!(IntCounterVec, OPERATOR_OUT),
+            operator_busy: register!(CounterVec, OPERATOR_BUSY),
+            source_records: register!(IntCounterVec, SOURCE_RECORDS),
+            source_in_flight: register!(IntGaugeVec, SOURCE_IN_FLIGHT),
+            source_overtaken: register!(IntCounterVec, SOURCE_OVERTAKEN),
+            source_lag: register!(IntGaugeVec, SOURCE_LAG),
+            state_bytes: register!(IntGaugeVec, STATE_BYTES),
+            checkpoint_seconds,
+            checkpoint_last: register!(GaugeVec, CHECKPOINT_LAST),
+            checkpoint_failures: register!(IntCounterVec, CHECKPOINT_FAILURES),
+            watermark: register!(GaugeVec, WATERMARK),
+            unlabelled: register!(IntCounterVec, UNLABELLED),
+            model_version: register!(IntGaugeVec, MODEL_VERSION),
+            model_score: register!(GaugeVec, MODEL_SCORE),
+            online_entities: register!(IntGaugeVec, STATE_ENTITIES),
+            freshness,
+            redis_up: register!(IntGaugeVec, REDIS_UP),
+            redis_owed: register!(IntGaugeVec, REDIS_OWED),
+            redis_written: register!(IntCounterVec, REDIS_WRITTEN),
+            http_requests: register!(IntCounterVec, HTTP_REQUESTS),
+            http_seconds,
+            operators: Mutex::default(),
+            dataflow: dataflow.to_owned(),
+            registry,
+        })
+    }
+
+    /// A checkpoint became current, so long after it was asked for.
+    pub fn checkpoint_written(&self, took: Duration) {
+        let none: &[&str] = &[];
+        self.checkpoint_seconds.with_label_values(none).observe(took.as_secs_f64());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |elapsed| elapsed.as_secs_f64());
+        self.checkpoint_last.with_label_values(none).set(now);
+    }
+
+    /// A checkpoint could not be written.
+    pub fn checkpoint_failed(&self) {
+        let none: &[&str] = &[];
+        self.checkpoint_failures.with_label_values(none).inc();
+    }
+
+    /// Brings the count of a source's overtaken records up to date.
+    pub fn overtaken_so_far(&self, source: &str, count: u64) {
+        let counter = self.source_overtaken.with_label_values(&[source]);
+        counter.inc_by(count.saturating_sub(counter.get()));
+    }
+
+    /// Adds what a worker's listener has counted since it last said.
+    pub fn count_operator(&self, operator: &str, kind: &str, counts: &OperatorCounts) {
+        let labels = [self.dataflow.as_str(), operator, kind];
+        self.operator_in.with_label_values(&labels).inc_by(counts.records_in);
+        self.operator_out.with_label_values(&labels).inc_by(counts.records_out);
+        self.operator_busy.with_label_values(&labels).inc_by(counts.busy_seconds);
+        let mut operators = self.operators.lock().expect("no holder panics");
+        let total = operators.entry(operator.to_owned()).or_default();
+        total.records_in += counts.records_in;
+        total.records_out += counts.records_out;
+        total.busy_seconds += counts.busy_seconds;
+    }
+
+    /// Every operator with its counts, by name.
+    pub fn operators(&self) -> BTreeMap<String, OperatorCounts> {
+        self.operators.lock().expect("no holder panics").clone()
+    }
+
+    /// The text that Prometheus scrapes.
+    pub fn exposition(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text).expect("metrics always have a text form");
+        text
+    }
+}

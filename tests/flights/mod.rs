@@ -1,0 +1,166 @@
+//! A month of real flights, and runs of the program on it.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Where a run reads its topics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bound {
+    Files,
+    /// From a broker at this address.
+    Kafka(String),
+}
+
+/// The flights of January 2013.
+pub struct January {
+    folder: TempDir,
+    expected: OnceLock<String>,
+}
+
+const TOPICS: [(&str, &str); 3] = [("schedule", "sched_ts"), ("departures", "dep_ts"), ("weather", "obs_ts")];
+
+impl January {
+    pub fn new(bound: Bound) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut files = String::new();
+        for (topic, time) in TOPICS {
+            let packed = std::fs::File::open(root.join(format!("data/flights/{topic}.csv.gz"))).unwrap();
+            let mut text = String::new();
+            flate2::read::MultiGzDecoder::new(packed).read_to_string(&mut text).unwrap();
+            let (header, rows) = text.split_once('\n').unwrap();
+            let column = header.split(',').position(|name| name == time).unwrap();
+            let mut cut = std::fs::File::create(folder.path().join(format!("{topic}.csv"))).unwrap();
+            writeln!(cut, "{header}").unwrap();
+            let january = |row: &&str| row.split(',').nth(column).is_some_and(|time| time < "2013-02-01");
+            rows.lines().filter(january).for_each(|row| writeln!(cut, "{row}").unwrap());
+            writeln!(files, "[topics.{topic}]\nfile = \"{topic}.csv\"\nnulls = [\"NA\"]").unwrap();
+        }
+        std::fs::write(folder.path().join("files.toml"), &files).unwrap();
+        let rest = "[http]\nlisten = \"127.0.0.1:0\"\n[offline]\nenabled = true\n";
+        let config = match bound {
+            Bound::Files => format!("{files}{rest}"),
+            Bound::Kafka(servers) => {
+                format!("clock = \"stream\"\n[kafka]\n\"bootstrap.servers\" = \"{servers}\"\n{rest}")
+            }
+        };
+        std::fs::write(folder.path().join("config.toml"), config).unwrap();
+        January { folder, expected: OnceLock::new() }
+    }
+
+    /// The config that has the files, for `load`.
+    pub fn files(&self) -> PathBuf {
+        self.folder.path().join("files.toml")
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("config.toml")
+    }
+
+    /// The dataflow file with something in it changed.
+    pub fn changed(&self, from: &str, to: &str) -> PathBuf {
+        let text = std::fs::read_to_string(dataflow()).unwrap();
+        assert!(text.contains(from));
+        let path = self.folder.path().join("changed.toml");
+        std::fs::write(&path, text.replace(from, to)).unwrap();
+        path
+    }
+
+    /// Starts a run to the end of the inputs.
+    pub fn run(&self, home: &Path, workers: usize, sets: &[&str]) -> Running {
+        let workers = format!("workers={workers}");
+        self.run_file(&dataflow(), home, &[sets, &[workers.as_str()]].concat())
+    }
+
+    /// As [`January::run`], of another file.
+    pub fn run_file(&self, file: &Path, home: &Path, sets: &[&str]) -> Running {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        command.arg("run").arg(file).arg("--config").arg(self.config()).args(["--until-end", "--quiet"]);
+        command.arg("--set").arg(format!("data_dir={}", home.display()));
+        sets.iter().for_each(|set| _ = command.args(["--set", set]));
+        let said = tempfile::NamedTempFile::new().unwrap();
+        let both = said.reopen().unwrap();
+        let child = command.stdout(both.try_clone().unwrap()).stderr(both).stdin(Stdio::null()).spawn();
+        Running { child: child.unwrap(), said }
+    }
+
+    /// What a run that is not interrupted ends with.
+    pub fn expected(&self) -> &str {
+        self.expected.get_or_init(|| {
+            let home = tempfile::tempdir().unwrap();
+            self.run(home.path(), 1, &["play.speed=max", "checkpoint.interval=off"]).end();
+            digest(home.path())
+        })
+    }
+}
+
+fn dataflow() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("dataflows/flights.toml")
+}
+
+/// The digest that a run has left.
+pub fn digest(home: &Path) -> String {
+    std::fs::read_to_string(home.join("flights/offline/digest.json")).unwrap()
+}
+
+/// A run of the program.
+pub struct Running {
+    child: Child,
+    said: tempfile::NamedTempFile,
+}
+
+impl Running {
+    /// Waits, unless the run ends before.
+    pub fn wait_at_most(&mut self, time: Duration) {
+        self.watch(time, || false);
+    }
+
+    /// Waits until something is the case, the run ends, or that time is over.
+    pub fn watch(&mut self, time: Duration, mut seen: impl FnMut() -> bool) {
+        let end = Instant::now() + time;
+        while Instant::now() < end && !seen() && self.child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_micros(500));
+        }
+    }
+
+    pub fn kill(mut self) {
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks the run to stop; it must do so with exit code 0.
+    pub fn terminate(self) {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        self.end();
+    }
+
+    /// Waits for the end, which must be a good one; gives what was said.
+    pub fn end(self) -> String {
+        let (code, said) = self.outcome();
+        assert_eq!(code, Some(0), "{said}");
+        said
+    }
+
+    /// Waits for the end; gives the exit code and what was said.
+    pub fn outcome(mut self) -> (Option<i32>, String) {
+        let end = Instant::now() + Duration::from_secs(120);
+        let status = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status,
+                None if Instant::now() > end => {
+                    let _ = self.child.kill();
+                    panic!("the run does not end: {}", std::fs::read_to_string(self.said.path()).unwrap());
+                }
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        (status.code(), std::fs::read_to_string(self.said.path()).unwrap())
+    }
+}

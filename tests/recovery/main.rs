@@ -1,0 +1,150 @@
+//! Runs that are killed or stopped and started again end as one that was not: features, examples, versions and ledger,
+//! by hash.
+
+#[path = "../flights/mod.rs"]
+mod flights;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use flights::{Bound, January, Running};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+/// Event seconds a second: a month of flights takes some two seconds.
+const SPEED: &str = "play.speed=1500000";
+
+/// What befalls a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blow {
+    /// SIGKILL at any moment.
+    Kill,
+    /// SIGKILL while a checkpoint is being written.
+    KillInCheckpoint,
+    /// SIGKILL while a version is being written.
+    KillInPublish,
+    /// SIGTERM at any moment.
+    Terminate,
+    /// SIGKILL, and the newest checkpoint loses its end.
+    Truncate,
+}
+
+fn interrupted(january: &January, blow: Blow, workers: &[usize], seed: u64) -> String {
+    let mut random = StdRng::seed_from_u64(seed);
+    let home = tempfile::tempdir().unwrap();
+    let interval = format!("checkpoint.interval={}ms", random.random_range(40..200));
+    let sets = [SPEED, interval.as_str()];
+    for workers in &workers[..workers.len() - 1] {
+        let mut run = january.run(home.path(), *workers, &sets);
+        let moment = Duration::from_millis(random.random_range(300..900));
+        match blow {
+            Blow::Kill | Blow::Truncate => run.wait_at_most(moment),
+            Blow::Terminate => run.wait_at_most(moment),
+            Blow::KillInCheckpoint => run.watch(moment, || half_written(&home.path().join("flights/checkpoints"))),
+            Blow::KillInPublish => run.watch(moment, || unfinished(&home.path().join("flights/registry/late"))),
+        }
+        match blow {
+            Blow::Terminate => run.terminate(),
+            _ => run.kill(),
+        }
+        if blow == Blow::Truncate {
+            truncate_newest(&home.path().join("flights/checkpoints"));
+        }
+    }
+    let last = january.run(home.path(), workers[workers.len() - 1], &["play.speed=max", interval.as_str()]);
+    let said = last.end();
+    if blow == Blow::Truncate {
+        assert!(said.contains("passed over") || said.contains("listening"), "{said}");
+    }
+    flights::digest(home.path())
+}
+
+/// Whether a checkpoint has objects but no manifest.
+fn half_written(folder: &Path) -> bool {
+    numbered(folder).last().is_some_and(|number| !folder.join(format!("{number:08}.json")).exists())
+}
+
+/// Whether a version has weights but no `model.json`.
+fn unfinished(folder: &Path) -> bool {
+    numbered(folder).last().is_some_and(|number| !folder.join(number.to_string()).join("model.json").exists())
+}
+
+/// The subfolders that are numbers, ascending.
+fn numbered(folder: &Path) -> Vec<u64> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut numbers: Vec<u64> = entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+fn truncate_newest(folder: &Path) {
+    let whole = numbered(folder).into_iter().rev().find(|number| folder.join(format!("{number:08}.json")).exists());
+    let Some(number) = whole else { return };
+    let part: PathBuf = folder.join(format!("{number:08}")).join("features.plane");
+    let length = std::fs::metadata(&part).unwrap().len();
+    std::fs::OpenOptions::new().write(true).open(&part).unwrap().set_len(length / 2).unwrap();
+}
+
+fn each(blow: Blow, seeds: std::ops::Range<u64>) {
+    let january = January::new(Bound::Files);
+    for seed in seeds {
+        for workers in [&[1, 1, 1][..], &[2, 2, 2], &[1, 3, 2]] {
+            let found = interrupted(&january, blow, workers, seed);
+            assert!(found == january.expected(), "{blow:?}, seed {seed}, workers {workers:?}");
+        }
+    }
+}
+
+#[test]
+fn a_run_killed_at_any_moment_ends_as_if_it_were_not() {
+    each(Blow::Kill, 0..2);
+}
+
+#[test]
+fn a_run_killed_while_it_writes_a_checkpoint_ends_as_if_it_were_not() {
+    each(Blow::KillInCheckpoint, 10..11);
+}
+
+#[test]
+fn a_run_killed_while_it_publishes_ends_as_if_it_were_not() {
+    each(Blow::KillInPublish, 20..21);
+}
+
+#[test]
+fn a_run_that_is_told_to_stop_goes_on_where_it_was() {
+    each(Blow::Terminate, 30..31);
+}
+
+#[test]
+fn a_checkpoint_cut_short_is_passed_over() {
+    each(Blow::Truncate, 40..41);
+}
+
+#[test]
+fn a_checkpoint_of_another_dataflow_file_is_refused() {
+    let january = January::new(Bound::Files);
+    let home = tempfile::tempdir().unwrap();
+    let mut run = january.run(home.path(), 1, &[SPEED, "checkpoint.interval=50ms"]);
+    let since = Instant::now();
+    run.watch(Duration::from_secs(30), || !numbered(&home.path().join("flights/checkpoints")).is_empty());
+    assert!(since.elapsed() < Duration::from_secs(30));
+    run.terminate();
+    let changed = january.changed("alpha = 0.02", "alpha = 0.03");
+    let (code, said) = january.run_file(&changed, home.path(), &[]).outcome();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("is of another version of the dataflow file") && said.contains("--fresh"), "{said}");
+}
+
+#[test]
+fn a_run_says_what_it_goes_on_from() {
+    let january = January::new(Bound::Files);
+    let home = tempfile::tempdir().unwrap();
+    let first: Running = january.run(home.path(), 1, &["play.speed=max"]);
+    assert!(!first.end().contains("going on from"));
+    let again = january.run(home.path(), 2, &["play.speed=max"]);
+    let said = again.end();
+    assert!(said.contains("going on from checkpoint") && said.contains("as of 2013-01-31"), "{said}");
+    assert_eq!(flights::digest(home.path()), january.expected());
+}
