@@ -9,12 +9,11 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::user_name;
 use tidemill::checkpoint::Vault;
-use tidemill::flow::build::TopicFeed;
+use tidemill::flow::op::Feeds;
 use tidemill::flow::op::source::Feed;
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
@@ -91,16 +90,18 @@ aggregate = [{{ of = "amount", op = ["count", "mean", "stddev"], windows = ["1h"
     );
     let spec = tidemill::spec::parse(&spec, "payments.toml").unwrap_or_else(|problems| panic!("{problems:?}"));
     let plan = Arc::new(Plan::new(Arc::new(spec)));
-    let (reader, board) = (&plan.sources[0], Board::new(1, Pace::Max, None, None));
+    let (reader, board) = (&plan.sources[0], Board::new(Pace::Max, None, None, None));
     let decoder = JsonDecoder::new(&reader.schema);
     let steady = Steady { rate, entities: entities as u32, begun_us: now_us(), made: 0, probes: 0, decoder };
-    let (intake, lane) = (Intake::new(reader.clone(), 0), board.join(&reader.topic, 0));
-    let feed = TopicFeed { topic: 0, feed: Feed { partition: Box::new(steady), intake, lane } };
+    let (intake, lane) = (Intake::new(reader.clone(), 0), board.join(&reader.topic, 0, reader.lateness_ms));
+    let feeds = Arc::new(Feeds::default());
+    feeds.add(0, Feed::new(Box::new(steady), intake, lane));
+    board.open();
     let online = job::online_store(&plan);
     let (events, _told) = crossbeam_channel::unbounded();
     let job = Arc::new(Job {
         plan: plan.clone(),
-        feeds: Mutex::new(vec![Some(feed)]),
+        feeds,
         board,
         vault: Vault::empty(),
         online: Some(online.clone()),

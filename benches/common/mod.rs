@@ -2,8 +2,8 @@
 
 #![allow(dead_code)]
 
-use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use tidemill::checkpoint::Vault;
 use tidemill::flow::op::Feeds;
