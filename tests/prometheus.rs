@@ -141,7 +141,9 @@ fn prometheus_knows_what_a_live_run_did() {
     assert!((0.0..1.0).contains(&value(r#"tidemill_model_score{metric="logloss",role="champion"}"#)));
     assert!(value(r#"tidemill_online_entities{group="airport"}"#) >= 1.0);
     assert_eq!(value("tidemill_ready"), 1.0);
-    assert!(value(r#"tidemill_http_requests_total{route="/metrics",code="200"}"#) > 1.0);
+    assert!(get(live.address, "/models").is_some());
+    let asked = r#"tidemill_http_requests_total{route="/models",code="200"} == 1"#;
+    eventually("the request", || prometheus.value(asked).is_some());
     let firing = prometheus.ask(r#"ALERTS{alertstate="firing"}"#);
     assert!(firing.is_empty(), "{firing:?}");
 

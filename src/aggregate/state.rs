@@ -264,6 +264,11 @@ impl GroupState {
         self.windows.iter().for_each(|window| window.finish(slot, open, self.asof, row));
     }
 
+    /// Has the processor bring near what windows keep of a slot; what it gives means nothing.
+    pub fn fetch(&self, slot: u32) -> usize {
+        self.windows.iter().filter(|window| window.is_empty(slot)).count()
+    }
+
     /// The place in the total order that the next record will have.
     pub fn position(&self) -> i64 {
         self.position

@@ -51,6 +51,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     let config = common.load()?;
     let plan = Arc::new(Plan::new(Arc::new(inspect::load(file)?)));
+    let signals = Signals::install()?;
     let home = config.home(&plan.spec.name);
     let metrics = Metrics::new(&plan.spec.name);
     let online = job::online_store(&plan);
@@ -106,7 +107,6 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     };
     println!("listening on http://{}", server.addr());
 
-    let signals = Signals::install()?;
     let control = Arc::new(Control::default());
     let mut outputs = Outputs::new(&job, &metrics, (registry, config.registry.keep), &live, letters)?;
     outputs.journal = checkpoints.are_taken().then(|| checkpoints.journal());

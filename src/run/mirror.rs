@@ -58,8 +58,8 @@ fn progress(job: &Job) -> Progress {
     // The frontier last: what the lanes say to be closed is before it.
     let lanes = job.board.lanes();
     let partitions = lanes.iter().map(|lane| {
-        let Standing { next, in_flight, .. } = lane.standing();
-        let reach = Reach { read: next, closed: next.saturating_sub(in_flight), ended: lane.has_ended() };
+        let Standing { next, closed, .. } = lane.standing();
+        let reach = Reach { read: next, closed, ended: lane.has_ended() };
         ((lane.source.clone(), lane.partition), reach)
     });
     let partitions = partitions.collect();

@@ -156,6 +156,11 @@ impl Intake {
         self.next
     }
 
+    /// The offset to be read now.
+    pub fn at(&self) -> Offset {
+        self.at
+    }
+
     /// Whether records are left that were counted before a restart.
     pub fn is_catching_up(&self) -> bool {
         self.at < self.counted

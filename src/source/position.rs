@@ -54,6 +54,11 @@ impl Marks {
         self.marks.iter().find(|mark| mark.last >= time).map(|mark| (mark.offset, mark.newest))
     }
 
+    /// The offset of the first batch that is not closed.
+    pub fn first(&self) -> Option<Offset> {
+        self.marks.front().map(|mark| mark.offset)
+    }
+
     /// Forgets what is before the frontier.
     pub fn close(&mut self, frontier: EventTime) {
         while self.marks.front().is_some_and(|mark| mark.last < frontier) {

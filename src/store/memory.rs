@@ -37,6 +37,11 @@ impl Place {
         self.0.read().clone()
     }
 
+    /// Has the processor bring the place near; what it gives means nothing.
+    pub fn fetch(&self) -> bool {
+        self.0.is_locked()
+    }
+
     fn set(&self, row: &[Scalar]) {
         let mut vector = self.0.write();
         match Arc::get_mut(&mut vector) {

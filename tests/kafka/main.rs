@@ -2,6 +2,8 @@
 //! program, `staying` that it goes on whatever the brokers do.
 
 mod broker;
+mod flights;
 mod reading;
+mod recovery;
 mod running;
 mod staying;

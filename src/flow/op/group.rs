@@ -101,6 +101,7 @@ pub fn group<'scope>(
         let mut done = EventTime::MIN;
         let mut showing = Showing::default();
         move |frontiers| {
+            group.begin();
             update_input.for_each(|_, batch| group.take_updates(std::mem::take(batch)));
             for (index, (input, entity)) in question_inputs.iter_mut().enumerate() {
                 input.for_each(|capability, batch| {
@@ -129,7 +130,7 @@ pub fn group<'scope>(
             }
             let shown = if outputs.online.is_none() || showing.show(done, || group.show()) {
                 // Most of what has just come is closed as soon as the frontier of its source is known.
-                if group.look_again() && outputs.online.is_some() {
+                if group.look_again() {
                     activator.activate();
                 }
                 done

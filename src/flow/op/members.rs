@@ -16,12 +16,11 @@ use super::Chunks;
 use super::changes::Changes;
 use super::chunks::Chunk;
 use super::group::Outputs;
-use super::open::{OpenRow, OpenRows};
+use super::shown::{self, Shown};
 use crate::aggregate::{Arrival, EntityState, GroupState, Left, LineInput};
 use crate::checkpoint::{CheckpointError, Cut};
 use crate::flow::exchange::{key_columns, worker_of};
 use crate::flow::plan::GroupPlan;
-use crate::store::memory::{Place, Shelf};
 use crate::time::EventTime;
 use crate::value::{Batch, ColumnBuilder, Key, Scalar};
 
@@ -32,20 +31,20 @@ pub struct Saved {
     entities: Vec<EntityState>,
 }
 
-struct Updates {
-    keys: Rows,
+pub struct Updates {
+    pub keys: Rows,
     /// Rows without a null in the entity's columns; `None`: all.
     named: Option<NullBuffer>,
-    inputs: Rc<Vec<LineInput>>,
+    pub inputs: Rc<Vec<LineInput>>,
     /// Rows before this were shown while open.
-    shown: usize,
-    /// Whether the batch has come since the last upserts.
-    new: bool,
+    pub shown: usize,
+    /// In which activation the batch came.
+    pub came: u64,
 }
 
 impl Updates {
     /// Whether a record belongs to an entity.
-    fn is_named(&self, row: usize) -> bool {
+    pub fn is_named(&self, row: usize) -> bool {
         self.named.as_ref().is_none_or(|named| named.is_valid(row))
     }
 }
@@ -58,21 +57,16 @@ struct Asked {
 /// A worker's share of a group's entities.
 pub struct Members {
     plan: Arc<GroupPlan>,
-    outputs: Outputs,
+    /// Whether the closed changes are given out.
+    offline: bool,
     state: GroupState,
     updates: Chunks<Updates>,
     /// For each stream of questions: the features wanted, and the questions.
     questions: Vec<(Vec<usize>, Chunks<Asked>)>,
-    open: OpenRows,
-    /// Slots whose online vector may have changed, and by slot whether it is among them.
-    changed: Vec<u32>,
-    is_changed: Vec<bool>,
-    /// Entities that have left, since the last upserts.
-    gone: Vec<Key>,
-    /// By slot, where its vector is in the online store, once it is known.
-    places: Vec<Option<Arc<Place>>>,
-    /// The newest event time of what has come since the last showing, and of what had come before it and waits.
-    came: (EventTime, EventTime),
+    /// Which activation of the operator this is.
+    activation: u64,
+    /// What the online store has of them, if it has.
+    shown: Option<Shown>,
     left: Left,
     row: Vec<Scalar>,
 }
@@ -81,15 +75,11 @@ impl Members {
     pub fn new(plan: Arc<GroupPlan>, outputs: Outputs, wanted: Vec<Vec<usize>>) -> Self {
         Members {
             state: GroupState::new(&plan.layout),
-            outputs,
+            offline: outputs.offline,
             updates: Chunks::default(),
             questions: wanted.into_iter().map(|features| (features, Chunks::default())).collect(),
-            open: OpenRows::default(),
-            changed: Vec::new(),
-            is_changed: Vec::new(),
-            gone: Vec::new(),
-            places: Vec::new(),
-            came: (EventTime::MIN, EventTime::MIN),
+            activation: 0,
+            shown: outputs.online.map(|shelf| Shown::new(shelf, plan.layout.width)),
             left: Left::default(),
             row: vec![Scalar::Null; plan.layout.width],
             plan,
@@ -106,8 +96,8 @@ impl Members {
             let entities: Vec<EntityState> = part.entities.into_iter().filter(mine).collect();
             let wrong = |source| CheckpointError::Undecodable { operator: cut.operator().to_owned(), source };
             self.state.load(part.position, &entities).map_err(wrong)?;
-            if self.outputs.online.is_some() {
-                self.gone.extend(entities.into_iter().map(|entity| entity.key));
+            if let Some(shown) = &mut self.shown {
+                shown.look_at(entities.into_iter().map(|entity| entity.key));
             }
         }
         Ok(())
@@ -118,15 +108,20 @@ impl Members {
         Saved { position, entities }
     }
 
+    /// Another activation begins.
+    pub fn begin(&mut self) {
+        self.activation += 1;
+    }
+
     pub fn take_updates(&mut self, batch: Batch) {
         let entity = &batch.columns[..self.plan.codec.types().len()];
         let keys = self.plan.codec.encode(entity);
         let named = entity.iter().fold(None, |named, column| NullBuffer::union(named.as_ref(), column.nulls()));
         let inputs = Rc::new(self.plan.inputs(&batch));
-        if self.outputs.online.as_ref().is_some_and(|shelf| shelf.is_measured()) {
-            self.came.0 = batch.event_times.iter().copied().max().unwrap_or(EventTime::MIN).max(self.came.0);
+        if let Some(shown) = &mut self.shown {
+            shown.come(&batch);
         }
-        self.updates.push(None, batch, Updates { keys, named, inputs, shown: 0, new: true });
+        self.updates.push(None, batch, Updates { keys, named, inputs, shown: 0, came: self.activation });
     }
 
     pub fn take_questions(
@@ -145,7 +140,7 @@ impl Members {
     /// Works off everything before `upto`; gives the closed changes if they are wanted.
     pub fn work_off(&mut self, upto: EventTime) -> Option<Batch> {
         let events = self.events(upto);
-        let mut changes = self.outputs.offline.then(|| Changes::new(&self.plan));
+        let mut changes = self.offline.then(|| Changes::new(&self.plan));
         let mut at = 0;
         while let Some(event) = events.get(at) {
             if event.from != UPDATE {
@@ -205,8 +200,8 @@ impl Members {
         let inputs: Vec<&[LineInput]> = chunks.iter().map(|chunk| chunk.extra.inputs.as_slice()).collect();
         let mut missed: Vec<u32> = Vec::new();
         self.state.insert(&arrivals, &inputs, &mut missed);
-        if self.outputs.online.is_some() {
-            self.show_closed(&arrivals, &missed);
+        if let Some(shown) = &mut self.shown {
+            shown.close(&self.state, &self.updates, (&arrivals, &missed), self.plan.layout.is_ordered());
         }
         let Some(last) = run.last() else { return };
         self.advance(last.time);
@@ -216,35 +211,11 @@ impl Members {
         missed.into_iter().for_each(|slot| self.release_if_empty(slot));
     }
 
-    /// Has the entities of records shown that were not, or that changes by being closed.
-    fn show_closed(&mut self, arrivals: &[Arrival], missed: &[u32]) {
-        self.is_changed.resize(self.state.capacity(), false);
-        let ordered = self.plan.layout.is_ordered();
-        let changed = arrivals.iter().filter_map(|arrival| {
-            let (updates, row) = (&self.updates.chunks[arrival.batch as usize].extra, arrival.row as usize);
-            let was_open = row < updates.shown;
-            if was_open {
-                self.open.close(updates.keys.row(row).data(), arrival.time, &updates.inputs, row);
-            }
-            (ordered || !was_open).then_some(arrival.slot)
-        });
-        for slot in changed.chain(missed.iter().copied()) {
-            if !std::mem::replace(&mut self.is_changed[slot as usize], true) {
-                self.changed.push(slot);
-            }
-        }
-    }
-
     /// Moves the state on; what is left of entities that have no records any more is freed.
     fn advance(&mut self, asof: EventTime) {
         self.state.advance(asof, &mut self.left);
-        if self.outputs.online.is_some() {
-            self.is_changed.resize(self.state.capacity(), false);
-            for slot in &self.left.changed {
-                if !std::mem::replace(&mut self.is_changed[*slot as usize], true) {
-                    self.changed.push(*slot);
-                }
-            }
+        if let Some(shown) = &mut self.shown {
+            shown.change(&self.state, self.left.changed.iter().copied());
         }
         self.left.changed.clear();
         while let Some(slot) = self.left.emptied.pop() {
@@ -253,15 +224,15 @@ impl Members {
     }
 
     fn release_if_empty(&mut self, slot: u32) {
-        let Some(key) = self.state.key(slot).filter(|_| self.outputs.online.is_some()).cloned() else {
+        let Some(shown) = &mut self.shown else {
             self.state.release_if_empty(slot);
             return;
         };
-        if self.state.release_if_empty(slot) {
-            if let Some(place) = self.places.get_mut(slot as usize) {
-                *place = None;
-            }
-            self.gone.push(key);
+        let key = self.state.key(slot).cloned();
+        if self.state.release_if_empty(slot)
+            && let Some(key) = key
+        {
+            shown.release(slot, key);
         }
     }
 
@@ -311,66 +282,15 @@ impl Members {
     }
 
     /// Puts the newest vectors of the entities that changed into the online store, with the records that are not closed.
-    /// Records that have come since the last call wait for the next, so that those that close at once are shown once.
     pub fn show(&mut self) {
-        let Some(shelf) = self.outputs.online.clone() else { return };
-        self.places.resize(self.state.capacity(), None);
-        for slot in std::mem::take(&mut self.changed) {
-            self.is_changed[slot as usize] = false;
-            self.show_slot(&shelf, slot);
+        if let Some(shown) = &mut self.shown {
+            shown.show(&self.state, &mut self.updates, self.activation);
         }
-        let mut opened = std::mem::take(&mut self.gone);
-        for chunk in &mut self.updates.chunks {
-            let (updates, batch) = (&mut chunk.extra, &chunk.batch);
-            if std::mem::take(&mut updates.new) {
-                continue;
-            }
-            for row in updates.shown.max(chunk.done)..batch.len() {
-                if updates.is_named(row) {
-                    let (time, event_time) = (batch.times[row], batch.event_times[row]);
-                    let key = updates.keys.row(row).data();
-                    self.open.add(key, OpenRow { time, event_time, inputs: updates.inputs.clone(), row });
-                    opened.push(Key::from_bytes(key));
-                }
-            }
-            updates.shown = batch.len();
-        }
-        opened.sort_unstable();
-        opened.dedup();
-        for key in opened {
-            match self.state.find(key.as_bytes(), Key::hash_of(key.as_bytes())) {
-                Some(slot) => self.show_slot(&shelf, slot),
-                None => self.show_open(&shelf, &key),
-            }
-        }
-        let newest = if self.look_again() { self.came.1 } else { self.came.0.max(self.came.1) };
-        if newest > EventTime::MIN {
-            shelf.shows(newest);
-        }
-        self.came = (EventTime::MIN, if newest < self.came.0 { self.came.0 } else { EventTime::MIN });
     }
 
     /// Whether records are open that are not shown yet.
     pub fn look_again(&self) -> bool {
-        self.updates.chunks.iter().any(|chunk| chunk.extra.shown < chunk.batch.len())
-    }
-
-    /// Shows the entity in a slot, if there is one.
-    fn show_slot(&mut self, shelf: &Shelf, slot: u32) {
-        let Some(key) = self.state.key(slot) else { return };
-        let open = if self.open.is_empty() { Vec::new() } else { self.open.of(key.as_bytes(), self.state.position()) };
-        self.state.vector_into(Some(slot), &open, &mut self.row);
-        shelf.write(key, &mut self.places[slot as usize], &self.row);
-    }
-
-    /// Shows an entity that has no closed records.
-    fn show_open(&mut self, shelf: &Shelf, key: &Key) {
-        let open = self.open.of(key.as_bytes(), self.state.position());
-        if open.is_empty() {
-            return shelf.remove(key);
-        }
-        self.state.vector_into(None, &open, &mut self.row);
-        shelf.write(key, &mut None, &self.row);
+        self.shown.is_some() && shown::is_behind(&self.updates)
     }
 }
 

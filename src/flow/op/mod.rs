@@ -11,6 +11,7 @@ mod members;
 mod open;
 pub mod project;
 mod showing;
+mod shown;
 pub mod sink;
 pub mod source;
 pub mod table;

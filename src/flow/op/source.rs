@@ -190,6 +190,8 @@ impl Reading {
         }
         let intaken = intake.take();
         self.take_in(intakes, newest, intaken);
+        // Nothing is given to the graph before it is said to be read.
+        self.report();
         true
     }
 
@@ -282,16 +284,21 @@ impl Reading {
         }
     }
 
-    /// Closes what is below the frontier, and reports. What was counted before a restart and is not read again yet is
-    /// in flight too.
+    /// Closes what is below the frontier, and reports.
     fn close(&mut self, frontier: EventTime) {
         self.in_flight.close(frontier, &mut self.tally);
         self.marks.close(frontier);
+        self.report();
+    }
+
+    /// What was counted before a restart and is not read again yet is in flight too.
+    fn report(&self) {
         let Feed { partition, intake, lane, .. } = &self.feed;
         lane.report(Standing {
             tally: self.tally,
             in_flight: if intake.is_catching_up() { self.tally.undecided() } else { self.in_flight.len() },
             next: intake.next_offset(),
+            closed: self.marks.first().unwrap_or(intake.at()),
             lag: partition.behind(),
             overtaken: self.overtaken,
         });
