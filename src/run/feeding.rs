@@ -266,11 +266,9 @@ impl Search {
         }
     }
 
-    /// Hears the clients out; one of them asks the brokers if there is trouble.
+    /// Hears the clients out, up to the first that is in trouble still.
     fn attend(&self) {
-        for topic in &self.topics {
-            topic.consumer.attend(&topic.reader.topic);
-        }
+        let _ = self.topics.iter().all(|topic| topic.consumer.attend(&topic.reader.topic));
     }
 
     fn commit(&self) {

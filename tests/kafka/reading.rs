@@ -323,6 +323,7 @@ fn a_broker_that_goes_away_is_waited_for_and_nothing_is_lost_or_read_twice() {
         cluster.health().trouble().is_some()
     });
     assert_eq!(read.step().unwrap(), Progress::More, "nothing is known of what there is to read");
+    assert_eq!(read.partition.behind(), None);
     broker.start();
     broker.write(&topic, 0, &records(500..900));
     until("900 records", || read.step().is_ok() && read.rows.len() >= 900);

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tidemill::source::kafka::NewTopic;
 
 use crate::broker::{Broker, Sent, until};
+use crate::flights::{self, Bound, January};
 
 const DATAFLOW: &str = r#"
 name = "live"
@@ -178,4 +179,21 @@ fn more_partitions(broker: &Broker, partitions: usize) {
     let wanted = NewPartitions::new("clicks", partitions);
     let made = runtime.block_on(admin.create_partitions([&wanted], &AdminOptions::new())).unwrap();
     assert!(made.iter().all(Result::is_ok), "{made:?}");
+}
+
+#[test]
+fn a_run_whose_broker_is_killed_ends_as_if_nothing_had_been() {
+    let broker = Broker::stopped();
+    broker.start();
+    let january = January::new(Bound::Kafka(broker.servers()));
+    january.load(4);
+    let expected = January::new(Bound::Files).expected().to_owned();
+    let home = tempfile::tempdir().unwrap();
+    let mut run = january.run(home.path(), 2, &["checkpoint.interval=100ms"]);
+    run.wait_at_most(Duration::from_millis(700));
+    broker.kill();
+    run.wait_at_most(Duration::from_millis(1500));
+    broker.start();
+    run.end();
+    assert!(flights::digest(home.path()) == expected);
 }

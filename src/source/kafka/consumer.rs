@@ -157,19 +157,20 @@ impl Consumer {
         Ok(KafkaPartition::new(queue, at, self.cluster.health().clone(), reader, end, max_ahead_ms))
     }
 
-    /// Hears the client out and, if there is trouble, asks the brokers whether it is over. To be called often, by one
-    /// thread; waits a second at most.
-    pub fn attend(&self, topic: &str) {
+    /// Hears the client out and, if there is trouble, asks the brokers whether it is over; says whether all is well. To
+    /// be called often, by one thread; waits a second at most.
+    pub fn attend(&self, topic: &str) -> bool {
         self.poll();
         let health = self.cluster.health();
         if health.is_good() {
-            return;
+            return true;
         }
         match self.ask(topic, BRIEFLY) {
             Ok(Some(_)) => {}
             Ok(None) => health.note(&format!("topic {topic:?} is gone")),
             Err(fault) => tracing::debug!("kafka: {fault}"),
         }
+        health.is_good()
     }
 
     /// Lets the client say what it has to say, to its [`super::Health`].
