@@ -10,7 +10,7 @@ use crate::time::EventTime;
 
 /// The pause after a showing, in times of what it took, and the longest.
 const REST: u32 = 4;
-const LONGEST: Duration = Duration::from_millis(250);
+const LONGEST: Duration = Duration::from_millis(20);
 
 /// When a group has shown and may show again.
 pub struct Showing {
