@@ -29,6 +29,12 @@ fn replay_and_live_run_give_the_same_hashes_on_any_number_of_workers() {
     for workers in ["2", "3"] {
         assert_eq!(replay(&folder.path().join(workers), &["--workers", workers]), one, "{workers} workers");
     }
+    for version in ["1", "31", "90"] {
+        let manifest =
+            |workers: &str| folder.path().join(workers).join("registry/late").join(version).join("model.json");
+        let read = |workers| std::fs::read_to_string(manifest(workers)).unwrap();
+        assert_eq!(read("3"), read("one"), "model.json of version {version}, its offsets among the rest");
+    }
     let home = folder.path().join("var");
     let data_dir = format!("data_dir={}", home.display());
     let settings = [data_dir.as_str(), "offline.enabled=true", "play.speed=max", "http.listen=127.0.0.1:0"];

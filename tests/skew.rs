@@ -55,6 +55,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
 
     // A replay, whose examples are the expectation.
     let wanted = Wanted {
+        bounded: true,
         pace: Pace::Max,
         from: None,
         until,
@@ -62,7 +63,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         journal: Vec::new(),
         offline: Some((folder.path(), Writing::Whole)),
     };
-    let (replay, _events) =
+    let (replay, _events, _replayed) =
         job::prepare(&plan, &config(&[]), Vault::empty(), wanted).unwrap_or_else(|_| panic!("inputs"));
     let control = Arc::new(Control::default());
     control.until_end.store(true, std::sync::atomic::Ordering::SeqCst);
@@ -79,6 +80,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
     // A live job that is stepped to each example's time.
     let online = job::online_store(&plan);
     let wanted = Wanted {
+        bounded: true,
         pace: Pace::Stepped,
         from: None,
         until,
@@ -86,7 +88,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         journal: Vec::new(),
         offline: None,
     };
-    let (stepped, events) =
+    let (stepped, events, _inputs) =
         job::prepare(&plan, &config(&[]), Vault::empty(), wanted).unwrap_or_else(|_| panic!("inputs"));
     let live = Arc::new(Live::new(["late".to_owned()], 4));
     let metrics = Metrics::new("stepped");

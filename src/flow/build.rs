@@ -104,6 +104,7 @@ pub fn build(
         share,
         worked_off: worked_off.clone(),
         max_in_flight: job.max_in_flight,
+        grids: plan.models.iter().map(|model| model.grid()).collect(),
         resume: job.vault.start().unwrap_or(EventTime::MIN),
         notices: Rc::new(move |notice| _ = notices.send(Event::Source(notice))),
     };

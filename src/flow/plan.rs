@@ -11,7 +11,7 @@ use crate::aggregate::{Layout, LineInput};
 use crate::example::Assembly;
 use crate::expr::{EvalStats, Expr};
 use crate::model::ModelOptions;
-use crate::source::TopicReader;
+use crate::source::{Grid, TopicReader};
 use crate::spec::{Spec, StreamRef};
 use crate::value::{Batch, Column, KeyCodec, Schema, Type};
 
@@ -171,6 +171,11 @@ impl LabelPlan {
 }
 
 impl ModelPlan {
+    /// Its windows.
+    pub fn grid(&self) -> Grid {
+        Grid { window_ms: self.window_ms, offset_ms: self.offset_ms }
+    }
+
     /// The inputs that are kept with an example beside the columns of its stream: features and expressions.
     pub fn kept_inputs(&self) -> impl Iterator<Item = usize> + '_ {
         let in_stream =

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::config::Config;
-use super::{Failure, inspect, live, replay};
+use super::{Failure, inspect, live, load, replay};
+use crate::source::Pace;
 use crate::time::{EventTime, parse_time};
 
 /// Kafka topics in; fresh features, models retrained on every window and a prediction endpoint out.
@@ -77,6 +78,21 @@ enum Verb {
         #[arg(long, value_name = "T", value_parser = time_argument)]
         to: Option<Bound>,
     },
+    /// Copy the topics of a dataflow from files into Kafka.
+    #[command(after_help = "Example: tidemill load dataflows/flights.toml --from config/embedded.toml \\\n    \
+                            --config config/production.toml --partitions 4")]
+    Load {
+        file: PathBuf,
+        /// The config that binds topics to files; Kafka is that of --config.
+        #[arg(long, value_name = "CONFIG")]
+        from: PathBuf,
+        /// Make topics that are missing, with this many partitions.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        partitions: Option<u32>,
+        /// Event seconds per second, or `max`.
+        #[arg(long, value_name = "X", default_value = "max", value_parser = speed_argument)]
+        speed: Pace,
+    },
     /// Check a dataflow file and its config; print the plan.
     #[command(after_help = "Example: tidemill check dataflows/flights.toml --entities 1000000")]
     Check {
@@ -126,6 +142,14 @@ fn time_argument(text: &str) -> Result<Bound, String> {
     }
 }
 
+fn speed_argument(text: &str) -> Result<Pace, String> {
+    match (text, text.parse::<f64>()) {
+        ("max", _) => Ok(Pace::Max),
+        (_, Ok(speed)) if speed > 0.0 && speed.is_finite() => Ok(Pace::Times(speed)),
+        _ => Err("expected a positive number of event seconds per second, or max".to_owned()),
+    }
+}
+
 impl Cli {
     /// Starts logging to stderr: for people on a terminal, JSON otherwise.
     pub fn start_logging(&self) {
@@ -162,6 +186,7 @@ impl Cli {
                 }
                 replay::run(&file, &common, &out, bound(from), bound(to))
             }
+            Verb::Load { file, from, partitions, speed } => load::run(&file, &common, &from, partitions, speed),
             Verb::Check { file, entities, json } => inspect::check(&file, &common, entities, json),
             Verb::Graph { file, format } => inspect::graph(&file, format),
         }

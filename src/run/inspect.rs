@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::Failure;
 use super::cli::{Common, GraphFormat};
+use super::{Failure, inputs};
 use crate::flow::draw::Graph;
 use crate::spec::Spec;
 
@@ -21,7 +21,10 @@ pub fn load(file: &Path) -> Result<Spec, Failure> {
 /// Everything that is wrong with the file and the config.
 pub fn check(file: &Path, common: &Common, entities: Option<u64>, json: bool) -> Result<(), Failure> {
     let spec = match (load(file), common.load()) {
-        (Ok(spec), Ok(_)) => spec,
+        (Ok(spec), Ok(config)) => {
+            inputs::cluster(&config, &spec.name)?;
+            spec
+        }
         (Err(Failure::Wrong(of_file)), Err(Failure::Wrong(of_config))) => {
             return Err(Failure::Wrong(format!("{of_file}\n{of_config}")));
         }

@@ -14,15 +14,15 @@ use crossbeam_channel::{Receiver, unbounded};
 use timely::worker::Worker;
 
 use super::Failure;
-use super::config::Config;
+use super::config::{Clock, Config};
+use super::inputs::{self, Inputs, Opening};
 use crate::checkpoint::{Overtaken, Vault};
 use crate::flow::build::{Event, OfflineFiles, positions};
 use crate::flow::op::Feeds;
-use crate::flow::op::source::Feed;
 use crate::flow::{Job, Plan, build, telemetry};
 use crate::metrics::Metrics;
 use crate::registry::Offsets;
-use crate::source::{Board, FilePartition, Intake, Lane, Outcome, Pace, Partition, Standing, Tally, TopicReader};
+use crate::source::{Board, FilePartition, Grid, IdleRule, Intake, Lane, Outcome, Pace, Partition, Standing, Tally};
 use crate::store::Online;
 use crate::store::offline::OrderedFile;
 use crate::time::{EventTime, Offset};
@@ -35,6 +35,8 @@ const IDLE: Duration = Duration::from_millis(5);
 /// What a job is asked to give, beside models.
 pub struct Wanted<'a> {
     pub pace: Pace,
+    /// Whether topics are read only up to where they end now.
+    pub bounded: bool,
     /// The bounds of what is given out.
     pub from: Option<EventTime>,
     pub until: Option<EventTime>,
@@ -63,46 +65,29 @@ pub fn prepare(
     config: &Config,
     vault: Arc<Vault>,
     wanted: Wanted<'_>,
-) -> Result<(Arc<Job>, Receiver<Event>), Failure> {
-    let readers: Vec<&Arc<TopicReader>> =
-        plan.sources.iter().chain(plan.tables.iter().map(|table| &table.reader)).collect();
-    let board = Board::new(wanted.pace, wanted.from, wanted.until, None);
+) -> Result<(Arc<Job>, Receiver<Event>, Inputs), Failure> {
+    let idle = inputs::uses_kafka(plan, config).then(|| IdleRule {
+        after_ms: i64::try_from(config.idle_after.as_millis()).unwrap_or(i64::MAX),
+        wall: config.clock == Clock::Wall,
+    });
+    let board = Board::new(wanted.pace, wanted.from, wanted.until, idle.filter(|_| !wanted.bounded));
     if let Some(start) = vault.start() {
         board.start_from(start);
     }
-    let positions = positions(plan, &vault)?;
+    let saved = positions(plan, &vault)?.into_iter().map(|((topic, partition), position)| {
+        let journal = overtaken(&wanted.journal, &topic, partition);
+        ((topic, partition), (position, journal))
+    });
     let feeds = Arc::new(Feeds::default());
-    for (topic, reader) in readers.into_iter().enumerate() {
-        let bound = config.topics.get(&reader.topic).ok_or_else(|| {
-            Failure::Wrong(format!(
-                "error: topic {:?} is bound to no file; expected [topics.{}] with file = \"…\" in the config",
-                reader.topic, reader.topic
-            ))
-        })?;
-        let optional = reader.schema.columns.iter().filter(|column| column.nullable).map(|column| column.name.clone());
-        let opened = bound.binding().paths(&config.base).and_then(|paths| {
-            FilePartition::open(paths, reader.schema.clone(), bound.nulls.clone(), optional.collect())
-        });
-        let mut partition = opened.map_err(|error| {
-            let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-            Failure::Wrong(format!("error: [topics.{}]: {error}{cause}", reader.topic))
-        })?;
-        let lane = board.join(&reader.topic, 0, reader.lateness_ms);
-        let intake = Intake::new(reader.clone(), 0);
-        let position = positions.get(&(reader.topic.clone(), 0)).copied();
-        if let Some(position) = position {
-            partition.skip_to(position.resume, reader)?;
-        }
-        let feed = Feed::new(Box::new(partition), intake, lane);
-        feeds.add(
-            topic,
-            match position {
-                Some(position) => feed.resuming(position, overtaken(&wanted.journal, &reader.topic, 0)),
-                None => feed,
-            },
-        );
-    }
-    board.open();
+    let inputs = inputs::open(Opening {
+        plan,
+        config,
+        board: &board,
+        feeds: &feeds,
+        saved: saved.collect(),
+        bounded: wanted.bounded,
+        from: None,
+    })?;
     let offline = wanted.offline.map(|(folder, how)| offline_files(plan, folder, wanted.from, how)).transpose()?;
     let (events, received) = unbounded();
     let job = Job {
@@ -115,7 +100,7 @@ pub fn prepare(
         events,
         max_in_flight: config.max_in_flight,
     };
-    Ok((Arc::new(job), received))
+    Ok((Arc::new(job), received, inputs))
 }
 
 /// Of a journal, the records of one partition.
@@ -338,12 +323,12 @@ pub fn gauge(job: &Job, metrics: &Metrics) {
     }
 }
 
-/// By topic and partition, the next offset to be read.
-pub fn next_offsets(job: &Job) -> Offsets {
+/// By topic and partition, the least offset that a window of this end does not have in it.
+pub fn offsets_at(job: &Job, grid: Grid, end: EventTime) -> Offsets {
     let mut offsets = Offsets::new();
     for lane in job.board.lanes() {
         let partition = i32::try_from(lane.partition).unwrap_or(i32::MAX);
-        offsets.entry(lane.source.clone()).or_default().insert(partition, lane.standing().next);
+        offsets.entry(lane.source.clone()).or_default().insert(partition, lane.offset_at(grid, end));
     }
     offsets
 }

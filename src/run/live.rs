@@ -12,7 +12,9 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::checkpoints::Checkpoints;
 use super::cli::Common;
 use super::config::Config;
+use super::inputs::Inputs;
 use super::job::{self, Control, Wanted, Writing};
+use super::letters::Letters;
 use super::outputs::Outputs;
 use super::status::Status;
 use super::{Failure, inspect, mirror, replay};
@@ -49,6 +51,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     let config = common.load()?;
     let plan = Arc::new(Plan::new(Arc::new(inspect::load(file)?)));
+    let signals = Signals::install()?;
     let home = config.home(&plan.spec.name);
     let metrics = Metrics::new(&plan.spec.name);
     let online = job::online_store(&plan);
@@ -64,6 +67,7 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     let writing = if checkpoints.are_taken() { Writing::Parts } else { Writing::Whole };
     let wanted = Wanted {
         pace: config.play.speed,
+        bounded: how.until_end,
         from: None,
         until: None,
         online: Some(online.clone()),
@@ -71,7 +75,7 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
         offline: config.offline.enabled.then_some((offline.as_path(), writing)),
     };
     mirror::measure(&plan, &config, &online, &metrics);
-    let (job, events) = job::prepare(&plan, &config, start.vault, wanted)?;
+    let (job, events, inputs) = job::prepare(&plan, &config, start.vault, wanted)?;
     let redis = mirror::start(&config, &job, &metrics)?;
     let readiness = Arc::new(Readiness::default());
     let service = Service::new(Parts {
@@ -96,10 +100,13 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     if goes_on {
         live.restore(&registry).iter().for_each(|error| eprintln!("warning: {error}"));
     }
-    let letters = letters(&home.join("dead_letters.jsonl"), &job)?;
+    let letters = Letters::from(letters(&home.join("dead_letters.jsonl"), &job)?);
+    let letters = match inputs.kafka() {
+        None => letters,
+        Some(kafka) => letters.with_topic(kafka.cluster(), config.topics.keys().cloned(), &config.dead_letters)?,
+    };
     println!("listening on http://{}", server.addr());
 
-    let signals = Signals::install()?;
     let control = Arc::new(Control::default());
     let mut outputs = Outputs::new(&job, &metrics, (registry, config.registry.keep), &live, letters)?;
     outputs.journal = checkpoints.are_taken().then(|| checkpoints.journal());
@@ -114,8 +121,15 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     job::gauge(&job, &metrics);
     let mut refreshed = Instant::now();
     let mut ending: Option<Ending> = None;
+    let mut refused = None;
+    let mut trouble = None;
     let followed: anyhow::Result<()> = (|| {
         loop {
+            refused = refused.take().or_else(|| inputs.kafka()?.failed());
+            if refused.is_some() {
+                control.stop();
+            }
+            show_trouble(&inputs, &readiness, &mut trouble);
             match events.recv_timeout(Duration::from_millis(20)) {
                 Ok(event) => {
                     if let Some((model, version)) = outputs.follow(event)? {
@@ -132,6 +146,7 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
                         status.version(model, &version);
                     }
                 }
+                outputs.flush_letters()?;
                 checkpoints.write(snapshot, &outputs, &metrics);
             }
             let at_end = how.until_end && control.has_ended(config.workers);
@@ -158,9 +173,13 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     control.stop();
     graph.join().expect("the graph's thread reports failures itself")?;
     followed?;
+    if let Some(refused) = refused {
+        return Err(refused);
+    }
     for event in events.try_iter() {
         outputs.follow(event)?;
     }
+    outputs.flush_letters()?;
     redis.map(|redis| redis.finish(DRAIN));
     server.drain();
     status.end(&job);
@@ -174,6 +193,25 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Says what stands between the job and its inputs, where it is news: on stderr and to who asks whether it is ready.
+fn show_trouble(inputs: &Inputs, readiness: &Readiness, shown: &mut Option<String>) {
+    let trouble = inputs.kafka().and_then(|kafka| kafka.trouble());
+    if trouble == *shown {
+        return;
+    }
+    match &trouble {
+        Some(what) => {
+            eprintln!("{what}");
+            readiness.block("kafka", what.clone());
+        }
+        None => {
+            eprintln!("kafka: connected");
+            readiness.clear("kafka");
+        }
+    }
+    *shown = trouble;
 }
 
 /// A run that is about to end.

@@ -5,17 +5,23 @@
 //! | `live` | `run` |
 //! | `replay` | `replay` |
 //! | `inspect` | `check`, `graph` |
+//! | `load` | `load` |
 //!
-//! What they share: [`config`] says where a dataflow runs, [`job`] puts its parts together and steps the workers,
-//! `mirror` looks after the online store, `outputs` follows what the graph tells, `digest` sums a finished run up.
+//! What they share: [`config`] says where a dataflow runs, [`inputs`] opens what feeds it, [`job`] puts its parts
+//! together and steps the workers, `mirror` looks after the online store, `outputs` follows what the graph tells,
+//! `digest` sums a finished run up.
 
 mod checkpoints;
 mod cli;
 pub mod config;
 mod digest;
+mod feeding;
+pub mod inputs;
 mod inspect;
 pub mod job;
+mod letters;
 mod live;
+mod load;
 mod mirror;
 mod outputs;
 mod replay;

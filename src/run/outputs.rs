@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::VersionDigest;
 use super::job;
+use super::letters::Letters;
 use crate::checkpoint::{Archive, Overtaken};
 use crate::flow::build::Event;
 use crate::flow::op::source::Notice;
@@ -16,7 +17,7 @@ use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::model::{Decision, Version};
 use crate::registry::{Live, Publication, Registry, Writer};
-use crate::source::{DeadLetter, DeadLetterFile};
+use crate::source::DeadLetter;
 use crate::time::{EventTime, Offset};
 
 /// What the registry's thread has written.
@@ -37,7 +38,7 @@ pub struct Outputs {
     live: Arc<Live>,
     writer: Writer,
     written: Written,
-    letters: DeadLetterFile,
+    letters: Letters,
     /// Where records that came below the frontier are taken down.
     pub journal: Option<Arc<Mutex<Archive>>>,
     /// Versions made so far.
@@ -57,7 +58,7 @@ impl Outputs {
         metrics: &Arc<Metrics>,
         (registry, keep): (Registry, usize),
         live: &Arc<Live>,
-        letters: DeadLetterFile,
+        letters: impl Into<Letters>,
     ) -> anyhow::Result<Self> {
         let written = Written::default();
         let (shown, told) = (live.clone(), written.clone());
@@ -80,7 +81,7 @@ impl Outputs {
             live: live.clone(),
             writer,
             written,
-            letters,
+            letters: letters.into(),
             journal: None,
             versions: 0,
             unlabelled: BTreeMap::new(),
@@ -111,6 +112,14 @@ impl Outputs {
             Event::OfflineFailed(error) => return Err(error).context("the offline store failed"),
         }
         Ok(None)
+    }
+
+    /// Waits until all dead letters are where they go.
+    ///
+    /// # Errors
+    /// If one cannot be kept.
+    pub fn flush_letters(&mut self) -> anyhow::Result<()> {
+        self.letters.flush().context("dead letters cannot be kept")
     }
 
     fn keep(&mut self, letters: &[DeadLetter]) -> anyhow::Result<()> {
@@ -146,7 +155,7 @@ impl Outputs {
         self.writer.publish(Publication {
             model: plan.name.clone(),
             version: version.clone(),
-            offsets: job::next_offsets(&self.job),
+            offsets: job::offsets_at(&self.job, plan.grid(), version.window_end),
             definition: plan.definition.clone(),
             wall_time: now,
         });

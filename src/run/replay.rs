@@ -41,8 +41,8 @@ pub fn run(
     let metrics = Metrics::new(&plan.spec.name);
     std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
     let offline = Some((out, Writing::Whole));
-    let wanted = Wanted { pace: Pace::Max, from, until: to, online: None, journal: Vec::new(), offline };
-    let (job, events) = job::prepare(&plan, &config, Vault::empty(), wanted)?;
+    let wanted = Wanted { pace: Pace::Max, bounded: true, from, until: to, online: None, journal: Vec::new(), offline };
+    let (job, events, inputs) = job::prepare(&plan, &config, Vault::empty(), wanted)?;
     let registry = out.join("registry");
     if registry.exists() {
         std::fs::remove_dir_all(&registry).with_context(|| format!("{} cannot be emptied", registry.display()))?;
@@ -56,14 +56,23 @@ pub fn run(
     control.until_end.store(true, SeqCst);
     let graph = job::start(&job, config.workers, &metrics, &control);
     let bar = progress(common.quiet);
+    let mut refused = None;
     let followed = (|| {
         loop {
+            refused = refused.take().or_else(|| inputs.kafka()?.failed());
+            if refused.is_some() {
+                control.stop();
+            }
             match events.recv_timeout(Duration::from_millis(100)) {
                 Ok(event) => _ = outputs.follow(event)?,
                 Err(_) if control.is_finished() => break,
                 Err(_) => {}
             }
             show(&bar, &job, &outputs);
+            match inputs.kafka().and_then(|kafka| kafka.trouble()) {
+                Some(trouble) if !common.quiet => bar.set_message(trouble),
+                Some(_) | None => {}
+            }
         }
         events.try_iter().try_for_each(|event| outputs.follow(event).map(|_| ()))
     })();
@@ -72,6 +81,9 @@ pub fn run(
     }
     graph.join().expect("the graph's thread reports failures itself")?;
     followed?;
+    if let Some(refused) = refused {
+        return Err(refused);
+    }
     bar.finish_and_clear();
 
     let digest = digest(&job, outputs, from, to)?;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::ledger::Tally;
+use super::{Crossings, Grid};
 use crate::time::{EventTime, Offset};
 
 /// How fast files are played.
@@ -61,6 +62,7 @@ pub struct Lane {
     idle: AtomicBool,
     started: AtomicBool,
     standing: Mutex<Standing>,
+    crossings: Mutex<Crossings>,
 }
 
 impl Lane {
@@ -110,6 +112,17 @@ impl Lane {
     /// Publishes what became of the records.
     pub fn report(&self, standing: Standing) {
         *self.standing.lock().expect("no holder panics") = standing;
+    }
+
+    /// Publishes the first records of windows.
+    pub fn report_crossings(&self, crossings: Crossings) {
+        *self.crossings.lock().expect("no holder panics") = crossings;
+    }
+
+    /// The least offset of a record at or after a window's end; where there is none yet, the first never read.
+    pub fn offset_at(&self, grid: Grid, end: EventTime) -> Offset {
+        let crossed = self.crossings.lock().expect("no holder panics").at(grid, end);
+        crossed.unwrap_or_else(|| self.standing().next)
     }
 
     /// What was last reported.
@@ -170,6 +183,7 @@ impl Board {
             idle: AtomicBool::new(false),
             started: AtomicBool::new(false),
             standing: Mutex::default(),
+            crossings: Mutex::default(),
         });
         self.lanes.lock().expect("no holder panics").push(lane.clone());
         lane

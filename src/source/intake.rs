@@ -10,13 +10,13 @@ use arrow_array::{Array, BinaryArray, BooleanArray, UInt32Array};
 use arrow_buffer::{ScalarBuffer, bit_util};
 
 use super::ledger::Tally;
-use super::{DeadLetter, Position, Raw, Reason, Watermark};
+use super::{Crossings, DeadLetter, Grid, Position, Raw, Reason, Watermark};
 use crate::expr::{EvalStats, Expr};
 use crate::time::{EventTime, Offset, format_time, in_range};
 use crate::value::{Batch, Column, ColumnBuilder, FieldError, KeyCodec, Schema, Type};
 
 /// The column that marks a delete in a table's records.
-const DELETED: &str = "_deleted";
+pub const DELETED: &str = "_deleted";
 
 /// How the records of a topic are read.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl TopicReader {
 
 /// What an intake has gathered.
 pub struct Intaken {
-    /// Sorted by effective time, then by the total order.
+    /// Sorted by effective time, then by the total order, unless taken as read.
     pub batch: Batch,
     /// Read, filtered and dead so far in this batch; the rest is in flight.
     pub tally: Tally,
@@ -88,6 +88,8 @@ pub struct Intake {
     /// Time that is closed: a record below it has been overtaken.
     floor: EventTime,
     overtaken: Vec<(Offset, EventTime)>,
+    crossings: Crossings,
+    has_crossed: bool,
     /// Records that were overtaken before a restart, and when they took effect.
     journal: BTreeMap<Offset, EventTime>,
 }
@@ -117,6 +119,8 @@ impl Intake {
             at: 0,
             floor: EventTime::MIN,
             overtaken: Vec::new(),
+            crossings: Crossings::default(),
+            has_crossed: false,
             journal: BTreeMap::new(),
             reader,
             partition,
@@ -130,6 +134,16 @@ impl Intake {
         self.next = position.next;
         self.at = position.resume;
         self.journal = journal;
+    }
+
+    /// Has the ends of these windows looked out for.
+    pub fn look_out_for(&mut self, grids: &[Grid]) {
+        self.crossings = Crossings::new(grids);
+    }
+
+    /// The first records of windows, if there are new ones since the last call.
+    pub fn crossings(&mut self) -> Option<&Crossings> {
+        std::mem::take(&mut self.has_crossed).then_some(&self.crossings)
     }
 
     /// Says up to where time is closed: what comes below it is folded in there.
@@ -190,6 +204,7 @@ impl Intake {
         self.again.read += u64::from(again);
         match verdict {
             Ok((effective, late)) => {
+                self.has_crossed |= self.crossings.observe(effective, offset);
                 self.effective.push(effective);
                 self.late.push(late);
                 self.good.push(true);
@@ -274,6 +289,12 @@ impl Intake {
 
     /// What has been gathered; the intake starts a new batch.
     pub fn take(&mut self) -> Intaken {
+        let taken = self.take_as_read();
+        Intaken { batch: self.sorted(taken.batch), ..taken }
+    }
+
+    /// The same with the records in the order in which they were read.
+    pub fn take_as_read(&mut self) -> Intaken {
         let read = self.good.len();
         let mut columns: Vec<_> = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
         let dead = self.good.iter().filter(|good| !**good).count();
@@ -311,7 +332,7 @@ impl Intake {
             batch.times.iter().zip(&late).filter(|(_, late)| **late).map(|(time, _)| *time).collect();
         late.sort_unstable();
         let (letters, overtaken) = (std::mem::take(&mut self.letters), std::mem::take(&mut self.overtaken));
-        Intaken { batch: self.sorted(batch), tally, late, letters, first, overtaken }
+        Intaken { batch, tally, late, letters, first, overtaken }
     }
 
     /// Key and offset, or content: bytes that compare as the total order does.

@@ -8,19 +8,22 @@
 //! The [`Board`] is what partitions know of each other: watermarks, ends, and the clock that files are played by.
 
 mod board;
+mod crossings;
 mod dead_letter;
 mod file;
 mod format;
 mod intake;
+pub mod kafka;
 mod ledger;
 mod position;
 mod watermark;
 
 pub use board::{Board, IdleRule, Lane, Pace, Standing};
+pub use crossings::{Crossings, Grid};
 pub use dead_letter::{DeadLetter, DeadLetterFile, Header, Raw, Reason};
 pub use file::{FileBinding, FilePartition};
 pub use format::{FILE_FORMATS, FileFormat, FileSchema};
-pub use intake::{Intake, Intaken, TopicReader};
+pub use intake::{DELETED, Intake, Intaken, TopicReader};
 pub use ledger::{InFlight, Outcome, Tally};
 pub use position::{Marks, Position};
 pub use watermark::Watermark;
@@ -61,4 +64,8 @@ pub enum SourceError {
         #[source]
         source: std::io::Error,
     },
+    #[error("topic {topic:?}, partition {partition}: {what}")]
+    Partition { topic: String, partition: u32, what: String },
+    #[error(transparent)]
+    Kafka(#[from] kafka::Fault),
 }

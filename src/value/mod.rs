@@ -6,6 +6,7 @@
 mod batch;
 mod cell;
 mod json;
+mod json_encoder;
 mod key;
 mod scalar;
 mod schema;
@@ -14,6 +15,7 @@ mod tuple;
 pub use batch::Batch;
 pub use cell::{Cell, ValueSeed};
 pub use json::{FieldError, FieldFault, JsonDecoder};
+pub use json_encoder::JsonEncoder;
 pub use key::{Key, KeyCodec};
 pub use scalar::{ColumnBuilder, Scalar};
 pub use schema::{Column, Schema, TimeUnit, Type};

@@ -20,8 +20,8 @@ use timely::dataflow::operators::generic::source;
 use super::{Feeds, Records};
 use crate::checkpoint::Cut;
 use crate::source::{
-    Board, DeadLetter, InFlight, Intake, Intaken, Lane, Marks, Partition, Position, Progress, SourceError, Standing,
-    Tally,
+    Board, DeadLetter, Grid, InFlight, Intake, Intaken, Lane, Marks, Partition, Position, Progress, SourceError,
+    Standing, Tally,
 };
 use crate::time::{EventTime, Offset};
 use crate::value::Batch;
@@ -77,6 +77,8 @@ pub struct Intakes {
     pub max_in_flight: u64,
     /// Everything before this is in the state that the graph starts from.
     pub resume: EventTime,
+    /// The windows of the models, whose ends are looked out for.
+    pub grids: Rc<[Grid]>,
     pub notices: Rc<dyn Fn(Notice)>,
 }
 
@@ -111,7 +113,9 @@ pub fn records<'scope>(
             let board = &intakes.board;
             if intakes.feeds.added() != seen {
                 seen = intakes.feeds.added();
-                readings.extend(intakes.feeds.take(topic, intakes.share).into_iter().map(Reading::new));
+                readings.extend(
+                    intakes.feeds.take(topic, intakes.share).into_iter().map(|feed| Reading::new(feed, &intakes.grids)),
+                );
             }
             let frontier = *capability.time();
             let mut busy = false;
@@ -139,7 +143,8 @@ pub fn records<'scope>(
 }
 
 impl Reading {
-    fn new(feed: Feed) -> Self {
+    fn new(mut feed: Feed, grids: &[Grid]) -> Self {
+        feed.intake.look_out_for(grids);
         let (tally, overtaken) =
             feed.position.map_or_else(Default::default, |position| (position.tally, position.overtaken));
         Reading {
@@ -180,6 +185,9 @@ impl Reading {
             return self.ended;
         }
         self.nothing_since = None;
+        if let Some(crossings) = intake.crossings() {
+            lane.report_crossings(crossings.clone());
+        }
         let intaken = intake.take();
         self.take_in(intakes, newest, intaken);
         // Nothing is given to the graph before it is said to be read.

@@ -1,13 +1,11 @@
 //! Runs that are killed or stopped and started again end as one that was not: features, examples, versions and ledger,
 //! by hash.
 
-#[path = "../flights/mod.rs"]
-mod flights;
-
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use flights::{Bound, January, Running};
+use super::broker::Broker;
+use super::flights::{self, Bound, January, Running};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 /// Event seconds a second: a month of flights takes some two seconds.
@@ -89,9 +87,13 @@ fn truncate_newest(folder: &Path) {
 
 fn each(blow: Blow, seeds: std::ops::Range<u64>) {
     let january = January::new(Bound::Files);
+    each_on(&january, blow, seeds);
+}
+
+fn each_on(january: &January, blow: Blow, seeds: std::ops::Range<u64>) {
     for seed in seeds {
         for workers in [&[1, 1, 1][..], &[2, 2, 2], &[1, 3, 2]] {
-            let found = interrupted(&january, blow, workers, seed);
+            let found = interrupted(january, blow, workers, seed);
             assert!(found == january.expected(), "{blow:?}, seed {seed}, workers {workers:?}");
         }
     }
@@ -147,4 +149,13 @@ fn a_run_says_what_it_goes_on_from() {
     let said = again.end();
     assert!(said.contains("going on from checkpoint") && said.contains("as of 2013-01-31"), "{said}");
     assert_eq!(flights::digest(home.path()), january.expected());
+}
+
+#[test]
+fn a_run_on_kafka_with_four_partitions_ends_as_one_on_files_whatever_befalls_it() {
+    let broker = Broker::shared();
+    let january = January::new(Bound::Kafka(broker.servers()));
+    january.load(4);
+    let blows = [Blow::Kill, Blow::Terminate, Blow::KillInCheckpoint, Blow::KillInPublish, Blow::Truncate];
+    blows.into_iter().zip(50..).for_each(|(blow, seed)| each_on(&january, blow, seed..seed + 1));
 }

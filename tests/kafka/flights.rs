@@ -54,12 +54,16 @@ impl January {
         January { folder, expected: OnceLock::new() }
     }
 
-    /// The config that has the files, for `load`.
-    pub fn files(&self) -> PathBuf {
-        self.folder.path().join("files.toml")
+    /// Fills the topics.
+    pub fn load(&self, partitions: u32) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        command.arg("load").arg(dataflow()).arg("--from").arg(self.folder.path().join("files.toml"));
+        command.arg("--config").arg(self.config()).args(["--partitions", &partitions.to_string()]);
+        let loaded = command.output().unwrap();
+        assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
     }
 
-    pub fn config(&self) -> PathBuf {
+    fn config(&self) -> PathBuf {
         self.folder.path().join("config.toml")
     }
 
@@ -90,11 +94,16 @@ impl January {
         Running { child: child.unwrap(), said }
     }
 
-    /// What a run that is not interrupted ends with.
+    /// What a run of the files that is not interrupted ends with.
     pub fn expected(&self) -> &str {
         self.expected.get_or_init(|| {
             let home = tempfile::tempdir().unwrap();
-            self.run(home.path(), 1, &["play.speed=max", "checkpoint.interval=off"]).end();
+            let files = TOPICS.map(|(topic, _)| {
+                let path = self.folder.path().join(format!("{topic}.csv"));
+                [format!("topics.{topic}.file={path:?}"), format!("topics.{topic}.nulls=[\"NA\"]")]
+            });
+            let files: Vec<&str> = files.iter().flatten().map(String::as_str).collect();
+            self.run(home.path(), 1, &[&files[..], &["play.speed=max", "checkpoint.interval=off"]].concat()).end();
             digest(home.path())
         })
     }

@@ -1,0 +1,290 @@
+//! The thread that looks after Kafka: finds partitions, at the start and as they are added, and says how it stands.
+//!
+//! Brokers that are away are waited for, as long as it takes; what the brokers refuse ends the job.
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::Failure;
+use super::inputs::{Saved, failure};
+use crate::flow::op::source::Feed;
+use crate::source::kafka::{Cluster, Consumer, Fault};
+use crate::source::{Board, Intake, TopicReader};
+use crate::time::EventTime;
+
+pub use crate::flow::op::Feeds;
+
+/// How often clients are heard, and how often partitions are looked for and offsets committed.
+const ATTEND: Duration = Duration::from_millis(100);
+const DISCOVER: Duration = Duration::from_secs(5);
+
+/// How it stands with Kafka.
+#[derive(Debug)]
+pub enum KafkaState {
+    /// The brokers are away, or not yet found; why.
+    Waiting(String),
+    Connected,
+    /// It will not be; the job is to end for this reason.
+    Failed(Fault),
+}
+
+/// How it stands, for all who ask.
+#[derive(Debug)]
+pub struct KafkaStatus {
+    state: Mutex<KafkaState>,
+    cluster: Arc<Cluster>,
+}
+
+impl KafkaStatus {
+    /// The brokers, for other clients of the process.
+    pub fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
+    /// What stands between the job and its topics, if anything.
+    pub fn trouble(&self) -> Option<String> {
+        match &*self.state.lock().expect("no holder panics") {
+            KafkaState::Connected => None,
+            KafkaState::Waiting(why) => Some(format!("kafka: waiting for {}: {why}", self.cluster.servers())),
+            KafkaState::Failed(fault) => Some(format!("kafka: {fault}")),
+        }
+    }
+
+    /// Why the job has to end, if it has to; said once.
+    pub fn failed(&self) -> Option<Failure> {
+        let mut state = self.state.lock().expect("no holder panics");
+        if !matches!(*state, KafkaState::Failed(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut *state, KafkaState::Waiting("failed".to_owned())) {
+            KafkaState::Failed(fault) => Some(failure(fault)),
+            KafkaState::Waiting(_) | KafkaState::Connected => None,
+        }
+    }
+
+    fn set(&self, state: KafkaState) {
+        *self.state.lock().expect("no holder panics") = state;
+    }
+}
+
+/// What is to be read from Kafka, and into what.
+pub struct FromKafka {
+    pub cluster: Arc<Cluster>,
+    /// The topics, with their positions in the plan.
+    pub topics: Vec<(usize, Arc<TopicReader>)>,
+    pub board: Arc<Board>,
+    pub feeds: Arc<Feeds>,
+    pub saved: Saved,
+    pub bounded: bool,
+    pub from: Option<EventTime>,
+    pub max_ahead_ms: i64,
+}
+
+/// The thread, ended when this is dropped.
+pub struct Feeding {
+    status: Arc<KafkaStatus>,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Feeding {
+    /// Finds the partitions, on a thread if the brokers do not answer soon, and looks after them.
+    ///
+    /// # Errors
+    /// If the settings are wrong or the brokers answer that something is.
+    pub fn start(from: FromKafka) -> Result<Self, Failure> {
+        let status = Arc::new(KafkaStatus {
+            state: Mutex::new(KafkaState::Waiting("no answer yet".to_owned())),
+            cluster: from.cluster.clone(),
+        });
+        let mut search = Search::new(from).map_err(failure)?;
+        match search.go_on() {
+            Ok(()) => status.set(KafkaState::Connected),
+            Err(Fault::Away { what, .. }) => {
+                search.attend();
+                status.set(KafkaState::Waiting(from_clients(&status.cluster, what)));
+            }
+            Err(fault) => return Err(failure(fault)),
+        }
+        let (stop, stopped) = bounded(0);
+        let told = status.clone();
+        let thread = std::thread::Builder::new().name("kafka".to_owned());
+        let thread = thread.spawn(move || search.look_after(&told, &stopped))?;
+        Ok(Feeding { status, stop: Some(stop), thread: Some(thread) })
+    }
+
+    pub fn status(&self) -> &Arc<KafkaStatus> {
+        &self.status
+    }
+}
+
+impl Drop for Feeding {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // What it had to say, it has said to the status.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A topic and what has been found of it.
+struct Topic {
+    place: usize,
+    reader: Arc<TopicReader>,
+    consumer: Arc<Consumer>,
+    partitions: u32,
+}
+
+/// A partition that has been found but is not read yet.
+struct Found {
+    topic: usize,
+    partition: u32,
+    start: u64,
+    end: Option<u64>,
+}
+
+struct Search {
+    from: FromKafka,
+    topics: Vec<Topic>,
+    waiting: Vec<Found>,
+    complete: bool,
+}
+
+impl Search {
+    fn new(from: FromKafka) -> Result<Self, Fault> {
+        let mut topics: Vec<Topic> = Vec::new();
+        let mut consumers: Vec<Arc<Consumer>> = Vec::new();
+        for (place, reader) in &from.topics {
+            // Who reads a topic a second time does it by a client of its own.
+            let times = topics.iter().filter(|topic| topic.reader.topic == reader.topic).count();
+            if times == consumers.len() {
+                consumers.push(Consumer::new(&from.cluster)?);
+            }
+            let consumer = consumers[times].clone();
+            topics.push(Topic { place: *place, reader: reader.clone(), consumer, partitions: 0 });
+        }
+        Ok(Search { from, topics, waiting: Vec::new(), complete: false })
+    }
+
+    /// Finds partitions that were not known and has them read. What was found stays found if it fails.
+    fn go_on(&mut self) -> Result<(), Fault> {
+        for index in 0..self.topics.len() {
+            self.find(index)?;
+        }
+        while let Some(found) = self.waiting.first() {
+            let topic = &self.topics[found.topic];
+            let (reader, number) = (&topic.reader, found.partition);
+            let ahead = self.from.max_ahead_ms;
+            let partition = topic.consumer.open(reader, number, found.start, found.end, ahead)?;
+            let lane = self.from.board.join(&reader.topic, number, reader.lateness_ms);
+            let feed = Feed::new(Box::new(partition), Intake::new(reader.clone(), number), lane);
+            let feed = match self.from.saved.remove(&(reader.topic.clone(), number)) {
+                Some((position, journal)) => feed.resuming(position, journal),
+                None => feed,
+            };
+            self.from.feeds.add(topic.place, feed);
+            self.waiting.remove(0);
+        }
+        if !self.complete {
+            self.complete = true;
+            self.from.board.open();
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, index: usize) -> Result<(), Fault> {
+        let topic = &self.topics[index];
+        let name = topic.reader.topic.clone();
+        let there = match topic.consumer.partitions(&name)? {
+            Some(there) => there,
+            // A topic that was just made may not be known to every broker yet.
+            None => {
+                std::thread::sleep(ATTEND);
+                topic.consumer.partitions_of(&name)?
+            }
+        };
+        let gone = |(saved, number): &&(String, u32)| *saved == name && *number >= there;
+        if let Some((_, number)) = self.from.saved.keys().find(gone) {
+            return Err(Fault::Lost(format!("topic {name:?}, partition {number}: is gone; there are {there}")));
+        }
+        for partition in self.topics[index].partitions..there {
+            let topic = &self.topics[index];
+            let (low, high) = topic.consumer.bounds(&name, partition)?;
+            let saved = self.from.saved.get(&(name.clone(), partition));
+            let start = match (saved, self.from.from) {
+                (Some((position, _)), _) => position.resume,
+                // No event is later than its message by more than this.
+                (None, Some(from)) if !self.complete => {
+                    let time = from.saturating_sub(self.from.max_ahead_ms);
+                    topic.consumer.offset_at(&name, partition, time)?.max(low)
+                }
+                (None, _) => low,
+            };
+            let end = self.from.bounded.then_some(high);
+            self.waiting.push(Found { topic: index, partition, start, end });
+            self.topics[index].partitions = partition + 1;
+        }
+        Ok(())
+    }
+
+    /// Looks after what is read until told to stop.
+    fn look_after(mut self, status: &KafkaStatus, stopped: &Receiver<()>) {
+        let mut looked = Instant::now();
+        loop {
+            let stop = stopped.recv_timeout(ATTEND).is_err_and(|error| error.is_disconnected());
+            self.attend();
+            let good = self.from.cluster.health().is_good();
+            if (stop || looked.elapsed() >= DISCOVER) && !self.from.bounded {
+                self.commit();
+            }
+            if stop {
+                return;
+            }
+            let due = !self.complete || looked.elapsed() >= DISCOVER && !self.from.bounded;
+            if due && good {
+                looked = Instant::now();
+                match self.go_on() {
+                    Ok(()) => {}
+                    // A topic that is read does not end the job when brokers that come back do not know it yet.
+                    Err(Fault::Refused(what)) if self.complete => self.from.cluster.health().note(&what),
+                    Err(Fault::Away { what, .. }) => self.from.cluster.health().note(&what),
+                    Err(fault) => {
+                        status.set(KafkaState::Failed(fault));
+                        return;
+                    }
+                }
+            }
+            match self.from.cluster.health().trouble() {
+                Some(what) => status.set(KafkaState::Waiting(what)),
+                None if self.complete => status.set(KafkaState::Connected),
+                None => {}
+            }
+        }
+    }
+
+    /// Hears the clients out; one of them asks the brokers if there is trouble.
+    fn attend(&self) {
+        for topic in &self.topics {
+            topic.consumer.attend(&topic.reader.topic);
+        }
+    }
+
+    fn commit(&self) {
+        let mut done: Vec<&Arc<Consumer>> = Vec::new();
+        for topic in &self.topics {
+            if !done.iter().any(|consumer| Arc::ptr_eq(consumer, &topic.consumer)) {
+                done.push(&topic.consumer);
+                topic.consumer.commit();
+            }
+        }
+    }
+}
+
+/// What the clients say is the matter, or else this.
+fn from_clients(cluster: &Cluster, what: String) -> String {
+    cluster.health().trouble().unwrap_or(what)
+}

@@ -1,0 +1,71 @@
+//! Where dead letters go: those of Kafka's topics to a topic, those of files to a file.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::config::DeadLettersConfig;
+use super::{Failure, inputs};
+use crate::source::kafka::{Cluster, DeadLetterTopic};
+use crate::source::{DeadLetter, DeadLetterFile};
+
+/// Takes dead letters in.
+pub struct Letters {
+    file: DeadLetterFile,
+    topic: Option<DeadLetterTopic>,
+    /// The topics that files stand for.
+    files: BTreeSet<String>,
+}
+
+impl From<DeadLetterFile> for Letters {
+    /// All letters to a file.
+    fn from(file: DeadLetterFile) -> Self {
+        Letters { file, topic: None, files: BTreeSet::new() }
+    }
+}
+
+impl Letters {
+    /// Letters of topics that files do not stand for go to the dead letter topic from now on.
+    ///
+    /// # Errors
+    /// If the brokers' settings are wrong.
+    pub fn with_topic(
+        mut self,
+        cluster: &Arc<Cluster>,
+        files: impl IntoIterator<Item = String>,
+        config: &DeadLettersConfig,
+    ) -> Result<Self, Failure> {
+        self.topic = Some(DeadLetterTopic::new(cluster, config.topic.as_deref()).map_err(inputs::failure)?);
+        self.files = files.into_iter().collect();
+        Ok(self)
+    }
+
+    /// Takes letters in; some may still be on their way to the brokers.
+    ///
+    /// # Errors
+    /// If these, or letters before them, cannot be kept.
+    pub fn write(&mut self, letters: &[DeadLetter]) -> anyhow::Result<()> {
+        let Some(topic) = &mut self.topic else { return Ok(self.file.write(letters)?) };
+        let (in_file, in_topic): (Vec<DeadLetter>, Vec<DeadLetter>) =
+            letters.iter().cloned().partition(|letter| self.files.contains(&letter.topic));
+        if !in_file.is_empty() {
+            self.file.write(&in_file)?;
+        }
+        if !in_topic.is_empty() {
+            topic.write(&in_topic).with_context(|| format!("topic {:?}", topic.topic()))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all letters are where they go.
+    ///
+    /// # Errors
+    /// If one cannot be kept.
+    pub fn flush(&mut self) -> anyhow::Result<()> {
+        match &mut self.topic {
+            Some(topic) => topic.flush().with_context(|| format!("topic {:?}", topic.topic())),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The messages of one partition, taken in batches without waiting.
+//!
+//! librdkafka hands out many messages in one call only through its C interface, and that is three times as cheap as
+//! one by one. All that is not safe Rust is in this file.
+//!
+//! Invariant: a queue lives no longer than its consumer, which it holds; a message no longer than the call that it is
+//! shown in.
+
+use std::ffi::{CStr, CString};
+use std::ops::ControlFlow;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+use rdkafka::bindings as c;
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::Consumer;
+use crate::source::Header;
+use crate::time::EventTime;
+
+/// The queue of a partition, apart from that of its consumer.
+pub struct Queue {
+    queue: NonNull<c::rd_kafka_queue_t>,
+    topic: CString,
+    partition: i32,
+    batch: Vec<*mut c::rd_kafka_message_t>,
+    consumer: Arc<Consumer>,
+}
+
+// SAFETY: librdkafka's queues may be used from any thread, and `batch` is empty between calls.
+unsafe impl Send for Queue {}
+
+impl Queue {
+    /// Splits off the queue of a partition; to be done before the partition is assigned. None if the partition has a
+    /// name that none can have.
+    pub fn split(consumer: &Arc<Consumer>, topic: &str, partition: i32) -> Option<Self> {
+        let topic = CString::new(topic).ok()?;
+        // SAFETY: the client is alive, as `consumer` is, and the name ends in a zero.
+        let queue = unsafe { c::rd_kafka_queue_get_partition(consumer.native(), topic.as_ptr(), partition) };
+        let queue = NonNull::new(queue)?;
+        // SAFETY: the queue was just given out; without a destination, its messages stay in it.
+        unsafe { c::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut()) };
+        Some(Queue { queue, topic, partition, batch: Vec::new(), consumer: consumer.clone() })
+    }
+
+    /// Shows up to `max` messages that are there, in order, until told to stop; what is then left of them is dropped.
+    /// Gives how many there were.
+    pub fn each<B>(&mut self, max: usize, mut show: impl FnMut(Message<'_>) -> ControlFlow<B>) -> (usize, Option<B>) {
+        self.batch.clear();
+        self.batch.reserve(max);
+        // SAFETY: there is room for `max` pointers, and the queue is alive.
+        let taken = unsafe { c::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, self.batch.as_mut_ptr(), max) };
+        let taken = usize::try_from(taken).unwrap_or(0);
+        // SAFETY: the call has written this many.
+        unsafe { self.batch.set_len(taken) };
+        let batch = Taken(&mut self.batch);
+        for message in batch.0.iter() {
+            // SAFETY: each pointer is to a message that is ours until `batch` is dropped.
+            if let ControlFlow::Break(with) = show(Message(unsafe { &**message })) {
+                return (taken, Some(with));
+            }
+        }
+        (taken, None)
+    }
+
+    /// The first offset that is there and the one after the last, as far as is known from what was fetched; nothing is
+    /// asked for.
+    pub fn known_bounds(&self) -> Option<(u64, u64)> {
+        let (mut low, mut high) = (-1, -1);
+        // SAFETY: the client is alive, the name ends in a zero, and both places may be written to.
+        let error = unsafe {
+            c::rd_kafka_get_watermark_offsets(
+                self.consumer.native(),
+                self.topic.as_ptr(),
+                self.partition,
+                &mut low,
+                &mut high,
+            )
+        };
+        let known = error == c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+        known.then_some(())?;
+        Some((u64::try_from(low).unwrap_or(0), u64::try_from(high).ok()?))
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: the queue was given out once, is given back once, and its client is still alive.
+        unsafe { c::rd_kafka_queue_destroy(self.queue.as_ptr()) };
+    }
+}
+
+/// Messages that are ours to give back.
+struct Taken<'a>(&'a mut Vec<*mut c::rd_kafka_message_t>);
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        for message in self.0.drain(..) {
+            // SAFETY: each message was handed to us and is given back once.
+            unsafe { c::rd_kafka_message_destroy(message) };
+        }
+    }
+}
+
+/// A message or an event of the partition, such as its end.
+pub struct Message<'a>(&'a c::rd_kafka_message_t);
+
+impl<'a> Message<'a> {
+    /// What it says where it is no message.
+    pub fn event(&self) -> Option<RDKafkaErrorCode> {
+        let none = c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+        (self.0.err != none).then(|| self.0.err.into())
+    }
+
+    /// The text of an event.
+    pub fn reason(&self) -> String {
+        // SAFETY: the message is alive; the text, if there is one, ends in a zero and lives as long.
+        let text = unsafe { c::rd_kafka_message_errstr(self.0) };
+        if text.is_null() {
+            return String::new();
+        }
+        // SAFETY: as above.
+        unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+    }
+
+    pub fn offset(&self) -> u64 {
+        u64::try_from(self.0.offset).unwrap_or(0)
+    }
+
+    pub fn key(&self) -> Option<&'a [u8]> {
+        // SAFETY: librdkafka says where the key is and how long.
+        unsafe { bytes(self.0.key, self.0.key_len) }
+    }
+
+    pub fn value(&self) -> Option<&'a [u8]> {
+        // SAFETY: librdkafka says where the value is and how long.
+        unsafe { bytes(self.0.payload, self.0.len) }
+    }
+
+    /// The message's own time, where it has one.
+    pub fn time(&self) -> Option<EventTime> {
+        let mut kind = c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is alive and `kind` may be written to.
+        let time = unsafe { c::rd_kafka_message_timestamp(self.0, &mut kind) };
+        (kind != c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && time >= 0).then_some(time)
+    }
+
+    pub fn headers(&self) -> Vec<Header> {
+        let mut headers = ptr::null_mut();
+        // SAFETY: the message is alive and `headers` may be written to; they stay the message's.
+        let error = unsafe { c::rd_kafka_message_headers(self.0, &mut headers) };
+        let mut found = Vec::new();
+        if error != c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return found;
+        }
+        let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
+        // SAFETY: the headers are alive as the message is, and the three places may be written to.
+        while unsafe { c::rd_kafka_header_get_all(headers, found.len(), &mut name, &mut value, &mut length) }
+            == c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+        {
+            // SAFETY: the call gave a name that ends in a zero, and where the value is and how long.
+            let (name, value) = unsafe { (CStr::from_ptr(name), bytes(value, length)) };
+            found.push((name.to_string_lossy().into_owned(), value.map(<[u8]>::to_vec)));
+        }
+        found
+    }
+}
+
+/// The bytes at a place; none where the place is null.
+///
+/// # Safety
+/// There must be that many bytes, for as long as the result is used.
+unsafe fn bytes<'a>(place: *const std::ffi::c_void, length: usize) -> Option<&'a [u8]> {
+    // SAFETY: the caller's promise.
+    (!place.is_null()).then(|| unsafe { std::slice::from_raw_parts(place.cast(), length) })
+}

@@ -1,0 +1,388 @@
+//! Partitions, offsets and the dead letter topic.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::broker::{Broker, PATIENCE, Sent, until};
+use rdkafka::producer::Producer as _;
+use tidemill::source::kafka::{Cluster, Consumer, DeadLetterTopic, Fault, KafkaPartition};
+use tidemill::source::{DeadLetter, Intake, Partition, Progress, Reason, SourceError, TopicReader};
+use tidemill::value::{Column, Scalar, Schema, Type};
+
+const DAY: i64 = 86_400_000;
+/// 2020-01-01.
+const START: i64 = 1_577_836_800_000;
+
+/// How a topic of `id`, `n` and `at` is read: as a source, or as a table by `id`.
+fn reader(topic: &str, upsert: bool) -> Arc<TopicReader> {
+    let schema = Schema::new(vec![
+        Column::new("id", Type::String, false),
+        Column::new("n", Type::Int, false),
+        Column::new("at", Type::Timestamp, false),
+    ]);
+    Arc::new(TopicReader {
+        topic: topic.to_owned(),
+        schema: if upsert { TopicReader::with_deletes(&schema) } else { schema },
+        key: vec![0],
+        time: 2,
+        lateness_ms: i64::MAX / 4,
+        filter: None,
+        upsert,
+        ordered: false,
+        reach_ms: i64::MAX,
+    })
+}
+
+fn record(n: i64) -> Sent {
+    let time = START + n * 1000;
+    Sent { key: Some(format!("k{n}")), ..Sent::value(format!(r#"{{"id":"a","n":{n},"at":{time}}}"#), time) }
+}
+
+fn records(numbers: std::ops::Range<i64>) -> Vec<Sent> {
+    numbers.map(record).collect()
+}
+
+/// A partition being read in a test.
+struct Read {
+    partition: KafkaPartition,
+    intake: Intake,
+    consumer: Arc<Consumer>,
+    rows: Vec<Vec<Scalar>>,
+    letters: Vec<DeadLetter>,
+}
+
+impl Read {
+    fn open(cluster: &Arc<Cluster>, reader: &Arc<TopicReader>, start: u64, end: Option<u64>) -> Result<Self, Fault> {
+        let consumer = Consumer::new(cluster)?;
+        Read::with(&consumer, reader, 0, start, end)
+    }
+
+    fn with(
+        consumer: &Arc<Consumer>,
+        reader: &Arc<TopicReader>,
+        number: u32,
+        start: u64,
+        end: Option<u64>,
+    ) -> Result<Self, Fault> {
+        let partition = consumer.open(reader, number, start, end, DAY)?;
+        let (rows, letters) = (Vec::new(), Vec::new());
+        Ok(Read { partition, intake: Intake::new(reader.clone(), number), consumer: consumer.clone(), rows, letters })
+    }
+
+    fn step(&mut self) -> Result<Progress, SourceError> {
+        self.consumer.attend(&self.intake.reader().topic.clone());
+        let progress = self.partition.read(64, &mut self.intake);
+        let taken = self.intake.take_as_read();
+        self.letters.extend(taken.letters);
+        let columns = taken.batch.columns;
+        let row = |row: usize| columns.iter().map(|column| Scalar::of(column, row)).collect();
+        self.rows.extend((0..taken.batch.times.len()).map(row));
+        progress
+    }
+
+    /// Reads until there is nothing more, now or ever.
+    fn through(mut self) -> Self {
+        self.to(&[Progress::Idle, Progress::End]);
+        self
+    }
+
+    fn to(&mut self, wanted: &[Progress]) -> Progress {
+        let began = Instant::now();
+        loop {
+            let progress = self.step().unwrap();
+            if wanted.contains(&progress) {
+                return progress;
+            }
+            assert!(began.elapsed() < PATIENCE, "not read to {wanted:?} within {PATIENCE:?}");
+            if progress == Progress::More {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
+    fn numbers(&self) -> Vec<i64> {
+        let number = |row: &Vec<Scalar>| match row[1] {
+            Scalar::Int(n) => n,
+            ref other => panic!("{other:?} is no number"),
+        };
+        self.rows.iter().map(number).collect()
+    }
+}
+
+#[test]
+fn records_come_in_order_from_the_offset_to_the_end_that_was_asked_for() {
+    let broker = Broker::shared();
+    let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
+    broker.write(&topic, 0, &records(0..5000));
+    let reader = reader(&topic, false);
+    let whole = Read::open(&cluster, &reader, 0, None).unwrap().through();
+    assert_eq!(whole.numbers(), (0..5000).collect::<Vec<_>>());
+    assert_eq!(whole.partition.behind(), Some(0));
+    let mut part = Read::open(&cluster, &reader, 1234, Some(4321)).unwrap();
+    assert_eq!(part.to(&[Progress::End]), Progress::End);
+    assert_eq!(part.numbers(), (1234..4321).collect::<Vec<_>>());
+    assert_eq!(part.step().unwrap(), Progress::End);
+}
+
+#[test]
+fn a_partition_with_nothing_to_read_ends_where_it_is_bounded_and_waits_where_not() {
+    let broker = Broker::shared();
+    let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
+    let reader = reader(&topic, false);
+    assert_eq!(Read::open(&cluster, &reader, 0, Some(0)).unwrap().to(&[Progress::End]), Progress::End);
+    let mut read = Read::open(&cluster, &reader, 0, None).unwrap();
+    read.to(&[Progress::Idle]);
+    broker.write(&topic, 0, &records(0..3));
+    until("three records", || {
+        read.step().unwrap();
+        read.rows.len() == 3
+    });
+    assert_eq!(read.partition.next(), 3);
+}
+
+#[test]
+fn what_transactions_and_compaction_leave_out_does_not_keep_a_partition_from_its_end() {
+    let broker = Broker::shared();
+    let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
+    let producer = broker.producer(&[("transactional.id", "gaps")]);
+    producer.init_transactions(PATIENCE).unwrap();
+    for (number, commit) in [(0, true), (100, false), (200, true), (300, false)] {
+        producer.begin_transaction().unwrap();
+        records(number..number + 10).iter().for_each(|record| record.send(&producer, &topic, 0));
+        producer.flush(PATIENCE).unwrap();
+        match commit {
+            true => producer.commit_transaction(PATIENCE).unwrap(),
+            false => producer.abort_transaction(PATIENCE).unwrap(),
+        }
+    }
+    let reader = reader(&topic, false);
+    let consumer = Consumer::new(&cluster).unwrap();
+    let (low, high) = consumer.bounds(&topic, 0).unwrap();
+    assert_eq!((low, high), (0, 44), "each transaction has a mark at its end");
+    let mut read = Read::with(&consumer, &reader, 0, low, Some(high)).unwrap();
+    read.to(&[Progress::End]);
+    let expected: Vec<i64> = (0..10).chain(200..210).collect();
+    assert_eq!(read.numbers(), expected);
+    let mut read = Read::open(&cluster, &reader, 0, None).unwrap();
+    read.to(&[Progress::Idle]);
+    assert_eq!((read.partition.next(), read.partition.behind()), (44, Some(0)));
+}
+
+#[test]
+fn a_message_without_a_value_is_a_delete_of_a_table_and_a_dead_letter_of_a_source() {
+    let broker = Broker::shared();
+    let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
+    let delete = |key: Option<&str>, n: i64| Sent {
+        key: key.map(str::to_owned),
+        time: START + n,
+        headers: vec![("trace".to_owned(), vec![7, 255]), ("trace".to_owned(), b"b".to_vec())],
+        ..Sent::default()
+    };
+    let sent = [record(1), delete(Some(r#"{"id":"x"}"#), 2), delete(Some("plain key"), 3), delete(None, 4)];
+    broker.write(&topic, 0, &sent);
+    let table = Read::open(&cluster, &reader(&topic, true), 0, None).unwrap().through();
+    let deleted = |id: &str, n: i64| {
+        vec![Scalar::String(id.into()), Scalar::Null, Scalar::Timestamp(START + n), Scalar::Bool(true)]
+    };
+    assert_eq!(table.rows[1..], [deleted("x", 2), deleted("plain key", 3)]);
+    assert_eq!(table.rows[0][3], Scalar::Null);
+    assert_eq!(table.letters.len(), 1);
+    assert_eq!(table.letters[0].detail, "malformed: a delete without a key");
+    let source = Read::open(&cluster, &reader(&topic, false), 0, None).unwrap().through();
+    assert_eq!(source.numbers(), [1]);
+    let letter = &source.letters[0];
+    assert_eq!((letter.offset, letter.reason, letter.value.as_deref()), (1, Reason::Malformed, None));
+    assert_eq!(letter.key.as_deref(), Some(br#"{"id":"x"}"#.as_slice()));
+    let headers = [("trace".to_owned(), Some(vec![7, 255])), ("trace".to_owned(), Some(b"b".to_vec()))];
+    assert_eq!(letter.headers, headers);
+}
+
+#[test]
+fn an_event_time_too_far_ahead_of_its_message_is_a_dead_letter() {
+    let broker = Broker::shared();
+    let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
+    let at = |n: i64, ahead: i64| Sent::value(format!(r#"{{"id":"a","n":{n},"at":{}}}"#, START + ahead), START);
+    broker.write(&topic, 0, &[at(0, 0), at(1, DAY), at(2, DAY + 1), at(3, -400 * DAY)]);
+    let read = Read::open(&cluster, &reader(&topic, false), 0, None).unwrap().through();
+    assert_eq!(read.numbers(), [0, 1, 3]);
+    assert_eq!((read.letters[0].offset, read.letters[0].reason), (2, Reason::TimeOutOfRange));
+}
+
+#[test]
+fn an_offset_is_found_by_time() {
+    let broker = Broker::shared();
+    let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
+    broker.write(&topic, 0, &records(0..100));
+    let consumer = Consumer::new(&cluster).unwrap();
+    let found = |time| consumer.offset_at(&topic, 0, time).unwrap();
+    assert_eq!(found(START - DAY), 0);
+    assert_eq!(found(START + 41_999), 42);
+    assert_eq!(found(START + 42_000), 42);
+    assert_eq!(found(START + DAY), 100, "past the last message is the end");
+}
+
+#[test]
+fn an_offset_that_is_not_there_is_refused_with_those_that_are() {
+    let broker = Broker::shared();
+    let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
+    broker.write(&topic, 0, &records(0..10));
+    let refused = |start| match Read::open(&cluster, &reader(&topic, false), start, None) {
+        Err(Fault::Lost(what)) => what,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("offset {start} was accepted"),
+    };
+    assert!(refused(11).contains("partition 0: offset 11, where reading goes on, is not there: the end is 10"));
+    delete_before(&broker, &topic, 4);
+    assert!(refused(3).contains("offset 3, where reading goes on, has expired: the oldest is 4"));
+    let read = Read::open(&cluster, &reader(&topic, false), 4, None).unwrap().through();
+    assert_eq!(read.numbers(), (4..10).collect::<Vec<_>>());
+}
+
+/// Deletes the records of partition 0 before an offset, as retention would.
+fn delete_before(broker: &Broker, topic: &str, offset: i64) {
+    use rdkafka::admin::{AdminClient, AdminOptions};
+    use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+    let mut config = rdkafka::ClientConfig::new();
+    let admin: AdminClient<_> = config.set("bootstrap.servers", broker.servers()).create().unwrap();
+    let mut before = TopicPartitionList::new();
+    before.add_partition_offset(topic, 0, Offset::Offset(offset)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(admin.delete_records(&before, &AdminOptions::new())).unwrap();
+}
+
+#[test]
+fn partitions_are_counted_and_a_topic_that_is_not_there_is_named() {
+    let broker = Broker::shared();
+    let (topic, cluster) = (broker.topic(3, &[]), broker.cluster(&[]));
+    let consumer = Consumer::new(&cluster).unwrap();
+    assert_eq!(consumer.partitions_of(&topic).unwrap(), 3);
+    assert_eq!(consumer.partitions("nowhere").unwrap(), None);
+    let error = consumer.partitions_of("nowhere").unwrap_err().to_string();
+    assert_eq!(error, format!("topic \"nowhere\" does not exist on bootstrap.servers = {:?}", broker.servers()));
+    assert_eq!(consumer.partitions("nowhere").unwrap(), None, "asking makes no topic");
+}
+
+#[test]
+fn partitions_are_read_side_by_side_and_each_in_its_order() {
+    let broker = Broker::shared();
+    let (topic, cluster) = (broker.topic(3, &[]), broker.cluster(&[]));
+    let consumer = Consumer::new(&cluster).unwrap();
+    let reader = reader(&topic, false);
+    let mut reads: Vec<Read> = (0..2).map(|number| Read::with(&consumer, &reader, number, 0, None).unwrap()).collect();
+    (0..3).for_each(|partition| broker.write(&topic, partition, &records(0..700)));
+    reads.iter_mut().for_each(|read| until("700 records", || read.step().is_ok() && read.rows.len() == 700));
+    // One more while the others are read.
+    reads.push(Read::with(&consumer, &reader, 2, 0, None).unwrap());
+    until("700 records", || reads[2].step().is_ok() && reads[2].rows.len() == 700);
+    broker.write(&topic, 0, &records(700..705));
+    until("5 more", || reads[0].step().is_ok() && reads[0].rows.len() == 705);
+    assert_eq!(reads[0].numbers(), (0..705).collect::<Vec<_>>());
+    assert_eq!(reads[1].numbers(), reads[2].numbers());
+}
+
+#[test]
+fn committed_offsets_are_seen_by_others() {
+    let broker = Broker::shared();
+    let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[("group.id", "watched")]));
+    broker.write(&topic, 0, &records(0..20));
+    let mut read = Read::open(&cluster, &reader(&topic, false), 0, None).unwrap();
+    read.to(&[Progress::Idle]);
+    read.consumer.commit();
+    let mut config = rdkafka::ClientConfig::new();
+    config.set("bootstrap.servers", broker.servers()).set("group.id", "watched");
+    let other: rdkafka::consumer::BaseConsumer = config.create().unwrap();
+    until("a committed offset", || {
+        use rdkafka::consumer::Consumer as _;
+        read.consumer.attend(&topic);
+        let mut asked = rdkafka::TopicPartitionList::new();
+        asked.add_partition(&topic, 0);
+        let found = other.committed_offsets(asked, PATIENCE).unwrap();
+        found.elements()[0].offset() == rdkafka::Offset::Offset(20)
+    });
+}
+
+#[test]
+fn a_broker_that_goes_away_is_waited_for_and_nothing_is_lost_or_read_twice() {
+    let broker = Broker::stopped();
+    let cluster = broker.cluster(&[]);
+    let consumer = Consumer::new(&cluster).unwrap();
+    assert!(matches!(consumer.partitions("t"), Err(Fault::Away { .. })));
+    broker.start();
+    let topic = broker.topic(1, &[]);
+    until("the brokers", || {
+        consumer.attend(&topic);
+        consumer.partitions(&topic).is_ok_and(|found| found == Some(1))
+    });
+    assert_eq!(cluster.health().trouble(), None);
+    broker.write(&topic, 0, &records(0..500));
+    let mut read = Read::with(&consumer, &reader(&topic, false), 0, 0, None).unwrap();
+    read.to(&[Progress::Idle]);
+    broker.kill();
+    until("trouble", || {
+        consumer.attend(&topic);
+        cluster.health().trouble().is_some()
+    });
+    assert_eq!(read.step().unwrap(), Progress::More, "nothing is known of what there is to read");
+    broker.start();
+    broker.write(&topic, 0, &records(500..900));
+    until("900 records", || read.step().is_ok() && read.rows.len() >= 900);
+    read.to(&[Progress::Idle]);
+    assert_eq!(read.numbers(), (0..900).collect::<Vec<_>>());
+}
+
+fn letter() -> DeadLetter {
+    DeadLetter {
+        topic: "weather".to_owned(),
+        partition: 2,
+        offset: 77,
+        time: None,
+        stage: "decode",
+        reason: Reason::WrongType,
+        detail: "n: expected int, found the text \"a\"".to_owned(),
+        key: Some(vec![0, 159]),
+        value: Some(b"{\"n\":\"a\"}".to_vec()),
+        headers: vec![("trace".to_owned(), Some(b"1".to_vec())), ("none".to_owned(), None)],
+    }
+}
+
+#[test]
+fn dead_letters_are_written_as_they_were_with_the_reason_in_headers() {
+    let broker = Broker::shared();
+    let cluster = broker.cluster(&[]);
+    let letter = letter();
+    let mut letters = DeadLetterTopic::new(&cluster, None).unwrap();
+    assert_eq!(letters.topic(), "tidemill.test.dead_letters");
+    letters.write(std::slice::from_ref(&letter)).unwrap();
+    letters.flush().unwrap();
+    let read = Read::open(&cluster, &reader(letters.topic(), false), 0, None).unwrap().through();
+    let found = &read.letters[0];
+    assert_eq!((&found.key, &found.value), (&letter.key, &letter.value));
+    assert_eq!(found.headers[..2], letter.headers);
+    let text = |(name, value): &(String, Option<Vec<u8>>)| {
+        (name.strip_prefix("__connect.errors.").unwrap().to_owned(), String::from_utf8(value.clone().unwrap()).unwrap())
+    };
+    let errors: Vec<(String, String)> = found.headers[2..].iter().map(text).collect();
+    let expected = [
+        ("topic", "weather"),
+        ("partition", "2"),
+        ("offset", "77"),
+        ("connector.name", "tidemill.test"),
+        ("task.id", "0"),
+        ("stage", "DECODE"),
+        ("class.name", "tidemill.decode"),
+        ("exception.class.name", "tidemill.wrong_type"),
+        ("exception.message", "n: expected int, found the text \"a\""),
+        ("exception.stacktrace", "decode: wrong_type: n: expected int, found the text \"a\""),
+    ];
+    assert_eq!(errors, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn letters_that_cannot_be_delivered_are_an_error() {
+    let broker = Broker::stopped();
+    let cluster = broker.cluster(&[("message.timeout.ms", "1000")]);
+    let mut letters = DeadLetterTopic::new(&cluster, Some("elsewhere")).unwrap();
+    let written = letters.write(&[letter()]).and_then(|()| letters.flush());
+    let error = written.unwrap_err().to_string();
+    assert!(error.contains("1 messages were not delivered: topic \"elsewhere\""), "{error}");
+}
