@@ -18,6 +18,9 @@ const ANSWER: Duration = Duration::from_secs(5);
 const WRITER: &str = "_writer";
 const NEWEST: &str = "_newest";
 
+/// By topic and partition, the next offset read.
+pub type Positions = BTreeMap<(String, u32), u64>;
+
 /// What a server has of this dataflow.
 #[derive(Debug, PartialEq)]
 pub enum Standing {
@@ -34,8 +37,8 @@ pub struct Link {
     connection: Connection,
     key: String,
     token: String,
-    /// What was written of positions.
-    written: Option<(BTreeMap<(String, u32), u64>, EventTime)>,
+    /// What was recorded last.
+    written: Option<(Positions, EventTime)>,
 }
 
 /// What a server had when it was connected to.
@@ -45,7 +48,7 @@ pub struct Greeting {
     /// Whether the newest to write there was this process.
     pub own: bool,
     /// How far each partition had been read for what is there.
-    pub positions: BTreeMap<(String, u32), u64>,
+    pub positions: Positions,
     /// The newest effective time of what may be there.
     pub newest: EventTime,
 }
@@ -129,7 +132,7 @@ impl Link {
 /// what it is given within some steps.
 #[derive(Debug)]
 pub struct Gate {
-    positions: BTreeMap<(String, u32), u64>,
+    positions: Positions,
     newest: EventTime,
     /// Since when all of it has been given.
     given: Option<Instant>,
@@ -140,7 +143,7 @@ const SETTLES: Duration = Duration::from_secs(2);
 
 impl Gate {
     /// For what was recorded, if anything was.
-    pub fn new(positions: BTreeMap<(String, u32), u64>, newest: EventTime) -> Self {
+    pub fn new(positions: Positions, newest: EventTime) -> Self {
         Gate { positions, newest, given: None }
     }
 
