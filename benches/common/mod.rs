@@ -133,12 +133,17 @@ pub struct Decoded<'a> {
 
 /// The dataflow: four aggregates of each user's payments in some windows.
 pub fn plan(windows: &[&str]) -> Arc<Plan> {
+    plan_on(windows, "payments")
+}
+
+/// As [`plan`], of a topic of this name.
+pub fn plan_on(windows: &[&str], topic: &str) -> Arc<Plan> {
     let spec = format!(
         r#"
 name = "payments"
 
 [source.payments]
-topic   = "payments"
+topic   = "{topic}"
 format  = "json"
 key     = ["user"]
 time    = "at"

@@ -1,0 +1,153 @@
+//! Kafka beside its limit: JSON of a real topic -> windowed features, and a bare loop that consumes and decodes it.
+//!
+//! `cargo run --release --example pipeline_kafka -- SERVERS [entities] [records] [workers] [contender]`
+//!
+//! The topic is filled first, with as many partitions as workers (`payments-{entities}-{records}-{workers}`, kept for
+//! the next time). The bare loop reads in batches through librdkafka and decodes with serde_json, nothing more. Rates
+//! are per second of this process's processor time, librdkafka's threads among it; medians of three rounds. At the end
+//! stands the most memory that the process has held.
+
+#[path = "../benches/common/mod.rs"]
+mod common;
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Decoded, Messages, Spread, payments, plan_on, run};
+use rdkafka::ClientConfig;
+use rdkafka::bindings as c;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tidemill::source::Partition;
+use tidemill::source::kafka::{Cluster, Consumer, NewTopic, Outgoing, Producer};
+
+const ROUNDS: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn main() {
+    let argument = |at: usize| std::env::args().nth(at + 1);
+    let number = |at: usize, default: usize| {
+        argument(at).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{text:?} is no number")))
+    };
+    let servers = argument(0).expect("the first argument is the brokers' address, as 127.0.0.1:9092");
+    let (entities, records, workers) = (number(1, 10_000), number(2, 2_000_000), number(3, 1));
+    let settings = BTreeMap::from([("bootstrap.servers".to_owned(), servers.clone())]);
+    let cluster = Cluster::new(&settings, "bench").expect("the settings are right");
+    let topic = format!("payments-{entities}-{records}-{workers}");
+    fill(&cluster, &topic, entities, records, workers);
+    println!("{records} records of {entities} entities on Kafka, {workers} workers, windows 1h and 1d");
+
+    let plan = plan_on(&["1h", "1d"], &topic);
+    let features = |online: bool| {
+        let consumer = Consumer::new(&cluster).expect("a client");
+        let reader = &plan.sources[0];
+        let open = |partition: u32| -> Box<dyn Partition> {
+            let (low, high) = consumer.bounds(&topic, partition).expect("the broker answers");
+            Box::new(consumer.open(reader, partition, low, Some(high), 86_400_000).expect("the partition is there"))
+        };
+        run(&plan, (0..workers as u32).map(open).collect(), workers, online);
+    };
+    type Contender<'a> = (&'a str, &'a str, Box<dyn Fn() + 'a>);
+    let mut contenders: Vec<Contender<'_>> = vec![
+        ("bare", "consume and decode, no more", Box::new(|| bare(&servers, &topic, workers, records))),
+        ("features", "tidemill: features", Box::new(|| features(false))),
+        ("online", "tidemill: features into the online store", Box::new(|| features(true))),
+    ];
+    if let Some(only) = argument(4) {
+        contenders.retain(|(name, _, _)| *name == only);
+    }
+    let rate = |run: &dyn Fn()| {
+        let before = processor_seconds();
+        run();
+        records as f64 / (processor_seconds() - before)
+    };
+    let rounds: Vec<Vec<f64>> = (0..ROUNDS).map(|_| contenders.iter().map(|(_, _, run)| rate(run)).collect()).collect();
+    for (index, (name, what, _)) in contenders.iter().enumerate() {
+        let rate = median(rounds.iter().map(|round| round[index]));
+        let ratio = median(rounds.iter().map(|round| round[index] / round[0]));
+        println!("{name:9} {what:41} {rate:>9.0} records/s {ratio:>6.2} of the first");
+    }
+    println!("most memory held: {} MB", peak_kb() >> 10);
+}
+
+/// Makes and fills the topic, unless it is there.
+fn fill(cluster: &Arc<Cluster>, topic: &str, entities: usize, records: usize, partitions: usize) {
+    let settings = [("retention.ms", "-1")];
+    let topic_settings = NewTopic { name: topic, partitions: partitions as u32, settings: &settings };
+    if !cluster.create_topic(topic_settings).expect("the broker answers") {
+        return;
+    }
+    let producer = Producer::new(cluster).expect("a client");
+    // A slice at a time, so that this takes no more memory than what is measured.
+    for (slice, payments) in payments(entities, records, Spread::Uniform).chunks(100_000).enumerate() {
+        let messages = Messages::json(payments);
+        for (payment, value) in payments.iter().zip(messages.iter()) {
+            let key = payment.user.to_string();
+            let (key, value) = (Some(key.as_bytes()), Some(value));
+            let message = Outgoing { topic, key, value, time: Some(payment.at), headers: &[] };
+            producer.send(message, PATIENCE).unwrap_or_else(|fault| panic!("slice {slice}: {fault}"));
+        }
+    }
+    producer.settle(PATIENCE).expect("all are delivered");
+}
+
+/// Reads all partitions in batches and decodes each message.
+fn bare(servers: &str, topic: &str, partitions: usize, records: usize) {
+    let mut config = ClientConfig::new();
+    for (key, value) in [
+        ("bootstrap.servers", servers),
+        ("group.id", "bare"),
+        ("enable.auto.commit", "false"),
+        ("fetch.queue.backoff.ms", "10"),
+    ] {
+        config.set(key, value);
+    }
+    let consumer: BaseConsumer = config.create().expect("a client");
+    let mut all = TopicPartitionList::new();
+    for partition in 0..partitions as i32 {
+        all.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset");
+    }
+    consumer.assign(&all).expect("partitions can be assigned");
+    let mut batch: Vec<*mut c::rd_kafka_message_t> = vec![std::ptr::null_mut(); 4096];
+    let mut seen = 0;
+    // SAFETY: the queue is the consumer's, which outlives it; each message is read before it is destroyed, once.
+    unsafe {
+        let queue = c::rd_kafka_queue_get_consumer(consumer.client().native_ptr());
+        while seen < records {
+            let found = c::rd_kafka_consume_batch_queue(queue, 100, batch.as_mut_ptr(), batch.len());
+            for message in &batch[..usize::try_from(found).expect("no error")] {
+                let m = &**message;
+                if m.err as i32 == 0 && !m.payload.is_null() {
+                    let value = std::slice::from_raw_parts(m.payload.cast::<u8>(), m.len);
+                    let payment: Decoded<'_> = serde_json::from_slice(value).expect("generated JSON is right");
+                    black_box((payment.user, payment.amount, payment.at));
+                    seen += 1;
+                }
+                c::rd_kafka_message_destroy(*message);
+            }
+        }
+        c::rd_kafka_queue_destroy(queue);
+    }
+}
+
+/// Processor time of this process so far, all threads, in user mode and kernel, to 10 ms: from Linux's procfs.
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has procfs");
+    let after_name = stat.rsplit_once(')').expect("the name stands in parentheses").1;
+    let ticks = |field: usize| after_name.split_whitespace().nth(field).and_then(|field| field.parse::<f64>().ok());
+    (ticks(11).expect("utime") + ticks(12).expect("stime")) / 100.0
+}
+
+fn peak_kb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has procfs");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("the kernel says");
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).expect("a number")
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,119 @@
+//! What a checkpoint costs a run, and how long a restart takes from it.
+//!
+//! `cargo run --release --example restart -- [entities] [records] [workers]`
+//!
+//! Payments of so many users are read as fast as they can be; a checkpoint is asked for half way. The pause is the
+//! longest time without a record worked off while it was under way, beside the longest before it. Then a new graph
+//! starts from the checkpoint on disk until all its entities can be served.
+
+#[path = "../benches/common/mod.rs"]
+mod common;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::{Messages, Spread, json_partitions, payments, plan};
+use tidemill::checkpoint::{Archive, Owner, Vault};
+use tidemill::flow::op::Feeds;
+use tidemill::flow::op::source::Feed;
+use tidemill::flow::{Job, Plan};
+use tidemill::metrics::Metrics;
+use tidemill::run::job::{self, Control};
+use tidemill::source::{Board, Intake, Pace, Partition};
+
+type Graph = std::thread::JoinHandle<anyhow::Result<()>>;
+
+fn start(
+    plan: &Arc<Plan>,
+    partitions: Vec<Box<dyn Partition>>,
+    workers: usize,
+    vault: Arc<Vault>,
+) -> (Arc<Job>, Arc<Control>, Graph) {
+    let board = Board::new(Pace::Max, None, None, None);
+    vault.start().into_iter().for_each(|time| board.start_from(time));
+    let (feeds, reader) = (Arc::new(Feeds::default()), &plan.sources[0]);
+    for (index, partition) in (0..).zip(partitions) {
+        let lane = board.join(&reader.topic, index, reader.lateness_ms);
+        feeds.add(0, Feed::new(partition, Intake::new(reader.clone(), index), lane));
+    }
+    board.open();
+    let (events, _told) = crossbeam_channel::unbounded();
+    let online = Some(job::online_store(plan));
+    let job = Job { plan: plan.clone(), feeds, board, vault, online, offline: None, events, max_in_flight: 1 << 17 };
+    let (job, control) = (Arc::new(job), Arc::new(Control::default()));
+    let graph = job::start(&job, workers, &Metrics::new("restart"), &control);
+    (job, control, graph)
+}
+
+fn applied(job: &Job) -> u64 {
+    job.board.lanes().iter().map(|lane| lane.standing().tally.applied).sum()
+}
+
+fn shown(job: &Job) -> usize {
+    job.online.as_ref().and_then(|online| online.group("user")).map_or(0, |shelf| shelf.len())
+}
+
+/// The longest time without progress, until something is there.
+fn longest_pause<T>(job: &Job, mut found: impl FnMut() -> Option<T>) -> (Duration, T) {
+    let (mut longest, mut at, mut since) = (Duration::ZERO, applied(job), Instant::now());
+    loop {
+        if let Some(found) = found() {
+            return (longest.max(since.elapsed()), found);
+        }
+        let now = applied(job);
+        if now != at {
+            longest = longest.max(since.elapsed());
+            (at, since) = (now, Instant::now());
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+fn main() {
+    let number = |at: usize, default: usize| {
+        let text = std::env::args().nth(at + 1);
+        text.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{text:?} is no number")))
+    };
+    let (entities, records, workers) = (number(0, 1_000_000), number(1, 4_000_000), number(2, 1));
+    let plan = plan(&["1h", "1d"]);
+    let messages = vec![Arc::new(Messages::json(&payments(entities, records, Spread::Uniform)))];
+    let (job, control, graph) = start(&plan, json_partitions(&plan, &messages), workers, Vault::empty());
+
+    let half = records as u64 / 2;
+    longest_pause(&job, || (applied(&job) >= half / 2).then_some(()));
+    let (usual, ()) = longest_pause(&job, || (applied(&job) >= half).then_some(()));
+    let asked = Instant::now();
+    job.board.cut(|time| job.vault.ask(time)).expect("something has closed");
+    let (pause, (time, parts)) = longest_pause(&job, || job.vault.take());
+    let gathered = asked.elapsed();
+    let folder = std::env::temp_dir().join(format!("tidemill-restart-{}", std::process::id()));
+    let owner = Owner { dataflow: "payments".to_owned(), definition: plan.spec.definition() };
+    let mut archive = Archive::open(&folder.to_string_lossy()).expect("a folder");
+    archive.write(&owner, time, &parts, 1).expect("a checkpoint");
+    let written = asked.elapsed();
+    let bytes: usize = parts.values().flatten().map(Vec::len).sum();
+    let held = shown(&job);
+    control.stop();
+    graph.join().expect("no panic").expect("the graph runs");
+    drop((job, parts));
+    println!("{entities} entities, {held} of them seen; {workers} workers; checkpoint of {} MB", bytes >> 20);
+    println!("longest pause before       {:>8.1} ms", usual.as_secs_f64() * 1e3);
+    println!("longest pause during       {:>8.1} ms", pause.as_secs_f64() * 1e3);
+    println!("from asked to gathered     {:>8.1} ms", gathered.as_secs_f64() * 1e3);
+    println!("from asked to current      {:>8.1} ms", written.as_secs_f64() * 1e3);
+
+    let started = Instant::now();
+    let (snapshot, _) = archive.newest().expect("the folder can be read");
+    let snapshot = snapshot.expect("the checkpoint is whole");
+    let read = started.elapsed();
+    let vault = Vault::starting_from(snapshot.time, snapshot.parts);
+    let (job, control, graph) = start(&plan, Vec::new(), workers, vault);
+    while shown(&job) < held * 99 / 100 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    println!("restart: read and checked  {:>8.1} ms", read.as_secs_f64() * 1e3);
+    println!("restart: all can be served {:>8.1} ms", started.elapsed().as_secs_f64() * 1e3);
+    control.stop();
+    graph.join().expect("no panic").expect("the graph runs");
+    std::fs::remove_dir_all(&folder).expect("the folder can be removed");
+}
