@@ -3,13 +3,14 @@
 mod servers;
 
 use std::collections::{BTreeMap, HashMap};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use redis::Connection;
-use servers::{Server, eventually};
+use servers::{Program, Server, eventually};
 use tidemill::metrics::Metrics;
 use tidemill::store::memory::Shelf;
 use tidemill::store::redis::{Mirror, Mirrored, Progress, Reach, RedisWriter, Status, key_text};
@@ -56,11 +57,11 @@ impl Store {
         .expect("the writer starts")
     }
 
-    /// Says how far the one partition has been read and closed.
-    fn reach(&self, read: u64, closed: u64) {
-        let reach = Reach { read, closed, ended: false };
+    /// Says how far the one partition has been read and given to the graph.
+    fn reach(&self, read: u64, given: u64) {
+        let reach = Reach { read, given, ended: false };
         *self.progress.lock().unwrap() =
-            Progress { partitions: [(("topic".to_owned(), 3), reach)].into(), frontier: 1_000 };
+            Progress { partitions: [(("topic".to_owned(), 3), reach)].into(), newest: 2_000 };
     }
 
     fn set(&self, user: &str, n: i64) {
@@ -217,9 +218,9 @@ fn a_writer_that_starts_again_holds_until_its_job_is_where_it_was() {
     }
     let store = Store::new();
     let writer = store.writer(&server);
-    for (read, closed) in [(1, 0), (30, 20), (60, 49)] {
-        store.reach(read, closed);
-        store.set("a", closed as i64);
+    for (read, given) in [(1, 0), (30, 20), (60, 49)] {
+        store.reach(read, given);
+        store.set("a", given as i64);
         eventually("holding", || writer.status() == Status::Holding);
         assert_eq!(count(&mut redis, "a"), Some(50));
     }
@@ -243,7 +244,7 @@ fn what_a_client_reads_never_goes_back_however_often_the_job_is_killed() {
         while begun.elapsed() < Duration::from_secs(20) {
             record += 1;
             read.store(record, SeqCst);
-            // Counted as read, then shown, then closed.
+            // Counted as read, then shown.
             store.reach(record, record - 1);
             store.set("a", record as i64);
             store.reach(record, record);
@@ -257,6 +258,42 @@ fn what_a_client_reads_never_goes_back_however_often_the_job_is_killed() {
         drop(writer);
     }
     assert!(newest > 1_000, "it got on: {newest}");
+}
+
+/// The same of the program, killed and started again from its checkpoints.
+#[test]
+fn what_a_run_that_is_killed_leaves_in_redis_never_goes_back() {
+    let server = Server::redis();
+    let mut redis = server.connection();
+    let folder = tempfile::tempdir().unwrap();
+    let sets = [
+        format!("data_dir={}", folder.path().display()),
+        format!("redis.url={}", server.url()),
+        "http.listen=127.0.0.1:0".to_owned(),
+        "play.speed=864000".to_owned(),
+        "checkpoint.interval=500ms".to_owned(),
+    ];
+    let mut watermark = move || -> Option<i64> {
+        let asked = redis::cmd("HGET").arg("tidemill:flights:airport:JFK").arg("_watermark").query(&mut redis);
+        asked.expect("the server answers")
+    };
+    // Three months of flights in nine seconds.
+    let (mut newest, two_days) = (0, 2 * 86_400_000);
+    for life in 1..=3 {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["run", "dataflows/flights.toml", "--quiet"]);
+        sets.iter().for_each(|set| _ = command.args(["--set", set]));
+        let mut program = Program::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
+        let mut enough = None;
+        eventually("more in Redis", || {
+            assert!(!program.has_ended(), "life {life}: the program ended");
+            // At night the airport has left all its windows.
+            let Some(found) = watermark() else { return false };
+            assert!(found >= newest, "life {life}: {found} after {newest}");
+            newest = found;
+            found > *enough.get_or_insert(found + two_days)
+        });
+    }
 }
 
 #[test]

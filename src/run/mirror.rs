@@ -55,13 +55,11 @@ pub fn start(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> Result<
 
 /// How far each partition of a job is.
 fn progress(job: &Job) -> Progress {
-    // The frontier last: what the lanes say to be closed is before it.
     let lanes = job.board.lanes();
     let partitions = lanes.iter().map(|lane| {
-        let Standing { next, closed, .. } = lane.standing();
-        let reach = Reach { read: next, closed, ended: lane.has_ended() };
+        let Standing { next, given, .. } = lane.standing();
+        let reach = Reach { read: next, given, ended: lane.has_ended() };
         ((lane.source.clone(), lane.partition), reach)
     });
-    let partitions = partitions.collect();
-    Progress { partitions, frontier: job.board.frontier() }
+    Progress { partitions: partitions.collect(), newest: job.board.given() }
 }

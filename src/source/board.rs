@@ -40,8 +40,8 @@ pub struct Standing {
     pub in_flight: u64,
     /// The first offset that was never read.
     pub next: Offset,
-    /// No record at a lower offset is open, or is still to be read again after a restart.
-    pub closed: Offset,
+    /// Every record at a lower offset has been given to the graph, or was in its state when it started.
+    pub given: Offset,
     /// Records beyond those read, where the transport knows.
     pub lag: Option<u64>,
     pub overtaken: u64,

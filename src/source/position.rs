@@ -54,9 +54,9 @@ impl Marks {
         self.marks.iter().find(|mark| mark.last >= time).map(|mark| (mark.offset, mark.newest))
     }
 
-    /// The offset of the first batch that is not closed.
-    pub fn first(&self) -> Option<Offset> {
-        self.marks.front().map(|mark| mark.offset)
+    /// The offset at which the batch begins that was read last.
+    pub fn newest(&self) -> Option<Offset> {
+        self.marks.back().map(|mark| mark.offset)
     }
 
     /// Forgets what is before the frontier.

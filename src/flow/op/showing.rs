@@ -1,16 +1,16 @@
 //! How often a feature group shows what has changed.
 //!
 //! Showing at every activation would write an entity that changes all the time over and over. So after a showing that
-//! took some time, the next waits for a multiple of that, within bounds: showing takes a fifth of a worker at most as
-//! long as it may wait, a busy group shows each entity once a while, and a quiet one shows at once.
+//! took some time, the next waits for a multiple of that: a fifth of a worker goes into showing as long as the wait is
+//! short, never more than half; a busy group shows each entity once a while, and a quiet one shows at once.
 
 use std::time::{Duration, Instant};
 
 use crate::time::EventTime;
 
-/// The pause after a showing, in times of what it took, and the longest.
+/// The pause after a showing, in times of what it took, and up to where it is that many; after that, it is as long.
 const REST: u32 = 4;
-const LONGEST: Duration = Duration::from_millis(250);
+const SHORT: Duration = Duration::from_millis(20);
 
 /// When a group has shown and may show again.
 pub struct Showing {
@@ -32,7 +32,7 @@ impl Showing {
         }
         show();
         let took = begun.elapsed();
-        self.next = begun + took + (took * REST).min(LONGEST);
+        self.next = begun + took + (took * REST).min(SHORT).max(took);
         true
     }
 

@@ -298,7 +298,7 @@ impl Reading {
             tally: self.tally,
             in_flight: if intake.is_catching_up() { self.tally.undecided() } else { self.in_flight.len() },
             next: intake.next_offset(),
-            closed: self.marks.first().unwrap_or(intake.at()),
+            given: self.marks.newest().filter(|_| !self.waiting.is_empty()).unwrap_or(intake.at()),
             lag: partition.behind(),
             overtaken: self.overtaken,
         });

@@ -1,10 +1,11 @@
 //! A connection to a Redis server that knows what the server has of this dataflow.
 //!
 //! The hash `tidemill:{dataflow}:_positions` has a field for each `topic:partition`, the next offset read for what is
-//! written, and `_writer`, a token of the process that wrote it. No token there: the server has been emptied.
+//! written, `_newest`, the newest effective time that may be in it, and `_writer`, a token of the process that wrote it. No
+//! token there: the server has been emptied.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::{Client, Connection, Pipeline, cmd};
 
@@ -15,6 +16,10 @@ use crate::time::EventTime;
 const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(5);
 const WRITER: &str = "_writer";
+const NEWEST: &str = "_newest";
+
+/// By topic and partition, the next offset read.
+pub type Positions = BTreeMap<(String, u32), u64>;
 
 /// What a server has of this dataflow.
 #[derive(Debug, PartialEq)]
@@ -32,8 +37,8 @@ pub struct Link {
     connection: Connection,
     key: String,
     token: String,
-    /// What was written of positions.
-    written: BTreeMap<(String, u32), u64>,
+    /// What was recorded last.
+    written: Option<(Positions, EventTime)>,
 }
 
 /// What a server had when it was connected to.
@@ -43,7 +48,9 @@ pub struct Greeting {
     /// Whether the newest to write there was this process.
     pub own: bool,
     /// How far each partition had been read for what is there.
-    pub positions: BTreeMap<(String, u32), u64>,
+    pub positions: Positions,
+    /// The newest effective time of what may be there.
+    pub newest: EventTime,
 }
 
 impl Link {
@@ -68,8 +75,9 @@ impl Link {
                 run_id,
                 own: fields.get(WRITER).is_some_and(|writer| writer == token),
                 positions: positions.collect(),
+                newest: fields.get(NEWEST).and_then(|newest| newest.parse().ok()).unwrap_or(EventTime::MAX),
             };
-            let link = Link { connection, key, token: token.to_owned(), written: BTreeMap::new() };
+            let link = Link { connection, key, token: token.to_owned(), written: None };
             Ok((link, greeting))
         };
         open().map_err(RedisError::Away)
@@ -78,16 +86,16 @@ impl Link {
     /// Appends to a pipeline, to go before vectors, how far each partition has been read by now.
     pub fn record(&mut self, pipe: &mut Pipeline, progress: &Progress) {
         let now = progress.partitions.iter().map(|(partition, reach)| (partition.clone(), reach.read));
-        let now: BTreeMap<(String, u32), u64> = now.collect();
-        if now == self.written && !now.is_empty() {
+        let now = (now.collect(), progress.newest);
+        if self.written.as_ref() == Some(&now) {
             return;
         }
-        pipe.cmd("HSET").arg(&self.key).arg(WRITER).arg(&self.token);
-        for ((topic, partition), next) in &now {
+        pipe.cmd("HSET").arg(&self.key).arg(WRITER).arg(&self.token).arg(NEWEST).arg(now.1);
+        for ((topic, partition), next) in &now.0 {
             pipe.arg(format!("{topic}:{partition}")).arg(*next);
         }
         pipe.ignore();
-        self.written = now;
+        self.written = Some(now);
     }
 
     /// # Errors
@@ -108,7 +116,7 @@ impl Link {
         let writer: Option<String> = asked.map_err(RedisError::Away)?;
         Ok(match writer {
             None => {
-                self.written.clear();
+                self.written = None;
                 Standing::Lost
             }
             Some(writer) if writer == self.token => Standing::Kept,
@@ -117,33 +125,44 @@ impl Link {
     }
 }
 
-/// Holds a writer back until its job has shown all that is in Redis already.
-#[derive(Debug, Default)]
+/// Holds a writer back until its job shows all that is in Redis already.
+///
+/// It does once everything up to the newest time that was shown is closed and worked off. It also does a while after
+/// all records that had been read have been given to the graph again, however long their time stays open: the graph shows
+/// what it is given within some steps.
+#[derive(Debug)]
 pub struct Gate {
-    positions: BTreeMap<(String, u32), u64>,
-    /// All of it is closed before this event time.
-    closed: Option<EventTime>,
+    positions: Positions,
+    newest: EventTime,
+    /// Since when all of it has been given.
+    given: Option<Instant>,
 }
 
+/// How long the graph may take to show what it was given.
+const SETTLES: Duration = Duration::from_secs(2);
+
 impl Gate {
-    pub fn new(positions: BTreeMap<(String, u32), u64>) -> Self {
-        let closed = positions.is_empty().then_some(EventTime::MIN);
-        Gate { positions, closed }
+    /// For what was recorded, if anything was.
+    pub fn new(positions: Positions, newest: EventTime) -> Self {
+        Gate { positions, newest, given: None }
     }
 
     /// Whether writing may begin, at this progress, everything before `worked_off` being in the store.
-    pub fn is_open(&mut self, progress: &Progress, worked_off: EventTime) -> bool {
-        if self.closed.is_none() && self.waits_for(progress).is_none() {
-            self.closed = Some(progress.frontier);
+    pub fn is_open(&mut self, progress: &Progress, worked_off: EventTime, now: Instant) -> bool {
+        if self.positions.is_empty() || worked_off > self.newest {
+            return true;
         }
-        self.closed.is_some_and(|closed| closed <= worked_off)
+        if self.waits_for(progress).is_some() {
+            return false;
+        }
+        now.duration_since(*self.given.get_or_insert(now)) >= SETTLES
     }
 
     /// A partition that is not yet as far as it was, and how far that is. One that has ended, or that the job does not
     /// read any more, is waited for no longer.
     pub fn waits_for(&self, progress: &Progress) -> Option<(&(String, u32), u64)> {
         let behind = |(partition, next): &(&(String, u32), &u64)| {
-            progress.partitions.get(*partition).is_some_and(|reach| !reach.ended && reach.closed < **next)
+            progress.partitions.get(*partition).is_some_and(|reach| !reach.ended && reach.given < **next)
         };
         self.positions.iter().find(behind).map(|(partition, next)| (partition, *next))
     }
@@ -154,25 +173,36 @@ mod tests {
     use super::super::Reach;
     use super::*;
 
-    fn progress(closed: u64, ended: bool, frontier: EventTime) -> Progress {
-        let reach = Reach { read: closed + 5, closed, ended };
-        Progress { partitions: [(("t".to_owned(), 0), reach)].into(), frontier }
+    fn progress(given: u64, ended: bool) -> Progress {
+        let reach = Reach { read: given + 5, given, ended };
+        Progress { partitions: [(("t".to_owned(), 0), reach)].into(), newest: 0 }
+    }
+
+    fn gate(topic: &str) -> Gate {
+        Gate::new([((topic.to_owned(), 0), 10)].into(), 200)
     }
 
     #[test]
-    fn the_gate_opens_once_what_was_shown_before_is_closed_and_worked_off() {
-        let mut gate = Gate::new([(("t".to_owned(), 0), 10)].into());
-        assert!(!gate.is_open(&progress(9, false, 100), 100));
-        assert!(!gate.is_open(&progress(10, false, 200), 199));
-        assert!(gate.is_open(&progress(11, false, 300), 200));
-        assert!(Gate::new(BTreeMap::new()).is_open(&Progress::default(), EventTime::MIN));
+    fn the_gate_opens_once_all_that_was_shown_is_closed() {
+        let now = Instant::now();
+        assert!(!gate("t").is_open(&progress(9, false), 200, now));
+        assert!(gate("t").is_open(&progress(9, false), 201, now));
+        assert!(Gate::new(BTreeMap::new(), EventTime::MIN).is_open(&Progress::default(), EventTime::MIN, now));
+    }
+
+    #[test]
+    fn the_gate_opens_a_while_after_all_was_given_again() {
+        let (mut gate, now) = (gate("t"), Instant::now());
+        assert!(!gate.is_open(&progress(9, false), 100, now));
+        assert!(!gate.is_open(&progress(10, false), 100, now + SETTLES));
+        assert!(!gate.is_open(&progress(11, false), 100, now + SETTLES + SETTLES / 2));
+        assert!(gate.is_open(&progress(12, false), 100, now + SETTLES + SETTLES));
     }
 
     #[test]
     fn a_partition_that_has_ended_or_is_not_read_is_not_waited_for() {
-        let gate = |topic: &str| Gate::new([((topic.to_owned(), 0), 10)].into());
-        assert!(gate("t").is_open(&progress(3, true, 50), 50));
-        assert!(gate("gone").is_open(&progress(3, false, 50), 50));
-        assert_eq!(gate("t").waits_for(&progress(3, false, 50)), Some((&("t".to_owned(), 0), 10)));
+        assert_eq!(gate("t").waits_for(&progress(3, true)), None);
+        assert_eq!(gate("gone").waits_for(&progress(3, false)), None);
+        assert_eq!(gate("t").waits_for(&progress(3, false)), Some((&("t".to_owned(), 0), 10)));
     }
 }

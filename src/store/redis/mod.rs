@@ -8,8 +8,8 @@
 //! and by a token left there, is given everything again.
 //!
 //! What a client reads of an entity is never older than what it read before, whatever restarts: before vectors are
-//! written, so is how far each partition had been read by then ([`Progress`]), and a writer that starts holds back until
-//! its job has closed all of that.
+//! written, so is how far the job had come by then ([`Progress`]), and a writer that starts holds back until its job is
+//! there again.
 
 mod layout;
 mod link;
@@ -42,17 +42,18 @@ pub struct Mirrored {
 pub struct Reach {
     /// The next offset to be read: no vector shows a record at or after it.
     pub read: u64,
-    /// The least offset whose record may not be closed yet.
-    pub closed: u64,
+    /// The least offset whose record may not have been given to the graph by this run yet.
+    pub given: u64,
     /// Whether nothing more will come.
     pub ended: bool,
 }
 
-/// How far a job is: by topic and partition, and the event time before which everything of that is closed.
+/// How far a job is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
     pub partitions: BTreeMap<(String, u32), Reach>,
-    pub frontier: EventTime,
+    /// No record that takes effect later has been given to the graph.
+    pub newest: EventTime,
 }
 
 /// What a [`RedisWriter`] works with.
