@@ -100,7 +100,10 @@ fn bare(servers: &str, topic: &str, partitions: usize, records: usize) {
         ("bootstrap.servers", servers),
         ("group.id", "bare"),
         ("enable.auto.commit", "false"),
+        // What tidemill sets, too.
         ("fetch.queue.backoff.ms", "10"),
+        ("queued.max.messages.kbytes", "4096"),
+        ("queued.min.messages", "50000"),
     ] {
         config.set(key, value);
     }
