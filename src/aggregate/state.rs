@@ -293,10 +293,10 @@ impl GroupState {
         self.windows.iter().map(|window| window.bytes()).sum()
     }
 
-    /// Every entity with what it keeps, by key, and the place reached in the total order.
+    /// Every entity with what it keeps, in no particular order, and the place reached in the total order.
     pub fn save(&self) -> (i64, Vec<EntityState>) {
         let mut columns: Vec<Vec<Vec<u8>>> = self.windows.iter().map(|window| window.save()).collect();
-        let mut entities: Vec<EntityState> = self
+        let entities = self
             .entities
             .iter()
             .map(|(slot, key)| EntityState {
@@ -304,7 +304,6 @@ impl GroupState {
                 windows: columns.iter_mut().map(|column| std::mem::take(&mut column[slot as usize])).collect(),
             })
             .collect();
-        entities.sort_by(|a, b| a.key.cmp(&b.key));
         (self.position, entities)
     }
 

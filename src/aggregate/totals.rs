@@ -185,11 +185,23 @@ impl<A: Invertible> WindowState for Totals<A> {
     }
 
     fn save(&self) -> Vec<Vec<u8>> {
-        let mut panes: Vec<Vec<(i64, A)>> = vec![Vec::new(); self.cells.len()];
-        for (pane, bucket) in &self.buckets {
-            bucket.iter().for_each(|(slot, acc)| panes[*slot as usize].push((*pane, *acc)));
+        // All panes by slot, in one piece: where a slot's begin, then each in its place.
+        let mut ends: Vec<usize> = vec![0; self.cells.len() + 1];
+        let all = || self.buckets.iter().flat_map(|(pane, bucket)| bucket.iter().map(|(slot, acc)| (*slot, *pane, *acc)));
+        all().for_each(|(slot, _, _)| ends[slot as usize + 1] += 1);
+        (1..ends.len()).for_each(|slot| ends[slot] += ends[slot - 1]);
+        let mut panes: Vec<(i64, A)> = vec![(0, A::default()); ends[self.cells.len()]];
+        let mut next = ends.clone();
+        for (slot, pane, acc) in all() {
+            panes[next[slot as usize]] = (pane, acc);
+            next[slot as usize] += 1;
         }
-        panes.iter().map(|panes| postcard::to_stdvec(panes).expect("moments always encode")).collect()
+        let encode = |slot: &[usize]| {
+            let of_slot = &panes[slot[0]..slot[1]];
+            let bytes = Vec::with_capacity(1 + of_slot.len() * size_of::<(i64, A)>());
+            postcard::to_extend(of_slot, bytes).expect("moments always encode")
+        };
+        ends.windows(2).map(encode).collect()
     }
 
     fn load(&mut self, slot: u32, bytes: &[u8]) -> Result<(), postcard::Error> {
