@@ -187,7 +187,8 @@ impl<A: Invertible> WindowState for Totals<A> {
     fn save(&self) -> Vec<Vec<u8>> {
         // All panes by slot, in one piece: where a slot's begin, then each in its place.
         let mut ends: Vec<usize> = vec![0; self.cells.len() + 1];
-        let all = || self.buckets.iter().flat_map(|(pane, bucket)| bucket.iter().map(|(slot, acc)| (*slot, *pane, *acc)));
+        let all =
+            || self.buckets.iter().flat_map(|(pane, bucket)| bucket.iter().map(|(slot, acc)| (*slot, *pane, *acc)));
         all().for_each(|(slot, _, _)| ends[slot as usize + 1] += 1);
         (1..ends.len()).for_each(|slot| ends[slot] += ends[slot - 1]);
         let mut panes: Vec<(i64, A)> = vec![(0, A::default()); ends[self.cells.len()]];
