@@ -199,7 +199,7 @@ impl<A: Invertible> WindowState for Totals<A> {
         }
         let encode = |slot: &[usize]| {
             let of_slot = &panes[slot[0]..slot[1]];
-            let bytes = Vec::with_capacity(1 + of_slot.len() * size_of::<(i64, A)>());
+            let bytes = Vec::with_capacity(1 + size_of_val(of_slot));
             postcard::to_extend(of_slot, bytes).expect("moments always encode")
         };
         ends.windows(2).map(encode).collect()
