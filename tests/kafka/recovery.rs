@@ -11,6 +11,9 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 /// Event seconds a second: a month of flights takes some two seconds.
 const SPEED: &str = "play.speed=1500000";
 
+/// Longer than a run takes.
+const LONG: Duration = Duration::from_secs(30);
+
 /// What befalls a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blow {
@@ -37,8 +40,8 @@ fn interrupted(january: &January, blow: Blow, workers: &[usize], seed: u64) -> S
         match blow {
             Blow::Kill | Blow::Truncate => run.wait_at_most(moment),
             Blow::Terminate => run.wait_at_most(moment),
-            Blow::KillInCheckpoint => run.watch(moment, || half_written(&home.path().join("flights/checkpoints"))),
-            Blow::KillInPublish => run.watch(moment, || unfinished(&home.path().join("flights/registry/late"))),
+            Blow::KillInCheckpoint => run.watch(LONG, || half_written(&home.path().join("flights/checkpoints"))),
+            Blow::KillInPublish => run.watch(LONG, || unfinished(&home.path().join("flights/registry/late"))),
         }
         match blow {
             Blow::Terminate => run.terminate(),
@@ -56,14 +59,16 @@ fn interrupted(january: &January, blow: Blow, workers: &[usize], seed: u64) -> S
     flights::digest(home.path())
 }
 
-/// Whether a checkpoint has objects but no manifest.
+/// Whether a checkpoint after the second has objects but no manifest.
 fn half_written(folder: &Path) -> bool {
-    numbered(folder).last().is_some_and(|number| !folder.join(format!("{number:08}.json")).exists())
+    let half = |number: &u64| *number > 2 && !folder.join(format!("{number:08}.json")).exists();
+    numbered(folder).last().is_some_and(half)
 }
 
-/// Whether a version has weights but no `model.json`.
+/// Whether a version after the eighth has weights but no `model.json`.
 fn unfinished(folder: &Path) -> bool {
-    numbered(folder).last().is_some_and(|number| !folder.join(number.to_string()).join("model.json").exists())
+    let half = |number: &u64| *number > 8 && !folder.join(number.to_string()).join("model.json").exists();
+    numbered(folder).last().is_some_and(half)
 }
 
 /// The subfolders that are numbers, ascending.
