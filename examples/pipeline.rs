@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use common::{Decoded, Messages, Spread, json_partitions, payments, plan, run};
+use common::{Decoded, Messages, Spread, json_partitions, median, payments, plan, processor_seconds, run};
 
 const ROUNDS: usize = 3;
 
@@ -56,20 +56,6 @@ fn main() {
         let ratio = median(rounds.iter().map(|round| round[index] / round[0]));
         println!("{name:9} {what:41} {rate:>9.0} records/s {ratio:>6.2} of bare");
     }
-}
-
-/// Processor time of this process so far, all threads, in user mode and kernel, to 10 ms: from Linux's procfs.
-fn processor_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has procfs");
-    let after_name = stat.rsplit_once(')').expect("the name stands in parentheses").1;
-    let ticks = |field: usize| after_name.split_whitespace().nth(field).and_then(|field| field.parse::<f64>().ok());
-    (ticks(11).expect("utime") + ticks(12).expect("stime")) / 100.0
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn decoded(messages: &[Arc<Messages>]) -> impl Iterator<Item = Decoded<'_>> {

@@ -15,7 +15,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Decoded, Messages, Spread, payments, plan_on, run};
+use common::{Decoded, Messages, Spread, median, payments, plan_on, processor_seconds, run};
 use rdkafka::ClientConfig;
 use rdkafka::bindings as c;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -135,22 +135,8 @@ fn bare(servers: &str, topic: &str, partitions: usize, records: usize) {
     }
 }
 
-/// Processor time of this process so far, all threads, in user mode and kernel, to 10 ms: from Linux's procfs.
-fn processor_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has procfs");
-    let after_name = stat.rsplit_once(')').expect("the name stands in parentheses").1;
-    let ticks = |field: usize| after_name.split_whitespace().nth(field).and_then(|field| field.parse::<f64>().ok());
-    (ticks(11).expect("utime") + ticks(12).expect("stime")) / 100.0
-}
-
 fn peak_kb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has procfs");
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("the kernel says");
     line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).expect("a number")
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

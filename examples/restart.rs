@@ -9,6 +9,7 @@
 #[path = "../benches/common/mod.rs"]
 mod common;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -87,7 +88,7 @@ fn main() {
     let (pause, (time, parts)) = longest_pause(&job, || job.vault.take());
     let gathered = asked.elapsed();
     let folder = std::env::temp_dir().join(format!("tidemill-restart-{}", std::process::id()));
-    let owner = Owner { dataflow: "payments".to_owned(), definition: plan.spec.definition() };
+    let owner = Owner { dataflow: "payments".to_owned(), definition: plan.spec.definition(), topics: BTreeMap::new() };
     let mut archive = Archive::open(&folder.to_string_lossy()).expect("a folder");
     archive.write(&owner, time, &parts, 1).expect("a checkpoint");
     let written = asked.elapsed();

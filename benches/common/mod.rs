@@ -213,3 +213,18 @@ pub fn run(plan: &Arc<Plan>, partitions: Vec<Box<dyn Partition>>, workers: usize
     control.until_end.store(true, SeqCst);
     job::start(&job, workers, &Metrics::new("bench"), &control).join().expect("no panic").expect("the graph runs");
 }
+
+/// Processor time of this process so far, all threads, in user mode and kernel, to 10 ms: from Linux's procfs.
+pub fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has procfs");
+    let after_name = stat.rsplit_once(')').expect("the name stands in parentheses").1;
+    let ticks = |field: usize| after_name.split_whitespace().nth(field).and_then(|field| field.parse::<f64>().ok());
+    (ticks(11).expect("utime") + ticks(12).expect("stime")) / 100.0
+}
+
+/// The middle one.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

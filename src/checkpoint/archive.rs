@@ -7,7 +7,7 @@
 //! | `journal.jsonl` | records that came below the frontier, and when they took effect |
 //!
 //! Numbers count from 1, with eight digits. The manifest has the format's number, the dataflow's name and the hash of
-//! its definition, the event time, and each part's length and SHA-256. A checkpoint that is not whole is passed over
+//! its definition, what each topic is read from, the event time, and each part's length and SHA-256. A checkpoint that is not whole is passed over
 //! with a warning; of those that are, the one with the highest number counts.
 
 use std::collections::BTreeMap;
@@ -34,6 +34,8 @@ pub struct Owner {
     pub dataflow: String,
     /// The hash of the dataflow's definition.
     pub definition: String,
+    /// What each topic is read from: offsets of one transport mean nothing to another.
+    pub topics: BTreeMap<String, String>,
 }
 
 /// A snapshot with its number.
@@ -82,15 +84,23 @@ pub struct Archive {
 }
 
 impl Archive {
+    /// The folder that a path or `file://` url names.
+    ///
+    /// # Errors
+    /// If the url has another scheme.
+    pub fn folder(url: &str) -> Result<String, CheckpointError> {
+        match url.strip_prefix("file://") {
+            None if url.contains("://") || url.is_empty() => Err(CheckpointError::Url(url.to_owned())),
+            rest => Ok(rest.unwrap_or(url).to_owned()),
+        }
+    }
+
     /// The checkpoints at a path or `file://` url; the folder is made if it is not there.
     ///
     /// # Errors
     /// If the url has another scheme or the folder cannot be made or listed.
     pub fn open(url: &str) -> Result<Self, CheckpointError> {
-        let path = match url.strip_prefix("file://") {
-            None if url.contains("://") || url.is_empty() => return Err(CheckpointError::Url(url.to_owned())),
-            rest => rest.unwrap_or(url).to_owned(),
-        };
+        let path = Archive::folder(url)?;
         let folder = |source| CheckpointError::Folder { path: path.clone(), source };
         std::fs::create_dir_all(&path).map_err(folder)?;
         let store = LocalFileSystem::new_with_prefix(&path).map_err(failed("opening", &path))?;

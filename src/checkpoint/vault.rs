@@ -93,12 +93,6 @@ impl Vault {
         saved.time.map(|time| (time, saved.parts))
     }
 
-    /// Gives an unfinished snapshot up.
-    pub fn forget(&self) {
-        self.wanted.store(EventTime::MIN, SeqCst);
-        *self.saved.lock().expect("no holder panics") = Saved::default();
-    }
-
     pub(super) fn wake_by(&self, waker: Waker) {
         self.wakers.lock().expect("no holder panics").push(waker);
     }

@@ -4,12 +4,14 @@
 //! everything runs on. Once all have, what the graph told until then is seen to where it belongs (versions in the
 //! registry, dead letters in their place), and only then does the checkpoint become current.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::Failure;
 use super::config::Config;
+use super::live::move_aside;
 use super::outputs::Outputs;
+use super::{Failure, inputs};
 use crate::checkpoint::{Archive, Overtaken, Owner, Parts, Snapshot, Vault};
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
@@ -52,7 +54,11 @@ impl Checkpoints {
         let url = config.checkpoint.url.clone().unwrap_or_else(|| home.to_string_lossy().into_owned());
         let archive =
             Archive::open(&url).map_err(|error| Failure::Wrong(format!("error: [checkpoint] url: {error}")))?;
-        let owner = Owner { dataflow: spec.name.clone(), definition: spec.definition() };
+        let topics = inputs::readers(plan).map(|reader| {
+            let transport = if inputs::is_file(reader, config) { "files" } else { "kafka" };
+            (reader.topic.clone(), transport.to_owned())
+        });
+        let owner = Owner { dataflow: spec.name.clone(), definition: spec.definition(), topics: topics.collect() };
         let (snapshot, damaged) = if fresh { (None, Vec::new()) } else { archive.newest()? };
         for error in damaged {
             eprintln!("warning: passed over: {error}");
@@ -78,6 +84,20 @@ impl Checkpoints {
             asked: None,
         };
         Ok((checkpoints, start))
+    }
+
+    /// Begins anew: what there is of an earlier run is moved aside.
+    ///
+    /// # Errors
+    /// If it cannot be moved.
+    pub fn start_over(&self) -> anyhow::Result<()> {
+        let mut archive = self.archive.lock().expect("no holder panics");
+        let url = archive.url().to_owned();
+        if let Some(kept) = move_aside(Path::new(&Archive::folder(&url)?))? {
+            eprintln!("the checkpoints of an earlier run are kept in {}", kept.display());
+            *archive = Archive::open(&url)?;
+        }
+        Ok(())
     }
 
     /// Where records that come below the frontier are taken down.
@@ -149,16 +169,22 @@ impl Checkpoints {
     }
 }
 
-/// Whether a checkpoint is of this dataflow.
+/// Whether a checkpoint is of this dataflow, and its offsets are those of these topics.
 fn accept(snapshot: &Snapshot, owner: &Owner, url: &str) -> Result<(), Failure> {
     let wrong = |what: String| {
-        Err(Failure::Wrong(format!("error: {what}; expected one of this file; --fresh starts without it")))
+        Err(Failure::Wrong(format!("error: {what}; expected one of this file and config; --fresh starts without it")))
     };
     if snapshot.owner.dataflow != owner.dataflow {
         return wrong(format!("{url} has a checkpoint of dataflow {:?}", snapshot.owner.dataflow));
     }
     if snapshot.owner.definition != owner.definition {
         return wrong(format!("checkpoint {} in {url} is of another version of the dataflow file", snapshot.number));
+    }
+    if let Some((topic, transport)) =
+        snapshot.owner.topics.iter().find(|(topic, of)| owner.topics.get(*topic) != Some(of))
+    {
+        let number = snapshot.number;
+        return wrong(format!("checkpoint {number} in {url} is of a run that read topic {topic:?} from {transport}"));
     }
     Ok(())
 }

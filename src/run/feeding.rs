@@ -13,7 +13,6 @@ use super::inputs::{Saved, failure};
 use crate::flow::op::source::Feed;
 use crate::source::kafka::{Cluster, Consumer, Fault};
 use crate::source::{Board, Intake, TopicReader};
-use crate::time::EventTime;
 
 pub use crate::flow::op::Feeds;
 
@@ -79,7 +78,6 @@ pub struct FromKafka {
     pub feeds: Arc<Feeds>,
     pub saved: Saved,
     pub bounded: bool,
-    pub from: Option<EventTime>,
     pub max_ahead_ms: i64,
 }
 
@@ -215,15 +213,7 @@ impl Search {
             let topic = &self.topics[index];
             let (low, high) = topic.consumer.bounds(&name, partition)?;
             let saved = self.from.saved.get(&(name.clone(), partition));
-            let start = match (saved, self.from.from) {
-                (Some((position, _)), _) => position.resume,
-                // No event is later than its message by more than this.
-                (None, Some(from)) if !self.complete => {
-                    let time = from.saturating_sub(self.from.max_ahead_ms);
-                    topic.consumer.offset_at(&name, partition, time)?.max(low)
-                }
-                (None, _) => low,
-            };
+            let start = saved.map_or(low, |(position, _)| position.resume);
             let end = self.from.bounded.then_some(high);
             self.waiting.push(Found { topic: index, partition, start, end });
             self.topics[index].partitions = partition + 1;

@@ -26,8 +26,6 @@ pub struct Opening<'a> {
     pub saved: Saved,
     /// Whether topics are read only up to where they end now.
     pub bounded: bool,
-    /// Nothing before this event time is needed.
-    pub from: Option<EventTime>,
 }
 
 /// The opened inputs of a job; dropping them ends what looks after them.
@@ -49,7 +47,7 @@ impl Inputs {
 /// If a topic is bound to nothing, a file cannot be opened, a setting of Kafka is wrong, or brokers that answer within
 /// a few seconds know no such topic.
 pub fn open(opening: Opening<'_>) -> Result<Inputs, Failure> {
-    let Opening { plan, config, board, feeds, mut saved, bounded, from } = opening;
+    let Opening { plan, config, board, feeds, mut saved, bounded } = opening;
     let cluster = cluster(config, &plan.spec.name)?;
     let mut topics = Vec::new();
     for (topic, reader) in readers(plan).enumerate() {
@@ -78,7 +76,7 @@ pub fn open(opening: Opening<'_>) -> Result<Inputs, Failure> {
         Some(cluster) => {
             let max_ahead_ms = i64::try_from(config.max_ahead.as_millis()).unwrap_or(i64::MAX);
             let (board, feeds) = (board.clone(), feeds.clone());
-            Some(Feeding::start(FromKafka { cluster, topics, board, feeds, saved, bounded, from, max_ahead_ms })?)
+            Some(Feeding::start(FromKafka { cluster, topics, board, feeds, saved, bounded, max_ahead_ms })?)
         }
     };
     Ok(Inputs { feeding })
@@ -90,11 +88,12 @@ pub fn uses_kafka(plan: &Plan, config: &Config) -> bool {
 }
 
 /// The readers of a plan's topics, by their position in it.
-fn readers(plan: &Plan) -> impl Iterator<Item = &Arc<TopicReader>> {
+pub fn readers(plan: &Plan) -> impl Iterator<Item = &Arc<TopicReader>> {
     plan.sources.iter().chain(plan.tables.iter().map(|table| &table.reader))
 }
 
-fn is_file(reader: &TopicReader, config: &Config) -> bool {
+/// Whether files stand for a topic.
+pub fn is_file(reader: &TopicReader, config: &Config) -> bool {
     config.topics.contains_key(&reader.topic)
 }
 

@@ -86,7 +86,6 @@ pub fn prepare(
         feeds: &feeds,
         saved: saved.collect(),
         bounded: wanted.bounded,
-        from: None,
     })?;
     let offline = wanted.offline.map(|(folder, how)| offline_files(plan, folder, wanted.from, how)).transpose()?;
     let (events, received) = unbounded();

@@ -59,9 +59,6 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     let live = Arc::new(Live::new(plan.models.iter().map(|model| model.name.clone()), LIVE_VERSIONS));
     let url = registry_url(&config, &plan.spec.name);
     let offline = home.join("offline");
-    if how.fresh && config.checkpoint.url.is_none() {
-        said(move_aside(&home, "checkpoints")?, "the checkpoints of an earlier run are kept in");
-    }
     let (mut checkpoints, start) = Checkpoints::open(&plan, &config, how.fresh)?;
     let goes_on = start.said.is_some();
     let writing = if checkpoints.are_taken() { Writing::Parts } else { Writing::Whole };
@@ -92,8 +89,12 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
         other => Failure::from(other),
     })?;
     // Nothing of an earlier run is touched before everything that can be refused has been accepted.
-    if !goes_on && config.registry.url.is_none() {
-        said(move_aside(&home, "registry")?, "starting over: the models of an earlier run are kept in");
+    if !goes_on {
+        checkpoints.start_over()?;
+        let registry = config.registry.url.is_none().then(|| home.join("registry"));
+        if let Some(kept) = registry.map(|registry| move_aside(&registry)).transpose()?.flatten() {
+            eprintln!("starting over: the models of an earlier run are kept in {}", kept.display());
+        }
     }
     start.said.iter().for_each(|said| eprintln!("{said}"));
     let registry = Registry::open(&url)?;
@@ -233,12 +234,6 @@ fn letters(path: &Path, job: &Job) -> anyhow::Result<DeadLetterFile> {
     Ok(DeadLetterFile::resume(path, known)?)
 }
 
-fn said(kept: Option<PathBuf>, what: &str) {
-    if let Some(kept) = kept {
-        eprintln!("{what} {}", kept.display());
-    }
-}
-
 /// Where the config has the registry.
 fn registry_url(config: &Config, dataflow: &str) -> String {
     let home = || config.home(dataflow).join("registry").to_string_lossy().into_owned();
@@ -246,14 +241,17 @@ fn registry_url(config: &Config, dataflow: &str) -> String {
 }
 
 /// Moves a folder of an earlier run aside, if there is something in it; gives where it is kept.
-fn move_aside(home: &Path, name: &str) -> anyhow::Result<Option<PathBuf>> {
-    let folder = home.join(name);
-    if std::fs::read_dir(&folder).map_or(true, |mut entries| entries.next().is_none()) {
+pub fn move_aside(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
+    if std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none()) {
         return Ok(None);
     }
-    let kept = |number: u32| home.join(format!("{name}.{number}"));
+    let kept = |number: u32| {
+        let mut kept = folder.as_os_str().to_owned();
+        kept.push(format!(".{number}"));
+        PathBuf::from(kept)
+    };
     let free = (1..).map(kept).find(|kept| !kept.exists()).expect("there is always a next number");
-    std::fs::rename(&folder, &free).with_context(|| format!("{} cannot be moved aside", folder.display()))?;
+    std::fs::rename(folder, &free).with_context(|| format!("{} cannot be moved aside", folder.display()))?;
     Ok(Some(free))
 }
 

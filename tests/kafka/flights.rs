@@ -84,8 +84,17 @@ impl January {
 
     /// As [`January::run`], of another file.
     pub fn run_file(&self, file: &Path, home: &Path, sets: &[&str]) -> Running {
+        self.start(file, home, sets, &[])
+    }
+
+    /// As [`January::run`], without a checkpoint.
+    pub fn run_fresh(&self, home: &Path, sets: &[&str]) -> Running {
+        self.start(&dataflow(), home, sets, &["--fresh"])
+    }
+
+    fn start(&self, file: &Path, home: &Path, sets: &[&str], flags: &[&str]) -> Running {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
-        command.arg("run").arg(file).arg("--config").arg(self.config()).args(["--until-end", "--quiet"]);
+        command.arg("run").arg(file).arg("--config").arg(self.config()).args(["--until-end", "--quiet"]).args(flags);
         command.arg("--set").arg(format!("data_dir={}", home.display()));
         sets.iter().for_each(|set| _ = command.args(["--set", set]));
         let said = tempfile::NamedTempFile::new().unwrap();

@@ -32,15 +32,16 @@ enum Blow {
 fn interrupted(january: &January, blow: Blow, workers: &[usize], seed: u64) -> String {
     let mut random = StdRng::seed_from_u64(seed);
     let home = tempfile::tempdir().unwrap();
+    let checkpoints = home.path().join("flights/checkpoints");
     let interval = format!("checkpoint.interval={}ms", random.random_range(40..200));
     let sets = [SPEED, interval.as_str()];
     for workers in &workers[..workers.len() - 1] {
         let mut run = january.run(home.path(), *workers, &sets);
         let moment = Duration::from_millis(random.random_range(300..900));
         match blow {
-            Blow::Kill | Blow::Truncate => run.wait_at_most(moment),
-            Blow::Terminate => run.wait_at_most(moment),
-            Blow::KillInCheckpoint => run.watch(LONG, || half_written(&home.path().join("flights/checkpoints"))),
+            Blow::Kill | Blow::Terminate => run.wait_at_most(moment),
+            Blow::Truncate => run.watch(LONG, || whole(&checkpoints).len() > 2),
+            Blow::KillInCheckpoint => run.watch(LONG, || half_written(&checkpoints)),
             Blow::KillInPublish => run.watch(LONG, || unfinished(&home.path().join("flights/registry/late"))),
         }
         match blow {
@@ -48,13 +49,13 @@ fn interrupted(january: &January, blow: Blow, workers: &[usize], seed: u64) -> S
             _ => run.kill(),
         }
         if blow == Blow::Truncate {
-            truncate_newest(&home.path().join("flights/checkpoints"));
+            truncate_newest(&checkpoints);
         }
     }
     let last = january.run(home.path(), workers[workers.len() - 1], &["play.speed=max", interval.as_str()]);
     let said = last.end();
     if blow == Blow::Truncate {
-        assert!(said.contains("passed over") || said.contains("listening"), "{said}");
+        assert!(said.contains("warning: passed over: checkpoint") && said.contains("going on from"), "{said}");
     }
     flights::digest(home.path())
 }
@@ -82,9 +83,13 @@ fn numbered(folder: &Path) -> Vec<u64> {
     numbers
 }
 
+/// The checkpoints that have a manifest, ascending.
+fn whole(folder: &Path) -> Vec<u64> {
+    numbered(folder).into_iter().filter(|number| folder.join(format!("{number:08}.json")).exists()).collect()
+}
+
 fn truncate_newest(folder: &Path) {
-    let whole = numbered(folder).into_iter().rev().find(|number| folder.join(format!("{number:08}.json")).exists());
-    let Some(number) = whole else { return };
+    let number = *whole(folder).last().expect("there were some");
     let part: PathBuf = folder.join(format!("{number:08}")).join("features.plane");
     let length = std::fs::metadata(&part).unwrap().len();
     std::fs::OpenOptions::new().write(true).open(&part).unwrap().set_len(length / 2).unwrap();
@@ -142,6 +147,27 @@ fn a_checkpoint_of_another_dataflow_file_is_refused() {
     let (code, said) = january.run_file(&changed, home.path(), &[]).outcome();
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("is of another version of the dataflow file") && said.contains("--fresh"), "{said}");
+}
+
+#[test]
+fn a_checkpoint_of_another_transport_is_refused() {
+    let broker = Broker::shared();
+    let home = tempfile::tempdir().unwrap();
+    January::new(Bound::Files).run(home.path(), 1, &["play.speed=max"]).end();
+    let (code, said) = January::new(Bound::Kafka(broker.servers())).run(home.path(), 1, &[]).outcome();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("is of a run that read topic \"departures\" from files"), "{said}");
+}
+
+#[test]
+fn a_fresh_run_keeps_the_checkpoints_of_an_earlier_one_aside() {
+    let january = January::new(Bound::Files);
+    let home = tempfile::tempdir().unwrap();
+    let url = format!("checkpoint.url={}", home.path().join("elsewhere").display());
+    january.run(home.path(), 1, &["play.speed=max", &url]).end();
+    let said = january.run_fresh(home.path(), &["play.speed=max", &url]).end();
+    assert!(said.contains("are kept in") && said.contains("elsewhere.1") && !said.contains("going on"), "{said}");
+    assert_eq!(flights::digest(home.path()), january.expected());
 }
 
 #[test]
