@@ -3,13 +3,14 @@
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
+use super::by_slot::BySlot;
 use crate::value::Key;
 
 /// Slots by key. A look-up is one probe; a key is stored once.
 #[derive(Default)]
 pub struct Entities {
     slots: HashTable<u32>,
-    keys: Vec<Option<Key>>,
+    keys: BySlot<Option<Key>>,
     /// By slot: what nearly always tells keys apart without a look at their bytes elsewhere.
     heads: Vec<Head>,
     hashes: Vec<u64>,
@@ -35,10 +36,9 @@ impl Head {
 }
 
 /// Whether the key in a slot is this one.
-fn is_at(heads: &[Head], keys: &[Option<Key>], slot: u32, head: &Head, key: &[u8]) -> bool {
-    let slot = slot as usize;
+fn is_at(heads: &[Head], keys: &BySlot<Option<Key>>, slot: u32, head: &Head, key: &[u8]) -> bool {
     let rest = |known: &Key| known.as_bytes()[Head::BYTES..] == key[Head::BYTES..];
-    heads[slot] == *head && (head.len <= Head::BYTES || keys[slot].as_ref().is_some_and(rest))
+    heads[slot as usize] == *head && (head.len <= Head::BYTES || keys.get(slot).as_ref().is_some_and(rest))
 }
 
 impl Entities {
@@ -56,13 +56,13 @@ impl Entities {
         match self.slots.entry(hash, is_it, |slot| hashes[*slot as usize]) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(place) => {
-                let slot = self.free.pop().unwrap_or(keys.len() as u32);
-                if slot as usize == keys.len() {
-                    keys.push(None);
+                let slot = self.free.pop().unwrap_or(heads.len() as u32);
+                if slot as usize == heads.len() {
+                    keys.grow(heads.len() + 1);
                     heads.push(head);
                     hashes.push(0);
                 }
-                keys[slot as usize] = Some(Key::from_bytes(key));
+                *keys.get_mut(slot) = Some(Key::from_bytes(key));
                 heads[slot as usize] = head;
                 hashes[slot as usize] = hash;
                 place.insert(slot);
@@ -73,7 +73,7 @@ impl Entities {
 
     /// Forgets the entity in a slot.
     pub fn release(&mut self, slot: u32) {
-        if self.keys[slot as usize].take().is_some() {
+        if self.keys.get_mut(slot).take().is_some() {
             let hash = self.hashes[slot as usize];
             if let Ok(entry) = self.slots.find_entry(hash, |other| *other == slot) {
                 entry.remove();
@@ -84,21 +84,21 @@ impl Entities {
 
     /// The key in a slot; `None` where it is free.
     pub fn key(&self, slot: u32) -> Option<&Key> {
-        self.keys[slot as usize].as_ref()
+        self.keys.get(slot).as_ref()
     }
 
     /// Slots in use or free: the size that arrays by slot must have.
     pub fn capacity(&self) -> usize {
-        self.keys.len()
+        self.heads.len()
     }
 
     /// Entities held.
     pub fn len(&self) -> usize {
-        self.keys.len() - self.free.len()
+        self.heads.len() - self.free.len()
     }
 
-    /// Every slot in use.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &Key)> {
-        self.keys.iter().enumerate().filter_map(|(slot, key)| Some((slot as u32, key.as_ref()?)))
+    /// The keys by slot, as they are now.
+    pub fn keys(&self) -> BySlot<Option<Key>> {
+        self.keys.clone()
     }
 }

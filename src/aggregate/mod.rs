@@ -13,6 +13,7 @@
 //!
 //! Adding an aggregate is one file with a [`Kind`] and one line in [`KINDS`].
 
+mod by_slot;
 mod count;
 mod entities;
 mod exact;
@@ -24,6 +25,7 @@ mod mean;
 mod min;
 mod moments;
 mod pick;
+mod snapshot;
 mod state;
 mod stddev;
 mod sum;
@@ -37,9 +39,8 @@ pub use exact::{MAX_DIGITS, fixed};
 pub use input::LineInput;
 pub use moments::{Keeps, Moments};
 pub use pick::Rank;
-pub use state::{
-    Arrival, EntityState, GroupState, Layout, Left, LineLayout, Open, SlidingWindow, WindowState, accepts,
-};
+pub use snapshot::{Encoder, GroupSnapshot, SavedGroup};
+pub use state::{Arrival, GroupState, Layout, Left, LineLayout, Open, SlidingWindow, WindowState, accepts};
 
 /// One aggregate: how a dataflow file names it, what it takes and gives, and its family.
 #[derive(Debug)]

@@ -75,7 +75,7 @@ impl From<Option<f64>> for Scalar {
 
 /// A commutative group of scaled values.
 pub trait Invertible:
-    Copy + Default + Debug + PartialEq + Send + Serialize + for<'a> Deserialize<'a> + 'static
+    Copy + Default + Debug + PartialEq + Send + Sync + Serialize + for<'a> Deserialize<'a> + 'static
 {
     /// Takes in one scaled value.
     fn insert(&mut self, x: i128);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entities::Entities;
 use super::input::Needs;
+use super::snapshot::{Encoder, GroupSnapshot, SavedGroup};
 use super::winners::Winners;
 use super::{Family, Input, Keeps, Kind, LineInput, totals, winners};
 use crate::value::{Key, Scalar};
@@ -144,19 +145,12 @@ pub trait WindowState {
     /// Writes its answers as of the time advanced to into a vector: of the closed records in `slot` and the open ones.
     fn finish(&self, slot: Option<u32>, open: &[Open<'_>], asof: i64, row: &mut [Scalar]);
     fn is_empty(&self, slot: u32) -> bool;
-    /// What it keeps, by slot.
-    fn save(&self) -> Vec<Vec<u8>>;
-    /// Puts what was saved of an entity into its slot.
-    fn load(&mut self, slot: u32, bytes: &[u8]) -> Result<(), postcard::Error>;
+    /// What it keeps now, to be encoded later.
+    fn save(&self) -> Encoder;
+    /// Puts back what was saved: of each slot then, to the slot that `slots` has for it now, if any.
+    fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error>;
     /// Memory held.
     fn bytes(&self) -> usize;
-}
-
-/// What is saved of an entity: its key and, window by window, its panes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EntityState {
-    pub key: Key,
-    pub windows: Vec<Vec<u8>>,
 }
 
 /// The state of one feature group on one worker.
@@ -293,37 +287,30 @@ impl GroupState {
         self.windows.iter().map(|window| window.bytes()).sum()
     }
 
-    /// Every entity with what it keeps, in no particular order, and the place reached in the total order.
-    pub fn save(&self) -> (i64, Vec<EntityState>) {
-        let mut columns: Vec<Vec<Vec<u8>>> = self.windows.iter().map(|window| window.save()).collect();
-        let entities = self
-            .entities
-            .iter()
-            .map(|(slot, key)| EntityState {
-                key: key.clone(),
-                windows: columns.iter_mut().map(|column| std::mem::take(&mut column[slot as usize])).collect(),
-            })
-            .collect();
-        (self.position, entities)
+    /// The state as it is now.
+    pub fn save(&self) -> GroupSnapshot {
+        let windows = self.windows.iter().map(|window| window.save()).collect();
+        GroupSnapshot { position: self.position, keys: self.entities.keys(), windows }
     }
 
-    /// Puts back what was saved, possibly from several workers.
+    /// Takes over the entities that are `mine` of a saved state, one of possibly several; gives their keys.
     ///
     /// # Errors
-    /// If the bytes are not what [`GroupState::save`] wrote for the same layout.
-    pub fn load(&mut self, position: i64, entities: &[EntityState]) -> Result<(), postcard::Error> {
-        self.position = self.position.max(position);
-        for entity in entities {
-            let slot = self.slot(entity.key.as_bytes(), Key::hash_of(entity.key.as_bytes()));
-            if entity.windows.len() != self.windows.len() {
-                return Err(postcard::Error::DeserializeBadEncoding);
-            }
-            for (window, bytes) in self.windows.iter_mut().zip(&entity.windows) {
-                window.load(slot, bytes)?;
-                self.next_leave = self.next_leave.min(window.next_leave());
-            }
+    /// If the bytes are not what [`GroupState::save`] gave for the same layout.
+    pub fn load(&mut self, saved: SavedGroup, mine: impl Fn(u64) -> bool) -> Result<Vec<Key>, postcard::Error> {
+        if saved.windows.len() != self.windows.len() {
+            return Err(postcard::Error::DeserializeBadEncoding);
         }
-        Ok(())
+        self.position = self.position.max(saved.position);
+        let hashed = saved.keys.iter().map(|key| key.as_ref().map(|key| (key, Key::hash_of(key.as_bytes()))));
+        let mine = hashed.map(|key| key.filter(|(_, hash)| mine(*hash)));
+        let slots: Vec<Option<u32>> = mine.map(|key| key.map(|(key, hash)| self.slot(key.as_bytes(), hash))).collect();
+        for (window, bytes) in self.windows.iter_mut().zip(&saved.windows) {
+            window.load(bytes, &slots)?;
+            self.next_leave = self.next_leave.min(window.next_leave());
+        }
+        let keys = saved.keys.into_iter().zip(slots).filter(|(_, slot)| slot.is_some());
+        Ok(keys.filter_map(|(key, _)| key).collect())
     }
 }
 

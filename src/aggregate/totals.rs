@@ -3,10 +3,15 @@
 //! Panes are kept by pane, not by entity: one bucket of (slot, moments) for each hop that holds records. An entity
 //! remembers its place in the bucket that it last added to, so a record in the same pane as the one before is two
 //! additions. Subtracting a pane when it leaves costs one step an entity in it, and nothing is scheduled a record.
+//!
+//! A snapshot shares the buckets; one that is added to while a snapshot of it is held is copied first. Totals are not
+//! saved: they are what the buckets add up to.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::moments::{Invertible, Moments};
+use super::snapshot::{Encoder, encoded, placed};
 use super::state::{Arrival, Left, Open, SlidingWindow, WindowState};
 use super::{Keeps, LineInput};
 use crate::value::Scalar;
@@ -15,7 +20,7 @@ use crate::value::Scalar;
 pub type Answer = (usize, fn(&Moments) -> Scalar);
 
 /// A pane and what it adds to the entities that have records in it.
-type Bucket<A> = (i64, Vec<(u32, A)>);
+type Bucket<A> = (i64, Arc<Vec<(u32, A)>>);
 
 struct Cell<A> {
     total: A,
@@ -82,30 +87,37 @@ impl<A: Invertible> Totals<A> {
             Some((newest, _)) if *newest > pane => {
                 let at = self.buckets.partition_point(|(known, _)| *known < pane);
                 if self.buckets[at].0 != pane {
-                    self.buckets.insert(at, (pane, Vec::new()));
+                    self.buckets.insert(at, (pane, Arc::default()));
                 }
                 at
             }
             _ => {
-                self.buckets.push_back((pane, std::mem::take(&mut self.spare)));
+                self.buckets.push_back((pane, Arc::new(std::mem::take(&mut self.spare))));
                 self.buckets.len() - 1
             }
         }
     }
 
-    /// Adds to a slot's total and to its place in the bucket `at`, which is that of `pane`.
-    fn put(&mut self, slot: u32, (pane, at): (i64, usize), by: impl Fn(&mut A)) {
-        let cell = &mut self.cells[slot as usize];
-        let bucket = &mut self.buckets[at].1;
-        by(&mut cell.total);
-        if cell.pane == pane {
-            by(&mut bucket[cell.at as usize].1);
-        } else {
-            (cell.pane, cell.at) = (pane, bucket.len() as u32);
-            let mut acc = A::default();
-            by(&mut acc);
-            bucket.push((slot, acc));
+    /// Takes in records of one pane that count.
+    fn add<'a>(&mut self, pane: i64, records: impl Iterator<Item = (&'a Arrival, i128)>) {
+        let at = self.bucket(pane);
+        let bucket = Arc::make_mut(&mut self.buckets[at].1);
+        for (record, x) in records {
+            put(&mut self.cells[record.slot as usize], bucket, (record.slot, pane), |acc| acc.insert(x));
         }
+    }
+}
+
+/// Adds to a slot's total and to its place in the bucket of a pane.
+fn put<A: Invertible>(cell: &mut Cell<A>, bucket: &mut Vec<(u32, A)>, (slot, pane): (u32, i64), by: impl Fn(&mut A)) {
+    by(&mut cell.total);
+    if cell.pane == pane {
+        by(&mut bucket[cell.at as usize].1);
+    } else {
+        (cell.pane, cell.at) = (pane, bucket.len() as u32);
+        let mut acc = A::default();
+        by(&mut acc);
+        bucket.push((slot, acc));
     }
 }
 
@@ -124,31 +136,30 @@ impl<A: Invertible> WindowState for Totals<A> {
 
     fn insert(&mut self, records: &[Arrival], batches: &[&[LineInput]], _position: i64, missed: &mut Vec<u32>) {
         // Neighbours nearly always share a pane, and so its bucket.
-        let (mut span, mut leaves, mut place) = (0..0, 0, None);
-        for record in records {
-            if !span.contains(&record.event_time) {
-                let pane = self.window.pane(record.event_time);
-                span = pane * self.window.hop_ms..(pane + 1) * self.window.hop_ms;
-                (leaves, place) = (self.window.leaves(pane), None);
+        let mut rest = records;
+        while let Some(first) = rest.first() {
+            let pane = self.window.pane(first.event_time);
+            let span = pane * self.window.hop_ms..(pane + 1) * self.window.hop_ms;
+            let run = rest.iter().position(|record| !span.contains(&record.event_time)).unwrap_or(rest.len());
+            let (run, after) = rest.split_at(run);
+            rest = after;
+            let (leaves, line) = (self.window.leaves(pane), self.line);
+            let counts = |record: &Arrival| {
+                leaves > record.time && batches[record.batch as usize][line].keeps(record.row as usize)
+            };
+            missed.extend(run.iter().filter(|record| !counts(record)).map(|record| record.slot));
+            let mut counted = run.iter().filter(|record| counts(record)).peekable();
+            if counted.peek().is_some() {
+                let x = |record: &Arrival| batches[record.batch as usize][line].scaled(record.row as usize);
+                self.add(pane, counted.map(|record| (record, x(record))));
             }
-            let input = &batches[record.batch as usize][self.line];
-            if leaves <= record.time || !input.keeps(record.row as usize) {
-                missed.push(record.slot);
-                continue;
-            }
-            let place = *place.get_or_insert_with(|| {
-                let pane = self.window.pane(record.event_time);
-                (pane, self.bucket(pane))
-            });
-            let x = input.scaled(record.row as usize);
-            self.put(record.slot, place, |acc| acc.insert(x));
         }
     }
 
     fn advance(&mut self, asof: i64, left: &mut Left) {
         while self.buckets.front().is_some_and(|(pane, _)| self.window.leaves(*pane) <= asof) {
-            let (_, mut bucket) = self.buckets.pop_front().expect("just seen");
-            for (slot, acc) in &bucket {
+            let (_, bucket) = self.buckets.pop_front().expect("just seen");
+            for (slot, acc) in bucket.iter() {
                 let total = &mut self.cells[*slot as usize].total;
                 total.remove(acc);
                 left.changed.push(*slot);
@@ -156,8 +167,10 @@ impl<A: Invertible> WindowState for Totals<A> {
                     left.emptied.push(*slot);
                 }
             }
-            bucket.clear();
-            self.spare = bucket;
+            if let Ok(mut bucket) = Arc::try_unwrap(bucket) {
+                bucket.clear();
+                self.spare = bucket;
+            }
         }
     }
 
@@ -184,31 +197,25 @@ impl<A: Invertible> WindowState for Totals<A> {
         self.cells[slot as usize].total.is_empty()
     }
 
-    fn save(&self) -> Vec<Vec<u8>> {
-        // All panes by slot, in one piece: where a slot's begin, then each in its place.
-        let mut ends: Vec<usize> = vec![0; self.cells.len() + 1];
-        let all =
-            || self.buckets.iter().flat_map(|(pane, bucket)| bucket.iter().map(|(slot, acc)| (*slot, *pane, *acc)));
-        all().for_each(|(slot, _, _)| ends[slot as usize + 1] += 1);
-        (1..ends.len()).for_each(|slot| ends[slot] += ends[slot - 1]);
-        let mut panes: Vec<(i64, A)> = vec![(0, A::default()); ends[self.cells.len()]];
-        let mut next = ends.clone();
-        for (slot, pane, acc) in all() {
-            panes[next[slot as usize]] = (pane, acc);
-            next[slot as usize] += 1;
-        }
-        let encode = |slot: &[usize]| {
-            let of_slot = &panes[slot[0]..slot[1]];
-            let bytes = Vec::with_capacity(1 + size_of_val(of_slot));
-            postcard::to_extend(of_slot, bytes).expect("moments always encode")
-        };
-        ends.windows(2).map(encode).collect()
+    fn save(&self) -> Encoder {
+        let buckets: Vec<Bucket<A>> = self.buckets.iter().cloned().collect();
+        Box::new(move || encoded(&buckets))
     }
 
-    fn load(&mut self, slot: u32, bytes: &[u8]) -> Result<(), postcard::Error> {
-        for (pane, acc) in postcard::from_bytes::<Vec<(i64, A)>>(bytes)? {
+    fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
+        for (pane, saved) in postcard::from_bytes::<Vec<(i64, Vec<(u32, A)>)>>(bytes)? {
+            let mut mine = Vec::with_capacity(saved.len());
+            for (slot, acc) in saved {
+                mine.extend(placed(slots, slot)?.map(|slot| (slot, acc)));
+            }
+            if mine.is_empty() {
+                continue;
+            }
             let at = self.bucket(pane);
-            self.put(slot, (pane, at), |total| total.add(&acc));
+            let bucket = Arc::make_mut(&mut self.buckets[at].1);
+            for (slot, acc) in mine {
+                put(&mut self.cells[slot as usize], bucket, (slot, pane), |total| total.add(&acc));
+            }
         }
         Ok(())
     }

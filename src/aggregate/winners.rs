@@ -6,7 +6,9 @@
 use std::collections::VecDeque;
 
 use super::LineInput;
+use super::by_slot::BySlot;
 use super::pick::{Candidate, Rank};
+use super::snapshot::{Encoder, encoded, placed};
 use super::state::{Arrival, Left, Open, SlidingWindow, WindowState};
 use crate::value::Scalar;
 
@@ -18,18 +20,18 @@ pub struct Winners {
     /// The feature's position.
     answer: usize,
     /// By slot: panes ascending, ranks falling.
-    queues: Vec<VecDeque<(i64, Candidate)>>,
+    queues: BySlot<VecDeque<(i64, Candidate)>>,
     /// By pane ascending: the slots that hold something of it.
     timers: VecDeque<(i64, Vec<u32>)>,
 }
 
 impl Winners {
     pub fn new(window: SlidingWindow, line: usize, rank: Rank, answer: usize) -> Self {
-        Winners { window, line, rank, answer, queues: Vec::new(), timers: VecDeque::new() }
+        Winners { window, line, rank, answer, queues: BySlot::default(), timers: VecDeque::new() }
     }
 
     fn put(&mut self, slot: u32, pane: i64, candidate: Candidate) {
-        let queue = &mut self.queues[slot as usize];
+        let queue = self.queues.get_mut(slot);
         let at = queue.partition_point(|(known, _)| *known < pane);
         let here = queue.get(at);
         if here.is_some_and(|(_, rival)| rival.rank >= candidate.rank) {
@@ -78,11 +80,11 @@ impl WindowState for Winners {
     }
 
     fn grow(&mut self, slots: usize) {
-        self.queues.resize_with(slots, VecDeque::new);
+        self.queues.grow(slots);
     }
 
     fn clear(&mut self, slot: u32) {
-        self.queues[slot as usize] = VecDeque::new();
+        *self.queues.get_mut(slot) = VecDeque::new();
     }
 
     fn insert(&mut self, records: &[Arrival], batches: &[&[LineInput]], position: i64, missed: &mut Vec<u32>) {
@@ -102,7 +104,7 @@ impl WindowState for Winners {
         while self.timers.front().is_some_and(|(pane, _)| self.window.leaves(*pane) <= asof) {
             let (pane, slots) = self.timers.pop_front().expect("just seen");
             for slot in slots {
-                let queue = &mut self.queues[slot as usize];
+                let queue = self.queues.get_mut(slot);
                 while queue.front().is_some_and(|(oldest, _)| *oldest <= pane) {
                     queue.pop_front();
                 }
@@ -119,7 +121,7 @@ impl WindowState for Winners {
     }
 
     fn finish(&self, slot: Option<u32>, open: &[Open<'_>], asof: i64, row: &mut [Scalar]) {
-        let closed = slot.and_then(|slot| self.queues[slot as usize].front()).map(|(_, best)| best);
+        let closed = slot.and_then(|slot| self.queues.get(slot).front()).map(|(_, best)| best);
         let newer = open
             .iter()
             .filter(|record| record.inputs[self.line].keeps(record.row))
@@ -135,16 +137,21 @@ impl WindowState for Winners {
     }
 
     fn is_empty(&self, slot: u32) -> bool {
-        self.queues[slot as usize].is_empty()
+        self.queues.get(slot).is_empty()
     }
 
-    fn save(&self) -> Vec<Vec<u8>> {
-        self.queues.iter().map(|queue| postcard::to_stdvec(queue).expect("candidates always encode")).collect()
+    fn save(&self) -> Encoder {
+        let queues = self.queues.clone();
+        Box::new(move || {
+            let held: Vec<_> = (0u32..).zip(queues.iter()).filter(|(_, queue)| !queue.is_empty()).collect();
+            encoded(&held)
+        })
     }
 
-    fn load(&mut self, slot: u32, bytes: &[u8]) -> Result<(), postcard::Error> {
-        for (pane, candidate) in postcard::from_bytes::<Vec<(i64, Candidate)>>(bytes)? {
-            self.put(slot, pane, candidate);
+    fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
+        for (saved, queue) in postcard::from_bytes::<Vec<(u32, Vec<(i64, Candidate)>)>>(bytes)? {
+            let Some(slot) = placed(slots, saved)? else { continue };
+            queue.into_iter().for_each(|(pane, candidate)| self.put(slot, pane, candidate));
         }
         Ok(())
     }

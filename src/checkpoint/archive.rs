@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
@@ -26,7 +27,7 @@ use tokio::runtime::Runtime;
 use super::{CheckpointError, Parts};
 use crate::time::{EventTime, Offset};
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a checkpoint belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +59,12 @@ struct Manifest {
     parts: BTreeMap<String, Vec<Piece>>,
 }
 
+/// What the manifest of any version has.
+#[derive(Debug, Deserialize)]
+struct Format {
+    format: u32,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Piece {
     bytes: u64,
@@ -80,7 +87,16 @@ pub struct Archive {
     folder: PathBuf,
     store: Arc<dyn ObjectStore>,
     runtime: Runtime,
-    newest: u64,
+    newest: AtomicU64,
+}
+
+/// A checkpoint that has become current.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    pub number: u64,
+    pub time: EventTime,
+    /// The size of each operator's state.
+    pub bytes: BTreeMap<String, u64>,
 }
 
 impl Archive {
@@ -106,8 +122,9 @@ impl Archive {
         let store = LocalFileSystem::new_with_prefix(&path).map_err(failed("opening", &path))?;
         let store = Arc::new(store.with_fsync(true).with_automatic_cleanup(true));
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(folder)?;
-        let mut archive = Archive { url: url.to_owned(), folder: path.clone().into(), store, runtime, newest: 0 };
-        archive.newest = archive.listed()?.0.into_iter().max().unwrap_or(0);
+        let newest = AtomicU64::new(0);
+        let archive = Archive { url: url.to_owned(), folder: path.clone().into(), store, runtime, newest };
+        archive.newest.store(archive.listed()?.0.into_iter().max().unwrap_or(0), SeqCst);
         Ok(archive)
     }
 
@@ -118,7 +135,7 @@ impl Archive {
     /// The newest checkpoint that is whole, and what is wrong with those after it.
     ///
     /// # Errors
-    /// If the store cannot be listed.
+    /// If the store cannot be listed, or one is of another version of tidemill.
     pub fn newest(&self) -> Result<(Option<Snapshot>, Vec<CheckpointError>), CheckpointError> {
         let mut damaged = Vec::new();
         let mut numbers = self.listed()?.1;
@@ -126,37 +143,41 @@ impl Archive {
         for number in numbers.into_iter().rev() {
             match self.read(number) {
                 Ok(snapshot) => return Ok((Some(snapshot), damaged)),
+                Err(error @ CheckpointError::Format { .. }) => return Err(error),
                 Err(error) => damaged.push(error),
             }
         }
         Ok((None, damaged))
     }
 
-    /// Writes a checkpoint and makes it current; then deletes all but the newest `keep`. Gives its number.
+    /// Writes a checkpoint and makes it current; then deletes all but the newest `keep`. One at a time.
     ///
     /// # Errors
     /// If the store fails: the checkpoint before it stays current.
     pub fn write(
-        &mut self,
+        &self,
         owner: &Owner,
         time: EventTime,
-        parts: &Parts,
+        parts: impl IntoIterator<Item = (String, Vec<Vec<u8>>)>,
         keep: usize,
-    ) -> Result<u64, CheckpointError> {
-        let number = self.newest + 1;
+    ) -> Result<Written, CheckpointError> {
+        let number = self.newest.load(SeqCst) + 1;
         let mut pieces: BTreeMap<String, Vec<Piece>> = BTreeMap::new();
         for (operator, parts) in parts {
             let piece = |part: &Vec<u8>| Piece { bytes: part.len() as u64, sha256: sha256(part) };
-            pieces.insert(operator.clone(), parts.iter().map(piece).collect());
-            self.put(&part_path(number, operator), parts.concat())?;
+            let of_operator: Vec<Piece> = parts.iter().map(piece).collect();
+            self.put(&part_path(number, &operator), joined(parts))?;
+            pieces.insert(operator, of_operator);
         }
+        let size = |pieces: &Vec<Piece>| pieces.iter().map(|piece| piece.bytes).sum();
+        let bytes = pieces.iter().map(|(operator, pieces)| (operator.clone(), size(pieces))).collect();
         let manifest = Manifest { format: FORMAT, number, owner: owner.clone(), time, parts: pieces };
         let mut text = serde_json::to_vec_pretty(&manifest).expect("a manifest has a JSON form");
         text.push(b'\n');
         self.put(&manifest_path(number), text)?;
-        self.newest = number;
+        self.newest.store(number, SeqCst);
         self.retain(keep.max(1))?;
-        Ok(number)
+        Ok(Written { number, time, bytes })
     }
 
     /// Adds records to the journal.
@@ -191,11 +212,13 @@ impl Archive {
     fn read(&self, number: u64) -> Result<Snapshot, CheckpointError> {
         let path = manifest_path(number);
         let damaged = |path: &Path, detail: String| CheckpointError::Damaged { path: path.to_string(), detail };
-        let manifest: Manifest =
-            serde_json::from_slice(&self.get(&path)?).map_err(|error| damaged(&path, error.to_string()))?;
-        if manifest.format != FORMAT {
-            return Err(damaged(&path, format!("it has format {}, expected {FORMAT}", manifest.format)));
+        let text = self.get(&path)?;
+        let wrong = |error: serde_json::Error| damaged(&path, error.to_string());
+        let Format { format } = serde_json::from_slice(&text).map_err(wrong)?;
+        if format != FORMAT {
+            return Err(CheckpointError::Format { path: path.to_string(), format, expected: FORMAT });
         }
+        let manifest: Manifest = serde_json::from_slice(&text).map_err(wrong)?;
         let mut parts = Parts::new();
         for (operator, pieces) in manifest.parts {
             let path = part_path(number, &operator);
@@ -271,6 +294,11 @@ fn manifest_path(number: u64) -> Path {
 
 fn part_path(number: u64, operator: &str) -> Path {
     Path::from_iter([name(number).as_str(), operator])
+}
+
+/// The parts one after another; of one part, without a copy.
+fn joined(mut parts: Vec<Vec<u8>>) -> Vec<u8> {
+    if parts.len() == 1 { parts.remove(0) } else { parts.concat() }
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Vault;
+use super::vault::Part;
 use crate::time::EventTime;
 
 /// One stretch of an operator's way to its frontier.
@@ -58,8 +59,21 @@ impl Cut {
 
     /// Saves this instance's part as of `time`.
     pub fn save(&mut self, time: EventTime, state: &impl Serialize) {
+        let part = encoded(state);
+        self.put(time, Box::new(|| part));
+    }
+
+    /// The same of state that does not change any more: it is encoded when the snapshot is written, by whoever writes it.
+    pub fn hand_over<S: Serialize>(&mut self, time: EventTime, state: impl FnOnce() -> S + Send + 'static) {
+        self.put(time, Box::new(|| encoded(&state())));
+    }
+
+    fn put(&mut self, time: EventTime, part: Part) {
         self.saved = time;
-        let part = postcard::to_stdvec(state).expect("an operator's state always encodes");
         self.vault.put(&self.operator, time, part);
     }
+}
+
+fn encoded(state: &impl Serialize) -> Vec<u8> {
+    postcard::to_stdvec(state).expect("an operator's state always encodes")
 }

@@ -1,7 +1,8 @@
 //! Snapshots: the state of every operator as of one closed event time.
 //!
 //! A snapshot is asked for at a time T that no operator has passed yet. Each operator, when its frontier reaches T,
-//! finishes what is before T, saves, and goes on ([`Cut`]); so the parts agree without stopping anything. A [`Vault`]
+//! finishes what is before T, saves, and goes on ([`Cut`]); so the parts agree without stopping anything. Large state is
+//! handed over as it is and shared with what goes on, to be encoded by whoever writes the snapshot. A [`Vault`]
 //! gathers the parts, and deals them out again to a graph that starts from them, on any number of workers: parts are
 //! keyed inside by what the operator exchanges by, and each worker keeps its share. An [`Archive`] keeps snapshots on disk.
 
@@ -9,9 +10,9 @@ mod archive;
 mod cut;
 mod vault;
 
-pub use archive::{Archive, Overtaken, Owner, Snapshot};
+pub use archive::{Archive, Overtaken, Owner, Snapshot, Written};
 pub use cut::{Cut, Step};
-pub use vault::{Parts, Vault};
+pub use vault::{Part, Parts, Unwritten, Vault};
 
 /// Why saved state cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,4 +40,6 @@ pub enum CheckpointError {
     },
     #[error("checkpoint `{path}` is damaged: {detail}")]
     Damaged { path: String, detail: String },
+    #[error("checkpoint `{path}` is of another version of tidemill: it has format {format}, expected {expected}")]
+    Format { path: String, format: u32, expected: u32 },
 }

@@ -10,6 +10,28 @@ use crate::time::EventTime;
 /// Saved bytes by operator, one part for each worker that saved.
 pub type Parts = BTreeMap<String, Vec<Vec<u8>>>;
 
+/// What one worker saved of an operator, encoded when it is wanted.
+pub type Part = Box<dyn FnOnce() -> Vec<u8> + Send>;
+
+/// A whole snapshot that is not encoded yet.
+#[derive(Default)]
+pub struct Unwritten {
+    parts: BTreeMap<String, Vec<Part>>,
+}
+
+impl Unwritten {
+    /// Adds a part that is no operator's.
+    pub fn add(&mut self, name: &str, part: Vec<u8>) {
+        self.parts.entry(name.to_owned()).or_default().push(Box::new(|| part));
+    }
+
+    /// Encodes operator by operator, as far as it is asked for.
+    pub fn encode(self) -> impl Iterator<Item = (String, Vec<Vec<u8>>)> {
+        let encode = |part: Part| part();
+        self.parts.into_iter().map(move |(operator, parts)| (operator, parts.into_iter().map(encode).collect()))
+    }
+}
+
 /// Has an operator look at what is wanted.
 pub type Waker = Box<dyn Fn() + Send>;
 
@@ -24,11 +46,11 @@ pub struct Vault {
     start: Option<(EventTime, Parts)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Saved {
     time: Option<EventTime>,
     count: usize,
-    parts: Parts,
+    parts: Unwritten,
 }
 
 impl Vault {
@@ -83,7 +105,7 @@ impl Vault {
     }
 
     /// The snapshot, once every member has saved.
-    pub fn take(&self) -> Option<(EventTime, Parts)> {
+    pub fn take(&self) -> Option<(EventTime, Unwritten)> {
         let mut saved = self.saved.lock().expect("no holder panics");
         if saved.time.is_none() || saved.count < self.members.load(SeqCst) {
             return None;
@@ -101,11 +123,11 @@ impl Vault {
         self.members.fetch_add(1, SeqCst);
     }
 
-    pub(super) fn put(&self, operator: &str, time: EventTime, part: Vec<u8>) {
+    pub(super) fn put(&self, operator: &str, time: EventTime, part: Part) {
         let mut saved = self.saved.lock().expect("no holder panics");
         if saved.time == Some(time) {
             saved.count += 1;
-            saved.parts.entry(operator.to_owned()).or_default().push(part);
+            saved.parts.parts.entry(operator.to_owned()).or_default().push(part);
         }
     }
 }

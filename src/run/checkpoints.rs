@@ -2,17 +2,19 @@
 //!
 //! One is asked for at the time that no operator has passed; each operator saves when its own frontier is there, while
 //! everything runs on. Once all have, what the graph told until then is seen to where it belongs (versions in the
-//! registry, dead letters in their place), and only then does the checkpoint become current.
+//! registry, dead letters in their place), and only then is the checkpoint encoded, written and made current, by a
+//! thread of its own.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::config::Config;
 use super::live::move_aside;
 use super::outputs::Outputs;
 use super::{Failure, inputs};
-use crate::checkpoint::{Archive, Overtaken, Owner, Parts, Snapshot, Vault};
+use crate::checkpoint::{Archive, CheckpointError, Overtaken, Owner, Snapshot, Unwritten, Vault, Written};
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::time::{EventTime, format_time};
@@ -22,15 +24,21 @@ const OUTPUTS: &str = "outputs";
 
 /// Takes checkpoints of a job.
 pub struct Checkpoints {
-    archive: Arc<Mutex<Archive>>,
+    archive: Arc<Archive>,
     owner: Owner,
     interval: Option<Duration>,
     keep: usize,
     /// The event time of the newest.
     newest: EventTime,
     taken: Instant,
-    /// When the one being taken was asked for.
-    asked: Option<Instant>,
+    under_way: Option<UnderWay>,
+}
+
+/// A checkpoint that is not current yet.
+struct UnderWay {
+    asked: Instant,
+    /// What writes it, once all operators have saved.
+    writer: Option<JoinHandle<Result<Written, CheckpointError>>>,
 }
 
 /// What a run starts from.
@@ -75,13 +83,13 @@ impl Checkpoints {
             }
         };
         let checkpoints = Checkpoints {
-            archive: Arc::new(Mutex::new(archive)),
+            archive: Arc::new(archive),
             owner,
             interval: config.checkpoint.interval,
             keep: config.checkpoint.keep,
             newest: start.vault.start().unwrap_or(EventTime::MIN),
             taken: Instant::now(),
-            asked: None,
+            under_way: None,
         };
         Ok((checkpoints, start))
     }
@@ -90,18 +98,17 @@ impl Checkpoints {
     ///
     /// # Errors
     /// If it cannot be moved.
-    pub fn start_over(&self) -> anyhow::Result<()> {
-        let mut archive = self.archive.lock().expect("no holder panics");
-        let url = archive.url().to_owned();
+    pub fn start_over(&mut self) -> anyhow::Result<()> {
+        let url = self.archive.url().to_owned();
         if let Some(kept) = move_aside(Path::new(&Archive::folder(&url)?))? {
             eprintln!("the checkpoints of an earlier run are kept in {}", kept.display());
-            *archive = Archive::open(&url)?;
+            self.archive = Arc::new(Archive::open(&url)?);
         }
         Ok(())
     }
 
     /// Where records that come below the frontier are taken down.
-    pub fn journal(&self) -> Arc<Mutex<Archive>> {
+    pub fn journal(&self) -> Arc<Archive> {
         self.archive.clone()
     }
 
@@ -112,7 +119,7 @@ impl Checkpoints {
 
     /// Whether one is under way.
     pub fn is_under_way(&self) -> bool {
-        self.asked.is_some()
+        self.under_way.is_some()
     }
 
     /// Asks for one if it is time.
@@ -136,34 +143,49 @@ impl Checkpoints {
                 asked = true;
             }
         });
-        self.asked = asked.then(Instant::now);
+        self.under_way = asked.then(|| UnderWay { asked: Instant::now(), writer: None });
     }
 
-    /// Takes the snapshot's parts once all are there; what the graph told until then is to be followed before
+    /// Takes the snapshot once all operators have saved; what the graph told until then is to be followed before
     /// [`Checkpoints::write`].
-    pub fn take(&self, job: &Job) -> Option<(EventTime, Parts)> {
-        self.asked.and_then(|_| job.vault.take())
+    pub fn take(&self, job: &Job) -> Option<(EventTime, Unwritten)> {
+        self.under_way.as_ref().filter(|under_way| under_way.writer.is_none())?;
+        job.vault.take()
     }
 
-    /// Writes a snapshot. One that cannot be written is given up: the one before it stays current.
-    pub fn write(&mut self, (time, mut parts): (EventTime, Parts), outputs: &Outputs, metrics: &Metrics) {
-        let asked = self.asked.take().unwrap_or_else(Instant::now);
-        for (operator, parts) in &parts {
-            let bytes: usize = parts.iter().map(Vec::len).sum();
-            metrics.state_bytes.with_label_values(&[operator.as_str()]).set(bytes as i64);
+    /// Has a snapshot written.
+    ///
+    /// # Errors
+    /// If the system cannot start a thread.
+    pub fn write(&mut self, (time, mut snapshot): (EventTime, Unwritten), outputs: &Outputs) -> anyhow::Result<()> {
+        snapshot.add(OUTPUTS, outputs.save());
+        let (archive, owner, keep) = (self.archive.clone(), self.owner.clone(), self.keep);
+        let thread = std::thread::Builder::new().name("checkpoint".to_owned());
+        let writer = thread.spawn(move || archive.write(&owner, time, snapshot.encode(), keep))?;
+        if let Some(under_way) = &mut self.under_way {
+            under_way.writer = Some(writer);
         }
-        parts.insert(OUTPUTS.to_owned(), vec![outputs.save()]);
-        let mut archive = self.archive.lock().expect("no holder panics");
-        match archive.write(&self.owner, time, &parts, self.keep) {
-            Ok(number) => {
+        Ok(())
+    }
+
+    /// Takes note of one that has been written. One that could not be is given up: the one before it stays current.
+    pub fn settle(&mut self, metrics: &Metrics) {
+        let is_written = |under_way: &mut UnderWay| under_way.writer.as_ref().is_some_and(JoinHandle::is_finished);
+        let Some(UnderWay { asked, writer: Some(writer) }) = self.under_way.take_if(is_written) else { return };
+        match writer.join().expect("writing does not panic") {
+            Ok(Written { number, time, bytes }) => {
                 self.newest = time;
                 metrics.checkpoint_written(asked.elapsed());
+                for (operator, bytes) in bytes.iter().filter(|(name, _)| *name != OUTPUTS) {
+                    let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
+                    metrics.state_bytes.with_label_values(&[operator.as_str()]).set(bytes);
+                }
                 tracing::info!(number, time = format_time(time), "checkpoint");
             }
             Err(error) => {
                 metrics.checkpoint_failed();
                 let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-                tracing::error!("no checkpoint as of {}: {error}{cause}", format_time(time));
+                tracing::error!("no checkpoint: {error}{cause}");
             }
         }
     }

@@ -148,8 +148,9 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
                     }
                 }
                 outputs.flush_letters()?;
-                checkpoints.write(snapshot, &outputs, &metrics);
+                checkpoints.write(snapshot, &outputs)?;
             }
+            checkpoints.settle(&metrics);
             let at_end = how.until_end && control.has_ended(config.workers);
             if ending.is_none() && (at_end || signals.asked()) {
                 // One that is under way is of an earlier time: the last comes after it.

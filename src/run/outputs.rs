@@ -40,7 +40,7 @@ pub struct Outputs {
     written: Written,
     letters: Letters,
     /// Where records that came below the frontier are taken down.
-    pub journal: Option<Arc<Mutex<Archive>>>,
+    pub journal: Option<Arc<Archive>>,
     /// Versions made so far.
     pub versions: u64,
     /// Examples whose label never came, by model.
@@ -167,7 +167,7 @@ impl Outputs {
         let record =
             |&(offset, time): &(Offset, EventTime)| Overtaken { topic: topic.to_owned(), partition, offset, time };
         let records: Vec<Overtaken> = records.iter().map(record).collect();
-        archive.lock().expect("no holder panics").journal(&records).context("overtaken records cannot be taken down")
+        archive.journal(&records).context("overtaken records cannot be taken down")
     }
 
     /// Sees everything that was followed to where it belongs, and gives what a restart has to know of it.

@@ -183,7 +183,7 @@ impl Run<'_> {
             pair: rows(&folder.path().join("features/pair.parquet")),
             examples: rows(&folder.path().join("examples/sold.parquet")),
             shown: shown(&online),
-            snapshot: vault.take(),
+            snapshot: vault.take().map(|(time, parts)| (time, parts.encode().collect())),
             ..Found::default()
         };
         for event in told.try_iter() {

@@ -125,7 +125,8 @@ pub fn group<'scope>(
                     }
                 }
                 if step.save {
-                    cut.save(step.upto, &group.save());
+                    let snapshot = group.save();
+                    cut.hand_over(step.upto, move || snapshot.saved());
                 }
             }
             let shown = if outputs.online.is_none() || showing.show(done, || group.show()) {

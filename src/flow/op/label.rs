@@ -43,6 +43,18 @@ struct Saved {
     batches: Vec<Vec<u8>>,
 }
 
+/// The examples that wait at some moment.
+struct Snapshot {
+    dropped: u64,
+    batches: Vec<Batch>,
+}
+
+impl Snapshot {
+    fn saved(self) -> Saved {
+        Saved { dropped: self.dropped, batches: self.batches.iter().map(codec::encode).collect() }
+    }
+}
+
 /// An example's place among the batches that wait.
 #[derive(Clone, Copy, Debug)]
 struct Place {
@@ -113,7 +125,8 @@ pub fn attribute<'scope>(
                         done = step.upto;
                     }
                     if step.save {
-                        cut.save(step.upto, &state.save());
+                        let waiting = state.save();
+                        cut.hand_over(step.upto, move || waiting.saved());
                     }
                 }
                 if done == EventTime::MAX {
@@ -302,7 +315,7 @@ impl Waiting {
     }
 
     /// The waiting examples, batch by batch.
-    fn save(&self) -> Saved {
+    fn save(&self) -> Snapshot {
         let mut rows: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
         for place in self.by_key.values().flatten() {
             rows.entry(place.batch).or_default().push(place.row);
@@ -311,10 +324,10 @@ impl Waiting {
             .into_iter()
             .map(|(batch, mut rows)| {
                 rows.sort_unstable();
-                codec::encode(&self.batches[&batch].batch.take(&rows.into()))
+                self.batches[&batch].batch.take(&rows.into())
             })
             .collect();
-        Saved { dropped: self.dropped, batches }
+        Snapshot { dropped: self.dropped, batches }
     }
 
     /// Takes back examples of this worker's share.

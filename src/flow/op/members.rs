@@ -9,7 +9,6 @@ use std::sync::Arc;
 use arrow_array::Array;
 use arrow_buffer::NullBuffer;
 use arrow_row::Rows;
-use serde::{Deserialize, Serialize};
 use timely::dataflow::operators::Capability;
 
 use super::Chunks;
@@ -17,19 +16,12 @@ use super::changes::Changes;
 use super::chunks::Chunk;
 use super::group::Outputs;
 use super::shown::{self, Shown};
-use crate::aggregate::{Arrival, EntityState, GroupState, Left, LineInput};
+use crate::aggregate::{Arrival, GroupSnapshot, GroupState, Left, LineInput, SavedGroup};
 use crate::checkpoint::{CheckpointError, Cut};
 use crate::flow::exchange::{key_columns, worker_of};
 use crate::flow::plan::GroupPlan;
 use crate::time::EventTime;
 use crate::value::{Batch, ColumnBuilder, Key, Scalar};
-
-/// What a worker saves of a group.
-#[derive(Serialize, Deserialize)]
-pub struct Saved {
-    position: i64,
-    entities: Vec<EntityState>,
-}
 
 pub struct Updates {
     pub keys: Rows,
@@ -91,21 +83,18 @@ impl Members {
     /// # Errors
     /// If it cannot be read.
     pub fn load(&mut self, cut: &Cut, (index, peers): (usize, usize)) -> Result<(), CheckpointError> {
-        for part in cut.vault().load::<Saved>(cut.operator())? {
-            let mine = |entity: &EntityState| worker_of(Key::hash_of(entity.key.as_bytes()), peers) == index;
-            let entities: Vec<EntityState> = part.entities.into_iter().filter(mine).collect();
+        for part in cut.vault().load::<SavedGroup>(cut.operator())? {
             let wrong = |source| CheckpointError::Undecodable { operator: cut.operator().to_owned(), source };
-            self.state.load(part.position, &entities).map_err(wrong)?;
+            let keys = self.state.load(part, |hash| worker_of(hash, peers) == index).map_err(wrong)?;
             if let Some(shown) = &mut self.shown {
-                shown.look_at(entities.into_iter().map(|entity| entity.key));
+                shown.look_at(keys.into_iter());
             }
         }
         Ok(())
     }
 
-    pub fn save(&self) -> Saved {
-        let (position, entities) = self.state.save();
-        Saved { position, entities }
+    pub fn save(&self) -> GroupSnapshot {
+        self.state.save()
     }
 
     /// Another activation begins.

@@ -153,7 +153,7 @@ fn save_rows(arranged: &Table<'_>, name: &str, mut cut: Cut) {
             for step in cut.steps(frontier) {
                 if step.save {
                     let rows: Vec<(Key, Row)> = rows_before(&mut trace, step.upto);
-                    cut.save(step.upto, &rows);
+                    cut.hand_over(step.upto, move || rows);
                 }
             }
             compact(&mut trace, frontier);
