@@ -7,6 +7,8 @@
 //! are per second of this process's processor time, librdkafka's threads among it; medians of three rounds. At the end
 //! stands the most memory that the process has held.
 
+#[path = "../benches/common/bare.rs"]
+mod bare;
 #[path = "../benches/common/mod.rs"]
 mod common;
 
@@ -15,11 +17,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bare::consume;
 use common::{Decoded, Messages, Spread, median, payments, plan_on, processor_seconds, run};
-use rdkafka::ClientConfig;
-use rdkafka::bindings as c;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tidemill::source::Partition;
 use tidemill::source::kafka::{Cluster, Consumer, NewTopic, Outgoing, Producer};
 
@@ -93,46 +92,12 @@ fn fill(cluster: &Arc<Cluster>, topic: &str, entities: usize, records: usize, pa
     producer.settle(PATIENCE).expect("all are delivered");
 }
 
-/// Reads all partitions in batches and decodes each message.
+/// Reads all partitions and decodes each message, nothing more.
 fn bare(servers: &str, topic: &str, partitions: usize, records: usize) {
-    let mut config = ClientConfig::new();
-    for (key, value) in [
-        ("bootstrap.servers", servers),
-        ("group.id", "bare"),
-        ("enable.auto.commit", "false"),
-        // What tidemill sets, too.
-        ("fetch.queue.backoff.ms", "10"),
-        ("queued.max.messages.kbytes", "4096"),
-        ("queued.min.messages", "50000"),
-    ] {
-        config.set(key, value);
-    }
-    let consumer: BaseConsumer = config.create().expect("a client");
-    let mut all = TopicPartitionList::new();
-    for partition in 0..partitions as i32 {
-        all.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset");
-    }
-    consumer.assign(&all).expect("partitions can be assigned");
-    let mut batch: Vec<*mut c::rd_kafka_message_t> = vec![std::ptr::null_mut(); 4096];
-    let mut seen = 0;
-    // SAFETY: the queue is the consumer's, which outlives it; each message is read before it is destroyed, once.
-    unsafe {
-        let queue = c::rd_kafka_queue_get_consumer(consumer.client().native_ptr());
-        while seen < records {
-            let found = c::rd_kafka_consume_batch_queue(queue, 100, batch.as_mut_ptr(), batch.len());
-            for message in &batch[..usize::try_from(found).expect("no error")] {
-                let m = &**message;
-                if m.err as i32 == 0 && !m.payload.is_null() {
-                    let value = std::slice::from_raw_parts(m.payload.cast::<u8>(), m.len);
-                    let payment: Decoded<'_> = serde_json::from_slice(value).expect("generated JSON is right");
-                    black_box((payment.user, payment.amount, payment.at));
-                    seen += 1;
-                }
-                c::rd_kafka_message_destroy(*message);
-            }
-        }
-        c::rd_kafka_queue_destroy(queue);
-    }
+    consume(servers, &[(topic, partitions)], records, |value| {
+        let payment: Decoded<'_> = serde_json::from_slice(value).expect("generated JSON is right");
+        black_box((payment.user, payment.amount, payment.at));
+    });
 }
 
 fn peak_kb() -> u64 {
