@@ -160,7 +160,7 @@ fn lookups(criterion: &mut Criterion) {
             b.iter(|| {
                 for key in &keys {
                     let slot = state.find(key.as_bytes(), Key::hash_of(key.as_bytes()));
-                    state.vector_into(slot, &[], &mut row);
+                    state.vector_into(slot, None, &mut row);
                     black_box(&row);
                 }
             });

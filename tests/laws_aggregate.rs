@@ -25,6 +25,12 @@ struct Event {
     x: Option<f64>,
 }
 
+impl Event {
+    fn arrival(&self, slot: u32, row: usize) -> Arrival {
+        Arrival { slot, batch: 0, row: row as u32, time: self.at, event_time: self.at }
+    }
+}
+
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let x = prop::option::weighted(
         0.8,
@@ -51,16 +57,19 @@ impl Fed {
         Fed { state: GroupState::new(&layout), layout }
     }
 
-    fn feed(&mut self, events: &[Event]) {
+    fn inputs(&self, events: &[Event]) -> LineInput {
         let values: ArrayRef = Arc::new(events.iter().map(|event| event.x).collect::<Float64Array>());
         let line = &self.layout.lines[0];
-        let inputs = [LineInput::new(Some(&values), None, line.digits, line.needs(), &mut 0)];
+        LineInput::new(Some(&values), None, line.digits, line.needs(), &mut 0)
+    }
+
+    fn feed(&mut self, events: &[Event]) {
+        let inputs = [self.inputs(events)];
         for (row, event) in events.iter().enumerate() {
             self.advance(event.at);
             let key = [event.entity];
             let slot = self.state.slot(&key, Key::hash_of(&key));
-            let arrival = Arrival { slot, batch: 0, row: row as u32, time: event.at, event_time: event.at };
-            self.state.insert(&[arrival], &[&inputs], &mut Vec::new());
+            self.state.insert(&[event.arrival(slot, row)], &[&inputs], &mut Vec::new());
             self.state.release_if_empty(slot);
         }
     }
@@ -81,10 +90,72 @@ impl Fed {
         let answer = |entity: u8| {
             let key = [entity];
             let slot = self.state.find(&key, Key::hash_of(&key));
-            self.state.vector(slot, &[])[0].clone()
+            self.state.vector(slot, None)[0].clone()
         };
         (0..3).map(answer).collect()
     }
+}
+
+/// A group whose records come before they close.
+struct OpenFed<'a> {
+    fed: Fed,
+    events: &'a [Event],
+    inputs: [LineInput; 1],
+    closed: usize,
+}
+
+impl<'a> OpenFed<'a> {
+    fn new(kind: &'static Kind, events: &'a [Event]) -> Self {
+        let fed = Fed::new(kind);
+        let inputs = [fed.inputs(events)];
+        OpenFed { fed, events, inputs, closed: 0 }
+    }
+
+    fn come(&mut self, arrival: &[usize]) {
+        for index in arrival {
+            let event = &self.events[*index];
+            let slot = self.fed.state.open_slot(&[event.entity], Key::hash_of(&[event.entity]));
+            self.fed.state.open(&[event.arrival(slot, *index)], &[&self.inputs]);
+        }
+    }
+
+    /// Closes what is before `upto`.
+    fn close(&mut self, upto: i64) {
+        while let Some(event) = self.events.get(self.closed).filter(|event| event.at < upto) {
+            let (key, hash) = ([event.entity], Key::hash_of(&[event.entity]));
+            self.fed.advance(event.at);
+            let slot = self.fed.state.slot(&key, hash);
+            self.fed.state.insert(&[event.arrival(slot, self.closed)], &[&self.inputs], &mut Vec::new());
+            let open = self.fed.state.find_open(&key, hash).expect("it was open");
+            self.fed.state.close(&[event.arrival(open, self.closed)], &[&self.inputs], &mut Vec::new());
+            self.fed.state.release_if_empty(slot);
+            self.closed += 1;
+        }
+        self.fed.advance(upto);
+    }
+
+    fn answers(&self) -> Vec<Scalar> {
+        let answer = |entity: u8| {
+            let (key, hash) = ([entity], Key::hash_of(&[entity]));
+            let state = &self.fed.state;
+            state.vector(state.find(&key, hash), state.find_open(&key, hash))[0].clone()
+        };
+        (0..3).map(answer).collect()
+    }
+}
+
+/// What all records answer that are in the window as of `asof` or come later, as if all had happened just then.
+fn as_if_closed(kind: &'static Kind, events: &[Event], asof: i64) -> Vec<Scalar> {
+    let mut fed = Fed::new(kind);
+    let inputs = [fed.inputs(events)];
+    fed.advance(asof);
+    for (row, event) in events.iter().enumerate() {
+        let slot = fed.state.slot(&[event.entity], Key::hash_of(&[event.entity]));
+        let arrival = Arrival { time: asof, ..event.arrival(slot, row) };
+        fed.state.insert(&[arrival], &[&inputs], &mut Vec::new());
+        fed.state.release_if_empty(slot);
+    }
+    fed.answers(asof)
 }
 
 fn bits(answers: &[Scalar]) -> Vec<String> {
@@ -134,6 +205,28 @@ proptest! {
             if inside.is_empty() {
                 prop_assert_eq!(all.state.len(), 0, "{} holds on to entities", kind.name);
             }
+        }
+    }
+
+    /// Records that are open count at once, in whatever order they come and however they close.
+    #[test]
+    fn laws_of_open_records(events in events(), came in prop::collection::vec(any::<u32>(), 60), steps in prop::collection::vec(0i64..300, 1..6)) {
+        // Of one time, only the order of arrival is known until they close.
+        let events: Vec<Event> =
+            events.into_iter().zip(0..).map(|(event, index)| Event { at: event.at + index, ..event }).collect();
+        let mut arrival: Vec<usize> = (0..events.len()).collect();
+        arrival.sort_by_key(|index| came[*index]);
+        for kind in KINDS {
+            let mut open = OpenFed::new(kind, &events);
+            open.come(&arrival);
+            let mut upto = events[0].at;
+            for step in &steps {
+                prop_assert_eq!(bits(&open.answers()), bits(&as_if_closed(kind, &events, upto)), "{} at {}", kind.name, upto);
+                upto += step;
+                open.close(upto);
+            }
+            open.close(i64::MAX / 2);
+            prop_assert!(!open.fed.state.has_open(), "{} holds on to open entities", kind.name);
         }
     }
 

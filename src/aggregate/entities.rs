@@ -87,6 +87,11 @@ impl Entities {
         self.keys.get(slot).as_ref()
     }
 
+    /// The key in a slot with its hash; `None` where it is free.
+    pub fn entity(&self, slot: u32) -> Option<(&Key, u64)> {
+        Some((self.key(slot)?, self.hashes[slot as usize]))
+    }
+
     /// Slots in use or free: the size that arrays by slot must have.
     pub fn capacity(&self) -> usize {
         self.heads.len()

@@ -24,6 +24,7 @@ mod max;
 mod mean;
 mod min;
 mod moments;
+mod open;
 mod pick;
 mod snapshot;
 mod state;
@@ -40,7 +41,7 @@ pub use input::LineInput;
 pub use moments::{Keeps, Moments};
 pub use pick::Rank;
 pub use snapshot::{Encoder, GroupSnapshot, SavedGroup};
-pub use state::{Arrival, GroupState, Layout, Left, LineLayout, Open, SlidingWindow, WindowState, accepts};
+pub use state::{Arrival, GroupState, Layout, Left, LineLayout, SlidingWindow, WindowState, accepts};
 
 /// One aggregate: how a dataflow file names it, what it takes and gives, and its family.
 #[derive(Debug)]

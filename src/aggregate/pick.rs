@@ -41,6 +41,26 @@ impl Rank {
         };
         Candidate { rank, value }
     }
+
+    /// What a value competes by among records that are not closed, of which it is `at`: its time, then how many came
+    /// before it.
+    pub fn open(self, value: &Scalar, at: (i64, i64)) -> (i64, i64) {
+        match self {
+            Rank::Least => (!order_preserving(value), 0),
+            Rank::Greatest => (order_preserving(value), 0),
+            Rank::First => (!at.0, !at.1),
+            Rank::Last => at,
+        }
+    }
+
+    /// Whether an open record of this rank beats a closed one: every open one comes after every closed one.
+    pub fn prefers(self, open: i64, closed: &Candidate) -> bool {
+        match self {
+            Rank::Least | Rank::Greatest => open > closed.rank,
+            Rank::First => false,
+            Rank::Last => true,
+        }
+    }
 }
 
 /// An integer that orders as the value does.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entities::Entities;
 use super::input::Needs;
+use super::open::OpenEntities;
 use super::snapshot::{Encoder, GroupSnapshot, SavedGroup};
 use super::winners::Winners;
 use super::{Family, Input, Keeps, Kind, LineInput, totals, winners};
@@ -94,17 +95,8 @@ impl Layout {
 
     /// The answer for an entity without records.
     pub fn empty(&self) -> Vec<Scalar> {
-        GroupState::new(self).vector(None, &[])
+        GroupState::new(self).vector(None, None)
     }
-}
-
-/// A record that has arrived but is not closed.
-pub struct Open<'a> {
-    pub inputs: &'a [LineInput],
-    pub row: usize,
-    pub event_time: i64,
-    /// Above that of any closed record, in the total order among the open.
-    pub position: i64,
 }
 
 /// A record that is taken in.
@@ -142,9 +134,18 @@ pub trait WindowState {
     fn advance(&mut self, asof: i64, left: &mut Left);
     /// The next asking time at which something leaves.
     fn next_leave(&self) -> i64;
-    /// Writes its answers as of the time advanced to into a vector: of the closed records in `slot` and the open ones.
-    fn finish(&self, slot: Option<u32>, open: &[Open<'_>], asof: i64, row: &mut [Scalar]);
+    /// Writes its answers as of the time advanced to into a vector: of the closed records in `slot` and those in `open`,
+    /// an open slot.
+    fn finish(&self, slot: Option<u32>, open: Option<u32>, row: &mut [Scalar]);
     fn is_empty(&self, slot: u32) -> bool;
+    /// Makes room for this many open slots.
+    fn grow_open(&mut self, slots: usize);
+    /// Takes in open records, the first of which is the `came`-th.
+    fn open(&mut self, records: &[Arrival], batches: &[&[LineInput]], came: i64);
+    /// Takes out open records.
+    fn close(&mut self, records: &[Arrival], batches: &[&[LineInput]]);
+    /// Empties an open slot for its next entity.
+    fn clear_open(&mut self, slot: u32);
     /// What it keeps now, to be encoded later.
     fn save(&self) -> Encoder;
     /// Puts back what was saved: of each slot then, to the slot that `slots` has for it now, if any.
@@ -156,7 +157,8 @@ pub trait WindowState {
 /// The state of one feature group on one worker.
 pub struct GroupState {
     entities: Entities,
-    windows: Vec<Box<dyn WindowState>>,
+    pub(super) windows: Vec<Box<dyn WindowState>>,
+    pub(super) open: OpenEntities,
     width: usize,
     /// The place in the total order of the next record.
     position: i64,
@@ -184,6 +186,7 @@ impl GroupState {
         GroupState {
             entities: Entities::default(),
             windows,
+            open: OpenEntities::default(),
             width: layout.width,
             position: 0,
             asof: i64::MIN,
@@ -209,6 +212,11 @@ impl GroupState {
 
     pub fn key(&self, slot: u32) -> Option<&Key> {
         self.entities.key(slot)
+    }
+
+    /// The entity in a slot, and the hash of its key.
+    pub fn entity(&self, slot: u32) -> Option<(&Key, u64)> {
+        self.entities.entity(slot)
     }
 
     /// Takes in records, in the total order, that take effect at the time advanced to or later; `batches` holds what
@@ -246,26 +254,21 @@ impl GroupState {
         empty
     }
 
-    /// The vector of an entity as of the time advanced to: its closed records and the open ones given.
-    pub fn vector(&self, slot: Option<u32>, open: &[Open<'_>]) -> Vec<Scalar> {
+    /// The vector of an entity as of the time advanced to: of its closed records and, given its open slot, the open ones.
+    pub fn vector(&self, slot: Option<u32>, open: Option<u32>) -> Vec<Scalar> {
         let mut row = vec![Scalar::Null; self.width];
         self.vector_into(slot, open, &mut row);
         row
     }
 
     /// As [`GroupState::vector`], into a row of the layout's width.
-    pub fn vector_into(&self, slot: Option<u32>, open: &[Open<'_>], row: &mut [Scalar]) {
-        self.windows.iter().for_each(|window| window.finish(slot, open, self.asof, row));
+    pub fn vector_into(&self, slot: Option<u32>, open: Option<u32>, row: &mut [Scalar]) {
+        self.windows.iter().for_each(|window| window.finish(slot, open, row));
     }
 
     /// Has the processor bring near what windows keep of a slot; what it gives means nothing.
     pub fn fetch(&self, slot: u32) -> usize {
         self.windows.iter().filter(|window| window.is_empty(slot)).count()
-    }
-
-    /// The place in the total order that the next record will have.
-    pub fn position(&self) -> i64 {
-        self.position
     }
 
     /// Slots in use or free.

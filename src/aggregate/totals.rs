@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::moments::{Invertible, Moments};
 use super::snapshot::{Encoder, encoded, placed};
-use super::state::{Arrival, Left, Open, SlidingWindow, WindowState};
+use super::state::{Arrival, Left, SlidingWindow, WindowState};
 use super::{Keeps, LineInput};
 use crate::value::Scalar;
 
@@ -44,6 +44,8 @@ pub struct Totals<A> {
     /// Feature positions and what to answer there.
     answers: Vec<Answer>,
     cells: Vec<Cell<A>>,
+    /// By open slot: what its open records add.
+    open: Vec<A>,
     /// By pane, ascending.
     buckets: VecDeque<Bucket<A>>,
     /// A bucket that has been emptied, for the next pane: its memory is as large as a pane needs.
@@ -75,6 +77,7 @@ impl<A: Invertible> Totals<A> {
             integer,
             answers,
             cells: Vec::new(),
+            open: Vec::new(),
             buckets: VecDeque::new(),
             spare: Vec::new(),
         }
@@ -96,6 +99,19 @@ impl<A: Invertible> Totals<A> {
                 self.buckets.len() - 1
             }
         }
+    }
+
+    /// The records that count, with their scaled values.
+    fn counted<'a>(
+        &self,
+        records: &'a [Arrival],
+        batches: &'a [&[LineInput]],
+    ) -> impl Iterator<Item = (&'a Arrival, i128)> + use<'a, A> {
+        let (window, line) = (self.window, self.line);
+        records.iter().filter_map(move |record| {
+            let (input, row) = (&batches[record.batch as usize][line], record.row as usize);
+            (window.takes(record) && input.keeps(row)).then(|| (record, input.scaled(row)))
+        })
     }
 
     /// Takes in records of one pane that count.
@@ -178,13 +194,10 @@ impl<A: Invertible> WindowState for Totals<A> {
         self.buckets.front().map_or(i64::MAX, |(pane, _)| self.window.leaves(*pane))
     }
 
-    fn finish(&self, slot: Option<u32>, open: &[Open<'_>], asof: i64, row: &mut [Scalar]) {
+    fn finish(&self, slot: Option<u32>, open: Option<u32>, row: &mut [Scalar]) {
         let mut acc = slot.map_or_else(A::default, |slot| self.cells[slot as usize].total);
-        for record in open {
-            let input = &record.inputs[self.line];
-            if input.keeps(record.row) && self.window.leaves(self.window.pane(record.event_time)) > asof {
-                acc.insert(input.scaled(record.row));
-            }
+        if let Some(open) = open {
+            acc.add(&self.open[open as usize]);
         }
         let (n, s, q) = acc.parts();
         let moments = Moments { n, s, q, digits: self.digits, integer: self.integer };
@@ -195,6 +208,28 @@ impl<A: Invertible> WindowState for Totals<A> {
 
     fn is_empty(&self, slot: u32) -> bool {
         self.cells[slot as usize].total.is_empty()
+    }
+
+    fn grow_open(&mut self, slots: usize) {
+        self.open.resize_with(slots, A::default);
+    }
+
+    fn open(&mut self, records: &[Arrival], batches: &[&[LineInput]], _came: i64) {
+        for (record, x) in self.counted(records, batches) {
+            self.open[record.slot as usize].insert(x);
+        }
+    }
+
+    fn close(&mut self, records: &[Arrival], batches: &[&[LineInput]]) {
+        for (record, x) in self.counted(records, batches) {
+            let mut acc = A::default();
+            acc.insert(x);
+            self.open[record.slot as usize].remove(&acc);
+        }
+    }
+
+    fn clear_open(&mut self, slot: u32) {
+        self.open[slot as usize] = A::default();
     }
 
     fn save(&self) -> Encoder {
@@ -223,7 +258,9 @@ impl<A: Invertible> WindowState for Totals<A> {
     fn bytes(&self) -> usize {
         let panes: usize =
             self.buckets.iter().map(|(_, bucket)| bucket.capacity()).sum::<usize>() + self.spare.capacity();
-        panes * size_of::<(u32, A)>() + self.cells.capacity() * size_of::<Cell<A>>()
+        panes * size_of::<(u32, A)>()
+            + self.cells.capacity() * size_of::<Cell<A>>()
+            + self.open.capacity() * size_of::<A>()
     }
 }
 

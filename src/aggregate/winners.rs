@@ -1,7 +1,8 @@
 //! Sliding windows over picks: for each entity the panes that may still win.
 //!
 //! A pane whose best record is beaten by a later pane's can never be the answer again, so what is kept is a queue of
-//! panes with falling ranks: the oldest is the answer, and a record is pushed and popped at most once.
+//! panes with falling ranks: the oldest is the answer, and a record is pushed and popped at most once. Open records
+//! are kept the same way, by the time at which they close.
 
 use std::collections::VecDeque;
 
@@ -9,8 +10,17 @@ use super::LineInput;
 use super::by_slot::BySlot;
 use super::pick::{Candidate, Rank};
 use super::snapshot::{Encoder, encoded, placed};
-use super::state::{Arrival, Left, Open, SlidingWindow, WindowState};
+use super::state::{Arrival, Left, SlidingWindow, WindowState};
 use crate::value::Scalar;
+
+/// An open record that may be the answer.
+struct Opened {
+    /// When it takes effect, and which it is of those that came.
+    at: (i64, i64),
+    /// What it competes by with other open records: higher wins.
+    rank: (i64, i64),
+    value: Scalar,
+}
 
 /// One pick of one line in one window, for every entity.
 pub struct Winners {
@@ -21,13 +31,15 @@ pub struct Winners {
     answer: usize,
     /// By slot: panes ascending, ranks falling.
     queues: BySlot<VecDeque<(i64, Candidate)>>,
+    /// By open slot: records in the order in which they close, ranks falling.
+    open: Vec<VecDeque<Opened>>,
     /// By pane ascending: the slots that hold something of it.
     timers: VecDeque<(i64, Vec<u32>)>,
 }
 
 impl Winners {
     pub fn new(window: SlidingWindow, line: usize, rank: Rank, answer: usize) -> Self {
-        Winners { window, line, rank, answer, queues: BySlot::default(), timers: VecDeque::new() }
+        Winners { window, line, rank, answer, queues: BySlot::default(), open: Vec::new(), timers: VecDeque::new() }
     }
 
     fn put(&mut self, slot: u32, pane: i64, candidate: Candidate) {
@@ -71,6 +83,17 @@ impl Winners {
 
     fn candidate(&self, input: &LineInput, row: usize, position: i64) -> Candidate {
         self.rank.candidate(Scalar::of(input.values(), row), position)
+    }
+
+    fn put_open(&mut self, slot: u32, opened: Opened) {
+        let queue = &mut self.open[slot as usize];
+        let at = queue.partition_point(|known| known.at < opened.at);
+        if queue.get(at).is_some_and(|later| later.rank >= opened.rank) {
+            return;
+        }
+        let beaten = (0..at).rev().take_while(|before| queue[*before].rank <= opened.rank).count();
+        queue.insert(at, opened);
+        queue.drain(at - beaten..at);
     }
 }
 
@@ -120,24 +143,45 @@ impl WindowState for Winners {
         self.timers.front().map_or(i64::MAX, |(pane, _)| self.window.leaves(*pane))
     }
 
-    fn finish(&self, slot: Option<u32>, open: &[Open<'_>], asof: i64, row: &mut [Scalar]) {
+    fn finish(&self, slot: Option<u32>, open: Option<u32>, row: &mut [Scalar]) {
         let closed = slot.and_then(|slot| self.queues.get(slot).front()).map(|(_, best)| best);
-        let newer = open
-            .iter()
-            .filter(|record| record.inputs[self.line].keeps(record.row))
-            .filter(|record| self.window.leaves(self.window.pane(record.event_time)) > asof)
-            .map(|record| self.candidate(&record.inputs[self.line], record.row, record.position))
-            .reduce(|best, next| if next.rank > best.rank { next } else { best });
-        row[self.answer] = match (closed, newer) {
-            (Some(closed), Some(newer)) if newer.rank > closed.rank => newer.value,
+        let opened = open.and_then(|open| self.open[open as usize].front());
+        row[self.answer] = match (closed, opened) {
+            (Some(closed), Some(opened)) if self.rank.prefers(opened.rank.0, closed) => opened.value.clone(),
             (Some(closed), _) => closed.value.clone(),
-            (None, Some(newer)) => newer.value,
+            (None, Some(opened)) => opened.value.clone(),
             (None, None) => Scalar::Null,
         };
     }
 
     fn is_empty(&self, slot: u32) -> bool {
         self.queues.get(slot).is_empty()
+    }
+
+    fn grow_open(&mut self, slots: usize) {
+        self.open.resize_with(slots, VecDeque::new);
+    }
+
+    fn open(&mut self, records: &[Arrival], batches: &[&[LineInput]], came: i64) {
+        for (record, came) in records.iter().zip(came..) {
+            let input = &batches[record.batch as usize][self.line];
+            if self.window.takes(record) && input.keeps(record.row as usize) {
+                let value = Scalar::of(input.values(), record.row as usize);
+                let at = (record.time, came);
+                self.put_open(record.slot, Opened { at, rank: self.rank.open(&value, at), value });
+            }
+        }
+    }
+
+    fn close(&mut self, records: &[Arrival], _: &[&[LineInput]]) {
+        for record in records {
+            let queue = &mut self.open[record.slot as usize];
+            while queue.pop_front_if(|opened| opened.at.0 <= record.time).is_some() {}
+        }
+    }
+
+    fn clear_open(&mut self, slot: u32) {
+        self.open[slot as usize] = VecDeque::new();
     }
 
     fn save(&self) -> Encoder {
@@ -158,9 +202,12 @@ impl WindowState for Winners {
 
     fn bytes(&self) -> usize {
         let panes: usize = self.queues.iter().map(VecDeque::capacity).sum();
+        let open: usize = self.open.iter().map(VecDeque::capacity).sum();
         let timers: usize = self.timers.iter().map(|(_, slots)| slots.capacity() * size_of::<u32>()).sum();
         panes * size_of::<(i64, Candidate)>()
             + self.queues.capacity() * size_of::<VecDeque<(i64, Candidate)>>()
+            + open * size_of::<Opened>()
+            + self.open.capacity() * size_of::<VecDeque<Opened>>()
             + timers
     }
 }

@@ -3,7 +3,6 @@
 //! Records that close together are taken in together, up to the next question or, where each time's changes are given
 //! out, to the end of their time.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow_array::Array;
@@ -27,12 +26,17 @@ pub struct Updates {
     pub keys: Rows,
     /// Rows without a null in the entity's columns; `None`: all.
     named: Option<NullBuffer>,
-    pub inputs: Rc<Vec<LineInput>>,
-    /// Rows before this were shown while open.
+    pub inputs: Vec<LineInput>,
+    /// Rows before this were shown while open,
     pub shown: usize,
+    /// in these open slots; [`CLOSED`] where a row closed before.
+    pub open: Vec<u32>,
     /// In which activation the batch came.
     pub came: u64,
 }
+
+/// No open slot.
+pub const CLOSED: u32 = u32::MAX;
 
 impl Updates {
     /// Whether a record belongs to an entity.
@@ -106,11 +110,15 @@ impl Members {
         let entity = &batch.columns[..self.plan.codec.types().len()];
         let keys = self.plan.codec.encode(entity);
         let named = entity.iter().fold(None, |named, column| NullBuffer::union(named.as_ref(), column.nulls()));
-        let inputs = Rc::new(self.plan.inputs(&batch));
+        let inputs = self.plan.inputs(&batch);
         if let Some(shown) = &mut self.shown {
             shown.come(&batch);
         }
-        self.updates.push(None, batch, Updates { keys, named, inputs, shown: 0, came: self.activation });
+        self.updates.push(
+            None,
+            batch,
+            Updates { keys, named, inputs, shown: 0, open: Vec::new(), came: self.activation },
+        );
     }
 
     pub fn take_questions(
@@ -190,7 +198,7 @@ impl Members {
         let mut missed: Vec<u32> = Vec::new();
         self.state.insert(&arrivals, &inputs, &mut missed);
         if let Some(shown) = &mut self.shown {
-            shown.close(&self.state, &self.updates, (&arrivals, &missed), self.plan.layout.is_ordered());
+            shown.close(&mut self.state, &self.updates, (&arrivals, &missed), self.plan.layout.is_ordered());
         }
         let Some(last) = run.last() else { return };
         self.advance(last.time);
@@ -204,7 +212,7 @@ impl Members {
     fn advance(&mut self, asof: EventTime) {
         self.state.advance(asof, &mut self.left);
         if let Some(shown) = &mut self.shown {
-            shown.change(&self.state, self.left.changed.iter().copied());
+            shown.change(self.left.changed.iter().copied());
         }
         self.left.changed.clear();
         while let Some(slot) = self.left.emptied.pop() {
@@ -235,7 +243,7 @@ impl Members {
         self.advance(time + 1);
         for (key, slot) in keys {
             let slot = Some(slot).filter(|slot| self.state.key(*slot) == Some(&key));
-            self.state.vector_into(slot, &[], &mut self.row);
+            self.state.vector_into(slot, None, &mut self.row);
             changes.push(time, key, &self.row);
         }
     }
@@ -245,7 +253,7 @@ impl Members {
         let asked = &mut chunks.chunks[event.chunk as usize].extra;
         let key = asked.keys.row(event.row as usize);
         let slot = self.state.find(key.as_ref(), Key::hash_of(key.as_ref()));
-        self.state.vector_into(slot, &[], &mut self.row);
+        self.state.vector_into(slot, None, &mut self.row);
         for (feature, builder) in features.iter().zip(&mut asked.answers) {
             builder.append(&self.row[*feature]);
         }
@@ -273,7 +281,7 @@ impl Members {
     /// Puts the newest vectors of the entities that changed into the online store, with the records that are not closed.
     pub fn show(&mut self) {
         if let Some(shown) = &mut self.shown {
-            shown.show(&self.state, &mut self.updates, self.activation);
+            shown.show(&mut self.state, &mut self.updates, self.activation);
         }
     }
 

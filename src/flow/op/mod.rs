@@ -8,7 +8,6 @@ pub mod group;
 pub mod label;
 pub mod learn;
 mod members;
-mod open;
 pub mod project;
 mod showing;
 mod shown;

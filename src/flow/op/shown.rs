@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use super::Chunks;
-use super::members::Updates;
-use super::open::{OpenRow, OpenRows};
-use crate::aggregate::{Arrival, GroupState};
+use super::members::{CLOSED, Updates};
+use crate::aggregate::{Arrival, GroupState, LineInput};
 use crate::store::memory::{Place, Shelf};
 use crate::time::EventTime;
 use crate::value::{Batch, Key, Scalar};
@@ -16,17 +15,52 @@ const FETCHED: usize = 64;
 /// The entities that are shown, and which of them must be shown again.
 pub struct Shown {
     shelf: Arc<Shelf>,
-    open: OpenRows,
-    /// Slots whose vector may have changed, and by slot whether it is among them.
-    changed: Vec<u32>,
-    is_changed: Vec<bool>,
+    /// Slots whose vector may have changed.
+    changed: Marked,
+    /// Open slots that records have come to.
+    opened: Marked,
     /// Entities to be looked at whatever their slot is now: those that have left are among them.
     gone: Vec<Key>,
-    /// By slot, where its vector is in the online store, once it is known.
+    /// By slot and by open slot, where its vector is in the online store, once it is known.
     places: Vec<Option<Arc<Place>>>,
+    open_places: Vec<Option<Arc<Place>>>,
     /// The newest event time of what has come since the last showing, and of what had come before it and waits.
     came: (EventTime, EventTime),
     row: Vec<Scalar>,
+}
+
+/// Slots, each once.
+#[derive(Default)]
+struct Marked {
+    slots: Vec<u32>,
+    is_marked: Vec<bool>,
+}
+
+impl Marked {
+    fn mark(&mut self, slot: u32) {
+        if slot as usize >= self.is_marked.len() {
+            self.is_marked.resize((slot as usize + 1).next_power_of_two(), false);
+        }
+        if !std::mem::replace(&mut self.is_marked[slot as usize], true) {
+            self.slots.push(slot);
+        }
+    }
+
+    /// The slots in order; none is marked any more. They are to be given back to [`Marked::clear`].
+    fn take(&mut self) -> Vec<u32> {
+        let mut slots = std::mem::take(&mut self.slots);
+        slots.iter().for_each(|slot| self.is_marked[*slot as usize] = false);
+        slots.sort_unstable();
+        slots
+    }
+
+    /// Takes the memory of slots that were taken back.
+    fn clear(&mut self, mut slots: Vec<u32>) {
+        slots.clear();
+        if self.slots.is_empty() {
+            self.slots = slots;
+        }
+    }
 }
 
 impl Shown {
@@ -34,11 +68,11 @@ impl Shown {
     pub fn new(shelf: Arc<Shelf>, width: usize) -> Self {
         Shown {
             shelf,
-            open: OpenRows::default(),
-            changed: Vec::new(),
-            is_changed: Vec::new(),
+            changed: Marked::default(),
+            opened: Marked::default(),
             gone: Vec::new(),
             places: Vec::new(),
+            open_places: Vec::new(),
             came: (EventTime::MIN, EventTime::MIN),
             row: vec![Scalar::Null; width],
         }
@@ -57,13 +91,8 @@ impl Shown {
     }
 
     /// What is in these slots has changed.
-    pub fn change(&mut self, state: &GroupState, slots: impl Iterator<Item = u32>) {
-        self.is_changed.resize(state.capacity(), false);
-        for slot in slots {
-            if !std::mem::replace(&mut self.is_changed[slot as usize], true) {
-                self.changed.push(slot);
-            }
-        }
+    pub fn change(&mut self, slots: impl Iterator<Item = u32>) {
+        slots.for_each(|slot| self.changed.mark(slot));
     }
 
     /// The entity in a slot has left it.
@@ -77,41 +106,42 @@ impl Shown {
     /// Records have closed; their entities change if they were not shown, or if being closed changes their order.
     pub fn close(
         &mut self,
-        state: &GroupState,
+        state: &mut GroupState,
         updates: &Chunks<Updates>,
         (arrivals, missed): (&[Arrival], &[u32]),
         ordered: bool,
     ) {
-        let open = &mut self.open;
-        let mut changed: Vec<u32> = Vec::with_capacity(arrivals.len());
+        let mut closing: Vec<Arrival> = Vec::new();
         for arrival in arrivals {
             let (updates, row) = (&updates.chunks[arrival.batch as usize].extra, arrival.row as usize);
-            let was_open = row < updates.shown;
-            if was_open {
-                open.close(updates.keys.row(row).data(), arrival.time, &updates.inputs, row);
+            let open = if row < updates.shown { updates.open[row] } else { CLOSED };
+            if open != CLOSED {
+                closing.push(Arrival { slot: open, ..*arrival });
             }
-            if ordered || !was_open {
-                changed.push(arrival.slot);
+            if ordered || open == CLOSED {
+                self.changed.mark(arrival.slot);
             }
         }
-        self.change(state, changed.into_iter().chain(missed.iter().copied()));
+        missed.iter().for_each(|slot| self.changed.mark(*slot));
+        if !closing.is_empty() {
+            let inputs: Vec<&[LineInput]> = updates.chunks.iter().map(|chunk| chunk.extra.inputs.as_slice()).collect();
+            let mut freed = Vec::new();
+            state.close(&closing, &inputs, &mut freed);
+            for slot in freed {
+                if let Some(place) = self.open_places.get_mut(slot as usize) {
+                    *place = None;
+                }
+            }
+        }
     }
 
     /// Shows the entities that changed as they are now, with the records that are not closed. Records that have come
     /// in this activation wait, so that those that close at once are shown once.
-    pub fn show(&mut self, state: &GroupState, updates: &mut Chunks<Updates>, activation: u64) {
-        self.places.resize(state.capacity(), None);
+    pub fn show(&mut self, state: &mut GroupState, updates: &mut Chunks<Updates>, activation: u64) {
+        self.open_new(state, updates, activation);
+        self.show_open(state);
+        self.show_gone(state);
         self.show_changed(state);
-        let mut opened = std::mem::take(&mut self.gone);
-        self.open_new(updates, activation, &mut opened);
-        opened.sort_unstable();
-        opened.dedup();
-        for key in opened {
-            match state.find(key.as_bytes(), Key::hash_of(key.as_bytes())) {
-                Some(slot) => self.show_slot(state, slot),
-                None => self.show_open(state, &key),
-            }
-        }
         let behind = is_behind(updates);
         let newest = if behind { self.came.1 } else { self.came.0.max(self.came.1) };
         if newest > EventTime::MIN {
@@ -120,61 +150,90 @@ impl Shown {
         self.came = (EventTime::MIN, if behind { self.came.0 } else { EventTime::MIN });
     }
 
+    /// Adds what has waited long enough to the open records.
+    fn open_new(&mut self, state: &mut GroupState, updates: &mut Chunks<Updates>, activation: u64) {
+        let mut opening: Vec<Arrival> = Vec::new();
+        for chunk in &mut updates.chunks {
+            let (updates, batch) = (&mut chunk.extra, &chunk.batch);
+            if updates.came == activation || updates.shown == batch.len() {
+                continue;
+            }
+            updates.open.resize(batch.len(), CLOSED);
+            for row in updates.shown.max(chunk.done)..batch.len() {
+                if updates.is_named(row) {
+                    let key = updates.keys.row(row).data();
+                    let slot = state.open_slot(key, Key::hash_of(key));
+                    updates.open[row] = slot;
+                    self.opened.mark(slot);
+                    let (time, event_time) = (batch.times[row], batch.event_times[row]);
+                    opening.push(Arrival { slot, batch: 0, row: row as u32, time, event_time });
+                }
+            }
+            updates.shown = batch.len();
+            state.open(&opening, &[&updates.inputs]);
+            opening.clear();
+        }
+    }
+
+    /// Shows the entities that open records have come to; those with closed records among what has changed.
+    fn show_open(&mut self, state: &GroupState) {
+        let opened = self.opened.take();
+        for slot in &opened {
+            let Some((key, hash)) = state.open_entity(*slot) else { continue };
+            match state.find(key.as_bytes(), hash) {
+                Some(closed) => self.changed.mark(closed),
+                None => self.show_open_slot(state, *slot, key),
+            }
+        }
+        self.opened.clear(opened);
+    }
+
+    /// Shows entities whatever their slots are; nothing where there is none.
+    fn show_gone(&mut self, state: &GroupState) {
+        let mut gone = std::mem::take(&mut self.gone);
+        gone.sort_unstable();
+        gone.dedup();
+        for key in gone {
+            let hash = Key::hash_of(key.as_bytes());
+            match (state.find(key.as_bytes(), hash), state.find_open(key.as_bytes(), hash)) {
+                (Some(slot), _) => self.changed.mark(slot),
+                (None, Some(open)) => self.show_open_slot(state, open, &key),
+                (None, None) => self.shelf.remove(&key),
+            }
+        }
+    }
+
     fn show_changed(&mut self, state: &GroupState) {
-        let mut changed = std::mem::take(&mut self.changed);
+        self.places.resize(state.capacity(), None);
         // Slots that were given one after another lie beside each other, and so do their places. What some slots need is
         // fetched before any of them is worked on, so that the processor waits for memory once and not slot by slot.
-        changed.sort_unstable();
+        let changed = self.changed.take();
         for some in changed.chunks(FETCHED) {
             let fetch = |slot: &u32| {
                 let place = self.places[*slot as usize].as_ref().is_some_and(|place| place.fetch());
                 state.fetch(*slot) ^ usize::from(place)
             };
             std::hint::black_box(some.iter().map(fetch).sum::<usize>());
-            for slot in some {
-                self.is_changed[*slot as usize] = false;
-                self.show_slot(state, *slot);
-            }
+            some.iter().for_each(|slot| self.show_slot(state, *slot));
         }
-        changed.clear();
-        self.changed = changed;
-    }
-
-    /// Adds what has waited long enough to the open records; its entities go to `opened`.
-    fn open_new(&mut self, updates: &mut Chunks<Updates>, activation: u64, opened: &mut Vec<Key>) {
-        for chunk in &mut updates.chunks {
-            let (updates, batch) = (&mut chunk.extra, &chunk.batch);
-            if updates.came == activation || updates.shown == batch.len() {
-                continue;
-            }
-            for row in updates.shown.max(chunk.done)..batch.len() {
-                if updates.is_named(row) {
-                    let (time, event_time) = (batch.times[row], batch.event_times[row]);
-                    let key = updates.keys.row(row).data();
-                    self.open.add(key, OpenRow { time, event_time, inputs: updates.inputs.clone(), row });
-                    opened.push(Key::from_bytes(key));
-                }
-            }
-            updates.shown = batch.len();
-        }
+        self.changed.clear(changed);
     }
 
     /// Shows the entity in a slot, if there is one.
     fn show_slot(&mut self, state: &GroupState, slot: u32) {
-        let Some(key) = state.key(slot) else { return };
-        let open = if self.open.is_empty() { Vec::new() } else { self.open.of(key.as_bytes(), state.position()) };
-        state.vector_into(Some(slot), &open, &mut self.row);
+        let Some((key, hash)) = state.entity(slot) else { return };
+        let open = if state.has_open() { state.find_open(key.as_bytes(), hash) } else { None };
+        state.vector_into(Some(slot), open, &mut self.row);
         self.shelf.write(key, &mut self.places[slot as usize], &self.row);
     }
 
     /// Shows an entity that has no closed records.
-    fn show_open(&mut self, state: &GroupState, key: &Key) {
-        let open = self.open.of(key.as_bytes(), state.position());
-        if open.is_empty() {
-            return self.shelf.remove(key);
+    fn show_open_slot(&mut self, state: &GroupState, open: u32, key: &Key) {
+        if open as usize >= self.open_places.len() {
+            self.open_places.resize((open as usize + 1).next_power_of_two(), None);
         }
-        state.vector_into(None, &open, &mut self.row);
-        self.shelf.write(key, &mut None, &self.row);
+        state.vector_into(None, Some(open), &mut self.row);
+        self.shelf.write(key, &mut self.open_places[open as usize], &self.row);
     }
 }
 
