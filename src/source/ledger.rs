@@ -4,7 +4,9 @@
 //! in_flight. Outcomes exclude each other and are decided at the source; a record is in flight until the frontier
 //! passes its effective time.
 
-use std::collections::VecDeque;
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 use arrow_buffer::ScalarBuffer;
 use serde::{Deserialize, Serialize};
@@ -78,36 +80,71 @@ impl Tally {
 /// Records of a partition that the frontier has not passed.
 #[derive(Debug, Default)]
 pub struct InFlight {
-    /// Effective times of batches, each ascending, with the number closed of it.
-    batches: VecDeque<(ScalarBuffer<EventTime>, usize)>,
-    /// Effective times of the late ones among them, likewise.
-    late: VecDeque<EventTime>,
+    /// By the next time of each.
+    batches: BinaryHeap<Reverse<Rest>>,
+    /// Effective times of the late ones among them.
+    late: BinaryHeap<Reverse<EventTime>>,
     open: u64,
 }
 
+/// What is left of a batch: its effective times, ascending, of which so many have closed.
+#[derive(Debug)]
+struct Rest {
+    times: ScalarBuffer<EventTime>,
+    closed: usize,
+}
+
+impl Rest {
+    fn next(&self) -> EventTime {
+        self.times[self.closed]
+    }
+}
+
+impl PartialEq for Rest {
+    fn eq(&self, other: &Self) -> bool {
+        self.next() == other.next()
+    }
+}
+
+impl Eq for Rest {}
+
+impl PartialOrd for Rest {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Rest {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.next().cmp(&other.next())
+    }
+}
+
 impl InFlight {
-    /// Takes in a batch: all its effective times, and those of its late records, ascending.
+    /// Takes in a batch: all its effective times, ascending, and those of its late records.
     pub fn push(&mut self, times: ScalarBuffer<EventTime>, late: &[EventTime]) {
         self.open += times.len() as u64;
-        self.batches.push_back((times, 0));
-        self.late.extend(late);
-        self.late.make_contiguous().sort_unstable();
+        if !times.is_empty() {
+            self.batches.push(Reverse(Rest { times, closed: 0 }));
+        }
+        self.late.extend(late.iter().copied().map(Reverse));
     }
 
     /// Closes what is below the frontier into the tally.
     pub fn close(&mut self, frontier: EventTime, tally: &mut Tally) {
         let mut closed = 0;
-        for (times, done) in &mut self.batches {
+        while let Some(mut first) = self.batches.peek_mut().filter(|first| first.0.next() < frontier) {
+            let Rest { times, closed: before } = &mut first.0;
             let now = times.partition_point(|time| *time < frontier);
-            closed += now.saturating_sub(*done) as u64;
-            *done = now.max(*done);
-        }
-        while self.batches.front().is_some_and(|(times, done)| times.len() == *done) {
-            self.batches.pop_front();
+            closed += (now - *before) as u64;
+            *before = now;
+            if now == times.len() {
+                PeekMut::pop(first);
+            }
         }
         let mut late = 0;
-        while self.late.front().is_some_and(|time| *time < frontier) {
-            self.late.pop_front();
+        while self.late.peek().is_some_and(|Reverse(time)| *time < frontier) {
+            self.late.pop();
             late += 1;
         }
         tally.late += late;

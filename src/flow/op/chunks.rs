@@ -1,5 +1,11 @@
 //! Batches that wait for their times to close.
+//!
+//! What closes is found by the next time of each batch, so that an activation costs what closes in it and not all that
+//! waits: [`Chunks::begin`] finds the chunks that have something, which then have places from 0 on in the order in which
+//! they came, and [`Chunks::finish`] is done with it.
 
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -17,60 +23,125 @@ pub struct Chunk<X> {
     pub extra: X,
     /// Rows before this are done.
     pub done: usize,
+    /// Rows before this close now.
+    closing: usize,
+}
+
+impl<X> Chunk<X> {
+    /// The rows that close now.
+    pub fn closing(&self) -> std::ops::Range<usize> {
+        self.done..self.closing
+    }
 }
 
 /// Batches in order of arrival, worked off in order of time.
 pub struct Chunks<X = ()> {
-    pub chunks: Vec<Chunk<X>>,
+    /// By number, which counts from `first`; those that are done are gone.
+    chunks: VecDeque<Option<Box<Chunk<X>>>>,
+    first: u64,
+    /// The next time of each, with its number.
+    next: BinaryHeap<Reverse<(EventTime, u64)>>,
+    /// Numbers of those that have something that closes now, ascending.
+    closing: Vec<u64>,
 }
 
 impl<X> Default for Chunks<X> {
     fn default() -> Self {
-        Chunks { chunks: Vec::new() }
+        Chunks { chunks: VecDeque::new(), first: 0, next: BinaryHeap::new(), closing: Vec::new() }
     }
 }
 
 impl<X> Chunks<X> {
-    /// Takes in a batch; its capability, if any, is held at the first row not done.
-    pub fn push(&mut self, capability: Option<Capability<EventTime>>, batch: Batch, extra: X) {
-        if let Some(first) = batch.times.first() {
-            let capability = capability.map(|capability| capability.delayed(first));
-            self.chunks.push(Chunk { capability, batch, extra, done: 0 });
+    /// Takes in a batch and gives its number, unless it is empty; its capability, if any, is held at the first row not
+    /// done.
+    pub fn push(&mut self, capability: Option<Capability<EventTime>>, batch: Batch, extra: X) -> Option<u64> {
+        let first = *batch.times.first()?;
+        let capability = capability.map(|capability| capability.delayed(&first));
+        let number = self.first + self.chunks.len() as u64;
+        self.chunks.push_back(Some(Box::new(Chunk { capability, batch, extra, done: 0, closing: 0 })));
+        self.next.push(Reverse((first, number)));
+        Some(number)
+    }
+
+    /// The chunk with a number, if it is not done.
+    pub fn get_mut(&mut self, number: u64) -> Option<&mut Chunk<X>> {
+        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.chunks.get_mut(index)?.as_deref_mut()
+    }
+
+    /// The least time that waits.
+    pub fn next(&self) -> Option<EventTime> {
+        self.next.peek().map(|Reverse((time, _))| *time)
+    }
+
+    /// What is before `upto` closes now.
+    pub fn begin(&mut self, upto: EventTime) {
+        debug_assert!(self.closing.is_empty());
+        while let Some(Reverse((_, number))) = self.next.peek().copied().filter(|Reverse((time, _))| *time < upto) {
+            self.next.pop();
+            self.closing.push(number);
+        }
+        self.closing.sort_unstable();
+        for index in 0..self.closing.len() {
+            let chunk = self.get_mut(self.closing[index]).expect("a chunk with a next time is not done");
+            chunk.closing = chunk.batch.times.partition_point(|time| *time < upto);
         }
     }
 
-    /// Every row that is not done and before `upto`, as (time, chunk, row), in order of chunks.
-    pub fn closed(&self, upto: EventTime) -> impl Iterator<Item = (EventTime, u32, u32)> {
-        self.chunks.iter().enumerate().flat_map(move |(index, chunk)| {
-            let end = chunk.batch.times.partition_point(|time| *time < upto);
-            (chunk.done..end).map(move |row| (chunk.batch.times[row], index as u32, row as u32))
+    /// The chunk in a place of those that have something that closes now.
+    pub fn at(&self, place: u32) -> &Chunk<X> {
+        let number = self.closing[place as usize];
+        self.chunks[(number - self.first) as usize].as_deref().expect("it is not done yet")
+    }
+
+    /// As [`Chunks::at`], to be changed.
+    pub fn at_mut(&mut self, place: u32) -> &mut Chunk<X> {
+        self.get_mut(self.closing[place as usize]).expect("it is not done yet")
+    }
+
+    /// How many have something that closes now.
+    pub fn places(&self) -> u32 {
+        self.closing.len() as u32
+    }
+
+    /// The chunks that have something that closes now.
+    pub fn iter(&self) -> impl Iterator<Item = &Chunk<X>> {
+        (0..self.places()).map(|place| self.at(place))
+    }
+
+    /// Every row that closes now, as (time, place, row), in order of places.
+    pub fn rows(&self) -> impl Iterator<Item = (EventTime, u32, u32)> {
+        (0..self.places()).flat_map(move |place| {
+            let chunk = self.at(place);
+            chunk.closing().map(move |row| (chunk.batch.times[row], place, row as u32))
         })
     }
 
-    /// Marks what is before `upto` as done, forgets chunks that are done and holds the others' capabilities on.
-    pub fn finish(&mut self, upto: EventTime) {
-        self.chunks.retain_mut(|chunk| {
-            chunk.done = chunk.batch.times.partition_point(|time| *time < upto);
-            match (chunk.batch.times.get(chunk.done), &mut chunk.capability) {
-                (None, _) => false,
-                (Some(next), Some(capability)) => {
-                    capability.downgrade(next);
-                    true
+    /// Marks what closes now as done, forgets chunks that are done and holds the others' capabilities on.
+    pub fn finish(&mut self) {
+        for number in std::mem::take(&mut self.closing) {
+            let index = (number - self.first) as usize;
+            let Some(chunk) = &mut self.chunks[index] else { continue };
+            chunk.done = chunk.closing;
+            match chunk.batch.times.get(chunk.done) {
+                None => self.chunks[index] = None,
+                Some(next) => {
+                    if let Some(capability) = &mut chunk.capability {
+                        capability.downgrade(next);
+                    }
+                    self.next.push(Reverse((*next, number)));
                 }
-                (Some(_), None) => true,
             }
-        });
+        }
+        while self.chunks.pop_front_if(|chunk| chunk.is_none()).is_some() {
+            self.first += 1;
+        }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
-    }
-
-    /// The given rows of the chunks as one batch, in the given order.
+    /// The given rows as one batch, in the given order.
     pub fn gather(&self, rows: &[(EventTime, u32, u32)]) -> Batch {
         let mut first = 0u32;
         let starts: Vec<u32> = self
-            .chunks
             .iter()
             .map(|chunk| {
                 let start = first;
@@ -78,7 +149,7 @@ impl<X> Chunks<X> {
                 start
             })
             .collect();
-        let batches: Vec<&Batch> = self.chunks.iter().map(|chunk| &chunk.batch).collect();
+        let batches: Vec<&Batch> = self.iter().map(|chunk| &chunk.batch).collect();
         let join = |column: &dyn Fn(&Batch) -> ArrayRef| {
             let arrays: Vec<ArrayRef> = batches.iter().map(|batch| column(batch)).collect();
             let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
@@ -90,7 +161,49 @@ impl<X> Chunks<X> {
             order: join(&|batch| Arc::new(batch.order.clone())).as_binary().clone(),
             columns: (0..batches[0].columns.len()).map(|column| join(&|batch| batch.columns[column].clone())).collect(),
         };
-        let picks = rows.iter().map(|(_, chunk, row)| starts[*chunk as usize] + row);
+        let picks = rows.iter().map(|(_, place, row)| starts[*place as usize] + row);
         whole.take(&UInt32Array::from_iter_values(picks))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn batch(times: &[EventTime]) -> Batch {
+        Batch { times: times.to_vec().into(), event_times: times.to_vec().into(), ..Batch::default() }
+    }
+
+    proptest! {
+        /// Each row closes once, at the first step after its time, whatever order batches come in.
+        #[test]
+        fn every_row_closes_once(
+            batches in prop::collection::vec(prop::collection::vec(0i64..100, 1..6), 0..12),
+            steps in prop::collection::vec(0i64..40, 1..8),
+        ) {
+            let mut chunks: Chunks<usize> = Chunks::default();
+            let mut waiting: Vec<(EventTime, usize, u32)> = Vec::new();
+            let mut upto = 0;
+            for (step, round) in steps.iter().zip(0..) {
+                let batch_of_round = batches.iter().enumerate().filter(|(index, _)| index % steps.len() == round);
+                for (index, times) in batch_of_round {
+                    let mut times: Vec<EventTime> = times.iter().map(|time| time + upto).collect();
+                    times.sort_unstable();
+                    waiting.extend(times.iter().zip(0..).map(|(time, row)| (*time, index, row)));
+                    chunks.push(None, batch(&times), index);
+                }
+                upto += step;
+                chunks.begin(upto);
+                let mut closed: Vec<_> =
+                    chunks.rows().map(|(time, place, row)| (time, chunks.at(place).extra, row)).collect();
+                chunks.finish();
+                closed.sort_unstable();
+                let mut expected: Vec<_> = waiting.extract_if(.., |(time, _, _)| *time < upto).collect();
+                expected.sort_unstable();
+                prop_assert_eq!(closed, expected);
+                prop_assert_eq!(chunks.next(), waiting.iter().map(|(time, _, _)| *time).min());
+            }
+        }
     }
 }

@@ -119,7 +119,7 @@ pub fn group<'scope>(
                     }
                     for (index, output) in answered.iter_mut().enumerate() {
                         let mut handle = output.activate();
-                        for (capability, mut batch) in group.answered(index, step.upto) {
+                        for (capability, mut batch) in group.answered(index) {
                             handle.session_with_builder(&capability).give_container(&mut batch);
                         }
                     }

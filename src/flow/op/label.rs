@@ -111,8 +111,8 @@ pub fn attribute<'scope>(
             let waker = scope.worker().sync_activator_for(info.address.to_vec());
             cut.wake_by(move || _ = waker.activate());
             move |(examples, example_frontier), (labels, label_frontier), output| {
-                examples.for_each(|_, batch| new_examples.push(None, std::mem::take(batch), ()));
-                labels.for_each(|_, batch| new_labels.push(None, std::mem::take(batch), ()));
+                examples.for_each(|_, batch| _ = new_examples.push(None, std::mem::take(batch), ()));
+                labels.for_each(|_, batch| _ = new_labels.push(None, std::mem::take(batch), ()));
                 let frontier = frontier_of(example_frontier).min(frontier_of(label_frontier));
                 for step in cut.steps(frontier) {
                     if step.upto > done {
@@ -190,22 +190,20 @@ impl Waiting {
     /// whose time is over.
     fn work_off(&mut self, examples: &mut Chunks, labels: &mut Chunks, upto: EventTime) -> Batch {
         let mut arriving: Vec<(EventTime, u64, u32)> = Vec::new();
-        for chunk in &examples.chunks {
-            let end = chunk.batch.times.partition_point(|time| *time < upto);
-            if end > chunk.done {
-                let batch = chunk.batch.slice(chunk.done, end - chunk.done);
-                arriving.extend(batch.times.iter().enumerate().map(|(row, time)| (*time, self.next, row as u32)));
-                self.admit(batch);
-            }
+        examples.begin(upto);
+        for chunk in examples.iter() {
+            let batch = chunk.batch.slice(chunk.done, chunk.closing().len());
+            arriving.extend(batch.times.iter().enumerate().map(|(row, time)| (*time, self.next, row as u32)));
+            self.admit(batch);
         }
-        examples.finish(upto);
+        examples.finish();
         arriving.sort_by_key(|(time, _, _)| *time);
-        let mut known: Vec<(EventTime, u32, u32)> = labels.closed(upto).collect();
-        let order = |chunk: u32, row: u32| labels.chunks[chunk as usize].batch.order.value(row as usize);
+        labels.begin(upto);
+        let mut known: Vec<(EventTime, u32, u32)> = labels.rows().collect();
+        let order = |chunk: u32, row: u32| labels.at(chunk).batch.order.value(row as usize);
         known.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| order(a.1, a.2).cmp(order(b.1, b.2))));
         let types = self.plan.codec.types().len();
         let decoded: Vec<_> = labels
-            .chunks
             .iter()
             .map(|chunk| {
                 (self.plan.codec.encode(&chunk.batch.columns[..types]), label_values(&chunk.batch.columns[types]))
@@ -232,7 +230,7 @@ impl Waiting {
         }
         self.expire(upto, &mut leaving);
         drop(decoded);
-        labels.finish(upto);
+        labels.finish();
         self.gather(leaving)
     }
 

@@ -67,7 +67,7 @@ pub fn learn<'scope>(
         let mut current: Option<Step> = None;
         let mut done = EventTime::MIN;
         move |(input, frontier), output| {
-            input.for_each(|_, batch| chunks.push(None, std::mem::take(batch), ()));
+            input.for_each(|_, batch| _ = chunks.push(None, std::mem::take(batch), ()));
             let frontier = frontier_of(frontier);
             let started = Instant::now();
             loop {
@@ -163,17 +163,18 @@ impl Learner {
 
     /// Queues all examples known before `upto`, sorted by (known, total order), cut at window ends.
     fn enqueue(&mut self, chunks: &mut Chunks, upto: EventTime) {
-        let mut rows: Vec<(EventTime, u32, u32)> = chunks.closed(upto).collect();
+        chunks.begin(upto);
+        let mut rows: Vec<(EventTime, u32, u32)> = chunks.rows().collect();
         if rows.is_empty() {
             return;
         }
         let place = |chunk: u32, row: u32| {
-            let batch = &chunks.chunks[chunk as usize].batch;
+            let batch = &chunks.at(chunk).batch;
             (batch.event_times[row as usize], batch.order.value(row as usize))
         };
         rows.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| place(a.1, a.2).cmp(&place(b.1, b.2))));
         let batch = chunks.gather(&rows);
-        chunks.finish(upto);
+        chunks.finish();
         let mut from = 0;
         while from < batch.len() {
             let end = self.trainer.window_of(batch.times[from]);

@@ -12,9 +12,8 @@ use timely::dataflow::operators::Capability;
 
 use super::Chunks;
 use super::changes::Changes;
-use super::chunks::Chunk;
 use super::group::Outputs;
-use super::shown::{self, Shown};
+use super::shown::Shown;
 use crate::aggregate::{Arrival, GroupSnapshot, GroupState, Left, LineInput, SavedGroup};
 use crate::checkpoint::{CheckpointError, Cut};
 use crate::flow::exchange::{key_columns, worker_of};
@@ -114,11 +113,11 @@ impl Members {
         if let Some(shown) = &mut self.shown {
             shown.come(&batch);
         }
-        self.updates.push(
-            None,
-            batch,
-            Updates { keys, named, inputs, shown: 0, open: Vec::new(), came: self.activation },
-        );
+        let updates = Updates { keys, named, inputs, shown: 0, open: Vec::new(), came: self.activation };
+        let number = self.updates.push(None, batch, updates);
+        if let (Some(shown), Some(number)) = (&mut self.shown, number) {
+            shown.wait(number);
+        }
     }
 
     pub fn take_questions(
@@ -136,7 +135,9 @@ impl Members {
 
     /// Works off everything before `upto`; gives the closed changes if they are wanted.
     pub fn work_off(&mut self, upto: EventTime) -> Option<Batch> {
-        let events = self.events(upto);
+        self.updates.begin(upto);
+        self.questions.iter_mut().for_each(|(_, chunks)| chunks.begin(upto));
+        let events = self.events();
         let mut changes = self.offline.then(|| Changes::new(&self.plan));
         let mut at = 0;
         while let Some(event) = events.get(at) {
@@ -154,23 +155,22 @@ impl Members {
         if upto < EventTime::MAX {
             self.advance(upto);
         }
-        self.updates.finish(upto);
+        self.updates.finish();
         changes.and_then(Changes::finish)
     }
 
-    /// All that is closed by `upto`: questions of one time before its updates, and those in the total order where that
-    /// matters.
-    fn events(&self, upto: EventTime) -> Vec<Event> {
+    /// All that closes now: questions of one time before its updates, and those in the total order where that matters.
+    fn events(&self) -> Vec<Event> {
         let mut events: Vec<Event> = Vec::new();
         for (stream, (_, chunks)) in self.questions.iter().enumerate() {
             let from = stream as u32;
-            events.extend(chunks.closed(upto).map(|(time, chunk, row)| Event { time, from, chunk, row }));
+            events.extend(chunks.rows().map(|(time, chunk, row)| Event { time, from, chunk, row }));
         }
-        events.extend(self.updates.closed(upto).map(|(time, chunk, row)| Event { time, from: UPDATE, chunk, row }));
+        events.extend(self.updates.rows().map(|(time, chunk, row)| Event { time, from: UPDATE, chunk, row }));
         if self.plan.layout.is_ordered() {
-            let chunks = &self.updates.chunks;
+            let updates = &self.updates;
             let order = |event: &Event| match event.from {
-                UPDATE => chunks[event.chunk as usize].batch.order.value(event.row as usize),
+                UPDATE => updates.at(event.chunk).batch.order.value(event.row as usize),
                 _ => &[],
             };
             events.sort_by(|a, b| (a.time, a.from).cmp(&(b.time, b.from)).then_with(|| order(a).cmp(order(b))));
@@ -182,10 +182,9 @@ impl Members {
 
     /// Takes in a run of updates; if changes are wanted, all updates of one time.
     fn take_in(&mut self, run: &[Event], changes: Option<&mut Changes>) {
-        let chunks = &self.updates.chunks;
         let mut arrivals: Vec<Arrival> = Vec::with_capacity(run.len());
         for event in run {
-            let chunk = &chunks[event.chunk as usize];
+            let chunk = self.updates.at(event.chunk);
             let row = event.row as usize;
             if chunk.extra.is_named(row) {
                 let key = chunk.extra.keys.row(row).data();
@@ -194,7 +193,7 @@ impl Members {
                 arrivals.push(Arrival { slot, batch: event.chunk, row: event.row, time: event.time, event_time });
             }
         }
-        let inputs: Vec<&[LineInput]> = chunks.iter().map(|chunk| chunk.extra.inputs.as_slice()).collect();
+        let inputs: Vec<&[LineInput]> = self.updates.iter().map(|chunk| chunk.extra.inputs.as_slice()).collect();
         let mut missed: Vec<u32> = Vec::new();
         self.state.insert(&arrivals, &inputs, &mut missed);
         if let Some(shown) = &mut self.shown {
@@ -250,7 +249,7 @@ impl Members {
 
     fn answer(&mut self, event: &Event) {
         let (features, chunks) = &mut self.questions[event.from as usize];
-        let asked = &mut chunks.chunks[event.chunk as usize].extra;
+        let asked = &mut chunks.at_mut(event.chunk).extra;
         let key = asked.keys.row(event.row as usize);
         let slot = self.state.find(key.as_ref(), Key::hash_of(key.as_ref()));
         self.state.vector_into(slot, None, &mut self.row);
@@ -259,22 +258,20 @@ impl Members {
         }
     }
 
-    /// The questions before `upto` with their answers appended.
-    pub fn answered(&mut self, index: usize, upto: EventTime) -> Vec<(Capability<EventTime>, Batch)> {
+    /// The questions that were worked off, with their answers appended.
+    pub fn answered(&mut self, index: usize) -> Vec<(Capability<EventTime>, Batch)> {
         let chunks = &mut self.questions[index].1;
-        let answer = |chunk: &mut Chunk<Asked>| {
-            let rows = chunk.extra.answers.first().map_or_else(
-                || chunk.batch.times.partition_point(|time| *time < upto) - chunk.done,
-                ColumnBuilder::len,
-            );
-            let batch = chunk.batch.slice(chunk.done, rows);
+        let places = chunks.places();
+        let answer = |place: u32| {
+            let chunk = chunks.at_mut(place);
+            let batch = chunk.batch.slice(chunk.done, chunk.closing().len());
             let mut columns = batch.columns.clone();
             columns.extend(chunk.extra.answers.iter_mut().map(ColumnBuilder::finish));
             let capability = chunk.capability.clone().expect("questions are held with their capability");
-            (rows > 0).then(|| (capability, batch.with_columns(columns)))
+            (capability, batch.with_columns(columns))
         };
-        let answered = chunks.chunks.iter_mut().filter_map(answer).collect();
-        chunks.finish(upto);
+        let answered = (0..places).map(answer).collect();
+        chunks.finish();
         answered
     }
 
@@ -287,7 +284,7 @@ impl Members {
 
     /// Whether records are open that are not shown yet.
     pub fn look_again(&self) -> bool {
-        self.shown.is_some() && shown::is_behind(&self.updates)
+        self.shown.as_ref().is_some_and(Shown::is_behind)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the online store has of a feature group's members on one worker, and what it has not yet.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Chunks;
@@ -19,6 +20,8 @@ pub struct Shown {
     changed: Marked,
     /// Open slots that records have come to.
     opened: Marked,
+    /// Batches whose records are not shown yet, by number.
+    waiting: VecDeque<u64>,
     /// Entities to be looked at whatever their slot is now: those that have left are among them.
     gone: Vec<Key>,
     /// By slot and by open slot, where its vector is in the online store, once it is known.
@@ -70,6 +73,7 @@ impl Shown {
             shelf,
             changed: Marked::default(),
             opened: Marked::default(),
+            waiting: VecDeque::new(),
             gone: Vec::new(),
             places: Vec::new(),
             open_places: Vec::new(),
@@ -83,6 +87,16 @@ impl Shown {
         if self.shelf.is_measured() {
             self.came.0 = batch.event_times.iter().copied().max().unwrap_or(EventTime::MIN).max(self.came.0);
         }
+    }
+
+    /// A batch waits to be shown, if it does not close before.
+    pub fn wait(&mut self, number: u64) {
+        self.waiting.push_back(number);
+    }
+
+    /// Whether records are open that are not shown yet.
+    pub fn is_behind(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// These entities may have changed.
@@ -113,7 +127,7 @@ impl Shown {
     ) {
         let mut closing: Vec<Arrival> = Vec::new();
         for arrival in arrivals {
-            let (updates, row) = (&updates.chunks[arrival.batch as usize].extra, arrival.row as usize);
+            let (updates, row) = (&updates.at(arrival.batch).extra, arrival.row as usize);
             let open = if row < updates.shown { updates.open[row] } else { CLOSED };
             if open != CLOSED {
                 closing.push(Arrival { slot: open, ..*arrival });
@@ -124,7 +138,7 @@ impl Shown {
         }
         missed.iter().for_each(|slot| self.changed.mark(*slot));
         if !closing.is_empty() {
-            let inputs: Vec<&[LineInput]> = updates.chunks.iter().map(|chunk| chunk.extra.inputs.as_slice()).collect();
+            let inputs: Vec<&[LineInput]> = updates.iter().map(|chunk| chunk.extra.inputs.as_slice()).collect();
             let mut freed = Vec::new();
             state.close(&closing, &inputs, &mut freed);
             for slot in freed {
@@ -142,7 +156,7 @@ impl Shown {
         self.show_open(state);
         self.show_gone(state);
         self.show_changed(state);
-        let behind = is_behind(updates);
+        let behind = self.is_behind();
         let newest = if behind { self.came.1 } else { self.came.0.max(self.came.1) };
         if newest > EventTime::MIN {
             self.shelf.shows(newest);
@@ -153,13 +167,15 @@ impl Shown {
     /// Adds what has waited long enough to the open records.
     fn open_new(&mut self, state: &mut GroupState, updates: &mut Chunks<Updates>, activation: u64) {
         let mut opening: Vec<Arrival> = Vec::new();
-        for chunk in &mut updates.chunks {
-            let (updates, batch) = (&mut chunk.extra, &chunk.batch);
-            if updates.came == activation || updates.shown == batch.len() {
-                continue;
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain(|number| {
+            let Some(chunk) = updates.get_mut(*number) else { return false };
+            if chunk.extra.came == activation {
+                return true;
             }
+            let (updates, batch) = (&mut chunk.extra, &chunk.batch);
             updates.open.resize(batch.len(), CLOSED);
-            for row in updates.shown.max(chunk.done)..batch.len() {
+            for row in chunk.done..batch.len() {
                 if updates.is_named(row) {
                     let key = updates.keys.row(row).data();
                     let slot = state.open_slot(key, Key::hash_of(key));
@@ -172,7 +188,9 @@ impl Shown {
             updates.shown = batch.len();
             state.open(&opening, &[&updates.inputs]);
             opening.clear();
-        }
+            false
+        });
+        self.waiting = waiting;
     }
 
     /// Shows the entities that open records have come to; those with closed records among what has changed.
@@ -235,9 +253,4 @@ impl Shown {
         state.vector_into(None, Some(open), &mut self.row);
         self.shelf.write(key, &mut self.open_places[open as usize], &self.row);
     }
-}
-
-/// Whether records are open that are not shown yet.
-pub fn is_behind(updates: &Chunks<Updates>) -> bool {
-    updates.chunks.iter().any(|chunk| chunk.extra.shown < chunk.batch.len())
 }

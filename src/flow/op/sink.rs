@@ -61,14 +61,14 @@ pub fn file<'scope>(
                 input.for_each(|_, _| {});
                 return;
             };
-            input.for_each(|_, batch| chunks.push(None, std::mem::take(batch), ()));
+            input.for_each(|_, batch| _ = chunks.push(None, std::mem::take(batch), ()));
             let frontier = frontier_of(frontier);
             for step in cut.steps(frontier) {
-                for chunk in &chunks.chunks {
-                    let closed = chunk.batch.times.partition_point(|time| *time < step.upto);
-                    file.push(chunk.batch.slice(chunk.done, closed.saturating_sub(chunk.done)));
+                chunks.begin(step.upto);
+                for chunk in chunks.iter() {
+                    file.push(chunk.batch.slice(chunk.done, chunk.closing().len()));
                 }
-                chunks.finish(step.upto);
+                chunks.finish();
                 if step.save {
                     match file.save(step.upto.saturating_sub(delay_ms)) {
                         Ok((file, pending)) => {

@@ -108,13 +108,15 @@ fn newest<'scope>(
                 if let Some((capability, changes)) = loaded.take() {
                     output.session(&capability).give_iterator(changes.into_iter());
                 }
-                input.for_each(|capability, batch| chunks.push(capability.retain_least(0), std::mem::take(batch), ()));
+                input.for_each(|capability, batch| {
+                    chunks.push(capability.retain_least(0), std::mem::take(batch), ());
+                });
                 let upto = frontier_of(frontier);
-                let mut closed: Vec<_> = chunks.closed(upto).collect();
-                let order = |chunk: u32, row: u32| chunks.chunks[chunk as usize].batch.order.value(row as usize);
+                chunks.begin(upto);
+                let mut closed: Vec<_> = chunks.rows().collect();
+                let order = |chunk: u32, row: u32| chunks.at(chunk).batch.order.value(row as usize);
                 closed.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| order(a.1, a.2).cmp(order(b.1, b.2))));
                 let encoded: Vec<_> = chunks
-                    .chunks
                     .iter()
                     .map(|chunk| {
                         (key.encode(&key_columns(&chunk.batch, &columns)), rows.encode(&chunk.batch.columns[..deleted]))
@@ -125,7 +127,7 @@ fn newest<'scope>(
                     last.insert((time, encoded[chunk as usize].0.row(row as usize).data()), (chunk, row));
                 }
                 for ((time, key), (chunk, row)) in last {
-                    let held = &chunks.chunks[chunk as usize];
+                    let held = chunks.at(chunk);
                     let capability = held.capability.as_ref().expect("upserts are held with their capability");
                     let flags: &BooleanArray =
                         held.batch.columns[deleted].as_any().downcast_ref().expect("the delete flag");
@@ -134,7 +136,7 @@ fn newest<'scope>(
                     output.session(capability).give((TableKey(Key::from_bytes(key)), value, time));
                 }
                 drop(encoded);
-                chunks.finish(upto);
+                chunks.finish();
             }
         },
     )
@@ -200,23 +202,21 @@ pub fn look_up<'scope>(records: Records<'scope>, table: &Table<'scope>, plan: Jo
         move |_, _| {
             let mut chunks: Chunks = Chunks::default();
             move |(input, frontier), (changes, table_frontier), output| {
-                input.for_each(|capability, batch| chunks.push(capability.retain_least(0), std::mem::take(batch), ()));
+                input.for_each(|capability, batch| {
+                    chunks.push(capability.retain_least(0), std::mem::take(batch), ());
+                });
                 changes.for_each(|_, _| {});
                 let upto = frontier_of(frontier).min(frontier_of(table_frontier));
-                for chunk in &chunks.chunks {
-                    let closed = chunk.batch.times.partition_point(|time| *time < upto) - chunk.done;
-                    if closed > 0 {
-                        let mut joined = join(&mut trace, &plan, &chunk.batch.slice(chunk.done, closed));
-                        let capability = chunk.capability.as_ref().expect("records are held with their capability");
-                        if !joined.is_empty() {
-                            output.session_with_builder(capability).give_container(&mut joined);
-                        }
+                chunks.begin(upto);
+                for chunk in chunks.iter() {
+                    let mut joined = join(&mut trace, &plan, &chunk.batch.slice(chunk.done, chunk.closing().len()));
+                    let capability = chunk.capability.as_ref().expect("records are held with their capability");
+                    if !joined.is_empty() {
+                        output.session_with_builder(capability).give_container(&mut joined);
                     }
                 }
-                chunks.finish(upto);
-                let held =
-                    chunks.chunks.iter().map(|chunk| chunk.batch.times[chunk.done]).min().unwrap_or(EventTime::MAX);
-                compact(&mut trace, upto.min(held));
+                chunks.finish();
+                compact(&mut trace, chunks.next().unwrap_or(EventTime::MAX).min(upto));
             }
         },
     )
