@@ -129,21 +129,19 @@ pub fn group<'scope>(
                     cut.hand_over(step.upto, move || snapshot.saved());
                 }
             }
-            let shown = if outputs.online.is_none() || showing.show(done, || group.show()) {
-                // Most of what has just come is closed as soon as the frontier of its source is known.
-                if group.look_again() {
-                    activator.activate();
-                }
-                done
-            } else {
-                activator.activate_after(showing.wait());
-                *own[1].time()
+            let shown = match &outputs.online {
+                None => Some(done),
+                Some(_) => showing.show(done, |until| group.show(until)),
             };
+            // Most of what has just come is closed as soon as the frontier of its source is known.
+            if done < EventTime::MAX && (shown != Some(done) || group.look_again()) {
+                activator.activate_after(showing.wait());
+            }
             if done == EventTime::MAX {
                 own.clear();
             } else {
                 own[0].downgrade(&done);
-                own[1].downgrade(&shown);
+                shown.iter().for_each(|shown| own[1].downgrade(shown));
             }
         }
     });

@@ -4,6 +4,7 @@
 //! out, to the end of their time.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow_array::Array;
 use arrow_buffer::NullBuffer;
@@ -275,14 +276,14 @@ impl Members {
         answered
     }
 
-    /// Puts the newest vectors of the entities that changed into the online store, with the records that are not closed.
-    pub fn show(&mut self) {
-        if let Some(shown) = &mut self.shown {
-            shown.show(&mut self.state, &mut self.updates, self.activation);
-        }
+    /// Puts the newest vectors of the entities that changed into the online store, with the records that are not closed,
+    /// until some moment; says whether all that had changed when it began are there.
+    pub fn show(&mut self, until: Option<Instant>) -> bool {
+        let Some(shown) = &mut self.shown else { return true };
+        shown.show(&mut self.state, &mut self.updates, self.activation, until)
     }
 
-    /// Whether records are open that are not shown yet.
+    /// Whether anything has come or changed that is not shown yet.
     pub fn look_again(&self) -> bool {
         self.shown.as_ref().is_some_and(Shown::is_behind)
     }

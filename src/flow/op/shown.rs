@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Chunks;
 use super::members::{CLOSED, Updates};
@@ -16,8 +17,10 @@ const FETCHED: usize = 64;
 /// The entities that are shown, and which of them must be shown again.
 pub struct Shown {
     shelf: Arc<Shelf>,
-    /// Slots whose vector may have changed.
+    /// Slots whose vector may have changed,
     changed: Marked,
+    /// and those that had when the round of showing began that is under way, descending, with what it will have shown.
+    round: Option<(Vec<u32>, EventTime)>,
     /// Open slots that records have come to.
     opened: Marked,
     /// Batches whose records are not shown yet, by number.
@@ -49,11 +52,11 @@ impl Marked {
         }
     }
 
-    /// The slots in order; none is marked any more. They are to be given back to [`Marked::clear`].
+    /// The slots, descending; none is marked any more. They are to be given back to [`Marked::clear`].
     fn take(&mut self) -> Vec<u32> {
         let mut slots = std::mem::take(&mut self.slots);
         slots.iter().for_each(|slot| self.is_marked[*slot as usize] = false);
-        slots.sort_unstable();
+        slots.sort_unstable_by(|a, b| b.cmp(a));
         slots
     }
 
@@ -72,6 +75,7 @@ impl Shown {
         Shown {
             shelf,
             changed: Marked::default(),
+            round: None,
             opened: Marked::default(),
             waiting: VecDeque::new(),
             gone: Vec::new(),
@@ -94,9 +98,10 @@ impl Shown {
         self.waiting.push_back(number);
     }
 
-    /// Whether records are open that are not shown yet.
+    /// Whether anything has come or changed that is not shown yet.
     pub fn is_behind(&self) -> bool {
-        !self.waiting.is_empty()
+        let marked = [&self.changed, &self.opened].iter().any(|marked| !marked.slots.is_empty());
+        !self.waiting.is_empty() || marked || !self.gone.is_empty() || self.round.is_some()
     }
 
     /// These entities may have changed.
@@ -149,19 +154,33 @@ impl Shown {
         }
     }
 
-    /// Shows the entities that changed as they are now, with the records that are not closed. Records that have come
-    /// in this activation wait, so that those that close at once are shown once.
-    pub fn show(&mut self, state: &mut GroupState, updates: &mut Chunks<Updates>, activation: u64) {
+    /// Shows the entities that changed as they are now, with the records that are not closed, until some moment; says
+    /// whether all are shown that had changed when the round began. Records that have come in this activation wait, so
+    /// that those that close at once are shown once.
+    pub fn show(
+        &mut self,
+        state: &mut GroupState,
+        updates: &mut Chunks<Updates>,
+        activation: u64,
+        until: Option<Instant>,
+    ) -> bool {
         self.open_new(state, updates, activation);
-        self.show_open(state);
-        self.show_gone(state);
-        self.show_changed(state);
-        let behind = self.is_behind();
-        let newest = if behind { self.came.1 } else { self.came.0.max(self.came.1) };
-        if newest > EventTime::MIN {
-            self.shelf.shows(newest);
+        if self.round.is_none() {
+            self.show_open(state);
+            self.show_gone(state);
+            let behind = !self.waiting.is_empty();
+            let newest = if behind { self.came.1 } else { self.came.0.max(self.came.1) };
+            self.came = (EventTime::MIN, if behind { self.came.0 } else { EventTime::MIN });
+            self.round = Some((self.changed.take(), newest));
         }
-        self.came = (EventTime::MIN, if behind { self.came.0 } else { EventTime::MIN });
+        let over = self.show_changed(state, until);
+        if over && let Some((slots, newest)) = self.round.take() {
+            self.changed.clear(slots);
+            if newest > EventTime::MIN {
+                self.shelf.shows(newest);
+            }
+        }
+        over
     }
 
     /// Adds what has waited long enough to the open records.
@@ -221,20 +240,26 @@ impl Shown {
         }
     }
 
-    fn show_changed(&mut self, state: &GroupState) {
+    /// Goes on with the round until some moment; says whether it is over.
+    fn show_changed(&mut self, state: &GroupState, until: Option<Instant>) -> bool {
         self.places.resize(state.capacity(), None);
+        let Some((mut slots, newest)) = self.round.take() else { return true };
         // Slots that were given one after another lie beside each other, and so do their places. What some slots need is
         // fetched before any of them is worked on, so that the processor waits for memory once and not slot by slot.
-        let changed = self.changed.take();
-        for some in changed.chunks(FETCHED) {
+        while !slots.is_empty() && until.is_none_or(|until| Instant::now() < until) {
+            let rest = slots.len().saturating_sub(FETCHED);
+            let some = &slots[rest..];
             let fetch = |slot: &u32| {
                 let place = self.places[*slot as usize].as_ref().is_some_and(|place| place.fetch());
                 state.fetch(*slot) ^ usize::from(place)
             };
             std::hint::black_box(some.iter().map(fetch).sum::<usize>());
             some.iter().for_each(|slot| self.show_slot(state, *slot));
+            slots.truncate(rest);
         }
-        self.changed.clear(changed);
+        let over = slots.is_empty();
+        self.round = Some((slots, newest));
+        over
     }
 
     /// Shows the entity in a slot, if there is one.
