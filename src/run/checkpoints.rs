@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::config::Config;
 use super::live::move_aside;
 use super::outputs::Outputs;
-use super::{Failure, inputs};
+use super::{Failure, inputs, say};
 use crate::checkpoint::{Archive, Overtaken, Owner, Parts, Snapshot, Vault};
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
@@ -31,6 +31,8 @@ pub struct Checkpoints {
     taken: Instant,
     /// When the one being taken was asked for.
     asked: Option<Instant>,
+    /// Its parts, once all are there.
+    gathered: Option<(EventTime, Parts)>,
 }
 
 /// What a run starts from.
@@ -61,7 +63,7 @@ impl Checkpoints {
         let owner = Owner { dataflow: spec.name.clone(), definition: spec.definition(), topics: topics.collect() };
         let (snapshot, damaged) = if fresh { (None, Vec::new()) } else { archive.newest()? };
         for error in damaged {
-            eprintln!("warning: passed over: {error}");
+            say(format_args!("warning: passed over: {error}"));
         }
         let start = match snapshot {
             None => Start { vault: Vault::empty(), journal: Vec::new(), outputs: None, said: None },
@@ -82,6 +84,7 @@ impl Checkpoints {
             newest: start.vault.start().unwrap_or(EventTime::MIN),
             taken: Instant::now(),
             asked: None,
+            gathered: None,
         };
         Ok((checkpoints, start))
     }
@@ -94,7 +97,7 @@ impl Checkpoints {
         let mut archive = self.archive.lock().expect("no holder panics");
         let url = archive.url().to_owned();
         if let Some(kept) = move_aside(Path::new(&Archive::folder(&url)?))? {
-            eprintln!("the checkpoints of an earlier run are kept in {}", kept.display());
+            say(format_args!("the checkpoints of an earlier run are kept in {}", kept.display()));
             *archive = Archive::open(&url)?;
         }
         Ok(())
@@ -139,14 +142,20 @@ impl Checkpoints {
         self.asked = asked.then(Instant::now);
     }
 
-    /// Takes the snapshot's parts once all are there; what the graph told until then is to be followed before
-    /// [`Checkpoints::write`].
-    pub fn take(&self, job: &Job) -> Option<(EventTime, Parts)> {
-        self.asked.and_then(|_| job.vault.take())
+    /// Gathers the snapshot's parts; says once that all are there. What the graph told until then is to be followed and
+    /// marked in the outputs before [`Checkpoints::write`].
+    pub fn gather(&mut self, job: &Job) -> bool {
+        if self.asked.is_none() || self.gathered.is_some() {
+            return false;
+        }
+        self.gathered = job.vault.take();
+        self.gathered.is_some()
     }
 
-    /// Writes a snapshot. One that cannot be written is given up: the one before it stays current.
-    pub fn write(&mut self, (time, mut parts): (EventTime, Parts), outputs: &Outputs, metrics: &Metrics) {
+    /// Writes the snapshot that was gathered, once the outputs are settled: nothing waits here for a registry that is
+    /// away. One that cannot be written is given up: the one before it stays current.
+    pub fn write(&mut self, outputs: &Outputs, metrics: &Metrics) {
+        let Some((time, mut parts)) = self.gathered.take_if(|_| outputs.are_settled()) else { return };
         let asked = self.asked.take().unwrap_or_else(Instant::now);
         for (operator, parts) in &parts {
             let bytes: usize = parts.iter().map(Vec::len).sum();
@@ -162,8 +171,7 @@ impl Checkpoints {
             }
             Err(error) => {
                 metrics.checkpoint_failed();
-                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-                tracing::error!("no checkpoint as of {}: {error}{cause}", format_time(time));
+                tracing::error!("no checkpoint as of {}: {:#}", format_time(time), anyhow::Error::from(error));
             }
         }
     }

@@ -163,6 +163,8 @@ impl Cli {
             (false, _) => "debug",
         };
         let builder = tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr);
+        // What cannot be logged is not complained of where it cannot be written either.
+        let builder = builder.log_internal_errors(false);
         if std::io::stderr().is_terminal() {
             builder.with_target(false).init();
         } else {

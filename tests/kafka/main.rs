@@ -5,6 +5,7 @@
 mod broker;
 mod credentials;
 mod flights;
+mod journal;
 mod live;
 mod pressure;
 #[path = "../program/mod.rs"]
