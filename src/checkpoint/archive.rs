@@ -11,7 +11,7 @@
 //! with a warning; of those that are, the one with the highest number counts.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -28,6 +28,8 @@ use super::{CheckpointError, Parts};
 use crate::time::{EventTime, Offset};
 
 const FORMAT: u32 = 2;
+
+const JOURNAL: &str = "journal.jsonl";
 
 /// What a checkpoint belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +126,7 @@ impl Archive {
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(folder)?;
         let newest = AtomicU64::new(0);
         let archive = Archive { url: url.to_owned(), folder: path.clone().into(), store, runtime, newest };
+        archive.sweep().map_err(folder)?;
         archive.newest.store(archive.listed()?.0.into_iter().max().unwrap_or(0), SeqCst);
         Ok(archive)
     }
@@ -162,6 +165,22 @@ impl Archive {
         keep: usize,
     ) -> Result<Written, CheckpointError> {
         let number = self.newest.load(SeqCst) + 1;
+        let written = self.write_as(number, owner, time, parts).inspect_err(|_| {
+            // What is there of it takes up room that may be what is missing.
+            let _ = std::fs::remove_dir_all(self.folder.join(name(number)));
+        })?;
+        self.newest.store(number, SeqCst);
+        self.retain(keep.max(1))?;
+        Ok(written)
+    }
+
+    fn write_as(
+        &self,
+        number: u64,
+        owner: &Owner,
+        time: EventTime,
+        parts: impl IntoIterator<Item = (String, Vec<Vec<u8>>)>,
+    ) -> Result<Written, CheckpointError> {
         let mut pieces: BTreeMap<String, Vec<Piece>> = BTreeMap::new();
         for (operator, parts) in parts {
             let piece = |part: &Vec<u8>| Piece { bytes: part.len() as u64, sha256: sha256(part) };
@@ -175,9 +194,27 @@ impl Archive {
         let mut text = serde_json::to_vec_pretty(&manifest).expect("a manifest has a JSON form");
         text.push(b'\n');
         self.put(&manifest_path(number), text)?;
-        self.newest.store(number, SeqCst);
-        self.retain(keep.max(1))?;
         Ok(Written { number, time, bytes })
+    }
+
+    /// Clears away what a process that was killed or had no room left behind: objects that were being written, and the
+    /// last line of the journal if it was cut short, so that the next is not written behind it.
+    fn sweep(&self) -> Result<(), std::io::Error> {
+        for entry in std::fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let staged = path.file_name().is_some_and(|name| name.to_string_lossy().contains(".json#"));
+            if staged {
+                std::fs::remove_file(&path)?;
+            }
+        }
+        let journal = match std::fs::OpenOptions::new().read(true).write(true).open(self.folder.join(JOURNAL)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        let mut text = Vec::new();
+        (&journal).take(journal.metadata()?.len()).read_to_end(&mut text)?;
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        if whole < text.len() { journal.set_len(whole as u64) } else { Ok(()) }
     }
 
     /// Adds records to the journal.
@@ -185,7 +222,7 @@ impl Archive {
     /// # Errors
     /// If the file system refuses.
     pub fn journal(&self, records: &[Overtaken]) -> Result<(), CheckpointError> {
-        let path = self.folder.join("journal.jsonl");
+        let path = self.folder.join(JOURNAL);
         let mut lines = Vec::new();
         for record in records {
             serde_json::to_writer(&mut lines, record).expect("a record has a JSON form");
@@ -193,7 +230,7 @@ impl Archive {
         }
         let opened = std::fs::OpenOptions::new().create(true).append(true).open(&path);
         let written = opened.and_then(|mut file| file.write_all(&lines));
-        written.map_err(|source| CheckpointError::Folder { path: path.display().to_string(), source })
+        written.map_err(|source| CheckpointError::Journal { path: path.display().to_string(), source })
     }
 
     /// Everything in the journal; a last line that was cut short is left out.
@@ -201,7 +238,7 @@ impl Archive {
     /// # Errors
     /// If it is there and cannot be read.
     pub fn journalled(&self) -> Result<Vec<Overtaken>, CheckpointError> {
-        let path = self.folder.join("journal.jsonl");
+        let path = self.folder.join(JOURNAL);
         match std::fs::read_to_string(&path) {
             Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -261,7 +298,8 @@ impl Archive {
             for object in listed.map_err(failed("listing", folder.as_ref()))?.objects {
                 self.delete(&object.location)?;
             }
-            let _ = std::fs::remove_dir(self.folder.join(name(number)));
+            // Something that was being written may be left there.
+            let _ = std::fs::remove_dir_all(self.folder.join(name(number)));
         }
         Ok(())
     }
@@ -273,7 +311,7 @@ impl Archive {
 
     fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<(), CheckpointError> {
         let written = self.runtime.block_on(self.store.put(path, bytes.into()));
-        written.map(drop).map_err(failed("writing", path.as_ref()))
+        written.map(drop).map_err(failed("writing", &format!("{}/{path}", self.url)))
     }
 
     fn delete(&self, path: &Path) -> Result<(), CheckpointError> {

@@ -31,6 +31,12 @@ pub enum CheckpointError {
         #[source]
         source: std::io::Error,
     },
+    #[error("journal `{path}` cannot be written")]
+    Journal {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("checkpoints: {action} `{path}` failed")]
     Store {
         action: &'static str,

@@ -20,6 +20,14 @@ pub enum RegistryError {
         #[source]
         source: object_store::Error,
     },
+    #[error("version {version} of model `{model}` is not in the registry at {url}")]
+    Unwritten {
+        model: String,
+        version: u64,
+        url: String,
+        #[source]
+        source: Box<RegistryError>,
+    },
     #[error("model `{model}` has no version {version}")]
     NoVersion { model: String, version: u64 },
     #[error("model `{model}` has no earlier champion to go back to")]

@@ -1,32 +1,43 @@
 //! The thread that writes to the registry, so that no worker waits for a disk or a network.
 //!
 //! Versions are written in the order in which they were made. A write that fails is tried again, with a growing pause,
-//! until it succeeds: a registry that is away delays versions and loses none. Only a writer that is being dropped gives
-//! up, after a few tries, and says which version it leaves behind.
+//! until it succeeds: a registry that is away or full delays versions and loses none. Only a writer that is finished or
+//! dropped gives up, after a few tries, and says which version it leaves behind.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use super::{Manifest, Publication, Registry};
-
-/// Versions that may wait; a worker with more of them waits for the registry.
-const WAITING: usize = 64;
+use super::{Manifest, Publication, Registry, RegistryError};
 
 /// The pause after the first failure, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(10)];
 
-/// Tries after which a writer that is being dropped gives up.
+/// How often a writer that pauses looks whether it is to end.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Tries after which a writer that is to end gives up on a version, and on all after it.
 const LAST_TRIES: u32 = 3;
 
 /// Writes publications on a thread of its own. Dropping it waits for what is left.
 pub struct Writer {
     sender: Option<Sender<Message>>,
-    closing: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    queued: AtomicU64,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Option<RegistryError>>>,
+}
+
+/// What the thread is told, and tells.
+#[derive(Debug, Default)]
+struct Shared {
+    closing: AtomicBool,
+    /// Versions done with.
+    done: AtomicU64,
+    /// Why the one that is being tried again was not written.
+    trouble: Mutex<Option<String>>,
 }
 
 enum Message {
@@ -45,25 +56,55 @@ impl Writer {
         keep: usize,
         written: impl FnMut(Manifest) + Send + 'static,
     ) -> Result<Self, std::io::Error> {
-        let (sender, receiver) = bounded(WAITING);
-        let closing = Arc::new(AtomicBool::new(false));
-        let ending = Arc::clone(&closing);
-        let run = move || write_all(&registry, keep, &receiver, &ending, written);
+        let (sender, receiver) = unbounded();
+        let shared = Arc::new(Shared::default());
+        let told = Arc::clone(&shared);
+        let run = move || write_all(&registry, keep, &receiver, &told, written);
         let thread = std::thread::Builder::new().name("registry".to_owned()).spawn(run)?;
-        Ok(Writer { sender: Some(sender), closing, thread: Some(thread) })
+        Ok(Writer { sender: Some(sender), queued: AtomicU64::new(0), shared, thread: Some(thread) })
     }
 
-    /// Queues a version. Blocks only while 64 are waiting.
+    /// Queues a version. Never waits: while the registry is away, versions are kept in memory.
     pub fn publish(&self, publication: Publication) {
+        self.queued.fetch_add(1, SeqCst);
         self.send(Message::Publish(Box::new(publication)));
     }
 
-    /// Waits until everything queued so far is written: to be called before a checkpoint that holds those versions
-    /// becomes current, since they would not be published again.
+    /// Versions queued so far.
+    pub fn queued(&self) -> u64 {
+        self.queued.load(SeqCst)
+    }
+
+    /// Of those, the ones that are written. A checkpoint that holds versions may become current only once they are, since
+    /// they would not be published again.
+    pub fn written(&self) -> u64 {
+        self.shared.done.load(SeqCst)
+    }
+
+    /// Why the registry cannot be written, while it cannot.
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.trouble.lock().expect("no holder panics").clone()
+    }
+
+    /// Waits until everything queued so far is written.
     pub fn flush(&self) {
         let (done, wait) = bounded(1);
         self.send(Message::Flush(done));
         wait.recv().expect("the registry thread answers every flush");
+    }
+
+    /// Writes what is left, and ends.
+    ///
+    /// # Errors
+    /// If a version cannot be written, not at the third try either.
+    pub fn finish(mut self) -> Result<(), RegistryError> {
+        self.end().map_or(Ok(()), Err)
+    }
+
+    fn end(&mut self) -> Option<RegistryError> {
+        self.shared.closing.store(true, SeqCst);
+        drop(self.sender.take());
+        self.thread.take().and_then(|thread| thread.join().ok()).flatten()
     }
 
     fn send(&self, message: Message) {
@@ -74,52 +115,75 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.closing.store(true, Ordering::Relaxed);
-        drop(self.sender.take());
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
+        if let Some(error) = self.end() {
+            tracing::error!("{}", chain(&error));
         }
     }
 }
 
+/// Gives the first version that was left behind, if one was.
 fn write_all(
     registry: &Registry,
     keep: usize,
     receiver: &Receiver<Message>,
-    closing: &AtomicBool,
+    shared: &Shared,
     mut written: impl FnMut(Manifest),
-) {
+) -> Option<RegistryError> {
+    let mut left = None;
     for message in receiver {
         match message {
             Message::Flush(done) => drop(done.send(())),
+            // What comes after a version that is not there is not there either.
+            Message::Publish(_) if left.is_some() => {}
             Message::Publish(publication) => {
-                if let Some(manifest) = write(registry, &publication, closing) {
-                    written(manifest);
+                match write(registry, &publication, shared) {
+                    Ok(manifest) => written(manifest),
+                    Err(error) => {
+                        left = Some(error);
+                        continue;
+                    }
                 }
                 if let Err(error) = registry.retain(&publication.model, keep) {
-                    tracing::warn!(model = publication.model, %error, "old versions could not be deleted");
+                    tracing::warn!(model = publication.model, "old versions could not be deleted: {}", chain(&error));
                 }
+                shared.done.fetch_add(1, SeqCst);
             }
         }
     }
+    left
 }
 
-fn write(registry: &Registry, publication: &Publication, closing: &AtomicBool) -> Option<Manifest> {
+fn write(registry: &Registry, publication: &Publication, shared: &Shared) -> Result<Manifest, RegistryError> {
     let mut pause = PAUSES[0];
     let mut last_tries = 0;
+    let trouble = |new| *shared.trouble.lock().expect("no holder panics") = new;
     loop {
         let error = match registry.publish(publication) {
-            Ok(manifest) => return Some(manifest),
+            Ok(manifest) => {
+                trouble(None);
+                return Ok(manifest);
+            }
             Err(error) => error,
         };
-        let (model, version) = (&publication.model, publication.version.number);
-        last_tries += u32::from(closing.load(Ordering::Relaxed));
+        let (model, version) = (publication.model.clone(), publication.version.number);
+        last_tries += u32::from(shared.closing.load(SeqCst));
         if last_tries >= LAST_TRIES {
-            tracing::error!(model, version, %error, "a version is not in the registry");
-            return None;
+            let url = registry.url().to_owned();
+            return Err(RegistryError::Unwritten { model, version, url, source: Box::new(error) });
         }
-        tracing::warn!(model, version, %error, "the registry could not be written; trying again");
-        std::thread::sleep(pause);
+        tracing::warn!(model, version, "the registry could not be written; trying again: {}", chain(&error));
+        trouble(Some(chain(&error)));
+        let since = Instant::now();
+        while since.elapsed() < pause.min(if shared.closing.load(SeqCst) { PAUSES[0] } else { PAUSES[1] }) {
+            std::thread::sleep(LOOK);
+        }
         pause = (pause * 2).min(PAUSES[1]);
     }
+}
+
+/// An error with its causes.
+fn chain(error: &RegistryError) -> String {
+    let first: Option<&dyn std::error::Error> = Some(error);
+    let causes = std::iter::successors(first, |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

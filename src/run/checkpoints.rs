@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::config::Config;
 use super::live::move_aside;
 use super::outputs::Outputs;
-use super::{Failure, inputs};
+use super::{Failure, inputs, say};
 use crate::checkpoint::{Archive, CheckpointError, Overtaken, Owner, Snapshot, Unwritten, Vault, Written};
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
@@ -37,8 +37,17 @@ pub struct Checkpoints {
 /// A checkpoint that is not current yet.
 struct UnderWay {
     asked: Instant,
-    /// What writes it, once all operators have saved.
-    writer: Option<JoinHandle<Result<Written, CheckpointError>>>,
+    stage: Stage,
+}
+
+/// How far it is.
+enum Stage {
+    /// Operators are saving.
+    Asked,
+    /// All have saved; what the graph told until then is being seen to.
+    Gathered(EventTime, Unwritten),
+    /// It is being written.
+    Writing(JoinHandle<Result<Written, CheckpointError>>),
 }
 
 /// What a run starts from.
@@ -69,7 +78,7 @@ impl Checkpoints {
         let owner = Owner { dataflow: spec.name.clone(), definition: spec.definition(), topics: topics.collect() };
         let (snapshot, damaged) = if fresh { (None, Vec::new()) } else { archive.newest()? };
         for error in damaged {
-            eprintln!("warning: passed over: {error}");
+            say(format_args!("warning: passed over: {error}"));
         }
         let start = match snapshot {
             None => Start { vault: Vault::empty(), journal: Vec::new(), outputs: None, said: None },
@@ -101,7 +110,7 @@ impl Checkpoints {
     pub fn start_over(&mut self) -> anyhow::Result<()> {
         let url = self.archive.url().to_owned();
         if let Some(kept) = move_aside(Path::new(&Archive::folder(&url)?))? {
-            eprintln!("the checkpoints of an earlier run are kept in {}", kept.display());
+            say(format_args!("the checkpoints of an earlier run are kept in {}", kept.display()));
             self.archive = Arc::new(Archive::open(&url)?);
         }
         Ok(())
@@ -143,35 +152,43 @@ impl Checkpoints {
                 asked = true;
             }
         });
-        self.under_way = asked.then(|| UnderWay { asked: Instant::now(), writer: None });
+        self.under_way = asked.then(|| UnderWay { asked: Instant::now(), stage: Stage::Asked });
     }
 
-    /// Takes the snapshot once all operators have saved; what the graph told until then is to be followed before
-    /// [`Checkpoints::write`].
-    pub fn take(&self, job: &Job) -> Option<(EventTime, Unwritten)> {
-        self.under_way.as_ref().filter(|under_way| under_way.writer.is_none())?;
-        job.vault.take()
+    /// Gathers the snapshot's parts; says once that all are there. What the graph told until then is to be followed and
+    /// marked in the outputs before [`Checkpoints::write`].
+    pub fn gather(&mut self, job: &Job) -> bool {
+        let Some(UnderWay { stage: stage @ Stage::Asked, .. }) = &mut self.under_way else { return false };
+        let Some((time, snapshot)) = job.vault.take() else { return false };
+        *stage = Stage::Gathered(time, snapshot);
+        true
     }
 
-    /// Has a snapshot written.
+    /// Has the snapshot that was gathered written, once the outputs are settled: nothing waits here for a registry that
+    /// is away.
     ///
     /// # Errors
     /// If the system cannot start a thread.
-    pub fn write(&mut self, (time, mut snapshot): (EventTime, Unwritten), outputs: &Outputs) -> anyhow::Result<()> {
+    pub fn write(&mut self, outputs: &Outputs) -> anyhow::Result<()> {
+        let is_ready =
+            |under_way: &mut UnderWay| matches!(under_way.stage, Stage::Gathered(..)) && outputs.are_settled();
+        let Some(UnderWay { asked, stage: Stage::Gathered(time, mut snapshot) }) = self.under_way.take_if(is_ready)
+        else {
+            return Ok(());
+        };
         snapshot.add(OUTPUTS, outputs.save());
         let (archive, owner, keep) = (self.archive.clone(), self.owner.clone(), self.keep);
         let thread = std::thread::Builder::new().name("checkpoint".to_owned());
         let writer = thread.spawn(move || archive.write(&owner, time, snapshot.encode(), keep))?;
-        if let Some(under_way) = &mut self.under_way {
-            under_way.writer = Some(writer);
-        }
+        self.under_way = Some(UnderWay { asked, stage: Stage::Writing(writer) });
         Ok(())
     }
 
     /// Takes note of one that has been written. One that could not be is given up: the one before it stays current.
     pub fn settle(&mut self, metrics: &Metrics) {
-        let is_written = |under_way: &mut UnderWay| under_way.writer.as_ref().is_some_and(JoinHandle::is_finished);
-        let Some(UnderWay { asked, writer: Some(writer) }) = self.under_way.take_if(is_written) else { return };
+        let is_over =
+            |under_way: &mut UnderWay| matches!(&under_way.stage, Stage::Writing(writer) if writer.is_finished());
+        let Some(UnderWay { asked, stage: Stage::Writing(writer) }) = self.under_way.take_if(is_over) else { return };
         match writer.join().expect("writing does not panic") {
             Ok(Written { number, time, bytes }) => {
                 self.newest = time;
@@ -184,8 +201,7 @@ impl Checkpoints {
             }
             Err(error) => {
                 metrics.checkpoint_failed();
-                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-                tracing::error!("no checkpoint: {error}{cause}");
+                tracing::error!("no checkpoint: {:#}", anyhow::Error::from(error));
             }
         }
     }

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::config::Config;
+use super::config::{self, Config};
 use super::{Failure, inspect, live, load, replay};
 use crate::source::Pace;
 use crate::time::{EventTime, parse_time};
 
 /// Kafka topics in; fresh features, models retrained on every window and a prediction endpoint out.
 #[derive(Parser, Debug)]
-#[command(name = "tidemill", version, max_term_width = 100)]
+#[command(name = "tidemill", version, max_term_width = 100, after_long_help = config::help())]
 pub struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -25,16 +25,16 @@ pub struct Common {
     /// Where the dataflow runs.
     #[arg(long, global = true, default_value = "config/embedded.toml", value_name = "PATH")]
     pub config: PathBuf,
-    /// Override one config key; repeatable.
+    /// Overrides one config key; repeatable. The value is TOML or, if it does not parse, plain text.
     #[arg(long = "set", global = true, value_name = "KEY.PATH=VALUE")]
     pub overrides: Vec<String>,
-    /// Threads of the graph; the same as --set workers=N.
+    /// Threads of the graph; the same as `--set workers=N`.
     #[arg(long, global = true, value_name = "N")]
     pub workers: Option<usize>,
-    /// Say less: nothing but errors.
+    /// Nothing but errors.
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Say more; twice for everything.
+    /// More of the log on stderr; twice for everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -53,47 +53,48 @@ impl Common {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// Run a dataflow: features, models and the endpoint, until SIGINT or SIGTERM.
+    /// Runs a dataflow live: features, models and the endpoint, until SIGINT or SIGTERM.
     #[command(after_help = "Example: tidemill run dataflows/flights.toml --set http.listen=127.0.0.1:0")]
     Run {
         file: PathBuf,
-        /// End when every bounded input is used up.
+        /// Ends when every input is used up.
         #[arg(long)]
         until_end: bool,
-        /// Start without a checkpoint; those of earlier runs are moved aside.
+        /// Starts without a checkpoint; those of an earlier run are kept as `checkpoints.1`, `checkpoints.2` and so on.
         #[arg(long)]
         fresh: bool,
     },
-    /// Run a dataflow over a bounded range as fast as it goes, into a folder.
+    /// Runs a dataflow over a bounded range as fast as it goes, into a folder; disturbs no live run.
     #[command(after_help = "Example: tidemill replay dataflows/flights.toml --out /tmp/january --to 2013-02-01")]
     Replay {
         file: PathBuf,
-        /// The folder for examples, features, models and the digest.
+        /// The folder for what comes out: examples, features, models, the digest.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
-        /// Outputs from this time on: RFC 3339, a date, epoch ms, or `earliest`.
+        /// Only outputs from this time on: RFC 3339, a date, epoch ms, or `earliest`. Everything before it is still
+        /// read, so that windows are full.
         #[arg(long, value_name = "T", value_parser = time_argument)]
         from: Option<Bound>,
-        /// Outputs before this time: RFC 3339, a date, epoch ms, or `latest`.
+        /// Only outputs before this time: RFC 3339, a date, epoch ms, or `latest`. Windows that end at it are in.
         #[arg(long, value_name = "T", value_parser = time_argument)]
         to: Option<Bound>,
     },
-    /// Copy the topics of a dataflow from files into Kafka.
+    /// Copies the topics of a dataflow into Kafka from the files that CONFIG binds them to.
     #[command(after_help = "Example: tidemill load dataflows/flights.toml --from config/embedded.toml \\\n    \
                             --config config/production.toml --partitions 4")]
     Load {
         file: PathBuf,
-        /// The config that binds topics to files; Kafka is that of --config.
+        /// The config that binds topics to files; Kafka is that of `--config`.
         #[arg(long, value_name = "CONFIG")]
         from: PathBuf,
-        /// Make topics that are missing, with this many partitions.
+        /// Makes topics that are missing, with this many partitions.
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         partitions: Option<u32>,
         /// Event seconds per second, or `max`.
         #[arg(long, value_name = "X", default_value = "max", value_parser = speed_argument)]
         speed: Pace,
     },
-    /// Check a dataflow file and its config; print the plan.
+    /// Reports every problem of a dataflow file and its config; then the plan.
     #[command(after_help = "Example: tidemill check dataflows/flights.toml --entities 1000000")]
     Check {
         file: PathBuf,
@@ -104,11 +105,12 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Draw the operators and edges of a dataflow.
+    /// Draws the operators and edges of a dataflow.
     #[command(after_help = "Example: tidemill graph dataflows/flights.toml --format svg > flights.svg")]
     Graph {
         file: PathBuf,
-        #[arg(long, default_value = "text")]
+        /// How it is drawn.
+        #[arg(long, default_value = "text", value_name = "F")]
         format: GraphFormat,
     },
 }
@@ -161,6 +163,8 @@ impl Cli {
             (false, _) => "debug",
         };
         let builder = tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr);
+        // What cannot be logged is not complained of where it cannot be written either.
+        let builder = builder.log_internal_errors(false);
         if std::io::stderr().is_terminal() {
             builder.with_target(false).init();
         } else {

@@ -1,6 +1,7 @@
 //! The thread that looks after Kafka: finds partitions, at the start and as they are added, and says how it stands.
 //!
-//! Brokers that are away are waited for, as long as it takes; what the brokers refuse ends the job.
+//! Brokers that are away are waited for, as long as it takes; what the brokers refuse ends the job. Brokers that do not
+//! let it in end it before anything was read; after that they are waited for, too, as credentials may be being changed.
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -237,16 +238,20 @@ impl Search {
             let due = !self.complete || looked.elapsed() >= DISCOVER && !self.from.bounded;
             if due && good {
                 looked = Instant::now();
-                match self.go_on() {
+                match self.go_on().and_then(|()| self.look_ahead()) {
                     Ok(()) => {}
                     // A topic that is read does not end the job when brokers that come back do not know it yet.
                     Err(Fault::Refused(what)) if self.complete => self.from.cluster.health().note(&what),
                     Err(Fault::Away { what, .. }) => self.from.cluster.health().note(&what),
+                    Err(Fault::Denied { .. }) if self.complete => {}
                     Err(fault) => {
                         status.set(KafkaState::Failed(fault));
                         return;
                     }
                 }
+            }
+            if let Some(fault) = self.from.cluster.denied().filter(|_| !self.complete) {
+                return status.set(KafkaState::Failed(fault));
             }
             match self.from.cluster.health().trouble() {
                 Some(what) => status.set(KafkaState::Waiting(what)),
@@ -261,14 +266,22 @@ impl Search {
         let _ = self.topics.iter().all(|topic| topic.consumer.attend(&topic.reader.topic));
     }
 
+    /// Each client once.
+    fn consumers(&self) -> impl Iterator<Item = &Arc<Consumer>> {
+        let first = |index: usize| {
+            let consumer = &self.topics[index].consumer;
+            let known = self.topics[..index].iter().any(|topic| Arc::ptr_eq(&topic.consumer, consumer));
+            (!known).then_some(consumer)
+        };
+        (0..self.topics.len()).filter_map(first)
+    }
+
+    fn look_ahead(&self) -> Result<(), Fault> {
+        self.consumers().try_for_each(|consumer| consumer.look_ahead())
+    }
+
     fn commit(&self) {
-        let mut done: Vec<&Arc<Consumer>> = Vec::new();
-        for topic in &self.topics {
-            if !done.iter().any(|consumer| Arc::ptr_eq(consumer, &topic.consumer)) {
-                done.push(&topic.consumer);
-                topic.consumer.commit();
-            }
-        }
+        self.consumers().for_each(|consumer| consumer.commit());
     }
 }
 

@@ -111,7 +111,7 @@ pub fn cluster(config: &Config, dataflow: &str) -> Result<Option<Arc<Cluster>>, 
 /// A fault of Kafka as why a verb was not done.
 pub fn failure(fault: Fault) -> Failure {
     match fault {
-        Fault::Config(_) | Fault::Refused(_) => Failure::Wrong(format!("error: {fault}")),
+        Fault::Config(_) | Fault::Denied { .. } | Fault::Refused(_) => Failure::Wrong(format!("error: {fault}")),
         Fault::Away { .. } => Failure::Failed(anyhow::Error::new(fault).context("the brokers cannot be reached")),
         Fault::Lost(_) => Failure::Failed(anyhow::Error::new(fault).context("a topic cannot be read on")),
     }

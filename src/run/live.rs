@@ -1,6 +1,6 @@
 //! `run`: a dataflow as a job that serves until it is told to stop.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -17,7 +17,7 @@ use super::job::{self, Control, Wanted, Writing};
 use super::letters::Letters;
 use super::outputs::Outputs;
 use super::status::Status;
-use super::{Failure, inspect, mirror, replay};
+use super::{Failure, inspect, mirror, replay, say};
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::registry::{Live, Registry};
@@ -93,20 +93,21 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
         checkpoints.start_over()?;
         let registry = config.registry.url.is_none().then(|| home.join("registry"));
         if let Some(kept) = registry.map(|registry| move_aside(&registry)).transpose()?.flatten() {
-            eprintln!("starting over: the models of an earlier run are kept in {}", kept.display());
+            say(format_args!("starting over: the models of an earlier run are kept in {}", kept.display()));
         }
     }
-    start.said.iter().for_each(|said| eprintln!("{said}"));
+    start.said.iter().for_each(say);
     let registry = Registry::open(&url)?;
     if goes_on {
-        live.restore(&registry).iter().for_each(|error| eprintln!("warning: {error}"));
+        live.restore(&registry).iter().for_each(|error| say(format_args!("warning: {error}")));
     }
     let letters = Letters::from(letters(&home.join("dead_letters.jsonl"), &job)?);
     let letters = match inputs.kafka() {
         None => letters,
         Some(kafka) => letters.with_topic(kafka.cluster(), config.topics.keys().cloned(), &config.dead_letters)?,
     };
-    println!("listening on http://{}", server.addr());
+    // Whoever started it may not listen any more.
+    let _ = writeln!(std::io::stdout(), "listening on http://{}", server.addr());
 
     let control = Arc::new(Control::default());
     let mut outputs = Outputs::new(&job, &metrics, (registry, config.registry.keep), &live, letters)?;
@@ -141,15 +142,15 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
                 Err(_) => {}
             }
             checkpoints.ask_if_due(&job);
-            if let Some(snapshot) = checkpoints.take(&job) {
+            if checkpoints.gather(&job) {
                 for event in events.try_iter() {
                     if let Some((model, version)) = outputs.follow(event)? {
                         status.version(model, &version);
                     }
                 }
-                outputs.flush_letters()?;
-                checkpoints.write(snapshot, &outputs)?;
+                outputs.mark()?;
             }
+            checkpoints.write(&outputs)?;
             checkpoints.settle(&metrics);
             let at_end = how.until_end && control.has_ended(config.workers);
             if ending.is_none() && (at_end || signals.asked()) {
@@ -161,7 +162,9 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
                     checkpoints.ask(&job);
                     ending.asked = true;
                 }
-                if (ending.asked && !checkpoints.is_under_way()) || ending.since.elapsed() >= LAST_CHECKPOINT {
+                // With a registry that cannot be written there will be none; the one before it still holds.
+                let patience = if outputs.trouble().is_some() { DRAIN } else { LAST_CHECKPOINT };
+                if (ending.asked && !checkpoints.is_under_way()) || ending.since.elapsed() >= patience {
                     control.stop();
                 }
             }
@@ -205,11 +208,11 @@ fn show_trouble(inputs: &Inputs, readiness: &Readiness, shown: &mut Option<Strin
     }
     match &trouble {
         Some(what) => {
-            eprintln!("{what}");
+            say(what);
             readiness.block("kafka", what.clone());
         }
         None => {
-            eprintln!("kafka: connected");
+            say("kafka: connected");
             readiness.clear("kafka");
         }
     }

@@ -27,6 +27,8 @@ mod outputs;
 mod replay;
 mod status;
 
+use std::fmt::Display;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -46,14 +48,19 @@ pub fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Wrong(text)) => {
-            eprintln!("{}", text.trim_end());
+            say(text.trim_end());
             ExitCode::from(2)
         }
         Err(Failure::Failed(error)) => {
-            eprintln!("error: {error:#}");
+            say(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes a line to stderr. Where that cannot be written, as to a log on a full disk, nothing ends for it.
+fn say(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Why a verb did not do what it was asked.

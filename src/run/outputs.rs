@@ -38,6 +38,8 @@ pub struct Outputs {
     live: Arc<Live>,
     writer: Writer,
     written: Written,
+    /// Versions that had been made when the snapshot under way was gathered.
+    made: u64,
     letters: Letters,
     /// Where records that came below the frontier are taken down.
     pub journal: Option<Arc<Archive>>,
@@ -81,6 +83,7 @@ impl Outputs {
             live: live.clone(),
             writer,
             written,
+            made: 0,
             letters: letters.into(),
             journal: None,
             versions: 0,
@@ -170,9 +173,27 @@ impl Outputs {
         archive.journal(&records).context("overtaken records cannot be taken down")
     }
 
-    /// Sees everything that was followed to where it belongs, and gives what a restart has to know of it.
+    /// What was followed so far belongs to a snapshot.
+    ///
+    /// # Errors
+    /// If a dead letter cannot be kept.
+    pub fn mark(&mut self) -> anyhow::Result<()> {
+        self.made = self.writer.queued();
+        self.flush_letters()
+    }
+
+    /// Whether all that belongs to the snapshot is where a restart will look for it.
+    pub fn are_settled(&self) -> bool {
+        self.writer.written() >= self.made
+    }
+
+    /// Why the registry cannot be written, while it cannot.
+    pub fn trouble(&self) -> Option<String> {
+        self.writer.trouble()
+    }
+
+    /// What a restart has to know, once all is settled.
     pub fn save(&self) -> Vec<u8> {
-        self.writer.flush();
         let saved = Saved { versions: self.written.lock().expect("no holder panics").clone() };
         postcard::to_stdvec(&saved).expect("plain values always encode")
     }
@@ -189,13 +210,16 @@ impl Outputs {
     }
 
     /// Waits until everything is written; gives the versions of each model.
-    pub fn finish(self) -> BTreeMap<String, Vec<VersionDigest>> {
-        self.writer.flush();
+    ///
+    /// # Errors
+    /// If a version cannot be written.
+    pub fn finish(self) -> anyhow::Result<BTreeMap<String, Vec<VersionDigest>>> {
+        self.writer.finish()?;
         let mut versions: BTreeMap<String, Vec<VersionDigest>> =
             self.plan.models.iter().map(|model| (model.name.clone(), Vec::new())).collect();
         for (model, written) in self.written.lock().expect("no holder panics").iter() {
             versions.entry(model.clone()).or_default().extend(written.values().cloned());
         }
-        versions
+        Ok(versions)
     }
 }

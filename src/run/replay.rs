@@ -109,7 +109,7 @@ pub fn digest(job: &Job, outputs: Outputs, from: Option<EventTime>, to: Option<E
         sources: job::tallies(job),
         features: Default::default(),
         examples: Default::default(),
-        models: outputs.finish(),
+        models: outputs.finish()?,
     };
     if let Some(files) = &job.offline {
         let take = |file: &crate::flow::op::sink::SharedFile| file.lock().expect("no holder panics").take();

@@ -1,9 +1,11 @@
 //! What a live run shows on the terminal: how far it is, how its newest version does, and how to ask it.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::job::Sample;
+use super::say;
 use crate::flow::{Job, Plan};
 use crate::model::{Decision, Version};
 use crate::time::{EventTime, format_time};
@@ -87,7 +89,8 @@ impl Status {
             self.line(&format!("{time}  the files are used up: {read} records; serving goes on"));
         }
         if self.terminal && !self.quiet {
-            eprint!("\r\x1b[2K{time}  {rate:.0} records/s  {}", self.newest);
+            // As a line is said.
+            let _ = write!(std::io::stderr(), "\r\x1b[2K{time}  {rate:.0} records/s  {}", self.newest);
         } else if !self.ended {
             self.line(&format!("{time}  {rate:.0} records/s  {}", self.newest));
         }
@@ -101,7 +104,7 @@ impl Status {
     fn line(&self, text: &str) {
         if !self.quiet {
             let clear = if self.terminal { "\r\x1b[2K" } else { "" };
-            eprintln!("{clear}{text}");
+            say(format_args!("{clear}{text}"));
         }
     }
 }

@@ -110,7 +110,7 @@ impl DeadLetterFile {
     /// If the file system refuses.
     pub fn open(path: &Path, anew: bool) -> Result<Self, SourceError> {
         let label = path.display().to_string();
-        let io = |source| SourceError::Io { path: label.clone(), source };
+        let io = |source| SourceError::Unwritten { path: label.clone(), source };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(io)?;
         }
@@ -132,6 +132,7 @@ impl DeadLetterFile {
             offset: Offset,
         }
         let io = |source| SourceError::Io { path: path.display().to_string(), source };
+        let unwritten = |source| SourceError::Unwritten { path: path.display().to_string(), source };
         let text = match std::fs::read(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Self::open(path, true),
             read => read.map_err(io)?,
@@ -142,8 +143,11 @@ impl DeadLetterFile {
         };
         let kept: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').filter(is_known).collect();
         let beside = path.with_extension("jsonl.new");
-        std::fs::write(&beside, kept.concat()).map_err(io)?;
-        std::fs::rename(&beside, path).map_err(io)?;
+        std::fs::write(&beside, kept.concat()).map_err(|error| {
+            let _ = std::fs::remove_file(&beside);
+            unwritten(error)
+        })?;
+        std::fs::rename(&beside, path).map_err(unwritten)?;
         Self::open(path, false)
     }
 
@@ -159,6 +163,6 @@ impl DeadLetterFile {
             }
             self.file.flush()
         };
-        write().map_err(|source| SourceError::Io { path: self.path.clone(), source })
+        write().map_err(|source| SourceError::Unwritten { path: self.path.clone(), source })
     }
 }

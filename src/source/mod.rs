@@ -64,6 +64,12 @@ pub enum SourceError {
         #[source]
         source: std::io::Error,
     },
+    #[error("{path}: cannot be written")]
+    Unwritten {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("topic {topic:?}, partition {partition}: {what}")]
     Partition { topic: String, partition: u32, what: String },
     #[error(transparent)]

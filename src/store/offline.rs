@@ -115,10 +115,13 @@ impl OrderedFile {
         self.parts().join(format!("{number:08}.parquet"))
     }
 
-    /// Opens the file, or its part.
+    /// The file that is being written, or its part.
+    fn current(&self) -> PathBuf {
+        self.part.map_or_else(|| self.path.clone(), |number| self.part_path(number))
+    }
+
     fn open(&mut self) -> Result<(), OfflineError> {
-        let path = self.part.map_or_else(|| self.path.clone(), |number| self.part_path(number));
-        self.writer = Some(create(&path, &self.schema)?);
+        self.writer = Some(create(&self.current(), &self.schema)?);
         Ok(())
     }
 
@@ -175,7 +178,7 @@ impl OrderedFile {
     /// Closes what is open and sees it to the disk.
     fn close(&mut self) -> Result<(), OfflineError> {
         let Some(writer) = self.writer.take() else { return Ok(()) };
-        let label = self.path.display().to_string();
+        let label = self.current().display().to_string();
         let parquet = |source| OfflineError::Parquet { path: label.clone(), source };
         let file = writer.into_inner().map_err(parquet)?;
         file.sync_all().map_err(|source| OfflineError::Io { path: label.clone(), source })
@@ -265,8 +268,8 @@ impl OrderedFile {
         if self.writer.is_none() {
             self.open()?;
         }
+        let label = self.current().display().to_string();
         let writer = self.writer.as_mut().expect("it was just opened");
-        let label = self.path.display().to_string();
         writer.write(&batch).map_err(|source| OfflineError::Parquet { path: label, source })
     }
 
@@ -278,7 +281,8 @@ impl OrderedFile {
         self.release(EventTime::MAX)?;
         self.close()?;
         if let Some(parts) = self.part {
-            self.gather(parts)?;
+            // The parts stay, for another try; half a file would look like a whole one.
+            self.gather(parts).inspect_err(|_| _ = std::fs::remove_file(&self.path))?;
         }
         Ok(Content { rows: self.rows, sha256: hex(&self.hash.finalize()) })
     }

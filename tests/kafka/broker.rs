@@ -19,11 +19,16 @@ use tidemill::source::kafka::{Cluster, NewTopic};
 /// How long anything may take: the first start fetches the broker's jars.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Who is let in where not anybody is.
+pub const USER: &str = "reader";
+
 /// A broker that can be stopped and started again.
 pub struct Broker {
     folder: TempDir,
     port: u16,
     controller: u16,
+    sasl: u16,
+    password: Mutex<String>,
     process: Mutex<Option<Child>>,
 }
 
@@ -43,11 +48,14 @@ impl Broker {
     /// A broker that has not been started.
     pub fn stopped() -> Broker {
         let free = || TcpListener::bind("127.0.0.1:0").unwrap();
-        let (port, controller) = (free(), free());
+        let ports = [free(), free(), free()];
+        let [port, controller, sasl] = ports.each_ref().map(|free| free.local_addr().unwrap().port());
         Broker {
             folder: tempfile::tempdir().unwrap(),
-            port: port.local_addr().unwrap().port(),
-            controller: controller.local_addr().unwrap().port(),
+            port,
+            controller,
+            sasl,
+            password: Mutex::new("open sesame".to_owned()),
             process: Mutex::default(),
         }
     }
@@ -57,7 +65,8 @@ impl Broker {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         let mut child = Command::new(root.join("tests/kafka/start"))
             .arg(self.folder.path())
-            .args([self.port.to_string(), self.controller.to_string()])
+            .args([self.port, self.controller, self.sasl].map(|port| port.to_string()))
+            .args([USER, &self.password()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -97,6 +106,21 @@ impl Broker {
 
     pub fn servers(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where [`USER`] is let in, by SASL/PLAIN.
+    pub fn guarded(&self) -> String {
+        format!("127.0.0.1:{}", self.sasl)
+    }
+
+    /// The password of [`USER`].
+    pub fn password(&self) -> String {
+        self.password.lock().unwrap().clone()
+    }
+
+    /// Changes the password from the next start on.
+    pub fn change_password(&self, password: &str) {
+        *self.password.lock().unwrap() = password.to_owned();
     }
 
     /// The broker as a cluster, with these settings more.

@@ -1,125 +1,13 @@
 //! A run that goes on whatever the brokers do: away at the start, killed, topics that grow, and its own restart.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
-use tempfile::TempDir;
 use tidemill::source::kafka::NewTopic;
 
 use crate::broker::{Broker, Sent, until};
 use crate::flights::{self, Bound, January};
-
-const DATAFLOW: &str = r#"
-name = "live"
-
-[source.clicks]
-topic = "clicks"
-format = "json"
-key = ["user"]
-time = "at"
-columns = { user = "string", amount = "float?", at = "timestamp" }
-
-[features.user]
-from = "clicks"
-entity = "user"
-aggregate = [{ of = "amount", op = ["count", "sum"], windows = ["30d"] }]
-"#;
-
-/// 2020-01-01.
-const START: i64 = 1_577_836_800_000;
-
-fn clicks(numbers: std::ops::Range<i64>) -> Vec<Sent> {
-    let click = |n: i64| {
-        let at = START + n * 1000;
-        Sent::value(format!(r#"{{"user":"u","amount":1,"at":{at}}}"#), at)
-    };
-    numbers.map(click).collect()
-}
-
-/// A started program.
-struct Run {
-    child: Child,
-    address: String,
-    said: Arc<Mutex<String>>,
-}
-
-impl Run {
-    fn start(folder: &TempDir, config: &str) -> Run {
-        let path = |name: &str, text: &str| -> PathBuf {
-            let path = folder.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            path
-        };
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidemill"))
-            .arg("run")
-            .arg(path("live.toml", DATAFLOW))
-            .arg("--config")
-            .arg(path("config.toml", config))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
-        let (stderr, keep) = (BufReader::new(child.stderr.take().unwrap()), said.clone());
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                *keep.lock().unwrap() += &format!("{line}\n");
-            }
-        });
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").map(str::to_owned);
-        let address = address.unwrap_or_else(|| panic!("{line:?}: {}", said.lock().unwrap()));
-        Run { child, address, said }
-    }
-
-    fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    /// The sum of a metric's samples whose labels have this text.
-    fn metric(&self, name: &str, label: &str) -> f64 {
-        let metrics = self.get("/metrics");
-        let samples = metrics.lines().filter(|line| line.starts_with(name) && line.contains(label));
-        samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
-    }
-
-    fn has_read(&self, records: f64) {
-        until(&format!("{records} records"), || {
-            self.metric("tidemill_source_records_total", "outcome=\"read\"") == records
-        });
-    }
-
-    fn says(&self, text: &str) -> bool {
-        self.said.lock().unwrap().contains(text)
-    }
-
-    /// Asks it to stop; it must do so with exit code 0.
-    fn stop(mut self) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        let status = self.child.wait().unwrap();
-        assert!(status.success(), "{status}: {}", self.said.lock().unwrap());
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::live::{DATAFLOW, START, clicks, start};
 
 #[test]
 fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped() {
@@ -135,7 +23,7 @@ fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped(
         folder.path().join("var"),
         broker.servers()
     );
-    let run = Run::start(&folder, &config);
+    let run = start(folder.path(), DATAFLOW, &config);
     until("a reason", || run.get("/health/ready").contains("kafka: waiting for 127.0.0.1"));
     assert_eq!(run.metric("tidemill_source_records_total", "read"), 0.0);
 
@@ -164,7 +52,7 @@ fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped(
 
     run.stop();
     broker.write("clicks", 1, &clicks(20..23));
-    let run = Run::start(&folder, &config);
+    let run = start(folder.path(), DATAFLOW, &config);
     run.has_read(24.0);
     assert!(run.says("going on from checkpoint"));
     let user = run.get("/features/user/u");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaConfRes;
 
 use super::{Fault, Health};
 
@@ -68,7 +69,8 @@ impl Cluster {
             }
         }
         let (dataflow, servers) = (dataflow.to_owned(), servers.clone());
-        let cluster = Cluster { dataflow, servers, settings: settings.clone(), health: Arc::default() };
+        let health = Arc::new(Health::of(identity(settings)));
+        let cluster = Cluster { dataflow, servers, settings: settings.clone(), health };
         for config in [cluster.reader(), cluster.writer()] {
             config.create_native_config().map_err(|error| cluster.fault(error))?;
         }
@@ -118,20 +120,42 @@ impl Cluster {
         self.config(&WRITER, &[("partitioner", "murmur2_random")])
     }
 
+    /// That the brokers refuse who asks, if that is the newest they said.
+    pub fn denied(&self) -> Option<Fault> {
+        self.health.denied().map(|what| Fault::Denied { servers: self.servers.clone(), what })
+    }
+
     /// What an error of librdkafka comes to.
     pub(super) fn fault(&self, error: KafkaError) -> Fault {
         match &error {
+            // What an unknown key was to have may be a secret.
+            KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, what, key, _) => {
+                Fault::Config(format!("{key}: {what}"))
+            }
             KafkaError::ClientConfig(_, what, key, value) => Fault::Config(format!("{key} = {value:?}: {what}")),
             KafkaError::ClientCreation(what) => Fault::Config(what.clone()),
             _ => {
                 let servers = self.servers.clone();
                 match error.rdkafka_error_code() {
                     Some(code) if !is_passing(code) => Fault::Refused(format!("{servers}: {code}")),
-                    Some(code) => Fault::Away { servers, what: self.health.trouble().unwrap_or(code.to_string()) },
+                    Some(code) => self.denied().unwrap_or_else(|| Fault::Away {
+                        servers,
+                        what: self.health.trouble().unwrap_or(code.to_string()),
+                    }),
                     None => Fault::Away { servers, what: error.to_string() },
                 }
             }
         }
+    }
+}
+
+/// Who the settings say that this process is, without anything secret.
+fn identity(settings: &BTreeMap<String, String>) -> String {
+    let mechanism = settings.get("sasl.mechanism").or_else(|| settings.get("sasl.mechanisms"));
+    let mechanism = mechanism.map_or("GSSAPI", String::as_str);
+    match settings.get("sasl.username") {
+        Some(user) => format!("as sasl.username = {user:?} with sasl.mechanism = {mechanism:?}"),
+        None => format!("with sasl.mechanism = {mechanism:?}"),
     }
 }
 
@@ -176,8 +200,10 @@ mod tests {
         );
         assert_eq!(
             fault(&[servers, ("fetch.wait.maxms", "1")]),
-            "[kafka] fetch.wait.maxms = \"1\": No such configuration property: \"fetch.wait.maxms\""
+            "[kafka] fetch.wait.maxms: No such configuration property: \"fetch.wait.maxms\""
         );
+        let secret = fault(&[servers, ("sasl.pasword", "secret")]);
+        assert!(secret.contains("sasl.pasword") && !secret.contains("secret"), "{secret}");
         assert!(fault(&[servers, ("fetch.wait.max.ms", "soon")]).starts_with("[kafka] fetch.wait.max.ms = \"soon\": "));
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Place {
     pub partition: u32,
     /// The next offset to be read.
     pub next: AtomicU64,
+    /// Where the partition ends, as last asked.
+    pub end: AtomicU64,
 }
 
 /// A client that reads partitions, each through a queue of its own.
@@ -60,11 +62,18 @@ impl Consumer {
     /// # Errors
     /// If the brokers do not answer, or refuse.
     pub fn partitions(&self, topic: &str) -> Result<Option<u32>, Fault> {
-        self.ask(topic, PATIENCE)
+        match self.ask(topic, BRIEFLY) {
+            // Brokers that let nobody in say so at once.
+            Err(Fault::Away { .. }) => self.ask(topic, PATIENCE),
+            answered => answered,
+        }
     }
 
     fn ask(&self, topic: &str, patience: Duration) -> Result<Option<u32>, Fault> {
-        let metadata = self.base.fetch_metadata(Some(topic), patience).map_err(|error| self.cluster.fault(error))?;
+        let metadata = self.base.fetch_metadata(Some(topic), patience).map_err(|error| {
+            self.poll();
+            self.cluster.fault(error)
+        })?;
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
         let away = |what| Fault::Away { servers: self.cluster.servers().to_owned(), what };
         match found.error().map(RDKafkaErrorCode::from) {
@@ -145,7 +154,8 @@ impl Consumer {
                 "{place}: offset {start}, where reading goes on, is not there: the end is {high}; is it another topic of this name?"
             )));
         }
-        let at = Arc::new(Place { topic: topic.clone(), partition, next: AtomicU64::new(start) });
+        let at =
+            Arc::new(Place { topic: topic.clone(), partition, next: AtomicU64::new(start), end: AtomicU64::new(high) });
         let queue = Queue::split(self, topic, signed(partition));
         let queue = queue.ok_or_else(|| Fault::Refused(format!("{place}: cannot be read")))?;
         let mut added = TopicPartitionList::new();
@@ -175,11 +185,25 @@ impl Consumer {
 
     /// Lets the client say what it has to say, to its [`super::Health`].
     fn poll(&self) {
-        while let Some(event) = self.base.poll(Duration::ZERO) {
+        // Without any patience it would stop at the first line of the client's log.
+        while let Some(event) = self.base.poll(Duration::from_millis(1)) {
             if let Err(error) = event {
                 tracing::debug!("kafka: {error}");
             }
         }
+    }
+
+    /// Asks where the partitions that are read end now: what was fetched tells only of when that was, and nothing is
+    /// fetched of a partition that is far enough ahead.
+    ///
+    /// # Errors
+    /// If the brokers do not answer, or refuse.
+    pub fn look_ahead(&self) -> Result<(), Fault> {
+        let places = self.places.lock().expect("no holder panics").clone();
+        for place in places {
+            place.end.store(self.bounds(&place.topic, place.partition)?.1, SeqCst);
+        }
+        Ok(())
     }
 
     /// Commits how far the partitions have been read, for lag tools; does not wait, and a failure is only logged.

@@ -14,7 +14,8 @@
 //!
 //! Partitions are assigned by hand, so there is no group to join and no rebalance; offsets live in checkpoints and are
 //! committed for the eyes of others only. Clients connect again by themselves: a broker that is away is a
-//! [`Fault::Away`] to whoever asks and silence to whoever reads, never the end of a partition.
+//! [`Fault::Away`] to whoever asks and silence to whoever reads, never the end of a partition. One that does not let
+//! this process in is the same to whoever reads, and a [`Fault::Denied`] to whoever asks.
 
 mod cluster;
 mod consumer;
@@ -43,6 +44,9 @@ pub enum Fault {
     /// The brokers do not answer; they may later.
     #[error("{servers}: {what}")]
     Away { servers: String, what: String },
+    /// The brokers refuse who asks.
+    #[error("{servers}: {what}")]
+    Denied { servers: String, what: String },
     /// The brokers answer, and what was asked for cannot be had.
     #[error("{0}")]
     Refused(String),

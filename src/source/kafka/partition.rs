@@ -108,7 +108,8 @@ impl Partition for KafkaPartition {
 
     /// Unknown while the brokers are away: what cannot be seen may be there.
     fn behind(&self) -> Option<u64> {
-        let known = || self.queue.known_bounds().map(|(_, end)| end.saturating_sub(self.reading.next));
+        let asked = self.reading.place.end.load(SeqCst);
+        let known = || self.queue.known_bounds().map(|(_, end)| end.max(asked).saturating_sub(self.reading.next));
         match (self.reading.health.is_good(), self.reading.caught_up) {
             (false, _) => None,
             (true, true) => Some(0),

@@ -15,6 +15,8 @@ use crate::time::EventTime;
 
 const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(5);
+/// How long all answers to a pipeline may take.
+const ANSWERS: Duration = Duration::from_secs(20);
 const WRITER: &str = "_writer";
 const NEWEST: &str = "_newest";
 
@@ -99,12 +101,24 @@ impl Link {
     }
 
     /// # Errors
-    /// If the server is gone or refuses any of it; what was written of it is not known then.
+    /// If the server is gone, does not answer in time, or refuses any of it; what was written of it is not known then.
     pub fn send(&mut self, pipe: &Pipeline) -> Result<(), RedisError> {
-        pipe.exec(&mut self.connection).map_err(|error| match error.kind() {
-            redis::ErrorKind::Server(_) => RedisError::Refused(error),
-            _ => RedisError::Away(error),
-        })
+        let begun = Instant::now();
+        self.connection.send_packed_command(&pipe.get_packed_pipeline()).map_err(RedisError::Away)?;
+        let mut refused = None;
+        // Answer by answer: the pipeline itself would wait for each of them in turn where the first does not come.
+        for _ in 0..pipe.len() {
+            match self.connection.recv_response().and_then(redis::Value::extract_error) {
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), redis::ErrorKind::Server(_)) => _ = refused.get_or_insert(error),
+                Err(error) => return Err(RedisError::Away(error)),
+            }
+            if begun.elapsed() > ANSWERS {
+                let slow = std::io::Error::new(std::io::ErrorKind::TimedOut, "the answers come too slowly");
+                return Err(RedisError::Away(slow.into()));
+            }
+        }
+        refused.map_or(Ok(()), |error| Err(RedisError::Refused(error)))
     }
 
     /// What the server has now.

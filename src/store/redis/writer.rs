@@ -218,13 +218,17 @@ impl Pass {
         self.positions_known = true;
         let sent = if pipe.is_empty() { Ok(()) } else { link.send(&pipe) };
         let count = batch.len();
-        for (group, key, _) in batch {
-            match &sent {
-                Ok(()) => {
-                    let name = mirror.groups[group].name.as_str();
-                    mirror.metrics.redis_written.with_label_values(&[name]).inc();
+        match &sent {
+            Ok(()) => batch.iter().for_each(|(group, ..)| {
+                let name = mirror.groups[*group].name.as_str();
+                mirror.metrics.redis_written.with_label_values(&[name]).inc();
+            }),
+            // Back to the others: what has changed in the meantime is owed once, not twice.
+            Err(_) => {
+                batch.into_iter().for_each(|(group, key, _)| self.pending[group].push(key));
+                for (group, pending) in mirror.groups.iter().zip(&mut self.pending) {
+                    group.shelf.owe_again(pending.drain(..));
                 }
-                Err(_) => self.pending[group].push(key),
             }
         }
         self.gauge();

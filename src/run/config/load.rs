@@ -1,0 +1,117 @@
+//! A config file and its overrides, read.
+
+use std::path::Path;
+
+use super::Config;
+use crate::expr::nearest;
+use crate::run::Failure;
+
+impl Config {
+    /// Reads a config file and applies overrides `key.path=value` in order.
+    ///
+    /// # Errors
+    /// If the file cannot be read or something in it, or in an override, is wrong.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Config, Failure> {
+        let label = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::Wrong(format!("{label}: error: cannot be read: {error}")))?;
+        let located = |error: toml::de::Error| {
+            let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
+            Failure::Wrong(format!("{label}:{line}:{column}: error: {}", what(&error)))
+        };
+        // The file by itself first, so that a mistake in it has its place.
+        toml::from_str::<Config>(&text).map_err(located)?;
+        let mut table: toml::Table = toml::from_str(&text).map_err(located)?;
+        for change in overrides {
+            apply(&mut table, change)?;
+        }
+        let mut config: Config = table
+            .try_into()
+            .map_err(|error: toml::de::Error| Failure::Wrong(format!("--set: error: {}", what(&error))))?;
+        config.base = path.parent().map(Path::to_owned).unwrap_or_default();
+        if config.workers == 0 || config.http.threads == 0 {
+            return Err(Failure::Wrong(format!("{label}: error: workers and http.threads must be at least 1")));
+        }
+        Ok(config)
+    }
+}
+
+/// What is wrong and, of an unknown key, which of those that are expected was most likely meant.
+fn what(error: &toml::de::Error) -> String {
+    let message = error.message();
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let meant = quoted.next().filter(|_| message.starts_with("unknown field ")).and_then(|name| nearest(name, quoted));
+    meant.map_or_else(|| message.to_owned(), |meant| format!("{message}; did you mean {meant}?"))
+}
+
+/// Line and column, from 1, of a place in a text.
+fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(at)];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// Sets one key. The value is TOML or, if it does not parse, plain text; all after `kafka.` is one key.
+fn apply(table: &mut toml::Table, change: &str) -> Result<(), Failure> {
+    let wrong = |why: &str| Failure::Wrong(format!("--set {change}: error: {why}"));
+    let (path, value) = change.split_once('=').ok_or_else(|| wrong("expected key.path=value"))?;
+    let value = match toml::from_str::<toml::Table>(&format!("value = {value}")) {
+        Ok(mut parsed) => parsed.remove("value").unwrap_or_else(|| toml::Value::String(value.to_owned())),
+        Err(_) => toml::Value::String(value.to_owned()),
+    };
+    let names: Vec<&str> = match path.split_once('.') {
+        Some(("kafka", key)) => vec!["kafka", key],
+        _ => path.split('.').collect(),
+    };
+    let (last, parents) = names.split_last().expect("splitting gives at least one part");
+    if names.iter().any(|name| name.is_empty()) {
+        return Err(wrong("a part of the key is empty"));
+    }
+    let mut place = table;
+    for name in parents {
+        let inner = place.entry(*name).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        place = inner.as_table_mut().ok_or_else(|| wrong(&format!("{name} is not a table")))?;
+    }
+    place.insert((*last).to_owned(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Pace;
+
+    fn load(text: &str, overrides: &[&str]) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, text).unwrap();
+        let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+        Config::load(&path, &overrides).map_err(|failure| match failure {
+            Failure::Wrong(text) => text.replace(&path.display().to_string(), "config.toml"),
+            Failure::Failed(error) => panic!("{error}"),
+        })
+    }
+
+    #[test]
+    fn an_override_is_toml_or_else_text() {
+        let config =
+            load("", &["workers=3", "http.listen=127.0.0.1:0", "play.speed=max", "topics.a.file=x.csv"]).unwrap();
+        assert_eq!((config.workers, config.http.listen.as_str(), config.play.speed), (3, "127.0.0.1:0", Pace::Max));
+        assert_eq!(config.topics["a"].file, ["x.csv"]);
+    }
+
+    #[test]
+    fn a_mistake_has_its_place() {
+        let error = load("workers = 2\n[http]\nlisten = \"a\"\nthreds = 2\n", &[]).unwrap_err();
+        assert!(error.starts_with("config.toml:4:1: error: unknown field `threds`"), "{error}");
+        assert!(error.ends_with("; did you mean threads?"), "{error}");
+        let error = load("", &["worker=2"]).unwrap_err();
+        assert!(
+            error.starts_with("--set: error: unknown field `worker`, expected one of `data_dir`, `workers`"),
+            "{error}"
+        );
+        assert!(error.ends_with("; did you mean workers?"), "{error}");
+        assert!(!load("colour = 1", &[]).unwrap_err().contains("did you mean"));
+        assert!(load("", &["workers"]).unwrap_err().contains("expected key.path=value"));
+    }
+}

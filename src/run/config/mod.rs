@@ -1,0 +1,90 @@
+//! The config: where a dataflow runs. Every key has a default; an unknown key is an error.
+//!
+//! | file | what |
+//! |---|---|
+//! | `keys` | what each key is for, in words, and its default: for the reference and the terminal |
+//! | `load` | a file and its overrides as a [`Config`] |
+//! | `sections` | its tables |
+//! | `values` | how values are written: durations, speeds, texts |
+
+mod keys;
+mod load;
+mod sections;
+mod values;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use keys::{Key, help, keys};
+pub use sections::{
+    CheckpointConfig, DeadLettersConfig, HttpConfig, OfflineConfig, PlayConfig, RedisConfig, RegistryConfig,
+    TopicConfig,
+};
+
+/// A config file with its overrides applied. What each key is for is said by [`keys`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub workers: usize,
+    pub max_in_flight: u64,
+    #[serde(with = "values::duration")]
+    pub idle_after: Duration,
+    pub clock: Clock,
+    #[serde(with = "values::duration")]
+    pub max_ahead: Duration,
+    pub topics: BTreeMap<String, TopicConfig>,
+    pub play: PlayConfig,
+    pub http: HttpConfig,
+    #[serde(deserialize_with = "values::texts")]
+    pub kafka: BTreeMap<String, String>,
+    pub dead_letters: DeadLettersConfig,
+    pub redis: RedisConfig,
+    pub registry: RegistryConfig,
+    pub checkpoint: CheckpointConfig,
+    pub offline: OfflineConfig,
+    /// The folder that relative paths of topics start from: the config file's.
+    #[serde(skip)]
+    pub base: PathBuf,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data_dir: "var".into(),
+            workers: 1,
+            max_in_flight: 1 << 17,
+            idle_after: Duration::from_secs(5),
+            clock: Clock::Wall,
+            max_ahead: Duration::from_secs(86_400),
+            topics: BTreeMap::new(),
+            play: PlayConfig::default(),
+            http: HttpConfig::default(),
+            kafka: BTreeMap::new(),
+            dead_letters: DeadLettersConfig::default(),
+            redis: RedisConfig::default(),
+            registry: RegistryConfig::default(),
+            checkpoint: CheckpointConfig::default(),
+            offline: OfflineConfig::default(),
+            base: PathBuf::new(),
+        }
+    }
+}
+
+impl Config {
+    /// The folder of a dataflow's own files.
+    pub fn home(&self, dataflow: &str) -> PathBuf {
+        self.data_dir.join(dataflow)
+    }
+}
+
+/// What moves event time on where nothing comes. Files are always by the stream.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    Wall,
+    Stream,
+}

@@ -1,0 +1,132 @@
+//! The tables of a config.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::values;
+use crate::serve::Endpoint;
+use crate::source::{FileBinding, Pace};
+
+/// The files that stand for a topic.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopicConfig {
+    #[serde(deserialize_with = "values::one_or_many")]
+    pub file: Vec<String>,
+    #[serde(default = "default_nulls")]
+    pub nulls: Vec<String>,
+}
+
+impl TopicConfig {
+    pub fn binding(&self) -> FileBinding {
+        FileBinding { files: self.file.clone(), nulls: self.nulls.clone() }
+    }
+}
+
+fn default_nulls() -> Vec<String> {
+    vec![String::new()]
+}
+
+/// How fast files are played.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlayConfig {
+    #[serde(with = "values::pace")]
+    pub speed: Pace,
+}
+
+impl Default for PlayConfig {
+    fn default() -> Self {
+        PlayConfig { speed: Pace::Max }
+    }
+}
+
+/// The endpoint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    pub listen: String,
+    pub threads: usize,
+    pub max_body_bytes: usize,
+    #[serde(with = "values::duration")]
+    pub request_timeout: Duration,
+    pub max_connections: usize,
+}
+
+impl HttpConfig {
+    /// As the endpoint takes it.
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint {
+            listen: self.listen.clone(),
+            threads: self.threads,
+            max_body_bytes: self.max_body_bytes,
+            request_timeout: self.request_timeout,
+            max_connections: self.max_connections,
+        }
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        HttpConfig {
+            listen: "127.0.0.1:8080".to_owned(),
+            threads: 1,
+            max_body_bytes: 1 << 20,
+            request_timeout: Duration::from_secs(10),
+            max_connections: 1024,
+        }
+    }
+}
+
+/// Where dead letters of Kafka topics go.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeadLettersConfig {
+    pub topic: Option<String>,
+}
+
+/// The online store outside the process.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedisConfig {
+    /// Without it there is none.
+    pub url: Option<String>,
+}
+
+/// Where versions are kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegistryConfig {
+    pub url: Option<String>,
+    pub keep: usize,
+}
+
+impl Default for RegistryConfig {
+    fn default() -> Self {
+        RegistryConfig { url: None, keep: 50 }
+    }
+}
+
+/// What a run goes on from after it was stopped or killed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CheckpointConfig {
+    pub url: Option<String>,
+    #[serde(with = "values::duration_or_off")]
+    pub interval: Option<Duration>,
+    pub keep: usize,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        CheckpointConfig { url: None, interval: Some(Duration::from_secs(30)), keep: 3 }
+    }
+}
+
+/// Examples and feature changes of a live run as Parquet.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OfflineConfig {
+    pub enabled: bool,
+}

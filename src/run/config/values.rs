@@ -1,0 +1,105 @@
+//! How the values of a config are written: durations, speeds, lists, texts.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, de};
+
+/// `"10s"`.
+pub mod duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::time::{format_duration, parse_duration};
+
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format_duration(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let ms = parse_duration(&text).ok_or_else(|| de::Error::custom("expected a duration such as \"10s\""))?;
+        Ok(Duration::from_millis(ms as u64))
+    }
+}
+
+/// `"30s"`, or `"off"`.
+pub mod duration_or_off {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::time::parse_duration;
+
+    pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => super::duration::serialize(duration, serializer),
+            None => serializer.serialize_str("off"),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let ms = (text != "off").then(|| parse_duration(&text).filter(|ms| *ms > 0));
+        match ms {
+            None => Ok(None),
+            Some(Some(ms)) => Ok(Some(Duration::from_millis(ms as u64))),
+            Some(None) => Err(de::Error::custom("expected a duration such as \"30s\", or \"off\"")),
+        }
+    }
+}
+
+/// A number, or `"max"`.
+pub mod pace {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::source::Pace;
+
+    const EXPECTED: &str = "expected a positive number of event seconds per second, or \"max\"";
+
+    pub fn serialize<S: Serializer>(pace: &Pace, serializer: S) -> Result<S::Ok, S::Error> {
+        match pace {
+            Pace::Times(times) => serializer.serialize_f64(*times),
+            Pace::Max | Pace::Stepped => serializer.serialize_str("max"),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pace, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a positive number of event seconds per second, or \"max\"")]
+        enum Speed {
+            Times(f64),
+            Text(String),
+        }
+        match Speed::deserialize(deserializer)? {
+            Speed::Times(times) if times > 0.0 && times.is_finite() => Ok(Pace::Times(times)),
+            Speed::Text(text) if text == "max" => Ok(Pace::Max),
+            _ => Err(de::Error::custom(EXPECTED)),
+        }
+    }
+}
+
+/// A text, or a list of them.
+pub fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a path, or a list of paths")]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(path) => vec![path],
+        OneOrMany::Many(paths) => paths,
+    })
+}
+
+/// A table of scalars, each as its text.
+pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let table = BTreeMap::<String, toml::Value>::deserialize(deserializer)?;
+    let text = |(key, value): (String, toml::Value)| match value {
+        toml::Value::String(text) => Ok((key, text)),
+        toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => Ok((key, value.to_string())),
+        _ => Err(de::Error::custom(format!("{key}: expected text, a number or a bool; quote keys that have dots"))),
+    };
+    table.into_iter().map(text).collect()
+}

@@ -1,0 +1,129 @@
+//! A run whose Redis takes nothing from beginning to end: nothing waits for it, and nothing is lost.
+
+mod program;
+mod servers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Command;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use program::Run;
+use redis::Connection;
+use serde_json::Value;
+use servers::{Server, eventually};
+
+/// Groups of the flights by one column of the schedule.
+const GROUPS: [(&str, &str); 3] = [("queue", "origin"), ("airline", "carrier"), ("plane", "tail")];
+
+fn run(home: &Path, flags: &[&str], sets: &[String]) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["run", "dataflows/flights.toml"]).args(flags);
+    let own = ["http.listen=127.0.0.1:0", "play.speed=max", "checkpoint.interval=off", "offline.enabled=true"];
+    let home = format!("data_dir={}", home.display());
+    let sets = own.into_iter().chain([home.as_str()]).chain(sets.iter().map(String::as_str));
+    sets.for_each(|set| _ = command.args(["--set", set]));
+    Run::start(&mut command)
+}
+
+fn digest(home: &Path) -> String {
+    std::fs::read_to_string(home.join("flights/offline/digest.json")).unwrap()
+}
+
+/// The values of each column of the schedule.
+fn values() -> BTreeMap<String, BTreeSet<String>> {
+    let packed = std::fs::File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/flights/schedule.csv.gz"));
+    let mut lines = BufReader::new(flate2::read::MultiGzDecoder::new(packed.unwrap())).lines().map(Result::unwrap);
+    let header = lines.next().unwrap();
+    let mut values: Vec<BTreeSet<String>> = header.split(',').map(|_| BTreeSet::new()).collect();
+    for line in lines {
+        line.split(',').zip(&mut values).for_each(|(value, values)| _ = values.insert(value.to_owned()));
+    }
+    header.split(',').map(str::to_owned).zip(values).collect()
+}
+
+/// Every hash of the dataflow: group and entity, and its fields.
+fn hashes(redis: &mut Connection) -> Vec<(Vec<String>, BTreeMap<String, String>)> {
+    let keys: Vec<String> = redis::cmd("KEYS").arg("tidemill:flights:*").query(redis).unwrap();
+    let entities = keys.into_iter().filter(|key| !key.ends_with(":_positions"));
+    let hash = |key: String| {
+        let fields = redis::cmd("HGETALL").arg(&key).query(redis).unwrap();
+        let parts = key.split(':').skip(2).map(|part| part.replace("%3A", ":").replace("%25", "%"));
+        (parts.collect(), fields)
+    };
+    entities.map(hash).collect()
+}
+
+/// Whether a field of a hash says what the endpoint says.
+fn is_same(field: Option<&String>, value: &Value) -> bool {
+    match (field, value) {
+        (None, Value::Null) => true,
+        (Some(field), Value::Number(number)) => field.parse::<f64>().ok() == number.as_f64(),
+        (Some(field), Value::String(text)) => field == text,
+        (Some(field), Value::Bool(is)) => *field == is.to_string(),
+        _ => false,
+    }
+}
+
+/// A Redis server that answers what asks only.
+fn frozen() -> (Server, Connection) {
+    let server = Server::redis();
+    let mut redis = server.connection();
+    let _: () = redis::cmd("CLIENT").arg("PAUSE").arg(3_600_000).arg("WRITE").query(&mut redis).unwrap();
+    (server, redis)
+}
+
+#[test]
+fn a_run_whose_redis_is_frozen_throughout_ends_as_one_without() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [without, with] = folders.each_ref().map(|folder| folder.path());
+    run(without, &["--until-end"], &[]).ends(0);
+    let (server, _redis) = frozen();
+    run(with, &["--until-end"], &[format!("redis.url={}", server.url())]).ends(0);
+    assert_eq!(digest(with), digest(without));
+}
+
+#[test]
+fn a_run_owes_a_frozen_redis_each_entity_once_and_gives_it_what_the_endpoint_says() {
+    let home = tempfile::tempdir().unwrap();
+    let (server, mut redis) = frozen();
+    let run = run(home.path(), &[], &[format!("redis.url={}", server.url())]);
+    let values = values();
+    let owed = |group: &str| run.metric("tidemill_redis_owed_keys", &format!("group=\"{group}\""));
+    let are_bounded = || {
+        for (group, column) in GROUPS {
+            let (owed, entities) = (owed(group), values[column].len());
+            assert!(owed <= entities as f64, "{group}: {owed} are owed, of {entities}");
+        }
+    };
+    eventually("the end", || {
+        are_bounded();
+        run.says("the files are used up")
+    });
+    // It is counted when Redis has not answered in time.
+    eventually("what is owed", || {
+        are_bounded();
+        GROUPS.iter().all(|(group, _)| owed(group) > 0.0)
+    });
+    assert_eq!(run.metric("tidemill_redis_written_total", ""), 0.0);
+    assert!(run.get("/features/airline/UA").starts_with("HTTP/1.1 200"));
+    assert!(run.get("/health/ready").starts_with("HTTP/1.1 200"));
+
+    let _: () = redis::cmd("CLIENT").arg("UNPAUSE").query(&mut redis).unwrap();
+    eventually("all is written", || {
+        run.metric("tidemill_redis_owed_keys", "") == 0.0
+            && hashes(&mut redis).len() as f64 == run.metric("tidemill_online_entities", "")
+    });
+    for (entity, fields) in &hashes(&mut redis) {
+        let path: Vec<String> =
+            entity.iter().map(|part| utf8_percent_encode(part, NON_ALPHANUMERIC).to_string()).collect();
+        let answer = run.get(&format!("/features/{}", path.join("/")));
+        let body: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        let features = body["features"].as_object().unwrap_or_else(|| panic!("{entity:?}: {answer}"));
+        for (name, value) in features {
+            assert!(is_same(fields.get(name), value), "{entity:?}: {name} is {value}, in Redis {fields:?}");
+        }
+    }
+    run.stop();
+}

@@ -1,0 +1,229 @@
+//! Places that cannot be written any more, as on a full disk: nothing is lost, and what is wrong is said.
+//!
+//! A process that may write no file beyond a length stands for the full disk: the system refuses it in the same way.
+
+mod program;
+mod servers;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use program::{Run, limited};
+use servers::eventually;
+use tempfile::TempDir;
+
+/// 2020-01-01.
+const START: i64 = 1_577_836_800_000;
+
+/// A dataflow over one file, in a folder of its own.
+struct Small {
+    folder: TempDir,
+}
+
+impl Small {
+    /// `rows` of user, x and time.
+    fn new(rows: impl Iterator<Item = (String, String, String)>) -> Small {
+        let folder = tempfile::tempdir().unwrap();
+        let mut csv = "user,x,at\n".to_owned();
+        rows.for_each(|(user, x, at)| writeln!(csv, "{user},{x},{at}").unwrap());
+        let dataflow = "name = \"small\"\n\
+            [source.asks]\ntopic = \"asks\"\nformat = \"json\"\ntime = \"at\"\n\
+            columns = { user = \"string\", x = \"float\", at = \"timestamp\" }\n\
+            [features.user]\nfrom = \"asks\"\nentity = \"user\"\n\
+            aggregate = [{ of = \"x\", op = [\"count\", \"sum\", \"mean\"], windows = [\"7d\", \"30d\"] }]\n";
+        let config =
+            "[topics.asks]\nfile = \"asks.csv\"\n[http]\nlisten = \"127.0.0.1:0\"\n[offline]\nenabled = true\n";
+        for (name, text) in [("asks.csv", csv.as_str()), ("small.toml", dataflow), ("config.toml", config)] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        Small { folder }
+    }
+
+    fn home(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Adds what a run into a home is told.
+    fn told<'a>(&self, command: &'a mut Command, home: &str, sets: &[&str]) -> &'a mut Command {
+        command.arg("run").arg(self.home("small.toml")).arg("--config").arg(self.home("config.toml"));
+        command.arg("--set").arg(format!("data_dir={}", self.home(home).display()));
+        sets.iter().for_each(|set| _ = command.args(["--set", set]));
+        command
+    }
+
+    /// A run to the end of the file.
+    fn run(&self, mut command: Command, home: &str, sets: &[&str]) -> Output {
+        self.told(&mut command, home, sets).arg("--until-end").stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// The same, which must end well; gives what it said.
+    fn ends(&self, home: &str, sets: &[&str]) -> String {
+        said(self.run(tidemill(), home, sets), 0)
+    }
+
+    fn digest(&self, home: &str) -> String {
+        std::fs::read_to_string(self.home(home).join("small/offline/digest.json")).unwrap()
+    }
+
+    /// What an undisturbed run ends with.
+    fn expected(&self) -> String {
+        self.ends("undisturbed", &["checkpoint.interval=off"]);
+        self.digest("undisturbed")
+    }
+}
+
+fn tidemill() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_tidemill"))
+}
+
+/// What a program said that ended with this code.
+fn said(output: Output, code: i32) -> String {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    said
+}
+
+/// Numbers that do not compress.
+fn noise(n: i64) -> f64 {
+    (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29) as f64 / 1e3
+}
+
+fn row(n: i64, user: &str, at_ms: i64) -> (String, String, String) {
+    (user.to_owned(), noise(n).to_string(), (START + at_ms).to_string())
+}
+
+/// What is left in a folder that no finished write leaves there.
+fn unfinished(folder: &Path) -> Vec<PathBuf> {
+    let mut left = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let is_staged = path.to_string_lossy().contains('#');
+        if is_staged || path.is_dir() && !path.with_extension("json").exists() {
+            left.push(path);
+        }
+    }
+    left
+}
+
+/// So that there is time for checkpoints.
+const SLOWLY: &str = "play.speed=20000";
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_leaves_the_one_before_it_and_the_run_goes_on() {
+    // A new user each second, so that the state grows.
+    let small = Small::new((0..40_000).map(|n| row(n, &format!("user{n}"), n * 1000)));
+    let expected = small.expected();
+    let checkpoints = small.home("full").join("small/checkpoints");
+    let sets = [SLOWLY, "checkpoint.interval=200ms"];
+    let run = Run::start(small.told(&mut limited(1024), "full", &sets));
+    eventually("a checkpoint", || run.metric("tidemill_checkpoint_last_timestamp_seconds", "") > 0.0);
+    eventually("a failure", || run.metric("tidemill_checkpoint_failures_total", "") >= 1.0);
+    eventually("it is said", || run.says("no checkpoint as of"));
+    assert!(run.says("File too large") && run.says(&format!("writing `{}/", checkpoints.display())));
+    eventually("the end", || run.says("the files are used up"));
+    assert_eq!(run.metric("tidemill_source_records_total", "outcome=\"read\""), 40_000.0);
+    run.stop();
+    assert_eq!(unfinished(&checkpoints), Vec::<PathBuf>::new());
+
+    std::fs::write(checkpoints.join("99999999.json#1"), "left by one that was killed").unwrap();
+    let said = small.ends("full", &["play.speed=max"]);
+    assert!(said.contains("going on from checkpoint"), "{said}");
+    assert_eq!(unfinished(&checkpoints), Vec::<PathBuf>::new());
+    assert_eq!(small.digest("full"), expected);
+}
+
+#[test]
+fn a_dead_letter_that_cannot_be_kept_ends_the_run_and_the_next_one_keeps_it() {
+    let good = |n: i64| row(n, "user", n * 1000);
+    let bad = |n: i64| ("user".to_owned(), format!("bad{n}"), (START + n * 1000).to_string());
+    let small = Small::new((0..20_000).map(good).chain((20_000..22_000).map(bad)).chain((22_000..23_000).map(good)));
+    let expected = small.expected();
+    // Bad records are read while good ones before them wait for the clock, so not all are ahead of the checkpoints.
+    let sets = [SLOWLY, "checkpoint.interval=50ms", "max_in_flight=1000"];
+    let said = said(small.run(limited(128), "full", &sets), 1);
+    let letters = small.home("full").join("small/dead_letters.jsonl");
+    let why = format!("error: dead letters cannot be kept: {}: cannot be written: File too large", letters.display());
+    assert!(said.contains(&why), "{said}");
+
+    let said = small.ends("full", &["play.speed=max"]);
+    assert!(said.contains("going on from checkpoint"), "{said}");
+    assert_eq!(small.digest("full"), expected);
+    let kept = std::fs::read_to_string(letters).unwrap();
+    let mut kept: Vec<i64> = kept
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["offset"].as_i64().unwrap())
+        .collect();
+    kept.sort_unstable();
+    assert_eq!(kept, (20_000..22_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_offline_file_that_cannot_be_written_ends_the_run_and_the_next_one_writes_it() {
+    // Slow at first, so that there is a checkpoint, and then more between two of them than may be written.
+    let slow = (0..20_000).map(|n| row(n, "user", n * 1000));
+    let fast = (0..100_000).map(|n| row(n, "user", 20_000_000 + n));
+    let small = Small::new(slow.chain(fast));
+    let expected = small.expected();
+    let sets = [SLOWLY, "checkpoint.interval=50ms", "max_in_flight=1000"];
+    let said = said(small.run(limited(512), "full", &sets), 1);
+    let parts = small.home("full").join("small/offline/features/user.parts/");
+    assert!(said.contains(&format!("error: the offline store failed: {}", parts.display())), "{said}");
+    assert!(said.contains("cannot be written: ") && said.contains("File too large"), "{said}");
+    let said = small.ends("full", &["play.speed=max"]);
+    assert!(said.contains("going on from checkpoint"), "{said}");
+    assert_eq!(small.digest("full"), expected);
+}
+
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    let small = Small::new((0..2000).map(|n| row(n, "user", n * 1000)));
+    let expected = small.expected();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = tidemill();
+    let command = small.told(&mut command, "full", &["checkpoint.interval=10ms"]).args(["--until-end", "-vv"]);
+    let status = command.stdin(Stdio::null()).stdout(full()).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(small.digest("full"), expected);
+}
+
+/// The flights, of which the registry's objects are the greatest that are written where there are no offline files.
+fn flights(mut command: Command, home: &Path, sets: &[&str]) -> Command {
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["run", "dataflows/flights.toml"]);
+    command.arg("--set").arg(format!("data_dir={}", home.display()));
+    let sets = ["http.listen=127.0.0.1:0", "play.speed=max"].into_iter().chain(sets.iter().copied());
+    sets.for_each(|set| _ = command.args(["--set", set]));
+    command
+}
+
+#[test]
+fn a_registry_that_cannot_be_written_holds_the_checkpoints_up_and_nothing_else() {
+    let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [undisturbed, full] = homes.each_ref().map(|home| home.path());
+    let digest = |home: &Path| std::fs::read_to_string(home.join("flights/offline/digest.json")).unwrap();
+    let whole = ["offline.enabled=true", "checkpoint.interval=off"];
+    let mut command = flights(tidemill(), undisturbed, &whole);
+    said(command.arg("--until-end").output().unwrap(), 0);
+
+    // Some versions that have nowhere to go: they serve, and the run can be stopped.
+    let run = Run::start(&mut flights(limited(1), full, &["checkpoint.interval=20ms"]));
+    eventually("a version", || run.metric("tidemill_model_version", "newest") >= 3.0);
+    eventually("it is said", || run.says("the registry could not be written; trying again"));
+    assert!(run.says("File too large"));
+    eventually("the end", || run.says("the files are used up"));
+    eventually("ready", || run.get("/health/ready").starts_with("HTTP/1.1 200"));
+    assert_eq!(run.metric("tidemill_checkpoint_last_timestamp_seconds", ""), 0.0);
+    let said_last = run.stop();
+    assert!(said_last.contains("version 1 of model `late` is not in the registry at"), "{said_last}");
+
+    // Where it is to be whole at the end, it is not.
+    let mut command = flights(limited(1), full, &["checkpoint.interval=off"]);
+    let said_then = said(command.arg("--until-end").output().unwrap(), 1);
+    let registry = full.join("flights/registry");
+    let why = format!("error: version 1 of model `late` is not in the registry at {}", registry.display());
+    assert!(said_then.contains(&why) && said_then.contains("File too large"), "{said_then}");
+
+    let mut command = flights(tidemill(), full, &["offline.enabled=true"]);
+    said(command.arg("--until-end").output().unwrap(), 0);
+    assert_eq!(digest(full), digest(undisturbed));
+}

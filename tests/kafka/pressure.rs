@@ -1,0 +1,111 @@
+//! Back pressure through the whole program: a topic that could run ahead of one that is silent does not.
+
+use crate::broker::{Broker, Sent, until};
+use crate::live::{START, start};
+use crate::program::Run;
+
+/// Counts the clicks of a topic that is full and of one that has little to say.
+fn dataflow([full, quiet]: [&str; 2]) -> String {
+    let mut dataflow = "name = \"live\"\n".to_owned();
+    for (name, topic) in [("full", full), ("quiet", quiet)] {
+        dataflow += &format!(
+            "[source.{name}]\ntopic = \"{topic}\"\nformat = \"json\"\nkey = [\"user\"]\ntime = \"at\"\n\
+             columns = {{ user = \"string\", at = \"timestamp\" }}\n\
+             [features.of_{name}]\nfrom = \"{name}\"\nentity = \"user\"\n\
+             aggregate = [{{ op = \"count\", windows = [\"30d\"] }}]\n"
+        );
+    }
+    dataflow
+}
+
+/// A click of one of a hundred users, so many ms after the start.
+fn click(ms: i64) -> Sent {
+    Sent::value(format!(r#"{{"user":"u{}","at":{}}}"#, ms % 100, START + ms), START + ms)
+}
+
+/// What is read in one go, by `src/flow/op/source.rs`.
+const READ: f64 = 8192.0;
+
+/// Reads `records` a partition of one topic while the other is silent.
+fn bounded(max_in_flight: Option<u64>, partitions: u32, records: i64) {
+    let broker = Broker::shared();
+    let (full, quiet) = (broker.topic(partitions, &[]), broker.topic(1, &[]));
+    let fill = |range: std::ops::Range<i64>| {
+        for partition in 0..partitions {
+            for some in range.clone().collect::<Vec<_>>().chunks(50_000) {
+                let some: Vec<Sent> = some.iter().map(|ms| click(*ms)).collect();
+                broker.write(&full, i32::try_from(partition).unwrap(), &some);
+            }
+        }
+    };
+    fill(0..records / 2);
+    let mut said = 5;
+    broker.write(&quiet, 0, &(0..said).map(click).collect::<Vec<_>>());
+    let folder = tempfile::tempdir().unwrap();
+    let set = max_in_flight.map_or_else(String::new, |most| format!("max_in_flight = {most}\n"));
+    let config = format!(
+        "data_dir = {:?}\nclock = \"stream\"\nidle_after = \"1h\"\n{set}[http]\nlisten = \"127.0.0.1:0\"\n\
+         [kafka]\n\"bootstrap.servers\" = {:?}\n",
+        folder.path().join("var"),
+        broker.servers()
+    );
+    let run = start(folder.path(), &dataflow([&full, &quiet]), &config);
+
+    let most = max_in_flight.unwrap_or(131_072) as f64;
+    let labels: Vec<String> =
+        (0..partitions).map(|partition| format!("partition=\"{partition}\",source=\"{full}\"")).collect();
+    let in_flight = |run: &Run, labels: &str| {
+        let found = run.metric("tidemill_source_in_flight_records", labels);
+        assert!(found < most + READ, "{found} in flight, {most} are allowed");
+        found
+    };
+    let of = |outcome: &str, labels: &str| {
+        run.metric("tidemill_source_records_total", &format!("outcome=\"{outcome}\",{labels}"))
+    };
+    for labels in &labels {
+        until("as many in flight as are allowed", || in_flight(&run, labels) >= most - 10.0);
+    }
+    // What comes now is not fetched; the lag has it all the same.
+    fill(records / 2..records);
+    // The silent topic says a word now and then: each time all partitions have had their chance to read on.
+    for _ in 0..4 {
+        broker.write(&quiet, 0, &[click(said)]);
+        said += 1;
+        until("a word", || {
+            labels.iter().for_each(|labels| _ = in_flight(&run, labels));
+            of("read", &format!("partition=\"0\",source=\"{quiet}\"")) == said as f64
+        });
+    }
+    for labels in &labels {
+        until("the lag is what is not read", || {
+            run.metric("tidemill_source_lag_records", labels) + of("read", labels) == records as f64
+        });
+        assert!(of("read", labels) < most + READ + said as f64, "{}", of("read", labels));
+        until("the ledger's sum", || of("read", labels) == of("applied", labels) + in_flight(&run, labels));
+    }
+
+    broker.write(&quiet, 0, &[click(records)]);
+    for labels in &labels {
+        // What has the very last time is open, and in the features all the same.
+        until("all is applied", || {
+            in_flight(&run, labels);
+            of("applied", labels) == (records - 1) as f64
+        });
+        until("one is in flight", || in_flight(&run, labels) == 1.0);
+        assert_eq!((of("read", labels), of("late", labels)), (records as f64, 0.0));
+        until("no lag", || run.metric("tidemill_source_lag_records", labels) == 0.0);
+    }
+    let count = i64::from(partitions) * records / 100;
+    until("the count", || run.get("/features/of_full/u99").contains(&format!("\"count_30d\":{count}")));
+    run.stop();
+}
+
+#[test]
+fn a_topic_is_read_no_further_ahead_of_a_silent_one_than_is_allowed() {
+    bounded(Some(500), 2, 30_000);
+}
+
+#[test]
+fn a_topic_is_read_no_further_ahead_of_a_silent_one_than_the_default_allows() {
+    bounded(None, 1, 400_000);
+}

@@ -1,0 +1,95 @@
+//! A run of the program that is looked at while it runs.
+
+#![allow(dead_code)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The program, of which no file may grow beyond so many KiB: the system refuses what is written there, as on a full
+/// disk. Its arguments are to be added.
+pub fn limited(kib: u64) -> Command {
+    let mut command = Command::new("bash");
+    let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
+    command.args(["-c", &script]).arg(env!("CARGO_BIN_EXE_tidemill"));
+    command
+}
+
+/// A started program.
+pub struct Run {
+    child: Child,
+    address: String,
+    said: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Run {
+    /// Starts the program and waits until it listens.
+    pub fn start(command: &mut Command) -> Run {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let (stderr, keep) = (BufReader::new(child.stderr.take().unwrap()), said.clone());
+        let reader = std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                *keep.lock().unwrap() += &format!("{line}\n");
+            }
+        });
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").map(str::to_owned);
+        let address = address.unwrap_or_else(|| panic!("{line:?}: {}", said.lock().unwrap()));
+        Run { child, address, said, reader: Some(reader) }
+    }
+
+    /// The answer to a request, with its head.
+    pub fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// The sum of a metric's samples whose labels have this text.
+    pub fn metric(&self, name: &str, label: &str) -> f64 {
+        let metrics = self.get("/metrics");
+        let samples = metrics.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    }
+
+    /// Whether it has said this on stderr.
+    pub fn says(&self, text: &str) -> bool {
+        self.said.lock().unwrap().contains(text)
+    }
+
+    /// Asks it to stop; it must do so with exit code 0. Gives what it said.
+    pub fn stop(self) -> String {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.ends(0)
+    }
+
+    /// Waits for its end, which must have this exit code; gives what it said.
+    pub fn ends(mut self, code: i32) -> String {
+        let status = self.child.wait().unwrap();
+        // The last lines may still be on their way.
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        let said = self.said.lock().unwrap().clone();
+        assert_eq!(status.code(), Some(code), "{said}");
+        said
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
