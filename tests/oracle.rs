@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::engine::{self, Inputs};
+use common::engine::{self, Inputs, Run};
 use common::naive;
 use common::spec::SPEC;
 use common::topics::topic;
@@ -30,6 +30,28 @@ proptest! {
         prop_assert_eq!(&found.pair, &expected.pair);
         prop_assert_eq!(&found.shown, &expected.shown);
         // Score and version are learning's; they are the last two columns.
+        let examples: Vec<_> = found.examples.iter().map(|row| row[..row.len() - 2].to_vec()).collect();
+        prop_assert_eq!(&examples, &expected.examples);
+    }
+
+    #[test]
+    fn oracle_of_what_takes_effect_before_the_end_that_was_asked_for(
+        asks in topic(60),
+        sales in topic(120),
+        prices in topic(20),
+        end in -20i64..600,
+        read in 1usize..40,
+        workers in 1usize..4,
+        partitions in 1usize..4,
+    ) {
+        let inputs = Inputs { asks, sales, prices };
+        let until = Some(1_000_000 + end);
+        let expected = naive::compute_of(&inputs, &naive::Dealt { partitions, until });
+        let found = Run { read, workers, partitions, until, ..Run::default() }.run(&inputs);
+        prop_assert_eq!(&found.tallies, &expected.tallies);
+        prop_assert_eq!(&found.shop, &expected.shop);
+        prop_assert_eq!(&found.pair, &expected.pair);
+        prop_assert_eq!(&found.shown, &expected.shown);
         let examples: Vec<_> = found.examples.iter().map(|row| row[..row.len() - 2].to_vec()).collect();
         prop_assert_eq!(&examples, &expected.examples);
     }

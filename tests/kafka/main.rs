@@ -1,7 +1,10 @@
-//! Kafka, against Apache Kafka itself: `broker` is one, `reading` tries what reads and writes, `running` the
-//! program, `staying` that it goes on whatever the brokers do.
+//! Kafka, against Apache Kafka itself: `broker` is one, `reading` tries what reads and writes, `bounds` where reading
+//! ends, `running` the program, `staying` that it goes on whatever the brokers do.
 
+mod bounds;
 mod broker;
+#[path = "../common/mod.rs"]
+mod common;
 mod flights;
 mod reading;
 mod recovery;

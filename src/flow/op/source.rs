@@ -114,7 +114,7 @@ pub fn records<'scope>(
             if intakes.feeds.added() != seen {
                 seen = intakes.feeds.added();
                 readings.extend(
-                    intakes.feeds.take(topic, intakes.share).into_iter().map(|feed| Reading::new(feed, &intakes.grids)),
+                    intakes.feeds.take(topic, intakes.share).into_iter().map(|feed| Reading::new(feed, &intakes)),
                 );
             }
             let frontier = *capability.time();
@@ -143,8 +143,9 @@ pub fn records<'scope>(
 }
 
 impl Reading {
-    fn new(mut feed: Feed, grids: &[Grid]) -> Self {
-        feed.intake.look_out_for(grids);
+    fn new(mut feed: Feed, intakes: &Intakes) -> Self {
+        feed.intake.look_out_for(&intakes.grids);
+        feed.intake.end_at(intakes.board.until().unwrap_or(EventTime::MAX));
         let (tally, overtaken) =
             feed.position.map_or_else(Default::default, |position| (position.tally, position.overtaken));
         Reading {
@@ -177,7 +178,7 @@ impl Reading {
                 self.ended = true;
             }
             Ok(Progress::End) => self.ended = true,
-            Ok(Progress::More | Progress::Idle) => {}
+            Ok(Progress::More | Progress::Idle) => self.ended = intake.has_ended(),
         }
         if intake.is_empty() {
             let nothing_more = partition.behind() == Some(0);
@@ -195,10 +196,9 @@ impl Reading {
         true
     }
 
-    /// Counts a batch and queues it. What is in the graph's state already is passed over, and so is what lies at or
-    /// after the end that was asked for; neither is counted.
+    /// Counts a batch and queues it. What is in the graph's state already is passed over and not counted again.
     fn take_in(&mut self, intakes: &Intakes, newest: EventTime, intaken: Intaken) {
-        let Intaken { batch, tally, late, letters, first, overtaken } = intaken;
+        let Intaken { batch, tally, late, letters, first, last, overtaken } = intaken;
         if !letters.is_empty() {
             (intakes.notices)(Notice::Letters(letters));
         }
@@ -208,17 +208,12 @@ impl Reading {
             (intakes.notices)(Notice::Overtaken(lane.source.clone(), lane.partition, overtaken));
         }
         let board = &intakes.board;
-        let end = board.until().unwrap_or(EventTime::MAX);
-        if let (Some(first), Some(last)) = (first, batch.times.last()) {
-            self.marks.push(first, newest, *last);
+        if let (Some(first), Some(last)) = (first, last) {
+            self.marks.push(first, newest, last);
         }
-        let (batch, beyond) = batch.split(end);
         let (known, batch) = batch.split(intakes.resume);
-        self.ended |= !beyond.is_empty();
         self.tally.add(&tally);
-        self.tally.read -= beyond.len() as u64;
-        let taken = intakes.resume..end;
-        let late: Vec<EventTime> = late.iter().copied().filter(|time| taken.contains(time)).collect();
+        let late: Vec<EventTime> = late.iter().copied().filter(|time| *time >= intakes.resume).collect();
         self.in_flight.push(batch.times.clone(), &late);
         if let Some(newest) = batch.times.last().or(known.times.last()) {
             lane.note(*newest);
