@@ -73,11 +73,19 @@ fn a_wrong_command_file_or_config_ends_with_2_and_says_where() {
     };
     let broken = written("broken.toml", "name = \"x\"\n[source.a]\ntopik = \"a\"\n");
     let config = written("config.toml", "workers = \"many\"\n");
+    let record = r#"{"source":"s","topic":"t","partition":0,"offset":1,"time":2}"#;
+    let journal = written("journal.jsonl", &format!("{record}\n{{}}\n{record}\n"));
     let out = folder.path().join("out").to_str().unwrap().to_owned();
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 10] = [
         (&["replay"], "required"),
         (&["rnu", "dataflows/flights.toml"], "unrecognized subcommand"),
         (&["replay", "dataflows/flights.toml", "--out", &out, "--to", "soon"], "expected RFC 3339"),
+        (&["replay", "dataflows/flights.toml", "--out", &out, "--cold"], "--from <T>"),
+        (
+            &["replay", "dataflows/flights.toml", "--out", &out, "--journal", "nowhere"],
+            "--journal: journal `nowhere` cannot be used",
+        ),
+        (&["replay", "dataflows/flights.toml", "--out", &out, "--journal", &journal], "journal.jsonl:2: not a record"),
         (&["check", "nowhere.toml"], "nowhere.toml"),
         (&["check", &broken], "broken.toml:3:1: error:"),
         (&["check", "dataflows/flights.toml", "--config", &config], "config.toml:1:11: error:"),

@@ -76,7 +76,7 @@ fn start_until(
         let mut partition = Memory::new(messages, read, &reader.schema);
         partition.ends = ends;
         let intake = Intake::new(reader.clone(), 0);
-        let lane = board.join(&reader.topic, 0, reader.lateness_ms);
+        let lane = board.join(reader, 0);
         feeds.add(topic, Feed::new(Box::new(partition), intake, lane));
     }
     board.open();

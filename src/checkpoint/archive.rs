@@ -11,7 +11,6 @@
 //! with a warning; of those that are, the one with the highest number counts.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 
-use super::{CheckpointError, Parts};
-use crate::time::{EventTime, Offset};
+use super::{CheckpointError, Journal, Parts};
+use crate::time::EventTime;
 
 const FORMAT: u32 = 1;
 
@@ -62,16 +61,6 @@ struct Manifest {
 struct Piece {
     bytes: u64,
     sha256: String,
-}
-
-/// A record that came below the frontier.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Overtaken {
-    pub topic: String,
-    pub partition: u32,
-    pub offset: Offset,
-    /// When it took effect, event ms.
-    pub time: EventTime,
 }
 
 /// The checkpoints of one dataflow.
@@ -159,33 +148,9 @@ impl Archive {
         Ok(number)
     }
 
-    /// Adds records to the journal.
-    ///
-    /// # Errors
-    /// If the file system refuses.
-    pub fn journal(&self, records: &[Overtaken]) -> Result<(), CheckpointError> {
-        let path = self.folder.join("journal.jsonl");
-        let mut lines = Vec::new();
-        for record in records {
-            serde_json::to_writer(&mut lines, record).expect("a record has a JSON form");
-            lines.push(b'\n');
-        }
-        let opened = std::fs::OpenOptions::new().create(true).append(true).open(&path);
-        let written = opened.and_then(|mut file| file.write_all(&lines));
-        written.map_err(|source| CheckpointError::Folder { path: path.display().to_string(), source })
-    }
-
-    /// Everything in the journal; a last line that was cut short is left out.
-    ///
-    /// # Errors
-    /// If it is there and cannot be read.
-    pub fn journalled(&self) -> Result<Vec<Overtaken>, CheckpointError> {
-        let path = self.folder.join("journal.jsonl");
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(source) => Err(CheckpointError::Folder { path: path.display().to_string(), source }),
-        }
+    /// Records that came below the frontier.
+    pub fn journal(&self) -> Journal {
+        Journal::at(&self.folder)
     }
 
     fn read(&self, number: u64) -> Result<Snapshot, CheckpointError> {

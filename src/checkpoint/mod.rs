@@ -3,14 +3,17 @@
 //! A snapshot is asked for at a time T that no operator has passed yet. Each operator, when its frontier reaches T,
 //! finishes what is before T, saves, and goes on ([`Cut`]); so the parts agree without stopping anything. A [`Vault`]
 //! gathers the parts, and deals them out again to a graph that starts from them, on any number of workers: parts are
-//! keyed inside by what the operator exchanges by, and each worker keeps its share. An [`Archive`] keeps snapshots on disk.
+//! keyed inside by what the operator exchanges by, and each worker keeps its share. An [`Archive`] keeps snapshots on disk,
+//! beside the [`Journal`] of what came too late for time to wait.
 
 mod archive;
 mod cut;
+mod journal;
 mod vault;
 
-pub use archive::{Archive, Overtaken, Owner, Snapshot};
+pub use archive::{Archive, Owner, Snapshot};
 pub use cut::{Cut, Step};
+pub use journal::{Journal, Overtaken};
 pub use vault::{Parts, Vault};
 
 /// Why saved state cannot be used.
@@ -39,4 +42,12 @@ pub enum CheckpointError {
     },
     #[error("checkpoint `{path}` is damaged: {detail}")]
     Damaged { path: String, detail: String },
+    #[error("journal `{path}` cannot be used")]
+    Journal {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{path}: not a record of the journal: {detail}")]
+    NoRecord { path: String, detail: String },
 }

@@ -54,7 +54,7 @@ impl Checkpoints {
         let url = config.checkpoint.url.clone().unwrap_or_else(|| home.to_string_lossy().into_owned());
         let archive =
             Archive::open(&url).map_err(|error| Failure::Wrong(format!("error: [checkpoint] url: {error}")))?;
-        let topics = inputs::readers(plan).map(|reader| {
+        let topics = plan.readers().map(|reader| {
             let transport = if inputs::is_file(reader, config) { "files" } else { "kafka" };
             (reader.topic.clone(), transport.to_owned())
         });
@@ -71,7 +71,7 @@ impl Checkpoints {
                 let outputs = parts.remove(OUTPUTS).and_then(|parts| parts.into_iter().next());
                 let said = format!("going on from checkpoint {number}, as of {}", format_time(time));
                 let vault = Vault::starting_from(time, parts);
-                Start { vault, journal: archive.journalled()?, outputs, said: Some(said) }
+                Start { vault, journal: archive.journal().read()?, outputs, said: Some(said) }
             }
         };
         let checkpoints = Checkpoints {

@@ -77,6 +77,12 @@ enum Verb {
         /// Outputs before this time: RFC 3339, a date, epoch ms, or `latest`.
         #[arg(long, value_name = "T", value_parser = time_argument)]
         to: Option<Bound>,
+        /// Read from --from less the longest window on, not from the earliest record.
+        #[arg(long, requires = "from")]
+        cold: bool,
+        /// Repeat what a live run made of records that time had passed: its journal.jsonl, or the folder that has it.
+        #[arg(long, value_name = "PATH")]
+        journal: Option<PathBuf>,
     },
     /// Copy the topics of a dataflow from files into Kafka.
     #[command(after_help = "Example: tidemill load dataflows/flights.toml --from config/embedded.toml \\\n    \
@@ -176,7 +182,7 @@ impl Cli {
         let common = self.common;
         match self.verb {
             Verb::Run { file, until_end, fresh } => live::run(&file, &common, live::Start { until_end, fresh }),
-            Verb::Replay { file, out, from, to } => {
+            Verb::Replay { file, out, from, to, cold, journal } => {
                 let bound = |bound: Option<Bound>| match bound {
                     Some(Bound::At(time)) => Some(time),
                     Some(Bound::Earliest | Bound::Latest) | None => None,
@@ -184,7 +190,8 @@ impl Cli {
                 if from == Some(Bound::Latest) || to == Some(Bound::Earliest) {
                     return Err(Failure::Wrong("--from and --to leave nothing to replay".to_owned()));
                 }
-                replay::run(&file, &common, &out, bound(from), bound(to))
+                let (from, to) = (bound(from), bound(to));
+                replay::run(&file, &common, &replay::Asked { out, from, to, cold, journal })
             }
             Verb::Load { file, from, partitions, speed } => load::run(&file, &common, &from, partitions, speed),
             Verb::Check { file, entities, json } => inspect::check(&file, &common, entities, json),

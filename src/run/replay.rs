@@ -1,6 +1,6 @@
 //! `replay`: a dataflow over a bounded range, as fast as it goes, into a folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -13,24 +13,34 @@ use super::digest::Digest;
 use super::job::{self, Control, Wanted, Writing};
 use super::outputs::Outputs;
 use super::{Failure, inspect};
-use crate::checkpoint::Vault;
+use crate::checkpoint::{CheckpointError, Journal, Vault};
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::registry::{Live, Registry};
 use crate::source::{DeadLetterFile, Pace};
 use crate::time::{EventTime, format_time};
 
-/// Replays a dataflow into `out`.
+/// What a replay is to give.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The folder for it.
+    pub out: PathBuf,
+    /// The bounds of what is given out.
+    pub from: Option<EventTime>,
+    pub to: Option<EventTime>,
+    /// Read sources from `from` less the longest window on.
+    pub cold: bool,
+    /// The overtaken records of a live run, to be repeated.
+    pub journal: Option<PathBuf>,
+}
+
+/// Replays a dataflow into a folder.
 ///
 /// # Errors
 /// If the file or config is wrong, an input cannot be read or an output written.
-pub fn run(
-    file: &Path,
-    common: &Common,
-    out: &Path,
-    from: Option<EventTime>,
-    to: Option<EventTime>,
-) -> Result<(), Failure> {
+pub fn run(file: &Path, common: &Common, asked: &Asked) -> Result<(), Failure> {
+    let Asked { out, from, to, cold, journal } = asked;
+    let (out, from, to) = (out.as_path(), *from, *to);
     let config = common.load()?;
     let plan = Arc::new(Plan::new(Arc::new(inspect::load(file)?)));
     if let (Some(from), Some(to)) = (from, to)
@@ -38,10 +48,13 @@ pub fn run(
     {
         return Err(Failure::Wrong("error: --from is not before --to".to_owned()));
     }
+    let journal = journal.as_deref().map_or(Ok(Vec::new()), |path| Journal::at(path).must_read());
+    let journal = journal.map_err(|error| wrong_path("--journal", &error))?;
+    let since = from.filter(|_| *cold).map(|from| from.saturating_sub(plan.reach_ms()));
     let metrics = Metrics::new(&plan.spec.name);
     std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
     let offline = Some((out, Writing::Whole));
-    let wanted = Wanted { pace: Pace::Max, bounded: true, from, until: to, online: None, journal: Vec::new(), offline };
+    let wanted = Wanted { pace: Pace::Max, bounded: true, from, until: to, since, online: None, journal, offline };
     let (job, events, inputs) = job::prepare(&plan, &config, Vault::empty(), wanted)?;
     let registry = out.join("registry");
     if registry.exists() {
@@ -95,6 +108,12 @@ pub fn run(
         summarise(&digest, out);
     }
     Ok(())
+}
+
+/// A flag that names something that cannot be used.
+fn wrong_path(flag: &str, error: &CheckpointError) -> Failure {
+    let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
+    Failure::Wrong(format!("error: {flag}: {error}{cause}"))
 }
 
 /// Sums a finished job up; closes its files.

@@ -23,6 +23,8 @@ pub const DELETED: &str = "_deleted";
 /// How the records of a topic are read.
 #[derive(Debug)]
 pub struct TopicReader {
+    /// The source's or table's name in the dataflow file.
+    pub source: String,
     pub topic: String,
     /// What is decoded: the declared columns; for a table also `_deleted`.
     pub schema: Schema,
@@ -99,7 +101,7 @@ pub struct Intake {
     overtaken: Vec<(Offset, EventTime)>,
     crossings: Crossings,
     has_crossed: bool,
-    /// Records that were overtaken before a restart, and when they took effect.
+    /// Records that were overtaken in an earlier run, and when they took effect.
     journal: BTreeMap<Offset, EventTime>,
 }
 
@@ -134,13 +136,23 @@ impl Intake {
         }
     }
 
-    /// Goes on where a partition stood, with the records that were overtaken since.
-    pub fn resume(&mut self, position: &Position, journal: BTreeMap<Offset, EventTime>) {
+    /// Has records take effect no earlier than this: those that were overtaken before.
+    pub fn repeat(&mut self, journal: BTreeMap<Offset, EventTime>) {
+        self.journal = journal;
+    }
+
+    /// Goes on where a partition stood.
+    pub fn resume(&mut self, position: &Position) {
         self.watermark = Watermark::resuming(self.reader.lateness_ms, position.newest);
         self.counted = position.next;
         self.next = position.next;
         self.at = position.resume;
-        self.journal = journal;
+    }
+
+    /// Has everything before `start` passed over, without being counted. From there on the watermark, and so what is
+    /// late, is the same wherever reading begins, as long as everything of this time or later is read.
+    pub fn begin_at(&mut self, start: EventTime) {
+        self.range.start = start;
     }
 
     /// Has everything at or after `end` passed over, without being counted. Once the watermark is there, nothing to
@@ -243,10 +255,11 @@ impl Intake {
                     return;
                 }
                 let Raw { key, value, headers } = raw();
-                let (topic, partition) = (self.reader.topic.clone(), self.partition);
+                let (source, topic) = (self.reader.source.clone(), self.reader.topic.clone());
                 self.letters.push(DeadLetter {
+                    source,
                     topic,
-                    partition,
+                    partition: self.partition,
                     offset,
                     time,
                     stage,

@@ -163,13 +163,25 @@ pub struct Run<'a> {
     pub start: Option<(i64, Parts)>,
     /// Ask for a snapshot as of this time.
     pub snapshot: Option<i64>,
-    /// Where outputs stop.
+    /// Where outputs begin, where sources do, and where outputs stop.
+    pub from: Option<i64>,
+    pub since: Option<i64>,
     pub until: Option<i64>,
 }
 
 impl Default for Run<'_> {
     fn default() -> Self {
-        Run { spec: super::spec::SPEC, read: 7, workers: 1, partitions: 1, start: None, snapshot: None, until: None }
+        Run {
+            spec: super::spec::SPEC,
+            read: 7,
+            workers: 1,
+            partitions: 1,
+            start: None,
+            snapshot: None,
+            from: None,
+            since: None,
+            until: None,
+        }
     }
 }
 
@@ -197,8 +209,11 @@ impl Run<'_> {
         let feeds = Arc::new(Feeds::default());
         for (topic, reader) in readers.iter().enumerate() {
             for (number, partition) in (0..).zip(open(reader)) {
-                let intake = Intake::new(reader.clone(), number);
-                let lane = board.join(&reader.topic, number, reader.lateness_ms);
+                let mut intake = Intake::new(reader.clone(), number);
+                if let Some(since) = self.since.filter(|_| !reader.upsert) {
+                    intake.begin_at(since);
+                }
+                let lane = board.join(reader, number);
                 feeds.add(topic, Feed::new(Box::new(Few(partition, self.read)), intake, lane));
             }
         }
@@ -212,7 +227,7 @@ impl Run<'_> {
         if let Some(time) = self.snapshot {
             vault.ask(time);
         }
-        let offline = job::offline_files(&plan, folder.path(), None, Writing::Whole).expect("files can be made");
+        let offline = job::offline_files(&plan, folder.path(), self.from, Writing::Whole).expect("files can be made");
         let job = Arc::new(Job {
             plan: plan.clone(),
             feeds,
@@ -246,7 +261,7 @@ impl Run<'_> {
                 }
                 tidemill::flow::build::Event::Source(Notice::Letters(letters)) => found.letters.extend(letters),
                 tidemill::flow::build::Event::Source(Notice::Failed(error)) => panic!("{error}"),
-                tidemill::flow::build::Event::Source(Notice::Overtaken(..)) => {}
+                tidemill::flow::build::Event::Source(Notice::Overtaken(_)) => {}
                 tidemill::flow::build::Event::OfflineFailed(error) => panic!("{error}"),
                 tidemill::flow::build::Event::Unlabelled(..) => {}
             }

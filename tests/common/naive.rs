@@ -51,7 +51,7 @@ fn place(topic: &str, records: &[Record], lateness: i64, dealt: &Dealt) -> (Vec<
             }
             let effective = record.at.max(watermark);
             newest = newest.max(record.at);
-            if effective >= end {
+            if effective >= end || dealt.since.is_some_and(|since| effective < since) {
                 continue;
             }
             tally.read += 1;
@@ -152,18 +152,20 @@ fn changes(
 pub struct Dealt {
     pub partitions: usize,
     pub until: Option<i64>,
+    /// Before this, what sources had is not counted.
+    pub since: Option<i64>,
 }
 
 /// Everything of topics of one partition each.
 pub fn compute(inputs: &Inputs) -> Expected {
-    compute_of(inputs, &Dealt { partitions: 1, until: None })
+    compute_of(inputs, &Dealt { partitions: 1, until: None, since: None })
 }
 
 /// Everything.
 pub fn compute_of(inputs: &Inputs, dealt: &Dealt) -> Expected {
     let (asks, asked) = place("asks", &inputs.asks, 40, dealt);
     let (sales, sold) = place("sales", &inputs.sales, 25, dealt);
-    let (mut prices, priced) = place("prices", &inputs.prices, 0, dealt);
+    let (mut prices, priced) = place("prices", &inputs.prices, 0, &Dealt { since: None, ..*dealt });
     prices.sort_by_key(|r| (r.effective, r.record.item, r.offset));
     let newest = [&asks, &sales, &prices].iter().flat_map(|topic| topic.iter().map(|r| r.effective)).max();
     let end = dealt.until.or(newest.map(|newest| newest + 1)).unwrap_or(i64::MIN);

@@ -6,7 +6,10 @@ mod broker;
 #[path = "../common/mod.rs"]
 mod common;
 mod flights;
+mod journal;
 mod reading;
 mod recovery;
+mod replaying;
 mod running;
+mod sharing;
 mod staying;

@@ -14,7 +14,7 @@ use tidemill::source::kafka::NewTopic;
 use crate::broker::{Broker, Sent, until};
 use crate::flights::{self, Bound, January};
 
-const DATAFLOW: &str = r#"
+pub const DATAFLOW: &str = r#"
 name = "live"
 
 [source.clicks]
@@ -31,9 +31,9 @@ aggregate = [{ of = "amount", op = ["count", "sum"], windows = ["30d"] }]
 "#;
 
 /// 2020-01-01.
-const START: i64 = 1_577_836_800_000;
+pub const START: i64 = 1_577_836_800_000;
 
-fn clicks(numbers: std::ops::Range<i64>) -> Vec<Sent> {
+pub fn clicks(numbers: std::ops::Range<i64>) -> Vec<Sent> {
     let click = |n: i64| {
         let at = START + n * 1000;
         Sent::value(format!(r#"{{"user":"u","amount":1,"at":{at}}}"#), at)
@@ -42,14 +42,14 @@ fn clicks(numbers: std::ops::Range<i64>) -> Vec<Sent> {
 }
 
 /// A started program.
-struct Run {
+pub struct Run {
     child: Child,
     address: String,
     said: Arc<Mutex<String>>,
 }
 
 impl Run {
-    fn start(folder: &TempDir, config: &str) -> Run {
+    pub fn start(folder: &TempDir, dataflow: &str, config: &str) -> Run {
         let path = |name: &str, text: &str| -> PathBuf {
             let path = folder.path().join(name);
             std::fs::write(&path, text).unwrap();
@@ -57,7 +57,7 @@ impl Run {
         };
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidemill"))
             .arg("run")
-            .arg(path("live.toml", DATAFLOW))
+            .arg(path("live.toml", dataflow))
             .arg("--config")
             .arg(path("config.toml", config))
             .stdin(Stdio::null())
@@ -79,7 +79,7 @@ impl Run {
         Run { child, address, said }
     }
 
-    fn get(&self, path: &str) -> String {
+    pub fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
@@ -89,24 +89,24 @@ impl Run {
     }
 
     /// The sum of a metric's samples whose labels have this text.
-    fn metric(&self, name: &str, label: &str) -> f64 {
+    pub fn metric(&self, name: &str, label: &str) -> f64 {
         let metrics = self.get("/metrics");
         let samples = metrics.lines().filter(|line| line.starts_with(name) && line.contains(label));
         samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     }
 
-    fn has_read(&self, records: f64) {
+    pub fn has_read(&self, records: f64) {
         until(&format!("{records} records"), || {
             self.metric("tidemill_source_records_total", "outcome=\"read\"") == records
         });
     }
 
-    fn says(&self, text: &str) -> bool {
+    pub fn says(&self, text: &str) -> bool {
         self.said.lock().unwrap().contains(text)
     }
 
     /// Asks it to stop; it must do so with exit code 0.
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         let status = self.child.wait().unwrap();
@@ -135,7 +135,7 @@ fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped(
         folder.path().join("var"),
         broker.servers()
     );
-    let run = Run::start(&folder, &config);
+    let run = Run::start(&folder, DATAFLOW, &config);
     until("a reason", || run.get("/health/ready").contains("kafka: waiting for 127.0.0.1"));
     assert_eq!(run.metric("tidemill_source_records_total", "read"), 0.0);
 
@@ -151,7 +151,7 @@ fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped(
     broker.write("clicks", 0, &clicks(10..15));
     run.has_read(15.0);
 
-    more_partitions(&broker, 2);
+    more_partitions(&broker, "clicks", 2);
     broker.write("clicks", 1, &clicks(15..20));
     run.has_read(20.0);
 
@@ -164,7 +164,7 @@ fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped(
 
     run.stop();
     broker.write("clicks", 1, &clicks(20..23));
-    let run = Run::start(&folder, &config);
+    let run = Run::start(&folder, DATAFLOW, &config);
     run.has_read(24.0);
     assert!(run.says("going on from checkpoint"));
     let user = run.get("/features/user/u");
@@ -172,11 +172,12 @@ fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped(
     run.stop();
 }
 
-fn more_partitions(broker: &Broker, partitions: usize) {
+/// Adds partitions to a topic.
+pub fn more_partitions(broker: &Broker, topic: &str, partitions: usize) {
     let mut config = rdkafka::ClientConfig::new();
     let admin: AdminClient<_> = config.set("bootstrap.servers", broker.servers()).create().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let wanted = NewPartitions::new("clicks", partitions);
+    let wanted = NewPartitions::new(topic, partitions);
     let made = runtime.block_on(admin.create_partitions([&wanted], &AdminOptions::new())).unwrap();
     assert!(made.iter().all(Result::is_ok), "{made:?}");
 }

@@ -18,7 +18,7 @@ use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::source;
 
 use super::{Feeds, Records};
-use crate::checkpoint::Cut;
+use crate::checkpoint::{Cut, Overtaken};
 use crate::source::{
     Board, DeadLetter, Grid, InFlight, Intake, Intaken, Lane, Marks, Partition, Position, Progress, SourceError,
     Standing, Tally,
@@ -47,12 +47,19 @@ impl Feed {
         Feed { partition, intake, lane, position: None }
     }
 
-    /// A partition that reads on from where it stood, with the records that have been overtaken since.
+    /// A partition that reads on from where it stood.
     #[must_use]
-    pub fn resuming(mut self, position: Position, journal: BTreeMap<Offset, EventTime>) -> Self {
-        self.intake.resume(&position, journal);
+    pub fn resuming(mut self, position: Position) -> Self {
+        self.intake.resume(&position);
         self.lane.note(position.newest_effective);
         self.position = Some(position);
+        self
+    }
+
+    /// A partition some of whose records were overtaken in an earlier run, and take effect as then.
+    #[must_use]
+    pub fn repeating(mut self, journal: BTreeMap<Offset, EventTime>) -> Self {
+        self.intake.repeat(journal);
         self
     }
 }
@@ -60,8 +67,8 @@ impl Feed {
 /// What a source tells beside its records.
 pub enum Notice {
     Letters(Vec<DeadLetter>),
-    /// Records that came below the frontier: topic, partition, offsets and the times at which they were folded in.
-    Overtaken(String, u32, Vec<(Offset, EventTime)>),
+    /// Records that came below the frontier, with the times at which they were folded in.
+    Overtaken(Vec<Overtaken>),
     Failed(SourceError),
 }
 
@@ -205,7 +212,14 @@ impl Reading {
         let lane = &self.feed.lane;
         if !overtaken.is_empty() {
             self.overtaken += overtaken.len() as u64;
-            (intakes.notices)(Notice::Overtaken(lane.source.clone(), lane.partition, overtaken));
+            let record = |(offset, time)| Overtaken {
+                source: lane.source.clone(),
+                topic: lane.topic.clone(),
+                partition: lane.partition,
+                offset,
+                time,
+            };
+            (intakes.notices)(Notice::Overtaken(overtaken.into_iter().map(record).collect()));
         }
         let board = &intakes.board;
         if let (Some(first), Some(last)) = (first, last) {
