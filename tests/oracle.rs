@@ -27,11 +27,11 @@ fn a_record_that_comes_as_its_entity_leaves_is_a_change_in_batches_of_any_size()
         step: 0,
         at: 1_000_000 + at,
     };
-    let sales = vec![sale("k0", "s0", 0), sale("k1", "s1", 165), sale("k2", "s0", 5)];
+    let sales = vec![sale("k0", "s0", 0), sale("k1", "s1", 165), sale("k2", "s0", 5), sale("k3", "s2", 400)];
     let inputs = Inputs { sales, ..Inputs::default() };
     let expected = naive::compute(&inputs);
     assert_eq!(expected.pair[1][..2], [Scalar::Timestamp(1_000_140), Scalar::String("s0".into())]);
-    for read in 1..4 {
+    for read in 1..6 {
         let found = Run { read, ..Run::default() }.run(&inputs);
         assert_eq!((found.shop, found.pair), (expected.shop.clone(), expected.pair.clone()), "{read} at a time");
     }

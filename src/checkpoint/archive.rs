@@ -100,6 +100,25 @@ impl Archive {
         Ok(archive)
     }
 
+    /// The checkpoint that a path names: of a folder the newest that is whole, with what is wrong with those after it,
+    /// or the one of a manifest.
+    ///
+    /// # Errors
+    /// If there is nothing, or it cannot be read.
+    pub fn named(path: &std::path::Path) -> Result<(Option<Snapshot>, Vec<CheckpointError>), CheckpointError> {
+        let shown = path.display().to_string();
+        if path.is_dir() {
+            return Archive::open(&shown)?.newest();
+        }
+        std::fs::metadata(path).map_err(|source| CheckpointError::Folder { path: shown.clone(), source })?;
+        let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".json")?.parse::<u64>().ok());
+        let detail = "it is no manifest; expected NUMBER.json, or the folder".to_owned();
+        let number = number.ok_or(CheckpointError::Damaged { path: shown, detail })?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let archive = Archive::open(&folder.unwrap_or(std::path::Path::new(".")).to_string_lossy())?;
+        Ok((Some(archive.read(number)?), Vec::new()))
+    }
+
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -80,9 +80,15 @@ enum Verb {
         /// Read from --from less the longest window on, not from the earliest record.
         #[arg(long, requires = "from")]
         cold: bool,
+        /// Start from a checkpoint of a live run: the folder, or one manifest in it.
+        #[arg(long, value_name = "PATH", conflicts_with = "cold")]
+        checkpoint: Option<PathBuf>,
         /// Repeat what a live run made of records that time had passed: its journal.jsonl, or the folder that has it.
         #[arg(long, value_name = "PATH")]
         journal: Option<PathBuf>,
+        /// Compare with another replay, or a live run's offline folder, and name the first difference.
+        #[arg(long, value_name = "DIR")]
+        verify: Option<PathBuf>,
     },
     /// Copy the topics of a dataflow from files into Kafka.
     #[command(after_help = "Example: tidemill load dataflows/flights.toml --from config/embedded.toml \\\n    \
@@ -182,7 +188,7 @@ impl Cli {
         let common = self.common;
         match self.verb {
             Verb::Run { file, until_end, fresh } => live::run(&file, &common, live::Start { until_end, fresh }),
-            Verb::Replay { file, out, from, to, cold, journal } => {
+            Verb::Replay { file, out, from, to, cold, checkpoint, journal, verify } => {
                 let bound = |bound: Option<Bound>| match bound {
                     Some(Bound::At(time)) => Some(time),
                     Some(Bound::Earliest | Bound::Latest) | None => None,
@@ -191,7 +197,7 @@ impl Cli {
                     return Err(Failure::Wrong("--from and --to leave nothing to replay".to_owned()));
                 }
                 let (from, to) = (bound(from), bound(to));
-                replay::run(&file, &common, &replay::Asked { out, from, to, cold, journal })
+                replay::run(&file, &common, &replay::Asked { out, from, to, cold, checkpoint, journal, verify })
             }
             Verb::Load { file, from, partitions, speed } => load::run(&file, &common, &from, partitions, speed),
             Verb::Check { file, entities, json } => inspect::check(&file, &common, entities, json),

@@ -81,3 +81,49 @@ fn a_cold_start_gives_the_features_and_examples_of_a_whole_replay_from_far_fewer
         }
     }
 }
+
+/// The manifests of a run's checkpoints with their times, ascending.
+fn manifests(folder: &Path) -> Vec<(i64, std::path::PathBuf)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let read = |path: std::path::PathBuf| {
+        let manifest: Value = serde_json::from_str(&std::fs::read_to_string(&path).ok()?).ok()?;
+        Some((manifest["time"].as_i64()?, path))
+    };
+    let mut found: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|ext| ext == "json")).filter_map(read).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn a_replay_from_a_checkpoint_is_the_rest_of_a_whole_one() {
+    let broker = Broker::stopped();
+    broker.start();
+    let kafka = January::new(Bound::Kafka(broker.servers()));
+    kafka.load(4);
+    for january in [January::new(Bound::Files), kafka] {
+        let home = tempfile::tempdir().unwrap();
+        let checkpoints = home.path().join("flights/checkpoints");
+        let often = ["play.speed=1000000", "checkpoint.interval=40ms", "checkpoint.keep=1000"];
+        january.run(home.path(), 2, &often).end();
+        let all = manifests(&checkpoints);
+        let (time, manifest) = all[all.len() / 2].clone();
+        let from = time.to_string();
+        let whole = home.path().join("whole");
+        let (expected, _) = january.replay(&whole, &["--from", &from]);
+        assert!(expected["examples"]["late"]["rows"].as_u64().unwrap() > 1000, "{time}: {expected}");
+        let verify = ["--verify", whole.to_str().unwrap(), "--quiet"];
+        let from_checkpoint = ["--checkpoint", manifest.to_str().unwrap()];
+        let (found, _) = january.replay(&home.path().join("rest"), &[&from_checkpoint[..], &verify[..]].concat());
+        assert_eq!(found, expected);
+        // The newest is that of the end.
+        let newest = ["--checkpoint", checkpoints.to_str().unwrap()];
+        let (found, _) = january.replay(&home.path().join("none"), &newest);
+        assert_eq!(found["sources"], expected["sources"]);
+        assert_eq!(found["features"]["airport"]["rows"], 0);
+        let before = [&from_checkpoint[..], &["--to", &from]].concat();
+        let (code, said) = january.try_replay(&home.path().join("before"), &before);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("expected --to after that"), "{said}");
+    }
+}
