@@ -10,7 +10,7 @@ use std::sync::Arc;
 use common::engine::{self, Inputs, Record, Run};
 use common::naive;
 use common::spec::SPEC;
-use common::topics::topic;
+use common::topics::{rising, topic};
 use proptest::prelude::*;
 use tidemill::flow::Plan;
 use tidemill::value::Scalar;
@@ -84,10 +84,10 @@ proptest! {
 
     #[test]
     fn oracle_of_a_start_at_a_time_less_the_longest_window(
-        asks in topic(60),
-        sales in topic(120),
-        prices in topic(20),
-        start in -20i64..700,
+        asks in rising(60),
+        sales in rising(120),
+        prices in rising(20),
+        start in 0i64..1000,
         read in 1usize..40,
         workers in 1usize..4,
         partitions in 1usize..4,
