@@ -93,7 +93,7 @@ aggregate = [{{ of = "amount", op = ["count", "mean", "stddev"], windows = ["1h"
     let (reader, board) = (&plan.sources[0], Board::new(Pace::Max, None, None, None));
     let decoder = JsonDecoder::new(&reader.schema);
     let steady = Steady { rate, entities: entities as u32, begun_us: now_us(), made: 0, probes: 0, decoder };
-    let (intake, lane) = (Intake::new(reader.clone(), 0), board.join(&reader.topic, 0, reader.lateness_ms));
+    let (intake, lane) = (Intake::new(reader.clone(), 0), board.join(reader, 0));
     let feeds = Arc::new(Feeds::default());
     feeds.add(0, Feed::new(Box::new(steady), intake, lane));
     board.open();

@@ -34,7 +34,7 @@ fn start(
     vault.start().into_iter().for_each(|time| board.start_from(time));
     let (feeds, reader) = (Arc::new(Feeds::default()), &plan.sources[0]);
     for (index, partition) in (0..).zip(partitions) {
-        let lane = board.join(&reader.topic, index, reader.lateness_ms);
+        let lane = board.join(reader, index);
         feeds.add(0, Feed::new(partition, Intake::new(reader.clone(), index), lane));
     }
     board.open();

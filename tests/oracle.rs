@@ -5,11 +5,37 @@
 
 mod common;
 
-use common::engine::{self, Inputs};
+use std::sync::Arc;
+
+use common::engine::{self, Inputs, Record, Run};
 use common::naive;
 use common::spec::SPEC;
-use common::topics::topic;
+use common::topics::{rising, topic};
 use proptest::prelude::*;
+use tidemill::flow::Plan;
+use tidemill::value::Scalar;
+
+/// A late record that no window can hold, of an entity whose last record leaves at the very time at which it takes
+/// effect: it changes nothing, and is given out as a change all the same.
+#[test]
+fn a_record_that_comes_as_its_entity_leaves_is_a_change_in_batches_of_any_size() {
+    let sale = |id: &str, shop: &str, at: i64| Record {
+        id: id.to_owned(),
+        shop: Some(shop.to_owned()),
+        item: 2,
+        x: None,
+        step: 0,
+        at: 1_000_000 + at,
+    };
+    let sales = vec![sale("k0", "s0", 0), sale("k1", "s1", 165), sale("k2", "s0", 5), sale("k3", "s2", 400)];
+    let inputs = Inputs { sales, ..Inputs::default() };
+    let expected = naive::compute(&inputs);
+    assert_eq!(expected.pair[1][..2], [Scalar::Timestamp(1_000_140), Scalar::String("s0".into())]);
+    for read in 1..6 {
+        let found = Run { read, ..Run::default() }.run(&inputs);
+        assert_eq!((found.shop, found.pair), (expected.shop.clone(), expected.pair.clone()), "{read} at a time");
+    }
+}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
@@ -32,5 +58,56 @@ proptest! {
         // Score and version are learning's; they are the last two columns.
         let examples: Vec<_> = found.examples.iter().map(|row| row[..row.len() - 2].to_vec()).collect();
         prop_assert_eq!(&examples, &expected.examples);
+    }
+
+    #[test]
+    fn oracle_of_what_takes_effect_before_the_end_that_was_asked_for(
+        asks in topic(60),
+        sales in topic(120),
+        prices in topic(20),
+        end in -20i64..600,
+        read in 1usize..40,
+        workers in 1usize..4,
+        partitions in 1usize..4,
+    ) {
+        let inputs = Inputs { asks, sales, prices };
+        let until = Some(1_000_000 + end);
+        let expected = naive::compute_of(&inputs, &naive::Dealt { partitions, until, since: None });
+        let found = Run { read, workers, partitions, until, ..Run::default() }.run(&inputs);
+        prop_assert_eq!(&found.tallies, &expected.tallies);
+        prop_assert_eq!(&found.shop, &expected.shop);
+        prop_assert_eq!(&found.pair, &expected.pair);
+        prop_assert_eq!(&found.shown, &expected.shown);
+        let examples: Vec<_> = found.examples.iter().map(|row| row[..row.len() - 2].to_vec()).collect();
+        prop_assert_eq!(&examples, &expected.examples);
+    }
+
+    #[test]
+    fn oracle_of_a_start_at_a_time_less_the_longest_window(
+        asks in rising(60),
+        sales in rising(120),
+        prices in rising(20),
+        start in 0i64..1000,
+        read in 1usize..40,
+        workers in 1usize..4,
+        partitions in 1usize..4,
+    ) {
+        let inputs = Inputs { asks, sales, prices };
+        let from = 1_000_000 + start;
+        let spec = tidemill::spec::parse(SPEC, "spec.toml").expect("a right spec");
+        let since = from - Plan::new(Arc::new(spec)).reach_ms();
+        let expected = naive::compute_of(&inputs, &naive::Dealt { partitions, until: None, since: None });
+        let counted = naive::compute_of(&inputs, &naive::Dealt { partitions, until: None, since: Some(since) });
+        let run = Run { read, workers, partitions, from: Some(from), since: Some(since), ..Run::default() };
+        let found = run.run(&inputs);
+        prop_assert_eq!(&found.tallies, &counted.tallies);
+        let given = |rows: &[Vec<Scalar>]| -> Vec<Vec<Scalar>> {
+            let given = |row: &&Vec<Scalar>| matches!(row[0], Scalar::Timestamp(time) if time >= from);
+            rows.iter().filter(given).cloned().collect()
+        };
+        prop_assert_eq!(&found.shop, &given(&expected.shop));
+        prop_assert_eq!(&found.pair, &given(&expected.pair));
+        let examples: Vec<_> = found.examples.iter().map(|row| row[..row.len() - 2].to_vec()).collect();
+        prop_assert_eq!(&examples, &given(&expected.examples));
     }
 }

@@ -73,11 +73,22 @@ fn a_wrong_command_file_or_config_ends_with_2_and_says_where() {
     };
     let broken = written("broken.toml", "name = \"x\"\n[source.a]\ntopik = \"a\"\n");
     let config = written("config.toml", "workers = \"many\"\n");
+    let record = r#"{"source":"s","topic":"t","partition":0,"offset":1,"time":2}"#;
+    let journal = written("journal.jsonl", &format!("{record}\n{{}}\n{record}\n"));
     let out = folder.path().join("out").to_str().unwrap().to_owned();
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 13] = [
         (&["replay"], "required"),
         (&["rnu", "dataflows/flights.toml"], "unrecognized subcommand"),
         (&["replay", "dataflows/flights.toml", "--out", &out, "--to", "soon"], "expected RFC 3339"),
+        (&["replay", "dataflows/flights.toml", "--out", &out, "--cold"], "--from <T>"),
+        (
+            &["replay", "dataflows/flights.toml", "--out", &out, "--journal", "nowhere"],
+            "--journal: journal `nowhere` cannot be used",
+        ),
+        (&["replay", "dataflows/flights.toml", "--out", &out, "--journal", &journal], "journal.jsonl:2: not a record"),
+        (&["replay", "dataflows/flights.toml", "--out", &out, "--checkpoint", "nowhere"], "`nowhere` cannot be used"),
+        (&["replay", "dataflows/flights.toml", "--out", &out, "--checkpoint", &journal], "it is no manifest"),
+        (&["replay", "dataflows/flights.toml", "--out", &out, "--checkpoint", "src"], "no checkpoint that is whole"),
         (&["check", "nowhere.toml"], "nowhere.toml"),
         (&["check", &broken], "broken.toml:3:1: error:"),
         (&["check", "dataflows/flights.toml", "--config", &config], "config.toml:1:11: error:"),
@@ -90,4 +101,91 @@ fn a_wrong_command_file_or_config_ends_with_2_and_says_where() {
         assert!(stderr.contains(said), "{arguments:?} said {stderr}");
         assert!(!stderr.contains("panicked"), "{arguments:?} said {stderr}");
     }
+}
+
+const CLICKS: &str = r#"
+name = "clicks"
+
+[source.clicks]
+topic = "clicks"
+format = "json"
+key = ["user"]
+time = "at"
+columns = { user = "string", amount = "float", at = "timestamp" }
+
+[features.user]
+from = "clicks"
+entity = "user"
+aggregate = [{ of = "amount", op = "sum", windows = ["1h"] }]
+"#;
+
+#[test]
+fn what_differs_between_two_replays_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("clicks.toml"), CLICKS).unwrap();
+    std::fs::write(path("files.toml"), "[topics.clicks]\nfile = \"clicks.csv\"\n").unwrap();
+    let clicks: Vec<String> = (0..20).map(|n| format!("u{},{n}.5,2020-01-01T00:00:{:02}Z\n", n % 3, n)).collect();
+    // Replays some clicks and compares; gives the exit code and what was said.
+    let replay = |out: &str, clicks: &[String], with: &str| {
+        std::fs::write(path("clicks.csv"), format!("user,amount,at\n{}", clicks.concat())).unwrap();
+        let (dataflow, config, out, with) = (path("clicks.toml"), path("files.toml"), path(out), path(with));
+        let output = tidemill(&["replay", &dataflow, "--config", &config, "--out", &out, "--verify", &with]);
+        let [said, wrong] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), said + &wrong)
+    };
+    let (code, said) = replay("first", &clicks, "nowhere");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("nowhere: no digest.json"), "{said}");
+    std::fs::create_dir(path("nowhere")).unwrap();
+    std::fs::write(path("nowhere/digest.json"), "{}").unwrap();
+    assert_eq!(replay("first", &clicks, "nowhere").0, Some(2));
+    let (dataflow, config, out) = (path("clicks.toml"), path("files.toml"), path("first"));
+    assert!(tidemill(&["replay", &dataflow, "--config", &config, "--out", &out]).status.success());
+    let (code, said) = replay("second", &clicks, "first");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(&format!("the same as {}", path("first"))), "{said}");
+    assert!(replay("first", &clicks, "first").1.contains("is --out itself"));
+
+    let differs = |clicks: &[String], expected: &[&str]| {
+        let (code, said) = replay("third", clicks, "first");
+        assert_eq!(code, Some(1), "{said}");
+        let named: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+        assert_eq!(named, expected);
+    };
+    let mut changed = clicks.clone();
+    changed[7] = changed[7].replace("7.5", "7.25");
+    let row = "features user: at 2020-01-01T00:00:07.000Z, user = \"u1\": amount_sum_1h is 13.25 here and 13.5 there";
+    differs(&changed, &[row]);
+    let fewer = [
+        "source clicks: read is 19 here and 20 there",
+        "features user: at 2020-01-01T00:00:07.000Z, user = \"u1\": is there and not here",
+    ];
+    differs(&[&clicks[..7], &clicks[8..]].concat(), &fewer);
+    let last = [
+        "source clicks: read is 19 here and 20 there",
+        "features user: at 2020-01-01T00:00:19.000Z, user = \"u1\": is there and not here",
+    ];
+    differs(&clicks[..19], &last);
+}
+
+#[test]
+fn a_replay_of_another_definition_differs_in_its_first_example_that_was_scored_and_its_first_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+    let digest = replay(&one, &["--to", "2013-01-04"]);
+    let text = std::fs::read_to_string("dataflows/flights.toml").unwrap();
+    assert!(text.contains("alpha = 0.02"));
+    let changed = folder.path().join("changed.toml");
+    std::fs::write(&changed, text.replace("alpha = 0.02", "alpha = 0.03")).unwrap();
+    let arguments = ["replay", changed.to_str().unwrap(), "--out", two.to_str().unwrap(), "--to", "2013-01-04"];
+    let output = tidemill(&[&arguments[..], &["--verify", one.to_str().unwrap(), "--quiet"]].concat());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let named: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+    assert_eq!(named.len(), 2, "{said}");
+    assert!(named[0].starts_with("examples late: at 2013-01-02T") && named[0].contains("flight_id = "), "{said}");
+    assert!(named[0].contains(": _score is 0."), "{said}");
+    let hash = digest["models"]["late"][0]["sha256"].as_str().unwrap();
+    assert!(named[1].starts_with("model late: version 1 is ") && named[1].contains(hash), "{said}");
 }

@@ -60,6 +60,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         from: None,
         until,
         online: None,
+        since: None,
         journal: Vec::new(),
         offline: Some((folder.path(), Writing::Whole)),
     };
@@ -85,6 +86,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         from: None,
         until,
         online: Some(online.clone()),
+        since: None,
         journal: Vec::new(),
         offline: None,
     };

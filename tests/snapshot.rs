@@ -4,7 +4,6 @@
 mod common;
 
 use common::engine::{Inputs, Record, Run};
-use common::spec::SPEC;
 use common::topics::topic;
 use proptest::prelude::*;
 use tidemill::value::Scalar;
@@ -28,14 +27,14 @@ fn both(
     workers: (usize, usize),
     lose: Option<&str>,
 ) -> Option<(Outcome, Outcome, Versions, Versions)> {
-    let whole = Run { spec: SPEC, read: 7, workers: workers.0, start: None, snapshot: Some(t) }.run(inputs);
+    let whole = Run { workers: workers.0, snapshot: Some(t), ..Run::default() }.run(inputs);
     // A run that ends before T has no snapshot of it.
     let (time, mut parts) = whole.snapshot.clone()?;
     assert_eq!(time, t);
     if let Some(lose) = lose {
         assert!(parts.remove(lose).is_some(), "{lose} takes part in the snapshot");
     }
-    let again = Run { spec: SPEC, read: 5, workers: workers.1, start: Some((t, parts)), snapshot: None }.run(inputs);
+    let again = Run { read: 5, workers: workers.1, start: Some((t, parts)), ..Run::default() }.run(inputs);
     let expected = [from(&whole.shop, 0, t), from(&whole.pair, 0, t), from(&whole.examples, 1, t)];
     let made = whole.versions.iter().filter(|version| again.versions.iter().any(|other| other.0 == version.0));
     let expected_versions = made.cloned().collect();

@@ -15,7 +15,7 @@ use tidemill::flow::op::source::{Feed, Notice};
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
-use tidemill::source::{Board, DeadLetter, Intake, Pace, Reason, Standing};
+use tidemill::source::{Board, DeadLetter, Intake, Pace, Reason, Standing, Tally};
 use tidemill::store::Online;
 use tidemill::value::Scalar;
 
@@ -57,15 +57,26 @@ struct Started {
 }
 
 fn start(lateness: &str, topics: [Vec<String>; 2], read: usize, workers: usize, limit: u64, ends: bool) -> Started {
+    start_until(None, lateness, topics, (read, limit), workers, ends)
+}
+
+fn start_until(
+    until: Option<i64>,
+    lateness: &str,
+    topics: [Vec<String>; 2],
+    (read, limit): (usize, u64),
+    workers: usize,
+    ends: bool,
+) -> Started {
     let text = SPEC.replace("LATENESS", lateness);
     let plan = Arc::new(Plan::new(Arc::new(tidemill::spec::parse(&text, "spec.toml").expect("a right spec"))));
-    let board = Board::new(Pace::Max, None, None, None);
+    let board = Board::new(Pace::Max, None, until, None);
     let feeds = Arc::new(Feeds::default());
     for (topic, (reader, messages)) in plan.sources.iter().zip(topics).enumerate() {
         let mut partition = Memory::new(messages, read, &reader.schema);
         partition.ends = ends;
         let intake = Intake::new(reader.clone(), 0);
-        let lane = board.join(&reader.topic, 0, reader.lateness_ms);
+        let lane = board.join(reader, 0);
         feeds.add(topic, Feed::new(Box::new(partition), intake, lane));
     }
     board.open();
@@ -183,6 +194,59 @@ proptest! {
         prop_assert!(tallies.values().all(|tally| tally.undecided() == 0), "{:?}", tallies);
         let dead: u64 = tallies.values().map(|tally| tally.dead_letter).sum();
         prop_assert_eq!(letters.len() as u64, dead);
+    }
+}
+
+/// The ledger of the clicks before an end, by the definitions, with the offsets of the dead letters.
+fn ledger(messages: &[String], lateness: i64, end: i64) -> (Tally, Vec<u64>) {
+    let hour = 3_600_000 + 60_000;
+    let (mut tally, mut dead, mut newest) = (Tally::default(), Vec::new(), None::<i64>);
+    for (offset, message) in (0..).zip(messages) {
+        let watermark = newest.map_or(i64::MIN, |newest| newest - lateness);
+        if watermark >= end {
+            break;
+        }
+        let decoded: Option<serde_json::Value> = serde_json::from_str(message).ok();
+        let time = decoded.as_ref().and_then(|record| record["at"].as_i64());
+        let too_late = |time: &i64| *time < watermark && watermark - time > hour;
+        let Some(time) = time.filter(|time| !too_late(time)) else {
+            (tally.read, tally.dead_letter) = (tally.read + 1, tally.dead_letter + 1);
+            dead.push(offset);
+            continue;
+        };
+        newest = newest.max(Some(time));
+        let amount = decoded.and_then(|record| record["amount"].as_f64());
+        if time.max(watermark) >= end {
+            continue;
+        }
+        tally.read += 1;
+        match amount {
+            Some(amount) if amount < 0.0 => tally.filtered += 1,
+            _ if time < watermark => tally.late += 1,
+            _ => tally.applied += 1,
+        }
+    }
+    (tally, dead)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_counts_as_read_before_an_end_is_the_same_in_batches_of_any_size(
+        clicks in messages(),
+        read in prop_oneof![1usize..50, Just(1000usize)],
+        workers in 1usize..3,
+        lateness in prop_oneof![Just(("0s", 0i64)), Just(("5m", 300_000)), Just(("1h", 3_600_000))],
+        end in -10i64..300,
+    ) {
+        let end = 1_000_000_000 + end * 60_000 + 30_000;
+        let (expected, dead) = ledger(&clicks, lateness.1, end);
+        let started = start_until(Some(end), lateness.0, [clicks, Vec::new()], (read, 50), workers, true);
+        let job = started.job.clone();
+        let letters = started.end();
+        prop_assert_eq!(job::tallies(&job)["clicks"], expected);
+        prop_assert_eq!(letters.iter().map(|letter| letter.offset).collect::<Vec<_>>(), dead);
     }
 }
 

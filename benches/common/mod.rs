@@ -194,7 +194,7 @@ pub fn run(plan: &Arc<Plan>, partitions: Vec<Box<dyn Partition>>, workers: usize
     let reader = &plan.sources[0];
     let feeds = Arc::new(Feeds::default());
     for (index, partition) in (0..).zip(partitions) {
-        let (intake, lane) = (Intake::new(reader.clone(), index), board.join(&reader.topic, index, reader.lateness_ms));
+        let (intake, lane) = (Intake::new(reader.clone(), index), board.join(reader, index));
         feeds.add(0, Feed::new(partition, intake, lane));
     }
     board.open();

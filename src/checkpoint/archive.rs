@@ -11,7 +11,6 @@
 //! with a warning; of those that are, the one with the highest number counts.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -24,12 +23,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 
-use super::{CheckpointError, Parts};
-use crate::time::{EventTime, Offset};
+use super::{CheckpointError, Journal, Parts};
+use crate::time::EventTime;
 
 const FORMAT: u32 = 2;
-
-const JOURNAL: &str = "journal.jsonl";
 
 /// What a checkpoint belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,16 +68,6 @@ struct Format {
 struct Piece {
     bytes: u64,
     sha256: String,
-}
-
-/// A record that came below the frontier.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Overtaken {
-    pub topic: String,
-    pub partition: u32,
-    pub offset: Offset,
-    /// When it took effect, event ms.
-    pub time: EventTime,
 }
 
 /// The checkpoints of one dataflow.
@@ -129,6 +116,25 @@ impl Archive {
         archive.sweep().map_err(folder)?;
         archive.newest.store(archive.listed()?.0.into_iter().max().unwrap_or(0), SeqCst);
         Ok(archive)
+    }
+
+    /// The checkpoint that a path names: of a folder the newest that is whole, with what is wrong with those after it,
+    /// or the one of a manifest.
+    ///
+    /// # Errors
+    /// If there is nothing, or it cannot be read.
+    pub fn named(path: &std::path::Path) -> Result<(Option<Snapshot>, Vec<CheckpointError>), CheckpointError> {
+        let shown = path.display().to_string();
+        if path.is_dir() {
+            return Archive::open(&shown)?.newest();
+        }
+        std::fs::metadata(path).map_err(|source| CheckpointError::Folder { path: shown.clone(), source })?;
+        let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".json")?.parse::<u64>().ok());
+        let detail = "it is no manifest; expected NUMBER.json, or the folder".to_owned();
+        let number = number.ok_or(CheckpointError::Damaged { path: shown, detail })?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let archive = Archive::open(&folder.unwrap_or(std::path::Path::new(".")).to_string_lossy())?;
+        Ok((Some(archive.read(number)?), Vec::new()))
     }
 
     pub fn url(&self) -> &str {
@@ -197,53 +203,20 @@ impl Archive {
         Ok(Written { number, time, bytes })
     }
 
-    /// Clears away what a process that was killed or had no room left behind: objects that were being written, and the
-    /// last line of the journal if it was cut short, so that the next is not written behind it.
+    /// Clears away what a process that was killed or had no room left behind: objects that were being written.
     fn sweep(&self) -> Result<(), std::io::Error> {
         for entry in std::fs::read_dir(&self.folder)? {
             let path = entry?.path();
-            let staged = path.file_name().is_some_and(|name| name.to_string_lossy().contains(".json#"));
-            if staged {
+            if path.file_name().is_some_and(|name| name.to_string_lossy().contains(".json#")) {
                 std::fs::remove_file(&path)?;
             }
         }
-        let journal = match std::fs::OpenOptions::new().read(true).write(true).open(self.folder.join(JOURNAL)) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            opened => opened?,
-        };
-        let mut text = Vec::new();
-        (&journal).take(journal.metadata()?.len()).read_to_end(&mut text)?;
-        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        if whole < text.len() { journal.set_len(whole as u64) } else { Ok(()) }
+        Ok(())
     }
 
-    /// Adds records to the journal.
-    ///
-    /// # Errors
-    /// If the file system refuses.
-    pub fn journal(&self, records: &[Overtaken]) -> Result<(), CheckpointError> {
-        let path = self.folder.join(JOURNAL);
-        let mut lines = Vec::new();
-        for record in records {
-            serde_json::to_writer(&mut lines, record).expect("a record has a JSON form");
-            lines.push(b'\n');
-        }
-        let opened = std::fs::OpenOptions::new().create(true).append(true).open(&path);
-        let written = opened.and_then(|mut file| file.write_all(&lines));
-        written.map_err(|source| CheckpointError::Journal { path: path.display().to_string(), source })
-    }
-
-    /// Everything in the journal; a last line that was cut short is left out.
-    ///
-    /// # Errors
-    /// If it is there and cannot be read.
-    pub fn journalled(&self) -> Result<Vec<Overtaken>, CheckpointError> {
-        let path = self.folder.join(JOURNAL);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(source) => Err(CheckpointError::Folder { path: path.display().to_string(), source }),
-        }
+    /// Records that came below the frontier.
+    pub fn journal(&self) -> Journal {
+        Journal::at(&self.folder)
     }
 
     fn read(&self, number: u64) -> Result<Snapshot, CheckpointError> {

@@ -4,14 +4,17 @@
 //! finishes what is before T, saves, and goes on ([`Cut`]); so the parts agree without stopping anything. Large state is
 //! handed over as it is and shared with what goes on, to be encoded by whoever writes the snapshot. A [`Vault`]
 //! gathers the parts, and deals them out again to a graph that starts from them, on any number of workers: parts are
-//! keyed inside by what the operator exchanges by, and each worker keeps its share. An [`Archive`] keeps snapshots on disk.
+//! keyed inside by what the operator exchanges by, and each worker keeps its share. An [`Archive`] keeps snapshots on disk,
+//! beside the [`Journal`] of what came too late for time to wait.
 
 mod archive;
 mod cut;
+mod journal;
 mod vault;
 
-pub use archive::{Archive, Overtaken, Owner, Snapshot, Written};
+pub use archive::{Archive, Owner, Snapshot, Written};
 pub use cut::{Cut, Step};
+pub use journal::{Journal, Overtaken};
 pub use vault::{Part, Parts, Unwritten, Vault};
 
 /// Why saved state cannot be used.
@@ -48,4 +51,6 @@ pub enum CheckpointError {
     Damaged { path: String, detail: String },
     #[error("checkpoint `{path}` is of another version of tidemill: it has format {format}, expected {expected}")]
     Format { path: String, format: u32, expected: u32 },
+    #[error("{path}: not a record of the journal: {detail}")]
+    NoRecord { path: String, detail: String },
 }

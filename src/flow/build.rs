@@ -56,7 +56,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// Where partitions stood, by topic and partition, as of the state that the graph starts from.
+    /// Where partitions stood, by source and partition, as of the state that the graph starts from.
     ///
     /// # Errors
     /// If saved state cannot be read.
@@ -74,12 +74,10 @@ impl Job {
 /// # Errors
 /// If saved state cannot be read.
 pub fn positions(plan: &Plan, vault: &Vault) -> Result<HashMap<(String, u32), Position>, CheckpointError> {
-    let sources = plan.spec.sources.iter().map(|source| (&source.topic.name, &source.topic.topic));
-    let tables = plan.tables.iter().map(|table| (&table.name, &table.reader.topic));
     let mut found = HashMap::new();
-    for (name, topic) in sources.chain(tables) {
-        for position in vault.load::<Vec<Position>>(&format!("source.{name}"))?.into_iter().flatten() {
-            found.insert((topic.clone(), position.partition), position);
+    for reader in plan.readers() {
+        for position in vault.load::<Vec<Position>>(&format!("source.{}", reader.source))?.into_iter().flatten() {
+            found.insert((reader.source.clone(), position.partition), position);
         }
     }
     Ok(found)

@@ -21,6 +21,7 @@ impl Plan {
             TablePlan {
                 name: table.topic.name.clone(),
                 reader: Arc::new(TopicReader {
+                    source: table.topic.name.clone(),
                     topic: table.topic.topic.clone(),
                     schema: TopicReader::with_deletes(&schema),
                     key: table.topic.key.clone(),
@@ -50,6 +51,18 @@ impl Plan {
 }
 
 impl Plan {
+    /// How each source and then each table is read, by its position.
+    pub fn readers(&self) -> impl Iterator<Item = &Arc<TopicReader>> {
+        self.sources.iter().chain(self.tables.iter().map(|table| &table.reader))
+    }
+
+    /// How far back the windows of all groups reach, in ms: what is in a window as of `a`, or takes part in a look-up
+    /// as of `a`, has an event time after `a` less this; rows of tables have not.
+    pub fn reach_ms(&self) -> i64 {
+        let windows = self.groups.iter().flat_map(|group| group.layout.lines.iter().flat_map(|line| &line.windows));
+        windows.map(|window| window.size_ms + window.hop_ms).max().unwrap_or(0)
+    }
+
     /// The source that the records of a stream come from.
     pub fn driver(&self, stream: StreamRef) -> usize {
         source_of(&self.spec, stream)
@@ -78,6 +91,7 @@ fn plan_source(spec: &Spec, groups: &[Arc<GroupPlan>], index: usize) -> TopicRea
     let is_example = spec.models.iter().any(|model| reads(model.examples));
     let is_ordered = groups.iter().any(|group| reads(group.from) && group.layout.is_ordered());
     TopicReader {
+        source: source.topic.name.clone(),
         topic: source.topic.topic.clone(),
         schema: source.topic.schema.clone(),
         key: source.topic.key.clone(),

@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::time::{EventTime, format_time};
 
 /// The part of a snapshot that is not an operator's.
-const OUTPUTS: &str = "outputs";
+pub const OUTPUTS: &str = "outputs";
 
 /// Takes checkpoints of a job.
 pub struct Checkpoints {
@@ -71,11 +71,7 @@ impl Checkpoints {
         let url = config.checkpoint.url.clone().unwrap_or_else(|| home.to_string_lossy().into_owned());
         let archive =
             Archive::open(&url).map_err(|error| Failure::Wrong(format!("error: [checkpoint] url: {error}")))?;
-        let topics = inputs::readers(plan).map(|reader| {
-            let transport = if inputs::is_file(reader, config) { "files" } else { "kafka" };
-            (reader.topic.clone(), transport.to_owned())
-        });
-        let owner = Owner { dataflow: spec.name.clone(), definition: spec.definition(), topics: topics.collect() };
+        let owner = owner(plan, config);
         let (snapshot, damaged) = if fresh { (None, Vec::new()) } else { archive.newest()? };
         for error in damaged {
             say(format_args!("warning: passed over: {error}"));
@@ -88,7 +84,7 @@ impl Checkpoints {
                 let outputs = parts.remove(OUTPUTS).and_then(|parts| parts.into_iter().next());
                 let said = format!("going on from checkpoint {number}, as of {}", format_time(time));
                 let vault = Vault::starting_from(time, parts);
-                Start { vault, journal: archive.journalled()?, outputs, said: Some(said) }
+                Start { vault, journal: archive.journal().read()?, outputs, said: Some(said) }
             }
         };
         let checkpoints = Checkpoints {
@@ -207,22 +203,35 @@ impl Checkpoints {
     }
 }
 
-/// Whether a checkpoint is of this dataflow, and its offsets are those of these topics.
+/// What a plan's checkpoints belong to.
+pub fn owner(plan: &Plan, config: &Config) -> Owner {
+    let topics = plan.readers().map(|reader| {
+        let transport = if inputs::is_file(reader, config) { "files" } else { "kafka" };
+        (reader.topic.clone(), transport.to_owned())
+    });
+    let spec = &plan.spec;
+    Owner { dataflow: spec.name.clone(), definition: spec.definition(), topics: topics.collect() }
+}
+
 fn accept(snapshot: &Snapshot, owner: &Owner, url: &str) -> Result<(), Failure> {
-    let wrong = |what: String| {
+    unfit(snapshot, owner, url).map_or(Ok(()), |what| {
         Err(Failure::Wrong(format!("error: {what}; expected one of this file and config; --fresh starts without it")))
-    };
+    })
+}
+
+/// Why a checkpoint is not of this dataflow, or its offsets are not those of these topics.
+pub fn unfit(snapshot: &Snapshot, owner: &Owner, url: &str) -> Option<String> {
     if snapshot.owner.dataflow != owner.dataflow {
-        return wrong(format!("{url} has a checkpoint of dataflow {:?}", snapshot.owner.dataflow));
+        return Some(format!("{url} has a checkpoint of dataflow {:?}", snapshot.owner.dataflow));
     }
     if snapshot.owner.definition != owner.definition {
-        return wrong(format!("checkpoint {} in {url} is of another version of the dataflow file", snapshot.number));
+        return Some(format!("checkpoint {} in {url} is of another version of the dataflow file", snapshot.number));
     }
     if let Some((topic, transport)) =
         snapshot.owner.topics.iter().find(|(topic, of)| owner.topics.get(*topic) != Some(of))
     {
         let number = snapshot.number;
-        return wrong(format!("checkpoint {number} in {url} is of a run that read topic {topic:?} from {transport}"));
+        return Some(format!("checkpoint {number} in {url} is of a run that read topic {topic:?} from {transport}"));
     }
-    Ok(())
+    None
 }

@@ -78,6 +78,19 @@ enum Verb {
         /// Only outputs before this time: RFC 3339, a date, epoch ms, or `latest`. Windows that end at it are in.
         #[arg(long, value_name = "T", value_parser = time_argument)]
         to: Option<Bound>,
+        /// Reads from `--from` less the longest window on, not from the earliest record.
+        #[arg(long, requires = "from")]
+        cold: bool,
+        /// Starts from a checkpoint of a run: their folder, for the newest whole one, or one manifest.
+        #[arg(long, value_name = "PATH", conflicts_with = "cold")]
+        checkpoint: Option<PathBuf>,
+        /// Repeats what a live run made of records that time had passed: its `journal.jsonl`, or the folder that has it.
+        #[arg(long, value_name = "PATH")]
+        journal: Option<PathBuf>,
+        /// Compares with another replay, or with the `offline` folder of a run with `--until-end`: exit code 1 if something
+        /// differs, and stderr names the first row, version or count that does.
+        #[arg(long, value_name = "DIR")]
+        verify: Option<PathBuf>,
     },
     /// Copies the topics of a dataflow into Kafka from the files that CONFIG binds them to.
     #[command(after_help = "Example: tidemill load dataflows/flights.toml --from config/embedded.toml \\\n    \
@@ -180,7 +193,7 @@ impl Cli {
         let common = self.common;
         match self.verb {
             Verb::Run { file, until_end, fresh } => live::run(&file, &common, live::Start { until_end, fresh }),
-            Verb::Replay { file, out, from, to } => {
+            Verb::Replay { file, out, from, to, cold, checkpoint, journal, verify } => {
                 let bound = |bound: Option<Bound>| match bound {
                     Some(Bound::At(time)) => Some(time),
                     Some(Bound::Earliest | Bound::Latest) | None => None,
@@ -188,7 +201,8 @@ impl Cli {
                 if from == Some(Bound::Latest) || to == Some(Bound::Earliest) {
                     return Err(Failure::Wrong("--from and --to leave nothing to replay".to_owned()));
                 }
-                replay::run(&file, &common, &out, bound(from), bound(to))
+                let (from, to) = (bound(from), bound(to));
+                replay::run(&file, &common, &replay::Asked { out, from, to, cold, checkpoint, journal, verify })
             }
             Verb::Load { file, from, partitions, speed } => load::run(&file, &common, &from, partitions, speed),
             Verb::Check { file, entities, json } => inspect::check(&file, &common, entities, json),

@@ -9,12 +9,12 @@ use crate::store::offline::Content;
 use crate::time::EventTime;
 
 /// `digest.json`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Digest {
     pub dataflow: String,
-    #[serde(serialize_with = "time")]
+    #[serde(with = "time")]
     pub from: Option<EventTime>,
-    #[serde(serialize_with = "time")]
+    #[serde(with = "time")]
     pub to: Option<EventTime>,
     pub sources: BTreeMap<String, Tally>,
     pub features: BTreeMap<String, Content>,
@@ -23,7 +23,7 @@ pub struct Digest {
 }
 
 /// One version of a model.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionDigest {
     pub version: u64,
     #[serde(with = "rfc3339")]
@@ -33,10 +33,24 @@ pub struct VersionDigest {
     pub champion: bool,
 }
 
-fn time<S: serde::Serializer>(time: &Option<EventTime>, serializer: S) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => rfc3339::serialize(time, serializer),
-        None => serializer.serialize_none(),
+/// A time or null.
+mod time {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::rfc3339;
+    use crate::time::EventTime;
+
+    pub fn serialize<S: Serializer>(time: &Option<EventTime>, serializer: S) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => rfc3339::serialize(time, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<EventTime>, D::Error> {
+        #[derive(Deserialize)]
+        struct At(#[serde(with = "rfc3339")] EventTime);
+        Ok(Option::<At>::deserialize(deserializer)?.map(|At(time)| time))
     }
 }
 

@@ -11,9 +11,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Failure;
 use super::inputs::{Saved, failure};
-use crate::flow::op::source::Feed;
 use crate::source::kafka::{Cluster, Consumer, Fault};
-use crate::source::{Board, Intake, TopicReader};
+use crate::source::{Board, TopicReader};
 
 pub use crate::flow::op::Feeds;
 
@@ -179,12 +178,7 @@ impl Search {
             let (reader, number) = (&topic.reader, found.partition);
             let ahead = self.from.max_ahead_ms;
             let partition = topic.consumer.open(reader, number, found.start, found.end, ahead)?;
-            let lane = self.from.board.join(&reader.topic, number, reader.lateness_ms);
-            let feed = Feed::new(Box::new(partition), Intake::new(reader.clone(), number), lane);
-            let feed = match self.from.saved.remove(&(reader.topic.clone(), number)) {
-                Some((position, journal)) => feed.resuming(position, journal),
-                None => feed,
-            };
+            let feed = self.from.saved.feed(Box::new(partition), reader, number, &self.from.board);
             self.from.feeds.add(topic.place, feed);
             self.waiting.remove(0);
         }
@@ -206,15 +200,27 @@ impl Search {
                 topic.consumer.partitions_of(&name)?
             }
         };
-        let gone = |(saved, number): &&(String, u32)| *saved == name && *number >= there;
-        if let Some((_, number)) = self.from.saved.keys().find(gone) {
+        let source = topic.reader.source.clone();
+        if let Some(number) = self.from.saved.beyond(&source, there) {
             return Err(Fault::Lost(format!("topic {name:?}, partition {number}: is gone; there are {there}")));
         }
         for partition in self.topics[index].partitions..there {
             let topic = &self.topics[index];
             let (low, high) = topic.consumer.bounds(&name, partition)?;
-            let saved = self.from.saved.get(&(name.clone(), partition));
-            let start = saved.map_or(low, |(position, _)| position.resume);
+            let saved = &self.from.saved;
+            let start = match (saved.position(&source, partition), saved.since(&topic.reader)) {
+                (Some(position), _) => position.resume,
+                // No event time is ahead of its message's time by more than this, or it is a dead letter. So an event
+                // of `since` or later is in a message of that less `max_ahead` or later, and every message before the
+                // first of those, whatever the order of their times, has an earlier event. A late record that takes
+                // effect at `since` or later has such an event before it, so it lies behind there, too.
+                (None, Some(since)) => {
+                    let time = since.saturating_sub(self.from.max_ahead_ms);
+                    topic.consumer.offset_at(&name, partition, time)?.clamp(low, high)
+                }
+                (None, None) => low,
+            };
+            tracing::info!(source, partition, start, low, high, "a partition is read");
             let end = self.from.bounded.then_some(high);
             self.waiting.push(Found { topic: index, partition, start, end });
             self.topics[index].partitions = partition + 1;

@@ -6,16 +6,72 @@ use std::sync::Arc;
 use super::Failure;
 use super::config::Config;
 use super::feeding::{Feeding, Feeds, FromKafka};
+use crate::checkpoint::Overtaken;
 use crate::flow::Plan;
 use crate::flow::op::source::Feed;
 use crate::source::kafka::{Cluster, Fault};
-use crate::source::{Board, FilePartition, Intake, Position, TopicReader};
+use crate::source::{Board, FilePartition, Intake, Partition, Position, TopicReader};
 use crate::time::{EventTime, Offset};
 
 pub use super::feeding::{KafkaState, KafkaStatus};
 
-/// By topic and partition, where reading goes on, with the records that have been overtaken since.
-pub type Saved = HashMap<(String, u32), (Position, BTreeMap<Offset, EventTime>)>;
+/// Where reading begins: what is known of partitions from earlier runs, by source and partition.
+pub struct Saved {
+    positions: HashMap<(String, u32), Position>,
+    journal: HashMap<(String, u32), BTreeMap<Offset, EventTime>>,
+    since: Option<EventTime>,
+}
+
+impl Saved {
+    /// Where reading goes on, the records that came below the frontier, with when they took effect, and the time
+    /// before which sources are passed over.
+    pub fn new(
+        positions: HashMap<(String, u32), Position>,
+        overtaken: Vec<Overtaken>,
+        since: Option<EventTime>,
+    ) -> Self {
+        let mut journal: HashMap<_, BTreeMap<Offset, EventTime>> = HashMap::new();
+        for Overtaken { source, partition, offset, time, .. } in overtaken {
+            journal.entry((source, partition)).or_default().insert(offset, time);
+        }
+        Saved { positions, journal, since }
+    }
+
+    /// Where a partition is to be read on.
+    pub fn position(&self, source: &str, partition: u32) -> Option<&Position> {
+        self.positions.get(&(source.to_owned(), partition))
+    }
+
+    /// The time before which nothing of a topic is needed; all of a table is, as a row holds until the next.
+    pub fn since(&self, reader: &TopicReader) -> Option<EventTime> {
+        self.since.filter(|_| !reader.upsert)
+    }
+
+    /// A partition of a source that was read and is beyond those that there are.
+    pub fn beyond(&self, source: &str, there: u32) -> Option<u32> {
+        let gone = |(of, number): &&(String, u32)| of == source && *number >= there;
+        self.positions.keys().find(gone).map(|(_, number)| *number)
+    }
+
+    /// A partition with what is known of it, on the board.
+    pub fn feed(
+        &mut self,
+        partition: Box<dyn Partition>,
+        reader: &Arc<TopicReader>,
+        number: u32,
+        board: &Board,
+    ) -> Feed {
+        let place = (reader.source.clone(), number);
+        let mut intake = Intake::new(reader.clone(), number);
+        intake.begin_at(self.since(reader).unwrap_or(EventTime::MIN));
+        let feed = Feed::new(partition, intake, board.join(reader, number));
+        let feed = feed.repeating(self.journal.remove(&place).unwrap_or_default());
+        match self.positions.remove(&place) {
+            Some(position) => feed.resuming(position),
+            None => feed,
+        }
+    }
+}
 
 /// A plan whose inputs are to be opened.
 pub struct Opening<'a> {
@@ -50,20 +106,13 @@ pub fn open(opening: Opening<'_>) -> Result<Inputs, Failure> {
     let Opening { plan, config, board, feeds, mut saved, bounded } = opening;
     let cluster = cluster(config, &plan.spec.name)?;
     let mut topics = Vec::new();
-    for (topic, reader) in readers(plan).enumerate() {
+    for (topic, reader) in plan.readers().enumerate() {
         if is_file(reader, config) || cluster.is_none() {
             let mut partition = file(reader, config)?;
-            let goes_on = saved.remove(&(reader.topic.clone(), 0));
-            if let Some((position, _)) = &goes_on {
+            if let Some(position) = saved.position(&reader.source, 0) {
                 partition.skip_to(position.resume, reader)?;
             }
-            let lane = board.join(&reader.topic, 0, reader.lateness_ms);
-            let feed = Feed::new(Box::new(partition), Intake::new(reader.clone(), 0), lane);
-            let feed = match goes_on {
-                Some((position, journal)) => feed.resuming(position, journal),
-                None => feed,
-            };
-            feeds.add(topic, feed);
+            feeds.add(topic, saved.feed(Box::new(partition), reader, 0, board));
         } else {
             topics.push((topic, reader.clone()));
         }
@@ -84,12 +133,7 @@ pub fn open(opening: Opening<'_>) -> Result<Inputs, Failure> {
 
 /// Whether Kafka has a topic of the plan.
 pub fn uses_kafka(plan: &Plan, config: &Config) -> bool {
-    !config.kafka.is_empty() && readers(plan).any(|reader| !is_file(reader, config))
-}
-
-/// The readers of a plan's topics, by their position in it.
-pub fn readers(plan: &Plan) -> impl Iterator<Item = &Arc<TopicReader>> {
-    plan.sources.iter().chain(plan.tables.iter().map(|table| &table.reader))
+    !config.kafka.is_empty() && plan.readers().any(|reader| !is_file(reader, config))
 }
 
 /// Whether files stand for a topic.

@@ -15,17 +15,17 @@ use timely::worker::Worker;
 
 use super::Failure;
 use super::config::{Clock, Config};
-use super::inputs::{self, Inputs, Opening};
+use super::inputs::{self, Inputs, Opening, Saved};
 use crate::checkpoint::{Overtaken, Vault};
 use crate::flow::build::{Event, OfflineFiles, positions};
 use crate::flow::op::Feeds;
 use crate::flow::{Job, Plan, build, telemetry};
 use crate::metrics::Metrics;
 use crate::registry::Offsets;
-use crate::source::{Board, FilePartition, Grid, IdleRule, Intake, Lane, Outcome, Pace, Partition, Standing, Tally};
+use crate::source::{Board, FilePartition, Grid, IdleRule, Intake, Outcome, Pace, Partition, Standing, Tally};
 use crate::store::Online;
 use crate::store::offline::OrderedFile;
-use crate::time::{EventTime, Offset};
+use crate::time::EventTime;
 use crate::value::{Column, Scalar, Schema};
 
 /// How often the graph's counts are published, and how long an idle worker sleeps.
@@ -40,6 +40,8 @@ pub struct Wanted<'a> {
     /// The bounds of what is given out.
     pub from: Option<EventTime>,
     pub until: Option<EventTime>,
+    /// Where sources begin, if not with their first records; tables always do.
+    pub since: Option<EventTime>,
     pub online: Option<Arc<Online>>,
     /// Records that came below the frontier before, to be taken as then.
     pub journal: Vec<Overtaken>,
@@ -74,17 +76,13 @@ pub fn prepare(
     if let Some(start) = vault.start() {
         board.start_from(start);
     }
-    let saved = positions(plan, &vault)?.into_iter().map(|((topic, partition), position)| {
-        let journal = overtaken(&wanted.journal, &topic, partition);
-        ((topic, partition), (position, journal))
-    });
     let feeds = Arc::new(Feeds::default());
     let inputs = inputs::open(Opening {
         plan,
         config,
         board: &board,
         feeds: &feeds,
-        saved: saved.collect(),
+        saved: Saved::new(positions(plan, &vault)?, wanted.journal, wanted.since),
         bounded: wanted.bounded,
     })?;
     let offline = wanted.offline.map(|(folder, how)| offline_files(plan, folder, wanted.from, how)).transpose()?;
@@ -100,12 +98,6 @@ pub fn prepare(
         max_in_flight: config.max_in_flight,
     };
     Ok((Arc::new(job), received, inputs))
-}
-
-/// Of a journal, the records of one partition.
-fn overtaken(journal: &[Overtaken], topic: &str, partition: u32) -> BTreeMap<Offset, EventTime> {
-    let here = journal.iter().filter(|record| record.topic == topic && record.partition == partition);
-    here.map(|record| (record.offset, record.time)).collect()
 }
 
 /// The online store that a plan's endpoint reads.
@@ -248,19 +240,13 @@ fn step(worker: &mut Worker, job: &Arc<Job>, metrics: &Arc<Metrics>, control: &C
 }
 
 /// The ledgers of all partitions, added up by source, for the digest.
-pub fn tallies(job: &Job) -> std::collections::BTreeMap<String, Tally> {
-    let topics = job.plan.spec.sources.iter().map(|source| &source.topic);
-    let topics = topics.chain(job.plan.spec.tables.iter().map(|table| &table.topic));
-    let sum = |topic: &str| {
-        let mut total = Tally::default();
-        let lanes = job.board.lanes();
-        lanes
-            .iter()
-            .filter(|lane: &&Arc<Lane>| lane.source == topic)
-            .for_each(|lane| total.add(&lane.standing().tally));
-        total
-    };
-    topics.map(|topic| (topic.name.clone(), sum(&topic.topic))).collect()
+pub fn tallies(job: &Job) -> BTreeMap<String, Tally> {
+    let names = job.plan.readers().map(|reader| reader.source.clone());
+    let mut tallies: BTreeMap<String, Tally> = names.map(|name| (name, Tally::default())).collect();
+    for lane in job.board.lanes() {
+        tallies.entry(lane.source.clone()).or_default().add(&lane.standing().tally);
+    }
+    tallies
 }
 
 /// A record that can be asked about.
@@ -292,26 +278,28 @@ pub fn sample(plan: &Plan, config: &Config) -> Option<Sample> {
 /// Brings the gauges of sources and stores up to date.
 pub fn gauge(job: &Job, metrics: &Metrics) {
     let mut overtaken_by_source: BTreeMap<String, u64> = BTreeMap::new();
+    let mut watermarks: BTreeMap<String, EventTime> = BTreeMap::new();
     for lane in job.board.lanes() {
         let Standing { tally, in_flight, lag, overtaken, .. } = lane.standing();
-        let partition = lane.partition.to_string();
+        let (source, partition) = (lane.source.as_str(), lane.partition.to_string());
         let count = |outcome: &str, now: u64| {
-            let counter = metrics.source_records.with_label_values(&[lane.source.as_str(), &partition, outcome]);
+            let counter = metrics.source_records.with_label_values(&[source, &partition, outcome]);
             counter.inc_by(now.saturating_sub(counter.get()));
         };
         count("read", tally.read);
         Outcome::ALL.into_iter().for_each(|outcome| count(outcome.name(), tally.of(outcome)));
         let in_flight = i64::try_from(in_flight).unwrap_or(i64::MAX);
-        metrics.source_in_flight.with_label_values(&[lane.source.as_str(), &partition]).set(in_flight);
-        let source = lane.source.as_str();
+        metrics.source_in_flight.with_label_values(&[source, &partition]).set(in_flight);
         if let Some(lag) = lag {
             metrics.source_lag.with_label_values(&[source, &partition]).set(i64::try_from(lag).unwrap_or(i64::MAX));
         }
-        *overtaken_by_source.entry(lane.source.clone()).or_insert(0) += overtaken;
+        *overtaken_by_source.entry(source.to_owned()).or_insert(0) += overtaken;
         let watermark = if lane.has_ended() { job.board.frontier() } else { lane.watermark() };
-        if watermark != EventTime::MIN {
-            metrics.watermark.with_label_values(&[lane.source.as_str()]).set(watermark as f64 / 1e3);
-        }
+        let least = watermarks.entry(source.to_owned()).or_insert(watermark);
+        *least = watermark.min(*least);
+    }
+    for (source, watermark) in watermarks.into_iter().filter(|(_, watermark)| *watermark != EventTime::MIN) {
+        metrics.watermark.with_label_values(&[source.as_str()]).set(watermark as f64 / 1e3);
     }
     overtaken_by_source.iter().for_each(|(source, count)| metrics.overtaken_so_far(source, *count));
     if let Some(online) = &job.online {
@@ -322,12 +310,14 @@ pub fn gauge(job: &Job, metrics: &Metrics) {
     }
 }
 
-/// By topic and partition, the least offset that a window of this end does not have in it.
+/// By topic and partition, the least offset that a window of this end does not have in it, whichever source reads it.
 pub fn offsets_at(job: &Job, grid: Grid, end: EventTime) -> Offsets {
     let mut offsets = Offsets::new();
     for lane in job.board.lanes() {
         let partition = i32::try_from(lane.partition).unwrap_or(i32::MAX);
-        offsets.entry(lane.source.clone()).or_default().insert(partition, lane.offset_at(grid, end));
+        let offset = lane.offset_at(grid, end);
+        let least = offsets.entry(lane.topic.clone()).or_default().entry(partition).or_insert(offset);
+        *least = offset.min(*least);
     }
     offsets
 }

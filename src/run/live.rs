@@ -67,6 +67,7 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
         bounded: how.until_end,
         from: None,
         until: None,
+        since: None,
         online: Some(online.clone()),
         journal: start.journal,
         offline: config.offline.enabled.then_some((offline.as_path(), writing)),
@@ -232,8 +233,8 @@ fn letters(path: &Path, job: &Job) -> anyhow::Result<DeadLetterFile> {
         return Ok(DeadLetterFile::open(path, true)?);
     }
     let read = job.positions()?;
-    let known = |topic: &str, partition: u32, offset| {
-        read.get(&(topic.to_owned(), partition)).is_some_and(|position| offset < position.next)
+    let known = |source: &str, partition: u32, offset| {
+        read.get(&(source.to_owned(), partition)).is_some_and(|position| offset < position.next)
     };
     Ok(DeadLetterFile::resume(path, known)?)
 }

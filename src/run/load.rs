@@ -83,6 +83,7 @@ fn merged(plan: &Plan) -> Vec<TopicReader> {
                 }
             }
             None => merged.push(TopicReader {
+                source: reader.source.clone(),
                 topic: reader.topic.clone(),
                 schema: reader.schema.clone(),
                 key: reader.key.clone(),

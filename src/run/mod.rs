@@ -9,7 +9,9 @@
 //!
 //! What they share: [`config`] says where a dataflow runs, [`inputs`] opens what feeds it, [`job`] puts its parts
 //! together and steps the workers, `mirror` looks after the online store, `outputs` follows what the graph tells,
-//! `digest` sums a finished run up.
+//! `origin` finds what a replay starts from,
+//! `digest` sums a finished run up, `verify`
+//! compares two.
 
 mod checkpoints;
 mod cli;
@@ -23,9 +25,11 @@ mod letters;
 mod live;
 mod load;
 mod mirror;
+mod origin;
 mod outputs;
 mod replay;
 mod status;
+mod verify;
 
 use std::fmt::Display;
 use std::io::Write;

@@ -18,7 +18,6 @@ use crate::metrics::Metrics;
 use crate::model::{Decision, Version};
 use crate::registry::{Live, Publication, Registry, Writer};
 use crate::source::DeadLetter;
-use crate::time::{EventTime, Offset};
 
 /// What the registry's thread has written.
 type Written = Arc<Mutex<Versions>>;
@@ -108,9 +107,7 @@ impl Outputs {
                 self.metrics.unlabelled.with_label_values(&[name.as_str()]).inc_by(dropped);
             }
             Event::Source(Notice::Letters(letters)) => self.keep(&letters)?,
-            Event::Source(Notice::Overtaken(topic, partition, records)) => {
-                self.overtaken(&topic, partition, &records)?;
-            }
+            Event::Source(Notice::Overtaken(records)) => self.overtaken(&records)?,
             Event::Source(Notice::Failed(error)) => return Err(error).context("a source cannot be read"),
             Event::OfflineFailed(error) => return Err(error).context("the offline store failed"),
         }
@@ -165,12 +162,9 @@ impl Outputs {
     }
 
     /// Has records that came below the frontier taken down, before anything follows from them.
-    fn overtaken(&mut self, topic: &str, partition: u32, records: &[(Offset, EventTime)]) -> anyhow::Result<()> {
+    fn overtaken(&mut self, records: &[Overtaken]) -> anyhow::Result<()> {
         let Some(archive) = &self.journal else { return Ok(()) };
-        let record =
-            |&(offset, time): &(Offset, EventTime)| Overtaken { topic: topic.to_owned(), partition, offset, time };
-        let records: Vec<Overtaken> = records.iter().map(record).collect();
-        archive.journal(&records).context("overtaken records cannot be taken down")
+        archive.journal().add(records).context("overtaken records cannot be taken down")
     }
 
     /// What was followed so far belongs to a snapshot.

@@ -1,48 +1,64 @@
 //! `replay`: a dataflow over a bounded range, as fast as it goes, into a folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::cli::Common;
 use super::digest::Digest;
 use super::job::{self, Control, Wanted, Writing};
+use super::origin::Origin;
 use super::outputs::Outputs;
+use super::verify::Other;
 use super::{Failure, inspect};
-use crate::checkpoint::Vault;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::registry::{Live, Registry};
 use crate::source::{DeadLetterFile, Pace};
 use crate::time::{EventTime, format_time};
 
-/// Replays a dataflow into `out`.
+/// What a replay is to give.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The folder for it.
+    pub out: PathBuf,
+    /// The bounds of what is given out.
+    pub from: Option<EventTime>,
+    pub to: Option<EventTime>,
+    /// Read sources from `from` less the longest window on.
+    pub cold: bool,
+    /// Start from this checkpoint.
+    pub checkpoint: Option<PathBuf>,
+    /// The overtaken records of a live run, to be repeated.
+    pub journal: Option<PathBuf>,
+    /// A folder to compare with.
+    pub verify: Option<PathBuf>,
+}
+
+/// Replays a dataflow into a folder.
 ///
 /// # Errors
 /// If the file or config is wrong, an input cannot be read or an output written.
-pub fn run(
-    file: &Path,
-    common: &Common,
-    out: &Path,
-    from: Option<EventTime>,
-    to: Option<EventTime>,
-) -> Result<(), Failure> {
+pub fn run(file: &Path, common: &Common, asked: &Asked) -> Result<(), Failure> {
+    let (out, to) = (asked.out.as_path(), asked.to);
     let config = common.load()?;
     let plan = Arc::new(Plan::new(Arc::new(inspect::load(file)?)));
-    if let (Some(from), Some(to)) = (from, to)
+    if let (Some(from), Some(to)) = (asked.from, to)
         && from >= to
     {
         return Err(Failure::Wrong("error: --from is not before --to".to_owned()));
     }
+    let Origin { vault, since, from, journal } = Origin::find(&plan, &config, asked)?;
+    let other = asked.verify.as_deref().map(|folder| Other::open(folder, out)).transpose()?;
     let metrics = Metrics::new(&plan.spec.name);
     std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
     let offline = Some((out, Writing::Whole));
-    let wanted = Wanted { pace: Pace::Max, bounded: true, from, until: to, online: None, journal: Vec::new(), offline };
-    let (job, events, inputs) = job::prepare(&plan, &config, Vault::empty(), wanted)?;
+    let wanted = Wanted { pace: Pace::Max, bounded: true, from, until: to, since, online: None, journal, offline };
+    let (job, events, inputs) = job::prepare(&plan, &config, vault, wanted)?;
     let registry = out.join("registry");
     if registry.exists() {
         std::fs::remove_dir_all(&registry).with_context(|| format!("{} cannot be emptied", registry.display()))?;
@@ -93,6 +109,20 @@ pub fn run(
     std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
     if !common.quiet {
         summarise(&digest, out);
+    }
+    other.map_or(Ok(()), |other| compare(&other, &plan, out, &digest, common.quiet))
+}
+
+/// Compares what was replayed with another folder.
+fn compare(other: &Other, plan: &Plan, out: &Path, digest: &Digest, quiet: bool) -> Result<(), Failure> {
+    let (here, there) = (out.display(), other.folder().display());
+    let differences = other.differences(plan, out, digest)?;
+    if !differences.is_empty() {
+        let list = differences.join("\n  ");
+        return Err(Failure::Failed(anyhow!("{here} (here) and {there} (there) differ:\n  {list}")));
+    }
+    if !quiet {
+        println!("the same as {there}");
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::ledger::Tally;
-use super::{Crossings, Grid};
+use super::{Crossings, Grid, TopicReader};
 use crate::time::{EventTime, Offset};
 
 /// How fast files are played.
@@ -47,10 +47,12 @@ pub struct Standing {
     pub overtaken: u64,
 }
 
-/// One partition, as the others see it.
+/// One partition as one source reads it, as the others see it.
 #[derive(Debug)]
 pub struct Lane {
+    /// The source's or table's name in the dataflow file.
     pub source: String,
+    pub topic: String,
     pub partition: u32,
     lateness_ms: i64,
     /// No record to come takes effect before this.
@@ -171,11 +173,12 @@ impl Board {
     }
 
     /// A lane for a partition.
-    pub fn join(&self, source: &str, partition: u32, lateness_ms: i64) -> Arc<Lane> {
+    pub fn join(&self, reader: &TopicReader, partition: u32) -> Arc<Lane> {
         let lane = Arc::new(Lane {
-            source: source.to_owned(),
+            source: reader.source.clone(),
+            topic: reader.topic.clone(),
             partition,
-            lateness_ms,
+            lateness_ms: reader.lateness_ms,
             watermark: AtomicI64::new(i64::MIN),
             newest: AtomicI64::new(i64::MIN),
             given: AtomicI64::new(i64::MIN),

@@ -52,6 +52,8 @@ impl From<&FieldError> for Reason {
 /// A record that was not taken in.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DeadLetter {
+    /// Who could not take it in: another source of the same topic may.
+    pub source: String,
     pub topic: String,
     pub partition: u32,
     pub offset: Offset,
@@ -127,7 +129,7 @@ impl DeadLetterFile {
     pub fn resume(path: &Path, known: impl Fn(&str, u32, Offset) -> bool) -> Result<Self, SourceError> {
         #[derive(Deserialize)]
         struct Place {
-            topic: String,
+            source: String,
             partition: u32,
             offset: Offset,
         }
@@ -139,7 +141,7 @@ impl DeadLetterFile {
         };
         let is_known = |line: &&[u8]| {
             let place: Option<Place> = serde_json::from_slice(line).ok();
-            place.is_some_and(|place| known(&place.topic, place.partition, place.offset))
+            place.is_some_and(|place| known(&place.source, place.partition, place.offset))
         };
         let kept: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').filter(is_known).collect();
         let beside = path.with_extension("jsonl.new");

@@ -1,19 +1,21 @@
 //! The intake of one partition: decides, record by record, what becomes of it, and gathers batches.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::builder::{ArrayBuilder, BinaryBuilder};
+use arrow_array::builder::ArrayBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
-use arrow_array::{Array, BinaryArray, BooleanArray, UInt32Array};
+use arrow_array::{Array, BooleanArray};
 use arrow_buffer::{ScalarBuffer, bit_util};
 
 use super::ledger::Tally;
+use super::order::TotalOrder;
 use super::{Crossings, DeadLetter, Grid, Position, Raw, Reason, Watermark};
 use crate::expr::{EvalStats, Expr};
 use crate::time::{EventTime, Offset, format_time, in_range};
-use crate::value::{Batch, Column, ColumnBuilder, FieldError, KeyCodec, Schema, Type};
+use crate::value::{Batch, Column, ColumnBuilder, FieldError, Schema, Type};
 
 /// The column that marks a delete in a table's records.
 pub const DELETED: &str = "_deleted";
@@ -21,6 +23,8 @@ pub const DELETED: &str = "_deleted";
 /// How the records of a topic are read.
 #[derive(Debug)]
 pub struct TopicReader {
+    /// The source's or table's name in the dataflow file.
+    pub source: String,
     pub topic: String,
     /// What is decoded: the declared columns; for a table also `_deleted`.
     pub schema: Schema,
@@ -56,6 +60,8 @@ pub struct Intaken {
     pub letters: Vec<DeadLetter>,
     /// The first offset in it, if any.
     pub first: Option<Offset>,
+    /// The newest effective time in it, taken or passed over.
+    pub last: Option<EventTime>,
     /// Records that came below the floor, with the times at which they were folded in.
     pub overtaken: Vec<(Offset, EventTime)>,
 }
@@ -76,12 +82,17 @@ pub struct Intake {
     good: Vec<bool>,
     late: Vec<bool>,
     letters: Vec<DeadLetter>,
-    order: KeyCodec,
+    order: TotalOrder,
     stats: EvalStats,
     /// Records below this offset were counted before a restart.
     counted: Offset,
     /// Of the records gathered, how many of those were read, filtered and dead.
     again: Tally,
+    /// What is taken, by effective time; a record that is refused stands at the watermark before it.
+    range: Range<EventTime>,
+    /// Of the records gathered, how many are outside it, and the newest effective time of all.
+    passed: u64,
+    last: Option<EventTime>,
     /// The first offset that was never read, and the one to be read now.
     next: Offset,
     at: Offset,
@@ -90,18 +101,13 @@ pub struct Intake {
     overtaken: Vec<(Offset, EventTime)>,
     crossings: Crossings,
     has_crossed: bool,
-    /// Records that were overtaken before a restart, and when they took effect.
+    /// Records that were overtaken in an earlier run, and when they took effect.
     journal: BTreeMap<Offset, EventTime>,
 }
 
 impl Intake {
     pub fn new(reader: Arc<TopicReader>, partition: u32) -> Self {
-        let declared = reader.schema.columns.iter();
-        let columns = declared.clone().map(|column| ColumnBuilder::new(column.ty)).collect();
-        let types: Vec<Type> = match reader.key.as_slice() {
-            [] => declared.map(|column| column.ty).collect(),
-            key => key.iter().map(|column| reader.schema.columns[*column].ty).collect(),
-        };
+        let columns = reader.schema.columns.iter().map(|column| ColumnBuilder::new(column.ty)).collect();
         Intake {
             watermark: Watermark::new(reader.lateness_ms),
             columns,
@@ -111,10 +117,13 @@ impl Intake {
             good: Vec::new(),
             late: Vec::new(),
             letters: Vec::new(),
-            order: KeyCodec::new(&types),
+            order: TotalOrder::of(&reader),
             stats: EvalStats::default(),
             counted: 0,
             again: Tally::default(),
+            range: EventTime::MIN..EventTime::MAX,
+            passed: 0,
+            last: None,
             next: 0,
             at: 0,
             floor: EventTime::MIN,
@@ -127,13 +136,34 @@ impl Intake {
         }
     }
 
-    /// Goes on where a partition stood, with the records that were overtaken since.
-    pub fn resume(&mut self, position: &Position, journal: BTreeMap<Offset, EventTime>) {
+    /// Has records take effect no earlier than this: those that were overtaken before.
+    pub fn repeat(&mut self, journal: BTreeMap<Offset, EventTime>) {
+        self.journal = journal;
+    }
+
+    /// Goes on where a partition stood.
+    pub fn resume(&mut self, position: &Position) {
         self.watermark = Watermark::resuming(self.reader.lateness_ms, position.newest);
         self.counted = position.next;
         self.next = position.next;
         self.at = position.resume;
-        self.journal = journal;
+    }
+
+    /// Has everything before `start` passed over, without being counted. From there on the watermark, and so what is
+    /// late, is the same wherever reading begins, as long as everything of this time or later is read.
+    pub fn begin_at(&mut self, start: EventTime) {
+        self.range.start = start;
+    }
+
+    /// Has everything at or after `end` passed over, without being counted. Once the watermark is there, nothing to
+    /// come can be before it: from the record on that brings it there, no record is looked at.
+    pub fn end_at(&mut self, end: EventTime) {
+        self.range.end = end;
+    }
+
+    /// Whether all that is to be taken in has been.
+    pub fn has_ended(&self) -> bool {
+        self.watermark.time() >= self.range.end
     }
 
     /// Has the ends of these windows looked out for.
@@ -192,6 +222,10 @@ impl Intake {
         raw: impl FnOnce() -> Raw,
         decode: impl FnOnce(&mut [ColumnBuilder], &mut Vec<bool>) -> Result<(), FieldError>,
     ) {
+        if self.has_ended() {
+            return;
+        }
+        let before = self.watermark.time();
         let decoded = decode(&mut self.columns, &mut self.present).and_then(|()| self.complete());
         let verdict = match decoded {
             Err(error) => Err(("decode", Reason::from(&error), None, error.to_string())),
@@ -200,28 +234,32 @@ impl Intake {
         self.offsets.push(offset);
         self.next = self.next.max(offset + 1);
         self.at = offset + 1;
-        let again = offset < self.counted;
+        let stands = verdict.as_ref().map_or(before, |(effective, _)| *effective);
+        let taken = self.range.contains(&stands);
+        let again = taken && offset < self.counted;
+        self.passed += u64::from(!taken);
         self.again.read += u64::from(again);
+        self.good.push(taken && verdict.is_ok());
         match verdict {
             Ok((effective, late)) => {
                 self.has_crossed |= self.crossings.observe(effective, offset);
+                self.last = self.last.max(Some(effective));
                 self.effective.push(effective);
                 self.late.push(late);
-                self.good.push(true);
             }
             Err((stage, reason, time, detail)) => {
                 self.effective.push(0);
                 self.late.push(false);
-                self.good.push(false);
-                if again {
-                    self.again.dead_letter += 1;
+                self.again.dead_letter += u64::from(again);
+                if again || !taken {
                     return;
                 }
                 let Raw { key, value, headers } = raw();
-                let (topic, partition) = (self.reader.topic.clone(), self.partition);
+                let (source, topic) = (self.reader.source.clone(), self.reader.topic.clone());
                 self.letters.push(DeadLetter {
+                    source,
                     topic,
-                    partition,
+                    partition: self.partition,
                     offset,
                     time,
                     stage,
@@ -290,30 +328,33 @@ impl Intake {
     /// What has been gathered; the intake starts a new batch.
     pub fn take(&mut self) -> Intaken {
         let taken = self.take_as_read();
-        Intaken { batch: self.sorted(taken.batch), ..taken }
+        Intaken { batch: self.order.sorted(taken.batch), ..taken }
     }
 
     /// The same with the records in the order in which they were read.
     pub fn take_as_read(&mut self) -> Intaken {
         let read = self.good.len();
         let mut columns: Vec<_> = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
-        let dead = self.good.iter().filter(|good| !**good).count();
-        let mut keep = std::mem::take(&mut self.good);
+        let good = std::mem::take(&mut self.good);
+        let mut keep = good.clone();
         if let Some(filter) = &self.reader.filter {
             let passed = filter.eval(&columns, read, &mut self.stats);
             let passed = passed.as_boolean();
             keep.iter_mut().enumerate().for_each(|(row, keep)| *keep &= passed.is_valid(row) && passed.value(row));
         }
-        let kept = keep.iter().filter(|keep| **keep).count();
-        let again = std::mem::take(&mut self.again);
-        let filtered_again = (0..read).filter(|row| self.offsets[*row] < self.counted && !keep[*row]).count() as u64;
+        let count = |flags: &[bool]| flags.iter().filter(|flag| **flag).count();
+        let (decided, kept) = (count(&good), count(&keep));
+        let (again, passed) = (std::mem::take(&mut self.again), std::mem::take(&mut self.passed));
+        let known = |row: &usize| self.offsets[*row] < self.counted;
+        let filtered_again = (0..read).filter(|row| known(row) && good[*row] && !keep[*row]).count();
+        let taken = read as u64 - passed;
         let tally = Tally {
-            read: read as u64 - again.read,
-            filtered: (read - dead - kept) as u64 - (filtered_again - again.dead_letter),
-            dead_letter: dead as u64 - again.dead_letter,
+            read: taken - again.read,
+            filtered: (decided - kept - filtered_again) as u64,
+            dead_letter: taken - decided as u64 - again.dead_letter,
             ..Tally::default()
         };
-        let first = self.offsets.first().copied();
+        let (first, last) = (self.offsets.first().copied(), self.last.take());
         let (mut effective, mut late) = (std::mem::take(&mut self.effective), std::mem::take(&mut self.late));
         let mut offsets = std::mem::take(&mut self.offsets);
         if kept < read {
@@ -325,52 +366,14 @@ impl Intake {
             retain(&mut late, &keep);
             retain(&mut offsets, &keep);
         }
-        let order = if self.reader.ordered { self.order_of(&columns, &offsets) } else { BinaryArray::new_null(kept) };
+        let order = self.order.places(&columns, &offsets);
         let event_times = columns[self.reader.time].as_primitive::<TimestampMillisecondType>().values().clone();
         let batch = Batch { times: ScalarBuffer::from(effective), event_times, order, columns };
         let mut late: Vec<EventTime> =
             batch.times.iter().zip(&late).filter(|(_, late)| **late).map(|(time, _)| *time).collect();
         late.sort_unstable();
         let (letters, overtaken) = (std::mem::take(&mut self.letters), std::mem::take(&mut self.overtaken));
-        Intaken { batch, tally, late, letters, first, overtaken }
-    }
-
-    /// Key and offset, or content: bytes that compare as the total order does.
-    fn order_of(&self, columns: &[arrow_array::ArrayRef], offsets: &[Offset]) -> BinaryArray {
-        let keyed = !self.reader.key.is_empty();
-        let ordering: Vec<_> = match keyed {
-            true => self.reader.key.iter().map(|column| columns[*column].clone()).collect(),
-            false => columns.to_vec(),
-        };
-        let rows = self.order.encode(&ordering);
-        let mut builder = BinaryBuilder::with_capacity(offsets.len(), offsets.len() * 24);
-        let mut bytes = Vec::new();
-        for (row, offset) in rows.iter().zip(offsets) {
-            bytes.clear();
-            bytes.extend_from_slice(row.as_ref());
-            if keyed {
-                bytes.extend_from_slice(&offset.to_be_bytes());
-            }
-            builder.append_value(&bytes);
-        }
-        builder.finish()
-    }
-
-    fn sorted(&self, batch: Batch) -> Batch {
-        let before = |a: usize, b: usize| {
-            (batch.times[a], self.reader.ordered.then(|| batch.order.value(a)))
-                <= (batch.times[b], self.reader.ordered.then(|| batch.order.value(b)))
-        };
-        if (1..batch.len()).all(|row| before(row - 1, row)) {
-            return batch;
-        }
-        let mut rows: Vec<u32> = (0..batch.len() as u32).collect();
-        if self.reader.ordered {
-            rows.sort_by_key(|row| (batch.times[*row as usize], batch.order.value(*row as usize)));
-        } else {
-            rows.sort_by_key(|row| batch.times[*row as usize]);
-        }
-        batch.take(&UInt32Array::from(rows))
+        Intaken { batch, tally, late, letters, first, last, overtaken }
     }
 }
 

@@ -15,6 +15,7 @@ mod format;
 mod intake;
 pub mod kafka;
 mod ledger;
+mod order;
 mod position;
 mod watermark;
 

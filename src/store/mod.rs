@@ -1,8 +1,9 @@
 //! Stores: the newest features for serving ([`memory`], mirrored in [`redis`]), and all of them for training elsewhere
-//! ([`offline`]).
+//! ([`offline`], read back by [`offline_rows`]).
 
 pub mod memory;
 pub mod offline;
+pub mod offline_rows;
 pub mod redis;
 
 use std::sync::Arc;

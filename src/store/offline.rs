@@ -34,6 +34,12 @@ pub enum OfflineError {
         #[source]
         source: std::io::Error,
     },
+    #[error("{path}: cannot be read")]
+    Read {
+        path: String,
+        #[source]
+        source: parquet::errors::ParquetError,
+    },
     #[error("{path}: cannot be written")]
     Parquet {
         path: String,

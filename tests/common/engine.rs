@@ -13,7 +13,7 @@ use tidemill::flow::op::source::{Feed, Notice};
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control, Writing};
-use tidemill::source::{Board, DeadLetter, Intake, Pace, Partition, Progress, Raw, SourceError, Tally};
+use tidemill::source::{Board, DeadLetter, Intake, Pace, Partition, Progress, Raw, SourceError, Tally, TopicReader};
 use tidemill::store::Online;
 use tidemill::value::{JsonDecoder, Scalar, Schema};
 
@@ -28,6 +28,14 @@ pub struct Record {
     pub at: i64,
 }
 
+impl Record {
+    /// The partition of a record: records of the same key share one.
+    pub fn partition(&self, topic: &str, partitions: usize) -> usize {
+        let key = if topic == "prices" { self.item.to_string() } else { self.id.clone() };
+        key.bytes().map(usize::from).sum::<usize>() % partitions
+    }
+}
+
 /// The records of each topic, in offset order.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
@@ -37,6 +45,20 @@ pub struct Inputs {
 }
 
 impl Inputs {
+    /// The messages of a topic, by partition.
+    pub fn dealt(&self, topic: &str, partitions: usize) -> Vec<Vec<String>> {
+        let mut dealt = vec![Vec::new(); partitions];
+        let records = match topic {
+            "asks" => &self.asks,
+            "sales" => &self.sales,
+            _ => &self.prices,
+        };
+        for (record, message) in records.iter().zip(self.messages(topic)) {
+            dealt[record.partition(topic, partitions)].push(message);
+        }
+        dealt
+    }
+
     /// The messages of a topic.
     pub fn messages(&self, topic: &str) -> Vec<String> {
         let field = |value: &Option<f64>| value.map_or("null".to_owned(), |x| format!("{x:?}"));
@@ -120,35 +142,80 @@ impl Partition for Memory {
     }
 }
 
+/// A partition that is read a few records at a time.
+struct Few(Box<dyn Partition>, usize);
+
+impl Partition for Few {
+    fn read(&mut self, max: usize, intake: &mut Intake) -> Result<Progress, SourceError> {
+        self.0.read(max.min(self.1), intake)
+    }
+}
+
 /// How a run starts and what is asked of it.
 pub struct Run<'a> {
     pub spec: &'a str,
+    /// Records read at a time.
     pub read: usize,
     pub workers: usize,
+    /// Over how many partitions the records of each topic are dealt, by key.
+    pub partitions: usize,
     /// Start from a snapshot.
     pub start: Option<(i64, Parts)>,
     /// Ask for a snapshot as of this time.
     pub snapshot: Option<i64>,
+    /// Where outputs begin, where sources do, and where outputs stop.
+    pub from: Option<i64>,
+    pub since: Option<i64>,
+    pub until: Option<i64>,
+}
+
+impl Default for Run<'_> {
+    fn default() -> Self {
+        Run {
+            spec: super::spec::SPEC,
+            read: 7,
+            workers: 1,
+            partitions: 1,
+            start: None,
+            snapshot: None,
+            from: None,
+            since: None,
+            until: None,
+        }
+    }
 }
 
 /// Runs a spec on inputs, reading `read` messages at a time, on `workers` workers.
 pub fn run(spec: &str, inputs: &Inputs, read: usize, workers: usize) -> Found {
-    Run { spec, read, workers, start: None, snapshot: None }.run(inputs)
+    Run { spec, read, workers, ..Run::default() }.run(inputs)
 }
 
 impl Run<'_> {
     pub fn run(self, inputs: &Inputs) -> Found {
+        let partitions = self.partitions;
+        self.run_on(|reader| {
+            let memory = |messages| Box::new(Memory::new(messages, usize::MAX, &reader.schema)) as Box<dyn Partition>;
+            inputs.dealt(&reader.topic, partitions).into_iter().map(memory).collect()
+        })
+    }
+
+    /// The same on the partitions of each topic that `open` gives.
+    pub fn run_on(self, mut open: impl FnMut(&Arc<TopicReader>) -> Vec<Box<dyn Partition>>) -> Found {
         let plan = Arc::new(Plan::new(Arc::new(tidemill::spec::parse(self.spec, "spec.toml").expect("a right spec"))));
         let folder = tempfile::tempdir().expect("a folder");
         let readers: Vec<_> =
             plan.sources.iter().cloned().chain(plan.tables.iter().map(|table| table.reader.clone())).collect();
-        let board = Board::new(Pace::Max, None, None, None);
+        let board = Board::new(Pace::Max, None, self.until, None);
         let feeds = Arc::new(Feeds::default());
         for (topic, reader) in readers.iter().enumerate() {
-            let partition = Memory::new(inputs.messages(&reader.topic), self.read, &reader.schema);
-            let intake = Intake::new(reader.clone(), 0);
-            let lane = board.join(&reader.topic, 0, reader.lateness_ms);
-            feeds.add(topic, Feed::new(Box::new(partition), intake, lane));
+            for (number, partition) in (0..).zip(open(reader)) {
+                let mut intake = Intake::new(reader.clone(), number);
+                if let Some(since) = self.since.filter(|_| !reader.upsert) {
+                    intake.begin_at(since);
+                }
+                let lane = board.join(reader, number);
+                feeds.add(topic, Feed::new(Box::new(Few(partition, self.read)), intake, lane));
+            }
         }
         board.open();
         let (events, told) = crossbeam_channel::unbounded();
@@ -160,7 +227,7 @@ impl Run<'_> {
         if let Some(time) = self.snapshot {
             vault.ask(time);
         }
-        let offline = job::offline_files(&plan, folder.path(), None, Writing::Whole).expect("files can be made");
+        let offline = job::offline_files(&plan, folder.path(), self.from, Writing::Whole).expect("files can be made");
         let job = Arc::new(Job {
             plan: plan.clone(),
             feeds,
@@ -194,7 +261,7 @@ impl Run<'_> {
                 }
                 tidemill::flow::build::Event::Source(Notice::Letters(letters)) => found.letters.extend(letters),
                 tidemill::flow::build::Event::Source(Notice::Failed(error)) => panic!("{error}"),
-                tidemill::flow::build::Event::Source(Notice::Overtaken(..)) => {}
+                tidemill::flow::build::Event::Source(Notice::Overtaken(_)) => {}
                 tidemill::flow::build::Event::OfflineFailed(error) => panic!("{error}"),
                 tidemill::flow::build::Event::Unlabelled(..) => {}
             }

@@ -33,26 +33,35 @@ struct Placed {
 /// How long a record of each topic can matter, as the plan has it; later ones are dead.
 const REACH: [(&str, i64); 3] = [("asks", i64::MAX), ("sales", i64::MAX), ("prices", i64::MAX)];
 
-/// Effective times by the definition of the watermark, and the ledger.
-fn place(topic: &str, records: &[Record], lateness: i64) -> (Vec<Placed>, Tally) {
-    let mut newest = i64::MIN;
-    let mut tally = Tally { read: records.len() as u64, ..Tally::default() };
+/// Effective times by the definition of the watermark in each partition, and the ledger: of what takes effect before
+/// the end.
+fn place(topic: &str, records: &[Record], lateness: i64, dealt: &Dealt) -> (Vec<Placed>, Tally) {
+    let mut tally = Tally::default();
     let mut placed = Vec::new();
     let reach = REACH.iter().find(|(name, _)| *name == topic).unwrap().1;
-    for (offset, record) in records.iter().enumerate() {
-        let watermark = if newest == i64::MIN { i64::MIN } else { newest - lateness };
-        if record.at < watermark && watermark - record.at > reach {
-            tally.dead_letter += 1;
-            continue;
+    let end = dealt.until.unwrap_or(i64::MAX);
+    for partition in 0..dealt.partitions {
+        let mut newest = i64::MIN;
+        let here = |(_, record): &(usize, &Record)| record.partition(topic, dealt.partitions) == partition;
+        for (offset, record) in records.iter().enumerate().filter(here) {
+            let watermark = if newest == i64::MIN { i64::MIN } else { newest - lateness };
+            if record.at < watermark && watermark - record.at > reach {
+                (tally.read, tally.dead_letter) = (tally.read + 1, tally.dead_letter + 1);
+                continue;
+            }
+            let effective = record.at.max(watermark);
+            newest = newest.max(record.at);
+            if effective >= end || dealt.since.is_some_and(|since| effective < since) {
+                continue;
+            }
+            tally.read += 1;
+            if effective > record.at {
+                tally.late += 1
+            } else {
+                tally.applied += 1
+            }
+            placed.push(Placed { effective, offset, record: record.clone() });
         }
-        let effective = record.at.max(watermark);
-        if effective > record.at {
-            tally.late += 1
-        } else {
-            tally.applied += 1
-        }
-        newest = newest.max(record.at);
-        placed.push(Placed { effective, offset, record: record.clone() });
     }
     placed.sort_by(|a, b| {
         (a.effective, a.record.id.as_bytes(), a.offset).cmp(&(b.effective, b.record.id.as_bytes(), b.offset))
@@ -139,14 +148,27 @@ fn changes(
     rows.into_values().collect()
 }
 
-/// Everything.
+/// How records are dealt over partitions, and where outputs stop.
+pub struct Dealt {
+    pub partitions: usize,
+    pub until: Option<i64>,
+    /// Before this, what sources had is not counted.
+    pub since: Option<i64>,
+}
+
+/// Everything of topics of one partition each.
 pub fn compute(inputs: &Inputs) -> Expected {
-    let (asks, asked) = place("asks", &inputs.asks, 40);
-    let (sales, sold) = place("sales", &inputs.sales, 25);
-    let (mut prices, priced) = place("prices", &inputs.prices, 0);
+    compute_of(inputs, &Dealt { partitions: 1, until: None, since: None })
+}
+
+/// Everything.
+pub fn compute_of(inputs: &Inputs, dealt: &Dealt) -> Expected {
+    let (asks, asked) = place("asks", &inputs.asks, 40, dealt);
+    let (sales, sold) = place("sales", &inputs.sales, 25, dealt);
+    let (mut prices, priced) = place("prices", &inputs.prices, 0, &Dealt { since: None, ..*dealt });
     prices.sort_by_key(|r| (r.effective, r.record.item, r.offset));
     let newest = [&asks, &sales, &prices].iter().flat_map(|topic| topic.iter().map(|r| r.effective)).max();
-    let end = newest.map_or(i64::MIN, |newest| newest + 1);
+    let end = dealt.until.or(newest.map(|newest| newest + 1)).unwrap_or(i64::MIN);
 
     let shop_key = |r: &Record| r.shop.as_ref().map(|_| vec![text(&r.shop)]);
     let pair_key = |r: &Record| r.shop.as_ref().map(|_| vec![text(&r.shop), Scalar::Int(r.item)]);

@@ -34,3 +34,12 @@ pub fn topic(most: usize) -> impl Strategy<Value = Vec<Record>> {
         records
     })
 }
+
+/// The same with times that rise by a second or so from the first to the last.
+pub fn rising(most: usize) -> impl Strategy<Value = Vec<Record>> {
+    let risen = move |(at, mut record): (usize, Record)| {
+        record.at += (at * 1200 / most) as i64;
+        record
+    };
+    topic(most).prop_map(move |records| records.into_iter().enumerate().map(risen).collect())
+}

@@ -20,6 +20,8 @@ pub enum Bound {
 /// The flights of January 2013.
 pub struct January {
     folder: TempDir,
+    /// The dataflow file.
+    dataflow: PathBuf,
     expected: OnceLock<String>,
 }
 
@@ -27,6 +29,11 @@ const TOPICS: [(&str, &str); 3] = [("schedule", "sched_ts"), ("departures", "dep
 
 impl January {
     pub fn new(bound: Bound) -> Self {
+        January::with(bound, &shipped())
+    }
+
+    /// The same with another dataflow file.
+    pub fn with(bound: Bound, dataflow: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut files = String::new();
@@ -51,13 +58,15 @@ impl January {
             }
         };
         std::fs::write(folder.path().join("config.toml"), config).unwrap();
-        January { folder, expected: OnceLock::new() }
+        let path = folder.path().join("flights.toml");
+        std::fs::write(&path, dataflow).unwrap();
+        January { folder, dataflow: path, expected: OnceLock::new() }
     }
 
     /// Fills the topics.
     pub fn load(&self, partitions: u32) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
-        command.arg("load").arg(dataflow()).arg("--from").arg(self.folder.path().join("files.toml"));
+        command.arg("load").arg(&self.dataflow).arg("--from").arg(self.folder.path().join("files.toml"));
         command.arg("--config").arg(self.config()).args(["--partitions", &partitions.to_string()]);
         let loaded = command.output().unwrap();
         assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
@@ -69,7 +78,7 @@ impl January {
 
     /// The dataflow file with something in it changed.
     pub fn changed(&self, from: &str, to: &str) -> PathBuf {
-        let text = std::fs::read_to_string(dataflow()).unwrap();
+        let text = std::fs::read_to_string(&self.dataflow).unwrap();
         assert!(text.contains(from));
         let path = self.folder.path().join("changed.toml");
         std::fs::write(&path, text.replace(from, to)).unwrap();
@@ -79,7 +88,7 @@ impl January {
     /// Starts a run to the end of the inputs.
     pub fn run(&self, home: &Path, workers: usize, sets: &[&str]) -> Running {
         let workers = format!("workers={workers}");
-        self.run_file(&dataflow(), home, &[sets, &[workers.as_str()]].concat())
+        self.run_file(&self.dataflow, home, &[sets, &[workers.as_str()]].concat())
     }
 
     /// As [`January::run`], of another file.
@@ -89,7 +98,7 @@ impl January {
 
     /// As [`January::run`], without a checkpoint.
     pub fn run_fresh(&self, home: &Path, sets: &[&str]) -> Running {
-        self.start(&dataflow(), home, sets, &["--fresh"])
+        self.start(&self.dataflow, home, sets, &["--fresh"])
     }
 
     fn start(&self, file: &Path, home: &Path, sets: &[&str], flags: &[&str]) -> Running {
@@ -101,6 +110,22 @@ impl January {
         let both = said.reopen().unwrap();
         let child = command.stdout(both.try_clone().unwrap()).stderr(both).stdin(Stdio::null()).spawn();
         Running { child: child.unwrap(), said }
+    }
+
+    /// Replays into a folder; gives the exit code and what was said on stderr.
+    pub fn try_replay(&self, out: &Path, flags: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        command.arg("replay").arg(&self.dataflow).arg("--config").arg(self.config()).arg("--out").arg(out).args(flags);
+        let replayed = command.output().unwrap();
+        (replayed.status.code(), String::from_utf8_lossy(&replayed.stderr).into_owned())
+    }
+
+    /// Replays into a folder; gives the digest and what was said on stderr.
+    pub fn replay(&self, out: &Path, flags: &[&str]) -> (serde_json::Value, String) {
+        let (code, said) = self.try_replay(out, flags);
+        assert_eq!(code, Some(0), "{flags:?}: {said}");
+        let text = std::fs::read_to_string(out.join("digest.json")).unwrap();
+        (serde_json::from_str(&text).unwrap(), said)
     }
 
     /// What a run of the files that is not interrupted ends with.
@@ -118,8 +143,9 @@ impl January {
     }
 }
 
-fn dataflow() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("dataflows/flights.toml")
+/// The dataflow file that is shipped.
+pub fn shipped() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("dataflows/flights.toml")).unwrap()
 }
 
 /// The digest that a run has left.

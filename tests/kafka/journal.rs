@@ -31,10 +31,10 @@ fn a_journal_that_cannot_be_written_ends_the_run_and_the_next_one_loses_nothing(
 
     let journal = folder.path().join("var/live/checkpoints/journal.jsonl");
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&journal).unwrap();
-    let other = json!({"topic": "another", "partition": 0, "offset": 1, "time": 1}).to_string();
+    let other = json!({"source": "another", "topic": "another", "partition": 0, "offset": 1, "time": 1}).to_string();
     (0..2000).for_each(|_| writeln!(file, "{other}").unwrap());
     // Its last line is cut short, as where there was no room for more.
-    write!(file, "{{\"topic\":\"an").unwrap();
+    write!(file, "{{\"source\":\"an").unwrap();
     let run = start_as(limited(64), folder.path(), DATAFLOW, &config);
     until("idle", || run.metric("tidemill_source_lag_records", "") == 0.0);
     broker.write("clicks", 1, &clicks(0..2));

@@ -1,16 +1,23 @@
-//! Kafka, against Apache Kafka itself: `broker` is one, `reading` tries what reads and writes, `running` the
-//! program, `staying` that it goes on whatever the brokers do, `credentials` who is let in,
-//! `pressure` that what is read ahead is bounded, `journal` what cannot be taken down.
+//! Kafka, against Apache Kafka itself: `broker` is one, `reading` tries what reads and writes, `bounds` where reading
+//! ends, `running` the program, `staying` that it goes on whatever the brokers do, `credentials` who is let in,
+//! `pressure` that what is read ahead is bounded, `overtaken` what comes after time has passed it, `journal` where that
+//! cannot be taken down.
 
+mod bounds;
 mod broker;
+#[path = "../common/mod.rs"]
+mod common;
 mod credentials;
 mod flights;
 mod journal;
 mod live;
+mod overtaken;
 mod pressure;
 #[path = "../program/mod.rs"]
 mod program;
 mod reading;
 mod recovery;
+mod replaying;
 mod running;
+mod sharing;
 mod staying;

@@ -21,6 +21,7 @@ fn reader(topic: &str, upsert: bool) -> Arc<TopicReader> {
         Column::new("at", Type::Timestamp, false),
     ]);
     Arc::new(TopicReader {
+        source: "read".to_owned(),
         topic: topic.to_owned(),
         schema: if upsert { TopicReader::with_deletes(&schema) } else { schema },
         key: vec![0],
@@ -333,6 +334,7 @@ fn a_broker_that_goes_away_is_waited_for_and_nothing_is_lost_or_read_twice() {
 
 fn letter() -> DeadLetter {
     DeadLetter {
+        source: "weather".to_owned(),
         topic: "weather".to_owned(),
         partition: 2,
         offset: 77,

@@ -16,7 +16,7 @@ const LONG: Duration = Duration::from_secs(30);
 
 /// What befalls a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Blow {
+pub enum Blow {
     /// SIGKILL at any moment.
     Kill,
     /// SIGKILL while a checkpoint is being written.
@@ -100,7 +100,7 @@ fn each(blow: Blow, seeds: std::ops::Range<u64>) {
     each_on(&january, blow, seeds);
 }
 
-fn each_on(january: &January, blow: Blow, seeds: std::ops::Range<u64>) {
+pub fn each_on(january: &January, blow: Blow, seeds: std::ops::Range<u64>) {
     for seed in seeds {
         for workers in [&[1, 1, 1][..], &[2, 2, 2], &[1, 3, 2]] {
             let found = interrupted(january, blow, workers, seed);

@@ -39,7 +39,7 @@ fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped(
     broker.write("clicks", 0, &clicks(10..15));
     run.has_read(15.0);
 
-    more_partitions(&broker, 2);
+    more_partitions(&broker, "clicks", 2);
     broker.write("clicks", 1, &clicks(15..20));
     run.has_read(20.0);
 
@@ -60,11 +60,12 @@ fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped(
     run.stop();
 }
 
-fn more_partitions(broker: &Broker, partitions: usize) {
+/// Adds partitions to a topic.
+pub fn more_partitions(broker: &Broker, topic: &str, partitions: usize) {
     let mut config = rdkafka::ClientConfig::new();
     let admin: AdminClient<_> = config.set("bootstrap.servers", broker.servers()).create().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let wanted = NewPartitions::new("clicks", partitions);
+    let wanted = NewPartitions::new(topic, partitions);
     let made = runtime.block_on(admin.create_partitions([&wanted], &AdminOptions::new())).unwrap();
     assert!(made.iter().all(Result::is_ok), "{made:?}");
 }

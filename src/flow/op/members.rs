@@ -183,6 +183,10 @@ impl Members {
 
     /// Takes in a run of updates; if changes are wanted, all updates of one time.
     fn take_in(&mut self, run: &[Event], changes: Option<&mut Changes>) {
+        if let (Some(first), Some(_)) = (run.first(), &changes) {
+            // What leaves by then frees its entity before an update of it comes, not between the update and its change.
+            self.advance(first.time);
+        }
         let mut arrivals: Vec<Arrival> = Vec::with_capacity(run.len());
         for event in run {
             let chunk = self.updates.at(event.chunk);

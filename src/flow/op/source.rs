@@ -18,7 +18,7 @@ use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::source;
 
 use super::{Feeds, Records};
-use crate::checkpoint::Cut;
+use crate::checkpoint::{Cut, Overtaken};
 use crate::source::{
     Board, DeadLetter, Grid, InFlight, Intake, Intaken, Lane, Marks, Partition, Position, Progress, SourceError,
     Standing, Tally,
@@ -47,12 +47,19 @@ impl Feed {
         Feed { partition, intake, lane, position: None }
     }
 
-    /// A partition that reads on from where it stood, with the records that have been overtaken since.
+    /// A partition that reads on from where it stood.
     #[must_use]
-    pub fn resuming(mut self, position: Position, journal: BTreeMap<Offset, EventTime>) -> Self {
-        self.intake.resume(&position, journal);
+    pub fn resuming(mut self, position: Position) -> Self {
+        self.intake.resume(&position);
         self.lane.note(position.newest_effective);
         self.position = Some(position);
+        self
+    }
+
+    /// A partition some of whose records were overtaken in an earlier run, and take effect as then.
+    #[must_use]
+    pub fn repeating(mut self, journal: BTreeMap<Offset, EventTime>) -> Self {
+        self.intake.repeat(journal);
         self
     }
 }
@@ -60,8 +67,8 @@ impl Feed {
 /// What a source tells beside its records.
 pub enum Notice {
     Letters(Vec<DeadLetter>),
-    /// Records that came below the frontier: topic, partition, offsets and the times at which they were folded in.
-    Overtaken(String, u32, Vec<(Offset, EventTime)>),
+    /// Records that came below the frontier, with the times at which they were folded in.
+    Overtaken(Vec<Overtaken>),
     Failed(SourceError),
 }
 
@@ -114,7 +121,7 @@ pub fn records<'scope>(
             if intakes.feeds.added() != seen {
                 seen = intakes.feeds.added();
                 readings.extend(
-                    intakes.feeds.take(topic, intakes.share).into_iter().map(|feed| Reading::new(feed, &intakes.grids)),
+                    intakes.feeds.take(topic, intakes.share).into_iter().map(|feed| Reading::new(feed, &intakes)),
                 );
             }
             let frontier = *capability.time();
@@ -143,8 +150,9 @@ pub fn records<'scope>(
 }
 
 impl Reading {
-    fn new(mut feed: Feed, grids: &[Grid]) -> Self {
-        feed.intake.look_out_for(grids);
+    fn new(mut feed: Feed, intakes: &Intakes) -> Self {
+        feed.intake.look_out_for(&intakes.grids);
+        feed.intake.end_at(intakes.board.until().unwrap_or(EventTime::MAX));
         let (tally, overtaken) =
             feed.position.map_or_else(Default::default, |position| (position.tally, position.overtaken));
         Reading {
@@ -177,7 +185,7 @@ impl Reading {
                 self.ended = true;
             }
             Ok(Progress::End) => self.ended = true,
-            Ok(Progress::More | Progress::Idle) => {}
+            Ok(Progress::More | Progress::Idle) => self.ended = intake.has_ended(),
         }
         if intake.is_empty() {
             let nothing_more = partition.behind() == Some(0);
@@ -195,30 +203,31 @@ impl Reading {
         true
     }
 
-    /// Counts a batch and queues it. What is in the graph's state already is passed over, and so is what lies at or
-    /// after the end that was asked for; neither is counted.
+    /// Counts a batch and queues it. What is in the graph's state already is passed over and not counted again.
     fn take_in(&mut self, intakes: &Intakes, newest: EventTime, intaken: Intaken) {
-        let Intaken { batch, tally, late, letters, first, overtaken } = intaken;
+        let Intaken { batch, tally, late, letters, first, last, overtaken } = intaken;
         if !letters.is_empty() {
             (intakes.notices)(Notice::Letters(letters));
         }
         let lane = &self.feed.lane;
         if !overtaken.is_empty() {
             self.overtaken += overtaken.len() as u64;
-            (intakes.notices)(Notice::Overtaken(lane.source.clone(), lane.partition, overtaken));
+            let record = |(offset, time)| Overtaken {
+                source: lane.source.clone(),
+                topic: lane.topic.clone(),
+                partition: lane.partition,
+                offset,
+                time,
+            };
+            (intakes.notices)(Notice::Overtaken(overtaken.into_iter().map(record).collect()));
         }
         let board = &intakes.board;
-        let end = board.until().unwrap_or(EventTime::MAX);
-        if let (Some(first), Some(last)) = (first, batch.times.last()) {
-            self.marks.push(first, newest, *last);
+        if let (Some(first), Some(last)) = (first, last) {
+            self.marks.push(first, newest, last);
         }
-        let (batch, beyond) = batch.split(end);
         let (known, batch) = batch.split(intakes.resume);
-        self.ended |= !beyond.is_empty();
         self.tally.add(&tally);
-        self.tally.read -= beyond.len() as u64;
-        let taken = intakes.resume..end;
-        let late: Vec<EventTime> = late.iter().copied().filter(|time| taken.contains(time)).collect();
+        let late: Vec<EventTime> = late.iter().copied().filter(|time| *time >= intakes.resume).collect();
         self.in_flight.push(batch.times.clone(), &late);
         if let Some(newest) = batch.times.last().or(known.times.last()) {
             lane.note(*newest);

@@ -100,6 +100,7 @@ mod tests {
         let mut columns: Vec<_> = key.iter().map(|(name, ty)| Column::new(*name, *ty, false)).collect();
         columns.push(Column::new("at", Type::Timestamp, false));
         TopicReader {
+            source: "t".to_owned(),
             topic: "t".to_owned(),
             schema: TopicReader::with_deletes(&Schema::new(columns)),
             key: (0..key.len()).collect(),

@@ -1,6 +1,6 @@
 //! A connection to a Redis server that knows what the server has of this dataflow.
 //!
-//! The hash `tidemill:{dataflow}:_positions` has a field for each `topic:partition`, the next offset read for what is
+//! The hash `tidemill:{dataflow}:_positions` has a field for each `source:partition`, the next offset read for what is
 //! written, `_newest`, the newest effective time that may be in it, and `_writer`, a token of the process that wrote it. No
 //! token there: the server has been emptied.
 
@@ -70,8 +70,8 @@ impl Link {
             let run_id = info.as_deref().and_then(|info| info.lines().find_map(|line| line.strip_prefix("run_id:")));
             let run_id = run_id.map(|run_id| run_id.trim().to_owned());
             let positions = fields.iter().filter_map(|(field, next)| {
-                let (topic, partition) = field.rsplit_once(':')?;
-                Some(((topic.to_owned(), partition.parse().ok()?), next.parse().ok()?))
+                let (source, partition) = field.rsplit_once(':')?;
+                Some(((source.to_owned(), partition.parse().ok()?), next.parse().ok()?))
             });
             let greeting = Greeting {
                 run_id,
@@ -93,8 +93,8 @@ impl Link {
             return;
         }
         pipe.cmd("HSET").arg(&self.key).arg(WRITER).arg(&self.token).arg(NEWEST).arg(now.1);
-        for ((topic, partition), next) in &now.0 {
-            pipe.arg(format!("{topic}:{partition}")).arg(*next);
+        for ((source, partition), next) in &now.0 {
+            pipe.arg(format!("{source}:{partition}")).arg(*next);
         }
         pipe.ignore();
         self.written = Some(now);

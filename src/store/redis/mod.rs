@@ -51,6 +51,7 @@ pub struct Reach {
 /// How far a job is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
+    /// By source and partition.
     pub partitions: BTreeMap<(String, u32), Reach>,
     /// No record that takes effect later has been given to the graph.
     pub newest: EventTime,

@@ -1,0 +1,194 @@
+//! `replay --verify`: whether two folders hold the same, and where they first differ.
+//!
+//! Digests are compared first. Where a hash differs, the Parquet files are read side by side up to the first row that
+//! does. The replay is *here*, what it is compared with *there*.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::Failure;
+use super::digest::{Digest, VersionDigest};
+use crate::flow::Plan;
+use crate::source::{Outcome, Tally};
+use crate::store::offline::Content;
+use crate::store::offline_rows::OfflineRows;
+use crate::time::{EventTime, format_time};
+use crate::value::Scalar;
+
+/// What a replay is compared with.
+pub struct Other {
+    folder: PathBuf,
+    digest: Digest,
+}
+
+impl Other {
+    /// The folder of another replay, or the offline folder of a run.
+    ///
+    /// # Errors
+    /// If it has no digest, or is the one that the replay is to write.
+    pub fn open(folder: &Path, out: &Path) -> Result<Self, Failure> {
+        let wrong = |what: String| Failure::Wrong(format!("error: --verify: {}: {what}", folder.display()));
+        let path = folder.join("digest.json");
+        let expected = "expected that of a replay, or of a run with --until-end and offline.enabled";
+        let text =
+            std::fs::read_to_string(&path).map_err(|error| wrong(format!("no digest.json: {error}; {expected}")))?;
+        let digest = serde_json::from_str(&text).map_err(|error| wrong(format!("digest.json: {error}; {expected}")))?;
+        let same = |other: PathBuf| out.canonicalize().is_ok_and(|out| out == other);
+        if folder.canonicalize().is_ok_and(same) {
+            return Err(wrong("is --out itself; expected another folder".to_owned()));
+        }
+        Ok(Other { folder: folder.to_owned(), digest })
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What differs, the first of each source, group and model.
+    ///
+    /// # Errors
+    /// If a file that must be looked into cannot be read.
+    pub fn differences(&self, plan: &Plan, out: &Path, here: &Digest) -> anyhow::Result<Vec<String>> {
+        let there = &self.digest;
+        let mut found = Vec::new();
+        let time = |time: Option<EventTime>| time.map_or("none".to_owned(), format_time);
+        let mut plain = |what: &str, here: String, there: String| {
+            (here != there).then(|| found.push(format!("{what}: {here} here, {there} there")));
+        };
+        plain("dataflow", here.dataflow.clone(), there.dataflow.clone());
+        plain("from", time(here.from), time(there.from));
+        plain("to", time(here.to), time(there.to));
+        for (name, here, there) in both(&here.sources, &there.sources) {
+            found.extend(tallies(here, there).map(|what| format!("source {name}: {what}")));
+        }
+        let key_of_group =
+            |name: &str| plan.groups.iter().find(|group| group.name == name).map(|g| g.entity_names.clone());
+        let key_of_model = |name: &str| {
+            let model = plan.models.iter().find(|model| model.name == name)?;
+            let named = |column: &usize| model.columns.columns.get(*column).map(|column| column.name.clone());
+            Some(model.identity.iter().filter_map(named).collect::<Vec<String>>())
+        };
+        for (name, here, there) in both(&here.features, &there.features) {
+            let what = self.content("features", name, (here, there), out, &key_of_group(name).unwrap_or_default())?;
+            found.extend(what.map(|what| format!("features {name}: {what}")));
+        }
+        for (name, here, there) in both(&here.examples, &there.examples) {
+            let what = self.content("examples", name, (here, there), out, &key_of_model(name).unwrap_or_default())?;
+            found.extend(what.map(|what| format!("examples {name}: {what}")));
+        }
+        for (name, here, there) in both(&here.models, &there.models) {
+            found.extend(versions(here, there).map(|what| format!("model {name}: {what}")));
+        }
+        Ok(found)
+    }
+
+    /// How the rows of a group or model differ, if they do.
+    fn content(
+        &self,
+        part: &str,
+        name: &str,
+        contents: (Option<&Content>, Option<&Content>),
+        out: &Path,
+        key: &[String],
+    ) -> anyhow::Result<Option<String>> {
+        match contents {
+            (Some(here), Some(there)) if here == there => Ok(None),
+            (Some(_), Some(_)) => {
+                let path = format!("{part}/{name}.parquet");
+                let open = |folder: &Path| OfflineRows::open(&folder.join(&path));
+                let rows = rows(open(out)?, open(&self.folder)?, key);
+                rows.map(Some).with_context(|| format!("{path} cannot be compared"))
+            }
+            (here, _) => Ok(Some(only(here.is_some()))),
+        }
+    }
+}
+
+fn only(here: bool) -> String {
+    if here { "is here and not there".to_owned() } else { "is there and not here".to_owned() }
+}
+
+/// The entries of two maps by name.
+fn both<'a, T>(
+    here: &'a BTreeMap<String, T>,
+    there: &'a BTreeMap<String, T>,
+) -> impl Iterator<Item = (&'a str, Option<&'a T>, Option<&'a T>)> {
+    let names: std::collections::BTreeSet<&String> = here.keys().chain(there.keys()).collect();
+    names.into_iter().map(move |name| (name.as_str(), here.get(name), there.get(name)))
+}
+
+fn tallies(here: Option<&Tally>, there: Option<&Tally>) -> Option<String> {
+    let (Some(here), Some(there)) = (here, there) else { return Some(only(here.is_some())) };
+    let outcomes = Outcome::ALL.iter().map(|outcome| (outcome.name(), here.of(*outcome), there.of(*outcome)));
+    let mut counts = std::iter::once(("read", here.read, there.read)).chain(outcomes);
+    let (name, here, there) = counts.find(|(_, here, there)| here != there)?;
+    Some(format!("{name} is {here} here and {there} there"))
+}
+
+fn versions(here: Option<&Vec<VersionDigest>>, there: Option<&Vec<VersionDigest>>) -> Option<String> {
+    let (Some(here), Some(there)) = (here, there) else { return Some(only(here.is_some())) };
+    let named = |versions: &[VersionDigest]| -> BTreeMap<String, VersionDigest> {
+        // Eight digits and more keep numbers in their order as text.
+        versions.iter().map(|version| (format!("{:020}", version.version), version.clone())).collect()
+    };
+    let (here, there) = (named(here), named(there));
+    let (_, here, there) = both(&here, &there).find(|(_, here, there)| here != there)?;
+    let number = here.or(there).map(|version| version.version)?;
+    let shown = |version: &VersionDigest| {
+        let role = if version.champion { "champion" } else { "refused" };
+        format!("{} (window end {}, {role})", version.sha256, format_time(version.window_end))
+    };
+    Some(match (here, there) {
+        (Some(here), Some(there)) => format!("version {number} is {} here and {} there", shown(here), shown(there)),
+        (here, _) => format!("version {number} {}", only(here.is_some())),
+    })
+}
+
+/// The first row in which two files differ.
+fn rows(mut here: OfflineRows, mut there: OfflineRows, key: &[String]) -> anyhow::Result<String> {
+    let names = here.names().to_vec();
+    if names != there.names() {
+        return Ok(format!("the columns are {} here and {} there", names.join(", "), there.names().join(", ")));
+    }
+    let place: Vec<usize> = names
+        .iter()
+        .enumerate()
+        .filter(|(index, name)| *index == 0 || key.contains(name))
+        .map(|(index, _)| index)
+        .collect();
+    let shown = |row: &[Scalar]| -> String {
+        let parts = place.iter().map(|column| match &row[*column] {
+            Scalar::Timestamp(time) if *column == 0 => format!("at {}", format_time(*time)),
+            value => format!("{} = {}", names[*column], value.to_json()),
+        });
+        parts.collect::<Vec<_>>().join(", ")
+    };
+    loop {
+        let (here, there) = match (here.next().transpose()?, there.next().transpose()?) {
+            (Some(here), Some(there)) => (here, there),
+            (Some(here), None) => return Ok(format!("{}: {}", shown(&here), only(true))),
+            (None, Some(there)) => return Ok(format!("{}: {}", shown(&there), only(false))),
+            (None, None) => return Ok("the rows are the same; a digest is not that of its file".to_owned()),
+        };
+        let Some(column) = (0..names.len()).find(|column| !same(&here[*column], &there[*column])) else { continue };
+        if place.iter().all(|column| same(&here[*column], &there[*column])) {
+            let (name, here_has, there_has) = (&names[column], here[column].to_json(), there[column].to_json());
+            return Ok(format!("{}: {name} is {here_has} here and {there_has} there", shown(&here)));
+        }
+        return Ok(match (&here[0], &there[0]) {
+            (Scalar::Timestamp(a), Scalar::Timestamp(b)) if a < b => format!("{}: {}", shown(&here), only(true)),
+            (Scalar::Timestamp(a), Scalar::Timestamp(b)) if a > b => format!("{}: {}", shown(&there), only(false)),
+            _ => format!("{}: is here where there is one {}", shown(&here), shown(&there)),
+        });
+    }
+}
+
+/// Whether two values are the same to the bit.
+fn same(a: &Scalar, b: &Scalar) -> bool {
+    match (a, b) {
+        (Scalar::Float(a), Scalar::Float(b)) => a.to_bits() == b.to_bits(),
+        (a, b) => a == b,
+    }
+}
