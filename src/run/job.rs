@@ -22,7 +22,7 @@ use crate::flow::op::Feeds;
 use crate::flow::{Job, Plan, build, telemetry};
 use crate::metrics::Metrics;
 use crate::registry::Offsets;
-use crate::source::{Board, FilePartition, Grid, IdleRule, Intake, Outcome, Pace, Partition, Standing, Tally};
+use crate::source::{Board, Grid, IdleRule, Outcome, Pace, Standing, Tally};
 use crate::store::Online;
 use crate::store::offline::OrderedFile;
 use crate::time::EventTime;
@@ -256,19 +256,14 @@ pub struct Sample {
     pub json: String,
 }
 
-/// The first record of the stream that drives the first model's examples, if it can be read.
-pub fn sample(plan: &Plan, config: &Config) -> Option<Sample> {
+/// The first record of the stream that drives the first model's examples, of the first partition that has had one.
+pub fn sample(job: &Job) -> Option<Sample> {
+    let plan = &job.plan;
     let source = plan.driver(plan.models.first()?.examples);
-    let reader = &plan.sources[source];
-    let bound = config.topics.get(&reader.topic)?;
-    let paths = bound.binding().paths(&config.base).ok()?;
-    let mut partition = FilePartition::open(paths, reader.schema.clone(), bound.nulls.clone(), Vec::new()).ok()?;
-    let mut intake = Intake::new(reader.clone(), 0);
-    partition.read(1, &mut intake).ok()?;
-    let batch = intake.take().batch;
-    if batch.is_empty() {
-        return None;
-    }
+    let (name, reader) = (&plan.spec.sources[source].topic.name, &plan.sources[source]);
+    let lanes = job.board.lanes();
+    let mine = lanes.iter().filter(|lane| lane.source == *name && lane.first().is_some());
+    let batch = mine.min_by_key(|lane| lane.partition)?.first()?;
     let columns = reader.schema.columns.iter().zip(&batch.columns).enumerate();
     let fields = columns.filter(|(index, _)| *index != reader.time);
     let object = fields.map(|(_, (column, values))| (column.name.clone(), Scalar::of(values, 0).to_json()));

@@ -118,8 +118,7 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     }
     let graph = job::start(&job, config.workers, &metrics, &control);
     readiness.started();
-    let sample = job::sample(&plan, &config);
-    let mut status = Status::new(&plan, server.addr(), sample, common.quiet, std::io::stderr().is_terminal());
+    let mut status = Status::new(&plan, server.addr(), common.quiet, std::io::stderr().is_terminal());
 
     job::gauge(&job, &metrics);
     let mut refreshed = Instant::now();
@@ -136,7 +135,7 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
             match events.recv_timeout(Duration::from_millis(20)) {
                 Ok(event) => {
                     if let Some((model, version)) = outputs.follow(event)? {
-                        status.version(model, &version);
+                        status.version(&job, model, &version);
                     }
                 }
                 Err(_) if control.is_finished() => return Ok(()),
@@ -146,7 +145,7 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
             if checkpoints.gather(&job) {
                 for event in events.try_iter() {
                     if let Some((model, version)) = outputs.follow(event)? {
-                        status.version(model, &version);
+                        status.version(&job, model, &version);
                     }
                 }
                 outputs.mark()?;

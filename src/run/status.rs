@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::job::Sample;
+use super::job;
 use super::say;
 use crate::flow::{Job, Plan};
 use crate::model::{Decision, Version};
@@ -14,7 +14,6 @@ use crate::time::{EventTime, format_time};
 pub struct Status {
     models: Vec<String>,
     addr: SocketAddr,
-    sample: Option<Sample>,
     quiet: bool,
     /// Whether the line can be redrawn in place.
     terminal: bool,
@@ -25,11 +24,10 @@ pub struct Status {
 }
 
 impl Status {
-    pub fn new(plan: &Plan, addr: SocketAddr, sample: Option<Sample>, quiet: bool, terminal: bool) -> Self {
+    pub fn new(plan: &Plan, addr: SocketAddr, quiet: bool, terminal: bool) -> Self {
         Status {
             models: plan.models.iter().map(|model| model.name.clone()).collect(),
             addr,
-            sample,
             quiet,
             terminal,
             seen: (Instant::now(), 0),
@@ -40,7 +38,7 @@ impl Status {
     }
 
     /// Notes a version; the first comes with a line to ask for a prediction.
-    pub fn version(&mut self, model: usize, version: &Version) {
+    pub fn version(&mut self, job: &Job, model: usize, version: &Version) {
         let decided = match version.decision {
             Decision::Published => "champion",
             Decision::Refused => "refused",
@@ -67,7 +65,7 @@ impl Status {
             self.line(&format!("{name} v{} refused: {}", version.number, version.reason));
         }
         if !self.asked
-            && let Some(sample) = &self.sample
+            && let Some(sample) = job::sample(job)
         {
             self.asked = true;
             let sample = sample.json.replace('\'', "'\\''");

@@ -6,12 +6,15 @@
 //! operator has passed ([`Board::cut`]).
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use arrow_array::UInt32Array;
 
 use super::ledger::Tally;
 use super::{Crossings, Grid, TopicReader};
 use crate::time::{EventTime, Offset};
+use crate::value::Batch;
 
 /// How fast files are played.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,6 +68,7 @@ pub struct Lane {
     started: AtomicBool,
     standing: Mutex<Standing>,
     crossings: Mutex<Crossings>,
+    first: OnceLock<Batch>,
 }
 
 impl Lane {
@@ -127,6 +131,19 @@ impl Lane {
         crossed.unwrap_or_else(|| self.standing().next)
     }
 
+    /// Shows the first record that is given to the graph.
+    pub fn show_first(&self, batch: &Batch) {
+        if self.first.get().is_none() && !batch.is_empty() {
+            // A copy: a slice would hold on to the whole batch.
+            let _ = self.first.set(batch.take(&UInt32Array::from_iter_values([0])));
+        }
+    }
+
+    /// The first record that was given to the graph, as a batch.
+    pub fn first(&self) -> Option<&Batch> {
+        self.first.get()
+    }
+
     /// What was last reported.
     pub fn standing(&self) -> Standing {
         *self.standing.lock().expect("no holder panics")
@@ -187,6 +204,7 @@ impl Board {
             started: AtomicBool::new(false),
             standing: Mutex::default(),
             crossings: Mutex::default(),
+            first: OnceLock::new(),
         });
         self.lanes.lock().expect("no holder panics").push(lane.clone());
         lane

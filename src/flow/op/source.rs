@@ -234,6 +234,7 @@ impl Reading {
         }
         if let Some(first) = batch.times.first() {
             board.begin(lane, *first);
+            lane.show_first(&batch);
             self.waiting.push_back(batch);
         }
     }
