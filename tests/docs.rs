@@ -52,9 +52,10 @@ fn first_names(text: &str) -> BTreeSet<&str> {
     rows(text).into_iter().filter_map(|row| quoted(row.clone()).map(|length| &row[0][1..=length])).collect()
 }
 
+type Reference = (&'static str, fn() -> String);
+
 /// What the program writes of itself, by its name between `<!-- NAME -->` and `<!-- /NAME -->`.
-const REFERENCES: [(&str, fn() -> String); 4] =
-    [("verbs", verbs), ("flags", flags), ("config", config), ("metrics", metrics)];
+const REFERENCES: [Reference; 4] = [("verbs", verbs), ("flags", flags), ("config", config), ("metrics", metrics)];
 
 #[test]
 fn the_references_are_what_the_program_says() {

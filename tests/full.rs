@@ -8,6 +8,7 @@ mod servers;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use program::{Run, limited};
 use servers::eventually;
@@ -123,7 +124,9 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_one_before_it_and_the_run_goes
     assert!(run.says("File too large") && run.says(&format!("writing `{}/", checkpoints.display())));
     eventually("the end", || run.says("the files are used up"));
     assert_eq!(run.metric("tidemill_source_records_total", "outcome=\"read\""), 40_000.0);
+    let asked = Instant::now();
     run.stop();
+    assert!(asked.elapsed() < Duration::from_secs(30), "it does not wait for a checkpoint that there will not be");
     assert_eq!(unfinished(&checkpoints), Vec::<PathBuf>::new());
 
     std::fs::write(checkpoints.join("99999999.json#1"), "left by one that was killed").unwrap();
@@ -131,6 +134,25 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_one_before_it_and_the_run_goes
     assert!(said.contains("going on from checkpoint"), "{said}");
     assert_eq!(unfinished(&checkpoints), Vec::<PathBuf>::new());
     assert_eq!(small.digest("full"), expected);
+}
+
+#[test]
+fn a_checkpoint_is_written_once_there_is_room_though_nothing_has_happened_since() {
+    let small = Small::new((0..10_000).map(|n| row(n, &format!("user{n}"), n * 1000)));
+    let sets = ["play.speed=max", "checkpoint.interval=50ms", "offline.enabled=false"];
+    let run = Run::start(small.told(&mut limited(64), "full", &sets));
+    eventually("the end", || run.says("the files are used up"));
+    // More than one, at the same time: nothing more comes.
+    let failures = || run.metric("tidemill_checkpoint_failures_total", "");
+    let before = failures();
+    eventually("failures", || failures() >= before + 3.0);
+    let written = || run.metric("tidemill_checkpoint_last_timestamp_seconds", "");
+    let before = written();
+    run.unlimit();
+    eventually("a checkpoint", || written() > before);
+    run.stop();
+    let said = small.ends("full", &sets);
+    assert!(said.contains("going on from checkpoint") && said.contains("as of 2020-01-01T02:46:39"), "{said}");
 }
 
 #[test]

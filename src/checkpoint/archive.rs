@@ -318,5 +318,5 @@ fn sha256(bytes: &[u8]) -> String {
 
 fn failed(action: &'static str, path: &str) -> impl FnOnce(object_store::Error) -> CheckpointError {
     let path = path.to_owned();
-    move |source| CheckpointError::Store { action, path, source }
+    move |why| CheckpointError::Store { action, path, why }
 }

@@ -21,15 +21,15 @@ pub struct Step {
 pub struct Cut {
     vault: Arc<Vault>,
     operator: String,
-    /// The time of the newest snapshot that this instance has saved for.
-    saved: EventTime,
+    /// The newest request for a snapshot that this instance has saved for.
+    saved: u64,
 }
 
 impl Cut {
     /// Enters an operator instance; from now on no snapshot is whole without it.
     pub fn new(vault: &Arc<Vault>, operator: impl Into<String>) -> Self {
         vault.join();
-        Cut { vault: vault.clone(), operator: operator.into(), saved: EventTime::MIN }
+        Cut { vault: vault.clone(), operator: operator.into(), saved: 0 }
     }
 
     /// Says how the instance is had to look, where nothing comes that would have it look by itself.
@@ -39,7 +39,9 @@ impl Cut {
 
     /// The time of a snapshot that this instance has not saved for.
     pub fn wanted(&self) -> Option<EventTime> {
-        self.vault.wanted().filter(|time| *time > self.saved)
+        // In this order: a time that is seen is that of the request, or of a later one.
+        let asked = self.vault.asked();
+        self.vault.wanted().filter(|_| asked != self.saved)
     }
 
     pub fn vault(&self) -> &Arc<Vault> {
@@ -69,7 +71,7 @@ impl Cut {
     }
 
     fn put(&mut self, time: EventTime, part: Part) {
-        self.saved = time;
+        self.saved = self.vault.asked();
         self.vault.put(&self.operator, time, part);
     }
 }

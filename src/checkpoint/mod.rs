@@ -40,13 +40,9 @@ pub enum CheckpointError {
         #[source]
         source: std::io::Error,
     },
-    #[error("checkpoints: {action} `{path}` failed")]
-    Store {
-        action: &'static str,
-        path: String,
-        #[source]
-        source: object_store::Error,
-    },
+    /// What the store says has its causes in it.
+    #[error("checkpoints: {action} `{path}` failed: {why}")]
+    Store { action: &'static str, path: String, why: object_store::Error },
     #[error("checkpoint `{path}` is damaged: {detail}")]
     Damaged { path: String, detail: String },
     #[error("checkpoint `{path}` is of another version of tidemill: it has format {format}, expected {expected}")]

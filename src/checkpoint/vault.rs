@@ -1,7 +1,7 @@
 //! The parts of a snapshot, as operators save and load them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use super::CheckpointError;
@@ -37,7 +37,8 @@ pub type Waker = Box<dyn Fn() + Send>;
 
 /// Where operators put and find their state. One a job, shared by its workers.
 pub struct Vault {
-    /// The time asked for; the minimum where none is.
+    /// How often a snapshot has been asked for, and the time of the newest; the minimum once it is gathered.
+    asked: AtomicU64,
     wanted: AtomicI64,
     /// Operator instances that take part.
     members: AtomicUsize,
@@ -66,6 +67,7 @@ impl Vault {
 
     fn new(start: Option<(EventTime, Parts)>) -> Arc<Self> {
         Arc::new(Vault {
+            asked: AtomicU64::new(0),
             wanted: AtomicI64::new(EventTime::MIN),
             members: AtomicUsize::new(0),
             saved: Mutex::default(),
@@ -92,11 +94,17 @@ impl Vault {
         parts.into_iter().flatten().map(decode).collect()
     }
 
-    /// Asks for a snapshot as of a time that no operator has passed.
+    /// Asks for a snapshot as of a time that no operator has passed; it may have been asked for before.
     pub fn ask(&self, time: EventTime) {
         *self.saved.lock().expect("no holder panics") = Saved { time: Some(time), ..Saved::default() };
+        self.asked.fetch_add(1, SeqCst);
         self.wanted.store(time, SeqCst);
         self.wakers.lock().expect("no holder panics").iter().for_each(|wake| wake());
+    }
+
+    /// How often a snapshot has been asked for.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked.load(SeqCst)
     }
 
     /// The time asked for.

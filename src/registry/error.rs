@@ -13,13 +13,9 @@ pub enum RegistryError {
         #[source]
         source: std::io::Error,
     },
-    #[error("registry: {action} `{path}` failed")]
-    Store {
-        action: &'static str,
-        path: String,
-        #[source]
-        source: object_store::Error,
-    },
+    /// What the store says has its causes in it.
+    #[error("registry: {action} `{path}` failed: {why}")]
+    Store { action: &'static str, path: String, why: object_store::Error },
     #[error("version {version} of model `{model}` is not in the registry at {url}")]
     Unwritten {
         model: String,

@@ -200,7 +200,7 @@ pub(super) fn weights_path(model: &str, version: u64) -> Path {
 
 fn failed(action: &'static str, path: &str) -> impl FnOnce(object_store::Error) -> RegistryError {
     let path = path.to_owned();
-    move |source| RegistryError::Store { action, path, source }
+    move |why| RegistryError::Store { action, path, why }
 }
 
 impl fmt::Debug for Registry {

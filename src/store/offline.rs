@@ -40,12 +40,9 @@ pub enum OfflineError {
         #[source]
         source: parquet::errors::ParquetError,
     },
-    #[error("{path}: cannot be written")]
-    Parquet {
-        path: String,
-        #[source]
-        source: parquet::errors::ParquetError,
-    },
+    /// What Parquet says has its causes in it.
+    #[error("{path}: cannot be written: {why}")]
+    Parquet { path: String, why: parquet::errors::ParquetError },
 }
 
 /// What a file holds: its number of rows and the hash of their values in order.
@@ -185,7 +182,7 @@ impl OrderedFile {
     fn close(&mut self) -> Result<(), OfflineError> {
         let Some(writer) = self.writer.take() else { return Ok(()) };
         let label = self.current().display().to_string();
-        let parquet = |source| OfflineError::Parquet { path: label.clone(), source };
+        let parquet = |why| OfflineError::Parquet { path: label.clone(), why };
         let file = writer.into_inner().map_err(parquet)?;
         file.sync_all().map_err(|source| OfflineError::Io { path: label.clone(), source })
     }
@@ -217,7 +214,7 @@ impl OrderedFile {
                 Err(error) if number == parts && error.kind() == std::io::ErrorKind::NotFound => continue,
                 opened => opened.map_err(|source| OfflineError::Io { path: label.clone(), source })?,
             };
-            let parquet = |source| OfflineError::Parquet { path: label.clone(), source };
+            let parquet = |why| OfflineError::Parquet { path: label.clone(), why };
             let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|builder| builder.build());
             for batch in reader.map_err(parquet)? {
                 let batch = batch.map_err(|error| parquet(error.into()))?;
@@ -276,7 +273,7 @@ impl OrderedFile {
         }
         let label = self.current().display().to_string();
         let writer = self.writer.as_mut().expect("it was just opened");
-        writer.write(&batch).map_err(|source| OfflineError::Parquet { path: label, source })
+        writer.write(&batch).map_err(|why| OfflineError::Parquet { path: label, why })
     }
 
     /// Writes what is left and closes the file.
@@ -293,8 +290,8 @@ impl OrderedFile {
         Ok(Content { rows: self.rows, sha256: hex(&self.hash.finalize()) })
     }
 
-    fn failed(&self, source: parquet::errors::ParquetError) -> OfflineError {
-        OfflineError::Parquet { path: self.path.display().to_string(), source }
+    fn failed(&self, why: parquet::errors::ParquetError) -> OfflineError {
+        OfflineError::Parquet { path: self.path.display().to_string(), why }
     }
 }
 
@@ -308,7 +305,7 @@ fn create(path: &Path, schema: &SchemaRef) -> Result<ArrowWriter<File>, OfflineE
     let level = ZstdLevel::try_new(3).expect("3 is a level of Zstandard");
     let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
     ArrowWriter::try_new(file, schema.clone(), Some(properties))
-        .map_err(|source| OfflineError::Parquet { path: label.clone(), source })
+        .map_err(|why| OfflineError::Parquet { path: label.clone(), why })
 }
 
 /// Lower-case hexadecimal.

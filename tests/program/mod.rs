@@ -13,7 +13,7 @@ use std::time::Duration;
 /// disk. Its arguments are to be added.
 pub fn limited(kib: u64) -> Command {
     let mut command = Command::new("bash");
-    let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
+    let script = format!("trap '' XFSZ; ulimit -S -f {kib}; exec \"$0\" \"$@\"");
     command.args(["-c", &script]).arg(env!("CARGO_BIN_EXE_tidemill"));
     command
 }
@@ -65,6 +65,13 @@ impl Run {
     /// Whether it has said this on stderr.
     pub fn says(&self, text: &str) -> bool {
         self.said.lock().unwrap().contains(text)
+    }
+
+    /// Takes the limit off that it was started with.
+    pub fn unlimit(&self) {
+        let id = self.child.id().to_string();
+        let freed = Command::new("prlimit").args(["--fsize=unlimited:", "--pid", &id]).status();
+        assert!(freed.expect("prlimit is installed").success());
     }
 
     /// Asks it to stop; it must do so with exit code 0. Gives what it said.
