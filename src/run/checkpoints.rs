@@ -47,7 +47,7 @@ enum Stage {
     /// All have saved; what the graph told until then is being seen to.
     Gathered(EventTime, Unwritten),
     /// It is being written.
-    Writing(JoinHandle<Result<Written, CheckpointError>>),
+    Writing(EventTime, JoinHandle<Result<Written, CheckpointError>>),
 }
 
 /// What a run starts from.
@@ -176,17 +176,19 @@ impl Checkpoints {
         let (archive, owner, keep) = (self.archive.clone(), self.owner.clone(), self.keep);
         let thread = std::thread::Builder::new().name("checkpoint".to_owned());
         let writer = thread.spawn(move || archive.write(&owner, time, snapshot.encode(), keep))?;
-        self.under_way = Some(UnderWay { asked, stage: Stage::Writing(writer) });
+        self.under_way = Some(UnderWay { asked, stage: Stage::Writing(time, writer) });
         Ok(())
     }
 
     /// Takes note of one that has been written. One that could not be is given up: the one before it stays current.
     pub fn settle(&mut self, metrics: &Metrics) {
         let is_over =
-            |under_way: &mut UnderWay| matches!(&under_way.stage, Stage::Writing(writer) if writer.is_finished());
-        let Some(UnderWay { asked, stage: Stage::Writing(writer) }) = self.under_way.take_if(is_over) else { return };
+            |under_way: &mut UnderWay| matches!(&under_way.stage, Stage::Writing(_, writer) if writer.is_finished());
+        let Some(UnderWay { asked, stage: Stage::Writing(time, writer) }) = self.under_way.take_if(is_over) else {
+            return;
+        };
         match writer.join().expect("writing does not panic") {
-            Ok(Written { number, time, bytes }) => {
+            Ok(Written { number, bytes, .. }) => {
                 self.newest = time;
                 metrics.checkpoint_written(asked.elapsed());
                 for (operator, bytes) in bytes.iter().filter(|(name, _)| *name != OUTPUTS) {
@@ -197,7 +199,7 @@ impl Checkpoints {
             }
             Err(error) => {
                 metrics.checkpoint_failed();
-                tracing::error!("no checkpoint: {:#}", anyhow::Error::from(error));
+                tracing::error!("no checkpoint as of {}: {:#}", format_time(time), anyhow::Error::from(error));
             }
         }
     }

@@ -1,15 +1,77 @@
-//! Records that come after time has passed them: what a live run makes of them, a restart and a replay with its journal
-//! repeat.
+//! Records that come after time has passed them: what a live run makes of them, a restart and replays repeat.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use serde_json::Value;
+use tempfile::TempDir;
 use tidemill::source::kafka::NewTopic;
 
 use super::broker::{Broker, until};
 use super::live::{DATAFLOW, clicks, start};
+use super::program::Run;
 use super::staying::more_partitions;
+
+/// A live run over two partitions, ten of whose records were overtaken.
+struct Overtaken {
+    broker: Arc<Broker>,
+    topic: &'static str,
+    folder: TempDir,
+    checkpoints: PathBuf,
+    run: Option<Run>,
+}
+
+impl Overtaken {
+    /// The run goes on from a checkpoint that knows nothing of the second partition. That is idle, so time goes on
+    /// without it; then it has older records.
+    fn start(topic: &'static str) -> Self {
+        let broker = Broker::shared();
+        let dataflow = DATAFLOW.replace("= \"clicks\"\nformat", &format!("= \"{topic}\"\nformat"));
+        let settings = [];
+        let wanted = NewTopic { name: topic, partitions: 1, settings: &settings };
+        assert!(broker.cluster(&[]).create_topic(wanted).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("var");
+        let config = format!(
+            "data_dir = {home:?}\nclock = \"stream\"\nidle_after = \"300ms\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
+             [offline]\nenabled = true\n[checkpoint]\ninterval = \"1h\"\n[kafka]\n\"bootstrap.servers\" = {:?}\n",
+            broker.servers()
+        );
+        broker.write(topic, 0, &clicks(0..60));
+        let run = start(folder.path(), &dataflow, &config);
+        run.has_read(60.0);
+        run.stop();
+        more_partitions(&broker, topic, 2);
+        broker.write(topic, 0, &clicks(60..70));
+        let run = start(folder.path(), &dataflow, &config);
+        run.has_read(70.0);
+        until("time to pass the idle partition", || run.get("/features/user/u").contains("2020-01-01T00:01:08.700Z"));
+        broker.write(topic, 1, &clicks(5..15));
+        run.has_read(80.0);
+        let overtaken = || run.metric("tidemill_source_overtaken_total", "source=\"clicks\"");
+        until("ten that were overtaken", || overtaken() == 10.0);
+        let checkpoints = home.join("live/checkpoints");
+        let journal = checkpoints.join("journal.jsonl");
+        until("ten lines", || std::fs::read_to_string(&journal).is_ok_and(|text| text.lines().count() == 10));
+        Overtaken { broker, topic, folder, checkpoints, run: Some(run) }
+    }
+
+    fn tidemill(&self, verb: &str, flags: &[&str]) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        let path = |name| self.folder.path().join(name);
+        command.arg(verb).arg(path("live.toml")).arg("--config").arg(path("config.toml")).arg("--quiet").args(flags);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{verb} {flags:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The digest of a replay.
+    fn replay(&self, name: &str, flags: &[&str]) -> Value {
+        let out = self.folder.path().join(name);
+        self.tidemill("replay", &[&["--out", out.to_str().unwrap()], flags].concat());
+        digest(&out)
+    }
+}
 
 fn digest(folder: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(folder.join("digest.json")).unwrap()).unwrap()
@@ -17,59 +79,30 @@ fn digest(folder: &Path) -> Value {
 
 #[test]
 fn a_restart_and_a_replay_with_the_journal_repeat_what_a_run_made_of_overtaken_records() {
-    let broker = Broker::shared();
-    let dataflow =
-        DATAFLOW.replace("= \"clicks\"\nformat", "= \"overtaken\"\nformat").replace("\"live\"", "\"overtaken\"");
-    let settings = [];
-    let topic = NewTopic { name: "overtaken", partitions: 1, settings: &settings };
-    assert!(broker.cluster(&[]).create_topic(topic).unwrap());
-    let folder = tempfile::tempdir().unwrap();
-    let home = folder.path().join("var");
-    let config = format!(
-        "data_dir = {home:?}\nclock = \"stream\"\nidle_after = \"300ms\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
-         [offline]\nenabled = true\n[checkpoint]\ninterval = \"1h\"\n[kafka]\n\"bootstrap.servers\" = {:?}\n",
-        broker.servers()
-    );
-    broker.write("overtaken", 0, &clicks(0..60));
-    let run = start(folder.path(), &dataflow, &config);
-    run.has_read(60.0);
-    run.stop();
-
-    // A partition that the checkpoint knows nothing of is idle, so time goes on without it; then it has older records.
-    more_partitions(&broker, "overtaken", 2);
-    broker.write("overtaken", 0, &clicks(60..70));
-    let run = start(folder.path(), &dataflow, &config);
-    run.has_read(70.0);
-    until("time to pass the idle partition", || run.get("/features/user/u").contains("2020-01-01T00:01:08.700Z"));
-    broker.write("overtaken", 1, &clicks(5..15));
-    run.has_read(80.0);
-    let overtaken = || run.metric("tidemill_source_overtaken_total", "source=\"clicks\"");
-    until("ten that were overtaken", || overtaken() == 10.0);
-    let checkpoints = home.join("overtaken/checkpoints");
-    let journal = checkpoints.join("journal.jsonl");
-    until("ten lines", || std::fs::read_to_string(&journal).is_ok_and(|text| text.lines().count() == 10));
+    let mut overtaken = Overtaken::start("overtaken");
     // Killed: no checkpoint has them.
-    drop(run);
-    broker.write("overtaken", 0, &clicks(70..75));
-
-    let (dataflow, config) = (folder.path().join("live.toml"), folder.path().join("config.toml"));
-    let tidemill = |verb: &str, flags: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
-        command.arg(verb).arg(&dataflow).arg("--config").arg(&config).arg("--quiet").args(flags);
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{verb}: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    tidemill("run", &["--until-end"]);
-    let live = digest(&home.join("overtaken/offline"));
+    drop(overtaken.run.take());
+    overtaken.broker.write(overtaken.topic, 0, &clicks(70..75));
+    overtaken.tidemill("run", &["--until-end"]);
+    let live = digest(&overtaken.folder.path().join("var/live/offline"));
     assert_eq!(live["sources"]["clicks"]["read"], 85);
-    let replay = |name: &str, journal: Option<&PathBuf>| {
-        let out = folder.path().join(name);
-        let journal = journal.map(|path| ["--journal", path.to_str().unwrap()]);
-        let out_flag = ["--out", out.to_str().unwrap()];
-        tidemill("replay", &[&out_flag[..], journal.as_ref().map_or(&[], |flag| &flag[..])].concat());
-        digest(&out)
-    };
-    assert_eq!(replay("file", Some(&journal)), live);
-    assert_eq!(replay("folder", Some(&checkpoints)), live);
-    assert_ne!(replay("without", None)["features"], live["features"]);
+    let (folder, file) = (overtaken.checkpoints.clone(), overtaken.checkpoints.join("journal.jsonl"));
+    assert_eq!(overtaken.replay("folder", &["--journal", folder.to_str().unwrap()]), live);
+    assert_eq!(overtaken.replay("file", &["--journal", file.to_str().unwrap()]), live);
+    assert_ne!(overtaken.replay("without", &[])["features"], live["features"]);
+}
+
+#[test]
+fn a_replay_from_a_checkpoint_takes_records_that_its_run_had_read_as_the_run_did() {
+    let mut overtaken = Overtaken::start("overtaken.before");
+    // Stopped: they are read as of the checkpoint, and take effect at its very time.
+    overtaken.run.take().expect("it runs").stop();
+    overtaken.broker.write(overtaken.topic, 0, &clicks(70..75));
+    let checkpoints = overtaken.checkpoints.clone();
+    let checkpoints = checkpoints.to_str().unwrap();
+    let found = overtaken.replay("rest", &["--checkpoint", checkpoints]);
+    let from = found["from"].as_str().unwrap();
+    assert_eq!(from, "2020-01-01T00:01:08.700Z");
+    assert_eq!(found["sources"]["clicks"]["read"], 85);
+    assert_eq!(found, overtaken.replay("whole", &["--from", from, "--journal", checkpoints]));
 }
