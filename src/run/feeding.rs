@@ -140,6 +140,7 @@ struct Topic {
 struct Found {
     topic: usize,
     partition: u32,
+    there: (u64, u64),
     start: u64,
     end: Option<u64>,
 }
@@ -176,7 +177,7 @@ impl Search {
             let topic = &self.topics[found.topic];
             let (reader, number) = (&topic.reader, found.partition);
             let ahead = self.from.max_ahead_ms;
-            let partition = topic.consumer.open(reader, number, found.start, found.end, ahead)?;
+            let partition = topic.consumer.open(reader, number, found.there, found.start, found.end, ahead)?;
             let feed = self.from.saved.feed(Box::new(partition), reader, number, &self.from.board);
             self.from.feeds.add(topic.place, feed);
             self.waiting.remove(0);
@@ -221,7 +222,7 @@ impl Search {
             };
             tracing::info!(source, partition, start, low, high, "a partition is read");
             let end = self.from.bounded.then_some(high);
-            self.waiting.push(Found { topic: index, partition, start, end });
+            self.waiting.push(Found { topic: index, partition, there: (low, high), start, end });
             self.topics[index].partitions = partition + 1;
         }
         Ok(())
