@@ -213,10 +213,12 @@ impl Search {
                 // No event time is ahead of its message's time by more than this, or it is a dead letter. So an event
                 // of `since` or later is in a message of that less `max_ahead` or later, and every message before the
                 // first of those, whatever the order of their times, has an earlier event. A late record that takes
-                // effect at `since` or later has such an event before it, so it lies behind there, too.
+                // effect at `since` or later has such an event before it, so it lies behind there, too; one that was
+                // overtaken may not.
                 (None, Some(since)) => {
                     let time = since.saturating_sub(self.from.max_ahead_ms);
-                    topic.consumer.offset_at(&name, partition, time)?.clamp(low, high)
+                    let first = saved.first_overtaken(&source, partition, since).unwrap_or(high);
+                    topic.consumer.offset_at(&name, partition, time)?.min(first).clamp(low, high)
                 }
                 (None, None) => low,
             };
