@@ -44,7 +44,11 @@ fn main() {
         let reader = &plan.sources[0];
         let open = |partition: u32| -> Box<dyn Partition> {
             let (low, high) = consumer.bounds(&topic, partition).expect("the broker answers");
-            Box::new(consumer.open(reader, partition, low, Some(high), 86_400_000).expect("the partition is there"))
+            Box::new(
+                consumer
+                    .open(reader, partition, (low, high), low, Some(high), 86_400_000)
+                    .expect("the partition is there"),
+            )
         };
         run(&plan, (0..workers as u32).map(open).collect(), workers, online);
     };

@@ -15,7 +15,7 @@ use tidemill::flow::op::source::{Feed, Notice};
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
-use tidemill::source::{Board, DeadLetter, Intake, Pace, Reason, Standing, Tally};
+use tidemill::source::{Board, DeadLetter, Grid, Intake, Pace, Reason, Standing, Tally};
 use tidemill::store::Online;
 use tidemill::value::Scalar;
 
@@ -68,8 +68,18 @@ fn start_until(
     workers: usize,
     ends: bool,
 ) -> Started {
-    let text = SPEC.replace("LATENESS", lateness);
-    let plan = Arc::new(Plan::new(Arc::new(tidemill::spec::parse(&text, "spec.toml").expect("a right spec"))));
+    launch(&SPEC.replace("LATENESS", lateness), until, topics, (read, limit), workers, ends)
+}
+
+fn launch(
+    spec: &str,
+    until: Option<i64>,
+    topics: [Vec<String>; 2],
+    (read, limit): (usize, u64),
+    workers: usize,
+    ends: bool,
+) -> Started {
+    let plan = Arc::new(Plan::new(Arc::new(tidemill::spec::parse(spec, "spec.toml").expect("a right spec"))));
     let board = Board::new(Pace::Max, None, until, None);
     let feeds = Arc::new(Feeds::default());
     for (topic, (reader, messages)) in plan.sources.iter().zip(topics).enumerate() {
@@ -194,6 +204,22 @@ proptest! {
         prop_assert!(tallies.values().all(|tally| tally.undecided() == 0), "{:?}", tallies);
         let dead: u64 = tallies.values().map(|tally| tally.dead_letter).sum();
         prop_assert_eq!(letters.len() as u64, dead);
+    }
+}
+
+#[test]
+fn a_model_is_made_from_the_least_offset_of_all_sources_that_read_a_topic() {
+    let spec = SPEC.replace("LATENESS", "0s").replace("topic = \"views\"", "topic = \"clicks\"");
+    let clicks = |count: i64| -> Vec<String> { (0..count).map(|at| click("a", 1.0, 1_000_000_000 + at)).collect() };
+    for (one, other) in [(5, 3), (3, 5)] {
+        let started = launch(&spec, None, [clicks(one), clicks(other)], (10, 1000), 1, true);
+        let job = started.job.clone();
+        started.end();
+        let offsets = job::offsets_at(&job, Grid { window_ms: 1000, offset_ms: 0 }, 2_000_000_000);
+        assert_eq!(offsets, [("clicks".to_owned(), [(0, 3)].into())].into());
+        let read = job::tallies(&job).into_iter().map(|(source, tally)| (source, tally.read));
+        let expected = [("clicks", one), ("views", other)].map(|(source, read)| (source.to_owned(), read as u64));
+        assert_eq!(read.collect::<Vec<_>>(), expected, "each source has its own ledger");
     }
 }
 

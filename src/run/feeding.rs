@@ -141,6 +141,7 @@ struct Topic {
 struct Found {
     topic: usize,
     partition: u32,
+    there: (u64, u64),
     start: u64,
     end: Option<u64>,
 }
@@ -177,7 +178,7 @@ impl Search {
             let topic = &self.topics[found.topic];
             let (reader, number) = (&topic.reader, found.partition);
             let ahead = self.from.max_ahead_ms;
-            let partition = topic.consumer.open(reader, number, found.start, found.end, ahead)?;
+            let partition = topic.consumer.open(reader, number, found.there, found.start, found.end, ahead)?;
             let feed = self.from.saved.feed(Box::new(partition), reader, number, &self.from.board);
             self.from.feeds.add(topic.place, feed);
             self.waiting.remove(0);
@@ -213,16 +214,18 @@ impl Search {
                 // No event time is ahead of its message's time by more than this, or it is a dead letter. So an event
                 // of `since` or later is in a message of that less `max_ahead` or later, and every message before the
                 // first of those, whatever the order of their times, has an earlier event. A late record that takes
-                // effect at `since` or later has such an event before it, so it lies behind there, too.
+                // effect at `since` or later has such an event before it, so it lies behind there, too; one that was
+                // overtaken may not.
                 (None, Some(since)) => {
                     let time = since.saturating_sub(self.from.max_ahead_ms);
-                    topic.consumer.offset_at(&name, partition, time)?.clamp(low, high)
+                    let first = saved.first_overtaken(&source, partition, since).unwrap_or(high);
+                    topic.consumer.offset_at(&name, partition, time)?.min(first).clamp(low, high)
                 }
                 (None, None) => low,
             };
             tracing::info!(source, partition, start, low, high, "a partition is read");
             let end = self.from.bounded.then_some(high);
-            self.waiting.push(Found { topic: index, partition, start, end });
+            self.waiting.push(Found { topic: index, partition, there: (low, high), start, end });
             self.topics[index].partitions = partition + 1;
         }
         Ok(())

@@ -47,6 +47,12 @@ impl Saved {
         self.since.filter(|_| !reader.upsert)
     }
 
+    /// The first record of a partition that came below the frontier and took effect at a time or later.
+    pub fn first_overtaken(&self, source: &str, partition: u32, since: EventTime) -> Option<Offset> {
+        let journal = self.journal.get(&(source.to_owned(), partition))?;
+        journal.iter().find(|(_, time)| **time >= since).map(|(offset, _)| *offset)
+    }
+
     /// A partition of a source that was read and is beyond those that there are.
     pub fn beyond(&self, source: &str, there: u32) -> Option<u32> {
         let gone = |(of, number): &&(String, u32)| of == source && *number >= there;

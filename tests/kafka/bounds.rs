@@ -53,8 +53,8 @@ fn on_kafka(run: Run, cluster: &Arc<Cluster>) -> Found {
     let consumer = Consumer::new(cluster).unwrap();
     run.run_on(|reader: &Arc<TopicReader>| {
         let partition = |number| -> Box<dyn Partition> {
-            let (low, high) = consumer.bounds(&reader.topic, number).unwrap();
-            Box::new(consumer.open(reader, number, low, Some(high), DAY).unwrap())
+            let there = consumer.bounds(&reader.topic, number).unwrap();
+            Box::new(consumer.open(reader, number, there, there.0, Some(there.1), DAY).unwrap())
         };
         (0..consumer.partitions_of(&reader.topic).unwrap()).map(partition).collect()
     })

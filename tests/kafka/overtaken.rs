@@ -8,12 +8,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tidemill::source::kafka::NewTopic;
 
-use super::broker::{Broker, until};
-use super::live::{DATAFLOW, clicks, start};
-use super::program::Run;
-use super::staying::more_partitions;
+use super::broker::{Broker, Sent, until};
+use super::staying::{DATAFLOW, Run, START, clicks, more_partitions};
 
-/// A live run over two partitions, ten of whose records were overtaken.
+/// A live run over two partitions, eleven of whose records were overtaken, one by more than the longest window.
 struct Overtaken {
     broker: Arc<Broker>,
     topic: &'static str,
@@ -47,13 +45,15 @@ impl Overtaken {
         let run = start(folder.path(), &dataflow, &config);
         run.has_read(70.0);
         until("time to pass the idle partition", || run.get("/features/user/u").contains("2020-01-01T00:01:08.700Z"));
-        broker.write(topic, 1, &clicks(5..15));
-        run.has_read(80.0);
+        let old = START - 40 * 86_400_000;
+        let old = Sent::value(format!(r#"{{"user":"old","amount":1,"at":{old}}}"#), old);
+        broker.write(topic, 1, &[vec![old], clicks(5..15)].concat());
+        run.has_read(81.0);
         let overtaken = || run.metric("tidemill_source_overtaken_total", "source=\"clicks\"");
-        until("ten that were overtaken", || overtaken() == 10.0);
+        until("those that were overtaken", || overtaken() == 11.0);
         let checkpoints = home.join("live/checkpoints");
         let journal = checkpoints.join("journal.jsonl");
-        until("ten lines", || std::fs::read_to_string(&journal).is_ok_and(|text| text.lines().count() == 10));
+        until("their lines", || std::fs::read_to_string(&journal).is_ok_and(|text| text.lines().count() == 11));
         Overtaken { broker, topic, folder, checkpoints, run: Some(run) }
     }
 
@@ -85,11 +85,14 @@ fn a_restart_and_a_replay_with_the_journal_repeat_what_a_run_made_of_overtaken_r
     overtaken.broker.write(overtaken.topic, 0, &clicks(70..75));
     overtaken.tidemill("run", &["--until-end"]);
     let live = digest(&overtaken.folder.path().join("var/live/offline"));
-    assert_eq!(live["sources"]["clicks"]["read"], 85);
+    assert_eq!(live["sources"]["clicks"]["read"], 86);
     let (folder, file) = (overtaken.checkpoints.clone(), overtaken.checkpoints.join("journal.jsonl"));
     assert_eq!(overtaken.replay("folder", &["--journal", folder.to_str().unwrap()]), live);
     assert_eq!(overtaken.replay("file", &["--journal", file.to_str().unwrap()]), live);
     assert_ne!(overtaken.replay("without", &[])["features"], live["features"]);
+    let from = ["--journal", folder.to_str().unwrap(), "--from", "2020-01-01T00:01:00Z"];
+    let cold = overtaken.replay("cold", &[&from[..], &["--cold"]].concat());
+    assert_eq!(cold, overtaken.replay("not cold", &from), "an old record that took effect late is read, too");
 }
 
 #[test]
@@ -103,6 +106,6 @@ fn a_replay_from_a_checkpoint_takes_records_that_its_run_had_read_as_the_run_did
     let found = overtaken.replay("rest", &["--checkpoint", checkpoints]);
     let from = found["from"].as_str().unwrap();
     assert_eq!(from, "2020-01-01T00:01:08.700Z");
-    assert_eq!(found["sources"]["clicks"]["read"], 85);
+    assert_eq!(found["sources"]["clicks"]["read"], 86);
     assert_eq!(found, overtaken.replay("whole", &["--from", from, "--journal", checkpoints]));
 }

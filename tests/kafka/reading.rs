@@ -65,7 +65,7 @@ impl Read {
         start: u64,
         end: Option<u64>,
     ) -> Result<Self, Fault> {
-        let partition = consumer.open(reader, number, start, end, DAY)?;
+        let partition = consumer.open(reader, number, consumer.bounds(&reader.topic, number)?, start, end, DAY)?;
         let (rows, letters) = (Vec::new(), Vec::new());
         Ok(Read { partition, intake: Intake::new(reader.clone(), number), consumer: consumer.clone(), rows, letters })
     }

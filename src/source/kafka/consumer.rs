@@ -129,20 +129,21 @@ impl Consumer {
         }
     }
 
-    /// Starts to read a partition at an offset, up to `end` if there is one.
+    /// Starts to read a partition at an offset, up to `end` if there is one; `there` are its bounds. The brokers are
+    /// asked nothing: they answer in turn, so a question waits for fetches of partitions that have nothing to read.
     ///
     /// # Errors
-    /// If the offset is not there any more, or never was, or the brokers do not answer.
+    /// If the offset is not there any more, or never was.
     pub fn open(
         self: &Arc<Self>,
         reader: &TopicReader,
         partition: u32,
+        (low, high): (u64, u64),
         start: u64,
         end: Option<u64>,
         max_ahead_ms: i64,
     ) -> Result<KafkaPartition, Fault> {
         let topic = &reader.topic;
-        let (low, high) = self.bounds(topic, partition)?;
         let place = format!("topic {topic:?}, partition {partition}");
         if start < low {
             return Err(Fault::Lost(format!(
