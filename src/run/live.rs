@@ -41,7 +41,8 @@ pub struct Start {
     /// Pass checkpoints over.
     pub fresh: bool,
 }
-/// How long what Redis is owed may still be written at the end.
+
+/// How long what Redis is owed may still be written at the end, and a registry that cannot be written is waited for.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Runs a dataflow until it is told to stop or, if so asked, until its inputs are used up.

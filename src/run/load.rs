@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::cli::Common;
 use super::config::Config;
-use super::{Failure, inputs, inspect};
+use super::{Failure, inputs, inspect, say};
 use crate::flow::Plan;
 use crate::source::kafka::{Cluster, Consumer, NewTopic, Outgoing, Producer};
 use crate::source::{DELETED, FilePartition, Intake, Intaken, Pace, Partition, Progress, TopicReader};
@@ -45,7 +45,7 @@ pub fn run(file: &Path, common: &Common, from: &Path, partitions: Option<u32>, s
     for reader in merged(&plan) {
         match files.topics.contains_key(&reader.topic) {
             true => topics.push(Loading::open(reader, &files)?),
-            false => eprintln!("{}: passed over: {} binds it to no file", reader.topic, from.display()),
+            false => say(format_args!("{}: passed over: {} binds it to no file", reader.topic, from.display())),
         }
     }
     if topics.is_empty() {
@@ -62,7 +62,7 @@ pub fn run(file: &Path, common: &Common, from: &Path, partitions: Option<u32>, s
     for topic in &topics {
         println!("{}: {} records, of which {} deletes", topic.reader.topic, topic.sent, topic.deletes);
         if let Some(first) = &topic.refused {
-            eprintln!("{}: {} rows could not be read; the first: {first}", topic.reader.topic, topic.refusals);
+            say(format_args!("{}: {} rows could not be read; the first: {first}", topic.reader.topic, topic.refusals));
         }
     }
     Ok(())
@@ -108,7 +108,7 @@ fn prepare(cluster: &Arc<Cluster>, topics: &[Loading], partitions: Option<u32>) 
             (None, Some(partitions)) => {
                 let made = cluster.create_topic(NewTopic { name, partitions, settings: &SETTINGS });
                 if made.map_err(inputs::failure)? {
-                    eprintln!("{name}: made, with {partitions} partitions");
+                    say(format_args!("{name}: made, with {partitions} partitions"));
                 }
             }
             (None, None) => {
@@ -119,14 +119,14 @@ fn prepare(cluster: &Arc<Cluster>, topics: &[Loading], partitions: Option<u32>) 
             }
             (Some(known), wanted) => {
                 if let Some(wanted) = wanted.filter(|wanted| *wanted != known) {
-                    eprintln!("{name}: is there, with {known} partitions, not {wanted}");
+                    say(format_args!("{name}: is there, with {known} partitions, not {wanted}"));
                 }
                 let held = (0..known)
                     .map(|partition| consumer.bounds(name, partition))
                     .try_fold(0, |held, bounds| bounds.map(|(low, high)| held + (high - low)));
                 let held = held.map_err(inputs::failure)?;
                 if held > 0 {
-                    eprintln!("{name}: holds {held} records already; they stay before the new ones");
+                    say(format_args!("{name}: holds {held} records already; they stay before the new ones"));
                 }
             }
         }

@@ -48,7 +48,8 @@ pub fn start(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> Result<
         }),
     };
     RedisWriter::start(mirror).map(Some).map_err(|error| match error {
-        RedisError::Address(cause) => Failure::Wrong(format!("error: [redis] url: {url:?}: {cause}")),
+        // The address itself may have a password in it.
+        RedisError::Address(cause) => Failure::Wrong(format!("error: [redis] url: {cause}")),
         other => Failure::from(other),
     })
 }
