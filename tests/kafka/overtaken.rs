@@ -9,7 +9,9 @@ use tempfile::TempDir;
 use tidemill::source::kafka::NewTopic;
 
 use super::broker::{Broker, Sent, until};
-use super::staying::{DATAFLOW, Run, START, clicks, more_partitions};
+use super::live::{DATAFLOW, START, clicks, start};
+use super::program::Run;
+use super::staying::more_partitions;
 
 /// A live run over two partitions, eleven of whose records were overtaken, one by more than the longest window.
 struct Overtaken {
