@@ -49,7 +49,10 @@ pub fn start(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> Result<
     };
     RedisWriter::start(mirror).map(Some).map_err(|error| match error {
         // The address itself may have a password in it.
-        RedisError::Address(cause) => Failure::Wrong(format!("error: [redis] url: {cause}")),
+        RedisError::Address(cause) => {
+            let expected = "redis://[:PASSWORD@]HOST:PORT[/DB] or redis+unix:///PATH";
+            Failure::Wrong(format!("error: [redis] url: {cause}; expected {expected}"))
+        }
         other => Failure::from(other),
     })
 }
