@@ -54,7 +54,8 @@ impl Journal {
             let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&self.path)?;
             let end = whole(&mut file)?;
             file.seek(SeekFrom::Start(end))?;
-            file.write_all(&lines)
+            file.write_all(&lines)?;
+            file.sync_data()
         };
         write().map_err(|source| self.failed(source))
     }

@@ -64,7 +64,7 @@ impl Checkpoints {
     /// Opens the checkpoints of a dataflow and finds what to start from.
     ///
     /// # Errors
-    /// If they cannot be read, or belong to another dataflow file.
+    /// If they cannot be read, or belong to another dataflow file or version of tidemill.
     pub fn open(plan: &Plan, config: &Config, fresh: bool) -> Result<(Self, Start), Failure> {
         let spec = &plan.spec;
         let home = config.home(&spec.name).join("checkpoints");
@@ -72,7 +72,11 @@ impl Checkpoints {
         let archive =
             Archive::open(&url).map_err(|error| Failure::Wrong(format!("error: [checkpoint] url: {error}")))?;
         let owner = owner(plan, config);
-        let (snapshot, damaged) = if fresh { (None, Vec::new()) } else { archive.newest()? };
+        let newest = if fresh { Ok((None, Vec::new())) } else { archive.newest() };
+        let (snapshot, damaged) = newest.map_err(|error| match error {
+            CheckpointError::Format { .. } => Failure::Wrong(format!("error: {error}; --fresh starts without it")),
+            other => Failure::from(other),
+        })?;
         for error in damaged {
             say(format_args!("warning: passed over: {error}"));
         }

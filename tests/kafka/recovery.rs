@@ -150,6 +150,23 @@ fn a_checkpoint_of_another_dataflow_file_is_refused() {
 }
 
 #[test]
+fn a_checkpoint_of_another_version_of_tidemill_is_refused() {
+    let january = January::new(Bound::Files);
+    let home = tempfile::tempdir().unwrap();
+    january.run(home.path(), 1, &["play.speed=max"]).end();
+    let checkpoints = home.path().join("flights/checkpoints");
+    let manifest = checkpoints.join(format!("{:08}.json", whole(&checkpoints).last().unwrap()));
+    let mut json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&manifest).unwrap()).unwrap();
+    json["format"] = 1.into();
+    // What else it has may be anything.
+    json.as_object_mut().unwrap().remove("parts");
+    std::fs::write(&manifest, json.to_string()).unwrap();
+    let (code, said) = january.run(home.path(), 1, &[]).outcome();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("is of another version of tidemill: it has format 1") && said.contains("--fresh"), "{said}");
+}
+
+#[test]
 fn a_checkpoint_of_another_transport_is_refused() {
     let broker = Broker::shared();
     let home = tempfile::tempdir().unwrap();
