@@ -50,11 +50,13 @@ fn main() {
     cluster.create_topic(new).expect("the broker answers");
     let address = start(servers, redis_url, &topic, lateness);
 
+    let producer = Producer::new(&cluster).expect("a client");
+    warm_up(&producer, &topic, address);
     let produced: Produced = Arc::default();
     let until = Instant::now() + Duration::from_secs(seconds);
     let over_http = watch(&produced, until, http_count(address));
     let from_redis = watch(&produced, until, redis_count(redis_url, &topic));
-    produce(&cluster, &topic, (rate, entities), &produced, until);
+    produce(&producer, &topic, (rate, entities), &produced, until);
     println!("{rate} records/s of {entities} entities, {PARTITIONS} partitions, lateness {lateness}");
     for (name, took) in [("GET /features", over_http), ("Redis", from_redis)] {
         let mut took = took.join().expect("the reader ends");
@@ -122,9 +124,28 @@ aggregate = [{{ of = "amount", op = ["count", "mean", "stddev"], windows = ["1h"
     address
 }
 
+/// Has all clients connect: what that takes is not what is measured.
+fn warm_up(producer: &Producer, topic: &str, address: std::net::SocketAddr) {
+    let first = 1_000_000;
+    for user in first..first + 100 {
+        let (user, at) = (user_name(user), now_ms());
+        let value = format!(r#"{{"user":"{user}","amount":1.5,"at":{at}}}"#);
+        let (key, value) = (Some(user.as_bytes()), Some(value.as_bytes()));
+        producer.send(Outgoing { topic, key, value, time: Some(at), headers: &[] }, PATIENCE).expect("it is sent");
+    }
+    producer.settle(PATIENCE).expect("all are delivered");
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let begun = Instant::now();
+    for user in first..first + 100 {
+        while !get(&mut stream, &format!("/features/user/{}", user_name(user))).contains("amount_count_1h") {
+            assert!(begun.elapsed() < PATIENCE, "what was produced does not show");
+            std::thread::sleep(ASK_EVERY);
+        }
+    }
+}
+
 /// Produces at a steady rate, a probe now and then, until the time is over.
-fn produce(cluster: &Arc<Cluster>, topic: &str, (rate, entities): (u64, u64), produced: &Produced, until: Instant) {
-    let producer = Producer::new(cluster).expect("a client");
+fn produce(producer: &Producer, topic: &str, (rate, entities): (u64, u64), produced: &Produced, until: Instant) {
     let (begun, mut made, mut probes) = (Instant::now(), 0u64, 0u32);
     while Instant::now() < until {
         let due = (begun.elapsed().as_secs_f64() * rate as f64) as u64;

@@ -173,10 +173,9 @@ fn the_writer_writes_in_order_and_shows_what_it_wrote() {
         writer.publish(publication(version));
         assert_eq!(live.champion("late").unwrap().version, version.number, "live at once, written later");
     }
-    writer.flush();
+    writer.finish().unwrap();
     assert_eq!(*seen.lock().unwrap(), [1, 2, 3, 4]);
     assert_eq!(live.manifests("late").iter().map(|m| m.version).collect::<Vec<_>>(), [3, 4]);
-    drop(writer);
 
     let restarted = Live::new(["late".to_owned(), "new".to_owned()], 2);
     assert!(restarted.restore(&registry(folder.path())).is_empty());
@@ -197,7 +196,7 @@ fn a_registry_that_is_away_for_a_while_loses_nothing() {
     writer.publish(publication(&versions(1)[0]));
     std::thread::sleep(std::time::Duration::from_millis(150));
     std::fs::remove_file(&obstacle).unwrap();
-    writer.flush();
+    writer.finish().unwrap();
     assert_eq!(registry.versions("late").unwrap(), [1]);
 }
 

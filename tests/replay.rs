@@ -83,7 +83,7 @@ fn a_wrong_command_file_or_config_ends_with_2_and_says_where() {
         (&["replay", "dataflows/flights.toml", "--out", &out, "--cold"], "--from <T>"),
         (
             &["replay", "dataflows/flights.toml", "--out", &out, "--journal", "nowhere"],
-            "--journal: journal `nowhere` cannot be used",
+            "--journal: journal `nowhere` cannot be read",
         ),
         (&["replay", "dataflows/flights.toml", "--out", &out, "--journal", &journal], "journal.jsonl:2: not a record"),
         (&["replay", "dataflows/flights.toml", "--out", &out, "--checkpoint", "nowhere"], "`nowhere` cannot be used"),

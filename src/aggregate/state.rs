@@ -296,11 +296,11 @@ impl GroupState {
         GroupSnapshot { position: self.position, keys: self.entities.keys(), windows }
     }
 
-    /// Takes over the entities that are `mine` of a saved state, one of possibly several; gives their keys.
+    /// Takes over the entities that are `mine` of a saved state, one of possibly several; gives their slots.
     ///
     /// # Errors
     /// If the bytes are not what [`GroupState::save`] gave for the same layout.
-    pub fn load(&mut self, saved: SavedGroup, mine: impl Fn(u64) -> bool) -> Result<Vec<Key>, postcard::Error> {
+    pub fn load(&mut self, saved: SavedGroup, mine: impl Fn(u64) -> bool) -> Result<Vec<u32>, postcard::Error> {
         if saved.windows.len() != self.windows.len() {
             return Err(postcard::Error::DeserializeBadEncoding);
         }
@@ -312,8 +312,7 @@ impl GroupState {
             window.load(bytes, &slots)?;
             self.next_leave = self.next_leave.min(window.next_leave());
         }
-        let keys = saved.keys.into_iter().zip(slots).filter(|(_, slot)| slot.is_some());
-        Ok(keys.filter_map(|(key, _)| key).collect())
+        Ok(slots.into_iter().flatten().collect())
     }
 }
 

@@ -113,20 +113,21 @@ impl Archive {
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(folder)?;
         let newest = AtomicU64::new(0);
         let archive = Archive { url: url.to_owned(), folder: path.clone().into(), store, runtime, newest };
-        archive.sweep().map_err(folder)?;
         archive.newest.store(archive.listed()?.0.into_iter().max().unwrap_or(0), SeqCst);
         Ok(archive)
     }
 
     /// The checkpoint that a path names: of a folder the newest that is whole, with what is wrong with those after it,
-    /// or the one of a manifest.
+    /// or the one of a manifest; and the journal beside it.
     ///
     /// # Errors
     /// If there is nothing, or it cannot be read.
-    pub fn named(path: &std::path::Path) -> Result<(Option<Snapshot>, Vec<CheckpointError>), CheckpointError> {
+    pub fn named(path: &std::path::Path) -> Result<(Option<Snapshot>, Vec<CheckpointError>, Journal), CheckpointError> {
         let shown = path.display().to_string();
         if path.is_dir() {
-            return Archive::open(&shown)?.newest();
+            let archive = Archive::open(&shown)?;
+            let (newest, damaged) = archive.newest()?;
+            return Ok((newest, damaged, archive.journal()));
         }
         std::fs::metadata(path).map_err(|source| CheckpointError::Folder { path: shown.clone(), source })?;
         let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".json")?.parse::<u64>().ok());
@@ -134,7 +135,7 @@ impl Archive {
         let number = number.ok_or(CheckpointError::Damaged { path: shown, detail })?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let archive = Archive::open(&folder.unwrap_or(std::path::Path::new(".")).to_string_lossy())?;
-        Ok((Some(archive.read(number)?), Vec::new()))
+        Ok((Some(archive.read(number)?), Vec::new(), archive.journal()))
     }
 
     pub fn url(&self) -> &str {
@@ -176,7 +177,9 @@ impl Archive {
             let _ = std::fs::remove_dir_all(self.folder.join(name(number)));
         })?;
         self.newest.store(number, SeqCst);
-        self.retain(keep.max(1))?;
+        if let Err(error) = self.retain(keep.max(1)) {
+            tracing::warn!("old checkpoints could not be deleted: {error}");
+        }
         Ok(written)
     }
 
@@ -203,12 +206,17 @@ impl Archive {
         Ok(Written { number, time, bytes })
     }
 
-    /// Clears away what a process that was killed or had no room left behind: objects that were being written.
-    fn sweep(&self) -> Result<(), std::io::Error> {
-        for entry in std::fs::read_dir(&self.folder)? {
-            let path = entry?.path();
+    /// Clears away what a process that was killed or had no room left behind: objects that were being written. Only for
+    /// who is going to write.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn sweep(&self) -> Result<(), CheckpointError> {
+        let folder = |source| CheckpointError::Folder { path: self.folder.display().to_string(), source };
+        for entry in std::fs::read_dir(&self.folder).map_err(folder)? {
+            let path = entry.map_err(folder)?.path();
             if path.file_name().is_some_and(|name| name.to_string_lossy().contains(".json#")) {
-                std::fs::remove_file(&path)?;
+                std::fs::remove_file(&path).map_err(folder)?;
             }
         }
         Ok(())

@@ -57,7 +57,7 @@ impl Journal {
             file.write_all(&lines)?;
             file.sync_data()
         };
-        write().map_err(|source| self.failed(source))
+        write().map_err(|source| self.failed("written", source))
     }
 
     /// Everything in it; nothing if there is no such file.
@@ -68,7 +68,7 @@ impl Journal {
         match std::fs::read(&self.path) {
             Ok(bytes) => self.records(&bytes),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            Err(source) => Err(self.failed(source)),
+            Err(source) => Err(self.failed("read", source)),
         }
     }
 
@@ -79,7 +79,7 @@ impl Journal {
     pub fn must_read(&self) -> Result<Vec<Overtaken>, CheckpointError> {
         match self.path.is_file() {
             true => self.read(),
-            false => Err(self.failed(Error::from(ErrorKind::NotFound))),
+            false => Err(self.failed("read", Error::from(ErrorKind::NotFound))),
         }
     }
 
@@ -98,8 +98,8 @@ impl Journal {
         Ok(records)
     }
 
-    fn failed(&self, source: Error) -> CheckpointError {
-        CheckpointError::Journal { path: self.path.display().to_string(), source }
+    fn failed(&self, action: &'static str, source: Error) -> CheckpointError {
+        CheckpointError::Journal { path: self.path.display().to_string(), action, source }
     }
 }
 

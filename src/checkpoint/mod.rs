@@ -1,11 +1,11 @@
 //! Snapshots: the state of every operator as of one closed event time.
 //!
 //! A snapshot is asked for at a time T that no operator has passed yet. Each operator, when its frontier reaches T,
-//! finishes what is before T, saves, and goes on ([`Cut`]); so the parts agree without stopping anything. Large state is
-//! handed over as it is and shared with what goes on, to be encoded by whoever writes the snapshot. A [`Vault`]
-//! gathers the parts, and deals them out again to a graph that starts from them, on any number of workers: parts are
-//! keyed inside by what the operator exchanges by, and each worker keeps its share. An [`Archive`] keeps snapshots on disk,
-//! beside the [`Journal`] of what came too late for time to wait.
+//! finishes what is before T, saves, and goes on ([`Cut`]); so the parts agree without stopping anything. The state of
+//! feature groups is handed over as it is and shared with what goes on, to be encoded by whoever writes the snapshot. A
+//! [`Vault`] gathers the parts, and deals them out again to a graph that starts from them, on any number of workers:
+//! parts are keyed inside by what the operator exchanges by, and each worker keeps its share. An [`Archive`] keeps
+//! snapshots on disk, beside the [`Journal`] of what came too late for time to wait.
 
 mod archive;
 mod cut;
@@ -34,9 +34,10 @@ pub enum CheckpointError {
         #[source]
         source: std::io::Error,
     },
-    #[error("journal `{path}` cannot be written")]
+    #[error("journal `{path}` cannot be {action}")]
     Journal {
         path: String,
+        action: &'static str,
         #[source]
         source: std::io::Error,
     },

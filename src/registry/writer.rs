@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::{Manifest, Publication, Registry, RegistryError};
 
@@ -24,7 +24,7 @@ const LAST_TRIES: u32 = 3;
 
 /// Writes publications on a thread of its own. Dropping it waits for what is left.
 pub struct Writer {
-    sender: Option<Sender<Message>>,
+    sender: Option<Sender<Box<Publication>>>,
     queued: AtomicU64,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<Option<RegistryError>>>,
@@ -38,12 +38,6 @@ struct Shared {
     done: AtomicU64,
     /// Why the one that is being tried again was not written.
     trouble: Mutex<Option<String>>,
-}
-
-enum Message {
-    Publish(Box<Publication>),
-    /// Answered when all before it is written.
-    Flush(Sender<()>),
 }
 
 impl Writer {
@@ -67,7 +61,8 @@ impl Writer {
     /// Queues a version. Never waits: while the registry is away, versions are kept in memory.
     pub fn publish(&self, publication: Publication) {
         self.queued.fetch_add(1, SeqCst);
-        self.send(Message::Publish(Box::new(publication)));
+        let sender = self.sender.as_ref().expect("the channel is open until the writer is dropped");
+        sender.send(Box::new(publication)).expect("the registry thread lives as long as its writer");
     }
 
     /// Versions queued so far.
@@ -86,13 +81,6 @@ impl Writer {
         self.shared.trouble.lock().expect("no holder panics").clone()
     }
 
-    /// Waits until everything queued so far is written.
-    pub fn flush(&self) {
-        let (done, wait) = bounded(1);
-        self.send(Message::Flush(done));
-        wait.recv().expect("the registry thread answers every flush");
-    }
-
     /// Writes what is left, and ends.
     ///
     /// # Errors
@@ -105,11 +93,6 @@ impl Writer {
         self.shared.closing.store(true, SeqCst);
         drop(self.sender.take());
         self.thread.take().and_then(|thread| thread.join().ok()).flatten()
-    }
-
-    fn send(&self, message: Message) {
-        let sender = self.sender.as_ref().expect("the channel is open until the writer is dropped");
-        sender.send(message).expect("the registry thread lives as long as its writer");
     }
 }
 
@@ -125,30 +108,27 @@ impl Drop for Writer {
 fn write_all(
     registry: &Registry,
     keep: usize,
-    receiver: &Receiver<Message>,
+    receiver: &Receiver<Box<Publication>>,
     shared: &Shared,
     mut written: impl FnMut(Manifest),
 ) -> Option<RegistryError> {
     let mut left = None;
-    for message in receiver {
-        match message {
-            Message::Flush(done) => drop(done.send(())),
-            // What comes after a version that is not there is not there either.
-            Message::Publish(_) if left.is_some() => {}
-            Message::Publish(publication) => {
-                match write(registry, &publication, shared) {
-                    Ok(manifest) => written(manifest),
-                    Err(error) => {
-                        left = Some(error);
-                        continue;
-                    }
-                }
-                if let Err(error) = registry.retain(&publication.model, keep) {
-                    tracing::warn!(model = publication.model, "old versions could not be deleted: {}", chain(&error));
-                }
-                shared.done.fetch_add(1, SeqCst);
+    for publication in receiver {
+        // What comes after a version that is not there is not there either.
+        if left.is_some() {
+            continue;
+        }
+        match write(registry, &publication, shared) {
+            Ok(manifest) => written(manifest),
+            Err(error) => {
+                left = Some(error);
+                continue;
             }
         }
+        if let Err(error) = registry.retain(&publication.model, keep) {
+            tracing::warn!(model = publication.model, "old versions could not be deleted: {}", chain(&error));
+        }
+        shared.done.fetch_add(1, SeqCst);
     }
     left
 }

@@ -71,6 +71,7 @@ impl Checkpoints {
         let url = config.checkpoint.url.clone().unwrap_or_else(|| home.to_string_lossy().into_owned());
         let archive =
             Archive::open(&url).map_err(|error| Failure::Wrong(format!("error: [checkpoint] url: {error}")))?;
+        archive.sweep()?;
         let owner = owner(plan, config);
         let newest = if fresh { Ok((None, Vec::new())) } else { archive.newest() };
         let (snapshot, damaged) = newest.map_err(|error| match error {

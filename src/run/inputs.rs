@@ -71,10 +71,10 @@ impl Saved {
         let mut intake = Intake::new(reader.clone(), number);
         intake.begin_at(self.since(reader).unwrap_or(EventTime::MIN));
         let feed = Feed::new(partition, intake, board.join(reader, number));
-        let feed = feed.repeating(self.journal.remove(&place).unwrap_or_default());
+        let mut journal = self.journal.remove(&place).unwrap_or_default();
         match self.positions.remove(&place) {
-            Some(position) => feed.resuming(position),
-            None => feed,
+            Some(position) => feed.repeating(journal.split_off(&position.resume)).resuming(position),
+            None => feed.repeating(journal),
         }
     }
 }

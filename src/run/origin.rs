@@ -50,7 +50,7 @@ impl Origin {
         mut journal: Vec<Overtaken>,
     ) -> Result<Self, Failure> {
         let refused = |what: String| Err(Failure::Wrong(format!("error: --checkpoint: {what}")));
-        let (snapshot, damaged) = Archive::named(path).map_err(|error| wrong("--checkpoint", &error))?;
+        let (snapshot, damaged, beside) = Archive::named(path).map_err(|error| wrong("--checkpoint", &error))?;
         damaged.iter().for_each(|error| eprintln!("warning: passed over: {error}"));
         let Some(mut snapshot) = snapshot else {
             return refused(format!("{}: has no checkpoint that is whole", path.display()));
@@ -68,7 +68,6 @@ impl Origin {
             let (to, newest) = (format_time(to), format_time(newest));
             return refused(format!("its run had read up to {newest}; expected --to after that, found {to}"));
         }
-        let beside = Journal::at(path.parent().filter(|_| path.is_file()).unwrap_or(path));
         let known = beside.read().map_err(|error| wrong("--checkpoint", &error))?;
         journal.extend(known.into_iter().filter(|record| is_read(&read, record)));
         let from = asked.from.map_or(time, |from| from.max(time));

@@ -198,7 +198,6 @@ impl Outputs {
     /// If it is not what [`Outputs::save`] writes.
     pub fn restore(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         let saved: Saved = postcard::from_bytes(bytes).context("the saved list of versions cannot be read")?;
-        self.versions = saved.versions.values().map(|versions| versions.len() as u64).sum();
         *self.written.lock().expect("no holder panics") = saved.versions;
         Ok(())
     }

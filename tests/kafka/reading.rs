@@ -370,7 +370,7 @@ fn dead_letters_are_written_as_they_were_with_the_reason_in_headers() {
         ("partition", "2"),
         ("offset", "77"),
         ("connector.name", "tidemill.test"),
-        ("task.id", "0"),
+        ("task.id", letter.source.as_str()),
         ("stage", "DECODE"),
         ("class.name", "tidemill.decode"),
         ("exception.class.name", "tidemill.wrong_type"),

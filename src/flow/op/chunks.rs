@@ -5,12 +5,13 @@
 //! they came, and [`Chunks::finish`] is done with it.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_select::concat::concat;
+use hashbrown::HashMap;
 use timely::dataflow::operators::Capability;
 
 use crate::time::EventTime;
@@ -36,18 +37,19 @@ impl<X> Chunk<X> {
 
 /// Batches in order of arrival, worked off in order of time.
 pub struct Chunks<X = ()> {
-    /// By number, which counts from `first`; those that are done are gone.
-    chunks: VecDeque<Option<Box<Chunk<X>>>>,
-    first: u64,
-    /// The next time of each, with its number.
+    /// Those that wait, by number in order of arrival.
+    waiting: HashMap<u64, Box<Chunk<X>>>,
+    /// The number of the next.
+    number: u64,
+    /// The next time of each that waits, with its number.
     next: BinaryHeap<Reverse<(EventTime, u64)>>,
-    /// Numbers of those that have something that closes now, ascending.
-    closing: Vec<u64>,
+    /// Those that have something that closes now, with their numbers, ascending.
+    closing: Vec<(u64, Box<Chunk<X>>)>,
 }
 
 impl<X> Default for Chunks<X> {
     fn default() -> Self {
-        Chunks { chunks: VecDeque::new(), first: 0, next: BinaryHeap::new(), closing: Vec::new() }
+        Chunks { waiting: HashMap::new(), number: 0, next: BinaryHeap::new(), closing: Vec::new() }
     }
 }
 
@@ -57,16 +59,20 @@ impl<X> Chunks<X> {
     pub fn push(&mut self, capability: Option<Capability<EventTime>>, batch: Batch, extra: X) -> Option<u64> {
         let first = *batch.times.first()?;
         let capability = capability.map(|capability| capability.delayed(&first));
-        let number = self.first + self.chunks.len() as u64;
-        self.chunks.push_back(Some(Box::new(Chunk { capability, batch, extra, done: 0, closing: 0 })));
-        self.next.push(Reverse((first, number)));
+        let number = self.number;
+        self.number += 1;
+        self.wait(number, Box::new(Chunk { capability, batch, extra, done: 0, closing: 0 }));
         Some(number)
     }
 
-    /// The chunk with a number, if it is not done.
+    fn wait(&mut self, number: u64, chunk: Box<Chunk<X>>) {
+        self.next.push(Reverse((chunk.batch.times[chunk.done], number)));
+        self.waiting.insert(number, chunk);
+    }
+
+    /// The chunk with a number, if it is not done and nothing of it closes now.
     pub fn get_mut(&mut self, number: u64) -> Option<&mut Chunk<X>> {
-        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.chunks.get_mut(index)?.as_deref_mut()
+        self.waiting.get_mut(&number).map(AsMut::as_mut)
     }
 
     /// The least time that waits.
@@ -79,24 +85,21 @@ impl<X> Chunks<X> {
         debug_assert!(self.closing.is_empty());
         while let Some(Reverse((_, number))) = self.next.peek().copied().filter(|Reverse((time, _))| *time < upto) {
             self.next.pop();
-            self.closing.push(number);
-        }
-        self.closing.sort_unstable();
-        for index in 0..self.closing.len() {
-            let chunk = self.get_mut(self.closing[index]).expect("a chunk with a next time is not done");
+            let mut chunk = self.waiting.remove(&number).expect("what has a next time waits");
             chunk.closing = chunk.batch.times.partition_point(|time| *time < upto);
+            self.closing.push((number, chunk));
         }
+        self.closing.sort_unstable_by_key(|(number, _)| *number);
     }
 
     /// The chunk in a place of those that have something that closes now.
     pub fn at(&self, place: u32) -> &Chunk<X> {
-        let number = self.closing[place as usize];
-        self.chunks[(number - self.first) as usize].as_deref().expect("it is not done yet")
+        &self.closing[place as usize].1
     }
 
     /// As [`Chunks::at`], to be changed.
     pub fn at_mut(&mut self, place: u32) -> &mut Chunk<X> {
-        self.get_mut(self.closing[place as usize]).expect("it is not done yet")
+        &mut self.closing[place as usize].1
     }
 
     /// How many have something that closes now.
@@ -106,35 +109,26 @@ impl<X> Chunks<X> {
 
     /// The chunks that have something that closes now.
     pub fn iter(&self) -> impl Iterator<Item = &Chunk<X>> {
-        (0..self.places()).map(|place| self.at(place))
+        self.closing.iter().map(|(_, chunk)| chunk.as_ref())
     }
 
     /// Every row that closes now, as (time, place, row), in order of places.
     pub fn rows(&self) -> impl Iterator<Item = (EventTime, u32, u32)> {
-        (0..self.places()).flat_map(move |place| {
-            let chunk = self.at(place);
-            chunk.closing().map(move |row| (chunk.batch.times[row], place, row as u32))
-        })
+        (0u32..)
+            .zip(self.iter())
+            .flat_map(|(place, chunk)| chunk.closing().map(move |row| (chunk.batch.times[row], place, row as u32)))
     }
 
     /// Marks what closes now as done, forgets chunks that are done and holds the others' capabilities on.
     pub fn finish(&mut self) {
-        for number in std::mem::take(&mut self.closing) {
-            let index = (number - self.first) as usize;
-            let Some(chunk) = &mut self.chunks[index] else { continue };
+        for (number, mut chunk) in std::mem::take(&mut self.closing) {
             chunk.done = chunk.closing;
-            match chunk.batch.times.get(chunk.done) {
-                None => self.chunks[index] = None,
-                Some(next) => {
-                    if let Some(capability) = &mut chunk.capability {
-                        capability.downgrade(next);
-                    }
-                    self.next.push(Reverse((*next, number)));
+            if let Some(next) = chunk.batch.times.get(chunk.done) {
+                if let Some(capability) = &mut chunk.capability {
+                    capability.downgrade(next);
                 }
+                self.wait(number, chunk);
             }
-        }
-        while self.chunks.pop_front_if(|chunk| chunk.is_none()).is_some() {
-            self.first += 1;
         }
     }
 

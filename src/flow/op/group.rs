@@ -131,7 +131,7 @@ pub fn group<'scope>(
             }
             let shown = match &outputs.online {
                 None => Some(done),
-                Some(_) => showing.show(done, |until| group.show(until)),
+                Some(_) => showing.show(done, |slice| group.show(slice)),
             };
             // Most of what has just come is closed as soon as the frontier of its source is known.
             if done < EventTime::MAX && (shown != Some(done) || group.look_again()) {

@@ -4,7 +4,7 @@
 //! out, to the end of their time.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use arrow_array::Array;
 use arrow_buffer::NullBuffer;
@@ -89,9 +89,9 @@ impl Members {
     pub fn load(&mut self, cut: &Cut, (index, peers): (usize, usize)) -> Result<(), CheckpointError> {
         for part in cut.vault().load::<SavedGroup>(cut.operator())? {
             let wrong = |source| CheckpointError::Undecodable { operator: cut.operator().to_owned(), source };
-            let keys = self.state.load(part, |hash| worker_of(hash, peers) == index).map_err(wrong)?;
+            let slots = self.state.load(part, |hash| worker_of(hash, peers) == index).map_err(wrong)?;
             if let Some(shown) = &mut self.shown {
-                shown.look_at(keys.into_iter());
+                shown.change(slots.into_iter());
             }
         }
         Ok(())
@@ -281,10 +281,10 @@ impl Members {
     }
 
     /// Puts the newest vectors of the entities that changed into the online store, with the records that are not closed,
-    /// until some moment; says whether all that had changed when it began are there.
-    pub fn show(&mut self, until: Option<Instant>) -> bool {
+    /// for some time; says whether all that had changed when it began are there.
+    pub fn show(&mut self, slice: Option<Duration>) -> bool {
         let Some(shown) = &mut self.shown else { return true };
-        shown.show(&mut self.state, &mut self.updates, self.activation, until)
+        shown.show(&mut self.state, &mut self.updates, self.activation, slice)
     }
 
     /// Whether anything has come or changed that is not shown yet.

@@ -3,7 +3,8 @@
 //! Showing at every activation would write an entity that changes all the time over and over. So after showing for some
 //! time, it waits for a multiple of that: a fifth of a worker goes into showing as long as little has changed, never more
 //! than half; a busy group shows each entity once a while, and a quiet one shows at once. A round of showing that is long
-//! is cut into slices, so that the other operators of the worker get their turn.
+//! is cut into slices, so that the other operators of the worker get their turn. (What a round begins with is not: records
+//! that have come to open entities, and entities that have left.)
 
 use std::time::{Duration, Instant};
 
@@ -31,8 +32,8 @@ impl Default for Showing {
 
 impl Showing {
     /// Shows a slice, unless it is too soon and there is more to come after `done`; gives the time up to which all is
-    /// shown once a round is over. `show` goes on until a moment, if one is given, and says whether its round is over.
-    pub fn show(&mut self, done: EventTime, mut show: impl FnMut(Option<Instant>) -> bool) -> Option<EventTime> {
+    /// shown once a round is over. `show` goes on for some time, if one is given, and says whether its round is over.
+    pub fn show(&mut self, done: EventTime, mut show: impl FnMut(Option<Duration>) -> bool) -> Option<EventTime> {
         let begun = Instant::now();
         if done == EventTime::MAX {
             // What has begun before may lack what has closed since.
@@ -43,7 +44,7 @@ impl Showing {
             return None;
         }
         let (from, taken) = self.round.get_or_insert((done, Duration::ZERO));
-        let over = show(Some(begun + SLICE));
+        let over = show(Some(SLICE));
         let took = begun.elapsed();
         *taken += took;
         self.next = begun + took + if *taken < SHORT { took * REST } else { took };

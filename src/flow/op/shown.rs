@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Chunks;
 use super::members::{CLOSED, Updates};
@@ -25,7 +25,7 @@ pub struct Shown {
     opened: Marked,
     /// Batches whose records are not shown yet, by number.
     waiting: VecDeque<u64>,
-    /// Entities to be looked at whatever their slot is now: those that have left are among them.
+    /// Entities that have left their slot; they may have another.
     gone: Vec<Key>,
     /// By slot and by open slot, where its vector is in the online store, once it is known.
     places: Vec<Option<Arc<Place>>>,
@@ -104,11 +104,6 @@ impl Shown {
         !self.waiting.is_empty() || marked || !self.gone.is_empty() || self.round.is_some()
     }
 
-    /// These entities may have changed.
-    pub fn look_at(&mut self, keys: impl Iterator<Item = Key>) {
-        self.gone.extend(keys);
-    }
-
     /// What is in these slots has changed.
     pub fn change(&mut self, slots: impl Iterator<Item = u32>) {
         slots.for_each(|slot| self.changed.mark(slot));
@@ -154,7 +149,7 @@ impl Shown {
         }
     }
 
-    /// Shows the entities that changed as they are now, with the records that are not closed, until some moment; says
+    /// Shows the entities that changed as they are now, with the records that are not closed, for some time; says
     /// whether all are shown that had changed when the round began. Records that have come in this activation wait, so
     /// that those that close at once are shown once.
     pub fn show(
@@ -162,7 +157,7 @@ impl Shown {
         state: &mut GroupState,
         updates: &mut Chunks<Updates>,
         activation: u64,
-        until: Option<Instant>,
+        slice: Option<Duration>,
     ) -> bool {
         self.open_new(state, updates, activation);
         if self.round.is_none() {
@@ -173,7 +168,8 @@ impl Shown {
             self.came = (EventTime::MIN, if behind { self.came.0 } else { EventTime::MIN });
             self.round = Some((self.changed.take(), newest));
         }
-        let over = self.show_changed(state, until);
+        // Counted from here: whatever comes meanwhile, each slice shows something.
+        let over = self.show_changed(state, slice.map(|slice| Instant::now() + slice));
         if over && let Some((slots, newest)) = self.round.take() {
             self.changed.clear(slots);
             if newest > EventTime::MIN {

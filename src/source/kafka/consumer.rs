@@ -1,6 +1,6 @@
 //! One reader of many partitions.
 
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub(super) struct Place {
     pub next: AtomicU64,
     /// Where the partition ends, as last asked.
     pub end: AtomicU64,
+    /// Whether the broker has said that there is nothing at `next`.
+    pub caught_up: AtomicBool,
 }
 
 /// A client that reads partitions, each through a queue of its own.
@@ -155,8 +157,13 @@ impl Consumer {
                 "{place}: offset {start}, where reading goes on, is not there: the end is {high}; is it another topic of this name?"
             )));
         }
-        let at =
-            Arc::new(Place { topic: topic.clone(), partition, next: AtomicU64::new(start), end: AtomicU64::new(high) });
+        let at = Arc::new(Place {
+            topic: topic.clone(),
+            partition,
+            next: AtomicU64::new(start),
+            end: AtomicU64::new(high),
+            caught_up: AtomicBool::new(false),
+        });
         let queue = Queue::split(self, topic, signed(partition));
         let queue = queue.ok_or_else(|| Fault::Refused(format!("{place}: cannot be read")))?;
         let mut added = TopicPartitionList::new();
@@ -201,7 +208,8 @@ impl Consumer {
     /// If the brokers do not answer, or refuse.
     pub fn look_ahead(&self) -> Result<(), Fault> {
         let places = self.places.lock().expect("no holder panics").clone();
-        for place in places {
+        // A question would wait for what is being fetched, which of a partition that has caught up is for long.
+        for place in places.iter().filter(|place| !place.caught_up.load(SeqCst)) {
             place.end.store(self.bounds(&place.topic, place.partition)?.1, SeqCst);
         }
         Ok(())

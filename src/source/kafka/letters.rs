@@ -88,7 +88,7 @@ impl DeadLetterTopic {
             ("partition", letter.partition.to_string()),
             ("offset", letter.offset.to_string()),
             ("connector.name", format!("tidemill.{}", self.cluster.dataflow())),
-            ("task.id", "0".to_owned()),
+            ("task.id", letter.source.clone()),
             ("stage", letter.stage.to_uppercase()),
             ("class.name", format!("tidemill.{}", letter.stage)),
             ("exception.class.name", format!("tidemill.{reason}")),

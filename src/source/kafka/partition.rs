@@ -98,6 +98,7 @@ impl Partition for KafkaPartition {
         }
         let (taken, stopped) = self.queue.each(max, |message| reading.take(&message, intake));
         reading.place.next.store(reading.next, SeqCst);
+        reading.place.caught_up.store(reading.caught_up, SeqCst);
         match stopped {
             Some(stop) => self.failed(stop).map(|()| Progress::End),
             // Only what is known to be all there is may let others go on.

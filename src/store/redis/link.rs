@@ -110,7 +110,9 @@ impl Link {
         for _ in 0..pipe.len() {
             match self.connection.recv_response().and_then(redis::Value::extract_error) {
                 Ok(_) => {}
-                Err(error) if matches!(error.kind(), redis::ErrorKind::Server(_)) => _ = refused.get_or_insert(error),
+                Err(error) if matches!(error.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension) => {
+                    _ = refused.get_or_insert(error)
+                }
                 Err(error) => return Err(RedisError::Away(error)),
             }
             if begun.elapsed() > ANSWERS {
