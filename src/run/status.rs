@@ -80,8 +80,10 @@ impl Status {
         let read = taken(job);
         let rate = read.saturating_sub(before) as f64 / at.elapsed().as_secs_f64().max(1e-3);
         self.seen = (Instant::now(), read);
-        let time = job.board.frontier();
-        let time = if time == EventTime::MIN { "starting".to_owned() } else { format_time(time) };
+        let time = match job.board.frontier() {
+            EventTime::MIN => starting(job),
+            time => format_time(time),
+        };
         if job.board.all_ended() && !self.ended {
             self.ended = true;
             self.line(&format!("{time}  the files are used up: {read} records; serving goes on"));
@@ -104,6 +106,18 @@ impl Status {
             let clear = if self.terminal { "\r\x1b[2K" } else { "" };
             say(format_args!("{clear}{text}"));
         }
+    }
+}
+
+/// What a job waits for before time begins: partitions without a record hold the others back, at most `idle_after`.
+fn starting(job: &Job) -> String {
+    let lanes = job.board.lanes();
+    let silent = lanes.iter().filter(|lane| lane.watermark() == EventTime::MIN && !lane.has_ended());
+    let silent: Vec<String> = silent.map(|lane| format!("{}/{}", lane.source, lane.partition)).collect();
+    match &silent[..] {
+        [] => "starting".to_owned(),
+        [one, two, three, _, ..] => format!("starting: no record yet of {one}, {two}, {three} and others"),
+        few => format!("starting: no record yet of {}", few.join(", ")),
     }
 }
 
