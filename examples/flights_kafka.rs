@@ -80,7 +80,8 @@ fn main() {
     let topics = TOPICS.map(|topic| (topic, PARTITIONS));
     let out = folder.join("replay");
     let data = format!("data_dir={}", folder.display());
-    let contenders: [(&str, Box<dyn Fn()>); 3] = [
+    type Contender<'a> = (&'a str, Box<dyn Fn() + 'a>);
+    let contenders: [Contender<'_>; 3] = [
         ("consume and decode, no more", Box::new(|| consume(&servers, &topics, messages))),
         ("tidemill replay", Box::new(|| tidemill(&[&["replay", FILE, "--out", text(&out)], &common[..]].concat()))),
         (

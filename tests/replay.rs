@@ -1,8 +1,13 @@
 //! The program as its users run it: replays and a live run over the same files give the same hashes, and what is wrong
 //! with a command is said with the right exit code.
 
+#[path = "program/mod.rs"]
+mod program;
+
 use std::path::Path;
 use std::process::{Command, Output};
+
+use program::Run;
 
 use serde_json::Value;
 
@@ -48,6 +53,21 @@ fn replay_and_live_run_give_the_same_hashes_on_any_number_of_workers() {
     assert_eq!(examples, 78_146, "every flight that left");
     assert_eq!(one["models"]["late"].as_array().unwrap().len(), 90, "a version a day");
     assert_eq!(one["sources"]["weather"]["applied"], one["sources"]["weather"]["read"]);
+}
+
+#[test]
+fn a_second_run_of_the_same_dataflow_is_refused_while_there_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = format!("data_dir={}", folder.path().display());
+    let arguments = ["run", "dataflows/flights.toml", "--set", &data_dir, "--set", "http.listen=127.0.0.1:0"];
+    let first = Run::start(Command::new(env!("CARGO_BIN_EXE_tidemill")).args(arguments));
+    let second = tidemill(&arguments);
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(2), "{said}");
+    assert!(said.contains("another run is using") && said.contains("flights"), "{said}");
+    // Killed, it lets go.
+    drop(first);
+    Run::start(Command::new(env!("CARGO_BIN_EXE_tidemill")).args(arguments)).stop();
 }
 
 #[test]

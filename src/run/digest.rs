@@ -1,7 +1,9 @@
 //! The digest of a finished run: what was read, and hashes of all that came of it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::source::Tally;
@@ -20,6 +22,20 @@ pub struct Digest {
     pub features: BTreeMap<String, Content>,
     pub examples: BTreeMap<String, Content>,
     pub models: BTreeMap<String, Vec<VersionDigest>>,
+}
+
+impl Digest {
+    /// Writes it into a folder: all of it or nothing.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        let (path, staged) = (folder.join("digest.json"), folder.join("digest.json.part"));
+        let written = std::fs::write(&staged, text).and_then(|()| std::fs::rename(&staged, &path));
+        written.with_context(|| format!("{} cannot be written", path.display()))
+    }
 }
 
 /// One version of a model.

@@ -1,5 +1,6 @@
 //! `run`: a dataflow as a job that serves until it is told to stop.
 
+use std::fs::{File, TryLockError};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,6 +61,7 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     let live = Arc::new(Live::new(plan.models.iter().map(|model| model.name.clone()), LIVE_VERSIONS));
     let url = registry_url(&config, &plan.spec.name);
     let offline = home.join("offline");
+    let _alone = alone(&home)?;
     let (mut checkpoints, start) = Checkpoints::open(&plan, &config, how.fresh)?;
     let goes_on = start.said.is_some();
     let writing = if checkpoints.are_taken() { Writing::Parts } else { Writing::Whole };
@@ -192,10 +194,7 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     if how.until_end && !signals.asked() || !checkpoints.are_taken() {
         let digest = replay::digest(&job, outputs, None, None)?;
         if job.offline.is_some() {
-            let path = offline.join("digest.json");
-            let mut text = serde_json::to_string_pretty(&digest)?;
-            text.push('\n');
-            std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+            digest.write(&offline)?;
         }
     }
     Ok(())
@@ -237,6 +236,26 @@ fn letters(path: &Path, job: &Job) -> anyhow::Result<DeadLetterFile> {
         read.get(&(source.to_owned(), partition)).is_some_and(|position| offset < position.next)
     };
     Ok(DeadLetterFile::resume(path, known)?)
+}
+
+/// Keeps other runs out of a dataflow's folder as long as the file is open; the system lets go of it however this
+/// process ends.
+fn alone(home: &Path) -> Result<File, Failure> {
+    let path = home.join("run.lock");
+    let opened = std::fs::create_dir_all(home).and_then(|()| File::create(&path));
+    let file = opened.with_context(|| format!("{} cannot be written", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let home = home.display();
+            Err(Failure::Wrong(format!("error: another run is using {home}; expected another data_dir, or to stop it")))
+        }
+        // Not every file system has locks.
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!("{} cannot be locked, so another run is not kept out: {error}", path.display());
+            Ok(file)
+        }
+    }
 }
 
 /// Where the config has the registry.

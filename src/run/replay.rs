@@ -103,10 +103,7 @@ pub fn run(file: &Path, common: &Common, asked: &Asked) -> Result<(), Failure> {
     bar.finish_and_clear();
 
     let digest = digest(&job, outputs, from, to)?;
-    let path = out.join("digest.json");
-    let mut text = serde_json::to_string_pretty(&digest)?;
-    text.push('\n');
-    std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+    digest.write(out)?;
     if !common.quiet {
         summarise(&digest, out);
     }
