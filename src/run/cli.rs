@@ -56,6 +56,7 @@ enum Verb {
     /// Runs a dataflow live: features, models and the endpoint, until SIGINT or SIGTERM.
     #[command(after_help = "Example: tidemill run dataflows/flights.toml --set http.listen=127.0.0.1:0")]
     Run {
+        /// The dataflow file.
         file: PathBuf,
         /// Ends when every input is used up.
         #[arg(long)]
@@ -67,6 +68,7 @@ enum Verb {
     /// Runs a dataflow over a bounded range as fast as it goes, into a folder; disturbs no live run.
     #[command(after_help = "Example: tidemill replay dataflows/flights.toml --out /tmp/january --to 2013-02-01")]
     Replay {
+        /// The dataflow file.
         file: PathBuf,
         /// The folder for what comes out: examples, features, models, the digest.
         #[arg(long, value_name = "DIR")]
@@ -96,6 +98,7 @@ enum Verb {
     #[command(after_help = "Example: tidemill load dataflows/flights.toml --from config/embedded.toml \\\n    \
                             --config config/production.toml --partitions 4")]
     Load {
+        /// The dataflow file.
         file: PathBuf,
         /// The config that binds topics to files; Kafka is that of `--config`.
         #[arg(long, value_name = "CONFIG")]
@@ -110,6 +113,7 @@ enum Verb {
     /// Reports every problem of a dataflow file and its config; then the plan.
     #[command(after_help = "Example: tidemill check dataflows/flights.toml --entities 1000000")]
     Check {
+        /// The dataflow file.
         file: PathBuf,
         /// Entities of each group to reckon memory for.
         #[arg(long, value_name = "N")]
@@ -121,6 +125,7 @@ enum Verb {
     /// Draws the operators and edges of a dataflow.
     #[command(after_help = "Example: tidemill graph dataflows/flights.toml --format svg > flights.svg")]
     Graph {
+        /// The dataflow file.
         file: PathBuf,
         /// How it is drawn.
         #[arg(long, default_value = "text", value_name = "F")]
