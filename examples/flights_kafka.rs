@@ -18,7 +18,7 @@ use std::hint::black_box;
 use std::path::Path;
 
 use clap::Parser;
-use common::{median, processor_seconds};
+use common::{Contender, compare};
 use serde::Deserialize;
 use tidemill::run::{Cli, Failure};
 use tidemill::source::kafka::{Cluster, Consumer};
@@ -80,11 +80,15 @@ fn main() {
     let topics = TOPICS.map(|topic| (topic, PARTITIONS));
     let out = folder.join("replay");
     let data = format!("data_dir={}", folder.display());
-    type Contender<'a> = (&'a str, Box<dyn Fn() + 'a>);
     let contenders: [Contender<'_>; 3] = [
-        ("consume and decode, no more", Box::new(|| consume(&servers, &topics, messages))),
-        ("tidemill replay", Box::new(|| tidemill(&[&["replay", FILE, "--out", text(&out)], &common[..]].concat()))),
+        ("bare", "consume and decode, no more", Box::new(|| consume(&servers, &topics, messages))),
         (
+            "replay",
+            "tidemill replay",
+            Box::new(|| tidemill(&[&["replay", FILE, "--out", text(&out)], &common[..]].concat())),
+        ),
+        (
+            "run",
             "tidemill run --until-end",
             Box::new(|| {
                 let own = ["run", FILE, "--until-end", "--fresh", "--set", &data, "--set", "http.listen=127.0.0.1:0"];
@@ -92,17 +96,7 @@ fn main() {
             }),
         ),
     ];
-    let rate = |run: &dyn Fn()| {
-        let before = processor_seconds();
-        run();
-        messages as f64 / (processor_seconds() - before)
-    };
-    let rounds: Vec<Vec<f64>> = (0..rounds).map(|_| contenders.iter().map(|(_, run)| rate(run)).collect()).collect();
-    for (index, (what, _)) in contenders.iter().enumerate() {
-        let rate = median(rounds.iter().map(|round| round[index]));
-        let ratio = median(rounds.iter().map(|round| round[index] / round[0]));
-        println!("{what:30} {rate:>9.0} messages/s {ratio:>6.3} of the first");
-    }
+    compare(rounds, messages, "messages", &contenders);
     std::fs::remove_dir_all(&folder).expect("the folder can be removed");
 }
 

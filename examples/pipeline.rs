@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use common::{Decoded, Messages, Spread, json_partitions, median, payments, plan, processor_seconds, run};
+use common::{Contender, Decoded, Messages, Spread, compare, json_partitions, payments, plan, run};
 
 const ROUNDS: usize = 3;
 
@@ -35,7 +35,6 @@ fn main() {
 
     let plan = plan(&["1h", "1d"]);
     let graph = |online| run(&plan, json_partitions(&plan, &messages), workers, online);
-    type Contender<'a> = (&'a str, &'a str, Box<dyn Fn() + 'a>);
     let mut contenders: Vec<Contender<'_>> = vec![
         ("bare", "consume and decode, no more", Box::new(|| bare(&messages))),
         ("totals", "the same, and a plain hash map of totals", Box::new(|| totals(&messages))),
@@ -45,17 +44,7 @@ fn main() {
     if let Some(only) = arguments.get(4) {
         contenders.retain(|(name, _, _)| name == only || *name == "bare");
     }
-    let rate = |run: &dyn Fn()| {
-        let before = processor_seconds();
-        run();
-        records as f64 / (processor_seconds() - before)
-    };
-    let rounds: Vec<Vec<f64>> = (0..ROUNDS).map(|_| contenders.iter().map(|(_, _, run)| rate(run)).collect()).collect();
-    for (index, (name, what, _)) in contenders.iter().enumerate() {
-        let rate = median(rounds.iter().map(|round| round[index]));
-        let ratio = median(rounds.iter().map(|round| round[index] / round[0]));
-        println!("{name:9} {what:41} {rate:>9.0} records/s {ratio:>6.2} of bare");
-    }
+    compare(ROUNDS, records, "records", &contenders);
 }
 
 fn decoded(messages: &[Arc<Messages>]) -> impl Iterator<Item = Decoded<'_>> {

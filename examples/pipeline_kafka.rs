@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bare::consume;
-use common::{Decoded, Messages, Spread, median, payments, plan_on, processor_seconds, run};
+use common::{Contender, Decoded, Messages, Spread, compare, payments, plan_on, run};
 use tidemill::source::Partition;
 use tidemill::source::kafka::{Cluster, Consumer, NewTopic, Outgoing, Producer};
 
@@ -52,7 +52,6 @@ fn main() {
         };
         run(&plan, (0..workers as u32).map(open).collect(), workers, online);
     };
-    type Contender<'a> = (&'a str, &'a str, Box<dyn Fn() + 'a>);
     let mut contenders: Vec<Contender<'_>> = vec![
         ("bare", "consume and decode, no more", Box::new(|| bare(&servers, &topic, workers, records))),
         ("features", "tidemill: features", Box::new(|| features(false))),
@@ -61,17 +60,7 @@ fn main() {
     if let Some(only) = argument(4) {
         contenders.retain(|(name, _, _)| *name == only);
     }
-    let rate = |run: &dyn Fn()| {
-        let before = processor_seconds();
-        run();
-        records as f64 / (processor_seconds() - before)
-    };
-    let rounds: Vec<Vec<f64>> = (0..ROUNDS).map(|_| contenders.iter().map(|(_, _, run)| rate(run)).collect()).collect();
-    for (index, (name, what, _)) in contenders.iter().enumerate() {
-        let rate = median(rounds.iter().map(|round| round[index]));
-        let ratio = median(rounds.iter().map(|round| round[index] / round[0]));
-        println!("{name:9} {what:41} {rate:>9.0} records/s {ratio:>6.2} of the first");
-    }
+    compare(ROUNDS, records, "records", &contenders);
     println!("most memory held: {} MB", peak_kb() >> 10);
 }
 

@@ -7,7 +7,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::engine::{self, Inputs, Record, Run};
+use common::engine::{self, Found, Inputs, Record, Run};
 use common::naive;
 use common::spec::SPEC;
 use common::topics::{rising, topic};
@@ -37,6 +37,20 @@ fn a_record_that_comes_as_its_entity_leaves_is_a_change_in_batches_of_any_size()
     }
 }
 
+/// Examples without score and version, which are learning's: the last two columns.
+fn unscored(found: &Found) -> Vec<Vec<Scalar>> {
+    found.examples.iter().map(|row| row[..row.len() - 2].to_vec()).collect()
+}
+
+fn is_as_computed(found: &Found, expected: &naive::Expected) -> Result<(), TestCaseError> {
+    prop_assert_eq!(&found.tallies, &expected.tallies);
+    prop_assert_eq!(&found.shop, &expected.shop);
+    prop_assert_eq!(&found.pair, &expected.pair);
+    prop_assert_eq!(&found.shown, &expected.shown);
+    prop_assert_eq!(&unscored(found), &expected.examples);
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -51,13 +65,7 @@ proptest! {
         let inputs = Inputs { asks, sales, prices };
         let expected = naive::compute(&inputs);
         let found = engine::run(SPEC, &inputs, read, workers);
-        prop_assert_eq!(&found.tallies, &expected.tallies);
-        prop_assert_eq!(&found.shop, &expected.shop);
-        prop_assert_eq!(&found.pair, &expected.pair);
-        prop_assert_eq!(&found.shown, &expected.shown);
-        // Score and version are learning's; they are the last two columns.
-        let examples: Vec<_> = found.examples.iter().map(|row| row[..row.len() - 2].to_vec()).collect();
-        prop_assert_eq!(&examples, &expected.examples);
+        is_as_computed(&found, &expected)?;
     }
 
     #[test]
@@ -74,12 +82,7 @@ proptest! {
         let until = Some(1_000_000 + end);
         let expected = naive::compute_of(&inputs, &naive::Dealt { partitions, until, since: None });
         let found = Run { read, workers, partitions, until, ..Run::default() }.run(&inputs);
-        prop_assert_eq!(&found.tallies, &expected.tallies);
-        prop_assert_eq!(&found.shop, &expected.shop);
-        prop_assert_eq!(&found.pair, &expected.pair);
-        prop_assert_eq!(&found.shown, &expected.shown);
-        let examples: Vec<_> = found.examples.iter().map(|row| row[..row.len() - 2].to_vec()).collect();
-        prop_assert_eq!(&examples, &expected.examples);
+        is_as_computed(&found, &expected)?;
     }
 
     #[test]
@@ -107,7 +110,6 @@ proptest! {
         };
         prop_assert_eq!(&found.shop, &given(&expected.shop));
         prop_assert_eq!(&found.pair, &given(&expected.pair));
-        let examples: Vec<_> = found.examples.iter().map(|row| row[..row.len() - 2].to_vec()).collect();
-        prop_assert_eq!(&examples, &given(&expected.examples));
+        prop_assert_eq!(&unscored(&found), &given(&expected.examples));
     }
 }

@@ -1,6 +1,6 @@
 //! What benches and examples share: generated payments, a dataflow over them, and a run of it on records in memory.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each bench uses its part")]
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -220,6 +220,25 @@ pub fn processor_seconds() -> f64 {
     let after_name = stat.rsplit_once(')').expect("the name stands in parentheses").1;
     let ticks = |field: usize| after_name.split_whitespace().nth(field).and_then(|field| field.parse::<f64>().ok());
     (ticks(11).expect("utime") + ticks(12).expect("stime")) / 100.0
+}
+
+/// What is measured beside others: its name on the command line, what it is, and how it is done once.
+pub type Contender<'a> = (&'a str, &'a str, Box<dyn Fn() + 'a>);
+
+/// Does all contenders in turn, so many rounds, and prints how many of `units` each does a second of this process's
+/// processor time, with its ratio to the first: medians of the rounds.
+pub fn compare(rounds: usize, count: usize, units: &str, contenders: &[Contender<'_>]) {
+    let rate = |run: &dyn Fn()| {
+        let before = processor_seconds();
+        run();
+        count as f64 / (processor_seconds() - before)
+    };
+    let rounds: Vec<Vec<f64>> = (0..rounds).map(|_| contenders.iter().map(|(_, _, run)| rate(run)).collect()).collect();
+    for (index, (name, what, _)) in contenders.iter().enumerate() {
+        let rate = median(rounds.iter().map(|round| round[index]));
+        let ratio = median(rounds.iter().map(|round| round[index] / round[0]));
+        println!("{name:9} {what:41} {rate:>9.0} {units}/s {ratio:>6.3} of the first");
+    }
 }
 
 /// The middle one.

@@ -95,11 +95,6 @@ impl GroupPlan {
         (0..self.codec.types().len()).collect()
     }
 
-    /// Whether a record belongs to no entity.
-    pub fn has_null_entity(&self, batch: &Batch, row: usize) -> bool {
-        batch.columns[..self.codec.types().len()].iter().any(|column| column.is_null(row))
-    }
-
     /// What each line takes from a batch of the projection.
     pub fn inputs(&self, batch: &Batch) -> Vec<LineInput> {
         let lines = self.lines.iter().zip(&self.layout.lines);

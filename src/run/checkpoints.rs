@@ -14,7 +14,7 @@ use super::config::Config;
 use super::live::move_aside;
 use super::outputs::Outputs;
 use super::{Failure, inputs, say};
-use crate::checkpoint::{Archive, CheckpointError, Overtaken, Owner, Snapshot, Unwritten, Vault, Written};
+use crate::checkpoint::{Archive, CheckpointError, Journal, Overtaken, Owner, Snapshot, Unwritten, Vault, Written};
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::time::{EventTime, format_time};
@@ -118,8 +118,8 @@ impl Checkpoints {
     }
 
     /// Where records that come below the frontier are taken down.
-    pub fn journal(&self) -> Arc<Archive> {
-        self.archive.clone()
+    pub fn journal(&self) -> Journal {
+        self.archive.journal()
     }
 
     /// Whether checkpoints are taken.

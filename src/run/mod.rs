@@ -9,9 +9,7 @@
 //!
 //! What they share: [`config`] says where a dataflow runs, [`inputs`] opens what feeds it, [`job`] puts its parts
 //! together and steps the workers, `mirror` looks after the online store, `outputs` follows what the graph tells,
-//! `origin` finds what a replay starts from,
-//! `digest` sums a finished run up, `verify`
-//! compares two.
+//! `origin` finds what a replay starts from, `digest` sums a finished run up, `verify` compares two.
 
 mod checkpoints;
 mod cli;

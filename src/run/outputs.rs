@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::digest::VersionDigest;
 use super::job;
 use super::letters::Letters;
-use crate::checkpoint::{Archive, Overtaken};
+use crate::checkpoint::{Journal, Overtaken};
 use crate::flow::build::Event;
 use crate::flow::op::source::Notice;
 use crate::flow::{Job, Plan};
@@ -41,7 +41,7 @@ pub struct Outputs {
     made: u64,
     letters: Letters,
     /// Where records that came below the frontier are taken down.
-    pub journal: Option<Arc<Archive>>,
+    pub journal: Option<Journal>,
     /// Versions made so far.
     pub versions: u64,
     /// Examples whose label never came, by model.
@@ -163,8 +163,8 @@ impl Outputs {
 
     /// Has records that came below the frontier taken down, before anything follows from them.
     fn overtaken(&mut self, records: &[Overtaken]) -> anyhow::Result<()> {
-        let Some(archive) = &self.journal else { return Ok(()) };
-        archive.journal().add(records).context("overtaken records cannot be taken down")
+        let Some(journal) = &self.journal else { return Ok(()) };
+        journal.add(records).context("overtaken records cannot be taken down")
     }
 
     /// What was followed so far belongs to a snapshot.

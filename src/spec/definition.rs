@@ -38,11 +38,6 @@ impl Spec {
         hash(&self.model_text(model))
     }
 
-    /// The hash of what decides the rows of a table.
-    pub fn table_definition(&self, table: usize) -> String {
-        hash(&topic_text(&self.tables[table].topic))
-    }
-
     fn stream_text(&self, stream: StreamRef) -> String {
         match stream {
             StreamRef::Source(at) => {

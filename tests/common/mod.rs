@@ -1,6 +1,6 @@
 //! What the tests of the engine share.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test uses its part")]
 
 pub mod engine;
 pub mod naive;

@@ -67,11 +67,6 @@ impl Moments {
         if self.count == 0 { 0.0 } else { self.sum as f64 / self.count as f64 / SCALE }
     }
 
-    /// The sum of squares.
-    pub fn sum_of_squares(&self) -> f64 {
-        to_f64(i256::from_parts(self.squares.0, self.squares.1 as i128)) / (SCALE * SCALE)
-    }
-
     /// The sample variance; 0 of fewer than two.
     pub fn variance(&self) -> f64 {
         if self.count < 2 {
