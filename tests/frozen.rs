@@ -135,5 +135,9 @@ fn a_run_owes_a_frozen_redis_each_entity_once_and_gives_it_what_the_endpoint_say
             && hashes.len() as f64 == run.metric("tidemill_online_entities", "")
             && hashes.iter().all(|(entity, fields)| is_said(&run, entity, fields))
     });
+    assert!(
+        run.metric("tidemill_redis_written_total", "") > 0.0,
+        "nothing was written before, by a metric that counts"
+    );
     run.stop();
 }
