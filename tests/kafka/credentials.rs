@@ -118,7 +118,7 @@ fn a_run_outlives_a_password_that_is_changed_and_changed_back() {
     assert!(found.starts_with("HTTP/1.1 503") && found.contains(&format!("kafka: waiting for {guarded}: ")), "{found}");
     assert!(!found.contains(&password), "{found}");
     assert_eq!(run.metric("tidemill_ready", ""), 0.0);
-    assert!(run.says("Invalid username or password"));
+    until("it is said", || run.says("Invalid username or password"));
     broker.kill();
     broker.change_password(&password);
     broker.start();

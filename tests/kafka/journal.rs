@@ -44,7 +44,7 @@ fn a_journal_that_cannot_be_written_ends_the_run_and_the_next_one_loses_nothing(
     assert!(said.contains(&why) && said.contains("File too large"), "{said}");
 
     let run = start(folder.path(), DATAFLOW, &config);
-    assert!(run.says("going on from checkpoint"));
+    until("going on", || run.says("going on from checkpoint"));
     run.has_read(12.0);
     until("all of them", || run.get("/features/user/u").contains("\"amount_count_30d\":12"));
     assert_eq!(run.metric("tidemill_source_overtaken_total", ""), 2.0);

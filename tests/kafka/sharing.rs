@@ -126,7 +126,7 @@ fn metrics_and_dead_letters_are_of_the_source_by_its_name() {
     broker.write("shared", 0, &clicks(61..65));
     let run = start(folder.path(), TWO, &config);
     run.has_read(70.0);
-    assert!(run.says("going on from checkpoint"));
+    until("going on", || run.says("going on from checkpoint"));
     assert_eq!(counts(&run, "small"), [35.0, 0.0, 0.0]);
     assert_eq!(counts(&run, "large"), [35.0, 34.0, 1.0]);
     run.stop();

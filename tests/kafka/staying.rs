@@ -54,7 +54,7 @@ fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped(
     broker.write("clicks", 1, &clicks(20..23));
     let run = start(folder.path(), DATAFLOW, &config);
     run.has_read(24.0);
-    assert!(run.says("going on from checkpoint"));
+    until("going on", || run.says("going on from checkpoint"));
     let user = run.get("/features/user/u");
     assert!(user.contains("\"amount_count_30d\":23") && user.contains("\"amount_sum_30d\":23"), "{user}");
     run.stop();

@@ -177,7 +177,7 @@ impl Reading {
         if self.in_flight.len() >= intakes.max_in_flight && !slowest {
             return false;
         }
-        intake.raise_floor(frontier);
+        intake.raise_floor(frontier.max(intakes.resume));
         let newest = intake.watermark().newest();
         match partition.read(READ, intake) {
             Err(error) => {
