@@ -90,3 +90,20 @@ fn every_operator_has_state_that_a_restart_needs() {
         assert!((found, again) != (expected, versions), "the run did not miss the state of {operator}");
     }
 }
+
+#[test]
+fn a_record_that_no_run_had_read_takes_effect_at_the_snapshot_at_the_earliest() {
+    let t = 1_000_450;
+    let run = |inputs: &Inputs, start, snapshot| Run { partitions: 2, start, snapshot, ..Run::default() }.run(inputs);
+    // Sales are read from one partition before the snapshot; the other gets its first one after it.
+    let mut inputs = steady();
+    inputs.sales.retain(|sale| sale.partition("sales", 2) == 1);
+    let start = run(&inputs, None, Some(t)).snapshot;
+    let (id, shop) = ("other".to_owned(), Some("new".to_owned()));
+    inputs.sales.push(Record { id, shop, at: t - 30, ..inputs.sales[0].clone() });
+    assert_eq!(inputs.sales.last().map(|sale| sale.partition("sales", 2)), Some(0));
+    let found = run(&inputs, start, None);
+    assert_eq!(found.tallies["sales"].applied, inputs.sales.len() as u64);
+    let mut shown = found.shop.iter().filter(|row| row[1] == Scalar::String("new".into()));
+    assert_eq!(shown.next().map(|row| &row[0]), Some(&Scalar::Timestamp(t)));
+}

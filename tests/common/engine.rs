@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use arrow_array::{Array, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tidemill::checkpoint::{Parts, Vault};
+use tidemill::flow::build::positions;
 use tidemill::flow::op::Feeds;
 use tidemill::flow::op::source::{Feed, Notice};
 use tidemill::flow::{Job, Plan};
@@ -15,6 +16,7 @@ use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control, Writing};
 use tidemill::source::{Board, DeadLetter, Intake, Pace, Partition, Progress, Raw, SourceError, Tally, TopicReader};
 use tidemill::store::Online;
+use tidemill::time::Offset;
 use tidemill::value::{JsonDecoder, Scalar, Schema};
 
 /// A record of any of the topics.
@@ -193,37 +195,54 @@ pub fn run(spec: &str, inputs: &Inputs, read: usize, workers: usize) -> Found {
 impl Run<'_> {
     pub fn run(self, inputs: &Inputs) -> Found {
         let partitions = self.partitions;
-        self.run_on(|reader| {
-            let memory = |messages| Box::new(Memory::new(messages, usize::MAX, &reader.schema)) as Box<dyn Partition>;
-            inputs.dealt(&reader.topic, partitions).into_iter().map(memory).collect()
+        self.run_on(|reader, resume| {
+            let memory = |(number, messages)| {
+                let next = resume(number) as usize;
+                let memory = Memory { next, ..Memory::new(messages, usize::MAX, &reader.schema) };
+                Box::new(memory) as Box<dyn Partition>
+            };
+            (0..).zip(inputs.dealt(&reader.topic, partitions)).map(memory).collect()
         })
     }
 
-    /// The same on the partitions of each topic that `open` gives.
-    pub fn run_on(self, mut open: impl FnMut(&Arc<TopicReader>) -> Vec<Box<dyn Partition>>) -> Found {
+    /// The same on the partitions of each topic that `open` gives, which is told where to begin in each.
+    pub fn run_on(
+        self,
+        mut open: impl FnMut(&Arc<TopicReader>, &dyn Fn(u32) -> Offset) -> Vec<Box<dyn Partition>>,
+    ) -> Found {
         let plan = Arc::new(Plan::new(Arc::new(tidemill::spec::parse(self.spec, "spec.toml").expect("a right spec"))));
         let folder = tempfile::tempdir().expect("a folder");
         let readers: Vec<_> =
             plan.sources.iter().cloned().chain(plan.tables.iter().map(|table| table.reader.clone())).collect();
         let board = Board::new(Pace::Max, None, self.until, None);
         let feeds = Arc::new(Feeds::default());
+        let vault = match self.start {
+            Some((time, parts)) => Vault::starting_from(time, parts),
+            None => Vault::empty(),
+        };
+        let positions = positions(&plan, &vault).expect("what was saved can be loaded");
         for (topic, reader) in readers.iter().enumerate() {
-            for (number, partition) in (0..).zip(open(reader)) {
+            let position = |number| positions.get(&(reader.source.clone(), number));
+            let resume = |number| position(number).map_or(0, |position| position.resume);
+            for (number, partition) in (0..).zip(open(reader, &resume)) {
                 let mut intake = Intake::new(reader.clone(), number);
                 if let Some(since) = self.since.filter(|_| !reader.upsert) {
                     intake.begin_at(since);
                 }
                 let lane = board.join(reader, number);
-                feeds.add(topic, Feed::new(Box::new(Few(partition, self.read)), intake, lane));
+                let feed = Feed::new(Box::new(Few(partition, self.read)), intake, lane);
+                feeds.add(
+                    topic,
+                    match position(number) {
+                        Some(position) => feed.resuming(*position),
+                        None => feed,
+                    },
+                );
             }
         }
         board.open();
         let (events, told) = crossbeam_channel::unbounded();
         let online = job::online_store(&plan);
-        let vault = match self.start {
-            Some((time, parts)) => Vault::starting_from(time, parts),
-            None => Vault::empty(),
-        };
         if let Some(time) = self.snapshot {
             vault.ask(time);
         }

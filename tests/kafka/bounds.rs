@@ -42,7 +42,7 @@ fn check(found: &Found, expected: &Expected, what: &str) {
 }
 
 fn on_files(run: Run, folder: &Path) -> Found {
-    run.run_on(|reader| {
+    run.run_on(|reader, _| {
         let path = folder.join(format!("{}.jsonl", reader.topic));
         let optional = reader.schema.columns.iter().map(|column| column.name.clone()).collect();
         vec![Box::new(FilePartition::open(vec![path], reader.schema.clone(), Vec::new(), optional).unwrap())]
@@ -51,7 +51,7 @@ fn on_files(run: Run, folder: &Path) -> Found {
 
 fn on_kafka(run: Run, cluster: &Arc<Cluster>) -> Found {
     let consumer = Consumer::new(cluster).unwrap();
-    run.run_on(|reader: &Arc<TopicReader>| {
+    run.run_on(|reader: &Arc<TopicReader>, _| {
         let partition = |number| -> Box<dyn Partition> {
             let there = consumer.bounds(&reader.topic, number).unwrap();
             Box::new(consumer.open(reader, number, there, there.0, Some(there.1), DAY).unwrap())
