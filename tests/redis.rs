@@ -57,11 +57,10 @@ impl Store {
         .expect("the writer starts")
     }
 
-    /// Says how far the one partition has been read and given to the graph.
-    fn reach(&self, read: u64, given: u64) {
-        let reach = Reach { read, given, ended: false };
-        *self.progress.lock().unwrap() =
-            Progress { partitions: [(("topic".to_owned(), 3), reach)].into(), newest: 2_000 };
+    /// Says how far the one partition has been read and is shown.
+    fn reach(&self, read: u64, shown: u64) {
+        let partitions = [(("topic".to_owned(), 3), Reach { read, shown })].into();
+        *self.progress.lock().unwrap() = Progress { complete: true, partitions, newest: 2_000 };
     }
 
     fn set(&self, user: &str, n: i64) {
@@ -218,9 +217,9 @@ fn a_writer_that_starts_again_holds_until_its_job_is_where_it_was() {
     }
     let store = Store::new();
     let writer = store.writer(&server);
-    for (read, given) in [(1, 0), (30, 20), (60, 49)] {
-        store.reach(read, given);
-        store.set("a", given as i64);
+    for (read, shown) in [(1, 0), (30, 20), (60, 49)] {
+        store.reach(read, shown);
+        store.set("a", shown as i64);
         eventually("holding", || writer.status() == Status::Holding);
         assert_eq!(count(&mut redis, "a"), Some(50));
     }

@@ -313,3 +313,46 @@ fn a_record_shows_at_once_however_long_its_time_stays_open() {
     started.control.stop();
     started.end();
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_said_to_be_shown_is_in_the_online_store(
+        amounts in prop::collection::vec((0usize..4, -1i32..5), 1..300),
+        read in 1usize..50,
+        workers in 1usize..4,
+        lateness in prop_oneof![Just("0s"), Just("1s"), Just("1h")],
+    ) {
+        let at = 1_000_000_000;
+        let message = |(index, (user, amount)): (usize, &(usize, i32))| {
+            click(&format!("u{user}"), f64::from(*amount), at + 10 * index as i64)
+        };
+        let clicks = amounts.iter().enumerate().map(message).collect();
+        let started = start(lateness, [clicks, vec![click("a", 1.0, at)]], read, workers, 1000, false);
+        let shelf = started.online.group("user").unwrap().clone();
+        let keys = [0, 1, 2, 3].map(|user| shelf.codec().encode_one(&[Scalar::String(format!("u{user}").into())]));
+        let lanes = started.job.board.lanes();
+        let lane = lanes.iter().find(|lane| lane.source == "clicks").unwrap();
+        let begun = Instant::now();
+        loop {
+            let shown = lane.standing().shown as usize;
+            for (user, key) in keys.iter().enumerate() {
+                // A negative one is filtered.
+                let expected = amounts[..shown].iter().filter(|(of, amount)| *of == user && *amount >= 0).count() as i64;
+                let found = match shelf.get(key).as_deref() {
+                    Some([Scalar::Int(count), _]) => *count,
+                    _ => 0,
+                };
+                prop_assert!(found >= expected, "{shown} are shown, {found} of {expected} of user {user}");
+            }
+            if shown == amounts.len() {
+                break;
+            }
+            prop_assert!(begun.elapsed() < Duration::from_secs(60), "{shown} of {} are shown", amounts.len());
+            std::thread::yield_now();
+        }
+        started.control.stop();
+        started.end();
+    }
+}

@@ -9,7 +9,7 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, Field, Schema};
 
-use crate::value::Batch;
+use crate::value::{Batch, Pending};
 
 /// Writes a batch.
 pub fn encode(batch: &Batch) -> Vec<u8> {
@@ -41,5 +41,6 @@ pub fn decode(bytes: &[u8]) -> Result<Batch, ArrowError> {
         event_times: time(event_times)?,
         order: order.as_binary_opt().ok_or_else(wrong)?.clone(),
         columns: columns.to_vec(),
+        pending: Pending::default(),
     })
 }

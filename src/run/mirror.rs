@@ -59,11 +59,12 @@ pub fn start(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> Result<
 
 /// How far each partition of a job is.
 fn progress(job: &Job) -> Progress {
+    // Asked first: what is found after it is there as well.
+    let complete = job.board.is_open();
     let lanes = job.board.lanes();
     let partitions = lanes.iter().map(|lane| {
-        let Standing { next, given, .. } = lane.standing();
-        let reach = Reach { read: next, given, ended: lane.has_ended() };
-        ((lane.source.clone(), lane.partition), reach)
+        let Standing { next, shown, .. } = lane.standing();
+        ((lane.source.clone(), lane.partition), Reach { read: next, shown })
     });
-    Progress { partitions: partitions.collect(), newest: job.board.given() }
+    Progress { complete, partitions: partitions.collect(), newest: job.board.given() }
 }

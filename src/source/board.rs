@@ -14,7 +14,7 @@ use arrow_array::UInt32Array;
 use super::ledger::Tally;
 use super::{Crossings, Grid, TopicReader};
 use crate::time::{EventTime, Offset};
-use crate::value::Batch;
+use crate::value::{Batch, Pending};
 
 /// How fast files are played.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,8 +43,8 @@ pub struct Standing {
     pub in_flight: u64,
     /// The first offset that was never read.
     pub next: Offset,
-    /// Every record at a lower offset has been given to the graph, or was in its state when it started.
-    pub given: Offset,
+    /// Every record at a lower offset that the online store is to show is shown, or was in the state at the start.
+    pub shown: Offset,
     /// Records beyond those read, where the transport knows.
     pub lag: Option<u64>,
     pub overtaken: u64,
@@ -135,7 +135,8 @@ impl Lane {
     pub fn show_first(&self, batch: &Batch) {
         if self.first.get().is_none() && !batch.is_empty() {
             // A copy: a slice would hold on to the whole batch.
-            let _ = self.first.set(batch.take(&UInt32Array::from_iter_values([0])));
+            let first = batch.take(&UInt32Array::from_iter_values([0]));
+            let _ = self.first.set(Batch { pending: Pending::default(), ..first });
         }
     }
 

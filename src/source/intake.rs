@@ -15,7 +15,7 @@ use super::order::TotalOrder;
 use super::{Crossings, DeadLetter, Grid, Position, Raw, Reason, Watermark};
 use crate::expr::{EvalStats, Expr};
 use crate::time::{EventTime, Offset, format_time, in_range};
-use crate::value::{Batch, Column, ColumnBuilder, FieldError, Schema, Type};
+use crate::value::{Batch, Column, ColumnBuilder, FieldError, Pending, Schema, Type};
 
 /// The column that marks a delete in a table's records.
 pub const DELETED: &str = "_deleted";
@@ -368,7 +368,8 @@ impl Intake {
         }
         let order = self.order.places(&columns, &offsets);
         let event_times = columns[self.reader.time].as_primitive::<TimestampMillisecondType>().values().clone();
-        let batch = Batch { times: ScalarBuffer::from(effective), event_times, order, columns };
+        let batch =
+            Batch { times: ScalarBuffer::from(effective), event_times, order, columns, pending: Pending::default() };
         let mut late: Vec<EventTime> =
             batch.times.iter().zip(&late).filter(|(_, late)| **late).map(|(time, _)| *time).collect();
         late.sort_unstable();

@@ -26,7 +26,7 @@ pub use file::{FileBinding, FilePartition};
 pub use format::{FILE_FORMATS, FileFormat, FileSchema};
 pub use intake::{DELETED, Intake, Intaken, TopicReader};
 pub use ledger::{InFlight, Outcome, Tally};
-pub use position::{Marks, Position};
+pub use position::{Marks, Position, Unshown};
 pub use watermark::Watermark;
 
 /// One partition of a topic, read in offset order.

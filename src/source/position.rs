@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tally;
 use crate::time::{EventTime, Offset};
+use crate::value::{Pending, Watch};
 
 /// A partition as of one closed event time T.
 ///
@@ -54,15 +55,33 @@ impl Marks {
         self.marks.iter().find(|mark| mark.last >= time).map(|mark| (mark.offset, mark.newest))
     }
 
-    /// The offset at which the batch begins that was read last.
-    pub fn newest(&self) -> Option<Offset> {
-        self.marks.back().map(|mark| mark.offset)
-    }
-
     /// Forgets what is before the frontier.
     pub fn close(&mut self, frontier: EventTime) {
         while self.marks.front().is_some_and(|mark| mark.last < frontier) {
             self.marks.pop_front();
         }
+    }
+}
+
+/// The batches of a partition that may not be shown yet.
+#[derive(Debug, Default)]
+pub struct Unshown {
+    batches: std::collections::VecDeque<(Offset, Watch)>,
+}
+
+impl Unshown {
+    /// A batch that begins at `offset` goes its way with what is given.
+    pub fn push(&mut self, offset: Offset) -> Pending {
+        let (pending, watch) = Pending::watched();
+        self.batches.push_back((offset, watch));
+        pending
+    }
+
+    /// The least offset that may not be shown, if there is one.
+    pub fn first(&mut self) -> Option<Offset> {
+        while self.batches.front().is_some_and(|(_, watch)| watch.is_over()) {
+            self.batches.pop_front();
+        }
+        self.batches.front().map(|(offset, _)| *offset)
     }
 }

@@ -7,6 +7,7 @@ use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, UInt32Array};
 use arrow_buffer::ScalarBuffer;
 use arrow_select::take::take;
 
+use super::Pending;
 use crate::time::EventTime;
 
 /// Records as columns, in ascending order of effective time. Cloning and slicing share the memory.
@@ -20,6 +21,8 @@ pub struct Batch {
     pub event_times: ScalarBuffer<EventTime>,
     pub order: BinaryArray,
     pub columns: Vec<ArrayRef>,
+    /// Until these records are shown.
+    pub pending: Pending,
 }
 
 impl Default for Batch {
@@ -29,6 +32,7 @@ impl Default for Batch {
             event_times: ScalarBuffer::from(Vec::new()),
             order: BinaryArray::new_null(0),
             columns: Vec::new(),
+            pending: Pending::default(),
         }
     }
 }
@@ -49,6 +53,7 @@ impl Batch {
             event_times: self.event_times.slice(from, len),
             order: self.order.slice(from, len),
             columns: self.columns.iter().map(|column| column.slice(from, len)).collect(),
+            pending: self.pending.clone(),
         }
     }
 
@@ -67,6 +72,7 @@ impl Batch {
             event_times: number(&self.event_times),
             order: pick(&self.order).as_any().downcast_ref::<BinaryArray>().expect("taking keeps the type").clone(),
             columns: self.columns.iter().map(|column| pick(column)).collect(),
+            pending: self.pending.clone(),
         }
     }
 

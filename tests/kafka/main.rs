@@ -1,7 +1,7 @@
 //! Kafka, against Apache Kafka itself: `broker` is one, `reading` tries what reads and writes, `bounds` where reading
 //! ends, `running` the program, `staying` that it goes on whatever the brokers do, `credentials` who is let in,
 //! `pressure` that what is read ahead is bounded, `overtaken` what comes after time has passed it, `journal` where that
-//! cannot be taken down.
+//! cannot be taken down, `mirror` what becomes of Redis.
 
 mod bounds;
 mod broker;
@@ -11,6 +11,7 @@ mod credentials;
 mod flights;
 mod journal;
 mod live;
+mod mirror;
 mod overtaken;
 mod pressure;
 #[path = "../program/mod.rs"]
@@ -19,5 +20,7 @@ mod reading;
 mod recovery;
 mod replaying;
 mod running;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod sharing;
 mod staying;

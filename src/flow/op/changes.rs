@@ -4,7 +4,7 @@ use arrow_array::ArrayRef;
 
 use crate::flow::plan::GroupPlan;
 use crate::time::EventTime;
-use crate::value::{Batch, ColumnBuilder, Key, KeyCodec, Scalar};
+use crate::value::{Batch, ColumnBuilder, Key, KeyCodec, Pending, Scalar};
 
 /// Closed changes being gathered: entity columns, then features.
 pub struct Changes {
@@ -36,6 +36,6 @@ impl Changes {
         columns.extend(self.features.iter_mut().map(ColumnBuilder::finish));
         let order = self.keys.iter().map(|key| Some(key.as_bytes())).collect();
         let times = arrow_buffer::ScalarBuffer::from(self.times);
-        Some(Batch { event_times: times.clone(), times, order, columns })
+        Some(Batch { event_times: times.clone(), times, order, columns, pending: Pending::default() })
     }
 }

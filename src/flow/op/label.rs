@@ -24,7 +24,7 @@ use crate::flow::codec;
 use crate::flow::exchange::{Route, key_columns, worker_of};
 use crate::flow::plan::label_values;
 use crate::time::EventTime;
-use crate::value::{Batch, Key, KeyCodec};
+use crate::value::{Batch, Key, KeyCodec, Pending};
 
 /// How examples and labels meet.
 #[derive(Clone, Debug)]
@@ -307,6 +307,7 @@ impl Waiting {
             event_times: ScalarBuffer::from(leaving.iter().map(|(place, _, _)| place.time).collect::<Vec<_>>()),
             order,
             columns,
+            pending: Pending::default(),
         };
         leaving.iter().for_each(|(place, _, _)| forget(&mut self.batches, place.batch));
         batch

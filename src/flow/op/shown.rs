@@ -9,7 +9,7 @@ use super::members::{CLOSED, Updates};
 use crate::aggregate::{Arrival, GroupState, LineInput};
 use crate::store::memory::{Place, Shelf};
 use crate::time::EventTime;
-use crate::value::{Batch, Key, Scalar};
+use crate::value::{Batch, Key, Pending, Scalar};
 
 /// Slots whose memory is fetched together.
 const FETCHED: usize = 64;
@@ -20,7 +20,7 @@ pub struct Shown {
     /// Slots whose vector may have changed,
     changed: Marked,
     /// and those that had when the round of showing began that is under way, descending, with what it will have shown.
-    round: Option<(Vec<u32>, EventTime)>,
+    round: Option<(Vec<u32>, Came)>,
     /// Open slots that records have come to.
     opened: Marked,
     /// Batches whose records are not shown yet, by number.
@@ -30,9 +30,24 @@ pub struct Shown {
     /// By slot and by open slot, where its vector is in the online store, once it is known.
     places: Vec<Option<Arc<Place>>>,
     open_places: Vec<Option<Arc<Place>>>,
-    /// The newest event time of what has come since the last showing, and of what had come before it and waits.
-    came: (EventTime, EventTime),
+    /// What has come since the last showing, and what had come before it and waits.
+    came: (Came, Came),
     row: Vec<Scalar>,
+}
+
+/// Records that have come.
+#[derive(Default)]
+struct Came {
+    /// The newest event time, if it is asked for.
+    newest: Option<EventTime>,
+    pending: Vec<Pending>,
+}
+
+impl Came {
+    fn add(&mut self, mut other: Came) {
+        self.newest = self.newest.max(other.newest);
+        self.pending.append(&mut other.pending);
+    }
 }
 
 /// Slots, each once.
@@ -81,16 +96,15 @@ impl Shown {
             gone: Vec::new(),
             places: Vec::new(),
             open_places: Vec::new(),
-            came: (EventTime::MIN, EventTime::MIN),
+            came: Default::default(),
             row: vec![Scalar::Null; width],
         }
     }
 
     /// A batch has come.
     pub fn come(&mut self, batch: &Batch) {
-        if self.shelf.is_measured() {
-            self.came.0 = batch.event_times.iter().copied().max().unwrap_or(EventTime::MIN).max(self.came.0);
-        }
+        let newest = if self.shelf.is_measured() { batch.event_times.iter().copied().max() } else { None };
+        self.came.0.add(Came { newest, pending: vec![batch.pending.clone()] });
     }
 
     /// A batch waits to be shown, if it does not close before.
@@ -101,7 +115,8 @@ impl Shown {
     /// Whether anything has come or changed that is not shown yet.
     pub fn is_behind(&self) -> bool {
         let marked = [&self.changed, &self.opened].iter().any(|marked| !marked.slots.is_empty());
-        !self.waiting.is_empty() || marked || !self.gone.is_empty() || self.round.is_some()
+        let came = [&self.came.0, &self.came.1].iter().any(|came| !came.pending.is_empty());
+        came || marked || !self.gone.is_empty() || self.round.is_some()
     }
 
     /// What is in these slots has changed.
@@ -163,18 +178,19 @@ impl Shown {
         if self.round.is_none() {
             self.show_open(state);
             self.show_gone(state);
-            let behind = !self.waiting.is_empty();
-            let newest = if behind { self.came.1 } else { self.came.0.max(self.came.1) };
-            self.came = (EventTime::MIN, if behind { self.came.0 } else { EventTime::MIN });
-            self.round = Some((self.changed.take(), newest));
+            let (new, mut came) = std::mem::take(&mut self.came);
+            if self.waiting.is_empty() {
+                came.add(new);
+            } else {
+                self.came.1 = new;
+            }
+            self.round = Some((self.changed.take(), came));
         }
         // Counted from here: whatever comes meanwhile, each slice shows something.
         let over = self.show_changed(state, slice.map(|slice| Instant::now() + slice));
-        if over && let Some((slots, newest)) = self.round.take() {
+        if over && let Some((slots, came)) = self.round.take() {
             self.changed.clear(slots);
-            if newest > EventTime::MIN {
-                self.shelf.shows(newest);
-            }
+            came.newest.into_iter().for_each(|newest| self.shelf.shows(newest));
         }
         over
     }
@@ -239,7 +255,7 @@ impl Shown {
     /// Goes on with the round until some moment; says whether it is over.
     fn show_changed(&mut self, state: &GroupState, until: Option<Instant>) -> bool {
         self.places.resize(state.capacity(), None);
-        let Some((mut slots, newest)) = self.round.take() else { return true };
+        let Some((mut slots, came)) = self.round.take() else { return true };
         // Slots that were given one after another lie beside each other, and so do their places. What some slots need is
         // fetched before any of them is worked on, so that the processor waits for memory once and not slot by slot.
         while !slots.is_empty() && until.is_none_or(|until| Instant::now() < until) {
@@ -254,7 +270,7 @@ impl Shown {
             slots.truncate(rest);
         }
         let over = slots.is_empty();
-        self.round = Some((slots, newest));
+        self.round = Some((slots, came));
         over
     }
 

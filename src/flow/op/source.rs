@@ -21,7 +21,7 @@ use super::{Feeds, Records};
 use crate::checkpoint::{Cut, Overtaken};
 use crate::source::{
     Board, DeadLetter, Grid, InFlight, Intake, Intaken, Lane, Marks, Partition, Position, Progress, SourceError,
-    Standing, Tally,
+    Standing, Tally, Unshown,
 };
 use crate::time::{EventTime, Offset};
 use crate::value::Batch;
@@ -96,6 +96,7 @@ struct Reading {
     waiting: VecDeque<Batch>,
     in_flight: InFlight,
     marks: Marks,
+    unshown: Unshown,
     tally: Tally,
     overtaken: u64,
     ended: bool,
@@ -160,6 +161,7 @@ impl Reading {
             waiting: VecDeque::new(),
             in_flight: InFlight::default(),
             marks: Marks::default(),
+            unshown: Unshown::default(),
             tally,
             overtaken,
             ended: false,
@@ -225,16 +227,17 @@ impl Reading {
         if let (Some(first), Some(last)) = (first, last) {
             self.marks.push(first, newest, last);
         }
-        let (known, batch) = batch.split(intakes.resume);
+        let (known, mut batch) = batch.split(intakes.resume);
         self.tally.add(&tally);
         let late: Vec<EventTime> = late.iter().copied().filter(|time| *time >= intakes.resume).collect();
         self.in_flight.push(batch.times.clone(), &late);
         if let Some(newest) = batch.times.last().or(known.times.last()) {
             lane.note(*newest);
         }
-        if let Some(first) = batch.times.first() {
-            board.begin(lane, *first);
+        if let (Some(time), Some(offset)) = (batch.times.first(), first) {
+            board.begin(lane, *time);
             lane.show_first(&batch);
+            batch.pending = self.unshown.push(offset);
             self.waiting.push_back(batch);
         }
     }
@@ -302,13 +305,14 @@ impl Reading {
     }
 
     /// What was counted before a restart and is not read again yet is in flight too.
-    fn report(&self) {
+    fn report(&mut self) {
         let Feed { partition, intake, lane, .. } = &self.feed;
+        let shown = self.unshown.first().unwrap_or(if self.ended { Offset::MAX } else { intake.at() });
         lane.report(Standing {
             tally: self.tally,
             in_flight: if intake.is_catching_up() { self.tally.undecided() } else { self.in_flight.len() },
             next: intake.next_offset(),
-            given: self.marks.newest().filter(|_| !self.waiting.is_empty()).unwrap_or(intake.at()),
+            shown,
             lag: partition.behind(),
             overtaken: self.overtaken,
         });

@@ -27,7 +27,7 @@ use crate::flow::plan::{JoinPlan, TablePlan};
 use crate::store::Upsert;
 use crate::store::memory::Shelf;
 use crate::time::EventTime;
-use crate::value::{Batch, Key, Scalar};
+use crate::value::{Batch, Key, Pending, Scalar};
 
 /// A table's key. Differential deals it to workers by the same hash as ours.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -200,16 +200,19 @@ pub fn look_up<'scope>(records: Records<'scope>, table: &Table<'scope>, plan: Jo
         Pipeline,
         &name,
         move |_, _| {
-            let mut chunks: Chunks = Chunks::default();
+            let mut chunks: Chunks<Pending> = Chunks::default();
             move |(input, frontier), (changes, table_frontier), output| {
                 input.for_each(|capability, batch| {
-                    chunks.push(capability.retain_least(0), std::mem::take(batch), ());
+                    let batch = std::mem::take(batch);
+                    let pending = batch.pending.clone();
+                    chunks.push(capability.retain_least(0), batch, pending);
                 });
                 changes.for_each(|_, _| {});
                 let upto = frontier_of(frontier).min(frontier_of(table_frontier));
                 chunks.begin(upto);
                 for chunk in chunks.iter() {
                     let mut joined = join(&mut trace, &plan, &chunk.batch.slice(chunk.done, chunk.closing().len()));
+                    joined.pending = chunk.extra.clone();
                     let capability = chunk.capability.as_ref().expect("records are held with their capability");
                     if !joined.is_empty() {
                         output.session_with_builder(capability).give_container(&mut joined);

@@ -141,44 +141,30 @@ impl Link {
     }
 }
 
-/// Holds a writer back until its job shows all that is in Redis already.
-///
-/// It does once everything up to the newest time that was shown is closed and worked off. It also does a while after
-/// all records that had been read have been given to the graph again, however long their time stays open: the graph shows
-/// what it is given within some steps.
+/// Holds a writer back until its job shows all that is in Redis already: every record that had been read is shown again,
+/// or everything up to the newest time that was shown is closed and worked off.
 #[derive(Debug)]
 pub struct Gate {
     positions: Positions,
     newest: EventTime,
-    /// Since when all of it has been given.
-    given: Option<Instant>,
 }
-
-/// How long the graph may take to show what it was given.
-const SETTLES: Duration = Duration::from_secs(2);
 
 impl Gate {
     /// For what was recorded, if anything was.
     pub fn new(positions: Positions, newest: EventTime) -> Self {
-        Gate { positions, newest, given: None }
+        Gate { positions, newest }
     }
 
     /// Whether writing may begin, at this progress, everything before `worked_off` being in the store.
-    pub fn is_open(&mut self, progress: &Progress, worked_off: EventTime, now: Instant) -> bool {
-        if self.positions.is_empty() || worked_off > self.newest {
-            return true;
-        }
-        if self.waits_for(progress).is_some() {
-            return false;
-        }
-        now.duration_since(*self.given.get_or_insert(now)) >= SETTLES
+    pub fn is_open(&self, progress: &Progress, worked_off: EventTime) -> bool {
+        self.positions.is_empty() || worked_off > self.newest || progress.complete && self.waits_for(progress).is_none()
     }
 
-    /// A partition that is not yet as far as it was, and how far that is. One that has ended, or that the job does not
-    /// read any more, is waited for no longer.
+    /// A partition that is not yet as far as it was, and how far that is. One that the job does not read any more is not
+    /// waited for.
     pub fn waits_for(&self, progress: &Progress) -> Option<(&(String, u32), u64)> {
         let behind = |(partition, next): &(&(String, u32), &u64)| {
-            progress.partitions.get(*partition).is_some_and(|reach| !reach.ended && reach.given < **next)
+            progress.partitions.get(*partition).is_some_and(|reach| reach.shown < **next)
         };
         self.positions.iter().find(behind).map(|(partition, next)| (partition, *next))
     }
@@ -189,9 +175,9 @@ mod tests {
     use super::super::Reach;
     use super::*;
 
-    fn progress(given: u64, ended: bool) -> Progress {
-        let reach = Reach { read: given + 5, given, ended };
-        Progress { partitions: [(("t".to_owned(), 0), reach)].into(), newest: 0 }
+    fn progress(shown: u64) -> Progress {
+        let partitions = [(("t".to_owned(), 0), Reach { read: 99, shown })].into();
+        Progress { complete: true, partitions, newest: 0 }
     }
 
     fn gate(topic: &str) -> Gate {
@@ -200,25 +186,22 @@ mod tests {
 
     #[test]
     fn the_gate_opens_once_all_that_was_shown_is_closed() {
-        let now = Instant::now();
-        assert!(!gate("t").is_open(&progress(9, false), 200, now));
-        assert!(gate("t").is_open(&progress(9, false), 201, now));
-        assert!(Gate::new(BTreeMap::new(), EventTime::MIN).is_open(&Progress::default(), EventTime::MIN, now));
+        assert!(!gate("t").is_open(&progress(9), 200));
+        assert!(gate("t").is_open(&progress(9), 201));
+        assert!(Gate::new(BTreeMap::new(), EventTime::MIN).is_open(&Progress::default(), EventTime::MIN));
     }
 
     #[test]
-    fn the_gate_opens_a_while_after_all_was_given_again() {
-        let (mut gate, now) = (gate("t"), Instant::now());
-        assert!(!gate.is_open(&progress(9, false), 100, now));
-        assert!(!gate.is_open(&progress(10, false), 100, now + SETTLES));
-        assert!(!gate.is_open(&progress(11, false), 100, now + SETTLES + SETTLES / 2));
-        assert!(gate.is_open(&progress(12, false), 100, now + SETTLES + SETTLES));
+    fn the_gate_opens_once_all_that_had_been_read_is_shown_again() {
+        assert!(!gate("t").is_open(&progress(9), 100));
+        assert!(gate("t").is_open(&progress(10), 100));
+        assert_eq!(gate("t").waits_for(&progress(3)), Some((&("t".to_owned(), 0), 10)));
     }
 
     #[test]
-    fn a_partition_that_has_ended_or_is_not_read_is_not_waited_for() {
-        assert_eq!(gate("t").waits_for(&progress(3, true)), None);
-        assert_eq!(gate("gone").waits_for(&progress(3, false)), None);
-        assert_eq!(gate("t").waits_for(&progress(3, false)), Some((&("t".to_owned(), 0), 10)));
+    fn a_partition_that_is_not_read_is_waited_for_until_all_are_found() {
+        let found = progress(3);
+        assert!(!gate("other").is_open(&Progress { complete: false, ..found.clone() }, 100));
+        assert!(gate("other").is_open(&found, 100));
     }
 }

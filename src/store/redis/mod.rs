@@ -42,15 +42,15 @@ pub struct Mirrored {
 pub struct Reach {
     /// The next offset to be read: no vector shows a record at or after it.
     pub read: u64,
-    /// The least offset whose record may not have been given to the graph by this run yet.
-    pub given: u64,
-    /// Whether nothing more will come.
-    pub ended: bool,
+    /// The least offset whose record this run may not show yet; the greatest, once it has shown all there will be.
+    pub shown: u64,
 }
 
 /// How far a job is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
+    /// Whether all partitions have been found.
+    pub complete: bool,
     /// By source and partition.
     pub partitions: BTreeMap<(String, u32), Reach>,
     /// No record that takes effect later has been given to the graph.

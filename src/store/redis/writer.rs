@@ -141,14 +141,14 @@ impl Pass {
             self.mirror.groups.iter().for_each(|group| group.shelf.owe_all());
         }
         let known = if self.positions_known { Default::default() } else { greeting.positions };
-        let mut gate = Gate::new(known, greeting.newest);
+        let gate = Gate::new(known, greeting.newest);
         let progress = &self.mirror.progress;
-        if !gate.is_open(&progress(), self.mirror.online.watermark(), Instant::now()) {
+        if !gate.is_open(&progress(), self.mirror.online.watermark()) {
             if let Some(((topic, partition), next)) = gate.waits_for(&progress()) {
                 info!(target: "redis", topic, partition, next, "holding until this is read again");
             }
             self.say(Status::Holding);
-            while !gate.is_open(&(self.mirror.progress)(), self.mirror.online.watermark(), Instant::now()) {
+            while !gate.is_open(&(self.mirror.progress)(), self.mirror.online.watermark()) {
                 if self.is_over() {
                     return Ok(());
                 }

@@ -1,0 +1,35 @@
+//! Knowing when records have taken effect, wherever they went.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+/// Goes with records for as long as the online store may not show them yet: all parts of a batch and all that is made
+/// of them share it, and who shows them, or has no use for that, drops it. By default there is nobody who asks.
+#[derive(Clone, Default)]
+pub struct Pending(Option<Arc<()>>);
+
+/// Tells when the last of a [`Pending`] is gone.
+#[derive(Clone, Debug)]
+pub struct Watch(Weak<()>);
+
+impl Pending {
+    /// A new one, with who watches it.
+    pub fn watched() -> (Self, Watch) {
+        let pending = Arc::new(());
+        let watch = Watch(Arc::downgrade(&pending));
+        (Pending(Some(pending)), watch)
+    }
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "watched" } else { "unwatched" })
+    }
+}
+
+impl Watch {
+    /// Whether nothing is pending any more.
+    pub fn is_over(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+}
