@@ -16,6 +16,7 @@
 //!
 //! Modules are listed in that order, and may use only those before them (`tests/tidy.rs`).
 
+pub mod disk;
 pub mod metrics;
 pub mod time;
 pub mod value;

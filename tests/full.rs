@@ -158,12 +158,13 @@ fn a_checkpoint_is_written_once_there_is_room_though_nothing_has_happened_since(
 #[test]
 fn a_dead_letter_that_cannot_be_kept_ends_the_run_and_the_next_one_keeps_it() {
     let good = |n: i64| row(n, "user", n * 1000);
-    let bad = |n: i64| ("user".to_owned(), format!("bad{n}"), (START + n * 1000).to_string());
+    // Long ones, so that nothing else grows as large.
+    let bad = |n: i64| ("user".to_owned(), format!("bad{n:01000}"), (START + n * 1000).to_string());
     let small = Small::new((0..20_000).map(good).chain((20_000..22_000).map(bad)).chain((22_000..23_000).map(good)));
     let expected = small.expected();
     // Bad records are read while good ones before them wait for the clock, so not all are ahead of the checkpoints.
     let sets = [SLOWLY, "checkpoint.interval=50ms", "max_in_flight=1000"];
-    let said = said(small.run(limited(128), "full", &sets), 1);
+    let said = said(small.run(limited(1024), "full", &sets), 1);
     let letters = small.home("full").join("small/dead_letters.jsonl");
     let why = format!("error: dead letters cannot be kept: {}: cannot be written: File too large", letters.display());
     assert!(said.contains(&why), "{said}");

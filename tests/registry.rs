@@ -84,6 +84,22 @@ fn publishing_again_changes_nothing_and_a_move_by_hand_stands() {
 }
 
 #[test]
+fn a_version_that_is_made_again_after_it_was_deleted_is_champion_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    let versions = versions(4);
+    let publish = |version: &Version| {
+        registry.publish(&publication(version)).unwrap();
+        registry.retain("late", 2).unwrap();
+    };
+    versions.iter().for_each(publish);
+    let history = registry.history("late").unwrap();
+    versions[1..].iter().for_each(publish);
+    assert_eq!(registry.history("late").unwrap(), history);
+    assert_eq!(registry.aliases("late").unwrap()[CHAMPION], 4);
+}
+
+#[test]
 fn which_version_was_champion_at_t_always_has_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());

@@ -277,6 +277,18 @@ proptest! {
 }
 
 #[test]
+fn a_job_ends_just_after_its_newest_record_filtered_or_not_in_batches_of_any_size() {
+    let at = 1_000_000_000;
+    let clicks = vec![click("a", 1.0, at), click("a", 2.0, at + 500), click("a", -1.0, at + 1000)];
+    for read in [1, 2, 3, 100] {
+        let started = start("0s", [clicks.clone(), vec![click("a", 1.0, at)]], read, 1, 1000, true);
+        let job = started.job.clone();
+        started.end();
+        assert_eq!(job.board.frontier(), at + 1001, "read {read} at a time");
+    }
+}
+
+#[test]
 fn what_is_in_flight_is_bounded_when_one_topic_is_far_ahead_of_another() {
     let clicks: Vec<String> = (0..60_000).map(|index| click("a", 1.0, 1_000_000_000 + index * 1000)).collect();
     // All views are after all clicks, so none can close before the clicks are through.

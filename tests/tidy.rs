@@ -12,6 +12,7 @@ use tokens::Source;
 
 /// Top-level modules in the order in which a record meets them, and what each may use beside itself.
 const LAYERS: &[(&str, &str)] = &[
+    ("disk", ""),
     ("metrics", ""),
     ("time", ""),
     ("value", "time"),
@@ -19,10 +20,10 @@ const LAYERS: &[(&str, &str)] = &[
     ("aggregate", "time value"),
     ("model", "time value"),
     ("example", "time value expr aggregate model"),
-    ("source", "time value metrics expr aggregate"),
-    ("store", "time value metrics expr aggregate"),
+    ("source", "disk time value metrics expr aggregate"),
+    ("store", "disk time value metrics expr aggregate"),
     ("registry", "time value metrics model"),
-    ("checkpoint", "time value metrics"),
+    ("checkpoint", "disk time value metrics"),
     ("spec", "time value metrics expr aggregate model example source store registry checkpoint"),
     ("flow", "time value metrics expr aggregate model example source store registry checkpoint spec"),
     ("serve", "time value metrics expr aggregate model example store registry spec"),

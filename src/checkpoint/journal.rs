@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::CheckpointError;
+use crate::disk;
 use crate::time::{EventTime, Offset};
 
 /// The journal's name in the folder of the checkpoints.
@@ -55,7 +56,8 @@ impl Journal {
             let end = whole(&mut file)?;
             file.seek(SeekFrom::Start(end))?;
             file.write_all(&lines)?;
-            file.sync_data()
+            file.sync_data()?;
+            if end == 0 { disk::sync_folder_of(&self.path) } else { Ok(()) }
         };
         write().map_err(|source| self.failed("written", source))
     }

@@ -118,9 +118,7 @@ pub fn build(
         let (place, cut) = (plan.sources.len() + index, job.cut(format!("source.{}", table.name)));
         let upserts = op::source::records(scope, &table.name, place, intakes.clone(), cut);
         if let Some(shelf) = job.online.as_ref().and_then(|online| online.table(&table.name)) {
-            if share.0 == 0 {
-                op::table::show_loaded(&job.vault, table, shelf)?;
-            }
+            op::table::show_loaded(&job.vault, table, shelf, share)?;
             op::sink::rows(upserts.clone(), table, shelf.clone()).probe_with(&probe);
         }
         tables.push(op::table::table(upserts, table, job.cut(format!("table.{}", table.name)))?);

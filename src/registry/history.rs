@@ -141,7 +141,12 @@ impl Registry {
         Ok(self.move_numbers(model)?.last().copied().unwrap_or(0))
     }
 
-    fn move_numbers(&self, model: &str) -> Result<Vec<u64>, RegistryError> {
+    /// A move, if it is there.
+    pub(super) fn made(&self, model: &str, number: u64) -> Result<Option<Move>, RegistryError> {
+        self.json(&move_path(model, number))
+    }
+
+    pub(super) fn move_numbers(&self, model: &str) -> Result<Vec<u64>, RegistryError> {
         let names = self.objects(&Path::from_iter([model, "history"]))?;
         let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect();
         numbers.sort_unstable();

@@ -1,7 +1,7 @@
 //! Publishing a version: its artifacts, then the move of the champion alias.
 //!
 //! Doing it again changes nothing: a version whose weights are the same is left as it is, and a move that the trainer
-//! has made is not made twice, so that a hand-made move after it stands.
+//! has made is not made twice, so that the moves after it stand, its own and those by hand.
 
 use super::history::{CHAMPION, Request};
 use super::store::{manifest_path, weights_path};
@@ -34,11 +34,13 @@ impl Registry {
         let weights = artifact::encode(&version.predictor);
         let sha256 = artifact::sha256(&weights);
         let there = self.json::<Manifest>(&manifest_path(model, version.number)).ok().flatten();
-        let again = there.filter(|there| there.sha256 == sha256 && there.definition == publication.definition);
-        let repeated = again.is_some();
-        let manifest = match again {
-            Some(manifest) => manifest,
-            None => {
+        let is_same = |there: &Manifest| there.sha256 == sha256 && there.definition == publication.definition;
+        let manifest = match there {
+            Some(manifest) if is_same(&manifest) => manifest,
+            other => {
+                if other.is_some() {
+                    tracing::warn!(model, version = version.number, "a version that was there is another now");
+                }
                 let manifest = manifest(publication, sha256);
                 let json = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain values");
                 self.put(&weights_path(model, version.number), weights)?;
@@ -46,7 +48,7 @@ impl Registry {
                 manifest
             }
         };
-        if version.decision == Decision::Published && !(repeated && self.has_moved(model, version)?) {
+        if version.decision == Decision::Published && !self.has_moved(model, version)? {
             let request = Request {
                 alias: CHAMPION,
                 version: version.number,
@@ -60,11 +62,15 @@ impl Registry {
         Ok(manifest)
     }
 
+    /// Whether the trainer has made the move to a version, or a later one.
     fn has_moved(&self, model: &str, version: &Version) -> Result<bool, RegistryError> {
-        let history = self.history(model)?;
-        Ok(history.iter().any(|(_, made)| {
-            made.by == TRAINER && made.time == version.window_end && made.aliases.get(CHAMPION) == Some(&version.number)
-        }))
+        for number in self.move_numbers(model)?.into_iter().rev() {
+            let made = self.made(model, number)?.filter(|made| made.by == TRAINER);
+            if let Some(made) = made {
+                return Ok(made.time >= version.window_end);
+            }
+        }
+        Ok(false)
     }
 }
 

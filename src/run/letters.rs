@@ -58,11 +58,12 @@ impl Letters {
         Ok(())
     }
 
-    /// Waits until all letters are where they go.
+    /// Waits until all letters are where they go, and stay there.
     ///
     /// # Errors
     /// If one cannot be kept.
     pub fn flush(&mut self) -> anyhow::Result<()> {
+        self.file.sync()?;
         match &mut self.topic {
             Some(topic) => topic.flush().with_context(|| format!("topic {:?}", topic.topic())),
             None => Ok(()),

@@ -59,7 +59,9 @@ impl Origin {
             return refused(format!("{what}; expected one of this file and config"));
         }
         // What the run had given out is its own; the replay begins with what is known from the checkpoint's time on.
-        snapshot.parts.retain(|operator, _| operator != OUTPUTS && !operator.ends_with(".offline"));
+        snapshot.parts.remove(OUTPUTS);
+        plan.groups.iter().for_each(|group| _ = snapshot.parts.remove(&format!("features.{}.offline", group.name)));
+        plan.models.iter().for_each(|model| _ = snapshot.parts.remove(&format!("model.{}.offline", model.name)));
         let (time, vault) = (snapshot.time, Vault::starting_from(snapshot.time, snapshot.parts));
         let read = positions(plan, &vault)?;
         // The ledger has all that was read, so the end must lie behind that.

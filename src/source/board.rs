@@ -72,6 +72,11 @@ pub struct Lane {
 }
 
 impl Lane {
+    /// Says that it goes by no clock.
+    pub fn go_live(&self) {
+        self.started.store(true, SeqCst);
+    }
+
     /// Says how far the partition has come.
     pub fn advance(&self, watermark: EventTime) {
         self.watermark.fetch_max(watermark, SeqCst);
@@ -108,6 +113,14 @@ impl Lane {
 
     pub fn watermark(&self) -> EventTime {
         self.watermark.load(SeqCst)
+    }
+
+    /// The newest event time that was read: the watermark without its lateness.
+    pub fn reached(&self) -> EventTime {
+        match self.watermark() {
+            EventTime::MIN => EventTime::MIN,
+            watermark => watermark.saturating_add(self.lateness_ms),
+        }
     }
 
     /// The newest effective time noted.
@@ -243,6 +256,13 @@ impl Board {
         let open = lanes.iter().filter(|lane| !lane.has_ended()).map(watermark).min();
         let end = self.until.unwrap_or(newest.saturating_add(1));
         open.unwrap_or(end).min(self.until.unwrap_or(i64::MAX))
+    }
+
+    /// How far the partition has been read that is the furthest behind; one that has ended or is idle is not.
+    pub fn slowest(&self) -> EventTime {
+        let lanes = self.lanes.lock().expect("no holder panics");
+        let reading = lanes.iter().filter(|lane| !lane.has_ended() && !lane.is_idle());
+        reading.map(|lane| lane.reached()).min().unwrap_or(EventTime::MAX)
     }
 
     /// Hands out the input frontier, which never goes back, with what `wanted` says at that moment.

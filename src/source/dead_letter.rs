@@ -8,6 +8,7 @@ use base64::Engine;
 use serde::{Deserialize, Serialize};
 
 use super::SourceError;
+use crate::disk;
 use crate::time::{EventTime, Offset};
 use crate::value::{FieldError, FieldFault};
 
@@ -119,6 +120,7 @@ impl DeadLetterFile {
         let mut options = OpenOptions::new();
         options.create(true).write(true).append(!anew).truncate(anew);
         let file = options.open(path).map_err(io)?;
+        disk::sync_folder_of(path).map_err(io)?;
         Ok(DeadLetterFile { path: label, file: BufWriter::new(file) })
     }
 
@@ -145,12 +147,26 @@ impl DeadLetterFile {
         };
         let kept: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').filter(is_known).collect();
         let beside = path.with_extension("jsonl.new");
-        std::fs::write(&beside, kept.concat()).map_err(|error| {
+        let write = || {
+            let mut file = File::create(&beside)?;
+            file.write_all(&kept.concat())?;
+            file.sync_all()
+        };
+        write().map_err(|error| {
             let _ = std::fs::remove_file(&beside);
             unwritten(error)
         })?;
         std::fs::rename(&beside, path).map_err(unwritten)?;
         Self::open(path, false)
+    }
+
+    /// Sees what was written to the disk.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn sync(&self) -> Result<(), SourceError> {
+        let synced = self.file.get_ref().sync_data();
+        synced.map_err(|source| SourceError::Unwritten { path: self.path.clone(), source })
     }
 
     /// Writes letters and sees them to the file.

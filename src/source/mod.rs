@@ -7,6 +7,7 @@
 //!
 //! The [`Board`] is what partitions know of each other: watermarks, ends, and the clock that files are played by.
 
+mod ahead;
 mod board;
 mod crossings;
 mod dead_letter;
@@ -19,6 +20,7 @@ mod order;
 mod position;
 mod watermark;
 
+pub use ahead::Ahead;
 pub use board::{Board, IdleRule, Lane, Pace, Standing};
 pub use crossings::{Crossings, Grid};
 pub use dead_letter::{DeadLetter, DeadLetterFile, Header, Raw, Reason};
@@ -36,6 +38,11 @@ pub trait Partition: Send {
     /// # Errors
     /// If the transport fails for good; what is wrong with a record is the intake's to say.
     fn read(&mut self, max: usize, intake: &mut Intake) -> Result<Progress, SourceError>;
+
+    /// Whether records come as they are made; if not, they may be played by a clock.
+    fn is_live(&self) -> bool {
+        false
+    }
 
     /// How many records there are beyond those read, where the transport knows.
     fn behind(&self) -> Option<u64> {

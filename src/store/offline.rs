@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest as _, Sha256};
 
+use crate::disk;
 use crate::time::EventTime;
 use crate::value::{Batch, Column, Schema, Type};
 
@@ -181,10 +182,12 @@ impl OrderedFile {
     /// Closes what is open and sees it to the disk.
     fn close(&mut self) -> Result<(), OfflineError> {
         let Some(writer) = self.writer.take() else { return Ok(()) };
-        let label = self.current().display().to_string();
+        let path = self.current();
+        let label = path.display().to_string();
         let parquet = |why| OfflineError::Parquet { path: label.clone(), why };
         let file = writer.into_inner().map_err(parquet)?;
-        file.sync_all().map_err(|source| OfflineError::Io { path: label.clone(), source })
+        let synced = file.sync_all().and_then(|()| disk::sync_folder_of(&path));
+        synced.map_err(|source| OfflineError::Io { path: label.clone(), source })
     }
 
     fn delete_parts(&self, from: u32) -> Result<(), OfflineError> {

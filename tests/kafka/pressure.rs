@@ -100,6 +100,39 @@ fn bounded(max_in_flight: Option<u64>, partitions: u32, records: i64) {
     run.stop();
 }
 
+/// Reads a topic of 30,000 records, a ms apart, beside one that has but this one, with few allowed in flight.
+fn goes_on(lateness: &str, idle_after: &str, other: Option<Sent>) {
+    let broker = Broker::shared();
+    let (full, quiet) = (broker.topic(1, &[]), broker.topic(1, &[]));
+    let records = 30_000;
+    broker.write(&full, 0, &(0..records).map(click).collect::<Vec<_>>());
+    broker.write(&quiet, 0, &other.into_iter().collect::<Vec<_>>());
+    let lateness = format!("topic = \"{quiet}\"\nlateness = \"{lateness}\"");
+    let dataflow = dataflow([&full, &quiet]).replace(&format!("topic = \"{quiet}\""), &lateness);
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "data_dir = {:?}\nclock = \"stream\"\nidle_after = \"{idle_after}\"\nmax_in_flight = 500\n\
+         [http]\nlisten = \"127.0.0.1:0\"\n[kafka]\n\"bootstrap.servers\" = {:?}\n",
+        folder.path().join("var"),
+        broker.servers()
+    );
+    let run = start(folder.path(), &dataflow, &config);
+    until("all is read", || run.metric("tidemill_source_records_total", "outcome=\"read\"") >= records as f64);
+    let count = format!("\"count_30d\":{}", records / 100);
+    until("all is shown", || run.get("/features/of_full/u99").contains(&count));
+    run.stop();
+}
+
+#[test]
+fn a_topic_is_read_on_beside_one_that_is_idle_however_many_records_that_keeps_open() {
+    goes_on("0s", "2s", None);
+}
+
+#[test]
+fn a_topic_is_read_on_beside_one_that_is_open_for_long() {
+    goes_on("1h", "1h", Some(click(29_999)));
+}
+
 #[test]
 fn a_topic_is_read_no_further_ahead_of_a_silent_one_than_is_allowed() {
     bounded(Some(500), 2, 30_000);

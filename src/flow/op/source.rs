@@ -1,8 +1,8 @@
 //! A topic as a stream: reads the partitions that are this worker's, as far as back pressure and the clock allow.
 //!
-//! - A partition may read while fewer than `max_in_flight` of its records are not closed, or if the graph has worked
-//!   off all that is closed and this partition holds the frontier back: so what is in flight is bounded, and the
-//!   slowest can always go on.
+//! - A partition may read while fewer than `max_in_flight` of its records are not closed. It may also if the graph has
+//!   worked off all that is closed, and fewer than that are ahead of what the slowest partition has read, or it is the
+//!   slowest itself. So what is in flight is bounded but for what lateness keeps open, and the slowest can always go on.
 //! - The capability follows the input frontier that the board hands out, which is that of all partitions of all
 //!   topics: so no operator is ever past a time at which a snapshot can be cut.
 //! - As of a snapshot, each partition saves its [`Position`]; a restart reads on from there.
@@ -20,7 +20,7 @@ use timely::dataflow::operators::generic::source;
 use super::{Feeds, Records};
 use crate::checkpoint::{Cut, Overtaken};
 use crate::source::{
-    Board, DeadLetter, Grid, InFlight, Intake, Intaken, Lane, Marks, Partition, Position, Progress, SourceError,
+    Ahead, Board, DeadLetter, Grid, InFlight, Intake, Intaken, Lane, Marks, Partition, Position, Progress, SourceError,
     Standing, Tally, Unshown,
 };
 use crate::time::{EventTime, Offset};
@@ -44,6 +44,9 @@ pub struct Feed {
 impl Feed {
     /// A partition read from its beginning.
     pub fn new(partition: Box<dyn Partition>, intake: Intake, lane: Arc<Lane>) -> Self {
+        if partition.is_live() {
+            lane.go_live();
+        }
         Feed { partition, intake, lane, position: None }
     }
 
@@ -52,6 +55,7 @@ impl Feed {
     pub fn resuming(mut self, position: Position) -> Self {
         self.intake.resume(&position);
         self.lane.note(position.newest_effective);
+        self.lane.give(position.newest_effective);
         self.position = Some(position);
         self
     }
@@ -95,11 +99,13 @@ struct Reading {
     /// Read but ahead of the clock.
     waiting: VecDeque<Batch>,
     in_flight: InFlight,
+    ahead: Ahead,
     marks: Marks,
     unshown: Unshown,
     tally: Tally,
     overtaken: u64,
     ended: bool,
+    failed: bool,
     /// Since when there has been nothing to read.
     nothing_since: Option<Instant>,
 }
@@ -125,11 +131,11 @@ pub fn records<'scope>(
                     intakes.feeds.take(topic, intakes.share).into_iter().map(|feed| Reading::new(feed, &intakes)),
                 );
             }
-            let frontier = *capability.time();
+            let (frontier, slowest) = (*capability.time(), board.slowest());
             let mut busy = false;
             for reading in &mut readings {
-                busy |= reading.read(&intakes, frontier);
-                while let Some(mut batch) = reading.release(board.now()) {
+                busy |= reading.may_read(&intakes, frontier, slowest) && reading.read(&intakes, frontier);
+                while let Some(mut batch) = reading.release(board) {
                     busy = true;
                     output.session_with_builder(&capability).give_container(&mut batch);
                 }
@@ -160,31 +166,38 @@ impl Reading {
             feed,
             waiting: VecDeque::new(),
             in_flight: InFlight::default(),
+            ahead: Ahead::new(intakes.max_in_flight),
             marks: Marks::default(),
             unshown: Unshown::default(),
             tally,
             overtaken,
             ended: false,
+            failed: false,
             nothing_since: None,
         }
     }
 
-    /// Reads on if that is allowed now; says whether it did.
+    /// Whether reading on is allowed now, where the slowest partition has been read up to `slowest`.
+    fn may_read(&mut self, intakes: &Intakes, frontier: EventTime, slowest: EventTime) -> bool {
+        let most = intakes.max_in_flight;
+        let ahead = self.ahead.of(slowest);
+        let is_slowest = self.feed.lane.reached() <= slowest;
+        let is_worked_off = intakes.worked_off.get() >= frontier;
+        !(self.ended || self.failed)
+            && self.waiting.is_empty()
+            && (self.in_flight.len() < most || is_worked_off && (ahead < most || is_slowest))
+    }
+
+    /// Reads on; says whether there was anything.
     fn read(&mut self, intakes: &Intakes, frontier: EventTime) -> bool {
         let Feed { partition, intake, lane, .. } = &mut self.feed;
-        if self.ended || !self.waiting.is_empty() {
-            return false;
-        }
-        let slowest = lane.watermark() <= frontier && intakes.worked_off.get() >= frontier;
-        if self.in_flight.len() >= intakes.max_in_flight && !slowest {
-            return false;
-        }
         intake.raise_floor(frontier.max(intakes.resume));
         let newest = intake.watermark().newest();
         match partition.read(READ, intake) {
             Err(error) => {
+                // It holds the others back until the job has been ended: nothing is known of what it would have had.
                 (intakes.notices)(Notice::Failed(error));
-                self.ended = true;
+                self.failed = true;
             }
             Ok(Progress::End) => self.ended = true,
             Ok(Progress::More | Progress::Idle) => self.ended = intake.has_ended(),
@@ -227,12 +240,14 @@ impl Reading {
         if let (Some(first), Some(last)) = (first, last) {
             self.marks.push(first, newest, last);
         }
-        let (known, mut batch) = batch.split(intakes.resume);
+        let (_, mut batch) = batch.split(intakes.resume);
         self.tally.add(&tally);
         let late: Vec<EventTime> = late.iter().copied().filter(|time| *time >= intakes.resume).collect();
         self.in_flight.push(batch.times.clone(), &late);
-        if let Some(newest) = batch.times.last().or(known.times.last()) {
-            lane.note(*newest);
+        if let Some(newest) = last {
+            // What is filtered counts, too: the end of a job does not hang on who saw it last.
+            lane.note(newest);
+            self.ahead.push(newest, batch.len() as u64);
         }
         if let (Some(time), Some(offset)) = (batch.times.first(), first) {
             board.begin(lane, *time);
@@ -243,8 +258,9 @@ impl Reading {
     }
 
     /// The next records that the clock allows.
-    fn release(&mut self, now: EventTime) -> Option<Batch> {
+    fn release(&mut self, board: &Board) -> Option<Batch> {
         let batch = self.waiting.pop_front()?;
+        let now = if self.feed.partition.is_live() { EventTime::MAX } else { board.now() };
         let (ready, ahead) = if now == EventTime::MAX { (batch, Batch::default()) } else { batch.split(now) };
         if !ahead.is_empty() {
             self.waiting.push_front(ahead);

@@ -74,12 +74,18 @@ pub fn table<'scope>(upserts: Records<'scope>, plan: &TablePlan, cut: Cut) -> Re
     Ok(arranged)
 }
 
-/// Shows the rows that were saved.
+/// Shows the rows that were saved, those of this worker's keys: no other shows newer ones of them.
 ///
 /// # Errors
 /// If they cannot be read.
-pub fn show_loaded(vault: &Vault, plan: &TablePlan, shelf: &Shelf) -> Result<(), CheckpointError> {
-    for rows in vault.load::<Vec<(Key, Row)>>(&format!("table.{}", plan.name))? {
+pub fn show_loaded(
+    vault: &Vault,
+    plan: &TablePlan,
+    shelf: &Shelf,
+    (index, peers): (usize, usize),
+) -> Result<(), CheckpointError> {
+    for mut rows in vault.load::<Vec<(Key, Row)>>(&format!("table.{}", plan.name))? {
+        rows.retain(|(key, _)| worker_of(Key::hash_of(key.as_bytes()), peers) == index);
         let columns = plan.row_codec.decode(rows.iter().map(|(_, row)| row.as_slice()));
         for (at, (key, _)) in rows.into_iter().enumerate() {
             let vector = columns.iter().map(|column| Scalar::of(column, at)).collect();

@@ -27,7 +27,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     (
         "max_in_flight",
         "int",
-        "Records of a partition that may be read ahead of what is closed. Bounds memory; no result depends on it",
+        "Records of a partition that may be read ahead of the slowest, besides what lateness keeps open. Bounds memory; no result depends on it",
     ),
     (
         "idle_after",

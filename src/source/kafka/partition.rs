@@ -107,6 +107,10 @@ impl Partition for KafkaPartition {
         }
     }
 
+    fn is_live(&self) -> bool {
+        true
+    }
+
     /// Unknown while the brokers are away: what cannot be seen may be there.
     fn behind(&self) -> Option<u64> {
         let asked = self.reading.place.end.load(SeqCst);
