@@ -289,6 +289,22 @@ fn a_job_ends_just_after_its_newest_record_filtered_or_not_in_batches_of_any_siz
 }
 
 #[test]
+fn play_waits_for_no_partition_that_may_stay_empty_and_never_goes_back() {
+    let spec = tidemill::spec::parse(&SPEC.replace("LATENESS", "0s"), "spec.toml").expect("a right spec");
+    let reader = Plan::new(Arc::new(spec)).sources[0].clone();
+    let board = Board::new(Pace::Times(1e6), None, None, None);
+    let lanes = [0, 1, 2].map(|partition| board.join(&reader, partition));
+    lanes[1..].iter().for_each(|lane| lane.set_live());
+    board.open();
+    assert_eq!(board.now(), i64::MIN);
+    board.begin(&lanes[0], 1000);
+    let now = board.now();
+    assert!(now >= 1000);
+    board.begin(&lanes[1], 5);
+    assert!(board.now() >= now);
+}
+
+#[test]
 fn what_is_in_flight_is_bounded_when_one_topic_is_far_ahead_of_another() {
     let clicks: Vec<String> = (0..60_000).map(|index| click("a", 1.0, 1_000_000_000 + index * 1000)).collect();
     // All views are after all clicks, so none can close before the clicks are through.

@@ -66,15 +66,16 @@ pub struct Lane {
     ended: AtomicBool,
     idle: AtomicBool,
     started: AtomicBool,
+    live: AtomicBool,
     standing: Mutex<Standing>,
     crossings: Mutex<Crossings>,
     first: OnceLock<Batch>,
 }
 
 impl Lane {
-    /// Says that it goes by no clock.
-    pub fn go_live(&self) {
-        self.started.store(true, SeqCst);
+    /// Says that there may be no record for long.
+    pub fn set_live(&self) {
+        self.live.store(true, SeqCst);
     }
 
     /// Says how far the partition has come.
@@ -216,6 +217,7 @@ impl Board {
             ended: AtomicBool::new(false),
             idle: AtomicBool::new(false),
             started: AtomicBool::new(false),
+            live: AtomicBool::new(false),
             standing: Mutex::default(),
             crossings: Mutex::default(),
             first: OnceLock::new(),
@@ -307,12 +309,16 @@ impl Board {
         self.idle
     }
 
-    /// Says that a partition has read its first record, at this event time. Play begins with the last to say so.
+    /// Says that a partition has read its first record, at this event time. Play begins with the last to say so, of
+    /// those that are not live, or with the first of all if all are.
     pub fn begin(&self, lane: &Lane, time: EventTime) {
         if lane.started.swap(true, SeqCst) {
             return;
         }
         let mut play = self.play.lock().expect("no holder panics");
+        if lane.live.load(SeqCst) && play.is_some() {
+            return;
+        }
         let start = play.as_ref().map_or(time, |play| play.event_start.min(time));
         *play = Some(Play { started: Instant::now(), event_start: start });
     }
@@ -325,7 +331,7 @@ impl Board {
             Pace::Times(speed) => speed,
         };
         let lanes = self.lanes.lock().expect("no holder panics");
-        if !self.is_open() || lanes.iter().any(|lane| !lane.started.load(SeqCst)) {
+        if !self.is_open() || lanes.iter().any(|lane| !lane.started.load(SeqCst) && !lane.live.load(SeqCst)) {
             return i64::MIN;
         }
         match &*self.play.lock().expect("no holder panics") {

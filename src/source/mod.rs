@@ -39,7 +39,7 @@ pub trait Partition: Send {
     /// If the transport fails for good; what is wrong with a record is the intake's to say.
     fn read(&mut self, max: usize, intake: &mut Intake) -> Result<Progress, SourceError>;
 
-    /// Whether records come as they are made; if not, they may be played by a clock.
+    /// Whether records come as they are made, if any come.
     fn is_live(&self) -> bool {
         false
     }

@@ -45,7 +45,7 @@ impl Feed {
     /// A partition read from its beginning.
     pub fn new(partition: Box<dyn Partition>, intake: Intake, lane: Arc<Lane>) -> Self {
         if partition.is_live() {
-            lane.go_live();
+            lane.set_live();
         }
         Feed { partition, intake, lane, position: None }
     }
@@ -135,7 +135,7 @@ pub fn records<'scope>(
             let mut busy = false;
             for reading in &mut readings {
                 busy |= reading.may_read(&intakes, frontier, slowest) && reading.read(&intakes, frontier);
-                while let Some(mut batch) = reading.release(board) {
+                while let Some(mut batch) = reading.release(board.now()) {
                     busy = true;
                     output.session_with_builder(&capability).give_container(&mut batch);
                 }
@@ -258,9 +258,8 @@ impl Reading {
     }
 
     /// The next records that the clock allows.
-    fn release(&mut self, board: &Board) -> Option<Batch> {
+    fn release(&mut self, now: EventTime) -> Option<Batch> {
         let batch = self.waiting.pop_front()?;
-        let now = if self.feed.partition.is_live() { EventTime::MAX } else { board.now() };
         let (ready, ahead) = if now == EventTime::MAX { (batch, Batch::default()) } else { batch.split(now) };
         if !ahead.is_empty() {
             self.waiting.push_front(ahead);
