@@ -165,14 +165,13 @@ impl Checkpoints {
         true
     }
 
-    /// Has the snapshot that was gathered written, once the outputs are settled: nothing waits here for a registry that
-    /// is away.
+    /// Has the snapshot that was gathered written, once the outputs are settled.
     ///
     /// # Errors
-    /// If the system cannot start a thread.
+    /// If the outputs cannot be, or the system cannot start a thread.
     pub fn write(&mut self, outputs: &Outputs) -> anyhow::Result<()> {
-        let is_ready =
-            |under_way: &mut UnderWay| matches!(under_way.stage, Stage::Gathered(..)) && outputs.are_settled();
+        let are_settled = outputs.are_settled()?;
+        let is_ready = |under_way: &mut UnderWay| matches!(under_way.stage, Stage::Gathered(..)) && are_settled;
         let Some(UnderWay { asked, stage: Stage::Gathered(time, mut snapshot) }) = self.under_way.take_if(is_ready)
         else {
             return Ok(());

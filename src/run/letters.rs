@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -58,14 +59,32 @@ impl Letters {
         Ok(())
     }
 
-    /// Waits until all letters are where they go, and stay there.
+    /// Sees what is in the file to the disk; gives how many letters have been sent to the brokers by now.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn mark(&self) -> anyhow::Result<usize> {
+        self.file.sync()?;
+        Ok(self.topic.as_ref().map_or(0, DeadLetterTopic::sent))
+    }
+
+    /// Whether the brokers have the first so many; while they are away, they may not.
     ///
     /// # Errors
     /// If one cannot be kept.
-    pub fn flush(&mut self) -> anyhow::Result<()> {
+    pub fn are_there(&self, letters: usize) -> anyhow::Result<bool> {
+        let Some(topic) = &self.topic else { return Ok(true) };
+        topic.has_delivered(letters).with_context(|| format!("topic {:?}", topic.topic()))
+    }
+
+    /// Waits until all letters are where they go, and stay there.
+    ///
+    /// # Errors
+    /// If one cannot be kept, or was not within this time.
+    pub fn flush(&mut self, patience: Duration) -> anyhow::Result<()> {
         self.file.sync()?;
         match &mut self.topic {
-            Some(topic) => topic.flush().with_context(|| format!("topic {:?}", topic.topic())),
+            Some(topic) => topic.flush(patience).with_context(|| format!("topic {:?}", topic.topic())),
             None => Ok(()),
         }
     }

@@ -28,8 +28,9 @@ use crate::source::DeadLetterFile;
 /// How often the terminal and the gauges are brought up to date.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// How long a run that is told to end waits for its last checkpoint.
+/// How long a run that is told to end waits for its last checkpoint, and for the brokers to take its dead letters.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(60);
+const LAST_LETTERS: Duration = Duration::from_secs(30);
 
 /// Versions of a model that can be asked for without the registry.
 const LIVE_VERSIONS: usize = 16;
@@ -43,7 +44,7 @@ pub struct Start {
     pub fresh: bool,
 }
 
-/// How long what Redis is owed may still be written at the end, and a registry that cannot be written is waited for.
+/// How long what Redis is owed may still be written at the end, and a registry or brokers that are away are waited for.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Runs a dataflow until it is told to stop or, if so asked, until its inputs are used up.
@@ -113,6 +114,7 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     // Whoever started it may not listen any more.
     let _ = writeln!(std::io::stdout(), "listening on http://{}", server.addr());
 
+    let is_away = || inputs.kafka().is_some_and(|kafka| kafka.trouble().is_some());
     let control = Arc::new(Control::default());
     let mut outputs = Outputs::new(&job, &metrics, (registry, config.registry.keep), &live, letters)?;
     outputs.journal = checkpoints.are_taken().then(|| checkpoints.journal());
@@ -165,8 +167,8 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
                     checkpoints.ask(&job);
                     ending.asked = true;
                 }
-                // With a registry that cannot be written there will be none; the one before it still holds.
-                let patience = if outputs.trouble().is_some() { DRAIN } else { LAST_CHECKPOINT };
+                // With a registry or brokers that are away there may be none; the one before it still holds.
+                let patience = if outputs.trouble().is_some() || is_away() { DRAIN } else { LAST_CHECKPOINT };
                 if (ending.asked && !checkpoints.is_under_way()) || ending.since.elapsed() >= patience {
                     control.stop();
                 }
@@ -187,7 +189,7 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     for event in events.try_iter() {
         outputs.follow(event)?;
     }
-    outputs.flush_letters()?;
+    outputs.flush_letters(if is_away() { DRAIN } else { LAST_LETTERS })?;
     redis.map(|redis| redis.finish(DRAIN));
     server.drain();
     status.end(&job);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -37,8 +37,8 @@ pub struct Outputs {
     live: Arc<Live>,
     writer: Writer,
     written: Written,
-    /// Versions that had been made when the snapshot under way was gathered.
-    made: u64,
+    /// Versions that had been made when the snapshot under way was gathered, and letters sent.
+    made: (u64, usize),
     letters: Letters,
     /// Where records that came below the frontier are taken down.
     pub journal: Option<Journal>,
@@ -82,7 +82,7 @@ impl Outputs {
             live: live.clone(),
             writer,
             written,
-            made: 0,
+            made: (0, 0),
             letters: letters.into(),
             journal: None,
             versions: 0,
@@ -117,9 +117,9 @@ impl Outputs {
     /// Waits until all dead letters are where they go.
     ///
     /// # Errors
-    /// If one cannot be kept.
-    pub fn flush_letters(&mut self) -> anyhow::Result<()> {
-        self.letters.flush().context("dead letters cannot be kept")
+    /// If one cannot be kept, or was not within this time.
+    pub fn flush_letters(&mut self, patience: Duration) -> anyhow::Result<()> {
+        self.letters.flush(patience).context("dead letters cannot be kept")
     }
 
     fn keep(&mut self, letters: &[DeadLetter]) -> anyhow::Result<()> {
@@ -172,13 +172,20 @@ impl Outputs {
     /// # Errors
     /// If a dead letter cannot be kept.
     pub fn mark(&mut self) -> anyhow::Result<()> {
-        self.made = self.writer.queued();
-        self.flush_letters()
+        let letters = self.letters.mark().context("dead letters cannot be kept")?;
+        self.made = (self.writer.queued(), letters);
+        Ok(())
     }
 
-    /// Whether all that belongs to the snapshot is where a restart will look for it.
-    pub fn are_settled(&self) -> bool {
-        self.writer.written() >= self.made
+    /// Whether all that belongs to the snapshot is where a restart will look for it. Nothing waits here for a registry
+    /// or brokers that are away.
+    ///
+    /// # Errors
+    /// If a dead letter cannot be kept.
+    pub fn are_settled(&self) -> anyhow::Result<bool> {
+        let (versions, letters) = self.made;
+        let are_there = self.letters.are_there(letters).context("dead letters cannot be kept")?;
+        Ok(are_there && self.writer.written() >= versions)
     }
 
     /// Why the registry cannot be written, while it cannot.

@@ -356,7 +356,7 @@ fn dead_letters_are_written_as_they_were_with_the_reason_in_headers() {
     let mut letters = DeadLetterTopic::new(&cluster, None).unwrap();
     assert_eq!(letters.topic(), "tidemill.test.dead_letters");
     letters.write(std::slice::from_ref(&letter)).unwrap();
-    letters.flush().unwrap();
+    letters.flush(PATIENCE).unwrap();
     let read = Read::open(&cluster, &reader(letters.topic(), false), 0, None).unwrap().through();
     let found = &read.letters[0];
     assert_eq!((&found.key, &found.value), (&letter.key, &letter.value));
@@ -385,7 +385,7 @@ fn letters_that_cannot_be_delivered_are_an_error() {
     let broker = Broker::stopped();
     let cluster = broker.cluster(&[("message.timeout.ms", "1000")]);
     let mut letters = DeadLetterTopic::new(&cluster, Some("elsewhere")).unwrap();
-    let written = letters.write(&[letter()]).and_then(|()| letters.flush());
+    let written = letters.write(&[letter()]).and_then(|()| letters.flush(PATIENCE));
     let error = written.unwrap_err().to_string();
     assert!(error.contains("1 messages were not delivered: topic \"elsewhere\""), "{error}");
 }

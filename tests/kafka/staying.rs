@@ -60,6 +60,33 @@ fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped(
     run.stop();
 }
 
+#[test]
+fn a_run_whose_dead_letters_cannot_be_delivered_for_long_goes_on_and_delivers_them() {
+    let broker = Broker::stopped();
+    broker.start();
+    let topic = NewTopic { name: "clicks", partitions: 1, settings: &[] };
+    assert!(broker.cluster(&[]).create_topic(topic).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    // Letters are not sent before the brokers are gone.
+    let config = format!(
+        "data_dir = {:?}\nclock = \"stream\"\n[http]\nlisten = \"127.0.0.1:0\"\n[checkpoint]\ninterval = \"50ms\"\n\
+         [kafka]\n\"bootstrap.servers\" = {:?}\n\"linger.ms\" = \"5000\"\n",
+        folder.path().join("var"),
+        broker.servers()
+    );
+    broker.write("clicks", 0, &[clicks(0..5), vec![Sent::value("nonsense", START + 5000)]].concat());
+    let run = start(folder.path(), DATAFLOW, &config);
+    run.has_read(6.0);
+    broker.kill();
+    let checkpoints = || run.metric("tidemill_checkpoint_last_timestamp_seconds", "");
+    std::thread::sleep(Duration::from_secs(35));
+    assert_eq!((checkpoints(), run.metric("tidemill_ready", "")), (0.0, 0.0));
+    broker.start();
+    until("a checkpoint, now that all it counts is there", || checkpoints() > 0.0);
+    assert_eq!(broker.read("tidemill.live.dead_letters", 1)[0].value.as_deref(), Some("nonsense"));
+    run.stop();
+}
+
 /// Adds partitions to a topic.
 pub fn more_partitions(broker: &Broker, topic: &str, partitions: usize) {
     let mut config = rdkafka::ClientConfig::new();

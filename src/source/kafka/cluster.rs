@@ -35,11 +35,12 @@ const READER: [(&str, &str); 5] = [
     ("reconnect.backoff.ms", "50"),
 ];
 
-/// The same of a writer: what is sent again keeps its order.
-const WRITER: [(&str, &str); 5] = [
+/// The same of a writer: what is sent again keeps its order, and is sent as long as it takes.
+const WRITER: [(&str, &str); 6] = [
     ("compression.type", "zstd"),
     ("enable.idempotence", "true"),
     ("linger.ms", "20"),
+    ("message.timeout.ms", "0"),
     ("reconnect.backoff.max.ms", "500"),
     ("reconnect.backoff.ms", "50"),
 ];

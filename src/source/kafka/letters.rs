@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Cluster, Fault, NewTopic, Outgoing, Producer};
 use crate::source::{DeadLetter, Header};
 
-/// How long a letter may wait for room, and all of them for their delivery.
+/// How long a letter may wait for room.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Writes dead letters to a topic: key, value and headers of the record, and `__connect.errors.*` behind them.
@@ -71,12 +71,25 @@ impl DeadLetterTopic {
         })
     }
 
+    /// How many letters were taken on.
+    pub fn sent(&self) -> usize {
+        self.producer.sent()
+    }
+
+    /// Whether the first so many of them are delivered; waits for nothing.
+    ///
+    /// # Errors
+    /// If one cannot be delivered.
+    pub fn has_delivered(&self, letters: usize) -> Result<bool, Fault> {
+        self.producer.has_delivered(letters)
+    }
+
     /// Waits until all letters are delivered.
     ///
     /// # Errors
-    /// If one cannot be delivered, or was not within half a minute.
-    pub fn flush(&mut self) -> Result<(), Fault> {
-        self.producer.settle(PATIENCE)
+    /// If one cannot be delivered, or was not within this time.
+    pub fn flush(&mut self, patience: Duration) -> Result<(), Fault> {
+        self.producer.settle(patience)
     }
 
     fn errors(&self, letter: &DeadLetter) -> impl Iterator<Item = Header> + use<> {

@@ -1,5 +1,6 @@
 //! Writing to topics: in order, with back pressure, and every delivery waited for.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -40,8 +41,33 @@ pub struct Producer {
 #[derive(Debug, Default)]
 struct Told {
     delivered: AtomicU64,
+    sent: Mutex<Sent>,
     /// The first failure since it was last asked for, and how many there were.
     failed: Mutex<Option<(String, u64)>>,
+}
+
+/// Messages by number, from the first that is not delivered on.
+#[derive(Debug, Default)]
+struct Sent {
+    first: usize,
+    /// Whether each is.
+    delivered: VecDeque<bool>,
+}
+
+impl Sent {
+    /// The number of the next.
+    fn next(&self) -> usize {
+        self.first + self.delivered.len()
+    }
+
+    fn deliver(&mut self, number: usize) {
+        if let Some(delivered) = number.checked_sub(self.first).and_then(|at| self.delivered.get_mut(at)) {
+            *delivered = true;
+        }
+        while self.delivered.pop_front_if(|delivered| *delivered).is_some() {
+            self.first += 1;
+        }
+    }
 }
 
 struct Deliveries {
@@ -62,12 +88,13 @@ impl ClientContext for Deliveries {
 }
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
         match result {
             Ok(_) => {
                 self.told.delivered.fetch_add(1, SeqCst);
+                self.told.sent.lock().expect("no holder panics").deliver(number);
                 self.listener.0.answered();
             }
             Err((error, message)) => {
@@ -104,7 +131,12 @@ impl Producer {
     /// # Errors
     /// If this message, or one before it, cannot be delivered.
     pub fn send(&self, message: Outgoing<'_>, patience: Duration) -> Result<(), Fault> {
-        let mut record = BaseRecord::<[u8], [u8]>::to(message.topic);
+        let number = {
+            let mut sent = self.told.sent.lock().expect("no holder panics");
+            sent.delivered.push_back(false);
+            sent.next() - 1
+        };
+        let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(message.topic, number);
         record.key = message.key;
         record.payload = message.value;
         record.timestamp = message.time;
@@ -134,6 +166,21 @@ impl Producer {
         }
         self.base.poll(Duration::ZERO);
         self.failure()
+    }
+
+    /// How many messages were taken on.
+    pub fn sent(&self) -> usize {
+        self.told.sent.lock().expect("no holder panics").next()
+    }
+
+    /// Whether the first so many of them are delivered; waits for nothing.
+    ///
+    /// # Errors
+    /// If something cannot be delivered.
+    pub fn has_delivered(&self, messages: usize) -> Result<bool, Fault> {
+        self.base.poll(Duration::ZERO);
+        self.failure()?;
+        Ok(self.told.sent.lock().expect("no holder panics").first >= messages)
     }
 
     /// Waits until all that was taken on is delivered, up to `patience`.
