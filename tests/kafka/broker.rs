@@ -209,8 +209,8 @@ impl Broker {
         consumer.assign(&assigned).unwrap();
         let mut found = Vec::new();
         until("messages", || {
-            if let Some(message) = consumer.poll(Duration::from_millis(100)) {
-                let message = message.unwrap();
+            // An error passes: the topic may still be about to be made.
+            if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
                 let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
                 let (key, value) = (message.key().map(text), message.payload().map(text));
                 let time = message.timestamp().to_millis().unwrap();
