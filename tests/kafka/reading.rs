@@ -390,3 +390,21 @@ fn letters_that_cannot_be_delivered_are_an_error() {
     let error = written.unwrap_err().to_string();
     assert!(error.contains("1 messages were not delivered: topic \"elsewhere\""), "{error}");
 }
+
+#[test]
+fn what_a_writer_hears_late_is_no_trouble_of_now() {
+    let broker = Broker::stopped();
+    broker.start();
+    let (cluster, topic) = (broker.cluster(&[]), broker.topic(1, &[]));
+    let consumer = Consumer::new(&cluster).unwrap();
+    let mut letters = DeadLetterTopic::new(&cluster, None).unwrap();
+    letters.write(&[letter()]).and_then(|()| letters.flush()).unwrap();
+    let read = Read::with(&consumer, &reader(&topic, false), 0, 0, None).unwrap();
+    broker.kill();
+    until("trouble", || !consumer.attend(&topic));
+    broker.start();
+    until("no trouble", || consumer.attend(&topic));
+    letters.flush().unwrap();
+    assert_eq!(cluster.health().trouble(), None);
+    drop(read);
+}

@@ -39,6 +39,8 @@ pub struct Producer {
 /// What has become of messages.
 #[derive(Debug, Default)]
 struct Told {
+    /// Messages taken on that nothing is known of yet.
+    waiting: AtomicU64,
     delivered: AtomicU64,
     /// The first failure since it was last asked for, and how many there were.
     failed: Mutex<Option<(String, u64)>>,
@@ -56,8 +58,11 @@ impl ClientContext for Deliveries {
 
     fn stats_raw(&self, _: &[u8]) {}
 
+    /// A writer is heard only while it writes. What befell it in the meantime is long over, and others have told of it.
     fn error(&self, error: KafkaError, reason: &str) {
-        self.listener.error(error, reason);
+        if self.told.waiting.load(SeqCst) > 0 {
+            self.listener.error(error, reason);
+        }
     }
 }
 
@@ -65,6 +70,7 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
+        self.told.waiting.fetch_sub(1, SeqCst);
         match result {
             Ok(_) => {
                 self.told.delivered.fetch_add(1, SeqCst);
@@ -120,7 +126,10 @@ impl Producer {
         let began = Instant::now();
         loop {
             match self.base.send(record) {
-                Ok(()) => break,
+                Ok(()) => {
+                    self.told.waiting.fetch_add(1, SeqCst);
+                    break;
+                }
                 Err((error, again)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
                     record = again;
                     self.base.poll(WAIT);
