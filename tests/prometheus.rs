@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use servers::{Program, eventually, free_port};
+use servers::{Program, eventually, free_ports};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -70,7 +70,8 @@ impl Prometheus {
              scrape_configs: [{{ job_name: tidemill, static_configs: [{{ targets: [\"{target}\"] }}] }}]\n"
         );
         std::fs::write(&config, text).unwrap();
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let [port] = free_ports();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut command = Command::new("prometheus");
         command.arg(format!("--config.file={}", config.display()));
         command.arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()));

@@ -19,5 +19,7 @@ mod reading;
 mod recovery;
 mod replaying;
 mod running;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod sharing;
 mod staying;
