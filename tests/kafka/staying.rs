@@ -63,6 +63,35 @@ fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped(
     run.stop();
 }
 
+#[test]
+fn a_partition_is_not_idle_for_as_long_as_its_run_was_held_up() {
+    let broker = Broker::shared();
+    let topic = broker.topic(2, &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let idle_after = Duration::from_secs(6);
+    let config = format!(
+        "data_dir = {:?}\nclock = \"stream\"\nidle_after = \"{}s\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
+         [kafka]\n\"bootstrap.servers\" = {:?}\n",
+        folder.path().join("var"),
+        idle_after.as_secs(),
+        broker.servers()
+    );
+    let dataflow = DATAFLOW.replace("topic = \"clicks\"", &format!("topic = {topic:?}"));
+    [0, 1].into_iter().for_each(|partition| broker.write(&topic, partition, &clicks(0..10)));
+    let run = start(folder.path(), &dataflow, &config);
+    run.has_read(20.0);
+    run.hold_up();
+    // The brokers tell of the first at once, and of the second when they are asked again.
+    broker.write(&topic, 0, &clicks(100..110));
+    broker.write(&topic, 1, &clicks(50..60));
+    std::thread::sleep(idle_after);
+    run.signal("CONT");
+    run.has_read(40.0);
+    run.stop();
+    let journal = folder.path().join("var/live/checkpoints/journal.jsonl");
+    assert_eq!(std::fs::read_to_string(journal).unwrap_or_default(), "", "none was overtaken");
+}
+
 /// Adds partitions to a topic and waits until the broker knows them: it answers before that.
 pub fn more_partitions(broker: &Broker, topic: &str, partitions: usize) {
     let mut config = rdkafka::ClientConfig::new();
