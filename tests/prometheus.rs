@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use servers::{Program, eventually, free_port};
+use servers::{Program, eventually, free_ports};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -65,12 +65,13 @@ impl Prometheus {
         let config = folder.path().join("prometheus.yml");
         let alerts = root().join("config/prometheus/alerts.yml");
         let text = format!(
-            "global: {{ scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 1s }}\n\
+            "global: {{ scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }}\n\
              rule_files: [{alerts:?}]\n\
              scrape_configs: [{{ job_name: tidemill, static_configs: [{{ targets: [\"{target}\"] }}] }}]\n"
         );
         std::fs::write(&config, text).unwrap();
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let [port] = free_ports();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut command = Command::new("prometheus");
         command.arg(format!("--config.file={}", config.display()));
         command.arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()));
@@ -82,6 +83,17 @@ impl Prometheus {
             get(address, "/-/ready").is_some()
         });
         server
+    }
+
+    /// The series that an expression gives, as soon as there are some. A scrape that took too long leaves none behind
+    /// until the next.
+    fn await_some(&self, expression: &str) -> Vec<(Value, f64)> {
+        let mut found = Vec::new();
+        eventually(expression, || {
+            found = self.ask(expression);
+            !found.is_empty()
+        });
+        found
     }
 
     /// The series that an expression gives now: labels and value.
@@ -108,12 +120,12 @@ fn prometheus_knows_what_a_live_run_did() {
         prometheus.value(r#"tidemill_model_score{model="late",metric="logloss",role="champion"}"#).is_some()
     });
     let ended =
-        r#"sum(tidemill_source_in_flight_records) == 0 and sum(changes(tidemill_source_records_total[2s])) == 0"#;
+        r#"sum(tidemill_source_in_flight_records) == 0 and sum(changes(tidemill_source_records_total[5s])) == 0"#;
     eventually("the end of the files", || prometheus.value(ended).is_some());
 
     // No record vanishes, as seen from outside.
     let outcomes = "applied|filtered|duplicate|late|dead_letter";
-    let read = prometheus.ask(r#"tidemill_source_records_total{outcome="read"}"#);
+    let read = prometheus.await_some(r#"tidemill_source_records_total{outcome="read"}"#);
     assert_eq!(read.len(), 3, "{read:?}");
     for (labels, read) in &read {
         let source = labels["source"].as_str().unwrap();
@@ -121,22 +133,23 @@ fn prometheus_knows_what_a_live_run_did() {
             r#"sum(tidemill_source_records_total{{source="{source}",outcome=~"{outcomes}"}}) + sum(tidemill_source_in_flight_records{{source="{source}"}})"#
         );
         assert!(*read > 1_000.0, "{source}: {read}");
-        assert_eq!(prometheus.value(&told), Some(*read), "{source}");
+        assert_eq!(prometheus.await_some(&told)[0].1, *read, "{source}");
     }
 
     for operator in ["source.schedule", "view.leaving", "features.airport", "model.late.learn"] {
         let idle = |metric: &str| {
-            prometheus.value(&format!(r#"{metric}{{operator="{operator}"}}"#)).is_none_or(|count| count <= 0.0)
+            let count = &prometheus.await_some(&format!(r#"{metric}{{operator="{operator}"}}"#))[0].1;
+            *count <= 0.0
         };
         assert!(!idle("tidemill_operator_busy_seconds_total"), "{operator}");
         let moved = !idle("tidemill_operator_records_in_total") || !idle("tidemill_operator_records_out_total");
         assert!(moved, "{operator}");
     }
     // The data begin in January 2013.
-    for (labels, watermark) in prometheus.ask("tidemill_watermark_timestamp_seconds") {
+    for (labels, watermark) in prometheus.await_some("tidemill_watermark_timestamp_seconds") {
         assert!((1.356e9..1.39e9).contains(&watermark), "{labels}: {watermark}");
     }
-    let value = |expression: &str| prometheus.value(expression).unwrap_or_else(|| panic!("no {expression}"));
+    let value = |expression: &str| prometheus.await_some(expression)[0].1;
     assert!(value(r#"tidemill_model_version{model="late",alias="champion"}"#) >= 1.0);
     assert!((0.0..1.0).contains(&value(r#"tidemill_model_score{metric="logloss",role="champion"}"#)));
     assert!(value(r#"tidemill_online_entities{group="airport"}"#) >= 1.0);

@@ -4,11 +4,13 @@
 #[path = "program/mod.rs"]
 mod program;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use program::Run;
-
 use serde_json::Value;
 
 fn tidemill(arguments: &[&str]) -> Output {
@@ -68,6 +70,34 @@ fn a_second_run_of_the_same_dataflow_is_refused_while_there_is_one() {
     // Killed, it lets go.
     drop(first);
     Run::start(Command::new(env!("CARGO_BIN_EXE_tidemill")).args(arguments)).stop();
+}
+
+#[test]
+fn a_run_that_was_held_up_answers_what_came_in_the_meantime() {
+    let folder = tempfile::tempdir().unwrap();
+    let timeout = Duration::from_secs(2);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+    let sets = [
+        format!("data_dir={}", folder.path().display()),
+        "http.listen=127.0.0.1:0".to_owned(),
+        format!("http.request_timeout={}s", timeout.as_secs()),
+    ];
+    let run =
+        Run::start(command.args(["run", "dataflows/flights.toml"]).args(sets.iter().flat_map(|set| ["--set", set])));
+    let mut client = run.connect();
+    let ask = |client: &mut TcpStream| client.write_all(b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    ask(&mut client);
+    let mut answer = [0; 1024];
+    let answered = |read: std::io::Result<usize>| assert!(read.unwrap() > 0, "it was hung up on");
+    answered(client.read(&mut answer));
+    run.hold_up();
+    ask(&mut client);
+    // Longer than a client may take: but this one has not.
+    std::thread::sleep(timeout * 2);
+    run.signal("CONT");
+    answered(client.read(&mut answer));
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+    run.stop();
 }
 
 #[test]

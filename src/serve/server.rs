@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::connection::{REFUSAL, Roster, SWEEPS, refusal};
 use super::service::{Limits, Service};
@@ -142,6 +142,8 @@ fn run(runtime: &Runtime, listener: StdListener, core: Core, mut stopped: watch:
         let listener = TcpListener::from_std(listener).expect("the runtime has a driver for sockets");
         let mut roster = Roster::default();
         let mut sweep = interval(core.sweep);
+        // Where the system had no time for this thread, neither have connections been heard: nothing is made up for.
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 // An error is that the server was dropped.

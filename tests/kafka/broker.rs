@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -15,6 +14,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tempfile::TempDir;
 use tidemill::source::kafka::{Cluster, NewTopic};
+
+use crate::servers::free_ports;
 
 /// How long anything may take: the first start fetches the broker's jars.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -47,9 +48,7 @@ impl Broker {
 
     /// A broker that has not been started.
     pub fn stopped() -> Broker {
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap();
-        let ports = [free(), free(), free()];
-        let [port, controller, sasl] = ports.each_ref().map(|free| free.local_addr().unwrap().port());
+        let [port, controller, sasl] = free_ports();
         Broker {
             folder: tempfile::tempdir().unwrap(),
             port,
@@ -209,8 +208,8 @@ impl Broker {
         consumer.assign(&assigned).unwrap();
         let mut found = Vec::new();
         until("messages", || {
-            if let Some(message) = consumer.poll(Duration::from_millis(100)) {
-                let message = message.unwrap();
+            // An error passes: the topic may still be about to be made.
+            if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
                 let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
                 let (key, value) = (message.key().map(text), message.payload().map(text));
                 let time = message.timestamp().to_millis().unwrap();

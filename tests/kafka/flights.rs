@@ -153,6 +153,9 @@ pub fn digest(home: &Path) -> String {
     std::fs::read_to_string(home.join("flights/offline/digest.json")).unwrap()
 }
 
+/// Longer than anything takes that a run does.
+const LONG: Duration = Duration::from_secs(120);
+
 /// A run of the program.
 pub struct Running {
     child: Child,
@@ -178,8 +181,10 @@ impl Running {
         self.child.wait().unwrap();
     }
 
-    /// Asks the run to stop; it must do so with exit code 0.
-    pub fn terminate(self) {
+    /// Asks the run to stop; it must do so with exit code 0. One that does not listen yet may not hear that it is asked.
+    pub fn terminate(mut self) {
+        let said = self.said.path().to_owned();
+        self.watch(LONG, || std::fs::read_to_string(&said).is_ok_and(|said| said.contains("listening on")));
         let pid = self.child.id().to_string();
         Command::new("kill").args(["-TERM", &pid]).status().unwrap();
         self.end();
@@ -194,7 +199,7 @@ impl Running {
 
     /// Waits for the end; gives the exit code and what was said.
     pub fn outcome(mut self) -> (Option<i32>, String) {
-        let end = Instant::now() + Duration::from_secs(120);
+        let end = Instant::now() + LONG;
         let status = loop {
             match self.child.try_wait().unwrap() {
                 Some(status) => break status,

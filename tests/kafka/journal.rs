@@ -36,7 +36,7 @@ fn a_journal_that_cannot_be_written_ends_the_run_and_the_next_one_loses_nothing(
     // Its last line is cut short, as where there was no room for more.
     write!(file, "{{\"source\":\"an").unwrap();
     let run = start_as(limited(64), folder.path(), DATAFLOW, &config);
-    until("idle", || run.metric("tidemill_source_lag_records", "") == 0.0);
+    run.has_no_lag();
     broker.write("clicks", 1, &clicks(0..2));
     let said = run.ends(1);
     let why =

@@ -58,4 +58,13 @@ impl Run {
             self.metric("tidemill_source_records_total", "outcome=\"read\"") == records
         });
     }
+
+    /// Waits until it says that there is nothing more to read; that is known of a partition once it has been read.
+    pub fn has_no_lag(&self) {
+        until("no lag", || {
+            let metrics = self.get("/metrics");
+            let mut lags = metrics.lines().filter(|line| line.starts_with("tidemill_source_lag_records{")).peekable();
+            lags.peek().is_some() && lags.all(|lag| lag.ends_with(" 0"))
+        });
+    }
 }

@@ -1,6 +1,7 @@
 //! Replays of a month of flights, on files and on Kafka: the bounds that are asked for, and what is read for them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -95,6 +96,9 @@ fn manifests(folder: &Path) -> Vec<(i64, std::path::PathBuf)> {
     found
 }
 
+/// 2013-01-08.
+const EIGHTH: i64 = 1_357_603_200_000;
+
 #[test]
 fn a_replay_from_a_checkpoint_is_the_rest_of_a_whole_one() {
     let broker = Broker::stopped();
@@ -104,10 +108,13 @@ fn a_replay_from_a_checkpoint_is_the_rest_of_a_whole_one() {
     for january in [January::new(Bound::Files), kafka] {
         let home = tempfile::tempdir().unwrap();
         let checkpoints = home.path().join("flights/checkpoints");
-        let often = ["play.speed=1000000", "checkpoint.interval=40ms", "checkpoint.keep=1000"];
-        january.run(home.path(), 2, &often).end();
-        let all = manifests(&checkpoints);
-        let (time, manifest) = all[all.len() / 2].clone();
+        let often = |speed| [speed, "checkpoint.interval=40ms", "checkpoint.keep=1000"];
+        let mut run = january.run(home.path(), 2, &often("play.speed=200000"));
+        let in_between = || manifests(&checkpoints).into_iter().find(|(time, _)| *time >= EIGHTH);
+        run.watch(Duration::from_secs(60), || in_between().is_some());
+        run.terminate();
+        january.run(home.path(), 2, &often("play.speed=max")).end();
+        let (time, manifest) = in_between().expect("one was seen");
         let from = time.to_string();
         let whole = home.path().join("whole");
         let (expected, _) = january.replay(&whole, &["--from", &from]);

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rand::RngExt;
 use tempfile::TempDir;
 
 /// How long anything may take to come about.
@@ -21,9 +22,13 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A port that nothing listened on a moment ago.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free").port()
+/// Ports that nothing listened on a moment ago. The system gives none of them to who asks for any, or connects to
+/// another: they are still free once their server starts, or starts again.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    let below_the_systems = || rand::rng().random_range(20_000..32_000);
+    let listen = |_| (0..1000).find_map(|_| TcpListener::bind(("127.0.0.1", below_the_systems())).ok());
+    let listeners: [TcpListener; N] = std::array::from_fn(|index| listen(index).expect("a port is free"));
+    listeners.each_ref().map(|listener| listener.local_addr().expect("it listens").port())
 }
 
 /// A program that is killed when it is dropped.
@@ -61,7 +66,8 @@ impl Server {
     /// A Redis server that keeps nothing on disk.
     pub fn redis() -> Server {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut server = Server { port: free_port(), folder, program: None };
+        let [port] = free_ports();
+        let mut server = Server { port, folder, program: None };
         server.start();
         server
     }

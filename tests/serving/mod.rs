@@ -246,7 +246,7 @@ pub fn endpoint() -> Endpoint {
         listen: "127.0.0.1:0".to_owned(),
         threads: 2,
         max_body_bytes: 64 << 10,
-        request_timeout: Duration::from_millis(800),
+        request_timeout: Duration::from_secs(10),
         max_connections: 64,
     }
 }

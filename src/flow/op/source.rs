@@ -32,6 +32,10 @@ const READ: usize = 8192;
 /// How long to wait for more where there is nothing to do.
 const IDLE: Duration = Duration::from_millis(2);
 
+/// How often, at least, a partition is looked at before it is idle. So the time for which a process is held up does not
+/// pass for time without news: there may be some by now.
+const LOOKS: u32 = 4;
+
 /// One partition to be read by a worker.
 pub struct Feed {
     pub partition: Box<dyn Partition>,
@@ -106,8 +110,9 @@ struct Reading {
     overtaken: u64,
     ended: bool,
     failed: bool,
-    /// Since when there has been nothing to read.
-    nothing_since: Option<Instant>,
+    /// For how long there has been nothing to read, by when it was looked for.
+    nothing_for: Option<Duration>,
+    looked: Instant,
 }
 
 /// The stream of a topic's records; `topic` is its position in the plan.
@@ -156,6 +161,12 @@ pub fn records<'scope>(
     })
 }
 
+/// For how long a partition has nothing to read before it is idle, if it ever is.
+fn idle_after(board: &Board) -> Duration {
+    let after_ms = board.idle_rule().map_or(i64::MAX, |rule| rule.after_ms);
+    Duration::from_millis(u64::try_from(after_ms).unwrap_or(0))
+}
+
 impl Reading {
     fn new(mut feed: Feed, intakes: &Intakes) -> Self {
         feed.intake.look_out_for(&intakes.grids);
@@ -173,7 +184,8 @@ impl Reading {
             overtaken,
             ended: false,
             failed: false,
-            nothing_since: None,
+            nothing_for: None,
+            looked: Instant::now(),
         }
     }
 
@@ -202,12 +214,14 @@ impl Reading {
             Ok(Progress::End) => self.ended = true,
             Ok(Progress::More | Progress::Idle) => self.ended = intake.has_ended(),
         }
+        let since = std::mem::replace(&mut self.looked, Instant::now());
         if intake.is_empty() {
             let nothing_more = partition.behind() == Some(0);
-            self.nothing_since = nothing_more.then(|| self.nothing_since.unwrap_or_else(Instant::now));
+            let passed = self.looked.duration_since(since).min(idle_after(&intakes.board) / LOOKS);
+            self.nothing_for = nothing_more.then(|| self.nothing_for.map_or(Duration::ZERO, |before| before + passed));
             return self.ended;
         }
-        self.nothing_since = None;
+        self.nothing_for = None;
         if let Some(crossings) = intake.crossings() {
             lane.report_crossings(crossings.clone());
         }
@@ -289,9 +303,8 @@ impl Reading {
         } else {
             lane.advance(self.watermark());
         }
-        if let Some(rule) = board.idle_rule() {
-            let idle = |since: Instant| since.elapsed().as_millis() as i64 >= rule.after_ms;
-            lane.set_idle(self.nothing_since.is_some_and(idle));
+        if board.idle_rule().is_some() {
+            lane.set_idle(self.nothing_for.is_some_and(|time| time >= idle_after(board)));
         }
     }
 

@@ -46,25 +46,30 @@ struct Told {
     failed: Mutex<Option<(String, u64)>>,
 }
 
-/// Messages by number, from the first that is not delivered on.
+/// Messages taken on, by number, from the first on that nothing is known of yet.
 #[derive(Debug, Default)]
 struct Sent {
     first: usize,
-    /// Whether each is.
-    delivered: VecDeque<bool>,
+    /// Whether anything is known of each.
+    settled: VecDeque<bool>,
 }
 
 impl Sent {
     /// The number of the next.
     fn next(&self) -> usize {
-        self.first + self.delivered.len()
+        self.first + self.settled.len()
     }
 
-    fn deliver(&mut self, number: usize) {
-        if let Some(delivered) = number.checked_sub(self.first).and_then(|at| self.delivered.get_mut(at)) {
-            *delivered = true;
+    fn are_waiting(&self) -> bool {
+        !self.settled.is_empty()
+    }
+
+    /// One was delivered, or could not be.
+    fn settle(&mut self, number: usize) {
+        if let Some(settled) = number.checked_sub(self.first).and_then(|at| self.settled.get_mut(at)) {
+            *settled = true;
         }
-        while self.delivered.pop_front_if(|delivered| *delivered).is_some() {
+        while self.settled.pop_front_if(|settled| *settled).is_some() {
             self.first += 1;
         }
     }
@@ -82,8 +87,11 @@ impl ClientContext for Deliveries {
 
     fn stats_raw(&self, _: &[u8]) {}
 
+    /// A writer is heard only while it writes. What befell it in the meantime is long over, and others have told of it.
     fn error(&self, error: KafkaError, reason: &str) {
-        self.listener.error(error, reason);
+        if self.told.sent.lock().expect("no holder panics").are_waiting() {
+            self.listener.error(error, reason);
+        }
     }
 }
 
@@ -91,10 +99,10 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        self.told.sent.lock().expect("no holder panics").settle(number);
         match result {
             Ok(_) => {
                 self.told.delivered.fetch_add(1, SeqCst);
-                self.told.sent.lock().expect("no holder panics").deliver(number);
                 self.listener.0.answered();
             }
             Err((error, message)) => {
@@ -133,7 +141,7 @@ impl Producer {
     pub fn send(&self, message: Outgoing<'_>, patience: Duration) -> Result<(), Fault> {
         let number = {
             let mut sent = self.told.sent.lock().expect("no holder panics");
-            sent.delivered.push_back(false);
+            sent.settled.push_back(false);
             sent.next() - 1
         };
         let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(message.topic, number);

@@ -1,0 +1,83 @@
+//! The dead letter topic, and what its writer makes of its brokers.
+
+use tidemill::source::kafka::{Consumer, DeadLetterTopic};
+use tidemill::source::{DeadLetter, Reason};
+
+use crate::broker::{Broker, PATIENCE, until};
+use crate::reading::{Read, reader};
+
+fn letter() -> DeadLetter {
+    DeadLetter {
+        source: "weather".to_owned(),
+        topic: "weather".to_owned(),
+        partition: 2,
+        offset: 77,
+        time: None,
+        stage: "decode",
+        reason: Reason::WrongType,
+        detail: "n: expected int, found the text \"a\"".to_owned(),
+        key: Some(vec![0, 159]),
+        value: Some(b"{\"n\":\"a\"}".to_vec()),
+        headers: vec![("trace".to_owned(), Some(b"1".to_vec())), ("none".to_owned(), None)],
+    }
+}
+
+#[test]
+fn dead_letters_are_written_as_they_were_with_the_reason_in_headers() {
+    let broker = Broker::shared();
+    let cluster = broker.cluster(&[]);
+    let letter = letter();
+    let mut letters = DeadLetterTopic::new(&cluster, None).unwrap();
+    assert_eq!(letters.topic(), "tidemill.test.dead_letters");
+    letters.write(std::slice::from_ref(&letter)).unwrap();
+    letters.flush(PATIENCE).unwrap();
+    let read = Read::open(&cluster, &reader(letters.topic(), false), 0, None).unwrap().through();
+    let found = &read.letters[0];
+    assert_eq!((&found.key, &found.value), (&letter.key, &letter.value));
+    assert_eq!(found.headers[..2], letter.headers);
+    let text = |(name, value): &(String, Option<Vec<u8>>)| {
+        (name.strip_prefix("__connect.errors.").unwrap().to_owned(), String::from_utf8(value.clone().unwrap()).unwrap())
+    };
+    let errors: Vec<(String, String)> = found.headers[2..].iter().map(text).collect();
+    let expected = [
+        ("topic", "weather"),
+        ("partition", "2"),
+        ("offset", "77"),
+        ("connector.name", "tidemill.test"),
+        ("task.id", letter.source.as_str()),
+        ("stage", "DECODE"),
+        ("class.name", "tidemill.decode"),
+        ("exception.class.name", "tidemill.wrong_type"),
+        ("exception.message", "n: expected int, found the text \"a\""),
+        ("exception.stacktrace", "decode: wrong_type: n: expected int, found the text \"a\""),
+    ];
+    assert_eq!(errors, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn letters_that_cannot_be_delivered_are_an_error() {
+    let broker = Broker::stopped();
+    let cluster = broker.cluster(&[("message.timeout.ms", "1000")]);
+    let mut letters = DeadLetterTopic::new(&cluster, Some("elsewhere")).unwrap();
+    let written = letters.write(&[letter()]).and_then(|()| letters.flush(PATIENCE));
+    let error = written.unwrap_err().to_string();
+    assert!(error.contains("1 messages were not delivered: topic \"elsewhere\""), "{error}");
+}
+
+#[test]
+fn what_a_writer_hears_late_is_no_trouble_of_now() {
+    let broker = Broker::stopped();
+    broker.start();
+    let (cluster, topic) = (broker.cluster(&[]), broker.topic(1, &[]));
+    let consumer = Consumer::new(&cluster).unwrap();
+    let mut letters = DeadLetterTopic::new(&cluster, None).unwrap();
+    letters.write(&[letter()]).and_then(|()| letters.flush(PATIENCE)).unwrap();
+    let read = Read::with(&consumer, &reader(&topic, false), 0, 0, None).unwrap();
+    broker.kill();
+    until("trouble", || !consumer.attend(&topic));
+    broker.start();
+    until("no trouble", || consumer.attend(&topic));
+    letters.flush(PATIENCE).unwrap();
+    assert_eq!(cluster.health().trouble(), None);
+    drop(read);
+}
