@@ -65,6 +65,20 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     let _alone = alone(&home)?;
     let (mut checkpoints, start) = Checkpoints::open(&plan, &config, how.fresh)?;
     let goes_on = start.said.is_some();
+    let readiness = Arc::new(Readiness::default());
+    let service = Service::new(Parts {
+        spec: &plan.spec,
+        plans: (0..plan.models.len()).map(|model| plan.serving(model)).collect(),
+        online: online.clone(),
+        live: live.clone(),
+        registry: Some(Registry::open(&url)?),
+        metrics: metrics.clone(),
+        readiness: readiness.clone(),
+    });
+    let server = serve::start(&config.http.endpoint(), &service).map_err(|error| match error {
+        StartError::Address(_) => Failure::Wrong(format!("error: [http] listen: {error}")),
+        other => Failure::from(other),
+    })?;
     let writing = if checkpoints.are_taken() { Writing::Parts } else { Writing::Whole };
     let wanted = Wanted {
         pace: config.play.speed,
@@ -79,20 +93,6 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     mirror::measure(&plan, &config, &online, &metrics);
     let (job, events, inputs) = job::prepare(&plan, &config, start.vault, wanted)?;
     let redis = mirror::start(&config, &job, &metrics)?;
-    let readiness = Arc::new(Readiness::default());
-    let service = Service::new(Parts {
-        spec: &plan.spec,
-        plans: (0..plan.models.len()).map(|model| plan.serving(model)).collect(),
-        online,
-        live: live.clone(),
-        registry: Some(Registry::open(&url)?),
-        metrics: metrics.clone(),
-        readiness: readiness.clone(),
-    });
-    let server = serve::start(&config.http.endpoint(), &service).map_err(|error| match error {
-        StartError::Address(_) => Failure::Wrong(format!("error: [http] listen: {error}")),
-        other => Failure::from(other),
-    })?;
     // Nothing of an earlier run is touched before everything that can be refused has been accepted.
     if !goes_on {
         checkpoints.start_over()?;

@@ -3,7 +3,8 @@
 //! A transport ([`Partition`]) delivers records one by one in offset order; a format decodes each into the columns of
 //! an [`Intake`], which decides there and then what becomes of it: a place in the next batch, at its event time or,
 //! if it is late, at the partition's watermark; *filtered*; or a [`DeadLetter`] with its reason. What an intake
-//! decides depends on the log alone, never on arrival, batch sizes or other partitions.
+//! decides depends on the log alone, never on arrival, batch sizes or other partitions; but a record below the time that
+//! is closed, as after an idle partition wakes, takes effect there, and that is told.
 //!
 //! The [`Board`] is what partitions know of each other: watermarks, ends, and the clock that files are played by.
 
