@@ -11,16 +11,18 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::config::Config;
+use super::inputs::{self, Inputs};
 use super::live::move_aside;
 use super::outputs::Outputs;
-use super::{Failure, inputs, say};
+use super::{Failure, say};
 use crate::checkpoint::{Archive, CheckpointError, Journal, Overtaken, Owner, Snapshot, Unwritten, Vault, Written};
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::time::{EventTime, format_time};
 
-/// The part of a snapshot that is not an operator's.
+/// The parts of a snapshot that are not an operator's: what has been published, and the ids of Kafka's topics.
 pub const OUTPUTS: &str = "outputs";
+pub const TOPIC_IDS: &str = "topic_ids";
 
 /// Takes checkpoints of a job.
 pub struct Checkpoints {
@@ -169,7 +171,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// If the outputs cannot be, or the system cannot start a thread.
-    pub fn write(&mut self, outputs: &Outputs) -> anyhow::Result<()> {
+    pub fn write(&mut self, outputs: &Outputs, inputs: &Inputs) -> anyhow::Result<()> {
         let are_settled = outputs.are_settled()?;
         let is_ready = |under_way: &mut UnderWay| matches!(under_way.stage, Stage::Gathered(..)) && are_settled;
         let Some(UnderWay { asked, stage: Stage::Gathered(time, mut snapshot) }) = self.under_way.take_if(is_ready)
@@ -177,6 +179,9 @@ impl Checkpoints {
             return Ok(());
         };
         snapshot.add(OUTPUTS, outputs.save());
+        if let Some(kafka) = inputs.kafka() {
+            snapshot.add(TOPIC_IDS, postcard::to_stdvec(&kafka.topic_ids())?);
+        }
         let (archive, owner, keep) = (self.archive.clone(), self.owner.clone(), self.keep);
         let thread = std::thread::Builder::new().name("checkpoint".to_owned());
         let writer = thread.spawn(move || archive.write(&owner, time, snapshot.encode(), keep))?;
@@ -195,7 +200,8 @@ impl Checkpoints {
             Ok(Written { number, bytes, .. }) => {
                 self.newest = time;
                 metrics.checkpoint_written(asked.elapsed());
-                for (operator, bytes) in bytes.iter().filter(|(name, _)| *name != OUTPUTS) {
+                for (operator, bytes) in bytes.iter().filter(|(name, _)| ![OUTPUTS, TOPIC_IDS].contains(&name.as_str()))
+                {
                     let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
                     metrics.state_bytes.with_label_values(&[operator.as_str()]).set(bytes);
                 }

@@ -3,6 +3,7 @@
 //! Brokers that are away are waited for, as long as it takes; what the brokers refuse ends the job. Brokers that do not
 //! let it in end it before anything was read; after that they are waited for, too, as credentials may be being changed.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -34,6 +35,7 @@ pub enum KafkaState {
 #[derive(Debug)]
 pub struct KafkaStatus {
     state: Mutex<KafkaState>,
+    ids: Mutex<BTreeMap<String, String>>,
     cluster: Arc<Cluster>,
 }
 
@@ -49,6 +51,25 @@ impl KafkaStatus {
             KafkaState::Connected => None,
             KafkaState::Waiting(why) => Some(format!("kafka: waiting for {}: {why}", self.cluster.servers())),
             KafkaState::Failed(fault) => Some(format!("kafka: {fault}")),
+        }
+    }
+
+    /// The ids of the topics that are read, or were before a restart.
+    pub fn topic_ids(&self) -> BTreeMap<String, String> {
+        self.ids.lock().expect("no holder panics").clone()
+    }
+
+    /// Takes note of a topic's id.
+    fn identify(&self, topic: &str, id: String) -> Result<(), Fault> {
+        let mut ids = self.ids.lock().expect("no holder panics");
+        match ids.get(topic) {
+            Some(before) if *before != id => Err(Fault::Lost(format!(
+                "topic {topic:?}: was deleted and made anew, its id was {before} and is {id}; --fresh starts over with it"
+            ))),
+            _ => {
+                ids.insert(topic.to_owned(), id);
+                Ok(())
+            }
         }
     }
 
@@ -96,9 +117,10 @@ impl Feeding {
     pub fn start(from: FromKafka) -> Result<Self, Failure> {
         let status = Arc::new(KafkaStatus {
             state: Mutex::new(KafkaState::Waiting("no answer yet".to_owned())),
+            ids: Mutex::new(from.saved.topic_ids().clone()),
             cluster: from.cluster.clone(),
         });
-        let mut search = Search::new(from).map_err(failure)?;
+        let mut search = Search::new(from, &status).map_err(failure)?;
         match search.go_on() {
             Ok(()) => status.set(KafkaState::Connected),
             Err(Fault::Away { what, .. }) => {
@@ -108,9 +130,8 @@ impl Feeding {
             Err(fault) => return Err(failure(fault)),
         }
         let (stop, stopped) = bounded(0);
-        let told = status.clone();
         let thread = std::thread::Builder::new().name("kafka".to_owned());
-        let thread = thread.spawn(move || search.look_after(&told, &stopped))?;
+        let thread = thread.spawn(move || search.look_after(&stopped))?;
         Ok(Feeding { status, stop: Some(stop), thread: Some(thread) })
     }
 
@@ -148,13 +169,14 @@ struct Found {
 
 struct Search {
     from: FromKafka,
+    status: Arc<KafkaStatus>,
     topics: Vec<Topic>,
     waiting: Vec<Found>,
     complete: bool,
 }
 
 impl Search {
-    fn new(from: FromKafka) -> Result<Self, Fault> {
+    fn new(from: FromKafka, status: &Arc<KafkaStatus>) -> Result<Self, Fault> {
         let mut topics: Vec<Topic> = Vec::new();
         let mut consumers: Vec<Arc<Consumer>> = Vec::new();
         for (place, reader) in &from.topics {
@@ -166,7 +188,7 @@ impl Search {
             let consumer = consumers[times].clone();
             topics.push(Topic { place: *place, reader: reader.clone(), consumer, partitions: 0 });
         }
-        Ok(Search { from, topics, waiting: Vec::new(), complete: false })
+        Ok(Search { from, status: status.clone(), topics, waiting: Vec::new(), complete: false })
     }
 
     /// Finds partitions that were not known and has them read. What was found stays found if it fails.
@@ -201,6 +223,12 @@ impl Search {
                 topic.consumer.partitions_of(&name)?
             }
         };
+        match topic.consumer.topic_id(&name) {
+            Ok(id) => id.map_or(Ok(()), |id| self.status.identify(&name, id))?,
+            // Who may read a topic may not be told of it, and old brokers do not know.
+            Err(Fault::Refused(what)) => tracing::debug!(what, "the id of a topic is not known"),
+            Err(fault) => return Err(fault),
+        }
         let source = topic.reader.source.clone();
         if let Some(number) = self.from.saved.beyond(&source, there) {
             return Err(Fault::Lost(format!("topic {name:?}, partition {number}: is gone; there are {there}")));
@@ -232,7 +260,8 @@ impl Search {
     }
 
     /// Looks after what is read until told to stop.
-    fn look_after(mut self, status: &KafkaStatus, stopped: &Receiver<()>) {
+    fn look_after(mut self, stopped: &Receiver<()>) {
+        let status = self.status.clone();
         let mut looked = Instant::now();
         loop {
             let stop = stopped.recv_timeout(ATTEND).is_err_and(|error| error.is_disconnected());

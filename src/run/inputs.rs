@@ -19,6 +19,8 @@ pub use super::feeding::{KafkaState, KafkaStatus};
 pub struct Saved {
     positions: HashMap<(String, u32), Position>,
     journal: HashMap<(String, u32), BTreeMap<Offset, EventTime>>,
+    /// The ids of Kafka's topics.
+    topic_ids: BTreeMap<String, String>,
     since: Option<EventTime>,
 }
 
@@ -34,7 +36,19 @@ impl Saved {
         for Overtaken { source, partition, offset, time, .. } in overtaken {
             journal.entry((source, partition)).or_default().insert(offset, time);
         }
-        Saved { positions, journal, since }
+        Saved { positions, journal, topic_ids: BTreeMap::new(), since }
+    }
+
+    /// The same of topics that had these ids, by name: another of that name is not what was read.
+    #[must_use]
+    pub fn of_topics(mut self, ids: BTreeMap<String, String>) -> Self {
+        self.topic_ids = ids;
+        self
+    }
+
+    /// The ids that topics had.
+    pub fn topic_ids(&self) -> &BTreeMap<String, String> {
+        &self.topic_ids
     }
 
     /// Where a partition is to be read on.

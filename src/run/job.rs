@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use timely::worker::Worker;
 
 use super::Failure;
+use super::checkpoints::TOPIC_IDS;
 use super::config::{Clock, Config};
 use super::inputs::{self, Inputs, Opening, Saved};
 use crate::checkpoint::{Overtaken, Vault};
@@ -77,12 +78,13 @@ pub fn prepare(
         board.start_from(start);
     }
     let feeds = Arc::new(Feeds::default());
+    let topic_ids = vault.load(TOPIC_IDS)?.into_iter().next().unwrap_or_default();
     let inputs = inputs::open(Opening {
         plan,
         config,
         board: &board,
         feeds: &feeds,
-        saved: Saved::new(positions(plan, &vault)?, wanted.journal, wanted.since),
+        saved: Saved::new(positions(plan, &vault)?, wanted.journal, wanted.since).of_topics(topic_ids),
         bounded: wanted.bounded,
     })?;
     let offline = wanted.offline.map(|(folder, how)| offline_files(plan, folder, wanted.from, how)).transpose()?;

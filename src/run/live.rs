@@ -155,7 +155,7 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
                 }
                 outputs.mark()?;
             }
-            checkpoints.write(&outputs)?;
+            checkpoints.write(&outputs, &inputs)?;
             checkpoints.settle(&metrics);
             let at_end = how.until_end && control.has_ended(config.workers);
             if ending.is_none() && (at_end || signals.asked()) {

@@ -1,5 +1,6 @@
 //! A run that goes on whatever the brokers do: away at the start, killed, topics that grow, and its own restart.
 
+use std::process::Command;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
@@ -8,6 +9,7 @@ use tidemill::source::kafka::{Consumer, NewTopic};
 use crate::broker::{Broker, Sent, until};
 use crate::flights::{self, Bound, January};
 use crate::live::{DATAFLOW, START, clicks, start};
+use crate::program::Run;
 
 #[test]
 fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped() {
@@ -117,6 +119,51 @@ fn a_partition_is_not_idle_for_as_long_as_its_run_was_held_up() {
     run.stop();
     let journal = folder.path().join("var/live/checkpoints/journal.jsonl");
     assert_eq!(std::fs::read_to_string(journal).unwrap_or_default(), "", "none was overtaken");
+}
+
+#[test]
+fn a_topic_that_was_made_anew_is_not_taken_for_the_one_that_was_read() {
+    let broker = Broker::stopped();
+    broker.start();
+    let make = |records: i64| {
+        let topic = NewTopic { name: "clicks", partitions: 1, settings: &[] };
+        until("the topic to be made", || broker.cluster(&[]).create_topic(topic).unwrap());
+        broker.write("clicks", 0, &clicks(0..records));
+    };
+    make(10);
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "data_dir = {:?}\nclock = \"stream\"\n[http]\nlisten = \"127.0.0.1:0\"\n[kafka]\n\"bootstrap.servers\" = {:?}\n",
+        folder.path().join("var"),
+        broker.servers()
+    );
+    let run = start(folder.path(), DATAFLOW, &config);
+    run.has_read(10.0);
+    run.stop();
+
+    delete(&broker, "clicks");
+    make(30);
+    let mut again = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+    again.arg("run").arg(folder.path().join("live.toml")).arg("--config").arg(folder.path().join("config.toml"));
+    let output = again.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("topic \"clicks\": was deleted and made anew") && said.contains("--fresh"), "{said}");
+
+    let run = Run::start(again.arg("--fresh"));
+    run.has_read(30.0);
+    delete(&broker, "clicks");
+    make(50);
+    let said = run.ends(1);
+    assert!(said.contains("topic \"clicks\": was deleted and made anew"), "{said}");
+}
+
+fn delete(broker: &Broker, topic: &str) {
+    let mut config = rdkafka::ClientConfig::new();
+    let admin: AdminClient<_> = config.set("bootstrap.servers", broker.servers()).create().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let gone = runtime.block_on(admin.delete_topics(&[topic], &AdminOptions::new())).unwrap();
+    assert!(gone.iter().all(Result::is_ok), "{gone:?}");
 }
 
 /// Adds partitions to a topic and waits until the broker knows them: it answers before that.

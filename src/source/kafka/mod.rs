@@ -5,7 +5,8 @@
 //! | `cluster` | the brokers as the config names them: checked settings, one set for readers and one for writers |
 //! | `health` | what clients say about the brokers: whether they can be reached, and why not |
 //! | `consumer` | one reader of many partitions: metadata, offsets by time, commits for lag tools |
-//! | `queue` | the messages of one partition, in batches; the only place that is not safe Rust |
+//! | `queue` | the messages of one partition, in batches; not safe Rust |
+//! | `identity` | the id of a topic; not safe Rust |
 //! | `partition` | one partition as a [`super::Partition`] |
 //! | `tombstone` | a message without a value as a delete |
 //! | `producer` | writing, with back pressure and every delivery waited for |
@@ -20,6 +21,7 @@
 mod cluster;
 mod consumer;
 mod health;
+mod identity;
 mod letters;
 mod partition;
 mod producer;

@@ -1,7 +1,7 @@
 //! The messages of one partition, taken in batches without waiting.
 //!
 //! librdkafka hands out many messages in one call only through its C interface, and that is three times as cheap as
-//! one by one. All that is not safe Rust is in this file.
+//! one by one. What is not safe Rust of that is in this file.
 //!
 //! Invariant: a queue lives no longer than its consumer, which it holds; a message no longer than the call that it is
 //! shown in.
