@@ -1,4 +1,6 @@
 //! Files that outlive a power failure.
+//!
+//! That a file's content was seen to the disk does not mean that its name was: a folder is a file, too.
 
 use std::fs::File;
 use std::io::Result;

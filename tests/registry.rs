@@ -97,6 +97,13 @@ fn a_version_that_is_made_again_after_it_was_deleted_is_champion_no_more() {
     versions[1..].iter().for_each(publish);
     assert_eq!(registry.history("late").unwrap(), history);
     assert_eq!(registry.aliases("late").unwrap()[CHAMPION], 4);
+
+    // Made from something else, it is champion, whatever was champion later.
+    let other = |version: &Version| Publication { definition: "other".into(), ..publication(version) };
+    registry.publish(&other(&versions[0])).unwrap();
+    assert_eq!(registry.aliases("late").unwrap()[CHAMPION], 1);
+    registry.publish(&other(&versions[3])).unwrap();
+    assert_eq!(registry.aliases("late").unwrap()[CHAMPION], 4);
 }
 
 #[test]

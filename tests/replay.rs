@@ -75,7 +75,7 @@ fn a_second_run_of_the_same_dataflow_is_refused_while_there_is_one() {
 #[test]
 fn a_run_that_was_held_up_answers_what_came_in_the_meantime() {
     let folder = tempfile::tempdir().unwrap();
-    let timeout = Duration::from_secs(2);
+    let timeout = Duration::from_secs(6);
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
     let sets = [
         format!("data_dir={}", folder.path().display()),

@@ -4,10 +4,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 use tidemill::checkpoint::Vault;
+use tidemill::flow::build::Event;
 use tidemill::flow::op::Feeds;
-use tidemill::flow::op::source::Feed;
+use tidemill::flow::op::source::{Feed, Notice};
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
@@ -198,7 +200,7 @@ pub fn run(plan: &Arc<Plan>, partitions: Vec<Box<dyn Partition>>, workers: usize
         feeds.add(0, Feed::new(partition, intake, lane));
     }
     board.open();
-    let (events, _told) = crossbeam_channel::unbounded();
+    let (events, told) = crossbeam_channel::unbounded();
     let job = Arc::new(Job {
         plan: plan.clone(),
         feeds,
@@ -211,7 +213,13 @@ pub fn run(plan: &Arc<Plan>, partitions: Vec<Box<dyn Partition>>, workers: usize
     });
     let control = Arc::new(Control::default());
     control.until_end.store(true, SeqCst);
-    job::start(&job, workers, &Metrics::new("bench"), &control).join().expect("no panic").expect("the graph runs");
+    let graph = job::start(&job, workers, &Metrics::new("bench"), &control);
+    while !graph.is_finished() {
+        if let Ok(Event::Source(Notice::Failed(error))) = told.recv_timeout(Duration::from_millis(5)) {
+            panic!("{error}");
+        }
+    }
+    graph.join().expect("no panic").expect("the graph runs");
 }
 
 /// Processor time of this process so far, all threads, in user mode and kernel, to 10 ms: from Linux's procfs.

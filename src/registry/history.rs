@@ -114,8 +114,7 @@ impl Registry {
     pub(super) fn add_move(&self, model: &str, request: &Request<'_>) -> Result<Move, RegistryError> {
         loop {
             // Moves are numbered without gaps and never deleted, so the one seen last is a place to start from.
-            let seen = self.newest_moves.lock().get(model).copied();
-            let newest = seen.map_or_else(|| self.newest_move(model), Ok)?;
+            let newest = self.newest_seen(model)?;
             let mut aliases = self.aliases_after(model, newest)?;
             aliases.insert(request.alias.to_owned(), request.version);
             let made = Move {
@@ -141,12 +140,24 @@ impl Registry {
         Ok(self.move_numbers(model)?.last().copied().unwrap_or(0))
     }
 
-    /// A move, if it is there.
-    pub(super) fn made(&self, model: &str, number: u64) -> Result<Option<Move>, RegistryError> {
-        self.json(&move_path(model, number))
+    /// The newest that this process has seen; another writer may have made more.
+    fn newest_seen(&self, model: &str) -> Result<u64, RegistryError> {
+        let seen = self.newest_moves.lock().get(model).copied();
+        seen.map_or_else(|| self.newest_move(model), Ok)
     }
 
-    pub(super) fn move_numbers(&self, model: &str) -> Result<Vec<u64>, RegistryError> {
+    /// The newest move that somebody made.
+    pub(super) fn newest_move_by(&self, model: &str, by: &str) -> Result<Option<Move>, RegistryError> {
+        for number in (1..=self.newest_seen(model)?).rev() {
+            let made: Option<Move> = self.json(&move_path(model, number))?;
+            if let Some(made) = made.filter(|made| made.by == by) {
+                return Ok(Some(made));
+            }
+        }
+        Ok(None)
+    }
+
+    fn move_numbers(&self, model: &str) -> Result<Vec<u64>, RegistryError> {
         let names = self.objects(&Path::from_iter([model, "history"]))?;
         let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect();
         numbers.sort_unstable();

@@ -35,10 +35,11 @@ impl Registry {
         let sha256 = artifact::sha256(&weights);
         let there = self.json::<Manifest>(&manifest_path(model, version.number)).ok().flatten();
         let is_same = |there: &Manifest| there.sha256 == sha256 && there.definition == publication.definition;
+        let is_another = there.as_ref().is_some_and(|there| !is_same(there));
         let manifest = match there {
-            Some(manifest) if is_same(&manifest) => manifest,
-            other => {
-                if other.is_some() {
+            Some(manifest) if !is_another => manifest,
+            _ => {
+                if is_another {
                     tracing::warn!(model, version = version.number, "a version that was there is another now");
                 }
                 let manifest = manifest(publication, sha256);
@@ -48,7 +49,7 @@ impl Registry {
                 manifest
             }
         };
-        if version.decision == Decision::Published && !self.has_moved(model, version)? {
+        if version.decision == Decision::Published && (is_another || !self.has_moved(publication)?) {
             let request = Request {
                 alias: CHAMPION,
                 version: version.number,
@@ -62,15 +63,15 @@ impl Registry {
         Ok(manifest)
     }
 
-    /// Whether the trainer has made the move to a version, or a later one.
-    fn has_moved(&self, model: &str, version: &Version) -> Result<bool, RegistryError> {
-        for number in self.move_numbers(model)?.into_iter().rev() {
-            let made = self.made(model, number)?.filter(|made| made.by == TRAINER);
-            if let Some(made) = made {
-                return Ok(made.time >= version.window_end);
-            }
-        }
-        Ok(false)
+    /// Whether the trainer has made the move to a version, or to a later one that was made from the same.
+    fn has_moved(&self, publication: &Publication) -> Result<bool, RegistryError> {
+        let Publication { model, version, definition, .. } = publication;
+        let Some(made) = self.newest_move_by(model, TRAINER)?.filter(|made| made.time >= version.window_end) else {
+            return Ok(false);
+        };
+        let Some(champion) = made.aliases.get(CHAMPION) else { return Ok(false) };
+        let manifest: Option<Manifest> = self.json(&manifest_path(model, *champion))?;
+        Ok(manifest.is_some_and(|manifest| manifest.definition == *definition))
     }
 }
 

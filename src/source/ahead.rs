@@ -1,4 +1,8 @@
 //! How far a partition has been read ahead of the others.
+//!
+//! What is closed is no measure of that: a long lateness, or an idle partition, keeps much open without anybody being
+//! behind. A record that was once not ahead is not counted again where the slowest goes back, as when a partition wakes:
+//! so then there may be up to as many more as are allowed.
 
 use std::collections::VecDeque;
 
@@ -32,7 +36,7 @@ impl Ahead {
         }
     }
 
-    /// How many records there are in reads that go beyond a time, which never goes back.
+    /// How many records there are in reads that go beyond a time, and have gone beyond all before it.
     pub fn of(&mut self, time: EventTime) -> u64 {
         while let Some((_, records)) = self.reads.pop_front_if(|(newest, _)| *newest <= time) {
             self.records -= records;

@@ -116,7 +116,7 @@ impl Lane {
         self.watermark.load(SeqCst)
     }
 
-    /// The newest event time that was read: the watermark without its lateness.
+    /// The newest event time that was read, of what is not held back by play: the watermark without its lateness.
     pub fn reached(&self) -> EventTime {
         match self.watermark() {
             EventTime::MIN => EventTime::MIN,
@@ -169,6 +169,8 @@ impl Lane {
 struct Play {
     started: Instant,
     event_start: EventTime,
+    /// Whether it began with a live partition; then the first that is not begins it anew.
+    live: bool,
 }
 
 /// All partitions of a job.
@@ -316,11 +318,13 @@ impl Board {
             return;
         }
         let mut play = self.play.lock().expect("no holder panics");
-        if lane.live.load(SeqCst) && play.is_some() {
-            return;
-        }
-        let start = play.as_ref().map_or(time, |play| play.event_start.min(time));
-        *play = Some(Play { started: Instant::now(), event_start: start });
+        let live = lane.live.load(SeqCst);
+        let event_start = match &*play {
+            Some(_) if live => return,
+            Some(play) if !play.live => play.event_start.min(time),
+            _ => time,
+        };
+        *play = Some(Play { started: Instant::now(), event_start, live });
     }
 
     /// How far in event time play has come; everything where the pace is `max`.

@@ -19,6 +19,7 @@ pub mod kafka;
 mod ledger;
 mod order;
 mod position;
+mod unshown;
 mod watermark;
 
 pub use ahead::Ahead;
@@ -29,7 +30,8 @@ pub use file::{FileBinding, FilePartition};
 pub use format::{FILE_FORMATS, FileFormat, FileSchema};
 pub use intake::{DELETED, Intake, Intaken, TopicReader};
 pub use ledger::{InFlight, Outcome, Tally};
-pub use position::{Marks, Position, Unshown};
+pub use position::{Marks, Position};
+pub use unshown::Unshown;
 pub use watermark::Watermark;
 
 /// One partition of a topic, read in offset order.

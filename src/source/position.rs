@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Tally;
 use crate::time::{EventTime, Offset};
-use crate::value::{Pending, Watch};
 
 /// A partition as of one closed event time T.
 ///
@@ -60,28 +59,5 @@ impl Marks {
         while self.marks.front().is_some_and(|mark| mark.last < frontier) {
             self.marks.pop_front();
         }
-    }
-}
-
-/// The batches of a partition that may not be shown yet.
-#[derive(Debug, Default)]
-pub struct Unshown {
-    batches: std::collections::VecDeque<(Offset, Watch)>,
-}
-
-impl Unshown {
-    /// A batch that begins at `offset` goes its way with what is given.
-    pub fn push(&mut self, offset: Offset) -> Pending {
-        let (pending, watch) = Pending::watched();
-        self.batches.push_back((offset, watch));
-        pending
-    }
-
-    /// The least offset that may not be shown, if there is one.
-    pub fn first(&mut self) -> Option<Offset> {
-        while self.batches.front().is_some_and(|(_, watch)| watch.is_over()) {
-            self.batches.pop_front();
-        }
-        self.batches.front().map(|(offset, _)| *offset)
     }
 }

@@ -1,6 +1,23 @@
 //! Knowing when records have taken effect, wherever they went.
+//!
+//! Records part on their way: by filters, among workers, into operators that keep them. So instead of counting them out
+//! and in, all that comes of a batch shares one thing, and when that is gone, so are they. Whoever keeps a batch for longer
+//! than until it is shown must let go of its `Pending`.
+//!
+//! ```
+//! use tidemill::value::{Batch, Pending};
+//!
+//! let (pending, watch) = Pending::watched();
+//! let batch = Batch { pending, ..Batch::default() };
+//! let part = batch.slice(0, 0);
+//! drop(batch);
+//! assert!(!watch.is_over());
+//! drop(part);
+//! assert!(watch.is_over());
+//! ```
 
 use std::fmt;
+use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Weak};
 
 /// Goes with records for as long as the online store may not show them yet: all parts of a batch and all that is made
@@ -28,8 +45,12 @@ impl fmt::Debug for Pending {
 }
 
 impl Watch {
-    /// Whether nothing is pending any more.
+    /// Whether nothing is pending any more; then whatever was done before it was dropped is seen here.
     pub fn is_over(&self) -> bool {
-        self.0.strong_count() == 0
+        let is_over = self.0.strong_count() == 0;
+        if is_over {
+            fence(Ordering::Acquire);
+        }
+        is_over
     }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 use arrow_array::{Array, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tidemill::checkpoint::{Parts, Vault};
-use tidemill::flow::build::positions;
+use tidemill::flow::build::{Event, positions};
 use tidemill::flow::op::Feeds;
 use tidemill::flow::op::source::{Feed, Notice};
 use tidemill::flow::{Job, Plan};
@@ -259,7 +260,15 @@ impl Run<'_> {
         });
         let control = Arc::new(Control::default());
         control.until_end.store(true, SeqCst);
-        job::start(&job, self.workers, &Metrics::new("test"), &control).join().unwrap().expect("the graph runs");
+        let graph = job::start(&job, self.workers, &Metrics::new("test"), &control);
+        let mut events = Vec::new();
+        while !graph.is_finished() {
+            events.extend(told.recv_timeout(Duration::from_millis(1)));
+            if matches!(events.last(), Some(Event::Source(Notice::Failed(_)))) {
+                control.stop();
+            }
+        }
+        graph.join().unwrap().expect("the graph runs");
         for file in offline.features.iter().chain(&offline.examples) {
             file.lock().unwrap().take().unwrap().finish().expect("the file can be written");
         }
@@ -272,17 +281,17 @@ impl Run<'_> {
             snapshot: vault.take().map(|(time, parts)| (time, parts.encode().collect())),
             ..Found::default()
         };
-        for event in told.try_iter() {
+        for event in events.into_iter().chain(told.try_iter()) {
             match event {
-                tidemill::flow::build::Event::Version(_, version) => {
+                Event::Version(_, version) => {
                     let weights = tidemill::registry::encode(&version.predictor);
                     found.versions.push((version.number, format!("{:x}", tidemill::value::Key::hash_of(&weights))));
                 }
-                tidemill::flow::build::Event::Source(Notice::Letters(letters)) => found.letters.extend(letters),
-                tidemill::flow::build::Event::Source(Notice::Failed(error)) => panic!("{error}"),
-                tidemill::flow::build::Event::Source(Notice::Overtaken(_)) => {}
-                tidemill::flow::build::Event::OfflineFailed(error) => panic!("{error}"),
-                tidemill::flow::build::Event::Unlabelled(..) => {}
+                Event::Source(Notice::Letters(letters)) => found.letters.extend(letters),
+                Event::Source(Notice::Failed(error)) => panic!("{error}"),
+                Event::Source(Notice::Overtaken(_)) => {}
+                Event::OfflineFailed(error) => panic!("{error}"),
+                Event::Unlabelled(..) => {}
             }
         }
         found

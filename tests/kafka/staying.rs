@@ -74,8 +74,8 @@ fn a_run_whose_dead_letters_cannot_be_delivered_for_long_goes_on_and_delivers_th
     let folder = tempfile::tempdir().unwrap();
     // Letters are not sent before the brokers are gone.
     let config = format!(
-        "data_dir = {:?}\nclock = \"stream\"\n[http]\nlisten = \"127.0.0.1:0\"\n[checkpoint]\ninterval = \"50ms\"\n\
-         [kafka]\n\"bootstrap.servers\" = {:?}\n\"linger.ms\" = \"5000\"\n",
+        "data_dir = {:?}\nclock = \"stream\"\n[http]\nlisten = \"127.0.0.1:0\"\n[checkpoint]\ninterval = \"10s\"\n\
+         [kafka]\n\"bootstrap.servers\" = {:?}\n\"linger.ms\" = \"30000\"\n",
         folder.path().join("var"),
         broker.servers()
     );
