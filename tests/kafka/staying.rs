@@ -92,8 +92,8 @@ fn a_run_whose_dead_letters_cannot_be_delivered_for_long_goes_on_and_delivers_th
     run.stop();
 }
 
-#[test]
-fn a_partition_is_not_idle_for_as_long_as_its_run_was_held_up() {
+/// A partition that is idle or not when its run is held up for long, and has news then.
+fn held_up(is_idle: bool) {
     let broker = Broker::shared();
     let topic = broker.topic(2, &[]);
     let folder = tempfile::tempdir().unwrap();
@@ -109,16 +109,30 @@ fn a_partition_is_not_idle_for_as_long_as_its_run_was_held_up() {
     [0, 1].into_iter().for_each(|partition| broker.write(&topic, partition, &clicks(0..10)));
     let run = start(folder.path(), &dataflow, &config);
     run.has_read(20.0);
+    if is_idle {
+        broker.write(&topic, 0, &clicks(10..30));
+        until("time to pass it", || run.get("/features/user/u").contains("2020-01-01T00:00:23"));
+    }
     run.hold_up();
     // The brokers tell of the first at once, and of the second when they are asked again.
     broker.write(&topic, 0, &clicks(100..110));
     broker.write(&topic, 1, &clicks(50..60));
     std::thread::sleep(idle_after);
     run.signal("CONT");
-    run.has_read(40.0);
+    run.has_read(if is_idle { 60.0 } else { 40.0 });
     run.stop();
     let journal = folder.path().join("var/live/checkpoints/journal.jsonl");
     assert_eq!(std::fs::read_to_string(journal).unwrap_or_default(), "", "none was overtaken");
+}
+
+#[test]
+fn a_partition_is_not_idle_for_as_long_as_its_run_was_held_up() {
+    held_up(false);
+}
+
+#[test]
+fn a_partition_that_was_idle_is_not_when_its_run_was_held_up() {
+    held_up(true);
 }
 
 #[test]

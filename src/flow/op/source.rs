@@ -32,6 +32,10 @@ const READ: usize = 8192;
 /// How long to wait for more where there is nothing to do.
 const IDLE: Duration = Duration::from_millis(2);
 
+/// How often, at least, a partition is looked at before it is idle; a process that was held up for as long as that takes
+/// begins anew. So the time does not pass for time without news: there may be some that has not come here yet.
+const LOOKS: u32 = 4;
+
 /// One partition to be read by a worker.
 pub struct Feed {
     pub partition: Box<dyn Partition>,
@@ -213,9 +217,9 @@ impl Reading {
         let since = std::mem::replace(&mut self.looked, Instant::now());
         if intake.is_empty() {
             let nothing_more = partition.behind() == Some(0);
-            let passed = self.looked.duration_since(since);
-            // A process that was held up for as long begins to look again: there may be news that has not come here yet.
-            let before = self.nothing_for.filter(|_| passed < idle_after(&intakes.board));
+            let (passed, idle_after) = (self.looked.duration_since(since), idle_after(&intakes.board));
+            let before = self.nothing_for.filter(|_| passed < idle_after);
+            let passed = passed.min(idle_after / LOOKS);
             self.nothing_for = nothing_more.then(|| before.map_or(Duration::ZERO, |before| before + passed));
             return self.ended;
         }
