@@ -1,7 +1,8 @@
 //! A run that goes on whatever the brokers do: away at the start, killed, topics that grow, and its own restart.
 
+use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use tidemill::source::kafka::{Consumer, NewTopic};
@@ -92,47 +93,64 @@ fn a_run_whose_dead_letters_cannot_be_delivered_for_long_goes_on_and_delivers_th
     run.stop();
 }
 
-/// A partition that is idle or not when its run is held up for long, and has news then.
-fn held_up(is_idle: bool) {
-    let broker = Broker::shared();
+/// How long a partition of a run that is to be held up has nothing to read before it is idle.
+const IDLE_AFTER: Duration = Duration::from_secs(6);
+
+/// Starts a run on a topic of two partitions, by a clock.
+fn start_on_two(folder: &Path, broker: &Broker, clock: &str) -> (Run, String) {
     let topic = broker.topic(2, &[]);
-    let folder = tempfile::tempdir().unwrap();
-    let idle_after = Duration::from_secs(6);
     let config = format!(
-        "data_dir = {:?}\nclock = \"stream\"\nidle_after = \"{}s\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
+        "data_dir = {:?}\nclock = {clock:?}\nidle_after = \"{}s\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
          [kafka]\n\"bootstrap.servers\" = {:?}\n",
-        folder.path().join("var"),
-        idle_after.as_secs(),
+        folder.join("var"),
+        IDLE_AFTER.as_secs(),
         broker.servers()
     );
     let dataflow = DATAFLOW.replace("topic = \"clicks\"", &format!("topic = {topic:?}"));
-    [0, 1].into_iter().for_each(|partition| broker.write(&topic, partition, &clicks(0..10)));
-    let run = start(folder.path(), &dataflow, &config);
-    run.has_read(20.0);
-    if is_idle {
-        broker.write(&topic, 0, &clicks(10..30));
-        until("time to pass it", || run.get("/features/user/u").contains("2020-01-01T00:00:23"));
-    }
-    run.hold_up();
-    // The brokers tell of the first at once, and of the second when they are asked again.
-    broker.write(&topic, 0, &clicks(100..110));
-    broker.write(&topic, 1, &clicks(50..60));
-    std::thread::sleep(idle_after);
-    run.signal("CONT");
-    run.has_read(if is_idle { 60.0 } else { 40.0 });
+    (start(folder, &dataflow, &config), topic)
+}
+
+/// Ends a run that must not have overtaken anything.
+fn none_was_overtaken(run: Run, folder: &Path) {
     run.stop();
-    let journal = folder.path().join("var/live/checkpoints/journal.jsonl");
+    let journal = folder.join("var/live/checkpoints/journal.jsonl");
     assert_eq!(std::fs::read_to_string(journal).unwrap_or_default(), "", "none was overtaken");
 }
 
 #[test]
 fn a_partition_is_not_idle_for_as_long_as_its_run_was_held_up() {
-    held_up(false);
+    let (broker, folder) = (Broker::shared(), tempfile::tempdir().unwrap());
+    let (run, topic) = start_on_two(folder.path(), &broker, "stream");
+    [0, 1].into_iter().for_each(|partition| broker.write(&topic, partition, &clicks(0..10)));
+    run.has_read(20.0);
+    run.hold_up();
+    // The brokers tell of the first at once, and of the second when they are asked again.
+    broker.write(&topic, 0, &clicks(100..110));
+    broker.write(&topic, 1, &clicks(50..60));
+    std::thread::sleep(IDLE_AFTER);
+    run.signal("CONT");
+    run.has_read(40.0);
+    none_was_overtaken(run, folder.path());
 }
 
 #[test]
-fn a_partition_that_was_idle_is_not_when_its_run_was_held_up() {
-    held_up(true);
+fn a_partition_that_was_idle_has_its_news_looked_for_after_its_run_was_held_up() {
+    let (broker, folder) = (Broker::shared(), tempfile::tempdir().unwrap());
+    let (run, topic) = start_on_two(folder.path(), &broker, "wall");
+    let click = || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+        let click = Sent::value(format!(r#"{{"user":"u","amount":1,"at":{now}}}"#), now);
+        [0, 1].into_iter().for_each(|partition| broker.write(&topic, partition, std::slice::from_ref(&click)));
+    };
+    click();
+    let applied = || run.metric("tidemill_source_records_total", "outcome=\"applied\"");
+    until("time to pass what has been read", || applied() == 2.0);
+    run.hold_up();
+    click();
+    std::thread::sleep(IDLE_AFTER + Duration::from_secs(1));
+    run.signal("CONT");
+    run.has_read(4.0);
+    none_was_overtaken(run, folder.path());
 }
 
 #[test]
