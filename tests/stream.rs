@@ -302,6 +302,15 @@ fn play_waits_for_no_partition_that_may_stay_empty_and_never_goes_back() {
     assert!(now >= 1000);
     board.begin(&lanes[1], 5);
     assert!(board.now() >= now);
+
+    // Nor does it begin where one happened to be read first.
+    let still = Board::new(Pace::Times(0.0), None, None, None);
+    let lanes = [0, 1].map(|partition| still.join(&reader, partition));
+    lanes[1].set_live();
+    still.open();
+    still.begin(&lanes[1], 5);
+    still.begin(&lanes[0], 1000);
+    assert_eq!(still.now(), 1000);
 }
 
 #[test]

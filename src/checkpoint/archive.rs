@@ -7,8 +7,8 @@
 //! | `journal.jsonl` | records that came below the frontier, and when they took effect |
 //!
 //! Numbers count from 1, with eight digits. The manifest has the format's number, the dataflow's name and the hash of
-//! its definition, what each topic is read from, the event time, and each part's length and SHA-256. A checkpoint that is not whole is passed over
-//! with a warning; of those that are, the one with the highest number counts.
+//! its definition, what each topic is read from, the event time, and each part's length and SHA-256. A checkpoint that is
+//! not whole is passed over with a warning; of those that are, the one with the highest number counts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

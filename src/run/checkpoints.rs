@@ -200,8 +200,8 @@ impl Checkpoints {
             Ok(Written { number, bytes, .. }) => {
                 self.newest = time;
                 metrics.checkpoint_written(asked.elapsed());
-                for (operator, bytes) in bytes.iter().filter(|(name, _)| ![OUTPUTS, TOPIC_IDS].contains(&name.as_str()))
-                {
+                let is_operator = |(name, _): &(&String, &u64)| ![OUTPUTS, TOPIC_IDS].contains(&name.as_str());
+                for (operator, bytes) in bytes.iter().filter(is_operator) {
                     let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
                     metrics.state_bytes.with_label_values(&[operator.as_str()]).set(bytes);
                 }

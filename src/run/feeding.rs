@@ -64,7 +64,7 @@ impl KafkaStatus {
         let mut ids = self.ids.lock().expect("no holder panics");
         match ids.get(topic) {
             Some(before) if *before != id => Err(Fault::Lost(format!(
-                "topic {topic:?}: was deleted and made anew, its id was {before} and is {id}; --fresh starts over with it"
+                "topic {topic:?}: was deleted and made anew, its id was {before} and is {id}; a run with --fresh starts over"
             ))),
             _ => {
                 ids.insert(topic.to_owned(), id);

@@ -25,10 +25,11 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// Where reading goes on, the records that came below the frontier, with when they took effect, and the time
+    /// Where reading goes on, the ids of Kafka's topics by name, the records that came below the frontier, with when they took effect, and the time
     /// before which sources are passed over.
     pub fn new(
         positions: HashMap<(String, u32), Position>,
+        topic_ids: BTreeMap<String, String>,
         overtaken: Vec<Overtaken>,
         since: Option<EventTime>,
     ) -> Self {
@@ -36,17 +37,10 @@ impl Saved {
         for Overtaken { source, partition, offset, time, .. } in overtaken {
             journal.entry((source, partition)).or_default().insert(offset, time);
         }
-        Saved { positions, journal, topic_ids: BTreeMap::new(), since }
+        Saved { positions, journal, topic_ids, since }
     }
 
-    /// The same of topics that had these ids, by name: another of that name is not what was read.
-    #[must_use]
-    pub fn of_topics(mut self, ids: BTreeMap<String, String>) -> Self {
-        self.topic_ids = ids;
-        self
-    }
-
-    /// The ids that topics had.
+    /// The ids that Kafka's topics had: one with another is not what was read.
     pub fn topic_ids(&self) -> &BTreeMap<String, String> {
         &self.topic_ids
     }

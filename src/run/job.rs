@@ -84,7 +84,7 @@ pub fn prepare(
         config,
         board: &board,
         feeds: &feeds,
-        saved: Saved::new(positions(plan, &vault)?, wanted.journal, wanted.since).of_topics(topic_ids),
+        saved: Saved::new(positions(plan, &vault)?, topic_ids, wanted.journal, wanted.since),
         bounded: wanted.bounded,
     })?;
     let offline = wanted.offline.map(|(folder, how)| offline_files(plan, folder, wanted.from, how)).transpose()?;

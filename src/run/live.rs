@@ -93,7 +93,7 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     mirror::measure(&plan, &config, &online, &metrics);
     let (job, events, inputs) = job::prepare(&plan, &config, start.vault, wanted)?;
     let redis = mirror::start(&config, &job, &metrics)?;
-    // Nothing of an earlier run is touched before everything that can be refused has been accepted.
+    // What an earlier run left is moved aside only once everything that can be refused has been accepted.
     if !goes_on {
         checkpoints.start_over()?;
         let registry = config.registry.url.is_none().then(|| home.join("registry"));

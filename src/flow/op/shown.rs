@@ -103,8 +103,11 @@ impl Shown {
 
     /// A batch has come.
     pub fn come(&mut self, batch: &Batch) {
-        let newest = if self.shelf.is_measured() { batch.event_times.iter().copied().max() } else { None };
-        self.came.0.add(Came { newest, pending: vec![batch.pending.clone()] });
+        let came = &mut self.came.0;
+        if self.shelf.is_measured() {
+            came.newest = came.newest.max(batch.event_times.iter().copied().max());
+        }
+        came.pending.push(batch.pending.clone());
     }
 
     /// A batch waits to be shown, if it does not close before.
