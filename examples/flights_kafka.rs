@@ -49,8 +49,8 @@ fn tidemill(arguments: &[&str]) {
     let arguments = ["tidemill"].iter().chain(arguments).map(OsString::from);
     match Cli::parse_from(arguments).run() {
         Ok(()) => {}
-        Err(Failure::Wrong(text)) => panic!("{text}"),
-        Err(Failure::Failed(error)) => panic!("{error:#}"),
+        Err(Failure::Usage(text)) => panic!("{text}"),
+        Err(Failure::Runtime(error)) => panic!("{error:#}"),
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::user_name;
-use tidemill::checkpoint::Vault;
+use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::op::Feeds;
 use tidemill::flow::op::source::Feed;
 use tidemill::flow::{Job, Plan};
@@ -103,7 +103,7 @@ aggregate = [{{ of = "amount", op = ["count", "mean", "stddev"], windows = ["1h"
         plan: plan.clone(),
         feeds,
         board,
-        vault: Vault::empty(),
+        coordinator: CheckpointCoordinator::fresh(),
         online: Some(online.clone()),
         offline: None,
         events,

@@ -113,8 +113,8 @@ aggregate = [{{ of = "amount", op = ["count", "mean", "stddev"], windows = ["1h"
     ]);
     std::thread::spawn(move || match cli.run() {
         Ok(()) => {}
-        Err(Failure::Wrong(text)) => panic!("{text}"),
-        Err(Failure::Failed(error)) => panic!("{error:#}"),
+        Err(Failure::Usage(text)) => panic!("{text}"),
+        Err(Failure::Runtime(error)) => panic!("{error:#}"),
     });
     let begun = Instant::now();
     while TcpStream::connect(address).is_err() {

@@ -67,8 +67,8 @@ fn replay(dataflow: &Path, config: &Path, out: &Path) -> anyhow::Result<()> {
     let cli = Cli::try_parse_from(["tidemill", "replay", &dataflow, "--config", &config, "--out", &out, "--quiet"])?;
     match cli.run() {
         Ok(()) => Ok(()),
-        Err(Failure::Wrong(text)) => bail!("{text}"),
-        Err(Failure::Failed(error)) => Err(error),
+        Err(Failure::Usage(text)) => bail!("{text}"),
+        Err(Failure::Runtime(error)) => Err(error),
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{Messages, Spread, json_partitions, payments, plan};
-use tidemill::checkpoint::{Archive, Owner, Vault};
+use tidemill::checkpoint::{CheckpointCoordinator, CheckpointStore, Fingerprint};
 use tidemill::flow::op::Feeds;
 use tidemill::flow::op::source::Feed;
 use tidemill::flow::{Job, Plan};
@@ -28,10 +28,10 @@ fn start(
     plan: &Arc<Plan>,
     partitions: Vec<Box<dyn Partition>>,
     workers: usize,
-    vault: Arc<Vault>,
+    coordinator: Arc<CheckpointCoordinator>,
 ) -> (Arc<Job>, Arc<Control>, Graph) {
     let board = Board::new(Pace::Max, None, None, None);
-    vault.start().into_iter().for_each(|time| board.start_from(time));
+    coordinator.restored_time().into_iter().for_each(|time| board.start_from(time));
     let (feeds, reader) = (Arc::new(Feeds::default()), &plan.sources[0]);
     for (index, partition) in (0..).zip(partitions) {
         let lane = board.join(reader, index);
@@ -40,7 +40,8 @@ fn start(
     board.open();
     let (events, _told) = crossbeam_channel::unbounded();
     let online = Some(job::online_store(plan));
-    let job = Job { plan: plan.clone(), feeds, board, vault, online, offline: None, events, max_in_flight: 1 << 17 };
+    let job =
+        Job { plan: plan.clone(), feeds, board, coordinator, online, offline: None, events, max_in_flight: 1 << 17 };
     let (job, control) = (Arc::new(job), Arc::new(Control::default()));
     let graph = job::start(&job, workers, &Metrics::new("restart"), &control);
     (job, control, graph)
@@ -78,22 +79,24 @@ fn main() {
     let (entities, records, workers) = (number(0, 1_000_000), number(1, 4_000_000), number(2, 1));
     let plan = plan(&["1h", "1d"]);
     let messages = vec![Arc::new(Messages::json(&payments(entities, records, Spread::Uniform)))];
-    let (job, control, graph) = start(&plan, json_partitions(&plan, &messages), workers, Vault::empty());
+    let (job, control, graph) =
+        start(&plan, json_partitions(&plan, &messages), workers, CheckpointCoordinator::fresh());
 
     let half = records as u64 / 2;
     longest_pause(&job, || (applied(&job) >= half / 2).then_some(()));
     let (usual, ()) = longest_pause(&job, || (applied(&job) >= half).then_some(()));
     let asked = Instant::now();
-    job.board.cut(|time| job.vault.ask(time)).expect("something has closed");
-    let (pause, (time, parts)) = longest_pause(&job, || job.vault.take());
+    job.board.cut(|time| job.coordinator.trigger(time)).expect("something has closed");
+    let (pause, (time, parts)) = longest_pause(&job, || job.coordinator.collect());
     let gathered = asked.elapsed();
     let folder = std::env::temp_dir().join(format!("tidemill-restart-{}", std::process::id()));
-    let owner = Owner { dataflow: "payments".to_owned(), definition: plan.spec.definition(), topics: BTreeMap::new() };
-    let archive = Archive::open(&folder.to_string_lossy()).expect("a folder");
+    let fingerprint =
+        Fingerprint { dataflow: "payments".to_owned(), definition: plan.spec.definition(), topics: BTreeMap::new() };
+    let store = CheckpointStore::open(&folder.to_string_lossy()).expect("a folder");
     let written =
-        std::thread::spawn(move || archive.write(&owner, time, parts.encode(), 1).map(|written| (archive, written)));
+        std::thread::spawn(move || store.write(&fingerprint, time, parts.encode(), 1).map(|written| (store, written)));
     let (pause_writing, ()) = longest_pause(&job, || written.is_finished().then_some(()));
-    let (archive, written) = written.join().expect("no panic").expect("a checkpoint");
+    let (store, written) = written.join().expect("no panic").expect("a checkpoint");
     let current = asked.elapsed();
     let bytes: u64 = written.bytes.values().sum();
     let held = shown(&job);
@@ -107,11 +110,11 @@ fn main() {
     println!("from asked to current      {:>8.1} ms", current.as_secs_f64() * 1e3);
 
     let started = Instant::now();
-    let (snapshot, _) = archive.newest().expect("the folder can be read");
+    let (snapshot, _) = store.newest().expect("the folder can be read");
     let snapshot = snapshot.expect("the checkpoint is whole");
     let read = started.elapsed();
-    let vault = Vault::starting_from(snapshot.time, snapshot.parts);
-    let (job, control, graph) = start(&plan, Vec::new(), workers, vault);
+    let coordinator = CheckpointCoordinator::restoring(snapshot.time, snapshot.parts);
+    let (job, control, graph) = start(&plan, Vec::new(), workers, coordinator);
     while shown(&job) < held * 99 / 100 {
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -105,7 +105,7 @@ fn a_run_owes_a_frozen_redis_each_entity_once_and_gives_it_what_the_endpoint_say
     let (server, mut redis) = frozen();
     let run = run(home.path(), &[], &[format!("redis.url={}", server.url())]);
     let values = values();
-    let owed = |group: &str| run.metric("tidemill_redis_owed_keys", &format!("group=\"{group}\""));
+    let owed = |group: &str| run.metric("tidemill_redis_pending_keys", &format!("group=\"{group}\""));
     let are_bounded = || {
         for (group, column) in GROUPS {
             let (owed, entities) = (owed(group), values[column].len());
@@ -131,7 +131,7 @@ fn a_run_owes_a_frozen_redis_each_entity_once_and_gives_it_what_the_endpoint_say
     // Until then the graph may still be working off what it was given.
     eventually("all is written, and is what the endpoint says", || {
         let hashes = hashes(&mut redis);
-        run.metric("tidemill_redis_owed_keys", "") == 0.0
+        run.metric("tidemill_redis_pending_keys", "") == 0.0
             && hashes.len() as f64 == run.metric("tidemill_online_entities", "")
             && hashes.iter().all(|(entity, fields)| is_said(&run, entity, fields))
     });

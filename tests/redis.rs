@@ -13,7 +13,9 @@ use redis::Connection;
 use servers::{Program, Server, eventually};
 use tidemill::metrics::Metrics;
 use tidemill::store::memory::Shelf;
-use tidemill::store::redis::{Mirror, Mirrored, Progress, Reach, RedisWriter, Status, key_text};
+use tidemill::store::redis::{
+    JobProgress, Mirror, MirrorStatus, MirroredGroup, PartitionOffsets, RedisWriter, key_text,
+};
 use tidemill::store::{Online, Upsert};
 use tidemill::value::{Scalar, Type};
 
@@ -22,7 +24,7 @@ struct Store {
     online: Arc<Online>,
     shelf: Arc<Shelf>,
     metrics: Arc<Metrics>,
-    progress: Arc<Mutex<Progress>>,
+    progress: Arc<Mutex<JobProgress>>,
 }
 
 impl Store {
@@ -44,11 +46,11 @@ impl Store {
         RedisWriter::start(Mirror {
             url,
             dataflow: "d".to_owned(),
-            groups: vec![Mirrored {
+            groups: vec![MirroredGroup {
                 name: "g".to_owned(),
                 features: ["n", "mean", "what"].map(str::to_owned).to_vec(),
                 shelf: self.shelf.clone(),
-                keep_ms: Some(3_600_000),
+                ttl_ms: Some(3_600_000),
             }],
             online: self.online.clone(),
             metrics: self.metrics.clone(),
@@ -59,8 +61,8 @@ impl Store {
 
     /// Says how far the one partition has been read and is shown.
     fn reach(&self, read: u64, shown: u64) {
-        let partitions = [(("topic".to_owned(), 3), Reach { read, shown })].into();
-        *self.progress.lock().unwrap() = Progress { complete: true, partitions, newest: 2_000 };
+        let partitions = [(("topic".to_owned(), 3), PartitionOffsets { read, shown })].into();
+        *self.progress.lock().unwrap() = JobProgress { complete: true, partitions, newest: 2_000 };
     }
 
     fn set(&self, user: &str, n: i64) {
@@ -124,7 +126,7 @@ fn an_entity_is_a_hash_with_a_field_for_each_feature_that_is_not_null() {
     assert!((3_500_000..=3_600_000).contains(&ttl), "{ttl}");
     assert_eq!(writer.finish(Duration::from_secs(5)), 0);
     assert_eq!(store.metric(r#"tidemill_redis_written_total{group="g"}"#), 2.0);
-    assert_eq!(store.metric(r#"tidemill_redis_owed_keys{group="g"}"#), 0.0);
+    assert_eq!(store.metric(r#"tidemill_redis_pending_keys{group="g"}"#), 0.0);
 }
 
 #[test]
@@ -140,7 +142,7 @@ fn a_value_that_becomes_null_and_an_entity_that_goes_leave_nothing_behind() {
     eventually("the null", || hash(&mut redis, &key("a")) == expected);
     store.remove("a");
     eventually("nothing", || hash(&mut redis, &key("a")).is_empty());
-    assert_eq!(writer.status(), Status::Writing);
+    assert_eq!(writer.status(), MirrorStatus::Writing);
     assert_eq!(store.metric("tidemill_redis_up"), 1.0);
 }
 
@@ -154,14 +156,14 @@ fn a_server_that_is_away_at_the_start_gets_all_when_it_comes() {
         store.set(&format!("u{n}"), n);
         store.set(&format!("u{n}"), n + 1);
     }
-    eventually("the reason", || matches!(writer.status(), Status::Away(_)));
-    eventually("what is owed", || store.metric(r#"tidemill_redis_owed_keys{group="g"}"#) == 3_000.0);
+    eventually("the reason", || matches!(writer.status(), MirrorStatus::Away(_)));
+    eventually("what is owed", || store.metric(r#"tidemill_redis_pending_keys{group="g"}"#) == 3_000.0);
     assert_eq!(store.metric("tidemill_redis_up"), 0.0);
     server.start();
     let mut redis = server.connection();
     eventually("all", || redis::cmd("DBSIZE").query::<u64>(&mut redis).unwrap() == 3_001);
     assert_eq!((count(&mut redis, "u0"), count(&mut redis, "u2999")), (Some(1), Some(3_000)));
-    eventually("no debt", || store.metric(r#"tidemill_redis_owed_keys{group="g"}"#) == 0.0);
+    eventually("no debt", || store.metric(r#"tidemill_redis_pending_keys{group="g"}"#) == 0.0);
 }
 
 #[test]
@@ -175,7 +177,7 @@ fn a_server_that_comes_back_empty_is_given_everything_again() {
     eventually("all", || size(&mut redis) == 2_501);
     server.kill();
     store.set("u1", 100);
-    eventually("it is noticed", || matches!(writer.status(), Status::Away(_)));
+    eventually("it is noticed", || matches!(writer.status(), MirrorStatus::Away(_)));
     server.start();
     let mut redis = server.connection();
     eventually("all again", || size(&mut redis) == 2_501);
@@ -224,13 +226,13 @@ fn a_writer_that_starts_again_holds_until_its_job_is_where_it_was() {
     for (read, shown) in [(1, 0), (30, 20), (60, 49)] {
         store.reach(read, shown);
         store.set("a", shown as i64);
-        eventually("holding", || writer.status() == Status::Holding);
+        eventually("holding", || writer.status() == MirrorStatus::CatchingUp);
         assert_eq!(count(&mut redis, "a"), Some(50));
     }
     store.set("a", 55);
     store.reach(60, 50);
     eventually("going on", || count(&mut redis, "a") == Some(55));
-    eventually("writing", || writer.status() == Status::Writing);
+    eventually("writing", || writer.status() == MirrorStatus::Writing);
 }
 
 /// A job that counts records up and shows their number, killed at any moment, against a client that reads all the time.
@@ -302,7 +304,7 @@ fn what_a_run_that_is_killed_leaves_in_redis_never_goes_back() {
 #[test]
 fn an_address_that_is_none_is_refused_at_once() {
     let store = Store::new();
-    let progress = Box::new(Progress::default);
+    let progress = Box::new(JobProgress::default);
     let (online, metrics) = (store.online.clone(), store.metrics.clone());
     let mirror = Mirror { url: "nowhere".into(), dataflow: "d".into(), groups: Vec::new(), online, metrics, progress };
     assert!(RedisWriter::start(mirror).is_err());

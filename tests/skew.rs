@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::engine::rows;
-use tidemill::checkpoint::Vault;
+use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::Plan;
 use tidemill::flow::build::Event;
 use tidemill::metrics::Metrics;
 use tidemill::registry::Live;
 use tidemill::run::config::Config;
-use tidemill::run::job::{self, Control, Wanted, Writing};
+use tidemill::run::job::{self, Control, JobOptions, OfflineLayout};
 use tidemill::serve::{self, Endpoint, Parts, Readiness, Service};
 use tidemill::source::Pace;
 use tidemill::time::parse_time;
@@ -54,7 +54,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
     let until = parse_time("2013-01-20");
 
     // A replay, whose examples are the expectation.
-    let wanted = Wanted {
+    let wanted = JobOptions {
         bounded: true,
         pace: Pace::Max,
         from: None,
@@ -62,10 +62,10 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         online: None,
         since: None,
         journal: Vec::new(),
-        offline: Some((folder.path(), Writing::Whole)),
+        offline: Some((folder.path(), OfflineLayout::SingleFile)),
     };
     let (replay, _events, _replayed) =
-        job::prepare(&plan, &config(&[]), Vault::empty(), wanted).unwrap_or_else(|_| panic!("inputs"));
+        job::prepare(&plan, &config(&[]), CheckpointCoordinator::fresh(), wanted).unwrap_or_else(|_| panic!("inputs"));
     let control = Arc::new(Control::default());
     control.until_end.store(true, std::sync::atomic::Ordering::SeqCst);
     job::start(&replay, 2, &Metrics::new("replay"), &control).join().unwrap().unwrap();
@@ -80,7 +80,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
 
     // A live job that is stepped to each example's time.
     let online = job::online_store(&plan);
-    let wanted = Wanted {
+    let wanted = JobOptions {
         bounded: true,
         pace: Pace::Stepped,
         from: None,
@@ -91,7 +91,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         offline: None,
     };
     let (stepped, events, _inputs) =
-        job::prepare(&plan, &config(&[]), Vault::empty(), wanted).unwrap_or_else(|_| panic!("inputs"));
+        job::prepare(&plan, &config(&[]), CheckpointCoordinator::fresh(), wanted).unwrap_or_else(|_| panic!("inputs"));
     let live = Arc::new(Live::new(["late".to_owned()], 4));
     let metrics = Metrics::new("stepped");
     let service = Service::new(Parts {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::engine::Memory;
 use proptest::prelude::*;
-use tidemill::checkpoint::Vault;
+use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::build::Event;
 use tidemill::flow::op::Feeds;
 use tidemill::flow::op::source::{Feed, Notice};
@@ -96,7 +96,7 @@ fn launch(
         plan: plan.clone(),
         feeds,
         board: board.clone(),
-        vault: Vault::empty(),
+        coordinator: CheckpointCoordinator::fresh(),
         online: Some(online.clone()),
         offline: None,
         events,

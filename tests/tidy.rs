@@ -27,7 +27,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("spec", "time value metrics expr aggregate model example source store registry checkpoint"),
     ("flow", "time value metrics expr aggregate model example source store registry checkpoint spec"),
     ("serve", "time value metrics expr aggregate model example store registry spec"),
-    ("run", "time value metrics expr aggregate model example source store registry checkpoint spec flow serve"),
+    ("run", "disk time value metrics expr aggregate model example source store registry checkpoint spec flow serve"),
 ];
 
 /// Third-party crates that are at home in certain places only: beginnings of paths under `src/`.

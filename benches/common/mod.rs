@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use tidemill::checkpoint::Vault;
+use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::build::Event;
 use tidemill::flow::op::Feeds;
 use tidemill::flow::op::source::{Feed, Notice};
@@ -205,7 +205,7 @@ pub fn run(plan: &Arc<Plan>, partitions: Vec<Box<dyn Partition>>, workers: usize
         plan: plan.clone(),
         feeds,
         board,
-        vault: Vault::empty(),
+        coordinator: CheckpointCoordinator::fresh(),
         online: online.then(|| job::online_store(plan)),
         offline: None,
         events,

@@ -1,21 +1,27 @@
 //! Snapshots: the state of every operator as of one closed event time.
 //!
 //! A snapshot is asked for at a time T that no operator has passed yet. Each operator, when its frontier reaches T,
-//! finishes what is before T, saves, and goes on ([`Cut`]); so the parts agree without stopping anything. The state of
+//! finishes what is before T, saves, and goes on ([`OperatorCheckpoint`]); so the parts agree without stopping anything. The state of
 //! feature groups is handed over as it is and shared with what goes on, to be encoded by whoever writes the snapshot. A
-//! [`Vault`] gathers the parts, and deals them out again to a graph that starts from them, on any number of workers:
+//! [`CheckpointCoordinator`] gathers the parts, and deals them out again to a graph that starts from them, on any number of workers:
 //! parts are keyed inside by what the operator exchanges by, and each worker keeps its share. An [`Archive`] keeps
 //! snapshots on disk, beside the [`Journal`] of what came too late for time to wait.
 
-mod archive;
-mod cut;
+mod coordinator;
 mod journal;
-mod vault;
+mod operator;
+mod store;
 
-pub use archive::{Archive, Owner, Snapshot, Written};
-pub use cut::{Cut, Step};
+pub use coordinator::{CheckpointCoordinator, LazyPart, PendingSnapshot, SnapshotParts};
 pub use journal::{Journal, Overtaken};
-pub use vault::{Part, Parts, Unwritten, Vault};
+pub use operator::{OperatorCheckpoint, Stretch};
+pub use store::{CheckpointStore, Fingerprint, StoredCheckpoint, WrittenCheckpoint};
+
+/// The part of a snapshot that holds the versions published so far: not an operator's.
+pub const JOB_EVENTS: &str = "outputs";
+
+/// The part of a snapshot that holds the ids of Kafka's topics: not an operator's.
+pub const TOPIC_IDS: &str = "topic_ids";
 
 /// Why saved state cannot be used.
 #[derive(Debug, thiserror::Error)]

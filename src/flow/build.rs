@@ -16,7 +16,7 @@ use super::op::source::{Intakes, Notice};
 use super::op::table::Table;
 use super::op::{self, Feeds, Records};
 use super::plan::{LabelPlan, Plan, ViewPlan, narrow};
-use crate::checkpoint::{CheckpointError, Cut, Vault};
+use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint};
 use crate::expr::EvalStats;
 use crate::model::Version;
 use crate::source::{Board, Position};
@@ -46,7 +46,7 @@ pub struct OfflineFiles {
 pub struct Job {
     pub plan: Arc<Plan>,
     pub board: Arc<Board>,
-    pub vault: Arc<Vault>,
+    pub coordinator: Arc<CheckpointCoordinator>,
     pub feeds: Arc<Feeds>,
     /// Shown at once, if anyone asks.
     pub online: Option<Arc<Online>>,
@@ -61,11 +61,11 @@ impl Job {
     /// # Errors
     /// If saved state cannot be read.
     pub fn positions(&self) -> Result<HashMap<(String, u32), Position>, CheckpointError> {
-        positions(&self.plan, &self.vault)
+        positions(&self.plan, &self.coordinator)
     }
 
-    fn cut(&self, operator: impl Into<String>) -> Cut {
-        Cut::new(&self.vault, operator)
+    fn checkpoint(&self, operator: impl Into<String>) -> OperatorCheckpoint {
+        OperatorCheckpoint::new(&self.coordinator, operator)
     }
 }
 
@@ -73,10 +73,13 @@ impl Job {
 ///
 /// # Errors
 /// If saved state cannot be read.
-pub fn positions(plan: &Plan, vault: &Vault) -> Result<HashMap<(String, u32), Position>, CheckpointError> {
+pub fn positions(
+    plan: &Plan,
+    coordinator: &CheckpointCoordinator,
+) -> Result<HashMap<(String, u32), Position>, CheckpointError> {
     let mut found = HashMap::new();
     for reader in plan.readers() {
-        for position in vault.load::<Vec<Position>>(&format!("source.{}", reader.source))?.into_iter().flatten() {
+        for position in coordinator.load::<Vec<Position>>(&format!("source.{}", reader.source))?.into_iter().flatten() {
             found.insert((reader.source.clone(), position.partition), position);
         }
     }
@@ -103,25 +106,26 @@ pub fn build(
         worked_off: worked_off.clone(),
         max_in_flight: job.max_in_flight,
         grids: plan.models.iter().map(|model| model.grid()).collect(),
-        resume: job.vault.start().unwrap_or(EventTime::MIN),
+        resume: job.coordinator.restored_time().unwrap_or(EventTime::MIN),
         notices: Rc::new(move |notice| _ = notices.send(Event::Source(notice))),
     };
 
     let mut streams: HashMap<StreamRef, Records<'_>> = HashMap::new();
     for (index, source) in plan.spec.sources.iter().enumerate() {
         let name = &source.topic.name;
-        let records = op::source::records(scope, name, index, intakes.clone(), job.cut(format!("source.{name}")));
+        let records =
+            op::source::records(scope, name, index, intakes.clone(), job.checkpoint(format!("source.{name}")));
         streams.insert(StreamRef::Source(index), records.probe_with(&probe));
     }
     let mut tables: Vec<Table<'_>> = Vec::new();
     for (index, table) in plan.tables.iter().enumerate() {
-        let (place, cut) = (plan.sources.len() + index, job.cut(format!("source.{}", table.name)));
-        let upserts = op::source::records(scope, &table.name, place, intakes.clone(), cut);
+        let (place, checkpoint) = (plan.sources.len() + index, job.checkpoint(format!("source.{}", table.name)));
+        let upserts = op::source::records(scope, &table.name, place, intakes.clone(), checkpoint);
         if let Some(shelf) = job.online.as_ref().and_then(|online| online.table(&table.name)) {
-            op::table::show_loaded(&job.vault, table, shelf, share)?;
+            op::table::show_loaded(&job.coordinator, table, shelf, share)?;
             op::sink::rows(upserts.clone(), table, shelf.clone()).probe_with(&probe);
         }
-        tables.push(op::table::table(upserts, table, job.cut(format!("table.{}", table.name)))?);
+        tables.push(op::table::table(upserts, table, job.checkpoint(format!("table.{}", table.name)))?);
     }
     for (index, view) in plan.views.iter().enumerate() {
         let records = view_records(streams[&view.from].clone(), view, &tables);
@@ -150,9 +154,9 @@ pub fn build(
         let shelf = job.online.as_ref().and_then(|online| online.group(&group.name));
         let file = job.offline.as_ref().map(|files| files.features[index].clone());
         let outputs = Outputs { offline: file.is_some(), online: shelf.cloned() };
-        let cut = job.cut(format!("features.{}", group.name));
+        let checkpoint = job.checkpoint(format!("features.{}", group.name));
         let GroupStreams { closed, online, answered } =
-            op::group::group(scope, group, updates, questions.collect(), outputs, cut)?;
+            op::group::group(scope, group, updates, questions.collect(), outputs, checkpoint)?;
         for ((model, _), stream) in asking.into_iter().zip(answered) {
             examples[model] = stream;
         }
@@ -160,8 +164,8 @@ pub fn build(
         match file {
             Some(file) => {
                 let name = format!("features.{}.offline", group.name);
-                let cut = job.cut(&name);
-                op::sink::file(closed, &name, file, 0, cut, report(&events))?.probe_with(&probe);
+                let checkpoint = job.checkpoint(&name);
+                op::sink::file(closed, &name, file, 0, checkpoint, report(&events))?.probe_with(&probe);
             }
             None => _ = closed.probe_with(&probe),
         }
@@ -182,8 +186,8 @@ pub fn build(
                     otherwise: *otherwise,
                 };
                 let events = events.clone();
-                let cut = job.cut(format!("model.{}.label", model.name));
-                op::label::attribute(examples, labels, &model.name, attribution, cut, move |dropped| {
+                let checkpoint = job.checkpoint(format!("model.{}.label", model.name));
+                op::label::attribute(examples, labels, &model.name, attribution, checkpoint, move |dropped| {
                     if dropped > 0 {
                         let _ = events.send(Event::Unlabelled(index, dropped));
                     }
@@ -195,16 +199,16 @@ pub fn build(
             }
         };
         let versions = events.clone();
-        let cut = job.cut(format!("model.{}.learn", model.name));
-        let kept = op::learn::learn(labelled, model.clone(), cut, job.offline.is_some(), move |version| {
+        let checkpoint = job.checkpoint(format!("model.{}.learn", model.name));
+        let kept = op::learn::learn(labelled, model.clone(), checkpoint, job.offline.is_some(), move |version| {
             let _ = versions.send(Event::Version(index, Box::new(version)));
         })?;
         match job.offline.as_ref().map(|files| files.examples[index].clone()) {
             Some(file) => {
                 let name = format!("model.{}.offline", model.name);
                 let delay = model.label.within_ms();
-                let cut = job.cut(&name);
-                op::sink::file(kept, &name, file, delay, cut, report(&events))?.probe_with(&probe);
+                let checkpoint = job.checkpoint(&name);
+                op::sink::file(kept, &name, file, delay, checkpoint, report(&events))?.probe_with(&probe);
             }
             None => _ = kept.probe_with(&probe),
         }

@@ -47,7 +47,7 @@ names! {
     STATE_ENTITIES = "tidemill_online_entities", ["group"], "Entities in the online store.";
     FRESHNESS = "tidemill_feature_freshness_seconds", ["group"], "Wall-clock time from the newest event time of a batch of records to their features being in the online store; of topics that follow the wall clock.";
     REDIS_UP = "tidemill_redis_up", [], "1 while the features are being written to Redis, else 0; absent without Redis.";
-    REDIS_OWED = "tidemill_redis_owed_keys", ["group"], "Entities whose newest vector is not in Redis yet.";
+    REDIS_PENDING = "tidemill_redis_pending_keys", ["group"], "Entities whose newest vector is not in Redis yet.";
     REDIS_WRITTEN = "tidemill_redis_written_total", ["group"], "Vectors written to Redis, and entities deleted there.";
     HTTP_REQUESTS = "tidemill_http_requests_total", ["route", "code"], "Requests answered.";
     HTTP_SECONDS = "tidemill_http_request_duration_seconds", ["route"], "Time from a request's head to its answer.";

@@ -10,7 +10,7 @@ use prometheus::{
 
 use super::{
     CHECKPOINT_FAILURES, CHECKPOINT_LAST, CHECKPOINT_SECONDS, FRESHNESS, HTTP_REQUESTS, HTTP_SECONDS, MODEL_SCORE,
-    MODEL_VERSION, Name, OPERATOR_BUSY, OPERATOR_IN, OPERATOR_OUT, READY, REDIS_OWED, REDIS_UP, REDIS_WRITTEN,
+    MODEL_VERSION, Name, OPERATOR_BUSY, OPERATOR_IN, OPERATOR_OUT, READY, REDIS_PENDING, REDIS_UP, REDIS_WRITTEN,
     SOURCE_IN_FLIGHT, SOURCE_LAG, SOURCE_OVERTAKEN, SOURCE_RECORDS, STATE_BYTES, STATE_ENTITIES, UNLABELLED, WATERMARK,
 };
 
@@ -45,7 +45,7 @@ pub struct Metrics {
     pub online_entities: IntGaugeVec,
     pub freshness: HistogramVec,
     pub redis_up: IntGaugeVec,
-    pub redis_owed: IntGaugeVec,
+    pub redis_pending: IntGaugeVec,
     pub redis_written: IntCounterVec,
     pub http_requests: IntCounterVec,
     pub http_seconds: HistogramVec,
@@ -98,7 +98,7 @@ impl Metrics {
             online_entities: register!(IntGaugeVec, STATE_ENTITIES),
             freshness,
             redis_up: register!(IntGaugeVec, REDIS_UP),
-            redis_owed: register!(IntGaugeVec, REDIS_OWED),
+            redis_pending: register!(IntGaugeVec, REDIS_PENDING),
             redis_written: register!(IntCounterVec, REDIS_WRITTEN),
             http_requests: register!(IntCounterVec, HTTP_REQUESTS),
             http_seconds,

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
-use super::config::{self, Config};
-use super::{Failure, inspect, live, load, replay};
+use super::args::{CommonArgs, GraphFormat};
+use super::replay_start::ReplayOptions;
+use super::{Failure, config, inspect, live, load, replay};
 use crate::source::Pace;
 use crate::time::{EventTime, parse_time};
 
@@ -16,39 +17,7 @@ pub struct Cli {
     #[command(subcommand)]
     verb: Verb,
     #[command(flatten)]
-    common: Common,
-}
-
-/// Flags that every verb takes.
-#[derive(Args, Debug, Clone)]
-pub struct Common {
-    /// Where the dataflow runs.
-    #[arg(long, global = true, default_value = "config/embedded.toml", value_name = "PATH")]
-    pub config: PathBuf,
-    /// Overrides one config key; repeatable. The value is TOML or, if it does not parse, plain text.
-    #[arg(long = "set", global = true, value_name = "KEY.PATH=VALUE")]
-    pub overrides: Vec<String>,
-    /// Threads of the graph; the same as `--set workers=N`.
-    #[arg(long, global = true, value_name = "N")]
-    pub workers: Option<usize>,
-    /// Nothing but errors.
-    #[arg(short, long, global = true)]
-    pub quiet: bool,
-    /// More of the log on stderr; twice for everything.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-}
-
-impl Common {
-    /// The config with all overrides.
-    ///
-    /// # Errors
-    /// If the config is wrong.
-    pub fn load(&self) -> Result<Config, Failure> {
-        let mut overrides = self.overrides.clone();
-        overrides.extend(self.workers.map(|workers| format!("workers={workers}")));
-        Config::load(&self.config, &overrides)
-    }
+    common: CommonArgs,
 }
 
 #[derive(Subcommand, Debug)]
@@ -133,14 +102,6 @@ enum Verb {
     },
 }
 
-/// How a graph is drawn.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum GraphFormat {
-    Text,
-    Dot,
-    Svg,
-}
-
 /// A bound of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
@@ -204,10 +165,10 @@ impl Cli {
                     Some(Bound::Earliest | Bound::Latest) | None => None,
                 };
                 if from == Some(Bound::Latest) || to == Some(Bound::Earliest) {
-                    return Err(Failure::Wrong("--from and --to leave nothing to replay".to_owned()));
+                    return Err(Failure::Usage("--from and --to leave nothing to replay".to_owned()));
                 }
                 let (from, to) = (bound(from), bound(to));
-                replay::run(&file, &common, &replay::Asked { out, from, to, cold, checkpoint, journal, verify })
+                replay::run(&file, &common, &ReplayOptions { out, from, to, cold, checkpoint, journal, verify })
             }
             Verb::Load { file, from, partitions, speed } => load::run(&file, &common, &from, partitions, speed),
             Verb::Check { file, entities, json } => inspect::check(&file, &common, entities, json),

@@ -169,9 +169,9 @@ pub fn cluster(config: &Config, dataflow: &str) -> Result<Option<Arc<Cluster>>, 
 /// A fault of Kafka as why a verb was not done.
 pub fn failure(fault: Fault) -> Failure {
     match fault {
-        Fault::Config(_) | Fault::Denied { .. } | Fault::Refused(_) => Failure::Wrong(format!("error: {fault}")),
-        Fault::Away { .. } => Failure::Failed(anyhow::Error::new(fault).context("the brokers cannot be reached")),
-        Fault::Lost(_) => Failure::Failed(anyhow::Error::new(fault).context("a topic cannot be read on")),
+        Fault::Config(_) | Fault::Denied { .. } | Fault::Refused(_) => Failure::Usage(format!("error: {fault}")),
+        Fault::Away { .. } => Failure::Runtime(anyhow::Error::new(fault).context("the brokers cannot be reached")),
+        Fault::Lost(_) => Failure::Runtime(anyhow::Error::new(fault).context("a topic cannot be read on")),
     }
 }
 
@@ -183,7 +183,7 @@ pub fn file(reader: &TopicReader, config: &Config) -> Result<FilePartition, Fail
     let topic = &reader.topic;
     let bound = config.topics.get(topic).ok_or_else(|| {
         let expected = format!("[topics.{topic}] with file = \"…\", or [kafka] with \"bootstrap.servers\"");
-        Failure::Wrong(format!("error: topic {topic:?} is bound to nothing; expected {expected} in the config"))
+        Failure::Usage(format!("error: topic {topic:?} is bound to nothing; expected {expected} in the config"))
     })?;
     let optional = reader.schema.columns.iter().filter(|column| column.nullable).map(|column| column.name.clone());
     let opened = bound
@@ -192,6 +192,6 @@ pub fn file(reader: &TopicReader, config: &Config) -> Result<FilePartition, Fail
         .and_then(|paths| FilePartition::open(paths, reader.schema.clone(), bound.nulls.clone(), optional.collect()));
     opened.map_err(|error| {
         let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-        Failure::Wrong(format!("error: [topics.{topic}]: {error}{cause}"))
+        Failure::Usage(format!("error: [topics.{topic}]: {error}{cause}"))
     })
 }

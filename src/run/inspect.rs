@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::cli::{Common, GraphFormat};
+use super::args::{CommonArgs, GraphFormat};
 use super::{Failure, inputs};
 use crate::flow::draw::Graph;
 use crate::spec::Spec;
@@ -12,21 +12,21 @@ use crate::spec::Spec;
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load(file: &Path) -> Result<Spec, Failure> {
-    crate::spec::load(file).map_err(|errors| Failure::Wrong(errors.to_string()))
+    crate::spec::load(file).map_err(|errors| Failure::Usage(errors.to_string()))
 }
 
 /// `check`.
 ///
 /// # Errors
 /// Everything that is wrong with the file and the config.
-pub fn check(file: &Path, common: &Common, entities: Option<u64>, json: bool) -> Result<(), Failure> {
+pub fn check(file: &Path, common: &CommonArgs, entities: Option<u64>, json: bool) -> Result<(), Failure> {
     let spec = match (load(file), common.load()) {
         (Ok(spec), Ok(config)) => {
             inputs::cluster(&config, &spec.name)?;
             spec
         }
-        (Err(Failure::Wrong(of_file)), Err(Failure::Wrong(of_config))) => {
-            return Err(Failure::Wrong(format!("{of_file}\n{of_config}")));
+        (Err(Failure::Usage(of_file)), Err(Failure::Usage(of_config))) => {
+            return Err(Failure::Usage(format!("{of_file}\n{of_config}")));
         }
         (Err(failure), _) | (_, Err(failure)) => return Err(failure),
     };

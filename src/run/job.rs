@@ -14,10 +14,9 @@ use crossbeam_channel::{Receiver, unbounded};
 use timely::worker::Worker;
 
 use super::Failure;
-use super::checkpoints::TOPIC_IDS;
 use super::config::{Clock, Config};
 use super::inputs::{self, Inputs, Opening, Saved};
-use crate::checkpoint::{Overtaken, Vault};
+use crate::checkpoint::{CheckpointCoordinator, Overtaken, TOPIC_IDS};
 use crate::flow::build::{Event, OfflineFiles, positions};
 use crate::flow::op::Feeds;
 use crate::flow::{Job, Plan, build, telemetry};
@@ -34,7 +33,7 @@ const PUBLISH: Duration = Duration::from_millis(200);
 const IDLE: Duration = Duration::from_millis(5);
 
 /// What a job is asked to give, beside models.
-pub struct Wanted<'a> {
+pub struct JobOptions<'a> {
     pub pace: Pace,
     /// Whether topics are read only up to where they end now.
     pub bounded: bool,
@@ -47,16 +46,16 @@ pub struct Wanted<'a> {
     /// Records that came below the frontier before, to be taken as then.
     pub journal: Vec<Overtaken>,
     /// The folder for Parquet files, and how they are written.
-    pub offline: Option<(&'a Path, Writing)>,
+    pub offline: Option<(&'a Path, OfflineLayout)>,
 }
 
 /// How offline files are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writing {
+pub enum OfflineLayout {
     /// Each at once: a run that is cut short leaves nothing.
-    Whole,
+    SingleFile,
     /// In parts that a restart goes on from.
-    Parts,
+    Segments,
 }
 
 /// Opens a plan's inputs and makes its outputs.
@@ -66,25 +65,25 @@ pub enum Writing {
 pub fn prepare(
     plan: &Arc<Plan>,
     config: &Config,
-    vault: Arc<Vault>,
-    wanted: Wanted<'_>,
+    coordinator: Arc<CheckpointCoordinator>,
+    wanted: JobOptions<'_>,
 ) -> Result<(Arc<Job>, Receiver<Event>, Inputs), Failure> {
     let idle = inputs::uses_kafka(plan, config).then(|| IdleRule {
         after_ms: i64::try_from(config.idle_after.as_millis()).unwrap_or(i64::MAX),
         wall: config.clock == Clock::Wall,
     });
     let board = Board::new(wanted.pace, wanted.from, wanted.until, idle.filter(|_| !wanted.bounded));
-    if let Some(start) = vault.start() {
+    if let Some(start) = coordinator.restored_time() {
         board.start_from(start);
     }
     let feeds = Arc::new(Feeds::default());
-    let topic_ids = vault.load(TOPIC_IDS)?.into_iter().next().unwrap_or_default();
+    let topic_ids = coordinator.load(TOPIC_IDS)?.into_iter().next().unwrap_or_default();
     let inputs = inputs::open(Opening {
         plan,
         config,
         board: &board,
         feeds: &feeds,
-        saved: Saved::new(positions(plan, &vault)?, topic_ids, wanted.journal, wanted.since),
+        saved: Saved::new(positions(plan, &coordinator)?, topic_ids, wanted.journal, wanted.since),
         bounded: wanted.bounded,
     })?;
     let offline = wanted.offline.map(|(folder, how)| offline_files(plan, folder, wanted.from, how)).transpose()?;
@@ -92,7 +91,7 @@ pub fn prepare(
     let job = Job {
         plan: plan.clone(),
         board,
-        vault,
+        coordinator,
         feeds,
         online: wanted.online,
         offline,
@@ -117,12 +116,12 @@ pub fn offline_files(
     plan: &Plan,
     folder: &Path,
     from: Option<EventTime>,
-    how: Writing,
+    how: OfflineLayout,
 ) -> Result<OfflineFiles, Failure> {
     let shared = |path: std::path::PathBuf, columns: Schema| -> Result<_, Failure> {
         let file = match how {
-            Writing::Whole => OrderedFile::create(&path, &columns, from)?,
-            Writing::Parts => OrderedFile::in_parts(&path, &columns, from),
+            OfflineLayout::SingleFile => OrderedFile::create(&path, &columns, from)?,
+            OfflineLayout::Segments => OrderedFile::in_parts(&path, &columns, from),
         };
         Ok(Arc::new(Mutex::new(Some(file))))
     };
@@ -259,7 +258,7 @@ pub struct Sample {
 }
 
 /// The first record of the stream that drives the first model's examples, of the first partition that has had one.
-pub fn sample(job: &Job) -> Option<Sample> {
+pub fn sample_instance(job: &Job) -> Option<Sample> {
     let plan = &job.plan;
     let source = plan.driver(plan.models.first()?.examples);
     let (name, reader) = (&plan.spec.sources[source].topic.name, &plan.sources[source]);
@@ -273,7 +272,7 @@ pub fn sample(job: &Job) -> Option<Sample> {
 }
 
 /// Brings the gauges of sources and stores up to date.
-pub fn gauge(job: &Job, metrics: &Metrics) {
+pub fn update_gauges(job: &Job, metrics: &Metrics) {
     let mut overtaken_by_source: BTreeMap<String, u64> = BTreeMap::new();
     let mut watermarks: BTreeMap<String, EventTime> = BTreeMap::new();
     for lane in job.board.lanes() {

@@ -2,7 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::args::CommonArgs;
 use super::checkpoints::Checkpoints;
-use super::cli::Common;
 use super::config::Config;
+use super::dead_letters::DeadLetterSink;
 use super::inputs::Inputs;
-use super::job::{self, Control, Wanted, Writing};
-use super::letters::Letters;
-use super::outputs::Outputs;
-use super::status::Status;
-use super::{Failure, inspect, mirror, replay, say};
+use super::job::{self, Control, JobOptions, OfflineLayout};
+use super::job_events::JobEvents;
+use super::status::TerminalStatus;
+use super::{Failure, finish, inspect, print_err, redis};
+use crate::disk;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::registry::{Live, Registry};
@@ -51,7 +52,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// If the file or config is wrong, or the job fails.
-pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
+pub fn run(file: &Path, common: &CommonArgs, how: Start) -> Result<(), Failure> {
     let config = common.load()?;
     let plan = Arc::new(Plan::new(Arc::new(inspect::load(file)?)));
     let signals = Signals::install()?;
@@ -62,7 +63,7 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
     let live = Arc::new(Live::new(plan.models.iter().map(|model| model.name.clone()), LIVE_VERSIONS));
     let url = registry_url(&config, &plan.spec.name);
     let offline = home.join("offline");
-    let _alone = alone(&home)?;
+    let _alone = lock_data_dir(&home)?;
     let (mut checkpoints, start) = Checkpoints::open(&plan, &config, how.fresh)?;
     let goes_on = start.said.is_some();
     let readiness = Arc::new(Readiness::default());
@@ -76,11 +77,11 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
         readiness: readiness.clone(),
     });
     let server = serve::start(&config.http.endpoint(), &service).map_err(|error| match error {
-        StartError::Address(_) => Failure::Wrong(format!("error: [http] listen: {error}")),
+        StartError::Address(_) => Failure::Usage(format!("error: [http] listen: {error}")),
         other => Failure::from(other),
     })?;
-    let writing = if checkpoints.are_taken() { Writing::Parts } else { Writing::Whole };
-    let wanted = Wanted {
+    let writing = if checkpoints.are_taken() { OfflineLayout::Segments } else { OfflineLayout::SingleFile };
+    let wanted = JobOptions {
         pace: config.play.speed,
         bounded: how.until_end,
         from: None,
@@ -90,23 +91,23 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
         journal: start.journal,
         offline: config.offline.enabled.then_some((offline.as_path(), writing)),
     };
-    mirror::measure(&plan, &config, &online, &metrics);
-    let (job, events, inputs) = job::prepare(&plan, &config, start.vault, wanted)?;
-    let redis = mirror::start(&config, &job, &metrics)?;
+    redis::measure(&plan, &config, &online, &metrics);
+    let (job, events, inputs) = job::prepare(&plan, &config, start.coordinator, wanted)?;
+    let redis = redis::start(&config, &job, &metrics)?;
     // What an earlier run left is moved aside only once everything that can be refused has been accepted.
     if !goes_on {
         checkpoints.start_over()?;
         let registry = config.registry.url.is_none().then(|| home.join("registry"));
-        if let Some(kept) = registry.map(|registry| move_aside(&registry)).transpose()?.flatten() {
-            say(format_args!("starting over: the models of an earlier run are kept in {}", kept.display()));
+        if let Some(kept) = registry.map(|registry| disk::archive_previous(&registry)).transpose()?.flatten() {
+            print_err(format_args!("starting over: the models of an earlier run are kept in {}", kept.display()));
         }
     }
-    start.said.iter().for_each(say);
+    start.said.iter().for_each(print_err);
     let registry = Registry::open(&url)?;
     if goes_on {
-        live.restore(&registry).iter().for_each(|error| say(format_args!("warning: {error}")));
+        live.restore(&registry).iter().for_each(|error| print_err(format_args!("warning: {error}")));
     }
-    let letters = Letters::from(letters(&home.join("dead_letters.jsonl"), &job)?);
+    let letters = DeadLetterSink::from(letters(&home.join("dead_letters.jsonl"), &job)?);
     let letters = match inputs.kafka() {
         None => letters,
         Some(kafka) => letters.with_topic(kafka.cluster(), config.topics.keys().cloned(), &config.dead_letters)?,
@@ -116,18 +117,18 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
 
     let is_away = || inputs.kafka().is_some_and(|kafka| kafka.trouble().is_some());
     let control = Arc::new(Control::default());
-    let mut outputs = Outputs::new(&job, &metrics, (registry, config.registry.keep), &live, letters)?;
-    outputs.journal = checkpoints.are_taken().then(|| checkpoints.journal());
-    if let Some(bytes) = start.outputs {
-        outputs.restore(&bytes)?;
+    let mut job_events = JobEvents::new(&job, &metrics, (registry, config.registry.keep), &live, letters)?;
+    job_events.journal = checkpoints.are_taken().then(|| checkpoints.journal());
+    if let Some(bytes) = start.job_events {
+        job_events.restore(&bytes)?;
     }
     let graph = job::start(&job, config.workers, &metrics, &control);
     readiness.started();
-    let mut status = Status::new(&plan, server.addr(), common.quiet, std::io::stderr().is_terminal());
+    let mut status = TerminalStatus::new(&plan, server.addr(), common.quiet, std::io::stderr().is_terminal());
 
-    job::gauge(&job, &metrics);
+    job::update_gauges(&job, &metrics);
     let mut refreshed = Instant::now();
-    let mut ending: Option<Ending> = None;
+    let mut ending: Option<Shutdown> = None;
     let mut refused = None;
     let mut trouble = None;
     let followed: anyhow::Result<()> = (|| {
@@ -139,7 +140,7 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
             show_trouble(&inputs, &readiness, &mut trouble);
             match events.recv_timeout(Duration::from_millis(20)) {
                 Ok(event) => {
-                    if let Some((model, version)) = outputs.follow(event)? {
+                    if let Some((model, version)) = job_events.handle(event)? {
                         status.version(&job, model, &version);
                     }
                 }
@@ -149,18 +150,18 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
             checkpoints.ask_if_due(&job);
             if checkpoints.gather(&job) {
                 for event in events.try_iter() {
-                    if let Some((model, version)) = outputs.follow(event)? {
+                    if let Some((model, version)) = job_events.handle(event)? {
                         status.version(&job, model, &version);
                     }
                 }
-                outputs.mark()?;
+                job_events.mark_checkpoint()?;
             }
-            checkpoints.write(&outputs, &inputs)?;
+            checkpoints.write(&job_events, &inputs)?;
             checkpoints.settle(&metrics);
             let at_end = how.until_end && control.has_ended(config.workers);
             if ending.is_none() && (at_end || signals.asked()) {
                 // One that is under way is of an earlier time: the last comes after it.
-                ending = Some(Ending { since: Instant::now(), asked: false });
+                ending = Some(Shutdown { since: Instant::now(), asked: false });
             }
             if let Some(ending) = &mut ending {
                 if !ending.asked && !checkpoints.is_under_way() {
@@ -168,14 +169,14 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
                     ending.asked = true;
                 }
                 // With a registry or brokers that are away there may be none; the one before it still holds.
-                let patience = if outputs.trouble().is_some() || is_away() { DRAIN } else { LAST_CHECKPOINT };
+                let patience = if job_events.last_error().is_some() || is_away() { DRAIN } else { LAST_CHECKPOINT };
                 if (ending.asked && !checkpoints.is_under_way()) || ending.since.elapsed() >= patience {
                     control.stop();
                 }
             }
             if refreshed.elapsed() >= REFRESH {
                 refreshed = Instant::now();
-                job::gauge(&job, &metrics);
+                job::update_gauges(&job, &metrics);
                 status.refresh(&job);
             }
         }
@@ -187,14 +188,14 @@ pub fn run(file: &Path, common: &Common, how: Start) -> Result<(), Failure> {
         return Err(refused);
     }
     for event in events.try_iter() {
-        outputs.follow(event)?;
+        job_events.handle(event)?;
     }
-    outputs.flush_letters(if is_away() { DRAIN } else { LAST_LETTERS })?;
+    job_events.flush_letters(if is_away() { DRAIN } else { LAST_LETTERS })?;
     redis.map(|redis| redis.finish(DRAIN));
     server.drain();
     status.end(&job);
     if how.until_end && !signals.asked() || !checkpoints.are_taken() {
-        let digest = replay::digest(&job, outputs, None, None)?;
+        let digest = finish::digest(&job, job_events, None, None)?;
         if job.offline.is_some() {
             digest.write(&offline)?;
         }
@@ -210,11 +211,11 @@ fn show_trouble(inputs: &Inputs, readiness: &Readiness, shown: &mut Option<Strin
     }
     match &trouble {
         Some(what) => {
-            say(what);
+            print_err(what);
             readiness.block("kafka", what.clone());
         }
         None => {
-            say("kafka: connected");
+            print_err("kafka: connected");
             readiness.clear("kafka");
         }
     }
@@ -222,7 +223,7 @@ fn show_trouble(inputs: &Inputs, readiness: &Readiness, shown: &mut Option<Strin
 }
 
 /// A run that is about to end.
-struct Ending {
+struct Shutdown {
     since: Instant,
     /// Whether its last checkpoint was asked for.
     asked: bool,
@@ -230,7 +231,7 @@ struct Ending {
 
 /// The file of dead letters: gone on with where the job goes on, else begun anew.
 fn letters(path: &Path, job: &Job) -> anyhow::Result<DeadLetterFile> {
-    if job.vault.start().is_none() {
+    if job.coordinator.restored_time().is_none() {
         return Ok(DeadLetterFile::open(path, true)?);
     }
     let read = job.positions()?;
@@ -242,7 +243,7 @@ fn letters(path: &Path, job: &Job) -> anyhow::Result<DeadLetterFile> {
 
 /// Keeps other runs out of a dataflow's folder as long as the file is open; the system lets go of it however this
 /// process ends.
-fn alone(home: &Path) -> Result<File, Failure> {
+fn lock_data_dir(home: &Path) -> Result<File, Failure> {
     let path = home.join("run.lock");
     let opened = std::fs::create_dir_all(home).and_then(|()| File::create(&path));
     let file = opened.with_context(|| format!("{} cannot be written", path.display()))?;
@@ -250,7 +251,7 @@ fn alone(home: &Path) -> Result<File, Failure> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             let home = home.display();
-            Err(Failure::Wrong(format!("error: another run is using {home}; expected another data_dir, or to stop it")))
+            Err(Failure::Usage(format!("error: another run is using {home}; expected another data_dir, or to stop it")))
         }
         // Not every file system has locks.
         Err(TryLockError::Error(error)) => {
@@ -264,21 +265,6 @@ fn alone(home: &Path) -> Result<File, Failure> {
 fn registry_url(config: &Config, dataflow: &str) -> String {
     let home = || config.home(dataflow).join("registry").to_string_lossy().into_owned();
     config.registry.url.clone().unwrap_or_else(home)
-}
-
-/// Moves a folder of an earlier run aside, if there is something in it; gives where it is kept.
-pub fn move_aside(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
-    if std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none()) {
-        return Ok(None);
-    }
-    let kept = |number: u32| {
-        let mut kept = folder.as_os_str().to_owned();
-        kept.push(format!(".{number}"));
-        PathBuf::from(kept)
-    };
-    let free = (1..).map(kept).find(|kept| !kept.exists()).expect("there is always a next number");
-    std::fs::rename(folder, &free).with_context(|| format!("{} cannot be moved aside", folder.display()))?;
-    Ok(Some(free))
 }
 
 /// SIGINT and SIGTERM: the first asks to stop, the second ends the process at once.

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::cli::Common;
+use super::args::CommonArgs;
 use super::config::Config;
-use super::{Failure, inputs, inspect, say};
+use super::{Failure, inputs, inspect, print_err};
 use crate::flow::Plan;
 use crate::source::kafka::{Cluster, Consumer, NewTopic, Outgoing, Producer};
 use crate::source::{DELETED, FilePartition, Intake, Intaken, Pace, Partition, Progress, TopicReader};
@@ -32,12 +32,12 @@ const SETTINGS: [(&str, &str); 2] = [("message.timestamp.type", "CreateTime"), (
 ///
 /// # Errors
 /// If the file or a config is wrong, a topic is missing, or a record is not delivered.
-pub fn run(file: &Path, common: &Common, from: &Path, partitions: Option<u32>, speed: Pace) -> Result<(), Failure> {
+pub fn run(file: &Path, common: &CommonArgs, from: &Path, partitions: Option<u32>, speed: Pace) -> Result<(), Failure> {
     let plan = Plan::new(Arc::new(inspect::load(file)?));
     let config = common.load()?;
     let files = Config::load(from, &[])?;
     let cluster = inputs::cluster(&config, &plan.spec.name)?.ok_or_else(|| {
-        Failure::Wrong(
+        Failure::Usage(
             "error: there is no Kafka to load into; expected [kafka] with \"bootstrap.servers\" in --config".to_owned(),
         )
     })?;
@@ -45,11 +45,11 @@ pub fn run(file: &Path, common: &Common, from: &Path, partitions: Option<u32>, s
     for reader in merged(&plan) {
         match files.topics.contains_key(&reader.topic) {
             true => topics.push(Loading::open(reader, &files)?),
-            false => say(format_args!("{}: passed over: {} binds it to no file", reader.topic, from.display())),
+            false => print_err(format_args!("{}: passed over: {} binds it to no file", reader.topic, from.display())),
         }
     }
     if topics.is_empty() {
-        return Err(Failure::Wrong(format!("error: {} binds no topic of the dataflow to a file", from.display())));
+        return Err(Failure::Usage(format!("error: {} binds no topic of the dataflow to a file", from.display())));
     }
     prepare(&cluster, &topics, partitions)?;
     let producer = Producer::new(&cluster).map_err(inputs::failure)?;
@@ -62,7 +62,10 @@ pub fn run(file: &Path, common: &Common, from: &Path, partitions: Option<u32>, s
     for topic in &topics {
         println!("{}: {} records, of which {} deletes", topic.reader.topic, topic.sent, topic.deletes);
         if let Some(first) = &topic.refused {
-            say(format_args!("{}: {} rows could not be read; the first: {first}", topic.reader.topic, topic.refusals));
+            print_err(format_args!(
+                "{}: {} rows could not be read; the first: {first}",
+                topic.reader.topic, topic.refusals
+            ));
         }
     }
     Ok(())
@@ -108,25 +111,25 @@ fn prepare(cluster: &Arc<Cluster>, topics: &[Loading], partitions: Option<u32>) 
             (None, Some(partitions)) => {
                 let made = cluster.create_topic(NewTopic { name, partitions, settings: &SETTINGS });
                 if made.map_err(inputs::failure)? {
-                    say(format_args!("{name}: made, with {partitions} partitions"));
+                    print_err(format_args!("{name}: made, with {partitions} partitions"));
                 }
             }
             (None, None) => {
                 let servers = cluster.servers();
-                return Err(Failure::Wrong(format!(
+                return Err(Failure::Usage(format!(
                     "error: topic {name:?} does not exist on bootstrap.servers = {servers:?}; --partitions N makes it"
                 )));
             }
             (Some(known), wanted) => {
                 if let Some(wanted) = wanted.filter(|wanted| *wanted != known) {
-                    say(format_args!("{name}: is there, with {known} partitions, not {wanted}"));
+                    print_err(format_args!("{name}: is there, with {known} partitions, not {wanted}"));
                 }
                 let held = (0..known)
                     .map(|partition| consumer.bounds(name, partition))
                     .try_fold(0, |held, bounds| bounds.map(|(low, high)| held + (high - low)));
                 let held = held.map_err(inputs::failure)?;
                 if held > 0 {
-                    say(format_args!("{name}: holds {held} records already; they stay before the new ones"));
+                    print_err(format_args!("{name}: holds {held} records already; they stay before the new ones"));
                 }
             }
         }

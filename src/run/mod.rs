@@ -7,25 +7,37 @@
 //! | `inspect` | `check`, `graph` |
 //! | `load` | `load` |
 //!
-//! What they share: [`config`] says where a dataflow runs, [`inputs`] opens what feeds it, [`job`] puts its parts
-//! together and steps the workers, `mirror` looks after the online store, `outputs` follows what the graph tells,
-//! `origin` finds what a replay starts from, `digest` sums a finished run up, `verify` compares two.
+//! Shared by the verbs:
+//!
+//! | file | contents |
+//! |---|---|
+//! | `args`, [`config`] | flags of every verb; the config file |
+//! | [`inputs`] | opens the files and Kafka topics of a plan |
+//! | [`job`] | assembles a plan's inputs, outputs and workers, and steps the workers |
+//! | `job_events`, `dead_letters` | handle the running graph's events: versions, dead letters, overtaken records |
+//! | `checkpoints` | decides when a live run takes a checkpoint, and finds the one to start from |
+//! | `redis` | connects the online store to its freshness metric and its Redis mirror |
+//! | `replay_start` | finds the state and the journal that a replay starts from |
+//! | `digest`, `finish`, `verify` | the digest of a finished run, how it is made, and how two are compared |
+//! | `status` | the status line of a live run on the terminal |
 
+mod args;
 mod checkpoints;
 mod cli;
 pub mod config;
+mod dead_letters;
 mod digest;
 mod feeding;
+mod finish;
 pub mod inputs;
 mod inspect;
 pub mod job;
-mod letters;
+mod job_events;
 mod live;
 mod load;
-mod mirror;
-mod origin;
-mod outputs;
+mod redis;
 mod replay;
+mod replay_start;
 mod status;
 mod verify;
 
@@ -49,19 +61,19 @@ pub fn main() -> ExitCode {
     cli.start_logging();
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Wrong(text)) => {
-            say(text.trim_end());
+        Err(Failure::Usage(text)) => {
+            print_err(text.trim_end());
             ExitCode::from(2)
         }
-        Err(Failure::Failed(error)) => {
-            say(format_args!("error: {error:#}"));
+        Err(Failure::Runtime(error)) => {
+            print_err(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 /// Writes a line to stderr. Where that cannot be written, as to a log on a full disk, nothing ends for it.
-fn say(line: impl Display) {
+fn print_err(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
@@ -69,13 +81,13 @@ fn say(line: impl Display) {
 #[derive(Debug)]
 pub enum Failure {
     /// The usage, the dataflow file or the config is wrong; the text says where.
-    Wrong(String),
+    Usage(String),
     /// Something else failed.
-    Failed(anyhow::Error),
+    Runtime(anyhow::Error),
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Failure::Failed(error.into())
+        Failure::Runtime(error.into())
     }
 }

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::job;
-use super::say;
+use super::print_err;
 use crate::flow::{Job, Plan};
 use crate::model::{Decision, Version};
 use crate::time::{EventTime, format_time};
 
 /// The terminal's view of a job.
-pub struct Status {
+pub struct TerminalStatus {
     models: Vec<String>,
     addr: SocketAddr,
     quiet: bool,
@@ -23,9 +23,9 @@ pub struct Status {
     ended: bool,
 }
 
-impl Status {
+impl TerminalStatus {
     pub fn new(plan: &Plan, addr: SocketAddr, quiet: bool, terminal: bool) -> Self {
-        Status {
+        TerminalStatus {
             models: plan.models.iter().map(|model| model.name.clone()).collect(),
             addr,
             quiet,
@@ -65,7 +65,7 @@ impl Status {
             self.line(&format!("{name} v{} refused: {}", version.number, version.reason));
         }
         if !self.asked
-            && let Some(sample) = job::sample(job)
+            && let Some(sample) = job::sample_instance(job)
         {
             self.asked = true;
             let sample = sample.json.replace('\'', "'\\''");
@@ -104,7 +104,7 @@ impl Status {
     fn line(&self, text: &str) {
         if !self.quiet {
             let clear = if self.terminal { "\r\x1b[2K" } else { "" };
-            say(format_args!("{clear}{text}"));
+            print_err(format_args!("{clear}{text}"));
         }
     }
 }

@@ -18,18 +18,18 @@ use crate::time::{EventTime, format_time};
 use crate::value::Scalar;
 
 /// What a replay is compared with.
-pub struct Other {
+pub struct Baseline {
     folder: PathBuf,
     digest: Digest,
 }
 
-impl Other {
+impl Baseline {
     /// The folder of another replay, or the offline folder of a run.
     ///
     /// # Errors
     /// If it has no digest, or is the one that the replay is to write.
     pub fn open(folder: &Path, out: &Path) -> Result<Self, Failure> {
-        let wrong = |what: String| Failure::Wrong(format!("error: --verify: {}: {what}", folder.display()));
+        let wrong = |what: String| Failure::Usage(format!("error: --verify: {}: {what}", folder.display()));
         let path = folder.join("digest.json");
         let expected = "expected that of a replay, or of a run with --until-end and offline.enabled";
         let text =
@@ -39,7 +39,7 @@ impl Other {
         if folder.canonicalize().is_ok_and(same) {
             return Err(wrong("is --out itself; expected another folder".to_owned()));
         }
-        Ok(Other { folder: folder.to_owned(), digest })
+        Ok(Baseline { folder: folder.to_owned(), digest })
     }
 
     pub fn folder(&self) -> &Path {

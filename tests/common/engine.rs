@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use arrow_array::{Array, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use tidemill::checkpoint::{Parts, Vault};
+use tidemill::checkpoint::{CheckpointCoordinator, SnapshotParts};
 use tidemill::flow::build::{Event, positions};
 use tidemill::flow::op::Feeds;
 use tidemill::flow::op::source::{Feed, Notice};
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
-use tidemill::run::job::{self, Control, Writing};
+use tidemill::run::job::{self, Control, OfflineLayout};
 use tidemill::source::{Board, DeadLetter, Intake, Pace, Partition, Progress, Raw, SourceError, Tally, TopicReader};
 use tidemill::store::Online;
 use tidemill::time::Offset;
@@ -110,7 +110,7 @@ pub struct Found {
     pub versions: Vec<(u64, String)>,
     pub letters: Vec<DeadLetter>,
     /// The snapshot that was asked for.
-    pub snapshot: Option<(i64, Parts)>,
+    pub snapshot: Option<(i64, SnapshotParts)>,
 }
 
 /// A partition of messages in memory.
@@ -163,7 +163,7 @@ pub struct Run<'a> {
     /// Over how many partitions the records of each topic are dealt, by key.
     pub partitions: usize,
     /// Start from a snapshot.
-    pub start: Option<(i64, Parts)>,
+    pub start: Option<(i64, SnapshotParts)>,
     /// Ask for a snapshot as of this time.
     pub snapshot: Option<i64>,
     /// Where outputs begin, where sources do, and where outputs stop.
@@ -217,11 +217,11 @@ impl Run<'_> {
             plan.sources.iter().cloned().chain(plan.tables.iter().map(|table| table.reader.clone())).collect();
         let board = Board::new(Pace::Max, None, self.until, None);
         let feeds = Arc::new(Feeds::default());
-        let vault = match self.start {
-            Some((time, parts)) => Vault::starting_from(time, parts),
-            None => Vault::empty(),
+        let coordinator = match self.start {
+            Some((time, parts)) => CheckpointCoordinator::restoring(time, parts),
+            None => CheckpointCoordinator::fresh(),
         };
-        let positions = positions(&plan, &vault).expect("what was saved can be loaded");
+        let positions = positions(&plan, &coordinator).expect("what was saved can be loaded");
         for (topic, reader) in readers.iter().enumerate() {
             let position = |number| positions.get(&(reader.source.clone(), number));
             let resume = |number| position(number).map_or(0, |position| position.resume);
@@ -245,14 +245,15 @@ impl Run<'_> {
         let (events, told) = crossbeam_channel::unbounded();
         let online = job::online_store(&plan);
         if let Some(time) = self.snapshot {
-            vault.ask(time);
+            coordinator.trigger(time);
         }
-        let offline = job::offline_files(&plan, folder.path(), self.from, Writing::Whole).expect("files can be made");
+        let offline =
+            job::offline_files(&plan, folder.path(), self.from, OfflineLayout::SingleFile).expect("files can be made");
         let job = Arc::new(Job {
             plan: plan.clone(),
             feeds,
             board,
-            vault: vault.clone(),
+            coordinator: coordinator.clone(),
             online: Some(online.clone()),
             offline: Some(offline.clone()),
             events,
@@ -278,7 +279,7 @@ impl Run<'_> {
             pair: rows(&folder.path().join("features/pair.parquet")),
             examples: rows(&folder.path().join("examples/sold.parquet")),
             shown: shown(&online),
-            snapshot: vault.take().map(|(time, parts)| (time, parts.encode().collect())),
+            snapshot: coordinator.collect().map(|(time, parts)| (time, parts.encode().collect())),
             ..Found::default()
         };
         for event in events.into_iter().chain(told.try_iter()) {

@@ -20,9 +20,9 @@ use timely::progress::Antichain;
 
 use super::members::Members;
 use super::showing::Showing;
-use super::sink::Sunk;
+use super::sink::SinkProgress;
 use super::{Records, frontier_of};
-use crate::checkpoint::{CheckpointError, Cut};
+use crate::checkpoint::{CheckpointError, OperatorCheckpoint};
 use crate::flow::exchange::Route;
 use crate::flow::plan::GroupPlan;
 use crate::store::memory::Shelf;
@@ -51,7 +51,7 @@ pub struct Outputs {
 pub struct GroupStreams<'scope> {
     pub closed: Records<'scope>,
     /// Nothing, at the times that are shown.
-    pub online: Sunk<'scope>,
+    pub online: SinkProgress<'scope>,
     /// The questions with their answers, in the order given.
     pub answered: Vec<Records<'scope>>,
 }
@@ -66,16 +66,16 @@ pub fn group<'scope>(
     updates: Records<'scope>,
     questions: Vec<Questions<'scope>>,
     outputs: Outputs,
-    mut cut: Cut,
+    mut checkpoint: OperatorCheckpoint,
 ) -> Result<GroupStreams<'scope>, CheckpointError> {
     let worker = (scope.worker().index(), scope.worker().peers());
     let mut group = Members::new(plan.clone(), outputs.clone(), questions.iter().map(|q| q.features.clone()).collect());
-    group.load(&cut, worker)?;
+    group.load(&checkpoint, worker)?;
 
     let mut builder = OperatorBuilder::new(format!("features.{}", plan.name), scope);
     let activator = scope.activator_for(builder.operator_info().address);
     let waker = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
-    cut.wake_by(move || _ = waker.activate());
+    checkpoint.on_trigger(move || _ = waker.activate());
     let identity = || Antichain::from_elem(0);
     let route = Route::Key { codec: plan.codec.clone(), columns: plan.entity() };
     let mut update_input = builder.new_input_connection(updates, route.pact(), []);
@@ -110,11 +110,11 @@ pub fn group<'scope>(
                 });
             }
             let frontier = frontiers.iter().map(frontier_of).min().unwrap_or(EventTime::MAX);
-            for step in cut.steps(frontier) {
-                if step.upto > done {
-                    done = step.upto;
+            for stretch in checkpoint.stretches(frontier) {
+                if stretch.until > done {
+                    done = stretch.until;
                     let mut handle = closed.activate();
-                    if let Some(mut batch) = group.work_off(step.upto) {
+                    if let Some(mut batch) = group.work_off(stretch.until) {
                         handle.session_with_builder(&own[0]).give_container(&mut batch);
                     }
                     for (index, output) in answered.iter_mut().enumerate() {
@@ -124,9 +124,9 @@ pub fn group<'scope>(
                         }
                     }
                 }
-                if step.save {
+                if stretch.save_after {
                     let snapshot = group.save();
-                    cut.hand_over(step.upto, move || snapshot.saved());
+                    checkpoint.save_lazily(stretch.until, move || snapshot.saved());
                 }
             }
             let shown = match &outputs.online {

@@ -18,7 +18,7 @@ use timely::dataflow::operators::generic::Operator;
 
 use super::project::project;
 use super::{Chunks, Records, frontier_of};
-use crate::checkpoint::{CheckpointError, Cut};
+use crate::checkpoint::{CheckpointError, OperatorCheckpoint};
 use crate::expr::{EvalStats, Expr};
 use crate::flow::codec;
 use crate::flow::exchange::{Route, key_columns, worker_of};
@@ -38,26 +38,26 @@ pub struct Attribution {
 
 /// What a worker saves: the examples that wait, as batches, and how many were dropped.
 #[derive(Serialize, Deserialize)]
-struct Saved {
+struct SavedExamples {
     dropped: u64,
     batches: Vec<Vec<u8>>,
 }
 
 /// The examples that wait at some moment.
-struct Snapshot {
+struct ExamplesSnapshot {
     dropped: u64,
     batches: Vec<Batch>,
 }
 
-impl Snapshot {
-    fn saved(self) -> Saved {
-        Saved { dropped: self.dropped, batches: self.batches.iter().map(codec::encode).collect() }
+impl ExamplesSnapshot {
+    fn saved(self) -> SavedExamples {
+        SavedExamples { dropped: self.dropped, batches: self.batches.iter().map(codec::encode).collect() }
     }
 }
 
 /// An example's place among the batches that wait.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct ExampleRef {
     batch: u64,
     row: u32,
     time: EventTime,
@@ -73,19 +73,19 @@ pub fn attribute<'scope>(
     labels: Records<'scope>,
     model: &str,
     plan: Attribution,
-    mut cut: Cut,
+    mut checkpoint: OperatorCheckpoint,
     mut unlabelled: impl FnMut(u64) + 'static,
 ) -> Result<Records<'scope>, CheckpointError> {
     let scope = examples.scope();
     let share = (scope.worker().index(), scope.worker().peers());
-    let mut state = Waiting::new(plan.clone());
-    for part in cut.vault().load::<Saved>(cut.operator())? {
+    let mut state = PendingExamples::new(plan.clone());
+    for part in checkpoint.coordinator().load::<SavedExamples>(checkpoint.operator())? {
         if share.0 == 0 {
             state.dropped += part.dropped;
         }
         for bytes in part.batches {
             let batch = codec::decode(&bytes).map_err(|_| CheckpointError::Undecodable {
-                operator: cut.operator().to_owned(),
+                operator: checkpoint.operator().to_owned(),
                 source: postcard::Error::DeserializeBadEncoding,
             })?;
             state.restore(batch, share);
@@ -109,24 +109,24 @@ pub fn attribute<'scope>(
             let mut done = EventTime::MIN;
             let mut told = 0;
             let waker = scope.worker().sync_activator_for(info.address.to_vec());
-            cut.wake_by(move || _ = waker.activate());
+            checkpoint.on_trigger(move || _ = waker.activate());
             move |(examples, example_frontier), (labels, label_frontier), output| {
                 examples.for_each(|_, batch| _ = new_examples.push(None, std::mem::take(batch), ()));
                 labels.for_each(|_, batch| _ = new_labels.push(None, std::mem::take(batch), ()));
                 let frontier = frontier_of(example_frontier).min(frontier_of(label_frontier));
-                for step in cut.steps(frontier) {
-                    if step.upto > done {
-                        let mut out = state.work_off(&mut new_examples, &mut new_labels, step.upto);
+                for stretch in checkpoint.stretches(frontier) {
+                    if stretch.until > done {
+                        let mut out = state.work_off(&mut new_examples, &mut new_labels, stretch.until);
                         unlabelled(state.dropped - told);
                         told = state.dropped;
                         if let (Some(capability), false) = (&held, out.is_empty()) {
                             output.session_with_builder(capability).give_container(&mut out);
                         }
-                        done = step.upto;
+                        done = stretch.until;
                     }
-                    if step.save {
+                    if stretch.save_after {
                         let waiting = state.save();
-                        cut.hand_over(step.upto, move || waiting.saved());
+                        checkpoint.save_lazily(stretch.until, move || waiting.saved());
                     }
                 }
                 if done == EventTime::MAX {
@@ -153,18 +153,18 @@ pub fn immediate<'scope>(examples: Records<'scope>, name: &str, value: Expr) -> 
 }
 
 /// A batch of examples, some of which still wait.
-struct Held {
+struct ExampleBatch {
     batch: Batch,
     keys: Rows,
     left: usize,
 }
 
 /// Examples that wait for a label.
-struct Waiting {
+struct PendingExamples {
     plan: Attribution,
-    batches: HashMap<u64, Held>,
+    batches: HashMap<u64, ExampleBatch>,
     next: u64,
-    by_key: HashMap<Key, VecDeque<Place>>,
+    by_key: HashMap<Key, VecDeque<ExampleRef>>,
     /// Keys of examples by the last time at which their label may come.
     deadlines: BTreeMap<EventTime, Vec<Key>>,
     /// Examples dropped so far because no label came.
@@ -172,11 +172,11 @@ struct Waiting {
 }
 
 /// Which example leaves, when, with what label.
-type Leaving = (Place, EventTime, f64);
+type LabelledRow = (ExampleRef, EventTime, f64);
 
-impl Waiting {
+impl PendingExamples {
     fn new(plan: Attribution) -> Self {
-        Waiting {
+        PendingExamples {
             plan,
             batches: HashMap::new(),
             next: 0,
@@ -194,7 +194,7 @@ impl Waiting {
         for chunk in examples.iter() {
             let batch = chunk.batch.slice(chunk.done, chunk.closing().len());
             arriving.extend(batch.times.iter().enumerate().map(|(row, time)| (*time, self.next, row as u32)));
-            self.admit(batch);
+            self.insert_batch(batch);
         }
         examples.finish();
         arriving.sort_by_key(|(time, _, _)| *time);
@@ -210,12 +210,12 @@ impl Waiting {
             })
             .collect();
 
-        let mut leaving: Vec<Leaving> = Vec::new();
+        let mut leaving: Vec<LabelledRow> = Vec::new();
         let mut arriving = arriving.into_iter().peekable();
         for (time, chunk, row) in known {
             while let Some((at, batch, row)) = arriving.next_if(|(at, _, _)| *at <= time) {
                 self.expire(at, &mut leaving);
-                self.wait(Place { batch, row, time: at });
+                self.wait(ExampleRef { batch, row, time: at });
             }
             self.expire(time, &mut leaving);
             let (keys, values) = &decoded[chunk as usize];
@@ -226,7 +226,7 @@ impl Waiting {
         }
         for (at, batch, row) in arriving {
             self.expire(at, &mut leaving);
-            self.wait(Place { batch, row, time: at });
+            self.wait(ExampleRef { batch, row, time: at });
         }
         self.expire(upto, &mut leaving);
         drop(decoded);
@@ -235,15 +235,15 @@ impl Waiting {
     }
 
     /// Gives a batch of examples a number.
-    fn admit(&mut self, batch: Batch) -> u64 {
+    fn insert_batch(&mut self, batch: Batch) -> u64 {
         let keys = self.plan.codec.encode(&key_columns(&batch, &self.plan.example_on));
         let left = batch.len();
-        self.batches.insert(self.next, Held { batch, keys, left });
+        self.batches.insert(self.next, ExampleBatch { batch, keys, left });
         self.next += 1;
         self.next - 1
     }
 
-    fn wait(&mut self, place: Place) {
+    fn wait(&mut self, place: ExampleRef) {
         let key = Key::from_bytes(self.batches[&place.batch].keys.row(place.row as usize).as_ref());
         self.deadlines.entry(place.time.saturating_add(self.plan.within_ms)).or_default().push(key.clone());
         // In order of time, which only restored batches do not come in.
@@ -252,7 +252,7 @@ impl Waiting {
     }
 
     /// Lets go of examples whose last moment is before `now`.
-    fn expire(&mut self, now: EventTime, leaving: &mut Vec<Leaving>) {
+    fn expire(&mut self, now: EventTime, leaving: &mut Vec<LabelledRow>) {
         while let Some(entry) = self.deadlines.first_entry().filter(|entry| *entry.key() < now) {
             let deadline = *entry.key();
             for key in entry.remove() {
@@ -264,7 +264,7 @@ impl Waiting {
                         Some(label) => leaving.push((place, deadline, label)),
                         None => {
                             self.dropped += 1;
-                            forget(&mut self.batches, place.batch);
+                            release(&mut self.batches, place.batch);
                         }
                     }
                 }
@@ -276,7 +276,7 @@ impl Waiting {
     }
 
     /// The examples that leave, as one batch at the times their labels became known.
-    fn gather(&mut self, leaving: Vec<Leaving>) -> Batch {
+    fn gather(&mut self, leaving: Vec<LabelledRow>) -> Batch {
         if leaving.is_empty() {
             return Batch::default();
         }
@@ -309,12 +309,12 @@ impl Waiting {
             columns,
             pending: Pending::default(),
         };
-        leaving.iter().for_each(|(place, _, _)| forget(&mut self.batches, place.batch));
+        leaving.iter().for_each(|(place, _, _)| release(&mut self.batches, place.batch));
         batch
     }
 
     /// The waiting examples, batch by batch.
-    fn save(&self) -> Snapshot {
+    fn save(&self) -> ExamplesSnapshot {
         let mut rows: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
         for place in self.by_key.values().flatten() {
             rows.entry(place.batch).or_default().push(place.row);
@@ -326,7 +326,7 @@ impl Waiting {
                 self.batches[&batch].batch.take(&rows.into())
             })
             .collect();
-        Snapshot { dropped: self.dropped, batches }
+        ExamplesSnapshot { dropped: self.dropped, batches }
     }
 
     /// Takes back examples of this worker's share.
@@ -336,15 +336,15 @@ impl Waiting {
         let rows: Vec<u32> = (0..batch.len() as u32).filter(mine).collect();
         let batch = batch.take(&rows.into());
         let times = batch.times.clone();
-        let id = self.admit(batch);
+        let id = self.insert_batch(batch);
         for (row, time) in times.iter().enumerate() {
-            self.wait(Place { batch: id, row: row as u32, time: *time });
+            self.wait(ExampleRef { batch: id, row: row as u32, time: *time });
         }
     }
 }
 
 /// Counts a row of a batch as gone; the batch goes with its last.
-fn forget(batches: &mut HashMap<u64, Held>, batch: u64) {
+fn release(batches: &mut HashMap<u64, ExampleBatch>, batch: u64) {
     if let Some(held) = batches.get_mut(&batch) {
         held.left -= 1;
         if held.left == 0 {

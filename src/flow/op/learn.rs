@@ -17,7 +17,7 @@ use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::Operator;
 
 use super::{Chunks, Records, frontier_of};
-use crate::checkpoint::{CheckpointError, Cut, Step};
+use crate::checkpoint::{CheckpointError, OperatorCheckpoint, Stretch};
 use crate::expr::EvalStats;
 use crate::flow::exchange::{Route, key_columns, worker_of};
 use crate::flow::plan::ModelPlan;
@@ -46,7 +46,7 @@ struct Saved {
 pub fn learn<'scope>(
     labelled: Records<'scope>,
     plan: Arc<ModelPlan>,
-    mut cut: Cut,
+    mut checkpoint: OperatorCheckpoint,
     keep: bool,
     mut publish: impl FnMut(Version) + 'static,
 ) -> Result<Records<'scope>, CheckpointError> {
@@ -54,41 +54,43 @@ pub fn learn<'scope>(
     let home = Key::hash_of(plan.name.as_bytes());
     let here = worker_of(home, scope.worker().peers()) == scope.worker().index();
     let mut learner = Learner::new(plan.clone(), keep);
-    for part in cut.vault().load::<Option<Saved>>(cut.operator())?.into_iter().flatten().filter(|_| here) {
-        learner.load(part, cut.operator())?;
+    for part in
+        checkpoint.coordinator().load::<Option<Saved>>(checkpoint.operator())?.into_iter().flatten().filter(|_| here)
+    {
+        learner.load(part, checkpoint.operator())?;
     }
     let name = format!("model.{}.learn", plan.name);
     Ok(labelled.unary_frontier::<NoopBuilder<Batch>, _, _, _>(Route::One(home).pact(), &name, move |initial, info| {
         let activator = scope.activator_for(info.address.clone());
         let waker = scope.worker().sync_activator_for(info.address.to_vec());
-        cut.wake_by(move || _ = waker.activate());
+        checkpoint.on_trigger(move || _ = waker.activate());
         let mut held: Option<Capability<EventTime>> = Some(initial);
         let mut chunks: Chunks = Chunks::default();
-        let mut current: Option<Step> = None;
+        let mut current: Option<Stretch> = None;
         let mut done = EventTime::MIN;
         move |(input, frontier), output| {
             input.for_each(|_, batch| _ = chunks.push(None, std::mem::take(batch), ()));
             let frontier = frontier_of(frontier);
             let started = Instant::now();
             loop {
-                if let Some(step) = current {
-                    if !learner.slice(step.upto, &mut publish) {
+                if let Some(stretch) = current {
+                    if !learner.slice(stretch.until, &mut publish) {
                         if started.elapsed() >= PATIENCE {
                             activator.activate();
                             break;
                         }
                         continue;
                     }
-                    if step.save {
-                        cut.save(step.upto, &here.then(|| learner.save()));
+                    if stretch.save_after {
+                        checkpoint.save(stretch.until, &here.then(|| learner.save()));
                     }
-                    done = step.upto;
+                    done = stretch.until;
                     current = None;
                 }
-                let next = cut.steps(frontier).find(|step| step.upto > done || step.save);
-                let Some(step) = next else { break };
-                learner.enqueue(&mut chunks, step.upto);
-                current = Some(step);
+                let next = checkpoint.stretches(frontier).find(|stretch| stretch.until > done || stretch.save_after);
+                let Some(stretch) = next else { break };
+                learner.enqueue(&mut chunks, stretch.until);
+                current = Some(stretch);
             }
             if let Some(capability) = &held {
                 for mut batch in learner.scored.drain(..) {

@@ -16,7 +16,7 @@ use super::changes::Changes;
 use super::group::Outputs;
 use super::shown::Shown;
 use crate::aggregate::{Arrival, GroupSnapshot, GroupState, Left, LineInput, SavedGroup};
-use crate::checkpoint::{CheckpointError, Cut};
+use crate::checkpoint::{CheckpointError, OperatorCheckpoint};
 use crate::flow::exchange::{key_columns, worker_of};
 use crate::flow::plan::GroupPlan;
 use crate::time::EventTime;
@@ -86,9 +86,13 @@ impl Members {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn load(&mut self, cut: &Cut, (index, peers): (usize, usize)) -> Result<(), CheckpointError> {
-        for part in cut.vault().load::<SavedGroup>(cut.operator())? {
-            let wrong = |source| CheckpointError::Undecodable { operator: cut.operator().to_owned(), source };
+    pub fn load(
+        &mut self,
+        checkpoint: &OperatorCheckpoint,
+        (index, peers): (usize, usize),
+    ) -> Result<(), CheckpointError> {
+        for part in checkpoint.coordinator().load::<SavedGroup>(checkpoint.operator())? {
+            let wrong = |source| CheckpointError::Undecodable { operator: checkpoint.operator().to_owned(), source };
             let slots = self.state.load(part, |hash| worker_of(hash, peers) == index).map_err(wrong)?;
             if let Some(shown) = &mut self.shown {
                 shown.change(slots.into_iter());

@@ -9,7 +9,7 @@ use timely::dataflow::Stream;
 use timely::dataflow::operators::generic::Operator;
 
 use super::{Chunks, Records, frontier_of};
-use crate::checkpoint::{CheckpointError, Cut};
+use crate::checkpoint::{CheckpointError, OperatorCheckpoint};
 use crate::flow::codec;
 use crate::flow::exchange::{Route, key_columns, worker_of};
 use crate::flow::plan::TablePlan;
@@ -23,10 +23,10 @@ use crate::value::{Key, Scalar};
 pub type SharedFile = Arc<Mutex<Option<OrderedFile>>>;
 
 /// What a sink leaves: nothing, at the times that it has taken in.
-pub type Sunk<'scope> = Stream<'scope, EventTime, Vec<()>>;
+pub type SinkProgress<'scope> = Stream<'scope, EventTime, Vec<()>>;
 
 /// Rows that wait before some are written.
-const ENOUGH: usize = 1 << 14;
+const FLUSH_ROWS: usize = 1 << 14;
 
 /// Writes records to a file on one worker, in the total order of their event times. A record may come up to
 /// `delay_ms` after its event time.
@@ -38,22 +38,22 @@ pub fn file<'scope>(
     name: &str,
     file: SharedFile,
     delay_ms: i64,
-    mut cut: Cut,
+    mut checkpoint: OperatorCheckpoint,
     mut failed: impl FnMut(OfflineError) + 'static,
-) -> Result<Sunk<'scope>, CheckpointError> {
+) -> Result<SinkProgress<'scope>, CheckpointError> {
     let scope = stream.scope();
     let here = worker_of(0, scope.worker().peers()) == scope.worker().index();
-    if here && let Err(error) = resume(&file, &cut)? {
+    if here && let Err(error) = resume(&file, &checkpoint)? {
         failed(error);
     }
     Ok(stream.unary_frontier::<NoopBuilder<Vec<()>>, _, _, _>(Route::One(0).pact(), name, move |_, info| {
         let waker = scope.worker().sync_activator_for(info.address.to_vec());
-        cut.wake_by(move || _ = waker.activate());
+        checkpoint.on_trigger(move || _ = waker.activate());
         let mut chunks: Chunks = Chunks::default();
         move |(input, frontier), _output| {
             if !here {
-                let save = cut.steps(frontier_of(frontier)).find(|step| step.save);
-                save.into_iter().for_each(|step| cut.save(step.upto, &None::<Saved>));
+                let save = checkpoint.stretches(frontier_of(frontier)).find(|stretch| stretch.save_after);
+                save.into_iter().for_each(|stretch| checkpoint.save(stretch.until, &None::<SavedSink>));
                 return;
             }
             let mut held = file.lock().expect("no holder panics");
@@ -63,17 +63,17 @@ pub fn file<'scope>(
             };
             input.for_each(|_, batch| _ = chunks.push(None, std::mem::take(batch), ()));
             let frontier = frontier_of(frontier);
-            for step in cut.steps(frontier) {
-                chunks.begin(step.upto);
+            for stretch in checkpoint.stretches(frontier) {
+                chunks.begin(stretch.until);
                 for chunk in chunks.iter() {
                     file.push(chunk.batch.slice(chunk.done, chunk.closing().len()));
                 }
                 chunks.finish();
-                if step.save {
-                    match file.save(step.upto.saturating_sub(delay_ms)) {
+                if stretch.save_after {
+                    match file.save(stretch.until.saturating_sub(delay_ms)) {
                         Ok((file, pending)) => {
                             let pending = pending.iter().map(codec::encode).collect();
-                            cut.save(step.upto, &Some(Saved { file, pending }));
+                            checkpoint.save(stretch.until, &Some(SavedSink { file, pending }));
                         }
                         Err(error) => {
                             failed(error);
@@ -84,7 +84,7 @@ pub fn file<'scope>(
                 }
             }
             if frontier < EventTime::MAX
-                && file.pending() >= ENOUGH
+                && file.pending() >= FLUSH_ROWS
                 && let Err(error) = file.release(frontier.saturating_sub(delay_ms))
             {
                 failed(error);
@@ -96,20 +96,20 @@ pub fn file<'scope>(
 
 /// What is saved of a file: what it is, and its pending rows.
 #[derive(Serialize, Deserialize)]
-struct Saved {
+struct SavedSink {
     file: SavedFile,
     pending: Vec<Vec<u8>>,
 }
 
 /// Has a file go on from what was saved, or begin.
-fn resume(file: &SharedFile, cut: &Cut) -> Result<Result<(), OfflineError>, CheckpointError> {
+fn resume(file: &SharedFile, checkpoint: &OperatorCheckpoint) -> Result<Result<(), OfflineError>, CheckpointError> {
     let mut held = file.lock().expect("no holder panics");
     let Some(file) = held.as_mut() else { return Ok(Ok(())) };
-    match cut.vault().load::<Option<Saved>>(cut.operator())?.into_iter().flatten().next() {
+    match checkpoint.coordinator().load::<Option<SavedSink>>(checkpoint.operator())?.into_iter().flatten().next() {
         Some(saved) if file.is_in_parts() => {
             let decode = |bytes: &Vec<u8>| {
                 codec::decode(bytes).map_err(|_| CheckpointError::Undecodable {
-                    operator: cut.operator().to_owned(),
+                    operator: checkpoint.operator().to_owned(),
                     source: postcard::Error::DeserializeBadEncoding,
                 })
             };
@@ -121,7 +121,7 @@ fn resume(file: &SharedFile, cut: &Cut) -> Result<Result<(), OfflineError>, Chec
 }
 
 /// Shows the newest rows of a table in the online store at once: a row gives way to one that takes effect later.
-pub fn rows<'scope>(stream: Records<'scope>, plan: &TablePlan, shelf: Arc<Shelf>) -> Sunk<'scope> {
+pub fn rows<'scope>(stream: Records<'scope>, plan: &TablePlan, shelf: Arc<Shelf>) -> SinkProgress<'scope> {
     let (key, columns, width) = (plan.key_codec.clone(), plan.key.clone(), plan.schema.len());
     let route = Route::Key { codec: key.clone(), columns: columns.clone() };
     let name = format!("table.{}.online", plan.name);

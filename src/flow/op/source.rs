@@ -18,7 +18,7 @@ use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::source;
 
 use super::{Feeds, Records};
-use crate::checkpoint::{Cut, Overtaken};
+use crate::checkpoint::{OperatorCheckpoint, Overtaken};
 use crate::source::{
     Ahead, Board, DeadLetter, Grid, InFlight, Intake, Intaken, Lane, Marks, Partition, Position, Progress, SourceError,
     Standing, Tally, Unshown,
@@ -121,7 +121,7 @@ pub fn records<'scope>(
     name: &str,
     topic: usize,
     intakes: Intakes,
-    mut cut: Cut,
+    mut checkpoint: OperatorCheckpoint,
 ) -> Records<'scope> {
     source::<_, NoopBuilder<Batch>, _, _>(scope, &format!("source.{name}"), move |capability, info| {
         let activator = scope.activator_for(info.address.clone());
@@ -146,10 +146,10 @@ pub fn records<'scope>(
                 }
                 reading.advance(board);
             }
-            let (frontier, wanted) = board.grant(|| cut.wanted());
+            let (frontier, wanted) = board.grant(|| checkpoint.barrier());
             if let Some(time) = wanted.filter(|time| *time <= frontier) {
                 let positions: Vec<Position> = readings.iter_mut().map(|reading| reading.position(time)).collect();
-                cut.save(time, &positions);
+                checkpoint.save(time, &positions);
             }
             readings.iter_mut().for_each(|reading| reading.close(frontier));
             if frontier > *capability.time() {

@@ -21,7 +21,7 @@ use timely::dataflow::operators::generic::Operator;
 use timely::progress::Antichain;
 
 use super::{Chunks, Records, frontier_of};
-use crate::checkpoint::{CheckpointError, Cut, Vault};
+use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint};
 use crate::flow::exchange::{Route, key_columns, worker_of};
 use crate::flow::plan::{JoinPlan, TablePlan};
 use crate::store::Upsert;
@@ -57,12 +57,16 @@ pub type Table<'scope> = Arranged<'scope, Trace>;
 ///
 /// # Errors
 /// If saved state cannot be read.
-pub fn table<'scope>(upserts: Records<'scope>, plan: &TablePlan, cut: Cut) -> Result<Table<'scope>, CheckpointError> {
+pub fn table<'scope>(
+    upserts: Records<'scope>,
+    plan: &TablePlan,
+    checkpoint: OperatorCheckpoint,
+) -> Result<Table<'scope>, CheckpointError> {
     let scope = upserts.scope();
     let (index, peers) = (scope.worker().index(), scope.worker().peers());
     let mut loaded: Vec<Change> = Vec::new();
-    for rows in cut.vault().load::<Vec<(Key, Row)>>(cut.operator())? {
-        let before = cut.vault().start().unwrap_or(EventTime::MIN + 1) - 1;
+    for rows in checkpoint.coordinator().load::<Vec<(Key, Row)>>(checkpoint.operator())? {
+        let before = checkpoint.coordinator().restored_time().unwrap_or(EventTime::MIN + 1) - 1;
         let mine = rows.into_iter().map(|(key, row)| (TableKey(key), Some(row), before));
         loaded.extend(mine.filter(|(key, _, _)| worker_of(key.route(), peers) == index));
     }
@@ -70,7 +74,7 @@ pub fn table<'scope>(upserts: Records<'scope>, plan: &TablePlan, cut: Cut) -> Re
     let name = format!("table.{}", plan.name);
     let arranged =
         arrange_from_upsert::<ValBuilder<TableKey, Row, _, _>, ValSpine<TableKey, Row, _, _>, _, _>(changes, &name);
-    save_rows(&arranged, &format!("{name}.save"), cut);
+    save_rows(&arranged, &format!("{name}.save"), checkpoint);
     Ok(arranged)
 }
 
@@ -79,12 +83,12 @@ pub fn table<'scope>(upserts: Records<'scope>, plan: &TablePlan, cut: Cut) -> Re
 /// # Errors
 /// If they cannot be read.
 pub fn show_loaded(
-    vault: &Vault,
+    coordinator: &CheckpointCoordinator,
     plan: &TablePlan,
     shelf: &Shelf,
     (index, peers): (usize, usize),
 ) -> Result<(), CheckpointError> {
-    for mut rows in vault.load::<Vec<(Key, Row)>>(&format!("table.{}", plan.name))? {
+    for mut rows in coordinator.load::<Vec<(Key, Row)>>(&format!("table.{}", plan.name))? {
         rows.retain(|(key, _)| worker_of(Key::hash_of(key.as_bytes()), peers) == index);
         let columns = plan.row_codec.decode(rows.iter().map(|(_, row)| row.as_slice()));
         for (at, (key, _)) in rows.into_iter().enumerate() {
@@ -149,19 +153,19 @@ fn newest<'scope>(
 }
 
 /// Saves the rows of a table when a snapshot asks for them.
-fn save_rows(arranged: &Table<'_>, name: &str, mut cut: Cut) {
+fn save_rows(arranged: &Table<'_>, name: &str, mut checkpoint: OperatorCheckpoint) {
     let mut trace = arranged.trace.clone();
     let scope = arranged.stream.scope();
     arranged.stream.clone().unary_frontier::<NoopBuilder<Vec<()>>, _, _, _>(Pipeline, name, move |_, info| {
         let waker = scope.worker().sync_activator_for(info.address.to_vec());
-        cut.wake_by(move || _ = waker.activate());
+        checkpoint.on_trigger(move || _ = waker.activate());
         move |(input, frontier), _output| {
             input.for_each(|_, _| {});
             let frontier = frontier_of(frontier);
-            for step in cut.steps(frontier) {
-                if step.save {
-                    let rows: Vec<(Key, Row)> = rows_before(&mut trace, step.upto);
-                    cut.hand_over(step.upto, move || rows);
+            for stretch in checkpoint.stretches(frontier) {
+                if stretch.save_after {
+                    let rows: Vec<(Key, Row)> = rows_before(&mut trace, stretch.until);
+                    checkpoint.save_lazily(stretch.until, move || rows);
                 }
             }
             compact(&mut trace, frontier);

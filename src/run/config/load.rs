@@ -14,10 +14,10 @@ impl Config {
     pub fn load(path: &Path, overrides: &[String]) -> Result<Config, Failure> {
         let label = path.display();
         let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::Wrong(format!("{label}: error: cannot be read: {error}")))?;
+            .map_err(|error| Failure::Usage(format!("{label}: error: cannot be read: {error}")))?;
         let located = |error: toml::de::Error| {
             let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
-            Failure::Wrong(format!("{label}:{line}:{column}: error: {}", what(&error)))
+            Failure::Usage(format!("{label}:{line}:{column}: error: {}", what(&error)))
         };
         // The file by itself first, so that a mistake in it has its place.
         toml::from_str::<Config>(&text).map_err(located)?;
@@ -27,10 +27,10 @@ impl Config {
         }
         let mut config: Config = table
             .try_into()
-            .map_err(|error: toml::de::Error| Failure::Wrong(format!("--set: error: {}", what(&error))))?;
+            .map_err(|error: toml::de::Error| Failure::Usage(format!("--set: error: {}", what(&error))))?;
         config.base = path.parent().map(Path::to_owned).unwrap_or_default();
         if config.workers == 0 || config.http.threads == 0 {
-            return Err(Failure::Wrong(format!("{label}: error: workers and http.threads must be at least 1")));
+            return Err(Failure::Usage(format!("{label}: error: workers and http.threads must be at least 1")));
         }
         Ok(config)
     }
@@ -53,7 +53,7 @@ fn position(text: &str, at: usize) -> (usize, usize) {
 
 /// Sets one key. The value is TOML or, if it does not parse, plain text; all after `kafka.` is one key.
 fn apply(table: &mut toml::Table, change: &str) -> Result<(), Failure> {
-    let wrong = |why: &str| Failure::Wrong(format!("--set {change}: error: {why}"));
+    let wrong = |why: &str| Failure::Usage(format!("--set {change}: error: {why}"));
     let (path, value) = change.split_once('=').ok_or_else(|| wrong("expected key.path=value"))?;
     let value = match toml::from_str::<toml::Table>(&format!("value = {value}")) {
         Ok(mut parsed) => parsed.remove("value").unwrap_or_else(|| toml::Value::String(value.to_owned())),
@@ -87,8 +87,8 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
         Config::load(&path, &overrides).map_err(|failure| match failure {
-            Failure::Wrong(text) => text.replace(&path.display().to_string(), "config.toml"),
-            Failure::Failed(error) => panic!("{error}"),
+            Failure::Usage(text) => text.replace(&path.display().to_string(), "config.toml"),
+            Failure::Runtime(error) => panic!("{error}"),
         })
     }
 

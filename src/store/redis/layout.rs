@@ -13,7 +13,7 @@ use std::fmt::Write;
 
 use redis::{Cmd, Pipeline, cmd};
 
-use super::Mirrored;
+use super::MirroredGroup;
 use crate::store::Vector;
 use crate::time::EventTime;
 use crate::value::{Key, Scalar};
@@ -68,7 +68,7 @@ fn float_text(value: f64) -> String {
 pub fn write(
     pipe: &mut Pipeline,
     dataflow: &str,
-    group: &Mirrored,
+    group: &MirroredGroup,
     key: &Key,
     vector: Option<&Vector>,
     asof: EventTime,
@@ -108,8 +108,8 @@ pub fn write(
     } else {
         pipe.add_command(set).ignore();
     }
-    if let Some(keep_ms) = group.keep_ms {
-        pipe.cmd("PEXPIRE").arg(&text).arg(keep_ms).ignore();
+    if let Some(ttl_ms) = group.ttl_ms {
+        pipe.cmd("PEXPIRE").arg(&text).arg(ttl_ms).ignore();
     }
 }
 

@@ -8,11 +8,11 @@
 //! and by a token left there, is given everything again.
 //!
 //! What a client reads of an entity is never older than what it read before, whatever restarts: before vectors are
-//! written, so is how far the job had come by then ([`Progress`]), and a writer that starts holds back until its job is
+//! written, so is how far the job had come by then ([`JobProgress`]), and a writer that starts holds back until its job is
 //! there again.
 
+mod connection;
 mod layout;
-mod link;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -24,22 +24,22 @@ use crate::metrics::Metrics;
 use crate::time::EventTime;
 
 pub use layout::key_text;
-pub use writer::{RedisWriter, Status};
+pub use writer::{MirrorStatus, RedisWriter};
 
 /// A feature group that is mirrored.
 #[derive(Clone, Debug)]
-pub struct Mirrored {
+pub struct MirroredGroup {
     pub name: String,
     /// In the order of its vectors.
     pub features: Vec<String>,
     pub shelf: Arc<Shelf>,
     /// How long after its last change an entity can still be in a window, in ms; `None`: for ever.
-    pub keep_ms: Option<i64>,
+    pub ttl_ms: Option<i64>,
 }
 
 /// How far a job is with one partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Reach {
+pub struct PartitionOffsets {
     /// The next offset to be read: no vector shows a record at or after it.
     pub read: u64,
     /// The least offset whose record this run may not show yet; the greatest, once it has shown all there will be.
@@ -48,11 +48,11 @@ pub struct Reach {
 
 /// How far a job is.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Progress {
+pub struct JobProgress {
     /// Whether all partitions have been found.
     pub complete: bool,
     /// By source and partition.
-    pub partitions: BTreeMap<(String, u32), Reach>,
+    pub partitions: BTreeMap<(String, u32), PartitionOffsets>,
     /// No record that takes effect later has been given to the graph.
     pub newest: EventTime,
 }
@@ -61,11 +61,11 @@ pub struct Progress {
 pub struct Mirror {
     pub url: String,
     pub dataflow: String,
-    pub groups: Vec<Mirrored>,
+    pub groups: Vec<MirroredGroup>,
     pub online: Arc<Online>,
     pub metrics: Arc<Metrics>,
     /// Asked by the writer's thread. What it gives as read must have been counted before it was shown.
-    pub progress: Box<dyn Fn() -> Progress + Send>,
+    pub progress: Box<dyn Fn() -> JobProgress + Send>,
 }
 
 /// Why the mirror cannot work.

@@ -8,8 +8,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use redis::{Client, pipe};
 use tracing::{info, warn};
 
+use super::connection::{CatchUp, MirrorConnection, ServerState};
 use super::layout::write;
-use super::link::{Gate, Link, Standing};
 use super::{Mirror, RedisError};
 use crate::store::Vector;
 use crate::value::Key;
@@ -25,11 +25,11 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 
 /// How the mirror is doing.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Status {
+pub enum MirrorStatus {
     /// Not reached yet, or not any more, and why.
     Away(String),
     /// Connected; nothing is written before the job has come again to where it was.
-    Holding,
+    CatchingUp,
     Writing,
     #[default]
     Starting,
@@ -38,7 +38,7 @@ pub enum Status {
 /// Mirrors feature groups into Redis until it is finished or dropped.
 #[derive(Debug)]
 pub struct RedisWriter {
-    status: Arc<Mutex<Status>>,
+    status: Arc<Mutex<MirrorStatus>>,
     /// Says until when what is owed may still be written; closed: stop at once.
     end: Option<Sender<Instant>>,
     thread: Option<JoinHandle<usize>>,
@@ -53,12 +53,12 @@ impl RedisWriter {
         let client = Client::open(mirror.url.as_str()).map_err(RedisError::Address)?;
         mirror.groups.iter().for_each(|group| group.shelf.mirror());
         mirror.metrics.redis_up.with_label_values::<&str>(&[]).set(0);
-        let status = Arc::new(Mutex::new(Status::Starting));
+        let status = Arc::new(Mutex::new(MirrorStatus::Starting));
         let (end, ends) = bounded(1);
         let token =
             format!("{}-{:x}", std::process::id(), std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0));
         let groups = mirror.groups.len();
-        let pass = Pass {
+        let pass = MirrorLoop {
             mirror,
             client,
             token,
@@ -73,7 +73,7 @@ impl RedisWriter {
         Ok(RedisWriter { status, end: Some(end), thread: Some(thread.map_err(RedisError::Thread)?) })
     }
 
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> MirrorStatus {
         self.status.lock().expect("no holder panics").clone()
     }
 
@@ -96,11 +96,11 @@ impl Drop for RedisWriter {
 }
 
 /// What the thread works with.
-struct Pass {
+struct MirrorLoop {
     mirror: Mirror,
     client: Client,
     token: String,
-    status: Arc<Mutex<Status>>,
+    status: Arc<Mutex<MirrorStatus>>,
     ends: Receiver<Instant>,
     /// Until when, once it has been asked to end.
     deadline: Option<Instant>,
@@ -112,7 +112,7 @@ struct Pass {
     positions_known: bool,
 }
 
-impl Pass {
+impl MirrorLoop {
     /// Gives how many entities are still owed at the end.
     fn run(mut self) -> usize {
         let mut pause = PAUSE.0;
@@ -121,7 +121,7 @@ impl Pass {
                 Ok(()) => break,
                 Err(failed) => failed,
             };
-            self.say(Status::Away(chain(&failed)));
+            self.say(MirrorStatus::Away(chain(&failed)));
             self.rest(pause);
             pause = (pause * 2).min(PAUSE.1);
         }
@@ -135,19 +135,19 @@ impl Pass {
 
     /// Writes over one connection until it breaks, or to the end.
     fn serve(&mut self, pause: &mut Duration) -> Result<(), RedisError> {
-        let (mut link, greeting) = Link::connect(&self.client, &self.mirror.dataflow, &self.token)?;
-        let same = greeting.own && greeting.run_id.is_some() && greeting.run_id == self.run_id;
+        let (mut link, handshake) = MirrorConnection::connect(&self.client, &self.mirror.dataflow, &self.token)?;
+        let same = handshake.own && handshake.run_id.is_some() && handshake.run_id == self.run_id;
         if !same {
             self.mirror.groups.iter().for_each(|group| group.shelf.owe_all());
         }
-        let known = if self.positions_known { Default::default() } else { greeting.positions };
-        let gate = Gate::new(known, greeting.newest);
+        let known = if self.positions_known { Default::default() } else { handshake.positions };
+        let gate = CatchUp::new(known, handshake.newest);
         let progress = &self.mirror.progress;
         if !gate.is_open(&progress(), self.mirror.online.watermark()) {
             if let Some(((topic, partition), next)) = gate.waits_for(&progress()) {
                 info!(target: "redis", topic, partition, next, "holding until this is read again");
             }
-            self.say(Status::Holding);
+            self.say(MirrorStatus::CatchingUp);
             while !gate.is_open(&(self.mirror.progress)(), self.mirror.online.watermark()) {
                 if self.is_over() {
                     return Ok(());
@@ -155,27 +155,27 @@ impl Pass {
                 self.rest(IDLE);
             }
         }
-        self.run_id = greeting.run_id;
+        self.run_id = handshake.run_id;
         let (mut checked, mut shared, mut first) = (Instant::now(), false, true);
         loop {
             let wrote = self.write(&mut link, first)?;
             if std::mem::take(&mut first) {
                 *pause = PAUSE.0;
-                self.say(Status::Writing);
+                self.say(MirrorStatus::Writing);
             }
             if checked.elapsed() >= CHECK {
                 checked = Instant::now();
                 match link.standing()? {
-                    Standing::Kept => {}
-                    Standing::Lost => {
+                    ServerState::Kept => {}
+                    ServerState::Lost => {
                         warn!(target: "redis", "Redis has been emptied: everything is written again");
                         self.mirror.groups.iter().for_each(|group| group.shelf.owe_all());
                         first = true;
                     }
-                    Standing::Shared if !std::mem::replace(&mut shared, true) => {
+                    ServerState::Shared if !std::mem::replace(&mut shared, true) => {
                         warn!(target: "redis", "another process writes the same dataflow to this Redis");
                     }
-                    Standing::Shared => {}
+                    ServerState::Shared => {}
                 }
             }
             if wrote == 0 {
@@ -191,7 +191,7 @@ impl Pass {
     }
 
     /// Writes some of what is owed, even if that is nothing but positions; gives how many entities.
-    fn write(&mut self, link: &mut Link, always: bool) -> Result<usize, RedisError> {
+    fn write(&mut self, link: &mut MirrorConnection, always: bool) -> Result<usize, RedisError> {
         let mirror = &self.mirror;
         // A vector read after this shows at least what is before the watermark, and one read before the positions are
         // asked for shows no more than they say.
@@ -263,18 +263,18 @@ impl Pass {
         self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    fn say(&self, status: Status) {
+    fn say(&self, status: MirrorStatus) {
         let mut known = self.status.lock().expect("no holder panics");
         if *known == status {
             return;
         }
         match &status {
-            Status::Away(reason) => warn!(target: "redis", reason, "features are not written to Redis"),
-            Status::Holding => info!(target: "redis", "Redis has newer features than this run so far"),
-            Status::Writing => info!(target: "redis", "features are written to Redis"),
-            Status::Starting => {}
+            MirrorStatus::Away(reason) => warn!(target: "redis", reason, "features are not written to Redis"),
+            MirrorStatus::CatchingUp => info!(target: "redis", "Redis has newer features than this run so far"),
+            MirrorStatus::Writing => info!(target: "redis", "features are written to Redis"),
+            MirrorStatus::Starting => {}
         }
-        let up = i64::from(status == Status::Writing);
+        let up = i64::from(status == MirrorStatus::Writing);
         self.mirror.metrics.redis_up.with_label_values::<&str>(&[]).set(up);
         *known = status;
     }
@@ -287,7 +287,7 @@ impl Pass {
     fn gauge(&self) {
         for (group, pending) in self.mirror.groups.iter().zip(&self.pending) {
             let owed = i64::try_from(group.shelf.owed() + pending.len()).unwrap_or(i64::MAX);
-            self.mirror.metrics.redis_owed.with_label_values(&[group.name.as_str()]).set(owed);
+            self.mirror.metrics.redis_pending.with_label_values(&[group.name.as_str()]).set(owed);
         }
     }
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+use super::dead_letters::DeadLetterSink;
 use super::digest::VersionDigest;
 use super::job;
-use super::letters::Letters;
 use crate::checkpoint::{Journal, Overtaken};
 use crate::flow::build::Event;
 use crate::flow::op::source::Notice;
@@ -20,26 +20,26 @@ use crate::registry::{Live, Publication, Registry, Writer};
 use crate::source::DeadLetter;
 
 /// What the registry's thread has written.
-type Written = Arc<Mutex<Versions>>;
-type Versions = BTreeMap<String, BTreeMap<u64, VersionDigest>>;
+type WrittenVersions = Arc<Mutex<VersionsByModel>>;
+type VersionsByModel = BTreeMap<String, BTreeMap<u64, VersionDigest>>;
 
 /// What a restart has to know of what was followed.
 #[derive(Serialize, Deserialize)]
-struct Saved {
-    versions: Versions,
+struct SavedVersions {
+    versions: VersionsByModel,
 }
 
 /// Follows a job's events.
-pub struct Outputs {
+pub struct JobEvents {
     plan: Arc<Plan>,
     job: Arc<Job>,
     metrics: Arc<Metrics>,
     live: Arc<Live>,
     writer: Writer,
-    written: Written,
+    written: WrittenVersions,
     /// Versions that had been made when the snapshot under way was gathered, and letters sent.
-    made: (u64, usize),
-    letters: Letters,
+    marked: (u64, usize),
+    letters: DeadLetterSink,
     /// Where records that came below the frontier are taken down.
     pub journal: Option<Journal>,
     /// Versions made so far.
@@ -49,7 +49,7 @@ pub struct Outputs {
     pub dead_letters: u64,
 }
 
-impl Outputs {
+impl JobEvents {
     /// Outputs into a registry, of which `keep` versions a model are kept.
     ///
     /// # Errors
@@ -59,9 +59,9 @@ impl Outputs {
         metrics: &Arc<Metrics>,
         (registry, keep): (Registry, usize),
         live: &Arc<Live>,
-        letters: impl Into<Letters>,
+        letters: impl Into<DeadLetterSink>,
     ) -> anyhow::Result<Self> {
-        let written = Written::default();
+        let written = WrittenVersions::default();
         let (shown, told) = (live.clone(), written.clone());
         let writer = Writer::start(registry, keep, move |manifest| {
             let version = VersionDigest {
@@ -75,14 +75,14 @@ impl Outputs {
             drop(written);
             shown.record(manifest);
         })?;
-        Ok(Outputs {
+        Ok(JobEvents {
             plan: job.plan.clone(),
             job: job.clone(),
             metrics: metrics.clone(),
             live: live.clone(),
             writer,
             written,
-            made: (0, 0),
+            marked: (0, 0),
             letters: letters.into(),
             journal: None,
             versions: 0,
@@ -95,7 +95,7 @@ impl Outputs {
     ///
     /// # Errors
     /// If the job cannot go on.
-    pub fn follow(&mut self, event: Event) -> anyhow::Result<Option<(usize, Version)>> {
+    pub fn handle(&mut self, event: Event) -> anyhow::Result<Option<(usize, Version)>> {
         match event {
             Event::Version(model, version) => {
                 self.publish(model, &version);
@@ -171,9 +171,9 @@ impl Outputs {
     ///
     /// # Errors
     /// If a dead letter cannot be kept.
-    pub fn mark(&mut self) -> anyhow::Result<()> {
+    pub fn mark_checkpoint(&mut self) -> anyhow::Result<()> {
         let letters = self.letters.mark().context("dead letters cannot be kept")?;
-        self.made = (self.writer.queued(), letters);
+        self.marked = (self.writer.queued(), letters);
         Ok(())
     }
 
@@ -182,20 +182,20 @@ impl Outputs {
     ///
     /// # Errors
     /// If a dead letter cannot be kept.
-    pub fn are_settled(&self) -> anyhow::Result<bool> {
-        let (versions, letters) = self.made;
-        let are_there = self.letters.are_there(letters).context("dead letters cannot be kept")?;
-        Ok(are_there && self.writer.written() >= versions)
+    pub fn are_durable(&self) -> anyhow::Result<bool> {
+        let (versions, letters) = self.marked;
+        let is_durable = self.letters.is_durable(letters).context("dead letters cannot be kept")?;
+        Ok(is_durable && self.writer.written() >= versions)
     }
 
     /// Why the registry cannot be written, while it cannot.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn last_error(&self) -> Option<String> {
         self.writer.trouble()
     }
 
     /// What a restart has to know, once all is settled.
     pub fn save(&self) -> Vec<u8> {
-        let saved = Saved { versions: self.written.lock().expect("no holder panics").clone() };
+        let saved = SavedVersions { versions: self.written.lock().expect("no holder panics").clone() };
         postcard::to_stdvec(&saved).expect("plain values always encode")
     }
 
@@ -204,7 +204,7 @@ impl Outputs {
     /// # Errors
     /// If it is not what [`Outputs::save`] writes.
     pub fn restore(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        let saved: Saved = postcard::from_bytes(bytes).context("the saved list of versions cannot be read")?;
+        let saved: SavedVersions = postcard::from_bytes(bytes).context("the saved list of versions cannot be read")?;
         *self.written.lock().expect("no holder panics") = saved.versions;
         Ok(())
     }

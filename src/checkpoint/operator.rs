@@ -4,48 +4,48 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::Vault;
-use super::vault::Part;
+use super::CheckpointCoordinator;
+use super::coordinator::LazyPart;
 use crate::time::EventTime;
 
 /// One stretch of an operator's way to its frontier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct Stretch {
     /// Work off everything before this time,
-    pub upto: EventTime,
+    pub until: EventTime,
     /// and then save, if so.
-    pub save: bool,
+    pub save_after: bool,
 }
 
 /// An operator instance's part in snapshots.
-pub struct Cut {
-    vault: Arc<Vault>,
+pub struct OperatorCheckpoint {
+    coordinator: Arc<CheckpointCoordinator>,
     operator: String,
     /// The newest request for a snapshot that this instance has saved for.
     saved: u64,
 }
 
-impl Cut {
+impl OperatorCheckpoint {
     /// Enters an operator instance; from now on no snapshot is whole without it.
-    pub fn new(vault: &Arc<Vault>, operator: impl Into<String>) -> Self {
-        vault.join();
-        Cut { vault: vault.clone(), operator: operator.into(), saved: 0 }
+    pub fn new(coordinator: &Arc<CheckpointCoordinator>, operator: impl Into<String>) -> Self {
+        coordinator.register();
+        OperatorCheckpoint { coordinator: coordinator.clone(), operator: operator.into(), saved: 0 }
     }
 
     /// Says how the instance is had to look, where nothing comes that would have it look by itself.
-    pub fn wake_by(&self, wake: impl Fn() + Send + 'static) {
-        self.vault.wake_by(Box::new(wake));
+    pub fn on_trigger(&self, wake: impl Fn() + Send + 'static) {
+        self.coordinator.on_trigger(Box::new(wake));
     }
 
     /// The time of a snapshot that this instance has not saved for.
-    pub fn wanted(&self) -> Option<EventTime> {
+    pub fn barrier(&self) -> Option<EventTime> {
         // In this order: a time that is seen is that of the request, or of a later one.
-        let asked = self.vault.asked();
-        self.vault.wanted().filter(|_| asked != self.saved)
+        let triggers = self.coordinator.triggers();
+        self.coordinator.barrier().filter(|_| triggers != self.saved)
     }
 
-    pub fn vault(&self) -> &Arc<Vault> {
-        &self.vault
+    pub fn coordinator(&self) -> &Arc<CheckpointCoordinator> {
+        &self.coordinator
     }
 
     pub fn operator(&self) -> &str {
@@ -53,10 +53,10 @@ impl Cut {
     }
 
     /// The stretches to a frontier: one, or two where a snapshot is wanted on the way.
-    pub fn steps(&self, frontier: EventTime) -> impl Iterator<Item = Step> + use<> {
-        let wanted = self.wanted().filter(|time| *time <= frontier);
-        let first = wanted.map(|upto| Step { upto, save: true });
-        first.into_iter().chain([Step { upto: frontier, save: false }])
+    pub fn stretches(&self, frontier: EventTime) -> impl Iterator<Item = Stretch> + use<> {
+        let barrier = self.barrier().filter(|time| *time <= frontier);
+        let first = barrier.map(|until| Stretch { until, save_after: true });
+        first.into_iter().chain([Stretch { until: frontier, save_after: false }])
     }
 
     /// Saves this instance's part as of `time`.
@@ -66,13 +66,13 @@ impl Cut {
     }
 
     /// The same of state that does not change any more: it is encoded when the snapshot is written, by whoever writes it.
-    pub fn hand_over<S: Serialize>(&mut self, time: EventTime, state: impl FnOnce() -> S + Send + 'static) {
+    pub fn save_lazily<S: Serialize>(&mut self, time: EventTime, state: impl FnOnce() -> S + Send + 'static) {
         self.put(time, Box::new(|| encoded(&state())));
     }
 
-    fn put(&mut self, time: EventTime, part: Part) {
-        self.saved = self.vault.asked();
-        self.vault.put(&self.operator, time, part);
+    fn put(&mut self, time: EventTime, part: LazyPart) {
+        self.saved = self.coordinator.triggers();
+        self.coordinator.ack(&self.operator, time, part);
     }
 }
 

@@ -2,22 +2,39 @@
 //! records that time had passed in a live run.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Failure;
-use super::checkpoints::{OUTPUTS, owner, unfit};
+use super::checkpoints::{fingerprint, mismatch};
 use super::config::Config;
-use super::replay::Asked;
-use crate::checkpoint::{Archive, CheckpointError, Journal, Overtaken, Vault};
+use crate::checkpoint::{CheckpointCoordinator, CheckpointError, CheckpointStore, JOB_EVENTS, Journal, Overtaken};
 use crate::flow::Plan;
 use crate::flow::build::positions;
 use crate::source::Position;
 use crate::time::{EventTime, format_time};
 
+/// What a replay is to give.
+#[derive(Clone, Debug)]
+pub struct ReplayOptions {
+    /// The folder for it.
+    pub out: PathBuf,
+    /// The bounds of what is given out.
+    pub from: Option<EventTime>,
+    pub to: Option<EventTime>,
+    /// Read sources from `from` less the longest window on.
+    pub cold: bool,
+    /// Start from this checkpoint.
+    pub checkpoint: Option<PathBuf>,
+    /// The overtaken records of a live run, to be repeated.
+    pub journal: Option<PathBuf>,
+    /// A folder to compare with.
+    pub verify: Option<PathBuf>,
+}
+
 /// What a replay starts from.
-pub struct Origin {
-    pub vault: Arc<Vault>,
+pub struct ReplayStart {
+    pub coordinator: Arc<CheckpointCoordinator>,
     /// Where sources begin, if not with their first records.
     pub since: Option<EventTime>,
     /// Where outputs begin.
@@ -25,19 +42,19 @@ pub struct Origin {
     pub journal: Vec<Overtaken>,
 }
 
-impl Origin {
+impl ReplayStart {
     /// Finds what was asked for.
     ///
     /// # Errors
     /// If a path has nothing that can be started from, or the bounds do not fit a checkpoint.
-    pub fn find(plan: &Plan, config: &Config, asked: &Asked) -> Result<Self, Failure> {
+    pub fn find(plan: &Plan, config: &Config, asked: &ReplayOptions) -> Result<Self, Failure> {
         let journal = asked.journal.as_deref().map_or(Ok(Vec::new()), |path| Journal::at(path).must_read());
         let journal = journal.map_err(|error| wrong("--journal", &error))?;
         match &asked.checkpoint {
-            Some(path) => Origin::checkpoint(plan, config, asked, path, journal),
+            Some(path) => ReplayStart::checkpoint(plan, config, asked, path, journal),
             None => {
                 let since = asked.from.filter(|_| asked.cold).map(|from| from.saturating_sub(plan.reach_ms()));
-                Ok(Origin { vault: Vault::empty(), since, from: asked.from, journal })
+                Ok(ReplayStart { coordinator: CheckpointCoordinator::fresh(), since, from: asked.from, journal })
             }
         }
     }
@@ -45,25 +62,26 @@ impl Origin {
     fn checkpoint(
         plan: &Plan,
         config: &Config,
-        asked: &Asked,
+        asked: &ReplayOptions,
         path: &Path,
         mut journal: Vec<Overtaken>,
     ) -> Result<Self, Failure> {
-        let refused = |what: String| Err(Failure::Wrong(format!("error: --checkpoint: {what}")));
-        let (snapshot, damaged, beside) = Archive::named(path).map_err(|error| wrong("--checkpoint", &error))?;
+        let refused = |what: String| Err(Failure::Usage(format!("error: --checkpoint: {what}")));
+        let (snapshot, damaged, beside) =
+            CheckpointStore::open_path(path).map_err(|error| wrong("--checkpoint", &error))?;
         damaged.iter().for_each(|error| eprintln!("warning: passed over: {error}"));
         let Some(mut snapshot) = snapshot else {
             return refused(format!("{}: has no checkpoint that is whole", path.display()));
         };
-        if let Some(what) = unfit(&snapshot, &owner(plan, config), &path.display().to_string()) {
+        if let Some(what) = mismatch(&snapshot, &fingerprint(plan, config), &path.display().to_string()) {
             return refused(format!("{what}; expected one of this file and config"));
         }
         // What the run had given out is its own; the replay begins with what is known from the checkpoint's time on.
-        snapshot.parts.remove(OUTPUTS);
+        snapshot.parts.remove(JOB_EVENTS);
         plan.groups.iter().for_each(|group| _ = snapshot.parts.remove(&format!("features.{}.offline", group.name)));
         plan.models.iter().for_each(|model| _ = snapshot.parts.remove(&format!("model.{}.offline", model.name)));
-        let (time, vault) = (snapshot.time, Vault::starting_from(snapshot.time, snapshot.parts));
-        let read = positions(plan, &vault)?;
+        let (time, coordinator) = (snapshot.time, CheckpointCoordinator::restoring(snapshot.time, snapshot.parts));
+        let read = positions(plan, &coordinator)?;
         // The ledger has all that was read, so the end must lie behind that.
         let newest = read.values().map(|position| position.newest_effective).fold(time, EventTime::max);
         if let Some(to) = asked.to.filter(|to| *to <= newest) {
@@ -73,7 +91,7 @@ impl Origin {
         let known = beside.read().map_err(|error| wrong("--checkpoint", &error))?;
         journal.extend(known.into_iter().filter(|record| is_read(&read, record)));
         let from = asked.from.map_or(time, |from| from.max(time));
-        Ok(Origin { vault, since: None, from: Some(from), journal })
+        Ok(ReplayStart { coordinator, since: None, from: Some(from), journal })
     }
 }
 
@@ -86,5 +104,5 @@ fn is_read(read: &HashMap<(String, u32), Position>, record: &Overtaken) -> bool 
 /// A flag that names something that cannot be used.
 fn wrong(flag: &str, error: &CheckpointError) -> Failure {
     let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
-    Failure::Wrong(format!("error: {flag}: {error}{cause}"))
+    Failure::Usage(format!("error: {flag}: {error}{cause}"))
 }

@@ -23,14 +23,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 
-use super::{CheckpointError, Journal, Parts};
+use super::{CheckpointError, Journal, SnapshotParts};
 use crate::time::EventTime;
 
 const FORMAT: u32 = 2;
 
 /// What a checkpoint belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
+pub struct Fingerprint {
     pub dataflow: String,
     /// The hash of the dataflow's definition.
     pub definition: String,
@@ -40,38 +40,38 @@ pub struct Owner {
 
 /// A snapshot with its number.
 #[derive(Debug)]
-pub struct Snapshot {
+pub struct StoredCheckpoint {
     pub number: u64,
     pub time: EventTime,
-    pub owner: Owner,
-    pub parts: Parts,
+    pub fingerprint: Fingerprint,
+    pub parts: SnapshotParts,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Manifest {
+struct CheckpointManifest {
     format: u32,
     number: u64,
     #[serde(flatten)]
-    owner: Owner,
+    fingerprint: Fingerprint,
     /// Event time, ms.
     time: EventTime,
-    parts: BTreeMap<String, Vec<Piece>>,
+    parts: BTreeMap<String, Vec<PartEntry>>,
 }
 
 /// What the manifest of any version has.
 #[derive(Debug, Deserialize)]
-struct Format {
+struct ManifestFormat {
     format: u32,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Piece {
+struct PartEntry {
     bytes: u64,
     sha256: String,
 }
 
 /// The checkpoints of one dataflow.
-pub struct Archive {
+pub struct CheckpointStore {
     url: String,
     folder: PathBuf,
     store: Arc<dyn ObjectStore>,
@@ -81,14 +81,14 @@ pub struct Archive {
 
 /// A checkpoint that has become current.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenCheckpoint {
     pub number: u64,
     pub time: EventTime,
     /// The size of each operator's state.
     pub bytes: BTreeMap<String, u64>,
 }
 
-impl Archive {
+impl CheckpointStore {
     /// The folder that a path or `file://` url names.
     ///
     /// # Errors
@@ -105,16 +105,16 @@ impl Archive {
     /// # Errors
     /// If the url has another scheme or the folder cannot be made or listed.
     pub fn open(url: &str) -> Result<Self, CheckpointError> {
-        let path = Archive::folder(url)?;
+        let path = CheckpointStore::folder(url)?;
         let folder = |source| CheckpointError::Folder { path: path.clone(), source };
         std::fs::create_dir_all(&path).map_err(folder)?;
         let store = LocalFileSystem::new_with_prefix(&path).map_err(failed("opening", &path))?;
         let store = Arc::new(store.with_fsync(true).with_automatic_cleanup(true));
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(folder)?;
         let newest = AtomicU64::new(0);
-        let archive = Archive { url: url.to_owned(), folder: path.clone().into(), store, runtime, newest };
-        archive.newest.store(archive.listed()?.0.into_iter().max().unwrap_or(0), SeqCst);
-        Ok(archive)
+        let store = CheckpointStore { url: url.to_owned(), folder: path.clone().into(), store, runtime, newest };
+        store.newest.store(store.listed()?.0.into_iter().max().unwrap_or(0), SeqCst);
+        Ok(store)
     }
 
     /// The checkpoint that a path names: of a folder the newest that is whole, with what is wrong with those after it,
@@ -122,20 +122,22 @@ impl Archive {
     ///
     /// # Errors
     /// If there is nothing, or it cannot be read.
-    pub fn named(path: &std::path::Path) -> Result<(Option<Snapshot>, Vec<CheckpointError>, Journal), CheckpointError> {
+    pub fn open_path(
+        path: &std::path::Path,
+    ) -> Result<(Option<StoredCheckpoint>, Vec<CheckpointError>, Journal), CheckpointError> {
         let shown = path.display().to_string();
         if path.is_dir() {
-            let archive = Archive::open(&shown)?;
-            let (newest, damaged) = archive.newest()?;
-            return Ok((newest, damaged, archive.journal()));
+            let store = CheckpointStore::open(&shown)?;
+            let (newest, damaged) = store.newest()?;
+            return Ok((newest, damaged, store.journal()));
         }
         std::fs::metadata(path).map_err(|source| CheckpointError::Folder { path: shown.clone(), source })?;
         let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".json")?.parse::<u64>().ok());
         let detail = "it is no manifest; expected NUMBER.json, or the folder".to_owned();
         let number = number.ok_or(CheckpointError::Damaged { path: shown, detail })?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let archive = Archive::open(&folder.unwrap_or(std::path::Path::new(".")).to_string_lossy())?;
-        Ok((Some(archive.read(number)?), Vec::new(), archive.journal()))
+        let store = CheckpointStore::open(&folder.unwrap_or(std::path::Path::new(".")).to_string_lossy())?;
+        Ok((Some(store.read(number)?), Vec::new(), store.journal()))
     }
 
     pub fn url(&self) -> &str {
@@ -146,7 +148,7 @@ impl Archive {
     ///
     /// # Errors
     /// If the store cannot be listed, or one is of another version of tidemill.
-    pub fn newest(&self) -> Result<(Option<Snapshot>, Vec<CheckpointError>), CheckpointError> {
+    pub fn newest(&self) -> Result<(Option<StoredCheckpoint>, Vec<CheckpointError>), CheckpointError> {
         let mut damaged = Vec::new();
         let mut numbers = self.listed()?.1;
         numbers.sort_unstable();
@@ -166,13 +168,13 @@ impl Archive {
     /// If the store fails: the checkpoint before it stays current.
     pub fn write(
         &self,
-        owner: &Owner,
+        fingerprint: &Fingerprint,
         time: EventTime,
         parts: impl IntoIterator<Item = (String, Vec<Vec<u8>>)>,
         keep: usize,
-    ) -> Result<Written, CheckpointError> {
+    ) -> Result<WrittenCheckpoint, CheckpointError> {
         let number = self.newest.load(SeqCst) + 1;
-        let written = self.write_as(number, owner, time, parts).inspect_err(|_| {
+        let written = self.write_as(number, fingerprint, time, parts).inspect_err(|_| {
             // What is there of it takes up room that may be what is missing.
             let _ = std::fs::remove_dir_all(self.folder.join(name(number)));
         })?;
@@ -186,24 +188,25 @@ impl Archive {
     fn write_as(
         &self,
         number: u64,
-        owner: &Owner,
+        fingerprint: &Fingerprint,
         time: EventTime,
         parts: impl IntoIterator<Item = (String, Vec<Vec<u8>>)>,
-    ) -> Result<Written, CheckpointError> {
-        let mut pieces: BTreeMap<String, Vec<Piece>> = BTreeMap::new();
+    ) -> Result<WrittenCheckpoint, CheckpointError> {
+        let mut pieces: BTreeMap<String, Vec<PartEntry>> = BTreeMap::new();
         for (operator, parts) in parts {
-            let piece = |part: &Vec<u8>| Piece { bytes: part.len() as u64, sha256: sha256(part) };
-            let of_operator: Vec<Piece> = parts.iter().map(piece).collect();
+            let piece = |part: &Vec<u8>| PartEntry { bytes: part.len() as u64, sha256: sha256(part) };
+            let of_operator: Vec<PartEntry> = parts.iter().map(piece).collect();
             self.put(&part_path(number, &operator), joined(parts))?;
             pieces.insert(operator, of_operator);
         }
-        let size = |pieces: &Vec<Piece>| pieces.iter().map(|piece| piece.bytes).sum();
+        let size = |pieces: &Vec<PartEntry>| pieces.iter().map(|piece| piece.bytes).sum();
         let bytes = pieces.iter().map(|(operator, pieces)| (operator.clone(), size(pieces))).collect();
-        let manifest = Manifest { format: FORMAT, number, owner: owner.clone(), time, parts: pieces };
+        let manifest =
+            CheckpointManifest { format: FORMAT, number, fingerprint: fingerprint.clone(), time, parts: pieces };
         let mut text = serde_json::to_vec_pretty(&manifest).expect("a manifest has a JSON form");
         text.push(b'\n');
         self.put(&manifest_path(number), text)?;
-        Ok(Written { number, time, bytes })
+        Ok(WrittenCheckpoint { number, time, bytes })
     }
 
     /// Clears away what a process that was killed or had no room left behind: objects that were being written. Only for
@@ -211,7 +214,7 @@ impl Archive {
     ///
     /// # Errors
     /// If the file system refuses.
-    pub fn sweep(&self) -> Result<(), CheckpointError> {
+    pub fn remove_orphans(&self) -> Result<(), CheckpointError> {
         let folder = |source| CheckpointError::Folder { path: self.folder.display().to_string(), source };
         for entry in std::fs::read_dir(&self.folder).map_err(folder)? {
             let path = entry.map_err(folder)?.path();
@@ -227,17 +230,17 @@ impl Archive {
         Journal::at(&self.folder)
     }
 
-    fn read(&self, number: u64) -> Result<Snapshot, CheckpointError> {
+    fn read(&self, number: u64) -> Result<StoredCheckpoint, CheckpointError> {
         let path = manifest_path(number);
         let damaged = |path: &Path, detail: String| CheckpointError::Damaged { path: path.to_string(), detail };
         let text = self.get(&path)?;
         let wrong = |error: serde_json::Error| damaged(&path, error.to_string());
-        let Format { format } = serde_json::from_slice(&text).map_err(wrong)?;
+        let ManifestFormat { format } = serde_json::from_slice(&text).map_err(wrong)?;
         if format != FORMAT {
             return Err(CheckpointError::Format { path: path.to_string(), format, expected: FORMAT });
         }
-        let manifest: Manifest = serde_json::from_slice(&text).map_err(wrong)?;
-        let mut parts = Parts::new();
+        let manifest: CheckpointManifest = serde_json::from_slice(&text).map_err(wrong)?;
+        let mut parts = SnapshotParts::new();
         for (operator, pieces) in manifest.parts {
             let path = part_path(number, &operator);
             let mut rest = self.get(&path)?;
@@ -255,7 +258,7 @@ impl Archive {
             }
             parts.insert(operator, read);
         }
-        Ok(Snapshot { number, time: manifest.time, owner: manifest.owner, parts })
+        Ok(StoredCheckpoint { number, time: manifest.time, fingerprint: manifest.fingerprint, parts })
     }
 
     /// Every number that has any object, and those that have a manifest.

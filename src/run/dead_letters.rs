@@ -12,21 +12,21 @@ use crate::source::kafka::{Cluster, DeadLetterTopic};
 use crate::source::{DeadLetter, DeadLetterFile};
 
 /// Takes dead letters in.
-pub struct Letters {
+pub struct DeadLetterSink {
     file: DeadLetterFile,
     topic: Option<DeadLetterTopic>,
     /// The topics that files stand for.
     files: BTreeSet<String>,
 }
 
-impl From<DeadLetterFile> for Letters {
+impl From<DeadLetterFile> for DeadLetterSink {
     /// All letters to a file.
     fn from(file: DeadLetterFile) -> Self {
-        Letters { file, topic: None, files: BTreeSet::new() }
+        DeadLetterSink { file, topic: None, files: BTreeSet::new() }
     }
 }
 
-impl Letters {
+impl DeadLetterSink {
     /// Letters of topics that files do not stand for go to the dead letter topic from now on.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl Letters {
     ///
     /// # Errors
     /// If one cannot be kept.
-    pub fn are_there(&self, letters: usize) -> anyhow::Result<bool> {
+    pub fn is_durable(&self, letters: usize) -> anyhow::Result<bool> {
         let Some(topic) = &self.topic else { return Ok(true) };
         topic.has_delivered(letters).with_context(|| format!("topic {:?}", topic.topic()))
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use redis::{Client, Connection, Pipeline, cmd};
 
 use super::layout::positions_key;
-use super::{Progress, RedisError};
+use super::{JobProgress, RedisError};
 use crate::time::EventTime;
 
 const CONNECT: Duration = Duration::from_secs(1);
@@ -21,11 +21,11 @@ const WRITER: &str = "_writer";
 const NEWEST: &str = "_newest";
 
 /// By topic and partition, the next offset read.
-pub type Positions = BTreeMap<(String, u32), u64>;
+pub type ReadPositions = BTreeMap<(String, u32), u64>;
 
 /// What a server has of this dataflow.
 #[derive(Debug, PartialEq)]
-pub enum Standing {
+pub enum ServerState {
     /// All that this process wrote.
     Kept,
     /// Something else or nothing: it must be given everything.
@@ -35,30 +35,30 @@ pub enum Standing {
 }
 
 /// A connection.
-pub struct Link {
+pub struct MirrorConnection {
     connection: Connection,
     key: String,
     token: String,
     /// What was recorded last.
-    written: Option<(Positions, EventTime)>,
+    written: Option<(ReadPositions, EventTime)>,
 }
 
 /// What a server had when it was connected to.
-pub struct Greeting {
+pub struct Handshake {
     /// Which start of which server it is, if it says so.
     pub run_id: Option<String>,
     /// Whether the newest to write there was this process.
     pub own: bool,
     /// How far each partition had been read for what is there.
-    pub positions: Positions,
+    pub positions: ReadPositions,
     /// The newest effective time of what may be there.
     pub newest: EventTime,
 }
 
-impl Link {
+impl MirrorConnection {
     /// # Errors
     /// If the server cannot be reached or does not let one in.
-    pub fn connect(client: &Client, dataflow: &str, token: &str) -> Result<(Link, Greeting), RedisError> {
+    pub fn connect(client: &Client, dataflow: &str, token: &str) -> Result<(MirrorConnection, Handshake), RedisError> {
         let open = || {
             let mut connection = client.get_connection_with_timeout(CONNECT)?;
             connection.set_read_timeout(Some(ANSWER))?;
@@ -73,20 +73,20 @@ impl Link {
                 let (source, partition) = field.rsplit_once(':')?;
                 Some(((source.to_owned(), partition.parse().ok()?), next.parse().ok()?))
             });
-            let greeting = Greeting {
+            let handshake = Handshake {
                 run_id,
                 own: fields.get(WRITER).is_some_and(|writer| writer == token),
                 positions: positions.collect(),
                 newest: fields.get(NEWEST).and_then(|newest| newest.parse().ok()).unwrap_or(EventTime::MAX),
             };
-            let link = Link { connection, key, token: token.to_owned(), written: None };
-            Ok((link, greeting))
+            let link = MirrorConnection { connection, key, token: token.to_owned(), written: None };
+            Ok((link, handshake))
         };
         open().map_err(RedisError::Away)
     }
 
     /// Appends to a pipeline, to go before vectors, how far each partition has been read by now.
-    pub fn record(&mut self, pipe: &mut Pipeline, progress: &Progress) {
+    pub fn record(&mut self, pipe: &mut Pipeline, progress: &JobProgress) {
         let now = progress.partitions.iter().map(|(partition, reach)| (partition.clone(), reach.read));
         let now = (now.collect(), progress.newest);
         if self.written.as_ref() == Some(&now) {
@@ -127,16 +127,16 @@ impl Link {
     ///
     /// # Errors
     /// If it is gone.
-    pub fn standing(&mut self) -> Result<Standing, RedisError> {
+    pub fn standing(&mut self) -> Result<ServerState, RedisError> {
         let asked = cmd("HGET").arg(&self.key).arg(WRITER).query(&mut self.connection);
         let writer: Option<String> = asked.map_err(RedisError::Away)?;
         Ok(match writer {
             None => {
                 self.written = None;
-                Standing::Lost
+                ServerState::Lost
             }
-            Some(writer) if writer == self.token => Standing::Kept,
-            Some(_) => Standing::Shared,
+            Some(writer) if writer == self.token => ServerState::Kept,
+            Some(_) => ServerState::Shared,
         })
     }
 }
@@ -144,25 +144,25 @@ impl Link {
 /// Holds a writer back until its job shows all that is in Redis already: every record that had been read is shown again,
 /// or everything up to the newest time that was shown is closed and worked off.
 #[derive(Debug)]
-pub struct Gate {
-    positions: Positions,
+pub struct CatchUp {
+    positions: ReadPositions,
     newest: EventTime,
 }
 
-impl Gate {
+impl CatchUp {
     /// For what was recorded, if anything was.
-    pub fn new(positions: Positions, newest: EventTime) -> Self {
-        Gate { positions, newest }
+    pub fn new(positions: ReadPositions, newest: EventTime) -> Self {
+        CatchUp { positions, newest }
     }
 
     /// Whether writing may begin, at this progress, everything before `worked_off` being in the store.
-    pub fn is_open(&self, progress: &Progress, worked_off: EventTime) -> bool {
+    pub fn is_open(&self, progress: &JobProgress, worked_off: EventTime) -> bool {
         self.positions.is_empty() || worked_off > self.newest || progress.complete && self.waits_for(progress).is_none()
     }
 
     /// A partition that is not yet as far as it was, and how far that is. One that the job does not read any more is not
     /// waited for.
-    pub fn waits_for(&self, progress: &Progress) -> Option<(&(String, u32), u64)> {
+    pub fn waits_for(&self, progress: &JobProgress) -> Option<(&(String, u32), u64)> {
         let behind = |(partition, next): &(&(String, u32), &u64)| {
             progress.partitions.get(*partition).is_some_and(|reach| reach.shown < **next)
         };
@@ -172,23 +172,23 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Reach;
+    use super::super::PartitionOffsets;
     use super::*;
 
-    fn progress(shown: u64) -> Progress {
-        let partitions = [(("t".to_owned(), 0), Reach { read: 99, shown })].into();
-        Progress { complete: true, partitions, newest: 0 }
+    fn progress(shown: u64) -> JobProgress {
+        let partitions = [(("t".to_owned(), 0), PartitionOffsets { read: 99, shown })].into();
+        JobProgress { complete: true, partitions, newest: 0 }
     }
 
-    fn gate(topic: &str) -> Gate {
-        Gate::new([((topic.to_owned(), 0), 10)].into(), 200)
+    fn gate(topic: &str) -> CatchUp {
+        CatchUp::new([((topic.to_owned(), 0), 10)].into(), 200)
     }
 
     #[test]
     fn the_gate_opens_once_all_that_was_shown_is_closed() {
         assert!(!gate("t").is_open(&progress(9), 200));
         assert!(gate("t").is_open(&progress(9), 201));
-        assert!(Gate::new(BTreeMap::new(), EventTime::MIN).is_open(&Progress::default(), EventTime::MIN));
+        assert!(CatchUp::new(BTreeMap::new(), EventTime::MIN).is_open(&JobProgress::default(), EventTime::MIN));
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn a_partition_that_is_not_read_is_waited_for_until_all_are_found() {
         let found = progress(3);
-        assert!(!gate("other").is_open(&Progress { complete: false, ..found.clone() }, 100));
+        assert!(!gate("other").is_open(&JobProgress { complete: false, ..found.clone() }, 100));
         assert!(gate("other").is_open(&found, 100));
     }
 }

@@ -8,18 +8,18 @@ use super::CheckpointError;
 use crate::time::EventTime;
 
 /// Saved bytes by operator, one part for each worker that saved.
-pub type Parts = BTreeMap<String, Vec<Vec<u8>>>;
+pub type SnapshotParts = BTreeMap<String, Vec<Vec<u8>>>;
 
 /// What one worker saved of an operator, encoded when it is wanted.
-pub type Part = Box<dyn FnOnce() -> Vec<u8> + Send>;
+pub type LazyPart = Box<dyn FnOnce() -> Vec<u8> + Send>;
 
 /// A whole snapshot that is not encoded yet.
 #[derive(Default)]
-pub struct Unwritten {
-    parts: BTreeMap<String, Vec<Part>>,
+pub struct PendingSnapshot {
+    parts: BTreeMap<String, Vec<LazyPart>>,
 }
 
-impl Unwritten {
+impl PendingSnapshot {
     /// Adds a part that is no operator's.
     pub fn add(&mut self, name: &str, part: Vec<u8>) {
         self.parts.entry(name.to_owned()).or_default().push(Box::new(|| part));
@@ -27,48 +27,48 @@ impl Unwritten {
 
     /// Encodes operator by operator, as far as it is asked for.
     pub fn encode(self) -> impl Iterator<Item = (String, Vec<Vec<u8>>)> {
-        let encode = |part: Part| part();
+        let encode = |part: LazyPart| part();
         self.parts.into_iter().map(move |(operator, parts)| (operator, parts.into_iter().map(encode).collect()))
     }
 }
 
 /// Has an operator look at what is wanted.
-pub type Waker = Box<dyn Fn() + Send>;
+pub type TriggerWaker = Box<dyn Fn() + Send>;
 
 /// Where operators put and find their state. One a job, shared by its workers.
-pub struct Vault {
+pub struct CheckpointCoordinator {
     /// How often a snapshot has been asked for, and the time of the newest; the minimum once it is gathered.
-    asked: AtomicU64,
-    wanted: AtomicI64,
+    triggers: AtomicU64,
+    barrier: AtomicI64,
     /// Operator instances that take part.
     members: AtomicUsize,
-    saved: Mutex<Saved>,
-    wakers: Mutex<Vec<Waker>>,
-    start: Option<(EventTime, Parts)>,
+    saved: Mutex<PartialSnapshot>,
+    wakers: Mutex<Vec<TriggerWaker>>,
+    start: Option<(EventTime, SnapshotParts)>,
 }
 
 #[derive(Default)]
-struct Saved {
+struct PartialSnapshot {
     time: Option<EventTime>,
     count: usize,
-    parts: Unwritten,
+    parts: PendingSnapshot,
 }
 
-impl Vault {
+impl CheckpointCoordinator {
     /// A vault for a graph that starts from nothing.
-    pub fn empty() -> Arc<Self> {
-        Vault::new(None)
+    pub fn fresh() -> Arc<Self> {
+        CheckpointCoordinator::new(None)
     }
 
     /// A vault for a graph that starts from these parts, which hold all before `time`.
-    pub fn starting_from(time: EventTime, parts: Parts) -> Arc<Self> {
-        Vault::new(Some((time, parts)))
+    pub fn restoring(time: EventTime, parts: SnapshotParts) -> Arc<Self> {
+        CheckpointCoordinator::new(Some((time, parts)))
     }
 
-    fn new(start: Option<(EventTime, Parts)>) -> Arc<Self> {
-        Arc::new(Vault {
-            asked: AtomicU64::new(0),
-            wanted: AtomicI64::new(EventTime::MIN),
+    fn new(start: Option<(EventTime, SnapshotParts)>) -> Arc<Self> {
+        Arc::new(CheckpointCoordinator {
+            triggers: AtomicU64::new(0),
+            barrier: AtomicI64::new(EventTime::MIN),
             members: AtomicUsize::new(0),
             saved: Mutex::default(),
             wakers: Mutex::default(),
@@ -77,7 +77,7 @@ impl Vault {
     }
 
     /// The time before which everything is in the loaded state.
-    pub fn start(&self) -> Option<EventTime> {
+    pub fn restored_time(&self) -> Option<EventTime> {
         self.start.as_ref().map(|(time, _)| *time)
     }
 
@@ -95,43 +95,44 @@ impl Vault {
     }
 
     /// Asks for a snapshot as of a time that no operator has passed; it may have been asked for before.
-    pub fn ask(&self, time: EventTime) {
-        *self.saved.lock().expect("no holder panics") = Saved { time: Some(time), ..Saved::default() };
-        self.asked.fetch_add(1, SeqCst);
-        self.wanted.store(time, SeqCst);
+    pub fn trigger(&self, time: EventTime) {
+        *self.saved.lock().expect("no holder panics") =
+            PartialSnapshot { time: Some(time), ..PartialSnapshot::default() };
+        self.triggers.fetch_add(1, SeqCst);
+        self.barrier.store(time, SeqCst);
         self.wakers.lock().expect("no holder panics").iter().for_each(|wake| wake());
     }
 
     /// How often a snapshot has been asked for.
-    pub(super) fn asked(&self) -> u64 {
-        self.asked.load(SeqCst)
+    pub(super) fn triggers(&self) -> u64 {
+        self.triggers.load(SeqCst)
     }
 
     /// The time asked for.
-    pub fn wanted(&self) -> Option<EventTime> {
-        Some(self.wanted.load(SeqCst)).filter(|time| *time != EventTime::MIN)
+    pub fn barrier(&self) -> Option<EventTime> {
+        Some(self.barrier.load(SeqCst)).filter(|time| *time != EventTime::MIN)
     }
 
     /// The snapshot, once every member has saved.
-    pub fn take(&self) -> Option<(EventTime, Unwritten)> {
+    pub fn collect(&self) -> Option<(EventTime, PendingSnapshot)> {
         let mut saved = self.saved.lock().expect("no holder panics");
         if saved.time.is_none() || saved.count < self.members.load(SeqCst) {
             return None;
         }
-        self.wanted.store(EventTime::MIN, SeqCst);
+        self.barrier.store(EventTime::MIN, SeqCst);
         let saved = std::mem::take(&mut *saved);
         saved.time.map(|time| (time, saved.parts))
     }
 
-    pub(super) fn wake_by(&self, waker: Waker) {
+    pub(super) fn on_trigger(&self, waker: TriggerWaker) {
         self.wakers.lock().expect("no holder panics").push(waker);
     }
 
-    pub(super) fn join(&self) {
+    pub(super) fn register(&self) {
         self.members.fetch_add(1, SeqCst);
     }
 
-    pub(super) fn put(&self, operator: &str, time: EventTime, part: Part) {
+    pub(super) fn ack(&self, operator: &str, time: EventTime, part: LazyPart) {
         let mut saved = self.saved.lock().expect("no holder panics");
         if saved.time == Some(time) {
             saved.count += 1;

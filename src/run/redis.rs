@@ -8,7 +8,7 @@ use crate::flow::{Job, Plan};
 use crate::metrics::{Freshness, Metrics};
 use crate::source::Standing;
 use crate::store::Online;
-use crate::store::redis::{Mirror, Mirrored, Progress, Reach, RedisError, RedisWriter};
+use crate::store::redis::{JobProgress, Mirror, MirroredGroup, PartitionOffsets, RedisError, RedisWriter};
 
 /// Has the freshness of groups measured whose topic follows the wall clock.
 pub fn measure(plan: &Plan, config: &Config, online: &Online, metrics: &Metrics) {
@@ -29,11 +29,11 @@ pub fn start(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> Result<
     let plan = &job.plan;
     let groups = plan.groups.iter().filter_map(|group| {
         let windows = group.layout.lines.iter().flat_map(|line| &line.windows);
-        Some(Mirrored {
+        Some(MirroredGroup {
             name: group.name.clone(),
             features: group.names.clone(),
             shelf: online.group(&group.name)?.clone(),
-            keep_ms: windows.map(|window| window.size_ms + window.hop_ms).max(),
+            ttl_ms: windows.map(|window| window.size_ms + window.hop_ms).max(),
         })
     });
     let mirror = Mirror {
@@ -51,20 +51,20 @@ pub fn start(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> Result<
         // The address itself may have a password in it.
         RedisError::Address(cause) => {
             let expected = "redis://[:PASSWORD@]HOST:PORT[/DB] or redis+unix:///PATH";
-            Failure::Wrong(format!("error: [redis] url: {cause}; expected {expected}"))
+            Failure::Usage(format!("error: [redis] url: {cause}; expected {expected}"))
         }
         other => Failure::from(other),
     })
 }
 
 /// How far each partition of a job is.
-fn progress(job: &Job) -> Progress {
+fn progress(job: &Job) -> JobProgress {
     // Asked first: what is found after it is there as well.
     let complete = job.board.is_open();
     let lanes = job.board.lanes();
     let partitions = lanes.iter().map(|lane| {
         let Standing { next, shown, .. } = lane.standing();
-        ((lane.source.clone(), lane.partition), Reach { read: next, shown })
+        ((lane.source.clone(), lane.partition), PartitionOffsets { read: next, shown })
     });
-    Progress { complete, partitions: partitions.collect(), newest: job.board.given() }
+    JobProgress { complete, partitions: partitions.collect(), newest: job.board.given() }
 }

@@ -1,0 +1,48 @@
+//! The arguments that several verbs share.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::Failure;
+use super::config::Config;
+
+/// Flags that every verb takes.
+#[derive(Args, Debug, Clone)]
+pub struct CommonArgs {
+    /// Where the dataflow runs.
+    #[arg(long, global = true, default_value = "config/embedded.toml", value_name = "PATH")]
+    pub config: PathBuf,
+    /// Overrides one config key; repeatable. The value is TOML or, if it does not parse, plain text.
+    #[arg(long = "set", global = true, value_name = "KEY.PATH=VALUE")]
+    pub overrides: Vec<String>,
+    /// Threads of the graph; the same as `--set workers=N`.
+    #[arg(long, global = true, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Nothing but errors.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// More of the log on stderr; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+impl CommonArgs {
+    /// The config with all overrides.
+    ///
+    /// # Errors
+    /// If the config is wrong.
+    pub fn load(&self) -> Result<Config, Failure> {
+        let mut overrides = self.overrides.clone();
+        overrides.extend(self.workers.map(|workers| format!("workers={workers}")));
+        Config::load(&self.config, &overrides)
+    }
+}
+
+/// How a graph is drawn.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum GraphFormat {
+    Text,
+    Dot,
+    Svg,
+}
