@@ -8,7 +8,7 @@
 //! machine: where it has two cores, the server has one. CPU a request is that of the serving thread, which tells the
 //! cost even where the client is what limits the rate.
 
-#[path = "../tests/serving/mod.rs"]
+#[path = "../tests/common/shop.rs"]
 mod serving;
 
 use std::convert::Infallible;

@@ -14,7 +14,7 @@
 //! | A window's end makes a version; the gate decides; the registry keeps it; the live cell shows it | [`registry`] | [`registry::Live`] |
 //! | A request runs the same projection, look-ups and preparation over one instance | [`example`], [`serve`] | JSON |
 //!
-//! Modules are listed in that order, and may use only those before them (`tests/tidy.rs`).
+//! Modules are listed in that order, and may use only those before them (`tests/house/tidy.rs`).
 
 pub mod disk;
 pub mod metrics;

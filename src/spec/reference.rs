@@ -99,7 +99,7 @@ fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
 const INTRODUCTION: &str = "\
 # Dataflow files
 
-<!-- Written by the program from its own tables: `UPDATE_GOLDEN=1 cargo test --test reference`. -->
+<!-- Written by the program from its own tables: `UPDATE_GOLDEN=1 cargo test --test house`. -->
 
 A dataflow file (TOML) says what is computed; the config says where. `tidemill check FILE` reports every problem of a
 file at once, each as `PATH:LINE:COLUMN: error: what is wrong; expected …; did you mean …?`, and then prints the plan.

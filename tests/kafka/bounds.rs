@@ -8,9 +8,9 @@ use tidemill::source::kafka::{Cluster, Consumer, NewTopic};
 use tidemill::source::{FilePartition, Partition, TopicReader};
 
 use super::broker::{Broker, Sent};
-use super::common::engine::{Found, Inputs, Record, Run};
-use super::common::naive::{self, Dealt, Expected};
-use super::common::spec::SPEC;
+use crate::common::engine::{Found, Inputs, Record, Run};
+use crate::common::naive::{self, Dealt, Expected};
+use crate::common::spec::SPEC;
 
 const START: i64 = 1_000_000;
 const DAY: i64 = 86_400_000;

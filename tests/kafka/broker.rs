@@ -15,7 +15,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tempfile::TempDir;
 use tidemill::source::kafka::{Cluster, NewTopic};
 
-use crate::servers::free_ports;
+use crate::common::servers::free_ports;
 
 /// How long anything may take: the first start fetches the broker's jars.
 pub const PATIENCE: Duration = Duration::from_secs(120);

@@ -6,8 +6,8 @@ use serde_json::json;
 use tidemill::source::kafka::NewTopic;
 
 use crate::broker::{Broker, until};
+use crate::common::program::limited;
 use crate::live::{DATAFLOW, clicks, start, start_as};
-use crate::program::limited;
 
 #[test]
 fn a_journal_that_cannot_be_written_ends_the_run_and_the_next_one_loses_nothing() {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::broker::{Sent, until};
-use crate::program::Run;
+use crate::common::program::Run;
 
 /// Counts clicks by user.
 pub const DATAFLOW: &str = r#"

@@ -15,13 +15,9 @@ mod live;
 mod mirror;
 mod overtaken;
 mod pressure;
-#[path = "../program/mod.rs"]
-mod program;
 mod reading;
 mod recovery;
 mod replaying;
 mod running;
-#[path = "../servers/mod.rs"]
-mod servers;
 mod sharing;
 mod staying;

@@ -6,7 +6,7 @@ use tidemill::source::kafka::NewTopic;
 
 use super::broker::{Broker, until};
 use super::live::{DATAFLOW, clicks, start};
-use super::servers::Server;
+use crate::common::servers::Server;
 
 #[test]
 fn what_redis_shows_never_goes_back_where_time_stands_still_or_the_brokers_are_away() {

@@ -10,8 +10,8 @@ use tidemill::source::kafka::NewTopic;
 
 use super::broker::{Broker, Sent, until};
 use super::live::{DATAFLOW, START, clicks, start};
-use super::program::Run;
 use super::staying::more_partitions;
+use crate::common::program::Run;
 
 /// A live run over two partitions, eleven of whose records were overtaken, one by more than the longest window.
 struct Overtaken {

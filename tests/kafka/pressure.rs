@@ -1,8 +1,8 @@
 //! Back pressure through the whole program: a topic that could run ahead of one that is silent does not.
 
 use crate::broker::{Broker, Sent, until};
+use crate::common::program::Run;
 use crate::live::{START, start};
-use crate::program::Run;
 
 /// Counts the clicks of a topic that is full and of one that has little to say.
 fn dataflow([full, quiet]: [&str; 2]) -> String {

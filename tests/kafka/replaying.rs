@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::broker::Broker;
-use super::common::engine::rows;
 use super::flights::{Bound, January, shipped};
+use crate::common::engine::rows;
 
 /// The flights with windows of so many days at most.
 fn within(days: u32) -> String {

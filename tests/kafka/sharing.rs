@@ -8,8 +8,8 @@ use tidemill::source::kafka::NewTopic;
 use super::broker::{Broker, Sent, until};
 use super::flights::{self, Bound, January, shipped};
 use super::live::{START, clicks, start};
-use super::program::Run;
 use super::recovery::{Blow, each_on};
+use crate::common::program::Run;
 
 /// What is added to the flights: a source of departures that were late, which waits for those out of order.
 const DELAYED: &str = r#"

@@ -8,9 +8,9 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use tidemill::source::kafka::{Consumer, NewTopic};
 
 use crate::broker::{Broker, Sent, until};
+use crate::common::program::Run;
 use crate::flights::{self, Bound, January};
 use crate::live::{DATAFLOW, START, clicks, start};
-use crate::program::Run;
 
 #[test]
 fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped() {

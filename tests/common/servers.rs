@@ -1,7 +1,5 @@
 //! Real servers as children of a test: on a free port, in a folder of their own, ended with the test.
 
-#![allow(dead_code)]
-
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -1,16 +1,14 @@
 //! The mirror in Redis, against a real server: layout, what is owed while it is away, and never going back.
 
-mod servers;
-
 use std::collections::{BTreeMap, HashMap};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::common::servers::{Program, Server, eventually};
 use proptest::prelude::*;
 use redis::Connection;
-use servers::{Program, Server, eventually};
 use tidemill::metrics::Metrics;
 use tidemill::store::memory::Shelf;
 use tidemill::store::redis::{

@@ -105,7 +105,7 @@ fn classic_sets_are_learnt_as_well_as_online_learners_do() {
     }
 }
 
-/// The table behind the defaults: `cargo test --test quality_model -- --ignored --nocapture`.
+/// The table behind the defaults: `cargo test --test conformance quality -- --ignored --nocapture`.
 #[test]
 #[ignore = "prints a table"]
 fn table_of_classic_sets() {

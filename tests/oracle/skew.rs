@@ -1,7 +1,5 @@
 //! What is trained is what is served: examples of a replay, asked of the endpoint as of the same state.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::engine::rows;
+use crate::common::engine::rows;
 use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::Plan;
 use tidemill::flow::build::Event;

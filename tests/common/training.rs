@@ -1,7 +1,5 @@
 //! Generated examples for trials of models, and the way through a trainer that the graph takes.
 
-#![allow(dead_code, reason = "each test uses its part")]
-
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};

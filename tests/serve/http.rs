@@ -1,12 +1,10 @@
 //! The endpoint over real sockets: every route, every error, and whatever else a client may send.
 
-mod serving;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::common::shop::{COUNTED, Client, LARGE, NOON, SHOP, Shop, endpoint, post};
 use serde_json::{Value, json};
-use serving::{COUNTED, Client, LARGE, NOON, SHOP, Shop, endpoint, post};
 use tidemill::registry::Registry;
 use tidemill::serve::start;
 
@@ -516,7 +514,7 @@ fn versions_are_swapped_while_requests_go_on() {
     let shop = Arc::new(Shop::open());
     let server = shop.serve();
     let addr = server.addr();
-    let versions = serving::train(&shop.plan, 0, 8);
+    let versions = crate::common::shop::train(&shop.plan, 0, 8);
     let asking: Vec<_> = (0..4)
         .map(|_| {
             std::thread::spawn(move || {

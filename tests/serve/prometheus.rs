@@ -1,17 +1,15 @@
 //! A real Prometheus that scrapes a live run: what it knows afterwards is what happened. And what `promtool` says of the
 //! metrics, the config and the alert rules that are shipped.
 
-mod servers;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::common::servers::{Program, eventually, free_ports};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use servers::{Program, eventually, free_ports};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,16 +1,13 @@
 //! The program as its users run it: replays and a live run over the same files give the same hashes, and what is wrong
 //! with a command is said with the right exit code.
 
-#[path = "program/mod.rs"]
-mod program;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use program::Run;
+use crate::common::program::Run;
 use serde_json::Value;
 
 fn tidemill(arguments: &[&str]) -> Output {

@@ -1,7 +1,5 @@
 //! A run of the program that is looked at while it runs.
 
-#![allow(dead_code, reason = "each test uses its part")]
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};

@@ -1,8 +1,6 @@
 //! What every kind of model must keep to, whatever its optimizer: each is run through the same trials.
 
-mod model_examples;
-
-use model_examples::{DAY, Row, Trial, examples, generate, inputs, lcg, trainer};
+use crate::common::training::{DAY, Row, Trial, examples, generate, inputs, lcg, trainer};
 use tidemill::model::{
     Decision, Gate, KINDS, ModelOptions, OPTIMIZERS, OptimizerOptions, Start, Task, Trainer, TrainerConfig, Version,
 };

@@ -2,16 +2,13 @@
 //!
 //! A process that may write no file beyond a length stands for the full disk: the system refuses it in the same way.
 
-mod program;
-mod servers;
-
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use program::{Run, limited};
-use servers::eventually;
+use crate::common::program::{Run, limited};
+use crate::common::servers::eventually;
 use tempfile::TempDir;
 
 /// 2020-01-01.

@@ -3,12 +3,10 @@
 //! Sources are read as tokens, so neither comments nor strings can break a rule or hide a breach. Each rule lists all
 //! of its offences at once, by file and line, and is itself tried on sources that break it.
 
-mod tokens;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tokens::Source;
+use crate::tokens::Source;
 
 /// Top-level modules in the order in which a record meets them, and what each may use beside itself.
 const LAYERS: &[(&str, &str)] = &[
@@ -276,6 +274,8 @@ fn report(offences: Vec<String>) {
 mod tried {
     use super::*;
 
+    const NONE: [usize; 0] = [];
+
     fn lines(rule: Rule, path: &str, text: &str) -> Vec<usize> {
         rule(&Source::new(path, text)).into_iter().map(|(line, _)| line).collect()
     }
@@ -296,9 +296,9 @@ mod tried {
         let right = "//! [`crate::flow`]\n/* use crate::flow; /* crate::run */ */\nconst A: &str = \"crate::flow\";\n\
                      const B: &str = r#\"\" crate::flow\"#;\nconst C: char = '\"'; // crate::flow\nconst D: &[u8] = b\"\\\"crate::flow\";\n\
                      fn e<'a>(f: &'a str) -> char { '\\'' } // crate::run\n";
-        assert_eq!(lines(layers, "value/mod.rs", right), []);
+        assert_eq!(lines(layers, "value/mod.rs", right), NONE);
         assert_eq!(lines(layers, "value/mod.rs", &format!("{right}use crate::run;")), [8]);
-        assert_eq!(lines(layers, "run/job.rs", "use crate::{flow, serve, spec};\n"), []);
+        assert_eq!(lines(layers, "run/job.rs", "use crate::{flow, serve, spec};\n"), NONE);
     }
 
     #[test]
@@ -308,8 +308,8 @@ mod tried {
         assert_eq!(lines(homes, "example/mod.rs", wrong), [1, 2, 3, 4, 5, 6, 7]);
         let right =
             "mod parquet;\npub use parquet::PARQUET;\nuse super::csv::CSV;\nlet timely = a.timely(redis::<u8>);";
-        assert_eq!(lines(homes, "example/mod.rs", &right.replace("redis::<u8>", "redis")), []);
-        assert_eq!(lines(homes, "store/redis.rs", "use redis::Client;"), []);
+        assert_eq!(lines(homes, "example/mod.rs", &right.replace("redis::<u8>", "redis")), NONE);
+        assert_eq!(lines(homes, "store/redis.rs", "use redis::Client;"), NONE);
         assert_eq!(lines(homes, "store/memory.rs", "use redis::Client;"), [1]);
     }
 
@@ -318,7 +318,7 @@ mod tried {
         let wrong = "use std::{collections::BTreeMap, fs};\nuse std::thread::spawn;\nuse std::time::Instant;\n\
                      #[cfg(test)]\nmod tests {\n    use std::fs;\n}\n";
         assert_eq!(lines(pure, "model/rows.rs", wrong), [1, 2, 3]);
-        assert_eq!(lines(pure, "source/file.rs", wrong), []);
+        assert_eq!(lines(pure, "source/file.rs", wrong), NONE);
     }
 
     #[test]
@@ -327,12 +327,12 @@ mod tried {
         assert_eq!(lines(heads, "a.rs", "//!\n"), [1]);
         let long = "// a\n".repeat(LONGEST_FILE);
         let tests = "#[cfg(test)]\nmod tests {}\n";
-        assert_eq!(lines(sizes, "a.rs", &format!("{long}{tests}")), []);
+        assert_eq!(lines(sizes, "a.rs", &format!("{long}{tests}")), NONE);
         assert_eq!(lines(sizes, "a.rs", &format!("{long}\n{tests}")), [LONGEST_FILE + 1]);
         assert_eq!(lines(sizes, "a/mod.rs", &format!("{long}{tests}")), [LONGEST_FILE]);
         let function = format!("fn f(a: [u8; 2]) {{\n{}}}\n", "a();\n".repeat(LONGEST_FUNCTION_OF_A_MAP));
         assert_eq!(lines(sizes, "a/mod.rs", &function), [1]);
-        assert_eq!(lines(sizes, "a/b.rs", &function), []);
+        assert_eq!(lines(sizes, "a/b.rs", &function), NONE);
     }
 
     #[test]

@@ -1,14 +1,12 @@
 //! What is served is what is trained: the endpoint against the graph's way, and against whatever bytes come.
 
-mod serving;
-
 use std::sync::Arc;
 
+use crate::common::shop::{COUNTED, Client, LARGE, NOON, SHOP, Shop, any, post};
 use arrow_array::ArrayRef;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Map, Value, json};
-use serving::{COUNTED, Client, LARGE, NOON, SHOP, Shop, any, post};
 use tidemill::example::ServingPlan;
 use tidemill::expr::EvalStats;
 use tidemill::store::{Upsert, Vector};

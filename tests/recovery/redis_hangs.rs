@@ -1,18 +1,15 @@
 //! A run whose Redis takes nothing from beginning to end: nothing waits for it, and nothing is lost.
 
-mod program;
-mod servers;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Command;
 
+use crate::common::program::Run;
+use crate::common::servers::{Server, eventually};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use program::Run;
 use redis::Connection;
 use serde_json::Value;
-use servers::{Server, eventually};
 
 /// Groups of the flights by one column of the schedule.
 const GROUPS: [(&str, &str); 3] = [("queue", "origin"), ("airline", "carrier"), ("plane", "tail")];

@@ -1,10 +1,8 @@
 //! Snapshots: state saved as of a closed time, loaded into a fresh graph with another number of workers, goes on as if
 //! nothing had happened.
 
-mod common;
-
-use common::engine::{Inputs, Record, Run};
-use common::topics::topic;
+use crate::common::engine::{Inputs, Record, Run};
+use crate::common::topics::topic;
 use proptest::prelude::*;
 use tidemill::value::Scalar;
 

@@ -1,12 +1,10 @@
 //! Records on their way: dead letters, the ledger, back pressure, and freshness before anything closes.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use common::engine::Memory;
+use crate::common::engine::Memory;
 use proptest::prelude::*;
 use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::build::Event;

@@ -1,11 +1,9 @@
 //! The registry on a folder: what is written is what is served, whatever happens in between.
 
-mod model_examples;
-
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use model_examples::{DAY, Trial, examples, generate};
+use crate::common::training::{DAY, Trial, examples, generate};
 use tidemill::model::{Decision, Gate, ModelOptions, Version};
 use tidemill::registry::{CHAMPION, Live, Offsets, Publication, Registry, RegistryError, Writer, decode, encode};
 

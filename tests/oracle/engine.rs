@@ -3,14 +3,12 @@
 //! Records come out of order within the lateness and beyond, with ties in time, in batches of any size, on one to three
 //! workers: the files that the engine writes must be what the oracle says, bit for bit.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::engine::{self, Found, Inputs, Record, Run};
-use common::naive;
-use common::spec::SPEC;
-use common::topics::{rising, topic};
+use crate::common::engine::{self, Found, Inputs, Record, Run};
+use crate::common::naive;
+use crate::common::spec::SPEC;
+use crate::common::topics::{rising, topic};
 use proptest::prelude::*;
 use tidemill::flow::Plan;
 use tidemill::value::Scalar;
