@@ -218,6 +218,23 @@ fn paths_in_the_guide_for_contributors_exist() {
     }
 }
 
+/// `` `tests/…/file.rs` `name` `` names a test of that file.
+#[test]
+fn tests_in_the_guide_for_contributors_exist() {
+    let text = read("CONTRIBUTING.md");
+    let quoted: Vec<&str> = text.split('`').collect();
+    let mut seen = 0;
+    for three in quoted.windows(3).skip(1).step_by(2) {
+        let [path, " ", name] = three else { continue };
+        if path.starts_with("tests/") && path.ends_with(".rs") {
+            let there = read(path).contains(&format!("fn {name}("));
+            assert!(there, "CONTRIBUTING.md: {path} has no test {name}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 0, "the promises name their tests");
+}
+
 /// A block ```` ```toml ```` whose first line is `# file: PATH` quotes that file; `# …` stands for what is left out.
 #[test]
 fn excerpts_are_verbatim() {
