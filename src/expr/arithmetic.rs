@@ -6,7 +6,7 @@ use super::operand::{map1, map2, try_map1, try_map2};
 use super::tree::Expr;
 use crate::value::Type;
 
-/// A dyadic operator.
+/// An arithmetic operator of two operands.
 #[derive(Clone, Copy)]
 pub struct Operator {
     pub name: &'static str,
@@ -18,11 +18,11 @@ pub static ADD: Operator = Operator { name: "+", int: i64::checked_add, float: |
 pub static SUBTRACT: Operator = Operator { name: "-", int: i64::checked_sub, float: |a, b| a - b };
 pub static MULTIPLY: Operator = Operator { name: "*", int: i64::checked_mul, float: |a, b| a * b };
 pub static DIVIDE: Operator = Operator { name: "/", int: i64::checked_div, float: |a, b| a / b };
-/// The remainder has the sign of the dividend.
+/// `%`; the remainder has the sign of the dividend.
 pub static REMAINDER: Operator =
     Operator { name: "%", int: |a, b| (b != 0).then(|| a.wrapping_rem(b)), float: |a, b| a % b };
 
-/// `a operator b`, both of the given numeric type.
+/// Builds `a operator b`, both of the given numeric type.
 pub fn dyadic(operator: &'static Operator, ty: Type, a: Expr, b: Expr) -> Expr {
     let args = vec![a, b];
     match (ty, operator.name) {
@@ -48,7 +48,7 @@ pub fn dyadic(operator: &'static Operator, ty: Type, a: Expr, b: Expr) -> Expr {
     }
 }
 
-/// `-a`, numeric.
+/// Builds `-a` of a numeric expression.
 pub fn negate(a: Expr) -> Expr {
     match a.ty {
         Type::Int => Expr::call("-", Type::Int, true, vec![a], |args, stats| {

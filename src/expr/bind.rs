@@ -1,13 +1,13 @@
-//! From syntax tree to bound expression: names become positions, types are checked, constants are computed.
+//! Binding: a syntax tree becomes an expression. Names become positions, types are checked, constants are computed.
 
 use std::ops::Range;
 
 use sqlparser::ast::{self, BinaryOperator as Binary, Expr as Ast, Spanned, UnaryOperator as Unary, Value};
 
 use super::arithmetic::{ADD, DIVIDE, MULTIPLY, Operator, REMAINDER, SUBTRACT, dyadic, negate};
-use super::compare::{self, Comparison};
+use super::compare::{self, CompareOperator};
 use super::functions::{Arg, alike, join};
-use super::tree::{Expr, Node};
+use super::tree::{Expr, ExprNode};
 use super::{ExprError, Positions, Scope, coerce, literal, nearest, pattern};
 use crate::value::{Scalar, Type};
 
@@ -15,7 +15,7 @@ impl Expr {
     /// Binds and checks a tree; `positions` are those of the text that it was read from.
     ///
     /// # Errors
-    /// Every mistake in the tree, by its place.
+    /// Every mistake in the tree, with its position.
     pub fn bind(tree: &Ast, scope: &Scope, positions: &Positions) -> Result<Expr, Vec<ExprError>> {
         let mut binder = Binder { scope, positions, errors: Vec::new() };
         let bound = binder.bind(tree, &positions.all());
@@ -32,7 +32,8 @@ impl Expr {
     }
 }
 
-/// The parts of a name. The parser takes some, such as `user`, for functions that are called without parentheses.
+/// Returns the parts of a name, `None` if the tree is not a name. The parser reads some names, such as `user`, as
+/// functions without parentheses; they count as names here.
 pub fn name_parts(tree: &Ast) -> Option<Vec<&ast::Ident>> {
     match tree {
         Ast::Identifier(ident) => Some(vec![ident]),
@@ -70,7 +71,7 @@ impl Binder<'_> {
         result.map_err(|error| self.errors.push(error)).ok()
     }
 
-    /// Binds a tree, and computes it if it is constant. `within` is its place if it does not tell its own.
+    /// Binds a tree, and evaluates it if it is constant. `within` is the span of a tree that has none of its own.
     pub fn bind(&mut self, tree: &Ast, within: &Range<usize>) -> Option<Arg> {
         let span = self.positions.bytes(tree.span()).unwrap_or_else(|| within.clone());
         let expr = self.node(tree, &span)?;
@@ -80,7 +81,7 @@ impl Binder<'_> {
         }
     }
 
-    /// Binds several trees, so that the mistakes of all are found.
+    /// Binds several trees and reports the mistakes of all of them.
     pub fn bind_all<'t>(
         &mut self,
         trees: impl IntoIterator<Item = &'t Ast>,
@@ -176,7 +177,7 @@ impl Binder<'_> {
             },
             Value::SingleQuotedString(text) => Some(Expr::string(text)),
             Value::Boolean(value) => Some(Expr::bool(*value)),
-            Value::Null => Some(Expr::of(Node::Null, Type::String, true)),
+            Value::Null => Some(Expr::of(ExprNode::Null, Type::String, true)),
             other => self.fail(
                 span.clone(),
                 format!("{other} is not supported"),
@@ -235,12 +236,12 @@ impl Binder<'_> {
             Binary::Multiply => self.arithmetic(&MULTIPLY, a, b),
             Binary::Divide => self.arithmetic(&DIVIDE, a, b),
             Binary::Modulo => self.arithmetic(&REMAINDER, a, b),
-            Binary::Eq => self.comparison(Comparison::Equal, a, b),
-            Binary::NotEq => self.comparison(Comparison::NotEqual, a, b),
-            Binary::Lt => self.comparison(Comparison::Less, a, b),
-            Binary::LtEq => self.comparison(Comparison::LessOrEqual, a, b),
-            Binary::Gt => self.comparison(Comparison::Greater, a, b),
-            Binary::GtEq => self.comparison(Comparison::GreaterOrEqual, a, b),
+            Binary::Eq => self.comparison(CompareOperator::Equal, a, b),
+            Binary::NotEq => self.comparison(CompareOperator::NotEqual, a, b),
+            Binary::Lt => self.comparison(CompareOperator::Less, a, b),
+            Binary::LtEq => self.comparison(CompareOperator::LessOrEqual, a, b),
+            Binary::Gt => self.comparison(CompareOperator::Greater, a, b),
+            Binary::GtEq => self.comparison(CompareOperator::GreaterOrEqual, a, b),
             Binary::And => self.connective(compare::and, a, b),
             Binary::Or => self.connective(compare::or, a, b),
             Binary::StringConcat => {
@@ -267,7 +268,7 @@ impl Binder<'_> {
         Some(dyadic(operator, a.ty(), a, b))
     }
 
-    fn comparison(&mut self, comparison: Comparison, a: Arg, b: Arg) -> Option<Expr> {
+    fn comparison(&mut self, comparison: CompareOperator, a: Arg, b: Arg) -> Option<Expr> {
         let (a, b) = self.two_alike(a, b)?;
         Some(compare::compare(comparison, a, b))
     }
@@ -351,7 +352,7 @@ impl Binder<'_> {
                 let values = self.bind_all(trees, span).and_then(|args| self.keep(alike(args)));
                 values.map(|mut values| {
                     let subject = values.remove(0);
-                    values.into_iter().map(|v| compare::compare(Comparison::Equal, subject.clone(), v)).collect()
+                    values.into_iter().map(|v| compare::compare(CompareOperator::Equal, subject.clone(), v)).collect()
                 })
             }
         };
@@ -361,7 +362,7 @@ impl Binder<'_> {
         let last = if otherwise.is_some() { results.pop()? } else { Expr::null(ty) };
         let arms: Vec<(Expr, Expr)> = conditions?.into_iter().zip(results).collect();
         let nullable = last.nullable() || arms.iter().any(|(_, then)| then.nullable());
-        Some(Expr::of(Node::Case { arms, otherwise: Box::new(last) }, ty, nullable))
+        Some(Expr::of(ExprNode::Case { arms, otherwise: Box::new(last) }, ty, nullable))
     }
 
     fn cast(&mut self, inner: &Ast, data_type: &ast::DataType, span: &Range<usize>) -> Option<Expr> {

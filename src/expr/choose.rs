@@ -1,112 +1,25 @@
-//! Choices: CASE, coalesce, nullif, greatest and least.
-//!
-//! SQL evaluates a branch only for the rows that reach it. Columns are faster evaluated whole, and that gives the same
-//! values, since evaluation has no effects; but a failure in a row that never reached the branch must not be counted.
-//! So a branch is evaluated whole, and again for the rows that reached it in the rare case that anything failed.
+//! Expressions that choose a value: nullif, greatest and least. (CASE and coalesce are nodes of the tree, see
+//! [`super::eval`].)
 
-use arrow_array::{Array, ArrayRef, BooleanArray};
-use arrow_buffer::BooleanBuffer;
-use arrow_select::filter::filter;
-use arrow_select::zip::zip;
+use arrow_array::Array;
 
-use super::EvalStats;
-use super::compare::{Comparison, compared};
+use super::compare::{CompareOperator, compared};
 use super::operand::{Operand, extent, map2};
 use super::tree::Expr;
 use crate::value::{ColumnBuilder, Scalar, Type};
 
-/// `CASE WHEN … THEN … ELSE … END`.
-pub fn case(
-    arms: &[(Expr, Expr)],
-    otherwise: &Expr,
-    columns: &[ArrayRef],
-    rows: usize,
-    stats: &mut EvalStats,
-) -> Operand {
-    let mut open = BooleanBuffer::new_set(rows);
-    let mut chosen = Vec::with_capacity(arms.len());
-    for (when, then) in arms {
-        let holds = where_reached(when, &open, columns, rows, stats).into_booleans(rows);
-        let holds = match holds.nulls() {
-            Some(nulls) => holds.values() & nulls.inner(),
-            None => holds.values().clone(),
-        };
-        let reached = &open & &holds;
-        open = &open & &!&holds;
-        let value = where_reached(then, &reached, columns, rows, stats);
-        chosen.push((reached, value));
-    }
-    let last = where_reached(otherwise, &open, columns, rows, stats);
-    merge(chosen, last)
-}
-
-/// The first value that is not null.
-pub fn coalesce(args: &[Expr], columns: &[ArrayRef], rows: usize, stats: &mut EvalStats) -> Operand {
-    let (last, first) = args.split_last().expect("coalesce has an argument");
-    let mut open = BooleanBuffer::new_set(rows);
-    let mut chosen = Vec::with_capacity(first.len());
-    for arg in first {
-        let value = where_reached(arg, &open, columns, rows, stats);
-        if !value.is_same() && value.array().null_count() == 0 {
-            return merge(chosen, value);
-        }
-        let array = value.clone().into_rows(rows);
-        let valid = array.nulls().map_or_else(|| BooleanBuffer::new_set(rows), |nulls| nulls.inner().clone());
-        let reached = &open & &valid;
-        open = &open & &!&valid;
-        chosen.push((reached, value));
-    }
-    let last = where_reached(last, &open, columns, rows, stats);
-    merge(chosen, last)
-}
-
-/// The value of the first choice whose rows hold it, else the last.
-fn merge(chosen: Vec<(BooleanBuffer, Operand)>, last: Operand) -> Operand {
-    chosen.into_iter().rev().fold(last, |rest, (reached, value)| {
-        let mask = BooleanArray::new(reached, None);
-        Operand::Rows(zip(&mask, &value, &rest).expect("binding made the types equal"))
-    })
-}
-
-/// The values of every row; failures are counted for the reached rows only.
-fn where_reached(
-    expr: &Expr,
-    reached: &BooleanBuffer,
-    columns: &[ArrayRef],
-    rows: usize,
-    stats: &mut EvalStats,
-) -> Operand {
-    let mut trial = EvalStats::default();
-    let value = expr.operand(columns, rows, &mut trial);
-    if trial.is_clean() {
-        return value;
-    }
-    let count = reached.count_set_bits();
-    if count == rows {
-        stats.merge(trial);
-    } else if count > 0 {
-        let mask = BooleanArray::new(reached.clone(), None);
-        let mut narrow = columns.to_vec();
-        for index in expr.columns() {
-            narrow[index] = filter(&columns[index], &mask).expect("the mask has a bit a row");
-        }
-        expr.operand(&narrow, count, stats);
-    }
-    value
-}
-
-/// `nullif(a, b)`: null where the two are equal, else `a`. Both of one type.
+/// Builds `nullif(a, b)`: null where the two are equal, else `a`. Both of one type.
 pub fn null_if(a: Expr, b: Expr) -> Expr {
     let ty = a.ty;
     Expr::call("nullif", ty, true, vec![a, b], move |args, _| {
         let (rows, same) = extent(args);
-        let equal = compared(Comparison::Equal, ty, &args[0], &args[1]).into_booleans(rows);
+        let equal = compared(CompareOperator::Equal, ty, &args[0], &args[1]).into_booleans(rows);
         let kept = arrow_select::nullif::nullif(&args[0].clone().into_rows(rows), &equal);
         Operand::new(kept.expect("the lengths agree"), same)
     })
 }
 
-/// The greatest or the least of some values of one type, nulls aside; null where all are.
+/// Builds `greatest(…)` or `least(…)` of values of one type. Nulls are skipped; null where all are null.
 pub fn extreme(args: Vec<Expr>, greatest: bool) -> Expr {
     let (ty, name) = (args[0].ty, if greatest { "greatest" } else { "least" });
     args.into_iter()

@@ -1,20 +1,20 @@
-//! Conversions: those that SQL makes by itself, and `cast`.
+//! Conversions between types: SQL's implicit ones, and `cast`.
 //!
-//! By itself, an int becomes a float where a float is needed, a text constant a timestamp where one is needed, and
-//! NULL whatever is needed. Everything else asks for a `cast`.
+//! Implicitly, an int becomes a float where a float is needed, a string constant a timestamp where one is needed, and
+//! NULL any type. Every other conversion needs a `cast`.
 
 use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
 
 use super::operand::{Operand, extent, map1, try_map1};
-use super::tree::{Expr, Node};
+use super::tree::{Expr, ExprNode};
 use super::{EvalStats, literal};
 use crate::time::{format_time, parse_time};
 use crate::value::{Scalar, Type};
 
 impl Expr {
-    /// The same value as another type, if SQL converts by itself.
+    /// Converts the expression to another type, `None` if SQL has no such implicit conversion.
     pub(super) fn coerced(self, ty: Type) -> Option<Expr> {
         match (self.ty, ty) {
             _ if self.is_untyped_null() => Some(Expr::null(ty)),
@@ -28,9 +28,10 @@ impl Expr {
         }
     }
 
-    /// The constant that it always is, if all it reads are constants; and whether that could be computed.
+    /// Evaluates an expression that reads no column. Returns the resulting constant (else the expression itself), and
+    /// false if evaluating it failed.
     pub(super) fn folded(self) -> (Expr, bool) {
-        let leaf = matches!(self.node, Node::Column { .. } | Node::Literal(_) | Node::Null);
+        let leaf = matches!(self.node, ExprNode::Column { .. } | ExprNode::Literal(_) | ExprNode::Null);
         if leaf || !self.columns().is_empty() {
             return (self, true);
         }
@@ -40,8 +41,7 @@ impl Expr {
     }
 }
 
-/// The type that all of some values can have: NULLs take any, ints become floats beside floats, and text constants
-/// timestamps beside timestamps. `None` if there is none (or only untyped NULLs).
+/// Returns the type to which all values convert implicitly, `None` if there is none (or if all are untyped NULLs).
 pub fn common_type(values: &[&Expr]) -> Option<Type> {
     let mut types: Vec<Type> = values.iter().filter(|e| !e.is_untyped_null()).map(|e| e.ty).collect();
     types.dedup();
@@ -54,7 +54,7 @@ pub fn common_type(values: &[&Expr]) -> Option<Type> {
     values.iter().all(|e| (*e).clone().coerced(candidate).is_some()).then_some(candidate)
 }
 
-/// `cast(value AS ty)`. `None` if there is no such cast.
+/// Builds `cast(value AS ty)`, `None` if there is no such cast.
 pub fn cast(value: Expr, ty: Type) -> Option<Expr> {
     if value.is_untyped_null() {
         return Some(Expr::null(ty));
@@ -75,7 +75,7 @@ pub fn cast(value: Expr, ty: Type) -> Option<Expr> {
     Some(Expr::call(ty.name(), ty, nullable, vec![value], move |args, stats| kernel(&args[0], stats)))
 }
 
-/// To the nearest int, ties to even.
+/// Rounds to the nearest int, ties to even; `None` if it does not fit.
 fn to_int(x: f64) -> Option<i64> {
     let rounded = x.round_ties_even();
     // -2^63 is a float, 2^63 is the first one beyond.
@@ -137,7 +137,7 @@ fn write_text(value: Expr) -> Expr {
     })
 }
 
-/// How a value is written: the shortest text that reads back to it.
+/// Builds the cast to string: the shortest text that reads back to the same value.
 pub fn text_of(value: &Scalar) -> Option<String> {
     match value {
         Scalar::Null => None,
@@ -150,7 +150,7 @@ pub fn text_of(value: &Scalar) -> Option<String> {
     }
 }
 
-/// A type by its SQL name or tidemill's.
+/// Finds a type by its SQL name or by tidemill's.
 pub fn type_named(name: &str) -> Option<Type> {
     let lower = name.to_ascii_lowercase();
     let base = lower.split('(').next().unwrap_or_default().trim();
@@ -164,7 +164,7 @@ pub fn type_named(name: &str) -> Option<Type> {
     }
 }
 
-/// A constant of a type, as `TYPE 'text'` writes it.
+/// Reads the constant `TYPE 'text'`, `None` if the text is no value of the type.
 pub fn typed_text(text: &str, ty: Type) -> Option<Expr> {
     match (read(text.trim(), ty), ty) {
         (_, Type::String) => Some(Expr::string(text)),

@@ -13,7 +13,7 @@ use super::tree::Expr;
 use crate::value::{Scalar, Type};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Comparison {
+pub enum CompareOperator {
     Equal,
     NotEqual,
     Less,
@@ -22,21 +22,21 @@ pub enum Comparison {
     GreaterOrEqual,
 }
 
-impl Comparison {
+impl CompareOperator {
     pub fn name(self) -> &'static str {
         match self {
-            Comparison::Equal => "=",
-            Comparison::NotEqual => "<>",
-            Comparison::Less => "<",
-            Comparison::LessOrEqual => "<=",
-            Comparison::Greater => ">",
-            Comparison::GreaterOrEqual => ">=",
+            CompareOperator::Equal => "=",
+            CompareOperator::NotEqual => "<>",
+            CompareOperator::Less => "<",
+            CompareOperator::LessOrEqual => "<=",
+            CompareOperator::Greater => ">",
+            CompareOperator::GreaterOrEqual => ">=",
         }
     }
 }
 
-/// `a comparison b`, both of one type. Strings compare by their bytes, false is before true, and -0.0 equals 0.0.
-pub fn compare(comparison: Comparison, a: Expr, b: Expr) -> Expr {
+/// Builds `a operator b`, both of one type. Strings compare by their bytes, false is before true, -0.0 equals 0.0.
+pub fn compare(comparison: CompareOperator, a: Expr, b: Expr) -> Expr {
     let nullable = a.nullable || b.nullable;
     let ty = a.ty;
     Expr::call(comparison.name(), Type::Bool, nullable, vec![a, b], move |args, _| {
@@ -44,49 +44,49 @@ pub fn compare(comparison: Comparison, a: Expr, b: Expr) -> Expr {
     })
 }
 
-/// As [`compare`], of operands.
-pub fn compared(comparison: Comparison, ty: Type, a: &Operand, b: &Operand) -> Operand {
+/// Compares two operands of one type, see [`compare`].
+pub fn compared(comparison: CompareOperator, ty: Type, a: &Operand, b: &Operand) -> Operand {
     if ty == Type::Float {
         let (a, b) = (a.floats(), b.floats());
         return match comparison {
-            Comparison::Equal => map2(a, b, |a, b| a == b).booleans(),
-            Comparison::NotEqual => map2(a, b, |a, b| a != b).booleans(),
-            Comparison::Less => map2(a, b, |a, b| a < b).booleans(),
-            Comparison::LessOrEqual => map2(a, b, |a, b| a <= b).booleans(),
-            Comparison::Greater => map2(a, b, |a, b| a > b).booleans(),
-            Comparison::GreaterOrEqual => map2(a, b, |a, b| a >= b).booleans(),
+            CompareOperator::Equal => map2(a, b, |a, b| a == b).booleans(),
+            CompareOperator::NotEqual => map2(a, b, |a, b| a != b).booleans(),
+            CompareOperator::Less => map2(a, b, |a, b| a < b).booleans(),
+            CompareOperator::LessOrEqual => map2(a, b, |a, b| a <= b).booleans(),
+            CompareOperator::Greater => map2(a, b, |a, b| a > b).booleans(),
+            CompareOperator::GreaterOrEqual => map2(a, b, |a, b| a >= b).booleans(),
         };
     }
     let answer = match comparison {
-        Comparison::Equal => cmp::eq(a, b),
-        Comparison::NotEqual => cmp::neq(a, b),
-        Comparison::Less => cmp::lt(a, b),
-        Comparison::LessOrEqual => cmp::lt_eq(a, b),
-        Comparison::Greater => cmp::gt(a, b),
-        Comparison::GreaterOrEqual => cmp::gt_eq(a, b),
+        CompareOperator::Equal => cmp::eq(a, b),
+        CompareOperator::NotEqual => cmp::neq(a, b),
+        CompareOperator::Less => cmp::lt(a, b),
+        CompareOperator::LessOrEqual => cmp::lt_eq(a, b),
+        CompareOperator::Greater => cmp::gt(a, b),
+        CompareOperator::GreaterOrEqual => cmp::gt_eq(a, b),
     };
     Operand::new(Arc::new(answer.expect("binding made the types equal")), a.is_same() && b.is_same())
 }
 
-/// `a BETWEEN low AND high`, all of one type.
+/// Builds `a BETWEEN low AND high`, all of one type.
 pub fn between(a: Expr, low: Expr, high: Expr) -> Expr {
     let nullable = a.nullable || low.nullable || high.nullable;
     let ty = a.ty;
     Expr::call("between", Type::Bool, nullable, vec![a, low, high], move |args, _| {
-        let above = compared(Comparison::GreaterOrEqual, ty, &args[0], &args[1]);
-        let below = compared(Comparison::LessOrEqual, ty, &args[0], &args[2]);
+        let above = compared(CompareOperator::GreaterOrEqual, ty, &args[0], &args[1]);
+        let below = compared(CompareOperator::LessOrEqual, ty, &args[0], &args[2]);
         connected(&[above, below], |a, b| and_kleene(a, b).expect("the lengths agree"))
     })
 }
 
-/// `a IN (items)`, all of one type.
+/// Builds `a IN (items)`, all of one type.
 pub fn in_any(a: Expr, items: Vec<Expr>) -> Expr {
     let nullable = a.nullable || items.iter().any(|item| item.nullable);
     let ty = a.ty;
     let args = std::iter::once(a).chain(items).collect();
     Expr::call("in", Type::Bool, nullable, args, move |args, _| {
         let (a, items) = args.split_first().expect("IN has a left side");
-        let hits: Vec<Operand> = items.iter().map(|item| compared(Comparison::Equal, ty, a, item)).collect();
+        let hits: Vec<Operand> = items.iter().map(|item| compared(CompareOperator::Equal, ty, a, item)).collect();
         connected(&hits, |a, b| or_kleene(a, b).expect("the lengths agree"))
     })
 }
@@ -95,12 +95,12 @@ fn truth(operand: &Operand) -> BooleanArray {
     operand.clone().into_booleans(1)
 }
 
-/// `a AND b`: false where either is, else null where either is.
+/// Builds `a AND b`: false where either is false, else null where either is null.
 pub fn and(a: Expr, b: Expr) -> Expr {
     connective("and", a, b, |a, b| and_kleene(a, b).expect("the lengths agree"))
 }
 
-/// `a OR b`: true where either is, else null where either is.
+/// Builds `a OR b`: true where either is true, else null where either is null.
 pub fn or(a: Expr, b: Expr) -> Expr {
     connective("or", a, b, |a, b| or_kleene(a, b).expect("the lengths agree"))
 }
@@ -119,7 +119,7 @@ fn connected(args: &[Operand], f: Connective) -> Operand {
     Operand::new(Arc::new(all), same)
 }
 
-/// `NOT a`.
+/// Builds `NOT a`.
 pub fn negation(a: Expr) -> Expr {
     let nullable = a.nullable;
     Expr::call("not", Type::Bool, nullable, vec![a], |args, _| {
@@ -127,7 +127,7 @@ pub fn negation(a: Expr) -> Expr {
     })
 }
 
-/// `a IS NULL`, or `a IS NOT NULL`.
+/// Builds `a IS NULL`, or `a IS NOT NULL`.
 pub fn null_test(a: Expr, null: bool) -> Expr {
     let name = if null { "is null" } else { "is not null" };
     Expr::call(name, Type::Bool, false, vec![a], move |args, _| {
@@ -137,7 +137,7 @@ pub fn null_test(a: Expr, null: bool) -> Expr {
     })
 }
 
-/// `a IS TRUE`, or `a IS FALSE`: never null.
+/// Builds `a IS TRUE`, or `a IS FALSE`; the result is never null.
 pub fn truth_test(a: Expr, wanted: bool) -> Expr {
     let name = if wanted { "is true" } else { "is false" };
     Expr::call(name, Type::Bool, false, vec![a], move |args, _| {
@@ -148,7 +148,7 @@ pub fn truth_test(a: Expr, wanted: bool) -> Expr {
     })
 }
 
-/// `a IN (constants)`: null where `a` is, or where it is not found and one of the constants is NULL.
+/// Builds `a IN (constants)`: null where `a` is null, and where `a` is not found and one of the constants is NULL.
 pub fn in_constants(a: Expr, list: &[Scalar]) -> Expr {
     let any_null = list.iter().any(Scalar::is_null);
     let nullable = a.nullable || any_null;

@@ -1,4 +1,4 @@
-//! What is wrong with an expression, and where.
+//! Mistakes in expressions, with their positions.
 
 use std::ops::Range;
 
@@ -8,10 +8,10 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct ExprError {
-    /// Bytes of the text.
+    /// Position of the mistake, in bytes of the text.
     pub span: Range<usize>,
     pub message: String,
-    /// What would have been right, to follow the word "expected".
+    /// Description of a right text, to follow the word "expected".
     pub expected: Option<String>,
     /// The nearest valid name.
     pub suggestion: Option<String>,
@@ -33,8 +33,8 @@ impl ExprError {
     }
 }
 
-/// The candidate that a misspelt name most likely meant: at most a third of its letters (and at least one) off, by
-/// Damerau and Levenshtein's distance, letter case aside.
+/// Returns the candidate nearest to a misspelt name by the Damerau-Levenshtein distance, ignoring letter case. The
+/// distance may be a third of the name's letters (at least 1); `None` if no candidate is that near.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let lower = name.to_lowercase();
     let limit = (name.chars().count() / 3).max(1);

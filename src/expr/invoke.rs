@@ -1,4 +1,4 @@
-//! Calls of functions: by name, and in the forms that SQL's grammar has for some of them.
+//! Binding of function calls: by name, and in the special forms of SQL's grammar (EXTRACT, SUBSTRING …).
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::bind::Binder;
 use super::functions::{self, Arg};
 use super::{Expr, ExprError, nearest};
 
-/// What people from SQL will try here.
+/// SQL's aggregate functions, which get an error that points to feature groups.
 static AGGREGATES: &[&str] = &["count", "sum", "avg", "min", "max", "stddev", "variance", "first_value", "lag"];
 
 impl Binder<'_> {

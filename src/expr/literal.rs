@@ -1,10 +1,10 @@
-//! Constants: one value as a column of one row.
+//! Constants: one value, stored as a column of one row.
 
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, new_null_array};
 
-use super::tree::{Expr, Node};
+use super::tree::{Expr, ExprNode};
 use crate::value::{ColumnBuilder, Scalar, Type};
 
 impl Expr {
@@ -12,7 +12,7 @@ impl Expr {
     pub(super) fn literal(value: ArrayRef) -> Self {
         let ty = Type::of_arrow(value.data_type()).expect("literals are made from tidemill's types");
         let nullable = value.is_null(0);
-        Expr::of(Node::Literal(value), ty, nullable)
+        Expr::of(ExprNode::Literal(value), ty, nullable)
     }
 
     pub(super) fn int(value: i64) -> Self {
@@ -42,36 +42,24 @@ impl Expr {
         Expr::literal(new_null_array(&ty.arrow(), 1))
     }
 
-    /// The value of a constant.
+    /// Returns the value of a constant, `None` if the expression is not one.
     pub(super) fn constant(&self) -> Option<Scalar> {
         match &self.node {
-            Node::Literal(value) => Some(Scalar::of(value, 0)),
+            ExprNode::Literal(value) => Some(Scalar::of(value, 0)),
             _ => None,
         }
     }
 
-    /// Whether it is `NULL` of no type yet.
+    /// Returns whether this is a `NULL` whose type is still open.
     pub(super) fn is_untyped_null(&self) -> bool {
-        matches!(self.node, Node::Null)
+        matches!(self.node, ExprNode::Null)
     }
 }
 
-/// A number as written: an int if it is one and fits, else a float; `None` for one beyond all floats.
+/// Reads a number: an int if it is one and fits, else a float; `None` if it exceeds the range of floats.
 pub fn number(text: &str) -> Option<Expr> {
     if let Ok(value) = text.parse() {
         return Some(Expr::int(value));
     }
     text.parse().ok().filter(|value: &f64| value.is_finite()).map(Expr::float)
-}
-
-/// The stable text of a constant.
-pub fn canonical(value: &ArrayRef) -> String {
-    match Scalar::of(value, 0) {
-        Scalar::Null => format!("null:{}", Type::of_arrow(value.data_type()).expect("literals have tidemill's types")),
-        Scalar::Bool(value) => value.to_string(),
-        Scalar::Int(value) => value.to_string(),
-        Scalar::Float(value) => format!("{value:?}"),
-        Scalar::String(value) => format!("{value:?}:string"),
-        Scalar::Timestamp(ms) => format!("{ms}:timestamp"),
-    }
 }

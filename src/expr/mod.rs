@@ -23,6 +23,7 @@
 //! ```
 
 mod error;
+mod eval_stats;
 mod scope;
 mod tree;
 
@@ -35,6 +36,7 @@ mod parse;
 mod arithmetic;
 mod choose;
 mod compare;
+mod eval;
 mod operand;
 mod pattern;
 
@@ -42,7 +44,8 @@ mod functions;
 
 pub use bind::name_parts;
 pub use error::{ExprError, nearest};
+pub use eval_stats::EvalStats;
 pub use functions::{FUNCTIONS, Function};
 pub use parse::{Positions, parse_select};
 pub use scope::Scope;
-pub use tree::{EvalStats, Expr};
+pub use tree::Expr;

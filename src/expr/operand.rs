@@ -1,4 +1,4 @@
-//! What a kernel computes with: a column, or one value that stands for every row.
+//! Operands of a kernel: a column, or one value that stands for every row.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::EvalStats;
 
 #[derive(Clone, Debug)]
 pub enum Operand {
-    /// A value a row.
+    /// An array with one value a row.
     Rows(ArrayRef),
     /// An array of length one: the same value in every row.
     Same(ArrayRef),
@@ -42,7 +42,7 @@ impl Operand {
         matches!(self, Operand::Same(_))
     }
 
-    /// A column of `rows` rows.
+    /// Returns the operand as a column of `rows` rows.
     pub fn into_rows(self, rows: usize) -> ArrayRef {
         match self {
             Operand::Rows(array) => array,
@@ -53,26 +53,26 @@ impl Operand {
         }
     }
 
-    pub fn floats(&self) -> Lane<'_, f64> {
+    pub fn floats(&self) -> Numbers<'_, f64> {
         let array = self.array().as_primitive::<Float64Type>();
-        Lane { values: array.values(), nulls: array.nulls(), same: self.is_same() }
+        Numbers { values: array.values(), nulls: array.nulls(), same: self.is_same() }
     }
 
-    /// The numbers of an int column, or the ms of a timestamp column.
-    pub fn ints(&self) -> Lane<'_, i64> {
+    /// Returns the numbers of an int column, or the ms of a timestamp column.
+    pub fn ints(&self) -> Numbers<'_, i64> {
         let array = self.array();
         let values = match array.data_type() {
             DataType::Int64 => array.as_primitive::<Int64Type>().values(),
             _ => array.as_primitive::<TimestampMillisecondType>().values(),
         };
-        Lane { values, nulls: array.nulls(), same: self.is_same() }
+        Numbers { values, nulls: array.nulls(), same: self.is_same() }
     }
 
     pub fn texts(&self) -> Texts<'_> {
         Texts { array: self.array().as_string(), same: self.is_same() }
     }
 
-    /// The truth values, one a row.
+    /// Returns a bool operand as a column of `rows` rows.
     pub fn into_booleans(self, rows: usize) -> BooleanArray {
         self.into_rows(rows).as_boolean().clone()
     }
@@ -80,19 +80,19 @@ impl Operand {
 
 /// Numbers of an operand.
 #[derive(Clone, Copy)]
-pub struct Lane<'a, T> {
+pub struct Numbers<'a, T> {
     pub values: &'a [T],
     pub nulls: Option<&'a NullBuffer>,
     pub same: bool,
 }
 
-impl<T: Copy> Lane<'_, T> {
+impl<T: Copy> Numbers<'_, T> {
     pub fn at(&self, row: usize) -> Option<T> {
         let row = if self.same { 0 } else { row };
         self.nulls.is_none_or(|nulls| nulls.is_valid(row)).then(|| self.values[row])
     }
 
-    /// The validity of each row when this lane has `rows` of them.
+    /// Returns the validity of each of `rows` rows.
     fn validity(&self, rows: usize) -> Option<NullBuffer> {
         match self.nulls {
             Some(nulls) if self.same => nulls.is_null(0).then(|| NullBuffer::new_null(rows)),
@@ -115,7 +115,7 @@ impl<'a> Texts<'a> {
     }
 }
 
-/// The length that a result has, and whether it is the same for every row.
+/// Returns the length of a result, and whether it is one value that stands for every row.
 pub fn extent(args: &[Operand]) -> (usize, bool) {
     match args.iter().find(|arg| !arg.is_same()) {
         Some(arg) => (arg.array().len(), false),
@@ -130,13 +130,13 @@ pub struct Mapped<R> {
     same: bool,
 }
 
-/// `f` of each value, those under a null included.
-pub fn map1<A: Copy, R>(a: Lane<A>, mut f: impl FnMut(A) -> R) -> Mapped<R> {
+/// Applies `f` to each value, those under a null included.
+pub fn map1<A: Copy, R>(a: Numbers<A>, mut f: impl FnMut(A) -> R) -> Mapped<R> {
     Mapped { values: a.values.iter().map(|x| f(*x)).collect(), nulls: a.nulls.cloned(), same: a.same }
 }
 
-/// `f` of each pair of values, those under a null included; null where either is.
-pub fn map2<A: Copy, B: Copy, R>(a: Lane<A>, b: Lane<B>, mut f: impl FnMut(A, B) -> R) -> Mapped<R> {
+/// Applies `f` to each pair of values, those under a null included; the result is null where either is.
+pub fn map2<A: Copy, B: Copy, R>(a: Numbers<A>, b: Numbers<B>, mut f: impl FnMut(A, B) -> R) -> Mapped<R> {
     let values: Vec<R> = match (a.same, b.same) {
         (false, true) => {
             let y = b.values[0];
@@ -153,16 +153,21 @@ pub fn map2<A: Copy, B: Copy, R>(a: Lane<A>, b: Lane<B>, mut f: impl FnMut(A, B)
     Mapped { values, nulls, same: a.same && b.same }
 }
 
-/// As [`map1`], where `f` may have no answer: NULL, counted.
-pub fn try_map1<A: Copy>(a: Lane<A>, f: impl Fn(A) -> Option<i64>, failed: &mut u64) -> Mapped<i64> {
+/// Applies a fallible `f` to each value; a row without a result is NULL and counted in `failed`.
+pub fn try_map1<A: Copy>(a: Numbers<A>, f: impl Fn(A) -> Option<i64>, failed: &mut u64) -> Mapped<i64> {
     let mut whole = true;
     let or_zero = |answer: Option<i64>, whole: &mut bool| answer.unwrap_or_else(|| (*whole = false, 0).1);
     let mapped = map1(a, |x| or_zero(f(x), &mut whole));
     if whole { mapped } else { mapped.without(map1(a, |x| f(x).is_some()).values, failed) }
 }
 
-/// As [`map2`], where `f` may have no answer: NULL, counted.
-pub fn try_map2(a: Lane<i64>, b: Lane<i64>, f: impl Fn(i64, i64) -> Option<i64>, failed: &mut u64) -> Mapped<i64> {
+/// Applies a fallible `f` to each pair of values; a row without a result is NULL and counted in `failed`.
+pub fn try_map2(
+    a: Numbers<i64>,
+    b: Numbers<i64>,
+    f: impl Fn(i64, i64) -> Option<i64>,
+    failed: &mut u64,
+) -> Mapped<i64> {
     let mut whole = true;
     let or_zero = |answer: Option<i64>, whole: &mut bool| answer.unwrap_or_else(|| (*whole = false, 0).1);
     let mapped = map2(a, b, |x, y| or_zero(f(x, y), &mut whole));
@@ -170,7 +175,7 @@ pub fn try_map2(a: Lane<i64>, b: Lane<i64>, f: impl Fn(i64, i64) -> Option<i64>,
 }
 
 impl<R> Mapped<R> {
-    /// Makes NULL of the rows that have no answer, and counts those that were not NULL already.
+    /// Sets the rows without a result to NULL, and counts those that were not NULL before.
     fn without(self, answered: Vec<bool>, failed: &mut u64) -> Self {
         let before = self.nulls.as_ref().map_or(0, NullBuffer::null_count);
         let nulls = NullBuffer::union(self.nulls.as_ref(), Some(&NullBuffer::from(answered)));
@@ -180,7 +185,7 @@ impl<R> Mapped<R> {
 }
 
 impl Mapped<f64> {
-    /// Floats; a non-finite one is NULL, counted.
+    /// Returns the floats; a non-finite one is NULL and counted.
     pub fn finite(mut self, stats: &mut EvalStats) -> Operand {
         if !self.values.iter().fold(true, |all, x| all & x.is_finite()) {
             let answered: Vec<bool> = self.values.iter().map(|x| x.is_finite()).collect();
@@ -190,7 +195,7 @@ impl Mapped<f64> {
         self.floats()
     }
 
-    /// Floats that are known to be finite.
+    /// Returns floats that are known to be finite.
     pub fn floats(self) -> Operand {
         Operand::new(Arc::new(Float64Array::new(self.values.into(), self.nulls)), self.same)
     }

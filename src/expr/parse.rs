@@ -1,4 +1,4 @@
-//! From text to syntax tree, and from the tree's lines and columns back to bytes of the text.
+//! Parsing: from text to syntax tree, and from the tree's lines and columns back to bytes of the text.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ impl Expr {
     /// Reads, binds and checks one expression.
     ///
     /// # Errors
-    /// Every mistake that can be told apart, each with its place in `text`.
+    /// Every mistake, each with its position in `text`.
     pub fn parse(text: &str, scope: &Scope) -> Result<Expr, Vec<ExprError>> {
         let positions = Positions::of(text);
         let tree = parse_all(text, &positions, "an operator or the end", |parser| parser.parse_expr())
@@ -55,7 +55,7 @@ fn parse_all<T>(
     }
 }
 
-/// The places of a text, by line and column and by byte.
+/// Converts between positions of a text: line and column, and byte.
 #[derive(Clone, Debug)]
 pub struct Positions<'a> {
     text: &'a str,
@@ -68,18 +68,18 @@ impl<'a> Positions<'a> {
         Positions { text, lines: std::iter::once(0).chain(starts).collect() }
     }
 
-    /// The whole text.
+    /// Returns the span of the whole text.
     pub fn all(&self) -> Range<usize> {
         0..self.text.len()
     }
 
-    /// The bytes of a span of the tree, if it has a place.
+    /// Returns the bytes of a span of the tree, `None` if the tree has no position.
     pub fn bytes(&self, span: Span) -> Option<Range<usize>> {
         let start = self.byte(span.start)?;
         Some(start..self.byte(span.end).unwrap_or(start).max(start))
     }
 
-    /// The byte of a one-based line and column (in characters).
+    /// Returns the byte of a one-based line and column (in characters).
     fn byte(&self, at: Location) -> Option<usize> {
         let line = *self.lines.get((at.line as usize).checked_sub(1)?)?;
         let column = (at.column as usize).checked_sub(1)?;
@@ -87,7 +87,7 @@ impl<'a> Positions<'a> {
         Some(line + rest.char_indices().nth(column).map_or(rest.len(), |(byte, _)| byte))
     }
 
-    /// The one-based line and column (in characters) of a byte.
+    /// Returns the one-based line and column (in characters) of a byte.
     pub fn line_column(&self, byte: usize) -> (usize, usize) {
         let line = self.lines.partition_point(|start| *start <= byte).max(1);
         let start = self.lines[line - 1];
@@ -98,7 +98,7 @@ impl<'a> Positions<'a> {
         (line, self.text[start..end].chars().count() + 1)
     }
 
-    /// The parser tells places only in its messages: `… at Line: 1, Column: 9`.
+    /// Converts the parser's error, which has its position only in its text: `… at Line: 1, Column: 9`.
     fn parser_error(&self, error: ParserError) -> ExprError {
         let text = match error {
             ParserError::ParserError(text) | ParserError::TokenizerError(text) => text,

@@ -9,16 +9,16 @@ use super::tree::Expr;
 use crate::value::{Scalar, Type};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum PatternPart {
     Any,
     One,
     Letter(char),
 }
 
-/// A pattern, read once.
+/// A parsed pattern.
 #[derive(Clone, Debug)]
 struct Pattern {
-    parts: Vec<Part>,
+    parts: Vec<PatternPart>,
     fold_case: bool,
 }
 
@@ -28,34 +28,34 @@ impl Pattern {
         let mut letters = text.chars();
         while let Some(letter) = letters.next() {
             match letter {
-                '%' if parts.last() == Some(&Part::Any) => {}
-                '%' => parts.push(Part::Any),
-                '_' => parts.push(Part::One),
-                '\\' => parts.extend(letters.next().map(|letter| Part::Letter(folded(letter, fold_case)))),
-                letter => parts.push(Part::Letter(folded(letter, fold_case))),
+                '%' if parts.last() == Some(&PatternPart::Any) => {}
+                '%' => parts.push(PatternPart::Any),
+                '_' => parts.push(PatternPart::One),
+                '\\' => parts.extend(letters.next().map(|letter| PatternPart::Letter(folded(letter, fold_case)))),
+                letter => parts.push(PatternPart::Letter(folded(letter, fold_case))),
             }
         }
         Pattern { parts, fold_case }
     }
 
-    /// Greedy matching that goes back to the newest `%` only: time is the product of the lengths at worst.
+    /// Matches greedily, backtracking to the newest `%` only: the product of the two lengths at worst.
     fn matches(&self, text: &str) -> bool {
         let (mut rest, mut at) = (text.chars(), 0);
         let mut retry: Option<(std::str::Chars, usize)> = None;
         loop {
             let ahead = rest.clone().next();
             match (self.parts.get(at), ahead) {
-                (Some(Part::Any), _) => {
+                (Some(PatternPart::Any), _) => {
                     retry = Some((rest.clone(), at));
                     at += 1;
                     continue;
                 }
-                (Some(Part::One), Some(_)) => {
+                (Some(PatternPart::One), Some(_)) => {
                     rest.next();
                     at += 1;
                     continue;
                 }
-                (Some(Part::Letter(wanted)), Some(letter)) if *wanted == folded(letter, self.fold_case) => {
+                (Some(PatternPart::Letter(wanted)), Some(letter)) if *wanted == folded(letter, self.fold_case) => {
                     rest.next();
                     at += 1;
                     continue;
@@ -76,7 +76,7 @@ fn folded(letter: char, fold_case: bool) -> char {
     if fold_case { letter.to_lowercase().next().unwrap_or(letter) } else { letter }
 }
 
-/// `text LIKE pattern`, or ILIKE where letter case does not count.
+/// Builds `text LIKE pattern`, or `ILIKE` if `fold` is set.
 pub fn like(text: Expr, pattern: Expr, fold_case: bool) -> Expr {
     let nullable = text.nullable || pattern.nullable;
     let name = if fold_case { "ilike" } else { "like" };

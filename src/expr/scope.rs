@@ -1,4 +1,4 @@
-//! The columns that an expression may name.
+//! Scopes: the columns that an expression may name.
 
 use std::ops::Range;
 
@@ -11,79 +11,88 @@ use crate::value::{Column, Schema};
 /// [`Scope::qualified`] (feature groups beside an example's columns) are reached by the long form only.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
-    relations: Vec<Relation>,
+    relations: Vec<ScopeRelation>,
     width: usize,
 }
 
 #[derive(Clone, Debug)]
-struct Relation {
+struct ScopeRelation {
     name: String,
     columns: Vec<Column>,
     offset: usize,
-    /// Every column may be null: the right side of a LEFT JOIN.
+    /// Set for the right side of a LEFT JOIN: every column may be null.
     outer: bool,
     qualified: bool,
 }
 
 impl Scope {
-    /// One relation.
+    /// A scope of one relation.
     pub fn of(name: impl Into<String>, schema: &Schema) -> Self {
         Scope::default().with(name, schema)
     }
 
-    /// Another relation after those already here.
+    /// Adds a relation after those already here.
     pub fn with(self, name: impl Into<String>, schema: &Schema) -> Self {
         self.push(name.into(), schema, false, false)
     }
 
-    /// The right side of a LEFT JOIN: all its columns may be null.
+    /// Adds the right side of a LEFT JOIN: all its columns may be null.
     pub fn with_outer(self, name: impl Into<String>, schema: &Schema) -> Self {
         self.push(name.into(), schema, true, false)
     }
 
-    /// A relation whose columns are reached as `name.column` only.
+    /// Adds a relation whose columns are reached as `name.column` only.
     pub fn qualified(self, name: impl Into<String>, schema: &Schema) -> Self {
         self.push(name.into(), schema, false, true)
     }
 
     fn push(mut self, name: String, schema: &Schema, outer: bool, qualified: bool) -> Self {
-        self.relations.push(Relation { name, columns: schema.columns.clone(), offset: self.width, outer, qualified });
+        self.relations.push(ScopeRelation {
+            name,
+            columns: schema.columns.clone(),
+            offset: self.width,
+            outer,
+            qualified,
+        });
         self.width += schema.len();
         self
     }
 
-    /// The number of columns of all relations.
+    /// Returns the number of columns of all relations.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Whether there is a relation of this name.
+    /// Returns whether there is a relation of this name.
     pub fn has(&self, relation: &str) -> bool {
         self.relations.iter().any(|r| r.name == relation)
     }
 
-    /// The names of the relations.
+    /// Returns the names of the relations.
     pub fn relations(&self) -> impl Iterator<Item = &str> {
         self.relations.iter().map(|relation| relation.name.as_str())
     }
 
-    /// All columns of one relation, or of all, as `(name, expression)`. `None` if there is no such relation.
+    /// Returns all columns of one relation, or of all, as `(name, expression)`; `None` if there is no such relation.
     pub fn columns(&self, relation: Option<&str>) -> Option<Vec<(String, Expr)>> {
         if relation.is_some_and(|name| !self.has(name)) {
             return None;
         }
         let chosen = self.relations.iter().filter(|r| relation.is_none_or(|name| r.name == name));
-        let column = |r: &Relation, at: usize| (r.columns[at].name.clone(), r.column(at));
+        let column = |r: &ScopeRelation, at: usize| (r.columns[at].name.clone(), r.column(at));
         Some(chosen.flat_map(|r| (0..r.columns.len()).map(move |at| column(r, at))).collect())
     }
 
-    /// The declaration of the column at a position.
+    /// Returns the declaration of the column at a position.
+    ///
+    /// # Panics
+    /// If the position is not one of this scope.
     pub fn column_at(&self, index: usize) -> &Column {
         let relation = self.relations.iter().rfind(|r| r.offset <= index).expect("positions come from this scope");
         &relation.columns[index - relation.offset]
     }
 
-    /// `relation.column`.
+    /// Resolves `relation.column`.
     pub(super) fn resolve_qualified(
         &self,
         relation: (&str, Range<usize>),
@@ -106,7 +115,7 @@ impl Scope {
         }
     }
 
-    /// A bare column name.
+    /// Resolves a bare column name.
     pub(super) fn resolve(&self, name: &str, span: Range<usize>, quoted: bool) -> Result<Expr, ExprError> {
         let open = || self.relations.iter().filter(|r| !r.qualified);
         let mut found =
@@ -141,7 +150,7 @@ impl Scope {
     }
 }
 
-impl Relation {
+impl ScopeRelation {
     fn column(&self, at: usize) -> Expr {
         let column = &self.columns[at];
         let name = format!("{}.{}", self.name, column.name);
@@ -149,7 +158,7 @@ impl Relation {
     }
 }
 
-/// The valid names, if they are few enough to read.
+/// Lists the valid names, all of them if they are few enough to read.
 fn one_of(names: &[&str]) -> String {
     match names.len() {
         0 => "no column, as there is none here".to_owned(),

@@ -1,6 +1,7 @@
 //! Functions of numbers.
 //!
-//! The transcendental ones are `libm`'s, so that their bits are the same on every machine; the others are exact.
+//! Transcendental functions are those of `libm`, so that results have the same bits on every machine; the others are
+//! exact.
 
 use super::super::arithmetic;
 use super::super::operand::{map1, map2, try_map1};
@@ -97,7 +98,7 @@ pub static FUNCTIONS: &[Function] = &[
     },
 ];
 
-/// The only argument, or the next one.
+/// Removes and returns the next argument.
 fn next(args: &mut Vec<Arg>) -> Arg {
     args.remove(0)
 }
@@ -107,7 +108,7 @@ fn float(name: &'static str, mut args: Vec<Arg>, f: fn(f64) -> f64) -> Result<Ex
     Ok(Expr::call(name, Type::Float, true, vec![x], move |args, stats| map1(args[0].floats(), f).finite(stats)))
 }
 
-/// A function that changes no int and keeps finite floats finite.
+/// Builds a function that leaves ints as they are and keeps finite floats finite.
 fn whole(name: &'static str, mut args: Vec<Arg>, f: fn(f64) -> f64) -> Result<Expr, ExprError> {
     let x = next(&mut args).number()?;
     if x.ty() == Type::Int {
@@ -152,7 +153,7 @@ fn round(mut args: Vec<Arg>) -> Result<Expr, ExprError> {
     }))
 }
 
-/// `x` to some decimal digits; `x` itself where a float holds no more digits than that, 0 where it holds none.
+/// Rounds `x` to `digits` decimal digits: `x` itself if a float holds no more digits than that, 0 if it holds none.
 fn round_to(x: f64, digits: i64) -> f64 {
     let scale = libm::pow(10.0, digits.clamp(-400, 400).unsigned_abs() as f64);
     let rounded = match digits >= 0 {

@@ -1,4 +1,4 @@
-//! The functions of expressions. Adding one is one entry in one of the lists here; its docs row comes with it.
+//! Functions of expressions. A new one is one entry in one of the lists here; its row in the reference is generated.
 
 use std::ops::Range;
 
@@ -13,14 +13,14 @@ mod text;
 
 pub(super) use text::join;
 
-/// A function: how it is called, and how a call is bound.
+/// A function: its signature, and the binding of a call.
 pub struct Function {
     pub name: &'static str,
-    /// As the reference shows it.
+    /// The form shown in the reference and in errors: `round(x [, digits])`.
     pub signature: &'static str,
     /// One line for the reference.
     pub summary: &'static str,
-    /// The least and the greatest number of arguments.
+    /// Least and greatest number of arguments.
     pub arity: (usize, usize),
     pub(super) bind: fn(Vec<Arg>) -> Result<Expr, ExprError>,
 }
@@ -28,12 +28,12 @@ pub struct Function {
 /// Every function, in the order of the reference.
 pub static FUNCTIONS: &[&[Function]] = &[math::FUNCTIONS, choice::FUNCTIONS, text::FUNCTIONS, moment::FUNCTIONS];
 
-/// The function of a name, whatever its letter case.
+/// Finds a function by name, ignoring letter case.
 pub(super) fn find(name: &str) -> Option<&'static Function> {
     FUNCTIONS.iter().copied().flatten().find(|function| function.name.eq_ignore_ascii_case(name))
 }
 
-/// A bound argument and its place.
+/// A bound argument and its position in the text.
 pub(super) struct Arg {
     pub expr: Expr,
     pub span: Range<usize>,
@@ -46,7 +46,7 @@ impl Arg {
         ExprError::new(self.span.clone(), format!("this is {article} {found}")).expected(expected)
     }
 
-    /// An int or a float; NULL is a float.
+    /// Returns the argument as a number, an int or a float; NULL is a float.
     pub fn number(self) -> Result<Expr, ExprError> {
         match self.expr.ty() {
             _ if self.expr.is_untyped_null() => Ok(Expr::null(Type::Float)),
@@ -84,7 +84,7 @@ impl Arg {
     }
 }
 
-/// Values brought to the one type that all can have.
+/// Converts arguments to their common type.
 pub(super) fn alike(args: Vec<Arg>) -> Result<Vec<Expr>, ExprError> {
     let exprs: Vec<&Expr> = args.iter().map(|arg| &arg.expr).collect();
     let Some(ty) = coerce::common_type(&exprs) else {

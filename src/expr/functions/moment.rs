@@ -1,4 +1,4 @@
-//! Functions of timestamps. All calendars are UTC and Gregorian, before its introduction too.
+//! Functions of timestamps. The calendar is UTC and Gregorian, also before 1582.
 //!
 //! Days are counted by the algorithm of Howard Hinnant ("chrono-compatible low-level date algorithms", 2013).
 
@@ -91,7 +91,7 @@ fn date_trunc(mut args: Vec<Arg>) -> Result<Expr, ExprError> {
     }))
 }
 
-/// The constant text of the first argument, in lower case.
+/// Returns the constant text of the first argument, in lower case.
 fn named(arg: &Arg) -> Result<Arc<str>, ExprError> {
     match arg.expr.constant() {
         Some(Scalar::String(text)) => Ok(text.to_ascii_lowercase().into()),
@@ -109,12 +109,12 @@ fn look_up(name: &str, list: &[(&str, FromMs)], also: Option<&str>, arg: &Arg) -
         .suggest(nearest(name, names.iter().copied())))
 }
 
-/// Days since 1970-01-01.
+/// Returns the days since 1970-01-01.
 fn day(ms: i64) -> i64 {
     ms.div_euclid(DAY_MS)
 }
 
-/// The Thursday of a day's ISO week, which lies in the week's year.
+/// Returns the Thursday of a day's ISO week, which lies in the week's year.
 fn thursday(day: i64) -> i64 {
     day - (day + 3).rem_euclid(7) + 3
 }
@@ -123,7 +123,7 @@ fn day_of_year(day: i64) -> i64 {
     day - days(civil(day).0, 1, 1) + 1
 }
 
-/// Year, month and day of the month.
+/// Returns year, month and day of the month.
 fn civil(day: i64) -> (i64, i64, i64) {
     let z = day + 719_468;
     let era = z.div_euclid(146_097);
@@ -135,7 +135,7 @@ fn civil(day: i64) -> (i64, i64, i64) {
     (yoe + era * 400 + i64::from(month <= 2), month, doy - (153 * mp + 2) / 5 + 1)
 }
 
-/// Days since 1970-01-01 of a date.
+/// Returns the days from 1970-01-01 to a date.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let y = year - i64::from(month <= 2);
     let era = y.div_euclid(400);

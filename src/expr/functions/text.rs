@@ -76,7 +76,7 @@ pub static FUNCTIONS: &[Function] = &[
     },
 ];
 
-/// All arguments as strings.
+/// Returns all arguments as strings.
 fn texts(args: Vec<Arg>) -> Result<Vec<Expr>, ExprError> {
     args.into_iter().map(Arg::text).collect()
 }
@@ -85,7 +85,7 @@ fn any_nullable(args: &[Expr]) -> bool {
     args.iter().any(Expr::nullable)
 }
 
-/// A column of strings: `write` appends to the text of a row, or says that it is null.
+/// Builds a column of strings: `write` appends to the text of a row, or returns `None` if it is null.
 fn write_rows(args: &[Operand], write: impl Fn(usize, &mut String) -> Option<()>) -> Operand {
     let (rows, same) = extent(args);
     let mut column = StringBuilder::with_capacity(rows, rows * 8);
@@ -121,7 +121,7 @@ fn ints(args: &[Operand], value: impl Fn(usize) -> Option<i64>) -> Operand {
     Operand::new(Arc::new((0..rows).map(value).collect::<Int64Array>()), same)
 }
 
-/// `a || b`, both strings already.
+/// Builds `a || b` of two strings.
 pub fn join(a: Expr, b: Expr) -> Expr {
     let nullable = a.nullable() || b.nullable();
     Expr::call("||", Type::String, nullable, vec![a, b], |args, _| {
