@@ -3,7 +3,7 @@
 use super::Graph;
 
 impl Graph {
-    /// A `digraph`, coloured as the SVG is.
+    /// Returns a `digraph` in the colours of the SVG.
     pub fn dot(&self) -> String {
         let mut out = String::from(
             "digraph dataflow {\n  node [shape=box style=\"rounded,filled\" fontname=\"sans-serif\"]\n  \

@@ -1,34 +1,51 @@
-//! Where the nodes of a graph go: in layers from left to right, after Sugiyama.
+//! Layout of a graph in layers from left to right, after Sugiyama.
 //!
-//! An edge that passes layers is led through a dummy in each of them, so that it goes between the boxes. The layers
-//! are ours (as far right as the longest way from the left, what nothing flows into as far right as its readers
-//! allow); `rust-sugiyama` orders each layer and spreads it. It works from top to bottom, so heights and widths are
-//! swapped on the way there and back.
+//! A node's layer is the length of the longest path to it; a node without inputs moves right up to its first reader. An
+//! edge that crosses layers gets a dummy vertex in each of them, so that it passes between the boxes. `rust-sugiyama`
+//! orders and spreads each layer. It works from top to bottom, so widths and heights are swapped for it.
 
 use rust_sugiyama::configure::Config;
 use rust_sugiyama::from_vertices_and_edges;
 
 use super::Graph;
 
-/// Between layers, and between boxes of one.
+/// Gap between layers, in pixels.
 const GAP_X: f64 = 64.0;
+/// Gap between the boxes of a layer, in pixels.
 const GAP_Y: f64 = 18.0;
-/// The height that a passing edge takes.
-const LANE: f64 = 6.0;
+/// Height that a passing edge takes, in pixels.
+const CROSSING_HEIGHT: f64 = 6.0;
 
-/// Pixels from the top left.
-pub struct Layout {
-    /// Left end, vertical centre and width of each box; those of a layer are as wide as its widest.
-    pub nodes: Vec<(f64, f64, f64)>,
-    /// What each edge passes, from left to right: the left and the right end of a layer, and the height there.
-    pub lanes: Vec<Vec<(f64, f64, f64)>>,
+/// Positions in pixels from the top left.
+pub struct GraphLayout {
+    /// One for each node of the graph.
+    pub nodes: Vec<NodeBox>,
+    /// For each edge, the layers that it crosses, from left to right.
+    pub crossings: Vec<Vec<Crossing>>,
     pub width: f64,
     pub height: f64,
 }
 
-impl Layout {
+/// The box of a node. All boxes of a layer are as wide as its widest.
+#[derive(Clone, Copy)]
+pub struct NodeBox {
+    pub left: f64,
+    /// The vertical centre.
+    pub y: f64,
+    pub width: f64,
+}
+
+/// The part of an edge that crosses a layer, horizontally.
+#[derive(Clone, Copy)]
+pub struct Crossing {
+    pub left: f64,
+    pub right: f64,
+    pub y: f64,
+}
+
+impl GraphLayout {
     /// Places boxes of at least the given widths and of one height.
-    pub fn of(graph: &Graph, widths: &[f64], height: f64) -> Layout {
+    pub fn of(graph: &Graph, widths: &[f64], height: f64) -> GraphLayout {
         let layers = layers(graph);
         let mut sizes = vec![height; widths.len()];
         let mut links: Vec<(u32, u32)> = Vec::new();
@@ -40,7 +57,7 @@ impl Layout {
                 way.push((sizes.len(), layer));
                 links.push((last as u32, sizes.len() as u32));
                 last = sizes.len();
-                sizes.push(LANE);
+                sizes.push(CROSSING_HEIGHT);
             }
             links.push((last as u32, edge.to as u32));
             ways.push(way);
@@ -56,18 +73,21 @@ impl Layout {
             lefts.push(right);
             right += width + GAP_X;
         }
-        let node = |at: usize| (lefts[layers[at]], heights[at], columns[layers[at]]);
-        let lane = |(at, layer): &(usize, usize)| (lefts[*layer], lefts[*layer] + columns[*layer], heights[*at]);
-        Layout {
+        let node = |at: usize| NodeBox { left: lefts[layers[at]], y: heights[at], width: columns[layers[at]] };
+        let crossing = |(at, layer): &(usize, usize)| {
+            let left = lefts[*layer];
+            Crossing { left, right: left + columns[*layer], y: heights[*at] }
+        };
+        GraphLayout {
             nodes: (0..widths.len()).map(node).collect(),
-            lanes: ways.iter().map(|way| way.iter().map(lane).collect()).collect(),
+            crossings: ways.iter().map(|way| way.iter().map(crossing).collect()).collect(),
             width: (right - GAP_X).max(0.0),
             height: heights.iter().zip(&sizes).map(|(y, size)| y + size / 2.0).fold(0.0, f64::max),
         }
     }
 }
 
-/// The layer of each node.
+/// Returns the layer of each node.
 fn layers(graph: &Graph) -> Vec<usize> {
     let mut layers = vec![0usize; graph.nodes.len()];
     for at in 0..graph.nodes.len() {
@@ -83,7 +103,7 @@ fn layers(graph: &Graph) -> Vec<usize> {
     layers
 }
 
-/// The vertical centre of each vertex; parts that do not hang together stand one below the other.
+/// Returns the vertical centre of each vertex; unconnected parts are stacked.
 fn spread(sizes: &[f64], links: &[(u32, u32)]) -> Vec<f64> {
     let vertex = |(at, size): (usize, &f64)| (at as u32, (size + GAP_Y, 1.0));
     let vertices: Vec<(u32, (f64, f64))> = sizes.iter().enumerate().map(vertex).collect();

@@ -1,6 +1,6 @@
-//! A dataflow as a picture: what flows into what.
+//! Drawings of a dataflow: its nodes and edges as text, Graphviz and SVG.
 //!
-//! The graph is made from a checked spec alone, so it can be drawn before anything runs.
+//! The graph is derived from a checked spec alone, so it can be drawn before anything runs.
 //!
 //! ```
 //! # let text = std::fs::read_to_string("dataflows/flights.toml").unwrap();
@@ -16,7 +16,7 @@ mod nodes;
 mod svg;
 mod text;
 
-/// What a node is; it decides its colour.
+/// The kind of a node, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NodeKind {
     Source,
@@ -32,7 +32,7 @@ pub enum NodeKind {
 }
 
 impl NodeKind {
-    /// The word for it in a picture.
+    /// Returns the kind's name in a drawing.
     pub fn name(self) -> &'static str {
         match self {
             NodeKind::Source => "source",
@@ -48,7 +48,7 @@ impl NodeKind {
         }
     }
 
-    /// Fill and stroke, readable under dark text on light and dark pages alike.
+    /// Returns fill and stroke, readable under dark text on light and dark pages.
     fn colours(self) -> (&'static str, &'static str) {
         match self {
             NodeKind::Source => ("#d3e5fa", "#5b8fc9"),
@@ -66,27 +66,27 @@ impl NodeKind {
 
 /// A step of the dataflow.
 #[derive(Clone, Debug)]
-pub struct Node {
-    /// Unique in its graph: `features airport`.
+pub struct GraphNode {
+    /// Kind and name, unique in the graph: `features airport`.
     pub id: String,
     pub kind: NodeKind,
     pub label: String,
-    /// A few words more.
+    /// A short description.
     pub detail: String,
 }
 
-/// What flows from one node to another, by position.
+/// An edge between two nodes, by position.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edge {
+pub struct GraphEdge {
     pub from: usize,
     pub to: usize,
     /// May be empty.
     pub label: String,
 }
 
-/// Nodes and edges without cycles; every edge leads to a node behind its own.
+/// An acyclic graph; every edge leads to a node with a higher position.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
-    pub nodes: Vec<Node>,
-    pub edges: Vec<Edge>,
+    pub nodes: Vec<GraphNode>,
+    pub edges: Vec<GraphEdge>,
 }

@@ -1,11 +1,11 @@
-//! From spec to graph.
+//! Derivation of the graph from a spec.
 
-use super::{Edge, Graph, Node, NodeKind};
+use super::{Graph, GraphEdge, GraphNode, NodeKind};
 use crate::spec::{Group, Label, Model, Spec, StreamRef};
 use crate::time::format_duration;
 
 impl Graph {
-    /// The graph of a checked dataflow file.
+    /// Returns the graph of a checked dataflow file.
     pub fn of(spec: &Spec) -> Graph {
         let mut graph = Graph::default();
         let add_source = |source: &crate::spec::Source, graph: &mut Graph| {
@@ -49,15 +49,15 @@ impl Graph {
     }
 
     fn node(&mut self, kind: NodeKind, label: &str, detail: String) -> usize {
-        self.nodes.push(Node { id: format!("{} {label}", kind.name()), kind, label: label.to_owned(), detail });
+        self.nodes.push(GraphNode { id: format!("{} {label}", kind.name()), kind, label: label.to_owned(), detail });
         self.nodes.len() - 1
     }
 
     fn edge(&mut self, from: usize, to: usize, label: &str) {
-        self.edges.push(Edge { from, to, label: label.to_owned() });
+        self.edges.push(GraphEdge { from, to, label: label.to_owned() });
     }
 
-    /// Examples, label and learner of a model.
+    /// Adds examples, label and learner of a model; returns the learner.
     fn model(&mut self, model: &Model, sources: &[usize], views: &[usize], groups: &[usize]) -> usize {
         let inputs = format!("{} inputs, as of its time", model.inputs.len());
         let examples = self.node(NodeKind::Examples, &model.name, inputs);
@@ -82,7 +82,7 @@ impl Graph {
         learner
     }
 
-    /// The registry and the endpoint that serves from it.
+    /// Adds the registry and the endpoint that serves from it; returns the endpoint.
     fn endpoint(&mut self, models: &[usize]) -> usize {
         let registry = (!models.is_empty()).then(|| {
             let registry = self.node(NodeKind::Registry, "registry", "versions, champion".to_owned());

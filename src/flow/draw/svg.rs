@@ -3,26 +3,26 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::layout::Layout;
-use super::{Graph, Node};
+use super::layout::{Crossing, GraphLayout, NodeBox};
+use super::{Graph, GraphNode};
 
 const HEIGHT: f64 = 56.0;
 const MARGIN: f64 = 12.0;
 const PADDING: f64 = 12.0;
-/// More than the mean width of a letter in common fonts, in ems, so that no text leaves its box.
+/// Assumed width of a letter in ems: more than the mean of common fonts, so that text stays within its box.
 const LETTER: f64 = 0.58;
 const LABEL_PX: f64 = 14.0;
 const DETAIL_PX: f64 = 11.0;
-/// Longer details are cut; the tooltip has all of it.
+/// Length to which details are shortened; the tooltip has the full text.
 const MOST_LETTERS: usize = 44;
 const FONT: &str = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif";
 const LINE: &str = "#8a919c";
 
 impl Graph {
-    /// A picture, as wide as it needs to be.
+    /// Returns the graph as an SVG document.
     pub fn svg(&self) -> String {
         let widths: Vec<f64> = self.nodes.iter().map(width).collect();
-        let layout = Layout::of(self, &widths, HEIGHT);
+        let layout = GraphLayout::of(self, &widths, HEIGHT);
         let (width, height) = (layout.width + 2.0 * MARGIN, layout.height + 2.0 * MARGIN);
         let mut out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
@@ -31,24 +31,24 @@ impl Graph {
              orient=\"auto\"><path d=\"M0.5,0.8 L7.5,4 L0.5,7.2 z\" fill=\"{LINE}\"/></marker></defs>\n",
             -MARGIN, -MARGIN
         );
-        for (edge, lanes) in self.edges.iter().zip(&layout.lanes) {
-            let ((left, y, width), (to, to_y, _)) = (layout.nodes[edge.from], layout.nodes[edge.to]);
-            let path = path((left + width, y), lanes, (to, to_y));
+        for (edge, crossings) in self.edges.iter().zip(&layout.crossings) {
+            let (from, to) = (layout.nodes[edge.from], layout.nodes[edge.to]);
+            let path = path((from.left + from.width, from.y), crossings, (to.left, to.y));
             writeln!(
                 out,
                 "<path d=\"{path}\" fill=\"none\" stroke=\"{LINE}\" stroke-width=\"1.4\" marker-end=\"url(#tip)\"/>"
             )
-            .expect("a string takes all");
+            .expect("writing to a string does not fail");
         }
-        for (node, place) in self.nodes.iter().zip(&layout.nodes) {
-            out += &draw(node, *place);
+        for (node, placed) in self.nodes.iter().zip(&layout.nodes) {
+            out += &draw(node, *placed);
         }
         out + "</svg>\n"
     }
 }
 
-/// The width of a node's box.
-fn width(node: &Node) -> f64 {
+/// Returns the width of a node's box, in pixels.
+fn width(node: &GraphNode) -> f64 {
     let text = |text: &str, px: f64| text.chars().count() as f64 * px * LETTER;
     text(&node.label, LABEL_PX).max(text(&cut(&node.detail), DETAIL_PX)).max(text(node.kind.name(), DETAIL_PX))
         + 2.0 * PADDING
@@ -61,7 +61,7 @@ fn cut(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn draw(node: &Node, (left, y, width): (f64, f64, f64)) -> String {
+fn draw(node: &GraphNode, NodeBox { left, y, width }: NodeBox) -> String {
     let (fill, stroke) = node.kind.colours();
     let (x, top) = (left + width / 2.0, y - HEIGHT / 2.0);
     let line = |dy: f64, px: f64, style: &str, text: &str| {
@@ -81,18 +81,20 @@ fn draw(node: &Node, (left, y, width): (f64, f64, f64)) -> String {
         + "</g>\n"
 }
 
-/// From the right end of one box through the lanes to the left end of another, level at every end.
-fn path(from: (f64, f64), lanes: &[(f64, f64, f64)], to: (f64, f64)) -> String {
+/// Returns the path of an edge from the right end of one box through the crossings to the left end of another, with
+/// horizontal tangents.
+fn path(from: (f64, f64), crossings: &[Crossing], to: (f64, f64)) -> String {
     let mut path = format!("M{:.1},{:.1}", from.0, from.1);
     let (mut x, mut y) = from;
     let mut curve = |path: &mut String, to_x: f64, to_y: f64, next_x: f64| {
         let middle = (x + to_x) / 2.0;
-        write!(path, " C{middle:.1},{y:.1} {middle:.1},{to_y:.1} {to_x:.1},{to_y:.1}").expect("a string takes all");
+        write!(path, " C{middle:.1},{y:.1} {middle:.1},{to_y:.1} {to_x:.1},{to_y:.1}")
+            .expect("writing to a string does not fail");
         (x, y) = (next_x, to_y);
     };
-    for (left, right, height) in lanes {
-        curve(&mut path, *left, *height, *right);
-        write!(path, " H{right:.1}").expect("a string takes all");
+    for Crossing { left, right, y } in crossings {
+        curve(&mut path, *left, *y, *right);
+        write!(path, " H{right:.1}").expect("writing to a string does not fail");
     }
     curve(&mut path, to.0, to.1, to.0);
     path

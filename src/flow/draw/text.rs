@@ -1,9 +1,9 @@
-//! The graph as plain text: every node, and what it flows into.
+//! The graph as plain text.
 
 use super::Graph;
 
 impl Graph {
-    /// A line a node and an indented line an edge.
+    /// Returns a line for each node, followed by an indented line for each of its edges.
     pub fn text(&self) -> String {
         let mut out = String::new();
         for (at, node) in self.nodes.iter().enumerate() {
