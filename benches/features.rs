@@ -17,7 +17,7 @@ use hashbrown::HashMap;
 use tidemill::aggregate::{Arrival, GroupState, Left, LineInput};
 use tidemill::expr::EvalStats;
 use tidemill::flow::Plan;
-use tidemill::flow::plan::narrow;
+use tidemill::flow::plan::project;
 use tidemill::source::{Intake, Partition, Progress, Raw, SourceError};
 use tidemill::value::{Batch, ColumnBuilder, Key, Scalar};
 
@@ -38,7 +38,7 @@ fn batch(plan: &Plan, payments: &[Payment]) -> Batch {
     ];
     let times: Vec<i64> = payments.iter().map(|payment| payment.at).collect();
     let batch = Batch { times: times.clone().into(), event_times: times.into(), columns, ..Batch::default() };
-    narrow(&batch, &plan.groups[0].projection, &mut EvalStats::default())
+    project(&batch, &plan.groups[0].projection, &mut EvalStats::default())
 }
 
 fn prepare(plan: &Plan, payments: &[Payment]) -> Vec<Prepared> {

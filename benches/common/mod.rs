@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use tidemill::checkpoint::CheckpointCoordinator;
-use tidemill::flow::build::Event;
+use tidemill::flow::build::JobEvent;
 use tidemill::flow::op::Feeds;
 use tidemill::flow::op::source::{Feed, Notice};
 use tidemill::flow::{Job, Plan};
@@ -215,7 +215,7 @@ pub fn run(plan: &Arc<Plan>, partitions: Vec<Box<dyn Partition>>, workers: usize
     control.until_end.store(true, SeqCst);
     let graph = job::start(&job, workers, &Metrics::new("bench"), &control);
     while !graph.is_finished() {
-        if let Ok(Event::Source(Notice::Failed(error))) = told.recv_timeout(Duration::from_millis(5)) {
+        if let Ok(JobEvent::Source(Notice::Failed(error))) = told.recv_timeout(Duration::from_millis(5)) {
             panic!("{error}");
         }
     }

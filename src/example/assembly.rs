@@ -1,7 +1,7 @@
 //! Model inputs from an example's columns.
 //!
 //! An example's columns are those of its stream (the view), then the features of each group that it looks up, in the
-//! order of the look-ups. [`Assembly`] turns them into the model's inputs; who brought the columns together, the graph
+//! order of the look-ups. [`FeatureAssembler`] turns them into the model's inputs; who brought the columns together, the graph
 //! or a request, makes no difference to it.
 
 use arrow_array::ArrayRef;
@@ -12,15 +12,15 @@ use crate::value::Type;
 
 /// The inputs of one model, as expressions over an example's columns.
 #[derive(Debug)]
-pub struct Assembly {
+pub struct FeatureAssembler {
     names: Vec<String>,
     exprs: Vec<Expr>,
 }
 
-impl Assembly {
+impl FeatureAssembler {
     pub fn new(inputs: impl IntoIterator<Item = (String, Expr)>) -> Self {
         let (names, exprs) = inputs.into_iter().unzip();
-        Assembly { names, exprs }
+        FeatureAssembler { names, exprs }
     }
 
     pub fn names(&self) -> &[String] {

@@ -1,7 +1,7 @@
 //! From a serving plan to a pipeline: every column gets a slot, every expression the slots that it reads.
 
-use super::fields::{Field, Fields};
-use super::pipeline::{LookUp, Pick, Pipeline, Shelving, Step};
+use super::fields::{InstanceField, InstanceFields};
+use super::pipeline::{LookUp, LookupColumn, LookupSource, Pipeline, Step};
 use super::{GroupLookup, ServingPlan, TableLookup, ViewSteps};
 use crate::expr::Expr;
 use crate::value::{Column, KeyCodec, Scalar, TimeUnit, Type};
@@ -11,7 +11,7 @@ pub(super) struct Compiler {
     /// The slot of each column of the relation reached.
     columns: Vec<usize>,
     steps: Vec<Step>,
-    shelves: Vec<Shelving>,
+    sources: Vec<LookupSource>,
     /// Names that may be given, by stage: the record first, then views from the innermost out, then features.
     stages: Vec<Vec<(String, usize)>>,
 }
@@ -28,10 +28,10 @@ impl Compiler {
             slots: Vec::new(),
             columns: Vec::new(),
             steps: Vec::new(),
-            shelves: Vec::new(),
+            sources: Vec::new(),
             stages: Vec::new(),
         };
-        let mut fields = Fields::default();
+        let mut fields = InstanceFields::default();
         for column in &plan.stream.columns {
             let slot = compiler.slot(column.ty, Some(&column.name));
             compiler.columns.push(slot);
@@ -40,14 +40,14 @@ impl Compiler {
         plan.views.iter().for_each(|view| compiler.view(view));
         // An outer view's column hides an inner one's of the same name.
         for (name, slot) in std::mem::take(&mut compiler.stages).into_iter().rev().flatten() {
-            compiler.offer(&mut fields, name, slot);
+            compiler.expose(&mut fields, name, slot);
         }
         for lookup in &plan.lookups {
             compiler.group(lookup);
         }
         let inputs = compiler.inputs(plan);
         for (name, slot) in std::mem::take(&mut compiler.stages).into_iter().flatten() {
-            compiler.offer(&mut fields, name, slot);
+            compiler.expose(&mut fields, name, slot);
         }
         let columns = plan.stream.columns.iter().enumerate();
         let required = columns.filter(|(slot, column)| !column.nullable && *slot != plan.time);
@@ -57,7 +57,7 @@ impl Compiler {
             required: required.map(|(slot, column)| (column.name.clone(), slot)).collect(),
             time: (plan.time, plan.stream.columns[plan.time].name.clone()),
             steps: compiler.steps,
-            shelves: compiler.shelves,
+            sources: compiler.sources,
             inputs,
             names: plan.assembly.names().to_vec(),
         }
@@ -68,9 +68,9 @@ impl Compiler {
         self.slots.len() - 1
     }
 
-    fn offer(&self, fields: &mut Fields, name: String, slot: usize) {
+    fn expose(&self, fields: &mut InstanceFields, name: String, slot: usize) {
         let ty = self.slots[slot].ty;
-        fields.add(Field { name, slot, ty, unit: TimeUnit::default(), nullable: true });
+        fields.add(InstanceField { name, slot, ty, unit: TimeUnit::default(), nullable: true });
     }
 
     fn view(&mut self, view: &ViewSteps) {
@@ -140,9 +140,9 @@ impl Compiler {
         let mut picks = Vec::new();
         for (position, column) in join.schema.columns.iter().enumerate() {
             let slot = self.slot(column.ty, Some(&column.name));
-            picks.push(Pick { position, slot, ty: column.ty, otherwise: Scalar::Null });
+            picks.push(LookupColumn { position, slot, ty: column.ty, otherwise: Scalar::Null });
         }
-        self.look_up(Shelving::Table(join.table.clone()), &join.key, on, picks);
+        self.look_up(LookupSource::Table(join.table.clone()), &join.key, on, picks);
     }
 
     fn group(&mut self, lookup: &GroupLookup) {
@@ -150,16 +150,16 @@ impl Compiler {
         let mut picks = Vec::new();
         for ((position, name), ty) in lookup.features.iter().zip(&lookup.names).zip(&lookup.types) {
             let slot = self.slot(*ty, Some(name));
-            picks.push(Pick { position: *position, slot, ty: *ty, otherwise: lookup.empty[*position].clone() });
+            picks.push(LookupColumn { position: *position, slot, ty: *ty, otherwise: lookup.empty[*position].clone() });
         }
         let named = lookup.names.iter().cloned().zip(picks.iter().map(|pick| pick.slot));
         self.stages.push(named.collect());
-        self.look_up(Shelving::Group(lookup.group.clone()), &lookup.key, on, picks);
+        self.look_up(LookupSource::Group(lookup.group.clone()), &lookup.key, on, picks);
     }
 
-    fn look_up(&mut self, shelving: Shelving, key: &[Type], on: Vec<usize>, picks: Vec<Pick>) {
-        let shelf = self.shelves.len();
-        self.shelves.push(shelving);
+    fn look_up(&mut self, shelving: LookupSource, key: &[Type], on: Vec<usize>, picks: Vec<LookupColumn>) {
+        let shelf = self.sources.len();
+        self.sources.push(shelving);
         self.columns.extend(picks.iter().map(|pick| pick.slot));
         self.steps.push(Step::LookUp(LookUp { shelf, codec: KeyCodec::new(key), on, picks }));
     }

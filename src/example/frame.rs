@@ -16,7 +16,7 @@ pub struct Frame {
     rows: usize,
     cells: Vec<Scalar>,
     /// Which cells the instance itself gave.
-    given: Vec<bool>,
+    overrides: Vec<bool>,
     /// The instance that is being read.
     pub(super) reading: Option<usize>,
     /// Bytes of the key that is being looked up.
@@ -29,7 +29,7 @@ impl Frame {
         self.width = width;
         self.rows = 0;
         self.cells.clear();
-        self.given.clear();
+        self.overrides.clear();
         self.reading = None;
     }
 
@@ -37,7 +37,7 @@ impl Frame {
     pub(super) fn push_row(&mut self) {
         self.rows += 1;
         self.cells.resize(self.rows * self.width, Scalar::Null);
-        self.given.resize(self.rows * self.width, false);
+        self.overrides.resize(self.rows * self.width, false);
     }
 
     /// The instance that was being read when reading broke off.
@@ -61,21 +61,21 @@ impl Frame {
     }
 
     #[inline]
-    pub(super) fn given(&self, row: usize, slot: usize) -> bool {
-        self.given[row * self.width + slot]
+    pub(super) fn is_override(&self, row: usize, slot: usize) -> bool {
+        self.overrides[row * self.width + slot]
     }
 
-    /// The cell of a row just added, to be filled by the instance; none if it has given it already.
-    pub(super) fn give(&mut self, slot: usize) -> Option<&mut Scalar> {
+    /// The cell of a row just added, to be filled by the instance; none if it has overrides it already.
+    pub(super) fn set_override(&mut self, slot: usize) -> Option<&mut Scalar> {
         let at = (self.rows - 1) * self.width + slot;
-        if std::mem::replace(&mut self.given[at], true) { None } else { Some(&mut self.cells[at]) }
+        if std::mem::replace(&mut self.overrides[at], true) { None } else { Some(&mut self.cells[at]) }
     }
 
     /// Writes a cell unless the instance gave it.
     #[inline]
-    pub(super) fn put(&mut self, row: usize, slot: usize, value: Scalar) {
+    pub(super) fn set_computed(&mut self, row: usize, slot: usize, value: Scalar) {
         let at = row * self.width + slot;
-        if !self.given[at] {
+        if !self.overrides[at] {
             self.cells[at] = value;
         }
     }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::fields::{Field, Fields, Place};
+use super::fields::{FieldEntry, InstanceField, InstanceFields};
 use super::{Frame, Pipeline};
 use crate::expr::nearest;
 use crate::time::{EventTime, format_time, in_range};
@@ -75,14 +75,14 @@ impl<'a> InstancesSeed<'a> {
 
     /// Checks the instance just read, and puts in the time if it has none.
     fn finish(&mut self, row: usize) -> Result<(), (Option<String>, InstanceFault)> {
-        let absent = self.pipeline.required.iter().find(|(_, slot)| !self.frame.given(row, *slot));
+        let absent = self.pipeline.required.iter().find(|(_, slot)| !self.frame.is_override(row, *slot));
         if let Some((name, _)) = absent {
             return Err((Some(name.clone()), InstanceFault::Field(FieldFault::Missing)));
         }
         let (slot, name) = &self.pipeline.time;
-        if !self.frame.given(row, *slot) {
+        if !self.frame.is_override(row, *slot) {
             let newest = self.newest.ok_or_else(|| (Some(name.clone()), InstanceFault::NoTime))?;
-            self.frame.put(row, *slot, Scalar::Timestamp(newest));
+            self.frame.set_computed(row, *slot, Scalar::Timestamp(newest));
         }
         match self.frame.get(row, *slot) {
             Scalar::Timestamp(time) if !in_range(*time) => {
@@ -121,8 +121,12 @@ impl<'de> Visitor<'de> for InstancesSeed<'_> {
             }
             self.frame.reading = Some(index);
             let mut fault = None;
-            let seed =
-                ObjectSeed { fields: &self.pipeline.fields, is_row: true, frame: &mut *self.frame, fault: &mut fault };
+            let seed = InstanceSeed {
+                fields: &self.pipeline.fields,
+                is_row: true,
+                frame: &mut *self.frame,
+                fault: &mut fault,
+            };
             if list.next_element_seed(seed)?.is_none() {
                 self.frame.reading = None;
                 return Ok(Ok(()));
@@ -136,23 +140,23 @@ impl<'de> Visitor<'de> for InstancesSeed<'_> {
 type Fault = Option<(Option<String>, InstanceFault)>;
 
 /// Reads an instance, or an object inside one.
-struct ObjectSeed<'a> {
-    fields: &'a Fields,
+struct InstanceSeed<'a> {
+    fields: &'a InstanceFields,
     /// Whether this is an instance itself, for which a row is to be added.
     is_row: bool,
     frame: &'a mut Frame,
     fault: &'a mut Fault,
 }
 
-impl ObjectSeed<'_> {
+impl InstanceSeed<'_> {
     /// Notes a fault; the first one counts.
     fn fail(&mut self, field: &str, fault: InstanceFault) {
         let fields = self.fields;
         self.fault.get_or_insert_with(|| (Some(fields.full_name(field)), fault));
     }
 
-    fn read<'de, A: MapAccess<'de>>(&mut self, field: &Field, map: &mut A) -> Result<(), A::Error> {
-        let Some(cell) = self.frame.give(field.slot) else {
+    fn read<'de, A: MapAccess<'de>>(&mut self, field: &InstanceField, map: &mut A) -> Result<(), A::Error> {
+        let Some(cell) = self.frame.set_override(field.slot) else {
             map.next_value::<IgnoredAny>()?;
             let fault = FieldFault::Malformed("the field stands twice".to_owned());
             self.fail(&field.name, InstanceFault::Field(fault));
@@ -170,7 +174,7 @@ impl ObjectSeed<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for ObjectSeed<'_> {
+impl<'de> DeserializeSeed<'de> for InstanceSeed<'_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         if self.is_row {
@@ -180,7 +184,7 @@ impl<'de> DeserializeSeed<'de> for ObjectSeed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for ObjectSeed<'_> {
+impl<'de> Visitor<'de> for InstanceSeed<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -189,10 +193,10 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let fields = self.fields;
-        while let Some(place) = map.next_key_seed(FieldName(fields))? {
+        while let Some(place) = map.next_key_seed(InstanceFieldName(fields))? {
             match place {
-                Ok(Place::Field(field)) => self.read(field, &mut map)?,
-                Ok(Place::Object(inner)) => map.next_value_seed(ObjectSeed {
+                Ok(FieldEntry::Field(field)) => self.read(field, &mut map)?,
+                Ok(FieldEntry::Object(inner)) => map.next_value_seed(InstanceSeed {
                     fields: inner,
                     is_row: false,
                     frame: &mut *self.frame,
@@ -210,17 +214,17 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
 }
 
 /// Finds what a field name stands for; an unknown one is kept, to be told.
-struct FieldName<'a>(&'a Fields);
+struct InstanceFieldName<'a>(&'a InstanceFields);
 
-impl<'a, 'de> DeserializeSeed<'de> for FieldName<'a> {
-    type Value = Result<&'a Place, String>;
+impl<'a, 'de> DeserializeSeed<'de> for InstanceFieldName<'a> {
+    type Value = Result<&'a FieldEntry, String>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl<'a> Visitor<'_> for FieldName<'a> {
-    type Value = Result<&'a Place, String>;
+impl<'a> Visitor<'_> for InstanceFieldName<'a> {
+    type Value = Result<&'a FieldEntry, String>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a field name")

@@ -2,7 +2,7 @@
 //!
 //! In training the graph brings an example's columns together, operator by operator, as of its time. In serving a
 //! [`Pipeline`] does it for the instances of a request, as of now: it is compiled from a [`ServingPlan`], which holds
-//! the very expressions and look-ups that the graph runs. Either way [`Assembly`] says what the inputs are.
+//! the very expressions and look-ups that the graph runs. Either way [`FeatureAssembler`] says what the inputs are.
 //!
 //! An instance is a record of the stream that drives the example's view. Any column of the view, any feature and any
 //! input may be given with it, by name, and is then not looked up or computed; a column that a view passes on under
@@ -18,8 +18,8 @@ mod instances;
 mod pipeline;
 mod plan;
 
-pub use assembly::Assembly;
+pub use assembly::FeatureAssembler;
 pub use frame::Frame;
 pub use instances::{InstanceError, InstanceFault, InstancesSeed, MOST_CELLS};
-pub use pipeline::{Pipeline, Shelving};
+pub use pipeline::{LookupSource, Pipeline};
 pub use plan::{GroupLookup, ServingPlan, TableLookup, ViewSteps};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 
 use super::compile::Compiler;
-use super::fields::Fields;
+use super::fields::InstanceFields;
 use super::{Frame, InstancesSeed, ServingPlan};
 use crate::expr::{EvalStats, Expr};
 use crate::time::EventTime;
@@ -20,13 +20,13 @@ use crate::value::{KeyCodec, Scalar, Type};
 pub struct Pipeline {
     /// Cells of a row.
     pub(super) width: usize,
-    pub(super) fields: Fields,
+    pub(super) fields: InstanceFields,
     /// Columns of the record that an instance must have, by name and slot.
     pub(super) required: Vec<(String, usize)>,
     /// The event time's slot and name.
     pub(super) time: (usize, String),
     pub(super) steps: Vec<Step>,
-    pub(super) shelves: Vec<Shelving>,
+    pub(super) sources: Vec<LookupSource>,
     /// The slot of each input.
     pub(super) inputs: Vec<usize>,
     pub(super) names: Vec<String>,
@@ -34,7 +34,7 @@ pub struct Pipeline {
 
 /// Where something is looked up, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shelving {
+pub enum LookupSource {
     Table(String),
     Group(String),
 }
@@ -56,17 +56,17 @@ pub(super) enum Step {
 
 #[derive(Debug)]
 pub(super) struct LookUp {
-    /// Position in [`Pipeline::shelves`].
+    /// Position in [`Pipeline::sources`].
     pub shelf: usize,
     pub codec: KeyCodec,
     /// The slots of the key.
     pub on: Vec<usize>,
-    pub picks: Vec<Pick>,
+    pub picks: Vec<LookupColumn>,
 }
 
 /// One value taken out of what was found.
 #[derive(Debug)]
-pub(super) struct Pick {
+pub(super) struct LookupColumn {
     pub position: usize,
     pub slot: usize,
     pub ty: Type,
@@ -79,9 +79,9 @@ impl Pipeline {
         Compiler::compile(plan)
     }
 
-    /// The tables and groups that are looked up, by the positions that [`Pipeline::complete`] asks for.
-    pub fn shelves(&self) -> &[Shelving] {
-        &self.shelves
+    /// The tables and groups that are looked up, by the positions that [`Pipeline::run`] asks for.
+    pub fn sources(&self) -> &[LookupSource] {
+        &self.sources
     }
 
     /// The names of the model's inputs, in order.
@@ -97,11 +97,11 @@ impl Pipeline {
     }
 
     /// Looks up and computes all that instances did not give. `look_up` gives what a shelf has under a key now.
-    pub fn complete(&self, frame: &mut Frame, look_up: impl Fn(usize, &[u8]) -> Option<Arc<[Scalar]>>) {
+    pub fn run(&self, frame: &mut Frame, look_up: impl Fn(usize, &[u8]) -> Option<Arc<[Scalar]>>) {
         for step in &self.steps {
             match step {
                 Step::Copy { from, to } => {
-                    (0..frame.rows()).for_each(|row| frame.put(row, *to, frame.get(row, *from).clone()));
+                    (0..frame.rows()).for_each(|row| frame.set_computed(row, *to, frame.get(row, *from).clone()));
                 }
                 Step::Compute { reads, outputs } => compute(frame, reads, outputs),
                 Step::LookUp(step) => (0..frame.rows()).for_each(|row| step.run(frame, row, &look_up)),
@@ -127,7 +127,7 @@ impl LookUp {
                 Some(found) => typed(pick.ty, &found[pick.position]),
                 None => pick.otherwise.clone(),
             };
-            frame.put(row, pick.slot, value);
+            frame.set_computed(row, pick.slot, value);
         }
     }
 }
@@ -146,6 +146,6 @@ fn compute(frame: &mut Frame, reads: &[(usize, Type)], outputs: &[(Expr, usize)]
     let mut stats = EvalStats::default();
     for (expr, slot) in outputs {
         let values = expr.eval(&columns, rows, &mut stats);
-        (0..rows).for_each(|row| frame.put(row, *slot, Scalar::typed(expr.ty(), &values, row)));
+        (0..rows).for_each(|row| frame.set_computed(row, *slot, Scalar::typed(expr.ty(), &values, row)));
     }
 }

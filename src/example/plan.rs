@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Assembly;
+use super::FeatureAssembler;
 use crate::expr::Expr;
 use crate::value::{Scalar, Schema, Type};
 
@@ -19,7 +19,7 @@ pub struct ServingPlan {
     /// The visits to feature groups, in the order in which the graph makes them.
     pub lookups: Vec<GroupLookup>,
     /// Over the example's columns: those of the outermost view, then the features of each look-up.
-    pub assembly: Arc<Assembly>,
+    pub assembly: Arc<FeatureAssembler>,
 }
 
 /// One view: table look-ups, then the projection.

@@ -13,9 +13,9 @@ use super::op::group::{GroupStreams, Outputs, Questions};
 use super::op::label::Attribution;
 use super::op::sink::SharedFile;
 use super::op::source::{Intakes, Notice};
-use super::op::table::Table;
+use super::op::table::TableArrangement;
 use super::op::{self, Feeds, Records};
-use super::plan::{LabelPlan, Plan, ViewPlan, narrow};
+use super::plan::{LabelPlan, Plan, ViewPlan, project};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint};
 use crate::expr::EvalStats;
 use crate::model::Version;
@@ -26,7 +26,7 @@ use crate::store::offline::OfflineError;
 use crate::time::EventTime;
 
 /// What happens in the graph that others must know.
-pub enum Event {
+pub enum JobEvent {
     /// A window of a model, by position, made a version.
     Version(usize, Box<Version>),
     /// Examples of a model whose label never came.
@@ -51,7 +51,7 @@ pub struct Job {
     /// Shown at once, if anyone asks.
     pub online: Option<Arc<Online>>,
     pub offline: Option<OfflineFiles>,
-    pub events: Sender<Event>,
+    pub events: Sender<JobEvent>,
     pub max_in_flight: u64,
 }
 
@@ -93,7 +93,7 @@ pub fn positions(
 pub fn build(
     scope: Scope<'_, EventTime>,
     job: &Arc<Job>,
-    worked_off: &Rc<Cell<EventTime>>,
+    processed_frontier: &Rc<Cell<EventTime>>,
 ) -> Result<ProbeHandle<EventTime>, CheckpointError> {
     let share = (scope.worker().index(), scope.worker().peers());
     let probe = ProbeHandle::new();
@@ -103,11 +103,11 @@ pub fn build(
         board: job.board.clone(),
         feeds: job.feeds.clone(),
         share,
-        worked_off: worked_off.clone(),
+        processed_frontier: processed_frontier.clone(),
         max_in_flight: job.max_in_flight,
         grids: plan.models.iter().map(|model| model.grid()).collect(),
         resume: job.coordinator.restored_time().unwrap_or(EventTime::MIN),
-        notices: Rc::new(move |notice| _ = notices.send(Event::Source(notice))),
+        notices: Rc::new(move |notice| _ = notices.send(JobEvent::Source(notice))),
     };
 
     let mut streams: HashMap<StreamRef, Records<'_>> = HashMap::new();
@@ -117,7 +117,7 @@ pub fn build(
             op::source::records(scope, name, index, intakes.clone(), job.checkpoint(format!("source.{name}")));
         streams.insert(StreamRef::Source(index), records.probe_with(&probe));
     }
-    let mut tables: Vec<Table<'_>> = Vec::new();
+    let mut tables: Vec<TableArrangement<'_>> = Vec::new();
     for (index, table) in plan.tables.iter().enumerate() {
         let (place, checkpoint) = (plan.sources.len() + index, job.checkpoint(format!("source.{}", table.name)));
         let upserts = op::source::records(scope, &table.name, place, intakes.clone(), checkpoint);
@@ -138,7 +138,7 @@ pub fn build(
         let (projection, mut stats) = (group.projection.clone(), EvalStats::default());
         let name = format!("features.{}.values", group.name);
         let updates = op::project::project(streams[&group.from].clone(), &name, move |batch| {
-            narrow(&batch, &projection, &mut stats)
+            project(&batch, &projection, &mut stats)
         });
         let asking: Vec<(usize, _)> = plan
             .models
@@ -177,7 +177,7 @@ pub fn build(
                 let (projection, mut stats) = (projection.clone(), EvalStats::default());
                 let name = format!("model.{}.labels", model.name);
                 let labels = op::project::project(streams[from].clone(), &name, move |batch| {
-                    narrow(&batch, &projection, &mut stats)
+                    project(&batch, &projection, &mut stats)
                 });
                 let attribution = Attribution {
                     codec: codec.clone(),
@@ -189,7 +189,7 @@ pub fn build(
                 let checkpoint = job.checkpoint(format!("model.{}.label", model.name));
                 op::label::attribute(examples, labels, &model.name, attribution, checkpoint, move |dropped| {
                     if dropped > 0 {
-                        let _ = events.send(Event::Unlabelled(index, dropped));
+                        let _ = events.send(JobEvent::Unlabelled(index, dropped));
                     }
                 })?
             }
@@ -201,7 +201,7 @@ pub fn build(
         let versions = events.clone();
         let checkpoint = job.checkpoint(format!("model.{}.learn", model.name));
         let kept = op::learn::learn(labelled, model.clone(), checkpoint, job.offline.is_some(), move |version| {
-            let _ = versions.send(Event::Version(index, Box::new(version)));
+            let _ = versions.send(JobEvent::Version(index, Box::new(version)));
         })?;
         match job.offline.as_ref().map(|files| files.examples[index].clone()) {
             Some(file) => {
@@ -216,13 +216,17 @@ pub fn build(
     Ok(probe)
 }
 
-fn report(events: &Sender<Event>) -> impl FnMut(OfflineError) + 'static {
+fn report(events: &Sender<JobEvent>) -> impl FnMut(OfflineError) + 'static {
     let events = events.clone();
-    move |error| _ = events.send(Event::OfflineFailed(error))
+    move |error| _ = events.send(JobEvent::OfflineFailed(error))
 }
 
 /// A view's records: table rows looked up one table after another, then filter and projection.
-fn view_records<'scope>(mut records: Records<'scope>, view: &ViewPlan, tables: &[Table<'scope>]) -> Records<'scope> {
+fn view_records<'scope>(
+    mut records: Records<'scope>,
+    view: &ViewPlan,
+    tables: &[TableArrangement<'scope>],
+) -> Records<'scope> {
     for join in &view.joins {
         let (keys, mut stats) = (join.keys.clone(), EvalStats::default());
         let name = format!("view.{}.{}.key", view.name, join.table);
@@ -242,6 +246,6 @@ fn view_records<'scope>(mut records: Records<'scope>, view: &ViewPlan, tables: &
             }
             None => batch,
         };
-        narrow(&kept, &items, &mut stats)
+        project(&kept, &items, &mut stats)
     })
 }

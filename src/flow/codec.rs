@@ -14,7 +14,7 @@ use crate::value::{Batch, Pending};
 /// Writes a batch.
 pub fn encode(batch: &Batch) -> Vec<u8> {
     let event_times: ArrayRef = Arc::new(arrow_array::Int64Array::new(batch.event_times.clone(), None));
-    let mut columns: Vec<ArrayRef> = vec![batch.times_column(), event_times, Arc::new(batch.order.clone())];
+    let mut columns: Vec<ArrayRef> = vec![batch.times_column(), event_times, Arc::new(batch.sort_key.clone())];
     columns.extend(batch.columns.iter().cloned());
     let fields: Vec<Field> = columns.iter().map(|column| Field::new("", column.data_type().clone(), true)).collect();
     let schema = Arc::new(Schema::new(fields));
@@ -32,14 +32,14 @@ pub fn encode(batch: &Batch) -> Vec<u8> {
 pub fn decode(bytes: &[u8]) -> Result<Batch, ArrowError> {
     let wrong = || ArrowError::ParseError("not a batch of records".to_owned());
     let records = StreamReader::try_new(bytes, None)?.next().ok_or_else(wrong)??;
-    let [times, event_times, order, columns @ ..] = records.columns() else { return Err(wrong()) };
+    let [times, event_times, sort_key, columns @ ..] = records.columns() else { return Err(wrong()) };
     let time = |column: &ArrayRef| {
         column.as_primitive_opt::<Int64Type>().map(|times| times.values().clone()).ok_or_else(wrong)
     };
     Ok(Batch {
         times: time(times)?,
         event_times: time(event_times)?,
-        order: order.as_binary_opt().ok_or_else(wrong)?.clone(),
+        sort_key: sort_key.as_binary_opt().ok_or_else(wrong)?.clone(),
         columns: columns.to_vec(),
         pending: Pending::default(),
     })

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef};
 
 use crate::aggregate::{Layout, LineInput};
-use crate::example::Assembly;
+use crate::example::FeatureAssembler;
 use crate::expr::{EvalStats, Expr};
 use crate::model::ModelOptions;
 use crate::source::{Grid, TopicReader};
@@ -80,13 +80,22 @@ pub struct GroupPlan {
     /// What records are narrowed to: the entity's columns, then each line's `of` and `where`.
     pub projection: Vec<Expr>,
     /// For each line, where its `of` and `where` are in the projection.
-    pub lines: Vec<(Option<usize>, Option<usize>)>,
+    pub lines: Vec<LineColumns>,
     pub layout: Layout,
     /// The entity's columns, by name.
     pub entity_names: Vec<String>,
     /// The features, by name and type, in the order of vectors.
     pub names: Vec<String>,
     pub types: Vec<Type>,
+}
+
+/// The columns of a group's projection that a line reads.
+#[derive(Clone, Copy, Debug)]
+pub struct LineColumns {
+    /// The values that are aggregated; `None` counts records.
+    pub of: Option<usize>,
+    /// The line's condition.
+    pub filter: Option<usize>,
 }
 
 impl GroupPlan {
@@ -100,9 +109,15 @@ impl GroupPlan {
         let lines = self.lines.iter().zip(&self.layout.lines);
         let mut unsummable = 0;
         lines
-            .map(|((of, filter), layout)| {
-                let column = |index: &Option<usize>| index.map(|index| &batch.columns[index]);
-                LineInput::new(column(of), column(filter), layout.digits, layout.needs(), &mut unsummable)
+            .map(|(columns, layout)| {
+                let column = |index: Option<usize>| index.map(|index| &batch.columns[index]);
+                LineInput::new(
+                    column(columns.of),
+                    column(columns.filter),
+                    layout.digits,
+                    layout.needs(),
+                    &mut unsummable,
+                )
             })
             .collect()
     }
@@ -118,7 +133,7 @@ pub struct ModelPlan {
     pub columns: Schema,
     /// How many of them are the stream's.
     pub stream_width: usize,
-    pub assembly: Arc<Assembly>,
+    pub assembly: Arc<FeatureAssembler>,
     pub label: LabelPlan,
     /// Columns of the example by whose hash it is held out or put in a shard.
     pub identity: Vec<usize>,
@@ -206,7 +221,7 @@ pub fn label_values(value: &ArrayRef) -> Vec<Option<f64>> {
 }
 
 /// Evaluates expressions over a batch: the batch with their values as its columns.
-pub fn narrow(batch: &Batch, exprs: &[Expr], stats: &mut EvalStats) -> Batch {
+pub fn project(batch: &Batch, exprs: &[Expr], stats: &mut EvalStats) -> Batch {
     let columns = exprs.iter().map(|expr| expr.eval(&batch.columns, batch.len(), stats)).collect();
     batch.with_columns(columns)
 }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::plan::{GroupPlan, JoinPlan, LabelPlan, LookupPlan, ModelPlan, Plan, TablePlan, ViewPlan};
+use super::plan::{GroupPlan, JoinPlan, LabelPlan, LineColumns, LookupPlan, ModelPlan, Plan, TablePlan, ViewPlan};
 use crate::aggregate::{Layout, LineLayout, SlidingWindow};
-use crate::example::Assembly;
+use crate::example::FeatureAssembler;
 use crate::expr::Expr;
 use crate::source::TopicReader;
 use crate::spec::{self, Label, Spec, StreamRef, Window};
@@ -142,7 +142,8 @@ fn plan_group(spec: &Spec, group: &spec::Group) -> GroupPlan {
             projection.len() - 1
         })
     };
-    let lines = group.lines.iter().map(|line| (place(&line.of), place(&line.filter))).collect();
+    let lines =
+        group.lines.iter().map(|line| LineColumns { of: place(&line.of), filter: place(&line.filter) }).collect();
     let mut layout = Layout { lines: Vec::new(), width: group.features.len() };
     for (index, line) in group.lines.iter().enumerate() {
         let mut positions = vec![vec![0; line.ops.len()]; line.windows.len()];
@@ -229,7 +230,9 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
             .collect(),
         stream_width: stream.len(),
         columns,
-        assembly: Arc::new(Assembly::new(model.inputs.iter().map(|input| (input.name.clone(), input.expr.remap(&to))))),
+        assembly: Arc::new(FeatureAssembler::new(
+            model.inputs.iter().map(|input| (input.name.clone(), input.expr.remap(&to))),
+        )),
         label,
         identity,
         window_ms: model.window_ms,

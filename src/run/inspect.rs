@@ -31,7 +31,7 @@ pub fn check(file: &Path, common: &CommonArgs, entities: Option<u64>, json: bool
         (Err(failure), _) | (_, Err(failure)) => return Err(failure),
     };
     match json {
-        true => println!("{:#}", spec.outline(entities)),
+        true => println!("{:#}", spec.to_json(entities)),
         false => print!("{}", spec.explain(entities)),
     }
     Ok(())

@@ -17,7 +17,7 @@ use super::Failure;
 use super::config::{Clock, Config};
 use super::inputs::{self, Inputs, Opening, Saved};
 use crate::checkpoint::{CheckpointCoordinator, Overtaken, TOPIC_IDS};
-use crate::flow::build::{Event, OfflineFiles, positions};
+use crate::flow::build::{JobEvent, OfflineFiles, positions};
 use crate::flow::op::Feeds;
 use crate::flow::{Job, Plan, build, telemetry};
 use crate::metrics::Metrics;
@@ -67,7 +67,7 @@ pub fn prepare(
     config: &Config,
     coordinator: Arc<CheckpointCoordinator>,
     wanted: JobOptions<'_>,
-) -> Result<(Arc<Job>, Receiver<Event>, Inputs), Failure> {
+) -> Result<(Arc<Job>, Receiver<JobEvent>, Inputs), Failure> {
     let idle = inputs::uses_kafka(plan, config).then(|| IdleRule {
         after_ms: i64::try_from(config.idle_after.as_millis()).unwrap_or(i64::MAX),
         wall: config.clock == Clock::Wall,
@@ -200,9 +200,9 @@ pub fn start(
 /// One worker: builds its part of the graph and steps it to the end.
 fn step(worker: &mut Worker, job: &Arc<Job>, metrics: &Arc<Metrics>, control: &Control) -> anyhow::Result<()> {
     telemetry::listen(worker, metrics);
-    let worked_off = Rc::new(Cell::new(EventTime::MIN));
+    let processed_frontier = Rc::new(Cell::new(EventTime::MIN));
     let dataflow = worker.next_dataflow_index();
-    let built = worker.dataflow::<EventTime, _, _>(|scope| build(scope, job, &worked_off));
+    let built = worker.dataflow::<EventTime, _, _>(|scope| build(scope, job, &processed_frontier));
     let probe = match built {
         Ok(probe) => probe,
         Err(error) => {
@@ -216,7 +216,7 @@ fn step(worker: &mut Worker, job: &Arc<Job>, metrics: &Arc<Metrics>, control: &C
     loop {
         worker.step_or_park(Some(IDLE));
         let reached = probe.with_frontier(|frontier| frontier.first().copied().unwrap_or(EventTime::MAX));
-        worked_off.set(reached);
+        processed_frontier.set(reached);
         if let Some(online) = &job.online {
             online.advance(reached);
             online.note(job.board.given());

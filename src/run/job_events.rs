@@ -11,7 +11,7 @@ use super::dead_letters::DeadLetterSink;
 use super::digest::VersionDigest;
 use super::job;
 use crate::checkpoint::{Journal, Overtaken};
-use crate::flow::build::Event;
+use crate::flow::build::JobEvent;
 use crate::flow::op::source::Notice;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
@@ -95,21 +95,21 @@ impl JobEvents {
     ///
     /// # Errors
     /// If the job cannot go on.
-    pub fn handle(&mut self, event: Event) -> anyhow::Result<Option<(usize, Version)>> {
+    pub fn handle(&mut self, event: JobEvent) -> anyhow::Result<Option<(usize, Version)>> {
         match event {
-            Event::Version(model, version) => {
+            JobEvent::Version(model, version) => {
                 self.publish(model, &version);
                 return Ok(Some((model, *version)));
             }
-            Event::Unlabelled(model, dropped) => {
+            JobEvent::Unlabelled(model, dropped) => {
                 let name = &self.plan.models[model].name;
                 *self.unlabelled.entry(name.clone()).or_default() += dropped;
                 self.metrics.unlabelled.with_label_values(&[name.as_str()]).inc_by(dropped);
             }
-            Event::Source(Notice::Letters(letters)) => self.keep(&letters)?,
-            Event::Source(Notice::Overtaken(records)) => self.overtaken(&records)?,
-            Event::Source(Notice::Failed(error)) => return Err(error).context("a source cannot be read"),
-            Event::OfflineFailed(error) => return Err(error).context("the offline store failed"),
+            JobEvent::Source(Notice::Letters(letters)) => self.keep(&letters)?,
+            JobEvent::Source(Notice::Overtaken(records)) => self.overtaken(&records)?,
+            JobEvent::Source(Notice::Failed(error)) => return Err(error).context("a source cannot be read"),
+            JobEvent::OfflineFailed(error) => return Err(error).context("the offline store failed"),
         }
         Ok(None)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-use crate::example::{Frame, Pipeline, ServingPlan, Shelving};
+use crate::example::{Frame, LookupSource, Pipeline, ServingPlan};
 use crate::model::Input;
 use crate::registry::Servable;
 use crate::store::Online;
@@ -33,11 +33,11 @@ impl Served {
     /// If the store lacks a table or group of the plan: both are made from the same plan.
     pub fn new(plan: &ServingPlan, kind: &str, online: &Online) -> Self {
         let pipeline = Pipeline::new(plan);
-        let shelf = |shelving: &Shelving| match shelving {
-            Shelving::Table(name) => online.table(name),
-            Shelving::Group(name) => online.group(name),
+        let shelf = |shelving: &LookupSource| match shelving {
+            LookupSource::Table(name) => online.table(name),
+            LookupSource::Group(name) => online.group(name),
         };
-        let shelves = pipeline.shelves().iter().map(shelf);
+        let shelves = pipeline.sources().iter().map(shelf);
         let quote = |name: &String| serde_json::to_string(name).expect("text has a JSON form");
         Served {
             name: plan.model.clone(),
@@ -53,7 +53,7 @@ impl Served {
 
     /// Looks up and computes what the instances in a frame did not give.
     pub fn complete(&self, frame: &mut Frame) {
-        self.pipeline.complete(frame, |shelf, key| self.shelves[shelf].get_encoded(key));
+        self.pipeline.run(frame, |shelf, key| self.shelves[shelf].get_encoded(key));
     }
 
     /// Whether a version takes the inputs that the pipeline gives. One from before the dataflow changed may not.

@@ -366,10 +366,10 @@ impl Intake {
             retain(&mut late, &keep);
             retain(&mut offsets, &keep);
         }
-        let order = self.order.places(&columns, &offsets);
+        let sort_key = self.order.places(&columns, &offsets);
         let event_times = columns[self.reader.time].as_primitive::<TimestampMillisecondType>().values().clone();
         let batch =
-            Batch { times: ScalarBuffer::from(effective), event_times, order, columns, pending: Pending::default() };
+            Batch { times: ScalarBuffer::from(effective), event_times, sort_key, columns, pending: Pending::default() };
         let mut late: Vec<EventTime> =
             batch.times.iter().zip(&late).filter(|(_, late)| **late).map(|(time, _)| *time).collect();
         late.sort_unstable();

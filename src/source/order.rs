@@ -53,13 +53,13 @@ impl TotalOrder {
 
     /// A batch in order.
     pub fn sorted(&self, batch: Batch) -> Batch {
-        let place = |row: usize| (batch.times[row], self.matters.then(|| batch.order.value(row)));
+        let place = |row: usize| (batch.times[row], self.matters.then(|| batch.sort_key.value(row)));
         if (1..batch.len()).all(|row| place(row - 1) <= place(row)) {
             return batch;
         }
         let mut rows: Vec<u32> = (0..batch.len() as u32).collect();
         if self.matters {
-            rows.sort_by_key(|row| (batch.times[*row as usize], batch.order.value(*row as usize)));
+            rows.sort_by_key(|row| (batch.times[*row as usize], batch.sort_key.value(*row as usize)));
         } else {
             rows.sort_by_key(|row| batch.times[*row as usize]);
         }

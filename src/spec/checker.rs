@@ -1,4 +1,4 @@
-//! The way through a file: sections in the order in which they may name each other.
+//! Checking of a whole file: its sections in the order in which they may name each other.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -8,7 +8,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{FILE, Section};
 use super::problem::{Mistake, Problems, SpecErrors};
-use super::reader::{Fields, Text, Value, entries, wrong};
+use super::reader::{Fields, TomlValue, entries, wrong};
+use super::toml_text::Text;
 use super::{Spec, StreamRef};
 use crate::expr::{Expr, Scope, nearest};
 use crate::value::{Schema, Type};
@@ -16,7 +17,7 @@ use crate::value::{Schema, Type};
 /// Reads and checks a dataflow file.
 ///
 /// # Errors
-/// Every problem of the file.
+/// All problems of the file.
 pub fn load(path: &Path) -> Result<Spec, SpecErrors> {
     let label = path.display().to_string();
     match std::fs::read_to_string(path) {
@@ -25,10 +26,10 @@ pub fn load(path: &Path) -> Result<Spec, SpecErrors> {
     }
 }
 
-/// Checks the text of a dataflow file; `path` is what problems call it.
+/// Checks the text of a dataflow file; `path` is its name in error messages.
 ///
 /// # Errors
-/// Every problem of the text.
+/// All problems of the text.
 pub fn parse(text: &str, path: &str) -> Result<Spec, SpecErrors> {
     let problems = Problems::of(text);
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -40,12 +41,12 @@ pub fn parse(text: &str, path: &str) -> Result<Spec, SpecErrors> {
     problems.into_result(path).map(|()| spec)
 }
 
-/// What has been read so far, and what cannot be relied on.
+/// The declarations checked so far, and the names of those that are broken.
 pub struct Checker<'a> {
     pub problems: &'a Problems<'a>,
     pub spec: Spec,
-    /// Names whose declaration is wrong in a way that matters to those who use them: of streams, tables and groups,
-    /// and of columns whose type is not known.
+    /// Names of streams, tables and groups whose declaration is wrong in a way that matters to their users, and of
+    /// columns whose type is unknown.
     broken: RefCell<BTreeSet<String>>,
     declared: Vec<(&'a str, &'static str)>,
 }
@@ -78,7 +79,7 @@ impl<'a> Checker<'a> {
         self.spec
     }
 
-    /// The named tables of a section, in the order of the file.
+    /// Returns the named tables of a section, in the order of the file.
     fn section(&mut self, file: &Fields<'a>, key: &str, section: &'static Section) -> Vec<(Text<'a>, Fields<'a>)> {
         let Some(value) = file.get(key) else { return Vec::new() };
         let DeValue::Table(table) = value.get_ref() else {
@@ -91,7 +92,7 @@ impl<'a> Checker<'a> {
     fn named_table(
         &mut self,
         name: Text<'a>,
-        value: &'a Value<'a>,
+        value: &'a TomlValue<'a>,
         section: &'static Section,
     ) -> Option<(Text<'a>, Fields<'a>)> {
         self.check_identifier(&name, "a name");
@@ -115,7 +116,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Names that SQL, paths, metrics and Redis keys hold unquoted.
+    /// Checks a name that SQL, paths, metrics and Redis keys contain unquoted.
     pub fn check_identifier(&self, name: &Text, what: &str) {
         let good = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if !name.value.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.value.chars().all(good) {
@@ -124,7 +125,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Notes a name that sources, tables, views and groups share.
+    /// Registers a name; sources, tables, views and groups share one namespace.
     pub fn declare(&mut self, name: &Text<'a>, what: &'static str) {
         match self.declared.iter().find(|(known, _)| *known == name.value) {
             Some((_, first)) => {
@@ -143,12 +144,12 @@ impl<'a> Checker<'a> {
         self.broken.borrow().contains(name)
     }
 
-    /// Whether an expression names something broken, so that its own mistakes may be none.
+    /// Returns whether an expression names something broken, in which case its mistakes may be consequences.
     pub fn touches_broken(&self, text: &str) -> bool {
         self.broken.borrow().iter().any(|name| text.contains(name))
     }
 
-    /// The source or view that a key names.
+    /// Returns the source or view that a key names; reports it if there is none.
     pub fn stream(&self, name: &Text) -> Option<StreamRef> {
         let found = self.stream_by_name(name.value);
         if let Err(Some(mistake)) = &found {
@@ -157,7 +158,7 @@ impl<'a> Checker<'a> {
         found.ok()
     }
 
-    /// As [`Checker::stream`]; the mistake, if it is a new one, has no place yet.
+    /// Returns the source or view of a name, else a mistake without position: `None` if it was reported before.
     pub fn stream_by_name(&self, name: &str) -> Result<StreamRef, Option<Mistake>> {
         if let Some(found) = self.spec.stream(name) {
             return Ok(found);
@@ -174,7 +175,7 @@ impl<'a> Checker<'a> {
         Err(Some(mistake.expected("a source or a view").suggest(nearest(name, names))))
     }
 
-    /// The positions of columns by name.
+    /// Returns the positions of columns by name; reports those that do not exist or are named twice.
     pub fn columns(&self, names: &[Text], schema: &Schema, of: &str) -> Option<Vec<usize>> {
         let mut found = Vec::with_capacity(names.len());
         for name in names {
@@ -190,7 +191,7 @@ impl<'a> Checker<'a> {
         (found.len() == names.len()).then_some(found)
     }
 
-    /// The position of a column by name.
+    /// Returns the position of a column by name; reports it if there is none.
     pub fn column(&self, name: &Text, schema: &Schema, of: &str) -> Option<usize> {
         let found = schema.index_of(name.value);
         if found.is_none() {
@@ -201,7 +202,7 @@ impl<'a> Checker<'a> {
         found
     }
 
-    /// An expression. One that names something broken may fail for that alone, so its mistakes are not reported.
+    /// Binds an expression. The mistakes of one that names something broken are not reported.
     pub fn expr(&self, text: &Text, scope: &Scope) -> Option<Expr> {
         match Expr::parse(text.value, scope) {
             Ok(expr) => Some(expr),
@@ -213,7 +214,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// An expression that is true, false or null.
+    /// Binds an expression that must be true, false or null.
     pub fn condition(&self, text: &Text, scope: &Scope) -> Option<Expr> {
         let expr = self.expr(text, scope)?;
         if expr.ty() != Type::Bool && !self.touches_broken(text.value) {

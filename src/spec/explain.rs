@@ -1,4 +1,4 @@
-//! What `tidemill check` prints of a file: what will be computed, and what it will cost.
+//! The output of `tidemill check`: what a file computes, and how much memory an entity takes.
 
 use std::fmt::{self, Write};
 
@@ -13,7 +13,7 @@ impl Window {
         (*size_ms, *hop_ms)
     }
 
-    /// The most panes that an entity can have in it.
+    /// Returns the most panes that an entity can have in the window.
     pub fn panes(&self) -> i64 {
         let (size_ms, hop_ms) = self.sizes();
         SlidingWindow { size_ms, hop_ms }.panes()
@@ -21,7 +21,7 @@ impl Window {
 }
 
 impl Line {
-    /// Bytes that an entity with all its panes takes in one of the windows: the worst case.
+    /// Returns the bytes that an entity with all its panes takes in one of the windows: the worst case.
     pub fn bytes_per_entity(&self, window: &Window) -> i64 {
         let (size_ms, hop_ms) = window.sizes();
         let layout = LineLayout {
@@ -36,14 +36,14 @@ impl Line {
 }
 
 impl Group {
-    /// Bytes that an entity with all its panes takes: the worst case.
+    /// Returns the bytes that an entity with all its panes takes: the worst case.
     pub fn bytes_per_entity(&self) -> i64 {
         self.lines.iter().flat_map(|line| line.windows.iter().map(|window| line.bytes_per_entity(window))).sum()
     }
 }
 
 impl Spec {
-    /// The plan as text; with `entities`, also what so many entities of each group cost.
+    /// Returns the plan as text; with `entities`, also the memory of that many entities of each group.
     pub fn explain(&self, entities: Option<u64>) -> String {
         let mut out = String::new();
         self.write(&mut out, entities).expect("writing to a string does not fail");
@@ -152,7 +152,7 @@ impl Spec {
         Ok(())
     }
 
-    /// A label in words.
+    /// Describes a label in words.
     pub fn describe_label(&self, label: &Label) -> String {
         match label {
             Label::Immediate { value } => format!("{}, known at once", value.text()),
@@ -167,7 +167,7 @@ impl Spec {
 }
 
 impl Group {
-    /// A feature in words.
+    /// Describes a feature in words.
     pub fn describe(&self, feature: &Feature) -> String {
         let line = &self.lines[feature.line];
         let (size_ms, _) = line.windows[feature.window].sizes();
@@ -183,7 +183,7 @@ impl Group {
     }
 }
 
-/// `name type, …` of all columns.
+/// Lists columns as `name type, …`.
 fn columns(schema: &Schema) -> String {
     let column = |c: &crate::value::Column| format!("{} {}{}", c.name, c.ty, if c.nullable { "?" } else { "" });
     schema.columns.iter().map(column).collect::<Vec<_>>().join(", ")
@@ -193,7 +193,7 @@ fn names(schema: &Schema, columns: &[usize]) -> String {
     columns.iter().map(|at| schema.columns[*at].name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// Bytes in the unit that leaves one to four digits.
+/// Formats a number of bytes in the unit that leaves one to four digits.
 pub fn format_bytes(bytes: i64) -> String {
     let mut rest = bytes as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::checker::Checker;
 use super::keys::AGGREGATE;
 use super::problem::Mistake;
-use super::reader::{Fields, Text, Value};
+use super::reader::{Fields, TomlValue};
+use super::toml_text::Text;
 use super::{Feature, Group, Line, StreamRef};
 use crate::aggregate::{self, Kind, MAX_DIGITS};
 use crate::expr::{Expr, Scope, nearest};
@@ -51,7 +52,12 @@ impl<'a> Checker<'a> {
     }
 
     /// One `aggregate` entry; each feature with the op that it is named by.
-    fn line(&self, value: &'a Value<'a>, from: StreamRef, stream: &str) -> Option<(Line, Vec<(Feature, Text<'a>)>)> {
+    fn line(
+        &self,
+        value: &'a TomlValue<'a>,
+        from: StreamRef,
+        stream: &str,
+    ) -> Option<(Line, Vec<(Feature, Text<'a>)>)> {
         let fields = Fields::of(value, &AGGREGATE, self.problems)?;
         let schema = self.spec.stream_schema(from);
         let scope = Scope::of(stream, schema);

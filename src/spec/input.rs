@@ -12,8 +12,9 @@ use toml::de::DeValue;
 use super::checker::Checker;
 use super::keys::INPUT;
 use super::problem::Mistake;
-use super::reader::{Fields, Text, Value, wrong};
-use super::{Input, Label, Lookup, StreamRef};
+use super::reader::{Fields, TomlValue, wrong};
+use super::toml_text::Text;
+use super::{Label, Lookup, ModelInput, StreamRef};
 use crate::expr::{Expr, Scope, nearest};
 use crate::value::Type;
 
@@ -21,7 +22,7 @@ use crate::value::Type;
 pub struct Entries {
     stream: StreamRef,
     stream_name: String,
-    inputs: Vec<Input>,
+    inputs: Vec<ModelInput>,
     /// Where the first entry that names a group stands, in the order of the entries.
     visits: Vec<(usize, Range<usize>)>,
 }
@@ -42,7 +43,7 @@ impl<'a> Checker<'a> {
 
     pub fn entries(
         &self,
-        list: Vec<&'a Value<'a>>,
+        list: Vec<&'a TomlValue<'a>>,
         fields: &Fields<'a>,
         stream: StreamRef,
         name: &str,
@@ -80,7 +81,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The inputs of one entry, and where it stands.
-    fn entry(&self, value: &'a Value<'a>, scope: &Scope, stream: &str) -> Option<(Vec<Input>, Range<usize>)> {
+    fn entry(&self, value: &'a TomlValue<'a>, scope: &Scope, stream: &str) -> Option<(Vec<ModelInput>, Range<usize>)> {
         match value.get_ref() {
             DeValue::String(text) => {
                 let text = Text { value: text, span: value.span() };
@@ -92,7 +93,7 @@ impl<'a> Checker<'a> {
                             Some(column) => self.plain_name(column, scope, stream),
                             None => text.value.trim().to_owned(),
                         };
-                        Some((vec![Input { name, expr }], text.span))
+                        Some((vec![ModelInput { name, expr }], text.span))
                     }
                 }
             }
@@ -104,7 +105,7 @@ impl<'a> Checker<'a> {
                 if name.value.is_empty() {
                     self.problems.expected(name.span.clone(), "this name is empty", "a name");
                 }
-                Some((vec![Input { name: name.value.to_owned(), expr }], name.span))
+                Some((vec![ModelInput { name: name.value.to_owned(), expr }], name.span))
             }
             other => wrong(self.problems, value.span(), other, "a feature, a column or an expression"),
         }
@@ -119,10 +120,10 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn whole_group(&self, name: &str, text: &Text, scope: &Scope, stream: &str) -> Option<Vec<Input>> {
+    fn whole_group(&self, name: &str, text: &Text, scope: &Scope, stream: &str) -> Option<Vec<ModelInput>> {
         if self.spec.groups.iter().any(|group| group.name == name) {
             let columns = scope.columns(Some(name))?;
-            let input = |(feature, expr)| Input { name: format!("{name}.{feature}"), expr };
+            let input = |(feature, expr)| ModelInput { name: format!("{name}.{feature}"), expr };
             return Some(columns.into_iter().map(input).collect());
         }
         if !self.is_broken(name) {
@@ -162,7 +163,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The look-ups that entries and a label take, and both over the columns that those give.
-    pub fn look_ups(&self, mut entries: Entries, label: Label) -> Option<(Vec<Lookup>, Vec<Input>, Label)> {
+    pub fn look_ups(&self, mut entries: Entries, label: Label) -> Option<(Vec<Lookup>, Vec<ModelInput>, Label)> {
         let width = self.spec.stream_schema(entries.stream).len();
         let immediate = match &label {
             Label::Immediate { value } => Some(value.clone()),
@@ -189,7 +190,8 @@ impl<'a> Checker<'a> {
             lookups.push(Lookup { group: *group, entity, features });
         }
         let to = |column: usize| places.get(&column).copied().unwrap_or(column);
-        let inputs = entries.inputs.iter().map(|i| Input { name: i.name.clone(), expr: i.expr.remap(&to) }).collect();
+        let inputs =
+            entries.inputs.iter().map(|i| ModelInput { name: i.name.clone(), expr: i.expr.remap(&to) }).collect();
         let label = match immediate {
             Some(value) => Label::Immediate { value: value.remap(&to) },
             None => label,

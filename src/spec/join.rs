@@ -3,8 +3,8 @@
 use super::Join;
 use super::checker::Checker;
 use super::problem::Mistake;
-use super::reader::Text;
 use super::select::JoinShape;
+use super::toml_text::Text;
 use crate::expr::{Expr, Positions, Scope};
 
 impl Checker<'_> {
@@ -36,7 +36,7 @@ impl Checker<'_> {
                 (Some(column), None) if earlier(&right) => (column - before.width(), right),
                 (None, Some(column)) if earlier(&left) => (column - before.width(), left),
                 _ => {
-                    let name = &join.relation.alias;
+                    let name = &join.table.alias;
                     wrong(
                         "this does not compare a key of the table with what stands before it".to_owned(),
                         format!("{name}.key = an expression without {name}"),
@@ -63,8 +63,8 @@ impl Checker<'_> {
         if whole {
             for (key, _) in topic.key.iter().zip(&on).filter(|(_, found)| found.is_none()) {
                 let column = &topic.schema.columns[*key].name;
-                let message = format!("the join does not say what '{}.{column}' equals", join.relation.alias);
-                let mistake = Mistake::new(join.relation.span.clone(), message);
+                let message = format!("the join does not say what '{}.{column}' equals", join.table.alias);
+                let mistake = Mistake::new(join.table.span.clone(), message);
                 self.problems.add_inside(sql, [mistake.expected("every key of the table in ON")]);
             }
         }

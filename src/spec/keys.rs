@@ -1,39 +1,39 @@
-//! Every section of a dataflow file and the keys it may have: what the reader accepts and the reference prints.
+//! Sections of a dataflow file and their keys, as the reader accepts them and the reference lists them.
 
 /// A table of the file.
 #[derive(Debug)]
 pub struct Section {
-    /// As the reference heads it, and as problems name it.
+    /// The heading in the reference, and the section's name in problems.
     pub title: &'static str,
     pub summary: &'static str,
-    pub keys: &'static [Key],
+    pub keys: &'static [SectionKey],
 }
 
 /// A key of a section.
 #[derive(Debug)]
-pub struct Key {
+pub struct SectionKey {
     pub name: &'static str,
-    /// What its value may be.
+    /// The form of the value.
     pub form: &'static str,
     pub absent: Absent,
     pub summary: &'static str,
 }
 
-/// What holds where a key is left out.
+/// The meaning of a missing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absent {
-    /// It may not be left out.
+    /// The key is required.
     Required,
-    /// Nothing.
+    /// The key is optional and has no default.
     Nothing,
-    /// As if this had been written.
+    /// The default, as it would be written.
     Is(&'static str),
 }
 
 use Absent::{Is, Nothing, Required};
 
-const fn key(name: &'static str, form: &'static str, absent: Absent, summary: &'static str) -> Key {
-    Key { name, form, absent, summary }
+const fn key(name: &'static str, form: &'static str, absent: Absent, summary: &'static str) -> SectionKey {
+    SectionKey { name, form, absent, summary }
 }
 
 /// Every section, in the order of the reference.

@@ -5,13 +5,13 @@ use toml::de::DeValue;
 use super::checker::Checker;
 use super::keys::LABEL;
 use super::problem::Mistake;
-use super::reader::{Fields, Value, number};
+use super::reader::{Fields, TomlValue, number};
 use super::{Label, StreamRef};
 use crate::expr::{Expr, Scope};
 use crate::value::Type;
 
 impl<'a> Checker<'a> {
-    pub fn label(&self, value: &'a Value<'a>, examples: StreamRef, name: &str) -> Option<Label> {
+    pub fn label(&self, value: &'a TomlValue<'a>, examples: StreamRef, name: &str) -> Option<Label> {
         let fields = Fields::of(value, &LABEL, self.problems)?;
         match fields.text("from") {
             Some(from) => self.joined(&fields, self.stream(&from)?, from.value, examples, name),

@@ -5,7 +5,8 @@ use toml::de::DeValue;
 use super::checker::Checker;
 use super::keys::{OPTIMIZER, PUBLISH};
 use super::problem::Mistake;
-use super::reader::{Fields, Text, Value, entries, number, text, wrong};
+use super::reader::{Fields, TomlValue, entries, number, text, wrong};
+use super::toml_text::Text;
 use crate::expr::nearest;
 use crate::model::{Gate, KINDS, Kind, ModelOptions, OPTIMIZERS, OptimizerKind, OptimizerOptions, Parameter, Start};
 use crate::value::Type;
@@ -48,7 +49,7 @@ impl<'a> Checker<'a> {
         self.one_of(name, "kind", &words)
     }
 
-    fn categorical(&self, list: Vec<&'a Value<'a>>, inputs: Option<&[(String, Type)]>) -> Vec<String> {
+    fn categorical(&self, list: Vec<&'a TomlValue<'a>>, inputs: Option<&[(String, Type)]>) -> Vec<String> {
         let names: Vec<Text> = list.into_iter().filter_map(|value| text(value, self.problems)).collect();
         for name in &names {
             if self.input_type(name, inputs) == Some(Type::String) {
@@ -61,7 +62,7 @@ impl<'a> Checker<'a> {
 
     fn cross(
         &self,
-        value: &'a Value<'a>,
+        value: &'a TomlValue<'a>,
         inputs: Option<&[(String, Type)]>,
         categorical: &[String],
         bins: usize,
@@ -95,7 +96,7 @@ impl<'a> Checker<'a> {
         found
     }
 
-    fn optimizer(&self, value: &'a Value<'a>) -> Option<OptimizerOptions> {
+    fn optimizer(&self, value: &'a TomlValue<'a>) -> Option<OptimizerOptions> {
         let find = |name: &Text| {
             let words: Vec<(&str, &'static OptimizerKind)> = OPTIMIZERS.iter().map(|kind| (kind.name, *kind)).collect();
             self.one_of(name, "optimizer", &words)
@@ -130,7 +131,7 @@ impl<'a> Checker<'a> {
         Some(OptimizerOptions { name: kind.name.to_owned(), parameters })
     }
 
-    fn parameter(&self, parameter: &Parameter, value: &Value) -> Option<(String, f64)> {
+    fn parameter(&self, parameter: &Parameter, value: &TomlValue) -> Option<(String, f64)> {
         let found = number(value, self.problems)?;
         if found < parameter.least || (parameter.above && found == parameter.least) {
             let bound = if parameter.above { "above" } else { "of at least" };
@@ -140,7 +141,7 @@ impl<'a> Checker<'a> {
         Some((parameter.name.to_owned(), found))
     }
 
-    fn gate(&self, value: &'a Value<'a>, kind: Option<&'static Kind>) -> Option<Gate> {
+    fn gate(&self, value: &'a TomlValue<'a>, kind: Option<&'static Kind>) -> Option<Gate> {
         let fields = Fields::of(value, &PUBLISH, self.problems)?;
         let metric = fields.text("metric");
         if let (Some(metric), Some(kind)) = (&metric, kind) {

@@ -9,14 +9,14 @@
 //! assert_eq!(errors.to_string(), "demo.toml:3:22: error: unknown stream 'nowhere'; expected a source or a view");
 //! ```
 //!
-//! What the keys of a file are is written once, in `keys`: the reader refuses others, and the reference lists them.
-//! A declaration that is wrong in a way that matters to those who name it is *broken*: what refers to it is left
-//! unchecked, so that one mistake makes one problem.
+//! The keys of a file are declared once, in `keys`: the reader refuses others, and the reference lists them. A
+//! declaration whose mistake matters to its users is marked *broken*: references to it are not checked, so that one
+//! mistake is reported once.
 
 mod keys;
 mod problem;
-mod quoted;
 mod reader;
+mod toml_text;
 mod types;
 
 mod checker;
@@ -33,7 +33,7 @@ mod window;
 
 mod definition;
 mod explain;
-mod outline;
+mod json;
 mod reference;
 
 pub use checker::{load, parse};

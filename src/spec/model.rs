@@ -2,7 +2,8 @@
 
 use super::checker::Checker;
 use super::input::Entries;
-use super::reader::{Fields, Text};
+use super::reader::Fields;
+use super::toml_text::Text;
 use super::{Model, StreamRef};
 use crate::model;
 use crate::time::format_duration;

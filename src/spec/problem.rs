@@ -1,4 +1,4 @@
-//! What is wrong with a file, all of it, in the order of the file.
+//! Problems of a file, collected and reported together in the order of the file.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -6,8 +6,7 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-use super::quoted;
-use super::reader::Text;
+use super::toml_text::{self, Text};
 use crate::expr::{ExprError, Positions};
 
 /// A mistake; its span is in bytes of the file.
@@ -16,24 +15,23 @@ pub type Mistake = ExprError;
 /// One problem of a dataflow file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Line and column (in characters), both from 1; none where the file could not be read at all.
+    /// Line and column (in characters), both from 1; `None` if the file could not be read at all.
     pub place: Option<(usize, usize)>,
     pub message: String,
     pub expected: Option<String>,
     pub suggestion: Option<String>,
 }
 
-/// Every problem of a file. Displayed one a line, as `PATH:LINE:COLUMN: error: what is wrong; expected …; did you
-/// mean …?`
+/// All problems of a file, displayed one a line: `PATH:LINE:COLUMN: error: what is wrong; expected …; did you mean …?`
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct SpecErrors {
     pub path: String,
-    /// By place.
+    /// In the order of their positions.
     pub problems: Vec<Problem>,
 }
 
 impl SpecErrors {
-    /// A file that cannot be read.
+    /// The problem of a file that cannot be read.
     pub fn unreadable(path: &str, reason: impl fmt::Display) -> Self {
         let message = format!("this file cannot be read: {reason}");
         let problem = Problem { place: None, message, expected: None, suggestion: None };
@@ -83,25 +81,25 @@ impl<'a> Problems<'a> {
         self.found.borrow_mut().push(mistake);
     }
 
-    /// Adds a mistake that says what would have been right.
+    /// Adds a mistake with a description of what was expected.
     pub fn expected(&self, span: Range<usize>, message: impl Into<String>, expected: impl Into<String>) {
         self.add(Mistake::new(span, message).expected(expected));
     }
 
-    /// Adds mistakes whose spans are in the decoded text of a string of the file.
+    /// Adds mistakes whose spans are bytes of the decoded value of a string of the file.
     pub fn add_inside(&self, text: &Text, mistakes: impl IntoIterator<Item = ExprError>) {
         for mistake in mistakes {
-            let start = quoted::place(self.file, &text.span, mistake.span.start);
+            let start = toml_text::place(self.file, &text.span, mistake.span.start);
             self.add(Mistake { span: start..start, ..mistake });
         }
     }
 
-    /// The number of mistakes so far.
+    /// Returns the number of mistakes so far.
     pub fn count(&self) -> usize {
         self.found.borrow().len()
     }
 
-    /// The end: none, or all of them.
+    /// Returns all mistakes as problems, sorted by position; `Ok` if there are none.
     pub fn into_result(self, path: &str) -> Result<(), SpecErrors> {
         let mut found = self.found.into_inner();
         if found.is_empty() {

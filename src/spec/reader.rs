@@ -1,4 +1,4 @@
-//! Reading a table of the file: typed values with their places, and a problem for whatever is amiss.
+//! Reading of a table of the file: typed values with their positions, and a problem for whatever is wrong.
 
 use std::ops::Range;
 
@@ -7,31 +7,24 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{Absent, Section};
 use super::problem::{Mistake, Problems};
+use super::toml_text::Text;
 use crate::expr::nearest;
 use crate::time::{format_duration, parse_duration};
 
-/// A string of the file.
-#[derive(Clone, Debug)]
-pub struct Text<'a> {
-    pub value: &'a str,
-    /// The token, quotes included.
-    pub span: Range<usize>,
-}
-
-/// A table whose keys are those of a section.
+/// A TOML table whose keys are those of a section.
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
     table: &'a DeTable<'a>,
     section: &'static Section,
-    /// What the reader of the file would point at.
+    /// The position of the table, for problems of the table as a whole.
     pub at: Range<usize>,
     problems: &'a Problems<'a>,
 }
 
-pub type Value<'a> = Spanned<DeValue<'a>>;
+pub type TomlValue<'a> = Spanned<DeValue<'a>>;
 
 impl<'a> Fields<'a> {
-    /// Opens a table: unknown and missing keys are problems.
+    /// Opens a table; reports unknown and missing keys.
     pub fn open(table: &'a DeTable<'a>, section: &'static Section, at: Range<usize>, problems: &'a Problems) -> Self {
         let fields = Fields { table, section, at, problems };
         let mut meant = Vec::new();
@@ -54,20 +47,20 @@ impl<'a> Fields<'a> {
         fields
     }
 
-    /// Opens a value that must be a table.
-    pub fn of(value: &'a Value<'a>, section: &'static Section, problems: &'a Problems) -> Option<Self> {
+    /// Opens a value that must be a table; reports it if it is not.
+    pub fn of(value: &'a TomlValue<'a>, section: &'static Section, problems: &'a Problems) -> Option<Self> {
         match value.get_ref() {
             DeValue::Table(table) => Some(Fields::open(table, section, value.span(), problems)),
             other => wrong(problems, value.span(), other, "a table"),
         }
     }
 
-    pub fn get(&self, key: &str) -> Option<&'a Value<'a>> {
+    pub fn get(&self, key: &str) -> Option<&'a TomlValue<'a>> {
         debug_assert!(self.section.keys.iter().any(|known| known.name == key), "{key} is not in the section's keys");
         self.table.get(key)
     }
 
-    /// Where a key's value stands, or else the table.
+    /// Returns the position of a key's value, or else of the table.
     pub fn span(&self, key: &str) -> Range<usize> {
         self.table.get(key).map_or_else(|| self.at.clone(), Spanned::span)
     }
@@ -76,13 +69,13 @@ impl<'a> Fields<'a> {
         text(self.get(key)?, self.problems)
     }
 
-    /// A string or a list of strings.
+    /// Returns a string or a list of strings as a list.
     pub fn texts(&self, key: &str) -> Option<Vec<Text<'a>>> {
         texts(self.get(key)?, self.problems)
     }
 
-    /// The values of a list.
-    pub fn list(&self, key: &str) -> Option<Vec<&'a Value<'a>>> {
+    /// Returns the values of a list.
+    pub fn list(&self, key: &str) -> Option<Vec<&'a TomlValue<'a>>> {
         let value = self.get(key)?;
         match value.get_ref() {
             DeValue::Array(list) => Some(list.iter().collect()),
@@ -90,12 +83,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A duration, in ms.
+    /// Returns a duration, in ms.
     pub fn duration(&self, key: &str) -> Option<i64> {
         duration(&self.text(key)?, self.problems)
     }
 
-    /// A duration that is longer than nothing, in ms.
+    /// Returns a duration greater than zero, in ms.
     pub fn span_of_time(&self, key: &str) -> Option<i64> {
         let text = self.text(key)?;
         positive(&text, duration(&text, self.problems)?, self.problems)
@@ -118,20 +111,20 @@ impl<'a> Fields<'a> {
         found
     }
 
-    /// A finite number.
+    /// Returns a finite number.
     pub fn number(&self, key: &str) -> Option<f64> {
         number(self.get(key)?, self.problems)
     }
 }
 
-pub fn text<'a>(value: &'a Value<'a>, problems: &Problems) -> Option<Text<'a>> {
+pub fn text<'a>(value: &'a TomlValue<'a>, problems: &Problems) -> Option<Text<'a>> {
     match value.get_ref() {
         DeValue::String(text) => Some(Text { value: text, span: value.span() }),
         other => wrong(problems, value.span(), other, "a string"),
     }
 }
 
-pub fn texts<'a>(value: &'a Value<'a>, problems: &Problems) -> Option<Vec<Text<'a>>> {
+pub fn texts<'a>(value: &'a TomlValue<'a>, problems: &Problems) -> Option<Vec<Text<'a>>> {
     match value.get_ref() {
         DeValue::String(text) => Some(vec![Text { value: text, span: value.span() }]),
         DeValue::Array(list) => {
@@ -157,12 +150,16 @@ pub fn duration(text: &Text, problems: &Problems) -> Option<i64> {
 
 pub fn positive(text: &Text, ms: i64, problems: &Problems) -> Option<i64> {
     if ms == 0 {
-        problems.expected(text.span.clone(), format!("{} is no time at all", format_duration(0)), "a longer duration");
+        problems.expected(
+            text.span.clone(),
+            format!("{} is not allowed", format_duration(0)),
+            "a duration greater than zero",
+        );
     }
     (ms > 0).then_some(ms)
 }
 
-pub fn number(value: &Value, problems: &Problems) -> Option<f64> {
+pub fn number(value: &TomlValue, problems: &Problems) -> Option<f64> {
     let found = match value.get_ref() {
         DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix()).ok().map(|int| int as f64),
         DeValue::Float(digits) => digits.as_str().parse().ok().filter(|x: &f64| x.is_finite()),
@@ -174,7 +171,7 @@ pub fn number(value: &Value, problems: &Problems) -> Option<f64> {
     found
 }
 
-/// Notes a value of the wrong type.
+/// Reports a value of the wrong type.
 pub fn wrong<T>(problems: &Problems, span: Range<usize>, found: &DeValue, expected: &str) -> Option<T> {
     let found = match found.type_str() {
         "integer" => "an int",
@@ -189,9 +186,9 @@ pub fn wrong<T>(problems: &Problems, span: Range<usize>, found: &DeValue, expect
     None
 }
 
-/// The entries of a table in the order of the file.
-pub fn entries<'a>(table: &'a DeTable<'a>) -> Vec<(Text<'a>, &'a Value<'a>)> {
-    let named = |(key, value): (&'a Spanned<_>, &'a Value<'a>)| {
+/// Returns the entries of a table in the order of the file.
+pub fn entries<'a>(table: &'a DeTable<'a>) -> Vec<(Text<'a>, &'a TomlValue<'a>)> {
+    let named = |(key, value): (&'a Spanned<_>, &'a TomlValue<'a>)| {
         let key: &'a Spanned<std::borrow::Cow<'a, str>> = key;
         (Text { value: key.get_ref().as_ref(), span: key.span() }, value)
     };

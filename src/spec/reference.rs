@@ -1,4 +1,4 @@
-//! The reference of dataflow files, written from what the reader and the binder know.
+//! The reference of dataflow files, generated from the tables that the reader and the binder use.
 
 use std::fmt::Write;
 
@@ -8,7 +8,8 @@ use crate::expr::FUNCTIONS;
 use crate::model::{KINDS, METRICS, OPTIMIZERS};
 use crate::value::Type;
 
-/// `docs/dataflow.md`: every key of a file, every aggregate, function, kind of model, optimizer and metric.
+/// Returns the text of `docs/dataflow.md`: every key of a file, every aggregate, function, kind of model, optimizer
+/// and metric.
 pub fn reference() -> String {
     let mut out = String::from(INTRODUCTION);
     for section in SECTIONS {
@@ -48,7 +49,8 @@ pub fn reference() -> String {
     );
     out += "\n## Optimizers\n\n`optimizer = \"NAME\"`, or a table such as `{ name = \"ftrl\", alpha = 0.1 }`.\n";
     for kind in OPTIMIZERS {
-        write!(out, "\n### {}\n\n{}.\n\n", kind.name, sentence(kind.summary)).expect("a string takes all");
+        write!(out, "\n### {}\n\n{}.\n\n", kind.name, sentence(kind.summary))
+            .expect("writing to a string does not fail");
         out += &table(
             &["parameter", "default", "what"],
             kind.parameters.iter().map(|parameter| {
@@ -84,7 +86,7 @@ fn sentence(text: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// A Markdown table.
+/// Formats a Markdown table.
 fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let escaped = |cell: String| cell.replace('|', "\\|").replace('\n', " ");

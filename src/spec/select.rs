@@ -10,33 +10,33 @@ use crate::expr::{Positions, parse_select};
 const FORM: &str = "SELECT items FROM stream [[LEFT] JOIN table ON its keys]… [WHERE condition]";
 
 /// `SELECT items FROM from joins WHERE filter`.
-pub struct Shape {
-    pub from: Relation,
+pub struct SelectShape {
+    pub from: FromItem,
     pub joins: Vec<JoinShape>,
     pub filter: Option<ast::Expr>,
     pub items: Vec<ast::SelectItem>,
 }
 
 /// A name in FROM and what it is called; spans are bytes of the SQL.
-pub struct Relation {
+pub struct FromItem {
     pub name: String,
     pub alias: String,
     pub span: Range<usize>,
 }
 
 pub struct JoinShape {
-    pub relation: Relation,
+    pub table: FromItem,
     pub outer: bool,
     /// The sides of each equality that ON is made of.
     pub equalities: Vec<(ast::Expr, ast::Expr, Range<usize>)>,
 }
 
-impl Shape {
+impl SelectShape {
     /// Reads SQL.
     ///
     /// # Errors
     /// If it is not SQL; and for everything in it that a view cannot have.
-    pub fn read(sql: &str) -> Result<Shape, Vec<Mistake>> {
+    pub fn read(sql: &str) -> Result<SelectShape, Vec<Mistake>> {
         let positions = Positions::of(sql);
         let query = parse_select(sql, &positions).map_err(|mistake| vec![mistake])?;
         let mut reader = Reader { positions: &positions, mistakes: Vec::new() };
@@ -63,7 +63,7 @@ impl Reader<'_> {
         None
     }
 
-    fn query(&mut self, query: ast::Query) -> Option<Shape> {
+    fn query(&mut self, query: ast::Query) -> Option<SelectShape> {
         let whole = self.place(query.body.as_ref());
         let with = query.with.as_ref().map(|with| self.place(with));
         let order_by = query.order_by.as_ref().map(|order| self.place(order));
@@ -85,7 +85,7 @@ impl Reader<'_> {
         }
     }
 
-    fn select(&mut self, select: ast::Select) -> Option<Shape> {
+    fn select(&mut self, select: ast::Select) -> Option<SelectShape> {
         let whole = self.place(&select);
         let groups = match &select.group_by {
             ast::GroupByExpr::All(_) => true,
@@ -128,9 +128,9 @@ impl Reader<'_> {
             return self.refuse(span, what, FORM);
         }
         let from = from.remove(0);
-        let driving = self.relation(&from.relation);
+        let driving = self.from_item(&from.relation);
         let joins: Vec<Option<JoinShape>> = from.joins.into_iter().map(|join| self.join(join)).collect();
-        Some(Shape {
+        Some(SelectShape {
             from: driving?,
             joins: joins.into_iter().collect::<Option<_>>()?,
             filter: select.selection,
@@ -138,7 +138,7 @@ impl Reader<'_> {
         })
     }
 
-    fn relation(&mut self, factor: &TableFactor) -> Option<Relation> {
+    fn from_item(&mut self, factor: &TableFactor) -> Option<FromItem> {
         let span = self.place(factor);
         match factor {
             TableFactor::Table {
@@ -164,7 +164,7 @@ impl Reader<'_> {
                     None => ident.value.clone(),
                 };
                 let span = self.positions.bytes(ident.span).unwrap_or(span);
-                Some(Relation { name: ident.value.clone(), alias, span })
+                Some(FromItem { name: ident.value.clone(), alias, span })
             }
             TableFactor::Derived { .. } => self.refuse(span, "a subquery", "a view of its own, by name"),
             _ => self.refuse(span, "this in FROM", "a source, a view or a table, by name"),
@@ -173,7 +173,7 @@ impl Reader<'_> {
 
     fn join(&mut self, join: ast::Join) -> Option<JoinShape> {
         let span = self.place(&join.relation);
-        let relation = self.relation(&join.relation);
+        let table = self.from_item(&join.relation);
         let (outer, constraint) = match join.join_operator {
             JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => (false, constraint),
             JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => (true, constraint),
@@ -184,7 +184,7 @@ impl Reader<'_> {
             JoinConstraint::On(condition) => {
                 let mut equalities = Vec::new();
                 self.equalities(condition, &mut equalities)?;
-                Some(JoinShape { relation: relation?, outer, equalities })
+                Some(JoinShape { table: table?, outer, equalities })
             }
             JoinConstraint::Using(_) => self.refuse(span, "USING", "ON table.key = stream.column"),
             _ => self.refuse(span, "a JOIN without ON", "ON table.key = stream.column"),

@@ -5,7 +5,8 @@ use toml::de::DeValue;
 use super::checker::Checker;
 use super::keys::COLUMN;
 use super::problem::Mistake;
-use super::reader::{Fields, Text, Value, entries, text, wrong};
+use super::reader::{Fields, TomlValue, entries, text, wrong};
+use super::toml_text::Text;
 use super::{Format, Source, Table, Topic};
 use crate::aggregate::MAX_DIGITS;
 use crate::expr::{Scope, nearest};
@@ -92,7 +93,7 @@ impl<'a> Checker<'a> {
         Some(at)
     }
 
-    fn schema(&self, columns: &'a Value<'a>) -> Option<Schema> {
+    fn schema(&self, columns: &'a TomlValue<'a>) -> Option<Schema> {
         let DeValue::Table(table) = columns.get_ref() else {
             return wrong(self.problems, columns.span(), columns.get_ref(), "a table of columns and their types");
         };
@@ -111,7 +112,7 @@ impl<'a> Checker<'a> {
         Some(Schema::new(entries(table).into_iter().map(column).collect()))
     }
 
-    fn declared_column(&self, name: Text<'a>, value: &'a Value<'a>) -> Option<Column> {
+    fn declared_column(&self, name: Text<'a>, value: &'a TomlValue<'a>) -> Option<Column> {
         if name.value.is_empty() || name.value.contains(['.', '"']) || name.value.chars().any(char::is_control) {
             let message = format!("{:?} cannot name a column", name.value);
             self.problems.expected(name.span.clone(), message, "a name without dots (`path` says where JSON has it)");
@@ -159,7 +160,7 @@ impl<'a> Checker<'a> {
         Some((found?, nullable))
     }
 
-    fn path(&self, value: &'a Value<'a>) -> Option<Vec<String>> {
+    fn path(&self, value: &'a TomlValue<'a>) -> Option<Vec<String>> {
         let path: Vec<String> = match value.get_ref() {
             DeValue::Array(list) => {
                 let names: Option<Vec<Text>> = list.iter().map(|name| text(name, self.problems)).collect();

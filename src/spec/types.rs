@@ -191,7 +191,7 @@ pub struct Model {
     pub lookups: Vec<Lookup>,
     /// Model inputs in order. Their expressions are over the example's columns: those of the stream, then each
     /// look-up's features, in the order of `lookups`.
-    pub inputs: Vec<Input>,
+    pub inputs: Vec<ModelInput>,
     pub label: Label,
     /// Length of a training window, and the shift of its edges from the UTC epoch. Event ms.
     pub window_ms: i64,
@@ -211,7 +211,7 @@ pub struct Lookup {
 
 /// One input of a model: a column, a feature or an expression over both.
 #[derive(Debug)]
-pub struct Input {
+pub struct ModelInput {
     /// As the example file and `features` of an answer name it: `distance`, `airport.delay_mean_3h`.
     pub name: String,
     pub expr: Expr,
@@ -232,6 +232,6 @@ pub enum Label {
         /// The label if none came; without it the example is dropped and counted.
         otherwise: Option<f64>,
     },
-    /// Known at once: an expression over the example's columns (as `Input::expr`).
+    /// Known at once: an expression over the example's columns (as `ModelInput::expr`).
     Immediate { value: Expr },
 }

@@ -4,8 +4,9 @@ use sqlparser::ast::{self, Spanned};
 
 use super::checker::Checker;
 use super::problem::Mistake;
-use super::reader::{Fields, Text};
-use super::select::{Relation, Shape};
+use super::reader::Fields;
+use super::select::{FromItem, SelectShape};
+use super::toml_text::Text;
 use super::{Item, View};
 use crate::expr::{Expr, Positions, Scope, name_parts};
 use crate::value::{Column, Schema, Type};
@@ -14,7 +15,7 @@ use crate::value::{Column, Schema, Type};
 struct Draft<'a> {
     name: Text<'a>,
     sql: Text<'a>,
-    shape: Shape,
+    shape: SelectShape,
 }
 
 impl<'a> Checker<'a> {
@@ -27,7 +28,7 @@ impl<'a> Checker<'a> {
                 self.mark_broken(name.value);
                 continue;
             };
-            match Shape::read(sql.value) {
+            match SelectShape::read(sql.value) {
                 Ok(shape) => open.push(Draft { name, sql, shape }),
                 Err(mistakes) => {
                     self.problems.add_inside(&sql, mistakes);
@@ -80,12 +81,12 @@ impl<'a> Checker<'a> {
         let mut scope = Scope::of(shape.from.alias.as_str(), self.spec.stream_schema(from));
         let mut joins = Vec::with_capacity(shape.joins.len());
         for join in &shape.joins {
-            let table = self.joined_table(&join.relation, sql, &scope)?;
+            let table = self.joined_table(&join.table, sql, &scope)?;
             let schema = &self.spec.tables[table].topic.schema;
             let before = scope.clone();
             scope = match join.outer {
-                true => scope.with_outer(join.relation.alias.as_str(), schema),
-                false => scope.with(join.relation.alias.as_str(), schema),
+                true => scope.with_outer(join.table.alias.as_str(), schema),
+                false => scope.with(join.table.alias.as_str(), schema),
             };
             joins.extend(self.join(table, join, sql, &before, &scope, &positions));
         }
@@ -139,7 +140,7 @@ impl<'a> Checker<'a> {
         whole.then_some(view)
     }
 
-    fn joined_table(&self, relation: &Relation, sql: &Text, scope: &Scope) -> Option<usize> {
+    fn joined_table(&self, relation: &FromItem, sql: &Text, scope: &Scope) -> Option<usize> {
         let place = |message: String| Mistake::new(relation.span.clone(), message);
         if scope.has(&relation.alias) {
             let message = format!("'{}' stands for something else in this view already", relation.alias);

@@ -5,7 +5,8 @@ use toml::de::DeValue;
 use super::Window;
 use super::checker::Checker;
 use super::keys::WINDOW;
-use super::reader::{Fields, Text, Value, positive, wrong};
+use super::reader::{Fields, TomlValue, positive, wrong};
+use super::toml_text::Text;
 use crate::time::{DAY_MS, format_duration, parse_duration};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -25,7 +26,7 @@ impl Window {
 
 impl<'a> Checker<'a> {
     /// A window and the end of its features' names.
-    pub fn window(&self, value: &'a Value<'a>) -> Option<(Window, String)> {
+    pub fn window(&self, value: &'a TomlValue<'a>) -> Option<(Window, String)> {
         match value.get_ref() {
             DeValue::String(text) => {
                 let text = Text { value: text, span: value.span() };

@@ -260,7 +260,7 @@ impl OrderedFile {
         }
         let mut rows: Vec<(usize, usize)> =
             ready.iter().enumerate().flat_map(|(index, batch)| (0..batch.len()).map(move |row| (index, row))).collect();
-        let place = |(batch, row): &(usize, usize)| (ready[*batch].times[*row], ready[*batch].order.value(*row));
+        let place = |(batch, row): &(usize, usize)| (ready[*batch].times[*row], ready[*batch].sort_key.value(*row));
         rows.sort_by(|a, b| place(a).cmp(&place(b)));
         let times = rows.iter().map(|(batch, row)| ready[*batch].times[*row]);
         let mut columns: Vec<ArrayRef> = vec![Arc::new(TimestampMillisecondArray::from_iter_values(times))];

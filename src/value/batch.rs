@@ -13,13 +13,13 @@ use crate::time::EventTime;
 /// Records as columns, in ascending order of effective time. Cloning and slicing share the memory.
 ///
 /// `times` are effective times (what the graph orders by); `event_times` differ from them only for late records,
-/// which keep their event time so that they leave their windows when they always would have. `order` breaks ties of
+/// which keep their event time so that they leave their windows when they always would have. `sort_key` breaks ties of
 /// effective time: bytes that compare as the total order does (source, then key, then offset or content).
 #[derive(Clone, Debug)]
 pub struct Batch {
     pub times: ScalarBuffer<EventTime>,
     pub event_times: ScalarBuffer<EventTime>,
-    pub order: BinaryArray,
+    pub sort_key: BinaryArray,
     pub columns: Vec<ArrayRef>,
     /// Until these records are shown.
     pub pending: Pending,
@@ -30,7 +30,7 @@ impl Default for Batch {
         Batch {
             times: ScalarBuffer::from(Vec::new()),
             event_times: ScalarBuffer::from(Vec::new()),
-            order: BinaryArray::new_null(0),
+            sort_key: BinaryArray::new_null(0),
             columns: Vec::new(),
             pending: Pending::default(),
         }
@@ -51,7 +51,7 @@ impl Batch {
         Batch {
             times: self.times.slice(from, len),
             event_times: self.event_times.slice(from, len),
-            order: self.order.slice(from, len),
+            sort_key: self.sort_key.slice(from, len),
             columns: self.columns.iter().map(|column| column.slice(from, len)).collect(),
             pending: self.pending.clone(),
         }
@@ -70,7 +70,11 @@ impl Batch {
         Batch {
             times: number(&self.times),
             event_times: number(&self.event_times),
-            order: pick(&self.order).as_any().downcast_ref::<BinaryArray>().expect("taking keeps the type").clone(),
+            sort_key: pick(&self.sort_key)
+                .as_any()
+                .downcast_ref::<BinaryArray>()
+                .expect("taking keeps the type")
+                .clone(),
             columns: self.columns.iter().map(|column| pick(column)).collect(),
             pending: self.pending.clone(),
         }
@@ -84,10 +88,16 @@ impl Batch {
         if rows.len() == self.len() { self } else { self.take(&UInt32Array::from(rows)) }
     }
 
-    /// The same records with other columns.
+    /// Returns the same records with other columns of the same length.
     pub fn with_columns(&self, columns: Vec<ArrayRef>) -> Batch {
         debug_assert!(columns.iter().all(|column| column.len() == self.len()));
-        Batch { columns, ..self.clone() }
+        Batch {
+            times: self.times.clone(),
+            event_times: self.event_times.clone(),
+            sort_key: self.sort_key.clone(),
+            columns,
+            pending: self.pending.clone(),
+        }
     }
 
     /// The effective times as an Arrow column.

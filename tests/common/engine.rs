@@ -9,7 +9,7 @@ use std::time::Duration;
 use arrow_array::{Array, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tidemill::checkpoint::{CheckpointCoordinator, SnapshotParts};
-use tidemill::flow::build::{Event, positions};
+use tidemill::flow::build::{JobEvent, positions};
 use tidemill::flow::op::Feeds;
 use tidemill::flow::op::source::{Feed, Notice};
 use tidemill::flow::{Job, Plan};
@@ -265,7 +265,7 @@ impl Run<'_> {
         let mut events = Vec::new();
         while !graph.is_finished() {
             events.extend(told.recv_timeout(Duration::from_millis(1)));
-            if matches!(events.last(), Some(Event::Source(Notice::Failed(_)))) {
+            if matches!(events.last(), Some(JobEvent::Source(Notice::Failed(_)))) {
                 control.stop();
             }
         }
@@ -284,15 +284,15 @@ impl Run<'_> {
         };
         for event in events.into_iter().chain(told.try_iter()) {
             match event {
-                Event::Version(_, version) => {
+                JobEvent::Version(_, version) => {
                     let weights = tidemill::registry::encode(&version.predictor);
                     found.versions.push((version.number, format!("{:x}", tidemill::value::Key::hash_of(&weights))));
                 }
-                Event::Source(Notice::Letters(letters)) => found.letters.extend(letters),
-                Event::Source(Notice::Failed(error)) => panic!("{error}"),
-                Event::Source(Notice::Overtaken(_)) => {}
-                Event::OfflineFailed(error) => panic!("{error}"),
-                Event::Unlabelled(..) => {}
+                JobEvent::Source(Notice::Letters(letters)) => found.letters.extend(letters),
+                JobEvent::Source(Notice::Failed(error)) => panic!("{error}"),
+                JobEvent::Source(Notice::Overtaken(_)) => {}
+                JobEvent::OfflineFailed(error) => panic!("{error}"),
+                JobEvent::Unlabelled(..) => {}
             }
         }
         found

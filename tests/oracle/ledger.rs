@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::common::engine::Memory;
 use proptest::prelude::*;
 use tidemill::checkpoint::CheckpointCoordinator;
-use tidemill::flow::build::Event;
+use tidemill::flow::build::JobEvent;
 use tidemill::flow::op::Feeds;
 use tidemill::flow::op::source::{Feed, Notice};
 use tidemill::flow::{Job, Plan};
@@ -50,7 +50,7 @@ struct Started {
     job: Arc<Job>,
     control: Arc<Control>,
     graph: std::thread::JoinHandle<anyhow::Result<()>>,
-    events: crossbeam_channel::Receiver<Event>,
+    events: crossbeam_channel::Receiver<JobEvent>,
     online: Arc<Online>,
 }
 
@@ -110,7 +110,7 @@ impl Started {
     fn end(self) -> Vec<DeadLetter> {
         self.graph.join().unwrap().expect("the graph runs");
         let letters = self.events.try_iter().filter_map(|event| match event {
-            Event::Source(Notice::Letters(letters)) => Some(letters),
+            JobEvent::Source(Notice::Letters(letters)) => Some(letters),
             _ => None,
         });
         letters.flatten().collect()

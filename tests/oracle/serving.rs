@@ -29,9 +29,9 @@ fn look_up(
     (0..rows).map(|row| get(&keys.iter().map(|key| Scalar::of(key, row)).collect::<Vec<_>>())).collect()
 }
 
-/// The model's inputs as the graph assembles them: whole columns through joins, projections, look-ups and [`Assembly`].
+/// The model's inputs as the graph assembles them: whole columns through joins, projections, look-ups and [`FeatureAssembler`].
 ///
-/// [`Assembly`]: tidemill::example::Assembly
+/// [`FeatureAssembler`]: tidemill::example::FeatureAssembler
 fn assemble(plan: &ServingPlan, shop: &Shop, records: &[Vec<Scalar>]) -> Vec<ArrayRef> {
     let (rows, mut stats) = (records.len(), EvalStats::default());
     let of = |at: usize, schema: &Schema| {

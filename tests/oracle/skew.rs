@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::common::engine::rows;
 use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::Plan;
-use tidemill::flow::build::Event;
+use tidemill::flow::build::JobEvent;
 use tidemill::metrics::Metrics;
 use tidemill::registry::Live;
 use tidemill::run::config::Config;
@@ -124,7 +124,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         }
         assert_eq!(online.watermark(), time, "the state is as of the example's time");
         for event in events.try_iter() {
-            if let Event::Version(_, version) = event {
+            if let JobEvent::Version(_, version) = event {
                 live.show("late", &version);
             }
         }

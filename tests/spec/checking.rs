@@ -190,7 +190,7 @@ fn the_plan_is_printed_with_what_it_costs() {
     {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
-    let outline = spec.outline(Some(1000));
+    let outline = spec.to_json(Some(1000));
     let group = &outline["features"][0];
     assert_eq!(group["bytes"].as_i64().unwrap(), group["bytes_per_entity"].as_i64().unwrap() * 1000);
     assert_eq!(outline["models"][0]["inputs"].as_array().unwrap().len(), 26);

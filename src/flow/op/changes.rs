@@ -34,8 +34,8 @@ impl Changes {
         }
         let mut columns: Vec<ArrayRef> = self.codec.decode(self.keys.iter().map(Key::as_bytes));
         columns.extend(self.features.iter_mut().map(ColumnBuilder::finish));
-        let order = self.keys.iter().map(|key| Some(key.as_bytes())).collect();
+        let sort_key = self.keys.iter().map(|key| Some(key.as_bytes())).collect();
         let times = arrow_buffer::ScalarBuffer::from(self.times);
-        Some(Batch { event_times: times.clone(), times, order, columns, pending: Pending::default() })
+        Some(Batch { event_times: times.clone(), times, sort_key, columns, pending: Pending::default() })
     }
 }

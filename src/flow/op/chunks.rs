@@ -153,7 +153,7 @@ impl<X> Chunks<X> {
         let whole = Batch {
             times: batches.iter().flat_map(|batch| batch.times.iter().copied()).collect::<Vec<_>>().into(),
             event_times: batches.iter().flat_map(|batch| batch.event_times.iter().copied()).collect::<Vec<_>>().into(),
-            order: join(&|batch| Arc::new(batch.order.clone())).as_binary().clone(),
+            sort_key: join(&|batch| Arc::new(batch.sort_key.clone())).as_binary().clone(),
             columns: (0..batches[0].columns.len()).map(|column| join(&|batch| batch.columns[column].clone())).collect(),
             pending: Pending::default(),
         };

@@ -200,7 +200,7 @@ impl PendingExamples {
         arriving.sort_by_key(|(time, _, _)| *time);
         labels.begin(upto);
         let mut known: Vec<(EventTime, u32, u32)> = labels.rows().collect();
-        let order = |chunk: u32, row: u32| labels.at(chunk).batch.order.value(row as usize);
+        let order = |chunk: u32, row: u32| labels.at(chunk).batch.sort_key.value(row as usize);
         known.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| order(a.1, a.2).cmp(order(b.1, b.2))));
         let types = self.plan.codec.types().len();
         let decoded: Vec<_> = labels
@@ -299,13 +299,13 @@ impl PendingExamples {
         };
         let width = parts[0].columns.len();
         let mut columns: Vec<ArrayRef> = (0..width).map(|column| pick(&|part| part.columns[column].clone())).collect();
-        let order = pick(&|part| Arc::new(part.order.clone()));
-        let order = order.as_any().downcast_ref::<BinaryArray>().expect("interleaving keeps the type").clone();
+        let sort_key = pick(&|part| Arc::new(part.sort_key.clone()));
+        let sort_key = sort_key.as_any().downcast_ref::<BinaryArray>().expect("interleaving keeps the type").clone();
         columns.push(Arc::new(leaving.iter().map(|(_, _, label)| Some(*label)).collect::<Float64Array>()));
         let batch = Batch {
             times: ScalarBuffer::from(leaving.iter().map(|(_, known, _)| *known).collect::<Vec<_>>()),
             event_times: ScalarBuffer::from(leaving.iter().map(|(place, _, _)| place.time).collect::<Vec<_>>()),
-            order,
+            sort_key,
             columns,
             pending: Pending::default(),
         };

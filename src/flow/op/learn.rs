@@ -172,7 +172,7 @@ impl Learner {
         }
         let place = |chunk: u32, row: u32| {
             let batch = &chunks.at(chunk).batch;
-            (batch.event_times[row as usize], batch.order.value(row as usize))
+            (batch.event_times[row as usize], batch.sort_key.value(row as usize))
         };
         rows.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| place(a.1, a.2).cmp(&place(b.1, b.2))));
         let batch = chunks.gather(&rows);

@@ -175,7 +175,7 @@ impl Members {
         if self.plan.layout.is_ordered() {
             let updates = &self.updates;
             let order = |event: &Event| match event.from {
-                UPDATE => updates.at(event.chunk).batch.order.value(event.row as usize),
+                UPDATE => updates.at(event.chunk).batch.sort_key.value(event.row as usize),
                 _ => &[],
             };
             events.sort_by(|a, b| (a.time, a.from).cmp(&(b.time, b.from)).then_with(|| order(a).cmp(order(b))));

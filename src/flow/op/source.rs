@@ -88,7 +88,7 @@ pub struct Intakes {
     /// This worker, of how many.
     pub share: (usize, usize),
     /// How far this worker's part of the graph has worked off what was read.
-    pub worked_off: Rc<Cell<EventTime>>,
+    pub processed_frontier: Rc<Cell<EventTime>>,
     pub max_in_flight: u64,
     /// Everything before this is in the state that the graph starts from.
     pub resume: EventTime,
@@ -194,7 +194,7 @@ impl Reading {
         let most = intakes.max_in_flight;
         let ahead = self.ahead.of(slowest);
         let is_slowest = self.feed.lane.reached() <= slowest;
-        let is_worked_off = intakes.worked_off.get() >= frontier;
+        let is_worked_off = intakes.processed_frontier.get() >= frontier;
         !(self.ended || self.failed)
             && self.waiting.is_empty()
             && (self.in_flight.len() < most || is_worked_off && (ahead < most || is_slowest))

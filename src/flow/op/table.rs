@@ -46,12 +46,12 @@ impl TableKey {
     }
 }
 
-type Row = Vec<u8>;
-type Trace = TraceAgent<ValSpine<TableKey, Row, EventTime, isize>>;
-type Change = (TableKey, Option<Row>, EventTime);
+type RowBytes = Vec<u8>;
+type TableTrace = TraceAgent<ValSpine<TableKey, RowBytes, EventTime, isize>>;
+type Change = (TableKey, Option<RowBytes>, EventTime);
 
 /// A table that can be looked up.
-pub type Table<'scope> = Arranged<'scope, Trace>;
+pub type TableArrangement<'scope> = Arranged<'scope, TableTrace>;
 
 /// The newest rows of a stream of upserts.
 ///
@@ -61,19 +61,20 @@ pub fn table<'scope>(
     upserts: Records<'scope>,
     plan: &TablePlan,
     checkpoint: OperatorCheckpoint,
-) -> Result<Table<'scope>, CheckpointError> {
+) -> Result<TableArrangement<'scope>, CheckpointError> {
     let scope = upserts.scope();
     let (index, peers) = (scope.worker().index(), scope.worker().peers());
     let mut loaded: Vec<Change> = Vec::new();
-    for rows in checkpoint.coordinator().load::<Vec<(Key, Row)>>(checkpoint.operator())? {
+    for rows in checkpoint.coordinator().load::<Vec<(Key, RowBytes)>>(checkpoint.operator())? {
         let before = checkpoint.coordinator().restored_time().unwrap_or(EventTime::MIN + 1) - 1;
         let mine = rows.into_iter().map(|(key, row)| (TableKey(key), Some(row), before));
         loaded.extend(mine.filter(|(key, _, _)| worker_of(key.route(), peers) == index));
     }
     let changes = newest(upserts, plan, loaded);
     let name = format!("table.{}", plan.name);
-    let arranged =
-        arrange_from_upsert::<ValBuilder<TableKey, Row, _, _>, ValSpine<TableKey, Row, _, _>, _, _>(changes, &name);
+    let arranged = arrange_from_upsert::<ValBuilder<TableKey, RowBytes, _, _>, ValSpine<TableKey, RowBytes, _, _>, _, _>(
+        changes, &name,
+    );
     save_rows(&arranged, &format!("{name}.save"), checkpoint);
     Ok(arranged)
 }
@@ -88,7 +89,7 @@ pub fn show_loaded(
     shelf: &Shelf,
     (index, peers): (usize, usize),
 ) -> Result<(), CheckpointError> {
-    for mut rows in coordinator.load::<Vec<(Key, Row)>>(&format!("table.{}", plan.name))? {
+    for mut rows in coordinator.load::<Vec<(Key, RowBytes)>>(&format!("table.{}", plan.name))? {
         rows.retain(|(key, _)| worker_of(Key::hash_of(key.as_bytes()), peers) == index);
         let columns = plan.row_codec.decode(rows.iter().map(|(_, row)| row.as_slice()));
         for (at, (key, _)) in rows.into_iter().enumerate() {
@@ -124,7 +125,7 @@ fn newest<'scope>(
                 let upto = frontier_of(frontier);
                 chunks.begin(upto);
                 let mut closed: Vec<_> = chunks.rows().collect();
-                let order = |chunk: u32, row: u32| chunks.at(chunk).batch.order.value(row as usize);
+                let order = |chunk: u32, row: u32| chunks.at(chunk).batch.sort_key.value(row as usize);
                 closed.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| order(a.1, a.2).cmp(order(b.1, b.2))));
                 let encoded: Vec<_> = chunks
                     .iter()
@@ -153,7 +154,7 @@ fn newest<'scope>(
 }
 
 /// Saves the rows of a table when a snapshot asks for them.
-fn save_rows(arranged: &Table<'_>, name: &str, mut checkpoint: OperatorCheckpoint) {
+fn save_rows(arranged: &TableArrangement<'_>, name: &str, mut checkpoint: OperatorCheckpoint) {
     let mut trace = arranged.trace.clone();
     let scope = arranged.stream.scope();
     arranged.stream.clone().unary_frontier::<NoopBuilder<Vec<()>>, _, _, _>(Pipeline, name, move |_, info| {
@@ -164,7 +165,7 @@ fn save_rows(arranged: &Table<'_>, name: &str, mut checkpoint: OperatorCheckpoin
             let frontier = frontier_of(frontier);
             for stretch in checkpoint.stretches(frontier) {
                 if stretch.save_after {
-                    let rows: Vec<(Key, Row)> = rows_before(&mut trace, stretch.until);
+                    let rows: Vec<(Key, RowBytes)> = rows_before(&mut trace, stretch.until);
                     checkpoint.save_lazily(stretch.until, move || rows);
                 }
             }
@@ -174,13 +175,13 @@ fn save_rows(arranged: &Table<'_>, name: &str, mut checkpoint: OperatorCheckpoin
 }
 
 /// Allows an arrangement to forget distinctions between times before `upto`, except that of the last.
-fn compact(trace: &mut Trace, upto: EventTime) {
+fn compact(trace: &mut TableTrace, upto: EventTime) {
     let since = Antichain::from_elem(upto.saturating_sub(1));
     trace.set_logical_compaction(since.borrow());
     trace.set_physical_compaction(Antichain::from_elem(upto).borrow());
 }
 
-fn rows_before(trace: &mut Trace, time: EventTime) -> Vec<(Key, Row)> {
+fn rows_before(trace: &mut TableTrace, time: EventTime) -> Vec<(Key, RowBytes)> {
     let batches = trace.batches_through(Antichain::new().borrow()).expect("all batches can be read");
     let (mut cursor, storage) = cursor_list(batches);
     let mut rows = Vec::new();
@@ -199,7 +200,7 @@ fn rows_before(trace: &mut Trace, time: EventTime) -> Vec<(Key, Row)> {
 }
 
 /// Appends to each record the table's row as of its time; nulls where there is none, or the record is dropped.
-pub fn look_up<'scope>(records: Records<'scope>, table: &Table<'scope>, plan: JoinPlan) -> Records<'scope> {
+pub fn look_up<'scope>(records: Records<'scope>, table: &TableArrangement<'scope>, plan: JoinPlan) -> Records<'scope> {
     let mut trace = table.trace.clone();
     let route = Route::Key { codec: plan.key_codec.clone(), columns: plan.on.clone() };
     let pact = route.hashed_by(|key| TableKey(Key::from_bytes(key)).route()).pact();
@@ -236,14 +237,14 @@ pub fn look_up<'scope>(records: Records<'scope>, table: &Table<'scope>, plan: Jo
 }
 
 /// The records with their rows, read key by key.
-fn join(trace: &mut Trace, plan: &JoinPlan, records: &Batch) -> Batch {
+fn join(trace: &mut TableTrace, plan: &JoinPlan, records: &Batch) -> Batch {
     let since = trace.get_logical_compaction().iter().next().copied().unwrap_or(EventTime::MIN);
     let keys = plan.key_codec.encode(&key_columns(records, &plan.on));
     let mut by_key: Vec<u32> = (0..records.len() as u32).collect();
     by_key.sort_by_key(|row| (keys.row(*row as usize).data(), *row));
     let batches = trace.batches_through(Antichain::new().borrow()).expect("all batches can be read");
     let (mut cursor, storage) = cursor_list(batches);
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<RowBytes> = Vec::new();
     let mut found: Vec<Option<u32>> = vec![None; records.len()];
     for same in by_key.chunk_by(|a, b| keys.row(*a as usize) == keys.row(*b as usize)) {
         let key = TableKey(Key::from_bytes(keys.row(same[0] as usize).as_ref()));

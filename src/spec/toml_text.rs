@@ -1,8 +1,18 @@
-//! Where a byte of a TOML string's value stands in the file: escapes and quotes in between.
+//! Strings of a TOML file, and the position in the file of each byte of a string's value.
+//!
+//! Quotes, escapes and joined lines stand between the two, so that a mistake inside SQL can be reported where it is.
 
 use std::ops::Range;
 
-/// The byte of the file at which byte `at` of a decoded string begins; `token` is the string with its quotes.
+/// A string of the file.
+#[derive(Clone, Debug)]
+pub struct Text<'a> {
+    pub value: &'a str,
+    /// Bytes of the token in the file, quotes included.
+    pub span: Range<usize>,
+}
+
+/// Returns the byte of the file at which byte `at` of a decoded string begins; `token` is the string with its quotes.
 pub fn place(file: &str, token: &Range<usize>, at: usize) -> usize {
     let raw = &file[token.clone()];
     let (quotes, escapes) = match raw.as_bytes() {
@@ -14,7 +24,7 @@ pub fn place(file: &str, token: &Range<usize>, at: usize) -> usize {
     };
     let mut from = quotes;
     if quotes == 3 {
-        // A newline right after the opening quotes is not part of the value.
+        // TOML drops a newline right after the opening quotes.
         from += ["\r\n", "\n"].into_iter().find(|line| raw[from..].starts_with(line)).map_or(0, str::len);
     }
     let end = raw.len().saturating_sub(quotes).max(from);
@@ -24,7 +34,7 @@ pub fn place(file: &str, token: &Range<usize>, at: usize) -> usize {
         from += width;
         decoded += value;
     }
-    // A line that is joined to the one before by a backslash has its value where it goes on.
+    // A backslash at a line's end has no value: the next byte of the value is where the text continues.
     while escapes && from < end {
         match step(&raw[from..end], true) {
             (width, 0) => from += width,
@@ -34,7 +44,7 @@ pub fn place(file: &str, token: &Range<usize>, at: usize) -> usize {
     token.start + from.min(end)
 }
 
-/// The bytes of the next unit of raw text, and those of its value.
+/// Returns the length in bytes of the next unit of raw text, and of its value.
 fn step(rest: &str, escapes: bool) -> (usize, usize) {
     let mut letters = rest.chars();
     let first = letters.next().expect("the caller stops at the end");
@@ -64,7 +74,7 @@ mod tests {
 
     use super::place;
 
-    /// Where `needle` of the decoded value of `key` stands in the file.
+    /// Returns the byte of the file at which `needle` of the decoded value begins.
     fn find(file: &str, needle: &str) -> usize {
         let table = DeTable::parse(file).unwrap();
         let value = table.get_ref().get("k").unwrap();
@@ -73,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_of_the_value_is_found_in_the_file() {
+    fn a_byte_of_a_strings_value_is_found_in_the_file() {
         for file in [
             r#"k = "ab NEEDLE""#,
             r#"k = 'a\b NEEDLE'"#,

@@ -1,4 +1,4 @@
-//! What `tidemill check --json` prints: the checked file as data.
+//! The output of `tidemill check --json`: the checked file as data.
 
 use serde_json::{Value, json};
 
@@ -6,8 +6,8 @@ use super::{Group, Label, Model, Spec, Topic, Window};
 use crate::value::Schema;
 
 impl Spec {
-    /// The plan as JSON; with `entities`, also what so many entities of each group cost.
-    pub fn outline(&self, entities: Option<u64>) -> Value {
+    /// Returns the plan as JSON; with `entities`, also the memory of that many entities of each group.
+    pub fn to_json(&self, entities: Option<u64>) -> Value {
         let sources = self.sources.iter().map(|source| {
             let mut value = topic(&source.topic);
             value["where"] = source.filter.as_ref().map(|filter| filter.text()).into();
@@ -24,12 +24,12 @@ impl Spec {
             "sources": sources.collect::<Vec<_>>(),
             "tables": self.tables.iter().map(|table| topic(&table.topic)).collect::<Vec<_>>(),
             "views": views.collect::<Vec<_>>(),
-            "features": self.groups.iter().map(|group| self.group_outline(group, entities)).collect::<Vec<_>>(),
-            "models": self.models.iter().map(|model| self.model_outline(model)).collect::<Vec<_>>(),
+            "features": self.groups.iter().map(|group| self.group_json(group, entities)).collect::<Vec<_>>(),
+            "models": self.models.iter().map(|model| self.model_json(model)).collect::<Vec<_>>(),
         })
     }
 
-    fn group_outline(&self, group: &Group, entities: Option<u64>) -> Value {
+    fn group_json(&self, group: &Group, entities: Option<u64>) -> Value {
         let features = group.features.iter().map(|feature| {
             let line = &group.lines[feature.line];
             let Window::Sliding { size_ms, hop_ms } = line.windows[feature.window];
@@ -57,7 +57,7 @@ impl Spec {
         value
     }
 
-    fn model_outline(&self, model: &Model) -> Value {
+    fn model_json(&self, model: &Model) -> Value {
         let examples = self.stream_schema(model.examples);
         let lookups = model.lookups.iter().map(|lookup| {
             let group = &self.groups[lookup.group];
@@ -74,14 +74,14 @@ impl Spec {
             "examples": self.stream_name(model.examples),
             "lookups": lookups.collect::<Vec<_>>(),
             "inputs": inputs.collect::<Vec<_>>(),
-            "label": self.label_outline(&model.label),
+            "label": self.label_json(&model.label),
             "window_ms": model.window_ms,
             "offset_ms": model.offset_ms,
             "options": model.options,
         })
     }
 
-    fn label_outline(&self, label: &Label) -> Value {
+    fn label_json(&self, label: &Label) -> Value {
         match label {
             Label::Immediate { value } => json!({ "value": value.text() }),
             Label::Joined { from, from_on, value, within_ms, otherwise, .. } => json!({
