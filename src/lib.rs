@@ -11,7 +11,7 @@
 //! | Feature groups aggregate it by entity, in panes; closed and provisional vectors go to the store | [`aggregate`], [`flow::op`], [`store`] | [`store::Upsert`] |
 //! | An example visits its groups in a chain, each appending its vector as of the example's time | [`flow::op`] | [`value::Batch`] |
 //! | The label joins; the example is scored by the version in force and learnt in its window | [`model`] | [`model::Examples`] |
-//! | A window's end makes a version; the gate decides; the registry keeps it; the live cell shows it | [`registry`] | [`registry::Live`] |
+//! | A window's end makes a version; the gate decides; the registry keeps it; the live cell shows it | [`registry`] | [`registry::LiveModels`] |
 //! | A request runs the same projection, look-ups and preparation over one instance | [`example`], [`serve`] | JSON |
 //!
 //! Modules are listed in that order, and may use only those before them (`tests/house/tidy.rs`).

@@ -1,8 +1,8 @@
-//! `weights.safetensors`: a predictor as bytes, and back.
+//! `weights.safetensors`: the byte form of a predictor.
 //!
-//! The tensors are the predictor's own, preparation included; inputs and options are JSON in the file's metadata, under
-//! the one key `tidemill` (one, because the order of several would not be fixed). The same predictor gives the same
-//! bytes, and reading them back gives the same predictions to the bit.
+//! The tensors are the predictor's own, preparation included. Inputs and options are JSON in the file's metadata, under
+//! the single key `tidemill` (single, because the order of several keys is not fixed). Equal predictors have equal
+//! bytes, and a predictor that is read back returns the same predictions, bit for bit.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,19 +18,19 @@ const METADATA: &str = "tidemill";
 const FORMAT: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
-struct Header<'a> {
+struct ArtifactHeader<'a> {
     format: u32,
     inputs: Cow<'a, [Input]>,
     options: Cow<'a, ModelOptions>,
 }
 
-struct Cells {
+struct TensorView {
     dtype: Dtype,
     shape: Vec<usize>,
     bytes: Vec<u8>,
 }
 
-impl View for &Cells {
+impl View for &TensorView {
     fn dtype(&self) -> Dtype {
         self.dtype
     }
@@ -48,15 +48,15 @@ impl View for &Cells {
     }
 }
 
-/// A predictor as a safetensors file.
+/// Encodes a predictor as a safetensors file.
 pub fn encode(predictor: &Predictor) -> Vec<u8> {
-    let header = Header {
+    let header = ArtifactHeader {
         format: FORMAT,
         inputs: Cow::Borrowed(predictor.inputs()),
         options: Cow::Borrowed(predictor.options()),
     };
     let header = serde_json::to_string(&header).expect("inputs and options are plain values");
-    let cells: Vec<(String, Cells)> = predictor
+    let cells: Vec<(String, TensorView)> = predictor
         .save()
         .into_iter()
         .map(|(name, tensor)| {
@@ -64,7 +64,7 @@ pub fn encode(predictor: &Predictor) -> Vec<u8> {
                 Tensor::F64(_) => Dtype::F64,
                 Tensor::U32(_) => Dtype::U32,
             };
-            (name, Cells { dtype, shape: tensor.shape().to_vec(), bytes: tensor.to_le_bytes() })
+            (name, TensorView { dtype, shape: tensor.shape().to_vec(), bytes: tensor.to_le_bytes() })
         })
         .collect();
     let views = cells.iter().map(|(name, cells)| (name.as_str(), cells));
@@ -72,17 +72,17 @@ pub fn encode(predictor: &Predictor) -> Vec<u8> {
     safetensors::serialize(views, Some(metadata)).expect("cells are as many as their shapes say")
 }
 
-/// The predictor in a safetensors file; `path` is for errors only.
+/// Decodes a safetensors file; `path` is for errors only.
 ///
 /// # Errors
-/// If the bytes are not a whole file, lack a tensor, or hold one that does not fit the options.
+/// If the bytes are not a whole file, lack a tensor, or hold a tensor that does not fit the options.
 pub fn decode(bytes: &[u8], path: &str) -> Result<Predictor, RegistryError> {
     let damaged = |source| RegistryError::DamagedTensors { path: path.to_owned(), source };
     let not_a_model = |detail: String| RegistryError::NotAModel { path: path.to_owned(), detail };
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let header = metadata.metadata().as_ref().and_then(|metadata| metadata.get(METADATA));
     let header = header.ok_or_else(|| not_a_model(format!("its metadata has no `{METADATA}`")))?;
-    let header: Header<'_> = serde_json::from_str(header)
+    let header: ArtifactHeader<'_> = serde_json::from_str(header)
         .map_err(|source| RegistryError::DamagedJson { path: format!("{path}#{METADATA}"), source })?;
     if header.format != FORMAT {
         return Err(not_a_model(format!("it has format {}, expected {FORMAT}", header.format)));
@@ -105,7 +105,7 @@ fn cells<T, const N: usize>(bytes: &[u8], read: fn([u8; N]) -> T) -> Vec<T> {
     bytes.chunks_exact(N).map(|cell| read(cell.try_into().expect("chunks have the size asked for"))).collect()
 }
 
-/// SHA-256 in hexadecimal.
+/// Returns the SHA-256 of bytes in hexadecimal.
 pub(super) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

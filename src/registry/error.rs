@@ -1,8 +1,8 @@
-//! What can go wrong with a registry.
+//! Errors of the registry.
 
 use crate::model::ModelError;
 
-/// Why an artifact cannot be read or written.
+/// A failure to read or write the registry.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     #[error("registry url `{0}`: expected a path or file://…")]
@@ -13,7 +13,7 @@ pub enum RegistryError {
         #[source]
         source: std::io::Error,
     },
-    /// What the store says has its causes in it.
+    /// `why` includes its own causes.
     #[error("registry: {action} `{path}` failed: {why}")]
     Store { action: &'static str, path: String, why: object_store::Error },
     #[error("version {version} of model `{model}` is not in the registry at {url}")]

@@ -1,7 +1,7 @@
-//! The history of a model's aliases: which version was champion at T always has an answer.
+//! The history of a model's aliases, which tells the champion at any event time.
 //!
-//! Each move is one object, numbered from 1 and never changed; it has all aliases as they stand after it. A move holds
-//! from its event time on, so the champion at T is that of the highest-numbered move whose time is not after T.
+//! Each move is one object, numbered from 1 and never changed; it lists all aliases as they stand after it. A move
+//! holds from its event time on, so the champion at T is that of the highest-numbered move whose time is not after T.
 
 use std::collections::BTreeMap;
 
@@ -12,44 +12,52 @@ use super::manifest::rfc3339;
 use super::{Registry, RegistryError};
 use crate::time::EventTime;
 
-/// The alias that requests are answered by.
+/// The alias of the version that answers requests.
 pub const CHAMPION: &str = "champion";
 
-/// One move of an alias.
+/// A move of one alias to another version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Move {
-    /// Event time from which it holds.
+pub struct AliasMove {
+    /// Event time from which the move holds.
     #[serde(with = "rfc3339")]
     pub time: EventTime,
-    /// When it was made, by the wall clock.
+    /// Wall-clock time at which the move was made.
     #[serde(with = "rfc3339")]
     pub wall_time: EventTime,
-    /// All aliases after it.
+    /// All aliases after the move.
     pub aliases: BTreeMap<String, u64>,
     /// The alias that moved.
     pub moved: String,
     pub reason: String,
-    /// `trainer`, or who moved it by hand.
+    /// `trainer`, or the person who moved the alias by hand.
     pub by: String,
 }
 
-/// A move to be made.
+/// The two times of an alias move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct When {
+    /// Event time from which the move holds.
+    pub event: EventTime,
+    /// Wall-clock time at which the move is made.
+    pub wall: EventTime,
+}
+
+/// A move to be appended to the history.
 #[derive(Clone, Debug)]
-pub(super) struct Request<'a> {
+pub(super) struct MoveRequest<'a> {
     pub alias: &'a str,
     pub version: u64,
-    pub time: EventTime,
-    pub wall_time: EventTime,
+    pub when: When,
     pub reason: &'a str,
     pub by: &'a str,
 }
 
 impl Registry {
-    /// All moves with their numbers, ascending. Empty for an unknown model.
+    /// Returns all moves with their numbers, ascending. Empty for an unknown model.
     ///
     /// # Errors
-    /// If one cannot be read.
-    pub fn history(&self, model: &str) -> Result<Vec<(u64, Move)>, RegistryError> {
+    /// If a move cannot be read.
+    pub fn history(&self, model: &str) -> Result<Vec<(u64, AliasMove)>, RegistryError> {
         let mut moves = Vec::new();
         for number in self.move_numbers(model)? {
             moves.extend(self.json(&move_path(model, number))?.map(|made| (number, made)));
@@ -57,7 +65,7 @@ impl Registry {
         Ok(moves)
     }
 
-    /// Where the aliases point now.
+    /// Returns the version that each alias points to now.
     ///
     /// # Errors
     /// If the newest move cannot be read.
@@ -66,11 +74,11 @@ impl Registry {
     }
 
     fn aliases_after(&self, model: &str, number: u64) -> Result<BTreeMap<String, u64>, RegistryError> {
-        let made: Option<Move> = self.json(&move_path(model, number))?;
+        let made: Option<AliasMove> = self.json(&move_path(model, number))?;
         Ok(made.map(|made| made.aliases).unwrap_or_default())
     }
 
-    /// The champion at event time `t`.
+    /// Returns the champion at event time `t`, `None` before the first.
     ///
     /// # Errors
     /// If the history cannot be read.
@@ -79,7 +87,7 @@ impl Registry {
         Ok(held.and_then(|(_, made)| made.aliases.get(CHAMPION).copied()))
     }
 
-    /// Points an alias at a version by hand, from event time `time` on.
+    /// Points an alias at a version by hand, from event time `when.event` on.
     ///
     /// # Errors
     /// If there is no such version, or the store fails.
@@ -88,38 +96,38 @@ impl Registry {
         model: &str,
         alias: &str,
         version: u64,
-        [time, wall_time]: [EventTime; 2],
+        when: When,
         reason: &str,
         by: &str,
-    ) -> Result<Move, RegistryError> {
+    ) -> Result<AliasMove, RegistryError> {
         self.manifest(model, version)?;
-        self.add_move(model, &Request { alias, version, time, wall_time, reason, by })
+        self.add_move(model, &MoveRequest { alias, version, when, reason, by })
     }
 
-    /// Points the champion alias back at the champion before the present one.
+    /// Points the champion alias at the newest earlier champion that is still kept.
     ///
     /// # Errors
-    /// If there was none that is still kept, or the store fails.
-    pub fn rollback(&self, model: &str, times: [EventTime; 2], reason: &str, by: &str) -> Result<Move, RegistryError> {
+    /// If there is no such version, or the store fails.
+    pub fn rollback(&self, model: &str, when: When, reason: &str, by: &str) -> Result<AliasMove, RegistryError> {
         let history = self.history(model)?;
         let champions: Vec<u64> = history.iter().filter_map(|(_, made)| made.aliases.get(CHAMPION).copied()).collect();
         let kept = self.versions(model)?;
         let present = champions.last().copied();
         let earlier = champions.iter().rev().find(|version| Some(**version) != present && kept.contains(version));
         let earlier = earlier.ok_or_else(|| RegistryError::NoEarlierChampion { model: model.to_owned() })?;
-        self.promote(model, CHAMPION, *earlier, times, reason, by)
+        self.promote(model, CHAMPION, *earlier, when, reason, by)
     }
 
-    /// Adds a move under the next free number; another writer may have taken one meanwhile.
-    pub(super) fn add_move(&self, model: &str, request: &Request<'_>) -> Result<Move, RegistryError> {
+    /// Appends a move under the next free number; another writer may take numbers meanwhile.
+    pub(super) fn add_move(&self, model: &str, request: &MoveRequest<'_>) -> Result<AliasMove, RegistryError> {
         loop {
-            // Moves are numbered without gaps and never deleted, so the one seen last is a place to start from.
+            // Moves are numbered without gaps and never deleted, so the search can start at the newest one seen.
             let newest = self.newest_seen(model)?;
             let mut aliases = self.aliases_after(model, newest)?;
             aliases.insert(request.alias.to_owned(), request.version);
-            let made = Move {
-                time: request.time,
-                wall_time: request.wall_time,
+            let made = AliasMove {
+                time: request.when.event,
+                wall_time: request.when.wall,
                 aliases,
                 moved: request.alias.to_owned(),
                 reason: request.reason.to_owned(),
@@ -135,21 +143,21 @@ impl Registry {
         }
     }
 
-    /// 0 if there is none.
+    /// Returns the number of the newest move, 0 if there is none.
     fn newest_move(&self, model: &str) -> Result<u64, RegistryError> {
         Ok(self.move_numbers(model)?.last().copied().unwrap_or(0))
     }
 
-    /// The newest that this process has seen; another writer may have made more.
+    /// Returns the newest move that this process has seen; another writer may have made more.
     fn newest_seen(&self, model: &str) -> Result<u64, RegistryError> {
         let seen = self.newest_moves.lock().get(model).copied();
         seen.map_or_else(|| self.newest_move(model), Ok)
     }
 
-    /// The newest move that somebody made.
-    pub(super) fn newest_move_by(&self, model: &str, by: &str) -> Result<Option<Move>, RegistryError> {
+    /// Returns the newest move made by `by`.
+    pub(super) fn newest_move_by(&self, model: &str, by: &str) -> Result<Option<AliasMove>, RegistryError> {
         for number in (1..=self.newest_seen(model)?).rev() {
-            let made: Option<Move> = self.json(&move_path(model, number))?;
+            let made: Option<AliasMove> = self.json(&move_path(model, number))?;
             if let Some(made) = made.filter(|made| made.by == by) {
                 return Ok(Some(made));
             }

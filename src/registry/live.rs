@@ -1,7 +1,7 @@
-//! The live models: what requests read, without a lock.
+//! The versions in service: what requests predict with, read without a lock.
 //!
-//! The dataflow puts a version here the moment its window ends; the registry's thread adds its manifest once it is
-//! written. A request takes one reference and keeps predicting with it, whatever is swapped in meanwhile.
+//! The dataflow installs a version the moment its window ends; the registry's thread adds its manifest once it is
+//! written. A request takes one reference and predicts with it, whatever is swapped in meanwhile.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::{Manifest, Registry, RegistryError};
 use crate::model::{Predictor, Version};
 use crate::time::EventTime;
 
-/// A version that can answer.
+/// A version that can answer requests.
 #[derive(Clone, Debug)]
 pub struct Servable {
     pub version: u64,
@@ -22,76 +22,78 @@ pub struct Servable {
 
 /// The models of a dataflow, by name.
 #[derive(Debug)]
-pub struct Live {
-    slots: BTreeMap<String, Slot>,
+pub struct LiveModels {
+    models: BTreeMap<String, LiveModel>,
     keep: usize,
 }
 
+/// One model's champion, newest versions and manifests.
 #[derive(Debug, Default)]
-struct Slot {
+struct LiveModel {
     champion: ArcSwapOption<Servable>,
     /// The newest versions, champions or not, ascending.
     recent: ArcSwap<Vec<Arc<Servable>>>,
     manifests: ArcSwap<Vec<Arc<Manifest>>>,
 }
 
-impl Live {
-    /// Models that have no version yet. Of each, `keep` versions can be asked for.
+impl LiveModels {
+    /// Models without a version yet. The newest `keep` versions of each are kept in memory.
     pub fn new(models: impl IntoIterator<Item = String>, keep: usize) -> Self {
-        Live { slots: models.into_iter().map(|name| (name, Slot::default())).collect(), keep }
+        LiveModels { models: models.into_iter().map(|name| (name, LiveModel::default())).collect(), keep }
     }
 
+    /// Returns the names of the models, ascending.
     pub fn models(&self) -> impl Iterator<Item = &str> {
-        self.slots.keys().map(String::as_str)
+        self.models.keys().map(String::as_str)
     }
 
-    /// The champion of a model, once it has one.
+    /// Returns the champion of a model, once it has one.
     pub fn champion(&self, model: &str) -> Option<Arc<Servable>> {
-        self.slots.get(model)?.champion.load_full()
+        self.models.get(model)?.champion.load_full()
     }
 
-    /// A version of a model, if it is among those kept.
+    /// Returns a version of a model, if it is kept in memory.
     pub fn version(&self, model: &str, version: u64) -> Option<Arc<Servable>> {
-        let slot = self.slots.get(model)?;
-        let champion = slot.champion.load_full().filter(|champion| champion.version == version);
-        champion.or_else(|| slot.recent.load().iter().find(|kept| kept.version == version).cloned())
+        let model = self.models.get(model)?;
+        let champion = model.champion.load_full().filter(|champion| champion.version == version);
+        champion.or_else(|| model.recent.load().iter().find(|kept| kept.version == version).cloned())
     }
 
-    /// What has been written of a model, ascending.
+    /// Returns the manifests of the versions that the registry holds, ascending. Empty for an unknown model.
     pub fn manifests(&self, model: &str) -> Arc<Vec<Arc<Manifest>>> {
-        self.slots.get(model).map(|slot| slot.manifests.load_full()).unwrap_or_default()
+        self.models.get(model).map(|model| model.manifests.load_full()).unwrap_or_default()
     }
 
-    /// Shows a version that was just made; one that was published becomes champion. An unknown model is ignored.
-    pub fn show(&self, model: &str, version: &Version) {
-        let Some(slot) = self.slots.get(model) else { return };
+    /// Installs a version that was just made; a published one becomes champion. Ignores an unknown model.
+    pub fn install(&self, model: &str, version: &Version) {
+        let Some(model) = self.models.get(model) else { return };
         let servable = Arc::new(Servable {
             version: version.number,
             window_end: version.window_end,
             predictor: Arc::clone(&version.predictor),
         });
-        slot.add(Arc::clone(&servable), self.keep);
-        // After a restart versions come again; one that was followed by another does not take over from it.
-        let newer = slot.champion.load().as_ref().is_some_and(|champion| champion.version > version.number);
+        model.add(Arc::clone(&servable), self.keep);
+        // After a restart versions are made again; an older one must not replace the champion.
+        let newer = model.champion.load().as_ref().is_some_and(|champion| champion.version > version.number);
         if version.champion == version.number && !newer {
-            slot.champion.store(Some(servable));
+            model.champion.store(Some(servable));
         }
     }
 
-    /// Points the champion at a version that is kept, by hand. False if it is not.
+    /// Makes a version champion by hand. Returns false if it is not kept in memory.
     pub fn promote(&self, model: &str, version: u64) -> bool {
         let found = self.version(model, version);
-        if let (Some(slot), Some(servable)) = (self.slots.get(model), &found) {
-            slot.champion.store(Some(Arc::clone(servable)));
+        if let (Some(model), Some(servable)) = (self.models.get(model), &found) {
+            model.champion.store(Some(Arc::clone(servable)));
         }
         found.is_some()
     }
 
-    /// Adds what was written to the registry.
-    pub fn record(&self, manifest: Manifest) {
-        let Some(slot) = self.slots.get(&manifest.name) else { return };
+    /// Adds the manifest of a version that was written to the registry.
+    pub fn add_manifest(&self, manifest: Manifest) {
+        let Some(model) = self.models.get(&manifest.name) else { return };
         let manifest = Arc::new(manifest);
-        slot.manifests.rcu(|manifests| {
+        model.manifests.rcu(|manifests| {
             let others = manifests.iter().filter(|other| other.version != manifest.version);
             let mut all: Vec<_> = others.cloned().chain([Arc::clone(&manifest)]).collect();
             all.sort_by_key(|manifest| manifest.version);
@@ -100,30 +102,30 @@ impl Live {
         });
     }
 
-    /// Shows what a registry holds: champions and the newest versions, so that a restart answers at once. A version
-    /// that is damaged is left out; the errors are given back.
+    /// Installs the champions and the newest versions of a registry, so that a restart answers at once. Skips damaged
+    /// versions and returns their errors.
     pub fn restore(&self, registry: &Registry) -> Vec<RegistryError> {
         let mut errors = Vec::new();
-        for (name, slot) in &self.slots {
-            if let Err(error) = self.restore_one(registry, name, slot, &mut errors) {
+        for (name, model) in &self.models {
+            if let Err(error) = self.restore_model(registry, name, model, &mut errors) {
                 errors.push(error);
             }
         }
         errors
     }
 
-    fn restore_one(
+    fn restore_model(
         &self,
         registry: &Registry,
         name: &str,
-        slot: &Slot,
+        model: &LiveModel,
         errors: &mut Vec<RegistryError>,
     ) -> Result<(), RegistryError> {
         let champion = registry.aliases(name)?.get(super::CHAMPION).copied();
         let versions = registry.versions(name)?;
-        let newest = versions.len().saturating_sub(self.keep);
+        let oldest = versions.len().saturating_sub(self.keep);
         for (at, version) in versions.into_iter().enumerate() {
-            if at < newest && Some(version) != champion {
+            if at < oldest && Some(version) != champion {
                 continue;
             }
             match registry.load(name, version) {
@@ -131,10 +133,10 @@ impl Live {
                 Ok((manifest, predictor)) => {
                     let window_end = manifest.window.end;
                     let servable = Arc::new(Servable { version, window_end, predictor: Arc::new(predictor) });
-                    self.record(manifest);
-                    slot.add(Arc::clone(&servable), self.keep);
+                    self.add_manifest(manifest);
+                    model.add(Arc::clone(&servable), self.keep);
                     if Some(version) == champion {
-                        slot.champion.store(Some(servable));
+                        model.champion.store(Some(servable));
                     }
                 }
             }
@@ -143,7 +145,7 @@ impl Live {
     }
 }
 
-impl Slot {
+impl LiveModel {
     fn add(&self, servable: Arc<Servable>, keep: usize) {
         self.recent.rcu(|recent| {
             let others = recent.iter().filter(|other| other.version != servable.version);

@@ -1,4 +1,4 @@
-//! `model.json`: what a version is.
+//! `model.json`: the manifest of a version.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::time::{EventTime, Offset, format_time, parse_time};
 
-/// By topic and partition, the next offset that the version has not seen.
+/// By topic and partition, the first offset that the version has not seen.
 pub type Offsets = BTreeMap<String, BTreeMap<i32, Offset>>;
 
-/// One version. Fields that a later program adds are ignored.
+/// A version's description. Unknown fields, which a later program may add, are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     pub name: String,
     pub kind: String,
     pub version: u64,
-    /// The version it continued from.
+    /// The version that learning continued from.
     pub parent: Option<u64>,
-    pub window: Span,
+    pub window: TimeRange,
     /// Examples learnt in the window.
     pub examples: u64,
     pub offsets: Offsets,
@@ -26,15 +26,15 @@ pub struct Manifest {
     /// `published` or `refused`.
     pub decision: String,
     pub reason: String,
-    /// Hash of what it was made from.
+    /// Hash of everything that the version was made from.
     pub definition: String,
-    /// Of the weights file, in hexadecimal.
+    /// SHA-256 of the weights file, in hexadecimal.
     pub sha256: String,
 }
 
-/// A window: start included, end not.
+/// A range of event time that includes `start` and excludes `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Span {
+pub struct TimeRange {
     #[serde(with = "rfc3339")]
     pub start: EventTime,
     #[serde(with = "rfc3339")]

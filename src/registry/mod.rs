@@ -1,15 +1,33 @@
-//! The registry: versions of models with their artifacts, who was champion when, and the cell of the live model.
+//! The registry: a model's versions with their artifacts, the history of its aliases, and the versions in service.
 //!
 //! ```text
-//! {model}/{version}/weights.safetensors   everything that predicting needs
-//! {model}/{version}/model.json            what the version is, with the hash of the former: written last
-//! {model}/history/{number}.json           one move of an alias each, only ever added; the highest number is current
+//! {model}/{version}/weights.safetensors   all that a prediction needs
+//! {model}/{version}/model.json            the manifest, with the hash of the former; written last
+//! {model}/history/{number}.json           one alias move each, append-only; the highest number is current
 //! ```
-//! Every write is of a whole object, and a version counts once its `model.json` is there; so a crash leaves no half of
-//! one. Version numbers come from the trainer's own state, so publishing again after a crash changes nothing.
+//! Every write is of a whole object, and a version exists once its `model.json` does, so a crash leaves no half of one.
+//! Version numbers come from the trainer's state, so publishing a version again after a crash changes nothing.
 //!
-//! [`Registry`] reads and writes, blocking; [`Writer`] does it on a thread of its own for a running dataflow; [`Live`]
-//! is what requests read, without a lock.
+//! [`Registry`] reads and writes, blocking. [`Writer`] publishes on a thread of its own for a running dataflow.
+//! [`LiveModels`] holds the versions that requests read, without a lock.
+//!
+//! ```
+//! use tidemill::registry::{CHAMPION, LiveModels, Registry, When};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let registry = Registry::scratch(folder.path().to_str().unwrap())?;
+//! assert!(registry.models()?.is_empty());
+//!
+//! // Only a version that exists can be promoted.
+//! let when = When { event: 86_400_000, wall: 0 };
+//! assert!(registry.promote("late", CHAMPION, 1, when, "to compare", "ann").is_err());
+//!
+//! // A restart serves what the registry holds: nothing yet.
+//! let live = LiveModels::new(["late".to_owned()], 4);
+//! assert!(live.restore(&registry).is_empty());
+//! assert!(live.champion("late").is_none());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod artifact;
 mod error;
@@ -22,9 +40,9 @@ mod writer;
 
 pub use artifact::{decode, encode};
 pub use error::RegistryError;
-pub use history::{CHAMPION, Move};
-pub use live::{Live, Servable};
-pub use manifest::{Manifest, Offsets, Span};
+pub use history::{AliasMove, CHAMPION, When};
+pub use live::{LiveModels, Servable};
+pub use manifest::{Manifest, Offsets, TimeRange};
 pub use publish::Publication;
 pub use store::Registry;
 pub use writer::Writer;

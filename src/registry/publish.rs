@@ -1,46 +1,46 @@
 //! Publishing a version: its artifacts, then the move of the champion alias.
 //!
-//! Doing it again changes nothing: a version whose weights are the same is left as it is, and a move that the trainer
-//! has made is not made twice, so that the moves after it stand, its own and those by hand.
+//! Publishing again changes nothing: a version with the same weights is left as it is, and a move that the trainer has
+//! made is not repeated, so later moves stand, whether by the trainer or by hand.
 
-use super::history::{CHAMPION, Request};
+use super::history::{CHAMPION, MoveRequest, When};
 use super::store::{manifest_path, weights_path};
-use super::{Manifest, Offsets, Registry, RegistryError, Span, artifact};
+use super::{Manifest, Offsets, Registry, RegistryError, TimeRange, artifact};
 use crate::model::{Decision, Version};
 use crate::time::EventTime;
 
-/// Who makes the moves that follow from learning.
+/// The author of moves that follow from training.
 const TRAINER: &str = "trainer";
 
-/// A version on its way to the registry.
+/// A version to be written to the registry.
 #[derive(Clone, Debug)]
 pub struct Publication {
     pub model: String,
     pub version: Version,
     pub offsets: Offsets,
-    /// Hash of what the version was made from.
+    /// Hash of everything that the version was made from.
     pub definition: String,
-    /// When the version was made, by the wall clock.
+    /// Wall-clock time at which the version was made.
     pub wall_time: EventTime,
 }
 
 impl Registry {
-    /// Writes a version and, if it is published, makes it champion from its window's end on.
+    /// Writes a version and, if it was accepted, makes it champion from its window's end on.
     ///
     /// # Errors
-    /// If the store fails; what was written so far is completed by trying again.
+    /// If the store fails; calling it again completes what was written so far.
     pub fn publish(&self, publication: &Publication) -> Result<Manifest, RegistryError> {
         let Publication { model, version, .. } = publication;
         let weights = artifact::encode(&version.predictor);
         let sha256 = artifact::sha256(&weights);
-        let there = self.json::<Manifest>(&manifest_path(model, version.number)).ok().flatten();
-        let is_same = |there: &Manifest| there.sha256 == sha256 && there.definition == publication.definition;
-        let is_another = there.as_ref().is_some_and(|there| !is_same(there));
-        let manifest = match there {
-            Some(manifest) if !is_another => manifest,
+        let stored = self.json::<Manifest>(&manifest_path(model, version.number)).ok().flatten();
+        let is_same = |stored: &Manifest| stored.sha256 == sha256 && stored.definition == publication.definition;
+        let is_replaced = stored.as_ref().is_some_and(|stored| !is_same(stored));
+        let manifest = match stored {
+            Some(manifest) if !is_replaced => manifest,
             _ => {
-                if is_another {
-                    tracing::warn!(model, version = version.number, "a version that was there is another now");
+                if is_replaced {
+                    tracing::warn!(model, version = version.number, "replacing a version of another definition");
                 }
                 let manifest = manifest(publication, sha256);
                 let json = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain values");
@@ -49,12 +49,11 @@ impl Registry {
                 manifest
             }
         };
-        if version.decision == Decision::Published && (is_another || !self.has_moved(publication)?) {
-            let request = Request {
+        if version.decision == Decision::Published && (is_replaced || !self.has_moved(publication)?) {
+            let request = MoveRequest {
                 alias: CHAMPION,
                 version: version.number,
-                time: version.window_end,
-                wall_time: publication.wall_time,
+                when: When { event: version.window_end, wall: publication.wall_time },
                 reason: &version.reason,
                 by: TRAINER,
             };
@@ -63,7 +62,7 @@ impl Registry {
         Ok(manifest)
     }
 
-    /// Whether the trainer has made the move to a version, or to a later one that was made from the same.
+    /// Returns whether the trainer has moved the alias to this version, or to a later one of the same definition.
     fn has_moved(&self, publication: &Publication) -> Result<bool, RegistryError> {
         let Publication { model, version, definition, .. } = publication;
         let Some(made) = self.newest_move_by(model, TRAINER)?.filter(|made| made.time >= version.window_end) else {
@@ -82,7 +81,7 @@ fn manifest(publication: &Publication, sha256: String) -> Manifest {
         kind: version.predictor.kind().name.to_owned(),
         version: version.number,
         parent: version.parent,
-        window: Span { start: version.window_start, end: version.window_end },
+        window: TimeRange { start: version.window_start, end: version.window_end },
         examples: version.examples,
         offsets: publication.offsets.clone(),
         scores: version.scores.clone(),

@@ -16,7 +16,7 @@ use crate::flow::op::source::Notice;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::model::{Decision, Version};
-use crate::registry::{Live, Publication, Registry, Writer};
+use crate::registry::{LiveModels, Publication, Registry, Writer};
 use crate::source::DeadLetter;
 
 /// What the registry's thread has written.
@@ -34,7 +34,7 @@ pub struct JobEvents {
     plan: Arc<Plan>,
     job: Arc<Job>,
     metrics: Arc<Metrics>,
-    live: Arc<Live>,
+    live: Arc<LiveModels>,
     writer: Writer,
     written: WrittenVersions,
     /// Versions that had been made when the snapshot under way was gathered, and letters sent.
@@ -58,7 +58,7 @@ impl JobEvents {
         job: &Arc<Job>,
         metrics: &Arc<Metrics>,
         (registry, keep): (Registry, usize),
-        live: &Arc<Live>,
+        live: &Arc<LiveModels>,
         letters: impl Into<DeadLetterSink>,
     ) -> anyhow::Result<Self> {
         let written = WrittenVersions::default();
@@ -73,7 +73,7 @@ impl JobEvents {
             let mut written = told.lock().expect("no holder panics");
             written.entry(manifest.name.clone()).or_default().insert(manifest.version, version);
             drop(written);
-            shown.record(manifest);
+            shown.add_manifest(manifest);
         })?;
         Ok(JobEvents {
             plan: job.plan.clone(),
@@ -150,7 +150,7 @@ impl JobEvents {
                 self.metrics.model_score.with_label_values(&[plan.name.as_str(), metric, role]).set(*value);
             }
         }
-        self.live.show(&plan.name, version);
+        self.live.install(&plan.name, version);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64);
         self.writer.publish(Publication {
             model: plan.name.clone(),

@@ -22,7 +22,7 @@ use super::{Failure, finish, inspect, print_err, redis};
 use crate::disk;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
-use crate::registry::{Live, Registry};
+use crate::registry::{LiveModels, Registry};
 use crate::serve::{self, Parts, Readiness, Service, StartError};
 use crate::source::DeadLetterFile;
 
@@ -60,7 +60,7 @@ pub fn run(file: &Path, common: &CommonArgs, how: Start) -> Result<(), Failure> 
     let metrics = Metrics::new(&plan.spec.name);
     let online = job::online_store(&plan);
 
-    let live = Arc::new(Live::new(plan.models.iter().map(|model| model.name.clone()), LIVE_VERSIONS));
+    let live = Arc::new(LiveModels::new(plan.models.iter().map(|model| model.name.clone()), LIVE_VERSIONS));
     let url = registry_url(&config, &plan.spec.name);
     let offline = home.join("offline");
     let _alone = lock_data_dir(&home)?;

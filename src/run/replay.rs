@@ -17,7 +17,7 @@ use super::verify::Baseline;
 use super::{Failure, finish, inspect};
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
-use crate::registry::{Live, Registry};
+use crate::registry::{LiveModels, Registry};
 use crate::source::{DeadLetterFile, Pace};
 use crate::time::{EventTime, format_time};
 
@@ -46,7 +46,7 @@ pub fn run(file: &Path, common: &CommonArgs, asked: &ReplayOptions) -> Result<()
         std::fs::remove_dir_all(&registry).with_context(|| format!("{} cannot be emptied", registry.display()))?;
     }
     let registry = Registry::scratch(&registry.to_string_lossy())?;
-    let live = Arc::new(Live::new(plan.models.iter().map(|model| model.name.clone()), 1));
+    let live = Arc::new(LiveModels::new(plan.models.iter().map(|model| model.name.clone()), 1));
     let letters = DeadLetterFile::open(&out.join("dead_letters.jsonl"), true)?;
     let mut job_events = JobEvents::new(&job, &metrics, (registry, usize::MAX), &live, letters)?;
 

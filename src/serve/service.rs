@@ -14,7 +14,7 @@ use super::{Readiness, RequestError, Route, body, route};
 use crate::example::ServingPlan;
 use crate::expr::nearest;
 use crate::metrics::{Metrics, Traffic};
-use crate::registry::{Live, Registry, RegistryError, Servable};
+use crate::registry::{LiveModels, Registry, RegistryError, Servable};
 use crate::spec::Spec;
 use crate::store::Online;
 use crate::time::EventTime;
@@ -25,8 +25,8 @@ pub struct Parts<'a> {
     /// One for each model of the spec, in its order.
     pub plans: Vec<ServingPlan>,
     pub online: Arc<Online>,
-    pub live: Arc<Live>,
-    /// Where versions are that [`Live`] no longer holds.
+    pub live: Arc<LiveModels>,
+    /// Where versions are that [`LiveModels`] no longer holds.
     pub registry: Option<Registry>,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
@@ -39,7 +39,7 @@ pub struct Service {
     pub(super) models: Vec<Served>,
     pub(super) groups: Vec<Group>,
     pub(super) online: Arc<Online>,
-    pub(super) live: Arc<Live>,
+    pub(super) live: Arc<LiveModels>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) readiness: Arc<Readiness>,
     registry: Option<Registry>,
@@ -49,7 +49,7 @@ pub struct Service {
     traffic: Vec<Traffic>,
 }
 
-/// Versions kept of those that requests named and [`Live`] does not hold.
+/// Versions kept of those that requests named and [`LiveModels`] does not hold.
 const FETCHED: usize = 8;
 
 /// The limits of one request.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tidemill::flow::Plan;
 use tidemill::metrics::Metrics;
 use tidemill::model::{Examples, Trainer, TrainerConfig, Version};
-use tidemill::registry::{Live, Publication, Registry};
+use tidemill::registry::{LiveModels, Publication, Registry};
 use tidemill::serve::{Endpoint, Parts, Readiness, Server, Service, start};
 use tidemill::spec;
 use tidemill::store::{Online, Upsert};
@@ -154,7 +154,7 @@ pub fn any(ty: Type, random: &mut StdRng) -> Scalar {
 pub struct Shop {
     pub plan: Plan,
     pub online: Arc<Online>,
-    pub live: Arc<Live>,
+    pub live: Arc<LiveModels>,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
     pub registry: Option<Registry>,
@@ -169,7 +169,7 @@ impl Shop {
         let tables = plan.tables.iter().map(|table| (table.name.clone(), table.key_codec.types().to_vec()));
         Shop {
             online: Online::new(groups, tables),
-            live: Arc::new(Live::new(plan.models.iter().map(|model| model.name.clone()), 2)),
+            live: Arc::new(LiveModels::new(plan.models.iter().map(|model| model.name.clone()), 2)),
             metrics: Metrics::new(&plan.spec.name),
             readiness: Arc::default(),
             registry: None,
@@ -216,9 +216,9 @@ impl Shop {
                     definition: "d".into(),
                     wall_time: 0,
                 };
-                self.live.record(registry.publish(&publication).unwrap());
+                self.live.add_manifest(registry.publish(&publication).unwrap());
             }
-            self.live.show(name, version);
+            self.live.install(name, version);
         }
         versions
     }

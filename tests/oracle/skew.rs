@@ -12,7 +12,7 @@ use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::Plan;
 use tidemill::flow::build::JobEvent;
 use tidemill::metrics::Metrics;
-use tidemill::registry::Live;
+use tidemill::registry::LiveModels;
 use tidemill::run::config::Config;
 use tidemill::run::job::{self, Control, JobOptions, OfflineLayout};
 use tidemill::serve::{self, Endpoint, Parts, Readiness, Service};
@@ -90,7 +90,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
     };
     let (stepped, events, _inputs) =
         job::prepare(&plan, &config(&[]), CheckpointCoordinator::fresh(), wanted).unwrap_or_else(|_| panic!("inputs"));
-    let live = Arc::new(Live::new(["late".to_owned()], 4));
+    let live = Arc::new(LiveModels::new(["late".to_owned()], 4));
     let metrics = Metrics::new("stepped");
     let service = Service::new(Parts {
         spec: &plan.spec,
@@ -125,7 +125,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         assert_eq!(online.watermark(), time, "the state is as of the example's time");
         for event in events.try_iter() {
             if let JobEvent::Version(_, version) = event {
-                live.show("late", &version);
+                live.install("late", &version);
             }
         }
         let schema = &plan.spec.sources[0].topic.schema;

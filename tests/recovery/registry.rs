@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use crate::common::training::{DAY, Trial, examples, generate};
 use tidemill::model::{Decision, Gate, ModelOptions, Version};
-use tidemill::registry::{CHAMPION, Live, Offsets, Publication, Registry, RegistryError, Writer, decode, encode};
+use tidemill::registry::{
+    CHAMPION, LiveModels, Offsets, Publication, Registry, RegistryError, When, Writer, decode, encode,
+};
 
 fn versions(windows: i64) -> Vec<Version> {
     let options = ModelOptions { hash_bits: 8, bins: 4, ..ModelOptions::default() };
@@ -20,6 +22,11 @@ fn publication(version: &Version) -> Publication {
         definition: "abc".into(),
         wall_time: 1_700_000_000_000,
     }
+}
+
+/// A move that holds from an event time on, made at the epoch.
+fn at(event: i64) -> When {
+    When { event, wall: 0 }
 }
 
 fn registry(folder: &Path) -> Registry {
@@ -74,7 +81,7 @@ fn publishing_again_changes_nothing_and_a_move_by_hand_stands() {
     let registry = registry(folder.path());
     let versions = versions(3);
     versions.iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
-    registry.promote("late", CHAMPION, 1, [4 * DAY, 0], "two and three are odd", "ann").unwrap();
+    registry.promote("late", CHAMPION, 1, at(4 * DAY), "two and three are odd", "ann").unwrap();
     let before = registry.history("late").unwrap();
     versions.iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
     assert_eq!(registry.history("late").unwrap(), before);
@@ -109,12 +116,12 @@ fn which_version_was_champion_at_t_always_has_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
     versions(3).iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
-    registry.rollback("late", [3 * DAY + 5, 0], "worse", "ann").unwrap();
+    registry.rollback("late", at(3 * DAY + 5), "worse", "ann").unwrap();
     let champion = |t| registry.champion_at("late", t).unwrap();
-    let at = [champion(DAY - 1), champion(DAY), champion(2 * DAY), champion(3 * DAY), champion(3 * DAY + 5)];
-    assert_eq!(at, [None, Some(1), Some(2), Some(3), Some(2)]);
+    let champions = [champion(DAY - 1), champion(DAY), champion(2 * DAY), champion(3 * DAY), champion(3 * DAY + 5)];
+    assert_eq!(champions, [None, Some(1), Some(2), Some(3), Some(2)]);
     assert!(matches!(
-        registry.promote("late", CHAMPION, 9, [0, 0], "", "ann"),
+        registry.promote("late", CHAMPION, 9, at(0), "", "ann"),
         Err(RegistryError::NoVersion { version: 9, .. })
     ));
 }
@@ -125,7 +132,7 @@ fn two_writers_of_one_history_lose_no_move() {
     let (one, other) = (registry(folder.path()), registry(folder.path()));
     for version in versions(3) {
         one.publish(&publication(&version)).unwrap();
-        other.promote("late", "challenger", version.number, [0, 0], "", "ann").unwrap();
+        other.promote("late", "challenger", version.number, at(0), "", "ann").unwrap();
     }
     let history = one.history("late").unwrap();
     assert_eq!(history.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
@@ -137,7 +144,7 @@ fn the_oldest_versions_go_but_never_one_that_an_alias_points_to() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
     versions(5).iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
-    registry.promote("late", "challenger", 2, [5 * DAY, 0], "to compare", "ann").unwrap();
+    registry.promote("late", "challenger", 2, at(5 * DAY), "to compare", "ann").unwrap();
     assert_eq!(registry.retain("late", 2).unwrap(), [1, 3]);
     assert_eq!(registry.versions("late").unwrap(), [2, 4, 5]);
 }
@@ -180,17 +187,17 @@ fn a_url_that_is_no_folder_is_refused() {
 #[test]
 fn the_writer_writes_in_order_and_shows_what_it_wrote() {
     let folder = tempfile::tempdir().unwrap();
-    let live = Arc::new(Live::new(["late".to_owned()], 2));
+    let live = Arc::new(LiveModels::new(["late".to_owned()], 2));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (showing, told) = (Arc::clone(&live), Arc::clone(&seen));
     let written = move |manifest: tidemill::registry::Manifest| {
         told.lock().unwrap().push(manifest.version);
-        showing.record(manifest);
+        showing.add_manifest(manifest);
     };
     let writer = Writer::start(registry(folder.path()), 2, written).unwrap();
     let versions = versions(4);
     for version in &versions {
-        live.show("late", version);
+        live.install("late", version);
         writer.publish(publication(version));
         assert_eq!(live.champion("late").unwrap().version, version.number, "live at once, written later");
     }
@@ -198,7 +205,7 @@ fn the_writer_writes_in_order_and_shows_what_it_wrote() {
     assert_eq!(*seen.lock().unwrap(), [1, 2, 3, 4]);
     assert_eq!(live.manifests("late").iter().map(|m| m.version).collect::<Vec<_>>(), [3, 4]);
 
-    let restarted = Live::new(["late".to_owned(), "new".to_owned()], 2);
+    let restarted = LiveModels::new(["late".to_owned(), "new".to_owned()], 2);
     assert!(restarted.restore(&registry(folder.path())).is_empty());
     let champion = restarted.champion("late").unwrap();
     assert_eq!((champion.version, champion.window_end), (4, versions[3].window_end));

@@ -531,7 +531,7 @@ fn versions_are_swapped_while_requests_go_on() {
         })
         .collect();
     for version in versions.iter().skip(3) {
-        shop.live.show("large", version);
+        shop.live.install("large", version);
         std::thread::sleep(Duration::from_millis(20));
     }
     asking.into_iter().for_each(|thread| thread.join().unwrap());
