@@ -5,7 +5,7 @@ use crate::value::{Scalar, Type};
 
 pub static COUNT: Kind = Kind {
     name: "count",
-    summary: "number of records; with `of`, of those where it is not null; 0 if there are none",
+    summary: "number of records, or with `of`, of records whose `of` is not null",
     input: Input::Optional,
     output: |_| Type::Int,
     nullable: false,

@@ -5,7 +5,7 @@ use crate::value::Type;
 
 pub static FIRST: Kind = Kind {
     name: "first",
-    summary: "value of the first record in the total order; null if there are no records",
+    summary: "value of the first record in the total order",
     input: Input::Any,
     output: |of| of.unwrap_or(Type::Float),
     nullable: true,

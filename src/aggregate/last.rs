@@ -5,7 +5,7 @@ use crate::value::Type;
 
 pub static LAST: Kind = Kind {
     name: "last",
-    summary: "value of the last record in the total order; null if there are no records",
+    summary: "value of the last record in the total order",
     input: Input::Any,
     output: |of| of.unwrap_or(Type::Float),
     nullable: true,

@@ -5,7 +5,7 @@ use crate::value::Type;
 
 pub static MAX: Kind = Kind {
     name: "max",
-    summary: "largest value; null if there are no records",
+    summary: "largest value",
     input: Input::Ordered,
     output: |of| of.unwrap_or(Type::Float),
     nullable: true,

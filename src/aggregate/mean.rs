@@ -5,7 +5,7 @@ use crate::value::Type;
 
 pub static MEAN: Kind = Kind {
     name: "mean",
-    summary: "arithmetic mean; null if there are no records",
+    summary: "arithmetic mean",
     input: Input::Numeric,
     output: |_| Type::Float,
     nullable: true,

@@ -5,7 +5,7 @@ use crate::value::Type;
 
 pub static MIN: Kind = Kind {
     name: "min",
-    summary: "smallest value; null if there are no records",
+    summary: "smallest value",
     input: Input::Ordered,
     output: |of| of.unwrap_or(Type::Float),
     nullable: true,

@@ -5,7 +5,7 @@ use crate::value::Type;
 
 pub static STDDEV: Kind = Kind {
     name: "stddev",
-    summary: "sample standard deviation; null of fewer than two records",
+    summary: "sample standard deviation; null for fewer than two records",
     input: Input::Numeric,
     output: |_| Type::Float,
     nullable: true,

@@ -5,7 +5,7 @@ use crate::value::Type;
 
 pub static SUM: Kind = Kind {
     name: "sum",
-    summary: "exact sum, an int of ints and a float of floats; null if there are no records",
+    summary: "exact sum, of the same type as its input",
     input: Input::Numeric,
     output: |of| of.unwrap_or(Type::Float),
     nullable: true,

@@ -5,7 +5,7 @@ use crate::value::Type;
 
 pub static VARIANCE: Kind = Kind {
     name: "variance",
-    summary: "sample variance; null of fewer than two records",
+    summary: "sample variance; null for fewer than two records",
     input: Input::Numeric,
     output: |_| Type::Float,
     nullable: true,

@@ -28,27 +28,27 @@ macro_rules! names {
 }
 
 names! {
-    READY = "tidemill_ready", [], "1 if nothing stands against asking it for predictions, as /health/ready says, else 0.";
-    OPERATOR_IN = "tidemill_operator_records_in_total", ["dataflow", "operator", "kind"], "Records that an operator of the graph took in.";
-    OPERATOR_OUT = "tidemill_operator_records_out_total", ["dataflow", "operator", "kind"], "Records that an operator of the graph gave out.";
-    OPERATOR_BUSY = "tidemill_operator_busy_seconds_total", ["dataflow", "operator", "kind"], "Time that an operator was running, all workers together.";
-    SOURCE_RECORDS = "tidemill_source_records_total", ["source", "partition", "outcome"], "Records by what became of them; outcome read counts all.";
-    SOURCE_IN_FLIGHT = "tidemill_source_in_flight_records", ["source", "partition"], "Records read whose time is not closed yet.";
-    SOURCE_OVERTAKEN = "tidemill_source_overtaken_total", ["source"], "Records that came below the frontier and were folded in there.";
-    SOURCE_LAG = "tidemill_source_lag_records", ["source", "partition"], "Records of a Kafka partition that have not been read.";
+    READY = "tidemill_ready", [], "1 if /health/ready answers 200, else 0.";
+    OPERATOR_IN = "tidemill_operator_records_in_total", ["dataflow", "operator", "kind"], "Records received by an operator of the graph.";
+    OPERATOR_OUT = "tidemill_operator_records_out_total", ["dataflow", "operator", "kind"], "Records sent by an operator of the graph.";
+    OPERATOR_BUSY = "tidemill_operator_busy_seconds_total", ["dataflow", "operator", "kind"], "Time that an operator was running, summed over all workers.";
+    SOURCE_RECORDS = "tidemill_source_records_total", ["source", "partition", "outcome"], "Records by outcome; the outcome read counts all of them.";
+    SOURCE_IN_FLIGHT = "tidemill_source_in_flight_records", ["source", "partition"], "Records that have been read and whose effective time is not closed yet.";
+    SOURCE_OVERTAKEN = "tidemill_source_overtaken_total", ["source"], "Records that arrived behind the input frontier and took effect there.";
+    SOURCE_LAG = "tidemill_source_lag_records", ["source", "partition"], "Records of a Kafka partition that have not been read yet.";
     STATE_BYTES = "tidemill_state_bytes", ["operator"], "Size of an operator's state in the newest checkpoint.";
-    CHECKPOINT_SECONDS = "tidemill_checkpoint_duration_seconds", [], "Time from asking for a checkpoint until it is current.";
-    CHECKPOINT_LAST = "tidemill_checkpoint_last_timestamp_seconds", [], "Wall time at which the newest checkpoint became current.";
+    CHECKPOINT_SECONDS = "tidemill_checkpoint_duration_seconds", [], "Time from triggering a checkpoint until it is current.";
+    CHECKPOINT_LAST = "tidemill_checkpoint_last_timestamp_seconds", [], "Wall-clock time at which the newest checkpoint became current.";
     CHECKPOINT_FAILURES = "tidemill_checkpoint_failures_total", [], "Checkpoints that could not be written.";
-    WATERMARK = "tidemill_watermark_timestamp_seconds", ["source"], "Event time before which no record of the source takes effect any more.";
-    UNLABELLED = "tidemill_model_unlabelled_total", ["model"], "Examples dropped because no label came in time.";
+    WATERMARK = "tidemill_watermark_timestamp_seconds", ["source"], "Event time before which no further record of the source takes effect.";
+    UNLABELLED = "tidemill_model_unlabelled_total", ["model"], "Examples dropped because no label arrived in time.";
     MODEL_VERSION = "tidemill_model_version", ["model", "alias"], "Version that an alias points to.";
     MODEL_SCORE = "tidemill_model_score", ["model", "metric", "role"], "Prequential score over the newest window, by role: champion, predecessor, newest or no_skill.";
     STATE_ENTITIES = "tidemill_online_entities", ["group"], "Entities in the online store.";
-    FRESHNESS = "tidemill_feature_freshness_seconds", ["group"], "Wall-clock time from the newest event time of a batch of records to their features being in the online store; of topics that follow the wall clock.";
-    REDIS_UP = "tidemill_redis_up", [], "1 while the features are being written to Redis, else 0; absent without Redis.";
+    FRESHNESS = "tidemill_feature_freshness_seconds", ["group"], "Wall-clock time from the newest event time of a batch of records until the online store has their features; only for topics that follow the wall clock.";
+    REDIS_UP = "tidemill_redis_up", [], "1 while features are written to Redis, else 0; absent without Redis.";
     REDIS_PENDING = "tidemill_redis_pending_keys", ["group"], "Entities whose newest vector is not in Redis yet.";
-    REDIS_WRITTEN = "tidemill_redis_written_total", ["group"], "Vectors written to Redis, and entities deleted there.";
-    HTTP_REQUESTS = "tidemill_http_requests_total", ["route", "code"], "Requests answered.";
-    HTTP_SECONDS = "tidemill_http_request_duration_seconds", ["route"], "Time from a request's head to its answer.";
+    REDIS_WRITTEN = "tidemill_redis_written_total", ["group"], "Vectors written to Redis and entities deleted from it.";
+    HTTP_REQUESTS = "tidemill_http_requests_total", ["route", "code"], "HTTP requests answered.";
+    HTTP_SECONDS = "tidemill_http_request_duration_seconds", ["route"], "Time from the head of a request until its response.";
 }

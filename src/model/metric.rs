@@ -34,21 +34,21 @@ pub static METRICS: &[Metric] = &[
     },
     Metric {
         name: "auc",
-        summary: "area under the ROC curve, ties counting half",
+        summary: "area under the ROC curve; ties count half",
         better: Better::Higher,
         tasks: BINARY,
         of: auc,
     },
     Metric {
         name: "accuracy",
-        summary: "share right at 0.5",
+        summary: "share of correct predictions at a threshold of 0.5",
         better: Better::Higher,
         tasks: BINARY,
         of: |s| mean((s.confusion[0] + s.confusion[2]) as f64, s),
     },
     Metric {
         name: "f1",
-        summary: "harmonic mean of precision and recall at 0.5",
+        summary: "harmonic mean of precision and recall at a threshold of 0.5",
         better: Better::Higher,
         tasks: BINARY,
         of: |s| {
@@ -58,21 +58,21 @@ pub static METRICS: &[Metric] = &[
     },
     Metric {
         name: "calibration",
-        summary: "expected calibration error: mean distance of prediction and frequency, over 10 bins",
+        summary: "expected calibration error: mean distance between prediction and observed frequency, over 10 bins",
         better: Better::Lower,
         tasks: BINARY,
         of: |s| mean(s.reliability.iter().map(|(p, truths)| (p.sum() - *truths as f64).abs()).sum(), s),
     },
     Metric {
         name: "bias",
-        summary: "mean prediction less the base rate",
+        summary: "mean prediction minus the base rate",
         better: Better::Zero,
         tasks: BINARY,
         of: |s| mean(s.reliability.iter().map(|(p, truths)| p.sum() - *truths as f64).sum(), s),
     },
     Metric {
         name: "rmse",
-        summary: "root of the mean squared error",
+        summary: "root mean squared error",
         better: Better::Lower,
         tasks: REGRESSION,
         of: |s| mean(s.loss.sum(), s).map(f64::sqrt),
@@ -86,7 +86,7 @@ pub static METRICS: &[Metric] = &[
     },
     Metric {
         name: "r2",
-        summary: "share of the labels' variance explained",
+        summary: "share of the variance of the labels that is explained",
         better: Better::Higher,
         tasks: REGRESSION,
         of: |s| {

@@ -10,19 +10,19 @@ use super::config::Config;
 /// Flags that every verb takes.
 #[derive(Args, Debug, Clone)]
 pub struct CommonArgs {
-    /// Where the dataflow runs.
+    /// Config file: where the dataflow runs.
     #[arg(long, global = true, default_value = "config/embedded.toml", value_name = "PATH")]
     pub config: PathBuf,
-    /// Overrides one config key; repeatable. The value is TOML or, if it does not parse, plain text.
+    /// Overrides a config key; may be repeated. The value is TOML or, if that does not parse, plain text.
     #[arg(long = "set", global = true, value_name = "KEY.PATH=VALUE")]
     pub overrides: Vec<String>,
-    /// Threads of the graph; the same as `--set workers=N`.
+    /// Worker threads of the graph; short for `--set workers=N`.
     #[arg(long, global = true, value_name = "N")]
     pub workers: Option<usize>,
-    /// Nothing but errors.
+    /// Prints errors only.
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// More of the log on stderr; twice for everything.
+    /// Logs more to stderr; given twice, everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -39,7 +39,7 @@ impl CommonArgs {
     }
 }
 
-/// How a graph is drawn.
+/// Output format of `graph`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum GraphFormat {
     Text,

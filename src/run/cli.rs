@@ -22,72 +22,72 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// Runs a dataflow live: features, models and the endpoint, until SIGINT or SIGTERM.
+    /// Runs a dataflow live, with features, models and the endpoint, until SIGINT or SIGTERM.
     #[command(after_help = "Example: tidemill run dataflows/flights.toml --set http.listen=127.0.0.1:0")]
     Run {
         /// The dataflow file.
         file: PathBuf,
-        /// Ends when every input is used up.
+        /// Ends once all inputs have been read to their end.
         #[arg(long)]
         until_end: bool,
-        /// Starts without a checkpoint; those of an earlier run are kept as `checkpoints.1`, `checkpoints.2` and so on.
+        /// Starts over, without a checkpoint. Checkpoints of an earlier run are renamed to `checkpoints.1`, `checkpoints.2` and so on.
         #[arg(long)]
         fresh: bool,
     },
-    /// Runs a dataflow over a bounded range as fast as it goes, into a folder; disturbs no live run.
+    /// Runs a dataflow over a bounded range of its topics, as fast as possible, and writes the results to a directory. Does not affect a live run.
     #[command(after_help = "Example: tidemill replay dataflows/flights.toml --out /tmp/january --to 2013-02-01")]
     Replay {
         /// The dataflow file.
         file: PathBuf,
-        /// The folder for what comes out: examples, features, models, the digest.
+        /// Output directory: examples, features, models and the digest.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
-        /// Only outputs from this time on: RFC 3339, a date, epoch ms, or `earliest`. Everything before it is still
-        /// read, so that windows are full.
+        /// Writes only what takes effect at this time or later: RFC 3339, a date, epoch ms, or `earliest`. Earlier
+        /// records are still read, so that windows are full.
         #[arg(long, value_name = "T", value_parser = time_argument)]
         from: Option<Bound>,
-        /// Only outputs before this time: RFC 3339, a date, epoch ms, or `latest`. Windows that end at it are in.
+        /// Writes only what takes effect before this time: RFC 3339, a date, epoch ms, or `latest`. Windows that end at it are included.
         #[arg(long, value_name = "T", value_parser = time_argument)]
         to: Option<Bound>,
-        /// Reads from `--from` less the longest window on, not from the earliest record.
+        /// Starts reading the longest window before `--from`, not at the earliest record.
         #[arg(long, requires = "from")]
         cold: bool,
-        /// Starts from a checkpoint of a run: their folder, for the newest whole one, or one manifest.
+        /// Starts from a checkpoint of a run: the directory of checkpoints, for the newest intact one, or a manifest.
         #[arg(long, value_name = "PATH", conflicts_with = "cold")]
         checkpoint: Option<PathBuf>,
-        /// Repeats what a live run made of records that time had passed: its `journal.jsonl`, or the folder that has it.
+        /// Repeats the overtaken records of a live run: its `journal.jsonl`, or the directory that contains it.
         #[arg(long, value_name = "PATH")]
         journal: Option<PathBuf>,
-        /// Compares with another replay, or with the `offline` folder of a run with `--until-end`: exit code 1 if something
-        /// differs, and stderr names the first row, version or count that does.
+        /// Compares the results with another replay, or with the `offline` directory of a run with `--until-end`. If they
+        /// differ, the exit code is 1 and stderr has the first row, version or count that does.
         #[arg(long, value_name = "DIR")]
         verify: Option<PathBuf>,
     },
-    /// Copies the topics of a dataflow into Kafka from the files that CONFIG binds them to.
+    /// Fills the Kafka topics of a dataflow from the files that CONFIG binds them to.
     #[command(after_help = "Example: tidemill load dataflows/flights.toml --from config/embedded.toml \\\n    \
                             --config config/production.toml --partitions 4")]
     Load {
         /// The dataflow file.
         file: PathBuf,
-        /// The config that binds topics to files; Kafka is that of `--config`.
+        /// Config that binds the topics to files. The brokers are those of `--config`.
         #[arg(long, value_name = "CONFIG")]
         from: PathBuf,
-        /// Makes topics that are missing, with this many partitions.
+        /// Creates missing topics with this many partitions.
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         partitions: Option<u32>,
-        /// Event seconds per second, or `max`.
+        /// Seconds of event time per second, or `max` for as fast as possible.
         #[arg(long, value_name = "X", default_value = "max", value_parser = speed_argument)]
         speed: Pace,
     },
-    /// Reports every problem of a dataflow file and its config; then the plan.
+    /// Reports all problems of a dataflow file and its config; if there are none, prints the plan.
     #[command(after_help = "Example: tidemill check dataflows/flights.toml --entities 1000000")]
     Check {
         /// The dataflow file.
         file: PathBuf,
-        /// Entities of each group to reckon memory for.
+        /// Number of entities of each feature group for which memory is estimated.
         #[arg(long, value_name = "N")]
         entities: Option<u64>,
-        /// As JSON.
+        /// Prints JSON.
         #[arg(long)]
         json: bool,
     },
@@ -96,7 +96,7 @@ enum Verb {
     Graph {
         /// The dataflow file.
         file: PathBuf,
-        /// How it is drawn.
+        /// Output format.
         #[arg(long, default_value = "text", value_name = "F")]
         format: GraphFormat,
     },

@@ -44,12 +44,12 @@ pub static SECTIONS: &[&Section] = &[
 
 pub static FILE: Section = Section {
     title: "the file",
-    summary: "A dataflow. Names of sources, tables, views and feature groups are unique among all of them.",
+    summary: "The top level of a dataflow file. Sources, tables, views and feature groups share one namespace.",
     keys: &[
         key("name", "string", Required, "The dataflow's name: letters, digits, `_` and `-`"),
         key("source", "tables", Nothing, "Streams of records: `[source.NAME]`"),
-        key("table", "tables", Nothing, "Upsert topics: `[table.NAME]`"),
-        key("view", "tables", Nothing, "Derived streams: `[view.NAME]`"),
+        key("table", "tables", Nothing, "Tables kept from upsert topics: `[table.NAME]`"),
+        key("view", "tables", Nothing, "Streams derived by SQL: `[view.NAME]`"),
         key("features", "tables", Nothing, "Feature groups: `[features.NAME]`"),
         key("model", "tables", Nothing, "Models: `[model.NAME]`"),
     ],
@@ -59,186 +59,188 @@ pub static SOURCE: Section = Section {
     title: "[source.NAME]",
     summary: "A stream of records.",
     keys: &[
-        key("topic", "string", Required, "The topic"),
+        key("topic", "string", Required, "The topic to read"),
         key(
             "format",
             "`json`, `csv` or `parquet`",
             Required,
-            "How its records are encoded; a bound file's format is told by its extension",
+            "Encoding of the topic's messages. A file bound to the topic is read by its extension instead",
         ),
         key(
             "key",
             "string or list of strings",
             Nothing,
-            "The columns of the message key: records of one key share a partition",
+            "Columns of the message key. Records with the same key must be in the same partition",
         ),
-        key("time", "string", Required, "The event-time column: a timestamp that is never null"),
-        key("lateness", "duration", Is("\"0s\""), "How far out of order a partition's records may come"),
-        key("where", "expression", Nothing, "Which records to keep; the rest is counted as *filtered*"),
-        key("columns", "table", Required, "Column names and their types, in order"),
+        key("time", "string", Required, "Event-time column: a timestamp, never null"),
+        key("lateness", "duration", Is("\"0s\""), "How far out of order the records of a partition may be"),
+        key("where", "expression", Nothing, "Condition for keeping a record; all others are counted as *filtered*"),
+        key("columns", "table", Required, "Names and types of the columns, in order"),
     ],
 };
 
 pub static TABLE: Section = Section {
     title: "[table.NAME]",
-    summary: "The newest row per key of an upsert topic. A record with a null value deletes its key.",
+    summary: "The newest row of each key of an upsert topic. A message with a null value deletes the row of its key.",
     keys: &[
-        key("topic", "string", Required, "The topic"),
+        key("topic", "string", Required, "The topic to read"),
         key(
             "format",
             "`json`, `csv` or `parquet`",
             Required,
-            "How its records are encoded; a bound file's format is told by its extension",
+            "Encoding of the topic's messages. A file bound to the topic is read by its extension instead",
         ),
-        key("key", "string or list of strings", Required, "The columns that a row is known by; never null"),
-        key("time", "string", Required, "The event-time column: a timestamp that is never null"),
-        key("lateness", "duration", Is("\"0s\""), "How far out of order a partition's records may come"),
-        key("columns", "table", Required, "Column names and their types, in order"),
+        key("key", "string or list of strings", Required, "Columns that identify a row; never null"),
+        key("time", "string", Required, "Event-time column: a timestamp, never null"),
+        key("lateness", "duration", Is("\"0s\""), "How far out of order the records of a partition may be"),
+        key("columns", "table", Required, "Names and types of the columns, in order"),
     ],
 };
 
 pub static COLUMN: Section = Section {
     title: "a column",
     summary: "`name = \"type\"` or `name = { type = \"type\", … }`. A type is `string`, `int`, `float`, `bool` or \
-              `timestamp`, with `?` behind it if it may be null.",
+              `timestamp`; a `?` after it makes the column nullable.",
     keys: &[
         key("type", "string", Required, "The type"),
         key(
             "path",
             "string or list of strings",
             Is("its name"),
-            "Where a JSON record has it: `\"payload.amount\"`, or a list if names contain dots",
+            "Location in a JSON message: `\"payload.amount\"`, or a list of names if they contain dots",
         ),
-        key("resolution", "float", Is("1e-9"), "The step to which sums of this float are exact: 1, 0.1, … 1e-9"),
-        key("unit", "`s`, `ms`, `us` or `ns`", Is("\"ms\""), "The unit of a timestamp that is written as a number"),
+        key("resolution", "float", Is("1e-9"), "Unit in which sums of this float are exact: a power of ten from 1 to 1e-9"),
+        key("unit", "`s`, `ms`, `us` or `ns`", Is("\"ms\""), "Unit of a timestamp that is written as a number"),
     ],
 };
 
 pub static VIEW: Section = Section {
     title: "[view.NAME]",
-    summary: "A derived stream.",
-    keys: &[key("sql", "SQL", Required, "One SELECT over a source or a view, see below")],
+    summary: "A stream derived from other streams by SQL.",
+    keys: &[key("sql", "SQL", Required, "A SELECT over a source or another view, see below")],
 };
 
 pub static FEATURES: Section = Section {
     title: "[features.NAME]",
-    summary: "A feature group: one entity, many aggregates.",
+    summary: "A feature group: aggregates over the records of each entity.",
     keys: &[
         key("from", "string", Required, "The source or view whose records are aggregated"),
-        key("entity", "string or list of strings", Required, "The columns that an entity is known by"),
-        key("aggregate", "list of tables", Required, "What is aggregated"),
+        key("entity", "string or list of strings", Required, "Columns that identify an entity"),
+        key("aggregate", "list of tables", Required, "The aggregates, see below"),
     ],
 };
 
 pub static AGGREGATE: Section = Section {
     title: "an aggregate",
-    summary: "Ops over windows of one input. It makes a feature for each window and op, named `{of}_{op}_{window}`; \
-              `as` stands for `{of}`, and where there is no `of`, for `{of}_{op}`.",
+    summary: "Operations on one input over one or more windows. Each pair of operation and window is a feature, named \
+              `{of}_{op}_{window}`. `as` replaces `{of}`, or `{of}_{op}` if there is no `of`.",
     keys: &[
-        key("of", "expression", Nothing, "What is aggregated; nulls are skipped"),
-        key("as", "string", Nothing, "Its name in the features' names; needed where `of` is more than a column"),
-        key("op", "string or list of strings", Required, "The aggregates, see below"),
-        key("where", "expression", Nothing, "Which records count"),
+        key("of", "expression", Nothing, "The input; nulls are skipped"),
+        key("as", "string", Nothing, "Name of the input in feature names; required if `of` is not a plain column"),
+        key("op", "string or list of strings", Required, "The operations, see below"),
+        key("where", "expression", Nothing, "Condition for a record to be aggregated"),
         key("windows", "list of windows", Required, "The windows, see below"),
         key(
             "resolution",
             "float",
             Is("that of the column, or 1e-9"),
-            "The step to which sums of a float are exact: 1, 0.1, … 1e-9",
+            "Unit in which sums of a float are exact: a power of ten from 1 to 1e-9",
         ),
     ],
 };
 
 pub static WINDOW: Section = Section {
     title: "a window",
-    summary: "`\"3h\"`, or the same as a table, to choose the hop.",
+    summary: "`\"3h\"`, or a table that also sets the hop: `{ sliding = \"3h\", hop = \"1m\" }`.",
     keys: &[
-        key("sliding", "duration", Required, "How far back it reaches"),
+        key("sliding", "duration", Required, "Length of the window"),
         key(
             "hop",
             "duration",
             Is("by length"),
-            "The step of its oldest edge: `1d` above 12 d, `1h` above 12 h, `5m` above 1 h, else a 60th. The newest edge is always exact",
+            "Step in which the oldest edge moves. By default 1 d for windows above 12 d, 1 h above 12 h, 5 min above 1 h, else a 60th of the window. The newest edge is exact to the ms",
         ),
     ],
 };
 
 pub static MODEL: Section = Section {
     title: "[model.NAME]",
-    summary: "A model, retrained at the end of each window.",
+    summary: "A model that is retrained at the end of every window.",
     keys: &[
         key("kind", "string", Required, "The kind of model, see below"),
-        key("examples", "string", Required, "The source or view whose every record is one example"),
-        key("features", "list", Required, "Its inputs, see below"),
-        key("label", "table", Required, "Where the truth comes from, see below"),
-        key("window", "duration", Required, "It is retrained at the end of each such span of event time"),
-        key("offset", "duration", Is("\"0s\""), "The shift of the windows' edges from midnight UTC of 1970-01-01"),
-        key("optimizer", "string or table", Is("\"ftrl\""), "How weights move, see below"),
-        key("crosses", "list of lists", Is("[]"), "Inputs whose combination is an input: `[[\"origin\", \"dest\"]]`"),
-        key("bins", "int", Is("0"), "Number of quantile bins in which every numeric input is cut besides; 0 for none"),
-        key("categorical", "list of strings", Is("[]"), "Numeric inputs that are categories"),
-        key("hash_bits", "int", Is("18"), "log2 of the number of hashed weights"),
+        key("examples", "string", Required, "The source or view whose records are the examples"),
+        key("features", "list", Required, "The inputs, see below"),
+        key("label", "table", Required, "The value to predict, see below"),
+        key("window", "duration", Required, "Span of event time after which the model is retrained"),
+        key("offset", "duration", Is("\"0s\""), "Shift of the window boundaries, which are otherwise multiples of `window` since 1970-01-01T00:00Z"),
+        key("optimizer", "string or table", Is("\"ftrl\""), "How weights are updated, see below"),
+        key("crosses", "list of lists", Is("[]"), "Combinations of inputs that become inputs themselves: `[[\"origin\", \"dest\"]]`"),
+        key("bins", "int", Is("0"), "Number of quantile bins that are added for every numeric input; 0 for none"),
+        key("categorical", "list of strings", Is("[]"), "Numeric inputs to be treated as categories"),
+        key("hash_bits", "int", Is("18"), "Base-2 logarithm of the number of hashed weights"),
         key(
             "shards",
             "int",
             Is("1"),
-            "Virtual shards that learn apart and are averaged; the result depends on it, never on workers",
+            "Number of virtual shards that learn separately and are averaged. Unlike `workers`, it changes the result",
         ),
         key(
             "start",
             "`warm` or `fresh`",
             Is("\"warm\""),
-            "Whether a window goes on from the newest accepted version or from nothing",
+            "What a window starts from: the newest accepted version, or an untrained model",
         ),
-        key("seed", "int", Is("0"), "The seed of what is random"),
+        key("seed", "int", Is("0"), "Seed of random numbers; no kind of model uses any yet"),
         key(
             "publish",
             "table",
             Nothing,
-            "The gate that a version must pass to be served; without it, every version is",
+            "Gate that a version must pass to become champion; without it, every version does",
         ),
     ],
 };
 
 pub static INPUT: Section = Section {
     title: "an input",
-    summary: "An entry of a model's `features`: `\"group.*\"` for a whole group, `\"group.feature\"`, a column of the \
-              examples, or an expression over them. An expression is named by its text, or as a table:",
-    keys: &[key("expr", "expression", Required, "The input"), key("as", "string", Required, "Its name")],
+    summary: "An entry of a model's `features`: `\"group.*\"` for all features of a group, `\"group.feature\"`, a column of \
+              the examples, or an expression over these. The name of an expression is its text, unless it is written \
+              as a table:",
+    keys: &[key("expr", "expression", Required, "The input"), key("as", "string", Required, "Name of the input")],
 };
 
 pub static LABEL: Section = Section {
     title: "label",
-    summary: "The label is the first record of `from` with the same `on`, no earlier than the example and at most \
-              `within` later, whose `value` is not null. Without `from`, it is an expression over the example itself.",
+    summary: "With `from`, the label is the `value` of the first record of `from` that has the same `on`, is not earlier \
+              than the example, is at most `within` later, and has a `value` that is not null. Without `from`, it is \
+              an expression over the example itself.",
     keys: &[
         key("value", "expression", Required, "The label: a bool or a number"),
-        key("from", "string", Nothing, "The source or view that tells it"),
-        key("on", "string or list of strings", Nothing, "The columns that both must share; needed with `from`"),
-        key("within", "duration", Nothing, "How long to wait for it; needed with `from`"),
+        key("from", "string", Nothing, "The source or view that has the label"),
+        key("on", "string or list of strings", Nothing, "Columns that must be equal in both; required with `from`"),
+        key("within", "duration", Nothing, "How long to wait for the label; required with `from`"),
         key(
             "otherwise",
             "number or bool",
             Nothing,
-            "The label if none came; without it, the example is dropped and counted",
+            "The label if none arrives in time; without it, the example is dropped and counted",
         ),
     ],
 };
 
 pub static OPTIMIZER: Section = Section {
     title: "optimizer",
-    summary: "The optimizer's name, or a table of its name and its parameters.",
+    summary: "The name of an optimizer, or a table with its name and parameters.",
     keys: &[key("name", "string", Required, "The optimizer, see below")],
 };
 
 pub static PUBLISH: Section = Section {
     title: "publish",
-    summary: "A version becomes champion if it is worse than the champion by no more than `tolerance`, on examples \
+    summary: "A new version becomes champion if it is worse than the champion by at most `tolerance`, measured on examples \
               that neither was trained on.",
     keys: &[
         key("metric", "string", Required, "A metric of the model's kind, see below"),
-        key("tolerance", "float", Is("0.0"), "How much worse it may be"),
-        key("holdout", "float", Is("0.1"), "The share of examples, by key, that is never trained on"),
-        key("windows", "int", Is("3"), "How many of the newest windows' held-out examples are compared"),
+        key("tolerance", "float", Is("0.0"), "How much worse a new version may be"),
+        key("holdout", "float", Is("0.1"), "Share of the examples, chosen by key, that is never trained on"),
+        key("windows", "int", Is("3"), "Number of newest windows whose held-out examples are compared"),
     ],
 };

@@ -18,9 +18,9 @@ pub fn reference() -> String {
     out += VIEWS;
     out += EXPRESSIONS;
     let functions = FUNCTIONS.iter().copied().flatten();
-    out += &table(&["function", "what"], functions.map(|f| vec![format!("`{}`", f.signature), f.summary.to_owned()]));
+    out += &table(&["function", "description"], functions.map(|f| vec![format!("`{}`", f.signature), f.summary.to_owned()]));
     out +=
-        "\n## Aggregates\n\nThe values of `op`. Nulls are skipped; an entity without records has the empty answer.\n\n";
+        "\n## Aggregates\n\nThe values of `op`. Nulls are skipped. The column *empty* has the result for an entity without records.\n\n";
     let takes = |kind: &aggregate::Kind| {
         let types = Type::ALL.into_iter().filter(|ty| aggregate::accepts(kind, Some(*ty))).map(Type::name);
         let types: Vec<&str> = types.collect();
@@ -29,14 +29,14 @@ pub fn reference() -> String {
     };
     let empty = |kind: &aggregate::Kind| if kind.nullable { "null" } else { "0" };
     out += &table(
-        &["op", "of", "empty", "what"],
+        &["op", "of", "empty", "description"],
         aggregate::KINDS
             .iter()
             .map(|kind| vec![format!("`{}`", kind.name), takes(kind), empty(kind).to_owned(), kind.summary.to_owned()]),
     );
-    out += "\n## Kinds of models\n\nThe values of `kind`, and the metrics that versions are scored by.\n\n";
+    out += "\n## Kinds of models\n\nThe values of `kind`, and the metrics by which their versions are scored.\n\n";
     out += &table(
-        &["kind", "metrics", "what"],
+        &["kind", "metrics", "description"],
         KINDS.iter().map(|kind| {
             let metrics: Vec<String> = kind.metrics().map(|metric| format!("`{}`", metric.name)).collect();
             vec![format!("`{}`", kind.name), metrics.join(", "), kind.summary.to_owned()]
@@ -44,7 +44,7 @@ pub fn reference() -> String {
     );
     out += "\n## Metrics\n\n";
     out += &table(
-        &["metric", "what"],
+        &["metric", "description"],
         METRICS.iter().map(|metric| vec![format!("`{}`", metric.name), metric.summary.to_owned()]),
     );
     out += "\n## Optimizers\n\n`optimizer = \"NAME\"`, or a table such as `{ name = \"ftrl\", alpha = 0.1 }`.\n";
@@ -52,7 +52,7 @@ pub fn reference() -> String {
         write!(out, "\n### {}\n\n{}.\n\n", kind.name, sentence(kind.summary))
             .expect("writing to a string does not fail");
         out += &table(
-            &["parameter", "default", "what"],
+            &["parameter", "default", "description"],
             kind.parameters.iter().map(|parameter| {
                 let bound = if parameter.above { "above" } else { "at least" };
                 let what = format!("{}; {bound} {}", parameter.summary, parameter.least);
@@ -77,7 +77,7 @@ fn section_text(section: &Section) -> String {
         };
         vec![format!("`{}`", key.name), key.form.to_owned(), absent, key.summary.to_owned()]
     });
-    let keys = table(&["key", "value", "default", "what"], rows);
+    let keys = table(&["key", "value", "default", "description"], rows);
     format!("\n## {}\n\n{}\n\n{keys}", sentence(&title), section.summary)
 }
 
@@ -101,13 +101,15 @@ fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
 const INTRODUCTION: &str = "\
 # Dataflow files
 
-<!-- Written by the program from its own tables: `UPDATE_GOLDEN=1 cargo test --test house`. -->
+<!-- Generated from the program's tables: `UPDATE_GOLDEN=1 cargo test --test house`. -->
 
-A dataflow file (TOML) says what is computed; the config says where. `tidemill check FILE` reports every problem of a
-file at once, each as `PATH:LINE:COLUMN: error: what is wrong; expected …; did you mean …?`, and then prints the plan.
+A dataflow file is a TOML file that defines what is computed; the [config](operations.md#config) defines where it runs.
+`tidemill check FILE` reports all problems of a file at once, each as
+`PATH:LINE:COLUMN: error: what is wrong; expected …; did you mean …?`. If there are none, it prints the plan.
 
-A duration is a number and one of `ms s m h d w`: `\"90s\"`, `\"1.5h\"`. Names of sources, tables, views, groups and
-models are letters, digits and `_`, with a letter first. An expression is SQL, see below.
+A duration is a number followed by one of the units `ms`, `s`, `m`, `h`, `d` and `w`: `\"90s\"`, `\"1.5h\"`. Names of
+sources, tables, views, feature groups and models consist of letters, digits and `_`, and begin with a letter. An
+expression is [SQL](#expressions).
 ";
 
 const VIEWS: &str = "
@@ -119,28 +121,32 @@ FROM schedule s LEFT JOIN weather w ON w.origin = s.origin
 WHERE s.distance > 0
 ```
 
-One SELECT over a source or another view. A joined table is looked up as of the record's event time: ON compares every
-key column of the table with an expression over what stands before it; a record without a row is dropped by JOIN and
-kept with nulls by LEFT JOIN. An item is a column, `*`, `alias.*` or `expression AS name`. Everything else in SQL
-(GROUP BY, DISTINCT, ORDER BY, subqueries, UNION) is refused: aggregation is the work of feature groups, and a subquery
-can be a view of its own.
+A view is one SELECT over a source or another view. An item is a column, `*`, `alias.*` or `expression AS name`.
+
+A joined table is looked up as of the record's event time. ON must compare every key column of the table with an
+expression over the relations before it. If the table has no such row, JOIN drops the record and LEFT JOIN keeps it with
+nulls.
+
+All other SQL (GROUP BY, DISTINCT, ORDER BY, subqueries, UNION) is rejected: use a feature group to aggregate, and a
+second view in place of a subquery.
 ";
 
 const EXPRESSIONS: &str = "
 ## Expressions
 
-SQL scalar expressions with PostgreSQL's rules:
+Expressions are SQL scalar expressions and follow PostgreSQL's rules:
 
 - Literals: `42`, `1.5`, `'text'`, `true`, `false`, `null`, `timestamp '2024-01-31T08:00:00Z'`. Text in single quotes
-  is a timestamp where it stands beside one.
-- Columns: `column`, or `relation.column`. Names are exact; a name that is no identifier is written in double quotes.
-- `+ - * / %` on numbers. An int with an int stays an int, so `7 / 2` is 3; a float on either side makes a float.
-- `= <> < <= > >=`, `BETWEEN`, `IN (…)` on values of one type; strings compare by their bytes.
+  becomes a timestamp where one is expected, as in a comparison with a timestamp.
+- Columns: `column`, or `relation.column`. Names are case-sensitive; one that is not an identifier is
+  written in double quotes.
+- `+ - * / %` on numbers. Two ints give an int, so `7 / 2` is 3; if either operand is a float, the result is one.
+- `= <> < <= > >=`, `BETWEEN`, `IN (…)` on values of the same type. Strings are compared byte by byte.
 - `AND OR NOT`, `IS [NOT] NULL`, `IS [NOT] TRUE`, `IS [NOT] FALSE` with SQL's three-valued logic.
-- `LIKE` and `ILIKE` (`%` is any text, `_` any character, `\\` takes the next one as it is), `||`.
+- `LIKE` and `ILIKE` (`%` matches any text, `_` any character, and `\\` escapes the next character), `||`.
 - `CASE WHEN … THEN … ELSE … END`, `CAST(x AS type)` or `x::type`, `EXTRACT(field FROM t)`.
 
-Where there is no answer, the result is NULL and counted: a float that is not finite, an int that does not fit, a
-division by zero, a text that a cast cannot read. A constant without an answer is refused by `check`.
+An expression without a valid result is NULL: a float that is not finite, an int that overflows, a division by zero, a
+text that a cast cannot parse. `check` rejects a constant expression without a valid result.
 
 ";

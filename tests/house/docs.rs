@@ -86,13 +86,13 @@ fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String
 fn metrics() -> String {
     let labels = |labels: &[&str]| labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
     let row = |name: &Name| [format!("`{}`", name.name), labels(name.labels), name.help.to_owned()];
-    table(["metric", "labels", "what"], NAMES.iter().map(row))
+    table(["metric", "labels", "description"], NAMES.iter().map(row))
 }
 
 fn config() -> String {
     let default = |default: Option<String>| default.map_or_else(|| "none".to_owned(), |default| format!("`{default}`"));
     let row = |key: Key| [format!("`{}`", key.path), key.kind.to_owned(), default(key.default), key.help.to_owned()];
-    table(["key", "type", "default", "what"], keys().into_iter().map(row))
+    table(["key", "type", "default", "description"], keys().into_iter().map(row))
 }
 
 fn verbs() -> String {
@@ -103,7 +103,7 @@ fn verbs() -> String {
         let needed: String = needed.map(|argument| format!(" {}{}", named(argument), value(argument))).collect();
         [format!("`{}{needed}`", verb.get_name()), verb.get_about().unwrap_or_default().to_string()]
     };
-    table(["verb", "what"], command.get_subcommands().map(row))
+    table(["command", "description"], command.get_subcommands().map(row))
 }
 
 fn flags() -> String {
@@ -113,7 +113,7 @@ fn flags() -> String {
         named.map(|(flag, long)| flag_row(verb, flag, long)).collect::<Vec<_>>()
     };
     let verbs = command.get_subcommands().flat_map(|verb| of(&format!("`{}`", verb.get_name()), verb));
-    table(["flag", "verb", "what"], of("all", &command).into_iter().chain(verbs))
+    table(["flag", "command", "description"], of("all", &command).into_iter().chain(verbs))
 }
 
 fn flag_row(verb: &str, flag: &Arg, long: &str) -> [String; 3] {
@@ -128,7 +128,7 @@ fn flag_row(verb: &str, flag: &Arg, long: &str) -> [String; 3] {
             what += &format!(": {}", possible.join(", "));
         }
         for default in flag.get_default_values() {
-            what += &format!("; `{}` if not given", default.to_string_lossy());
+            what += &format!("; by default `{}`", default.to_string_lossy());
         }
     }
     if let Some(short) = flag.get_short() {

@@ -14,7 +14,7 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "date_part",
         signature: "date_part('field', t)",
-        summary: "A field of a timestamp, also spelt extract(field FROM t): an int, but `epoch` (seconds) is a float. \
+        summary: "Field of a timestamp; also written extract(field FROM t). An int, except `epoch`, which is a float in seconds. \
                   Fields: year, isoyear, quarter, month, week (ISO), day, doy, dow (Sunday 0), isodow (Monday 1, \
                   Sunday 7), hour, minute, second (whole), milliseconds (of the minute), epoch",
         arity: (2, 2),
@@ -23,7 +23,7 @@ pub static FUNCTIONS: &[Function] = &[
     Function {
         name: "date_trunc",
         signature: "date_trunc('unit', t)",
-        summary: "The start of the year, quarter, month, week (Monday), day, hour, minute or second",
+        summary: "t truncated to the start of its year, quarter, month, week (Monday), day, hour, minute or second",
         arity: (2, 2),
         bind: date_trunc,
     },

@@ -8,7 +8,7 @@ use super::{Kind, Task};
 
 pub(super) static KIND: Kind = Kind {
     name: "linear",
-    summary: "a value",
+    summary: "predicts a number",
     task: Task::Regression,
     standardised: true,
     build: additive::build::<Linear>,

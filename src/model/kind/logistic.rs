@@ -5,7 +5,7 @@ use super::{Kind, Task};
 
 pub(super) static KIND: Kind = Kind {
     name: "logistic",
-    summary: "probability of true",
+    summary: "predicts the probability of true",
     task: Task::Binary,
     standardised: false,
     build: additive::build::<Logistic>,

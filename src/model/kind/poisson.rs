@@ -5,7 +5,7 @@ use super::{Kind, Task};
 
 pub(super) static KIND: Kind = Kind {
     name: "poisson",
-    summary: "the rate of a count",
+    summary: "predicts the mean of a count",
     task: Task::Regression,
     standardised: false,
     build: additive::build::<Poisson>,

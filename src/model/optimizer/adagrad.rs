@@ -11,11 +11,11 @@ use crate::model::{ModelError, Row};
 
 pub(super) static KIND: OptimizerKind = OptimizerKind {
     name: "adagrad",
-    summary: "AdaGrad: a rate for each weight",
+    summary: "AdaGrad: a learning rate for each weight",
     parameters: &[
         Parameter { name: "rate", default: 0.1, least: 0.0, above: true, summary: "learning rate" },
         Parameter { name: "epsilon", default: 1e-8, least: 0.0, above: true, summary: "keeps the first step finite" },
-        Parameter { name: "l2", default: 0.0, least: 0.0, above: false, summary: "shrinks all weights" },
+        Parameter { name: "l2", default: 0.0, least: 0.0, above: false, summary: "L2 regularisation" },
     ],
     averaged: &["n", "w"],
     build: |parameters, slots| {

@@ -12,7 +12,7 @@ use crate::model::{ModelError, Row};
 
 pub(super) static KIND: OptimizerKind = OptimizerKind {
     name: "adam",
-    summary: "Adam: steps of even size, with momentum",
+    summary: "Adam: a learning rate for each weight, with momentum",
     parameters: &[
         Parameter { name: "rate", default: 0.001, least: 0.0, above: true, summary: "learning rate" },
         Parameter { name: "epsilon", default: 1e-8, least: 0.0, above: true, summary: "keeps the first step finite" },

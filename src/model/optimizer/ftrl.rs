@@ -17,12 +17,12 @@ use crate::model::{ModelError, Row};
 
 pub(super) static KIND: OptimizerKind = OptimizerKind {
     name: "ftrl",
-    summary: "FTRL-Proximal: a rate for each weight, sparse with l1",
+    summary: "FTRL-Proximal: a learning rate for each weight; `l1` makes the weights sparse",
     parameters: &[
         Parameter { name: "alpha", default: 0.1, least: 0.0, above: true, summary: "learning rate" },
         Parameter { name: "beta", default: 1.0, least: 0.0, above: false, summary: "smooths the first steps" },
-        Parameter { name: "l1", default: 0.0, least: 0.0, above: false, summary: "weights below it stay zero" },
-        Parameter { name: "l2", default: 0.0, least: 0.0, above: false, summary: "shrinks all weights" },
+        Parameter { name: "l1", default: 0.0, least: 0.0, above: false, summary: "L1 regularisation" },
+        Parameter { name: "l2", default: 0.0, least: 0.0, above: false, summary: "L2 regularisation" },
     ],
     averaged: &["n", "z"],
     build: |parameters, slots| Box::new(Ftrl::new([parameters[0], parameters[1], parameters[2], parameters[3]], slots)),

@@ -22,71 +22,71 @@ pub struct Key {
 }
 
 const WORDS: &[(&str, &str, &str)] = &[
-    ("data_dir", "path", "Home of what a run writes: `{data_dir}/{dataflow}/`. From the working directory"),
-    ("workers", "int", "Threads of the graph, at least 1. No result depends on it"),
+    ("data_dir", "path", "Directory for the files of a run, which are in `{data_dir}/{dataflow}/`. Relative to the working directory"),
+    ("workers", "int", "Worker threads of the graph, at least 1. Does not affect results"),
     (
         "max_in_flight",
         "int",
-        "Records of a partition that may be read ahead of the slowest, besides what lateness keeps open. Bounds memory; no result depends on it",
+        "Records that one partition may be read ahead of the slowest, not counting those that its lateness keeps open. Bounds memory; does not affect results",
     ),
     (
         "idle_after",
         "duration",
-        "How long a Kafka partition has nothing to read before it stops holding the others back",
+        "Time without new records after which a Kafka partition no longer holds back the watermark",
     ),
     (
         "clock",
         "text",
-        "What moves event time on where nothing comes, on Kafka: `\"wall\"`, or `\"stream\"` for historical topics. \
-         Files and replays are always by the stream",
+        "What advances event time while Kafka has no new records: `\"wall\"` for the wall clock, `\"stream\"` for the \
+         newest record, as historical topics need. Files and replays always use `\"stream\"`",
     ),
     (
         "max_ahead",
         "duration",
-        "How far a record's event time may be ahead of its message's own; beyond it is a dead letter",
+        "How far the event time of a record may be ahead of the timestamp of its Kafka message. A record beyond that is a dead letter",
     ),
     (
         "topics.TOPIC.file",
         "path or list",
-        "The files that stand for this topic, in order; globs are sorted. From the config file's folder",
+        "Files to read in place of the topic, in this order; the matches of a glob are sorted. Relative to the config file",
     ),
-    ("topics.TOPIC.nulls", "list", "Texts of a CSV that mean null"),
+    ("topics.TOPIC.nulls", "list", "CSV fields that mean null"),
     (
         "play.speed",
         "number",
-        "Event seconds per second at which `run` plays files; `\"max\"` for as fast as they can be read. A replay is \
-         always at `\"max\"`",
+        "Seconds of event time per second at which `run` plays files, or `\"max\"` for as fast as possible. A replay \
+         always uses `\"max\"`",
     ),
-    ("http.listen", "text", "Address and port of the endpoint; port 0 takes a free one"),
+    ("http.listen", "text", "Address and port of the endpoint. Port 0 selects a free port"),
     ("http.threads", "int", "Threads that answer requests, at least 1"),
-    ("http.max_body_bytes", "int", "The largest request body that is read; a larger one gets 413"),
+    ("http.max_body_bytes", "int", "Largest request body; a larger one is answered with 413"),
     (
         "http.request_timeout",
         "duration",
-        "How long a client may take to send a request or to read its answer, and idle between two",
+        "How long a client may take to send a request or read the response, and how long a connection may be idle",
     ),
-    ("http.max_connections", "int", "Open connections; one more gets 429"),
-    ("kafka", "table", "librdkafka's own keys, as they are, for topics that no file stands for"),
+    ("http.max_connections", "int", "Largest number of open connections; a further one is answered with 429"),
+    ("kafka", "table", "librdkafka settings, by their own names, for all topics without a file"),
     (
         "dead_letters.topic",
         "text",
-        "Where dead letters of Kafka's topics go; `tidemill.{dataflow}.dead_letters` if not given",
+        "Topic for the dead letters of Kafka topics; by default `tidemill.{dataflow}.dead_letters`",
     ),
     (
         "redis.url",
         "URL",
-        "A Redis server that gets every feature vector: `redis://[:PASSWORD@]HOST:PORT[/DB]` or `redis+unix:///PATH`",
+        "Redis server that all feature vectors are written to: `redis://[:PASSWORD@]HOST:PORT[/DB]` or `redis+unix:///PATH`",
     ),
-    ("registry.url", "path or `file://` URL", "Where versions are kept; `{data_dir}/{dataflow}/registry` if not given"),
-    ("registry.keep", "int", "Old versions kept of each model; those that an alias points to always are"),
+    ("registry.url", "path or `file://` URL", "Location of the model registry; by default `{data_dir}/{dataflow}/registry`"),
+    ("registry.keep", "int", "Old versions of each model to keep. Versions that an alias points to are always kept"),
     (
         "checkpoint.url",
         "path or `file://` URL",
-        "Where checkpoints are kept; `{data_dir}/{dataflow}/checkpoints` if not given",
+        "Location of the checkpoints; by default `{data_dir}/{dataflow}/checkpoints`",
     ),
-    ("checkpoint.interval", "duration", "From one checkpoint to the next; `\"off\"` for none"),
-    ("checkpoint.keep", "int", "Checkpoints kept"),
-    ("offline.enabled", "bool", "Whether `run` writes examples and feature changes as Parquet"),
+    ("checkpoint.interval", "duration", "Time between checkpoints; `\"off\"` disables them"),
+    ("checkpoint.keep", "int", "Number of checkpoints to keep"),
+    ("offline.enabled", "bool", "Whether `run` writes examples and feature changes to Parquet files"),
 ];
 
 /// Every key, with its default.
@@ -98,7 +98,7 @@ pub fn keys() -> Vec<Key> {
 
 /// The keys for the terminal, each with its default and what it is for.
 pub fn help() -> String {
-    let mut text = "Config keys, in the file of --config or by --set:\n".to_owned();
+    let mut text = "Config keys, set in the file given by --config or with --set:\n".to_owned();
     for Key { path, kind, default, help } in keys() {
         let written = default.map_or_else(|| format!("({kind})"), |default| format!("= {default}"));
         text += &format!("  {path} {written}\n          {help}\n");
