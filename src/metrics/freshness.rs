@@ -1,4 +1,4 @@
-//! How fresh the features of one group are: from when a record happened to when it shows.
+//! Freshness of the features of one group: the time from a record's event to its features being in the online store.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,7 +6,7 @@ use prometheus::Histogram;
 
 use super::Metrics;
 
-/// The clock and the histogram of one feature group.
+/// The histogram of one feature group.
 #[derive(Debug)]
 pub struct Freshness(Histogram);
 
@@ -15,7 +15,8 @@ impl Freshness {
         Freshness(metrics.freshness.with_label_values(&[group]))
     }
 
-    /// Records up to this event time, in ms, show from now on. One from the future counts as seen at once.
+    /// Records that the features of records up to an event time, in ms, are in the online store from now on. An event
+    /// time in the future counts as a freshness of zero.
     pub fn observe(&self, newest: i64) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         self.0.observe((now - newest as f64 / 1e3).max(0.0));

@@ -1,7 +1,17 @@
-//! Metrics: their names, in one place, and what is counted under them.
+//! Metrics: one table of their names, and the counters behind them.
 //!
-//! Every metric is a row of [`NAMES`], from which it is registered and the reference is written. Children with labels
-//! are made once and kept by who counts; nothing on the path of a record looks a label up.
+//! Every metric is a row of [`NAMES`], from which it is registered and the reference is written. Counters with labels
+//! are created once and held by the code that increments them; no record or request looks a label up.
+//!
+//! ```
+//! use tidemill::metrics::{HTTP_REQUESTS, Metrics, NAMES, Traffic};
+//!
+//! let metrics = Metrics::new("flights");
+//! Traffic::new(&metrics, "/predict").count(200, std::time::Duration::from_millis(1));
+//! let text = String::from_utf8(metrics.exposition()).unwrap();
+//! assert!(text.contains("tidemill_http_requests_total{code=\"200\",route=\"/predict\"} 1"));
+//! assert!(NAMES.iter().any(|metric| metric.name == HTTP_REQUESTS.name));
+//! ```
 
 mod freshness;
 mod process;
@@ -13,7 +23,7 @@ pub use traffic::Traffic;
 
 /// A metric: its name, labels and help.
 #[derive(Clone, Copy, Debug)]
-pub struct Name {
+pub struct MetricName {
     pub name: &'static str,
     pub labels: &'static [&'static str],
     pub help: &'static str,
@@ -21,9 +31,9 @@ pub struct Name {
 
 macro_rules! names {
     ($($constant:ident = $name:literal, [$($label:literal),*], $help:literal;)*) => {
-        $(#[doc = $help] pub const $constant: Name = Name { name: $name, labels: &[$($label),*], help: $help };)*
+        $(#[doc = $help] pub const $constant: MetricName = MetricName { name: $name, labels: &[$($label),*], help: $help };)*
         /// Every metric, in the order of the reference.
-        pub const NAMES: &[Name] = &[$($constant),*];
+        pub const NAMES: &[MetricName] = &[$($constant),*];
     };
 }
 

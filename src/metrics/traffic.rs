@@ -1,6 +1,6 @@
-//! Requests of one route counted: by code, and how long they took.
+//! Counters of the requests of one route: by status, and their durations.
 //!
-//! Each child is made when its code is first answered and kept, so that no label is looked up on the way of a request.
+//! The counter of a status is created with its first answer and kept, so that no request looks a label up.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use prometheus::{Histogram, IntCounter, IntCounterVec};
 
 use super::Metrics;
 
-/// The statuses that a tidemill endpoint answers; any other is counted as the last.
+/// The statuses that an endpoint answers with. Any other is counted as the last, 500.
 const CODES: [u16; 10] = [200, 400, 404, 405, 408, 413, 415, 429, 503, 500];
 
 /// The counters of one route.
@@ -31,7 +31,7 @@ impl Traffic {
         }
     }
 
-    /// Counts one answer.
+    /// Counts one answer with its status, and the time from the request's head to it.
     pub fn count(&self, code: u16, took: Duration) {
         self.seconds.observe(took.as_secs_f64());
         let at = CODES.iter().position(|known| *known == code).unwrap_or(CODES.len() - 1);

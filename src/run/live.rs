@@ -23,7 +23,7 @@ use crate::disk;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::registry::{LiveModels, Registry};
-use crate::serve::{self, Parts, Readiness, Service, StartError};
+use crate::serve::{self, Readiness, Service, ServiceConfig, StartError};
 use crate::source::DeadLetterFile;
 
 /// How often the terminal and the gauges are brought up to date.
@@ -67,7 +67,7 @@ pub fn run(file: &Path, common: &CommonArgs, how: Start) -> Result<(), Failure> 
     let (mut checkpoints, start) = Checkpoints::open(&plan, &config, how.fresh)?;
     let goes_on = start.said.is_some();
     let readiness = Arc::new(Readiness::default());
-    let service = Service::new(Parts {
+    let service = Service::new(ServiceConfig {
         spec: &plan.spec,
         plans: (0..plan.models.len()).map(|model| plan.serving(model)).collect(),
         online: online.clone(),

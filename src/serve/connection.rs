@@ -1,8 +1,9 @@
-//! Connections: each answers its requests in turn, and is watched so that none holds on for nothing.
+//! Connections: each answers its requests in turn, and is closed when it is inactive for too long.
 //!
-//! A connection's pulse beats when a request's head has come and when it is answered. One whose pulse has not beaten for
-//! the request timeout is cut off, whatever it was doing: idling, sending a head byte by byte, not reading its answers.
-//! So there is no timer for each request, and only one sweep over all connections of a thread every quarter of it.
+//! A connection is active when the head of a request has arrived and when the request has been answered. A connection
+//! that was inactive for the request timeout is closed, whatever it was doing: idling, sending a head byte by byte, not
+//! reading its answers. There is no timer for each request, only one sweep over all connections of a thread every
+//! quarter of the timeout.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -18,42 +19,49 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
-use super::service::{Limits, Service};
+use super::body::Limits;
+use super::service::Service;
 
-/// The most that the head of a request may have.
-const HEAD_BYTES: usize = 64 << 10;
-const HEADERS: usize = 100;
+/// The largest head of a request, in bytes.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+/// The most header fields of a request.
+const MAX_HEADERS: usize = 100;
 
-/// Sweeps without a beat after which a connection is cut off.
+/// Sweeps without activity after which a connection is closed.
 pub const SWEEPS: u32 = 4;
 
-const GO: u8 = 0;
+/// Signals to a connection: go on, end after the current request, end at once.
+const CONTINUE: u8 = 0;
 const FINISH: u8 = 1;
-const CUT: u8 = 2;
+const ABORT: u8 = 2;
 
-/// What a connection and its watcher know of each other.
+/// The state that a connection shares with the thread that watches it.
 #[derive(Debug, Default)]
-struct Pulse {
-    beats: AtomicU32,
-    /// Whether to go on, to end after the present request, or to end at once.
-    order: AtomicU8,
+struct Activity {
+    /// Grows with each sign of activity.
+    touches: AtomicU32,
+    /// The newest signal.
+    signal: AtomicU8,
     ended: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
-impl Pulse {
-    fn beat(&self) {
-        self.beats.store(self.beats.load(Relaxed).wrapping_add(1), Relaxed);
+impl Activity {
+    /// Records activity. Only the connection's own task calls this, so that a load and a store suffice.
+    fn touch(&self) {
+        self.touches.store(self.touches.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
-    fn order(&self, order: u8) {
-        self.order.store(order, Relaxed);
+    /// Signals to the connection and wakes its task.
+    fn signal(&self, signal: u8) {
+        self.signal.store(signal, Relaxed);
         if let Some(waker) = self.waker.lock().take() {
             waker.wake();
         }
     }
 
-    fn listen(&self, waker: &Waker) {
+    /// Registers the waker of the connection's task.
+    fn register(&self, waker: &Waker) {
         let mut known = self.waker.lock();
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *known = Some(waker.clone());
@@ -61,107 +69,110 @@ impl Pulse {
     }
 }
 
-/// A connection as its thread watches it.
+/// A connection and its activity at the previous sweep.
 #[derive(Debug)]
-struct Watched {
-    pulse: Arc<Pulse>,
-    beats: u32,
-    /// Sweeps since the last beat.
-    quiet: u32,
+struct WatchedConnection {
+    activity: Arc<Activity>,
+    touches: u32,
+    /// Sweeps since the last activity.
+    inactive: u32,
 }
 
 /// The connections of one thread.
 #[derive(Debug, Default)]
-pub struct Roster {
-    watched: Vec<Watched>,
+pub struct Connections {
+    watched: Vec<WatchedConnection>,
 }
 
-impl Roster {
-    /// Cuts off what is quiet and forgets what has ended.
+impl Connections {
+    /// Closes connections that are inactive and removes those that have ended.
     pub fn sweep(&mut self) {
         self.watched.retain_mut(|watched| {
-            let beats = watched.pulse.beats.load(Relaxed);
-            watched.quiet = if beats == watched.beats { watched.quiet + 1 } else { 0 };
-            watched.beats = beats;
-            if watched.quiet >= SWEEPS {
-                watched.pulse.order(CUT);
+            let touches = watched.activity.touches.load(Relaxed);
+            watched.inactive = if touches == watched.touches { watched.inactive + 1 } else { 0 };
+            watched.touches = touches;
+            if watched.inactive >= SWEEPS {
+                watched.activity.signal(ABORT);
             }
-            !watched.pulse.ended.load(Relaxed)
+            !watched.activity.ended.load(Relaxed)
         });
     }
 
-    /// Has every connection end after the request that it is at.
+    /// Signals every connection to end after its current request.
     pub fn finish(&self) {
-        self.watched.iter().for_each(|watched| watched.pulse.order(FINISH));
+        self.watched.iter().for_each(|watched| watched.activity.signal(FINISH));
     }
 
-    /// Whether all have ended.
+    /// Removes connections that have ended; returns whether none is left.
     pub fn is_empty(&mut self) -> bool {
-        self.watched.retain(|watched| !watched.pulse.ended.load(Relaxed));
+        self.watched.retain(|watched| !watched.activity.ended.load(Relaxed));
         self.watched.is_empty()
     }
 
-    /// Answers a connection's requests in a task of its own. `open` counts the connections of all threads.
+    /// Spawns a task that answers the requests of a connection. `open` counts the connections of all threads.
     pub fn admit(&mut self, stream: TcpStream, service: Arc<Service>, limits: Limits, open: &Arc<AtomicUsize>) {
-        let pulse: Arc<Pulse> = Arc::default();
-        self.watched.push(Watched { pulse: pulse.clone(), beats: 0, quiet: 0 });
+        let activity: Arc<Activity> = Arc::default();
+        self.watched.push(WatchedConnection { activity: activity.clone(), touches: 0, inactive: 0 });
         open.fetch_add(1, Relaxed);
-        let ending = Ending { pulse: pulse.clone(), open: open.clone() };
+        let guard = ConnectionGuard { activity, open: open.clone() };
         tokio::spawn(async move {
-            let ending = ending;
-            serve(stream, service, limits, &ending.pulse).await;
+            let guard = guard;
+            serve(stream, service, limits, &guard.activity).await;
         });
     }
 }
 
-/// Says that a connection has ended, however it did.
-struct Ending {
-    pulse: Arc<Pulse>,
+/// Marks a connection as ended when it is dropped, however its task ends.
+struct ConnectionGuard {
+    activity: Arc<Activity>,
     open: Arc<AtomicUsize>,
 }
 
-impl Drop for Ending {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.pulse.ended.store(true, Relaxed);
+        self.activity.ended.store(true, Relaxed);
         self.open.fetch_sub(1, Relaxed);
     }
 }
 
-async fn serve(stream: TcpStream, service: Arc<Service>, limits: Limits, pulse: &Pulse) {
+/// Answers the requests of a connection until it ends or is signalled to.
+async fn serve(stream: TcpStream, service: Arc<Service>, limits: Limits, activity: &Activity) {
     let answer = service_fn(|request| {
-        pulse.beat();
+        activity.touch();
         let service = &service;
         async move {
             let reply = service.answer(request, limits).await;
-            pulse.beat();
+            activity.touch();
             Ok::<_, Infallible>(reply)
         }
     });
-    let connection =
-        Builder::new().max_header_size(HEAD_BYTES).max_headers(HEADERS).serve_connection(TokioIo::new(stream), answer);
+    let connection = Builder::new()
+        .max_header_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), answer);
     let mut connection = pin!(connection);
     let mut finishing = false;
     poll_fn(|cx| {
-        pulse.listen(cx.waker());
-        match pulse.order.load(Relaxed) {
-            CUT => return Poll::Ready(()),
+        activity.register(cx.waker());
+        match activity.signal.load(Relaxed) {
+            ABORT => return Poll::Ready(()),
             FINISH if !finishing => {
                 finishing = true;
                 connection.as_mut().graceful_shutdown();
             }
-            _ => debug_assert!(pulse.order.load(Relaxed) == GO || finishing),
+            _ => debug_assert!(activity.signal.load(Relaxed) == CONTINUE || finishing),
         }
-        // An error is the client's: it broke off, or what it sent is no HTTP and was told so.
+        // An error is the client's: it disconnected, or sent something that is not HTTP and was answered so.
         connection.as_mut().poll(cx).map(drop)
     })
     .await;
 }
 
-/// How long a client has to send its request to hear that there are too many.
-pub const REFUSAL: Duration = Duration::from_millis(500);
+/// The time within which a client must send its request to receive the answer that there are too many connections.
+pub const REJECTION: Duration = Duration::from_millis(500);
 
-/// The answer to a connection too many, which is then closed.
-pub fn refusal(reason: &str) -> String {
+/// The answer to a connection that is rejected.
+pub fn rejection(reason: &str) -> String {
     let body = serde_json::json!({ "error": reason }).to_string();
     format!(
         "HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",

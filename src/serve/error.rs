@@ -1,4 +1,4 @@
-//! What can be wrong with a request, and the status that says so; and why an endpoint cannot start.
+//! Errors of requests with their statuses, and errors of starting an endpoint.
 
 use std::net::SocketAddr;
 
@@ -7,10 +7,10 @@ use hyper::StatusCode;
 use crate::example::{InstanceError, InstanceFault};
 use crate::registry::RegistryError;
 
-/// Why a request is not answered as asked. `Display` is what the client reads.
+/// An error of a request. Clients read its `Display`.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// The body as a whole, or one of its own fields.
+    /// The body as a whole is malformed, or one of its own fields is.
     #[error("{0}")]
     Malformed(String),
     #[error("{0}")]
@@ -37,8 +37,9 @@ pub enum RequestError {
     UnknownGroup { found: String, nearest: Option<String>, expected: String },
     #[error("group {group} has no entity {entity}")]
     UnknownEntity { group: String, entity: String },
-    #[error("this route takes {0} only")]
-    Method(&'static str),
+    /// The methods that the path takes.
+    #[error("this route takes {} only", .0.join(" and "))]
+    Method(Vec<&'static str>),
     #[error("the request took too long to come")]
     TooSlow,
     #[error("the connection broke off before the body was whole")]
@@ -60,7 +61,7 @@ pub enum RequestError {
     },
 }
 
-/// The nearest valid name, or all of them.
+/// The end of an error about a name: the nearest valid one, or all of them.
 fn hint(nearest: Option<&str>, expected: &str) -> String {
     match nearest {
         Some(name) => format!("did you mean {name}?"),
@@ -97,13 +98,13 @@ impl RequestError {
         }
     }
 
-    /// Whether what is left of the request is not worth reading.
+    /// Returns whether the connection ends with this error, because the rest of the request is not read.
     pub fn ends_connection(&self) -> bool {
         matches!(self, RequestError::TooLarge(_) | RequestError::TooSlow | RequestError::BrokenOff)
     }
 }
 
-/// Why an endpoint cannot start.
+/// An error of starting an endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("http.listen is {0:?}; expected ADDRESS:PORT")]

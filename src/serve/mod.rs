@@ -1,36 +1,119 @@
 //! The endpoint: predictions, features, versions and metrics over HTTP.
 //!
-//! Each serving thread has a listener of its own on the same port, a single-threaded runtime, and every connection that
-//! it accepted; a request is answered where it arrived. What requests share, they read without a lock: the pipelines of
-//! the models, the online store, the cell that holds the live versions. Bodies, heads, connections and time are
-//! bounded, and whatever a client sends, it gets an answer or is cut off: nothing here panics for it.
+//! Each serving thread has its own listener on the shared port, a single-threaded runtime, and the connections that it
+//! accepted; it answers each request itself. Requests read shared state without a lock: the pipelines of the models,
+//! the online store and the live versions. Bodies, heads, connections and time are bounded. Whatever a client sends, it
+//! is answered or cut off; no input makes a serving thread panic.
+//!
+//! Routes are entries of tables, one table a [`RouteFamily`]. A family reads requests and writes answers and errors in its
+//! own shape; what lies between, from a [`Call`](call::Call) to a prediction, is shared by all of them. Adding a route
+//! is one entry in one family; adding a family is one file and one line in [`FAMILIES`].
 //!
 //! | a request | where |
 //! |---|---|
-//! | comes in on a connection, which is watched | `server`, `connection` |
-//! | has its path and method looked at | `route` |
-//! | has its body read, within limits | `body` |
-//! | is answered | `service`, then `predict`, `features`, `models`, `operations` |
-//! | or refused | [`RequestError`] |
+//! | arrives on a connection, whose activity is watched | `server`, `connection` |
+//! | is matched with a route, by path and method | `service`, `router` |
+//! | has its body read, if the route takes one, within limits | `body` |
+//! | is answered by the route's handler | `native`, `operations` |
+//! | is predicted for: version, look-ups, expressions, scores | `served_models` |
+//! | is refused | [`RequestError`], in the family's shape |
 //! | is counted | [`crate::metrics::Traffic`] |
+//!
+//! Every route has a pattern of its own, which is its label in metrics:
+//!
+//! ```
+//! use tidemill::serve::FAMILIES;
+//!
+//! let patterns: Vec<&str> = FAMILIES.iter().flat_map(|family| family.routes).map(|route| route.pattern).collect();
+//! assert!(patterns.contains(&"/predict") && patterns.contains(&"/features/{group}/{key}"));
+//! ```
 
 mod body;
+mod call;
 mod connection;
 mod error;
-mod features;
-mod models;
+mod native;
 mod operations;
-mod predict;
-mod predict_request;
 mod readiness;
 mod reply;
-mod route;
-mod served;
+mod router;
+mod served_groups;
+mod served_models;
 mod server;
 mod service;
 
+use call::Unanswered;
+use hyper::Method;
+use reply::Reply;
+
 pub use error::{RequestError, StartError};
 pub use readiness::Readiness;
-pub use route::Route;
+pub use router::Captures;
 pub use server::{Endpoint, Server, start};
-pub use service::{Parts, Service};
+pub use service::{Service, ServiceConfig};
+
+/// Routes that share the shape of their errors.
+#[derive(Debug)]
+pub struct RouteFamily {
+    pub routes: &'static [Route],
+    /// Writes an error in the family's shape.
+    error: fn(&RequestError) -> Reply,
+}
+
+/// A method and a pattern of paths, with the function that answers such requests.
+#[derive(Debug)]
+pub struct Route {
+    /// A route for GET takes HEAD as well.
+    pub method: Method,
+    /// The path, with captures in braces; also the value of the label `route` of metrics.
+    pub pattern: &'static str,
+    /// The pattern matches every path that goes on after its text before the first brace. The rest of the path, slashes
+    /// included, is then one capture.
+    is_prefix: bool,
+    body: BodyRule,
+    handler: Handler,
+}
+
+/// The body that a route takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BodyRule {
+    /// None; one that is sent is not read.
+    None,
+    /// JSON, within the limits of the endpoint.
+    Json,
+}
+
+/// Answers a request from its captures and its body, which is empty under [`BodyRule::None`]. A handler does not block:
+/// one that needs a version from the registry returns [`Unanswered::VersionNotLoaded`] and is called again once the
+/// version is loaded.
+type Handler = fn(&Service, &Captures<'_>, &[u8]) -> Result<Reply, Unanswered>;
+
+/// Every family of routes.
+pub static FAMILIES: &[&RouteFamily] = &[&native::FAMILY, &operations::FAMILY];
+
+impl Route {
+    /// A route for GET and HEAD. Each capture is a segment that is not empty.
+    const fn get(pattern: &'static str, handler: Handler) -> Route {
+        Route { method: Method::GET, pattern, is_prefix: false, body: BodyRule::None, handler }
+    }
+
+    /// A route for POST with a JSON body. Each capture is a segment that is not empty.
+    const fn post(pattern: &'static str, handler: Handler) -> Route {
+        Route { method: Method::POST, pattern, is_prefix: false, body: BodyRule::Json, handler }
+    }
+
+    /// The same route with one capture, of all that follows the text before the first brace.
+    const fn prefix(mut self) -> Route {
+        self.is_prefix = true;
+        self
+    }
+
+    /// The names of the methods taken.
+    fn methods(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.method.as_str()).chain((self.method == Method::GET).then_some("HEAD"))
+    }
+
+    fn takes(&self, method: &Method) -> bool {
+        self.method == *method || self.method == Method::GET && *method == Method::HEAD
+    }
+}

@@ -1,51 +1,62 @@
-//! `GET /health/live`, `/health/ready`, `/dataflow`: how the process does.
+//! The routes of operations: health, metrics and the operators of the graph.
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
-use super::Service;
+use super::call::Unanswered;
 use super::reply::{self, Reply};
+use super::{Captures, Route, RouteFamily, Service};
 
-impl Service {
-    pub(super) fn alive(&self) -> Reply {
-        reply::value(StatusCode::OK, &json!({ "live": true }))
-    }
+/// The family.
+pub static FAMILY: RouteFamily = RouteFamily {
+    error: reply::error,
+    routes: &[
+        Route::get("/health/live", live),
+        Route::get("/health/ready", ready),
+        Route::get("/metrics", metrics),
+        Route::get("/dataflow", dataflow),
+    ],
+};
 
-    /// Ready once nothing stands against it and every model has a version.
-    pub(super) fn ready(&self) -> Reply {
-        let reasons = self.reasons();
-        let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        reply::value(status, &json!({ "ready": reasons.is_empty(), "reasons": reasons }))
-    }
+/// Answers as long as the process does.
+fn live(_: &Service, _: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
+    Ok(reply::value(StatusCode::OK, &json!({ "live": true })))
+}
 
-    /// For Prometheus.
-    pub(super) fn exposition(&self) -> Reply {
-        self.metrics.ready.with_label_values::<&str>(&[]).set(i64::from(self.reasons().is_empty()));
-        reply::exposition(self.metrics.exposition())
-    }
+/// Answers 200 once there is no reason against readiness and every model has a version, else 503 with the reasons.
+fn ready(service: &Service, _: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
+    let reasons = reasons(service);
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok(reply::value(status, &json!({ "ready": reasons.is_empty(), "reasons": reasons })))
+}
 
-    /// What stands against being ready.
-    fn reasons(&self) -> Vec<String> {
-        let mut reasons = self.readiness.reasons();
-        let waiting = self.models.iter().filter(|model| self.live.champion(&model.name).is_none());
-        reasons.extend(waiting.map(|model| format!("no version of model {} yet", model.name)));
-        reasons
-    }
+/// All metrics, for Prometheus.
+fn metrics(service: &Service, _: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
+    service.metrics.ready.with_label_values::<&str>(&[]).set(i64::from(reasons(service).is_empty()));
+    Ok(reply::exposition(service.metrics.exposition()))
+}
 
-    /// Every operator of the graph with its counts.
-    pub(super) fn dataflow(&self) -> Reply {
-        let counted = self.metrics.operators();
-        let operators: Vec<Value> = counted
-            .iter()
-            .map(|(name, counts)| {
-                json!({
-                    "name": name,
-                    "records_in": counts.records_in,
-                    "records_out": counts.records_out,
-                    "busy_seconds": counts.busy_seconds,
-                })
+/// Every operator of the graph with its counts.
+fn dataflow(service: &Service, _: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
+    let counted = service.metrics.operators();
+    let operators: Vec<Value> = counted
+        .iter()
+        .map(|(name, counts)| {
+            json!({
+                "name": name,
+                "records_in": counts.records_in,
+                "records_out": counts.records_out,
+                "busy_seconds": counts.busy_seconds,
             })
-            .collect();
-        reply::value(StatusCode::OK, &json!({ "dataflow": self.dataflow, "operators": operators }))
-    }
+        })
+        .collect();
+    Ok(reply::value(StatusCode::OK, &json!({ "dataflow": service.dataflow, "operators": operators })))
+}
+
+/// The reasons against being ready.
+fn reasons(service: &Service) -> Vec<String> {
+    let mut reasons = service.readiness.reasons();
+    let waiting = service.models.iter().filter(|model| service.models.champion(model).is_none());
+    reasons.extend(waiting.map(|model| format!("no version of model {} yet", model.name)));
+    reasons
 }

@@ -1,10 +1,10 @@
-//! Whether requests should come here: what the rest of the process says stands against it.
+//! Readiness of the process to answer requests, as reasons against it.
 
 use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-/// Reasons not to be ready, each under the name of what gives it. Shared by the endpoint and whoever knows.
+/// Reasons against readiness, each under a name. Shared by the endpoint and the parts of the process that set them.
 #[derive(Debug)]
 pub struct Readiness {
     reasons: Mutex<BTreeMap<&'static str, String>>,
@@ -13,29 +13,29 @@ pub struct Readiness {
 const START: &str = "start";
 
 impl Default for Readiness {
-    /// Of a process that has just started: not ready.
+    /// The state of a process that is starting: not ready.
     fn default() -> Self {
         Readiness { reasons: Mutex::new(BTreeMap::from([(START, "starting".to_owned())])) }
     }
 }
 
 impl Readiness {
-    /// The process has started; what else stands against it is said by name.
+    /// Removes the reason that the process is starting.
     pub fn started(&self) {
         self.clear(START);
     }
 
-    /// Gives a reason, in place of one given before under the same name.
+    /// Sets the reason of a name, in place of an earlier one.
     pub fn block(&self, name: &'static str, reason: impl Into<String>) {
         self.reasons.lock().insert(name, reason.into());
     }
 
-    /// Takes a reason back.
+    /// Removes the reason of a name.
     pub fn clear(&self, name: &'static str) {
         self.reasons.lock().remove(name);
     }
 
-    /// All reasons, by name.
+    /// All reasons, ordered by name.
     pub fn reasons(&self) -> Vec<String> {
         self.reasons.lock().values().cloned().collect()
     }

@@ -1,4 +1,4 @@
-//! Answers: their bodies and headers.
+//! Answers: bodies and headers.
 
 use std::io::Write;
 
@@ -11,10 +11,10 @@ use super::RequestError;
 use crate::time::format_time;
 use crate::value::Scalar;
 
-/// An answer on its way out.
+/// An answer with a body of known length.
 pub type Reply = Response<Full<Bytes>>;
 
-/// JSON with status 200.
+/// A JSON text with status 200.
 pub fn json(body: impl Into<Bytes>) -> Reply {
     with_type(StatusCode::OK, "application/json", body.into())
 }
@@ -24,16 +24,17 @@ pub fn value(status: StatusCode, value: &serde_json::Value) -> Reply {
     with_type(status, "application/json", value.to_string().into())
 }
 
-/// The text that Prometheus scrapes.
+/// Metrics in the text format of Prometheus.
 pub fn exposition(text: Vec<u8>) -> Reply {
     with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text.into())
 }
 
-/// `{"error": "text"}`.
+/// The error shape of tidemill's own routes: `{"error": "text"}`.
 pub fn error(error: &RequestError) -> Reply {
     let mut reply = value(error.status(), &serde_json::json!({ "error": error.to_string() }));
-    if let RequestError::Method(allowed) = error {
-        reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    if let RequestError::Method(methods) = error {
+        let methods = HeaderValue::from_str(&methods.join(", ")).expect("names of methods are ASCII");
+        reply.headers_mut().insert(ALLOW, methods);
     }
     if error.ends_connection() {
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -53,7 +54,7 @@ pub fn write_scalar(value: &Scalar, out: &mut Vec<u8>) {
     match value {
         Scalar::Null => out.extend_from_slice(b"null"),
         Scalar::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-        Scalar::Int(value) => write!(out, "{value}").expect("memory takes all that is written"),
+        Scalar::Int(value) => write!(out, "{value}").expect("writing to memory cannot fail"),
         Scalar::Float(value) => write_float(*value, out),
         Scalar::String(value) => write_text(value, out),
         Scalar::Timestamp(time) => write_text(&format_time(*time), out),
@@ -62,15 +63,15 @@ pub fn write_scalar(value: &Scalar, out: &mut Vec<u8>) {
 
 /// Appends a float in its shortest form, null if it is not finite.
 pub fn write_float(value: f64, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, &value).expect("memory takes all that is written");
+    serde_json::to_writer(out, &value).expect("writing to memory cannot fail");
 }
 
 /// Appends a JSON string.
 pub fn write_text(text: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, text).expect("memory takes all that is written");
+    serde_json::to_writer(out, text).expect("writing to memory cannot fail");
 }
 
-/// Appends an object of these names, which are JSON strings already, and values.
+/// Appends an object. The names are JSON strings already.
 pub fn write_object<'a>(entries: impl Iterator<Item = (&'a str, &'a Scalar)>, out: &mut Vec<u8>) {
     out.push(b'{');
     for (at, (name, value)) in entries.enumerate() {

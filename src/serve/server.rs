@@ -1,4 +1,4 @@
-//! The server: a listener on the same port for each serving thread, and how they stop.
+//! The server: serving threads with a listener each on the same port, their start and their end.
 
 use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
 use std::sync::Arc;
@@ -13,38 +13,41 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::connection::{REFUSAL, Roster, SWEEPS, refusal};
-use super::service::{Limits, Service};
-use super::{RequestError, Route, StartError};
+use super::body::Limits;
+use super::connection::{Connections, REJECTION, SWEEPS, rejection};
+use super::service::Service;
+use super::{RequestError, StartError};
 
-/// Where and within which limits to serve.
+/// The address and the limits of an endpoint.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     /// `ADDRESS:PORT`; port 0 takes a free one.
     pub listen: String,
+    /// Serving threads; at least one is started.
     pub threads: usize,
     pub max_body_bytes: usize,
-    /// How long a client may take to send a request, and a connection may idle.
+    /// The longest time that a client may take to send a request, and that a connection may be inactive.
     pub request_timeout: Duration,
+    /// The most connections of all threads together.
     pub max_connections: usize,
 }
 
-/// How long requests may go on once the server is to stop.
+/// The time that requests may still take once the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// The pause after the system had no more connections to give.
+/// The pause after the system failed to accept a connection, as when it is out of file descriptors.
 const EXHAUSTED: Duration = Duration::from_millis(50);
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// Connections that may be told, on each thread at a time, that there are too many.
-const REFUSALS: usize = 64;
+/// The most connections being rejected at a time, on each thread. Further ones are closed without an answer.
+const MAX_REJECTING: usize = 64;
 
-/// Threads for reading old versions from the registry, for each serving thread.
+/// Threads that read old versions from the registry, for each serving thread.
 const REGISTRY_READERS: usize = 2;
 
-/// A running endpoint. Dropping it stops it too, without waiting.
+/// A running endpoint. Dropping it stops it without waiting.
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
@@ -58,7 +61,7 @@ impl Server {
         self.addr
     }
 
-    /// Accepts nothing more, answers the requests that have come, and ends; at the latest after some seconds.
+    /// Stops accepting, answers the requests that have arrived, and returns, at the latest after some seconds.
     pub fn drain(self) {
         self.stop.send_replace(true);
         for thread in self.threads {
@@ -67,7 +70,7 @@ impl Server {
     }
 }
 
-/// Starts to serve on threads of their own.
+/// Starts an endpoint on threads of its own.
 ///
 /// # Errors
 /// If the address is wrong or taken, or a thread cannot be started.
@@ -82,22 +85,23 @@ pub fn start(endpoint: &Endpoint, service: &Arc<Service>) -> Result<Server, Star
     for (index, listener) in listeners.into_iter().enumerate() {
         let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(REGISTRY_READERS).build();
         let runtime = runtime.map_err(StartError::Thread)?;
-        let core = Core {
+        let thread = ServingThread {
             service: service.clone(),
             limits: Limits { body_bytes: endpoint.max_body_bytes, body_time: endpoint.request_timeout },
-            most: endpoint.max_connections,
+            max_connections: endpoint.max_connections,
             sweep: (endpoint.request_timeout / SWEEPS).max(Duration::from_millis(1)),
             open: open.clone(),
-            refusing: Arc::default(),
+            rejecting: Arc::default(),
         };
         let stopped = stopped.clone();
-        let thread = std::thread::Builder::new().name(format!("serve-{index}"));
-        threads.push(thread.spawn(move || run(&runtime, listener, core, stopped)).map_err(StartError::Thread)?);
+        let builder = std::thread::Builder::new().name(format!("serve-{index}"));
+        threads.push(builder.spawn(move || thread.run(&runtime, listener, stopped)).map_err(StartError::Thread)?);
     }
     Ok(Server { addr, stop, threads })
 }
 
-/// As many listeners on one port. The first is bound alone, so that a port that is in use is noticed.
+/// Opens `count` listeners on one port and returns its address. A first socket is bound without sharing, so that a port
+/// in use is an error.
 fn listen(address: SocketAddr, count: usize) -> std::io::Result<(Vec<StdListener>, SocketAddr)> {
     let alone = bind(address, false)?;
     let addr = alone.local_addr()?.as_socket().unwrap_or(address);
@@ -126,68 +130,73 @@ fn opened(socket: Socket) -> std::io::Result<StdListener> {
     Ok(socket.into())
 }
 
-/// What one serving thread has.
-struct Core {
+/// The state of one serving thread.
+struct ServingThread {
     service: Arc<Service>,
     limits: Limits,
-    /// The most connections, of all threads together.
-    most: usize,
+    /// The most connections of all threads together.
+    max_connections: usize,
+    /// The time between sweeps over the connections.
     sweep: Duration,
+    /// Connections of all threads together.
     open: Arc<AtomicUsize>,
-    refusing: Arc<AtomicUsize>,
+    /// Connections that are being rejected on this thread.
+    rejecting: Arc<AtomicUsize>,
 }
 
-fn run(runtime: &Runtime, listener: StdListener, core: Core, mut stopped: watch::Receiver<bool>) {
-    runtime.block_on(async {
-        let listener = TcpListener::from_std(listener).expect("the runtime has a driver for sockets");
-        let mut roster = Roster::default();
-        let mut sweep = interval(core.sweep);
-        // Where the system had no time for this thread, neither have connections been heard: nothing is made up for.
-        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                // An error is that the server was dropped.
-                _ = stopped.changed() => break,
-                _ = sweep.tick() => roster.sweep(),
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => core.admit(stream, &mut roster),
-                    Err(_) => sleep(EXHAUSTED).await,
-                },
+impl ServingThread {
+    /// Accepts connections until the server stops, then waits for them to end.
+    fn run(self, runtime: &Runtime, listener: StdListener, mut stopped: watch::Receiver<bool>) {
+        runtime.block_on(async {
+            let listener = TcpListener::from_std(listener).expect("the runtime has a driver for sockets");
+            let mut connections = Connections::default();
+            let mut sweep = interval(self.sweep);
+            // A thread that was not scheduled did not read from its connections either, so missed sweeps do not count.
+            sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    // An error means that the server was dropped.
+                    _ = stopped.changed() => break,
+                    _ = sweep.tick() => connections.sweep(),
+                    accepted = listener.accept() => match accepted {
+                        Ok((stream, _)) => self.admit(stream, &mut connections),
+                        Err(_) => sleep(EXHAUSTED).await,
+                    },
+                }
             }
-        }
-        drop(listener);
-        roster.finish();
-        let deadline = Instant::now() + DRAIN;
-        while !roster.is_empty() && Instant::now() < deadline {
-            sleep(Duration::from_millis(5)).await;
-        }
-    });
-}
+            drop(listener);
+            connections.finish();
+            let deadline = Instant::now() + DRAIN;
+            while !connections.is_empty() && Instant::now() < deadline {
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+    }
 
-impl Core {
-    fn admit(&self, stream: TcpStream, roster: &mut Roster) {
-        if self.open.load(Relaxed) < self.most {
-            // Without it, small answers would only be slower.
+    /// Serves a connection, or rejects it if there are too many.
+    fn admit(&self, stream: TcpStream, connections: &mut Connections) {
+        if self.open.load(Relaxed) < self.max_connections {
+            // On an error small answers are slower, nothing else.
             let _ = stream.set_nodelay(true);
-            roster.admit(stream, self.service.clone(), self.limits, &self.open);
+            connections.admit(stream, self.service.clone(), self.limits, &self.open);
             return;
         }
-        if self.refusing.load(Relaxed) < REFUSALS {
-            let refusing = self.refusing.clone();
-            refusing.fetch_add(1, Relaxed);
+        if self.rejecting.load(Relaxed) < MAX_REJECTING {
+            let rejecting = self.rejecting.clone();
+            rejecting.fetch_add(1, Relaxed);
             let error = RequestError::TooManyConnections;
-            self.service.count(Route::Unknown, error.status().as_u16(), Duration::ZERO);
-            let answer = refusal(&error.to_string());
+            self.service.count_rejected(error.status().as_u16());
+            let answer = rejection(&error.to_string());
             tokio::spawn(async move {
-                let _ = timeout(REFUSAL, refuse(stream, &answer)).await;
-                refusing.fetch_sub(1, Relaxed);
+                let _ = timeout(REJECTION, reject(stream, &answer)).await;
+                rejecting.fetch_sub(1, Relaxed);
             });
         }
     }
 }
 
 /// Waits for the beginning of a request, since an answer before it could be lost, and answers it.
-async fn refuse(mut stream: TcpStream, answer: &str) -> std::io::Result<()> {
+async fn reject(mut stream: TcpStream, answer: &str) -> std::io::Result<()> {
     let mut request = [0; 4096];
     if stream.read(&mut request).await? == 0 {
         return Ok(());

@@ -14,7 +14,7 @@ use tidemill::flow::Plan;
 use tidemill::metrics::Metrics;
 use tidemill::model::{Examples, Trainer, TrainerConfig, Version};
 use tidemill::registry::{LiveModels, Publication, Registry};
-use tidemill::serve::{Endpoint, Parts, Readiness, Server, Service, start};
+use tidemill::serve::{Endpoint, Readiness, Server, Service, ServiceConfig, start};
 use tidemill::spec;
 use tidemill::store::{Online, Upsert};
 use tidemill::value::{ColumnBuilder, Scalar, Type};
@@ -224,7 +224,7 @@ impl Shop {
     }
 
     pub fn service(&self) -> Arc<Service> {
-        Service::new(Parts {
+        Service::new(ServiceConfig {
             spec: &self.plan.spec,
             plans: (0..self.plan.models.len()).map(|model| self.plan.serving(model)).collect(),
             online: self.online.clone(),
@@ -333,6 +333,20 @@ impl Client {
     pub fn get(&mut self, path: &str) -> Answer {
         self.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).unwrap();
         self.receive().expect("an answer")
+    }
+
+    /// The head of the answer to a HEAD request. A body that came after it would be in the way of the next answer.
+    pub fn head(&mut self, path: &str) -> String {
+        self.send(format!("HEAD {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).unwrap();
+        let mut more = [0; 8192];
+        loop {
+            if let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+                return String::from_utf8_lossy(&self.buffer.drain(..end + 4).collect::<Vec<_>>()).to_lowercase();
+            }
+            let read = self.stream.read(&mut more).expect("an answer");
+            assert!(read > 0, "an answer");
+            self.buffer.extend_from_slice(&more[..read]);
+        }
     }
 
     pub fn post(&mut self, path: &str, body: impl AsRef<[u8]>) -> Answer {

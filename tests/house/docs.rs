@@ -6,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, Command, CommandFactory};
-use tidemill::metrics::{NAMES, Name};
+use tidemill::metrics::{MetricName, NAMES};
 use tidemill::run::Cli;
 use tidemill::run::config::{Key, keys};
-use tidemill::serve::Route;
+use tidemill::serve::FAMILIES;
 use tidemill::source::{Outcome, Reason};
 
 const OPERATIONS: &str = "docs/operations.md";
@@ -85,7 +85,7 @@ fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String
 
 fn metrics() -> String {
     let labels = |labels: &[&str]| labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
-    let row = |name: &Name| [format!("`{}`", name.name), labels(name.labels), name.help.to_owned()];
+    let row = |name: &MetricName| [format!("`{}`", name.name), labels(name.labels), name.help.to_owned()];
     table(["metric", "labels", "description"], NAMES.iter().map(row))
 }
 
@@ -160,8 +160,7 @@ fn every_metric_that_a_document_names_exists() {
 #[test]
 fn every_route_outcome_and_reason_is_documented() {
     let text = read(OPERATIONS);
-    let routes: BTreeSet<&str> =
-        Route::ALL.iter().filter(|route| **route != Route::Unknown).map(|r| r.name()).collect();
+    let routes: BTreeSet<&str> = FAMILIES.iter().flat_map(|family| family.routes).map(|route| route.pattern).collect();
     assert_eq!(first_names(section(&text, "## Endpoint")), routes);
     let reasons: Vec<String> =
         Reason::ALL.iter().map(|reason| serde_json::to_string(reason).unwrap().trim_matches('"').to_owned()).collect();

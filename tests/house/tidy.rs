@@ -133,7 +133,7 @@ fn layers(source: &Source) -> Vec<Offence> {
 }
 
 fn homes(source: &Source) -> Vec<Offence> {
-    let local = source.modules();
+    let local = [source.modules(), source.imports()].concat();
     let strange = |(line, name): (usize, &str)| {
         let (_, homes) = HOMES.iter().find(|(home, _)| *home == name)?;
         let at_home = homes.split(' ').any(|home| source.path.starts_with(home));
@@ -306,8 +306,7 @@ mod tried {
         let wrong = "use timely::progress::Antichain;\nuse ::hyper as h;\nuse redis;\nfn f(a: &prometheus::Registry) {}\n\
                      use {csv::Reader, ndarray};\n#[derive(clap::Parser)]\nstruct A<'a>(&'a anyhow::Error);\n";
         assert_eq!(lines(homes, "example/mod.rs", wrong), [1, 2, 3, 4, 5, 6, 7]);
-        let right =
-            "mod parquet;\npub use parquet::PARQUET;\nuse super::csv::CSV;\nlet timely = a.timely(redis::<u8>);";
+        let right = "mod parquet;\nuse super::{redis, store};\npub use parquet::PARQUET;\nuse super::csv::CSV;\nlet timely = a.timely(redis::<u8>);\nredis::start();";
         assert_eq!(lines(homes, "example/mod.rs", &right.replace("redis::<u8>", "redis")), NONE);
         assert_eq!(lines(homes, "store/redis.rs", "use redis::Client;"), NONE);
         assert_eq!(lines(homes, "store/memory.rs", "use redis::Client;"), [1]);

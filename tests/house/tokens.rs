@@ -54,6 +54,20 @@ impl Source {
         declared.map(|three| three[1].1.as_str()).collect()
     }
 
+    /// The names that the file imports from this crate.
+    pub fn imports(&self) -> Vec<&str> {
+        let (mut imports, mut importing) = (Vec::new(), false);
+        for (at, (_, token)) in self.tokens.iter().enumerate() {
+            importing = match token.as_str() {
+                "super" | "crate" => importing || at > 0 && self.tokens[at - 1].1 == "use",
+                ";" => false,
+                _ => importing,
+            };
+            imports.extend(importing.then_some(token.as_str()));
+        }
+        imports
+    }
+
     /// Every top-level module that the file names: after `crate::`, or after as many `super::` as lead to the root.
     pub fn crate_paths(&self) -> Vec<(usize, String)> {
         let mut found = Vec::new();

@@ -15,7 +15,7 @@ use tidemill::metrics::Metrics;
 use tidemill::registry::LiveModels;
 use tidemill::run::config::Config;
 use tidemill::run::job::{self, Control, JobOptions, OfflineLayout};
-use tidemill::serve::{self, Endpoint, Parts, Readiness, Service};
+use tidemill::serve::{self, Endpoint, Readiness, Service, ServiceConfig};
 use tidemill::source::Pace;
 use tidemill::time::parse_time;
 use tidemill::value::Scalar;
@@ -92,7 +92,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         job::prepare(&plan, &config(&[]), CheckpointCoordinator::fresh(), wanted).unwrap_or_else(|_| panic!("inputs"));
     let live = Arc::new(LiveModels::new(["late".to_owned()], 4));
     let metrics = Metrics::new("stepped");
-    let service = Service::new(Parts {
+    let service = Service::new(ServiceConfig {
         spec: &plan.spec,
         plans: vec![plan.serving(0)],
         online: online.clone(),

@@ -291,7 +291,8 @@ fn routes_and_methods_are_checked_and_counted() {
     assert!(wrong.head.contains("allow: post"), "{}", wrong.head);
     assert_eq!(wrong.error(), "this route takes POST only");
     let wrong = client.post("/models", "{}");
-    assert!(wrong.status == 405 && wrong.head.contains("allow: get"));
+    assert!(wrong.status == 405 && wrong.head.contains("allow: get, head\r\n"), "{}", wrong.head);
+    assert_eq!(wrong.error(), "this route takes GET and HEAD only");
     let body = ask(json!([order()]));
     let mut typed = |content_type: &str| {
         let head = format!("POST /predict HTTP/1.1\r\nhost: x\r\n{content_type}content-length: {}\r\n\r\n", body.len());
@@ -318,6 +319,29 @@ fn routes_and_methods_are_checked_and_counted() {
     ] {
         assert!(metrics.contains(line), "{line} in\n{metrics}");
     }
+    server.drain();
+}
+
+#[test]
+fn a_head_request_is_answered_as_get_without_its_body() {
+    let shop = Shop::open();
+    let server = shop.serve();
+    let mut client = Client::connect(server.addr());
+    for path in ["/models", "/models/large/versions", "/features/spend/ann", "/health/ready", "/features/spend/nobody"]
+    {
+        let head = client.head(path);
+        let got = client.get(path);
+        let lines = |head: &str| {
+            let mut lines: Vec<String> =
+                head.lines().filter(|line| !line.starts_with("date:")).map(Into::into).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(lines(&head), lines(&got.head), "{path}");
+        assert!(!got.body.is_empty());
+    }
+    assert!(client.head("/predict").starts_with("http/1.1 405"));
+    assert_eq!(client.get("/health/live").status, 200);
     server.drain();
 }
 

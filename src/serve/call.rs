@@ -1,0 +1,85 @@
+//! A request to predict, on its way from its family's reader to its writer.
+
+use std::cell::RefCell;
+
+use super::RequestError;
+use crate::example::{Frame, InstanceError};
+use crate::model::Working;
+use crate::time::{EventTime, format_time};
+
+/// A request to predict for the instances in a [`Scratch`].
+#[derive(Debug)]
+pub struct Call {
+    /// Position of the model.
+    pub model: usize,
+    pub version: VersionRef,
+    /// The first mistake in an instance. It is reported once the version is known to exist.
+    pub fault: Option<InstanceError>,
+}
+
+/// The version that is to predict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionRef {
+    Champion,
+    Number(u64),
+}
+
+/// The reason why a handler returned no answer.
+#[derive(Debug)]
+pub enum Unanswered {
+    Refused(RequestError),
+    /// The request names a version that must be read from the registry first.
+    VersionNotLoaded {
+        model: usize,
+        version: u64,
+    },
+}
+
+impl From<RequestError> for Unanswered {
+    fn from(error: RequestError) -> Self {
+        Unanswered::Refused(error)
+    }
+}
+
+/// Memory of a serving thread, reused request after request.
+#[derive(Default)]
+pub struct Scratch {
+    /// The instances: as read, then with every looked-up and computed value.
+    pub frame: Frame,
+    pub working: Working,
+    /// One for each instance.
+    pub predictions: Vec<f64>,
+    /// The watermark of the previous answer and its text.
+    watermark: Option<(EventTime, String)>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Cells beyond which the memory is released after a request.
+const KEPT_CELLS: usize = 1 << 16;
+
+impl Scratch {
+    /// Runs `work` with the memory of the current thread.
+    ///
+    /// # Panics
+    /// If `work` calls this again.
+    pub fn with<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let result = work(scratch);
+            if scratch.frame.cells() > KEPT_CELLS {
+                *scratch = Scratch::default();
+            }
+            result
+        })
+    }
+
+    /// The text of a watermark. The watermark advances less often than requests arrive, so the text is kept.
+    pub fn watermark_text(&mut self, time: Option<EventTime>) -> Option<&str> {
+        if self.watermark.as_ref().map(|(known, _)| *known) != time {
+            self.watermark = time.map(|time| (time, format_time(time)));
+        }
+        self.watermark.as_ref().map(|(_, text)| text.as_str())
+    }
+}

@@ -1,0 +1,42 @@
+//! `GET /features/{group}/{key}[/{key}…]`: the newest vector of one entity.
+
+use crate::serve::call::Unanswered;
+use crate::serve::reply::{self, Reply};
+use crate::serve::router::decode;
+use crate::serve::{Captures, RequestError, Service};
+use crate::time::format_time;
+use crate::value::Scalar;
+
+/// Shows the newest vector of the entity that the path names.
+///
+/// # Errors
+/// If there is no such group or entity.
+pub fn features(service: &Service, captures: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
+    let mut segments = captures.raw(0).split('/');
+    let group = service.groups.find(&decode(segments.next().unwrap_or_default())?)?;
+    let key = group.key(&segments.collect::<Vec<_>>())?;
+    let Some(vector) = group.shelf.get(&group.shelf.codec().encode_one(&key)) else {
+        let entity = key.iter().map(plain).collect::<Vec<_>>().join(", ");
+        return Err(RequestError::UnknownEntity { group: group.name.clone(), entity }.into());
+    };
+    let mut out = Vec::with_capacity(256);
+    out.extend_from_slice(b"{\"group\":");
+    reply::write_text(&group.name, &mut out);
+    out.extend_from_slice(b",\"entity\":");
+    reply::write_object(group.quoted_entity.iter().map(String::as_str).zip(&key), &mut out);
+    out.extend_from_slice(b",\"features\":");
+    reply::write_object(group.quoted_features.iter().map(String::as_str).zip(vector.iter()), &mut out);
+    out.extend_from_slice(b",\"watermark\":");
+    match service.watermark() {
+        Some(time) => reply::write_text(&format_time(time), &mut out),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.push(b'}');
+    Ok(reply::json(out))
+}
+
+/// A value of a key as text without quotes.
+fn plain(value: &Scalar) -> String {
+    let json = value.to_json();
+    json.as_str().map_or_else(|| json.to_string(), str::to_owned)
+}

@@ -1,0 +1,176 @@
+//! Finding the route of a request, and its counters.
+
+use std::borrow::Cow;
+
+use hyper::Method;
+use percent_encoding::percent_decode_str;
+
+use super::{FAMILIES, RequestError, Route, RouteFamily};
+use crate::metrics::{Metrics, Traffic};
+
+/// The label of requests whose path no route has.
+const UNKNOWN: &str = "unknown";
+
+/// The most captures of a pattern.
+const MOST_CAPTURES: usize = 4;
+
+/// The segments of a path that stand for the captures of a pattern, in order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Captures<'a>([&'a str; MOST_CAPTURES]);
+
+impl<'a> Captures<'a> {
+    /// Matches a path with the pattern of a route; `None` if it does not match.
+    fn of(route: &Route, path: &'a str) -> Option<Self> {
+        let mut captures = Captures::default();
+        let Some((literal, _)) = route.pattern.split_once('{') else {
+            return (route.pattern == path).then_some(captures);
+        };
+        let rest = path.strip_prefix(literal)?;
+        if route.is_prefix {
+            captures.0[0] = rest;
+            return (!rest.is_empty()).then_some(captures);
+        }
+        let (mut segments, mut next) = (rest.split('/'), 0);
+        for expected in route.pattern[literal.len()..].split('/') {
+            let segment = segments.next()?;
+            if expected.starts_with('{') && !segment.is_empty() {
+                captures.0[next] = segment;
+                next += 1;
+            } else if segment != expected {
+                return None;
+            }
+        }
+        segments.next().is_none().then_some(captures)
+    }
+
+    /// A capture as it stands in the path; empty if the pattern has fewer.
+    pub fn raw(&self, index: usize) -> &'a str {
+        self.0[index]
+    }
+
+    /// A capture as text.
+    ///
+    /// # Errors
+    /// If it is not UTF-8 once percent-decoded.
+    pub fn text(&self, index: usize) -> Result<Cow<'a, str>, RequestError> {
+        decode(self.raw(index))
+    }
+}
+
+/// A segment of a path as text.
+///
+/// # Errors
+/// If it is not UTF-8 once percent-decoded.
+pub fn decode(segment: &str) -> Result<Cow<'_, str>, RequestError> {
+    percent_decode_str(segment).decode_utf8().map_err(|_| RequestError::Path)
+}
+
+/// Every route of every family with its counters.
+#[derive(Debug)]
+pub struct Router {
+    routes: Vec<CountedRoute>,
+    /// Counts requests whose path no route has, and rejected connections.
+    pub unknown: Traffic,
+}
+
+#[derive(Debug)]
+struct CountedRoute {
+    family: &'static RouteFamily,
+    route: &'static Route,
+    traffic: Traffic,
+}
+
+/// The route of a request, or the reason why it has none.
+#[derive(Debug)]
+pub struct RouteMatch<'s, 'p> {
+    /// Errors are written in the shape of this family.
+    pub family: &'static RouteFamily,
+    /// The counters of the path, whatever the method.
+    pub traffic: &'s Traffic,
+    /// The route with its captures, or the reason why there is none.
+    pub route: Result<(&'static Route, Captures<'p>), RequestError>,
+}
+
+impl Router {
+    /// The routes of [`FAMILIES`].
+    pub fn new(metrics: &Metrics) -> Self {
+        let routes = FAMILIES.iter().flat_map(|family| family.routes.iter().map(move |route| (*family, route)));
+        let count = |(family, route): (&'static RouteFamily, &'static Route)| {
+            let traffic = Traffic::new(metrics, route.pattern);
+            CountedRoute { family, route, traffic }
+        };
+        Router { routes: routes.map(count).collect(), unknown: Traffic::new(metrics, UNKNOWN) }
+    }
+
+    /// Finds the route for a method and a path. A path with routes for other methods only is an error that names these.
+    pub fn find<'p>(&self, method: &Method, path: &'p str) -> RouteMatch<'_, 'p> {
+        let mut others: Vec<&CountedRoute> = Vec::new();
+        for counted in &self.routes {
+            let CountedRoute { family, route, traffic } = counted;
+            if let Some(captures) = Captures::of(route, path) {
+                if route.takes(method) {
+                    return RouteMatch { family, traffic, route: Ok((route, captures)) };
+                }
+                others.push(counted);
+            }
+        }
+        match others.first() {
+            Some(CountedRoute { family, traffic, .. }) => {
+                let methods = others.iter().flat_map(|other| other.route.methods()).collect();
+                RouteMatch { family, traffic, route: Err(RequestError::Method(methods)) }
+            }
+            None => {
+                let error = RequestError::UnknownRoute(path.to_owned());
+                RouteMatch { family: FAMILIES[0], traffic: &self.unknown, route: Err(error) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(method: &Method, path: &str) -> Result<(&'static str, Captures<'static>), String> {
+        let router = Router::new(&Metrics::new("test"));
+        let path: &'static str = path.to_owned().leak();
+        router.find(method, path).route.map(|(route, captures)| (route.pattern, captures)).map_err(|e| e.to_string())
+    }
+
+    fn captures(text: &'static str) -> Captures<'static> {
+        Captures([text, "", "", ""])
+    }
+
+    #[test]
+    fn a_path_has_one_route() {
+        let get = |path| find(&Method::GET, path);
+        assert_eq!(find(&Method::POST, "/predict"), Ok(("/predict", captures(""))));
+        assert_eq!(get("/features/airport/JFK"), Ok(("/features/{group}/{key}", captures("airport/JFK"))));
+        assert_eq!(get("/features/desk/"), Ok(("/features/{group}/{key}", captures("desk/"))));
+        assert_eq!(get("/models/late"), Ok(("/models/{model}", captures("late"))));
+        assert_eq!(get("/models/late/versions"), Ok(("/models/{model}/versions", captures("late"))));
+        for path in
+            ["/", "", "/predict/", "/features/", "/models/", "/models//versions", "/models/a/b", "/Predict", "*"]
+        {
+            assert_eq!(get(path), Err(format!("unknown route {path}")));
+        }
+    }
+
+    #[test]
+    fn a_path_takes_its_methods_and_head_where_it_takes_get() {
+        assert_eq!(find(&Method::HEAD, "/models"), Ok(("/models", Captures::default())));
+        assert_eq!(find(&Method::HEAD, "/predict"), Err("this route takes POST only".to_owned()));
+        assert_eq!(find(&Method::DELETE, "/models"), Err("this route takes GET and HEAD only".to_owned()));
+    }
+
+    #[test]
+    fn no_two_routes_match_one_request_and_captures_fit() {
+        let router = Router::new(&Metrics::new("test"));
+        for counted in &router.routes {
+            let pattern = counted.route.pattern;
+            assert!(pattern.matches('{').count() <= MOST_CAPTURES, "{pattern}");
+            let found = router.find(&counted.route.method, pattern).route.expect("a pattern is a path of its route").0;
+            assert_eq!((found.pattern, &found.method), (pattern, &counted.route.method));
+        }
+    }
+}

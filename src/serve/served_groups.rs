@@ -1,0 +1,99 @@
+//! The feature groups of a dataflow as requests see them.
+
+use std::sync::Arc;
+
+use super::RequestError;
+use super::router::decode;
+use crate::expr::nearest;
+use crate::spec::{self, Spec};
+use crate::store::Online;
+use crate::store::memory::Shelf;
+use crate::time::parse_time;
+use crate::value::{Scalar, Type};
+
+/// Every feature group.
+#[derive(Debug)]
+pub struct ServedGroups(Vec<ServedGroup>);
+
+impl ServedGroups {
+    /// # Panics
+    /// If the store lacks a group: both are made from the same spec.
+    pub fn new(spec: &Spec, online: &Online) -> Self {
+        ServedGroups(spec.groups.iter().map(|group| ServedGroup::new(spec, group, online)).collect())
+    }
+
+    /// # Errors
+    /// If there is no group of this name.
+    pub fn find(&self, name: &str) -> Result<&ServedGroup, RequestError> {
+        self.0.iter().find(|group| group.name == name).ok_or_else(|| {
+            let names = || self.0.iter().map(|group| group.name.as_str());
+            let (nearest, expected) = (nearest(name, names()), names().collect::<Vec<_>>().join(", "));
+            RequestError::UnknownGroup { found: name.to_owned(), nearest, expected }
+        })
+    }
+}
+
+/// A feature group as requests see it.
+#[derive(Debug)]
+pub struct ServedGroup {
+    pub name: String,
+    /// Names and types of the entity's columns.
+    entity: Vec<(String, Type)>,
+    /// Names of the entity's columns as JSON.
+    pub quoted_entity: Vec<String>,
+    /// Names of the features as JSON.
+    pub quoted_features: Vec<String>,
+    pub shelf: Arc<Shelf>,
+}
+
+impl ServedGroup {
+    /// # Panics
+    /// If the store lacks the group: both are made from the same spec.
+    fn new(spec: &Spec, group: &spec::Group, online: &Online) -> Self {
+        let columns = &spec.stream_schema(group.from).columns;
+        let entity: Vec<_> = group.entity.iter().map(|at| (columns[*at].name.clone(), columns[*at].ty)).collect();
+        let quote = |name: &String| serde_json::to_string(name).expect("text has a JSON form");
+        ServedGroup {
+            name: group.name.clone(),
+            quoted_entity: entity.iter().map(|(name, _)| quote(name)).collect(),
+            quoted_features: group.features.iter().map(|feature| quote(&feature.name)).collect(),
+            entity,
+            shelf: online.group(&group.name).expect("the store has all groups").clone(),
+        }
+    }
+
+    /// The entity that the segments of a path name, one for each of its columns.
+    ///
+    /// # Errors
+    /// If there are more or fewer, or one is no value of its column's type.
+    pub fn key(&self, segments: &[&str]) -> Result<Vec<Scalar>, RequestError> {
+        if segments.len() != self.entity.len() {
+            return Err(RequestError::KeyCount {
+                group: self.name.clone(),
+                expected: self.entity.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
+                count: self.entity.len(),
+                found: segments.len(),
+            });
+        }
+        let read = |((column, ty), segment): (&(String, Type), &&str)| {
+            let text = decode(segment)?;
+            read_key(*ty, &text).ok_or_else(|| RequestError::Key {
+                column: column.clone(),
+                found: text.into_owned(),
+                expected: ty.name(),
+            })
+        };
+        self.entity.iter().zip(segments).map(read).collect()
+    }
+}
+
+/// A value of a type from its text in a path, `None` if it is malformed. Times are RFC 3339 or epoch ms.
+fn read_key(ty: Type, text: &str) -> Option<Scalar> {
+    match ty {
+        Type::String => Some(Scalar::String(text.into())),
+        Type::Int => text.parse().ok().map(Scalar::Int),
+        Type::Float => text.parse().ok().filter(|value: &f64| value.is_finite()).map(Scalar::Float),
+        Type::Bool => text.parse().ok().map(Scalar::Bool),
+        Type::Timestamp => parse_time(text).or_else(|| text.parse().ok()).map(Scalar::Timestamp),
+    }
+}

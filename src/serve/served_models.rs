@@ -1,0 +1,215 @@
+//! The models of a dataflow as requests see them: pipelines bound to the online store, and versions.
+
+use std::ops::Index;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+
+use super::RequestError;
+use super::call::{Call, Scratch, Unanswered, VersionRef};
+use crate::example::{Frame, LookupSource, Pipeline, ServingPlan};
+use crate::expr::nearest;
+use crate::model::Input;
+use crate::registry::{LiveModels, Manifest, Registry, RegistryError, Servable};
+use crate::store::Online;
+use crate::store::memory::Shelf;
+
+/// Versions kept of those that requests named and [`LiveModels`] does not hold.
+const MOST_LOADED: usize = 8;
+
+/// Every model, in the order of the spec.
+#[derive(Debug)]
+pub struct ServedModels {
+    models: Vec<ServedModel>,
+    live: Arc<LiveModels>,
+    registry: Option<Registry>,
+    /// Versions read from the registry for requests that named them, newest last.
+    loaded: Mutex<Vec<LoadedVersion>>,
+}
+
+#[derive(Debug)]
+struct LoadedVersion {
+    model: usize,
+    servable: Arc<Servable>,
+}
+
+impl ServedModels {
+    pub fn new(models: Vec<ServedModel>, live: Arc<LiveModels>, registry: Option<Registry>) -> Self {
+        ServedModels { models, live, registry, loaded: Mutex::default() }
+    }
+
+    pub fn iter(&self) -> std::slice::Iter<'_, ServedModel> {
+        self.models.iter()
+    }
+
+    /// The position of a model.
+    ///
+    /// # Errors
+    /// If there is no model of this name.
+    pub fn find(&self, name: &str) -> Result<usize, RequestError> {
+        self.models.iter().position(|model| model.name == name).ok_or_else(|| {
+            let names = || self.models.iter().map(|model| model.name.as_str());
+            RequestError::UnknownModel {
+                found: name.to_owned(),
+                nearest: nearest(name, names()),
+                expected: names().collect::<Vec<_>>().join(", "),
+            }
+        })
+    }
+
+    /// The position of the model where there is only one.
+    pub fn only(&self) -> Option<usize> {
+        (self.models.len() == 1).then_some(0)
+    }
+
+    /// The number of a model's champion, `None` before its first version.
+    pub fn champion(&self, model: &ServedModel) -> Option<u64> {
+        self.live.champion(&model.name).map(|champion| champion.version)
+    }
+
+    /// The manifests of a model's versions in the registry, ascending.
+    pub fn manifests(&self, model: &ServedModel) -> Arc<Vec<Arc<Manifest>>> {
+        self.live.manifests(&model.name)
+    }
+
+    /// Predicts for the instances in `scratch`: looks up and computes what they do not have, then scores them. Returns
+    /// the version that predicted, and leaves the predictions in `scratch`.
+    ///
+    /// # Errors
+    /// If the version does not exist, is not loaded or takes other inputs, or if an instance is faulty.
+    pub fn predict(&self, call: &Call, scratch: &mut Scratch) -> Result<Arc<Servable>, Unanswered> {
+        let model = &self.models[call.model];
+        let version = self.version(call.model, call.version)?;
+        if let Some(fault) = &call.fault {
+            return Err(RequestError::Instance(fault.clone()).into());
+        }
+        let Scratch { frame, working, predictions, .. } = scratch;
+        model.complete(frame);
+        predictions.clear();
+        let input = |row: usize, input: usize| model.pipeline.input(frame, row, input);
+        version.predictor.predict_values(frame.rows(), input, working, predictions);
+        Ok(version)
+    }
+
+    /// The version that a request asks for.
+    fn version(&self, model: usize, version: VersionRef) -> Result<Arc<Servable>, Unanswered> {
+        let served = &self.models[model];
+        let number = match version {
+            VersionRef::Champion => {
+                let champion = self.live.champion(&served.name).filter(|champion| served.fits(champion));
+                return champion.ok_or_else(|| RequestError::NoVersion(served.name.clone()).into());
+            }
+            VersionRef::Number(number) => number,
+        };
+        match self.live.version(&served.name, number).or_else(|| self.loaded(model, number)) {
+            Some(version) if served.fits(&version) => Ok(version),
+            Some(_) => Err(RequestError::OtherInputs { model: served.name.clone(), version: number }.into()),
+            None => Err(Unanswered::VersionNotLoaded { model, version: number }),
+        }
+    }
+
+    /// A version that was loaded for an earlier request.
+    fn loaded(&self, model: usize, version: u64) -> Option<Arc<Servable>> {
+        let loaded = self.loaded.lock();
+        let found = loaded.iter().find(|loaded| loaded.model == model && loaded.servable.version == version);
+        found.map(|loaded| loaded.servable.clone())
+    }
+
+    /// Loads a version from the registry, on a thread that may block.
+    ///
+    /// # Errors
+    /// If it does not exist or cannot be read.
+    pub async fn load(&self, model: usize, version: u64) -> Result<(), RequestError> {
+        let name = &self.models[model].name;
+        let unknown = || match self.live.champion(name) {
+            Some(_) => RequestError::UnknownVersion { model: name.clone(), version },
+            None => RequestError::NoVersion(name.clone()),
+        };
+        let registry = self.registry.clone().filter(|_| version > 0).ok_or_else(unknown)?;
+        let owned = name.clone();
+        let loaded = tokio::task::spawn_blocking(move || registry.load(&owned, version)).await;
+        let (manifest, predictor) = match loaded.expect("reading a registry returns errors and does not panic") {
+            Ok(loaded) => loaded,
+            Err(RegistryError::NoVersion { .. }) => return Err(unknown()),
+            Err(source) => {
+                return Err(RequestError::Registry { model: name.clone(), version, source: Box::new(source) });
+            }
+        };
+        let servable = Servable { version, window_end: manifest.window.end, predictor: Arc::new(predictor) };
+        let mut loaded = self.loaded.lock();
+        if loaded.len() == MOST_LOADED {
+            loaded.remove(0);
+        }
+        loaded.push(LoadedVersion { model, servable: Arc::new(servable) });
+        Ok(())
+    }
+}
+
+impl Index<usize> for ServedModels {
+    type Output = ServedModel;
+    fn index(&self, model: usize) -> &ServedModel {
+        &self.models[model]
+    }
+}
+
+/// All that requests need of one model but its versions.
+#[derive(Debug)]
+pub struct ServedModel {
+    pub name: String,
+    /// The name of its kind.
+    pub kind: String,
+    pub pipeline: Pipeline,
+    /// The sources of the pipeline's look-ups, by their positions in it.
+    shelves: Vec<Arc<Shelf>>,
+    /// The inputs that a version must have been made for.
+    inputs: Vec<Input>,
+    /// The inputs' names as JSON.
+    pub quoted: Vec<String>,
+    /// The beginning of every answer, up to the version.
+    pub head: Vec<u8>,
+    /// The newest version that was found to fit.
+    fitting: ArcSwapOption<Servable>,
+}
+
+impl ServedModel {
+    /// # Panics
+    /// If the store lacks a table or group of the plan: both are made from the same plan.
+    pub fn new(plan: &ServingPlan, kind: &str, online: &Online) -> Self {
+        let pipeline = Pipeline::new(plan);
+        let shelf = |source: &LookupSource| match source {
+            LookupSource::Table(name) => online.table(name),
+            LookupSource::Group(name) => online.group(name),
+        };
+        let shelves = pipeline.sources().iter().map(shelf);
+        let quote = |name: &String| serde_json::to_string(name).expect("text has a JSON form");
+        ServedModel {
+            name: plan.model.clone(),
+            kind: kind.to_owned(),
+            shelves: shelves.map(|shelf| shelf.expect("the store has all that is looked up").clone()).collect(),
+            inputs: plan.assembly.inputs(),
+            quoted: pipeline.names().iter().map(quote).collect(),
+            head: format!("{{\"model\":{},\"version\":", quote(&plan.model)).into_bytes(),
+            fitting: ArcSwapOption::empty(),
+            pipeline,
+        }
+    }
+
+    /// Looks up and computes the values that the instances in a frame do not have.
+    fn complete(&self, frame: &mut Frame) {
+        self.pipeline.run(frame, |shelf, key| self.shelves[shelf].get_encoded(key));
+    }
+
+    /// Returns whether a version takes the inputs that the pipeline computes. One from before a change of the dataflow
+    /// may not.
+    fn fits(&self, version: &Arc<Servable>) -> bool {
+        if self.fitting.load().as_ref().is_some_and(|known| Arc::ptr_eq(known, version)) {
+            return true;
+        }
+        let fits = version.predictor.inputs() == self.inputs;
+        if fits {
+            self.fitting.store(Some(version.clone()));
+        }
+        fits
+    }
+}
