@@ -1,127 +1,128 @@
-//! The parts of a snapshot, as operators save and load them.
+//! The coordinator of checkpoints: it triggers them, and gathers the states that operators save.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use super::CheckpointError;
+use serde::de::DeserializeOwned;
+
+use super::{CheckpointError, SavedPart};
 use crate::time::EventTime;
 
-/// Saved bytes by operator, one part for each worker that saved.
+/// The encoded parts of a snapshot by operator, one for each worker that saved.
 pub type SnapshotParts = BTreeMap<String, Vec<Vec<u8>>>;
 
-/// What one worker saved of an operator, encoded when it is wanted.
-pub type LazyPart = Box<dyn FnOnce() -> Vec<u8> + Send>;
-
-/// A whole snapshot that is not encoded yet.
+/// A complete snapshot that is not encoded yet.
 #[derive(Default)]
 pub struct PendingSnapshot {
-    parts: BTreeMap<String, Vec<LazyPart>>,
+    parts: BTreeMap<String, Vec<SavedPart>>,
 }
 
 impl PendingSnapshot {
-    /// Adds a part that is no operator's.
+    /// Adds a part that belongs to no operator.
     pub fn add(&mut self, name: &str, part: Vec<u8>) {
-        self.parts.entry(name.to_owned()).or_default().push(Box::new(|| part));
+        self.parts.entry(name.to_owned()).or_default().push(SavedPart::of_bytes(part));
     }
 
-    /// Encodes operator by operator, as far as it is asked for.
+    /// Encodes the snapshot operator by operator, as the iterator is driven: only one is in memory twice.
     pub fn encode(self) -> impl Iterator<Item = (String, Vec<Vec<u8>>)> {
-        let encode = |part: LazyPart| part();
-        self.parts.into_iter().map(move |(operator, parts)| (operator, parts.into_iter().map(encode).collect()))
+        let encode = |parts: Vec<SavedPart>| parts.into_iter().map(SavedPart::into_bytes).collect();
+        self.parts.into_iter().map(move |(operator, parts)| (operator, encode(parts)))
     }
 }
 
-/// Has an operator look at what is wanted.
+/// A function that schedules an operator, so that it sees a barrier.
 pub type TriggerWaker = Box<dyn Fn() + Send>;
 
-/// Where operators put and find their state. One a job, shared by its workers.
+/// Triggers checkpoints and gathers the states of all operators. One a job, shared by its workers.
 pub struct CheckpointCoordinator {
-    /// How often a snapshot has been asked for, and the time of the newest; the minimum once it is gathered.
+    /// The number of checkpoints triggered so far.
     triggers: AtomicU64,
+    /// The barrier of the checkpoint in progress; the minimum if there is none.
     barrier: AtomicI64,
-    /// Operator instances that take part.
+    /// The number of operator instances that are registered.
     members: AtomicUsize,
     saved: Mutex<PartialSnapshot>,
     wakers: Mutex<Vec<TriggerWaker>>,
-    start: Option<(EventTime, SnapshotParts)>,
+    /// The state that the graph starts from, and the time before which everything is in it.
+    restored: Option<(EventTime, SnapshotParts)>,
 }
 
+/// The parts that have been saved for the checkpoint in progress.
 #[derive(Default)]
 struct PartialSnapshot {
     time: Option<EventTime>,
-    count: usize,
-    parts: PendingSnapshot,
+    acks: usize,
+    snapshot: PendingSnapshot,
 }
 
 impl CheckpointCoordinator {
-    /// A vault for a graph that starts from nothing.
+    /// Returns a coordinator for a graph that starts without state.
     pub fn fresh() -> Arc<Self> {
         CheckpointCoordinator::new(None)
     }
 
-    /// A vault for a graph that starts from these parts, which hold all before `time`.
+    /// Returns a coordinator for a graph that starts from these parts, which contain everything before `time`.
     pub fn restoring(time: EventTime, parts: SnapshotParts) -> Arc<Self> {
         CheckpointCoordinator::new(Some((time, parts)))
     }
 
-    fn new(start: Option<(EventTime, SnapshotParts)>) -> Arc<Self> {
+    fn new(restored: Option<(EventTime, SnapshotParts)>) -> Arc<Self> {
         Arc::new(CheckpointCoordinator {
             triggers: AtomicU64::new(0),
             barrier: AtomicI64::new(EventTime::MIN),
             members: AtomicUsize::new(0),
             saved: Mutex::default(),
             wakers: Mutex::default(),
-            start,
+            restored,
         })
     }
 
-    /// The time before which everything is in the loaded state.
+    /// Returns the time before which everything is in the restored state, or `None` for a fresh start.
     pub fn restored_time(&self) -> Option<EventTime> {
-        self.start.as_ref().map(|(time, _)| *time)
+        self.restored.as_ref().map(|(time, _)| *time)
     }
 
-    /// What an operator's instances saved, decoded part by part; none in a fresh start.
+    /// Returns the restored parts of an operator, decoded; empty for a fresh start.
     ///
     /// # Errors
-    /// If a part is not what the operator writes.
-    pub fn load<S: serde::de::DeserializeOwned>(&self, operator: &str) -> Result<Vec<S>, CheckpointError> {
-        let parts = self.start.as_ref().and_then(|(_, parts)| parts.get(operator));
+    /// If a part cannot be decoded.
+    pub fn load<S: DeserializeOwned>(&self, operator: &str) -> Result<Vec<S>, CheckpointError> {
+        let parts = self.restored.as_ref().and_then(|(_, parts)| parts.get(operator));
         let decode = |part: &Vec<u8>| {
             postcard::from_bytes(part)
-                .map_err(|source| CheckpointError::Undecodable { operator: operator.to_owned(), source })
+                .map_err(|source| CheckpointError::Undecodable { operator: operator.to_owned(), source: source.into() })
         };
         parts.into_iter().flatten().map(decode).collect()
     }
 
-    /// Asks for a snapshot as of a time that no operator has passed; it may have been asked for before.
+    /// Triggers a checkpoint with a barrier at `time`, which no operator may have passed. Replaces one in progress.
     pub fn trigger(&self, time: EventTime) {
-        *self.saved.lock().expect("no holder panics") =
-            PartialSnapshot { time: Some(time), ..PartialSnapshot::default() };
+        *self.saved.lock().expect("no holder panics") = PartialSnapshot { time: Some(time), ..Default::default() };
         self.triggers.fetch_add(1, SeqCst);
         self.barrier.store(time, SeqCst);
         self.wakers.lock().expect("no holder panics").iter().for_each(|wake| wake());
     }
 
-    /// How often a snapshot has been asked for.
+    /// Returns the number of checkpoints triggered so far.
     pub(super) fn triggers(&self) -> u64 {
         self.triggers.load(SeqCst)
     }
 
-    /// The time asked for.
+    /// Returns the barrier of the checkpoint in progress.
     pub fn barrier(&self) -> Option<EventTime> {
         Some(self.barrier.load(SeqCst)).filter(|time| *time != EventTime::MIN)
     }
 
-    /// The snapshot, once every member has saved.
+    /// Returns the snapshot and its time once every registered operator instance has saved, and ends the checkpoint.
     pub fn collect(&self) -> Option<(EventTime, PendingSnapshot)> {
         let mut saved = self.saved.lock().expect("no holder panics");
-        if saved.time.is_none() || saved.count < self.members.load(SeqCst) {
+        if saved.time.is_none() || saved.acks < self.members.load(SeqCst) {
             return None;
         }
         self.barrier.store(EventTime::MIN, SeqCst);
         let saved = std::mem::take(&mut *saved);
-        saved.time.map(|time| (time, saved.parts))
+        saved.time.map(|time| (time, saved.snapshot))
     }
 
     pub(super) fn on_trigger(&self, waker: TriggerWaker) {
@@ -132,11 +133,12 @@ impl CheckpointCoordinator {
         self.members.fetch_add(1, SeqCst);
     }
 
-    pub(super) fn ack(&self, operator: &str, time: EventTime, part: LazyPart) {
+    /// Adds the state of one operator instance; ignored unless `time` is the barrier of the checkpoint in progress.
+    pub(super) fn ack(&self, operator: &str, time: EventTime, part: SavedPart) {
         let mut saved = self.saved.lock().expect("no holder panics");
         if saved.time == Some(time) {
-            saved.count += 1;
-            saved.parts.parts.entry(operator.to_owned()).or_default().push(part);
+            saved.acks += 1;
+            saved.snapshot.parts.entry(operator.to_owned()).or_default().push(part);
         }
     }
 }

@@ -1,81 +1,77 @@
-//! One operator's side of a snapshot: where to stop on the way to its frontier, and save.
+//! One operator's side of checkpoints: where it stops on the way to its frontier, and what it saves there.
 
+use std::error::Error;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::CheckpointCoordinator;
-use super::coordinator::LazyPart;
+use super::{CheckpointCoordinator, CheckpointError, SavedPart};
 use crate::time::EventTime;
 
-/// One stretch of an operator's way to its frontier.
+/// A part of an operator's way to its frontier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {
-    /// Work off everything before this time,
+    /// The operator processes everything before this time.
     pub until: EventTime,
-    /// and then save, if so.
+    /// True if the operator saves its state afterwards.
     pub save_after: bool,
 }
 
-/// An operator instance's part in snapshots.
+/// The part that one operator instance takes in checkpoints.
 pub struct OperatorCheckpoint {
     coordinator: Arc<CheckpointCoordinator>,
     operator: String,
-    /// The newest request for a snapshot that this instance has saved for.
+    /// The number of the newest trigger that this instance has saved for.
     saved: u64,
 }
 
 impl OperatorCheckpoint {
-    /// Enters an operator instance; from now on no snapshot is whole without it.
+    /// Registers an operator instance; no checkpoint is complete without it from now on.
     pub fn new(coordinator: &Arc<CheckpointCoordinator>, operator: impl Into<String>) -> Self {
         coordinator.register();
         OperatorCheckpoint { coordinator: coordinator.clone(), operator: operator.into(), saved: 0 }
     }
 
-    /// Says how the instance is had to look, where nothing comes that would have it look by itself.
+    /// Registers the waker that schedules this operator when a checkpoint is triggered while it has no input.
     pub fn on_trigger(&self, wake: impl Fn() + Send + 'static) {
         self.coordinator.on_trigger(Box::new(wake));
     }
 
-    /// The time of a snapshot that this instance has not saved for.
+    /// Returns the barrier of the checkpoint in progress, unless this instance has saved for it.
     pub fn barrier(&self) -> Option<EventTime> {
-        // In this order: a time that is seen is that of the request, or of a later one.
+        // In this order: a barrier that is seen belongs to the trigger that was counted, or to a later one.
         let triggers = self.coordinator.triggers();
         self.coordinator.barrier().filter(|_| triggers != self.saved)
     }
 
+    /// Returns the coordinator that the instance is registered with.
     pub fn coordinator(&self) -> &Arc<CheckpointCoordinator> {
         &self.coordinator
     }
 
-    pub fn operator(&self) -> &str {
-        &self.operator
+    /// Returns what all instances of this operator saved in the checkpoint that the graph starts from.
+    ///
+    /// # Errors
+    /// If a part cannot be decoded.
+    pub fn load<S: DeserializeOwned>(&self) -> Result<Vec<S>, CheckpointError> {
+        self.coordinator.load(&self.operator)
     }
 
-    /// The stretches to a frontier: one, or two where a snapshot is wanted on the way.
+    /// Returns the error for a part of this operator that cannot be used.
+    pub fn undecodable(&self, source: impl Into<Box<dyn Error + Send + Sync>>) -> CheckpointError {
+        CheckpointError::Undecodable { operator: self.operator.clone(), source: source.into() }
+    }
+
+    /// Returns the stretches to a frontier: one, or two if a barrier lies on the way.
     pub fn stretches(&self, frontier: EventTime) -> impl Iterator<Item = Stretch> + use<> {
         let barrier = self.barrier().filter(|time| *time <= frontier);
         let first = barrier.map(|until| Stretch { until, save_after: true });
         first.into_iter().chain([Stretch { until: frontier, save_after: false }])
     }
 
-    /// Saves this instance's part as of `time`.
-    pub fn save(&mut self, time: EventTime, state: &impl Serialize) {
-        let part = encoded(state);
-        self.put(time, Box::new(|| part));
-    }
-
-    /// The same of state that does not change any more: it is encoded when the snapshot is written, by whoever writes it.
-    pub fn save_lazily<S: Serialize>(&mut self, time: EventTime, state: impl FnOnce() -> S + Send + 'static) {
-        self.put(time, Box::new(|| encoded(&state())));
-    }
-
-    fn put(&mut self, time: EventTime, part: LazyPart) {
+    /// Saves the state of this instance as of `time`, the barrier.
+    pub fn save(&mut self, time: EventTime, part: SavedPart) {
         self.saved = self.coordinator.triggers();
         self.coordinator.ack(&self.operator, time, part);
     }
-}
-
-fn encoded(state: &impl Serialize) -> Vec<u8> {
-    postcard::to_stdvec(state).expect("an operator's state always encodes")
 }

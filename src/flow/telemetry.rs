@@ -1,8 +1,8 @@
-//! Counts every operator of the graph by listening to timely's own logging, so that none can be forgotten.
+//! Counts of every operator of the graph, taken from timely's own logging so that no operator can be left out.
 //!
-//! Timely logs what exists (operators, channels) and what happens (messages with their number of records, operators
-//! starting and stopping). A message into a channel is counted as out of its source and, when read, as into its target.
-//! Counts go to the metrics when the worker flushes the log.
+//! Timely logs the operators and channels of a graph, each message with its number of records, and when operators start
+//! and stop. A message is counted as sent by the source of its channel and, when it is read, as received by its target.
+//! Counts are added to the metrics when the worker flushes the log.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,40 +15,43 @@ use timely::worker::Worker;
 
 use crate::metrics::{Metrics, OperatorCounts};
 
-/// Starts listening on a worker; to be called before the graph is built.
+/// Registers the log on a worker. Call this before the graph is built.
 pub fn listen(worker: &Worker, metrics: &Arc<Metrics>) {
-    let listener = Rc::new(RefCell::new(Listener::new(metrics.clone())));
+    let log = Rc::new(RefCell::new(OperatorLog::new(metrics.clone())));
     let Some(mut registry) = worker.log_register() else { return };
     registry.insert::<TimelyEventBuilder, _>("timely", move |_time, events| match events {
         Some(events) => {
-            let mut listener = listener.borrow_mut();
-            events.iter().for_each(|(at, event)| listener.see(*at, event));
+            let mut log = log.borrow_mut();
+            events.iter().for_each(|(at, event)| log.see(*at, event));
         }
-        None => listener.borrow_mut().publish(),
+        None => log.borrow_mut().publish(),
     });
 }
 
-/// Has what was counted so far published.
+/// Adds the counts so far to the metrics.
 pub fn flush(worker: &Worker) {
     if let Some(mut registry) = worker.log_register() {
         registry.flush();
     }
 }
 
-struct Listener {
+/// The counts of a worker's operators since the last flush, and the names that its events refer to.
+struct OperatorLog {
     metrics: Arc<Metrics>,
-    /// Name by id; scopes too.
+    /// Names of operators and scopes by id.
     names: HashMap<usize, String>,
+    /// Ids by address.
     ids: HashMap<Vec<usize>, usize>,
-    /// Channels: source and target operator by address.
+    /// By channel, the addresses of its source and its target.
     channels: HashMap<usize, (Vec<usize>, Vec<usize>)>,
+    /// By id, the time at which an operator that is running started.
     started: HashMap<usize, Duration>,
     counts: HashMap<usize, OperatorCounts>,
 }
 
-impl Listener {
+impl OperatorLog {
     fn new(metrics: Arc<Metrics>) -> Self {
-        Listener {
+        OperatorLog {
             metrics,
             names: HashMap::new(),
             ids: HashMap::new(),
@@ -94,7 +97,7 @@ impl Listener {
 
     fn publish(&mut self) {
         for (id, counts) in self.counts.drain() {
-            // The dataflow itself is a scope: its time is that of its operators.
+            // The dataflow itself is a scope: its time would count that of its operators twice.
             let Some(name) = self.names.get(&id).filter(|name| !name.starts_with("Dataflow")) else { continue };
             let kind = name.split('.').next().unwrap_or(name).to_lowercase();
             self.metrics.count_operator(name, &kind, &counts);

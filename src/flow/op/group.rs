@@ -22,7 +22,7 @@ use super::members::Members;
 use super::showing::Showing;
 use super::sink::SinkProgress;
 use super::{Records, frontier_of};
-use crate::checkpoint::{CheckpointError, OperatorCheckpoint};
+use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart};
 use crate::flow::exchange::Route;
 use crate::flow::plan::GroupPlan;
 use crate::store::memory::Shelf;
@@ -126,7 +126,7 @@ pub fn group<'scope>(
                 }
                 if stretch.save_after {
                     let snapshot = group.save();
-                    checkpoint.save_lazily(stretch.until, move || snapshot.saved());
+                    checkpoint.save(stretch.until, SavedPart::deferred(move || snapshot.saved()));
                 }
             }
             let shown = match &outputs.online {

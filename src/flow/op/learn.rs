@@ -12,16 +12,14 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, TimestampMillisecondArray};
 use serde::{Deserialize, Serialize};
-use timely::container::NoopBuilder;
-use timely::dataflow::operators::Capability;
-use timely::dataflow::operators::generic::Operator;
 
-use super::{Chunks, Records, frontier_of};
-use crate::checkpoint::{CheckpointError, OperatorCheckpoint, Stretch};
+use super::closed_times::{self, ClosedOperator, Interrupted};
+use super::{Chunks, Records};
+use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::expr::EvalStats;
 use crate::flow::exchange::{Route, key_columns, worker_of};
 use crate::flow::plan::ModelPlan;
-use crate::model::{Examples, Trainer, TrainerConfig, Version};
+use crate::model::{Examples, ModelError, Trainer, TrainerConfig, Version};
 use crate::time::EventTime;
 use crate::value::{Batch, Key, KeyCodec};
 
@@ -38,72 +36,62 @@ struct Saved {
     window_end: Option<EventTime>,
 }
 
-/// Learns a stream of labelled examples; versions go to `publish`. Out come, if they are to be kept, the examples as
-/// they are kept offline, their own time as event time.
+/// Learns a stream of labelled examples; versions go to `publish`. Returns, if `keep`, the examples as they are kept
+/// offline, their own time as event time.
 ///
 /// # Errors
 /// If saved state cannot be read.
 pub fn learn<'scope>(
     labelled: Records<'scope>,
     plan: Arc<ModelPlan>,
-    mut checkpoint: OperatorCheckpoint,
+    checkpoint: OperatorCheckpoint,
     keep: bool,
-    mut publish: impl FnMut(Version) + 'static,
+    publish: impl FnMut(Version) + 'static,
 ) -> Result<Records<'scope>, CheckpointError> {
     let scope = labelled.scope();
     let home = Key::hash_of(plan.name.as_bytes());
     let here = worker_of(home, scope.worker().peers()) == scope.worker().index();
     let mut learner = Learner::new(plan.clone(), keep);
-    for part in
-        checkpoint.coordinator().load::<Option<Saved>>(checkpoint.operator())?.into_iter().flatten().filter(|_| here)
-    {
-        learner.load(part, checkpoint.operator())?;
+    for part in checkpoint.load::<Option<Saved>>()?.into_iter().flatten().filter(|_| here) {
+        learner.load(part).map_err(|errors| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            checkpoint.undecodable(errors.join("; "))
+        })?;
     }
     let name = format!("model.{}.learn", plan.name);
-    Ok(labelled.unary_frontier::<NoopBuilder<Batch>, _, _, _>(Route::One(home).pact(), &name, move |initial, info| {
-        let activator = scope.activator_for(info.address.clone());
-        let waker = scope.worker().sync_activator_for(info.address.to_vec());
-        checkpoint.on_trigger(move || _ = waker.activate());
-        let mut held: Option<Capability<EventTime>> = Some(initial);
-        let mut chunks: Chunks = Chunks::default();
-        let mut current: Option<Stretch> = None;
-        let mut done = EventTime::MIN;
-        move |(input, frontier), output| {
-            input.for_each(|_, batch| _ = chunks.push(None, std::mem::take(batch), ()));
-            let frontier = frontier_of(frontier);
-            let started = Instant::now();
-            loop {
-                if let Some(stretch) = current {
-                    if !learner.slice(stretch.until, &mut publish) {
-                        if started.elapsed() >= PATIENCE {
-                            activator.activate();
-                            break;
-                        }
-                        continue;
-                    }
-                    if stretch.save_after {
-                        checkpoint.save(stretch.until, &here.then(|| learner.save()));
-                    }
-                    done = stretch.until;
-                    current = None;
-                }
-                let next = checkpoint.stretches(frontier).find(|stretch| stretch.until > done || stretch.save_after);
-                let Some(stretch) = next else { break };
-                learner.enqueue(&mut chunks, stretch.until);
-                current = Some(stretch);
-            }
-            if let Some(capability) = &held {
-                for mut batch in learner.scored.drain(..) {
-                    output.session_with_builder(capability).give_container(&mut batch);
-                }
-            }
-            if done == EventTime::MAX {
-                held = None;
-            } else if let Some(held) = &mut held {
-                held.downgrade(&done.max(*held.time()));
-            }
+    let operator = LearnOperator { learner, here, chunks: Chunks::default(), publish };
+    Ok(closed_times::unary(labelled, Route::One(home), &name, checkpoint, operator))
+}
+
+/// The operator of [`learn`].
+struct LearnOperator<F> {
+    learner: Learner,
+    /// Whether the model's examples come to this worker.
+    here: bool,
+    chunks: Chunks,
+    publish: F,
+}
+
+impl<F: FnMut(Version) + 'static> ClosedOperator for LearnOperator<F> {
+    fn push(&mut self, _input: usize, batch: Batch) {
+        self.chunks.push(None, batch, ());
+    }
+
+    fn run(&mut self, stretch: Stretch, output: &mut Vec<Batch>) -> Result<Option<SavedPart>, Interrupted> {
+        let started = Instant::now();
+        // After an interruption nothing is left to be queued.
+        self.learner.enqueue(&mut self.chunks, stretch.until);
+        let mut is_done = self.learner.slice(stretch.until, &mut self.publish);
+        while !is_done && started.elapsed() < PATIENCE {
+            is_done = self.learner.slice(stretch.until, &mut self.publish);
         }
-    }))
+        output.append(&mut self.learner.scored);
+        if !is_done {
+            return Err(Interrupted);
+        }
+        let saved = |learner: &Learner| SavedPart::encoded(&self.here.then(|| learner.save()));
+        Ok(stretch.save_after.then(|| saved(&self.learner)))
+    }
 }
 
 /// A trainer and what waits for it.
@@ -150,11 +138,8 @@ impl Learner {
         }
     }
 
-    fn load(&mut self, saved: Saved, operator: &str) -> Result<(), CheckpointError> {
-        self.trainer = Trainer::load(config(&self.plan), &saved.trainer).map_err(|_| CheckpointError::Undecodable {
-            operator: operator.to_owned(),
-            source: postcard::Error::DeserializeBadEncoding,
-        })?;
+    fn load(&mut self, saved: Saved) -> Result<(), Vec<ModelError>> {
+        self.trainer = Trainer::load(config(&self.plan), &saved.trainer)?;
         self.window_end = saved.window_end;
         Ok(())
     }

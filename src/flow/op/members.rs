@@ -91,9 +91,11 @@ impl Members {
         checkpoint: &OperatorCheckpoint,
         (index, peers): (usize, usize),
     ) -> Result<(), CheckpointError> {
-        for part in checkpoint.coordinator().load::<SavedGroup>(checkpoint.operator())? {
-            let wrong = |source| CheckpointError::Undecodable { operator: checkpoint.operator().to_owned(), source };
-            let slots = self.state.load(part, |hash| worker_of(hash, peers) == index).map_err(wrong)?;
+        for part in checkpoint.load::<SavedGroup>()? {
+            let slots = self
+                .state
+                .load(part, |hash| worker_of(hash, peers) == index)
+                .map_err(|error| checkpoint.undecodable(error))?;
             if let Some(shown) = &mut self.shown {
                 shown.change(slots.into_iter());
             }

@@ -3,11 +3,13 @@
 
 mod changes;
 mod chunks;
+mod closed_times;
 mod feeds;
 pub mod group;
 pub mod label;
 pub mod learn;
 mod members;
+mod pending_examples;
 pub mod project;
 mod showing;
 mod shown;

@@ -18,7 +18,7 @@ use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::source;
 
 use super::{Feeds, Records};
-use crate::checkpoint::{OperatorCheckpoint, Overtaken};
+use crate::checkpoint::{OperatorCheckpoint, Overtaken, SavedPart};
 use crate::source::{
     Ahead, Board, DeadLetter, Grid, InFlight, Intake, Intaken, Lane, Marks, Partition, Position, Progress, SourceError,
     Standing, Tally, Unshown,
@@ -149,7 +149,7 @@ pub fn records<'scope>(
             let (frontier, wanted) = board.grant(|| checkpoint.barrier());
             if let Some(time) = wanted.filter(|time| *time <= frontier) {
                 let positions: Vec<Position> = readings.iter_mut().map(|reading| reading.position(time)).collect();
-                checkpoint.save(time, &positions);
+                checkpoint.save(time, SavedPart::encoded(&positions));
             }
             readings.iter_mut().for_each(|reading| reading.close(frontier));
             if frontier > *capability.time() {

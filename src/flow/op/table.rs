@@ -20,8 +20,9 @@ use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::Operator;
 use timely::progress::Antichain;
 
+use super::closed_times::ClosedTimes;
 use super::{Chunks, Records, frontier_of};
-use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint};
+use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::flow::exchange::{Route, key_columns, worker_of};
 use crate::flow::plan::{JoinPlan, TablePlan};
 use crate::store::Upsert;
@@ -65,7 +66,7 @@ pub fn table<'scope>(
     let scope = upserts.scope();
     let (index, peers) = (scope.worker().index(), scope.worker().peers());
     let mut loaded: Vec<Change> = Vec::new();
-    for rows in checkpoint.coordinator().load::<Vec<(Key, RowBytes)>>(checkpoint.operator())? {
+    for rows in checkpoint.load::<Vec<(Key, RowBytes)>>()? {
         let before = checkpoint.coordinator().restored_time().unwrap_or(EventTime::MIN + 1) - 1;
         let mine = rows.into_iter().map(|(key, row)| (TableKey(key), Some(row), before));
         loaded.extend(mine.filter(|(key, _, _)| worker_of(key.route(), peers) == index));
@@ -153,22 +154,22 @@ fn newest<'scope>(
     )
 }
 
-/// Saves the rows of a table when a snapshot asks for them.
-fn save_rows(arranged: &TableArrangement<'_>, name: &str, mut checkpoint: OperatorCheckpoint) {
+/// Saves the rows of a table at each barrier.
+fn save_rows(arranged: &TableArrangement<'_>, name: &str, checkpoint: OperatorCheckpoint) {
     let mut trace = arranged.trace.clone();
     let scope = arranged.stream.scope();
     arranged.stream.clone().unary_frontier::<NoopBuilder<Vec<()>>, _, _, _>(Pipeline, name, move |_, info| {
-        let waker = scope.worker().sync_activator_for(info.address.to_vec());
-        checkpoint.on_trigger(move || _ = waker.activate());
+        let mut times = ClosedTimes::new(scope, &info, checkpoint);
         move |(input, frontier), _output| {
             input.for_each(|_, _| {});
             let frontier = frontier_of(frontier);
-            for stretch in checkpoint.stretches(frontier) {
-                if stretch.save_after {
+            let save = |stretch: Stretch| {
+                Ok(stretch.save_after.then(|| {
                     let rows: Vec<(Key, RowBytes)> = rows_before(&mut trace, stretch.until);
-                    checkpoint.save_lazily(stretch.until, move || rows);
-                }
-            }
+                    SavedPart::deferred(move || rows)
+                }))
+            };
+            times.advance(frontier, save).expect("saving is never interrupted");
             compact(&mut trace, frontier);
         }
     });

@@ -1,0 +1,270 @@
+//! The examples of a model that wait for a label.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array};
+use arrow_buffer::ScalarBuffer;
+use arrow_row::Rows;
+use arrow_select::interleave::interleave;
+use serde::{Deserialize, Serialize};
+
+use super::Chunks;
+use crate::flow::codec;
+use crate::flow::exchange::{key_columns, worker_of};
+use crate::flow::plan::label_values;
+use crate::time::EventTime;
+use crate::value::{Batch, Key, KeyCodec, Pending};
+
+/// The rule by which a label belongs to an example.
+#[derive(Clone, Debug)]
+pub struct Attribution {
+    /// Encodes the label's key.
+    pub codec: KeyCodec,
+    /// Columns of the example that hold the key.
+    pub example_on: Vec<usize>,
+    /// The longest time from an example to its label, in ms of event time.
+    pub within_ms: i64,
+    /// The label of an example for which none came; `None` drops it.
+    pub otherwise: Option<f64>,
+}
+
+/// The saved state of a worker: its pending examples as encoded batches, and the number of examples dropped so far.
+#[derive(Serialize, Deserialize)]
+pub struct SavedExamples {
+    pub dropped: u64,
+    pub batches: Vec<Vec<u8>>,
+}
+
+/// The pending examples of one moment, to be encoded later.
+pub struct ExamplesSnapshot {
+    dropped: u64,
+    batches: Vec<Batch>,
+}
+
+impl ExamplesSnapshot {
+    /// Encodes the snapshot.
+    pub fn saved(self) -> SavedExamples {
+        SavedExamples { dropped: self.dropped, batches: self.batches.iter().map(codec::encode).collect() }
+    }
+}
+
+/// A pending example: its batch, its row there, and its time.
+#[derive(Clone, Copy, Debug)]
+struct ExampleRef {
+    batch: u64,
+    row: u32,
+    time: EventTime,
+}
+
+/// An example that is done waiting: when its label became known, and the label.
+struct LabelledRow {
+    example: ExampleRef,
+    known: EventTime,
+    label: f64,
+}
+
+/// A batch of examples, of which `left` still wait.
+struct ExampleBatch {
+    batch: Batch,
+    keys: Rows,
+    left: usize,
+}
+
+/// Examples that wait for a label, by key and by deadline.
+pub struct PendingExamples {
+    plan: Attribution,
+    batches: HashMap<u64, ExampleBatch>,
+    /// The number of the next batch.
+    next: u64,
+    /// By key, the pending examples in order of time.
+    by_key: HashMap<Key, VecDeque<ExampleRef>>,
+    /// Keys of examples by the last time at which their label may come.
+    deadlines: BTreeMap<EventTime, Vec<Key>>,
+    /// Examples dropped so far because no label came.
+    pub dropped: u64,
+}
+
+impl PendingExamples {
+    /// Starts without examples.
+    pub fn new(plan: Attribution) -> Self {
+        PendingExamples {
+            plan,
+            batches: HashMap::new(),
+            next: 0,
+            by_key: HashMap::new(),
+            deadlines: BTreeMap::new(),
+            dropped: 0,
+        }
+    }
+
+    /// Processes everything before `until` in the total order, and returns the examples that are labelled by it. At each
+    /// time examples come first, then labels, then the examples whose last moment is over.
+    pub fn process_until(&mut self, examples: &mut Chunks, labels: &mut Chunks, until: EventTime) -> Batch {
+        let mut arriving = self.insert_until(examples, until).into_iter().peekable();
+
+        // Labels in the total order, decoded batch by batch.
+        labels.begin(until);
+        let mut known: Vec<(EventTime, u32, u32)> = labels.rows().collect();
+        let order = |chunk: u32, row: u32| labels.at(chunk).batch.sort_key.value(row as usize);
+        known.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| order(a.1, a.2).cmp(order(b.1, b.2))));
+        let types = self.plan.codec.types().len();
+        let decode =
+            |batch: &Batch| (self.plan.codec.encode(&batch.columns[..types]), label_values(&batch.columns[types]));
+        let decoded: Vec<_> = labels.iter().map(|chunk| decode(&chunk.batch)).collect();
+
+        // Both merged in order of time.
+        let mut done: Vec<LabelledRow> = Vec::new();
+        for (time, chunk, row) in known {
+            while let Some(example) = arriving.next_if(|example| example.time <= time) {
+                self.expire(example.time, &mut done);
+                self.wait(example);
+            }
+            self.expire(time, &mut done);
+            let (keys, values) = &decoded[chunk as usize];
+            if let Some(label) = values[row as usize] {
+                let examples = self.by_key.remove(keys.row(row as usize).as_ref()).unwrap_or_default();
+                done.extend(examples.into_iter().map(|example| LabelledRow { example, known: time, label }));
+            }
+        }
+        for example in arriving {
+            self.expire(example.time, &mut done);
+            self.wait(example);
+        }
+        self.expire(until, &mut done);
+        drop(decoded);
+        labels.finish();
+        self.gather(&done)
+    }
+
+    /// Stores the examples before `until` and returns them in order of time; they do not wait yet.
+    fn insert_until(&mut self, examples: &mut Chunks, until: EventTime) -> Vec<ExampleRef> {
+        let mut arriving: Vec<ExampleRef> = Vec::new();
+        examples.begin(until);
+        for chunk in examples.iter() {
+            let batch = chunk.batch.slice(chunk.done, chunk.closing().len());
+            let number = self.next;
+            let example = |(row, time): (usize, &EventTime)| ExampleRef { batch: number, row: row as u32, time: *time };
+            arriving.extend(batch.times.iter().enumerate().map(example));
+            self.insert_batch(batch);
+        }
+        examples.finish();
+        arriving.sort_by_key(|example| example.time);
+        arriving
+    }
+
+    /// Stores a batch of examples and returns its number.
+    fn insert_batch(&mut self, batch: Batch) -> u64 {
+        let keys = self.plan.codec.encode(&key_columns(&batch, &self.plan.example_on));
+        let left = batch.len();
+        self.batches.insert(self.next, ExampleBatch { batch, keys, left });
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// Lets an example wait for its label.
+    fn wait(&mut self, example: ExampleRef) {
+        let key = Key::from_bytes(self.batches[&example.batch].keys.row(example.row as usize).as_ref());
+        self.deadlines.entry(example.time.saturating_add(self.plan.within_ms)).or_default().push(key.clone());
+        // Only restored batches do not arrive in order of time.
+        let waiting = self.by_key.entry(key).or_default();
+        waiting.insert(waiting.partition_point(|other| other.time <= example.time), example);
+    }
+
+    /// Releases the examples whose deadline is before `now`: with the label that stands for none, or dropped.
+    fn expire(&mut self, now: EventTime, done: &mut Vec<LabelledRow>) {
+        while let Some(entry) = self.deadlines.first_entry().filter(|entry| *entry.key() < now) {
+            let deadline = *entry.key();
+            for key in entry.remove() {
+                let Some(waiting) = self.by_key.get_mut(key.as_bytes()) else { continue };
+                let is_over = |example: &mut ExampleRef| example.time.saturating_add(self.plan.within_ms) <= deadline;
+                while let Some(example) = waiting.pop_front_if(is_over) {
+                    match self.plan.otherwise {
+                        Some(label) => done.push(LabelledRow { example, known: deadline, label }),
+                        None => {
+                            self.dropped += 1;
+                            release(&mut self.batches, example.batch);
+                        }
+                    }
+                }
+                if waiting.is_empty() {
+                    self.by_key.remove(key.as_bytes());
+                }
+            }
+        }
+    }
+
+    /// Removes labelled examples and returns them as one batch at the times at which their labels became known.
+    fn gather(&mut self, done: &[LabelledRow]) -> Batch {
+        if done.is_empty() {
+            return Batch::default();
+        }
+        // The batches that are concerned, each once, and every row by its position among them.
+        let mut index: HashMap<u64, usize> = HashMap::new();
+        let mut parts: Vec<&Batch> = Vec::new();
+        let mut position = |number: u64| {
+            *index.entry(number).or_insert_with(|| {
+                parts.push(&self.batches[&number].batch);
+                parts.len() - 1
+            })
+        };
+        let rows: Vec<(usize, usize)> =
+            done.iter().map(|row| (position(row.example.batch), row.example.row as usize)).collect();
+
+        let pick = |column: &dyn Fn(&Batch) -> ArrayRef| {
+            let arrays: Vec<ArrayRef> = parts.iter().map(|part| column(part)).collect();
+            let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+            interleave(&arrays, &rows).expect("all parts have the example's columns")
+        };
+        let width = parts[0].columns.len();
+        let mut columns: Vec<ArrayRef> = (0..width).map(|column| pick(&|part| part.columns[column].clone())).collect();
+        let sort_key = pick(&|part| Arc::new(part.sort_key.clone()));
+        let sort_key = sort_key.as_any().downcast_ref::<BinaryArray>().expect("interleaving keeps the type").clone();
+        columns.push(Arc::new(done.iter().map(|row| Some(row.label)).collect::<Float64Array>()));
+        let batch = Batch {
+            times: ScalarBuffer::from(done.iter().map(|row| row.known).collect::<Vec<_>>()),
+            event_times: ScalarBuffer::from(done.iter().map(|row| row.example.time).collect::<Vec<_>>()),
+            sort_key,
+            columns,
+            pending: Pending::default(),
+        };
+        done.iter().for_each(|row| release(&mut self.batches, row.example.batch));
+        batch
+    }
+
+    /// Returns a snapshot of the pending examples, batch by batch.
+    pub fn save(&self) -> ExamplesSnapshot {
+        let mut rows: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+        for example in self.by_key.values().flatten() {
+            rows.entry(example.batch).or_default().push(example.row);
+        }
+        let waiting = |(number, mut rows): (u64, Vec<u32>)| {
+            rows.sort_unstable();
+            self.batches[&number].batch.take(&rows.into())
+        };
+        ExamplesSnapshot { dropped: self.dropped, batches: rows.into_iter().map(waiting).collect() }
+    }
+
+    /// Restores the examples of a saved batch that belong to this worker.
+    pub fn restore(&mut self, batch: Batch, (index, peers): (usize, usize)) {
+        let keys = self.plan.codec.encode(&key_columns(&batch, &self.plan.example_on));
+        let is_own = |row: &u32| worker_of(Key::hash_of(keys.row(*row as usize).as_ref()), peers) == index;
+        let rows: Vec<u32> = (0..batch.len() as u32).filter(is_own).collect();
+        let batch = batch.take(&rows.into());
+        let times = batch.times.clone();
+        let number = self.insert_batch(batch);
+        for (row, time) in (0u32..).zip(times.iter()) {
+            self.wait(ExampleRef { batch: number, row, time: *time });
+        }
+    }
+}
+
+/// Counts one row of a batch as gone, and removes the batch with its last row.
+fn release(batches: &mut HashMap<u64, ExampleBatch>, number: u64) {
+    if let Some(stored) = batches.get_mut(&number) {
+        stored.left -= 1;
+        if stored.left == 0 {
+            batches.remove(&number);
+        }
+    }
+}
