@@ -16,7 +16,10 @@
 //!
 //! Modules are listed in that order, and may use only those before them (`tests/house/tidy.rs`).
 
+pub mod blob;
 pub mod disk;
+pub mod error;
+pub mod hash;
 pub mod metrics;
 pub mod time;
 pub mod value;

@@ -1,8 +1,10 @@
-//! The journal: records that came below the frontier, and when they took effect.
+//! The journal: overtaken records, and the times at which they took effect.
 //!
-//! A file with one JSON object a line, added to before anything follows from such a record. So a line that a crash cut
-//! short is the last, and nothing followed from it: it is passed over, and taken away before the next is written. Any
-//! other line that is no record is a mistake: a replay without it would differ, so it is refused.
+//! An overtaken record arrived behind the closed frontier, which depends on when it arrived; a recovery or a replay can
+//! only repeat its effective time from here. The journal is a file with one JSON object a line. A line is written before
+//! anything derived from its record is published, so a line that a crash has truncated is the last one and nothing depends
+//! on it: it is skipped, and removed before the next line is written. Any other line that is not a record is an error, as a
+//! replay without it would differ.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -14,37 +16,37 @@ use super::CheckpointError;
 use crate::disk;
 use crate::time::{EventTime, Offset};
 
-/// The journal's name in the folder of the checkpoints.
+/// The name of the journal in the folder of the checkpoints.
 const NAME: &str = "journal.jsonl";
 
-/// A record that came below the frontier.
+/// A record that arrived behind the frontier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overtaken {
-    /// Who read it: another source of the same topic may have had it in time.
+    /// The source that read it. Another source of the same topic may have read it in time.
     pub source: String,
     pub topic: String,
     pub partition: u32,
     pub offset: Offset,
-    /// When it took effect, event ms.
+    /// The effective time, in ms of event time: the frontier when it arrived.
     pub time: EventTime,
 }
 
-/// A journal on disk; the file need not be there.
+/// A journal on disk. The file need not exist.
 #[derive(Clone, Debug)]
 pub struct Journal {
     path: PathBuf,
 }
 
 impl Journal {
-    /// The journal that a path names: the file, or the folder that has it.
+    /// Returns the journal that a path names: the file, or the folder that contains it.
     pub fn at(path: &Path) -> Self {
         Journal { path: if path.is_dir() { path.join(NAME) } else { path.to_owned() } }
     }
 
-    /// Adds records.
+    /// Appends records and syncs the file.
     ///
     /// # Errors
-    /// If the file system refuses.
+    /// If the file cannot be written.
     pub fn add(&self, records: &[Overtaken]) -> Result<(), CheckpointError> {
         let mut lines = Vec::new();
         for record in records {
@@ -62,10 +64,10 @@ impl Journal {
         write().map_err(|source| self.failed("written", source))
     }
 
-    /// Everything in it; nothing if there is no such file.
+    /// Reads all records; none if there is no such file. A truncated last line is skipped.
     ///
     /// # Errors
-    /// If it cannot be read, or a line is not a record; a last line that was cut short is passed over.
+    /// If the file cannot be read, or another line is not a record.
     pub fn read(&self) -> Result<Vec<Overtaken>, CheckpointError> {
         match std::fs::read(&self.path) {
             Ok(bytes) => self.records(&bytes),
@@ -74,10 +76,10 @@ impl Journal {
         }
     }
 
-    /// As [`Journal::read`], where the file must be there.
+    /// Reads all records of a file that must exist. A truncated last line is skipped.
     ///
     /// # Errors
-    /// As above, and if there is no such file.
+    /// If there is no such file, it cannot be read, or another line is not a record.
     pub fn must_read(&self) -> Result<Vec<Overtaken>, CheckpointError> {
         match self.path.is_file() {
             true => self.read(),
@@ -105,7 +107,7 @@ impl Journal {
     }
 }
 
-/// Cuts off a last line without an end; gives how long the rest is.
+/// Removes a last line without an end, and returns the length of the rest in bytes.
 fn whole(file: &mut File) -> std::io::Result<u64> {
     let length = file.metadata()?.len();
     let mut last = [b'\n'];
@@ -133,11 +135,11 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_cut_short_is_passed_over_and_taken_away() {
+    fn a_truncated_last_line_is_skipped_and_removed() {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::at(folder.path());
         assert_eq!(journal.read().unwrap(), []);
-        assert!(journal.must_read().is_err(), "what was asked for is not there");
+        assert!(journal.must_read().is_err(), "a journal that was named must exist");
         journal.add(&[record(1), record(2)]).unwrap();
         let path = folder.path().join(NAME);
         let text = std::fs::read(&path).unwrap();
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_record_is_refused_with_its_place() {
+    fn a_line_that_is_not_a_record_is_refused_with_its_number() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(NAME);
         let good = serde_json::to_string(&record(1)).unwrap();

@@ -9,7 +9,6 @@ use std::collections::HashMap;
 
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::RegistryError;
 use crate::model::{Input, ModelOptions, Predictor, Tensor, Tensors};
@@ -103,9 +102,4 @@ pub fn decode(bytes: &[u8], path: &str) -> Result<Predictor, RegistryError> {
 
 fn cells<T, const N: usize>(bytes: &[u8], read: fn([u8; N]) -> T) -> Vec<T> {
     bytes.chunks_exact(N).map(|cell| read(cell.try_into().expect("chunks have the size asked for"))).collect()
-}
-
-/// Returns the SHA-256 of bytes in hexadecimal.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,21 +1,16 @@
 //! Errors of the registry.
 
+use crate::blob::BlobError;
 use crate::model::ModelError;
 
 /// A failure to read or write the registry.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    #[error("registry url `{0}`: expected a path or file://…")]
-    Url(String),
-    #[error("registry folder `{path}` cannot be made")]
-    Folder {
-        path: String,
-        #[source]
-        source: std::io::Error,
+    #[error("the registry cannot be used")]
+    Store {
+        #[from]
+        source: BlobError,
     },
-    /// `why` includes its own causes.
-    #[error("registry: {action} `{path}` failed: {why}")]
-    Store { action: &'static str, path: String, why: object_store::Error },
     #[error("version {version} of model `{model}` is not in the registry at {url}")]
     Unwritten {
         model: String,

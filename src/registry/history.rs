@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::rfc3339;
 use super::{Registry, RegistryError};
+use crate::blob::BlobPath;
 use crate::time::EventTime;
 
 /// The alias of the version that answers requests.
@@ -166,13 +166,13 @@ impl Registry {
     }
 
     fn move_numbers(&self, model: &str) -> Result<Vec<u64>, RegistryError> {
-        let names = self.objects(&Path::from_iter([model, "history"]))?;
+        let names = self.objects(&BlobPath::from_iter([model, "history"]))?;
         let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
 }
 
-fn move_path(model: &str, number: u64) -> Path {
-    Path::from_iter([model, "history", &format!("{number}.json")])
+fn move_path(model: &str, number: u64) -> BlobPath {
+    BlobPath::from_iter([model, "history", &format!("{number}.json")])
 }

@@ -6,6 +6,7 @@
 use super::history::{CHAMPION, MoveRequest, When};
 use super::store::{manifest_path, weights_path};
 use super::{Manifest, Offsets, Registry, RegistryError, TimeRange, artifact};
+use crate::hash::sha256;
 use crate::model::{Decision, Version};
 use crate::time::EventTime;
 
@@ -32,7 +33,7 @@ impl Registry {
     pub fn publish(&self, publication: &Publication) -> Result<Manifest, RegistryError> {
         let Publication { model, version, .. } = publication;
         let weights = artifact::encode(&version.predictor);
-        let sha256 = artifact::sha256(&weights);
+        let sha256 = sha256(&weights);
         let stored = self.json::<Manifest>(&manifest_path(model, version.number)).ok().flatten();
         let is_same = |stored: &Manifest| stored.sha256 == sha256 && stored.definition == publication.definition;
         let is_replaced = stored.as_ref().is_some_and(|stored| !is_same(stored));

@@ -1,8 +1,8 @@
-//! The thread that writes to the registry, so that no worker waits for a disk or a network.
+//! The thread that writes to the registry, so that no worker of the graph waits for a disk or a network.
 //!
-//! Versions are written in the order in which they were made. A write that fails is tried again, with a growing pause,
-//! until it succeeds: a registry that is away or full delays versions and loses none. Only a writer that is finished or
-//! dropped gives up, after a few tries, and says which version it leaves behind.
+//! Versions are written in the order in which they were made. A write that fails is retried, with growing pauses, until it
+//! succeeds: an unreachable or full registry delays versions and loses none. Only a writer that is finished or dropped
+//! gives up, after a few tries, and returns which version it could not write.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -12,36 +12,38 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::{Manifest, Publication, Registry, RegistryError};
+use crate::error::chain;
 
-/// The pause after the first failure, and the longest.
+/// The pauses after the first failure, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(10)];
 
-/// How often a writer that pauses looks whether it is to end.
-const LOOK: Duration = Duration::from_millis(10);
+/// The interval at which a pausing writer checks whether it is to end.
+const CHECK: Duration = Duration::from_millis(10);
 
-/// Tries after which a writer that is to end gives up on a version, and on all after it.
+/// The number of tries after which a writer that is to end gives up on a version, and on all after it.
 const LAST_TRIES: u32 = 3;
 
-/// Writes publications on a thread of its own. Dropping it waits for what is left.
+/// Writes publications on a thread of its own. Dropping it waits for those that are queued.
 pub struct Writer {
     sender: Option<Sender<Box<Publication>>>,
     queued: AtomicU64,
-    shared: Arc<Shared>,
+    state: Arc<WriterState>,
     thread: Option<JoinHandle<Option<RegistryError>>>,
 }
 
-/// What the thread is told, and tells.
+/// The state that a writer shares with its thread.
 #[derive(Debug, Default)]
-struct Shared {
+struct WriterState {
+    /// Set once the writer is to end.
     closing: AtomicBool,
-    /// Versions done with.
+    /// The number of versions written.
     done: AtomicU64,
-    /// Why the one that is being tried again was not written.
-    trouble: Mutex<Option<String>>,
+    /// Why the version that is being retried was not written.
+    last_error: Mutex<Option<String>>,
 }
 
 impl Writer {
-    /// Starts the thread. `keep` versions of a model are kept; `written` is told of each, on that thread.
+    /// Starts the thread. `keep` versions of a model are kept; `written` is called with each manifest, on that thread.
     ///
     /// # Errors
     /// If the thread cannot be started.
@@ -51,46 +53,46 @@ impl Writer {
         written: impl FnMut(Manifest) + Send + 'static,
     ) -> Result<Self, std::io::Error> {
         let (sender, receiver) = unbounded();
-        let shared = Arc::new(Shared::default());
-        let told = Arc::clone(&shared);
-        let run = move || write_all(&registry, keep, &receiver, &told, written);
+        let state = Arc::new(WriterState::default());
+        let of_thread = Arc::clone(&state);
+        let run = move || write_all(&registry, keep, &receiver, &of_thread, written);
         let thread = std::thread::Builder::new().name("registry".to_owned()).spawn(run)?;
-        Ok(Writer { sender: Some(sender), queued: AtomicU64::new(0), shared, thread: Some(thread) })
+        Ok(Writer { sender: Some(sender), queued: AtomicU64::new(0), state, thread: Some(thread) })
     }
 
-    /// Queues a version. Never waits: while the registry is away, versions are kept in memory.
+    /// Queues a version. Never waits: while the registry is unreachable, versions are kept in memory.
     pub fn publish(&self, publication: Publication) {
         self.queued.fetch_add(1, SeqCst);
         let sender = self.sender.as_ref().expect("the channel is open until the writer is dropped");
         sender.send(Box::new(publication)).expect("the registry thread lives as long as its writer");
     }
 
-    /// Versions queued so far.
+    /// Returns the number of versions queued so far.
     pub fn queued(&self) -> u64 {
         self.queued.load(SeqCst)
     }
 
-    /// Of those, the ones that are written. A checkpoint that holds versions may become current only once they are, since
-    /// they would not be published again.
+    /// Returns the number of versions written so far. A checkpoint may become current only once the versions before it are
+    /// written, since a restart would not publish them again.
     pub fn written(&self) -> u64 {
-        self.shared.done.load(SeqCst)
+        self.state.done.load(SeqCst)
     }
 
-    /// Why the registry cannot be written, while it cannot.
-    pub fn trouble(&self) -> Option<String> {
-        self.shared.trouble.lock().expect("no holder panics").clone()
+    /// Returns why the registry cannot be written, while it cannot.
+    pub fn last_error(&self) -> Option<String> {
+        self.state.last_error.lock().expect("no holder panics").clone()
     }
 
-    /// Writes what is left, and ends.
+    /// Writes the queued versions and ends the thread.
     ///
     /// # Errors
-    /// If a version cannot be written, not at the third try either.
+    /// If a version cannot be written after three tries.
     pub fn finish(mut self) -> Result<(), RegistryError> {
         self.end().map_or(Ok(()), Err)
     }
 
     fn end(&mut self) -> Option<RegistryError> {
-        self.shared.closing.store(true, SeqCst);
+        self.state.closing.store(true, SeqCst);
         drop(self.sender.take());
         self.thread.take().and_then(|thread| thread.join().ok()).flatten()
     }
@@ -104,21 +106,21 @@ impl Drop for Writer {
     }
 }
 
-/// Gives the first version that was left behind, if one was.
+/// Writes publications until the channel is closed. Returns the error of the first version that could not be written.
 fn write_all(
     registry: &Registry,
     keep: usize,
     receiver: &Receiver<Box<Publication>>,
-    shared: &Shared,
+    state: &WriterState,
     mut written: impl FnMut(Manifest),
 ) -> Option<RegistryError> {
     let mut left = None;
     for publication in receiver {
-        // What comes after a version that is not there is not there either.
+        // Versions are written in order: without this one, none after it may be.
         if left.is_some() {
             continue;
         }
-        match write(registry, &publication, shared) {
+        match write(registry, &publication, state) {
             Ok(manifest) => written(manifest),
             Err(error) => {
                 left = Some(error);
@@ -128,42 +130,35 @@ fn write_all(
         if let Err(error) = registry.retain(&publication.model, keep) {
             tracing::warn!(model = publication.model, "old versions could not be deleted: {}", chain(&error));
         }
-        shared.done.fetch_add(1, SeqCst);
+        state.done.fetch_add(1, SeqCst);
     }
     left
 }
 
-fn write(registry: &Registry, publication: &Publication, shared: &Shared) -> Result<Manifest, RegistryError> {
+fn write(registry: &Registry, publication: &Publication, state: &WriterState) -> Result<Manifest, RegistryError> {
     let mut pause = PAUSES[0];
     let mut last_tries = 0;
-    let trouble = |new| *shared.trouble.lock().expect("no holder panics") = new;
+    let last_error = |new| *state.last_error.lock().expect("no holder panics") = new;
     loop {
         let error = match registry.publish(publication) {
             Ok(manifest) => {
-                trouble(None);
+                last_error(None);
                 return Ok(manifest);
             }
             Err(error) => error,
         };
         let (model, version) = (publication.model.clone(), publication.version.number);
-        last_tries += u32::from(shared.closing.load(SeqCst));
+        last_tries += u32::from(state.closing.load(SeqCst));
         if last_tries >= LAST_TRIES {
             let url = registry.url().to_owned();
             return Err(RegistryError::Unwritten { model, version, url, source: Box::new(error) });
         }
-        tracing::warn!(model, version, "the registry could not be written; trying again: {}", chain(&error));
-        trouble(Some(chain(&error)));
+        tracing::warn!(model, version, "the registry cannot be written; retrying: {}", chain(&error));
+        last_error(Some(chain(&error)));
         let since = Instant::now();
-        while since.elapsed() < pause.min(if shared.closing.load(SeqCst) { PAUSES[0] } else { PAUSES[1] }) {
-            std::thread::sleep(LOOK);
+        while since.elapsed() < pause.min(if state.closing.load(SeqCst) { PAUSES[0] } else { PAUSES[1] }) {
+            std::thread::sleep(CHECK);
         }
         pause = (pause * 2).min(PAUSES[1]);
     }
-}
-
-/// An error with its causes.
-fn chain(error: &RegistryError) -> String {
-    let first: Option<&dyn std::error::Error> = Some(error);
-    let causes = std::iter::successors(first, |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

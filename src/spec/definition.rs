@@ -4,13 +4,12 @@
 //! its features' names, since its state does not depend on them; a model's has its inputs' names, since weights go by
 //! them. Where things run, and topics' names, are no part of any definition.
 
-use sha2::{Digest, Sha256};
-
 use super::{Group, Label, Model, Spec, StreamRef, Topic, View, Window};
+use crate::hash::sha256;
 
 /// SHA-256 of a text, in hex.
 pub fn hash(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(text)
 }
 
 impl Spec {

@@ -18,9 +18,11 @@ pub fn reference() -> String {
     out += VIEWS;
     out += EXPRESSIONS;
     let functions = FUNCTIONS.iter().copied().flatten();
-    out += &table(&["function", "description"], functions.map(|f| vec![format!("`{}`", f.signature), f.summary.to_owned()]));
-    out +=
-        "\n## Aggregates\n\nThe values of `op`. Nulls are skipped. The column *empty* has the result for an entity without records.\n\n";
+    out += &table(
+        &["function", "description"],
+        functions.map(|f| vec![format!("`{}`", f.signature), f.summary.to_owned()]),
+    );
+    out += "\n## Aggregates\n\nThe values of `op`. Nulls are skipped. The column *empty* has the result for an entity without records.\n\n";
     let takes = |kind: &aggregate::Kind| {
         let types = Type::ALL.into_iter().filter(|ty| aggregate::accepts(kind, Some(*ty))).map(Type::name);
         let types: Vec<&str> = types.collect();

@@ -23,6 +23,7 @@ use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest as _, Sha256};
 
 use crate::disk;
+use crate::hash::hex;
 use crate::time::EventTime;
 use crate::value::{Batch, Column, Schema, Type};
 
@@ -309,11 +310,6 @@ fn create(path: &Path, schema: &SchemaRef) -> Result<ArrowWriter<File>, OfflineE
     let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
     ArrowWriter::try_new(file, schema.clone(), Some(properties))
         .map_err(|why| OfflineError::Parquet { path: label.clone(), why })
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Feeds rows to a hash, value by value: a byte that says null or not, then the value (numbers and times as 8 bytes,

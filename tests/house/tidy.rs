@@ -11,6 +11,9 @@ use crate::tokens::Source;
 /// Top-level modules in the order in which a record meets them, and what each may use beside itself.
 const LAYERS: &[(&str, &str)] = &[
     ("disk", ""),
+    ("error", ""),
+    ("hash", ""),
+    ("blob", ""),
     ("metrics", ""),
     ("time", ""),
     ("value", "time"),
@@ -19,13 +22,16 @@ const LAYERS: &[(&str, &str)] = &[
     ("model", "time value"),
     ("example", "time value expr aggregate model"),
     ("source", "disk time value metrics expr aggregate"),
-    ("store", "disk time value metrics expr aggregate"),
-    ("registry", "time value metrics model"),
-    ("checkpoint", "disk time value metrics"),
-    ("spec", "time value metrics expr aggregate model example source store registry checkpoint"),
+    ("store", "disk error hash time value metrics expr aggregate"),
+    ("registry", "blob error hash time value metrics model"),
+    ("checkpoint", "blob disk error hash time value metrics"),
+    ("spec", "hash time value metrics expr aggregate model example source store registry checkpoint"),
     ("flow", "time value metrics expr aggregate model example source store registry checkpoint spec"),
     ("serve", "time value metrics expr aggregate model example store registry spec"),
-    ("run", "disk time value metrics expr aggregate model example source store registry checkpoint spec flow serve"),
+    (
+        "run",
+        "disk error time value metrics expr aggregate model example source store registry checkpoint spec flow serve",
+    ),
 ];
 
 /// Third-party crates that are at home in certain places only: beginnings of paths under `src/`.
@@ -39,7 +45,7 @@ const HOMES: &[(&str, &str)] = &[
     ("http_body_util", "serve/"),
     ("prometheus", "metrics/"),
     ("ndarray", "model/"),
-    ("object_store", "registry/ checkpoint/ store/"),
+    ("object_store", "blob.rs"),
     ("sqlparser", "expr/ spec/"),
     ("clap", "run/ main.rs"),
     ("indicatif", "run/ main.rs"),

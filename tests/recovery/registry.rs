@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use crate::common::training::{DAY, Trial, examples, generate};
+use tidemill::blob::BlobError;
 use tidemill::model::{Decision, Gate, ModelOptions, Version};
 use tidemill::registry::{
     CHAMPION, LiveModels, Offsets, Publication, Registry, RegistryError, When, Writer, decode, encode,
@@ -180,8 +181,8 @@ fn damage_is_named_and_never_a_panic() {
 
 #[test]
 fn a_url_that_is_no_folder_is_refused() {
-    assert!(matches!(Registry::open("gs://bucket"), Err(RegistryError::Url(_))));
-    assert!(matches!(Registry::open("/dev/null/x"), Err(RegistryError::Folder { .. })));
+    assert!(matches!(Registry::open("gs://bucket"), Err(RegistryError::Store { source: BlobError::Url(_) })));
+    assert!(matches!(Registry::open("/dev/null/x"), Err(RegistryError::Store { source: BlobError::Folder { .. } })));
 }
 
 #[test]
