@@ -1,4 +1,4 @@
-//! The mirror in Redis, against a real server: layout, what is owed while it is away, and never going back.
+//! The Redis mirror against a real server: the layout, pending keys while the server is down, and never going back.
 
 use std::collections::{BTreeMap, HashMap};
 use std::process::{Command, Stdio};
@@ -17,7 +17,7 @@ use tidemill::store::redis::{
 use tidemill::store::{Online, Upsert};
 use tidemill::value::{Scalar, Type};
 
-/// A store of one group, `g`, by a text and a number, with the features `n`, `mean` and `what`.
+/// An online store of one group `g`, keyed by a text and a number, with the features `n`, `mean` and `what`.
 struct Store {
     online: Arc<Online>,
     shelf: Arc<Shelf>,
@@ -57,9 +57,9 @@ impl Store {
         .expect("the writer starts")
     }
 
-    /// Says how far the one partition has been read and is shown.
-    fn reach(&self, read: u64, shown: u64) {
-        let partitions = [(("topic".to_owned(), 3), PartitionOffsets { read, shown })].into();
+    /// Sets the progress of the only partition.
+    fn reach(&self, next: u64, served: u64) {
+        let partitions = [(("topic".to_owned(), 3), PartitionOffsets { next, served })].into();
         *self.progress.lock().unwrap() = JobProgress { complete: true, partitions, newest: 2_000 };
     }
 
@@ -77,7 +77,7 @@ impl Store {
         self.shelf.apply(Upsert { key, vector: None });
     }
 
-    /// The value of a metric's line.
+    /// Returns the value of the metric whose line begins with this.
     fn metric(&self, line: &str) -> f64 {
         let text = String::from_utf8(self.metrics.exposition()).unwrap();
         let value = text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok());
@@ -145,7 +145,7 @@ fn a_value_that_becomes_null_and_an_entity_that_goes_leave_nothing_behind() {
 }
 
 #[test]
-fn a_server_that_is_away_at_the_start_gets_all_when_it_comes() {
+fn a_server_that_is_down_at_the_start_receives_everything_once_it_is_up() {
     let mut server = Server::redis();
     server.kill();
     let store = Store::new();
@@ -155,17 +155,17 @@ fn a_server_that_is_away_at_the_start_gets_all_when_it_comes() {
         store.set(&format!("u{n}"), n + 1);
     }
     eventually("the reason", || matches!(writer.status(), MirrorStatus::Away(_)));
-    eventually("what is owed", || store.metric(r#"tidemill_redis_pending_keys{group="g"}"#) == 3_000.0);
+    eventually("pending keys", || store.metric(r#"tidemill_redis_pending_keys{group="g"}"#) == 3_000.0);
     assert_eq!(store.metric("tidemill_redis_up"), 0.0);
     server.start();
     let mut redis = server.connection();
     eventually("all", || redis::cmd("DBSIZE").query::<u64>(&mut redis).unwrap() == 3_001);
     assert_eq!((count(&mut redis, "u0"), count(&mut redis, "u2999")), (Some(1), Some(3_000)));
-    eventually("no debt", || store.metric(r#"tidemill_redis_pending_keys{group="g"}"#) == 0.0);
+    eventually("no pending keys", || store.metric(r#"tidemill_redis_pending_keys{group="g"}"#) == 0.0);
 }
 
 #[test]
-fn a_server_that_comes_back_empty_is_given_everything_again() {
+fn a_server_that_comes_back_empty_receives_everything_again() {
     let mut server = Server::redis();
     let store = Store::new();
     (0..2_500).for_each(|n| store.set(&format!("u{n}"), n));
@@ -186,7 +186,7 @@ fn a_server_that_comes_back_empty_is_given_everything_again() {
 }
 
 #[test]
-fn a_slow_server_slows_nobody_down() {
+fn a_slow_server_does_not_slow_the_job_down() {
     let server = Server::redis();
     let store = Arc::new(Store::new());
     store.set("a", 0);
@@ -199,15 +199,15 @@ fn a_slow_server_slows_nobody_down() {
         move || (1..=100_000).for_each(|n| store.set("a", n))
     });
     eventually("all is set", || setting.is_finished());
-    assert_eq!(count(&mut redis, "a"), Some(0), "the server has taken nothing in the meantime");
+    assert_eq!(count(&mut redis, "a"), Some(0), "the server has accepted nothing in the meantime");
     let _: () = redis::cmd("CLIENT").arg("UNPAUSE").query(&mut redis).unwrap();
     eventually("the newest", || count(&mut redis, "a") == Some(100_000));
-    assert!(store.metric(r#"tidemill_redis_written_total{group="g"}"#) < 10_000.0, "an entity is owed once");
+    assert!(store.metric(r#"tidemill_redis_written_total{group="g"}"#) < 10_000.0, "an entity is pending once");
     drop(writer);
 }
 
 #[test]
-fn a_writer_that_starts_again_holds_until_its_job_is_where_it_was() {
+fn a_writer_that_restarts_waits_until_its_job_has_caught_up() {
     let server = Server::redis();
     let mut redis = server.connection();
     {
@@ -224,7 +224,7 @@ fn a_writer_that_starts_again_holds_until_its_job_is_where_it_was() {
     for (read, shown) in [(1, 0), (30, 20), (60, 49)] {
         store.reach(read, shown);
         store.set("a", shown as i64);
-        eventually("holding", || writer.status() == MirrorStatus::CatchingUp);
+        eventually("catching up", || writer.status() == MirrorStatus::CatchingUp);
         assert_eq!(count(&mut redis, "a"), Some(50));
     }
     store.set("a", 55);
@@ -233,9 +233,9 @@ fn a_writer_that_starts_again_holds_until_its_job_is_where_it_was() {
     eventually("writing", || writer.status() == MirrorStatus::Writing);
 }
 
-/// A job that counts records up and shows their number, killed at any moment, against a client that reads all the time.
+/// A job that counts records and shows their number is killed at any moment, while a client reads all the time.
 #[test]
-fn what_a_client_reads_never_goes_back_however_often_the_job_is_killed() {
+fn a_client_never_reads_an_older_value_however_often_the_job_is_killed() {
     let server = Server::redis();
     let mut redis = server.connection();
     let read = Arc::new(AtomicU64::new(0));
@@ -247,7 +247,7 @@ fn what_a_client_reads_never_goes_back_however_often_the_job_is_killed() {
         while begun.elapsed() < Duration::from_secs(20) {
             record += 1;
             read.store(record, SeqCst);
-            // Counted as read, then shown.
+            // A record is counted as read before it is served.
             store.reach(record, record - 1);
             store.set("a", record as i64);
             store.reach(record, record);
@@ -263,9 +263,9 @@ fn what_a_client_reads_never_goes_back_however_often_the_job_is_killed() {
     assert!(newest > 1_000, "it got on: {newest}");
 }
 
-/// The same of the program, killed and started again from its checkpoints.
+/// The program is killed and restarted from its checkpoints.
 #[test]
-fn what_a_run_that_is_killed_leaves_in_redis_never_goes_back() {
+fn the_values_in_redis_never_go_back_when_a_run_is_killed() {
     let server = Server::redis();
     let mut redis = server.connection();
     let folder = tempfile::tempdir().unwrap();
@@ -290,7 +290,7 @@ fn what_a_run_that_is_killed_leaves_in_redis_never_goes_back() {
         let mut enough = None;
         eventually("more in Redis", || {
             assert!(!program.has_ended(), "life {life}: the program ended");
-            // At night the airport has left all its windows.
+            // At night the airport has no records in its windows.
             let Some(found) = watermark() else { return false };
             assert!(found >= newest, "life {life}: {found} after {newest}");
             newest = found;
@@ -300,7 +300,7 @@ fn what_a_run_that_is_killed_leaves_in_redis_never_goes_back() {
 }
 
 #[test]
-fn an_address_that_is_none_is_refused_at_once() {
+fn an_invalid_address_is_refused_at_once() {
     let store = Store::new();
     let progress = Box::new(JobProgress::default);
     let (online, metrics) = (store.online.clone(), store.metrics.clone());
@@ -312,7 +312,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_text_of_a_key_reads_back_and_is_its_own(keys in proptest::collection::vec(("[a:%\u{e9} 5]{0,6}", 0i64..3), 1..8)) {
+    fn the_text_of_a_key_is_unique_and_reads_back(keys in proptest::collection::vec(("[a:%\u{e9} 5]{0,6}", 0i64..3), 1..8)) {
         let text = |key: &(String, i64)| key_text("d", "g", &[Scalar::String(key.0.as_str().into()), Scalar::Int(key.1)]);
         let mut seen: HashMap<String, &(String, i64)> = HashMap::new();
         for key in &keys {

@@ -1,8 +1,8 @@
-//! A connection to a Redis server that knows what the server has of this dataflow.
+//! A connection to a Redis server, and the record of a dataflow's progress there.
 //!
-//! The hash `tidemill:{dataflow}:_positions` has a field for each `source:partition`, the next offset read for what is
-//! written, `_newest`, the newest effective time that may be in it, and `_writer`, a token of the process that wrote it. No
-//! token there: the server has been emptied.
+//! The hash `tidemill:{dataflow}:_positions` has a field for each `source:partition` with the next offset to be read when
+//! the vectors were written; `_newest`, the newest effective time that they may include; and `_writer`, a token of the
+//! process that wrote them. If the token is missing, the server has been emptied.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -13,51 +13,55 @@ use super::layout::positions_key;
 use super::{JobProgress, RedisError};
 use crate::time::EventTime;
 
+/// The timeout for connecting.
 const CONNECT: Duration = Duration::from_secs(1);
+/// The timeout for one answer.
 const ANSWER: Duration = Duration::from_secs(5);
-/// How long all answers to a pipeline may take.
+/// The timeout for all answers to a pipeline.
 const ANSWERS: Duration = Duration::from_secs(20);
 const WRITER: &str = "_writer";
 const NEWEST: &str = "_newest";
 
-/// By topic and partition, the next offset read.
+/// The next offset to be read, by source and partition.
 pub type ReadPositions = BTreeMap<(String, u32), u64>;
 
-/// What a server has of this dataflow.
+/// The vectors of this dataflow that a server has.
 #[derive(Debug, PartialEq)]
 pub enum ServerState {
-    /// All that this process wrote.
+    /// Those that this process wrote.
     Kept,
-    /// Something else or nothing: it must be given everything.
+    /// None: everything must be written again.
     Lost,
-    /// What it should have, but another process writes there, too.
+    /// Those of this process, and another process writes there, too.
     Shared,
 }
 
-/// A connection.
+/// A connection to the server.
 pub struct MirrorConnection {
     connection: Connection,
     key: String,
     token: String,
-    /// What was recorded last.
+    /// The progress that was recorded last: positions and the newest time.
     written: Option<(ReadPositions, EventTime)>,
 }
 
-/// What a server had when it was connected to.
+/// The state of a server when it was connected to.
 pub struct Handshake {
-    /// Which start of which server it is, if it says so.
+    /// Identifies the server and its start; `None` if the server does not tell.
     pub run_id: Option<String>,
-    /// Whether the newest to write there was this process.
+    /// True if this process was the last to write there.
     pub own: bool,
-    /// How far each partition had been read for what is there.
+    /// The recorded positions of the vectors that are there.
     pub positions: ReadPositions,
-    /// The newest effective time of what may be there.
+    /// The newest effective time that the vectors there may include.
     pub newest: EventTime,
 }
 
 impl MirrorConnection {
+    /// Connects and reads the recorded progress.
+    ///
     /// # Errors
-    /// If the server cannot be reached or does not let one in.
+    /// If the server cannot be reached or refuses the credentials.
     pub fn connect(client: &Client, dataflow: &str, token: &str) -> Result<(MirrorConnection, Handshake), RedisError> {
         let open = || {
             let mut connection = client.get_connection_with_timeout(CONNECT)?;
@@ -65,7 +69,7 @@ impl MirrorConnection {
             connection.set_write_timeout(Some(ANSWER))?;
             let key = positions_key(dataflow);
             let fields: HashMap<String, String> = cmd("HGETALL").arg(&key).query(&mut connection)?;
-            // A server may forbid INFO; then only the token tells.
+            // A server may forbid INFO; then only the token tells whether it was emptied.
             let info: Option<String> = cmd("INFO").arg("server").query(&mut connection).ok();
             let run_id = info.as_deref().and_then(|info| info.lines().find_map(|line| line.strip_prefix("run_id:")));
             let run_id = run_id.map(|run_id| run_id.trim().to_owned());
@@ -85,9 +89,9 @@ impl MirrorConnection {
         open().map_err(RedisError::Away)
     }
 
-    /// Appends to a pipeline, to go before vectors, how far each partition has been read by now.
+    /// Appends the job's progress to a pipeline, to be written before the vectors, if it has changed.
     pub fn record(&mut self, pipe: &mut Pipeline, progress: &JobProgress) {
-        let now = progress.partitions.iter().map(|(partition, reach)| (partition.clone(), reach.read));
+        let now = progress.partitions.iter().map(|(partition, offsets)| (partition.clone(), offsets.next));
         let now = (now.collect(), progress.newest);
         if self.written.as_ref() == Some(&now) {
             return;
@@ -100,13 +104,15 @@ impl MirrorConnection {
         self.written = Some(now);
     }
 
+    /// Sends a pipeline and reads its answers.
+    ///
     /// # Errors
-    /// If the server is gone, does not answer in time, or refuses any of it; what was written of it is not known then.
+    /// If the server is unreachable, does not answer in time, or refuses a command. Some of it may have been written.
     pub fn send(&mut self, pipe: &Pipeline) -> Result<(), RedisError> {
         let begun = Instant::now();
         self.connection.send_packed_command(&pipe.get_packed_pipeline()).map_err(RedisError::Away)?;
         let mut refused = None;
-        // Answer by answer: the pipeline itself would wait for each of them in turn where the first does not come.
+        // One by one: the pipeline's own query would wait the timeout for each answer in turn.
         for _ in 0..pipe.len() {
             match self.connection.recv_response().and_then(redis::Value::extract_error) {
                 Ok(_) => {}
@@ -116,18 +122,18 @@ impl MirrorConnection {
                 Err(error) => return Err(RedisError::Away(error)),
             }
             if begun.elapsed() > ANSWERS {
-                let slow = std::io::Error::new(std::io::ErrorKind::TimedOut, "the answers come too slowly");
+                let slow = std::io::Error::new(std::io::ErrorKind::TimedOut, "the answers took too long");
                 return Err(RedisError::Away(slow.into()));
             }
         }
         refused.map_or(Ok(()), |error| Err(RedisError::Refused(error)))
     }
 
-    /// What the server has now.
+    /// Asks the server whose vectors it has now.
     ///
     /// # Errors
-    /// If it is gone.
-    pub fn standing(&mut self) -> Result<ServerState, RedisError> {
+    /// If the server is unreachable.
+    pub fn state(&mut self) -> Result<ServerState, RedisError> {
         let asked = cmd("HGET").arg(&self.key).arg(WRITER).query(&mut self.connection);
         let writer: Option<String> = asked.map_err(RedisError::Away)?;
         Ok(match writer {
@@ -138,70 +144,5 @@ impl MirrorConnection {
             Some(writer) if writer == self.token => ServerState::Kept,
             Some(_) => ServerState::Shared,
         })
-    }
-}
-
-/// Holds a writer back until its job shows all that is in Redis already: every record that had been read is shown again,
-/// or everything up to the newest time that was shown is closed and worked off.
-#[derive(Debug)]
-pub struct CatchUp {
-    positions: ReadPositions,
-    newest: EventTime,
-}
-
-impl CatchUp {
-    /// For what was recorded, if anything was.
-    pub fn new(positions: ReadPositions, newest: EventTime) -> Self {
-        CatchUp { positions, newest }
-    }
-
-    /// Whether writing may begin, at this progress, everything before `worked_off` being in the store.
-    pub fn is_open(&self, progress: &JobProgress, worked_off: EventTime) -> bool {
-        self.positions.is_empty() || worked_off > self.newest || progress.complete && self.waits_for(progress).is_none()
-    }
-
-    /// A partition that is not yet as far as it was, and how far that is. One that the job does not read any more is not
-    /// waited for.
-    pub fn waits_for(&self, progress: &JobProgress) -> Option<(&(String, u32), u64)> {
-        let behind = |(partition, next): &(&(String, u32), &u64)| {
-            progress.partitions.get(*partition).is_some_and(|reach| reach.shown < **next)
-        };
-        self.positions.iter().find(behind).map(|(partition, next)| (partition, *next))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::PartitionOffsets;
-    use super::*;
-
-    fn progress(shown: u64) -> JobProgress {
-        let partitions = [(("t".to_owned(), 0), PartitionOffsets { read: 99, shown })].into();
-        JobProgress { complete: true, partitions, newest: 0 }
-    }
-
-    fn gate(topic: &str) -> CatchUp {
-        CatchUp::new([((topic.to_owned(), 0), 10)].into(), 200)
-    }
-
-    #[test]
-    fn the_gate_opens_once_all_that_was_shown_is_closed() {
-        assert!(!gate("t").is_open(&progress(9), 200));
-        assert!(gate("t").is_open(&progress(9), 201));
-        assert!(CatchUp::new(BTreeMap::new(), EventTime::MIN).is_open(&JobProgress::default(), EventTime::MIN));
-    }
-
-    #[test]
-    fn the_gate_opens_once_all_that_had_been_read_is_shown_again() {
-        assert!(!gate("t").is_open(&progress(9), 100));
-        assert!(gate("t").is_open(&progress(10), 100));
-        assert_eq!(gate("t").waits_for(&progress(3)), Some((&("t".to_owned(), 0), 10)));
-    }
-
-    #[test]
-    fn a_partition_that_is_not_read_is_waited_for_until_all_are_found() {
-        let found = progress(3);
-        assert!(!gate("other").is_open(&JobProgress { complete: false, ..found.clone() }, 100));
-        assert!(gate("other").is_open(&found, 100));
     }
 }

@@ -1,4 +1,4 @@
-//! How features are laid out in Redis: the keys of hashes, and values as text.
+//! The layout of features in Redis: the keys of hashes, and values as text.
 //!
 //! ```
 //! use tidemill::store::redis::key_text;
@@ -18,10 +18,10 @@ use crate::store::Vector;
 use crate::time::EventTime;
 use crate::value::{Key, Scalar};
 
-/// The field with the watermark, beside the features.
+/// The field of the watermark, beside those of the features.
 const WATERMARK: &str = "_watermark";
 
-/// The key of an entity's hash.
+/// Returns the key of an entity's hash.
 pub fn key_text(dataflow: &str, group: &str, key: &[Scalar]) -> String {
     let mut text = format!("tidemill:{}:{}", escaped(dataflow), escaped(group));
     for value in key {
@@ -31,17 +31,17 @@ pub fn key_text(dataflow: &str, group: &str, key: &[Scalar]) -> String {
     text
 }
 
-/// The key of the hash that says how far each partition was read for what is written.
+/// Returns the key of the hash of the recorded progress.
 pub fn positions_key(dataflow: &str) -> String {
     format!("tidemill:{}:_positions", escaped(dataflow))
 }
 
-/// `%` and `:` percent-encoded, all else as it is.
+/// Percent-encodes `%` and `:`.
 fn escaped(text: &str) -> Cow<'_, str> {
     if text.contains(['%', ':']) { text.replace('%', "%25").replace(':', "%3A").into() } else { text.into() }
 }
 
-/// A value as the shortest text that reads back to it, a time in epoch ms; none for a null.
+/// Returns a value as the shortest text that reads back to it, a time in epoch ms; `None` for a null.
 fn value_text(value: &Scalar) -> Option<Cow<'_, str>> {
     match value {
         Scalar::Null => None,
@@ -52,7 +52,7 @@ fn value_text(value: &Scalar) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Rust prints the fewest digits that read back; the exponent is used where that is shorter.
+/// Returns a float as the shortest text that reads back to it, with an exponent if that is shorter.
 fn float_text(value: f64) -> String {
     let mut plain = String::with_capacity(24);
     write!(plain, "{value}").expect("text grows as it needs");
@@ -63,8 +63,9 @@ fn float_text(value: f64) -> String {
     if scientific.len() < plain.len() { scientific } else { plain }
 }
 
-/// Appends what puts an entity's newest into its hash: whatever the hash was before, it is that vector afterwards, and
-/// at no moment a mixture. Nulls have no field, so those of before are deleted with the others set.
+/// Appends the commands that write an entity's newest vector to its hash, or delete the hash if there is none. A reader
+/// sees the old vector or the new one, never a mixture: nulls have no field, and fields are deleted and set in one
+/// transaction.
 pub fn write(
     pipe: &mut Pipeline,
     dataflow: &str,
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_must_be_is_escaped() {
+    fn only_percent_signs_and_colons_are_escaped() {
         let text =
             key_text("a:b", "g", &[Scalar::String("50% né/∞ x".into()), Scalar::Float(-0.0), Scalar::Bool(true)]);
         assert_eq!(text, "tidemill:a%3Ab:g:50%25 né/∞ x:-0:true");

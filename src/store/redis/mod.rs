@@ -1,16 +1,23 @@
-//! Redis as a mirror of the online store: every feature group's newest vectors, a hash for each entity.
+//! The Redis mirror of the online store: each feature group's newest vectors, one hash an entity.
 //!
-//! The store in the process always has the newest vector of every entity, so the mirror is owed keys, not vectors: a
-//! key that changes is marked, and the [`RedisWriter`]'s thread reads what is newest when it writes. So no worker of the
-//! graph waits for Redis, what is owed is bounded by the entities there are, and writing anything again does no harm.
+//! The store in the process always has the newest vector of every entity, so the mirror queues keys, not vectors: a key
+//! that changes is marked dirty, and the [`RedisWriter`]'s thread reads the newest vector when it writes. So no worker of
+//! the graph waits for Redis, the queue is bounded by the number of entities, and writing a vector twice does no harm.
 //!
-//! Redis away, slow or failing: the writer tries again, with pauses. Another or an emptied server, told by its `run_id`
-//! and by a token left there, is given everything again.
+//! If Redis is unreachable, slow or failing, the writer retries with pauses. If the server has been replaced or emptied,
+//! which its `run_id` and a token that is stored there tell, everything is written again.
 //!
-//! What a client reads of an entity is never older than what it read before, whatever restarts: before vectors are
-//! written, so is how far the job had come by then ([`JobProgress`]), and a writer that starts holds back until its job is
-//! there again.
+//! A client never reads an older vector of an entity than it has read before, whatever restarts: the job's progress is
+//! written before the vectors ([`JobProgress`]), and a writer that starts waits until its job has caught up with it.
+//!
+//! ```
+//! use tidemill::store::redis::key_text;
+//! use tidemill::value::Scalar;
+//!
+//! assert_eq!(key_text("flights", "airport", &[Scalar::String("JFK".into())]), "tidemill:flights:airport:JFK");
+//! ```
 
+mod catch_up;
 mod connection;
 mod layout;
 mod writer;
@@ -30,53 +37,55 @@ pub use writer::{MirrorStatus, RedisWriter};
 #[derive(Clone, Debug)]
 pub struct MirroredGroup {
     pub name: String,
-    /// In the order of its vectors.
+    /// The names of the features, in the order of the group's vectors.
     pub features: Vec<String>,
     pub shelf: Arc<Shelf>,
-    /// How long after its last change an entity can still be in a window, in ms; `None`: for ever.
+    /// The time after an entity's last change at which it has left all windows, and its hash expires, in ms; `None` for
+    /// never.
     pub ttl_ms: Option<i64>,
 }
 
-/// How far a job is with one partition.
+/// The progress of a job in one partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PartitionOffsets {
-    /// The next offset to be read: no vector shows a record at or after it.
-    pub read: u64,
-    /// The least offset whose record this run may not show yet; the greatest, once it has shown all there will be.
-    pub shown: u64,
+    /// The next offset to be read: no vector includes a record at or after it.
+    pub next: u64,
+    /// The least offset whose record this run may not serve yet; the maximum, once it serves all records that will come.
+    pub served: u64,
 }
 
-/// How far a job is.
+/// The progress of a job.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JobProgress {
-    /// Whether all partitions have been found.
+    /// True once all partitions have been found.
     pub complete: bool,
-    /// By source and partition.
+    /// Offsets by source and partition.
     pub partitions: BTreeMap<(String, u32), PartitionOffsets>,
-    /// No record that takes effect later has been given to the graph.
+    /// The newest effective time of a record that has been sent into the graph.
     pub newest: EventTime,
 }
 
-/// What a [`RedisWriter`] works with.
+/// The settings of a [`RedisWriter`].
 pub struct Mirror {
     pub url: String,
     pub dataflow: String,
     pub groups: Vec<MirroredGroup>,
     pub online: Arc<Online>,
     pub metrics: Arc<Metrics>,
-    /// Asked by the writer's thread. What it gives as read must have been counted before it was shown.
+    /// Returns the job's progress; called by the writer's thread. A record must be counted as read before any vector
+    /// includes it.
     pub progress: Box<dyn Fn() -> JobProgress + Send>,
 }
 
-/// Why the mirror cannot work.
+/// An error of the mirror.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisError {
     #[error("this is not the address of a Redis server")]
     Address(#[source] redis::RedisError),
     #[error("Redis cannot be reached")]
     Away(#[source] redis::RedisError),
-    #[error("Redis refuses what is written")]
+    #[error("Redis refuses a write")]
     Refused(#[source] redis::RedisError),
-    #[error("the writer's thread cannot be started")]
+    #[error("the Redis writer's thread cannot be started")]
     Thread(#[source] std::io::Error),
 }

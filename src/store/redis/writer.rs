@@ -1,4 +1,4 @@
-//! The thread that writes to Redis what the online store has that Redis has not.
+//! The thread that writes the online store's changes to Redis.
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -8,29 +8,33 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use redis::{Client, pipe};
 use tracing::{info, warn};
 
-use super::connection::{CatchUp, MirrorConnection, ServerState};
+use super::catch_up::CatchUp;
+use super::connection::{MirrorConnection, ServerState};
 use super::layout::write;
 use super::{Mirror, RedisError};
+use crate::error::chain;
 use crate::store::Vector;
 use crate::value::Key;
 
-/// Entities in a pipeline.
+/// The largest number of entities in a pipeline.
 const BATCH: usize = 1000;
-/// How long to wait where nothing is owed.
+/// The pause while nothing is pending.
 const IDLE: Duration = Duration::from_millis(5);
-/// How often the server is asked whether it still has what was written.
+/// The interval at which the server is asked whether it still has what was written.
 const CHECK: Duration = Duration::from_secs(1);
 /// The first and the longest pause before Redis is tried again.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// How the mirror is doing.
+/// The status of the mirror.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum MirrorStatus {
-    /// Not reached yet, or not any more, and why.
+    /// The server cannot be reached; the reason.
     Away(String),
-    /// Connected; nothing is written before the job has come again to where it was.
+    /// Connected; nothing is written until the job has caught up with what is in Redis.
     CatchingUp,
+    /// Connected, and changes are written.
     Writing,
+    /// No connection has been tried yet.
     #[default]
     Starting,
 }
@@ -39,16 +43,16 @@ pub enum MirrorStatus {
 #[derive(Debug)]
 pub struct RedisWriter {
     status: Arc<Mutex<MirrorStatus>>,
-    /// Says until when what is owed may still be written; closed: stop at once.
+    /// Sends the deadline for writing what is pending; closed without one, the thread stops at once.
     end: Option<Sender<Instant>>,
     thread: Option<JoinHandle<usize>>,
 }
 
 impl RedisWriter {
-    /// Starts it; from now on the shelves of the groups remember what changes. The server need not be there.
+    /// Starts the thread; from now on the groups' tables record what changes. The server need not be reachable.
     ///
     /// # Errors
-    /// If the address cannot be one, or the system has no thread to give.
+    /// If the address is not one of a Redis server, or the thread cannot be started.
     pub fn start(mirror: Mirror) -> Result<RedisWriter, RedisError> {
         let client = Client::open(mirror.url.as_str()).map_err(RedisError::Address)?;
         mirror.groups.iter().for_each(|group| group.shelf.mirror());
@@ -58,7 +62,7 @@ impl RedisWriter {
         let token =
             format!("{}-{:x}", std::process::id(), std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0));
         let groups = mirror.groups.len();
-        let pass = MirrorLoop {
+        let writer = MirrorLoop {
             mirror,
             client,
             token,
@@ -69,15 +73,16 @@ impl RedisWriter {
             run_id: None,
             positions_known: false,
         };
-        let thread = std::thread::Builder::new().name("redis".to_owned()).spawn(move || pass.run());
+        let thread = std::thread::Builder::new().name("redis".to_owned()).spawn(move || writer.run());
         Ok(RedisWriter { status, end: Some(end), thread: Some(thread.map_err(RedisError::Thread)?) })
     }
 
+    /// Returns the present status.
     pub fn status(&self) -> MirrorStatus {
         self.status.lock().expect("no holder panics").clone()
     }
 
-    /// Writes what is owed, for no longer than this, and ends; gives how many entities are still owed.
+    /// Writes what is pending, for no longer than `within`, and ends. Returns the number of entities that are still pending.
     pub fn finish(mut self, within: Duration) -> usize {
         if let Some(end) = self.end.take() {
             let _ = end.send(Instant::now() + within);
@@ -95,25 +100,25 @@ impl Drop for RedisWriter {
     }
 }
 
-/// What the thread works with.
+/// The state of the thread.
 struct MirrorLoop {
     mirror: Mirror,
     client: Client,
     token: String,
     status: Arc<Mutex<MirrorStatus>>,
     ends: Receiver<Instant>,
-    /// Until when, once it has been asked to end.
+    /// The time at which the thread ends, once it has been asked to.
     deadline: Option<Instant>,
-    /// By group, keys taken from its shelf that are not written yet.
+    /// By group, dirty keys that were taken from its table and are not written yet.
     pending: Vec<Vec<Key>>,
-    /// The server that has what was written.
+    /// The `run_id` of the server that has what was written.
     run_id: Option<String>,
-    /// Whether this process has written: nothing in Redis is newer than its store, then.
+    /// True once this process has written: from then on nothing in Redis is newer than its store.
     positions_known: bool,
 }
 
 impl MirrorLoop {
-    /// Gives how many entities are still owed at the end.
+    /// Runs until asked to end, and returns the number of entities that are still pending.
     fn run(mut self) -> usize {
         let mut pause = PAUSE.0;
         while !self.is_over() {
@@ -121,65 +126,44 @@ impl MirrorLoop {
                 Ok(()) => break,
                 Err(failed) => failed,
             };
-            self.say(MirrorStatus::Away(chain(&failed)));
+            self.set_status(MirrorStatus::Away(chain(&failed)));
             self.rest(pause);
             pause = (pause * 2).min(PAUSE.1);
         }
         self.mirror.metrics.redis_up.with_label_values::<&str>(&[]).set(0);
-        let owed = self.owed();
-        if owed > 0 {
-            warn!(target: "redis", owed, "entities were still to be written to Redis at the end");
+        let pending = self.pending();
+        if pending > 0 {
+            warn!(target: "redis", pending, "stopped before all entities were written to Redis");
         }
-        owed
+        pending
     }
 
-    /// Writes over one connection until it breaks, or to the end.
+    /// Writes over one connection until it fails, or until asked to end. Resets `pause` once something is written.
     fn serve(&mut self, pause: &mut Duration) -> Result<(), RedisError> {
-        let (mut link, handshake) = MirrorConnection::connect(&self.client, &self.mirror.dataflow, &self.token)?;
-        let same = handshake.own && handshake.run_id.is_some() && handshake.run_id == self.run_id;
-        if !same {
-            self.mirror.groups.iter().for_each(|group| group.shelf.owe_all());
+        let (mut connection, handshake) = MirrorConnection::connect(&self.client, &self.mirror.dataflow, &self.token)?;
+        // Another server, or one that was restarted or written by another process, may lack anything.
+        if !(handshake.own && handshake.run_id.is_some() && handshake.run_id == self.run_id) {
+            self.requeue_everything();
         }
         let known = if self.positions_known { Default::default() } else { handshake.positions };
-        let gate = CatchUp::new(known, handshake.newest);
-        let progress = &self.mirror.progress;
-        if !gate.is_open(&progress(), self.mirror.online.watermark()) {
-            if let Some(((topic, partition), next)) = gate.waits_for(&progress()) {
-                info!(target: "redis", topic, partition, next, "holding until this is read again");
-            }
-            self.say(MirrorStatus::CatchingUp);
-            while !gate.is_open(&(self.mirror.progress)(), self.mirror.online.watermark()) {
-                if self.is_over() {
-                    return Ok(());
-                }
-                self.rest(IDLE);
-            }
+        if !self.catch_up(&CatchUp::new(known, handshake.newest)) {
+            return Ok(());
         }
         self.run_id = handshake.run_id;
         let (mut checked, mut shared, mut first) = (Instant::now(), false, true);
         loop {
-            let wrote = self.write(&mut link, first)?;
+            let written = self.write(&mut connection, first)?;
             if std::mem::take(&mut first) {
                 *pause = PAUSE.0;
-                self.say(MirrorStatus::Writing);
+                self.set_status(MirrorStatus::Writing);
             }
+            // Someone may empty the server, or write there, while the connection lasts.
             if checked.elapsed() >= CHECK {
                 checked = Instant::now();
-                match link.standing()? {
-                    ServerState::Kept => {}
-                    ServerState::Lost => {
-                        warn!(target: "redis", "Redis has been emptied: everything is written again");
-                        self.mirror.groups.iter().for_each(|group| group.shelf.owe_all());
-                        first = true;
-                    }
-                    ServerState::Shared if !std::mem::replace(&mut shared, true) => {
-                        warn!(target: "redis", "another process writes the same dataflow to this Redis");
-                    }
-                    ServerState::Shared => {}
-                }
+                first = self.check_server(&mut connection, &mut shared)?;
             }
-            if wrote == 0 {
-                self.gauge();
+            if written == 0 {
+                self.update_gauges();
                 if self.deadline.is_some() || self.is_over() {
                     return Ok(());
                 }
@@ -190,11 +174,53 @@ impl MirrorLoop {
         }
     }
 
-    /// Writes some of what is owed, even if that is nothing but positions; gives how many entities.
-    fn write(&mut self, link: &mut MirrorConnection, always: bool) -> Result<usize, RedisError> {
+    /// Waits until the job has caught up with what is in Redis. Returns false if the thread is to end first.
+    fn catch_up(&mut self, condition: &CatchUp) -> bool {
+        let is_met = |mirror: &Mirror| condition.is_met(&(mirror.progress)(), mirror.online.watermark());
+        if is_met(&self.mirror) {
+            return true;
+        }
+        if let Some(((topic, partition), next)) = condition.lagging(&(self.mirror.progress)()) {
+            info!(target: "redis", topic, partition, next, "waiting for this offset");
+        }
+        self.set_status(MirrorStatus::CatchingUp);
+        while !is_met(&self.mirror) {
+            if self.is_over() {
+                return false;
+            }
+            self.rest(IDLE);
+        }
+        true
+    }
+
+    /// Returns true if the server has been emptied; everything is pending then. `shared` is set once another process was
+    /// seen to write there.
+    fn check_server(&self, connection: &mut MirrorConnection, shared: &mut bool) -> Result<bool, RedisError> {
+        match connection.state()? {
+            ServerState::Kept => {}
+            ServerState::Lost => {
+                warn!(target: "redis", "Redis has been emptied; writing everything again");
+                self.requeue_everything();
+                return Ok(true);
+            }
+            ServerState::Shared if !std::mem::replace(shared, true) => {
+                warn!(target: "redis", "another process is writing the same dataflow to this Redis");
+            }
+            ServerState::Shared => {}
+        }
+        Ok(false)
+    }
+
+    fn requeue_everything(&self) {
+        self.mirror.groups.iter().for_each(|group| group.shelf.owe_all());
+    }
+
+    /// Writes up to [`BATCH`] pending entities and returns their number. With `always`, writes the progress even if nothing
+    /// is pending.
+    fn write(&mut self, connection: &mut MirrorConnection, always: bool) -> Result<usize, RedisError> {
         let mirror = &self.mirror;
-        // A vector read after this shows at least what is before the watermark, and one read before the positions are
-        // asked for shows no more than they say.
+        // The order matters: a vector that is read after the watermark includes everything before it, and a vector that
+        // is read before the progress includes nothing beyond it.
         let asof = mirror.online.watermark();
         let mut batch: Vec<(usize, Key, Option<Vector>)> = Vec::new();
         for (index, (group, pending)) in mirror.groups.iter().zip(&mut self.pending).enumerate() {
@@ -211,19 +237,19 @@ impl MirrorLoop {
             return Ok(0);
         }
         let mut pipe = pipe();
-        link.record(&mut pipe, &(mirror.progress)());
+        connection.record(&mut pipe, &(mirror.progress)());
         for (group, key, vector) in &batch {
             write(&mut pipe, &mirror.dataflow, &mirror.groups[*group], key, vector.as_ref(), asof);
         }
         self.positions_known = true;
-        let sent = if pipe.is_empty() { Ok(()) } else { link.send(&pipe) };
+        let sent = if pipe.is_empty() { Ok(()) } else { connection.send(&pipe) };
         let count = batch.len();
         match &sent {
             Ok(()) => batch.iter().for_each(|(group, ..)| {
                 let name = mirror.groups[*group].name.as_str();
                 mirror.metrics.redis_written.with_label_values(&[name]).inc();
             }),
-            // Back to the others: what has changed in the meantime is owed once, not twice.
+            // Back to the dirty keys: what has changed in the meantime is written once, not twice.
             Err(_) => {
                 batch.into_iter().for_each(|(group, key, _)| self.pending[group].push(key));
                 for (group, pending) in mirror.groups.iter().zip(&mut self.pending) {
@@ -231,27 +257,27 @@ impl MirrorLoop {
                 }
             }
         }
-        self.gauge();
+        self.update_gauges();
         sent.map(|()| count)
     }
 
-    /// Waits, but not beyond the end.
+    /// Pauses, but not beyond the deadline.
     fn rest(&mut self, wait: Duration) {
-        self.gauge();
+        self.update_gauges();
         let now = Instant::now();
         let until = self.deadline.map_or(now + wait, |deadline| deadline.min(now + wait));
         match self.ends.recv_timeout(until - now.min(until)) {
             Ok(deadline) => self.deadline = Some(deadline),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                // Finished, with a deadline, or dropped: then there is none.
+                // The handle was dropped: without a deadline the thread ends now.
                 self.deadline.get_or_insert(now);
                 std::thread::sleep(until - now.min(until));
             }
         }
     }
 
-    /// Whether it has been asked to end, and the time for it is up.
+    /// Returns whether the thread has been asked to end, and the deadline has passed.
     fn is_over(&mut self) -> bool {
         if self.deadline.is_none() {
             match self.ends.try_recv() {
@@ -263,15 +289,17 @@ impl MirrorLoop {
         self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
-    fn say(&self, status: MirrorStatus) {
+    fn set_status(&self, status: MirrorStatus) {
         let mut known = self.status.lock().expect("no holder panics");
         if *known == status {
             return;
         }
         match &status {
-            MirrorStatus::Away(reason) => warn!(target: "redis", reason, "features are not written to Redis"),
-            MirrorStatus::CatchingUp => info!(target: "redis", "Redis has newer features than this run so far"),
-            MirrorStatus::Writing => info!(target: "redis", "features are written to Redis"),
+            MirrorStatus::Away(reason) => warn!(target: "redis", reason, "Redis cannot be written"),
+            MirrorStatus::CatchingUp => {
+                info!(target: "redis", "waiting until this run has caught up with what is in Redis")
+            }
+            MirrorStatus::Writing => info!(target: "redis", "writing features to Redis"),
             MirrorStatus::Starting => {}
         }
         let up = i64::from(status == MirrorStatus::Writing);
@@ -279,22 +307,15 @@ impl MirrorLoop {
         *known = status;
     }
 
-    fn owed(&self) -> usize {
+    fn pending(&self) -> usize {
         let groups = self.mirror.groups.iter().zip(&self.pending);
         groups.map(|(group, pending)| group.shelf.owed() + pending.len()).sum()
     }
 
-    fn gauge(&self) {
+    fn update_gauges(&self) {
         for (group, pending) in self.mirror.groups.iter().zip(&self.pending) {
-            let owed = i64::try_from(group.shelf.owed() + pending.len()).unwrap_or(i64::MAX);
-            self.mirror.metrics.redis_pending.with_label_values(&[group.name.as_str()]).set(owed);
+            let pending = i64::try_from(group.shelf.owed() + pending.len()).unwrap_or(i64::MAX);
+            self.mirror.metrics.redis_pending.with_label_values(&[group.name.as_str()]).set(pending);
         }
     }
-}
-
-/// An error with its causes.
-fn chain(error: &RedisError) -> String {
-    let first: Option<&dyn std::error::Error> = Some(error);
-    let causes = std::iter::successors(first, |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

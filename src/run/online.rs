@@ -1,4 +1,4 @@
-//! What becomes of the online store beside serving it: how fresh it is, and its mirror in Redis.
+//! Connects the online store to its freshness metric and its Redis mirror.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::source::Standing;
 use crate::store::Online;
 use crate::store::redis::{JobProgress, Mirror, MirroredGroup, PartitionOffsets, RedisError, RedisWriter};
 
-/// Has the freshness of groups measured whose topic follows the wall clock.
-pub fn measure(plan: &Plan, config: &Config, online: &Online, metrics: &Metrics) {
+/// Starts to measure the freshness of each group whose topic follows the wall clock.
+pub fn measure_freshness(plan: &Plan, config: &Config, online: &Online, metrics: &Metrics) {
     for group in plan.groups.iter().filter(|_| config.clock == Clock::Wall) {
         let topic = &plan.sources[plan.driver(group.from)].topic;
         if let Some(shelf) = online.group(&group.name).filter(|_| !config.topics.contains_key(topic)) {
@@ -20,11 +20,11 @@ pub fn measure(plan: &Plan, config: &Config, online: &Online, metrics: &Metrics)
     }
 }
 
-/// Starts the mirror in Redis, if the config has one.
+/// Starts the Redis mirror, if the config has one.
 ///
 /// # Errors
-/// If its address cannot be one.
-pub fn start(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> Result<Option<RedisWriter>, Failure> {
+/// If the address is not one of a Redis server.
+pub fn start_mirror(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> Result<Option<RedisWriter>, Failure> {
     let (Some(url), Some(online)) = (&config.redis.url, &job.online) else { return Ok(None) };
     let plan = &job.plan;
     let groups = plan.groups.iter().filter_map(|group| {
@@ -48,7 +48,7 @@ pub fn start(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> Result<
         }),
     };
     RedisWriter::start(mirror).map(Some).map_err(|error| match error {
-        // The address itself may have a password in it.
+        // Only the cause is shown: the address may contain a password.
         RedisError::Address(cause) => {
             let expected = "redis://[:PASSWORD@]HOST:PORT[/DB] or redis+unix:///PATH";
             Failure::Usage(format!("error: [redis] url: {cause}; expected {expected}"))
@@ -57,14 +57,14 @@ pub fn start(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> Result<
     })
 }
 
-/// How far each partition of a job is.
+/// Returns the progress of a job by partition.
 fn progress(job: &Job) -> JobProgress {
-    // Asked first: what is found after it is there as well.
+    // Read before the partitions: if discovery was complete by then, none is missing from the list.
     let complete = job.board.is_open();
     let lanes = job.board.lanes();
     let partitions = lanes.iter().map(|lane| {
         let Standing { next, shown, .. } = lane.standing();
-        ((lane.source.clone(), lane.partition), PartitionOffsets { read: next, shown })
+        ((lane.source.clone(), lane.partition), PartitionOffsets { next, served: shown })
     });
     JobProgress { complete, partitions: partitions.collect(), newest: job.board.given() }
 }
