@@ -1,11 +1,10 @@
-//! Checkpoints of a live run: when to take one, and what to go on from.
+//! Checkpoints of a live run: when one is taken, and which one a run starts from.
 //!
-//! One is asked for at the time that no operator has passed; each operator saves when its own frontier is there, while
-//! everything runs on. Once all have, what the graph told until then is seen to where it belongs (versions in the
-//! registry, dead letters in their place), and only then is the checkpoint encoded, written and made current, by a
-//! thread of its own.
+//! A checkpoint is triggered with a barrier that no operator has passed. Each operator saves when its own frontier
+//! reaches the barrier, while everything runs on. Once all have saved, what the graph has sent before is made durable
+//! (versions in the registry, dead letters in their sink). Only then is the checkpoint encoded, written and made current,
+//! by a thread of its own.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,84 +14,88 @@ use super::inputs::{self, Inputs};
 use super::job_events::JobEvents;
 use super::{Failure, print_err};
 use crate::checkpoint::{
-    CheckpointCoordinator, CheckpointError, CheckpointStore, Fingerprint, JOB_EVENTS, Journal, Overtaken,
-    PendingSnapshot, StoredCheckpoint, TOPIC_IDS, WrittenCheckpoint,
+    CheckpointCoordinator, CheckpointError, CheckpointStore, Fingerprint, JOB_EVENTS, Journal, NewestCheckpoint,
+    Overtaken, PendingSnapshot, StoredCheckpoint, TOPIC_IDS, WrittenCheckpoint,
 };
 use crate::disk;
+use crate::error::chain;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::time::{EventTime, format_time};
 
-/// Takes checkpoints of a job.
+/// Triggers and writes the checkpoints of a job, one at a time.
 pub struct Checkpoints {
     store: Arc<CheckpointStore>,
     fingerprint: Fingerprint,
     interval: Option<Duration>,
     keep: usize,
-    /// The event time of the newest.
+    /// The event time of the newest checkpoint.
     newest: EventTime,
-    taken: Instant,
-    under_way: Option<CheckpointInProgress>,
+    /// When the last one was triggered.
+    triggered: Instant,
+    in_progress: Option<CheckpointInProgress>,
 }
 
-/// A checkpoint that is not current yet.
+/// A checkpoint that is not current yet, and when it was triggered.
 struct CheckpointInProgress {
-    asked: Instant,
+    triggered: Instant,
     stage: Stage,
 }
 
-/// How far it is.
+/// The stage of a checkpoint in progress.
 enum Stage {
-    /// Operators are saving.
+    /// Operators are saving their states.
     Triggered,
-    /// All have saved; what the graph told until then is being seen to.
+    /// All operators have saved; the graph's events of before are being made durable.
     Collected(EventTime, PendingSnapshot),
-    /// It is being written.
+    /// The checkpoint is being written.
     Writing(EventTime, JoinHandle<Result<WrittenCheckpoint, CheckpointError>>),
 }
 
-/// What a run starts from.
-pub struct Start {
+/// The state that a run starts from.
+pub struct RestoredState {
     pub coordinator: Arc<CheckpointCoordinator>,
+    /// The overtaken records of earlier runs.
     pub journal: Vec<Overtaken>,
-    /// What [`Outputs::restore`] takes.
+    /// The argument of [`JobEvents::restore`].
     pub job_events: Option<Vec<u8>>,
-    /// What was found, for the terminal.
-    pub said: Option<String>,
+    /// The checkpoint that the run resumes from, in words; `None` for a fresh start.
+    pub message: Option<String>,
 }
 
 impl Checkpoints {
-    /// Opens the checkpoints of a dataflow and finds what to start from.
+    /// Opens the checkpoints of a dataflow and returns the state to start from: the newest complete one, unless `fresh`.
     ///
     /// # Errors
     /// If they cannot be read, or belong to another dataflow file or version of tidemill.
-    pub fn open(plan: &Plan, config: &Config, fresh: bool) -> Result<(Self, Start), Failure> {
+    pub fn open(plan: &Plan, config: &Config, fresh: bool) -> Result<(Self, RestoredState), Failure> {
         let spec = &plan.spec;
         let home = config.home(&spec.name).join("checkpoints");
         let url = config.checkpoint.url.clone().unwrap_or_else(|| home.to_string_lossy().into_owned());
-        let store =
-            CheckpointStore::open(&url).map_err(|error| Failure::Usage(format!("error: [checkpoint] url: {error}")))?;
+        let store = CheckpointStore::open(&url)
+            .map_err(|error| Failure::Usage(format!("error: [checkpoint] url: {}", chain(&error))))?;
         store.remove_orphans()?;
         let fingerprint = fingerprint(plan, config);
-        let newest = if fresh { Ok((None, Vec::new())) } else { store.newest() };
-        let (snapshot, damaged) = newest.map_err(|error| match error {
-            CheckpointError::Format { .. } => Failure::Usage(format!("error: {error}; --fresh starts without it")),
+        let newest = if fresh { Ok(NewestCheckpoint::default()) } else { store.newest() };
+        let NewestCheckpoint { checkpoint, skipped } = newest.map_err(|error| match error {
+            CheckpointError::Format { .. } => Failure::Usage(format!("error: {error}; start without it by --fresh")),
             other => Failure::from(other),
         })?;
-        for error in damaged {
-            print_err(format_args!("warning: passed over: {error}"));
+        for error in skipped {
+            print_err(format_args!("warning: skipped: {}", chain(&error)));
         }
-        let start = match snapshot {
+        let restored = match checkpoint {
             None => {
-                Start { coordinator: CheckpointCoordinator::fresh(), journal: Vec::new(), job_events: None, said: None }
+                let coordinator = CheckpointCoordinator::fresh();
+                RestoredState { coordinator, journal: Vec::new(), job_events: None, message: None }
             }
             Some(snapshot) => {
                 accept(&snapshot, &fingerprint, &url)?;
                 let StoredCheckpoint { number, time, mut parts, .. } = snapshot;
                 let job_events = parts.remove(JOB_EVENTS).and_then(|parts| parts.into_iter().next());
-                let said = format!("going on from checkpoint {number}, as of {}", format_time(time));
+                let message = format!("resuming from checkpoint {number}, as of {}", format_time(time));
                 let coordinator = CheckpointCoordinator::restoring(time, parts);
-                Start { coordinator, journal: store.journal().read()?, job_events, said: Some(said) }
+                RestoredState { coordinator, journal: store.journal().read()?, job_events, message: Some(message) }
             }
         };
         let checkpoints = Checkpoints {
@@ -100,69 +103,70 @@ impl Checkpoints {
             fingerprint,
             interval: config.checkpoint.interval,
             keep: config.checkpoint.keep,
-            newest: start.coordinator.restored_time().unwrap_or(EventTime::MIN),
-            taken: Instant::now(),
-            under_way: None,
+            newest: restored.coordinator.restored_time().unwrap_or(EventTime::MIN),
+            triggered: Instant::now(),
+            in_progress: None,
         };
-        Ok((checkpoints, start))
+        Ok((checkpoints, restored))
     }
 
-    /// Begins anew: what there is of an earlier run is moved aside.
+    /// Moves the checkpoints of an earlier run aside.
     ///
     /// # Errors
-    /// If it cannot be moved.
+    /// If their folder cannot be renamed.
     pub fn start_over(&mut self) -> anyhow::Result<()> {
         let url = self.store.url().to_owned();
-        if let Some(kept) = disk::archive_previous(Path::new(&CheckpointStore::folder(&url)?))? {
+        if let Some(kept) = disk::archive_previous(self.store.folder())? {
             print_err(format_args!("the checkpoints of an earlier run are kept in {}", kept.display()));
             self.store = Arc::new(CheckpointStore::open(&url)?);
         }
         Ok(())
     }
 
-    /// Where records that come below the frontier are taken down.
+    /// Returns the journal of overtaken records.
     pub fn journal(&self) -> Journal {
         self.store.journal()
     }
 
-    /// Whether checkpoints are taken.
-    pub fn are_taken(&self) -> bool {
+    /// Returns whether checkpoints are taken.
+    pub fn is_enabled(&self) -> bool {
         self.interval.is_some()
     }
 
-    /// Whether one is under way.
-    pub fn is_under_way(&self) -> bool {
-        self.under_way.is_some()
+    /// Returns whether a checkpoint is in progress.
+    pub fn is_in_progress(&self) -> bool {
+        self.in_progress.is_some()
     }
 
-    /// Asks for one if it is time.
-    pub fn ask_if_due(&mut self, job: &Job) {
-        if self.interval.is_some_and(|interval| self.taken.elapsed() >= interval) && !self.is_under_way() {
-            self.ask(job);
+    /// Triggers a checkpoint if the interval has passed.
+    pub fn trigger_if_due(&mut self, job: &Job) {
+        if self.interval.is_some_and(|interval| self.triggered.elapsed() >= interval) && !self.is_in_progress() {
+            self.trigger(job);
         }
     }
 
-    /// Asks for one, unless one is under way or nothing has closed since the newest.
-    pub fn ask(&mut self, job: &Job) {
-        if !self.are_taken() || self.is_under_way() {
+    /// Triggers a checkpoint, unless one is in progress or nothing has closed since the newest.
+    pub fn trigger(&mut self, job: &Job) {
+        if !self.is_enabled() || self.is_in_progress() {
             return;
         }
-        self.taken = Instant::now();
+        self.triggered = Instant::now();
         let newest = self.newest;
-        let mut asked = false;
+        let mut is_triggered = false;
         job.board.cut(|time| {
             if time > newest {
                 job.coordinator.trigger(time);
-                asked = true;
+                is_triggered = true;
             }
         });
-        self.under_way = asked.then(|| CheckpointInProgress { asked: Instant::now(), stage: Stage::Triggered });
+        let in_progress = || CheckpointInProgress { triggered: Instant::now(), stage: Stage::Triggered };
+        self.in_progress = is_triggered.then(in_progress);
     }
 
-    /// Gathers the snapshot's parts; says once that all are there. What the graph told until then is to be followed and
-    /// marked in the outputs before [`Checkpoints::write`].
-    pub fn gather(&mut self, job: &Job) -> bool {
-        let Some(CheckpointInProgress { stage: stage @ Stage::Triggered, .. }) = &mut self.under_way else {
+    /// Collects the operators' states, and returns true once when all have saved. The caller must then handle the graph's
+    /// events up to now and call [`JobEvents::mark_checkpoint`], before [`Checkpoints::write`].
+    pub fn collect(&mut self, job: &Job) -> bool {
+        let Some(CheckpointInProgress { stage: stage @ Stage::Triggered, .. }) = &mut self.in_progress else {
             return false;
         };
         let Some((time, snapshot)) = job.coordinator.collect() else { return false };
@@ -170,16 +174,16 @@ impl Checkpoints {
         true
     }
 
-    /// Has the snapshot that was gathered written, once the outputs are settled.
+    /// Starts to write the snapshot that was collected, once the events of before are durable.
     ///
     /// # Errors
-    /// If the outputs cannot be, or the system cannot start a thread.
+    /// If an event cannot be made durable, or the system cannot start a thread.
     pub fn write(&mut self, job_events: &JobEvents, inputs: &Inputs) -> anyhow::Result<()> {
         let are_durable = job_events.are_durable()?;
         let is_ready =
-            |under_way: &mut CheckpointInProgress| matches!(under_way.stage, Stage::Collected(..)) && are_durable;
-        let Some(CheckpointInProgress { asked, stage: Stage::Collected(time, mut snapshot) }) =
-            self.under_way.take_if(is_ready)
+            |current: &mut CheckpointInProgress| matches!(current.stage, Stage::Collected(..)) && are_durable;
+        let Some(CheckpointInProgress { triggered, stage: Stage::Collected(time, mut snapshot) }) =
+            self.in_progress.take_if(is_ready)
         else {
             return Ok(());
         };
@@ -190,27 +194,28 @@ impl Checkpoints {
         let (store, fingerprint, keep) = (self.store.clone(), self.fingerprint.clone(), self.keep);
         let thread = std::thread::Builder::new().name("checkpoint".to_owned());
         let writer = thread.spawn(move || store.write(&fingerprint, time, snapshot.encode(), keep))?;
-        self.under_way = Some(CheckpointInProgress { asked, stage: Stage::Writing(time, writer) });
+        self.in_progress = Some(CheckpointInProgress { triggered, stage: Stage::Writing(time, writer) });
         Ok(())
     }
 
-    /// Takes note of one that has been written. One that could not be is given up: the one before it stays current.
-    pub fn settle(&mut self, metrics: &Metrics) {
-        let is_over = |under_way: &mut CheckpointInProgress| matches!(&under_way.stage, Stage::Writing(_, writer) if writer.is_finished());
-        let Some(CheckpointInProgress { asked, stage: Stage::Writing(time, writer) }) = self.under_way.take_if(is_over)
+    /// Completes a checkpoint that has been written. One that failed is abandoned: the one before it stays current.
+    pub fn complete(&mut self, metrics: &Metrics) {
+        let is_written = |current: &mut CheckpointInProgress| matches!(&current.stage, Stage::Writing(_, writer) if writer.is_finished());
+        let Some(CheckpointInProgress { triggered, stage: Stage::Writing(time, writer) }) =
+            self.in_progress.take_if(is_written)
         else {
             return;
         };
         match writer.join().expect("writing does not panic") {
             Ok(WrittenCheckpoint { number, bytes, .. }) => {
                 self.newest = time;
-                metrics.checkpoint_written(asked.elapsed());
+                metrics.checkpoint_written(triggered.elapsed());
                 let is_operator = |(name, _): &(&String, &u64)| ![JOB_EVENTS, TOPIC_IDS].contains(&name.as_str());
                 for (operator, bytes) in bytes.iter().filter(is_operator) {
                     let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
                     metrics.state_bytes.with_label_values(&[operator.as_str()]).set(bytes);
                 }
-                tracing::info!(number, time = format_time(time), "checkpoint");
+                tracing::info!(number, time = format_time(time), "checkpoint written");
             }
             Err(error) => {
                 metrics.checkpoint_failed();
@@ -220,7 +225,7 @@ impl Checkpoints {
     }
 }
 
-/// What a plan's checkpoints belong to.
+/// Returns what a checkpoint must agree with, to be one of this plan and config.
 pub fn fingerprint(plan: &Plan, config: &Config) -> Fingerprint {
     let topics = plan.readers().map(|reader| {
         let transport = if inputs::is_file(reader, config) { "files" } else { "kafka" };
@@ -232,23 +237,30 @@ pub fn fingerprint(plan: &Plan, config: &Config) -> Fingerprint {
 
 fn accept(snapshot: &StoredCheckpoint, fingerprint: &Fingerprint, url: &str) -> Result<(), Failure> {
     mismatch(snapshot, fingerprint, url).map_or(Ok(()), |what| {
-        Err(Failure::Usage(format!("error: {what}; expected one of this file and config; --fresh starts without it")))
+        Err(Failure::Usage(format!(
+            "error: {what}; expected a checkpoint of this file and config; start without it by --fresh"
+        )))
     })
 }
 
-/// Why a checkpoint is not of this dataflow, or its offsets are not those of these topics.
+/// Returns why a checkpoint does not belong to a dataflow, or its offsets to the dataflow's topics.
 pub fn mismatch(snapshot: &StoredCheckpoint, fingerprint: &Fingerprint, url: &str) -> Option<String> {
     if snapshot.fingerprint.dataflow != fingerprint.dataflow {
         return Some(format!("{url} has a checkpoint of dataflow {:?}", snapshot.fingerprint.dataflow));
     }
     if snapshot.fingerprint.definition != fingerprint.definition {
-        return Some(format!("checkpoint {} in {url} is of another version of the dataflow file", snapshot.number));
+        return Some(format!(
+            "checkpoint {} in {url} was taken with another version of the dataflow file",
+            snapshot.number
+        ));
     }
     if let Some((topic, transport)) =
         snapshot.fingerprint.topics.iter().find(|(topic, of)| fingerprint.topics.get(*topic) != Some(of))
     {
         let number = snapshot.number;
-        return Some(format!("checkpoint {number} in {url} is of a run that read topic {topic:?} from {transport}"));
+        return Some(format!(
+            "checkpoint {number} in {url} was taken by a run that read topic {topic:?} from {transport}"
+        ));
     }
     None
 }

@@ -158,14 +158,14 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         let common = self.common;
         match self.verb {
-            Verb::Run { file, until_end, fresh } => live::run(&file, &common, live::Start { until_end, fresh }),
+            Verb::Run { file, until_end, fresh } => live::run(&file, &common, live::RunOptions { until_end, fresh }),
             Verb::Replay { file, out, from, to, cold, checkpoint, journal, verify } => {
                 let bound = |bound: Option<Bound>| match bound {
                     Some(Bound::At(time)) => Some(time),
                     Some(Bound::Earliest | Bound::Latest) | None => None,
                 };
                 if from == Some(Bound::Latest) || to == Some(Bound::Earliest) {
-                    return Err(Failure::Usage("--from and --to leave nothing to replay".to_owned()));
+                    return Err(Failure::Usage("error: --from and --to leave nothing to replay".to_owned()));
                 }
                 let (from, to) = (bound(from), bound(to));
                 replay::run(&file, &common, &ReplayOptions { out, from, to, cold, checkpoint, journal, verify })

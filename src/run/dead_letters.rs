@@ -1,33 +1,60 @@
-//! Where dead letters go: those of Kafka's topics to a topic, those of files to a file.
+//! The sink of dead letters: those of Kafka's topics go to a topic, those of files to a file.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 
-use super::config::DeadLettersConfig;
-use super::{Failure, inputs};
+use super::Failure;
+use super::config::{Config, DeadLettersConfig};
+use super::inputs::{self, Inputs};
+use crate::flow::Job;
 use crate::source::kafka::{Cluster, DeadLetterTopic};
 use crate::source::{DeadLetter, DeadLetterFile};
 
-/// Takes dead letters in.
+/// Writes dead letters to a file and, for topics of Kafka, to a topic.
 pub struct DeadLetterSink {
     file: DeadLetterFile,
     topic: Option<DeadLetterTopic>,
-    /// The topics that files stand for.
+    /// The topics that are bound to files.
     files: BTreeSet<String>,
 }
 
 impl From<DeadLetterFile> for DeadLetterSink {
-    /// All letters to a file.
+    /// Writes all letters to a file.
     fn from(file: DeadLetterFile) -> Self {
         DeadLetterSink { file, topic: None, files: BTreeSet::new() }
     }
 }
 
 impl DeadLetterSink {
-    /// Letters of topics that files do not stand for go to the dead letter topic from now on.
+    /// Opens the sink of a live run. A job that starts from a checkpoint continues the file: letters of records that it
+    /// will read again are removed. Any other job begins it anew.
+    ///
+    /// # Errors
+    /// If the file cannot be written, or the brokers' settings are wrong.
+    pub fn open(home: &Path, config: &Config, job: &Job, inputs: &Inputs) -> Result<Self, Failure> {
+        let path = home.join("dead_letters.jsonl");
+        let file = match job.coordinator.restored_time() {
+            None => DeadLetterFile::open(&path, true)?,
+            Some(_) => {
+                let read = job.positions()?;
+                let is_known = |source: &str, partition: u32, offset| {
+                    read.get(&(source.to_owned(), partition)).is_some_and(|position| offset < position.next)
+                };
+                DeadLetterFile::resume(&path, is_known)?
+            }
+        };
+        let sink = DeadLetterSink::from(file);
+        match inputs.kafka() {
+            None => Ok(sink),
+            Some(kafka) => sink.with_topic(kafka.cluster(), config.topics.keys().cloned(), &config.dead_letters),
+        }
+    }
+
+    /// Sends the letters of topics that are not bound to files to the dead letter topic from now on.
     ///
     /// # Errors
     /// If the brokers' settings are wrong.
@@ -42,10 +69,10 @@ impl DeadLetterSink {
         Ok(self)
     }
 
-    /// Takes letters in; some may still be on their way to the brokers.
+    /// Writes letters. Some may still be on their way to the brokers when this returns.
     ///
     /// # Errors
-    /// If these, or letters before them, cannot be kept.
+    /// If these letters, or letters before them, cannot be written.
     pub fn write(&mut self, letters: &[DeadLetter]) -> anyhow::Result<()> {
         let Some(topic) = &mut self.topic else { return Ok(self.file.write(letters)?) };
         let (in_file, in_topic): (Vec<DeadLetter>, Vec<DeadLetter>) =
@@ -59,28 +86,28 @@ impl DeadLetterSink {
         Ok(())
     }
 
-    /// Sees what is in the file to the disk; gives how many letters have been sent to the brokers by now.
+    /// Syncs the file to disk, and returns the number of letters sent to the brokers so far.
     ///
     /// # Errors
-    /// If the file system refuses.
+    /// If the file cannot be synced.
     pub fn mark(&self) -> anyhow::Result<usize> {
         self.file.sync()?;
         Ok(self.topic.as_ref().map_or(0, DeadLetterTopic::sent))
     }
 
-    /// Whether the brokers have the first so many; while they are away, they may not.
+    /// Returns whether the brokers have acknowledged the first `letters` letters. Never waits for them.
     ///
     /// # Errors
-    /// If one cannot be kept.
+    /// If the brokers rejected one.
     pub fn is_durable(&self, letters: usize) -> anyhow::Result<bool> {
         let Some(topic) = &self.topic else { return Ok(true) };
         topic.has_delivered(letters).with_context(|| format!("topic {:?}", topic.topic()))
     }
 
-    /// Waits until all letters are where they go, and stay there.
+    /// Waits until all letters are durable.
     ///
     /// # Errors
-    /// If one cannot be kept, or was not within this time.
+    /// If one cannot be written, or not within `patience`.
     pub fn flush(&mut self, patience: Duration) -> anyhow::Result<()> {
         self.file.sync()?;
         match &mut self.topic {

@@ -1,4 +1,4 @@
-//! The digest of a finished run: what was read, and hashes of all that came of it.
+//! The digest of a finished run: the counts of records read, and hashes of all outputs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::source::Tally;
 use crate::store::offline::Content;
 use crate::time::EventTime;
 
-/// `digest.json`.
+/// The contents of `digest.json`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Digest {
     pub dataflow: String,
@@ -25,10 +25,10 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// Writes it into a folder: all of it or nothing.
+    /// Writes `digest.json` in a folder atomically.
     ///
     /// # Errors
-    /// If the file system refuses.
+    /// If the file cannot be written.
     pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
@@ -38,18 +38,18 @@ impl Digest {
     }
 }
 
-/// One version of a model.
+/// A version of a model in a digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionDigest {
     pub version: u64,
     #[serde(with = "rfc3339")]
     pub window_end: EventTime,
     pub sha256: String,
-    /// Whether it became champion.
+    /// True if the version became champion.
     pub champion: bool,
 }
 
-/// A time or null.
+/// Times as RFC 3339 text or null.
 mod time {
     use serde::{Deserialize, Deserializer, Serializer};
 
@@ -70,7 +70,7 @@ mod time {
     }
 }
 
-/// Times as RFC 3339.
+/// Times as RFC 3339 text.
 mod rfc3339 {
     use serde::{Deserialize, Deserializer, Serializer, de};
 

@@ -8,10 +8,10 @@ use crate::flow::Job;
 use crate::flow::op::sink::SharedFile;
 use crate::time::EventTime;
 
-/// Sums a finished job up; closes its files.
+/// Closes the files of a finished job and returns its digest.
 ///
 /// # Errors
-/// If something cannot be written.
+/// If a version or a file cannot be written.
 pub fn digest(
     job: &Job,
     job_events: JobEvents,

@@ -1,4 +1,4 @@
-//! `check` and `graph`: what a dataflow file says, without running it.
+//! `check` and `graph`: a dataflow file explained without running it.
 
 use std::path::Path;
 
@@ -10,15 +10,15 @@ use crate::spec::Spec;
 /// Reads and checks a dataflow file.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// If it has mistakes; the text lists all of them.
 pub fn load(file: &Path) -> Result<Spec, Failure> {
     crate::spec::load(file).map_err(|errors| Failure::Usage(errors.to_string()))
 }
 
-/// `check`.
+/// Runs `check`: prints the plan of a file.
 ///
 /// # Errors
-/// Everything that is wrong with the file and the config.
+/// If the file or the config has mistakes; the text lists all of them.
 pub fn check(file: &Path, common: &CommonArgs, entities: Option<u64>, json: bool) -> Result<(), Failure> {
     let spec = match (load(file), common.load()) {
         (Ok(spec), Ok(config)) => {
@@ -37,10 +37,10 @@ pub fn check(file: &Path, common: &CommonArgs, entities: Option<u64>, json: bool
     Ok(())
 }
 
-/// `graph`.
+/// Runs `graph`: prints a drawing of a file.
 ///
 /// # Errors
-/// Everything that is wrong with the file.
+/// If the file has mistakes; the text lists all of them.
 pub fn graph(file: &Path, format: GraphFormat) -> Result<(), Failure> {
     let graph = Graph::of(&load(file)?);
     let picture = match format {

@@ -1,4 +1,4 @@
-//! A job: a plan with its inputs opened and its outputs made, and the workers that step it.
+//! A job: a plan with its inputs and outputs opened, and the workers that step its graph.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -28,51 +28,81 @@ use crate::store::offline::OrderedFile;
 use crate::time::EventTime;
 use crate::value::{Column, Scalar, Schema};
 
-/// How often the graph's counts are published, and how long an idle worker sleeps.
+/// The interval at which a worker publishes its operators' counts.
 const PUBLISH: Duration = Duration::from_millis(200);
+
+/// The longest time that an idle worker sleeps.
 const IDLE: Duration = Duration::from_millis(5);
 
-/// What a job is asked to give, beside models.
+/// The bounds, the inputs' start and the outputs of a job.
 pub struct JobOptions<'a> {
+    /// The speed at which files are played.
     pub pace: Pace,
-    /// Whether topics are read only up to where they end now.
+    /// True if topics are read only up to their present ends.
     pub bounded: bool,
-    /// The bounds of what is given out.
+    /// The event time from which on outputs are written; `None` for all.
     pub from: Option<EventTime>,
+    /// The event time at which inputs and outputs end; `None` for never.
     pub until: Option<EventTime>,
-    /// Where sources begin, if not with their first records; tables always do.
+    /// The event time from which on sources are read; `None` for their first records. Tables are always read from there.
     pub since: Option<EventTime>,
+    /// The online store to write, if the job serves.
     pub online: Option<Arc<Online>>,
-    /// Records that came below the frontier before, to be taken as then.
+    /// The overtaken records of an earlier run, which take effect as they did then.
     pub journal: Vec<Overtaken>,
-    /// The folder for Parquet files, and how they are written.
+    /// The folder for Parquet files and their layout; `None` to write none.
     pub offline: Option<(&'a Path, OfflineLayout)>,
 }
 
-/// How offline files are written.
+impl JobOptions<'_> {
+    /// Returns the options of a job over all records that writes no outputs but models.
+    pub fn new(pace: Pace, bounded: bool) -> Self {
+        JobOptions {
+            pace,
+            bounded,
+            from: None,
+            until: None,
+            since: None,
+            online: None,
+            journal: Vec::new(),
+            offline: None,
+        }
+    }
+}
+
+/// A job whose inputs and outputs are open; its graph is not started.
+pub struct PreparedJob {
+    pub job: Arc<Job>,
+    /// The events that the graph will send.
+    pub events: Receiver<JobEvent>,
+    /// To be kept as long as the job runs: dropping it ends the thread that supervises Kafka.
+    pub inputs: Inputs,
+}
+
+/// The layout of offline files while they are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OfflineLayout {
-    /// Each at once: a run that is cut short leaves nothing.
+    /// One file, complete only at the end: a run that is interrupted leaves nothing usable.
     SingleFile,
-    /// In parts that a restart goes on from.
+    /// Segments that each checkpoint completes, so that a restart continues.
     Segments,
 }
 
-/// Opens a plan's inputs and makes its outputs.
+/// Opens a plan's inputs and creates its outputs.
 ///
 /// # Errors
-/// If a topic is bound to nothing or cannot be opened, or an output cannot be made.
+/// If a topic has no input or cannot be opened, or an output cannot be created.
 pub fn prepare(
     plan: &Arc<Plan>,
     config: &Config,
     coordinator: Arc<CheckpointCoordinator>,
-    wanted: JobOptions<'_>,
-) -> Result<(Arc<Job>, Receiver<JobEvent>, Inputs), Failure> {
+    options: JobOptions<'_>,
+) -> Result<PreparedJob, Failure> {
     let idle = inputs::uses_kafka(plan, config).then(|| IdleRule {
         after_ms: i64::try_from(config.idle_after.as_millis()).unwrap_or(i64::MAX),
         wall: config.clock == Clock::Wall,
     });
-    let board = Board::new(wanted.pace, wanted.from, wanted.until, idle.filter(|_| !wanted.bounded));
+    let board = Board::new(options.pace, options.from, options.until, idle.filter(|_| !options.bounded));
     if let Some(start) = coordinator.restored_time() {
         board.start_from(start);
     }
@@ -83,43 +113,44 @@ pub fn prepare(
         config,
         board: &board,
         feeds: &feeds,
-        saved: Saved::new(positions(plan, &coordinator)?, topic_ids, wanted.journal, wanted.since),
-        bounded: wanted.bounded,
+        saved: Saved::new(positions(plan, &coordinator)?, topic_ids, options.journal, options.since),
+        bounded: options.bounded,
     })?;
-    let offline = wanted.offline.map(|(folder, how)| offline_files(plan, folder, wanted.from, how)).transpose()?;
+    let open = |(folder, layout): (&Path, OfflineLayout)| offline_files(plan, folder, options.from, layout);
+    let offline = options.offline.map(open).transpose()?;
     let (events, received) = unbounded();
     let job = Job {
         plan: plan.clone(),
         board,
         coordinator,
         feeds,
-        online: wanted.online,
+        online: options.online,
         offline,
         events,
         max_in_flight: config.max_in_flight,
     };
-    Ok((Arc::new(job), received, inputs))
+    Ok(PreparedJob { job: Arc::new(job), events: received, inputs })
 }
 
-/// The online store that a plan's endpoint reads.
+/// Returns an empty online store for a plan's groups and tables.
 pub fn online_store(plan: &Plan) -> Arc<Online> {
     let groups = plan.groups.iter().map(|group| (group.name.clone(), group.codec.types().to_vec()));
     let tables = plan.tables.iter().map(|table| (table.name.clone(), table.key_codec.types().to_vec()));
     Online::new(groups, tables)
 }
 
-/// The offline files of a plan, in a folder, for rows from a time on.
+/// Creates the offline files of a plan in a folder, for rows from a time on.
 ///
 /// # Errors
-/// If they cannot be made.
+/// If a file cannot be created.
 pub fn offline_files(
     plan: &Plan,
     folder: &Path,
     from: Option<EventTime>,
-    how: OfflineLayout,
+    layout: OfflineLayout,
 ) -> Result<OfflineFiles, Failure> {
     let shared = |path: std::path::PathBuf, columns: Schema| -> Result<_, Failure> {
-        let file = match how {
+        let file = match layout {
             OfflineLayout::SingleFile => OrderedFile::create(&path, &columns, from)?,
             OfflineLayout::Segments => OrderedFile::in_parts(&path, &columns, from),
         };
@@ -138,37 +169,37 @@ pub fn offline_files(
     Ok(files)
 }
 
-/// How the workers of a job are told, and tell, to end.
+/// The shared state by which the workers of a job are stopped, and report that they have ended.
 #[derive(Debug, Default)]
 pub struct Control {
-    /// Set to have the workers stop where they are.
+    /// Set to stop the workers where they are.
     pub stop: AtomicBool,
-    /// Set where the job ends with its inputs.
+    /// Set if the job ends with its inputs.
     pub until_end: AtomicBool,
-    /// Workers that have come to the end.
+    /// The number of workers that have reached the end of the inputs.
     ended: AtomicUsize,
-    /// Set once no worker runs any more.
+    /// Set once all workers have ended.
     finished: AtomicBool,
 }
 
 impl Control {
-    /// Whether no worker runs any more.
+    /// Returns whether all workers have ended.
     pub fn is_finished(&self) -> bool {
         self.finished.load(SeqCst)
     }
 
-    /// Whether all of so many workers have come to the end of the inputs.
+    /// Returns whether this many workers have reached the end of the inputs.
     pub fn has_ended(&self, workers: usize) -> bool {
         self.ended.load(SeqCst) == workers
     }
 
-    /// Asks the workers to stop where they are.
+    /// Stops the workers where they are.
     pub fn stop(&self) {
         self.stop.store(true, SeqCst);
     }
 }
 
-/// Runs a job's workers on threads of their own; the handle gives how they ended.
+/// Starts a job's workers on threads of their own; the handle returns why they failed, if they did.
 pub fn start(
     job: &Arc<Job>,
     workers: usize,
@@ -181,7 +212,7 @@ pub fn start(
         .spawn(move || {
             let (inner, shared) = (job.clone(), control.clone());
             let guards = timely::execute(timely::Config::process(workers), move |worker| {
-                // A worker that panics takes the others with it: none waits for one that is gone.
+                // A worker that panics stops the others: they would wait for its progress forever.
                 let ended = catch_unwind(AssertUnwindSafe(|| step(worker, &inner, &metrics, &shared)));
                 ended.unwrap_or_else(|panic| {
                     shared.stop();
@@ -197,7 +228,7 @@ pub fn start(
         .expect("the system can start a thread")
 }
 
-/// One worker: builds its part of the graph and steps it to the end.
+/// Runs one worker: builds its part of the graph and steps it until the job ends.
 fn step(worker: &mut Worker, job: &Arc<Job>, metrics: &Arc<Metrics>, control: &Control) -> anyhow::Result<()> {
     telemetry::listen(worker, metrics);
     let processed_frontier = Rc::new(Cell::new(EventTime::MIN));
@@ -240,7 +271,7 @@ fn step(worker: &mut Worker, job: &Arc<Job>, metrics: &Arc<Metrics>, control: &C
     Ok(())
 }
 
-/// The ledgers of all partitions, added up by source, for the digest.
+/// Returns the record counts by source, summed over partitions, for the digest.
 pub fn tallies(job: &Job) -> BTreeMap<String, Tally> {
     let names = job.plan.readers().map(|reader| reader.source.clone());
     let mut tallies: BTreeMap<String, Tally> = names.map(|name| (name, Tally::default())).collect();
@@ -250,14 +281,14 @@ pub fn tallies(job: &Job) -> BTreeMap<String, Tally> {
     tallies
 }
 
-/// A record that can be asked about.
+/// A record that can be sent to the endpoint as an instance.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// An instance: a JSON object with every column but the event time.
+    /// A JSON object with every column but the event time.
     pub json: String,
 }
 
-/// The first record of the stream that drives the first model's examples, of the first partition that has had one.
+/// Returns the first record of the source that drives the first model's examples, of the lowest partition that has one.
 pub fn sample_instance(job: &Job) -> Option<Sample> {
     let plan = &job.plan;
     let source = plan.driver(plan.models.first()?.examples);
@@ -271,7 +302,7 @@ pub fn sample_instance(job: &Job) -> Option<Sample> {
     Some(Sample { json: serde_json::Value::Object(object.collect()).to_string() })
 }
 
-/// Brings the gauges of sources and stores up to date.
+/// Updates the gauges of sources and stores.
 pub fn update_gauges(job: &Job, metrics: &Metrics) {
     let mut overtaken_by_source: BTreeMap<String, u64> = BTreeMap::new();
     let mut watermarks: BTreeMap<String, EventTime> = BTreeMap::new();
@@ -306,7 +337,7 @@ pub fn update_gauges(job: &Job, metrics: &Metrics) {
     }
 }
 
-/// By topic and partition, the least offset that a window of this end does not have in it, whichever source reads it.
+/// Returns, by topic and partition, the least offset that is not in a window with this end, over all sources that read it.
 pub fn offsets_at(job: &Job, grid: Grid, end: EventTime) -> Offsets {
     let mut offsets = Offsets::new();
     for lane in job.board.lanes() {

@@ -1,4 +1,5 @@
-//! What the graph tells while it runs, followed: versions into the registry, dead letters into their file.
+//! Handles the running graph's events: versions go to the registry, dead letters to their sink, overtaken records to the
+//! journal.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -19,17 +20,35 @@ use crate::model::{Decision, Version};
 use crate::registry::{LiveModels, Publication, Registry, Writer};
 use crate::source::DeadLetter;
 
-/// What the registry's thread has written.
+/// The versions that the registry's thread has written.
 type WrittenVersions = Arc<Mutex<VersionsByModel>>;
+
+/// Digests of versions by model and number.
 type VersionsByModel = BTreeMap<String, BTreeMap<u64, VersionDigest>>;
 
-/// What a restart has to know of what was followed.
+/// The state of a [`JobEvents`] that a checkpoint contains.
 #[derive(Serialize, Deserialize)]
 struct SavedVersions {
     versions: VersionsByModel,
 }
 
-/// Follows a job's events.
+/// The registry that versions are published to.
+pub struct VersionSink {
+    pub registry: Registry,
+    /// The number of versions of a model that are kept.
+    pub keep: usize,
+}
+
+/// The counts of events that belong to the checkpoint in progress: they must be durable before it may become current.
+#[derive(Clone, Copy, Debug, Default)]
+struct CheckpointMark {
+    /// The number of versions queued for the registry.
+    versions: u64,
+    /// The number of dead letters sent to the brokers.
+    letters: usize,
+}
+
+/// Handles the events of a job.
 pub struct JobEvents {
     plan: Arc<Plan>,
     job: Arc<Job>,
@@ -37,43 +56,43 @@ pub struct JobEvents {
     live: Arc<LiveModels>,
     writer: Writer,
     written: WrittenVersions,
-    /// Versions that had been made when the snapshot under way was gathered, and letters sent.
-    marked: (u64, usize),
+    marked: CheckpointMark,
     letters: DeadLetterSink,
-    /// Where records that came below the frontier are taken down.
+    /// The journal of overtaken records, if the job takes checkpoints.
     pub journal: Option<Journal>,
-    /// Versions made so far.
+    /// The number of versions made so far.
     pub versions: u64,
-    /// Examples whose label never came, by model.
+    /// The number of examples whose label never came, by model.
     pub unlabelled: BTreeMap<String, u64>,
+    /// The number of dead letters so far.
     pub dead_letters: u64,
 }
 
 impl JobEvents {
-    /// Outputs into a registry, of which `keep` versions a model are kept.
+    /// Starts to publish to a registry, on a thread of its own.
     ///
     /// # Errors
     /// If the registry's thread cannot be started.
     pub fn new(
         job: &Arc<Job>,
         metrics: &Arc<Metrics>,
-        (registry, keep): (Registry, usize),
+        versions: VersionSink,
         live: &Arc<LiveModels>,
         letters: impl Into<DeadLetterSink>,
     ) -> anyhow::Result<Self> {
         let written = WrittenVersions::default();
-        let (shown, told) = (live.clone(), written.clone());
-        let writer = Writer::start(registry, keep, move |manifest| {
+        let (live_models, written_by_thread) = (live.clone(), written.clone());
+        let writer = Writer::start(versions.registry, versions.keep, move |manifest| {
             let version = VersionDigest {
                 version: manifest.version,
                 window_end: manifest.window.end,
                 sha256: manifest.sha256.clone(),
                 champion: manifest.decision == Decision::Published.name(),
             };
-            let mut written = told.lock().expect("no holder panics");
-            written.entry(manifest.name.clone()).or_default().insert(manifest.version, version);
-            drop(written);
-            shown.add_manifest(manifest);
+            let mut digests = written_by_thread.lock().expect("no holder panics");
+            digests.entry(manifest.name.clone()).or_default().insert(manifest.version, version);
+            drop(digests);
+            live_models.add_manifest(manifest);
         })?;
         Ok(JobEvents {
             plan: job.plan.clone(),
@@ -82,7 +101,7 @@ impl JobEvents {
             live: live.clone(),
             writer,
             written,
-            marked: (0, 0),
+            marked: CheckpointMark::default(),
             letters: letters.into(),
             journal: None,
             versions: 0,
@@ -91,10 +110,11 @@ impl JobEvents {
         })
     }
 
-    /// Follows one event; gives the version, if it was one, with its model's position.
+    /// Handles one event. If it was a version, returns it with its model's position in the plan.
     ///
     /// # Errors
-    /// If the job cannot go on.
+    /// If the job cannot continue: a source or the offline store failed, or a dead letter or an overtaken record cannot be
+    /// written.
     pub fn handle(&mut self, event: JobEvent) -> anyhow::Result<Option<(usize, Version)>> {
         match event {
             JobEvent::Version(model, version) => {
@@ -114,10 +134,10 @@ impl JobEvents {
         Ok(None)
     }
 
-    /// Waits until all dead letters are where they go.
+    /// Waits until all dead letters are durable.
     ///
     /// # Errors
-    /// If one cannot be kept, or was not within this time.
+    /// If one cannot be written, or not within `patience`.
     pub fn flush_letters(&mut self, patience: Duration) -> anyhow::Result<()> {
         self.letters.flush(patience).context("dead letters cannot be kept")
     }
@@ -161,55 +181,55 @@ impl JobEvents {
         });
     }
 
-    /// Has records that came below the frontier taken down, before anything follows from them.
+    /// Adds overtaken records to the journal, before anything derived from them is published.
     fn overtaken(&mut self, records: &[Overtaken]) -> anyhow::Result<()> {
         let Some(journal) = &self.journal else { return Ok(()) };
-        journal.add(records).context("overtaken records cannot be taken down")
+        journal.add(records).context("overtaken records cannot be added to the journal")
     }
 
-    /// What was followed so far belongs to a snapshot.
+    /// Marks everything handled so far as part of the checkpoint in progress.
     ///
     /// # Errors
-    /// If a dead letter cannot be kept.
+    /// If a dead letter cannot be written.
     pub fn mark_checkpoint(&mut self) -> anyhow::Result<()> {
         let letters = self.letters.mark().context("dead letters cannot be kept")?;
-        self.marked = (self.writer.queued(), letters);
+        self.marked = CheckpointMark { versions: self.writer.queued(), letters };
         Ok(())
     }
 
-    /// Whether all that belongs to the snapshot is where a restart will look for it. Nothing waits here for a registry
-    /// or brokers that are away.
+    /// Returns whether everything that was marked is durable, so that the checkpoint may become current. Never waits for the
+    /// registry or the brokers.
     ///
     /// # Errors
-    /// If a dead letter cannot be kept.
+    /// If a dead letter cannot be written.
     pub fn are_durable(&self) -> anyhow::Result<bool> {
-        let (versions, letters) = self.marked;
-        let is_durable = self.letters.is_durable(letters).context("dead letters cannot be kept")?;
-        Ok(is_durable && self.writer.written() >= versions)
+        let has_letters = self.letters.is_durable(self.marked.letters).context("dead letters cannot be kept")?;
+        Ok(has_letters && self.writer.written() >= self.marked.versions)
     }
 
-    /// Why the registry cannot be written, while it cannot.
+    /// Returns why the registry cannot be written, while it cannot.
     pub fn last_error(&self) -> Option<String> {
-        self.writer.trouble()
+        self.writer.last_error()
     }
 
-    /// What a restart has to know, once all is settled.
+    /// Returns the state for a checkpoint. Complete once [`JobEvents::are_durable`].
     pub fn save(&self) -> Vec<u8> {
         let saved = SavedVersions { versions: self.written.lock().expect("no holder panics").clone() };
         postcard::to_stdvec(&saved).expect("plain values always encode")
     }
 
-    /// Takes over what was saved.
+    /// Restores a saved state.
     ///
     /// # Errors
-    /// If it is not what [`Outputs::save`] writes.
+    /// If the bytes are not one that [`JobEvents::save`] returned.
     pub fn restore(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        let saved: SavedVersions = postcard::from_bytes(bytes).context("the saved list of versions cannot be read")?;
+        let saved: SavedVersions =
+            postcard::from_bytes(bytes).context("the list of versions in the checkpoint cannot be decoded")?;
         *self.written.lock().expect("no holder panics") = saved.versions;
         Ok(())
     }
 
-    /// Waits until everything is written; gives the versions of each model.
+    /// Waits until all versions are written, and returns their digests by model.
     ///
     /// # Errors
     /// If a version cannot be written.

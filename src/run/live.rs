@@ -1,289 +1,309 @@
 //! `run`: a dataflow as a job that serves until it is told to stop.
+//!
+//! A [`LiveRun`] is opened, serves in ticks of at most [`TICK`], and is shut down. Its end goes through [`Shutdown`]: a
+//! signal, or the end of bounded inputs, leads to a last checkpoint, after which the graph is stopped.
 
-use std::fs::{File, TryLockError};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use crossbeam_channel::Receiver;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::args::CommonArgs;
-use super::checkpoints::Checkpoints;
-use super::config::Config;
+use super::checkpoints::{Checkpoints, RestoredState};
+use super::data_dir::{DataDirLock, lock_data_dir};
 use super::dead_letters::DeadLetterSink;
 use super::inputs::Inputs;
-use super::job::{self, Control, JobOptions, OfflineLayout};
-use super::job_events::JobEvents;
+use super::job::{self, Control, OfflineLayout, PreparedJob};
+use super::job_events::{JobEvents, VersionSink};
+use super::setup::RunSetup;
 use super::status::TerminalStatus;
-use super::{Failure, finish, inspect, print_err, redis};
-use crate::disk;
-use crate::flow::{Job, Plan};
-use crate::metrics::Metrics;
-use crate::registry::{LiveModels, Registry};
-use crate::serve::{self, Readiness, Service, ServiceConfig, StartError};
-use crate::source::DeadLetterFile;
+use super::{Failure, finish, online, print_err};
+use crate::error::chain;
+use crate::flow::Job;
+use crate::flow::build::JobEvent;
+use crate::serve::Server;
+use crate::store::redis::RedisWriter;
 
-/// How often the terminal and the gauges are brought up to date.
+/// The longest time that a tick waits for an event of the graph.
+const TICK: Duration = Duration::from_millis(20);
+
+/// The interval at which the status line and the gauges are updated.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// How long a run that is told to end waits for its last checkpoint, and for the brokers to take its dead letters.
+/// The longest time that the shutdown waits for the last checkpoint.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(60);
+
+/// The longest time that the shutdown waits for the brokers to acknowledge dead letters.
 const LAST_LETTERS: Duration = Duration::from_secs(30);
 
-/// Versions of a model that can be asked for without the registry.
-const LIVE_VERSIONS: usize = 16;
+/// The longest time that the shutdown writes pending entities to Redis, or waits for a registry or brokers that cannot be
+/// reached.
+const DRAIN: Duration = Duration::from_secs(5);
 
-/// How a run starts, and when it ends.
+/// The flags of `run`.
 #[derive(Clone, Copy, Debug)]
-pub struct Start {
+pub struct RunOptions {
     /// End once every bounded input is used up.
     pub until_end: bool,
-    /// Pass checkpoints over.
+    /// Ignore checkpoints of an earlier run.
     pub fresh: bool,
 }
 
-/// How long what Redis is owed may still be written at the end, and a registry or brokers that are away are waited for.
-const DRAIN: Duration = Duration::from_secs(5);
-
-/// Runs a dataflow until it is told to stop or, if so asked, until its inputs are used up.
+/// Runs a dataflow until it is told to stop or, with `until_end`, until its inputs are used up.
 ///
 /// # Errors
-/// If the file or config is wrong, or the job fails.
-pub fn run(file: &Path, common: &CommonArgs, how: Start) -> Result<(), Failure> {
-    let config = common.load()?;
-    let plan = Arc::new(Plan::new(Arc::new(inspect::load(file)?)));
-    let signals = Signals::install()?;
-    let home = config.home(&plan.spec.name);
-    let metrics = Metrics::new(&plan.spec.name);
-    let online = job::online_store(&plan);
-
-    let live = Arc::new(LiveModels::new(plan.models.iter().map(|model| model.name.clone()), LIVE_VERSIONS));
-    let url = registry_url(&config, &plan.spec.name);
-    let offline = home.join("offline");
-    let _alone = lock_data_dir(&home)?;
-    let (mut checkpoints, start) = Checkpoints::open(&plan, &config, how.fresh)?;
-    let goes_on = start.said.is_some();
-    let readiness = Arc::new(Readiness::default());
-    let service = Service::new(ServiceConfig {
-        spec: &plan.spec,
-        plans: (0..plan.models.len()).map(|model| plan.serving(model)).collect(),
-        online: online.clone(),
-        live: live.clone(),
-        registry: Some(Registry::open(&url)?),
-        metrics: metrics.clone(),
-        readiness: readiness.clone(),
-    });
-    let server = serve::start(&config.http.endpoint(), &service).map_err(|error| match error {
-        StartError::Address(_) => Failure::Usage(format!("error: [http] listen: {error}")),
-        other => Failure::from(other),
-    })?;
-    let writing = if checkpoints.are_taken() { OfflineLayout::Segments } else { OfflineLayout::SingleFile };
-    let wanted = JobOptions {
-        pace: config.play.speed,
-        bounded: how.until_end,
-        from: None,
-        until: None,
-        since: None,
-        online: Some(online.clone()),
-        journal: start.journal,
-        offline: config.offline.enabled.then_some((offline.as_path(), writing)),
-    };
-    redis::measure(&plan, &config, &online, &metrics);
-    let (job, events, inputs) = job::prepare(&plan, &config, start.coordinator, wanted)?;
-    let redis = redis::start(&config, &job, &metrics)?;
-    // What an earlier run left is moved aside only once everything that can be refused has been accepted.
-    if !goes_on {
-        checkpoints.start_over()?;
-        let registry = config.registry.url.is_none().then(|| home.join("registry"));
-        if let Some(kept) = registry.map(|registry| disk::archive_previous(&registry)).transpose()?.flatten() {
-            print_err(format_args!("starting over: the models of an earlier run are kept in {}", kept.display()));
-        }
-    }
-    start.said.iter().for_each(print_err);
-    let registry = Registry::open(&url)?;
-    if goes_on {
-        live.restore(&registry).iter().for_each(|error| print_err(format_args!("warning: {error}")));
-    }
-    let letters = DeadLetterSink::from(letters(&home.join("dead_letters.jsonl"), &job)?);
-    let letters = match inputs.kafka() {
-        None => letters,
-        Some(kafka) => letters.with_topic(kafka.cluster(), config.topics.keys().cloned(), &config.dead_letters)?,
-    };
-    // Whoever started it may not listen any more.
-    let _ = writeln!(std::io::stdout(), "listening on http://{}", server.addr());
-
-    let is_away = || inputs.kafka().is_some_and(|kafka| kafka.trouble().is_some());
-    let control = Arc::new(Control::default());
-    let mut job_events = JobEvents::new(&job, &metrics, (registry, config.registry.keep), &live, letters)?;
-    job_events.journal = checkpoints.are_taken().then(|| checkpoints.journal());
-    if let Some(bytes) = start.job_events {
-        job_events.restore(&bytes)?;
-    }
-    let graph = job::start(&job, config.workers, &metrics, &control);
-    readiness.started();
-    let mut status = TerminalStatus::new(&plan, server.addr(), common.quiet, std::io::stderr().is_terminal());
-
-    job::update_gauges(&job, &metrics);
-    let mut refreshed = Instant::now();
-    let mut ending: Option<Shutdown> = None;
-    let mut refused = None;
-    let mut trouble = None;
-    let followed: anyhow::Result<()> = (|| {
-        loop {
-            refused = refused.take().or_else(|| inputs.kafka()?.failed());
-            if refused.is_some() {
-                control.stop();
-            }
-            show_trouble(&inputs, &readiness, &mut trouble);
-            match events.recv_timeout(Duration::from_millis(20)) {
-                Ok(event) => {
-                    if let Some((model, version)) = job_events.handle(event)? {
-                        status.version(&job, model, &version);
-                    }
-                }
-                Err(_) if control.is_finished() => return Ok(()),
-                Err(_) => {}
-            }
-            checkpoints.ask_if_due(&job);
-            if checkpoints.gather(&job) {
-                for event in events.try_iter() {
-                    if let Some((model, version)) = job_events.handle(event)? {
-                        status.version(&job, model, &version);
-                    }
-                }
-                job_events.mark_checkpoint()?;
-            }
-            checkpoints.write(&job_events, &inputs)?;
-            checkpoints.settle(&metrics);
-            let at_end = how.until_end && control.has_ended(config.workers);
-            if ending.is_none() && (at_end || signals.asked()) {
-                // One that is under way is of an earlier time: the last comes after it.
-                ending = Some(Shutdown { since: Instant::now(), asked: false });
-            }
-            if let Some(ending) = &mut ending {
-                if !ending.asked && !checkpoints.is_under_way() {
-                    checkpoints.ask(&job);
-                    ending.asked = true;
-                }
-                // With a registry or brokers that are away there may be none; the one before it still holds.
-                let patience = if job_events.last_error().is_some() || is_away() { DRAIN } else { LAST_CHECKPOINT };
-                if (ending.asked && !checkpoints.is_under_way()) || ending.since.elapsed() >= patience {
-                    control.stop();
-                }
-            }
-            if refreshed.elapsed() >= REFRESH {
-                refreshed = Instant::now();
-                job::update_gauges(&job, &metrics);
-                status.refresh(&job);
-            }
-        }
-    })();
-    control.stop();
-    graph.join().expect("the graph's thread reports failures itself")?;
-    followed?;
-    if let Some(refused) = refused {
-        return Err(refused);
-    }
-    for event in events.try_iter() {
-        job_events.handle(event)?;
-    }
-    job_events.flush_letters(if is_away() { DRAIN } else { LAST_LETTERS })?;
-    redis.map(|redis| redis.finish(DRAIN));
-    server.drain();
-    status.end(&job);
-    if how.until_end && !signals.asked() || !checkpoints.are_taken() {
-        let digest = finish::digest(&job, job_events, None, None)?;
-        if job.offline.is_some() {
-            digest.write(&offline)?;
-        }
-    }
-    Ok(())
+/// If the dataflow file or the config is wrong, or the job fails.
+pub fn run(file: &Path, common: &CommonArgs, options: RunOptions) -> Result<(), Failure> {
+    let mut run = LiveRun::open(file, common, options)?;
+    let served = run.serve();
+    run.shut_down(served)
 }
 
-/// Says what stands between the job and its inputs, where it is news: on stderr and to who asks whether it is ready.
-fn show_trouble(inputs: &Inputs, readiness: &Readiness, shown: &mut Option<String>) {
-    let trouble = inputs.kafka().and_then(|kafka| kafka.trouble());
-    if trouble == *shown {
-        return;
-    }
-    match &trouble {
-        Some(what) => {
-            print_err(what);
-            readiness.block("kafka", what.clone());
+/// A live run whose graph has been started.
+struct LiveRun {
+    options: RunOptions,
+    setup: RunSetup,
+    signals: Signals,
+    checkpoints: Checkpoints,
+    server: Server,
+    inputs: Inputs,
+    redis: Option<RedisWriter>,
+    job: Arc<Job>,
+    job_events: JobEvents,
+    events: Receiver<JobEvent>,
+    control: Arc<Control>,
+    graph: JoinHandle<anyhow::Result<()>>,
+    status: TerminalStatus,
+    /// When the status line and the gauges were last updated.
+    refreshed: Instant,
+    shutdown: Shutdown,
+    /// Why Kafka ends the job, if it does.
+    refused: Option<Failure>,
+    /// The Kafka error that has been reported and still holds.
+    kafka_error: Option<String>,
+    /// Dropped last: no other run may use the folder before this one is done with it.
+    _lock: DataDirLock,
+}
+
+/// The stages of the end of a run.
+#[derive(Clone, Copy, Debug)]
+enum Shutdown {
+    /// The end has not been requested.
+    Running,
+    /// The end was requested at `since`. A checkpoint in progress has an earlier time; it is completed first.
+    Draining { since: Instant },
+    /// The last checkpoint has been triggered.
+    Final { since: Instant },
+}
+
+impl LiveRun {
+    /// Opens all parts of a run and starts its graph. The order matters; each step says why it is where it is.
+    fn open(file: &Path, common: &CommonArgs, options: RunOptions) -> Result<Self, Failure> {
+        let setup = RunSetup::load(file, common)?;
+        let signals = Signals::install()?;
+        // The lock is first: another run may be writing what the next steps read.
+        let lock = lock_data_dir(&setup.home)?;
+        // Checkpoints come before the inputs, as they say where reading resumes.
+        let (mut checkpoints, restored) = Checkpoints::open(&setup.plan, &setup.config, options.fresh)?;
+        // The port is bound before anything of an earlier run is moved: if it is in use, nothing has changed.
+        let server = setup.start_server()?;
+        // Inputs, outputs and Redis are the last that the config or the brokers can refuse.
+        let layout = if checkpoints.is_enabled() { OfflineLayout::Segments } else { OfflineLayout::SingleFile };
+        let RestoredState { coordinator, journal, job_events: saved_events, message } = restored;
+        let PreparedJob { job, events, inputs } = setup.prepare(coordinator, journal, layout, options.until_end)?;
+        let redis = online::start_mirror(&setup.config, &job, &setup.metrics)?;
+        // Only now, with everything accepted, is the state of an earlier run moved out of the way.
+        if message.is_none() {
+            setup.archive_previous(&mut checkpoints)?;
         }
-        None => {
-            print_err("kafka: connected");
-            readiness.clear("kafka");
+        message.iter().for_each(print_err);
+        // The registry is opened again, as its folder may have been moved. Its models serve until the graph makes new ones.
+        let registry = setup.registry()?;
+        if message.is_some() {
+            setup.live.restore(&registry).iter().for_each(|error| print_err(format_args!("warning: {}", chain(error))));
+        }
+        // Dead letters are opened before the graph, which may send some at once.
+        let letters = DeadLetterSink::open(&setup.home, &setup.config, &job, &inputs)?;
+        // Ignored: stdout may be closed.
+        let _ = writeln!(std::io::stdout(), "listening on http://{}", server.addr());
+        let versions = VersionSink { registry, keep: setup.config.registry.keep };
+        let mut job_events = JobEvents::new(&job, &setup.metrics, versions, &setup.live, letters)?;
+        job_events.journal = checkpoints.is_enabled().then(|| checkpoints.journal());
+        saved_events.map_or(Ok(()), |bytes| job_events.restore(&bytes))?;
+        // The graph is last: everything that it needs is there.
+        let control = Arc::new(Control::default());
+        let graph = job::start(&job, setup.config.workers, &setup.metrics, &control);
+        setup.readiness.started();
+        job::update_gauges(&job, &setup.metrics);
+        Ok(LiveRun {
+            status: TerminalStatus::new(&setup.plan, server.addr(), common.quiet, std::io::stderr().is_terminal()),
+            options,
+            setup,
+            signals,
+            checkpoints,
+            server,
+            inputs,
+            redis,
+            job,
+            job_events,
+            events,
+            control,
+            graph,
+            refreshed: Instant::now(),
+            shutdown: Shutdown::Running,
+            refused: None,
+            kafka_error: None,
+            _lock: lock,
+        })
+    }
+
+    /// Ticks until no worker of the graph runs any more.
+    fn serve(&mut self) -> anyhow::Result<()> {
+        while self.tick()? {}
+        Ok(())
+    }
+
+    /// Handles at most one event of the graph, and everything that is due. Returns false once the graph has ended.
+    fn tick(&mut self) -> anyhow::Result<bool> {
+        self.refused = self.refused.take().or_else(|| self.inputs.kafka()?.failed());
+        if self.refused.is_some() {
+            self.control.stop();
+        }
+        self.report_kafka();
+        match self.events.recv_timeout(TICK) {
+            Ok(event) => self.handle(event)?,
+            Err(_) if self.control.is_finished() => return Ok(false),
+            Err(_) => {}
+        }
+        self.take_checkpoints()?;
+        self.advance_shutdown();
+        if self.refreshed.elapsed() >= REFRESH {
+            self.refreshed = Instant::now();
+            job::update_gauges(&self.job, &self.setup.metrics);
+            self.status.refresh(&self.job);
+        }
+        Ok(true)
+    }
+
+    fn handle(&mut self, event: JobEvent) -> anyhow::Result<()> {
+        if let Some((model, version)) = self.job_events.handle(event)? {
+            self.status.version(&self.job, model, &version);
+        }
+        Ok(())
+    }
+
+    /// Triggers a checkpoint if it is time, and moves the one in progress on.
+    fn take_checkpoints(&mut self) -> anyhow::Result<()> {
+        self.checkpoints.trigger_if_due(&self.job);
+        if self.checkpoints.collect(&self.job) {
+            // The events of everything before the barrier are in the channel by now; they belong to the checkpoint.
+            while let Ok(event) = self.events.try_recv() {
+                self.handle(event)?;
+            }
+            self.job_events.mark_checkpoint()?;
+        }
+        self.checkpoints.write(&self.job_events, &self.inputs)?;
+        self.checkpoints.complete(&self.setup.metrics);
+        Ok(())
+    }
+
+    /// Requests the end if it is time, triggers the last checkpoint, and stops the graph after it.
+    fn advance_shutdown(&mut self) {
+        let at_end = self.options.until_end && self.control.has_ended(self.setup.config.workers);
+        if matches!(self.shutdown, Shutdown::Running) && (at_end || self.signals.received()) {
+            self.shutdown = Shutdown::Draining { since: Instant::now() };
+        }
+        if let Shutdown::Draining { since } = self.shutdown
+            && !self.checkpoints.is_in_progress()
+        {
+            self.checkpoints.trigger(&self.job);
+            self.shutdown = Shutdown::Final { since };
+        }
+        let (since, is_complete) = match self.shutdown {
+            Shutdown::Running => return,
+            Shutdown::Draining { since } => (since, false),
+            Shutdown::Final { since } => (since, !self.checkpoints.is_in_progress()),
+        };
+        // While the registry or the brokers cannot be reached no checkpoint completes; the one before it stays current.
+        let is_stuck = self.job_events.last_error().is_some() || is_away(&self.inputs);
+        if is_complete || since.elapsed() >= if is_stuck { DRAIN } else { LAST_CHECKPOINT } {
+            self.control.stop();
         }
     }
-    *shown = trouble;
-}
 
-/// A run that is about to end.
-struct Shutdown {
-    since: Instant,
-    /// Whether its last checkpoint was asked for.
-    asked: bool,
-}
-
-/// The file of dead letters: gone on with where the job goes on, else begun anew.
-fn letters(path: &Path, job: &Job) -> anyhow::Result<DeadLetterFile> {
-    if job.coordinator.restored_time().is_none() {
-        return Ok(DeadLetterFile::open(path, true)?);
-    }
-    let read = job.positions()?;
-    let known = |source: &str, partition: u32, offset| {
-        read.get(&(source.to_owned(), partition)).is_some_and(|position| offset < position.next)
-    };
-    Ok(DeadLetterFile::resume(path, known)?)
-}
-
-/// Keeps other runs out of a dataflow's folder as long as the file is open; the system lets go of it however this
-/// process ends.
-fn lock_data_dir(home: &Path) -> Result<File, Failure> {
-    let path = home.join("run.lock");
-    let opened = std::fs::create_dir_all(home).and_then(|()| File::create(&path));
-    let file = opened.with_context(|| format!("{} cannot be written", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            let home = home.display();
-            Err(Failure::Usage(format!("error: another run is using {home}; expected another data_dir, or to stop it")))
+    /// Stops the graph, flushes what it has sent, and closes the files of a bounded job.
+    fn shut_down(mut self, served: anyhow::Result<()>) -> Result<(), Failure> {
+        self.control.stop();
+        self.graph.join().expect("the graph's thread catches panics")?;
+        served?;
+        if let Some(refused) = self.refused {
+            return Err(refused);
         }
-        // Not every file system has locks.
-        Err(TryLockError::Error(error)) => {
-            tracing::warn!("{} cannot be locked, so another run is not kept out: {error}", path.display());
-            Ok(file)
+        for event in self.events.try_iter() {
+            self.job_events.handle(event)?;
         }
+        self.job_events.flush_letters(if is_away(&self.inputs) { DRAIN } else { LAST_LETTERS })?;
+        self.redis.map(|redis| redis.finish(DRAIN));
+        self.server.drain();
+        self.status.end(&self.job);
+        // A run that was interrupted continues from its checkpoint, so its files stay open; any other is complete.
+        if self.options.until_end && !self.signals.received() || !self.checkpoints.is_enabled() {
+            let digest = finish::digest(&self.job, self.job_events, None, None)?;
+            if self.job.offline.is_some() {
+                digest.write(&self.setup.offline())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports a change of the connection to Kafka: on stderr and in the readiness of the endpoint.
+    fn report_kafka(&mut self) {
+        let error = self.inputs.kafka().and_then(|kafka| kafka.trouble());
+        if error == self.kafka_error {
+            return;
+        }
+        match &error {
+            Some(error) => {
+                print_err(error);
+                self.setup.readiness.block("kafka", error.clone());
+            }
+            None => {
+                print_err("kafka: connected");
+                self.setup.readiness.clear("kafka");
+            }
+        }
+        self.kafka_error = error;
     }
 }
 
-/// Where the config has the registry.
-fn registry_url(config: &Config, dataflow: &str) -> String {
-    let home = || config.home(dataflow).join("registry").to_string_lossy().into_owned();
-    config.registry.url.clone().unwrap_or_else(home)
+/// Returns whether the brokers cannot be reached.
+fn is_away(inputs: &Inputs) -> bool {
+    inputs.kafka().is_some_and(|kafka| kafka.trouble().is_some())
 }
 
-/// SIGINT and SIGTERM: the first asks to stop, the second ends the process at once.
+/// SIGINT and SIGTERM: the first requests the end of the run, the second ends the process at once.
 struct Signals {
-    asked: Arc<std::sync::atomic::AtomicBool>,
+    received: Arc<AtomicBool>,
 }
 
 impl Signals {
     fn install() -> anyhow::Result<Self> {
-        let asked = Arc::default();
+        let received = Arc::default();
         for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&asked))
-                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&asked)))
-                .context("signals cannot be handled")?;
+            signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&received))
+                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&received)))
+                .context("signal handlers cannot be installed")?;
         }
-        Ok(Signals { asked })
+        Ok(Signals { received })
     }
 
-    fn asked(&self) -> bool {
-        self.asked.load(SeqCst)
+    fn received(&self) -> bool {
+        self.received.load(SeqCst)
     }
 }

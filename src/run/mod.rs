@@ -15,8 +15,9 @@
 //! | [`inputs`] | opens the files and Kafka topics of a plan |
 //! | [`job`] | assembles a plan's inputs, outputs and workers, and steps the workers |
 //! | `job_events`, `dead_letters` | handle the running graph's events: versions, dead letters, overtaken records |
+//! | `setup`, `data_dir` | the steps that open a live run; the lock on its folder |
 //! | `checkpoints` | decides when a live run takes a checkpoint, and finds the one to start from |
-//! | `redis` | connects the online store to its freshness metric and its Redis mirror |
+//! | `online` | connects the online store to its freshness metric and its Redis mirror |
 //! | `replay_start` | finds the state and the journal that a replay starts from |
 //! | `digest`, `finish`, `verify` | the digest of a finished run, how it is made, and how two are compared |
 //! | `status` | the status line of a live run on the terminal |
@@ -25,6 +26,7 @@ mod args;
 mod checkpoints;
 mod cli;
 pub mod config;
+mod data_dir;
 mod dead_letters;
 mod digest;
 mod feeding;
@@ -35,9 +37,10 @@ pub mod job;
 mod job_events;
 mod live;
 mod load;
-mod redis;
+mod online;
 mod replay;
 mod replay_start;
+mod setup;
 mod status;
 mod verify;
 
@@ -49,7 +52,7 @@ use clap::Parser;
 
 pub use cli::Cli;
 
-/// Runs the command line and says with which code to exit: 0 done, 1 failed, 2 wrong usage, dataflow file or config.
+/// Runs the command line and returns the exit code: 0 done, 1 failed, 2 wrong usage, dataflow file or config.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -72,15 +75,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Writes a line to stderr. Where that cannot be written, as to a log on a full disk, nothing ends for it.
+/// Writes a line to stderr. An error is ignored, as when stderr is a file on a full disk: no verb ends for it.
 fn print_err(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Why a verb did not do what it was asked.
+/// The reason why a verb failed; it decides the exit code.
 #[derive(Debug)]
 pub enum Failure {
-    /// The usage, the dataflow file or the config is wrong; the text says where.
+    /// The usage, the dataflow file or the config is wrong. The text says where.
     Usage(String),
     /// Something else failed.
     Runtime(anyhow::Error),

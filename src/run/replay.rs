@@ -1,4 +1,4 @@
-//! `replay`: a dataflow over a bounded range, as fast as it goes, into a folder.
+//! `replay`: a dataflow over a bounded range, as fast as possible, into a folder.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::CommonArgs;
 use super::digest::Digest;
-use super::job::{self, Control, JobOptions, OfflineLayout};
-use super::job_events::JobEvents;
+use super::job::{self, Control, JobOptions, OfflineLayout, PreparedJob};
+use super::job_events::{JobEvents, VersionSink};
 use super::replay_start::{ReplayOptions, ReplayStart};
 use super::verify::Baseline;
 use super::{Failure, finish, inspect};
@@ -21,81 +21,101 @@ use crate::registry::{LiveModels, Registry};
 use crate::source::{DeadLetterFile, Pace};
 use crate::time::{EventTime, format_time};
 
+/// The longest time that the loop waits for an event of the graph.
+const TICK: Duration = Duration::from_millis(100);
+
 /// Replays a dataflow into a folder.
 ///
 /// # Errors
 /// If the file or config is wrong, an input cannot be read or an output written.
-pub fn run(file: &Path, common: &CommonArgs, asked: &ReplayOptions) -> Result<(), Failure> {
-    let (out, to) = (asked.out.as_path(), asked.to);
+pub fn run(file: &Path, common: &CommonArgs, options: &ReplayOptions) -> Result<(), Failure> {
+    let (out, to) = (options.out.as_path(), options.to);
     let config = common.load()?;
     let plan = Arc::new(Plan::new(Arc::new(inspect::load(file)?)));
-    if let (Some(from), Some(to)) = (asked.from, to)
+    if let (Some(from), Some(to)) = (options.from, to)
         && from >= to
     {
-        return Err(Failure::Usage("error: --from is not before --to".to_owned()));
+        return Err(Failure::Usage("error: --from must be before --to".to_owned()));
     }
-    let ReplayStart { coordinator, since, from, journal } = ReplayStart::find(&plan, &config, asked)?;
-    let other = asked.verify.as_deref().map(|folder| Baseline::open(folder, out)).transpose()?;
+    // Everything that can be refused comes before the folder is touched.
+    let ReplayStart { coordinator, since, from, journal } = ReplayStart::find(&plan, &config, options)?;
+    let baseline = options.verify.as_deref().map(|folder| Baseline::open(folder, out)).transpose()?;
     let metrics = Metrics::new(&plan.spec.name);
-    std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
+    std::fs::create_dir_all(out).with_context(|| format!("{} cannot be created", out.display()))?;
     let offline = Some((out, OfflineLayout::SingleFile));
-    let wanted = JobOptions { pace: Pace::Max, bounded: true, from, until: to, since, online: None, journal, offline };
-    let (job, events, inputs) = job::prepare(&plan, &config, coordinator, wanted)?;
-    let registry = out.join("registry");
-    if registry.exists() {
-        std::fs::remove_dir_all(&registry).with_context(|| format!("{} cannot be emptied", registry.display()))?;
-    }
-    let registry = Registry::scratch(&registry.to_string_lossy())?;
+    let job_options = JobOptions { from, until: to, since, journal, offline, ..JobOptions::new(Pace::Max, true) };
+    let prepared = job::prepare(&plan, &config, coordinator, job_options)?;
+    let versions = VersionSink { registry: empty_registry(&out.join("registry"))?, keep: usize::MAX };
     let live = Arc::new(LiveModels::new(plan.models.iter().map(|model| model.name.clone()), 1));
     let letters = DeadLetterFile::open(&out.join("dead_letters.jsonl"), true)?;
-    let mut job_events = JobEvents::new(&job, &metrics, (registry, usize::MAX), &live, letters)?;
+    let mut job_events = JobEvents::new(&prepared.job, &metrics, versions, &live, letters)?;
 
+    process(&prepared, &mut job_events, config.workers, &metrics, common.quiet)?;
+
+    let digest = finish::digest(&prepared.job, job_events, from, to)?;
+    digest.write(out)?;
+    if !common.quiet {
+        summarise(&digest, out);
+    }
+    baseline.map_or(Ok(()), |baseline| compare(&baseline, &plan, out, &digest, common.quiet))
+}
+
+/// Opens an empty registry in a folder; that of an earlier replay is deleted.
+fn empty_registry(folder: &Path) -> Result<Registry, Failure> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| format!("{} cannot be deleted", folder.display()))?;
+    }
+    Ok(Registry::scratch(&folder.to_string_lossy())?)
+}
+
+/// Runs the graph to the end of its inputs, and handles its events.
+fn process(
+    prepared: &PreparedJob,
+    job_events: &mut JobEvents,
+    workers: usize,
+    metrics: &Arc<Metrics>,
+    quiet: bool,
+) -> Result<(), Failure> {
+    let PreparedJob { job, events, inputs } = prepared;
     let control = Arc::new(Control::default());
     control.until_end.store(true, SeqCst);
-    let graph = job::start(&job, config.workers, &metrics, &control);
-    let bar = progress(common.quiet);
+    let graph = job::start(job, workers, metrics, &control);
+    let bar = progress(quiet);
     let mut refused = None;
-    let followed = (|| {
+    let mut handle_all = || -> anyhow::Result<()> {
         loop {
             refused = refused.take().or_else(|| inputs.kafka()?.failed());
             if refused.is_some() {
                 control.stop();
             }
-            match events.recv_timeout(Duration::from_millis(100)) {
+            match events.recv_timeout(TICK) {
                 Ok(event) => _ = job_events.handle(event)?,
                 Err(_) if control.is_finished() => break,
                 Err(_) => {}
             }
-            show(&bar, &job, &job_events);
+            show(&bar, job, job_events);
             match inputs.kafka().and_then(|kafka| kafka.trouble()) {
-                Some(trouble) if !common.quiet => bar.set_message(trouble),
+                Some(error) if !quiet => bar.set_message(error),
                 Some(_) | None => {}
             }
         }
         events.try_iter().try_for_each(|event| job_events.handle(event).map(|_| ()))
-    })();
-    if followed.is_err() {
+    };
+    let handled = handle_all();
+    if handled.is_err() {
         control.stop();
     }
-    graph.join().expect("the graph's thread reports failures itself")?;
-    followed?;
-    if let Some(refused) = refused {
-        return Err(refused);
-    }
+    // A failure of the graph comes first: the others may follow from it.
+    graph.join().expect("the graph's thread catches panics")?;
+    handled?;
     bar.finish_and_clear();
-
-    let digest = finish::digest(&job, job_events, from, to)?;
-    digest.write(out)?;
-    if !common.quiet {
-        summarise(&digest, out);
-    }
-    other.map_or(Ok(()), |other| compare(&other, &plan, out, &digest, common.quiet))
+    refused.map_or(Ok(()), Err)
 }
 
-/// Compares what was replayed with another folder.
-fn compare(other: &Baseline, plan: &Plan, out: &Path, digest: &Digest, quiet: bool) -> Result<(), Failure> {
-    let (here, there) = (out.display(), other.folder().display());
-    let differences = other.differences(plan, out, digest)?;
+/// Compares the replay with another folder.
+fn compare(baseline: &Baseline, plan: &Plan, out: &Path, digest: &Digest, quiet: bool) -> Result<(), Failure> {
+    let (here, there) = (out.display(), baseline.folder().display());
+    let differences = baseline.differences(plan, out, digest)?;
     if !differences.is_empty() {
         let list = differences.join("\n  ");
         return Err(Failure::Runtime(anyhow!("{here} (here) and {there} (there) differ:\n  {list}")));

@@ -1,60 +1,63 @@
-//! Where a replay begins, and with what: the earliest records, those that its bounds need, or a checkpoint; and the
-//! records that time had passed in a live run.
+//! The start of a replay: the earliest records, those that its bounds need, or a checkpoint; and the journal of overtaken
+//! records that it repeats.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Failure;
 use super::checkpoints::{fingerprint, mismatch};
 use super::config::Config;
+use super::{Failure, print_err};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, CheckpointStore, JOB_EVENTS, Journal, Overtaken};
+use crate::error::chain;
 use crate::flow::Plan;
 use crate::flow::build::positions;
 use crate::source::Position;
 use crate::time::{EventTime, format_time};
 
-/// What a replay is to give.
+/// The flags of `replay`.
 #[derive(Clone, Debug)]
 pub struct ReplayOptions {
-    /// The folder for it.
+    /// The folder for the outputs.
     pub out: PathBuf,
-    /// The bounds of what is given out.
+    /// The event time from which on outputs are written.
     pub from: Option<EventTime>,
+    /// The event time before which outputs are written.
     pub to: Option<EventTime>,
     /// Read sources from `from` less the longest window on.
     pub cold: bool,
-    /// Start from this checkpoint.
+    /// The checkpoint to start from.
     pub checkpoint: Option<PathBuf>,
-    /// The overtaken records of a live run, to be repeated.
+    /// The journal of a live run, whose overtaken records are repeated.
     pub journal: Option<PathBuf>,
-    /// A folder to compare with.
+    /// The folder to compare with.
     pub verify: Option<PathBuf>,
 }
 
-/// What a replay starts from.
+/// The state, the bounds and the journal that a replay starts from.
 pub struct ReplayStart {
     pub coordinator: Arc<CheckpointCoordinator>,
-    /// Where sources begin, if not with their first records.
+    /// The event time from which on sources are read; `None` for their first records.
     pub since: Option<EventTime>,
-    /// Where outputs begin.
+    /// The event time from which on outputs are written.
     pub from: Option<EventTime>,
+    /// Overtaken records, which take effect as they did in the live run.
     pub journal: Vec<Overtaken>,
 }
 
 impl ReplayStart {
-    /// Finds what was asked for.
+    /// Returns the start that the flags ask for.
     ///
     /// # Errors
-    /// If a path has nothing that can be started from, or the bounds do not fit a checkpoint.
-    pub fn find(plan: &Plan, config: &Config, asked: &ReplayOptions) -> Result<Self, Failure> {
-        let journal = asked.journal.as_deref().map_or(Ok(Vec::new()), |path| Journal::at(path).must_read());
+    /// If a path has no checkpoint or journal, or the bounds do not fit the checkpoint.
+    pub fn find(plan: &Plan, config: &Config, options: &ReplayOptions) -> Result<Self, Failure> {
+        let journal = options.journal.as_deref().map_or(Ok(Vec::new()), |path| Journal::at(path).must_read());
         let journal = journal.map_err(|error| wrong("--journal", &error))?;
-        match &asked.checkpoint {
-            Some(path) => ReplayStart::checkpoint(plan, config, asked, path, journal),
+        match &options.checkpoint {
+            Some(path) => ReplayStart::checkpoint(plan, config, options, path, journal),
             None => {
-                let since = asked.from.filter(|_| asked.cold).map(|from| from.saturating_sub(plan.reach_ms()));
-                Ok(ReplayStart { coordinator: CheckpointCoordinator::fresh(), since, from: asked.from, journal })
+                let since = options.from.filter(|_| options.cold).map(|from| from.saturating_sub(plan.reach_ms()));
+                Ok(ReplayStart { coordinator: CheckpointCoordinator::fresh(), since, from: options.from, journal })
             }
         }
     }
@@ -62,47 +65,45 @@ impl ReplayStart {
     fn checkpoint(
         plan: &Plan,
         config: &Config,
-        asked: &ReplayOptions,
+        options: &ReplayOptions,
         path: &Path,
         mut journal: Vec<Overtaken>,
     ) -> Result<Self, Failure> {
         let refused = |what: String| Err(Failure::Usage(format!("error: --checkpoint: {what}")));
-        let (snapshot, damaged, beside) =
-            CheckpointStore::open_path(path).map_err(|error| wrong("--checkpoint", &error))?;
-        damaged.iter().for_each(|error| eprintln!("warning: passed over: {error}"));
-        let Some(mut snapshot) = snapshot else {
-            return refused(format!("{}: has no checkpoint that is whole", path.display()));
+        let (newest, beside) = CheckpointStore::open_path(path).map_err(|error| wrong("--checkpoint", &error))?;
+        newest.skipped.iter().for_each(|error| print_err(format_args!("warning: skipped: {}", chain(error))));
+        let Some(mut snapshot) = newest.checkpoint else {
+            return refused(format!("{} has no complete checkpoint", path.display()));
         };
         if let Some(what) = mismatch(&snapshot, &fingerprint(plan, config), &path.display().to_string()) {
             return refused(format!("{what}; expected one of this file and config"));
         }
-        // What the run had given out is its own; the replay begins with what is known from the checkpoint's time on.
+        // The outputs of the run are not those of the replay, which writes what becomes known from the checkpoint on.
         snapshot.parts.remove(JOB_EVENTS);
         plan.groups.iter().for_each(|group| _ = snapshot.parts.remove(&format!("features.{}.offline", group.name)));
         plan.models.iter().for_each(|model| _ = snapshot.parts.remove(&format!("model.{}.offline", model.name)));
         let (time, coordinator) = (snapshot.time, CheckpointCoordinator::restoring(snapshot.time, snapshot.parts));
         let read = positions(plan, &coordinator)?;
-        // The ledger has all that was read, so the end must lie behind that.
+        // The restored counts include everything that was read, so the end must lie after it.
         let newest = read.values().map(|position| position.newest_effective).fold(time, EventTime::max);
-        if let Some(to) = asked.to.filter(|to| *to <= newest) {
+        if let Some(to) = options.to.filter(|to| *to <= newest) {
             let (to, newest) = (format_time(to), format_time(newest));
             return refused(format!("its run had read up to {newest}; expected --to after that, found {to}"));
         }
         let known = beside.read().map_err(|error| wrong("--checkpoint", &error))?;
         journal.extend(known.into_iter().filter(|record| is_read(&read, record)));
-        let from = asked.from.map_or(time, |from| from.max(time));
+        let from = options.from.map_or(time, |from| from.max(time));
         Ok(ReplayStart { coordinator, since: None, from: Some(from), journal })
     }
 }
 
-/// Whether a checkpoint's run had read a record: then the state goes by when it took effect.
+/// Returns whether the checkpoint's run had read a record: the state contains it, at the time at which it took effect.
 fn is_read(read: &HashMap<(String, u32), Position>, record: &Overtaken) -> bool {
     let position = read.get(&(record.source.clone(), record.partition));
     position.is_some_and(|position| record.offset < position.next)
 }
 
-/// A flag that names something that cannot be used.
+/// Returns the failure for a flag whose file cannot be used.
 fn wrong(flag: &str, error: &CheckpointError) -> Failure {
-    let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
-    Failure::Usage(format!("error: {flag}: {error}{cause}"))
+    Failure::Usage(format!("error: {flag}: {}", chain(error)))
 }

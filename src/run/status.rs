@@ -1,4 +1,4 @@
-//! What a live run shows on the terminal: how far it is, how its newest version does, and how to ask it.
+//! The status of a live run on the terminal: its progress, its newest version, and how to request a prediction.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -10,20 +10,25 @@ use crate::flow::{Job, Plan};
 use crate::model::{Decision, Version};
 use crate::time::{EventTime, format_time};
 
-/// The terminal's view of a job.
+/// The status line of a job, and the lines that are printed once.
 pub struct TerminalStatus {
     models: Vec<String>,
     addr: SocketAddr,
     quiet: bool,
-    /// Whether the line can be redrawn in place.
+    /// True if the line can be redrawn in place.
     terminal: bool,
+    /// When the line was last drawn, and the number of records then.
     seen: (Instant, u64),
+    /// The newest version, in words.
     newest: String,
-    asked: bool,
+    /// True once the command for a prediction has been printed.
+    has_sample: bool,
+    /// True once the end of the inputs has been printed.
     ended: bool,
 }
 
 impl TerminalStatus {
+    /// Returns the status of a job that serves at `addr`.
     pub fn new(plan: &Plan, addr: SocketAddr, quiet: bool, terminal: bool) -> Self {
         TerminalStatus {
             models: plan.models.iter().map(|model| model.name.clone()).collect(),
@@ -32,12 +37,12 @@ impl TerminalStatus {
             terminal,
             seen: (Instant::now(), 0),
             newest: "no version yet".to_owned(),
-            asked: false,
+            has_sample: false,
             ended: false,
         }
     }
 
-    /// Notes a version; the first comes with a line to ask for a prediction.
+    /// Records a version. With the first one, prints a command that requests a prediction.
     pub fn version(&mut self, job: &Job, model: usize, version: &Version) {
         let decided = match version.decision {
             Decision::Published => "champion",
@@ -64,17 +69,17 @@ impl TerminalStatus {
         if version.decision == Decision::Refused {
             self.line(&format!("{name} v{} refused: {}", version.number, version.reason));
         }
-        if !self.asked
+        if !self.has_sample
             && let Some(sample) = job::sample_instance(job)
         {
-            self.asked = true;
+            self.has_sample = true;
             let sample = sample.json.replace('\'', "'\\''");
-            self.line(&format!("{name} v{} serves. Ask it:", version.number));
+            self.line(&format!("{name} v{} is serving. Request a prediction:", version.number));
             self.line(&format!("  curl --json '{{\"instances\":[{sample}]}}' http://{}/predict", self.addr));
         }
     }
 
-    /// Redraws the line.
+    /// Redraws the status line.
     pub fn refresh(&mut self, job: &Job) {
         let (at, before) = self.seen;
         let read = taken(job);
@@ -86,17 +91,17 @@ impl TerminalStatus {
         };
         if job.board.all_ended() && !self.ended {
             self.ended = true;
-            self.line(&format!("{time}  the files are used up: {read} records; serving goes on"));
+            self.line(&format!("{time}  all files are read: {read} records; still serving"));
         }
         if self.terminal && !self.quiet {
-            // As a line is said.
+            // Errors are ignored as in `print_err`.
             let _ = write!(std::io::stderr(), "\r\x1b[2K{time}  {rate:.0} records/s  {}", self.newest);
         } else if !self.ended {
             self.line(&format!("{time}  {rate:.0} records/s  {}", self.newest));
         }
     }
 
-    /// Says how the job ended.
+    /// Prints the final counts.
     pub fn end(&mut self, job: &Job) {
         self.line(&format!("stopped after {} records; {}", taken(job), self.newest));
     }
@@ -109,7 +114,7 @@ impl TerminalStatus {
     }
 }
 
-/// What a job waits for before time begins: partitions without a record hold the others back, at most `idle_after`.
+/// Returns the partitions that keep event time from starting: those without a record, until they are idle.
 fn starting(job: &Job) -> String {
     let lanes = job.board.lanes();
     let silent = lanes.iter().filter(|lane| lane.watermark() == EventTime::MIN && !lane.has_ended());
@@ -121,7 +126,7 @@ fn starting(job: &Job) -> String {
     }
 }
 
-/// Records whose outcome is decided: those read ahead of the clock do not count yet.
+/// Returns the number of records whose outcome is known; those read ahead of the clock do not count yet.
 fn taken(job: &Job) -> u64 {
     let lanes = job.board.lanes();
     lanes

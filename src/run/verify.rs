@@ -1,7 +1,7 @@
-//! `replay --verify`: whether two folders hold the same, and where they first differ.
+//! `replay --verify`: the comparison of two folders, up to their first difference.
 //!
-//! Digests are compared first. Where a hash differs, the Parquet files are read side by side up to the first row that
-//! does. The replay is *here*, what it is compared with *there*.
+//! Digests are compared first. If the hashes of a file differ, both Parquet files are read side by side up to the first row
+//! that differs. In messages the replay is *here*, and the folder that it is compared with *there*.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,27 +17,27 @@ use crate::store::offline_rows::OfflineRows;
 use crate::time::{EventTime, format_time};
 use crate::value::Scalar;
 
-/// What a replay is compared with.
+/// The folder that a replay is compared with.
 pub struct Baseline {
     folder: PathBuf,
     digest: Digest,
 }
 
 impl Baseline {
-    /// The folder of another replay, or the offline folder of a run.
+    /// Opens the folder of another replay, or the offline folder of a run.
     ///
     /// # Errors
-    /// If it has no digest, or is the one that the replay is to write.
+    /// If it has no digest, or is the folder that the replay writes to.
     pub fn open(folder: &Path, out: &Path) -> Result<Self, Failure> {
         let wrong = |what: String| Failure::Usage(format!("error: --verify: {}: {what}", folder.display()));
         let path = folder.join("digest.json");
-        let expected = "expected that of a replay, or of a run with --until-end and offline.enabled";
+        let expected = "expected the folder of a replay, or of a run with --until-end and offline.enabled";
         let text =
             std::fs::read_to_string(&path).map_err(|error| wrong(format!("no digest.json: {error}; {expected}")))?;
         let digest = serde_json::from_str(&text).map_err(|error| wrong(format!("digest.json: {error}; {expected}")))?;
         let same = |other: PathBuf| out.canonicalize().is_ok_and(|out| out == other);
         if folder.canonicalize().is_ok_and(same) {
-            return Err(wrong("is --out itself; expected another folder".to_owned()));
+            return Err(wrong("this is --out itself; expected another folder".to_owned()));
         }
         Ok(Baseline { folder: folder.to_owned(), digest })
     }
@@ -46,10 +46,10 @@ impl Baseline {
         &self.folder
     }
 
-    /// What differs, the first of each source, group and model.
+    /// Returns the first difference of each source, group and model, in words.
     ///
     /// # Errors
-    /// If a file that must be looked into cannot be read.
+    /// If a file whose hashes differ cannot be read.
     pub fn differences(&self, plan: &Plan, out: &Path, here: &Digest) -> anyhow::Result<Vec<String>> {
         let there = &self.digest;
         let mut found = Vec::new();
@@ -84,7 +84,7 @@ impl Baseline {
         Ok(found)
     }
 
-    /// How the rows of a group or model differ, if they do.
+    /// Returns the first difference between the rows of a group or model.
     fn content(
         &self,
         part: &str,
@@ -110,7 +110,7 @@ fn only(here: bool) -> String {
     if here { "is here and not there".to_owned() } else { "is there and not here".to_owned() }
 }
 
-/// The entries of two maps by name.
+/// Returns the entries of two maps by name; `None` if one lacks the name.
 fn both<'a, T>(
     here: &'a BTreeMap<String, T>,
     there: &'a BTreeMap<String, T>,
@@ -130,7 +130,7 @@ fn tallies(here: Option<&Tally>, there: Option<&Tally>) -> Option<String> {
 fn versions(here: Option<&Vec<VersionDigest>>, there: Option<&Vec<VersionDigest>>) -> Option<String> {
     let (Some(here), Some(there)) = (here, there) else { return Some(only(here.is_some())) };
     let named = |versions: &[VersionDigest]| -> BTreeMap<String, VersionDigest> {
-        // Eight digits and more keep numbers in their order as text.
+        // 20 digits hold any number, and keep the order of numbers as text.
         versions.iter().map(|version| (format!("{:020}", version.version), version.clone())).collect()
     };
     let (here, there) = (named(here), named(there));
@@ -146,7 +146,7 @@ fn versions(here: Option<&Vec<VersionDigest>>, there: Option<&Vec<VersionDigest>
     })
 }
 
-/// The first row in which two files differ.
+/// Returns the first row in which two files differ, in words.
 fn rows(mut here: OfflineRows, mut there: OfflineRows, key: &[String]) -> anyhow::Result<String> {
     let names = here.names().to_vec();
     if names != there.names() {
@@ -170,7 +170,7 @@ fn rows(mut here: OfflineRows, mut there: OfflineRows, key: &[String]) -> anyhow
             (Some(here), Some(there)) => (here, there),
             (Some(here), None) => return Ok(format!("{}: {}", shown(&here), only(true))),
             (None, Some(there)) => return Ok(format!("{}: {}", shown(&there), only(false))),
-            (None, None) => return Ok("the rows are the same; a digest is not that of its file".to_owned()),
+            (None, None) => return Ok("the rows are the same; one digest does not belong to its file".to_owned()),
         };
         let Some(column) = (0..names.len()).find(|column| !same(&here[*column], &there[*column])) else { continue };
         if place.iter().all(|column| same(&here[*column], &there[*column])) {
@@ -180,12 +180,12 @@ fn rows(mut here: OfflineRows, mut there: OfflineRows, key: &[String]) -> anyhow
         return Ok(match (&here[0], &there[0]) {
             (Scalar::Timestamp(a), Scalar::Timestamp(b)) if a < b => format!("{}: {}", shown(&here), only(true)),
             (Scalar::Timestamp(a), Scalar::Timestamp(b)) if a > b => format!("{}: {}", shown(&there), only(false)),
-            _ => format!("{}: is here where there is one {}", shown(&here), shown(&there)),
+            _ => format!("{}: is here, where there has {}", shown(&here), shown(&there)),
         });
     }
 }
 
-/// Whether two values are the same to the bit.
+/// Returns whether two values are the same to the bit.
 fn same(a: &Scalar, b: &Scalar) -> bool {
     match (a, b) {
         (Scalar::Float(a), Scalar::Float(b)) => a.to_bits() == b.to_bits(),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, Command, CommandFactory};
 use tidemill::metrics::{MetricName, NAMES};
 use tidemill::run::Cli;
-use tidemill::run::config::{Key, keys};
+use tidemill::run::config::{ConfigKey, keys};
 use tidemill::serve::FAMILIES;
 use tidemill::source::{Outcome, Reason};
 
@@ -91,7 +91,8 @@ fn metrics() -> String {
 
 fn config() -> String {
     let default = |default: Option<String>| default.map_or_else(|| "none".to_owned(), |default| format!("`{default}`"));
-    let row = |key: Key| [format!("`{}`", key.path), key.kind.to_owned(), default(key.default), key.help.to_owned()];
+    let row =
+        |key: ConfigKey| [format!("`{}`", key.path), key.kind.to_owned(), default(key.default), key.help.to_owned()];
     table(["key", "type", "default", "description"], keys().into_iter().map(row))
 }
 

@@ -14,7 +14,7 @@ use tidemill::flow::build::JobEvent;
 use tidemill::metrics::Metrics;
 use tidemill::registry::LiveModels;
 use tidemill::run::config::Config;
-use tidemill::run::job::{self, Control, JobOptions, OfflineLayout};
+use tidemill::run::job::{self, Control, JobOptions, OfflineLayout, PreparedJob};
 use tidemill::serve::{self, Endpoint, Readiness, Service, ServiceConfig};
 use tidemill::source::Pace;
 use tidemill::time::parse_time;
@@ -62,7 +62,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         journal: Vec::new(),
         offline: Some((folder.path(), OfflineLayout::SingleFile)),
     };
-    let (replay, _events, _replayed) =
+    let PreparedJob { job: replay, events: _events, inputs: _replayed } =
         job::prepare(&plan, &config(&[]), CheckpointCoordinator::fresh(), wanted).unwrap_or_else(|_| panic!("inputs"));
     let control = Arc::new(Control::default());
     control.until_end.store(true, std::sync::atomic::Ordering::SeqCst);
@@ -88,7 +88,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         journal: Vec::new(),
         offline: None,
     };
-    let (stepped, events, _inputs) =
+    let PreparedJob { job: stepped, events, inputs: _inputs } =
         job::prepare(&plan, &config(&[]), CheckpointCoordinator::fresh(), wanted).unwrap_or_else(|_| panic!("inputs"));
     let live = Arc::new(LiveModels::new(["late".to_owned()], 4));
     let metrics = Metrics::new("stepped");

@@ -1,7 +1,7 @@
-//! What each key of the config is for.
+//! The description of each config key.
 //!
-//! Which keys there are and their defaults are those of [`Config`], by way of serde; only the words are written here.
-//! A key without words, or words without a key, fail this module's test.
+//! The keys and their defaults are those of [`Config`], found through serde; only the descriptions are written here. A key
+//! without a description, or a description without a key, fails this module's test.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,23 @@ use super::{Config, TopicConfig};
 
 /// A key of the config.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    /// Its path; `TOPIC` stands for a topic's name.
+pub struct ConfigKey {
+    /// The path of the key; `TOPIC` stands for a topic's name.
     pub path: &'static str,
-    /// What is written there.
+    /// The type of the value, in words.
     pub kind: &'static str,
-    /// As it would be written; none where nothing is assumed.
+    /// The default value in TOML; `None` if there is none.
     pub default: Option<String>,
+    /// The meaning of the key, in one or two sentences.
     pub help: &'static str,
 }
 
 const WORDS: &[(&str, &str, &str)] = &[
-    ("data_dir", "path", "Directory for the files of a run, which are in `{data_dir}/{dataflow}/`. Relative to the working directory"),
+    (
+        "data_dir",
+        "path",
+        "Directory for the files of a run, which are in `{data_dir}/{dataflow}/`. Relative to the working directory",
+    ),
     ("workers", "int", "Worker threads of the graph, at least 1. Does not affect results"),
     (
         "max_in_flight",
@@ -77,7 +82,11 @@ const WORDS: &[(&str, &str, &str)] = &[
         "URL",
         "Redis server that all feature vectors are written to: `redis://[:PASSWORD@]HOST:PORT[/DB]` or `redis+unix:///PATH`",
     ),
-    ("registry.url", "path or `file://` URL", "Location of the model registry; by default `{data_dir}/{dataflow}/registry`"),
+    (
+        "registry.url",
+        "path or `file://` URL",
+        "Location of the model registry; by default `{data_dir}/{dataflow}/registry`",
+    ),
     ("registry.keep", "int", "Old versions of each model to keep. Versions that an alias points to are always kept"),
     (
         "checkpoint.url",
@@ -89,24 +98,24 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("offline.enabled", "bool", "Whether `run` writes examples and feature changes to Parquet files"),
 ];
 
-/// Every key, with its default.
-pub fn keys() -> Vec<Key> {
+/// Returns every key with its default.
+pub fn keys() -> Vec<ConfigKey> {
     let mut defaults = defaults();
-    let key = |&(path, kind, help): &_| Key { path, kind, default: defaults.remove(path).flatten(), help };
+    let key = |&(path, kind, help): &_| ConfigKey { path, kind, default: defaults.remove(path).flatten(), help };
     WORDS.iter().map(key).collect()
 }
 
-/// The keys for the terminal, each with its default and what it is for.
+/// Returns the descriptions of all keys as text for the terminal.
 pub fn help() -> String {
     let mut text = "Config keys, set in the file given by --config or with --set:\n".to_owned();
-    for Key { path, kind, default, help } in keys() {
+    for ConfigKey { path, kind, default, help } in keys() {
         let written = default.map_or_else(|| format!("({kind})"), |default| format!("= {default}"));
         text += &format!("  {path} {written}\n          {help}\n");
     }
     text
 }
 
-/// Every key that [`Config`] has, with its default as TOML has it.
+/// Returns every key of [`Config`] with its default in TOML.
 fn defaults() -> BTreeMap<String, Option<String>> {
     let topic: TopicConfig = toml::from_str("file = []").expect("a topic needs no more");
     let config = Config { topics: BTreeMap::from([("TOPIC".to_owned(), topic)]), ..Config::default() };
@@ -123,7 +132,7 @@ fn collect(path: &str, value: &Value, found: &mut BTreeMap<String, Option<String
         }
         Value::Object(_) | Value::Null => None,
         Value::Array(list) if list.is_empty() => None,
-        // Of plain values, JSON is TOML.
+        // JSON and TOML spell plain values alike.
         value => Some(value.to_string()),
     };
     found.insert(path.to_owned(), default);
@@ -134,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_is_put_in_words_and_no_other() {
+    fn every_key_has_a_description_and_every_description_a_key() {
         let known: Vec<String> = defaults().into_keys().collect();
         let mut worded: Vec<&str> = WORDS.iter().map(|(path, ..)| *path).collect();
         worded.sort_unstable();
@@ -142,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_is_what_would_be_written() {
+    fn defaults_are_spelt_as_in_toml() {
         let default = |path: &str| keys().into_iter().find(|key| key.path == path).unwrap().default;
         assert_eq!(default("max_ahead").as_deref(), Some("\"1d\""));
         assert_eq!(default("checkpoint.interval").as_deref(), Some("\"30s\""));

@@ -1,4 +1,4 @@
-//! A config file and its overrides, read.
+//! Reading a config file and its overrides.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ impl Config {
     /// Reads a config file and applies overrides `key.path=value` in order.
     ///
     /// # Errors
-    /// If the file cannot be read or something in it, or in an override, is wrong.
+    /// If the file cannot be read, or it or an override has a mistake.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Config, Failure> {
         let label = path.display();
         let text = std::fs::read_to_string(path)
@@ -19,7 +19,7 @@ impl Config {
             let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
             Failure::Usage(format!("{label}:{line}:{column}: error: {}", what(&error)))
         };
-        // The file by itself first, so that a mistake in it has its place.
+        // The file is read without overrides first, so that a mistake in it has a line and a column.
         toml::from_str::<Config>(&text).map_err(located)?;
         let mut table: toml::Table = toml::from_str(&text).map_err(located)?;
         for change in overrides {
@@ -36,7 +36,7 @@ impl Config {
     }
 }
 
-/// What is wrong and, of an unknown key, which of those that are expected was most likely meant.
+/// Returns the message of an error; for an unknown key, with the most similar key that exists.
 fn what(error: &toml::de::Error) -> String {
     let message = error.message();
     let mut quoted = message.split('`').skip(1).step_by(2);
@@ -44,14 +44,14 @@ fn what(error: &toml::de::Error) -> String {
     meant.map_or_else(|| message.to_owned(), |meant| format!("{message}; did you mean {meant}?"))
 }
 
-/// Line and column, from 1, of a place in a text.
+/// Returns the line and the column, counted from 1, of a byte offset in a text.
 fn position(text: &str, at: usize) -> (usize, usize) {
     let before = &text[..text.floor_char_boundary(at)];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
-/// Sets one key. The value is TOML or, if it does not parse, plain text; all after `kafka.` is one key.
+/// Sets one key. The value is TOML or, if it does not parse, plain text. Everything after `kafka.` is one key.
 fn apply(table: &mut toml::Table, change: &str) -> Result<(), Failure> {
     let wrong = |why: &str| Failure::Usage(format!("--set {change}: error: {why}"));
     let (path, value) = change.split_once('=').ok_or_else(|| wrong("expected key.path=value"))?;
@@ -65,7 +65,7 @@ fn apply(table: &mut toml::Table, change: &str) -> Result<(), Failure> {
     };
     let (last, parents) = names.split_last().expect("splitting gives at least one part");
     if names.iter().any(|name| name.is_empty()) {
-        return Err(wrong("a part of the key is empty"));
+        return Err(wrong("a part of the key is empty; expected key.path=value"));
     }
     let mut place = table;
     for name in parents {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn an_override_is_toml_or_else_text() {
+    fn an_override_is_toml_or_else_plain_text() {
         let config =
             load("", &["workers=3", "http.listen=127.0.0.1:0", "play.speed=max", "topics.a.file=x.csv"]).unwrap();
         assert_eq!((config.workers, config.http.listen.as_str(), config.play.speed), (3, "127.0.0.1:0", Pace::Max));
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_has_its_place() {
+    fn a_mistake_is_reported_with_line_and_column() {
         let error = load("workers = 2\n[http]\nlisten = \"a\"\nthreds = 2\n", &[]).unwrap_err();
         assert!(error.starts_with("config.toml:4:1: error: unknown field `threds`"), "{error}");
         assert!(error.ends_with("; did you mean threads?"), "{error}");

@@ -1,11 +1,19 @@
 //! The config: where a dataflow runs. Every key has a default; an unknown key is an error.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
-//! | `keys` | what each key is for, in words, and its default: for the reference and the terminal |
-//! | `load` | a file and its overrides as a [`Config`] |
-//! | `sections` | its tables |
-//! | `values` | how values are written: durations, speeds, texts |
+//! | `keys` | the description and the default of each key, for the reference and the terminal |
+//! | `load` | reads a file and its overrides as a [`Config`] |
+//! | `sections` | the tables of a config |
+//! | `values` | the spelling of values: durations, speeds, texts |
+//!
+//! ```
+//! use tidemill::run::config::Config;
+//!
+//! let config: Config = toml::from_str("workers = 2\n[checkpoint]\ninterval = \"10s\"").unwrap();
+//! assert_eq!((config.workers, config.checkpoint.interval.unwrap().as_secs()), (2, 10));
+//! assert!(toml::from_str::<Config>("wrokers = 2").is_err());
+//! ```
 
 mod keys;
 mod load;
@@ -18,13 +26,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use keys::{Key, help, keys};
+pub use keys::{ConfigKey, help, keys};
 pub use sections::{
     CheckpointConfig, DeadLettersConfig, HttpConfig, OfflineConfig, PlayConfig, RedisConfig, RegistryConfig,
     TopicConfig,
 };
 
-/// A config file with its overrides applied. What each key is for is said by [`keys`].
+/// A config file with its overrides applied. [`keys`] describes each key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -46,7 +54,7 @@ pub struct Config {
     pub registry: RegistryConfig,
     pub checkpoint: CheckpointConfig,
     pub offline: OfflineConfig,
-    /// The folder that relative paths of topics start from: the config file's.
+    /// The folder that the paths of topics are relative to: that of the config file.
     #[serde(skip)]
     pub base: PathBuf,
 }
@@ -75,13 +83,13 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The folder of a dataflow's own files.
+    /// Returns the folder of a dataflow's own files.
     pub fn home(&self, dataflow: &str) -> PathBuf {
         self.data_dir.join(dataflow)
     }
 }
 
-/// What moves event time on where nothing comes. Files are always by the stream.
+/// The clock that advances event time while there are no records. Files always use the stream.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Clock {

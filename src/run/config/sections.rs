@@ -8,7 +8,7 @@ use super::values;
 use crate::serve::Endpoint;
 use crate::source::{FileBinding, Pace};
 
-/// The files that stand for a topic.
+/// `[topics.TOPIC]`: the files that replace a topic.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TopicConfig {
@@ -28,7 +28,7 @@ fn default_nulls() -> Vec<String> {
     vec![String::new()]
 }
 
-/// How fast files are played.
+/// `[play]`: the speed at which files are played.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlayConfig {
@@ -42,7 +42,7 @@ impl Default for PlayConfig {
     }
 }
 
-/// The endpoint.
+/// `[http]`: the endpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpConfig {
@@ -55,7 +55,7 @@ pub struct HttpConfig {
 }
 
 impl HttpConfig {
-    /// As the endpoint takes it.
+    /// Returns the settings of the endpoint.
     pub fn endpoint(&self) -> Endpoint {
         Endpoint {
             listen: self.listen.clone(),
@@ -79,22 +79,22 @@ impl Default for HttpConfig {
     }
 }
 
-/// Where dead letters of Kafka topics go.
+/// `[dead_letters]`: the topic for dead letters of Kafka's topics.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeadLettersConfig {
     pub topic: Option<String>,
 }
 
-/// The online store outside the process.
+/// `[redis]`: the mirror of the online store.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedisConfig {
-    /// Without it there is none.
+    /// The address of the server; `None` for no mirror.
     pub url: Option<String>,
 }
 
-/// Where versions are kept.
+/// `[registry]`: the registry of model versions.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RegistryConfig {
@@ -108,7 +108,7 @@ impl Default for RegistryConfig {
     }
 }
 
-/// What a run goes on from after it was stopped or killed.
+/// `[checkpoint]`: the checkpoints that a run resumes from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckpointConfig {
@@ -124,7 +124,7 @@ impl Default for CheckpointConfig {
     }
 }
 
-/// Examples and feature changes of a live run as Parquet.
+/// `[offline]`: examples and feature changes of a live run as Parquet.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OfflineConfig {

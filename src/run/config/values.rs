@@ -1,10 +1,10 @@
-//! How the values of a config are written: durations, speeds, lists, texts.
+//! The spelling of config values: durations, speeds, lists, texts.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, de};
 
-/// `"10s"`.
+/// Durations, as `"10s"`.
 pub mod duration {
     use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub mod duration {
     }
 }
 
-/// `"30s"`, or `"off"`.
+/// Durations, as `"30s"`, or `"off"`.
 pub mod duration_or_off {
     use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub mod duration_or_off {
     }
 }
 
-/// A number, or `"max"`.
+/// Speeds: a number, or `"max"`.
 pub mod pace {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
@@ -79,7 +79,7 @@ pub mod pace {
     }
 }
 
-/// A text, or a list of them.
+/// Reads a text or a list of texts.
 pub fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a path, or a list of paths")]
@@ -93,7 +93,7 @@ pub fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Str
     })
 }
 
-/// A table of scalars, each as its text.
+/// Reads a table of scalars, each as its text.
 pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
     let table = BTreeMap::<String, toml::Value>::deserialize(deserializer)?;
     let text = |(key, value): (String, toml::Value)| match value {

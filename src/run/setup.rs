@@ -1,0 +1,125 @@
+//! The parts of a live run that exist before its checkpoint is known, and the steps that open the others.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::args::CommonArgs;
+use super::checkpoints::Checkpoints;
+use super::config::Config;
+use super::job::{self, JobOptions, OfflineLayout, PreparedJob};
+use super::{Failure, inspect, online, print_err};
+use crate::checkpoint::{CheckpointCoordinator, Overtaken};
+use crate::disk;
+use crate::flow::Plan;
+use crate::metrics::Metrics;
+use crate::registry::{LiveModels, Registry};
+use crate::serve::{self, Readiness, Server, Service, ServiceConfig, StartError};
+use crate::store::Online;
+
+/// Versions of a model that can be requested without reading the registry.
+const LIVE_VERSIONS: usize = 16;
+
+/// A checked dataflow and config, with the stores that the graph writes and the endpoint reads.
+pub struct RunSetup {
+    pub config: Config,
+    pub plan: Arc<Plan>,
+    /// The folder of the dataflow's own files.
+    pub home: PathBuf,
+    pub metrics: Arc<Metrics>,
+    pub online: Arc<Online>,
+    pub live: Arc<LiveModels>,
+    pub readiness: Arc<Readiness>,
+}
+
+impl RunSetup {
+    /// Reads the config and the dataflow file.
+    ///
+    /// # Errors
+    /// If one of them is wrong.
+    pub fn load(file: &Path, common: &CommonArgs) -> Result<Self, Failure> {
+        let config = common.load()?;
+        let plan = Arc::new(Plan::new(Arc::new(inspect::load(file)?)));
+        let models = plan.models.iter().map(|model| model.name.clone());
+        Ok(RunSetup {
+            home: config.home(&plan.spec.name),
+            metrics: Metrics::new(&plan.spec.name),
+            online: job::online_store(&plan),
+            live: Arc::new(LiveModels::new(models, LIVE_VERSIONS)),
+            readiness: Arc::new(Readiness::default()),
+            config,
+            plan,
+        })
+    }
+
+    /// Returns the folder of the offline files.
+    pub fn offline(&self) -> PathBuf {
+        self.home.join("offline")
+    }
+
+    /// Opens the registry: that of the config, or a folder of the dataflow.
+    ///
+    /// # Errors
+    /// If its url is wrong, or the folder cannot be made.
+    pub fn registry(&self) -> Result<Registry, Failure> {
+        let own = || self.home.join("registry").to_string_lossy().into_owned();
+        Ok(Registry::open(&self.config.registry.url.clone().unwrap_or_else(own))?)
+    }
+
+    /// Binds the endpoint's address and starts to answer. It is not ready before the graph runs.
+    ///
+    /// # Errors
+    /// If the address cannot be bound, or the registry cannot be opened.
+    pub fn start_server(&self) -> Result<Server, Failure> {
+        let service = Service::new(ServiceConfig {
+            spec: &self.plan.spec,
+            plans: (0..self.plan.models.len()).map(|model| self.plan.serving(model)).collect(),
+            online: self.online.clone(),
+            live: self.live.clone(),
+            registry: Some(self.registry()?),
+            metrics: self.metrics.clone(),
+            readiness: self.readiness.clone(),
+        });
+        serve::start(&self.config.http.endpoint(), &service).map_err(|error| match error {
+            StartError::Address(_) => Failure::Usage(format!("error: [http] listen: {error}")),
+            other => Failure::from(other),
+        })
+    }
+
+    /// Opens the inputs and outputs of the job, which starts from a restored state and repeats a journal. With
+    /// `bounded`, topics are read only up to where they end now.
+    ///
+    /// # Errors
+    /// If an input or output cannot be opened.
+    pub fn prepare(
+        &self,
+        coordinator: Arc<CheckpointCoordinator>,
+        journal: Vec<Overtaken>,
+        layout: OfflineLayout,
+        bounded: bool,
+    ) -> Result<PreparedJob, Failure> {
+        online::measure_freshness(&self.plan, &self.config, &self.online, &self.metrics);
+        let offline = self.offline();
+        let options = JobOptions {
+            online: Some(self.online.clone()),
+            journal,
+            offline: self.config.offline.enabled.then_some((offline.as_path(), layout)),
+            ..JobOptions::new(self.config.play.speed, bounded)
+        };
+        job::prepare(&self.plan, &self.config, coordinator, options)
+    }
+
+    /// Moves the checkpoints and the registry of an earlier run aside. A registry with an url of its own stays, as others
+    /// may use it.
+    ///
+    /// # Errors
+    /// If a folder cannot be renamed.
+    pub fn archive_previous(&self, checkpoints: &mut Checkpoints) -> anyhow::Result<()> {
+        checkpoints.start_over()?;
+        if self.config.registry.url.is_none()
+            && let Some(kept) = disk::archive_previous(&self.home.join("registry"))?
+        {
+            print_err(format_args!("starting over: the models of an earlier run are kept in {}", kept.display()));
+        }
+        Ok(())
+    }
+}
