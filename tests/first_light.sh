@@ -126,7 +126,7 @@ versions=("$work"/var/flights/registry/late/[0-9]*)
 [[ -s ${versions[0]}/weights.safetensors ]] || fail "no version in the registry"
 
 start second
-await "a message that it resumes" grep -q '^going on from checkpoint' "$work/second.err"
+await "a message that it resumes" grep -q '^resuming from checkpoint' "$work/second.err"
 await "readiness" ready
 [[ $(get /models) == *'"name":"late"'* ]] || fail "no model after a restart"
 stop

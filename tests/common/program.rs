@@ -1,4 +1,4 @@
-//! A run of the program that is looked at while it runs.
+//! A run of the program that is observed while it runs.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// The program, of which no file may grow beyond so many KiB: the system refuses what is written there, as on a full
-/// disk. Its arguments are to be added.
+/// Returns a command for the program in which no file may grow beyond `kib` KiB: the system fails such writes, as on a full
+/// disk. Arguments are added by the caller.
 pub fn limited(kib: u64) -> Command {
     let mut command = Command::new("bash");
     let script = format!("trap '' XFSZ; ulimit -S -f {kib}; exec \"$0\" \"$@\"");
@@ -43,14 +43,14 @@ impl Run {
         Run { child, address, said, reader: Some(reader) }
     }
 
-    /// A connection to its endpoint.
+    /// Connects to its endpoint.
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         stream
     }
 
-    /// The answer to a request, with its head.
+    /// Returns the response to a GET, with its head.
     pub fn get(&self, path: &str) -> String {
         let mut stream = self.connect();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
@@ -59,32 +59,32 @@ impl Run {
         answer
     }
 
-    /// The sum of a metric's samples whose labels have this text.
+    /// Returns the sum of a metric's samples whose labels contain this text.
     pub fn metric(&self, name: &str, label: &str) -> f64 {
         let metrics = self.get("/metrics");
         let samples = metrics.lines().filter(|line| line.starts_with(name) && line.contains(label));
         samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     }
 
-    /// Whether it has said this on stderr.
+    /// Returns whether it has written this to stderr.
     pub fn says(&self, text: &str) -> bool {
         self.said.lock().unwrap().contains(text)
     }
 
-    /// Takes the limit off that it was started with.
+    /// Removes the limit that it was started with.
     pub fn unlimit(&self) {
         let id = self.child.id().to_string();
         let freed = Command::new("prlimit").args(["--fsize=unlimited:", "--pid", &id]).status();
         assert!(freed.expect("prlimit is installed").success());
     }
 
-    /// Sends it a signal, by its name.
+    /// Sends a signal by its name.
     pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
     }
 
-    /// Holds it up, each of its threads, until it is told to continue.
+    /// Pauses all of its threads until it receives `CONT`.
     pub fn hold_up(&self) {
         self.signal("STOP");
         let threads = format!("/proc/{}/task", self.child.id());
@@ -97,13 +97,13 @@ impl Run {
         }
     }
 
-    /// Asks it to stop; it must do so with exit code 0. Gives what it said.
+    /// Sends `TERM`; the program must end with exit code 0. Returns its stderr.
     pub fn stop(self) -> String {
         self.signal("TERM");
         self.ends(0)
     }
 
-    /// Waits for its end, which must have this exit code; gives what it said.
+    /// Waits until it ends, with this exit code, and returns its stderr.
     pub fn ends(mut self, code: i32) -> String {
         let status = self.child.wait().unwrap();
         // The last lines may still be on their way.

@@ -39,12 +39,14 @@ fn a_journal_that_cannot_be_written_ends_the_run_and_the_next_one_loses_nothing(
     run.has_no_lag();
     broker.write("clicks", 1, &clicks(0..2));
     let said = run.ends(1);
-    let why =
-        format!("error: overtaken records cannot be taken down: journal `{}` cannot be written", journal.display());
+    let why = format!(
+        "error: overtaken records cannot be added to the journal: journal `{}` cannot be written",
+        journal.display()
+    );
     assert!(said.contains(&why) && said.contains("File too large"), "{said}");
 
     let run = start(folder.path(), DATAFLOW, &config);
-    until("going on", || run.says("going on from checkpoint"));
+    until("going on", || run.says("resuming from checkpoint"));
     run.has_read(12.0);
     until("all of them", || run.get("/features/user/u").contains("\"amount_count_30d\":12"));
     assert_eq!(run.metric("tidemill_source_overtaken_total", ""), 2.0);

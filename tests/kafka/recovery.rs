@@ -55,7 +55,7 @@ fn interrupted(january: &January, blow: Blow, workers: &[usize], seed: u64) -> S
     let last = january.run(home.path(), workers[workers.len() - 1], &["play.speed=max", interval.as_str()]);
     let said = last.end();
     if blow == Blow::Truncate {
-        assert!(said.contains("warning: passed over: checkpoint") && said.contains("going on from"), "{said}");
+        assert!(said.contains("warning: skipped: checkpoint") && said.contains("resuming from"), "{said}");
     }
     flights::digest(home.path())
 }
@@ -192,10 +192,10 @@ fn a_run_says_what_it_goes_on_from() {
     let january = January::new(Bound::Files);
     let home = tempfile::tempdir().unwrap();
     let first: Running = january.run(home.path(), 1, &["play.speed=max"]);
-    assert!(!first.end().contains("going on from"));
+    assert!(!first.end().contains("resuming from"));
     let again = january.run(home.path(), 2, &["play.speed=max"]);
     let said = again.end();
-    assert!(said.contains("going on from checkpoint") && said.contains("as of 2013-01-31"), "{said}");
+    assert!(said.contains("resuming from checkpoint") && said.contains("as of 2013-01-31"), "{said}");
     assert_eq!(flights::digest(home.path()), january.expected());
 }
 

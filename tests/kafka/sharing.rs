@@ -127,7 +127,7 @@ fn metrics_and_dead_letters_are_of_the_source_by_its_name() {
     broker.write("shared", 0, &clicks(61..65));
     let run = start(folder.path(), TWO, &config);
     run.has_read(70.0);
-    until("going on", || run.says("going on from checkpoint"));
+    until("going on", || run.says("resuming from checkpoint"));
     until("the small ones", || counts(&run, "small") == [35.0, 0.0, 0.0]);
     until("the whole numbers", || counts(&run, "large") == [35.0, 34.0, 1.0]);
     run.stop();

@@ -57,7 +57,7 @@ fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped(
     broker.write("clicks", 1, &clicks(20..23));
     let run = start(folder.path(), DATAFLOW, &config);
     run.has_read(24.0);
-    until("going on", || run.says("going on from checkpoint"));
+    until("going on", || run.says("resuming from checkpoint"));
     // What has been read is in the graph, which may still be at it.
     until("all of them", || {
         let user = run.get("/features/user/u");

@@ -1,6 +1,15 @@
-//! What is there after an interruption: `replay` of the whole program, `snapshot` of state, `registry` of versions,
-//! `disk_full` where nothing can be written, `redis` where the mirror comes and goes, `redis_hangs` where it never answers.
-//! What a broker does to it is in `tests/kafka`.
+//! Recovery after an interruption.
+//!
+//! | file | covers |
+//! |---|---|
+//! | `replay` | the whole program: replays and live runs give the same hashes |
+//! | `snapshot` | state that is saved and loaded on another number of workers |
+//! | `registry` | versions of models |
+//! | `disk_full` | places that cannot be written |
+//! | `redis` | a mirror that goes down and comes back |
+//! | `redis_hangs` | a mirror that never answers a write |
+//!
+//! Interruptions by a broker are in `tests/kafka`.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! A run whose Redis takes nothing from beginning to end: nothing waits for it, and nothing is lost.
+//! A run whose Redis accepts no write from beginning to end: nothing waits for it, and nothing is lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
@@ -11,7 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use redis::Connection;
 use serde_json::Value;
 
-/// Groups of the flights by one column of the schedule.
+/// Groups of the flights that are keyed by one column of the schedule.
 const GROUPS: [(&str, &str); 3] = [("queue", "origin"), ("airline", "carrier"), ("plane", "tail")];
 
 fn run(home: &Path, flags: &[&str], sets: &[String]) -> Run {
@@ -28,7 +28,7 @@ fn digest(home: &Path) -> String {
     std::fs::read_to_string(home.join("flights/offline/digest.json")).unwrap()
 }
 
-/// The values of each column of the schedule.
+/// Returns the values of each column of the schedule.
 fn values() -> BTreeMap<String, BTreeSet<String>> {
     let packed = std::fs::File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/flights/schedule.csv.gz"));
     let mut lines = BufReader::new(flate2::read::MultiGzDecoder::new(packed.unwrap())).lines().map(Result::unwrap);
@@ -40,7 +40,7 @@ fn values() -> BTreeMap<String, BTreeSet<String>> {
     header.split(',').map(str::to_owned).zip(values).collect()
 }
 
-/// Every hash of the dataflow: group and entity, and its fields.
+/// Returns every hash of the dataflow: its group and entity, and its fields.
 fn hashes(redis: &mut Connection) -> Vec<(Vec<String>, BTreeMap<String, String>)> {
     let keys: Vec<String> = redis::cmd("KEYS").arg("tidemill:flights:*").query(redis).unwrap();
     let entities = keys.into_iter().filter(|key| !key.ends_with(":_positions"));
@@ -52,7 +52,7 @@ fn hashes(redis: &mut Connection) -> Vec<(Vec<String>, BTreeMap<String, String>)
     entities.map(hash).collect()
 }
 
-/// Whether a field of a hash says what the endpoint says.
+/// Returns whether a field of a hash has the value that the endpoint returns.
 fn is_same(field: Option<&String>, value: &Value) -> bool {
     match (field, value) {
         (None, Value::Null) => true,
@@ -63,7 +63,7 @@ fn is_same(field: Option<&String>, value: &Value) -> bool {
     }
 }
 
-/// Whether a hash says what the endpoint says.
+/// Returns whether a hash has the values that the endpoint returns.
 fn is_said(run: &Run, entity: &[String], fields: &BTreeMap<String, String>) -> bool {
     let path: Vec<String> = entity.iter().map(|part| utf8_percent_encode(part, NON_ALPHANUMERIC).to_string()).collect();
     let answer = run.get(&format!("/features/{}", path.join("/")));
@@ -78,7 +78,7 @@ fn is_said(run: &Run, entity: &[String], fields: &BTreeMap<String, String>) -> b
     is_said
 }
 
-/// A Redis server that answers what asks only.
+/// Starts a Redis server that answers reads only.
 fn frozen() -> (Server, Connection) {
     let server = Server::redis();
     let mut redis = server.connection();
@@ -97,7 +97,7 @@ fn a_run_whose_redis_is_frozen_throughout_ends_as_one_without() {
 }
 
 #[test]
-fn a_run_owes_a_frozen_redis_each_entity_once_and_gives_it_what_the_endpoint_says() {
+fn a_frozen_redis_has_each_entity_pending_once_and_then_receives_the_values_of_the_endpoint() {
     let home = tempfile::tempdir().unwrap();
     let (server, mut redis) = frozen();
     let run = run(home.path(), &[], &[format!("redis.url={}", server.url())]);
@@ -111,9 +111,9 @@ fn a_run_owes_a_frozen_redis_each_entity_once_and_gives_it_what_the_endpoint_say
     };
     eventually("the end", || {
         are_bounded();
-        run.says("the files are used up")
+        run.says("all files are read")
     });
-    // It is counted when Redis has not answered in time.
+    // Keys are counted once Redis has not answered in time.
     eventually("what is owed", || {
         are_bounded();
         GROUPS.iter().all(|(group, _)| owed(group) > 0.0)
@@ -125,7 +125,7 @@ fn a_run_owes_a_frozen_redis_each_entity_once_and_gives_it_what_the_endpoint_say
     });
 
     let _: () = redis::cmd("CLIENT").arg("UNPAUSE").query(&mut redis).unwrap();
-    // Until then the graph may still be working off what it was given.
+    // Before that, the graph may still be processing records.
     eventually("all is written, and is what the endpoint says", || {
         let hashes = hashes(&mut redis);
         run.metric("tidemill_redis_pending_keys", "") == 0.0

@@ -1,5 +1,5 @@
-//! The program as its users run it: replays and a live run over the same files give the same hashes, and what is wrong
-//! with a command is said with the right exit code.
+//! The program as its users run it: replays and a live run over the same files give the same hashes, and a wrong command
+//! is reported with the right exit code.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -63,14 +63,14 @@ fn a_second_run_of_the_same_dataflow_is_refused_while_there_is_one() {
     let second = tidemill(&arguments);
     let said = String::from_utf8_lossy(&second.stderr);
     assert_eq!(second.status.code(), Some(2), "{said}");
-    assert!(said.contains("another run is using") && said.contains("flights"), "{said}");
-    // Killed, it lets go.
+    assert!(said.contains("flights is locked by another run"), "{said}");
+    // A run that is killed releases the lock.
     drop(first);
     Run::start(Command::new(env!("CARGO_BIN_EXE_tidemill")).args(arguments)).stop();
 }
 
 #[test]
-fn a_run_that_was_held_up_answers_what_came_in_the_meantime() {
+fn a_run_that_was_paused_answers_requests_of_the_meantime() {
     let folder = tempfile::tempdir().unwrap();
     let timeout = Duration::from_secs(6);
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
@@ -85,11 +85,11 @@ fn a_run_that_was_held_up_answers_what_came_in_the_meantime() {
     let ask = |client: &mut TcpStream| client.write_all(b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
     ask(&mut client);
     let mut answer = [0; 1024];
-    let answered = |read: std::io::Result<usize>| assert!(read.unwrap() > 0, "it was hung up on");
+    let answered = |read: std::io::Result<usize>| assert!(read.unwrap() > 0, "the connection was closed");
     answered(client.read(&mut answer));
     run.hold_up();
     ask(&mut client);
-    // Longer than a client may take: but this one has not.
+    // Longer than a client may take; but it was the server that paused.
     std::thread::sleep(timeout * 2);
     run.signal("CONT");
     answered(client.read(&mut answer));
@@ -98,7 +98,7 @@ fn a_run_that_was_held_up_answers_what_came_in_the_meantime() {
 }
 
 #[test]
-fn replay_bounds_what_is_given_out_and_not_what_is_read() {
+fn the_bounds_of_a_replay_limit_its_outputs_and_not_what_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let whole = replay(&folder.path().join("whole"), &["--to", "2013-01-15"]);
     let tail = replay(&folder.path().join("tail"), &["--from", "2013-01-10", "--to", "2013-01-15"]);
@@ -111,7 +111,7 @@ fn replay_bounds_what_is_given_out_and_not_what_is_read() {
 }
 
 #[test]
-fn a_wrong_command_file_or_config_ends_with_2_and_says_where() {
+fn a_wrong_command_file_or_config_is_reported_with_its_place_and_exit_code_2() {
     let folder = tempfile::tempdir().unwrap();
     let written = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -134,8 +134,8 @@ fn a_wrong_command_file_or_config_ends_with_2_and_says_where() {
         ),
         (&["replay", "dataflows/flights.toml", "--out", &out, "--journal", &journal], "journal.jsonl:2: not a record"),
         (&["replay", "dataflows/flights.toml", "--out", &out, "--checkpoint", "nowhere"], "`nowhere` cannot be used"),
-        (&["replay", "dataflows/flights.toml", "--out", &out, "--checkpoint", &journal], "it is no manifest"),
-        (&["replay", "dataflows/flights.toml", "--out", &out, "--checkpoint", "src"], "no checkpoint that is whole"),
+        (&["replay", "dataflows/flights.toml", "--out", &out, "--checkpoint", &journal], "it is not a manifest"),
+        (&["replay", "dataflows/flights.toml", "--out", &out, "--checkpoint", "src"], "no complete checkpoint"),
         (&["check", "nowhere.toml"], "nowhere.toml"),
         (&["check", &broken], "broken.toml:3:1: error:"),
         (&["check", "dataflows/flights.toml", "--config", &config], "config.toml:1:11: error:"),
@@ -167,13 +167,13 @@ aggregate = [{ of = "amount", op = "sum", windows = ["1h"] }]
 "#;
 
 #[test]
-fn what_differs_between_two_replays_is_named() {
+fn the_first_differences_of_two_replays_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     std::fs::write(path("clicks.toml"), CLICKS).unwrap();
     std::fs::write(path("files.toml"), "[topics.clicks]\nfile = \"clicks.csv\"\n").unwrap();
     let clicks: Vec<String> = (0..20).map(|n| format!("u{},{n}.5,2020-01-01T00:00:{:02}Z\n", n % 3, n)).collect();
-    // Replays some clicks and compares; gives the exit code and what was said.
+    // Replays some clicks and compares; returns the exit code and the output.
     let replay = |out: &str, clicks: &[String], with: &str| {
         std::fs::write(path("clicks.csv"), format!("user,amount,at\n{}", clicks.concat())).unwrap();
         let (dataflow, config, out, with) = (path("clicks.toml"), path("files.toml"), path(out), path(with));
@@ -217,7 +217,7 @@ fn what_differs_between_two_replays_is_named() {
 }
 
 #[test]
-fn a_replay_of_another_definition_differs_in_its_first_example_that_was_scored_and_its_first_version() {
+fn a_replay_of_another_definition_differs_in_its_first_scored_example_and_its_first_version() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (folder.path().join("one"), folder.path().join("two"));
     let digest = replay(&one, &["--to", "2013-01-04"]);

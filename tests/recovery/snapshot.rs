@@ -18,7 +18,7 @@ type Outcome = [Vec<Vec<Scalar>>; 3];
 /// Numbers and hashes.
 type Versions = Vec<(u64, String)>;
 
-/// What an uninterrupted run gives from T on, and what a run restarted at T gives.
+/// The outcome of an uninterrupted run from T on, and that of a run restarted at T.
 fn both(
     inputs: &Inputs,
     t: i64,

@@ -1,5 +1,5 @@
-//! A real Prometheus that scrapes a live run: what it knows afterwards is what happened. And what `promtool` says of the
-//! metrics, the config and the alert rules that are shipped.
+//! A real Prometheus scrapes a live run, and its series match what happened. `promtool` checks the metrics, and the config
+//! and alert rules that are shipped.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,7 +15,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The body of a GET, if it is answered with 200.
+/// Returns the body of a GET that is answered with 200.
 fn get(address: SocketAddr, path: &str) -> Option<Vec<u8>> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
@@ -26,7 +26,7 @@ fn get(address: SocketAddr, path: &str) -> Option<Vec<u8>> {
     answer.starts_with(b"HTTP/1.0 200").then(|| answer.split_off(head + 4))
 }
 
-/// A run of the flights from the files that are shipped, as fast as it goes.
+/// A run of the flights from the files that are shipped, as fast as possible.
 struct Live {
     address: SocketAddr,
     _program: Program,
@@ -83,8 +83,7 @@ impl Prometheus {
         server
     }
 
-    /// The series that an expression gives, as soon as there are some. A scrape that took too long leaves none behind
-    /// until the next.
+    /// Waits until an expression has series and returns them. After a scrape that timed out there are none until the next.
     fn await_some(&self, expression: &str) -> Vec<(Value, f64)> {
         let mut found = Vec::new();
         eventually(expression, || {
@@ -94,7 +93,7 @@ impl Prometheus {
         found
     }
 
-    /// The series that an expression gives now: labels and value.
+    /// Returns the present series of an expression: labels and value.
     fn ask(&self, expression: &str) -> Vec<(Value, f64)> {
         let query = utf8_percent_encode(expression, NON_ALPHANUMERIC);
         let body = get(self.address, &format!("/api/v1/query?query={query}"))
@@ -104,14 +103,14 @@ impl Prometheus {
         series.map(|one| (one["metric"].clone(), one["value"][1].as_str().unwrap().parse().unwrap())).collect()
     }
 
-    /// The one value of an expression, if it has one.
+    /// Returns the value of the first series of an expression, if there is one.
     fn value(&self, expression: &str) -> Option<f64> {
         self.ask(expression).first().map(|(_, value)| *value)
     }
 }
 
 #[test]
-fn prometheus_knows_what_a_live_run_did() {
+fn the_series_of_prometheus_match_what_a_live_run_did() {
     let live = Live::start();
     let prometheus = Prometheus::start(live.address);
     eventually("a score of the champion", || {
@@ -121,7 +120,7 @@ fn prometheus_knows_what_a_live_run_did() {
         r#"sum(tidemill_source_in_flight_records) == 0 and sum(changes(tidemill_source_records_total[5s])) == 0"#;
     eventually("the end of the files", || prometheus.value(ended).is_some());
 
-    // No record vanishes, as seen from outside.
+    // Every record that was read has an outcome or is in flight.
     let outcomes = "applied|filtered|duplicate|late|dead_letter";
     let read = prometheus.await_some(r#"tidemill_source_records_total{outcome="read"}"#);
     assert_eq!(read.len(), 3, "{read:?}");
@@ -143,7 +142,7 @@ fn prometheus_knows_what_a_live_run_did() {
         let moved = !idle("tidemill_operator_records_in_total") || !idle("tidemill_operator_records_out_total");
         assert!(moved, "{operator}");
     }
-    // The data begin in January 2013.
+    // The data start in January 2013.
     for (labels, watermark) in prometheus.await_some("tidemill_watermark_timestamp_seconds") {
         assert!((1.356e9..1.39e9).contains(&watermark), "{labels}: {watermark}");
     }
@@ -162,9 +161,8 @@ fn prometheus_knows_what_a_live_run_did() {
     promtool(&["check", "metrics"], Path::new("."), &metrics);
 }
 
-/// Every alert rule is over metrics that there are.
 #[test]
-fn alert_rules_name_metrics_that_there_are() {
+fn alert_rules_use_existing_metrics() {
     let rules = std::fs::read_to_string(root().join("config/prometheus/alerts.yml")).unwrap();
     for word in rules.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_') {
         let Some(metric) = word.strip_prefix("tidemill_") else { continue };
@@ -175,7 +173,7 @@ fn alert_rules_name_metrics_that_there_are() {
 }
 
 #[test]
-fn the_shipped_config_is_right_and_every_alert_fires_when_it_should() {
+fn the_shipped_config_is_valid_and_every_alert_fires_when_it_should() {
     let folder = root().join("config/prometheus");
     promtool(&["check", "config", "prometheus.yml"], &folder, b"");
     promtool(&["test", "rules", "alerts_test.yml"], &folder, b"");
@@ -195,7 +193,7 @@ fn read(path: &PathBuf) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Runs promtool on an input and has it approve.
+/// Runs promtool on an input; it must succeed.
 fn promtool(arguments: &[&str], folder: &Path, input: &[u8]) {
     let mut command = Command::new("promtool");
     command.args(arguments).current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -9,7 +9,13 @@ use super::{Arg, Expr, ExprError, Function, alike};
 use crate::value::Type;
 
 pub static FUNCTIONS: &[Function] = &[
-    Function { name: "abs", signature: "abs(x)", summary: "Absolute value, of the type of x", arity: (1, 1), bind: abs },
+    Function {
+        name: "abs",
+        signature: "abs(x)",
+        summary: "Absolute value, of the type of x",
+        arity: (1, 1),
+        bind: abs,
+    },
     Function { name: "sign", signature: "sign(x)", summary: "-1, 0 or 1, of the type of x", arity: (1, 1), bind: sign },
     Function {
         name: "round",

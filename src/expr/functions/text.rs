@@ -11,13 +11,7 @@ use super::{Arg, Expr, ExprError, Function};
 use crate::value::Type;
 
 pub static FUNCTIONS: &[Function] = &[
-    Function {
-        name: "length",
-        signature: "length(s)",
-        summary: "Number of characters",
-        arity: (1, 1),
-        bind: length,
-    },
+    Function { name: "length", signature: "length(s)", summary: "Number of characters", arity: (1, 1), bind: length },
     Function {
         name: "lower",
         signature: "lower(s)",

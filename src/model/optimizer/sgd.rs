@@ -14,8 +14,20 @@ pub(super) static KIND: OptimizerKind = OptimizerKind {
     summary: "plain gradient descent",
     parameters: &[
         Parameter { name: "rate", default: 0.01, least: 0.0, above: true, summary: "learning rate" },
-        Parameter { name: "decay", default: 0.0, least: 0.0, above: false, summary: "decay of the learning rate with the number of examples" },
-        Parameter { name: "l2", default: 0.0, least: 0.0, above: false, summary: "L2 regularisation of the weights of each example" },
+        Parameter {
+            name: "decay",
+            default: 0.0,
+            least: 0.0,
+            above: false,
+            summary: "decay of the learning rate with the number of examples",
+        },
+        Parameter {
+            name: "l2",
+            default: 0.0,
+            least: 0.0,
+            above: false,
+            summary: "L2 regularisation of the weights of each example",
+        },
     ],
     averaged: &["t", "w"],
     build: |parameters, slots| {
