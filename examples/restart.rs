@@ -106,8 +106,8 @@ fn main() {
     println!("{entities} entities, {held} of them seen; {workers} workers; checkpoint of {} MB", bytes >> 20);
     println!("longest pause before       {:>8.1} ms", usual.as_secs_f64() * 1e3);
     println!("longest pause during       {:>8.1} ms", pause.max(pause_writing).as_secs_f64() * 1e3);
-    println!("from asked to gathered     {:>8.1} ms", gathered.as_secs_f64() * 1e3);
-    println!("from asked to current      {:>8.1} ms", current.as_secs_f64() * 1e3);
+    println!("from trigger to collected  {:>8.1} ms", gathered.as_secs_f64() * 1e3);
+    println!("from trigger to current    {:>8.1} ms", current.as_secs_f64() * 1e3);
 
     let started = Instant::now();
     let snapshot = store.newest().expect("the folder can be read").checkpoint;

@@ -102,11 +102,11 @@ fn a_frozen_redis_has_each_entity_pending_once_and_then_receives_the_values_of_t
     let (server, mut redis) = frozen();
     let run = run(home.path(), &[], &[format!("redis.url={}", server.url())]);
     let values = values();
-    let owed = |group: &str| run.metric("tidemill_redis_pending_keys", &format!("group=\"{group}\""));
+    let pending = |group: &str| run.metric("tidemill_redis_pending_keys", &format!("group=\"{group}\""));
     let are_bounded = || {
         for (group, column) in GROUPS {
-            let (owed, entities) = (owed(group), values[column].len());
-            assert!(owed <= entities as f64, "{group}: {owed} are owed, of {entities}");
+            let (pending, entities) = (pending(group), values[column].len());
+            assert!(pending <= entities as f64, "{group}: {pending} of {entities} entities are pending");
         }
     };
     eventually("the end", || {
@@ -114,9 +114,9 @@ fn a_frozen_redis_has_each_entity_pending_once_and_then_receives_the_values_of_t
         run.says("all files are read")
     });
     // Keys are counted once Redis has not answered in time.
-    eventually("what is owed", || {
+    eventually("pending keys", || {
         are_bounded();
-        GROUPS.iter().all(|(group, _)| owed(group) > 0.0)
+        GROUPS.iter().all(|(group, _)| pending(group) > 0.0)
     });
     assert_eq!(run.metric("tidemill_redis_written_total", ""), 0.0);
     eventually("answers", || {

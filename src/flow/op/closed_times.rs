@@ -181,3 +181,80 @@ impl<O: ClosedOperator> Instance<O> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::checkpoint::CheckpointCoordinator;
+
+    fn operator(coordinator: &Arc<CheckpointCoordinator>) -> ClosedTimes {
+        let checkpoint = OperatorCheckpoint::new(coordinator, "operator");
+        ClosedTimes { checkpoint, done: EventTime::MIN, current: None }
+    }
+
+    /// Advances to a frontier and returns the stretches, with whether each was saved after. One that ends at `stop` is
+    /// interrupted.
+    fn advance(times: &mut ClosedTimes, frontier: EventTime, stop: Option<EventTime>) -> Vec<(EventTime, bool)> {
+        let mut stretches = Vec::new();
+        let advanced = times.advance(frontier, |stretch| {
+            if Some(stretch.until) == stop {
+                return Err(Interrupted);
+            }
+            stretches.push((stretch.until, stretch.save_after));
+            Ok(stretch.save_after.then(|| SavedPart::encoded(&stretch.until)))
+        });
+        assert_eq!(advanced.is_err(), stop.is_some());
+        stretches
+    }
+
+    #[test]
+    fn an_operator_stops_at_a_barrier_and_saves_once() {
+        let coordinator = CheckpointCoordinator::fresh();
+        let mut times = operator(&coordinator);
+        assert_eq!(advance(&mut times, 5, None), [(5, false)]);
+        assert_eq!(advance(&mut times, 5, None), [], "nothing has closed since");
+        coordinator.trigger(10);
+        assert_eq!(advance(&mut times, 8, None), [(8, false)], "the barrier is not reached");
+        assert_eq!(advance(&mut times, 25, None), [(10, true), (25, false)]);
+        assert_eq!(advance(&mut times, 30, None), [(30, false)]);
+        assert_eq!(times.done(), 30);
+        let (time, snapshot) = coordinator.collect().expect("the only operator has saved");
+        let restored = CheckpointCoordinator::restoring(time, snapshot.encode().collect());
+        assert_eq!((time, restored.load::<EventTime>("operator").unwrap()), (10, vec![10]));
+    }
+
+    #[test]
+    fn a_barrier_where_everything_is_processed_is_saved_all_the_same() {
+        let coordinator = CheckpointCoordinator::fresh();
+        let mut times = operator(&coordinator);
+        assert_eq!(advance(&mut times, 10, None), [(10, false)]);
+        coordinator.trigger(10);
+        assert_eq!(advance(&mut times, 10, None), [(10, true)]);
+        assert!(coordinator.collect().is_some());
+    }
+
+    #[test]
+    fn an_interrupted_stretch_comes_first_at_the_next_call() {
+        let coordinator = CheckpointCoordinator::fresh();
+        let mut times = operator(&coordinator);
+        assert_eq!(advance(&mut times, 20, Some(20)), []);
+        assert_eq!(times.done(), EventTime::MIN);
+        coordinator.trigger(30);
+        assert_eq!(advance(&mut times, 40, Some(30)), [(20, false)]);
+        assert!(coordinator.collect().is_none(), "the barrier is reached and not processed");
+        assert_eq!(advance(&mut times, 50, None), [(30, true), (50, false)]);
+        assert!(coordinator.collect().is_some());
+    }
+
+    #[test]
+    fn an_operator_that_has_failed_keeps_the_checkpoint_from_completing() {
+        let coordinator = CheckpointCoordinator::fresh();
+        let mut times = operator(&coordinator);
+        coordinator.trigger(10);
+        times.advance(20, |_| Ok(None)).unwrap();
+        assert_eq!(times.done(), 20);
+        assert!(coordinator.collect().is_none());
+    }
+}
