@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, StringArray};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tidemill::model::preparation::{Layout, Observations, Preparation, Statistics};
+use tidemill::model::preparation::{Observations, Preparation, Prepared, SlotLayout, Statistics};
 use tidemill::model::{
-    Examples, Input, KINDS, ModelOptions, OPTIMIZERS, OptimizerOptions, Rows, Trainer, TrainerConfig, Version,
+    Classes, Examples, InputColumn, KINDS, Labels, ModelOptions, OPTIMIZERS, OptimizerOptions, SparseRows, Task,
+    Trainer, TrainerConfig, Version,
 };
 use tidemill::value::{Key, Type};
 
@@ -19,9 +20,9 @@ const NUMBERS: usize = 15;
 const CATEGORIES: usize = 5;
 const DAY: i64 = 86_400_000;
 
-fn inputs() -> Vec<Input> {
-    let numbers = (0..NUMBERS).map(|i| Input::new(format!("number{i}"), Type::Float));
-    numbers.chain((0..CATEGORIES).map(|i| Input::new(format!("category{i}"), Type::String))).collect()
+fn inputs() -> Vec<InputColumn> {
+    let numbers = (0..NUMBERS).map(|i| InputColumn::new(format!("number{i}"), Type::Float));
+    numbers.chain((0..CATEGORIES).map(|i| InputColumn::new(format!("category{i}"), Type::String))).collect()
 }
 
 fn random(state: &mut u64) -> f64 {
@@ -42,7 +43,7 @@ fn examples(seed: u64, day: i64) -> Examples {
     let known: Vec<i64> = (0..ROWS as i64).map(|row| day * DAY + row * DAY / ROWS as i64).collect();
     Examples {
         columns,
-        label: (0..ROWS).map(|_| f64::from(u8::from(random(&mut state) < 0.3))).collect(),
+        labels: Labels::Numbers((0..ROWS).map(|_| f64::from(u8::from(random(&mut state) < 0.3))).collect()),
         time: known.iter().map(|known| known - 3_600_000).collect(),
         hash: known.iter().map(|known| Key::hash_of(&known.to_le_bytes())).collect(),
         known,
@@ -73,15 +74,17 @@ fn windows(trainer: &mut Trainer, days: std::ops::Range<i64>) -> Vec<Version> {
 
 fn model(criterion: &mut Criterion) {
     let examples = examples(1, 0);
+    let Labels::Numbers(labels) = &examples.labels else { unreachable!("the labels are numbers") };
+    let classes = Classes::default();
     let select: Vec<u32> = (0..ROWS as u32).collect();
     let mut group = criterion.benchmark_group("model");
     group.throughput(Throughput::Elements(ROWS as u64)).sample_size(10);
     for bins in [0, 12] {
         let options = ModelOptions { bins, ..ModelOptions::default() };
-        let layout = Arc::new(Layout::new(&inputs(), &options).expect("the options are right"));
+        let layout = Arc::new(SlotLayout::new(&inputs(), &options).expect("the options are right"));
         let seen = Observations::decode(&layout, &examples.columns, ROWS);
-        let mut statistics = Statistics::new(&layout);
-        statistics.observe(&seen, &examples.label, &select);
+        let mut statistics = Statistics::new(&layout, Task::Binary);
+        statistics.observe(&seen, labels, &select);
         let preparation = Preparation::new(&layout, &statistics);
         let id = |name: &str| BenchmarkId::new(name, format!("{bins} bins"));
         group.bench_function(id("decode"), |b| {
@@ -93,37 +96,41 @@ fn model(criterion: &mut Criterion) {
             });
         });
         group.bench_function(id("observe"), |b| {
-            b.iter(|| statistics.observe(&seen, &examples.label, &select));
+            b.iter(|| statistics.observe(&seen, labels, &select));
         });
-        let mut rows = Rows::default();
+        let mut rows = SparseRows::default();
         group.bench_function(id("encode"), |b| {
             b.iter(|| chunks(|from, len| preparation.encode(&seen, &select[from..from + len], &mut rows)));
         });
         let mut all = Vec::new();
         chunks(|from, len| {
-            let mut rows = Rows::default();
-            preparation.encode(&seen, &select[from..from + len], &mut rows);
-            all.push((rows, from..from + len));
+            let span = from..from + len;
+            let batch = Prepared::new(&preparation, &seen, &select[span.clone()]);
+            let batch = batch.with_targets(&labels[span], &classes);
+            // Encoded now, so that only learning is measured.
+            batch.rows();
+            all.push(batch);
         });
         for optimizer in OPTIMIZERS {
             let options = OptimizerOptions { name: optimizer.name.into(), parameters: vec![] };
-            let layout = Layout::new(&inputs(), &ModelOptions { optimizer: options, bins, ..ModelOptions::default() });
-            let mut learner = (KINDS[0].build)(&layout.expect("right"), optimizer).expect("right");
+            let options = ModelOptions { optimizer: Some(options), bins, ..ModelOptions::default() };
+            let layout = SlotLayout::new(&inputs(), &options).expect("the options are right");
+            let mut learner = KINDS[0].learner(&layout).expect("the options are right");
             group.bench_function(id(&format!("learner/{}", optimizer.name)), |b| {
-                b.iter(|| all.iter().for_each(|(rows, span)| learner.learn(rows, &examples.label[span.clone()])));
+                b.iter(|| all.iter().for_each(|batch| learner.learn(batch)));
             });
         }
         let weights = vec![0.5; layout.slots()];
         group.bench_function(id("dot"), |b| {
             b.iter(|| {
-                let dot = |rows: &Rows| {
+                let dot = |rows: &SparseRows| {
                     rows.iter()
                         .map(|row| {
                             row.index.iter().zip(row.value).fold(0.0, |sum, (i, x)| sum + weights[*i as usize] * x)
                         })
                         .sum::<f64>()
                 };
-                black_box(all.iter().map(|(rows, _)| dot(rows)).sum::<f64>())
+                black_box(all.iter().map(|batch| dot(batch.rows())).sum::<f64>())
             });
         });
         let mut trainer = trainer(options);

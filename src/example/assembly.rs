@@ -28,11 +28,11 @@ impl FeatureAssembler {
     }
 
     /// Names and types, as the model is made for.
-    pub fn inputs(&self) -> Vec<model::Input> {
+    pub fn inputs(&self) -> Vec<model::InputColumn> {
         self.names
             .iter()
             .zip(&self.exprs)
-            .map(|(name, expr)| model::Input { name: name.clone(), ty: expr.ty() })
+            .map(|(name, expr)| model::InputColumn { name: name.clone(), ty: expr.ty() })
             .collect()
     }
 

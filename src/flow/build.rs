@@ -183,7 +183,8 @@ pub fn build(
                     codec: codec.clone(),
                     example_on: example_on.clone(),
                     within_ms: *within_ms,
-                    otherwise: *otherwise,
+                    form: model.labels,
+                    otherwise: otherwise.clone(),
                 };
                 let events = events.clone();
                 let checkpoint = job.checkpoint(format!("model.{}.label", model.name));
@@ -195,7 +196,7 @@ pub fn build(
             }
             LabelPlan::Immediate { value } => {
                 let name = format!("model.{}.label", model.name);
-                op::label::immediate(examples, &name, value.clone())
+                op::label::immediate(examples, &name, value.clone(), model.labels)
             }
         };
         let versions = events.clone();

@@ -7,6 +7,7 @@ pub mod build;
 pub mod codec;
 pub mod draw;
 pub mod exchange;
+pub mod label_form;
 pub mod op;
 pub mod plan;
 mod planning;

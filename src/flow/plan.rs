@@ -5,15 +5,16 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef};
+use arrow_schema::{DataType, Field, Fields};
 
+use super::label_form::LabelForm;
 use crate::aggregate::{Layout, LineInput};
 use crate::example::FeatureAssembler;
 use crate::expr::{EvalStats, Expr};
 use crate::model::ModelOptions;
 use crate::source::{Grid, TopicReader};
 use crate::spec::{Spec, StreamRef};
-use crate::value::{Batch, Column, KeyCodec, Schema, Type};
+use crate::value::{Batch, KeyCodec, Scalar, Schema, Type};
 
 /// All steps of a dataflow.
 #[derive(Debug)]
@@ -135,6 +136,8 @@ pub struct ModelPlan {
     pub stream_width: usize,
     pub assembly: Arc<FeatureAssembler>,
     pub label: LabelPlan,
+    /// The form of its labels and scores.
+    pub labels: LabelForm,
     /// Columns of the example by whose hash it is held out or put in a shard.
     pub identity: Vec<usize>,
     pub window_ms: i64,
@@ -163,7 +166,7 @@ pub enum LabelPlan {
         /// Columns of the example.
         example_on: Vec<usize>,
         within_ms: i64,
-        otherwise: Option<f64>,
+        otherwise: Option<Scalar>,
     },
     Immediate {
         value: Expr,
@@ -193,31 +196,20 @@ impl ModelPlan {
         self.assembly.names().iter().enumerate().filter(move |(_, name)| !in_stream(name)).map(|(input, _)| input)
     }
 
-    /// What is kept of an example, after its time.
-    pub fn kept_columns(&self) -> Schema {
-        let column = |name: &str, ty, nullable| Column::new(name, ty, nullable);
-        let mut columns = vec![column("_known", Type::Timestamp, false), column("_window_end", Type::Timestamp, false)];
-        columns.extend_from_slice(&self.columns.columns[..self.stream_width]);
+    /// Returns the columns of the offline file of examples, after `_time`.
+    pub fn kept_columns(&self) -> Fields {
+        let column = |name: &str, ty: DataType| Field::new(name, ty, true);
+        let time = || Type::Timestamp.arrow();
+        let mut columns = vec![column("_known", time()), column("_window_end", time())];
+        let stream = &self.columns.columns[..self.stream_width];
+        columns.extend(stream.iter().map(|stream| column(&stream.name, stream.ty.arrow())));
         let types: Vec<Type> = self.assembly.types().collect();
-        columns.extend(self.kept_inputs().map(|input| column(&self.assembly.names()[input], types[input], true)));
-        columns.push(column("_label", Type::Float, false));
-        columns.push(column("_score", Type::Float, true));
-        columns.push(column("_version", Type::Int, true));
-        Schema::new(columns)
+        columns.extend(self.kept_inputs().map(|input| column(&self.assembly.names()[input], types[input].arrow())));
+        columns.push(column("_label", self.labels.label_type().arrow()));
+        columns.push(column("_score", self.labels.score_type()));
+        columns.push(column("_version", Type::Int.arrow()));
+        columns.into()
     }
-}
-
-/// A value column as a label: true is 1.
-pub fn label_values(value: &ArrayRef) -> Vec<Option<f64>> {
-    use crate::value::Scalar;
-    (0..value.len())
-        .map(|row| match Scalar::of(value, row) {
-            Scalar::Bool(value) => Some(f64::from(u8::from(value))),
-            Scalar::Int(value) => Some(value as f64),
-            Scalar::Float(value) => Some(value),
-            Scalar::Null | Scalar::String(_) | Scalar::Timestamp(_) => None,
-        })
-        .collect()
 }
 
 /// Evaluates expressions over a batch: the batch with their values as its columns.

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::label_form::LabelForm;
 use super::plan::{GroupPlan, JoinPlan, LabelPlan, LineColumns, LookupPlan, ModelPlan, Plan, TablePlan, ViewPlan};
 use crate::aggregate::{Layout, LineLayout, SlidingWindow};
 use crate::example::FeatureAssembler;
 use crate::expr::Expr;
+use crate::model::ModelKind;
 use crate::source::TopicReader;
 use crate::spec::{self, Label, Spec, StreamRef, Window};
 use crate::value::{Column, KeyCodec, Type};
@@ -205,7 +207,7 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
                 codec: KeyCodec::new(&types),
                 example_on: example_on.clone(),
                 within_ms: *within_ms,
-                otherwise: *otherwise,
+                otherwise: otherwise.clone(),
             };
             (label, example_on.clone())
         }
@@ -217,6 +219,7 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
             (LabelPlan::Immediate { value: value.remap(&to) }, identity)
         }
     };
+    let kind = ModelKind::find(&model.options.kind.name).expect("the spec has checked the kind");
     ModelPlan {
         name: model.name.clone(),
         examples: model.examples,
@@ -234,6 +237,7 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
             model.inputs.iter().map(|input| (input.name.clone(), input.expr.remap(&to))),
         )),
         label,
+        labels: LabelForm::of(kind.task),
         identity,
         window_ms: model.window_ms,
         offset_ms: model.offset_ms,

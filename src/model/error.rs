@@ -1,16 +1,20 @@
-//! What can be wrong with a model's options or with a saved model.
+//! Errors of a model's options and of saved models.
 
 use crate::value::Type;
 
-/// Why a model cannot be made or read back.
+/// A reason why a model cannot be made or read back.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ModelError {
     #[error("unknown model kind `{found}`; expected one of {expected}")]
     UnknownKind { found: String, expected: String },
     #[error("unknown optimizer `{found}`; expected one of {expected}")]
     UnknownOptimizer { found: String, expected: String },
-    #[error("optimizer `{optimizer}` has no parameter `{found}`; it has {expected}")]
-    UnknownParameter { optimizer: String, found: String, expected: String },
+    #[error("models of kind `{kind}` are trained by an optimizer; expected one in `optimizer`")]
+    NoOptimizer { kind: &'static str },
+    #[error("models of kind `{kind}` are not trained by an optimizer; expected no `optimizer`")]
+    NeedlessOptimizer { kind: &'static str },
+    #[error("`{owner}` has no parameter `{found}`; it has {expected}")]
+    UnknownParameter { owner: String, found: String, expected: String },
     #[error("`{name}` is {found}; expected {expected}")]
     OutOfRange { name: String, found: f64, expected: String },
     #[error("unknown metric `{found}`; models of this kind have {expected}")]

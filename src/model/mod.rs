@@ -1,39 +1,55 @@
-//! Models: prepared inputs, learners and their optimizers, scores, and the windows they are retrained in.
+//! Models: prepared inputs, learners and their optimizers, scores, and the windows in which they are retrained.
 //!
-//! What an example goes through, in order: its columns become [`preparation::Observations`], which no version
-//! changes; a version's [`preparation::Preparation`] makes sparse [`Rows`] of them; a [`Learner`] learns those; at a
-//! window's end it is frozen, with its preparation, into a [`Predictor`], which training, replay and serving share.
-//! The [`Trainer`] holds one model's windows together and scores every example before it is learnt.
+//! The steps of an example, in order: its columns become [`preparation::Observations`], which no version changes; a
+//! version's [`preparation::Preparation`] turns them into [`SparseRows`]; a [`Learner`] learns those; at a window's end
+//! it is frozen, with its preparation, into a [`Predictor`], which training, replay and serving share. The [`Trainer`]
+//! holds one model's windows together and scores every example before it is learnt.
 //!
 //! Everything here is a function of the sequence of examples: no clock, no I/O, no threads, no unseeded randomness.
 //! Sums that must not depend on order are exact; the others run in a fixed order; `exp` and `ln` come from `libm`.
 //! So weights have the same bits on every machine and with any number of workers.
 //!
 //! A kind is one file in `kind/` and one line in [`KINDS`]; an optimizer is one file in `optimizer/` and one line in
-//! [`OPTIMIZERS`]; a metric is one row of [`METRICS`].
+//! [`OPTIMIZERS`]; a metric is one entry of [`METRICS`], computed in a file of `scores/`.
+//!
+//! ```
+//! use tidemill::model::{KINDS, InputColumn, ModelKind, ModelOptions, OPTIMIZERS};
+//! use tidemill::value::Type;
+//!
+//! // Everything that is wrong with a model's options is reported at once.
+//! let inputs = [InputColumn::new("delay", Type::Float)];
+//! let options = ModelOptions { kind: KINDS[0].name.into(), hash_bits: 99, shards: 0, ..ModelOptions::default() };
+//! assert_eq!(options.check(&inputs).unwrap_err().len(), 2);
+//! assert_eq!(ModelKind::find("logistic").unwrap().metrics().next().unwrap().name, "logloss");
+//! assert_eq!(OPTIMIZERS[0].name, "ftrl");
+//! ```
 
+mod classes;
 mod error;
 pub mod kind;
-mod metric;
 pub mod optimizer;
 mod options;
+mod parameter;
+mod predictions;
 mod predictor;
 pub mod preparation;
-mod rows;
 mod scores;
+mod sparse_rows;
 mod tensor;
-mod trainer;
+mod training;
 mod weights;
 
+pub use classes::Classes;
 pub use error::ModelError;
-pub use kind::{KINDS, Kind, Learner, Scorer, Task};
-pub use metric::{Better, METRICS, Metric};
-pub use optimizer::{OPTIMIZERS, OptimizerKind, Parameter};
+pub use kind::{KINDS, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
+pub use optimizer::{OPTIMIZERS, OptimizerKind};
 pub use options::*;
-pub use predictor::{Predictor, Working};
-pub use preparation::Input;
-pub use rows::{Row, Rows};
-pub use scores::Scores;
+pub use parameter::{Bounds, Parameter, Parameters};
+pub use predictions::Predictions;
+pub use predictor::{PredictionMemory, Predictor};
+pub use preparation::{InputColumn, Prepared};
+pub use scores::{Better, METRICS, Metric, Scores};
+pub use sparse_rows::{SparseRow, SparseRows};
 pub use tensor::{Tensor, Tensors};
-pub use trainer::{Decision, Examples, Scored, Trainer, TrainerConfig, Version, WindowScores};
+pub use training::{Decision, Examples, Labels, Scored, Trainer, TrainerConfig, Version, WindowScores};
 pub use weights::Weights;

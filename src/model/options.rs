@@ -1,19 +1,21 @@
-//! What a dataflow file may say of a model: kind, preparation, optimizer, gate.
+//! Options: everything that a dataflow file can say about how a model learns.
 
-use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
-use super::preparation::{Input, Layout};
-use super::{Kind, ModelError, OptimizerKind};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Everything about a model that is not its data. Written into each version's definition hash.
+use super::preparation::{InputColumn, SlotLayout};
+use super::{ModelError, ModelKind};
+
+/// Everything about a model that is not its data. Its JSON is a part of the definition hash and of each artifact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelOptions {
-    /// A name in [`super::KINDS`].
-    pub kind: String,
-    pub optimizer: OptimizerOptions,
-    /// Input pairs or tuples whose combination is hashed into one categorical input. By input name.
+    pub kind: KindOptions,
+    /// None for kinds that are not trained by an optimizer.
+    pub optimizer: Option<OptimizerOptions>,
+    /// Inputs, by name, whose combination is hashed into one categorical input.
     pub crosses: Vec<Vec<String>>,
-    /// Numeric inputs are also cut at this many quantiles; 0 for none.
+    /// Number of quantile bins in which numeric inputs are cut besides; 0 for none.
     pub bins: usize,
     /// Numeric inputs that are categories.
     pub categorical: Vec<String>,
@@ -21,7 +23,7 @@ pub struct ModelOptions {
     pub hash_bits: u32,
     /// Virtual shards; the result depends on their number, never on workers.
     pub shards: usize,
-    pub start: Start,
+    pub start: LearningStart,
     pub seed: u64,
     pub publish: Option<Gate>,
 }
@@ -29,37 +31,66 @@ pub struct ModelOptions {
 impl Default for ModelOptions {
     fn default() -> Self {
         ModelOptions {
-            kind: "logistic".to_owned(),
-            optimizer: OptimizerOptions::default(),
+            kind: "logistic".into(),
+            optimizer: Some(OptimizerOptions::default()),
             crosses: Vec::new(),
             bins: 0,
             categorical: Vec::new(),
             hash_bits: 18,
             shards: 1,
-            start: Start::Warm,
+            start: LearningStart::Warm,
             seed: 0,
             publish: None,
         }
     }
 }
 
-/// Where a window's learning starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Start {
-    /// From the newest accepted version.
-    #[default]
-    Warm,
-    /// From nothing.
-    Fresh,
+/// The kind and its parameters. In JSON it is a plain string if no parameter was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KindOptions {
+    /// A name in [`super::KINDS`].
+    pub name: String,
+    /// `(name, value)` as written.
+    pub parameters: Vec<(String, f64)>,
 }
 
-/// The optimizer and its rates; which of them apply is for each optimizer to say.
+impl From<&str> for KindOptions {
+    fn from(name: &str) -> Self {
+        KindOptions { name: name.to_owned(), parameters: Vec::new() }
+    }
+}
+
+/// The JSON forms of [`KindOptions`].
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum KindForm {
+    Name(String),
+    Table { name: String, parameters: Vec<(String, f64)> },
+}
+
+impl Serialize for KindOptions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let KindOptions { name, parameters } = self.clone();
+        let form = if parameters.is_empty() { KindForm::Name(name) } else { KindForm::Table { name, parameters } };
+        form.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for KindOptions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match KindForm::deserialize(deserializer)? {
+            KindForm::Name(name) => KindOptions { name, parameters: Vec::new() },
+            KindForm::Table { name, parameters } => KindOptions { name, parameters },
+        })
+    }
+}
+
+/// The optimizer and its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OptimizerOptions {
     /// A name in [`super::OPTIMIZERS`].
     pub name: String,
-    /// `(key, value)` as written, checked against the optimizer's own list of parameters.
+    /// `(name, value)` as written.
     pub parameters: Vec<(String, f64)>,
 }
 
@@ -67,6 +98,17 @@ impl Default for OptimizerOptions {
     fn default() -> Self {
         OptimizerOptions { name: "ftrl".to_owned(), parameters: Vec::new() }
     }
+}
+
+/// The state from which a window's learning starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LearningStart {
+    /// The newest accepted version.
+    #[default]
+    Warm,
+    /// An untrained model.
+    Fresh,
 }
 
 /// The publish gate: a version becomes champion if it is worse than the champion by no more than `tolerance`.
@@ -81,19 +123,37 @@ pub struct Gate {
     pub windows: usize,
 }
 
+/// The values that `bins` may have.
+pub const BINS: RangeInclusive<i64> = 0..=256;
+
+/// The values that `hash_bits` may have.
+pub const HASH_BITS: RangeInclusive<i64> = 4..=24;
+
+/// The values that `shards` may have.
+pub const SHARDS: RangeInclusive<i64> = 1..=1024;
+
+/// The values that a gate's `windows` may have.
+pub const GATE_WINDOWS: RangeInclusive<i64> = 1..=1000;
+
 impl ModelOptions {
-    /// Everything that is wrong with these options for a model of these inputs.
+    /// Checks the options of a model of these inputs.
     ///
     /// # Errors
-    /// All at once, in the order of the options.
-    pub fn check(&self, inputs: &[Input]) -> Result<(), Vec<ModelError>> {
+    /// Everything that is wrong, in the order of the options.
+    pub fn check(&self, inputs: &[InputColumn]) -> Result<(), Vec<ModelError>> {
         let mut errors = Vec::new();
-        let kind = Kind::find(&self.kind).map_err(|error| errors.push(error)).ok();
-        match OptimizerKind::find(&self.optimizer.name) {
-            Ok(optimizer) => errors.extend(optimizer.resolve(&self.optimizer).err().into_iter().flatten()),
-            Err(error) => errors.push(error),
+        let kind = ModelKind::find(&self.kind.name).map_err(|error| errors.push(error)).ok();
+        errors.extend(kind.into_iter().flat_map(|kind| kind.check(self)));
+        let ranges = [
+            ("hash_bits", i64::from(self.hash_bits), HASH_BITS),
+            ("bins", self.bins as i64, BINS),
+            ("shards", self.shards as i64, SHARDS),
+        ];
+        errors.extend(ranges.into_iter().filter_map(|(name, found, range)| out_of_range(name, found, &range)));
+        // The layout allocates nothing, but its slots are only sensible within the ranges.
+        if errors.is_empty() {
+            errors.extend(SlotLayout::new(inputs, self).err().into_iter().flatten());
         }
-        errors.extend(Layout::new(inputs, self).err().into_iter().flatten());
         if let (Some(gate), Some(kind)) = (&self.publish, kind) {
             errors.extend(gate.check(kind));
         }
@@ -101,22 +161,46 @@ impl ModelOptions {
     }
 }
 
+/// Describes a value outside the range of an option, if it is.
+fn out_of_range(name: &str, found: i64, range: &RangeInclusive<i64>) -> Option<ModelError> {
+    let expected = || format!("{} to {}", range.start(), range.end());
+    let error = || ModelError::OutOfRange { name: name.to_owned(), found: found as f64, expected: expected() };
+    (!range.contains(&found)).then(error)
+}
+
 impl Gate {
-    fn check(&self, kind: &Kind) -> Vec<ModelError> {
+    /// The tolerances that are allowed.
+    pub const TOLERANCE: &str = "a number of at least 0";
+
+    /// The holdouts that are allowed.
+    pub const HOLDOUT: &str = "a share between 0 and 1";
+
+    /// Returns whether a tolerance is allowed.
+    pub fn admits_tolerance(tolerance: f64) -> bool {
+        tolerance >= 0.0 && tolerance.is_finite()
+    }
+
+    /// Returns whether a holdout is allowed.
+    pub fn admits_holdout(holdout: f64) -> bool {
+        holdout > 0.0 && holdout < 1.0
+    }
+
+    fn check(&self, kind: &ModelKind) -> Vec<ModelError> {
         let mut errors = Vec::new();
         if !kind.metrics().any(|metric| metric.name == self.metric) {
             let expected = kind.metrics().map(|metric| metric.name).collect::<Vec<_>>().join(", ");
             errors.push(ModelError::UnknownMetric { found: self.metric.clone(), expected });
         }
-        let mut range = |name: &str, found: f64, fits: bool, expected: &str| {
-            if !fits {
-                errors.push(ModelError::OutOfRange { name: name.to_owned(), found, expected: expected.to_owned() });
-            }
+        let mut wrong = |name: &str, found: f64, expected: &str| {
+            errors.push(ModelError::OutOfRange { name: name.to_owned(), found, expected: expected.to_owned() });
         };
-        let Gate { tolerance, holdout, windows, .. } = *self;
-        range("tolerance", tolerance, tolerance >= 0.0 && tolerance.is_finite(), "a number from 0");
-        range("holdout", holdout, holdout > 0.0 && holdout < 1.0, "a share between 0 and 1");
-        range("windows", windows as f64, (1..=1000).contains(&windows), "1 to 1000");
+        if !Gate::admits_tolerance(self.tolerance) {
+            wrong("tolerance", self.tolerance, Gate::TOLERANCE);
+        }
+        if !Gate::admits_holdout(self.holdout) {
+            wrong("holdout", self.holdout, Gate::HOLDOUT);
+        }
+        errors.extend(out_of_range("windows", self.windows as i64, &GATE_WINDOWS));
         errors
     }
 }

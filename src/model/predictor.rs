@@ -1,50 +1,50 @@
-//! A version as it is served: preparation and frozen weights, immutable and shared.
+//! A version as it is served: preparation and frozen model, immutable and shared.
 //!
-//! Training, replay and the endpoint all predict through this, so their predictions have the same bits; so has one that
-//! was saved and read back.
+//! Training, replay and the endpoint all predict through this, so their predictions have the same bits, also after a
+//! predictor was saved and read back.
 
 use std::fmt;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 
-use super::preparation::{Layout, Observations, Preparation};
-use super::{Input, Kind, ModelError, ModelOptions, Rows, Scorer, Tensors};
+use super::preparation::{Observations, Preparation, Prepared, SlotLayout};
+use super::{InputColumn, ModelError, ModelKind, ModelOptions, Predictions, Scorer, SparseRows, Tensors};
 use crate::value::Scalar;
 
 /// Memory that predictions can be made in again and again.
 #[derive(Debug, Default)]
-pub struct Working {
+pub struct PredictionMemory {
     observations: Observations,
     select: Vec<u32>,
-    rows: Rows,
+    rows: SparseRows,
 }
 
-/// Predicts. Cheap to share between threads.
+/// A frozen version that predicts. Cheap to share between threads.
 pub struct Predictor {
-    kind: &'static Kind,
+    kind: &'static ModelKind,
     preparation: Arc<Preparation>,
     scorer: Box<dyn Scorer>,
 }
 
 impl Predictor {
-    pub(super) fn new(kind: &'static Kind, preparation: Arc<Preparation>, scorer: Box<dyn Scorer>) -> Self {
+    pub(super) fn new(kind: &'static ModelKind, preparation: Arc<Preparation>, scorer: Box<dyn Scorer>) -> Self {
         Predictor { kind, preparation, scorer }
     }
 
-    /// A prediction for each row of `columns`, one column for each input in order.
+    /// Returns a prediction for each of `rows` rows; there is a column for each input in order.
     ///
     /// # Panics
     /// If a column is not of its input's type or does not have `rows` rows.
-    pub fn predict(&self, columns: &[ArrayRef], rows: usize) -> Vec<f64> {
+    pub fn predict(&self, columns: &[ArrayRef], rows: usize) -> Predictions {
         let observations = Observations::decode(self.preparation.layout(), columns, rows);
         let select: Vec<u32> = (0..rows as u32).collect();
-        let mut predictions = Vec::with_capacity(rows);
-        self.predict_observed(&observations, &select, &mut Rows::default(), &mut predictions);
+        let mut predictions = Predictions::default();
+        self.predict_observed(&observations, &select, &mut SparseRows::default(), &mut predictions);
         predictions
     }
 
-    /// As [`Predictor::predict`], of single values: `value` gives that of a row for an input. Predictions are appended.
+    /// Replaces `predictions` by those of single values; `value(row, input)` returns one.
     ///
     /// # Panics
     /// If a value is neither null nor of its input's type.
@@ -52,39 +52,50 @@ impl Predictor {
         &self,
         rows: usize,
         value: impl Fn(usize, usize) -> &'a Scalar,
-        working: &mut Working,
-        predictions: &mut Vec<f64>,
+        memory: &mut PredictionMemory,
+        predictions: &mut Predictions,
     ) {
-        let Working { observations, select, rows: prepared } = working;
+        let PredictionMemory { observations, select, rows: prepared } = memory;
         observations.refill_values(self.preparation.layout(), rows, value);
         select.clear();
         select.extend(0..rows as u32);
         self.predict_observed(observations, select, prepared, predictions);
     }
 
-    /// Appends a prediction for each selected observation; `rows` is working memory.
+    /// Replaces `predictions` by those of the selected observations; `rows` is working memory.
     pub(super) fn predict_observed(
         &self,
         observations: &Observations,
         select: &[u32],
-        rows: &mut Rows,
-        predictions: &mut Vec<f64>,
+        rows: &mut SparseRows,
+        predictions: &mut Predictions,
     ) {
-        let from = predictions.len();
-        self.preparation.encode(observations, select, rows);
-        self.scorer.predict(rows, predictions);
-        if self.kind.standardised {
-            for prediction in &mut predictions[from..] {
+        predictions.reset(self.scorer.width());
+        let batch = Prepared::new(&self.preparation, observations, select).with_memory(std::mem::take(rows));
+        self.scorer.predict(&batch, predictions);
+        *rows = batch.into_memory();
+        if self.kind.standardises_label {
+            for prediction in predictions.values_mut() {
                 *prediction = self.preparation.restore_label(*prediction);
             }
         }
     }
 
-    pub fn kind(&self) -> &'static Kind {
+    pub fn kind(&self) -> &'static ModelKind {
         self.kind
     }
 
-    pub fn inputs(&self) -> &[Input] {
+    /// Returns how many numbers a prediction has.
+    pub fn width(&self) -> usize {
+        self.scorer.width()
+    }
+
+    /// Returns the class that each number of a prediction is the probability of, ascending; empty for other tasks.
+    pub fn classes(&self) -> &[Arc<str>] {
+        self.scorer.classes()
+    }
+
+    pub fn inputs(&self) -> &[InputColumn] {
         self.preparation.layout().inputs()
     }
 
@@ -92,7 +103,7 @@ impl Predictor {
         self.preparation.layout().options()
     }
 
-    /// Everything that [`Predictor::load`] needs beside inputs and options.
+    /// Returns everything that [`Predictor::load`] needs beside inputs and options.
     pub fn save(&self) -> Tensors {
         let mut tensors = Tensors::new();
         self.preparation.save(&mut tensors);
@@ -100,20 +111,21 @@ impl Predictor {
         tensors
     }
 
-    /// Reads what [`Predictor::save`] wrote.
+    /// Reads the tensors that [`Predictor::save`] returned.
     ///
     /// # Errors
     /// If the options are wrong, or a tensor is missing or does not fit them.
-    pub fn load(inputs: &[Input], options: &ModelOptions, tensors: &Tensors) -> Result<Self, ModelError> {
+    pub fn load(inputs: &[InputColumn], options: &ModelOptions, tensors: &Tensors) -> Result<Self, ModelError> {
         let first = |mut errors: Vec<ModelError>| errors.swap_remove(0);
-        let layout = Arc::new(Layout::new(inputs, options).map_err(first)?);
+        options.check(inputs).map_err(first)?;
+        let layout = Arc::new(SlotLayout::new(inputs, options).map_err(first)?);
         Self::load_into(&layout, tensors)
     }
 
-    pub(super) fn load_into(layout: &Arc<Layout>, tensors: &Tensors) -> Result<Self, ModelError> {
-        let kind = Kind::find(&layout.options().kind)?;
+    pub(super) fn load_into(layout: &Arc<SlotLayout>, tensors: &Tensors) -> Result<Self, ModelError> {
+        let kind = ModelKind::find(&layout.options().kind.name)?;
         let preparation = Arc::new(Preparation::load(layout, tensors)?);
-        Ok(Predictor { kind, preparation, scorer: (kind.thaw)(layout, tensors)? })
+        Ok(Predictor { kind, preparation, scorer: (kind.load)(layout, tensors)? })
     }
 }
 

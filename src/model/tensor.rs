@@ -1,9 +1,10 @@
-//! Named tensors: the form in which models are saved, averaged and loaded.
+//! Named tensors, in which models are saved, averaged and loaded.
 //!
 //! Most of a hashed model is untouched and zero, so the serialised form of a tensor (in checkpoints) lists its
 //! non-zero cells where they are few. Reading gives back the same bits.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ndarray::ArrayD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -15,6 +16,7 @@ use super::ModelError;
 pub enum Tensor {
     F64(ArrayD<f64>),
     U32(ArrayD<u32>),
+    U8(ArrayD<u8>),
 }
 
 /// Tensors by name, in the order of their names.
@@ -31,6 +33,17 @@ impl Tensor {
         Tensor::U32(ArrayD::from_shape_vec(vec![values.len()], values).expect("a vector fits its own length"))
     }
 
+    /// Texts, as the bytes of a JSON array of strings.
+    pub fn texts(texts: &[&str]) -> Tensor {
+        let bytes = serde_json::to_vec(texts).expect("strings have a JSON form");
+        Tensor::U8(ArrayD::from_shape_vec(vec![bytes.len()], bytes).expect("a vector fits its own length"))
+    }
+
+    /// Bytes of a shape, row-major. None if there are not as many as the shape has cells.
+    pub fn bytes(shape: &[usize], cells: Vec<u8>) -> Option<Tensor> {
+        ArrayD::from_shape_vec(shape.to_vec(), cells).ok().map(Tensor::U8)
+    }
+
     /// Floats of a shape, row-major. None if there are not as many as the shape has cells.
     pub fn floats(shape: &[usize], cells: Vec<f64>) -> Option<Tensor> {
         ArrayD::from_shape_vec(shape.to_vec(), cells).ok().map(Tensor::F64)
@@ -41,11 +54,12 @@ impl Tensor {
         ArrayD::from_shape_vec(shape.to_vec(), cells).ok().map(Tensor::U32)
     }
 
-    /// The cells as little-endian bytes, row-major.
+    /// Returns the cells as little-endian bytes, row-major.
     pub fn to_le_bytes(&self) -> Vec<u8> {
         match self {
             Tensor::F64(array) => array.iter().flat_map(|cell| cell.to_le_bytes()).collect(),
             Tensor::U32(array) => array.iter().flat_map(|cell| cell.to_le_bytes()).collect(),
+            Tensor::U8(array) => array.iter().copied().collect(),
         }
     }
 
@@ -53,34 +67,49 @@ impl Tensor {
         match self {
             Tensor::F64(array) => array.shape(),
             Tensor::U32(array) => array.shape(),
+            Tensor::U8(array) => array.shape(),
         }
     }
 }
 
-/// The cells of a float tensor, row-major.
+/// Returns the cells of a float tensor, row-major.
 ///
 /// # Errors
 /// If there is no such tensor, or it does not have `len` cells where that is given.
 pub(super) fn floats<'a>(tensors: &'a Tensors, name: &str, len: Option<usize>) -> Result<&'a [f64], ModelError> {
     let cells = match tensors.get(name) {
         Some(Tensor::F64(array)) => array.as_slice(),
-        Some(Tensor::U32(_)) => return Err(misfit(name, "it holds integers")),
+        Some(_) => return Err(misfit(name, "it does not hold floats")),
         None => return Err(ModelError::MissingTensor { name: name.to_owned() }),
     };
     check(name, cells.ok_or_else(|| misfit(name, "it is not row-major"))?, len)
 }
 
-/// The cells of an integer tensor, row-major.
+/// Returns the cells of an integer tensor, row-major.
 ///
 /// # Errors
 /// As [`floats`].
 pub(super) fn integers<'a>(tensors: &'a Tensors, name: &str, len: Option<usize>) -> Result<&'a [u32], ModelError> {
     let cells = match tensors.get(name) {
         Some(Tensor::U32(array)) => array.as_slice(),
-        Some(Tensor::F64(_)) => return Err(misfit(name, "it holds floats")),
+        Some(_) => return Err(misfit(name, "it does not hold integers")),
         None => return Err(ModelError::MissingTensor { name: name.to_owned() }),
     };
     check(name, cells.ok_or_else(|| misfit(name, "it is not row-major"))?, len)
+}
+
+/// Returns the texts that [`Tensor::texts`] holds.
+///
+/// # Errors
+/// If there is no such tensor, or it does not hold texts.
+pub(super) fn texts(tensors: &Tensors, name: &str) -> Result<Vec<Arc<str>>, ModelError> {
+    let cells = match tensors.get(name) {
+        Some(Tensor::U8(array)) => array.as_slice(),
+        Some(_) => return Err(misfit(name, "it does not hold bytes")),
+        None => return Err(ModelError::MissingTensor { name: name.to_owned() }),
+    };
+    let cells = cells.ok_or_else(|| misfit(name, "it is not row-major"))?;
+    serde_json::from_slice(cells).map_err(|_| misfit(name, "it does not hold an array of strings"))
 }
 
 fn check<'a, T>(name: &str, cells: &'a [T], len: Option<usize>) -> Result<&'a [T], ModelError> {
@@ -94,8 +123,8 @@ pub(super) fn misfit(name: &str, detail: &str) -> ModelError {
     ModelError::MisfitTensor { name: name.to_owned(), detail: detail.to_owned() }
 }
 
-/// The mean of states of the same learner, weighted by `examples`, in the order given. Integer tensors must agree and
-/// are taken from the first. All weights zero gives the first.
+/// Returns the mean of states of the same learner, weighted by their examples, in the order given. Tensors of integers
+/// and bytes must agree and are taken from the first state. Returns the first if no state has examples.
 pub(super) fn average(states: &[(Tensors, u64)]) -> Tensors {
     let mut mean = states.first().map(|(first, _)| first.clone()).unwrap_or_default();
     let total: u64 = states.iter().map(|(_, examples)| examples).sum();
@@ -115,19 +144,21 @@ pub(super) fn average(states: &[(Tensors, u64)]) -> Tensors {
     mean
 }
 
-/// What a tensor looks like in a checkpoint.
+/// The form of a tensor in a checkpoint.
 #[derive(Serialize, Deserialize)]
 enum Packed {
     Dense(Vec<usize>, Vec<f64>),
     /// Shape, positions of the cells that are not +0.0, and those cells.
     Sparse(Vec<usize>, Vec<u32>, Vec<f64>),
     Integers(Vec<usize>, Vec<u32>),
+    Bytes(Vec<usize>, Vec<u8>),
 }
 
 impl Serialize for Tensor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let packed = match self {
             Tensor::U32(array) => Packed::Integers(array.shape().to_vec(), array.iter().copied().collect()),
+            Tensor::U8(array) => Packed::Bytes(array.shape().to_vec(), array.iter().copied().collect()),
             Tensor::F64(array) => {
                 let set = || array.iter().enumerate().filter(|(_, cell)| cell.to_bits() != 0);
                 let shape = array.shape().to_vec();
@@ -152,6 +183,7 @@ impl<'de> Deserialize<'de> for Tensor {
         Ok(match Packed::deserialize(deserializer)? {
             Packed::Dense(shape, cells) => Tensor::F64(ArrayD::from_shape_vec(shape, cells).map_err(misfit)?),
             Packed::Integers(shape, cells) => Tensor::U32(ArrayD::from_shape_vec(shape, cells).map_err(misfit)?),
+            Packed::Bytes(shape, cells) => Tensor::U8(ArrayD::from_shape_vec(shape, cells).map_err(misfit)?),
             Packed::Sparse(shape, positions, cells) => {
                 let len = shape.iter().try_fold(1_usize, |product, axis| product.checked_mul(*axis));
                 let Some(len) = len.filter(|len| *len <= MOST_CELLS && positions.len() == cells.len()) else {

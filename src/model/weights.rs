@@ -4,10 +4,11 @@
 //! is a small open-addressing table while fewer than an eighth of its slots are set, and a plain vector beyond that.
 //! Both give the same bits: an unset slot is +0.0 in either.
 
+use super::optimizer::Optimizer;
 use super::tensor::{self, Tensor, Tensors};
-use super::{ModelError, Row};
+use super::{ModelError, SparseRow};
 
-/// One weight a slot: `dense` ones first, then the hashed ones.
+/// A weight for each slot: the dense ones first, then the hashed ones.
 #[derive(Clone, Debug)]
 pub struct Weights {
     dense: Box<[f64]>,
@@ -17,14 +18,20 @@ pub struct Weights {
 
 #[derive(Clone, Debug)]
 enum Hashed {
-    /// `(slot, weight)` at its home or after it, `EMPTY` between; the length is a power of two.
+    /// Open addressing: `(slot, weight)` at its home or after it, `EMPTY` between; the length is a power of two.
     Table(Box<[(u32, f64)]>),
     Plain(Box<[f64]>),
 }
 
+/// The slot of an unused cell of the table.
 const EMPTY: u32 = u32::MAX;
 
 impl Weights {
+    /// Freezes the weights of an optimizer of `slots` slots, of which the first `dense` are not hashed.
+    pub fn of_optimizer(optimizer: &dyn Optimizer, dense: usize, slots: usize) -> Self {
+        Self::new((0..slots).map(|slot| optimizer.weight(slot)), dense, slots)
+    }
+
     /// Weights of all slots in order, of which the first `dense` are not hashed.
     pub fn new(weights: impl Iterator<Item = f64>, dense: usize, slots: usize) -> Self {
         let mut weights = weights.map(|weight| weight + 0.0);
@@ -55,7 +62,7 @@ impl Weights {
         Weights { dense, hashed, slots }
     }
 
-    /// The weight of a slot.
+    /// Returns the weight of a slot.
     #[inline]
     pub fn get(&self, slot: u32) -> f64 {
         if let Some(weight) = self.dense.get(slot as usize) {
@@ -76,9 +83,9 @@ impl Weights {
         }
     }
 
-    /// The weighted sum of a row, added up from the left.
+    /// Returns the weighted sum of a row, added up from the left.
     #[inline]
-    pub fn dot(&self, row: Row<'_>) -> f64 {
+    pub fn dot(&self, row: SparseRow<'_>) -> f64 {
         row.index.iter().zip(row.value).fold(0.0, |sum, (slot, value)| sum + self.get(*slot) * value)
     }
 
@@ -86,7 +93,7 @@ impl Weights {
         self.slots
     }
 
-    /// As `{prefix}.dense`, `{prefix}.slot` (of the hashed weights that are not zero) and `{prefix}.hashed`.
+    /// Adds the tensors `{prefix}.dense`, `{prefix}.slot` (of the hashed weights that are not zero) and `{prefix}.hashed`.
     pub fn save(&self, prefix: &str, tensors: &mut Tensors) {
         let first = self.dense.len();
         let mut rest: Vec<(u32, f64)> = match &self.hashed {
@@ -105,10 +112,10 @@ impl Weights {
         tensors.insert(format!("{prefix}.hashed"), Tensor::vector(weights));
     }
 
-    /// Reads what [`Weights::save`] wrote.
+    /// Reads the tensors that [`Weights::save`] added.
     ///
     /// # Errors
-    /// If a tensor is missing, of another size, or names a slot that is not hashed or comes twice.
+    /// If a tensor is missing, of another size, or lists a slot that is not hashed or is repeated.
     pub fn load(prefix: &str, tensors: &Tensors, dense: usize, slots: usize) -> Result<Self, ModelError> {
         let first = tensor::floats(tensors, &format!("{prefix}.dense"), Some(dense))?;
         let name = format!("{prefix}.slot");

@@ -11,7 +11,7 @@ use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use super::RegistryError;
-use crate::model::{Input, ModelOptions, Predictor, Tensor, Tensors};
+use crate::model::{InputColumn, ModelOptions, Predictor, Tensor, Tensors};
 
 const METADATA: &str = "tidemill";
 const FORMAT: u32 = 1;
@@ -19,7 +19,7 @@ const FORMAT: u32 = 1;
 #[derive(Serialize, Deserialize)]
 struct ArtifactHeader<'a> {
     format: u32,
-    inputs: Cow<'a, [Input]>,
+    inputs: Cow<'a, [InputColumn]>,
     options: Cow<'a, ModelOptions>,
 }
 
@@ -62,6 +62,7 @@ pub fn encode(predictor: &Predictor) -> Vec<u8> {
             let dtype = match tensor {
                 Tensor::F64(_) => Dtype::F64,
                 Tensor::U32(_) => Dtype::U32,
+                Tensor::U8(_) => Dtype::U8,
             };
             (name, TensorView { dtype, shape: tensor.shape().to_vec(), bytes: tensor.to_le_bytes() })
         })
@@ -90,6 +91,7 @@ pub fn decode(bytes: &[u8], path: &str) -> Result<Predictor, RegistryError> {
     for (name, view) in SafeTensors::deserialize(bytes).map_err(damaged)?.iter() {
         let tensor = match view.dtype() {
             Dtype::F64 => Tensor::floats(view.shape(), cells(view.data(), f64::from_le_bytes)),
+            Dtype::U8 => Tensor::bytes(view.shape(), view.data().to_vec()),
             Dtype::U32 => Tensor::integers(view.shape(), cells(view.data(), u32::from_le_bytes)),
             other => return Err(not_a_model(format!("tensor `{name}` is of type {other:?}"))),
         };

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use arrow_schema::{Field, Fields};
 use crossbeam_channel::{Receiver, unbounded};
 use timely::worker::Worker;
 
@@ -26,7 +27,7 @@ use crate::source::{Board, Grid, IdleRule, Outcome, Pace, Standing, Tally};
 use crate::store::Online;
 use crate::store::offline::OrderedFile;
 use crate::time::EventTime;
-use crate::value::{Column, Scalar, Schema};
+use crate::value::Scalar;
 
 /// The interval at which a worker publishes its operators' counts.
 const PUBLISH: Duration = Duration::from_millis(200);
@@ -149,7 +150,7 @@ pub fn offline_files(
     from: Option<EventTime>,
     layout: OfflineLayout,
 ) -> Result<OfflineFiles, Failure> {
-    let shared = |path: std::path::PathBuf, columns: Schema| -> Result<_, Failure> {
+    let shared = |path: std::path::PathBuf, columns: Fields| -> Result<_, Failure> {
         let file = match layout {
             OfflineLayout::SingleFile => OrderedFile::create(&path, &columns, from)?,
             OfflineLayout::Segments => OrderedFile::in_parts(&path, &columns, from),
@@ -160,8 +161,8 @@ pub fn offline_files(
     for group in &plan.groups {
         let entity = group.entity_names.iter().zip(group.codec.types());
         let features = group.names.iter().zip(&group.types);
-        let columns = entity.chain(features).map(|(name, ty)| Column::new(name.clone(), *ty, true)).collect();
-        files.features.push(shared(folder.join(format!("features/{}.parquet", group.name)), Schema::new(columns))?);
+        let columns = entity.chain(features).map(|(name, ty)| Field::new(name, ty.arrow(), true)).collect();
+        files.features.push(shared(folder.join(format!("features/{}.parquet", group.name)), columns)?);
     }
     for model in &plan.models {
         files.examples.push(shared(folder.join(format!("examples/{}.parquet", model.name)), model.kept_columns())?);

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::RequestError;
 use crate::example::{Frame, InstanceError};
-use crate::model::Working;
+use crate::model::{PredictionMemory, Predictions};
 use crate::time::{EventTime, format_time};
 
 /// A request to predict for the instances in a [`Scratch`].
@@ -46,9 +46,9 @@ impl From<RequestError> for Unanswered {
 pub struct Scratch {
     /// The instances: as read, then with every looked-up and computed value.
     pub frame: Frame,
-    pub working: Working,
+    pub memory: PredictionMemory,
     /// One for each instance.
-    pub predictions: Vec<f64>,
+    pub predictions: Predictions,
     /// The watermark of the previous answer and its text.
     watermark: Option<(EventTime, String)>,
 }

@@ -1,6 +1,7 @@
 //! Answers: bodies and headers.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -64,6 +65,23 @@ pub fn write_scalar(value: &Scalar, out: &mut Vec<u8>) {
 /// Appends a float in its shortest form, null if it is not finite.
 pub fn write_float(value: f64, out: &mut Vec<u8>) {
     serde_json::to_writer(out, &value).expect("writing to memory cannot fail");
+}
+
+/// Appends a prediction: a number, or an object from class to probability if it has classes.
+pub fn write_prediction(classes: &[Arc<str>], prediction: &[f64], out: &mut Vec<u8>) {
+    if classes.is_empty() {
+        return write_float(prediction[0], out);
+    }
+    out.push(b'{');
+    for (at, (class, probability)) in classes.iter().zip(prediction).enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write_text(class, out);
+        out.push(b':');
+        write_float(*probability, out);
+    }
+    out.push(b'}');
 }
 
 /// Appends a JSON string.

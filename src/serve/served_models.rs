@@ -10,7 +10,7 @@ use super::RequestError;
 use super::call::{Call, Scratch, Unanswered, VersionRef};
 use crate::example::{Frame, LookupSource, Pipeline, ServingPlan};
 use crate::expr::nearest;
-use crate::model::Input;
+use crate::model::InputColumn;
 use crate::registry::{LiveModels, Manifest, Registry, RegistryError, Servable};
 use crate::store::Online;
 use crate::store::memory::Shelf;
@@ -84,11 +84,10 @@ impl ServedModels {
         if let Some(fault) = &call.fault {
             return Err(RequestError::Instance(fault.clone()).into());
         }
-        let Scratch { frame, working, predictions, .. } = scratch;
+        let Scratch { frame, memory, predictions, .. } = scratch;
         model.complete(frame);
-        predictions.clear();
         let input = |row: usize, input: usize| model.pipeline.input(frame, row, input);
-        version.predictor.predict_values(frame.rows(), input, working, predictions);
+        version.predictor.predict_values(frame.rows(), input, memory, predictions);
         Ok(version)
     }
 
@@ -163,7 +162,7 @@ pub struct ServedModel {
     /// The sources of the pipeline's look-ups, by their positions in it.
     shelves: Vec<Arc<Shelf>>,
     /// The inputs that a version must have been made for.
-    inputs: Vec<Input>,
+    inputs: Vec<InputColumn>,
     /// The inputs' names as JSON.
     pub quoted: Vec<String>,
     /// The beginning of every answer, up to the version.

@@ -53,7 +53,7 @@ impl Service {
         let ServiceConfig { spec, plans, online, live, registry, metrics, readiness } = config;
         assert_eq!(plans.len(), spec.models.len(), "there is a plan for each model");
         let models = plans.iter().zip(&spec.models);
-        let models = models.map(|(plan, model)| ServedModel::new(plan, &model.options.kind, &online)).collect();
+        let models = models.map(|(plan, model)| ServedModel::new(plan, &model.options.kind.name, &online)).collect();
         Arc::new(Service {
             dataflow: spec.name.clone(),
             models: ServedModels::new(models, live, registry),

@@ -6,6 +6,7 @@
 
 use super::{Group, Label, Model, Spec, StreamRef, Topic, View, Window};
 use crate::hash::sha256;
+use crate::value::Scalar;
 
 /// SHA-256 of a text, in hex.
 pub fn hash(text: &str) -> String {
@@ -92,7 +93,12 @@ impl Spec {
                 let schema = self.stream_schema(*from);
                 let on: Vec<&str> = from_on.iter().map(|at| schema.columns[*at].name.as_str()).collect();
                 let from = self.stream_text(*from);
-                format!("label({from} on {on:?} {} within {within_ms} otherwise {otherwise:?})", value.canonical())
+                let otherwise = match otherwise {
+                    Some(Scalar::Float(value)) => format!("{:?}", Some(value)),
+                    Some(Scalar::String(class)) => format!("{:?}", Some(class)),
+                    _ => "None".to_owned(),
+                };
+                format!("label({from} on {on:?} {} within {within_ms} otherwise {otherwise})", value.canonical())
             }
         };
         let options = serde_json::to_string(&model.options).expect("options are plain data");

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use super::{Feature, Group, Label, Line, Model, Spec, Topic, Window};
 use crate::aggregate::{LineLayout, SlidingWindow};
 use crate::time::format_duration;
-use crate::value::{Schema, Type};
+use crate::value::{Scalar, Schema, Type};
 
 impl Window {
     fn sizes(&self) -> (i64, i64) {
@@ -119,7 +119,7 @@ impl Spec {
 
     fn write_model(&self, out: &mut String, model: &Model) -> fmt::Result {
         let options = &model.options;
-        let (kind, examples) = (&options.kind, self.stream_name(model.examples));
+        let (kind, examples) = (&options.kind.name, self.stream_name(model.examples));
         let window = format_duration(model.window_ms);
         writeln!(out, "\nmodel {}: {kind}, examples {examples}, retrained every {window}", model.name)?;
         for lookup in &model.lookups {
@@ -129,9 +129,16 @@ impl Spec {
             writeln!(out, "  look-up of {} by {entity}: {taken} of {all} features", group.name)?;
         }
         writeln!(out, "  label {}", self.describe_label(&model.label))?;
-        let parameters: String =
-            options.optimizer.parameters.iter().map(|(name, value)| format!(", {name} {value}")).collect();
-        writeln!(out, "  optimizer {}{parameters}", options.optimizer.name)?;
+        let parameters = |written: &[(String, f64)]| -> String {
+            written.iter().map(|(name, value)| format!(", {name} {value}")).collect()
+        };
+        if !options.kind.parameters.is_empty() {
+            writeln!(out, "  kind {kind}{}", parameters(&options.kind.parameters))?;
+        }
+        match &options.optimizer {
+            Some(optimizer) => writeln!(out, "  optimizer {}{}", optimizer.name, parameters(&optimizer.parameters))?,
+            None => writeln!(out, "  no optimizer")?,
+        }
         match &options.publish {
             Some(gate) => {
                 let (metric, tolerance, holdout) = (&gate.metric, gate.tolerance, gate.holdout);
@@ -158,7 +165,11 @@ impl Spec {
             Label::Immediate { value } => format!("{}, known at once", value.text()),
             Label::Joined { from, from_on, value, within_ms, otherwise, .. } => {
                 let on = names(self.stream_schema(*from), from_on);
-                let otherwise = otherwise.map_or_else(|| "dropped".to_owned(), |value| value.to_string());
+                let otherwise = match otherwise {
+                    Some(Scalar::Float(value)) => value.to_string(),
+                    Some(class) => class.to_json().to_string(),
+                    None => "dropped".to_owned(),
+                };
                 let (value, from, within) = (value.text(), self.stream_name(*from), format_duration(*within_ms));
                 format!("{value} from {from} on {on} within {within}, otherwise {otherwise}")
             }

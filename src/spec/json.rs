@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Group, Label, Model, Spec, Topic, Window};
-use crate::value::Schema;
+use crate::value::{Scalar, Schema};
 
 impl Spec {
     /// Returns the plan as JSON; with `entities`, also the memory of that many entities of each group.
@@ -89,7 +89,7 @@ impl Spec {
                 "from": self.stream_name(*from),
                 "on": names(self.stream_schema(*from), from_on),
                 "within_ms": within_ms,
-                "otherwise": otherwise,
+                "otherwise": otherwise.as_ref().map(Scalar::to_json),
             }),
         }
     }

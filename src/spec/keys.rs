@@ -38,7 +38,7 @@ const fn key(name: &'static str, form: &'static str, absent: Absent, summary: &'
 
 /// Every section, in the order of the reference.
 pub static SECTIONS: &[&Section] = &[
-    &FILE, &SOURCE, &TABLE, &COLUMN, &VIEW, &FEATURES, &AGGREGATE, &WINDOW, &MODEL, &INPUT, &LABEL, &OPTIMIZER,
+    &FILE, &SOURCE, &TABLE, &COLUMN, &VIEW, &FEATURES, &AGGREGATE, &WINDOW, &MODEL, &INPUT, &LABEL, &KIND, &OPTIMIZER,
     &PUBLISH,
 ];
 
@@ -172,7 +172,7 @@ pub static MODEL: Section = Section {
     title: "[model.NAME]",
     summary: "A model that is retrained at the end of every window.",
     keys: &[
-        key("kind", "string", Required, "The kind of model, see below"),
+        key("kind", "string or table", Required, "The kind of model, see below"),
         key("examples", "string", Required, "The source or view whose records are the examples"),
         key("features", "list", Required, "The inputs, see below"),
         key("label", "table", Required, "The value to predict, see below"),
@@ -183,7 +183,12 @@ pub static MODEL: Section = Section {
             Is("\"0s\""),
             "Shift of the window boundaries, which are otherwise multiples of `window` since 1970-01-01T00:00Z",
         ),
-        key("optimizer", "string or table", Is("\"ftrl\""), "How weights are updated, see below"),
+        key(
+            "optimizer",
+            "string or table",
+            Is("\"ftrl\""),
+            "How weights are updated, see below; only for kinds that an optimizer trains",
+        ),
         key(
             "crosses",
             "list of lists",
@@ -229,17 +234,24 @@ pub static LABEL: Section = Section {
               than the example, is at most `within` later, and has a `value` that is not null. Without `from`, it is \
               an expression over the example itself.",
     keys: &[
-        key("value", "expression", Required, "The label: a bool or a number"),
+        key("value", "expression", Required, "The label: a bool or a number; for classes, a string, an int or a bool"),
         key("from", "string", Nothing, "The source or view that has the label"),
         key("on", "string or list of strings", Nothing, "Columns that must be equal in both; required with `from`"),
         key("within", "duration", Nothing, "How long to wait for the label; required with `from`"),
         key(
             "otherwise",
-            "number or bool",
+            "number, bool or string",
             Nothing,
             "The label if none arrives in time; without it, the example is dropped and counted",
         ),
     ],
+};
+
+pub static KIND: Section = Section {
+    title: "kind",
+    summary: "The name of a kind of model, or a table with its name and parameters: \
+              `{ name = \"passive_aggressive\", C = 0.1 }`.",
+    keys: &[key("name", "string", Required, "The kind of model, see below")],
 };
 
 pub static OPTIMIZER: Section = Section {

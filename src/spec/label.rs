@@ -1,26 +1,51 @@
 //! Labels: known at once, or joined from a stream later.
+//!
+//! A label of classes is a string, an int or a bool; any other is a bool or a number.
 
 use toml::de::DeValue;
 
 use super::checker::Checker;
 use super::keys::LABEL;
 use super::problem::Mistake;
-use super::reader::{Fields, TomlValue, number};
+use super::reader::{Fields, TomlValue, number, text};
 use super::{Label, StreamRef};
 use crate::expr::{Expr, Scope};
-use crate::value::Type;
+use crate::model::Task;
+use crate::value::{Scalar, Type};
 
 impl<'a> Checker<'a> {
-    pub fn label(&self, value: &'a TomlValue<'a>, examples: StreamRef, name: &str) -> Option<Label> {
+    /// Reads the label of a model whose examples are the stream `name`. The task is that of the model's kind, if it is
+    /// known.
+    pub fn label(
+        &self,
+        value: &'a TomlValue<'a>,
+        examples: StreamRef,
+        name: &str,
+        task: Option<Task>,
+    ) -> Option<Label> {
         let fields = Fields::of(value, &LABEL, self.problems)?;
         match fields.text("from") {
-            Some(from) => self.joined(&fields, self.stream(&from)?, from.value, examples, name),
+            Some(from) => {
+                let (from, from_name) = (self.stream(&from)?, from.value);
+                let (from_on, example_on) = self.columns_on(&fields, (from, from_name), (examples, name));
+                let value = self.label_value(&fields, &Scope::of(from_name, self.spec.stream_schema(from)), task);
+                let within_ms = fields.duration("within");
+                let otherwise = fields.get("otherwise").and_then(|value| self.otherwise(value, task));
+                Some(Label::Joined {
+                    from,
+                    from_on: from_on?,
+                    example_on: example_on?,
+                    value: value?,
+                    within_ms: within_ms?,
+                    otherwise,
+                })
+            }
             None if fields.get("from").is_some() => None,
-            None => self.immediate(&fields, examples, name),
+            None => self.immediate(&fields, examples, name, task),
         }
     }
 
-    fn immediate(&self, fields: &Fields<'a>, examples: StreamRef, name: &str) -> Option<Label> {
+    fn immediate(&self, fields: &Fields<'a>, examples: StreamRef, name: &str, task: Option<Task>) -> Option<Label> {
         for key in ["on", "within", "otherwise"] {
             if fields.get(key).is_some() {
                 let message = format!("'{key}' without 'from'");
@@ -28,17 +53,16 @@ impl<'a> Checker<'a> {
             }
         }
         let scope = self.example_scope(examples, name);
-        Some(Label::Immediate { value: self.truth(fields, &scope)? })
+        Some(Label::Immediate { value: self.label_value(fields, &scope, task)? })
     }
 
-    fn joined(
+    /// Returns the columns that a label's stream and the examples must share, in both. A stream comes with its name.
+    fn columns_on(
         &self,
         fields: &Fields<'a>,
-        from: StreamRef,
-        from_name: &str,
-        examples: StreamRef,
-        name: &str,
-    ) -> Option<Label> {
+        (from, from_name): (StreamRef, &str),
+        (examples, name): (StreamRef, &str),
+    ) -> (Option<Vec<usize>>, Option<Vec<usize>>) {
         for key in ["on", "within"] {
             if fields.get(key).is_none() {
                 self.problems.expected(
@@ -61,29 +85,35 @@ impl<'a> Checker<'a> {
                 }
             }
         }
-        let value = self.truth(fields, &Scope::of(from_name, there));
-        let within_ms = fields.duration("within");
-        let otherwise = fields.get("otherwise").and_then(|value| match value.get_ref() {
-            DeValue::Boolean(value) => Some(f64::from(u8::from(*value))),
-            _ => number(value, self.problems),
-        });
-        Some(Label::Joined {
-            from,
-            from_on: from_on?,
-            example_on: example_on?,
-            value: value?,
-            within_ms: within_ms?,
-            otherwise,
-        })
+        (from_on, example_on)
     }
 
-    /// The expression that is the label: a bool or a number.
-    fn truth(&self, fields: &Fields<'a>, scope: &Scope) -> Option<Expr> {
+    /// Returns the label of an example for which none came: a number, or the name of a class.
+    fn otherwise(&self, value: &TomlValue, task: Option<Task>) -> Option<Scalar> {
+        let classes = task == Some(Task::Multiclass);
+        match value.get_ref() {
+            DeValue::Boolean(value) if classes => Some(Scalar::String(value.to_string().into())),
+            DeValue::Integer(digits) if classes => Some(Scalar::String(digits.as_str().into())),
+            DeValue::Boolean(value) => Some(Scalar::Float(f64::from(u8::from(*value)))),
+            _ if classes => Some(Scalar::String(text(value, self.problems)?.value.into())),
+            _ => number(value, self.problems).map(Scalar::Float),
+        }
+    }
+
+    /// Returns the expression that is the label, of a type that the task can have.
+    fn label_value(&self, fields: &Fields<'a>, scope: &Scope, task: Option<Task>) -> Option<Expr> {
         let text = fields.text("value")?;
         let value = self.expr(&text, scope)?;
-        if value.ty() != Type::Bool && !value.ty().is_numeric() && !self.touches_broken(text.value) {
+        let (fits, expected) = match (task, value.ty()) {
+            (None, _) => (true, ""),
+            (Some(Task::Multiclass), ty) => {
+                (matches!(ty, Type::String | Type::Int | Type::Bool), "a string, an int or a bool, for classes")
+            }
+            (Some(_), ty) => (ty == Type::Bool || ty.is_numeric(), "a bool or a number"),
+        };
+        if !fits && !self.touches_broken(text.value) {
             let mistake = Mistake::new(0..0, format!("this label is of type {}", value.ty()));
-            self.problems.add_inside(&text, [mistake.expected("a bool or a number")]);
+            self.problems.add_inside(&text, [mistake.expected(expected)]);
         }
         Some(value)
     }

@@ -5,7 +5,7 @@ use super::input::Entries;
 use super::reader::Fields;
 use super::toml_text::Text;
 use super::{Model, StreamRef};
-use crate::model;
+use crate::model::{InputColumn, Task};
 use crate::time::format_duration;
 
 impl<'a> Checker<'a> {
@@ -13,8 +13,8 @@ impl<'a> Checker<'a> {
         let before = self.problems.count();
         let model = self.read_model(&name, fields);
         let Some(model) = model.filter(|_| self.problems.count() == before) else { return };
-        let inputs: Vec<model::Input> =
-            model.inputs.iter().map(|input| model::Input::new(input.name.as_str(), input.expr.ty())).collect();
+        let inputs: Vec<InputColumn> =
+            model.inputs.iter().map(|input| InputColumn::new(input.name.as_str(), input.expr.ty())).collect();
         if let Err(errors) = model.options.check(&inputs) {
             for error in errors {
                 self.problems.expected(name.span.clone(), error.to_string(), "options that go together");
@@ -33,9 +33,12 @@ impl<'a> Checker<'a> {
             let expected = format!("less than {}", format_duration(window_ms));
             self.problems.expected(fields.span("offset"), message, expected);
         }
-        let parts = stream.zip(examples).and_then(|(stream, examples)| self.parts(fields, stream, examples.value));
+        let kind = self.model_kind(fields);
+        let task = kind.as_ref().map(|(kind, _)| kind.task);
+        let parts =
+            stream.zip(examples).and_then(|(stream, examples)| self.parts(fields, stream, examples.value, task));
         let names = parts.as_ref().map(|(entries, _)| entries.named_types());
-        let options = self.options(fields, names.as_deref());
+        let options = self.options(fields, kind, names.as_deref());
         let (entries, label) = parts?;
         let (lookups, inputs, label) = self.look_ups(entries, label)?;
         Some(Model {
@@ -50,10 +53,16 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// Inputs and label, both read before either is given up.
-    fn parts(&self, fields: &Fields<'a>, stream: StreamRef, name: &str) -> Option<(Entries, super::Label)> {
+    /// Reads inputs and label; reports the mistakes of both. The task is that of the model's kind, if it is known.
+    fn parts(
+        &self,
+        fields: &Fields<'a>,
+        stream: StreamRef,
+        name: &str,
+        task: Option<Task>,
+    ) -> Option<(Entries, super::Label)> {
         let entries = fields.list("features").and_then(|list| self.entries(list, fields, stream, name));
-        let label = fields.get("label").and_then(|label| self.label(label, stream, name));
+        let label = fields.get("label").and_then(|label| self.label(label, stream, name, task));
         Some((entries?, label?))
     }
 }

@@ -1,36 +1,62 @@
-//! How a model learns: kind, preparation, optimizer and gate.
+//! Options of a model: kind, preparation, optimizer and gate.
+//!
+//! Ranges and defaults are those of [`crate::model`]; here mistakes get their place in the file.
 
 use toml::de::DeValue;
 
 use super::checker::Checker;
-use super::keys::{OPTIMIZER, PUBLISH};
+use super::keys::{KIND, OPTIMIZER, PUBLISH, Section};
 use super::problem::Mistake;
 use super::reader::{Fields, TomlValue, entries, number, text, wrong};
 use super::toml_text::Text;
 use crate::expr::nearest;
-use crate::model::{Gate, KINDS, Kind, ModelOptions, OPTIMIZERS, OptimizerKind, OptimizerOptions, Parameter, Start};
+use crate::model::{
+    BINS, GATE_WINDOWS, Gate, HASH_BITS, KINDS, KindOptions, LearningStart, ModelKind, ModelOptions, OPTIMIZERS,
+    OptimizerOptions, Parameter, SHARDS, TrainedBy,
+};
 use crate::value::Type;
 
-static STARTS: &[(&str, Start)] = &[("warm", Start::Warm), ("fresh", Start::Fresh)];
+static STARTS: &[(&str, LearningStart)] = &[("warm", LearningStart::Warm), ("fresh", LearningStart::Fresh)];
+
+/// A kind or an optimizer, as it is written: a name, or a table of it and parameters.
+struct Named<T> {
+    kind: T,
+    parameters: Vec<(String, f64)>,
+}
 
 impl<'a> Checker<'a> {
-    /// A model's options; `inputs` are its inputs, if those are known.
-    pub fn options(&self, fields: &Fields<'a>, inputs: Option<&[(String, Type)]>) -> Option<ModelOptions> {
-        let usual = ModelOptions::default();
-        let kind = fields.text("kind").and_then(|name| self.kind(&name));
-        let whole = |key, range, usual: i64| fields.int(key, range).unwrap_or(usual);
+    /// Returns the kind of a model.
+    pub fn model_kind(&self, fields: &Fields<'a>) -> Option<(&'static ModelKind, KindOptions)> {
+        let words: Vec<(&str, _)> = KINDS.iter().map(|kind| (kind.name, (*kind, kind.parameters))).collect();
+        let Named { kind, parameters } = self.named(fields.get("kind")?, "kind", &KIND, &words)?;
+        Some((kind, KindOptions { name: kind.name.to_owned(), parameters }))
+    }
+
+    /// Returns the options of a model; `inputs` are its inputs, if those are known.
+    pub fn options(
+        &self,
+        fields: &Fields<'a>,
+        kind: Option<(&'static ModelKind, KindOptions)>,
+        inputs: Option<&[(String, Type)]>,
+    ) -> Option<ModelOptions> {
+        let defaults = ModelOptions::default();
+        let whole = |key, range: std::ops::RangeInclusive<i64>, default: i64| {
+            fields.int(key, *range.start()..*range.end() + 1).unwrap_or(default)
+        };
         let start = fields.text("start").and_then(|text| self.one_of(&text, "start", STARTS));
-        let gate = fields.get("publish").map(|value| self.gate(value, kind));
-        let bins = whole("bins", 0..257, usual.bins as i64) as usize;
+        let known = kind.as_ref().map(|(kind, _)| *kind);
+        let gate = fields.get("publish").map(|value| self.gate(value, known));
+        let bins = whole("bins", BINS, defaults.bins as i64) as usize;
         let categorical = fields.list("categorical").map_or_else(Vec::new, |list| self.categorical(list, inputs));
         let crosses = fields.list("crosses").map_or_else(Vec::new, |list| {
             list.into_iter().filter_map(|cross| self.cross(cross, inputs, &categorical, bins)).collect()
         });
-        let optimizer = fields.get("optimizer").map_or(Some(usual.optimizer), |value| self.optimizer(value));
-        let hash_bits = whole("hash_bits", 4..25, i64::from(usual.hash_bits)) as u32;
-        let shards = whole("shards", 1..1025, usual.shards as i64) as usize;
-        let seed = whole("seed", 0..i64::MAX, 0) as u64;
+        let optimizer = self.optimizer(fields, known);
+        let hash_bits = whole("hash_bits", HASH_BITS, i64::from(defaults.hash_bits)) as u32;
+        let shards = whole("shards", SHARDS, defaults.shards as i64) as usize;
+        let seed = fields.int("seed", 0..i64::MAX).unwrap_or(0) as u64;
         Some(ModelOptions {
+            kind: kind?.1,
             optimizer: optimizer?,
             crosses,
             bins,
@@ -40,13 +66,7 @@ impl<'a> Checker<'a> {
             start: start.unwrap_or_default(),
             seed,
             publish: gate.flatten(),
-            kind: kind?.name.to_owned(),
         })
-    }
-
-    fn kind(&self, name: &Text) -> Option<&'static Kind> {
-        let words: Vec<(&str, &'static Kind)> = KINDS.iter().map(|kind| (kind.name, *kind)).collect();
-        self.one_of(name, "kind", &words)
     }
 
     fn categorical(&self, list: Vec<&'a TomlValue<'a>>, inputs: Option<&[(String, Type)]>) -> Vec<String> {
@@ -84,7 +104,7 @@ impl<'a> Checker<'a> {
         Some(names.iter().map(|name| name.value.to_owned()).collect())
     }
 
-    /// The type of an input that an option names; a problem if there is no such input.
+    /// Returns the type of an input that an option names; reports an unknown one.
     fn input_type(&self, name: &Text, inputs: Option<&[(String, Type)]>) -> Option<Type> {
         let inputs = inputs?;
         let found = inputs.iter().find(|(known, _)| known == name.value).map(|(_, ty)| *ty);
@@ -96,69 +116,98 @@ impl<'a> Checker<'a> {
         found
     }
 
-    fn optimizer(&self, value: &'a TomlValue<'a>) -> Option<OptimizerOptions> {
-        let find = |name: &Text| {
-            let words: Vec<(&str, &'static OptimizerKind)> = OPTIMIZERS.iter().map(|kind| (kind.name, *kind)).collect();
-            self.one_of(name, "optimizer", &words)
-        };
+    /// Returns the optimizer, or `Some(None)` for a kind that is not trained by one.
+    fn optimizer(&self, fields: &Fields<'a>, kind: Option<&'static ModelKind>) -> Option<Option<OptimizerOptions>> {
+        let trained_by = kind.map_or(TrainedBy::Optimizer, |kind| kind.trained_by);
+        match (fields.get("optimizer"), trained_by) {
+            (None, TrainedBy::Optimizer) => Some(ModelOptions::default().optimizer),
+            (None, TrainedBy::Itself) => Some(None),
+            (Some(_), TrainedBy::Itself) => {
+                let name = kind.map_or("", |kind| kind.name);
+                let message = format!("models of kind '{name}' are not trained by an optimizer");
+                self.problems.expected(fields.span("optimizer"), message, "no 'optimizer'");
+                None
+            }
+            (Some(value), TrainedBy::Optimizer) => {
+                let words: Vec<(&str, _)> =
+                    OPTIMIZERS.iter().map(|kind| (kind.name, (*kind, kind.parameters))).collect();
+                let Named { kind, parameters } = self.named(value, "optimizer", &OPTIMIZER, &words)?;
+                Some(Some(OptimizerOptions { name: kind.name.to_owned(), parameters }))
+            }
+        }
+    }
+
+    /// Reads a name, or a table of it and parameters. `what` is the key, and `words` are all names, with what they stand
+    /// for and which parameters that has.
+    fn named<T: Copy>(
+        &self,
+        value: &'a TomlValue<'a>,
+        what: &str,
+        section: &Section,
+        words: &[(&'static str, (T, &'static [Parameter]))],
+    ) -> Option<Named<T>> {
         let table = match value.get_ref() {
             DeValue::String(_) => {
-                let name = find(&text(value, self.problems)?)?.name.to_owned();
-                return Some(OptimizerOptions { name, parameters: Vec::new() });
+                let (kind, _) = self.one_of(&text(value, self.problems)?, what, words)?;
+                return Some(Named { kind, parameters: Vec::new() });
             }
             DeValue::Table(table) => table,
-            other => return wrong(self.problems, value.span(), other, "an optimizer's name, or a table with it"),
+            other => {
+                let expected = format!("the name of the {what}, or a table with it");
+                return wrong(self.problems, value.span(), other, &expected);
+            }
         };
         let Some(name) = table.get("name") else {
-            let message = format!("missing key 'name' in {}", OPTIMIZER.title);
-            self.problems.expected(value.span(), message, "the optimizer's name");
+            let message = format!("missing key 'name' in {}", section.title);
+            self.problems.expected(value.span(), message, format!("the name of the {what}"));
             return None;
         };
-        let kind = find(&text(name, self.problems)?)?;
+        let name = text(name, self.problems)?;
+        let (kind, declared) = self.one_of(&name, what, words)?;
         let mut parameters = Vec::new();
         for (key, value) in entries(table).into_iter().filter(|(key, _)| key.value != "name") {
-            match kind.parameters.iter().find(|parameter| parameter.name == key.value) {
+            match declared.iter().find(|parameter| parameter.name == key.value) {
                 Some(parameter) => parameters.extend(self.parameter(parameter, value)),
                 None => {
-                    let names = || kind.parameters.iter().map(|parameter| parameter.name);
-                    let message = format!("optimizer '{}' has no parameter '{}'", kind.name, key.value);
-                    let mistake = Mistake::new(key.span.clone(), message)
-                        .expected(format!("one of {}", names().collect::<Vec<_>>().join(", ")));
+                    let names = || declared.iter().map(|parameter| parameter.name);
+                    let message = format!("{what} '{}' has no parameter '{}'", name.value, key.value);
+                    let list = names().collect::<Vec<_>>().join(", ");
+                    let expected = if list.is_empty() { "no parameters".to_owned() } else { format!("one of {list}") };
+                    let mistake = Mistake::new(key.span.clone(), message).expected(expected);
                     self.problems.add(mistake.suggest(nearest(key.value, names())));
                 }
             }
         }
-        Some(OptimizerOptions { name: kind.name.to_owned(), parameters })
+        Some(Named { kind, parameters })
     }
 
     fn parameter(&self, parameter: &Parameter, value: &TomlValue) -> Option<(String, f64)> {
         let found = number(value, self.problems)?;
-        if found < parameter.least || (parameter.above && found == parameter.least) {
-            let bound = if parameter.above { "above" } else { "of at least" };
-            let message = format!("{found} is out of range");
-            self.problems.expected(value.span(), message, format!("a number {bound} {}", parameter.least));
+        if !parameter.admits(found) {
+            self.problems.expected(value.span(), format!("{found} is out of range"), parameter.expected());
         }
         Some((parameter.name.to_owned(), found))
     }
 
-    fn gate(&self, value: &'a TomlValue<'a>, kind: Option<&'static Kind>) -> Option<Gate> {
+    fn gate(&self, value: &'a TomlValue<'a>, kind: Option<&'static ModelKind>) -> Option<Gate> {
         let fields = Fields::of(value, &PUBLISH, self.problems)?;
         let metric = fields.text("metric");
         if let (Some(metric), Some(kind)) = (&metric, kind) {
             let words: Vec<(&str, ())> = kind.metrics().map(|metric| (metric.name, ())).collect();
             self.one_of(metric, "metric", &words);
         }
-        let share = |key, usual, fits: fn(f64) -> bool, expected: &str| {
-            let found = fields.number(key).unwrap_or(usual);
-            if !fits(found) {
+        let share = |key, default, admits: fn(f64) -> bool, expected: &str| {
+            let found = fields.number(key).unwrap_or(default);
+            if !admits(found) {
                 self.problems.expected(fields.span(key), format!("{found} is out of range"), expected);
             }
             found
         };
+        let windows = *GATE_WINDOWS.start()..*GATE_WINDOWS.end() + 1;
         Some(Gate {
-            tolerance: share("tolerance", 0.0, |x| x >= 0.0, "a number of at least 0"),
-            holdout: share("holdout", 0.1, |x| x > 0.0 && x < 1.0, "a share between 0 and 1"),
-            windows: fields.int("windows", 1..1001).unwrap_or(3) as usize,
+            tolerance: share("tolerance", 0.0, Gate::admits_tolerance, Gate::TOLERANCE),
+            holdout: share("holdout", 0.1, Gate::admits_holdout, Gate::HOLDOUT),
+            windows: fields.int("windows", windows).unwrap_or(3) as usize,
             metric: metric?.value.to_owned(),
         })
     }

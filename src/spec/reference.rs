@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::keys::{Absent, SECTIONS, Section};
 use crate::aggregate;
 use crate::expr::FUNCTIONS;
-use crate::model::{KINDS, METRICS, OPTIMIZERS};
+use crate::model::{Bounds, KINDS, METRICS, OPTIMIZERS, Parameter, TrainedBy};
 use crate::value::Type;
 
 /// Returns the text of `docs/dataflow.md`: every key of a file, every aggregate, function, kind of model, optimizer
@@ -38,12 +38,18 @@ pub fn reference() -> String {
     );
     out += "\n## Kinds of models\n\nThe values of `kind`, and the metrics by which their versions are scored.\n\n";
     out += &table(
-        &["kind", "metrics", "description"],
+        &["kind", "metrics", "optimizer", "description"],
         KINDS.iter().map(|kind| {
             let metrics: Vec<String> = kind.metrics().map(|metric| format!("`{}`", metric.name)).collect();
-            vec![format!("`{}`", kind.name), metrics.join(", "), kind.summary.to_owned()]
+            let optimizer = if kind.trained_by == TrainedBy::Optimizer { "yes" } else { "no" };
+            vec![format!("`{}`", kind.name), metrics.join(", "), optimizer.to_owned(), kind.summary.to_owned()]
         }),
     );
+    out += CLASSES;
+    for kind in KINDS.iter().filter(|kind| !kind.parameters.is_empty()) {
+        write!(out, "\n### {}\n\n", kind.name).expect("writing to a string does not fail");
+        out += &parameters(kind.parameters);
+    }
     out += "\n## Metrics\n\n";
     out += &table(
         &["metric", "description"],
@@ -53,16 +59,23 @@ pub fn reference() -> String {
     for kind in OPTIMIZERS {
         write!(out, "\n### {}\n\n{}.\n\n", kind.name, sentence(kind.summary))
             .expect("writing to a string does not fail");
-        out += &table(
-            &["parameter", "default", "description"],
-            kind.parameters.iter().map(|parameter| {
-                let bound = if parameter.above { "above" } else { "at least" };
-                let what = format!("{}; {bound} {}", parameter.summary, parameter.least);
-                vec![format!("`{}`", parameter.name), format!("`{}`", parameter.default), what]
-            }),
-        );
+        out += &parameters(kind.parameters);
     }
     out
+}
+
+/// Formats a table of the parameters of a kind or an optimizer.
+fn parameters(parameters: &[Parameter]) -> String {
+    let row = |parameter: &Parameter| {
+        let bounds = match parameter.bounds {
+            Bounds::Above(bound) => format!("above {bound}"),
+            Bounds::AtLeast(bound) => format!("at least {bound}"),
+            Bounds::Whole(least, most) => format!("{least} to {most}"),
+        };
+        let description = format!("{}; {bounds}", parameter.summary);
+        vec![format!("`{}`", parameter.name), format!("`{}`", parameter.default), description]
+    };
+    table(&["parameter", "default", "description"], parameters.iter().map(row))
 }
 
 fn section_text(section: &Section) -> String {
@@ -112,6 +125,15 @@ A dataflow file is a TOML file that defines what is computed; the [config](opera
 A duration is a number followed by one of the units `ms`, `s`, `m`, `h`, `d` and `w`: `\"90s\"`, `\"1.5h\"`. Names of
 sources, tables, views, feature groups and models consist of letters, digits and `_`, and begin with a letter. An
 expression is [SQL](#expressions).
+";
+
+const CLASSES: &str = "
+`softmax` predicts classes. Its label is a string, an int or a bool, and its predictions are objects from class to
+probability. A version lists the classes that it has learnt, in ascending order; a class that first appears in a window is
+known from the end of that window on. In offline files `_label` is the class as text, and `_score` a map from class to
+probability.
+
+A kind without an optimizer updates its weights by a rule of its own, and has no `optimizer`.
 ";
 
 const VIEWS: &str = "

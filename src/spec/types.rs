@@ -3,7 +3,7 @@
 use crate::aggregate;
 use crate::expr::Expr;
 use crate::model::ModelOptions;
-use crate::value::{Column, Schema, Type};
+use crate::value::{Column, Scalar, Schema, Type};
 
 /// A whole dataflow file, every name resolved to a position.
 #[derive(Debug, Default)]
@@ -217,7 +217,7 @@ pub struct ModelInput {
     pub expr: Expr,
 }
 
-/// Where the truth comes from.
+/// The source of a model's labels.
 #[derive(Debug)]
 pub enum Label {
     /// The first record of `from` with the same `on`, within `within_ms` of the example, whose value is not null.
@@ -226,11 +226,11 @@ pub enum Label {
         /// Columns of `from`, and of the example's stream, that must agree.
         from_on: Vec<usize>,
         example_on: Vec<usize>,
-        /// Over the columns of `from`. Bool or numeric.
+        /// Over the columns of `from`. Bool or numeric; for classes, a string, an int or a bool.
         value: Expr,
         within_ms: i64,
-        /// The label if none came; without it the example is dropped and counted.
-        otherwise: Option<f64>,
+        /// The label if none came, a float or the name of a class; without it the example is dropped and counted.
+        otherwise: Option<Scalar>,
     },
     /// Known at once: an expression over the example's columns (as `ModelInput::expr`).
     Immediate { value: Expr },

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMillisecondArray, UInt32Array};
-use arrow_schema::{Field, SchemaRef};
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 use crate::disk;
 use crate::hash::hex;
 use crate::time::EventTime;
-use crate::value::{Batch, Column, Schema, Type};
+use crate::value::{Batch, Type};
 
 /// Why the offline store cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +84,7 @@ impl OrderedFile {
     ///
     /// # Errors
     /// If the file system refuses.
-    pub fn create(path: &Path, columns: &Schema, from: Option<EventTime>) -> Result<Self, OfflineError> {
+    pub fn create(path: &Path, columns: &Fields, from: Option<EventTime>) -> Result<Self, OfflineError> {
         let mut file = Self::in_parts(path, columns, from);
         file.part = None;
         file.open()?;
@@ -92,13 +92,10 @@ impl OrderedFile {
     }
 
     /// A file that is written in parts; nothing is made before there are rows.
-    pub fn in_parts(path: &Path, columns: &Schema, from: Option<EventTime>) -> Self {
-        let mut all = vec![Column::new("_time", Type::Timestamp, false)];
-        all.extend(columns.columns.iter().cloned());
-        let schema = Schema::new(all).arrow();
-        let nullable: Vec<Field> =
-            schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
-        let schema: SchemaRef = Arc::new(arrow_schema::Schema::new(nullable));
+    pub fn in_parts(path: &Path, columns: &Fields, from: Option<EventTime>) -> Self {
+        let mut all = vec![Field::new("_time", Type::Timestamp.arrow(), true)];
+        all.extend(columns.iter().map(|field| field.as_ref().clone().with_nullable(true)));
+        let schema: SchemaRef = Arc::new(Schema::new(all));
         OrderedFile {
             path: path.to_owned(),
             schema,
@@ -312,38 +309,14 @@ fn create(path: &Path, schema: &SchemaRef) -> Result<ArrowWriter<File>, OfflineE
         .map_err(|why| OfflineError::Parquet { path: label.clone(), why })
 }
 
-/// Feeds rows to a hash, value by value: a byte that says null or not, then the value (numbers and times as 8 bytes,
-/// little-endian; text with its length before it).
+/// Feeds rows to a hash, value by value: a byte that tells null from a value, then the value. Numbers and times are 8
+/// bytes, little-endian; text comes after its length, and the entries of a map after their number.
 fn hash_rows(hash: &mut Sha256, columns: &[ArrayRef]) {
     let rows = columns.first().map_or(0, |column| column.len());
-    let types: Vec<Type> = columns
-        .iter()
-        .map(|column| Type::of_arrow(column.data_type()).expect("columns are made from tidemill's types"))
-        .collect();
     let mut bytes = Vec::new();
     for row in 0..rows {
-        for (column, ty) in columns.iter().zip(&types) {
-            if column.is_null(row) {
-                bytes.push(0);
-                continue;
-            }
-            bytes.push(1);
-            match ty {
-                Type::String => {
-                    let text = column.as_string::<i32>().value(row);
-                    bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
-                    bytes.extend_from_slice(text.as_bytes());
-                }
-                Type::Int => bytes.extend_from_slice(&column.as_primitive::<Int64Type>().value(row).to_le_bytes()),
-                Type::Float => {
-                    bytes.extend_from_slice(&column.as_primitive::<Float64Type>().value(row).to_bits().to_le_bytes());
-                }
-                Type::Bool => bytes.push(u8::from(column.as_boolean().value(row))),
-                Type::Timestamp => {
-                    let time = column.as_primitive::<TimestampMillisecondType>().value(row);
-                    bytes.extend_from_slice(&time.to_le_bytes());
-                }
-            }
+        for column in columns {
+            push_value(column, row, &mut bytes);
         }
         if bytes.len() > 1 << 16 {
             hash.update(&bytes);
@@ -351,4 +324,37 @@ fn hash_rows(hash: &mut Sha256, columns: &[ArrayRef]) {
         }
     }
     hash.update(&bytes);
+}
+
+fn push_value(column: &dyn Array, row: usize, bytes: &mut Vec<u8>) {
+    if column.is_null(row) {
+        bytes.push(0);
+        return;
+    }
+    bytes.push(1);
+    if let DataType::Map(..) = column.data_type() {
+        let map = column.as_map();
+        let entries = map.value_offsets()[row] as usize..map.value_offsets()[row + 1] as usize;
+        bytes.extend_from_slice(&(entries.len() as u64).to_le_bytes());
+        for entry in entries {
+            push_value(map.keys(), entry, bytes);
+            push_value(map.values(), entry, bytes);
+        }
+        return;
+    }
+    match Type::of_arrow(column.data_type()).expect("columns are made from tidemill's types") {
+        Type::String => {
+            let text = column.as_string::<i32>().value(row);
+            bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        Type::Int => bytes.extend_from_slice(&column.as_primitive::<Int64Type>().value(row).to_le_bytes()),
+        Type::Float => {
+            bytes.extend_from_slice(&column.as_primitive::<Float64Type>().value(row).to_bits().to_le_bytes());
+        }
+        Type::Bool => bytes.push(u8::from(column.as_boolean().value(row))),
+        Type::Timestamp => {
+            bytes.extend_from_slice(&column.as_primitive::<TimestampMillisecondType>().value(row).to_le_bytes());
+        }
+    }
 }

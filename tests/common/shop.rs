@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 use tidemill::flow::Plan;
 use tidemill::metrics::Metrics;
-use tidemill::model::{Examples, Trainer, TrainerConfig, Version};
+use tidemill::model::{Examples, Labels, Trainer, TrainerConfig, Version};
 use tidemill::registry::{LiveModels, Publication, Registry};
 use tidemill::serve::{Endpoint, Readiness, Server, Service, ServiceConfig, start};
 use tidemill::spec;
@@ -122,7 +122,7 @@ pub fn train(plan: &Plan, model: usize, windows: i64) -> Vec<Version> {
         });
         let examples = Examples {
             columns: columns.collect(),
-            label: (0..rows).map(|_| f64::from(random.random_bool(0.4))).collect(),
+            labels: Labels::Numbers((0..rows).map(|_| f64::from(random.random_bool(0.4))).collect()),
             known: time.clone(),
             hash: (0..rows as u64).collect(),
             time,

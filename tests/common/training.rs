@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use sha2::{Digest, Sha256};
-use tidemill::model::{Examples, Input, ModelOptions, Scored, Tensor, Trainer, TrainerConfig, Version};
+use tidemill::model::{
+    Examples, InputColumn, Labels, ModelKind, ModelOptions, Scored, Task, Tensor, Trainer, TrainerConfig, Version,
+};
 use tidemill::value::{Key, Type};
 
 pub const DAY: i64 = 86_400_000;
@@ -19,13 +21,16 @@ pub struct Row {
     pub town: Option<String>,
     pub hour: Option<i64>,
     pub flag: Option<bool>,
+    /// Of a binary model or a regression.
     pub label: f64,
+    /// Of a multiclass model.
+    pub class: &'static str,
     pub id: u64,
 }
 
-pub fn inputs() -> Vec<Input> {
+pub fn inputs() -> Vec<InputColumn> {
     let types = [Type::Float, Type::Float, Type::String, Type::Int, Type::Bool];
-    ["x", "y", "town", "hour", "flag"].into_iter().zip(types).map(|(name, ty)| Input::new(name, ty)).collect()
+    ["x", "y", "town", "hour", "flag"].into_iter().zip(types).map(|(name, ty)| InputColumn::new(name, ty)).collect()
 }
 
 /// Uniform numbers in [0, 1).
@@ -54,7 +59,8 @@ pub fn generate(count: usize, seed: u64, windows: i64) -> Vec<Row> {
                 _ => 0.0,
             };
             let odds = (x - 500.0) / 300.0 + (y * 1000.0 - 0.5) * 3.0 + by_town + f64::from(u8::from(flag)) - 0.5;
-            let label = f64::from(u8::from(odds + random() - 0.5 > 0.0));
+            let odds = odds + random() - 0.5;
+            let label = f64::from(u8::from(odds > 0.0));
             let missing = random();
             Row {
                 time: known - (random() * 0.5 * DAY as f64) as i64,
@@ -65,6 +71,7 @@ pub fn generate(count: usize, seed: u64, windows: i64) -> Vec<Row> {
                 hour: Some(hour),
                 flag: Some(flag),
                 label,
+                class: class(odds, known / DAY),
                 id: id as u64,
             }
         })
@@ -73,7 +80,21 @@ pub fn generate(count: usize, seed: u64, windows: i64) -> Vec<Row> {
     rows
 }
 
-pub fn examples(rows: &[Row]) -> Examples {
+/// Three classes by the odds; from the third day on, the highest is split in two.
+fn class(odds: f64, day: i64) -> &'static str {
+    match odds {
+        odds if odds > 3.0 && day >= 2 => "highest",
+        odds if odds > 1.0 => "high",
+        odds if odds > -1.0 => "middle",
+        _ => "low",
+    }
+}
+
+pub fn task(options: &ModelOptions) -> Task {
+    ModelKind::find(&options.kind.name).unwrap().task
+}
+
+pub fn examples(task: Task, rows: &[Row]) -> Examples {
     let columns: Vec<ArrayRef> = vec![
         Arc::new(rows.iter().map(|row| row.x).collect::<Float64Array>()),
         Arc::new(rows.iter().map(|row| row.y).collect::<Float64Array>()),
@@ -83,7 +104,12 @@ pub fn examples(rows: &[Row]) -> Examples {
     ];
     Examples {
         columns,
-        label: rows.iter().map(|row| row.label).collect(),
+        labels: match task {
+            Task::Binary | Task::Regression => Labels::Numbers(rows.iter().map(|row| row.label).collect()),
+            Task::Multiclass => {
+                Labels::Classes(rows.iter().map(|row| (!row.label.is_nan()).then_some(row.class)).collect())
+            }
+        },
         time: rows.iter().map(|row| row.time).collect(),
         known: rows.iter().map(|row| row.known).collect(),
         hash: rows.iter().map(|row| Key::hash_of(&row.id.to_le_bytes())).collect(),
@@ -130,6 +156,7 @@ impl Trial {
 
     pub fn run(&self, options: &ModelOptions) -> Outcome {
         let mut trainer = trainer(options);
+        let task = task(options);
         let (mut versions, mut scored) = (Vec::new(), Scored::default());
         let mut calls = 0;
         let reload = |trainer: &mut Trainer| {
@@ -137,9 +164,7 @@ impl Trial {
         };
         for window in self.rows.chunk_by(|one, other| one.known / DAY == other.known / DAY) {
             for slice in window.chunks(self.slice.min(window.len())) {
-                let part = trainer.learn(&examples(slice));
-                scored.prediction.extend(part.prediction);
-                scored.version.extend(part.version);
+                scored.append(trainer.learn(&examples(task, slice)));
                 calls += 1;
                 if self.save_every > 0 && calls % self.save_every == 0 {
                     reload(&mut trainer);
@@ -171,10 +196,15 @@ impl Outcome {
                 match tensor {
                     Tensor::F64(cells) => cells.iter().for_each(|cell| hash.update(cell.to_bits().to_le_bytes())),
                     Tensor::U32(cells) => cells.iter().for_each(|cell| hash.update(cell.to_le_bytes())),
+                    Tensor::U8(cells) => cells.iter().for_each(|cell| hash.update(cell.to_le_bytes())),
                 }
             }
         }
-        self.scored.prediction.iter().for_each(|p| hash.update(p.to_bits().to_le_bytes()));
+        for row in 0..self.scored.len() {
+            let prediction = self.scored.prediction(row);
+            let prediction = if prediction.is_empty() { &[f64::NAN][..] } else { prediction };
+            prediction.iter().for_each(|p| hash.update(p.to_bits().to_le_bytes()));
+        }
         self.scored.version.iter().for_each(|version| hash.update(version.to_le_bytes()));
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }

@@ -9,14 +9,16 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, StringArray};
 use flate2::read::GzDecoder;
-use tidemill::model::{Examples, Input, ModelOptions, OptimizerOptions, Scores, Task, Trainer, TrainerConfig};
+use tidemill::model::{
+    Examples, InputColumn, Labels, ModelKind, ModelOptions, OptimizerOptions, Scores, Trainer, TrainerConfig,
+};
 use tidemill::value::{Key, Type};
 
 const SECOND: i64 = 1000;
 
 /// Inputs, columns and labels, a row a second.
 struct Set {
-    inputs: Vec<Input>,
+    inputs: Vec<InputColumn>,
     columns: Vec<ArrayRef>,
     labels: Vec<f64>,
 }
@@ -46,7 +48,7 @@ impl Set {
                 Some(numbers) => (Type::Float, Arc::new(Float64Array::from(numbers))),
                 None => (Type::String, Arc::new(rows.iter().map(|row| Some(&row[at])).collect::<StringArray>())),
             };
-            set.inputs.push(Input::new(name, ty));
+            set.inputs.push(InputColumn::new(name, ty));
             set.columns.push(column);
         }
         Some(set)
@@ -64,7 +66,7 @@ impl Set {
             within_ms: 0,
             definition: String::new(),
         };
-        let task = if options.kind == "logistic" { Task::Binary } else { Task::Regression };
+        let task = ModelKind::find(&options.kind.name).unwrap().task;
         let mut trainer = Trainer::new(config).unwrap();
         let mut scores = Scores::new(task);
         for from in (0..self.labels.len()).step_by(window) {
@@ -72,13 +74,14 @@ impl Set {
             let time: Vec<i64> = rows.clone().map(|row| row as i64 * SECOND).collect();
             let scored = trainer.learn(&Examples {
                 columns: self.columns.iter().map(|column| column.slice(from, rows.len())).collect(),
-                label: self.labels[rows.clone()].to_vec(),
+                labels: Labels::Numbers(self.labels[rows.clone()].to_vec()),
                 hash: time.iter().map(|time| Key::hash_of(&time.to_le_bytes())).collect(),
                 known: time.clone(),
                 time,
             });
-            let predicted = scored.prediction.iter().zip(&self.labels[rows]).filter(|(p, _)| !p.is_nan());
-            predicted.for_each(|(p, label)| scores.add(*p, *label));
+            for (row, label) in self.labels[rows].iter().enumerate().filter(|(row, _)| scored.version[*row] > 0) {
+                scores.add(scored.prediction(row), *label);
+            }
             trainer.close(trainer.window_of(from as i64 * SECOND));
         }
         scores
@@ -88,7 +91,7 @@ impl Set {
 fn options(kind: &str, optimizer: &str, parameters: &[(&str, f64)]) -> ModelOptions {
     let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
     let optimizer = OptimizerOptions { name: optimizer.to_owned(), parameters };
-    ModelOptions { kind: kind.to_owned(), optimizer, ..ModelOptions::default() }
+    ModelOptions { kind: kind.into(), optimizer: Some(optimizer), ..ModelOptions::default() }
 }
 
 /// Retrained every 20 rows, FTRL at its defaults comes within reach of the best online learners on these sets.
@@ -127,8 +130,7 @@ fn table_of_classic_sets() {
             for options in &tries {
                 let scores = set.run(options, window);
                 let get = |metric| scores.get(metric).unwrap_or(f64::NAN);
-                let label =
-                    format!("{} {:?} bins {}", options.optimizer.name, options.optimizer.parameters, options.bins);
+                let label = format!("{:?} {:?} bins {}", options.kind, options.optimizer, options.bins);
                 let figures = [get("accuracy"), get("auc"), get("logloss"), get("calibration")];
                 println!("{name:16} {window:4} {label:50} {figures:.3?}");
             }
@@ -161,7 +163,7 @@ fn a_drift_is_followed() {
     });
     let labels = labels.collect();
     let column = |at: usize| -> ArrayRef { Arc::new(xs.iter().map(|x| Some(x[at])).collect::<Float64Array>()) };
-    let inputs = vec![Input::new("x", Type::Float), Input::new("y", Type::Float)];
+    let inputs = vec![InputColumn::new("x", Type::Float), InputColumn::new("y", Type::Float)];
     let set = Set { inputs, columns: vec![column(0), column(1)], labels };
     let followed = set.run(&options("logistic", "ftrl", &[("alpha", 0.5)]), 250);
     assert!(followed.get("accuracy").unwrap() > 0.85, "{:?}", followed.all());

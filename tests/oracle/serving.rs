@@ -132,7 +132,7 @@ fn oracle_a_served_prediction_has_the_bits_of_the_training_path() {
             }
         }
         let expected = versions[model].last().unwrap().predictor.predict(&inputs, rows);
-        assert_eq!(found, expected.iter().map(|p| p.to_bits()).collect::<Vec<_>>());
+        assert_eq!(found, expected.values().iter().map(|p| p.to_bits()).collect::<Vec<_>>());
     }
     server.drain();
 }

@@ -71,8 +71,9 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         file.lock().unwrap().take().unwrap().finish().unwrap();
     }
     let examples = rows(&folder.path().join("examples/late.parquet"));
-    let columns: Vec<String> =
-        std::iter::once("_time".to_owned()).chain(plan.models[0].kept_columns().names().map(str::to_owned)).collect();
+    let columns: Vec<String> = std::iter::once("_time".to_owned())
+        .chain(plan.models[0].kept_columns().iter().map(|column| column.name().clone()))
+        .collect();
     let step = examples.len() / EXAMPLES;
     assert!(step > 0, "the replay has {} examples", examples.len());
 

@@ -36,7 +36,8 @@ fn registry(folder: &Path) -> Registry {
 
 fn predictions(predictor: &tidemill::model::Predictor) -> Vec<u64> {
     let rows = generate(100, 99, 1);
-    predictor.predict(&examples(&rows).columns, rows.len()).iter().map(|p| p.to_bits()).collect()
+    let columns = examples(predictor.kind().task, &rows).columns;
+    predictor.predict(&columns, rows.len()).values().iter().map(|p| p.to_bits()).collect()
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn the_flights_file_says_what_it_should() {
     assert!(view.joins[0].outer && view.joins[0].on.len() == 1);
     assert!(view.schema.columns[view.schema.index_of("temp").unwrap()].nullable);
     let Label::Joined { within_ms, otherwise, .. } = &model.label else { panic!("the label is joined") };
-    assert_eq!((*within_ms, *otherwise), (86_400_000, None));
+    assert_eq!((*within_ms, otherwise.clone()), (86_400_000, None));
 }
 
 #[test]

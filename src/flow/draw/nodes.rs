@@ -77,7 +77,7 @@ impl Graph {
             self.edge(stream(sources, views, from), label, "");
         }
         let window = format_duration(model.window_ms);
-        let learner = self.node(NodeKind::Model, &model.name, format!("{}, every {window}", model.options.kind));
+        let learner = self.node(NodeKind::Model, &model.name, format!("{}, every {window}", model.options.kind.name));
         self.edge(label, learner, "");
         learner
     }

@@ -4,10 +4,6 @@
 //! with the same key, t <= its time <= t + within, and a value; the example is output with it at that record's time. If
 //! none came, it is output at t + within with the label that stands for none, or is dropped and counted.
 
-use std::sync::Arc;
-
-use arrow_array::Float64Array;
-
 use super::closed_times::{self, ClosedOperator, Interrupted};
 use super::pending_examples::{PendingExamples, SavedExamples};
 use super::project::project;
@@ -16,8 +12,8 @@ use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch}
 use crate::expr::{EvalStats, Expr};
 use crate::flow::codec;
 use crate::flow::exchange::Route;
-use crate::flow::plan::label_values;
-use crate::value::Batch;
+use crate::flow::label_form::LabelForm;
+use crate::value::{Batch, Scalar};
 
 pub use super::pending_examples::Attribution;
 
@@ -85,14 +81,15 @@ impl<F: FnMut(u64) + 'static> ClosedOperator for Attributor<F> {
 }
 
 /// Appends labels that are an expression over the example itself, known at once. Drops examples whose label is null.
-pub fn immediate<'scope>(examples: Records<'scope>, name: &str, value: Expr) -> Records<'scope> {
+pub fn immediate<'scope>(examples: Records<'scope>, name: &str, value: Expr, form: LabelForm) -> Records<'scope> {
     let mut stats = EvalStats::default();
     project(examples, name, move |batch| {
-        let labels = label_values(&value.eval(&batch.columns, batch.len(), &mut stats));
+        let labels = form.labels(&value.eval(&batch.columns, batch.len(), &mut stats));
         let rows: Vec<u32> = (0..batch.len()).filter(|row| labels[*row].is_some()).map(|row| row as u32).collect();
         let kept = batch.take(&rows.into());
         let mut columns = kept.columns.clone();
-        columns.push(Arc::new(labels.into_iter().flatten().map(Some).collect::<Float64Array>()));
+        let labels: Vec<&Scalar> = labels.iter().flatten().collect();
+        columns.push(form.column(labels.into_iter()));
         Batch { event_times: kept.times.clone(), ..kept.with_columns(columns) }
     })
 }

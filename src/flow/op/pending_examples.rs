@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array};
+use arrow_array::{Array, ArrayRef, BinaryArray};
 use arrow_buffer::ScalarBuffer;
 use arrow_row::Rows;
 use arrow_select::interleave::interleave;
@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::Chunks;
 use crate::flow::codec;
 use crate::flow::exchange::{key_columns, worker_of};
-use crate::flow::plan::label_values;
+use crate::flow::label_form::LabelForm;
 use crate::time::EventTime;
-use crate::value::{Batch, Key, KeyCodec, Pending};
+use crate::value::{Batch, Key, KeyCodec, Pending, Scalar};
 
 /// The rule by which a label belongs to an example.
 #[derive(Clone, Debug)]
@@ -25,8 +25,10 @@ pub struct Attribution {
     pub example_on: Vec<usize>,
     /// The longest time from an example to its label, in ms of event time.
     pub within_ms: i64,
+    /// The form of the labels.
+    pub form: LabelForm,
     /// The label of an example for which none came; `None` drops it.
-    pub otherwise: Option<f64>,
+    pub otherwise: Option<Scalar>,
 }
 
 /// The saved state of a worker: its pending examples as encoded batches, and the number of examples dropped so far.
@@ -61,7 +63,7 @@ struct ExampleRef {
 struct LabelledRow {
     example: ExampleRef,
     known: EventTime,
-    label: f64,
+    label: Scalar,
 }
 
 /// A batch of examples, of which `left` still wait.
@@ -109,8 +111,9 @@ impl PendingExamples {
         let order = |chunk: u32, row: u32| labels.at(chunk).batch.sort_key.value(row as usize);
         known.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| order(a.1, a.2).cmp(order(b.1, b.2))));
         let types = self.plan.codec.types().len();
-        let decode =
-            |batch: &Batch| (self.plan.codec.encode(&batch.columns[..types]), label_values(&batch.columns[types]));
+        let decode = |batch: &Batch| {
+            (self.plan.codec.encode(&batch.columns[..types]), self.plan.form.labels(&batch.columns[types]))
+        };
         let decoded: Vec<_> = labels.iter().map(|chunk| decode(&chunk.batch)).collect();
 
         // Both merged in order of time.
@@ -122,9 +125,10 @@ impl PendingExamples {
             }
             self.expire(time, &mut done);
             let (keys, values) = &decoded[chunk as usize];
-            if let Some(label) = values[row as usize] {
+            if let Some(label) = &values[row as usize] {
                 let examples = self.by_key.remove(keys.row(row as usize).as_ref()).unwrap_or_default();
-                done.extend(examples.into_iter().map(|example| LabelledRow { example, known: time, label }));
+                let labelled = |example| LabelledRow { example, known: time, label: label.clone() };
+                done.extend(examples.into_iter().map(labelled));
             }
         }
         for example in arriving {
@@ -179,7 +183,7 @@ impl PendingExamples {
                 let Some(waiting) = self.by_key.get_mut(key.as_bytes()) else { continue };
                 let is_over = |example: &mut ExampleRef| example.time.saturating_add(self.plan.within_ms) <= deadline;
                 while let Some(example) = waiting.pop_front_if(is_over) {
-                    match self.plan.otherwise {
+                    match self.plan.otherwise.clone() {
                         Some(label) => done.push(LabelledRow { example, known: deadline, label }),
                         None => {
                             self.dropped += 1;
@@ -220,7 +224,7 @@ impl PendingExamples {
         let mut columns: Vec<ArrayRef> = (0..width).map(|column| pick(&|part| part.columns[column].clone())).collect();
         let sort_key = pick(&|part| Arc::new(part.sort_key.clone()));
         let sort_key = sort_key.as_any().downcast_ref::<BinaryArray>().expect("interleaving keeps the type").clone();
-        columns.push(Arc::new(done.iter().map(|row| Some(row.label)).collect::<Float64Array>()));
+        columns.push(self.plan.form.column(done.iter().map(|row| &row.label)));
         let batch = Batch {
             times: ScalarBuffer::from(done.iter().map(|row| row.known).collect::<Vec<_>>()),
             event_times: ScalarBuffer::from(done.iter().map(|row| row.example.time).collect::<Vec<_>>()),

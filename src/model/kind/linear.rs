@@ -1,22 +1,27 @@
 //! Linear regression: a value.
 //!
-//! The label is standardised by what earlier versions saw of it, so that one learning rate suits minutes and millions.
-//! The residual is clipped, in standard deviations, as in Huber's loss (1964): an outlier pulls no harder than that.
+//! The label is standardised with the moments known to earlier versions, so that one learning rate suits minutes and
+//! millions. The residual is clipped, in standard deviations, as in Huber's loss (1964), which bounds the pull of an
+//! outlier.
 
-use super::additive::{self, Link};
-use super::{Kind, Task};
+use super::glm::{self, Link};
+use super::{ModelKind, Task, TrainedBy};
 
-pub(super) static KIND: Kind = Kind {
+pub(super) static KIND: ModelKind = ModelKind {
     name: "linear",
     summary: "predicts a number",
     task: Task::Regression,
-    standardised: true,
-    build: additive::build::<Linear>,
-    thaw: additive::thaw::<Linear>,
+    parameters: &[],
+    trained_by: TrainedBy::Optimizer,
+    standardises_label: true,
+    build: glm::build::<Linear>,
+    load: glm::load::<Linear>,
 };
 
-/// The largest residual that counts, and the largest prediction, in standard deviations of the label.
+/// The largest residual that counts, in standard deviations of the label.
 const MOST_RESIDUAL: f64 = 5.0;
+
+/// The largest prediction, in standard deviations of the label.
 const MOST_PREDICTION: f64 = 100.0;
 
 struct Linear;

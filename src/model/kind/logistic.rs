@@ -1,19 +1,21 @@
-//! Logistic regression: the probability that a yes-or-no label is true.
+//! Logistic regression: the probability that a binary label is true.
 
-use super::additive::{self, Link};
-use super::{Kind, Task};
+use super::glm::{self, Link};
+use super::{ModelKind, Task, TrainedBy};
 
-pub(super) static KIND: Kind = Kind {
+pub(super) static KIND: ModelKind = ModelKind {
     name: "logistic",
     summary: "predicts the probability of true",
     task: Task::Binary,
-    standardised: false,
-    build: additive::build::<Logistic>,
-    thaw: additive::thaw::<Logistic>,
+    parameters: &[],
+    trained_by: TrainedBy::Optimizer,
+    standardises_label: false,
+    build: glm::build::<Logistic>,
+    load: glm::load::<Logistic>,
 };
 
-/// The log-odds are bounded, so that a model that has seen one class only cannot claim certainty: a prediction stays
-/// within 3e-7 of 0 and 1, and no example costs more than 15 nats.
+/// Bound of the log-odds: a model that has seen one class only cannot claim certainty. A prediction is at least 3e-7
+/// away from 0 and 1, and no example costs more than 15 nats.
 const MOST: f64 = 15.0;
 
 struct Logistic;

@@ -1,19 +1,23 @@
 //! Poisson regression: the rate of a count.
 
-use super::additive::{self, Link};
-use super::{Kind, Task};
+use super::glm::{self, Link};
+use super::{ModelKind, Task, TrainedBy};
 
-pub(super) static KIND: Kind = Kind {
+pub(super) static KIND: ModelKind = ModelKind {
     name: "poisson",
     summary: "predicts the mean of a count",
     task: Task::Regression,
-    standardised: false,
-    build: additive::build::<Poisson>,
-    thaw: additive::thaw::<Poisson>,
+    parameters: &[],
+    trained_by: TrainedBy::Optimizer,
+    standardises_label: false,
+    build: glm::build::<Poisson>,
+    load: glm::load::<Poisson>,
 };
 
-/// Bounds of the log-rate, and of the slope, so that one huge count cannot throw the weights.
+/// Bound of the log-rate.
 const MOST: f64 = 30.0;
+
+/// Bound of the slope, so that one huge count cannot throw the weights.
 const MOST_SLOPE: f64 = 100.0;
 
 struct Poisson;

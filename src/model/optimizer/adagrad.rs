@@ -5,21 +5,25 @@
 
 use ndarray::Array2;
 
-use super::{Optimizer, OptimizerKind, Parameter};
+use super::{Optimizer, OptimizerKind};
 use crate::model::tensor::{Tensor, Tensors, floats};
-use crate::model::{ModelError, Row};
+use crate::model::{Bounds, ModelError, Parameter, SparseRow};
 
 pub(super) static KIND: OptimizerKind = OptimizerKind {
     name: "adagrad",
     summary: "AdaGrad: a learning rate for each weight",
     parameters: &[
-        Parameter { name: "rate", default: 0.1, least: 0.0, above: true, summary: "learning rate" },
-        Parameter { name: "epsilon", default: 1e-8, least: 0.0, above: true, summary: "keeps the first step finite" },
-        Parameter { name: "l2", default: 0.0, least: 0.0, above: false, summary: "L2 regularisation" },
+        Parameter { name: "rate", default: 0.1, bounds: Bounds::Above(0.0), summary: "learning rate" },
+        Parameter {
+            name: "epsilon",
+            default: 1e-8,
+            bounds: Bounds::Above(0.0),
+            summary: "keeps the first step finite",
+        },
+        Parameter { name: "l2", default: 0.0, bounds: Bounds::AtLeast(0.0), summary: "L2 regularisation" },
     ],
-    averaged: &["n", "w"],
     build: |parameters, slots| {
-        let [rate, epsilon, l2] = [parameters[0], parameters[1], parameters[2]];
+        let [rate, epsilon, l2] = ["rate", "epsilon", "l2"].map(|name| parameters.get(name));
         Box::new(Adagrad { rate, epsilon, l2, state: Array2::zeros((slots, 2)) })
     },
 };
@@ -34,12 +38,12 @@ struct Adagrad {
 }
 
 impl Optimizer for Adagrad {
-    fn dot(&self, row: Row<'_>) -> f64 {
+    fn dot(&self, row: SparseRow<'_>) -> f64 {
         let state = self.state.as_slice().expect("the state is row-major");
         row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + state[2 * *slot as usize] * x)
     }
 
-    fn step(&mut self, row: Row<'_>, slope: f64) {
+    fn step(&mut self, row: SparseRow<'_>, slope: f64) {
         let state = self.state.as_slice_mut().expect("the state is row-major");
         for (slot, x) in row.index.iter().zip(row.value) {
             let at = 2 * *slot as usize;
@@ -50,7 +54,7 @@ impl Optimizer for Adagrad {
         }
     }
 
-    fn fork(&self) -> Box<dyn Optimizer> {
+    fn clone_box(&self) -> Box<dyn Optimizer> {
         Box::new(self.clone())
     }
 

@@ -1,33 +1,43 @@
 //! Adam, in its lazy form for sparse rows.
 //!
-//! Kingma and Ba 2015: m and v are decaying means of g and g², corrected for their start. A slot's means move only on
-//! the rows it is in, and are corrected by how many those were, so that a rare category is not forgotten between two of
-//! its examples (the "lazy" variant of TensorFlow and PyTorch).
+//! Kingma and Ba 2015: m and v are decaying means of g and g², corrected for their start at zero. A slot's means move
+//! only on the rows that contain it and are corrected by the number of those rows, so that a rare category is not
+//! forgotten between two of its examples (the "lazy" variant of TensorFlow and PyTorch).
 
 use ndarray::Array2;
 
-use super::{Optimizer, OptimizerKind, Parameter};
+use super::{Optimizer, OptimizerKind};
 use crate::model::tensor::{Tensor, Tensors, floats};
-use crate::model::{ModelError, Row};
+use crate::model::{Bounds, ModelError, Parameter, SparseRow};
 
 pub(super) static KIND: OptimizerKind = OptimizerKind {
     name: "adam",
     summary: "Adam: a learning rate for each weight, with momentum",
     parameters: &[
-        Parameter { name: "rate", default: 0.001, least: 0.0, above: true, summary: "learning rate" },
-        Parameter { name: "epsilon", default: 1e-8, least: 0.0, above: true, summary: "keeps the first step finite" },
+        Parameter { name: "rate", default: 0.001, bounds: Bounds::Above(0.0), summary: "learning rate" },
+        Parameter {
+            name: "epsilon",
+            default: 1e-8,
+            bounds: Bounds::Above(0.0),
+            summary: "keeps the first step finite",
+        },
     ],
-    averaged: &["first", "m", "second", "v", "w"],
     build: |parameters, slots| {
-        Box::new(Adam { rate: parameters[0], epsilon: parameters[1], state: Array2::zeros((slots, WIDTH)) })
+        let [rate, epsilon] = ["rate", "epsilon"].map(|name| parameters.get(name));
+        Box::new(Adam { rate, epsilon, state: Array2::zeros((slots, WIDTH)) })
     },
 };
 
+/// Numbers kept for each slot.
 const WIDTH: usize = 5;
-/// Decays of the two means, as in the paper.
+
+/// Decay of the mean gradient, as in the paper.
 const FIRST: f64 = 0.9;
+
+/// Decay of the mean squared gradient, as in the paper.
 const SECOND: f64 = 0.999;
-/// Columns, as saved.
+
+/// Names of the columns, as saved.
 const NAMES: [&str; WIDTH] = ["w", "m", "v", "first", "second"];
 
 #[derive(Clone)]
@@ -39,12 +49,12 @@ struct Adam {
 }
 
 impl Optimizer for Adam {
-    fn dot(&self, row: Row<'_>) -> f64 {
+    fn dot(&self, row: SparseRow<'_>) -> f64 {
         let state = self.state.as_slice().expect("the state is row-major");
         row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + state[WIDTH * *slot as usize] * x)
     }
 
-    fn step(&mut self, row: Row<'_>, slope: f64) {
+    fn step(&mut self, row: SparseRow<'_>, slope: f64) {
         let state = self.state.as_slice_mut().expect("the state is row-major");
         for (slot, x) in row.index.iter().zip(row.value) {
             let at = WIDTH * *slot as usize;
@@ -58,7 +68,7 @@ impl Optimizer for Adam {
         }
     }
 
-    fn fork(&self) -> Box<dyn Optimizer> {
+    fn clone_box(&self) -> Box<dyn Optimizer> {
         Box::new(self.clone())
     }
 

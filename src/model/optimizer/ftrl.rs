@@ -6,29 +6,30 @@
 //! w = −(z − sgn(z)·l1) / ((beta + sqrt(n))/alpha + l2)   otherwise
 //! sigma = (sqrt(n + g²) − sqrt(n))/alpha;  z += g − sigma·w;  n += g²
 //! ```
-//! The paper computes w when it is used. Here it is computed when z and n change, and kept with sqrt(n) beside them:
-//! the same numbers, and a prediction is a plain dot product.
+//! The paper computes w when it is used. Here w is computed when z and n change and kept beside them, with sqrt(n): the
+//! numbers are the same, and a prediction is a plain dot product.
 
 use ndarray::{Array2, ArrayView1};
 
-use super::{Optimizer, OptimizerKind, Parameter};
+use super::{Optimizer, OptimizerKind};
 use crate::model::tensor::{Tensor, Tensors, floats};
-use crate::model::{ModelError, Row};
+use crate::model::{Bounds, ModelError, Parameter, SparseRow};
 
 pub(super) static KIND: OptimizerKind = OptimizerKind {
     name: "ftrl",
     summary: "FTRL-Proximal: a learning rate for each weight; `l1` makes the weights sparse",
     parameters: &[
-        Parameter { name: "alpha", default: 0.1, least: 0.0, above: true, summary: "learning rate" },
-        Parameter { name: "beta", default: 1.0, least: 0.0, above: false, summary: "smooths the first steps" },
-        Parameter { name: "l1", default: 0.0, least: 0.0, above: false, summary: "L1 regularisation" },
-        Parameter { name: "l2", default: 0.0, least: 0.0, above: false, summary: "L2 regularisation" },
+        Parameter { name: "alpha", default: 0.1, bounds: Bounds::Above(0.0), summary: "learning rate" },
+        Parameter { name: "beta", default: 1.0, bounds: Bounds::AtLeast(0.0), summary: "smooths the first steps" },
+        Parameter { name: "l1", default: 0.0, bounds: Bounds::AtLeast(0.0), summary: "L1 regularisation" },
+        Parameter { name: "l2", default: 0.0, bounds: Bounds::AtLeast(0.0), summary: "L2 regularisation" },
     ],
-    averaged: &["n", "z"],
-    build: |parameters, slots| Box::new(Ftrl::new([parameters[0], parameters[1], parameters[2], parameters[3]], slots)),
+    build: |parameters, slots| {
+        Box::new(Ftrl::new(["alpha", "beta", "l1", "l2"].map(|name| parameters.get(name)), slots))
+    },
 };
 
-/// Columns of the state.
+/// Columns of the state: the weight.
 const W: usize = 0;
 const Z: usize = 1;
 const N: usize = 2;
@@ -64,12 +65,12 @@ impl Ftrl {
 }
 
 impl Optimizer for Ftrl {
-    fn dot(&self, row: Row<'_>) -> f64 {
+    fn dot(&self, row: SparseRow<'_>) -> f64 {
         let state = self.state.as_slice().expect("the state is row-major");
         row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + state[4 * *slot as usize + W] * x)
     }
 
-    fn step(&mut self, row: Row<'_>, slope: f64) {
+    fn step(&mut self, row: SparseRow<'_>, slope: f64) {
         for (slot, x) in row.index.iter().zip(row.value) {
             let at = 4 * *slot as usize;
             let state = self.state.as_slice().expect("the state is row-major");
@@ -84,7 +85,7 @@ impl Optimizer for Ftrl {
         }
     }
 
-    fn fork(&self) -> Box<dyn Optimizer> {
+    fn clone_box(&self) -> Box<dyn Optimizer> {
         Box::new(self.clone())
     }
 
@@ -149,7 +150,7 @@ mod tests {
                 let index = [round % 3, (round + 1) % 3];
                 let value = [f64::from(round % 7) - 3.0, 1.0];
                 let slope = f64::from(round % 11) / 11.0 - 0.4;
-                ftrl.step(Row { index: &index, value: &value }, slope);
+                ftrl.step(SparseRow { index: &index, value: &value }, slope);
                 index.iter().zip(value).for_each(|(i, x)| book.step(*i as usize, slope * x));
                 for slot in 0..3 {
                     assert!((ftrl.weight(slot) - book.weight(slot)).abs() < 1e-12);

@@ -5,33 +5,30 @@
 
 use ndarray::Array1;
 
-use super::{Optimizer, OptimizerKind, Parameter};
+use super::{Optimizer, OptimizerKind};
 use crate::model::tensor::{Tensor, Tensors, floats};
-use crate::model::{ModelError, Row};
+use crate::model::{Bounds, ModelError, Parameter, SparseRow};
 
 pub(super) static KIND: OptimizerKind = OptimizerKind {
     name: "sgd",
     summary: "plain gradient descent",
     parameters: &[
-        Parameter { name: "rate", default: 0.01, least: 0.0, above: true, summary: "learning rate" },
+        Parameter { name: "rate", default: 0.01, bounds: Bounds::Above(0.0), summary: "learning rate" },
         Parameter {
             name: "decay",
             default: 0.0,
-            least: 0.0,
-            above: false,
+            bounds: Bounds::AtLeast(0.0),
             summary: "decay of the learning rate with the number of examples",
         },
         Parameter {
             name: "l2",
             default: 0.0,
-            least: 0.0,
-            above: false,
+            bounds: Bounds::AtLeast(0.0),
             summary: "L2 regularisation of the weights of each example",
         },
     ],
-    averaged: &["t", "w"],
     build: |parameters, slots| {
-        let [rate, decay, l2] = [parameters[0], parameters[1], parameters[2]];
+        let [rate, decay, l2] = ["rate", "decay", "l2"].map(|name| parameters.get(name));
         Box::new(Sgd { rate, decay, l2, steps: 0.0, weights: Array1::zeros(slots) })
     },
 };
@@ -47,12 +44,12 @@ struct Sgd {
 }
 
 impl Optimizer for Sgd {
-    fn dot(&self, row: Row<'_>) -> f64 {
+    fn dot(&self, row: SparseRow<'_>) -> f64 {
         let weights = self.weights.as_slice().expect("a vector is contiguous");
         row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + weights[*slot as usize] * x)
     }
 
-    fn step(&mut self, row: Row<'_>, slope: f64) {
+    fn step(&mut self, row: SparseRow<'_>, slope: f64) {
         let rate = self.rate / (1.0 + self.decay * self.steps).sqrt();
         self.steps += 1.0;
         let weights = self.weights.as_slice_mut().expect("a vector is contiguous");
@@ -62,7 +59,7 @@ impl Optimizer for Sgd {
         }
     }
 
-    fn fork(&self) -> Box<dyn Optimizer> {
+    fn clone_box(&self) -> Box<dyn Optimizer> {
         Box::new(self.clone())
     }
 

@@ -6,19 +6,20 @@
 
 use std::sync::Arc;
 
-use super::layout::Part;
+use super::layout::CrossPart;
 use super::observations::mix;
-use super::{Layout, Observations, Statistics};
+use super::{Observations, SlotLayout, Statistics};
 use crate::model::tensor::{self, Tensor, Tensors};
-use crate::model::{ModelError, Rows};
+use crate::model::{ModelError, SparseRows};
 
 /// Standardised numbers are clipped to this many standard deviations either way.
 pub const CLIP: f64 = 10.0;
 
-/// What a version knows of its inputs: tensors `preparation.*`, of the layout's numbers in order.
+/// Moments and quantiles that a version knows of its inputs, in the order of the layout's numbers. Saved as the tensors
+/// `preparation.*`.
 #[derive(Clone, Debug)]
 pub struct Preparation {
-    layout: Arc<Layout>,
+    layout: Arc<SlotLayout>,
     mean: Vec<f64>,
     /// 1/stddev; 0 of a number that never varied.
     scale: Vec<f64>,
@@ -29,8 +30,8 @@ pub struct Preparation {
 }
 
 impl Preparation {
-    /// As of what `statistics` have seen.
-    pub fn new(layout: &Arc<Layout>, statistics: &Statistics) -> Self {
+    /// Freezes the statistics of the examples seen so far.
+    pub fn new(layout: &Arc<SlotLayout>, statistics: &Statistics) -> Self {
         let scale = |variance: f64| if variance > 0.0 { 1.0 / variance.sqrt() } else { 0.0 };
         let edges = |number: usize| match statistics.sketches.get(number) {
             Some(sketch) if layout.numbers[number].bins.is_some() => sketch.edges(layout.options.bins),
@@ -41,28 +42,28 @@ impl Preparation {
             mean: statistics.numbers.iter().map(|moments| moments.mean()).collect(),
             scale: statistics.numbers.iter().map(|moments| scale(moments.variance())).collect(),
             edges: (0..layout.numbers.len()).map(edges).collect(),
-            label: [statistics.label.mean(), statistics.label.variance().sqrt()],
+            label: statistics.labels.mean_and_deviation(),
         }
     }
 
-    /// A label in standard deviations from the mean label; 0 where labels never varied.
+    /// Returns a label in standard deviations from the mean label; 0 where labels never varied.
     pub fn standardise_label(&self, label: f64) -> f64 {
         let [mean, stddev] = self.label;
         if stddev > 0.0 { (label - mean) / stddev } else { 0.0 }
     }
 
-    /// The way back from [`Preparation::standardise_label`].
+    /// Inverts [`Preparation::standardise_label`].
     pub fn restore_label(&self, standardised: f64) -> f64 {
         let [mean, stddev] = self.label;
         mean + standardised * stddev
     }
 
-    pub fn layout(&self) -> &Arc<Layout> {
+    pub fn layout(&self) -> &Arc<SlotLayout> {
         &self.layout
     }
 
     /// Replaces `rows` by the selected observations, in the order of `select`.
-    pub fn encode(&self, observations: &Observations, select: &[u32], rows: &mut Rows) {
+    pub fn encode(&self, observations: &Observations, select: &[u32], rows: &mut SparseRows) {
         let layout = &*self.layout;
         for (row, (index, value)) in select.iter().zip(rows.reset(layout.width(), select.len())) {
             let categories = observations.categories(*row as usize);
@@ -78,7 +79,7 @@ impl Preparation {
         }
     }
 
-    /// Writes the entries of the numbers and of their bins; gives the position after them.
+    /// Writes the entries of the numbers and of their bins, and returns the position after them.
     #[inline]
     fn encode_numbers(&self, numbers: &[f64], index: &mut [u32], value: &mut [f64]) -> usize {
         let own = index[1..].iter_mut().zip(&mut value[1..]);
@@ -105,12 +106,12 @@ impl Preparation {
         at
     }
 
-    /// The hash of a combination: its parts' hashes, mixed in order.
+    /// Returns the hash of a combination: the hashes of its parts, mixed in order.
     #[inline]
-    fn cross(&self, parts: &[Part], observations: &Observations, row: usize) -> u64 {
+    fn cross(&self, parts: &[CrossPart], observations: &Observations, row: usize) -> u64 {
         parts.iter().fold(CROSS, |hash, part| match part {
-            Part::Category(at) => mix(hash, observations.categories(row)[*at]),
-            Part::Number(at) => {
+            CrossPart::Category(at) => mix(hash, observations.categories(row)[*at]),
+            CrossPart::Number(at) => {
                 let bin = bin(&self.edges[*at], observations.numbers(row)[*at]);
                 mix(hash, mix(self.layout.numbers[*at].seed, bin.map_or(u64::MAX, u64::from)))
             }
@@ -135,11 +136,11 @@ impl Preparation {
         tensors.insert(SCALE.to_owned(), Tensor::vector(self.scale.clone()));
     }
 
-    /// Reads what [`Preparation::save`] wrote.
+    /// Reads the tensors that [`Preparation::save`] added.
     ///
     /// # Errors
     /// If a tensor is missing or does not fit the layout.
-    pub fn load(layout: &Arc<Layout>, tensors: &Tensors) -> Result<Self, ModelError> {
+    pub fn load(layout: &Arc<SlotLayout>, tensors: &Tensors) -> Result<Self, ModelError> {
         let numbers = Some(layout.numbers.len());
         let mean = tensor::floats(tensors, MEAN, numbers)?.to_vec();
         let scale = tensor::floats(tensors, SCALE, numbers)?.to_vec();
@@ -166,10 +167,10 @@ const SCALE: &str = "preparation.scale";
 const EDGES: &str = "preparation.edges";
 const EDGE_ENDS: &str = "preparation.edge_ends";
 
-/// Where the hash of every cross starts.
+/// The initial hash of every cross.
 const CROSS: u64 = 0x6372_6F73_7300_0000;
 
-/// The bin of a number: how many edges are not above it. None for null.
+/// Returns the bin of a number: how many edges are not above it. None for null.
 #[inline]
 fn bin(edges: &[f64], x: f64) -> Option<u32> {
     (!x.is_nan()).then(|| edges.iter().map(|edge| u32::from(*edge <= x)).sum())
@@ -182,20 +183,20 @@ mod tests {
     use arrow_array::{ArrayRef, Float64Array, StringArray};
 
     use super::*;
-    use crate::model::{Input, ModelOptions};
+    use crate::model::{InputColumn, ModelOptions, Task};
     use crate::value::Type;
 
     fn prepared(bins: usize) -> (Preparation, Observations) {
-        let inputs = [Input::new("x", Type::Float), Input::new("s", Type::String)];
+        let inputs = [InputColumn::new("x", Type::Float), InputColumn::new("s", Type::String)];
         let crosses = if bins > 1 { vec![vec!["x".to_owned(), "s".to_owned()]] } else { vec![] };
         let options = ModelOptions { bins, crosses, hash_bits: 6, ..ModelOptions::default() };
-        let layout = Arc::new(Layout::new(&inputs, &options).unwrap());
+        let layout = Arc::new(SlotLayout::new(&inputs, &options).unwrap());
         let columns: Vec<ArrayRef> = vec![
             Arc::new(Float64Array::from(vec![Some(1.0), Some(2.0), Some(3.0), None, Some(1e17)])),
             Arc::new(StringArray::from(vec!["a", "a", "b", "b", "a"])),
         ];
         let seen = Observations::decode(&layout, &columns, 5);
-        let mut statistics = Statistics::new(&layout);
+        let mut statistics = Statistics::new(&layout, Task::Regression);
         statistics.observe(&seen, &[0.0; 5], &[0, 1, 2, 3]);
         (Preparation::new(&layout, &statistics), seen)
     }
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn numbers_are_standardised_clipped_and_nulls_indicated() {
         let (preparation, seen) = prepared(0);
-        let mut rows = Rows::default();
+        let mut rows = SparseRows::default();
         preparation.encode(&seen, &[0, 1, 2, 3, 4], &mut rows);
         let numbers: Vec<(u32, f64)> = rows.iter().map(|row| (row.index[1], row.value[1])).collect();
         assert_eq!(numbers, [(1, -1.0), (1, 0.0), (1, 1.0), (2, 1.0), (1, CLIP)]);
@@ -214,7 +215,7 @@ mod tests {
     #[test]
     fn a_bin_is_one_beside_the_number_and_null_takes_its_place() {
         let (preparation, seen) = prepared(3);
-        let mut rows = Rows::default();
+        let mut rows = SparseRows::default();
         preparation.encode(&seen, &[0, 2, 3, 4], &mut rows);
         let cells: Vec<[u32; 2]> = rows.iter().map(|row| [row.index[1], row.index[2]]).collect();
         assert_eq!(cells, [[1, 3], [1, 5], [1, 2], [1, 5]]);

@@ -1,4 +1,4 @@
-//! Layout: which input becomes what, and which slot of the weights is whose.
+//! Slot layout: how inputs are prepared, and the slots of the weights that belong to each.
 //!
 //! | slots | what |
 //! |---|---|
@@ -9,22 +9,33 @@
 //!
 //! A bool is a number, 0 or 1, and is not cut into bins; a cross takes it as a category. A null string or category is
 //! a category of its own.
+//!
+//! ```
+//! use tidemill::model::preparation::SlotLayout;
+//! use tidemill::model::{InputColumn, ModelOptions};
+//! use tidemill::value::Type;
+//!
+//! let inputs = [InputColumn::new("x", Type::Float), InputColumn::new("town", Type::String)];
+//! let options = ModelOptions { hash_bits: 8, ..ModelOptions::default() };
+//! let layout = SlotLayout::new(&inputs, &options).unwrap();
+//! assert_eq!((layout.dense(), layout.slots(), layout.width()), (3, 3 + 256, 3));
+//! ```
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ModelError, ModelOptions};
 use crate::value::{Key, Type};
 
-/// One input of a model.
+/// An input of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Input {
+pub struct InputColumn {
     pub name: String,
     pub ty: Type,
 }
 
-impl Input {
+impl InputColumn {
     pub fn new(name: impl Into<String>, ty: Type) -> Self {
-        Input { name: name.into(), ty }
+        InputColumn { name: name.into(), ty }
     }
 }
 
@@ -35,7 +46,7 @@ pub(super) struct Number {
     pub input: usize,
     /// The first of its bins' slots, if it is cut.
     pub bins: Option<u32>,
-    /// What its bins are known by in a cross.
+    /// Seed of the hashes of its bins in a cross.
     pub seed: u64,
 }
 
@@ -49,9 +60,9 @@ pub(super) struct Category {
     pub alone: bool,
 }
 
-/// What a cross is made of: positions among the numbers and the categories.
+/// A part of a cross: a position among the numbers or among the categories.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Part {
+pub(super) enum CrossPart {
     /// A number, by its bin.
     Number(usize),
     Category(usize),
@@ -59,25 +70,21 @@ pub(super) enum Part {
 
 /// Inputs and options, resolved to slots.
 #[derive(Clone, Debug)]
-pub struct Layout {
-    pub(super) inputs: Vec<Input>,
+pub struct SlotLayout {
+    pub(super) inputs: Vec<InputColumn>,
     pub(super) options: ModelOptions,
     pub(super) numbers: Vec<Number>,
     pub(super) categories: Vec<Category>,
-    pub(super) crosses: Vec<Vec<Part>>,
+    pub(super) crosses: Vec<Vec<CrossPart>>,
     dense: usize,
 }
 
-/// Bounds of what may be asked for.
-const HASH_BITS: std::ops::RangeInclusive<u32> = 4..=24;
-const MOST_BINS: usize = 256;
-
-impl Layout {
-    /// Resolves options against inputs.
+impl SlotLayout {
+    /// Resolves options against inputs. Ranges of numbers are checked by [`ModelOptions::check`].
     ///
     /// # Errors
-    /// Everything that is wrong with them, in the order of the options.
-    pub fn new(inputs: &[Input], options: &ModelOptions) -> Result<Self, Vec<ModelError>> {
+    /// Everything that is wrong with the inputs and with the options that name them.
+    pub fn new(inputs: &[InputColumn], options: &ModelOptions) -> Result<Self, Vec<ModelError>> {
         let mut errors = Vec::new();
         let position = |name: &str| inputs.iter().position(|input| input.name == name);
         if inputs.is_empty() {
@@ -88,11 +95,7 @@ impl Layout {
                 errors.push(ModelError::UnknownInput { option: "categorical", found: name.clone() });
             }
         }
-        check_range(&mut errors, "hash_bits", options.hash_bits as usize, 4, *HASH_BITS.end() as usize);
-        check_range(&mut errors, "bins", options.bins, 0, MOST_BINS);
-        check_range(&mut errors, "shards", options.shards, 1, 1024);
-
-        let mut layout = Layout {
+        let mut layout = SlotLayout {
             inputs: inputs.to_vec(),
             options: options.clone(),
             numbers: Vec::new(),
@@ -140,23 +143,23 @@ impl Layout {
         self.dense = next;
     }
 
-    /// How a cross takes an input; a bool gets a category for that.
-    fn part(&mut self, input: usize) -> Result<Part, ModelError> {
+    /// Resolves an input of a cross; a bool gets a category for it.
+    fn part(&mut self, input: usize) -> Result<CrossPart, ModelError> {
         if let Some(at) = self.categories.iter().position(|category| category.input == input) {
-            return Ok(Part::Category(at));
+            return Ok(CrossPart::Category(at));
         }
         let ty = self.inputs[input].ty;
         match self.numbers.iter().position(|number| number.input == input) {
-            Some(at) if self.numbers[at].bins.is_some() => Ok(Part::Number(at)),
+            Some(at) if self.numbers[at].bins.is_some() => Ok(CrossPart::Number(at)),
             Some(at) if ty == Type::Bool => {
                 self.categories.push(Category { input, seed: self.numbers[at].seed, alone: false });
-                Ok(Part::Category(self.categories.len() - 1))
+                Ok(CrossPart::Category(self.categories.len() - 1))
             }
             _ => Err(ModelError::CrossedNumber { input: self.inputs[input].name.clone() }),
         }
     }
 
-    pub fn inputs(&self) -> &[Input] {
+    pub fn inputs(&self) -> &[InputColumn] {
         &self.inputs
     }
 
@@ -164,28 +167,21 @@ impl Layout {
         &self.options
     }
 
-    /// Slots that are not hashed.
+    /// Returns the number of slots that are not hashed.
     pub fn dense(&self) -> usize {
         self.dense
     }
 
-    /// All slots: the length of the weights.
+    /// Returns the number of all slots: the length of the weights.
     pub fn slots(&self) -> usize {
         self.dense + (1 << self.options.hash_bits)
     }
 
-    /// Entries of a row.
+    /// Returns the number of entries of a row.
     pub fn width(&self) -> usize {
         let binned = self.numbers.iter().filter(|number| number.bins.is_some()).count();
         let alone = self.categories.iter().filter(|category| category.alone).count();
         1 + self.numbers.len() + binned + alone + self.crosses.len()
-    }
-}
-
-fn check_range(errors: &mut Vec<ModelError>, name: &str, found: usize, least: usize, most: usize) {
-    if !(least..=most).contains(&found) {
-        let expected = format!("{least} to {most}");
-        errors.push(ModelError::OutOfRange { name: name.to_owned(), found: found as f64, expected });
     }
 }
 
@@ -194,24 +190,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_wrong_with_the_options_is_told_at_once() {
-        let inputs = [Input::new("x", Type::Float), Input::new("t", Type::Timestamp), Input::new("s", Type::String)];
+    fn everything_wrong_with_the_inputs_is_reported_at_once() {
+        let inputs = [
+            InputColumn::new("x", Type::Float),
+            InputColumn::new("t", Type::Timestamp),
+            InputColumn::new("s", Type::String),
+        ];
         let options = ModelOptions {
             categorical: vec!["nope".into()],
             crosses: vec![vec!["x".into(), "s".into()], vec!["s".into()]],
-            hash_bits: 40,
             ..ModelOptions::default()
         };
-        let errors = Layout::new(&inputs, &options).unwrap_err();
-        assert_eq!(errors.len(), 5, "{errors:?}");
+        let errors = SlotLayout::new(&inputs, &options).unwrap_err();
+        assert_eq!(errors.len(), 4, "{errors:?}");
     }
 
     #[test]
     fn slots_follow_the_table() {
-        let inputs = [Input::new("x", Type::Float), Input::new("b", Type::Bool), Input::new("s", Type::String)];
+        let inputs = [
+            InputColumn::new("x", Type::Float),
+            InputColumn::new("b", Type::Bool),
+            InputColumn::new("s", Type::String),
+        ];
         let crosses = vec![vec!["x".to_owned(), "b".to_owned(), "s".to_owned()]];
         let options = ModelOptions { bins: 10, crosses, hash_bits: 8, ..ModelOptions::default() };
-        let layout = Layout::new(&inputs, &options).unwrap();
+        let layout = SlotLayout::new(&inputs, &options).unwrap();
         assert_eq!(layout.dense(), 1 + 4 + 10);
         assert_eq!(layout.slots(), 15 + 256);
         assert_eq!(layout.width(), 1 + 2 + 1 + 1 + 1);

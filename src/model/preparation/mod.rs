@@ -1,24 +1,29 @@
 //! Preparation: from columns to sparse rows, the same way in training, replay and serving.
 //!
-//! It is part of the model and versioned with it. Two steps, so that several versions can score the same examples at
-//! the price of one decoding:
-//! 1. [`Observations`]: numbers, and hashed categories. No version changes these.
-//! 2. [`Preparation::encode`]: numbers standardised (and cut into bins) with the moments and quantiles a version knows.
+//! It is part of the model and versioned with it. It has two steps, so that several versions can score the same examples
+//! at the price of one decoding:
+//! 1. [`Observations`]: numbers, and hashed categories. They do not depend on the version.
+//! 2. [`Preparation::encode`]: numbers standardised (and cut into bins) with the moments and quantiles of a version.
 //!
-//! What a version knows comes from [`Statistics`], which are exact: they depend on which examples were seen, not on
-//! their order, nor on how they were batched, sharded or merged.
+//! A kind of model receives both as a [`Prepared`] batch; rows are encoded only if it asks for them.
+//!
+//! A version's moments and quantiles come from [`Statistics`], which are exact: they depend on the set of examples seen,
+//! not on their order, nor on how they were batched, sharded or merged.
 
 mod encode;
 mod layout;
 mod moments;
 mod observations;
+mod prepared;
 mod sketch;
 mod statistics;
 
 pub use encode::{CLIP, Preparation};
-pub use layout::{Input, Layout};
-pub use moments::{LARGEST, Moments};
+pub use layout::{InputColumn, SlotLayout};
+pub use moments::{ExactMoments, LARGEST};
 pub use observations::Observations;
 pub(super) use observations::mix;
+pub use prepared::{Observation, Prepared};
 pub use sketch::Sketch;
+pub(super) use statistics::LabelStatistics;
 pub use statistics::Statistics;

@@ -3,14 +3,14 @@
 //! A number x enters as X = round-half-even(x·10^9). S = ΣX and Q = ΣX² are integers of 128 and 256 bits and never
 //! wrap for |x| <= 10^18 and fewer than 10^11 numbers, so merging and adding commute exactly. Then
 //! mean = S/n/10^9 and variance = (nQ − S²)/(n(n − 1))/10^18, each from integers that are exact up to the last step.
-//! What is finer than 10^-9 is lost: an input of that scale wants another unit.
+//! Digits beyond the ninth decimal are lost: an input of that scale needs another unit.
 
 use arrow_buffer::i256;
 use serde::{Deserialize, Serialize};
 
-/// Sums of the numbers seen so far.
+/// Count, sum and sum of squares of the numbers seen so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Moments {
+pub struct ExactMoments {
     count: u64,
     sum: i128,
     /// 256 bits, the low half first.
@@ -22,7 +22,7 @@ pub const LARGEST: f64 = 1e18;
 
 const SCALE: f64 = 1e9;
 
-impl Moments {
+impl ExactMoments {
     /// Adds a number.
     ///
     /// # Panics
@@ -46,8 +46,8 @@ impl Moments {
         self.squares = (sum, self.squares.1 + high + u128::from(carry));
     }
 
-    /// Adds all that `other` has seen.
-    pub fn merge(&mut self, other: &Moments) {
+    /// Adds everything that `other` has seen.
+    pub fn merge(&mut self, other: &ExactMoments) {
         self.count += other.count;
         self.sum += other.sum;
         self.add_squares(other.squares);
@@ -57,17 +57,17 @@ impl Moments {
         self.count
     }
 
-    /// The sum; 0 of nothing.
+    /// Returns the sum; 0 of nothing.
     pub fn sum(&self) -> f64 {
         self.sum as f64 / SCALE
     }
 
-    /// The mean; 0 of nothing.
+    /// Returns the mean; 0 of nothing.
     pub fn mean(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.sum as f64 / self.count as f64 / SCALE }
     }
 
-    /// The sample variance; 0 of fewer than two.
+    /// Returns the sample variance; 0 of fewer than two.
     pub fn variance(&self) -> f64 {
         if self.count < 2 {
             return 0.0;
@@ -80,7 +80,7 @@ impl Moments {
     }
 }
 
-/// x·10^9, rounded half to even. Adding 1.5·2^52 and taking it off again rounds what is below 2^51 that way.
+/// Returns x·10^9, rounded half to even. Adding 1.5·2^52 and taking it off again rounds what is below 2^51 that way.
 #[inline]
 fn scale(x: f64) -> i128 {
     const ROUND: f64 = 6_755_399_441_055_744.0;
@@ -115,12 +115,12 @@ mod tests {
             mut xs in prop::collection::vec(-1e18..1e18_f64, 0..50),
             at in 0..50_usize,
         ) {
-            let mut all = Moments::default();
+            let mut all = ExactMoments::default();
             xs.iter().for_each(|x| all.add(*x));
             xs.sort_by(f64::total_cmp);
             let (left, right) = xs.split_at(at.min(xs.len()));
-            let mut one = Moments::default();
-            let mut other = Moments::default();
+            let mut one = ExactMoments::default();
+            let mut other = ExactMoments::default();
             right.iter().for_each(|x| one.add(*x));
             left.iter().for_each(|x| other.add(*x));
             one.merge(&other);
@@ -129,7 +129,7 @@ mod tests {
 
         #[test]
         fn oracle_mean_and_variance(xs in prop::collection::vec(-1e6..1e6_f64, 2..100)) {
-            let mut moments = Moments::default();
+            let mut moments = ExactMoments::default();
             xs.iter().for_each(|x| moments.add(*x));
             let n = xs.len() as f64;
             let mean = xs.iter().sum::<f64>() / n;

@@ -9,15 +9,16 @@ use arrow_array::{Array, ArrayRef};
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
-use super::Layout;
+use super::SlotLayout;
 use super::layout::Category;
 use super::moments::LARGEST;
 use crate::value::{Scalar, Type};
 
-/// Row-major: a row's numbers in the layout's order, and its categories.
+/// Examples as numbers and hashed categories, row-major, in the layout's order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Observations {
     rows: usize,
+    /// Numbers and categories of a row.
     width: (usize, usize),
     numbers: Vec<f64>,
     categories: Vec<u64>,
@@ -28,14 +29,14 @@ impl Observations {
     ///
     /// # Panics
     /// If a column has another type or length than its input: the graph is built from the same spec.
-    pub fn decode(layout: &Layout, columns: &[ArrayRef], rows: usize) -> Self {
+    pub fn decode(layout: &SlotLayout, columns: &[ArrayRef], rows: usize) -> Self {
         let mut observations = Observations::default();
         observations.refill(layout, columns, rows);
         observations
     }
 
-    /// As [`Observations::decode`], into memory that is there already.
-    pub fn refill(&mut self, layout: &Layout, columns: &[ArrayRef], rows: usize) {
+    /// Replaces these by decoded columns, as [`Observations::decode`]; keeps the memory.
+    pub fn refill(&mut self, layout: &SlotLayout, columns: &[ArrayRef], rows: usize) {
         assert_eq!(columns.len(), layout.inputs.len(), "one column for each input");
         assert!(columns.iter().all(|column| column.len() == rows), "columns have one length");
         self.width = (layout.numbers.len(), layout.categories.len());
@@ -52,11 +53,11 @@ impl Observations {
         }
     }
 
-    /// As [`Observations::refill`], of single values: `value` gives that of a row for an input.
+    /// Replaces these by single values; `value(row, input)` returns one.
     ///
     /// # Panics
     /// If a value is neither null nor of its input's type.
-    pub fn refill_values<'a>(&mut self, layout: &Layout, rows: usize, value: impl Fn(usize, usize) -> &'a Scalar) {
+    pub fn refill_values<'a>(&mut self, layout: &SlotLayout, rows: usize, value: impl Fn(usize, usize) -> &'a Scalar) {
         self.width = (layout.numbers.len(), layout.categories.len());
         self.rows = rows;
         self.numbers.clear();
@@ -76,19 +77,19 @@ impl Observations {
         self.rows == 0
     }
 
-    /// The numbers of a row; NaN is null.
+    /// Returns the numbers of a row; NaN is null.
     #[inline]
     pub fn numbers(&self, row: usize) -> &[f64] {
         &self.numbers[row * self.width.0..(row + 1) * self.width.0]
     }
 
-    /// The hashed categories of a row.
+    /// Returns the hashed categories of a row.
     #[inline]
     pub fn categories(&self, row: usize) -> &[u64] {
         &self.categories[row * self.width.1..(row + 1) * self.width.1]
     }
 
-    /// Adds a row of `other`, which has the same layout.
+    /// Appends a row of `other`, which has the same layout.
     pub fn push(&mut self, other: &Observations, row: usize) {
         self.width = other.width;
         self.rows += 1;
@@ -96,8 +97,8 @@ impl Observations {
         self.categories.extend_from_slice(other.categories(row));
     }
 
-    /// Whether these were made for `layout` and hold what they say.
-    pub(crate) fn fits(&self, layout: &Layout) -> bool {
+    /// Returns whether these are consistent and were made for `layout`.
+    pub(crate) fn fits(&self, layout: &SlotLayout) -> bool {
         let width = (layout.numbers.len(), layout.categories.len());
         self.rows == 0
             || self.width == width
@@ -183,10 +184,10 @@ fn hash_float(category: &Category, x: f64) -> u64 {
     if x.is_nan() { mix(category.seed, NULL) } else { hash(category, &(x + 0.0).to_le_bytes()) }
 }
 
-/// What stands for null in place of a value's hash.
+/// The hash of null.
 const NULL: u64 = 0x6E75_6C6C;
 
-/// Two hashes as one: order matters, and every bit of either reaches the top bits (SplitMix64's finaliser, Steele et
+/// Combines two hashes. Order matters, and every bit of either reaches the top bits (SplitMix64's finaliser, Steele et
 /// al. 2014).
 #[inline]
 pub(in crate::model) fn mix(one: u64, other: u64) -> u64 {
@@ -217,13 +218,17 @@ mod tests {
     use arrow_array::{Float64Array, Int64Array, StringArray};
 
     use super::*;
-    use crate::model::{Input, ModelOptions};
+    use crate::model::{InputColumn, ModelOptions};
 
     #[test]
     fn null_and_what_is_not_finite_are_one_and_an_empty_string_is_another() {
-        let inputs = [Input::new("x", Type::Float), Input::new("s", Type::String), Input::new("hour", Type::Int)];
+        let inputs = [
+            InputColumn::new("x", Type::Float),
+            InputColumn::new("s", Type::String),
+            InputColumn::new("hour", Type::Int),
+        ];
         let options = ModelOptions { categorical: vec!["hour".into()], ..ModelOptions::default() };
-        let layout = Layout::new(&inputs, &options).unwrap();
+        let layout = SlotLayout::new(&inputs, &options).unwrap();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(Float64Array::from(vec![Some(1.0), None, Some(f64::INFINITY), Some(1e19)])),
             Arc::new(StringArray::from(vec![Some("a"), None, Some(""), Some("a")])),
@@ -241,9 +246,9 @@ mod tests {
     fn single_values_are_observed_as_columns_are() {
         let types = [Type::Float, Type::Int, Type::Bool, Type::String, Type::Int, Type::Float, Type::Bool];
         let names = ["x", "n", "b", "s", "hour", "level", "flag"];
-        let inputs: Vec<_> = names.iter().zip(types).map(|(name, ty)| Input::new(*name, ty)).collect();
+        let inputs: Vec<_> = names.iter().zip(types).map(|(name, ty)| InputColumn::new(*name, ty)).collect();
         let categorical = ["hour", "level", "flag"].map(str::to_owned).to_vec();
-        let layout = Layout::new(&inputs, &ModelOptions { categorical, ..ModelOptions::default() }).unwrap();
+        let layout = SlotLayout::new(&inputs, &ModelOptions { categorical, ..ModelOptions::default() }).unwrap();
         let value = |ty, row: i64| match (ty, row) {
             (_, 0) => Scalar::Null,
             (Type::Float, 1) => Scalar::Float(-0.0),
@@ -271,7 +276,7 @@ mod tests {
 
     #[test]
     fn the_hash_of_a_category_never_changes() {
-        let layout = Layout::new(&[Input::new("carrier", Type::String)], &ModelOptions::default()).unwrap();
+        let layout = SlotLayout::new(&[InputColumn::new("carrier", Type::String)], &ModelOptions::default()).unwrap();
         let column: ArrayRef = Arc::new(StringArray::from(vec![Some("UA"), None]));
         let seen = Observations::decode(&layout, &[column], 2);
         assert_eq!(

@@ -43,7 +43,7 @@ impl Sketch {
         at
     }
 
-    /// Adds all that `other` has counted.
+    /// Adds everything that `other` has counted.
     pub fn merge(&mut self, other: &Sketch) {
         for (key, counts) in other.pages.iter().zip(other.counts.chunks_exact(PAGE)) {
             let at = self.page(*key) * PAGE;
@@ -56,7 +56,7 @@ impl Sketch {
         self.total
     }
 
-    /// `(lower bound, count)` of the buckets that have any, ascending.
+    /// Returns `(lower bound, count)` of the buckets that are not empty, ascending.
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
         let page = |(key, counts): (&u16, &'_ [u64])| {
             let key = u64::from(*key);
@@ -70,8 +70,8 @@ impl Sketch {
         self.pages.iter().zip(self.counts.chunks_exact(PAGE)).flat_map(page)
     }
 
-    /// The inner edges of `parts` parts of about equal count, ascending and distinct: fewer where one bucket holds
-    /// more than a part. A number belongs to the part after as many edges as are not above it.
+    /// Returns the inner edges of `parts` parts of about equal count, ascending and distinct; fewer where one bucket
+    /// holds more than a part. A number belongs to the part after as many edges as are not above it.
     pub fn edges(&self, parts: usize) -> Vec<f64> {
         let mut edges: Vec<f64> = Vec::new();
         let mut below: u128 = 0;
@@ -89,7 +89,7 @@ impl Sketch {
     }
 }
 
-/// The float's bits, in the order of the floats; both zeros are one.
+/// Returns the bits of a float, arranged so that they compare as the floats do; both zeros are equal.
 #[inline]
 fn ordered(x: f64) -> u64 {
     let bits = (x + 0.0).to_bits();

@@ -12,6 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 
 use crate::example::{Frame, InstanceError};
 use crate::expr::nearest;
+use crate::registry::Servable;
 use crate::serve::call::{Call, Scratch, Unanswered, VersionRef};
 use crate::serve::reply::{self, Reply};
 use crate::serve::served_models::{ServedModel, ServedModels};
@@ -29,34 +30,34 @@ pub fn predict(service: &Service, _: &Captures<'_>, body: &[u8]) -> Result<Reply
     Scratch::with(|scratch| {
         let reader = RequestReader { models: &service.models, newest: service.newest() };
         let request = reader.read(body, &mut scratch.frame)?;
-        let version = service.models.predict(&request.call, scratch)?.version;
+        let version = service.models.predict(&request.call, scratch)?;
         let model = &service.models[request.call.model];
-        Ok(reply::json(write_answer(model, version, service.watermark(), request.features, scratch)))
+        Ok(reply::json(write_answer(model, &version, service.watermark(), request.features, scratch)))
     })
 }
 
 /// The answer as JSON; with `features`, also the inputs of each instance.
 fn write_answer(
     model: &ServedModel,
-    version: u64,
+    version: &Servable,
     watermark: Option<EventTime>,
     features: bool,
     scratch: &mut Scratch,
 ) -> Vec<u8> {
-    let mut out = Vec::with_capacity(model.head.len() + 80 + 24 * scratch.predictions.len());
+    let mut out = Vec::with_capacity(model.head.len() + 80 + 24 * scratch.predictions.values().len());
     out.extend_from_slice(&model.head);
-    write!(out, "{version}").expect("writing to memory cannot fail");
+    write!(out, "{}", version.version).expect("writing to memory cannot fail");
     out.extend_from_slice(b",\"watermark\":");
     match scratch.watermark_text(watermark) {
         Some(text) => reply::write_text(text, &mut out),
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"predictions\":[");
-    for (at, prediction) in scratch.predictions.iter().enumerate() {
+    for (at, prediction) in scratch.predictions.rows().enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        reply::write_float(*prediction, &mut out);
+        reply::write_prediction(version.predictor.classes(), prediction, &mut out);
     }
     out.push(b']');
     if features {

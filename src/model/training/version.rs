@@ -1,4 +1,4 @@
-//! What a window's end makes.
+//! Versions: the results of training windows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::WindowScores;
 use crate::model::Predictor;
 use crate::time::EventTime;
 
-/// What the gate said of a version.
+/// The gate's decision on a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     Published,
@@ -15,7 +15,7 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// As `model.json` has it.
+    /// Returns the spelling in `model.json`.
     pub fn name(self) -> &'static str {
         match self {
             Decision::Published => "published",
@@ -24,25 +24,25 @@ impl Decision {
     }
 }
 
-/// What a window's end makes.
+/// A version of a model, made at a window's end.
 #[derive(Clone, Debug)]
 pub struct Version {
     /// From 1, in window order.
     pub number: u64,
     pub window_start: EventTime,
     pub window_end: EventTime,
-    /// The version it continued from.
+    /// The version that learning continued from.
     pub parent: Option<u64>,
-    /// Examples it learnt in this window.
+    /// Examples learnt in this window.
     pub examples: u64,
-    /// Metrics by version: on held-out examples where there is a gate, else the prequential scores of the window's
+    /// Metrics by version: of the held-out examples if there is a gate, else the prequential scores of the window's
     /// champion.
     pub scores: BTreeMap<u64, BTreeMap<String, f64>>,
     pub decision: Decision,
     pub reason: String,
     /// The champion from `window_end` on.
     pub champion: u64,
-    /// How predictions fared in this window.
+    /// Scores of the predictions in this window.
     pub prequential: WindowScores,
     pub predictor: Arc<Predictor>,
 }

@@ -1,0 +1,110 @@
+//! Metrics: one number from the scores of a run of predictions.
+
+use super::Scores;
+use crate::model::Task;
+
+/// The direction in which a metric is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    Lower,
+    Higher,
+    /// Nearer to zero.
+    Zero,
+}
+
+/// A metric, as a dataflow file and a version name it.
+#[derive(Debug)]
+pub struct Metric {
+    pub name: &'static str,
+    pub summary: &'static str,
+    pub better: Better,
+    pub tasks: &'static [Task],
+    /// None for other tasks, and where there is no answer: of no examples, or the AUC of one class.
+    pub of: fn(&Scores) -> Option<f64>,
+}
+
+/// Every metric; the first of a task is its gate's default.
+pub static METRICS: &[Metric] = &[
+    Metric {
+        name: "logloss",
+        summary: "mean negative log-likelihood, in nats",
+        better: Better::Lower,
+        tasks: CLASSIFICATION,
+        of: |scores| match scores {
+            Scores::Binary(scores) => scores.log_loss(),
+            Scores::Multiclass(scores) => scores.log_loss(),
+            Scores::Regression(_) => None,
+        },
+    },
+    Metric {
+        name: "auc",
+        summary: "area under the ROC curve; ties count half",
+        better: Better::Higher,
+        tasks: BINARY,
+        of: |scores| if let Scores::Binary(scores) = scores { scores.auc() } else { None },
+    },
+    Metric {
+        name: "accuracy",
+        summary: "share of correct predictions: at a threshold of 0.5, or of the most probable class",
+        better: Better::Higher,
+        tasks: CLASSIFICATION,
+        of: |scores| match scores {
+            Scores::Binary(scores) => scores.accuracy(),
+            Scores::Multiclass(scores) => scores.accuracy(),
+            Scores::Regression(_) => None,
+        },
+    },
+    Metric {
+        name: "f1",
+        summary: "harmonic mean of precision and recall at a threshold of 0.5",
+        better: Better::Higher,
+        tasks: BINARY,
+        of: |scores| if let Scores::Binary(scores) = scores { scores.f1() } else { None },
+    },
+    Metric {
+        name: "macro_f1",
+        summary: "mean of the classes' harmonic means of precision and recall",
+        better: Better::Higher,
+        tasks: &[Task::Multiclass],
+        of: |scores| if let Scores::Multiclass(scores) = scores { scores.macro_f1() } else { None },
+    },
+    Metric {
+        name: "calibration",
+        summary: "expected calibration error: mean distance between prediction and observed frequency, over 10 bins",
+        better: Better::Lower,
+        tasks: BINARY,
+        of: |scores| if let Scores::Binary(scores) = scores { scores.calibration_error() } else { None },
+    },
+    Metric {
+        name: "bias",
+        summary: "mean prediction minus the base rate",
+        better: Better::Zero,
+        tasks: BINARY,
+        of: |scores| if let Scores::Binary(scores) = scores { scores.bias() } else { None },
+    },
+    Metric {
+        name: "rmse",
+        summary: "root mean squared error",
+        better: Better::Lower,
+        tasks: REGRESSION,
+        of: |scores| if let Scores::Regression(scores) = scores { scores.rmse() } else { None },
+    },
+    Metric {
+        name: "mae",
+        summary: "mean absolute error",
+        better: Better::Lower,
+        tasks: REGRESSION,
+        of: |scores| if let Scores::Regression(scores) = scores { scores.mae() } else { None },
+    },
+    Metric {
+        name: "r2",
+        summary: "share of the variance of the labels that is explained",
+        better: Better::Higher,
+        tasks: REGRESSION,
+        of: |scores| if let Scores::Regression(scores) = scores { scores.r2() } else { None },
+    },
+];
+
+const BINARY: &[Task] = &[Task::Binary];
+const CLASSIFICATION: &[Task] = &[Task::Binary, Task::Multiclass];
+const REGRESSION: &[Task] = &[Task::Regression];

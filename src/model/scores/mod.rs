@@ -1,0 +1,125 @@
+//! Scores: sums from which every metric of a run of predictions follows.
+//!
+//! There is one file a task, and [`METRICS`] points into them. Everything is an exact sum or a count, so scores can be
+//! merged and do not depend on order, and their size does not grow with the examples.
+//!
+//! ```
+//! use tidemill::model::{Scores, Task};
+//!
+//! let mut scores = Scores::new(Task::Binary);
+//! scores.add(&[0.9], 1.0);
+//! scores.add(&[0.4], 1.0);
+//! assert_eq!(scores.get("accuracy"), Some(0.5));
+//! assert_eq!(scores.get("rmse"), None);
+//! ```
+
+mod binary;
+mod metric;
+mod multiclass;
+mod regression;
+
+use serde::{Deserialize, Serialize};
+
+pub use metric::{Better, METRICS, Metric};
+
+use super::Task;
+use binary::BinaryScores;
+use multiclass::MulticlassScores;
+use regression::RegressionScores;
+
+/// The sums of one task, accumulated over predictions and labels.
+trait TaskScores {
+    /// Counts one prediction.
+    fn add(&mut self, prediction: &[f64], label: f64);
+
+    /// Adds everything that `other` has counted.
+    fn merge(&mut self, other: &Self);
+
+    /// Returns the number of predictions counted.
+    fn examples(&self) -> u64;
+}
+
+/// Scores of predictions of one task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Scores {
+    Binary(BinaryScores),
+    Multiclass(MulticlassScores),
+    Regression(RegressionScores),
+}
+
+impl Scores {
+    /// Scores of no predictions.
+    pub fn new(task: Task) -> Self {
+        match task {
+            Task::Binary => Scores::Binary(BinaryScores::default()),
+            Task::Multiclass => Scores::Multiclass(MulticlassScores::default()),
+            Task::Regression => Scores::Regression(RegressionScores::default()),
+        }
+    }
+
+    /// Counts one prediction. For classes, `prediction[n]` is the probability of class n, absent ones being 0, and the
+    /// label is the number of a class.
+    #[inline]
+    pub fn add(&mut self, prediction: &[f64], label: f64) {
+        match self {
+            Scores::Binary(scores) => scores.add(prediction, label),
+            Scores::Multiclass(scores) => scores.add(prediction, label),
+            Scores::Regression(scores) => scores.add(prediction, label),
+        }
+    }
+
+    /// Adds everything that `other` has counted.
+    ///
+    /// # Panics
+    /// If `other` is of another task.
+    pub fn merge(&mut self, other: &Scores) {
+        match (self, other) {
+            (Scores::Binary(all), Scores::Binary(more)) => all.merge(more),
+            (Scores::Multiclass(all), Scores::Multiclass(more)) => all.merge(more),
+            (Scores::Regression(all), Scores::Regression(more)) => all.merge(more),
+            _ => panic!("scores of two tasks cannot be merged"),
+        }
+    }
+
+    /// Returns the number of predictions counted.
+    pub fn examples(&self) -> u64 {
+        match self {
+            Scores::Binary(scores) => scores.examples(),
+            Scores::Multiclass(scores) => scores.examples(),
+            Scores::Regression(scores) => scores.examples(),
+        }
+    }
+
+    /// Returns every metric that has an answer, by name.
+    pub fn all(&self) -> Vec<(&'static str, f64)> {
+        METRICS.iter().filter_map(|metric| Some((metric.name, (metric.of)(self)?))).collect()
+    }
+
+    /// Returns one metric. None if it is not of this task or has no answer.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        METRICS.iter().filter(|metric| metric.name == name).find_map(|metric| (metric.of)(self))
+    }
+
+    /// Returns whether these are scores of `task`.
+    pub(super) fn is_of(&self, task: Task) -> bool {
+        matches!(
+            (self, task),
+            (Scores::Binary(_), Task::Binary)
+                | (Scores::Multiclass(_), Task::Multiclass)
+                | (Scores::Regression(_), Task::Regression)
+        )
+    }
+}
+
+/// Restricts a number to what exact sums can hold.
+fn bounded(x: f64) -> f64 {
+    x.clamp(-super::preparation::LARGEST, super::preparation::LARGEST)
+}
+
+/// Returns `part / whole`. None if `whole` is not positive.
+fn ratio(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| part / whole)
+}
+
+/// Probabilities are this far from 0 and 1 when log loss is taken, as in scikit-learn and River, so it is bounded.
+const LEAST_PROBABILITY: f64 = 1e-15;

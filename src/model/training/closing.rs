@@ -1,0 +1,192 @@
+//! A window's end: learn what was buffered, combine the shards, freeze, compare, decide.
+//!
+//! All but the decision is done in slices, so that no step holds the caller for long. Nothing of it is saved: a trainer
+//! that is saved meanwhile closes the window from the start when it is loaded, with the same result.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Version;
+use super::comparison::{Challenge, GateComparison, Verdict, named};
+use super::history::{RetainedVersion, class_numbers};
+use super::lineage::{Lineage, no_skill};
+use super::setup::TrainingSetup;
+use super::state::TrainingState;
+use super::window::{LearningMemory, OpenWindow, ShardBatch};
+use crate::model::preparation::Preparation;
+use crate::model::{Learner, Predictor, Shard};
+use crate::time::EventTime;
+
+/// Rows that are decoded, scored and learnt together: few enough to stay in the cache.
+pub(super) const CHUNK: usize = 512;
+
+/// The progress of a window's close.
+#[derive(Default)]
+pub(super) struct Closing {
+    /// The first window's preparation.
+    preparation: Option<Arc<Preparation>>,
+    /// The first window's examples that are learnt.
+    learnt: BufferPosition,
+    /// The combined shards; none of a single shard.
+    combined: Option<Box<dyn Learner>>,
+    candidate: Option<Candidate>,
+    comparison: Option<GateComparison>,
+}
+
+/// A position in the buffer of the first window.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct BufferPosition {
+    piece: usize,
+    row: usize,
+}
+
+/// The version that the window makes.
+struct Candidate {
+    predictor: Arc<Predictor>,
+    /// The trainer's numbers of its classes.
+    classes: Vec<u32>,
+}
+
+impl Closing {
+    /// Continues for about `rows` rows of work. Returns true once only the decision is left.
+    pub fn advance(
+        &mut self,
+        setup: &TrainingSetup,
+        state: &mut TrainingState,
+        memory: &mut LearningMemory,
+        rows: usize,
+    ) -> bool {
+        match &self.candidate {
+            None => {
+                if state.lineage.is_none() && !self.learn_buffered(setup, state, memory, rows) {
+                    return false;
+                }
+                self.make_candidate(setup, state);
+                setup.gate().is_none() || state.history.champion().is_none()
+            }
+            Some(candidate) => {
+                let Some(champion) = state.history.champion() else { return true };
+                let comparison = self.comparison.get_or_insert_with(|| GateComparison::new(setup.task()));
+                let challenge = Challenge { candidate: &candidate.predictor, classes: &candidate.classes, champion };
+                comparison.advance(&challenge, state, &mut memory.rows, rows, CHUNK)
+            }
+        }
+    }
+
+    /// Learns the first window. Returns true when all is learnt.
+    fn learn_buffered(
+        &mut self,
+        setup: &TrainingSetup,
+        state: &mut TrainingState,
+        memory: &mut LearningMemory,
+        rows: usize,
+    ) -> bool {
+        let TrainingState { window, classes, .. } = state;
+        let fresh = || Arc::new(Preparation::new(&setup.layout, &window.statistics));
+        let preparation = Arc::clone(self.preparation.get_or_insert_with(fresh));
+        if self.learnt == BufferPosition::default() {
+            window.learners = (0..setup.shards()).map(|_| setup.untrained()).collect();
+        }
+        let buffered = std::mem::take(&mut window.buffered);
+        let mut left = rows;
+        while let Some(piece) = buffered.get(self.learnt.piece).filter(|_| left > 0) {
+            let from = self.learnt.row;
+            let to = piece.labels.len().min(from + left.min(CHUNK));
+            for shard in 0..setup.shards() {
+                let own = (from..to).filter(|row| piece.shards[*row] as usize == shard);
+                let select: Vec<u32> = own.map(|row| row as u32).collect();
+                let (observations, labels) = (&piece.observations, &piece.labels);
+                let batch = ShardBatch { preparation: &preparation, classes, observations, labels, select: &select };
+                window.learn_shard(setup.kind, shard, &batch, memory);
+            }
+            left -= to - from;
+            self.learnt.row = to;
+            if to == piece.labels.len() {
+                self.learnt = BufferPosition { piece: self.learnt.piece + 1, row: 0 };
+            }
+        }
+        window.buffered = buffered;
+        self.learnt.piece == window.buffered.len()
+    }
+
+    /// Combines the shards in their order, and freezes the result.
+    fn make_candidate(&mut self, setup: &TrainingSetup, state: &mut TrainingState) {
+        let OpenWindow { learners, trained, .. } = &state.window;
+        if learners.len() > 1 {
+            let shards = learners.iter().zip(trained);
+            let shards: Vec<_> =
+                shards.map(|(learner, examples)| Shard { learner: &**learner, examples: *examples }).collect();
+            let mut combined = setup.untrained();
+            combined.combine(&shards).expect("the shards of a window are of one kind and layout");
+            self.combined = Some(combined);
+        }
+        let preparation = match (&state.lineage, &self.preparation) {
+            (Some(lineage), _) => Arc::clone(&lineage.preparation),
+            (None, own) => Arc::clone(own.as_ref().expect("the first window was learnt with its own preparation")),
+        };
+        let learner = self.combined.as_ref().unwrap_or(&learners[0]);
+        let predictor = Arc::new(Predictor::new(setup.kind, preparation, learner.freeze()));
+        let classes = class_numbers(&mut state.classes, &predictor);
+        self.candidate = Some(Candidate { predictor, classes });
+    }
+
+    /// Makes the version of the window that ends at `end`, and starts the next window.
+    ///
+    /// # Panics
+    /// If the close is not done but for the decision.
+    pub fn finish(self, setup: &TrainingSetup, state: &mut TrainingState, end: EventTime) -> Version {
+        let Closing { combined, candidate, comparison, .. } = self;
+        let Candidate { predictor, classes } = candidate.expect("a close that is done has a candidate");
+        let verdict = verdict(setup, state, comparison.as_ref());
+        let accepted = verdict.decision == super::Decision::Published;
+        let mut window = state.start_window(setup, end);
+        let examples = window.examples();
+
+        // The statistics of the lineage, if the version is accepted.
+        let mut statistics = window.statistics;
+        if let Some(lineage) = &state.lineage {
+            statistics.merge(&lineage.statistics);
+        }
+        let before = state.history.champion().map(|champion| champion.number);
+        let parent = state.lineage.as_ref().map(|lineage| lineage.version);
+        state.newest += 1;
+        let number = state.newest;
+        let no_skill = no_skill(setup.task(), &statistics, &state.classes, &predictor);
+        let retained = RetainedVersion { number, end, no_skill, classes, predictor: Arc::clone(&predictor) };
+        state.history.add(retained, accepted);
+        if accepted {
+            let learner = combined.unwrap_or_else(|| window.learners.swap_remove(0));
+            state.lineage = Some(Lineage::new(setup, number, statistics, Some(learner)));
+        }
+
+        let prequential = window.scores.summary();
+        let scores = match (verdict.scores, before) {
+            (Some(scores), Some(before)) => {
+                BTreeMap::from([(number, named(&scores.candidate.all())), (before, named(&scores.champion.all()))])
+            }
+            (None, Some(before)) => BTreeMap::from([(before, named(&prequential.champion))]),
+            (_, None) => BTreeMap::new(),
+        };
+        Version {
+            number,
+            window_start: end.saturating_sub(setup.config.window_ms),
+            window_end: end,
+            parent,
+            examples,
+            scores,
+            decision: verdict.decision,
+            reason: verdict.reason,
+            champion: state.history.champion().map_or(number, |champion| champion.number),
+            prequential,
+            predictor,
+        }
+    }
+}
+
+fn verdict(setup: &TrainingSetup, state: &TrainingState, comparison: Option<&GateComparison>) -> Verdict {
+    let Some(gate) = setup.gate() else { return Verdict::published("no gate") };
+    match (comparison, state.history.champion()) {
+        (Some(comparison), Some(champion)) => comparison.decide(gate, champion.number),
+        _ => Verdict::published("the first version"),
+    }
+}

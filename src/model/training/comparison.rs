@@ -1,0 +1,153 @@
+//! The publish gate: candidate and champion compared on held-out examples.
+
+use std::collections::BTreeMap;
+
+use super::Decision;
+use super::history::{RetainedVersion, by_number};
+use super::state::TrainingState;
+use crate::model::{Better, Gate, METRICS, Predictions, Predictor, Scores, SparseRows, Task};
+
+/// A candidate for the champion.
+pub(super) struct Challenge<'a> {
+    pub candidate: &'a Predictor,
+    /// The trainer's numbers of the candidate's classes.
+    pub classes: &'a [u32],
+    pub champion: &'a RetainedVersion,
+}
+
+/// Scores of candidate and champion on the held-out examples, window by window.
+pub(super) struct GateComparison {
+    task: Task,
+    windows: Vec<PairedScores>,
+    /// The row up to which the last of these windows is compared.
+    row: usize,
+    by_number: Vec<f64>,
+    predictions: Predictions,
+}
+
+#[derive(Clone)]
+pub(super) struct PairedScores {
+    pub candidate: Scores,
+    pub champion: Scores,
+}
+
+/// The gate's decision on a version.
+pub(super) struct Verdict {
+    pub decision: Decision,
+    pub reason: String,
+    /// The scores over all windows, if there were any to compare.
+    pub scores: Option<PairedScores>,
+}
+
+impl Verdict {
+    /// A version that is published without a comparison.
+    pub fn published(reason: &str) -> Self {
+        Verdict { decision: Decision::Published, reason: reason.to_owned(), scores: None }
+    }
+}
+
+impl PairedScores {
+    fn new(task: Task) -> Self {
+        PairedScores { candidate: Scores::new(task), champion: Scores::new(task) }
+    }
+}
+
+impl GateComparison {
+    pub fn new(task: Task) -> Self {
+        let windows = vec![PairedScores::new(task)];
+        GateComparison { task, windows, row: 0, by_number: Vec::new(), predictions: Predictions::default() }
+    }
+
+    /// Scores about `rows` more held-out examples, in chunks of at most `chunk`. Returns true once all are scored.
+    pub fn advance(
+        &mut self,
+        challenge: &Challenge<'_>,
+        state: &TrainingState,
+        memory: &mut SparseRows,
+        rows: usize,
+        chunk: usize,
+    ) -> bool {
+        let windows: Vec<_> = state.compared_windows().collect();
+        let mut left = rows;
+        while left > 0 {
+            let (window, from) = (self.windows.len() - 1, self.row);
+            let examples = windows[window];
+            let to = examples.labels.len().min(from + left.min(chunk));
+            let select: Vec<u32> = (from as u32..to as u32).collect();
+            let PairedScores { candidate, champion } = &mut self.windows[window];
+            let versions = [
+                (challenge.candidate, challenge.classes, candidate),
+                (&*challenge.champion.predictor, &*challenge.champion.classes, champion),
+            ];
+            for (predictor, classes, scores) in versions {
+                predictor.predict_observed(&examples.observations, &select, memory, &mut self.predictions);
+                for (prediction, label) in self.predictions.rows().zip(&examples.labels[from..to]) {
+                    scores.add(by_number(prediction, classes, &mut self.by_number), *label);
+                }
+            }
+            left -= to - from;
+            self.row = to;
+            // Go on with the next window.
+            if to == examples.labels.len() {
+                if self.windows.len() == windows.len() {
+                    return true;
+                }
+                self.windows.push(PairedScores::new(self.task));
+                self.row = 0;
+            }
+        }
+        false
+    }
+
+    /// Decides on the candidate.
+    ///
+    /// Each window is compared by itself, and the median of the differences counts: an overconfident champion loses
+    /// without bound on a poisoned window, and a mean would let that one window decide for all.
+    pub fn decide(&self, gate: &Gate, champion: u64) -> Verdict {
+        let Gate { metric, tolerance, .. } = gate;
+        let known = METRICS.iter().find(|known| known.name == *metric).expect("the gate's metric was checked");
+        let differences = self.windows.iter().filter_map(|PairedScores { candidate, champion }| {
+            let (own, best) = ((known.of)(candidate)?, (known.of)(champion)?);
+            Some(match known.better {
+                Better::Lower => own - best,
+                Better::Higher => best - own,
+                Better::Zero => own.abs() - best.abs(),
+            })
+        });
+        let Some(worse_by) = median(differences.collect()) else {
+            return Verdict::published("no held-out examples to compare on");
+        };
+        let mut pooled = PairedScores::new(self.task);
+        for window in &self.windows {
+            pooled.candidate.merge(&window.candidate);
+            pooled.champion.merge(&window.champion);
+        }
+        let accepted = worse_by <= *tolerance;
+        let reason = format!(
+            "{metric} {} than of version {champion} by {:.4}, the median of {} windows of {} held-out examples; {} {tolerance}",
+            if worse_by > 0.0 { "worse" } else { "better" },
+            worse_by.abs(),
+            self.windows.len(),
+            pooled.candidate.examples(),
+            if accepted { "within" } else { "more than" },
+        );
+        let decision = if accepted { Decision::Published } else { Decision::Refused };
+        Verdict { decision, reason, scores: Some(pooled) }
+    }
+}
+
+/// Returns metrics by name.
+pub(super) fn named(metrics: &[(&'static str, f64)]) -> BTreeMap<String, f64> {
+    metrics.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+}
+
+/// Returns the middle value, or the mean of the two in the middle. None of no values.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    match values.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(values[half]),
+        _ => Some((values[half - 1] + values[half]) / 2.0),
+    }
+}

@@ -1,0 +1,169 @@
+//! Prequential scores: every example is predicted before it is learnt.
+//!
+//! Three versions score an example: the champion of its own time, the champion before that, and the newest. Beside them
+//! stands no skill at all: the label statistics that were known when the champion was made. The scores count in the
+//! window in which the label became known (Dawid 1984; Gama et al. 2013 for windows).
+
+use serde::{Deserialize, Serialize};
+
+use super::Scored;
+use super::history::{ScoringVersions, VersionHistory, by_number};
+use crate::model::preparation::Observations;
+use crate::model::{Predictions, Scores, SparseRows, Task};
+use crate::time::EventTime;
+
+/// A window's scores, by role.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct PrequentialScores {
+    pub champion: Scores,
+    pub predecessor: Scores,
+    pub newest: Scores,
+    pub no_skill: Scores,
+}
+
+/// The metrics of a window's predictions, by role. Empty before the first version.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WindowScores {
+    /// Examples that were scored.
+    pub examples: u64,
+    pub champion: Vec<(&'static str, f64)>,
+    pub predecessor: Vec<(&'static str, f64)>,
+    pub newest: Vec<(&'static str, f64)>,
+    /// Of predicting the mean label or the class frequencies.
+    pub no_skill: Vec<(&'static str, f64)>,
+}
+
+impl PrequentialScores {
+    pub fn new(task: Task) -> Self {
+        let none = || Scores::new(task);
+        PrequentialScores { champion: none(), predecessor: none(), newest: none(), no_skill: none() }
+    }
+
+    pub fn summary(&self) -> WindowScores {
+        WindowScores {
+            examples: self.champion.examples(),
+            champion: self.champion.all(),
+            predecessor: self.predecessor.all(),
+            newest: self.newest.all(),
+            no_skill: self.no_skill.all(),
+        }
+    }
+
+    /// Returns whether all are scores of `task`.
+    pub fn fit(&self, task: Task) -> bool {
+        [&self.champion, &self.predecessor, &self.newest, &self.no_skill].into_iter().all(|scores| scores.is_of(task))
+    }
+}
+
+/// The start of no prediction.
+const NONE: usize = usize::MAX;
+
+/// Scores of a chunk of examples; working memory.
+#[derive(Default)]
+pub(super) struct ChunkScorer {
+    versions: Vec<Option<ScoringVersions>>,
+    /// All predictions of all versions, one after another.
+    values: Vec<f64>,
+    /// By example, the start of its prediction in `values`.
+    champion: Vec<usize>,
+    predecessor: Vec<usize>,
+    newest: Vec<usize>,
+    select: Vec<u32>,
+    predictions: Predictions,
+    by_number: Vec<f64>,
+}
+
+impl ChunkScorer {
+    /// Predicts each example with the versions that score it. `rows` is working memory.
+    pub fn score(
+        &mut self,
+        history: &VersionHistory,
+        observations: &Observations,
+        times: &[EventTime],
+        rows: &mut SparseRows,
+    ) {
+        self.versions.clear();
+        self.versions.extend(times.iter().map(|time| history.scoring(*time)));
+        self.values.clear();
+        for role in [&mut self.champion, &mut self.predecessor, &mut self.newest] {
+            role.clear();
+            role.resize(times.len(), NONE);
+        }
+        let positions = self.versions.iter().flatten().flat_map(ScoringVersions::positions);
+        let Some((least, most)) = positions.fold(None, |range: Option<(usize, usize)>, at| {
+            Some(range.map_or((at, at), |(least, most)| (least.min(at), most.max(at))))
+        }) else {
+            return;
+        };
+        for version in least..=most {
+            self.select.clear();
+            let scores = |versions: &Option<ScoringVersions>| {
+                versions.is_some_and(|versions| versions.positions().any(|at| at == version))
+            };
+            let rows_of = self.versions.iter().enumerate().filter(|(_, versions)| scores(versions));
+            self.select.extend(rows_of.map(|(row, _)| row as u32));
+            if !self.select.is_empty() {
+                self.predict(history, version, observations, rows);
+            }
+        }
+    }
+
+    /// Predicts the selected examples with one version.
+    fn predict(
+        &mut self,
+        history: &VersionHistory,
+        version: usize,
+        observations: &Observations,
+        rows: &mut SparseRows,
+    ) {
+        let predictor = &history.retained[version].predictor;
+        predictor.predict_observed(observations, &self.select, rows, &mut self.predictions);
+        let (first, width) = (self.values.len(), self.predictions.width());
+        self.values.extend_from_slice(self.predictions.values());
+        for (at, row) in self.select.iter().enumerate() {
+            let (row, start) = (*row as usize, first + at * width);
+            let Some(versions) = self.versions[row] else { continue };
+            if versions.champion == version {
+                self.champion[row] = start;
+            }
+            if versions.predecessor == Some(version) {
+                self.predecessor[row] = start;
+            }
+            if versions.newest == version {
+                self.newest[row] = start;
+            }
+        }
+    }
+
+    /// Counts the predictions against the labels. NaN labels are skipped.
+    pub fn count(&mut self, history: &VersionHistory, labels: &[f64], scores: &mut PrequentialScores) {
+        for (row, (versions, label)) in self.versions.iter().zip(labels).enumerate() {
+            let Some(versions) = versions.filter(|_| !label.is_nan()) else { continue };
+            let mut add = |scores: &mut Scores, version: usize, start: usize| {
+                let version = &history.retained[version];
+                let prediction = &self.values[start..start + version.predictor.width()];
+                scores.add(by_number(prediction, &version.classes, &mut self.by_number), *label);
+            };
+            add(&mut scores.champion, versions.champion, self.champion[row]);
+            add(&mut scores.newest, versions.newest, self.newest[row]);
+            if let Some(predecessor) = versions.predecessor {
+                add(&mut scores.predecessor, predecessor, self.predecessor[row]);
+            }
+            let champion = &history.retained[versions.champion];
+            scores.no_skill.add(by_number(&champion.no_skill, &champion.classes, &mut self.by_number), *label);
+        }
+    }
+
+    /// Appends the champions' predictions to `scored`.
+    pub fn append_to(&self, history: &VersionHistory, scored: &mut Scored) {
+        for (versions, start) in self.versions.iter().zip(&self.champion) {
+            let Some(versions) = versions else {
+                scored.push(0, &[]);
+                continue;
+            };
+            let champion = &history.retained[versions.champion];
+            scored.describe(champion.number, champion.predictor.classes());
+            scored.push(champion.number, &self.values[*start..*start + champion.predictor.width()]);
+        }
+    }
+}

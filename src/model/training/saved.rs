@@ -1,0 +1,174 @@
+//! A trainer's state as bytes, for checkpoints.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::history::{ChampionSince, RetainedVersion, VersionHistory, class_numbers};
+use super::lineage::Lineage;
+use super::prequential::PrequentialScores;
+use super::setup::TrainingSetup;
+use super::state::TrainingState;
+use super::window::{HeldOutWindow, LabelledExamples, OpenWindow};
+use crate::model::preparation::Statistics;
+use crate::model::{Classes, Learner, ModelError, Predictor, Task, Tensors};
+use crate::time::EventTime;
+
+/// Raised when the form changes; an older state is refused.
+const FORMAT: u32 = 2;
+
+#[derive(Serialize, Deserialize)]
+struct SavedTrainer<'a> {
+    format: u32,
+    definition: Cow<'a, str>,
+    newest: u64,
+    classes: Cow<'a, Classes>,
+    lineage: Option<SavedLineage<'a>>,
+    retained: Vec<SavedVersion<'a>>,
+    champions: Cow<'a, [ChampionSince]>,
+    held_out: Cow<'a, VecDeque<HeldOutWindow>>,
+    window: SavedWindow<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedLineage<'a> {
+    version: u64,
+    statistics: Cow<'a, Statistics>,
+    learner: Option<Tensors>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedVersion<'a> {
+    number: u64,
+    end: EventTime,
+    no_skill: Cow<'a, [f64]>,
+    predictor: Tensors,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedWindow<'a> {
+    statistics: Cow<'a, Statistics>,
+    learners: Vec<Tensors>,
+    trained: Cow<'a, [u64]>,
+    buffered: Cow<'a, [LabelledExamples]>,
+    held_out: Cow<'a, LabelledExamples>,
+    scores: Cow<'a, PrequentialScores>,
+}
+
+/// Encodes a state.
+pub(super) fn encode(setup: &TrainingSetup, state: &TrainingState) -> Vec<u8> {
+    let TrainingState { newest, classes, lineage, history, held_out, window } = state;
+    // The learners of the first window are made anew from what is buffered.
+    let learners = window.learners.iter().filter(|_| lineage.is_some());
+    let retained = history.retained.iter().map(|version| SavedVersion {
+        number: version.number,
+        end: version.end,
+        no_skill: Cow::Borrowed(&version.no_skill),
+        predictor: version.predictor.save(),
+    });
+    let saved = SavedTrainer {
+        format: FORMAT,
+        definition: Cow::Borrowed(&setup.config.definition),
+        newest: *newest,
+        classes: Cow::Borrowed(classes),
+        lineage: lineage.as_ref().map(|lineage| SavedLineage {
+            version: lineage.version,
+            statistics: Cow::Borrowed(&lineage.statistics),
+            learner: lineage.learner.as_ref().map(|learner| learner.save()),
+        }),
+        retained: retained.collect(),
+        champions: Cow::Borrowed(&history.champions),
+        held_out: Cow::Borrowed(held_out),
+        window: SavedWindow {
+            statistics: Cow::Borrowed(&window.statistics),
+            learners: learners.map(|learner| learner.save()).collect(),
+            trained: Cow::Borrowed(&window.trained),
+            buffered: Cow::Borrowed(&window.buffered),
+            held_out: Cow::Borrowed(&window.held_out),
+            scores: Cow::Borrowed(&window.scores),
+        },
+    };
+    postcard::to_extend(&saved, Vec::new()).expect("a trainer's state holds nothing that cannot be written")
+}
+
+/// Decodes a state.
+///
+/// # Errors
+/// If the bytes are damaged, or of another definition.
+pub(super) fn decode(setup: &TrainingSetup, bytes: &[u8]) -> Result<TrainingState, ModelError> {
+    let damaged = |what: &str| ModelError::DamagedState(what.to_owned());
+    let (format, _) = postcard::take_from_bytes::<u32>(bytes).map_err(|_| damaged("it is empty"))?;
+    if format != FORMAT {
+        return Err(damaged(&format!("it has format {format}, expected {FORMAT}")));
+    }
+    let saved: SavedTrainer<'_> = postcard::from_bytes(bytes).map_err(|error| damaged(&error.to_string()))?;
+    if saved.definition != setup.config.definition {
+        return Err(ModelError::OtherDefinition);
+    }
+    if !saved.fits(setup) {
+        return Err(damaged("its parts do not fit the model"));
+    }
+    let mut classes = saved.classes.into_owned();
+    let lineage = match saved.lineage {
+        Some(SavedLineage { version, statistics, learner: state }) => {
+            let learner = state.as_ref().map(|state| learner(setup, state)).transpose()?;
+            Some(Lineage::new(setup, version, statistics.into_owned(), learner))
+        }
+        None => None,
+    };
+    let mut retained = Vec::with_capacity(saved.retained.len());
+    for SavedVersion { number, end, no_skill, predictor } in saved.retained {
+        let predictor = Arc::new(Predictor::load_into(&setup.layout, &predictor)?);
+        if no_skill.len() != predictor.width() {
+            return Err(damaged("a version's parts do not fit each other"));
+        }
+        let numbers = class_numbers(&mut classes, &predictor);
+        retained.push(RetainedVersion { number, end, no_skill: no_skill.into_owned(), classes: numbers, predictor });
+    }
+    let window = saved.window;
+    let learners = window.learners.iter().map(|state| learner(setup, state)).collect::<Result<_, _>>()?;
+    Ok(TrainingState {
+        newest: saved.newest,
+        classes,
+        lineage,
+        history: VersionHistory { retained, champions: saved.champions.into_owned() },
+        held_out: saved.held_out.into_owned(),
+        window: OpenWindow {
+            statistics: window.statistics.into_owned(),
+            learners,
+            trained: window.trained.into_owned(),
+            buffered: window.buffered.into_owned(),
+            held_out: window.held_out.into_owned(),
+            scores: window.scores.into_owned(),
+        },
+    })
+}
+
+/// Returns a learner in a saved state.
+fn learner(setup: &TrainingSetup, state: &Tensors) -> Result<Box<dyn Learner>, ModelError> {
+    let mut learner = setup.untrained();
+    learner.load(state)?;
+    Ok(learner)
+}
+
+impl SavedTrainer<'_> {
+    /// Returns whether all parts are consistent and were made for the model.
+    fn fits(&self, setup: &TrainingSetup) -> bool {
+        let (task, layout, shards, classes) = (setup.task(), &setup.layout, setup.shards(), self.classes.len());
+        let is_label = |label: f64| match task {
+            Task::Multiclass => label >= 0.0 && label < classes as f64 && label.fract() == 0.0,
+            Task::Binary | Task::Regression => label.is_finite(),
+        };
+        let window = &self.window;
+        let held_out = self.held_out.iter().map(|window| &window.examples).chain([&*window.held_out]);
+        window.statistics.fits(layout, task, classes)
+            && window.trained.len() == shards
+            && (window.learners.is_empty() || window.learners.len() == shards)
+            && window.buffered.iter().chain(held_out).all(|examples| examples.fits(layout, is_label))
+            && window.scores.fit(task)
+            && self.lineage.as_ref().is_none_or(|lineage| lineage.statistics.fits(layout, task, classes))
+            && self.retained.is_sorted_by(|one, other| one.number < other.number && one.end <= other.end)
+    }
+}

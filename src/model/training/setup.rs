@@ -1,0 +1,66 @@
+//! The fixed part of a trainer: everything that is decided before the first example.
+
+use std::sync::Arc;
+
+use crate::model::preparation::{InputColumn, SlotLayout};
+use crate::model::{Gate, Learner, ModelError, ModelKind, ModelOptions, Task};
+use crate::time::EventTime;
+
+/// The configuration of a trainer.
+#[derive(Clone, Debug)]
+pub struct TrainerConfig {
+    pub name: String,
+    pub inputs: Vec<InputColumn>,
+    pub options: ModelOptions,
+    /// Length of a window. Event ms.
+    pub window_ms: i64,
+    /// Shift of the windows' edges from the UTC epoch. Event ms.
+    pub offset_ms: i64,
+    /// The longest time after an example at which its label can become known. Event ms.
+    pub within_ms: i64,
+    /// Hash of everything that the model is made from; a saved state is only loaded into the same.
+    pub definition: String,
+}
+
+/// A configuration that was checked, and resolved to a kind and a layout.
+pub(super) struct TrainingSetup {
+    pub config: TrainerConfig,
+    pub layout: Arc<SlotLayout>,
+    pub kind: &'static ModelKind,
+}
+
+impl TrainingSetup {
+    /// Checks a configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the options.
+    pub fn new(config: TrainerConfig) -> Result<Self, Vec<ModelError>> {
+        config.options.check(&config.inputs)?;
+        let layout = Arc::new(SlotLayout::new(&config.inputs, &config.options)?);
+        let kind = ModelKind::find(&config.options.kind.name).map_err(|error| vec![error])?;
+        Ok(TrainingSetup { config, layout, kind })
+    }
+
+    pub fn task(&self) -> Task {
+        self.kind.task
+    }
+
+    pub fn shards(&self) -> usize {
+        self.config.options.shards
+    }
+
+    pub fn gate(&self) -> Option<&Gate> {
+        self.config.options.publish.as_ref()
+    }
+
+    /// Returns an untrained learner.
+    pub fn untrained(&self) -> Box<dyn Learner> {
+        self.kind.learner(&self.layout).expect("the options were checked when the trainer was made")
+    }
+
+    /// Returns the end of the window in which a label that becomes known at `known` is learnt.
+    pub fn window_of(&self, known: EventTime) -> EventTime {
+        let TrainerConfig { window_ms, offset_ms, .. } = self.config;
+        (known.saturating_sub(offset_ms).div_euclid(window_ms) + 1).saturating_mul(window_ms).saturating_add(offset_ms)
+    }
+}

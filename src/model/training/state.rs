@@ -1,0 +1,55 @@
+//! The state of a trainer: everything that follows from the examples seen, and that a checkpoint saves.
+
+use std::collections::VecDeque;
+
+use super::history::VersionHistory;
+use super::lineage::Lineage;
+use super::setup::TrainingSetup;
+use super::window::{HeldOutWindow, LabelledExamples, OpenWindow};
+use crate::model::Classes;
+use crate::time::EventTime;
+
+pub(super) struct TrainingState {
+    /// The number of the newest version; 0 before the first.
+    pub newest: u64,
+    /// Classes of the labels seen; none for other tasks.
+    pub classes: Classes,
+    pub lineage: Option<Lineage>,
+    pub history: VersionHistory,
+    /// Held-out examples of the newest windows before the open one, oldest first.
+    pub held_out: VecDeque<HeldOutWindow>,
+    pub window: OpenWindow,
+}
+
+impl TrainingState {
+    pub fn new(setup: &TrainingSetup) -> Self {
+        TrainingState {
+            newest: 0,
+            classes: Classes::default(),
+            lineage: None,
+            history: VersionHistory::default(),
+            held_out: VecDeque::new(),
+            window: OpenWindow::new(setup),
+        }
+    }
+
+    /// Starts a window and returns the one before, which ended at `end`. Its held-out examples stay for the gate.
+    pub fn start_window(&mut self, setup: &TrainingSetup, end: EventTime) -> OpenWindow {
+        let mut window = std::mem::replace(&mut self.window, OpenWindow::new(setup));
+        if let Some(gate) = setup.gate() {
+            if !window.held_out.labels.is_empty() {
+                let examples = std::mem::take(&mut window.held_out);
+                self.held_out.push_back(HeldOutWindow { end, examples });
+            }
+            // The open window is one of those that are compared.
+            let others = gate.windows - 1;
+            self.held_out.drain(..self.held_out.len().saturating_sub(others));
+        }
+        window
+    }
+
+    /// Returns the held-out examples of the windows that the gate compares, the open one last.
+    pub fn compared_windows(&self) -> impl Iterator<Item = &LabelledExamples> {
+        self.held_out.iter().map(|window| &window.examples).chain([&self.window.held_out])
+    }
+}

@@ -1,0 +1,195 @@
+//! The trainer of one model.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef};
+
+use super::closing::{CHUNK, Closing};
+use super::prequential::ChunkScorer;
+use super::saved;
+use super::setup::TrainingSetup;
+use super::state::TrainingState;
+use super::window::{Chunk, LearningMemory};
+use super::{Examples, Labels, Scored, TrainerConfig, Version, WindowScores};
+use crate::model::preparation::{LARGEST, Observations};
+use crate::model::{ModelError, Predictor, Task};
+use crate::time::EventTime;
+
+/// Scores examples, learns them, and makes a version at each window's end.
+///
+/// ```
+/// use std::sync::Arc;
+/// use arrow_array::{ArrayRef, Float64Array};
+/// use tidemill::model::{Examples, Labels, InputColumn, ModelOptions, Trainer, TrainerConfig};
+/// use tidemill::time::DAY_MS;
+/// use tidemill::value::Type;
+///
+/// let mut trainer = Trainer::new(TrainerConfig {
+///     name: "late".to_owned(),
+///     inputs: vec![InputColumn::new("delay", Type::Float)],
+///     options: ModelOptions::default(),
+///     window_ms: DAY_MS,
+///     offset_ms: 0,
+///     within_ms: 0,
+///     definition: String::new(),
+/// })
+/// .unwrap();
+/// let delay: ArrayRef = Arc::new(Float64Array::from_iter_values((0..100).map(f64::from)));
+/// let examples = Examples {
+///     columns: vec![delay.clone()],
+///     labels: Labels::Numbers((0..100).map(|delay| f64::from(u8::from(delay >= 50))).collect()),
+///     time: vec![0; 100],
+///     known: vec![0; 100],
+///     hash: (0..100).collect(),
+/// };
+/// trainer.learn(&examples);
+/// let version = trainer.close(DAY_MS).unwrap();
+/// let predictions = version.predictor.predict(&[delay], 100);
+/// assert!(predictions.row(0)[0] < 0.5 && predictions.row(99)[0] > 0.5);
+/// ```
+pub struct Trainer {
+    setup: TrainingSetup,
+    state: TrainingState,
+    closing: Option<Closing>,
+    scorer: ChunkScorer,
+    memory: LearningMemory,
+    observations: Observations,
+    labels: Vec<f64>,
+}
+
+impl Trainer {
+    /// A trainer that has seen no example.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the options.
+    pub fn new(config: TrainerConfig) -> Result<Self, Vec<ModelError>> {
+        let setup = TrainingSetup::new(config)?;
+        let state = TrainingState::new(&setup);
+        Ok(Self::with_state(setup, state))
+    }
+
+    fn with_state(setup: TrainingSetup, state: TrainingState) -> Self {
+        Trainer {
+            setup,
+            state,
+            closing: None,
+            scorer: ChunkScorer::default(),
+            memory: LearningMemory::default(),
+            observations: Observations::default(),
+            labels: Vec::new(),
+        }
+    }
+
+    /// Returns a trainer in a state that [`Trainer::save`] returned.
+    ///
+    /// # Errors
+    /// If the options are wrong, the bytes are damaged, or they are of another definition.
+    pub fn load(config: TrainerConfig, bytes: &[u8]) -> Result<Self, Vec<ModelError>> {
+        let setup = TrainingSetup::new(config)?;
+        let state = saved::decode(&setup, bytes).map_err(|error| vec![error])?;
+        Ok(Self::with_state(setup, state))
+    }
+
+    /// Returns the whole state, between any two calls; a trainer that loads it goes on with the same bits.
+    pub fn save(&self) -> Vec<u8> {
+        saved::encode(&self.setup, &self.state)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.setup.config.name
+    }
+
+    pub fn config(&self) -> &TrainerConfig {
+        &self.setup.config
+    }
+
+    /// Returns the end of the window in which a label that becomes known at `known` is learnt.
+    pub fn window_of(&self, known: EventTime) -> EventTime {
+        self.setup.window_of(known)
+    }
+
+    /// Returns the scores of the open window so far.
+    pub fn scores(&self) -> WindowScores {
+        self.state.window.scores.summary()
+    }
+
+    /// Returns the number of the newest version; 0 before the first.
+    pub fn newest(&self) -> u64 {
+        self.state.newest
+    }
+
+    /// Returns the champion, if there is one, with its number.
+    pub fn champion(&self) -> Option<(u64, Arc<Predictor>)> {
+        self.state.history.champion().map(|version| (version.number, Arc::clone(&version.predictor)))
+    }
+
+    /// Scores examples, then learns them. All are of one window: that of the examples since [`Trainer::close`].
+    /// Examples without a label, or with one that is NaN, are scored only.
+    ///
+    /// # Panics
+    /// If the window's close has begun, or the labels are of another task.
+    pub fn learn(&mut self, examples: &Examples) -> Scored {
+        assert!(self.closing.is_none(), "no example comes once its window is being closed");
+        let mut scored = Scored::default();
+        for from in (0..examples.len()).step_by(CHUNK) {
+            let len = CHUNK.min(examples.len() - from);
+            // Decode.
+            let columns: Vec<ArrayRef> = examples.columns.iter().map(|column| column.slice(from, len)).collect();
+            self.observations.refill(&self.setup.layout, &columns, len);
+            self.read_labels(&examples.labels, from, len);
+            // Score.
+            let times = &examples.time[from..from + len];
+            let TrainingState { classes, lineage, history, window, .. } = &mut self.state;
+            self.scorer.score(history, &self.observations, times, &mut self.memory.rows);
+            self.scorer.count(history, &self.labels, &mut window.scores);
+            self.scorer.append_to(history, &mut scored);
+            // Learn.
+            let hashes = &examples.hash[from..from + len];
+            let chunk = Chunk { observations: &self.observations, labels: &self.labels, hashes };
+            window.learn(&self.setup, lineage.as_mut(), classes, &chunk, &mut self.memory);
+        }
+        scored
+    }
+
+    /// Reads labels as numbers: 0 or 1, a bounded value, or the number of a class. NaN is no label.
+    fn read_labels(&mut self, labels: &Labels, from: usize, len: usize) {
+        self.labels.clear();
+        match (labels, self.setup.task()) {
+            (Labels::Numbers(labels), Task::Binary) => {
+                let truth = |label: &f64| if label.is_nan() { *label } else { f64::from(u8::from(*label > 0.5)) };
+                self.labels.extend(labels[from..from + len].iter().map(truth));
+            }
+            (Labels::Numbers(labels), Task::Regression) => {
+                self.labels.extend(labels[from..from + len].iter().map(|label| label.clamp(-LARGEST, LARGEST)));
+            }
+            (Labels::Classes(labels), Task::Multiclass) => {
+                for row in from..from + len {
+                    let class = labels.is_valid(row).then(|| self.state.classes.number(labels.value(row)));
+                    self.labels.push(class.map_or(f64::NAN, f64::from));
+                }
+            }
+            (labels, task) => panic!("labels {labels:?} are not those of a {task:?} model"),
+        }
+    }
+
+    /// Continues closing the open window, for about `rows` rows of work. Returns true once [`Trainer::close`] only has to
+    /// decide. To be called when no example of the window can come any more.
+    pub fn work(&mut self, rows: usize) -> bool {
+        if self.state.window.examples() == 0 {
+            return true;
+        }
+        let closing = self.closing.get_or_insert_default();
+        closing.advance(&self.setup, &mut self.state, &mut self.memory, rows.max(1))
+    }
+
+    /// Closes the open window, which ends at `end`, and returns its version. None if it had no example to learn.
+    pub fn close(&mut self, end: EventTime) -> Option<Version> {
+        while !self.work(CHUNK) {}
+        let version = self.closing.take().map(|closing| closing.finish(&self.setup, &mut self.state, end));
+        if version.is_none() {
+            self.state.start_window(&self.setup, end);
+        }
+        self.state.history.forget_before(end.saturating_sub(self.setup.config.within_ms));
+        version
+    }
+}
