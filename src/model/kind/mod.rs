@@ -6,6 +6,7 @@
 mod glm;
 mod linear;
 mod logistic;
+mod passive_aggressive;
 mod poisson;
 
 use std::sync::Arc;
@@ -116,7 +117,8 @@ pub struct ModelKind {
 }
 
 /// Every kind, in the order of the reference; the first is the default.
-pub static KINDS: &[&ModelKind] = &[&logistic::KIND, &linear::KIND, &poisson::KIND];
+pub static KINDS: &[&ModelKind] =
+    &[&logistic::KIND, &linear::KIND, &poisson::KIND, &passive_aggressive::KIND];
 
 impl ModelKind {
     /// Returns the kind of that name.

@@ -1,0 +1,213 @@
+//! Passive-aggressive classification: the probability that a binary label is true, from a large-margin rule.
+//!
+//! Crammer et al. 2006, "Online passive-aggressive algorithms", sections 3 and 5. With y = ±1, the margin m = w·x and
+//! the hinge loss l = max(0, 1 − y·m), weights move just far enough to put the example on the right side by 1:
+//! ```text
+//! w += tau·y·x,   tau = min(C, l/|x|²)          PA-I,  variant 1
+//!                 tau = l/(|x|² + 1/(2C))       PA-II, variant 2
+//! ```
+//! Nothing moves where the margin is wide enough. C limits a step, so smaller values suit noisy labels.
+//!
+//! A margin is no probability. It becomes one by Platt's scaling (1999), p = 1/(1 + exp(−(a·m + b))), whose a and b
+//! follow the log loss of each margin taken before its example is learnt, with AdaGrad's steps (Duchi et al. 2011). They
+//! start at a = 1 and b = 0; a is kept positive, so a wider margin always is a higher probability.
+
+use super::{Learner, ModelKind, Scorer, Task, TrainedBy};
+use crate::model::optimizer::OptimizerSetup;
+use crate::model::preparation::{Prepared, SlotLayout};
+use crate::model::tensor::{self, Tensor};
+use crate::model::{Bounds, ModelError, Parameter, Parameters, Predictions, SparseRow, Tensors, Weights};
+
+pub(super) static KIND: ModelKind = ModelKind {
+    name: "passive_aggressive",
+    summary: "predicts the probability of true by a large-margin rule, without a learning rate (Crammer et al. 2006)",
+    task: Task::Binary,
+    parameters: &[
+        Parameter {
+            name: "C",
+            default: 1.0,
+            bounds: Bounds::Above(0.0),
+            summary: "bound on the step of an example; less suits noisier labels",
+        },
+        Parameter { name: "variant", default: 1.0, bounds: Bounds::Whole(1, 2), summary: "1 for PA-I, 2 for PA-II" },
+    ],
+    trained_by: TrainedBy::Itself,
+    standardises_label: false,
+    build,
+    load,
+};
+
+/// Bound of the scaled margin, as of the log-odds of logistic regression.
+const MOST_ODDS: f64 = 15.0;
+
+/// Learning rate of the scaling, and the least a.
+const RATE: f64 = 0.1;
+const LEAST_FACTOR: f64 = 1e-3;
+
+const WEIGHTS: &str = "weights";
+const SCALING: &str = "scaling";
+
+/// Platt's scaling of margins, and AdaGrad's sums of squared gradients.
+#[derive(Clone, Copy, Debug)]
+struct PlattScaling {
+    factor: f64,
+    offset: f64,
+    squares: [f64; 2],
+}
+
+impl PlattScaling {
+    fn probability(&self, margin: f64) -> f64 {
+        let odds = (self.factor * margin + self.offset).clamp(-MOST_ODDS, MOST_ODDS);
+        1.0 / (1.0 + libm::exp(-odds))
+    }
+
+    fn learn(&mut self, margin: f64, truth: bool) {
+        let slope = self.probability(margin) - f64::from(u8::from(truth));
+        let [mut factor, mut offset] = [slope * margin, slope];
+        for (gradient, squares) in [&mut factor, &mut offset].into_iter().zip(&mut self.squares) {
+            *squares += *gradient * *gradient;
+            *gradient *= RATE / (squares.sqrt() + 1e-8);
+        }
+        self.factor = (self.factor - factor).max(LEAST_FACTOR);
+        self.offset -= offset;
+    }
+}
+
+#[derive(Clone)]
+struct PassiveAggressive {
+    c: f64,
+    variant: u32,
+    dense: usize,
+    weights: Vec<f64>,
+    scaling: PlattScaling,
+}
+
+fn build(layout: &SlotLayout, parameters: &Parameters, _: Option<OptimizerSetup>) -> Box<dyn Learner> {
+    Box::new(PassiveAggressive {
+        c: parameters.get("C"),
+        variant: parameters.get("variant") as u32,
+        dense: layout.dense(),
+        weights: vec![0.0; layout.slots()],
+        scaling: PlattScaling { factor: 1.0, offset: 0.0, squares: [0.0; 2] },
+    })
+}
+
+impl PassiveAggressive {
+    fn margin(&self, row: SparseRow<'_>) -> f64 {
+        row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + self.weights[*slot as usize] * x)
+    }
+
+    /// Returns tau. The bias is an entry of every row, so |x|² is at least 1.
+    fn step_size(&self, loss: f64, row: SparseRow<'_>) -> f64 {
+        let square = row.value.iter().fold(0.0, |sum, x| sum + x * x);
+        match self.variant {
+            1 => self.c.min(loss / square),
+            _ => loss / (square + 0.5 / self.c),
+        }
+    }
+}
+
+impl Learner for PassiveAggressive {
+    fn learn(&mut self, batch: &Prepared<'_>) {
+        for (row, target) in batch.rows().iter().zip(batch.targets()) {
+            let truth = *target > 0.5;
+            let margin = self.margin(row);
+            self.scaling.learn(margin, truth);
+            let sign = if truth { 1.0 } else { -1.0 };
+            let loss = 1.0 - sign * margin;
+            if loss > 0.0 {
+                let step = sign * self.step_size(loss, row);
+                for (slot, x) in row.index.iter().zip(row.value) {
+                    self.weights[*slot as usize] += step * x;
+                }
+            }
+        }
+    }
+
+    fn freeze(&self) -> Box<dyn Scorer> {
+        let weights = Weights::new(self.weights.iter().copied(), self.dense, self.weights.len());
+        Box::new(FrozenMargin { weights, scaling: self.scaling })
+    }
+
+    fn save(&self) -> Tensors {
+        let PlattScaling { factor, offset, squares } = self.scaling;
+        let scaling = vec![factor, offset, squares[0], squares[1]];
+        Tensors::from([
+            (SCALING.to_owned(), Tensor::vector(scaling)),
+            (WEIGHTS.to_owned(), Tensor::vector(self.weights.clone())),
+        ])
+    }
+
+    fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
+        self.weights = tensor::floats(tensors, WEIGHTS, Some(self.weights.len()))?.to_vec();
+        self.scaling = read_scaling(tensors, 4)?;
+        Ok(())
+    }
+
+    fn clone_box(&self) -> Box<dyn Learner> {
+        Box::new(self.clone())
+    }
+}
+
+struct FrozenMargin {
+    weights: Weights,
+    scaling: PlattScaling,
+}
+
+fn load(layout: &SlotLayout, tensors: &Tensors) -> Result<Box<dyn Scorer>, ModelError> {
+    let weights = Weights::load(WEIGHTS, tensors, layout.dense(), layout.slots())?;
+    Ok(Box::new(FrozenMargin { weights, scaling: read_scaling(tensors, 2)? }))
+}
+
+/// Reads the scaling; a frozen one has no sums of squares.
+fn read_scaling(tensors: &Tensors, len: usize) -> Result<PlattScaling, ModelError> {
+    let cells = tensor::floats(tensors, SCALING, Some(len))?;
+    if cells.iter().any(|cell| !cell.is_finite()) {
+        return Err(tensor::misfit(SCALING, "a number is not finite"));
+    }
+    let square = |at: usize| cells.get(at).copied().unwrap_or(0.0);
+    Ok(PlattScaling { factor: cells[0], offset: cells[1], squares: [square(2), square(3)] })
+}
+
+impl Scorer for FrozenMargin {
+    fn predict(&self, batch: &Prepared<'_>, predictions: &mut Predictions) {
+        let probability = |row| self.scaling.probability(self.weights.dot(row));
+        predictions.values_mut().extend(batch.rows().iter().map(probability));
+    }
+
+    fn save(&self, tensors: &mut Tensors) {
+        self.weights.save(WEIGHTS, tensors);
+        tensors.insert(SCALING.to_owned(), Tensor::vector(vec![self.scaling.factor, self.scaling.offset]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learner(c: f64, variant: u32) -> PassiveAggressive {
+        let scaling = PlattScaling { factor: 1.0, offset: 0.0, squares: [0.0; 2] };
+        PassiveAggressive { c, variant, dense: 3, weights: vec![0.0; 3], scaling }
+    }
+
+    #[test]
+    fn a_step_is_that_of_the_paper() {
+        let row = SparseRow { index: &[0, 1, 2], value: &[1.0, 2.0, -1.0] };
+        // |x|² is 6 and the loss of an untrained model 1.
+        assert_eq!(learner(1.0, 1).step_size(1.0, row), 1.0 / 6.0);
+        assert_eq!(learner(0.1, 1).step_size(1.0, row), 0.1);
+        assert_eq!(learner(1.0, 2).step_size(1.0, row), 1.0 / 6.5);
+    }
+
+    #[test]
+    fn scaling_follows_the_frequency_at_a_margin() {
+        let mut scaling = learner(1.0, 1).scaling;
+        for round in 0..20_000 {
+            // At a margin of 8, 3 of 4 labels are true; at −8, 1 of 4.
+            let side = round % 2 == 0;
+            scaling.learn(if side { 8.0 } else { -8.0 }, (round / 2 % 4 != 0) == side);
+        }
+        assert!((scaling.probability(8.0) - 0.75).abs() < 0.02, "{scaling:?}");
+        assert!((scaling.probability(-8.0) - 0.25).abs() < 0.02, "{scaling:?}");
+    }
+}
