@@ -285,6 +285,41 @@ fn a_damaged_state_is_an_error_and_never_a_panic() {
     }
 }
 
+fn softmax() -> ModelOptions {
+    ModelOptions { kind: "softmax".into(), hash_bits: 10, ..ModelOptions::default() }
+}
+
+#[test]
+fn a_version_knows_a_class_from_the_end_of_the_window_in_which_it_first_came() {
+    let rows = generate(2000, 51, 4);
+    let ran = Trial::new(rows.clone()).run(&softmax());
+    let classes = |version: &Version| version.predictor.classes().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(classes(&ran.versions[1]), ["high", "low", "middle"]);
+    assert_eq!(classes(&ran.versions[2]), ["high", "highest", "low", "middle"]);
+    let newcomer = rows.iter().position(|row| row.class == "highest" && row.time > 2 * DAY).unwrap();
+    assert_eq!(ran.scored.prediction(newcomer).len(), 3, "it was scored before its window's end");
+}
+
+#[test]
+fn classes_are_the_same_whichever_shard_sees_them_first() {
+    let rows = generate(2000, 53, 4);
+    let sharded = ModelOptions { shards: 5, ..softmax() };
+    let one = Trial::new(rows.clone()).run(&softmax()).versions;
+    let five = Trial::new(rows).run(&sharded).versions;
+    for (one, five) in one.iter().zip(&five) {
+        assert_eq!(one.predictor.classes(), five.predictor.classes());
+    }
+}
+
+#[test]
+fn classes_beyond_the_most_are_scored_and_not_learnt() {
+    let mut options = softmax();
+    options.kind.parameters.push(("max_classes".to_owned(), 2.0));
+    let ran = Trial::new(generate(2000, 55, 4)).run(&options);
+    assert!(ran.versions.iter().all(|version| version.predictor.classes().len() == 2));
+    assert!(metric(&ran.versions[3].prequential.champion, "accuracy") > 0.3);
+}
+
 fn gated() -> ModelOptions {
     let publish = Some(Gate { metric: "logloss".into(), tolerance: 0.02, holdout: 0.2, windows: 3 });
     ModelOptions { hash_bits: 10, publish, ..ModelOptions::default() }

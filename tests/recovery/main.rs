@@ -3,6 +3,7 @@
 //! | file | covers |
 //! |---|---|
 //! | `replay` | the whole program: replays and live runs give the same hashes |
+//! | `classes` | the same for models of classes, from file to endpoint |
 //! | `snapshot` | state that is saved and loaded on another number of workers |
 //! | `registry` | versions of models |
 //! | `disk_full` | places that cannot be written |
@@ -11,6 +12,7 @@
 //!
 //! Interruptions by a broker are in `tests/kafka`.
 
+mod classes;
 #[path = "../common/mod.rs"]
 mod common;
 mod disk_full;

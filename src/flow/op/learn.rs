@@ -105,7 +105,7 @@ struct TrainerQueue {
     row: usize,
     /// The end of the open window, if it has examples.
     window_end: Option<EventTime>,
-    /// Whether examples are kept once they are scored.
+    /// True if examples are kept once they are scored.
     keep: bool,
     scored: Vec<Batch>,
     stats: EvalStats,

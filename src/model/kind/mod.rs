@@ -8,6 +8,7 @@ mod linear;
 mod logistic;
 mod passive_aggressive;
 mod poisson;
+mod softmax;
 
 use std::sync::Arc;
 
@@ -110,7 +111,7 @@ pub struct ModelKind {
     pub task: Task,
     pub parameters: &'static [Parameter],
     pub trained_by: TrainedBy,
-    /// Whether it learns the label in standard deviations from its mean.
+    /// True if the label is learnt in standard deviations from its mean.
     pub standardises_label: bool,
     pub build: Build,
     pub load: Load,
@@ -118,7 +119,7 @@ pub struct ModelKind {
 
 /// Every kind, in the order of the reference; the first is the default.
 pub static KINDS: &[&ModelKind] =
-    &[&logistic::KIND, &linear::KIND, &poisson::KIND, &passive_aggressive::KIND];
+    &[&logistic::KIND, &linear::KIND, &poisson::KIND, &softmax::KIND, &passive_aggressive::KIND];
 
 impl ModelKind {
     /// Returns the kind of that name.

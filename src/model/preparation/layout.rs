@@ -56,7 +56,7 @@ pub(super) struct Category {
     pub input: usize,
     /// Hash of the input's name: equal values of two inputs are two categories.
     pub seed: u64,
-    /// Whether it also has a slot of its own, beside the crosses it is in.
+    /// True for a category with a slot of its own, beside those of the crosses it is in.
     pub alone: bool,
 }
 
@@ -95,6 +95,7 @@ impl SlotLayout {
                 errors.push(ModelError::UnknownInput { option: "categorical", found: name.clone() });
             }
         }
+        // Sort the inputs into numbers and categories.
         let mut layout = SlotLayout {
             inputs: inputs.to_vec(),
             options: options.clone(),
@@ -115,6 +116,7 @@ impl SlotLayout {
             }
         }
         layout.place_bins();
+        // Resolve the parts of crosses.
         for cross in &options.crosses {
             if cross.len() < 2 {
                 errors.push(ModelError::ShortCross);

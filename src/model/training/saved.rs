@@ -98,6 +98,7 @@ pub(super) fn encode(setup: &TrainingSetup, state: &TrainingState) -> Vec<u8> {
 /// # Errors
 /// If the bytes are damaged, or of another definition.
 pub(super) fn decode(setup: &TrainingSetup, bytes: &[u8]) -> Result<TrainingState, ModelError> {
+    // Read, and check that the parts fit each other.
     let damaged = |what: &str| ModelError::DamagedState(what.to_owned());
     let (format, _) = postcard::take_from_bytes::<u32>(bytes).map_err(|_| damaged("it is empty"))?;
     if format != FORMAT {
@@ -110,6 +111,7 @@ pub(super) fn decode(setup: &TrainingSetup, bytes: &[u8]) -> Result<TrainingStat
     if !saved.fits(setup) {
         return Err(damaged("its parts do not fit the model"));
     }
+    // Rebuild the learners and predictors from their tensors.
     let mut classes = saved.classes.into_owned();
     let lineage = match saved.lineage {
         Some(SavedLineage { version, statistics, learner: state }) => {
