@@ -34,6 +34,7 @@ mod error;
 mod history;
 mod live;
 mod manifest;
+mod objects;
 mod publish;
 mod store;
 mod writer;

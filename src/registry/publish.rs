@@ -3,9 +3,10 @@
 //! Publishing again changes nothing: a version with the same weights is left as it is, and a move that the trainer has
 //! made is not repeated, so later moves stand, whether by the trainer or by hand.
 
-use super::history::{CHAMPION, MoveRequest, When};
-use super::store::{manifest_path, weights_path};
-use super::{Manifest, Offsets, Registry, RegistryError, TimeRange, artifact};
+use super::history::{AliasHistory, CHAMPION, MoveRequest, When};
+use super::objects::{manifest_path, read_json, to_json, weights_path};
+use super::{Manifest, Offsets, RegistryError, TimeRange, artifact};
+use crate::blob::Blobs;
 use crate::hash::sha256;
 use crate::model::{Decision, Version};
 use crate::time::EventTime;
@@ -25,17 +26,18 @@ pub struct Publication {
     pub wall_time: EventTime,
 }
 
-impl Registry {
-    /// Writes a version and, if it was accepted, makes it champion from its window's end on.
+impl Publication {
+    /// Writes the version and, if it was accepted, makes it champion from its window's end on.
     ///
     /// # Errors
     /// If the store fails; calling it again completes what was written so far.
-    pub fn publish(&self, publication: &Publication) -> Result<Manifest, RegistryError> {
-        let Publication { model, version, .. } = publication;
+    pub(super) fn write(&self, blobs: &Blobs, aliases: &AliasHistory) -> Result<Manifest, RegistryError> {
+        let Publication { model, version, .. } = self;
         let weights = artifact::encode(&version.predictor);
         let sha256 = sha256(&weights);
-        let stored = self.json::<Manifest>(&manifest_path(model, version.number)).ok().flatten();
-        let is_same = |stored: &Manifest| stored.sha256 == sha256 && stored.definition == publication.definition;
+        // Write the version, unless it is stored already.
+        let stored = read_json::<Manifest>(blobs, &manifest_path(model, version.number)).ok().flatten();
+        let is_same = |stored: &Manifest| stored.sha256 == sha256 && stored.definition == self.definition;
         let is_replaced = stored.as_ref().is_some_and(|stored| !is_same(stored));
         let manifest = match stored {
             Some(manifest) if !is_replaced => manifest,
@@ -43,52 +45,52 @@ impl Registry {
                 if is_replaced {
                     tracing::warn!(model, version = version.number, "replacing a version of another definition");
                 }
-                let manifest = manifest(publication, sha256);
-                let json = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain values");
-                self.put(&weights_path(model, version.number), weights)?;
-                self.put(&manifest_path(model, version.number), json)?;
+                let manifest = self.manifest(sha256);
+                blobs.put(&weights_path(model, version.number), weights)?;
+                blobs.put(&manifest_path(model, version.number), to_json(&manifest))?;
                 manifest
             }
         };
-        if version.decision == Decision::Published && (is_replaced || !self.has_moved(publication)?) {
+        // Move the alias, unless that was done already.
+        if version.decision == Decision::Published && (is_replaced || !self.has_moved(blobs, aliases)?) {
             let request = MoveRequest {
                 alias: CHAMPION,
                 version: version.number,
-                when: When { event: version.window_end, wall: publication.wall_time },
+                when: When { event: version.window_end, wall: self.wall_time },
                 reason: &version.reason,
                 by: TRAINER,
             };
-            self.add_move(model, &request)?;
+            aliases.append(model, &request)?;
         }
         Ok(manifest)
     }
 
     /// Returns whether the trainer has moved the alias to this version, or to a later one of the same definition.
-    fn has_moved(&self, publication: &Publication) -> Result<bool, RegistryError> {
-        let Publication { model, version, definition, .. } = publication;
-        let Some(made) = self.newest_move_by(model, TRAINER)?.filter(|made| made.time >= version.window_end) else {
+    fn has_moved(&self, blobs: &Blobs, aliases: &AliasHistory) -> Result<bool, RegistryError> {
+        let Publication { model, version, definition, .. } = self;
+        let Some(made) = aliases.newest_by(model, TRAINER)?.filter(|made| made.time >= version.window_end) else {
             return Ok(false);
         };
         let Some(champion) = made.aliases.get(CHAMPION) else { return Ok(false) };
-        let manifest: Option<Manifest> = self.json(&manifest_path(model, *champion))?;
+        let manifest: Option<Manifest> = read_json(blobs, &manifest_path(model, *champion))?;
         Ok(manifest.is_some_and(|manifest| manifest.definition == *definition))
     }
-}
 
-fn manifest(publication: &Publication, sha256: String) -> Manifest {
-    let version = &publication.version;
-    Manifest {
-        name: publication.model.clone(),
-        kind: version.predictor.kind().name.to_owned(),
-        version: version.number,
-        parent: version.parent,
-        window: TimeRange { start: version.window_start, end: version.window_end },
-        examples: version.examples,
-        offsets: publication.offsets.clone(),
-        scores: version.scores.clone(),
-        decision: version.decision.name().to_owned(),
-        reason: version.reason.clone(),
-        definition: publication.definition.clone(),
-        sha256,
+    fn manifest(&self, sha256: String) -> Manifest {
+        let version = &self.version;
+        Manifest {
+            name: self.model.clone(),
+            kind: version.predictor.kind().name.to_owned(),
+            version: version.number,
+            parent: version.parent,
+            window: TimeRange { start: version.window_start, end: version.window_end },
+            examples: version.examples,
+            offsets: self.offsets.clone(),
+            scores: version.scores.clone(),
+            decision: version.decision.name().to_owned(),
+            reason: version.reason.clone(),
+            definition: self.definition.clone(),
+            sha256,
+        }
     }
 }

@@ -1,17 +1,15 @@
 //! The registry as objects: reading and writing, blocking.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
-use bytes::Bytes;
-use parking_lot::Mutex;
-use serde::de::DeserializeOwned;
-
-use super::{Manifest, RegistryError, artifact};
+use super::history::{AliasHistory, AliasMove, CHAMPION, MoveRequest, When};
+use super::objects::{manifest_path, read, read_json, weights_path};
+use super::{Manifest, Publication, RegistryError, artifact};
 use crate::blob::{BlobPath, Blobs, Durability};
 use crate::hash::sha256;
 use crate::model::Predictor;
+use crate::time::EventTime;
 
 /// Versions and aliases of the models of one dataflow. Cloning shares the store.
 ///
@@ -19,8 +17,7 @@ use crate::model::Predictor;
 #[derive(Clone)]
 pub struct Registry {
     blobs: Blobs,
-    /// By model, the number of the newest move seen: where the search for the next one starts.
-    pub(super) newest_moves: Arc<Mutex<HashMap<String, u64>>>,
+    history: AliasHistory,
 }
 
 impl Registry {
@@ -43,7 +40,8 @@ impl Registry {
     }
 
     fn open_with(url: &str, durability: Durability) -> Result<Self, RegistryError> {
-        Ok(Registry { blobs: Blobs::open(url, durability)?, newest_moves: Arc::default() })
+        let blobs = Blobs::open(url, durability)?;
+        Ok(Registry { history: AliasHistory::new(blobs.clone()), blobs })
     }
 
     /// Returns the url of the registry, as it was given.
@@ -75,7 +73,7 @@ impl Registry {
     /// # Errors
     /// If there is no such version, or it cannot be read.
     pub fn manifest(&self, model: &str, version: u64) -> Result<Manifest, RegistryError> {
-        let found = self.json(&manifest_path(model, version))?;
+        let found = read_json(&self.blobs, &manifest_path(model, version))?;
         found.ok_or_else(|| RegistryError::NoVersion { model: model.to_owned(), version })
     }
 
@@ -87,7 +85,7 @@ impl Registry {
         let manifest = self.manifest(model, version)?;
         let path = weights_path(model, version);
         let none = || RegistryError::NoVersion { model: model.to_owned(), version };
-        let bytes = self.get(&path)?.ok_or_else(none)?;
+        let bytes = read(&self.blobs, &path)?.ok_or_else(none)?;
         let found = sha256(&bytes);
         if found != manifest.sha256 {
             return Err(RegistryError::HashMismatch { path: path.to_string(), expected: manifest.sha256, found });
@@ -116,38 +114,69 @@ impl Registry {
         Ok(old)
     }
 
-    pub(super) fn get(&self, path: &BlobPath) -> Result<Option<Bytes>, RegistryError> {
-        Ok(self.blobs.get(path)?)
+    /// Writes a version and, if it was accepted, makes it champion from its window's end on. Publishing it again changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// If the store fails; calling it again completes what was written so far.
+    pub fn publish(&self, publication: &Publication) -> Result<Manifest, RegistryError> {
+        publication.write(&self.blobs, &self.history)
     }
 
-    pub(super) fn json<T: DeserializeOwned>(&self, path: &BlobPath) -> Result<Option<T>, RegistryError> {
-        let Some(bytes) = self.get(path)? else { return Ok(None) };
-        let damaged = |source| RegistryError::DamagedJson { path: path.to_string(), source };
-        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+    /// Returns all alias moves with their numbers, ascending. Empty for an unknown model.
+    ///
+    /// # Errors
+    /// If a move cannot be read.
+    pub fn history(&self, model: &str) -> Result<Vec<(u64, AliasMove)>, RegistryError> {
+        self.history.moves(model)
     }
 
-    /// Writes an object, in place of one that exists.
-    pub(super) fn put(&self, path: &BlobPath, bytes: Vec<u8>) -> Result<(), RegistryError> {
-        Ok(self.blobs.put(path, bytes)?)
+    /// Returns the version that each alias points to now.
+    ///
+    /// # Errors
+    /// If the newest move cannot be read.
+    pub fn aliases(&self, model: &str) -> Result<BTreeMap<String, u64>, RegistryError> {
+        self.history.aliases(model)
     }
 
-    /// Writes an object unless one exists. Returns whether it did.
-    pub(super) fn create(&self, path: &BlobPath, bytes: Vec<u8>) -> Result<bool, RegistryError> {
-        Ok(self.blobs.create(path, bytes)?)
+    /// Returns the champion at event time `t`, `None` before the first.
+    ///
+    /// # Errors
+    /// If the history cannot be read.
+    pub fn champion_at(&self, model: &str, t: EventTime) -> Result<Option<u64>, RegistryError> {
+        self.history.champion_at(model, t)
     }
 
-    /// Returns the names of the objects of a folder.
-    pub(super) fn objects(&self, folder: &BlobPath) -> Result<Vec<String>, RegistryError> {
-        Ok(self.blobs.list(folder)?.objects)
+    /// Points an alias at a version by hand, from event time `when.event` on.
+    ///
+    /// # Errors
+    /// If there is no such version, or the store fails.
+    pub fn promote(
+        &self,
+        model: &str,
+        alias: &str,
+        version: u64,
+        when: When,
+        reason: &str,
+        by: &str,
+    ) -> Result<AliasMove, RegistryError> {
+        self.manifest(model, version)?;
+        self.history.append(model, &MoveRequest { alias, version, when, reason, by })
     }
-}
 
-pub(super) fn manifest_path(model: &str, version: u64) -> BlobPath {
-    BlobPath::from_iter([model, &version.to_string(), "model.json"])
-}
-
-pub(super) fn weights_path(model: &str, version: u64) -> BlobPath {
-    BlobPath::from_iter([model, &version.to_string(), "weights.safetensors"])
+    /// Points the champion alias at the newest earlier champion that is still kept.
+    ///
+    /// # Errors
+    /// If there is no such version, or the store fails.
+    pub fn rollback(&self, model: &str, when: When, reason: &str, by: &str) -> Result<AliasMove, RegistryError> {
+        let history = self.history(model)?;
+        let champions: Vec<u64> = history.iter().filter_map(|(_, made)| made.aliases.get(CHAMPION).copied()).collect();
+        let kept = self.versions(model)?;
+        let present = champions.last().copied();
+        let earlier = champions.iter().rev().find(|version| Some(**version) != present && kept.contains(version));
+        let earlier = earlier.ok_or_else(|| RegistryError::NoEarlierChampion { model: model.to_owned() })?;
+        self.promote(model, CHAMPION, *earlier, when, reason, by)
+    }
 }
 
 impl fmt::Debug for Registry {
