@@ -44,7 +44,7 @@ pub enum Durability {
 pub enum BlobError {
     #[error("`{0}` is not supported; expected a path or file://…")]
     Url(String),
-    #[error("folder `{path}` cannot be created")]
+    #[error("folder `{path}` cannot be used")]
     Folder {
         path: String,
         #[source]
@@ -196,13 +196,17 @@ impl Blobs {
         Ok(())
     }
 
-    /// Deletes what interrupted writes have left beside the objects of the root. Only for the one process that writes.
+    /// Deletes what interrupted writes have left beside the objects of a folder. Only for the one process that writes.
     ///
     /// # Errors
     /// If the folder cannot be read, or a file not deleted.
-    pub fn delete_orphans(&self) -> Result<(), BlobError> {
-        let failed = |source| BlobError::Folder { path: self.folder.display().to_string(), source };
-        for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
+    pub fn delete_orphans(&self, folder: &BlobPath) -> Result<(), BlobError> {
+        let folder = self.folder.join(folder.as_ref());
+        if !folder.exists() {
+            return Ok(());
+        }
+        let failed = |source| BlobError::Folder { path: folder.display().to_string(), source };
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             // An object is written as `{name}#{number}` and then renamed.
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -244,7 +248,8 @@ mod tests {
         std::fs::write(root.path().join("8.json#2"), "half").unwrap();
         assert_eq!(blobs.list(&folder).unwrap().objects, ["a"], "half an object is not listed");
         blobs.delete_folder(&folder).unwrap();
-        blobs.delete_orphans().unwrap();
+        blobs.delete_orphans(&BlobPath::default()).unwrap();
+        blobs.delete_orphans(&BlobPath::from_iter(["no such folder"])).unwrap();
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
         assert_eq!(blobs.list(&folder).unwrap(), Listing::default());
         assert_eq!(blobs.get(&BlobPath::from_iter(["7", "a"])).unwrap(), None);

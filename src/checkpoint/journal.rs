@@ -1,23 +1,31 @@
 //! The journal: overtaken records, and the times at which they took effect.
 //!
 //! An overtaken record arrived behind the closed frontier, which depends on when it arrived; a recovery or a replay can
-//! only repeat its effective time from here. The journal is a file with one JSON object a line. A line is written before
-//! anything derived from its record is published, so a line that a crash has truncated is the last one and nothing depends
-//! on it: it is skipped, and removed before the next line is written. Any other line that is not a record is an error, as a
-//! replay without it would differ.
+//! only repeat its effective time from here. Records are written before anything derived from them is published.
+//!
+//! The journal consists of objects `journal/{number}.jsonl` with one JSON object a line. The newest object is replaced by a
+//! longer one until it has [`SEGMENT`] records; then the next is begun. Each replacement is atomic, so a crash leaves the
+//! old object or the new one. Earlier versions of tidemill appended to one file, `journal.jsonl`, which is still read. Its
+//! last line may be truncated by a crash: nothing depends on that record, and it is skipped. Any other line that is not a
+//! record is an error, as a replay without it would differ.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Error, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::{Error, ErrorKind};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::CheckpointError;
-use crate::disk;
+use crate::blob::{BlobPath, Blobs, Durability};
 use crate::time::{EventTime, Offset};
 
-/// The name of the journal in the folder of the checkpoints.
-const NAME: &str = "journal.jsonl";
+/// The folder of the objects.
+pub(super) const FOLDER: &str = "journal";
+
+/// The file of earlier versions of tidemill.
+const FILE: &str = "journal.jsonl";
+
+/// The number of records from which on an object is not replaced any more.
+const SEGMENT: usize = 1024;
 
 /// A record that arrived behind the frontier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,99 +39,113 @@ pub struct Overtaken {
     pub time: EventTime,
 }
 
-/// A journal on disk. The file need not exist.
-#[derive(Clone, Debug)]
+/// The journal of the one process that adds to it.
 pub struct Journal {
-    path: PathBuf,
+    blobs: Blobs,
+    /// The number of the object that is being filled.
+    number: u64,
+    /// The lines of that object.
+    lines: Vec<u8>,
+    /// The number of its records.
+    records: usize,
 }
 
 impl Journal {
-    /// Returns the journal that a path names: the file, or the folder that contains it.
-    pub fn at(path: &Path) -> Self {
-        Journal { path: if path.is_dir() { path.join(NAME) } else { path.to_owned() } }
-    }
-
-    /// Appends records and syncs the file.
+    /// Opens the journal beside checkpoints; new records go to an object of their own.
     ///
     /// # Errors
-    /// If the file cannot be written.
-    pub fn add(&self, records: &[Overtaken]) -> Result<(), CheckpointError> {
-        let mut lines = Vec::new();
+    /// If the store cannot be listed.
+    pub(super) fn open(blobs: &Blobs) -> Result<Self, CheckpointError> {
+        let newest = numbers(blobs)?.last().copied().unwrap_or(0);
+        Ok(Journal { blobs: blobs.clone(), number: newest + 1, lines: Vec::new(), records: 0 })
+    }
+
+    /// Adds records. They are durable when this returns.
+    ///
+    /// # Errors
+    /// If the store fails: the journal is as it was before.
+    pub fn add(&mut self, records: &[Overtaken]) -> Result<(), CheckpointError> {
+        let before = self.lines.len();
         for record in records {
-            serde_json::to_writer(&mut lines, record).expect("a record has a JSON form");
-            lines.push(b'\n');
+            serde_json::to_writer(&mut self.lines, record).expect("a record has a JSON form");
+            self.lines.push(b'\n');
         }
-        let write = || {
-            let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&self.path)?;
-            let end = whole(&mut file)?;
-            file.seek(SeekFrom::Start(end))?;
-            file.write_all(&lines)?;
-            file.sync_data()?;
-            if end == 0 { disk::sync_folder_of(&self.path) } else { Ok(()) }
-        };
-        write().map_err(|source| self.failed("written", source))
+        self.blobs.put(&object_path(self.number), self.lines.clone()).inspect_err(|_| self.lines.truncate(before))?;
+        self.records += records.len();
+        if self.records >= SEGMENT {
+            self.number += 1;
+            self.lines.clear();
+            self.records = 0;
+        }
+        Ok(())
     }
 
-    /// Reads all records; none if there is no such file. A truncated last line is skipped.
+    /// Reads all records beside checkpoints, the oldest first. None if there is no journal.
     ///
     /// # Errors
-    /// If the file cannot be read, or another line is not a record.
-    pub fn read(&self) -> Result<Vec<Overtaken>, CheckpointError> {
-        match std::fs::read(&self.path) {
-            Ok(bytes) => self.records(&bytes),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            Err(source) => Err(self.failed("read", source)),
-        }
-    }
-
-    /// Reads all records of a file that must exist. A truncated last line is skipped.
-    ///
-    /// # Errors
-    /// If there is no such file, it cannot be read, or another line is not a record.
-    pub fn must_read(&self) -> Result<Vec<Overtaken>, CheckpointError> {
-        match self.path.is_file() {
-            true => self.read(),
-            false => Err(self.failed("read", Error::from(ErrorKind::NotFound))),
-        }
-    }
-
-    fn records(&self, bytes: &[u8]) -> Result<Vec<Overtaken>, CheckpointError> {
+    /// If an object cannot be read, or a line is not a record.
+    pub(super) fn read(blobs: &Blobs) -> Result<Vec<Overtaken>, CheckpointError> {
+        let label = |path: &BlobPath| format!("{}/{path}", blobs.url());
         let mut records = Vec::new();
-        for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
-            match (serde_json::from_slice(line), line.ends_with(b"\n")) {
-                (Ok(record), true) => records.push(record),
-                (Err(error), true) => {
-                    let path = format!("{}:{number}", self.path.display());
-                    return Err(CheckpointError::NoRecord { path, detail: error.to_string() });
-                }
-                (_, false) => break,
-            }
+        let file = BlobPath::from_iter([FILE]);
+        if let Some(bytes) = blobs.get(&file)? {
+            records.extend(parse(&bytes, &label(&file), true)?);
+        }
+        for number in numbers(blobs)? {
+            let path = object_path(number);
+            let bytes = blobs.get(&path)?.unwrap_or_default();
+            records.extend(parse(&bytes, &label(&path), false)?);
         }
         Ok(records)
     }
 
-    fn failed(&self, action: &'static str, source: Error) -> CheckpointError {
-        CheckpointError::Journal { path: self.path.display().to_string(), action, source }
+    /// Reads the journal that a path names: the folder of the checkpoints, or one file of a journal.
+    ///
+    /// # Errors
+    /// If there is no journal, it cannot be read, or a line is not a record.
+    pub fn read_path(path: &Path) -> Result<Vec<Overtaken>, CheckpointError> {
+        let label = path.display().to_string();
+        let failed = |source| CheckpointError::Journal { path: label.clone(), source };
+        if path.join(FILE).is_file() || path.join(FOLDER).is_dir() {
+            return Journal::read(&Blobs::open(&label, Durability::Process)?);
+        }
+        if !path.is_file() {
+            return Err(failed(Error::from(ErrorKind::NotFound)));
+        }
+        parse(&std::fs::read(path).map_err(failed)?, &label, true)
     }
 }
 
-/// Removes a last line without an end, and returns the length of the rest in bytes.
-fn whole(file: &mut File) -> std::io::Result<u64> {
-    let length = file.metadata()?.len();
-    let mut last = [b'\n'];
-    if length > 0 {
-        file.seek(SeekFrom::Start(length - 1))?;
-        file.read_exact(&mut last)?;
+/// Returns the numbers of the objects, ascending.
+fn numbers(blobs: &Blobs) -> Result<Vec<u64>, CheckpointError> {
+    let objects = blobs.list(&BlobPath::from_iter([FOLDER]))?.objects;
+    let mut numbers: Vec<u64> = objects.iter().filter_map(|name| name.strip_suffix(".jsonl")?.parse().ok()).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn object_path(number: u64) -> BlobPath {
+    BlobPath::from_iter([FOLDER.to_owned(), format!("{number:08}.jsonl")])
+}
+
+/// Reads the lines of a file; `label` is its name in errors. A last line without an end is an error, unless it may be
+/// `truncated`: then it is skipped.
+fn parse(bytes: &[u8], label: &str, truncated: bool) -> Result<Vec<Overtaken>, CheckpointError> {
+    let mut records = Vec::new();
+    for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
+        let is_whole = line.ends_with(b"\n");
+        match serde_json::from_slice(line) {
+            Ok(record) if is_whole => records.push(record),
+            _ if truncated && !is_whole => break,
+            Ok(_) => return Err(no_record(label, number, "the line has no end")),
+            Err(error) => return Err(no_record(label, number, &error.to_string())),
+        }
     }
-    if last == [b'\n'] {
-        return Ok(length);
-    }
-    let mut bytes = Vec::new();
-    file.rewind()?;
-    file.read_to_end(&mut bytes)?;
-    let kept = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at as u64 + 1);
-    file.set_len(kept)?;
-    Ok(kept)
+    Ok(records)
+}
+
+fn no_record(label: &str, line: usize, detail: &str) -> CheckpointError {
+    CheckpointError::NoRecord { path: format!("{label}:{line}"), detail: detail.to_owned() }
 }
 
 #[cfg(test)]
@@ -134,32 +156,82 @@ mod tests {
         Overtaken { source: "s".to_owned(), topic: "t".to_owned(), partition: 1, offset, time: -5 }
     }
 
+    fn open(folder: &Path) -> Blobs {
+        Blobs::open(&folder.to_string_lossy(), Durability::Process).unwrap()
+    }
+
+    fn line(record: &Overtaken) -> String {
+        serde_json::to_string(record).unwrap() + "\n"
+    }
+
     #[test]
-    fn a_truncated_last_line_is_skipped_and_removed() {
+    fn records_are_read_back_in_order_whatever_the_restarts_and_objects() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::at(folder.path());
-        assert_eq!(journal.read().unwrap(), []);
-        assert!(journal.must_read().is_err(), "a journal that was named must exist");
-        journal.add(&[record(1), record(2)]).unwrap();
-        let path = folder.path().join(NAME);
-        let text = std::fs::read(&path).unwrap();
-        for cut in 1..text.len() / 2 {
-            std::fs::write(&path, &text[..text.len() - cut]).unwrap();
-            assert_eq!(journal.read().unwrap(), [record(1)], "{cut} bytes short");
+        let blobs = open(folder.path());
+        assert_eq!(Journal::read(&blobs).unwrap(), []);
+        let offsets = 0..3 * SEGMENT as u64;
+        let records: Vec<Overtaken> = offsets.map(record).collect();
+        // Five restarts, each of which adds batches of several sizes.
+        for run in records.chunks(records.len() / 5 + 1) {
+            let mut journal = Journal::open(&blobs).unwrap();
+            run.chunks(100).for_each(|batch| journal.add(batch).unwrap());
         }
-        journal.add(&[record(3)]).unwrap();
-        assert_eq!(Journal::at(&path).must_read().unwrap(), [record(1), record(3)]);
+        assert_eq!(Journal::read(&blobs).unwrap(), records);
+        assert_eq!(Journal::read_path(folder.path()).unwrap(), records);
+        let objects = numbers(&blobs).unwrap();
+        assert!(objects.len() <= 8, "objects are filled: {objects:?}");
+        assert_eq!(objects, (1..=objects.len() as u64).collect::<Vec<_>>());
+        let first = folder.path().join("journal/00000001.jsonl");
+        assert_eq!(Journal::read_path(&first).unwrap()[0], records[0], "one file of it");
+    }
+
+    #[test]
+    fn the_file_of_an_earlier_version_is_read_first_without_its_truncated_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = open(folder.path());
+        let file = folder.path().join(FILE);
+        let text = line(&record(1)) + &line(&record(2));
+        let whole = line(&record(1)).len();
+        for length in whole..text.len() {
+            std::fs::write(&file, &text[..length]).unwrap();
+            assert_eq!(Journal::read(&blobs).unwrap(), [record(1)], "{length} bytes");
+        }
+        Journal::open(&blobs).unwrap().add(&[record(3)]).unwrap();
+        for path in [folder.path(), &file] {
+            let expected = if path == file { vec![record(1)] } else { vec![record(1), record(3)] };
+            assert_eq!(Journal::read_path(path).unwrap(), expected);
+        }
     }
 
     #[test]
     fn a_line_that_is_not_a_record_is_refused_with_its_number() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(NAME);
-        let good = serde_json::to_string(&record(1)).unwrap();
+        let path = folder.path().join(FILE);
+        let good = line(&record(1));
         for wrong in ["{", "", "{\"topic\":\"t\"}"] {
-            std::fs::write(&path, format!("{good}\n{wrong}\n{good}\n")).unwrap();
-            let error = Journal::at(&path).read().unwrap_err().to_string();
+            std::fs::write(&path, format!("{good}{wrong}\n{good}")).unwrap();
+            let error = Journal::read(&open(folder.path())).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{}:2: not a record of the journal: ", path.display())), "{error}");
         }
+        std::fs::remove_file(&path).unwrap();
+        let object = folder.path().join(FOLDER).join("00000001.jsonl");
+        std::fs::create_dir(folder.path().join(FOLDER)).unwrap();
+        std::fs::write(&object, good.trim_end()).unwrap();
+        let error = Journal::read(&open(folder.path())).unwrap_err().to_string();
+        assert!(error.contains("00000001.jsonl:1: not a record of the journal: the line has no end"), "{error}");
+        assert!(Journal::read_path(&folder.path().join("nowhere")).is_err(), "a journal that was named must exist");
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_written_is_not_in_the_journal_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = open(folder.path());
+        let mut journal = Journal::open(&blobs).unwrap();
+        // The folder of the objects cannot be created where there is a file.
+        std::fs::write(folder.path().join(FOLDER), "").unwrap();
+        assert!(journal.add(&[record(1)]).is_err());
+        std::fs::remove_file(folder.path().join(FOLDER)).unwrap();
+        journal.add(&[record(2)]).unwrap();
+        assert_eq!(Journal::read(&blobs).unwrap(), [record(2)]);
     }
 }

@@ -61,10 +61,9 @@ pub enum CheckpointError {
         #[source]
         source: std::io::Error,
     },
-    #[error("journal `{path}` cannot be {action}")]
+    #[error("journal `{path}` cannot be read")]
     Journal {
         path: String,
-        action: &'static str,
         #[source]
         source: std::io::Error,
     },

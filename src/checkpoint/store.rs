@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `{number}/{operator}` | the parts of an operator, concatenated |
 //! | `{number}.json` | the manifest, written last: without it there is no checkpoint |
-//! | `journal.jsonl` | the overtaken records, and when they took effect |
+//! | `journal/{number}.jsonl` | the overtaken records, and when they took effect: see [`Journal`] |
 //!
 //! Numbers count from 1, with eight digits. The manifest contains the number of the format, the dataflow's name and the
 //! hash of its definition, the transport of each topic, the event time, and the length and SHA-256 of each part. The
@@ -17,7 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{CheckpointError, Journal, SnapshotParts};
+use super::journal::{self, Journal, Overtaken};
+use super::{CheckpointError, SnapshotParts};
 use crate::blob::{BlobPath, Blobs, Durability};
 use crate::hash::sha256;
 use crate::time::EventTime;
@@ -113,16 +114,16 @@ impl CheckpointStore {
         Ok(store)
     }
 
-    /// Opens what a path names: a manifest, or a folder of checkpoints, of which the newest complete one is read. Returns
-    /// it with the journal beside it.
+    /// Reads what a path names: a manifest, or the newest complete checkpoint of a folder. Returns it with the records of
+    /// the journal beside it.
     ///
     /// # Errors
     /// If there is no such path, or it is neither, or cannot be read.
-    pub fn open_path(path: &Path) -> Result<(NewestCheckpoint, Journal), CheckpointError> {
+    pub fn read_path(path: &Path) -> Result<(NewestCheckpoint, Vec<Overtaken>), CheckpointError> {
         let shown = path.display().to_string();
         if path.is_dir() {
             let store = CheckpointStore::open(&shown)?;
-            return Ok((store.newest()?, store.journal()));
+            return Ok((store.newest()?, store.overtaken()?));
         }
         std::fs::metadata(path).map_err(|source| CheckpointError::Folder { path: shown.clone(), source })?;
         let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".json")?.parse::<u64>().ok());
@@ -131,7 +132,7 @@ impl CheckpointStore {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let store = CheckpointStore::open(&folder.unwrap_or(Path::new(".")).to_string_lossy())?;
         let checkpoint = Some(store.read(number)?);
-        Ok((NewestCheckpoint { checkpoint, skipped: Vec::new() }, store.journal()))
+        Ok((NewestCheckpoint { checkpoint, skipped: Vec::new() }, store.overtaken()?))
     }
 
     /// Returns the url of the store, as it was given.
@@ -144,9 +145,20 @@ impl CheckpointStore {
         self.blobs.folder()
     }
 
-    /// Returns the journal of overtaken records.
-    pub fn journal(&self) -> Journal {
-        Journal::at(self.folder())
+    /// Returns all records of the journal, the oldest first.
+    ///
+    /// # Errors
+    /// If it cannot be read, or a line is not a record.
+    pub fn overtaken(&self) -> Result<Vec<Overtaken>, CheckpointError> {
+        Journal::read(&self.blobs)
+    }
+
+    /// Opens the journal to add to it. Only for the process that writes.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub fn journal(&self) -> Result<Journal, CheckpointError> {
+        Journal::open(&self.blobs)
     }
 
     /// Reads the newest complete checkpoint.
@@ -212,12 +224,14 @@ impl CheckpointStore {
         Ok(WrittenCheckpoint { number, time, bytes })
     }
 
-    /// Deletes what an interrupted run has left: manifests that were being written. Only for the process that writes.
+    /// Deletes what an interrupted run has left: manifests and objects of the journal that were being written. Only for the
+    /// process that writes.
     ///
     /// # Errors
     /// If the folder cannot be read, or a file not deleted.
     pub fn remove_orphans(&self) -> Result<(), CheckpointError> {
-        Ok(self.blobs.delete_orphans()?)
+        self.blobs.delete_orphans(&BlobPath::default())?;
+        Ok(self.blobs.delete_orphans(&BlobPath::from_iter([journal::FOLDER]))?)
     }
 
     fn read(&self, number: u64) -> Result<StoredCheckpoint, CheckpointError> {

@@ -95,7 +95,7 @@ impl Checkpoints {
                 let job_events = parts.remove(JOB_EVENTS).and_then(|parts| parts.into_iter().next());
                 let message = format!("resuming from checkpoint {number}, as of {}", format_time(time));
                 let coordinator = CheckpointCoordinator::restoring(time, parts);
-                RestoredState { coordinator, journal: store.journal().read()?, job_events, message: Some(message) }
+                RestoredState { coordinator, journal: store.overtaken()?, job_events, message: Some(message) }
             }
         };
         let checkpoints = Checkpoints {
@@ -123,8 +123,11 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Returns the journal of overtaken records.
-    pub fn journal(&self) -> Journal {
+    /// Opens the journal to add overtaken records to it.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub fn journal(&self) -> Result<Journal, CheckpointError> {
         self.store.journal()
     }
 

@@ -55,7 +55,7 @@ enum Verb {
         /// Starts from a checkpoint of a run: the directory of checkpoints, for the newest intact one, or a manifest.
         #[arg(long, value_name = "PATH", conflicts_with = "cold")]
         checkpoint: Option<PathBuf>,
-        /// Repeats the overtaken records of a live run: its `journal.jsonl`, or the directory that contains it.
+        /// Repeats the overtaken records of a live run: the directory of its checkpoints, or one file of its journal.
         #[arg(long, value_name = "PATH")]
         journal: Option<PathBuf>,
         /// Compares the results with another replay, or with the `offline` directory of a run with `--until-end`. If they

@@ -183,7 +183,7 @@ impl JobEvents {
 
     /// Adds overtaken records to the journal, before anything derived from them is published.
     fn overtaken(&mut self, records: &[Overtaken]) -> anyhow::Result<()> {
-        let Some(journal) = &self.journal else { return Ok(()) };
+        let Some(journal) = &mut self.journal else { return Ok(()) };
         journal.add(records).context("overtaken records cannot be added to the journal")
     }
 

@@ -134,7 +134,7 @@ impl LiveRun {
         let _ = writeln!(std::io::stdout(), "listening on http://{}", server.addr());
         let versions = VersionSink { registry, keep: setup.config.registry.keep };
         let mut job_events = JobEvents::new(&job, &setup.metrics, versions, &setup.live, letters)?;
-        job_events.journal = checkpoints.is_enabled().then(|| checkpoints.journal());
+        job_events.journal = checkpoints.is_enabled().then(|| checkpoints.journal()).transpose()?;
         saved_events.map_or(Ok(()), |bytes| job_events.restore(&bytes))?;
         // The graph is last: everything that it needs is there.
         let control = Arc::new(Control::default());

@@ -51,7 +51,7 @@ impl ReplayStart {
     /// # Errors
     /// If a path has no checkpoint or journal, or the bounds do not fit the checkpoint.
     pub fn find(plan: &Plan, config: &Config, options: &ReplayOptions) -> Result<Self, Failure> {
-        let journal = options.journal.as_deref().map_or(Ok(Vec::new()), |path| Journal::at(path).must_read());
+        let journal = options.journal.as_deref().map_or(Ok(Vec::new()), Journal::read_path);
         let journal = journal.map_err(|error| wrong("--journal", &error))?;
         match &options.checkpoint {
             Some(path) => ReplayStart::checkpoint(plan, config, options, path, journal),
@@ -70,7 +70,7 @@ impl ReplayStart {
         mut journal: Vec<Overtaken>,
     ) -> Result<Self, Failure> {
         let refused = |what: String| Err(Failure::Usage(format!("error: --checkpoint: {what}")));
-        let (newest, beside) = CheckpointStore::open_path(path).map_err(|error| wrong("--checkpoint", &error))?;
+        let (newest, beside) = CheckpointStore::read_path(path).map_err(|error| wrong("--checkpoint", &error))?;
         newest.skipped.iter().for_each(|error| print_err(format_args!("warning: skipped: {}", chain(error))));
         let Some(mut snapshot) = newest.checkpoint else {
             return refused(format!("{} has no complete checkpoint", path.display()));
@@ -90,8 +90,7 @@ impl ReplayStart {
             let (to, newest) = (format_time(to), format_time(newest));
             return refused(format!("its run had read up to {newest}; expected --to after that, found {to}"));
         }
-        let known = beside.read().map_err(|error| wrong("--checkpoint", &error))?;
-        journal.extend(known.into_iter().filter(|record| is_read(&read, record)));
+        journal.extend(beside.into_iter().filter(|record| is_read(&read, record)));
         let from = options.from.map_or(time, |from| from.max(time));
         Ok(ReplayStart { coordinator, since: None, from: Some(from), journal })
     }

@@ -1,13 +1,11 @@
-//! The journal of records that came below the frontier, where it cannot be written.
-
-use std::io::Write;
+//! The journal of overtaken records, where it cannot be written.
 
 use serde_json::json;
 use tidemill::source::kafka::NewTopic;
 
 use crate::broker::{Broker, until};
 use crate::common::program::limited;
-use crate::live::{DATAFLOW, clicks, start, start_as};
+use crate::live::{DATAFLOW, clicks, journal_lines, start, start_as};
 
 #[test]
 fn a_journal_that_cannot_be_written_ends_the_run_and_the_next_one_loses_nothing() {
@@ -25,34 +23,32 @@ fn a_journal_that_cannot_be_written_ends_the_run_and_the_next_one_loses_nothing(
     );
     let run = start(folder.path(), DATAFLOW, &config);
     run.has_read(10.0);
-    // The other partition holds nobody back any more: time has come as far as the clicks have.
+    // The other partition is idle: the watermark has reached the clicks.
     until("closed", || run.metric("tidemill_source_records_total", "outcome=\"applied\"") >= 9.0);
     run.stop();
 
-    let journal = folder.path().join("var/live/checkpoints/journal.jsonl");
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&journal).unwrap();
+    // A journal of an earlier version of tidemill, with a truncated last line.
+    let checkpoints = folder.path().join("var/live/checkpoints");
     let other = json!({"source": "another", "topic": "another", "partition": 0, "offset": 1, "time": 1}).to_string();
-    (0..2000).for_each(|_| writeln!(file, "{other}").unwrap());
-    // Its last line is cut short, as where there was no room for more.
-    write!(file, "{{\"source\":\"an").unwrap();
-    let run = start_as(limited(64), folder.path(), DATAFLOW, &config);
+    std::fs::write(checkpoints.join("journal.jsonl"), format!("{other}\n{{\"source\":\"an")).unwrap();
+    let run = start_as(limited(0), folder.path(), DATAFLOW, &config);
     run.has_no_lag();
     broker.write("clicks", 1, &clicks(0..2));
     let said = run.ends(1);
     let why = format!(
-        "error: overtaken records cannot be added to the journal: journal `{}` cannot be written",
-        journal.display()
+        "error: overtaken records cannot be added to the journal: the checkpoints cannot be used: \
+         writing `{}/journal/00000001.jsonl` failed",
+        checkpoints.display()
     );
     assert!(said.contains(&why) && said.contains("File too large"), "{said}");
 
     let run = start(folder.path(), DATAFLOW, &config);
-    until("going on", || run.says("resuming from checkpoint"));
+    until("resuming", || run.says("resuming from checkpoint"));
     run.has_read(12.0);
     until("all of them", || run.get("/features/user/u").contains("\"amount_count_30d\":12"));
     assert_eq!(run.metric("tidemill_source_overtaken_total", ""), 2.0);
     run.stop();
-    let lines = std::fs::read_to_string(&journal).unwrap();
-    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let taken_down = lines.iter().filter(|line| line["topic"] == "clicks");
-    assert_eq!(taken_down.map(|line| line["offset"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1]);
+    let lines = journal_lines(&checkpoints);
+    let offset = |line: &String| serde_json::from_str::<serde_json::Value>(line).unwrap()["offset"].as_u64().unwrap();
+    assert_eq!(lines.iter().map(offset).collect::<Vec<_>>(), [0, 1]);
 }

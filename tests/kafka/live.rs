@@ -68,3 +68,12 @@ impl Run {
         });
     }
 }
+
+/// Returns the lines of the journal beside checkpoints, in order.
+pub fn journal_lines(checkpoints: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(checkpoints.join("journal")) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let read = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+    files.into_iter().flat_map(|path| read(path).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tidemill::source::kafka::NewTopic;
 
 use super::broker::{Broker, Sent, until};
-use super::live::{DATAFLOW, START, clicks, start};
+use super::live::{DATAFLOW, START, clicks, journal_lines, start};
 use super::staying::more_partitions;
 use crate::common::program::Run;
 
@@ -54,8 +54,7 @@ impl Overtaken {
         let overtaken = || run.metric("tidemill_source_overtaken_total", "source=\"clicks\"");
         until("those that were overtaken", || overtaken() == 11.0);
         let checkpoints = home.join("live/checkpoints");
-        let journal = checkpoints.join("journal.jsonl");
-        until("their lines", || std::fs::read_to_string(&journal).is_ok_and(|text| text.lines().count() == 11));
+        until("their lines", || journal_lines(&checkpoints).len() == 11);
         Overtaken { broker, topic, folder, checkpoints, run: Some(run) }
     }
 
@@ -88,7 +87,7 @@ fn a_restart_and_a_replay_with_the_journal_repeat_what_a_run_made_of_overtaken_r
     overtaken.tidemill("run", &["--until-end"]);
     let live = digest(&overtaken.folder.path().join("var/live/offline"));
     assert_eq!(live["sources"]["clicks"]["read"], 86);
-    let (folder, file) = (overtaken.checkpoints.clone(), overtaken.checkpoints.join("journal.jsonl"));
+    let (folder, file) = (overtaken.checkpoints.clone(), overtaken.checkpoints.join("journal/00000001.jsonl"));
     assert_eq!(overtaken.replay("folder", &["--journal", folder.to_str().unwrap()]), live);
     assert_eq!(overtaken.replay("file", &["--journal", file.to_str().unwrap()]), live);
     assert_ne!(overtaken.replay("without", &[])["features"], live["features"]);
