@@ -1,5 +1,10 @@
-//! What each member of a list must keep to: `aggregate` every aggregate, `model` every kind of model with every
-//! optimizer, `quality` how well the latter predict.
+//! Laws that every member of a list keeps.
+//!
+//! | file | covers |
+//! |---|---|
+//! | `aggregate` | every aggregate of `KINDS` |
+//! | `model` | every kind of model, with every optimizer |
+//! | `quality` | prequential scores on a generated drift and on classic data sets |
 
 mod aggregate;
 #[path = "../common/mod.rs"]

@@ -1,5 +1,6 @@
-//! The documents say what the program does: references are compared with it, links and excerpts with the tree.
-//! `UPDATE_GOLDEN=1` rewrites what the program writes of itself.
+//! Documents compared with the program and the tree: reference tables, links, excerpts.
+//!
+//! `UPDATE_GOLDEN=1` rewrites the tables that the program generates.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -46,7 +47,7 @@ fn rows(text: &str) -> Vec<Vec<&str>> {
     lines.map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect()).collect()
 }
 
-/// What stands in backticks in the first cell of every row.
+/// The text in backticks in the first cell of every row.
 fn first_names(text: &str) -> BTreeSet<&str> {
     let quoted = |row: Vec<&'_ str>| Some(row[0].strip_prefix('`')?.split('`').next()?.len());
     rows(text).into_iter().filter_map(|row| quoted(row.clone()).map(|length| &row[0][1..=length])).collect()
@@ -54,11 +55,11 @@ fn first_names(text: &str) -> BTreeSet<&str> {
 
 type Reference = (&'static str, fn() -> String);
 
-/// What the program writes of itself, by its name between `<!-- NAME -->` and `<!-- /NAME -->`.
+/// A generated table, by its name: it stands between `<!-- NAME -->` and `<!-- /NAME -->`.
 const REFERENCES: [Reference; 4] = [("verbs", verbs), ("flags", flags), ("config", config), ("metrics", metrics)];
 
 #[test]
-fn the_references_are_what_the_program_says() {
+fn the_generated_tables_are_up_to_date() {
     let text = read(OPERATIONS);
     let mut updated = text.clone();
     for (name, write) in REFERENCES {
@@ -138,7 +139,7 @@ fn flag_row(verb: &str, flag: &Arg, long: &str) -> [String; 3] {
     [name, verb.to_owned(), what]
 }
 
-/// What an argument calls its value.
+/// The name of an argument's value.
 fn value(argument: &Arg) -> String {
     let given = argument.get_value_names().and_then(|names| names.first());
     given.map_or_else(|| argument.get_id().as_str().to_uppercase(), ToString::to_string)
@@ -198,7 +199,7 @@ fn links_lead_somewhere() {
     assert!(wrong.is_empty(), "these links lead nowhere:\n{}", wrong.join("\n"));
 }
 
-/// Whether a line is the heading that an anchor means.
+/// Returns whether a line is the heading of an anchor.
 fn is_anchor(line: &str, anchor: &str) -> bool {
     let Some(heading) = line.strip_prefix('#').map(|rest| rest.trim_start_matches('#').trim()) else { return false };
     let kept = heading.to_lowercase().replace(' ', "-");
@@ -218,7 +219,7 @@ fn paths_in_the_guide_for_contributors_exist() {
     }
 }
 
-/// `` `tests/…/file.rs` `name` `` names a test of that file.
+/// Checks pairs `` `tests/…/file.rs` `name` ``, which name a test of a file.
 #[test]
 fn tests_in_the_guide_for_contributors_exist() {
     let text = read("CONTRIBUTING.md");
@@ -235,7 +236,7 @@ fn tests_in_the_guide_for_contributors_exist() {
     assert!(seen > 0, "the promises name their tests");
 }
 
-/// A block ```` ```toml ```` whose first line is `# file: PATH` quotes that file; `# …` stands for what is left out.
+/// Checks blocks ```` ```toml ```` whose first line is `# file: PATH`: they quote that file, with `# …` for omitted lines.
 #[test]
 fn excerpts_are_verbatim() {
     let mut seen = 0;

@@ -1,4 +1,4 @@
-//! The reference in `docs/` is what the program writes of itself. `UPDATE_GOLDEN=1` rewrites it.
+//! The generated reference of dataflow files in `docs/`. `UPDATE_GOLDEN=1` rewrites it.
 
 use std::fs;
 use std::path::Path;

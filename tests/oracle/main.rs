@@ -1,6 +1,12 @@
-//! Everything incremental or vectorised against something slow and obvious that it must equal: `engine` the features,
-//! examples and labels of a whole dataflow, `expr` the evaluation of expressions, `ledger` the count of records on their
-//! way, `serving` the answers of the endpoint, `skew` those answers against the examples of a replay.
+//! Incremental, vectorised and served results, which must equal those of a slow and simple computation, bit for bit.
+//!
+//! | file | covers |
+//! |---|---|
+//! | `engine` | features, examples and labels of a dataflow, against a recomputation from all records |
+//! | `expr` | vectorised evaluation of expressions, against evaluation row by row |
+//! | `ledger` | outcomes of records, back pressure and freshness |
+//! | `serving` | answers of the endpoint, against the operators of the graph; malformed requests |
+//! | `skew` | answers of the endpoint, against the examples of a replay |
 
 #[path = "../common/mod.rs"]
 mod common;

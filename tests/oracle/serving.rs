@@ -1,4 +1,6 @@
-//! What is served is what is trained: the endpoint against the graph's way, and against whatever bytes come.
+//! Predictions of the endpoint against those of the graph's operators over the same rows; and malformed requests.
+//!
+//! The rows are looked up and projected here a third time, in whole columns, so that neither side is its own oracle.
 
 use std::sync::Arc;
 
@@ -126,7 +128,7 @@ fn oracle_a_served_prediction_has_the_bits_of_the_training_path() {
         let inputs = assemble(&plan, &shop, &records);
         for (row, features) in answer["features"].as_array().unwrap().iter().enumerate() {
             for (name, input) in plan.assembly.names().iter().zip(&inputs) {
-                // By way of text, since reading a float's text may be off by its last bit.
+                // Compared as text, since reading a float's text may be off by its last bit.
                 let expected: Value = serde_json::from_str(&Scalar::of(input, row).to_json().to_string()).unwrap();
                 assert_eq!(features[name], expected, "{name} of {}", instances[row]);
             }
@@ -137,7 +139,7 @@ fn oracle_a_served_prediction_has_the_bits_of_the_training_path() {
     server.drain();
 }
 
-/// Something that was a request once.
+/// Damages a request.
 fn mutate(bytes: &mut Vec<u8>, random: &mut StdRng) {
     const PIECES: [&[u8]; 16] = [
         b"{",
@@ -186,7 +188,7 @@ fn seeds() -> Vec<String> {
 }
 
 #[test]
-fn whatever_json_comes_is_answered() {
+fn any_json_is_answered() {
     let shop = random_shop();
     shop.readiness.started();
     shop.publish(0, 1);
@@ -229,7 +231,7 @@ fn whatever_json_comes_is_answered() {
 }
 
 #[test]
-fn whatever_bytes_come_a_connection_ends() {
+fn a_connection_ends_whatever_bytes_arrive() {
     let shop = random_shop();
     shop.publish(0, 1);
     let server = shop.serve();

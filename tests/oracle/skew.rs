@@ -1,4 +1,4 @@
-//! What is trained is what is served: examples of a replay, asked of the endpoint as of the same state.
+//! Examples of a replay against answers of the endpoint over the same state: features and predictions have the same bits.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -33,7 +33,7 @@ fn plan() -> Arc<Plan> {
     )))
 }
 
-/// Sends one request and gives status and body.
+/// Sends one request and returns status and body.
 fn post(addr: SocketAddr, body: &str) -> (u16, serde_json::Value) {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

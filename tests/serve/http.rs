@@ -1,4 +1,4 @@
-//! The endpoint over real sockets: every route, every error, and whatever else a client may send.
+//! The endpoint over real sockets: every route, every error, and input that is no valid request.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ fn ask(instances: Value) -> String {
 }
 
 #[test]
-fn a_prediction_is_as_the_contract_has_it() {
+fn a_prediction_has_the_documented_shape() {
     let shop = Shop::open();
     let server = shop.serve();
     let mut client = Client::connect(server.addr());
@@ -42,7 +42,7 @@ fn a_prediction_is_as_the_contract_has_it() {
 }
 
 #[test]
-fn what_an_instance_gives_is_not_looked_up() {
+fn a_value_of_an_instance_replaces_its_look_up() {
     let shop = Shop::open();
     let server = shop.serve();
     let mut client = Client::connect(server.addr());
@@ -58,12 +58,12 @@ fn what_an_instance_gives_is_not_looked_up() {
     let given = features(json!({ "buyer": "ann", "spend.amount_mean_1h": 3, "twice": 1.5, "amount / 10": null }));
     assert_eq!([&given["spend.amount_mean_1h"], &given["spend.amount_count_1h"]], [&json!(3.0), &json!(3)]);
     assert_eq!([&given["twice"], &given["amount / 10"], &given["amount"]], [&json!(1.5), &Value::Null, &json!(20.0)]);
-    // A column that views pass on is one value: the level is derived from the tier that was given.
+    // A column that views pass on is one value: the level is computed from the instance's tier.
     let tier = features(json!({ "tier": null, "age": 7 }));
     assert_eq!([&tier["tier"], &tier["level"], &tier["age"]], [&Value::Null, &json!("none"), &json!(7)]);
-    // One that a view renames is not.
+    // A column that a view renames is another value.
     assert_eq!(features(json!({ "land": "FR" }))["land"], "FR");
-    // A column of an inner view counts for what is made from it.
+    // A column of an inner view is used by the columns computed from it.
     assert_eq!(features(json!({ "price": 50 }))["twice"], 100.0);
     assert_eq!(features(json!({ "at": "2024-01-01T05:00:00Z" }))["hour"], 5);
     assert_eq!(features(json!({ "at": NOON }))["hour"], 12);
@@ -120,7 +120,7 @@ fn a_bad_instance_is_named_with_its_field() {
 }
 
 #[test]
-fn a_bad_request_is_told_what_is_wrong() {
+fn a_bad_request_is_answered_with_what_is_wrong() {
     let shop = Shop::open();
     let server = shop.serve();
     let mut client = Client::connect(server.addr());
@@ -176,7 +176,7 @@ fn a_model_may_be_named_before_or_after_the_instances() {
 }
 
 #[test]
-fn any_kept_version_can_be_asked() {
+fn any_kept_version_can_predict() {
     let folder = tempfile::tempdir().unwrap();
     let mut shop = Shop::bare(&format!("{SHOP}{LARGE}"));
     shop.registry = Some(Registry::open(folder.path().to_str().unwrap()).unwrap());
@@ -248,7 +248,7 @@ fn an_entity_is_read_from_the_path() {
 }
 
 #[test]
-fn readiness_gives_its_reasons() {
+fn an_endpoint_that_is_not_ready_reports_its_reasons() {
     let shop = Shop::bare(&format!("{SHOP}{LARGE}"));
     let server = shop.serve();
     let mut client = Client::connect(server.addr());
@@ -346,7 +346,7 @@ fn a_head_request_is_answered_as_get_without_its_body() {
 }
 
 #[test]
-fn a_body_too_large_is_refused_and_said_so() {
+fn a_body_that_is_too_large_is_answered_413() {
     let shop = Shop::open();
     let server = shop.serve();
     for announced in [true, false] {
@@ -379,7 +379,7 @@ fn a_body_too_large_is_refused_and_said_so() {
 }
 
 #[test]
-fn so_are_more_instances_than_a_request_may_have() {
+fn more_instances_than_a_request_may_have_are_answered_413() {
     let shop = Shop::open();
     let mut endpoint = endpoint();
     endpoint.max_body_bytes = 16 << 20;
@@ -397,7 +397,7 @@ fn so_are_more_instances_than_a_request_may_have() {
 }
 
 #[test]
-fn a_slow_client_is_cut_off_and_holds_up_nobody() {
+fn a_slow_client_is_disconnected_and_delays_no_other() {
     let shop = Shop::open();
     let mut endpoint = endpoint();
     endpoint.request_timeout = Duration::from_millis(800);
@@ -471,7 +471,7 @@ fn requests_in_one_packet_are_answered_in_order() {
 }
 
 #[test]
-fn a_connection_too_many_is_told() {
+fn a_connection_beyond_the_limit_is_answered_429() {
     let shop = Shop::open();
     let mut endpoint = endpoint();
     endpoint.max_connections = 4;
@@ -493,7 +493,7 @@ fn a_connection_too_many_is_told() {
 }
 
 #[test]
-fn draining_answers_what_has_come() {
+fn requests_that_have_arrived_are_answered_before_the_server_stops() {
     let shop = Shop::open();
     let server = shop.serve();
     let addr = server.addr();
@@ -518,7 +518,7 @@ fn draining_answers_what_has_come() {
 }
 
 #[test]
-fn a_port_in_use_is_noticed() {
+fn a_port_in_use_is_an_error() {
     let shop = Shop::open();
     let server = shop.serve();
     let mut endpoint = endpoint();

@@ -1,4 +1,9 @@
-//! The endpoint as its clients know it: `http` over real sockets, `prometheus` through a real scraper.
+//! HTTP and metrics as clients see them.
+//!
+//! | file | covers |
+//! |---|---|
+//! | `http` | every route and error, over real sockets |
+//! | `prometheus` | metrics, config and alert rules, with a real Prometheus |
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! What a checked dataflow file says, and that no text can do worse than be refused.
+//! The spec of a valid dataflow file, and random edits of a file: each is valid or refused with places.
 
 use std::path::Path;
 
@@ -52,7 +52,7 @@ fn small(edit: impl Fn(&str) -> String) -> Spec {
     spec::parse(&edit(SMALL), "small.toml").unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-/// `resolution` is for floats, so the text above has one mistake.
+/// Removes the one mistake of the text above: `resolution` is for floats.
 fn fixed(text: &str) -> String {
     text.replace(", resolution = 1 }", " }")
 }
@@ -116,7 +116,7 @@ fn expressions_of_a_model_read_the_features_that_are_looked_up() {
 }
 
 #[test]
-fn what_is_declared_of_a_column_holds_in_a_view_of_it() {
+fn a_declaration_of_a_column_holds_in_views_of_it() {
     let spec = small(fixed);
     let clicks = &spec.sources[0].topic.schema;
     assert_eq!(clicks.columns[4].path, ["meta", "at"]);
@@ -127,7 +127,7 @@ fn what_is_declared_of_a_column_holds_in_a_view_of_it() {
 }
 
 #[test]
-fn the_flights_file_says_what_it_should() {
+fn the_flights_file_has_the_expected_spec() {
     let spec = flights();
     let model = &spec.models[0];
     let names: Vec<&str> = model.inputs.iter().map(|input| input.name.as_str()).collect();
@@ -196,7 +196,7 @@ fn the_plan_is_printed_with_what_it_costs() {
     assert_eq!(outline["models"][0]["inputs"].as_array().unwrap().len(), 26);
 }
 
-/// Something small done to a text.
+/// A small edit of a text.
 #[derive(Clone, Debug)]
 enum Edit {
     Delete(prop::sample::Index, usize),

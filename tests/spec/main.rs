@@ -1,4 +1,9 @@
-//! Dataflow files: `checking` what a file that passes says, `mistakes` what is said of one that does not.
+//! Dataflow files.
+//!
+//! | file | covers |
+//! |---|---|
+//! | `checking` | files without mistakes, and random edits of them |
+//! | `mistakes` | the errors of files with mistakes, as golden files |
 
 mod checking;
 mod mistakes;

@@ -1,6 +1,6 @@
-//! Golden files of what is wrong with dataflow files: `tests/golden/spec/NAME.toml` and `NAME.err`.
+//! Mistakes in dataflow files, `tests/golden/spec/NAME.toml`, and the errors that they cause, `NAME.err`.
 //!
-//! `UPDATE_GOLDEN=1` rewrites the latter; the difference is for review.
+//! `UPDATE_GOLDEN=1` rewrites the errors; review the diff.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ fn every_mistake_is_reported_as_in_its_golden_file() {
 }
 
 #[test]
-fn the_dataflows_that_are_shipped_are_clean() {
+fn the_shipped_dataflows_have_no_mistakes() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("dataflows");
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
