@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::common::program::Run;
@@ -14,7 +15,8 @@ fn tidemill(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tidemill")).args(arguments).output().expect("the program starts")
 }
 
-fn digest(folder: &Path) -> Value {
+/// Returns the digest in a folder of offline files.
+pub fn digest(folder: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(folder.join("digest.json")).expect("a digest")).expect("JSON")
 }
 
@@ -26,19 +28,49 @@ fn replay(out: &Path, more: &[&str]) -> Value {
     digest(out)
 }
 
-#[test]
-fn replay_and_live_run_give_the_same_hashes_on_any_number_of_workers() {
+/// The results of a replay of all flights on one worker.
+pub struct WholeReplay {
+    pub digest: Value,
+    /// `model.json` of some versions, by their numbers.
+    manifests: Vec<(&'static str, String)>,
+}
+
+fn manifest(out: &Path, version: &str) -> String {
+    std::fs::read_to_string(out.join("registry/late").join(version).join("model.json")).unwrap()
+}
+
+/// Returns the results of a replay of all flights, which is run once for all tests.
+pub fn whole_replay() -> &'static WholeReplay {
+    static WHOLE: OnceLock<WholeReplay> = OnceLock::new();
+    WHOLE.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let digest = replay(folder.path(), &["--workers", "1"]);
+        let manifests = ["1", "31", "90"].map(|version| (version, manifest(folder.path(), version)));
+        WholeReplay { digest, manifests: manifests.into() }
+    })
+}
+
+fn a_replay_on_more_workers_has_the_same_hashes(workers: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let one = replay(&folder.path().join("one"), &["--workers", "1"]);
-    for workers in ["2", "3"] {
-        assert_eq!(replay(&folder.path().join(workers), &["--workers", workers]), one, "{workers} workers");
+    assert_eq!(replay(folder.path(), &["--workers", workers]), whole_replay().digest);
+    for (version, expected) in &whole_replay().manifests {
+        assert_eq!(manifest(folder.path(), version), *expected, "model.json of version {version}, offsets included");
     }
-    for version in ["1", "31", "90"] {
-        let manifest =
-            |workers: &str| folder.path().join(workers).join("registry/late").join(version).join("model.json");
-        let read = |workers| std::fs::read_to_string(manifest(workers)).unwrap();
-        assert_eq!(read("3"), read("one"), "model.json of version {version}, its offsets among the rest");
-    }
+}
+
+#[test]
+fn a_replay_on_two_workers_has_the_same_hashes() {
+    a_replay_on_more_workers_has_the_same_hashes("2");
+}
+
+#[test]
+fn a_replay_on_three_workers_has_the_same_hashes() {
+    a_replay_on_more_workers_has_the_same_hashes("3");
+}
+
+#[test]
+fn a_live_run_has_the_hashes_of_a_replay() {
+    let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("var");
     let data_dir = format!("data_dir={}", home.display());
     let settings = [data_dir.as_str(), "offline.enabled=true", "play.speed=max", "http.listen=127.0.0.1:0"];
@@ -47,11 +79,12 @@ fn replay_and_live_run_give_the_same_hashes_on_any_number_of_workers() {
     let output = tidemill(&arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("listening on http://127.0.0.1:"));
-    assert_eq!(digest(&home.join("flights/offline")), one, "the live run");
-    let examples = one["examples"]["late"]["rows"].as_u64().unwrap();
+    let replayed = &whole_replay().digest;
+    assert_eq!(digest(&home.join("flights/offline")), *replayed);
+    let examples = replayed["examples"]["late"]["rows"].as_u64().unwrap();
     assert_eq!(examples, 78_146, "every flight that left");
-    assert_eq!(one["models"]["late"].as_array().unwrap().len(), 90, "a version a day");
-    assert_eq!(one["sources"]["weather"]["applied"], one["sources"]["weather"]["read"]);
+    assert_eq!(replayed["models"]["late"].as_array().unwrap().len(), 90, "a version a day");
+    assert_eq!(replayed["sources"]["weather"]["applied"], replayed["sources"]["weather"]["read"]);
 }
 
 #[test]
