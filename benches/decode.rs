@@ -1,4 +1,4 @@
-//! Cost of decoding a record into the columns of an intake, beside a bare decode into a struct.
+//! Cost of decoding a record into the columns of a batch, beside a bare decode into a struct.
 
 #[path = "common/mod.rs"]
 mod common;
@@ -8,7 +8,7 @@ use std::io::Write;
 
 use common::{BATCH, Decoded, Messages, Spread, payments, plan};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tidemill::source::{FilePartition, Intake, Partition, Progress, Raw};
+use tidemill::source::{FilePartition, Ingest, InputStatus, Partition, RawMessage};
 use tidemill::value::JsonDecoder;
 
 const RECORDS: usize = 100_000;
@@ -20,12 +20,12 @@ fn file(extension: &str, content: &[&[u8]]) -> tempfile::NamedTempFile {
     file
 }
 
-fn read_all(mut partition: FilePartition, mut intake: Intake) {
+fn read_all(mut partition: FilePartition, mut ingest: Ingest) {
     let mut rows = 0;
     loop {
-        let progress = partition.read(BATCH, &mut intake).expect("the file can be read");
-        rows += intake.take().batch.len();
-        if progress == Progress::End {
+        let status = partition.read(BATCH, &mut ingest).expect("the file can be read");
+        rows += ingest.take().batch.len();
+        if status == InputStatus::EndOfInput {
             break;
         }
     }
@@ -46,18 +46,18 @@ fn decode(criterion: &mut Criterion) {
             }
         });
     });
-    group.bench_function("json/intake", |b| {
+    group.bench_function("json/ingest", |b| {
         let decoder = JsonDecoder::new(&reader.schema);
         b.iter(|| {
-            let mut intake = Intake::new(reader.clone(), 0);
+            let mut ingest = Ingest::new(reader.clone(), 0);
             for (offset, message) in json.iter().enumerate() {
-                let raw = || Raw::value(message.to_vec());
-                intake.accept(offset as u64, None, raw, |columns, seen| decoder.decode(message, columns, seen));
-                if intake.len() == BATCH {
-                    black_box(intake.take());
+                let raw = || RawMessage::value(message.to_vec());
+                ingest.push(offset as u64, None, raw, |columns, seen| decoder.decode(message, columns, seen));
+                if ingest.len() == BATCH {
+                    black_box(ingest.take());
                 }
             }
-            black_box(intake.take());
+            black_box(ingest.take());
         });
     });
 
@@ -71,11 +71,11 @@ fn decode(criterion: &mut Criterion) {
         });
     });
     let lines = file(".csv", &[b"user,amount,country,at\n", csv.bytes()]);
-    group.bench_function("csv/intake", |b| {
+    group.bench_function("csv/ingest", |b| {
         b.iter(|| {
             let paths = vec![lines.path().to_owned()];
             let partition = FilePartition::open(paths, reader.schema.clone(), vec![], vec![]).expect("just written");
-            read_all(partition, Intake::new(reader.clone(), 0));
+            read_all(partition, Ingest::new(reader.clone(), 0));
         });
     });
     group.finish();

@@ -18,7 +18,7 @@ use tidemill::aggregate::{Arrival, GroupState, Left, LineInput};
 use tidemill::expr::EvalStats;
 use tidemill::flow::Plan;
 use tidemill::flow::plan::project;
-use tidemill::source::{Intake, Partition, Progress, Raw, SourceError};
+use tidemill::source::{Ingest, InputStatus, Partition, RawMessage, SourceError};
 use tidemill::value::{Batch, ColumnBuilder, Key, Scalar};
 
 const RECORDS: usize = 1_000_000;
@@ -90,10 +90,10 @@ struct Ready {
 }
 
 impl Partition for Ready {
-    fn read(&mut self, max: usize, intake: &mut Intake) -> Result<Progress, SourceError> {
+    fn read(&mut self, max: usize, ingest: &mut Ingest) -> Result<InputStatus, SourceError> {
         let end = self.payments.len().min(self.next + max);
         for (index, (user, payment)) in self.payments[self.next..end].iter().enumerate() {
-            intake.accept((self.next + index) as u64, None, Raw::default, |columns, present| {
+            ingest.push((self.next + index) as u64, None, RawMessage::default, |columns, present| {
                 present.clear();
                 present.resize(3, true);
                 if let [ColumnBuilder::String(users), ColumnBuilder::Float(amounts), ColumnBuilder::Timestamp(times)] =
@@ -107,7 +107,7 @@ impl Partition for Ready {
             });
         }
         self.next = end;
-        Ok(if end == self.payments.len() { Progress::End } else { Progress::More })
+        Ok(if end == self.payments.len() { InputStatus::EndOfInput } else { InputStatus::MoreAvailable })
     }
 }
 

@@ -72,7 +72,7 @@ fn main() {
         let load = ["load", FILE, "--from", "config/embedded.toml", "--partitions", "4"];
         tidemill(&[&load[..], &common].concat());
     }
-    let end = |topic: &str, partition| consumer.bounds(topic, partition).expect("the broker answers").1;
+    let end = |topic: &str, partition| consumer.bounds(topic, partition).expect("the broker answers").end;
     let all = TOPICS.iter().flat_map(|topic| (0..PARTITIONS as u32).map(move |partition| (*topic, partition)));
     let messages: usize = all.map(|(topic, partition)| end(topic, partition) as usize).sum();
     println!("{messages} messages of {} topics with {PARTITIONS} partitions each, 1 worker", TOPICS.len());

@@ -13,12 +13,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::user_name;
 use tidemill::checkpoint::CheckpointCoordinator;
-use tidemill::flow::op::Feeds;
-use tidemill::flow::op::source::Feed;
+use tidemill::flow::op::Assignments;
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
-use tidemill::source::{Board, Intake, Pace, Partition, Progress, Raw, SourceError};
+use tidemill::source::{
+    AssignedPartition, Ingest, InputFrontier, InputStatus, Partition, Partitions, PlaybackClock, PlaybackSpeed,
+    RawMessage, SourceError,
+};
 use tidemill::value::{JsonDecoder, Scalar};
 
 const EVERY_MS: i64 = 5;
@@ -39,11 +41,11 @@ struct Steady {
 }
 
 impl Partition for Steady {
-    fn read(&mut self, max: usize, intake: &mut Intake) -> Result<Progress, SourceError> {
+    fn read(&mut self, max: usize, ingest: &mut Ingest) -> Result<InputStatus, SourceError> {
         let now = now_us();
         let due = (now - self.begun_us) * self.rate / 1_000_000;
         if due <= self.made {
-            return Ok(Progress::Idle);
+            return Ok(InputStatus::NothingAvailable);
         }
         for _ in 0..(due - self.made).min(max as i64) {
             self.made += 1;
@@ -55,12 +57,12 @@ impl Partition for Steady {
                 user_name((self.made as u32).wrapping_mul(2_654_435_761) % self.entities)
             };
             let message = format!(r#"{{"user":"{user}","amount":1.5,"at":{}}}"#, at_us / 1000);
-            let raw = || Raw::value(message.as_bytes());
-            intake.accept(self.made as u64, None, raw, |columns, present| {
+            let raw = || RawMessage::value(message.as_bytes());
+            ingest.push(self.made as u64, None, raw, |columns, present| {
                 self.decoder.decode(message.as_bytes(), columns, present)
             });
         }
-        Ok(Progress::More)
+        Ok(InputStatus::MoreAvailable)
     }
 }
 
@@ -90,19 +92,25 @@ aggregate = [{{ of = "amount", op = ["count", "mean", "stddev"], windows = ["1h"
     );
     let spec = tidemill::spec::parse(&spec, "payments.toml").unwrap_or_else(|problems| panic!("{problems:?}"));
     let plan = Arc::new(Plan::new(Arc::new(spec)));
-    let (reader, board) = (&plan.sources[0], Board::new(Pace::Max, None, None, None));
-    let decoder = JsonDecoder::new(&reader.schema);
+    let source = &plan.sources[0];
+    let partitions = Arc::new(Partitions::default());
+    let frontier = InputFrontier::new(&partitions, None, None);
+    let clock = PlaybackClock::new(&partitions, PlaybackSpeed::Unlimited);
+    let decoder = JsonDecoder::new(&source.schema);
     let steady = Steady { rate, entities: entities as u32, begun_us: now_us(), made: 0, probes: 0, decoder };
-    let (intake, lane) = (Intake::new(reader.clone(), 0), board.join(reader, 0));
-    let feeds = Arc::new(Feeds::default());
-    feeds.add(0, Feed::new(Box::new(steady), intake, lane));
-    board.open();
+    let (ingest, progress) = (Ingest::new(source.clone(), 0), partitions.register(source, 0));
+    let assignments = Arc::new(Assignments::default());
+    assignments.add(0, AssignedPartition::new(Box::new(steady), ingest, progress));
+    partitions.complete_discovery();
     let online = job::online_store(&plan);
     let (events, _told) = crossbeam_channel::unbounded();
     let job = Arc::new(Job {
         plan: plan.clone(),
-        feeds,
-        board,
+        assignments,
+        partitions,
+        frontier,
+        clock,
+        from: None,
         coordinator: CheckpointCoordinator::fresh(),
         online: Some(online.clone()),
         offline: None,

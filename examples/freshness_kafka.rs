@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use clap::Parser;
 use common::user_name;
 use tidemill::run::{Cli, Failure};
-use tidemill::source::kafka::{Cluster, NewTopic, Outgoing, Producer};
+use tidemill::source::kafka::{Cluster, NewTopic, Producer, ProducerRecord};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const PROBE_EVERY: Duration = Duration::from_millis(10);
@@ -47,7 +47,7 @@ fn main() {
     let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let cluster = Cluster::new(&BTreeMap::from(settings), "bench").expect("the settings are right");
     let new = NewTopic { name: &topic, partitions: PARTITIONS, settings: &[] };
-    cluster.create_topic(new).expect("the broker answers");
+    new.create(&cluster).expect("the broker answers");
     let address = start(servers, redis_url, &topic, lateness);
 
     let producer = Producer::new(&cluster).expect("a client");
@@ -131,9 +131,11 @@ fn warm_up(producer: &Producer, topic: &str, address: std::net::SocketAddr) {
         let (user, at) = (user_name(user), now_ms());
         let value = format!(r#"{{"user":"{user}","amount":1.5,"at":{at}}}"#);
         let (key, value) = (Some(user.as_bytes()), Some(value.as_bytes()));
-        producer.send(Outgoing { topic, key, value, time: Some(at), headers: &[] }, PATIENCE).expect("it is sent");
+        producer
+            .send(ProducerRecord { topic, key, value, time: Some(at), headers: &[] }, PATIENCE)
+            .expect("it is sent");
     }
-    producer.settle(PATIENCE).expect("all are delivered");
+    producer.flush(PATIENCE).expect("all are delivered");
     let mut stream = TcpStream::connect(address).expect("it listens");
     let begun = Instant::now();
     for user in first..first + 100 {
@@ -163,11 +165,13 @@ fn produce(producer: &Producer, topic: &str, (rate, entities): (u64, u64), produ
                 produced.lock().expect("no holder panics").push(Instant::now());
             }
             let (key, value) = (Some(user.as_bytes()), Some(value.as_bytes()));
-            producer.send(Outgoing { topic, key, value, time: Some(at), headers: &[] }, PATIENCE).expect("it is sent");
+            producer
+                .send(ProducerRecord { topic, key, value, time: Some(at), headers: &[] }, PATIENCE)
+                .expect("it is sent");
         }
         std::thread::sleep(Duration::from_micros(500));
     }
-    producer.settle(PATIENCE).expect("all are delivered");
+    producer.flush(PATIENCE).expect("all are delivered");
 }
 
 /// Asks for the count of probes over and over; gives how long each took to be counted.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use bare::consume;
 use common::{Contender, Decoded, Messages, Spread, compare, payments, plan_on, run};
 use tidemill::source::Partition;
-use tidemill::source::kafka::{Cluster, Consumer, NewTopic, Outgoing, Producer};
+use tidemill::source::kafka::{Cluster, Consumer, NewTopic, PartitionRange, Producer, ProducerRecord};
 
 const ROUNDS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,12 +43,9 @@ fn main() {
         let consumer = Consumer::new(&cluster).expect("a client");
         let reader = &plan.sources[0];
         let open = |partition: u32| -> Box<dyn Partition> {
-            let (low, high) = consumer.bounds(&topic, partition).expect("the broker answers");
-            Box::new(
-                consumer
-                    .open(reader, partition, (low, high), low, Some(high), 86_400_000)
-                    .expect("the partition is there"),
-            )
+            let available = consumer.bounds(&topic, partition).expect("the broker answers");
+            let range = PartitionRange { available, start: available.start, end: Some(available.end) };
+            consumer.open(reader, partition, range).expect("the partition is there")
         };
         run(&plan, (0..workers as u32).map(open).collect(), workers, online);
     };
@@ -68,7 +65,7 @@ fn main() {
 fn fill(cluster: &Arc<Cluster>, topic: &str, entities: usize, records: usize, partitions: usize) {
     let settings = [("retention.ms", "-1")];
     let topic_settings = NewTopic { name: topic, partitions: partitions as u32, settings: &settings };
-    if !cluster.create_topic(topic_settings).expect("the broker answers") {
+    if !topic_settings.create(&cluster).expect("the broker answers") {
         return;
     }
     let producer = Producer::new(cluster).expect("a client");
@@ -78,11 +75,11 @@ fn fill(cluster: &Arc<Cluster>, topic: &str, entities: usize, records: usize, pa
         for (payment, value) in payments.iter().zip(messages.iter()) {
             let key = payment.user.to_string();
             let (key, value) = (Some(key.as_bytes()), Some(value));
-            let message = Outgoing { topic, key, value, time: Some(payment.at), headers: &[] };
+            let message = ProducerRecord { topic, key, value, time: Some(payment.at), headers: &[] };
             producer.send(message, PATIENCE).unwrap_or_else(|fault| panic!("slice {slice}: {fault}"));
         }
     }
-    producer.settle(PATIENCE).expect("all are delivered");
+    producer.flush(PATIENCE).expect("all are delivered");
 }
 
 /// Reads all partitions and decodes each message, nothing more.

@@ -15,40 +15,52 @@ use std::time::{Duration, Instant};
 
 use common::{Messages, Spread, json_partitions, payments, plan};
 use tidemill::checkpoint::{CheckpointCoordinator, CheckpointStore, Fingerprint};
-use tidemill::flow::op::Feeds;
-use tidemill::flow::op::source::Feed;
+use tidemill::flow::op::Assignments;
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
-use tidemill::source::{Board, Intake, Pace, Partition};
+use tidemill::source::{AssignedPartition, Ingest, InputFrontier, Partition, Partitions, PlaybackClock, PlaybackSpeed};
 
 type Graph = std::thread::JoinHandle<anyhow::Result<()>>;
 
 fn start(
     plan: &Arc<Plan>,
-    partitions: Vec<Box<dyn Partition>>,
+    transports: Vec<Box<dyn Partition>>,
     workers: usize,
     coordinator: Arc<CheckpointCoordinator>,
 ) -> (Arc<Job>, Arc<Control>, Graph) {
-    let board = Board::new(Pace::Max, None, None, None);
-    coordinator.restored_time().into_iter().for_each(|time| board.start_from(time));
-    let (feeds, reader) = (Arc::new(Feeds::default()), &plan.sources[0]);
-    for (index, partition) in (0..).zip(partitions) {
-        let lane = board.join(reader, index);
-        feeds.add(0, Feed::new(partition, Intake::new(reader.clone(), index), lane));
+    let partitions = Arc::new(Partitions::default());
+    let frontier = InputFrontier::new(&partitions, None, None);
+    let clock = PlaybackClock::new(&partitions, PlaybackSpeed::Unlimited);
+    coordinator.restored_time().into_iter().for_each(|time| frontier.start_from(time));
+    let (assignments, source) = (Arc::new(Assignments::default()), &plan.sources[0]);
+    for (index, transport) in (0..).zip(transports) {
+        let progress = partitions.register(source, index);
+        assignments.add(0, AssignedPartition::new(transport, Ingest::new(source.clone(), index), progress));
     }
-    board.open();
+    partitions.complete_discovery();
     let (events, _told) = crossbeam_channel::unbounded();
     let online = Some(job::online_store(plan));
-    let job =
-        Job { plan: plan.clone(), feeds, board, coordinator, online, offline: None, events, max_in_flight: 1 << 17 };
+    let job = Job {
+        plan: plan.clone(),
+        assignments,
+        partitions,
+        frontier,
+        clock,
+        from: None,
+        coordinator,
+        online,
+        offline: None,
+        events,
+        max_in_flight: 1 << 17,
+    };
     let (job, control) = (Arc::new(job), Arc::new(Control::default()));
     let graph = job::start(&job, workers, &Metrics::new("restart"), &control);
     (job, control, graph)
 }
 
 fn applied(job: &Job) -> u64 {
-    job.board.lanes().iter().map(|lane| lane.standing().tally.applied).sum()
+    job.partitions.list().iter().map(|partition| partition.stats().counts.applied).sum()
 }
 
 fn shown(job: &Job) -> usize {
@@ -86,7 +98,7 @@ fn main() {
     longest_pause(&job, || (applied(&job) >= half / 2).then_some(()));
     let (usual, ()) = longest_pause(&job, || (applied(&job) >= half).then_some(()));
     let asked = Instant::now();
-    job.board.cut(|time| job.coordinator.trigger(time)).expect("something has closed");
+    job.frontier.inject_barrier(|time| job.coordinator.trigger(time)).expect("something has closed");
     let (pause, (time, parts)) = longest_pause(&job, || job.coordinator.collect());
     let gathered = asked.elapsed();
     let folder = std::env::temp_dir().join(format!("tidemill-restart-{}", std::process::id()));

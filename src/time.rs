@@ -1,7 +1,7 @@
-//! Event time: milliseconds since the UTC epoch, and how it is written.
+//! Event time and places in a log.
 //!
-//! Everything that tidemill computes is a function of event time, so there is one type for it and one reader and
-//! one writer of its text form. Times without an offset are UTC; a bare date is its midnight.
+//! Event time is in milliseconds since the UTC epoch. Everything that tidemill computes is a function of it, so there is
+//! one type for it, one parser and one formatter. Times without an offset are UTC; a bare date is its midnight.
 //!
 //! ```
 //! use tidemill::time::{format_time, parse_time};
@@ -15,8 +15,24 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat};
 /// Milliseconds since 1970-01-01T00:00:00Z, in event time. Negative before the epoch.
 pub type EventTime = i64;
 
-/// A record's place in its partition.
+/// The place of a record in its partition.
 pub type Offset = u64;
+
+/// A range of offsets: `start` is in it, `end` is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OffsetRange {
+    pub start: Offset,
+    pub end: Offset,
+}
+
+/// One partition of one source. Two sources that read the same topic have partitions of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartitionId {
+    /// The source's or table's name in the dataflow file.
+    pub source: String,
+    /// The number that the topic gives the partition.
+    pub partition: u32,
+}
 
 /// One day in ms.
 pub const DAY_MS: i64 = 86_400_000;
@@ -27,7 +43,7 @@ pub const EARLIEST: EventTime = -2_208_988_800_000;
 /// The first event time that is no longer accepted: 2200-01-01.
 pub const LATEST: EventTime = 7_258_118_400_000;
 
-/// Reads RFC 3339 text, with `T` or a space, with or without an offset, or a bare date.
+/// Parses RFC 3339 text, with `T` or a space, with or without an offset, or a bare date.
 pub fn parse_time(text: &str) -> Option<EventTime> {
     if let Some(time) = parse_plain(text.as_bytes()) {
         return Some(time);
@@ -44,7 +60,7 @@ pub fn parse_time(text: &str) -> Option<EventTime> {
     Some(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis())
 }
 
-/// `YYYY-MM-DDTHH:MM:SS[.fff][Z]`, the form that nearly every record has, without going through a general parser.
+/// Parses `YYYY-MM-DDTHH:MM:SS[.fff][Z]`, the form that nearly every record has, faster than a general parser does.
 fn parse_plain(text: &[u8]) -> Option<EventTime> {
     let text = text.strip_suffix(b"Z").unwrap_or(text);
     let (seconds, millis) = match text.len() {
@@ -71,7 +87,7 @@ fn digits(text: &[u8]) -> Option<i64> {
     text.iter().try_fold(0, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
 }
 
-/// RFC 3339 UTC in ms; a time outside chrono's range is written as its number.
+/// Formats a time as RFC 3339 UTC in ms; as its number if it is outside chrono's range.
 pub fn format_time(time: EventTime) -> String {
     match DateTime::from_timestamp_millis(time) {
         Some(time) => time.to_rfc3339_opts(SecondsFormat::Millis, true),
@@ -79,12 +95,12 @@ pub fn format_time(time: EventTime) -> String {
     }
 }
 
-/// Whether a record may claim this time at all.
+/// Returns whether a record may have this event time at all.
 pub fn in_range(time: EventTime) -> bool {
     (EARLIEST..LATEST).contains(&time)
 }
 
-/// Reads a duration such as `"90s"`, `"1.5h"`, `"7d"`, `"0s"`: a number and one of `ms s m h d w`. In ms.
+/// Parses a duration such as `"90s"`, `"1.5h"`, `"7d"`, `"0s"`: a number and one of `ms s m h d w`. Returns ms.
 ///
 /// ```
 /// use tidemill::time::parse_duration;
@@ -107,7 +123,7 @@ pub fn parse_duration(text: &str) -> Option<i64> {
     (ms.is_finite() && ms.fract() == 0.0 && ms < 1e14).then_some(ms as i64)
 }
 
-/// The shortest exact spelling of a duration: `3600000` is `1h`.
+/// Formats a duration in ms by its shortest exact spelling: `3600000` is `1h`.
 pub fn format_duration(ms: i64) -> String {
     for (unit, size) in [("d", DAY_MS), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
         if ms != 0 && ms % size == 0 {

@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::build::JobEvent;
-use tidemill::flow::op::Feeds;
-use tidemill::flow::op::source::{Feed, Notice};
+use tidemill::flow::op::Assignments;
+use tidemill::flow::op::source::SourceEvent;
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
-use tidemill::source::{Board, Intake, Pace, Partition, Progress, Raw, SourceError};
+use tidemill::source::{
+    AssignedPartition, Ingest, InputFrontier, InputStatus, Partition, Partitions, PlaybackClock, PlaybackSpeed,
+    RawMessage, SourceError,
+};
 use tidemill::value::JsonDecoder;
 
 /// 2023-11-14T22:13:20Z, when the payments begin.
@@ -169,15 +172,15 @@ pub struct JsonMemory {
 }
 
 impl Partition for JsonMemory {
-    fn read(&mut self, max: usize, intake: &mut Intake) -> Result<Progress, SourceError> {
+    fn read(&mut self, max: usize, ingest: &mut Ingest) -> Result<InputStatus, SourceError> {
         let end = self.messages.len().min(self.next + max);
         for index in self.next..end {
             let message = self.messages.get(index);
-            let raw = || Raw::value(message.to_vec());
-            intake.accept(index as u64, None, raw, |columns, present| self.decoder.decode(message, columns, present));
+            let raw = || RawMessage::value(message.to_vec());
+            ingest.push(index as u64, None, raw, |columns, present| self.decoder.decode(message, columns, present));
         }
         self.next = end;
-        Ok(if end == self.messages.len() { Progress::End } else { Progress::More })
+        Ok(if end == self.messages.len() { InputStatus::EndOfInput } else { InputStatus::MoreAvailable })
     }
 }
 
@@ -191,20 +194,25 @@ pub fn json_partitions(plan: &Plan, messages: &[Arc<Messages>]) -> Vec<Box<dyn P
 }
 
 /// Runs a plan with one source on partitions, to the end; with the online store in the process if that is wanted.
-pub fn run(plan: &Arc<Plan>, partitions: Vec<Box<dyn Partition>>, workers: usize, online: bool) {
-    let board = Board::new(Pace::Max, None, None, None);
-    let reader = &plan.sources[0];
-    let feeds = Arc::new(Feeds::default());
-    for (index, partition) in (0..).zip(partitions) {
-        let (intake, lane) = (Intake::new(reader.clone(), index), board.join(reader, index));
-        feeds.add(0, Feed::new(partition, intake, lane));
+pub fn run(plan: &Arc<Plan>, transports: Vec<Box<dyn Partition>>, workers: usize, online: bool) {
+    let partitions = Arc::new(Partitions::default());
+    let frontier = InputFrontier::new(&partitions, None, None);
+    let clock = PlaybackClock::new(&partitions, PlaybackSpeed::Unlimited);
+    let source = &plan.sources[0];
+    let assignments = Arc::new(Assignments::default());
+    for (index, transport) in (0..).zip(transports) {
+        let (ingest, progress) = (Ingest::new(source.clone(), index), partitions.register(source, index));
+        assignments.add(0, AssignedPartition::new(transport, ingest, progress));
     }
-    board.open();
+    partitions.complete_discovery();
     let (events, told) = crossbeam_channel::unbounded();
     let job = Arc::new(Job {
         plan: plan.clone(),
-        feeds,
-        board,
+        assignments,
+        partitions,
+        frontier,
+        clock,
+        from: None,
         coordinator: CheckpointCoordinator::fresh(),
         online: online.then(|| job::online_store(plan)),
         offline: None,
@@ -215,7 +223,7 @@ pub fn run(plan: &Arc<Plan>, partitions: Vec<Box<dyn Partition>>, workers: usize
     control.until_end.store(true, SeqCst);
     let graph = job::start(&job, workers, &Metrics::new("bench"), &control);
     while !graph.is_finished() {
-        if let Ok(JobEvent::Source(Notice::Failed(error))) = told.recv_timeout(Duration::from_millis(5)) {
+        if let Ok(JobEvent::Source(SourceEvent::Failed(error))) = told.recv_timeout(Duration::from_millis(5)) {
             panic!("{error}");
         }
     }

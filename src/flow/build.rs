@@ -1,29 +1,30 @@
 //! Builds the graph of a plan on one worker: a straight line from sources to sinks.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use timely::dataflow::operators::Probe;
 use timely::dataflow::{ProbeHandle, Scope};
 
+use super::exchange::WorkerShare;
 use super::op::group::{GroupStreams, Outputs, Questions};
 use super::op::label::Attribution;
 use super::op::sink::SharedFile;
-use super::op::source::{Intakes, Notice};
+use super::op::source::{SourceEvent, SourceShared};
 use super::op::table::TableArrangement;
-use super::op::{self, Feeds, Records};
+use super::op::{self, Assignments, Records};
 use super::plan::{LabelPlan, Plan, ViewPlan, project};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint};
 use crate::expr::EvalStats;
 use crate::model::Version;
-use crate::source::{Board, Position};
+use crate::source::{IdlenessPolicy, InputFrontier, Partitions, PlaybackClock, Position, ReaderOptions};
 use crate::spec::StreamRef;
 use crate::store::Online;
 use crate::store::offline::OfflineError;
-use crate::time::EventTime;
+use crate::time::{EventTime, PartitionId};
 
 /// What happens in the graph that others must know.
 pub enum JobEvent {
@@ -31,7 +32,7 @@ pub enum JobEvent {
     Version(usize, Box<Version>),
     /// Examples of a model whose label never came.
     Unlabelled(usize, u64),
-    Source(Notice),
+    Source(SourceEvent),
     OfflineFailed(OfflineError),
 }
 
@@ -45,9 +46,13 @@ pub struct OfflineFiles {
 /// All that the workers of a job share.
 pub struct Job {
     pub plan: Arc<Plan>,
-    pub board: Arc<Board>,
+    pub partitions: Arc<Partitions>,
+    pub frontier: Arc<InputFrontier>,
+    pub clock: Arc<PlaybackClock>,
+    /// Where outputs begin, if not with the first record.
+    pub from: Option<EventTime>,
     pub coordinator: Arc<CheckpointCoordinator>,
-    pub feeds: Arc<Feeds>,
+    pub assignments: Arc<Assignments>,
     /// Shown at once, if anyone asks.
     pub online: Option<Arc<Online>>,
     pub offline: Option<OfflineFiles>,
@@ -60,8 +65,20 @@ impl Job {
     ///
     /// # Errors
     /// If saved state cannot be read.
-    pub fn positions(&self) -> Result<HashMap<(String, u32), Position>, CheckpointError> {
+    pub fn positions(&self) -> Result<HashMap<PartitionId, Position>, CheckpointError> {
         positions(&self.plan, &self.coordinator)
+    }
+
+    /// Returns the settings of the readers of this job's partitions.
+    fn reader_options(&self) -> ReaderOptions {
+        let idle_after = |policy: IdlenessPolicy| Duration::from_millis(u64::try_from(policy.after_ms).unwrap_or(0));
+        ReaderOptions {
+            max_in_flight: self.max_in_flight,
+            resume: self.coordinator.restored_time().unwrap_or(EventTime::MIN),
+            until: self.frontier.until().unwrap_or(EventTime::MAX),
+            idle_after: self.frontier.idleness().map(idle_after),
+            windows: self.plan.models.iter().map(|model| model.training_window()).collect(),
+        }
     }
 
     fn checkpoint(&self, operator: impl Into<String>) -> OperatorCheckpoint {
@@ -76,11 +93,11 @@ impl Job {
 pub fn positions(
     plan: &Plan,
     coordinator: &CheckpointCoordinator,
-) -> Result<HashMap<(String, u32), Position>, CheckpointError> {
+) -> Result<HashMap<PartitionId, Position>, CheckpointError> {
     let mut found = HashMap::new();
     for reader in plan.readers() {
         for position in coordinator.load::<Vec<Position>>(&format!("source.{}", reader.source))?.into_iter().flatten() {
-            found.insert((reader.source.clone(), position.partition), position);
+            found.insert(PartitionId { source: reader.source.clone(), partition: position.partition }, position);
         }
     }
     Ok(found)
@@ -90,37 +107,32 @@ pub fn positions(
 ///
 /// # Errors
 /// If saved state cannot be read.
-pub fn build(
-    scope: Scope<'_, EventTime>,
-    job: &Arc<Job>,
-    processed_frontier: &Rc<Cell<EventTime>>,
-) -> Result<ProbeHandle<EventTime>, CheckpointError> {
-    let share = (scope.worker().index(), scope.worker().peers());
+pub fn build(scope: Scope<'_, EventTime>, job: &Arc<Job>) -> Result<ProbeHandle<EventTime>, CheckpointError> {
+    let share = WorkerShare::of(scope);
     let probe = ProbeHandle::new();
     let plan = &job.plan;
-    let (notices, events) = (job.events.clone(), job.events.clone());
-    let intakes = Intakes {
-        board: job.board.clone(),
-        feeds: job.feeds.clone(),
+    let (source_events, events) = (job.events.clone(), job.events.clone());
+    let shared = SourceShared {
+        partitions: job.partitions.clone(),
+        frontier: job.frontier.clone(),
+        clock: job.clock.clone(),
+        assignments: job.assignments.clone(),
         share,
-        processed_frontier: processed_frontier.clone(),
-        max_in_flight: job.max_in_flight,
-        grids: plan.models.iter().map(|model| model.grid()).collect(),
-        resume: job.coordinator.restored_time().unwrap_or(EventTime::MIN),
-        notices: Rc::new(move |notice| _ = notices.send(JobEvent::Source(notice))),
+        processed: probe.clone(),
+        options: Arc::new(job.reader_options()),
+        report: Rc::new(move |event| _ = source_events.send(JobEvent::Source(event))),
     };
 
     let mut streams: HashMap<StreamRef, Records<'_>> = HashMap::new();
     for (index, source) in plan.spec.sources.iter().enumerate() {
         let name = &source.topic.name;
-        let records =
-            op::source::records(scope, name, index, intakes.clone(), job.checkpoint(format!("source.{name}")));
+        let records = op::source::records(scope, name, index, shared.clone(), job.checkpoint(format!("source.{name}")));
         streams.insert(StreamRef::Source(index), records.probe_with(&probe));
     }
     let mut tables: Vec<TableArrangement<'_>> = Vec::new();
     for (index, table) in plan.tables.iter().enumerate() {
         let (place, checkpoint) = (plan.sources.len() + index, job.checkpoint(format!("source.{}", table.name)));
-        let upserts = op::source::records(scope, &table.name, place, intakes.clone(), checkpoint);
+        let upserts = op::source::records(scope, &table.name, place, shared.clone(), checkpoint);
         if let Some(shelf) = job.online.as_ref().and_then(|online| online.table(&table.name)) {
             op::table::show_loaded(&job.coordinator, table, shelf, share)?;
             op::sink::rows(upserts.clone(), table, shelf.clone()).probe_with(&probe);

@@ -1,4 +1,5 @@
-//! Batches as bytes: Arrow's IPC stream, with the times as columns. For other processes and for saved state.
+//! Codec of batches: Arrow's IPC stream, with the times and the sort key as columns. Used between processes and for saved
+//! state.
 
 use std::sync::Arc;
 
@@ -9,9 +10,9 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, Field, Schema};
 
-use crate::value::{Batch, Pending};
+use crate::value::{AckToken, Batch};
 
-/// Writes a batch.
+/// Encodes a batch. The acknowledgement token is not part of it.
 pub fn encode(batch: &Batch) -> Vec<u8> {
     let event_times: ArrayRef = Arc::new(arrow_array::Int64Array::new(batch.event_times.clone(), None));
     let mut columns: Vec<ArrayRef> = vec![batch.times_column(), event_times, Arc::new(batch.sort_key.clone())];
@@ -25,7 +26,7 @@ pub fn encode(batch: &Batch) -> Vec<u8> {
     writer.into_inner().expect("writing to memory cannot fail")
 }
 
-/// Reads a batch.
+/// Decodes a batch.
 ///
 /// # Errors
 /// If the bytes are not one that [`encode`] wrote.
@@ -41,6 +42,6 @@ pub fn decode(bytes: &[u8]) -> Result<Batch, ArrowError> {
         event_times: time(event_times)?,
         sort_key: sort_key.as_binary_opt().ok_or_else(wrong)?.clone(),
         columns: columns.to_vec(),
-        pending: Pending::default(),
+        ack: AckToken::default(),
     })
 }

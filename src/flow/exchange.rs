@@ -1,16 +1,20 @@
-//! How batches travel between workers: rows are dealt by the hash of a key.
+//! Exchange of batches between workers: rows go to the worker that owns the hash of their key.
+
+use std::cell::RefCell;
 
 use arrow_array::{ArrayRef, UInt32Array};
 use timely::bytes::arc::Bytes;
 use timely::communication::Push;
 use timely::container::Accountable;
+use timely::dataflow::Scope;
 use timely::dataflow::channels::pact::DistributorPact;
 use timely::dataflow::channels::pushers::exchange::Distributor;
 use timely::dataflow::channels::{ContainerBytes, Message};
 use timely::progress::Stamp;
 
 use super::codec;
-use crate::value::{Batch, Key, KeyCodec, Type};
+use crate::time::EventTime;
+use crate::value::{AckToken, Batch, Key, KeyCodec, Type};
 
 impl Accountable for Batch {
     fn record_count(&self) -> i64 {
@@ -24,34 +28,91 @@ impl ContainerBytes for Batch {
     }
 
     fn length_in_bytes(&self) -> usize {
-        codec::encode(self).len().next_multiple_of(8)
+        let bytes = codec::encode(self);
+        let length = bytes.len().next_multiple_of(8);
+        // Without its token: a batch that waits here must not delay its acknowledgement.
+        let batch = Batch { ack: AckToken::default(), ..self.clone() };
+        MEASURED.set(Some(MeasuredBatch { batch, bytes }));
+        length
     }
 
     fn into_bytes<W: std::io::Write>(&self, writer: &mut W) {
-        let bytes = codec::encode(self);
-        writer.write_all(&bytes).expect("timely gives a buffer of the length asked for");
+        let measured = MEASURED.take().filter(|measured| measured.is_of(self));
+        let bytes = measured.map_or_else(|| codec::encode(self), |measured| measured.bytes);
+        writer.write_all(&bytes).expect("timely returns a buffer of the length asked for");
         writer.write_all(&[0; 8][..bytes.len().next_multiple_of(8) - bytes.len()]).expect("as above");
     }
 }
 
-/// Where a row goes.
+/// A batch whose encoded length timely has asked for, with its encoding. Timely asks right before it writes the batch, so
+/// keeping one saves the second encoding.
+struct MeasuredBatch {
+    batch: Batch,
+    bytes: Vec<u8>,
+}
+
+thread_local! {
+    static MEASURED: RefCell<Option<MeasuredBatch>> = const { RefCell::new(None) };
+}
+
+impl MeasuredBatch {
+    /// Returns whether this is the encoding of a batch. Buffers of the kept batch are alive, so equal addresses are equal
+    /// contents.
+    fn is_of(&self, other: &Batch) -> bool {
+        let Batch { times, event_times, sort_key, columns, ack: _ } = &self.batch;
+        times.len() == other.times.len()
+            && times.as_ptr() == other.times.as_ptr()
+            && event_times.as_ptr() == other.event_times.as_ptr()
+            && sort_key.offsets().as_ptr() == other.sort_key.offsets().as_ptr()
+            && columns.len() == other.columns.len()
+            && columns.iter().zip(&other.columns).all(|(column, other)| std::sync::Arc::ptr_eq(column, other))
+    }
+}
+
+/// A worker's share of everything that is distributed by hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerShare {
+    /// The worker's number, below `peers`.
+    pub index: usize,
+    /// The number of workers.
+    pub peers: usize,
+}
+
+impl WorkerShare {
+    /// Returns the share of the worker that builds a scope.
+    pub fn of(scope: Scope<'_, EventTime>) -> Self {
+        WorkerShare { index: scope.worker().index(), peers: scope.worker().peers() }
+    }
+
+    /// Returns whether a hash belongs to this worker. Each hash belongs to exactly one.
+    pub fn owns(self, hash: u64) -> bool {
+        worker_of(hash, self.peers) == self.index
+    }
+}
+
+/// Returns the worker that owns a hash.
+pub fn worker_of(hash: u64, peers: usize) -> usize {
+    (hash % peers as u64) as usize
+}
+
+/// The rule by which rows are sent to workers.
 #[derive(Clone)]
 pub enum Route {
-    /// To the worker that has the key in these columns.
+    /// To the worker that owns the key in these columns.
     Key { codec: KeyCodec, columns: Vec<usize> },
-    /// As `Key`, by another hash than ours.
+    /// As `Key`, by another hash than [`Key::hash_of`].
     HashedKey { codec: KeyCodec, columns: Vec<usize>, hash: fn(&[u8]) -> u64 },
-    /// All to one worker.
+    /// All rows to the worker that owns this hash.
     One(u64),
 }
 
 impl Route {
-    /// A route by columns of given types.
+    /// Returns the route by columns of these types.
     pub fn key(types: &[Type], columns: Vec<usize>) -> Self {
         Route::Key { codec: KeyCodec::new(types), columns }
     }
 
-    /// The same columns by another hash.
+    /// Returns the route by the same columns and another hash.
     pub fn hashed_by(self, hash: fn(&[u8]) -> u64) -> Self {
         match self {
             Route::Key { codec, columns } | Route::HashedKey { codec, columns, .. } => {
@@ -61,7 +122,7 @@ impl Route {
         }
     }
 
-    /// The pact that sends batches along this route.
+    /// Returns the pact that sends batches along this route.
     pub fn pact(self) -> BatchPact {
         DistributorPact(Box::new(move |_peers| BatchDistributor { route: self }))
     }
@@ -70,17 +131,12 @@ impl Route {
 /// A pact for batches.
 pub type BatchPact = DistributorPact<Box<dyn FnOnce(usize) -> BatchDistributor>>;
 
-/// The worker that a key belongs to.
-pub fn worker_of(hash: u64, peers: usize) -> usize {
-    (hash % peers as u64) as usize
-}
-
-/// The key columns of a batch.
+/// Returns the key columns of a batch.
 pub fn key_columns(batch: &Batch, columns: &[usize]) -> Vec<ArrayRef> {
     columns.iter().map(|column| batch.columns[*column].clone()).collect()
 }
 
-/// Splits batches among workers.
+/// Splitter of batches among workers.
 pub struct BatchDistributor {
     route: Route,
 }
@@ -112,4 +168,51 @@ impl Distributor<Batch> for BatchDistributor {
     }
 
     fn flush<T: Clone, P: Push<Message<T, Batch>>>(&mut self, _stamp: &Stamp<T>, _pushers: &mut [P]) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::Int64Array;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn batch(values: Vec<i64>) -> Batch {
+        let times: arrow_buffer::ScalarBuffer<i64> = values.iter().copied().collect();
+        let sort_key = arrow_array::BinaryArray::new_null(values.len());
+        let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(values))];
+        Batch { event_times: times.clone(), times, sort_key, columns, ack: AckToken::default() }
+    }
+
+    fn sent(batch: &Batch) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        batch.into_bytes(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn a_batch_that_was_measured_is_not_encoded_again() {
+        let (one, other) = (batch(vec![1, 2]), batch(vec![3, 4]));
+        let length = one.length_in_bytes();
+        assert!(MEASURED.with_borrow(|measured| measured.as_ref().unwrap().is_of(&one)));
+        let bytes = sent(&one);
+        assert_eq!((bytes.len(), MEASURED.with_borrow(Option::is_none)), (length, true));
+        assert_eq!(codec::decode(&bytes).unwrap().times, one.times);
+
+        // Another batch, or another part of the same, is never taken for it.
+        one.length_in_bytes();
+        assert_eq!(codec::decode(&sent(&other)).unwrap().times, other.times);
+        one.length_in_bytes();
+        assert_eq!(codec::decode(&sent(&one.slice(1, 1))).unwrap().times, one.slice(1, 1).times);
+    }
+
+    proptest! {
+        #[test]
+        fn each_hash_belongs_to_one_worker(hash: u64, peers in 1usize..9) {
+            let owners = (0..peers).filter(|index| WorkerShare { index: *index, peers }.owns(hash)).count();
+            prop_assert_eq!(owners, 1);
+        }
+    }
 }

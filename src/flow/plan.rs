@@ -12,7 +12,7 @@ use crate::aggregate::{Layout, LineInput};
 use crate::example::FeatureAssembler;
 use crate::expr::{EvalStats, Expr};
 use crate::model::ModelOptions;
-use crate::source::{Grid, TopicReader};
+use crate::source::{SourcePlan, TumblingWindow};
 use crate::spec::{Spec, StreamRef};
 use crate::value::{Batch, KeyCodec, Scalar, Schema, Type};
 
@@ -21,7 +21,7 @@ use crate::value::{Batch, KeyCodec, Scalar, Schema, Type};
 pub struct Plan {
     pub spec: Arc<Spec>,
     /// As `spec.sources`.
-    pub sources: Vec<Arc<TopicReader>>,
+    pub sources: Vec<Arc<SourcePlan>>,
     /// As `spec.tables`.
     pub tables: Vec<TablePlan>,
     /// As `spec.views`.
@@ -36,7 +36,7 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct TablePlan {
     pub name: String,
-    pub reader: Arc<TopicReader>,
+    pub reader: Arc<SourcePlan>,
     /// Columns of the key.
     pub key: Vec<usize>,
     pub key_codec: KeyCodec,
@@ -185,8 +185,8 @@ impl LabelPlan {
 
 impl ModelPlan {
     /// Its windows.
-    pub fn grid(&self) -> Grid {
-        Grid { window_ms: self.window_ms, offset_ms: self.offset_ms }
+    pub fn training_window(&self) -> TumblingWindow {
+        TumblingWindow { window_ms: self.window_ms, offset_ms: self.offset_ms }
     }
 
     /// The inputs that are kept with an example beside the columns of its stream: features and expressions.

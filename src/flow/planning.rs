@@ -9,7 +9,7 @@ use crate::aggregate::{Layout, LineLayout, SlidingWindow};
 use crate::example::FeatureAssembler;
 use crate::expr::Expr;
 use crate::model::ModelKind;
-use crate::source::TopicReader;
+use crate::source::{Format, SourcePlan};
 use crate::spec::{self, Label, Spec, StreamRef, Window};
 use crate::value::{Column, KeyCodec, Type};
 
@@ -22,17 +22,18 @@ impl Plan {
             let types = |columns: &[usize]| columns.iter().map(|column| schema.columns[*column].ty).collect::<Vec<_>>();
             TablePlan {
                 name: table.topic.name.clone(),
-                reader: Arc::new(TopicReader {
+                reader: Arc::new(SourcePlan {
                     source: table.topic.name.clone(),
                     topic: table.topic.topic.clone(),
-                    schema: TopicReader::with_deletes(&schema),
+                    format: Format::named(table.topic.format),
+                    schema: SourcePlan::with_deletes(&schema),
                     key: table.topic.key.clone(),
                     time: table.topic.time,
                     lateness_ms: table.topic.lateness_ms,
                     filter: None,
-                    upsert: true,
-                    ordered: true,
-                    reach_ms: i64::MAX,
+                    is_table: true,
+                    needs_order: true,
+                    retention_ms: i64::MAX,
                 }),
                 key: table.topic.key.clone(),
                 key_codec: KeyCodec::new(&types(&table.topic.key)),
@@ -54,7 +55,7 @@ impl Plan {
 
 impl Plan {
     /// How each source and then each table is read, by its position.
-    pub fn readers(&self) -> impl Iterator<Item = &Arc<TopicReader>> {
+    pub fn readers(&self) -> impl Iterator<Item = &Arc<SourcePlan>> {
         self.sources.iter().chain(self.tables.iter().map(|table| &table.reader))
     }
 
@@ -78,7 +79,7 @@ fn source_of(spec: &Spec, stream: StreamRef) -> usize {
     }
 }
 
-fn plan_source(spec: &Spec, groups: &[Arc<GroupPlan>], index: usize) -> TopicReader {
+fn plan_source(spec: &Spec, groups: &[Arc<GroupPlan>], index: usize) -> SourcePlan {
     let source = &spec.sources[index];
     let reads = |stream| source_of(spec, stream) == index;
     let windows = spec.groups.iter().filter(|group| reads(group.from)).flat_map(|group| {
@@ -92,17 +93,18 @@ fn plan_source(spec: &Spec, groups: &[Arc<GroupPlan>], index: usize) -> TopicRea
     let is_label = spec.models.iter().any(|model| matches!(&model.label, Label::Joined { from, .. } if reads(*from)));
     let is_example = spec.models.iter().any(|model| reads(model.examples));
     let is_ordered = groups.iter().any(|group| reads(group.from) && group.layout.is_ordered());
-    TopicReader {
+    SourcePlan {
         source: source.topic.name.clone(),
         topic: source.topic.topic.clone(),
+        format: Format::named(source.topic.format),
         schema: source.topic.schema.clone(),
         key: source.topic.key.clone(),
         time: source.topic.time,
         lateness_ms: source.topic.lateness_ms,
         filter: source.filter.clone(),
-        upsert: false,
-        ordered: is_example || is_label || is_ordered,
-        reach_ms: if is_example || is_label { i64::MAX } else { windows.max().unwrap_or(0) },
+        is_table: false,
+        needs_order: is_example || is_label || is_ordered,
+        retention_ms: if is_example || is_label { i64::MAX } else { windows.max().unwrap_or(0) },
     }
 }
 

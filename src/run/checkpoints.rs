@@ -156,7 +156,7 @@ impl Checkpoints {
         self.triggered = Instant::now();
         let newest = self.newest;
         let mut is_triggered = false;
-        job.board.cut(|time| {
+        job.frontier.inject_barrier(|time| {
             if time > newest {
                 job.coordinator.trigger(time);
                 is_triggered = true;

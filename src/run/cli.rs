@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use super::args::{CommonArgs, GraphFormat};
 use super::replay_start::ReplayOptions;
 use super::{Failure, config, inspect, live, load, replay};
-use crate::source::Pace;
+use crate::source::PlaybackSpeed;
 use crate::time::{EventTime, parse_time};
 
 /// Kafka topics in; fresh features, models retrained on every window and a prediction endpoint out.
@@ -77,7 +77,7 @@ enum Verb {
         partitions: Option<u32>,
         /// Seconds of event time per second, or `max` for as fast as possible.
         #[arg(long, value_name = "X", default_value = "max", value_parser = speed_argument)]
-        speed: Pace,
+        speed: PlaybackSpeed,
     },
     /// Reports all problems of a dataflow file and its config; if there are none, prints the plan.
     #[command(after_help = "Example: tidemill check dataflows/flights.toml --entities 1000000")]
@@ -123,10 +123,10 @@ fn time_argument(text: &str) -> Result<Bound, String> {
     }
 }
 
-fn speed_argument(text: &str) -> Result<Pace, String> {
+fn speed_argument(text: &str) -> Result<PlaybackSpeed, String> {
     match (text, text.parse::<f64>()) {
-        ("max", _) => Ok(Pace::Max),
-        (_, Ok(speed)) if speed > 0.0 && speed.is_finite() => Ok(Pace::Times(speed)),
+        ("max", _) => Ok(PlaybackSpeed::Unlimited),
+        (_, Ok(speed)) if speed > 0.0 && speed.is_finite() => Ok(PlaybackSpeed::Factor(speed)),
         _ => Err("expected a positive number of event seconds per second, or max".to_owned()),
     }
 }

@@ -9,10 +9,11 @@ use anyhow::Context;
 
 use super::Failure;
 use super::config::{Config, DeadLettersConfig};
-use super::inputs::{self, Inputs};
+use super::inputs::Inputs;
 use crate::flow::Job;
 use crate::source::kafka::{Cluster, DeadLetterTopic};
 use crate::source::{DeadLetter, DeadLetterFile};
+use crate::time::PartitionId;
 
 /// Writes dead letters to a file and, for topics of Kafka, to a topic.
 pub struct DeadLetterSink {
@@ -41,9 +42,7 @@ impl DeadLetterSink {
             None => DeadLetterFile::open(&path, true)?,
             Some(_) => {
                 let read = job.positions()?;
-                let is_known = |source: &str, partition: u32, offset| {
-                    read.get(&(source.to_owned(), partition)).is_some_and(|position| offset < position.next)
-                };
+                let is_known = |id: &PartitionId, offset| read.get(id).is_some_and(|position| offset < position.next);
                 DeadLetterFile::resume(&path, is_known)?
             }
         };
@@ -64,7 +63,7 @@ impl DeadLetterSink {
         files: impl IntoIterator<Item = String>,
         config: &DeadLettersConfig,
     ) -> Result<Self, Failure> {
-        self.topic = Some(DeadLetterTopic::new(cluster, config.topic.as_deref()).map_err(inputs::failure)?);
+        self.topic = Some(DeadLetterTopic::new(cluster, config.topic.as_deref()).map_err(Failure::of_kafka)?);
         self.files = files.into_iter().collect();
         Ok(self)
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::source::Tally;
+use crate::source::RecordCounts;
 use crate::store::offline::Content;
 use crate::time::EventTime;
 
@@ -18,7 +18,7 @@ pub struct Digest {
     pub from: Option<EventTime>,
     #[serde(with = "time")]
     pub to: Option<EventTime>,
-    pub sources: BTreeMap<String, Tally>,
+    pub sources: BTreeMap<String, RecordCounts>,
     pub features: BTreeMap<String, Content>,
     pub examples: BTreeMap<String, Content>,
     pub models: BTreeMap<String, Vec<VersionDigest>>,

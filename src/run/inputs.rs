@@ -1,197 +1,193 @@
-//! What feeds a plan: files and Kafka topics, by what the config binds each topic to.
+//! Inputs of a plan: files and Kafka topics, as the config binds each topic.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::Failure;
 use super::config::Config;
-use super::feeding::{Feeding, Feeds, FromKafka};
-use crate::checkpoint::Overtaken;
+use super::kafka_supervisor::{KafkaInputs, KafkaSupervisor};
+use super::resume::ResumePoints;
 use crate::flow::Plan;
-use crate::flow::op::source::Feed;
-use crate::source::kafka::{Cluster, Fault};
-use crate::source::{Board, FilePartition, Intake, Partition, Position, TopicReader};
-use crate::time::{EventTime, Offset};
+use crate::flow::op::Assignments;
+use crate::source::kafka::Cluster;
+use crate::source::{FORMATS, FilePartition, Format, Partitions, SourcePlan};
+use crate::spec::{Spec, Topic};
+use crate::time::PartitionId;
 
-pub use super::feeding::{KafkaState, KafkaStatus};
+pub use super::kafka_supervisor::{KafkaState, KafkaStatus};
 
-/// Where reading begins: what is known of partitions from earlier runs, by source and partition.
-pub struct Saved {
-    positions: HashMap<(String, u32), Position>,
-    journal: HashMap<(String, u32), BTreeMap<Offset, EventTime>>,
-    /// The ids of Kafka's topics.
-    topic_ids: BTreeMap<String, String>,
-    since: Option<EventTime>,
-}
-
-impl Saved {
-    /// Where reading goes on, the ids of Kafka's topics by name, the records that came below the frontier, with when they took effect, and the time
-    /// before which sources are passed over.
-    pub fn new(
-        positions: HashMap<(String, u32), Position>,
-        topic_ids: BTreeMap<String, String>,
-        overtaken: Vec<Overtaken>,
-        since: Option<EventTime>,
-    ) -> Self {
-        let mut journal: HashMap<_, BTreeMap<Offset, EventTime>> = HashMap::new();
-        for Overtaken { source, partition, offset, time, .. } in overtaken {
-            journal.entry((source, partition)).or_default().insert(offset, time);
-        }
-        Saved { positions, journal, topic_ids, since }
-    }
-
-    /// The ids that Kafka's topics had: one with another is not what was read.
-    pub fn topic_ids(&self) -> &BTreeMap<String, String> {
-        &self.topic_ids
-    }
-
-    /// Where a partition is to be read on.
-    pub fn position(&self, source: &str, partition: u32) -> Option<&Position> {
-        self.positions.get(&(source.to_owned(), partition))
-    }
-
-    /// The time before which nothing of a topic is needed; all of a table is, as a row holds until the next.
-    pub fn since(&self, reader: &TopicReader) -> Option<EventTime> {
-        self.since.filter(|_| !reader.upsert)
-    }
-
-    /// The first record of a partition that came below the frontier and took effect at a time or later.
-    pub fn first_overtaken(&self, source: &str, partition: u32, since: EventTime) -> Option<Offset> {
-        let journal = self.journal.get(&(source.to_owned(), partition))?;
-        journal.iter().find(|(_, time)| **time >= since).map(|(offset, _)| *offset)
-    }
-
-    /// A partition of a source that was read and is beyond those that there are.
-    pub fn beyond(&self, source: &str, there: u32) -> Option<u32> {
-        let gone = |(of, number): &&(String, u32)| of == source && *number >= there;
-        self.positions.keys().find(gone).map(|(_, number)| *number)
-    }
-
-    /// A partition with what is known of it, on the board.
-    pub fn feed(
-        &mut self,
-        partition: Box<dyn Partition>,
-        reader: &Arc<TopicReader>,
-        number: u32,
-        board: &Board,
-    ) -> Feed {
-        let place = (reader.source.clone(), number);
-        let mut intake = Intake::new(reader.clone(), number);
-        intake.begin_at(self.since(reader).unwrap_or(EventTime::MIN));
-        let feed = Feed::new(partition, intake, board.join(reader, number));
-        let mut journal = self.journal.remove(&place).unwrap_or_default();
-        match self.positions.remove(&place) {
-            Some(position) => feed.repeating(journal.split_off(&position.resume)).resuming(position),
-            None => feed.repeating(journal),
-        }
-    }
-}
-
-/// A plan whose inputs are to be opened.
-pub struct Opening<'a> {
-    pub plan: &'a Plan,
-    pub config: &'a Config,
-    pub board: &'a Arc<Board>,
-    pub feeds: &'a Arc<Feeds>,
-    pub saved: Saved,
-    /// Whether topics are read only up to where they end now.
-    pub bounded: bool,
-}
-
-/// The opened inputs of a job; dropping them ends what looks after them.
+/// The opened inputs of a job. Dropping them stops the supervisor of Kafka.
 pub struct Inputs {
-    feeding: Option<Feeding>,
+    supervisor: Option<KafkaSupervisor>,
 }
 
 impl Inputs {
-    /// How it stands with Kafka, if it has one of the topics.
+    /// Returns the status of Kafka; `None` if no topic is read from it.
     pub fn kafka(&self) -> Option<&Arc<KafkaStatus>> {
-        self.feeding.as_ref().map(Feeding::status)
+        self.supervisor.as_ref().map(KafkaSupervisor::status)
     }
 }
 
-/// Opens a plan's inputs: files at once, Kafka's partitions as soon as the brokers answer. Once all are known, the
-/// board is opened.
+/// Opens the inputs of a plan: files at once, Kafka's partitions as soon as the brokers answer. When all are known,
+/// discovery is complete. If `bounded`, topics are read only up to where they end now.
 ///
 /// # Errors
-/// If a topic is bound to nothing, a file cannot be opened, a setting of Kafka is wrong, or brokers that answer within
-/// a few seconds know no such topic.
-pub fn open(opening: Opening<'_>) -> Result<Inputs, Failure> {
-    let Opening { plan, config, board, feeds, mut saved, bounded } = opening;
+/// If a topic has no input or a format that its input cannot have, a file cannot be opened, a setting of Kafka is wrong,
+/// or brokers that answer within a few seconds know no such topic.
+pub fn open(
+    plan: &Plan,
+    config: &Config,
+    partitions: &Arc<Partitions>,
+    assignments: &Arc<Assignments>,
+    mut resume: ResumePoints,
+    bounded: bool,
+) -> Result<Inputs, Failure> {
+    check_formats(&plan.spec, config)?;
     let cluster = cluster(config, &plan.spec.name)?;
+    let max_ahead_ms = i64::try_from(config.max_ahead.as_millis()).unwrap_or(i64::MAX);
     let mut topics = Vec::new();
-    for (topic, reader) in plan.readers().enumerate() {
-        if is_file(reader, config) || cluster.is_none() {
-            let mut partition = file(reader, config)?;
-            if let Some(position) = saved.position(&reader.source, 0) {
-                partition.skip_to(position.resume, reader)?;
+    for (topic, source) in plan.readers().enumerate() {
+        if is_file(source, config) || cluster.is_none() {
+            let mut partition = file(source, config)?;
+            let id = PartitionId { source: source.source.clone(), partition: 0 };
+            if let Some(position) = resume.position(&id) {
+                partition.skip_to(position.resume, source)?;
             }
-            feeds.add(topic, saved.feed(Box::new(partition), reader, 0, board));
+            assignments.add(topic, resume.assign(Box::new(partition), source, 0, max_ahead_ms, partitions));
         } else {
-            topics.push((topic, reader.clone()));
+            topics.push((topic, source.clone()));
         }
     }
-    let feeding = match cluster.filter(|_| !topics.is_empty()) {
+    let supervisor = match cluster.filter(|_| !topics.is_empty()) {
         None => {
-            board.open();
+            partitions.complete_discovery();
             None
         }
         Some(cluster) => {
-            let max_ahead_ms = i64::try_from(config.max_ahead.as_millis()).unwrap_or(i64::MAX);
-            let (board, feeds) = (board.clone(), feeds.clone());
-            Some(Feeding::start(FromKafka { cluster, topics, board, feeds, saved, bounded, max_ahead_ms })?)
+            let (partitions, assignments) = (partitions.clone(), assignments.clone());
+            let inputs = KafkaInputs { cluster, topics, partitions, assignments, resume, bounded, max_ahead_ms };
+            Some(KafkaSupervisor::start(inputs)?)
         }
     };
-    Ok(Inputs { feeding })
+    Ok(Inputs { supervisor })
 }
 
-/// Whether Kafka has a topic of the plan.
+/// Checks the formats of the topics that are read from Kafka, or would be if it were configured.
+///
+/// # Errors
+/// As [`check_messages`].
+pub fn check_formats(spec: &Spec, config: &Config) -> Result<(), Failure> {
+    check_messages(spec.topics().filter(|topic| !config.topics.contains_key(&topic.topic)))
+}
+
+/// Checks the formats of topics whose records are messages.
+///
+/// # Errors
+/// If one has a format that only files have, or if two that read one topic differ in how they decode its messages.
+pub fn check_messages<'a>(topics: impl Iterator<Item = &'a Topic>) -> Result<(), Failure> {
+    let mut known: Vec<&Topic> = Vec::new();
+    for topic in topics {
+        let Topic { name, topic: of, format: named, .. } = topic;
+        let Some(format) = Format::named(named) else {
+            let formats: Vec<_> = FORMATS.iter().map(|format| format.name).collect();
+            let formats = formats.join(", ");
+            return Err(Failure::Usage(format!(
+                "error: {name}: messages cannot have the format {named:?}, which is one of files; expected one of {formats}, or a file with [topics.{of}] file = \"…\""
+            )));
+        };
+        for other in known.iter().filter(|other| other.topic == *of) {
+            let (before, columns) = (&other.name, topic.schema.names().collect::<Vec<_>>().join(", "));
+            if other.format != *named {
+                let first = other.format;
+                return Err(Failure::Usage(format!(
+                    "error: {name}: topic {of:?} has the format {first:?} in {before} and {named:?} here; expected one format"
+                )));
+            }
+            if !format.names_columns && other.schema != topic.schema {
+                return Err(Failure::Usage(format!(
+                    "error: {name}: the columns {columns} are not those of {before}; expected the same, since messages of topic {of:?} have the format {named:?}, which does not name them"
+                )));
+            }
+        }
+        known.push(topic);
+    }
+    Ok(())
+}
+
+/// Returns whether a topic of the plan is read from Kafka.
 pub fn uses_kafka(plan: &Plan, config: &Config) -> bool {
-    !config.kafka.is_empty() && plan.readers().any(|reader| !is_file(reader, config))
+    !config.kafka.is_empty() && plan.readers().any(|source| !is_file(source, config))
 }
 
-/// Whether files stand for a topic.
-pub fn is_file(reader: &TopicReader, config: &Config) -> bool {
-    config.topics.contains_key(&reader.topic)
+/// Returns whether a topic is bound to files.
+pub fn is_file(source: &SourcePlan, config: &Config) -> bool {
+    config.topics.contains_key(&source.topic)
 }
 
-/// The cluster of a config, if it has one.
+/// Returns the cluster of a config; `None` if it has no `[kafka]`.
 ///
 /// # Errors
 /// If a key under `[kafka]` is wrong.
 pub fn cluster(config: &Config, dataflow: &str) -> Result<Option<Arc<Cluster>>, Failure> {
     match config.kafka.is_empty() {
         true => Ok(None),
-        false => Cluster::new(&config.kafka, dataflow).map(Some).map_err(failure),
-    }
-}
-
-/// A fault of Kafka as why a verb was not done.
-pub fn failure(fault: Fault) -> Failure {
-    match fault {
-        Fault::Config(_) | Fault::Denied { .. } | Fault::Refused(_) => Failure::Usage(format!("error: {fault}")),
-        Fault::Away { .. } => Failure::Runtime(anyhow::Error::new(fault).context("the brokers cannot be reached")),
-        Fault::Lost(_) => Failure::Runtime(anyhow::Error::new(fault).context("a topic cannot be read on")),
+        false => Cluster::new(&config.kafka, dataflow).map(Some).map_err(Failure::of_kafka),
     }
 }
 
 /// Opens the files that a topic is bound to.
 ///
 /// # Errors
-/// If there is none, or the first cannot be opened.
-pub fn file(reader: &TopicReader, config: &Config) -> Result<FilePartition, Failure> {
-    let topic = &reader.topic;
+/// If it is bound to none, or the first cannot be opened.
+pub fn file(source: &SourcePlan, config: &Config) -> Result<FilePartition, Failure> {
+    let topic = &source.topic;
     let bound = config.topics.get(topic).ok_or_else(|| {
-        let expected = format!("[topics.{topic}] with file = \"…\", or [kafka] with \"bootstrap.servers\"");
-        Failure::Usage(format!("error: topic {topic:?} is bound to nothing; expected {expected} in the config"))
+        Failure::Usage(format!(
+            "error: topic {topic:?} has no input; bind it to a file with [topics.{topic}] file = \"…\" or set [kafka] \"bootstrap.servers\""
+        ))
     })?;
-    let optional = reader.schema.columns.iter().filter(|column| column.nullable).map(|column| column.name.clone());
+    let optional = source.schema.columns.iter().filter(|column| column.nullable).map(|column| column.name.clone());
     let opened = bound
         .binding()
         .paths(&config.base)
-        .and_then(|paths| FilePartition::open(paths, reader.schema.clone(), bound.nulls.clone(), optional.collect()));
+        .and_then(|paths| FilePartition::open(paths, source.schema.clone(), bound.nulls.clone(), optional.collect()));
     opened.map_err(|error| {
         let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
         Failure::Usage(format!("error: [topics.{topic}]: {error}{cause}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(sources: &[[&str; 3]]) -> Result<(), String> {
+        let mut text = String::from("name = \"demo\"\n");
+        for [name, format, columns] in sources {
+            text += &format!(
+                "[source.{name}]\ntopic = \"clicks\"\nformat = {format:?}\ntime = \"at\"\ncolumns = {{ at = \"timestamp\", {columns} }}\n"
+            );
+        }
+        let spec = crate::spec::parse(&text, "demo.toml").unwrap_or_else(|errors| panic!("{errors}"));
+        check_messages(spec.topics()).map_err(|failure| match failure {
+            Failure::Usage(text) => text,
+            Failure::Runtime(error) => panic!("{error}"),
+        })
+    }
+
+    #[test]
+    fn a_format_that_messages_cannot_have_is_refused() {
+        assert_eq!(check(&[["a", "csv", ""], ["b", "csv", ""]]), Ok(()));
+        let wrong = check(&[["a", "parquet", ""]]).unwrap_err();
+        assert!(wrong.starts_with("error: a: messages cannot have the format \"parquet\""), "{wrong}");
+        assert!(wrong.contains("expected one of json, csv, or a file with [topics.clicks]"), "{wrong}");
+    }
+
+    #[test]
+    fn two_sources_of_a_topic_must_agree_on_how_it_is_decoded() {
+        let wrong = check(&[["a", "json", ""], ["b", "csv", ""]]).unwrap_err();
+        assert!(wrong.contains("has the format \"json\" in a and \"csv\" here"), "{wrong}");
+        assert_eq!(check(&[["a", "json", "x = \"int\""], ["b", "json", "y = \"int\""]]), Ok(()));
+        let wrong = check(&[["a", "csv", "x = \"int\""], ["b", "csv", "y = \"int\""]]).unwrap_err();
+        assert!(wrong.contains("the columns at, y are not those of a"), "{wrong}");
+    }
 }

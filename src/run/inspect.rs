@@ -23,6 +23,7 @@ pub fn check(file: &Path, common: &CommonArgs, entities: Option<u64>, json: bool
     let spec = match (load(file), common.load()) {
         (Ok(spec), Ok(config)) => {
             inputs::cluster(&config, &spec.name)?;
+            inputs::check_formats(&spec, &config)?;
             spec
         }
         (Err(Failure::Usage(of_file)), Err(Failure::Usage(of_config))) => {

@@ -1,10 +1,8 @@
 //! A job: a plan with its inputs and outputs opened, and the workers that step its graph.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -16,14 +14,18 @@ use timely::worker::Worker;
 
 use super::Failure;
 use super::config::{Clock, Config};
-use super::inputs::{self, Inputs, Opening, Saved};
-use crate::checkpoint::{CheckpointCoordinator, Overtaken, TOPIC_IDS};
-use crate::flow::build::{JobEvent, OfflineFiles, positions};
-use crate::flow::op::Feeds;
+use super::inputs::{self, Inputs};
+use super::resume::ResumePoints;
+use crate::checkpoint::{CheckpointCoordinator, Overtaken};
+use crate::flow::build::{JobEvent, OfflineFiles};
+use crate::flow::op::Assignments;
 use crate::flow::{Job, Plan, build, telemetry};
 use crate::metrics::Metrics;
 use crate::registry::Offsets;
-use crate::source::{Board, Grid, IdleRule, Outcome, Pace, Standing, Tally};
+use crate::source::{
+    IdlenessPolicy, InputFrontier, Outcome, PartitionStats, Partitions, PlaybackClock, PlaybackSpeed, RecordCounts,
+    TumblingWindow,
+};
 use crate::store::Online;
 use crate::store::offline::OrderedFile;
 use crate::time::EventTime;
@@ -38,7 +40,7 @@ const IDLE: Duration = Duration::from_millis(5);
 /// The bounds, the inputs' start and the outputs of a job.
 pub struct JobOptions<'a> {
     /// The speed at which files are played.
-    pub pace: Pace,
+    pub pace: PlaybackSpeed,
     /// True if topics are read only up to their present ends.
     pub bounded: bool,
     /// The event time from which on outputs are written; `None` for all.
@@ -57,7 +59,7 @@ pub struct JobOptions<'a> {
 
 impl JobOptions<'_> {
     /// Returns the options of a job over all records that writes no outputs but models.
-    pub fn new(pace: Pace, bounded: bool) -> Self {
+    pub fn new(pace: PlaybackSpeed, bounded: bool) -> Self {
         JobOptions {
             pace,
             bounded,
@@ -99,32 +101,30 @@ pub fn prepare(
     coordinator: Arc<CheckpointCoordinator>,
     options: JobOptions<'_>,
 ) -> Result<PreparedJob, Failure> {
-    let idle = inputs::uses_kafka(plan, config).then(|| IdleRule {
+    let idle = inputs::uses_kafka(plan, config).then(|| IdlenessPolicy {
         after_ms: i64::try_from(config.idle_after.as_millis()).unwrap_or(i64::MAX),
         wall: config.clock == Clock::Wall,
     });
-    let board = Board::new(options.pace, options.from, options.until, idle.filter(|_| !options.bounded));
+    let partitions = Arc::new(Partitions::default());
+    let frontier = InputFrontier::new(&partitions, options.until, idle.filter(|_| !options.bounded));
+    let clock = PlaybackClock::new(&partitions, options.pace);
     if let Some(start) = coordinator.restored_time() {
-        board.start_from(start);
+        frontier.start_from(start);
     }
-    let feeds = Arc::new(Feeds::default());
-    let topic_ids = coordinator.load(TOPIC_IDS)?.into_iter().next().unwrap_or_default();
-    let inputs = inputs::open(Opening {
-        plan,
-        config,
-        board: &board,
-        feeds: &feeds,
-        saved: Saved::new(positions(plan, &coordinator)?, topic_ids, options.journal, options.since),
-        bounded: options.bounded,
-    })?;
+    let assignments = Arc::new(Assignments::default());
+    let resume = ResumePoints::load(plan, &coordinator, options.journal, options.since)?;
+    let inputs = inputs::open(plan, config, &partitions, &assignments, resume, options.bounded)?;
     let open = |(folder, layout): (&Path, OfflineLayout)| offline_files(plan, folder, options.from, layout);
     let offline = options.offline.map(open).transpose()?;
     let (events, received) = unbounded();
     let job = Job {
         plan: plan.clone(),
-        board,
+        partitions,
+        frontier,
+        clock,
+        from: options.from,
         coordinator,
-        feeds,
+        assignments,
         online: options.online,
         offline,
         events,
@@ -232,9 +232,8 @@ pub fn start(
 /// Runs one worker: builds its part of the graph and steps it until the job ends.
 fn step(worker: &mut Worker, job: &Arc<Job>, metrics: &Arc<Metrics>, control: &Control) -> anyhow::Result<()> {
     telemetry::listen(worker, metrics);
-    let processed_frontier = Rc::new(Cell::new(EventTime::MIN));
     let dataflow = worker.next_dataflow_index();
-    let built = worker.dataflow::<EventTime, _, _>(|scope| build(scope, job, &processed_frontier));
+    let built = worker.dataflow::<EventTime, _, _>(|scope| build(scope, job));
     let probe = match built {
         Ok(probe) => probe,
         Err(error) => {
@@ -248,16 +247,15 @@ fn step(worker: &mut Worker, job: &Arc<Job>, metrics: &Arc<Metrics>, control: &C
     loop {
         worker.step_or_park(Some(IDLE));
         let reached = probe.with_frontier(|frontier| frontier.first().copied().unwrap_or(EventTime::MAX));
-        processed_frontier.set(reached);
         if let Some(online) = &job.online {
             online.advance(reached);
-            online.note(job.board.given());
+            online.note(job.partitions.max_emitted_time());
         }
         if published.elapsed() >= PUBLISH {
             telemetry::flush(worker);
             published = Instant::now();
         }
-        let ends = !at_end && job.board.all_ended() && reached >= job.board.frontier();
+        let ends = !at_end && job.partitions.all_ended() && reached >= job.frontier.watermark();
         if ends {
             at_end = true;
             control.ended.fetch_add(1, SeqCst);
@@ -273,11 +271,11 @@ fn step(worker: &mut Worker, job: &Arc<Job>, metrics: &Arc<Metrics>, control: &C
 }
 
 /// Returns the record counts by source, summed over partitions, for the digest.
-pub fn tallies(job: &Job) -> BTreeMap<String, Tally> {
+pub fn tallies(job: &Job) -> BTreeMap<String, RecordCounts> {
     let names = job.plan.readers().map(|reader| reader.source.clone());
-    let mut tallies: BTreeMap<String, Tally> = names.map(|name| (name, Tally::default())).collect();
-    for lane in job.board.lanes() {
-        tallies.entry(lane.source.clone()).or_default().add(&lane.standing().tally);
+    let mut tallies: BTreeMap<String, RecordCounts> = names.map(|name| (name, RecordCounts::default())).collect();
+    for partition in job.partitions.list() {
+        tallies.entry(partition.id.source.clone()).or_default().add(&partition.stats().counts);
     }
     tallies
 }
@@ -294,9 +292,9 @@ pub fn sample_instance(job: &Job) -> Option<Sample> {
     let plan = &job.plan;
     let source = plan.driver(plan.models.first()?.examples);
     let (name, reader) = (&plan.spec.sources[source].topic.name, &plan.sources[source]);
-    let lanes = job.board.lanes();
-    let mine = lanes.iter().filter(|lane| lane.source == *name && lane.first().is_some());
-    let batch = mine.min_by_key(|lane| lane.partition)?.first()?;
+    let list = job.partitions.list();
+    let mine = list.iter().filter(|partition| partition.id.source == *name && partition.first().is_some());
+    let batch = mine.min_by_key(|partition| partition.id.partition)?.first()?;
     let columns = reader.schema.columns.iter().zip(&batch.columns).enumerate();
     let fields = columns.filter(|(index, _)| *index != reader.time);
     let object = fields.map(|(_, (column, values))| (column.name.clone(), Scalar::of(values, 0).to_json()));
@@ -307,22 +305,22 @@ pub fn sample_instance(job: &Job) -> Option<Sample> {
 pub fn update_gauges(job: &Job, metrics: &Metrics) {
     let mut overtaken_by_source: BTreeMap<String, u64> = BTreeMap::new();
     let mut watermarks: BTreeMap<String, EventTime> = BTreeMap::new();
-    for lane in job.board.lanes() {
-        let Standing { tally, in_flight, lag, overtaken, .. } = lane.standing();
-        let (source, partition) = (lane.source.as_str(), lane.partition.to_string());
+    for progress in job.partitions.list() {
+        let PartitionStats { counts, in_flight, lag, overtaken, .. } = progress.stats();
+        let (source, partition) = (progress.id.source.as_str(), progress.id.partition.to_string());
         let count = |outcome: &str, now: u64| {
             let counter = metrics.source_records.with_label_values(&[source, &partition, outcome]);
             counter.inc_by(now.saturating_sub(counter.get()));
         };
-        count("read", tally.read);
-        Outcome::ALL.into_iter().for_each(|outcome| count(outcome.name(), tally.of(outcome)));
+        count("read", counts.read);
+        Outcome::ALL.into_iter().for_each(|outcome| count(outcome.name(), counts.of(outcome)));
         let in_flight = i64::try_from(in_flight).unwrap_or(i64::MAX);
         metrics.source_in_flight.with_label_values(&[source, &partition]).set(in_flight);
         if let Some(lag) = lag {
             metrics.source_lag.with_label_values(&[source, &partition]).set(i64::try_from(lag).unwrap_or(i64::MAX));
         }
         *overtaken_by_source.entry(source.to_owned()).or_insert(0) += overtaken;
-        let watermark = if lane.has_ended() { job.board.frontier() } else { lane.watermark() };
+        let watermark = if progress.has_ended() { job.frontier.watermark() } else { progress.watermark() };
         let least = watermarks.entry(source.to_owned()).or_insert(watermark);
         *least = watermark.min(*least);
     }
@@ -339,12 +337,12 @@ pub fn update_gauges(job: &Job, metrics: &Metrics) {
 }
 
 /// Returns, by topic and partition, the least offset that is not in a window with this end, over all sources that read it.
-pub fn offsets_at(job: &Job, grid: Grid, end: EventTime) -> Offsets {
+pub fn offsets_at(job: &Job, window: TumblingWindow, end: EventTime) -> Offsets {
     let mut offsets = Offsets::new();
-    for lane in job.board.lanes() {
-        let partition = i32::try_from(lane.partition).unwrap_or(i32::MAX);
-        let offset = lane.offset_at(grid, end);
-        let least = offsets.entry(lane.topic.clone()).or_default().entry(partition).or_insert(offset);
+    for progress in job.partitions.list() {
+        let partition = i32::try_from(progress.id.partition).unwrap_or(i32::MAX);
+        let offset = progress.offset_at(window, end);
+        let least = offsets.entry(progress.topic.clone()).or_default().entry(partition).or_insert(offset);
         *least = offset.min(*least);
     }
     offsets

@@ -13,7 +13,7 @@ use super::digest::VersionDigest;
 use super::job;
 use crate::checkpoint::{Journal, Overtaken};
 use crate::flow::build::JobEvent;
-use crate::flow::op::source::Notice;
+use crate::flow::op::source::SourceEvent;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::model::{Decision, Version};
@@ -126,9 +126,9 @@ impl JobEvents {
                 *self.unlabelled.entry(name.clone()).or_default() += dropped;
                 self.metrics.unlabelled.with_label_values(&[name.as_str()]).inc_by(dropped);
             }
-            JobEvent::Source(Notice::Letters(letters)) => self.keep(&letters)?,
-            JobEvent::Source(Notice::Overtaken(records)) => self.overtaken(&records)?,
-            JobEvent::Source(Notice::Failed(error)) => return Err(error).context("a source cannot be read"),
+            JobEvent::Source(SourceEvent::DeadLetters(letters)) => self.keep(&letters)?,
+            JobEvent::Source(SourceEvent::Overtaken(records)) => self.overtaken(&records)?,
+            JobEvent::Source(SourceEvent::Failed(error)) => return Err(error).context("a source cannot be read"),
             JobEvent::OfflineFailed(error) => return Err(error).context("the offline store failed"),
         }
         Ok(None)
@@ -150,7 +150,7 @@ impl JobEvents {
     fn publish(&mut self, model: usize, version: &Version) {
         let plan = &self.plan.models[model];
         self.versions += 1;
-        if self.job.board.from().is_some_and(|from| version.window_end <= from) {
+        if self.job.from.is_some_and(|from| version.window_end <= from) {
             return;
         }
         let gauge = |alias: &str, number: u64| {
@@ -175,7 +175,7 @@ impl JobEvents {
         self.writer.publish(Publication {
             model: plan.name.clone(),
             version: version.clone(),
-            offsets: job::offsets_at(&self.job, plan.grid(), version.window_end),
+            offsets: job::offsets_at(&self.job, plan.training_window(), version.window_end),
             definition: plan.definition.clone(),
             wall_time: now,
         });

@@ -264,7 +264,7 @@ impl LiveRun {
 
     /// Reports a change of the connection to Kafka: on stderr and in the readiness of the endpoint.
     fn report_kafka(&mut self) {
-        let error = self.inputs.kafka().and_then(|kafka| kafka.trouble());
+        let error = self.inputs.kafka().and_then(|kafka| kafka.error());
         if error == self.kafka_error {
             return;
         }
@@ -284,7 +284,7 @@ impl LiveRun {
 
 /// Returns whether the brokers cannot be reached.
 fn is_away(inputs: &Inputs) -> bool {
-    inputs.kafka().is_some_and(|kafka| kafka.trouble().is_some())
+    inputs.kafka().is_some_and(|kafka| kafka.error().is_some())
 }
 
 /// SIGINT and SIGTERM: the first requests the end of the run, the second ends the process at once.

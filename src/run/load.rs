@@ -1,38 +1,49 @@
-//! `load`: the topics of a dataflow from files into Kafka, as if they had been produced there.
+//! `load`: copies the topics of a dataflow from files into Kafka, as if they had been produced there.
 //!
-//! A topic's records keep the order of their file, and the topics are interleaved by event time. A message has its
-//! record's event time, the key columns as its key, and all columns as its value; a delete has no value.
+//! Records of a topic keep the order of their file, and topics are interleaved by event time. A message has its record's
+//! event time, the key columns as its key, and all columns as its value, both in the format of the source; a delete has
+//! no value.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use arrow_array::ArrayRef;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::CommonArgs;
 use super::config::Config;
 use super::{Failure, inputs, inspect, print_err};
 use crate::flow::Plan;
-use crate::source::kafka::{Cluster, Consumer, NewTopic, Outgoing, Producer};
-use crate::source::{DELETED, FilePartition, Intake, Intaken, Pace, Partition, Progress, TopicReader};
+use crate::source::kafka::{Cluster, Consumer, NewTopic, Producer, ProducerRecord};
+use crate::source::{
+    DELETED, FilePartition, Format, Ingest, IngestedBatch, InputStatus, MessageEncoder, Partition, PlaybackSpeed,
+    SourcePlan,
+};
 use crate::time::{EventTime, format_time};
-use crate::value::{Batch, JsonEncoder, Scalar};
+use crate::value::{Batch, Column, Scalar, Schema};
 
-/// Records read from a file in one go.
+/// Records taken from a file in one read.
 const READ: usize = 4096;
 
-/// How long all that was sent may take to be delivered.
+/// How long messages may take to be delivered.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What a topic needs to keep events of any age, in their own time.
+/// Settings with which a topic keeps events of any age, in their own time.
 const SETTINGS: [(&str, &str); 2] = [("message.timestamp.type", "CreateTime"), ("retention.ms", "-1")];
 
 /// Copies topics into Kafka.
 ///
 /// # Errors
 /// If the file or a config is wrong, a topic is missing, or a record is not delivered.
-pub fn run(file: &Path, common: &CommonArgs, from: &Path, partitions: Option<u32>, speed: Pace) -> Result<(), Failure> {
+pub fn run(
+    file: &Path,
+    common: &CommonArgs,
+    from: &Path,
+    partitions: Option<u32>,
+    speed: PlaybackSpeed,
+) -> Result<(), Failure> {
     let plan = Plan::new(Arc::new(inspect::load(file)?));
     let config = common.load()?;
     let files = Config::load(from, &[])?;
@@ -41,93 +52,102 @@ pub fn run(file: &Path, common: &CommonArgs, from: &Path, partitions: Option<u32
             "error: there is no Kafka to load into; expected [kafka] with \"bootstrap.servers\" in --config".to_owned(),
         )
     })?;
+
+    // Open the files.
+    inputs::check_messages(plan.spec.topics().filter(|topic| files.topics.contains_key(&topic.topic)))?;
     let mut topics = Vec::new();
-    for reader in merged(&plan) {
-        match files.topics.contains_key(&reader.topic) {
-            true => topics.push(Loading::open(reader, &files)?),
-            false => print_err(format_args!("{}: passed over: {} binds it to no file", reader.topic, from.display())),
+    for source in merge_by_topic(&plan) {
+        match source.format.filter(|_| inputs::is_file(&source, &files)) {
+            Some(format) => topics.push(TopicCopy::open(source, format, &files)?),
+            None => {
+                let (topic, from) = (source.topic, from.display());
+                print_err(format_args!("{topic}: skipped: {from} binds it to no file"));
+            }
         }
     }
     if topics.is_empty() {
         return Err(Failure::Usage(format!("error: {} binds no topic of the dataflow to a file", from.display())));
     }
+
+    // Copy the records.
     prepare(&cluster, &topics, partitions)?;
-    let producer = Producer::new(&cluster).map_err(inputs::failure)?;
+    let producer = Producer::new(&cluster).map_err(Failure::of_kafka)?;
     let bar = if common.quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
     let bar =
         bar.with_style(ProgressStyle::with_template("{spinner} {msg}  {elapsed}").expect("the template is valid"));
     let copied = copy(&mut topics, &producer, speed, &bar);
     bar.finish_and_clear();
     copied?;
-    for topic in &topics {
-        println!("{}: {} records, of which {} deletes", topic.reader.topic, topic.sent, topic.deletes);
-        if let Some(first) = &topic.refused {
-            print_err(format_args!(
-                "{}: {} rows could not be read; the first: {first}",
-                topic.reader.topic, topic.refusals
-            ));
+
+    for TopicCopy { plan, sent, deletes, refusals, first_refusal, .. } in &topics {
+        println!("{}: {sent} records, of which {deletes} deletes", plan.topic);
+        if let Some(first) = first_refusal {
+            print_err(format_args!("{}: {refusals} rows could not be read; the first: {first}", plan.topic));
         }
     }
     Ok(())
 }
 
-/// How each topic is read: all its records, whatever the dataflow makes of them; one reader a topic.
-fn merged(plan: &Plan) -> Vec<TopicReader> {
-    let mut merged: Vec<TopicReader> = Vec::new();
-    for reader in plan.sources.iter().chain(plan.tables.iter().map(|table| &table.reader)) {
-        match merged.iter_mut().find(|known| known.topic == reader.topic) {
+/// Returns one plan a topic, which reads all its records whatever the dataflow makes of them. A topic that several
+/// sources read has the columns of all.
+fn merge_by_topic(plan: &Plan) -> Vec<SourcePlan> {
+    let mut merged: Vec<SourcePlan> = Vec::new();
+    for source in plan.readers() {
+        match merged.iter_mut().find(|known| known.topic == source.topic) {
             Some(known) => {
-                for column in &reader.schema.columns {
+                for column in &source.schema.columns {
                     if known.schema.index_of(&column.name).is_none() && column.name != DELETED {
                         // The mark of a delete stays the last column.
-                        let last = known.schema.len() - usize::from(known.upsert);
+                        let last = known.schema.len() - usize::from(known.is_table);
                         known.schema.columns.insert(last, column.clone());
                     }
                 }
             }
-            None => merged.push(TopicReader {
-                source: reader.source.clone(),
-                topic: reader.topic.clone(),
-                schema: reader.schema.clone(),
-                key: reader.key.clone(),
-                time: reader.time,
+            None => merged.push(SourcePlan {
+                source: source.source.clone(),
+                topic: source.topic.clone(),
+                format: source.format,
+                schema: source.schema.clone(),
+                key: source.key.clone(),
+                time: source.time,
                 lateness_ms: i64::MAX / 4,
                 filter: None,
-                upsert: reader.upsert,
-                ordered: false,
-                reach_ms: i64::MAX,
+                is_table: source.is_table,
+                needs_order: false,
+                retention_ms: i64::MAX,
             }),
         }
     }
     merged
 }
 
-/// Sees to it that the topics are there.
-fn prepare(cluster: &Arc<Cluster>, topics: &[Loading], partitions: Option<u32>) -> Result<(), Failure> {
-    let consumer = Consumer::new(cluster).map_err(inputs::failure)?;
-    for name in topics.iter().map(|topic| topic.reader.topic.as_str()) {
-        let known = consumer.partitions(name).map_err(inputs::failure)?;
+/// Creates the topics that are missing, and reports those that exist.
+fn prepare(cluster: &Arc<Cluster>, topics: &[TopicCopy], partitions: Option<u32>) -> Result<(), Failure> {
+    let consumer = Consumer::new(cluster).map_err(Failure::of_kafka)?;
+    for name in topics.iter().map(|topic| topic.plan.topic.as_str()) {
+        let known = consumer.partitions(name).map_err(Failure::of_kafka)?;
         match (known, partitions) {
             (None, Some(partitions)) => {
-                let made = cluster.create_topic(NewTopic { name, partitions, settings: &SETTINGS });
-                if made.map_err(inputs::failure)? {
-                    print_err(format_args!("{name}: made, with {partitions} partitions"));
+                let created = NewTopic { name, partitions, settings: &SETTINGS }.create(cluster);
+                if created.map_err(Failure::of_kafka)? {
+                    print_err(format_args!("{name}: created, with {partitions} partitions"));
                 }
             }
             (None, None) => {
                 let servers = cluster.servers();
                 return Err(Failure::Usage(format!(
-                    "error: topic {name:?} does not exist on bootstrap.servers = {servers:?}; --partitions N makes it"
+                    "error: topic {name:?} does not exist on bootstrap.servers = {servers:?}; --partitions N creates it"
                 )));
             }
             (Some(known), wanted) => {
                 if let Some(wanted) = wanted.filter(|wanted| *wanted != known) {
-                    print_err(format_args!("{name}: is there, with {known} partitions, not {wanted}"));
+                    print_err(format_args!("{name}: exists, with {known} partitions, not {wanted}"));
                 }
-                let held = (0..known)
-                    .map(|partition| consumer.bounds(name, partition))
-                    .try_fold(0, |held, bounds| bounds.map(|(low, high)| held + (high - low)));
-                let held = held.map_err(inputs::failure)?;
+                let mut held = 0;
+                for partition in 0..known {
+                    let bounds = consumer.bounds(name, partition).map_err(Failure::of_kafka)?;
+                    held += bounds.end - bounds.start;
+                }
                 if held > 0 {
                     print_err(format_args!("{name}: holds {held} records already; they stay before the new ones"));
                 }
@@ -137,21 +157,25 @@ fn prepare(cluster: &Arc<Cluster>, topics: &[Loading], partitions: Option<u32>) 
     Ok(())
 }
 
-fn copy(topics: &mut [Loading], producer: &Producer, speed: Pace, bar: &ProgressBar) -> Result<(), Failure> {
+/// Copies all records, in the order of event time.
+fn copy(topics: &mut [TopicCopy], producer: &Producer, speed: PlaybackSpeed, bar: &ProgressBar) -> Result<(), Failure> {
     let began = Instant::now();
     let mut start = None;
     let mut sent = 0u64;
     loop {
+        // Find the topic with the earliest next record.
         let mut next: Option<(EventTime, usize)> = None;
         for (index, topic) in topics.iter_mut().enumerate() {
-            if let Some(time) = topic.head()?
+            if let Some(time) = topic.peek()?
                 && next.is_none_or(|(least, _)| time < least)
             {
                 next = Some((time, index));
             }
         }
         let Some((time, index)) = next else { break };
-        if let Pace::Times(speed) = speed {
+
+        // Wait until its time has come.
+        if let PlaybackSpeed::Factor(speed) = speed {
             let ms = (time - *start.get_or_insert(time)).max(0) as f64 / speed;
             let wait = Duration::from_secs_f64(ms / 1e3).saturating_sub(began.elapsed());
             if wait > Duration::from_millis(1) {
@@ -166,64 +190,82 @@ fn copy(topics: &mut [Loading], producer: &Producer, speed: Pace, bar: &Progress
             bar.tick();
         }
     }
-    producer.settle(PATIENCE).context("not all records were delivered")?;
+    producer.flush(PATIENCE).context("not all records were delivered")?;
     Ok(())
 }
 
 /// One topic being copied.
-struct Loading {
-    reader: Arc<TopicReader>,
+struct TopicCopy {
+    plan: Arc<SourcePlan>,
     partition: FilePartition,
-    intake: Intake,
-    /// None where the records have no key.
-    key: Option<JsonEncoder>,
-    value: JsonEncoder,
+    ingest: Ingest,
+    value: Box<dyn MessageEncoder>,
+    /// `None` if the records have no key.
+    key: Option<Box<dyn MessageEncoder>>,
+    /// The records that were read.
     rows: Batch,
+    /// The key columns of `rows`.
+    keys: Vec<ArrayRef>,
+    /// The next row to send.
     at: usize,
     ended: bool,
     sent: u64,
     deletes: u64,
     refusals: u64,
-    /// Why and where the first row was refused.
-    refused: Option<String>,
-    buffers: (Vec<u8>, Vec<u8>),
+    /// The first refusal: where and why.
+    first_refusal: Option<String>,
+    buffers: MessageBuffers,
 }
 
-impl Loading {
-    fn open(reader: TopicReader, files: &Config) -> Result<Self, Failure> {
-        let partition = inputs::file(&reader, files)?;
-        let mut flat = reader.schema.clone();
-        flat.columns.iter_mut().for_each(|column| column.path = vec![column.name.clone()]);
-        let columns = 0..reader.schema.len() - usize::from(reader.upsert);
-        let value = JsonEncoder::of(&reader.schema, &columns.collect::<Vec<_>>());
-        let reader = Arc::new(reader);
-        Ok(Loading {
+/// The bytes of a message; kept to be reused.
+#[derive(Default)]
+struct MessageBuffers {
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl TopicCopy {
+    fn open(plan: SourcePlan, format: &Format, files: &Config) -> Result<Self, Failure> {
+        let partition = inputs::file(&plan, files)?;
+        // A delete is a message without a value, so the mark is not written.
+        let columns = plan.schema.len() - usize::from(plan.is_table);
+        let value = format.encoder(&Schema::new(plan.schema.columns[..columns].to_vec()));
+        // A key is flat, wherever the value has its columns.
+        let flat = |index: &usize| Column {
+            path: vec![plan.schema.columns[*index].name.clone()],
+            ..plan.schema.columns[*index].clone()
+        };
+        let key = Schema::new(plan.key.iter().map(flat).collect());
+        let plan = Arc::new(plan);
+        Ok(TopicCopy {
             partition,
-            intake: Intake::new(reader.clone(), 0),
-            key: (!reader.key.is_empty()).then(|| JsonEncoder::of(&flat, &reader.key)),
             value,
-            reader,
+            key: (!key.is_empty()).then(|| format.encoder(&key)),
+            ingest: Ingest::new(plan.clone(), 0),
+            plan,
             rows: Batch::default(),
+            keys: Vec::new(),
             at: 0,
             ended: false,
             sent: 0,
             deletes: 0,
             refusals: 0,
-            refused: None,
-            buffers: Default::default(),
+            first_refusal: None,
+            buffers: MessageBuffers::default(),
         })
     }
 
-    /// The event time of the next record, if there is one.
-    fn head(&mut self) -> anyhow::Result<Option<EventTime>> {
+    /// Returns the event time of the next record; `None` after the last.
+    fn peek(&mut self) -> anyhow::Result<Option<EventTime>> {
         while self.at == self.rows.len() && !self.ended {
-            let progress = self.partition.read(READ, &mut self.intake);
-            self.ended = progress.with_context(|| format!("topic {:?}", self.reader.topic))? == Progress::End;
-            let Intaken { batch, letters, .. } = self.intake.take_as_read();
+            let status = self.partition.read(READ, &mut self.ingest);
+            self.ended = status.with_context(|| format!("topic {:?}", self.plan.topic))? == InputStatus::EndOfInput;
+            let IngestedBatch { batch, letters, .. } = self.ingest.take_unsorted();
+            self.keys = self.plan.key.iter().map(|column| batch.columns[*column].clone()).collect();
             (self.rows, self.at) = (batch, 0);
             self.refusals += letters.len() as u64;
-            if let (None, Some(letter)) = (&self.refused, letters.first()) {
-                self.refused = Some(format!("record {}: {}", letter.offset, letter.detail));
+            if let (None, Some(letter)) = (&self.first_refusal, letters.first()) {
+                self.first_refusal = Some(format!("record {}: {}", letter.offset, letter.detail));
             }
         }
         Ok((self.at < self.rows.len()).then(|| self.rows.event_times[self.at]))
@@ -232,18 +274,18 @@ impl Loading {
     /// Sends the next record.
     fn send(&mut self, producer: &Producer) -> anyhow::Result<()> {
         let (columns, row) = (&self.rows.columns, self.at);
-        let (key, value) = &mut self.buffers;
+        let MessageBuffers { key, value } = &mut self.buffers;
         key.clear();
         value.clear();
         if let Some(encoder) = &self.key {
-            encoder.encode(columns, row, key);
+            encoder.encode(&self.keys, row, key);
         }
-        let deleted = self.reader.upsert && Scalar::of(&columns[columns.len() - 1], row) == Scalar::Bool(true);
+        let deleted = self.plan.is_table && Scalar::of(&columns[columns.len() - 1], row) == Scalar::Bool(true);
         if !deleted {
             self.value.encode(columns, row, value);
         }
-        let message = Outgoing {
-            topic: &self.reader.topic,
+        let message = ProducerRecord {
+            topic: &self.plan.topic,
             key: self.key.is_some().then_some(key.as_slice()),
             value: (!deleted).then_some(value.as_slice()),
             // Kafka has no times before 1970; the record has its own.

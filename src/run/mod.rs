@@ -12,7 +12,8 @@
 //! | file | contents |
 //! |---|---|
 //! | `args`, [`config`] | flags of every verb; the config file |
-//! | [`inputs`] | opens the files and Kafka topics of a plan |
+//! | [`inputs`], `kafka_supervisor` | open the files and Kafka topics of a plan |
+//! | `resume` | where the partitions of a plan are read on |
 //! | [`job`] | assembles a plan's inputs, outputs and workers, and steps the workers |
 //! | `job_events`, `dead_letters` | handle the running graph's events: versions, dead letters, overtaken records |
 //! | `setup`, `data_dir` | the steps that open a live run; the lock on its folder |
@@ -29,17 +30,18 @@ pub mod config;
 mod data_dir;
 mod dead_letters;
 mod digest;
-mod feeding;
 mod finish;
 pub mod inputs;
 mod inspect;
 pub mod job;
 mod job_events;
+mod kafka_supervisor;
 mod live;
 mod load;
 mod online;
 mod replay;
 mod replay_start;
+mod resume;
 mod setup;
 mod status;
 mod verify;
@@ -51,6 +53,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use cli::Cli;
+
+use crate::source::kafka::KafkaError;
 
 /// Runs the command line and returns the exit code: 0 done, 1 failed, 2 wrong usage, dataflow file or config.
 pub fn main() -> ExitCode {
@@ -87,6 +91,21 @@ pub enum Failure {
     Usage(String),
     /// Something else failed.
     Runtime(anyhow::Error),
+}
+
+impl Failure {
+    /// Converts an error of Kafka: what the user can mend is wrong usage.
+    fn of_kafka(error: KafkaError) -> Self {
+        match error {
+            KafkaError::Config(_) | KafkaError::Unauthorized { .. } | KafkaError::Rejected(_) => {
+                Failure::Usage(format!("error: {error}"))
+            }
+            KafkaError::Unavailable { .. } => {
+                Failure::Runtime(anyhow::Error::new(error).context("the brokers cannot be reached"))
+            }
+            KafkaError::DataLoss(_) => Failure::Runtime(anyhow::Error::new(error).context("a topic cannot be read on")),
+        }
+    }
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {

@@ -6,9 +6,10 @@ use super::Failure;
 use super::config::{Clock, Config};
 use crate::flow::{Job, Plan};
 use crate::metrics::{Freshness, Metrics};
-use crate::source::Standing;
+use crate::source::PartitionStats;
 use crate::store::Online;
 use crate::store::redis::{JobProgress, Mirror, MirroredGroup, PartitionOffsets, RedisError, RedisWriter};
+use crate::time::PartitionId;
 
 /// Starts to measure the freshness of each group whose topic follows the wall clock.
 pub fn measure_freshness(plan: &Plan, config: &Config, online: &Online, metrics: &Metrics) {
@@ -60,11 +61,12 @@ pub fn start_mirror(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> 
 /// Returns the progress of a job by partition.
 fn progress(job: &Job) -> JobProgress {
     // Read before the partitions: if discovery was complete by then, none is missing from the list.
-    let complete = job.board.is_open();
-    let lanes = job.board.lanes();
-    let partitions = lanes.iter().map(|lane| {
-        let Standing { next, shown, .. } = lane.standing();
-        ((lane.source.clone(), lane.partition), PartitionOffsets { next, served: shown })
+    let complete = job.partitions.is_discovery_complete();
+    let list = job.partitions.list();
+    let partitions = list.iter().map(|partition| {
+        let PartitionStats { next_offset, served_offset, .. } = partition.stats();
+        let PartitionId { source, partition } = partition.id.clone();
+        ((source, partition), PartitionOffsets { next: next_offset, served: served_offset })
     });
-    JobProgress { complete, partitions: partitions.collect(), newest: job.board.given() }
+    JobProgress { complete, partitions: partitions.collect(), newest: job.partitions.max_emitted_time() }
 }

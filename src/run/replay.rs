@@ -18,7 +18,7 @@ use super::{Failure, finish, inspect};
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::registry::{LiveModels, Registry};
-use crate::source::{DeadLetterFile, Pace};
+use crate::source::{DeadLetterFile, PlaybackSpeed};
 use crate::time::{EventTime, format_time};
 
 /// The longest time that the loop waits for an event of the graph.
@@ -43,7 +43,8 @@ pub fn run(file: &Path, common: &CommonArgs, options: &ReplayOptions) -> Result<
     let metrics = Metrics::new(&plan.spec.name);
     std::fs::create_dir_all(out).with_context(|| format!("{} cannot be created", out.display()))?;
     let offline = Some((out, OfflineLayout::SingleFile));
-    let job_options = JobOptions { from, until: to, since, journal, offline, ..JobOptions::new(Pace::Max, true) };
+    let job_options =
+        JobOptions { from, until: to, since, journal, offline, ..JobOptions::new(PlaybackSpeed::Unlimited, true) };
     let prepared = job::prepare(&plan, &config, coordinator, job_options)?;
     let versions = VersionSink { registry: empty_registry(&out.join("registry"))?, keep: usize::MAX };
     let live = Arc::new(LiveModels::new(plan.models.iter().map(|model| model.name.clone()), 1));
@@ -94,7 +95,7 @@ fn process(
                 Err(_) => {}
             }
             show(&bar, job, job_events);
-            match inputs.kafka().and_then(|kafka| kafka.trouble()) {
+            match inputs.kafka().and_then(|kafka| kafka.error()) {
                 Some(error) if !quiet => bar.set_message(error),
                 Some(_) | None => {}
             }
@@ -133,10 +134,10 @@ fn progress(quiet: bool) -> ProgressBar {
 }
 
 fn show(bar: &ProgressBar, job: &Job, job_events: &JobEvents) {
-    let read: u64 = job.board.lanes().iter().map(|lane| lane.standing().tally.read).sum();
+    let read: u64 = job.partitions.list().iter().map(|partition| partition.stats().counts.read).sum();
     let versions = job_events.versions;
     let rate = read as f64 / bar.elapsed().as_secs_f64().max(1e-3);
-    let time = job.board.frontier();
+    let time = job.frontier.watermark();
     let time = if time == EventTime::MIN { "starting".to_owned() } else { format_time(time) };
     bar.set_message(format!("{time}  {read} records  {rate:.0}/s  {versions} versions"));
     bar.tick();

@@ -13,7 +13,7 @@ use crate::error::chain;
 use crate::flow::Plan;
 use crate::flow::build::positions;
 use crate::source::Position;
-use crate::time::{EventTime, format_time};
+use crate::time::{EventTime, PartitionId, format_time};
 
 /// The flags of `replay`.
 #[derive(Clone, Debug)]
@@ -97,8 +97,8 @@ impl ReplayStart {
 }
 
 /// Returns whether the checkpoint's run had read a record: the state contains it, at the time at which it took effect.
-fn is_read(read: &HashMap<(String, u32), Position>, record: &Overtaken) -> bool {
-    let position = read.get(&(record.source.clone(), record.partition));
+fn is_read(read: &HashMap<PartitionId, Position>, record: &Overtaken) -> bool {
+    let position = read.get(&PartitionId { source: record.source.clone(), partition: record.partition });
     position.is_some_and(|position| record.offset < position.next)
 }
 

@@ -85,11 +85,11 @@ impl TerminalStatus {
         let read = taken(job);
         let rate = read.saturating_sub(before) as f64 / at.elapsed().as_secs_f64().max(1e-3);
         self.seen = (Instant::now(), read);
-        let time = match job.board.frontier() {
+        let time = match job.frontier.watermark() {
             EventTime::MIN => starting(job),
             time => format_time(time),
         };
-        if job.board.all_ended() && !self.ended {
+        if job.partitions.all_ended() && !self.ended {
             self.ended = true;
             self.line(&format!("{time}  all files are read: {read} records; still serving"));
         }
@@ -116,9 +116,9 @@ impl TerminalStatus {
 
 /// Returns the partitions that keep event time from starting: those without a record, until they are idle.
 fn starting(job: &Job) -> String {
-    let lanes = job.board.lanes();
-    let silent = lanes.iter().filter(|lane| lane.watermark() == EventTime::MIN && !lane.has_ended());
-    let silent: Vec<String> = silent.map(|lane| format!("{}/{}", lane.source, lane.partition)).collect();
+    let list = job.partitions.list();
+    let silent = list.iter().filter(|partition| partition.watermark() == EventTime::MIN && !partition.has_ended());
+    let silent: Vec<String> = silent.map(|at| format!("{}/{}", at.id.source, at.id.partition)).collect();
     match &silent[..] {
         [] => "starting".to_owned(),
         [one, two, three, _, ..] => format!("starting: no record yet of {one}, {two}, {three} and others"),
@@ -128,10 +128,9 @@ fn starting(job: &Job) -> String {
 
 /// Returns the number of records whose outcome is known; those read ahead of the clock do not count yet.
 fn taken(job: &Job) -> u64 {
-    let lanes = job.board.lanes();
-    lanes
-        .iter()
-        .map(|lane| lane.standing())
-        .map(|standing| standing.tally.read.saturating_sub(standing.in_flight))
+    let list = job.partitions.list();
+    list.iter()
+        .map(|partition| partition.stats())
+        .map(|standing| standing.counts.read.saturating_sub(standing.in_flight))
         .sum()
 }

@@ -11,7 +11,7 @@ use anyhow::Context;
 use super::Failure;
 use super::digest::{Digest, VersionDigest};
 use crate::flow::Plan;
-use crate::source::{Outcome, Tally};
+use crate::source::{Outcome, RecordCounts};
 use crate::store::offline::Content;
 use crate::store::offline_rows::OfflineRows;
 use crate::time::{EventTime, format_time};
@@ -119,7 +119,7 @@ fn both<'a, T>(
     names.into_iter().map(move |name| (name.as_str(), here.get(name), there.get(name)))
 }
 
-fn tallies(here: Option<&Tally>, there: Option<&Tally>) -> Option<String> {
+fn tallies(here: Option<&RecordCounts>, there: Option<&RecordCounts>) -> Option<String> {
     let (Some(here), Some(there)) = (here, there) else { return Some(only(here.is_some())) };
     let outcomes = Outcome::ALL.iter().map(|outcome| (outcome.name(), here.of(*outcome), there.of(*outcome)));
     let mut counts = std::iter::once(("read", here.read, there.read)).chain(outcomes);

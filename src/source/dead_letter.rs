@@ -1,4 +1,4 @@
-//! Dead letters: records that cannot be taken in, kept with the reason and the place they came from.
+//! Dead letters: records that were refused, kept with the reason and the place that they came from.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::SourceError;
 use crate::disk;
-use crate::time::{EventTime, Offset};
+use crate::time::{EventTime, Offset, PartitionId};
 use crate::value::{FieldError, FieldFault};
 
-/// Why a record is a dead letter.
+/// The reason why a record is a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -50,45 +50,49 @@ impl From<&FieldError> for Reason {
     }
 }
 
-/// A record that was not taken in.
+/// A record that was refused.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DeadLetter {
-    /// Who could not take it in: another source of the same topic may.
+    /// The source that refused it. Another source of the same topic may accept it.
     pub source: String,
     pub topic: String,
     pub partition: u32,
     pub offset: Offset,
-    /// The record's event time, where it has one.
+    /// The record's event time, if it has one.
     pub time: Option<EventTime>,
     /// The step that refused it: `decode` or `watermark`.
     pub stage: &'static str,
     pub reason: Reason,
-    /// What exactly is wrong.
+    /// The fault in words.
     pub detail: String,
     #[serde(serialize_with = "text_or_base64")]
     pub key: Option<Vec<u8>>,
     #[serde(serialize_with = "text_or_base64")]
     pub value: Option<Vec<u8>>,
-    /// Headers of the message, in order; they go where messages go, not into files.
+    /// Headers of the message, in order. They are written to topics, not to files.
     #[serde(skip)]
     pub headers: Vec<Header>,
 }
 
-/// A header of a message: its name, and its bytes if it has some.
-pub type Header = (String, Option<Vec<u8>>);
+/// A header of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub name: String,
+    pub value: Option<Vec<u8>>,
+}
 
-/// A message as it was.
+/// A message as it was received.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Raw {
+pub struct RawMessage {
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
     pub headers: Vec<Header>,
 }
 
-impl Raw {
-    /// A message that is nothing but a value.
+impl RawMessage {
+    /// Returns a message with a value only.
     pub fn value(bytes: impl Into<Vec<u8>>) -> Self {
-        Raw { value: Some(bytes.into()), ..Raw::default() }
+        RawMessage { value: Some(bytes.into()), ..RawMessage::default() }
     }
 }
 
@@ -107,30 +111,30 @@ pub struct DeadLetterFile {
 }
 
 impl DeadLetterFile {
-    /// Opens the file, emptied if `anew`, with its folder.
+    /// Opens the file and creates its folder. If `truncate`, the file is emptied, else appended to.
     ///
     /// # Errors
-    /// If the file system refuses.
-    pub fn open(path: &Path, anew: bool) -> Result<Self, SourceError> {
+    /// If the file system reports an error.
+    pub fn open(path: &Path, truncate: bool) -> Result<Self, SourceError> {
         let label = path.display().to_string();
         let io = |source| SourceError::Unwritten { path: label.clone(), source };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(io)?;
         }
         let mut options = OpenOptions::new();
-        options.create(true).write(true).append(!anew).truncate(anew);
+        options.create(true).write(true).append(!truncate).truncate(truncate);
         let file = options.open(path).map_err(io)?;
         disk::sync_folder_of(path).map_err(io)?;
         Ok(DeadLetterFile { path: label, file: BufWriter::new(file) })
     }
 
-    /// Opens the file to go on: of what is there, the letters of records that `known` says were read are kept.
+    /// Opens the file of an earlier run. Its letters are kept if `known` returns true for their partition and offset; the records of the others will be read again.
     ///
     /// # Errors
-    /// If the file system refuses.
-    pub fn resume(path: &Path, known: impl Fn(&str, u32, Offset) -> bool) -> Result<Self, SourceError> {
+    /// If the file system reports an error.
+    pub fn resume(path: &Path, known: impl Fn(&PartitionId, Offset) -> bool) -> Result<Self, SourceError> {
         #[derive(Deserialize)]
-        struct Place {
+        struct LetterOrigin {
             source: String,
             partition: u32,
             offset: Offset,
@@ -142,8 +146,10 @@ impl DeadLetterFile {
             read => read.map_err(io)?,
         };
         let is_known = |line: &&[u8]| {
-            let place: Option<Place> = serde_json::from_slice(line).ok();
-            place.is_some_and(|place| known(&place.source, place.partition, place.offset))
+            let origin: Option<LetterOrigin> = serde_json::from_slice(line).ok();
+            origin.is_some_and(|LetterOrigin { source, partition, offset }| {
+                known(&PartitionId { source, partition }, offset)
+            })
         };
         let kept: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').filter(is_known).collect();
         let beside = path.with_extension("jsonl.new");
@@ -160,19 +166,19 @@ impl DeadLetterFile {
         Self::open(path, false)
     }
 
-    /// Sees what was written to the disk.
+    /// Flushes the written letters to the disk.
     ///
     /// # Errors
-    /// If the file system refuses.
+    /// If the file system reports an error.
     pub fn sync(&self) -> Result<(), SourceError> {
         let synced = self.file.get_ref().sync_data();
         synced.map_err(|source| SourceError::Unwritten { path: self.path.clone(), source })
     }
 
-    /// Writes letters and sees them to the file.
+    /// Writes letters, without flushing them to the disk.
     ///
     /// # Errors
-    /// If the file system refuses.
+    /// If the file system reports an error.
     pub fn write(&mut self, letters: &[DeadLetter]) -> Result<(), SourceError> {
         let mut write = || {
             for letter in letters {

@@ -1,8 +1,8 @@
-//! The ledger: what became of every record that was read.
+//! The ledger: counts of records by outcome.
 //!
-//! At every frontier, per source and partition: read = applied + filtered + duplicate + late + dead_letter +
-//! in_flight. Outcomes exclude each other and are decided at the source; a record is in flight until the frontier
-//! passes its effective time.
+//! Invariant, per source and partition and at every frontier: read = applied + filtered + duplicate + late +
+//! dead_letter + in_flight. Outcomes exclude each other and are decided at the source; a record is in flight until the
+//! frontier passes its effective time.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::EventTime;
 
-/// What became of a record.
+/// The outcome of a record that has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     Applied,
@@ -27,7 +27,7 @@ impl Outcome {
     pub const ALL: [Outcome; 5] =
         [Outcome::Applied, Outcome::Filtered, Outcome::Duplicate, Outcome::Late, Outcome::DeadLetter];
 
-    /// The label of the metric.
+    /// Returns the value of the metric's `outcome` label.
     pub fn name(self) -> &'static str {
         match self {
             Outcome::Applied => "applied",
@@ -39,9 +39,9 @@ impl Outcome {
     }
 }
 
-/// Counts of records: of one partition, or of many added up.
+/// Counts of records by outcome, of one partition or summed over several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
+pub struct RecordCounts {
     pub read: u64,
     pub applied: u64,
     pub filtered: u64,
@@ -50,7 +50,8 @@ pub struct Tally {
     pub dead_letter: u64,
 }
 
-impl Tally {
+impl RecordCounts {
+    /// Returns the number of records with an outcome.
     pub fn of(&self, outcome: Outcome) -> u64 {
         match outcome {
             Outcome::Applied => self.applied,
@@ -61,8 +62,8 @@ impl Tally {
         }
     }
 
-    /// Adds another tally to this one.
-    pub fn add(&mut self, other: &Tally) {
+    /// Adds other counts to these.
+    pub fn add(&mut self, other: &RecordCounts) {
         self.read += other.read;
         self.applied += other.applied;
         self.filtered += other.filtered;
@@ -71,70 +72,75 @@ impl Tally {
         self.dead_letter += other.dead_letter;
     }
 
-    /// Records whose outcome is not decided yet, if the ledger closes.
-    pub fn undecided(&self) -> u64 {
+    /// Returns the number of records that have no outcome yet.
+    ///
+    /// # Panics
+    /// In debug builds, if there are more outcomes than records.
+    pub fn in_flight(&self) -> u64 {
         self.read - Outcome::ALL.iter().map(|outcome| self.of(*outcome)).sum::<u64>()
     }
 }
 
-/// Records of a partition that the frontier has not passed.
+/// Effective times of the records of a partition that the frontier has not passed.
 #[derive(Debug, Default)]
 pub struct InFlight {
-    /// By the next time of each.
-    batches: BinaryHeap<Reverse<Rest>>,
-    /// Effective times of the late ones among them.
+    /// Batches with open records, the one with the least open time on top.
+    batches: BinaryHeap<Reverse<OpenBatch>>,
+    /// Effective times of the late records among them.
     late: BinaryHeap<Reverse<EventTime>>,
     open: u64,
 }
 
-/// What is left of a batch: its effective times, ascending, of which so many have closed.
+/// A batch with at least one open record; ordered by its least open time.
 #[derive(Debug)]
-struct Rest {
+struct OpenBatch {
+    /// Effective times, ascending.
     times: ScalarBuffer<EventTime>,
+    /// Number of leading times that are closed.
     closed: usize,
 }
 
-impl Rest {
+impl OpenBatch {
     fn next(&self) -> EventTime {
         self.times[self.closed]
     }
 }
 
-impl PartialEq for Rest {
+impl PartialEq for OpenBatch {
     fn eq(&self, other: &Self) -> bool {
         self.next() == other.next()
     }
 }
 
-impl Eq for Rest {}
+impl Eq for OpenBatch {}
 
-impl PartialOrd for Rest {
+impl PartialOrd for OpenBatch {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Rest {
+impl Ord for OpenBatch {
     fn cmp(&self, other: &Self) -> Ordering {
         self.next().cmp(&other.next())
     }
 }
 
 impl InFlight {
-    /// Takes in a batch: all its effective times, ascending, and those of its late records.
+    /// Adds a batch: all its effective times, ascending, and those of its late records.
     pub fn push(&mut self, times: ScalarBuffer<EventTime>, late: &[EventTime]) {
         self.open += times.len() as u64;
         if !times.is_empty() {
-            self.batches.push(Reverse(Rest { times, closed: 0 }));
+            self.batches.push(Reverse(OpenBatch { times, closed: 0 }));
         }
         self.late.extend(late.iter().copied().map(Reverse));
     }
 
-    /// Closes what is below the frontier into the tally.
-    pub fn close(&mut self, frontier: EventTime, tally: &mut Tally) {
+    /// Closes the records below the frontier and adds them to `counts` as applied or late.
+    pub fn close(&mut self, frontier: EventTime, counts: &mut RecordCounts) {
         let mut closed = 0;
         while let Some(mut first) = self.batches.peek_mut().filter(|first| first.0.next() < frontier) {
-            let Rest { times, closed: before } = &mut first.0;
+            let OpenBatch { times, closed: before } = &mut first.0;
             let now = times.partition_point(|time| *time < frontier);
             closed += (now - *before) as u64;
             *before = now;
@@ -147,12 +153,12 @@ impl InFlight {
             self.late.pop();
             late += 1;
         }
-        tally.late += late;
-        tally.applied += closed - late;
+        counts.late += late;
+        counts.applied += closed - late;
         self.open -= closed;
     }
 
-    /// How many records are in flight.
+    /// Returns the number of records in flight.
     pub fn len(&self) -> u64 {
         self.open
     }

@@ -1,70 +1,109 @@
-//! Sources: from the bytes of a partition to records with an effective time.
+//! Sources: from the bytes of a partition to batches of records with effective times.
 //!
-//! A transport ([`Partition`]) delivers records one by one in offset order; a format decodes each into the columns of
-//! an [`Intake`], which decides there and then what becomes of it: a place in the next batch, at its event time or,
-//! if it is late, at the partition's watermark; *filtered*; or a [`DeadLetter`] with its reason. What an intake
-//! decides depends on the log alone, never on arrival, batch sizes or other partitions; but a record below the time that
-//! is closed, as after an idle partition wakes, takes effect there, and that is told.
+//! One record passes these files in this order:
 //!
-//! The [`Board`] is what partitions know of each other: watermarks, ends, and the clock that files are played by.
+//! | file | step |
+//! |---|---|
+//! | `kafka`, `file` | a transport ([`Partition`]) delivers messages in offset order |
+//! | `message` | the topic's format decodes each into columns |
+//! | `ingest` | the record is accepted at its effective time, refused as a [`DeadLetter`], or skipped |
+//! | `reader` | the batch is counted and queued until it may be emitted; back pressure, positions, acknowledgements |
+//!
+//! [`Partitions`], [`InputFrontier`] and [`PlaybackClock`] are what partitions share: how far each has come, the time
+//! that is closed, and the clock by which files are played.
+//!
+//! Invariant: what becomes of a record depends on the log alone, never on arrival, batch sizes or other partitions. The
+//! one exception, a record that arrives below the closed frontier, is counted and journalled as *overtaken*.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tidemill::source::{InputFrontier, PartitionProgress, Partitions};
+//! # use tidemill::source::{FORMATS, SourcePlan};
+//! # use tidemill::value::{Column, Schema, Type};
+//! # let plan = SourcePlan {
+//! #     source: "clicks".into(), topic: "clicks".into(), format: FORMATS.first(), key: vec![], time: 0, filter: None,
+//! #     schema: Schema::new(vec![Column::new("at", Type::Timestamp, false)]), lateness_ms: 0, is_table: false,
+//! #     needs_order: false, retention_ms: i64::MAX,
+//! # };
+//! let partitions = Arc::new(Partitions::default());
+//! let frontier = InputFrontier::new(&partitions, None, None);
+//! let [fast, slow] = [0, 1].map(|number| partitions.register(&plan, number));
+//! partitions.complete_discovery();
+//! fast.advance(5_000);
+//! slow.advance(2_000);
+//! assert_eq!(frontier.advance(|| ()).0, 2_000);
+//! ```
 
-mod ahead;
-mod board;
-mod crossings;
 mod dead_letter;
 mod file;
-mod format;
-mod intake;
+mod ingest;
+mod input_frontier;
 pub mod kafka;
 mod ledger;
+mod message;
+mod offset_index;
 mod order;
+mod partitions;
+mod plan;
+mod playback;
 mod position;
-mod unshown;
+mod progress;
+mod read_ahead;
+mod reader;
+mod refusal;
+mod unacked;
 mod watermark;
+mod window_offsets;
 
-pub use ahead::Ahead;
-pub use board::{Board, IdleRule, Lane, Pace, Standing};
-pub use crossings::{Crossings, Grid};
-pub use dead_letter::{DeadLetter, DeadLetterFile, Header, Raw, Reason};
-pub use file::{FileBinding, FilePartition};
-pub use format::{FILE_FORMATS, FileFormat, FileSchema};
-pub use intake::{DELETED, Intake, Intaken, TopicReader};
-pub use ledger::{InFlight, Outcome, Tally};
-pub use position::{Marks, Position};
-pub use unshown::Unshown;
+pub use dead_letter::{DeadLetter, DeadLetterFile, Header, RawMessage, Reason};
+pub use file::{FILE_FORMATS, FileBinding, FileFormat, FilePartition};
+pub use ingest::{Ingest, IngestedBatch, OvertakenRecord};
+pub use input_frontier::{IdlenessPolicy, InputFrontier};
+pub use ledger::{InFlight, Outcome, RecordCounts};
+pub use message::{Csv, DELETED, FORMATS, Format, Json, MessageEncoder, MessageFormat, WithFormat};
+pub use offset_index::{OffsetIndex, ReadBatch};
+pub use partitions::Partitions;
+pub use plan::SourcePlan;
+pub use playback::{PlaybackClock, PlaybackSpeed};
+pub use position::Position;
+pub use progress::{PartitionProgress, PartitionStats};
+pub use read_ahead::ReadAhead;
+pub use reader::{AssignedPartition, PartitionReader, ReadOutcome, ReaderOptions};
+pub use unacked::UnackedOffsets;
 pub use watermark::Watermark;
+pub use window_offsets::{TumblingWindow, WindowOffsets};
 
 /// One partition of a topic, read in offset order.
 pub trait Partition: Send {
-    /// Hands up to `max` records to the intake.
+    /// Pushes up to `max` records.
     ///
     /// # Errors
-    /// If the transport fails for good; what is wrong with a record is the intake's to say.
-    fn read(&mut self, max: usize, intake: &mut Intake) -> Result<Progress, SourceError>;
+    /// If the transport fails for good. A fault of a single record is no error: it becomes a dead letter.
+    fn read(&mut self, max: usize, ingest: &mut Ingest) -> Result<InputStatus, SourceError>;
 
-    /// Whether records come as they are made, if any come.
+    /// Returns whether records come as they are produced. The first may then be long in coming.
     fn is_live(&self) -> bool {
         false
     }
 
-    /// How many records there are beyond those read, where the transport knows.
-    fn behind(&self) -> Option<u64> {
+    /// Returns the number of records that have not been read yet; `None` if the transport does not know.
+    fn lag(&self) -> Option<u64> {
         None
     }
 }
 
-/// What a partition has after a read.
+/// The state of a partition after a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// More, now.
-    More,
-    /// Nothing now, perhaps later.
-    Idle,
-    /// Nothing ever again.
-    End,
+pub enum InputStatus {
+    /// There may be more records now.
+    MoreAvailable,
+    /// There is no record now; there may be one later.
+    NothingAvailable,
+    /// There will be no further record.
+    EndOfInput,
 }
 
-/// Why a partition cannot be read.
+/// The reason why a partition cannot be read, or a dead letter not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     #[error("{path}: {what}")]
@@ -84,5 +123,5 @@ pub enum SourceError {
     #[error("topic {topic:?}, partition {partition}: {what}")]
     Partition { topic: String, partition: u32, what: String },
     #[error(transparent)]
-    Kafka(#[from] kafka::Fault),
+    Kafka(#[from] kafka::KafkaError),
 }

@@ -1,35 +1,38 @@
-//! The total order of a topic's records: by effective time, then by bytes that compare as key and offset do or, where
-//! the topic has no key, as content does.
+//! Total order of the records of a source.
+//!
+//! Records are ordered by effective time. Ties are broken by the sort key: the bytes of the key columns and the offset
+//! if the source declares a key (records with one key share a partition), else the bytes of all columns. The bytes
+//! compare as the values do: nulls first, strings by their bytes, floats by `total_cmp`.
 
 use arrow_array::builder::BinaryBuilder;
 use arrow_array::{ArrayRef, BinaryArray, UInt32Array};
 
-use super::TopicReader;
+use super::SourcePlan;
 use crate::time::Offset;
 use crate::value::{Batch, KeyCodec, Type};
 
-/// Puts the records of one partition in order.
+/// Computes sort keys and sorts batches by the total order.
 pub struct TotalOrder {
     codec: KeyCodec,
     key: Vec<usize>,
     /// Whether anything depends on the order of records of equal time.
-    matters: bool,
+    required: bool,
 }
 
 impl TotalOrder {
-    /// The order of a topic.
-    pub fn of(reader: &TopicReader) -> Self {
-        let columns = &reader.schema.columns;
-        let types: Vec<Type> = match reader.key.as_slice() {
+    /// Returns the order of a source's records.
+    pub fn of(plan: &SourcePlan) -> Self {
+        let columns = &plan.schema.columns;
+        let types: Vec<Type> = match plan.key.as_slice() {
             [] => columns.iter().map(|column| column.ty).collect(),
             key => key.iter().map(|column| columns[*column].ty).collect(),
         };
-        TotalOrder { codec: KeyCodec::new(&types), key: reader.key.clone(), matters: reader.ordered }
+        TotalOrder { codec: KeyCodec::new(&types), key: plan.key.clone(), required: plan.needs_order }
     }
 
-    /// The place of each record among those of its time; nulls where that does not matter.
-    pub fn places(&self, columns: &[ArrayRef], offsets: &[Offset]) -> BinaryArray {
-        if !self.matters {
+    /// Returns the sort key of each record; nulls if the order of records of equal time is not required.
+    pub fn sort_keys(&self, columns: &[ArrayRef], offsets: &[Offset]) -> BinaryArray {
+        if !self.required {
             return BinaryArray::new_null(offsets.len());
         }
         let keyed = !self.key.is_empty();
@@ -51,14 +54,14 @@ impl TotalOrder {
         builder.finish()
     }
 
-    /// A batch in order.
+    /// Sorts a batch. A batch that is sorted already is returned without copying.
     pub fn sorted(&self, batch: Batch) -> Batch {
-        let place = |row: usize| (batch.times[row], self.matters.then(|| batch.sort_key.value(row)));
+        let place = |row: usize| (batch.times[row], self.required.then(|| batch.sort_key.value(row)));
         if (1..batch.len()).all(|row| place(row - 1) <= place(row)) {
             return batch;
         }
         let mut rows: Vec<u32> = (0..batch.len() as u32).collect();
-        if self.matters {
+        if self.required {
             rows.sort_by_key(|row| (batch.times[*row as usize], batch.sort_key.value(*row as usize)));
         } else {
             rows.sort_by_key(|row| batch.times[*row as usize]);

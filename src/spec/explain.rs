@@ -80,7 +80,7 @@ impl Spec {
     }
 
     fn write_topic(&self, out: &mut String, kind: &str, topic: &Topic) -> fmt::Result {
-        write!(out, "\n{kind} {}: topic {}, {}", topic.name, topic.topic, topic.format.name())?;
+        write!(out, "\n{kind} {}: topic {}, {}", topic.name, topic.topic, topic.format)?;
         if !topic.key.is_empty() {
             write!(out, ", key {}", names(&topic.schema, &topic.key))?;
         }

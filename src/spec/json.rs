@@ -99,7 +99,7 @@ fn topic(topic: &Topic) -> Value {
     json!({
         "name": topic.name,
         "topic": topic.topic,
-        "format": topic.format.name(),
+        "format": topic.format,
         "key": names(&topic.schema, &topic.key),
         "time": topic.schema.columns[topic.time].name,
         "lateness_ms": topic.lateness_ms,

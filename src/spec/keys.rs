@@ -62,7 +62,7 @@ pub static SOURCE: Section = Section {
         key("topic", "string", Required, "The topic to read"),
         key(
             "format",
-            "`json`, `csv` or `parquet`",
+            "[format](#formats)",
             Required,
             "Encoding of the topic's messages. A file bound to the topic is read by its extension instead",
         ),
@@ -86,7 +86,7 @@ pub static TABLE: Section = Section {
         key("topic", "string", Required, "The topic to read"),
         key(
             "format",
-            "`json`, `csv` or `parquet`",
+            "[format](#formats)",
             Required,
             "Encoding of the topic's messages. A file bound to the topic is read by its extension instead",
         ),

@@ -6,6 +6,7 @@ use super::keys::{Absent, SECTIONS, Section};
 use crate::aggregate;
 use crate::expr::FUNCTIONS;
 use crate::model::{Bounds, KINDS, METRICS, OPTIMIZERS, Parameter, TrainedBy};
+use crate::source::{FILE_FORMATS, FORMATS};
 use crate::value::Type;
 
 /// Returns the text of `docs/dataflow.md`: every key of a file, every aggregate, function, kind of model, optimizer
@@ -15,6 +16,18 @@ pub fn reference() -> String {
     for section in SECTIONS {
         out += &section_text(section);
     }
+    out += FORMATS_OF_TOPICS;
+    out += &table(
+        &["format", "what"],
+        FORMATS.iter().map(|format| vec![format!("`{}`", format.name), format.summary.to_owned()]),
+    );
+    out += FORMATS_OF_FILES;
+    out += &table(
+        &["extension", "format", "what"],
+        FILE_FORMATS
+            .iter()
+            .map(|file| vec![format!("`.{}`", file.extension), format!("`{}`", file.format), file.summary.to_owned()]),
+    );
     out += VIEWS;
     out += EXPRESSIONS;
     let functions = FUNCTIONS.iter().copied().flatten();
@@ -134,6 +147,20 @@ known from the end of that window on. In offline files `_label` is the class as 
 probability.
 
 A kind without an optimizer updates its weights by a rule of its own, and has no `optimizer`.
+";
+
+const FORMATS_OF_TOPICS: &str = "
+## Formats
+
+The values of `format`: how the messages of a Kafka topic are encoded, both when tidemill reads them and when `load`
+writes them. The key of a deleted row of a table has the same format, or is the plain value if there is one key column.
+
+";
+
+const FORMATS_OF_FILES: &str = "
+A topic that is bound to files is read by their extension, whatever `format` says, plain or with `.gz` or `.zst` behind
+it. A format that only files have is for such topics alone.
+
 ";
 
 const VIEWS: &str = "

@@ -1,4 +1,4 @@
-//! Sources and tables: topics, their columns and times.
+//! Sources and tables: topics, their formats, columns and times.
 
 use toml::de::DeValue;
 
@@ -7,12 +7,13 @@ use super::keys::COLUMN;
 use super::problem::Mistake;
 use super::reader::{Fields, TomlValue, entries, text, wrong};
 use super::toml_text::Text;
-use super::{Format, Source, Table, Topic};
+use super::{Source, Table, Topic};
 use crate::aggregate::MAX_DIGITS;
 use crate::expr::{Scope, nearest};
+use crate::source::{FILE_FORMATS, FORMATS};
 use crate::value::{Column, Schema, TimeUnit, Type};
 
-/// Names that columns of examples, features and files have for themselves.
+/// Names of columns that tidemill itself adds to examples, features and files.
 static RESERVED: &[&str] =
     &["_time", "_known", "_window_end", "_label", "_score", "_version", "_watermark", "_deleted"];
 
@@ -24,6 +25,7 @@ static UNITS: &[(&str, TimeUnit)] = &[
 ];
 
 impl<'a> Checker<'a> {
+    /// Checks a `[source.NAME]` and adds it to the spec.
     pub fn source(&mut self, name: Text<'a>, fields: &Fields<'a>) {
         self.declare(&name, "source");
         let Some(topic) = self.topic(&name, fields) else { return self.mark_broken(name.value) };
@@ -32,6 +34,7 @@ impl<'a> Checker<'a> {
         self.spec.sources.push(Source { topic, filter });
     }
 
+    /// Checks a `[table.NAME]` and adds it to the spec.
     pub fn table(&mut self, name: Text<'a>, fields: &Fields<'a>) {
         self.declare(&name, "table");
         match self.topic(&name, fields) {
@@ -40,15 +43,14 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// `None` if the columns are not known; everything else is made up where it is wrong.
+    /// Checks what sources and tables have in common. `None` if the columns are wrong; any other wrong value is replaced by
+    /// a default, so that what follows can be checked.
     fn topic(&self, name: &Text, fields: &Fields<'a>) -> Option<Topic> {
         let topic = fields.text("topic");
         if let Some(topic) = &topic {
             self.check_topic(topic);
         }
-        let format = fields
-            .text("format")
-            .and_then(|text| self.one_of(&text, "format", &Format::ALL.map(|format| (format.name(), format))));
+        let format = fields.text("format").and_then(|text| self.one_of(&text, "format", &format_names()));
         let lateness_ms = fields.duration("lateness").unwrap_or(0);
         let keys = fields.texts("key");
         let time = fields.text("time");
@@ -56,11 +58,11 @@ impl<'a> Checker<'a> {
         let key = keys.and_then(|names| self.key(&names, &schema, name.value)).unwrap_or_default();
         let time = time.and_then(|text| self.time(&text, &schema, name.value)).unwrap_or_default();
         let topic = topic.map_or_else(String::new, |topic| topic.value.to_owned());
-        let format = format.unwrap_or(Format::Json);
+        let format = format.unwrap_or(FORMATS[0].name);
         Some(Topic { name: name.value.to_owned(), topic, format, schema, key, time, lateness_ms })
     }
 
-    /// Kafka's own rule.
+    /// Checks a topic's name by Kafka's rule.
     fn check_topic(&self, topic: &Text) {
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         let fits = (1..=249).contains(&topic.value.len()) && topic.value.chars().all(good);
@@ -70,6 +72,7 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Checks a `key`: its columns must not be nullable.
     fn key(&self, names: &[Text], schema: &Schema, of: &str) -> Option<Vec<usize>> {
         let key = self.columns(names, schema, of)?;
         for (name, at) in names.iter().zip(&key) {
@@ -82,6 +85,7 @@ impl<'a> Checker<'a> {
         Some(key)
     }
 
+    /// Checks a `time`: the column must be a timestamp that is not nullable.
     fn time(&self, name: &Text, schema: &Schema, of: &str) -> Option<usize> {
         let at = self.column(name, schema, of)?;
         let column = &schema.columns[at];
@@ -93,6 +97,7 @@ impl<'a> Checker<'a> {
         Some(at)
     }
 
+    /// Checks a table of `columns`. `None` if there are none.
     fn schema(&self, columns: &'a TomlValue<'a>) -> Option<Schema> {
         let DeValue::Table(table) = columns.get_ref() else {
             return wrong(self.problems, columns.span(), columns.get_ref(), "a table of columns and their types");
@@ -104,7 +109,7 @@ impl<'a> Checker<'a> {
         let column = |(name, value): (Text<'a>, _)| {
             let label = name.value;
             self.declared_column(name, value).unwrap_or_else(|| {
-                // The others can still be checked; what names this one is not.
+                // A stand-in, so that the other columns can be checked; uses of this one are not.
                 self.mark_broken(label);
                 Column::new(label, Type::String, true)
             })
@@ -112,6 +117,7 @@ impl<'a> Checker<'a> {
         Some(Schema::new(entries(table).into_iter().map(column).collect()))
     }
 
+    /// Checks a column's name and type. `None` if the type is wrong.
     fn declared_column(&self, name: Text<'a>, value: &'a TomlValue<'a>) -> Option<Column> {
         if name.value.is_empty() || name.value.contains(['.', '"']) || name.value.chars().any(char::is_control) {
             let message = format!("{:?} cannot name a column", name.value);
@@ -145,6 +151,7 @@ impl<'a> Checker<'a> {
         Some(column)
     }
 
+    /// Parses a type and whether it is nullable.
     fn column_type(&self, text: &Text) -> Option<(Type, bool)> {
         let (name, nullable) = match text.value.strip_suffix('?') {
             Some(name) => (name, true),
@@ -160,6 +167,7 @@ impl<'a> Checker<'a> {
         Some((found?, nullable))
     }
 
+    /// Parses a `path`: a list of names, or names joined by dots.
     fn path(&self, value: &'a TomlValue<'a>) -> Option<Vec<String>> {
         let path: Vec<String> = match value.get_ref() {
             DeValue::Array(list) => {
@@ -174,7 +182,7 @@ impl<'a> Checker<'a> {
         Some(path)
     }
 
-    /// The decimal digits that `resolution` keeps of a float.
+    /// Returns the decimal digits that `resolution` keeps of a float; `None` if it is absent or wrong.
     pub fn resolution(&self, fields: &Fields, ty: Option<Type>) -> Option<u32> {
         let step = fields.number("resolution")?;
         let span = fields.span("resolution");
@@ -190,7 +198,7 @@ impl<'a> Checker<'a> {
         digits
     }
 
-    /// The value that a word stands for.
+    /// Returns the value of a word; `None` if it is not one of `words`.
     pub fn one_of<T: Copy>(&self, text: &Text, what: &str, words: &[(&str, T)]) -> Option<T> {
         let found = words.iter().find(|(word, _)| *word == text.value).map(|(_, value)| *value);
         if found.is_none() {
@@ -201,4 +209,18 @@ impl<'a> Checker<'a> {
         }
         found
     }
+}
+
+/// Returns the names that `format` may have: of messages, and those that only files have.
+fn format_names() -> Vec<(&'static str, &'static str)> {
+    let mut names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
+    names.extend(FILE_FORMATS.iter().map(|format| format.format));
+    let mut seen = Vec::new();
+    names.retain(|name| {
+        !seen.contains(name) && {
+            seen.push(*name);
+            true
+        }
+    });
+    names.into_iter().map(|name| (name, name)).collect()
 }

@@ -23,6 +23,11 @@ impl Spec {
         source.or_else(|| self.views.iter().position(|view| view.name == name).map(StreamRef::View))
     }
 
+    /// Returns the topics of all sources, then those of all tables.
+    pub fn topics(&self) -> impl Iterator<Item = &Topic> {
+        self.sources.iter().map(|source| &source.topic).chain(self.tables.iter().map(|table| &table.topic))
+    }
+
     pub fn stream_schema(&self, stream: StreamRef) -> &Schema {
         match stream {
             StreamRef::Source(at) => &self.sources[at].topic.schema,
@@ -38,34 +43,13 @@ impl Spec {
     }
 }
 
-/// How records of a topic are encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Format {
-    Json,
-    Csv,
-    Parquet,
-}
-
-impl Format {
-    /// All formats, in the order in which the documentation lists them.
-    pub const ALL: [Format; 3] = [Format::Json, Format::Csv, Format::Parquet];
-
-    /// The spelling in a dataflow file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Format::Json => "json",
-            Format::Csv => "csv",
-            Format::Parquet => "parquet",
-        }
-    }
-}
-
 /// What is common to sources and tables: where records come from and how they are read.
 #[derive(Clone, Debug)]
 pub struct Topic {
     pub name: String,
     pub topic: String,
-    pub format: Format,
+    /// A name of [`crate::source::FORMATS`], or of a format that only files have.
+    pub format: &'static str,
     pub schema: Schema,
     /// Columns of the message key; records of one key share a partition. May be empty for a source.
     pub key: Vec<usize>,

@@ -1,4 +1,4 @@
-//! The unit in which records travel: columns, and the times at which they take effect.
+//! Batches: the columns of some records, and the times at which the records take effect.
 
 use std::sync::Arc;
 
@@ -7,22 +7,22 @@ use arrow_array::{Array, ArrayRef, BinaryArray, Int64Array, UInt32Array};
 use arrow_buffer::ScalarBuffer;
 use arrow_select::take::take;
 
-use super::Pending;
+use super::AckToken;
 use crate::time::EventTime;
 
 /// Records as columns, in ascending order of effective time. Cloning and slicing share the memory.
 ///
 /// `times` are effective times (what the graph orders by); `event_times` differ from them only for late records,
 /// which keep their event time so that they leave their windows when they always would have. `sort_key` breaks ties of
-/// effective time: bytes that compare as the total order does (source, then key, then offset or content).
+/// effective time: its bytes compare as the total order of one source does (key and offset, or content).
 #[derive(Clone, Debug)]
 pub struct Batch {
     pub times: ScalarBuffer<EventTime>,
     pub event_times: ScalarBuffer<EventTime>,
     pub sort_key: BinaryArray,
     pub columns: Vec<ArrayRef>,
-    /// Until these records are shown.
-    pub pending: Pending,
+    /// Held until these records have been published.
+    pub ack: AckToken,
 }
 
 impl Default for Batch {
@@ -32,7 +32,7 @@ impl Default for Batch {
             event_times: ScalarBuffer::from(Vec::new()),
             sort_key: BinaryArray::new_null(0),
             columns: Vec::new(),
-            pending: Pending::default(),
+            ack: AckToken::default(),
         }
     }
 }
@@ -46,26 +46,29 @@ impl Batch {
         self.times.is_empty()
     }
 
-    /// Rows `from..from + len`, sharing the memory.
+    /// Returns rows `from..from + len`, sharing the memory.
     pub fn slice(&self, from: usize, len: usize) -> Batch {
         Batch {
             times: self.times.slice(from, len),
             event_times: self.event_times.slice(from, len),
             sort_key: self.sort_key.slice(from, len),
             columns: self.columns.iter().map(|column| column.slice(from, len)).collect(),
-            pending: self.pending.clone(),
+            ack: self.ack.clone(),
         }
     }
 
-    /// The rows before time `upper` and the rest.
+    /// Splits off the rows before time `upper`. Returns them and the rest, sharing the memory.
     pub fn split(&self, upper: EventTime) -> (Batch, Batch) {
         let at = self.times.partition_point(|time| *time < upper);
         (self.slice(0, at), self.slice(at, self.len() - at))
     }
 
-    /// The given rows, in the given order.
+    /// Returns a copy of the given rows, in the given order.
+    ///
+    /// # Panics
+    /// If a row number is out of range.
     pub fn take(&self, rows: &UInt32Array) -> Batch {
-        let pick = |column: &dyn Array| take(column, rows, None).expect("row numbers come from this batch");
+        let pick = |column: &dyn Array| take(column, rows, None).expect("row numbers are of this batch");
         let number = |buffer: &ScalarBuffer<i64>| rows.values().iter().map(|row| buffer[*row as usize]).collect();
         Batch {
             times: number(&self.times),
@@ -76,11 +79,11 @@ impl Batch {
                 .expect("taking keeps the type")
                 .clone(),
             columns: self.columns.iter().map(|column| pick(column)).collect(),
-            pending: self.pending.clone(),
+            ack: self.ack.clone(),
         }
     }
 
-    /// The rows for which a boolean column is true.
+    /// Returns the rows for which a boolean column is true. Copies them unless it is true for all.
     pub fn filter(self, condition: &ArrayRef) -> Batch {
         let condition = condition.as_boolean();
         let holds = |row: &usize| condition.is_valid(*row) && condition.value(*row);
@@ -88,19 +91,15 @@ impl Batch {
         if rows.len() == self.len() { self } else { self.take(&UInt32Array::from(rows)) }
     }
 
-    /// Returns the same records with other columns of the same length.
+    /// Returns the same records with other columns.
     pub fn with_columns(&self, columns: Vec<ArrayRef>) -> Batch {
         debug_assert!(columns.iter().all(|column| column.len() == self.len()));
-        Batch {
-            times: self.times.clone(),
-            event_times: self.event_times.clone(),
-            sort_key: self.sort_key.clone(),
-            columns,
-            pending: self.pending.clone(),
-        }
+        let Batch { times, event_times, sort_key, columns: _, ack } = self;
+        let (times, event_times) = (times.clone(), event_times.clone());
+        Batch { times, event_times, sort_key: sort_key.clone(), columns, ack: ack.clone() }
     }
 
-    /// The effective times as an Arrow column.
+    /// Returns the effective times as an Arrow column.
     pub fn times_column(&self) -> Arc<Int64Array> {
         Arc::new(Int64Array::new(self.times.clone(), None))
     }

@@ -1,7 +1,7 @@
-//! One JSON value as the value of a column, by the rules of its type.
+//! Conversion of one JSON value to the type of its column.
 //!
-//! The same rules hold wherever a value is read: records of a topic go into [`ColumnBuilder`]s, the instances of a
-//! request into [`Scalar`]s. Whatever the value is, exactly one cell is written: null where it does not fit.
+//! The same rules hold wherever a value is read: records of a topic are written to [`ColumnBuilder`]s, the instances of a
+//! request to [`Scalar`]s. Whatever the value is, exactly one cell is written: null if it does not fit.
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use super::{ColumnBuilder, FieldFault, Scalar, TimeUnit, Type};
 use crate::time::parse_time;
 
-/// Where a value goes. The caller has checked its type against that of the cell.
-pub trait Cell {
+/// A cell that one value is written to. The caller has checked that the value is of the cell's type.
+pub trait CellWriter {
     fn null(self);
     fn bool(self, value: bool);
     fn int(self, value: i64);
@@ -21,7 +21,7 @@ pub trait Cell {
     fn time(self, value: i64);
 }
 
-impl Cell for &mut Scalar {
+impl CellWriter for &mut Scalar {
     fn null(self) {
         *self = Scalar::Null;
     }
@@ -47,8 +47,8 @@ impl Cell for &mut Scalar {
     }
 }
 
-/// Appends; a builder of another type is left as it is.
-impl Cell for &mut ColumnBuilder {
+/// Appends a value; a builder of another type is left as it is.
+impl CellWriter for &mut ColumnBuilder {
     fn null(self) {
         self.append_null();
     }
@@ -84,7 +84,7 @@ impl Cell for &mut ColumnBuilder {
     }
 }
 
-/// Reads one value into a cell of a column of this type; gives the fault, if it does not fit.
+/// Reads one value into a cell of a column of this type. Returns the fault if it does not fit.
 pub struct ValueSeed<C> {
     pub ty: Type,
     pub unit: TimeUnit,
@@ -92,12 +92,14 @@ pub struct ValueSeed<C> {
     pub cell: C,
 }
 
-impl<C: Cell> ValueSeed<C> {
+impl<C: CellWriter> ValueSeed<C> {
+    /// Writes null and returns that the value is of the wrong type.
     fn wrong(self, found: impl Into<String>) -> Result<(), FieldFault> {
         self.cell.null();
         Err(FieldFault::WrongType { expected: self.ty, found: found.into() })
     }
 
+    /// Writes an integer.
     fn number(self, value: i64) -> Result<(), FieldFault> {
         match self.ty {
             Type::Int => self.cell.int(value),
@@ -115,14 +117,14 @@ impl<C: Cell> ValueSeed<C> {
     }
 }
 
-impl<'de, C: Cell> DeserializeSeed<'de> for ValueSeed<C> {
+impl<'de, C: CellWriter> DeserializeSeed<'de> for ValueSeed<C> {
     type Value = Result<(), FieldFault>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de, C: Cell> Visitor<'de> for ValueSeed<C> {
+impl<'de, C: CellWriter> Visitor<'de> for ValueSeed<C> {
     type Value = Result<(), FieldFault>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,4 @@
-//! Keys: what an entity, a table row or a message is known by.
+//! Keys: identities of entities, table rows and messages.
 //!
 //! A key is a tuple of values in an encoding whose byte order is the order of the values: nulls first, strings by
 //! their bytes, floats by `total_cmp` (Arrow's row format). So keys are compared, hashed and stored as bytes.
@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Scalar, Type, tuple};
 
-/// An encoded key. Ordered as the tuple of its values is. Cloning shares the bytes.
+/// An encoded key, ordered as the tuple of its values. Cloning shares the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key(Arc<[u8]>);
 
 impl Key {
+    /// Copies the bytes of an encoded key.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Key(bytes.into())
     }
@@ -24,7 +25,8 @@ impl Key {
         &self.0
     }
 
-    /// The hash by which keys are dealt to workers, shards and holdouts: XXH3, 64 bits, seed 0. It never changes.
+    /// Returns the hash by which keys are distributed among workers, shards and holdouts: XXH3, 64 bits, seed 0. It never
+    /// changes.
     pub fn hash_of(bytes: &[u8]) -> u64 {
         twox_hash::XxHash3_64::oneshot(bytes)
     }
@@ -36,7 +38,7 @@ impl std::borrow::Borrow<[u8]> for Key {
     }
 }
 
-/// Encodes and decodes keys of given column types. Cheap to share.
+/// Encoder and decoder of keys of given column types. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct KeyCodec {
     types: Arc<[Type]>,
@@ -44,7 +46,7 @@ pub struct KeyCodec {
 }
 
 impl KeyCodec {
-    /// A codec for tuples of these types.
+    /// Returns a codec for tuples of these types.
     pub fn new(types: &[Type]) -> Self {
         let fields = types.iter().map(|ty| SortField::new(ty.arrow())).collect();
         let converter = RowConverter::new(fields).expect("tidemill's types all have a row format");
@@ -55,7 +57,7 @@ impl KeyCodec {
         &self.types
     }
 
-    /// Encodes columns of one length, a key a row.
+    /// Encodes columns of one length, one key a row.
     ///
     /// # Panics
     /// If the columns are not of the codec's types.
@@ -73,7 +75,7 @@ impl KeyCodec {
         Key::from_bytes(&bytes)
     }
 
-    /// Appends the bytes of one tuple: those of [`KeyCodec::encode`], without building columns first.
+    /// Appends the bytes of one tuple, the same as those of [`KeyCodec::encode`], without building columns first.
     ///
     /// # Panics
     /// As [`KeyCodec::encode_one`].
@@ -81,10 +83,10 @@ impl KeyCodec {
         self.types.iter().zip(values).for_each(|(ty, value)| tuple::push(*ty, value, bytes));
     }
 
-    /// Decodes keys into columns, in the codec's order of columns.
+    /// Decodes keys into columns, in the order of the codec's types.
     ///
     /// # Panics
-    /// If the bytes were not made by a codec of the same types.
+    /// If the bytes are not those of a codec of the same types.
     pub fn decode<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) -> Vec<ArrayRef> {
         let parser = self.converter.parser();
         self.converter

@@ -1,23 +1,37 @@
-//! Values: what a record is made of, column by column.
+//! Values: the types of columns, and batches of records.
 //!
-//! Records travel as [`Batch`]es: Arrow columns beside the times at which the records take effect. A single value
-//! taken out of one is a [`Scalar`]; what an entity or a message is known by is a [`Key`]. Nothing here does I/O.
+//! Records travel as [`Batch`]es: Arrow columns beside the times at which the records take effect. A single value is a
+//! [`Scalar`]; an entity, a row of a table or a message is identified by a [`Key`], whose bytes sort as its values do.
+//! Nothing here does I/O.
+//!
+//! ```
+//! use tidemill::value::{ColumnBuilder, KeyCodec, Scalar, Type};
+//! let mut column = ColumnBuilder::new(Type::Int);
+//! [3, -1].map(|value| column.append(&Scalar::Int(value)));
+//! let column = column.finish();
+//! assert_eq!(Scalar::of(&column, 1), Scalar::Int(-1));
+//! let codec = KeyCodec::new(&[Type::Int]);
+//! let keys = codec.encode(&[column]);
+//! assert!(keys.row(1) < keys.row(0));
+//! ```
 
+mod ack;
 mod batch;
 mod cell;
+mod field_error;
 mod json;
 mod json_encoder;
 mod key;
-mod pending;
 mod scalar;
 mod schema;
 mod tuple;
 
+pub use ack::{AckToken, AckWatch};
 pub use batch::Batch;
-pub use cell::{Cell, ValueSeed};
-pub use json::{FieldError, FieldFault, JsonDecoder};
+pub use cell::{CellWriter, ValueSeed};
+pub use field_error::{FieldError, FieldFault};
+pub use json::JsonDecoder;
 pub use json_encoder::JsonEncoder;
 pub use key::{Key, KeyCodec};
-pub use pending::{Pending, Watch};
 pub use scalar::{ColumnBuilder, Scalar};
 pub use schema::{Column, Schema, TimeUnit, Type};

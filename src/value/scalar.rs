@@ -1,4 +1,4 @@
-//! One value, and the way back into a column.
+//! Single values, and the builder of columns from them.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub enum Scalar {
 }
 
 impl Scalar {
-    /// The value of a row of an Arrow column.
+    /// Returns the value of a row of an Arrow column.
     ///
     /// # Panics
     /// If the column has a type that no [`Type`] maps to.
@@ -36,7 +36,7 @@ impl Scalar {
         Scalar::typed(ty, column, row)
     }
 
-    /// The value of a row of an Arrow column that is known to be of this type.
+    /// Returns the value of a row of an Arrow column that is known to be of this type.
     ///
     /// # Panics
     /// If it is of another type.
@@ -57,7 +57,7 @@ impl Scalar {
         matches!(self, Scalar::Null)
     }
 
-    /// As JSON: times in RFC 3339, a float that JSON cannot hold as null.
+    /// Converts to JSON: a time to RFC 3339 text, a float that JSON cannot hold to null.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Scalar::Null => serde_json::Value::Null,
@@ -70,7 +70,7 @@ impl Scalar {
     }
 }
 
-/// Builds one column of a known type, value by value.
+/// Builder of one column of a known type.
 pub enum ColumnBuilder {
     String(StringBuilder),
     Int(Int64Builder),
@@ -90,7 +90,7 @@ impl ColumnBuilder {
         }
     }
 
-    /// With room for this many values.
+    /// Returns a builder with room for this many values.
     pub fn with_capacity(ty: Type, rows: usize) -> Self {
         match ty {
             Type::String => ColumnBuilder::String(StringBuilder::with_capacity(rows, rows * 16)),
@@ -114,7 +114,7 @@ impl ColumnBuilder {
             (ColumnBuilder::Float(b), Scalar::Int(v)) => b.append_value(*v as f64),
             (ColumnBuilder::Bool(b), Scalar::Bool(v)) => b.append_value(*v),
             (ColumnBuilder::Timestamp(b), Scalar::Timestamp(v)) => b.append_value(*v),
-            (_, value) => panic!("a column was given {value:?}, which is not of its type"),
+            (_, value) => panic!("{value:?} is not of the column's type"),
         }
     }
 
@@ -143,7 +143,7 @@ impl ColumnBuilder {
         self.len() == 0
     }
 
-    /// The column built so far; the builder starts anew.
+    /// Returns the column built so far and starts a new one.
     pub fn finish(&mut self) -> ArrayRef {
         match self {
             ColumnBuilder::String(b) => Arc::new(b.finish()),

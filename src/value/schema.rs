@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Fields, TimeUnit as ArrowUnit};
 use serde::{Deserialize, Serialize};
 
-/// What a column holds. `timestamp` is event time in ms.
+/// The type of a column. `timestamp` is event time in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Type {
@@ -21,7 +21,7 @@ impl Type {
     /// All types, in the order in which the documentation lists them.
     pub const ALL: [Type; 5] = [Type::String, Type::Int, Type::Float, Type::Bool, Type::Timestamp];
 
-    /// The spelling in a dataflow file.
+    /// Returns the spelling in a dataflow file.
     pub fn name(self) -> &'static str {
         match self {
             Type::String => "string",
@@ -32,7 +32,7 @@ impl Type {
         }
     }
 
-    /// The Arrow type of a column of this type.
+    /// Returns the Arrow type of a column of this type.
     pub fn arrow(self) -> DataType {
         match self {
             Type::String => DataType::Utf8,
@@ -43,12 +43,12 @@ impl Type {
         }
     }
 
-    /// The type of an Arrow column, if it is one of ours.
+    /// Returns the type of an Arrow column; `None` if no type maps to it.
     pub fn of_arrow(data_type: &DataType) -> Option<Type> {
         Type::ALL.into_iter().find(|ty| ty.arrow() == *data_type)
     }
 
-    /// Whether arithmetic applies.
+    /// Returns whether arithmetic applies to values of this type.
     pub fn is_numeric(self) -> bool {
         matches!(self, Type::Int | Type::Float)
     }
@@ -75,7 +75,7 @@ pub enum TimeUnit {
 }
 
 impl TimeUnit {
-    /// A number in this unit as event time, floored to the ms; `None` where it does not fit.
+    /// Converts a number in this unit to event time, rounded down to the ms; `None` if it does not fit.
     pub fn to_ms(self, value: i64) -> Option<i64> {
         match self {
             TimeUnit::Second => value.checked_mul(1000),
@@ -92,16 +92,16 @@ pub struct Column {
     pub name: String,
     pub ty: Type,
     pub nullable: bool,
-    /// Where a JSON record has it, outermost name first; `[name]` unless the file says otherwise.
+    /// Its path in a JSON record, outermost name first; `[name]` unless the file sets `path`.
     pub path: Vec<String>,
-    /// The step to which sums of this float are exact; 1e-9 unless the file says otherwise.
+    /// The step to which sums of this float are exact; 1e-9 unless the file sets `resolution`.
     pub resolution: Option<f64>,
     /// The unit of a timestamp given as a number.
     pub unit: TimeUnit,
 }
 
 impl Column {
-    /// A column with nothing said but its name and type.
+    /// Returns a column with defaults for everything but its name and type.
     pub fn new(name: impl Into<String>, ty: Type, nullable: bool) -> Self {
         let name = name.into();
         Column { path: vec![name.clone()], name, ty, nullable, resolution: None, unit: TimeUnit::default() }
@@ -119,7 +119,7 @@ impl Schema {
         Schema { columns }
     }
 
-    /// The position of a column.
+    /// Returns the position of a column.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }
@@ -136,7 +136,7 @@ impl Schema {
         self.columns.is_empty()
     }
 
-    /// The schema that Arrow batches of these columns have.
+    /// Returns the schema of Arrow batches with these columns.
     pub fn arrow(&self) -> arrow_schema::SchemaRef {
         let fields: Fields = self.columns.iter().map(|c| Field::new(&c.name, c.ty.arrow(), c.nullable)).collect();
         Arc::new(arrow_schema::Schema::new(fields))

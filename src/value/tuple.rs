@@ -1,4 +1,4 @@
-//! The key encoding of single values: what Arrow's row format (`arrow-row`) gives, without a column around each.
+//! Key encoding of single values, the same as Arrow's row format (`arrow-row`), without building a column for each.
 //!
 //! A value that is not null is a byte 1 and its big-endian bytes, sign flipped so that they compare as it does; a null
 //! is as long and all zeros. A text is 2 and its bytes in blocks (four of 8, then blocks of 32), zero-padded, each
@@ -12,9 +12,11 @@ const EMPTY_TEXT: u8 = 1;
 const TEXT: u8 = 2;
 const CONTINUED: u8 = 255;
 
-/// How long the first blocks of a text are, how many bytes they hold together, and how long those after them are.
+/// Bytes of each of the first blocks of a text.
 const SMALL: usize = 8;
+/// Bytes of the first blocks together.
 const SMALL_TOTAL: usize = 32;
+/// Bytes of each later block.
 const LARGE: usize = 32;
 
 /// Appends the encoding of a value of a column of this type.
@@ -31,7 +33,7 @@ pub(super) fn push(ty: Type, value: &Scalar, bytes: &mut Vec<u8>) {
         (Type::Int, Scalar::Int(value)) | (Type::Timestamp, Scalar::Timestamp(value)) => push_int(*value, bytes),
         (Type::Float, Scalar::Float(value)) => push_float(*value, bytes),
         (Type::Float, Scalar::Int(value)) => push_float(*value as f64, bytes),
-        (ty, value) => panic!("a key column of type {ty} was given {value:?}"),
+        (ty, value) => panic!("{value:?} is not of the key column's type {ty}"),
     }
 }
 
@@ -40,7 +42,7 @@ fn push_int(value: i64, bytes: &mut Vec<u8>) {
     bytes.extend((value ^ i64::MIN).to_be_bytes());
 }
 
-/// The order of `total_cmp`: negative floats have all bits but the sign flipped.
+/// Appends a float in the order of `total_cmp`: negative floats have all bits but the sign flipped.
 fn push_float(value: f64, bytes: &mut Vec<u8>) {
     let bits = value.to_bits() as i64;
     push_int(bits ^ (((bits >> 63) as u64) >> 1) as i64, bytes);
@@ -60,7 +62,7 @@ fn push_text(text: &[u8], bytes: &mut Vec<u8>) {
     }
 }
 
-/// All blocks but the last are marked as continued.
+/// Appends the blocks of a text; all but the last are marked as continued.
 fn push_blocks(text: &[u8], size: usize, bytes: &mut Vec<u8>) {
     for block in text.chunks(size) {
         bytes.extend_from_slice(block);

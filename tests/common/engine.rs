@@ -10,14 +10,17 @@ use arrow_array::{Array, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tidemill::checkpoint::{CheckpointCoordinator, SnapshotParts};
 use tidemill::flow::build::{JobEvent, positions};
-use tidemill::flow::op::Feeds;
-use tidemill::flow::op::source::{Feed, Notice};
+use tidemill::flow::op::Assignments;
+use tidemill::flow::op::source::SourceEvent;
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control, OfflineLayout};
-use tidemill::source::{Board, DeadLetter, Intake, Pace, Partition, Progress, Raw, SourceError, Tally, TopicReader};
+use tidemill::source::{
+    AssignedPartition, DeadLetter, Ingest, InputFrontier, InputStatus, Partition, Partitions, PlaybackClock,
+    PlaybackSpeed, RawMessage, RecordCounts, SourceError, SourcePlan,
+};
 use tidemill::store::Online;
-use tidemill::time::Offset;
+use tidemill::time::{Offset, PartitionId};
 use tidemill::value::{JsonDecoder, Scalar, Schema};
 
 /// A record of any of the topics.
@@ -100,7 +103,7 @@ impl Inputs {
 /// What came of a run.
 #[derive(Debug, Default)]
 pub struct Found {
-    pub tallies: BTreeMap<String, Tally>,
+    pub tallies: BTreeMap<String, RecordCounts>,
     pub shop: Vec<Vec<Scalar>>,
     pub pair: Vec<Vec<Scalar>>,
     pub examples: Vec<Vec<Scalar>>,
@@ -130,18 +133,18 @@ impl Memory {
 }
 
 impl Partition for Memory {
-    fn read(&mut self, max: usize, intake: &mut Intake) -> Result<Progress, SourceError> {
+    fn read(&mut self, max: usize, ingest: &mut Ingest) -> Result<InputStatus, SourceError> {
         for _ in 0..max.min(self.read) {
             let Some(message) = self.messages.get(self.next) else {
-                return Ok(if self.ends { Progress::End } else { Progress::Idle });
+                return Ok(if self.ends { InputStatus::EndOfInput } else { InputStatus::NothingAvailable });
             };
-            let raw = || Raw::value(message.as_bytes());
-            intake.accept(self.next as u64, None, raw, |columns, present| {
+            let raw = || RawMessage::value(message.as_bytes());
+            ingest.push(self.next as u64, None, raw, |columns, present| {
                 self.decoder.decode(message.as_bytes(), columns, present)
             });
             self.next += 1;
         }
-        Ok(Progress::More)
+        Ok(InputStatus::MoreAvailable)
     }
 }
 
@@ -149,8 +152,8 @@ impl Partition for Memory {
 struct Few(Box<dyn Partition>, usize);
 
 impl Partition for Few {
-    fn read(&mut self, max: usize, intake: &mut Intake) -> Result<Progress, SourceError> {
-        self.0.read(max.min(self.1), intake)
+    fn read(&mut self, max: usize, ingest: &mut Ingest) -> Result<InputStatus, SourceError> {
+        self.0.read(max.min(self.1), ingest)
     }
 }
 
@@ -209,39 +212,41 @@ impl Run<'_> {
     /// The same on the partitions of each topic that `open` gives, which is told where to begin in each.
     pub fn run_on(
         self,
-        mut open: impl FnMut(&Arc<TopicReader>, &dyn Fn(u32) -> Offset) -> Vec<Box<dyn Partition>>,
+        mut open: impl FnMut(&Arc<SourcePlan>, &dyn Fn(u32) -> Offset) -> Vec<Box<dyn Partition>>,
     ) -> Found {
         let plan = Arc::new(Plan::new(Arc::new(tidemill::spec::parse(self.spec, "spec.toml").expect("a right spec"))));
         let folder = tempfile::tempdir().expect("a folder");
         let readers: Vec<_> =
             plan.sources.iter().cloned().chain(plan.tables.iter().map(|table| table.reader.clone())).collect();
-        let board = Board::new(Pace::Max, None, self.until, None);
-        let feeds = Arc::new(Feeds::default());
+        let partitions = Arc::new(Partitions::default());
+        let frontier = InputFrontier::new(&partitions, self.until, None);
+        let clock = PlaybackClock::new(&partitions, PlaybackSpeed::Unlimited);
+        let assignments = Arc::new(Assignments::default());
         let coordinator = match self.start {
             Some((time, parts)) => CheckpointCoordinator::restoring(time, parts),
             None => CheckpointCoordinator::fresh(),
         };
         let positions = positions(&plan, &coordinator).expect("what was saved can be loaded");
         for (topic, reader) in readers.iter().enumerate() {
-            let position = |number| positions.get(&(reader.source.clone(), number));
+            let position = |number| positions.get(&PartitionId { source: reader.source.clone(), partition: number });
             let resume = |number| position(number).map_or(0, |position| position.resume);
             for (number, partition) in (0..).zip(open(reader, &resume)) {
-                let mut intake = Intake::new(reader.clone(), number);
-                if let Some(since) = self.since.filter(|_| !reader.upsert) {
-                    intake.begin_at(since);
+                let mut ingest = Ingest::new(reader.clone(), number);
+                if let Some(since) = self.since.filter(|_| !reader.is_table) {
+                    ingest.begin_at(since);
                 }
-                let lane = board.join(reader, number);
-                let feed = Feed::new(Box::new(Few(partition, self.read)), intake, lane);
-                feeds.add(
+                let progress = partitions.register(reader, number);
+                let assigned = AssignedPartition::new(Box::new(Few(partition, self.read)), ingest, progress);
+                assignments.add(
                     topic,
                     match position(number) {
-                        Some(position) => feed.resuming(*position),
-                        None => feed,
+                        Some(position) => assigned.resuming(*position),
+                        None => assigned,
                     },
                 );
             }
         }
-        board.open();
+        partitions.complete_discovery();
         let (events, told) = crossbeam_channel::unbounded();
         let online = job::online_store(&plan);
         if let Some(time) = self.snapshot {
@@ -251,8 +256,11 @@ impl Run<'_> {
             job::offline_files(&plan, folder.path(), self.from, OfflineLayout::SingleFile).expect("files can be made");
         let job = Arc::new(Job {
             plan: plan.clone(),
-            feeds,
-            board,
+            assignments,
+            partitions,
+            frontier,
+            clock,
+            from: None,
             coordinator: coordinator.clone(),
             online: Some(online.clone()),
             offline: Some(offline.clone()),
@@ -265,7 +273,7 @@ impl Run<'_> {
         let mut events = Vec::new();
         while !graph.is_finished() {
             events.extend(told.recv_timeout(Duration::from_millis(1)));
-            if matches!(events.last(), Some(JobEvent::Source(Notice::Failed(_)))) {
+            if matches!(events.last(), Some(JobEvent::Source(SourceEvent::Failed(_)))) {
                 control.stop();
             }
         }
@@ -288,9 +296,9 @@ impl Run<'_> {
                     let weights = tidemill::registry::encode(&version.predictor);
                     found.versions.push((version.number, format!("{:x}", tidemill::value::Key::hash_of(&weights))));
                 }
-                JobEvent::Source(Notice::Letters(letters)) => found.letters.extend(letters),
-                JobEvent::Source(Notice::Failed(error)) => panic!("{error}"),
-                JobEvent::Source(Notice::Overtaken(_)) => {}
+                JobEvent::Source(SourceEvent::DeadLetters(letters)) => found.letters.extend(letters),
+                JobEvent::Source(SourceEvent::Failed(error)) => panic!("{error}"),
+                JobEvent::Source(SourceEvent::Overtaken(_)) => {}
                 JobEvent::OfflineFailed(error) => panic!("{error}"),
                 JobEvent::Unlabelled(..) => {}
             }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use tidemill::source::Tally;
+use tidemill::source::RecordCounts;
 use tidemill::value::Scalar;
 
 use super::engine::{Inputs, Record};
@@ -13,7 +13,7 @@ use super::engine::{Inputs, Record};
 /// What the engine should find.
 #[derive(Debug, Default)]
 pub struct Expected {
-    pub tallies: BTreeMap<String, Tally>,
+    pub tallies: BTreeMap<String, RecordCounts>,
     pub shop: Vec<Vec<Scalar>>,
     pub pair: Vec<Vec<Scalar>>,
     /// Without `_score` and `_version`, which learning adds.
@@ -35,8 +35,8 @@ const REACH: [(&str, i64); 3] = [("asks", i64::MAX), ("sales", i64::MAX), ("pric
 
 /// Effective times by the definition of the watermark in each partition, and the ledger: of what takes effect before
 /// the end.
-fn place(topic: &str, records: &[Record], lateness: i64, dealt: &Dealt) -> (Vec<Placed>, Tally) {
-    let mut tally = Tally::default();
+fn place(topic: &str, records: &[Record], lateness: i64, dealt: &Dealt) -> (Vec<Placed>, RecordCounts) {
+    let mut tally = RecordCounts::default();
     let mut placed = Vec::new();
     let reach = REACH.iter().find(|(name, _)| *name == topic).unwrap().1;
     let end = dealt.until.unwrap_or(i64::MAX);

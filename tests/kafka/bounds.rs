@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use tidemill::source::kafka::{Cluster, Consumer, NewTopic};
-use tidemill::source::{FilePartition, Partition, TopicReader};
+use tidemill::source::kafka::{Cluster, Consumer, NewTopic, PartitionRange};
+use tidemill::source::{FilePartition, Partition, SourcePlan};
 
 use super::broker::{Broker, Sent};
 use crate::common::engine::{Found, Inputs, Record, Run};
@@ -13,7 +13,6 @@ use crate::common::naive::{self, Dealt, Expected};
 use crate::common::spec::SPEC;
 
 const START: i64 = 1_000_000;
-const DAY: i64 = 86_400_000;
 const TOPICS: [&str; 3] = ["asks", "sales", "prices"];
 
 /// Topics whose records come out of order, by up to these times.
@@ -51,12 +50,13 @@ fn on_files(run: Run, folder: &Path) -> Found {
 
 fn on_kafka(run: Run, cluster: &Arc<Cluster>) -> Found {
     let consumer = Consumer::new(cluster).unwrap();
-    run.run_on(|reader: &Arc<TopicReader>, _| {
+    run.run_on(|plan: &Arc<SourcePlan>, _| {
         let partition = |number| -> Box<dyn Partition> {
-            let there = consumer.bounds(&reader.topic, number).unwrap();
-            Box::new(consumer.open(reader, number, there, there.0, Some(there.1), DAY).unwrap())
+            let available = consumer.bounds(&plan.topic, number).unwrap();
+            let range = PartitionRange { available, start: available.start, end: Some(available.end) };
+            consumer.open(plan, number, range).unwrap()
         };
-        (0..consumer.partitions_of(&reader.topic).unwrap()).map(partition).collect()
+        (0..consumer.partitions_of(&plan.topic).unwrap()).map(partition).collect()
     })
 }
 
@@ -72,7 +72,7 @@ fn try_ends(name: &str, inputs: &Inputs) -> Vec<[Found; 3]> {
         for partitions in [1, 4] {
             let name = format!("{topic}.{name}{partitions}");
             let settings = [];
-            assert!(cluster.create_topic(NewTopic { name: &name, partitions, settings: &settings }).unwrap());
+            assert!(NewTopic { name: &name, partitions, settings: &settings }.create(&cluster).unwrap());
             for (number, messages) in (0..).zip(inputs.dealt(topic, partitions as usize)) {
                 let sent: Vec<Sent> = messages.into_iter().map(|message| Sent::value(message, START)).collect();
                 broker.write(&name, number, &sent);

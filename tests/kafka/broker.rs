@@ -133,7 +133,7 @@ impl Broker {
     pub fn topic(&self, partitions: u32, settings: &[(&str, &str)]) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("topic{}", COUNT.fetch_add(1, SeqCst));
-        assert!(self.cluster(&[]).create_topic(NewTopic { name: &name, partitions, settings }).unwrap());
+        assert!(NewTopic { name: &name, partitions, settings }.create(&self.cluster(&[])).unwrap());
         name
     }
 

@@ -14,7 +14,7 @@ fn clicked() -> (Broker, TempDir) {
     let broker = Broker::stopped();
     broker.start();
     let topic = NewTopic { name: "clicks", partitions: 1, settings: &[] };
-    assert!(broker.cluster(&[]).create_topic(topic).unwrap());
+    assert!(topic.create(&broker.cluster(&[])).unwrap());
     broker.write("clicks", 0, &clicks(0..10));
     (broker, tempfile::tempdir().unwrap())
 }
@@ -77,7 +77,7 @@ fn who_is_not_let_in_is_told_so_at_the_start_by_every_verb() {
     let wrong = config(folder, &guarded, &plain(USER, "guess"));
     for verb in ["run", "replay", "load"] {
         let said = refused(folder, verb, &wrong);
-        let who = "not let in as sasl.username = \"reader\" with sasl.mechanism = \"PLAIN\": ";
+        let who = "authentication failed for sasl.username = \"reader\" with sasl.mechanism = \"PLAIN\": ";
         assert!(said.contains(&format!("error: {guarded}: {who}")), "{verb}: {said}");
         assert!(said.contains("Invalid username or password"), "{verb}: {said}");
         assert!(!said.contains("guess"), "{verb}: {said}");
@@ -89,7 +89,7 @@ fn who_is_not_let_in_is_told_so_at_the_start_by_every_verb() {
     }
     // The listener for anybody knows no names.
     let said = refused(folder, "run", &config(folder, &broker.servers(), &plain(USER, &broker.password())));
-    assert!(said.contains("not let in as sasl.username"), "{said}");
+    assert!(said.contains("authentication failed for sasl.username"), "{said}");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_run_outlives_a_password_that_is_changed_and_changed_back() {
     broker.change_password("another");
     broker.start();
     let ready = || run.get("/health/ready");
-    until("a reason", || ready().contains("not let in as sasl.username"));
+    until("a reason", || ready().contains("authentication failed for sasl.username"));
     let found = ready();
     assert!(found.starts_with("HTTP/1.1 503") && found.contains(&format!("kafka: waiting for {guarded}: ")), "{found}");
     assert!(!found.contains(&password), "{found}");

@@ -12,7 +12,7 @@ fn a_journal_that_cannot_be_written_ends_the_run_and_the_next_one_loses_nothing(
     let broker = Broker::stopped();
     broker.start();
     let topic = NewTopic { name: "clicks", partitions: 2, settings: &[] };
-    assert!(broker.cluster(&[]).create_topic(topic).unwrap());
+    assert!(topic.create(&broker.cluster(&[])).unwrap());
     broker.write("clicks", 0, &clicks(5..15));
     let folder = tempfile::tempdir().unwrap();
     let config = format!(

@@ -1,10 +1,12 @@
 //! The dead letter topic, and what its writer makes of its brokers.
 
+use std::sync::Arc;
+
 use tidemill::source::kafka::{Consumer, DeadLetterTopic};
-use tidemill::source::{DeadLetter, Reason};
+use tidemill::source::{DeadLetter, Header, Reason};
 
 use crate::broker::{Broker, PATIENCE, until};
-use crate::reading::{Read, reader};
+use crate::reading::{Read, plan};
 
 fn letter() -> DeadLetter {
     DeadLetter {
@@ -18,7 +20,10 @@ fn letter() -> DeadLetter {
         detail: "n: expected int, found the text \"a\"".to_owned(),
         key: Some(vec![0, 159]),
         value: Some(b"{\"n\":\"a\"}".to_vec()),
-        headers: vec![("trace".to_owned(), Some(b"1".to_vec())), ("none".to_owned(), None)],
+        headers: vec![
+            Header { name: "trace".to_owned(), value: Some(b"1".to_vec()) },
+            Header { name: "none".to_owned(), value: None },
+        ],
     }
 }
 
@@ -31,11 +36,11 @@ fn dead_letters_are_written_as_they_were_with_the_reason_in_headers() {
     assert_eq!(letters.topic(), "tidemill.test.dead_letters");
     letters.write(std::slice::from_ref(&letter)).unwrap();
     letters.flush(PATIENCE).unwrap();
-    let read = Read::open(&cluster, &reader(letters.topic(), false), 0, None).unwrap().through();
+    let read = Read::open(&cluster, &plan(letters.topic(), false), 0, None).unwrap().through();
     let found = &read.letters[0];
     assert_eq!((&found.key, &found.value), (&letter.key, &letter.value));
     assert_eq!(found.headers[..2], letter.headers);
-    let text = |(name, value): &(String, Option<Vec<u8>>)| {
+    let text = |Header { name, value }: &Header| {
         (name.strip_prefix("__connect.errors.").unwrap().to_owned(), String::from_utf8(value.clone().unwrap()).unwrap())
     };
     let errors: Vec<(String, String)> = found.headers[2..].iter().map(text).collect();
@@ -65,19 +70,19 @@ fn letters_that_cannot_be_delivered_are_an_error() {
 }
 
 #[test]
-fn what_a_writer_hears_late_is_no_trouble_of_now() {
+fn a_stale_error_of_an_idle_writer_is_ignored() {
     let broker = Broker::stopped();
     broker.start();
     let (cluster, topic) = (broker.cluster(&[]), broker.topic(1, &[]));
-    let consumer = Consumer::new(&cluster).unwrap();
+    let consumer = Arc::new(Consumer::new(&cluster).unwrap());
     let mut letters = DeadLetterTopic::new(&cluster, None).unwrap();
     letters.write(&[letter()]).and_then(|()| letters.flush(PATIENCE)).unwrap();
-    let read = Read::with(&consumer, &reader(&topic, false), 0, 0, None).unwrap();
+    let read = Read::with(&consumer, &plan(&topic, false), 0, 0, None).unwrap();
     broker.kill();
-    until("trouble", || !consumer.attend(&topic));
+    until("an error", || !consumer.poll_events(&topic));
     broker.start();
-    until("no trouble", || consumer.attend(&topic));
+    until("no error", || consumer.poll_events(&topic));
     letters.flush(PATIENCE).unwrap();
-    assert_eq!(cluster.health().trouble(), None);
+    assert_eq!(cluster.health().last_error(), None);
     drop(read);
 }

@@ -14,7 +14,7 @@ fn what_redis_shows_never_goes_back_where_time_stands_still_or_the_brokers_are_a
     let mut redis = server.connection();
     broker.start();
     let topic = NewTopic { name: "clicks", partitions: 1, settings: &[] };
-    assert!(broker.cluster(&[]).create_topic(topic).unwrap());
+    assert!(topic.create(&broker.cluster(&[])).unwrap());
     // Of the clicks, ten close: those are what a checkpoint holds.
     let dataflow = DATAFLOW.replace("time = \"at\"", "time = \"at\"\nlateness = \"1h\"");
     let folder = tempfile::tempdir().unwrap();

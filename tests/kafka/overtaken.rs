@@ -30,7 +30,7 @@ impl Overtaken {
         let dataflow = DATAFLOW.replace("= \"clicks\"\nformat", &format!("= \"{topic}\"\nformat"));
         let settings = [];
         let wanted = NewTopic { name: topic, partitions: 1, settings: &settings };
-        assert!(broker.cluster(&[]).create_topic(wanted).unwrap());
+        assert!(wanted.create(&broker.cluster(&[])).unwrap());
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("var");
         let config = format!(

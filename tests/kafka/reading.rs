@@ -5,32 +5,34 @@ use std::time::{Duration, Instant};
 
 use crate::broker::{Broker, PATIENCE, Sent, until};
 use rdkafka::producer::Producer as _;
-use tidemill::source::kafka::{Cluster, Consumer, Fault, KafkaPartition};
-use tidemill::source::{DeadLetter, Intake, Partition, Progress, Reason, SourceError, TopicReader};
+use tidemill::source::kafka::{Cluster, Consumer, KafkaError, PartitionRange};
+use tidemill::source::{DeadLetter, Format, Header, Ingest, InputStatus, Partition, Reason, SourceError, SourcePlan};
+use tidemill::time::OffsetRange;
 use tidemill::value::{Column, Scalar, Schema, Type};
 
 const DAY: i64 = 86_400_000;
 /// 2020-01-01.
 const START: i64 = 1_577_836_800_000;
 
-/// How a topic of `id`, `n` and `at` is read: as a source, or as a table by `id`.
-pub fn reader(topic: &str, upsert: bool) -> Arc<TopicReader> {
+/// The plan of a topic of `id`, `n` and `at`: a stream, or a table by `id`.
+pub fn plan(topic: &str, is_table: bool) -> Arc<SourcePlan> {
     let schema = Schema::new(vec![
         Column::new("id", Type::String, false),
         Column::new("n", Type::Int, false),
         Column::new("at", Type::Timestamp, false),
     ]);
-    Arc::new(TopicReader {
+    Arc::new(SourcePlan {
         source: "read".to_owned(),
         topic: topic.to_owned(),
-        schema: if upsert { TopicReader::with_deletes(&schema) } else { schema },
+        format: Format::named("json"),
+        schema: if is_table { SourcePlan::with_deletes(&schema) } else { schema },
         key: vec![0],
         time: 2,
         lateness_ms: i64::MAX / 4,
         filter: None,
-        upsert,
-        ordered: false,
-        reach_ms: i64::MAX,
+        is_table,
+        needs_order: false,
+        retention_ms: i64::MAX,
     })
 }
 
@@ -45,8 +47,8 @@ fn records(numbers: std::ops::Range<i64>) -> Vec<Sent> {
 
 /// A partition being read in a test.
 pub struct Read {
-    partition: KafkaPartition,
-    intake: Intake,
+    partition: Box<dyn Partition>,
+    ingest: Ingest,
     consumer: Arc<Consumer>,
     rows: Vec<Vec<Scalar>>,
     pub letters: Vec<DeadLetter>,
@@ -55,52 +57,55 @@ pub struct Read {
 impl Read {
     pub fn open(
         cluster: &Arc<Cluster>,
-        reader: &Arc<TopicReader>,
+        plan: &Arc<SourcePlan>,
         start: u64,
         end: Option<u64>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, KafkaError> {
         let consumer = Consumer::new(cluster)?;
-        Read::with(&consumer, reader, 0, start, end)
+        Read::with(&Arc::new(consumer), plan, 0, start, end)
     }
 
     pub fn with(
         consumer: &Arc<Consumer>,
-        reader: &Arc<TopicReader>,
+        plan: &Arc<SourcePlan>,
         number: u32,
         start: u64,
         end: Option<u64>,
-    ) -> Result<Self, Fault> {
-        let partition = consumer.open(reader, number, consumer.bounds(&reader.topic, number)?, start, end, DAY)?;
+    ) -> Result<Self, KafkaError> {
+        let available = consumer.bounds(&plan.topic, number)?;
+        let partition = consumer.open(plan, number, PartitionRange { available, start, end })?;
         let (rows, letters) = (Vec::new(), Vec::new());
-        Ok(Read { partition, intake: Intake::new(reader.clone(), number), consumer: consumer.clone(), rows, letters })
+        let mut ingest = Ingest::new(plan.clone(), number);
+        ingest.limit_ahead(DAY);
+        Ok(Read { partition, ingest, consumer: consumer.clone(), rows, letters })
     }
 
-    fn step(&mut self) -> Result<Progress, SourceError> {
-        self.consumer.attend(&self.intake.reader().topic.clone());
-        let progress = self.partition.read(64, &mut self.intake);
-        let taken = self.intake.take_as_read();
+    fn step(&mut self) -> Result<InputStatus, SourceError> {
+        self.consumer.poll_events(&self.ingest.plan().topic.clone());
+        let status = self.partition.read(64, &mut self.ingest);
+        let taken = self.ingest.take_unsorted();
         self.letters.extend(taken.letters);
         let columns = taken.batch.columns;
         let row = |row: usize| columns.iter().map(|column| Scalar::of(column, row)).collect();
         self.rows.extend((0..taken.batch.times.len()).map(row));
-        progress
+        status
     }
 
     /// Reads until there is nothing more, now or ever.
     pub fn through(mut self) -> Self {
-        self.to(&[Progress::Idle, Progress::End]);
+        self.to(&[InputStatus::NothingAvailable, InputStatus::EndOfInput]);
         self
     }
 
-    fn to(&mut self, wanted: &[Progress]) -> Progress {
+    fn to(&mut self, wanted: &[InputStatus]) -> InputStatus {
         let began = Instant::now();
         loop {
-            let progress = self.step().unwrap();
-            if wanted.contains(&progress) {
-                return progress;
+            let status = self.step().unwrap();
+            if wanted.contains(&status) {
+                return status;
             }
             assert!(began.elapsed() < PATIENCE, "not read to {wanted:?} within {PATIENCE:?}");
-            if progress == Progress::More {
+            if status == InputStatus::MoreAvailable {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
@@ -120,30 +125,33 @@ fn records_come_in_order_from_the_offset_to_the_end_that_was_asked_for() {
     let broker = Broker::shared();
     let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
     broker.write(&topic, 0, &records(0..5000));
-    let reader = reader(&topic, false);
-    let whole = Read::open(&cluster, &reader, 0, None).unwrap().through();
+    let plan = plan(&topic, false);
+    let whole = Read::open(&cluster, &plan, 0, None).unwrap().through();
     assert_eq!(whole.numbers(), (0..5000).collect::<Vec<_>>());
-    assert_eq!(whole.partition.behind(), Some(0));
-    let mut part = Read::open(&cluster, &reader, 1234, Some(4321)).unwrap();
-    assert_eq!(part.to(&[Progress::End]), Progress::End);
+    assert_eq!(whole.partition.lag(), Some(0));
+    let mut part = Read::open(&cluster, &plan, 1234, Some(4321)).unwrap();
+    assert_eq!(part.to(&[InputStatus::EndOfInput]), InputStatus::EndOfInput);
     assert_eq!(part.numbers(), (1234..4321).collect::<Vec<_>>());
-    assert_eq!(part.step().unwrap(), Progress::End);
+    assert_eq!(part.step().unwrap(), InputStatus::EndOfInput);
 }
 
 #[test]
 fn a_partition_with_nothing_to_read_ends_where_it_is_bounded_and_waits_where_not() {
     let broker = Broker::shared();
     let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
-    let reader = reader(&topic, false);
-    assert_eq!(Read::open(&cluster, &reader, 0, Some(0)).unwrap().to(&[Progress::End]), Progress::End);
-    let mut read = Read::open(&cluster, &reader, 0, None).unwrap();
-    read.to(&[Progress::Idle]);
+    let plan = plan(&topic, false);
+    assert_eq!(
+        Read::open(&cluster, &plan, 0, Some(0)).unwrap().to(&[InputStatus::EndOfInput]),
+        InputStatus::EndOfInput
+    );
+    let mut read = Read::open(&cluster, &plan, 0, None).unwrap();
+    read.to(&[InputStatus::NothingAvailable]);
     broker.write(&topic, 0, &records(0..3));
     until("three records", || {
         read.step().unwrap();
         read.rows.len() == 3
     });
-    assert_eq!(read.partition.next(), 3);
+    assert_eq!(read.ingest.next_offset(), 3);
 }
 
 #[test]
@@ -161,17 +169,19 @@ fn what_transactions_and_compaction_leave_out_does_not_keep_a_partition_from_its
             false => producer.abort_transaction(PATIENCE).unwrap(),
         }
     }
-    let reader = reader(&topic, false);
-    let consumer = Consumer::new(&cluster).unwrap();
+    let plan = plan(&topic, false);
+    let consumer = Arc::new(Consumer::new(&cluster).unwrap());
     // The last mark is written after the producer has been answered.
-    until("each transaction has a mark at its end", || consumer.bounds(&topic, 0).unwrap() == (0, 44));
-    let mut read = Read::with(&consumer, &reader, 0, 0, Some(44)).unwrap();
-    read.to(&[Progress::End]);
+    until("each transaction has a mark at its end", || {
+        consumer.bounds(&topic, 0).unwrap() == OffsetRange { start: 0, end: 44 }
+    });
+    let mut read = Read::with(&consumer, &plan, 0, 0, Some(44)).unwrap();
+    read.to(&[InputStatus::EndOfInput]);
     let expected: Vec<i64> = (0..10).chain(200..210).collect();
     assert_eq!(read.numbers(), expected);
-    let mut read = Read::open(&cluster, &reader, 0, None).unwrap();
-    read.to(&[Progress::Idle]);
-    assert_eq!((read.partition.next(), read.partition.behind()), (44, Some(0)));
+    let mut read = Read::open(&cluster, &plan, 0, None).unwrap();
+    read.to(&[InputStatus::NothingAvailable]);
+    assert_eq!(read.partition.lag(), Some(0));
 }
 
 #[test]
@@ -186,7 +196,7 @@ fn a_message_without_a_value_is_a_delete_of_a_table_and_a_dead_letter_of_a_sourc
     };
     let sent = [record(1), delete(Some(r#"{"id":"x"}"#), 2), delete(Some("plain key"), 3), delete(None, 4)];
     broker.write(&topic, 0, &sent);
-    let table = Read::open(&cluster, &reader(&topic, true), 0, None).unwrap().through();
+    let table = Read::open(&cluster, &plan(&topic, true), 0, None).unwrap().through();
     let deleted = |id: &str, n: i64| {
         vec![Scalar::String(id.into()), Scalar::Null, Scalar::Timestamp(START + n), Scalar::Bool(true)]
     };
@@ -194,12 +204,12 @@ fn a_message_without_a_value_is_a_delete_of_a_table_and_a_dead_letter_of_a_sourc
     assert_eq!(table.rows[0][3], Scalar::Null);
     assert_eq!(table.letters.len(), 1);
     assert_eq!(table.letters[0].detail, "malformed: a delete without a key");
-    let source = Read::open(&cluster, &reader(&topic, false), 0, None).unwrap().through();
+    let source = Read::open(&cluster, &plan(&topic, false), 0, None).unwrap().through();
     assert_eq!(source.numbers(), [1]);
     let letter = &source.letters[0];
     assert_eq!((letter.offset, letter.reason, letter.value.as_deref()), (1, Reason::Malformed, None));
     assert_eq!(letter.key.as_deref(), Some(br#"{"id":"x"}"#.as_slice()));
-    let headers = [("trace".to_owned(), Some(vec![7, 255])), ("trace".to_owned(), Some(b"b".to_vec()))];
+    let headers = [vec![7, 255], b"b".to_vec()].map(|value| Header { name: "trace".to_owned(), value: Some(value) });
     assert_eq!(letter.headers, headers);
 }
 
@@ -209,7 +219,7 @@ fn an_event_time_too_far_ahead_of_its_message_is_a_dead_letter() {
     let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
     let at = |n: i64, ahead: i64| Sent::value(format!(r#"{{"id":"a","n":{n},"at":{}}}"#, START + ahead), START);
     broker.write(&topic, 0, &[at(0, 0), at(1, DAY), at(2, DAY + 1), at(3, -400 * DAY)]);
-    let read = Read::open(&cluster, &reader(&topic, false), 0, None).unwrap().through();
+    let read = Read::open(&cluster, &plan(&topic, false), 0, None).unwrap().through();
     assert_eq!(read.numbers(), [0, 1, 3]);
     assert_eq!((read.letters[0].offset, read.letters[0].reason), (2, Reason::TimeOutOfRange));
 }
@@ -219,7 +229,7 @@ fn an_offset_is_found_by_time() {
     let broker = Broker::shared();
     let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
     broker.write(&topic, 0, &records(0..100));
-    let consumer = Consumer::new(&cluster).unwrap();
+    let consumer = Arc::new(Consumer::new(&cluster).unwrap());
     let found = |time| consumer.offset_at(&topic, 0, time).unwrap();
     assert_eq!(found(START - DAY), 0);
     assert_eq!(found(START + 41_999), 42);
@@ -232,15 +242,15 @@ fn an_offset_that_is_not_there_is_refused_with_those_that_are() {
     let broker = Broker::shared();
     let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
     broker.write(&topic, 0, &records(0..10));
-    let refused = |start| match Read::open(&cluster, &reader(&topic, false), start, None) {
-        Err(Fault::Lost(what)) => what,
+    let refused = |start| match Read::open(&cluster, &plan(&topic, false), start, None) {
+        Err(KafkaError::DataLoss(what)) => what,
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("offset {start} was accepted"),
     };
     assert!(refused(11).contains("partition 0: offset 11, where reading goes on, is not there: the end is 10"));
     delete_before(&broker, &topic, 4);
     assert!(refused(3).contains("offset 3, where reading goes on, has expired: the oldest is 4"));
-    let read = Read::open(&cluster, &reader(&topic, false), 4, None).unwrap().through();
+    let read = Read::open(&cluster, &plan(&topic, false), 4, None).unwrap().through();
     assert_eq!(read.numbers(), (4..10).collect::<Vec<_>>());
 }
 
@@ -260,7 +270,7 @@ fn delete_before(broker: &Broker, topic: &str, offset: i64) {
 fn partitions_are_counted_and_a_topic_that_is_not_there_is_named() {
     let broker = Broker::shared();
     let (topic, cluster) = (broker.topic(3, &[]), broker.cluster(&[]));
-    let consumer = Consumer::new(&cluster).unwrap();
+    let consumer = Arc::new(Consumer::new(&cluster).unwrap());
     assert_eq!(consumer.partitions_of(&topic).unwrap(), 3);
     assert_eq!(consumer.partitions("nowhere").unwrap(), None);
     let error = consumer.partitions_of("nowhere").unwrap_err().to_string();
@@ -272,13 +282,13 @@ fn partitions_are_counted_and_a_topic_that_is_not_there_is_named() {
 fn partitions_are_read_side_by_side_and_each_in_its_order() {
     let broker = Broker::shared();
     let (topic, cluster) = (broker.topic(3, &[]), broker.cluster(&[]));
-    let consumer = Consumer::new(&cluster).unwrap();
-    let reader = reader(&topic, false);
-    let mut reads: Vec<Read> = (0..2).map(|number| Read::with(&consumer, &reader, number, 0, None).unwrap()).collect();
+    let consumer = Arc::new(Consumer::new(&cluster).unwrap());
+    let plan = plan(&topic, false);
+    let mut reads: Vec<Read> = (0..2).map(|number| Read::with(&consumer, &plan, number, 0, None).unwrap()).collect();
     (0..3).for_each(|partition| broker.write(&topic, partition, &records(0..700)));
     reads.iter_mut().for_each(|read| until("700 records", || read.step().is_ok() && read.rows.len() == 700));
     // One more while the others are read.
-    reads.push(Read::with(&consumer, &reader, 2, 0, None).unwrap());
+    reads.push(Read::with(&consumer, &plan, 2, 0, None).unwrap());
     until("700 records", || reads[2].step().is_ok() && reads[2].rows.len() == 700);
     broker.write(&topic, 0, &records(700..705));
     until("5 more", || reads[0].step().is_ok() && reads[0].rows.len() == 705);
@@ -291,8 +301,8 @@ fn committed_offsets_are_seen_by_others() {
     let broker = Broker::shared();
     let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[("group.id", "watched")]));
     broker.write(&topic, 0, &records(0..20));
-    let mut read = Read::open(&cluster, &reader(&topic, false), 0, None).unwrap();
-    read.to(&[Progress::Idle]);
+    let mut read = Read::open(&cluster, &plan(&topic, false), 0, None).unwrap();
+    read.to(&[InputStatus::NothingAvailable]);
     let mut config = rdkafka::ClientConfig::new();
     config.set("bootstrap.servers", broker.servers()).set("group.id", "watched");
     let other: rdkafka::consumer::BaseConsumer = config.create().unwrap();
@@ -300,7 +310,7 @@ fn committed_offsets_are_seen_by_others() {
         use rdkafka::consumer::Consumer as _;
         // Now and then, as a run does: a broker that is not ready to take offsets yet refuses them.
         read.consumer.commit();
-        read.consumer.attend(&topic);
+        read.consumer.poll_events(&topic);
         let mut asked = rdkafka::TopicPartitionList::new();
         asked.add_partition(&topic, 0);
         let found = other.committed_offsets(asked, PATIENCE).unwrap();
@@ -312,28 +322,28 @@ fn committed_offsets_are_seen_by_others() {
 fn a_broker_that_goes_away_is_waited_for_and_nothing_is_lost_or_read_twice() {
     let broker = Broker::stopped();
     let cluster = broker.cluster(&[]);
-    let consumer = Consumer::new(&cluster).unwrap();
-    assert!(matches!(consumer.partitions("t"), Err(Fault::Away { .. })));
+    let consumer = Arc::new(Consumer::new(&cluster).unwrap());
+    assert!(matches!(consumer.partitions("t"), Err(KafkaError::Unavailable { .. })));
     broker.start();
     let topic = broker.topic(1, &[]);
     until("the brokers", || {
-        consumer.attend(&topic);
+        consumer.poll_events(&topic);
         consumer.partitions(&topic).is_ok_and(|found| found == Some(1))
     });
-    assert_eq!(cluster.health().trouble(), None);
+    assert_eq!(cluster.health().last_error(), None);
     broker.write(&topic, 0, &records(0..500));
-    let mut read = Read::with(&consumer, &reader(&topic, false), 0, 0, None).unwrap();
-    read.to(&[Progress::Idle]);
+    let mut read = Read::with(&consumer, &plan(&topic, false), 0, 0, None).unwrap();
+    read.to(&[InputStatus::NothingAvailable]);
     broker.kill();
-    until("trouble", || {
-        consumer.attend(&topic);
-        cluster.health().trouble().is_some()
+    until("an error", || {
+        consumer.poll_events(&topic);
+        cluster.health().last_error().is_some()
     });
-    assert_eq!(read.step().unwrap(), Progress::More, "nothing is known of what there is to read");
-    assert_eq!(read.partition.behind(), None);
+    assert_eq!(read.step().unwrap(), InputStatus::MoreAvailable, "nothing is known of what there is to read");
+    assert_eq!(read.partition.lag(), None);
     broker.start();
     broker.write(&topic, 0, &records(500..900));
     until("900 records", || read.step().is_ok() && read.rows.len() >= 900);
-    read.to(&[Progress::Idle]);
+    read.to(&[InputStatus::NothingAvailable]);
     assert_eq!(read.numbers(), (0..900).collect::<Vec<_>>());
 }

@@ -1,4 +1,4 @@
-//! The program on Kafka: what it makes of topics is what it makes of the files that they were loaded from.
+//! The program on Kafka: a run on topics equals a run on the files that they were loaded from.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use crate::broker::{Broker, Sent};
 use tempfile::TempDir;
+use tidemill::source::FORMATS;
 
 /// Records of each file that a run is tried on.
 const RECORDS: usize = 6000;
@@ -43,8 +44,8 @@ struct Flights {
 }
 
 impl Flights {
-    /// The topics get this suffix, so that tests share a broker.
-    fn new(suffix: &str) -> Flights {
+    /// The topics get this suffix, so that tests share a broker, and this format.
+    fn new(suffix: &str, format: &str) -> Flights {
         let folder = tempfile::tempdir().unwrap();
         let mut config = String::new();
         let mut dataflow = std::fs::read_to_string(root().join("dataflows/flights.toml")).unwrap();
@@ -60,6 +61,7 @@ impl Flights {
             dataflow = dataflow.replace(&named(topic), &named(&format!("{topic}{suffix}")));
             assert!(dataflow.len() > found || suffix.is_empty(), "{topic}");
         }
+        let dataflow = dataflow.replace("= \"json\"", &format!("= {format:?}"));
         let write = |name: &str, text: &str| {
             let path = folder.path().join(name);
             std::fs::write(&path, text).unwrap();
@@ -104,34 +106,38 @@ impl Flights {
 }
 
 #[test]
-fn a_run_on_kafka_makes_what_a_run_on_files_makes() {
+fn a_run_on_kafka_equals_a_run_on_files_in_every_format() {
     let broker = Broker::shared();
     let mut expected = None;
-    for partitions in ["1", "4"] {
-        let flights = Flights::new(&format!(".run{partitions}"));
+    let each_format = FORMATS.iter().map(|format| (format.name, "4"));
+    for (format, partitions) in [("json", "1")].into_iter().chain(each_format) {
+        let flights = Flights::new(&format!(".{format}{partitions}"), format);
         let config = flights.kafka(&broker);
         let expected = expected.get_or_insert_with(|| flights.run(&flights.files, "files", 1)).clone();
         assert!(expected["models"]["late"].as_array().is_some_and(|versions| !versions.is_empty()), "{expected}");
         let load = ["load", &flights.dataflow, "--from", &flights.files, "--config", &config, "--partitions"];
         let said = succeeds(&[load.as_slice(), &[partitions]].concat());
-        assert!(said.contains(&format!("departures.run{partitions}: {RECORDS} records, of which 0 deletes")), "{said}");
+        assert!(
+            said.contains(&format!("departures.{format}{partitions}: {RECORDS} records, of which 0 deletes")),
+            "{said}"
+        );
         for workers in [1, 2] {
             let found = flights.run(&config, &format!("kafka{workers}"), workers);
-            assert_eq!(found, expected, "{partitions} partitions, {workers} workers");
+            assert_eq!(found, expected, "{format}, {partitions} partitions, {workers} workers");
         }
     }
 }
 
 #[test]
-fn what_cannot_be_loaded_or_run_is_said_and_nothing_is_started() {
+fn a_load_or_run_that_is_impossible_fails_at_the_start() {
     let broker = Broker::shared();
-    let flights = Flights::new(".missing");
+    let flights = Flights::new(".missing", "json");
     let config = flights.kafka(&broker);
     let load = ["load", &flights.dataflow, "--from", &flights.files, "--config", &config];
     let said = fails(&load, 2);
     let missing =
         format!("error: topic \"schedule.missing\" does not exist on bootstrap.servers = {:?}", broker.servers());
-    assert!(said.contains(&format!("{missing}; --partitions N makes it")), "{said}");
+    assert!(said.contains(&format!("{missing}; --partitions N creates it")), "{said}");
     let run = ["run", &flights.dataflow, "--config", &config, "--set", "http.listen=127.0.0.1:0"];
     assert!(fails(&run, 2).contains(&missing));
     let owned = [run.as_slice(), &["--set", "kafka.auto.offset.reset=latest"]].concat();
@@ -143,7 +149,7 @@ fn what_cannot_be_loaded_or_run_is_said_and_nothing_is_started() {
 }
 
 #[test]
-fn a_table_is_loaded_with_its_deletes_and_rows_that_cannot_be_read_are_said() {
+fn a_table_is_loaded_with_its_deletes_and_unreadable_rows_are_reported() {
     let broker = Broker::shared();
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
@@ -200,4 +206,25 @@ aggregate = [{ of = "x", op = ["count", "sum"], windows = ["1d"] }]
     assert_eq!(prices[0].key.as_deref(), Some(r#"{"item":"a"}"#));
     assert_eq!((prices[1].key.as_deref(), prices[1].value.as_deref()), (Some(r#"{"item":"a"}"#), None));
     assert_eq!(prices[1].time, 1_577_836_800_500);
+
+    // The same in CSV: columns in their declared order, the key as a record of the key columns.
+    let text = std::fs::read_to_string(&dataflow).unwrap().replace("\"json\"", "\"csv\"");
+    let dataflow = write(
+        "csv.toml",
+        &text
+            .replace("= \"asks\"\nformat", "= \"asks.csv\"\nformat")
+            .replace("= \"prices\"\nformat", "= \"prices.csv\"\nformat"),
+    );
+    let files = std::fs::read_to_string(&files).unwrap();
+    let files = write(
+        "csv_files.toml",
+        &files.replace("topics.asks", "topics.\"asks.csv\"").replace("topics.prices", "topics.\"prices.csv\""),
+    );
+    succeeds(&["load", &dataflow, "--from", &files, "--config", &empty, "--set", &servers, "--partitions", "1"]);
+    let asks = broker.read("asks.csv", 2);
+    assert_eq!(asks[0].value.as_deref(), Some("a,0.1,2020-01-01T00:00:01.000Z"));
+    assert_eq!(asks[1].value.as_deref(), Some("b,,2020-01-01T00:00:00.123Z"));
+    let prices = broker.read("prices.csv", 2);
+    assert_eq!(prices[0].value.as_deref(), Some("a,-0.0,2020-01-01T00:00:00.000Z"));
+    assert_eq!((prices[1].key.as_deref(), prices[1].value.as_deref()), (Some("a"), None));
 }

@@ -100,7 +100,7 @@ aggregate = [{ of = "amount", op = "count", windows = ["30d"] }]
 fn metrics_and_dead_letters_are_of_the_source_by_its_name() {
     let broker = Broker::shared();
     let settings = [];
-    assert!(broker.cluster(&[]).create_topic(NewTopic { name: "shared", partitions: 1, settings: &settings }).unwrap());
+    assert!(NewTopic { name: "shared", partitions: 1, settings: &settings }.create(&broker.cluster(&[])).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let config = format!(
         "data_dir = {:?}\nclock = \"stream\"\n[http]\nlisten = \"127.0.0.1:0\"\n[kafka]\n\"bootstrap.servers\" = {:?}\n",

@@ -17,7 +17,7 @@ fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped(
     let broker = Broker::stopped();
     broker.start();
     let topic = NewTopic { name: "clicks", partitions: 1, settings: &[] };
-    assert!(broker.cluster(&[]).create_topic(topic).unwrap());
+    assert!(topic.create(&broker.cluster(&[])).unwrap());
     broker.kill();
     let folder = tempfile::tempdir().unwrap();
     let config = format!(
@@ -71,7 +71,7 @@ fn a_run_whose_dead_letters_cannot_be_delivered_for_long_goes_on_and_delivers_th
     let broker = Broker::stopped();
     broker.start();
     let topic = NewTopic { name: "clicks", partitions: 1, settings: &[] };
-    assert!(broker.cluster(&[]).create_topic(topic).unwrap());
+    assert!(topic.create(&broker.cluster(&[])).unwrap());
     let folder = tempfile::tempdir().unwrap();
     // Letters are not sent before the brokers are gone.
     let config = format!(
@@ -158,7 +158,7 @@ fn a_topic_that_was_made_anew_is_not_taken_for_the_one_that_was_read() {
     broker.start();
     let make = |records: i64| {
         let topic = NewTopic { name: "clicks", partitions: 1, settings: &[] };
-        until("the topic to be made", || broker.cluster(&[]).create_topic(topic).unwrap());
+        until("the topic to be made", || topic.create(&broker.cluster(&[])).unwrap());
         broker.write("clicks", 0, &clicks(0..records));
     };
     make(10);

@@ -8,12 +8,15 @@ use crate::common::engine::Memory;
 use proptest::prelude::*;
 use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::build::JobEvent;
-use tidemill::flow::op::Feeds;
-use tidemill::flow::op::source::{Feed, Notice};
+use tidemill::flow::op::Assignments;
+use tidemill::flow::op::source::SourceEvent;
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
-use tidemill::source::{Board, DeadLetter, Grid, Intake, Pace, Reason, Standing, Tally};
+use tidemill::source::{
+    AssignedPartition, DeadLetter, Ingest, InputFrontier, PartitionStats, Partitions, PlaybackClock, PlaybackSpeed,
+    Reason, RecordCounts, TumblingWindow,
+};
 use tidemill::store::Online;
 use tidemill::value::Scalar;
 
@@ -78,22 +81,26 @@ fn launch(
     ends: bool,
 ) -> Started {
     let plan = Arc::new(Plan::new(Arc::new(tidemill::spec::parse(spec, "spec.toml").expect("a right spec"))));
-    let board = Board::new(Pace::Max, None, until, None);
-    let feeds = Arc::new(Feeds::default());
+    let partitions = Arc::new(Partitions::default());
+    let frontier = InputFrontier::new(&partitions, until, None);
+    let clock = PlaybackClock::new(&partitions, PlaybackSpeed::Unlimited);
+    let assignments = Arc::new(Assignments::default());
     for (topic, (reader, messages)) in plan.sources.iter().zip(topics).enumerate() {
         let mut partition = Memory::new(messages, read, &reader.schema);
         partition.ends = ends;
-        let intake = Intake::new(reader.clone(), 0);
-        let lane = board.join(reader, 0);
-        feeds.add(topic, Feed::new(Box::new(partition), intake, lane));
+        let (ingest, progress) = (Ingest::new(reader.clone(), 0), partitions.register(reader, 0));
+        assignments.add(topic, AssignedPartition::new(Box::new(partition), ingest, progress));
     }
-    board.open();
+    partitions.complete_discovery();
     let (events, told) = crossbeam_channel::unbounded();
     let online = job::online_store(&plan);
     let job = Arc::new(Job {
         plan: plan.clone(),
-        feeds,
-        board: board.clone(),
+        assignments,
+        partitions,
+        frontier,
+        clock,
+        from: None,
         coordinator: CheckpointCoordinator::fresh(),
         online: Some(online.clone()),
         offline: None,
@@ -110,7 +117,7 @@ impl Started {
     fn end(self) -> Vec<DeadLetter> {
         self.graph.join().unwrap().expect("the graph runs");
         let letters = self.events.try_iter().filter_map(|event| match event {
-            JobEvent::Source(Notice::Letters(letters)) => Some(letters),
+            JobEvent::Source(SourceEvent::DeadLetters(letters)) => Some(letters),
             _ => None,
         });
         letters.flatten().collect()
@@ -189,9 +196,9 @@ proptest! {
         let (sent, seen) = (clicks.len() as u64, views.len() as u64);
         let started = start(lateness, [clicks, views], read, workers, 50, true);
         while !started.graph.is_finished() {
-            for lane in started.job.board.lanes() {
-                let Standing { tally, in_flight, .. } = lane.standing();
-                prop_assert_eq!(tally.undecided(), in_flight, "{:?}", tally);
+            for partition in started.job.partitions.list() {
+                let PartitionStats { counts, in_flight, .. } = partition.stats();
+                prop_assert_eq!(counts.in_flight(), in_flight, "{:?}", counts);
             }
             std::thread::yield_now();
         }
@@ -199,7 +206,7 @@ proptest! {
         let letters = started.end();
         let tallies = job::tallies(&job);
         prop_assert_eq!((tallies["clicks"].read, tallies["views"].read), (sent, seen));
-        prop_assert!(tallies.values().all(|tally| tally.undecided() == 0), "{:?}", tallies);
+        prop_assert!(tallies.values().all(|counts| counts.in_flight() == 0), "{:?}", tallies);
         let dead: u64 = tallies.values().map(|tally| tally.dead_letter).sum();
         prop_assert_eq!(letters.len() as u64, dead);
     }
@@ -213,7 +220,7 @@ fn a_model_is_made_from_the_least_offset_of_all_sources_that_read_a_topic() {
         let started = launch(&spec, None, [clicks(one), clicks(other)], (10, 1000), 1, true);
         let job = started.job.clone();
         started.end();
-        let offsets = job::offsets_at(&job, Grid { window_ms: 1000, offset_ms: 0 }, 2_000_000_000);
+        let offsets = job::offsets_at(&job, TumblingWindow { window_ms: 1000, offset_ms: 0 }, 2_000_000_000);
         assert_eq!(offsets, [("clicks".to_owned(), [(0, 3)].into())].into());
         let read = job::tallies(&job).into_iter().map(|(source, tally)| (source, tally.read));
         let expected = [("clicks", one), ("views", other)].map(|(source, read)| (source.to_owned(), read as u64));
@@ -222,9 +229,9 @@ fn a_model_is_made_from_the_least_offset_of_all_sources_that_read_a_topic() {
 }
 
 /// The ledger of the clicks before an end, by the definitions, with the offsets of the dead letters.
-fn ledger(messages: &[String], lateness: i64, end: i64) -> (Tally, Vec<u64>) {
+fn ledger(messages: &[String], lateness: i64, end: i64) -> (RecordCounts, Vec<u64>) {
     let hour = 3_600_000 + 60_000;
-    let (mut tally, mut dead, mut newest) = (Tally::default(), Vec::new(), None::<i64>);
+    let (mut tally, mut dead, mut newest) = (RecordCounts::default(), Vec::new(), None::<i64>);
     for (offset, message) in (0..).zip(messages) {
         let watermark = newest.map_or(i64::MIN, |newest| newest - lateness);
         if watermark >= end {
@@ -282,32 +289,34 @@ fn a_job_ends_just_after_its_newest_record_filtered_or_not_in_batches_of_any_siz
         let started = start("0s", [clicks.clone(), vec![click("a", 1.0, at)]], read, 1, 1000, true);
         let job = started.job.clone();
         started.end();
-        assert_eq!(job.board.frontier(), at + 1001, "read {read} at a time");
+        assert_eq!(job.frontier.watermark(), at + 1001, "read {read} at a time");
     }
 }
 
 #[test]
-fn play_waits_for_no_partition_that_may_stay_empty_and_never_goes_back() {
+fn playback_waits_for_no_live_partition_and_never_goes_back() {
     let spec = tidemill::spec::parse(&SPEC.replace("LATENESS", "0s"), "spec.toml").expect("a right spec");
-    let reader = Plan::new(Arc::new(spec)).sources[0].clone();
-    let board = Board::new(Pace::Times(1e6), None, None, None);
-    let lanes = [0, 1, 2].map(|partition| board.join(&reader, partition));
-    lanes[1..].iter().for_each(|lane| lane.set_live());
-    board.open();
-    assert_eq!(board.now(), i64::MIN);
-    board.begin(&lanes[0], 1000);
-    let now = board.now();
+    let source = Plan::new(Arc::new(spec)).sources[0].clone();
+    let partitions = Arc::new(Partitions::default());
+    let clock = PlaybackClock::new(&partitions, PlaybackSpeed::Factor(1e6));
+    let [file, live, _] = [0, 1, 2].map(|partition| partitions.register(&source, partition));
+    partitions.list()[1..].iter().for_each(|partition| partition.set_live());
+    partitions.complete_discovery();
+    assert_eq!(clock.now(), i64::MIN);
+    clock.start(&file, 1000);
+    let now = clock.now();
     assert!(now >= 1000);
-    board.begin(&lanes[1], 5);
-    assert!(board.now() >= now);
+    clock.start(&live, 5);
+    assert!(clock.now() >= now);
 
-    // Nor does it begin where one happened to be read first.
-    let still = Board::new(Pace::Times(0.0), None, None, None);
-    let lanes = [0, 1].map(|partition| still.join(&reader, partition));
-    lanes[1].set_live();
-    still.open();
-    still.begin(&lanes[1], 5);
-    still.begin(&lanes[0], 1000);
+    // A file restarts a clock that a live partition has started.
+    let partitions = Arc::new(Partitions::default());
+    let still = PlaybackClock::new(&partitions, PlaybackSpeed::Factor(0.0));
+    let [file, live] = [0, 1].map(|partition| partitions.register(&source, partition));
+    live.set_live();
+    partitions.complete_discovery();
+    still.start(&live, 5);
+    still.start(&file, 1000);
     assert_eq!(still.now(), 1000);
 }
 
@@ -320,7 +329,8 @@ fn what_is_in_flight_is_bounded_when_one_topic_is_far_ahead_of_another() {
     let started = start("0s", [clicks, views], read, 2, limit, true);
     let mut most = 0;
     while !started.graph.is_finished() {
-        let in_flight = started.job.board.lanes().iter().map(|lane| lane.standing().in_flight).max().unwrap_or(0);
+        let in_flight =
+            started.job.partitions.list().iter().map(|partition| partition.stats().in_flight).max().unwrap_or(0);
         most = most.max(in_flight);
         std::thread::yield_now();
     }
@@ -367,24 +377,24 @@ proptest! {
         let started = start(lateness, [clicks, vec![click("a", 1.0, at)]], read, workers, 1000, false);
         let shelf = started.online.group("user").unwrap().clone();
         let keys = [0, 1, 2, 3].map(|user| shelf.codec().encode_one(&[Scalar::String(format!("u{user}").into())]));
-        let lanes = started.job.board.lanes();
-        let lane = lanes.iter().find(|lane| lane.source == "clicks").unwrap();
+        let list = started.job.partitions.list();
+        let partition = list.iter().find(|partition| partition.id.source == "clicks").unwrap();
         let begun = Instant::now();
         loop {
-            let shown = lane.standing().shown as usize;
+            let served = partition.stats().served_offset as usize;
             for (user, key) in keys.iter().enumerate() {
                 // A negative one is filtered.
-                let expected = amounts[..shown].iter().filter(|(of, amount)| *of == user && *amount >= 0).count() as i64;
+                let expected = amounts[..served].iter().filter(|(of, amount)| *of == user && *amount >= 0).count() as i64;
                 let found = match shelf.get(key).as_deref() {
                     Some([Scalar::Int(count), _]) => *count,
                     _ => 0,
                 };
-                prop_assert!(found >= expected, "{shown} are shown, {found} of {expected} of user {user}");
+                prop_assert!(found >= expected, "{served} are served, {found} of {expected} of user {user}");
             }
-            if shown == amounts.len() {
+            if served == amounts.len() {
                 break;
             }
-            prop_assert!(begun.elapsed() < Duration::from_secs(60), "{shown} of {} are shown", amounts.len());
+            prop_assert!(begun.elapsed() < Duration::from_secs(60), "{served} of {} are served", amounts.len());
             std::thread::yield_now();
         }
         started.control.stop();

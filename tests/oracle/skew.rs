@@ -16,7 +16,7 @@ use tidemill::registry::LiveModels;
 use tidemill::run::config::Config;
 use tidemill::run::job::{self, Control, JobOptions, OfflineLayout, PreparedJob};
 use tidemill::serve::{self, Endpoint, Readiness, Service, ServiceConfig};
-use tidemill::source::Pace;
+use tidemill::source::PlaybackSpeed;
 use tidemill::time::parse_time;
 use tidemill::value::Scalar;
 
@@ -54,7 +54,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
     // A replay, whose examples are the expectation.
     let wanted = JobOptions {
         bounded: true,
-        pace: Pace::Max,
+        pace: PlaybackSpeed::Unlimited,
         from: None,
         until,
         online: None,
@@ -81,7 +81,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
     let online = job::online_store(&plan);
     let wanted = JobOptions {
         bounded: true,
-        pace: Pace::Stepped,
+        pace: PlaybackSpeed::Manual,
         from: None,
         until,
         online: Some(online.clone()),
@@ -117,7 +117,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
     for example in examples.iter().step_by(step) {
         let row: BTreeMap<&str, &Scalar> = columns.iter().map(String::as_str).zip(example).collect();
         let Scalar::Timestamp(time) = *row["_time"] else { panic!("_time is a timestamp") };
-        stepped.board.step_to(time);
+        stepped.clock.step_to(time);
         let started = Instant::now();
         while online.watermark() < time {
             assert!(started.elapsed() < Duration::from_secs(30), "stuck at {} before {time}", online.watermark());

@@ -4,7 +4,7 @@ use arrow_array::ArrayRef;
 
 use crate::flow::plan::GroupPlan;
 use crate::time::EventTime;
-use crate::value::{Batch, ColumnBuilder, Key, KeyCodec, Pending, Scalar};
+use crate::value::{AckToken, Batch, ColumnBuilder, Key, KeyCodec, Scalar};
 
 /// Closed changes being gathered: entity columns, then features.
 pub struct Changes {
@@ -36,6 +36,6 @@ impl Changes {
         columns.extend(self.features.iter_mut().map(ColumnBuilder::finish));
         let sort_key = self.keys.iter().map(|key| Some(key.as_bytes())).collect();
         let times = arrow_buffer::ScalarBuffer::from(self.times);
-        Some(Batch { event_times: times.clone(), times, sort_key, columns, pending: Pending::default() })
+        Some(Batch { event_times: times.clone(), times, sort_key, columns, ack: AckToken::default() })
     }
 }

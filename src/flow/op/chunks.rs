@@ -15,7 +15,7 @@ use hashbrown::HashMap;
 use timely::dataflow::operators::Capability;
 
 use crate::time::EventTime;
-use crate::value::{Batch, Pending};
+use crate::value::{AckToken, Batch};
 
 /// A batch, whatever was worked out about it on arrival, and how much of it is done.
 pub struct Chunk<X> {
@@ -57,7 +57,7 @@ impl<X> Chunks<X> {
     /// Takes in a batch and gives its number, unless it is empty; its capability, if any, is held at the first row not
     /// done. Nobody waits until it is shown, unless that is kept as `extra`.
     pub fn push(&mut self, capability: Option<Capability<EventTime>>, mut batch: Batch, extra: X) -> Option<u64> {
-        batch.pending = Pending::default();
+        batch.ack = AckToken::default();
         let first = *batch.times.first()?;
         let capability = capability.map(|capability| capability.delayed(&first));
         let number = self.number;
@@ -155,7 +155,7 @@ impl<X> Chunks<X> {
             event_times: batches.iter().flat_map(|batch| batch.event_times.iter().copied()).collect::<Vec<_>>().into(),
             sort_key: join(&|batch| Arc::new(batch.sort_key.clone())).as_binary().clone(),
             columns: (0..batches[0].columns.len()).map(|column| join(&|batch| batch.columns[column].clone())).collect(),
-            pending: Pending::default(),
+            ack: AckToken::default(),
         };
         let picks = rows.iter().map(|(_, place, row)| starts[*place as usize] + row);
         whole.take(&UInt32Array::from_iter_values(picks))

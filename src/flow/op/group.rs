@@ -23,7 +23,7 @@ use super::showing::Showing;
 use super::sink::SinkProgress;
 use super::{Records, frontier_of};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart};
-use crate::flow::exchange::Route;
+use crate::flow::exchange::{Route, WorkerShare};
 use crate::flow::plan::GroupPlan;
 use crate::store::memory::Shelf;
 use crate::time::EventTime;
@@ -68,7 +68,7 @@ pub fn group<'scope>(
     outputs: Outputs,
     mut checkpoint: OperatorCheckpoint,
 ) -> Result<GroupStreams<'scope>, CheckpointError> {
-    let worker = (scope.worker().index(), scope.worker().peers());
+    let worker = WorkerShare::of(scope);
     let mut group = Members::new(plan.clone(), outputs.clone(), questions.iter().map(|q| q.features.clone()).collect());
     group.load(&checkpoint, worker)?;
 

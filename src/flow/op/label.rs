@@ -11,7 +11,7 @@ use super::{Chunks, Records};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::expr::{EvalStats, Expr};
 use crate::flow::codec;
-use crate::flow::exchange::Route;
+use crate::flow::exchange::{Route, WorkerShare};
 use crate::flow::label_form::LabelForm;
 use crate::value::{Batch, Scalar};
 
@@ -30,15 +30,15 @@ pub fn attribute<'scope>(
     checkpoint: OperatorCheckpoint,
     unlabelled: impl FnMut(u64) + 'static,
 ) -> Result<Records<'scope>, CheckpointError> {
-    let (index, peers) = (examples.scope().worker().index(), examples.scope().worker().peers());
+    let share = WorkerShare::of(examples.scope());
     let mut state = PendingExamples::new(plan.clone());
     for part in checkpoint.load::<SavedExamples>()? {
-        if index == 0 {
+        if share.index == 0 {
             state.dropped += part.dropped;
         }
         for bytes in part.batches {
             let batch = codec::decode(&bytes).map_err(|error| checkpoint.undecodable(error))?;
-            state.restore(batch, (index, peers));
+            state.restore(batch, share);
         }
     }
     let types = plan.codec.types().len();

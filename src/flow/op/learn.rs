@@ -17,7 +17,7 @@ use super::closed_times::{self, ClosedOperator, Interrupted};
 use super::{Chunks, Records};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::expr::EvalStats;
-use crate::flow::exchange::{Route, key_columns, worker_of};
+use crate::flow::exchange::{Route, WorkerShare, key_columns};
 use crate::flow::label_form::LabelForm;
 use crate::flow::plan::ModelPlan;
 use crate::model::{Examples, Labels, ModelError, Scored, Trainer, TrainerConfig, Version};
@@ -51,7 +51,7 @@ pub fn learn<'scope>(
 ) -> Result<Records<'scope>, CheckpointError> {
     let scope = labelled.scope();
     let home = Key::hash_of(plan.name.as_bytes());
-    let here = worker_of(home, scope.worker().peers()) == scope.worker().index();
+    let here = WorkerShare::of(scope).owns(home);
     let mut queue = TrainerQueue::new(plan.clone(), keep);
     for part in checkpoint.load::<Option<LearnState>>()?.into_iter().flatten().filter(|_| here) {
         queue.load(part).map_err(|errors| {

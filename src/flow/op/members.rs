@@ -17,7 +17,7 @@ use super::group::Outputs;
 use super::shown::Shown;
 use crate::aggregate::{Arrival, GroupSnapshot, GroupState, Left, LineInput, SavedGroup};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint};
-use crate::flow::exchange::{key_columns, worker_of};
+use crate::flow::exchange::{WorkerShare, key_columns};
 use crate::flow::plan::GroupPlan;
 use crate::time::EventTime;
 use crate::value::{Batch, ColumnBuilder, Key, Scalar};
@@ -86,16 +86,10 @@ impl Members {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn load(
-        &mut self,
-        checkpoint: &OperatorCheckpoint,
-        (index, peers): (usize, usize),
-    ) -> Result<(), CheckpointError> {
+    pub fn load(&mut self, checkpoint: &OperatorCheckpoint, share: WorkerShare) -> Result<(), CheckpointError> {
         for part in checkpoint.load::<SavedGroup>()? {
-            let slots = self
-                .state
-                .load(part, |hash| worker_of(hash, peers) == index)
-                .map_err(|error| checkpoint.undecodable(error))?;
+            let slots =
+                self.state.load(part, |hash| share.owns(hash)).map_err(|error| checkpoint.undecodable(error))?;
             if let Some(shown) = &mut self.shown {
                 shown.change(slots.into_iter());
             }

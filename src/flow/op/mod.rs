@@ -1,10 +1,10 @@
 //! The operators of the graph, one a file. Each changes its state for closed times only and works off what is closed
 //! in the total order, so that its state as of any time T is a function of the records before T.
 
+mod assignments;
 mod changes;
 mod chunks;
 mod closed_times;
-mod feeds;
 pub mod group;
 pub mod label;
 pub mod learn;
@@ -17,8 +17,8 @@ pub mod sink;
 pub mod source;
 pub mod table;
 
+pub use assignments::Assignments;
 pub use chunks::Chunks;
-pub use feeds::Feeds;
 
 use timely::dataflow::Stream;
 

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Chunks;
 use crate::flow::codec;
-use crate::flow::exchange::{key_columns, worker_of};
+use crate::flow::exchange::{WorkerShare, key_columns};
 use crate::flow::label_form::LabelForm;
 use crate::time::EventTime;
-use crate::value::{Batch, Key, KeyCodec, Pending, Scalar};
+use crate::value::{AckToken, Batch, Key, KeyCodec, Scalar};
 
 /// The rule by which a label belongs to an example.
 #[derive(Clone, Debug)]
@@ -230,7 +230,7 @@ impl PendingExamples {
             event_times: ScalarBuffer::from(done.iter().map(|row| row.example.time).collect::<Vec<_>>()),
             sort_key,
             columns,
-            pending: Pending::default(),
+            ack: AckToken::default(),
         };
         done.iter().for_each(|row| release(&mut self.batches, row.example.batch));
         batch
@@ -250,9 +250,9 @@ impl PendingExamples {
     }
 
     /// Restores the examples of a saved batch that belong to this worker.
-    pub fn restore(&mut self, batch: Batch, (index, peers): (usize, usize)) {
+    pub fn restore(&mut self, batch: Batch, share: WorkerShare) {
         let keys = self.plan.codec.encode(&key_columns(&batch, &self.plan.example_on));
-        let is_own = |row: &u32| worker_of(Key::hash_of(keys.row(*row as usize).as_ref()), peers) == index;
+        let is_own = |row: &u32| share.owns(Key::hash_of(keys.row(*row as usize).as_ref()));
         let rows: Vec<u32> = (0..batch.len() as u32).filter(is_own).collect();
         let batch = batch.take(&rows.into());
         let times = batch.times.clone();

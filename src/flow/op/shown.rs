@@ -9,7 +9,7 @@ use super::members::{CLOSED, Updates};
 use crate::aggregate::{Arrival, GroupState, LineInput};
 use crate::store::memory::{Place, Shelf};
 use crate::time::EventTime;
-use crate::value::{Batch, Key, Pending, Scalar};
+use crate::value::{AckToken, Batch, Key, Scalar};
 
 /// Slots whose memory is fetched together.
 const FETCHED: usize = 64;
@@ -40,7 +40,7 @@ pub struct Shown {
 struct Came {
     /// The newest event time, if it is asked for.
     newest: Option<EventTime>,
-    pending: Vec<Pending>,
+    pending: Vec<AckToken>,
 }
 
 impl Came {
@@ -107,7 +107,7 @@ impl Shown {
         if self.shelf.is_measured() {
             came.newest = came.newest.max(batch.event_times.iter().copied().max());
         }
-        came.pending.push(batch.pending.clone());
+        came.pending.push(batch.ack.clone());
     }
 
     /// A batch waits to be shown, if it does not close before.

@@ -12,7 +12,7 @@ use super::closed_times::{self, ClosedOperator, Interrupted};
 use super::{Chunks, Records, frontier_of};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::flow::codec;
-use crate::flow::exchange::{Route, key_columns, worker_of};
+use crate::flow::exchange::{Route, WorkerShare, key_columns};
 use crate::flow::plan::TablePlan;
 use crate::store::Upsert;
 use crate::store::memory::Shelf;
@@ -43,7 +43,7 @@ pub fn file<'scope>(
     mut failed: impl FnMut(OfflineError) + 'static,
 ) -> Result<Records<'scope>, CheckpointError> {
     let scope = stream.scope();
-    let here = worker_of(0, scope.worker().peers()) == scope.worker().index();
+    let here = WorkerShare::of(scope).owns(0);
     if here && let Err(error) = resume(&file, &checkpoint)? {
         failed(error);
     }

@@ -23,12 +23,12 @@ use timely::progress::Antichain;
 use super::closed_times::ClosedTimes;
 use super::{Chunks, Records, frontier_of};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
-use crate::flow::exchange::{Route, key_columns, worker_of};
+use crate::flow::exchange::{Route, WorkerShare, key_columns};
 use crate::flow::plan::{JoinPlan, TablePlan};
 use crate::store::Upsert;
 use crate::store::memory::Shelf;
 use crate::time::EventTime;
-use crate::value::{Batch, Key, Pending, Scalar};
+use crate::value::{AckToken, Batch, Key, Scalar};
 
 /// A table's key. Differential deals it to workers by the same hash as ours.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -64,12 +64,12 @@ pub fn table<'scope>(
     checkpoint: OperatorCheckpoint,
 ) -> Result<TableArrangement<'scope>, CheckpointError> {
     let scope = upserts.scope();
-    let (index, peers) = (scope.worker().index(), scope.worker().peers());
+    let share = WorkerShare::of(scope);
     let mut loaded: Vec<Change> = Vec::new();
     for rows in checkpoint.load::<Vec<(Key, RowBytes)>>()? {
         let before = checkpoint.coordinator().restored_time().unwrap_or(EventTime::MIN + 1) - 1;
         let mine = rows.into_iter().map(|(key, row)| (TableKey(key), Some(row), before));
-        loaded.extend(mine.filter(|(key, _, _)| worker_of(key.route(), peers) == index));
+        loaded.extend(mine.filter(|(key, _, _)| share.owns(key.route())));
     }
     let changes = newest(upserts, plan, loaded);
     let name = format!("table.{}", plan.name);
@@ -88,10 +88,10 @@ pub fn show_loaded(
     coordinator: &CheckpointCoordinator,
     plan: &TablePlan,
     shelf: &Shelf,
-    (index, peers): (usize, usize),
+    share: WorkerShare,
 ) -> Result<(), CheckpointError> {
     for mut rows in coordinator.load::<Vec<(Key, RowBytes)>>(&format!("table.{}", plan.name))? {
-        rows.retain(|(key, _)| worker_of(Key::hash_of(key.as_bytes()), peers) == index);
+        rows.retain(|(key, _)| share.owns(Key::hash_of(key.as_bytes())));
         let columns = plan.row_codec.decode(rows.iter().map(|(_, row)| row.as_slice()));
         for (at, (key, _)) in rows.into_iter().enumerate() {
             let vector = columns.iter().map(|column| Scalar::of(column, at)).collect();
@@ -212,19 +212,19 @@ pub fn look_up<'scope>(records: Records<'scope>, table: &TableArrangement<'scope
         Pipeline,
         &name,
         move |_, _| {
-            let mut chunks: Chunks<Pending> = Chunks::default();
+            let mut chunks: Chunks<AckToken> = Chunks::default();
             move |(input, frontier), (changes, table_frontier), output| {
                 input.for_each(|capability, batch| {
                     let batch = std::mem::take(batch);
-                    let pending = batch.pending.clone();
-                    chunks.push(capability.retain_least(0), batch, pending);
+                    let ack = batch.ack.clone();
+                    chunks.push(capability.retain_least(0), batch, ack);
                 });
                 changes.for_each(|_, _| {});
                 let upto = frontier_of(frontier).min(frontier_of(table_frontier));
                 chunks.begin(upto);
                 for chunk in chunks.iter() {
                     let mut joined = join(&mut trace, &plan, &chunk.batch.slice(chunk.done, chunk.closing().len()));
-                    joined.pending = chunk.extra.clone();
+                    joined.ack = chunk.extra.clone();
                     let capability = chunk.capability.as_ref().expect("records are held with their capability");
                     if !joined.is_empty() {
                         output.session_with_builder(capability).give_container(&mut joined);

@@ -79,7 +79,7 @@ fn apply(table: &mut toml::Table, change: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Pace;
+    use crate::source::PlaybackSpeed;
 
     fn load(text: &str, overrides: &[&str]) -> Result<Config, String> {
         let folder = tempfile::tempdir().unwrap();
@@ -96,7 +96,10 @@ mod tests {
     fn an_override_is_toml_or_else_plain_text() {
         let config =
             load("", &["workers=3", "http.listen=127.0.0.1:0", "play.speed=max", "topics.a.file=x.csv"]).unwrap();
-        assert_eq!((config.workers, config.http.listen.as_str(), config.play.speed), (3, "127.0.0.1:0", Pace::Max));
+        assert_eq!(
+            (config.workers, config.http.listen.as_str(), config.play.speed),
+            (3, "127.0.0.1:0", PlaybackSpeed::Unlimited)
+        );
         assert_eq!(config.topics["a"].file, ["x.csv"]);
     }
 

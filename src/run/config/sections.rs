@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::values;
 use crate::serve::Endpoint;
-use crate::source::{FileBinding, Pace};
+use crate::source::{FileBinding, PlaybackSpeed};
 
 /// `[topics.TOPIC]`: the files that replace a topic.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,12 +33,12 @@ fn default_nulls() -> Vec<String> {
 #[serde(deny_unknown_fields, default)]
 pub struct PlayConfig {
     #[serde(with = "values::pace")]
-    pub speed: Pace,
+    pub speed: PlaybackSpeed,
 }
 
 impl Default for PlayConfig {
     fn default() -> Self {
-        PlayConfig { speed: Pace::Max }
+        PlayConfig { speed: PlaybackSpeed::Unlimited }
     }
 }
 

@@ -53,18 +53,18 @@ pub mod duration_or_off {
 pub mod pace {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    use crate::source::Pace;
+    use crate::source::PlaybackSpeed;
 
     const EXPECTED: &str = "expected a positive number of event seconds per second, or \"max\"";
 
-    pub fn serialize<S: Serializer>(pace: &Pace, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(pace: &PlaybackSpeed, serializer: S) -> Result<S::Ok, S::Error> {
         match pace {
-            Pace::Times(times) => serializer.serialize_f64(*times),
-            Pace::Max | Pace::Stepped => serializer.serialize_str("max"),
+            PlaybackSpeed::Factor(times) => serializer.serialize_f64(*times),
+            PlaybackSpeed::Unlimited | PlaybackSpeed::Manual => serializer.serialize_str("max"),
         }
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pace, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PlaybackSpeed, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged, expecting = "a positive number of event seconds per second, or \"max\"")]
         enum Speed {
@@ -72,8 +72,8 @@ pub mod pace {
             Text(String),
         }
         match Speed::deserialize(deserializer)? {
-            Speed::Times(times) if times > 0.0 && times.is_finite() => Ok(Pace::Times(times)),
-            Speed::Text(text) if text == "max" => Ok(Pace::Max),
+            Speed::Times(times) if times > 0.0 && times.is_finite() => Ok(PlaybackSpeed::Factor(times)),
+            Speed::Text(text) if text == "max" => Ok(PlaybackSpeed::Unlimited),
             _ => Err(de::Error::custom(EXPECTED)),
         }
     }

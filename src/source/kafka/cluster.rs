@@ -1,15 +1,15 @@
-//! The brokers as the config names them.
+//! Brokers and the settings to talk to them, from the config's `[kafka]`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaConfRes;
 
-use super::{Fault, Health};
+use super::{Health, KafkaError};
 
-/// Keys that say how tidemill reads and writes, and why each is not the user's to set.
+/// Keys that tidemill sets itself, and the reason for each.
 const OWNED: [(&str, &str); 12] = [
     ("allow.auto.create.topics", "a topic that is missing is an error"),
     ("auto.offset.reset", "where reading starts is in the checkpoint"),
@@ -25,8 +25,8 @@ const OWNED: [(&str, &str); 12] = [
     ("transactional.id", "nothing is written in transactions"),
 ];
 
-/// What a reader is set to unless the config says otherwise: to fetch on soon after its queue was full, to connect
-/// again soon, and to hold at most 4 MiB of each partition.
+/// Defaults of a reader: it resumes fetching soon after its queue was full, reconnects soon, and holds at most 4 MiB of
+/// each partition.
 const READER: [(&str, &str); 5] = [
     ("fetch.queue.backoff.ms", "10"),
     ("queued.max.messages.kbytes", "4096"),
@@ -35,7 +35,7 @@ const READER: [(&str, &str); 5] = [
     ("reconnect.backoff.ms", "50"),
 ];
 
-/// The same of a writer: what is sent again keeps its order, and is sent as long as it takes.
+/// Defaults of a writer: retries keep the order of messages and go on for as long as it takes.
 const WRITER: [(&str, &str); 6] = [
     ("compression.type", "zstd"),
     ("enable.idempotence", "true"),
@@ -45,7 +45,7 @@ const WRITER: [(&str, &str); 6] = [
     ("reconnect.backoff.ms", "50"),
 ];
 
-/// A cluster and how to talk to it.
+/// A cluster: its brokers, the settings of clients, and the health of their connections.
 #[derive(Debug)]
 pub struct Cluster {
     dataflow: String,
@@ -55,35 +55,35 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster by librdkafka's own settings. Connects to nothing yet.
+    /// Checks librdkafka's settings. Connects to nothing yet.
     ///
     /// # Errors
-    /// If there are no `bootstrap.servers`, or a key is unknown, tidemill's own, or has a wrong value.
-    pub fn new(settings: &BTreeMap<String, String>, dataflow: &str) -> Result<Arc<Self>, Fault> {
+    /// If `bootstrap.servers` is missing, or a key is unknown, is set by tidemill itself, or has a wrong value.
+    pub fn new(settings: &BTreeMap<String, String>, dataflow: &str) -> Result<Arc<Self>, KafkaError> {
         let servers =
             settings.get("bootstrap.servers").filter(|servers| !servers.trim().is_empty()).ok_or_else(|| {
-                Fault::Config("bootstrap.servers: missing; expected \"HOST:PORT\", or several".to_owned())
+                KafkaError::Config("bootstrap.servers: missing; expected \"HOST:PORT\", or several".to_owned())
             })?;
         for (key, why) in OWNED {
             if settings.contains_key(key) {
-                return Err(Fault::Config(format!("{key}: cannot be set: {why}")));
+                return Err(KafkaError::Config(format!("{key}: cannot be set: {why}")));
             }
         }
         let (dataflow, servers) = (dataflow.to_owned(), servers.clone());
-        let health = Arc::new(Health::of(identity(settings)));
+        let health = Arc::new(Health::new(principal(settings)));
         let cluster = Cluster { dataflow, servers, settings: settings.clone(), health };
         for config in [cluster.reader(), cluster.writer()] {
-            config.create_native_config().map_err(|error| cluster.fault(error))?;
+            config.create_native_config().map_err(|error| cluster.error(error))?;
         }
         Ok(Arc::new(cluster))
     }
 
-    /// The dataflow that this process runs.
+    /// Returns the name of the dataflow that this process runs.
     pub fn dataflow(&self) -> &str {
         &self.dataflow
     }
 
-    /// `bootstrap.servers`.
+    /// Returns `bootstrap.servers`.
     pub fn servers(&self) -> &str {
         &self.servers
     }
@@ -104,7 +104,7 @@ impl Cluster {
         config
     }
 
-    /// The settings of a reader.
+    /// Returns the settings of a reader.
     pub(super) fn reader(&self) -> ClientConfig {
         let own = [
             ("allow.auto.create.topics", "false"),
@@ -116,51 +116,51 @@ impl Cluster {
         self.config(&READER, &own)
     }
 
-    /// The settings of a writer.
+    /// Returns the settings of a writer.
     pub(super) fn writer(&self) -> ClientConfig {
         self.config(&WRITER, &[("partitioner", "murmur2_random")])
     }
 
-    /// That the brokers refuse who asks, if that is the newest they said.
-    pub fn denied(&self) -> Option<Fault> {
-        self.health.denied().map(|what| Fault::Denied { servers: self.servers.clone(), what })
+    /// Returns an error if the brokers have rejected our credentials and have not answered since.
+    pub fn unauthorized(&self) -> Option<KafkaError> {
+        self.health.unauthorized().map(|what| KafkaError::Unauthorized { servers: self.servers.clone(), what })
     }
 
-    /// What an error of librdkafka comes to.
-    pub(super) fn fault(&self, error: KafkaError) -> Fault {
+    /// Converts an error of librdkafka. A timeout is explained by the last error of the connection.
+    pub(super) fn error(&self, error: ClientError) -> KafkaError {
         match &error {
-            // What an unknown key was to have may be a secret.
-            KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, what, key, _) => {
-                Fault::Config(format!("{key}: {what}"))
+            // Without the value: that of an unknown key may be a secret.
+            ClientError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, what, key, _) => {
+                KafkaError::Config(format!("{key}: {what}"))
             }
-            KafkaError::ClientConfig(_, what, key, value) => Fault::Config(format!("{key} = {value:?}: {what}")),
-            KafkaError::ClientCreation(what) => Fault::Config(what.clone()),
+            ClientError::ClientConfig(_, what, key, value) => KafkaError::Config(format!("{key} = {value:?}: {what}")),
+            ClientError::ClientCreation(what) => KafkaError::Config(what.clone()),
             _ => {
                 let servers = self.servers.clone();
                 match error.rdkafka_error_code() {
-                    Some(code) if !is_passing(code) => Fault::Refused(format!("{servers}: {code}")),
-                    Some(code) => self.denied().unwrap_or_else(|| Fault::Away {
+                    Some(code) if !is_passing(code) => KafkaError::Rejected(format!("{servers}: {code}")),
+                    Some(code) => self.unauthorized().unwrap_or_else(|| KafkaError::Unavailable {
                         servers,
-                        what: self.health.trouble().unwrap_or(code.to_string()),
+                        what: self.health.last_error().unwrap_or(code.to_string()),
                     }),
-                    None => Fault::Away { servers, what: error.to_string() },
+                    None => KafkaError::Unavailable { servers, what: error.to_string() },
                 }
             }
         }
     }
 }
 
-/// Who the settings say that this process is, without anything secret.
-fn identity(settings: &BTreeMap<String, String>) -> String {
+/// Returns the principal and mechanism of the credentials, without anything secret.
+fn principal(settings: &BTreeMap<String, String>) -> String {
     let mechanism = settings.get("sasl.mechanism").or_else(|| settings.get("sasl.mechanisms"));
     let mechanism = mechanism.map_or("GSSAPI", String::as_str);
     match settings.get("sasl.username") {
-        Some(user) => format!("as sasl.username = {user:?} with sasl.mechanism = {mechanism:?}"),
-        None => format!("with sasl.mechanism = {mechanism:?}"),
+        Some(user) => format!("sasl.username = {user:?} with sasl.mechanism = {mechanism:?}"),
+        None => format!("sasl.mechanism = {mechanism:?}"),
     }
 }
 
-/// Whether what failed may succeed when it is tried again.
+/// Returns whether a retry may succeed.
 pub(super) fn is_passing(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     !matches!(
@@ -186,7 +186,7 @@ pub(super) fn is_passing(code: RDKafkaErrorCode) -> bool {
 mod tests {
     use super::*;
 
-    fn fault(settings: &[(&str, &str)]) -> String {
+    fn error(settings: &[(&str, &str)]) -> String {
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         Cluster::new(&settings, "flights").unwrap_err().to_string()
     }
@@ -194,22 +194,22 @@ mod tests {
     #[test]
     fn a_wrong_setting_is_named() {
         let servers = ("bootstrap.servers", "127.0.0.1:9092");
-        assert!(fault(&[]).starts_with("[kafka] bootstrap.servers: missing"));
+        assert!(error(&[]).starts_with("[kafka] bootstrap.servers: missing"));
         assert_eq!(
-            fault(&[servers, ("auto.offset.reset", "latest")]),
+            error(&[servers, ("auto.offset.reset", "latest")]),
             "[kafka] auto.offset.reset: cannot be set: where reading starts is in the checkpoint"
         );
         assert_eq!(
-            fault(&[servers, ("fetch.wait.maxms", "1")]),
+            error(&[servers, ("fetch.wait.maxms", "1")]),
             "[kafka] fetch.wait.maxms: No such configuration property: \"fetch.wait.maxms\""
         );
-        let secret = fault(&[servers, ("sasl.pasword", "secret")]);
+        let secret = error(&[servers, ("sasl.pasword", "secret")]);
         assert!(secret.contains("sasl.pasword") && !secret.contains("secret"), "{secret}");
-        assert!(fault(&[servers, ("fetch.wait.max.ms", "soon")]).starts_with("[kafka] fetch.wait.max.ms = \"soon\": "));
+        assert!(error(&[servers, ("fetch.wait.max.ms", "soon")]).starts_with("[kafka] fetch.wait.max.ms = \"soon\": "));
     }
 
     #[test]
-    fn the_user_has_the_last_word_over_defaults() {
+    fn a_setting_of_the_user_overrides_the_default() {
         let servers = ("bootstrap.servers".to_owned(), "127.0.0.1:9092".to_owned());
         let settings = BTreeMap::from([servers, ("fetch.queue.backoff.ms".to_owned(), "99".to_owned())]);
         let reader = Cluster::new(&settings, "flights").unwrap().reader();

@@ -1,4 +1,4 @@
-//! Whether the brokers can be reached, as the clients say themselves.
+//! Health of the connection to the brokers, as librdkafka reports it.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -6,99 +6,102 @@ use std::sync::{Arc, Mutex};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-/// What stands between this process and the brokers; shared by all its clients and whoever shows it.
+/// The last error of the connection to the brokers. All clients of the process share it.
 #[derive(Debug)]
 pub struct Health {
-    trouble: Mutex<Option<Trouble>>,
-    /// Who asks, as brokers that refuse them are told of.
-    identity: String,
+    /// `None` while the brokers answer.
+    last_error: Mutex<Option<HealthError>>,
+    /// The principal and mechanism of our credentials, for messages.
+    principal: String,
     /// Whether a broker has ever answered.
-    known: AtomicBool,
+    has_answered: AtomicBool,
 }
 
 #[derive(Debug)]
-struct Trouble {
+struct HealthError {
     what: String,
-    /// Whether it is who asks that the brokers refuse.
-    denied: bool,
+    /// Whether the brokers rejected our credentials.
+    unauthorized: bool,
 }
 
 impl Health {
-    /// All well so far, for who asks by this identity.
-    pub(super) fn of(identity: String) -> Self {
-        Health { trouble: Mutex::default(), identity, known: AtomicBool::new(false) }
+    /// Returns the health of a connection without errors so far.
+    pub(super) fn new(principal: String) -> Self {
+        Health { last_error: Mutex::default(), principal, has_answered: AtomicBool::new(false) }
     }
 
-    /// The newest trouble, until a broker answers again.
-    pub fn trouble(&self) -> Option<String> {
-        self.trouble.lock().expect("no holder panics").as_ref().map(|trouble| trouble.what.clone())
+    /// Returns the last error; `None` if a broker has answered since.
+    pub fn last_error(&self) -> Option<String> {
+        self.last_error.lock().expect("no holder panics").as_ref().map(|error| error.what.clone())
     }
 
-    /// The newest trouble, if it is that the brokers refuse who asks.
-    pub fn denied(&self) -> Option<String> {
-        let trouble = self.trouble.lock().expect("no holder panics");
-        trouble.as_ref().filter(|trouble| trouble.denied).map(|trouble| trouble.what.clone())
+    /// Returns the last error if it is that the brokers rejected our credentials.
+    pub fn unauthorized(&self) -> Option<String> {
+        let error = self.last_error.lock().expect("no holder panics");
+        error.as_ref().filter(|error| error.unauthorized).map(|error| error.what.clone())
     }
 
-    /// Whether the last word from the brokers was a good one.
+    /// Returns whether there has been no error since a broker last answered.
     pub fn is_good(&self) -> bool {
-        self.trouble.lock().expect("no holder panics").is_none()
+        self.last_error.lock().expect("no holder panics").is_none()
     }
 
-    /// Notes a trouble. The first since all was well is logged for everyone to see.
-    pub fn note(&self, what: &str) {
-        // A listener that wants to be talked to in another way hangs up without a word.
-        let hung_up = what.contains(" in state UP") && !self.known.load(SeqCst);
-        let hint = if hung_up { "; does it expect another security.protocol?" } else { "" };
-        self.set(Trouble { what: format!("{what}{hint}"), denied: false });
+    /// Records an error. The first since a broker last answered is logged as a warning.
+    pub fn record_error(&self, what: &str) {
+        // A broker listener with another security.protocol closes the connection without an error.
+        let closed = what.contains(" in state UP") && !self.has_answered.load(SeqCst);
+        let hint = if closed { "; does it expect another security.protocol?" } else { "" };
+        self.set(HealthError { what: format!("{what}{hint}"), unauthorized: false });
     }
 
-    /// Notes that a broker refuses who asks. That may pass, as where credentials are being changed.
-    pub fn deny(&self, what: &str) {
-        self.set(Trouble { what: format!("not let in {}: {what}", self.identity), denied: true });
+    /// Records that a broker rejects our credentials. A later attempt may succeed: credentials may be being changed.
+    pub fn record_unauthorized(&self, what: &str) {
+        let what = format!("authentication failed for {}: {what}", self.principal);
+        self.set(HealthError { what, unauthorized: true });
     }
 
-    /// A broker has broken a connection off: later that is common, before the first answer a trouble.
-    fn broken_off(&self, what: &str) {
-        if !self.known.load(SeqCst) && self.is_good() {
-            self.note(what);
+    /// Records that a broker has closed a connection. That is an error only before the first answer: later, brokers
+    /// close idle connections.
+    fn connection_closed(&self, what: &str) {
+        if !self.has_answered.load(SeqCst) && self.is_good() {
+            self.record_error(what);
         }
     }
 
-    fn set(&self, new: Trouble) {
-        let mut trouble = self.trouble.lock().expect("no holder panics");
+    fn set(&self, new: HealthError) {
+        let mut last_error = self.last_error.lock().expect("no holder panics");
         let what = &new.what;
-        match trouble.as_ref() {
+        match last_error.as_ref() {
             Some(known) if known.what == *what => return,
-            Some(known) if known.denied == new.denied => tracing::info!("kafka: {what}"),
+            Some(known) if known.unauthorized == new.unauthorized => tracing::info!("kafka: {what}"),
             _ => tracing::warn!("kafka: {what}"),
         }
-        *trouble = Some(new);
+        *last_error = Some(new);
     }
 
-    /// A broker has answered.
+    /// Records that a broker has answered.
     pub fn answered(&self) {
-        self.known.store(true, SeqCst);
-        if self.trouble.lock().expect("no holder panics").take().is_some() {
+        self.has_answered.store(true, SeqCst);
+        if self.last_error.lock().expect("no holder panics").take().is_some() {
             tracing::warn!("kafka: the brokers answer again");
         }
     }
 }
 
-/// Hears what a client of librdkafka says.
-pub struct Listener(pub Arc<Health>);
+/// Callbacks of a librdkafka client, which record errors in its [`Health`].
+pub struct ClientEvents(pub Arc<Health>);
 
-impl ClientContext for Listener {
+impl ClientContext for ClientEvents {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         if facility == "FAIL" && line.contains(" in state UP") {
             // The line begins with the client's thread.
-            self.0.broken_off(line.split_once("]: ").map_or(line, |(_, what)| what));
+            self.0.connection_closed(line.split_once("]: ").map_or(line, |(_, what)| what));
         }
         match level {
-            // One map of settings serves readers and writers; each passes over the other's keys.
+            // One map of settings serves readers and writers; each ignores the other's keys.
             _ if facility == "CONFWARN" => tracing::debug!("kafka: {line}"),
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
                 tracing::info!("kafka: {facility}: {line}");
@@ -109,17 +112,17 @@ impl ClientContext for Listener {
 
     fn stats_raw(&self, _: &[u8]) {}
 
-    fn error(&self, error: KafkaError, reason: &str) {
+    fn error(&self, error: ClientError, reason: &str) {
         match error.rdkafka_error_code() {
-            // Says no more than the failures of the single brokers before it.
+            // Follows the errors of the single brokers, which say more.
             Some(RDKafkaErrorCode::AllBrokersDown) if !self.0.is_good() => {}
-            Some(RDKafkaErrorCode::Authentication) => self.0.deny(reason),
-            _ => self.0.note(reason),
+            Some(RDKafkaErrorCode::Authentication) => self.0.record_unauthorized(reason),
+            _ => self.0.record_error(reason),
         }
     }
 }
 
-impl ConsumerContext for Listener {
+impl ConsumerContext for ClientEvents {
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
         if let Err(error) = result {
             tracing::info!("kafka: offsets were not committed: {error}");

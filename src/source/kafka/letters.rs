@@ -1,29 +1,29 @@
-//! The dead letter topic: refused records as they were, with the reason in headers that Kafka Connect's tools know.
+//! Dead letter topic: refused records as they were, with the reason in the headers that Kafka Connect uses.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Cluster, Fault, NewTopic, Outgoing, Producer};
+use super::{Cluster, KafkaError, NewTopic, Producer, ProducerRecord};
 use crate::source::{DeadLetter, Header};
 
 /// How long a letter may wait for room.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Writes dead letters to a topic: key, value and headers of the record, and `__connect.errors.*` behind them.
+/// Writer of dead letters to a topic: key, value and headers of the record, then `__connect.errors.*` headers.
 pub struct DeadLetterTopic {
     producer: Producer,
     cluster: Arc<Cluster>,
     topic: String,
-    /// Whether it was seen to that the topic is there.
+    /// Whether the topic is known to exist.
     created: bool,
 }
 
 impl DeadLetterTopic {
-    /// Letters to a topic, by default `tidemill.{dataflow}.dead_letters`. Connects in the background.
+    /// Returns a writer to a topic, by default `tidemill.{dataflow}.dead_letters`. It connects in the background.
     ///
     /// # Errors
-    /// If librdkafka cannot work by the cluster's settings.
-    pub fn new(cluster: &Arc<Cluster>, topic: Option<&str>) -> Result<Self, Fault> {
+    /// If librdkafka rejects the settings.
+    pub fn new(cluster: &Arc<Cluster>, topic: Option<&str>) -> Result<Self, KafkaError> {
         let topic = match topic {
             Some(topic) => topic.to_owned(),
             None => format!("tidemill.{}.dead_letters", cluster.dataflow()),
@@ -35,32 +35,32 @@ impl DeadLetterTopic {
         &self.topic
     }
 
-    /// Makes the topic if it is missing. Where that is not allowed, it may still be there.
+    /// Creates the topic if it is missing. Where an ACL forbids that, the topic may still exist.
     fn create(&mut self) {
         let topic = NewTopic { name: &self.topic, partitions: 1, settings: &[] };
-        match self.cluster.create_topic(topic) {
-            Ok(made) => {
-                if made {
-                    tracing::warn!("kafka: made the topic {:?} for dead letters", self.topic);
+        match topic.create(&self.cluster) {
+            Ok(created) => {
+                if created {
+                    tracing::warn!("kafka: created the topic {:?} for dead letters", self.topic);
                 }
                 self.created = true;
             }
-            Err(fault) => tracing::warn!("kafka: {fault}"),
+            Err(error) => tracing::warn!("kafka: {error}"),
         }
     }
 
-    /// Takes letters on; what was taken on before has been delivered or is on its way. The first makes the topic.
+    /// Sends letters, without waiting for their delivery. The first creates the topic.
     ///
     /// # Errors
-    /// If these, or letters before them, cannot be delivered.
-    pub fn write(&mut self, letters: &[DeadLetter]) -> Result<(), Fault> {
+    /// If these letters, or earlier ones, cannot be delivered.
+    pub fn write(&mut self, letters: &[DeadLetter]) -> Result<(), KafkaError> {
         if !self.created && !letters.is_empty() {
             self.create();
         }
         letters.iter().try_for_each(|letter| {
             let mut headers = letter.headers.clone();
             headers.extend(self.errors(letter));
-            let message = Outgoing {
+            let message = ProducerRecord {
                 topic: &self.topic,
                 key: letter.key.as_deref(),
                 value: letter.value.as_deref(),
@@ -71,27 +71,28 @@ impl DeadLetterTopic {
         })
     }
 
-    /// How many letters were taken on.
+    /// Returns the number of letters that were sent.
     pub fn sent(&self) -> usize {
         self.producer.sent()
     }
 
-    /// Whether the first so many of them are delivered; waits for nothing.
+    /// Returns whether the first `letters` letters have been delivered. Does not wait.
     ///
     /// # Errors
     /// If one cannot be delivered.
-    pub fn has_delivered(&self, letters: usize) -> Result<bool, Fault> {
+    pub fn has_delivered(&self, letters: usize) -> Result<bool, KafkaError> {
         self.producer.has_delivered(letters)
     }
 
-    /// Waits until all letters are delivered.
+    /// Waits until all letters have been delivered.
     ///
     /// # Errors
-    /// If one cannot be delivered, or was not within this time.
-    pub fn flush(&mut self, patience: Duration) -> Result<(), Fault> {
-        self.producer.settle(patience)
+    /// If one cannot be delivered, or is not within this time.
+    pub fn flush(&mut self, patience: Duration) -> Result<(), KafkaError> {
+        self.producer.flush(patience)
     }
 
+    /// Returns the headers that tell why and where a record was refused.
     fn errors(&self, letter: &DeadLetter) -> impl Iterator<Item = Header> + use<> {
         let reason = serde_json::to_value(letter.reason).ok();
         let reason = reason.as_ref().and_then(|reason| reason.as_str()).unwrap_or_default().to_owned();
@@ -108,6 +109,10 @@ impl DeadLetterTopic {
             ("exception.message", letter.detail.clone()),
             ("exception.stacktrace", whole),
         ];
-        named.into_iter().map(|(name, value)| (format!("__connect.errors.{name}"), Some(value.into_bytes())))
+        let header = |(name, value): (&str, String)| Header {
+            name: format!("__connect.errors.{name}"),
+            value: Some(value.into_bytes()),
+        };
+        named.into_iter().map(header)
     }
 }

@@ -1,109 +1,123 @@
 //! One partition of a topic as a [`Partition`].
 //!
-//! Offsets need not be without gaps: compaction and transactions leave some out. So a bounded partition has ended
-//! when its position has come to the end, be it by a message or by the broker's word that there is none before it.
+//! Offsets may have gaps: compaction and transactions leave some out. So a bounded partition has ended when its position
+//! has reached the end, be it by a message or by the broker's report that there is none before the end.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::Health;
-use super::consumer::Place;
 use super::queue::{Message, Queue};
 use super::tombstone::Tombstones;
-use crate::source::{Intake, Partition, Progress, Raw, SourceError, TopicReader};
-use crate::value::{FieldError, FieldFault, JsonDecoder};
+use crate::source::message::MessageFormat;
+use crate::source::{Ingest, InputStatus, Partition, RawMessage, SourceError, SourcePlan};
+use crate::value::{FieldError, FieldFault};
 
-/// A partition being read.
-pub struct KafkaPartition {
-    queue: Queue,
-    reading: Reading,
+/// How far a partition has been read, for the consumer's commits and metadata requests.
+#[derive(Debug)]
+pub struct ReadPosition {
+    pub topic: String,
+    pub partition: u32,
+    /// The next offset to be read.
+    pub next: AtomicU64,
+    /// The end of the partition when it was last asked for.
+    pub end: AtomicU64,
+    /// Whether the broker has reported that there is nothing at `next`.
+    pub caught_up: AtomicBool,
 }
 
-/// Where reading stands, and how messages become records.
-struct Reading {
-    place: Arc<Place>,
+impl ReadPosition {
+    pub fn new(topic: &str, partition: u32, start: u64, end: u64) -> Self {
+        ReadPosition {
+            topic: topic.to_owned(),
+            partition,
+            next: AtomicU64::new(start),
+            end: AtomicU64::new(end),
+            caught_up: AtomicBool::new(false),
+        }
+    }
+}
+
+/// A partition being read, with messages of one format.
+pub struct KafkaPartition<F> {
+    queue: Queue,
+    state: PollState<F>,
+}
+
+/// The state of reading, and what turns messages into records.
+struct PollState<F> {
+    position: Arc<ReadPosition>,
     health: Arc<Health>,
-    decoder: JsonDecoder,
-    /// Set for a table.
-    tombstones: Option<Tombstones>,
-    /// How far an event time may be ahead of its message's own.
-    max_ahead_ms: i64,
+    format: F,
+    /// `Some` for a table.
+    tombstones: Option<Tombstones<F>>,
+    /// The next offset to be read.
     next: u64,
+    /// Where to stop, if anywhere.
     end: Option<u64>,
-    /// Whether the broker has said that there is nothing at `next`.
+    /// Whether the broker has reported that there is nothing at `next`.
     caught_up: bool,
     ended: bool,
 }
 
-/// Why no further message is looked at.
-enum Stop {
+/// The reason why no further message is taken.
+enum StopReason {
     Ended,
+    /// The next offset does not exist any more.
     Expired(String),
     Failed(String),
 }
 
-impl KafkaPartition {
-    pub(super) fn new(
-        queue: Queue,
-        place: Arc<Place>,
-        health: Arc<Health>,
-        reader: &TopicReader,
-        end: Option<u64>,
-        max_ahead_ms: i64,
-    ) -> Self {
-        let next = place.next.load(SeqCst);
-        let reading = Reading {
-            place,
-            health,
-            decoder: JsonDecoder::new(&reader.schema),
-            tombstones: Tombstones::of(reader),
-            max_ahead_ms,
-            next,
+impl<F: MessageFormat> KafkaPartition<F> {
+    /// Returns a partition that is read from a position to `end`.
+    pub fn new(queue: Queue, position: Arc<ReadPosition>, plan: &SourcePlan, end: Option<u64>) -> Self {
+        let state = PollState {
+            next: position.next.load(SeqCst),
+            position,
+            health: queue.cluster().health().clone(),
+            format: F::new(&plan.schema),
+            tombstones: Tombstones::of(plan),
             end,
             caught_up: false,
             ended: false,
         };
-        KafkaPartition { queue, reading }
+        KafkaPartition { queue, state }
     }
 
-    /// The next offset to be read.
-    pub fn next(&self) -> u64 {
-        self.reading.next
-    }
-
-    fn failed(&self, stop: Stop) -> Result<(), SourceError> {
+    fn finish(&self, stop: StopReason) -> Result<InputStatus, SourceError> {
         let what = match stop {
-            Stop::Ended => return Ok(()),
-            Stop::Failed(what) => format!("at offset {}: {what}", self.reading.next),
-            Stop::Expired(what) => {
-                let there = self.queue.known_bounds();
-                let there = there.map_or_else(String::new, |(low, high)| format!(", which has {low} to {high}"));
-                format!("offset {} has expired or is of another topic of this name{there}: {what}", self.reading.next)
+            StopReason::Ended => return Ok(InputStatus::EndOfInput),
+            StopReason::Failed(what) => format!("at offset {}: {what}", self.state.next),
+            StopReason::Expired(what) => {
+                let known = self.queue.known_bounds();
+                let known =
+                    known.map_or_else(String::new, |known| format!(", which has {} to {}", known.start, known.end));
+                format!("offset {} has expired or is of another topic of this name{known}: {what}", self.state.next)
             }
         };
-        let Place { topic, partition, .. } = &*self.reading.place;
+        let ReadPosition { topic, partition, .. } = &*self.state.position;
         Err(SourceError::Partition { topic: topic.clone(), partition: *partition, what })
     }
 }
 
-impl Partition for KafkaPartition {
-    fn read(&mut self, max: usize, intake: &mut Intake) -> Result<Progress, SourceError> {
-        let reading = &mut self.reading;
-        reading.ended |= reading.end.is_some_and(|end| reading.next >= end);
-        if reading.ended {
-            return Ok(Progress::End);
+impl<F: MessageFormat> Partition for KafkaPartition<F> {
+    fn read(&mut self, max: usize, ingest: &mut Ingest) -> Result<InputStatus, SourceError> {
+        let state = &mut self.state;
+        state.ended |= state.end.is_some_and(|end| state.next >= end);
+        if state.ended {
+            return Ok(InputStatus::EndOfInput);
         }
-        let (taken, stopped) = self.queue.each(max, |message| reading.take(&message, intake));
-        reading.place.next.store(reading.next, SeqCst);
-        reading.place.caught_up.store(reading.caught_up, SeqCst);
-        match stopped {
-            Some(stop) => self.failed(stop).map(|()| Progress::End),
-            // Only what is known to be all there is may let others go on.
-            None if taken == 0 && reading.caught_up && reading.health.is_good() => Ok(Progress::Idle),
-            None => Ok(Progress::More),
+        let polled = self.queue.poll(max, |message| state.take(&message, ingest));
+        state.position.next.store(state.next, SeqCst);
+        state.position.caught_up.store(state.caught_up, SeqCst);
+        match polled.stopped {
+            Some(stop) => self.finish(stop),
+            // Only a partition that is known to have nothing may let others advance.
+            None if polled.taken == 0 && state.caught_up && state.health.is_good() => Ok(InputStatus::NothingAvailable),
+            None => Ok(InputStatus::MoreAvailable),
         }
     }
 
@@ -111,11 +125,11 @@ impl Partition for KafkaPartition {
         true
     }
 
-    /// Unknown while the brokers are away: what cannot be seen may be there.
-    fn behind(&self) -> Option<u64> {
-        let asked = self.reading.place.end.load(SeqCst);
-        let known = || self.queue.known_bounds().map(|(_, end)| end.max(asked).saturating_sub(self.reading.next));
-        match (self.reading.health.is_good(), self.reading.caught_up) {
+    /// Unknown while the brokers do not answer: records that cannot be seen may exist.
+    fn lag(&self) -> Option<u64> {
+        let asked = self.state.position.end.load(SeqCst);
+        let known = || self.queue.known_bounds().map(|known| known.end.max(asked).saturating_sub(self.state.next));
+        match (self.state.health.is_good(), self.state.caught_up) {
             (false, _) => None,
             (true, true) => Some(0),
             (true, false) => known(),
@@ -123,24 +137,24 @@ impl Partition for KafkaPartition {
     }
 }
 
-impl Reading {
-    fn take(&mut self, message: &Message<'_>, intake: &mut Intake) -> ControlFlow<Stop> {
+impl<F: MessageFormat> PollState<F> {
+    /// Pushes a message as a record, or handles it as an event of the partition.
+    fn take(&mut self, message: &Message<'_>, ingest: &mut Ingest) -> ControlFlow<StopReason> {
         if let Some(code) = message.event() {
-            return self.hear(message, code);
+            return self.on_event(message, code);
         }
         let offset = message.offset();
         if self.end.is_some_and(|end| offset >= end) {
             self.ended = true;
-            return ControlFlow::Break(Stop::Ended);
+            return ControlFlow::Break(StopReason::Ended);
         }
-        let newest = message.time().map(|time| time.saturating_add(self.max_ahead_ms));
-        let raw = || Raw {
+        let raw = || RawMessage {
             key: message.key().map(<[u8]>::to_vec),
             value: message.value().map(<[u8]>::to_vec),
             headers: message.headers(),
         };
-        intake.accept(offset, newest, raw, |columns, present| match (message.value(), &self.tombstones) {
-            (Some(value), _) => self.decoder.decode(value, columns, present),
+        ingest.push(offset, message.time(), raw, |columns, present| match (message.value(), &mut self.tombstones) {
+            (Some(value), _) => self.format.decode(value, columns, present),
             (None, Some(tombstones)) => tombstones.decode(message.key(), message.time(), columns, present),
             (None, None) => {
                 columns.iter_mut().for_each(|column| column.append_null());
@@ -152,30 +166,30 @@ impl Reading {
         ControlFlow::Continue(())
     }
 
-    /// What an event of the partition comes to.
-    fn hear(&mut self, message: &Message<'_>, code: Code) -> ControlFlow<Stop> {
+    fn on_event(&mut self, message: &Message<'_>, code: Code) -> ControlFlow<StopReason> {
         match code {
             Code::PartitionEOF => {
                 self.next = self.next.max(message.offset());
                 self.caught_up = true;
-                // What lies between here and the end, if anything, was not committed when the end was taken.
+                // Offsets between here and the end were not committed when the end was asked for.
                 if self.end.is_some() {
                     self.ended = true;
-                    return ControlFlow::Break(Stop::Ended);
+                    return ControlFlow::Break(StopReason::Ended);
                 }
                 ControlFlow::Continue(())
             }
-            Code::AutoOffsetReset | Code::OffsetOutOfRange => ControlFlow::Break(Stop::Expired(message.reason())),
+            Code::AutoOffsetReset | Code::OffsetOutOfRange => ControlFlow::Break(StopReason::Expired(message.reason())),
             Code::TopicAuthorizationFailed
             | Code::BadMessage
             | Code::InvalidMessage
             | Code::BadCompression
             | Code::NotImplemented
             | Code::MessageSizeTooLarge
-            | Code::Fatal => ControlFlow::Break(Stop::Failed(message.reason())),
+            | Code::Fatal => ControlFlow::Break(StopReason::Failed(message.reason())),
+            // librdkafka retries everything else.
             _ => {
-                let Place { topic, partition, .. } = &*self.place;
-                self.health.note(&format!("topic {topic:?}, partition {partition}: {}", message.reason()));
+                let ReadPosition { topic, partition, .. } = &*self.position;
+                self.health.record_error(&format!("topic {topic:?}, partition {partition}: {}", message.reason()));
                 ControlFlow::Continue(())
             }
         }

@@ -1,4 +1,4 @@
-//! Writing to topics: in order, with back pressure, and every delivery waited for.
+//! Producer: writes to topics in order, with back pressure and delivery reports.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -7,142 +7,149 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::{Header as Named, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 
-use super::health::Listener;
-use super::{Cluster, Fault};
+use super::health::ClientEvents;
+use super::{Cluster, KafkaError};
 use crate::source::Header;
 use crate::time::EventTime;
 
-/// How long to wait for deliveries before looking again.
+/// How long one poll waits for deliveries.
 const WAIT: Duration = Duration::from_millis(50);
 
-/// A message to be written. Its partition follows from its key, as Java's producers have it.
+/// A message to be written. Its partition follows from its key as in Java's producers.
 #[derive(Clone, Copy, Debug)]
-pub struct Outgoing<'a> {
+pub struct ProducerRecord<'a> {
     pub topic: &'a str,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
-    /// The message's own time; now if not given.
+    /// The message's own time; the current time if `None`.
     pub time: Option<EventTime>,
     pub headers: &'a [Header],
 }
 
 /// A client that writes.
 pub struct Producer {
-    base: BaseProducer<Deliveries>,
-    told: Arc<Told>,
+    base: BaseProducer<ProducerEvents>,
+    reports: Arc<DeliveryReports>,
     cluster: Arc<Cluster>,
 }
 
-/// What has become of messages.
+/// Delivery reports of the messages that were sent.
 #[derive(Debug, Default)]
-struct Told {
+struct DeliveryReports {
     delivered: AtomicU64,
-    sent: Mutex<Sent>,
-    /// The first failure since it was last asked for, and how many there were.
-    failed: Mutex<Option<(String, u64)>>,
+    outstanding: Mutex<Outstanding>,
+    /// The failures since they were last taken.
+    failed: Mutex<Option<FailedDeliveries>>,
 }
 
-/// Messages taken on, by number, from the first on that nothing is known of yet.
+#[derive(Debug)]
+struct FailedDeliveries {
+    first: String,
+    count: u64,
+}
+
+/// Sent messages by number, from the first on that has no report yet.
 #[derive(Debug, Default)]
-struct Sent {
+struct Outstanding {
     first: usize,
-    /// Whether anything is known of each.
-    settled: VecDeque<bool>,
+    /// Whether each has a report.
+    reported: VecDeque<bool>,
 }
 
-impl Sent {
-    /// The number of the next.
+impl Outstanding {
+    /// Returns the number of the next message.
     fn next(&self) -> usize {
-        self.first + self.settled.len()
+        self.first + self.reported.len()
     }
 
-    fn are_waiting(&self) -> bool {
-        !self.settled.is_empty()
+    fn is_empty(&self) -> bool {
+        self.reported.is_empty()
     }
 
-    /// One was delivered, or could not be.
-    fn settle(&mut self, number: usize) {
-        if let Some(settled) = number.checked_sub(self.first).and_then(|at| self.settled.get_mut(at)) {
-            *settled = true;
+    /// Records that a message was delivered, or cannot be.
+    fn report(&mut self, number: usize) {
+        if let Some(reported) = number.checked_sub(self.first).and_then(|at| self.reported.get_mut(at)) {
+            *reported = true;
         }
-        while self.settled.pop_front_if(|settled| *settled).is_some() {
+        while self.reported.pop_front_if(|reported| *reported).is_some() {
             self.first += 1;
         }
     }
 }
 
-struct Deliveries {
-    listener: Listener,
-    told: Arc<Told>,
+struct ProducerEvents {
+    events: ClientEvents,
+    reports: Arc<DeliveryReports>,
 }
 
-impl ClientContext for Deliveries {
+impl ClientContext for ProducerEvents {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        self.listener.log(level, facility, line);
+        self.events.log(level, facility, line);
     }
 
     fn stats_raw(&self, _: &[u8]) {}
 
-    /// A writer is heard only while it writes. What befell it in the meantime is long over, and others have told of it.
-    fn error(&self, error: KafkaError, reason: &str) {
-        if self.told.sent.lock().expect("no holder panics").are_waiting() {
-            self.listener.error(error, reason);
+    /// Ignores errors while nothing is in flight: they arrive only when polled, so they are stale, and consumers have
+    /// reported any real outage.
+    fn error(&self, error: ClientError, reason: &str) {
+        if !self.reports.outstanding.lock().expect("no holder panics").is_empty() {
+            self.events.error(error, reason);
         }
     }
 }
 
-impl ProducerContext for Deliveries {
+impl ProducerContext for ProducerEvents {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
-        self.told.sent.lock().expect("no holder panics").settle(number);
+        self.reports.outstanding.lock().expect("no holder panics").report(number);
         match result {
             Ok(_) => {
-                self.told.delivered.fetch_add(1, SeqCst);
-                self.listener.0.answered();
+                self.reports.delivered.fetch_add(1, SeqCst);
+                self.events.0.answered();
             }
             Err((error, message)) => {
                 let what = match error.rdkafka_error_code() {
                     Some(code) => format!("topic {:?}: {code}", message.topic()),
                     None => format!("topic {:?}: {error}", message.topic()),
                 };
-                let mut failed = self.told.failed.lock().expect("no holder panics");
-                failed.get_or_insert((what, 0)).1 += 1;
+                let mut failed = self.reports.failed.lock().expect("no holder panics");
+                failed.get_or_insert(FailedDeliveries { first: what, count: 0 }).count += 1;
             }
         }
     }
 }
 
 impl Producer {
-    /// A writer to a cluster. Connects in the background.
+    /// Creates a writer to a cluster. It connects in the background.
     ///
     /// # Errors
-    /// If librdkafka cannot work by these settings.
-    pub fn new(cluster: &Arc<Cluster>) -> Result<Self, Fault> {
-        let told = Arc::new(Told::default());
-        let deliveries = Deliveries { listener: Listener(cluster.health().clone()), told: told.clone() };
-        let base = cluster.writer().create_with_context(deliveries).map_err(|error| cluster.fault(error))?;
-        Ok(Producer { base, told, cluster: cluster.clone() })
+    /// If librdkafka rejects the settings.
+    pub fn new(cluster: &Arc<Cluster>) -> Result<Self, KafkaError> {
+        let reports = Arc::new(DeliveryReports::default());
+        let events = ProducerEvents { events: ClientEvents(cluster.health().clone()), reports: reports.clone() };
+        let base = cluster.writer().create_with_context(events).map_err(|error| cluster.error(error))?;
+        Ok(Producer { base, reports, cluster: cluster.clone() })
     }
 
-    /// Messages that a broker has acknowledged so far.
+    /// Returns the number of messages that a broker has acknowledged so far.
     pub fn delivered(&self) -> u64 {
-        self.told.delivered.load(SeqCst)
+        self.reports.delivered.load(SeqCst)
     }
 
-    /// Takes a message on. Where too many wait to be delivered, it waits too, up to `patience`.
+    /// Sends a message without waiting for its delivery. If too many are in flight, waits for room up to `patience`.
     ///
     /// # Errors
-    /// If this message, or one before it, cannot be delivered.
-    pub fn send(&self, message: Outgoing<'_>, patience: Duration) -> Result<(), Fault> {
+    /// If this message, or an earlier one, cannot be delivered.
+    pub fn send(&self, message: ProducerRecord<'_>, patience: Duration) -> Result<(), KafkaError> {
         let number = {
-            let mut sent = self.told.sent.lock().expect("no holder panics");
-            sent.settled.push_back(false);
-            sent.next() - 1
+            let mut outstanding = self.reports.outstanding.lock().expect("no holder panics");
+            outstanding.reported.push_back(false);
+            outstanding.next() - 1
         };
         let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(message.topic, number);
         record.key = message.key;
@@ -150,25 +157,23 @@ impl Producer {
         record.timestamp = message.time;
         if !message.headers.is_empty() {
             let headers = OwnedHeaders::new_with_capacity(message.headers.len());
-            record.headers = Some(
-                message
-                    .headers
-                    .iter()
-                    .fold(headers, |headers, (key, value)| headers.insert(Named { key, value: value.as_ref() })),
-            );
+            let insert = |headers: OwnedHeaders, header: &Header| {
+                headers.insert(Named { key: &header.name, value: header.value.as_ref() })
+            };
+            record.headers = Some(message.headers.iter().fold(headers, insert));
         }
-        let began = Instant::now();
+        let start = Instant::now();
         loop {
             match self.base.send(record) {
                 Ok(()) => break,
                 Err((error, again)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
                     record = again;
                     self.base.poll(WAIT);
-                    if began.elapsed() >= patience {
+                    if start.elapsed() >= patience {
                         return Err(self.undelivered(patience));
                     }
                 }
-                Err((error, _)) => return Err(self.cluster.fault(error)),
+                Err((error, _)) => return Err(self.cluster.error(error)),
             }
             self.failure()?;
         }
@@ -176,50 +181,53 @@ impl Producer {
         self.failure()
     }
 
-    /// How many messages were taken on.
+    /// Returns the number of messages that were sent.
     pub fn sent(&self) -> usize {
-        self.told.sent.lock().expect("no holder panics").next()
+        self.reports.outstanding.lock().expect("no holder panics").next()
     }
 
-    /// Whether the first so many of them are delivered; waits for nothing.
+    /// Returns whether the first `messages` messages have been delivered. Does not wait.
     ///
     /// # Errors
-    /// If something cannot be delivered.
-    pub fn has_delivered(&self, messages: usize) -> Result<bool, Fault> {
+    /// If a message cannot be delivered.
+    pub fn has_delivered(&self, messages: usize) -> Result<bool, KafkaError> {
         self.base.poll(Duration::ZERO);
         self.failure()?;
-        Ok(self.told.sent.lock().expect("no holder panics").first >= messages)
+        Ok(self.reports.outstanding.lock().expect("no holder panics").first >= messages)
     }
 
-    /// Waits until all that was taken on is delivered, up to `patience`.
+    /// Waits until all messages have been delivered, up to `patience`.
     ///
     /// # Errors
-    /// If something cannot be delivered, or was not within that time.
-    pub fn settle(&self, patience: Duration) -> Result<(), Fault> {
-        let began = Instant::now();
+    /// If a message cannot be delivered, or is not within that time.
+    pub fn flush(&self, patience: Duration) -> Result<(), KafkaError> {
+        let start = Instant::now();
         loop {
             self.base.poll(Duration::ZERO);
             self.failure()?;
             if self.base.in_flight_count() == 0 {
                 return Ok(());
             }
-            if began.elapsed() >= patience {
+            if start.elapsed() >= patience {
                 return Err(self.undelivered(patience));
             }
             self.base.poll(WAIT);
         }
     }
 
-    fn undelivered(&self, patience: Duration) -> Fault {
-        let trouble = self.cluster.health().trouble().map_or_else(String::new, |trouble| format!(": {trouble}"));
-        let what = format!("{} messages undelivered after {patience:?}{trouble}", self.base.in_flight_count());
-        Fault::Away { servers: self.cluster.servers().to_owned(), what }
+    fn undelivered(&self, patience: Duration) -> KafkaError {
+        let error = self.cluster.health().last_error().map_or_else(String::new, |error| format!(": {error}"));
+        let what = format!("{} messages undelivered after {patience:?}{error}", self.base.in_flight_count());
+        KafkaError::Unavailable { servers: self.cluster.servers().to_owned(), what }
     }
 
-    fn failure(&self) -> Result<(), Fault> {
-        match self.told.failed.lock().expect("no holder panics").take() {
+    /// Returns an error for the messages that have failed since the last call.
+    fn failure(&self) -> Result<(), KafkaError> {
+        match self.reports.failed.lock().expect("no holder panics").take() {
             None => Ok(()),
-            Some((what, count)) => Err(Fault::Refused(format!("{count} messages were not delivered: {what}"))),
+            Some(FailedDeliveries { first, count }) => {
+                Err(KafkaError::Rejected(format!("{count} messages were not delivered: {first}")))
+            }
         }
     }
 }

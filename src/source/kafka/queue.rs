@@ -1,10 +1,10 @@
 //! The messages of one partition, taken in batches without waiting.
 //!
-//! librdkafka hands out many messages in one call only through its C interface, and that is three times as cheap as
-//! one by one. What is not safe Rust of that is in this file.
+//! Taking many messages in one call is three times as cheap as taking them one by one, but only librdkafka's C interface
+//! offers it. All unsafe code for this is in this file.
 //!
-//! Invariant: a queue lives no longer than its consumer, which it holds; a message no longer than the call that it is
-//! shown in.
+//! Invariant: a queue lives no longer than its client, which it holds; a message no longer than the call that it is
+//! passed to.
 
 use std::ffi::{CStr, CString};
 use std::ops::ControlFlow;
@@ -14,38 +14,49 @@ use std::sync::Arc;
 use rdkafka::bindings as c;
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::Consumer;
+use super::Cluster;
+use super::client::Client;
 use crate::source::Header;
-use crate::time::EventTime;
+use crate::time::{EventTime, OffsetRange};
 
-/// The queue of a partition, apart from that of its consumer.
+/// The queue of a partition, split off from that of its client.
 pub struct Queue {
     queue: NonNull<c::rd_kafka_queue_t>,
     topic: CString,
     partition: i32,
     batch: Vec<*mut c::rd_kafka_message_t>,
-    consumer: Arc<Consumer>,
+    client: Arc<Client>,
+}
+
+/// The outcome of [`Queue::poll`].
+pub struct Polled<B> {
+    /// Number of messages that were taken from the queue.
+    pub taken: usize,
+    /// The value with which the visitor stopped, if it did.
+    pub stopped: Option<B>,
 }
 
 // SAFETY: librdkafka's queues may be used from any thread, and `batch` is empty between calls.
 unsafe impl Send for Queue {}
 
 impl Queue {
-    /// Splits off the queue of a partition; to be done before the partition is assigned. None if the partition has a
-    /// name that none can have.
-    pub fn split(consumer: &Arc<Consumer>, topic: &str, partition: i32) -> Option<Self> {
+    /// Splits off the queue of a partition, which must not be assigned yet. Returns `None` if no topic can have this name.
+    pub fn split(client: &Arc<Client>, topic: &str, partition: i32) -> Option<Self> {
         let topic = CString::new(topic).ok()?;
-        // SAFETY: the client is alive, as `consumer` is, and the name ends in a zero.
-        let queue = unsafe { c::rd_kafka_queue_get_partition(consumer.native(), topic.as_ptr(), partition) };
+        // SAFETY: the client is alive, as `client` is, and the name ends in a zero.
+        let queue = unsafe { c::rd_kafka_queue_get_partition(client.native(), topic.as_ptr(), partition) };
         let queue = NonNull::new(queue)?;
         // SAFETY: the queue was just given out; without a destination, its messages stay in it.
         unsafe { c::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut()) };
-        Some(Queue { queue, topic, partition, batch: Vec::new(), consumer: consumer.clone() })
+        Some(Queue { queue, topic, partition, batch: Vec::new(), client: client.clone() })
     }
 
-    /// Shows up to `max` messages that are there, in order, until told to stop; what is then left of them is dropped.
-    /// Gives how many there were.
-    pub fn each<B>(&mut self, max: usize, mut show: impl FnMut(Message<'_>) -> ControlFlow<B>) -> (usize, Option<B>) {
+    pub fn cluster(&self) -> &Cluster {
+        &self.client.cluster
+    }
+
+    /// Takes up to `max` messages that are there and visits them in order. If the visitor stops, the rest is dropped.
+    pub fn poll<B>(&mut self, max: usize, mut visit: impl FnMut(Message<'_>) -> ControlFlow<B>) -> Polled<B> {
         self.batch.clear();
         self.batch.reserve(max);
         // SAFETY: there is room for `max` pointers, and the queue is alive.
@@ -53,24 +64,23 @@ impl Queue {
         let taken = usize::try_from(taken).unwrap_or(0);
         // SAFETY: the call has written this many.
         unsafe { self.batch.set_len(taken) };
-        let batch = Taken(&mut self.batch);
+        let batch = TakenMessages(&mut self.batch);
         for message in batch.0.iter() {
             // SAFETY: each pointer is to a message that is ours until `batch` is dropped.
-            if let ControlFlow::Break(with) = show(Message(unsafe { &**message })) {
-                return (taken, Some(with));
+            if let ControlFlow::Break(with) = visit(Message(unsafe { &**message })) {
+                return Polled { taken, stopped: Some(with) };
             }
         }
-        (taken, None)
+        Polled { taken, stopped: None }
     }
 
-    /// The first offset that is there and the one after the last, as far as is known from what was fetched; nothing is
-    /// asked for.
-    pub fn known_bounds(&self) -> Option<(u64, u64)> {
+    /// Returns the offsets that the partition holds, as far as fetches have told; sends no request.
+    pub fn known_bounds(&self) -> Option<OffsetRange> {
         let (mut low, mut high) = (-1, -1);
         // SAFETY: the client is alive, the name ends in a zero, and both places may be written to.
         let error = unsafe {
             c::rd_kafka_get_watermark_offsets(
-                self.consumer.native(),
+                self.client.native(),
                 self.topic.as_ptr(),
                 self.partition,
                 &mut low,
@@ -79,7 +89,7 @@ impl Queue {
         };
         let known = error == c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
         known.then_some(())?;
-        Some((u64::try_from(low).unwrap_or(0), u64::try_from(high).ok()?))
+        Some(OffsetRange { start: u64::try_from(low).unwrap_or(0), end: u64::try_from(high).ok()? })
     }
 }
 
@@ -90,10 +100,10 @@ impl Drop for Queue {
     }
 }
 
-/// Messages that are ours to give back.
-struct Taken<'a>(&'a mut Vec<*mut c::rd_kafka_message_t>);
+/// Messages that must be given back to librdkafka.
+struct TakenMessages<'a>(&'a mut Vec<*mut c::rd_kafka_message_t>);
 
-impl Drop for Taken<'_> {
+impl Drop for TakenMessages<'_> {
     fn drop(&mut self) {
         for message in self.0.drain(..) {
             // SAFETY: each message was handed to us and is given back once.
@@ -102,17 +112,17 @@ impl Drop for Taken<'_> {
     }
 }
 
-/// A message or an event of the partition, such as its end.
+/// A message, or an event of the partition such as its end.
 pub struct Message<'a>(&'a c::rd_kafka_message_t);
 
 impl<'a> Message<'a> {
-    /// What it says where it is no message.
+    /// Returns the error code if this is an event of the partition and not a message.
     pub fn event(&self) -> Option<RDKafkaErrorCode> {
         let none = c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
         (self.0.err != none).then(|| self.0.err.into())
     }
 
-    /// The text of an event.
+    /// Returns the text of an event.
     pub fn reason(&self) -> String {
         // SAFETY: the message is alive; the text, if there is one, ends in a zero and lives as long.
         let text = unsafe { c::rd_kafka_message_errstr(self.0) };
@@ -137,7 +147,7 @@ impl<'a> Message<'a> {
         unsafe { bytes(self.0.payload, self.0.len) }
     }
 
-    /// The message's own time, where it has one.
+    /// Returns the message's own time, if it has one.
     pub fn time(&self) -> Option<EventTime> {
         let mut kind = c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the message is alive and `kind` may be written to.
@@ -160,13 +170,13 @@ impl<'a> Message<'a> {
         {
             // SAFETY: the call gave a name that ends in a zero, and where the value is and how long.
             let (name, value) = unsafe { (CStr::from_ptr(name), bytes(value, length)) };
-            found.push((name.to_string_lossy().into_owned(), value.map(<[u8]>::to_vec)));
+            found.push(Header { name: name.to_string_lossy().into_owned(), value: value.map(<[u8]>::to_vec) });
         }
         found
     }
 }
 
-/// The bytes at a place; none where the place is null.
+/// Returns the bytes at a place; `None` if the place is null.
 ///
 /// # Safety
 /// There must be that many bytes, for as long as the result is used.

@@ -1,15 +1,16 @@
-//! A message without a value, as the delete of a table's row.
+//! Tombstones: messages without a value, which delete a row of a table.
 //!
-//! The key is a JSON object with the key columns or, where there is but one, that column's value itself: plain text
-//! for a string, JSON for another type. The delete's time is the message's own.
+//! The key is a message of the topic's format with the key columns or, if there is only one, that column's value itself:
+//! plain text for a string, JSON for another type. The time of the delete is the message's own.
 
-use crate::source::TopicReader;
+use crate::source::SourcePlan;
+use crate::source::message::MessageFormat;
 use crate::time::EventTime;
 use crate::value::{Column, ColumnBuilder, FieldError, FieldFault, JsonDecoder, Scalar, Schema, Type};
 
-/// Decodes the tombstones of one table.
-pub struct Tombstones {
-    decoder: JsonDecoder,
+/// Decoder of the tombstones of one table.
+pub struct Tombstones<F> {
+    format: F,
     /// The key columns, by name and without nesting.
     schema: Schema,
     key: Vec<usize>,
@@ -17,31 +18,31 @@ pub struct Tombstones {
     deleted: usize,
 }
 
-impl Tombstones {
-    /// None for what is no table: there a value must be.
-    pub fn of(reader: &TopicReader) -> Option<Self> {
-        if !reader.upsert {
+impl<F: MessageFormat> Tombstones<F> {
+    /// Returns the decoder of a table; `None` for a stream, whose messages must have a value.
+    pub fn of(plan: &SourcePlan) -> Option<Self> {
+        if !plan.is_table {
             return None;
         }
-        let columns = reader.key.iter().map(|column| &reader.schema.columns[*column]);
+        let columns = plan.key.iter().map(|column| &plan.schema.columns[*column]);
         let plain =
             columns.map(|column| Column { unit: column.unit, ..Column::new(column.name.clone(), column.ty, false) });
         let schema = Schema::new(plain.collect());
         Some(Tombstones {
-            decoder: JsonDecoder::new(&schema),
+            format: F::new(&schema),
             schema,
-            key: reader.key.clone(),
-            time: reader.time,
-            deleted: reader.schema.len() - 1,
+            key: plan.key.clone(),
+            time: plan.time,
+            deleted: plan.schema.len() - 1,
         })
     }
 
-    /// Appends one row, whatever happens; says in `present` which columns it has.
+    /// Appends one row, even if it fails, and sets in `present` which columns it has.
     ///
     /// # Errors
-    /// If the message has no time, or no key that is the table's.
+    /// If the message has no time, or its key is not one of the table.
     pub fn decode(
-        &self,
+        &mut self,
         key: Option<&[u8]>,
         time: Option<EventTime>,
         columns: &mut [ColumnBuilder],
@@ -58,11 +59,12 @@ impl Tombstones {
         decoded
     }
 
-    fn row(&self, key: Option<&[u8]>, time: Option<EventTime>, row: &mut [Scalar]) -> Result<(), FieldError> {
+    /// Sets the key, the time and the mark of a delete in a row.
+    fn row(&mut self, key: Option<&[u8]>, time: Option<EventTime>, row: &mut [Scalar]) -> Result<(), FieldError> {
         let malformed = |why: &str| FieldError { column: None, fault: FieldFault::Malformed(why.to_owned()) };
         let key = key.ok_or_else(|| malformed("a delete without a key"))?;
         let time = time.ok_or_else(|| malformed("a delete without a time"))?;
-        let values = self.object(key).or_else(|error| self.single(key).ok_or(error))?;
+        let values = self.key_columns(key).or_else(|error| self.single_column(key).ok_or(error))?;
         for (column, value) in self.key.iter().zip(values) {
             row[*column] = value;
         }
@@ -71,53 +73,66 @@ impl Tombstones {
         Ok(())
     }
 
-    fn object(&self, json: &[u8]) -> Result<Vec<Scalar>, FieldError> {
-        let mut columns: Vec<_> = self.schema.columns.iter().map(|column| ColumnBuilder::new(column.ty)).collect();
-        let mut present = Vec::new();
-        self.decoder.decode(json, &mut columns, &mut present)?;
-        match self.decoder.missing(&present) {
-            Some(missing) => Err(missing),
-            None => Ok(columns.iter_mut().map(|column| Scalar::of(&column.finish(), 0)).collect()),
+    /// Decodes a key that is a message with all key columns.
+    fn key_columns(&mut self, key: &[u8]) -> Result<Vec<Scalar>, FieldError> {
+        let (mut columns, mut present) = (self.builders(), Vec::new());
+        self.format.decode(key, &mut columns, &mut present)?;
+        if let Some((column, _)) = self.schema.columns.iter().zip(&present).find(|(_, present)| !**present) {
+            return Err(FieldError { column: Some(column.name.clone()), fault: FieldFault::Missing });
         }
+        Ok(row_of(columns))
     }
 
-    /// The only key column's value.
-    fn single(&self, text: &[u8]) -> Option<Vec<Scalar>> {
+    /// Decodes a key that is the value of the only key column.
+    fn single_column(&self, key: &[u8]) -> Option<Vec<Scalar>> {
         let [column] = self.schema.columns.as_slice() else { return None };
-        let text = std::str::from_utf8(text).ok()?;
+        let text = std::str::from_utf8(key).ok()?;
         if column.ty == Type::String {
             return Some(vec![Scalar::String(text.into())]);
         }
-        self.object(format!("{{{:?}:{text}}}", column.name).as_bytes()).ok()
+        let (mut columns, object) = (self.builders(), format!("{{{:?}:{text}}}", column.name));
+        JsonDecoder::new(&self.schema).decode(object.as_bytes(), &mut columns, &mut Vec::new()).ok()?;
+        Some(row_of(columns))
     }
+
+    fn builders(&self) -> Vec<ColumnBuilder> {
+        self.schema.columns.iter().map(|column| ColumnBuilder::new(column.ty)).collect()
+    }
+}
+
+/// Returns the only row that has been built.
+fn row_of(mut columns: Vec<ColumnBuilder>) -> Vec<Scalar> {
+    columns.iter_mut().map(|column| Scalar::of(&column.finish(), 0)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::message::{Csv, Json};
 
-    fn reader(key: &[(&str, Type)]) -> TopicReader {
+    fn plan(key: &[(&str, Type)]) -> SourcePlan {
         let mut columns: Vec<_> = key.iter().map(|(name, ty)| Column::new(*name, *ty, false)).collect();
         columns.push(Column::new("at", Type::Timestamp, false));
-        TopicReader {
+        SourcePlan {
             source: "t".to_owned(),
             topic: "t".to_owned(),
-            schema: TopicReader::with_deletes(&Schema::new(columns)),
+            format: None,
+            schema: SourcePlan::with_deletes(&Schema::new(columns)),
             key: (0..key.len()).collect(),
             time: key.len(),
             lateness_ms: 0,
             filter: None,
-            upsert: true,
-            ordered: true,
-            reach_ms: i64::MAX,
+            is_table: true,
+            needs_order: true,
+            retention_ms: i64::MAX,
         }
     }
 
-    fn decode(key: &[(&str, Type)], bytes: Option<&str>) -> Result<Vec<Scalar>, String> {
-        let reader = reader(key);
-        let mut columns: Vec<_> = reader.schema.columns.iter().map(|column| ColumnBuilder::new(column.ty)).collect();
+    fn decode<F: MessageFormat>(key: &[(&str, Type)], bytes: Option<&str>) -> Result<Vec<Scalar>, String> {
+        let plan = plan(key);
+        let mut columns: Vec<_> = plan.schema.columns.iter().map(|column| ColumnBuilder::new(column.ty)).collect();
         let mut present = Vec::new();
-        let tombstones = Tombstones::of(&reader).unwrap();
+        let mut tombstones = Tombstones::<F>::of(&plan).unwrap();
         let decoded = tombstones.decode(bytes.map(str::as_bytes), Some(7), &mut columns, &mut present);
         assert!(columns.iter().all(|column| column.len() == 1), "a row is always completed");
         decoded.map_err(|error| error.to_string())?;
@@ -125,17 +140,28 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_an_object_or_the_one_value_itself() {
+    fn a_json_key_is_an_object_or_the_one_value_itself() {
         let rest = [Scalar::Timestamp(7), Scalar::Bool(true)];
         let row = |key: &[Scalar]| Ok([key, &rest].concat());
         let (text, number) = (("name", Type::String), ("number", Type::Int));
-        assert_eq!(decode(&[text], Some(r#"{"name":"a"}"#)), row(&[Scalar::String("a".into())]));
-        assert_eq!(decode(&[text], Some("a b")), row(&[Scalar::String("a b".into())]));
-        assert_eq!(decode(&[number], Some("12")), row(&[Scalar::Int(12)]));
+        assert_eq!(decode::<Json>(&[text], Some(r#"{"name":"a"}"#)), row(&[Scalar::String("a".into())]));
+        assert_eq!(decode::<Json>(&[text], Some("a b")), row(&[Scalar::String("a b".into())]));
+        assert_eq!(decode::<Json>(&[number], Some("12")), row(&[Scalar::Int(12)]));
         let both = row(&[Scalar::String("a".into()), Scalar::Int(3)]);
-        assert_eq!(decode(&[text, number], Some(r#"{"number":3,"name":"a"}"#)), both);
-        assert_eq!(decode(&[text, number], Some(r#"{"number":3}"#)), Err("name: missing".to_owned()));
-        assert_eq!(decode(&[text], None), Err("malformed: a delete without a key".to_owned()));
-        assert!(decode(&[number], Some("x")).unwrap_err().starts_with("malformed"));
+        assert_eq!(decode::<Json>(&[text, number], Some(r#"{"number":3,"name":"a"}"#)), both);
+        assert_eq!(decode::<Json>(&[text, number], Some(r#"{"number":3}"#)), Err("name: missing".to_owned()));
+        assert_eq!(decode::<Json>(&[text], None), Err("malformed: a delete without a key".to_owned()));
+        assert!(decode::<Json>(&[number], Some("x")).unwrap_err().starts_with("malformed"));
+    }
+
+    #[test]
+    fn a_csv_key_is_a_record_of_the_key_columns() {
+        let rest = [Scalar::Timestamp(7), Scalar::Bool(true)];
+        let row = |key: &[Scalar]| Ok([key, &rest].concat());
+        let (text, number) = (("name", Type::String), ("number", Type::Int));
+        assert_eq!(decode::<Csv>(&[text], Some("\"a, b\"")), row(&[Scalar::String("a, b".into())]));
+        assert_eq!(decode::<Csv>(&[text, number], Some("a,3")), row(&[Scalar::String("a".into()), Scalar::Int(3)]));
+        assert_eq!(decode::<Csv>(&[text, number], Some("a,")), Err("number: missing".to_owned()));
+        assert!(decode::<Csv>(&[number], Some("x")).unwrap_err().starts_with("number: expected int"));
     }
 }

@@ -1,28 +1,28 @@
-//! Files as topics: one partition, the files one after another.
+//! The one partition of a topic that is bound to files, read one after another.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::format::{self, FileReader, FileSchema};
-use super::{Intake, Partition, Progress, SourceError, TopicReader};
+use super::{FileReader, FileSchema};
+use crate::source::{Ingest, InputStatus, Partition, SourceError, SourcePlan};
 use crate::time::Offset;
 use crate::value::Schema;
 
-/// The files that stand for a topic, and how their text is read.
+/// Files that a topic is bound to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FileBinding {
-    /// Paths or globs, in order; what a glob finds is sorted by name.
+    /// Paths or globs, in order. The files that a glob matches are sorted by name.
     pub files: Vec<String>,
     /// Texts of a CSV that mean null.
     pub nulls: Vec<String>,
 }
 
 impl FileBinding {
-    /// The files that there are.
+    /// Returns the paths of all files.
     ///
     /// # Errors
-    /// If a path or glob finds nothing.
+    /// If a path or glob matches no file.
     pub fn paths(&self, base: &Path) -> Result<Vec<PathBuf>, SourceError> {
         let mut paths = Vec::new();
         for pattern in &self.files {
@@ -45,12 +45,17 @@ impl FileBinding {
 pub struct FilePartition {
     waiting: VecDeque<PathBuf>,
     schema: FileSchema,
-    open: Option<(PathBuf, Box<dyn FileReader>)>,
-    offset: u64,
+    open: Option<ReadingFile>,
+    offset: Offset,
+}
+
+struct ReadingFile {
+    path: PathBuf,
+    reader: Box<dyn FileReader>,
 }
 
 impl FilePartition {
-    /// A partition that reads these files. The first is opened at once, so that a wrong path is found at the start.
+    /// Returns a partition of these files. The first is opened at once, so that a wrong path is an error at the start.
     ///
     /// # Errors
     /// If the first file cannot be opened or lacks a column.
@@ -66,41 +71,39 @@ impl FilePartition {
         Ok(partition)
     }
 
-    /// Opens the next file; says whether there is one.
+    /// Opens the next file. Returns whether there is one.
     fn next(&mut self) -> Result<bool, SourceError> {
         self.open = match self.waiting.pop_front() {
             None => None,
-            Some(path) => Some((path.clone(), format::open(&path, &self.schema)?)),
+            Some(path) => Some(ReadingFile { reader: super::open(&path, &self.schema)?, path }),
         };
         Ok(self.open.is_some())
     }
-}
 
-impl FilePartition {
-    /// Passes over the records below an offset.
+    /// Skips the records below an offset.
     ///
     /// # Errors
     /// If they cannot be read.
-    pub fn skip_to(&mut self, offset: Offset, reader: &Arc<TopicReader>) -> Result<(), SourceError> {
-        let mut passed = Intake::new(reader.clone(), 0);
+    pub fn skip_to(&mut self, offset: Offset, plan: &Arc<SourcePlan>) -> Result<(), SourceError> {
+        let mut skipped = Ingest::new(plan.clone(), 0);
         while self.offset < offset {
             let rest = usize::try_from(offset - self.offset).unwrap_or(usize::MAX);
-            if self.read(rest.min(8192), &mut passed)? == Progress::End && self.offset < offset {
-                let (path, what) = (reader.topic.clone(), format!("ends at record {}, before {offset}", self.offset));
+            if self.read(rest.min(8192), &mut skipped)? == InputStatus::EndOfInput && self.offset < offset {
+                let (path, what) = (plan.topic.clone(), format!("ends at record {}, before {offset}", self.offset));
                 return Err(SourceError::File { path, what });
             }
-            passed.take();
+            skipped.take_unsorted();
         }
         Ok(())
     }
 }
 
 impl Partition for FilePartition {
-    fn read(&mut self, max: usize, intake: &mut Intake) -> Result<Progress, SourceError> {
-        let Some((path, reader)) = &mut self.open else { return Ok(Progress::End) };
-        let read = reader.read(max, &mut self.offset, intake);
+    fn read(&mut self, max: usize, ingest: &mut Ingest) -> Result<InputStatus, SourceError> {
+        let Some(ReadingFile { path, reader }) = &mut self.open else { return Ok(InputStatus::EndOfInput) };
+        let read = reader.read(max, &mut self.offset, ingest);
         match read.map_err(|what| SourceError::File { path: path.display().to_string(), what })? {
-            Progress::End if self.next()? => Ok(Progress::More),
+            InputStatus::EndOfInput if self.next()? => Ok(InputStatus::MoreAvailable),
             progress => Ok(progress),
         }
     }

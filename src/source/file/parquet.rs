@@ -1,4 +1,4 @@
-//! Parquet: columns are matched by name, other columns are not read.
+//! Parquet files: columns are matched by name, other columns are not read.
 
 use std::fs::File;
 
@@ -12,25 +12,28 @@ use arrow_schema::{DataType, TimeUnit as ArrowUnit};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::{FileFormat, FileReader, FileSchema, OpenFile};
-use crate::source::{Intake, Progress, Raw};
+use super::{FileFormat, FileReader, FileSchema, OpenFile, OpenedFile};
+use crate::source::{Ingest, InputStatus, RawMessage};
 use crate::time::parse_time;
 use crate::value::{Column, FieldError, FieldFault, Scalar, TimeUnit, Type};
 
 pub static PARQUET: FileFormat = FileFormat {
     extension: "parquet",
+    format: "parquet",
     summary: "Apache Parquet, plain, Snappy or Zstandard",
     open: OpenFile::Seek(open),
 };
 
-struct ParquetFile {
+struct ParquetReader {
     batches: ParquetRecordBatchReader,
+    /// The batch being read; `None` before the first.
     batch: Option<RecordBatch>,
+    /// The next row of the batch.
     row: usize,
     columns: Vec<Column>,
 }
 
-fn open(file: File, schema: &FileSchema) -> Result<Box<dyn FileReader>, String> {
+fn open(file: File, schema: &FileSchema) -> OpenedFile {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())?;
     let known: Vec<String> = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
     let lacking = |column: &&Column| !known.contains(&column.name) && !schema.optional.contains(&column.name);
@@ -40,14 +43,14 @@ fn open(file: File, schema: &FileSchema) -> Result<Box<dyn FileReader>, String> 
     let roots = known.iter().enumerate().filter(|(_, name)| schema.schema.index_of(name).is_some());
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots.map(|(index, _)| index));
     let batches = builder.with_projection(mask).build().map_err(|error| error.to_string())?;
-    Ok(Box::new(ParquetFile { batches, batch: None, row: 0, columns: schema.schema.columns.clone() }))
+    Ok(Box::new(ParquetReader { batches, batch: None, row: 0, columns: schema.schema.columns.clone() }))
 }
 
-impl FileReader for ParquetFile {
-    fn read(&mut self, max: usize, offset: &mut u64, intake: &mut Intake) -> Result<Progress, String> {
+impl FileReader for ParquetReader {
+    fn read(&mut self, max: usize, offset: &mut u64, ingest: &mut Ingest) -> Result<InputStatus, String> {
         if self.batch.as_ref().is_none_or(|batch| self.row == batch.num_rows()) {
             match self.batches.next() {
-                None => return Ok(Progress::End),
+                None => return Ok(InputStatus::EndOfInput),
                 Some(batch) => self.batch = Some(batch.map_err(|error| error.to_string())?),
             }
             self.row = 0;
@@ -56,8 +59,8 @@ impl FileReader for ParquetFile {
         let arrays: Vec<_> = self.columns.iter().map(|column| batch.column_by_name(&column.name)).collect();
         let end = batch.num_rows().min(self.row + max);
         for row in self.row..end {
-            let raw = || Raw::value(format!("row {row} of a batch: {}", text(batch, row)));
-            intake.accept(*offset, None, raw, |builders, present| {
+            let raw = || RawMessage::value(format!("row {row} of a batch: {}", text(batch, row)));
+            ingest.push(*offset, None, raw, |builders, present| {
                 present.clear();
                 let mut fault = None;
                 for ((column, array), builder) in self.columns.iter().zip(&arrays).zip(builders) {
@@ -78,11 +81,11 @@ impl FileReader for ParquetFile {
             *offset += 1;
         }
         self.row = end;
-        Ok(Progress::More)
+        Ok(InputStatus::MoreAvailable)
     }
 }
 
-/// The value of a row as the column's type, from any Arrow type that holds it without loss.
+/// Returns the value of a row as the column's type, from any Arrow type that converts without loss.
 fn scalar(column: &Column, array: &dyn Array, row: usize) -> Result<Scalar, FieldFault> {
     if array.is_null(row) {
         return Ok(Scalar::Null);
@@ -140,7 +143,7 @@ fn scalar(column: &Column, array: &dyn Array, row: usize) -> Result<Scalar, Fiel
     }
 }
 
-/// A row as text, for a dead letter.
+/// Returns a row as text, for a dead letter.
 fn text(batch: &RecordBatch, row: usize) -> String {
     let schema = batch.schema();
     let fields = schema.fields().iter().zip(batch.columns());

@@ -1,0 +1,103 @@
+//! Files as topics, told apart by their extension. Adding a format of files is a file with a [`FileFormat`] and a line in
+//! [`FILE_FORMATS`].
+//!
+//! A format of files is a container: it finds the records in the bytes of a file and passes each to the partition's
+//! [`Ingest`]. Containers of messages, such as lines of JSON, decode them by a [`super::MessageFormat`]; others, such as
+//! Parquet, have values of their own.
+
+mod csv;
+mod lines;
+mod parquet;
+mod partition;
+
+use std::io::BufRead;
+use std::path::Path;
+
+pub use self::partition::{FileBinding, FilePartition};
+use super::{Ingest, InputStatus, SourceError};
+use crate::value::Schema;
+
+/// A format of files.
+pub struct FileFormat {
+    /// The extension, before that of a compression.
+    pub extension: &'static str,
+    /// The spelling in a dataflow file: that of the message format, if the file is made of messages.
+    pub format: &'static str,
+    /// One line for the reference.
+    pub summary: &'static str,
+    pub open: OpenFile,
+}
+
+/// A file's bytes in order.
+pub type FileBytes = Box<dyn BufRead + Send>;
+
+/// A file that can be read, or the reason why it cannot.
+pub type OpenedFile = Result<Box<dyn FileReader>, String>;
+
+/// The function that opens a file, by what it needs.
+pub enum OpenFile {
+    /// Bytes in order, decompressed.
+    Stream(fn(FileBytes, &FileSchema) -> OpenedFile),
+    /// The file itself, for formats that seek.
+    Seek(fn(std::fs::File, &FileSchema) -> OpenedFile),
+}
+
+/// The columns to read from a file.
+pub struct FileSchema {
+    pub schema: Schema,
+    /// Texts of a CSV that mean null.
+    pub nulls: Vec<String>,
+    /// Columns that a file may lack.
+    pub optional: Vec<String>,
+}
+
+/// A file being read.
+pub trait FileReader: Send {
+    /// Pushes up to `max` records, with offsets counted up from `offset`.
+    ///
+    /// # Errors
+    /// If the file cannot be read on. A fault of a single record is no error: it becomes a dead letter.
+    fn read(&mut self, max: usize, offset: &mut u64, ingest: &mut Ingest) -> Result<InputStatus, String>;
+}
+
+/// All formats of files, by extension.
+pub static FILE_FORMATS: &[&FileFormat] = &[&csv::CSV, &lines::JSONL, &parquet::PARQUET];
+
+/// Opens a file by its extension, `.gz` and `.zst` decompressed.
+///
+/// # Errors
+/// If the extension is not one of [`FILE_FORMATS`], or the file cannot be opened or lacks a column.
+fn open(path: &Path, schema: &FileSchema) -> Result<Box<dyn FileReader>, SourceError> {
+    let label = path.display().to_string();
+    let wrong = |what: String| SourceError::File { path: label.clone(), what };
+    let io = |source| SourceError::Io { path: label.clone(), source };
+
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let plain = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
+    let format = FILE_FORMATS
+        .iter()
+        .find(|format| plain.strip_suffix(format.extension).is_some_and(|stem| stem.ends_with('.')))
+        .ok_or_else(|| {
+            let known: Vec<_> = FILE_FORMATS.iter().map(|format| format!(".{}", format.extension)).collect();
+            wrong(format!("unknown extension; expected one of {}, plain, .gz or .zst", known.join(", ")))
+        })?;
+
+    let file = std::fs::File::open(path).map_err(io)?;
+    let buffered = |bytes: Box<dyn std::io::Read + Send>| std::io::BufReader::with_capacity(1 << 16, bytes);
+    match format.open {
+        OpenFile::Seek(_) if name != plain => {
+            Err(wrong(format!("a .{} file cannot be compressed as a whole", format.extension)))
+        }
+        OpenFile::Seek(open) => open(file, schema).map_err(wrong),
+        OpenFile::Stream(open) => {
+            let bytes: FileBytes = if name.ends_with(".gz") {
+                Box::new(buffered(Box::new(flate2::read::MultiGzDecoder::new(file))))
+            } else if name.ends_with(".zst") {
+                Box::new(buffered(Box::new(zstd::stream::read::Decoder::new(file).map_err(io)?)))
+            } else {
+                Box::new(buffered(Box::new(file)))
+            };
+            open(bytes, schema).map_err(wrong)
+        }
+    }
+}

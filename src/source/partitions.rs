@@ -1,0 +1,63 @@
+//! The partitions of a job.
+//!
+//! One registry a process, shared by all workers. Partitions are registered before they are read, at the start or when
+//! they are discovered later, and are never removed. Invariant: until [`Partitions::complete_discovery`], partitions
+//! that are known at the start may be missing, so no time may be closed.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
+use super::{PartitionProgress, SourcePlan};
+use crate::time::EventTime;
+
+/// All partitions of a job, in the order of their registration.
+#[derive(Debug, Default)]
+pub struct Partitions {
+    list: Mutex<Vec<Arc<PartitionProgress>>>,
+    discovery_complete: AtomicBool,
+}
+
+impl Partitions {
+    /// Registers a partition and returns its progress, for its reader.
+    pub fn register(&self, plan: &SourcePlan, partition: u32) -> Arc<PartitionProgress> {
+        let progress = Arc::new(PartitionProgress::new(plan, partition));
+        self.list.lock().expect("no holder panics").push(progress.clone());
+        progress
+    }
+
+    /// Declares that all partitions that are known at the start have been registered.
+    pub fn complete_discovery(&self) {
+        self.discovery_complete.store(true, SeqCst);
+    }
+
+    pub fn is_discovery_complete(&self) -> bool {
+        self.discovery_complete.load(SeqCst)
+    }
+
+    /// Returns the partitions that are registered now.
+    pub fn list(&self) -> Vec<Arc<PartitionProgress>> {
+        self.list.lock().expect("no holder panics").clone()
+    }
+
+    /// Returns whether discovery is complete and every partition has ended.
+    pub fn all_ended(&self) -> bool {
+        self.is_discovery_complete() && self.with(|list| list.iter().all(|partition| partition.has_ended()))
+    }
+
+    /// Returns the least position of the partitions that are neither idle nor ended; the maximum if there is none.
+    pub fn min_position(&self) -> EventTime {
+        let is_active = |partition: &&Arc<PartitionProgress>| !partition.has_ended() && !partition.is_idle();
+        self.with(|list| list.iter().filter(is_active).map(|partition| partition.position()).min())
+            .unwrap_or(EventTime::MAX)
+    }
+
+    /// Returns the newest effective time that was emitted into the graph; the minimum before the first record.
+    pub fn max_emitted_time(&self) -> EventTime {
+        self.with(|list| list.iter().map(|partition| partition.max_emitted_time()).max()).unwrap_or(EventTime::MIN)
+    }
+
+    /// Reads the list without copying it.
+    pub(super) fn with<T>(&self, read: impl FnOnce(&[Arc<PartitionProgress>]) -> T) -> T {
+        read(&self.list.lock().expect("no holder panics"))
+    }
+}

@@ -1,0 +1,307 @@
+//! Reader of one partition: from the transport to batches that may be emitted into the graph.
+//!
+//! It owns everything that is counted by partition: what has been read ahead, what is in flight, which offsets are
+//! unacknowledged, and where a restart resumes. It knows nothing of timely; the source operator drives it:
+//! [`PartitionReader::read`] if [`PartitionReader::may_read`], [`PartitionReader::release`] until there is no more, then
+//! [`PartitionReader::report_progress`] and, when the frontier has been advanced, [`PartitionReader::close`].
+//!
+//! Invariant: a record is counted as read before it is emitted, and every record of a batch is in flight until the
+//! frontier passes its effective time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{
+    DeadLetter, InFlight, Ingest, IngestedBatch, InputStatus, OffsetIndex, OvertakenRecord, Partition,
+    PartitionProgress, PartitionStats, PlaybackClock, Position, ReadAhead, ReadBatch, RecordCounts, SourceError,
+    TumblingWindow, UnackedOffsets,
+};
+use crate::time::{EventTime, Offset};
+use crate::value::Batch;
+
+/// Records taken from a partition in one read.
+const READ: usize = 8192;
+
+/// Polls that an idle period must span. One poll credits at most `idle_after / MIN_IDLE_POLLS`, and a gap of
+/// `idle_after` or more restarts the count, so a stalled process cannot call a partition idle without having polled it.
+const MIN_IDLE_POLLS: u32 = 4;
+
+/// A partition, ready to be read by a worker.
+pub struct AssignedPartition {
+    partition: Box<dyn Partition>,
+    ingest: Ingest,
+    progress: Arc<PartitionProgress>,
+    /// Its position in the state that the graph starts from; `None` if it is read from its beginning.
+    position: Option<Position>,
+}
+
+impl AssignedPartition {
+    /// Returns a partition that is read from its beginning.
+    pub fn new(partition: Box<dyn Partition>, ingest: Ingest, progress: Arc<PartitionProgress>) -> Self {
+        if partition.is_live() {
+            progress.set_live();
+        }
+        AssignedPartition { partition, ingest, progress, position: None }
+    }
+
+    /// Resumes from a position. The transport must have been opened at its `resume` offset.
+    #[must_use]
+    pub fn resuming(mut self, position: Position) -> Self {
+        self.ingest.resume(&position);
+        self.progress.observe(position.newest_effective);
+        self.progress.emitted(position.newest_effective);
+        self.position = Some(position);
+        self
+    }
+
+    /// Repeats the effective times of records that were overtaken in an earlier run.
+    #[must_use]
+    pub fn overriding(mut self, overtaken: BTreeMap<Offset, EventTime>) -> Self {
+        self.ingest.override_times(overtaken);
+        self
+    }
+}
+
+/// Settings that the readers of a job share.
+#[derive(Clone, Debug)]
+pub struct ReaderOptions {
+    /// Back pressure: a partition with this many records in flight is read on only if the graph waits for it.
+    pub max_in_flight: u64,
+    /// Everything before this is in the state that the graph starts from.
+    pub resume: EventTime,
+    /// Everything at or after this is skipped.
+    pub until: EventTime,
+    /// How long a partition has nothing to read before it is idle; `None` if it never is.
+    pub idle_after: Option<Duration>,
+    /// The training windows whose offsets are recorded.
+    pub windows: Vec<TumblingWindow>,
+}
+
+/// The outcome of one read.
+#[derive(Default)]
+pub struct ReadOutcome {
+    /// Whether there were records, or the partition has ended.
+    pub progressed: bool,
+    pub letters: Vec<DeadLetter>,
+    pub overtaken: Vec<OvertakenRecord>,
+    /// The error that has ended the partition for good. It holds the frontier back until the job is stopped, since it is
+    /// not known which records it would have had.
+    pub error: Option<SourceError>,
+}
+
+/// A partition being read.
+pub struct PartitionReader {
+    partition: Box<dyn Partition>,
+    ingest: Ingest,
+    progress: Arc<PartitionProgress>,
+    options: Arc<ReaderOptions>,
+    /// Batches that have been read but are ahead of the playback clock.
+    waiting: VecDeque<Batch>,
+    in_flight: InFlight,
+    ahead: ReadAhead,
+    index: OffsetIndex,
+    unacked: UnackedOffsets,
+    counts: RecordCounts,
+    overtaken: u64,
+    ended: bool,
+    failed: bool,
+    /// How long there has been nothing to read, by the times of the polls; `None` if there was at the last poll.
+    idle_for: Option<Duration>,
+    last_poll: Instant,
+}
+
+impl PartitionReader {
+    pub fn new(assigned: AssignedPartition, options: &Arc<ReaderOptions>) -> Self {
+        let AssignedPartition { partition, mut ingest, progress, position } = assigned;
+        ingest.observe_windows(&options.windows);
+        ingest.end_at(options.until);
+        let (counts, overtaken) =
+            position.map_or_else(Default::default, |position| (position.counts, position.overtaken));
+        PartitionReader {
+            partition,
+            ingest,
+            progress,
+            options: options.clone(),
+            waiting: VecDeque::new(),
+            in_flight: InFlight::default(),
+            ahead: ReadAhead::new(options.max_in_flight),
+            index: OffsetIndex::default(),
+            unacked: UnackedOffsets::default(),
+            counts,
+            overtaken,
+            ended: false,
+            failed: false,
+            idle_for: None,
+            last_poll: Instant::now(),
+        }
+    }
+
+    pub fn progress(&self) -> &PartitionProgress {
+        &self.progress
+    }
+
+    /// Returns whether back pressure allows a read. `min_position` is the position of the slowest partition;
+    /// `is_processed` says whether the graph has processed everything that is closed.
+    ///
+    /// A partition may read while fewer than `max_in_flight` of its records are in flight. If the graph has nothing left
+    /// to do, it may also read while fewer than that are ahead of the slowest partition, or if it is the slowest itself:
+    /// so what is in flight is bounded except for what lateness keeps open, and the slowest can always go on.
+    pub fn may_read(&mut self, min_position: EventTime, is_processed: bool) -> bool {
+        let limit = self.options.max_in_flight;
+        let ahead = self.ahead.beyond(min_position);
+        let is_slowest = self.progress.position() <= min_position;
+        !(self.ended || self.failed)
+            && self.waiting.is_empty()
+            && (self.in_flight.len() < limit || is_processed && (ahead < limit || is_slowest))
+    }
+
+    /// Reads the next records and queues them. Records below `closed` are overtaken.
+    pub fn read(&mut self, closed: EventTime, clock: &PlaybackClock) -> ReadOutcome {
+        let mut outcome = ReadOutcome::default();
+        self.ingest.advance_frontier(closed.max(self.options.resume));
+        let newest_before = self.ingest.watermark().newest();
+        match self.partition.read(READ, &mut self.ingest) {
+            Ok(InputStatus::EndOfInput) => self.ended = true,
+            Ok(InputStatus::MoreAvailable | InputStatus::NothingAvailable) => self.ended = self.ingest.has_ended(),
+            Err(error) => {
+                outcome.error = Some(error);
+                self.failed = true;
+            }
+        }
+        self.count_idle_time();
+        if self.ingest.is_empty() {
+            outcome.progressed = self.ended;
+            return outcome;
+        }
+        if let Some(windows) = self.ingest.changed_windows() {
+            self.progress.report_windows(windows.clone());
+        }
+        let batch = self.ingest.take();
+        self.enqueue(newest_before, batch, clock, &mut outcome);
+        // A batch must be reported as read before it is emitted.
+        self.report();
+        outcome.progressed = true;
+        outcome
+    }
+
+    /// Adds the time since the last poll to the idle time if there was and is nothing to read.
+    fn count_idle_time(&mut self) {
+        let before = std::mem::replace(&mut self.last_poll, Instant::now());
+        if !self.ingest.is_empty() {
+            self.idle_for = None;
+            return;
+        }
+        let idle_after = self.options.idle_after.unwrap_or(Duration::MAX);
+        let passed = self.last_poll.duration_since(before);
+        let idle_for = self.idle_for.filter(|_| passed < idle_after);
+        let credit = passed.min(idle_after / MIN_IDLE_POLLS);
+        let nothing_left = self.partition.lag() == Some(0);
+        self.idle_for = nothing_left.then(|| idle_for.map_or(Duration::ZERO, |before| before + credit));
+    }
+
+    /// Counts a batch and queues it. Records that are in the graph's state already are dropped; the counts that were
+    /// saved with the state include them.
+    fn enqueue(
+        &mut self,
+        newest_before: EventTime,
+        batch: IngestedBatch,
+        clock: &PlaybackClock,
+        outcome: &mut ReadOutcome,
+    ) {
+        let IngestedBatch { batch, counts, mut late, letters, first, last, overtaken } = batch;
+        self.overtaken += overtaken.len() as u64;
+        (outcome.letters, outcome.overtaken) = (letters, overtaken);
+        if let (Some(first), Some(until)) = (first, last) {
+            self.index.push(ReadBatch { first, newest_before, until });
+        }
+
+        let (_, mut batch) = batch.split(self.options.resume);
+        late.retain(|time| *time >= self.options.resume);
+        self.counts.add(&counts);
+        self.in_flight.push(batch.times.clone(), &late);
+        if let Some(newest) = last {
+            // Filtered records count, too: the end of a job must not depend on which records a source keeps.
+            self.progress.observe(newest);
+            self.ahead.push(newest, batch.len() as u64);
+        }
+        if let (Some(time), Some(first)) = (batch.times.first(), first) {
+            clock.start(&self.progress, *time);
+            self.progress.keep_first(&batch);
+            batch.ack = self.unacked.push(first);
+            self.waiting.push_back(batch);
+        }
+    }
+
+    /// Returns the next records that the playback clock allows to be emitted; `None` if there are none.
+    pub fn release(&mut self, now: EventTime) -> Option<Batch> {
+        let batch = self.waiting.pop_front()?;
+        let (ready, ahead) = if now == EventTime::MAX { (batch, Batch::default()) } else { batch.split(now) };
+        if !ahead.is_empty() {
+            self.waiting.push_front(ahead);
+        }
+        if let Some(newest) = ready.times.last() {
+            self.progress.emitted(*newest);
+        }
+        Some(ready).filter(|ready| !ready.is_empty())
+    }
+
+    /// Reports the watermark, and whether the partition has ended or is idle.
+    pub fn report_progress(&mut self) {
+        if self.ended && self.waiting.is_empty() {
+            self.progress.end();
+        } else {
+            self.progress.advance(self.watermark());
+        }
+        if let Some(idle_after) = self.options.idle_after {
+            self.progress.set_idle(self.idle_for.is_some_and(|time| time >= idle_after));
+        }
+    }
+
+    /// Returns the time before which no record will be emitted any more.
+    fn watermark(&self) -> EventTime {
+        let waiting = self.waiting.front().map_or(EventTime::MAX, |batch| batch.times[0]);
+        let read = if self.ended { EventTime::MAX } else { self.ingest.watermark().time() };
+        waiting.min(read)
+    }
+
+    /// Returns the position as of `time`, which must not be closed here yet.
+    pub fn position(&mut self, time: EventTime) -> Position {
+        self.in_flight.close(time, &mut self.counts);
+        let next = self.ingest.next_offset();
+        let (resume, newest) = match self.index.find(time) {
+            Some(batch) => (batch.first, batch.newest_before),
+            None => (next, self.ingest.watermark().newest()),
+        };
+        Position {
+            partition: self.progress.id.partition,
+            resume,
+            next,
+            newest,
+            newest_effective: self.progress.newest(),
+            counts: self.counts,
+            overtaken: self.overtaken,
+        }
+    }
+
+    /// Closes the records below the frontier and reports the counts.
+    pub fn close(&mut self, frontier: EventTime) {
+        self.in_flight.close(frontier, &mut self.counts);
+        self.index.close(frontier);
+        self.report();
+    }
+
+    fn report(&mut self) {
+        let read_up_to = if self.ended { Offset::MAX } else { self.ingest.offset() };
+        let is_catching_up = self.ingest.is_catching_up();
+        self.progress.report(PartitionStats {
+            counts: self.counts,
+            // What an earlier run has counted and this one has not read again yet is in flight, too.
+            in_flight: if is_catching_up { self.counts.in_flight() } else { self.in_flight.len() },
+            next_offset: self.ingest.next_offset(),
+            served_offset: self.unacked.first().unwrap_or(read_up_to),
+            lag: self.partition.lag(),
+            overtaken: self.overtaken,
+        });
+    }
+}
