@@ -1,4 +1,4 @@
-# make test    release build, all tests and doctests, and a first run of the program
+# make test    all tests and doctests, and a first run of the program
 # make lint    formatting, clippy and rustdoc; warnings are errors
 # make bench   benchmarks
 # make fmt     formats the sources

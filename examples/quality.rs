@@ -1,4 +1,4 @@
-//! How well the flights are predicted: all of 2013 replayed with and without preparation, scored as it was served.
+//! Quality of the predictions of flights: all of 2013 replayed with and without preparation, scored prequentially.
 //!
 //! `cargo run --release --example quality -- ../shared/data/nycflights13`
 //!

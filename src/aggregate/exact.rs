@@ -35,7 +35,7 @@ pub fn fixed(x: f64, digits: u32) -> Option<i128> {
     (x.abs() <= LIMIT).then(|| (x * power_of_ten(digits)).round_ties_even() as i128)
 }
 
-/// As [`fixed`], where the answer fits 64 bits.
+/// The same as [`fixed`] in 64 bits, `None` where the result does not fit.
 pub fn narrow(x: f64, digits: u32) -> Option<i64> {
     let scaled = (x * power_of_ten(digits)).round_ties_even();
     (x.abs() <= LIMIT && scaled.abs() < i64::MAX as f64).then_some(scaled as i64)

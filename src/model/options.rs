@@ -19,7 +19,7 @@ pub struct ModelOptions {
     pub bins: usize,
     /// Numeric inputs that are categories.
     pub categorical: Vec<String>,
-    /// log2 of the size of the hashed part of the weights.
+    /// Base-2 logarithm of the size of the hashed part of the weights.
     pub hash_bits: u32,
     /// Virtual shards; the result depends on their number, never on workers.
     pub shards: usize,

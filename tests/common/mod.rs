@@ -1,5 +1,12 @@
-//! What the test programs share: servers and runs of the program as children, data made up for models and endpoints, and
-//! the engine with its naive oracle.
+//! Modules that the test programs share.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `engine`, `spec`, `topics` | runs of the engine on records in memory, its dataflow, random records |
+//! | `naive` | the oracle: the same results recomputed from all records |
+//! | `program`, `servers` | runs of the program and of real servers as child processes |
+//! | `shop` | an endpoint over a small dataflow, and an HTTP client |
+//! | `training` | random rows for models |
 
 #![allow(dead_code, reason = "each program uses a part")]
 

@@ -1,4 +1,4 @@
-//! Real servers as children of a test: on a free port, in a folder of their own, ended with the test.
+//! Real servers as child processes of a test, each on a free port and in a folder of its own. They end with the test.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use tempfile::TempDir;
 
-/// How long anything may take to come about.
+/// The longest time to wait for a condition.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until something is so.
+/// Waits until a condition holds; `what` describes it in the panic that ends the wait.
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
@@ -20,8 +20,8 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Ports that nothing listened on a moment ago. The system gives none of them to who asks for any, or connects to
-/// another: they are still free once their server starts, or starts again.
+/// Returns ports that nothing listens on. They are below the range that the system assigns ports from, so they are still
+/// free when a server starts, or starts again.
 pub fn free_ports<const N: usize>() -> [u16; N] {
     let below_the_systems = || rand::rng().random_range(20_000..32_000);
     let listen = |_| (0..1000).find_map(|_| TcpListener::bind(("127.0.0.1", below_the_systems())).ok());
@@ -34,7 +34,7 @@ pub struct Program(pub Child);
 
 impl Program {
     /// # Panics
-    /// If it is not installed; the text says how to mend that.
+    /// If it is not installed; the message says how to install it.
     pub fn start(command: &mut Command) -> Program {
         let name = Path::new(command.get_program()).display().to_string();
         let child = command.stdin(Stdio::null()).spawn();

@@ -161,7 +161,7 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// With these models, none of which has a version yet, and an empty store.
+    /// A dataflow whose models have no version yet, with an empty store.
     pub fn bare(spec: &str) -> Shop {
         let spec = spec::parse(spec, "dataflow.toml").unwrap_or_else(|errors| panic!("{errors}"));
         let plan = Plan::new(Arc::new(spec));
@@ -177,7 +177,7 @@ impl Shop {
         }
     }
 
-    /// One model with three versions, of which the live cell keeps two, and a few rows and vectors.
+    /// A dataflow of one model with three versions, the newest two of them live, and a few rows and vectors.
     pub fn open() -> Shop {
         let shop = Shop::bare(&format!("{SHOP}{LARGE}"));
         shop.fill();
@@ -203,7 +203,7 @@ impl Shop {
         shelf.apply(Upsert { key: shelf.codec().encode_one(entity), vector: Some(vector.into()) });
     }
 
-    /// Trains versions of a model and shows them, in the registry as well if there is one.
+    /// Trains versions of a model and makes them live, and publishes them if there is a registry.
     pub fn publish(&self, model: usize, windows: i64) -> Vec<Version> {
         let versions = train(&self.plan, model, windows);
         let name = &self.plan.models[model].name;
@@ -273,7 +273,7 @@ impl Answer {
     }
 }
 
-/// A connection that is kept.
+/// A persistent connection.
 pub struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -292,15 +292,15 @@ impl Client {
         self.stream.write_all(bytes)
     }
 
-    /// No more will be sent.
+    /// Shuts the sending side down.
     pub fn finish(&mut self) {
         let _ = self.stream.shutdown(std::net::Shutdown::Write);
     }
 
-    /// The next answer, none once the connection is closed.
+    /// Returns the next answer, `None` once the connection is closed.
     ///
     /// # Panics
-    /// If nothing comes for ten seconds.
+    /// If nothing arrives for ten seconds.
     pub fn receive(&mut self) -> Option<Answer> {
         loop {
             if let Some(answer) = self.parse() {
@@ -335,7 +335,7 @@ impl Client {
         self.receive().expect("an answer")
     }
 
-    /// The head of the answer to a HEAD request. A body that came after it would be in the way of the next answer.
+    /// Returns the head of the answer to a HEAD request. A body after it would garble the next answer.
     pub fn head(&mut self, path: &str) -> String {
         self.send(format!("HEAD {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).unwrap();
         let mut more = [0; 8192];

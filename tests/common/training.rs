@@ -130,7 +130,7 @@ pub fn trainer(options: &ModelOptions) -> Trainer {
     Trainer::new(config).unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
-/// How rows go through a trainer.
+/// The way in which rows pass through a trainer.
 pub struct Trial {
     pub rows: Vec<Row>,
     /// Rows a call.
@@ -142,7 +142,7 @@ pub struct Trial {
     pub save_while_closing: bool,
 }
 
-/// What came of it.
+/// The results of a trial.
 pub struct Outcome {
     pub versions: Vec<Version>,
     pub scored: Scored,

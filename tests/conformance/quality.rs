@@ -1,7 +1,7 @@
-//! How well models predict: on a generated drift, and on the classic prequential sets where they are at hand.
+//! Prequential scores of models on a generated drift, and on classic data sets if there are any.
 //!
-//! The sets are read from `classic/*.csv.gz` under `TIDEMILL_DATA`, or `../shared/data`. Without the folder those tests
-//! say so and pass.
+//! The sets are read from `classic/*.csv.gz` under `TIDEMILL_DATA`, or `../shared/data`. Without that folder
+//! their test prints so and passes.
 
 use std::io::Read;
 use std::path::PathBuf;

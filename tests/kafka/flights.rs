@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Where a run reads its topics.
+/// The transport that a run reads its topics from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bound {
     Files,
@@ -91,12 +91,12 @@ impl January {
         self.run_file(&self.dataflow, home, &[sets, &[workers.as_str()]].concat())
     }
 
-    /// As [`January::run`], of another file.
+    /// The same as [`January::run`], of another file.
     pub fn run_file(&self, file: &Path, home: &Path, sets: &[&str]) -> Running {
         self.start(file, home, sets, &[])
     }
 
-    /// As [`January::run`], without a checkpoint.
+    /// The same as [`January::run`], without a checkpoint.
     pub fn run_fresh(&self, home: &Path, sets: &[&str]) -> Running {
         self.start(&self.dataflow, home, sets, &["--fresh"])
     }
@@ -128,7 +128,7 @@ impl January {
         (serde_json::from_str(&text).unwrap(), said)
     }
 
-    /// What a run of the files that is not interrupted ends with.
+    /// The digest of an uninterrupted run of the files.
     pub fn expected(&self) -> &str {
         self.expected.get_or_init(|| {
             let home = tempfile::tempdir().unwrap();

@@ -23,7 +23,7 @@ fn click(ms: i64) -> Sent {
     Sent::value(format!(r#"{{"user":"u{}","at":{}}}"#, ms % 100, START + ms), START + ms)
 }
 
-/// What is read in one go, by `src/flow/op/source.rs`.
+/// Records read at a time by `src/flow/op/source.rs`.
 const READ: f64 = 8192.0;
 
 /// Reads `records` a partition of one topic while the other is silent.

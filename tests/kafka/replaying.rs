@@ -40,7 +40,7 @@ fn count(digest: &Value, source: &str) -> u64 {
     digest["sources"][source]["read"].as_u64().unwrap()
 }
 
-/// Where a source's partitions were read from, by what was said.
+/// The offsets that a source's partitions were read from, as logged.
 fn starts(said: &str, source: &str) -> Vec<u64> {
     let told = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let fields = told.map(|told| told["fields"].clone());
