@@ -210,6 +210,10 @@ pub fn build(scope: Scope<'_, EventTime>, job: &Arc<Job>) -> Result<ProbeHandle<
                 let name = format!("model.{}.label", model.name);
                 op::label::immediate(examples, &name, value.clone(), model.labels)
             }
+            LabelPlan::Unlabelled => {
+                let name = format!("model.{}.label", model.name);
+                op::label::unlabelled(examples, &name, model.labels)
+            }
         };
         let versions = events.clone();
         let checkpoint = job.checkpoint(format!("model.{}.learn", model.name));

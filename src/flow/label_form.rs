@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{Float64Builder, MapBuilder, MapFieldNames, StringBuilder};
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, Float64Array};
 use arrow_schema::{DataType, Field};
 
-use crate::model::{Scored, Task};
+use crate::model::{Labels, Scored, Task};
 use crate::value::{ColumnBuilder, Scalar, Type};
 
 /// The form of a model's labels and scores.
@@ -66,6 +68,25 @@ impl LabelForm {
         let mut column = ColumnBuilder::with_capacity(self.label_type(), labels.len());
         labels.for_each(|label| column.append(label));
         column.finish()
+    }
+
+    /// Returns a column without a label.
+    pub fn nulls(self, rows: usize) -> ArrayRef {
+        arrow_array::new_null_array(&self.label_type().arrow(), rows)
+    }
+
+    /// Reads a column of labels; a null is NaN.
+    pub fn read(self, column: &ArrayRef) -> Labels {
+        match self {
+            LabelForm::Number => {
+                let labels = column.as_primitive::<Float64Type>();
+                match labels.null_count() {
+                    0 => Labels::Numbers(labels.values().to_vec()),
+                    _ => Labels::Numbers(labels.iter().map(|label| label.unwrap_or(f64::NAN)).collect()),
+                }
+            }
+            LabelForm::Class => Labels::Classes(column.as_string::<i32>().clone()),
+        }
     }
 
     /// Returns predictions as a column; null before the first version.

@@ -171,6 +171,7 @@ pub enum LabelPlan {
     Immediate {
         value: Expr,
     },
+    Unlabelled,
 }
 
 impl LabelPlan {
@@ -178,7 +179,7 @@ impl LabelPlan {
     pub fn within_ms(&self) -> i64 {
         match self {
             LabelPlan::Joined { within_ms, .. } => *within_ms,
-            LabelPlan::Immediate { .. } => 0,
+            LabelPlan::Immediate { .. } | LabelPlan::Unlabelled => 0,
         }
     }
 }

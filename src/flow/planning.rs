@@ -213,13 +213,8 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
             };
             (label, example_on.clone())
         }
-        Label::Immediate { value } => {
-            let key = &spec.sources[source_of(spec, model.examples)].topic;
-            let names = key.key.iter().map(|column| key.schema.columns[*column].name.as_str());
-            let kept: Vec<usize> = names.filter_map(|name| stream.index_of(name)).collect();
-            let identity = if kept.is_empty() { (0..stream.len()).collect() } else { kept };
-            (LabelPlan::Immediate { value: value.remap(&to) }, identity)
-        }
+        Label::Immediate { value } => (LabelPlan::Immediate { value: value.remap(&to) }, identity_of(spec, model)),
+        Label::Unlabelled => (LabelPlan::Unlabelled, identity_of(spec, model)),
     };
     let kind = ModelKind::find(&model.options.kind.name).expect("the spec has checked the kind");
     ModelPlan {
@@ -246,4 +241,13 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
         options: model.options.clone(),
         definition: spec.model_definition(model),
     }
+}
+
+/// Returns the columns that identify an example whose label is not joined: its source's key, or else all of them.
+fn identity_of(spec: &Spec, model: &spec::Model) -> Vec<usize> {
+    let stream = spec.stream_schema(model.examples);
+    let topic = &spec.sources[source_of(spec, model.examples)].topic;
+    let names = topic.key.iter().map(|column| topic.schema.columns[*column].name.as_str());
+    let kept: Vec<usize> = names.filter_map(|name| stream.index_of(name)).collect();
+    if kept.is_empty() { (0..stream.len()).collect() } else { kept }
 }

@@ -41,7 +41,7 @@ mod weights;
 
 pub use classes::Classes;
 pub use error::ModelError;
-pub use kind::{KINDS, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
+pub use kind::{KINDS, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
 pub use optimizer::{OPTIMIZERS, OptimizerKind};
 pub use options::*;
 pub use parameter::{Bounds, Parameter, Parameters};

@@ -89,6 +89,7 @@ impl Spec {
             model.inputs.iter().map(|input| (input.name.as_str(), input.expr.canonical())).collect();
         let label = match &model.label {
             Label::Immediate { value } => format!("label({})", value.canonical()),
+            Label::Unlabelled => "unlabelled".to_owned(),
             Label::Joined { from, from_on, value, within_ms, otherwise, .. } => {
                 let schema = self.stream_schema(*from);
                 let on: Vec<&str> = from_on.iter().map(|at| schema.columns[*at].name.as_str()).collect();

@@ -163,6 +163,7 @@ impl Spec {
     pub fn describe_label(&self, label: &Label) -> String {
         match label {
             Label::Immediate { value } => format!("{}, known at once", value.text()),
+            Label::Unlabelled => "none".to_owned(),
             Label::Joined { from, from_on, value, within_ms, otherwise, .. } => {
                 let on = names(self.stream_schema(*from), from_on);
                 let otherwise = match otherwise {

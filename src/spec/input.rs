@@ -167,7 +167,7 @@ impl<'a> Checker<'a> {
         let width = self.spec.stream_schema(entries.stream).len();
         let immediate = match &label {
             Label::Immediate { value } => Some(value.clone()),
-            Label::Joined { .. } => None,
+            Label::Joined { .. } | Label::Unlabelled => None,
         };
         if let Some(value) = &immediate {
             self.visit(value, 0..0, &mut entries);

@@ -84,6 +84,7 @@ impl Spec {
     fn label_json(&self, label: &Label) -> Value {
         match label {
             Label::Immediate { value } => json!({ "value": value.text() }),
+            Label::Unlabelled => Value::Null,
             Label::Joined { from, from_on, value, within_ms, otherwise, .. } => json!({
                 "value": value.text(),
                 "from": self.stream_name(*from),

@@ -175,7 +175,7 @@ pub static MODEL: Section = Section {
         key("kind", "string or table", Required, "The kind of model, see below"),
         key("examples", "string", Required, "The source or view whose records are the examples"),
         key("features", "list", Required, "The inputs, see below"),
-        key("label", "table", Required, "The value to predict, see below"),
+        key("label", "table", Nothing, "The value to predict, see below; required by every kind that there is yet"),
         key("window", "duration", Required, "Span of event time after which the model is retrained"),
         key(
             "offset",

@@ -4,8 +4,8 @@ use super::checker::Checker;
 use super::input::Entries;
 use super::reader::Fields;
 use super::toml_text::Text;
-use super::{Model, StreamRef};
-use crate::model::{InputColumn, Task};
+use super::{Label, Model, StreamRef};
+use crate::model::{InputColumn, LabelUse, ModelKind};
 use crate::time::format_duration;
 
 impl<'a> Checker<'a> {
@@ -34,9 +34,12 @@ impl<'a> Checker<'a> {
             self.problems.expected(fields.span("offset"), message, expected);
         }
         let kind = self.model_kind(fields);
-        let task = kind.as_ref().map(|(kind, _)| kind.task);
+        let known = kind.as_ref().map(|(kind, _)| *kind);
+        if known.is_none_or(|kind| kind.label == LabelUse::Required) {
+            fields.require("label");
+        }
         let parts =
-            stream.zip(examples).and_then(|(stream, examples)| self.parts(fields, stream, examples.value, task));
+            stream.zip(examples).and_then(|(stream, examples)| self.parts(fields, stream, examples.value, known));
         let names = parts.as_ref().map(|(entries, _)| entries.named_types());
         let options = self.options(fields, kind, names.as_deref());
         let (entries, label) = parts?;
@@ -53,16 +56,39 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// Reads inputs and label; reports the mistakes of both. The task is that of the model's kind, if it is known.
+    /// Reads inputs and label; reports the mistakes of both. The kind is that of the model, if it is known.
     fn parts(
         &self,
         fields: &Fields<'a>,
         stream: StreamRef,
         name: &str,
-        task: Option<Task>,
-    ) -> Option<(Entries, super::Label)> {
+        kind: Option<&'static ModelKind>,
+    ) -> Option<(Entries, Label)> {
         let entries = fields.list("features").and_then(|list| self.entries(list, fields, stream, name));
-        let label = fields.get("label").and_then(|label| self.label(label, stream, name, task));
+        let label = self.label_of(fields, stream, name, kind);
         Some((entries?, label?))
+    }
+
+    /// Reads the label, if the kind has a use for one.
+    fn label_of(
+        &self,
+        fields: &Fields<'a>,
+        stream: StreamRef,
+        name: &str,
+        kind: Option<&'static ModelKind>,
+    ) -> Option<Label> {
+        let label_use = kind.map_or(LabelUse::Required, |kind| kind.label);
+        match (fields.get("label"), label_use) {
+            (Some(label), LabelUse::Required | LabelUse::Optional) => {
+                self.label(label, stream, name, kind.map(|kind| kind.task))
+            }
+            (None, LabelUse::Optional | LabelUse::None) => Some(Label::Unlabelled),
+            (None, LabelUse::Required) => None,
+            (Some(_), LabelUse::None) => {
+                let message = "models of this kind have no label";
+                self.problems.expected(fields.span("label"), message, "no 'label'");
+                None
+            }
+        }
     }
 }

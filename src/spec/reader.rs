@@ -18,6 +18,8 @@ pub struct Fields<'a> {
     section: &'static Section,
     /// The position of the table, for problems of the table as a whole.
     pub at: Range<usize>,
+    /// Keys that an unknown one was probably meant for.
+    meant: Vec<String>,
     problems: &'a Problems<'a>,
 }
 
@@ -26,25 +28,27 @@ pub type TomlValue<'a> = Spanned<DeValue<'a>>;
 impl<'a> Fields<'a> {
     /// Opens a table; reports unknown and missing keys.
     pub fn open(table: &'a DeTable<'a>, section: &'static Section, at: Range<usize>, problems: &'a Problems) -> Self {
-        let fields = Fields { table, section, at, problems };
-        let mut meant = Vec::new();
+        let mut fields = Fields { table, section, at, meant: Vec::new(), problems };
         for key in table.keys().filter(|key| section.keys.iter().all(|known| known.name != key.get_ref())) {
             let names = || section.keys.iter().map(|key| key.name).filter(|name| !table.contains_key(*name));
             let all: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
             let suggestion = nearest(key.get_ref(), names());
-            meant.extend(suggestion.clone());
+            fields.meant.extend(suggestion.clone());
             let message = format!("unknown key '{}' in {}", key.get_ref(), section.title);
             let mistake = Mistake::new(key.span(), message).expected(format!("one of {}", all.join(", ")));
             problems.add(mistake.suggest(suggestion));
         }
-        for key in section.keys {
-            let unset = !table.contains_key(key.name) && !meant.iter().any(|name| name == key.name);
-            if key.absent == Absent::Required && unset {
-                let message = format!("missing key '{}' in {}", key.name, section.title);
-                problems.expected(fields.at.clone(), message, format!("{} = {}", key.name, key.form));
-            }
-        }
+        section.keys.iter().filter(|key| key.absent == Absent::Required).for_each(|key| fields.require(key.name));
         fields
+    }
+
+    /// Reports a key that is missing, unless an unknown key was probably meant for it.
+    pub fn require(&self, name: &str) {
+        let Some(key) = self.section.keys.iter().find(|key| key.name == name) else { return };
+        if !self.table.contains_key(name) && !self.meant.iter().any(|meant| meant == name) {
+            let message = format!("missing key '{name}' in {}", self.section.title);
+            self.problems.expected(self.at.clone(), message, format!("{name} = {}", key.form));
+        }
     }
 
     /// Opens a value that must be a table; reports it if it is not.

@@ -218,4 +218,6 @@ pub enum Label {
     },
     /// Known at once: an expression over the example's columns (as `ModelInput::expr`).
     Immediate { value: Expr },
+    /// None: the kind of the model does without.
+    Unlabelled,
 }

@@ -70,6 +70,7 @@ impl Graph {
                 (format!("{} within {}", value.text(), format_duration(*within_ms)), Some(*from))
             }
             Label::Immediate { value } => (value.text().into_owned(), None),
+            Label::Unlabelled => ("none".to_owned(), None),
         };
         let label = self.node(NodeKind::Label, &model.name, detail);
         self.edge(examples, label, "");

@@ -93,3 +93,12 @@ pub fn immediate<'scope>(examples: Records<'scope>, name: &str, value: Expr, for
         Batch { event_times: kept.times.clone(), ..kept.with_columns(columns) }
     })
 }
+
+/// Appends a column of null labels, for kinds of models that do without.
+pub fn unlabelled<'scope>(examples: Records<'scope>, name: &str, form: LabelForm) -> Records<'scope> {
+    project(examples, name, move |batch| {
+        let mut columns = batch.columns.clone();
+        columns.push(form.nulls(batch.len()));
+        Batch { event_times: batch.times.clone(), ..batch.with_columns(columns) }
+    })
+}

@@ -8,8 +8,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
 use arrow_array::{ArrayRef, Int64Array, TimestampMillisecondArray};
 use serde::{Deserialize, Serialize};
 
@@ -18,9 +16,8 @@ use super::{Chunks, Records};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::expr::EvalStats;
 use crate::flow::exchange::{Route, WorkerShare, key_columns};
-use crate::flow::label_form::LabelForm;
 use crate::flow::plan::ModelPlan;
-use crate::model::{Examples, Labels, ModelError, Scored, Trainer, TrainerConfig, Version};
+use crate::model::{Examples, ModelError, Scored, Trainer, TrainerConfig, Version};
 use crate::time::EventTime;
 use crate::value::{Batch, Key, KeyCodec};
 
@@ -176,14 +173,10 @@ impl TrainerQueue {
 
     fn examples(&mut self, batch: &Batch) -> Examples {
         let width = batch.columns.len() - 1;
-        let label = &batch.columns[width];
         let keys = self.identity.encode(&key_columns(batch, &self.plan.identity));
         Examples {
             columns: self.plan.assembly.assemble(&batch.columns[..width], batch.len(), &mut self.stats),
-            labels: match self.plan.labels {
-                LabelForm::Number => Labels::Numbers(label.as_primitive::<Float64Type>().values().to_vec()),
-                LabelForm::Class => Labels::Classes(label.as_string::<i32>().clone()),
-            },
+            labels: self.plan.labels.read(&batch.columns[width]),
             time: batch.event_times.to_vec(),
             known: batch.times.to_vec(),
             hash: keys.iter().map(|key| Key::hash_of(key.as_ref())).collect(),

@@ -5,12 +5,13 @@
 //! outlier.
 
 use super::glm::{self, Link};
-use super::{ModelKind, Task, TrainedBy};
+use super::{LabelUse, ModelKind, Task, TrainedBy};
 
 pub(super) static KIND: ModelKind = ModelKind {
     name: "linear",
     summary: "predicts a number",
     task: Task::Regression,
+    label: LabelUse::Required,
     parameters: &[],
     trained_by: TrainedBy::Optimizer,
     standardises_label: true,

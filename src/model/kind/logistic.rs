@@ -1,12 +1,13 @@
 //! Logistic regression: the probability that a binary label is true.
 
 use super::glm::{self, Link};
-use super::{ModelKind, Task, TrainedBy};
+use super::{LabelUse, ModelKind, Task, TrainedBy};
 
 pub(super) static KIND: ModelKind = ModelKind {
     name: "logistic",
     summary: "predicts the probability of true",
     task: Task::Binary,
+    label: LabelUse::Required,
     parameters: &[],
     trained_by: TrainedBy::Optimizer,
     standardises_label: false,

@@ -87,6 +87,17 @@ pub enum Task {
     Regression,
 }
 
+/// The use that a kind makes of labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelUse {
+    /// An example without a label is scored only.
+    Required,
+    /// Examples without a label are learnt as well; their target is NaN.
+    Optional,
+    /// There are no labels; every target is NaN, and nothing is scored.
+    None,
+}
+
 /// The party that moves a kind's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrainedBy {
@@ -109,6 +120,7 @@ pub struct ModelKind {
     /// The meaning of a prediction, for the reference.
     pub summary: &'static str,
     pub task: Task,
+    pub label: LabelUse,
     pub parameters: &'static [Parameter],
     pub trained_by: TrainedBy,
     /// True if the label is learnt in standard deviations from its mean.

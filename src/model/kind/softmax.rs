@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
+use super::{LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
 use crate::model::optimizer::{Optimizer, OptimizerSetup};
 use crate::model::preparation::{Prepared, SlotLayout};
 use crate::model::tensor::{self, Tensor};
@@ -21,6 +21,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     name: "softmax",
     summary: "predicts a probability for each class",
     task: Task::Multiclass,
+    label: LabelUse::Required,
     parameters: &[Parameter {
         name: "max_classes",
         default: 100.0,

@@ -35,7 +35,7 @@ impl<'a> Prepared<'a> {
         Prepared { preparation, observations, select, targets: &[], classes: None, memory, rows }
     }
 
-    /// Adds a target for each example: 0 or 1, a value, or the number of a class in `classes`.
+    /// Adds a target for each example: 0 or 1, a value, or the number of a class in `classes`. NaN is no label.
     pub fn with_targets(self, targets: &'a [f64], classes: &'a Classes) -> Self {
         debug_assert_eq!(targets.len(), self.select.len());
         Prepared { targets, classes: Some(classes), ..self }

@@ -33,7 +33,7 @@ impl Statistics {
         }
     }
 
-    /// Adds the selected examples; there is a label for each observation.
+    /// Adds the selected examples; there is a label for each observation, and NaN is none.
     pub fn observe(&mut self, observations: &Observations, labels: &[f64], select: &[u32]) {
         for row in select {
             for (moments, x) in self.numbers.iter_mut().zip(observations.numbers(*row as usize)) {
@@ -44,7 +44,9 @@ impl Statistics {
             for (sketch, x) in self.sketches.iter_mut().zip(observations.numbers(*row as usize)) {
                 sketch.add(*x);
             }
-            self.labels.add(labels[*row as usize]);
+            if !labels[*row as usize].is_nan() {
+                self.labels.add(labels[*row as usize]);
+            }
         }
     }
 

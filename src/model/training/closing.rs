@@ -29,7 +29,7 @@ pub(super) struct Closing {
     learnt: BufferPosition,
     /// The combined shards; none of a single shard.
     combined: Option<Box<dyn Learner>>,
-    candidate: Option<Candidate>,
+    candidate: Option<CandidateVersion>,
     comparison: Option<GateComparison>,
 }
 
@@ -41,7 +41,7 @@ struct BufferPosition {
 }
 
 /// The version that the window makes.
-struct Candidate {
+struct CandidateVersion {
     predictor: Arc<Predictor>,
     /// The trainer's numbers of its classes.
     classes: Vec<u32>,
@@ -127,7 +127,7 @@ impl Closing {
         let learner = self.combined.as_ref().unwrap_or(&learners[0]);
         let predictor = Arc::new(Predictor::new(setup.kind, preparation, learner.freeze()));
         let classes = class_numbers(&mut state.classes, &predictor);
-        self.candidate = Some(Candidate { predictor, classes });
+        self.candidate = Some(CandidateVersion { predictor, classes });
     }
 
     /// Makes the version of the window that ends at `end`, and starts the next window.
@@ -136,7 +136,7 @@ impl Closing {
     /// If the close is not done but for the decision.
     pub fn finish(self, setup: &TrainingSetup, state: &mut TrainingState, end: EventTime) -> Version {
         let Closing { combined, candidate, comparison, .. } = self;
-        let Candidate { predictor, classes } = candidate.expect("a close that is done has a candidate");
+        let CandidateVersion { predictor, classes } = candidate.expect("a close that is done has a candidate");
         let verdict = verdict(setup, state, comparison.as_ref());
         let accepted = verdict.decision == super::Decision::Published;
         let mut window = state.start_window(setup, end);

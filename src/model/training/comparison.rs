@@ -81,7 +81,8 @@ impl GateComparison {
             ];
             for (predictor, classes, scores) in versions {
                 predictor.predict_observed(&examples.observations, &select, memory, &mut self.predictions);
-                for (prediction, label) in self.predictions.rows().zip(&examples.labels[from..to]) {
+                let labelled = self.predictions.rows().zip(&examples.labels[from..to]);
+                for (prediction, label) in labelled.filter(|(_, label)| !label.is_nan()) {
                     scores.add(by_number(prediction, classes, &mut self.by_number), *label);
                 }
             }

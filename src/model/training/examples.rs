@@ -24,9 +24,9 @@ pub struct Examples {
 /// A label for each example.
 #[derive(Clone, Debug)]
 pub enum Labels {
-    /// Of a binary model, true above 0.5; of a regression, the value. Examples with a NaN are scored only.
+    /// Of a binary model, true above 0.5; of a regression, the value. NaN is no label.
     Numbers(Vec<f64>),
-    /// Of a multiclass model. Examples with a null are scored only.
+    /// Of a multiclass model. Null is no label.
     Classes(StringArray),
 }
 

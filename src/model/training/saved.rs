@@ -13,7 +13,7 @@ use super::setup::TrainingSetup;
 use super::state::TrainingState;
 use super::window::{HeldOutWindow, LabelledExamples, OpenWindow};
 use crate::model::preparation::Statistics;
-use crate::model::{Classes, Learner, ModelError, Predictor, Task, Tensors};
+use crate::model::{Classes, LabelUse, Learner, ModelError, Predictor, Task, Tensors};
 use crate::time::EventTime;
 
 /// Raised when the form changes; an older state is refused.
@@ -159,7 +159,9 @@ impl SavedTrainer<'_> {
     /// Returns whether all parts are consistent and were made for the model.
     fn fits(&self, setup: &TrainingSetup) -> bool {
         let (task, layout, shards, classes) = (setup.task(), &setup.layout, setup.shards(), self.classes.len());
+        let needs_label = setup.kind.label == LabelUse::Required;
         let is_label = |label: f64| match task {
+            _ if label.is_nan() => !needs_label,
             Task::Multiclass => label >= 0.0 && label < classes as f64 && label.fract() == 0.0,
             Task::Binary | Task::Regression => label.is_finite(),
         };

@@ -9,7 +9,7 @@ use super::prequential::ChunkScorer;
 use super::saved;
 use super::setup::TrainingSetup;
 use super::state::TrainingState;
-use super::window::{Chunk, LearningMemory};
+use super::window::{ExampleChunk, LearningMemory};
 use super::{Examples, Labels, Scored, TrainerConfig, Version, WindowScores};
 use crate::model::preparation::{LARGEST, Observations};
 use crate::model::{ModelError, Predictor, Task};
@@ -124,7 +124,7 @@ impl Trainer {
     }
 
     /// Scores examples, then learns them. All are of one window: that of the examples since [`Trainer::close`].
-    /// Examples without a label, or with one that is NaN, are scored only.
+    /// Examples without a label are scored only, unless the kind does without.
     ///
     /// # Panics
     /// If the window's close has begun, or the labels are of another task.
@@ -145,7 +145,7 @@ impl Trainer {
             self.scorer.append_to(history, &mut scored);
             // Learn.
             let hashes = &examples.hash[from..from + len];
-            let chunk = Chunk { observations: &self.observations, labels: &self.labels, hashes };
+            let chunk = ExampleChunk { observations: &self.observations, labels: &self.labels, hashes };
             window.learn(&self.setup, lineage.as_mut(), classes, &chunk, &mut self.memory);
         }
         scored
@@ -191,5 +191,125 @@ impl Trainer {
         }
         self.state.history.forget_before(end.saturating_sub(self.setup.config.within_ms));
         version
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::kind::{LabelUse, Learner, ModelKind, Scorer, Shard, TrainedBy};
+    use crate::model::preparation::{Prepared, SlotLayout};
+    use crate::model::tensor::{self, Tensor};
+    use crate::model::{InputColumn, ModelOptions, Predictions, Tensors};
+    use crate::time::DAY_MS;
+    use crate::value::Type;
+
+    /// A kind that none of today's has the shape of: without labels, of raw observations, and with a combine of its own.
+    /// Its prediction is the distance from the centre of the examples.
+    static CENTRE: ModelKind = ModelKind {
+        name: "centre",
+        summary: "",
+        task: Task::Regression,
+        label: LabelUse::None,
+        parameters: &[],
+        trained_by: TrainedBy::Itself,
+        standardises_label: false,
+        build: |_, _, _| Box::new(Centre::default()),
+        load: |_, tensors| Ok(Box::new(Centre::read(tensors)?)),
+    };
+
+    #[derive(Clone, Copy, Default)]
+    struct Centre {
+        sum: f64,
+        count: f64,
+    }
+
+    impl Centre {
+        fn read(tensors: &Tensors) -> Result<Self, ModelError> {
+            let cells = tensor::floats(tensors, "centre", Some(2))?;
+            Ok(Centre { sum: cells[0], count: cells[1] })
+        }
+
+        fn tensors(self) -> Tensors {
+            Tensors::from([("centre".to_owned(), Tensor::vector(vec![self.sum, self.count]))])
+        }
+    }
+
+    impl Learner for Centre {
+        fn learn(&mut self, batch: &Prepared<'_>) {
+            assert!(batch.targets().iter().all(|target| target.is_nan()));
+            for example in batch.observations() {
+                self.sum += example.numbers[0];
+                self.count += 1.0;
+            }
+        }
+
+        fn combine(&mut self, shards: &[Shard<'_>]) -> Result<(), ModelError> {
+            *self = Centre::default();
+            for shard in shards {
+                let Centre { sum, count } = Centre::read(&shard.learner.save())?;
+                *self = Centre { sum: self.sum + sum, count: self.count + count };
+            }
+            Ok(())
+        }
+
+        fn freeze(&self) -> Box<dyn Scorer> {
+            Box::new(*self)
+        }
+
+        fn save(&self) -> Tensors {
+            self.tensors()
+        }
+
+        fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
+            *self = Centre::read(tensors)?;
+            Ok(())
+        }
+
+        fn clone_box(&self) -> Box<dyn Learner> {
+            Box::new(*self)
+        }
+    }
+
+    impl Scorer for Centre {
+        fn predict(&self, batch: &Prepared<'_>, predictions: &mut Predictions) {
+            let distance = |x: f64| (x - self.sum / self.count).abs();
+            predictions.values_mut().extend(batch.observations().map(|example| distance(example.numbers[0])));
+        }
+
+        fn save(&self, tensors: &mut Tensors) {
+            tensors.extend(self.tensors());
+        }
+    }
+
+    #[test]
+    fn a_kind_may_do_without_labels_and_combine_its_shards_itself() {
+        let options = ModelOptions { kind: "centre".into(), optimizer: None, shards: 3, ..ModelOptions::default() };
+        let inputs = vec![InputColumn::new("x", Type::Float)];
+        let layout = Arc::new(SlotLayout::new(&inputs, &options).unwrap());
+        let config = TrainerConfig {
+            name: "centre".to_owned(),
+            inputs,
+            options,
+            window_ms: DAY_MS,
+            offset_ms: 0,
+            within_ms: 0,
+            definition: String::new(),
+        };
+        let setup = TrainingSetup { config, layout, kind: &CENTRE };
+        let state = TrainingState::new(&setup);
+        let mut trainer = Trainer::with_state(setup, state);
+        let column: ArrayRef = Arc::new(arrow_array::Float64Array::from_iter_values((0..90).map(f64::from)));
+        trainer.learn(&Examples {
+            columns: vec![column.clone()],
+            labels: Labels::Numbers(vec![f64::NAN; 90]),
+            time: vec![0; 90],
+            known: vec![0; 90],
+            hash: (0..90).collect(),
+        });
+        let version = trainer.close(DAY_MS).unwrap();
+        assert_eq!((version.examples, version.prequential.examples), (90, 0));
+        let predictions = version.predictor.predict(&[column], 90);
+        assert_eq!((predictions.row(0), predictions.row(89)), (&[44.5][..], &[44.5][..]));
     }
 }

@@ -6,7 +6,7 @@ use super::lineage::Lineage;
 use super::prequential::PrequentialScores;
 use super::setup::TrainingSetup;
 use crate::model::preparation::{Observations, Preparation, Prepared, SlotLayout, Statistics, mix};
-use crate::model::{Classes, Learner, ModelKind, SparseRows};
+use crate::model::{Classes, LabelUse, Learner, ModelKind, SparseRows};
 use crate::time::EventTime;
 
 /// A window that examples still come into.
@@ -39,7 +39,7 @@ pub(super) struct LabelledExamples {
 }
 
 /// A chunk of examples that are learnt together: observations, and a label and a key's hash for each.
-pub(super) struct Chunk<'a> {
+pub(super) struct ExampleChunk<'a> {
     pub observations: &'a Observations,
     pub labels: &'a [f64],
     pub hashes: &'a [u64],
@@ -84,13 +84,13 @@ impl OpenWindow {
     }
 
     /// Learns a chunk of examples, or buffers them if there is no version to prepare them with. Held-out examples are
-    /// kept for the gate; those with a NaN label are skipped.
+    /// kept for the gate; those with a NaN label are skipped if the kind requires labels.
     pub fn learn(
         &mut self,
         setup: &TrainingSetup,
         lineage: Option<&mut Lineage>,
         classes: &Classes,
-        chunk: &Chunk<'_>,
+        chunk: &ExampleChunk<'_>,
         memory: &mut LearningMemory,
     ) {
         // Deal the examples to the shards.
@@ -100,7 +100,7 @@ impl OpenWindow {
         selected.resize(shards, Vec::new());
         for (row, (label, hash)) in chunk.labels.iter().zip(chunk.hashes).enumerate() {
             match role(*hash, holdout, shards) {
-                _ if label.is_nan() => {}
+                _ if label.is_nan() && setup.kind.label == LabelUse::Required => {}
                 ExampleRole::HeldOut => self.held_out.push(chunk.observations, row, *label, 0),
                 ExampleRole::Shard(shard) => {
                     selected[shard].push(row as u32);
@@ -119,7 +119,7 @@ impl OpenWindow {
         });
         // Learn shard by shard.
         for (shard, select) in selected.iter_mut().enumerate() {
-            let Chunk { observations, labels, .. } = *chunk;
+            let ExampleChunk { observations, labels, .. } = *chunk;
             self.statistics.observe(observations, labels, select);
             self.trained[shard] += select.len() as u64;
             if let Some(preparation) = &preparation {
