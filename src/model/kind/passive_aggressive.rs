@@ -81,6 +81,8 @@ struct PassiveAggressive {
     dense: usize,
     weights: Vec<f64>,
     scaling: PlattScaling,
+    /// Zeros, in which the entries of a row are added up by slot.
+    gathered: Vec<f64>,
 }
 
 fn build(layout: &SlotLayout, parameters: &Parameters, _: Option<OptimizerSetup>) -> Box<dyn Learner> {
@@ -90,6 +92,7 @@ fn build(layout: &SlotLayout, parameters: &Parameters, _: Option<OptimizerSetup>
         dense: layout.dense(),
         weights: vec![0.0; layout.slots()],
         scaling: PlattScaling { factor: 1.0, offset: 0.0, squares: [0.0; 2] },
+        gathered: vec![0.0; layout.slots()],
     })
 }
 
@@ -98,9 +101,17 @@ impl PassiveAggressive {
         row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + self.weights[*slot as usize] * x)
     }
 
-    /// Returns tau. The bias is an entry of every row, so |x|² is at least 1.
-    fn step_size(&self, loss: f64, row: SparseRow<'_>) -> f64 {
-        let square = row.value.iter().fold(0.0, |sum, x| sum + x * x);
+    /// Returns |x|². Categories may share a slot, whose x is then their sum: counted apart, a step would overshoot.
+    fn square(&mut self, row: SparseRow<'_>) -> f64 {
+        let entries = || row.index.iter().map(|slot| *slot as usize).zip(row.value);
+        entries().for_each(|(slot, x)| self.gathered[slot] += x);
+        let square = entries().fold(0.0, |sum, (slot, x)| sum + x * self.gathered[slot]);
+        entries().for_each(|(slot, _)| self.gathered[slot] = 0.0);
+        square
+    }
+
+    /// Returns tau. The bias is an entry of every row, so `square` is at least 1.
+    fn step_size(&self, loss: f64, square: f64) -> f64 {
         match self.variant {
             1 => self.c.min(loss / square),
             _ => loss / (square + 0.5 / self.c),
@@ -117,7 +128,8 @@ impl Learner for PassiveAggressive {
             let sign = if truth { 1.0 } else { -1.0 };
             let loss = 1.0 - sign * margin;
             if loss > 0.0 {
-                let step = sign * self.step_size(loss, row);
+                let square = self.square(row);
+                let step = sign * self.step_size(loss, square);
                 for (slot, x) in row.index.iter().zip(row.value) {
                     self.weights[*slot as usize] += step * x;
                 }
@@ -188,16 +200,18 @@ mod tests {
 
     fn learner(c: f64, variant: u32) -> PassiveAggressive {
         let scaling = PlattScaling { factor: 1.0, offset: 0.0, squares: [0.0; 2] };
-        PassiveAggressive { c, variant, dense: 3, weights: vec![0.0; 3], scaling }
+        PassiveAggressive { c, variant, dense: 3, weights: vec![0.0; 3], scaling, gathered: vec![0.0; 3] }
     }
 
     #[test]
     fn a_step_is_that_of_the_paper() {
-        let row = SparseRow { index: &[0, 1, 2], value: &[1.0, 2.0, -1.0] };
-        // |x|² is 6 and the loss of an untrained model 1.
-        assert_eq!(learner(1.0, 1).step_size(1.0, row), 1.0 / 6.0);
-        assert_eq!(learner(0.1, 1).step_size(1.0, row), 0.1);
-        assert_eq!(learner(1.0, 2).step_size(1.0, row), 1.0 / 6.5);
+        let mut learner_one = learner(1.0, 1);
+        assert_eq!(learner_one.square(SparseRow { index: &[0, 1, 2], value: &[1.0, 2.0, -1.0] }), 6.0);
+        assert_eq!(learner_one.square(SparseRow { index: &[0, 1, 1], value: &[1.0, 1.0, 1.0] }), 5.0, "a shared slot");
+        // The loss of an untrained model is 1.
+        assert_eq!(learner_one.step_size(1.0, 6.0), 1.0 / 6.0);
+        assert_eq!(learner(0.1, 1).step_size(1.0, 6.0), 0.1);
+        assert_eq!(learner(1.0, 2).step_size(1.0, 6.0), 1.0 / 6.5);
     }
 
     #[test]
