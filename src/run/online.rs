@@ -9,7 +9,6 @@ use crate::metrics::{Freshness, Metrics};
 use crate::source::PartitionStats;
 use crate::store::Online;
 use crate::store::redis::{JobProgress, Mirror, MirroredGroup, PartitionOffsets, RedisError, RedisWriter};
-use crate::time::PartitionId;
 
 /// Starts to measure the freshness of each group whose topic follows the wall clock.
 pub fn measure_freshness(plan: &Plan, config: &Config, online: &Online, metrics: &Metrics) {
@@ -65,8 +64,7 @@ fn progress(job: &Job) -> JobProgress {
     let list = job.partitions.list();
     let partitions = list.iter().map(|partition| {
         let PartitionStats { next_offset, served_offset, .. } = partition.stats();
-        let PartitionId { source, partition } = partition.id.clone();
-        ((source, partition), PartitionOffsets { next: next_offset, served: served_offset })
+        (partition.id.clone(), PartitionOffsets { next: next_offset, served: served_offset })
     });
     JobProgress { complete, partitions: partitions.collect(), newest: job.partitions.max_emitted_time() }
 }

@@ -15,6 +15,7 @@ use tidemill::store::redis::{
     JobProgress, Mirror, MirrorStatus, MirroredGroup, PartitionOffsets, RedisWriter, key_text,
 };
 use tidemill::store::{Online, Upsert};
+use tidemill::time::PartitionId;
 use tidemill::value::{Scalar, Type};
 
 /// An online store of one group `g`, keyed by a text and a number, with the features `n`, `mean` and `what`.
@@ -59,7 +60,8 @@ impl Store {
 
     /// Sets the progress of the only partition.
     fn reach(&self, next: u64, served: u64) {
-        let partitions = [(("topic".to_owned(), 3), PartitionOffsets { next, served })].into();
+        let id = PartitionId { source: "topic".to_owned(), partition: 3 };
+        let partitions = [(id, PartitionOffsets { next, served })].into();
         *self.progress.lock().unwrap() = JobProgress { complete: true, partitions, newest: 2_000 };
     }
 

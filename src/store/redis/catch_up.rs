@@ -2,7 +2,7 @@
 
 use super::JobProgress;
 use super::connection::ReadPositions;
-use crate::time::EventTime;
+use crate::time::{EventTime, PartitionId};
 
 /// The condition that keeps a writer from writing until its job has caught up with what is in Redis: every record that
 /// had been read is served again, or everything up to the newest time that was written is closed and processed.
@@ -25,8 +25,8 @@ impl CatchUp {
 
     /// Returns a partition that has not caught up yet, with the offset that it must reach. Partitions that the job no
     /// longer reads do not count.
-    pub fn lagging(&self, progress: &JobProgress) -> Option<(&(String, u32), u64)> {
-        let behind = |(partition, next): &(&(String, u32), &u64)| {
+    pub fn lagging(&self, progress: &JobProgress) -> Option<(&PartitionId, u64)> {
+        let behind = |(partition, next): &(&PartitionId, &u64)| {
             progress.partitions.get(*partition).is_some_and(|offsets| offsets.served < **next)
         };
         self.positions.iter().find(behind).map(|(partition, next)| (partition, *next))
@@ -40,13 +40,17 @@ mod tests {
     use super::super::PartitionOffsets;
     use super::*;
 
+    fn id(source: &str) -> PartitionId {
+        PartitionId { source: source.to_owned(), partition: 0 }
+    }
+
     fn progress(served: u64) -> JobProgress {
-        let partitions = [(("t".to_owned(), 0), PartitionOffsets { next: 99, served })].into();
+        let partitions = [(id("t"), PartitionOffsets { next: 99, served })].into();
         JobProgress { complete: true, partitions, newest: 0 }
     }
 
     fn catch_up(topic: &str) -> CatchUp {
-        CatchUp::new([((topic.to_owned(), 0), 10)].into(), 200)
+        CatchUp::new([(id(topic), 10)].into(), 200)
     }
 
     #[test]
@@ -60,7 +64,7 @@ mod tests {
     fn writing_begins_once_everything_read_before_is_served_again() {
         assert!(!catch_up("t").is_met(&progress(9), 100));
         assert!(catch_up("t").is_met(&progress(10), 100));
-        assert_eq!(catch_up("t").lagging(&progress(3)), Some((&("t".to_owned(), 0), 10)));
+        assert_eq!(catch_up("t").lagging(&progress(3)), Some((&id("t"), 10)));
     }
 
     #[test]

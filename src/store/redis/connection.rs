@@ -11,7 +11,7 @@ use redis::{Client, Connection, Pipeline, cmd};
 
 use super::layout::positions_key;
 use super::{JobProgress, RedisError};
-use crate::time::EventTime;
+use crate::time::{EventTime, PartitionId};
 
 /// The timeout for connecting.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -22,8 +22,8 @@ const ANSWERS: Duration = Duration::from_secs(20);
 const WRITER: &str = "_writer";
 const NEWEST: &str = "_newest";
 
-/// The next offset to be read, by source and partition.
-pub type ReadPositions = BTreeMap<(String, u32), u64>;
+/// The next offset to be read, by partition.
+pub type ReadPositions = BTreeMap<PartitionId, u64>;
 
 /// The vectors of this dataflow that a server has.
 #[derive(Debug, PartialEq)]
@@ -75,7 +75,8 @@ impl MirrorConnection {
             let run_id = run_id.map(|run_id| run_id.trim().to_owned());
             let positions = fields.iter().filter_map(|(field, next)| {
                 let (source, partition) = field.rsplit_once(':')?;
-                Some(((source.to_owned(), partition.parse().ok()?), next.parse().ok()?))
+                let id = PartitionId { source: source.to_owned(), partition: partition.parse().ok()? };
+                Some((id, next.parse().ok()?))
             });
             let handshake = Handshake {
                 run_id,
@@ -97,7 +98,7 @@ impl MirrorConnection {
             return;
         }
         pipe.cmd("HSET").arg(&self.key).arg(WRITER).arg(&self.token).arg(NEWEST).arg(now.1);
-        for ((source, partition), next) in &now.0 {
+        for (PartitionId { source, partition }, next) in &now.0 {
             pipe.arg(format!("{source}:{partition}")).arg(*next);
         }
         pipe.ignore();

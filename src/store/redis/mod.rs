@@ -28,7 +28,7 @@ use std::sync::Arc;
 use super::Online;
 use super::memory::Shelf;
 use crate::metrics::Metrics;
-use crate::time::EventTime;
+use crate::time::{EventTime, PartitionId};
 
 pub use layout::key_text;
 pub use writer::{MirrorStatus, RedisWriter};
@@ -59,8 +59,7 @@ pub struct PartitionOffsets {
 pub struct JobProgress {
     /// True once all partitions have been found.
     pub complete: bool,
-    /// Offsets by source and partition.
-    pub partitions: BTreeMap<(String, u32), PartitionOffsets>,
+    pub partitions: BTreeMap<PartitionId, PartitionOffsets>,
     /// The newest effective time of a record that has been sent into the graph.
     pub newest: EventTime,
 }

@@ -14,6 +14,7 @@ use super::layout::write;
 use super::{Mirror, RedisError};
 use crate::error::chain;
 use crate::store::Vector;
+use crate::time::PartitionId;
 use crate::value::Key;
 
 /// The largest number of entities in a pipeline.
@@ -180,8 +181,8 @@ impl MirrorLoop {
         if is_met(&self.mirror) {
             return true;
         }
-        if let Some(((topic, partition), next)) = condition.lagging(&(self.mirror.progress)()) {
-            info!(target: "redis", topic, partition, next, "waiting for this offset");
+        if let Some((PartitionId { source, partition }, next)) = condition.lagging(&(self.mirror.progress)()) {
+            info!(target: "redis", source, partition, next, "waiting for this offset");
         }
         self.set_status(MirrorStatus::CatchingUp);
         while !is_met(&self.mirror) {
