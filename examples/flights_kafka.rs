@@ -27,7 +27,7 @@ const FILE: &str = "dataflows/flights.toml";
 const TOPICS: [&str; 3] = ["schedule", "departures", "weather"];
 const PARTITIONS: usize = 4;
 
-/// What any of the three topics has.
+/// A message of any of the three topics.
 #[derive(Deserialize)]
 struct Message<'a> {
     #[serde(borrow)]

@@ -1,4 +1,4 @@
-//! How long it takes from producing a record until its features can be had, over HTTP and from Redis: a producer at a
+//! Time from producing a record until its features can be read, over HTTP and from Redis: a producer at a
 //! steady rate, the whole program as `tidemill run` starts it, and a reader of each that waits for records of its own.
 //!
 //! `cargo run --release --example freshness_kafka -- SERVERS REDIS_URL [records/s] [entities] [seconds] [lateness]`
@@ -124,7 +124,7 @@ aggregate = [{{ of = "amount", op = ["count", "mean", "stddev"], windows = ["1h"
     address
 }
 
-/// Has all clients connect: what that takes is not what is measured.
+/// Connects all clients, which is not to be measured.
 fn warm_up(producer: &Producer, topic: &str, address: std::net::SocketAddr) {
     let first = 1_000_000;
     for user in first..first + 100 {
@@ -234,7 +234,7 @@ fn get(stream: &mut TcpStream, path: &str) -> String {
     }
 }
 
-/// What the program itself exports of its freshness.
+/// Prints the histogram of freshness that the program exports.
 fn histogram(address: std::net::SocketAddr) {
     let text = get(&mut TcpStream::connect(address).expect("it listens"), "/metrics");
     let bucket = |line: &str| {

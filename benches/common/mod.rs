@@ -1,4 +1,4 @@
-//! What benches and examples share: generated payments, a dataflow over them, and a run of it on records in memory.
+//! Shared by benches and examples: generated payments, a dataflow over them, and a run of it on records in memory.
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
@@ -36,7 +36,7 @@ impl Random {
     }
 }
 
-/// How often each entity comes.
+/// The distribution of records over entities.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Spread {
     Uniform,
@@ -141,7 +141,7 @@ pub fn plan(windows: &[&str]) -> Arc<Plan> {
     plan_on(windows, "payments")
 }
 
-/// As [`plan`], of a topic of this name.
+/// The same as [`plan`], of a topic of this name.
 pub fn plan_on(windows: &[&str], topic: &str) -> Arc<Plan> {
     let spec = format!(
         r#"
@@ -238,7 +238,7 @@ pub fn processor_seconds() -> f64 {
     (ticks(11).expect("utime") + ticks(12).expect("stime")) / 100.0
 }
 
-/// What is measured beside others: its name on the command line, what it is, and how it is done once.
+/// A contender of a comparison: its name on the command line, its description, and the function that runs it once.
 pub type Contender<'a> = (&'a str, &'a str, Box<dyn Fn() + 'a>);
 
 /// Does all contenders in turn, so many rounds, and prints how many of `units` each does a second of this process's

@@ -97,6 +97,7 @@ impl Binder<'_> {
     }
 
     fn node(&mut self, tree: &Ast, span: &Range<usize>) -> Option<Expr> {
+        // Names come first: they are identifiers, plain or compound, or look like a function without parentheses.
         if let Some(parts) = name_parts(tree) {
             return self.named(&parts, span);
         }
@@ -125,6 +126,7 @@ impl Binder<'_> {
             }
             Ast::Cast { expr, data_type, array: false, format: None, .. } => self.cast(expr, data_type, span),
             Ast::Extract { field, expr, .. } => self.extract(&field.to_string(), expr, span),
+            // Functions with a syntax of their own.
             Ast::Ceil { expr, field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) } => {
                 self.call("ceil", [expr.as_ref()], span)
             }

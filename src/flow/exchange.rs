@@ -100,7 +100,7 @@ pub fn worker_of(hash: u64, peers: usize) -> usize {
 pub enum Route {
     /// To the worker that owns the key in these columns.
     Key { codec: KeyCodec, columns: Vec<usize> },
-    /// As `Key`, by another hash than [`Key::hash_of`].
+    /// The same as `Key`, by another hash than [`Key::hash_of`].
     HashedKey { codec: KeyCodec, columns: Vec<usize>, hash: fn(&[u8]) -> u64 },
     /// All rows to the worker that owns this hash.
     One(u64),

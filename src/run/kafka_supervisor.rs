@@ -17,10 +17,10 @@ use crate::source::kafka::{Cluster, Consumer, KafkaError, PartitionRange};
 use crate::source::{Partitions, SourcePlan};
 use crate::time::{OffsetRange, PartitionId};
 
-/// How often the clients' events are polled.
+/// The interval between polls of the clients' events.
 const POLL: Duration = Duration::from_millis(100);
 
-/// How often partitions are discovered and offsets committed.
+/// The interval between discoveries of partitions and commits of offsets.
 const DISCOVER: Duration = Duration::from_secs(5);
 
 /// The state of the connection to Kafka.
@@ -103,9 +103,9 @@ pub struct KafkaInputs {
     pub partitions: Arc<Partitions>,
     pub assignments: Arc<Assignments>,
     pub resume: ResumePoints,
-    /// Whether topics are read only up to where they end now.
+    /// True if topics are read only up to their current ends.
     pub bounded: bool,
-    /// How far an event time may be ahead of its message's time.
+    /// The most that an event time may be ahead of its message's time.
     pub max_ahead_ms: i64,
 }
 
@@ -181,7 +181,7 @@ struct Discovery {
     status: Arc<KafkaStatus>,
     topics: Vec<DiscoveredTopic>,
     waiting: Vec<DiscoveredPartition>,
-    /// Whether all partitions of the start have been discovered.
+    /// True if all partitions of the start have been discovered.
     complete: bool,
 }
 

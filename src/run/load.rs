@@ -27,7 +27,7 @@ use crate::value::{Batch, Column, Scalar, Schema};
 /// Records taken from a file in one read.
 const READ: usize = 4096;
 
-/// How long messages may take to be delivered.
+/// The longest time that messages may take to be delivered.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Settings with which a topic keeps events of any age, in their own time.

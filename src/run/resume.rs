@@ -9,7 +9,7 @@ use crate::flow::build::positions;
 use crate::source::{AssignedPartition, Ingest, Partition, Partitions, Position, SourcePlan};
 use crate::time::{EventTime, Offset, PartitionId};
 
-/// What earlier runs have left about partitions.
+/// The state of partitions at the end of earlier runs.
 pub struct ResumePoints {
     positions: HashMap<PartitionId, Position>,
     /// Effective times of records that were overtaken.

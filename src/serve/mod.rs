@@ -55,14 +55,14 @@ pub use service::{Service, ServiceConfig};
 /// Routes that share the shape of their errors.
 #[derive(Debug)]
 pub struct RouteFamily {
-    pub routes: &'static [Route],
+    pub routes: &'static [HttpRoute],
     /// Writes an error in the family's shape.
     error: fn(&RequestError) -> Reply,
 }
 
 /// A method and a pattern of paths, with the function that answers such requests.
 #[derive(Debug)]
-pub struct Route {
+pub struct HttpRoute {
     /// A route for GET takes HEAD as well.
     pub method: Method,
     /// The path, with captures in braces; also the value of the label `route` of metrics.
@@ -91,19 +91,19 @@ type Handler = fn(&Service, &Captures<'_>, &[u8]) -> Result<Reply, Unanswered>;
 /// Every family of routes.
 pub static FAMILIES: &[&RouteFamily] = &[&native::FAMILY, &operations::FAMILY];
 
-impl Route {
+impl HttpRoute {
     /// A route for GET and HEAD. Each capture is a segment that is not empty.
-    const fn get(pattern: &'static str, handler: Handler) -> Route {
-        Route { method: Method::GET, pattern, is_prefix: false, body: BodyRule::None, handler }
+    const fn get(pattern: &'static str, handler: Handler) -> HttpRoute {
+        HttpRoute { method: Method::GET, pattern, is_prefix: false, body: BodyRule::None, handler }
     }
 
     /// A route for POST with a JSON body. Each capture is a segment that is not empty.
-    const fn post(pattern: &'static str, handler: Handler) -> Route {
-        Route { method: Method::POST, pattern, is_prefix: false, body: BodyRule::Json, handler }
+    const fn post(pattern: &'static str, handler: Handler) -> HttpRoute {
+        HttpRoute { method: Method::POST, pattern, is_prefix: false, body: BodyRule::Json, handler }
     }
 
     /// The same route with one capture, of all that follows the text before the first brace.
-    const fn prefix(mut self) -> Route {
+    const fn prefix(mut self) -> HttpRoute {
         self.is_prefix = true;
         self
     }

@@ -5,16 +5,16 @@ use serde_json::{Value, json};
 
 use super::call::Unanswered;
 use super::reply::{self, Reply};
-use super::{Captures, Route, RouteFamily, Service};
+use super::{Captures, HttpRoute, RouteFamily, Service};
 
 /// The family.
 pub static FAMILY: RouteFamily = RouteFamily {
     error: reply::error,
     routes: &[
-        Route::get("/health/live", live),
-        Route::get("/health/ready", ready),
-        Route::get("/metrics", metrics),
-        Route::get("/dataflow", dataflow),
+        HttpRoute::get("/health/live", live),
+        HttpRoute::get("/health/ready", ready),
+        HttpRoute::get("/metrics", metrics),
+        HttpRoute::get("/dataflow", dataflow),
     ],
 };
 

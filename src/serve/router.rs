@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
-use super::{FAMILIES, RequestError, Route, RouteFamily};
+use super::{FAMILIES, HttpRoute, RequestError, RouteFamily};
 use crate::metrics::{Metrics, Traffic};
 
 /// The label of requests whose path no route has.
@@ -20,7 +20,7 @@ pub struct Captures<'a>([&'a str; MOST_CAPTURES]);
 
 impl<'a> Captures<'a> {
     /// Matches a path with the pattern of a route; `None` if it does not match.
-    fn of(route: &Route, path: &'a str) -> Option<Self> {
+    fn of(route: &HttpRoute, path: &'a str) -> Option<Self> {
         let mut captures = Captures::default();
         let Some((literal, _)) = route.pattern.split_once('{') else {
             return (route.pattern == path).then_some(captures);
@@ -76,7 +76,7 @@ pub struct Router {
 #[derive(Debug)]
 struct CountedRoute {
     family: &'static RouteFamily,
-    route: &'static Route,
+    route: &'static HttpRoute,
     traffic: Traffic,
 }
 
@@ -88,14 +88,14 @@ pub struct RouteMatch<'s, 'p> {
     /// The counters of the path, whatever the method.
     pub traffic: &'s Traffic,
     /// The route with its captures, or the reason why there is none.
-    pub route: Result<(&'static Route, Captures<'p>), RequestError>,
+    pub route: Result<(&'static HttpRoute, Captures<'p>), RequestError>,
 }
 
 impl Router {
     /// The routes of [`FAMILIES`].
     pub fn new(metrics: &Metrics) -> Self {
         let routes = FAMILIES.iter().flat_map(|family| family.routes.iter().map(move |route| (*family, route)));
-        let count = |(family, route): (&'static RouteFamily, &'static Route)| {
+        let count = |(family, route): (&'static RouteFamily, &'static HttpRoute)| {
             let traffic = Traffic::new(metrics, route.pattern);
             CountedRoute { family, route, traffic }
         };

@@ -12,7 +12,7 @@ use super::reply::Reply;
 use super::router::Router;
 use super::served_groups::ServedGroups;
 use super::served_models::{ServedModel, ServedModels};
-use super::{BodyRule, Captures, Readiness, RequestError, Route, body};
+use super::{BodyRule, Captures, HttpRoute, Readiness, RequestError, body};
 use crate::example::ServingPlan;
 use crate::metrics::Metrics;
 use crate::registry::{LiveModels, Registry};
@@ -91,7 +91,7 @@ impl Service {
     }
 
     /// Calls the handler of a route; a second time if a version had to be loaded from the registry first.
-    async fn respond(&self, route: &Route, captures: &Captures<'_>, body: &[u8]) -> Result<Reply, RequestError> {
+    async fn respond(&self, route: &HttpRoute, captures: &Captures<'_>, body: &[u8]) -> Result<Reply, RequestError> {
         for _ in 0..2 {
             match (route.handler)(self, captures, body) {
                 Ok(reply) => return Ok(reply),

@@ -49,7 +49,7 @@ pub struct OvertakenRecord {
 }
 
 /// The decision on one record.
-enum Verdict {
+enum Admission {
     /// It takes effect at this time. It is late if that is not its event time.
     Accept {
         effective: EventTime,
@@ -102,7 +102,7 @@ pub struct Ingest {
     // Bounds on what is accepted.
     /// Wanted effective times. A refused record counts as being at the watermark before it.
     range: Range<EventTime>,
-    /// How far an event time may be ahead of its message's time, in ms.
+    /// The most that an event time may be ahead of its message's time, in ms.
     max_ahead_ms: i64,
     /// The closed frontier: records below it are overtaken.
     frontier: EventTime,
@@ -110,7 +110,7 @@ pub struct Ingest {
     overrides: BTreeMap<Offset, EventTime>,
 
     windows: WindowOffsets,
-    /// Whether `windows` has changed since it was last taken.
+    /// True if `windows` has changed since it was last taken.
     windows_changed: bool,
     stats: EvalStats,
 }
@@ -249,11 +249,11 @@ impl Ingest {
         let recounted = u64::from(offset < self.already_counted);
         let mut row = Row { offset, effective: 0, late: false, accepted: false };
         match verdict {
-            Verdict::Accept { effective, late } => {
+            Admission::Accept { effective, late } => {
                 row = Row { offset, effective, late, accepted: true };
                 self.recounted.read += recounted;
             }
-            Verdict::Refuse(refusal) => {
+            Admission::Refuse(refusal) => {
                 self.recounted.read += recounted;
                 self.recounted.dead_letter += recounted;
                 // The earlier run has written the letter.
@@ -261,7 +261,7 @@ impl Ingest {
                     self.letters.push(refusal.into_letter(&self.plan, self.partition, offset, raw()));
                 }
             }
-            Verdict::Skip => self.out_of_range += 1,
+            Admission::Skip => self.out_of_range += 1,
         }
         self.rows.push(row);
     }
@@ -290,7 +290,7 @@ impl Ingest {
     }
 
     /// Decides on a decoded record, and advances the watermark unless it is refused.
-    fn judge(&mut self, offset: Offset, time: EventTime, message_time: Option<EventTime>) -> Verdict {
+    fn judge(&mut self, offset: Offset, time: EventTime, message_time: Option<EventTime>) -> Admission {
         let watermark = self.watermark.time();
         let limit = message_time.map(|message| message.saturating_add(self.max_ahead_ms));
         if !in_range(time) || limit.is_some_and(|limit| time > limit) {
@@ -313,13 +313,13 @@ impl Ingest {
         self.windows_changed |= self.windows.observe(effective, offset);
         self.last = self.last.max(Some(effective));
         match self.range.contains(&effective) {
-            true => Verdict::Accept { effective, late },
-            false => Verdict::Skip,
+            true => Admission::Accept { effective, late },
+            false => Admission::Skip,
         }
     }
 
-    fn refuse(&self, watermark: EventTime, refusal: Refusal) -> Verdict {
-        if self.range.contains(&watermark) { Verdict::Refuse(refusal) } else { Verdict::Skip }
+    fn refuse(&self, watermark: EventTime, refusal: Refusal) -> Admission {
+        if self.range.contains(&watermark) { Admission::Refuse(refusal) } else { Admission::Skip }
     }
 
     /// Returns the batch under way, in the total order, and starts a new one.

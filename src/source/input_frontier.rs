@@ -10,12 +10,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{PartitionProgress, Partitions};
 use crate::time::EventTime;
 
-/// How far a partition with nothing to read may hold the frontier back.
+/// The rule by which a partition with nothing to read stops holding the frontier back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdlenessPolicy {
-    /// How long a partition has nothing to read before it is idle.
+    /// The time that a partition has nothing to read before it is idle.
     pub after_ms: i64,
-    /// Whether an idle partition follows the wall clock; else it follows the newest event.
+    /// True if an idle partition follows the wall clock; else it follows the newest event.
     pub wall: bool,
 }
 

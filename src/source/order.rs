@@ -15,7 +15,7 @@ use crate::value::{Batch, KeyCodec, Type};
 pub struct TotalOrder {
     codec: KeyCodec,
     key: Vec<usize>,
-    /// Whether anything depends on the order of records of equal time.
+    /// True if anything depends on the order of records of equal time.
     required: bool,
 }
 

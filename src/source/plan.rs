@@ -21,9 +21,9 @@ pub struct SourcePlan {
     pub lateness_ms: i64,
     /// The source's `where`: records for which it is not true are filtered out.
     pub filter: Option<Expr>,
-    /// Whether the topic is an upsert topic: a delete then needs only its key and time.
+    /// True if the topic is an upsert topic: a delete then needs only its key and time.
     pub is_table: bool,
-    /// Whether any operator depends on the order of records of equal time.
+    /// True if any operator depends on the order of records of equal time.
     pub needs_order: bool,
     /// Event ms for which a record can matter to a window, a join or a label; one that is later is refused.
     pub retention_ms: i64,

@@ -14,7 +14,7 @@ use crate::time::EventTime;
 /// The speed at which files are played.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PlaybackSpeed {
-    /// As fast as they can be read.
+    /// No limit: records are emitted when they are read.
     Unlimited,
     /// Event seconds per second.
     Factor(f64),
@@ -35,7 +35,7 @@ pub struct PlaybackClock {
 struct PlaybackStart {
     at: Instant,
     event_time: EventTime,
-    /// Whether a live partition has started the clock: then the first that is not live restarts it.
+    /// True if a live partition has started the clock: then the first that is not live restarts it.
     is_live: bool,
 }
 

@@ -72,7 +72,7 @@ pub struct ReaderOptions {
     pub resume: EventTime,
     /// Everything at or after this is skipped.
     pub until: EventTime,
-    /// How long a partition has nothing to read before it is idle; `None` if it never is.
+    /// The time that a partition has nothing to read before it is idle; `None` if it never is.
     pub idle_after: Option<Duration>,
     /// The training windows whose offsets are recorded.
     pub windows: Vec<TumblingWindow>,
@@ -81,7 +81,7 @@ pub struct ReaderOptions {
 /// The outcome of one read.
 #[derive(Default)]
 pub struct ReadOutcome {
-    /// Whether there were records, or the partition has ended.
+    /// True if there were records, or the partition has ended.
     pub progressed: bool,
     pub letters: Vec<DeadLetter>,
     pub overtaken: Vec<OvertakenRecord>,
@@ -106,7 +106,7 @@ pub struct PartitionReader {
     overtaken: u64,
     ended: bool,
     failed: bool,
-    /// How long there has been nothing to read, by the times of the polls; `None` if there was at the last poll.
+    /// The time for which there has been nothing to read, by the times of the polls; `None` if there was at the last poll.
     idle_for: Option<Duration>,
     last_poll: Instant,
 }

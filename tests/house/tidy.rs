@@ -55,7 +55,7 @@ const HOMES: &[(&str, &str)] = &[
     ("csv", "source/"),
     ("flate2", "source/"),
     ("zstd", "source/"),
-    ("parquet", "store/offline source/format/parquet"),
+    ("parquet", "store/offline source/file/parquet"),
 ];
 
 /// The pure zone, and what it does without: I/O and threads of `std`, clocks.

@@ -17,10 +17,10 @@ use tidemill::source::kafka::{Cluster, NewTopic};
 
 use crate::common::servers::free_ports;
 
-/// How long anything may take: the first start fetches the broker's jars.
+/// The longest time to wait for a condition: the first start fetches the broker's jars.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Who is let in where not anybody is.
+/// The user name that a listener with credentials accepts.
 pub const USER: &str = "reader";
 
 /// A broker that can be stopped and started again.
@@ -107,7 +107,7 @@ impl Broker {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Where [`USER`] is let in, by SASL/PLAIN.
+    /// The address of the listener that requires [`USER`], by SASL/PLAIN.
     pub fn guarded(&self) -> String {
         format!("127.0.0.1:{}", self.sasl)
     }

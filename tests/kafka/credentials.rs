@@ -1,4 +1,4 @@
-//! Who is let in: a broker that asks for a name and a password, by SASL/PLAIN.
+//! Credentials: a broker that requires a name and a password, by SASL/PLAIN.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -57,7 +57,7 @@ fn tidemill(folder: &Path, verb: &str, config: &str) -> Output {
     command.output().unwrap()
 }
 
-/// What a verb that is refused says.
+/// Returns the stderr of a verb that is refused.
 fn refused(folder: &Path, verb: &str, config: &str) -> String {
     let output = tidemill(folder, verb, config);
     let said = String::from_utf8(output.stderr).unwrap();

@@ -14,7 +14,7 @@ const SPEED: &str = "play.speed=1500000";
 /// Longer than a run takes.
 const LONG: Duration = Duration::from_secs(30);
 
-/// What befalls a run.
+/// An interruption of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blow {
     /// SIGKILL at any moment.
@@ -60,13 +60,13 @@ fn interrupted(january: &January, blow: Blow, workers: &[usize], seed: u64) -> S
     flights::digest(home.path())
 }
 
-/// Whether a checkpoint after the second has objects but no manifest.
+/// Returns whether a checkpoint after the second has objects but no manifest.
 fn half_written(folder: &Path) -> bool {
     let half = |number: &u64| *number > 2 && !folder.join(format!("{number:08}.json")).exists();
     numbered(folder).last().is_some_and(half)
 }
 
-/// Whether a version after the eighth has weights but no `model.json`.
+/// Returns whether a version after the eighth has weights but no `model.json`.
 fn unfinished(folder: &Path) -> bool {
     let half = |number: &u64| *number > 8 && !folder.join(number.to_string()).join("model.json").exists();
     numbered(folder).last().is_some_and(half)

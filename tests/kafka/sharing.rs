@@ -11,7 +11,7 @@ use super::live::{START, clicks, start};
 use super::recovery::{Blow, each_on};
 use crate::common::program::Run;
 
-/// What is added to the flights: a source of departures that were late, which waits for those out of order.
+/// A source that is added to the flights: late departures, with a lateness for those out of order.
 const DELAYED: &str = r#"
 [source.delayed]
 topic = "departures"

@@ -93,7 +93,7 @@ fn a_run_whose_dead_letters_cannot_be_delivered_for_long_goes_on_and_delivers_th
     run.stop();
 }
 
-/// How long a partition of a run that is to be held up has nothing to read before it is idle.
+/// The time that a partition of a paused run has nothing to read before it is idle.
 const IDLE_AFTER: Duration = Duration::from_secs(6);
 
 /// Starts a run on a topic of two partitions, by a clock.

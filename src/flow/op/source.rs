@@ -23,10 +23,10 @@ use crate::source::{
 use crate::time::EventTime;
 use crate::value::Batch;
 
-/// How long to wait if there is nothing to do.
+/// The pause when there is nothing to do.
 const IDLE: Duration = Duration::from_millis(2);
 
-/// What a source reports besides its records.
+/// A report of a source besides its records.
 pub enum SourceEvent {
     DeadLetters(Vec<DeadLetter>),
     /// Records that arrived below the frontier, with the times at which they take effect.
@@ -34,7 +34,7 @@ pub enum SourceEvent {
     Failed(SourceError),
 }
 
-/// What the sources of a worker share.
+/// State shared by the sources of a worker.
 #[derive(Clone)]
 pub struct SourceShared {
     pub partitions: Arc<Partitions>,

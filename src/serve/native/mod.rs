@@ -4,16 +4,16 @@ mod features;
 mod models;
 mod predict;
 
-use super::{Route, RouteFamily, reply};
+use super::{HttpRoute, RouteFamily, reply};
 
 /// The family.
 pub static FAMILY: RouteFamily = RouteFamily {
     error: reply::error,
     routes: &[
-        Route::post("/predict", predict::predict),
-        Route::get("/features/{group}/{key}", features::features).prefix(),
-        Route::get("/models", models::models),
-        Route::get("/models/{model}", models::model),
-        Route::get("/models/{model}/versions", models::versions),
+        HttpRoute::post("/predict", predict::predict),
+        HttpRoute::get("/features/{group}/{key}", features::features).prefix(),
+        HttpRoute::get("/models", models::models),
+        HttpRoute::get("/models/{model}", models::model),
+        HttpRoute::get("/models/{model}/versions", models::versions),
     ],
 };

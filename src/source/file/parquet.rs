@@ -7,7 +7,7 @@ use arrow_array::types::{
     Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
     TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
 };
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, TimeUnit as ArrowUnit};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -15,7 +15,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use super::{FileFormat, FileReader, FileSchema, OpenFile, OpenedFile};
 use crate::source::{Ingest, InputStatus, RawMessage};
 use crate::time::parse_time;
-use crate::value::{Column, FieldError, FieldFault, Scalar, TimeUnit, Type};
+use crate::value::{Column, ColumnBuilder, FieldError, FieldFault, Scalar, TimeUnit, Type};
 
 pub static PARQUET: FileFormat = FileFormat {
     extension: "parquet",
@@ -60,29 +60,42 @@ impl FileReader for ParquetReader {
         let end = batch.num_rows().min(self.row + max);
         for row in self.row..end {
             let raw = || RawMessage::value(format!("row {row} of a batch: {}", text(batch, row)));
-            ingest.push(*offset, None, raw, |builders, present| {
-                present.clear();
-                let mut fault = None;
-                for ((column, array), builder) in self.columns.iter().zip(&arrays).zip(builders) {
-                    match array.map_or(Ok(Scalar::Null), |array| scalar(column, array, row)) {
-                        Ok(value) => {
-                            present.push(!value.is_null());
-                            builder.append(&value);
-                        }
-                        Err(found) => {
-                            present.push(true);
-                            builder.append_null();
-                            fault.get_or_insert(FieldError { column: Some(column.name.clone()), fault: found });
-                        }
-                    }
-                }
-                fault.map_or(Ok(()), Err)
-            });
+            ingest.push(*offset, None, raw, |builders, present| append(&self.columns, &arrays, row, builders, present));
             *offset += 1;
         }
         self.row = end;
         Ok(InputStatus::MoreAvailable)
     }
+}
+
+/// Appends a row to the builders of the columns, nulls where a value is missing or of another type, and sets `present` to
+/// whether the row has each value.
+///
+/// # Errors
+/// The first value of another type.
+fn append(
+    columns: &[Column],
+    arrays: &[Option<&ArrayRef>],
+    row: usize,
+    builders: &mut [ColumnBuilder],
+    present: &mut Vec<bool>,
+) -> Result<(), FieldError> {
+    present.clear();
+    let mut fault = None;
+    for ((column, array), builder) in columns.iter().zip(arrays).zip(builders) {
+        match array.map_or(Ok(Scalar::Null), |array| scalar(column, array, row)) {
+            Ok(value) => {
+                present.push(!value.is_null());
+                builder.append(&value);
+            }
+            Err(found) => {
+                present.push(true);
+                builder.append_null();
+                fault.get_or_insert(FieldError { column: Some(column.name.clone()), fault: found });
+            }
+        }
+    }
+    fault.map_or(Ok(()), Err)
 }
 
 /// Returns the value of a row as the column's type, from any Arrow type that converts without loss.
@@ -95,6 +108,7 @@ fn scalar(column: &Column, array: &dyn Array, row: usize) -> Result<Scalar, Fiel
             array.as_primitive::<$ty>().value(row)
         };
     }
+    // The value as each kind of type that the array's converts to without loss.
     let int = match array.data_type() {
         DataType::Int8 => Some(number!(Int8Type).into()),
         DataType::Int16 => Some(number!(Int16Type).into()),
@@ -125,6 +139,7 @@ fn scalar(column: &Column, array: &dyn Array, row: usize) -> Result<Scalar, Fiel
         DataType::Float64 => Some(number!(Float64Type)),
         _ => int.map(|int| int as f64),
     };
+    // The one that the column declares.
     let found = || FieldFault::WrongType { expected: column.ty, found: array.data_type().to_string() };
     match column.ty {
         Type::String => text.map(|text| Scalar::String(text.into())).ok_or_else(found),

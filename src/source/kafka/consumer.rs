@@ -18,7 +18,7 @@ use crate::source::message::{MessageFormat, WithFormat};
 use crate::source::{Partition, SourcePlan};
 use crate::time::{EventTime, OffsetRange};
 
-/// How long the brokers may take to answer.
+/// The longest time that the brokers may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 const BRIEFLY: Duration = Duration::from_secs(1);
 
@@ -34,7 +34,7 @@ pub struct PartitionRange {
     /// The offsets that the partition holds.
     pub available: OffsetRange,
     pub start: u64,
-    /// Where to stop; `None` to read on as records are produced.
+    /// The offset to stop at; `None` to read on as records are produced.
     pub end: Option<u64>,
 }
 

@@ -16,14 +16,14 @@ pub struct Health {
     last_error: Mutex<Option<HealthError>>,
     /// The principal and mechanism of our credentials, for messages.
     principal: String,
-    /// Whether a broker has ever answered.
+    /// True if a broker has ever answered.
     has_answered: AtomicBool,
 }
 
 #[derive(Debug)]
 struct HealthError {
     what: String,
-    /// Whether the brokers rejected our credentials.
+    /// True if the brokers rejected our credentials.
     unauthorized: bool,
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Cluster, KafkaError, NewTopic, Producer, ProducerRecord};
 use crate::source::{DeadLetter, Header};
 
-/// How long a letter may wait for room.
+/// The longest time that a letter may wait for room.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Writer of dead letters to a topic: key, value and headers of the record, then `__connect.errors.*` headers.
@@ -14,7 +14,7 @@ pub struct DeadLetterTopic {
     producer: Producer,
     cluster: Arc<Cluster>,
     topic: String,
-    /// Whether the topic is known to exist.
+    /// True if the topic is known to exist.
     created: bool,
 }
 

@@ -16,7 +16,7 @@ use crate::source::message::MessageFormat;
 use crate::source::{Ingest, InputStatus, Partition, RawMessage, SourceError, SourcePlan};
 use crate::value::{FieldError, FieldFault};
 
-/// How far a partition has been read, for the consumer's commits and metadata requests.
+/// The progress of reading a partition, for the consumer's commits and metadata requests.
 #[derive(Debug)]
 pub struct ReadPosition {
     pub topic: String,
@@ -25,7 +25,7 @@ pub struct ReadPosition {
     pub next: AtomicU64,
     /// The end of the partition when it was last asked for.
     pub end: AtomicU64,
-    /// Whether the broker has reported that there is nothing at `next`.
+    /// True if the broker has reported that there is nothing at `next`.
     pub caught_up: AtomicBool,
 }
 
@@ -56,9 +56,9 @@ struct PollState<F> {
     tombstones: Option<Tombstones<F>>,
     /// The next offset to be read.
     next: u64,
-    /// Where to stop, if anywhere.
+    /// The offset to stop at, if any.
     end: Option<u64>,
-    /// Whether the broker has reported that there is nothing at `next`.
+    /// True if the broker has reported that there is nothing at `next`.
     caught_up: bool,
     ended: bool,
 }

@@ -16,7 +16,7 @@ use super::{Cluster, KafkaError};
 use crate::source::Header;
 use crate::time::EventTime;
 
-/// How long one poll waits for deliveries.
+/// The time that one poll waits for deliveries.
 const WAIT: Duration = Duration::from_millis(50);
 
 /// A message to be written. Its partition follows from its key as in Java's producers.
@@ -56,7 +56,7 @@ struct FailedDeliveries {
 #[derive(Debug, Default)]
 struct Outstanding {
     first: usize,
-    /// Whether each has a report.
+    /// One flag per record: it has a report.
     reported: VecDeque<bool>,
 }
 

@@ -8,7 +8,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use super::health::ClientEvents;
 use super::{Cluster, KafkaError};
 
-/// How long the brokers may take to create a topic.
+/// The longest time that the brokers may take to create a topic.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A topic to be created, with the brokers' default replication.

@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError as ClientError;
 use super::KafkaError;
 use super::client::Client;
 
-/// How long the brokers may take to answer.
+/// The longest time that the brokers may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The id that brokers return if they give topics no ids.

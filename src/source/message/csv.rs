@@ -127,7 +127,7 @@ struct Field {
     /// Without the quotes around it.
     text: Range<usize>,
     is_quoted: bool,
-    /// Whether the text has doubled quotes.
+    /// True if the text has doubled quotes.
     has_quotes: bool,
     /// The start of the next field; `None` if this is the last.
     next: Option<usize>,

@@ -30,7 +30,7 @@ pub trait MessageFormat: Send + Sized + 'static {
     const NAME: &'static str;
     /// One line for the reference.
     const SUMMARY: &'static str;
-    /// Whether a message names its columns. If not, all who read a topic must declare the same ones.
+    /// True if a message names its columns. If not, all who read a topic must declare the same ones.
     const NAMES_COLUMNS: bool;
 
     /// Returns the format for messages with these columns.
