@@ -178,7 +178,7 @@ pub struct Run<'a> {
 impl Default for Run<'_> {
     fn default() -> Self {
         Run {
-            spec: super::spec::SPEC,
+            spec: &super::spec::SPEC,
             read: 7,
             workers: 1,
             partitions: 1,

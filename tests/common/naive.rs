@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use tidemill::aggregate::KINDS;
 use tidemill::source::RecordCounts;
 use tidemill::value::Scalar;
 
@@ -30,25 +31,20 @@ struct Placed {
     record: Record,
 }
 
-/// How long a record of each topic can matter, as the plan has it; later ones are dead.
-const REACH: [(&str, i64); 3] = [("asks", i64::MAX), ("sales", i64::MAX), ("prices", i64::MAX)];
+/// The asking time of what is shown at the end.
+pub const ASKING: i64 = 2_000_000;
 
 /// Effective times by the definition of the watermark in each partition, and the ledger: of what takes effect before
-/// the end.
+/// the end. No record is too late: examples and labels keep every one.
 fn place(topic: &str, records: &[Record], lateness: i64, dealt: &Dealt) -> (Vec<Placed>, RecordCounts) {
     let mut tally = RecordCounts::default();
     let mut placed = Vec::new();
-    let reach = REACH.iter().find(|(name, _)| *name == topic).unwrap().1;
     let end = dealt.until.unwrap_or(i64::MAX);
     for partition in 0..dealt.partitions {
         let mut newest = i64::MIN;
         let here = |(_, record): &(usize, &Record)| record.partition(topic, dealt.partitions) == partition;
         for (offset, record) in records.iter().enumerate().filter(here) {
             let watermark = if newest == i64::MIN { i64::MIN } else { newest - lateness };
-            if record.at < watermark && watermark - record.at > reach {
-                (tally.read, tally.dead_letter) = (tally.read + 1, tally.dead_letter + 1);
-                continue;
-            }
             let effective = record.at.max(watermark);
             newest = newest.max(record.at);
             if effective >= end || dealt.since.is_some_and(|since| effective < since) {
@@ -69,60 +65,158 @@ fn place(topic: &str, records: &[Record], lateness: i64, dealt: &Dealt) -> (Vec<
     (placed, tally)
 }
 
-fn scaled(x: f64) -> i128 {
-    (x * 1e9).round_ties_even() as i128
+/// A record of a window as an aggregate sees it.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    pub event_time: i64,
+    /// The value of `of`; null where the line has none.
+    pub x: Scalar,
 }
 
-/// The records of a window as of `a`: event time from its oldest edge on, effective before `a`.
-fn window<'a>(records: &[&'a Placed], a: i64, size: i64, hop: i64) -> Vec<&'a Placed> {
-    let edge = (a - size).div_euclid(hop) * hop;
-    records.iter().filter(|r| r.record.at >= edge && r.effective < a).copied().collect()
+/// An aggregate by its definition: from the observations of a window in the total order, nulls left out, as of an
+/// asking time.
+pub type Answer = fn(&[Observation], i64) -> Scalar;
+
+/// Every aggregate, as a dataflow file writes it, by its definition. Each of `KINDS` must be here.
+pub const AGGREGATES: &[(&str, Answer)] = &[
+    ("count", |observed, _| Scalar::Int(observed.len() as i64)),
+    ("sum", |observed, _| match observed.first() {
+        None => Scalar::Null,
+        Some(Observation { x: Scalar::Int(_), .. }) => Scalar::Int(sum(observed) as i64),
+        Some(_) => Scalar::Float(sum(observed) as f64 / 1e9),
+    }),
+    ("mean", |observed, _| float((!observed.is_empty()).then(|| sum(observed) as f64 / observed.len() as f64 / 1e9))),
+    ("variance", |observed, _| float(variance(observed))),
+    ("stddev", |observed, _| float(variance(observed).map(f64::sqrt))),
+    ("min", |observed, _| by_order(observed, |floats| floats.into_iter().min_by(f64::total_cmp))),
+    ("max", |observed, _| by_order(observed, |floats| floats.into_iter().max_by(f64::total_cmp))),
+    ("first", |observed, _| observed.first().map_or(Scalar::Null, |first| first.x.clone())),
+    ("last", |observed, _| observed.last().map_or(Scalar::Null, |last| last.x.clone())),
+];
+
+/// The aggregate of a kind: the op as a dataflow file writes it, and its definition.
+///
+/// # Panics
+/// If the kind has no definition here.
+pub fn aggregate(kind: &str) -> (&'static str, Answer) {
+    let is_of_kind = |(op, _): &&(&str, Answer)| op.split('(').next() == Some(kind);
+    *AGGREGATES.iter().find(is_of_kind).unwrap_or_else(|| panic!("{kind} has no naive definition in AGGREGATES"))
+}
+
+/// The ops of every kind, in the order of `KINDS`.
+pub fn ops() -> Vec<(&'static str, Answer)> {
+    KINDS.iter().map(|kind| aggregate(kind.name)).collect()
 }
 
 fn float(value: Option<f64>) -> Scalar {
     value.map_or(Scalar::Null, Scalar::Float)
 }
 
-/// count, sum, mean, variance, stddev, min, max, first, last of x.
-fn all_of_x(records: &[&Placed]) -> Vec<Scalar> {
-    let xs: Vec<f64> = records.iter().filter_map(|r| r.record.x).collect();
-    let n = xs.len();
-    let s: i128 = xs.iter().map(|x| scaled(*x)).sum();
-    let q: i128 = xs.iter().map(|x| scaled(*x) * scaled(*x)).sum();
-    let some = |value: f64| (n > 0).then_some(value);
-    let variance = (n > 1).then(|| {
-        let n = n as f64;
-        (xs.len() as i128 * q - s * s) as f64 / (n * (n - 1.0)) / 1e18
-    });
-    vec![
-        Scalar::Int(n as i64),
-        float(some(s as f64 / 1e9)),
-        float(some(s as f64 / n as f64 / 1e9)),
-        float(variance),
-        float(variance.map(f64::sqrt)),
-        float(xs.iter().copied().min_by(f64::total_cmp)),
-        float(xs.iter().copied().max_by(f64::total_cmp)),
-        float(xs.first().copied()),
-        float(xs.last().copied()),
-    ]
+fn number(x: &Scalar) -> f64 {
+    match x {
+        Scalar::Float(x) => *x,
+        other => panic!("{other:?} is not a float"),
+    }
 }
 
-fn shop_vector(sales: &[Placed], shop: &Option<String>, a: i64) -> Vec<Scalar> {
-    let of: Vec<&Placed> = sales.iter().filter(|r| shop.is_some() && r.record.shop == *shop).collect();
-    let mut vector = all_of_x(&window(&of, a, 60, 7));
-    vector.extend(all_of_x(&window(&of, a, 300, 50)));
-    let positive = window(&of, a, 100, 1).iter().filter(|r| r.record.x.is_some_and(|x| x > 0.0)).count();
-    vector.push(Scalar::Int(positive as i64));
+/// X of one observation: a float by 10^9, halves to even; an int itself.
+fn scaled(observation: &Observation) -> i128 {
+    match observation.x {
+        Scalar::Int(x) => x.into(),
+        Scalar::Float(x) => (x * 1e9).round_ties_even() as i128,
+        ref other => panic!("{other:?} is not a number"),
+    }
+}
+
+fn sum(observed: &[Observation]) -> i128 {
+    observed.iter().map(scaled).sum()
+}
+
+/// The sample variance of floats.
+fn variance(observed: &[Observation]) -> Option<f64> {
+    let (s, q) = (sum(observed), observed.iter().map(|one| scaled(one) * scaled(one)).sum::<i128>());
+    let n = observed.len() as f64;
+    (observed.len() > 1).then(|| (observed.len() as i128 * q - s * s) as f64 / (n * (n - 1.0)) / 1e18)
+}
+
+fn by_order(observed: &[Observation], pick: fn(Vec<f64>) -> Option<f64>) -> Scalar {
+    float(pick(observed.iter().map(|one| number(&one.x)).collect()))
+}
+
+/// When a record takes effect, and its event time.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    pub effective: i64,
+    pub event: i64,
+}
+
+/// A window by its definition: whether it holds a record as of a time.
+pub type Holds = fn(Times, i64) -> bool;
+
+fn sliding(size: i64, hop: i64, record: Times, a: i64) -> bool {
+    record.event >= (a - size).div_euclid(hop) * hop && record.effective < a
+}
+
+/// The windows of the group `shop`, as a dataflow file writes them, and by their definition.
+pub const WINDOWS: &[(&str, Holds)] = &[
+    ("{ sliding = \"60ms\", hop = \"7ms\" }", |record, a| sliding(60, 7, record, a)),
+    ("{ sliding = \"300ms\", hop = \"50ms\" }", |record, a| sliding(300, 50, record, a)),
+];
+
+/// As of when a vector is: what its windows hold, and the asking time.
+#[derive(Clone, Copy, Debug)]
+struct AsOf {
+    window: i64,
+    asking: i64,
+}
+
+impl AsOf {
+    /// A look-up as of a time.
+    fn look_up(time: i64) -> AsOf {
+        AsOf { window: time, asking: time }
+    }
+
+    /// Just after all records of a time.
+    fn after(time: i64) -> AsOf {
+        AsOf { window: time + 1, asking: time }
+    }
+}
+
+/// The observations of a line in a window, of records in the total order.
+fn observed(records: &[&Placed], holds: Holds, at: AsOf, x: impl Fn(&Record) -> Option<Scalar>) -> Vec<Observation> {
+    let held = |r: &&&Placed| holds(Times { effective: r.effective, event: r.record.at }, at.window);
+    let observation = |r: &&Placed| Some(Observation { event_time: r.record.at, x: x(&r.record)? });
+    records.iter().filter(held).filter_map(observation).collect()
+}
+
+fn of_shop<'a>(sales: &'a [Placed], shop: &Option<String>) -> Vec<&'a Placed> {
+    sales.iter().filter(|r| shop.is_some() && r.record.shop == *shop).collect()
+}
+
+/// Every op of x in each of some windows.
+fn all_of_x(records: &[&Placed], windows: &[(&str, Holds)], at: AsOf) -> Vec<Scalar> {
+    let mut vector = Vec::new();
+    for (_, holds) in windows {
+        let observed = observed(records, *holds, at, |record| record.x.map(Scalar::Float));
+        vector.extend(ops().iter().map(|(_, answer)| answer(&observed, at.asking)));
+    }
     vector
 }
 
-fn pair_vector(sales: &[Placed], shop: &Option<String>, item: i64, a: i64) -> Vec<Scalar> {
-    let of: Vec<&Placed> =
-        sales.iter().filter(|r| shop.is_some() && r.record.shop == *shop && r.record.item == item).collect();
-    let of = window(&of, a, 120, 20);
-    let sum: i64 = of.iter().map(|r| r.record.item).sum();
-    let int = |value: Option<i64>| value.map_or(Scalar::Null, Scalar::Int);
-    vec![int((!of.is_empty()).then_some(sum)), int(of.last().map(|r| r.record.item))]
+fn shop_vector(sales: &[Placed], shop: &Option<String>, at: AsOf) -> Vec<Scalar> {
+    let records = of_shop(sales, shop);
+    let mut vector = all_of_x(&records, WINDOWS, at);
+    let positive = |record: &Record| record.x.filter(|x| *x > 0.0).map(|_| Scalar::Null);
+    let positive = observed(&records, |record, a| sliding(100, 1, record, a), at, positive);
+    vector.push(Scalar::Int(positive.len() as i64));
+    vector
+}
+
+fn pair_vector(sales: &[Placed], shop: &Option<String>, item: i64, at: AsOf) -> Vec<Scalar> {
+    let records: Vec<&Placed> = of_shop(sales, shop).into_iter().filter(|r| r.record.item == item).collect();
+    let holds: Holds = |record, a| sliding(120, 20, record, a);
+    let observed = observed(&records, holds, at, |record| Some(Scalar::Int(record.item)));
+    ["sum", "last"].iter().map(|kind| aggregate(kind).1(&observed, at.asking)).collect()
 }
 
 fn text(value: &Option<String>) -> Scalar {
@@ -133,7 +227,7 @@ fn text(value: &Option<String>) -> Scalar {
 fn changes(
     sales: &[Placed],
     key: impl Fn(&Record) -> Option<Vec<Scalar>>,
-    vector: impl Fn(&Record, i64) -> Vec<Scalar>,
+    vector: impl Fn(&Record, AsOf) -> Vec<Scalar>,
 ) -> Vec<Vec<Scalar>> {
     let mut rows: BTreeMap<(i64, String), Vec<Scalar>> = BTreeMap::new();
     for sale in sales {
@@ -141,7 +235,7 @@ fn changes(
             let mut row = vec![Scalar::Timestamp(sale.effective)];
             let place = (sale.effective, format!("{key:?}"));
             row.extend(key);
-            row.extend(vector(&sale.record, sale.effective + 1));
+            row.extend(vector(&sale.record, AsOf::after(sale.effective)));
             rows.insert(place, row);
         }
     }
@@ -182,9 +276,9 @@ pub fn compute_of(inputs: &Inputs, dealt: &Dealt) -> Expected {
         shown: BTreeMap::new(),
     };
     for shop in sales.iter().filter_map(|sale| sale.record.shop.as_ref()) {
-        let vector = shop_vector(&sales, &Some(shop.clone()), end);
+        let vector = shop_vector(&sales, &Some(shop.clone()), AsOf { window: end, asking: ASKING });
         // The count of the longest window, which holds whatever a shorter one does.
-        if vector[9] != Scalar::Int(0) {
+        if vector[ops().len()] != Scalar::Int(0) {
             expected.shown.insert(shop.clone(), vector);
         }
     }
@@ -214,8 +308,8 @@ pub fn compute_of(inputs: &Inputs, dealt: &Dealt) -> Expected {
             Scalar::Timestamp(r.at),
             float(price),
         ];
-        row.extend(shop_vector(&sales, &r.shop, t));
-        row.extend(pair_vector(&sales, &r.shop, r.item, t));
+        row.extend(shop_vector(&sales, &r.shop, AsOf::look_up(t)));
+        row.extend(pair_vector(&sales, &r.shop, r.item, AsOf::look_up(t)));
         row.push(Scalar::Float(f64::from(u8::from(label.record.x.unwrap() > 0.0))));
         examples.push(row);
     }

@@ -1,7 +1,17 @@
 //! The dataflow that the engine's tests run.
 
-/// Two streams and a table, every aggregate, windows of all sorts, a label within a short time.
-pub const SPEC: &str = r#"
+use std::sync::LazyLock;
+
+use super::naive::{WINDOWS, ops};
+
+/// Two streams and a table, every aggregate in every window, a label within a short time.
+pub static SPEC: LazyLock<String> = LazyLock::new(|| {
+    let ops: Vec<String> = ops().iter().map(|(op, _)| format!("{op:?}")).collect();
+    let windows = |windows: &[(&str, _)]| windows.iter().map(|(text, _)| *text).collect::<Vec<_>>().join(", ");
+    TEMPLATE.replace("OPS", &ops.join(", ")).replace("WINDOWS", &windows(WINDOWS))
+});
+
+const TEMPLATE: &str = r#"
 name = "oracle"
 
 [source.asks]
@@ -34,7 +44,7 @@ sql = "SELECT a.*, p.price FROM asks a LEFT JOIN prices p ON p.item = a.item"
 from = "sales"
 entity = "shop"
 aggregate = [
-  { of = "x", op = ["count", "sum", "mean", "variance", "stddev", "min", "max", "first", "last"], windows = [{ sliding = "60ms", hop = "7ms" }, { sliding = "300ms", hop = "50ms" }] },
+  { of = "x", op = [OPS], windows = [WINDOWS] },
   { op = "count", where = "x > 0", windows = [{ sliding = "100ms", hop = "1ms" }], as = "positive" },
 ]
 

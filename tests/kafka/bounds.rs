@@ -83,7 +83,7 @@ fn try_ends(name: &str, inputs: &Inputs) -> Vec<[Found; 3]> {
         let renamed = |spec: String, topic| {
             spec.replace(&format!("topic = \"{topic}\""), &format!("topic = \"{topic}.{name}{partitions}\""))
         };
-        TOPICS.into_iter().fold(SPEC.to_owned(), renamed)
+        TOPICS.into_iter().fold(SPEC.clone(), renamed)
     };
     let (one, four) = (named(1), named(4));
     let mut all = Vec::new();
@@ -93,7 +93,7 @@ fn try_ends(name: &str, inputs: &Inputs) -> Vec<[Found; 3]> {
         let what = format!("{name}, end {end}, {read} at a time");
         let [in_one, in_four] =
             [1, 4].map(|partitions| naive::compute_of(inputs, &Dealt { partitions, until, since: None }));
-        let files = on_files(run(SPEC), folder.path());
+        let files = on_files(run(&SPEC), folder.path());
         check(&files, &in_one, &format!("{what}: files"));
         let kafka1 = on_kafka(run(&one), &cluster);
         check(&kafka1, &in_one, &format!("{what}: 1 partition"));

@@ -62,7 +62,7 @@ proptest! {
     ) {
         let inputs = Inputs { asks, sales, prices };
         let expected = naive::compute(&inputs);
-        let found = engine::run(SPEC, &inputs, read, workers);
+        let found = engine::run(&SPEC, &inputs, read, workers);
         is_as_computed(&found, &expected)?;
     }
 
@@ -95,7 +95,7 @@ proptest! {
     ) {
         let inputs = Inputs { asks, sales, prices };
         let from = 1_000_000 + start;
-        let spec = tidemill::spec::parse(SPEC, "spec.toml").expect("a right spec");
+        let spec = tidemill::spec::parse(&SPEC, "spec.toml").expect("a right spec");
         let since = from - Plan::new(Arc::new(spec)).reach_ms();
         let expected = naive::compute_of(&inputs, &naive::Dealt { partitions, until: None, since: None });
         let counted = naive::compute_of(&inputs, &naive::Dealt { partitions, until: None, since: Some(since) });
