@@ -14,12 +14,12 @@ use arrow_row::Rows;
 use common::{BATCH, Payment, Spread, payments, plan, run, user_name};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use hashbrown::HashMap;
-use tidemill::aggregate::{Arrival, GroupState, Left, LineInput};
+use tidemill::aggregate::{Expired, Feature, GroupState, LineInput, Update};
 use tidemill::expr::EvalStats;
 use tidemill::flow::Plan;
 use tidemill::flow::plan::project;
 use tidemill::source::{Ingest, InputStatus, Partition, RawMessage, SourceError};
-use tidemill::value::{Batch, ColumnBuilder, Key, Scalar};
+use tidemill::value::{Batch, ColumnBuilder, Key};
 
 const RECORDS: usize = 1_000_000;
 
@@ -52,18 +52,18 @@ fn prepare(plan: &Plan, payments: &[Payment]) -> Vec<Prepared> {
 }
 
 fn fill(state: &mut GroupState, batches: &[Prepared]) {
-    let (mut left, mut missed) = (Left::default(), Vec::new());
+    let (mut expired, mut rejected) = (Expired::default(), Vec::new());
     for prepared in batches {
-        let arrival = |(row, time): (usize, &i64)| {
+        let update = |(row, time): (usize, &i64)| {
             let key = prepared.keys.row(row).data();
             let slot = state.slot(key, Key::hash_of(key));
-            Arrival { slot, batch: 0, row: row as u32, time: *time, event_time: *time }
+            Update { slot, batch: 0, row: row as u32, time: *time, event_time: *time }
         };
-        let arrivals: Vec<Arrival> = prepared.times.iter().enumerate().map(arrival).collect();
-        state.insert(&arrivals, &[&prepared.inputs], &mut missed);
-        state.advance(arrivals[arrivals.len() - 1].time, &mut left);
-        left.emptied.drain(..).for_each(|slot| _ = state.release_if_empty(slot));
-        left.changed.clear();
+        let updates: Vec<Update> = prepared.times.iter().enumerate().map(update).collect();
+        state.insert(&updates, &[&prepared.inputs], &mut rejected);
+        state.advance(updates[updates.len() - 1].time, &mut expired);
+        expired.emptied.drain(..).for_each(|slot| _ = state.release_if_empty(slot));
+        expired.changed.clear();
     }
 }
 
@@ -155,7 +155,7 @@ fn lookups(criterion: &mut Criterion) {
                 rows.iter().map(|row| Key::from_bytes(row.as_ref())).collect::<Vec<_>>()
             })
             .collect();
-        let mut row = vec![Scalar::Null; plan.groups[0].layout.width];
+        let mut row = vec![Feature::NULL; plan.groups[0].layout.width];
         group.bench_function(BenchmarkId::new("vector", entities), |b| {
             b.iter(|| {
                 for key in &keys {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::user_name;
+use tidemill::aggregate::Feature;
 use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::op::Assignments;
 use tidemill::flow::{Job, Plan};
@@ -121,12 +122,12 @@ aggregate = [{{ of = "amount", op = ["count", "mean", "stddev"], windows = ["1h"
     let control = Arc::new(Control::default());
     let graph = job::start(&job, 1, &Metrics::new("bench"), &control);
 
-    let shelf = online.group("user").expect("the spec has this group").clone();
-    let key = shelf.codec().encode_one(&[Scalar::String("probe".into())]);
+    let table = online.group("user").expect("the spec has this group").clone();
+    let key = table.codec().encode_one(&[Scalar::String("probe".into())]);
     let (mut seen, mut took_ms) = (0, Vec::new());
     while now_us() - begun_us < seconds * 1_000_000 {
-        let count = match shelf.get(&key).as_deref() {
-            Some([Scalar::Int(count), ..]) => *count,
+        let count = match table.get(&key).as_deref() {
+            Some([Feature::Value(Scalar::Int(count)), ..]) => *count,
             _ => 0,
         };
         let now = now_us();

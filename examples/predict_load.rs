@@ -26,6 +26,7 @@ use hyper_util::rt::TokioIo;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serving::{Client, NOON, Shop, any, endpoint, post};
+use tidemill::aggregate::Feature;
 use tidemill::serve::start;
 use tidemill::store::Upsert;
 use tidemill::value::{Scalar, Type};
@@ -181,16 +182,23 @@ fn fill(shop: &Shop) {
                 (name, _) => Scalar::String(format!("{name}{at}").into()),
             };
             let entity: Vec<Scalar> = group.entity_names.iter().zip(group.codec.types()).map(value).collect();
-            shop.upsert(&group.name, &entity, group.types.iter().map(|ty| any(*ty, &mut random)).collect());
+            shop.upsert(
+                &group.name,
+                &entity,
+                group.types.iter().filter_map(|ty| Some(any(ty.scalar()?, &mut random))).collect(),
+            );
         }
     }
     for table in &shop.plan.tables {
-        let shelf = shop.online.table(&table.name).expect("the store has all tables");
+        let table_rows = shop.online.table(&table.name).expect("the store has all tables");
         for airport in AIRPORTS {
             let mut row: Vec<Scalar> = table.schema.columns.iter().map(|column| any(column.ty, &mut random)).collect();
             let key = vec![Scalar::String(airport.into())];
             row[table.key[0]] = key[0].clone();
-            shelf.apply(Upsert { key: shelf.codec().encode_one(&key), vector: Some(row.into()) });
+            table_rows.apply(Upsert {
+                key: table_rows.codec().encode_one(&key),
+                vector: Some(row.into_iter().map(Feature::Value).collect()),
+            });
         }
     }
     shop.online.note(NOON);

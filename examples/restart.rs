@@ -64,7 +64,7 @@ fn applied(job: &Job) -> u64 {
 }
 
 fn shown(job: &Job) -> usize {
-    job.online.as_ref().and_then(|online| online.group("user")).map_or(0, |shelf| shelf.len())
+    job.online.as_ref().and_then(|online| online.group("user")).map_or(0, |table| table.len())
 }
 
 /// The longest time without progress, until something is there.

@@ -1,13 +1,14 @@
 //! `count`: how many records.
 
-use super::{Family, Input, Keeps, Kind};
+use super::{AggregateKind, Feature, FeatureType, MomentOp, MomentOrder, OpInput};
 use crate::value::{Scalar, Type};
 
-pub static COUNT: Kind = Kind {
+pub static COUNT: AggregateKind = AggregateKind {
     name: "count",
     summary: "number of records, or with `of`, of records whose `of` is not null",
-    input: Input::Optional,
-    output: |_| Type::Int,
-    nullable: false,
-    family: Family::Moments { keeps: Keeps::Count, finish: |moments| Scalar::Int(moments.n) },
+    parameters: &[],
+    input: OpInput::Optional,
+    output: |_, _| FeatureType::Scalar(Type::Int),
+    empty: |_| Feature::Value(Scalar::Int(0)),
+    family: &MomentOp { order: MomentOrder::Zeroth, finish: |moments| Scalar::Int(moments.n) },
 };

@@ -1,69 +1,72 @@
-//! The entities that a group holds: key -> slot, slots reused when an entity has left all windows.
+//! The entities that a group holds: from keys to slots, which are reused once an entity has left all windows.
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::by_slot::BySlot;
+use super::cow_vec::CowVec;
 use crate::value::Key;
 
 /// Slots by key. A look-up is one probe; a key is stored once.
 #[derive(Default)]
 pub struct Entities {
     slots: HashTable<u32>,
-    keys: BySlot<Option<Key>>,
-    /// By slot: what nearly always tells keys apart without a look at their bytes elsewhere.
-    heads: Vec<Head>,
+    keys: CowVec<Option<Key>>,
+    /// Per slot, the key's length and first 16 bytes: usually enough to compare without following its pointer.
+    prefixes: Vec<KeyPrefix>,
     hashes: Vec<u64>,
     free: Vec<u32>,
+    /// The lengths of all keys, added up.
+    key_bytes: usize,
 }
 
 /// The length of a key and its first bytes, zeros after its end.
 #[derive(Clone, Copy, Default, PartialEq)]
-struct Head {
+struct KeyPrefix {
     len: usize,
-    bytes: [u8; Head::BYTES],
+    bytes: [u8; KeyPrefix::BYTES],
 }
 
-impl Head {
+impl KeyPrefix {
     const BYTES: usize = 16;
 
-    fn of(key: &[u8]) -> Head {
-        let mut head = Head { len: key.len(), bytes: [0; Head::BYTES] };
-        let known = key.len().min(Head::BYTES);
-        head.bytes[..known].copy_from_slice(&key[..known]);
-        head
+    fn of(key: &[u8]) -> KeyPrefix {
+        let mut prefix = KeyPrefix { len: key.len(), bytes: [0; KeyPrefix::BYTES] };
+        let known = key.len().min(KeyPrefix::BYTES);
+        prefix.bytes[..known].copy_from_slice(&key[..known]);
+        prefix
     }
 }
 
 /// Whether the key in a slot is this one.
-fn is_at(heads: &[Head], keys: &BySlot<Option<Key>>, slot: u32, head: &Head, key: &[u8]) -> bool {
-    let rest = |known: &Key| known.as_bytes()[Head::BYTES..] == key[Head::BYTES..];
-    heads[slot as usize] == *head && (head.len <= Head::BYTES || keys.get(slot).as_ref().is_some_and(rest))
+fn is_at(prefixes: &[KeyPrefix], keys: &CowVec<Option<Key>>, slot: u32, prefix: &KeyPrefix, key: &[u8]) -> bool {
+    let rest = |known: &Key| known.as_bytes()[KeyPrefix::BYTES..] == key[KeyPrefix::BYTES..];
+    prefixes[slot as usize] == *prefix && (prefix.len <= KeyPrefix::BYTES || keys.get(slot).as_ref().is_some_and(rest))
 }
 
 impl Entities {
     /// The slot of a key.
     pub fn find(&self, key: &[u8], hash: u64) -> Option<u32> {
-        let head = Head::of(key);
-        self.slots.find(hash, |slot| is_at(&self.heads, &self.keys, *slot, &head, key)).copied()
+        let prefix = KeyPrefix::of(key);
+        self.slots.find(hash, |slot| is_at(&self.prefixes, &self.keys, *slot, &prefix, key)).copied()
     }
 
-    /// The slot of a key, given one if it has none.
+    /// The slot of a key, which gets one if it has none.
     pub fn slot(&mut self, key: &[u8], hash: u64) -> u32 {
-        let (keys, heads, hashes) = (&mut self.keys, &mut self.heads, &mut self.hashes);
-        let head = Head::of(key);
-        let is_it = |slot: &u32| is_at(heads, keys, *slot, &head, key);
+        let (keys, prefixes, hashes) = (&mut self.keys, &mut self.prefixes, &mut self.hashes);
+        let prefix = KeyPrefix::of(key);
+        let is_it = |slot: &u32| is_at(prefixes, keys, *slot, &prefix, key);
         match self.slots.entry(hash, is_it, |slot| hashes[*slot as usize]) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(place) => {
-                let slot = self.free.pop().unwrap_or(heads.len() as u32);
-                if slot as usize == heads.len() {
-                    keys.grow(heads.len() + 1);
-                    heads.push(head);
+                let slot = self.free.pop().unwrap_or(prefixes.len() as u32);
+                if slot as usize == prefixes.len() {
+                    keys.grow(prefixes.len() + 1);
+                    prefixes.push(prefix);
                     hashes.push(0);
                 }
+                self.key_bytes += key.len();
                 *keys.get_mut(slot) = Some(Key::from_bytes(key));
-                heads[slot as usize] = head;
+                prefixes[slot as usize] = prefix;
                 hashes[slot as usize] = hash;
                 place.insert(slot);
                 slot
@@ -71,9 +74,10 @@ impl Entities {
         }
     }
 
-    /// Forgets the entity in a slot.
+    /// Removes the entity in a slot, which is free then.
     pub fn release(&mut self, slot: u32) {
-        if self.keys.get_mut(slot).take().is_some() {
+        if let Some(key) = self.keys.get_mut(slot).take() {
+            self.key_bytes -= key.as_bytes().len();
             let hash = self.hashes[slot as usize];
             if let Ok(entry) = self.slots.find_entry(hash, |other| *other == slot) {
                 entry.remove();
@@ -94,16 +98,26 @@ impl Entities {
 
     /// Slots in use or free: the size that arrays by slot must have.
     pub fn capacity(&self) -> usize {
-        self.heads.len()
+        self.prefixes.len()
     }
 
     /// Entities held.
     pub fn len(&self) -> usize {
-        self.heads.len() - self.free.len()
+        self.prefixes.len() - self.free.len()
+    }
+
+    /// Memory held.
+    pub fn bytes(&self) -> usize {
+        // A key is shared bytes with two counts before them.
+        let keys =
+            self.keys.capacity() * size_of::<Option<Key>>() + self.len() * 2 * size_of::<usize>() + self.key_bytes;
+        let table = self.slots.capacity() * (size_of::<u32>() + 1);
+        let by_slot = self.prefixes.capacity() * size_of::<KeyPrefix>() + self.hashes.capacity() * size_of::<u64>();
+        keys + table + by_slot + self.free.capacity() * size_of::<u32>()
     }
 
     /// The keys by slot, as they are now.
-    pub fn keys(&self) -> BySlot<Option<Key>> {
+    pub fn keys(&self) -> CowVec<Option<Key>> {
         self.keys.clone()
     }
 }

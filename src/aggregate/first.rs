@@ -1,13 +1,14 @@
 //! `first`: the value of the first record in the total order.
 
-use super::{Family, Input, Kind, Rank};
+use super::{AggregateKind, Extremum, Feature, FeatureType, OpInput};
 use crate::value::Type;
 
-pub static FIRST: Kind = Kind {
+pub static FIRST: AggregateKind = AggregateKind {
     name: "first",
     summary: "value of the first record in the total order",
-    input: Input::Any,
-    output: |of| of.unwrap_or(Type::Float),
-    nullable: true,
-    family: Family::Pick(Rank::First),
+    parameters: &[],
+    input: OpInput::Any,
+    output: |of, _| FeatureType::Scalar(of.unwrap_or(Type::Float)),
+    empty: |_| Feature::NULL,
+    family: &Extremum::First,
 };

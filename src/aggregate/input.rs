@@ -1,4 +1,4 @@
-//! What one `aggregate` line takes from a batch: its values, decoded once for all of the line's windows and ops.
+//! The input of one `aggregate` line in a batch: its values, decoded once for all of the line's windows and ops.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
@@ -7,17 +7,20 @@ use arrow_buffer::{BooleanBuffer, ScalarBuffer};
 
 use super::exact::{fixed, narrow};
 
-/// The values of a line, row by row.
+/// The values of a line, row by row. The default is the input of a line that counts all records and reads nothing.
+#[derive(Default)]
 pub struct LineInput {
     /// Rows that count: the filter holds and the value is not null. `None`: all.
     keep: Option<BooleanBuffer>,
     scaled: Scaled,
-    /// The values themselves, where the line has picks.
+    /// The values themselves, where an op needs them.
     values: Option<ArrayRef>,
 }
 
-/// Scaled values, where the line has moments of values.
+/// Scaled values, where an op sums them.
+#[derive(Default)]
 enum Scaled {
+    #[default]
     None,
     Narrow(ScalarBuffer<i64>),
     /// Where one of them leaves 64 bits.
@@ -25,8 +28,8 @@ enum Scaled {
 }
 
 impl LineInput {
-    /// `of` and `filter` evaluated over a batch; a row counts where `filter` is true. Values that cannot be summed
-    /// (beyond ±1e18) are nulls, counted in `unsummable`.
+    /// The input made of `of` and `filter` evaluated over a batch; a row counts where `filter` is true. Values that
+    /// cannot be summed (beyond ±1e18) become nulls and are counted in `unsummable`.
     pub fn new(
         of: Option<&ArrayRef>,
         filter: Option<&ArrayRef>,
@@ -87,18 +90,25 @@ impl LineInput {
         }
     }
 
-    /// The values as they are.
+    /// The values, unscaled.
     ///
     /// # Panics
-    /// If the line was said to need none.
+    /// If the line's `needs` left them out.
     pub fn values(&self) -> &dyn Array {
-        self.values.as_ref().expect("lines with picks keep their values")
+        self.values.as_ref().expect("a line that needs values keeps them")
     }
 }
 
-/// Which forms of its input a line reads.
+/// The forms of its input that an op or a line reads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Needs {
     pub scaled: bool,
     pub values: bool,
+}
+
+impl Needs {
+    /// The forms that one or the other reads.
+    pub fn or(self, other: Needs) -> Needs {
+        Needs { scaled: self.scaled || other.scaled, values: self.values || other.values }
+    }
 }

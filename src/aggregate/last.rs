@@ -1,13 +1,14 @@
 //! `last`: the value of the last record in the total order.
 
-use super::{Family, Input, Kind, Rank};
+use super::{AggregateKind, Extremum, Feature, FeatureType, OpInput};
 use crate::value::Type;
 
-pub static LAST: Kind = Kind {
+pub static LAST: AggregateKind = AggregateKind {
     name: "last",
     summary: "value of the last record in the total order",
-    input: Input::Any,
-    output: |of| of.unwrap_or(Type::Float),
-    nullable: true,
-    family: Family::Pick(Rank::Last),
+    parameters: &[],
+    input: OpInput::Any,
+    output: |of, _| FeatureType::Scalar(of.unwrap_or(Type::Float)),
+    empty: |_| Feature::NULL,
+    family: &Extremum::Last,
 };

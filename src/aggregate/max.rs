@@ -1,13 +1,14 @@
 //! `max`: the largest value.
 
-use super::{Family, Input, Kind, Rank};
+use super::{AggregateKind, Extremum, Feature, FeatureType, OpInput};
 use crate::value::Type;
 
-pub static MAX: Kind = Kind {
+pub static MAX: AggregateKind = AggregateKind {
     name: "max",
     summary: "largest value",
-    input: Input::Ordered,
-    output: |of| of.unwrap_or(Type::Float),
-    nullable: true,
-    family: Family::Pick(Rank::Greatest),
+    parameters: &[],
+    input: OpInput::Ordered,
+    output: |of, _| FeatureType::Scalar(of.unwrap_or(Type::Float)),
+    empty: |_| Feature::NULL,
+    family: &Extremum::Max,
 };

@@ -1,13 +1,14 @@
 //! `mean`: the exact sum over the count.
 
-use super::{Family, Input, Keeps, Kind};
+use super::{AggregateKind, Feature, FeatureType, MomentOp, MomentOrder, OpInput};
 use crate::value::Type;
 
-pub static MEAN: Kind = Kind {
+pub static MEAN: AggregateKind = AggregateKind {
     name: "mean",
     summary: "arithmetic mean",
-    input: Input::Numeric,
-    output: |_| Type::Float,
-    nullable: true,
-    family: Family::Moments { keeps: Keeps::Total, finish: |moments| moments.mean().into() },
+    parameters: &[],
+    input: OpInput::Numeric,
+    output: |_, _| FeatureType::Scalar(Type::Float),
+    empty: |_| Feature::NULL,
+    family: &MomentOp { order: MomentOrder::First, finish: |moments| moments.mean().into() },
 };

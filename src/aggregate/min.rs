@@ -1,13 +1,14 @@
 //! `min`: the smallest value.
 
-use super::{Family, Input, Kind, Rank};
+use super::{AggregateKind, Extremum, Feature, FeatureType, OpInput};
 use crate::value::Type;
 
-pub static MIN: Kind = Kind {
+pub static MIN: AggregateKind = AggregateKind {
     name: "min",
     summary: "smallest value",
-    input: Input::Ordered,
-    output: |of| of.unwrap_or(Type::Float),
-    nullable: true,
-    family: Family::Pick(Rank::Least),
+    parameters: &[],
+    input: OpInput::Ordered,
+    output: |of, _| FeatureType::Scalar(of.unwrap_or(Type::Float)),
+    empty: |_| Feature::NULL,
+    family: &Extremum::Min,
 };

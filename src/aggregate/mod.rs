@@ -1,87 +1,106 @@
-//! The algebra of features: what each aggregate keeps, how it merges, and what it answers.
+//! The algebra of features: aggregate x window x provisional.
 //!
-//! An aggregate is an identity, an insert, a merge and a finish. Two families cover those that tidemill has, and the
-//! family decides how a window slides:
+//! A feature is made of three factors, each of which knows nothing of the others:
 //!
-//! - **moments** ([`Family::Moments`]) add up exact integers, so records that leave are subtracted: a running total
-//!   an entity, and one bucket of subtractions a pane ([`totals`](self)).
-//! - **picks** ([`Family::Pick`]) keep the one record that beats the others, so a pane whose record is beaten by a
-//!   later pane's is dropped at once and the answer is always the oldest pane left.
+//! - an **aggregate** ([`Aggregate`]): what is kept of a set of records, and how two such accumulators are merged;
+//!   [`Invertible`] ones can take records out again. [`moments`](self) are exact sums, extrema keep one record.
+//! - a **window** ([`Window`]): which closed records count as of an asking time. Each kind is one file, generic in the
+//!   accumulator.
+//! - the **provisional** records: those that have arrived and are not closed. Written once, for all of them.
 //!
-//! Either way the answer is a function of the set of records, and of their total order where the aggregate says so:
-//! never of batches, workers or arrival.
+//! A [`Family`] puts them together and turns accumulators into features. Either way a feature is a function of the set
+//! of records, and of their total order where the family says so: never of batches, workers or arrival.
 //!
-//! Adding an aggregate is one file with a [`Kind`] and one line in [`KINDS`].
+//! Adding an aggregate of a known family is one file with an [`AggregateKind`] and one line in [`KINDS`]:
+//!
+//! ```
+//! use tidemill::aggregate::{FeatureType, KINDS, Op};
+//! use tidemill::value::Type;
+//!
+//! let mean = Op::parse("mean").unwrap();
+//! assert_eq!(mean.output(Some(Type::Int)), FeatureType::Scalar(Type::Float));
+//! assert!(mean.empty().is_null() && KINDS.iter().any(|kind| kind.name == "mean"));
+//! ```
 
-mod by_slot;
+mod algebra;
 mod count;
+mod cow_vec;
 mod entities;
 mod exact;
+mod extremum;
+mod family;
+mod feature;
+mod feature_column;
 mod first;
 mod input;
 mod last;
+mod layout;
 mod max;
 mod mean;
 mod min;
 mod moments;
-mod open;
-mod pick;
+mod newest;
+mod op;
+mod provisional;
 mod snapshot;
 mod state;
 mod stddev;
 mod sum;
-mod totals;
+mod time_since_last;
 mod variance;
-mod winners;
+mod window;
 
-use crate::value::{Scalar, Type};
+use std::any::Any;
 
+use crate::value::Type;
+
+pub use algebra::{Aggregate, Invertible, Observed};
 pub use exact::{MAX_DIGITS, fixed};
-pub use input::LineInput;
-pub use moments::{Keeps, Moments};
-pub use pick::Rank;
+pub use extremum::Extremum;
+pub use family::{Cost, Family, OpsInWindow, PlacedOp};
+pub use feature::{Deferred, Feature, FeatureType};
+pub use feature_column::FeatureColumn;
+pub use input::{LineInput, Needs};
+pub use layout::{AggregateSpec, GroupLayout};
+pub use moments::{MomentOp, MomentOrder, Moments};
+pub use newest::NewestOp;
+pub use op::{Op, OpError, OpParameter, OpParameters, ParameterType};
 pub use snapshot::{Encoder, GroupSnapshot, SavedGroup};
-pub use state::{Arrival, GroupState, Layout, Left, LineLayout, SlidingWindow, WindowState, accepts};
+pub use state::GroupState;
+pub use window::{ClosedWindow, Expired, Lifetime, LineUpdates, Sliding, Update, Window, WindowKind, WindowState};
 
-/// One aggregate: how a dataflow file names it, what it takes and gives, and its family.
+/// One kind of aggregate: how a dataflow file names it, its input and output, and its family.
 #[derive(Debug)]
-pub struct Kind {
+pub struct AggregateKind {
     /// The spelling in `op`.
     pub name: &'static str,
     /// One line for the reference.
     pub summary: &'static str,
-    pub input: Input,
+    /// In the order in which they are written.
+    pub parameters: &'static [OpParameter],
+    pub input: OpInput,
     /// The type of the answer, given the type of `of`.
-    pub output: fn(Option<Type>) -> Type,
-    /// Whether an entity without records has an answer that is not null.
-    pub nullable: bool,
-    pub family: Family,
+    pub output: fn(Option<Type>, &OpParameters) -> FeatureType,
+    /// The answer for an entity without records.
+    pub empty: fn(&OpParameters) -> Feature,
+    pub family: &'static dyn Family,
 }
 
-/// What an aggregate may be `of`.
+/// The types that an aggregate may be `of`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// `of` may be left out; with it, nulls do not count.
+pub enum OpInput {
+    /// Any type; `of` may be left out. Nulls do not count.
     Optional,
     /// An int or a float.
     Numeric,
-    /// Whatever has an order: numbers, times, bools.
+    /// Any type with an order: numbers, times, bools.
     Ordered,
     /// Any type.
     Any,
 }
 
-/// How an aggregate's state behaves in a window.
-#[derive(Clone, Copy, Debug)]
-pub enum Family {
-    /// A function of exact counts and sums, of which it needs those up to `keeps`.
-    Moments { keeps: Keeps, finish: fn(&Moments) -> Scalar },
-    /// The value of the record that ranks highest.
-    Pick(Rank),
-}
-
-/// Every aggregate, in the order of the reference.
-pub static KINDS: &[&Kind] = &[
+/// Every kind of aggregate, in the order of the reference.
+pub static KINDS: &[&AggregateKind] = &[
     &count::COUNT,
     &sum::SUM,
     &mean::MEAN,
@@ -91,9 +110,31 @@ pub static KINDS: &[&Kind] = &[
     &max::MAX,
     &first::FIRST,
     &last::LAST,
+    &time_since_last::TIME_SINCE_LAST,
 ];
 
-/// The aggregate of this name.
-pub fn kind(name: &str) -> Option<&'static Kind> {
+/// The kind of aggregate of this name.
+pub fn kind(name: &str) -> Option<&'static AggregateKind> {
     KINDS.iter().copied().find(|kind| kind.name == name)
+}
+
+impl AggregateKind {
+    /// Whether it may be `of` a column of this type; `None`: without `of`.
+    pub fn accepts(&self, of: Option<Type>) -> bool {
+        match (self.input, of) {
+            (OpInput::Optional, _) => true,
+            (_, None) => false,
+            (OpInput::Numeric, Some(ty)) => ty.is_numeric(),
+            (OpInput::Ordered, Some(ty)) => ty != Type::String,
+            (OpInput::Any, Some(_)) => true,
+        }
+    }
+
+    /// The family, as a type that it is known to have.
+    ///
+    /// # Panics
+    /// If it is of another family.
+    fn family_as<F: Family>(&self) -> &'static F {
+        (self.family as &dyn Any).downcast_ref().expect("a family is asked about its own ops")
+    }
 }

@@ -4,22 +4,39 @@
 //! commutative groups: `add` and `remove` are exact inverses, in any order.
 
 use std::fmt::Debug;
+use std::marker::PhantomData;
 
 use arrow_buffer::i256;
 use serde::{Deserialize, Serialize};
 
+use super::algebra::{Aggregate, Invertible, Observed};
 use super::exact::{power_of_ten, to_f64};
+use super::family::{Cost, Family, OpsInWindow, PlacedOp};
+use super::feature::Feature;
+use super::input::Needs;
+use super::op::Op;
+use super::window::{Window, WindowState};
 use crate::value::Scalar;
 
-/// Which moments an aggregate needs; each level includes those before it.
+/// The highest moment that an op needs; each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Keeps {
-    Count,
-    Total,
-    Spread,
+pub enum MomentOrder {
+    /// How many.
+    Zeroth,
+    /// And their sum.
+    First,
+    /// And the sum of their squares.
+    Second,
 }
 
-/// The moments of the records in a window, as an aggregate's `finish` sees them.
+/// The family of ops that are functions of exact counts and sums.
+#[derive(Debug)]
+pub struct MomentOp {
+    pub order: MomentOrder,
+    pub finish: fn(&Moments) -> Scalar,
+}
+
+/// The moments of the records in a window, as an op's `finish` reads them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moments {
     /// Number of values.
@@ -73,21 +90,103 @@ impl From<Option<f64>> for Scalar {
     }
 }
 
-/// A commutative group of scaled values.
-pub trait Invertible:
+/// Sums of scaled values: a commutative group under `add`.
+pub trait MomentSums:
     Copy + Default + Debug + PartialEq + Send + Sync + Serialize + for<'a> Deserialize<'a> + 'static
 {
-    /// Takes in one scaled value.
+    /// Whether it reads values, and does not only count them.
+    const READS_VALUES: bool;
+    /// Adds one scaled value.
     fn insert(&mut self, x: i128);
-    /// Takes in all that `other` holds.
+    /// Adds all values of `other`.
     fn add(&mut self, other: &Self);
-    /// Takes out all that `other` holds.
+    /// Takes out all values of `other`.
     fn remove(&mut self, other: &Self);
-    /// (n, S, Q), zero where not kept.
-    fn parts(&self) -> (i64, i128, i256);
-    /// Whether it holds nothing.
-    fn is_empty(&self) -> bool {
-        self.parts().0 == 0
+    /// The number of values.
+    fn count(&self) -> i64;
+    /// The sum and the sum of squares, zero where not kept.
+    fn sums(&self) -> (i128, i256);
+}
+
+/// The aggregate whose accumulators are sums.
+#[derive(Clone, Copy, Debug)]
+pub struct MomentsOf<M>(PhantomData<M>);
+
+impl<M> Default for MomentsOf<M> {
+    fn default() -> Self {
+        MomentsOf(PhantomData)
+    }
+}
+
+impl<M: MomentSums> Aggregate for MomentsOf<M> {
+    type Acc = M;
+    const NEEDS: Needs = Needs { scaled: M::READS_VALUES, values: false };
+
+    fn insert(&self, acc: &mut M, record: Observed<'_>) {
+        acc.insert(record.scaled());
+    }
+
+    fn merge(&self, acc: &mut M, later: &M) {
+        acc.add(later);
+    }
+
+    fn is_empty(&self, acc: &M) -> bool {
+        acc.count() == 0
+    }
+}
+
+impl<M: MomentSums> Invertible for MomentsOf<M> {
+    fn remove(&self, acc: &mut M, leaving: &M) {
+        acc.remove(leaving);
+    }
+}
+
+impl MomentOp {
+    fn of(op: &Op) -> &'static MomentOp {
+        op.kind.family_as()
+    }
+
+    /// The state that keeps the sums `M`.
+    fn state<M: MomentSums>(ops: &OpsInWindow<'_>) -> Box<dyn WindowState> {
+        let (digits, integer) = (ops.digits, ops.integer);
+        let answer = |placed: &PlacedOp<'_>| (placed.position, Self::of(placed.op).finish);
+        let answers: Vec<(usize, fn(&Moments) -> Scalar)> = ops.ops.iter().map(answer).collect();
+        ops.window.of_invertible(ops.line, MomentsOf::<M>::default(), move |acc: M, row: &mut [Feature]| {
+            let (s, q) = acc.sums();
+            let moments = Moments { n: acc.count(), s, q, digits, integer };
+            for (position, answer) in &answers {
+                row[*position] = Feature::Value(answer(&moments));
+            }
+        })
+    }
+}
+
+impl Family for MomentOp {
+    /// One state for all ops, of the highest order that one of them needs.
+    fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
+        let order = ops.ops.iter().map(|placed| Self::of(placed.op).order).max();
+        vec![match order.unwrap_or(MomentOrder::Zeroth) {
+            MomentOrder::Zeroth => Self::state::<Count>(ops),
+            MomentOrder::First => Self::state::<Total>(ops),
+            MomentOrder::Second => Self::state::<Spread>(ops),
+        }]
+    }
+
+    fn cost(&self, ops: &[&Op], window: Window) -> Cost {
+        let order = ops.iter().map(|op| Self::of(op).order).max();
+        match order.unwrap_or(MomentOrder::Zeroth) {
+            MomentOrder::Zeroth => window.cost_of_invertible::<MomentsOf<Count>>(),
+            MomentOrder::First => window.cost_of_invertible::<MomentsOf<Total>>(),
+            MomentOrder::Second => window.cost_of_invertible::<MomentsOf<Spread>>(),
+        }
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { scaled: self.order > MomentOrder::Zeroth, values: false }
+    }
+
+    fn is_ordered(&self) -> bool {
+        false
     }
 }
 
@@ -95,7 +194,8 @@ pub trait Invertible:
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Count(i64);
 
-impl Invertible for Count {
+impl MomentSums for Count {
+    const READS_VALUES: bool = false;
     fn insert(&mut self, _: i128) {
         self.0 += 1;
     }
@@ -105,8 +205,11 @@ impl Invertible for Count {
     fn remove(&mut self, other: &Self) {
         self.0 -= other.0;
     }
-    fn parts(&self) -> (i64, i128, i256) {
-        (self.0, 0, i256::ZERO)
+    fn count(&self) -> i64 {
+        self.0
+    }
+    fn sums(&self) -> (i128, i256) {
+        (0, i256::ZERO)
     }
 }
 
@@ -117,7 +220,8 @@ pub struct Total {
     s: i128,
 }
 
-impl Invertible for Total {
+impl MomentSums for Total {
+    const READS_VALUES: bool = true;
     fn insert(&mut self, x: i128) {
         self.n += 1;
         self.s += x;
@@ -130,8 +234,11 @@ impl Invertible for Total {
         self.n -= other.n;
         self.s -= other.s;
     }
-    fn parts(&self) -> (i64, i128, i256) {
-        (self.n, self.s, i256::ZERO)
+    fn count(&self) -> i64 {
+        self.n
+    }
+    fn sums(&self) -> (i128, i256) {
+        (self.s, i256::ZERO)
     }
 }
 
@@ -150,7 +257,8 @@ impl Spread {
     }
 }
 
-impl Invertible for Spread {
+impl MomentSums for Spread {
+    const READS_VALUES: bool = true;
     fn insert(&mut self, x: i128) {
         self.n += 1;
         self.s += x;
@@ -172,8 +280,11 @@ impl Invertible for Spread {
         self.s -= other.s;
         self.shift_q(i256::from_parts(other.q.0, other.q.1).wrapping_neg());
     }
-    fn parts(&self) -> (i64, i128, i256) {
-        (self.n, self.s, i256::from_parts(self.q.0, self.q.1))
+    fn count(&self) -> i64 {
+        self.n
+    }
+    fn sums(&self) -> (i128, i256) {
+        (self.s, i256::from_parts(self.q.0, self.q.1))
     }
 }
 
@@ -182,7 +293,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn laws<A: Invertible>(values: &[i64], cut: usize) {
+    fn laws<A: MomentSums>(values: &[i64], cut: usize) {
         let cut = cut % (values.len() + 1);
         let of = |values: &[i64]| {
             values.iter().fold(A::default(), |mut acc, x| {
@@ -216,7 +327,7 @@ mod tests {
         fn the_spread_in_128_bits_is_that_in_256(values in prop::collection::vec(-(1i64 << 58)..1 << 58, 2..40)) {
             let mut spread = Spread::default();
             values.iter().for_each(|x| spread.insert(i128::from(*x)));
-            let (n, s, q) = spread.parts();
+            let (n, (s, q)) = (spread.count(), spread.sums());
             let wide = i256::from_i128(n.into()).wrapping_mul(q)
                 .wrapping_sub(i256::from_i128(s).wrapping_mul(i256::from_i128(s)));
             let moments = Moments { n, s, q, digits: 9, integer: false };
@@ -228,7 +339,7 @@ mod tests {
     fn the_variance_of_a_constant_is_zero_however_large() {
         let mut spread = Spread::default();
         (0..1000).for_each(|_| spread.insert(10i128.pow(27)));
-        let (n, s, q) = spread.parts();
+        let (n, (s, q)) = (spread.count(), spread.sums());
         let moments = Moments { n, s, q, digits: 9, integer: false };
         assert_eq!(moments.variance(), Some(0.0));
         assert_eq!(moments.mean(), Some(1e18));

@@ -1,28 +1,29 @@
-//! A group's state as of one moment, taken without copying what it holds, and as it is saved.
+//! Snapshots of a group's state: taken without copying what it holds, and encoded later.
 
 use serde::{Deserialize, Serialize};
 
-use super::by_slot::BySlot;
+use super::cow_vec::CowVec;
 use crate::value::Key;
 
-/// Encodes what a window kept at some moment; on any thread.
+/// Encodes the state of a window as of one moment, on any thread.
 pub type Encoder = Box<dyn FnOnce() -> Vec<u8> + Send>;
 
 /// The state of one feature group on one worker, as it is saved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SavedGroup {
-    /// The place reached in the total order.
-    pub position: i64,
+    /// The number in the total order of the next record.
+    pub sequence: i64,
     /// By slot, the entities.
     pub keys: Vec<Option<Key>>,
-    /// What each window keeps of those slots, in its own encoding.
+    /// The state of each window for those slots, in its own encoding.
     pub windows: Vec<Vec<u8>>,
 }
 
-/// The state of one feature group on one worker at one moment. It shares with the group what has not changed since.
+/// The closed state of one feature group on one worker as of one moment. It shares with the group what has not changed
+/// since.
 pub struct GroupSnapshot {
-    pub(super) position: i64,
-    pub(super) keys: BySlot<Option<Key>>,
+    pub(super) sequence: i64,
+    pub(super) keys: CowVec<Option<Key>>,
     pub(super) windows: Vec<Encoder>,
 }
 
@@ -30,22 +31,22 @@ impl GroupSnapshot {
     /// The state as it is saved.
     pub fn saved(self) -> SavedGroup {
         SavedGroup {
-            position: self.position,
+            sequence: self.sequence,
             keys: self.keys.iter().cloned().collect(),
             windows: self.windows.into_iter().map(|encode| encode()).collect(),
         }
     }
 }
 
-/// Bytes of something that always encodes.
+/// The encoding of a window's state.
 pub(super) fn encoded(state: &impl Serialize) -> Vec<u8> {
-    postcard::to_stdvec(state).expect("what windows keep always encodes")
+    postcard::to_stdvec(state).expect("the state of a window always encodes")
 }
 
-/// The slot that stands for a saved one, if the entity in it is loaded.
+/// The slot that a saved one is mapped to; `None` if the entity in it is not loaded.
 ///
 /// # Errors
 /// If there is no such slot among those saved.
-pub(super) fn placed(slots: &[Option<u32>], saved: u32) -> Result<Option<u32>, postcard::Error> {
+pub(super) fn remap_slot(slots: &[Option<u32>], saved: u32) -> Result<Option<u32>, postcard::Error> {
     slots.get(saved as usize).copied().ok_or(postcard::Error::DeserializeBadEncoding)
 }

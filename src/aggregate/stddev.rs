@@ -1,13 +1,14 @@
 //! `stddev`: the root of the sample variance.
 
-use super::{Family, Input, Keeps, Kind};
+use super::{AggregateKind, Feature, FeatureType, MomentOp, MomentOrder, OpInput};
 use crate::value::Type;
 
-pub static STDDEV: Kind = Kind {
+pub static STDDEV: AggregateKind = AggregateKind {
     name: "stddev",
     summary: "sample standard deviation; null for fewer than two records",
-    input: Input::Numeric,
-    output: |_| Type::Float,
-    nullable: true,
-    family: Family::Moments { keeps: Keeps::Spread, finish: |moments| moments.variance().map(f64::sqrt).into() },
+    parameters: &[],
+    input: OpInput::Numeric,
+    output: |_, _| FeatureType::Scalar(Type::Float),
+    empty: |_| Feature::NULL,
+    family: &MomentOp { order: MomentOrder::Second, finish: |moments| moments.variance().map(f64::sqrt).into() },
 };

@@ -1,13 +1,14 @@
 //! `sum`: exact, in the type of its input.
 
-use super::{Family, Input, Keeps, Kind};
+use super::{AggregateKind, Feature, FeatureType, MomentOp, MomentOrder, OpInput};
 use crate::value::Type;
 
-pub static SUM: Kind = Kind {
+pub static SUM: AggregateKind = AggregateKind {
     name: "sum",
     summary: "exact sum, of the same type as its input",
-    input: Input::Numeric,
-    output: |of| of.unwrap_or(Type::Float),
-    nullable: true,
-    family: Family::Moments { keeps: Keeps::Total, finish: |moments| moments.sum() },
+    parameters: &[],
+    input: OpInput::Numeric,
+    output: |of, _| FeatureType::Scalar(of.unwrap_or(Type::Float)),
+    empty: |_| Feature::NULL,
+    family: &MomentOp { order: MomentOrder::First, finish: |moments| moments.sum() },
 };

@@ -1,13 +1,14 @@
 //! `variance`: of a sample.
 
-use super::{Family, Input, Keeps, Kind};
+use super::{AggregateKind, Feature, FeatureType, MomentOp, MomentOrder, OpInput};
 use crate::value::Type;
 
-pub static VARIANCE: Kind = Kind {
+pub static VARIANCE: AggregateKind = AggregateKind {
     name: "variance",
     summary: "sample variance; null for fewer than two records",
-    input: Input::Numeric,
-    output: |_| Type::Float,
-    nullable: true,
-    family: Family::Moments { keeps: Keeps::Spread, finish: |moments| moments.variance().into() },
+    parameters: &[],
+    input: OpInput::Numeric,
+    output: |_, _| FeatureType::Scalar(Type::Float),
+    empty: |_| Feature::NULL,
+    family: &MomentOp { order: MomentOrder::Second, finish: |moments| moments.variance().into() },
 };

@@ -11,6 +11,7 @@ use arrow_array::ArrayRef;
 use super::compile::Compiler;
 use super::fields::InstanceFields;
 use super::{Frame, InstancesSeed, ServingPlan};
+use crate::aggregate::Feature;
 use crate::expr::{EvalStats, Expr};
 use crate::time::EventTime;
 use crate::value::{KeyCodec, Scalar, Type};
@@ -96,15 +97,16 @@ impl Pipeline {
         InstancesSeed::new(self, frame, newest)
     }
 
-    /// Looks up and computes all that instances did not give. `look_up` gives what a shelf has under a key now.
-    pub fn run(&self, frame: &mut Frame, look_up: impl Fn(usize, &[u8]) -> Option<Arc<[Scalar]>>) {
+    /// Looks up and computes all that instances did not give. `look_up` returns the newest vector of a key in one of
+    /// [`Pipeline::sources`]; what depends on the asking time is as of `asking`.
+    pub fn run(&self, frame: &mut Frame, asking: EventTime, look_up: impl Fn(usize, &[u8]) -> Option<Arc<[Feature]>>) {
         for step in &self.steps {
             match step {
                 Step::Copy { from, to } => {
                     (0..frame.rows()).for_each(|row| frame.set_computed(row, *to, frame.get(row, *from).clone()));
                 }
                 Step::Compute { reads, outputs } => compute(frame, reads, outputs),
-                Step::LookUp(step) => (0..frame.rows()).for_each(|row| step.run(frame, row, &look_up)),
+                Step::LookUp(step) => (0..frame.rows()).for_each(|row| step.run(frame, row, asking, &look_up)),
             }
         }
     }
@@ -117,14 +119,20 @@ impl Pipeline {
 }
 
 impl LookUp {
-    fn run(&self, frame: &mut Frame, row: usize, look_up: &impl Fn(usize, &[u8]) -> Option<Arc<[Scalar]>>) {
+    fn run(
+        &self,
+        frame: &mut Frame,
+        row: usize,
+        asking: EventTime,
+        look_up: &impl Fn(usize, &[u8]) -> Option<Arc<[Feature]>>,
+    ) {
         let (cells, key) = frame.row_and_key(row);
         key.clear();
         self.codec.encode_into(self.on.iter().map(|slot| &cells[*slot]), key);
         let found = look_up(self.shelf, key);
         for pick in &self.picks {
             let value = match &found {
-                Some(found) => typed(pick.ty, &found[pick.position]),
+                Some(found) => typed(pick.ty, found[pick.position].scalar(asking)),
                 None => pick.otherwise.clone(),
             };
             frame.set_computed(row, pick.slot, value);
@@ -133,10 +141,10 @@ impl LookUp {
 }
 
 /// A value as its column holds it: an aggregate may answer an int where its column is a float.
-fn typed(ty: Type, value: &Scalar) -> Scalar {
+fn typed(ty: Type, value: Scalar) -> Scalar {
     match (ty, value) {
-        (Type::Float, Scalar::Int(value)) => Scalar::Float(*value as f64),
-        (_, value) => value.clone(),
+        (Type::Float, Scalar::Int(value)) => Scalar::Float(value as f64),
+        (_, value) => value,
     }
 }
 

@@ -10,7 +10,7 @@ use timely::dataflow::operators::Probe;
 use timely::dataflow::{ProbeHandle, Scope};
 
 use super::exchange::WorkerShare;
-use super::op::group::{GroupStreams, Outputs, Questions};
+use super::op::group::{GroupOutputs, GroupStreams, Lookups};
 use super::op::label::Attribution;
 use super::op::sink::SharedFile;
 use super::op::source::{SourceEvent, SourceShared};
@@ -158,18 +158,18 @@ pub fn build(scope: Scope<'_, EventTime>, job: &Arc<Job>) -> Result<ProbeHandle<
             .enumerate()
             .filter_map(|(model, plan)| Some((model, plan.lookups.iter().find(|lookup| lookup.group == index)?)))
             .collect();
-        let questions = asking.iter().map(|(model, lookup)| Questions {
+        let lookups = asking.iter().map(|(model, lookup)| Lookups {
             stream: examples[*model].clone(),
             entity: lookup.entity.clone(),
             features: lookup.features.clone(),
         });
         let shelf = job.online.as_ref().and_then(|online| online.group(&group.name));
         let file = job.offline.as_ref().map(|files| files.features[index].clone());
-        let outputs = Outputs { offline: file.is_some(), online: shelf.cloned() };
+        let outputs = GroupOutputs { offline: file.is_some(), online: shelf.cloned() };
         let checkpoint = job.checkpoint(format!("features.{}", group.name));
-        let GroupStreams { closed, online, answered } =
-            op::group::group(scope, group, updates, questions.collect(), outputs, checkpoint)?;
-        for ((model, _), stream) in asking.into_iter().zip(answered) {
+        let GroupStreams { closed, online, enriched } =
+            op::group::group(scope, group, updates, lookups.collect(), outputs, checkpoint)?;
+        for ((model, _), stream) in asking.into_iter().zip(enriched) {
             examples[model] = stream;
         }
         online.probe_with(&probe);

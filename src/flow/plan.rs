@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Fields};
 
 use super::label_form::LabelForm;
-use crate::aggregate::{Layout, LineInput};
+use crate::aggregate::{FeatureType, GroupLayout, LineInput};
 use crate::example::FeatureAssembler;
 use crate::expr::{EvalStats, Expr};
 use crate::model::ModelOptions;
@@ -80,14 +80,14 @@ pub struct GroupPlan {
     pub codec: KeyCodec,
     /// What records are narrowed to: the entity's columns, then each line's `of` and `where`.
     pub projection: Vec<Expr>,
-    /// For each line, where its `of` and `where` are in the projection.
+    /// By line, its columns in the projection.
     pub lines: Vec<LineColumns>,
-    pub layout: Layout,
+    pub layout: GroupLayout,
     /// The entity's columns, by name.
     pub entity_names: Vec<String>,
     /// The features, by name and type, in the order of vectors.
     pub names: Vec<String>,
-    pub types: Vec<Type>,
+    pub types: Vec<FeatureType>,
 }
 
 /// The columns of a group's projection that a line reads.
@@ -105,7 +105,23 @@ impl GroupPlan {
         (0..self.codec.types().len()).collect()
     }
 
-    /// What each line takes from a batch of the projection.
+    /// The type of a feature that examples look up.
+    ///
+    /// # Panics
+    /// If it is a list or a map: the spec refuses models that read one.
+    pub fn scalar_type(&self, feature: usize) -> Type {
+        self.types[feature].scalar().expect("models read scalar features only")
+    }
+
+    /// The Arrow fields of the closed changes, after their time: the entity's columns, then the features.
+    pub fn offline_fields(&self) -> Fields {
+        let entity =
+            self.entity_names.iter().zip(self.codec.types()).map(|(name, ty)| Field::new(name, ty.arrow(), true));
+        let features = self.names.iter().zip(&self.types).map(|(name, ty)| Field::new(name, ty.arrow(), true));
+        entity.chain(features).collect()
+    }
+
+    /// The input of each line in a batch of the projection.
     pub fn inputs(&self, batch: &Batch) -> Vec<LineInput> {
         let lines = self.lines.iter().zip(&self.layout.lines);
         let mut unsummable = 0;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::label_form::LabelForm;
 use super::plan::{GroupPlan, JoinPlan, LabelPlan, LineColumns, LookupPlan, ModelPlan, Plan, TablePlan, ViewPlan};
-use crate::aggregate::{Layout, LineLayout, SlidingWindow};
+use crate::aggregate::{AggregateSpec, GroupLayout};
 use crate::example::FeatureAssembler;
 use crate::expr::Expr;
 use crate::model::ModelKind;
 use crate::source::{Format, SourcePlan};
-use crate::spec::{self, Label, Spec, StreamRef, Window};
+use crate::spec::{self, Label, Spec, StreamRef};
 use crate::value::{Column, KeyCodec, Type};
 
 impl Plan {
@@ -59,11 +59,11 @@ impl Plan {
         self.sources.iter().chain(self.tables.iter().map(|table| &table.reader))
     }
 
-    /// How far back the windows of all groups reach, in ms: what is in a window as of `a`, or takes part in a look-up
-    /// as of `a`, has an event time after `a` less this; rows of tables have not.
-    pub fn reach_ms(&self) -> i64 {
-        let windows = self.groups.iter().flat_map(|group| group.layout.lines.iter().flat_map(|line| &line.windows));
-        windows.map(|window| window.size_ms + window.hop_ms).max().unwrap_or(0)
+    /// The time that the windows of all groups reach back, in ms; `None` if without end. A record that is in a window as
+    /// of `a` has an event time after `a` less this.
+    pub fn reach_ms(&self) -> Option<i64> {
+        let reaches: Option<Vec<i64>> = self.groups.iter().map(|group| group.layout.reach_ms()).collect();
+        reaches.map(|reaches| reaches.into_iter().max().unwrap_or(0))
     }
 
     /// The source that the records of a stream come from.
@@ -82,17 +82,13 @@ fn source_of(spec: &Spec, stream: StreamRef) -> usize {
 fn plan_source(spec: &Spec, groups: &[Arc<GroupPlan>], index: usize) -> SourcePlan {
     let source = &spec.sources[index];
     let reads = |stream| source_of(spec, stream) == index;
-    let windows = spec.groups.iter().filter(|group| reads(group.from)).flat_map(|group| {
-        group.lines.iter().flat_map(|line| {
-            line.windows.iter().map(|window| {
-                let Window::Sliding { size_ms, hop_ms } = window;
-                size_ms + hop_ms
-            })
-        })
-    });
+    let fed = || groups.iter().filter(|group| reads(group.from));
+    let reaches: Option<Vec<i64>> = fed().map(|group| group.layout.reach_ms()).collect();
     let is_label = spec.models.iter().any(|model| matches!(&model.label, Label::Joined { from, .. } if reads(*from)));
     let is_example = spec.models.iter().any(|model| reads(model.examples));
-    let is_ordered = groups.iter().any(|group| reads(group.from) && group.layout.is_ordered());
+    let is_ordered = fed().any(|group| group.layout.is_ordered());
+    // Examples and labels keep every record, as a window without end does.
+    let reaches = reaches.filter(|_| !is_example && !is_label);
     SourcePlan {
         source: source.topic.name.clone(),
         topic: source.topic.topic.clone(),
@@ -104,7 +100,7 @@ fn plan_source(spec: &Spec, groups: &[Arc<GroupPlan>], index: usize) -> SourcePl
         filter: source.filter.clone(),
         is_table: false,
         needs_order: is_example || is_label || is_ordered,
-        retention_ms: if is_example || is_label { i64::MAX } else { windows.max().unwrap_or(0) },
+        retention_ms: reaches.map_or(i64::MAX, |reaches| reaches.into_iter().max().unwrap_or(0)),
     }
 }
 
@@ -148,21 +144,17 @@ fn plan_group(spec: &Spec, group: &spec::Group) -> GroupPlan {
     };
     let lines =
         group.lines.iter().map(|line| LineColumns { of: place(&line.of), filter: place(&line.filter) }).collect();
-    let mut layout = Layout { lines: Vec::new(), width: group.features.len() };
+    let mut layout = GroupLayout { lines: Vec::new(), width: group.features.len() };
     for (index, line) in group.lines.iter().enumerate() {
         let mut positions = vec![vec![0; line.ops.len()]; line.windows.len()];
         for (position, feature) in group.features.iter().enumerate().filter(|(_, feature)| feature.line == index) {
             positions[feature.window][feature.op] = position;
         }
-        layout.lines.push(LineLayout {
+        layout.lines.push(AggregateSpec {
             digits: line.digits,
             integer: line.of.as_ref().is_none_or(|of| of.ty() == Type::Int),
             ops: line.ops.clone(),
-            windows: line
-                .windows
-                .iter()
-                .map(|Window::Sliding { size_ms, hop_ms }| SlidingWindow { size_ms: *size_ms, hop_ms: *hop_ms })
-                .collect(),
+            windows: line.windows.clone(),
             positions,
         });
     }
@@ -192,7 +184,7 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
         for feature in &lookup.features {
             places.insert((lookup.group, *feature), columns.len());
             let name = format!("{}.{}", group.name, group.names[*feature]);
-            columns.columns.push(Column::new(name, group.types[*feature], true));
+            columns.columns.push(Column::new(name, group.scalar_type(*feature), true));
         }
     }
     let named = model.lookups.iter().flat_map(|lookup| lookup.features.iter().map(|feature| (lookup.group, *feature)));

@@ -4,6 +4,7 @@ use crate::example::{GroupLookup, ServingPlan, TableLookup, ViewSteps};
 use crate::flow::Plan;
 use crate::flow::plan::{JoinPlan, LookupPlan, ViewPlan};
 use crate::spec::StreamRef;
+use crate::time::EventTime;
 
 impl Plan {
     /// How the instances of a model, by position, are served.
@@ -57,8 +58,9 @@ impl Plan {
             entity: lookup.entity.clone(),
             features: lookup.features.clone(),
             names: lookup.features.iter().map(|feature| format!("{}.{}", group.name, group.names[*feature])).collect(),
-            types: lookup.features.iter().map(|feature| group.types[*feature]).collect(),
-            empty: group.layout.empty().into(),
+            types: lookup.features.iter().map(|feature| group.scalar_type(*feature)).collect(),
+            // An answer without records does not depend on the asking time.
+            empty: group.layout.empty().iter().map(|feature| feature.scalar(EventTime::MIN)).collect(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use arrow_schema::{Field, Fields};
+use arrow_schema::Fields;
 use crossbeam_channel::{Receiver, unbounded};
 use timely::worker::Worker;
 
@@ -159,13 +159,12 @@ pub fn offline_files(
     };
     let mut files = OfflineFiles::default();
     for group in &plan.groups {
-        let entity = group.entity_names.iter().zip(group.codec.types());
-        let features = group.names.iter().zip(&group.types);
-        let columns = entity.chain(features).map(|(name, ty)| Field::new(name, ty.arrow(), true)).collect();
-        files.features.push(shared(folder.join(format!("features/{}.parquet", group.name)), columns)?);
+        let path = folder.join(format!("features/{}.parquet", group.name));
+        files.features.push(shared(path, group.offline_fields())?);
     }
     for model in &plan.models {
-        files.examples.push(shared(folder.join(format!("examples/{}.parquet", model.name)), model.kept_columns())?);
+        let path = folder.join(format!("examples/{}.parquet", model.name));
+        files.examples.push(shared(path, model.kept_columns())?);
     }
     Ok(files)
 }
@@ -330,7 +329,7 @@ pub fn update_gauges(job: &Job, metrics: &Metrics) {
     overtaken_by_source.iter().for_each(|(source, count)| metrics.overtaken_so_far(source, *count));
     if let Some(online) = &job.online {
         for group in &job.plan.groups {
-            let entities = online.group(&group.name).map_or(0, |shelf| shelf.len());
+            let entities = online.group(&group.name).map_or(0, |table| table.len());
             metrics.online_entities.with_label_values(&[group.name.as_str()]).set(entities as i64);
         }
     }

@@ -14,8 +14,8 @@ use crate::store::redis::{JobProgress, Mirror, MirroredGroup, PartitionOffsets, 
 pub fn measure_freshness(plan: &Plan, config: &Config, online: &Online, metrics: &Metrics) {
     for group in plan.groups.iter().filter(|_| config.clock == Clock::Wall) {
         let topic = &plan.sources[plan.driver(group.from)].topic;
-        if let Some(shelf) = online.group(&group.name).filter(|_| !config.topics.contains_key(topic)) {
-            shelf.measure(Freshness::new(metrics, &group.name));
+        if let Some(table) = online.group(&group.name).filter(|_| !config.topics.contains_key(topic)) {
+            table.measure(Freshness::new(metrics, &group.name));
         }
     }
 }
@@ -28,12 +28,11 @@ pub fn start_mirror(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> 
     let (Some(url), Some(online)) = (&config.redis.url, &job.online) else { return Ok(None) };
     let plan = &job.plan;
     let groups = plan.groups.iter().filter_map(|group| {
-        let windows = group.layout.lines.iter().flat_map(|line| &line.windows);
         Some(MirroredGroup {
             name: group.name.clone(),
             features: group.names.clone(),
-            shelf: online.group(&group.name)?.clone(),
-            ttl_ms: windows.map(|window| window.size_ms + window.hop_ms).max(),
+            table: online.group(&group.name)?.clone(),
+            ttl_ms: group.layout.reach_ms(),
         })
     });
     let mirror = Mirror {

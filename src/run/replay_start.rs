@@ -56,7 +56,8 @@ impl ReplayStart {
         match &options.checkpoint {
             Some(path) => ReplayStart::checkpoint(plan, config, options, path, journal),
             None => {
-                let since = options.from.filter(|_| options.cold).map(|from| from.saturating_sub(plan.reach_ms()));
+                let cold = options.from.filter(|_| options.cold);
+                let since = cold.and_then(|from| Some(from.saturating_sub(plan.reach_ms()?)));
                 Ok(ReplayStart { coordinator: CheckpointCoordinator::fresh(), since, from: options.from, journal })
             }
         }

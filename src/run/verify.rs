@@ -10,6 +10,7 @@ use anyhow::Context;
 
 use super::Failure;
 use super::digest::{Digest, VersionDigest};
+use crate::aggregate::Feature;
 use crate::flow::Plan;
 use crate::source::{Outcome, RecordCounts};
 use crate::store::offline::Content;
@@ -158,13 +159,15 @@ fn rows(mut here: OfflineRows, mut there: OfflineRows, key: &[String]) -> anyhow
         .filter(|(index, name)| *index == 0 || key.contains(name))
         .map(|(index, _)| index)
         .collect();
-    let shown = |row: &[Scalar]| -> String {
+    let shown = |row: &[Feature]| -> String {
         let parts = place.iter().map(|column| match &row[*column] {
-            Scalar::Timestamp(time) if *column == 0 => format!("at {}", format_time(*time)),
-            value => format!("{} = {}", names[*column], value.to_json()),
+            Feature::Value(Scalar::Timestamp(time)) if *column == 0 => format!("at {}", format_time(*time)),
+            value => format!("{} = {}", names[*column], value.to_json(EventTime::MIN)),
         });
         parts.collect::<Vec<_>>().join(", ")
     };
+    // Rows of files are finished.
+    let json = |value: &Feature| value.to_json(EventTime::MIN);
     loop {
         let (here, there) = match (here.next().transpose()?, there.next().transpose()?) {
             (Some(here), Some(there)) => (here, there),
@@ -174,21 +177,33 @@ fn rows(mut here: OfflineRows, mut there: OfflineRows, key: &[String]) -> anyhow
         };
         let Some(column) = (0..names.len()).find(|column| !same(&here[*column], &there[*column])) else { continue };
         if place.iter().all(|column| same(&here[*column], &there[*column])) {
-            let (name, here_has, there_has) = (&names[column], here[column].to_json(), there[column].to_json());
+            let (name, here_has, there_has) = (&names[column], json(&here[column]), json(&there[column]));
             return Ok(format!("{}: {name} is {here_has} here and {there_has} there", shown(&here)));
         }
         return Ok(match (&here[0], &there[0]) {
-            (Scalar::Timestamp(a), Scalar::Timestamp(b)) if a < b => format!("{}: {}", shown(&here), only(true)),
-            (Scalar::Timestamp(a), Scalar::Timestamp(b)) if a > b => format!("{}: {}", shown(&there), only(false)),
+            (Feature::Value(Scalar::Timestamp(a)), Feature::Value(Scalar::Timestamp(b))) if a < b => {
+                format!("{}: {}", shown(&here), only(true))
+            }
+            (Feature::Value(Scalar::Timestamp(a)), Feature::Value(Scalar::Timestamp(b))) if a > b => {
+                format!("{}: {}", shown(&there), only(false))
+            }
             _ => format!("{}: is here, where there has {}", shown(&here), shown(&there)),
         });
     }
 }
 
 /// Returns whether two values are the same to the bit.
-fn same(a: &Scalar, b: &Scalar) -> bool {
-    match (a, b) {
+fn same(a: &Feature, b: &Feature) -> bool {
+    let same = |a: &Scalar, b: &Scalar| match (a, b) {
         (Scalar::Float(a), Scalar::Float(b)) => a.to_bits() == b.to_bits(),
+        (a, b) => a == b,
+    };
+    match (a, b) {
+        (Feature::Value(a), Feature::Value(b)) => same(a, b),
+        (Feature::List(a), Feature::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| same(a, b)),
+        (Feature::Map(a), Feature::Map(b)) => {
+            a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.0 == b.0 && same(&a.1, &b.1))
+        }
         (a, b) => a == b,
     }
 }

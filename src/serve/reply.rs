@@ -9,7 +9,8 @@ use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use super::RequestError;
-use crate::time::format_time;
+use crate::aggregate::Feature;
+use crate::time::{EventTime, format_time};
 use crate::value::Scalar;
 
 /// An answer with a body of known length.
@@ -91,6 +92,30 @@ pub fn write_text(text: &str, out: &mut Vec<u8>) {
 
 /// Appends an object. The names are JSON strings already.
 pub fn write_object<'a>(entries: impl Iterator<Item = (&'a str, &'a Scalar)>, out: &mut Vec<u8>) {
+    write_entries(entries, out, write_scalar);
+}
+
+/// Appends an object of these names, which are JSON strings already, and features as of an asking time.
+pub fn write_features<'a>(entries: impl Iterator<Item = (&'a str, &'a Feature)>, asking: EventTime, out: &mut Vec<u8>) {
+    write_entries(entries, out, |feature, out| write_feature(feature, asking, out));
+}
+
+/// Appends a feature as of an asking time: a list as a list, a map as an object.
+fn write_feature(feature: &Feature, asking: EventTime, out: &mut Vec<u8>) {
+    match feature {
+        Feature::Value(value) => write_scalar(value, out),
+        Feature::AsOf(deferred) => write_scalar(&deferred.at(asking), out),
+        Feature::List(_) | Feature::Map(_) => {
+            serde_json::to_writer(out, &feature.to_json(asking)).expect("memory takes all that is written");
+        }
+    }
+}
+
+fn write_entries<'a, T>(
+    entries: impl Iterator<Item = (&'a str, T)>,
+    out: &mut Vec<u8>,
+    mut write: impl FnMut(T, &mut Vec<u8>),
+) {
     out.push(b'{');
     for (at, (name, value)) in entries.enumerate() {
         if at > 0 {
@@ -98,7 +123,29 @@ pub fn write_object<'a>(entries: impl Iterator<Item = (&'a str, &'a Scalar)>, ou
         }
         out.extend_from_slice(name.as_bytes());
         out.push(b':');
-        write_scalar(value, out);
+        write(value, out);
     }
     out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregate::Deferred;
+
+    #[test]
+    fn features_are_written_as_what_they_are_as_of_the_asking_time() {
+        let features = [
+            Feature::Value(Scalar::Timestamp(0)),
+            Feature::List([Scalar::Int(2), Scalar::Null].into()),
+            Feature::Map([("a\"".into(), Scalar::Float(0.5))].into()),
+            Feature::AsOf(Deferred::SecondsSince(500)),
+            Feature::NULL,
+        ];
+        let mut out = Vec::new();
+        let names = [r#""a""#, r#""b""#, r#""c""#, r#""d""#, r#""e""#];
+        write_features(names.into_iter().zip(&features), 2_000, &mut out);
+        let expected = r#"{"a":"1970-01-01T00:00:00.000Z","b":[2,null],"c":{"a\"":0.5},"d":1.5,"e":null}"#;
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
 }

@@ -7,7 +7,7 @@ use super::router::decode;
 use crate::expr::nearest;
 use crate::spec::{self, Spec};
 use crate::store::Online;
-use crate::store::memory::Shelf;
+use crate::store::memory::OnlineTable;
 use crate::time::parse_time;
 use crate::value::{Scalar, Type};
 
@@ -43,7 +43,7 @@ pub struct ServedGroup {
     pub quoted_entity: Vec<String>,
     /// Names of the features as JSON.
     pub quoted_features: Vec<String>,
-    pub shelf: Arc<Shelf>,
+    pub table: Arc<OnlineTable>,
 }
 
 impl ServedGroup {
@@ -58,7 +58,7 @@ impl ServedGroup {
             quoted_entity: entity.iter().map(|(name, _)| quote(name)).collect(),
             quoted_features: group.features.iter().map(|feature| quote(&feature.name)).collect(),
             entity,
-            shelf: online.group(&group.name).expect("the store has all groups").clone(),
+            table: online.group(&group.name).expect("the store has all groups").clone(),
         }
     }
 

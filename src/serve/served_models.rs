@@ -13,7 +13,8 @@ use crate::expr::nearest;
 use crate::model::InputColumn;
 use crate::registry::{LiveModels, Manifest, Registry, RegistryError, Servable};
 use crate::store::Online;
-use crate::store::memory::Shelf;
+use crate::store::memory::OnlineTable;
+use crate::time::EventTime;
 
 /// Versions kept of those that requests named and [`LiveModels`] does not hold.
 const MOST_LOADED: usize = 8;
@@ -73,19 +74,20 @@ impl ServedModels {
         self.live.manifests(&model.name)
     }
 
-    /// Predicts for the instances in `scratch`: looks up and computes what they do not have, then scores them. Returns
+    /// Predicts for the instances in `scratch`: looks up, as of `asking`, and computes what they do not have, then scores
+    /// them. Returns
     /// the version that predicted, and leaves the predictions in `scratch`.
     ///
     /// # Errors
     /// If the version does not exist, is not loaded or takes other inputs, or if an instance is faulty.
-    pub fn predict(&self, call: &Call, scratch: &mut Scratch) -> Result<Arc<Servable>, Unanswered> {
+    pub fn predict(&self, call: &Call, asking: EventTime, scratch: &mut Scratch) -> Result<Arc<Servable>, Unanswered> {
         let model = &self.models[call.model];
         let version = self.version(call.model, call.version)?;
         if let Some(fault) = &call.fault {
             return Err(RequestError::Instance(fault.clone()).into());
         }
         let Scratch { frame, memory, predictions, .. } = scratch;
-        model.complete(frame);
+        model.complete(frame, asking);
         let input = |row: usize, input: usize| model.pipeline.input(frame, row, input);
         version.predictor.predict_values(frame.rows(), input, memory, predictions);
         Ok(version)
@@ -160,7 +162,7 @@ pub struct ServedModel {
     pub kind: String,
     pub pipeline: Pipeline,
     /// The sources of the pipeline's look-ups, by their positions in it.
-    shelves: Vec<Arc<Shelf>>,
+    tables: Vec<Arc<OnlineTable>>,
     /// The inputs that a version must have been made for.
     inputs: Vec<InputColumn>,
     /// The inputs' names as JSON.
@@ -176,16 +178,16 @@ impl ServedModel {
     /// If the store lacks a table or group of the plan: both are made from the same plan.
     pub fn new(plan: &ServingPlan, kind: &str, online: &Online) -> Self {
         let pipeline = Pipeline::new(plan);
-        let shelf = |source: &LookupSource| match source {
+        let table = |source: &LookupSource| match source {
             LookupSource::Table(name) => online.table(name),
             LookupSource::Group(name) => online.group(name),
         };
-        let shelves = pipeline.sources().iter().map(shelf);
+        let tables = pipeline.sources().iter().map(table);
         let quote = |name: &String| serde_json::to_string(name).expect("text has a JSON form");
         ServedModel {
             name: plan.model.clone(),
             kind: kind.to_owned(),
-            shelves: shelves.map(|shelf| shelf.expect("the store has all that is looked up").clone()).collect(),
+            tables: tables.map(|table| table.expect("the store has all that is looked up").clone()).collect(),
             inputs: plan.assembly.inputs(),
             quoted: pipeline.names().iter().map(quote).collect(),
             head: format!("{{\"model\":{},\"version\":", quote(&plan.model)).into_bytes(),
@@ -194,9 +196,9 @@ impl ServedModel {
         }
     }
 
-    /// Looks up and computes the values that the instances in a frame do not have.
-    fn complete(&self, frame: &mut Frame) {
-        self.pipeline.run(frame, |shelf, key| self.shelves[shelf].get_encoded(key));
+    /// Looks up, as of an asking time, and computes the values that the instances in a frame do not have.
+    fn complete(&self, frame: &mut Frame, asking: EventTime) {
+        self.pipeline.run(frame, asking, |source, key| self.tables[source].get_encoded(key));
     }
 
     /// Returns whether a version takes the inputs that the pipeline computes. One from before a change of the dataflow

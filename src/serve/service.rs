@@ -122,4 +122,9 @@ impl Service {
     pub(super) fn newest(&self) -> Option<EventTime> {
         Some(self.online.newest()).filter(|newest| *newest != EventTime::MIN)
     }
+
+    /// The asking time of features that depend on it.
+    pub(super) fn asking_time(&self) -> EventTime {
+        self.online.asking_time()
+    }
 }

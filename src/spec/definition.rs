@@ -4,7 +4,7 @@
 //! its features' names, since its state does not depend on them; a model's has its inputs' names, since weights go by
 //! them. Where things run, and topics' names, are no part of any definition.
 
-use super::{Group, Label, Model, Spec, StreamRef, Topic, View, Window};
+use super::{Group, Label, Model, Spec, StreamRef, Topic, View};
 use crate::hash::sha256;
 use crate::value::Scalar;
 
@@ -72,11 +72,11 @@ impl Spec {
             .iter()
             .map(|line| {
                 let text = |expr: &Option<crate::expr::Expr>| expr.as_ref().map(crate::expr::Expr::canonical);
-                let ops: Vec<&str> = line.ops.iter().map(|kind| kind.name).collect();
-                let windows: Vec<(i64, i64)> =
-                    line.windows.iter().map(|Window::Sliding { size_ms, hop_ms }| (*size_ms, *hop_ms)).collect();
+                let ops: Vec<String> = line.ops.iter().map(ToString::to_string).collect();
+                let windows: Vec<String> = line.windows.iter().map(|window| window.canonical()).collect();
+                let windows = windows.join(", ");
                 let (of, filter) = (text(&line.of), text(&line.filter));
-                format!("of {of:?} where {filter:?} digits {} {ops:?} {windows:?}", line.digits)
+                format!("of {of:?} where {filter:?} digits {} {ops:?} [{windows}]", line.digits)
             })
             .collect();
         format!("group({} by {entity:?} {lines:?})", self.stream_text(group.from))

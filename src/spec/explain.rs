@@ -2,43 +2,29 @@
 
 use std::fmt::{self, Write};
 
-use super::{Feature, Group, Label, Line, Model, Spec, Topic, Window};
-use crate::aggregate::{LineLayout, SlidingWindow};
+use super::{Group, GroupFeature, Label, Line, Model, Spec, Topic, Window};
+use crate::aggregate::AggregateSpec;
 use crate::time::format_duration;
 use crate::value::{Scalar, Schema, Type};
 
-impl Window {
-    fn sizes(&self) -> (i64, i64) {
-        let Window::Sliding { size_ms, hop_ms } = self;
-        (*size_ms, *hop_ms)
-    }
-
-    /// Returns the most panes that an entity can have in the window.
-    pub fn panes(&self) -> i64 {
-        let (size_ms, hop_ms) = self.sizes();
-        SlidingWindow { size_ms, hop_ms }.panes()
-    }
-}
-
 impl Line {
     /// Returns the bytes that an entity with all its panes takes in one of the windows: the worst case.
-    pub fn bytes_per_entity(&self, window: &Window) -> i64 {
-        let (size_ms, hop_ms) = window.sizes();
-        let layout = LineLayout {
+    pub fn bytes_per_entity(&self, window: Window) -> i64 {
+        let layout = AggregateSpec {
             digits: self.digits,
             integer: self.of.as_ref().is_none_or(|of| of.ty() == Type::Int),
             ops: self.ops.clone(),
             windows: Vec::new(),
             positions: Vec::new(),
         };
-        layout.bytes_per_entity(&SlidingWindow { size_ms, hop_ms })
+        layout.bytes_per_entity(window)
     }
 }
 
 impl Group {
     /// Returns the bytes that an entity with all its panes takes: the worst case.
     pub fn bytes_per_entity(&self) -> i64 {
-        self.lines.iter().flat_map(|line| line.windows.iter().map(|window| line.bytes_per_entity(window))).sum()
+        self.lines.iter().flat_map(|line| line.windows.iter().map(|window| line.bytes_per_entity(*window))).sum()
     }
 }
 
@@ -102,16 +88,15 @@ impl Spec {
         let width = group.features.iter().map(|feature| feature.name.len()).max().unwrap_or(0);
         for feature in &group.features {
             let what = group.describe(feature);
-            writeln!(out, "  {:width$}  {:9}  {what}", feature.name, feature.ty.name())?;
+            writeln!(out, "  {:width$}  {:9}  {what}", feature.name, feature.ty)?;
         }
         for line in &group.lines {
             for window in &line.windows {
-                let (size_ms, hop_ms) = window.sizes();
-                let ops: Vec<&str> = line.ops.iter().map(|kind| kind.name).collect();
-                let (size, hop) = (format_duration(size_ms), format_duration(hop_ms));
-                let bytes = format_bytes(line.bytes_per_entity(window));
-                let (ops, panes) = (ops.join(", "), window.panes());
-                writeln!(out, "  window {size} of {ops}: hop {hop}, at most {panes} panes, {bytes}")?;
+                let ops: Vec<String> = line.ops.iter().map(ToString::to_string).collect();
+                write!(out, "  window {} of {}: ", window.size(), ops.join(", "))?;
+                window.details().map_or(Ok(()), |details| write!(out, "{details}, "))?;
+                window.panes().map_or(Ok(()), |panes| write!(out, "at most {panes} panes, "))?;
+                writeln!(out, "{}", format_bytes(line.bytes_per_entity(*window)))?;
             }
         }
         Ok(())
@@ -180,17 +165,16 @@ impl Spec {
 
 impl Group {
     /// Describes a feature in words.
-    pub fn describe(&self, feature: &Feature) -> String {
+    pub fn describe(&self, feature: &GroupFeature) -> String {
         let line = &self.lines[feature.line];
-        let (size_ms, _) = line.windows[feature.window].sizes();
-        let mut text = self.op(feature).name.to_owned();
+        let mut text = self.op(feature).to_string();
         if let Some(of) = &line.of {
             text += &format!(" of {}", of.text());
         }
         if let Some(filter) = &line.filter {
             text += &format!(" where {}", filter.text());
         }
-        text += &format!(", the last {}", format_duration(size_ms));
+        text += &format!(", {}", self.window(feature).describe());
         text
     }
 }

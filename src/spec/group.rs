@@ -7,8 +7,8 @@ use super::keys::AGGREGATE;
 use super::problem::Mistake;
 use super::reader::{Fields, TomlValue};
 use super::toml_text::Text;
-use super::{Feature, Group, Line, StreamRef};
-use crate::aggregate::{self, Kind, MAX_DIGITS};
+use super::{Group, GroupFeature, Line, StreamRef};
+use crate::aggregate::{KINDS, MAX_DIGITS, Op, OpError};
 use crate::expr::{Expr, Scope, nearest};
 use crate::value::{Schema, Type};
 
@@ -44,7 +44,7 @@ impl<'a> Checker<'a> {
                     let message = format!("two features are named '{}'", feature.name);
                     self.problems.expected(place.span, message, "another name by 'as'");
                 }
-                group.features.push(Feature { line: group.lines.len(), ..feature });
+                group.features.push(GroupFeature { line: group.lines.len(), ..feature });
             }
             group.lines.push(line);
         }
@@ -57,7 +57,7 @@ impl<'a> Checker<'a> {
         value: &'a TomlValue<'a>,
         from: StreamRef,
         stream: &str,
-    ) -> Option<(Line, Vec<(Feature, Text<'a>)>)> {
+    ) -> Option<(Line, Vec<(GroupFeature, Text<'a>)>)> {
         let fields = Fields::of(value, &AGGREGATE, self.problems)?;
         let schema = self.spec.stream_schema(from);
         let scope = Scope::of(stream, schema);
@@ -91,16 +91,17 @@ impl<'a> Checker<'a> {
         self.check_input(&ops, ty, of_text.as_ref());
         let mut features = Vec::with_capacity(ops.len() * windows.len());
         for (window, (_, suffix)) in windows.iter().enumerate() {
-            for (op, (kind, place)) in ops.iter().enumerate() {
+            for (at, (op, place)) in ops.iter().enumerate() {
+                let part = op.suffix();
                 let name = match (&stem, of.is_some()) {
-                    (Some(stem), true) => format!("{stem}_{}_{suffix}", kind.name),
+                    (Some(stem), true) => format!("{stem}_{part}_{suffix}"),
                     (Some(stem), false) => format!("{stem}_{suffix}"),
-                    (None, _) => format!("{}_{suffix}", kind.name),
+                    (None, _) => format!("{part}_{suffix}"),
                 };
-                features.push((Feature { name, ty: (kind.output)(ty), line: 0, window, op }, place.clone()));
+                features.push((GroupFeature { name, ty: op.output(ty), line: 0, window, op: at }, place.clone()));
             }
         }
-        let ops = ops.into_iter().map(|(kind, _)| kind).collect();
+        let ops = ops.into_iter().map(|(op, _)| op).collect();
         let windows = windows.into_iter().map(|(window, _)| window).collect();
         Some((Line { of, filter, digits, ops, windows }, features))
     }
@@ -130,30 +131,35 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn ops(&self, names: &[Text<'a>]) -> Option<Vec<(&'static Kind, Text<'a>)>> {
-        let mut ops: Vec<(&'static Kind, Text)> = Vec::with_capacity(names.len());
+    fn ops(&self, names: &[Text<'a>]) -> Option<Vec<(Op, Text<'a>)>> {
+        let mut ops: Vec<(Op, Text)> = Vec::with_capacity(names.len());
         for name in names {
-            match aggregate::kind(name.value) {
-                Some(kind) => ops.push((kind, name.clone())),
-                None => {
-                    let known = || aggregate::KINDS.iter().map(|kind| kind.name);
-                    let mistake = Mistake::new(name.span.clone(), format!("unknown op '{}'", name.value))
-                        .expected(format!("one of {}", known().collect::<Vec<_>>().join(", ")));
-                    self.problems.add(mistake.suggest(nearest(name.value, known())));
+            match Op::parse(name.value) {
+                Ok(op) => ops.push((op, name.clone())),
+                Err(error) => {
+                    let known = || KINDS.iter().map(|kind| kind.name);
+                    let all = || format!("one of {}", known().collect::<Vec<_>>().join(", "));
+                    let mistake = Mistake::new(name.span.clone(), error.to_string());
+                    let mistake = mistake.expected(error.expected().unwrap_or_else(all));
+                    self.problems.add(match &error {
+                        OpError::Unknown(found) => mistake.suggest(nearest(found, known())),
+                        _ => mistake,
+                    });
                 }
             }
         }
         (ops.len() == names.len()).then_some(ops)
     }
 
-    fn check_input(&self, ops: &[(&'static Kind, Text)], ty: Option<Type>, of: Option<&Text>) {
-        for (kind, place) in ops {
-            if aggregate::accepts(kind, ty) {
+    fn check_input(&self, ops: &[(Op, Text)], ty: Option<Type>, of: Option<&Text>) {
+        for (op, place) in ops {
+            let kind = op.kind;
+            if kind.accepts(ty) {
                 continue;
             }
             match (ty, of) {
                 (Some(ty), Some(of)) => {
-                    let takes = Type::ALL.into_iter().filter(|ty| aggregate::accepts(kind, Some(*ty)));
+                    let takes = Type::ALL.into_iter().filter(|ty| kind.accepts(Some(*ty)));
                     let takes: Vec<&str> = takes.map(Type::name).collect();
                     let message = format!("op '{}' does not take type {ty}", kind.name);
                     self.problems.expected(of.span.clone(), message, takes.join(" or "));

@@ -138,13 +138,18 @@ impl<'a> Checker<'a> {
         None
     }
 
-    /// Notes the groups whose features an expression reads.
+    /// Records the groups whose features an expression reads. They must be scalars.
     fn visit(&self, expr: &Expr, span: Range<usize>, entries: &mut Entries) {
         let width = self.spec.stream_schema(entries.stream).len();
         for column in expr.columns() {
-            if let Some((group, _)) = self.feature_at(column, width)
-                && entries.visits.iter().all(|(known, _)| *known != group)
-            {
+            let Some((group, feature)) = self.feature_at(column, width) else { continue };
+            let declared = &self.spec.groups[group];
+            let feature = &declared.features[feature];
+            if feature.ty.scalar().is_none() {
+                let message = format!("'{}.{}' is of type {}", declared.name, feature.name, feature.ty);
+                self.problems.expected(span.clone(), message, "a feature that is neither a list nor a map");
+            }
+            if entries.visits.iter().all(|(known, _)| *known != group) {
                 entries.visits.push((group, span.clone()));
             }
         }

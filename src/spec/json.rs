@@ -1,6 +1,6 @@
 //! The output of `tidemill check --json`: the checked file as data.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Group, Label, Model, Spec, Topic, Window};
 use crate::value::{Scalar, Schema};
@@ -32,14 +32,13 @@ impl Spec {
     fn group_json(&self, group: &Group, entities: Option<u64>) -> Value {
         let features = group.features.iter().map(|feature| {
             let line = &group.lines[feature.line];
-            let Window::Sliding { size_ms, hop_ms } = line.windows[feature.window];
             json!({
                 "name": feature.name,
                 "type": feature.ty,
-                "op": group.op(feature).name,
+                "op": group.op(feature).to_string(),
                 "of": line.of.as_ref().map(|of| of.text()),
                 "where": line.filter.as_ref().map(|filter| filter.text()),
-                "window": { "size_ms": size_ms, "hop_ms": hop_ms, "panes": line.windows[feature.window].panes() },
+                "window": window(group.window(feature)),
             })
         });
         let bytes = group.bytes_per_entity();
@@ -94,6 +93,12 @@ impl Spec {
             }),
         }
     }
+}
+
+/// Its properties, and the most panes that an entity can have, if it has panes.
+fn window(window: Window) -> Value {
+    let properties = window.properties().into_iter().chain(window.panes().map(|panes| ("panes", panes.into())));
+    Value::Object(properties.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
 }
 
 fn topic(topic: &Topic) -> Value {

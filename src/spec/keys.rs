@@ -156,7 +156,8 @@ pub static AGGREGATE: Section = Section {
 
 pub static WINDOW: Section = Section {
     title: "a window",
-    summary: "`\"3h\"`, or a table that also sets the hop: `{ sliding = \"3h\", hop = \"1m\" }`.",
+    summary: "`\"3h\"`, or a table that also sets the hop: `{ sliding = \"3h\", hop = \"1m\" }`. `\"lifetime\"` is all \
+              records before: none leaves it, so its entities are kept forever and no record is too late for it.",
     keys: &[
         key("sliding", "duration", Required, "Length of the window"),
         key(

@@ -36,6 +36,7 @@ mod explain;
 mod json;
 mod reference;
 
+pub use crate::aggregate::Window;
 pub use checker::{load, parse};
 pub use definition::hash;
 pub use explain::format_bytes;

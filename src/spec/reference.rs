@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::keys::{Absent, SECTIONS, Section};
-use crate::aggregate;
+use crate::aggregate::{self, AggregateKind, OpParameters};
 use crate::expr::FUNCTIONS;
 use crate::model::{Bounds, KINDS, METRICS, OPTIMIZERS, Parameter, TrainedBy};
 use crate::source::{FILE_FORMATS, FORMATS};
@@ -36,18 +36,22 @@ pub fn reference() -> String {
         functions.map(|f| vec![format!("`{}`", f.signature), f.summary.to_owned()]),
     );
     out += "\n## Aggregates\n\nThe values of `op`. Nulls are skipped. The column *empty* has the result for an entity without records.\n\n";
-    let takes = |kind: &aggregate::Kind| {
-        let types = Type::ALL.into_iter().filter(|ty| aggregate::accepts(kind, Some(*ty))).map(Type::name);
+    let takes = |kind: &AggregateKind| {
+        let types = Type::ALL.into_iter().filter(|ty| kind.accepts(Some(*ty))).map(Type::name);
         let types: Vec<&str> = types.collect();
         let list = if types.len() == Type::ALL.len() { "any type".to_owned() } else { types.join(", ") };
-        if aggregate::accepts(kind, None) { format!("nothing, or {list}") } else { list }
+        if kind.accepts(None) { format!("nothing, or {list}") } else { list }
     };
-    let empty = |kind: &aggregate::Kind| if kind.nullable { "null" } else { "0" };
+    let empty = |kind: &AggregateKind| (kind.empty)(&OpParameters::default()).to_json(0).to_string();
+    let spelling = |kind: &AggregateKind| {
+        let parameters: Vec<&str> = kind.parameters.iter().map(|parameter| parameter.name).collect();
+        if parameters.is_empty() { kind.name.to_owned() } else { format!("{}({})", kind.name, parameters.join(", ")) }
+    };
     out += &table(
         &["op", "of", "empty", "description"],
         aggregate::KINDS
             .iter()
-            .map(|kind| vec![format!("`{}`", kind.name), takes(kind), empty(kind).to_owned(), kind.summary.to_owned()]),
+            .map(|kind| vec![format!("`{}`", spelling(kind)), takes(kind), empty(kind), kind.summary.to_owned()]),
     );
     out += "\n## Kinds of models\n\nThe values of `kind`, and the metrics by which their versions are scored.\n\n";
     out += &table(

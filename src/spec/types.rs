@@ -1,9 +1,9 @@
 //! What a checked dataflow file says.
 
-use crate::aggregate;
+use crate::aggregate::{FeatureType, Op, Window};
 use crate::expr::Expr;
 use crate::model::ModelOptions;
-use crate::value::{Column, Scalar, Schema, Type};
+use crate::value::{Column, Scalar, Schema};
 
 /// A whole dataflow file, every name resolved to a position.
 #[derive(Debug, Default)]
@@ -121,19 +121,28 @@ pub struct Group {
     pub entity: Vec<usize>,
     pub lines: Vec<Line>,
     /// All features, in the order of lines, then windows, then ops... the order of vectors, Parquet and JSON.
-    pub features: Vec<Feature>,
+    pub features: Vec<GroupFeature>,
 }
 
 impl Group {
     /// The op that makes a feature.
-    pub fn op(&self, feature: &Feature) -> &'static aggregate::Kind {
-        self.lines[feature.line].ops[feature.op]
+    pub fn op(&self, feature: &GroupFeature) -> &Op {
+        &self.lines[feature.line].ops[feature.op]
     }
 
-    /// Its features as columns.
+    /// Its features as the columns of an example. A list or a map stands there with the type of its values; no input may
+    /// read it.
     pub fn schema(&self) -> Schema {
-        let column = |feature: &Feature| Column::new(&feature.name, feature.ty, self.op(feature).nullable);
+        let column = |feature: &GroupFeature| {
+            let (FeatureType::Scalar(ty) | FeatureType::List(ty) | FeatureType::Map(ty)) = feature.ty;
+            Column::new(&feature.name, ty, self.op(feature).empty().is_null())
+        };
         Schema::new(self.features.iter().map(column).collect())
+    }
+
+    /// The window of a feature.
+    pub fn window(&self, feature: &GroupFeature) -> Window {
+        self.lines[feature.line].windows[feature.window]
     }
 }
 
@@ -145,21 +154,15 @@ pub struct Line {
     pub filter: Option<Expr>,
     /// Decimal digits kept of a float: `X = round(x * 10^digits)`. 0 for an int.
     pub digits: u32,
-    pub ops: Vec<&'static aggregate::Kind>,
+    pub ops: Vec<Op>,
     pub windows: Vec<Window>,
-}
-
-/// A window of a feature. All in event ms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Window {
-    Sliding { size_ms: i64, hop_ms: i64 },
 }
 
 /// One feature of a group.
 #[derive(Clone, Debug)]
-pub struct Feature {
+pub struct GroupFeature {
     pub name: String,
-    pub ty: Type,
+    pub ty: FeatureType,
     /// Position in `Group::lines`, in that line's `windows`, in that line's `ops`.
     pub line: usize,
     pub window: usize,

@@ -1,8 +1,8 @@
 //! The online store in the process: a concurrent map for each feature group and table.
 //!
 //! Written by the graph's workers, read by requests. A reader copies the shared vector out and drops the guard at once.
-//! Every key has a place of its own: who writes one often keeps it and looks no key up, and a vector that no reader
-//! holds is written over where it is.
+//! Every key has a cell of its own: a writer keeps the cells that it writes often and looks no key up, and a vector that
+//! no reader holds is overwritten in place.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -14,35 +14,36 @@ use parking_lot::{Mutex, RwLock};
 use twox_hash::XxHash3_64;
 
 use super::{Upsert, Vector};
+use crate::aggregate::Feature;
 use crate::metrics::Freshness;
 use crate::time::EventTime;
-use crate::value::{Key, KeyCodec, Scalar, Type};
+use crate::value::{Key, KeyCodec, Type};
 
 /// The newest vectors of one feature group, or rows of one table.
 #[derive(Debug)]
-pub struct Shelf {
+pub struct OnlineTable {
     codec: KeyCodec,
-    places: DashMap<Key, Arc<Place>, Seeded>,
-    /// Keys whose newest a mirror does not have yet; unset without a mirror.
-    owed: OnceLock<Mutex<HashSet<Key, Seeded>>>,
+    cells: DashMap<Key, Arc<OnlineCell>, Seeded>,
+    /// Keys whose newest vector a mirror does not have yet; unset without a mirror.
+    dirty: OnceLock<Mutex<HashSet<Key, Seeded>>>,
     freshness: OnceLock<Freshness>,
 }
 
-/// Where the newest vector of one key is.
+/// The newest vector of one key.
 #[derive(Debug)]
-pub struct Place(RwLock<Vector>);
+pub struct OnlineCell(RwLock<Vector>);
 
-impl Place {
+impl OnlineCell {
     fn get(&self) -> Vector {
         self.0.read().clone()
     }
 
-    /// Has the processor bring the place near; what it gives means nothing.
-    pub fn fetch(&self) -> bool {
+    /// Brings the cell into the processor's cache; ignore the result.
+    pub fn prefetch(&self) -> bool {
         self.0.is_locked()
     }
 
-    fn set(&self, row: &[Scalar]) {
+    fn set(&self, row: &[Feature]) {
         let mut vector = self.0.write();
         match Arc::get_mut(&mut vector) {
             Some(values) if values.len() == row.len() => values.clone_from_slice(row),
@@ -51,7 +52,7 @@ impl Place {
     }
 }
 
-/// Hashes encoded keys by XXH3, from a seed drawn when the process starts: nobody can send keys that collide.
+/// Hashes encoded keys by XXH3, from a seed drawn when the process starts, so that no client can send keys that collide.
 #[derive(Clone, Debug)]
 struct Seeded(u64);
 
@@ -69,7 +70,7 @@ impl Hasher for KeyHasher {
         self.0 = XxHash3_64::oneshot_with_seed(self.0, bytes);
     }
 
-    /// The length that comes before the bytes of a key says nothing that they do not.
+    /// Skips the length before the bytes of a key, which adds nothing to them.
     fn write_usize(&mut self, _: usize) {}
 
     fn finish(&self) -> u64 {
@@ -77,13 +78,13 @@ impl Hasher for KeyHasher {
     }
 }
 
-impl Shelf {
+impl OnlineTable {
     fn new(key: &[Type]) -> Self {
         let seeded = Seeded(RandomState::new().hash_one(key.len()));
-        Shelf {
+        OnlineTable {
             codec: KeyCodec::new(key),
-            places: DashMap::with_hasher(seeded),
-            owed: OnceLock::new(),
+            cells: DashMap::with_hasher(seeded),
+            dirty: OnceLock::new(),
             freshness: OnceLock::new(),
         }
     }
@@ -98,12 +99,12 @@ impl Shelf {
         self.get_encoded(key.as_bytes())
     }
 
-    /// As [`Shelf::get`], by the bytes of a key.
+    /// As [`OnlineTable::get`], by the bytes of a key.
     pub fn get_encoded(&self, key: &[u8]) -> Option<Vector> {
-        self.places.get(key).map(|place| place.get())
+        self.cells.get(key).map(|cell| cell.get())
     }
 
-    /// Takes in what is newest.
+    /// Writes or removes the newest vector of a key.
     pub fn apply(&self, upsert: Upsert) {
         match upsert.vector {
             Some(vector) => self.write(&upsert.key, &mut None, &vector),
@@ -111,106 +112,106 @@ impl Shelf {
         }
     }
 
-    /// Takes in the newest vector of a key, whose place is found and left there if it is not given. A place is good
-    /// until its key is removed.
-    pub fn write(&self, key: &Key, place: &mut Option<Arc<Place>>, row: &[Scalar]) {
-        match place {
-            Some(place) => place.set(row),
+    /// Writes the newest vector of a key. Its cell is looked up, and returned in `cell`, unless it is given there; a cell
+    /// may be used until its key is removed.
+    pub fn write(&self, key: &Key, cell: &mut Option<Arc<OnlineCell>>, row: &[Feature]) {
+        match cell {
+            Some(cell) => cell.set(row),
             None => {
-                let found = match self.places.get(key) {
+                let found = match self.cells.get(key) {
                     Some(found) => found.clone(),
                     None => self
-                        .places
+                        .cells
                         .entry(key.clone())
-                        .or_insert_with(|| Arc::new(Place(RwLock::new(row.into()))))
+                        .or_insert_with(|| Arc::new(OnlineCell(RwLock::new(row.into()))))
                         .clone(),
                 };
                 found.set(row);
-                *place = Some(found);
+                *cell = Some(found);
             }
         }
-        self.owe(key);
+        self.mark_dirty(key);
     }
 
-    /// Says that there is nothing under a key any more.
+    /// Removes a key.
     pub fn remove(&self, key: &Key) {
-        self.places.remove(key);
-        self.owe(key);
+        self.cells.remove(key);
+        self.mark_dirty(key);
     }
 
-    fn owe(&self, key: &Key) {
-        if let Some(owed) = self.owed.get() {
-            let mut owed = owed.lock();
-            if !owed.contains(key) {
-                owed.insert(key.clone());
+    fn mark_dirty(&self, key: &Key) {
+        if let Some(dirty) = self.dirty.get() {
+            let mut dirty = dirty.lock();
+            if !dirty.contains(key) {
+                dirty.insert(key.clone());
             }
         }
     }
 
-    /// From now on remembers what changes, until a mirror takes it; to begin with, that is everything.
-    pub fn mirror(&self) {
-        self.owed.get_or_init(|| Mutex::new(HashSet::with_hasher(self.places.hasher().clone())));
-        self.owe_all();
+    /// Tracks keys that change for a mirror, from now on; at first, all keys are dirty.
+    pub fn track_changes(&self) {
+        self.dirty.get_or_init(|| Mutex::new(HashSet::with_hasher(self.cells.hasher().clone())));
+        self.mark_all_dirty();
     }
 
-    /// Says that the mirror has nothing of what is here.
-    pub fn owe_all(&self) {
-        self.places.iter().for_each(|place| self.owe(place.key()));
+    /// Marks all keys dirty: the mirror has lost them.
+    pub fn mark_all_dirty(&self) {
+        self.cells.iter().for_each(|cell| self.mark_dirty(cell.key()));
     }
 
-    /// Says that the mirror does not have these after all.
-    pub fn owe_again(&self, keys: impl IntoIterator<Item = Key>) {
-        if let Some(owed) = self.owed.get() {
-            owed.lock().extend(keys);
+    /// Marks keys dirty again that were drained and could not be mirrored.
+    pub fn requeue(&self, keys: impl IntoIterator<Item = Key>) {
+        if let Some(dirty) = self.dirty.get() {
+            dirty.lock().extend(keys);
         }
     }
 
-    /// The keys that the mirror does not have the newest of; they count as taken care of.
-    pub fn take_owed(&self) -> Vec<Key> {
-        let take = |owed: &Mutex<HashSet<Key, Seeded>>| {
-            let mut owed = owed.lock();
-            let empty = HashSet::with_hasher(owed.hasher().clone());
-            std::mem::replace(&mut *owed, empty)
+    /// Removes the dirty keys and returns them.
+    pub fn drain_dirty(&self) -> Vec<Key> {
+        let take = |dirty: &Mutex<HashSet<Key, Seeded>>| {
+            let mut dirty = dirty.lock();
+            let empty = HashSet::with_hasher(dirty.hasher().clone());
+            std::mem::replace(&mut *dirty, empty)
         };
-        self.owed.get().map(take).into_iter().flatten().collect()
+        self.dirty.get().map(take).into_iter().flatten().collect()
     }
 
-    /// How many keys the mirror does not have the newest of.
-    pub fn owed(&self) -> usize {
-        self.owed.get().map_or(0, |owed| owed.lock().len())
+    /// The number of dirty keys.
+    pub fn dirty_len(&self) -> usize {
+        self.dirty.get().map_or(0, |dirty| dirty.lock().len())
     }
 
-    /// Has it measured how fresh it is, from now on.
+    /// Measures freshness from now on.
     pub fn measure(&self, freshness: Freshness) {
         let _ = self.freshness.set(freshness);
     }
 
-    /// Whether anyone asks how fresh it is.
+    /// Whether freshness is measured.
     pub fn is_measured(&self) -> bool {
         self.freshness.get().is_some()
     }
 
-    /// Says that records up to this event time show now that did not.
-    pub fn shows(&self, newest: EventTime) {
+    /// Observes the freshness of records that are served from now on, given their newest event time.
+    pub fn observe_freshness(&self, newest: EventTime) {
         if let Some(freshness) = self.freshness.get() {
             freshness.observe(newest);
         }
     }
 
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.cells.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.cells.is_empty()
     }
 }
 
-/// All that serving looks up.
+/// Everything that serving looks up.
 #[derive(Debug)]
 pub struct Online {
-    groups: HashMap<String, Arc<Shelf>>,
-    tables: HashMap<String, Arc<Shelf>>,
+    groups: HashMap<String, Arc<OnlineTable>>,
+    tables: HashMap<String, Arc<OnlineTable>>,
     watermark: AtomicI64,
     newest: AtomicI64,
 }
@@ -221,42 +222,52 @@ impl Online {
         groups: impl IntoIterator<Item = (String, Vec<Type>)>,
         tables: impl IntoIterator<Item = (String, Vec<Type>)>,
     ) -> Arc<Self> {
-        let shelf = |(name, key): (String, Vec<Type>)| (name, Arc::new(Shelf::new(&key)));
+        let table = |(name, key): (String, Vec<Type>)| (name, Arc::new(OnlineTable::new(&key)));
         Arc::new(Online {
-            groups: groups.into_iter().map(shelf).collect(),
-            tables: tables.into_iter().map(shelf).collect(),
+            groups: groups.into_iter().map(table).collect(),
+            tables: tables.into_iter().map(table).collect(),
             watermark: AtomicI64::new(EventTime::MIN),
             newest: AtomicI64::new(EventTime::MIN),
         })
     }
 
     /// The vectors of a feature group.
-    pub fn group(&self, name: &str) -> Option<&Arc<Shelf>> {
+    pub fn group(&self, name: &str) -> Option<&Arc<OnlineTable>> {
         self.groups.get(name)
     }
 
     /// The rows of a table.
-    pub fn table(&self, name: &str) -> Option<&Arc<Shelf>> {
+    pub fn table(&self, name: &str) -> Option<&Arc<OnlineTable>> {
         self.tables.get(name)
     }
 
-    /// Says up to where everything is closed and worked off.
+    /// Moves the watermark: everything before it is closed and processed. It never goes back.
     pub fn advance(&self, watermark: EventTime) {
         self.watermark.fetch_max(watermark, Relaxed);
     }
 
-    /// Says that a record of this time has been seen.
+    /// Registers the time of a record that has arrived.
     pub fn note(&self, time: EventTime) {
         self.newest.fetch_max(time, Relaxed);
     }
 
-    /// Everything before this is closed.
+    /// The time before which everything is closed.
     pub fn watermark(&self) -> EventTime {
         self.watermark.load(Relaxed)
     }
 
-    /// The newest event time seen, the minimum before the first record.
+    /// The newest time of a record, `EventTime::MIN` before the first.
     pub fn newest(&self) -> EventTime {
         self.newest.load(Relaxed)
+    }
+
+    /// The time as of which requests ask: the newest time of a record or, where event time follows the clock in a quiet
+    /// stream, the watermark. `EventTime::MIN` before the first record.
+    pub fn asking_time(&self) -> EventTime {
+        match self.watermark() {
+            // The inputs are used up: time stands still at the newest record.
+            EventTime::MAX => self.newest(),
+            watermark => watermark.max(self.newest()),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Stores: the newest features for serving ([`memory`], mirrored in [`redis`]), and all of them for training elsewhere
 //! ([`offline`], read back by [`offline_rows`]).
 
+mod content;
 pub mod memory;
 pub mod offline;
 pub mod offline_rows;
@@ -8,14 +9,15 @@ pub mod redis;
 
 use std::sync::Arc;
 
-use crate::value::{Key, Scalar};
+use crate::aggregate::Feature;
+use crate::value::Key;
 
 pub use memory::Online;
 
-/// A vector, shared by whoever reads it.
-pub type Vector = Arc<[Scalar]>;
+/// The features of an entity or the columns of a table row, shared by their readers.
+pub type Vector = Arc<[Feature]>;
 
-/// The newest of an entity or table row; none once it is gone.
+/// The newest vector of an entity or table row; `None` once it is gone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Upsert {
     pub key: Key,

@@ -10,10 +10,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMillisecondArray, UInt32Array};
-use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow_schema::{Field, Fields, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
@@ -22,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest as _, Sha256};
 
+use super::content::hash_rows;
 use crate::disk;
 use crate::hash::hex;
 use crate::time::EventTime;
@@ -93,9 +92,10 @@ impl OrderedFile {
 
     /// A file that is written in parts; nothing is made before there are rows.
     pub fn in_parts(path: &Path, columns: &Fields, from: Option<EventTime>) -> Self {
-        let mut all = vec![Field::new("_time", Type::Timestamp.arrow(), true)];
-        all.extend(columns.iter().map(|field| field.as_ref().clone().with_nullable(true)));
-        let schema: SchemaRef = Arc::new(Schema::new(all));
+        let time = Field::new("_time", Type::Timestamp.arrow(), true);
+        let columns = columns.iter().map(|field| field.as_ref().clone().with_nullable(true));
+        let fields: Fields = std::iter::once(time).chain(columns).collect();
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
         OrderedFile {
             path: path.to_owned(),
             schema,
@@ -307,54 +307,4 @@ fn create(path: &Path, schema: &SchemaRef) -> Result<ArrowWriter<File>, OfflineE
     let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
     ArrowWriter::try_new(file, schema.clone(), Some(properties))
         .map_err(|why| OfflineError::Parquet { path: label.clone(), why })
-}
-
-/// Feeds rows to a hash, value by value: a byte that tells null from a value, then the value. Numbers and times are 8
-/// bytes, little-endian; text comes after its length, and the entries of a map after their number.
-fn hash_rows(hash: &mut Sha256, columns: &[ArrayRef]) {
-    let rows = columns.first().map_or(0, |column| column.len());
-    let mut bytes = Vec::new();
-    for row in 0..rows {
-        for column in columns {
-            push_value(column, row, &mut bytes);
-        }
-        if bytes.len() > 1 << 16 {
-            hash.update(&bytes);
-            bytes.clear();
-        }
-    }
-    hash.update(&bytes);
-}
-
-fn push_value(column: &dyn Array, row: usize, bytes: &mut Vec<u8>) {
-    if column.is_null(row) {
-        bytes.push(0);
-        return;
-    }
-    bytes.push(1);
-    if let DataType::Map(..) = column.data_type() {
-        let map = column.as_map();
-        let entries = map.value_offsets()[row] as usize..map.value_offsets()[row + 1] as usize;
-        bytes.extend_from_slice(&(entries.len() as u64).to_le_bytes());
-        for entry in entries {
-            push_value(map.keys(), entry, bytes);
-            push_value(map.values(), entry, bytes);
-        }
-        return;
-    }
-    match Type::of_arrow(column.data_type()).expect("columns are made from tidemill's types") {
-        Type::String => {
-            let text = column.as_string::<i32>().value(row);
-            bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
-            bytes.extend_from_slice(text.as_bytes());
-        }
-        Type::Int => bytes.extend_from_slice(&column.as_primitive::<Int64Type>().value(row).to_le_bytes()),
-        Type::Float => {
-            bytes.extend_from_slice(&column.as_primitive::<Float64Type>().value(row).to_bits().to_le_bytes());
-        }
-        Type::Bool => bytes.push(u8::from(column.as_boolean().value(row))),
-        Type::Timestamp => {
-            bytes.extend_from_slice(&column.as_primitive::<TimestampMillisecondType>().value(row).to_le_bytes());
-        }
-    }
 }

@@ -3,15 +3,13 @@
 use std::fs::File;
 use std::path::Path;
 
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::DataType;
+use arrow_array::RecordBatch;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::offline::OfflineError;
-use crate::value::Scalar;
+use crate::aggregate::Feature;
 
-/// A file being read; gives one row after another.
+/// The rows of a file, in order.
 pub struct OfflineRows {
     path: String,
     names: Vec<String>,
@@ -39,13 +37,13 @@ impl OfflineRows {
 }
 
 impl Iterator for OfflineRows {
-    type Item = Result<Vec<Scalar>, OfflineError>;
+    type Item = Result<Vec<Feature>, OfflineError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(batch) = self.batch.as_ref().filter(|batch| self.row < batch.num_rows()) {
                 self.row += 1;
-                return Some(Ok(batch.columns().iter().map(|column| cell(column, self.row - 1)).collect()));
+                return Some(Ok(batch.columns().iter().map(|column| Feature::of(column, self.row - 1)).collect()));
             }
             match self.batches.next()? {
                 Ok(batch) => (self.batch, self.row) = (Some(batch), 0),
@@ -54,20 +52,5 @@ impl Iterator for OfflineRows {
                 }
             }
         }
-    }
-}
-
-/// Returns one value; a map as the text of a JSON object.
-fn cell(column: &ArrayRef, row: usize) -> Scalar {
-    match column.data_type() {
-        DataType::Map(..) if column.is_valid(row) => {
-            let map = column.as_map();
-            let entries = map.value_offsets()[row] as usize..map.value_offsets()[row + 1] as usize;
-            let json = |column: &ArrayRef, entry| Scalar::of(column, entry).to_json().to_string();
-            let entries = entries.map(|entry| format!("{}:{}", json(map.keys(), entry), json(map.values(), entry)));
-            Scalar::String(format!("{{{}}}", entries.collect::<Vec<_>>().join(",")).into())
-        }
-        DataType::Map(..) => Scalar::Null,
-        _ => Scalar::of(column, row),
     }
 }

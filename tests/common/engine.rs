@@ -19,9 +19,11 @@ use tidemill::source::{
     AssignedPartition, DeadLetter, Ingest, InputFrontier, InputStatus, Partition, Partitions, PlaybackClock,
     PlaybackSpeed, RawMessage, RecordCounts, SourceError, SourcePlan,
 };
-use tidemill::store::Online;
+use tidemill::store::{Online, Vector};
 use tidemill::time::{Offset, PartitionId};
 use tidemill::value::{JsonDecoder, Scalar, Schema};
+
+use super::naive;
 
 /// A record of any of the topics.
 #[derive(Clone, Debug)]
@@ -106,9 +108,11 @@ pub struct Found {
     pub tallies: BTreeMap<String, RecordCounts>,
     pub shop: Vec<Vec<Scalar>>,
     pub pair: Vec<Vec<Scalar>>,
+    pub ever: Vec<Vec<Scalar>>,
     pub examples: Vec<Vec<Scalar>>,
-    /// What the online store shows of the group `shop` at the end, by shop.
+    /// What the online store has of the groups `shop` and `ever` at the end, by shop.
     pub shown: BTreeMap<String, Vec<Scalar>>,
+    pub shown_ever: BTreeMap<String, Vec<Scalar>>,
     /// Hash of each version's weights.
     pub versions: Vec<(u64, String)>,
     pub letters: Vec<DeadLetter>,
@@ -286,7 +290,9 @@ impl Run<'_> {
             shop: rows(&folder.path().join("features/shop.parquet")),
             pair: rows(&folder.path().join("features/pair.parquet")),
             examples: rows(&folder.path().join("examples/sold.parquet")),
-            shown: shown(&online),
+            ever: rows(&folder.path().join("features/ever.parquet")),
+            shown: shown(&online, "shop"),
+            shown_ever: shown(&online, "ever"),
             snapshot: coordinator.collect().map(|(time, parts)| (time, parts.encode().collect())),
             ..Found::default()
         };
@@ -307,12 +313,13 @@ impl Run<'_> {
     }
 }
 
-/// The vectors that are shown of the shops.
-fn shown(online: &Online) -> BTreeMap<String, Vec<Scalar>> {
-    let shelf = online.group("shop").expect("the spec has this group");
-    let vector = |shop: &String| shelf.get(&shelf.codec().encode_one(&[Scalar::String(shop.as_str().into())]));
+/// The vectors of the shops that the online store has of a group, as of one asking time.
+fn shown(online: &Online, group: &str) -> BTreeMap<String, Vec<Scalar>> {
+    let Some(table) = online.group(group) else { return BTreeMap::new() };
+    let vector = |shop: &String| table.get(&table.codec().encode_one(&[Scalar::String(shop.as_str().into())]));
+    let finished = |vector: Vector| vector.iter().map(|feature| feature.scalar(naive::ASKING)).collect();
     let shops = (0..10).map(|shop| format!("s{shop}"));
-    shops.filter_map(|shop| vector(&shop).map(|vector| (shop, vector.to_vec()))).collect()
+    shops.filter_map(|shop| vector(&shop).map(|vector| (shop, finished(vector)))).collect()
 }
 
 /// All rows of a Parquet file.

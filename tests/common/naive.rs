@@ -18,9 +18,12 @@ pub struct Expected {
     pub shop: Vec<Vec<Scalar>>,
     pub pair: Vec<Vec<Scalar>>,
     /// Without `_score` and `_version`, which learning adds.
+    pub ever: Vec<Vec<Scalar>>,
     pub examples: Vec<Vec<Scalar>>,
-    /// What is shown at the end: the vectors of shops that have records in some window.
+    /// What the online store has at the end: the vectors of shops that have records in some window of the group `shop`,
+    /// and of the group `ever`.
     pub shown: BTreeMap<String, Vec<Scalar>>,
+    pub shown_ever: BTreeMap<String, Vec<Scalar>>,
 }
 
 /// A record with its place in the total order.
@@ -92,6 +95,10 @@ pub const AGGREGATES: &[(&str, Answer)] = &[
     ("max", |observed, _| by_order(observed, |floats| floats.into_iter().max_by(f64::total_cmp))),
     ("first", |observed, _| observed.first().map_or(Scalar::Null, |first| first.x.clone())),
     ("last", |observed, _| observed.last().map_or(Scalar::Null, |last| last.x.clone())),
+    ("time_since_last", |observed, asking| {
+        let newest = observed.iter().map(|one| one.event_time).max();
+        float(newest.map(|newest| (asking - newest) as f64 / 1000.0))
+    }),
 ];
 
 /// The aggregate of a kind: the op as a dataflow file writes it, and its definition.
@@ -153,7 +160,7 @@ pub struct Times {
 /// A window by its definition: whether it holds a record as of a time.
 pub type Holds = fn(Times, i64) -> bool;
 
-fn sliding(size: i64, hop: i64, record: Times, a: i64) -> bool {
+pub fn sliding(size: i64, hop: i64, record: Times, a: i64) -> bool {
     record.event >= (a - size).div_euclid(hop) * hop && record.effective < a
 }
 
@@ -162,6 +169,9 @@ pub const WINDOWS: &[(&str, Holds)] = &[
     ("{ sliding = \"60ms\", hop = \"7ms\" }", |record, a| sliding(60, 7, record, a)),
     ("{ sliding = \"300ms\", hop = \"50ms\" }", |record, a| sliding(300, 50, record, a)),
 ];
+
+/// The windows of the group `ever`, which reach back without end.
+pub const ENDLESS: &[(&str, Holds)] = &[("\"lifetime\"", |record, a| record.effective < a)];
 
 /// As of when a vector is: what its windows hold, and the asking time.
 #[derive(Clone, Copy, Debug)]
@@ -212,6 +222,10 @@ fn shop_vector(sales: &[Placed], shop: &Option<String>, at: AsOf) -> Vec<Scalar>
     vector
 }
 
+fn ever_vector(sales: &[Placed], shop: &Option<String>, at: AsOf) -> Vec<Scalar> {
+    all_of_x(&of_shop(sales, shop), ENDLESS, at)
+}
+
 fn pair_vector(sales: &[Placed], shop: &Option<String>, item: i64, at: AsOf) -> Vec<Scalar> {
     let records: Vec<&Placed> = of_shop(sales, shop).into_iter().filter(|r| r.record.item == item).collect();
     let holds: Holds = |record, a| sliding(120, 20, record, a);
@@ -248,11 +262,20 @@ pub struct Dealt {
     pub until: Option<i64>,
     /// Before this, what sources had is not counted.
     pub since: Option<i64>,
+    /// Whether examples look up the group `ever`.
+    pub endless: bool,
+}
+
+impl Dealt {
+    /// Everything of topics of so many partitions each.
+    pub fn over(partitions: usize) -> Dealt {
+        Dealt { partitions, until: None, since: None, endless: true }
+    }
 }
 
 /// Everything of topics of one partition each.
 pub fn compute(inputs: &Inputs) -> Expected {
-    compute_of(inputs, &Dealt { partitions: 1, until: None, since: None })
+    compute_of(inputs, &Dealt::over(1))
 }
 
 /// Everything.
@@ -272,14 +295,19 @@ pub fn compute_of(inputs: &Inputs, dealt: &Dealt) -> Expected {
             .into(),
         shop: changes(&sales, shop_key, |r, a| shop_vector(&sales, &r.shop, a)),
         pair: changes(&sales, pair_key, |r, a| pair_vector(&sales, &r.shop, r.item, a)),
-        examples: Vec::new(),
-        shown: BTreeMap::new(),
+        ever: changes(&sales, shop_key, |r, a| ever_vector(&sales, &r.shop, a)),
+        ..Expected::default()
     };
     for shop in sales.iter().filter_map(|sale| sale.record.shop.as_ref()) {
-        let vector = shop_vector(&sales, &Some(shop.clone()), AsOf { window: end, asking: ASKING });
+        let at = AsOf { window: end, asking: ASKING };
+        let vector = shop_vector(&sales, &Some(shop.clone()), at);
         // The count of the longest window, which holds whatever a shorter one does.
         if vector[ops().len()] != Scalar::Int(0) {
             expected.shown.insert(shop.clone(), vector);
+        }
+        let ever = ever_vector(&sales, &Some(shop.clone()), at);
+        if ever[0] != Scalar::Int(0) {
+            expected.shown_ever.insert(shop.clone(), ever);
         }
     }
     let mut examples = Vec::new();
@@ -310,6 +338,9 @@ pub fn compute_of(inputs: &Inputs, dealt: &Dealt) -> Expected {
         ];
         row.extend(shop_vector(&sales, &r.shop, AsOf::look_up(t)));
         row.extend(pair_vector(&sales, &r.shop, r.item, AsOf::look_up(t)));
+        if dealt.endless {
+            row.extend(ever_vector(&sales, &r.shop, AsOf::look_up(t)));
+        }
         row.push(Scalar::Float(f64::from(u8::from(label.record.x.unwrap() > 0.0))));
         examples.push(row);
     }

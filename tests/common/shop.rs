@@ -10,6 +10,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
+use tidemill::aggregate::Feature;
 use tidemill::flow::Plan;
 use tidemill::metrics::Metrics;
 use tidemill::model::{Examples, Labels, Trainer, TrainerConfig, Version};
@@ -193,14 +194,21 @@ impl Shop {
         self.upsert("place", &[text("DE"), Scalar::Int(2)], vec![Scalar::Int(6), Scalar::Int(2)]);
         let users = self.online.table("users").unwrap();
         let row = vec![text("ann"), text("gold"), Scalar::Int(41), Scalar::Timestamp(NOON)];
-        users.apply(Upsert { key: users.codec().encode_one(&[text("ann")]), vector: Some(row.into()) });
+        users.apply(Upsert {
+            key: users.codec().encode_one(&[text("ann")]),
+            vector: Some(row.into_iter().map(Feature::Value).collect()),
+        });
         self.online.note(NOON);
         self.online.advance(NOON - 1000);
     }
 
     pub fn upsert(&self, group: &str, entity: &[Scalar], vector: Vec<Scalar>) {
-        let shelf = self.online.group(group).unwrap();
-        shelf.apply(Upsert { key: shelf.codec().encode_one(entity), vector: Some(vector.into()) });
+        self.upsert_features(group, entity, vector.into_iter().map(Feature::Value).collect());
+    }
+
+    pub fn upsert_features(&self, group: &str, entity: &[Scalar], vector: Vec<Feature>) {
+        let table = self.online.group(group).unwrap();
+        table.apply(Upsert { key: table.codec().encode_one(entity), vector: Some(vector.into()) });
     }
 
     /// Trains versions of a model and makes them live, and publishes them if there is a registry.

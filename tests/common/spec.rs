@@ -2,14 +2,23 @@
 
 use std::sync::LazyLock;
 
-use super::naive::{WINDOWS, ops};
+use super::naive::{ENDLESS, Holds, WINDOWS, ops};
 
 /// Two streams and a table, every aggregate in every window, a label within a short time.
-pub static SPEC: LazyLock<String> = LazyLock::new(|| {
-    let ops: Vec<String> = ops().iter().map(|(op, _)| format!("{op:?}")).collect();
-    let windows = |windows: &[(&str, _)]| windows.iter().map(|(text, _)| *text).collect::<Vec<_>>().join(", ");
-    TEMPLATE.replace("OPS", &ops.join(", ")).replace("WINDOWS", &windows(WINDOWS))
+pub static SPEC: LazyLock<String> = LazyLock::new(|| spec(TEMPLATE));
+
+/// The same without windows that reach back without end.
+pub static BOUNDED: LazyLock<String> = LazyLock::new(|| {
+    let (before, ever) = TEMPLATE.split_once("[features.ever]").expect("the group stands there");
+    let (_, after) = ever.split_once("[model.sold]").expect("the model follows it");
+    spec(&format!("{before}[model.sold]{after}").replace("\"ever.*\", ", ""))
 });
+
+fn spec(template: &str) -> String {
+    let ops: Vec<String> = ops().iter().map(|(op, _)| format!("{op:?}")).collect();
+    let list = |windows: &[(&str, Holds)]| windows.iter().map(|(text, _)| *text).collect::<Vec<_>>().join(", ");
+    template.replace("OPS", &ops.join(", ")).replace("WINDOWS", &list(WINDOWS)).replace("ENDLESS", &list(ENDLESS))
+}
 
 const TEMPLATE: &str = r#"
 name = "oracle"
@@ -53,10 +62,15 @@ from = "sales"
 entity = ["shop", "item"]
 aggregate = [{ of = "item", op = ["sum", "last"], windows = [{ sliding = "120ms", hop = "20ms" }] }]
 
+[features.ever]
+from = "sales"
+entity = "shop"
+aggregate = [{ of = "x", op = [OPS], windows = [ENDLESS] }]
+
 [model.sold]
 kind = "logistic"
 examples = "asked"
-features = ["shop.*", "pair.*", "price", "x", "shop"]
+features = ["shop.*", "pair.*", "ever.*", "price", "x", "shop"]
 label = { from = "sales", on = "id", value = "x > 0", within = "80ms" }
 window = "200ms"
 "#;

@@ -1,20 +1,73 @@
-//! What every aggregate promises, whatever it computes: each of `KINDS` goes through the same laws.
+//! Laws of every aggregate in every kind of window: each of `KINDS` goes through all of them, beside its definition in
+//! the naive oracle.
 
 use std::sync::Arc;
 
+use crate::common::naive::{self, Answer, Holds, Observation, Times};
 use arrow_array::{ArrayRef, Float64Array};
 use proptest::prelude::*;
 use tidemill::aggregate::{
-    Arrival, Family, GroupState, KINDS, Kind, Layout, Left, LineInput, LineLayout, SlidingWindow,
+    AggregateSpec, Expired, Feature, GroupLayout, GroupState, KINDS, Lifetime, LineInput, Op, SavedGroup, Sliding,
+    Update, Window,
 };
 use tidemill::value::{Key, Scalar};
 
-const WINDOW: SlidingWindow = SlidingWindow { size_ms: 100, hop_ms: 10 };
+const WINDOWS: [(Window, Holds); 3] = [
+    (Window::Sliding(Sliding { size_ms: 100, hop_ms: 10 }), |record, a| naive::sliding(100, 10, record, a)),
+    (Window::Sliding(Sliding { size_ms: 50, hop_ms: 1 }), |record, a| naive::sliding(50, 1, record, a)),
+    (Window::Lifetime(Lifetime), |record, a| record.effective < a),
+];
 
-fn layout(kind: &'static Kind) -> Layout {
-    let line =
-        LineLayout { digits: 9, integer: false, ops: vec![kind], windows: vec![WINDOW], positions: vec![vec![0]] };
-    Layout { lines: vec![line], width: 1 }
+/// An aggregate in a window, with the definitions of both.
+#[derive(Clone)]
+struct Case {
+    op: Op,
+    answer: Answer,
+    window: Window,
+    holds: Holds,
+}
+
+/// Every aggregate in every window.
+fn cases() -> impl Iterator<Item = Case> {
+    KINDS.iter().flat_map(|kind| {
+        let (text, answer) = naive::aggregate(kind.name);
+        let op = Op::parse(text).expect("the table has ops");
+        WINDOWS.map(|(window, holds)| Case { op: op.clone(), answer, window, holds })
+    })
+}
+
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} in {}", self.op, self.window.canonical())
+    }
+}
+
+impl Case {
+    fn layout(&self) -> GroupLayout {
+        let line = AggregateSpec {
+            digits: 9,
+            integer: false,
+            ops: vec![self.op.clone()],
+            windows: vec![self.window],
+            positions: vec![vec![0]],
+        };
+        GroupLayout { lines: vec![line], width: 1 }
+    }
+
+    /// The answers by definition as of a time; `counts` says whether an event counts then.
+    fn defined(&self, events: &[Event], asking: i64, counts: impl Fn(&Event) -> bool) -> Vec<Scalar> {
+        let answer = |entity: u8| {
+            let of = events.iter().filter(|event| event.entity == entity && counts(event));
+            let observed =
+                of.filter_map(|event| Some(Observation { event_time: event.at, x: Scalar::Float(event.x?) }));
+            (self.answer)(&observed.collect::<Vec<_>>(), asking)
+        };
+        (0..3).map(answer).collect()
+    }
+
+    fn holds(&self, event: &Event, a: i64) -> bool {
+        (self.holds)(Times { effective: event.at, event: event.at }, a)
+    }
 }
 
 /// A record of one of three entities.
@@ -26,16 +79,14 @@ struct Event {
 }
 
 impl Event {
-    fn arrival(&self, slot: u32, row: usize) -> Arrival {
-        Arrival { slot, batch: 0, row: row as u32, time: self.at, event_time: self.at }
+    fn update(&self, slot: u32, row: usize) -> Update {
+        Update { slot, batch: 0, row: row as u32, time: self.at, event_time: self.at }
     }
 }
 
-fn events() -> impl Strategy<Value = Vec<Event>> {
-    let x = prop::option::weighted(
-        0.8,
-        prop_oneof![(-4i32..5).prop_map(f64::from), any::<f64>().prop_filter("finite", |x| x.is_finite())],
-    );
+/// Events in order of time, with values of a strategy.
+fn events_of(x: impl Strategy<Value = f64>) -> impl Strategy<Value = Vec<Event>> {
+    let x = prop::option::weighted(0.8, prop_oneof![(-4i32..5).prop_map(f64::from), x]);
     prop::collection::vec((0u8..3, 0i64..30, x), 1..60).prop_map(|shapes| {
         let mut now = 1_000;
         let timed = shapes.into_iter().map(|(entity, step, x)| {
@@ -46,21 +97,32 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     })
 }
 
-struct Fed {
-    layout: Layout,
+/// Events with any values, those that cannot be summed among them.
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    events_of(any::<f64>().prop_filter("finite", |x| x.is_finite()))
+}
+
+/// Events with values whose squares the definitions can add up in 128 bits.
+fn small_events() -> impl Strategy<Value = Vec<Event>> {
+    events_of(-1e6..1e6f64)
+}
+
+/// A group that is fed closed records.
+struct ClosedGroup {
+    digits: u32,
+    layout: GroupLayout,
     state: GroupState,
 }
 
-impl Fed {
-    fn new(kind: &'static Kind) -> Self {
-        let layout = layout(kind);
-        Fed { state: GroupState::new(&layout), layout }
+impl ClosedGroup {
+    fn new(case: &Case) -> Self {
+        let layout = case.layout();
+        ClosedGroup { digits: 9, state: GroupState::new(&layout), layout }
     }
 
     fn inputs(&self, events: &[Event]) -> LineInput {
         let values: ArrayRef = Arc::new(events.iter().map(|event| event.x).collect::<Float64Array>());
-        let line = &self.layout.lines[0];
-        LineInput::new(Some(&values), None, line.digits, line.needs(), &mut 0)
+        LineInput::new(Some(&values), None, self.digits, self.layout.lines[0].needs(), &mut 0)
     }
 
     fn feed(&mut self, events: &[Event]) {
@@ -69,93 +131,81 @@ impl Fed {
             self.advance(event.at);
             let key = [event.entity];
             let slot = self.state.slot(&key, Key::hash_of(&key));
-            self.state.insert(&[event.arrival(slot, row)], &[&inputs], &mut Vec::new());
+            self.state.insert(&[event.update(slot, row)], &[&inputs], &mut Vec::new());
             self.state.release_if_empty(slot);
         }
     }
 
     fn advance(&mut self, asof: i64) {
-        let mut left = Left::default();
-        self.state.advance(asof, &mut left);
-        for slot in left.emptied {
+        let mut expired = Expired::default();
+        self.state.advance(asof, &mut expired);
+        for slot in expired.emptied {
             if self.state.key(slot).is_some() {
                 self.state.release_if_empty(slot);
             }
         }
     }
 
+    /// The answer of an entity as of a time, if it has records.
+    fn answer(&mut self, entity: u8, asof: i64) -> Option<Scalar> {
+        self.advance(asof);
+        let slot = self.state.find(&[entity], Key::hash_of(&[entity]))?;
+        Some(self.state.vector(Some(slot), None)[0].scalar(asof))
+    }
+
     /// The answer of each entity as of a time.
     fn answers(&mut self, asof: i64) -> Vec<Scalar> {
-        self.advance(asof);
-        let answer = |entity: u8| {
-            let key = [entity];
-            let slot = self.state.find(&key, Key::hash_of(&key));
-            self.state.vector(slot, None)[0].clone()
-        };
-        (0..3).map(answer).collect()
+        let empty = self.layout.empty()[0].scalar(asof);
+        (0..3).map(|entity| self.answer(entity, asof).unwrap_or_else(|| empty.clone())).collect()
     }
 }
 
-/// A group whose records come before they close.
-struct OpenFed<'a> {
-    fed: Fed,
+/// A group whose records arrive before they close.
+struct ProvisionalGroup<'a> {
+    group: ClosedGroup,
     events: &'a [Event],
     inputs: [LineInput; 1],
     closed: usize,
 }
 
-impl<'a> OpenFed<'a> {
-    fn new(kind: &'static Kind, events: &'a [Event]) -> Self {
-        let fed = Fed::new(kind);
-        let inputs = [fed.inputs(events)];
-        OpenFed { fed, events, inputs, closed: 0 }
+impl<'a> ProvisionalGroup<'a> {
+    fn new(case: &Case, events: &'a [Event]) -> Self {
+        let group = ClosedGroup::new(case);
+        let inputs = [group.inputs(events)];
+        ProvisionalGroup { group, events, inputs, closed: 0 }
     }
 
-    fn come(&mut self, arrival: &[usize]) {
+    fn arrive(&mut self, arrival: &[usize]) {
         for index in arrival {
             let event = &self.events[*index];
-            let slot = self.fed.state.open_slot(&[event.entity], Key::hash_of(&[event.entity]));
-            self.fed.state.open(&[event.arrival(slot, *index)], &[&self.inputs]);
+            let slot = self.group.state.provisional_slot(&[event.entity], Key::hash_of(&[event.entity]));
+            self.group.state.add_provisional(&[event.update(slot, *index)], &[&self.inputs]);
         }
     }
 
-    /// Closes what is before `upto`.
+    /// Closes the records before `upto`.
     fn close(&mut self, upto: i64) {
         while let Some(event) = self.events.get(self.closed).filter(|event| event.at < upto) {
             let (key, hash) = ([event.entity], Key::hash_of(&[event.entity]));
-            self.fed.advance(event.at);
-            let slot = self.fed.state.slot(&key, hash);
-            self.fed.state.insert(&[event.arrival(slot, self.closed)], &[&self.inputs], &mut Vec::new());
-            let open = self.fed.state.find_open(&key, hash).expect("it was open");
-            self.fed.state.close(&[event.arrival(open, self.closed)], &[&self.inputs], &mut Vec::new());
-            self.fed.state.release_if_empty(slot);
+            self.group.advance(event.at);
+            let slot = self.group.state.slot(&key, hash);
+            self.group.state.insert(&[event.update(slot, self.closed)], &[&self.inputs], &mut Vec::new());
+            let provisional = self.group.state.find_provisional(&key, hash).expect("it was provisional");
+            self.group.state.confirm(&[event.update(provisional, self.closed)], &[&self.inputs], &mut Vec::new());
+            self.group.state.release_if_empty(slot);
             self.closed += 1;
         }
-        self.fed.advance(upto);
+        self.group.advance(upto);
     }
 
-    fn answers(&self) -> Vec<Scalar> {
+    fn answers(&self, asking: i64) -> Vec<Scalar> {
         let answer = |entity: u8| {
             let (key, hash) = ([entity], Key::hash_of(&[entity]));
-            let state = &self.fed.state;
-            state.vector(state.find(&key, hash), state.find_open(&key, hash))[0].clone()
+            let state = &self.group.state;
+            state.vector(state.find(&key, hash), state.find_provisional(&key, hash))[0].scalar(asking)
         };
         (0..3).map(answer).collect()
     }
-}
-
-/// What all records answer that are in the window as of `asof` or come later, as if all had happened just then.
-fn as_if_closed(kind: &'static Kind, events: &[Event], asof: i64) -> Vec<Scalar> {
-    let mut fed = Fed::new(kind);
-    let inputs = [fed.inputs(events)];
-    fed.advance(asof);
-    for (row, event) in events.iter().enumerate() {
-        let slot = fed.state.slot(&[event.entity], Key::hash_of(&[event.entity]));
-        let arrival = Arrival { time: asof, ..event.arrival(slot, row) };
-        fed.state.insert(&[arrival], &[&inputs], &mut Vec::new());
-        fed.state.release_if_empty(slot);
-    }
-    fed.answers(asof)
 }
 
 fn bits(answers: &[Scalar]) -> Vec<String> {
@@ -169,25 +219,36 @@ fn bits(answers: &[Scalar]) -> Vec<String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// However records are cut into batches, and wherever the state is saved and loaded, the answer has the same bits.
+    /// An answer is its definition over the records that its window holds.
     #[test]
-    fn laws_of_batches_and_snapshots(events in events(), cut in 0usize..60, later in 0i64..150) {
+    fn laws_of_the_definition(events in small_events(), later in 0i64..150) {
+        let asof = events[events.len() - 1].at + 1 + later;
+        for case in cases() {
+            let mut group = ClosedGroup::new(&case);
+            group.feed(&events);
+            let expected = case.defined(&events, asof, |event| case.holds(event, asof));
+            prop_assert_eq!(bits(&group.answers(asof)), bits(&expected), "{}", case);
+        }
+    }
+
+    /// However records are cut into batches, and wherever the state is saved and loaded, by one worker or by several, the
+    /// answer has the same bits.
+    #[test]
+    fn laws_of_batches_and_snapshots(events in events(), cut in 0usize..60, later in 0i64..150, peers in 1u64..4) {
         let cut = cut.min(events.len());
         let asof = events[events.len() - 1].at + later;
-        for kind in KINDS {
-            let mut whole = Fed::new(kind);
+        for case in cases() {
+            let mut whole = ClosedGroup::new(&case);
             whole.feed(&events);
-            let mut parts = Fed::new(kind);
+            let mut parts = ClosedGroup::new(&case);
             parts.feed(&events[..cut]);
             let snapshot = parts.state.save();
             parts.feed(&events[cut..]);
             let expected = bits(&whole.answers(asof));
-            prop_assert_eq!(&expected, &bits(&parts.answers(asof)), "{} in batches", kind.name);
+            prop_assert_eq!(&expected, &bits(&parts.answers(asof)), "{} in batches", case);
             // A snapshot does not change, whatever becomes of the state that it was taken of.
-            let mut loaded = Fed::new(kind);
-            loaded.state.load(snapshot.saved(), |_| true).unwrap();
-            loaded.feed(&events[cut..]);
-            prop_assert_eq!(&expected, &bits(&loaded.answers(asof)), "{} from a snapshot", kind.name);
+            let found = loaded(&case, &[snapshot.saved()], &events[cut..], asof, peers);
+            prop_assert_eq!(&expected, &bits(&found), "{} from a snapshot", case);
         }
     }
 
@@ -195,42 +256,45 @@ proptest! {
     #[test]
     fn laws_of_leaving(events in events(), later in 0i64..150) {
         let asof = events[events.len() - 1].at + 1 + later;
-        let edge = (asof - WINDOW.size_ms).div_euclid(WINDOW.hop_ms) * WINDOW.hop_ms;
-        let inside: Vec<Event> = events.iter().filter(|event| event.at >= edge).cloned().collect();
-        for kind in KINDS {
-            let (mut all, mut few) = (Fed::new(kind), Fed::new(kind));
+        for case in cases() {
+            let inside: Vec<Event> = events.iter().filter(|event| case.holds(event, asof)).cloned().collect();
+            let (mut all, mut few) = (ClosedGroup::new(&case), ClosedGroup::new(&case));
             all.feed(&events);
             few.feed(&inside);
-            prop_assert_eq!(bits(&all.answers(asof)), bits(&few.answers(asof)), "{}", kind.name);
+            prop_assert_eq!(bits(&all.answers(asof)), bits(&few.answers(asof)), "{}", case);
             if inside.is_empty() {
-                prop_assert_eq!(all.state.len(), 0, "{} holds on to entities", kind.name);
+                prop_assert_eq!(all.state.len(), 0, "{} keeps entities", case);
             }
         }
     }
 
-    /// Records that are open count at once, in whatever order they come and however they close.
+    /// Provisional records count at once, in whatever order they arrive and however they close: as if all of them had
+    /// taken effect just now.
     #[test]
-    fn laws_of_open_records(events in events(), came in prop::collection::vec(any::<u32>(), 60), steps in prop::collection::vec(0i64..300, 1..6)) {
+    fn laws_of_provisional_records(events in small_events(), came in prop::collection::vec(any::<u32>(), 60), steps in prop::collection::vec(0i64..300, 1..6)) {
         // Of one time, only the order of arrival is known until they close.
         let events: Vec<Event> =
             events.into_iter().zip(0..).map(|(event, index)| Event { at: event.at + index, ..event }).collect();
         let mut arrival: Vec<usize> = (0..events.len()).collect();
         arrival.sort_by_key(|index| came[*index]);
-        for kind in KINDS {
-            let mut open = OpenFed::new(kind, &events);
-            open.come(&arrival);
+        let asking = events[events.len() - 1].at + 10_000;
+        for case in cases() {
+            let mut group = ProvisionalGroup::new(&case, &events);
+            group.arrive(&arrival);
             let mut upto = events[0].at;
             for step in &steps {
-                prop_assert_eq!(bits(&open.answers()), bits(&as_if_closed(kind, &events, upto)), "{} at {}", kind.name, upto);
+                let now = |event: &Event| (case.holds)(Times { effective: upto - 1, event: event.at }, upto);
+                let expected = case.defined(&events, asking, now);
+                prop_assert_eq!(bits(&group.answers(asking)), bits(&expected), "{} at {}", case, upto);
                 upto += step;
-                open.close(upto);
+                group.close(upto);
             }
-            open.close(i64::MAX / 2);
-            prop_assert!(!open.fed.state.has_open(), "{} holds on to open entities", kind.name);
+            group.close(i64::MAX / 2);
+            prop_assert!(!group.group.state.has_provisional(), "{} keeps provisional entities", case);
         }
     }
 
-    /// Aggregates that do not say they depend on order do not.
+    /// Aggregates that are not ordered do not depend on the order of records of one time.
     #[test]
     fn laws_of_order(events in events(), swaps in prop::collection::vec((0usize..60, 0usize..60), 0..20)) {
         let at = events[0].at;
@@ -240,23 +304,63 @@ proptest! {
             let (a, b) = (a % shuffled.len(), b % shuffled.len());
             shuffled.swap(a, b);
         }
-        for kind in KINDS {
-            if matches!(kind.family, Family::Pick(rank) if rank.is_ordered()) {
-                continue;
-            }
-            let (mut one, mut other) = (Fed::new(kind), Fed::new(kind));
+        for case in cases().filter(|case| !case.layout().is_ordered()) {
+            let (mut one, mut other) = (ClosedGroup::new(&case), ClosedGroup::new(&case));
             one.feed(&same_time);
             other.feed(&shuffled);
-            prop_assert_eq!(bits(&one.answers(at + 1)), bits(&other.answers(at + 1)), "{}", kind.name);
+            prop_assert_eq!(bits(&one.answers(at + 1)), bits(&other.answers(at + 1)), "{}", case);
+        }
+    }
+
+    /// The memory that is reported grows with entities and their panes.
+    #[test]
+    fn laws_of_memory(events in events()) {
+        for case in cases() {
+            let mut group = ClosedGroup::new(&case);
+            let empty = group.state.bytes();
+            group.feed(&events);
+            if group.state.len() > 0 {
+                prop_assert!(group.state.bytes() > empty, "{} is not measured", case);
+            }
         }
     }
 }
 
+/// The answers of workers that load saved state, each its own entities, and are fed the events that follow.
+fn loaded(case: &Case, saved: &[SavedGroup], events: &[Event], asof: i64, peers: u64) -> Vec<Scalar> {
+    let owner = |entity: u8| Key::hash_of(&[entity]) % peers;
+    let mut workers: Vec<ClosedGroup> = (0..peers).map(|_| ClosedGroup::new(case)).collect();
+    for (index, worker) in (0u64..).zip(&mut workers) {
+        for part in saved {
+            worker.state.load(part.clone(), |hash| hash % peers == index).unwrap();
+        }
+        let mine: Vec<Event> = events.iter().filter(|event| owner(event.entity) == index).cloned().collect();
+        worker.feed(&mine);
+    }
+    let empty = case.layout().empty()[0].scalar(asof);
+    let answer = |entity: u8| workers[owner(entity) as usize].answer(entity, asof).unwrap_or_else(|| empty.clone());
+    (0..3).map(answer).collect()
+}
+
 #[test]
 fn an_entity_without_records_has_sqls_empty_answer() {
-    for kind in KINDS {
-        let answer = &layout(kind).empty()[0];
-        assert_eq!(answer.is_null(), kind.nullable, "{}", kind.name);
-        assert!(kind.nullable || *answer == Scalar::Int(0), "{}", kind.name);
+    for case in cases() {
+        let answer = &case.layout().empty()[0];
+        assert_eq!(*answer, GroupState::new(&case.layout()).vector(None, None)[0], "{case}");
+        assert!(answer.is_null() || *answer == Feature::Value(Scalar::Int(0)), "{case}");
     }
+}
+
+#[test]
+fn ops_of_one_family_share_what_they_keep() {
+    let bytes = |ops: &[&str], window: &str| {
+        let ops = ops.iter().map(|op| Op::parse(op).unwrap()).collect();
+        let line = AggregateSpec { digits: 9, integer: false, ops, windows: Vec::new(), positions: Vec::new() };
+        line.bytes_per_entity(Window::parse(window).unwrap())
+    };
+    for window in ["1h", "lifetime"] {
+        assert_eq!(bytes(&["mean", "stddev", "count"], window), bytes(&["stddev"], window));
+        assert_eq!(bytes(&["min", "max"], window), 2 * bytes(&["min"], window));
+    }
+    assert!(bytes(&["mean"], "lifetime") < bytes(&["mean"], "1h") / 50);
 }

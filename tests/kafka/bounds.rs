@@ -92,7 +92,7 @@ fn try_ends(name: &str, inputs: &Inputs) -> Vec<[Found; 3]> {
         let run = |spec| Run { spec, read, until, ..Run::default() };
         let what = format!("{name}, end {end}, {read} at a time");
         let [in_one, in_four] =
-            [1, 4].map(|partitions| naive::compute_of(inputs, &Dealt { partitions, until, since: None }));
+            [1, 4].map(|partitions| naive::compute_of(inputs, &Dealt { until, ..Dealt::over(partitions) }));
         let files = on_files(run(&SPEC), folder.path());
         check(&files, &in_one, &format!("{what}: files"));
         let kafka1 = on_kafka(run(&one), &cluster);

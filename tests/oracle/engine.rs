@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::common::engine::{self, Found, Inputs, Record, Run};
 use crate::common::naive;
-use crate::common::spec::SPEC;
+use crate::common::spec::{BOUNDED, SPEC};
 use crate::common::topics::{rising, topic};
 use proptest::prelude::*;
 use tidemill::flow::Plan;
@@ -44,7 +44,9 @@ fn is_as_computed(found: &Found, expected: &naive::Expected) -> Result<(), TestC
     prop_assert_eq!(&found.tallies, &expected.tallies);
     prop_assert_eq!(&found.shop, &expected.shop);
     prop_assert_eq!(&found.pair, &expected.pair);
+    prop_assert_eq!(&found.ever, &expected.ever);
     prop_assert_eq!(&found.shown, &expected.shown);
+    prop_assert_eq!(&found.shown_ever, &expected.shown_ever);
     prop_assert_eq!(&unscored(found), &expected.examples);
     Ok(())
 }
@@ -78,7 +80,7 @@ proptest! {
     ) {
         let inputs = Inputs { asks, sales, prices };
         let until = Some(1_000_000 + end);
-        let expected = naive::compute_of(&inputs, &naive::Dealt { partitions, until, since: None });
+        let expected = naive::compute_of(&inputs, &naive::Dealt { until, ..naive::Dealt::over(partitions) });
         let found = Run { read, workers, partitions, until, ..Run::default() }.run(&inputs);
         is_as_computed(&found, &expected)?;
     }
@@ -95,11 +97,11 @@ proptest! {
     ) {
         let inputs = Inputs { asks, sales, prices };
         let from = 1_000_000 + start;
-        let spec = tidemill::spec::parse(&SPEC, "spec.toml").expect("a right spec");
-        let since = from - Plan::new(Arc::new(spec)).reach_ms();
-        let expected = naive::compute_of(&inputs, &naive::Dealt { partitions, until: None, since: None });
-        let counted = naive::compute_of(&inputs, &naive::Dealt { partitions, until: None, since: Some(since) });
-        let run = Run { read, workers, partitions, from: Some(from), since: Some(since), ..Run::default() };
+        let spec = tidemill::spec::parse(&BOUNDED, "spec.toml").expect("a right spec");
+        let since = from - Plan::new(Arc::new(spec)).reach_ms().expect("all windows are bounded");
+        let expected = naive::compute_of(&inputs, &naive::Dealt { endless: false, ..naive::Dealt::over(partitions) });
+        let counted = naive::compute_of(&inputs, &naive::Dealt { since: Some(since), endless: false, ..naive::Dealt::over(partitions) });
+        let run = Run { spec: &BOUNDED, read, workers, partitions, from: Some(from), since: Some(since), ..Run::default() };
         let found = run.run(&inputs);
         prop_assert_eq!(&found.tallies, &counted.tallies);
         let given = |rows: &[Vec<Scalar>]| -> Vec<Vec<Scalar>> {

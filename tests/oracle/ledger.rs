@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::engine::Memory;
 use proptest::prelude::*;
+use tidemill::aggregate::Feature;
 use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::build::JobEvent;
 use tidemill::flow::op::Assignments;
@@ -347,11 +348,11 @@ fn a_record_shows_at_once_however_long_its_time_stays_open() {
     let clicks = vec![click("a", 2.0, at), click("b", 1.0, at + 60_000), click("a", 3.5, at + 120_000)];
     let views = vec![click("a", 1.0, at)];
     let started = start("1h", [clicks, views], 10, 2, 1000, false);
-    let shelf = started.online.group("user").unwrap().clone();
-    let key = shelf.codec().encode_one(&[Scalar::String("a".into())]);
-    let (begun, expected) = (Instant::now(), vec![Scalar::Int(2), Scalar::Float(5.5)]);
-    while shelf.get(&key).is_none_or(|vector| *vector != *expected) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "found {:?}", shelf.get(&key));
+    let table = started.online.group("user").unwrap().clone();
+    let key = table.codec().encode_one(&[Scalar::String("a".into())]);
+    let (begun, expected) = (Instant::now(), [Scalar::Int(2), Scalar::Float(5.5)].map(Feature::Value));
+    while table.get(&key).is_none_or(|vector| *vector != expected) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "found {:?}", table.get(&key));
         std::thread::yield_now();
     }
     assert!(started.online.watermark() <= at, "nothing of it is closed");
@@ -375,8 +376,8 @@ proptest! {
         };
         let clicks = amounts.iter().enumerate().map(message).collect();
         let started = start(lateness, [clicks, vec![click("a", 1.0, at)]], read, workers, 1000, false);
-        let shelf = started.online.group("user").unwrap().clone();
-        let keys = [0, 1, 2, 3].map(|user| shelf.codec().encode_one(&[Scalar::String(format!("u{user}").into())]));
+        let table = started.online.group("user").unwrap().clone();
+        let keys = [0, 1, 2, 3].map(|user| table.codec().encode_one(&[Scalar::String(format!("u{user}").into())]));
         let list = started.job.partitions.list();
         let partition = list.iter().find(|partition| partition.id.source == "clicks").unwrap();
         let begun = Instant::now();
@@ -385,8 +386,8 @@ proptest! {
             for (user, key) in keys.iter().enumerate() {
                 // A negative one is filtered.
                 let expected = amounts[..served].iter().filter(|(of, amount)| *of == user && *amount >= 0).count() as i64;
-                let found = match shelf.get(key).as_deref() {
-                    Some([Scalar::Int(count), _]) => *count,
+                let found = match table.get(key).as_deref() {
+                    Some([Feature::Value(Scalar::Int(count)), _]) => *count,
                     _ => 0,
                 };
                 prop_assert!(found >= expected, "{served} are served, {found} of {expected} of user {user}");

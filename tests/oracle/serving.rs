@@ -9,6 +9,7 @@ use arrow_array::ArrayRef;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Map, Value, json};
+use tidemill::aggregate::{Deferred, Feature, FeatureType};
 use tidemill::example::ServingPlan;
 use tidemill::expr::EvalStats;
 use tidemill::store::{Upsert, Vector};
@@ -36,6 +37,7 @@ fn look_up(
 /// [`FeatureAssembler`]: tidemill::example::FeatureAssembler
 fn assemble(plan: &ServingPlan, shop: &Shop, records: &[Vec<Scalar>]) -> Vec<ArrayRef> {
     let (rows, mut stats) = (records.len(), EvalStats::default());
+    let asking = shop.online.asking_time();
     let of = |at: usize, schema: &Schema| {
         column(schema.columns[at].ty, &records.iter().map(|record| record[at].clone()).collect::<Vec<_>>())
     };
@@ -43,11 +45,11 @@ fn assemble(plan: &ServingPlan, shop: &Shop, records: &[Vec<Scalar>]) -> Vec<Arr
     for view in &plan.views {
         for join in &view.joins {
             let keys: Vec<ArrayRef> = join.on.iter().map(|on| on.eval(&columns, rows, &mut stats)).collect();
-            let shelf = shop.online.table(&join.table).unwrap();
+            let table = shop.online.table(&join.table).unwrap();
             let encode = KeyCodec::new(&join.key);
-            let found = look_up(&join.key, &keys, rows, |key| shelf.get(&encode.encode_one(key)));
+            let found = look_up(&join.key, &keys, rows, |key| table.get(&encode.encode_one(key)));
             for (at, joined) in join.schema.columns.iter().enumerate() {
-                let value = |row: &Option<Vector>| row.as_ref().map_or(Scalar::Null, |row| row[at].clone());
+                let value = |row: &Option<Vector>| row.as_ref().map_or(Scalar::Null, |row| row[at].scalar(asking));
                 columns.push(column(joined.ty, &found.iter().map(value).collect::<Vec<_>>()));
             }
         }
@@ -56,10 +58,13 @@ fn assemble(plan: &ServingPlan, shop: &Shop, records: &[Vec<Scalar>]) -> Vec<Arr
     let stream = columns.clone();
     for lookup in &plan.lookups {
         let keys: Vec<ArrayRef> = lookup.entity.iter().map(|at| stream[*at].clone()).collect();
-        let shelf = shop.online.group(&lookup.group).unwrap();
-        let found = look_up(&lookup.key, &keys, rows, |key| shelf.get(&shelf.codec().encode_one(key)));
+        let table = shop.online.group(&lookup.group).unwrap();
+        let found = look_up(&lookup.key, &keys, rows, |key| table.get(&table.codec().encode_one(key)));
         for (feature, ty) in lookup.features.iter().zip(&lookup.types) {
-            let value = |row: &Option<Vector>| row.as_ref().unwrap_or(&lookup.empty)[*feature].clone();
+            let value = |row: &Option<Vector>| match row {
+                Some(row) => row[*feature].scalar(asking),
+                None => lookup.empty[*feature].clone(),
+            };
             columns.push(column(*ty, &found.iter().map(value).collect::<Vec<_>>()));
         }
     }
@@ -73,7 +78,13 @@ fn random_shop() -> Shop {
     for group in &shop.plan.groups {
         for _ in 0..15 {
             let entity: Vec<Scalar> = group.codec.types().iter().map(|ty| any(*ty, &mut random)).collect();
-            shop.upsert(&group.name, &entity, group.types.iter().map(|ty| any(*ty, &mut random)).collect());
+            let feature = |ty: &FeatureType| match ty.scalar().expect("models look up scalars") {
+                Type::Float if random.random_bool(0.3) => {
+                    Feature::AsOf(Deferred::SecondsSince(NOON - random.random_range(-10..1_000)))
+                }
+                ty => Feature::Value(any(ty, &mut random)),
+            };
+            shop.upsert_features(&group.name, &entity, group.types.iter().map(feature).collect());
         }
     }
     let users = shop.online.table("users").unwrap();
@@ -81,7 +92,10 @@ fn random_shop() -> Shop {
         let mut row: Vec<Scalar> =
             shop.plan.tables[0].schema.columns.iter().map(|column| any(column.ty, &mut random)).collect();
         row[0] = Scalar::String(user.into());
-        users.apply(Upsert { key: users.codec().encode_one(&row[..1]), vector: Some(row.into()) });
+        users.apply(Upsert {
+            key: users.codec().encode_one(&row[..1]),
+            vector: Some(row.into_iter().map(Feature::Value).collect()),
+        });
     }
     shop.online.note(NOON);
     shop

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use crate::common::servers::{Program, Server, eventually};
 use proptest::prelude::*;
 use redis::Connection;
+use tidemill::aggregate::Feature;
 use tidemill::metrics::Metrics;
-use tidemill::store::memory::Shelf;
+use tidemill::store::memory::OnlineTable;
 use tidemill::store::redis::{
     JobProgress, Mirror, MirrorStatus, MirroredGroup, PartitionOffsets, RedisWriter, key_text,
 };
@@ -21,7 +22,7 @@ use tidemill::value::{Scalar, Type};
 /// An online store of one group `g`, keyed by a text and a number, with the features `n`, `mean` and `what`.
 struct Store {
     online: Arc<Online>,
-    shelf: Arc<Shelf>,
+    table: Arc<OnlineTable>,
     metrics: Arc<Metrics>,
     progress: Arc<Mutex<JobProgress>>,
 }
@@ -30,8 +31,8 @@ impl Store {
     fn new() -> Self {
         let online = Online::new([("g".to_owned(), vec![Type::String, Type::Int])], []);
         online.advance(1_000);
-        let shelf = online.group("g").unwrap().clone();
-        let store = Store { online, shelf, metrics: Metrics::new("d"), progress: Arc::default() };
+        let table = online.group("g").unwrap().clone();
+        let store = Store { online, table, metrics: Metrics::new("d"), progress: Arc::default() };
         store.reach(0, 0);
         store
     }
@@ -48,7 +49,7 @@ impl Store {
             groups: vec![MirroredGroup {
                 name: "g".to_owned(),
                 features: ["n", "mean", "what"].map(str::to_owned).to_vec(),
-                shelf: self.shelf.clone(),
+                table: self.table.clone(),
                 ttl_ms: Some(3_600_000),
             }],
             online: self.online.clone(),
@@ -70,13 +71,13 @@ impl Store {
     }
 
     fn put(&self, user: &str, item: i64, vector: [Scalar; 3]) {
-        let key = self.shelf.codec().encode_one(&[Scalar::String(user.into()), Scalar::Int(item)]);
-        self.shelf.apply(Upsert { key, vector: Some(vector.into()) });
+        let key = self.table.codec().encode_one(&[Scalar::String(user.into()), Scalar::Int(item)]);
+        self.table.apply(Upsert { key, vector: Some(vector.into_iter().map(Feature::Value).collect()) });
     }
 
     fn remove(&self, user: &str) {
-        let key = self.shelf.codec().encode_one(&[Scalar::String(user.into()), Scalar::Int(7)]);
-        self.shelf.apply(Upsert { key, vector: None });
+        let key = self.table.codec().encode_one(&[Scalar::String(user.into()), Scalar::Int(7)]);
+        self.table.apply(Upsert { key, vector: None });
     }
 
     /// Returns the value of the metric whose line begins with this.

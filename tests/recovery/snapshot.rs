@@ -12,8 +12,8 @@ fn from(rows: &[Vec<Scalar>], column: usize, t: i64) -> Vec<Vec<Scalar>> {
     rows.iter().filter(late).cloned().collect()
 }
 
-/// Rows of the shop's features, of the pair's, and of examples.
-type Outcome = [Vec<Vec<Scalar>>; 3];
+/// Rows of the shop's features, of the pair's, of those of all time, and of examples.
+type Outcome = [Vec<Vec<Scalar>>; 4];
 
 /// Numbers and hashes.
 type Versions = Vec<(u64, String)>;
@@ -33,10 +33,11 @@ fn both(
         assert!(parts.remove(lose).is_some(), "{lose} takes part in the snapshot");
     }
     let again = Run { read: 5, workers: workers.1, start: Some((t, parts)), ..Run::default() }.run(inputs);
-    let expected = [from(&whole.shop, 0, t), from(&whole.pair, 0, t), from(&whole.examples, 1, t)];
+    let expected =
+        [from(&whole.shop, 0, t), from(&whole.pair, 0, t), from(&whole.ever, 0, t), from(&whole.examples, 1, t)];
     let made = whole.versions.iter().filter(|version| again.versions.iter().any(|other| other.0 == version.0));
     let expected_versions = made.cloned().collect();
-    Some((expected, [again.shop, again.pair, again.examples], expected_versions, again.versions))
+    Some((expected, [again.shop, again.pair, again.ever, again.examples], expected_versions, again.versions))
 }
 
 proptest! {
@@ -83,7 +84,9 @@ fn every_operator_has_state_that_a_restart_needs() {
     let (expected, found, versions, again) = both(&inputs, t, (2, 3), None).expect("the run passes T");
     assert_eq!((&found, &again), (&expected, &versions));
     assert!(!versions.is_empty());
-    for operator in ["features.shop", "features.pair", "table.prices", "model.sold.label", "model.sold.learn"] {
+    for operator in
+        ["features.shop", "features.pair", "features.ever", "table.prices", "model.sold.label", "model.sold.learn"]
+    {
         let (expected, found, versions, again) = both(&inputs, t, (1, 2), Some(operator)).expect("the run passes T");
         assert!((found, again) != (expected, versions), "the run did not miss the state of {operator}");
     }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use tidemill::spec::{self, Label, Spec, StreamRef, Window};
+use tidemill::aggregate::{Sliding, Window};
+use tidemill::spec::{self, Label, Spec, StreamRef};
 use tidemill::value::Type;
 
 fn flights_text() -> String {
@@ -75,10 +76,12 @@ fn features_are_named_by_input_op_and_window() {
 #[test]
 fn hops_follow_the_length_unless_chosen() {
     let spec = small(fixed);
-    let windows: Vec<Window> =
-        spec.groups.iter().flat_map(|group| &group.lines).flat_map(|line| line.windows.clone()).collect();
-    let sizes: Vec<(i64, i64)> =
-        windows.iter().map(|Window::Sliding { size_ms, hop_ms }| (*size_ms, *hop_ms)).collect();
+    let windows = spec.groups.iter().flat_map(|group| &group.lines).flat_map(|line| line.windows.clone());
+    let sizes = windows.map(|window| match window {
+        Window::Sliding(Sliding { size_ms, hop_ms }) => (size_ms, hop_ms),
+        other => panic!("{other:?} is not a sliding window"),
+    });
+    let sizes: Vec<(i64, i64)> = sizes.collect();
     let (hour, day) = (3_600_000, 86_400_000);
     assert_eq!(sizes, [(hour, 60_000), (day, 1), (hour / 2, 30_000), (13 * day, day), (2 * hour, 300_000)]);
 }

@@ -1,59 +1,62 @@
-//! A feature group: entity -> panes, fed by records, asked by examples.
+//! The operator of a feature group: fed by records, asked by examples.
 //!
-//! - Inputs: updates, then one stream of questions for each model that looks this group up; all dealt by entity.
-//! - Outputs: the closed changes (a vector just after all records of a time, for the offline store); a stream of
-//!   nothing that follows what the online store shows; then for each stream of questions the same records with their
-//!   vectors appended.
-//! - The online store is written from here: the newest vector of every entity that changed, what is not closed included.
+//! - Inputs: updates, then one stream of look-ups for each model that asks the group; all exchanged by entity.
+//! - Outputs: the closed changes (a vector just after all records of a time, for the offline store); an empty stream whose
+//!   frontier follows what is published; then, for each stream of look-ups, its records with their features appended.
+//! - The online store is written from here: the newest vector of every entity that changed, provisional records included
+//!   (see `publisher`).
 //!
-//! Updates and questions are worked off together in order of time, questions first among equals: a question at t sees
-//! exactly the records before t. Questions and updates below the frontier are all there, so batches do not matter.
+//! Updates and look-ups are processed together in order of time, look-ups first among equals: a look-up as of t sees
+//! exactly the records before t. All updates and look-ups before the frontier have arrived, so batches do not matter.
 
 use std::sync::Arc;
 
 use timely::container::NoopBuilder;
 use timely::dataflow::Scope;
+use timely::dataflow::channels::pact::ParallelizationContract;
 use timely::dataflow::operators::Capability;
-use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::{InputHandleCore, OutputBuilder};
 use timely::progress::Antichain;
+use timely::progress::frontier::MutableAntichain;
+use timely::scheduling::Activator;
 
-use super::members::Members;
-use super::showing::Showing;
+use super::shard::GroupShard;
 use super::sink::SinkProgress;
+use super::throttle::PublishThrottle;
 use super::{Records, frontier_of};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart};
-use crate::flow::exchange::{Route, WorkerShare};
+use crate::flow::exchange::{BatchPact, Route, WorkerShare};
 use crate::flow::plan::GroupPlan;
-use crate::store::memory::Shelf;
+use crate::store::memory::OnlineTable;
 use crate::time::EventTime;
 use crate::value::Batch;
 
-/// A stream of questions: whose records, by which columns, for which features.
-pub struct Questions<'scope> {
+/// A stream of look-ups.
+pub struct Lookups<'scope> {
     pub stream: Records<'scope>,
     /// Columns of the stream that hold the entity.
     pub entity: Vec<usize>,
-    /// Features wanted, by position in the group's vectors.
+    /// The features to append, by position in the group's vectors.
     pub features: Vec<usize>,
 }
 
-/// Which of its changes a group gives out.
+/// The changes of a group that are wanted.
 #[derive(Clone, Debug, Default)]
-pub struct Outputs {
-    /// A row for every entity and time that had records.
+pub struct GroupOutputs {
+    /// Whether a row is wanted for every entity and time that had records.
     pub offline: bool,
-    /// Where the newest vector of every entity that changed is shown.
-    pub online: Option<Arc<Shelf>>,
+    /// Where the newest vector of every entity that changed is published.
+    pub online: Option<Arc<OnlineTable>>,
 }
 
-/// What a group gives out.
+/// The output streams of a group.
 pub struct GroupStreams<'scope> {
     pub closed: Records<'scope>,
-    /// Nothing, at the times that are shown.
+    /// Empty; its frontier follows what is published.
     pub online: SinkProgress<'scope>,
-    /// The questions with their answers, in the order given.
-    pub answered: Vec<Records<'scope>>,
+    /// The look-ups with their features appended, in the order given.
+    pub enriched: Vec<Records<'scope>>,
 }
 
 /// Builds the operator.
@@ -64,86 +67,155 @@ pub fn group<'scope>(
     scope: Scope<'scope, EventTime>,
     plan: &Arc<GroupPlan>,
     updates: Records<'scope>,
-    questions: Vec<Questions<'scope>>,
-    outputs: Outputs,
-    mut checkpoint: OperatorCheckpoint,
+    lookups: Vec<Lookups<'scope>>,
+    outputs: GroupOutputs,
+    checkpoint: OperatorCheckpoint,
 ) -> Result<GroupStreams<'scope>, CheckpointError> {
     let worker = WorkerShare::of(scope);
-    let mut group = Members::new(plan.clone(), outputs.clone(), questions.iter().map(|q| q.features.clone()).collect());
-    group.load(&checkpoint, worker)?;
+    let wanted = lookups.iter().map(|lookups| lookups.features.clone());
+    let is_online = outputs.online.is_some();
+    let mut shard = GroupShard::new(plan.clone(), outputs.offline, outputs.online, wanted);
+    shard.load(&checkpoint, worker)?;
 
     let mut builder = OperatorBuilder::new(format!("features.{}", plan.name), scope);
     let activator = scope.activator_for(builder.operator_info().address);
     let waker = scope.worker().sync_activator_for(builder.operator_info().address.to_vec());
     checkpoint.on_trigger(move || _ = waker.activate());
+    let (mut ports, streams) = wire(&mut builder, plan, updates, lookups);
+    builder.build(move |mut capabilities| {
+        // Look-ups bring the capabilities of their outputs.
+        capabilities.truncate(2);
+        let mut schedule = GroupSchedule {
+            shard,
+            checkpoint,
+            capabilities,
+            done: EventTime::MIN,
+            throttle: is_online.then(PublishThrottle::default),
+            activator,
+        };
+        move |frontiers| schedule.run(&mut ports, frontiers)
+    });
+    Ok(streams)
+}
+
+type GroupInput = InputHandleCore<EventTime, Batch, <BatchPact as ParallelizationContract<EventTime, Batch>>::Puller>;
+type GroupOutput = OutputBuilder<EventTime, NoopBuilder<Batch>>;
+
+/// The inputs and outputs of the operator.
+struct Ports {
+    updates: GroupInput,
+    closed: GroupOutput,
+    lookups: Vec<LookupPort>,
+}
+
+/// A stream of look-ups and where it goes on.
+struct LookupPort {
+    input: GroupInput,
+    entity: Vec<usize>,
+    enriched: GroupOutput,
+}
+
+/// Connects the inputs and outputs. Only outputs of look-ups may have the times of an input, each that of its own.
+fn wire<'scope>(
+    builder: &mut OperatorBuilder<'scope, EventTime>,
+    plan: &GroupPlan,
+    updates: Records<'scope>,
+    lookups: Vec<Lookups<'scope>>,
+) -> (Ports, GroupStreams<'scope>) {
     let identity = || Antichain::from_elem(0);
-    let route = Route::Key { codec: plan.codec.clone(), columns: plan.entity() };
-    let mut update_input = builder.new_input_connection(updates, route.pact(), []);
-    let mut question_inputs = Vec::new();
-    for asked in questions {
-        let route = Route::Key { codec: plan.codec.clone(), columns: asked.entity.clone() };
-        question_inputs.push((builder.new_input_connection(asked.stream, route.pact(), []), asked.entity));
+    let pact = |columns| Route::Key { codec: plan.codec.clone(), columns }.pact();
+    let updates = builder.new_input_connection(updates, pact(plan.entity()), []);
+    let mut inputs = Vec::with_capacity(lookups.len());
+    for Lookups { stream, entity, .. } in lookups {
+        inputs.push((builder.new_input_connection(stream, pact(entity.clone()), []), entity));
     }
     let (closed, closed_stream) = builder.new_output_connection([(0, identity())]);
     let (_online, online_stream) = builder.new_output_connection::<Vec<()>, _>([(0, identity())]);
-    let mut closed = OutputBuilder::<_, NoopBuilder<Batch>>::from(closed);
-    let mut answered = Vec::new();
-    let mut answered_streams = Vec::new();
-    for index in 0..question_inputs.len() {
+    let (mut ports, mut enriched_streams) = (Vec::new(), Vec::new());
+    for (index, (input, entity)) in inputs.into_iter().enumerate() {
         let (output, stream) = builder.new_output_connection([(index + 1, identity())]);
-        answered.push(OutputBuilder::<_, NoopBuilder<Batch>>::from(output));
-        answered_streams.push(stream);
+        ports.push(LookupPort { input, entity, enriched: OutputBuilder::from(output) });
+        enriched_streams.push(stream);
     }
+    let streams = GroupStreams { closed: closed_stream, online: online_stream, enriched: enriched_streams };
+    (Ports { updates, closed: OutputBuilder::from(closed), lookups: ports }, streams)
+}
 
-    builder.build(move |mut capabilities| {
-        capabilities.truncate(2);
-        let mut own: Vec<Capability<EventTime>> = capabilities;
-        let mut done = EventTime::MIN;
-        let mut showing = Showing::default();
-        move |frontiers| {
-            group.begin();
-            update_input.for_each(|_, batch| group.take_updates(std::mem::take(batch)));
-            for (index, (input, entity)) in question_inputs.iter_mut().enumerate() {
-                input.for_each(|capability, batch| {
-                    let capability = capability.retain_least(index + 2);
-                    group.take_questions(index, capability, std::mem::take(batch), entity);
-                });
+/// What an activation does.
+struct GroupSchedule {
+    shard: GroupShard,
+    checkpoint: OperatorCheckpoint,
+    /// Those of the closed changes and of what is published; none at the end of time.
+    capabilities: Vec<Capability<EventTime>>,
+    /// Everything before this is processed.
+    done: EventTime,
+    /// `None` if there is no online store.
+    throttle: Option<PublishThrottle>,
+    activator: Activator,
+}
+
+impl GroupSchedule {
+    fn run(&mut self, ports: &mut Ports, frontiers: &[MutableAntichain<EventTime>]) {
+        self.receive(ports);
+        let frontier = frontiers.iter().map(frontier_of).min().unwrap_or(EventTime::MAX);
+        for stretch in self.checkpoint.stretches(frontier) {
+            if stretch.until > self.done {
+                self.done = stretch.until;
+                self.process(ports);
             }
-            let frontier = frontiers.iter().map(frontier_of).min().unwrap_or(EventTime::MAX);
-            for stretch in checkpoint.stretches(frontier) {
-                if stretch.until > done {
-                    done = stretch.until;
-                    let mut handle = closed.activate();
-                    if let Some(mut batch) = group.work_off(stretch.until) {
-                        handle.session_with_builder(&own[0]).give_container(&mut batch);
-                    }
-                    for (index, output) in answered.iter_mut().enumerate() {
-                        let mut handle = output.activate();
-                        for (capability, mut batch) in group.answered(index) {
-                            handle.session_with_builder(&capability).give_container(&mut batch);
-                        }
-                    }
-                }
-                if stretch.save_after {
-                    let snapshot = group.save();
-                    checkpoint.save(stretch.until, SavedPart::deferred(move || snapshot.saved()));
-                }
-            }
-            let shown = match &outputs.online {
-                None => Some(done),
-                Some(_) => showing.show(done, |slice| group.show(slice)),
-            };
-            // Most of what has just come is closed as soon as the frontier of its source is known.
-            if done < EventTime::MAX && (shown != Some(done) || group.look_again()) {
-                activator.activate_after(showing.wait());
-            }
-            if done == EventTime::MAX {
-                own.clear();
-            } else {
-                own[0].downgrade(&done);
-                shown.iter().for_each(|shown| own[1].downgrade(shown));
+            if stretch.save_after {
+                let snapshot = self.shard.save();
+                self.checkpoint.save(stretch.until, SavedPart::deferred(move || snapshot.saved()));
             }
         }
-    });
-    Ok(GroupStreams { closed: closed_stream, online: online_stream, answered: answered_streams })
+        self.publish();
+    }
+
+    /// Stashes what has arrived.
+    fn receive(&mut self, ports: &mut Ports) {
+        self.shard.begin_activation();
+        ports.updates.for_each(|_, batch| self.shard.push_updates(std::mem::take(batch)));
+        for (index, LookupPort { input, entity, .. }) in ports.lookups.iter_mut().enumerate() {
+            input.for_each(|capability, batch| {
+                let capability = capability.retain_least(index + 2);
+                self.shard.push_lookups(index, capability, std::mem::take(batch), entity);
+            });
+        }
+    }
+
+    /// Processes everything before `done`, and sends what comes of it.
+    fn process(&mut self, ports: &mut Ports) {
+        let mut closed = ports.closed.activate();
+        if let Some(mut batch) = self.shard.process_until(self.done) {
+            closed.session_with_builder(&self.capabilities[0]).give_container(&mut batch);
+        }
+        for (index, port) in ports.lookups.iter_mut().enumerate() {
+            let mut enriched = port.enriched.activate();
+            for (capability, mut batch) in self.shard.enriched(index) {
+                enriched.session_with_builder(&capability).give_container(&mut batch);
+            }
+        }
+    }
+
+    /// Publishes if it is time, downgrades the capabilities, and asks to be activated again if anything is left.
+    fn publish(&mut self) {
+        let (done, shard) = (self.done, &mut self.shard);
+        let (published, wait) = match &mut self.throttle {
+            None => (Some(done), Default::default()),
+            Some(throttle) => {
+                let published = throttle.run(done, |slice| shard.publish_round(slice));
+                (published, throttle.wait())
+            }
+        };
+        if done == EventTime::MAX {
+            self.capabilities.clear();
+            return;
+        }
+        // Batches that arrived in this activation stay queued for the next.
+        if published != Some(done) || shard.has_unpublished() {
+            self.activator.activate_after(wait);
+        }
+        self.capabilities[0].downgrade(&done);
+        published.iter().for_each(|published| self.capabilities[1].downgrade(published));
+    }
 }

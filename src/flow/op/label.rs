@@ -7,7 +7,7 @@
 use super::closed_times::{self, ClosedOperator, Interrupted};
 use super::pending_examples::{PendingExamples, SavedExamples};
 use super::project::project;
-use super::{Chunks, Records};
+use super::{Records, Stash};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::expr::{EvalStats, Expr};
 use crate::flow::codec;
@@ -45,7 +45,7 @@ pub fn attribute<'scope>(
     let label_route = Route::Key { codec: plan.codec.clone(), columns: (0..types).collect() };
     let example_route = Route::Key { codec: plan.codec, columns: plan.example_on };
     let attributor =
-        Attributor { state, examples: Chunks::default(), labels: Chunks::default(), reported: 0, unlabelled };
+        Attributor { state, examples: Stash::default(), labels: Stash::default(), reported: 0, unlabelled };
     let inputs = [(examples, example_route), (labels, label_route)];
     Ok(closed_times::binary(inputs, &format!("model.{model}.label"), checkpoint, attributor))
 }
@@ -53,8 +53,8 @@ pub fn attribute<'scope>(
 /// The operator of [`attribute`]: examples are input 0, labels input 1.
 struct Attributor<F> {
     state: PendingExamples,
-    examples: Chunks,
-    labels: Chunks,
+    examples: Stash,
+    labels: Stash,
     /// The number of dropped examples that `unlabelled` has been called with so far.
     reported: u64,
     unlabelled: F,

@@ -12,7 +12,7 @@ use arrow_array::{ArrayRef, Int64Array, TimestampMillisecondArray};
 use serde::{Deserialize, Serialize};
 
 use super::closed_times::{self, ClosedOperator, Interrupted};
-use super::{Chunks, Records};
+use super::{ClosingRow, Records, Stash};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::expr::EvalStats;
 use crate::flow::exchange::{Route, WorkerShare, key_columns};
@@ -57,7 +57,7 @@ pub fn learn<'scope>(
         })?;
     }
     let name = format!("model.{}.learn", plan.name);
-    let operator = LearnOperator { queue, here, chunks: Chunks::default(), publish };
+    let operator = LearnOperator { queue, here, chunks: Stash::default(), publish };
     Ok(closed_times::unary(labelled, Route::One(home), &name, checkpoint, operator))
 }
 
@@ -66,7 +66,7 @@ struct LearnOperator<F> {
     queue: TrainerQueue,
     /// True if the model's examples come to this worker.
     here: bool,
-    chunks: Chunks,
+    chunks: Stash,
     publish: F,
 }
 
@@ -147,19 +147,19 @@ impl TrainerQueue {
     }
 
     /// Queues all examples known before `upto`, sorted by (known, total order) and cut at window ends.
-    fn enqueue(&mut self, chunks: &mut Chunks, upto: EventTime) {
-        chunks.begin(upto);
-        let mut rows: Vec<(EventTime, u32, u32)> = chunks.rows().collect();
+    fn enqueue(&mut self, chunks: &mut Stash, upto: EventTime) {
+        chunks.close_before(upto);
+        let mut rows: Vec<ClosingRow> = chunks.rows().collect();
         if rows.is_empty() {
             return;
         }
-        let place = |chunk: u32, row: u32| {
-            let batch = &chunks.at(chunk).batch;
-            (batch.event_times[row as usize], batch.sort_key.value(row as usize))
+        let place = |row: &ClosingRow| {
+            let batch = &chunks.closing(row.batch).batch;
+            (batch.event_times[row.row as usize], batch.sort_key.value(row.row as usize))
         };
-        rows.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| place(a.1, a.2).cmp(&place(b.1, b.2))));
+        rows.sort_by(|a, b| a.time.cmp(&b.time).then_with(|| place(a).cmp(&place(b))));
         let batch = chunks.gather(&rows);
-        chunks.finish();
+        chunks.retire();
         let mut from = 0;
         while from < batch.len() {
             let end = self.trainer.window_of(batch.times[from]);

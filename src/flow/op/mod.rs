@@ -3,22 +3,24 @@
 
 mod assignments;
 mod changes;
-mod chunks;
 mod closed_times;
+mod entities;
 pub mod group;
 pub mod label;
 pub mod learn;
-mod members;
 mod pending_examples;
 pub mod project;
-mod showing;
-mod shown;
+mod publisher;
+mod shard;
 pub mod sink;
 pub mod source;
+mod stash;
 pub mod table;
+mod throttle;
+mod updates;
 
 pub use assignments::Assignments;
-pub use chunks::Chunks;
+pub use stash::{ClosingRow, Stash, StashedBatch};
 
 use timely::dataflow::Stream;
 

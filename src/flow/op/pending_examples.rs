@@ -9,7 +9,7 @@ use arrow_row::Rows;
 use arrow_select::interleave::interleave;
 use serde::{Deserialize, Serialize};
 
-use super::Chunks;
+use super::{ClosingRow, Stash};
 use crate::flow::codec;
 use crate::flow::exchange::{WorkerShare, key_columns};
 use crate::flow::label_form::LabelForm;
@@ -102,14 +102,14 @@ impl PendingExamples {
 
     /// Processes everything before `until` in the total order, and returns the examples that are labelled by it. At each
     /// time examples come first, then labels, then the examples whose last moment is over.
-    pub fn process_until(&mut self, examples: &mut Chunks, labels: &mut Chunks, until: EventTime) -> Batch {
+    pub fn process_until(&mut self, examples: &mut Stash, labels: &mut Stash, until: EventTime) -> Batch {
         let mut arriving = self.insert_until(examples, until).into_iter().peekable();
 
         // Labels in the total order, decoded batch by batch.
-        labels.begin(until);
-        let mut known: Vec<(EventTime, u32, u32)> = labels.rows().collect();
-        let order = |chunk: u32, row: u32| labels.at(chunk).batch.sort_key.value(row as usize);
-        known.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| order(a.1, a.2).cmp(order(b.1, b.2))));
+        labels.close_before(until);
+        let mut known: Vec<ClosingRow> = labels.rows().collect();
+        let order = |row: &ClosingRow| labels.closing(row.batch).batch.sort_key.value(row.row as usize);
+        known.sort_by(|a, b| a.time.cmp(&b.time).then_with(|| order(a).cmp(order(b))));
         let types = self.plan.codec.types().len();
         let decode = |batch: &Batch| {
             (self.plan.codec.encode(&batch.columns[..types]), self.plan.form.labels(&batch.columns[types]))
@@ -118,13 +118,13 @@ impl PendingExamples {
 
         // Both merged in order of time.
         let mut done: Vec<LabelledRow> = Vec::new();
-        for (time, chunk, row) in known {
+        for ClosingRow { time, batch, row } in known {
             while let Some(example) = arriving.next_if(|example| example.time <= time) {
                 self.expire(example.time, &mut done);
                 self.wait(example);
             }
             self.expire(time, &mut done);
-            let (keys, values) = &decoded[chunk as usize];
+            let (keys, values) = &decoded[batch as usize];
             if let Some(label) = &values[row as usize] {
                 let examples = self.by_key.remove(keys.row(row as usize).as_ref()).unwrap_or_default();
                 let labelled = |example| LabelledRow { example, known: time, label: label.clone() };
@@ -137,22 +137,22 @@ impl PendingExamples {
         }
         self.expire(until, &mut done);
         drop(decoded);
-        labels.finish();
+        labels.retire();
         self.gather(&done)
     }
 
     /// Stores the examples before `until` and returns them in order of time; they do not wait yet.
-    fn insert_until(&mut self, examples: &mut Chunks, until: EventTime) -> Vec<ExampleRef> {
+    fn insert_until(&mut self, examples: &mut Stash, until: EventTime) -> Vec<ExampleRef> {
         let mut arriving: Vec<ExampleRef> = Vec::new();
-        examples.begin(until);
+        examples.close_before(until);
         for chunk in examples.iter() {
-            let batch = chunk.batch.slice(chunk.done, chunk.closing().len());
+            let batch = chunk.batch.slice(chunk.done, chunk.closing_rows().len());
             let number = self.next;
             let example = |(row, time): (usize, &EventTime)| ExampleRef { batch: number, row: row as u32, time: *time };
             arriving.extend(batch.times.iter().enumerate().map(example));
             self.insert_batch(batch);
         }
-        examples.finish();
+        examples.retire();
         arriving.sort_by_key(|example| example.time);
         arriving
     }

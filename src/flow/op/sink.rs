@@ -9,13 +9,13 @@ use timely::dataflow::Stream;
 use timely::dataflow::operators::generic::Operator;
 
 use super::closed_times::{self, ClosedOperator, Interrupted};
-use super::{Chunks, Records, frontier_of};
+use super::{Records, Stash, frontier_of};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::flow::codec;
 use crate::flow::exchange::{Route, WorkerShare, key_columns};
 use crate::flow::plan::TablePlan;
 use crate::store::Upsert;
-use crate::store::memory::Shelf;
+use crate::store::memory::OnlineTable;
 use crate::store::offline::{OfflineError, OrderedFile, SavedFile};
 use crate::time::EventTime;
 use crate::value::{Batch, Key, Scalar};
@@ -47,7 +47,7 @@ pub fn file<'scope>(
     if here && let Err(error) = resume(&file, &checkpoint)? {
         failed(error);
     }
-    let operator = FileSink { file: here.then_some(file), delay_ms, chunks: Chunks::default(), failed };
+    let operator = FileSink { file: here.then_some(file), delay_ms, chunks: Stash::default(), failed };
     Ok(closed_times::unary(stream, Route::One(0), name, checkpoint, operator))
 }
 
@@ -56,7 +56,7 @@ struct FileSink<F> {
     /// The file, on the worker that writes it.
     file: Option<SharedFile>,
     delay_ms: i64,
-    chunks: Chunks,
+    chunks: Stash,
     failed: F,
 }
 
@@ -80,7 +80,7 @@ impl<F: FnMut(OfflineError) + 'static> ClosedOperator for FileSink<F> {
             }
             // The job is ending: nothing is written any more, and no checkpoint may complete without the file.
             None => {
-                self.chunks = Chunks::default();
+                self.chunks = Stash::default();
                 Ok(None)
             }
         }
@@ -91,15 +91,15 @@ impl<F: FnMut(OfflineError) + 'static> ClosedOperator for FileSink<F> {
 /// saved or enough are pending.
 fn write(
     file: &mut OrderedFile,
-    chunks: &mut Chunks,
+    chunks: &mut Stash,
     stretch: Stretch,
     delay_ms: i64,
 ) -> Result<Option<SavedPart>, OfflineError> {
-    chunks.begin(stretch.until);
+    chunks.close_before(stretch.until);
     for chunk in chunks.iter() {
-        file.push(chunk.batch.slice(chunk.done, chunk.closing().len()));
+        file.push(chunk.batch.slice(chunk.done, chunk.closing_rows().len()));
     }
-    chunks.finish();
+    chunks.retire();
     let complete = stretch.until.saturating_sub(delay_ms);
     if stretch.save_after {
         let (file, pending) = file.save(complete)?;
@@ -135,7 +135,7 @@ fn resume(file: &SharedFile, checkpoint: &OperatorCheckpoint) -> Result<Result<(
 
 /// Writes the newest rows of a table to the online store as they arrive, before their times are closed. Of two rows of a
 /// key, the one that takes effect later wins, and the later arrival of two that take effect at the same time.
-pub fn rows<'scope>(stream: Records<'scope>, plan: &TablePlan, shelf: Arc<Shelf>) -> SinkProgress<'scope> {
+pub fn rows<'scope>(stream: Records<'scope>, plan: &TablePlan, online: Arc<OnlineTable>) -> SinkProgress<'scope> {
     let (key, columns, width) = (plan.key_codec.clone(), plan.key.clone(), plan.schema.len());
     let route = Route::Key { codec: key.clone(), columns: columns.clone() };
     let name = format!("table.{}.online", plan.name);
@@ -145,8 +145,8 @@ pub fn rows<'scope>(stream: Records<'scope>, plan: &TablePlan, shelf: Arc<Shelf>
             let key = Key::from_bytes(keys.row(row).as_ref());
             if newest.admit(&key, *time) {
                 let is_deleted = Scalar::of(&batch.columns[width], row) == Scalar::Bool(true);
-                let values = || batch.columns[..width].iter().map(|column| Scalar::of(column, row)).collect();
-                shelf.apply(Upsert { key, vector: (!is_deleted).then(values) });
+                let values = || batch.columns[..width].iter().map(|column| Scalar::of(column, row).into()).collect();
+                online.apply(Upsert { key, vector: (!is_deleted).then(values) });
             }
         }
     };

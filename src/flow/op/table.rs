@@ -21,12 +21,12 @@ use timely::dataflow::operators::generic::Operator;
 use timely::progress::Antichain;
 
 use super::closed_times::ClosedTimes;
-use super::{Chunks, Records, frontier_of};
+use super::{ClosingRow, Records, Stash, frontier_of};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::flow::exchange::{Route, WorkerShare, key_columns};
 use crate::flow::plan::{JoinPlan, TablePlan};
 use crate::store::Upsert;
-use crate::store::memory::Shelf;
+use crate::store::memory::OnlineTable;
 use crate::time::EventTime;
 use crate::value::{AckToken, Batch, Key, Scalar};
 
@@ -87,15 +87,15 @@ pub fn table<'scope>(
 pub fn show_loaded(
     coordinator: &CheckpointCoordinator,
     plan: &TablePlan,
-    shelf: &Shelf,
+    online: &OnlineTable,
     share: WorkerShare,
 ) -> Result<(), CheckpointError> {
     for mut rows in coordinator.load::<Vec<(Key, RowBytes)>>(&format!("table.{}", plan.name))? {
         rows.retain(|(key, _)| share.owns(Key::hash_of(key.as_bytes())));
         let columns = plan.row_codec.decode(rows.iter().map(|(_, row)| row.as_slice()));
         for (at, (key, _)) in rows.into_iter().enumerate() {
-            let vector = columns.iter().map(|column| Scalar::of(column, at)).collect();
-            shelf.apply(Upsert { key, vector: Some(vector) });
+            let vector = columns.iter().map(|column| Scalar::of(column, at).into()).collect();
+            online.apply(Upsert { key, vector: Some(vector) });
         }
     }
     Ok(())
@@ -115,7 +115,7 @@ fn newest<'scope>(
         &format!("table.{}.newest", plan.name),
         move |initial, _| {
             let mut loaded = Some((initial, loaded));
-            let mut chunks: Chunks = Chunks::default();
+            let mut chunks: Stash = Stash::default();
             move |(input, frontier), output| {
                 if let Some((capability, changes)) = loaded.take() {
                     output.session(&capability).give_iterator(changes.into_iter());
@@ -124,10 +124,10 @@ fn newest<'scope>(
                     chunks.push(capability.retain_least(0), std::mem::take(batch), ());
                 });
                 let upto = frontier_of(frontier);
-                chunks.begin(upto);
+                chunks.close_before(upto);
                 let mut closed: Vec<_> = chunks.rows().collect();
-                let order = |chunk: u32, row: u32| chunks.at(chunk).batch.sort_key.value(row as usize);
-                closed.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| order(a.1, a.2).cmp(order(b.1, b.2))));
+                let order = |row: &ClosingRow| chunks.closing(row.batch).batch.sort_key.value(row.row as usize);
+                closed.sort_by(|a, b| a.time.cmp(&b.time).then_with(|| order(a).cmp(order(b))));
                 let encoded: Vec<_> = chunks
                     .iter()
                     .map(|chunk| {
@@ -135,11 +135,11 @@ fn newest<'scope>(
                     })
                     .collect();
                 let mut last: BTreeMap<(EventTime, &[u8]), (u32, u32)> = BTreeMap::new();
-                for (time, chunk, row) in closed {
+                for ClosingRow { time, batch: chunk, row } in closed {
                     last.insert((time, encoded[chunk as usize].0.row(row as usize).data()), (chunk, row));
                 }
                 for ((time, key), (chunk, row)) in last {
-                    let held = chunks.at(chunk);
+                    let held = chunks.closing(chunk);
                     let capability = held.capability.as_ref().expect("upserts are held with their capability");
                     let flags: &BooleanArray =
                         held.batch.columns[deleted].as_any().downcast_ref().expect("the delete flag");
@@ -148,7 +148,7 @@ fn newest<'scope>(
                     output.session(capability).give((TableKey(Key::from_bytes(key)), value, time));
                 }
                 drop(encoded);
-                chunks.finish();
+                chunks.retire();
             }
         },
     )
@@ -212,7 +212,7 @@ pub fn look_up<'scope>(records: Records<'scope>, table: &TableArrangement<'scope
         Pipeline,
         &name,
         move |_, _| {
-            let mut chunks: Chunks<AckToken> = Chunks::default();
+            let mut chunks: Stash<AckToken> = Stash::default();
             move |(input, frontier), (changes, table_frontier), output| {
                 input.for_each(|capability, batch| {
                     let batch = std::mem::take(batch);
@@ -221,17 +221,18 @@ pub fn look_up<'scope>(records: Records<'scope>, table: &TableArrangement<'scope
                 });
                 changes.for_each(|_, _| {});
                 let upto = frontier_of(frontier).min(frontier_of(table_frontier));
-                chunks.begin(upto);
+                chunks.close_before(upto);
                 for chunk in chunks.iter() {
-                    let mut joined = join(&mut trace, &plan, &chunk.batch.slice(chunk.done, chunk.closing().len()));
+                    let mut joined =
+                        join(&mut trace, &plan, &chunk.batch.slice(chunk.done, chunk.closing_rows().len()));
                     joined.ack = chunk.extra.clone();
                     let capability = chunk.capability.as_ref().expect("records are held with their capability");
                     if !joined.is_empty() {
                         output.session_with_builder(capability).give_container(&mut joined);
                     }
                 }
-                chunks.finish();
-                compact(&mut trace, chunks.next().unwrap_or(EventTime::MAX).min(upto));
+                chunks.retire();
+                compact(&mut trace, chunks.next_time().unwrap_or(EventTime::MAX).min(upto));
             }
         },
     )

@@ -15,7 +15,7 @@ pub fn features(service: &Service, captures: &Captures<'_>, _: &[u8]) -> Result<
     let mut segments = captures.raw(0).split('/');
     let group = service.groups.find(&decode(segments.next().unwrap_or_default())?)?;
     let key = group.key(&segments.collect::<Vec<_>>())?;
-    let Some(vector) = group.shelf.get(&group.shelf.codec().encode_one(&key)) else {
+    let Some(vector) = group.table.get(&group.table.codec().encode_one(&key)) else {
         let entity = key.iter().map(plain).collect::<Vec<_>>().join(", ");
         return Err(RequestError::UnknownEntity { group: group.name.clone(), entity }.into());
     };
@@ -25,7 +25,8 @@ pub fn features(service: &Service, captures: &Captures<'_>, _: &[u8]) -> Result<
     out.extend_from_slice(b",\"entity\":");
     reply::write_object(group.quoted_entity.iter().map(String::as_str).zip(&key), &mut out);
     out.extend_from_slice(b",\"features\":");
-    reply::write_object(group.quoted_features.iter().map(String::as_str).zip(vector.iter()), &mut out);
+    let names = group.quoted_features.iter().map(String::as_str);
+    reply::write_features(names.zip(vector.iter()), service.asking_time(), &mut out);
     out.extend_from_slice(b",\"watermark\":");
     match service.watermark() {
         Some(time) => reply::write_text(&format_time(time), &mut out),

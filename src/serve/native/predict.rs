@@ -30,7 +30,7 @@ pub fn predict(service: &Service, _: &Captures<'_>, body: &[u8]) -> Result<Reply
     Scratch::with(|scratch| {
         let reader = RequestReader { models: &service.models, newest: service.newest() };
         let request = reader.read(body, &mut scratch.frame)?;
-        let version = service.models.predict(&request.call, scratch)?;
+        let version = service.models.predict(&request.call, service.asking_time(), scratch)?;
         let model = &service.models[request.call.model];
         Ok(reply::json(write_answer(model, &version, service.watermark(), request.features, scratch)))
     })

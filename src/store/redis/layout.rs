@@ -14,6 +14,7 @@ use std::fmt::Write;
 use redis::{Cmd, Pipeline, cmd};
 
 use super::MirroredGroup;
+use crate::aggregate::{Deferred, Feature};
 use crate::store::Vector;
 use crate::time::EventTime;
 use crate::value::{Key, Scalar};
@@ -52,6 +53,17 @@ fn value_text(value: &Scalar) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Returns a feature as text: a scalar as [`value_text`], a list or a map as JSON, and what depends on the asking time as what a
+/// reader finishes it from. `None` for a null.
+fn feature_text(feature: &Feature) -> Option<Cow<'_, str>> {
+    match feature {
+        Feature::Value(value) => value_text(value),
+        Feature::List(_) | Feature::Map(_) => Some(feature.to_json(EventTime::MIN).to_string().into()),
+        // Epoch ms: the reader subtracts it from its own time.
+        Feature::AsOf(Deferred::SecondsSince(time)) => Some(time.to_string().into()),
+    }
+}
+
 /// Returns a float as the shortest text that reads back to it, with an exponent if that is shorter.
 fn float_text(value: f64) -> String {
     let mut plain = String::with_capacity(24);
@@ -74,7 +86,7 @@ pub fn write(
     vector: Option<&Vector>,
     asof: EventTime,
 ) {
-    let text = key_text(dataflow, &group.name, &group.shelf.codec().decode_one(key.as_bytes()));
+    let text = key_text(dataflow, &group.name, &group.table.codec().decode_one(key.as_bytes()));
     let Some(vector) = vector else {
         pipe.add_command(delete(&text)).ignore();
         return;
@@ -85,7 +97,7 @@ pub fn write(
     nulls.arg(&text);
     let (mut has_values, mut has_nulls) = (false, false);
     for (name, value) in group.features.iter().zip(vector.iter()) {
-        match value_text(value) {
+        match feature_text(value) {
             Some(value) => {
                 set.arg(name).arg(value.as_bytes());
                 has_values = true;
@@ -159,5 +171,16 @@ mod tests {
         assert_eq!(float_text(1e300), "1e300");
         assert_eq!(float_text(123456.75), "123456.75");
         assert_eq!(value_text(&Scalar::Float(f64::NAN)), None);
+    }
+
+    #[test]
+    fn lists_and_maps_are_json_and_a_time_is_left_to_the_reader() {
+        let text = |feature: &Feature| feature_text(feature).map(Cow::into_owned);
+        let list = Feature::List([Scalar::String("a\"b".into()), Scalar::Null, Scalar::Int(2)].into());
+        assert_eq!(text(&list).as_deref(), Some(r#"["a\"b",null,2]"#));
+        let map = Feature::Map([("x".into(), Scalar::Float(0.5)), ("y".into(), Scalar::Float(2.0))].into());
+        assert_eq!(text(&map).as_deref(), Some(r#"{"x":0.5,"y":2.0}"#));
+        assert_eq!(text(&Feature::AsOf(Deferred::SecondsSince(1_700_000_000_000))).as_deref(), Some("1700000000000"));
+        assert_eq!(text(&Feature::NULL), None);
     }
 }

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Online;
-use super::memory::Shelf;
+use super::memory::OnlineTable;
 use crate::metrics::Metrics;
 use crate::time::{EventTime, PartitionId};
 
@@ -39,7 +39,7 @@ pub struct MirroredGroup {
     pub name: String,
     /// The names of the features, in the order of the group's vectors.
     pub features: Vec<String>,
-    pub shelf: Arc<Shelf>,
+    pub table: Arc<OnlineTable>,
     /// The time after an entity's last change at which it has left all windows, and its hash expires, in ms; `None` for
     /// never.
     pub ttl_ms: Option<i64>,

@@ -56,7 +56,7 @@ impl RedisWriter {
     /// If the address is not one of a Redis server, or the thread cannot be started.
     pub fn start(mirror: Mirror) -> Result<RedisWriter, RedisError> {
         let client = Client::open(mirror.url.as_str()).map_err(RedisError::Address)?;
-        mirror.groups.iter().for_each(|group| group.shelf.mirror());
+        mirror.groups.iter().for_each(|group| group.table.track_changes());
         mirror.metrics.redis_up.with_label_values::<&str>(&[]).set(0);
         let status = Arc::new(Mutex::new(MirrorStatus::Starting));
         let (end, ends) = bounded(1);
@@ -213,7 +213,7 @@ impl MirrorLoop {
     }
 
     fn requeue_everything(&self) {
-        self.mirror.groups.iter().for_each(|group| group.shelf.owe_all());
+        self.mirror.groups.iter().for_each(|group| group.table.mark_all_dirty());
     }
 
     /// Writes up to [`BATCH`] pending entities and returns their number. With `always`, writes the progress even if nothing
@@ -226,11 +226,11 @@ impl MirrorLoop {
         let mut batch: Vec<(usize, Key, Option<Vector>)> = Vec::new();
         for (index, (group, pending)) in mirror.groups.iter().zip(&mut self.pending).enumerate() {
             if pending.is_empty() {
-                *pending = group.shelf.take_owed();
+                *pending = group.table.drain_dirty();
             }
             let some = pending.len().min(BATCH - batch.len());
             batch.extend(pending.drain(pending.len() - some..).map(|key| {
-                let vector = group.shelf.get(&key);
+                let vector = group.table.get(&key);
                 (index, key, vector)
             }));
         }
@@ -254,7 +254,7 @@ impl MirrorLoop {
             Err(_) => {
                 batch.into_iter().for_each(|(group, key, _)| self.pending[group].push(key));
                 for (group, pending) in mirror.groups.iter().zip(&mut self.pending) {
-                    group.shelf.owe_again(pending.drain(..));
+                    group.table.requeue(pending.drain(..));
                 }
             }
         }
@@ -310,12 +310,12 @@ impl MirrorLoop {
 
     fn pending(&self) -> usize {
         let groups = self.mirror.groups.iter().zip(&self.pending);
-        groups.map(|(group, pending)| group.shelf.owed() + pending.len()).sum()
+        groups.map(|(group, pending)| group.table.dirty_len() + pending.len()).sum()
     }
 
     fn update_gauges(&self) {
         for (group, pending) in self.mirror.groups.iter().zip(&self.pending) {
-            let pending = i64::try_from(group.shelf.owed() + pending.len()).unwrap_or(i64::MAX);
+            let pending = i64::try_from(group.table.dirty_len() + pending.len()).unwrap_or(i64::MAX);
             self.mirror.metrics.redis_pending.with_label_values(&[group.name.as_str()]).set(pending);
         }
     }

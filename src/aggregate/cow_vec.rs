@@ -1,25 +1,25 @@
-//! Values by slot, in chunks that a snapshot shares with what goes on changing.
+//! A vector of values by slot that is cheap to clone: a snapshot of state that goes on changing.
 //!
-//! Cloning costs a count a chunk; a chunk is copied when it is written to while a clone of it is held.
+//! Cloning costs a reference count a chunk; a chunk is copied when it is written to while a clone of it is held.
 
 use std::sync::Arc;
 
 /// Slots in a chunk: few enough that copying one is short, many enough that cloning all is.
 const CHUNK: usize = 256;
 
-/// A value for every slot.
+/// A copy-on-write vector with a value for every slot.
 #[derive(Clone)]
-pub struct BySlot<T> {
+pub struct CowVec<T> {
     chunks: Vec<Arc<[T]>>,
 }
 
-impl<T> Default for BySlot<T> {
+impl<T> Default for CowVec<T> {
     fn default() -> Self {
-        BySlot { chunks: Vec::new() }
+        CowVec { chunks: Vec::new() }
     }
 }
 
-impl<T: Clone + Default> BySlot<T> {
+impl<T: Clone + Default> CowVec<T> {
     /// Makes room for this many slots.
     pub fn grow(&mut self, slots: usize) {
         self.chunks.resize_with(slots.div_ceil(CHUNK).max(self.chunks.len()), || {
@@ -27,10 +27,15 @@ impl<T: Clone + Default> BySlot<T> {
         });
     }
 
+    /// The value of a slot.
+    ///
+    /// # Panics
+    /// If there is no room for it.
     pub fn get(&self, slot: u32) -> &T {
         &self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
     }
 
+    /// As [`CowVec::get`], to be changed.
     pub fn get_mut(&mut self, slot: u32) -> &mut T {
         &mut Arc::make_mut(&mut self.chunks[slot as usize / CHUNK])[slot as usize % CHUNK]
     }
@@ -40,7 +45,7 @@ impl<T: Clone + Default> BySlot<T> {
         self.chunks.iter().flat_map(|chunk| chunk.iter())
     }
 
-    /// Slots that there is room for.
+    /// The number of slots that there is room for.
     pub fn capacity(&self) -> usize {
         self.chunks.len() * CHUNK
     }
@@ -52,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_clone_does_not_see_what_is_written_later() {
-        let mut values: BySlot<i32> = BySlot::default();
+        let mut values: CowVec<i32> = CowVec::default();
         values.grow(CHUNK + 1);
         (0..CHUNK as u32 + 1).for_each(|slot| *values.get_mut(slot) = slot as i32);
         let before = values.clone();

@@ -1,0 +1,92 @@
+//! The algebra of aggregates: what an accumulator is, and which windows it allows.
+//!
+//! An aggregate knows neither windows nor what is provisional. It is an identity (the default accumulator), an insert
+//! and a merge; one whose records can be taken out again is [`Invertible`] as well, so a window may subtract what
+//! expires instead of keeping it apart. A [`Family`](super::Family) turns accumulators into features.
+
+use std::fmt::Debug;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::input::{LineInput, Needs};
+use crate::time::EventTime;
+use crate::value::Scalar;
+
+/// The sequence of a record whose place in the total order is not known yet: it follows all that have one.
+pub const PROVISIONAL: i64 = i64::MAX;
+
+/// A record as an aggregate reads it. Values are decoded when they are asked for.
+#[derive(Clone, Copy)]
+pub struct Observed<'a> {
+    input: &'a LineInput,
+    row: usize,
+    pub event_time: EventTime,
+    /// The record's number in the total order, or [`PROVISIONAL`].
+    pub sequence: i64,
+}
+
+impl<'a> Observed<'a> {
+    /// The record in a row of a line's input, if the line counts it: its filter holds and its value is not null.
+    pub fn of(input: &'a LineInput, row: usize, event_time: EventTime, sequence: i64) -> Option<Self> {
+        input.keeps(row).then_some(Observed { input, row, event_time, sequence })
+    }
+
+    /// The value as a scaled integer; 0 where the line only counts.
+    pub fn scaled(&self) -> i128 {
+        self.input.scaled(self.row)
+    }
+
+    /// The value.
+    ///
+    /// # Panics
+    /// If the aggregate's `NEEDS` leave values out.
+    pub fn value(&self) -> Scalar {
+        Scalar::of(self.input.values(), self.row)
+    }
+}
+
+/// What an aggregate keeps of a set of records.
+///
+/// Laws, for accumulators a, b, c of disjoint sets of records and the identity 0, which is the default:
+/// - merging is associative and commutative, a + (b + c) = (a + b) + c and a + b = b + a, except that accumulators of
+///   provisional records are merged in the order of their times;
+/// - 0 + a = a + 0 = a, and an accumulator is empty if and only if it equals 0;
+/// - inserting a record is merging the accumulator that has it alone.
+///
+/// Equality is to the bit. So an answer is a function of the set of records; an aggregate that depends on their order
+/// keeps their sequence, and its family says that [it is ordered](super::Family::is_ordered).
+pub trait Aggregate: Copy + Send + Sync + 'static {
+    type Acc: Clone + Default + Debug + PartialEq + Send + Sync + Serialize + DeserializeOwned + 'static;
+
+    /// The forms of its input that `insert` reads.
+    const NEEDS: Needs;
+
+    /// Adds a record.
+    fn insert(&self, acc: &mut Self::Acc, record: Observed<'_>);
+
+    /// Adds all records of `later`.
+    fn merge(&self, acc: &mut Self::Acc, later: &Self::Acc);
+
+    fn is_empty(&self, acc: &Self::Acc) -> bool;
+
+    /// Whether a pane adds nothing to any merge that has a later pane: `earlier` + `later` = `later`. Windows drop such
+    /// panes.
+    fn supersedes(&self, _later: &Self::Acc, _earlier: &Self::Acc) -> bool {
+        false
+    }
+
+    /// The merge of panes, oldest first, none of which is superseded by the next.
+    fn merged<'a>(&self, panes: impl Iterator<Item = &'a Self::Acc>) -> Self::Acc {
+        panes.fold(Self::Acc::default(), |mut all, pane| {
+            self.merge(&mut all, pane);
+            all
+        })
+    }
+}
+
+/// An aggregate whose accumulators form a commutative group: (a + b) - b = a.
+pub trait Invertible: Aggregate {
+    /// Takes out all records of `leaving`, which are among those of `acc`.
+    fn remove(&self, acc: &mut Self::Acc, leaving: &Self::Acc);
+}

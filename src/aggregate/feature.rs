@@ -1,0 +1,191 @@
+//! Features: the values that vectors hold, and their types.
+//!
+//! A feature is a scalar, a list or a map, or it depends on when it is asked for: the state keeps what does not change
+//! between records, and whoever reads the vector finishes it with an asking time.
+//!
+//! ```
+//! use tidemill::aggregate::{Deferred, Feature};
+//! use tidemill::value::Scalar;
+//!
+//! let newest = Feature::AsOf(Deferred::SecondsSince(1_000));
+//! assert_eq!(newest.scalar(3_500), Scalar::Float(2.5));
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_schema::{DataType, Field, Fields};
+use serde::{Serialize, Serializer};
+
+use crate::time::EventTime;
+use crate::value::{ColumnBuilder, Scalar, Type};
+
+/// The type of a feature. Columns of records have a [`Type`] alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FeatureType {
+    Scalar(Type),
+    List(Type),
+    /// From text to values of a type.
+    Map(Type),
+}
+
+impl FeatureType {
+    /// The type of a scalar feature; `None` of a list or a map.
+    pub fn scalar(self) -> Option<Type> {
+        match self {
+            FeatureType::Scalar(ty) => Some(ty),
+            FeatureType::List(_) | FeatureType::Map(_) => None,
+        }
+    }
+
+    /// The Arrow type of a column of this type.
+    pub fn arrow(self) -> DataType {
+        match self {
+            FeatureType::Scalar(ty) => ty.arrow(),
+            FeatureType::List(ty) => DataType::List(Arc::new(Field::new_list_field(ty.arrow(), true))),
+            FeatureType::Map(ty) => DataType::Map(Arc::new(Self::entries(ty)), true),
+        }
+    }
+
+    /// The entries of a map column.
+    fn entries(ty: Type) -> Field {
+        Field::new("entries", DataType::Struct(Self::entry(ty)), false)
+    }
+
+    /// The fields of a map's entry: its key and its value.
+    pub fn entry(ty: Type) -> Fields {
+        Fields::from(vec![Field::new("key", DataType::Utf8, false), Field::new("value", ty.arrow(), true)])
+    }
+}
+
+impl fmt::Display for FeatureType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FeatureType::Scalar(ty) => f.pad(ty.name()),
+            FeatureType::List(ty) => f.pad(&format!("list<{ty}>")),
+            FeatureType::Map(ty) => f.pad(&format!("map<{ty}>")),
+        }
+    }
+}
+
+impl Serialize for FeatureType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// One feature of a vector.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Feature {
+    Value(Scalar),
+    List(Arc<[Scalar]>),
+    /// Entries by key, ascending.
+    Map(Arc<[(Arc<str>, Scalar)]>),
+    /// A scalar that depends on the asking time.
+    AsOf(Deferred),
+}
+
+/// A scalar that is finished with an asking time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deferred {
+    /// Seconds from an event time to the asking time; 0 where that is earlier.
+    SecondsSince(EventTime),
+}
+
+impl Deferred {
+    /// The value as of an asking time.
+    pub fn at(&self, asking: EventTime) -> Scalar {
+        match self {
+            Deferred::SecondsSince(time) => Scalar::Float(asking.saturating_sub(*time).max(0) as f64 / 1e3),
+        }
+    }
+}
+
+impl Feature {
+    pub const NULL: Feature = Feature::Value(Scalar::Null);
+
+    /// The value of a row of an Arrow column.
+    ///
+    /// # Panics
+    /// If the column has a type of which no [`FeatureType`] is.
+    pub fn of(column: &dyn Array, row: usize) -> Feature {
+        if column.is_null(row) {
+            return Feature::NULL;
+        }
+        match column.data_type() {
+            DataType::List(_) => {
+                let items = column.as_list::<i32>().value(row);
+                Feature::List((0..items.len()).map(|at| Scalar::of(&items, at)).collect())
+            }
+            DataType::Map(..) => {
+                let entries = column.as_map().value(row);
+                let (keys, values) = (entries.column(0).as_string::<i32>(), entries.column(1));
+                Feature::Map((0..entries.len()).map(|at| (keys.value(at).into(), Scalar::of(values, at))).collect())
+            }
+            _ => Feature::Value(Scalar::of(column, row)),
+        }
+    }
+
+    pub fn is_null(&self) -> bool {
+        matches!(self, Feature::Value(Scalar::Null))
+    }
+
+    /// The scalar as of an asking time; null of a list or a map.
+    pub fn scalar(&self, asking: EventTime) -> Scalar {
+        match self {
+            Feature::Value(value) => value.clone(),
+            Feature::AsOf(deferred) => deferred.at(asking),
+            Feature::List(_) | Feature::Map(_) => Scalar::Null,
+        }
+    }
+
+    /// Appends the scalar as of an asking time to a column.
+    ///
+    /// # Panics
+    /// If the column is of another type.
+    pub fn append_to(&self, column: &mut ColumnBuilder, asking: EventTime) {
+        match self {
+            Feature::Value(value) => column.append(value),
+            other => column.append(&other.scalar(asking)),
+        }
+    }
+
+    /// As JSON, as of an asking time: a list as a list, a map as an object.
+    pub fn to_json(&self, asking: EventTime) -> serde_json::Value {
+        match self {
+            Feature::List(items) => items.iter().map(Scalar::to_json).collect(),
+            Feature::Map(entries) => entries.iter().map(|(key, value)| (key.to_string(), value.to_json())).collect(),
+            Feature::Value(_) | Feature::AsOf(_) => self.scalar(asking).to_json(),
+        }
+    }
+}
+
+impl From<Scalar> for Feature {
+    fn from(value: Scalar) -> Feature {
+        Feature::Value(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feature_is_no_larger_than_a_scalar() {
+        assert_eq!(size_of::<Feature>(), size_of::<Scalar>());
+    }
+
+    #[test]
+    fn types_are_spelt_with_the_types_of_their_values() {
+        assert_eq!(FeatureType::Map(Type::Int).to_string(), "map<int>");
+        assert_eq!(format!("{:9}|", FeatureType::Scalar(Type::Float)), "float    |");
+    }
+
+    #[test]
+    fn seconds_since_a_time_that_is_to_come_are_none() {
+        assert_eq!(Deferred::SecondsSince(5_000).at(4_000), Scalar::Float(0.0));
+        assert_eq!(Deferred::SecondsSince(5_000).at(5_001), Scalar::Float(0.001));
+    }
+}

@@ -1,0 +1,115 @@
+//! What a feature group computes, as its state is built from it.
+
+use std::any::Any;
+
+use super::family::{Family, OpsInWindow, PlacedOp};
+use super::feature::Feature;
+use super::input::Needs;
+use super::op::Op;
+use super::window::{Window, WindowState};
+
+/// What a group computes: its lines, and how wide its vectors are.
+#[derive(Clone, Debug, Default)]
+pub struct GroupLayout {
+    pub lines: Vec<AggregateSpec>,
+    /// Features in a vector.
+    pub width: usize,
+}
+
+/// One `aggregate` entry.
+#[derive(Clone, Debug)]
+pub struct AggregateSpec {
+    /// Digits kept after the point; 0 of an int.
+    pub digits: u32,
+    /// Whether the input is an int.
+    pub integer: bool,
+    pub ops: Vec<Op>,
+    pub windows: Vec<Window>,
+    /// By window and op, the position of the answer in the vector.
+    pub positions: Vec<Vec<usize>>,
+}
+
+impl AggregateSpec {
+    /// The forms of the input that the line reads.
+    pub fn needs(&self) -> Needs {
+        self.ops.iter().map(|op| op.kind.family.needs()).fold(Needs::default(), Needs::or)
+    }
+
+    /// Bytes for an entity in one window with all its panes: what it costs at most.
+    pub fn bytes_per_entity(&self, window: Window) -> i64 {
+        let panes = window.panes().unwrap_or(0);
+        let cost = |(family, members): (&dyn Family, Vec<usize>)| {
+            let ops: Vec<&Op> = members.iter().map(|op| &self.ops[*op]).collect();
+            let cost = family.cost(&ops, window);
+            cost.entity as i64 + cost.pane as i64 * panes
+        };
+        self.families().into_iter().map(cost).sum()
+    }
+
+    /// The ops by family, in the order of their first ops.
+    fn families(&self) -> Vec<(&'static dyn Family, Vec<usize>)> {
+        let mut families: Vec<(&'static dyn Family, Vec<usize>)> = Vec::new();
+        for (index, op) in self.ops.iter().enumerate() {
+            let of = |family: &dyn Family| (family as &dyn Any).type_id();
+            let family = op.kind.family;
+            match families.iter_mut().find(|(known, _)| of(*known) == of(family)) {
+                Some((_, members)) => members.push(index),
+                None => families.push((family, vec![index])),
+            }
+        }
+        families
+    }
+
+    /// The state of the line at `line` in each of its windows.
+    fn build(&self, line: usize) -> impl Iterator<Item = Box<dyn WindowState>> {
+        let families = self.families();
+        let windows = self.windows.iter().zip(&self.positions);
+        windows.flat_map(move |(window, positions)| {
+            let built = families.iter().flat_map(|(family, members)| {
+                let placed = |op: &usize| PlacedOp { op: &self.ops[*op], position: positions[*op] };
+                family.build(&OpsInWindow {
+                    line,
+                    digits: self.digits,
+                    integer: self.integer,
+                    window: *window,
+                    ops: members.iter().map(placed).collect(),
+                })
+            });
+            built.collect::<Vec<_>>()
+        })
+    }
+}
+
+impl GroupLayout {
+    /// Whether an answer can depend on the order of records of equal time.
+    pub fn is_ordered(&self) -> bool {
+        self.lines.iter().flat_map(|line| &line.ops).any(|op| op.kind.family.is_ordered())
+    }
+
+    /// The windows of all lines.
+    pub fn windows(&self) -> impl Iterator<Item = Window> + '_ {
+        self.lines.iter().flat_map(|line| line.windows.iter().copied())
+    }
+
+    /// How long after its event time a record can be in a window, in ms; `None` if for ever.
+    pub fn reach_ms(&self) -> Option<i64> {
+        let reaches: Option<Vec<i64>> = self.windows().map(|window| window.reach_ms()).collect();
+        reaches.map(|reaches| reaches.into_iter().max().unwrap_or(0))
+    }
+
+    /// The vector of an entity without records.
+    pub fn empty(&self) -> Vec<Feature> {
+        let mut row = vec![Feature::NULL; self.width];
+        for line in &self.lines {
+            for positions in &line.positions {
+                line.ops.iter().zip(positions).for_each(|(op, position)| row[*position] = op.empty());
+            }
+        }
+        row
+    }
+
+    /// Fresh state, window by window.
+    pub(super) fn build(&self) -> Vec<Box<dyn WindowState>> {
+        self.lines.iter().enumerate().flat_map(|(index, line)| line.build(index)).collect()
+    }
+}

@@ -1,0 +1,133 @@
+//! The lifetime window: all records before the asking time.
+//!
+//! Nothing leaves it, so an entity has one accumulator and no panes, and is kept for ever.
+
+use super::WindowKind;
+use super::closed::{ClosedWindow, Expired, LineUpdates};
+use crate::aggregate::algebra::{Aggregate, Invertible};
+use crate::aggregate::cow_vec::CowVec;
+use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::time::EventTime;
+
+/// All records before the asking time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Lifetime;
+
+const NAME: &str = "lifetime";
+
+impl WindowKind for Lifetime {
+    type Subtracting<A: Invertible> = LifetimeWindow<A>;
+    type Merging<A: Aggregate> = LifetimeWindow<A>;
+
+    fn parse(text: &str) -> Option<Self> {
+        (text == NAME).then_some(Lifetime)
+    }
+
+    fn suffix(self, _written: &str) -> String {
+        NAME.to_owned()
+    }
+
+    fn describe(self) -> String {
+        "all records before".to_owned()
+    }
+
+    fn size(self) -> String {
+        NAME.to_owned()
+    }
+
+    fn details(self) -> Option<String> {
+        None
+    }
+
+    fn properties(self) -> Vec<(&'static str, serde_json::Value)> {
+        vec![(NAME, true.into())]
+    }
+
+    fn canonical(self) -> String {
+        NAME.to_owned()
+    }
+
+    fn reach_ms(self) -> Option<i64> {
+        None
+    }
+
+    fn panes(self) -> Option<i64> {
+        None
+    }
+
+    fn subtracting<A: Invertible>(self, aggregate: A) -> LifetimeWindow<A> {
+        self.merging(aggregate)
+    }
+
+    fn merging<A: Aggregate>(self, aggregate: A) -> LifetimeWindow<A> {
+        LifetimeWindow { aggregate, accumulators: CowVec::default() }
+    }
+}
+
+/// One accumulator an entity.
+pub struct LifetimeWindow<A: Aggregate> {
+    aggregate: A,
+    /// By slot.
+    accumulators: CowVec<A::Acc>,
+}
+
+impl<A: Aggregate> ClosedWindow<A> for LifetimeWindow<A> {
+    const ENTITY_BYTES: usize = size_of::<A::Acc>();
+    const PANE_BYTES: usize = 0;
+
+    fn grow(&mut self, slots: usize) {
+        self.accumulators.grow(slots);
+    }
+
+    fn clear(&mut self, slot: u32) {
+        *self.accumulators.get_mut(slot) = A::Acc::default();
+    }
+
+    fn admits(&self, _event_time: EventTime, _time: EventTime) -> bool {
+        true
+    }
+
+    fn insert(&mut self, updates: LineUpdates<'_>, sequence: i64, rejected: &mut Vec<u32>) {
+        for (update, sequence) in updates.updates.iter().zip(sequence..) {
+            match updates.observed(update, sequence) {
+                Some(record) => self.aggregate.insert(self.accumulators.get_mut(update.slot), record),
+                None => rejected.push(update.slot),
+            }
+        }
+    }
+
+    fn advance(&mut self, _asof: EventTime, _expired: &mut Expired) {}
+
+    fn next_expiry(&self) -> EventTime {
+        EventTime::MAX
+    }
+
+    fn is_empty(&self, slot: u32) -> bool {
+        self.aggregate.is_empty(self.accumulators.get(slot))
+    }
+
+    fn accumulated(&self, slot: u32) -> A::Acc {
+        self.accumulators.get(slot).clone()
+    }
+
+    fn save(&self) -> Encoder {
+        let (aggregate, accumulators) = (self.aggregate, self.accumulators.clone());
+        Box::new(move || {
+            let held = (0u32..).zip(accumulators.iter()).filter(|(_, acc)| !aggregate.is_empty(acc));
+            encoded(&held.collect::<Vec<_>>())
+        })
+    }
+
+    fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
+        for (saved, acc) in postcard::from_bytes::<Vec<(u32, A::Acc)>>(bytes)? {
+            if let Some(slot) = remap_slot(slots, saved)? {
+                self.aggregate.merge(self.accumulators.get_mut(slot), &acc);
+            }
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.accumulators.capacity() * size_of::<A::Acc>()
+    }
+}

@@ -1,0 +1,168 @@
+//! Sliding windows of aggregates that cannot subtract: for each entity, the panes that may still matter.
+//!
+//! A pane that a later one [supersedes](Aggregate::supersedes) can never matter again, so what is kept of a minimum or a
+//! last value is a monotonic deque: the oldest pane is the answer, and a record is pushed and popped at most once. Of an
+//! aggregate whose panes supersede nothing, all panes in the window are kept and merged.
+
+use std::collections::VecDeque;
+
+use super::closed::{ClosedWindow, Expired, LineUpdates};
+use super::sliding::Sliding;
+use crate::aggregate::algebra::Aggregate;
+use crate::aggregate::cow_vec::CowVec;
+use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::time::EventTime;
+
+/// Panes ascending, none superseded by the next.
+type Panes<T> = VecDeque<(i64, T)>;
+
+/// The panes of an aggregate in a sliding window, for every entity.
+pub struct Merging<A: Aggregate> {
+    window: Sliding,
+    aggregate: A,
+    /// By slot.
+    panes: CowVec<Panes<A::Acc>>,
+    /// Panes in all slots.
+    held: usize,
+    /// By pane ascending: the slots that have had it.
+    expiries: VecDeque<(i64, Vec<u32>)>,
+    /// Slots in all expiries.
+    scheduled: usize,
+}
+
+impl<A: Aggregate> Merging<A> {
+    pub fn new(window: Sliding, aggregate: A) -> Self {
+        let (panes, expiries) = (CowVec::default(), VecDeque::new());
+        Merging { window, aggregate, panes, held: 0, expiries, scheduled: 0 }
+    }
+
+    /// Adds to a pane of a slot, and drops the panes that it supersedes.
+    fn add(&mut self, slot: u32, pane: i64, add: impl Fn(&mut A::Acc)) {
+        let panes = self.panes.get_mut(slot);
+        let at = panes.partition_point(|(known, _)| *known < pane);
+        let known = panes.get(at).is_some_and(|(known, _)| *known == pane);
+        if known {
+            add(&mut panes[at].1);
+        } else {
+            let mut acc = A::Acc::default();
+            add(&mut acc);
+            if panes.get(at).is_some_and(|(_, later)| self.aggregate.supersedes(later, &acc)) {
+                return;
+            }
+            panes.insert(at, (pane, acc));
+        }
+        let newest = &panes[at].1;
+        let superseded = |before: &usize| self.aggregate.supersedes(newest, &panes[*before].1);
+        let superseded = (0..at).rev().take_while(superseded).count();
+        panes.drain(at - superseded..at);
+        self.held = self.held + usize::from(!known) - superseded;
+        if !known {
+            self.schedule_expiry(pane, slot);
+        }
+    }
+
+    /// Registers that the slot has something of a pane.
+    fn schedule_expiry(&mut self, pane: i64, slot: u32) {
+        let at = match self.expiries.back() {
+            Some((newest, _)) if *newest == pane => self.expiries.len() - 1,
+            Some((newest, _)) if *newest > pane => {
+                let at = self.expiries.partition_point(|(known, _)| *known < pane);
+                if self.expiries[at].0 != pane {
+                    self.expiries.insert(at, (pane, Vec::new()));
+                }
+                at
+            }
+            _ => {
+                self.expiries.push_back((pane, Vec::new()));
+                self.expiries.len() - 1
+            }
+        };
+        self.expiries[at].1.push(slot);
+        self.scheduled += 1;
+    }
+}
+
+impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
+    const ENTITY_BYTES: usize = size_of::<Panes<A::Acc>>();
+    /// A pane and its expiry.
+    const PANE_BYTES: usize = size_of::<(i64, A::Acc)>() + size_of::<u32>();
+
+    fn grow(&mut self, slots: usize) {
+        self.panes.grow(slots);
+    }
+
+    fn clear(&mut self, slot: u32) {
+        let panes = std::mem::take(self.panes.get_mut(slot));
+        self.held -= panes.len();
+    }
+
+    fn admits(&self, event_time: EventTime, time: EventTime) -> bool {
+        self.window.admits(event_time, time)
+    }
+
+    fn insert(&mut self, updates: LineUpdates<'_>, sequence: i64, rejected: &mut Vec<u32>) {
+        let aggregate = self.aggregate;
+        for (update, sequence) in updates.updates.iter().zip(sequence..) {
+            let pane = self.window.pane(update.event_time);
+            let counts = self.window.expires_at(pane) > update.time;
+            match updates.observed(update, sequence).filter(|_| counts) {
+                Some(record) => self.add(update.slot, pane, |acc| aggregate.insert(acc, record)),
+                None => rejected.push(update.slot),
+            }
+        }
+    }
+
+    fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
+        while self.expiries.front().is_some_and(|(pane, _)| self.window.expires_at(*pane) <= asof) {
+            let (pane, slots) = self.expiries.pop_front().expect("just seen");
+            self.scheduled -= slots.len();
+            for slot in slots {
+                let panes = self.panes.get_mut(slot);
+                while panes.pop_front_if(|(oldest, _)| *oldest <= pane).is_some() {
+                    self.held -= 1;
+                }
+                expired.changed.push(slot);
+                if panes.is_empty() {
+                    expired.emptied.push(slot);
+                }
+            }
+        }
+    }
+
+    fn next_expiry(&self) -> EventTime {
+        self.expiries.front().map_or(EventTime::MAX, |(pane, _)| self.window.expires_at(*pane))
+    }
+
+    fn is_empty(&self, slot: u32) -> bool {
+        self.panes.get(slot).is_empty()
+    }
+
+    fn accumulated(&self, slot: u32) -> A::Acc {
+        self.aggregate.merged(self.panes.get(slot).iter().map(|(_, acc)| acc))
+    }
+
+    fn save(&self) -> Encoder {
+        let panes = self.panes.clone();
+        Box::new(move || {
+            let held: Vec<_> = (0u32..).zip(panes.iter()).filter(|(_, panes)| !panes.is_empty()).collect();
+            encoded(&held)
+        })
+    }
+
+    fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
+        let aggregate = self.aggregate;
+        for (saved, panes) in postcard::from_bytes::<Vec<(u32, Vec<(i64, A::Acc)>)>>(bytes)? {
+            let Some(slot) = remap_slot(slots, saved)? else { continue };
+            for (pane, acc) in panes {
+                self.add(slot, pane, |into| aggregate.merge(into, &acc));
+            }
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.held * size_of::<(i64, A::Acc)>()
+            + self.scheduled * size_of::<u32>()
+            + self.panes.capacity() * Self::ENTITY_BYTES
+    }
+}

@@ -1,0 +1,201 @@
+//! Sliding windows of invertible aggregates: a running total an entity, from which whole panes are subtracted.
+//!
+//! Panes are kept by pane, not by entity: one bucket of (slot, accumulator) for each hop that holds records. An entity
+//! remembers its position in the bucket that it last added to, so a record in the same pane as the one before is two
+//! insertions. Subtracting a pane as it expires costs one step an entity in it, and nothing is scheduled a record.
+//!
+//! A snapshot shares the buckets; one that is added to while a snapshot of it is held is copied first. Totals are not
+//! saved: they are the sums of the buckets.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::closed::{ClosedWindow, Expired, LineUpdates, Update};
+use super::sliding::Sliding;
+use crate::aggregate::algebra::Invertible;
+use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::time::EventTime;
+
+/// A pane and what it adds to the entities that have records in it.
+type Bucket<T> = (i64, Arc<Vec<(u32, T)>>);
+
+/// The running total of one entity.
+struct RunningTotal<T> {
+    total: T,
+    /// The pane that was last added to, and the entity's position in its bucket.
+    pane: i64,
+    at: u32,
+}
+
+impl<T: Default> Default for RunningTotal<T> {
+    fn default() -> Self {
+        RunningTotal { total: T::default(), pane: i64::MIN, at: 0 }
+    }
+}
+
+/// The accumulators of an invertible aggregate in a sliding window, for every entity.
+pub struct Subtracting<A: Invertible> {
+    window: Sliding,
+    aggregate: A,
+    /// By slot.
+    totals: Vec<RunningTotal<A::Acc>>,
+    /// By pane, ascending.
+    buckets: VecDeque<Bucket<A::Acc>>,
+    /// An emptied bucket, for the next pane: its memory is as large as a pane needs.
+    spare: Vec<(u32, A::Acc)>,
+}
+
+impl<A: Invertible> Subtracting<A> {
+    pub fn new(window: Sliding, aggregate: A) -> Self {
+        Subtracting { window, aggregate, totals: Vec::new(), buckets: VecDeque::new(), spare: Vec::new() }
+    }
+
+    /// The position of a pane's bucket, nearly always the last.
+    fn bucket(&mut self, pane: i64) -> usize {
+        match self.buckets.back() {
+            Some((newest, _)) if *newest == pane => self.buckets.len() - 1,
+            Some((newest, _)) if *newest > pane => {
+                let at = self.buckets.partition_point(|(known, _)| *known < pane);
+                if self.buckets[at].0 != pane {
+                    self.buckets.insert(at, (pane, Arc::default()));
+                }
+                at
+            }
+            _ => {
+                self.buckets.push_back((pane, Arc::new(std::mem::take(&mut self.spare))));
+                self.buckets.len() - 1
+            }
+        }
+    }
+}
+
+/// Adds to a slot's total and to its entry in the bucket of a pane.
+fn add_to_pane<T: Default>(
+    total: &mut RunningTotal<T>,
+    bucket: &mut Vec<(u32, T)>,
+    (slot, pane): (u32, i64),
+    add: impl Fn(&mut T),
+) {
+    add(&mut total.total);
+    if total.pane == pane {
+        add(&mut bucket[total.at as usize].1);
+    } else {
+        (total.pane, total.at) = (pane, bucket.len() as u32);
+        let mut acc = T::default();
+        add(&mut acc);
+        bucket.push((slot, acc));
+    }
+}
+
+impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
+    const ENTITY_BYTES: usize = size_of::<RunningTotal<A::Acc>>();
+    const PANE_BYTES: usize = size_of::<(u32, A::Acc)>();
+
+    fn grow(&mut self, slots: usize) {
+        self.totals.resize_with(slots, RunningTotal::default);
+    }
+
+    fn clear(&mut self, slot: u32) {
+        self.totals[slot as usize] = RunningTotal::default();
+    }
+
+    fn admits(&self, event_time: EventTime, time: EventTime) -> bool {
+        self.window.admits(event_time, time)
+    }
+
+    fn insert(&mut self, updates: LineUpdates<'_>, sequence: i64, rejected: &mut Vec<u32>) {
+        let (window, aggregate) = (self.window, self.aggregate);
+        let (mut rest, mut sequence) = (updates.updates, sequence);
+        while let Some(first) = rest.first() {
+            // Neighbours nearly always share a pane, and so its bucket.
+            let pane = window.pane(first.event_time);
+            let span = pane * window.hop_ms..(pane + 1) * window.hop_ms;
+            let run = rest.iter().position(|update| !span.contains(&update.event_time)).unwrap_or(rest.len());
+            let (run, after) = rest.split_at(run);
+            let expires_at = window.expires_at(pane);
+            let observed = |(update, sequence): (&Update, i64)| {
+                if expires_at > update.time { updates.observed(update, sequence) } else { None }
+            };
+            let mut numbered = run.iter().zip(sequence..);
+            // A bucket is made only for a record that counts, and looked up once.
+            let first = numbered.clone().position(|numbered| observed(numbered).is_some()).unwrap_or(run.len());
+            rejected.extend(numbered.by_ref().take(first).map(|(update, _)| update.slot));
+            if first < run.len() {
+                let at = self.bucket(pane);
+                let bucket = Arc::make_mut(&mut self.buckets[at].1);
+                for (update, sequence) in numbered {
+                    match observed((update, sequence)) {
+                        Some(record) => {
+                            let total = &mut self.totals[update.slot as usize];
+                            add_to_pane(total, bucket, (update.slot, pane), |acc| aggregate.insert(acc, record));
+                        }
+                        None => rejected.push(update.slot),
+                    }
+                }
+            }
+            sequence += run.len() as i64;
+            rest = after;
+        }
+    }
+
+    fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
+        while self.buckets.front().is_some_and(|(pane, _)| self.window.expires_at(*pane) <= asof) {
+            let (_, bucket) = self.buckets.pop_front().expect("just seen");
+            for (slot, acc) in bucket.iter() {
+                let total = &mut self.totals[*slot as usize].total;
+                self.aggregate.remove(total, acc);
+                expired.changed.push(*slot);
+                if self.aggregate.is_empty(total) {
+                    expired.emptied.push(*slot);
+                }
+            }
+            if let Ok(mut bucket) = Arc::try_unwrap(bucket) {
+                bucket.clear();
+                self.spare = bucket;
+            }
+        }
+    }
+
+    fn next_expiry(&self) -> EventTime {
+        self.buckets.front().map_or(EventTime::MAX, |(pane, _)| self.window.expires_at(*pane))
+    }
+
+    fn is_empty(&self, slot: u32) -> bool {
+        self.aggregate.is_empty(&self.totals[slot as usize].total)
+    }
+
+    fn accumulated(&self, slot: u32) -> A::Acc {
+        self.totals[slot as usize].total.clone()
+    }
+
+    fn save(&self) -> Encoder {
+        let buckets: Vec<Bucket<A::Acc>> = self.buckets.iter().cloned().collect();
+        Box::new(move || encoded(&buckets))
+    }
+
+    fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
+        let aggregate = self.aggregate;
+        for (pane, saved) in postcard::from_bytes::<Vec<(i64, Vec<(u32, A::Acc)>)>>(bytes)? {
+            let mut mine = Vec::with_capacity(saved.len());
+            for (slot, acc) in saved {
+                mine.extend(remap_slot(slots, slot)?.map(|slot| (slot, acc)));
+            }
+            if mine.is_empty() {
+                continue;
+            }
+            let at = self.bucket(pane);
+            let bucket = Arc::make_mut(&mut self.buckets[at].1);
+            for (slot, acc) in mine {
+                let total = &mut self.totals[slot as usize];
+                add_to_pane(total, bucket, (slot, pane), |into| aggregate.merge(into, &acc));
+            }
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        let buckets = self.buckets.iter().map(|(_, bucket)| bucket.capacity());
+        (buckets.sum::<usize>() + self.spare.capacity()) * Self::PANE_BYTES
+            + self.totals.capacity() * Self::ENTITY_BYTES
+    }
+}

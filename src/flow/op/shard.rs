@@ -1,0 +1,233 @@
+//! One worker's share of a feature group: processes updates and look-ups in order of time.
+//!
+//! Updates that close together are inserted together, up to the next look-up or, where the changes of each time are
+//! wanted, to the end of their time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_row::Rows;
+use timely::dataflow::operators::Capability;
+
+use super::changes::Changes;
+use super::entities::GroupEntities;
+use super::publisher::OnlinePublisher;
+use super::updates::{ClosingUpdates, UpdateBatch};
+use super::{ClosingRow, Stash};
+use crate::aggregate::{GroupSnapshot, SavedGroup};
+use crate::checkpoint::{CheckpointError, OperatorCheckpoint};
+use crate::flow::exchange::{WorkerShare, key_columns};
+use crate::flow::plan::GroupPlan;
+use crate::store::memory::OnlineTable;
+use crate::time::EventTime;
+use crate::value::{Batch, ColumnBuilder};
+
+/// A worker's share of a group's entities, and the updates and look-ups that wait to close.
+pub struct GroupShard {
+    plan: Arc<GroupPlan>,
+    /// Whether the closed changes are wanted.
+    offline: bool,
+    entities: GroupEntities,
+    updates: Stash<UpdateBatch>,
+    lookups: Vec<PendingLookups>,
+    /// The number of the operator's activation.
+    activation: u64,
+}
+
+/// The look-ups of one stream that wait to close.
+struct PendingLookups {
+    /// The features to append, by position in the group's vectors.
+    features: Vec<usize>,
+    stash: Stash<LookupBatch>,
+}
+
+/// What is computed from a batch of look-ups.
+struct LookupBatch {
+    keys: Rows,
+    /// A column for each feature, with the rows that are done.
+    answers: Vec<ColumnBuilder>,
+}
+
+/// A closing update or look-up.
+#[derive(Clone, Copy)]
+struct ClosingEvent {
+    /// The position of the stream of look-ups, or [`UPDATE`].
+    from: u32,
+    row: ClosingRow,
+}
+
+/// Updates come after the look-ups of their time.
+const UPDATE: u32 = u32::MAX;
+
+impl GroupShard {
+    /// An empty shard. `wanted` has, for each stream of look-ups, the features to append.
+    pub fn new(
+        plan: Arc<GroupPlan>,
+        offline: bool,
+        online: Option<Arc<OnlineTable>>,
+        wanted: impl Iterator<Item = Vec<usize>>,
+    ) -> Self {
+        let publisher = online.map(|table| OnlinePublisher::new(table, plan.layout.width));
+        GroupShard {
+            entities: GroupEntities::new(&plan, publisher),
+            offline,
+            updates: Stash::default(),
+            lookups: wanted.map(|features| PendingLookups { features, stash: Stash::default() }).collect(),
+            activation: 0,
+            plan,
+        }
+    }
+
+    /// Loads the saved state of this worker's entities, which are to be published.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn load(&mut self, checkpoint: &OperatorCheckpoint, share: WorkerShare) -> Result<(), CheckpointError> {
+        for part in checkpoint.load::<SavedGroup>()? {
+            let mine = |hash| share.owns(hash);
+            let slots = self.entities.state.load(part, mine).map_err(|error| checkpoint.undecodable(error))?;
+            if let Some(publisher) = &mut self.entities.publisher {
+                publisher.mark_dirty(slots.into_iter());
+            }
+        }
+        Ok(())
+    }
+
+    /// The closed state as it is now.
+    pub fn save(&self) -> GroupSnapshot {
+        self.entities.save()
+    }
+
+    /// Begins another activation.
+    pub fn begin_activation(&mut self) {
+        self.activation += 1;
+    }
+
+    /// Stashes a batch of updates.
+    pub fn push_updates(&mut self, batch: Batch) {
+        let updates = UpdateBatch::new(&self.plan, &batch);
+        if let Some(publisher) = &mut self.entities.publisher {
+            publisher.on_batch(&batch);
+        }
+        let number = self.updates.push(None, batch, updates);
+        if let (Some(publisher), Some(number)) = (&mut self.entities.publisher, number) {
+            publisher.enqueue(number, self.activation);
+        }
+    }
+
+    /// Stashes a batch of look-ups of the stream at `index`, whose entities are in the columns `entity`.
+    pub fn push_lookups(
+        &mut self,
+        index: usize,
+        capability: Option<Capability<EventTime>>,
+        batch: Batch,
+        entity: &[usize],
+    ) {
+        let keys = self.plan.codec.encode(&key_columns(&batch, entity));
+        let PendingLookups { features, stash } = &mut self.lookups[index];
+        let answers = features.iter().map(|feature| ColumnBuilder::new(self.plan.scalar_type(*feature))).collect();
+        stash.push(capability, batch, LookupBatch { keys, answers });
+    }
+
+    /// Processes everything before `until`. Returns the closed changes, if they are wanted and there are any. Look-ups
+    /// are taken by [`GroupShard::enriched`] next.
+    pub fn process_until(&mut self, until: EventTime) -> Option<Batch> {
+        self.updates.close_before(until);
+        self.lookups.iter_mut().for_each(|lookups| lookups.stash.close_before(until));
+        if let Some(publisher) = &mut self.entities.publisher {
+            publisher.close_before(&self.updates);
+        }
+        let events = self.events();
+        let closing = ClosingUpdates::of(&self.updates);
+        let mut changes = self.offline.then(|| Changes::new(&self.plan));
+        let mut rest = events.as_slice();
+        while let Some(first) = rest.first() {
+            let time = first.row.time;
+            if first.from != UPDATE {
+                self.entities.advance(time);
+                self.lookups[first.from as usize].answer(first.row, &mut self.entities);
+                rest = &rest[1..];
+                continue;
+            }
+            let together = |next: &&ClosingEvent| next.from == UPDATE && (changes.is_none() || next.row.time == time);
+            let (run, after) = rest.split_at(rest.iter().take_while(together).count());
+            let last = run.last().map_or(time, |last| last.row.time);
+            self.entities.insert_run(&closing, run.iter().map(|event| event.row), time, last, changes.as_mut());
+            rest = after;
+        }
+        if until < EventTime::MAX {
+            self.entities.advance(until);
+        }
+        if let Some(publisher) = &mut self.entities.publisher {
+            publisher.retire(&self.updates);
+        }
+        self.updates.retire();
+        changes.and_then(Changes::finish)
+    }
+
+    /// Everything that closes: look-ups of one time before its updates, and those in the total order where that matters.
+    fn events(&self) -> Vec<ClosingEvent> {
+        let mut events: Vec<ClosingEvent> = Vec::new();
+        for (from, lookups) in (0u32..).zip(&self.lookups) {
+            events.extend(lookups.stash.rows().map(|row| ClosingEvent { from, row }));
+        }
+        events.extend(self.updates.rows().map(|row| ClosingEvent { from: UPDATE, row }));
+        let place = |event: &ClosingEvent| (event.row.time, event.from);
+        if self.plan.layout.is_ordered() {
+            let order = |event: &ClosingEvent| match event.from {
+                UPDATE => self.updates.closing(event.row.batch).batch.sort_key.value(event.row.row as usize),
+                _ => &[],
+            };
+            events.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| order(a).cmp(order(b))));
+        } else {
+            events.sort_by_key(place);
+        }
+        events
+    }
+
+    /// The look-ups of a stream that [`GroupShard::process_until`] has answered, with their features appended.
+    pub fn enriched(&mut self, index: usize) -> Vec<(Capability<EventTime>, Batch)> {
+        let stash = &mut self.lookups[index].stash;
+        let len = stash.closing_len();
+        let enrich = |position: u32| {
+            let stashed = stash.closing_mut(position);
+            let batch = stashed.batch.slice(stashed.done, stashed.closing_rows().len());
+            let mut columns = batch.columns.clone();
+            columns.extend(stashed.extra.answers.iter_mut().map(ColumnBuilder::finish));
+            let capability = stashed.capability.clone().expect("look-ups are stashed with their capability");
+            (capability, batch.with_columns(columns))
+        };
+        let enriched = (0..len).map(enrich).collect();
+        stash.retire();
+        enriched
+    }
+
+    /// Publishes the vectors that have changed to the online store, for some time or without end; returns whether all are
+    /// there that had changed when the round began.
+    pub fn publish_round(&mut self, slice: Option<Duration>) -> bool {
+        let GroupEntities { state, publisher, .. } = &mut self.entities;
+        publisher.as_mut().is_none_or(|publisher| publisher.publish(state, &self.updates, self.activation, slice))
+    }
+
+    /// Whether anything has arrived or changed that is not published yet.
+    pub fn has_unpublished(&self) -> bool {
+        self.entities.publisher.as_ref().is_some_and(OnlinePublisher::has_unpublished)
+    }
+
+    /// Memory held by the entities' state.
+    pub fn state_bytes(&self) -> usize {
+        self.entities.bytes()
+    }
+}
+
+impl PendingLookups {
+    /// Appends the features of a closing look-up, as of the time that the state is advanced to: its own.
+    fn answer(&mut self, row: ClosingRow, entities: &mut GroupEntities) {
+        let lookup = &mut self.stash.closing_mut(row.batch).extra;
+        let key = lookup.keys.row(row.row as usize);
+        let vector = entities.look_up(key.as_ref());
+        for (feature, column) in self.features.iter().zip(&mut lookup.answers) {
+            vector[*feature].append_to(column, row.time);
+        }
+    }
+}
