@@ -18,12 +18,12 @@ pub fn reference() -> String {
     }
     out += FORMATS_OF_TOPICS;
     out += &table(
-        &["format", "what"],
+        &["format", "description"],
         FORMATS.iter().map(|format| vec![format!("`{}`", format.name), format.summary.to_owned()]),
     );
     out += FORMATS_OF_FILES;
     out += &table(
-        &["extension", "format", "what"],
+        &["extension", "format", "description"],
         FILE_FORMATS
             .iter()
             .map(|file| vec![format!("`.{}`", file.extension), format!("`{}`", file.format), file.summary.to_owned()]),
@@ -156,14 +156,14 @@ A kind without an optimizer updates its weights by a rule of its own, and has no
 const FORMATS_OF_TOPICS: &str = "
 ## Formats
 
-The values of `format`: how the messages of a Kafka topic are encoded, both when tidemill reads them and when `load`
-writes them. The key of a deleted row of a table has the same format, or is the plain value if there is one key column.
+The values of `format` for the messages of a Kafka topic, both when they are read and when `load` writes them. The key of
+a message that deletes a row of a table has the same format or, if there is one key column, is the plain value.
 
 ";
 
 const FORMATS_OF_FILES: &str = "
-A topic that is bound to files is read by their extension, whatever `format` says, plain or with `.gz` or `.zst` behind
-it. A format that only files have is for such topics alone.
+If a topic is bound to files, their extension determines the format, not `format`. Text files may be compressed, with `.gz`
+or `.zst` appended. A `format` that is not in the table above is accepted for such topics only.
 
 ";
 

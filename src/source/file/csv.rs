@@ -8,7 +8,7 @@ use crate::value::{Column, FieldError, FieldFault};
 pub static CSV: FileFormat = FileFormat {
     extension: "csv",
     format: Csv::NAME,
-    summary: "comma-separated with a header; `nulls` says which texts are null",
+    summary: "CSV with a header; the config's `nulls` lists the fields that mean null",
     open: OpenFile::Stream(open),
 };
 

@@ -9,7 +9,7 @@ use crate::source::{Ingest, InputStatus, RawMessage};
 pub static JSONL: FileFormat = FileFormat {
     extension: "jsonl",
     format: Json::NAME,
-    summary: "one JSON object a line",
+    summary: "one JSON object per line",
     open: OpenFile::Stream(open::<Json>),
 };
 

@@ -20,7 +20,7 @@ use crate::value::{Column, ColumnBuilder, FieldError, FieldFault, Scalar, TimeUn
 pub static PARQUET: FileFormat = FileFormat {
     extension: "parquet",
     format: "parquet",
-    summary: "Apache Parquet, plain, Snappy or Zstandard",
+    summary: "Apache Parquet, uncompressed or with Snappy or Zstandard",
     open: OpenFile::Seek(open),
 };
 

@@ -34,7 +34,7 @@ pub struct Csv {
 impl MessageFormat for Csv {
     const NAME: &'static str = "csv";
     const SUMMARY: &'static str =
-        "one CSV record a message, without a header: the columns in their declared order; an empty field is null";
+        "one CSV record per message, without a header: the columns in their declared order; an empty field is null";
     const NAMES_COLUMNS: bool = false;
 
     fn new(schema: &Schema) -> Self {

@@ -13,7 +13,7 @@ pub struct Json {
 
 impl MessageFormat for Json {
     const NAME: &'static str = "json";
-    const SUMMARY: &'static str = "one JSON object a message; a column's `path` says where it is";
+    const SUMMARY: &'static str = "one JSON object per message; each column is at its `path`";
     const NAMES_COLUMNS: bool = true;
 
     fn new(schema: &Schema) -> Self {
