@@ -12,11 +12,11 @@ mod softmax;
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::optimizer::OptimizerSetup;
 use super::preparation::{Prepared, SlotLayout};
-use super::{Metric, ModelError, ModelOptions, OptimizerKind, Parameter, Parameters, Predictions, Tensors, tensor};
+use super::{
+    Metric, ModelError, ModelOptions, OptimizerKind, Parameter, Parameters, Predictions, Task, Tensors, tensor,
+};
 
 /// A model that learns. Reading is `&self`, learning `&mut self`.
 pub trait Learner: Send {
@@ -73,18 +73,6 @@ pub trait Scorer: Send + Sync {
 
     /// Adds the tensors that [`ModelKind::load`] reads.
     fn save(&self, tensors: &mut Tensors);
-}
-
-/// The meaning of labels and predictions, which decides the metrics that apply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Task {
-    /// Labels above 0.5 are true; a prediction is the probability of true.
-    Binary,
-    /// Labels are classes; a prediction is a probability for each class that the version knows.
-    Multiclass,
-    /// Labels and predictions are values.
-    Regression,
 }
 
 /// The use that a kind makes of labels.

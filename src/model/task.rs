@@ -1,0 +1,15 @@
+//! The task of a model: what its labels and predictions mean.
+
+use serde::{Deserialize, Serialize};
+
+/// The meaning of labels and predictions, which decides the metrics that apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Labels above 0.5 are true; a prediction is the probability of true.
+    Binary,
+    /// Labels are classes; a prediction is a probability for each class that the version knows.
+    Multiclass,
+    /// Labels and predictions are values.
+    Regression,
+}
