@@ -1,4 +1,4 @@
-//! How long it takes from a record to its features: records at a steady rate, and a reader that waits for them to show.
+//! Time from a record to its features: records at a steady rate, and a reader that waits for their features.
 //!
 //! `cargo run --release --example freshness -- [records/s] [entities] [seconds] [lateness]`
 //!

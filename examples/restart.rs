@@ -1,4 +1,4 @@
-//! What a checkpoint costs a run, and how long a restart takes from it.
+//! The cost of a checkpoint to a run, and the time of a restart from it.
 //!
 //! `cargo run --release --example restart -- [entities] [records] [workers]`
 //!

@@ -46,7 +46,7 @@ impl<'a> Observed<'a> {
     }
 }
 
-/// What an aggregate keeps of a set of records.
+/// An aggregate: its accumulator of a set of records, and the operations on it.
 ///
 /// Laws, for accumulators a, b, c of disjoint sets of records and the identity 0, which is the default:
 /// - merging is associative and commutative, a + (b + c) = (a + b) + c and a + b = b + a, except that accumulators of
@@ -70,7 +70,7 @@ pub trait Aggregate: Copy + Send + Sync + 'static {
 
     fn is_empty(&self, acc: &Self::Acc) -> bool;
 
-    /// Whether a pane adds nothing to any merge that has a later pane: `earlier` + `later` = `later`. Windows drop such
+    /// Returns whether a pane adds nothing to any merge that has a later pane: `earlier` + `later` = `later`. Windows drop such
     /// panes.
     fn supersedes(&self, _later: &Self::Acc, _earlier: &Self::Acc) -> bool {
         false

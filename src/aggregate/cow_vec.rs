@@ -35,7 +35,7 @@ impl<T: Clone + Default> CowVec<T> {
         &self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
     }
 
-    /// As [`CowVec::get`], to be changed.
+    /// The same as [`CowVec::get`], mutable.
     pub fn get_mut(&mut self, slot: u32) -> &mut T {
         &mut Arc::make_mut(&mut self.chunks[slot as usize / CHUNK])[slot as usize % CHUNK]
     }

@@ -37,7 +37,7 @@ impl KeyPrefix {
     }
 }
 
-/// Whether the key in a slot is this one.
+/// Returns whether the key in a slot is this one.
 fn is_at(prefixes: &[KeyPrefix], keys: &CowVec<Option<Key>>, slot: u32, prefix: &KeyPrefix, key: &[u8]) -> bool {
     let rest = |known: &Key| known.as_bytes()[KeyPrefix::BYTES..] == key[KeyPrefix::BYTES..];
     prefixes[slot as usize] == *prefix && (prefix.len <= KeyPrefix::BYTES || keys.get(slot).as_ref().is_some_and(rest))

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::algebra::{Aggregate, Observed};
-use super::family::{Cost, Family, OpsInWindow, PlacedOp};
+use super::cost::Cost;
+use super::family::{Family, OpsInWindow, PlacedOp};
 use super::feature::Feature;
 use super::input::Needs;
 use super::op::Op;
@@ -52,7 +53,7 @@ impl Extremum {
         Candidate { rank, value }
     }
 
-    /// Whether a later candidate is preferred to an earlier one.
+    /// Returns whether a later candidate is preferred to an earlier one.
     fn prefers(self, later: &Candidate, earlier: &Candidate) -> bool {
         match self {
             Extremum::First => later.rank > earlier.rank,

@@ -152,7 +152,7 @@ impl Feature {
         }
     }
 
-    /// As JSON, as of an asking time: a list as a list, a map as an object.
+    /// Returns the value as JSON as of an asking time: a list as a list, a map as an object.
     pub fn to_json(&self, asking: EventTime) -> serde_json::Value {
         match self {
             Feature::List(items) => items.iter().map(Scalar::to_json).collect(),

@@ -23,7 +23,7 @@ enum Scaled {
     #[default]
     None,
     Narrow(ScalarBuffer<i64>),
-    /// Where one of them leaves 64 bits.
+    /// Values of which at least one leaves 64 bits.
     Wide(Vec<i128>),
 }
 
@@ -76,7 +76,7 @@ impl LineInput {
         LineInput { keep, scaled, values: if needs.values { of.cloned() } else { None } }
     }
 
-    /// Whether a row counts.
+    /// Returns whether a row counts.
     pub fn keeps(&self, row: usize) -> bool {
         self.keep.as_ref().is_none_or(|keep| keep.value(row))
     }

@@ -1,4 +1,4 @@
-//! What a feature group computes, as its state is built from it.
+//! The layout of a feature group: the lines that its state is built from.
 
 use std::any::Any;
 
@@ -8,7 +8,7 @@ use super::input::Needs;
 use super::op::Op;
 use super::window::{Window, WindowState};
 
-/// What a group computes: its lines, and how wide its vectors are.
+/// The lines of a group and the width of its vectors.
 #[derive(Clone, Debug, Default)]
 pub struct GroupLayout {
     pub lines: Vec<AggregateSpec>,
@@ -21,7 +21,7 @@ pub struct GroupLayout {
 pub struct AggregateSpec {
     /// Digits kept after the point; 0 of an int.
     pub digits: u32,
-    /// Whether the input is an int.
+    /// True if the input is an int.
     pub integer: bool,
     pub ops: Vec<Op>,
     pub windows: Vec<Window>,
@@ -81,7 +81,7 @@ impl AggregateSpec {
 }
 
 impl GroupLayout {
-    /// Whether an answer can depend on the order of records of equal time.
+    /// Returns whether an answer can depend on the order of records of equal time.
     pub fn is_ordered(&self) -> bool {
         self.lines.iter().flat_map(|line| &line.ops).any(|op| op.kind.family.is_ordered())
     }
@@ -91,7 +91,7 @@ impl GroupLayout {
         self.lines.iter().flat_map(|line| line.windows.iter().copied())
     }
 
-    /// How long after its event time a record can be in a window, in ms; `None` if for ever.
+    /// The longest time after its event time that a record can be in a window, in ms; `None` if it stays for ever.
     pub fn reach_ms(&self) -> Option<i64> {
         let reaches: Option<Vec<i64>> = self.windows().map(|window| window.reach_ms()).collect();
         reaches.map(|reaches| reaches.into_iter().max().unwrap_or(0))

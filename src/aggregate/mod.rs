@@ -23,6 +23,7 @@
 //! ```
 
 mod algebra;
+mod cost;
 mod count;
 mod cow_vec;
 mod entities;
@@ -55,9 +56,10 @@ use std::any::Any;
 use crate::value::Type;
 
 pub use algebra::{Aggregate, Invertible, Observed};
+pub use cost::Cost;
 pub use exact::{MAX_DIGITS, fixed};
 pub use extremum::Extremum;
-pub use family::{Cost, Family, OpsInWindow, PlacedOp};
+pub use family::{Family, OpsInWindow, PlacedOp};
 pub use feature::{Deferred, Feature, FeatureType};
 pub use feature_column::FeatureColumn;
 pub use input::{LineInput, Needs};
@@ -119,7 +121,7 @@ pub fn kind(name: &str) -> Option<&'static AggregateKind> {
 }
 
 impl AggregateKind {
-    /// Whether it may be `of` a column of this type; `None`: without `of`.
+    /// Returns whether it may be `of` a column of this type; `None`: without `of`.
     pub fn accepts(&self, of: Option<Type>) -> bool {
         match (self.input, of) {
             (OpInput::Optional, _) => true,

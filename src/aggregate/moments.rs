@@ -10,8 +10,9 @@ use arrow_buffer::i256;
 use serde::{Deserialize, Serialize};
 
 use super::algebra::{Aggregate, Invertible, Observed};
+use super::cost::Cost;
 use super::exact::{power_of_ten, to_f64};
-use super::family::{Cost, Family, OpsInWindow, PlacedOp};
+use super::family::{Family, OpsInWindow, PlacedOp};
 use super::feature::Feature;
 use super::input::Needs;
 use super::op::Op;
@@ -21,7 +22,7 @@ use crate::value::Scalar;
 /// The highest moment that an op needs; each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MomentOrder {
-    /// How many.
+    /// The number of values.
     Zeroth,
     /// And their sum.
     First,
@@ -47,7 +48,7 @@ pub struct Moments {
     pub q: i256,
     /// Digits after the point that the values were scaled by.
     pub digits: u32,
-    /// Whether the input is an int.
+    /// True if the input is an int.
     pub integer: bool,
 }
 
@@ -72,7 +73,7 @@ impl Moments {
         (self.n > 1).then(|| self.spread() / (n * (n - 1.0)) / power_of_ten(2 * self.digits))
     }
 
-    /// nQ − S², rounded once.
+    /// The value of `nQ − S²`, rounded once.
     fn spread(&self) -> f64 {
         // Nearly always 128 bits are enough, and 256 are slow.
         let squares = self.q.to_i128().and_then(|q| q.checked_mul(self.n.into()));
@@ -94,7 +95,7 @@ impl From<Option<f64>> for Scalar {
 pub trait MomentSums:
     Copy + Default + Debug + PartialEq + Send + Sync + Serialize + for<'a> Deserialize<'a> + 'static
 {
-    /// Whether it reads values, and does not only count them.
+    /// True if it reads values, and does not only count them.
     const READS_VALUES: bool;
     /// Adds one scaled value.
     fn insert(&mut self, x: i128);
@@ -190,7 +191,7 @@ impl Family for MomentOp {
     }
 }
 
-/// How many.
+/// The number of values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Count(i64);
 
@@ -213,7 +214,7 @@ impl MomentSums for Count {
     }
 }
 
-/// How many, and their sum.
+/// The number of values and their sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Total {
     n: i64,
@@ -242,7 +243,7 @@ impl MomentSums for Total {
     }
 }
 
-/// How many, their sum and the sum of their squares.
+/// The number of values, their sum and the sum of their squares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     n: i64,

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::algebra::{Aggregate, Observed};
-use super::family::{Cost, Family, OpsInWindow, PlacedOp};
+use super::cost::Cost;
+use super::family::{Family, OpsInWindow, PlacedOp};
 use super::feature::Feature;
 use super::input::Needs;
 use super::op::Op;

@@ -25,7 +25,7 @@ pub struct OpParameter {
     pub greatest: f64,
 }
 
-/// How a parameter is written.
+/// The syntax of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterType {
     /// `0.9`
@@ -85,7 +85,7 @@ pub enum OpError {
 }
 
 impl OpError {
-    /// What was expected instead; `None` where a list of all ops says it.
+    /// The expected input; `None` where a list of all ops is shown instead.
     pub fn expected(&self) -> Option<String> {
         match self {
             OpError::Unknown(_) => None,

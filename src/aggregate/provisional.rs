@@ -11,7 +11,7 @@ use super::entities::Entities;
 use crate::time::EventTime;
 use crate::value::Key;
 
-/// What provisional records add to an aggregate, by provisional slot.
+/// The provisional records of an aggregate, by provisional slot.
 pub trait Provisional<A: Aggregate>: Default + 'static {
     /// Makes room for this many slots.
     fn grow(&mut self, slots: usize);

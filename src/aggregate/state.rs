@@ -127,7 +127,7 @@ impl GroupState {
         row
     }
 
-    /// As [`GroupState::vector`], into a row of the layout's width.
+    /// The same as [`GroupState::vector`], into a row of the layout's width.
     pub fn vector_into(&self, slot: Option<u32>, provisional: Option<u32>, row: &mut [Feature]) {
         self.windows.iter().for_each(|window| window.finish(slot, provisional, row));
     }
@@ -220,7 +220,7 @@ impl GroupState {
         self.provisional.entity(slot)
     }
 
-    /// Whether any record is provisional.
+    /// Returns whether any record is provisional.
     pub fn has_provisional(&self) -> bool {
         !self.provisional.is_empty()
     }

@@ -89,7 +89,7 @@ impl OnlineTable {
         }
     }
 
-    /// How its keys are encoded.
+    /// The codec of its keys.
     pub fn codec(&self) -> &KeyCodec {
         &self.codec
     }
@@ -99,7 +99,7 @@ impl OnlineTable {
         self.get_encoded(key.as_bytes())
     }
 
-    /// As [`OnlineTable::get`], by the bytes of a key.
+    /// The same as [`OnlineTable::get`], by the bytes of a key.
     pub fn get_encoded(&self, key: &[u8]) -> Option<Vector> {
         self.cells.get(key).map(|cell| cell.get())
     }
@@ -186,7 +186,7 @@ impl OnlineTable {
         let _ = self.freshness.set(freshness);
     }
 
-    /// Whether freshness is measured.
+    /// Returns whether freshness is measured.
     pub fn is_measured(&self) -> bool {
         self.freshness.get().is_some()
     }

@@ -41,19 +41,19 @@ pub enum OfflineError {
         #[source]
         source: parquet::errors::ParquetError,
     },
-    /// What Parquet says has its causes in it.
+    /// The text of a Parquet error includes its causes, so they are not a source.
     #[error("{path}: cannot be written: {why}")]
     Parquet { path: String, why: parquet::errors::ParquetError },
 }
 
-/// What a file holds: its number of rows and the hash of their values in order.
+/// The content of a file: its number of rows and the hash of their values in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
     pub rows: u64,
     pub sha256: String,
 }
 
-/// What a file in parts is saved as, beside its pending rows.
+/// The saved state of a file in parts, besides its pending rows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SavedFile {
     /// The part to be written next; those before it are whole.

@@ -102,7 +102,7 @@ impl Inputs {
     }
 }
 
-/// What came of a run.
+/// The results of a run.
 #[derive(Debug, Default)]
 pub struct Found {
     pub tallies: BTreeMap<String, RecordCounts>,
@@ -110,7 +110,7 @@ pub struct Found {
     pub pair: Vec<Vec<Scalar>>,
     pub ever: Vec<Vec<Scalar>>,
     pub examples: Vec<Vec<Scalar>>,
-    /// What the online store has of the groups `shop` and `ever` at the end, by shop.
+    /// The vectors of the groups `shop` and `ever` in the online store at the end, by shop.
     pub shown: BTreeMap<String, Vec<Scalar>>,
     pub shown_ever: BTreeMap<String, Vec<Scalar>>,
     /// Hash of each version's weights.
@@ -126,7 +126,7 @@ pub struct Memory {
     pub next: usize,
     pub read: usize,
     pub decoder: JsonDecoder,
-    /// Whether there is an end, or only nothing more for now.
+    /// True if the input ends; else there is nothing more for now.
     pub ends: bool,
 }
 
@@ -161,7 +161,7 @@ impl Partition for Few {
     }
 }
 
-/// How a run starts and what is asked of it.
+/// The options of a run.
 pub struct Run<'a> {
     pub spec: &'a str,
     /// Records read at a time.
@@ -173,9 +173,11 @@ pub struct Run<'a> {
     pub start: Option<(i64, SnapshotParts)>,
     /// Ask for a snapshot as of this time.
     pub snapshot: Option<i64>,
-    /// Where outputs begin, where sources do, and where outputs stop.
+    /// The time at which outputs begin.
     pub from: Option<i64>,
+    /// The time at which sources begin.
     pub since: Option<i64>,
+    /// The time at which outputs stop.
     pub until: Option<i64>,
 }
 
@@ -336,7 +338,7 @@ pub fn names(batch: &RecordBatch) -> Vec<String> {
     batch.schema().fields().iter().map(|field| field.name().clone()).collect()
 }
 
-/// Whether an array holds no nulls: shortens assertions.
+/// Returns whether an array has no nulls; shortens assertions.
 pub fn whole(array: &dyn Array) -> bool {
     array.null_count() == 0
 }

@@ -11,7 +11,7 @@ use tidemill::value::Scalar;
 
 use super::engine::{Inputs, Record};
 
-/// What the engine should find.
+/// The results that the engine must have.
 #[derive(Debug, Default)]
 pub struct Expected {
     pub tallies: BTreeMap<String, RecordCounts>,
@@ -20,7 +20,7 @@ pub struct Expected {
     /// Without `_score` and `_version`, which learning adds.
     pub ever: Vec<Vec<Scalar>>,
     pub examples: Vec<Vec<Scalar>>,
-    /// What the online store has at the end: the vectors of shops that have records in some window of the group `shop`,
+    /// The vectors in the online store at the end: of shops that have records in some window of the group `shop`,
     /// and of the group `ever`.
     pub shown: BTreeMap<String, Vec<Scalar>>,
     pub shown_ever: BTreeMap<String, Vec<Scalar>>,
@@ -173,7 +173,7 @@ pub const WINDOWS: &[(&str, Holds)] = &[
 /// The windows of the group `ever`, which reach back without end.
 pub const ENDLESS: &[(&str, Holds)] = &[("\"lifetime\"", |record, a| record.effective < a)];
 
-/// As of when a vector is: what its windows hold, and the asking time.
+/// The times of a vector: the one up to which its windows have records, and the asking time.
 #[derive(Clone, Copy, Debug)]
 struct AsOf {
     window: i64,
@@ -256,13 +256,13 @@ fn changes(
     rows.into_values().collect()
 }
 
-/// How records are dealt over partitions, and where outputs stop.
+/// The distribution of records over partitions, and the time at which outputs stop.
 pub struct Dealt {
     pub partitions: usize,
     pub until: Option<i64>,
     /// Before this, what sources had is not counted.
     pub since: Option<i64>,
-    /// Whether examples look up the group `ever`.
+    /// True if examples look up the group `ever`.
     pub endless: bool,
 }
 

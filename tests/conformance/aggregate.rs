@@ -252,7 +252,7 @@ proptest! {
         }
     }
 
-    /// What has left a window leaves nothing behind: only the records inside it matter.
+    /// Records that have left a window have no effect: only the records inside it matter.
     #[test]
     fn laws_of_leaving(events in events(), later in 0i64..150) {
         let asof = events[events.len() - 1].at + 1 + later;

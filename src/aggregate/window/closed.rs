@@ -44,7 +44,7 @@ pub struct Expired {
     pub emptied: Vec<u32>,
 }
 
-/// What one window keeps of the closed records of all entities, by slot.
+/// The state of one window over the closed records of all entities, by slot.
 pub trait ClosedWindow<A: Aggregate>: 'static {
     /// Bytes of an entity without its panes, and of each of its panes.
     const ENTITY_BYTES: usize;
@@ -56,7 +56,7 @@ pub trait ClosedWindow<A: Aggregate>: 'static {
     /// Empties a slot for its next entity.
     fn clear(&mut self, slot: u32);
 
-    /// Whether a record of this event time still counts when it takes effect at `time`.
+    /// Returns whether a record of this event time still counts when it takes effect at `time`.
     fn admits(&self, event_time: EventTime, time: EventTime) -> bool;
 
     /// Inserts records, the first of which has the number `sequence` in the total order. The slots of those that do not

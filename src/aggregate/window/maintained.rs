@@ -15,11 +15,11 @@ pub trait WindowState {
     fn grow(&mut self, slots: usize);
     /// Empties a slot for its next entity.
     fn clear(&mut self, slot: u32);
-    /// As [`ClosedWindow::insert`].
+    /// The same as [`ClosedWindow::insert`].
     fn insert(&mut self, updates: &[Update], batches: &[&[LineInput]], sequence: i64, rejected: &mut Vec<u32>);
-    /// As [`ClosedWindow::advance`].
+    /// The same as [`ClosedWindow::advance`].
     fn advance(&mut self, asof: EventTime, expired: &mut Expired);
-    /// As [`ClosedWindow::next_expiry`].
+    /// The same as [`ClosedWindow::next_expiry`].
     fn next_expiry(&self) -> EventTime;
     fn is_empty(&self, slot: u32) -> bool;
     /// Writes the features into a vector: of the closed records in `slot` and the provisional ones in `provisional`.
@@ -32,9 +32,9 @@ pub trait WindowState {
     fn confirm(&mut self, updates: &[Update], batches: &[&[LineInput]]);
     /// Empties a provisional slot for its next entity.
     fn clear_provisional(&mut self, slot: u32);
-    /// As [`ClosedWindow::save`].
+    /// The same as [`ClosedWindow::save`].
     fn save(&self) -> Encoder;
-    /// As [`ClosedWindow::load`].
+    /// The same as [`ClosedWindow::load`].
     ///
     /// # Errors
     /// If the bytes are of another state.
@@ -54,7 +54,7 @@ pub struct MaintainedWindow<A, W, P, F> {
 }
 
 impl<A: Aggregate, W: ClosedWindow<A>, P: Provisional<A>, F> MaintainedWindow<A, W, P, F> {
-    /// Nothing of the line at position `line`.
+    /// The empty state of the line at position `line`.
     pub fn new(line: usize, aggregate: A, closed: W, finish: F) -> Self {
         MaintainedWindow { line, aggregate, closed, provisional: P::default(), finish }
     }

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::closed::{ClosedWindow, Expired, LineUpdates};
-use super::sliding::Sliding;
+use super::panes::Sliding;
 use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};

@@ -16,11 +16,12 @@ mod closed;
 mod lifetime;
 mod maintained;
 mod merging;
+mod panes;
 mod sliding;
 mod subtracting;
 
 use super::algebra::{Aggregate, Invertible};
-use super::family::Cost;
+use super::cost::Cost;
 use super::feature::Feature;
 use super::provisional::{Queued, Summed};
 use maintained::MaintainedWindow;
@@ -28,18 +29,18 @@ use maintained::MaintainedWindow;
 pub use closed::{ClosedWindow, Expired, LineUpdates, Update};
 pub use lifetime::Lifetime;
 pub use maintained::WindowState;
-pub use sliding::Sliding;
+pub use panes::Sliding;
 
 /// A kind of window: how it is written, and what it keeps.
 pub trait WindowKind: Copy {
-    /// What it keeps of an aggregate whose records can be taken out again.
+    /// The state of an aggregate whose records can be subtracted.
     type Subtracting<A: Invertible>: ClosedWindow<A>;
-    /// What it keeps of any other.
+    /// The state of any other aggregate.
     type Merging<A: Aggregate>: ClosedWindow<A>;
 
     /// The window that a text of a dataflow file stands for, if it is one of this kind.
     fn parse(text: &str) -> Option<Self>;
-    /// How names of its features end, given how it was written.
+    /// The end of the names of its features, given the text of the window.
     fn suffix(self, written: &str) -> String;
     /// Its records, in words: "the last 3h".
     fn describe(self) -> String;
@@ -51,7 +52,7 @@ pub trait WindowKind: Copy {
     fn properties(self) -> Vec<(&'static str, serde_json::Value)>;
     /// A text that two windows share if and only if they are the same.
     fn canonical(self) -> String;
-    /// How long after its event time a record can be in it, in ms; `None` if for ever.
+    /// The longest time after its event time that a record can be in it, in ms; `None` if it stays for ever.
     fn reach_ms(self) -> Option<i64>;
     /// The most panes that an entity can have; `None` if it has no panes.
     fn panes(self) -> Option<i64>;
@@ -74,42 +75,42 @@ macro_rules! window_kinds {
                 None$(.or_else(|| $kind::parse(text).map(Window::$kind)))*
             }
 
-            /// As [`WindowKind::suffix`].
+            /// The same as [`WindowKind::suffix`].
             pub fn suffix(self, written: &str) -> String {
                 match self { $(Window::$kind(window) => window.suffix(written)),* }
             }
 
-            /// As [`WindowKind::describe`].
+            /// The same as [`WindowKind::describe`].
             pub fn describe(self) -> String {
                 match self { $(Window::$kind(window) => window.describe()),* }
             }
 
-            /// As [`WindowKind::size`].
+            /// The same as [`WindowKind::size`].
             pub fn size(self) -> String {
                 match self { $(Window::$kind(window) => window.size()),* }
             }
 
-            /// As [`WindowKind::details`].
+            /// The same as [`WindowKind::details`].
             pub fn details(self) -> Option<String> {
                 match self { $(Window::$kind(window) => window.details()),* }
             }
 
-            /// As [`WindowKind::properties`].
+            /// The same as [`WindowKind::properties`].
             pub fn properties(self) -> Vec<(&'static str, serde_json::Value)> {
                 match self { $(Window::$kind(window) => window.properties()),* }
             }
 
-            /// As [`WindowKind::canonical`].
+            /// The same as [`WindowKind::canonical`].
             pub fn canonical(self) -> String {
                 match self { $(Window::$kind(window) => window.canonical()),* }
             }
 
-            /// As [`WindowKind::reach_ms`].
+            /// The same as [`WindowKind::reach_ms`].
             pub fn reach_ms(self) -> Option<i64> {
                 match self { $(Window::$kind(window) => window.reach_ms()),* }
             }
 
-            /// As [`WindowKind::panes`].
+            /// The same as [`WindowKind::panes`].
             pub fn panes(self) -> Option<i64> {
                 match self { $(Window::$kind(window) => window.panes()),* }
             }
@@ -144,12 +145,12 @@ macro_rules! window_kinds {
                 }
             }
 
-            /// What the state of an invertible aggregate costs.
+            /// The cost of the state of an invertible aggregate.
             pub(super) fn cost_of_invertible<A: Invertible>(self) -> Cost {
                 match self { $(Window::$kind(_) => cost::<A, <$kind as WindowKind>::Subtracting<A>>()),* }
             }
 
-            /// What the state of any aggregate costs.
+            /// The cost of the state of any aggregate.
             pub(super) fn cost_of_any<A: Aggregate>(self) -> Cost {
                 match self { $(Window::$kind(_) => cost::<A, <$kind as WindowKind>::Merging<A>>()),* }
             }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::closed::{ClosedWindow, Expired, LineUpdates, Update};
-use super::sliding::Sliding;
+use super::panes::Sliding;
 use crate::aggregate::algebra::Invertible;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::EventTime;

@@ -14,7 +14,7 @@ pub struct GroupEntities {
     pub state: GroupState,
     /// `None` if there is no online store.
     pub publisher: Option<OnlinePublisher>,
-    /// Whether an answer can depend on the order of records of equal time.
+    /// True if an answer can depend on the order of records of equal time.
     is_ordered: bool,
     expired: Expired,
     row: Vec<Feature>,

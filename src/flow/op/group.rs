@@ -44,9 +44,9 @@ pub struct Lookups<'scope> {
 /// The changes of a group that are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct GroupOutputs {
-    /// Whether a row is wanted for every entity and time that had records.
+    /// True if a row is wanted for every entity and time that had records.
     pub offline: bool,
-    /// Where the newest vector of every entity that changed is published.
+    /// The table in which the newest vector of every changed entity is published.
     pub online: Option<Arc<OnlineTable>>,
 }
 
@@ -141,7 +141,7 @@ fn wire<'scope>(
     (Ports { updates, closed: OutputBuilder::from(closed), lookups: ports }, streams)
 }
 
-/// What an activation does.
+/// The work of an activation.
 struct GroupSchedule {
     shard: GroupShard,
     checkpoint: OperatorCheckpoint,

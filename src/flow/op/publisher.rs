@@ -164,7 +164,7 @@ impl OnlinePublisher {
         self.queued.push_back((number, activation));
     }
 
-    /// Whether anything has arrived or changed that is not published yet.
+    /// Returns whether anything has arrived or changed that is not published yet.
     pub fn has_unpublished(&self) -> bool {
         let dirty = [&self.dirty, &self.dirty_provisional].iter().any(|set| !set.slots.is_empty());
         let acks = [&self.fresh, &self.waiting].iter().any(|acks| !acks.tokens.is_empty());

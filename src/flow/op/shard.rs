@@ -25,7 +25,7 @@ use crate::value::{Batch, ColumnBuilder};
 /// A worker's share of a group's entities, and the updates and look-ups that wait to close.
 pub struct GroupShard {
     plan: Arc<GroupPlan>,
-    /// Whether the closed changes are wanted.
+    /// True if the closed changes are wanted.
     offline: bool,
     entities: GroupEntities,
     updates: Stash<UpdateBatch>,
@@ -41,7 +41,7 @@ struct PendingLookups {
     stash: Stash<LookupBatch>,
 }
 
-/// What is computed from a batch of look-ups.
+/// A batch of look-ups with what is computed on its arrival.
 struct LookupBatch {
     keys: Rows,
     /// A column for each feature, with the rows that are done.
@@ -209,7 +209,7 @@ impl GroupShard {
         publisher.as_mut().is_none_or(|publisher| publisher.publish(state, &self.updates, self.activation, slice))
     }
 
-    /// Whether anything has arrived or changed that is not published yet.
+    /// Returns whether anything has arrived or changed that is not published yet.
     pub fn has_unpublished(&self) -> bool {
         self.entities.publisher.as_ref().is_some_and(OnlinePublisher::has_unpublished)
     }

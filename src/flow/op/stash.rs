@@ -40,7 +40,7 @@ impl<X> StashedBatch<X> {
         self.number
     }
 
-    /// Whether rows are left when the closing ones are done.
+    /// Returns whether rows are left when the closing ones are done.
     pub fn stays(&self) -> bool {
         self.closing < self.batch.len()
     }
@@ -118,7 +118,7 @@ impl<X> Stash<X> {
         &self.closing[position as usize]
     }
 
-    /// As [`Stash::closing`], to be changed.
+    /// The same as [`Stash::closing`], mutable.
     pub fn closing_mut(&mut self, position: u32) -> &mut StashedBatch<X> {
         &mut self.closing[position as usize]
     }

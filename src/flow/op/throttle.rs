@@ -1,4 +1,4 @@
-//! How often a feature group publishes, and for how long at a time.
+//! The rhythm in which a feature group publishes.
 //!
 //! Publishing at every activation would rewrite hot entities. After publishing for t the operator pauses 4t (20 % of a
 //! worker's time), and t once a round has taken 5 ms (50 %): a busy group publishes each entity once in a while, and a quiet

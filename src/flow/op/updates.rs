@@ -9,7 +9,7 @@ use crate::aggregate::LineInput;
 use crate::flow::plan::GroupPlan;
 use crate::value::Batch;
 
-/// What is computed from a batch of updates on arrival.
+/// A batch of updates with what is computed on its arrival.
 pub struct UpdateBatch {
     /// The entity of each row.
     pub keys: Rows,
@@ -26,7 +26,7 @@ impl UpdateBatch {
         UpdateBatch { keys: plan.codec.encode(entity), named, inputs: plan.inputs(batch) }
     }
 
-    /// Whether a row belongs to an entity.
+    /// Returns whether a row belongs to an entity.
     pub fn is_named(&self, row: usize) -> bool {
         self.named.as_ref().is_none_or(|named| named.is_valid(row))
     }
