@@ -17,7 +17,7 @@ use hashbrown::HashMap;
 use tidemill::aggregate::{Expired, Feature, GroupState, LineInput, Update};
 use tidemill::expr::EvalStats;
 use tidemill::flow::Plan;
-use tidemill::flow::plan::project;
+use tidemill::relation::project;
 use tidemill::source::{Ingest, InputStatus, Partition, RawMessage, SourceError};
 use tidemill::value::{Batch, ColumnBuilder, Key};
 

@@ -1,8 +1,21 @@
-//! The names that an instance may have, and the cell of each.
+//! The fields that an instance may have, and the slot of each.
 
 use crate::value::{Column, TimeUnit, Type};
 
-/// A cell that an instance can give.
+/// The form of an instance: its fields, the required ones, and the number of cells of a row.
+#[derive(Debug, Default)]
+pub(super) struct InstanceSchema {
+    pub fields: InstanceFields,
+    /// Name and slot of each column that an instance must set.
+    pub required: Vec<(String, usize)>,
+    /// Slot of the event time.
+    pub time: usize,
+    pub time_name: String,
+    /// Cells of a row.
+    pub width: usize,
+}
+
+/// A field that an instance can set.
 #[derive(Clone, Debug)]
 pub(super) struct InstanceField {
     pub name: String,
@@ -12,10 +25,10 @@ pub(super) struct InstanceField {
     pub nullable: bool,
 }
 
-/// Where the fields of an instance are: at its top, or inside an object.
+/// Fields of one JSON object: the instance itself, or an object inside it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct InstanceFields {
-    /// The objects that these are in, outermost first, each with a dot behind it.
+    /// Names of the enclosing objects, outermost first, each followed by a dot.
     prefix: String,
     names: Vec<(String, FieldEntry)>,
 }
@@ -27,21 +40,22 @@ pub(super) enum FieldEntry {
 }
 
 impl InstanceFields {
-    /// What a name stands for.
+    /// Returns the field or object of a name.
     pub fn find(&self, name: &str) -> Option<&FieldEntry> {
-        self.names.iter().find(|(known, _)| known == name).map(|(_, place)| place)
+        self.names.iter().find(|(known, _)| known == name).map(|(_, entry)| entry)
     }
 
-    /// A field's name with those of the objects that it is in.
+    /// Returns a field's name, prefixed by those of the enclosing objects.
     pub fn full_name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
+    /// Returns the names of all fields and objects.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Adds a column of the driving stream where its records have it. It can be given by its own name as well.
+    /// Adds a column of the driving source at its path in the JSON record, and by its own name at the top.
     pub fn add_column(&mut self, column: &Column, slot: usize) {
         let field = InstanceField {
             name: column.name.clone(),
@@ -50,11 +64,11 @@ impl InstanceFields {
             unit: column.unit,
             nullable: column.nullable,
         };
-        self.place(&column.path, field.clone());
+        self.insert(&column.path, field.clone());
         self.add(field);
     }
 
-    /// Adds a field at the top, unless the name is taken.
+    /// Adds a field at the top; returns false if the name is taken.
     pub fn add(&mut self, field: InstanceField) -> bool {
         let free = self.find(&field.name).is_none();
         if free {
@@ -63,22 +77,22 @@ impl InstanceFields {
         free
     }
 
-    fn place(&mut self, path: &[String], field: InstanceField) {
+    fn insert(&mut self, path: &[String], field: InstanceField) {
         let (name, rest) = path.split_first().expect("a path has at least one name");
         if rest.is_empty() {
             self.names.push((name.clone(), FieldEntry::Field(field)));
             return;
         }
-        let nested = self.names.iter_mut().find_map(|(known, place)| match place {
+        let nested = self.names.iter_mut().find_map(|(known, entry)| match entry {
             FieldEntry::Object(fields) if known == name => Some(fields),
             _ => None,
         });
         match nested {
-            Some(fields) => fields.place(rest, field),
+            Some(fields) => fields.insert(rest, field),
             None => {
                 let prefix = format!("{}{name}.", self.prefix);
                 let mut fields = InstanceFields { prefix, ..InstanceFields::default() };
-                fields.place(rest, field);
+                fields.insert(rest, field);
                 self.names.push((name.clone(), FieldEntry::Object(fields)));
             }
         }

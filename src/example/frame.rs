@@ -1,4 +1,4 @@
-//! The working memory of a request: a row of cells for each instance.
+//! Working memory of a request: a row of cells for each instance.
 
 use std::sync::Arc;
 
@@ -8,23 +8,23 @@ use arrow_buffer::NullBuffer;
 
 use crate::value::{ColumnBuilder, Scalar, Type};
 
-/// Instances on their way through a pipeline. A row has a cell for every value that the pipeline knows of: columns of
-/// the record, of table rows and of views, features, computed inputs.
+/// Instances while a program runs on them. A row has a cell for every value of the program: columns of the record, of
+/// table rows and of views, features, computed inputs.
 #[derive(Debug, Default)]
 pub struct Frame {
     width: usize,
     rows: usize,
     cells: Vec<Scalar>,
-    /// Which cells the instance itself gave.
+    /// Set for cells that the instance itself sets.
     overrides: Vec<bool>,
-    /// The instance that is being read.
+    /// Position of the instance that is being read.
     pub(super) reading: Option<usize>,
     /// Bytes of the key that is being looked up.
     pub(super) key: Vec<u8>,
 }
 
 impl Frame {
-    /// Forgets all rows; those to come have `width` cells.
+    /// Drops all rows; new ones have `width` cells.
     pub(super) fn reset(&mut self, width: usize) {
         self.width = width;
         self.rows = 0;
@@ -33,24 +33,24 @@ impl Frame {
         self.reading = None;
     }
 
-    /// Adds a row of nulls that nobody gave.
+    /// Adds a row of nulls.
     pub(super) fn push_row(&mut self) {
         self.rows += 1;
         self.cells.resize(self.rows * self.width, Scalar::Null);
         self.overrides.resize(self.rows * self.width, false);
     }
 
-    /// The instance that was being read when reading broke off.
+    /// Returns the position of the instance that was being read when reading failed.
     pub fn reading(&self) -> Option<usize> {
         self.reading
     }
 
-    /// Instances held.
+    /// Returns the number of instances.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Cells that are held, over all rows.
+    /// Returns the number of cells of all rows.
     pub fn cells(&self) -> usize {
         self.cells.len()
     }
@@ -65,13 +65,13 @@ impl Frame {
         self.overrides[row * self.width + slot]
     }
 
-    /// The cell of a row just added, to be filled by the instance; none if it has overrides it already.
+    /// Marks a cell of the newest row as set by the instance and returns it; `None` if it is set already.
     pub(super) fn set_override(&mut self, slot: usize) -> Option<&mut Scalar> {
         let at = (self.rows - 1) * self.width + slot;
         if std::mem::replace(&mut self.overrides[at], true) { None } else { Some(&mut self.cells[at]) }
     }
 
-    /// Writes a cell unless the instance gave it.
+    /// Writes a cell unless the instance overrides it.
     #[inline]
     pub(super) fn set_computed(&mut self, row: usize, slot: usize, value: Scalar) {
         let at = row * self.width + slot;
@@ -80,12 +80,12 @@ impl Frame {
         }
     }
 
-    /// One row's cells, as far as a key is made of them, beside the bytes that it is written to.
+    /// Returns the cells of a row, and the buffer for a key that is encoded from them.
     pub(super) fn row_and_key(&mut self, row: usize) -> (&[Scalar], &mut Vec<u8>) {
         (&self.cells[row * self.width..(row + 1) * self.width], &mut self.key)
     }
 
-    /// A slot of all rows as a column.
+    /// Returns a slot of all rows as a column.
     ///
     /// # Panics
     /// If a cell is neither null nor of this type.
@@ -111,7 +111,7 @@ impl Frame {
         }
     }
 
-    /// Without a builder, which costs more than the one value that most requests have.
+    // Not by a column builder, which costs more than the single value of most requests.
     fn primitive<T: ArrowPrimitiveType>(&self, slot: usize, value: impl Fn(&Scalar) -> Option<T::Native>) -> ArrayRef {
         let mut nulls = false;
         let values: Vec<T::Native> = (0..self.rows)

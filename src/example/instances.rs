@@ -1,28 +1,27 @@
-//! Instances as a request has them: a JSON list of objects, read straight into a frame.
+//! Instances of a request: a JSON list of objects, read straight into a frame.
 //!
-//! Types are those of the columns, by the rules that records of a topic are read by ([`ValueSeed`]). But a topic may
-//! carry more than anyone asked for, while a request that names an unknown field is mistaken: it is told, with the
-//! nearest name that is known.
+//! Values are read by the rules for records of a topic ([`ValueSeed`]). Unlike a record, an instance may not have
+//! unknown fields: the error names the nearest known field.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::fields::{FieldEntry, InstanceField, InstanceFields};
-use super::{Frame, Pipeline};
+use super::Frame;
+use super::fields::{FieldEntry, InstanceField, InstanceFields, InstanceSchema};
 use crate::expr::nearest;
 use crate::time::{EventTime, format_time, in_range};
 use crate::value::{FieldFault, Scalar, ValueSeed};
 
-/// The most cells that a request may take: instances times the values that each has.
+/// The most cells of a request: its instances times the cells of a row.
 pub const MOST_CELLS: usize = 1 << 20;
 
-/// What is wrong with an instance.
+/// A mistake in an instance.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub struct InstanceError {
-    /// Its place in the list.
+    /// Position in the list.
     pub index: usize,
-    /// The field, inner ones as `outer.inner`; none where the instance as a whole is at fault.
+    /// The field, nested ones as `outer.inner`; `None` if the mistake is not in a field.
     pub field: Option<String>,
     pub fault: InstanceFault,
 }
@@ -34,10 +33,11 @@ pub enum InstanceFault {
     UnknownField {
         nearest: Option<String>,
     },
-    /// An event time that no record may have.
+    /// The event time is outside the allowed range.
     TimeOutOfRange(EventTime),
-    /// No event time, and none seen that could stand in for it.
+    /// There is no event time, and no record has been seen whose time could be taken.
     NoTime,
+    /// The request exceeds [`MOST_CELLS`].
     TooMany,
 }
 
@@ -60,26 +60,26 @@ impl fmt::Display for InstanceError {
     }
 }
 
-/// Reads a list of instances. The outcome says what is wrong with one; malformed JSON is the deserializer's error, and
-/// [`Frame`] knows which instance it was in.
+/// Reads a list of instances into a frame. The value is the first mistake in an instance, if any; malformed JSON is the
+/// deserializer's error, and [`Frame::reading`] is then the instance that it was in.
 pub struct InstancesSeed<'a> {
-    pipeline: &'a Pipeline,
+    schema: &'a InstanceSchema,
     frame: &'a mut Frame,
     newest: Option<EventTime>,
 }
 
 impl<'a> InstancesSeed<'a> {
-    pub(super) fn new(pipeline: &'a Pipeline, frame: &'a mut Frame, newest: Option<EventTime>) -> Self {
-        InstancesSeed { pipeline, frame, newest }
+    pub(super) fn new(schema: &'a InstanceSchema, frame: &'a mut Frame, newest: Option<EventTime>) -> Self {
+        InstancesSeed { schema, frame, newest }
     }
 
-    /// Checks the instance just read, and puts in the time if it has none.
+    /// Checks the instance just read, and sets the time if it has none.
     fn finish(&mut self, row: usize) -> Result<(), (Option<String>, InstanceFault)> {
-        let absent = self.pipeline.required.iter().find(|(_, slot)| !self.frame.is_override(row, *slot));
+        let absent = self.schema.required.iter().find(|(_, slot)| !self.frame.is_override(row, *slot));
         if let Some((name, _)) = absent {
             return Err((Some(name.clone()), InstanceFault::Field(FieldFault::Missing)));
         }
-        let (slot, name) = &self.pipeline.time;
+        let InstanceSchema { time: slot, time_name: name, .. } = self.schema;
         if !self.frame.is_override(row, *slot) {
             let newest = self.newest.ok_or_else(|| (Some(name.clone()), InstanceFault::NoTime))?;
             self.frame.set_computed(row, *slot, Scalar::Timestamp(newest));
@@ -111,7 +111,7 @@ impl<'de> Visitor<'de> for InstancesSeed<'_> {
         let mut wrong = None;
         loop {
             let index = self.frame.rows();
-            if self.frame.cells() + self.pipeline.width > MOST_CELLS {
+            if self.frame.cells() + self.schema.width > MOST_CELLS {
                 wrong.get_or_insert(InstanceError { index, field: None, fault: InstanceFault::TooMany });
             }
             if wrong.is_some() {
@@ -121,12 +121,8 @@ impl<'de> Visitor<'de> for InstancesSeed<'_> {
             }
             self.frame.reading = Some(index);
             let mut fault = None;
-            let seed = InstanceSeed {
-                fields: &self.pipeline.fields,
-                is_row: true,
-                frame: &mut *self.frame,
-                fault: &mut fault,
-            };
+            let seed =
+                InstanceSeed { fields: &self.schema.fields, is_row: true, frame: &mut *self.frame, fault: &mut fault };
             if list.next_element_seed(seed)?.is_none() {
                 self.frame.reading = None;
                 return Ok(Ok(()));
@@ -137,19 +133,18 @@ impl<'de> Visitor<'de> for InstancesSeed<'_> {
     }
 }
 
-type Fault = Option<(Option<String>, InstanceFault)>;
-
 /// Reads an instance, or an object inside one.
 struct InstanceSeed<'a> {
     fields: &'a InstanceFields,
-    /// Whether this is an instance itself, for which a row is to be added.
+    /// Set for the instance itself, which adds a row to the frame.
     is_row: bool,
     frame: &'a mut Frame,
-    fault: &'a mut Fault,
+    /// The first mistake, with its field.
+    fault: &'a mut Option<(Option<String>, InstanceFault)>,
 }
 
 impl InstanceSeed<'_> {
-    /// Notes a fault; the first one counts.
+    /// Records a mistake unless there is one already.
     fn fail(&mut self, field: &str, fault: InstanceFault) {
         let fields = self.fields;
         self.fault.get_or_insert_with(|| (Some(fields.full_name(field)), fault));
@@ -158,7 +153,7 @@ impl InstanceSeed<'_> {
     fn read<'de, A: MapAccess<'de>>(&mut self, field: &InstanceField, map: &mut A) -> Result<(), A::Error> {
         let Some(cell) = self.frame.set_override(field.slot) else {
             map.next_value::<IgnoredAny>()?;
-            let fault = FieldFault::Malformed("the field stands twice".to_owned());
+            let fault = FieldFault::Malformed("duplicate field".to_owned());
             self.fail(&field.name, InstanceFault::Field(fault));
             return Ok(());
         };
@@ -193,8 +188,8 @@ impl<'de> Visitor<'de> for InstanceSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let fields = self.fields;
-        while let Some(place) = map.next_key_seed(InstanceFieldName(fields))? {
-            match place {
+        while let Some(entry) = map.next_key_seed(InstanceFieldName(fields))? {
+            match entry {
                 Ok(FieldEntry::Field(field)) => self.read(field, &mut map)?,
                 Ok(FieldEntry::Object(inner)) => map.next_value_seed(InstanceSeed {
                     fields: inner,
@@ -213,7 +208,7 @@ impl<'de> Visitor<'de> for InstanceSeed<'_> {
     }
 }
 
-/// Finds what a field name stands for; an unknown one is kept, to be told.
+/// Reads a field's name and finds its entry; an unknown name is the error.
 struct InstanceFieldName<'a>(&'a InstanceFields);
 
 impl<'a, 'de> DeserializeSeed<'de> for InstanceFieldName<'a> {

@@ -1,25 +1,47 @@
-//! Examples: from a record, table rows and feature vectors to a model's inputs; what training and serving share.
+//! Examples: from an instance, table rows and feature vectors to a model's inputs.
 //!
-//! In training the graph brings an example's columns together, operator by operator, as of its time. In serving a
-//! [`Pipeline`] does it for the instances of a request, as of now: it is compiled from a [`ServingPlan`], which holds
-//! the very expressions and look-ups that the graph runs. Either way [`FeatureAssembler`] says what the inputs are.
+//! In training the graph collects an example's columns, operator by operator, as of the example's time. In serving a
+//! [`Program`] does the same for the instances of a request, as of now: [`ProgramBuilder`] makes it from the bound
+//! expressions and look-ups that the graph runs. In both, [`FeatureAssembler`] evaluates the model's inputs.
 //!
-//! An instance is a record of the stream that drives the example's view. Any column of the view, any feature and any
-//! input may be given with it, by name, and is then not looked up or computed; a column that a view passes on under
-//! its own name is one value, so giving it counts wherever it is used. The stream's own names go first, then those of
-//! views from the outermost in. The event time may be left out: it is then the newest seen. A view's WHERE does not
-//! apply, and a JOIN without a row gives nulls: a prediction is about the record that was asked about.
+//! An instance is a record of the source that drives the model's examples. It may also set any column of a view, any
+//! feature and any input by name; such an override is used instead of looking the value up or computing it. A column
+//! that a view passes on under its own name is one value, so an override of it counts wherever the value is used.
+//! Names of the record take precedence over those of views, from the outermost view inwards, and those over features
+//! and inputs. The event time may be omitted: it is then the newest one seen. A view's WHERE does not apply, and a JOIN
+//! without a row yields nulls: a prediction is about the record in the request.
+//!
+//! ```
+//! use serde::de::DeserializeSeed;
+//! use tidemill::example::{FeatureAssembler, Frame, ProgramBuilder};
+//! use tidemill::expr::{Expr, Scope};
+//! use tidemill::value::{Column, Scalar, Schema, Type};
+//!
+//! let orders = Schema::new(vec![Column::new("amount", Type::Float, false), Column::new("at", Type::Timestamp, false)]);
+//! let double = Expr::parse("amount * 2", &Scope::of("orders", &orders)).unwrap();
+//! let mut builder = ProgramBuilder::default();
+//! builder.record(&orders, 1);
+//! let program = builder.finish("m", &FeatureAssembler::new([("double".to_owned(), double)]));
+//!
+//! let (mut frame, newest) = (Frame::default(), Some(0));
+//! let mut body = serde_json::Deserializer::from_str(r#"[{ "amount": 1.5 }, { "amount": 1.5, "double": 7.0 }]"#);
+//! program.instances(&mut frame, newest).deserialize(&mut body).unwrap().unwrap();
+//! program.run(&mut frame, 0, |_, _| None);
+//! assert_eq!(program.input(&frame, 0, 0), &Scalar::Float(3.0));
+//! assert_eq!(program.input(&frame, 1, 0), &Scalar::Float(7.0));
+//! ```
 
-mod assembly;
-mod compile;
+mod assembler;
+mod builder;
 mod fields;
 mod frame;
 mod instances;
-mod pipeline;
-mod plan;
+mod lookup;
+mod program;
 
-pub use assembly::FeatureAssembler;
+pub use assembler::FeatureAssembler;
+pub use builder::ProgramBuilder;
 pub use frame::Frame;
 pub use instances::{InstanceError, InstanceFault, InstancesSeed, MOST_CELLS};
-pub use pipeline::{LookupSource, Pipeline};
-pub use plan::{GroupLookup, ServingPlan, TableLookup, ViewSteps};
+pub use lookup::{FeatureLookup, RowLookup};
+pub use program::{LookupSource, Program};

@@ -1,10 +1,11 @@
-//! Builds the graph of a plan on one worker: a straight line from sources to sinks.
+//! Rendering of a plan into the graph of one worker, stage by stage: sources, tables, views, feature groups, models.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_array::{ArrayRef, UInt32Array};
 use crossbeam_channel::Sender;
 use timely::dataflow::operators::Probe;
 use timely::dataflow::{ProbeHandle, Scope};
@@ -16,21 +17,22 @@ use super::op::sink::SharedFile;
 use super::op::source::{SourceEvent, SourceShared};
 use super::op::table::TableArrangement;
 use super::op::{self, Assignments, Records};
-use super::plan::{LabelPlan, Plan, ViewPlan, project};
+use super::plan::{LabelPlan, Plan};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint};
-use crate::expr::EvalStats;
+use crate::expr::{EvalStats, Expr};
 use crate::model::Version;
-use crate::source::{IdlenessPolicy, InputFrontier, Partitions, PlaybackClock, Position, ReaderOptions};
-use crate::spec::StreamRef;
+use crate::relation::{RelationOp, StreamId, TrainingGraph, project};
+use crate::source::{IdlenessPolicy, InputFrontier, Partitions, PlaybackClock, Position, ReaderOptions, SourcePlan};
 use crate::store::Online;
 use crate::store::offline::OfflineError;
 use crate::time::{EventTime, PartitionId};
+use crate::value::Batch;
 
-/// What happens in the graph that others must know.
+/// An event of the running graph.
 pub enum JobEvent {
-    /// A window of a model, by position, made a version.
+    /// A model, by position, made a version at a window's end.
     Version(usize, Box<Version>),
-    /// Examples of a model whose label never came.
+    /// Number of examples of a model, by position, that were dropped because no label arrived.
     Unlabelled(usize, u64),
     Source(SourceEvent),
     OfflineFailed(OfflineError),
@@ -49,11 +51,11 @@ pub struct Job {
     pub partitions: Arc<Partitions>,
     pub frontier: Arc<InputFrontier>,
     pub clock: Arc<PlaybackClock>,
-    /// Where outputs begin, if not with the first record.
+    /// The time at which outputs begin; `None` for the first record.
     pub from: Option<EventTime>,
     pub coordinator: Arc<CheckpointCoordinator>,
     pub assignments: Arc<Assignments>,
-    /// Shown at once, if anyone asks.
+    /// The store of the newest vectors and rows; `None` in a replay.
     pub online: Option<Arc<Online>>,
     pub offline: Option<OfflineFiles>,
     pub events: Sender<JobEvent>,
@@ -61,7 +63,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// Where partitions stood, by source and partition, as of the state that the graph starts from.
+    /// Returns the positions of partitions as of the state that the graph starts from.
     ///
     /// # Errors
     /// If saved state cannot be read.
@@ -86,7 +88,7 @@ impl Job {
     }
 }
 
-/// As [`Job::positions`], before there is a job.
+/// Returns the positions of partitions as of a restored checkpoint.
 ///
 /// # Errors
 /// If saved state cannot be read.
@@ -103,94 +105,143 @@ pub fn positions(
     Ok(found)
 }
 
-/// Builds the graph; the handle follows how far all of it has come.
+/// Builds the graph; the returned probe follows the time up to which all of it has processed its input.
 ///
 /// # Errors
 /// If saved state cannot be read.
 pub fn build(scope: Scope<'_, EventTime>, job: &Arc<Job>) -> Result<ProbeHandle<EventTime>, CheckpointError> {
-    let share = WorkerShare::of(scope);
-    let probe = ProbeHandle::new();
-    let plan = &job.plan;
-    let (source_events, events) = (job.events.clone(), job.events.clone());
+    let (probe, events) = (ProbeHandle::new(), job.events.clone());
     let shared = SourceShared {
         partitions: job.partitions.clone(),
         frontier: job.frontier.clone(),
         clock: job.clock.clone(),
         assignments: job.assignments.clone(),
-        share,
+        share: WorkerShare::of(scope),
         processed: probe.clone(),
         options: Arc::new(job.reader_options()),
-        report: Rc::new(move |event| _ = source_events.send(JobEvent::Source(event))),
+        report: Rc::new(move |event| _ = events.send(JobEvent::Source(event))),
     };
+    let renderer = Renderer { scope, job, shared, probe };
+    let sources = renderer.sources();
+    let tables = renderer.tables()?;
+    let streams = renderer.views(sources, &tables);
+    let examples = renderer.groups(&streams)?;
+    renderer.models(&streams, examples)?;
+    Ok(renderer.probe)
+}
 
-    let mut streams: HashMap<StreamRef, Records<'_>> = HashMap::new();
-    for (index, source) in plan.spec.sources.iter().enumerate() {
-        let name = &source.topic.name;
-        let records = op::source::records(scope, name, index, shared.clone(), job.checkpoint(format!("source.{name}")));
-        streams.insert(StreamRef::Source(index), records.probe_with(&probe));
-    }
-    let mut tables: Vec<TableArrangement<'_>> = Vec::new();
-    for (index, table) in plan.tables.iter().enumerate() {
-        let (place, checkpoint) = (plan.sources.len() + index, job.checkpoint(format!("source.{}", table.name)));
-        let upserts = op::source::records(scope, &table.name, place, shared.clone(), checkpoint);
-        if let Some(shelf) = job.online.as_ref().and_then(|online| online.table(&table.name)) {
-            op::table::show_loaded(&job.coordinator, table, shelf, share)?;
-            op::sink::rows(upserts.clone(), table, shelf.clone()).probe_with(&probe);
-        }
-        tables.push(op::table::table(upserts, table, job.checkpoint(format!("table.{}", table.name)))?);
-    }
-    for (index, view) in plan.views.iter().enumerate() {
-        let records = view_records(streams[&view.from].clone(), view, &tables);
-        streams.insert(StreamRef::View(index), records.probe_with(&probe));
+/// The streams of all relations, by [`StreamId`].
+type Streams<'scope> = HashMap<StreamId, Records<'scope>>;
+
+/// Renders the stages of a plan.
+struct Renderer<'a, 'scope> {
+    scope: Scope<'scope, EventTime>,
+    job: &'a Arc<Job>,
+    shared: SourceShared,
+    /// Attached to every stream that ends in the graph.
+    probe: ProbeHandle<EventTime>,
+}
+
+impl<'scope> Renderer<'_, 'scope> {
+    /// The records of all sources, by position.
+    fn sources(&self) -> Vec<Records<'scope>> {
+        let records = |(index, source): (usize, &Arc<SourcePlan>)| {
+            let operator = format!("source.{}", source.source);
+            let checkpoint = self.job.checkpoint(operator);
+            op::source::records(self.scope, &source.source, index, self.shared.clone(), checkpoint)
+                .probe_with(&self.probe)
+        };
+        self.job.plan.sources.iter().enumerate().map(records).collect()
     }
 
-    // Examples pass the groups in order; each group answers all models that ask it.
-    let mut examples: Vec<Records<'_>> = plan.models.iter().map(|model| streams[&model.examples].clone()).collect();
-    for (index, group) in plan.groups.iter().enumerate() {
-        let (projection, mut stats) = (group.projection.clone(), EvalStats::default());
-        let name = format!("features.{}.values", group.name);
-        let updates = op::project::project(streams[&group.from].clone(), &name, move |batch| {
-            project(&batch, &projection, &mut stats)
-        });
-        let asking: Vec<(usize, _)> = plan
-            .models
-            .iter()
-            .enumerate()
-            .filter_map(|(model, plan)| Some((model, plan.lookups.iter().find(|lookup| lookup.group == index)?)))
-            .collect();
-        let lookups = asking.iter().map(|(model, lookup)| Lookups {
-            stream: examples[*model].clone(),
-            entity: lookup.entity.clone(),
-            features: lookup.features.clone(),
-        });
-        let shelf = job.online.as_ref().and_then(|online| online.group(&group.name));
-        let file = job.offline.as_ref().map(|files| files.features[index].clone());
-        let outputs = GroupOutputs { offline: file.is_some(), online: shelf.cloned() };
-        let checkpoint = job.checkpoint(format!("features.{}", group.name));
-        let GroupStreams { closed, online, enriched } =
-            op::group::group(scope, group, updates, lookups.collect(), outputs, checkpoint)?;
-        for ((model, _), stream) in asking.into_iter().zip(enriched) {
-            examples[model] = stream;
-        }
-        online.probe_with(&probe);
-        match file {
-            Some(file) => {
-                let name = format!("features.{}.offline", group.name);
-                let checkpoint = job.checkpoint(&name);
-                op::sink::file(closed, &name, file, 0, checkpoint, report(&events))?.probe_with(&probe);
+    /// The arrangements of all tables, by position. Their newest rows go to the online store.
+    fn tables(&self) -> Result<Vec<TableArrangement<'scope>>, CheckpointError> {
+        let (job, plan) = (self.job, &self.job.plan);
+        let mut tables = Vec::with_capacity(plan.tables.len());
+        for (index, table) in plan.tables.iter().enumerate() {
+            let position = plan.sources.len() + index;
+            let checkpoint = job.checkpoint(format!("source.{}", table.name));
+            let upserts = op::source::records(self.scope, &table.name, position, self.shared.clone(), checkpoint);
+            if let Some(shelf) = job.online.as_ref().and_then(|online| online.table(&table.name)) {
+                op::table::show_loaded(&job.coordinator, table, shelf, self.shared.share)?;
+                op::sink::rows(upserts.clone(), table, shelf.clone()).probe_with(&self.probe);
             }
-            None => _ = closed.probe_with(&probe),
+            tables.push(op::table::table(upserts, table, job.checkpoint(format!("table.{}", table.name)))?);
         }
+        Ok(tables)
     }
 
-    for (index, (model, examples)) in plan.models.iter().zip(examples).enumerate() {
-        let labelled = match &model.label {
+    /// The streams of all relations: sources, views and the steps inside views.
+    fn views(&self, sources: Vec<Records<'scope>>, tables: &[TableArrangement<'scope>]) -> Streams<'scope> {
+        let relations = &self.job.plan.spec.relations;
+        let mut graph = DataflowGraph { scope: self.scope, plan: &self.job.plan, sources, tables };
+        let mut streams = Streams::new();
+        for (stream, node) in relations.iter() {
+            let inputs = node.relation.inputs().into_iter().map(|input| streams[&input].clone()).collect();
+            let mut records = node.relation.render(&node.operator, inputs, &mut graph);
+            if node.is_view() {
+                records = records.probe_with(&self.probe);
+            }
+            streams.insert(stream, records);
+        }
+        streams
+    }
+
+    /// The examples of all models, by position, with the features that they look up. They pass the groups in order;
+    /// each group answers all models that ask it.
+    fn groups(&self, streams: &Streams<'scope>) -> Result<Vec<Records<'scope>>, CheckpointError> {
+        let (job, plan) = (self.job, &self.job.plan);
+        let mut examples: Vec<Records<'_>> = plan.models.iter().map(|model| streams[&model.examples].clone()).collect();
+        for (index, group) in plan.groups.iter().enumerate() {
+            let updates =
+                self.projected(streams, group.from, format!("features.{}.values", group.name), &group.projection);
+            let lookups = group.askers.iter().map(|asker| Lookups {
+                stream: examples[asker.model].clone(),
+                entity: asker.lookup.entity.clone(),
+                features: asker.lookup.features.clone(),
+            });
+            let shelf = job.online.as_ref().and_then(|online| online.group(&group.name));
+            let file = job.offline.as_ref().map(|files| files.features[index].clone());
+            let outputs = GroupOutputs { offline: file.is_some(), online: shelf.cloned() };
+            let checkpoint = job.checkpoint(format!("features.{}", group.name));
+            let GroupStreams { closed, online, enriched } =
+                op::group::group(self.scope, group, updates, lookups.collect(), outputs, checkpoint)?;
+            for (asker, stream) in group.askers.iter().zip(enriched) {
+                examples[asker.model] = stream;
+            }
+            online.probe_with(&self.probe);
+            self.store(closed, format!("features.{}.offline", group.name), file, 0)?;
+        }
+        Ok(examples)
+    }
+
+    /// Labels, learns and stores the examples of all models.
+    fn models(&self, streams: &Streams<'scope>, examples: Vec<Records<'scope>>) -> Result<(), CheckpointError> {
+        let (job, plan) = (self.job, &self.job.plan);
+        for (index, (model, examples)) in plan.models.iter().zip(examples).enumerate() {
+            let labelled = self.labelled(streams, index, examples)?;
+            let events = job.events.clone();
+            let checkpoint = job.checkpoint(format!("model.{}.learn", model.name));
+            let kept = op::learn::learn(labelled, model.clone(), checkpoint, job.offline.is_some(), move |version| {
+                let _ = events.send(JobEvent::Version(index, Box::new(version)));
+            })?;
+            let file = job.offline.as_ref().map(|files| files.examples[index].clone());
+            self.store(kept, format!("model.{}.offline", model.name), file, model.label.within_ms())?;
+        }
+        Ok(())
+    }
+
+    /// The examples of a model with their labels.
+    fn labelled(
+        &self,
+        streams: &Streams<'scope>,
+        index: usize,
+        examples: Records<'scope>,
+    ) -> Result<Records<'scope>, CheckpointError> {
+        let (job, model) = (self.job, &self.job.plan.models[index]);
+        match &model.label {
             LabelPlan::Joined { from, projection, codec, example_on, within_ms, otherwise } => {
-                let (projection, mut stats) = (projection.clone(), EvalStats::default());
-                let name = format!("model.{}.labels", model.name);
-                let labels = op::project::project(streams[from].clone(), &name, move |batch| {
-                    project(&batch, &projection, &mut stats)
-                });
+                let labels = self.projected(streams, *from, format!("model.{}.labels", model.name), projection);
                 let attribution = Attribution {
                     codec: codec.clone(),
                     example_on: example_on.clone(),
@@ -198,71 +249,81 @@ pub fn build(scope: Scope<'_, EventTime>, job: &Arc<Job>) -> Result<ProbeHandle<
                     form: model.labels,
                     otherwise: otherwise.clone(),
                 };
-                let events = events.clone();
+                let events = job.events.clone();
                 let checkpoint = job.checkpoint(format!("model.{}.label", model.name));
                 op::label::attribute(examples, labels, &model.name, attribution, checkpoint, move |dropped| {
                     if dropped > 0 {
                         let _ = events.send(JobEvent::Unlabelled(index, dropped));
                     }
-                })?
+                })
             }
             LabelPlan::Immediate { value } => {
                 let name = format!("model.{}.label", model.name);
-                op::label::immediate(examples, &name, value.clone(), model.labels)
+                Ok(op::label::immediate(examples, &name, value.clone(), model.labels))
             }
             LabelPlan::Unlabelled => {
                 let name = format!("model.{}.label", model.name);
-                op::label::unlabelled(examples, &name, model.labels)
+                Ok(op::label::unlabelled(examples, &name, model.labels))
             }
-        };
-        let versions = events.clone();
-        let checkpoint = job.checkpoint(format!("model.{}.learn", model.name));
-        let kept = op::learn::learn(labelled, model.clone(), checkpoint, job.offline.is_some(), move |version| {
-            let _ = versions.send(JobEvent::Version(index, Box::new(version)));
-        })?;
-        match job.offline.as_ref().map(|files| files.examples[index].clone()) {
-            Some(file) => {
-                let name = format!("model.{}.offline", model.name);
-                let delay = model.label.within_ms();
-                let checkpoint = job.checkpoint(&name);
-                op::sink::file(kept, &name, file, delay, checkpoint, report(&events))?.probe_with(&probe);
-            }
-            None => _ = kept.probe_with(&probe),
         }
     }
-    Ok(probe)
-}
 
-fn report(events: &Sender<JobEvent>) -> impl FnMut(OfflineError) + 'static {
-    let events = events.clone();
-    move |error| _ = events.send(JobEvent::OfflineFailed(error))
-}
-
-/// A view's records: table rows looked up one table after another, then filter and projection.
-fn view_records<'scope>(
-    mut records: Records<'scope>,
-    view: &ViewPlan,
-    tables: &[TableArrangement<'scope>],
-) -> Records<'scope> {
-    for join in &view.joins {
-        let (keys, mut stats) = (join.keys.clone(), EvalStats::default());
-        let name = format!("view.{}.{}.key", view.name, join.table);
-        let keyed = op::project::project(records, &name, move |batch| {
-            let mut columns = batch.columns.clone();
-            columns.extend(keys.iter().map(|key| key.eval(&batch.columns, batch.len(), &mut stats)));
-            batch.with_columns(columns)
-        });
-        records = op::table::look_up(keyed, &tables[join.index], join.clone());
+    /// The records of a stream with the values of expressions as columns.
+    fn projected(&self, streams: &Streams<'scope>, stream: StreamId, name: String, exprs: &[Expr]) -> Records<'scope> {
+        let (exprs, mut stats) = (exprs.to_vec(), EvalStats::default());
+        op::map::map(streams[&stream].clone(), &name, move |batch| project(&batch, &exprs, &mut stats))
     }
-    let (filter, items, mut stats) = (view.filter.clone(), view.items.clone(), EvalStats::default());
-    op::project::project(records, &format!("view.{}", view.name), move |batch| {
-        let kept = match &filter {
-            Some(filter) => {
-                let holds = filter.eval(&batch.columns, batch.len(), &mut stats);
-                batch.filter(&holds)
-            }
-            None => batch,
+
+    /// Writes records to an offline file, if there is one.
+    fn store(
+        &self,
+        records: Records<'scope>,
+        name: String,
+        file: Option<SharedFile>,
+        delay_ms: i64,
+    ) -> Result<(), CheckpointError> {
+        let Some(file) = file else {
+            records.probe_with(&self.probe);
+            return Ok(());
         };
-        project(&kept, &items, &mut stats)
-    })
+        let (checkpoint, events) = (self.job.checkpoint(&name), self.job.events.clone());
+        let failed = move |error| _ = events.send(JobEvent::OfflineFailed(error));
+        op::sink::file(records, &name, file, delay_ms, checkpoint, failed)?.probe_with(&self.probe);
+        Ok(())
+    }
+}
+
+/// The graph into which relations are rendered.
+struct DataflowGraph<'a, 'scope> {
+    scope: Scope<'scope, EventTime>,
+    plan: &'a Plan,
+    sources: Vec<Records<'scope>>,
+    tables: &'a [TableArrangement<'scope>],
+}
+
+impl<'scope> TrainingGraph for DataflowGraph<'_, 'scope> {
+    type Stream = Records<'scope>;
+
+    fn source(&mut self, source: usize) -> Self::Stream {
+        self.sources[source].clone()
+    }
+
+    fn map(&mut self, input: Self::Stream, name: &str, step: impl FnMut(Batch) -> Batch + 'static) -> Self::Stream {
+        op::map::map(input, name, step)
+    }
+
+    fn look_up(
+        &mut self,
+        keyed: Self::Stream,
+        name: &str,
+        table: usize,
+        key: Vec<usize>,
+        join: impl Fn(&Batch, &[ArrayRef], &UInt32Array) -> Batch + 'static,
+    ) -> Self::Stream {
+        op::table::look_up(keyed, name, &self.tables[table], &self.plan.tables[table], key, join)
+    }
+
+    fn concatenate(&mut self, inputs: Vec<Self::Stream>, name: &str) -> Self::Stream {
+        op::union::concatenate(self.scope, inputs, name)
+    }
 }

@@ -1,7 +1,7 @@
 //! The plan: everything about the graph that can be decided before it is built.
 //!
-//! A [`crate::spec::Spec`] says what is computed; the plan says by which steps. Building the graph from it is a
-//! straight line.
+//! A [`Spec`] declares what is computed; the plan lists the steps, with every name resolved and every expression bound.
+//! [`crate::flow::build`] renders it without deciding anything.
 
 use std::sync::Arc;
 
@@ -10,10 +10,11 @@ use arrow_schema::{DataType, Field, Fields};
 use super::label_form::LabelForm;
 use crate::aggregate::{FeatureType, GroupLayout, LineInput};
 use crate::example::FeatureAssembler;
-use crate::expr::{EvalStats, Expr};
+use crate::expr::Expr;
 use crate::model::ModelOptions;
+use crate::relation::StreamId;
 use crate::source::{SourcePlan, TumblingWindow};
-use crate::spec::{Spec, StreamRef};
+use crate::spec::Spec;
 use crate::value::{Batch, KeyCodec, Scalar, Schema, Type};
 
 /// All steps of a dataflow.
@@ -24,15 +25,13 @@ pub struct Plan {
     pub sources: Vec<Arc<SourcePlan>>,
     /// As `spec.tables`.
     pub tables: Vec<TablePlan>,
-    /// As `spec.views`.
-    pub views: Vec<ViewPlan>,
     /// As `spec.groups`.
     pub groups: Vec<Arc<GroupPlan>>,
     /// As `spec.models`.
     pub models: Vec<Arc<ModelPlan>>,
 }
 
-/// How a table is read, and what its keys and rows are made of.
+/// The reader of a table, and the encodings of its keys and rows.
 #[derive(Debug)]
 pub struct TablePlan {
     pub name: String,
@@ -45,49 +44,33 @@ pub struct TablePlan {
     pub schema: Schema,
 }
 
-/// The steps of a view: table look-ups, then filter and projection.
-#[derive(Debug)]
-pub struct ViewPlan {
-    pub name: String,
-    pub from: StreamRef,
-    pub joins: Vec<JoinPlan>,
-    /// Over the joined columns.
-    pub filter: Option<Expr>,
-    pub items: Vec<Expr>,
-    pub schema: Schema,
-}
-
-/// One table look-up. The key expressions are appended to the record as columns, then replaced by the row.
-#[derive(Clone, Debug)]
-pub struct JoinPlan {
-    pub view: String,
-    pub table: String,
-    pub index: usize,
-    /// Over the columns before this join.
-    pub keys: Vec<Expr>,
-    /// Where the key columns are: after the columns before this join.
-    pub on: Vec<usize>,
-    pub key_codec: KeyCodec,
-    pub row_codec: KeyCodec,
-    pub outer: bool,
-}
-
 /// The steps of a feature group.
 #[derive(Debug)]
 pub struct GroupPlan {
     pub name: String,
-    pub from: StreamRef,
+    pub from: StreamId,
     pub codec: KeyCodec,
-    /// What records are narrowed to: the entity's columns, then each line's `of` and `where`.
+    /// Expressions over the stream's columns: the entity's columns, then each line's `of` and `where`.
     pub projection: Vec<Expr>,
-    /// By line, its columns in the projection.
+    /// Columns of the projection that each line reads.
     pub lines: Vec<LineColumns>,
     pub layout: GroupLayout,
-    /// The entity's columns, by name.
+    /// Names of the entity's columns.
     pub entity_names: Vec<String>,
-    /// The features, by name and type, in the order of vectors.
+    /// Names of the features, in the order of vectors.
     pub names: Vec<String>,
+    /// Types of the features.
     pub types: Vec<FeatureType>,
+    /// The models whose examples look this group up.
+    pub askers: Vec<Asker>,
+}
+
+/// A model that looks a group up.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// Position of the model.
+    pub model: usize,
+    pub lookup: LookupPlan,
 }
 
 /// The columns of a group's projection that a line reads.
@@ -100,12 +83,12 @@ pub struct LineColumns {
 }
 
 impl GroupPlan {
-    /// The entity's columns in the projection.
+    /// Returns the positions of the entity's columns in the projection.
     pub fn entity(&self) -> Vec<usize> {
         (0..self.codec.types().len()).collect()
     }
 
-    /// The type of a feature that examples look up.
+    /// Returns the type of a feature that examples look up.
     ///
     /// # Panics
     /// If it is a list or a map: the spec refuses models that read one.
@@ -113,7 +96,7 @@ impl GroupPlan {
         self.types[feature].scalar().expect("models read scalar features only")
     }
 
-    /// The Arrow fields of the closed changes, after their time: the entity's columns, then the features.
+    /// Returns the Arrow fields of the closed changes, after their time: the entity's columns, then the features.
     pub fn offline_fields(&self) -> Fields {
         let entity =
             self.entity_names.iter().zip(self.codec.types()).map(|(name, ty)| Field::new(name, ty.arrow(), true));
@@ -144,39 +127,43 @@ impl GroupPlan {
 #[derive(Debug)]
 pub struct ModelPlan {
     pub name: String,
-    pub examples: StreamRef,
+    pub examples: StreamId,
+    /// The way of an instance, from the driving source to `examples`.
+    pub instance: Vec<StreamId>,
     pub lookups: Vec<LookupPlan>,
     /// The columns of an example: those of its stream, then the features looked up.
     pub columns: Schema,
-    /// How many of them are the stream's.
+    /// Number of the stream's columns among them.
     pub stream_width: usize,
     pub assembly: Arc<FeatureAssembler>,
     pub label: LabelPlan,
     /// The form of its labels and scores.
     pub labels: LabelForm,
-    /// Columns of the example by whose hash it is held out or put in a shard.
+    /// Columns of the example whose hash decides the holdout and the shard.
     pub identity: Vec<usize>,
     pub window_ms: i64,
     pub offset_ms: i64,
     pub options: ModelOptions,
-    /// SHA-256 of what the model is made from.
+    /// SHA-256 of the model's definition.
     pub definition: String,
 }
 
-/// One visit to a feature group.
+/// One look-up in a feature group.
 #[derive(Clone, Debug)]
 pub struct LookupPlan {
     pub group: usize,
+    /// Columns of the examples that hold the entity.
     pub entity: Vec<usize>,
+    /// Positions of the features in the group's vectors.
     pub features: Vec<usize>,
 }
 
-/// Where labels come from.
+/// The steps that find labels.
 #[derive(Debug)]
 pub enum LabelPlan {
     Joined {
-        from: StreamRef,
-        /// What label records are narrowed to: the key's columns, then the value.
+        from: StreamId,
+        /// Expressions over the label records: the key's columns, then the value.
         projection: Vec<Expr>,
         codec: KeyCodec,
         /// Columns of the example.
@@ -191,7 +178,7 @@ pub enum LabelPlan {
 }
 
 impl LabelPlan {
-    /// How long after its time an example's label may come.
+    /// Returns how long after an example its label may come, in event ms.
     pub fn within_ms(&self) -> i64 {
         match self {
             LabelPlan::Joined { within_ms, .. } => *within_ms,
@@ -201,12 +188,12 @@ impl LabelPlan {
 }
 
 impl ModelPlan {
-    /// Its windows.
+    /// Returns the training windows.
     pub fn training_window(&self) -> TumblingWindow {
         TumblingWindow { window_ms: self.window_ms, offset_ms: self.offset_ms }
     }
 
-    /// The inputs that are kept with an example beside the columns of its stream: features and expressions.
+    /// Returns the inputs that are stored with an example beside the columns of its stream: features and expressions.
     pub fn kept_inputs(&self) -> impl Iterator<Item = usize> + '_ {
         let in_stream =
             |name: &String| self.columns.columns[..self.stream_width].iter().any(|column| column.name == *name);
@@ -227,10 +214,4 @@ impl ModelPlan {
         columns.push(column("_version", Type::Int.arrow()));
         columns.into()
     }
-}
-
-/// Evaluates expressions over a batch: the batch with their values as its columns.
-pub fn project(batch: &Batch, exprs: &[Expr], stats: &mut EvalStats) -> Batch {
-    let columns = exprs.iter().map(|expr| expr.eval(&batch.columns, batch.len(), stats)).collect();
-    batch.with_columns(columns)
 }

@@ -1,22 +1,24 @@
-//! Planning: how a checked spec becomes a [`Plan`].
+//! Planning: from a checked spec to a [`Plan`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::label_form::LabelForm;
-use super::plan::{GroupPlan, JoinPlan, LabelPlan, LineColumns, LookupPlan, ModelPlan, Plan, TablePlan, ViewPlan};
+use super::plan::{Asker, GroupPlan, LabelPlan, LineColumns, LookupPlan, ModelPlan, Plan, TablePlan};
 use crate::aggregate::{AggregateSpec, GroupLayout};
 use crate::example::FeatureAssembler;
 use crate::expr::Expr;
 use crate::model::ModelKind;
+use crate::relation::StreamId;
 use crate::source::{Format, SourcePlan};
-use crate::spec::{self, Label, Spec, StreamRef};
+use crate::spec::{self, Label, Spec};
 use crate::value::{Column, KeyCodec, Type};
 
 impl Plan {
     /// Plans a checked spec.
     pub fn new(spec: Arc<Spec>) -> Plan {
-        let groups: Vec<_> = spec.groups.iter().map(|group| Arc::new(plan_group(&spec, group))).collect();
+        let groups = (0..spec.groups.len()).map(|index| Arc::new(plan_group(&spec, index)));
+        let groups: Vec<_> = groups.collect();
         let tables = spec.tables.iter().map(|table| {
             let schema = table.topic.schema.clone();
             let types = |columns: &[usize]| columns.iter().map(|column| schema.columns[*column].ty).collect::<Vec<_>>();
@@ -44,7 +46,6 @@ impl Plan {
         let tables: Vec<TablePlan> = tables.collect();
         Plan {
             sources: (0..spec.sources.len()).map(|index| Arc::new(plan_source(&spec, &groups, index))).collect(),
-            views: spec.views.iter().map(|view| plan_view(&spec, &tables, view)).collect(),
             models: spec.models.iter().map(|model| Arc::new(plan_model(&spec, &groups, model))).collect(),
             tables,
             groups,
@@ -54,34 +55,37 @@ impl Plan {
 }
 
 impl Plan {
-    /// How each source and then each table is read, by its position.
+    /// Returns the plans of all sources, then of all tables, by position.
     pub fn readers(&self) -> impl Iterator<Item = &Arc<SourcePlan>> {
         self.sources.iter().chain(self.tables.iter().map(|table| &table.reader))
     }
 
-    /// The time that the windows of all groups reach back, in ms; `None` if without end. A record that is in a window as
+    /// Returns the time that the windows of all groups reach back, in ms; `None` if without end. A record that is in a window as
     /// of `a` has an event time after `a` less this.
     pub fn reach_ms(&self) -> Option<i64> {
         let reaches: Option<Vec<i64>> = self.groups.iter().map(|group| group.layout.reach_ms()).collect();
         reaches.map(|reaches| reaches.into_iter().max().unwrap_or(0))
     }
 
-    /// The source that the records of a stream come from.
-    pub fn driver(&self, stream: StreamRef) -> usize {
-        source_of(&self.spec, stream)
+    /// Returns the sources whose records a stream has, ascending.
+    pub fn sources_of(&self, stream: StreamId) -> Vec<usize> {
+        self.spec.relations.sources(stream)
+    }
+
+    /// Returns the source whose record an instance of a model is, both by position.
+    pub fn driving_source(&self, model: usize) -> usize {
+        driving_source(&self.spec, &self.spec.models[model])
     }
 }
 
-fn source_of(spec: &Spec, stream: StreamRef) -> usize {
-    match stream {
-        StreamRef::Source(source) => source,
-        StreamRef::View(view) => source_of(spec, spec.views[view].from),
-    }
+fn driving_source(spec: &Spec, model: &spec::Model) -> usize {
+    let sources = spec.relations.sources(model.instance[0]);
+    *sources.first().expect("the way of an instance begins with a source")
 }
 
 fn plan_source(spec: &Spec, groups: &[Arc<GroupPlan>], index: usize) -> SourcePlan {
     let source = &spec.sources[index];
-    let reads = |stream| source_of(spec, stream) == index;
+    let reads = |stream| spec.relations.sources(stream).contains(&index);
     let fed = || groups.iter().filter(|group| reads(group.from));
     let reaches: Option<Vec<i64>> = fed().map(|group| group.layout.reach_ms()).collect();
     let is_label = spec.models.iter().any(|model| matches!(&model.label, Label::Joined { from, .. } if reads(*from)));
@@ -104,34 +108,8 @@ fn plan_source(spec: &Spec, groups: &[Arc<GroupPlan>], index: usize) -> SourcePl
     }
 }
 
-fn plan_view(spec: &Spec, tables: &[TablePlan], view: &spec::View) -> ViewPlan {
-    let mut width = spec.stream_schema(view.from).len();
-    let joins = view.joins.iter().map(|join| {
-        let table = &tables[join.table];
-        let plan = JoinPlan {
-            view: view.name.clone(),
-            table: table.name.clone(),
-            index: join.table,
-            keys: join.on.clone(),
-            on: (width..width + join.on.len()).collect(),
-            key_codec: table.key_codec.clone(),
-            row_codec: table.row_codec.clone(),
-            outer: join.outer,
-        };
-        width += table.schema.len();
-        plan
-    });
-    ViewPlan {
-        name: view.name.clone(),
-        from: view.from,
-        joins: joins.collect(),
-        filter: view.filter.clone(),
-        items: view.items.iter().map(|item| item.expr.clone()).collect(),
-        schema: view.schema.clone(),
-    }
-}
-
-fn plan_group(spec: &Spec, group: &spec::Group) -> GroupPlan {
+fn plan_group(spec: &Spec, index: usize) -> GroupPlan {
+    let group = &spec.groups[index];
     let schema = spec.stream_schema(group.from);
     let entity = || group.entity.iter().map(|column| &schema.columns[*column]);
     let mut projection: Vec<Expr> =
@@ -145,9 +123,9 @@ fn plan_group(spec: &Spec, group: &spec::Group) -> GroupPlan {
     let lines =
         group.lines.iter().map(|line| LineColumns { of: place(&line.of), filter: place(&line.filter) }).collect();
     let mut layout = GroupLayout { lines: Vec::new(), width: group.features.len() };
-    for (index, line) in group.lines.iter().enumerate() {
+    for (number, line) in group.lines.iter().enumerate() {
         let mut positions = vec![vec![0; line.ops.len()]; line.windows.len()];
-        for (position, feature) in group.features.iter().enumerate().filter(|(_, feature)| feature.line == index) {
+        for (position, feature) in group.features.iter().enumerate().filter(|(_, feature)| feature.line == number) {
             positions[feature.window][feature.op] = position;
         }
         layout.lines.push(AggregateSpec {
@@ -168,7 +146,21 @@ fn plan_group(spec: &Spec, group: &spec::Group) -> GroupPlan {
         entity_names: entity().map(|column| column.name.clone()).collect(),
         names: group.features.iter().map(|feature| feature.name.clone()).collect(),
         types: group.features.iter().map(|feature| feature.ty).collect(),
+        askers: askers(spec, index),
     }
+}
+
+/// The models whose examples look a group up, in their order.
+fn askers(spec: &Spec, group: usize) -> Vec<Asker> {
+    let asker = |(model, spec): (usize, &spec::Model)| {
+        let lookup = spec.lookups.iter().find(|lookup| lookup.group == group)?;
+        Some(Asker { model, lookup: plan_lookup(lookup) })
+    };
+    spec.models.iter().enumerate().filter_map(asker).collect()
+}
+
+fn plan_lookup(lookup: &spec::Lookup) -> LookupPlan {
+    LookupPlan { group: lookup.group, entity: lookup.entity.clone(), features: lookup.features.clone() }
 }
 
 fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> ModelPlan {
@@ -212,14 +204,8 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
     ModelPlan {
         name: model.name.clone(),
         examples: model.examples,
-        lookups: lookups
-            .iter()
-            .map(|lookup| LookupPlan {
-                group: lookup.group,
-                entity: lookup.entity.clone(),
-                features: lookup.features.clone(),
-            })
-            .collect(),
+        instance: model.instance.clone(),
+        lookups: lookups.into_iter().map(plan_lookup).collect(),
         stream_width: stream.len(),
         columns,
         assembly: Arc::new(FeatureAssembler::new(
@@ -238,7 +224,7 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
 /// Returns the columns that identify an example whose label is not joined: its source's key, or else all of them.
 fn identity_of(spec: &Spec, model: &spec::Model) -> Vec<usize> {
     let stream = spec.stream_schema(model.examples);
-    let topic = &spec.sources[source_of(spec, model.examples)].topic;
+    let topic = &spec.sources[driving_source(spec, model)].topic;
     let names = topic.key.iter().map(|column| topic.schema.columns[*column].name.as_str());
     let kept: Vec<usize> = names.filter_map(|name| stream.index_of(name)).collect();
     if kept.is_empty() { (0..stream.len()).collect() } else { kept }

@@ -1,58 +1,31 @@
-//! What of a plan serving needs: the steps from a record of the driving source to a model's inputs.
+//! Programs of a plan's models, for serving.
 
-use crate::example::{GroupLookup, ServingPlan, TableLookup, ViewSteps};
+use crate::example::{FeatureLookup, Program, ProgramBuilder};
 use crate::flow::Plan;
-use crate::flow::plan::{JoinPlan, LookupPlan, ViewPlan};
-use crate::spec::StreamRef;
+use crate::flow::plan::LookupPlan;
+use crate::relation::RelationOp;
 use crate::time::EventTime;
 
 impl Plan {
-    /// How the instances of a model, by position, are served.
-    pub fn serving(&self, model: usize) -> ServingPlan {
+    /// Returns the program that turns an instance of a model, by position, into the model's inputs: the serving half of
+    /// each operator on the way of an instance, then the look-ups in the order in which the graph makes them.
+    pub fn program(&self, model: usize) -> Program {
         let plan = &self.models[model];
-        let mut views = Vec::new();
-        let mut stream = plan.examples;
-        let source = loop {
-            match stream {
-                StreamRef::Source(source) => break source,
-                StreamRef::View(view) => {
-                    views.push(self.view_steps(&self.views[view]));
-                    stream = self.views[view].from;
-                }
-            }
-        };
-        views.reverse();
-        let topic = &self.spec.sources[source].topic;
-        ServingPlan {
-            model: plan.name.clone(),
-            stream: topic.schema.clone(),
-            time: topic.time,
-            views,
-            lookups: plan.lookups.iter().map(|lookup| self.group_lookup(lookup)).collect(),
-            assembly: plan.assembly.clone(),
+        let mut program = ProgramBuilder::default();
+        for stream in &plan.instance {
+            let node = self.spec.relations.node(*stream);
+            node.relation.serve(&node.schema, &mut program);
         }
+        for lookup in &plan.lookups {
+            program.look_up_features(&self.feature_lookup(lookup));
+        }
+        program.finish(&plan.name, &plan.assembly)
     }
 
-    fn view_steps(&self, view: &ViewPlan) -> ViewSteps {
-        ViewSteps {
-            joins: view.joins.iter().map(|join| self.table_lookup(join)).collect(),
-            items: view.items.clone(),
-            schema: view.schema.clone(),
-        }
-    }
-
-    fn table_lookup(&self, join: &JoinPlan) -> TableLookup {
-        TableLookup {
-            table: join.table.clone(),
-            key: join.key_codec.types().to_vec(),
-            on: join.keys.clone(),
-            schema: self.tables[join.index].schema.clone(),
-        }
-    }
-
-    fn group_lookup(&self, lookup: &LookupPlan) -> GroupLookup {
+    /// Returns how serving looks features up.
+    pub fn feature_lookup(&self, lookup: &LookupPlan) -> FeatureLookup {
         let group = &self.groups[lookup.group];
-        GroupLookup {
+        FeatureLookup {
             group: group.name.clone(),
             key: group.codec.types().to_vec(),
             entity: lookup.entity.clone(),

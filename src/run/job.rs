@@ -289,7 +289,8 @@ pub struct Sample {
 /// Returns the first record of the source that drives the first model's examples, of the lowest partition that has one.
 pub fn sample_instance(job: &Job) -> Option<Sample> {
     let plan = &job.plan;
-    let source = plan.driver(plan.models.first()?.examples);
+    plan.models.first()?;
+    let source = plan.driving_source(0);
     let (name, reader) = (&plan.spec.sources[source].topic.name, &plan.sources[source]);
     let list = job.partitions.list();
     let mine = list.iter().filter(|partition| partition.id.source == *name && partition.first().is_some());

@@ -10,11 +10,12 @@ use crate::source::PartitionStats;
 use crate::store::Online;
 use crate::store::redis::{JobProgress, Mirror, MirroredGroup, PartitionOffsets, RedisError, RedisWriter};
 
-/// Starts to measure the freshness of each group whose topic follows the wall clock.
+/// Starts to measure the freshness of each group all of whose topics follow the wall clock.
 pub fn measure_freshness(plan: &Plan, config: &Config, online: &Online, metrics: &Metrics) {
     for group in plan.groups.iter().filter(|_| config.clock == Clock::Wall) {
-        let topic = &plan.sources[plan.driver(group.from)].topic;
-        if let Some(table) = online.group(&group.name).filter(|_| !config.topics.contains_key(topic)) {
+        let is_live = |source: usize| !config.topics.contains_key(&plan.sources[source].topic);
+        let follows_clock = plan.sources_of(group.from).into_iter().all(is_live);
+        if let Some(table) = online.group(&group.name).filter(|_| follows_clock) {
             table.measure(Freshness::new(metrics, &group.name));
         }
     }

@@ -72,7 +72,7 @@ impl RunSetup {
     pub fn start_server(&self) -> Result<Server, Failure> {
         let service = Service::new(ServiceConfig {
             spec: &self.plan.spec,
-            plans: (0..self.plan.models.len()).map(|model| self.plan.serving(model)).collect(),
+            programs: (0..self.plan.models.len()).map(|model| self.plan.program(model)).collect(),
             online: self.online.clone(),
             live: self.live.clone(),
             registry: Some(self.registry()?),

@@ -1,7 +1,7 @@
 //! The endpoint: predictions, features, versions and metrics over HTTP.
 //!
 //! Each serving thread has its own listener on the shared port, a single-threaded runtime, and the connections that it
-//! accepted; it answers each request itself. Requests read shared state without a lock: the pipelines of the models,
+//! accepted; it answers each request itself. Requests read shared state without a lock: the programs of the models,
 //! the online store and the live versions. Bodies, heads, connections and time are bounded. Whatever a client sends, it
 //! is answered or cut off; no input makes a serving thread panic.
 //!

@@ -1,4 +1,4 @@
-//! The models of a dataflow as requests see them: pipelines bound to the online store, and versions.
+//! The models of a dataflow as requests see them: programs bound to the online store, and versions.
 
 use std::ops::Index;
 use std::sync::Arc;
@@ -8,9 +8,8 @@ use parking_lot::Mutex;
 
 use super::RequestError;
 use super::call::{Call, Scratch, Unanswered, VersionRef};
-use crate::example::{Frame, LookupSource, Pipeline, ServingPlan};
+use crate::example::{Frame, LookupSource, Program};
 use crate::expr::nearest;
-use crate::model::InputColumn;
 use crate::registry::{LiveModels, Manifest, Registry, RegistryError, Servable};
 use crate::store::Online;
 use crate::store::memory::OnlineTable;
@@ -88,7 +87,7 @@ impl ServedModels {
         }
         let Scratch { frame, memory, predictions, .. } = scratch;
         model.complete(frame, asking);
-        let input = |row: usize, input: usize| model.pipeline.input(frame, row, input);
+        let input = |row: usize, input: usize| model.program.input(frame, row, input);
         version.predictor.predict_values(frame.rows(), input, memory, predictions);
         Ok(version)
     }
@@ -160,11 +159,9 @@ pub struct ServedModel {
     pub name: String,
     /// The name of its kind.
     pub kind: String,
-    pub pipeline: Pipeline,
-    /// The sources of the pipeline's look-ups, by their positions in it.
+    pub program: Program,
+    /// The sources of the program's look-ups, by their positions in it.
     tables: Vec<Arc<OnlineTable>>,
-    /// The inputs that a version must have been made for.
-    inputs: Vec<InputColumn>,
     /// The inputs' names as JSON.
     pub quoted: Vec<String>,
     /// The beginning of every answer, up to the version.
@@ -176,38 +173,36 @@ pub struct ServedModel {
 impl ServedModel {
     /// # Panics
     /// If the store lacks a table or group of the plan: both are made from the same plan.
-    pub fn new(plan: &ServingPlan, kind: &str, online: &Online) -> Self {
-        let pipeline = Pipeline::new(plan);
+    pub fn new(program: Program, kind: &str, online: &Online) -> Self {
         let table = |source: &LookupSource| match source {
             LookupSource::Table(name) => online.table(name),
             LookupSource::Group(name) => online.group(name),
         };
-        let tables = pipeline.sources().iter().map(table);
-        let quote = |name: &String| serde_json::to_string(name).expect("text has a JSON form");
+        let tables = program.sources().iter().map(table);
+        let quote = |name: &str| serde_json::to_string(name).expect("text has a JSON form");
         ServedModel {
-            name: plan.model.clone(),
+            name: program.model().to_owned(),
             kind: kind.to_owned(),
             tables: tables.map(|table| table.expect("the store has all that is looked up").clone()).collect(),
-            inputs: plan.assembly.inputs(),
-            quoted: pipeline.names().iter().map(quote).collect(),
-            head: format!("{{\"model\":{},\"version\":", quote(&plan.model)).into_bytes(),
+            quoted: program.inputs().iter().map(|input| quote(&input.name)).collect(),
+            head: format!("{{\"model\":{},\"version\":", quote(program.model())).into_bytes(),
             fitting: ArcSwapOption::empty(),
-            pipeline,
+            program,
         }
     }
 
     /// Looks up, as of an asking time, and computes the values that the instances in a frame do not have.
     fn complete(&self, frame: &mut Frame, asking: EventTime) {
-        self.pipeline.run(frame, asking, |source, key| self.tables[source].get_encoded(key));
+        self.program.run(frame, asking, |source, key| self.tables[source].get_encoded(key));
     }
 
-    /// Returns whether a version takes the inputs that the pipeline computes. One from before a change of the dataflow
+    /// Returns whether a version takes the inputs that the program computes. One from before a change of the dataflow
     /// may not.
     fn fits(&self, version: &Arc<Servable>) -> bool {
         if self.fitting.load().as_ref().is_some_and(|known| Arc::ptr_eq(known, version)) {
             return true;
         }
-        let fits = version.predictor.inputs() == self.inputs;
+        let fits = version.predictor.inputs() == self.program.inputs();
         if fits {
             self.fitting.store(Some(version.clone()));
         }

@@ -13,7 +13,7 @@ use super::router::Router;
 use super::served_groups::ServedGroups;
 use super::served_models::{ServedModel, ServedModels};
 use super::{BodyRule, Captures, HttpRoute, Readiness, RequestError, body};
-use crate::example::ServingPlan;
+use crate::example::Program;
 use crate::metrics::Metrics;
 use crate::registry::{LiveModels, Registry};
 use crate::spec::Spec;
@@ -24,7 +24,7 @@ use crate::time::EventTime;
 pub struct ServiceConfig<'a> {
     pub spec: &'a Spec,
     /// One for each model of the spec, in its order.
-    pub plans: Vec<ServingPlan>,
+    pub programs: Vec<Program>,
     pub online: Arc<Online>,
     pub live: Arc<LiveModels>,
     /// Holds versions that [`LiveModels`] no longer does.
@@ -50,9 +50,9 @@ impl Service {
     /// # Panics
     /// If the parts are not of one dataflow.
     pub fn new(config: ServiceConfig<'_>) -> Arc<Self> {
-        let ServiceConfig { spec, plans, online, live, registry, metrics, readiness } = config;
-        assert_eq!(plans.len(), spec.models.len(), "there is a plan for each model");
-        let models = plans.iter().zip(&spec.models);
+        let ServiceConfig { spec, programs, online, live, registry, metrics, readiness } = config;
+        assert_eq!(programs.len(), spec.models.len(), "there is a program for each model");
+        let models = programs.into_iter().zip(&spec.models);
         let models = models.map(|(plan, model)| ServedModel::new(plan, &model.options.kind.name, &online)).collect();
         Arc::new(Service {
             dataflow: spec.name.clone(),

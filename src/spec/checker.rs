@@ -6,12 +6,13 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
+use super::Spec;
 use super::keys::{FILE, Section};
 use super::problem::{Mistake, Problems, SpecErrors};
 use super::reader::{Fields, TomlValue, entries, wrong};
 use super::toml_text::Text;
-use super::{Spec, StreamRef};
 use crate::expr::{Expr, Scope, nearest};
+use crate::relation::StreamId;
 use crate::value::{Schema, Type};
 
 /// Reads and checks a dataflow file.
@@ -150,7 +151,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Returns the source or view that a key names; reports it if there is none.
-    pub fn stream(&self, name: &Text) -> Option<StreamRef> {
+    pub fn stream(&self, name: &Text) -> Option<StreamId> {
         let found = self.stream_by_name(name.value);
         if let Err(Some(mistake)) = &found {
             self.problems.add(Mistake { span: name.span.clone(), ..mistake.clone() });
@@ -159,7 +160,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Returns the source or view of a name, else a mistake without position: `None` if it was reported before.
-    pub fn stream_by_name(&self, name: &str) -> Result<StreamRef, Option<Mistake>> {
+    pub fn stream_by_name(&self, name: &str) -> Result<StreamId, Option<Mistake>> {
         if let Some(found) = self.spec.stream(name) {
             return Ok(found);
         }

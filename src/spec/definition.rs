@@ -1,25 +1,28 @@
 //! Definitions: stable texts of what a group or a model is made from, and their hashes.
 //!
-//! Two files that say the same in another order, layout or spelling give the same texts. A group's text leaves out
-//! its features' names, since its state does not depend on them; a model's has its inputs' names, since weights go by
-//! them. Where things run, and topics' names, are no part of any definition.
+//! Two files that say the same in another order, layout or spelling have the same texts. A group's text omits the names
+//! of its features, since its state does not depend on them; a model's includes the names of its inputs, since weights
+//! are stored by them. Where things run, and the names of topics, are in no text.
 
-use super::{Group, Label, Model, Spec, StreamRef, Topic, View};
+use super::{Group, Label, Model, Spec, Topic};
+use crate::expr::Expr;
 use crate::hash::sha256;
+use crate::relation::{DeclaredTexts, StreamId};
 use crate::value::Scalar;
 
-/// SHA-256 of a text, in hex.
+/// Returns the SHA-256 of a text, in hex.
 pub fn hash(text: &str) -> String {
     sha256(text)
 }
 
 impl Spec {
-    /// The hash of everything in the file.
+    /// Returns the hash of everything in the file.
     pub fn definition(&self) -> String {
         let mut parts = vec![format!("dataflow {:?}", self.name)];
-        parts.extend((0..self.sources.len()).map(|at| self.stream_text(StreamRef::Source(at))));
-        parts.extend(self.tables.iter().map(|table| format!("table({})", topic_text(&table.topic))));
-        parts.extend((0..self.views.len()).map(|at| self.stream_text(StreamRef::View(at))));
+        let declared = self.declared_texts();
+        parts.extend(declared.sources);
+        parts.extend(declared.tables.iter().map(|text| format!("table({text})")));
+        parts.extend(self.views.iter().map(|view| self.stream_text(view.stream)));
         for group in &self.groups {
             let names: Vec<&str> = group.features.iter().map(|feature| feature.name.as_str()).collect();
             parts.push(format!("{:?} {names:?} {}", group.name, self.group_text(group)));
@@ -28,40 +31,27 @@ impl Spec {
         hash(&parts.join("\n"))
     }
 
-    /// The hash of what decides a group's state.
+    /// Returns the hash of what determines a group's state.
     pub fn group_definition(&self, group: &Group) -> String {
         hash(&self.group_text(group))
     }
 
-    /// The hash of what decides a model's versions.
+    /// Returns the hash of what determines a model's versions.
     pub fn model_definition(&self, model: &Model) -> String {
         hash(&self.model_text(model))
     }
 
-    fn stream_text(&self, stream: StreamRef) -> String {
-        match stream {
-            StreamRef::Source(at) => {
-                let source = &self.sources[at];
-                let filter = source.filter.as_ref().map(crate::expr::Expr::canonical);
-                format!("source({} where {filter:?})", topic_text(&source.topic))
-            }
-            StreamRef::View(at) => self.view_text(&self.views[at]),
-        }
+    fn declared_texts(&self) -> DeclaredTexts {
+        let sources = self.sources.iter().map(|source| {
+            let filter = source.filter.as_ref().map(Expr::canonical);
+            format!("source({} where {filter:?})", topic_text(&source.topic))
+        });
+        let tables = self.tables.iter().map(|table| topic_text(&table.topic));
+        DeclaredTexts { sources: sources.collect(), tables: tables.collect() }
     }
 
-    fn view_text(&self, view: &View) -> String {
-        let joins: Vec<String> = view
-            .joins
-            .iter()
-            .map(|join| {
-                let on: Vec<String> = join.on.iter().map(crate::expr::Expr::canonical).collect();
-                format!("join({} on {on:?} outer {})", topic_text(&self.tables[join.table].topic), join.outer)
-            })
-            .collect();
-        let filter = view.filter.as_ref().map(crate::expr::Expr::canonical);
-        let items: Vec<(&str, String)> =
-            view.items.iter().map(|item| (item.name.as_str(), item.expr.canonical())).collect();
-        format!("view({} {joins:?} where {filter:?} {items:?})", self.stream_text(view.from))
+    fn stream_text(&self, stream: StreamId) -> String {
+        self.relations.canonical(stream, &self.declared_texts())
     }
 
     fn group_text(&self, group: &Group) -> String {
@@ -71,7 +61,7 @@ impl Spec {
             .lines
             .iter()
             .map(|line| {
-                let text = |expr: &Option<crate::expr::Expr>| expr.as_ref().map(crate::expr::Expr::canonical);
+                let text = |expr: &Option<Expr>| expr.as_ref().map(Expr::canonical);
                 let ops: Vec<String> = line.ops.iter().map(ToString::to_string).collect();
                 let windows: Vec<String> = line.windows.iter().map(|window| window.canonical()).collect();
                 let windows = windows.join(", ");
@@ -104,7 +94,11 @@ impl Spec {
         };
         let options = serde_json::to_string(&model.options).expect("options are plain data");
         let (window_ms, offset_ms) = (model.window_ms, model.offset_ms);
-        let examples = self.stream_text(model.examples);
+        let mut examples = self.stream_text(model.examples);
+        if self.relations.sources(model.examples).len() > 1 {
+            // Examples are held out and dealt to shards by the key of this source.
+            examples += &format!(" instance {}", self.stream_text(model.instance[0]));
+        }
         format!("model({examples} {groups:?} {inputs:?} {label} window {window_ms} offset {offset_ms} {options})")
     }
 }

@@ -48,13 +48,8 @@ impl Spec {
             self.write_topic(out, "table", &table.topic)?;
         }
         for view in &self.views {
-            write!(out, "\nview {}: from {}", view.name, self.stream_name(view.from))?;
-            for join in &view.joins {
-                let kind = if join.outer { "left look-up" } else { "look-up" };
-                write!(out, ", {kind} in {}", self.tables[join.table].topic.name)?;
-            }
-            writeln!(out, "{}", if view.filter.is_some() { ", filtered" } else { "" })?;
-            writeln!(out, "  {}", columns(&view.schema))?;
+            writeln!(out, "\nview {}: {}", view.name, self.relations.describe(view.stream))?;
+            writeln!(out, "  {}", columns(self.stream_schema(view.stream)))?;
         }
         for group in &self.groups {
             self.write_group(out, group, entities)?;
@@ -107,6 +102,9 @@ impl Spec {
         let (kind, examples) = (&options.kind.name, self.stream_name(model.examples));
         let window = format_duration(model.window_ms);
         writeln!(out, "\nmodel {}: {kind}, examples {examples}, retrained every {window}", model.name)?;
+        if self.relations.sources(model.examples).len() > 1 {
+            writeln!(out, "  an instance is a record of {}", self.stream_name(model.instance[0]))?;
+        }
         for lookup in &model.lookups {
             let group = &self.groups[lookup.group];
             let entity = names(self.stream_schema(model.examples), &lookup.entity);

@@ -7,9 +7,10 @@ use super::keys::AGGREGATE;
 use super::problem::Mistake;
 use super::reader::{Fields, TomlValue};
 use super::toml_text::Text;
-use super::{Group, GroupFeature, Line, StreamRef};
+use super::{Group, GroupFeature, Line};
 use crate::aggregate::{KINDS, MAX_DIGITS, Op, OpError};
 use crate::expr::{Expr, Scope, nearest};
+use crate::relation::StreamId;
 use crate::value::{Schema, Type};
 
 impl<'a> Checker<'a> {
@@ -55,7 +56,7 @@ impl<'a> Checker<'a> {
     fn line(
         &self,
         value: &'a TomlValue<'a>,
-        from: StreamRef,
+        from: StreamId,
         stream: &str,
     ) -> Option<(Line, Vec<(GroupFeature, Text<'a>)>)> {
         let fields = Fields::of(value, &AGGREGATE, self.problems)?;

@@ -14,13 +14,14 @@ use super::keys::INPUT;
 use super::problem::Mistake;
 use super::reader::{Fields, TomlValue, wrong};
 use super::toml_text::Text;
-use super::{Label, Lookup, ModelInput, StreamRef};
+use super::{Label, Lookup, ModelInput};
 use crate::expr::{Expr, Scope, nearest};
+use crate::relation::StreamId;
 use crate::value::Type;
 
 /// The entries of a model's `features`, bound over the stream's columns and then all features of all groups.
 pub struct Entries {
-    stream: StreamRef,
+    stream: StreamId,
     stream_name: String,
     inputs: Vec<ModelInput>,
     /// Where the first entry that names a group stands, in the order of the entries.
@@ -36,7 +37,7 @@ impl Entries {
 
 impl<'a> Checker<'a> {
     /// The columns that expressions of a model may name: those of its examples, and `group.feature`.
-    pub fn example_scope(&self, stream: StreamRef, name: &str) -> Scope {
+    pub fn example_scope(&self, stream: StreamId, name: &str) -> Scope {
         let scope = Scope::of(name, self.spec.stream_schema(stream));
         self.spec.groups.iter().fold(scope, |scope, group| scope.qualified(group.name.as_str(), &group.schema()))
     }
@@ -45,7 +46,7 @@ impl<'a> Checker<'a> {
         &self,
         list: Vec<&'a TomlValue<'a>>,
         fields: &Fields<'a>,
-        stream: StreamRef,
+        stream: StreamId,
         name: &str,
     ) -> Option<Entries> {
         let scope = self.example_scope(stream, name);

@@ -14,9 +14,12 @@ impl Spec {
             value
         });
         let views = self.views.iter().map(|view| {
-            let tables: Vec<&str> = view.joins.iter().map(|j| self.tables[j.table].topic.name.as_str()).collect();
-            let from = self.stream_name(view.from);
-            json!({ "name": view.name, "from": from, "tables": tables, "columns": columns(&view.schema) })
+            let reads = self.relations.reads(view.stream);
+            let tables: Vec<&str> = reads.tables.iter().map(|table| self.tables[*table].topic.name.as_str()).collect();
+            let from: Vec<&str> = reads.streams.iter().map(|stream| self.stream_name(*stream)).collect();
+            let from = if let [only] = from[..] { json!(only) } else { json!(from) };
+            let columns = columns(self.stream_schema(view.stream));
+            json!({ "name": view.name, "from": from, "tables": tables, "columns": columns })
         });
         json!({
             "dataflow": self.name,
@@ -71,6 +74,7 @@ impl Spec {
             "name": model.name,
             "definition": self.model_definition(model),
             "examples": self.stream_name(model.examples),
+            "instance": self.stream_name(model.instance[0]),
             "lookups": lookups.collect::<Vec<_>>(),
             "inputs": inputs.collect::<Vec<_>>(),
             "label": self.label_json(&model.label),

@@ -122,7 +122,12 @@ pub static COLUMN: Section = Section {
 pub static VIEW: Section = Section {
     title: "[view.NAME]",
     summary: "A stream derived from other streams by SQL.",
-    keys: &[key("sql", "SQL", Required, "A SELECT over a source or another view, see below")],
+    keys: &[key(
+        "sql",
+        "SQL",
+        Required,
+        "A SELECT over a source or another view, or several joined by UNION ALL, see below",
+    )],
 };
 
 pub static FEATURES: Section = Section {
@@ -175,6 +180,12 @@ pub static MODEL: Section = Section {
     keys: &[
         key("kind", "string or table", Required, "The kind of model, see below"),
         key("examples", "string", Required, "The source or view whose records are the examples"),
+        key(
+            "instance",
+            "string",
+            Is("the source of the examples"),
+            "The source, or a view on one source, whose records requests contain; required if examples come from several",
+        ),
         key("features", "list", Required, "The inputs, see below"),
         key("label", "table", Nothing, "The value to predict, see below; required by every kind that there is yet"),
         key("window", "duration", Required, "Span of event time after which the model is retrained"),

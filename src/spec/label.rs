@@ -4,25 +4,20 @@
 
 use toml::de::DeValue;
 
+use super::Label;
 use super::checker::Checker;
 use super::keys::LABEL;
 use super::problem::Mistake;
 use super::reader::{Fields, TomlValue, number, text};
-use super::{Label, StreamRef};
 use crate::expr::{Expr, Scope};
 use crate::model::Task;
+use crate::relation::StreamId;
 use crate::value::{Scalar, Type};
 
 impl<'a> Checker<'a> {
     /// Reads the label of a model whose examples are the stream `name`. The task is that of the model's kind, if it is
     /// known.
-    pub fn label(
-        &self,
-        value: &'a TomlValue<'a>,
-        examples: StreamRef,
-        name: &str,
-        task: Option<Task>,
-    ) -> Option<Label> {
+    pub fn label(&self, value: &'a TomlValue<'a>, examples: StreamId, name: &str, task: Option<Task>) -> Option<Label> {
         let fields = Fields::of(value, &LABEL, self.problems)?;
         match fields.text("from") {
             Some(from) => {
@@ -45,7 +40,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn immediate(&self, fields: &Fields<'a>, examples: StreamRef, name: &str, task: Option<Task>) -> Option<Label> {
+    fn immediate(&self, fields: &Fields<'a>, examples: StreamId, name: &str, task: Option<Task>) -> Option<Label> {
         for key in ["on", "within", "otherwise"] {
             if fields.get(key).is_some() {
                 let message = format!("'{key}' without 'from'");
@@ -60,8 +55,8 @@ impl<'a> Checker<'a> {
     fn columns_on(
         &self,
         fields: &Fields<'a>,
-        (from, from_name): (StreamRef, &str),
-        (examples, name): (StreamRef, &str),
+        (from, from_name): (StreamId, &str),
+        (examples, name): (StreamId, &str),
     ) -> (Option<Vec<usize>>, Option<Vec<usize>>) {
         for key in ["on", "within"] {
             if fields.get(key).is_none() {

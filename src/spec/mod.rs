@@ -22,6 +22,8 @@ mod types;
 mod checker;
 mod group;
 mod input;
+mod instance;
+mod item;
 mod join;
 mod label;
 mod model;
@@ -29,6 +31,7 @@ mod model_options;
 mod select;
 mod topic;
 mod view;
+mod view_sql;
 mod window;
 
 mod definition;

@@ -4,8 +4,9 @@ use super::checker::Checker;
 use super::input::Entries;
 use super::reader::Fields;
 use super::toml_text::Text;
-use super::{Label, Model, StreamRef};
+use super::{Label, Model};
 use crate::model::{InputColumn, LabelUse, ModelKind};
+use crate::relation::StreamId;
 use crate::time::format_duration;
 
 impl<'a> Checker<'a> {
@@ -26,6 +27,7 @@ impl<'a> Checker<'a> {
     fn read_model(&self, name: &Text, fields: &Fields<'a>) -> Option<Model> {
         let examples = fields.text("examples");
         let stream = examples.as_ref().and_then(|examples| self.stream(examples));
+        let instance = stream.zip(examples.as_ref()).and_then(|(stream, name)| self.instance(fields, stream, name));
         let window_ms = fields.span_of_time("window");
         let offset_ms = fields.duration("offset").unwrap_or(0);
         if let Some(window_ms) = window_ms.filter(|window_ms| offset_ms >= *window_ms) {
@@ -47,6 +49,7 @@ impl<'a> Checker<'a> {
         Some(Model {
             name: name.value.to_owned(),
             examples: stream?,
+            instance: instance?,
             lookups,
             inputs,
             label,
@@ -60,7 +63,7 @@ impl<'a> Checker<'a> {
     fn parts(
         &self,
         fields: &Fields<'a>,
-        stream: StreamRef,
+        stream: StreamId,
         name: &str,
         kind: Option<&'static ModelKind>,
     ) -> Option<(Entries, Label)> {
@@ -73,7 +76,7 @@ impl<'a> Checker<'a> {
     fn label_of(
         &self,
         fields: &Fields<'a>,
-        stream: StreamRef,
+        stream: StreamId,
         name: &str,
         kind: Option<&'static ModelKind>,
     ) -> Option<Label> {

@@ -182,8 +182,19 @@ A joined table is looked up as of the record's event time. ON must compare every
 expression over the relations before it. If the table has no such row, JOIN drops the record and LEFT JOIN keeps it with
 nulls.
 
-All other SQL (GROUP BY, DISTINCT, ORDER BY, subqueries, UNION) is rejected: use a feature group to aggregate, and a
-second view in place of a subquery.
+```sql
+SELECT id, amount, 'card' AS method FROM card_payments
+UNION ALL
+SELECT t.id, t.total, 'bank' FROM transfers t WHERE t.total > 0
+```
+
+UNION ALL merges the records of any number of SELECTs, each with its own joins and WHERE. Columns correspond by position
+and must have equal types. Their names are those of the first SELECT, and a column is nullable if it is in any of them.
+Records of equal time are ordered by the name of their source, and within a source as usual. If the examples of a model
+come from several sources, `instance` names the one whose records requests contain.
+
+All other SQL (GROUP BY, DISTINCT, ORDER BY, subqueries, parentheses around a SELECT, UNION without ALL, INTERSECT,
+EXCEPT) is rejected: use a feature group to aggregate, and a second view in place of a subquery.
 ";
 
 const EXPRESSIONS: &str = "

@@ -1,13 +1,16 @@
-//! The one form of SELECT that a view may be, taken apart.
+//! The SQL of a view, taken apart: one SELECT of a restricted form, or several joined by UNION ALL.
 
 use std::ops::Range;
 
-use sqlparser::ast::{self, BinaryOperator, JoinConstraint, JoinOperator, Spanned, TableFactor};
+use sqlparser::ast::{
+    self, BinaryOperator, JoinConstraint, JoinOperator, SetOperator, SetQuantifier, Spanned, TableFactor,
+};
 
 use super::problem::Mistake;
 use crate::expr::{Positions, parse_select};
 
-const FORM: &str = "SELECT items FROM stream [[LEFT] JOIN table ON its keys]… [WHERE condition]";
+const FORM: &str =
+    "SELECT items FROM stream [[LEFT] JOIN table ON its keys]… [WHERE condition] [UNION ALL another SELECT]…";
 
 /// `SELECT items FROM from joins WHERE filter`.
 pub struct SelectShape {
@@ -15,45 +18,58 @@ pub struct SelectShape {
     pub joins: Vec<JoinShape>,
     pub filter: Option<ast::Expr>,
     pub items: Vec<ast::SelectItem>,
-}
-
-/// A name in FROM and what it is called; spans are bytes of the SQL.
-pub struct FromItem {
-    pub name: String,
-    pub alias: String,
+    /// Position in the SQL, in bytes.
     pub span: Range<usize>,
 }
 
+/// A name in FROM with its alias.
+pub struct FromItem {
+    pub name: String,
+    /// The name by which items refer to it: AS, or else `name`.
+    pub alias: String,
+    /// Position in the SQL, in bytes.
+    pub span: Range<usize>,
+}
+
+/// `[LEFT] JOIN table ON equalities`.
 pub struct JoinShape {
     pub table: FromItem,
+    /// LEFT JOIN.
     pub outer: bool,
-    /// The sides of each equality that ON is made of.
-    pub equalities: Vec<(ast::Expr, ast::Expr, Range<usize>)>,
+    /// The conditions of ON, which are joined by AND.
+    pub equalities: Vec<Equality>,
+}
+
+/// `left = right` in ON.
+pub struct Equality {
+    pub left: ast::Expr,
+    pub right: ast::Expr,
+    /// Position in the SQL, in bytes.
+    pub span: Range<usize>,
 }
 
 impl SelectShape {
-    /// Reads SQL.
+    /// Reads SQL: the SELECTs that UNION ALL joins, one or more.
     ///
     /// # Errors
-    /// If it is not SQL; and for everything in it that a view cannot have.
-    pub fn read(sql: &str) -> Result<SelectShape, Vec<Mistake>> {
+    /// If it is not SQL; and everything in it that a view cannot have.
+    pub fn read_all(sql: &str) -> Result<Vec<SelectShape>, Vec<Mistake>> {
         let positions = Positions::of(sql);
         let query = parse_select(sql, &positions).map_err(|mistake| vec![mistake])?;
-        let mut reader = Reader { positions: &positions, mistakes: Vec::new() };
-        let shape = reader.query(*query);
-        match shape {
-            Some(shape) if reader.mistakes.is_empty() => Ok(shape),
-            _ => Err(reader.mistakes),
-        }
+        let mut reader = SelectReader { positions: &positions, mistakes: Vec::new() };
+        let mut shapes = Vec::new();
+        reader.query(*query, &mut shapes);
+        if reader.mistakes.is_empty() { Ok(shapes) } else { Err(reader.mistakes) }
     }
 }
 
-struct Reader<'a> {
+/// Takes a syntax tree apart and collects the mistakes in it.
+struct SelectReader<'a> {
     positions: &'a Positions<'a>,
     mistakes: Vec<Mistake>,
 }
 
-impl Reader<'_> {
+impl SelectReader<'_> {
     fn place(&self, spanned: &impl Spanned) -> Range<usize> {
         self.positions.bytes(spanned.span()).unwrap_or_else(|| self.positions.all())
     }
@@ -63,7 +79,7 @@ impl Reader<'_> {
         None
     }
 
-    fn query(&mut self, query: ast::Query) -> Option<SelectShape> {
+    fn query(&mut self, query: ast::Query, shapes: &mut Vec<SelectShape>) {
         let whole = self.place(query.body.as_ref());
         let with = query.with.as_ref().map(|with| self.place(with));
         let order_by = query.order_by.as_ref().map(|order| self.place(order));
@@ -77,12 +93,27 @@ impl Reader<'_> {
         if other || query.for_clause.is_some() || query.settings.is_some() || query.format_clause.is_some() {
             self.refuse::<()>(whole.clone(), "what follows the SELECT", FORM);
         }
-        match *query.body {
-            ast::SetExpr::Select(select) => self.select(*select),
-            ast::SetExpr::SetOperation { op, .. } => self.refuse(whole, &op.to_string(), FORM),
-            ast::SetExpr::Query(_) => self.refuse(whole, "a SELECT in parentheses", FORM),
-            _ => self.refuse(whole, "this statement", FORM),
-        }
+        self.set_expr(*query.body, shapes);
+    }
+
+    /// The SELECTs of a body, from left to right. UNION ALL groups to the left.
+    fn set_expr(&mut self, body: ast::SetExpr, shapes: &mut Vec<SelectShape>) {
+        let span = self.place(&body);
+        let refused = match body {
+            ast::SetExpr::Select(select) => return shapes.extend(self.select(*select)),
+            ast::SetExpr::SetOperation { op: SetOperator::Union, set_quantifier, left, right } => {
+                if set_quantifier != SetQuantifier::All {
+                    let what = format!("UNION {set_quantifier}");
+                    self.refuse::<()>(span, what.trim_end(), "UNION ALL, which keeps every record");
+                }
+                self.set_expr(*left, shapes);
+                return self.set_expr(*right, shapes);
+            }
+            ast::SetExpr::SetOperation { op, .. } => op.to_string(),
+            ast::SetExpr::Query(_) => "a SELECT in parentheses".to_owned(),
+            _ => "this statement".to_owned(),
+        };
+        self.refuse::<()>(span, &refused, FORM);
     }
 
     fn select(&mut self, select: ast::Select) -> Option<SelectShape> {
@@ -135,6 +166,7 @@ impl Reader<'_> {
             joins: joins.into_iter().collect::<Option<_>>()?,
             filter: select.selection,
             items: select.projection,
+            span: whole,
         })
     }
 
@@ -191,12 +223,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The equalities that ON joins by AND.
-    fn equalities(
-        &mut self,
-        condition: ast::Expr,
-        found: &mut Vec<(ast::Expr, ast::Expr, Range<usize>)>,
-    ) -> Option<()> {
+    /// Collects the equalities that ON joins by AND.
+    fn equalities(&mut self, condition: ast::Expr, found: &mut Vec<Equality>) -> Option<()> {
         let span = self.place(&condition);
         match condition {
             ast::Expr::Nested(inner) => self.equalities(*inner, found),
@@ -205,7 +233,7 @@ impl Reader<'_> {
                 left.and(right)
             }
             ast::Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
-                found.push((*left, *right, span));
+                found.push(Equality { left: *left, right: *right, span });
                 Some(())
             }
             _ => self.refuse(span, "this join condition", "table.key = expression, joined by AND"),

@@ -10,6 +10,7 @@ use super::toml_text::Text;
 use super::{Source, Table, Topic};
 use crate::aggregate::MAX_DIGITS;
 use crate::expr::{Scope, nearest};
+use crate::relation::SourceRecords;
 use crate::source::{FILE_FORMATS, FORMATS};
 use crate::value::{Column, Schema, TimeUnit, Type};
 
@@ -31,6 +32,8 @@ impl<'a> Checker<'a> {
         let Some(topic) = self.topic(&name, fields) else { return self.mark_broken(name.value) };
         let scope = Scope::of(name.value, &topic.schema);
         let filter = fields.text("where").and_then(|text| self.condition(&text, &scope));
+        let (source, schema, time) = (self.spec.sources.len(), topic.schema.clone(), topic.time);
+        self.spec.relations.add_source(SourceRecords { source, name: name.value.to_owned(), schema, time });
         self.spec.sources.push(Source { topic, filter });
     }
 

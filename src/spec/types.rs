@@ -1,8 +1,9 @@
-//! What a checked dataflow file says.
+//! The contents of a checked dataflow file.
 
 use crate::aggregate::{FeatureType, Op, Window};
 use crate::expr::Expr;
 use crate::model::ModelOptions;
+use crate::relation::{Relations, StreamId};
 use crate::value::{Column, Scalar, Schema};
 
 /// A whole dataflow file, every name resolved to a position.
@@ -11,16 +12,18 @@ pub struct Spec {
     pub name: String,
     pub sources: Vec<Source>,
     pub tables: Vec<Table>,
+    /// The streams of sources and views, and the steps between them.
+    pub relations: Relations,
+    /// Each after those that it reads.
     pub views: Vec<View>,
     pub groups: Vec<Group>,
     pub models: Vec<Model>,
 }
 
 impl Spec {
-    /// The source or view of a name.
-    pub fn stream(&self, name: &str) -> Option<StreamRef> {
-        let source = self.sources.iter().position(|source| source.topic.name == name).map(StreamRef::Source);
-        source.or_else(|| self.views.iter().position(|view| view.name == name).map(StreamRef::View))
+    /// Returns the source or view of a name.
+    pub fn stream(&self, name: &str) -> Option<StreamId> {
+        self.relations.find(name)
     }
 
     /// Returns the topics of all sources, then those of all tables.
@@ -28,22 +31,18 @@ impl Spec {
         self.sources.iter().map(|source| &source.topic).chain(self.tables.iter().map(|table| &table.topic))
     }
 
-    pub fn stream_schema(&self, stream: StreamRef) -> &Schema {
-        match stream {
-            StreamRef::Source(at) => &self.sources[at].topic.schema,
-            StreamRef::View(at) => &self.views[at].schema,
-        }
+    /// Returns the columns of a stream.
+    pub fn stream_schema(&self, stream: StreamId) -> &Schema {
+        self.relations.schema(stream)
     }
 
-    pub fn stream_name(&self, stream: StreamRef) -> &str {
-        match stream {
-            StreamRef::Source(at) => &self.sources[at].topic.name,
-            StreamRef::View(at) => &self.views[at].name,
-        }
+    /// Returns the name of a source's or view's stream.
+    pub fn stream_name(&self, stream: StreamId) -> &str {
+        self.relations.node(stream).name.as_deref().unwrap_or_default()
     }
 }
 
-/// What is common to sources and tables: where records come from and how they are read.
+/// A topic of a source or table, and how its records are read.
 #[derive(Clone, Debug)]
 pub struct Topic {
     pub name: String,
@@ -55,7 +54,7 @@ pub struct Topic {
     pub key: Vec<usize>,
     /// The event-time column.
     pub time: usize,
-    /// How far out of order a partition's records may come. Event ms.
+    /// Allowed lateness of a partition's records, in event ms.
     pub lateness_ms: i64,
 }
 
@@ -63,7 +62,7 @@ pub struct Topic {
 #[derive(Debug)]
 pub struct Source {
     pub topic: Topic,
-    /// The rest is counted as *filtered*. Over the source's columns.
+    /// Condition over the source's columns; other records are counted as *filtered*.
     pub filter: Option<Expr>,
 }
 
@@ -73,64 +72,33 @@ pub struct Table {
     pub topic: Topic,
 }
 
-/// A stream that others can be made from: a source or a view, by position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StreamRef {
-    Source(usize),
-    View(usize),
-}
-
-/// A derived stream: one SELECT over a stream, with table look-ups.
+/// A derived stream.
 #[derive(Debug)]
 pub struct View {
     pub name: String,
-    pub from: StreamRef,
-    pub joins: Vec<Join>,
-    /// Over the joined columns: those of `from`, then those of each join's table, in order.
-    pub filter: Option<Expr>,
-    /// Over the joined columns.
-    pub items: Vec<Item>,
-    pub schema: Schema,
-}
-
-/// One output column of a view.
-#[derive(Debug)]
-pub struct Item {
-    pub name: String,
-    pub expr: Expr,
-    /// Set where the item is nothing but a column of the driving stream, by position.
-    pub column: Option<usize>,
-}
-
-/// A table look-up: the table's row as of the record's event time.
-#[derive(Debug)]
-pub struct Join {
-    pub table: usize,
-    /// One expression for each key column of the table, over the columns before this join.
-    pub on: Vec<Expr>,
-    /// LEFT JOIN: a record without a row is kept, with nulls.
-    pub outer: bool,
+    /// Its records: the output of the last operator of its SQL.
+    pub stream: StreamId,
 }
 
 /// A feature group: one entity, many aggregates.
 #[derive(Debug)]
 pub struct Group {
     pub name: String,
-    pub from: StreamRef,
+    pub from: StreamId,
     /// Columns of `from`.
     pub entity: Vec<usize>,
     pub lines: Vec<Line>,
-    /// All features, in the order of lines, then windows, then ops... the order of vectors, Parquet and JSON.
+    /// All features, in the order of vectors, Parquet and JSON: by line, then window, then op.
     pub features: Vec<GroupFeature>,
 }
 
 impl Group {
-    /// The op that makes a feature.
+    /// Returns the op of a feature.
     pub fn op(&self, feature: &GroupFeature) -> &Op {
         &self.lines[feature.line].ops[feature.op]
     }
 
-    /// Its features as the columns of an example. A list or a map stands there with the type of its values; no input may
+    /// Returns the features as the columns of an example. A list or a map stands there with the type of its values; no input may
     /// read it.
     pub fn schema(&self) -> Schema {
         let column = |feature: &GroupFeature| {
@@ -169,37 +137,40 @@ pub struct GroupFeature {
     pub op: usize,
 }
 
-/// A model: what it learns from and how.
+/// A model: its examples, inputs and label, and the options of learning.
 #[derive(Debug)]
 pub struct Model {
     pub name: String,
-    pub examples: StreamRef,
-    /// The groups that examples visit, in the order of the chain.
+    pub examples: StreamId,
+    /// The way of an instance: from the source whose record it is to `examples`, both included.
+    pub instance: Vec<StreamId>,
+    /// The groups in which examples look features up.
     pub lookups: Vec<Lookup>,
     /// Model inputs in order. Their expressions are over the example's columns: those of the stream, then each
     /// look-up's features, in the order of `lookups`.
     pub inputs: Vec<ModelInput>,
     pub label: Label,
-    /// Length of a training window, and the shift of its edges from the UTC epoch. Event ms.
+    /// Length of a training window, in event ms.
     pub window_ms: i64,
+    /// Shift of the windows' edges from the UTC epoch, in event ms.
     pub offset_ms: i64,
     pub options: ModelOptions,
 }
 
-/// A visit to a feature group.
+/// A look-up in a feature group.
 #[derive(Clone, Debug)]
 pub struct Lookup {
     pub group: usize,
     /// The columns of the example's stream that hold the entity.
     pub entity: Vec<usize>,
-    /// Which of the group's features the example takes, in order.
+    /// Positions of the group's features that the example takes, in order.
     pub features: Vec<usize>,
 }
 
 /// One input of a model: a column, a feature or an expression over both.
 #[derive(Debug)]
 pub struct ModelInput {
-    /// As the example file and `features` of an answer name it: `distance`, `airport.delay_mean_3h`.
+    /// Its name in example files and in `features` of an answer: `distance`, `airport.delay_mean_3h`.
     pub name: String,
     pub expr: Expr,
 }
@@ -209,9 +180,10 @@ pub struct ModelInput {
 pub enum Label {
     /// The first record of `from` with the same `on`, within `within_ms` of the example, whose value is not null.
     Joined {
-        from: StreamRef,
-        /// Columns of `from`, and of the example's stream, that must agree.
+        from: StreamId,
+        /// Columns of `from` that must equal `example_on`.
         from_on: Vec<usize>,
+        /// Columns of the example's stream.
         example_on: Vec<usize>,
         /// Over the columns of `from`. Bool or numeric; for classes, a string, an int or a bool.
         value: Expr,

@@ -1,25 +1,29 @@
-//! Views: which of them comes first, and what their SELECT items are.
+//! Views: the order in which they are read, and the relations of their SQL.
 
 use sqlparser::ast::{self, Spanned};
 
+use super::View;
 use super::checker::Checker;
+use super::join::JoinScope;
 use super::problem::Mistake;
 use super::reader::Fields;
 use super::select::{FromItem, SelectShape};
 use super::toml_text::Text;
-use super::{Item, View};
-use crate::expr::{Expr, Positions, Scope, name_parts};
-use crate::value::{Column, Schema, Type};
+use super::view_sql::ViewSql;
+use crate::expr::{Expr, Scope, nearest};
+use crate::relation::{ColumnMismatch, Filter, Project, Relation, StreamId, TableJoin, Union};
+use crate::value::{Schema, Type};
 
 /// A view whose SQL has been read but not bound.
 struct Draft<'a> {
     name: Text<'a>,
     sql: Text<'a>,
-    shape: SelectShape,
+    /// The SELECTs that UNION ALL joins.
+    selects: Vec<SelectShape>,
 }
 
 impl<'a> Checker<'a> {
-    /// Reads all views, each after those that it is made from.
+    /// Reads all views, each after those that it reads.
     pub fn views(&mut self, views: Vec<(Text<'a>, Fields<'a>)>) {
         let mut open: Vec<Draft> = Vec::with_capacity(views.len());
         for (name, fields) in views {
@@ -28,8 +32,8 @@ impl<'a> Checker<'a> {
                 self.mark_broken(name.value);
                 continue;
             };
-            match SelectShape::read(sql.value) {
-                Ok(shape) => open.push(Draft { name, sql, shape }),
+            match SelectShape::read_all(sql.value) {
+                Ok(selects) => open.push(Draft { name, sql, selects }),
                 Err(mistakes) => {
                     self.problems.add_inside(&sql, mistakes);
                     self.mark_broken(name.value);
@@ -37,21 +41,23 @@ impl<'a> Checker<'a> {
             }
         }
         while !open.is_empty() {
-            let waits = |draft: &Draft| open.iter().any(|other| other.name.value == draft.shape.from.name);
-            match open.iter().position(|draft| !waits(draft)) {
+            match open.iter().position(|draft| awaited(draft, &open).is_none()) {
                 Some(next) => {
                     let draft = open.remove(next);
                     self.view(&draft);
                 }
-                None => self.cycle(std::mem::take(&mut open)),
+                None => {
+                    self.report_cycle(&open);
+                    open.clear();
+                }
             }
         }
     }
 
-    /// Views that wait for each other.
-    fn cycle(&mut self, drafts: Vec<Draft<'a>>) {
+    /// Reports views that wait for each other.
+    fn report_cycle(&self, drafts: &[Draft<'a>]) {
         for draft in drafts {
-            let from = &draft.shape.from;
+            let Some(from) = awaited(draft, drafts) else { continue };
             let message = format!("view '{}' is made from itself by way of '{}'", draft.name.value, from.name);
             let mistake =
                 Mistake::new(from.span.clone(), message).expected("a source, or a view that does not lead back here");
@@ -61,156 +67,155 @@ impl<'a> Checker<'a> {
     }
 
     fn view(&mut self, draft: &Draft<'a>) {
+        let name = draft.name.value;
         match self.bind_view(draft) {
-            Some(view) => self.spec.views.push(view),
-            None => self.mark_broken(draft.name.value),
+            Some(stream) => {
+                self.spec.relations.set_name(stream, name);
+                self.spec.views.push(View { name: name.to_owned(), stream });
+            }
+            None => self.mark_broken(name),
         }
     }
 
-    fn bind_view(&self, draft: &Draft<'a>) -> Option<View> {
-        let Draft { name, sql, shape } = draft;
-        let positions = Positions::of(sql.value);
-        let from = match self.stream_by_name(&shape.from.name) {
-            Ok(from) => from,
-            Err(mistake) => {
-                let placed = mistake.map(|mistake| Mistake { span: shape.from.span.clone(), ..mistake });
-                self.problems.add_inside(sql, placed);
+    /// Adds the relations of a view; returns its stream.
+    fn bind_view(&mut self, draft: &Draft<'a>) -> Option<StreamId> {
+        let sql = ViewSql::new(&draft.sql, self.touches_broken(draft.sql.value));
+        let operator = format!("view.{}", draft.name.value);
+        if let [only] = draft.selects.as_slice() {
+            return self.select(only, &sql, &operator, None);
+        }
+        // All SELECTs are bound before any is given up, so that the mistakes of all are reported.
+        let mut names: Option<Schema> = None;
+        let mut inputs = Vec::with_capacity(draft.selects.len());
+        for (select, number) in draft.selects.iter().zip(1..) {
+            let input = self.select(select, &sql, &format!("{operator}.{number}"), names.as_ref());
+            names = names.or_else(|| input.map(|input| self.spec.stream_schema(input).clone()));
+            inputs.push(input);
+        }
+        let inputs: Vec<StreamId> = inputs.into_iter().collect::<Option<_>>()?;
+        for (select, input) in draft.selects.iter().zip(&inputs).skip(1) {
+            let (first, other) = (self.spec.stream_schema(inputs[0]), self.spec.stream_schema(*input));
+            if let Some(mismatch) = Union::mismatch(first, other) {
+                sql.report(self.problems, [mismatch_in(&mismatch, select, first, &sql)]);
                 return None;
             }
-        };
-        let mut scope = Scope::of(shape.from.alias.as_str(), self.spec.stream_schema(from));
-        let mut joins = Vec::with_capacity(shape.joins.len());
-        for join in &shape.joins {
-            let table = self.joined_table(&join.table, sql, &scope)?;
-            let schema = &self.spec.tables[table].topic.schema;
-            let before = scope.clone();
-            scope = match join.outer {
-                true => scope.with_outer(join.table.alias.as_str(), schema),
-                false => scope.with(join.table.alias.as_str(), schema),
-            };
-            joins.extend(self.join(table, join, sql, &before, &scope, &positions));
         }
-        // What names something broken may be wrong for that alone.
-        let suspect = self.touches_broken(sql.value);
-        let report = |mistakes: Vec<Mistake>| {
-            if !suspect {
-                self.problems.add_inside(sql, mistakes);
-            }
-        };
-        let filter = shape.filter.as_ref().and_then(|tree| {
-            let filter = Expr::bind(tree, &scope, &positions).map_err(report).ok()?;
-            if filter.ty() != Type::Bool {
-                let span = positions.bytes(tree.span()).unwrap_or(0..0);
-                let mistake = Mistake::new(span, format!("this is of type {}", filter.ty()));
-                report(vec![mistake.expected("a condition: true or false")]);
-            }
-            Some(filter)
-        });
-        let mut view =
-            View { name: name.value.to_owned(), from, joins, filter, items: Vec::new(), schema: Schema::default() };
-        let mut whole = true;
-        for item in &shape.items {
-            let span = positions.bytes(item.span()).unwrap_or(0..0);
-            let items = match items_of(item, &scope, &positions) {
-                Ok(items) => items,
-                Err(mistakes) => {
-                    report(mistakes);
-                    match item_name(item) {
-                        Some(name) => {
-                            self.mark_broken(&name.value);
-                            view.schema.columns.push(Column::new(name.value.as_str(), Type::String, true));
-                        }
-                        None => whole = false,
-                    }
-                    continue;
-                }
-            };
-            for (name, expr) in items {
-                if view.schema.index_of(&name).is_some() {
-                    let mistake = Mistake::new(span.clone(), format!("two items are named '{name}'"));
-                    self.problems.add_inside(sql, [mistake.expected("another name by AS")]);
-                    continue;
-                }
-                let width = self.spec.stream_schema(from).len();
-                let column = expr.as_column().filter(|column| *column < width);
-                view.schema.columns.push(declaration(&name, &expr, &scope));
-                view.items.push(Item { name, expr, column });
-            }
-        }
-        whole.then_some(view)
+        let union = Union::new(&self.spec.relations, inputs);
+        Some(self.spec.relations.add(operator, Relation::Union(union)))
     }
 
-    fn joined_table(&self, relation: &FromItem, sql: &Text, scope: &Scope) -> Option<usize> {
-        let place = |message: String| Mistake::new(relation.span.clone(), message);
-        if scope.has(&relation.alias) {
-            let message = format!("'{}' stands for something else in this view already", relation.alias);
-            self.problems.add_inside(sql, [place(message).expected("another alias")]);
+    /// Adds the relations of one SELECT; returns its stream. The names of their operators begin with `operator`;
+    /// `names` are the columns whose names it takes, if not its own.
+    fn select(
+        &mut self,
+        select: &SelectShape,
+        sql: &ViewSql,
+        operator: &str,
+        names: Option<&Schema>,
+    ) -> Option<StreamId> {
+        let mut stream = self.from_stream(&select.from, sql)?;
+        let mut scope = Scope::of(select.from.alias.as_str(), self.spec.stream_schema(stream));
+
+        // Joins: the scope grows by each table. After a mistake in ON the others are still checked.
+        for shape in &select.joins {
+            let table = self.joined_table(&shape.table, sql, &scope)?;
+            let topic = &self.spec.tables[table].topic;
+            let before = scope.clone();
+            scope = match shape.outer {
+                true => scope.with_outer(shape.table.alias.as_str(), &topic.schema),
+                false => scope.with(shape.table.alias.as_str(), &topic.schema),
+            };
+            let join_scope = JoinScope { sql, before: &before, all: &scope };
+            let Some(on) = self.bind_join(topic, shape, &join_scope) else { continue };
+            let join = TableJoin {
+                input: stream,
+                width: before.width(),
+                table,
+                table_name: topic.name.clone(),
+                table_schema: topic.schema.clone(),
+                key: topic.key.iter().map(|column| topic.schema.columns[*column].ty).collect(),
+                on,
+                outer: shape.outer,
+            };
+            let name = format!("{operator}.{}", topic.name);
+            stream = self.spec.relations.add(name, Relation::TableJoin(join));
+        }
+
+        // WHERE, then items.
+        if let Some(tree) = &select.filter
+            && let Some(predicate) = self.bind_condition(tree, &scope, sql)
+        {
+            let filter = Relation::Filter(Filter { input: stream, predicate });
+            stream = self.spec.relations.add(format!("{operator}.where"), filter);
+        }
+        let items = self.bind_items(&select.items, &scope, sql, names)?;
+        Some(self.spec.relations.add(operator, Relation::Project(Project::new(stream, items))))
+    }
+
+    fn bind_condition(&self, tree: &ast::Expr, scope: &Scope, sql: &ViewSql) -> Option<Expr> {
+        let report = |mistakes| sql.report(self.problems, mistakes);
+        let predicate = Expr::bind(tree, scope, &sql.positions).map_err(report).ok()?;
+        if predicate.ty() != Type::Bool {
+            let span = sql.positions.bytes(tree.span()).unwrap_or(0..0);
+            let mistake = Mistake::new(span, format!("this is of type {}", predicate.ty()));
+            sql.report(self.problems, [mistake.expected("a condition: true or false")]);
+        }
+        Some(predicate)
+    }
+
+    /// Returns the stream of FROM; reports it if there is none.
+    fn from_stream(&self, from: &FromItem, sql: &ViewSql) -> Option<StreamId> {
+        let found = self.stream_by_name(&from.name);
+        if let Err(Some(mistake)) = &found {
+            self.problems.add_inside(sql.text, [Mistake { span: from.span.clone(), ..mistake.clone() }]);
+        }
+        found.ok()
+    }
+
+    /// Returns the position of a joined table; reports it if there is none.
+    fn joined_table(&self, item: &FromItem, sql: &ViewSql, scope: &Scope) -> Option<usize> {
+        let placed = |message: String| Mistake::new(item.span.clone(), message);
+        if scope.has(&item.alias) {
+            let message = format!("'{}' stands for something else in this view already", item.alias);
+            self.problems.add_inside(sql.text, [placed(message).expected("another alias")]);
             return None;
         }
         let tables = || self.spec.tables.iter().map(|table| table.topic.name.as_str());
-        let found = tables().position(|name| name == relation.name);
-        if found.is_none() && !self.is_broken(&relation.name) {
-            let mistake = match self.spec.stream(&relation.name) {
-                Some(_) => place(format!("'{}' is a stream", relation.name)),
-                None => place(format!("unknown table '{}'", relation.name)),
+        let found = tables().position(|name| name == item.name);
+        if found.is_none() && !self.is_broken(&item.name) {
+            let mistake = match self.spec.stream(&item.name) {
+                Some(_) => placed(format!("'{}' is a stream", item.name)),
+                None => placed(format!("unknown table '{}'", item.name)),
             };
             let mistake = mistake.expected("a table: a stream is joined with tables only");
-            self.problems.add_inside(sql, [mistake.suggest(crate::expr::nearest(&relation.name, tables()))]);
+            self.problems.add_inside(sql.text, [mistake.suggest(nearest(&item.name, tables()))]);
         }
         found
     }
 }
 
-/// The columns that one SELECT item makes.
-fn items_of(item: &ast::SelectItem, scope: &Scope, positions: &Positions) -> Result<Vec<(String, Expr)>, Vec<Mistake>> {
-    let bind = |tree| Expr::bind(tree, scope, positions);
-    let wrong = |message: &str, expected: &str| {
-        let span = positions.bytes(item.span()).unwrap_or_else(|| positions.all());
-        vec![Mistake::new(span, message).expected(expected)]
-    };
-    match item {
-        ast::SelectItem::ExprWithAlias { expr, alias } => Ok(vec![(alias.value.clone(), bind(expr)?)]),
-        ast::SelectItem::UnnamedExpr(tree) => {
-            let bound = bind(tree)?;
-            match item_name(item) {
-                Some(name) => Ok(vec![(name.value.clone(), bound)]),
-                None => Err(wrong("this item has no name", "'AS name' behind it")),
-            }
+/// Returns the name in FROM that a view waits for: that of a view which has not been read.
+fn awaited<'d>(draft: &'d Draft, open: &[Draft]) -> Option<&'d FromItem> {
+    let is_open = |from: &&FromItem| open.iter().any(|other| other.name.value == from.name);
+    draft.selects.iter().map(|select| &select.from).find(is_open)
+}
+
+/// The mistake of a SELECT whose columns do not fit those of the first SELECT of its union.
+fn mismatch_in(mismatch: &ColumnMismatch, select: &SelectShape, first: &Schema, sql: &ViewSql) -> Mistake {
+    match mismatch {
+        ColumnMismatch::Count { expected, found } => {
+            let names: Vec<&str> = first.names().collect();
+            let message = format!("this SELECT of a UNION ALL has {found} columns, the first has {expected}");
+            Mistake::new(select.span.clone(), message).expected(format!("one for each of {}", names.join(", ")))
         }
-        ast::SelectItem::Wildcard(options) if plain(options) => Ok(scope.columns(None).unwrap_or_default()),
-        ast::SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::ObjectName(name), options)
-            if plain(options) =>
-        {
-            let relation = name.to_string();
-            scope.columns(Some(&relation)).ok_or_else(|| {
-                let names: Vec<&str> = scope.relations().collect();
-                wrong(&format!("unknown name '{relation}'"), &format!("one of {}", names.join(", ")))
-            })
+        ColumnMismatch::Type { position, expected, found } => {
+            // Where there is an item for each column, the item itself is wrong.
+            let item = select.items.get(*position).filter(|_| select.items.len() == first.len());
+            let span = item.and_then(|item| sql.positions.bytes(item.span()));
+            let (number, name) = (position + 1, &first.columns[*position].name);
+            let message = format!("column {number} of this SELECT is of type {found}, of the first of type {expected}");
+            Mistake::new(span.unwrap_or_else(|| select.span.clone()), message)
+                .expected(format!("a value for '{name}' of type {expected}, by CAST if need be"))
         }
-        _ => Err(wrong("this item is not supported in a view", "a column, 'alias.*' or 'expression AS name'")),
     }
-}
-
-/// The name that an item gives its column.
-fn item_name(item: &ast::SelectItem) -> Option<&ast::Ident> {
-    match item {
-        ast::SelectItem::ExprWithAlias { alias, .. } => Some(alias),
-        ast::SelectItem::UnnamedExpr(tree) => name_parts(tree)?.pop(),
-        _ => None,
-    }
-}
-
-fn plain(options: &ast::WildcardAdditionalOptions) -> bool {
-    options.opt_ilike.is_none()
-        && options.opt_exclude.is_none()
-        && options.opt_except.is_none()
-        && options.opt_replace.is_none()
-        && options.opt_rename.is_none()
-        && options.opt_alias.is_none()
-}
-
-/// The column that an item makes; one that is a column already keeps what was declared of it.
-fn declaration(name: &str, expr: &Expr, scope: &Scope) -> Column {
-    let resolution = expr.as_column().and_then(|at| scope.column_at(at).resolution);
-    Column { resolution, ..Column::new(name, expr.ty(), expr.nullable()) }
 }

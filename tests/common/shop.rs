@@ -234,7 +234,7 @@ impl Shop {
     pub fn service(&self) -> Arc<Service> {
         Service::new(ServiceConfig {
             spec: &self.plan.spec,
-            plans: (0..self.plan.models.len()).map(|model| self.plan.serving(model)).collect(),
+            programs: (0..self.plan.models.len()).map(|model| self.plan.program(model)).collect(),
             online: self.online.clone(),
             live: self.live.clone(),
             registry: self.registry.clone(),

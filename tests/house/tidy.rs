@@ -21,16 +21,17 @@ const LAYERS: &[(&str, &str)] = &[
     ("aggregate", "time value"),
     ("model", "time value"),
     ("example", "time value expr aggregate model"),
+    ("relation", "time value expr example"),
     ("source", "disk time value metrics expr aggregate"),
     ("store", "disk error hash time value metrics expr aggregate"),
     ("registry", "blob error hash time value metrics model"),
     ("checkpoint", "blob disk error hash time value metrics"),
-    ("spec", "hash time value metrics expr aggregate model example source store registry checkpoint"),
-    ("flow", "time value metrics expr aggregate model example source store registry checkpoint spec"),
+    ("spec", "hash time value metrics expr aggregate model example relation source store registry checkpoint"),
+    ("flow", "time value metrics expr aggregate model example relation source store registry checkpoint spec"),
     ("serve", "time value metrics expr aggregate model example store registry spec"),
     (
         "run",
-        "disk error time value metrics expr aggregate model example source store registry checkpoint spec flow serve",
+        "disk error time value metrics expr aggregate model example relation source store registry checkpoint spec flow serve",
     ),
 ];
 
@@ -59,7 +60,7 @@ const HOMES: &[(&str, &str)] = &[
 ];
 
 /// The pure zone, and what it does without: I/O and threads of `std`, clocks.
-const PURE: &[&str] = &["value", "time", "expr", "aggregate", "model"];
+const PURE: &[&str] = &["value", "time", "expr", "aggregate", "model", "relation"];
 const IMPURE: &[&str] = &["fs", "net", "thread", "process", "env"];
 const CLOCKS: &[&str] = &["Instant", "SystemTime"];
 

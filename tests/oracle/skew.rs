@@ -95,7 +95,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
     let metrics = Metrics::new("stepped");
     let service = Service::new(ServiceConfig {
         spec: &plan.spec,
-        plans: vec![plan.serving(0)],
+        programs: vec![plan.program(0)],
         online: online.clone(),
         live: live.clone(),
         registry: None,

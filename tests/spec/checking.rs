@@ -4,7 +4,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use tidemill::aggregate::{Sliding, Window};
-use tidemill::spec::{self, Label, Spec, StreamRef};
+use tidemill::spec::{self, Label, Spec};
 use tidemill::value::Type;
 
 fn flights_text() -> String {
@@ -123,7 +123,7 @@ fn a_declaration_of_a_column_holds_in_views_of_it() {
     let spec = small(fixed);
     let clicks = &spec.sources[0].topic.schema;
     assert_eq!(clicks.columns[4].path, ["meta", "at"]);
-    let slow = spec.stream_schema(StreamRef::View(0));
+    let slow = spec.stream_schema(spec.views[0].stream);
     assert_eq!(slow.columns[2].resolution, Some(0.01));
     assert_eq!(slow.columns[3].resolution, None);
     assert!(slow.columns[3].nullable && !slow.columns[2].nullable);
@@ -139,8 +139,9 @@ fn the_flights_file_has_the_expected_spec() {
     assert!(names.contains(&"queue.count_1h") && names.contains(&"visibility"));
     assert_eq!(model.lookups.len(), 6);
     let view = &spec.views[0];
-    assert!(view.joins[0].outer && view.joins[0].on.len() == 1);
-    assert!(view.schema.columns[view.schema.index_of("temp").unwrap()].nullable);
+    assert_eq!(spec.relations.describe(view.stream), "from schedule, left look-up in weather");
+    let schema = spec.stream_schema(view.stream);
+    assert!(schema.columns[schema.index_of("temp").unwrap()].nullable);
     let Label::Joined { within_ms, otherwise, .. } = &model.label else { panic!("the label is joined") };
     assert_eq!((*within_ms, otherwise.clone()), (86_400_000, None));
 }

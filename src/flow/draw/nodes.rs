@@ -1,8 +1,14 @@
 //! Derivation of the graph from a spec.
 
+use std::collections::HashMap;
+
 use super::{Graph, GraphEdge, GraphNode, NodeKind};
-use crate::spec::{Group, Label, Model, Spec, StreamRef};
+use crate::relation::StreamId;
+use crate::spec::{Group, Label, Model, Spec};
 use crate::time::format_duration;
+
+/// The node of each source's and view's stream.
+type StreamNodes = HashMap<StreamId, usize>;
 
 impl Graph {
     /// Returns the graph of a checked dataflow file.
@@ -13,30 +19,32 @@ impl Graph {
             let detail = if source.filter.is_some() { format!("{topic}, filtered") } else { topic };
             graph.node(NodeKind::Source, &source.topic.name, detail)
         };
-        let sources: Vec<usize> = spec.sources.iter().map(|source| add_source(source, &mut graph)).collect();
+        let mut streams = StreamNodes::new();
+        for source in &spec.sources {
+            let node = add_source(source, &mut graph);
+            streams.extend(spec.stream(&source.topic.name).map(|stream| (stream, node)));
+        }
         let tables: Vec<usize> = spec
             .tables
             .iter()
             .map(|table| graph.node(NodeKind::Table, &table.topic.name, format!("topic {}", table.topic.topic)))
             .collect();
-        let mut views = Vec::with_capacity(spec.views.len());
         for view in &spec.views {
-            let filtered = if view.filter.is_some() { ", filtered" } else { "" };
-            let node = graph.node(NodeKind::View, &view.name, format!("{} columns{filtered}", view.schema.len()));
-            graph.edge(stream(&sources, &views, view.from), node, "");
-            for join in &view.joins {
-                graph.edge(tables[join.table], node, "as of");
-            }
-            views.push(node);
+            let reads = spec.relations.reads(view.stream);
+            let filtered = if reads.is_filtered { ", filtered" } else { "" };
+            let columns = spec.stream_schema(view.stream).len();
+            let node = graph.node(NodeKind::View, &view.name, format!("{columns} columns{filtered}"));
+            reads.streams.iter().for_each(|input| graph.edge(streams[input], node, ""));
+            reads.tables.iter().for_each(|table| graph.edge(tables[*table], node, "as of"));
+            streams.insert(view.stream, node);
         }
         let mut groups = Vec::with_capacity(spec.groups.len());
         for group in &spec.groups {
             let node = graph.node(NodeKind::Features, &group.name, describe(spec, group));
-            graph.edge(stream(&sources, &views, group.from), node, "");
+            graph.edge(streams[&group.from], node, "");
             groups.push(node);
         }
-        let models: Vec<usize> =
-            spec.models.iter().map(|model| graph.model(model, &sources, &views, &groups)).collect();
+        let models: Vec<usize> = spec.models.iter().map(|model| graph.model(model, &streams, &groups)).collect();
         if !groups.is_empty() || !tables.is_empty() {
             let store = graph.node(NodeKind::Store, "online store", "newest vectors and rows".to_owned());
             groups.iter().chain(&tables).for_each(|node| graph.edge(*node, store, ""));
@@ -58,10 +66,10 @@ impl Graph {
     }
 
     /// Adds examples, label and learner of a model; returns the learner.
-    fn model(&mut self, model: &Model, sources: &[usize], views: &[usize], groups: &[usize]) -> usize {
+    fn model(&mut self, model: &Model, streams: &StreamNodes, groups: &[usize]) -> usize {
         let inputs = format!("{} inputs, as of its time", model.inputs.len());
         let examples = self.node(NodeKind::Examples, &model.name, inputs);
-        self.edge(stream(sources, views, model.examples), examples, "");
+        self.edge(streams[&model.examples], examples, "");
         for lookup in &model.lookups {
             self.edge(groups[lookup.group], examples, "");
         }
@@ -75,7 +83,7 @@ impl Graph {
         let label = self.node(NodeKind::Label, &model.name, detail);
         self.edge(examples, label, "");
         if let Some(from) = from {
-            self.edge(stream(sources, views, from), label, "");
+            self.edge(streams[&from], label, "");
         }
         let window = format_duration(model.window_ms);
         let learner = self.node(NodeKind::Model, &model.name, format!("{}, every {window}", model.options.kind.name));
@@ -95,13 +103,6 @@ impl Graph {
             self.edge(registry, endpoint, "");
         }
         endpoint
-    }
-}
-
-fn stream(sources: &[usize], views: &[usize], stream: StreamRef) -> usize {
-    match stream {
-        StreamRef::Source(at) => sources[at],
-        StreamRef::View(at) => views[at],
     }
 }
 

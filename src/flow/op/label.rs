@@ -5,8 +5,8 @@
 //! none came, it is output at t + within with the label that stands for none, or is dropped and counted.
 
 use super::closed_times::{self, ClosedOperator, Interrupted};
+use super::map::map;
 use super::pending_examples::{PendingExamples, SavedExamples};
-use super::project::project;
 use super::{Records, Stash};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::expr::{EvalStats, Expr};
@@ -83,7 +83,7 @@ impl<F: FnMut(u64) + 'static> ClosedOperator for Attributor<F> {
 /// Appends labels that are an expression over the example itself, known at once. Drops examples whose label is null.
 pub fn immediate<'scope>(examples: Records<'scope>, name: &str, value: Expr, form: LabelForm) -> Records<'scope> {
     let mut stats = EvalStats::default();
-    project(examples, name, move |batch| {
+    map(examples, name, move |batch| {
         let labels = form.labels(&value.eval(&batch.columns, batch.len(), &mut stats));
         let rows: Vec<u32> = (0..batch.len()).filter(|row| labels[*row].is_some()).map(|row| row as u32).collect();
         let kept = batch.take(&rows.into());
@@ -96,7 +96,7 @@ pub fn immediate<'scope>(examples: Records<'scope>, name: &str, value: Expr, for
 
 /// Appends a column of null labels, for kinds of models that do without.
 pub fn unlabelled<'scope>(examples: Records<'scope>, name: &str, form: LabelForm) -> Records<'scope> {
-    project(examples, name, move |batch| {
+    map(examples, name, move |batch| {
         let mut columns = batch.columns.clone();
         columns.push(form.nulls(batch.len()));
         Batch { event_times: batch.times.clone(), ..batch.with_columns(columns) }

@@ -8,8 +8,8 @@ mod entities;
 pub mod group;
 pub mod label;
 pub mod learn;
+pub mod map;
 mod pending_examples;
-pub mod project;
 mod publisher;
 mod shard;
 pub mod sink;
@@ -17,6 +17,7 @@ pub mod source;
 mod stash;
 pub mod table;
 mod throttle;
+pub mod union;
 mod updates;
 
 pub use assignments::Assignments;

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
-use arrow_array::{Array, BooleanArray, UInt32Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array};
+use arrow_row::Rows;
 use differential_dataflow::hashable::Hashable;
 use differential_dataflow::operators::arrange::upsert::arrange_from_upsert;
 use differential_dataflow::operators::arrange::{Arranged, TraceAgent};
@@ -24,7 +25,7 @@ use super::closed_times::ClosedTimes;
 use super::{ClosingRow, Records, Stash, frontier_of};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::flow::exchange::{Route, WorkerShare, key_columns};
-use crate::flow::plan::{JoinPlan, TablePlan};
+use crate::flow::plan::TablePlan;
 use crate::store::Upsert;
 use crate::store::memory::OnlineTable;
 use crate::time::EventTime;
@@ -200,17 +201,25 @@ fn rows_before(trace: &mut TableTrace, time: EventTime) -> Vec<(Key, RowBytes)> 
     rows
 }
 
-/// Appends to each record the table's row as of its time; nulls where there is none, or the record is dropped.
-pub fn look_up<'scope>(records: Records<'scope>, table: &TableArrangement<'scope>, plan: JoinPlan) -> Records<'scope> {
+/// Finds for each record the table's row as of its time. `key` are the columns of `keyed` with the table's key; `join`
+/// makes the output, see [`TrainingGraph::look_up`](crate::relation::TrainingGraph::look_up).
+pub fn look_up<'scope>(
+    keyed: Records<'scope>,
+    name: &str,
+    table: &TableArrangement<'scope>,
+    plan: &TablePlan,
+    key: Vec<usize>,
+    join: impl Fn(&Batch, &[ArrayRef], &UInt32Array) -> Batch + 'static,
+) -> Records<'scope> {
     let mut trace = table.trace.clone();
-    let route = Route::Key { codec: plan.key_codec.clone(), columns: plan.on.clone() };
+    let (key_codec, row_codec) = (plan.key_codec.clone(), plan.row_codec.clone());
+    let route = Route::Key { codec: key_codec.clone(), columns: key.clone() };
     let pact = route.hashed_by(|key| TableKey(Key::from_bytes(key)).route()).pact();
-    let name = format!("view.{}.{}", plan.view, plan.table);
-    records.binary_frontier::<_, NoopBuilder<Batch>, _, _, _, _>(
+    keyed.binary_frontier::<_, NoopBuilder<Batch>, _, _, _, _>(
         table.stream.clone(),
         pact,
         Pipeline,
-        &name,
+        name,
         move |_, _| {
             let mut chunks: Stash<AckToken> = Stash::default();
             move |(input, frontier), (changes, table_frontier), output| {
@@ -223,8 +232,11 @@ pub fn look_up<'scope>(records: Records<'scope>, table: &TableArrangement<'scope
                 let upto = frontier_of(frontier).min(frontier_of(table_frontier));
                 chunks.close_before(upto);
                 for chunk in chunks.iter() {
-                    let mut joined =
-                        join(&mut trace, &plan, &chunk.batch.slice(chunk.done, chunk.closing_rows().len()));
+                    let keyed = chunk.batch.slice(chunk.done, chunk.closing_rows().len());
+                    let keys = key_codec.encode(&key_columns(&keyed, &key));
+                    let RowsAsOf { rows, found } = rows_as_of(&mut trace, &keys, &keyed.times);
+                    let rows = row_codec.decode(rows.iter().map(Vec::as_slice));
+                    let mut joined = join(&keyed, &rows, &UInt32Array::from(found));
                     joined.ack = chunk.extra.clone();
                     let capability = chunk.capability.as_ref().expect("records are held with their capability");
                     if !joined.is_empty() {
@@ -238,24 +250,30 @@ pub fn look_up<'scope>(records: Records<'scope>, table: &TableArrangement<'scope
     )
 }
 
-/// The records with their rows, read key by key.
-fn join(trace: &mut TableTrace, plan: &JoinPlan, records: &Batch) -> Batch {
+/// Rows that records look up.
+struct RowsAsOf {
+    rows: Vec<RowBytes>,
+    /// For each record, the position of its row.
+    found: Vec<Option<u32>>,
+}
+
+/// Reads the rows of keys as of a time each. Keys are sorted first, so that the arrangement is read in one pass.
+fn rows_as_of(trace: &mut TableTrace, keys: &Rows, times: &[EventTime]) -> RowsAsOf {
     let since = trace.get_logical_compaction().iter().next().copied().unwrap_or(EventTime::MIN);
-    let keys = plan.key_codec.encode(&key_columns(records, &plan.on));
-    let mut by_key: Vec<u32> = (0..records.len() as u32).collect();
+    let mut by_key: Vec<u32> = (0..times.len() as u32).collect();
     by_key.sort_by_key(|row| (keys.row(*row as usize).data(), *row));
     let batches = trace.batches_through(Antichain::new().borrow()).expect("all batches can be read");
     let (mut cursor, storage) = cursor_list(batches);
     let mut rows: Vec<RowBytes> = Vec::new();
-    let mut found: Vec<Option<u32>> = vec![None; records.len()];
+    let mut found: Vec<Option<u32>> = vec![None; times.len()];
     for same in by_key.chunk_by(|a, b| keys.row(*a as usize) == keys.row(*b as usize)) {
         let key = TableKey(Key::from_bytes(keys.row(same[0] as usize).as_ref()));
         cursor.seek_key(&storage, &key);
         if cursor.get_key(&storage) != Some(&key) {
             continue;
         }
-        // After each change, the row that holds: a retraction leaves none unless an addition of that time follows. Some
-        // batches are compacted and some are not, so times are brought to the compaction's before they are added up.
+        // The row in force after each change: a retraction leaves none unless a row is added at the same time. Some
+        // batches are compacted and some are not, so times are advanced to the compaction frontier before summing.
         let mut changes: BTreeMap<EventTime, Option<u32>> = BTreeMap::new();
         while let Some(row) = cursor.get_val(&storage) {
             let id = rows.len() as u32;
@@ -272,20 +290,9 @@ fn join(trace: &mut TableTrace, plan: &JoinPlan, records: &Batch) -> Batch {
             cursor.step_val(&storage);
         }
         for record in same {
-            let before = changes.range(..records.times[*record as usize]).next_back();
+            let before = changes.range(..times[*record as usize]).next_back();
             found[*record as usize] = before.and_then(|(_, row)| *row);
         }
     }
-    let columns = plan.row_codec.decode(rows.iter().map(Vec::as_slice));
-    let picks = UInt32Array::from(found);
-    let mut joined = records.columns[..plan.on[0]].to_vec();
-    joined.extend(columns.iter().map(|column| {
-        arrow_select::take::take(column, &picks, None).expect("picks are positions among the rows found")
-    }));
-    let joined = records.with_columns(joined);
-    if plan.outer {
-        return joined;
-    }
-    let matched: Vec<u32> = (0..picks.len()).filter(|row| picks.is_valid(*row)).map(|row| row as u32).collect();
-    if matched.len() == joined.len() { joined } else { joined.take(&UInt32Array::from(matched)) }
+    RowsAsOf { rows, found }
 }

@@ -67,7 +67,7 @@ fn write_answer(
                 out.push(b',');
             }
             let values = model.quoted.iter().enumerate();
-            let values = values.map(|(input, name)| (name.as_str(), model.pipeline.input(&scratch.frame, row, input)));
+            let values = values.map(|(input, name)| (name.as_str(), model.program.input(&scratch.frame, row, input)));
             reply::write_object(values, &mut out);
         }
         out.push(b']');
@@ -206,7 +206,7 @@ impl<'de> Visitor<'de> for EnvelopeSeed<'_> {
                     envelope.instances = Some(model);
                     match model.map(|model| &self.reader.models[model]) {
                         Some(model) => {
-                            let seed = model.pipeline.instances(&mut *self.frame, self.reader.newest);
+                            let seed = model.program.instances(&mut *self.frame, self.reader.newest);
                             envelope.fault = map.next_value_seed(seed)?.err();
                         }
                         None => _ = map.next_value::<IgnoredAny>()?,

@@ -1,4 +1,4 @@
-//! Stateless steps: each batch becomes another.
+//! Stateless operators: a function of batches.
 
 use timely::container::NoopBuilder;
 use timely::dataflow::channels::pact::Pipeline;
@@ -7,8 +7,8 @@ use timely::dataflow::operators::generic::Operator;
 use super::Records;
 use crate::value::Batch;
 
-/// Applies `logic` to each batch on its way. It may drop rows; it may not bring them before the batch's first time.
-pub fn project<'scope>(
+/// Applies `logic` to each batch. It may drop rows; it may not give one a time before the batch's first.
+pub fn map<'scope>(
     stream: Records<'scope>,
     name: &str,
     mut logic: impl FnMut(Batch) -> Batch + 'static,
@@ -16,9 +16,9 @@ pub fn project<'scope>(
     stream.unary::<NoopBuilder<Batch>, _, _, _>(Pipeline, name, move |_, _| {
         move |input, output| {
             input.for_each(|capability, batch| {
-                let mut projected = logic(std::mem::take(batch));
-                if !projected.is_empty() {
-                    output.session_with_builder(&capability).give_container(&mut projected);
+                let mut mapped = logic(std::mem::take(batch));
+                if !mapped.is_empty() {
+                    output.session_with_builder(&capability).give_container(&mut mapped);
                 }
             });
         }

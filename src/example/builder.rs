@@ -1,0 +1,188 @@
+//! Construction of a [`Program`]: every column gets a slot, every expression the slots that it reads.
+
+use super::fields::{InstanceField, InstanceSchema};
+use super::program::{LookupColumn, LookupSource, LookupStep, Program, ProgramStep};
+use super::{FeatureAssembler, FeatureLookup, RowLookup};
+use crate::expr::Expr;
+use crate::value::{Column, KeyCodec, Scalar, Schema, TimeUnit, Type};
+
+/// Builds the program of a model, step by step along the way of an instance: [`ProgramBuilder::record`] first, then the
+/// views from the innermost outwards, then the feature look-ups, and [`ProgramBuilder::finish`] last.
+#[derive(Default)]
+pub struct ProgramBuilder {
+    slots: Vec<ProgramSlot>,
+    /// ProgramSlot of each column of the relation reached so far.
+    columns: Vec<usize>,
+    steps: Vec<ProgramStep>,
+    sources: Vec<LookupSource>,
+    instance: InstanceSchema,
+    /// Names of each view's columns and their slots, innermost view first.
+    views: Vec<Vec<(String, usize)>>,
+    /// Names of the features and their slots.
+    features: Vec<(String, usize)>,
+}
+
+/// A cell of each row of a frame.
+struct ProgramSlot {
+    ty: Type,
+    /// The name under which a view passes the value on unchanged.
+    name: Option<String>,
+}
+
+impl ProgramBuilder {
+    /// Starts from the columns of the driving source's records; `time` is the position of the event time.
+    pub fn record(&mut self, schema: &Schema, time: usize) {
+        for (position, column) in schema.columns.iter().enumerate() {
+            let slot = self.slot(column.ty, Some(&column.name));
+            self.columns.push(slot);
+            self.instance.fields.add_column(column, slot);
+            if position == time {
+                self.instance.time = slot;
+                self.instance.time_name = column.name.clone();
+            } else if !column.nullable {
+                self.instance.required.push((column.name.clone(), slot));
+            }
+        }
+    }
+
+    /// Appends the columns of a table's row.
+    pub fn look_up_row(&mut self, lookup: &RowLookup<'_>) {
+        // Key expressions that are columns need no step.
+        let mut computed = Vec::new();
+        let mut key = Vec::new();
+        for expr in lookup.on {
+            key.push(match expr.as_column() {
+                Some(column) => self.columns[column],
+                None => {
+                    let slot = self.slot(expr.ty(), None);
+                    computed.push((expr, slot));
+                    slot
+                }
+            });
+        }
+        self.compute(computed);
+        let mut columns = Vec::new();
+        for (position, column) in lookup.schema.columns.iter().enumerate() {
+            let slot = self.slot(column.ty, Some(&column.name));
+            columns.push(LookupColumn { position, slot, ty: column.ty, default: Scalar::Null });
+        }
+        self.look_up(LookupSource::Table(lookup.table.to_owned()), lookup.key, key, columns);
+    }
+
+    /// Replaces the columns by a view's: `exprs` over the columns reached so far, declared by `schema`.
+    pub fn project<'a>(&mut self, schema: &'a Schema, exprs: impl IntoIterator<Item = &'a Expr>) {
+        let columns = self
+            .place(schema.columns.iter().zip(exprs), |slot, column| slot.name.as_deref() == Some(column.name.as_str()));
+        self.views.push(schema.names().map(str::to_owned).zip(columns.iter().copied()).collect());
+        self.columns = columns;
+    }
+
+    /// Gives the columns reached so far the names of `schema`, by position.
+    pub fn rename(&mut self, schema: &Schema) {
+        let exprs: Vec<Expr> =
+            schema.columns.iter().enumerate().map(|(position, column)| Expr::column(position, column)).collect();
+        self.project(schema, &exprs);
+    }
+
+    /// Appends features of an entity.
+    pub fn look_up_features(&mut self, lookup: &FeatureLookup) {
+        let entity = lookup.entity.iter().map(|column| self.columns[*column]).collect();
+        let mut columns = Vec::new();
+        for ((position, name), ty) in lookup.features.iter().zip(&lookup.names).zip(&lookup.types) {
+            let slot = self.slot(*ty, Some(name));
+            self.features.push((name.clone(), slot));
+            columns.push(LookupColumn { position: *position, slot, ty: *ty, default: lookup.empty[*position].clone() });
+        }
+        self.look_up(LookupSource::Group(lookup.group.clone()), &lookup.key, entity, columns);
+    }
+
+    /// Returns the program of the model `model`, whose inputs are assembled from the columns reached.
+    pub fn finish(mut self, model: &str, assembler: &FeatureAssembler) -> Program {
+        // An input that is nothing but a column is the same value, whatever it is called.
+        let declared: Vec<Column> = assembler
+            .names()
+            .iter()
+            .zip(assembler.types())
+            .map(|(name, ty)| Column::new(name.clone(), ty, true))
+            .collect();
+        let inputs = self.place(declared.iter().zip(assembler.exprs()), |_, _| true);
+
+        // The first name wins: the record's, then views' from the outermost in, then features, then inputs.
+        let views = std::mem::take(&mut self.views).into_iter().rev().flatten();
+        let features = std::mem::take(&mut self.features);
+        let named_inputs = assembler.names().iter().cloned().zip(inputs.iter().copied());
+        for (name, slot) in views.chain(features).chain(named_inputs) {
+            let ty = self.slots[slot].ty;
+            self.instance.fields.add(InstanceField { name, slot, ty, unit: TimeUnit::default(), nullable: true });
+        }
+        self.instance.width = self.slots.len();
+        Program {
+            model: model.to_owned(),
+            instance: self.instance,
+            steps: self.steps,
+            sources: self.sources,
+            inputs,
+            declared: assembler.inputs(),
+        }
+    }
+
+    fn slot(&mut self, ty: Type, name: Option<&str>) -> usize {
+        self.slots.push(ProgramSlot { ty, name: name.map(str::to_owned) });
+        self.slots.len() - 1
+    }
+
+    /// Returns a slot for the value of each expression over the columns reached, and adds the steps that fill it.
+    ///
+    /// An expression that is a column keeps that column's slot where `same` returns true; otherwise the value is
+    /// copied, so that an override of the one does not change the other.
+    fn place<'a>(
+        &mut self,
+        items: impl Iterator<Item = (&'a Column, &'a Expr)>,
+        same: impl Fn(&ProgramSlot, &Column) -> bool,
+    ) -> Vec<usize> {
+        let mut computed = Vec::new();
+        let mut placed = Vec::new();
+        for (column, expr) in items {
+            let known = expr.as_column().map(|position| self.columns[position]);
+            let slot = match known.filter(|slot| same(&self.slots[*slot], column)) {
+                Some(slot) => slot,
+                None => self.slot(expr.ty(), Some(&column.name)),
+            };
+            match known {
+                Some(from) if from != slot => self.steps.push(ProgramStep::Copy { from, to: slot }),
+                Some(_) => {}
+                None => computed.push((expr, slot)),
+            }
+            placed.push(slot);
+        }
+        self.compute(computed);
+        placed
+    }
+
+    /// Adds one step for several expressions, so that the cells that they read become columns once.
+    fn compute(&mut self, outputs: Vec<(&Expr, usize)>) {
+        if outputs.is_empty() {
+            return;
+        }
+        let mut reads: Vec<usize> =
+            outputs.iter().flat_map(|(expr, _)| expr.columns()).map(|column| self.columns[column]).collect();
+        reads.sort_unstable();
+        reads.dedup();
+        let to = |column: usize| reads.binary_search(&self.columns[column]).expect("all slots read were collected");
+        let outputs = outputs.into_iter().map(|(expr, slot)| (expr.remap(&to), slot)).collect();
+        let reads = reads.iter().map(|slot| (*slot, self.slots[*slot].ty)).collect();
+        self.steps.push(ProgramStep::Compute { reads, outputs });
+    }
+
+    fn look_up(&mut self, source: LookupSource, key_types: &[Type], key: Vec<usize>, columns: Vec<LookupColumn>) {
+        let position = self.sources.len();
+        self.sources.push(source);
+        self.columns.extend(columns.iter().map(|column| column.slot));
+        self.steps.push(ProgramStep::LookUp(LookupStep {
+            source: position,
+            codec: KeyCodec::new(key_types),
+            key,
+            columns,
+        }));
+    }
+}

@@ -1,0 +1,16 @@
+//! Names of streams inside a dataflow, and what a view reads.
+
+/// A stream: the output of a relation, by its position among the relations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub(super) usize);
+
+/// The streams and tables that a view reads directly.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ViewReads {
+    /// Sources and views, in the order of the SQL.
+    pub streams: Vec<StreamId>,
+    /// Positions of tables, in the order of the SQL.
+    pub tables: Vec<usize>,
+    /// Set if it has a WHERE.
+    pub is_filtered: bool,
+}

@@ -1,0 +1,27 @@
+//! The SQL of a view while it is bound.
+
+use super::problem::{Mistake, Problems};
+use super::toml_text::Text;
+use crate::expr::Positions;
+
+/// A view's SQL, with the positions of its parts.
+pub struct ViewSql<'a> {
+    pub text: &'a Text<'a>,
+    pub positions: Positions<'a>,
+    /// Set if the SQL names something broken: its mistakes may be consequences of that.
+    is_suspect: bool,
+}
+
+impl<'a> ViewSql<'a> {
+    /// The SQL in a string of the file.
+    pub fn new(text: &'a Text<'a>, is_suspect: bool) -> Self {
+        ViewSql { text, positions: Positions::of(text.value), is_suspect }
+    }
+
+    /// Reports mistakes, unless they may be consequences of others.
+    pub fn report(&self, problems: &Problems, mistakes: impl IntoIterator<Item = Mistake>) {
+        if !self.is_suspect {
+            problems.add_inside(self.text, mistakes);
+        }
+    }
+}
