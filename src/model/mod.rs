@@ -13,17 +13,18 @@
 //! [`OPTIMIZERS`]; a metric is one entry of [`METRICS`], computed in a file of `scores/`.
 //!
 //! ```
-//! use tidemill::model::{KINDS, InputColumn, ModelKind, ModelOptions, OPTIMIZERS};
+//! use tidemill::model::{InputColumn, KINDS, ModelKind, ModelOptions, OPTIMIZERS, check_options};
 //! use tidemill::value::Type;
 //!
 //! // Everything that is wrong with a model's options is reported at once.
 //! let inputs = [InputColumn::new("delay", Type::Float)];
 //! let options = ModelOptions { kind: KINDS[0].name.into(), hash_bits: 99, shards: 0, ..ModelOptions::default() };
-//! assert_eq!(options.check(&inputs).unwrap_err().len(), 2);
+//! assert_eq!(check_options(&options, &inputs).unwrap_err().len(), 2);
 //! assert_eq!(ModelKind::find("logistic").unwrap().metrics().next().unwrap().name, "logloss");
 //! assert_eq!(OPTIMIZERS[0].name, "ftrl");
 //! ```
 
+mod check;
 mod classes;
 mod error;
 pub mod kind;
@@ -40,6 +41,7 @@ mod tensor;
 mod training;
 mod weights;
 
+pub use check::check_options;
 pub use classes::Classes;
 pub use error::ModelError;
 pub use kind::{KINDS, LabelUse, Learner, ModelKind, Scorer, Shard, TrainedBy};

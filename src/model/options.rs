@@ -4,9 +4,6 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::preparation::{InputColumn, SlotLayout};
-use super::{ModelError, ModelKind};
-
 /// Everything about a model that is not its data. Its JSON is a part of the definition hash and of each artifact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelOptions {
@@ -135,39 +132,6 @@ pub const SHARDS: RangeInclusive<i64> = 1..=1024;
 /// The values that a gate's `windows` may have.
 pub const GATE_WINDOWS: RangeInclusive<i64> = 1..=1000;
 
-impl ModelOptions {
-    /// Checks the options of a model of these inputs.
-    ///
-    /// # Errors
-    /// Everything that is wrong, in the order of the options.
-    pub fn check(&self, inputs: &[InputColumn]) -> Result<(), Vec<ModelError>> {
-        let mut errors = Vec::new();
-        let kind = ModelKind::find(&self.kind.name).map_err(|error| errors.push(error)).ok();
-        errors.extend(kind.into_iter().flat_map(|kind| kind.check(self)));
-        let ranges = [
-            ("hash_bits", i64::from(self.hash_bits), HASH_BITS),
-            ("bins", self.bins as i64, BINS),
-            ("shards", self.shards as i64, SHARDS),
-        ];
-        errors.extend(ranges.into_iter().filter_map(|(name, found, range)| out_of_range(name, found, &range)));
-        // The layout allocates nothing, but its slots are only sensible within the ranges.
-        if errors.is_empty() {
-            errors.extend(SlotLayout::new(inputs, self).err().into_iter().flatten());
-        }
-        if let (Some(gate), Some(kind)) = (&self.publish, kind) {
-            errors.extend(gate.check(kind));
-        }
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
-    }
-}
-
-/// Describes a value outside the range of an option, if it is.
-fn out_of_range(name: &str, found: i64, range: &RangeInclusive<i64>) -> Option<ModelError> {
-    let expected = || format!("{} to {}", range.start(), range.end());
-    let error = || ModelError::OutOfRange { name: name.to_owned(), found: found as f64, expected: expected() };
-    (!range.contains(&found)).then(error)
-}
-
 impl Gate {
     /// The tolerances that are allowed.
     pub const TOLERANCE: &str = "a number of at least 0";
@@ -183,24 +147,5 @@ impl Gate {
     /// Returns whether a holdout is allowed.
     pub fn admits_holdout(holdout: f64) -> bool {
         holdout > 0.0 && holdout < 1.0
-    }
-
-    fn check(&self, kind: &ModelKind) -> Vec<ModelError> {
-        let mut errors = Vec::new();
-        if !kind.metrics().any(|metric| metric.name == self.metric) {
-            let expected = kind.metrics().map(|metric| metric.name).collect::<Vec<_>>().join(", ");
-            errors.push(ModelError::UnknownMetric { found: self.metric.clone(), expected });
-        }
-        let mut wrong = |name: &str, found: f64, expected: &str| {
-            errors.push(ModelError::OutOfRange { name: name.to_owned(), found, expected: expected.to_owned() });
-        };
-        if !Gate::admits_tolerance(self.tolerance) {
-            wrong("tolerance", self.tolerance, Gate::TOLERANCE);
-        }
-        if !Gate::admits_holdout(self.holdout) {
-            wrong("holdout", self.holdout, Gate::HOLDOUT);
-        }
-        errors.extend(out_of_range("windows", self.windows as i64, &GATE_WINDOWS));
-        errors
     }
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 
 use super::preparation::{Observations, Preparation, Prepared, SlotLayout};
-use super::{InputColumn, ModelError, ModelKind, ModelOptions, Predictions, Scorer, SparseRows, Tensors};
+use super::{
+    InputColumn, ModelError, ModelKind, ModelOptions, Predictions, Scorer, SparseRows, Tensors, check_options,
+};
 use crate::value::Scalar;
 
 /// Memory that predictions can be made in again and again.
@@ -117,7 +119,7 @@ impl Predictor {
     /// If the options are wrong, or a tensor is missing or does not fit them.
     pub fn load(inputs: &[InputColumn], options: &ModelOptions, tensors: &Tensors) -> Result<Self, ModelError> {
         let first = |mut errors: Vec<ModelError>| errors.swap_remove(0);
-        options.check(inputs).map_err(first)?;
+        check_options(options, inputs).map_err(first)?;
         let layout = Arc::new(SlotLayout::new(inputs, options).map_err(first)?);
         Self::load_into(&layout, tensors)
     }

@@ -1,4 +1,4 @@
-//! The task of a model: what its labels and predictions mean.
+//! Tasks: the meanings that labels and predictions can have.
 
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,7 @@ use super::input::Entries;
 use super::reader::Fields;
 use super::toml_text::Text;
 use super::{Label, Model};
-use crate::model::{InputColumn, LabelUse, ModelKind};
+use crate::model::{InputColumn, LabelUse, ModelKind, check_options};
 use crate::relation::StreamId;
 use crate::time::format_duration;
 
@@ -16,7 +16,7 @@ impl<'a> Checker<'a> {
         let Some(model) = model.filter(|_| self.problems.count() == before) else { return };
         let inputs: Vec<InputColumn> =
             model.inputs.iter().map(|input| InputColumn::new(input.name.as_str(), input.expr.ty())).collect();
-        if let Err(errors) = model.options.check(&inputs) {
+        if let Err(errors) = check_options(&model.options, &inputs) {
             for error in errors {
                 self.problems.expected(name.span.clone(), error.to_string(), "options that go together");
             }

@@ -9,7 +9,7 @@ use crate::common::training::{DAY, Row, Trial, examples, generate, inputs, lcg, 
 use tidemill::model::preparation::{Observations, Preparation, Prepared, SlotLayout, Statistics};
 use tidemill::model::{
     Bounds, Classes, Decision, Gate, KINDS, Labels, LearningStart, ModelKind, ModelOptions, OPTIMIZERS,
-    OptimizerOptions, Scored, Shard, Task, TrainedBy, Trainer, TrainerConfig, Version, WindowScores,
+    OptimizerOptions, Scored, Shard, Task, TrainedBy, Trainer, TrainerConfig, Version, WindowScores, check_options,
 };
 
 /// Every kind with every optimizer, with the bounds of its parameters, and with the ways to prepare and shard.
@@ -387,7 +387,7 @@ fn options_are_checked_all_at_once() {
         hash_bits: 99,
         ..ModelOptions::default()
     };
-    assert_eq!(options.check(&inputs()).unwrap_err().len(), 4);
+    assert_eq!(check_options(&options, &inputs()).unwrap_err().len(), 4);
 }
 
 /// Digests of every version and prediction of a small run.

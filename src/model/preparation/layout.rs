@@ -80,7 +80,7 @@ pub struct SlotLayout {
 }
 
 impl SlotLayout {
-    /// Resolves options against inputs. Ranges of numbers are checked by [`ModelOptions::check`].
+    /// Resolves options against inputs. Ranges of numbers are checked by [`crate::model::check_options`].
     ///
     /// # Errors
     /// Everything that is wrong with the inputs and with the options that name them.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::preparation::{InputColumn, SlotLayout};
-use crate::model::{Gate, Learner, ModelError, ModelKind, ModelOptions, Task};
+use crate::model::{Gate, Learner, ModelError, ModelKind, ModelOptions, Task, check_options};
 use crate::time::EventTime;
 
 /// The configuration of a trainer.
@@ -35,7 +35,7 @@ impl TrainingSetup {
     /// # Errors
     /// Everything that is wrong with the options.
     pub fn new(config: TrainerConfig) -> Result<Self, Vec<ModelError>> {
-        config.options.check(&config.inputs)?;
+        check_options(&config.options, &config.inputs)?;
         let layout = Arc::new(SlotLayout::new(&config.inputs, &config.options)?);
         let kind = ModelKind::find(&config.options.kind.name).map_err(|error| vec![error])?;
         Ok(TrainingSetup { config, layout, kind })

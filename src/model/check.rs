@@ -1,0 +1,56 @@
+//! The check of a model's options: everything that is wrong with them at once.
+
+use std::ops::RangeInclusive;
+
+use super::preparation::{InputColumn, SlotLayout};
+use super::{BINS, GATE_WINDOWS, Gate, HASH_BITS, ModelError, ModelKind, ModelOptions, SHARDS};
+
+/// Checks the options of a model of these inputs.
+///
+/// # Errors
+/// Everything that is wrong, in the order of the options.
+pub fn check_options(options: &ModelOptions, inputs: &[InputColumn]) -> Result<(), Vec<ModelError>> {
+    let mut errors = Vec::new();
+    let kind = ModelKind::find(&options.kind.name).map_err(|error| errors.push(error)).ok();
+    errors.extend(kind.into_iter().flat_map(|kind| kind.check(options)));
+    let ranges = [
+        ("hash_bits", i64::from(options.hash_bits), HASH_BITS),
+        ("bins", options.bins as i64, BINS),
+        ("shards", options.shards as i64, SHARDS),
+    ];
+    errors.extend(ranges.into_iter().filter_map(|(name, found, range)| out_of_range(name, found, &range)));
+    // The numbers of a layout are only sensible within the ranges.
+    if errors.is_empty() {
+        errors.extend(SlotLayout::new(inputs, options).err().into_iter().flatten());
+    }
+    if let (Some(gate), Some(kind)) = (&options.publish, kind) {
+        errors.extend(check_gate(gate, kind));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+fn check_gate(gate: &Gate, kind: &ModelKind) -> Vec<ModelError> {
+    let mut errors = Vec::new();
+    if !kind.metrics().any(|metric| metric.name == gate.metric) {
+        let expected = kind.metrics().map(|metric| metric.name).collect::<Vec<_>>().join(", ");
+        errors.push(ModelError::UnknownMetric { found: gate.metric.clone(), expected });
+    }
+    let mut wrong = |name: &str, found: f64, expected: &str| {
+        errors.push(ModelError::OutOfRange { name: name.to_owned(), found, expected: expected.to_owned() });
+    };
+    if !Gate::admits_tolerance(gate.tolerance) {
+        wrong("tolerance", gate.tolerance, Gate::TOLERANCE);
+    }
+    if !Gate::admits_holdout(gate.holdout) {
+        wrong("holdout", gate.holdout, Gate::HOLDOUT);
+    }
+    errors.extend(out_of_range("windows", gate.windows as i64, &GATE_WINDOWS));
+    errors
+}
+
+/// Describes a value outside the range of an option, if it is.
+fn out_of_range(name: &str, found: i64, range: &RangeInclusive<i64>) -> Option<ModelError> {
+    let expected = || format!("{} to {}", range.start(), range.end());
+    let error = || ModelError::OutOfRange { name: name.to_owned(), found: found as f64, expected: expected() };
+    (!range.contains(&found)).then(error)
+}
