@@ -21,9 +21,9 @@ use tidemill::time::format_time;
 
 const TOPICS: [&str; 3] = ["schedule", "departures", "weather"];
 
-/// A prediction and what came of it.
+/// A prediction and its label.
 struct Outcome {
-    /// `YYYY-MM` of the moment at which it was known.
+    /// `YYYY-MM` of the time at which the label became known.
     month: String,
     score: f64,
     label: f64,
@@ -72,7 +72,7 @@ fn replay(dataflow: &Path, config: &Path, out: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// The predictions of versions in force, in the order in which their labels became known.
+/// Returns the predictions of versions in force, in the order in which their labels became known.
 fn outcomes(path: &Path) -> anyhow::Result<Vec<Outcome>> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(path)?)?.build()?;
     let mut outcomes = Vec::new();
@@ -104,7 +104,7 @@ fn logloss(outcomes: &[Outcome]) -> f64 {
     outcomes.iter().map(loss).sum::<f64>() / outcomes.len() as f64
 }
 
-/// The share of (late, punctual) pairs that the scores order rightly.
+/// Returns the share of (late, punctual) pairs that the scores order correctly.
 fn auc(outcomes: &[Outcome]) -> f64 {
     let mut sorted: Vec<&Outcome> = outcomes.iter().collect();
     sorted.sort_by(|a, b| a.score.total_cmp(&b.score));

@@ -184,7 +184,7 @@ impl Trial {
 }
 
 impl Outcome {
-    /// Of every bit of every version and prediction.
+    /// Returns a digest of every bit of every version and prediction.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         for version in &self.versions {

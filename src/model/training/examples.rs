@@ -128,9 +128,7 @@ impl Scored {
 
     /// Sets the classes of a version.
     pub(super) fn describe(&mut self, version: u64, classes: &[Arc<str>]) {
-        if !classes.is_empty() {
-            self.classes.entry(version).or_insert_with(|| classes.to_vec());
-        }
+        self.classes.entry(version).or_insert_with(|| classes.to_vec());
     }
 
     /// Appends all rows of `other`.

@@ -19,6 +19,14 @@ pub(super) struct RetainedVersion {
     pub predictor: Arc<Predictor>,
 }
 
+impl RetainedVersion {
+    /// Returns how many numbers a prediction has, without asking the predictor.
+    #[inline]
+    pub fn width(&self) -> usize {
+        self.no_skill.len()
+    }
+}
+
 /// The version that is champion from a time on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ChampionSince {

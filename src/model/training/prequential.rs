@@ -141,7 +141,7 @@ impl ChunkScorer {
             let Some(versions) = versions.filter(|_| !label.is_nan()) else { continue };
             let mut add = |scores: &mut Scores, version: usize, start: usize| {
                 let version = &history.retained[version];
-                let prediction = &self.values[start..start + version.predictor.width()];
+                let prediction = &self.values[start..start + version.width()];
                 scores.add(by_number(prediction, &version.classes, &mut self.by_number), *label);
             };
             add(&mut scores.champion, versions.champion, self.champion[row]);
@@ -162,8 +162,10 @@ impl ChunkScorer {
                 continue;
             };
             let champion = &history.retained[versions.champion];
-            scored.describe(champion.number, champion.predictor.classes());
-            scored.push(champion.number, &self.values[*start..*start + champion.predictor.width()]);
+            if !champion.classes.is_empty() {
+                scored.describe(champion.number, champion.predictor.classes());
+            }
+            scored.push(champion.number, &self.values[*start..*start + champion.width()]);
         }
     }
 }

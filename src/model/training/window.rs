@@ -167,7 +167,7 @@ impl LabelledExamples {
         self.shards.push(shard as u32);
     }
 
-    /// Returns whether these are consistent and were made for a layout; `is_label` says which labels there can be.
+    /// Returns whether these are consistent and were made for a layout, with labels that `is_label` admits.
     pub fn fits(&self, layout: &SlotLayout, is_label: impl Fn(f64) -> bool) -> bool {
         let shards = layout.options().shards;
         self.observations.fits(layout)
