@@ -3,6 +3,7 @@
 //! The sets are read from `classic/*.csv.gz` under `TIDEMILL_DATA`, or `../shared/data`. Without that folder
 //! their test prints so and passes.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Float64Array, StringArray};
 use flate2::read::GzDecoder;
 use tidemill::model::{
-    Examples, InputColumn, Labels, ModelKind, ModelOptions, OptimizerOptions, Scores, Trainer, TrainerConfig,
+    Examples, InputColumn, Labels, ModelKind, ModelOptions, OptimizerOptions, Scores, Task, Trainer, TrainerConfig,
 };
 use tidemill::value::{Key, Type};
 
@@ -21,6 +22,8 @@ struct Set {
     inputs: Vec<InputColumn>,
     columns: Vec<ArrayRef>,
     labels: Vec<f64>,
+    /// The labels as they are written.
+    classes: Vec<String>,
 }
 
 impl Set {
@@ -41,7 +44,8 @@ impl Set {
             Ok(number) => number,
             Err(_) => f64::from(u8::from(row[names.len() - 1].eq_ignore_ascii_case("true"))),
         };
-        let mut set = Set { inputs: vec![], columns: vec![], labels: rows.iter().map(label).collect() };
+        let classes = rows.iter().map(|row| row[names.len() - 1].to_owned()).collect();
+        let mut set = Set { inputs: vec![], columns: vec![], labels: rows.iter().map(label).collect(), classes };
         for (at, name) in names.iter().enumerate().take(names.len() - 1).skip(1) {
             let numbers: Option<Vec<f64>> = rows.iter().map(|row| row[at].parse().ok()).collect();
             let (ty, column): (Type, ArrayRef) = match numbers {
@@ -54,8 +58,8 @@ impl Set {
         Some(set)
     }
 
-    /// Trains on windows of so many rows; gives the metrics of all predictions made before their label was learnt, rows
-    /// before the first version excepted.
+    /// Trains on windows of so many rows. Returns the scores of all predictions made before their label was learnt; rows
+    /// before the first version are left out.
     fn run(&self, options: &ModelOptions, window: usize) -> Scores {
         let config = TrainerConfig {
             name: "set".into(),
@@ -69,18 +73,32 @@ impl Set {
         let task = ModelKind::find(&options.kind.name).unwrap().task;
         let mut trainer = Trainer::new(config).unwrap();
         let mut scores = Scores::new(task);
+        let names: Vec<&String> = self.classes.iter().collect::<BTreeSet<_>>().into_iter().collect();
         for from in (0..self.labels.len()).step_by(window) {
             let rows = from..self.labels.len().min(from + window);
             let time: Vec<i64> = rows.clone().map(|row| row as i64 * SECOND).collect();
             let scored = trainer.learn(&Examples {
                 columns: self.columns.iter().map(|column| column.slice(from, rows.len())).collect(),
-                labels: Labels::Numbers(self.labels[rows.clone()].to_vec()),
+                labels: match task {
+                    Task::Binary | Task::Regression => Labels::Numbers(self.labels[rows.clone()].to_vec()),
+                    Task::Multiclass => Labels::Classes(self.classes[rows.clone()].iter().map(Some).collect()),
+                },
                 hash: time.iter().map(|time| Key::hash_of(&time.to_le_bytes())).collect(),
                 known: time.clone(),
                 time,
             });
-            for (row, label) in self.labels[rows].iter().enumerate().filter(|(row, _)| scored.version[*row] > 0) {
-                scores.add(scored.prediction(row), *label);
+            for (at, row) in rows.enumerate().filter(|(at, _)| scored.version[*at] > 0) {
+                let number = |class: &str| names.iter().position(|name| *name == class).unwrap();
+                match task {
+                    Task::Binary | Task::Regression => scores.add(scored.prediction(at), self.labels[row]),
+                    Task::Multiclass => {
+                        let mut by_number = vec![0.0; names.len()];
+                        for (class, probability) in scored.classes(at).iter().zip(scored.prediction(at)) {
+                            by_number[number(class)] = *probability;
+                        }
+                        scores.add(&by_number, number(&self.classes[row]) as f64);
+                    }
+                }
             }
             trainer.close(trainer.window_of(from as i64 * SECOND));
         }
@@ -105,6 +123,36 @@ fn classic_sets_are_learnt_as_well_as_online_learners_do() {
         println!("{name}: {:?}", scores.all());
         assert!(scores.get("logloss").unwrap() < logloss, "{name}: {:?}", scores.all());
         assert!(scores.get("auc").unwrap() > auc, "{name}: {:?}", scores.all());
+    }
+}
+
+#[test]
+fn classes_are_learnt_on_classic_sets() {
+    let bounds = [("ImageSegments", 0.60, 0.85), ("digits", 0.45, 0.88), ("wine", 0.30, 0.90), ("LED", 0.95, 0.68)];
+    for (name, logloss, accuracy) in bounds {
+        let Some(set) = Set::read(name) else { return };
+        // Their inputs are numbers, so few slots will do.
+        let options = ModelOptions { hash_bits: 4, ..options("softmax", "ftrl", &[]) };
+        let scores = set.run(&options, 10);
+        println!("{name}: {:?}", scores.all());
+        assert!(scores.get("logloss").unwrap() < logloss, "{name}: {:?}", scores.all());
+        assert!(scores.get("accuracy").unwrap() > accuracy, "{name}: {:?}", scores.all());
+    }
+}
+
+#[test]
+fn passive_aggressive_ranks_and_calibrates_on_classic_sets() {
+    let bounds = [("Phishing", 0.40, 0.93), ("breast_cancer", 0.30, 0.96), ("ConceptDriftSEA", 0.55, 0.80)];
+    for (name, logloss, auc) in bounds {
+        let Some(set) = Set::read(name) else { return };
+        for variant in [1.0, 2.0] {
+            let mut options = ModelOptions { optimizer: None, ..options("passive_aggressive", "", &[]) };
+            options.kind.parameters = vec![("C".to_owned(), 0.1), ("variant".to_owned(), variant)];
+            let scores = set.run(&options, (set.labels.len() / 500).max(10));
+            println!("{name} {variant}: {:?}", scores.all());
+            assert!(scores.get("logloss").unwrap() < logloss, "{name}: {:?}", scores.all());
+            assert!(scores.get("auc").unwrap() > auc, "{name}: {:?}", scores.all());
+        }
     }
 }
 
@@ -164,7 +212,7 @@ fn a_drift_is_followed() {
     let labels = labels.collect();
     let column = |at: usize| -> ArrayRef { Arc::new(xs.iter().map(|x| Some(x[at])).collect::<Float64Array>()) };
     let inputs = vec![InputColumn::new("x", Type::Float), InputColumn::new("y", Type::Float)];
-    let set = Set { inputs, columns: vec![column(0), column(1)], labels };
+    let set = Set { inputs, columns: vec![column(0), column(1)], labels, classes: vec![] };
     let followed = set.run(&options("logistic", "ftrl", &[("alpha", 0.5)]), 250);
     assert!(followed.get("accuracy").unwrap() > 0.85, "{:?}", followed.all());
 }
