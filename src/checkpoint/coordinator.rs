@@ -1,7 +1,7 @@
 //! The coordinator of checkpoints: it triggers them, and gathers the states that operators save.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use serde::de::DeserializeOwned;
@@ -44,6 +44,8 @@ pub struct CheckpointCoordinator {
     members: AtomicUsize,
     saved: Mutex<PartialSnapshot>,
     wakers: Mutex<Vec<TriggerWaker>>,
+    /// The memory that the states of an operator's instances hold, in bytes, of those that measure it.
+    state_bytes: Mutex<BTreeMap<String, Vec<Arc<AtomicU64>>>>,
     /// The state that the graph starts from, and the time before which everything is in it.
     restored: Option<(EventTime, SnapshotParts)>,
 }
@@ -74,6 +76,7 @@ impl CheckpointCoordinator {
             members: AtomicUsize::new(0),
             saved: Mutex::default(),
             wakers: Mutex::default(),
+            state_bytes: Mutex::default(),
             restored,
         })
     }
@@ -127,6 +130,21 @@ impl CheckpointCoordinator {
 
     pub(super) fn on_trigger(&self, waker: TriggerWaker) {
         self.wakers.lock().expect("no holder panics").push(waker);
+    }
+
+    /// Returns the memory that the state of each operator holds, in bytes, of those that measure it.
+    pub fn state_bytes(&self) -> BTreeMap<String, u64> {
+        let measured = self.state_bytes.lock().expect("no holder panics");
+        let sum = |instances: &Vec<Arc<AtomicU64>>| instances.iter().map(|bytes| bytes.load(Relaxed)).sum();
+        measured.iter().map(|(operator, instances)| (operator.clone(), sum(instances))).collect()
+    }
+
+    /// Registers an instance of an operator that measures its state; returns where it stores the bytes.
+    pub(super) fn register_state(&self, operator: &str) -> Arc<AtomicU64> {
+        let bytes = Arc::new(AtomicU64::new(0));
+        let mut measured = self.state_bytes.lock().expect("no holder panics");
+        measured.entry(operator.to_owned()).or_default().push(bytes.clone());
+        bytes
     }
 
     pub(super) fn register(&self) {

@@ -2,11 +2,16 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
 use super::{CheckpointCoordinator, CheckpointError, SavedPart};
 use crate::time::EventTime;
+
+/// The shortest time between two measurements of an operator's state.
+const MEASURE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A part of an operator's way to its frontier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +28,15 @@ pub struct OperatorCheckpoint {
     operator: String,
     /// The number of the newest trigger that this instance has saved for.
     saved: u64,
+    /// The memory that its state holds, and when it was measured last; `None` before the first time.
+    measured: Option<(Arc<AtomicU64>, Instant)>,
 }
 
 impl OperatorCheckpoint {
     /// Registers an operator instance; no checkpoint is complete without it from now on.
     pub fn new(coordinator: &Arc<CheckpointCoordinator>, operator: impl Into<String>) -> Self {
         coordinator.register();
-        OperatorCheckpoint { coordinator: coordinator.clone(), operator: operator.into(), saved: 0 }
+        OperatorCheckpoint { coordinator: coordinator.clone(), operator: operator.into(), saved: 0, measured: None }
     }
 
     /// Registers the waker that schedules this operator when a checkpoint is triggered while it has no input.
@@ -67,6 +74,17 @@ impl OperatorCheckpoint {
         let barrier = self.barrier().filter(|time| *time <= frontier);
         let first = barrier.map(|until| Stretch { until, save_after: true });
         first.into_iter().chain([Stretch { until: frontier, save_after: false }])
+    }
+
+    /// Measures the memory that the state of this instance holds, in bytes, unless it was measured a short while ago.
+    pub fn measure_state(&mut self, bytes: impl FnOnce() -> usize) {
+        if self.measured.as_ref().is_some_and(|(_, last)| last.elapsed() < MEASURE_INTERVAL) {
+            return;
+        }
+        let known = self.measured.take().map(|(known, _)| known);
+        let measured = known.unwrap_or_else(|| self.coordinator.register_state(&self.operator));
+        measured.store(bytes() as u64, Relaxed);
+        self.measured = Some((measured, Instant::now()));
     }
 
     /// Saves the state of this instance as of `time`, the barrier.

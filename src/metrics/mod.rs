@@ -46,7 +46,7 @@ names! {
     SOURCE_IN_FLIGHT = "tidemill_source_in_flight_records", ["source", "partition"], "Records that have been read and whose effective time is not closed yet.";
     SOURCE_OVERTAKEN = "tidemill_source_overtaken_total", ["source"], "Records that arrived behind the input frontier and took effect there.";
     SOURCE_LAG = "tidemill_source_lag_records", ["source", "partition"], "Records of a Kafka partition that have not been read yet.";
-    STATE_BYTES = "tidemill_state_bytes", ["operator"], "Size of an operator's state in the newest checkpoint.";
+    STATE_BYTES = "tidemill_state_bytes", ["operator"], "Memory that an operator's state holds; of operators that do not measure it, its size in the newest checkpoint.";
     CHECKPOINT_SECONDS = "tidemill_checkpoint_duration_seconds", [], "Time from triggering a checkpoint until it is current.";
     CHECKPOINT_LAST = "tidemill_checkpoint_last_timestamp_seconds", [], "Wall-clock time at which the newest checkpoint became current.";
     CHECKPOINT_FAILURES = "tidemill_checkpoint_failures_total", [], "Checkpoints that could not be written.";

@@ -202,7 +202,8 @@ impl Checkpoints {
     }
 
     /// Completes a checkpoint that has been written. One that failed is abandoned: the one before it stays current.
-    pub fn complete(&mut self, metrics: &Metrics) {
+    pub fn complete(&mut self, job: &Job, metrics: &Metrics) {
+        let measured = job.coordinator.state_bytes();
         let is_written = |current: &mut CheckpointInProgress| matches!(&current.stage, Stage::Writing(_, writer) if writer.is_finished());
         let Some(CheckpointInProgress { triggered, stage: Stage::Writing(time, writer) }) =
             self.in_progress.take_if(is_written)
@@ -213,8 +214,10 @@ impl Checkpoints {
             Ok(WrittenCheckpoint { number, bytes, .. }) => {
                 self.newest = time;
                 metrics.checkpoint_written(triggered.elapsed());
-                let is_operator = |(name, _): &(&String, &u64)| ![JOB_EVENTS, TOPIC_IDS].contains(&name.as_str());
-                for (operator, bytes) in bytes.iter().filter(is_operator) {
+                // Operators that measure their state report it while they run.
+                let is_measured = |name: &String| measured.contains_key(name);
+                let is_operator = |name: &str| ![JOB_EVENTS, TOPIC_IDS].contains(&name);
+                for (operator, bytes) in bytes.iter().filter(|(name, _)| is_operator(name) && !is_measured(name)) {
                     let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
                     metrics.state_bytes.with_label_values(&[operator.as_str()]).set(bytes);
                 }

@@ -328,6 +328,9 @@ pub fn update_gauges(job: &Job, metrics: &Metrics) {
         metrics.watermark.with_label_values(&[source.as_str()]).set(watermark as f64 / 1e3);
     }
     overtaken_by_source.iter().for_each(|(source, count)| metrics.overtaken_so_far(source, *count));
+    for (operator, bytes) in job.coordinator.state_bytes() {
+        metrics.state_bytes.with_label_values(&[operator.as_str()]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
     if let Some(online) = &job.online {
         for group in &job.plan.groups {
             let entities = online.group(&group.name).map_or(0, |table| table.len());

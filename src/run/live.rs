@@ -209,7 +209,7 @@ impl LiveRun {
             self.job_events.mark_checkpoint()?;
         }
         self.checkpoints.write(&self.job_events, &self.inputs)?;
-        self.checkpoints.complete(&self.setup.metrics);
+        self.checkpoints.complete(&self.job, &self.setup.metrics);
         Ok(())
     }
 

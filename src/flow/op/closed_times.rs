@@ -36,6 +36,14 @@ pub trait ClosedOperator: 'static {
     /// # Errors
     /// [`Interrupted`], to be called again with the same stretch at the next activation.
     fn run(&mut self, stretch: Stretch, output: &mut Vec<Batch>) -> Result<Option<SavedPart>, Interrupted>;
+
+    /// Whether [`ClosedOperator::state_bytes`] is called.
+    const IS_MEASURED: bool = false;
+
+    /// Returns the memory that the state holds, in bytes.
+    fn state_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// The progress of an operator instance, and its part in checkpoints.
@@ -58,6 +66,11 @@ impl ClosedTimes {
     /// The time before which everything is processed.
     pub fn done(&self) -> EventTime {
         self.done
+    }
+
+    /// Measures the state of the operator, unless that was done a short while ago.
+    pub fn measure_state(&mut self, bytes: impl FnOnce() -> usize) {
+        self.checkpoint.measure_state(bytes);
     }
 
     /// Calls `run` for each stretch to `frontier`, and saves what it returns. See [`ClosedOperator::run`].
@@ -170,6 +183,9 @@ impl<O: ClosedOperator> Instance<O> {
         let Instance { times, operator, capability, activator, batches } = self;
         if times.advance(frontier, |stretch| operator.run(stretch, batches)).is_err() {
             activator.activate();
+        }
+        if O::IS_MEASURED {
+            times.measure_state(|| operator.state_bytes());
         }
         let Some(held) = capability else { return };
         for mut batch in batches.drain(..) {

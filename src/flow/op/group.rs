@@ -168,6 +168,7 @@ impl GroupSchedule {
                 self.checkpoint.save(stretch.until, SavedPart::deferred(move || snapshot.saved()));
             }
         }
+        self.checkpoint.measure_state(|| self.shard.state_bytes());
         self.publish();
     }
 

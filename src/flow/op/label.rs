@@ -61,6 +61,12 @@ struct Attributor<F> {
 }
 
 impl<F: FnMut(u64) + 'static> ClosedOperator for Attributor<F> {
+    const IS_MEASURED: bool = true;
+
+    fn state_bytes(&self) -> usize {
+        self.state.bytes()
+    }
+
     fn push(&mut self, input: usize, batch: Batch) {
         let chunks = if input == 0 { &mut self.examples } else { &mut self.labels };
         chunks.push(None, batch, ());

@@ -88,6 +88,15 @@ pub struct PendingExamples {
 }
 
 impl PendingExamples {
+    /// Returns the memory that the examples hold, in bytes. It costs a step for each batch and column.
+    pub fn bytes(&self) -> usize {
+        let column = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(0);
+        let batch = |batch: &ExampleBatch| batch.keys.size() + batch.batch.columns.iter().map(column).sum::<usize>();
+        let keys = self.by_key.capacity() * size_of::<(Key, VecDeque<ExampleRef>)>();
+        let waiting: usize = self.batches.values().map(|batch| batch.left).sum();
+        keys + waiting * (size_of::<ExampleRef>() + size_of::<Key>()) + self.batches.values().map(batch).sum::<usize>()
+    }
+
     /// Starts without examples.
     pub fn new(plan: Attribution) -> Self {
         PendingExamples {
