@@ -1,4 +1,5 @@
-//! tidemill: Kafka topics in; fresh features, models retrained on every window and a prediction endpoint out.
+//! Features, models and predictions from Kafka topics: fresh features, models retrained on every window and a prediction
+//! endpoint, in one program.
 //!
 //! # The life of one record
 //!

@@ -77,7 +77,7 @@ impl ProgramBuilder {
         self.columns = columns;
     }
 
-    /// Gives the columns reached so far the names of `schema`, by position.
+    /// Renames the columns reached so far to those of `schema`, by position.
     pub fn rename(&mut self, schema: &Schema) {
         let exprs: Vec<Expr> =
             schema.columns.iter().enumerate().map(|(position, column)| Expr::column(position, column)).collect();

@@ -21,13 +21,13 @@ use crate::value::{Batch, KeyCodec, Scalar, Schema, Type};
 #[derive(Debug)]
 pub struct Plan {
     pub spec: Arc<Spec>,
-    /// As `spec.sources`.
+    /// Sources, in the order of the spec.
     pub sources: Vec<Arc<SourcePlan>>,
-    /// As `spec.tables`.
+    /// Tables, in the order of the spec.
     pub tables: Vec<TablePlan>,
-    /// As `spec.groups`.
+    /// Feature groups, in the order of the spec.
     pub groups: Vec<Arc<GroupPlan>>,
-    /// As `spec.models`.
+    /// Models, in the order of the spec.
     pub models: Vec<Arc<ModelPlan>>,
 }
 

@@ -111,6 +111,7 @@ impl Spec {
             let (taken, all) = (lookup.features.len(), group.features.len());
             writeln!(out, "  look-up of {} by {entity}: {taken} of {all} features", group.name)?;
         }
+        // Training.
         writeln!(out, "  label {}", self.describe_label(&model.label))?;
         let parameters = |written: &[(String, f64)]| -> String {
             written.iter().map(|(name, value)| format!(", {name} {value}")).collect()
@@ -133,6 +134,7 @@ impl Spec {
             }
             None => writeln!(out, "  every version is published")?,
         }
+        // Inputs.
         writeln!(out, "  {} inputs", model.inputs.len())?;
         let width = model.inputs.iter().map(|input| input.name.len()).max().unwrap_or(0);
         for input in &model.inputs {

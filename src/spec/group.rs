@@ -59,6 +59,7 @@ impl<'a> Checker<'a> {
         from: StreamId,
         stream: &str,
     ) -> Option<(Line, Vec<(GroupFeature, Text<'a>)>)> {
+        // The keys of the entry, each read whatever is wrong with the others.
         let fields = Fields::of(value, &AGGREGATE, self.problems)?;
         let schema = self.spec.stream_schema(from);
         let scope = Scope::of(stream, schema);
@@ -90,6 +91,7 @@ impl<'a> Checker<'a> {
         let (ops, windows, stem) = (ops?, windows?, stem?);
         let ty = of.as_ref().map(Expr::ty);
         self.check_input(&ops, ty, of_text.as_ref());
+        // A feature for each op in each window.
         let mut features = Vec::with_capacity(ops.len() * windows.len());
         for (window, (_, suffix)) in windows.iter().enumerate() {
             for (at, (op, place)) in ops.iter().enumerate() {
@@ -107,7 +109,7 @@ impl<'a> Checker<'a> {
         Some((Line { of, filter, digits, ops, windows }, features))
     }
 
-    /// What the names of a line's features begin with: `as`, or the column that `of` is.
+    /// The beginning of the names of a line's features: `as`, or the column that `of` is.
     fn stem(
         &self,
         alias: Option<&Text>,

@@ -19,17 +19,24 @@ use crate::expr::{Expr, Scope, nearest};
 use crate::relation::StreamId;
 use crate::value::Type;
 
+/// The look-ups of a model, with its inputs and label over the columns that these add.
+pub struct BoundInputs {
+    pub lookups: Vec<Lookup>,
+    pub inputs: Vec<ModelInput>,
+    pub label: Label,
+}
+
 /// The entries of a model's `features`, bound over the stream's columns and then all features of all groups.
 pub struct Entries {
     stream: StreamId,
     stream_name: String,
     inputs: Vec<ModelInput>,
-    /// Where the first entry that names a group stands, in the order of the entries.
+    /// Each group that entries name, with the place of its first entry, in the order of the entries.
     visits: Vec<(usize, Range<usize>)>,
 }
 
 impl Entries {
-    /// What the model is given, by name.
+    /// The model's inputs, by name.
     pub fn named_types(&self) -> Vec<(String, Type)> {
         self.inputs.iter().map(|input| (input.name.clone(), input.expr.ty())).collect()
     }
@@ -169,7 +176,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The look-ups that entries and a label take, and both over the columns that those give.
-    pub fn look_ups(&self, mut entries: Entries, label: Label) -> Option<(Vec<Lookup>, Vec<ModelInput>, Label)> {
+    pub fn look_ups(&self, mut entries: Entries, label: Label) -> Option<BoundInputs> {
         let width = self.spec.stream_schema(entries.stream).len();
         let immediate = match &label {
             Label::Immediate { value } => Some(value.clone()),
@@ -202,10 +209,10 @@ impl<'a> Checker<'a> {
             Some(value) => Label::Immediate { value: value.remap(&to) },
             None => label,
         };
-        Some((lookups, inputs, label))
+        Some(BoundInputs { lookups, inputs, label })
     }
 
-    /// Where the examples have a group's entity, by the names of its columns.
+    /// The positions of a group's entity in the examples, by the names of its columns.
     fn entity(&self, group: usize, entries: &Entries, span: &Range<usize>) -> Option<Vec<usize>> {
         let group = &self.spec.groups[group];
         let (from, to) = (self.spec.stream_schema(group.from), self.spec.stream_schema(entries.stream));

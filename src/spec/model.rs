@@ -1,7 +1,7 @@
 //! Models: examples, inputs, label, windows, and how they learn.
 
 use super::checker::Checker;
-use super::input::Entries;
+use super::input::{BoundInputs, Entries};
 use super::reader::Fields;
 use super::toml_text::Text;
 use super::{Label, Model};
@@ -45,7 +45,7 @@ impl<'a> Checker<'a> {
         let names = parts.as_ref().map(|(entries, _)| entries.named_types());
         let options = self.options(fields, kind, names.as_deref());
         let (entries, label) = parts?;
-        let (lookups, inputs, label) = self.look_ups(entries, label)?;
+        let BoundInputs { lookups, inputs, label } = self.look_ups(entries, label)?;
         Some(Model {
             name: name.value.to_owned(),
             examples: stream?,

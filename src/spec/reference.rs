@@ -35,6 +35,25 @@ pub fn reference() -> String {
         &["function", "description"],
         functions.map(|f| vec![format!("`{}`", f.signature), f.summary.to_owned()]),
     );
+    out += &aggregates();
+    out += &kinds_of_models();
+    out += "\n## Metrics\n\n";
+    out += &table(
+        &["metric", "description"],
+        METRICS.iter().map(|metric| vec![format!("`{}`", metric.name), metric.summary.to_owned()]),
+    );
+    out += "\n## Optimizers\n\n`optimizer = \"NAME\"`, or a table such as `{ name = \"ftrl\", alpha = 0.1 }`.\n";
+    for kind in OPTIMIZERS {
+        write!(out, "\n### {}\n\n{}.\n\n", kind.name, sentence(kind.summary))
+            .expect("writing to a string does not fail");
+        out += &parameters(kind.parameters);
+    }
+    out
+}
+
+/// Formats the section of the aggregates.
+fn aggregates() -> String {
+    let mut out = String::new();
     out += "\n## Aggregates\n\nThe values of `op`. Nulls are skipped. The column *empty* has the result for an entity without records.\n\n";
     let takes = |kind: &AggregateKind| {
         let types = Type::ALL.into_iter().filter(|ty| kind.accepts(Some(*ty))).map(Type::name);
@@ -53,6 +72,12 @@ pub fn reference() -> String {
             .iter()
             .map(|kind| vec![format!("`{}`", spelling(kind)), takes(kind), empty(kind), kind.summary.to_owned()]),
     );
+    out
+}
+
+/// Formats the section of the kinds of models, with the parameters of each.
+fn kinds_of_models() -> String {
+    let mut out = String::new();
     out += "\n## Kinds of models\n\nThe values of `kind`, and the metrics by which their versions are scored.\n\n";
     out += &table(
         &["kind", "metrics", "optimizer", "description"],
@@ -65,17 +90,6 @@ pub fn reference() -> String {
     out += CLASSES;
     for kind in KINDS.iter().filter(|kind| !kind.parameters.is_empty()) {
         write!(out, "\n### {}\n\n", kind.name).expect("writing to a string does not fail");
-        out += &parameters(kind.parameters);
-    }
-    out += "\n## Metrics\n\n";
-    out += &table(
-        &["metric", "description"],
-        METRICS.iter().map(|metric| vec![format!("`{}`", metric.name), metric.summary.to_owned()]),
-    );
-    out += "\n## Optimizers\n\n`optimizer = \"NAME\"`, or a table such as `{ name = \"ftrl\", alpha = 0.1 }`.\n";
-    for kind in OPTIMIZERS {
-        write!(out, "\n### {}\n\n{}.\n\n", kind.name, sentence(kind.summary))
-            .expect("writing to a string does not fail");
         out += &parameters(kind.parameters);
     }
     out

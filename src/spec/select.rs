@@ -117,6 +117,7 @@ impl SelectReader<'_> {
     }
 
     fn select(&mut self, select: ast::Select) -> Option<SelectShape> {
+        // Clauses that no view may have.
         let whole = self.place(&select);
         let groups = match &select.group_by {
             ast::GroupByExpr::All(_) => true,
@@ -149,6 +150,7 @@ impl SelectReader<'_> {
         if unusual || select.flavor != ast::SelectFlavor::Standard {
             self.refuse::<()>(whole.clone(), "this form of SELECT", FORM);
         }
+        // Clauses that every view must have.
         if select.projection.is_empty() {
             self.mistakes.push(Mistake::new(whole.clone(), "there are no SELECT items").expected(FORM));
         }

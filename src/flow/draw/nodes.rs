@@ -19,6 +19,7 @@ impl Graph {
             let detail = if source.filter.is_some() { format!("{topic}, filtered") } else { topic };
             graph.node(NodeKind::Source, &source.topic.name, detail)
         };
+        // Sources and tables, which have no inputs.
         let mut streams = StreamNodes::new();
         for source in &spec.sources {
             let node = add_source(source, &mut graph);
@@ -29,6 +30,7 @@ impl Graph {
             .iter()
             .map(|table| graph.node(NodeKind::Table, &table.topic.name, format!("topic {}", table.topic.topic)))
             .collect();
+        // Views, each after those that it reads.
         for view in &spec.views {
             let reads = spec.relations.reads(view.stream);
             let filtered = if reads.is_filtered { ", filtered" } else { "" };

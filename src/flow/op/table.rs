@@ -124,6 +124,7 @@ fn newest<'scope>(
                 input.for_each(|capability, batch| {
                     chunks.push(capability.retain_least(0), std::mem::take(batch), ());
                 });
+                // The closed rows in the total order.
                 let upto = frontier_of(frontier);
                 chunks.close_before(upto);
                 let mut closed: Vec<_> = chunks.rows().collect();
@@ -135,6 +136,7 @@ fn newest<'scope>(
                         (key.encode(&key_columns(&chunk.batch, &columns)), rows.encode(&chunk.batch.columns[..deleted]))
                     })
                     .collect();
+                // The last row of each key at each time.
                 let mut last: BTreeMap<(EventTime, &[u8]), (u32, u32)> = BTreeMap::new();
                 for ClosingRow { time, batch: chunk, row } in closed {
                     last.insert((time, encoded[chunk as usize].0.row(row as usize).data()), (chunk, row));
