@@ -1,8 +1,13 @@
-//! The project itself: `tidy` the rules for its sources, `docs` its documents, `reference` what the program writes of
-//! itself, `draw` the pictures of its dataflows.
+//! The project itself: `tidy`, `names`, `circles`, `functions` and `prose` the rules for its sources, `docs` its
+//! documents, `reference` what the program writes of itself, `draw` the pictures of its dataflows.
 
+mod circles;
 mod docs;
 mod draw;
+mod functions;
+mod names;
+mod prose;
 mod reference;
 mod tidy;
 mod tokens;
+mod tree;

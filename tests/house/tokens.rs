@@ -138,28 +138,212 @@ impl Source {
             .map(|(_, (line, name))| (*line, name.as_str()))
     }
 
-    /// Line, name and length in lines of every function with a body.
-    pub fn functions(&self) -> Vec<(usize, &str, usize)> {
-        let starts = self.tokens.iter().enumerate().filter(|(_, (_, token))| token == "fn");
-        let starts = starts.filter(|(at, _)| self.tokens.get(at + 1).is_some_and(|(_, name)| name != "("));
-        let body = |(at, (line, _)): (usize, &(usize, String))| {
-            let mut depth = 0;
-            for (last, token) in &self.tokens[at..] {
-                match token.as_str() {
-                    "{" | "(" | "[" => depth += 1,
-                    "}" if depth == 1 => return Some((*line, self.tokens[at + 1].1.as_str(), last - line + 1)),
-                    "}" | ")" | "]" => depth -= 1,
-                    ";" if depth == 0 => return None,
-                    _ => {}
+    /// Every function that has a body, tests and macros apart.
+    pub fn functions(&self) -> Vec<Function<'_>> {
+        let tests = self.test_line();
+        let starts = self.tokens.windows(2).enumerate().filter(|(_, pair)| pair[0].1 == "fn" && pair[1].1 != "(");
+        let starts = starts.map(|(at, _)| at).filter(|at| self.tokens[*at].0 < tests);
+        starts.filter_map(|at| self.function(at)).collect()
+    }
+
+    /// The function whose `fn` is the token at `at`, `None` if it has no body.
+    fn function(&self, at: usize) -> Option<Function<'_>> {
+        let (mut depth, mut deepest, mut open) = (0_usize, 0, None);
+        for (last, token) in &self.tokens[at..] {
+            match token.as_str() {
+                "{" if open.is_none() && depth == 0 => open = Some((*last, 0_usize)),
+                "{" => {
+                    if let Some((_, braces)) = &mut open {
+                        *braces += 1;
+                        deepest = deepest.max(*braces);
+                    }
                 }
+                "}" => match &mut open {
+                    Some((first, 0)) => {
+                        let body = *first..*last;
+                        return Some(Function { line: self.tokens[at].0, name: &self.tokens[at + 1].1, body, deepest });
+                    }
+                    Some((_, braces)) => *braces -= 1,
+                    None => {}
+                },
+                "(" | "[" if open.is_none() => depth += 1,
+                ")" | "]" if open.is_none() => depth -= 1,
+                ";" if open.is_none() && depth == 0 => return None,
+                _ => {}
             }
-            None
+        }
+        None
+    }
+
+    /// For each token the keyword of the innermost block that it is in: `impl`, `trait`, `fn`, …; empty at the top.
+    pub fn blocks(&self) -> Vec<&str> {
+        let (mut stack, mut keyword, mut blocks) = (Vec::new(), "", Vec::with_capacity(self.tokens.len()));
+        for (_, token) in &self.tokens {
+            blocks.push(stack.last().copied().unwrap_or_default());
+            match token.as_str() {
+                "{" => stack.push(std::mem::take(&mut keyword)),
+                "}" => (_, keyword) = (stack.pop(), ""),
+                ";" => keyword = "",
+                word if keyword.is_empty() && BLOCK_WORDS.contains(&word) => keyword = word,
+                _ => {}
+            }
+        }
+        blocks
+    }
+
+    /// Every type that the file declares, private and local ones included, tests and associated types apart.
+    pub fn types(&self) -> Vec<(usize, &str)> {
+        let (blocks, tests) = (self.blocks(), self.test_line());
+        let declares = |at: usize| match self.tokens[at].1.as_str() {
+            "struct" | "enum" | "trait" | "union" => true,
+            "type" => !["impl", "trait"].contains(&blocks[at]),
+            _ => false,
         };
-        starts.filter_map(body).collect()
+        let pairs = self.tokens.windows(2).enumerate().filter(|(at, pair)| {
+            let named = pair[1].1.starts_with(|letter: char| letter.is_ascii_uppercase());
+            named && pair[0].0 < tests && declares(*at)
+        });
+        pairs.map(|(_, pair)| (pair[1].0, pair[1].1.as_str())).collect()
+    }
+
+    /// Doc comments, each with its first line: the text without its markers, lines joined by a newline.
+    pub fn docs(&self) -> Vec<(usize, String)> {
+        let mut docs: Vec<(usize, usize, &str, String)> = Vec::new();
+        for (line, comment) in &self.comments {
+            let Some(marker) = ["///", "//!"].into_iter().find(|marker| comment.starts_with(marker)) else { continue };
+            let text = comment[marker.len()..].trim();
+            match docs.last_mut() {
+                Some((_, last, same, doc)) if *last + 1 == *line && *same == marker => {
+                    *last = *line;
+                    *doc += &format!("\n{text}");
+                }
+                _ => docs.push((*line, *line, marker, text.to_owned())),
+            }
+        }
+        docs.into_iter().map(|(line, _, _, doc)| (line, doc)).collect()
+    }
+
+    /// The modules above and including this one: `model/mod.rs` is `model`, `model/rows.rs` is `model`, `rows`.
+    pub fn module(&self) -> Vec<&str> {
+        let path = self.path.strip_suffix(".rs").unwrap_or(&self.path);
+        let path = path.strip_suffix("/mod").unwrap_or(path);
+        path.split('/').filter(|part| !["lib", "main", "mod"].contains(part)).collect()
+    }
+
+    /// Every path from the root of the crate that the file names before its tests, whole: `crate::a::{b, c::D}` is two.
+    pub fn paths(&self) -> Vec<(usize, Vec<&str>)> {
+        let mut found = Vec::new();
+        let tests = self.test_line();
+        let token = |at: usize| self.tokens.get(at).map_or("", |(_, token)| token.as_str());
+        for (at, (line, name)) in self.tokens.iter().enumerate().take_while(|(_, (line, _))| *line < tests) {
+            let (mut last, mut root) = (at, self.module());
+            match name.as_str() {
+                "crate" => root.clear(),
+                "super" if at < 2 || token(at - 2) != "super" => {
+                    root.pop();
+                    while token(last + 2) == "super" && token(last + 1) == "::" {
+                        root.pop();
+                        last += 2;
+                    }
+                }
+                _ => continue,
+            }
+            self.tree(last + 1, *line, &root, &mut found);
+        }
+        found
+    }
+
+    /// The names that the file imports from its own modules, each with its module: `pub use a::{B, C}` of a
+    /// `mod.rs` is `B` from `a` and `C` from `a`.
+    pub fn exports(&self) -> Vec<(&str, &str)> {
+        let modules = self.modules();
+        let mut exports = Vec::new();
+        for (at, pair) in self.tokens.windows(2).enumerate() {
+            if pair[0].1 == "use" && modules.contains(&pair[1].1.as_str()) {
+                let mut found = Vec::new();
+                self.tree(at + 2, pair[0].0, &[&pair[1].1], &mut found);
+                exports.extend(found.iter().map(|(_, path)| (*path.last().expect("a path has a name"), path[0])));
+            }
+        }
+        exports
+    }
+
+    /// Follows `::name::…` or `::{…}` from the token at `at`; returns the place after it.
+    fn tree<'a>(
+        &'a self,
+        mut at: usize,
+        line: usize,
+        root: &[&'a str],
+        found: &mut Vec<(usize, Vec<&'a str>)>,
+    ) -> usize {
+        let token = |at: usize| self.tokens.get(at).map_or("", |(_, token)| token.as_str());
+        let mut path = root.to_vec();
+        while token(at) == "::" {
+            if token(at + 1) != "{" {
+                path.push(token(at + 1));
+                at += 2;
+                continue;
+            }
+            at += 2;
+            while !["}", ""].contains(&token(at)) {
+                let mut branch = path.clone();
+                branch.extend(Some(token(at)).filter(|name| *name != "self"));
+                at = self.tree(at + 1, line, &branch, found);
+                while ![",", "}", ""].contains(&token(at)) {
+                    at += 1;
+                }
+                at += usize::from(token(at) == ",");
+            }
+            return at + 1;
+        }
+        found.push((line, path));
+        at
     }
 }
 
-/// Where the token that starts at `at` ends: a comment, a literal, a name, `::`, space or one letter of punctuation.
+/// Words that tell what a block is, where they stand first before its brace.
+const BLOCK_WORDS: &[&str] = &[
+    "impl",
+    "trait",
+    "fn",
+    "mod",
+    "struct",
+    "enum",
+    "union",
+    "type",
+    "use",
+    "const",
+    "static",
+    "let",
+    "match",
+    "if",
+    "else",
+    "for",
+    "while",
+    "loop",
+    "unsafe",
+    "macro_rules",
+    "return",
+];
+
+/// A function with a body.
+pub struct Function<'a> {
+    pub line: usize,
+    pub name: &'a str,
+    /// Lines of its braces.
+    pub body: std::ops::Range<usize>,
+    /// Braces within braces of the body: 1 for a block in it.
+    pub deepest: usize,
+}
+
+impl Function<'_> {
+    /// Lines between its braces.
+    pub fn lines(&self) -> usize {
+        (self.body.end - self.body.start).saturating_sub(1)
+    }
+}
+
+/// Returns the end of the token that starts at `at`: a comment, a literal, a name, `::`, space or one letter of punctuation.
 fn token_end(letters: &[char], at: usize) -> usize {
     let rest = &letters[at..];
     let starts = |text: &str| text.chars().enumerate().all(|(place, letter)| rest.get(place) == Some(&letter));

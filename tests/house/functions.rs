@@ -1,0 +1,63 @@
+//! House rules for functions: short, flat, and with their steps named where they are not.
+
+use crate::tokens::Source;
+use crate::tree::{Offence, tidy};
+
+/// The most lines of a body.
+const LONGEST: usize = 60;
+/// A longer body names its steps in comments.
+const LONGEST_WITHOUT_STEPS: usize = 40;
+/// The most braces within braces.
+const DEEPEST: usize = 5;
+
+#[test]
+fn no_function_is_long_or_deep_and_a_longer_one_names_its_steps() {
+    tidy("src", functions);
+}
+
+fn functions(source: &Source) -> Vec<Offence> {
+    let mut offences = Vec::new();
+    for function in source.functions() {
+        let (name, lines, deepest) = (function.name, function.lines(), function.deepest);
+        let mut offend = |what: String| offences.push((function.line, format!("fn {name} {what}")));
+        if lines > LONGEST {
+            offend(format!("has {lines} lines; {LONGEST} is the most"));
+        }
+        let steps = source.comments.iter().any(|(line, comment)| {
+            function.body.contains(line) && !comment.starts_with("///") && !comment.starts_with("// SAFETY")
+        });
+        if lines > LONGEST_WITHOUT_STEPS && !steps {
+            offend(format!("has {lines} lines and no comment that names a step"));
+        }
+        if deepest > DEEPEST {
+            offend(format!("is {deepest} deep; {DEEPEST} is the most"));
+        }
+    }
+    offences
+}
+
+mod tried {
+    use super::*;
+    use crate::tree::{NONE, lines};
+
+    fn body(lines: usize) -> String {
+        format!("fn f() {{\n{}}}\n", "a();\n".repeat(lines))
+    }
+
+    #[test]
+    fn a_long_function_and_one_without_steps_are_seen() {
+        assert_eq!(lines(functions, "a.rs", &body(LONGEST_WITHOUT_STEPS)), NONE);
+        assert_eq!(lines(functions, "a.rs", &body(LONGEST_WITHOUT_STEPS + 1)), [1]);
+        let steps = body(LONGEST - 1).replacen("a();", "// One.\na();", 1);
+        assert_eq!(lines(functions, "a.rs", &steps), NONE);
+        assert_eq!(lines(functions, "a.rs", &steps.replacen("// One.", "// One.\n// Two.", 1)), [1]);
+        assert_eq!(lines(functions, "a.rs", &format!("#[cfg(test)]\nmod tests {{\n{}}}\n", body(LONGEST * 2))), NONE);
+    }
+
+    #[test]
+    fn a_deep_function_is_seen() {
+        let deep = |depth: usize| format!("fn f() {{ {} {} }}\n", "{".repeat(depth), "}".repeat(depth));
+        assert_eq!(lines(functions, "a.rs", &deep(DEEPEST)), NONE);
+        assert_eq!(lines(functions, "a.rs", &deep(DEEPEST + 1)), [1]);
+    }
+}
