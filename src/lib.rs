@@ -9,13 +9,14 @@
 //! | The spec becomes a plan: every name resolved, every expression bound | [`flow::plan`] | [`flow::plan::Plan`] |
 //! | A transport delivers bytes of a partition; a format decodes them; the watermark gives each record its effective time or a dead letter | [`source`] | [`value::Batch`] |
 //! | A view projects it and reads table rows as of its time | [`relation`], [`flow::op`] | [`value::Batch`] |
-//! | Feature groups aggregate it by entity, in panes; closed and provisional vectors go to the store | [`aggregate`], [`flow::op`], [`store`] | [`store::Upsert`] |
+//! | Feature groups aggregate it by entity, in panes; closed and provisional vectors go to the store | [`aggregate`], [`flow::op`], [`store`] | [`store::Vector`] |
 //! | An example visits its groups in a chain, each appending its vector as of the example's time | [`flow::op`] | [`value::Batch`] |
 //! | The label joins; the example is scored by the version in force and learnt in its window | [`model`] | [`model::Examples`] |
 //! | A window's end makes a version; the gate decides; the registry keeps it; the live cell shows it | [`registry`] | [`registry::LiveModels`] |
 //! | A request evaluates the same expressions, look-ups and preparation for one instance | [`relation`], [`example`], [`serve`] | JSON |
 //!
-//! Modules are listed in that order, and may use only those before them (`tests/house/tidy.rs`).
+//! `docs/glossary.md` explains the terms. Modules are declared in the order of their dependencies: a module uses only
+//! modules declared before it (`tests/house/tidy.rs`).
 
 pub mod blob;
 pub mod disk;
