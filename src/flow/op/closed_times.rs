@@ -37,7 +37,7 @@ pub trait ClosedOperator: 'static {
     /// [`Interrupted`], to be called again with the same stretch at the next activation.
     fn run(&mut self, stretch: Stretch, output: &mut Vec<Batch>) -> Result<Option<SavedPart>, Interrupted>;
 
-    /// Whether [`ClosedOperator::state_bytes`] is called.
+    /// True if [`ClosedOperator::state_bytes`] is to be called.
     const IS_MEASURED: bool = false;
 
     /// Returns the memory that the state holds, in bytes.
