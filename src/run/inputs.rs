@@ -74,7 +74,7 @@ pub fn open(
 /// Checks the formats of the topics that are read from Kafka, or would be if it were configured.
 ///
 /// # Errors
-/// As [`check_messages`].
+/// If one has a format that its messages cannot have; see [`check_messages`].
 pub fn check_formats(spec: &Spec, config: &Config) -> Result<(), Failure> {
     check_messages(spec.topics().filter(|topic| !config.topics.contains_key(&topic.topic)))
 }

@@ -78,7 +78,7 @@ impl KafkaStatus {
         }
     }
 
-    /// Takes the reason why the job must end, if it must.
+    /// Returns the reason why the job must end, if it must; the second call returns `None`.
     pub fn failed(&self) -> Option<Failure> {
         let mut state = self.state.lock().expect("no holder panics");
         if !matches!(*state, KafkaState::Failed(_)) {

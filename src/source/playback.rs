@@ -80,7 +80,7 @@ impl PlaybackClock {
         }
     }
 
-    /// Lets a manual clock run up to this time.
+    /// Advances a manual clock to this time.
     pub fn step_to(&self, time: EventTime) {
         self.step.fetch_max(time, SeqCst);
     }

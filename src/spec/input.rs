@@ -1,4 +1,4 @@
-//! A model's inputs: groups, features, columns and expressions over them, and the look-ups that they take.
+//! Inputs of a model: groups, features, columns and expressions over them, and the look-ups that they need.
 //!
 //! Entries are bound against the stream's columns and the features of *all* groups; the look-ups are then the groups
 //! that were named, in the order of the entries that named them first (within one entry, in the order of the file),
@@ -88,7 +88,7 @@ impl<'a> Checker<'a> {
         (!skipped && self.problems.count() == before).then_some(entries)
     }
 
-    /// The inputs of one entry, and where it stands.
+    /// Checks one entry. Returns its inputs and its span.
     fn entry(&self, value: &'a TomlValue<'a>, scope: &Scope, stream: &str) -> Option<(Vec<ModelInput>, Range<usize>)> {
         match value.get_ref() {
             DeValue::String(text) => {
@@ -163,7 +163,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The group and feature of a column behind those of the stream.
+    /// Returns the group and feature of a column; `None` if it is a column of the stream.
     fn feature_at(&self, column: usize, width: usize) -> Option<(usize, usize)> {
         let mut at = column.checked_sub(width)?;
         for (group, declared) in self.spec.groups.iter().enumerate() {

@@ -78,7 +78,7 @@ impl KeyCodec {
     /// Appends the bytes of one tuple, the same as those of [`KeyCodec::encode`], without building columns first.
     ///
     /// # Panics
-    /// As [`KeyCodec::encode_one`].
+    /// If a value is neither null nor of its column's type.
     pub fn encode_into<'a>(&self, values: impl IntoIterator<Item = &'a Scalar>, bytes: &mut Vec<u8>) {
         self.types.iter().zip(values).for_each(|(ty, value)| tuple::push(*ty, value, bytes));
     }

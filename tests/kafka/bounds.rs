@@ -1,4 +1,4 @@
-//! The end of a replay, on files and on Kafka: what takes effect before it and nothing else, in batches of any size.
+//! The end of a bounded run, on files and on Kafka: everything that takes effect before it and nothing else, in batches of any size.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -105,12 +105,12 @@ fn try_ends(name: &str, inputs: &Inputs) -> Vec<[Found; 3]> {
 }
 
 #[test]
-fn an_end_takes_in_what_takes_effect_before_it_whatever_the_transport_and_the_batches() {
+fn a_bounded_run_accepts_what_takes_effect_before_its_end_on_any_transport_in_any_batches() {
     try_ends("late", &inputs(1, [60, 40, 20]));
 }
 
 #[test]
-fn an_end_gives_one_ledger_on_any_number_of_partitions_where_nothing_is_late() {
+fn a_bounded_run_has_the_same_ledger_on_any_number_of_partitions_if_nothing_is_late() {
     let all = try_ends("ordered", &inputs(2, [40, 25, 0]));
     for [files, kafka1, kafka4] in all {
         assert!(files.tallies.values().all(|tally| tally.late == 0), "{:?}", files.tallies);

@@ -67,7 +67,7 @@ fn refused(folder: &Path, verb: &str, config: &str) -> String {
 }
 
 #[test]
-fn who_is_not_let_in_is_told_so_at_the_start_by_every_verb() {
+fn every_verb_reports_rejected_credentials_at_the_start() {
     let (broker, folder) = clicked();
     let (folder, guarded) = (folder.path(), broker.guarded());
     let run = start(folder, DATAFLOW, &config(folder, &guarded, &plain(USER, &broker.password())));
@@ -93,7 +93,7 @@ fn who_is_not_let_in_is_told_so_at_the_start_by_every_verb() {
 }
 
 #[test]
-fn who_does_not_say_who_it_is_waits_with_a_reason() {
+fn a_run_without_credentials_waits_and_reports_the_reason() {
     let (broker, folder) = clicked();
     let run = start(folder.path(), DATAFLOW, &config(folder.path(), &broker.guarded(), &[]));
     until("a reason", || run.get("/health/ready").contains("security.protocol"));

@@ -8,7 +8,7 @@ use crate::common::program::limited;
 use crate::live::{DATAFLOW, clicks, journal_lines, start, start_as};
 
 #[test]
-fn a_journal_that_cannot_be_written_ends_the_run_and_the_next_one_loses_nothing() {
+fn a_journal_that_cannot_be_written_ends_the_run_and_a_restart_loses_nothing() {
     let broker = Broker::stopped();
     broker.start();
     let topic = NewTopic { name: "clicks", partitions: 2, settings: &[] };

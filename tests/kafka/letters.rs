@@ -1,4 +1,4 @@
-//! The dead letter topic, and what its writer makes of its brokers.
+//! The dead letter topic: contents, failed deliveries, and errors of its writer.
 
 use std::sync::Arc;
 

@@ -1,7 +1,16 @@
-//! Kafka, against Apache Kafka itself: `broker` is one, `reading` tries what reads, `letters` what writes, `bounds` where
-//! reading ends, `running` the program, `staying` that it goes on whatever the brokers do, `credentials` who is let in,
-//! `pressure` that what is read ahead is bounded, `overtaken` what comes after time has passed it, `journal` where that
-//! cannot be taken down, `mirror` what becomes of Redis.
+//! Kafka, against a real broker.
+//!
+//! | file | claim |
+//! |---|---|
+//! | `reading`, `bounds` | partitions are read in order, from the start to the end of a range |
+//! | `letters` | dead letters are delivered with the reason |
+//! | `running`, `replaying` | runs and replays on topics equal those on files, in every format |
+//! | `recovery`, `sharing`, `overtaken`, `journal` | an interrupted run ends as one that was not |
+//! | `staying`, `credentials` | a run survives its brokers and changes of credentials |
+//! | `pressure` | records that are read ahead are bounded |
+//! | `mirror` | Redis never shows older values |
+//!
+//! `broker`, `flights` and `live` start brokers and runs.
 
 mod bounds;
 mod broker;

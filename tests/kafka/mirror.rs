@@ -1,4 +1,4 @@
-//! The mirror in Redis of a run on Kafka that comes back to brokers that are away.
+//! The Redis mirror of a run that restarts while the brokers are down.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::live::{DATAFLOW, clicks, start};
 use crate::common::servers::Server;
 
 #[test]
-fn what_redis_shows_never_goes_back_where_time_stands_still_or_the_brokers_are_away() {
+fn redis_never_shows_older_values_while_time_stands_still_or_the_brokers_are_down() {
     let (broker, server) = (Broker::stopped(), Server::redis());
     let mut redis = server.connection();
     broker.start();

@@ -1,4 +1,4 @@
-//! Records that come after time has passed them: what a live run makes of them, a restart and replays repeat.
+//! Overtaken records: a restart and a replay repeat the times at which a live run let them take effect.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -79,7 +79,7 @@ fn digest(folder: &Path) -> Value {
 }
 
 #[test]
-fn a_restart_and_a_replay_with_the_journal_repeat_what_a_run_made_of_overtaken_records() {
+fn a_restart_and_a_replay_with_the_journal_repeat_the_times_of_overtaken_records() {
     let mut overtaken = Overtaken::start("overtaken");
     // Killed: no checkpoint has them.
     drop(overtaken.run.take());
@@ -97,7 +97,7 @@ fn a_restart_and_a_replay_with_the_journal_repeat_what_a_run_made_of_overtaken_r
 }
 
 #[test]
-fn a_replay_from_a_checkpoint_takes_records_that_its_run_had_read_as_the_run_did() {
+fn a_replay_from_a_checkpoint_keeps_the_times_of_records_that_its_run_had_read() {
     let mut overtaken = Overtaken::start("overtaken.before");
     // Stopped: they are read as of the checkpoint, and take effect at its very time.
     overtaken.run.take().expect("it runs").stop();

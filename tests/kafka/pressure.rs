@@ -124,21 +124,21 @@ fn goes_on(lateness: &str, idle_after: &str, other: Option<Sent>) {
 }
 
 #[test]
-fn a_topic_is_read_on_beside_one_that_is_idle_however_many_records_that_keeps_open() {
+fn an_idle_topic_does_not_stop_the_reading_of_another() {
     goes_on("0s", "2s", None);
 }
 
 #[test]
-fn a_topic_is_read_on_beside_one_that_is_open_for_long() {
+fn a_topic_with_a_long_lateness_does_not_stop_the_reading_of_another() {
     goes_on("1h", "1h", Some(click(29_999)));
 }
 
 #[test]
-fn a_topic_is_read_no_further_ahead_of_a_silent_one_than_is_allowed() {
+fn a_topic_is_read_no_further_ahead_of_a_silent_one_than_max_in_flight() {
     bounded(Some(500), 2, 30_000);
 }
 
 #[test]
-fn a_topic_is_read_no_further_ahead_of_a_silent_one_than_the_default_allows() {
+fn a_topic_is_read_no_further_ahead_of_a_silent_one_than_the_default_max_in_flight() {
     bounded(None, 1, 400_000);
 }

@@ -121,7 +121,7 @@ impl Read {
 }
 
 #[test]
-fn records_come_in_order_from_the_offset_to_the_end_that_was_asked_for() {
+fn records_are_read_in_order_from_the_start_to_the_end_of_the_range() {
     let broker = Broker::shared();
     let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
     broker.write(&topic, 0, &records(0..5000));
@@ -136,7 +136,7 @@ fn records_come_in_order_from_the_offset_to_the_end_that_was_asked_for() {
 }
 
 #[test]
-fn a_partition_with_nothing_to_read_ends_where_it_is_bounded_and_waits_where_not() {
+fn an_empty_partition_ends_if_it_is_bounded_and_waits_if_not() {
     let broker = Broker::shared();
     let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
     let plan = plan(&topic, false);
@@ -155,7 +155,7 @@ fn a_partition_with_nothing_to_read_ends_where_it_is_bounded_and_waits_where_not
 }
 
 #[test]
-fn what_transactions_and_compaction_leave_out_does_not_keep_a_partition_from_its_end() {
+fn gaps_of_transactions_and_compaction_do_not_keep_a_partition_from_its_end() {
     let broker = Broker::shared();
     let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
     let producer = broker.producer(&[("transactional.id", "gaps")]);
@@ -185,7 +185,7 @@ fn what_transactions_and_compaction_leave_out_does_not_keep_a_partition_from_its
 }
 
 #[test]
-fn a_message_without_a_value_is_a_delete_of_a_table_and_a_dead_letter_of_a_source() {
+fn a_message_without_a_value_is_a_delete_in_a_table_and_a_dead_letter_in_a_stream() {
     let broker = Broker::shared();
     let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
     let delete = |key: Option<&str>, n: i64| Sent {
@@ -238,7 +238,7 @@ fn an_offset_is_found_by_time() {
 }
 
 #[test]
-fn an_offset_that_is_not_there_is_refused_with_those_that_are() {
+fn a_missing_start_offset_is_refused_with_the_offsets_that_exist() {
     let broker = Broker::shared();
     let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[]));
     broker.write(&topic, 0, &records(0..10));
@@ -267,7 +267,7 @@ fn delete_before(broker: &Broker, topic: &str, offset: i64) {
 }
 
 #[test]
-fn partitions_are_counted_and_a_topic_that_is_not_there_is_named() {
+fn partitions_are_counted_and_a_missing_topic_is_named() {
     let broker = Broker::shared();
     let (topic, cluster) = (broker.topic(3, &[]), broker.cluster(&[]));
     let consumer = Arc::new(Consumer::new(&cluster).unwrap());
@@ -297,7 +297,7 @@ fn partitions_are_read_side_by_side_and_each_in_its_order() {
 }
 
 #[test]
-fn committed_offsets_are_seen_by_others() {
+fn committed_offsets_are_visible_to_other_clients() {
     let broker = Broker::shared();
     let (topic, cluster) = (broker.topic(1, &[]), broker.cluster(&[("group.id", "watched")]));
     broker.write(&topic, 0, &records(0..20));
@@ -319,7 +319,7 @@ fn committed_offsets_are_seen_by_others() {
 }
 
 #[test]
-fn a_broker_that_goes_away_is_waited_for_and_nothing_is_lost_or_read_twice() {
+fn a_reader_waits_for_a_killed_broker_and_loses_or_repeats_nothing() {
     let broker = Broker::stopped();
     let cluster = broker.cluster(&[]);
     let consumer = Arc::new(Consumer::new(&cluster).unwrap());

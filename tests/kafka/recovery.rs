@@ -125,12 +125,12 @@ fn a_run_killed_while_it_publishes_ends_as_if_it_were_not() {
 }
 
 #[test]
-fn a_run_that_is_told_to_stop_goes_on_where_it_was() {
+fn a_run_that_is_terminated_resumes_where_it_was() {
     each(Blow::Terminate, 30..31);
 }
 
 #[test]
-fn a_checkpoint_cut_short_is_passed_over() {
+fn a_truncated_checkpoint_is_skipped() {
     each(Blow::Truncate, 40..41);
 }
 
@@ -177,7 +177,7 @@ fn a_checkpoint_of_another_transport_is_refused() {
 }
 
 #[test]
-fn a_fresh_run_keeps_the_checkpoints_of_an_earlier_one_aside() {
+fn a_fresh_run_archives_the_checkpoints_of_an_earlier_one() {
     let january = January::new(Bound::Files);
     let home = tempfile::tempdir().unwrap();
     let url = format!("checkpoint.url={}", home.path().join("elsewhere").display());
@@ -188,7 +188,7 @@ fn a_fresh_run_keeps_the_checkpoints_of_an_earlier_one_aside() {
 }
 
 #[test]
-fn a_run_says_what_it_goes_on_from() {
+fn a_run_reports_the_checkpoint_that_it_resumes_from() {
     let january = January::new(Bound::Files);
     let home = tempfile::tempdir().unwrap();
     let first: Running = january.run(home.path(), 1, &["play.speed=max"]);
@@ -200,7 +200,7 @@ fn a_run_says_what_it_goes_on_from() {
 }
 
 #[test]
-fn a_run_on_kafka_with_four_partitions_ends_as_one_on_files_whatever_befalls_it() {
+fn an_interrupted_run_on_four_partitions_ends_as_one_on_files() {
     let broker = Broker::shared();
     let january = January::new(Bound::Kafka(broker.servers()));
     january.load(4);

@@ -49,7 +49,7 @@ fn starts(said: &str, source: &str) -> Vec<u64> {
 }
 
 #[test]
-fn a_cold_start_gives_the_features_and_examples_of_a_whole_replay_from_far_fewer_records() {
+fn a_cold_replay_equals_a_whole_one_and_reads_far_fewer_records() {
     const FROM: &str = "2013-01-25";
     // Fourteen days and a hop before.
     whole_and_cold(&January::with(Bound::Files, &within(14)), &["--from", FROM]);
@@ -100,7 +100,7 @@ fn manifests(folder: &Path) -> Vec<(i64, std::path::PathBuf)> {
 const EIGHTH: i64 = 1_357_603_200_000;
 
 #[test]
-fn a_replay_from_a_checkpoint_is_the_rest_of_a_whole_one() {
+fn a_replay_from_a_checkpoint_equals_the_rest_of_a_whole_one() {
     let broker = Broker::stopped();
     broker.start();
     let kafka = January::new(Bound::Kafka(broker.servers()));

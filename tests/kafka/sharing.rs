@@ -33,7 +33,7 @@ fn read(path: &Path) -> Value {
 }
 
 #[test]
-fn two_sources_of_one_topic_end_as_if_each_had_its_own_whatever_befalls_the_run() {
+fn two_sources_of_one_topic_equal_two_topics_even_if_the_run_is_interrupted() {
     let both = format!("{}{DELAYED}", shipped());
     let files = January::with(Bound::Files, &both);
     let (alone, shared) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -97,7 +97,7 @@ aggregate = [{ of = "amount", op = "count", windows = ["30d"] }]
 "#;
 
 #[test]
-fn metrics_and_dead_letters_are_of_the_source_by_its_name() {
+fn metrics_and_dead_letters_name_the_source() {
     let broker = Broker::shared();
     let settings = [];
     assert!(NewTopic { name: "shared", partitions: 1, settings: &settings }.create(&broker.cluster(&[])).unwrap());

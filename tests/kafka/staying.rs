@@ -1,4 +1,4 @@
-//! A run that goes on whatever the brokers do: away at the start, killed, topics that grow, and its own restart.
+//! A run that survives its brokers: down at the start, killed, topics that grow, and its own restart.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +13,7 @@ use crate::flights::{self, Bound, January};
 use crate::live::{DATAFLOW, START, clicks, journal_lines, start};
 
 #[test]
-fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped() {
+fn a_run_survives_its_brokers_discovers_new_partitions_and_resumes() {
     let broker = Broker::stopped();
     broker.start();
     let topic = NewTopic { name: "clicks", partitions: 1, settings: &[] };
@@ -67,7 +67,7 @@ fn a_run_outlives_its_brokers_finds_new_partitions_and_goes_on_where_it_stopped(
 }
 
 #[test]
-fn a_run_whose_dead_letters_cannot_be_delivered_for_long_goes_on_and_delivers_them() {
+fn a_run_continues_while_dead_letters_cannot_be_delivered_and_delivers_them_later() {
     let broker = Broker::stopped();
     broker.start();
     let topic = NewTopic { name: "clicks", partitions: 1, settings: &[] };
@@ -117,7 +117,7 @@ fn none_was_overtaken(run: Run, folder: &Path) {
 }
 
 #[test]
-fn a_partition_is_not_idle_for_as_long_as_its_run_was_held_up() {
+fn a_stalled_process_does_not_make_a_partition_idle() {
     let (broker, folder) = (Broker::shared(), tempfile::tempdir().unwrap());
     let (run, topic) = start_on_two(folder.path(), &broker, "stream");
     [0, 1].into_iter().for_each(|partition| broker.write(&topic, partition, &clicks(0..10)));
@@ -133,7 +133,7 @@ fn a_partition_is_not_idle_for_as_long_as_its_run_was_held_up() {
 }
 
 #[test]
-fn a_partition_that_was_idle_has_its_news_looked_for_after_its_run_was_held_up() {
+fn an_idle_partition_is_polled_again_after_a_stall_before_it_counts_as_idle() {
     let (broker, folder) = (Broker::shared(), tempfile::tempdir().unwrap());
     let (run, topic) = start_on_two(folder.path(), &broker, "wall");
     let click = || {
@@ -153,7 +153,7 @@ fn a_partition_that_was_idle_has_its_news_looked_for_after_its_run_was_held_up()
 }
 
 #[test]
-fn a_topic_that_was_made_anew_is_not_taken_for_the_one_that_was_read() {
+fn a_topic_that_was_deleted_and_created_again_is_not_resumed() {
     let broker = Broker::stopped();
     broker.start();
     let make = |records: i64| {
@@ -212,7 +212,7 @@ pub fn more_partitions(broker: &Broker, topic: &str, partitions: usize) {
 }
 
 #[test]
-fn a_run_whose_broker_is_killed_ends_as_if_nothing_had_been() {
+fn a_run_whose_broker_is_killed_ends_as_one_that_was_not_interrupted() {
     let broker = Broker::stopped();
     broker.start();
     let january = January::new(Bound::Kafka(broker.servers()));

@@ -322,7 +322,7 @@ fn playback_waits_for_no_live_partition_and_never_goes_back() {
 }
 
 #[test]
-fn what_is_in_flight_is_bounded_when_one_topic_is_far_ahead_of_another() {
+fn records_in_flight_are_bounded_if_one_topic_is_far_ahead_of_another() {
     let clicks: Vec<String> = (0..60_000).map(|index| click("a", 1.0, 1_000_000_000 + index * 1000)).collect();
     // All views are after all clicks, so none can close before the clicks are through.
     let views: Vec<String> = (0..60_000).map(|index| click("b", 1.0, 1_100_000_000 + index * 1000)).collect();

@@ -34,7 +34,7 @@ impl Assignments {
         self.added.load(SeqCst)
     }
 
-    /// Takes a worker's partitions of a topic that it has not taken yet.
+    /// Removes and returns a worker's partitions of a topic.
     pub fn take(&self, topic: usize, share: WorkerShare) -> Vec<AssignedPartition> {
         let mut waiting = self.waiting.lock().expect("no holder panics");
         let mine = waiting.extract_if(.., |of| of.topic == topic && share.owns(of.number));

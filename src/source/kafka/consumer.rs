@@ -87,7 +87,7 @@ impl Consumer {
     /// Returns how many partitions a topic has that must exist.
     ///
     /// # Errors
-    /// As [`Consumer::partitions`], and if there is no such topic.
+    /// If there is no such topic, and as [`Consumer::partitions`].
     pub fn partitions_of(&self, topic: &str) -> Result<u32, KafkaError> {
         self.partitions(topic)?.ok_or_else(|| {
             let servers = self.cluster().servers();
@@ -191,7 +191,7 @@ impl Consumer {
         health.is_good()
     }
 
-    /// Lets the client deliver its events to [`super::Health`].
+    /// Polls the client, which delivers its events to [`super::Health`].
     fn poll_client(&self) {
         // Without any timeout it would stop at the first line of the client's log.
         while let Some(event) = self.client.base.poll(Duration::from_millis(1)) {

@@ -55,7 +55,7 @@ impl Queue {
         &self.client.cluster
     }
 
-    /// Takes up to `max` messages that are there and visits them in order. If the visitor stops, the rest is dropped.
+    /// Removes up to `max` messages that are there and visits them in order. If the visitor stops, the rest is dropped.
     pub fn poll<B>(&mut self, max: usize, mut visit: impl FnMut(Message<'_>) -> ControlFlow<B>) -> Polled<B> {
         self.batch.clear();
         self.batch.reserve(max);

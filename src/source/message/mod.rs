@@ -1,7 +1,7 @@
 //! Message formats: how one message, such as the value of a Kafka record, encodes the columns of a source.
 //!
-//! A dataflow file names a topic's format; `FORMATS` lists those that there are. Adding one is a file with a
-//! [`MessageFormat`] and its type in the list below: parsing, documentation and the round-trip test follow from it.
+//! A dataflow file names a topic's format; [`FORMATS`] lists all. Adding one is a file with a [`MessageFormat`] and its
+//! type in the list `formats!` below: parsing, documentation and the round-trip test follow from it.
 //! Files are told apart by their extension instead ([`super::FILE_FORMATS`]); one with a message a line or a record uses
 //! the formats here.
 //!
