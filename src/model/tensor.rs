@@ -88,7 +88,7 @@ pub(super) fn floats<'a>(tensors: &'a Tensors, name: &str, len: Option<usize>) -
 /// Returns the cells of an integer tensor, row-major.
 ///
 /// # Errors
-/// As [`floats`].
+/// The same as of [`floats`].
 pub(super) fn integers<'a>(tensors: &'a Tensors, name: &str, len: Option<usize>) -> Result<&'a [u32], ModelError> {
     let cells = match tensors.get(name) {
         Some(Tensor::U32(array)) => array.as_slice(),

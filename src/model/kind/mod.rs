@@ -157,7 +157,7 @@ impl ModelKind {
     /// Returns an untrained model.
     ///
     /// # Errors
-    /// As [`ModelKind::check`] of the layout's options.
+    /// The same as [`ModelKind::check`] returns for the layout's options.
     pub fn learner(&self, layout: &SlotLayout) -> Result<Box<dyn Learner>, Vec<ModelError>> {
         let options = layout.options();
         let errors = self.check(options);

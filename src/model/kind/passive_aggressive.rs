@@ -6,7 +6,7 @@
 //! w += tau·y·x,   tau = min(C, l/|x|²)          PA-I,  variant 1
 //!                 tau = l/(|x|² + 1/(2C))       PA-II, variant 2
 //! ```
-//! Nothing moves where the margin is wide enough. C limits a step, so smaller values suit noisy labels.
+//! The weights stay where the margin is wide enough. C limits a step, so smaller values suit noisy labels.
 //!
 //! A margin is no probability. It becomes one by Platt's scaling (1999), p = 1/(1 + exp(−(a·m + b))), whose a and b
 //! follow the log loss of each margin taken before its example is learnt, with AdaGrad's steps (Duchi et al. 2011). They
