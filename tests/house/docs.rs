@@ -15,11 +15,11 @@ use tidemill::source::{Outcome, Reason};
 
 const OPERATIONS: &str = "docs/operations.md";
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn read(path: &str) -> String {
+pub fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -35,14 +35,14 @@ fn documents() -> Vec<String> {
 }
 
 /// The section under a heading, up to the next of its level.
-fn section<'a>(text: &'a str, heading: &str) -> &'a str {
+pub fn section<'a>(text: &'a str, heading: &str) -> &'a str {
     let start = text.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
     let rest = &text[start + heading.len() + 2..];
     &rest[..rest.find("\n## ").unwrap_or(rest.len())]
 }
 
 /// The rows of the tables in a text: their cells.
-fn rows(text: &str) -> Vec<Vec<&str>> {
+pub fn rows(text: &str) -> Vec<Vec<&str>> {
     let lines = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
     lines.map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect()).collect()
 }

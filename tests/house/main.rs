@@ -1,6 +1,7 @@
-//! The project itself: `tidy`, `names`, `circles`, `functions` and `prose` the rules for its sources, `docs` its
-//! documents, `reference` what the program writes of itself, `draw` the pictures of its dataflows.
+//! The project itself: `tidy`, `names`, `circles`, `functions` and `prose` the rules for its sources, `docs`
+//! and `architecture` its documents, `reference` what the program writes of itself, `draw` the pictures of its dataflows.
 
+mod architecture;
 mod circles;
 mod docs;
 mod draw;
