@@ -6,7 +6,7 @@
 //! is answered or cut off; no input makes a serving thread panic.
 //!
 //! Routes are entries of tables, one table a [`RouteFamily`]. A family reads requests and writes answers and errors in its
-//! own shape; what lies between, from a [`Call`](call::Call) to a prediction, is shared by all of them. Adding a route
+//! own shape; what lies between, from a call with its instances to a prediction, is shared by all of them. Adding a route
 //! is one entry in one family; adding a family is one file and one line in [`FAMILIES`].
 //!
 //! | a request | where |
