@@ -99,7 +99,7 @@ fn a_bad_instance_is_named_with_its_field() {
     assert_eq!(with("zzz", json!("DE")), "instances[1].zzz: unknown field");
     let payload = json!({ "amount": 1, "amont": 1 });
     assert_eq!(with("payload", payload), "instances[1].payload.amont: unknown field; did you mean amount?");
-    assert_eq!(with("amount", json!(3)), "instances[1].payload.amount: malformed: the field stands twice");
+    assert_eq!(with("amount", json!(3)), "instances[1].payload.amount: malformed: duplicate field");
     assert_eq!(
         with("spend.amount_count_1h", json!(0.5)),
         "instances[1].spend.amount_count_1h: expected int, found the number 0.5"
@@ -114,7 +114,7 @@ fn a_bad_instance_is_named_with_its_field() {
     let far = raw(r#"{"instances":[{"id":"o","buyer":"u","items":1,"amount":1e999}]}"#);
     assert!(far.starts_with("instances[0]: amount: number out of range"), "{far}");
     assert!(
-        raw(r#"{"instances":[{"id":"o","id":"o"}]}"#).contains("instances[0].id: malformed: the field stands twice")
+        raw(r#"{"instances":[{"id":"o","id":"o"}]}"#).contains("instances[0].id: malformed: duplicate field")
     );
     server.drain();
 }
@@ -135,7 +135,7 @@ fn a_bad_request_is_answered_with_what_is_wrong() {
     assert!(answer(r#"{"instances": 3}"#).1.contains("expected a list of instances"));
     assert_eq!(answer(&format!(r#"{{"instances":[{good}]}} x"#)).0, 400);
     assert_eq!(answer(r#"{"instance": []}"#), (400, "unknown field instance; did you mean instances?".to_owned()));
-    assert!(answer(r#"{"instances":[],"instances":[]}"#).1.starts_with("instances: the field stands twice"));
+    assert!(answer(r#"{"instances":[],"instances":[]}"#).1.starts_with("instances: duplicate field"));
     assert!(answer(r#"{"instances":[],"model":3}"#).1.starts_with("model: invalid type"));
     assert!(answer(r#"{"instances":[],"version":-3}"#).1.starts_with("version: invalid value"));
     assert!(answer(r#"{"instances":[],"features":"yes"}"#).1.starts_with("features: invalid type"));

@@ -191,7 +191,7 @@ impl<'de> Visitor<'de> for EnvelopeSeed<'_> {
                 continue;
             };
             if std::mem::replace(&mut seen[field], true) {
-                return Err(A::Error::custom(format_args!("{name}: the field stands twice")));
+                return Err(A::Error::custom(format_args!("{name}: duplicate field")));
             }
             let named = |error: A::Error| A::Error::custom(format_args!("{name}: {error}"));
             match name {
