@@ -151,7 +151,7 @@ impl MomentOp {
     fn state<M: MomentSums>(ops: &OpsInWindow<'_>) -> Box<dyn WindowState> {
         let (digits, integer) = (ops.digits, ops.integer);
         let answer = |placed: &PlacedOp<'_>| (placed.position, Self::of(placed.op).finish);
-        let answers: Vec<(usize, fn(&Moments) -> Scalar)> = ops.ops.iter().map(answer).collect();
+        let answers: Vec<(usize, _)> = ops.ops.iter().map(answer).collect();
         ops.window.of_invertible(ops.line, MomentsOf::<M>::default(), move |acc: M, row: &mut [Feature]| {
             let (s, q) = acc.sums();
             let moments = Moments { n: acc.count(), s, q, digits, integer };

@@ -161,7 +161,7 @@ impl SelectReader<'_> {
             return self.refuse(span, what, FORM);
         }
         let from = from.remove(0);
-        let driving = self.from_item(&from.relation);
+        let driving = self.read_from_item(&from.relation);
         let joins: Vec<Option<JoinShape>> = from.joins.into_iter().map(|join| self.join(join)).collect();
         Some(SelectShape {
             from: driving?,
@@ -172,7 +172,7 @@ impl SelectReader<'_> {
         })
     }
 
-    fn from_item(&mut self, factor: &TableFactor) -> Option<FromItem> {
+    fn read_from_item(&mut self, factor: &TableFactor) -> Option<FromItem> {
         let span = self.place(factor);
         match factor {
             TableFactor::Table {
@@ -207,7 +207,7 @@ impl SelectReader<'_> {
 
     fn join(&mut self, join: ast::Join) -> Option<JoinShape> {
         let span = self.place(&join.relation);
-        let table = self.from_item(&join.relation);
+        let table = self.read_from_item(&join.relation);
         let (outer, constraint) = match join.join_operator {
             JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => (false, constraint),
             JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => (true, constraint),

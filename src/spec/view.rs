@@ -113,7 +113,7 @@ impl<'a> Checker<'a> {
         operator: &str,
         names: Option<&Schema>,
     ) -> Option<StreamId> {
-        let mut stream = self.from_stream(&select.from, sql)?;
+        let mut stream = self.resolve_from(&select.from, sql)?;
         let mut scope = Scope::of(select.from.alias.as_str(), self.spec.stream_schema(stream));
 
         // Joins: the scope grows by each table. After a mistake in ON the others are still checked.
@@ -164,7 +164,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Returns the stream of FROM; reports it if there is none.
-    fn from_stream(&self, from: &FromItem, sql: &ViewSql) -> Option<StreamId> {
+    fn resolve_from(&self, from: &FromItem, sql: &ViewSql) -> Option<StreamId> {
         let found = self.stream_by_name(&from.name);
         if let Err(Some(mistake)) = &found {
             self.problems.add_inside(sql.text, [Mistake { span: from.span.clone(), ..mistake.clone() }]);

@@ -73,7 +73,7 @@ fn widest_tuple(source: &Source, open: usize) -> usize {
             "{" | ";" if stack.is_empty() => break,
             "(" | "[" | "{" | "<" => {
                 let called = token(at - 1).starts_with(|letter: char| letter.is_alphanumeric()) || token(at - 1) == ">";
-                let tuple = here == "(" && at != open && !(called && !["mut", "dyn", "as"].contains(&token(at - 1)));
+                let tuple = here == "(" && at != open && (!called || ["mut", "dyn", "as"].contains(&token(at - 1)));
                 stack.push(Bracket { tuple, commas: 0, trailing: false });
             }
             ">" if ["-", "="].contains(&token(at - 1)) => {}

@@ -113,9 +113,7 @@ fn a_bad_instance_is_named_with_its_field() {
     };
     let far = raw(r#"{"instances":[{"id":"o","buyer":"u","items":1,"amount":1e999}]}"#);
     assert!(far.starts_with("instances[0]: amount: number out of range"), "{far}");
-    assert!(
-        raw(r#"{"instances":[{"id":"o","id":"o"}]}"#).contains("instances[0].id: malformed: duplicate field")
-    );
+    assert!(raw(r#"{"instances":[{"id":"o","id":"o"}]}"#).contains("instances[0].id: malformed: duplicate field"));
     server.drain();
 }
 

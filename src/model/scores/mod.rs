@@ -42,7 +42,7 @@ trait TaskScores {
 /// Scores of predictions of one task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Scores {
-    Binary(BinaryScores),
+    Binary(Box<BinaryScores>),
     Multiclass(MulticlassScores),
     Regression(RegressionScores),
 }
@@ -51,7 +51,7 @@ impl Scores {
     /// Scores of no predictions.
     pub fn new(task: Task) -> Self {
         match task {
-            Task::Binary => Scores::Binary(BinaryScores::default()),
+            Task::Binary => Scores::Binary(Box::default()),
             Task::Multiclass => Scores::Multiclass(MulticlassScores::default()),
             Task::Regression => Scores::Regression(RegressionScores::default()),
         }
