@@ -65,7 +65,7 @@ fn main() {
 fn fill(cluster: &Arc<Cluster>, topic: &str, entities: usize, records: usize, partitions: usize) {
     let settings = [("retention.ms", "-1")];
     let topic_settings = NewTopic { name: topic, partitions: partitions as u32, settings: &settings };
-    if !topic_settings.create(&cluster).expect("the broker answers") {
+    if !topic_settings.create(cluster).expect("the broker answers") {
         return;
     }
     let producer = Producer::new(cluster).expect("a client");

@@ -22,7 +22,7 @@ pub struct Observed<'a> {
     input: &'a LineInput,
     row: usize,
     pub event_time: EventTime,
-    /// The record's number in the total order, or [`PROVISIONAL`].
+    /// The record's number in the total order, or `PROVISIONAL`.
     pub sequence: i64,
 }
 

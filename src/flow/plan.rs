@@ -1,7 +1,7 @@
 //! The plan: everything about the graph that can be decided before it is built.
 //!
 //! A [`Spec`] declares what is computed; the plan lists the steps, with every name resolved and every expression bound.
-//! [`crate::flow::build`] renders it without deciding anything.
+//! [`build`](mod@crate::flow::build) renders it without deciding anything.
 
 use std::sync::Arc;
 

@@ -319,7 +319,7 @@ proptest! {
             let mut group = ClosedGroup::new(&case);
             let empty = group.state.bytes();
             group.feed(&events);
-            if group.state.len() > 0 {
+            if !group.state.is_empty() {
                 prop_assert!(group.state.bytes() > empty, "{} is not measured", case);
             }
         }

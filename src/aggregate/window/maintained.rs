@@ -8,7 +8,7 @@ use crate::aggregate::provisional::Provisional;
 use crate::aggregate::snapshot::Encoder;
 use crate::time::EventTime;
 
-/// A [`MaintainedWindow`] of any family and kind of window. Slots are the group's; provisional slots are those of
+/// A `MaintainedWindow` of any family and kind of window. Slots are the group's; provisional slots are those of
 /// entities with provisional records. `batches` has, for each batch, its input by line.
 pub trait WindowState {
     /// Makes room for this many slots.
