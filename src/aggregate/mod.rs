@@ -46,9 +46,11 @@ mod provisional;
 mod snapshot;
 mod state;
 mod stddev;
+mod stddev_pop;
 mod sum;
 mod time_since_last;
 mod variance;
+mod variance_pop;
 mod window;
 
 use std::any::Any;
@@ -108,6 +110,8 @@ pub static KINDS: &[&AggregateKind] = &[
     &mean::MEAN,
     &variance::VARIANCE,
     &stddev::STDDEV,
+    &variance_pop::VARIANCE_POP,
+    &stddev_pop::STDDEV_POP,
     &min::MIN,
     &max::MAX,
     &first::FIRST,

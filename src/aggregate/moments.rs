@@ -73,6 +73,12 @@ impl Moments {
         (self.n > 1).then(|| self.spread() / (n * (n - 1.0)) / power_of_ten(2 * self.digits))
     }
 
+    /// (nQ − S²) / n² / 10^2d.
+    pub fn population_variance(&self) -> Option<f64> {
+        let n = self.n as f64;
+        (self.n > 0).then(|| self.spread() / (n * n) / power_of_ten(2 * self.digits))
+    }
+
     /// The value of `nQ − S²`, rounded once.
     fn spread(&self) -> f64 {
         // Nearly always 128 bits are enough, and 256 are slow.

@@ -91,6 +91,8 @@ pub const AGGREGATES: &[(&str, Answer)] = &[
     ("mean", |observed, _| float((!observed.is_empty()).then(|| sum(observed) as f64 / observed.len() as f64 / 1e9))),
     ("variance", |observed, _| float(variance(observed))),
     ("stddev", |observed, _| float(variance(observed).map(f64::sqrt))),
+    ("variance_pop", |observed, _| float(population_variance(observed))),
+    ("stddev_pop", |observed, _| float(population_variance(observed).map(f64::sqrt))),
     ("min", |observed, _| by_order(observed, |floats| floats.into_iter().min_by(f64::total_cmp))),
     ("max", |observed, _| by_order(observed, |floats| floats.into_iter().max_by(f64::total_cmp))),
     ("first", |observed, _| observed.first().map_or(Scalar::Null, |first| first.x.clone())),
@@ -139,11 +141,22 @@ fn sum(observed: &[Observation]) -> i128 {
     observed.iter().map(scaled).sum()
 }
 
+/// nQ − S² of floats.
+fn spread(observed: &[Observation]) -> f64 {
+    let (s, q) = (sum(observed), observed.iter().map(|one| scaled(one) * scaled(one)).sum::<i128>());
+    (observed.len() as i128 * q - s * s) as f64
+}
+
 /// The sample variance of floats.
 fn variance(observed: &[Observation]) -> Option<f64> {
-    let (s, q) = (sum(observed), observed.iter().map(|one| scaled(one) * scaled(one)).sum::<i128>());
     let n = observed.len() as f64;
-    (observed.len() > 1).then(|| (observed.len() as i128 * q - s * s) as f64 / (n * (n - 1.0)) / 1e18)
+    (observed.len() > 1).then(|| spread(observed) / (n * (n - 1.0)) / 1e18)
+}
+
+/// The population variance of floats.
+fn population_variance(observed: &[Observation]) -> Option<f64> {
+    let n = observed.len() as f64;
+    (!observed.is_empty()).then(|| spread(observed) / (n * n) / 1e18)
 }
 
 fn by_order(observed: &[Observation], pick: fn(Vec<f64>) -> Option<f64>) -> Scalar {
