@@ -7,6 +7,7 @@
 //! | `ledger` | outcomes of records, back pressure and freshness |
 //! | `serving` | answers of the endpoint, against the operators of the graph; malformed requests |
 //! | `skew` | answers of the endpoint, against the examples of a replay |
+//! | `union` | features and examples of a stream of several sources, against a recomputation from all records |
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -15,3 +16,4 @@ mod expr;
 mod ledger;
 mod serving;
 mod skew;
+mod union;

@@ -1,0 +1,242 @@
+//! UNION ALL against a naive oracle: features and examples of a stream of two sources, one of which comes twice.
+//!
+//! Records of both sources tie in time and come late, so that the total order of the stream decides what is first and
+//! last. Whatever the partitions, the batches and the workers, the files must be what the definition says.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use tidemill::value::Scalar;
+
+use crate::common::engine::{Inputs, Record, Run};
+use crate::common::topics::topic;
+
+/// A stream of three SELECTs over two sources; the third repeats the records of the second under other items.
+const UNITED: &str = r#"
+name = "united"
+
+[source.asks]
+topic = "asks"
+format = "json"
+key = ["id"]
+time = "at"
+lateness = "40ms"
+columns = { id = "string", shop = "string?", item = "int", x = "float?", at = "timestamp" }
+
+[source.sales]
+topic = "sales"
+format = "json"
+key = ["id"]
+time = "at"
+lateness = "25ms"
+columns = { id = "string", shop = "string?", item = "int", x = "float?", at = "timestamp" }
+
+[table.prices]
+topic = "prices"
+format = "json"
+time = "at"
+key = ["item"]
+columns = { item = "int", price = "float?", at = "timestamp" }
+
+[view.positive]
+sql = "SELECT s.id, s.shop, s.item, s.x, s.at FROM sales s WHERE s.x > 0"
+
+[view.both]
+sql = """
+SELECT * FROM positive
+UNION ALL
+SELECT a.id, a.shop, a.item, p.price, a.at FROM asks a JOIN prices p ON p.item = a.item
+UNION ALL
+SELECT id, shop, item + 100, x, at FROM sales
+"""
+
+[features.shop]
+from = "both"
+entity = "shop"
+aggregate = [
+  { of = "item", op = ["count", "sum", "first", "last"], windows = [{ sliding = "60ms", hop = "7ms" }] },
+]
+
+[features.pair]
+from = "both"
+entity = ["shop", "item"]
+aggregate = [{ of = "x", op = ["count", "last"], windows = [{ sliding = "120ms", hop = "20ms" }] }]
+
+[model.sold]
+kind = "logistic"
+examples = "both"
+instance = "asks"
+features = ["shop.*", "pair.*", "x"]
+label = { from = "sales", on = "id", value = "x > 0", within = "80ms" }
+window = "200ms"
+"#;
+
+/// A record with its effective time and offset.
+#[derive(Clone, Debug)]
+struct Placed {
+    effective: i64,
+    offset: usize,
+    record: Record,
+}
+
+/// A record of the union, in the total order: time, source by name, key, offset, number of the SELECT.
+#[derive(Clone, Debug)]
+struct United {
+    order: (i64, &'static str, String, usize, usize),
+    record: Record,
+}
+
+/// Effective times by the definition of the watermark in each partition.
+fn place(name: &str, records: &[Record], lateness: i64, partitions: usize) -> Vec<Placed> {
+    let mut newest = vec![i64::MIN; partitions];
+    let placed = |(offset, record): (usize, &Record)| {
+        let newest = &mut newest[record.partition(name, partitions)];
+        let effective = record.at.max(newest.saturating_sub(lateness));
+        *newest = record.at.max(*newest);
+        Placed { effective, offset, record: record.clone() }
+    };
+    records.iter().enumerate().map(placed).collect()
+}
+
+fn text(value: &Option<String>) -> Scalar {
+    value.as_ref().map_or(Scalar::Null, |text| Scalar::String(text.as_str().into()))
+}
+
+fn int(value: Option<i64>) -> Scalar {
+    value.map_or(Scalar::Null, Scalar::Int)
+}
+
+fn float(value: Option<f64>) -> Scalar {
+    value.map_or(Scalar::Null, Scalar::Float)
+}
+
+/// The records of a window as of `a`.
+fn window<'a>(records: &[&'a United], a: i64, size: i64, hop: i64) -> Vec<&'a United> {
+    let edge = (a - size).div_euclid(hop) * hop;
+    records.iter().filter(|r| r.record.at >= edge && r.order.0 < a).copied().collect()
+}
+
+fn shop_vector(both: &[United], shop: &Option<String>, a: i64) -> Vec<Scalar> {
+    let of: Vec<&United> = both.iter().filter(|r| shop.is_some() && r.record.shop == *shop).collect();
+    let items: Vec<i64> = window(&of, a, 60, 7).iter().map(|r| r.record.item).collect();
+    let sum = (!items.is_empty()).then(|| items.iter().sum());
+    vec![Scalar::Int(items.len() as i64), int(sum), int(items.first().copied()), int(items.last().copied())]
+}
+
+fn pair_vector(both: &[United], shop: &Option<String>, item: i64, a: i64) -> Vec<Scalar> {
+    let of: Vec<&United> =
+        both.iter().filter(|r| shop.is_some() && r.record.shop == *shop && r.record.item == item).collect();
+    let xs: Vec<f64> = window(&of, a, 120, 20).iter().filter_map(|r| r.record.x).collect();
+    vec![Scalar::Int(xs.len() as i64), float(xs.last().copied())]
+}
+
+/// The three SELECTs, merged in the total order.
+fn unite(asks: &[Placed], sales: &[Placed], prices: &[Placed]) -> Vec<United> {
+    let united = |placed: &Placed, source: &'static str, number: usize, record: Record| {
+        let Placed { effective, offset, .. } = *placed;
+        United { order: (effective, source, record.id.clone(), offset, number), record }
+    };
+    let mut both = Vec::new();
+    for sale in sales {
+        if sale.record.x.is_some_and(|x| x > 0.0) {
+            both.push(united(sale, "sales", 0, sale.record.clone()));
+        }
+        both.push(united(sale, "sales", 2, Record { item: sale.record.item + 100, ..sale.record.clone() }));
+    }
+    for ask in asks {
+        let row = prices.iter().rfind(|p| p.record.item == ask.record.item && p.effective < ask.effective);
+        // A delete is a row without a shop.
+        if let Some(price) = row.filter(|price| price.record.shop.is_some()) {
+            both.push(united(ask, "asks", 1, Record { x: price.record.x, ..ask.record.clone() }));
+        }
+    }
+    both.sort_by(|a, b| a.order.cmp(&b.order));
+    both
+}
+
+/// A row for every entity and time that had records: the vector just after them.
+fn changes<K: Ord + Clone>(
+    both: &[United],
+    key: impl Fn(&Record) -> Option<K>,
+    scalars: impl Fn(K) -> Vec<Scalar>,
+    vector: impl Fn(&Record, i64) -> Vec<Scalar>,
+) -> Vec<Vec<Scalar>> {
+    let mut rows = BTreeMap::new();
+    for United { order, record } in both {
+        let Some(key) = key(record) else { continue };
+        let mut row = vec![Scalar::Timestamp(order.0)];
+        row.extend(scalars(key.clone()));
+        row.extend(vector(record, order.0 + 1));
+        rows.insert((order.0, key), row);
+    }
+    rows.into_values().collect()
+}
+
+/// The examples, each with the first sale of its id within 80 ms.
+fn examples(both: &[United], sales: &[Placed]) -> Vec<Vec<Scalar>> {
+    let mut rows = Vec::new();
+    for United { order, record } in both {
+        let t = order.0;
+        let fits = |sale: &&Placed| {
+            sale.record.id == record.id && sale.record.x.is_some() && (t..=t + 80).contains(&sale.effective)
+        };
+        let Some(label) = sales.iter().find(fits) else { continue };
+        let known = label.effective;
+        let mut row = vec![
+            Scalar::Timestamp(t),
+            Scalar::Timestamp(known),
+            Scalar::Timestamp((known.div_euclid(200) + 1) * 200),
+            Scalar::String(record.id.as_str().into()),
+            text(&record.shop),
+            Scalar::Int(record.item),
+            float(record.x),
+            Scalar::Timestamp(record.at),
+        ];
+        row.extend(shop_vector(both, &record.shop, t));
+        row.extend(pair_vector(both, &record.shop, record.item, t));
+        row.push(Scalar::Float(f64::from(u8::from(label.record.x.unwrap() > 0.0))));
+        rows.push(row);
+    }
+    rows
+}
+
+fn is_as_computed(inputs: &Inputs, read: usize, workers: usize, partitions: usize) -> Result<(), TestCaseError> {
+    let asks = place("asks", &inputs.asks, 40, partitions);
+    let mut sales = place("sales", &inputs.sales, 25, partitions);
+    sales.sort_by_key(|sale| (sale.effective, sale.record.id.clone(), sale.offset));
+    let mut prices = place("prices", &inputs.prices, 0, partitions);
+    prices.sort_by_key(|price| (price.effective, price.record.item, price.offset));
+    let both = unite(&asks, &sales, &prices);
+
+    let found = Run { spec: UNITED, read, workers, partitions, ..Run::default() }.run(inputs);
+    let shops =
+        changes(&both, |r| r.shop.clone(), |shop| vec![text(&Some(shop))], |r, a| shop_vector(&both, &r.shop, a));
+    prop_assert_eq!(&found.shop, &shops);
+    let pairs = changes(
+        &both,
+        |r| r.shop.clone().map(|shop| (shop, r.item)),
+        |(shop, item)| vec![text(&Some(shop)), Scalar::Int(item)],
+        |r, a| pair_vector(&both, &r.shop, r.item, a),
+    );
+    prop_assert_eq!(&found.pair, &pairs);
+    // The last two columns are score and version.
+    let unscored: Vec<Vec<Scalar>> = found.examples.iter().map(|row| row[..row.len() - 2].to_vec()).collect();
+    prop_assert_eq!(&unscored, &examples(&both, &sales));
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn oracle_of_features_and_examples_of_a_union_of_two_sources(
+        asks in topic(60),
+        sales in topic(80),
+        prices in topic(20),
+        read in 1usize..40,
+        workers in 1usize..4,
+        partitions in 1usize..4,
+    ) {
+        is_as_computed(&Inputs { asks, sales, prices }, read, workers, partitions)?;
+    }
+}
