@@ -2,11 +2,12 @@
 //!
 //! Each step must name a file that exists, an item that the file declares and a type that both ends of its edge use,
 //! and a way must stay short: [`MOST_FILES`] files, [`MOST_RETURNS`] returns to a file already left. The drawings beside
-//! the tables are generated from them; `UPDATE_GOLDEN=1` rewrites them.
+//! the tables are generated from them; `UPDATE_GOLDEN=1` rewrites them. The places of `docs/glossary.md` are checked too.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::docs::{read, root, rows, section};
 use super::tokens::Source;
@@ -84,6 +85,34 @@ fn every_step_names_a_file_an_item_and_a_type_that_exist() {
 }
 
 #[test]
+fn every_term_of_the_glossary_names_a_place_that_exists() {
+    let text = read("docs/glossary.md");
+    let table = rows(&text);
+    let places: Vec<&str> = table.iter().filter_map(|row| row.last()?.strip_prefix("`crate::")).collect();
+    assert!(places.len() > 50, "docs/glossary.md has no table of terms");
+    let all: Vec<Source> = files_below(&root().join("src")).iter().map(|file| source(&relative(file))).collect();
+    for place in places {
+        let parts: Vec<&str> = place.trim_end_matches('`').split("::").collect();
+        // Re-exports may leave modules out, so an item may be anywhere in its top module.
+        let files: Vec<&Source> = all.iter().filter(|file| file.path["src/".len()..].starts_with(parts[0])).collect();
+        for name in &parts[1..] {
+            let is_module = |file: &Source| file.path.split(['/', '.']).any(|part| part == *name);
+            let known = files.iter().any(|file| is_module(file) || declares(file, name));
+            assert!(known, "docs/glossary.md: crate::{}: no {name}", parts.join("::"));
+        }
+    }
+}
+
+fn relative(file: &Path) -> String {
+    file.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned()
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+#[test]
 fn both_ways_are_short() {
     for (heading, _) in WAYS {
         let steps = way(heading);
@@ -112,7 +141,7 @@ const WIDTH: f64 = 330.0;
 const HEIGHT: f64 = 40.0;
 const GAP: f64 = 30.0;
 /// Space at the right for the arcs that skip a file or go back to one.
-const ARCS: f64 = 250.0;
+const ARCS: f64 = 140.0;
 const MARGIN: f64 = 12.0;
 
 /// Draws a box a file, downwards in order of first use, and an arrow for every edge between two files.
@@ -126,7 +155,10 @@ fn draw(steps: &[Step]) -> String {
     let position = |step: &Step| files.iter().position(|file| *file == step.file).expect("every file has a box");
     let top = |at: usize| at as f64 * (HEIGHT + GAP);
     let height = top(files.len()) - GAP + 2.0 * MARGIN;
-    let width = WIDTH + ARCS + 2.0 * MARGIN;
+    let straight = steps
+        .windows(2)
+        .all(|two| position(&two[1]) <= position(&two[0]) + 1 && position(&two[1]) >= position(&two[0]));
+    let width = WIDTH + if straight { 0.0 } else { ARCS } + 2.0 * MARGIN;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"{} {} {width} \
          {height}\" font-family=\"system-ui, sans-serif\" font-size=\"12\">\n<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" \
@@ -159,7 +191,7 @@ fn draw(steps: &[Step]) -> String {
         } else {
             let (y, end) = (top(from) + HEIGHT / 2.0, top(to) + HEIGHT / 2.0);
             let bend = WIDTH + 14.0 * from.abs_diff(to) as f64;
-            (format!("M{WIDTH},{y} C{bend},{y} {bend},{end} {WIDTH},{end}"), WIDTH + 12.0, y + 4.0)
+            (format!("M{WIDTH},{y} C{bend},{y} {bend},{end} {WIDTH},{end}"), WIDTH + 16.0, y - 6.0)
         };
         writeln!(
             svg,
