@@ -141,7 +141,7 @@ fn sum(observed: &[Observation]) -> i128 {
     observed.iter().map(scaled).sum()
 }
 
-/// nQ − S² of floats.
+/// The value of nQ − S², of floats.
 fn spread(observed: &[Observation]) -> f64 {
     let (s, q) = (sum(observed), observed.iter().map(|one| scaled(one) * scaled(one)).sum::<i128>());
     (observed.len() as i128 * q - s * s) as f64
