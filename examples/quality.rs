@@ -1,6 +1,6 @@
 //! Quality of the predictions of flights: all of 2013 replayed with and without preparation, scored prequentially.
 //!
-//! `cargo run --release --example quality -- ../shared/data/nycflights13`
+//! `cargo run --release --example quality -- DIR`
 //!
 //! The argument is a folder with the flights and weather of nycflights13, as `data/flights/cut.py` reads it. The cut
 //! and the replays go to `target/flights-2013`. A prediction counts where a version was in force, so from the second
@@ -32,7 +32,7 @@ struct Outcome {
 fn main() -> anyhow::Result<()> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let Some(source) = std::env::args().nth(1) else {
-        bail!("expected a folder with nycflights13, such as ../shared/data/nycflights13");
+        bail!("expected a folder with nycflights13; data/flights/README.md names its origin");
     };
     let folder = root.join("target/flights-2013");
     let cut = Command::new("python3").arg(root.join("data/flights/cut.py")).arg(&source).arg(&folder).status();
