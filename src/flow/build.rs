@@ -162,9 +162,9 @@ impl<'scope> Renderer<'_, 'scope> {
             let position = plan.sources.len() + index;
             let checkpoint = job.checkpoint(format!("source.{}", table.name));
             let upserts = op::source::records(self.scope, &table.name, position, self.shared.clone(), checkpoint);
-            if let Some(shelf) = job.online.as_ref().and_then(|online| online.table(&table.name)) {
-                op::table::show_loaded(&job.coordinator, table, shelf, self.shared.share)?;
-                op::sink::rows(upserts.clone(), table, shelf.clone()).probe_with(&self.probe);
+            if let Some(online_table) = job.online.as_ref().and_then(|online| online.table(&table.name)) {
+                op::table::show_loaded(&job.coordinator, table, online_table, self.shared.share)?;
+                op::sink::rows(upserts.clone(), table, online_table.clone()).probe_with(&self.probe);
             }
             tables.push(op::table::table(upserts, table, job.checkpoint(format!("table.{}", table.name)))?);
         }
@@ -200,9 +200,9 @@ impl<'scope> Renderer<'_, 'scope> {
                 entity: asker.lookup.entity.clone(),
                 features: asker.lookup.features.clone(),
             });
-            let shelf = job.online.as_ref().and_then(|online| online.group(&group.name));
+            let online_table = job.online.as_ref().and_then(|online| online.group(&group.name));
             let file = job.offline.as_ref().map(|files| files.features[index].clone());
-            let outputs = GroupOutputs { offline: file.is_some(), online: shelf.cloned() };
+            let outputs = GroupOutputs { offline: file.is_some(), online: online_table.cloned() };
             let checkpoint = job.checkpoint(format!("features.{}", group.name));
             let GroupStreams { closed, online, enriched } =
                 op::group::group(self.scope, group, updates, lookups.collect(), outputs, checkpoint)?;
