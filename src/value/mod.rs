@@ -2,7 +2,7 @@
 //!
 //! Records travel as [`Batch`]es: Arrow columns beside the times at which the records take effect. A single value is a
 //! [`Scalar`]; an entity, a row of a table or a message is identified by a [`Key`], whose bytes sort as its values do.
-//! Nothing here does I/O.
+//! The module is free of I/O.
 //!
 //! ```
 //! use tidemill::value::{ColumnBuilder, KeyCodec, Scalar, Type};

@@ -1,6 +1,6 @@
 //! The lifetime window: all records before the asking time.
 //!
-//! Nothing leaves it, so an entity has one accumulator and no panes, and is kept for ever.
+//! No record ever leaves it, so an entity has one accumulator and no panes, and is kept for ever.
 
 use super::WindowKind;
 use super::closed::{ClosedWindow, Expired, LineUpdates};

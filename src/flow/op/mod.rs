@@ -1,4 +1,4 @@
-//! The operators of the graph, one a file. Each changes its state for closed times only and works off what is closed
+//! The operators of the graph, one a file. Each changes its state for closed times only and processes closed records
 //! in the total order, so that its state as of any time T is a function of the records before T.
 
 mod assignments;
