@@ -20,7 +20,7 @@ use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
 use tidemill::source::{
     AssignedPartition, Ingest, InputFrontier, InputStatus, Partition, Partitions, PlaybackClock, PlaybackSpeed,
-    RawMessage, SourceError,
+    RawMessage, SourceError, Volume,
 };
 use tidemill::value::{JsonDecoder, Scalar};
 
@@ -116,7 +116,7 @@ aggregate = [{{ of = "amount", op = ["count", "mean", "stddev"], windows = ["1h"
         online: Some(online.clone()),
         offline: None,
         events,
-        max_in_flight: 1 << 20,
+        max_in_flight: Volume { records: 1 << 20, bytes: u64::MAX },
     });
     let begun_us = now_us();
     let control = Arc::new(Control::default());

@@ -19,7 +19,9 @@ use tidemill::flow::op::Assignments;
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
-use tidemill::source::{AssignedPartition, Ingest, InputFrontier, Partition, Partitions, PlaybackClock, PlaybackSpeed};
+use tidemill::source::{
+    AssignedPartition, Ingest, InputFrontier, Partition, Partitions, PlaybackClock, PlaybackSpeed, Volume,
+};
 
 type Graph = std::thread::JoinHandle<anyhow::Result<()>>;
 
@@ -52,7 +54,7 @@ fn start(
         online,
         offline: None,
         events,
-        max_in_flight: 1 << 17,
+        max_in_flight: Volume { records: 1 << 17, bytes: u64::MAX },
     };
     let (job, control) = (Arc::new(job), Arc::new(Control::default()));
     let graph = job::start(&job, workers, &Metrics::new("restart"), &control);

@@ -15,7 +15,7 @@ use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
 use tidemill::source::{
     AssignedPartition, Ingest, InputFrontier, InputStatus, Partition, Partitions, PlaybackClock, PlaybackSpeed,
-    RawMessage, SourceError,
+    RawMessage, SourceError, Volume,
 };
 use tidemill::value::JsonDecoder;
 
@@ -217,7 +217,7 @@ pub fn run(plan: &Arc<Plan>, transports: Vec<Box<dyn Partition>>, workers: usize
         online: online.then(|| job::online_store(plan)),
         offline: None,
         events,
-        max_in_flight: 1 << 17,
+        max_in_flight: Volume { records: 1 << 17, bytes: u64::MAX },
     });
     let control = Arc::new(Control::default());
     control.until_end.store(true, SeqCst);

@@ -24,7 +24,7 @@ use crate::hash::sha256;
 use crate::time::EventTime;
 
 /// The format that is written, and the only one that is read.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// The identity of the dataflow and the inputs that a checkpoint belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

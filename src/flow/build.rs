@@ -22,7 +22,9 @@ use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoi
 use crate::expr::{EvalStats, Expr};
 use crate::model::Version;
 use crate::relation::{RelationOp, StreamId, TrainingGraph, project};
-use crate::source::{IdlenessPolicy, InputFrontier, Partitions, PlaybackClock, Position, ReaderOptions, SourcePlan};
+use crate::source::{
+    IdlenessPolicy, InputFrontier, Partitions, PlaybackClock, Position, ReaderOptions, SourcePlan, Volume,
+};
 use crate::store::Online;
 use crate::store::offline::OfflineError;
 use crate::time::{EventTime, PartitionId};
@@ -59,7 +61,7 @@ pub struct Job {
     pub online: Option<Arc<Online>>,
     pub offline: Option<OfflineFiles>,
     pub events: Sender<JobEvent>,
-    pub max_in_flight: u64,
+    pub max_in_flight: Volume,
 }
 
 impl Job {

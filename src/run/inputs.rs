@@ -1,11 +1,12 @@
 //! Inputs of a plan: files and Kafka topics, as the config binds each topic.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Failure;
 use super::config::Config;
 use super::kafka_supervisor::{KafkaInputs, KafkaSupervisor};
-use super::resume::ResumePoints;
+use super::resume::{RecordBounds, ResumePoints};
 use crate::flow::Plan;
 use crate::flow::op::Assignments;
 use crate::source::kafka::Cluster;
@@ -43,16 +44,18 @@ pub fn open(
 ) -> Result<Inputs, Failure> {
     check_formats(&plan.spec, config)?;
     let cluster = cluster(config, &plan.spec.name)?;
-    let max_ahead_ms = i64::try_from(config.max_ahead.as_millis()).unwrap_or(i64::MAX);
+    let max_ahead_ms = ms(config.max_ahead);
+    let bounds = RecordBounds { max_ahead_ms, outliers_ms: None, max_record_bytes: config.max_record_bytes };
     let mut topics = Vec::new();
     for (topic, source) in plan.readers().enumerate() {
         if is_file(source, config) || cluster.is_none() {
             let mut partition = file(source, config)?;
             let id = PartitionId { source: source.source.clone(), partition: 0 };
-            if let Some(position) = resume.position(&id) {
-                partition.skip_to(position.resume, source)?;
+            if let Some(place) = resume.position(&id).and_then(|position| position.place.as_ref()) {
+                partition.resume(place)?;
             }
-            assignments.add(topic, resume.assign(Box::new(partition), source, 0, max_ahead_ms, partitions));
+            let bounds = file_bounds(source, config);
+            assignments.add(topic, resume.assign(Box::new(partition), source, 0, bounds, partitions));
         } else {
             topics.push((topic, source.clone()));
         }
@@ -64,7 +67,7 @@ pub fn open(
         }
         Some(cluster) => {
             let (partitions, assignments) = (partitions.clone(), assignments.clone());
-            let inputs = KafkaInputs { cluster, topics, partitions, assignments, resume, bounded, max_ahead_ms };
+            let inputs = KafkaInputs { cluster, topics, partitions, assignments, resume, bounded, bounds };
             Some(KafkaSupervisor::start(inputs)?)
         }
     };
@@ -132,6 +135,17 @@ pub fn cluster(config: &Config, dataflow: &str) -> Result<Option<Arc<Cluster>>, 
         true => Ok(None),
         false => Cluster::new(&config.kafka, dataflow).map(Some).map_err(Failure::of_kafka),
     }
+}
+
+/// Returns the bounds on the records of a topic that is bound to files.
+pub fn file_bounds(source: &SourcePlan, config: &Config) -> RecordBounds {
+    let outliers_ms = config.topics.get(&source.topic).map(|topic| ms(topic.max_ahead));
+    RecordBounds { max_ahead_ms: i64::MAX, outliers_ms, max_record_bytes: config.max_record_bytes }
+}
+
+/// Returns a duration in ms; the maximum if it is longer than that.
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Opens the files that a topic is bound to.

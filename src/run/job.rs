@@ -128,7 +128,7 @@ pub fn prepare(
         online: options.online,
         offline,
         events,
-        max_in_flight: config.max_in_flight,
+        max_in_flight: config.in_flight(),
     };
     Ok(PreparedJob { job: Arc::new(job), events: received, inputs })
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Failure;
-use super::resume::ResumePoints;
+use super::resume::{RecordBounds, ResumePoints};
 use crate::flow::op::Assignments;
 use crate::source::kafka::{Cluster, Consumer, KafkaError, PartitionRange};
 use crate::source::{Partitions, SourcePlan};
@@ -105,8 +105,8 @@ pub struct KafkaInputs {
     pub resume: ResumePoints,
     /// True if topics are read only up to their current ends.
     pub bounded: bool,
-    /// The most that an event time may be ahead of its message's time.
-    pub max_ahead_ms: i64,
+    /// The bounds on the records of all topics.
+    pub bounds: RecordBounds,
 }
 
 /// The supervisor's thread; it is stopped when this is dropped.
@@ -209,8 +209,8 @@ impl Discovery {
         while let Some(DiscoveredPartition { topic, partition, range }) = self.waiting.first() {
             let topic = &self.topics[*topic];
             let transport = topic.consumer.open(&topic.plan, *partition, *range)?;
-            let KafkaInputs { resume, partitions, max_ahead_ms, assignments, .. } = &mut self.inputs;
-            let assigned = resume.assign(transport, &topic.plan, *partition, *max_ahead_ms, partitions);
+            let KafkaInputs { resume, partitions, bounds, assignments, .. } = &mut self.inputs;
+            let assigned = resume.assign(transport, &topic.plan, *partition, *bounds, partitions);
             assignments.add(topic.position, assigned);
             self.waiting.remove(0);
         }
@@ -265,7 +265,7 @@ impl Discovery {
         partition: u32,
         available: OffsetRange,
     ) -> Result<u64, KafkaError> {
-        let KafkaInputs { resume, max_ahead_ms, .. } = &self.inputs;
+        let KafkaInputs { resume, bounds, .. } = &self.inputs;
         let id = PartitionId { source: plan.source.clone(), partition };
         if let Some(position) = resume.position(&id) {
             return Ok(position.resume);
@@ -275,7 +275,7 @@ impl Discovery {
         // of `since` or later is in a message of that less `max_ahead_ms` or later, and every message before the first
         // of those, whatever the order of their times, has an earlier event. A late record that takes effect at `since`
         // or later has such an event before it, so it lies behind there, too; one that was overtaken may not.
-        let time = since.saturating_sub(*max_ahead_ms);
+        let time = since.saturating_sub(bounds.max_ahead_ms);
         let first_overtaken = resume.first_overtaken(&id, since).unwrap_or(available.end);
         let first = consumer.offset_at(&plan.topic, partition, time)?.min(first_overtaken);
         Ok(first.clamp(available.start, available.end))

@@ -237,11 +237,13 @@ impl TopicCopy {
         };
         let key = Schema::new(plan.key.iter().map(flat).collect());
         let plan = Arc::new(plan);
+        let mut ingest = Ingest::new(plan.clone(), 0);
+        inputs::file_bounds(&plan, files).apply(&mut ingest);
         Ok(TopicCopy {
             partition,
             value,
             key: (!key.is_empty()).then(|| format.encoder(&key)),
-            ingest: Ingest::new(plan.clone(), 0),
+            ingest,
             plan,
             rows: Batch::default(),
             keys: Vec::new(),
@@ -260,6 +262,9 @@ impl TopicCopy {
         while self.at == self.rows.len() && !self.ended {
             let status = self.partition.read(READ, &mut self.ingest);
             self.ended = status.with_context(|| format!("topic {:?}", self.plan.topic))? == InputStatus::EndOfInput;
+            if self.ended {
+                self.ingest.end_input();
+            }
             let IngestedBatch { batch, letters, .. } = self.ingest.take_unsorted();
             self.keys = self.plan.key.iter().map(|column| batch.columns[*column].clone()).collect();
             (self.rows, self.at) = (batch, 0);

@@ -9,6 +9,28 @@ use crate::flow::build::positions;
 use crate::source::{AssignedPartition, Ingest, Partition, Partitions, Position, SourcePlan};
 use crate::time::{EventTime, Offset, PartitionId};
 
+/// Bounds on the records of a partition.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordBounds {
+    /// The most that an event time may be ahead of its message's time, in ms.
+    pub max_ahead_ms: i64,
+    /// The most that an event time may be ahead of the records around it, in ms; `None` if it is not compared with them.
+    pub outliers_ms: Option<i64>,
+    /// The largest record.
+    pub max_record_bytes: usize,
+}
+
+impl RecordBounds {
+    /// Applies the bounds to the records of a partition.
+    pub fn apply(&self, ingest: &mut Ingest) {
+        ingest.limit_ahead(self.max_ahead_ms);
+        ingest.limit_records(self.max_record_bytes);
+        if let Some(outliers_ms) = self.outliers_ms {
+            ingest.refuse_outliers(outliers_ms);
+        }
+    }
+}
+
 /// The state of partitions at the end of earlier runs.
 pub struct ResumePoints {
     positions: HashMap<PartitionId, Position>,
@@ -67,20 +89,19 @@ impl ResumePoints {
         self.positions.keys().find(missing).map(|id| id.partition)
     }
 
-    /// Registers a partition and makes it ready to be read from its resume point. Event times may be ahead of their
-    /// message's time by at most `max_ahead_ms`.
+    /// Registers a partition and makes it ready to be read from its resume point.
     pub fn assign(
         &mut self,
         transport: Box<dyn Partition>,
         plan: &Arc<SourcePlan>,
         partition: u32,
-        max_ahead_ms: i64,
+        bounds: RecordBounds,
         partitions: &Partitions,
     ) -> AssignedPartition {
         let id = PartitionId { source: plan.source.clone(), partition };
         let mut ingest = Ingest::new(plan.clone(), partition);
         ingest.begin_at(self.since(plan).unwrap_or(EventTime::MIN));
-        ingest.limit_ahead(max_ahead_ms);
+        bounds.apply(&mut ingest);
         let assigned = AssignedPartition::new(transport, ingest, partitions.register(plan, partition));
         let mut overtaken = self.overtaken.remove(&id).unwrap_or_default();
         match self.positions.remove(&id) {

@@ -36,6 +36,19 @@ impl Reason {
         Reason::TimeOutOfRange,
         Reason::TooLate,
     ];
+
+    /// Returns the spelling in letters and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Malformed => "malformed",
+            Reason::MissingField => "missing_field",
+            Reason::WrongType => "wrong_type",
+            Reason::NonFinite => "non_finite",
+            Reason::UnparsableTime => "unparsable_time",
+            Reason::TimeOutOfRange => "time_out_of_range",
+            Reason::TooLate => "too_late",
+        }
+    }
 }
 
 impl From<&FieldError> for Reason {
@@ -94,6 +107,27 @@ impl RawMessage {
     pub fn value(bytes: impl Into<Vec<u8>>) -> Self {
         RawMessage { value: Some(bytes.into()), ..RawMessage::default() }
     }
+
+    /// Returns the size of the message in bytes.
+    pub fn bytes(&self) -> usize {
+        let part = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
+        let headers: usize = self.headers.iter().map(|header| header.name.len() + part(&header.value)).sum();
+        part(&self.key) + part(&self.value) + headers
+    }
+}
+
+/// The number of bytes that are kept of a record that is too large.
+pub const HEAD_BYTES: usize = 4096;
+
+/// Returns the beginning of a text or of other bytes, at most [`HEAD_BYTES`] long. A character of a text is kept whole.
+pub fn head_of(bytes: &[u8]) -> &[u8] {
+    let head = &bytes[..bytes.len().min(HEAD_BYTES)];
+    let cut = match std::str::from_utf8(head) {
+        // Not more than a character is cut off.
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => head.len(),
+    };
+    &head[..cut]
 }
 
 fn text_or_base64<S: serde::Serializer>(bytes: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -111,6 +145,11 @@ pub struct DeadLetterFile {
 }
 
 impl DeadLetterFile {
+    /// Returns the path of the file.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Opens the file and creates its folder. If `truncate`, the file is emptied, else appended to.
     ///
     /// # Errors

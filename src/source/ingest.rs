@@ -5,48 +5,32 @@
 //! that is wanted. A verdict depends on the log alone, never on arrival, batch sizes or other partitions. The one
 //! exception is counted and reported: a record below the closed frontier, as after an idle partition wakes, is
 //! *overtaken* and takes effect at the frontier.
+//!
+//! A record of a file that runs ahead of those before it is judged only with the records after it ([`OutlierRule`]). Until
+//! then it and they wait; to the outside, they have not been read yet.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::builder::ArrayBuilder;
-use arrow_array::cast::AsArray;
-use arrow_array::types::TimestampMillisecondType;
-use arrow_array::{Array, BooleanArray};
-use arrow_buffer::{ScalarBuffer, bit_util};
-
-use super::ledger::RecordCounts;
+use super::growing_batch::{GrowingBatch, IngestedBatch, OvertakenRecord, Row};
 use super::order::TotalOrder;
 use super::refusal::Refusal;
-use super::{DeadLetter, Position, RawMessage, SourcePlan, TumblingWindow, Watermark, WindowOffsets};
+use super::verdicts::{Arrival, WaitingRecords};
+use super::{OutlierRule, Position, RawMessage, SourcePlan, TumblingWindow, Watermark, WindowOffsets};
 use crate::expr::EvalStats;
 use crate::time::{EventTime, Offset, in_range};
-use crate::value::{AckToken, Batch, ColumnBuilder, FieldError, FieldFault};
+use crate::value::{ColumnBuilder, FieldError, FieldFault};
 
-/// A batch of records that were pushed, with what there is to know of them.
-pub struct IngestedBatch {
-    /// The records that were accepted and not filtered out. In the total order, or in that of offsets.
-    pub batch: Batch,
-    /// Records that were read, filtered and refused. The others are in flight.
-    pub counts: RecordCounts,
-    /// Effective times of the late records in the batch, ascending.
-    pub late: Vec<EventTime>,
-    pub letters: Vec<DeadLetter>,
-    /// The first offset that was pushed; `None` if there was none.
-    pub first: Option<Offset>,
-    /// The newest effective time, including records that were skipped or filtered; `None` if all were refused.
-    pub last: Option<EventTime>,
-    pub overtaken: Vec<OvertakenRecord>,
-}
+/// The bytes of text and dead letters from which on a batch is full. With [`MOST_RECORD_BYTES`], it keeps the offsets of
+/// a text column within 32 bits.
+const FULL_BATCH: usize = 8 << 20;
 
-/// A record that arrived below the closed frontier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OvertakenRecord {
-    pub offset: Offset,
-    /// The frontier at which it takes effect.
-    pub effective: EventTime,
-}
+/// The largest record that a config may allow, in bytes.
+pub const MOST_RECORD_BYTES: usize = 256 << 20;
+
+/// The default of the config's `max_record_bytes`.
+pub const DEFAULT_RECORD_BYTES: usize = 8 << 20;
 
 /// The decision on one record.
 enum Admission {
@@ -60,39 +44,17 @@ enum Admission {
     Skip,
 }
 
-/// A record of the batch under way; its values are in the columns.
-#[derive(Clone, Copy)]
-struct Row {
-    offset: Offset,
-    /// Meaningless unless accepted.
-    effective: EventTime,
-    late: bool,
-    accepted: bool,
-}
-
 /// Decides on the records of one partition and gathers them into batches.
 pub struct Ingest {
     plan: Arc<SourcePlan>,
     partition: u32,
     order: TotalOrder,
     watermark: Watermark,
-
-    // The batch under way: one row and one value in each column for each record.
-    rows: Vec<Row>,
-    columns: Vec<ColumnBuilder>,
-    /// Which columns the last record has; kept to be reused.
-    present: Vec<bool>,
-    letters: Vec<DeadLetter>,
-    overtaken: Vec<OvertakenRecord>,
-    /// The records of the batch that an earlier run has counted: read and refused.
-    recounted: RecordCounts,
-    /// Number of records of the batch that take effect outside `range`.
-    out_of_range: u64,
-    /// The newest effective time of the batch.
-    last: Option<EventTime>,
+    growing: GrowingBatch,
+    waiting: WaitingRecords,
 
     // The position in the log.
-    /// The offset to be read now.
+    /// The first offset that was not judged after those below it.
     at: Offset,
     /// The first offset that was never read.
     next: Offset,
@@ -104,6 +66,7 @@ pub struct Ingest {
     range: Range<EventTime>,
     /// The most that an event time may be ahead of its message's time, in ms.
     max_ahead_ms: i64,
+    max_record_bytes: usize,
     /// The closed frontier: records below it are overtaken.
     frontier: EventTime,
     /// Effective times of records that were overtaken in an earlier run.
@@ -120,22 +83,17 @@ impl Ingest {
     pub fn new(plan: Arc<SourcePlan>, partition: u32) -> Self {
         Ingest {
             watermark: Watermark::new(plan.lateness_ms),
-            columns: plan.schema.columns.iter().map(|column| ColumnBuilder::new(column.ty)).collect(),
             order: TotalOrder::of(&plan),
+            growing: GrowingBatch::new(&plan.schema),
             plan,
             partition,
-            rows: Vec::new(),
-            present: Vec::new(),
-            letters: Vec::new(),
-            overtaken: Vec::new(),
-            recounted: RecordCounts::default(),
-            out_of_range: 0,
-            last: None,
+            waiting: WaitingRecords::default(),
             at: 0,
             next: 0,
             already_counted: 0,
             range: EventTime::MIN..EventTime::MAX,
             max_ahead_ms: i64::MAX,
+            max_record_bytes: DEFAULT_RECORD_BYTES,
             frontier: EventTime::MIN,
             overrides: BTreeMap::new(),
             windows: WindowOffsets::default(),
@@ -150,6 +108,9 @@ impl Ingest {
         self.already_counted = position.next;
         self.next = position.next;
         self.at = position.resume;
+        if position.at_end {
+            self.waiting.resume_at_end(position.next);
+        }
     }
 
     /// Sets effective times of records that were overtaken in an earlier run: they take effect no earlier now.
@@ -160,6 +121,22 @@ impl Ingest {
     /// Refuses event times that are more than `max_ahead_ms` ahead of their message's own time.
     pub fn limit_ahead(&mut self, max_ahead_ms: i64) {
         self.max_ahead_ms = max_ahead_ms;
+    }
+
+    /// Refuses event times that run more than `max_ahead_ms` ahead of the records before and after them; see
+    /// [`OutlierRule`].
+    pub fn refuse_outliers(&mut self, max_ahead_ms: i64) {
+        self.waiting.judge_by(OutlierRule::new(max_ahead_ms, self.plan.lateness_ms));
+    }
+
+    /// Sets the size beyond which transports refuse a record.
+    pub fn limit_records(&mut self, max_record_bytes: usize) {
+        self.max_record_bytes = max_record_bytes;
+    }
+
+    /// Returns the size beyond which a record is to be refused, by [`Ingest::push_too_large`].
+    pub fn max_record_bytes(&self) -> usize {
+        self.max_record_bytes
     }
 
     /// Skips everything before `start`, without counting it. From `start` on, the watermark and so what is late are
@@ -217,13 +194,30 @@ impl Ingest {
         &self.plan
     }
 
-    /// Returns the number of records pushed since the last [`Ingest::take`].
+    /// Returns the number of records judged since the last [`Ingest::take`].
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.growing.rows.len()
     }
 
+    /// Returns whether no record has been judged since the last [`Ingest::take`].
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.growing.rows.is_empty()
+    }
+
+    /// Returns whether records have been pushed that are not judged yet.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Returns whether the batch has as many bytes as one may have: a transport should push no more.
+    pub fn is_full(&self) -> bool {
+        self.growing.bytes() + self.waiting.raw_bytes() >= FULL_BATCH
+    }
+
+    /// Judges the records that wait, as no further one will come.
+    pub fn end_input(&mut self) {
+        self.waiting.end_input();
+        self.settle();
     }
 
     /// Pushes one record. `message_time` is the message's own time, if it has one. `raw` returns the message as it was,
@@ -238,11 +232,68 @@ impl Ingest {
         if self.has_ended() {
             return;
         }
-        let watermark = self.watermark.time();
-        let decoded = decode(&mut self.columns, &mut self.present).and_then(|()| self.event_time());
+        let decoded = self.growing.decode(&self.plan, decode).map_err(|error| Refusal::of_field(&error));
+        if self.waiting.is_empty() && !self.waiting.is_ahead(self.watermark.newest(), &decoded) {
+            return self.admit(offset, message_time, decoded, raw);
+        }
+        self.waiting.push(Arrival { offset, message_time, decoded, raw: raw() });
+        self.settle();
+    }
+
+    /// Pushes a record of more than [`Ingest::max_record_bytes`] bytes, which becomes a dead letter. `head` returns its
+    /// beginning.
+    pub fn push_too_large(
+        &mut self,
+        offset: Offset,
+        message_time: Option<EventTime>,
+        bytes: u64,
+        head: impl FnOnce() -> RawMessage,
+    ) {
+        let most = self.max_record_bytes;
+        self.push_malformed(offset, message_time, head, || {
+            format!("{bytes} bytes, more than max_record_bytes = {most}; only the beginning is kept")
+        });
+    }
+
+    /// Pushes a record that cannot be decoded, which becomes a dead letter for the reason that `why` returns.
+    pub fn push_malformed(
+        &mut self,
+        offset: Offset,
+        message_time: Option<EventTime>,
+        raw: impl FnOnce() -> RawMessage,
+        why: impl FnOnce() -> String,
+    ) {
+        self.push(offset, message_time, raw, |columns, present| {
+            columns.iter_mut().for_each(ColumnBuilder::append_null);
+            present.clear();
+            present.resize(columns.len(), false);
+            Err(FieldError { column: None, fault: FieldFault::Malformed(why()) })
+        });
+    }
+
+    /// Judges the records that wait, as far as those after them suffice.
+    fn settle(&mut self) {
+        while let Some(arrival) = self.waiting.next_judged(self.watermark.newest()) {
+            let Arrival { offset, message_time, decoded, raw } = arrival;
+            self.admit(offset, message_time, decoded, || raw);
+            if self.has_ended() {
+                // What comes after the end is as if it had not been pushed.
+                self.waiting.clear();
+            }
+        }
+    }
+
+    /// Judges the next record and adds it to the batch.
+    fn admit(
+        &mut self,
+        offset: Offset,
+        message_time: Option<EventTime>,
+        decoded: Result<EventTime, Refusal>,
+        raw: impl FnOnce() -> RawMessage,
+    ) {
         let verdict = match decoded {
             Ok(time) => self.judge(offset, time, message_time),
-            Err(error) => self.refuse(watermark, Refusal::of_field(&error)),
+            Err(refusal) => self.refuse(self.watermark.time(), refusal),
         };
         self.next = self.next.max(offset + 1);
         self.at = offset + 1;
@@ -251,50 +302,32 @@ impl Ingest {
         match verdict {
             Admission::Accept { effective, late } => {
                 row = Row { offset, effective, late, accepted: true };
-                self.recounted.read += recounted;
+                self.growing.recounted.read += recounted;
             }
             Admission::Refuse(refusal) => {
-                self.recounted.read += recounted;
-                self.recounted.dead_letter += recounted;
+                self.growing.recounted.read += recounted;
+                self.growing.recounted.dead_letter += recounted;
                 // The earlier run has written the letter.
                 if recounted == 0 {
-                    self.letters.push(refusal.into_letter(&self.plan, self.partition, offset, raw()));
+                    let raw = raw();
+                    self.growing.raw_bytes += raw.bytes();
+                    self.growing.letters.push(refusal.into_letter(&self.plan, self.partition, offset, raw));
                 }
             }
-            Admission::Skip => self.out_of_range += 1,
+            Admission::Skip => self.growing.out_of_range += 1,
         }
-        self.rows.push(row);
-    }
-
-    /// Returns the event time of the row just decoded.
-    ///
-    /// # Errors
-    /// If a column is missing that must be there: for a delete, the key and the time; else every one that is not
-    /// nullable.
-    fn event_time(&self) -> Result<EventTime, FieldError> {
-        let deleted = self.plan.is_table
-            && match self.columns.last() {
-                Some(ColumnBuilder::Bool(flags)) => bit_util::get_bit(flags.values_slice(), flags.len() - 1),
-                _ => false,
-            };
-        let needed = |index: usize| !deleted || index == self.plan.time || self.plan.key.contains(&index);
-        for (index, column) in self.plan.schema.columns.iter().enumerate() {
-            if !column.nullable && !self.present[index] && needed(index) {
-                return Err(FieldError { column: Some(column.name.clone()), fault: FieldFault::Missing });
-            }
-        }
-        match &self.columns[self.plan.time] {
-            ColumnBuilder::Timestamp(times) => Ok(*times.values_slice().last().expect("a row was just appended")),
-            _ => unreachable!("the spec admits only a timestamp as event time"),
-        }
+        self.growing.rows.push(row);
     }
 
     /// Decides on a decoded record, and advances the watermark unless it is refused.
     fn judge(&mut self, offset: Offset, time: EventTime, message_time: Option<EventTime>) -> Admission {
         let watermark = self.watermark.time();
         let limit = message_time.map(|message| message.saturating_add(self.max_ahead_ms));
-        if !in_range(time) || limit.is_some_and(|limit| time > limit) {
+        if !in_range(time) {
             return self.refuse(watermark, Refusal::out_of_range(time));
+        }
+        if limit.is_some_and(|limit| time > limit) {
+            return self.refuse(watermark, Refusal::ahead_of_message(time, self.max_ahead_ms));
         }
         if time < watermark && watermark - time > self.plan.retention_ms {
             return self.refuse(watermark, Refusal::too_late(time, watermark - time));
@@ -307,11 +340,11 @@ impl Ingest {
         }
         if offset >= self.already_counted && effective < self.frontier {
             effective = self.frontier;
-            self.overtaken.push(OvertakenRecord { offset, effective });
+            self.growing.overtaken.push(OvertakenRecord { offset, effective });
         }
         // A record outside the range still reaches windows and moves the end of the job.
         self.windows_changed |= self.windows.observe(effective, offset);
-        self.last = self.last.max(Some(effective));
+        self.growing.last = self.growing.last.max(Some(effective));
         match self.range.contains(&effective) {
             true => Admission::Accept { effective, late },
             false => Admission::Skip,
@@ -330,58 +363,7 @@ impl Ingest {
 
     /// Returns the batch under way, in the order of offsets, and starts a new one.
     pub fn take_unsorted(&mut self) -> IngestedBatch {
-        let mut rows = std::mem::take(&mut self.rows);
-        let mut columns: Vec<_> = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
-        let first = rows.first().map(|row| row.offset);
-
-        // Apply the source's filter to the accepted rows.
-        let mut keep: Vec<bool> = rows.iter().map(|row| row.accepted).collect();
-        if let Some(filter) = &self.plan.filter {
-            let passed = filter.eval(&columns, rows.len(), &mut self.stats);
-            let passed = passed.as_boolean();
-            keep.iter_mut().enumerate().for_each(|(row, keep)| *keep &= passed.is_valid(row) && passed.value(row));
-        }
-        let counts = self.take_counts(&rows, &keep);
-
-        // Drop the other rows.
-        if keep.contains(&false) {
-            let mask = BooleanArray::from(keep.clone());
-            for column in &mut columns {
-                *column = arrow_select::filter::filter(column, &mask).expect("the mask has a bit a row");
-            }
-            let mut keep = keep.iter();
-            rows.retain(|_| *keep.next().expect("one flag a row"));
-        }
-
-        // Build the batch.
-        let offsets: Vec<Offset> = rows.iter().map(|row| row.offset).collect();
-        let sort_key = self.order.sort_keys(&columns, &offsets);
-        let event_times = columns[self.plan.time].as_primitive::<TimestampMillisecondType>().values().clone();
-        let times: ScalarBuffer<EventTime> = rows.iter().map(|row| row.effective).collect();
-        let mut late: Vec<EventTime> = rows.iter().filter(|row| row.late).map(|row| row.effective).collect();
-        late.sort_unstable();
-        IngestedBatch {
-            batch: Batch { times, event_times, sort_key, columns, ack: AckToken::default() },
-            counts,
-            late,
-            letters: std::mem::take(&mut self.letters),
-            first,
-            last: self.last.take(),
-            overtaken: std::mem::take(&mut self.overtaken),
-        }
-    }
-
-    /// Returns the counts of the batch under way without what an earlier run has counted, and resets them.
-    fn take_counts(&mut self, rows: &[Row], keep: &[bool]) -> RecordCounts {
-        let recounted = std::mem::take(&mut self.recounted);
-        let in_range = rows.len() as u64 - std::mem::take(&mut self.out_of_range);
-        let accepted = rows.iter().filter(|row| row.accepted).count() as u64;
-        let is_filtered = |(row, keep): &(&Row, &bool)| row.accepted && !**keep && row.offset >= self.already_counted;
-        RecordCounts {
-            read: in_range - recounted.read,
-            filtered: rows.iter().zip(keep).filter(is_filtered).count() as u64,
-            dead_letter: in_range - accepted - recounted.dead_letter,
-            ..RecordCounts::default()
-        }
+        let Ingest { plan, order, growing, waiting, already_counted, stats, .. } = self;
+        growing.take(plan, order, *already_counted, waiting.len(), stats)
     }
 }

@@ -81,6 +81,42 @@ impl RecordCounts {
     }
 }
 
+/// The number of records of a source by which its share of dead letters is judged.
+pub const EARLY_RECORDS: u64 = 10_000;
+
+/// Counts of the first [`EARLY_RECORDS`] records of a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EarlyCounts {
+    pub read: u64,
+    pub dead_letter: u64,
+}
+
+impl EarlyCounts {
+    /// Returns the counts of a partition that was read before. If that were more records, none of them is counted as bad:
+    /// the run before has judged them.
+    pub fn resuming(counts: &RecordCounts) -> Self {
+        match counts.read {
+            EARLY_RECORDS.. => EarlyCounts { read: EARLY_RECORDS, dead_letter: 0 },
+            read => EarlyCounts { read, dead_letter: counts.dead_letter },
+        }
+    }
+
+    /// Counts the next records. `dead_letters` returns how many of the first of them are dead letters.
+    pub fn observe(&mut self, read: u64, dead_letters: impl FnOnce(u64) -> u64) {
+        let counted = read.min(EARLY_RECORDS.saturating_sub(self.read));
+        if counted > 0 {
+            self.dead_letter += dead_letters(counted);
+            self.read += counted;
+        }
+    }
+
+    /// Adds the counts of another partition.
+    pub fn add(&mut self, other: &EarlyCounts) {
+        self.read += other.read;
+        self.dead_letter += other.dead_letter;
+    }
+}
+
 /// Effective times of the records of a partition that the frontier has not passed.
 #[derive(Debug, Default)]
 pub struct InFlight {
@@ -89,6 +125,8 @@ pub struct InFlight {
     /// Effective times of the late records among them.
     late: BinaryHeap<Reverse<EventTime>>,
     open: u64,
+    /// Bytes of the batches with open records.
+    bytes: u64,
 }
 
 /// A batch with at least one open record; ordered by its least open time.
@@ -98,6 +136,8 @@ struct OpenBatch {
     times: ScalarBuffer<EventTime>,
     /// Number of leading times that are closed.
     closed: usize,
+    /// The memory of the batch, which is held until the last record is closed.
+    bytes: u64,
 }
 
 impl OpenBatch {
@@ -127,11 +167,12 @@ impl Ord for OpenBatch {
 }
 
 impl InFlight {
-    /// Adds a batch: all its effective times, ascending, and those of its late records.
-    pub fn push(&mut self, times: ScalarBuffer<EventTime>, late: &[EventTime]) {
+    /// Adds a batch of this many bytes: all its effective times, ascending, and those of its late records.
+    pub fn push(&mut self, times: ScalarBuffer<EventTime>, late: &[EventTime], bytes: u64) {
         self.open += times.len() as u64;
         if !times.is_empty() {
-            self.batches.push(Reverse(OpenBatch { times, closed: 0 }));
+            self.bytes += bytes;
+            self.batches.push(Reverse(OpenBatch { times, closed: 0, bytes }));
         }
         self.late.extend(late.iter().copied().map(Reverse));
     }
@@ -140,11 +181,12 @@ impl InFlight {
     pub fn close(&mut self, frontier: EventTime, counts: &mut RecordCounts) {
         let mut closed = 0;
         while let Some(mut first) = self.batches.peek_mut().filter(|first| first.0.next() < frontier) {
-            let OpenBatch { times, closed: before } = &mut first.0;
+            let OpenBatch { times, closed: before, bytes } = &mut first.0;
             let now = times.partition_point(|time| *time < frontier);
             closed += (now - *before) as u64;
             *before = now;
             if now == times.len() {
+                self.bytes -= *bytes;
                 PeekMut::pop(first);
             }
         }
@@ -156,6 +198,11 @@ impl InFlight {
         counts.late += late;
         counts.applied += closed - late;
         self.open -= closed;
+    }
+
+    /// Returns the bytes of the batches that have records in flight.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Returns the number of records in flight.

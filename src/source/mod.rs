@@ -7,6 +7,7 @@
 //! | `kafka`, `file` | a transport ([`Partition`]) delivers messages in offset order |
 //! | `message` | the topic's format decodes each into columns |
 //! | `ingest` | the record is accepted at its effective time, refused as a [`DeadLetter`], or skipped |
+//! | `growing_batch` | the accepted records of a read become a batch |
 //! | `reader` | the batch is counted and queued until it may be emitted; back pressure, positions, acknowledgements |
 //!
 //! [`Partitions`], [`InputFrontier`] and [`PlaybackClock`] are what partitions share: how far each has come, the time
@@ -36,6 +37,7 @@
 
 mod dead_letter;
 mod file;
+mod growing_batch;
 mod ingest;
 mod input_frontier;
 pub mod kafka;
@@ -43,6 +45,7 @@ mod ledger;
 mod message;
 mod offset_index;
 mod order;
+mod outlier;
 mod partitions;
 mod plan;
 mod playback;
@@ -52,22 +55,25 @@ mod read_ahead;
 mod reader;
 mod refusal;
 mod unacked;
+mod verdicts;
 mod watermark;
 mod window_offsets;
 
 pub use dead_letter::{DeadLetter, DeadLetterFile, Header, RawMessage, Reason};
-pub use file::{FILE_FORMATS, FileBinding, FileFormat, FilePartition};
-pub use ingest::{Ingest, IngestedBatch, OvertakenRecord};
+pub use file::{FILE_FORMATS, FileBinding, FileContent, FileFormat, FilePartition, FilePlace};
+pub use growing_batch::{IngestedBatch, OvertakenRecord};
+pub use ingest::{DEFAULT_RECORD_BYTES, Ingest, MOST_RECORD_BYTES};
 pub use input_frontier::{IdlenessPolicy, InputFrontier};
-pub use ledger::{InFlight, Outcome, RecordCounts};
+pub use ledger::{EARLY_RECORDS, EarlyCounts, InFlight, Outcome, RecordCounts};
 pub use message::{Csv, DELETED, FORMATS, Format, Json, MessageEncoder, MessageFormat, WithFormat};
 pub use offset_index::{OffsetIndex, ReadBatch};
+pub use outlier::OutlierRule;
 pub use partitions::Partitions;
 pub use plan::SourcePlan;
 pub use playback::{PlaybackClock, PlaybackSpeed};
 pub use position::Position;
 pub use progress::{PartitionProgress, PartitionStats};
-pub use read_ahead::ReadAhead;
+pub use read_ahead::{ReadAhead, Volume};
 pub use reader::{AssignedPartition, PartitionReader, ReadOutcome, ReaderOptions};
 pub use unacked::UnackedOffsets;
 pub use watermark::Watermark;
@@ -84,6 +90,11 @@ pub trait Partition: Send {
     /// Returns whether records come as they are produced. The first may then be long in coming.
     fn is_live(&self) -> bool {
         false
+    }
+
+    /// Returns the place in the files that are read, from which a restart can resume; `None` if offsets suffice.
+    fn place(&self) -> Option<FilePlace> {
+        None
     }
 
     /// Returns the number of records that have not been read yet; `None` if the transport does not know.

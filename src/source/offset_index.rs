@@ -2,14 +2,17 @@
 
 use std::collections::VecDeque;
 
+use super::FilePlace;
 use crate::time::{EventTime, Offset};
 
 /// One batch as it was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadBatch {
-    /// The first offset of the batch.
+    /// The offset to read it from: the first of the batch or one before that.
     pub first: Offset,
-    /// The newest event time before the batch; the minimum if it is the partition's first.
+    /// The place in the files at that offset.
+    pub place: Option<FilePlace>,
+    /// The newest event time before that offset; the minimum if there is none.
     pub newest_before: EventTime,
     /// The newest effective time in the batch.
     pub until: EventTime,
@@ -29,8 +32,8 @@ impl OffsetIndex {
 
     /// Returns the first batch with a record that takes effect at `time` or later; `None` if none has been read.
     /// Batches that were closed before `time` may have been forgotten.
-    pub fn find(&self, time: EventTime) -> Option<ReadBatch> {
-        self.batches.iter().find(|batch| batch.until >= time).copied()
+    pub fn find(&self, time: EventTime) -> Option<&ReadBatch> {
+        self.batches.iter().find(|batch| batch.until >= time)
     }
 
     /// Forgets the leading batches that end before the frontier.

@@ -2,20 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RecordCounts;
+use super::{FilePlace, RecordCounts};
 use crate::time::{EventTime, Offset};
 
 /// A partition as of one closed event time T.
 ///
 /// A restart reads from `resume`, skips records that take effect before T, and does not count records below `next`
 /// again: they are in `counts`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     pub partition: u32,
     /// The offset to resume from: no record at a lower offset takes effect at T or later.
     pub resume: Offset,
+    /// The place in the files at `resume`; `None` if they are no files.
+    pub place: Option<FilePlace>,
     /// The first offset that was never read.
     pub next: Offset,
+    /// True if the input had ended at `next`: the records below it were judged without any after it.
+    pub at_end: bool,
     /// The newest event time below `resume`; the minimum if there is none.
     pub newest: EventTime,
     /// The newest effective time below `next`.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock};
 
 use arrow_array::UInt32Array;
 
-use super::ledger::RecordCounts;
+use super::ledger::{EarlyCounts, RecordCounts};
 use super::{SourcePlan, TumblingWindow, WindowOffsets};
 use crate::time::{EventTime, Offset, PartitionId};
 use crate::value::{AckToken, Batch};
@@ -17,6 +17,7 @@ use crate::value::{AckToken, Batch};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PartitionStats {
     pub counts: RecordCounts,
+    pub early: EarlyCounts,
     pub in_flight: u64,
     /// The first offset that was never read.
     pub next_offset: Offset,

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{
-    DeadLetter, InFlight, Ingest, IngestedBatch, InputStatus, OffsetIndex, OvertakenRecord, Partition,
-    PartitionProgress, PartitionStats, PlaybackClock, Position, ReadAhead, ReadBatch, RecordCounts, SourceError,
-    TumblingWindow, UnackedOffsets,
+    DeadLetter, EarlyCounts, FilePlace, InFlight, Ingest, IngestedBatch, InputStatus, OffsetIndex, OvertakenRecord,
+    Partition, PartitionProgress, PartitionStats, PlaybackClock, Position, ReadAhead, ReadBatch, RecordCounts,
+    SourceError, TumblingWindow, UnackedOffsets, Volume,
 };
 use crate::time::{EventTime, Offset};
 use crate::value::Batch;
@@ -66,8 +66,8 @@ impl AssignedPartition {
 /// Settings that the readers of a job share.
 #[derive(Clone, Debug)]
 pub struct ReaderOptions {
-    /// Back pressure: a partition with this many records in flight is read on only if the graph waits for it.
-    pub max_in_flight: u64,
+    /// Back pressure: a partition with this many records or bytes in flight is read on only if the graph waits for it.
+    pub max_in_flight: Volume,
     /// Everything before this is in the state that the graph starts from.
     pub resume: EventTime,
     /// Everything at or after this is skipped.
@@ -90,6 +90,17 @@ pub struct ReadOutcome {
     pub error: Option<SourceError>,
 }
 
+/// The state of a partition between two records.
+#[derive(Clone, Default)]
+struct ReadMark {
+    /// The offset of the record after it; `None` if that is the first of the batch under way.
+    first: Option<Offset>,
+    /// The newest event time before it.
+    newest: EventTime,
+    /// The place in the files, if they are files.
+    place: Option<FilePlace>,
+}
+
 /// A partition being read.
 pub struct PartitionReader {
     partition: Box<dyn Partition>,
@@ -103,7 +114,10 @@ pub struct PartitionReader {
     index: OffsetIndex,
     unacked: UnackedOffsets,
     counts: RecordCounts,
+    early: EarlyCounts,
     overtaken: u64,
+    /// The state at the first record that is not in a batch yet.
+    mark: ReadMark,
     ended: bool,
     failed: bool,
     /// The time for which there has been nothing to read, by the times of the polls; `None` if there was at the last poll.
@@ -125,11 +139,13 @@ impl PartitionReader {
             options: options.clone(),
             waiting: VecDeque::new(),
             in_flight: InFlight::default(),
-            ahead: ReadAhead::new(options.max_in_flight),
+            ahead: ReadAhead::new(options.max_in_flight.records),
             index: OffsetIndex::default(),
             unacked: UnackedOffsets::default(),
+            early: EarlyCounts::resuming(&counts),
             counts,
             overtaken,
+            mark: ReadMark::default(),
             ended: false,
             failed: false,
             idle_for: None,
@@ -144,25 +160,32 @@ impl PartitionReader {
     /// Returns whether back pressure allows a read. `min_position` is the position of the slowest partition;
     /// `is_processed` says whether the graph has processed everything that is closed.
     ///
-    /// A partition may read while fewer than `max_in_flight` of its records are in flight. If the graph has nothing left
-    /// to do, it may also read while fewer than that are ahead of the slowest partition, or if it is the slowest itself:
-    /// so what is in flight is bounded except for what lateness keeps open, and the slowest can always go on.
+    /// A partition may read while less than `max_in_flight` of it is in flight. If the graph has nothing left to do, it may
+    /// also read while less than that is ahead of the slowest partition, or if it is the slowest itself: so what is in
+    /// flight is bounded except for what lateness keeps open, and the slowest can always go on.
     pub fn may_read(&mut self, min_position: EventTime, is_processed: bool) -> bool {
-        let limit = self.options.max_in_flight;
+        let limit = &self.options.max_in_flight;
         let ahead = self.ahead.beyond(min_position);
+        let in_flight = Volume { records: self.in_flight.len(), bytes: self.in_flight.bytes() };
         let is_slowest = self.progress.position() <= min_position;
         !(self.ended || self.failed)
             && self.waiting.is_empty()
-            && (self.in_flight.len() < limit || is_processed && (ahead < limit || is_slowest))
+            && (in_flight.is_below(limit) || is_processed && (ahead.is_below(limit) || is_slowest))
     }
 
     /// Reads the next records and queues them. Records below `closed` are overtaken.
     pub fn read(&mut self, closed: EventTime, clock: &PlaybackClock) -> ReadOutcome {
         let mut outcome = ReadOutcome::default();
         self.ingest.advance_frontier(closed.max(self.options.resume));
-        let newest_before = self.ingest.watermark().newest();
+        // Records that wait from the read before belong to the next batch.
+        if !self.ingest.is_waiting() {
+            self.mark = self.current_mark();
+        }
         match self.partition.read(READ, &mut self.ingest) {
-            Ok(InputStatus::EndOfInput) => self.ended = true,
+            Ok(InputStatus::EndOfInput) => {
+                self.ingest.end_input();
+                self.ended = true;
+            }
             Ok(InputStatus::MoreAvailable | InputStatus::NothingAvailable) => self.ended = self.ingest.has_ended(),
             Err(error) => {
                 outcome.error = Some(error);
@@ -171,14 +194,14 @@ impl PartitionReader {
         }
         self.count_idle_time();
         if self.ingest.is_empty() {
-            outcome.progressed = self.ended;
+            outcome.progressed = self.ended || self.ingest.is_waiting();
             return outcome;
         }
         if let Some(windows) = self.ingest.changed_windows() {
             self.progress.report_windows(windows.clone());
         }
         let batch = self.ingest.take();
-        self.enqueue(newest_before, batch, clock, &mut outcome);
+        self.enqueue(batch, clock, &mut outcome);
         // A batch must be reported as read before it is emitted.
         self.report();
         outcome.progressed = true;
@@ -202,28 +225,31 @@ impl PartitionReader {
 
     /// Counts a batch and queues it. Records that are in the graph's state already are dropped; the counts that were
     /// saved with the state include them.
-    fn enqueue(
-        &mut self,
-        newest_before: EventTime,
-        batch: IngestedBatch,
-        clock: &PlaybackClock,
-        outcome: &mut ReadOutcome,
-    ) {
+    fn enqueue(&mut self, batch: IngestedBatch, clock: &PlaybackClock, outcome: &mut ReadOutcome) {
         let IngestedBatch { batch, counts, mut late, letters, first, last, overtaken } = batch;
         self.overtaken += overtaken.len() as u64;
+        self.early.observe(counts.read, |read| match first {
+            Some(first) if read < counts.read => {
+                letters.iter().filter(|letter| letter.offset < first + read).count() as u64
+            }
+            _ => counts.dead_letter,
+        });
         (outcome.letters, outcome.overtaken) = (letters, overtaken);
         if let (Some(first), Some(until)) = (first, last) {
-            self.index.push(ReadBatch { first, newest_before, until });
+            let first = *self.mark.first.get_or_insert(first);
+            let ReadMark { newest: newest_before, place, .. } = self.mark.clone();
+            self.index.push(ReadBatch { first, place, newest_before, until });
         }
 
         let (_, mut batch) = batch.split(self.options.resume);
         late.retain(|time| *time >= self.options.resume);
         self.counts.add(&counts);
-        self.in_flight.push(batch.times.clone(), &late);
+        let bytes = batch.bytes() as u64;
+        self.in_flight.push(batch.times.clone(), &late, bytes);
         if let Some(newest) = last {
             // Filtered records count, too: the end of a job must not depend on which records a source keeps.
             self.progress.observe(newest);
-            self.ahead.push(newest, batch.len() as u64);
+            self.ahead.push(newest, batch.len() as u64, bytes);
         }
         if let (Some(time), Some(first)) = (batch.times.first(), first) {
             clock.start(&self.progress, *time);
@@ -269,19 +295,30 @@ impl PartitionReader {
     pub fn position(&mut self, time: EventTime) -> Position {
         self.in_flight.close(time, &mut self.counts);
         let next = self.ingest.next_offset();
-        let (resume, newest) = match self.index.find(time) {
-            Some(batch) => (batch.first, batch.newest_before),
-            None => (next, self.ingest.watermark().newest()),
+        let mark = match self.index.find(time) {
+            Some(ReadBatch { first, place, newest_before, .. }) => {
+                ReadMark { first: Some(*first), newest: *newest_before, place: place.clone() }
+            }
+            None if self.ingest.is_waiting() => self.mark.clone(),
+            None => self.current_mark(),
         };
         Position {
             partition: self.progress.id.partition,
-            resume,
+            resume: mark.first.unwrap_or(next),
+            place: mark.place,
             next,
-            newest,
+            at_end: self.ended && !self.ingest.has_ended(),
+            newest: mark.newest,
             newest_effective: self.progress.newest(),
             counts: self.counts,
             overtaken: self.overtaken,
         }
+    }
+
+    /// Returns the state after everything that was pushed.
+    fn current_mark(&self) -> ReadMark {
+        let place = self.partition.place();
+        ReadMark { first: place.as_ref().map(|place| place.offset), newest: self.ingest.watermark().newest(), place }
     }
 
     /// Closes the records below the frontier and reports the counts.
@@ -296,6 +333,7 @@ impl PartitionReader {
         let is_catching_up = self.ingest.is_catching_up();
         self.progress.report(PartitionStats {
             counts: self.counts,
+            early: self.early,
             // What an earlier run has counted and this one has not read again yet is in flight, too.
             in_flight: if is_catching_up { self.counts.in_flight() } else { self.in_flight.len() },
             next_offset: self.ingest.next_offset(),

@@ -1,7 +1,7 @@
 //! Refusal of a record: the step and the reason, from which its dead letter is made.
 
-use super::{DeadLetter, RawMessage, Reason, SourcePlan};
-use crate::time::{EventTime, Offset, format_time};
+use super::{DeadLetter, OutlierRule, RawMessage, Reason, SourcePlan};
+use crate::time::{EventTime, Offset, format_duration, format_time};
 use crate::value::FieldError;
 
 /// The reason why a record becomes a dead letter.
@@ -23,6 +23,24 @@ impl Refusal {
     /// Refuses an event time that no record may have.
     pub fn out_of_range(time: EventTime) -> Self {
         let detail = format!("{} is outside what an event time may be", format_time(time));
+        Refusal { stage: "watermark", reason: Reason::TimeOutOfRange, time: Some(time), detail }
+    }
+
+    /// Refuses an event time that is too far ahead of its message's time.
+    pub fn ahead_of_message(time: EventTime, max_ahead_ms: i64) -> Self {
+        let (shown, limit) = (format_time(time), format_duration(max_ahead_ms));
+        let detail = format!("{shown} is more than max_ahead = {limit} after the timestamp of its message");
+        Refusal { stage: "watermark", reason: Reason::TimeOutOfRange, time: Some(time), detail }
+    }
+
+    /// Refuses an event time that runs ahead of the records around it. `newest` is the newest time before it.
+    pub fn outlier(time: EventTime, newest: EventTime, rule: OutlierRule) -> Self {
+        let (shown, limit) = (format_time(time), format_duration(rule.tolerance_ms()));
+        let before = match newest {
+            EventTime::MIN => String::new(),
+            newest => format!(" the records before it, up to {}, and", format_time(newest)),
+        };
+        let detail = format!("{shown} is more than {limit} (max_ahead) after{before} the records that follow");
         Refusal { stage: "watermark", reason: Reason::TimeOutOfRange, time: Some(time), detail }
     }
 

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, TimestampMillisecondArray, UInt32Array};
+use arrow_array::{ArrayRef, RecordBatch, TimestampMillisecondArray, UInt32Array};
 use arrow_schema::{Field, Fields, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -260,14 +260,17 @@ impl OrderedFile {
             ready.iter().enumerate().flat_map(|(index, batch)| (0..batch.len()).map(move |row| (index, row))).collect();
         let place = |(batch, row): &(usize, usize)| (ready[*batch].times[*row], ready[*batch].sort_key.value(*row));
         rows.sort_by(|a, b| place(a).cmp(&place(b)));
-        let times = rows.iter().map(|(batch, row)| ready[*batch].times[*row]);
+        let ready: Vec<&Batch> = ready.iter().collect();
+        Batch::interleave(&ready, &rows).into_iter().try_for_each(|batch| self.write(batch))
+    }
+
+    /// Writes the next rows.
+    fn write(&mut self, batch: Batch) -> Result<(), OfflineError> {
+        let times = batch.times.iter().copied();
         let mut columns: Vec<ArrayRef> = vec![Arc::new(TimestampMillisecondArray::from_iter_values(times))];
-        for column in 0..ready[0].columns.len() {
-            let arrays: Vec<&dyn Array> = ready.iter().map(|batch| batch.columns[column].as_ref()).collect();
-            columns.push(arrow_select::interleave::interleave(&arrays, &rows).expect("batches of one stream"));
-        }
+        columns.extend(batch.columns);
         hash_rows(&mut self.hash, &columns);
-        self.rows += rows.len() as u64;
+        self.rows += batch.times.len() as u64;
         let batch = RecordBatch::try_new(self.schema.clone(), columns).expect("the file was made for these columns");
         if self.writer.is_none() {
             self.open()?;

@@ -27,7 +27,7 @@ mod schema;
 mod tuple;
 
 pub use ack::{AckToken, AckWatch};
-pub use batch::Batch;
+pub use batch::{Batch, cut_by_bytes};
 pub use cell::{CellWriter, ValueSeed};
 pub use field_error::{FieldError, FieldFault};
 pub use json::JsonDecoder;

@@ -17,7 +17,7 @@ use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control, OfflineLayout};
 use tidemill::source::{
     AssignedPartition, DeadLetter, Ingest, InputFrontier, InputStatus, Partition, Partitions, PlaybackClock,
-    PlaybackSpeed, RawMessage, RecordCounts, SourceError, SourcePlan,
+    PlaybackSpeed, RawMessage, RecordCounts, SourceError, SourcePlan, Volume,
 };
 use tidemill::store::{Online, Vector};
 use tidemill::time::{Offset, PartitionId};
@@ -246,7 +246,7 @@ impl Run<'_> {
                 assignments.add(
                     topic,
                     match position(number) {
-                        Some(position) => assigned.resuming(*position),
+                        Some(position) => assigned.resuming(position.clone()),
                         None => assigned,
                     },
                 );
@@ -271,7 +271,7 @@ impl Run<'_> {
             online: Some(online.clone()),
             offline: Some(offline.clone()),
             events,
-            max_in_flight: 64,
+            max_in_flight: Volume { records: 64, bytes: u64::MAX },
         });
         let control = Arc::new(Control::default());
         control.until_end.store(true, SeqCst);

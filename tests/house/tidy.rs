@@ -54,7 +54,7 @@ const HOMES: &[(&str, &str)] = &[
     ("anyhow", "run/ main.rs"),
     ("tracing_subscriber", "run/ main.rs"),
     ("signal_hook", "run/ main.rs"),
-    ("csv", "source/"),
+    ("csv_core", "source/"),
     ("flate2", "source/"),
     ("zstd", "source/"),
     ("parquet", "store/offline source/file/parquet"),

@@ -16,7 +16,7 @@ use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
 use tidemill::source::{
     AssignedPartition, DeadLetter, Ingest, InputFrontier, PartitionStats, Partitions, PlaybackClock, PlaybackSpeed,
-    Reason, RecordCounts, TumblingWindow,
+    Reason, RecordCounts, TumblingWindow, Volume,
 };
 use tidemill::store::Online;
 use tidemill::value::Scalar;
@@ -106,7 +106,7 @@ fn launch(
         online: Some(online.clone()),
         offline: None,
         events,
-        max_in_flight: limit,
+        max_in_flight: Volume { records: limit, bytes: u64::MAX },
     });
     let control = Arc::new(Control::default());
     control.until_end.store(ends, SeqCst);

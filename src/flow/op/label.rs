@@ -73,12 +73,9 @@ impl<F: FnMut(u64) + 'static> ClosedOperator for Attributor<F> {
     }
 
     fn run(&mut self, stretch: Stretch, output: &mut Vec<Batch>) -> Result<Option<SavedPart>, Interrupted> {
-        let labelled = self.state.process_until(&mut self.examples, &mut self.labels, stretch.until);
+        output.extend(self.state.process_until(&mut self.examples, &mut self.labels, stretch.until));
         (self.unlabelled)(self.state.dropped - self.reported);
         self.reported = self.state.dropped;
-        if !labelled.is_empty() {
-            output.push(labelled);
-        }
         Ok(stretch.save_after.then(|| {
             let snapshot = self.state.save();
             SavedPart::deferred(move || snapshot.saved())

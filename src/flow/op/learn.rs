@@ -158,16 +158,18 @@ impl TrainerQueue {
             (batch.event_times[row.row as usize], batch.sort_key.value(row.row as usize))
         };
         rows.sort_by(|a, b| a.time.cmp(&b.time).then_with(|| place(a).cmp(&place(b))));
-        let batch = chunks.gather(&rows);
+        let batches = chunks.gather(&rows);
         chunks.retire();
-        let mut from = 0;
-        while from < batch.len() {
-            let end = self.trainer.window_of(batch.times[from]);
-            let upto = batch.times.partition_point(|known| *known < end);
-            let window = batch.slice(from, upto - from);
-            let examples = self.examples(&window);
-            self.queue.push_back((window, examples));
-            from = upto;
+        for batch in batches {
+            let mut from = 0;
+            while from < batch.len() {
+                let end = self.trainer.window_of(batch.times[from]);
+                let upto = batch.times.partition_point(|known| *known < end);
+                let window = batch.slice(from, upto - from);
+                let examples = self.examples(&window);
+                self.queue.push_back((window, examples));
+                from = upto;
+            }
         }
     }
 

@@ -1,12 +1,9 @@
 //! The examples of a model that wait for a label.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BinaryArray};
-use arrow_buffer::ScalarBuffer;
+use arrow_array::{Array, ArrayRef};
 use arrow_row::Rows;
-use arrow_select::interleave::interleave;
 use serde::{Deserialize, Serialize};
 
 use super::{ClosingRow, Stash};
@@ -14,7 +11,7 @@ use crate::flow::codec;
 use crate::flow::exchange::{WorkerShare, key_columns};
 use crate::flow::label_form::LabelForm;
 use crate::time::EventTime;
-use crate::value::{AckToken, Batch, Key, KeyCodec, Scalar};
+use crate::value::{Batch, Key, KeyCodec, Scalar};
 
 /// The rule by which a label belongs to an example.
 #[derive(Clone, Debug)]
@@ -111,7 +108,7 @@ impl PendingExamples {
 
     /// Processes everything before `until` in the total order, and returns the examples that are labelled by it. At each
     /// time examples come first, then labels, then the examples whose last moment is over.
-    pub fn process_until(&mut self, examples: &mut Stash, labels: &mut Stash, until: EventTime) -> Batch {
+    pub fn process_until(&mut self, examples: &mut Stash, labels: &mut Stash, until: EventTime) -> Vec<Batch> {
         let mut arriving = self.insert_until(examples, until).into_iter().peekable();
 
         // Labels in the total order, decoded batch by batch.
@@ -207,10 +204,11 @@ impl PendingExamples {
         }
     }
 
-    /// Removes labelled examples and returns them as one batch at the times at which their labels became known.
-    fn gather(&mut self, done: &[LabelledRow]) -> Batch {
+    /// Removes labelled examples and returns them at the times at which their labels became known, as one batch unless they
+    /// are large.
+    fn gather(&mut self, done: &[LabelledRow]) -> Vec<Batch> {
         if done.is_empty() {
-            return Batch::default();
+            return Vec::new();
         }
         // The batches that are concerned, each once, and every row by its position among them.
         let mut index: HashMap<u64, usize> = HashMap::new();
@@ -224,25 +222,21 @@ impl PendingExamples {
         let rows: Vec<(usize, usize)> =
             done.iter().map(|row| (position(row.example.batch), row.example.row as usize)).collect();
 
-        let pick = |column: &dyn Fn(&Batch) -> ArrayRef| {
-            let arrays: Vec<ArrayRef> = parts.iter().map(|part| column(part)).collect();
-            let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
-            interleave(&arrays, &rows).expect("all parts have the example's columns")
+        let mut labelled = done;
+        let with_labels = |batch: Batch| {
+            let (these, rest) = labelled.split_at(batch.len());
+            labelled = rest;
+            let mut columns = batch.columns.clone();
+            columns.push(self.plan.form.column(these.iter().map(|row| &row.label)));
+            Batch {
+                times: these.iter().map(|row| row.known).collect(),
+                event_times: these.iter().map(|row| row.example.time).collect(),
+                ..batch.with_columns(columns)
+            }
         };
-        let width = parts[0].columns.len();
-        let mut columns: Vec<ArrayRef> = (0..width).map(|column| pick(&|part| part.columns[column].clone())).collect();
-        let sort_key = pick(&|part| Arc::new(part.sort_key.clone()));
-        let sort_key = sort_key.as_any().downcast_ref::<BinaryArray>().expect("interleaving keeps the type").clone();
-        columns.push(self.plan.form.column(done.iter().map(|row| &row.label)));
-        let batch = Batch {
-            times: ScalarBuffer::from(done.iter().map(|row| row.known).collect::<Vec<_>>()),
-            event_times: ScalarBuffer::from(done.iter().map(|row| row.example.time).collect::<Vec<_>>()),
-            sort_key,
-            columns,
-            ack: AckToken::default(),
-        };
+        let batches = Batch::interleave(&parts, &rows).into_iter().map(with_labels).collect();
         done.iter().for_each(|row| release(&mut self.batches, row.example.batch));
-        batch
+        batches
     }
 
     /// Returns a snapshot of the pending examples, batch by batch.

@@ -6,11 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, UInt32Array};
-use arrow_select::concat::concat;
 use hashbrown::HashMap;
 use timely::dataflow::operators::Capability;
 
@@ -154,32 +150,11 @@ impl<X> Stash<X> {
         }
     }
 
-    /// The given rows as one batch, in the given order.
-    pub fn gather(&self, rows: &[ClosingRow]) -> Batch {
-        let mut first = 0u32;
-        let starts: Vec<u32> = self
-            .iter()
-            .map(|stashed| {
-                let start = first;
-                first += stashed.batch.len() as u32;
-                start
-            })
-            .collect();
+    /// The given rows, in the given order, as batches of a bounded size: one unless they are large.
+    pub fn gather(&self, rows: &[ClosingRow]) -> Vec<Batch> {
         let batches: Vec<&Batch> = self.iter().map(|stashed| &stashed.batch).collect();
-        let join = |column: &dyn Fn(&Batch) -> ArrayRef| {
-            let arrays: Vec<ArrayRef> = batches.iter().map(|batch| column(batch)).collect();
-            let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
-            concat(&arrays).expect("batches of one stream have the same columns")
-        };
-        let whole = Batch {
-            times: batches.iter().flat_map(|batch| batch.times.iter().copied()).collect::<Vec<_>>().into(),
-            event_times: batches.iter().flat_map(|batch| batch.event_times.iter().copied()).collect::<Vec<_>>().into(),
-            sort_key: join(&|batch| Arc::new(batch.sort_key.clone())).as_binary().clone(),
-            columns: (0..batches[0].columns.len()).map(|column| join(&|batch| batch.columns[column].clone())).collect(),
-            ack: AckToken::default(),
-        };
-        let picks = rows.iter().map(|row| starts[row.batch as usize] + row.row);
-        whole.take(&UInt32Array::from_iter_values(picks))
+        let picks: Vec<(usize, usize)> = rows.iter().map(|row| (row.batch as usize, row.row as usize)).collect();
+        Batch::interleave(&batches, &picks)
     }
 }
 

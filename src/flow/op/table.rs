@@ -3,7 +3,7 @@
 //! Keys and rows are stored in the bytes of [`crate::value::KeyCodec`]. What a look-up at t sees is the accumulation of all changes
 //! strictly before t, so the arrangement is compacted to just before what may still be asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
 
 use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array};
@@ -29,7 +29,7 @@ use crate::flow::plan::TablePlan;
 use crate::store::Upsert;
 use crate::store::memory::OnlineTable;
 use crate::time::EventTime;
-use crate::value::{AckToken, Batch, Key, Scalar};
+use crate::value::{AckToken, Batch, Key, Scalar, cut_by_bytes};
 
 /// A table's key. Differential deals it to workers by the same hash as ours.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -236,13 +236,15 @@ pub fn look_up<'scope>(
                 for chunk in chunks.iter() {
                     let keyed = chunk.batch.slice(chunk.done, chunk.closing_rows().len());
                     let keys = key_codec.encode(&key_columns(&keyed, &key));
-                    let RowsAsOf { rows, found } = rows_as_of(&mut trace, &keys, &keyed.times);
-                    let rows = row_codec.decode(rows.iter().map(Vec::as_slice));
-                    let mut joined = join(&keyed, &rows, &UInt32Array::from(found));
-                    joined.ack = chunk.extra.clone();
+                    let looked_up = rows_as_of(&mut trace, &keys, &keyed.times);
                     let capability = chunk.capability.as_ref().expect("records are held with their capability");
-                    if !joined.is_empty() {
-                        output.session_with_builder(capability).give_container(&mut joined);
+                    for (records, RowsAsOf { rows, found }) in looked_up.cut(&keyed) {
+                        let rows = row_codec.decode(rows.iter().map(Vec::as_slice));
+                        let mut joined = join(&records, &rows, &UInt32Array::from(found));
+                        joined.ack = chunk.extra.clone();
+                        if !joined.is_empty() {
+                            output.session_with_builder(capability).give_container(&mut joined);
+                        }
                     }
                 }
                 chunks.retire();
@@ -257,6 +259,35 @@ struct RowsAsOf {
     rows: Vec<RowBytes>,
     /// For each record, the position of its row.
     found: Vec<Option<u32>>,
+}
+
+impl RowsAsOf {
+    /// Cuts records and the rows that they look up into parts of a bounded size: one unless the rows are large. A row that
+    /// many records look up is copied for each.
+    fn cut(self, records: &Batch) -> Vec<(Batch, RowsAsOf)> {
+        let row_bytes = |record: &usize| self.found[*record].map_or(0, |row| self.rows[row as usize].len());
+        let numbers: Vec<usize> = (0..self.found.len()).collect();
+        let known: usize = self.rows.iter().map(Vec::len).sum();
+        let total = records.bytes() + known + numbers.iter().map(row_bytes).sum::<usize>();
+        let bytes = |record: &usize| records.slice(*record, 1).bytes() + 2 * row_bytes(record);
+        let runs = cut_by_bytes(&numbers, total, bytes);
+        if let [_] = runs[..] {
+            return vec![(records.clone(), self)];
+        }
+        let part = |run: &[usize]| {
+            let mut positions: HashMap<u32, u32> = HashMap::new();
+            let mut rows: Vec<RowBytes> = Vec::new();
+            let mut position = |row: u32| {
+                *positions.entry(row).or_insert_with(|| {
+                    rows.push(self.rows[row as usize].clone());
+                    rows.len() as u32 - 1
+                })
+            };
+            let found = run.iter().map(|record| self.found[*record].map(&mut position)).collect();
+            (records.slice(run[0], run.len()), RowsAsOf { rows, found })
+        };
+        runs.into_iter().map(part).collect()
+    }
 }
 
 /// Reads the rows of keys as of a time each. Keys are sorted first, so that the arrangement is read in one pass.

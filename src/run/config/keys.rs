@@ -35,6 +35,21 @@ const WORDS: &[(&str, &str, &str)] = &[
         "Records that one partition may be read ahead of the slowest, not counting those that its lateness keeps open. Bounds memory; does not affect results",
     ),
     (
+        "max_in_flight_bytes",
+        "int",
+        "The same bound in bytes of decoded records. Reached before `max_in_flight` where records are large",
+    ),
+    (
+        "max_record_bytes",
+        "int",
+        "Largest record, in bytes of the message, line or CSV record, or of the texts of a Parquet row; at most 268435456. A larger one is a dead letter, with its first 4096 bytes only",
+    ),
+    (
+        "max_dead_letters",
+        "number",
+        "Share of dead letters among the first 10,000 records of a source above which a run or a replay ends with exit status 1. A source that ends before is judged by the records it had; below 100, only if all of them are dead letters. 1 for no limit",
+    ),
+    (
         "idle_after",
         "duration",
         "Time without new records after which a Kafka partition no longer holds back the watermark",
@@ -48,7 +63,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     (
         "max_ahead",
         "duration",
-        "How far the event time of a record may be ahead of the timestamp of its Kafka message. A record beyond that is a dead letter",
+        "How far the event time of a record may be ahead of the timestamp of its Kafka message. A record beyond that is a dead letter. For files, see `topics.TOPIC.max_ahead`",
     ),
     (
         "topics.TOPIC.file",
@@ -56,6 +71,11 @@ const WORDS: &[(&str, &str, &str)] = &[
         "Files to read in place of the topic, in this order; the matches of a glob are sorted. Relative to the config file",
     ),
     ("topics.TOPIC.nulls", "list", "CSV fields that mean null"),
+    (
+        "topics.TOPIC.max_ahead",
+        "duration",
+        "How far the event time of a record of a file may be ahead of the records before and after it. A record beyond that is a dead letter; see [wrong clocks](concepts.md#wrong-clocks)",
+    ),
     (
         "play.speed",
         "number",

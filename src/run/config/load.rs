@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Config;
 use crate::expr::nearest;
 use crate::run::Failure;
+use crate::source::MOST_RECORD_BYTES;
 
 impl Config {
     /// Reads a config file and applies overrides `key.path=value` in order.
@@ -32,7 +33,31 @@ impl Config {
         if config.workers == 0 || config.http.threads == 0 {
             return Err(Failure::Usage(format!("{label}: error: workers and http.threads must be at least 1")));
         }
+        config.check_bounds().map_err(|what| Failure::Usage(format!("{label}: error: {what}")))?;
         Ok(config)
+    }
+
+    /// Checks the bounds of what is read.
+    ///
+    /// # Errors
+    /// The first that is out of its range.
+    fn check_bounds(&self) -> Result<(), String> {
+        let wrong = |name: &str, expected: &str, found: &dyn std::fmt::Display| {
+            Err(format!("{name}: expected {expected}, found {found}"))
+        };
+        if !(1..=MOST_RECORD_BYTES).contains(&self.max_record_bytes) {
+            return wrong("max_record_bytes", &format!("1 to {MOST_RECORD_BYTES}"), &self.max_record_bytes);
+        }
+        for (name, bound) in [("max_in_flight", self.max_in_flight), ("max_in_flight_bytes", self.max_in_flight_bytes)]
+        {
+            if bound == 0 {
+                return wrong(name, "at least 1", &bound);
+            }
+        }
+        if !(0.0..=1.0).contains(&self.max_dead_letters) {
+            return wrong("max_dead_letters", "a share from 0 to 1", &self.max_dead_letters);
+        }
+        Ok(())
     }
 }
 
@@ -116,5 +141,13 @@ mod tests {
         assert!(error.ends_with("; did you mean workers?"), "{error}");
         assert!(!load("colour = 1", &[]).unwrap_err().contains("did you mean"));
         assert!(load("", &["workers"]).unwrap_err().contains("expected key.path=value"));
+        for (set, expected) in [
+            ("max_record_bytes=0", "max_record_bytes: expected 1 to 268435456, found 0"),
+            ("max_record_bytes=268435457", "max_record_bytes: expected 1 to 268435456, found 268435457"),
+            ("max_in_flight_bytes=0", "max_in_flight_bytes: expected at least 1, found 0"),
+            ("max_dead_letters=10", "max_dead_letters: expected a share from 0 to 1, found 10"),
+        ] {
+            assert!(load("", &[set]).unwrap_err().ends_with(expected), "{set}");
+        }
     }
 }

@@ -26,6 +26,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::source::{DEFAULT_RECORD_BYTES, Volume};
+
 pub use keys::{ConfigKey, help, keys};
 pub use sections::{
     CheckpointConfig, DeadLettersConfig, HttpConfig, OfflineConfig, PlayConfig, RedisConfig, RegistryConfig,
@@ -39,6 +41,9 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub workers: usize,
     pub max_in_flight: u64,
+    pub max_in_flight_bytes: u64,
+    pub max_record_bytes: usize,
+    pub max_dead_letters: f64,
     #[serde(with = "values::duration")]
     pub idle_after: Duration,
     pub clock: Clock,
@@ -65,6 +70,9 @@ impl Default for Config {
             data_dir: "var".into(),
             workers: 1,
             max_in_flight: 1 << 17,
+            max_in_flight_bytes: 64 << 20,
+            max_record_bytes: DEFAULT_RECORD_BYTES,
+            max_dead_letters: 0.1,
             idle_after: Duration::from_secs(5),
             clock: Clock::Wall,
             max_ahead: Duration::from_secs(86_400),
@@ -86,6 +94,11 @@ impl Config {
     /// Returns the folder of a dataflow's own files.
     pub fn home(&self, dataflow: &str) -> PathBuf {
         self.data_dir.join(dataflow)
+    }
+
+    /// Returns how much of a partition may be in flight.
+    pub fn in_flight(&self) -> Volume {
+        Volume { records: self.max_in_flight, bytes: self.max_in_flight_bytes }
     }
 }
 

@@ -16,6 +16,8 @@ pub struct TopicConfig {
     pub file: Vec<String>,
     #[serde(default = "default_nulls")]
     pub nulls: Vec<String>,
+    #[serde(with = "values::duration", default = "default_max_ahead")]
+    pub max_ahead: Duration,
 }
 
 impl TopicConfig {
@@ -26,6 +28,10 @@ impl TopicConfig {
 
 fn default_nulls() -> Vec<String> {
     vec![String::new()]
+}
+
+fn default_max_ahead() -> Duration {
+    Duration::from_secs(3600)
 }
 
 /// `[play]`: the speed at which files are played.

@@ -1,9 +1,11 @@
 //! CSV files with a header: columns are matched by name, other columns are ignored.
 
-use super::{FileBytes, FileFormat, FileReader, FileSchema, OpenFile, OpenedFile};
+use super::csv_records::{CsvRecord, CsvRecords};
+use super::{FileBytes, FileContent, FileFormat, FileReader, FileSchema, OpenFile, OpenedFile};
+use crate::source::dead_letter::head_of;
 use crate::source::message::{Csv, MessageFormat, append_text};
-use crate::source::{Ingest, InputStatus, RawMessage};
-use crate::value::{Column, FieldError, FieldFault};
+use crate::source::{DEFAULT_RECORD_BYTES, Ingest, InputStatus, RawMessage};
+use crate::value::{Column, ColumnBuilder, FieldError, FieldFault};
 
 pub static CSV: FileFormat = FileFormat {
     extension: "csv",
@@ -13,8 +15,7 @@ pub static CSV: FileFormat = FileFormat {
 };
 
 struct CsvReader {
-    reader: csv::Reader<FileBytes>,
-    record: csv::ByteRecord,
+    records: CsvRecords,
     /// Number of fields of the header.
     width: usize,
     /// For each column of the schema, its field in the file, if the file has one.
@@ -24,19 +25,23 @@ struct CsvReader {
 }
 
 fn open(bytes: FileBytes, schema: &FileSchema) -> OpenedFile {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
-    let header = reader.byte_headers().map_err(|error| error.to_string())?.clone();
+    let mut records = CsvRecords::new(bytes).map_err(|error| error.to_string())?;
+    match records.next(DEFAULT_RECORD_BYTES, None).map_err(|error| error.to_string())? {
+        CsvRecord::End | CsvRecord::Fields { .. } => {}
+        CsvRecord::Fault { why, .. } => return Err(format!("its header cannot be read: {why}")),
+        CsvRecord::TooLong { bytes, .. } => return Err(format!("its header cannot be read: it has {bytes} bytes")),
+    }
+    let header: Vec<Vec<u8>> = records.fields().map(<[u8]>::to_vec).collect();
     let field = |name: &str| header.iter().position(|known| known == name.as_bytes());
     let fields: Vec<Option<usize>> = schema.schema.names().map(field).collect();
     for (column, field) in schema.schema.columns.iter().zip(&fields) {
         if field.is_none() && !schema.optional.contains(&column.name) {
-            let known = String::from_utf8_lossy(&line(&header)).into_owned();
+            let known = String::from_utf8_lossy(&header.join(&b',')).into_owned();
             return Err(format!("has no column {:?}; its header is {known}", column.name));
         }
     }
     Ok(Box::new(CsvReader {
-        reader,
-        record: csv::ByteRecord::new(),
+        records,
         width: header.len(),
         fields,
         columns: schema.schema.columns.clone(),
@@ -44,52 +49,71 @@ fn open(bytes: FileBytes, schema: &FileSchema) -> OpenedFile {
     }))
 }
 
+impl CsvReader {
+    /// Appends the fields of the record that was found last as one row. A row is always completed, so that columns stay
+    /// aligned.
+    fn append(&self, builders: &mut [ColumnBuilder], present: &mut Vec<bool>) -> Result<(), FieldError> {
+        present.clear();
+        let mut fault = None;
+        for ((column, field), builder) in self.columns.iter().zip(&self.fields).zip(builders) {
+            let text = field.and_then(|field| self.records.field(field));
+            let text = text.filter(|text| !is_null(&self.nulls, text));
+            present.push(text.is_some());
+            let appended = match text {
+                None => {
+                    builder.append_null();
+                    Ok(())
+                }
+                Some(text) => append_text(column, text, builder),
+            };
+            if let Err(found) = appended {
+                fault.get_or_insert(FieldError { column: Some(column.name.clone()), fault: found });
+            }
+        }
+        if self.records.len() != self.width {
+            let why = format!("{} fields where the header has {}", self.records.len(), self.width);
+            return Err(FieldError { column: None, fault: FieldFault::Malformed(why) });
+        }
+        fault.map_or(Ok(()), Err)
+    }
+}
+
 impl FileReader for CsvReader {
     fn read(&mut self, max: usize, offset: &mut u64, ingest: &mut Ingest) -> Result<InputStatus, String> {
         for _ in 0..max {
-            match self.reader.read_byte_record(&mut self.record) {
-                Ok(false) => return Ok(InputStatus::EndOfInput),
-                Ok(true) => {}
-                Err(error) => return Err(error.to_string()),
+            let found = self.records.next(ingest.max_record_bytes(), Some(self.width));
+            match found.map_err(|error| error.to_string())? {
+                CsvRecord::End => return Ok(InputStatus::EndOfInput),
+                CsvRecord::Fields { raw } => {
+                    let raw = || RawMessage::value(self.records.raw(&raw));
+                    ingest.push(*offset, None, raw, |builders, present| self.append(builders, present));
+                }
+                CsvRecord::Fault { raw, why } => {
+                    ingest.push_malformed(*offset, None, || RawMessage::value(self.records.raw(&raw)), || why);
+                }
+                CsvRecord::TooLong { raw, bytes } => {
+                    let head = || RawMessage::value(head_of(self.records.raw(&raw)));
+                    ingest.push_too_large(*offset, None, bytes, head);
+                }
             }
-            let (record, whole) = (&self.record, self.record.len() == self.width);
-            let raw = || RawMessage::value(line(record));
-            ingest.push(*offset, None, raw, |builders, present| {
-                present.clear();
-                let mut fault = None;
-                for ((column, field), builder) in self.columns.iter().zip(&self.fields).zip(builders) {
-                    let text = field.and_then(|field| record.get(field)).filter(|text| !is_null(&self.nulls, text));
-                    present.push(text.is_some());
-                    // A row is always completed, so that columns stay aligned.
-                    let appended = match text {
-                        None => {
-                            builder.append_null();
-                            Ok(())
-                        }
-                        Some(text) => append_text(column, text, builder),
-                    };
-                    if let Err(found) = appended {
-                        fault.get_or_insert(FieldError { column: Some(column.name.clone()), fault: found });
-                    }
-                }
-                if !whole {
-                    let why = format!("{} fields where the header has {}", record.len(), self.width);
-                    return Err(FieldError { column: None, fault: FieldFault::Malformed(why) });
-                }
-                fault.map_or(Ok(()), Err)
-            });
             *offset += 1;
+            if ingest.is_full() {
+                break;
+            }
         }
         Ok(InputStatus::MoreAvailable)
+    }
+
+    fn content(&self) -> FileContent {
+        self.records.content()
+    }
+
+    fn skip_to(&mut self, length: u64) -> Result<(), String> {
+        self.records.skip_to(length).map_err(|error| error.to_string())
     }
 }
 
 /// Returns whether a text means null.
 fn is_null(nulls: &[String], text: &[u8]) -> bool {
     nulls.iter().any(|null| null.as_bytes() == text)
-}
-
-/// Returns a record as one line, without its quotes.
-fn line(record: &csv::ByteRecord) -> Vec<u8> {
-    record.iter().collect::<Vec<_>>().join(&b',')
 }

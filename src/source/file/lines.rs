@@ -1,8 +1,9 @@
 //! Files with one message a line.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 
-use super::{FileBytes, FileFormat, FileReader, FileSchema, OpenFile, OpenedFile};
+use super::{ContentHasher, FileBytes, FileContent, FileFormat, FileReader, FileSchema, OpenFile, OpenedFile, advance};
+use crate::source::dead_letter::{HEAD_BYTES, head_of};
 use crate::source::message::{Json, MessageFormat};
 use crate::source::{Ingest, InputStatus, RawMessage};
 
@@ -16,25 +17,85 @@ pub static JSONL: FileFormat = FileFormat {
 struct LineReader<F> {
     bytes: FileBytes,
     line: Vec<u8>,
+    content: ContentHasher,
     format: F,
 }
 
+/// The size of a line, without its line break.
+enum Line {
+    End,
+    Whole,
+    /// Only the beginning is kept; the line has this many bytes.
+    TooLong(u64),
+}
+
 fn open<F: MessageFormat>(bytes: FileBytes, schema: &FileSchema) -> OpenedFile {
-    Ok(Box::new(LineReader { bytes, line: Vec::new(), format: F::new(&schema.schema) }))
+    let format = F::new(&schema.schema);
+    Ok(Box::new(LineReader { bytes, line: Vec::new(), content: ContentHasher::default(), format }))
+}
+
+impl<F> LineReader<F> {
+    /// Reads the next line, of which no more than `most` bytes are kept.
+    fn next(&mut self, most: usize) -> std::io::Result<Line> {
+        self.line.clear();
+        let bounded = most as u64 + 1;
+        if (&mut self.bytes).take(bounded).read_until(b'\n', &mut self.line)? == 0 {
+            return Ok(Line::End);
+        }
+        self.content.push(&self.line);
+        let is_whole = self.line.pop_if(|last| *last == b'\n').is_some();
+        if is_whole || self.line.len() <= most {
+            return Ok(Line::Whole);
+        }
+        // The rest of a line that is too long is passed over.
+        self.line.truncate(HEAD_BYTES);
+        self.line.shrink_to(HEAD_BYTES);
+        let mut length = bounded;
+        loop {
+            let chunk = self.bytes.fill_buf()?;
+            let end = chunk.iter().position(|byte| *byte == b'\n');
+            let used = end.map_or(chunk.len(), |at| at + 1);
+            if used == 0 {
+                return Ok(Line::TooLong(length));
+            }
+            self.content.push(&chunk[..used]);
+            self.bytes.consume(used);
+            length += used as u64;
+            if end.is_some() {
+                return Ok(Line::TooLong(length - 1));
+            }
+        }
+    }
 }
 
 impl<F: MessageFormat> FileReader for LineReader<F> {
     fn read(&mut self, max: usize, offset: &mut u64, ingest: &mut Ingest) -> Result<InputStatus, String> {
         for _ in 0..max {
-            self.line.clear();
-            if self.bytes.read_until(b'\n', &mut self.line).map_err(|error| error.to_string())? == 0 {
-                return Ok(InputStatus::EndOfInput);
+            let found = self.next(ingest.max_record_bytes()).map_err(|error| error.to_string())?;
+            let line = self.line.as_slice();
+            match found {
+                Line::End => return Ok(InputStatus::EndOfInput),
+                Line::Whole => {
+                    let raw = || RawMessage::value(line);
+                    ingest.push(*offset, None, raw, |columns, present| self.format.decode(line, columns, present));
+                }
+                Line::TooLong(length) => {
+                    ingest.push_too_large(*offset, None, length, || RawMessage::value(head_of(line)));
+                }
             }
-            let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
-            let raw = || RawMessage::value(line);
-            ingest.push(*offset, None, raw, |columns, present| self.format.decode(line, columns, present));
             *offset += 1;
+            if ingest.is_full() {
+                break;
+            }
         }
         Ok(InputStatus::MoreAvailable)
+    }
+
+    fn content(&self) -> FileContent {
+        self.content.content()
+    }
+
+    fn skip_to(&mut self, length: u64) -> Result<(), String> {
+        advance(&mut self.bytes, &mut self.content, length).map_err(|error| error.to_string())
     }
 }

@@ -5,15 +5,20 @@
 //! [`Ingest`]. Containers of messages, such as lines of JSON, decode them by a [`super::MessageFormat`]; others, such as
 //! Parquet, have values of their own.
 
+mod content;
 mod csv;
+mod csv_records;
 mod lines;
+mod natural_order;
 mod parquet;
 mod partition;
 
 use std::io::BufRead;
 use std::path::Path;
 
+pub use self::content::{ContentHasher, FileContent, FilePlace};
 pub use self::partition::{FileBinding, FilePartition};
+use super::dead_letter::HEAD_BYTES;
 use super::{Ingest, InputStatus, SourceError};
 use crate::value::Schema;
 
@@ -58,6 +63,33 @@ pub trait FileReader: Send {
     /// # Errors
     /// If the file cannot be read on. A fault of a single record is no error: it becomes a dead letter.
     fn read(&mut self, max: usize, offset: &mut u64, ingest: &mut Ingest) -> Result<InputStatus, String>;
+
+    /// Returns what has been read, up to the last record that was pushed.
+    fn content(&self) -> FileContent;
+
+    /// Skips to a length from the beginning of the file, or to its end if it is shorter.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    fn skip_to(&mut self, length: u64) -> Result<(), String>;
+}
+
+/// Reads bytes until `length` have been hashed in all, or there are no more.
+///
+/// # Errors
+/// If they cannot be read.
+fn advance(bytes: &mut FileBytes, content: &mut ContentHasher, length: u64) -> std::io::Result<()> {
+    while content.length() < length {
+        let chunk = bytes.fill_buf()?;
+        let wanted = usize::try_from(length - content.length()).unwrap_or(usize::MAX);
+        let used = chunk.len().min(wanted);
+        if used == 0 {
+            break;
+        }
+        content.push(&chunk[..used]);
+        bytes.consume(used);
+    }
+    Ok(())
 }
 
 /// All formats of files, by extension.

@@ -1,41 +1,42 @@
 //! The one partition of a topic that is bound to files, read one after another.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use super::{FileReader, FileSchema};
-use crate::source::{Ingest, InputStatus, Partition, SourceError, SourcePlan};
+use super::natural_order;
+use super::{FileContent, FilePlace, FileReader, FileSchema};
+use crate::source::{Ingest, InputStatus, Partition, SourceError};
 use crate::time::Offset;
 use crate::value::Schema;
 
 /// Files that a topic is bound to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FileBinding {
-    /// Paths or globs, in order. The files that a glob matches are sorted by name.
+    /// Paths or globs, in order. The files that a glob matches are sorted in natural order.
     pub files: Vec<String>,
     /// Texts of a CSV that mean null.
     pub nulls: Vec<String>,
 }
 
 impl FileBinding {
-    /// Returns the paths of all files.
+    /// Returns the paths of all files. One that several patterns match is read once, at its first place.
     ///
     /// # Errors
     /// If a path or glob matches no file.
     pub fn paths(&self, base: &Path) -> Result<Vec<PathBuf>, SourceError> {
-        let mut paths = Vec::new();
+        let (mut paths, mut known) = (Vec::new(), HashSet::new());
         for pattern in &self.files {
             let full = base.join(pattern).to_string_lossy().into_owned();
             let wrong = |what: String| SourceError::File { path: full.clone(), what };
             let found = glob::glob(&full).map_err(|error| wrong(error.to_string()))?;
-            let before = paths.len();
-            for path in found {
-                paths.push(path.map_err(|error| wrong(error.to_string()))?);
-            }
-            if paths.len() == before {
+            let mut found: Vec<PathBuf> = found.collect::<Result<_, _>>().map_err(|error| wrong(error.to_string()))?;
+            if found.is_empty() {
                 return Err(wrong("no such file".to_owned()));
             }
+            found.sort_by(|one, other| natural_order::compare(one, other));
+            // A link, or another spelling of a path, is the same file.
+            let is_new = |path: &PathBuf| known.insert(path.canonicalize().unwrap_or_else(|_| path.clone()));
+            paths.extend(found.into_iter().filter(is_new));
         }
         Ok(paths)
     }
@@ -46,6 +47,8 @@ pub struct FilePartition {
     waiting: VecDeque<PathBuf>,
     schema: FileSchema,
     open: Option<ReadingFile>,
+    /// The files that have been read whole.
+    finished: Vec<FileContent>,
     offset: Offset,
 }
 
@@ -66,35 +69,64 @@ impl FilePartition {
         optional: Vec<String>,
     ) -> Result<Self, SourceError> {
         let schema = FileSchema { schema, nulls, optional };
-        let mut partition = FilePartition { waiting: paths.into(), schema, open: None, offset: 0 };
+        let mut partition =
+            FilePartition { waiting: paths.into(), schema, open: None, finished: Vec::new(), offset: 0 };
         partition.next()?;
         Ok(partition)
     }
 
-    /// Opens the next file. Returns whether there is one.
+    /// Opens the next file. Returns false, and leaves the last one open, if there is none.
     fn next(&mut self) -> Result<bool, SourceError> {
-        self.open = match self.waiting.pop_front() {
-            None => None,
-            Some(path) => Some(ReadingFile { reader: super::open(&path, &self.schema)?, path }),
-        };
-        Ok(self.open.is_some())
+        let Some(path) = self.waiting.pop_front() else { return Ok(false) };
+        let next = ReadingFile { reader: super::open(&path, &self.schema)?, path };
+        if let Some(before) = self.open.replace(next) {
+            self.finished.push(before.reader.content());
+        }
+        Ok(true)
     }
 
-    /// Skips the records below an offset.
+    /// Resumes from a place that an earlier run had come to.
     ///
     /// # Errors
-    /// If they cannot be read.
-    pub fn skip_to(&mut self, offset: Offset, plan: &Arc<SourcePlan>) -> Result<(), SourceError> {
-        let mut skipped = Ingest::new(plan.clone(), 0);
-        while self.offset < offset {
-            let rest = usize::try_from(offset - self.offset).unwrap_or(usize::MAX);
-            if self.read(rest.min(8192), &mut skipped)? == InputStatus::EndOfInput && self.offset < offset {
-                let (path, what) = (plan.topic.clone(), format!("ends at record {}, before {offset}", self.offset));
-                return Err(SourceError::File { path, what });
+    /// If the files cannot be read, or are not those that were read up to there. Appended records and files are allowed.
+    pub fn resume(&mut self, place: &FilePlace) -> Result<(), SourceError> {
+        for (index, read) in place.finished.iter().enumerate() {
+            self.skip(u64::MAX, *read)?;
+            if !self.next()? {
+                let (there, were) = (index + 1, place.finished.len() + 1);
+                return Err(self.changed(&format!("it is the last of {there} files, and {were} were read before")));
             }
-            skipped.take_unsorted();
         }
+        self.skip(place.current.length, place.current)?;
+        self.offset = place.offset;
         Ok(())
+    }
+
+    /// Skips to a length of the open file, and compares what is before it with what was read there.
+    fn skip(&mut self, length: u64, read: FileContent) -> Result<(), SourceError> {
+        let Some(ReadingFile { path, reader }) = &mut self.open else { return Ok(()) };
+        reader.skip_to(length).map_err(|what| SourceError::File { path: path.display().to_string(), what })?;
+        let found = reader.content();
+        match found == read {
+            true => Ok(()),
+            false if found.length < read.length => {
+                let (length, before) = (found.length, read.length);
+                Err(self.changed(&format!("it ends after {length}, before the {before} that were read")))
+            }
+            false if length == u64::MAX && found.length > read.length => {
+                Err(self.changed("it has grown after the files that follow it were begun"))
+            }
+            false => Err(self.changed(&format!("its first {} are others than those that were read", read.length))),
+        }
+    }
+
+    /// Returns the error of a file that is not the one that was read.
+    fn changed(&self, what: &str) -> SourceError {
+        let path = self.open.as_ref().map_or_else(String::new, |open| open.path.display().to_string());
+        let what = format!(
+            "is not the file that was read before the restart: {what} (bytes, decompressed; rows of Parquet); expected the same files, with records or files appended at most; a run with --fresh starts over"
+        );
+        SourceError::File { path, what }
     }
 }
 
@@ -106,5 +138,10 @@ impl Partition for FilePartition {
             InputStatus::EndOfInput if self.next()? => Ok(InputStatus::MoreAvailable),
             progress => Ok(progress),
         }
+    }
+
+    fn place(&self) -> Option<FilePlace> {
+        let current = self.open.as_ref().map(|open| open.reader.content()).unwrap_or_default();
+        Some(FilePlace { offset: self.offset, finished: self.finished.clone(), current })
     }
 }

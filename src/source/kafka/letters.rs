@@ -94,8 +94,7 @@ impl DeadLetterTopic {
 
     /// Returns the headers that tell why and where a record was refused.
     fn errors(&self, letter: &DeadLetter) -> impl Iterator<Item = Header> + use<> {
-        let reason = serde_json::to_value(letter.reason).ok();
-        let reason = reason.as_ref().and_then(|reason| reason.as_str()).unwrap_or_default().to_owned();
+        let reason = letter.reason.name();
         let whole = format!("{}: {reason}: {}", letter.stage, letter.detail);
         let named = [
             ("topic", letter.topic.clone()),

@@ -3,15 +3,15 @@
 //! Offsets may have gaps: compaction and transactions leave some out. So a bounded partition has ended when its position
 //! has reached the end, be it by a message or by the broker's report that there is none before the end.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::Health;
-use super::queue::{Message, Queue};
+use super::queue::{Message, Queue, Visit};
 use super::tombstone::Tombstones;
+use crate::source::dead_letter::head_of;
 use crate::source::message::MessageFormat;
 use crate::source::{Ingest, InputStatus, Partition, RawMessage, SourceError, SourcePlan};
 use crate::value::{FieldError, FieldFault};
@@ -110,7 +110,11 @@ impl<F: MessageFormat> Partition for KafkaPartition<F> {
         if state.ended {
             return Ok(InputStatus::EndOfInput);
         }
-        let polled = self.queue.poll(max, |message| state.take(&message, ingest));
+        let polled = self.queue.poll(max, |message| match state.take(&message, ingest) {
+            Some(stop) => Visit::Stop(stop),
+            None if ingest.is_full() => Visit::Pause,
+            None => Visit::Next,
+        });
         state.position.next.store(state.next, SeqCst);
         state.position.caught_up.store(state.caught_up, SeqCst);
         match polled.stopped {
@@ -138,15 +142,25 @@ impl<F: MessageFormat> Partition for KafkaPartition<F> {
 }
 
 impl<F: MessageFormat> PollState<F> {
-    /// Pushes a message as a record, or handles it as an event of the partition.
-    fn take(&mut self, message: &Message<'_>, ingest: &mut Ingest) -> ControlFlow<StopReason> {
+    /// Pushes a message as a record, or handles it as an event of the partition. Returns why no further one is taken.
+    fn take(&mut self, message: &Message<'_>, ingest: &mut Ingest) -> Option<StopReason> {
         if let Some(code) = message.event() {
             return self.on_event(message, code);
         }
         let offset = message.offset();
         if self.end.is_some_and(|end| offset >= end) {
             self.ended = true;
-            return ControlFlow::Break(StopReason::Ended);
+            return Some(StopReason::Ended);
+        }
+        let bytes = message.key().map_or(0, <[u8]>::len) + message.value().map_or(0, <[u8]>::len);
+        self.next = offset + 1;
+        self.caught_up = false;
+        if bytes > ingest.max_record_bytes() {
+            let head = |part: Option<&[u8]>| part.map(|bytes| head_of(bytes).to_vec());
+            let raw =
+                || RawMessage { key: head(message.key()), value: head(message.value()), headers: message.headers() };
+            ingest.push_too_large(offset, message.time(), bytes as u64, raw);
+            return None;
         }
         let raw = || RawMessage {
             key: message.key().map(<[u8]>::to_vec),
@@ -161,12 +175,10 @@ impl<F: MessageFormat> PollState<F> {
                 Err(FieldError { column: None, fault: FieldFault::Malformed("a message without a value".to_owned()) })
             }
         });
-        self.next = offset + 1;
-        self.caught_up = false;
-        ControlFlow::Continue(())
+        None
     }
 
-    fn on_event(&mut self, message: &Message<'_>, code: Code) -> ControlFlow<StopReason> {
+    fn on_event(&mut self, message: &Message<'_>, code: Code) -> Option<StopReason> {
         match code {
             Code::PartitionEOF => {
                 self.next = self.next.max(message.offset());
@@ -174,23 +186,23 @@ impl<F: MessageFormat> PollState<F> {
                 // Offsets between here and the end were not committed when the end was asked for.
                 if self.end.is_some() {
                     self.ended = true;
-                    return ControlFlow::Break(StopReason::Ended);
+                    return Some(StopReason::Ended);
                 }
-                ControlFlow::Continue(())
+                None
             }
-            Code::AutoOffsetReset | Code::OffsetOutOfRange => ControlFlow::Break(StopReason::Expired(message.reason())),
+            Code::AutoOffsetReset | Code::OffsetOutOfRange => Some(StopReason::Expired(message.reason())),
             Code::TopicAuthorizationFailed
             | Code::BadMessage
             | Code::InvalidMessage
             | Code::BadCompression
             | Code::NotImplemented
             | Code::MessageSizeTooLarge
-            | Code::Fatal => ControlFlow::Break(StopReason::Failed(message.reason())),
+            | Code::Fatal => Some(StopReason::Failed(message.reason())),
             // librdkafka retries everything else.
             _ => {
                 let ReadPosition { topic, partition, .. } = &*self.position;
                 self.health.record_error(&format!("topic {topic:?}, partition {partition}: {}", message.reason()));
-                ControlFlow::Continue(())
+                None
             }
         }
     }

@@ -6,8 +6,8 @@
 //! Invariant: a queue lives no longer than its client, which it holds; a message no longer than the call that it is
 //! passed to.
 
+use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
-use std::ops::ControlFlow;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
@@ -25,18 +25,30 @@ pub struct Queue {
     topic: CString,
     partition: i32,
     batch: Vec<*mut c::rd_kafka_message_t>,
+    /// Messages that were removed from the queue but not visited.
+    rest: TakenMessages,
     client: Arc<Client>,
+}
+
+/// What a visitor of messages wants next.
+pub enum Visit<B> {
+    /// The next message.
+    Next,
+    /// No more for now: the other messages are kept for the next call.
+    Pause,
+    /// No more at all.
+    Stop(B),
 }
 
 /// The outcome of [`Queue::poll`].
 pub struct Polled<B> {
-    /// Number of messages that were taken from the queue.
+    /// Number of messages that were visited.
     pub taken: usize,
     /// The value with which the visitor stopped, if it did.
     pub stopped: Option<B>,
 }
 
-// SAFETY: librdkafka's queues may be used from any thread, and `batch` is empty between calls.
+// SAFETY: librdkafka's queues and messages may be used from any thread, and `batch` is empty between calls.
 unsafe impl Send for Queue {}
 
 impl Queue {
@@ -48,15 +60,44 @@ impl Queue {
         let queue = NonNull::new(queue)?;
         // SAFETY: the queue was just given out; without a destination, its messages stay in it.
         unsafe { c::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut()) };
-        Some(Queue { queue, topic, partition, batch: Vec::new(), client: client.clone() })
+        Some(Queue {
+            queue,
+            topic,
+            partition,
+            batch: Vec::new(),
+            rest: TakenMessages::default(),
+            client: client.clone(),
+        })
     }
 
     pub fn cluster(&self) -> &Cluster {
         &self.client.cluster
     }
 
-    /// Removes up to `max` messages that are there and visits them in order. If the visitor stops, the rest is dropped.
-    pub fn poll<B>(&mut self, max: usize, mut visit: impl FnMut(Message<'_>) -> ControlFlow<B>) -> Polled<B> {
+    /// Visits up to `max` messages that are there, in order, and removes them.
+    pub fn poll<B>(&mut self, max: usize, mut visit: impl FnMut(Message<'_>) -> Visit<B>) -> Polled<B> {
+        if self.rest.0.is_empty() {
+            self.take(max);
+        }
+        let mut taken = 0;
+        while taken < max
+            && let Some(message) = self.rest.0.front()
+        {
+            taken += 1;
+            // SAFETY: each pointer is to a message that is ours until it is given back.
+            let visited = visit(Message(unsafe { message.as_ref() }));
+            self.rest.give_back();
+            match visited {
+                Visit::Next => {}
+                Visit::Pause => break,
+                Visit::Stop(with) => return Polled { taken, stopped: Some(with) },
+            }
+        }
+        Polled { taken, stopped: None }
+    }
+
+    /// Removes up to `max` messages from the queue.
+    fn take(&mut self, max: usize) {
         self.batch.clear();
         self.batch.reserve(max);
         // SAFETY: there is room for `max` pointers, and the queue is alive.
@@ -64,14 +105,7 @@ impl Queue {
         let taken = usize::try_from(taken).unwrap_or(0);
         // SAFETY: the call has written this many.
         unsafe { self.batch.set_len(taken) };
-        let batch = TakenMessages(&mut self.batch);
-        for message in batch.0.iter() {
-            // SAFETY: each pointer is to a message that is ours until `batch` is dropped.
-            if let ControlFlow::Break(with) = visit(Message(unsafe { &**message })) {
-                return Polled { taken, stopped: Some(with) };
-            }
-        }
-        Polled { taken, stopped: None }
+        self.rest.0.extend(self.batch.drain(..).filter_map(NonNull::new));
     }
 
     /// Returns the offsets that the partition holds, as far as fetches have told; sends no request.
@@ -101,13 +135,23 @@ impl Drop for Queue {
 }
 
 /// Messages that must be given back to librdkafka.
-struct TakenMessages<'a>(&'a mut Vec<*mut c::rd_kafka_message_t>);
+#[derive(Default)]
+struct TakenMessages(VecDeque<NonNull<c::rd_kafka_message_t>>);
 
-impl Drop for TakenMessages<'_> {
+impl TakenMessages {
+    /// Gives back the first message.
+    fn give_back(&mut self) {
+        if let Some(message) = self.0.pop_front() {
+            // SAFETY: the message was handed to us and is given back once.
+            unsafe { c::rd_kafka_message_destroy(message.as_ptr()) };
+        }
+    }
+}
+
+impl Drop for TakenMessages {
     fn drop(&mut self) {
-        for message in self.0.drain(..) {
-            // SAFETY: each message was handed to us and is given back once.
-            unsafe { c::rd_kafka_message_destroy(message) };
+        while !self.0.is_empty() {
+            self.give_back();
         }
     }
 }

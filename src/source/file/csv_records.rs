@@ -1,0 +1,320 @@
+//! Records of a CSV file, found so that a stray quote costs one record.
+//!
+//! A quoted field may have line breaks. So after a quote that does not belong there, all lines up to the next quote look
+//! like one field, and without another one the rest of the file does. A record is therefore at fault if it spans lines and
+//!
+//! - is not closed within the largest size of a record, or before the end of the file;
+//! - has text after a closing quote, which is where a later quoted field begins;
+//! - has another number of fields than the header, while one of its later lines has the right number by itself.
+//!
+//! Then its first line is the record that is refused, and reading goes on at the next line. Bytes are buffered up to the
+//! largest size of a record. A line that is longer is passed over.
+
+use std::io::BufRead;
+use std::ops::Range;
+
+use csv_core::ReadRecordResult;
+
+use super::{ContentHasher, FileBytes, FileContent, advance};
+
+/// The next record of a file.
+pub enum CsvRecord {
+    End,
+    /// Its fields are in [`CsvRecords::fields`].
+    Fields {
+        raw: Range<usize>,
+    },
+    /// It is refused for this reason.
+    Fault {
+        raw: Range<usize>,
+        why: String,
+    },
+    /// A line of this many bytes, more than a record may have; `raw` is its beginning.
+    TooLong {
+        raw: Range<usize>,
+        bytes: u64,
+    },
+}
+
+/// The end of a record, relative to its start.
+enum RecordEnd {
+    /// After this many bytes, with the line break.
+    At(usize),
+    /// The file ends in a quoted field, or may do so.
+    EndOfFile(usize),
+    /// Not within the largest size.
+    Beyond,
+}
+
+/// The records of a CSV file.
+pub struct CsvRecords {
+    bytes: FileBytes,
+    core: csv_core::Reader,
+    /// Bytes that have been read from the file; those from `start` on have not been used.
+    buffer: Vec<u8>,
+    start: usize,
+    content: ContentHasher,
+    /// The number of the line at `start`, from 1.
+    line: u64,
+    /// The text of all fields of the record, and where each ends.
+    text: Vec<u8>,
+    ends: Vec<usize>,
+    /// The number of fields of the record.
+    count: usize,
+}
+
+impl CsvRecords {
+    /// Returns the records of a file from its beginning; a byte order mark is passed over.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn new(bytes: FileBytes) -> std::io::Result<Self> {
+        let mut records = CsvRecords {
+            bytes,
+            core: csv_core::Reader::new(),
+            buffer: Vec::new(),
+            start: 0,
+            content: ContentHasher::default(),
+            line: 1,
+            text: vec![0; 1024],
+            ends: vec![0; 64],
+            count: 0,
+        };
+        while records.buffer.len() < 3 && records.fill()? {}
+        if records.buffer.starts_with(b"\xef\xbb\xbf") {
+            records.consume(3);
+        }
+        Ok(records)
+    }
+
+    /// Returns the fields of the record that was found last.
+    pub fn fields(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends[..self.count].iter().copied());
+        starts.zip(&self.ends[..self.count]).map(|(start, end)| &self.text[start..*end])
+    }
+
+    /// Returns a field of the record that was found last.
+    pub fn field(&self, index: usize) -> Option<&[u8]> {
+        let end = self.ends[..self.count].get(index)?;
+        Some(&self.text[index.checked_sub(1).map_or(0, |before| self.ends[before])..*end])
+    }
+
+    /// Returns the number of fields of the record that was found last.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Returns the bytes of a record that was found last.
+    pub fn raw(&self, raw: &Range<usize>) -> &[u8] {
+        &self.buffer[raw.clone()]
+    }
+
+    /// Returns what has been read.
+    pub fn content(&self) -> FileContent {
+        self.content.content()
+    }
+
+    /// Skips to a number of bytes from the beginning of the file, or to its end.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn skip_to(&mut self, length: u64) -> std::io::Result<()> {
+        let wanted = length.saturating_sub(self.content.length());
+        let buffered = usize::try_from(wanted).unwrap_or(usize::MAX).min(self.buffer.len() - self.start);
+        self.consume(buffered);
+        advance(&mut self.bytes, &mut self.content, length)
+    }
+
+    /// Finds the next record: of at most `most` bytes, and of `width` fields if it spans lines.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn next(&mut self, most: usize, width: Option<usize>) -> std::io::Result<CsvRecord> {
+        if !self.skip_line_breaks()? {
+            return Ok(CsvRecord::End);
+        }
+        let (end, at_end) = match self.parse(most)? {
+            RecordEnd::At(end) => (end, false),
+            RecordEnd::EndOfFile(end) => (end, true),
+            RecordEnd::Beyond => return self.refuse_line(most, "is not closed within max_record_bytes"),
+        };
+        let raw = trimmed(&self.buffer[self.start..self.start + end]);
+        if raw.len() > most {
+            return self.refuse_line(most, "is not closed within max_record_bytes");
+        }
+        let spans_lines = raw.iter().any(|byte| is_line_break(*byte));
+        let why = match quote_fault(raw) {
+            Some(QuoteFault::NotClosed) if at_end => Some("is not closed before the end of the file"),
+            Some(QuoteFault::TextAfter) if spans_lines => Some("is closed in a later line, with text after the quote"),
+            _ if spans_lines && width.is_some_and(|width| self.count != width && has_line_of(raw, width)) => {
+                Some("is closed in a later line, which gives another number of fields than the header has")
+            }
+            _ => None,
+        };
+        match why {
+            Some(why) => self.refuse_line(most, why),
+            None => {
+                let raw = self.start..self.start + raw.len();
+                self.consume(end);
+                Ok(CsvRecord::Fields { raw })
+            }
+        }
+    }
+
+    /// Parses the record at the start into `text` and `ends`.
+    fn parse(&mut self, most: usize) -> std::io::Result<RecordEnd> {
+        self.core.reset();
+        let (mut at, mut written, mut count, mut at_end) = (0, 0, 0, false);
+        loop {
+            let input = &self.buffer[self.start + at..];
+            let (result, read, text, ends) =
+                self.core.read_record(input, &mut self.text[written..], &mut self.ends[count..]);
+            (at, written, count) = (at + read, written + text, count + ends);
+            match result {
+                ReadRecordResult::InputEmpty if at > most => return Ok(RecordEnd::Beyond),
+                // An empty input ends the record.
+                ReadRecordResult::InputEmpty => at_end = !self.fill()?,
+                ReadRecordResult::OutputFull => self.text.resize(2 * self.text.len(), 0),
+                ReadRecordResult::OutputEndsFull => self.ends.resize(2 * self.ends.len(), 0),
+                ReadRecordResult::Record | ReadRecordResult::End => {
+                    self.count = count;
+                    return Ok(if at_end { RecordEnd::EndOfFile(at) } else { RecordEnd::At(at) });
+                }
+            }
+        }
+    }
+
+    /// Refuses the line at the start, and everything of it that is too long.
+    fn refuse_line(&mut self, most: usize, why: &str) -> std::io::Result<CsvRecord> {
+        let mut at = 0;
+        let end = loop {
+            let rest = &self.buffer[self.start + at..];
+            if let Some(length) = rest.iter().position(|byte| is_line_break(*byte)) {
+                break at + length;
+            }
+            at += rest.len();
+            if at > most || !self.fill()? {
+                break at;
+            }
+        };
+        if end <= most {
+            let why = format!("line {}: a quoted field that begins here {why}", self.line);
+            let raw = self.start..self.start + end;
+            self.consume(end);
+            return Ok(CsvRecord::Fault { raw, why });
+        }
+        self.pass_over_line()
+    }
+
+    /// Passes over a line that is too long; only its beginning is kept.
+    fn pass_over_line(&mut self) -> std::io::Result<CsvRecord> {
+        let mut bytes = 0;
+        let head = self.buffer[self.start..].iter().take(super::HEAD_BYTES).copied().collect::<Vec<u8>>();
+        loop {
+            let rest = &self.buffer[self.start..];
+            let end = rest.iter().position(|byte| is_line_break(*byte));
+            let used = end.unwrap_or(rest.len());
+            bytes += used as u64;
+            self.consume(used);
+            if end.is_some() || !self.fill()? {
+                break;
+            }
+        }
+        // The head takes the place of what has been used.
+        self.buffer.drain(..self.start);
+        self.buffer.splice(..0, head.iter().copied());
+        self.start = head.len();
+        Ok(CsvRecord::TooLong { raw: 0..head.len(), bytes })
+    }
+
+    /// Skips line breaks, which are empty lines or end a record. Returns whether there is anything after them.
+    fn skip_line_breaks(&mut self) -> std::io::Result<bool> {
+        loop {
+            match self.buffer.get(self.start).copied() {
+                Some(byte) if is_line_break(byte) => self.consume(1),
+                Some(_) => return Ok(true),
+                None if self.fill()? => {}
+                None => return Ok(false),
+            }
+        }
+    }
+
+    /// Marks bytes of the buffer as used.
+    fn consume(&mut self, count: usize) {
+        let used = &self.buffer[self.start..self.start + count];
+        self.line += used.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.content.push(used);
+        self.start += count;
+    }
+
+    /// Adds the next bytes of the file to the buffer. Returns whether there are any.
+    fn fill(&mut self) -> std::io::Result<bool> {
+        // What is left is moved to the front only if it is small, so each byte is moved few times.
+        if self.start > self.buffer.len() / 2 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        let chunk = self.bytes.fill_buf()?;
+        let count = chunk.len();
+        self.buffer.extend_from_slice(chunk);
+        self.bytes.consume(count);
+        Ok(count > 0)
+    }
+}
+
+/// The fault of the quotes of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum QuoteFault {
+    /// Text between a closing quote and the comma.
+    TextAfter,
+    /// A quoted field without a closing quote.
+    NotClosed,
+}
+
+/// Returns the first fault of a record's quotes. Quotes within a field that does not begin with one are text.
+fn quote_fault(record: &[u8]) -> Option<QuoteFault> {
+    if !record.contains(&b'"') {
+        return None;
+    }
+    let mut at = 0;
+    loop {
+        if record.get(at) == Some(&b'"') {
+            at += 1;
+            loop {
+                at += record[at..].iter().position(|byte| *byte == b'"').map_or(record.len(), |length| length + 1);
+                match record.get(at) {
+                    _ if at > record.len() => return Some(QuoteFault::NotClosed),
+                    Some(b'"') => at += 1,
+                    Some(b',') | None => break,
+                    Some(_) => return Some(QuoteFault::TextAfter),
+                }
+            }
+        }
+        match record.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b',')) {
+            Some(length) => at += length + 1,
+            None => return None,
+        }
+    }
+}
+
+/// Returns whether a line of a record, after its first, is by itself a record of this many fields.
+fn has_line_of(record: &[u8], width: usize) -> bool {
+    let is_record = |line: &[u8]| {
+        let mut core = csv_core::Reader::new();
+        let (mut text, mut ends) = (vec![0; line.len()], vec![0; width + 1]);
+        let (_, _, _, count) = core.read_record(line, &mut text, &mut ends);
+        let (_, _, _, last) = core.read_record(&[], &mut text, &mut ends[count..]);
+        count + last == width && quote_fault(line).is_none()
+    };
+    record.split(|byte| is_line_break(*byte)).skip(1).filter(|line| !line.is_empty()).any(is_record)
+}
+
+/// Returns a record without the line break at its end.
+fn trimmed(record: &[u8]) -> &[u8] {
+    let end = record.iter().rposition(|byte| !is_line_break(*byte)).map_or(0, |last| last + 1);
+    &record[..end]
+}
+
+fn is_line_break(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}

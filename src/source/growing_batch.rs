@@ -1,0 +1,203 @@
+//! The batch that a partition's records are gathered in: one row and one value in each column for each record.
+//!
+//! Records are decoded into the columns before they are judged. So the values of records that wait for their verdict come
+//! after those of the rows, and stay behind when the batch is taken.
+
+use arrow_array::builder::ArrayBuilder;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMillisecondType;
+use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_buffer::{ScalarBuffer, bit_util};
+
+use super::ledger::RecordCounts;
+use super::order::TotalOrder;
+use super::{DeadLetter, SourcePlan};
+use crate::expr::EvalStats;
+use crate::time::{EventTime, Offset};
+use crate::value::{AckToken, Batch, ColumnBuilder, FieldError, FieldFault, Scalar, Schema};
+
+/// A batch of records that were pushed, with what there is to know of them.
+pub struct IngestedBatch {
+    /// The records that were accepted and not filtered out. In the total order, or in that of offsets.
+    pub batch: Batch,
+    /// Records that were read, filtered and refused. The others are in flight.
+    pub counts: RecordCounts,
+    /// Effective times of the late records in the batch, ascending.
+    pub late: Vec<EventTime>,
+    pub letters: Vec<DeadLetter>,
+    /// The first offset that was pushed; `None` if there was none.
+    pub first: Option<Offset>,
+    /// The newest effective time, including records that were skipped or filtered; `None` if all were refused.
+    pub last: Option<EventTime>,
+    pub overtaken: Vec<OvertakenRecord>,
+}
+
+/// A record that arrived below the closed frontier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OvertakenRecord {
+    pub offset: Offset,
+    /// The frontier at which it takes effect.
+    pub effective: EventTime,
+}
+
+/// A record that has been judged.
+#[derive(Clone, Copy)]
+pub(super) struct Row {
+    pub offset: Offset,
+    /// Meaningless unless accepted.
+    pub effective: EventTime,
+    pub late: bool,
+    pub accepted: bool,
+}
+
+/// The batch under way.
+pub(super) struct GrowingBatch {
+    pub rows: Vec<Row>,
+    columns: Vec<ColumnBuilder>,
+    /// Which columns the last record has; kept to be reused.
+    present: Vec<bool>,
+    pub letters: Vec<DeadLetter>,
+    /// Bytes of the letters.
+    pub raw_bytes: usize,
+    pub overtaken: Vec<OvertakenRecord>,
+    /// The records of the batch that an earlier run has counted: read and refused.
+    pub recounted: RecordCounts,
+    /// Number of records of the batch that take effect outside the wanted range.
+    pub out_of_range: u64,
+    /// The newest effective time of the batch.
+    pub last: Option<EventTime>,
+}
+
+impl GrowingBatch {
+    /// Returns an empty batch of these columns.
+    pub fn new(schema: &Schema) -> Self {
+        GrowingBatch {
+            rows: Vec::new(),
+            columns: schema.columns.iter().map(|column| ColumnBuilder::new(column.ty)).collect(),
+            present: Vec::new(),
+            letters: Vec::new(),
+            raw_bytes: 0,
+            overtaken: Vec::new(),
+            recounted: RecordCounts::default(),
+            out_of_range: 0,
+            last: None,
+        }
+    }
+
+    /// Returns the bytes of text and letters.
+    pub fn bytes(&self) -> usize {
+        let text = |column: &ColumnBuilder| match column {
+            ColumnBuilder::String(texts) => texts.values_slice().len(),
+            _ => 0,
+        };
+        self.raw_bytes + self.columns.iter().map(text).sum::<usize>()
+    }
+
+    /// Decodes a record into the columns and returns its event time.
+    ///
+    /// # Errors
+    /// The fault of the record, or that a column is missing that must be there: for a delete, the key and the time; else
+    /// every one that is not nullable.
+    pub fn decode(
+        &mut self,
+        plan: &SourcePlan,
+        decode: impl FnOnce(&mut [ColumnBuilder], &mut Vec<bool>) -> Result<(), FieldError>,
+    ) -> Result<EventTime, FieldError> {
+        decode(&mut self.columns, &mut self.present)?;
+        let deleted = plan.is_table
+            && match self.columns.last() {
+                Some(ColumnBuilder::Bool(flags)) => bit_util::get_bit(flags.values_slice(), flags.len() - 1),
+                _ => false,
+            };
+        let needed = |index: usize| !deleted || index == plan.time || plan.key.contains(&index);
+        for (index, column) in plan.schema.columns.iter().enumerate() {
+            if !column.nullable && !self.present[index] && needed(index) {
+                return Err(FieldError { column: Some(column.name.clone()), fault: FieldFault::Missing });
+            }
+        }
+        match &self.columns[plan.time] {
+            ColumnBuilder::Timestamp(times) => Ok(*times.values_slice().last().expect("a row was just appended")),
+            _ => unreachable!("the spec admits only a timestamp as event time"),
+        }
+    }
+
+    /// Returns the rows, in the order of offsets, and starts a new batch with the values of the last `waiting` records.
+    /// Records below `already_counted` are left out of the counts.
+    pub fn take(
+        &mut self,
+        plan: &SourcePlan,
+        order: &TotalOrder,
+        already_counted: Offset,
+        waiting: usize,
+        stats: &mut EvalStats,
+    ) -> IngestedBatch {
+        let mut rows = std::mem::take(&mut self.rows);
+        let mut columns = self.finish_columns(rows.len(), waiting);
+        let first = rows.first().map(|row| row.offset);
+
+        // Apply the source's filter to the accepted rows.
+        let mut keep: Vec<bool> = rows.iter().map(|row| row.accepted).collect();
+        if let Some(filter) = &plan.filter {
+            let passed = filter.eval(&columns, rows.len(), stats);
+            let passed = passed.as_boolean();
+            keep.iter_mut().enumerate().for_each(|(row, keep)| *keep &= passed.is_valid(row) && passed.value(row));
+        }
+        let counts = self.take_counts(&rows, &keep, already_counted);
+
+        // Drop the other rows.
+        if keep.contains(&false) {
+            let mask = BooleanArray::from(keep.clone());
+            for column in &mut columns {
+                *column = arrow_select::filter::filter(column, &mask).expect("the mask has a bit a row");
+            }
+            let mut keep = keep.iter();
+            rows.retain(|_| *keep.next().expect("one flag a row"));
+        }
+
+        // Build the batch.
+        let offsets: Vec<Offset> = rows.iter().map(|row| row.offset).collect();
+        let sort_key = order.sort_keys(&columns, &offsets);
+        let event_times = columns[plan.time].as_primitive::<TimestampMillisecondType>().values().clone();
+        let times: ScalarBuffer<EventTime> = rows.iter().map(|row| row.effective).collect();
+        let mut late: Vec<EventTime> = rows.iter().filter(|row| row.late).map(|row| row.effective).collect();
+        late.sort_unstable();
+        IngestedBatch {
+            batch: Batch { times, event_times, sort_key, columns, ack: AckToken::default() },
+            counts,
+            late,
+            letters: self.take_letters(),
+            first,
+            last: self.last.take(),
+            overtaken: std::mem::take(&mut self.overtaken),
+        }
+    }
+
+    fn take_letters(&mut self) -> Vec<DeadLetter> {
+        self.raw_bytes = 0;
+        std::mem::take(&mut self.letters)
+    }
+
+    /// Returns the columns of the rows, and leaves the values of the last `waiting` records in the builders.
+    fn finish_columns(&mut self, rows: usize, waiting: usize) -> Vec<ArrayRef> {
+        let finish = |builder: &mut ColumnBuilder| {
+            let whole = builder.finish();
+            (rows..rows + waiting).for_each(|row| builder.append(&Scalar::of(&whole, row)));
+            if whole.len() == rows { whole } else { whole.slice(0, rows) }
+        };
+        self.columns.iter_mut().map(finish).collect()
+    }
+
+    /// Returns the counts of the rows without what an earlier run has counted, and resets them.
+    fn take_counts(&mut self, rows: &[Row], keep: &[bool], already_counted: Offset) -> RecordCounts {
+        let recounted = std::mem::take(&mut self.recounted);
+        let in_range = rows.len() as u64 - std::mem::take(&mut self.out_of_range);
+        let accepted = rows.iter().filter(|row| row.accepted).count() as u64;
+        let is_filtered = |(row, keep): &(&Row, &bool)| row.accepted && !**keep && row.offset >= already_counted;
+        RecordCounts {
+            read: in_range - recounted.read,
+            filtered: rows.iter().zip(keep).filter(is_filtered).count() as u64,
+            dead_letter: in_range - accepted - recounted.dead_letter,
+            ..RecordCounts::default()
+        }
+    }
+}
