@@ -85,6 +85,14 @@ impl DeadLetterSink {
         Ok(())
     }
 
+    /// Returns where letters are kept, in words.
+    pub fn place(&self) -> String {
+        match &self.topic {
+            None => self.file.path().to_owned(),
+            Some(topic) => format!("topic {:?}, of files in {}", topic.topic(), self.file.path()),
+        }
+    }
+
     /// Syncs the file to disk, and returns the number of letters sent to the brokers so far.
     ///
     /// # Errors

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use serde::{Deserialize, Serialize};
 
 use super::dead_letters::DeadLetterSink;
 use super::digest::VersionDigest;
 use super::job;
+use super::letter_limit::DeadLetterLimit;
 use crate::checkpoint::{Journal, Overtaken};
 use crate::flow::build::JobEvent;
 use crate::flow::op::source::SourceEvent;
@@ -58,6 +59,7 @@ pub struct JobEvents {
     written: WrittenVersions,
     marked: CheckpointMark,
     letters: DeadLetterSink,
+    limit: DeadLetterLimit,
     /// The journal of overtaken records, if the job takes checkpoints.
     pub journal: Option<Journal>,
     /// The number of versions made so far.
@@ -79,6 +81,7 @@ impl JobEvents {
         versions: VersionSink,
         live: &Arc<LiveModels>,
         letters: impl Into<DeadLetterSink>,
+        limit: DeadLetterLimit,
     ) -> anyhow::Result<Self> {
         let written = WrittenVersions::default();
         let (live_models, written_by_thread) = (live.clone(), written.clone());
@@ -103,6 +106,7 @@ impl JobEvents {
             written,
             marked: CheckpointMark::default(),
             letters: letters.into(),
+            limit,
             journal: None,
             versions: 0,
             unlabelled: BTreeMap::new(),
@@ -144,7 +148,29 @@ impl JobEvents {
 
     fn keep(&mut self, letters: &[DeadLetter]) -> anyhow::Result<()> {
         self.dead_letters += letters.len() as u64;
+        self.limit.observe(letters);
         self.letters.write(letters).context("dead letters cannot be kept")
+    }
+
+    /// Returns the failure of a job that has too many dead letters.
+    ///
+    /// # Errors
+    /// If a source is beyond the limit: the reasons, with an example.
+    pub fn check_letters(&mut self) -> anyhow::Result<()> {
+        match self.limit.exceeded(&self.job) {
+            None => Ok(()),
+            Some(what) => Err(anyhow!(
+                "{what}; all are in {}; mend the columns, the time or the format of the source, or raise max_dead_letters",
+                self.letters.place()
+            )),
+        }
+    }
+
+    /// Returns a warning for each source that has dead letters.
+    pub fn letter_warnings(&self) -> Vec<String> {
+        let read = job::tallies(&self.job);
+        let warnings = self.limit.warnings(|source| read.get(source).map_or(0, |counts| counts.read));
+        warnings.into_iter().map(|what| format!("warning: {what}; all are in {}", self.letters.place())).collect()
     }
 
     fn publish(&mut self, model: usize, version: &Version) {

@@ -21,6 +21,7 @@ use super::dead_letters::DeadLetterSink;
 use super::inputs::Inputs;
 use super::job::{self, Control, OfflineLayout, PreparedJob};
 use super::job_events::{JobEvents, VersionSink};
+use super::letter_limit::DeadLetterLimit;
 use super::setup::RunSetup;
 use super::status::TerminalStatus;
 use super::{Failure, finish, online, print_err};
@@ -133,7 +134,8 @@ impl LiveRun {
         // Ignored: stdout may be closed.
         let _ = writeln!(std::io::stdout(), "listening on http://{}", server.addr());
         let versions = VersionSink { registry, keep: setup.config.registry.keep };
-        let mut job_events = JobEvents::new(&job, &setup.metrics, versions, &setup.live, letters)?;
+        let limit = DeadLetterLimit::new(setup.config.max_dead_letters);
+        let mut job_events = JobEvents::new(&job, &setup.metrics, versions, &setup.live, letters, limit)?;
         job_events.journal = checkpoints.is_enabled().then(|| checkpoints.journal()).transpose()?;
         saved_events.map_or(Ok(()), |bytes| job_events.restore(&bytes))?;
         // The graph is last: everything that it needs is there.
@@ -165,8 +167,21 @@ impl LiveRun {
 
     /// Ticks until no worker of the graph runs any more.
     fn serve(&mut self) -> anyhow::Result<()> {
-        while self.tick()? {}
-        Ok(())
+        while self.tick()? {
+            self.check_letters()?;
+        }
+        self.check_letters()
+    }
+
+    /// Ends the run if a source has too many dead letters, with those that have been sent kept.
+    fn check_letters(&mut self) -> anyhow::Result<()> {
+        self.job_events.check_letters().or_else(|_| {
+            while let Ok(event) = self.events.try_recv() {
+                self.handle(event)?;
+            }
+            self.job_events.flush_letters(LAST_LETTERS)?;
+            self.job_events.check_letters()
+        })
     }
 
     /// Handles at most one event of the graph, and everything that is due. Returns false once the graph has ended.

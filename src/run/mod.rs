@@ -16,6 +16,7 @@
 //! | `resume` | where the partitions of a plan are read on |
 //! | [`job`] | assembles a plan's inputs, outputs and workers, and steps the workers |
 //! | `job_events`, `dead_letters` | handle the running graph's events: versions, dead letters, overtaken records |
+//! | `letter_limit` | ends a job of whose first records too many are dead letters |
 //! | `setup`, `data_dir` | the steps that open a live run; the lock on its folder |
 //! | `checkpoints` | decides when a live run takes a checkpoint, and finds the one to start from |
 //! | `online` | connects the online store to its freshness metric and its Redis mirror |
@@ -36,6 +37,7 @@ mod inspect;
 pub mod job;
 mod job_events;
 mod kafka_supervisor;
+mod letter_limit;
 mod live;
 mod load;
 mod online;

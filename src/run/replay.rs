@@ -6,15 +6,18 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use crossbeam_channel::Receiver;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::CommonArgs;
 use super::digest::Digest;
 use super::job::{self, Control, JobOptions, OfflineLayout, PreparedJob};
 use super::job_events::{JobEvents, VersionSink};
+use super::letter_limit::DeadLetterLimit;
 use super::replay_start::{ReplayOptions, ReplayStart};
 use super::verify::Baseline;
-use super::{Failure, finish, inspect};
+use super::{Failure, finish, inspect, print_err};
+use crate::flow::build::JobEvent;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::registry::{LiveModels, Registry};
@@ -49,10 +52,12 @@ pub fn run(file: &Path, common: &CommonArgs, options: &ReplayOptions) -> Result<
     let versions = VersionSink { registry: empty_registry(&out.join("registry"))?, keep: usize::MAX };
     let live = Arc::new(LiveModels::new(plan.models.iter().map(|model| model.name.clone()), 1));
     let letters = DeadLetterFile::open(&out.join("dead_letters.jsonl"), true)?;
-    let mut job_events = JobEvents::new(&prepared.job, &metrics, versions, &live, letters)?;
+    let limit = DeadLetterLimit::new(config.max_dead_letters);
+    let mut job_events = JobEvents::new(&prepared.job, &metrics, versions, &live, letters, limit)?;
 
     process(&prepared, &mut job_events, config.workers, &metrics, common.quiet)?;
 
+    job_events.letter_warnings().iter().for_each(print_err);
     let digest = finish::digest(&prepared.job, job_events, from, to)?;
     digest.write(out)?;
     if !common.quiet {
@@ -94,13 +99,14 @@ fn process(
                 Err(_) if control.is_finished() => break,
                 Err(_) => {}
             }
+            job_events.check_letters().or_else(|_| drain(events, job_events))?;
             show(&bar, job, job_events);
             match inputs.kafka().and_then(|kafka| kafka.error()) {
                 Some(error) if !quiet => bar.set_message(error),
                 Some(_) | None => {}
             }
         }
-        events.try_iter().try_for_each(|event| job_events.handle(event).map(|_| ()))
+        drain(events, job_events)
     };
     let handled = handle_all();
     if handled.is_err() {
@@ -111,6 +117,12 @@ fn process(
     handled?;
     bar.finish_and_clear();
     refused.map_or(Ok(()), Err)
+}
+
+/// Handles the events that have been sent, and ends the job if a source has too many dead letters.
+fn drain(events: &Receiver<JobEvent>, job_events: &mut JobEvents) -> anyhow::Result<()> {
+    events.try_iter().try_for_each(|event| job_events.handle(event).map(|_| ()))?;
+    job_events.check_letters()
 }
 
 /// Compares the replay with another folder.
