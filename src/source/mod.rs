@@ -37,6 +37,7 @@
 
 mod dead_letter;
 mod file;
+mod file_place;
 mod growing_batch;
 mod ingest;
 mod input_frontier;
@@ -60,7 +61,8 @@ mod watermark;
 mod window_offsets;
 
 pub use dead_letter::{DeadLetter, DeadLetterFile, Header, RawMessage, Reason};
-pub use file::{FILE_FORMATS, FileBinding, FileContent, FileFormat, FilePartition, FilePlace};
+pub use file::{FILE_FORMATS, FileBinding, FileFormat, FilePartition};
+pub use file_place::{FileContent, FilePlace};
 pub use growing_batch::{IngestedBatch, OvertakenRecord};
 pub use ingest::{DEFAULT_RECORD_BYTES, Ingest, MOST_RECORD_BYTES};
 pub use input_frontier::{IdlenessPolicy, InputFrontier};

@@ -267,7 +267,7 @@ mod tried {
     #[test]
     fn a_crate_away_from_home_is_seen_in_every_form() {
         let wrong = "use timely::progress::Antichain;\nuse ::hyper as h;\nuse redis;\nfn f(a: &prometheus::Registry) {}\n\
-                     use {csv::Reader, ndarray};\n#[derive(clap::Parser)]\nstruct A<'a>(&'a anyhow::Error);\n";
+                     use {csv_core::Reader, ndarray};\n#[derive(clap::Parser)]\nstruct A<'a>(&'a anyhow::Error);\n";
         assert_eq!(lines(homes, "example/mod.rs", wrong), [1, 2, 3, 4, 5, 6, 7]);
         let right = "mod parquet;\nuse super::{redis, store};\npub use parquet::PARQUET;\nuse super::csv::CSV;\nlet timely = a.timely(redis::<u8>);\nredis::start();";
         assert_eq!(lines(homes, "example/mod.rs", &right.replace("redis::<u8>", "redis")), NONE);

@@ -46,7 +46,7 @@ struct Found {
     batches: usize,
 }
 
-/// How files are read.
+/// The way in which files are read.
 #[derive(Clone, Copy)]
 struct Reading {
     /// Records at a time.
@@ -188,7 +188,7 @@ fn a_record_that_is_too_large_is_a_dead_letter_with_its_beginning() {
         }
         let path = write(&folder.path().join(name), &text);
         for read in [1, 8192] {
-            let found = Reading { read, max_record_bytes: most, ..WHOLE }.run(open(&[path.clone()]));
+            let found = Reading { read, max_record_bytes: most, ..WHOLE }.run(open(std::slice::from_ref(&path)));
             assert_eq!(users(&found), ["a", &most_user, "b"], "{name}");
             let letters: Vec<_> = found.letters.iter().map(|letter| (letter.offset, letter.reason)).collect();
             assert_eq!(letters, [(2, Reason::Malformed), (4, Reason::Malformed)], "{name}");
@@ -256,7 +256,8 @@ fn a_wrong_clock_in_a_file_makes_no_other_record_late() {
             let text: String = (0..600).map(|record| format!("{{\"user\":\"u\",\"at\":{}}}\n", at(record))).collect();
             let path = write(&folder.path().join("clicks.jsonl"), text);
             for read in [1, 5, 33, 8192] {
-                let found = Reading { read, max_ahead: Some(3_600_000), ..WHOLE }.run(open(&[path.clone()]));
+                let found =
+                    Reading { read, max_ahead: Some(3_600_000), ..WHOLE }.run(open(std::slice::from_ref(&path)));
                 let letters: Vec<_> = found.letters.iter().map(|letter| (letter.offset, letter.reason)).collect();
                 assert_eq!(letters, [(wrong as Offset, Reason::TimeOutOfRange)], "{ahead} ms ahead");
                 assert_eq!((found.rows.len(), found.late), (599, 0));

@@ -22,7 +22,7 @@ struct LineReader<F> {
 }
 
 /// The size of a line, without its line break.
-enum Line {
+enum FoundLine {
     End,
     Whole,
     /// Only the beginning is kept; the line has this many bytes.
@@ -36,16 +36,16 @@ fn open<F: MessageFormat>(bytes: FileBytes, schema: &FileSchema) -> OpenedFile {
 
 impl<F> LineReader<F> {
     /// Reads the next line, of which no more than `most` bytes are kept.
-    fn next(&mut self, most: usize) -> std::io::Result<Line> {
+    fn next(&mut self, most: usize) -> std::io::Result<FoundLine> {
         self.line.clear();
         let bounded = most as u64 + 1;
         if (&mut self.bytes).take(bounded).read_until(b'\n', &mut self.line)? == 0 {
-            return Ok(Line::End);
+            return Ok(FoundLine::End);
         }
         self.content.push(&self.line);
         let is_whole = self.line.pop_if(|last| *last == b'\n').is_some();
         if is_whole || self.line.len() <= most {
-            return Ok(Line::Whole);
+            return Ok(FoundLine::Whole);
         }
         // The rest of a line that is too long is passed over.
         self.line.truncate(HEAD_BYTES);
@@ -56,13 +56,13 @@ impl<F> LineReader<F> {
             let end = chunk.iter().position(|byte| *byte == b'\n');
             let used = end.map_or(chunk.len(), |at| at + 1);
             if used == 0 {
-                return Ok(Line::TooLong(length));
+                return Ok(FoundLine::TooLong(length));
             }
             self.content.push(&chunk[..used]);
             self.bytes.consume(used);
             length += used as u64;
             if end.is_some() {
-                return Ok(Line::TooLong(length - 1));
+                return Ok(FoundLine::TooLong(length - 1));
             }
         }
     }
@@ -74,12 +74,12 @@ impl<F: MessageFormat> FileReader for LineReader<F> {
             let found = self.next(ingest.max_record_bytes()).map_err(|error| error.to_string())?;
             let line = self.line.as_slice();
             match found {
-                Line::End => return Ok(InputStatus::EndOfInput),
-                Line::Whole => {
+                FoundLine::End => return Ok(InputStatus::EndOfInput),
+                FoundLine::Whole => {
                     let raw = || RawMessage::value(line);
                     ingest.push(*offset, None, raw, |columns, present| self.format.decode(line, columns, present));
                 }
-                Line::TooLong(length) => {
+                FoundLine::TooLong(length) => {
                     ingest.push_too_large(*offset, None, length, || RawMessage::value(head_of(line)));
                 }
             }

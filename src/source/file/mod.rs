@@ -5,7 +5,6 @@
 //! [`Ingest`]. Containers of messages, such as lines of JSON, decode them by a [`super::MessageFormat`]; others, such as
 //! Parquet, have values of their own.
 
-mod content;
 mod csv;
 mod csv_records;
 mod lines;
@@ -16,9 +15,9 @@ mod partition;
 use std::io::BufRead;
 use std::path::Path;
 
-pub use self::content::{ContentHasher, FileContent, FilePlace};
 pub use self::partition::{FileBinding, FilePartition};
 use super::dead_letter::HEAD_BYTES;
+use super::file_place::{ContentHasher, FileContent, FilePlace};
 use super::{Ingest, InputStatus, SourceError};
 use crate::value::Schema;
 

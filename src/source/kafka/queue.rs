@@ -30,7 +30,7 @@ pub struct Queue {
     client: Arc<Client>,
 }
 
-/// What a visitor of messages wants next.
+/// The wish of a visitor of messages.
 pub enum Visit<B> {
     /// The next message.
     Next,
@@ -139,7 +139,7 @@ impl Drop for Queue {
 struct TakenMessages(VecDeque<NonNull<c::rd_kafka_message_t>>);
 
 impl TakenMessages {
-    /// Gives back the first message.
+    /// Returns the first message to librdkafka.
     fn give_back(&mut self) {
         if let Some(message) = self.0.pop_front() {
             // SAFETY: the message was handed to us and is given back once.

@@ -27,7 +27,7 @@ pub struct FilePlace {
     pub offset: Offset,
     /// The files that were read whole, in order.
     pub finished: Vec<FileContent>,
-    /// What was read of the next file.
+    /// The part of the next file that was read.
     pub current: FileContent,
 }
 
