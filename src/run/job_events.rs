@@ -166,6 +166,11 @@ impl JobEvents {
         }
     }
 
+    /// Returns the first dead letters of sources, in words, each once.
+    pub fn take_first_letters(&mut self) -> Vec<String> {
+        self.limit.take_firsts()
+    }
+
     /// Returns a warning for each source that has dead letters.
     pub fn letter_warnings(&self) -> Vec<String> {
         let read = job::tallies(&self.job);

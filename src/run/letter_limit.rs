@@ -17,6 +17,8 @@ pub struct DeadLetterLimit {
     /// The largest share of dead letters.
     share: f64,
     letters: BTreeMap<String, SourceLetters>,
+    /// First dead letters that have not been taken.
+    firsts: Vec<String>,
     /// Sources that are within the limit.
     passed: BTreeSet<String>,
 }
@@ -46,10 +48,10 @@ impl SourceLetters {
 impl DeadLetterLimit {
     /// Returns a limit of this share, from 0 to 1.
     pub fn new(share: f64) -> Self {
-        DeadLetterLimit { share, letters: BTreeMap::new(), passed: BTreeSet::new() }
+        DeadLetterLimit { share, letters: BTreeMap::new(), firsts: Vec::new(), passed: BTreeSet::new() }
     }
 
-    /// Observes dead letters.
+    /// Observes dead letters. The first of each source is kept for [`DeadLetterLimit::take_firsts`].
     pub fn observe(&mut self, letters: &[DeadLetter]) {
         for letter in letters {
             let DeadLetter { source, partition, offset, reason, detail, .. } = letter;
@@ -57,8 +59,14 @@ impl DeadLetterLimit {
             *of_source.by_reason.entry(reason.name()).or_default() += 1;
             if of_source.example.is_empty() {
                 of_source.example = format!("partition {partition}, offset {offset}: {detail}");
+                self.firsts.push(format!("{source}: the first dead letter is {}", of_source.example));
             }
         }
+    }
+
+    /// Returns the first dead letters of sources, in words, each once.
+    pub fn take_firsts(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.firsts)
     }
 
     /// Returns why the job must end, if a source is beyond the limit.

@@ -60,6 +60,25 @@ fn dead_letters_are_written_as_they_were_with_the_reason_in_headers() {
 }
 
 #[test]
+fn a_letter_that_is_too_large_for_a_message_has_its_beginning_and_its_size() {
+    let broker = Broker::shared();
+    let topic = broker.topic(1, &[]);
+    let value = "é".repeat(499_990);
+    let large = DeadLetter { value: Some(value.clone().into_bytes()), ..letter() };
+    let mut letters = DeadLetterTopic::new(&broker.cluster(&[]), Some(&topic)).unwrap();
+    letters.write(&[large, letter()]).and_then(|()| letters.flush(PATIENCE)).unwrap();
+    let read = Read::open(&broker.cluster(&[]), &plan(&topic, false), 0, None).unwrap().through();
+    let found = &read.letters[0];
+    let head = found.value.as_deref().unwrap();
+    assert!(head.len() == 4096 && value.as_bytes().starts_with(head));
+    assert_eq!(found.headers[0].name, "__connect.errors.topic", "the headers of the record are left out");
+    let truncated = found.headers.last().unwrap();
+    assert_eq!(truncated.name, "__connect.errors.truncated.bytes");
+    assert_eq!(truncated.value.as_deref(), Some(b"999982".as_slice()));
+    assert_eq!(read.letters[1].value, letter().value);
+}
+
+#[test]
 fn letters_that_cannot_be_delivered_are_an_error() {
     let broker = Broker::stopped();
     let cluster = broker.cluster(&[("message.timeout.ms", "1000")]);

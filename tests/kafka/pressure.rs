@@ -142,3 +142,38 @@ fn a_topic_is_read_no_further_ahead_of_a_silent_one_than_max_in_flight() {
 fn a_topic_is_read_no_further_ahead_of_a_silent_one_than_the_default_max_in_flight() {
     bounded(None, 1, 400_000);
 }
+
+#[test]
+fn large_messages_are_read_ahead_by_their_bytes_and_larger_ones_are_refused() {
+    let broker = Broker::shared();
+    let (full, quiet) = (broker.topic(1, &[]), broker.topic(1, &[]));
+    let large = |ms: i64, bytes: usize| {
+        let user = "x".repeat(bytes);
+        Sent::value(format!(r#"{{"user":"{user}","at":{}}}"#, START + ms), START + ms)
+    };
+    for ms in 0..60 {
+        broker.write(&full, 0, &[large(ms, if ms == 30 { 950_000 } else { 900_000 })]);
+    }
+    broker.write(&quiet, 0, &[click(0)]);
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "data_dir = {:?}\nclock = \"stream\"\nidle_after = \"1h\"\nmax_in_flight_bytes = 4000000\n\
+         max_record_bytes = 910000\n[http]\nlisten = \"127.0.0.1:0\"\n[kafka]\n\"bootstrap.servers\" = {:?}\n",
+        folder.path().join("var"),
+        broker.servers()
+    );
+    let run = start(folder.path(), &dataflow([&full, &quiet]), &config);
+    let records = |outcome: &str| {
+        let metrics = run.get("/metrics");
+        let of_full = metrics.lines().filter(|line| line.contains("source=\"full\"") && line.contains(outcome));
+        of_full.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum::<f64>()
+    };
+    until("a batch", || records("outcome=\"read\"") > 0.0);
+    for _ in 0..50 {
+        // A batch has 8 MiB of text and one record more.
+        assert!(records("outcome=\"read\"") <= 20.0, "more is in flight than 4 MB and a batch");
+    }
+    broker.write(&quiet, 0, &[click(1_000)]);
+    until("all", || records("outcome=\"read\"") == 60.0 && records("outcome=\"dead_letter\"") == 1.0);
+    run.stop();
+}

@@ -116,6 +116,11 @@ impl Cluster {
         self.config(&READER, &own)
     }
 
+    /// Returns the size of the largest message that a writer sends, in bytes.
+    pub(super) fn largest_message(&self) -> usize {
+        self.settings.get("message.max.bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(1_000_000)
+    }
+
     /// Returns the settings of a writer.
     pub(super) fn writer(&self) -> ClientConfig {
         self.config(&WRITER, &[("partitioner", "murmur2_random")])

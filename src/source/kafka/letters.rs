@@ -4,10 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Cluster, KafkaError, NewTopic, Producer, ProducerRecord};
+use crate::source::dead_letter::head_of;
 use crate::source::{DeadLetter, Header};
 
 /// The longest time that a letter may wait for room.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The header of a record of which only the beginning is kept: its size in bytes.
+const TRUNCATED: &str = "__connect.errors.truncated.bytes";
+
+/// The bytes that a message may take up beside its key, value and headers.
+const OVERHEAD: usize = 1024;
 
 /// Writer of dead letters to a topic: key, value and headers of the record, then `__connect.errors.*` headers.
 pub struct DeadLetterTopic {
@@ -60,14 +67,19 @@ impl DeadLetterTopic {
         letters.iter().try_for_each(|letter| {
             let mut headers = letter.headers.clone();
             headers.extend(self.errors(letter));
-            let message = ProducerRecord {
-                topic: &self.topic,
-                key: letter.key.as_deref(),
-                value: letter.value.as_deref(),
-                time: None,
-                headers: &headers,
-            };
-            self.producer.send(message, PATIENCE)
+            let (mut key, mut value) = (letter.key.as_deref(), letter.value.as_deref());
+            let part = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
+            let described =
+                headers.iter().map(|header| header.name.len() + part(header.value.as_deref())).sum::<usize>();
+            // A record that fits its topic may be too large for this one once the headers are added.
+            if described + part(key) + part(value) + OVERHEAD > self.cluster.largest_message() {
+                headers = self.errors(letter).collect();
+                let bytes = (part(key) + part(value)).to_string().into_bytes();
+                headers.push(Header { name: TRUNCATED.to_owned(), value: Some(bytes) });
+                (key, value) = (key.map(head_of), value.map(head_of));
+            }
+            self.producer
+                .send(ProducerRecord { topic: &self.topic, key, value, time: None, headers: &headers }, PATIENCE)
         })
     }
 
