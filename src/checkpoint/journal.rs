@@ -99,6 +99,25 @@ impl Journal {
         Ok(records)
     }
 
+    /// Removes records. The others are written to a new object before the old ones are deleted, so a crash leaves some of
+    /// them twice and none out.
+    ///
+    /// # Errors
+    /// If an object cannot be read, written or deleted.
+    pub(super) fn retain(blobs: &Blobs, keep: impl Fn(&Overtaken) -> bool) -> Result<(), CheckpointError> {
+        let (before, mut kept) = (numbers(blobs)?, Journal::read(blobs)?);
+        let all = kept.len();
+        kept.retain(keep);
+        if kept.len() == all {
+            return Ok(());
+        }
+        if !kept.is_empty() {
+            Journal::open(blobs)?.add(&kept)?;
+        }
+        before.into_iter().try_for_each(|number| blobs.delete(&object_path(number)))?;
+        Ok(blobs.delete(&BlobPath::from_iter([FILE]))?)
+    }
+
     /// Reads the journal that a path names: the folder of the checkpoints, or one file of a journal.
     ///
     /// # Errors

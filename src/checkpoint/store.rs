@@ -135,6 +135,44 @@ impl CheckpointStore {
         Ok((NewestCheckpoint { checkpoint, skipped: Vec::new() }, store.overtaken()?))
     }
 
+    /// Reads the checkpoint of a manifest, which must be one of this store.
+    ///
+    /// # Errors
+    /// If the path is not that of a manifest, or the checkpoint cannot be read.
+    pub fn checkpoint_at(&self, path: &Path) -> Result<StoredCheckpoint, CheckpointError> {
+        let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".json")?.parse::<u64>().ok());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let is_here = folder
+            .canonicalize()
+            .ok()
+            .is_some_and(|folder| self.folder().canonicalize().is_ok_and(|own| own == folder));
+        let detail = format!("expected a manifest NUMBER.json in {}", self.url());
+        let refused = || CheckpointError::Damaged { path: path.display().to_string(), detail };
+        self.read(number.filter(|_| is_here).ok_or_else(refused)?)
+    }
+
+    /// Sets the checkpoints after one aside: their manifests are renamed. Returns their numbers.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn set_aside_after(&self, chosen: u64) -> Result<Vec<u64>, CheckpointError> {
+        let later: Vec<u64> = self.numbers()?.complete.into_iter().filter(|number| *number > chosen).collect();
+        for number in &later {
+            let manifest = self.get(&manifest_path(*number))?;
+            self.blobs.put(&BlobPath::from_iter([format!("{number:08}.json.set_aside")]), manifest.to_vec())?;
+            self.blobs.delete(&manifest_path(*number))?;
+        }
+        Ok(later)
+    }
+
+    /// Removes the records of the journal that are not to be kept.
+    ///
+    /// # Errors
+    /// If the journal cannot be read or written.
+    pub fn keep_overtaken(&self, keep: impl Fn(&Overtaken) -> bool) -> Result<(), CheckpointError> {
+        Journal::retain(&self.blobs, keep)
+    }
+
     /// Returns the url of the store, as it was given.
     pub fn url(&self) -> &str {
         self.blobs.url()

@@ -51,6 +51,7 @@ names! {
     CHECKPOINT_LAST = "tidemill_checkpoint_last_timestamp_seconds", [], "Wall-clock time at which the newest checkpoint became current.";
     CHECKPOINT_FAILURES = "tidemill_checkpoint_failures_total", [], "Checkpoints that could not be written.";
     WATERMARK = "tidemill_watermark_timestamp_seconds", ["source"], "Event time before which no further record of the source takes effect.";
+    EVENT_TIME_AHEAD = "tidemill_event_time_ahead_seconds", [], "How far event time is ahead of both the wall clock and the newest record; above 0 only after the wall clock was ahead.";
     UNLABELLED = "tidemill_model_unlabelled_total", ["model"], "Examples dropped because no label arrived in time.";
     MODEL_VERSION = "tidemill_model_version", ["model", "alias"], "Version that an alias points to.";
     MODEL_SCORE = "tidemill_model_score", ["model", "metric", "role"], "Prequential score over the newest window, by role: champion, predecessor, newest or no_skill.";

@@ -9,9 +9,10 @@ use prometheus::{
 };
 
 use super::{
-    CHECKPOINT_FAILURES, CHECKPOINT_LAST, CHECKPOINT_SECONDS, FRESHNESS, HTTP_REQUESTS, HTTP_SECONDS, MODEL_SCORE,
-    MODEL_VERSION, MetricName, OPERATOR_BUSY, OPERATOR_IN, OPERATOR_OUT, READY, REDIS_PENDING, REDIS_UP, REDIS_WRITTEN,
-    SOURCE_IN_FLIGHT, SOURCE_LAG, SOURCE_OVERTAKEN, SOURCE_RECORDS, STATE_BYTES, STATE_ENTITIES, UNLABELLED, WATERMARK,
+    CHECKPOINT_FAILURES, CHECKPOINT_LAST, CHECKPOINT_SECONDS, EVENT_TIME_AHEAD, FRESHNESS, HTTP_REQUESTS, HTTP_SECONDS,
+    MODEL_SCORE, MODEL_VERSION, MetricName, OPERATOR_BUSY, OPERATOR_IN, OPERATOR_OUT, READY, REDIS_PENDING, REDIS_UP,
+    REDIS_WRITTEN, SOURCE_IN_FLIGHT, SOURCE_LAG, SOURCE_OVERTAKEN, SOURCE_RECORDS, STATE_BYTES, STATE_ENTITIES,
+    UNLABELLED, WATERMARK,
 };
 
 /// Counts of one operator of the graph, all workers together, as timely logs them.
@@ -39,6 +40,7 @@ pub struct Metrics {
     checkpoint_last: GaugeVec,
     checkpoint_failures: IntCounterVec,
     pub watermark: GaugeVec,
+    pub event_time_ahead: GaugeVec,
     pub unlabelled: IntCounterVec,
     pub model_version: IntGaugeVec,
     pub model_score: GaugeVec,
@@ -93,6 +95,7 @@ impl Metrics {
             checkpoint_last: register!(GaugeVec, CHECKPOINT_LAST),
             checkpoint_failures: register!(IntCounterVec, CHECKPOINT_FAILURES),
             watermark: register!(GaugeVec, WATERMARK),
+            event_time_ahead: register!(GaugeVec, EVENT_TIME_AHEAD),
             unlabelled: register!(IntCounterVec, UNLABELLED),
             model_version: register!(IntGaugeVec, MODEL_VERSION),
             model_score: register!(GaugeVec, MODEL_SCORE),

@@ -46,3 +46,14 @@ pub enum GraphFormat {
     Dot,
     Svg,
 }
+
+/// The flags of `run`.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// End once every bounded input is used up.
+    pub until_end: bool,
+    /// Ignore checkpoints of an earlier run.
+    pub fresh: bool,
+    /// The checkpoint to start from in place of the newest.
+    pub checkpoint: Option<PathBuf>,
+}

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::args::RunOptions;
 use super::config::Config;
 use super::inputs::{self, Inputs};
 use super::job_events::JobEvents;
+use super::resume::is_read;
 use super::{Failure, print_err};
 use crate::checkpoint::{
     CheckpointCoordinator, CheckpointError, CheckpointStore, Fingerprint, JOB_EVENTS, Journal, NewestCheckpoint,
@@ -19,6 +21,7 @@ use crate::checkpoint::{
 };
 use crate::disk;
 use crate::error::chain;
+use crate::flow::build::positions;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::time::{EventTime, format_time};
@@ -33,6 +36,10 @@ pub struct Checkpoints {
     newest: EventTime,
     /// When the last one was triggered.
     triggered: Instant,
+    /// True if none is triggered for now.
+    paused: bool,
+    /// The number of the checkpoint that the run was told to start from.
+    chosen: Option<u64>,
     in_progress: Option<CheckpointInProgress>,
 }
 
@@ -64,11 +71,13 @@ pub struct RestoredState {
 }
 
 impl Checkpoints {
-    /// Opens the checkpoints of a dataflow and returns the state to start from: the newest complete one, unless `fresh`.
+    /// Opens the checkpoints of a dataflow and returns the state to start from: the newest complete one, or that or none if
+    /// the options say so.
     ///
     /// # Errors
     /// If they cannot be read, or belong to another dataflow file or version of tidemill.
-    pub fn open(plan: &Plan, config: &Config, fresh: bool) -> Result<(Self, RestoredState), Failure> {
+    pub fn open(plan: &Plan, config: &Config, options: &RunOptions) -> Result<(Self, RestoredState), Failure> {
+        // Open the store.
         let spec = &plan.spec;
         let home = config.home(&spec.name).join("checkpoints");
         let url = config.checkpoint.url.clone().unwrap_or_else(|| home.to_string_lossy().into_owned());
@@ -76,14 +85,27 @@ impl Checkpoints {
             .map_err(|error| Failure::Usage(format!("error: [checkpoint] url: {}", chain(&error))))?;
         store.remove_orphans()?;
         let fingerprint = fingerprint(plan, config);
-        let newest = if fresh { Ok(NewestCheckpoint::default()) } else { store.newest() };
+
+        // Find the checkpoint to start from.
+        let newest = match &options.checkpoint {
+            _ if options.fresh => Ok(NewestCheckpoint::default()),
+            Some(path) => {
+                let chosen = store.checkpoint_at(path);
+                chosen.map(|chosen| NewestCheckpoint { checkpoint: Some(chosen), skipped: Vec::new() })
+            }
+            None => store.newest(),
+        };
         let NewestCheckpoint { checkpoint, skipped } = newest.map_err(|error| match error {
             CheckpointError::Format { .. } => Failure::Usage(format!("error: {error}; start without it by --fresh")),
+            other if options.checkpoint.is_some() => Failure::Usage(format!("error: --checkpoint: {}", chain(&other))),
             other => Failure::from(other),
         })?;
+        let chosen = options.checkpoint.as_ref().and_then(|_| Some(checkpoint.as_ref()?.number));
         for error in skipped {
             print_err(format_args!("warning: skipped: {}", chain(&error)));
         }
+
+        // Take its state apart.
         let restored = match checkpoint {
             None => {
                 let coordinator = CheckpointCoordinator::fresh();
@@ -95,7 +117,12 @@ impl Checkpoints {
                 let job_events = parts.remove(JOB_EVENTS).and_then(|parts| parts.into_iter().next());
                 let message = format!("resuming from checkpoint {number}, as of {}", format_time(time));
                 let coordinator = CheckpointCoordinator::restoring(time, parts);
-                RestoredState { coordinator, journal: store.overtaken()?, job_events, message: Some(message) }
+                let mut journal = store.overtaken()?;
+                if chosen.is_some() {
+                    let read = positions(plan, &coordinator)?;
+                    journal.retain(|record| is_read(&read, record));
+                }
+                RestoredState { coordinator, journal, job_events, message: Some(message) }
             }
         };
         let checkpoints = Checkpoints {
@@ -105,6 +132,8 @@ impl Checkpoints {
             keep: config.checkpoint.keep,
             newest: restored.coordinator.restored_time().unwrap_or(EventTime::MIN),
             triggered: Instant::now(),
+            paused: false,
+            chosen,
             in_progress: None,
         };
         Ok((checkpoints, restored))
@@ -121,6 +150,30 @@ impl Checkpoints {
             self.store = Arc::new(CheckpointStore::open(&url)?);
         }
         Ok(())
+    }
+
+    /// Sets the checkpoints after the chosen one aside, and the records of the journal that it had not read.
+    ///
+    /// # Errors
+    /// If a checkpoint or the journal cannot be written.
+    pub fn reopen(&self, job: &Job) -> anyhow::Result<()> {
+        let Some(chosen) = self.chosen else { return Ok(()) };
+        let read = job.positions()?;
+        self.store.keep_overtaken(|record| is_read(&read, record))?;
+        for number in self.store.set_aside_after(chosen)? {
+            print_err(format_args!("checkpoint {number} is set aside, as {number:08}.json.set_aside"));
+        }
+        Ok(())
+    }
+
+    /// Sets whether no checkpoint is triggered for now.
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Returns whether no checkpoint is triggered for now.
+    pub fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Opens the journal to add overtaken records to it.
@@ -148,9 +201,9 @@ impl Checkpoints {
         }
     }
 
-    /// Triggers a checkpoint, unless one is in progress or nothing has closed since the newest.
+    /// Triggers a checkpoint, unless checkpoints are paused, one is in progress or nothing has closed since the newest.
     pub fn trigger(&mut self, job: &Job) {
-        if !self.is_enabled() || self.is_in_progress() {
+        if !self.is_enabled() || self.paused || self.is_in_progress() {
             return;
         }
         self.triggered = Instant::now();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::args::{CommonArgs, GraphFormat};
+use super::args::{CommonArgs, GraphFormat, RunOptions};
 use super::replay_start::ReplayOptions;
 use super::{Failure, config, inspect, live, load, replay};
 use crate::source::PlaybackSpeed;
@@ -33,6 +33,9 @@ enum Verb {
         /// Starts over, without a checkpoint. Checkpoints of an earlier run are renamed to `checkpoints.1`, `checkpoints.2` and so on.
         #[arg(long)]
         fresh: bool,
+        /// Starts from this manifest of an earlier checkpoint of the run, `NUMBER.json`. Later ones are set aside, and what was overtaken after it takes effect at its own time.
+        #[arg(long, value_name = "PATH", conflicts_with = "fresh")]
+        checkpoint: Option<PathBuf>,
     },
     /// Runs a dataflow over a bounded range of its topics, as fast as possible, and writes the results to a directory. Does not affect a live run.
     #[command(after_help = "Example: tidemill replay dataflows/flights.toml --out /tmp/january --to 2013-02-01")]
@@ -158,7 +161,9 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         let common = self.common;
         match self.verb {
-            Verb::Run { file, until_end, fresh } => live::run(&file, &common, live::RunOptions { until_end, fresh }),
+            Verb::Run { file, until_end, fresh, checkpoint } => {
+                live::run(&file, &common, RunOptions { until_end, fresh, checkpoint })
+            }
             Verb::Replay { file, out, from, to, cold, checkpoint, journal, verify } => {
                 let bound = |bound: Option<Bound>| match bound {
                     Some(Bound::At(time)) => Some(time),

@@ -327,6 +327,8 @@ pub fn update_gauges(job: &Job, metrics: &Metrics) {
     for (source, watermark) in watermarks.into_iter().filter(|(_, watermark)| *watermark != EventTime::MIN) {
         metrics.watermark.with_label_values(&[source.as_str()]).set(watermark as f64 / 1e3);
     }
+    let ahead: [&str; 0] = [];
+    metrics.event_time_ahead.with_label_values(&ahead).set(job.frontier.ahead_ms() as f64 / 1e3);
     overtaken_by_source.iter().for_each(|(source, count)| metrics.overtaken_so_far(source, *count));
     for (operator, bytes) in job.coordinator.state_bytes() {
         metrics.state_bytes.with_label_values(&[operator.as_str()]).set(i64::try_from(bytes).unwrap_or(i64::MAX));

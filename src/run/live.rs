@@ -14,7 +14,7 @@ use anyhow::Context;
 use crossbeam_channel::Receiver;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::args::CommonArgs;
+use super::args::{CommonArgs, RunOptions};
 use super::checkpoints::{Checkpoints, RestoredState};
 use super::data_dir::{DataDirLock, lock_data_dir};
 use super::dead_letters::DeadLetterSink;
@@ -30,12 +30,16 @@ use crate::flow::Job;
 use crate::flow::build::JobEvent;
 use crate::serve::Server;
 use crate::store::redis::RedisWriter;
+use crate::time::{format_duration, format_time};
 
 /// The longest time that a tick waits for an event of the graph.
 const TICK: Duration = Duration::from_millis(20);
 
 /// The interval at which the status line and the gauges are updated.
 const REFRESH: Duration = Duration::from_secs(1);
+
+/// The time by which event time may be ahead of the wall clock and of all records, in ms.
+const MOST_AHEAD_MS: i64 = 60_000;
 
 /// The longest time that the shutdown waits for the last checkpoint.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(60);
@@ -46,15 +50,6 @@ const LAST_LETTERS: Duration = Duration::from_secs(30);
 /// The longest time that the shutdown writes pending entities to Redis, or waits for a registry or brokers that cannot be
 /// reached.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// The flags of `run`.
-#[derive(Clone, Copy, Debug)]
-pub struct RunOptions {
-    /// End once every bounded input is used up.
-    pub until_end: bool,
-    /// Ignore checkpoints of an earlier run.
-    pub fresh: bool,
-}
 
 /// Runs a dataflow until it is told to stop or, with `until_end`, until its inputs are used up.
 ///
@@ -111,7 +106,7 @@ impl LiveRun {
         // The lock is first: another run may be writing what the next steps read.
         let lock = lock_data_dir(&setup.home)?;
         // Checkpoints come before the inputs, as they say where reading resumes.
-        let (mut checkpoints, restored) = Checkpoints::open(&setup.plan, &setup.config, options.fresh)?;
+        let (mut checkpoints, restored) = Checkpoints::open(&setup.plan, &setup.config, &options)?;
         // The port is bound before anything of an earlier run is moved: if it is in use, nothing has changed.
         let server = setup.start_server()?;
         // Inputs, outputs and Redis are the last that the config or the brokers can refuse.
@@ -120,8 +115,10 @@ impl LiveRun {
         let PreparedJob { job, events, inputs } = setup.prepare(coordinator, journal, layout, options.until_end)?;
         let redis = online::start_mirror(&setup.config, &job, &setup.metrics)?;
         // Only now, with everything accepted, is the state of an earlier run moved out of the way.
-        if message.is_none() {
-            setup.archive_previous(&mut checkpoints)?;
+        match &options.checkpoint {
+            Some(_) => checkpoints.reopen(&job)?,
+            None if message.is_none() => setup.archive_previous(&mut checkpoints)?,
+            None => {}
         }
         message.iter().for_each(print_err);
         // The registry is opened again, as its folder may have been moved. Its models serve until the graph makes new ones.
@@ -201,6 +198,7 @@ impl LiveRun {
         if self.refreshed.elapsed() >= REFRESH {
             self.refreshed = Instant::now();
             job::update_gauges(&self.job, &self.setup.metrics);
+            self.report_event_time();
             self.status.refresh(&self.job);
         }
         Ok(true)
@@ -209,6 +207,9 @@ impl LiveRun {
     fn handle(&mut self, event: JobEvent) -> anyhow::Result<()> {
         if let Some((model, version)) = self.job_events.handle(event)? {
             self.status.version(&self.job, model, &version);
+        }
+        for first in self.job_events.take_first_letters() {
+            print_err(format_args!("warning: {first}"));
         }
         Ok(())
     }
@@ -275,6 +276,28 @@ impl LiveRun {
             }
         }
         Ok(())
+    }
+
+    /// Reports that event time has run ahead, or no longer is: in the log, on stderr and in the readiness of the endpoint. As
+    /// long as it is ahead, no checkpoint is taken, so that the newest is from before, or those before it are kept.
+    fn report_event_time(&mut self) {
+        let ahead_ms = self.job.frontier.ahead_ms();
+        let is_ahead = ahead_ms > MOST_AHEAD_MS;
+        if is_ahead {
+            let (ahead, until) = (format_duration(ahead_ms / 1000 * 1000), format_time(self.job.frontier.watermark()));
+            let what = format!(
+                "event time is {ahead} ahead of the wall clock and of all records, after the wall clock was: records before {until} take effect then; to undo this, stop the run and start it with --checkpoint from before"
+            );
+            if !self.checkpoints.is_paused() {
+                print_err(format_args!("warning: {what}"));
+                tracing::error!("{what}");
+            }
+            self.setup.readiness.block("event time", what);
+        } else if self.checkpoints.is_paused() {
+            print_err("event time is no longer ahead of the wall clock");
+            self.setup.readiness.clear("event time");
+        }
+        self.checkpoints.pause(is_ahead);
     }
 
     /// Reports a change of the connection to Kafka: on stderr and in the readiness of the endpoint.

@@ -1,19 +1,18 @@
 //! The start of a replay: the earliest records, those that its bounds need, or a checkpoint; and the journal of overtaken
 //! records that it repeats.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checkpoints::{fingerprint, mismatch};
 use super::config::Config;
+use super::resume::is_read;
 use super::{Failure, print_err};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, CheckpointStore, JOB_EVENTS, Journal, Overtaken};
 use crate::error::chain;
 use crate::flow::Plan;
 use crate::flow::build::positions;
-use crate::source::Position;
-use crate::time::{EventTime, PartitionId, format_time};
+use crate::time::{EventTime, format_time};
 
 /// The flags of `replay`.
 #[derive(Clone, Debug)]
@@ -95,12 +94,6 @@ impl ReplayStart {
         let from = options.from.map_or(time, |from| from.max(time));
         Ok(ReplayStart { coordinator, since: None, from: Some(from), journal })
     }
-}
-
-/// Returns whether the checkpoint's run had read a record: the state contains it, at the time at which it took effect.
-fn is_read(read: &HashMap<PartitionId, Position>, record: &Overtaken) -> bool {
-    let position = read.get(&PartitionId { source: record.source.clone(), partition: record.partition });
-    position.is_some_and(|position| record.offset < position.next)
 }
 
 /// Returns the failure for a flag whose file cannot be used.

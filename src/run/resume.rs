@@ -111,3 +111,9 @@ impl ResumePoints {
         }
     }
 }
+
+/// Returns whether the checkpoint's run had read a record: the state contains it, at the time at which it took effect.
+pub fn is_read(read: &HashMap<PartitionId, Position>, record: &Overtaken) -> bool {
+    let position = read.get(&PartitionId { source: record.source.clone(), partition: record.partition });
+    position.is_some_and(|position| record.offset < position.next)
+}

@@ -17,7 +17,7 @@ use super::growing_batch::{GrowingBatch, IngestedBatch, OvertakenRecord, Row};
 use super::order::TotalOrder;
 use super::refusal::Refusal;
 use super::verdicts::{Arrival, WaitingRecords};
-use super::{OutlierRule, Position, RawMessage, SourcePlan, TumblingWindow, Watermark, WindowOffsets};
+use super::{Evidence, OutlierRule, Position, RawMessage, SourcePlan, TumblingWindow, Watermark, WindowOffsets};
 use crate::expr::EvalStats;
 use crate::time::{EventTime, Offset, in_range};
 use crate::value::{ColumnBuilder, FieldError, FieldFault};
@@ -72,6 +72,8 @@ pub struct Ingest {
     /// Effective times of records that were overtaken in an earlier run.
     overrides: BTreeMap<Offset, EventTime>,
 
+    /// The newest evidence of the brokers' clock that messages gave.
+    evidence: Option<Evidence>,
     windows: WindowOffsets,
     /// True if `windows` has changed since it was last taken.
     windows_changed: bool,
@@ -96,6 +98,7 @@ impl Ingest {
             max_record_bytes: DEFAULT_RECORD_BYTES,
             frontier: EventTime::MIN,
             overrides: BTreeMap::new(),
+            evidence: None,
             windows: WindowOffsets::default(),
             windows_changed: false,
             stats: EvalStats::default(),
@@ -127,6 +130,16 @@ impl Ingest {
     /// [`OutlierRule`].
     pub fn refuse_outliers(&mut self, max_ahead_ms: i64) {
         self.waiting.judge_by(OutlierRule::new(max_ahead_ms, self.plan.lateness_ms));
+    }
+
+    /// Keeps evidence of the brokers' clock until it is taken.
+    pub fn witness(&mut self, evidence: Evidence) {
+        self.evidence = Some(evidence);
+    }
+
+    /// Returns the newest evidence of the brokers' clock, once.
+    pub fn take_evidence(&mut self) -> Option<Evidence> {
+        self.evidence.take()
     }
 
     /// Sets the size beyond which transports refuse a record.

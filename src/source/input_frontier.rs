@@ -5,7 +5,6 @@
 //! checkpoint's barrier takes, too ([`InputFrontier::inject_barrier`]): at that moment no operator has passed it.
 
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{PartitionProgress, Partitions};
 use crate::time::EventTime;
@@ -15,7 +14,8 @@ use crate::time::EventTime;
 pub struct IdlenessPolicy {
     /// The time that a partition has nothing to read before it is idle.
     pub after_ms: i64,
-    /// True if an idle partition follows the wall clock; else it follows the newest event.
+    /// True if an idle partition follows the wall clock, as [`EventClock`](super::EventClock) reads it; else it follows the
+    /// newest event.
     pub wall: bool,
 }
 
@@ -66,11 +66,22 @@ impl InputFrontier {
         match self.idleness.filter(|_| partition.is_idle()) {
             None => partition.watermark(),
             Some(policy) => {
-                let clock = if policy.wall { wall_clock() } else { newest };
+                let clock = if policy.wall { self.partitions.clock().now() } else { newest };
                 let held_back_ms = partition.lateness_ms().max(policy.after_ms);
                 partition.watermark().max(clock.saturating_sub(held_back_ms))
             }
         }
+    }
+
+    /// Returns by how much event time is ahead of both the wall clock and the newest record, in ms: 0 unless the wall clock
+    /// was ahead before.
+    pub fn ahead_ms(&self) -> i64 {
+        if !self.idleness.is_some_and(|policy| policy.wall) || !self.partitions.is_discovery_complete() {
+            return 0;
+        }
+        let frontier = *self.frontier.lock().expect("no holder panics");
+        let right = self.partitions.clock().now().max(self.partitions.newest_event_time());
+        frontier.saturating_sub(right).max(0)
     }
 
     /// Advances the frontier to the watermark and returns it, with what `trigger` returns at that moment: no barrier is
@@ -95,8 +106,4 @@ impl InputFrontier {
         let mut frontier = self.frontier.lock().expect("no holder panics");
         *frontier = time.max(*frontier);
     }
-}
-
-fn wall_clock() -> EventTime {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64)
 }

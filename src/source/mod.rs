@@ -10,8 +10,9 @@
 //! | `growing_batch` | the accepted records of a read become a batch |
 //! | `reader` | the batch is counted and queued until it may be emitted; back pressure, positions, acknowledgements |
 //!
-//! [`Partitions`], [`InputFrontier`] and [`PlaybackClock`] are what partitions share: how far each has come, the time
-//! that is closed, and the clock by which files are played.
+//! [`Partitions`], [`InputFrontier`], [`EventClock`] and [`PlaybackClock`] are what partitions share: how far each has
+//! come, the time that is closed, the clock that closes it while there are no records, and the one by which files are
+//! played.
 //!
 //! Invariant: what becomes of a record depends on the log alone, never on arrival, batch sizes or other partitions. The
 //! one exception, a record that arrives below the closed frontier, is counted and journalled as *overtaken*.
@@ -36,6 +37,7 @@
 //! ```
 
 mod dead_letter;
+mod event_clock;
 mod file;
 mod file_place;
 mod growing_batch;
@@ -61,6 +63,7 @@ mod watermark;
 mod window_offsets;
 
 pub use dead_letter::{DeadLetter, DeadLetterFile, Header, RawMessage, Reason};
+pub use event_clock::{EventClock, Evidence};
 pub use file::{FILE_FORMATS, FileBinding, FileFormat, FilePartition};
 pub use file_place::{FileContent, FilePlace};
 pub use growing_batch::{IngestedBatch, OvertakenRecord};

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use super::{PartitionProgress, SourcePlan};
+use super::{EventClock, PartitionProgress, SourcePlan};
 use crate::time::EventTime;
 
 /// All partitions of a job, in the order of their registration.
@@ -15,14 +15,25 @@ use crate::time::EventTime;
 pub struct Partitions {
     list: Mutex<Vec<Arc<PartitionProgress>>>,
     discovery_complete: AtomicBool,
+    clock: Arc<EventClock>,
 }
 
 impl Partitions {
     /// Registers a partition and returns its progress, for its reader.
     pub fn register(&self, plan: &SourcePlan, partition: u32) -> Arc<PartitionProgress> {
-        let progress = Arc::new(PartitionProgress::new(plan, partition));
+        let progress = Arc::new(PartitionProgress::new(plan, partition, &self.clock));
         self.list.lock().expect("no holder panics").push(progress.clone());
         progress
+    }
+
+    /// Returns the clock that partitions without records follow.
+    pub fn clock(&self) -> &EventClock {
+        &self.clock
+    }
+
+    /// Returns the newest event time that was read, late and overtaken records included; the minimum before the first.
+    pub fn newest_event_time(&self) -> EventTime {
+        self.with(|list| list.iter().map(|partition| partition.position()).max()).unwrap_or(EventTime::MIN)
     }
 
     /// Declares that all partitions that are known at the start have been registered.

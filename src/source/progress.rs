@@ -4,12 +4,12 @@
 //! only move forward.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arrow_array::UInt32Array;
 
 use super::ledger::{EarlyCounts, RecordCounts};
-use super::{SourcePlan, TumblingWindow, WindowOffsets};
+use super::{EventClock, Evidence, SourcePlan, TumblingWindow, WindowOffsets};
 use crate::time::{EventTime, Offset, PartitionId};
 use crate::value::{AckToken, Batch};
 
@@ -36,6 +36,7 @@ pub struct PartitionProgress {
     pub id: PartitionId,
     pub topic: String,
     lateness_ms: i64,
+    clock: Arc<EventClock>,
     watermark: AtomicI64,
     newest: AtomicI64,
     emitted: AtomicI64,
@@ -50,11 +51,12 @@ pub struct PartitionProgress {
 
 impl PartitionProgress {
     /// Returns the progress of a partition that has not been read.
-    pub(super) fn new(plan: &SourcePlan, partition: u32) -> Self {
+    pub(super) fn new(plan: &SourcePlan, partition: u32, clock: &Arc<EventClock>) -> Self {
         PartitionProgress {
             id: PartitionId { source: plan.source.clone(), partition },
             topic: plan.topic.clone(),
             lateness_ms: plan.lateness_ms,
+            clock: clock.clone(),
             watermark: AtomicI64::new(EventTime::MIN),
             newest: AtomicI64::new(EventTime::MIN),
             emitted: AtomicI64::new(EventTime::MIN),
@@ -84,6 +86,11 @@ impl PartitionProgress {
 
     pub fn has_started(&self) -> bool {
         self.started.load(SeqCst)
+    }
+
+    /// Takes evidence of the brokers' clock into account.
+    pub fn witness(&self, evidence: Evidence) {
+        self.clock.witness(evidence);
     }
 
     /// Raises the watermark: no later record takes effect before it.

@@ -192,6 +192,7 @@ impl PartitionReader {
                 self.failed = true;
             }
         }
+        self.ingest.take_evidence().into_iter().for_each(|evidence| self.progress.witness(evidence));
         self.count_idle_time();
         if self.ingest.is_empty() {
             outcome.progressed = self.ended || self.ingest.is_waiting();

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use tidemill::flow::Plan;
 use tidemill::source::{
-    DeadLetter, FileBinding, FilePartition, FilePlace, Ingest, IngestedBatch, InputStatus, Partition, Reason,
-    SourcePlan,
+    AssignedPartition, DeadLetter, FileBinding, FilePartition, FilePlace, Ingest, IngestedBatch, InputStatus,
+    Partition, PartitionProgress, PartitionReader, Partitions, PlaybackClock, PlaybackSpeed, Position, ReaderOptions,
+    Reason, RecordCounts, SourceError, SourcePlan, Volume,
 };
 use tidemill::time::Offset;
 use tidemill::value::Scalar;
@@ -360,4 +361,110 @@ fn files_are_read_in_natural_order_and_once() {
     };
     assert_eq!(names(&["part-*.csv"]), ["part-1.csv", "part-2.csv", "part-10.csv"]);
     assert_eq!(names(&["z.csv", "*.csv", "./part-2.csv"]), ["z.csv", "part-1.csv", "part-2.csv", "part-10.csv"]);
+}
+
+/// A file that is read a few records at a time.
+struct Few(FilePartition, usize);
+
+impl Partition for Few {
+    fn read(&mut self, max: usize, ingest: &mut Ingest) -> Result<InputStatus, SourceError> {
+        self.0.read(max.min(self.1), ingest)
+    }
+
+    fn place(&self) -> Option<FilePlace> {
+        self.0.place()
+    }
+}
+
+/// A reader of a file, and what it has come to.
+struct Tailed {
+    reader: PartitionReader,
+    clock: Arc<PlaybackClock>,
+    progress: Arc<PartitionProgress>,
+    rows: Vec<(i64, String)>,
+    letters: Vec<Offset>,
+}
+
+impl Tailed {
+    /// Opens a file, at the position of an earlier reader as of a time if one is given.
+    fn open(path: &Path, read: usize, start: Option<(Position, i64)>) -> Tailed {
+        let (mut partition, mut ingest) = (open(&[path.to_owned()]), Ingest::new(plan(), 0));
+        ingest.refuse_outliers(3_600_000);
+        let partitions = Arc::new(Partitions::default());
+        let progress = partitions.register(&plan(), 0);
+        let options = ReaderOptions {
+            max_in_flight: Volume { records: u64::MAX, bytes: u64::MAX },
+            resume: start.as_ref().map_or(i64::MIN, |(_, time)| *time),
+            until: i64::MAX,
+            idle_after: None,
+            windows: Vec::new(),
+        };
+        if let Some(place) = start.as_ref().and_then(|(position, _)| position.place.as_ref()) {
+            partition.resume(place).unwrap();
+        }
+        let assigned = AssignedPartition::new(Box::new(Few(partition, read)), ingest, progress.clone());
+        let assigned = match start {
+            Some((position, _)) => assigned.resuming(position),
+            None => assigned,
+        };
+        let clock = PlaybackClock::new(&partitions, PlaybackSpeed::Unlimited);
+        let reader = PartitionReader::new(assigned, &Arc::new(options));
+        Tailed { reader, clock, progress, rows: Vec::new(), letters: Vec::new() }
+    }
+
+    /// Reads some records. Returns whether there may be more.
+    fn step(&mut self) -> bool {
+        let outcome = self.reader.read(i64::MIN, &self.clock);
+        assert!(outcome.error.is_none());
+        self.letters.extend(outcome.letters.iter().map(|letter| letter.offset));
+        while let Some(batch) = self.reader.release(i64::MAX) {
+            for row in 0..batch.len() {
+                let Scalar::String(user) = Scalar::of(&batch.columns[0], row) else { panic!("a user is text") };
+                self.rows.push((batch.times[row], user.to_string()));
+            }
+        }
+        self.reader.report_progress();
+        !self.progress.has_ended()
+    }
+
+    /// Reads the rest and returns the rows, the offsets of the letters, and the counts.
+    fn finish(mut self) -> (Vec<(i64, String)>, Vec<Offset>, RecordCounts) {
+        while self.step() {}
+        self.reader.close(i64::MAX);
+        self.rows.sort();
+        (self.rows, self.letters, self.progress.stats().counts)
+    }
+}
+
+#[test]
+fn a_restart_at_any_place_judges_the_rest_of_a_file_as_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut times: Vec<i64> = (0..200).map(|minute| minute * MINUTE).collect();
+    [0, 20, 21, 60, 90, 150, 197].iter().for_each(|wrong| times[*wrong] += DAY);
+    // A gap, a record a week, and an unreadable one now and then.
+    times.extend((0..60).map(|week| 9 * DAY + week * 7 * DAY));
+    let line = |(number, time): (usize, &i64)| match number % 37 {
+        36 => "{}\n".to_owned(),
+        _ => format!("{{\"user\":\"u{number}\",\"at\":{}}}\n", 1_700_000_000_000 + time),
+    };
+    let path = write(&folder.path().join("clicks.jsonl"), times.iter().enumerate().map(line).collect::<String>());
+    let expected = Tailed::open(&path, 8192, None).finish();
+    assert!([0, 20, 21, 60, 90, 150].iter().all(|wrong| expected.1.contains(wrong)), "{:?}", expected.1);
+    for read in [1, 3, 17, 50] {
+        for stop in 1.. {
+            let mut before = Tailed::open(&path, read, None);
+            if !(0..stop).all(|_| before.step()) {
+                break;
+            }
+            let time = before.progress.watermark();
+            before.reader.close(time);
+            let position = before.reader.position(time);
+            let next = position.next;
+            let (rows, letters, counts) = Tailed::open(&path, read, Some((position, time))).finish();
+            let mut all: Vec<_> = before.rows.into_iter().filter(|(at, _)| *at < time).chain(rows).collect();
+            all.sort();
+            let kept = before.letters.into_iter().filter(|offset| *offset < next).chain(letters).collect();
+            assert_eq!((all, kept, counts), expected, "{read} at a time, stopped after {stop}");
+        }
+    }
 }

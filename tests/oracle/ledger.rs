@@ -15,8 +15,8 @@ use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
 use tidemill::source::{
-    AssignedPartition, DeadLetter, Ingest, InputFrontier, PartitionStats, Partitions, PlaybackClock, PlaybackSpeed,
-    Reason, RecordCounts, TumblingWindow, Volume,
+    AssignedPartition, DeadLetter, IdlenessPolicy, Ingest, InputFrontier, PartitionStats, Partitions, PlaybackClock,
+    PlaybackSpeed, Reason, RecordCounts, TumblingWindow, Volume,
 };
 use tidemill::store::Online;
 use tidemill::value::Scalar;
@@ -401,4 +401,39 @@ proptest! {
         started.control.stop();
         started.end();
     }
+}
+
+#[test]
+fn event_time_that_a_wrong_wall_clock_has_moved_is_noticed_until_records_or_the_clock_catch_up() {
+    let spec = tidemill::spec::parse(&SPEC.replace("LATENESS", "0s"), "spec.toml").expect("a right spec");
+    let source = Plan::new(Arc::new(spec)).sources[0].clone();
+    let frontier = |wall: bool| {
+        let partitions = Arc::new(Partitions::default());
+        let progress = partitions.register(&source, 0);
+        partitions.complete_discovery();
+        let frontier = InputFrontier::new(&partitions, None, Some(IdlenessPolicy { after_ms: 5_000, wall }));
+        (partitions, progress, frontier)
+    };
+    let (partitions, progress, live) = frontier(true);
+    let (hour, now) = (3_600_000, partitions.clock().now());
+    live.start_from(now - hour);
+    assert_eq!(live.ahead_ms(), 0);
+    // What a wall clock two hours ahead leaves behind.
+    live.start_from(now + 2 * hour);
+    let ahead = live.ahead_ms();
+    assert!((2 * hour - 60_000..=2 * hour).contains(&ahead), "{ahead} ms ahead");
+    progress.advance(now + hour);
+    assert_eq!(live.ahead_ms(), hour, "records may be ahead of the wall clock");
+    progress.advance(now + 3 * hour);
+    assert_eq!(live.ahead_ms(), 0);
+    // An idle partition follows the wall clock, no further.
+    progress.set_idle(true);
+    let (_, idle, at_rest) = frontier(true);
+    idle.set_idle(true);
+    let closed = at_rest.advance(|| ()).0;
+    assert!((now - 5_000..now + 60_000).contains(&closed), "{closed}");
+    // Historical records have nothing to do with the wall clock.
+    let (_, _, stream) = frontier(false);
+    stream.start_from(now + 2 * hour);
+    assert_eq!(stream.ahead_ms(), 0);
 }

@@ -16,13 +16,13 @@ use tempfile::TempDir;
 const START: i64 = 1_577_836_800_000;
 
 /// A dataflow over one file, in a folder of its own.
-struct Small {
+pub struct Small {
     folder: TempDir,
 }
 
 impl Small {
     /// Creates the file from rows of user, x and time.
-    fn new(rows: impl Iterator<Item = (String, String, String)>) -> Small {
+    pub fn new(rows: impl Iterator<Item = (String, String, String)>) -> Small {
         let folder = tempfile::tempdir().unwrap();
         let mut csv = "user,x,at\n".to_owned();
         rows.for_each(|(user, x, at)| writeln!(csv, "{user},{x},{at}").unwrap());
@@ -39,12 +39,12 @@ impl Small {
         Small { folder }
     }
 
-    fn home(&self, name: &str) -> PathBuf {
+    pub fn home(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Adds the arguments of a run into a home.
-    fn told<'a>(&self, command: &'a mut Command, home: &str, sets: &[&str]) -> &'a mut Command {
+    pub fn told<'a>(&self, command: &'a mut Command, home: &str, sets: &[&str]) -> &'a mut Command {
         command.arg("run").arg(self.home("small.toml")).arg("--config").arg(self.home("config.toml"));
         command.arg("--set").arg(format!("data_dir={}", self.home(home).display()));
         sets.iter().for_each(|set| _ = command.args(["--set", set]));
@@ -52,40 +52,40 @@ impl Small {
     }
 
     /// Runs to the end of the file.
-    fn run(&self, mut command: Command, home: &str, sets: &[&str]) -> Output {
+    pub fn run(&self, mut command: Command, home: &str, sets: &[&str]) -> Output {
         self.told(&mut command, home, sets).arg("--until-end").stdin(Stdio::null()).output().unwrap()
     }
 
     /// Runs to the end of the file, which must succeed, and returns stderr.
-    fn ends(&self, home: &str, sets: &[&str]) -> String {
+    pub fn ends(&self, home: &str, sets: &[&str]) -> String {
         said(self.run(tidemill(), home, sets), 0)
     }
 
     /// Runs until some records are applied, and stops the run: it leaves a checkpoint however slow the machine is.
-    fn begins(&self, mut command: Command, home: &str) {
+    pub fn begins(&self, mut command: Command, home: &str) {
         let run = Run::start(self.told(&mut command, home, &["play.speed=10"]));
         let applied = || run.metric("tidemill_source_records_total", "outcome=\"applied\"");
         eventually("records are applied", || applied() >= 1.0);
         run.stop();
     }
 
-    fn digest(&self, home: &str) -> String {
+    pub fn digest(&self, home: &str) -> String {
         std::fs::read_to_string(self.home(home).join("small/offline/digest.json")).unwrap()
     }
 
     /// Returns the digest of an undisturbed run.
-    fn expected(&self) -> String {
+    pub fn expected(&self) -> String {
         self.ends("undisturbed", &["checkpoint.interval=off"]);
         self.digest("undisturbed")
     }
 }
 
-fn tidemill() -> Command {
+pub fn tidemill() -> Command {
     Command::new(env!("CARGO_BIN_EXE_tidemill"))
 }
 
 /// Returns the stderr of a program that must have ended with this code.
-fn said(output: Output, code: i32) -> String {
+pub fn said(output: Output, code: i32) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{said}");
     said
@@ -96,7 +96,7 @@ fn noise(n: i64) -> f64 {
     (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29) as f64 / 1e3
 }
 
-fn row(n: i64, user: &str, at_ms: i64) -> (String, String, String) {
+pub fn row(n: i64, user: &str, at_ms: i64) -> (String, String, String) {
     (user.to_owned(), noise(n).to_string(), (START + at_ms).to_string())
 }
 

@@ -7,6 +7,7 @@
 //! | `snapshot` | state that is saved and loaded on another number of workers |
 //! | `registry` | versions of models |
 //! | `disk_full` | places that cannot be written |
+//! | `inputs` | mostly bad inputs; a run that is started from an earlier checkpoint |
 //! | `redis` | a mirror that goes down and comes back |
 //! | `redis_hangs` | a mirror that never answers a write |
 //!
@@ -16,6 +17,7 @@ mod classes;
 #[path = "../common/mod.rs"]
 mod common;
 mod disk_full;
+mod inputs;
 mod redis;
 mod redis_hangs;
 mod registry;

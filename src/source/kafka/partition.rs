@@ -13,7 +13,7 @@ use super::queue::{Message, Queue, Visit};
 use super::tombstone::Tombstones;
 use crate::source::dead_letter::head_of;
 use crate::source::message::MessageFormat;
-use crate::source::{Ingest, InputStatus, Partition, RawMessage, SourceError, SourcePlan};
+use crate::source::{Evidence, Ingest, InputStatus, Partition, RawMessage, SourceError, SourcePlan};
 use crate::value::{FieldError, FieldFault};
 
 /// The progress of reading a partition, for the consumer's commits and metadata requests.
@@ -154,7 +154,12 @@ impl<F: MessageFormat> PollState<F> {
         }
         let bytes = message.key().map_or(0, <[u8]>::len) + message.value().map_or(0, <[u8]>::len);
         self.next = offset + 1;
-        self.caught_up = false;
+        // A message at which the partition was caught up has just arrived.
+        let is_new = std::mem::replace(&mut self.caught_up, false);
+        if let Some(time) = message.time() {
+            let is_now = is_new && message.has_broker_time();
+            ingest.witness(if is_now { Evidence::Now(time) } else { Evidence::AtLeast(time) });
+        }
         if bytes > ingest.max_record_bytes() {
             let head = |part: Option<&[u8]>| part.map(|bytes| head_of(bytes).to_vec());
             let raw =

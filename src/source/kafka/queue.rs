@@ -199,6 +199,14 @@ impl<'a> Message<'a> {
         (kind != c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && time >= 0).then_some(time)
     }
 
+    /// Returns whether the broker that received the message has set its time.
+    pub fn has_broker_time(&self) -> bool {
+        let mut kind = c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is alive and `kind` may be written to.
+        unsafe { c::rd_kafka_message_timestamp(self.0, &mut kind) };
+        kind == c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME
+    }
+
     pub fn headers(&self) -> Vec<Header> {
         let mut headers = ptr::null_mut();
         // SAFETY: the message is alive and `headers` may be written to; they stay the message's.
