@@ -1,6 +1,7 @@
 //! Construction of a [`Program`]: every column gets a slot, every expression the slots that it reads.
 
 use super::fields::{InstanceField, InstanceSchema};
+use super::needs::{needed_slots, prune};
 use super::program::{LookupColumn, LookupSource, LookupStep, Program, ProgramStep};
 use super::{FeatureAssembler, FeatureLookup, RowLookup};
 use crate::expr::Expr;
@@ -39,8 +40,11 @@ impl ProgramBuilder {
             if position == time {
                 self.instance.time = slot;
                 self.instance.time_name = column.name.clone();
-            } else if !column.nullable {
-                self.instance.required.push((column.name.clone(), slot));
+            } else {
+                self.instance.needed.push((position, slot));
+                if !column.nullable {
+                    self.instance.required.push((column.name.clone(), slot));
+                }
             }
         }
     }
@@ -115,11 +119,15 @@ impl ProgramBuilder {
             let ty = self.slots[slot].ty;
             self.instance.fields.add(InstanceField { name, slot, ty, unit: TimeUnit::default(), nullable: true });
         }
-        self.instance.width = self.slots.len();
+        // Whatever no input is made from is neither computed nor asked for.
+        let width = self.slots.len();
+        let needed = needed_slots(&self.steps, &inputs, width, |_| false);
+        self.instance.width = width;
+        self.instance.keep_needed(&needed);
         Program {
             model: model.to_owned(),
             instance: self.instance,
-            steps: self.steps,
+            steps: self.steps.into_iter().filter_map(|step| prune(step, &needed)).collect(),
             sources: self.sources,
             inputs,
             declared: assembler.inputs(),

@@ -6,13 +6,25 @@ use crate::value::{Column, TimeUnit, Type};
 #[derive(Debug, Default)]
 pub(super) struct InstanceSchema {
     pub fields: InstanceFields,
-    /// Name and slot of each column that an instance must set.
+    /// Position and slot of each column of the record, but the event time, from which inputs are made.
+    pub needed: Vec<(usize, usize)>,
+    /// Name and slot of each of them that is not nullable. An instance must set it, unless it sets what would have been
+    /// made from it.
     pub required: Vec<(String, usize)>,
     /// Slot of the event time.
     pub time: usize,
     pub time_name: String,
     /// Cells of a row.
     pub width: usize,
+}
+
+impl InstanceSchema {
+    /// Keeps as needed only the columns whose slots are. The others are optional.
+    pub fn keep_needed(&mut self, needed: &[bool]) {
+        self.needed.retain(|(_, slot)| needed[*slot]);
+        self.required.retain(|(_, slot)| needed[*slot]);
+        self.fields.relax(needed);
+    }
 }
 
 /// A field that an instance can set.
@@ -75,6 +87,16 @@ impl InstanceFields {
             self.names.push((field.name.clone(), FieldEntry::Field(field)));
         }
         free
+    }
+
+    /// Lets every field be null whose slot is not needed.
+    fn relax(&mut self, needed: &[bool]) {
+        for (_, entry) in &mut self.names {
+            match entry {
+                FieldEntry::Field(field) => field.nullable |= !needed[field.slot],
+                FieldEntry::Object(fields) => fields.relax(needed),
+            }
+        }
     }
 
     fn insert(&mut self, path: &[String], field: InstanceField) {

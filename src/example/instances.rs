@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::Frame;
+use super::{Frame, Program};
 use super::fields::{FieldEntry, InstanceField, InstanceFields, InstanceSchema};
 use crate::expr::nearest;
 use crate::time::{EventTime, format_time, in_range};
@@ -63,26 +63,33 @@ impl fmt::Display for InstanceError {
 /// Reads a list of instances into a frame. The value is the first mistake in an instance, if any; malformed JSON is the
 /// deserializer's error, and [`Frame::reading`] is then the instance that it was in.
 pub struct InstancesSeed<'a> {
-    schema: &'a InstanceSchema,
+    program: &'a Program,
     frame: &'a mut Frame,
     newest: Option<EventTime>,
 }
 
 impl<'a> InstancesSeed<'a> {
-    pub(super) fn new(schema: &'a InstanceSchema, frame: &'a mut Frame, newest: Option<EventTime>) -> Self {
-        InstancesSeed { schema, frame, newest }
+    pub(super) fn new(program: &'a Program, frame: &'a mut Frame, newest: Option<EventTime>) -> Self {
+        InstancesSeed { program, frame, newest }
     }
 
     /// Checks the instance just read, and sets the time if it has none.
     fn finish(&mut self, row: usize) -> Result<(), (Option<String>, InstanceFault)> {
-        let absent = self.schema.required.iter().find(|(_, slot)| !self.frame.is_override(row, *slot));
-        if let Some((name, _)) = absent {
-            return Err((Some(name.clone()), InstanceFault::Field(FieldFault::Missing)));
+        let InstanceSchema { required, time: slot, time_name: name, .. } = &self.program.instance;
+        let is_absent = |(_, slot): &&(String, usize)| !self.frame.is_override(row, *slot);
+        if required.iter().any(|column| is_absent(&column)) {
+            // The instance may set the values that would have been made from the column.
+            let needed = self.needed(row);
+            if let Some((name, _)) = required.iter().find(|(_, slot)| needed[*slot]) {
+                return Err((Some(name.clone()), InstanceFault::Field(FieldFault::Missing)));
+            }
         }
-        let InstanceSchema { time: slot, time_name: name, .. } = self.schema;
         if !self.frame.is_override(row, *slot) {
-            let newest = self.newest.ok_or_else(|| (Some(name.clone()), InstanceFault::NoTime))?;
-            self.frame.set_computed(row, *slot, Scalar::Timestamp(newest));
+            match self.newest {
+                Some(newest) => self.frame.set_computed(row, *slot, Scalar::Timestamp(newest)),
+                None if self.needed(row)[*slot] => return Err((Some(name.clone()), InstanceFault::NoTime)),
+                None => {}
+            }
         }
         match self.frame.get(row, *slot) {
             Scalar::Timestamp(time) if !in_range(*time) => {
@@ -90,6 +97,11 @@ impl<'a> InstancesSeed<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Returns for each slot whether it must be known, given those that an instance sets.
+    fn needed(&self, row: usize) -> Vec<bool> {
+        self.program.needed(|slot| self.frame.is_override(row, slot))
     }
 }
 
@@ -108,10 +120,11 @@ impl<'de> Visitor<'de> for InstancesSeed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self::Value, A::Error> {
+        let schema = &self.program.instance;
         let mut wrong = None;
         loop {
             let index = self.frame.rows();
-            if self.frame.cells() + self.schema.width > MOST_CELLS {
+            if self.frame.cells() + schema.width > MOST_CELLS {
                 wrong.get_or_insert(InstanceError { index, field: None, fault: InstanceFault::TooMany });
             }
             if wrong.is_some() {
@@ -122,7 +135,7 @@ impl<'de> Visitor<'de> for InstancesSeed<'_> {
             self.frame.reading = Some(index);
             let mut fault = None;
             let seed =
-                InstanceSeed { fields: &self.schema.fields, is_row: true, frame: &mut *self.frame, fault: &mut fault };
+                InstanceSeed { fields: &schema.fields, is_row: true, frame: &mut *self.frame, fault: &mut fault };
             if list.next_element_seed(seed)?.is_none() {
                 self.frame.reading = None;
                 return Ok(Ok(()));

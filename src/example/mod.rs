@@ -8,7 +8,10 @@
 //! feature and any input by name; such an override is used instead of looking the value up or computing it. A column
 //! that a view passes on under its own name is one value, so an override of it counts wherever the value is used.
 //! Names of the record take precedence over those of views, from the outermost view inwards, and those over features
-//! and inputs. The event time may be omitted: it is then the newest one seen. A view's WHERE does not apply, and a JOIN
+//! and inputs. Only columns that the inputs are made from must be there: not the label's, nor those that only other parts
+//! of the dataflow use, nor those from which nothing but overridden values would have been computed. The event time may
+//! be omitted: it is then the newest one seen. It is a value like any other, read by expressions; look-ups are of the
+//! newest state whatever it is. A view's WHERE does not apply, and a JOIN
 //! without a row yields nulls: a prediction is about the record in the request.
 //!
 //! ```
@@ -37,6 +40,7 @@ mod fields;
 mod frame;
 mod instances;
 mod lookup;
+mod needs;
 mod program;
 
 pub use assembler::FeatureAssembler;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 
 use super::fields::InstanceSchema;
+use super::needs::needed_slots;
 use super::{Frame, InstancesSeed};
 use crate::aggregate::Feature;
 use crate::expr::{EvalStats, Expr};
@@ -85,11 +86,22 @@ impl Program {
         &self.declared
     }
 
+    /// Returns the positions of the record's columns, but the event time, from which the inputs are made, ascending. An
+    /// instance needs no others.
+    pub fn needed_columns(&self) -> impl Iterator<Item = usize> {
+        self.instance.needed.iter().map(|(position, _)| *position)
+    }
+
+    /// Returns for each slot whether it must be known, given the slots that an instance sets.
+    pub(super) fn needed(&self, is_set: impl Fn(usize) -> bool) -> Vec<bool> {
+        needed_slots(&self.steps, &self.inputs, self.instance.width, is_set)
+    }
+
     /// Returns a reader of a JSON list of instances into `frame`, whose rows are dropped first. `newest` is the event
-    /// time of instances without one; with `None` such instances are refused.
+    /// time of instances without one; with `None` such instances are refused if an input depends on it.
     pub fn instances<'a>(&'a self, frame: &'a mut Frame, newest: Option<EventTime>) -> InstancesSeed<'a> {
         frame.reset(self.instance.width);
-        InstancesSeed::new(&self.instance, frame, newest)
+        InstancesSeed::new(self, frame, newest)
     }
 
     /// Looks up and computes everything that the instances in `frame` did not override. `look_up` returns the newest

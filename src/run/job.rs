@@ -282,23 +282,22 @@ pub fn tallies(job: &Job) -> BTreeMap<String, RecordCounts> {
 /// A record that can be sent to the endpoint as an instance.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// A JSON object with every column but the event time.
+    /// A JSON object with the columns from which the model's inputs are made, but the event time.
     pub json: String,
 }
 
-/// Returns the first record of the source that drives the first model's examples, of the lowest partition that has one.
-pub fn sample_instance(job: &Job) -> Option<Sample> {
+/// Returns the first record of the source that drives a model's examples, of the lowest partition that has one.
+pub fn sample_instance(job: &Job, model: usize) -> Option<Sample> {
     let plan = &job.plan;
-    plan.models.first()?;
-    let source = plan.driving_source(0);
+    let source = plan.driving_source(model);
     let (name, reader) = (&plan.spec.sources[source].topic.name, &plan.sources[source]);
     let list = job.partitions.list();
     let mine = list.iter().filter(|partition| partition.id.source == *name && partition.first().is_some());
     let batch = mine.min_by_key(|partition| partition.id.partition)?.first()?;
-    let columns = reader.schema.columns.iter().zip(&batch.columns).enumerate();
-    let fields = columns.filter(|(index, _)| *index != reader.time);
-    let object = fields.map(|(_, (column, values))| (column.name.clone(), Scalar::of(values, 0).to_json()));
-    Some(Sample { json: serde_json::Value::Object(object.collect()).to_string() })
+    let program = plan.program(model);
+    let values = program.needed_columns().map(|at| (&reader.schema.columns[at].name, Scalar::of(&batch.columns[at], 0)));
+    let fields = values.filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.to_json()));
+    Some(Sample { json: serde_json::Value::Object(fields.collect()).to_string() })
 }
 
 /// Updates the gauges of sources and stores.

@@ -70,12 +70,13 @@ impl TerminalStatus {
             self.line(&format!("{name} v{} refused: {}", version.number, version.reason));
         }
         if !self.has_sample
-            && let Some(sample) = job::sample_instance(job)
+            && let Some(sample) = job::sample_instance(job, model)
         {
             self.has_sample = true;
-            let sample = sample.json.replace('\'', "'\\''");
+            let named = if self.models.len() > 1 { format!("\"model\":\"{name}\",") } else { String::new() };
+            let body = format!("{{{named}\"instances\":[{}]}}", sample.json).replace('\'', "'\\''");
             self.line(&format!("{name} v{} is serving. Request a prediction:", version.number));
-            self.line(&format!("  curl --json '{{\"instances\":[{sample}]}}' http://{}/predict", self.addr));
+            self.line(&format!("  curl --json '{body}' http://{}/predict", self.addr));
         }
     }
 

@@ -104,7 +104,7 @@ fn a_bad_instance_is_named_with_its_field() {
         with("spend.amount_count_1h", json!(0.5)),
         "instances[1].spend.amount_count_1h: expected int, found the number 0.5"
     );
-    assert_eq!(error(json!([{ "buyer": "u", "items": 1, "amount": 2 }])), "instances[0].id: missing");
+    assert_eq!(error(json!([{ "id": "o", "items": 1, "amount": 2 }])), "instances[0].buyer: missing");
     assert!(error(json!([order(), 3])).starts_with("instances[1]: invalid type: integer `3`, expected an object"));
     let mut raw = |body: &str| {
         let answer = client.post("/predict", body);

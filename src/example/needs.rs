@@ -1,0 +1,62 @@
+//! The cells of a row that a program needs, and the steps that it can do without.
+//!
+//! A cell is needed if an input reads it, or if a needed cell is made from it: by a copy, an expression or the key of a
+//! look-up. A cell that the instance sets is never needed, nor is what it would have been made from.
+
+use super::program::ProgramStep;
+
+/// Returns for each slot of a row whether it must be known to compute `inputs`, given the slots that are set.
+pub(super) fn needed_slots(
+    steps: &[ProgramStep],
+    inputs: &[usize],
+    width: usize,
+    is_set: impl Fn(usize) -> bool,
+) -> Vec<bool> {
+    let mut needed = vec![false; width];
+    for input in inputs {
+        needed[*input] = !is_set(*input);
+    }
+    // Steps are in the order of their dependencies, and each slot is written by one of them.
+    for step in steps.iter().rev() {
+        let need = |slot: usize, needed: &mut Vec<bool>| needed[slot] |= !is_set(slot);
+        match step {
+            ProgramStep::Copy { from, to } => {
+                if needed[*to] {
+                    need(*from, &mut needed);
+                }
+            }
+            ProgramStep::Compute { reads, outputs } => {
+                for (expr, _) in outputs.iter().filter(|(_, slot)| needed[*slot]).collect::<Vec<_>>() {
+                    expr.columns().into_iter().for_each(|column| need(reads[column].0, &mut needed));
+                }
+            }
+            ProgramStep::LookUp(step) => {
+                if step.columns.iter().any(|column| needed[column.slot]) {
+                    step.key.iter().for_each(|slot| need(*slot, &mut needed));
+                }
+            }
+        }
+    }
+    needed
+}
+
+/// Returns the part of a step that writes needed slots, `None` if it writes no such slot.
+pub(super) fn prune(step: ProgramStep, needed: &[bool]) -> Option<ProgramStep> {
+    match step {
+        ProgramStep::Copy { to, .. } => needed[to].then_some(step),
+        ProgramStep::Compute { reads, mut outputs } => {
+            outputs.retain(|(_, slot)| needed[*slot]);
+            let mut kept: Vec<usize> = outputs.iter().flat_map(|(expr, _)| expr.columns()).collect();
+            kept.sort_unstable();
+            kept.dedup();
+            let to = |column: usize| kept.binary_search(&column).expect("all columns read were collected");
+            let outputs: Vec<_> = outputs.into_iter().map(|(expr, slot)| (expr.remap(&to), slot)).collect();
+            let reads = kept.iter().map(|column| reads[*column]).collect();
+            (!outputs.is_empty()).then_some(ProgramStep::Compute { reads, outputs })
+        }
+        ProgramStep::LookUp(mut lookup) => {
+            lookup.columns.retain(|column| needed[column.slot]);
+            (!lookup.columns.is_empty()).then_some(ProgramStep::LookUp(lookup))
+        }
+    }
+}
