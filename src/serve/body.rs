@@ -1,14 +1,16 @@
-//! Request bodies: read whole, within limits of size and time.
+//! Request bodies: read whole and decompressed, within limits of size and time.
 
 use std::future::{Future, poll_fn};
+use std::io::Read;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use flate2::bufread::MultiGzDecoder;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use tokio::time::timeout;
 
 use super::RequestError;
@@ -16,6 +18,7 @@ use super::RequestError;
 /// The limits of one request.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// The largest body, as sent and decompressed.
     pub body_bytes: usize,
     /// The longest time that a body may take to arrive.
     pub body_time: Duration,
@@ -25,23 +28,66 @@ pub struct Limits {
 /// it before it reads still receives the error.
 const DISCARDED: usize = 8;
 
-/// Reads a JSON body within the limits.
-///
-/// # Errors
-/// If its headers declare another type, it is larger or takes longer, or the connection breaks off.
-pub async fn read_json(headers: &HeaderMap, body: Incoming, limits: Limits) -> Result<Bytes, RequestError> {
-    check_type(headers)?;
-    read(body, limits.body_bytes, limits.body_time).await
+/// Bytes that are decompressed at a time.
+const PIECE: usize = 16 << 10;
+
+/// The compression of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ContentCoding {
+    Identity,
+    Gzip,
 }
 
-/// Checks that headers which declare a type declare JSON.
-fn check_type(headers: &HeaderMap) -> Result<(), RequestError> {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
-    let media_type = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    if media_type.eq_ignore_ascii_case(b"application/json") {
-        return Ok(());
+impl ContentCoding {
+    /// Reads the coding that headers declare.
+    ///
+    /// # Errors
+    /// If it is another one, or several.
+    fn of(headers: &HeaderMap) -> Result<Self, RequestError> {
+        let mut coding = ContentCoding::Identity;
+        for value in headers.get_all(CONTENT_ENCODING) {
+            for name in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+                if name.is_empty() || is("identity") {
+                    continue;
+                }
+                // RFC 9110, section 8.4.1.3: x-gzip is gzip.
+                if coding == ContentCoding::Gzip || !(is("gzip") || is("x-gzip")) {
+                    return Err(RequestError::ContentEncoding(String::from_utf8_lossy(value.as_bytes()).into_owned()));
+                }
+                coding = ContentCoding::Gzip;
+            }
+        }
+        Ok(coding)
     }
-    Err(RequestError::ContentType(String::from_utf8_lossy(value.as_bytes()).into_owned()))
+}
+
+/// Reads a body within the limits and decompresses it. Its `Content-Type` is not looked at: the routes that take a body
+/// take JSON, whatever a client calls it.
+///
+/// # Errors
+/// If it is compressed in another way than by gzip or is not valid gzip, is larger or takes longer, or the connection
+/// breaks off.
+pub async fn read_body(headers: &HeaderMap, body: Incoming, limits: Limits) -> Result<Bytes, RequestError> {
+    let coding = ContentCoding::of(headers)?;
+    let read = read(body, limits.body_bytes, limits.body_time).await?;
+    match coding {
+        ContentCoding::Identity => Ok(read),
+        ContentCoding::Gzip => decompress(&read, limits.body_bytes),
+    }
+}
+
+/// Decompresses a gzip body, of one member or several, to at most `max_bytes` bytes.
+fn decompress(compressed: &[u8], max_bytes: usize) -> Result<Bytes, RequestError> {
+    let mut decoder = MultiGzDecoder::new(compressed);
+    let (mut whole, mut piece) = (BytesMut::new(), [0; PIECE]);
+    loop {
+        match decoder.read(&mut piece).map_err(RequestError::Gzip)? {
+            0 => return Ok(whole.freeze()),
+            read if whole.len() + read > max_bytes => return Err(RequestError::TooLarge(max_bytes)),
+            read => whole.extend_from_slice(&piece[..read]),
+        }
+    }
 }
 
 /// Reads a body of at most `max_bytes` bytes that arrives within `limit`.
@@ -97,4 +143,76 @@ async fn discard(body: &mut Incoming, max_bytes: usize, mut left: usize) -> Requ
         }
     }
     RequestError::TooLarge(max_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn coding(values: &[&str]) -> Result<ContentCoding, String> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(CONTENT_ENCODING, HeaderValue::from_str(value).unwrap());
+        }
+        ContentCoding::of(&headers).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_body_is_plain_or_gzip_and_nothing_else() {
+        use ContentCoding::{Gzip, Identity};
+        for (values, expected) in [
+            (&[][..], Identity),
+            (&["identity"], Identity),
+            (&[""], Identity),
+            (&["Identity, identity"], Identity),
+            (&["gzip"], Gzip),
+            (&["GZip"], Gzip),
+            (&["x-gzip"], Gzip),
+            (&["identity , gzip"], Gzip),
+            (&["gzip", "identity"], Gzip),
+        ] {
+            assert_eq!(coding(values), Ok(expected), "{values:?}");
+        }
+        for values in [&["br"][..], &["deflate"], &["zstd"], &["gzip, br"], &["gzip, gzip"], &["gzip", "gzip"], &["*"]] {
+            assert!(coding(values).unwrap_err().ends_with("; expected gzip or identity"), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_gzip_body_may_have_several_members_and_no_remains() {
+        let both = [gzip(b"{\"a\":"), gzip(b"1}")].concat();
+        assert_eq!(decompress(&both, 100).unwrap(), &b"{\"a\":1}"[..]);
+        assert_eq!(decompress(&gzip(b""), 0).unwrap(), &b""[..]);
+        let whole = gzip(b"{\"instances\":[]}");
+        for end in 0..whole.len() {
+            assert!(matches!(decompress(&whole[..end], 100), Err(RequestError::Gzip(_))), "{end}");
+        }
+        for at in [0, 1, 2, 12, whole.len() - 8, whole.len() - 1] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x55;
+            assert!(decompress(&damaged, 100).is_err(), "{at}");
+        }
+        assert!(decompress(&[whole.as_slice(), b"rest"].concat(), 100).is_err());
+        assert!(decompress(b"{\"instances\":[]}", 100).is_err());
+    }
+
+    #[test]
+    fn a_gzip_bomb_is_cut_off_at_the_limit() {
+        let bomb = gzip(&vec![b' '; 1 << 20]);
+        assert!(bomb.len() < 1 << 12);
+        assert!(matches!(decompress(&bomb, (1 << 20) - 1), Err(RequestError::TooLarge(_))));
+        assert_eq!(decompress(&bomb, 1 << 20).unwrap().len(), 1 << 20);
+    }
 }

@@ -46,8 +46,10 @@ pub enum RequestError {
     BrokenOff,
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
-    #[error("content type {0:?}; expected application/json")]
-    ContentType(String),
+    #[error("content encoding {0:?}; expected gzip or identity")]
+    ContentEncoding(String),
+    #[error("the body is not valid gzip: {0}")]
+    Gzip(std::io::Error),
     #[error("too many connections; try again later")]
     TooManyConnections,
     #[error("no version of model {0} yet")]
@@ -84,6 +86,7 @@ impl RequestError {
             | RequestError::KeyCount { .. }
             | RequestError::Path
             | RequestError::BrokenOff
+            | RequestError::Gzip(_)
             | RequestError::OtherInputs { .. } => StatusCode::BAD_REQUEST,
             RequestError::UnknownRoute(_)
             | RequestError::UnknownModel { .. }
@@ -92,7 +95,7 @@ impl RequestError {
             | RequestError::UnknownEntity { .. } => StatusCode::NOT_FOUND,
             RequestError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             RequestError::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            RequestError::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            RequestError::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             RequestError::TooManyConnections => StatusCode::TOO_MANY_REQUESTS,
             RequestError::NoVersion(_) | RequestError::Registry { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use super::RequestError;
@@ -37,6 +37,9 @@ pub fn error(error: &RequestError) -> Reply {
     if let RequestError::Method(methods) = error {
         let methods = HeaderValue::from_str(&methods.join(", ")).expect("names of methods are ASCII");
         reply.headers_mut().insert(ALLOW, methods);
+    }
+    if let RequestError::ContentEncoding(_) = error {
+        reply.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, identity"));
     }
     if error.ends_connection() {
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -73,7 +73,7 @@ impl Service {
         let answered = match found.route {
             Ok((route, captures)) => match route.body {
                 BodyRule::None => self.respond(route, &captures, &[]).await,
-                BodyRule::Json => match body::read_json(&parts.headers, body, limits).await {
+                BodyRule::Json => match body::read_body(&parts.headers, body, limits).await {
                     Ok(body) => self.respond(route, &captures, &body).await,
                     Err(error) => Err(error),
                 },

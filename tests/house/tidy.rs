@@ -55,7 +55,7 @@ const HOMES: &[(&str, &str)] = &[
     ("tracing_subscriber", "run/ main.rs"),
     ("signal_hook", "run/ main.rs"),
     ("csv_core", "source/"),
-    ("flate2", "source/"),
+    ("flate2", "source/ serve/body.rs"),
     ("zstd", "source/"),
     ("parquet", "store/offline source/file/parquet"),
 ];

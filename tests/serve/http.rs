@@ -300,20 +300,22 @@ fn routes_and_methods_are_checked_and_counted() {
     };
     assert_eq!(typed("").status, 200);
     assert_eq!(typed("Content-Type: Application/JSON; charset=utf-8\r\n").status, 200);
-    let form = typed("content-type: application/x-www-form-urlencoded\r\n");
-    assert_eq!(form.status, 415);
-    assert_eq!(form.error(), "content type \"application/x-www-form-urlencoded\"; expected application/json");
+    assert_eq!(typed("content-type: application/x-www-form-urlencoded\r\n").status, 200);
+    let packed = typed("content-encoding: br\r\n");
+    assert_eq!(packed.status, 415);
+    assert!(packed.head.contains("accept-encoding: gzip, identity"), "{}", packed.head);
+    assert_eq!(packed.error(), "content encoding \"br\"; expected gzip or identity");
     let operators = client.get("/dataflow").json();
     assert_eq!(operators, json!({ "dataflow": "shop", "operators": [] }));
     let metrics = client.get("/metrics");
     assert!(metrics.head.contains("text/plain; version=0.0.4"));
     let metrics = String::from_utf8(metrics.body).unwrap();
     for line in [
-        "tidemill_http_requests_total{code=\"200\",route=\"/predict\"} 2",
+        "tidemill_http_requests_total{code=\"200\",route=\"/predict\"} 3",
         "tidemill_http_requests_total{code=\"415\",route=\"/predict\"} 1",
         "tidemill_http_requests_total{code=\"405\",route=\"/predict\"} 1",
         "tidemill_http_requests_total{code=\"404\",route=\"unknown\"} 1",
-        "tidemill_http_request_duration_seconds_count{route=\"/predict\"} 4",
+        "tidemill_http_request_duration_seconds_count{route=\"/predict\"} 5",
     ] {
         assert!(metrics.contains(line), "{line} in\n{metrics}");
     }

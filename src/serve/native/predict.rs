@@ -102,6 +102,8 @@ impl RequestReader<'_> {
         let body = std::str::from_utf8(body).map_err(|error| {
             RequestError::Malformed(format!("the body is not UTF-8 at byte {}", error.valid_up_to()))
         })?;
+        // A byte order mark, as some clients send, is not part of the JSON (RFC 8259, section 8.1).
+        let body = body.strip_prefix('\u{feff}').unwrap_or(body);
         let mut envelope = Envelope::read(body, self, frame, self.models.only())?;
         let model = match &envelope.model {
             Some(name) => self.models.find(name)?,
