@@ -23,7 +23,7 @@ use tidemill::source::{
     AssignedPartition, Ingest, InputFrontier, Partition, Partitions, PlaybackClock, PlaybackSpeed, Volume,
 };
 
-type Graph = std::thread::JoinHandle<anyhow::Result<()>>;
+type Graph = tidemill::threads::Thread<anyhow::Result<()>>;
 
 fn start(
     plan: &Arc<Plan>,

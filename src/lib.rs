@@ -24,6 +24,7 @@ pub mod disk;
 pub mod error;
 pub mod hash;
 pub mod metrics;
+pub mod threads;
 pub mod time;
 pub mod value;
 

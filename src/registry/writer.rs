@@ -6,13 +6,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::{Manifest, Publication, Registry, RegistryError};
 use crate::error::chain;
+use crate::threads::{self, Thread};
 
 /// The pauses after the first failure, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(10)];
@@ -28,7 +28,7 @@ pub struct Writer {
     sender: Option<Sender<Box<Publication>>>,
     queued: AtomicU64,
     state: Arc<WriterState>,
-    thread: Option<JoinHandle<Option<RegistryError>>>,
+    thread: Option<Thread<Option<RegistryError>>>,
 }
 
 /// The state that a writer shares with its thread.
@@ -56,7 +56,7 @@ impl Writer {
         let state = Arc::new(WriterState::default());
         let of_thread = Arc::clone(&state);
         let run = move || write_all(&registry, keep, &receiver, &of_thread, written);
-        let thread = std::thread::Builder::new().name("registry".to_owned()).spawn(run)?;
+        let thread = threads::spawn("registry", run)?;
         Ok(Writer { sender: Some(sender), queued: AtomicU64::new(0), state, thread: Some(thread) })
     }
 
@@ -92,6 +92,7 @@ impl Writer {
     }
 
     fn end(&mut self) -> Option<RegistryError> {
+        self.thread.iter().for_each(Thread::expect_end);
         self.state.closing.store(true, SeqCst);
         drop(self.sender.take());
         self.thread.take().and_then(|thread| thread.join().ok()).flatten()

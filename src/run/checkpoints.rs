@@ -6,7 +6,6 @@
 //! by a thread of its own.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::args::RunOptions;
@@ -24,6 +23,7 @@ use crate::error::chain;
 use crate::flow::build::positions;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
+use crate::threads::{self, Thread};
 use crate::time::{EventTime, format_time};
 
 /// Triggers and writes the checkpoints of a job, one at a time.
@@ -56,7 +56,7 @@ enum Stage {
     /// All operators have saved; the graph's events of before are being made durable.
     Collected(EventTime, PendingSnapshot),
     /// The checkpoint is being written.
-    Writing(EventTime, JoinHandle<Result<WrittenCheckpoint, CheckpointError>>),
+    Writing(EventTime, Thread<Result<WrittenCheckpoint, CheckpointError>>),
 }
 
 /// The state that a run starts from.
@@ -248,8 +248,8 @@ impl Checkpoints {
             snapshot.add(TOPIC_IDS, postcard::to_stdvec(&kafka.topic_ids())?);
         }
         let (store, fingerprint, keep) = (self.store.clone(), self.fingerprint.clone(), self.keep);
-        let thread = std::thread::Builder::new().name("checkpoint".to_owned());
-        let writer = thread.spawn(move || store.write(&fingerprint, time, snapshot.encode(), keep))?;
+        let write = move || store.write(&fingerprint, time, snapshot.encode(), keep);
+        let writer = threads::spawn_finite("checkpoint", write)?;
         self.in_progress = Some(CheckpointInProgress { triggered, stage: Stage::Writing(time, writer) });
         Ok(())
     }

@@ -28,6 +28,7 @@ use crate::source::{
 };
 use crate::store::Online;
 use crate::store::offline::OrderedFile;
+use crate::threads::{self, Thread};
 use crate::time::EventTime;
 use crate::value::Scalar;
 
@@ -205,27 +206,26 @@ pub fn start(
     workers: usize,
     metrics: &Arc<Metrics>,
     control: &Arc<Control>,
-) -> std::thread::JoinHandle<anyhow::Result<()>> {
+) -> Thread<anyhow::Result<()>> {
     let (job, metrics, control) = (job.clone(), metrics.clone(), control.clone());
-    std::thread::Builder::new()
-        .name("graph".to_owned())
-        .spawn(move || {
-            let (inner, shared) = (job.clone(), control.clone());
-            let guards = timely::execute(timely::Config::process(workers), move |worker| {
-                // A worker that panics stops the others: they would wait for its progress forever.
-                let ended = catch_unwind(AssertUnwindSafe(|| step(worker, &inner, &metrics, &shared)));
-                ended.unwrap_or_else(|panic| {
-                    shared.stop();
-                    resume_unwind(panic)
-                })
-            });
-            let ended = guards.map_err(|error| anyhow!(error)).and_then(|guards| {
-                guards.join().into_iter().try_for_each(|ended| ended.map_err(|error| anyhow!(error))?)
-            });
-            control.finished.store(true, SeqCst);
-            ended.context("a worker of the graph failed")
-        })
-        .expect("the system can start a thread")
+    let run = move || {
+        let (inner, shared) = (job.clone(), control.clone());
+        let guards = timely::execute(timely::Config::process(workers), move |worker| {
+            let name = format!("worker-{}", worker.index());
+            let run = || threads::watch(name, || step(worker, &inner, &metrics, &shared));
+            // A worker that panics stops the others: they would wait for its progress forever.
+            catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+                shared.stop();
+                resume_unwind(panic)
+            })
+        });
+        let ended = guards.map_err(|error| anyhow!(error)).and_then(|guards| {
+            guards.join().into_iter().try_for_each(|ended| ended.map_err(|error| anyhow!(error))?)
+        });
+        control.finished.store(true, SeqCst);
+        ended.context("a worker of the graph failed")
+    };
+    threads::spawn_finite("graph", run).expect("the system can start a thread")
 }
 
 /// Runs one worker: builds its part of the graph and steps it until the job ends.
@@ -295,7 +295,8 @@ pub fn sample_instance(job: &Job, model: usize) -> Option<Sample> {
     let mine = list.iter().filter(|partition| partition.id.source == *name && partition.first().is_some());
     let batch = mine.min_by_key(|partition| partition.id.partition)?.first()?;
     let program = plan.program(model);
-    let values = program.needed_columns().map(|at| (&reader.schema.columns[at].name, Scalar::of(&batch.columns[at], 0)));
+    let values =
+        program.needed_columns().map(|at| (&reader.schema.columns[at].name, Scalar::of(&batch.columns[at], 0)));
     let fields = values.filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.to_json()));
     Some(Sample { json: serde_json::Value::Object(fields.collect()).to_string() })
 }

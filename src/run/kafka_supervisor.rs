@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -15,6 +14,7 @@ use super::resume::{RecordBounds, ResumePoints};
 use crate::flow::op::Assignments;
 use crate::source::kafka::{Cluster, Consumer, KafkaError, PartitionRange};
 use crate::source::{Partitions, SourcePlan};
+use crate::threads::{self, Thread};
 use crate::time::{OffsetRange, PartitionId};
 
 /// The interval between polls of the clients' events.
@@ -113,7 +113,7 @@ pub struct KafkaInputs {
 pub struct KafkaSupervisor {
     status: Arc<KafkaStatus>,
     stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Thread<()>>,
 }
 
 impl KafkaSupervisor {
@@ -138,8 +138,8 @@ impl KafkaSupervisor {
             Err(error) => return Err(Failure::of_kafka(error)),
         }
         let (stop, stopped) = bounded(0);
-        let thread = std::thread::Builder::new().name("kafka".to_owned());
-        let thread = thread.spawn(move || discovery.run(&stopped))?;
+        // It returns by itself after an error that ends the job.
+        let thread = threads::spawn_finite("kafka", move || discovery.run(&stopped))?;
         Ok(KafkaSupervisor { status, stop: Some(stop), thread: Some(thread) })
     }
 

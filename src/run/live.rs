@@ -7,7 +7,6 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -24,12 +23,14 @@ use super::job_events::{JobEvents, VersionSink};
 use super::letter_limit::DeadLetterLimit;
 use super::setup::RunSetup;
 use super::status::TerminalStatus;
+use super::watchdog::{self, EndRequest};
 use super::{Failure, finish, online, print_err};
 use crate::error::chain;
 use crate::flow::Job;
 use crate::flow::build::JobEvent;
 use crate::serve::Server;
 use crate::store::redis::RedisWriter;
+use crate::threads::Thread;
 use crate::time::{format_duration, format_time};
 
 /// The longest time that a tick waits for an event of the graph.
@@ -41,15 +42,26 @@ const REFRESH: Duration = Duration::from_secs(1);
 /// The time by which event time may be ahead of the wall clock and of all records, in ms.
 const MOST_AHEAD_MS: i64 = 60_000;
 
-/// The longest time that the shutdown waits for the last checkpoint.
-const LAST_CHECKPOINT: Duration = Duration::from_secs(60);
-
-/// The longest time that the shutdown waits for the brokers to acknowledge dead letters.
-const LAST_LETTERS: Duration = Duration::from_secs(30);
-
 /// The longest time that the shutdown writes pending entities to Redis, or waits for a registry or brokers that cannot be
 /// reached.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// The parts of a shutdown's time. Together they are less than all of it, beyond which the watchdog ends the process.
+#[derive(Clone, Copy, Debug)]
+struct ShutdownTimes {
+    /// The longest time that it waits for the last checkpoint.
+    checkpoint: Duration,
+    /// The longest time that it waits for the brokers to acknowledge dead letters.
+    letters: Duration,
+    /// The longest time of each other wait.
+    drain: Duration,
+}
+
+impl ShutdownTimes {
+    fn new(total: Duration) -> Self {
+        ShutdownTimes { checkpoint: total / 2, letters: total / 4, drain: DRAIN.min(total / 16) }
+    }
+}
 
 /// Runs a dataflow until it is told to stop or, with `until_end`, until its inputs are used up.
 ///
@@ -74,7 +86,7 @@ struct LiveRun {
     job_events: JobEvents,
     events: Receiver<JobEvent>,
     control: Arc<Control>,
-    graph: JoinHandle<anyhow::Result<()>>,
+    graph: Thread<anyhow::Result<()>>,
     status: TerminalStatus,
     /// When the status line and the gauges were last updated.
     refreshed: Instant,
@@ -103,6 +115,8 @@ impl LiveRun {
     fn open(file: &Path, common: &CommonArgs, options: RunOptions) -> Result<Self, Failure> {
         let setup = RunSetup::load(file, common)?;
         let signals = Signals::install()?;
+        let end = EndRequest { received: Arc::clone(&signals.received), within: setup.config.shutdown_timeout };
+        watchdog::start(Some(end))?;
         // The lock is first: another run may be writing what the next steps read.
         let lock = lock_data_dir(&setup.home)?;
         // Checkpoints come before the inputs, as they say where reading resumes.
@@ -248,13 +262,15 @@ impl LiveRun {
         };
         // While the registry or the brokers cannot be reached no checkpoint completes; the one before it stays current.
         let is_stuck = self.job_events.last_error().is_some() || is_away(&self.inputs);
-        if is_complete || since.elapsed() >= if is_stuck { DRAIN } else { LAST_CHECKPOINT } {
+        let times = self.times();
+        if is_complete || since.elapsed() >= if is_stuck { times.drain } else { times.checkpoint } {
             self.control.stop();
         }
     }
 
     /// Stops the graph, flushes what it has sent, and closes the files of a bounded job.
     fn shut_down(mut self, served: anyhow::Result<()>) -> Result<(), Failure> {
+        let times = self.times();
         self.control.stop();
         self.graph.join().expect("the graph's thread catches panics")?;
         served?;
@@ -264,9 +280,9 @@ impl LiveRun {
         for event in self.events.try_iter() {
             self.job_events.handle(event)?;
         }
-        self.job_events.flush_letters(if is_away(&self.inputs) { DRAIN } else { LAST_LETTERS })?;
-        self.redis.map(|redis| redis.finish(DRAIN));
-        self.server.drain();
+        self.job_events.flush_letters(if is_away(&self.inputs) { times.drain } else { times.letters })?;
+        self.redis.map(|redis| redis.finish(times.drain));
+        self.server.drain_within(times.drain);
         self.status.end(&self.job);
         // A run that was interrupted continues from its checkpoint, so its files stay open; any other is complete.
         if self.options.until_end && !self.signals.received() || !self.checkpoints.is_enabled() {
@@ -298,6 +314,10 @@ impl LiveRun {
             self.setup.readiness.clear("event time");
         }
         self.checkpoints.pause(is_ahead);
+    }
+
+    fn times(&self) -> ShutdownTimes {
+        ShutdownTimes::new(self.setup.config.shutdown_timeout)
     }
 
     /// Reports a change of the connection to Kafka: on stderr and in the readiness of the endpoint.

@@ -23,6 +23,7 @@
 //! | `replay_start` | finds the state and the journal that a replay starts from |
 //! | `digest`, `finish`, `verify` | the digest of a finished run, how it is made, and how two are compared |
 //! | `status` | the status line of a live run on the terminal |
+//! | `system`, `watchdog` | what the system allows the process; ends it if a thread has ended or a run does not end |
 
 mod args;
 mod checkpoints;
@@ -46,7 +47,9 @@ mod replay_start;
 mod resume;
 mod setup;
 mod status;
+mod system;
 mod verify;
+mod watchdog;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -57,8 +60,10 @@ use clap::Parser;
 pub use cli::Cli;
 
 use crate::source::kafka::KafkaError;
+use crate::threads;
 
-/// Runs the command line and returns the exit code: 0 done, 1 failed, 2 wrong usage, dataflow file or config.
+/// Runs the command line and returns the exit code: 0 done, 1 failed, 2 wrong usage, dataflow file or config, 3 a thread
+/// has ended. The watchdog may end the process before this returns.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -67,8 +72,15 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
+    system::restrict_files();
     cli.start_logging();
-    match cli.run() {
+    let done = threads::watch("main", || cli.run());
+    // Whatever else was reported follows from it.
+    if let Some(end) = threads::process().first_end() {
+        print_err(watchdog::describe(&end));
+        return ExitCode::from(watchdog::THREAD_ENDED);
+    }
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(text)) => {
             print_err(text.trim_end());

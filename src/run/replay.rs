@@ -16,7 +16,7 @@ use super::job_events::{JobEvents, VersionSink};
 use super::letter_limit::DeadLetterLimit;
 use super::replay_start::{ReplayOptions, ReplayStart};
 use super::verify::Baseline;
-use super::{Failure, finish, inspect, print_err};
+use super::{Failure, finish, inspect, print_err, watchdog};
 use crate::flow::build::JobEvent;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
@@ -33,6 +33,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// If the file or config is wrong, an input cannot be read or an output written.
 pub fn run(file: &Path, common: &CommonArgs, options: &ReplayOptions) -> Result<(), Failure> {
     let (out, to) = (options.out.as_path(), options.to);
+    watchdog::start(None)?;
     let config = common.load()?;
     let plan = Arc::new(Plan::new(Arc::new(inspect::load(file)?)));
     if let (Some(from), Some(to)) = (options.from, to)

@@ -1,22 +1,23 @@
 //! The server: serving threads with a listener each on the same port, their start and their end.
 
-use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::StartError;
+use super::admission::Admission;
 use super::body::Limits;
-use super::connection::{Connections, REJECTION, SWEEPS, rejection};
+use super::budget::BodyBudget;
+use super::connection::{ConnectionRules, Connections, SWEEPS};
+use super::hosts::AllowedHosts;
 use super::service::Service;
-use super::{RequestError, StartError};
+use crate::threads::{self, Thread};
 
 /// The address and the limits of an endpoint.
 #[derive(Clone, Debug)]
@@ -25,14 +26,22 @@ pub struct Endpoint {
     pub listen: String,
     /// Serving threads; at least one is started.
     pub threads: usize,
+    /// The largest body, as sent and decompressed.
     pub max_body_bytes: usize,
+    /// The most bytes of bodies that all connections together hold, but for the first 16 KiB of each. At least twice
+    /// the largest body, since one in gzip is held as sent and decompressed.
+    pub max_total_body_bytes: usize,
     /// The longest time that a client may take to send a request, and that a connection may be inactive.
     pub request_timeout: Duration,
     /// The most connections of all threads together.
     pub max_connections: usize,
+    /// The most connections of one client: an address of IPv4, or a network of 64 bits of IPv6.
+    pub max_connections_per_address: usize,
+    /// Names that a request on a loopback address may have as its host, beside those of a loopback address.
+    pub allowed_hosts: Vec<String>,
 }
 
-/// The time that requests may still take once the server stops.
+/// The time that requests may still take once the server stops, unless it is told another.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// The pause after the system failed to accept a connection, as when it is out of file descriptors.
@@ -41,9 +50,6 @@ const EXHAUSTED: Duration = Duration::from_millis(50);
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// The most connections being rejected at a time, on each thread. Further ones are closed without an answer.
-const MAX_REJECTING: usize = 64;
-
 /// Threads that read old versions from the registry, for each serving thread.
 const REGISTRY_READERS: usize = 2;
 
@@ -51,8 +57,9 @@ const REGISTRY_READERS: usize = 2;
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
-    stop: watch::Sender<bool>,
-    threads: Vec<JoinHandle<()>>,
+    /// Sends the time until which open requests are still answered.
+    stop: watch::Sender<Option<Instant>>,
+    threads: Vec<Thread<()>>,
 }
 
 impl Server {
@@ -63,10 +70,23 @@ impl Server {
 
     /// Stops accepting, answers the requests that have arrived, and returns, at the latest after some seconds.
     pub fn drain(self) {
-        self.stop.send_replace(true);
-        for thread in self.threads {
+        self.drain_within(DRAIN);
+    }
+
+    /// Stops accepting, answers the requests that have arrived, for no longer than `within`, and returns.
+    pub fn drain_within(mut self, within: Duration) {
+        self.threads.iter().for_each(Thread::expect_end);
+        self.stop.send_replace(Some(Instant::now() + within));
+        for thread in std::mem::take(&mut self.threads) {
             thread.join().expect("a serving thread does not panic");
         }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Before the channel is closed, by which they end.
+        self.threads.iter().for_each(Thread::expect_end);
     }
 }
 
@@ -79,25 +99,30 @@ pub fn start(endpoint: &Endpoint, service: &Arc<Service>) -> Result<Server, Star
     let address = endpoint.listen.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(wrong)?;
     let (listeners, addr) =
         listen(address, endpoint.threads.max(1)).map_err(|source| StartError::Listen { address, source })?;
-    let (stop, stopped) = watch::channel(false);
-    let open = Arc::new(AtomicUsize::new(0));
-    let mut threads = Vec::new();
+    let (stop, stopped) = watch::channel(None);
+    let admission = Admission::new(endpoint.max_connections, endpoint.max_connections_per_address);
+    let limits = Limits {
+        body_bytes: endpoint.max_body_bytes,
+        body_time: endpoint.request_timeout,
+        bodies: BodyBudget::new(endpoint.max_total_body_bytes),
+    };
+    let hosts = Arc::new(AllowedHosts::new(&endpoint.allowed_hosts));
+    let mut started = Vec::new();
     for (index, listener) in listeners.into_iter().enumerate() {
         let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(REGISTRY_READERS).build();
         let runtime = runtime.map_err(StartError::Thread)?;
         let thread = ServingThread {
             service: service.clone(),
-            limits: Limits { body_bytes: endpoint.max_body_bytes, body_time: endpoint.request_timeout },
-            max_connections: endpoint.max_connections,
+            limits: limits.clone(),
+            hosts: hosts.clone(),
             sweep: (endpoint.request_timeout / SWEEPS).max(Duration::from_millis(1)),
-            open: open.clone(),
-            rejecting: Arc::default(),
+            admission: admission.clone(),
         };
         let stopped = stopped.clone();
-        let builder = std::thread::Builder::new().name(format!("serve-{index}"));
-        threads.push(builder.spawn(move || thread.run(&runtime, listener, stopped)).map_err(StartError::Thread)?);
+        let run = move || thread.run(&runtime, listener, stopped);
+        started.push(threads::spawn(format!("serve-{index}"), run).map_err(StartError::Thread)?);
     }
-    Ok(Server { addr, stop, threads })
+    Ok(Server { addr, stop, threads: started })
 }
 
 /// Opens `count` listeners on one port and returns its address. A first socket is bound without sharing, so that a port
@@ -134,19 +159,16 @@ fn opened(socket: Socket) -> std::io::Result<StdListener> {
 struct ServingThread {
     service: Arc<Service>,
     limits: Limits,
-    /// The most connections of all threads together.
-    max_connections: usize,
+    hosts: Arc<AllowedHosts>,
     /// The time between sweeps over the connections.
     sweep: Duration,
-    /// Connections of all threads together.
-    open: Arc<AtomicUsize>,
-    /// Connections that are being rejected on this thread.
-    rejecting: Arc<AtomicUsize>,
+    /// Of the connections of all threads.
+    admission: Arc<Admission>,
 }
 
 impl ServingThread {
     /// Accepts connections until the server stops, then waits for them to end.
-    fn run(self, runtime: &Runtime, listener: StdListener, mut stopped: watch::Receiver<bool>) {
+    fn run(self, runtime: &Runtime, listener: StdListener, mut stopped: watch::Receiver<Option<Instant>>) {
         runtime.block_on(async {
             let listener = TcpListener::from_std(listener).expect("the runtime has a driver for sockets");
             let mut connections = Connections::default();
@@ -159,50 +181,34 @@ impl ServingThread {
                     _ = stopped.changed() => break,
                     _ = sweep.tick() => connections.sweep(),
                     accepted = listener.accept() => match accepted {
-                        Ok((stream, _)) => self.admit(stream, &mut connections),
+                        Ok((stream, client)) => self.admit(stream, client.ip(), &mut connections),
                         Err(_) => sleep(EXHAUSTED).await,
                     },
                 }
             }
             drop(listener);
             connections.finish();
-            let deadline = Instant::now() + DRAIN;
-            while !connections.is_empty() && Instant::now() < deadline {
+            let deadline = *stopped.borrow();
+            while !connections.is_empty() && deadline.is_some_and(|deadline| Instant::now() < deadline) {
                 sleep(Duration::from_millis(5)).await;
             }
         });
     }
 
-    /// Serves a connection, or rejects it if there are too many.
-    fn admit(&self, stream: TcpStream, connections: &mut Connections) {
-        if self.open.load(Relaxed) < self.max_connections {
-            // On an error small answers are slower, nothing else.
-            let _ = stream.set_nodelay(true);
-            connections.admit(stream, self.service.clone(), self.limits, &self.open);
-            return;
-        }
-        if self.rejecting.load(Relaxed) < MAX_REJECTING {
-            let rejecting = self.rejecting.clone();
-            rejecting.fetch_add(1, Relaxed);
-            let error = RequestError::TooManyConnections;
-            self.service.count_rejected(error.status().as_u16());
-            let answer = rejection(&error.to_string());
-            tokio::spawn(async move {
-                let _ = timeout(REJECTION, reject(stream, &answer)).await;
-                rejecting.fetch_sub(1, Relaxed);
-            });
+    /// Serves a connection; if there are too many, as one of the reserve.
+    fn admit(&self, stream: TcpStream, client: IpAddr, connections: &mut Connections) {
+        // On an error small answers are slower, nothing else.
+        let _ = stream.set_nodelay(true);
+        let is_local = stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+        let place = self.admission.admit(client);
+        let rules = ConnectionRules {
+            limits: self.limits.clone(),
+            hosts: is_local.then(|| self.hosts.clone()),
+            is_reserved: place.is_none(),
+        };
+        match place {
+            Some(place) => connections.admit(stream, self.service.clone(), rules, place),
+            None => connections.admit_reserved(stream, self.service.clone(), rules),
         }
     }
-}
-
-/// Waits for the beginning of a request, since an answer before it could be lost, and answers it.
-async fn reject(mut stream: TcpStream, answer: &str) -> std::io::Result<()> {
-    let mut request = [0; 4096];
-    if stream.read(&mut request).await? == 0 {
-        return Ok(());
-    }
-    stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await?;
-    while stream.read(&mut request).await? > 0 {}
-    Ok(())
 }

@@ -53,7 +53,7 @@ aggregate = [{ op = "count", windows = ["1h"] }]
 struct Started {
     job: Arc<Job>,
     control: Arc<Control>,
-    graph: std::thread::JoinHandle<anyhow::Result<()>>,
+    graph: tidemill::threads::Thread<anyhow::Result<()>>,
     events: crossbeam_channel::Receiver<JobEvent>,
     online: Arc<Online>,
 }

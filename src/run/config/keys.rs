@@ -66,6 +66,12 @@ const WORDS: &[(&str, &str, &str)] = &[
         "How far the event time of a record may be ahead of the timestamp of its Kafka message. A record beyond that is a dead letter. For files, see `topics.TOPIC.max_ahead`",
     ),
     (
+        "shutdown_timeout",
+        "duration",
+        "Time within which a run ends after SIGINT or SIGTERM, whatever it waits for. Half of it is for the last \
+         checkpoint. A run that takes longer is ended with exit code 4, and resumes from the checkpoint before",
+    ),
+    (
         "topics.TOPIC.file",
         "path or list",
         "Files to read in place of the topic, in this order; the matches of a glob are sorted. Relative to the config file",

@@ -49,6 +49,8 @@ pub struct Config {
     pub clock: Clock,
     #[serde(with = "values::duration")]
     pub max_ahead: Duration,
+    #[serde(with = "values::duration")]
+    pub shutdown_timeout: Duration,
     pub topics: BTreeMap<String, TopicConfig>,
     pub play: PlayConfig,
     pub http: HttpConfig,
@@ -76,6 +78,7 @@ impl Default for Config {
             idle_after: Duration::from_secs(5),
             clock: Clock::Wall,
             max_ahead: Duration::from_secs(86_400),
+            shutdown_timeout: Duration::from_secs(60),
             topics: BTreeMap::new(),
             play: PlayConfig::default(),
             http: HttpConfig::default(),

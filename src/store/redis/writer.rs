@@ -1,7 +1,6 @@
 //! The thread that writes the online store's changes to Redis.
 
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -14,6 +13,7 @@ use super::layout::write;
 use super::{Mirror, RedisError};
 use crate::error::chain;
 use crate::store::Vector;
+use crate::threads::{self, Thread};
 use crate::time::PartitionId;
 use crate::value::Key;
 
@@ -46,7 +46,7 @@ pub struct RedisWriter {
     status: Arc<Mutex<MirrorStatus>>,
     /// Sends the deadline for writing what is pending; closed without one, the thread stops at once.
     end: Option<Sender<Instant>>,
-    thread: Option<JoinHandle<usize>>,
+    thread: Option<Thread<usize>>,
 }
 
 impl RedisWriter {
@@ -74,7 +74,7 @@ impl RedisWriter {
             run_id: None,
             positions_known: false,
         };
-        let thread = std::thread::Builder::new().name("redis".to_owned()).spawn(move || writer.run());
+        let thread = threads::spawn("redis", move || writer.run());
         Ok(RedisWriter { status, end: Some(end), thread: Some(thread.map_err(RedisError::Thread)?) })
     }
 
@@ -85,6 +85,7 @@ impl RedisWriter {
 
     /// Writes what is pending, for no longer than `within`, and ends. Returns the number of entities that are still pending.
     pub fn finish(mut self, within: Duration) -> usize {
+        self.thread.iter().for_each(Thread::expect_end);
         if let Some(end) = self.end.take() {
             let _ = end.send(Instant::now() + within);
         }
@@ -94,6 +95,7 @@ impl RedisWriter {
 
 impl Drop for RedisWriter {
     fn drop(&mut self) {
+        self.thread.iter().for_each(Thread::expect_end);
         self.end = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

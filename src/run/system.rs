@@ -1,0 +1,33 @@
+//! What the system allows the process: who may read the files that it writes, and how many it may open.
+
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+
+/// The permissions that no file or directory has that the process makes: writing for the group, anything for others.
+const DENIED: u32 = 0o027;
+
+/// Lets no other user than those of the group read what the process writes from now on, whatever it was started with:
+/// files have the mode 0640 or a stricter one, directories 0750. To be called before there are other threads.
+pub fn restrict_files() {
+    let before = umask(Mode::from_raw_mode(DENIED));
+    umask(before | Mode::from_raw_mode(DENIED));
+}
+
+/// Lets the process open as many files as the system allows it, and returns how many.
+pub fn raise_open_files() -> u64 {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Without the right to do so the limit stays as it is.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_open_files_is_the_most_that_is_allowed() {
+        let raised = raise_open_files();
+        assert_eq!(Some(raised), getrlimit(Resource::Nofile).maximum.or(Some(u64::MAX)));
+    }
+}
