@@ -219,7 +219,7 @@ fn redis_count(url: &str, dataflow: &str) -> impl FnMut() -> usize + Send + use<
 
 /// The body of an answer, over a connection that stays.
 fn get(stream: &mut TcpStream, path: &str) -> String {
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: tidemill\r\n\r\n").expect("it is sent");
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("it is sent");
     let (mut read, mut buffer) = (Vec::new(), [0; 65536]);
     loop {
         let got = stream.read(&mut buffer).expect("it answers");

@@ -1,5 +1,6 @@
 //! The parts of a live run that exist before its checkpoint is known, and the steps that open the others.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use super::args::CommonArgs;
 use super::checkpoints::Checkpoints;
 use super::config::Config;
 use super::job::{self, JobOptions, OfflineLayout, PreparedJob};
-use super::{Failure, inspect, online, print_err};
+use super::{Failure, inspect, online, print_err, system};
 use crate::checkpoint::{CheckpointCoordinator, Overtaken};
 use crate::disk;
 use crate::flow::Plan;
@@ -18,6 +19,21 @@ use crate::store::Online;
 
 /// Versions of a model that can be requested without reading the registry.
 const LIVE_VERSIONS: usize = 16;
+
+/// Files that the process may need beside a socket for each connection.
+const OTHER_FILES: usize = 256;
+
+/// Returns a warning if others than this machine can reach an address.
+fn exposure(addr: SocketAddr) -> Option<String> {
+    let ip = addr.ip().to_canonical();
+    let whom = if ip.is_unspecified() { "on all addresses of this machine" } else { "on an address of a network" };
+    (!ip.is_loopback()).then(|| {
+        format!(
+            "warning: [http] listen is {addr}, {whom}: whoever can reach it can request predictions, features and \
+             metrics, without a password and unencrypted. Listen on 127.0.0.1, or see that only trusted hosts reach it"
+        )
+    })
+}
 
 /// A checked dataflow and config, with the stores that the graph writes and the endpoint reads.
 pub struct RunSetup {
@@ -79,10 +95,23 @@ impl RunSetup {
             metrics: self.metrics.clone(),
             readiness: self.readiness.clone(),
         });
-        serve::start(&self.config.http.endpoint(), &service).map_err(|error| match error {
+        let mut endpoint = self.config.http.endpoint();
+        let files = usize::try_from(system::raise_open_files()).unwrap_or(usize::MAX);
+        let most = files.saturating_sub(OTHER_FILES).max(1);
+        if endpoint.max_connections > most {
+            print_err(format_args!(
+                "warning: [http] max_connections is {}, but the process may open {files} files; {most} connections are \
+                 accepted. Raise the limit (ulimit -n) for more",
+                endpoint.max_connections
+            ));
+            endpoint.max_connections = most;
+        }
+        let server = serve::start(&endpoint, &service).map_err(|error| match error {
             StartError::Address(_) => Failure::Usage(format!("error: [http] listen: {error}")),
             other => Failure::from(other),
-        })
+        })?;
+        exposure(server.addr()).iter().for_each(print_err);
+        Ok(server)
     }
 
     /// Opens the inputs and outputs of the job, which starts from a restored state and repeats a journal. With
@@ -121,5 +150,24 @@ impl RunSetup {
             print_err(format_args!("starting over: the models of an earlier run are kept in {}", kept.display()));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_given_where_other_machines_can_reach_the_endpoint() {
+        let warns = |addr: &str| exposure(addr.parse().unwrap());
+        for local in ["127.0.0.1:8080", "127.3.2.1:1", "[::1]:8080", "[::ffff:127.0.0.1]:8080"] {
+            assert_eq!(warns(local), None);
+        }
+        for open in ["0.0.0.0:8080", "[::]:8080", "[::ffff:0.0.0.0]:80"] {
+            assert!(warns(open).unwrap().contains(&format!("listen is {open}, on all addresses")), "{open}");
+        }
+        for open in ["10.0.0.7:8080", "192.0.2.1:80", "[fe80::1]:80", "[2001:db8::1]:80", "[::ffff:10.0.0.7]:80"] {
+            assert!(warns(open).unwrap().contains("on an address of a network"), "{open}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io::Read;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -14,14 +15,25 @@ use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use tokio::time::timeout;
 
 use super::RequestError;
+use super::budget::{BodyBudget, HeldBytes};
 
 /// The limits of one request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// The largest body, as sent and decompressed.
     pub body_bytes: usize,
     /// The longest time that a body may take to arrive.
     pub body_time: Duration,
+    /// The bytes of the bodies of all requests.
+    pub bodies: Arc<BodyBudget>,
+}
+
+/// A body that was read.
+#[derive(Debug)]
+pub struct HeldBody {
+    pub bytes: Bytes,
+    /// Keeps the bytes counted as long as they are needed.
+    _held: HeldBytes,
 }
 
 /// A body that is too large is read and discarded up to this multiple of the limit, so that a client that sends all of
@@ -66,60 +78,80 @@ impl ContentCoding {
 /// take JSON, whatever a client calls it.
 ///
 /// # Errors
-/// If it is compressed in another way than by gzip or is not valid gzip, is larger or takes longer, or the connection
-/// breaks off.
-pub async fn read_body(headers: &HeaderMap, body: Incoming, limits: Limits) -> Result<Bytes, RequestError> {
-    let coding = ContentCoding::of(headers)?;
-    let read = read(body, limits.body_bytes, limits.body_time).await?;
-    match coding {
-        ContentCoding::Identity => Ok(read),
-        ContentCoding::Gzip => decompress(&read, limits.body_bytes),
-    }
+/// If it is compressed in another way than by gzip or is not valid gzip, is larger or takes longer, the bodies of all
+/// requests hold too many bytes, or the connection breaks off.
+pub async fn read_body(headers: &HeaderMap, body: Incoming, limits: &Limits) -> Result<HeldBody, RequestError> {
+    let coding = match ContentCoding::of(headers) {
+        Ok(coding) => coding,
+        Err(error) => {
+            discard_within(body, limits).await;
+            return Err(error);
+        }
+    };
+    let mut held = limits.bodies.begin();
+    let read = read(body, limits, &mut held).await?;
+    let bytes = match coding {
+        ContentCoding::Identity => read,
+        ContentCoding::Gzip => decompress(&read, limits.body_bytes, &mut held)?,
+    };
+    Ok(HeldBody { bytes, _held: held })
 }
 
-/// Decompresses a gzip body, of one member or several, to at most `max_bytes` bytes.
-fn decompress(compressed: &[u8], max_bytes: usize) -> Result<Bytes, RequestError> {
+/// Reads a body within the limits without keeping it, so that a client that sends all of it first receives its answer.
+pub async fn discard_within(mut body: Incoming, limits: &Limits) {
+    let _ = timeout(limits.body_time, discard(&mut body, limits.body_bytes)).await;
+}
+
+/// Decompresses a gzip body, of one member or several, to at most `max_bytes` bytes, which are held beside it.
+fn decompress(compressed: &[u8], max_bytes: usize, held: &mut HeldBytes) -> Result<Bytes, RequestError> {
     let mut decoder = MultiGzDecoder::new(compressed);
     let (mut whole, mut piece) = (BytesMut::new(), [0; PIECE]);
     loop {
         match decoder.read(&mut piece).map_err(RequestError::Gzip)? {
             0 => return Ok(whole.freeze()),
             read if whole.len() + read > max_bytes => return Err(RequestError::TooLarge(max_bytes)),
-            read => whole.extend_from_slice(&piece[..read]),
+            read => {
+                held.grow_to(compressed.len() + whole.len() + read)?;
+                whole.extend_from_slice(&piece[..read]);
+            }
         }
     }
 }
 
-/// Reads a body of at most `max_bytes` bytes that arrives within `limit`.
-async fn read(body: Incoming, max_bytes: usize, limit: Duration) -> Result<Bytes, RequestError> {
-    let mut reading = pin!(read_whole(body, max_bytes));
+/// Reads a body within the limits of size and time.
+async fn read(body: Incoming, limits: &Limits, held: &mut HeldBytes) -> Result<Bytes, RequestError> {
+    let mut reading = pin!(read_whole(body, limits.body_bytes, held));
     // Nearly every body arrives in one packet with its head. A first poll then saves the timer.
     match poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await {
         Poll::Ready(read) => read,
-        Poll::Pending => timeout(limit, reading).await.unwrap_or(Err(RequestError::TooSlow)),
+        Poll::Pending => timeout(limits.body_time, reading).await.unwrap_or(Err(RequestError::TooSlow)),
     }
 }
 
-async fn read_whole(mut body: Incoming, max_bytes: usize) -> Result<Bytes, RequestError> {
+async fn read_whole(mut body: Incoming, max_bytes: usize, held: &mut HeldBytes) -> Result<Bytes, RequestError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > max_bytes {
-        let discarded = if announced > max_bytes.saturating_mul(DISCARDED) { 0 } else { announced };
-        return Err(discard(&mut body, max_bytes, discarded).await);
+        if announced <= max_bytes.saturating_mul(DISCARDED) {
+            discard(&mut body, announced).await;
+        }
+        return Err(RequestError::TooLarge(max_bytes));
     }
     let first = next(&mut body).await?.unwrap_or_default();
     if body.is_end_stream() && first.len() <= max_bytes {
         return Ok(first);
     }
-    let mut whole = BytesMut::from(first);
-    while let Some(data) = next(&mut body).await? {
-        if whole.len() + data.len() > max_bytes {
-            drop(whole);
-            return Err(discard(&mut body, max_bytes, max_bytes.saturating_mul(DISCARDED)).await);
+    // Copied, since the piece may be a small part of the buffer that it was read into.
+    let (mut whole, mut piece) = (BytesMut::new(), Some(first));
+    while let Some(data) = piece {
+        let length = whole.len() + data.len();
+        let refused = if length > max_bytes { Err(RequestError::TooLarge(max_bytes)) } else { held.grow_to(length) };
+        if let Err(error) = refused {
+            drop((whole, data));
+            discard(&mut body, max_bytes.saturating_mul(DISCARDED)).await;
+            return Err(error);
         }
         whole.extend_from_slice(&data);
-    }
-    if whole.len() > max_bytes {
-        return Err(RequestError::TooLarge(max_bytes));
+        piece = next(&mut body).await?;
     }
     Ok(whole.freeze())
 }
@@ -134,15 +166,14 @@ async fn next(body: &mut Incoming) -> Result<Option<Bytes>, RequestError> {
     Ok(None)
 }
 
-/// Discards up to `left` bytes of a body that is too large.
-async fn discard(body: &mut Incoming, max_bytes: usize, mut left: usize) -> RequestError {
+/// Discards up to `left` bytes of a body.
+async fn discard(body: &mut Incoming, mut left: usize) {
     while left > 0 {
         match next(body).await {
             Ok(Some(data)) => left = left.saturating_sub(data.len()),
             Ok(None) | Err(_) => break,
         }
     }
-    RequestError::TooLarge(max_bytes)
 }
 
 #[cfg(test)]
@@ -159,6 +190,11 @@ mod tests {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(text).unwrap();
         encoder.finish().unwrap()
+    }
+
+    /// Decompresses without a budget that could be too small.
+    fn inflate(compressed: &[u8], max_bytes: usize) -> Result<Bytes, RequestError> {
+        decompress(compressed, max_bytes, &mut BodyBudget::new(usize::MAX).begin())
     }
 
     fn coding(values: &[&str]) -> Result<ContentCoding, String> {
@@ -185,7 +221,8 @@ mod tests {
         ] {
             assert_eq!(coding(values), Ok(expected), "{values:?}");
         }
-        for values in [&["br"][..], &["deflate"], &["zstd"], &["gzip, br"], &["gzip, gzip"], &["gzip", "gzip"], &["*"]] {
+        for values in [&["br"][..], &["deflate"], &["zstd"], &["gzip, br"], &["gzip, gzip"], &["gzip", "gzip"], &["*"]]
+        {
             assert!(coding(values).unwrap_err().ends_with("; expected gzip or identity"), "{values:?}");
         }
     }
@@ -193,26 +230,34 @@ mod tests {
     #[test]
     fn a_gzip_body_may_have_several_members_and_no_remains() {
         let both = [gzip(b"{\"a\":"), gzip(b"1}")].concat();
-        assert_eq!(decompress(&both, 100).unwrap(), &b"{\"a\":1}"[..]);
-        assert_eq!(decompress(&gzip(b""), 0).unwrap(), &b""[..]);
+        assert_eq!(inflate(&both, 100).unwrap(), &b"{\"a\":1}"[..]);
+        assert_eq!(inflate(&gzip(b""), 0).unwrap(), &b""[..]);
         let whole = gzip(b"{\"instances\":[]}");
         for end in 0..whole.len() {
-            assert!(matches!(decompress(&whole[..end], 100), Err(RequestError::Gzip(_))), "{end}");
+            assert!(matches!(inflate(&whole[..end], 100), Err(RequestError::Gzip(_))), "{end}");
         }
         for at in [0, 1, 2, 12, whole.len() - 8, whole.len() - 1] {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x55;
-            assert!(decompress(&damaged, 100).is_err(), "{at}");
+            assert!(inflate(&damaged, 100).is_err(), "{at}");
         }
-        assert!(decompress(&[whole.as_slice(), b"rest"].concat(), 100).is_err());
-        assert!(decompress(b"{\"instances\":[]}", 100).is_err());
+        assert!(inflate(&[whole.as_slice(), b"rest"].concat(), 100).is_err());
+        assert!(inflate(b"{\"instances\":[]}", 100).is_err());
     }
 
     #[test]
     fn a_gzip_bomb_is_cut_off_at_the_limit() {
         let bomb = gzip(&vec![b' '; 1 << 20]);
         assert!(bomb.len() < 1 << 12);
-        assert!(matches!(decompress(&bomb, (1 << 20) - 1), Err(RequestError::TooLarge(_))));
-        assert_eq!(decompress(&bomb, 1 << 20).unwrap().len(), 1 << 20);
+        assert!(matches!(inflate(&bomb, (1 << 20) - 1), Err(RequestError::TooLarge(_))));
+        assert_eq!(inflate(&bomb, 1 << 20).unwrap().len(), 1 << 20);
+    }
+
+    #[test]
+    fn what_a_gzip_body_inflates_to_counts_as_held() {
+        let (packed, budget) = (gzip(&vec![b' '; 1 << 20]), BodyBudget::new(1 << 19));
+        let refused = decompress(&packed, 1 << 20, &mut budget.begin());
+        assert!(matches!(refused, Err(RequestError::TooManyBodies)), "{refused:?}");
+        assert_eq!(decompress(&gzip(b"{}"), 10, &mut budget.begin()).unwrap(), &b"{}"[..]);
     }
 }

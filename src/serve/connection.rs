@@ -5,11 +5,12 @@
 //! reading its answers. There is no timer for each request, only one sweep over all connections of a thread every
 //! quarter of the timeout.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -18,14 +19,22 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
+use super::admission::Admitted;
 use super::body::Limits;
+use super::hosts::AllowedHosts;
 use super::service::Service;
 
 /// The largest head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// The most header fields of a request.
 const MAX_HEADERS: usize = 100;
+
+/// The most connections of a thread beyond the limits.
+const MAX_RESERVED: usize = 64;
+/// The longest time that one of them may take to send its request and read the answer.
+const RESERVED_TIME: Duration = Duration::from_secs(2);
 
 /// Sweeps without activity after which a connection is closed.
 pub const SWEEPS: u32 = 4;
@@ -34,6 +43,16 @@ pub const SWEEPS: u32 = 4;
 const CONTINUE: u8 = 0;
 const FINISH: u8 = 1;
 const ABORT: u8 = 2;
+
+/// What the requests of a connection must keep to.
+#[derive(Clone, Debug)]
+pub struct ConnectionRules {
+    pub limits: Limits,
+    /// The hosts that requests may name, if the connection is to a loopback address.
+    pub hosts: Option<Arc<AllowedHosts>>,
+    /// There are too many connections: only routes in reserve are answered, once.
+    pub is_reserved: bool,
+}
 
 /// The state that a connection shares with the thread that watches it.
 #[derive(Debug, Default)]
@@ -82,6 +101,7 @@ struct WatchedConnection {
 #[derive(Debug, Default)]
 pub struct Connections {
     watched: Vec<WatchedConnection>,
+    reserve: Reserve,
 }
 
 impl Connections {
@@ -109,44 +129,81 @@ impl Connections {
         self.watched.is_empty()
     }
 
-    /// Spawns a task that answers the requests of a connection. `open` counts the connections of all threads.
-    pub fn admit(&mut self, stream: TcpStream, service: Arc<Service>, limits: Limits, open: &Arc<AtomicUsize>) {
+    /// Spawns a task that answers the requests of a connection, which has a place until it ends.
+    pub fn admit(&mut self, stream: TcpStream, service: Arc<Service>, rules: ConnectionRules, place: Admitted) {
         let activity: Arc<Activity> = Arc::default();
         self.watched.push(WatchedConnection { activity: activity.clone(), touches: 0, inactive: 0 });
-        open.fetch_add(1, Relaxed);
-        let guard = ConnectionGuard { activity, open: open.clone() };
+        let guard = ConnectionGuard { activity, _place: Some(place) };
         tokio::spawn(async move {
             let guard = guard;
-            serve(stream, service, limits, &guard.activity).await;
+            serve(stream, service, rules, &guard.activity).await;
         });
+    }
+
+    /// Spawns a task that answers one request of a connection for which there is no place.
+    pub fn admit_reserved(&mut self, stream: TcpStream, service: Arc<Service>, rules: ConnectionRules) {
+        let activity = self.reserve.begin();
+        let guard = ConnectionGuard { activity, _place: None };
+        tokio::spawn(async move {
+            let guard = guard;
+            let _ = timeout(RESERVED_TIME, serve(stream, service, rules, &guard.activity)).await;
+        });
+    }
+}
+
+/// Connections beyond the limits, on which health and metrics are answered, and anything else is refused.
+///
+/// There are few of them, each for a short time and a single request. A further one takes the place of the oldest, so
+/// however many clients connect and send nothing, one that sends its request at once is answered.
+#[derive(Debug, Default)]
+struct Reserve {
+    /// Oldest first.
+    open: VecDeque<Arc<Activity>>,
+}
+
+impl Reserve {
+    /// Begins a connection, in place of the oldest if there are as many as there may be.
+    fn begin(&mut self) -> Arc<Activity> {
+        self.open.retain(|activity| !activity.ended.load(Relaxed));
+        if self.open.len() == MAX_RESERVED
+            && let Some(oldest) = self.open.pop_front()
+        {
+            oldest.signal(ABORT);
+        }
+        let activity: Arc<Activity> = Arc::default();
+        self.open.push_back(activity.clone());
+        activity
     }
 }
 
 /// Marks a connection as ended when it is dropped, however its task ends.
 struct ConnectionGuard {
     activity: Arc<Activity>,
-    open: Arc<AtomicUsize>,
+    /// Its place among all connections, unless it is reserved.
+    _place: Option<Admitted>,
 }
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.activity.ended.store(true, Relaxed);
-        self.open.fetch_sub(1, Relaxed);
     }
 }
 
 /// Answers the requests of a connection until it ends or is signalled to.
-async fn serve(stream: TcpStream, service: Arc<Service>, limits: Limits, activity: &Activity) {
+async fn serve(stream: TcpStream, service: Arc<Service>, rules: ConnectionRules, activity: &Activity) {
     let answer = service_fn(|request| {
         activity.touch();
-        let service = &service;
+        let (service, rules) = (&service, &rules);
         async move {
-            let reply = service.answer(request, limits).await;
+            let reply = service.answer(request, rules).await;
             activity.touch();
             Ok::<_, Infallible>(reply)
         }
     });
+    // A client that has sent its request may close its sending side and still be answered.
     let connection = Builder::new()
+        .half_close(true)
+        .max_buf_size(MAX_HEAD_BYTES)
         .max_header_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), answer);
@@ -166,16 +223,4 @@ async fn serve(stream: TcpStream, service: Arc<Service>, limits: Limits, activit
         connection.as_mut().poll(cx).map(drop)
     })
     .await;
-}
-
-/// The time within which a client must send its request to receive the answer that there are too many connections.
-pub const REJECTION: Duration = Duration::from_millis(500);
-
-/// The answer to a connection that is rejected.
-pub fn rejection(reason: &str) -> String {
-    let body = serde_json::json!({ "error": reason }).to_string();
-    format!(
-        "HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
 }

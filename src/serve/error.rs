@@ -52,6 +52,14 @@ pub enum RequestError {
     Gzip(std::io::Error),
     #[error("too many connections; try again later")]
     TooManyConnections,
+    #[error("the bodies of all requests together are larger than the endpoint may hold; try again later")]
+    TooManyBodies,
+    /// The host that a request on a loopback address names.
+    #[error(
+        "host {0:?} is not allowed on a loopback address; expected localhost, 127.0.0.1, [::1] or one of \
+         http.allowed_hosts"
+    )]
+    Host(String),
     #[error("no version of model {0} yet")]
     NoVersion(String),
     #[error("version {version} of model {model} cannot be read now")]
@@ -96,14 +104,22 @@ impl RequestError {
             RequestError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             RequestError::TooSlow => StatusCode::REQUEST_TIMEOUT,
             RequestError::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            RequestError::TooManyConnections => StatusCode::TOO_MANY_REQUESTS,
+            RequestError::TooManyConnections | RequestError::TooManyBodies => StatusCode::TOO_MANY_REQUESTS,
+            RequestError::Host(_) => StatusCode::FORBIDDEN,
             RequestError::NoVersion(_) | RequestError::Registry { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     /// Returns whether the connection ends with this error, because the rest of the request is not read.
     pub fn ends_connection(&self) -> bool {
-        matches!(self, RequestError::TooLarge(_) | RequestError::TooSlow | RequestError::BrokenOff)
+        matches!(
+            self,
+            RequestError::TooLarge(_)
+                | RequestError::TooManyBodies
+                | RequestError::TooSlow
+                | RequestError::BrokenOff
+                | RequestError::Host(_)
+        )
     }
 }
 

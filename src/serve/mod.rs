@@ -2,8 +2,9 @@
 //!
 //! Each serving thread has its own listener on the shared port, a single-threaded runtime, and the connections that it
 //! accepted; it answers each request itself. Requests read shared state without a lock: the programs of the models,
-//! the online store and the live versions. Bodies, heads, connections and time are bounded. Whatever a client sends, it
-//! is answered or cut off; no input makes a serving thread panic.
+//! the online store and the live versions. Bodies, heads, connections and time are bounded, in all and for one client.
+//! Whatever a client sends, it is answered or cut off; no input makes a serving thread panic. Health and metrics are
+//! answered on further connections as well, so that a probe does not fail because of clients.
 //!
 //! Routes are entries of tables, one table a [`RouteFamily`]. A family reads requests and writes answers and errors in its
 //! own shape; what lies between, from a call with its instances to a prediction, is shared by all of them. Adding a route
@@ -11,9 +12,10 @@
 //!
 //! | a request | where |
 //! |---|---|
-//! | arrives on a connection, whose activity is watched | `server`, `connection` |
+//! | arrives on a connection, which is admitted and whose activity is watched | `server`, `admission`, `connection` |
+//! | names a host that no web page can have | `hosts` |
 //! | is matched with a route, by path and method | `service`, `router` |
-//! | has its body read, if the route takes one, within limits | `body` |
+//! | has its body read, if the route takes one, within limits | `body`, `budget` |
 //! | is answered by the route's handler | `native`, `operations` |
 //! | is predicted for: version, look-ups, expressions, scores | `served_models` |
 //! | is refused | [`RequestError`], in the family's shape |
@@ -28,10 +30,13 @@
 //! assert!(patterns.contains(&"/predict") && patterns.contains(&"/features/{group}/{key}"));
 //! ```
 
+mod admission;
 mod body;
+mod budget;
 mod call;
 mod connection;
 mod error;
+mod hosts;
 mod native;
 mod operations;
 mod readiness;
@@ -71,6 +76,8 @@ pub struct HttpRoute {
     /// included, is then one capture.
     is_prefix: bool,
     body: BodyRule,
+    /// It is answered even if there are too many connections.
+    is_reserved: bool,
     handler: Handler,
 }
 
@@ -94,17 +101,23 @@ pub static FAMILIES: &[&RouteFamily] = &[&native::FAMILY, &operations::FAMILY];
 impl HttpRoute {
     /// A route for GET and HEAD. Each capture is a segment that is not empty.
     const fn get(pattern: &'static str, handler: Handler) -> HttpRoute {
-        HttpRoute { method: Method::GET, pattern, is_prefix: false, body: BodyRule::None, handler }
+        HttpRoute { method: Method::GET, pattern, is_prefix: false, body: BodyRule::None, is_reserved: false, handler }
     }
 
     /// A route for POST with a JSON body. Each capture is a segment that is not empty.
     const fn post(pattern: &'static str, handler: Handler) -> HttpRoute {
-        HttpRoute { method: Method::POST, pattern, is_prefix: false, body: BodyRule::Json, handler }
+        HttpRoute { method: Method::POST, pattern, is_prefix: false, body: BodyRule::Json, is_reserved: false, handler }
     }
 
     /// The same route with one capture, of all that follows the text before the first brace.
     const fn prefix(mut self) -> HttpRoute {
         self.is_prefix = true;
+        self
+    }
+
+    /// The same route, answered even if there are too many connections.
+    const fn reserved(mut self) -> HttpRoute {
+        self.is_reserved = true;
         self
     }
 

@@ -11,9 +11,9 @@ use super::{Captures, HttpRoute, RouteFamily, Service};
 pub static FAMILY: RouteFamily = RouteFamily {
     error: reply::error,
     routes: &[
-        HttpRoute::get("/health/live", live),
-        HttpRoute::get("/health/ready", ready),
-        HttpRoute::get("/metrics", metrics),
+        HttpRoute::get("/health/live", live).reserved(),
+        HttpRoute::get("/health/ready", ready).reserved(),
+        HttpRoute::get("/metrics", metrics).reserved(),
         HttpRoute::get("/dataflow", dataflow),
     ],
 };

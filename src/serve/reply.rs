@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 use super::RequestError;
@@ -41,10 +41,18 @@ pub fn error(error: &RequestError) -> Reply {
     if let RequestError::ContentEncoding(_) = error {
         reply.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, identity"));
     }
+    if error.status() == StatusCode::TOO_MANY_REQUESTS {
+        reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     if error.ends_connection() {
-        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        end_connection(&mut reply);
     }
     reply
+}
+
+/// Makes an answer the last on its connection.
+pub fn end_connection(reply: &mut Reply) {
+    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
 fn with_type(status: StatusCode, content_type: &'static str, body: Bytes) -> Reply {

@@ -1,14 +1,14 @@
 //! The service: shared state, and the way of a request through it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hyper::Request;
 use hyper::body::Incoming;
 
-use super::body::Limits;
 use super::call::Unanswered;
-use super::reply::Reply;
+use super::connection::ConnectionRules;
+use super::reply::{self, Reply};
 use super::router::Router;
 use super::served_groups::ServedGroups;
 use super::served_models::{ServedModel, ServedModels};
@@ -66,26 +66,34 @@ impl Service {
     }
 
     /// Answers a request and counts it. Whatever is wrong with the request becomes an error of its route's family.
-    pub(super) async fn answer(&self, request: Request<Incoming>, limits: Limits) -> Reply {
+    pub(super) async fn answer(&self, request: Request<Incoming>, rules: &ConnectionRules) -> Reply {
         let start = Instant::now();
         let (parts, body) = request.into_parts();
         let found = self.router.find(&parts.method, parts.uri.path());
-        let answered = match found.route {
+        let allowed = rules.hosts.as_ref().map_or(Ok(()), |hosts| hosts.check(&parts.uri, &parts.headers));
+        let answered = match allowed.and(found.route) {
+            Ok((route, _)) if rules.is_reserved && !route.is_reserved => {
+                body::discard_within(body, &rules.limits).await;
+                Err(RequestError::TooManyConnections)
+            }
             Ok((route, captures)) => match route.body {
                 BodyRule::None => self.respond(route, &captures, &[]).await,
-                BodyRule::Json => match body::read_body(&parts.headers, body, limits).await {
-                    Ok(body) => self.respond(route, &captures, &body).await,
+                BodyRule::Json => match body::read_body(&parts.headers, body, &rules.limits).await {
+                    Ok(body) => self.respond(route, &captures, &body.bytes).await,
                     Err(error) => Err(error),
                 },
             },
             Err(error) => Err(error),
         };
-        let reply = answered.unwrap_or_else(|error| {
+        let mut reply = answered.unwrap_or_else(|error| {
             if let RequestError::Registry { model, version, source } = &error {
                 tracing::warn!(model, version, error = source as &dyn std::error::Error, "a version cannot be read");
             }
             (found.family.error)(&error)
         });
+        if rules.is_reserved {
+            reply::end_connection(&mut reply);
+        }
         found.traffic.count(reply.status().as_u16(), start.elapsed());
         reply
     }
@@ -101,11 +109,6 @@ impl Service {
         }
         // Other requests have loaded so many versions in between that this one was dropped again.
         Err(RequestError::TooManyConnections)
-    }
-
-    /// Counts a connection that was rejected with this status.
-    pub(super) fn count_rejected(&self, code: u16) {
-        self.router.unknown.count(code, Duration::ZERO);
     }
 
     /// The time before which everything is closed; `None` before the first record.

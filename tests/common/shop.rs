@@ -254,8 +254,11 @@ pub fn endpoint() -> Endpoint {
         listen: "127.0.0.1:0".to_owned(),
         threads: 2,
         max_body_bytes: 64 << 10,
+        max_total_body_bytes: 4 << 20,
         request_timeout: Duration::from_secs(10),
         max_connections: 64,
+        max_connections_per_address: 64,
+        allowed_hosts: Vec::new(),
     }
 }
 
@@ -287,13 +290,18 @@ pub struct Client {
     buffer: Vec<u8>,
 }
 
-impl Client {
-    pub fn connect(addr: SocketAddr) -> Client {
-        let stream = TcpStream::connect(addr).unwrap();
+impl From<TcpStream> for Client {
+    fn from(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         stream.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
         stream.set_nodelay(true).unwrap();
         Client { stream, buffer: Vec::new() }
+    }
+}
+
+impl Client {
+    pub fn connect(addr: SocketAddr) -> Client {
+        Client::from(TcpStream::connect(addr).unwrap())
     }
 
     pub fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
@@ -339,13 +347,13 @@ impl Client {
     }
 
     pub fn get(&mut self, path: &str) -> Answer {
-        self.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).unwrap();
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).unwrap();
         self.receive().expect("an answer")
     }
 
     /// Returns the head of the answer to a HEAD request. A body after it would garble the next answer.
     pub fn head(&mut self, path: &str) -> String {
-        self.send(format!("HEAD {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).unwrap();
+        self.send(format!("HEAD {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).unwrap();
         let mut more = [0; 8192];
         loop {
             if let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -366,7 +374,7 @@ impl Client {
 /// A request with a JSON body.
 pub fn post(path: &str, body: &[u8]) -> Vec<u8> {
     let mut request = format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     )
     .into_bytes();

@@ -349,7 +349,7 @@ fn a_connection_ends_whatever_bytes_arrive() {
                         (0..random.random_range(0..200)).map(|_| random.random()).collect()
                     } else {
                         let mut bytes = post("/predict", seeds[round % seeds.len()].as_bytes());
-                        bytes.extend(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n");
+                        bytes.extend(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n");
                         bytes
                     };
                     mutate(&mut bytes, &mut random);

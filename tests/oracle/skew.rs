@@ -37,7 +37,7 @@ fn plan() -> Arc<Plan> {
 fn post(addr: SocketAddr, body: &str) -> (u16, serde_json::Value) {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let head = "POST /predict HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: application/json";
+    let head = "POST /predict HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json";
     write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -106,8 +106,11 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         listen: "127.0.0.1:0".to_owned(),
         threads: 1,
         max_body_bytes: 1 << 20,
+        max_total_body_bytes: 4 << 20,
         request_timeout: Duration::from_secs(10),
         max_connections: 16,
+        max_connections_per_address: 16,
+        allowed_hosts: Vec::new(),
     };
     let server = serve::start(&endpoint, &service).unwrap();
     let control = Arc::new(Control::default());

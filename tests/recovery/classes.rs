@@ -179,7 +179,7 @@ fn the_endpoint_returns_an_object_from_class_to_probability() {
         let instance = r#"{"id":"x","town":"ulm","amount":90}"#;
         let body = format!(r#"{{"model":"{model}","instances":[{instance},{instance}]}}"#);
         let mut stream = run.connect();
-        let head = "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json";
+        let head = "POST /predict HTTP/1.1\r\nhost: localhost\r\nConnection: close\r\nContent-Type: application/json";
         write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

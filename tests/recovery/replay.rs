@@ -115,7 +115,8 @@ fn a_run_that_was_paused_answers_requests_of_the_meantime() {
     let run =
         Run::start(command.args(["run", "dataflows/flights.toml"]).args(sets.iter().flat_map(|set| ["--set", set])));
     let mut client = run.connect();
-    let ask = |client: &mut TcpStream| client.write_all(b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    let ask =
+        |client: &mut TcpStream| client.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     ask(&mut client);
     let mut answer = [0; 1024];
     let answered = |read: std::io::Result<usize>| assert!(read.unwrap() > 0, "the connection was closed");

@@ -293,7 +293,10 @@ fn routes_and_methods_are_checked_and_counted() {
     assert_eq!(wrong.error(), "this route takes GET and HEAD only");
     let body = ask(json!([order()]));
     let mut typed = |content_type: &str| {
-        let head = format!("POST /predict HTTP/1.1\r\nhost: x\r\n{content_type}content-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "POST /predict HTTP/1.1\r\nhost: localhost\r\n{content_type}content-length: {}\r\n\r\n",
+            body.len()
+        );
         client.send(head.as_bytes()).unwrap();
         client.send(body.as_bytes()).unwrap();
         client.receive().unwrap()
@@ -355,7 +358,7 @@ fn a_body_that_is_too_large_is_answered_413() {
         if announced {
             client.send(&post("/predict", &body)).unwrap();
         } else {
-            client.send(b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
+            client.send(b"POST /predict HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
             for chunk in body.chunks(10_000) {
                 client.send(format!("{:x}\r\n", chunk.len()).as_bytes()).unwrap();
                 client.send(chunk).unwrap();
@@ -368,7 +371,8 @@ fn a_body_that_is_too_large_is_answered_413() {
         assert!(client.receive().is_none(), "the connection is closed");
     }
     let mut client = Client::connect(server.addr());
-    let head = "POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\nexpect: 100-continue\r\n\r\n";
+    let head =
+        "POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999\r\nexpect: 100-continue\r\n\r\n";
     client.send(head.as_bytes()).unwrap();
     assert_eq!(client.receive().unwrap().status, 413, "without reading it");
     let mut client = Client::connect(server.addr());
@@ -383,6 +387,7 @@ fn more_instances_than_a_request_may_have_are_answered_413() {
     let shop = Shop::open();
     let mut endpoint = endpoint();
     endpoint.max_body_bytes = 16 << 20;
+    endpoint.max_total_body_bytes = 32 << 20;
     endpoint.request_timeout = Duration::from_secs(20);
     let server = start(&endpoint, &shop.service()).unwrap();
     let mut client = Client::connect(server.addr());
@@ -404,7 +409,7 @@ fn a_slow_client_is_disconnected_and_delays_no_other() {
     let server = start(&endpoint, &shop.service()).unwrap();
     let begun = Instant::now();
     let addr = server.addr();
-    let slow: Vec<_> = ["", "POST /pre", "GET /health/live HTTP/1.1\r\nhost: x\r\n"]
+    let slow: Vec<_> = ["", "POST /pre", "GET /health/live HTTP/1.1\r\nhost: localhost\r\n"]
         .into_iter()
         .map(|head| {
             std::thread::spawn(move || {
@@ -426,7 +431,7 @@ fn a_slow_client_is_disconnected_and_delays_no_other() {
         (client.receive().is_none(), begun.elapsed())
     });
     let mut late = Client::connect(addr);
-    late.send(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{\"instances\"").unwrap();
+    late.send(b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{\"instances\"").unwrap();
     let mut quick = Client::connect(addr);
     assert_eq!(quick.post("/predict", ask(json!([order()]))).status, 200);
     let answer = late.receive();
@@ -448,7 +453,7 @@ fn requests_in_one_packet_are_answered_in_order() {
     for round in 0..50 {
         let body = if round % 5 == 4 { "{".to_owned() } else { ask(json!([order()])) };
         packet.extend(post("/predict", body.as_bytes()));
-        packet.extend(format!("GET /nowhere/{round} HTTP/1.1\r\nhost: x\r\n\r\n").bytes());
+        packet.extend(format!("GET /nowhere/{round} HTTP/1.1\r\nhost: localhost\r\n\r\n").bytes());
     }
     client.send(&packet).unwrap();
     for round in 0..50 {
@@ -457,7 +462,7 @@ fn requests_in_one_packet_are_answered_in_order() {
     }
     // A body in pieces, and one with no length at all.
     let body = ask(json!([order()]));
-    client.send(b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
+    client.send(b"POST /predict HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
     for piece in body.as_bytes().chunks(7) {
         client.send(format!("{:x}\r\n", piece.len()).as_bytes()).unwrap();
         client.send(piece).unwrap();
@@ -465,7 +470,7 @@ fn requests_in_one_packet_are_answered_in_order() {
     }
     client.send(b"0\r\n\r\n").unwrap();
     assert_eq!(client.receive().unwrap().status, 200);
-    client.send(b"POST /predict HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    client.send(b"POST /predict HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     assert_eq!(client.receive().unwrap().status, 400);
     server.drain();
 }
@@ -480,12 +485,12 @@ fn a_connection_beyond_the_limit_is_answered_429() {
     let mut kept: Vec<Client> = (0..4).map(|_| Client::connect(server.addr())).collect();
     kept.iter_mut().for_each(|client| assert_eq!(client.get("/health/live").status, 200));
     let mut extra = Client::connect(server.addr());
-    let answer = extra.get("/health/live");
+    let answer = extra.post("/predict", ask(json!([order()])));
     assert_eq!((answer.status, answer.error().as_str()), (429, "too many connections; try again later"));
     assert!(extra.receive().is_none());
     drop(kept);
     let since = Instant::now();
-    while Client::connect(server.addr()).get("/health/live").status != 200 {
+    while Client::connect(server.addr()).get("/models").status != 200 {
         assert!(since.elapsed() < Duration::from_secs(10), "a closed connection makes room");
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -501,8 +506,10 @@ fn requests_that_have_arrived_are_answered_before_the_server_stops() {
     assert_eq!(idle.get("/health/live").status, 200);
     let mut busy = Client::connect(addr);
     let body = ask(json!([order()]));
-    let head =
-        format!("POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n", body.len());
+    let head = format!(
+        "POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        body.len()
+    );
     busy.send(head.as_bytes()).unwrap();
     assert_eq!(busy.receive().unwrap().status, 100, "the request is at work");
     let draining = std::thread::spawn(move || server.drain());

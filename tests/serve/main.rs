@@ -5,11 +5,15 @@
 //! | `bodies` | request bodies: content types, gzip |
 //! | `http` | every route and error, over real sockets |
 //! | `instances` | what an instance must contain, and what its time does |
+//! | `limits` | connections, the reserve, bodies in all, half-closed connections, hosts |
 //! | `prometheus` | metrics, config and alert rules, with a real Prometheus |
+//! | `shutdown` | the end of a run that hangs, permissions of files, the warning of an open address |
 
+mod bodies;
 #[path = "../common/mod.rs"]
 mod common;
-mod bodies;
 mod http;
 mod instances;
+mod limits;
 mod prometheus;
+mod shutdown;

@@ -90,13 +90,35 @@ const WORDS: &[(&str, &str, &str)] = &[
     ),
     ("http.listen", "text", "Address and port of the endpoint. Port 0 selects a free port"),
     ("http.threads", "int", "Threads that answer requests, at least 1"),
-    ("http.max_body_bytes", "int", "Largest request body; a larger one is answered with 413"),
+    ("http.max_body_bytes", "int", "Largest request body, as sent and decompressed; a larger one is answered with 413"),
+    (
+        "http.max_total_body_bytes",
+        "int",
+        "Most bytes of request bodies held at a time, not counting the first 16 KiB of each; a request beyond that is \
+         answered with 429. At least twice `http.max_body_bytes`",
+    ),
     (
         "http.request_timeout",
         "duration",
         "How long a client may take to send a request or read the response, and how long a connection may be idle",
     ),
-    ("http.max_connections", "int", "Largest number of open connections; a further one is answered with 429"),
+    (
+        "http.max_connections",
+        "int",
+        "Largest number of open connections. On a further one, health and metrics are answered, any other request with 429",
+    ),
+    (
+        "http.max_connections_per_address",
+        "int",
+        "Largest number of open connections of one client: an IPv4 address, or an IPv6 network of 64 bits. A further one \
+         is treated likewise",
+    ),
+    (
+        "http.allowed_hosts",
+        "list",
+        "Names that a request on a loopback address may have as its `Host`, with any port, beside `localhost` and loopback \
+         addresses; `\"*\"` allows all. Protects against web pages that resolve their name to this machine",
+    ),
     ("kafka", "table", "librdkafka settings, by their own names, for all topics without a file"),
     (
         "dead_letters.topic",

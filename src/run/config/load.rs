@@ -34,6 +34,9 @@ impl Config {
             return Err(Failure::Usage(format!("{label}: error: workers and http.threads must be at least 1")));
         }
         config.check_bounds().map_err(|what| Failure::Usage(format!("{label}: error: {what}")))?;
+        if let Some(wrong) = config.http.mistake() {
+            return Err(Failure::Usage(format!("{label}: error: {wrong}")));
+        }
         Ok(config)
     }
 
@@ -149,5 +152,18 @@ mod tests {
         ] {
             assert!(load("", &[set]).unwrap_err().ends_with(expected), "{set}");
         }
+    }
+
+    #[test]
+    fn limits_of_the_endpoint_must_let_a_request_through() {
+        let error = |change: &str| load("", &[change]).unwrap_err();
+        assert!(error("http.max_connections_per_address=0").ends_with("must be at least 1"));
+        let error = error("http.max_body_bytes=40000000");
+        assert_eq!(
+            error,
+            "config.toml: error: http.max_total_body_bytes is 67108864; expected at least 80000000, twice \
+             http.max_body_bytes, since a body in gzip is held as sent and decompressed"
+        );
+        assert!(load("", &["http.max_body_bytes=40000000", "http.max_total_body_bytes=80000000"]).is_ok());
     }
 }

@@ -55,20 +55,40 @@ pub struct HttpConfig {
     pub listen: String,
     pub threads: usize,
     pub max_body_bytes: usize,
+    pub max_total_body_bytes: usize,
     #[serde(with = "values::duration")]
     pub request_timeout: Duration,
     pub max_connections: usize,
+    pub max_connections_per_address: usize,
+    pub allowed_hosts: Vec<String>,
 }
 
 impl HttpConfig {
+    /// Returns why no request could be answered within the limits.
+    pub fn mistake(&self) -> Option<String> {
+        if self.max_connections_per_address == 0 {
+            return Some("http.max_connections_per_address must be at least 1".to_owned());
+        }
+        let (total, least) = (self.max_total_body_bytes, self.max_body_bytes.saturating_mul(2));
+        (total < least).then(|| {
+            format!(
+                "http.max_total_body_bytes is {total}; expected at least {least}, twice http.max_body_bytes, since a body \
+                 in gzip is held as sent and decompressed"
+            )
+        })
+    }
+
     /// Returns the settings of the endpoint.
     pub fn endpoint(&self) -> Endpoint {
         Endpoint {
             listen: self.listen.clone(),
             threads: self.threads,
             max_body_bytes: self.max_body_bytes,
+            max_total_body_bytes: self.max_total_body_bytes,
             request_timeout: self.request_timeout,
             max_connections: self.max_connections,
+            max_connections_per_address: self.max_connections_per_address,
+            allowed_hosts: self.allowed_hosts.clone(),
         }
     }
 }
@@ -79,8 +99,11 @@ impl Default for HttpConfig {
             listen: "127.0.0.1:8080".to_owned(),
             threads: 1,
             max_body_bytes: 1 << 20,
+            max_total_body_bytes: 64 << 20,
             request_timeout: Duration::from_secs(10),
             max_connections: 1024,
+            max_connections_per_address: 512,
+            allowed_hosts: Vec::new(),
         }
     }
 }
