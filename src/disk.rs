@@ -14,7 +14,7 @@
 //! ```
 
 use std::fs::File;
-use std::io::{Error, Result};
+use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
 /// Fsyncs the parent directory of `path`, so that a created, renamed or deleted entry survives a power failure.
@@ -24,6 +24,38 @@ use std::path::{Path, PathBuf};
 pub fn sync_folder_of(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Takes from everything in a folder, and from the folder itself, the permissions that no file of tidemill has: writing
+/// for the group, anything for others. Files of earlier versions may have them. Links are not followed, and what belongs
+/// to another user stays as it is.
+///
+/// # Errors
+/// If a directory cannot be read.
+#[cfg(unix)]
+pub fn restrict(folder: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mut open = vec![folder.to_owned()];
+    while let Some(path) = open.pop() {
+        let metadata = match std::fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() || metadata.is_file() => metadata,
+            Ok(_) => continue,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let mode = metadata.permissions().mode();
+        if mode & 0o027 != 0 {
+            // Refused for a file of another user, who has decided who may read it.
+            let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode & !0o027));
+        }
+        if metadata.is_dir() {
+            for entry in std::fs::read_dir(&path)? {
+                open.push(entry?.path());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Renames a non-empty folder to the first free one of `{folder}.1`, `{folder}.2` and so on, and returns the new path.
@@ -45,4 +77,43 @@ pub fn archive_previous(folder: &Path) -> Result<Option<PathBuf>> {
         Error::new(error.kind(), format!("{} cannot be renamed to {}: {error}", folder.display(), free.display()))
     })?;
     Ok(Some(free))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn no_other_user_can_read_what_a_folder_has_once_it_is_restricted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, outside) = (folder.path().join("home"), folder.path().join("outside"));
+        std::fs::create_dir_all(home.join("registry/late")).unwrap();
+        let set = |path: &Path, mode: u32| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for (path, mode) in [("letters", 0o666), ("registry/late/weights", 0o644), ("secret", 0o600), ("tool", 0o755)] {
+            std::fs::write(home.join(path), "x").unwrap();
+            set(&home.join(path), mode);
+        }
+        std::fs::write(&outside, "x").unwrap();
+        set(&outside, 0o644);
+        symlink(&outside, home.join("link")).unwrap();
+        [&home, &home.join("registry"), &home.join("registry/late")].into_iter().for_each(|path| set(path, 0o777));
+        restrict(&home).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for (path, expected) in [
+            ("", 0o750),
+            ("registry", 0o750),
+            ("registry/late", 0o750),
+            ("letters", 0o640),
+            ("registry/late/weights", 0o640),
+            ("secret", 0o600),
+            ("tool", 0o750),
+        ] {
+            assert_eq!(mode(&home.join(path)), expected, "{path}");
+        }
+        assert_eq!(mode(&outside), 0o644, "links are not followed");
+    }
 }

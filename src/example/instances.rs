@@ -7,8 +7,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{Frame, Program};
 use super::fields::{FieldEntry, InstanceField, InstanceFields, InstanceSchema};
+use super::{Frame, Program};
 use crate::expr::nearest;
 use crate::time::{EventTime, format_time, in_range};
 use crate::value::{FieldFault, Scalar, ValueSeed};

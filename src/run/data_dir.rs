@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::Failure;
+use crate::disk;
 
 /// The lock, held as long as this exists; the system releases it however the process ends.
 pub struct DataDirLock {
@@ -33,5 +34,7 @@ pub fn lock_data_dir(home: &Path) -> Result<DataDirLock, Failure> {
             tracing::warn!("{} cannot be locked, so a second run would not be refused: {error}", path.display());
         }
     }
+    // Files of an earlier version may be readable by every user of this machine.
+    disk::restrict(home).with_context(|| format!("{} cannot be read", home.display()))?;
     Ok(DataDirLock { _file: file })
 }

@@ -20,8 +20,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 /// Posts a body under headers, each ended by a line break.
 fn send(client: &mut Client, headers: &str, body: &[u8]) -> Answer {
-    let head =
-        format!("POST /predict HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {}\r\n\r\n", body.len());
+    let head = format!("POST /predict HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {}\r\n\r\n", body.len());
     client.send(&[head.as_bytes(), body].concat()).unwrap();
     client.receive().expect("an answer")
 }
@@ -108,7 +107,9 @@ fn a_route_for_get_ignores_a_body_and_its_headers() {
     let shop = Shop::open();
     let server = shop.serve();
     let mut client = Client::connect(server.addr());
-    client.send(b"GET /models HTTP/1.1\r\nhost: localhost\r\ncontent-encoding: br\r\ncontent-length: 3\r\n\r\nabc").unwrap();
+    client
+        .send(b"GET /models HTTP/1.1\r\nhost: localhost\r\ncontent-encoding: br\r\ncontent-length: 3\r\n\r\nabc")
+        .unwrap();
     let answer = client.receive().unwrap();
     assert_eq!((answer.status, answer.json()["models"][0]["name"].clone()), (200, Value::from("large")));
     server.drain();
