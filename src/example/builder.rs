@@ -1,8 +1,9 @@
 //! Construction of a [`Program`]: every column gets a slot, every expression the slots that it reads.
 
 use super::fields::{InstanceField, InstanceSchema};
-use super::needs::{needed_slots, prune};
-use super::program::{LookupColumn, LookupSource, LookupStep, Program, ProgramStep};
+use super::needs::{Needs, prune};
+use super::program::{LookupSource, Program};
+use super::steps::{LookupColumn, LookupStep, ProgramStep};
 use super::{FeatureAssembler, FeatureLookup, RowLookup};
 use crate::expr::Expr;
 use crate::value::{Column, KeyCodec, Scalar, Schema, TimeUnit, Type};
@@ -121,7 +122,7 @@ impl ProgramBuilder {
         }
         // Whatever no input is made from is neither computed nor asked for.
         let width = self.slots.len();
-        let needed = needed_slots(&self.steps, &inputs, width, |_| false);
+        let needed = Needs { steps: &self.steps, inputs: &inputs, width }.slots(|_| false);
         self.instance.width = width;
         self.instance.keep_needed(&needed);
         Program {

@@ -7,8 +7,9 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::Frame;
 use super::fields::{FieldEntry, InstanceField, InstanceFields, InstanceSchema};
-use super::{Frame, Program};
+use super::needs::Needs;
 use crate::expr::nearest;
 use crate::time::{EventTime, format_time, in_range};
 use crate::value::{FieldFault, Scalar, ValueSeed};
@@ -63,19 +64,25 @@ impl fmt::Display for InstanceError {
 /// Reads a list of instances into a frame. The value is the first mistake in an instance, if any; malformed JSON is the
 /// deserializer's error, and [`Frame::reading`] is then the instance that it was in.
 pub struct InstancesSeed<'a> {
-    program: &'a Program,
+    schema: &'a InstanceSchema,
+    needs: Needs<'a>,
     frame: &'a mut Frame,
     newest: Option<EventTime>,
 }
 
 impl<'a> InstancesSeed<'a> {
-    pub(super) fn new(program: &'a Program, frame: &'a mut Frame, newest: Option<EventTime>) -> Self {
-        InstancesSeed { program, frame, newest }
+    pub(super) fn new(
+        schema: &'a InstanceSchema,
+        needs: Needs<'a>,
+        frame: &'a mut Frame,
+        newest: Option<EventTime>,
+    ) -> Self {
+        InstancesSeed { schema, needs, frame, newest }
     }
 
     /// Checks the instance just read, and sets the time if it has none.
     fn finish(&mut self, row: usize) -> Result<(), (Option<String>, InstanceFault)> {
-        let InstanceSchema { required, time: slot, time_name: name, .. } = &self.program.instance;
+        let InstanceSchema { required, time: slot, time_name: name, .. } = self.schema;
         let is_absent = |(_, slot): &&(String, usize)| !self.frame.is_override(row, *slot);
         if required.iter().any(|column| is_absent(&column)) {
             // The instance may set the values that would have been made from the column.
@@ -101,7 +108,7 @@ impl<'a> InstancesSeed<'a> {
 
     /// Returns for each slot whether it must be known, given those that an instance sets.
     fn needed(&self, row: usize) -> Vec<bool> {
-        self.program.needed(|slot| self.frame.is_override(row, slot))
+        self.needs.slots(|slot| self.frame.is_override(row, slot))
     }
 }
 
@@ -120,7 +127,7 @@ impl<'de> Visitor<'de> for InstancesSeed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self::Value, A::Error> {
-        let schema = &self.program.instance;
+        let schema = self.schema;
         let mut wrong = None;
         loop {
             let index = self.frame.rows();

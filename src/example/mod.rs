@@ -42,6 +42,7 @@ mod instances;
 mod lookup;
 mod needs;
 mod program;
+mod steps;
 
 pub use assembler::FeatureAssembler;
 pub use builder::ProgramBuilder;

@@ -3,41 +3,48 @@
 //! A cell is needed if an input reads it, or if a needed cell is made from it: by a copy, an expression or the key of a
 //! look-up. A cell that the instance sets is never needed, nor is what it would have been made from.
 
-use super::program::ProgramStep;
+use super::steps::ProgramStep;
 
-/// Returns for each slot of a row whether it must be known to compute `inputs`, given the slots that are set.
-pub(super) fn needed_slots(
-    steps: &[ProgramStep],
-    inputs: &[usize],
-    width: usize,
-    is_set: impl Fn(usize) -> bool,
-) -> Vec<bool> {
-    let mut needed = vec![false; width];
-    for input in inputs {
-        needed[*input] = !is_set(*input);
-    }
-    // Steps are in the order of their dependencies, and each slot is written by one of them.
-    for step in steps.iter().rev() {
+/// The inputs of a program and the steps that make them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Needs<'a> {
+    /// In the order of their dependencies; each slot is written by one of them.
+    pub steps: &'a [ProgramStep],
+    /// Slots of the inputs.
+    pub inputs: &'a [usize],
+    /// Slots of a row.
+    pub width: usize,
+}
+
+impl Needs<'_> {
+    /// Returns for each slot of a row whether it must be known to compute the inputs, given the slots that are set.
+    pub fn slots(&self, is_set: impl Fn(usize) -> bool) -> Vec<bool> {
+        let mut needed = vec![false; self.width];
+        for input in self.inputs {
+            needed[*input] = !is_set(*input);
+        }
         let need = |slot: usize, needed: &mut Vec<bool>| needed[slot] |= !is_set(slot);
-        match step {
-            ProgramStep::Copy { from, to } => {
-                if needed[*to] {
-                    need(*from, &mut needed);
+        for step in self.steps.iter().rev() {
+            match step {
+                ProgramStep::Copy { from, to } => {
+                    if needed[*to] {
+                        need(*from, &mut needed);
+                    }
                 }
-            }
-            ProgramStep::Compute { reads, outputs } => {
-                for (expr, _) in outputs.iter().filter(|(_, slot)| needed[*slot]).collect::<Vec<_>>() {
-                    expr.columns().into_iter().for_each(|column| need(reads[column].0, &mut needed));
+                ProgramStep::Compute { reads, outputs } => {
+                    let read = outputs.iter().filter(|(_, slot)| needed[*slot]).flat_map(|(expr, _)| expr.columns());
+                    let read: Vec<usize> = read.collect();
+                    read.into_iter().for_each(|column| need(reads[column].0, &mut needed));
                 }
-            }
-            ProgramStep::LookUp(step) => {
-                if step.columns.iter().any(|column| needed[column.slot]) {
-                    step.key.iter().for_each(|slot| need(*slot, &mut needed));
+                ProgramStep::LookUp(step) => {
+                    if step.columns.iter().any(|column| needed[column.slot]) {
+                        step.key.iter().for_each(|slot| need(*slot, &mut needed));
+                    }
                 }
             }
         }
+        needed
     }
-    needed
 }
 
 /// Returns the part of a step that writes needed slots, `None` if it writes no such slot.

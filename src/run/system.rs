@@ -1,4 +1,4 @@
-//! What the system allows the process: who may read the files that it writes, and how many it may open.
+//! Settings of the process in the system: who may read the files that it writes, and how many it may open.
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};

@@ -37,7 +37,7 @@ pub struct EndRequest {
 
 /// The reason why the process must end at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Verdict {
+struct ProcessEnd {
     code: u8,
     message: String,
 }
@@ -62,7 +62,7 @@ pub fn start(end: Option<EndRequest>) -> std::io::Result<()> {
             if look % LOOKS == 0 {
                 watchdog.threads.find_vanished();
             }
-            if let Some(Verdict { code, message }) = watchdog.look(Instant::now()) {
+            if let Some(ProcessEnd { code, message }) = watchdog.look(Instant::now()) {
                 end_process(code, message);
             }
         }
@@ -77,9 +77,9 @@ pub fn describe(end: &ThreadEnd) -> String {
 
 impl Watchdog {
     /// Decides whether the process must end.
-    fn look(&mut self, now: Instant) -> Option<Verdict> {
+    fn look(&mut self, now: Instant) -> Option<ProcessEnd> {
         if let Some(end) = self.threads.first_end() {
-            return Some(Verdict { code: THREAD_ENDED, message: describe(&end) });
+            return Some(ProcessEnd { code: THREAD_ENDED, message: describe(&end) });
         }
         let EndRequest { received, within } = self.end.as_ref()?;
         if !received.load(SeqCst) {
@@ -91,7 +91,7 @@ impl Watchdog {
             let message = format!(
                 "error: the run did not end within shutdown_timeout, {within}, and is ended without its last checkpoint"
             );
-            Verdict { code: ENDED_LATE, message }
+            ProcessEnd { code: ENDED_LATE, message }
         })
     }
 }

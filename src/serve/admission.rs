@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// The connections of all serving threads.
+/// The limits of connections, and the open connections of all serving threads.
 #[derive(Debug)]
-pub struct Admission {
+pub struct ConnectionLimits {
     max: usize,
     max_per_address: usize,
     open: Mutex<OpenConnections>,
@@ -26,14 +26,14 @@ struct OpenConnections {
 /// The place of an open connection, which is free again once this is dropped.
 #[derive(Debug)]
 pub struct Admitted {
-    admission: Arc<Admission>,
+    limits: Arc<ConnectionLimits>,
     address: IpAddr,
 }
 
-impl Admission {
-    /// An admission of at most `max` connections, and `max_per_address` of one client address.
+impl ConnectionLimits {
+    /// Limits of `max` connections, and `max_per_address` of one client address.
     pub fn new(max: usize, max_per_address: usize) -> Arc<Self> {
-        Arc::new(Admission { max, max_per_address, open: Mutex::default() })
+        Arc::new(ConnectionLimits { max, max_per_address, open: Mutex::default() })
     }
 
     /// Admits a connection from an address; `None` if there are too many in all or from there.
@@ -46,13 +46,13 @@ impl Admission {
         }
         open.all += 1;
         open.by_address.insert(address, of_address + 1);
-        Some(Admitted { admission: self.clone(), address })
+        Some(Admitted { limits: self.clone(), address })
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        let mut open = self.admission.open.lock();
+        let mut open = self.limits.open.lock();
         open.all -= 1;
         if let Some(count) = open.by_address.get_mut(&self.address) {
             *count -= 1;
@@ -75,32 +75,32 @@ fn client_address(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn admit(admission: &Arc<Admission>, address: &str) -> Option<Admitted> {
-        admission.admit(address.parse().unwrap())
+    fn admit(limits: &Arc<ConnectionLimits>, address: &str) -> Option<Admitted> {
+        limits.admit(address.parse().unwrap())
     }
 
     #[test]
     fn one_address_cannot_take_the_places_of_others() {
-        let admission = Admission::new(5, 3);
-        let greedy: Vec<Admitted> = (0..9).filter_map(|_| admit(&admission, "10.0.0.1")).collect();
+        let limits = ConnectionLimits::new(5, 3);
+        let greedy: Vec<Admitted> = (0..9).filter_map(|_| admit(&limits, "10.0.0.1")).collect();
         assert_eq!(greedy.len(), 3);
-        let others = [admit(&admission, "10.0.0.2"), admit(&admission, "10.0.0.3")];
+        let others = [admit(&limits, "10.0.0.2"), admit(&limits, "10.0.0.3")];
         assert!(others.iter().all(Option::is_some));
-        assert!(admit(&admission, "10.0.0.4").is_none(), "there are five in all");
+        assert!(admit(&limits, "10.0.0.4").is_none(), "there are five in all");
         drop(greedy);
-        assert!(admit(&admission, "10.0.0.4").is_some());
+        assert!(admit(&limits, "10.0.0.4").is_some());
         drop(others);
-        assert_eq!(admission.open.lock().all, 0);
-        assert!(admission.open.lock().by_address.is_empty());
+        assert_eq!(limits.open.lock().all, 0);
+        assert!(limits.open.lock().by_address.is_empty());
     }
 
     #[test]
     fn a_network_of_ipv6_is_one_client_and_an_address_of_ipv4_is_one_however_it_is_written() {
-        let admission = Admission::new(9, 1);
-        let _first = admit(&admission, "2001:db8:1:2::1").unwrap();
-        assert!(admit(&admission, "2001:db8:1:2:ffff::9").is_none());
-        let _second = admit(&admission, "2001:db8:1:3::1").unwrap();
-        let _third = admit(&admission, "10.0.0.1").unwrap();
-        assert!(admit(&admission, "::ffff:10.0.0.1").is_none());
+        let limits = ConnectionLimits::new(9, 1);
+        let _first = admit(&limits, "2001:db8:1:2::1").unwrap();
+        assert!(admit(&limits, "2001:db8:1:2:ffff::9").is_none());
+        let _second = admit(&limits, "2001:db8:1:3::1").unwrap();
+        let _third = admit(&limits, "10.0.0.1").unwrap();
+        assert!(admit(&limits, "::ffff:10.0.0.1").is_none());
     }
 }

@@ -22,8 +22,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::admission::Admitted;
-use super::body::Limits;
-use super::hosts::AllowedHosts;
+use super::rules::ConnectionRules;
 use super::service::Service;
 
 /// The largest head of a request, in bytes.
@@ -43,16 +42,6 @@ pub const SWEEPS: u32 = 4;
 const CONTINUE: u8 = 0;
 const FINISH: u8 = 1;
 const ABORT: u8 = 2;
-
-/// What the requests of a connection must keep to.
-#[derive(Clone, Debug)]
-pub struct ConnectionRules {
-    pub limits: Limits,
-    /// The hosts that requests may name, if the connection is to a loopback address.
-    pub hosts: Option<Arc<AllowedHosts>>,
-    /// There are too many connections: only routes in reserve are answered, once.
-    pub is_reserved: bool,
-}
 
 /// The state that a connection shares with the thread that watches it.
 #[derive(Debug, Default)]

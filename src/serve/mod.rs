@@ -42,6 +42,7 @@ mod operations;
 mod readiness;
 mod reply;
 mod router;
+mod rules;
 mod served_groups;
 mod served_models;
 mod server;

@@ -11,11 +11,12 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::StartError;
-use super::admission::Admission;
+use super::admission::ConnectionLimits;
 use super::body::Limits;
 use super::budget::BodyBudget;
-use super::connection::{ConnectionRules, Connections, SWEEPS};
+use super::connection::{Connections, SWEEPS};
 use super::hosts::AllowedHosts;
+use super::rules::ConnectionRules;
 use super::service::Service;
 use crate::threads::{self, Thread};
 
@@ -100,7 +101,7 @@ pub fn start(endpoint: &Endpoint, service: &Arc<Service>) -> Result<Server, Star
     let (listeners, addr) =
         listen(address, endpoint.threads.max(1)).map_err(|source| StartError::Listen { address, source })?;
     let (stop, stopped) = watch::channel(None);
-    let admission = Admission::new(endpoint.max_connections, endpoint.max_connections_per_address);
+    let admission = ConnectionLimits::new(endpoint.max_connections, endpoint.max_connections_per_address);
     let limits = Limits {
         body_bytes: endpoint.max_body_bytes,
         body_time: endpoint.request_timeout,
@@ -163,7 +164,7 @@ struct ServingThread {
     /// The time between sweeps over the connections.
     sweep: Duration,
     /// Of the connections of all threads.
-    admission: Arc<Admission>,
+    admission: Arc<ConnectionLimits>,
 }
 
 impl ServingThread {

@@ -7,9 +7,9 @@ use hyper::Request;
 use hyper::body::Incoming;
 
 use super::call::Unanswered;
-use super::connection::ConnectionRules;
 use super::reply::{self, Reply};
 use super::router::Router;
+use super::rules::ConnectionRules;
 use super::served_groups::ServedGroups;
 use super::served_models::{ServedModel, ServedModels};
 use super::{BodyRule, Captures, HttpRoute, Readiness, RequestError, body};

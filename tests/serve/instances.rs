@@ -1,4 +1,4 @@
-//! What an instance must contain, and what its time does.
+//! The columns that an instance must contain, and the effect of its time.
 
 use serde_json::{Value, json};
 use tidemill::aggregate::{Deferred, Feature};

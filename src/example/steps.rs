@@ -1,0 +1,85 @@
+//! The steps of a program, one by one.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+
+use super::Frame;
+use crate::aggregate::Feature;
+use crate::expr::{EvalStats, Expr};
+use crate::time::EventTime;
+use crate::value::{KeyCodec, Scalar, Type};
+
+/// One step of a program. Cells that the instance overrides are never written.
+#[derive(Debug)]
+pub(super) enum ProgramStep {
+    /// Copies a value to the slot that it has under another name.
+    Copy { from: usize, to: usize },
+    /// Evaluates expressions over the slots in `reads` and writes each result to its slot.
+    Compute { reads: Vec<(usize, Type)>, outputs: Vec<(Expr, usize)> },
+    /// Looks up a table's row or a group's vector.
+    LookUp(LookupStep),
+}
+
+#[derive(Debug)]
+pub(super) struct LookupStep {
+    /// Position among the sources of the program.
+    pub source: usize,
+    pub codec: KeyCodec,
+    /// Slots of the key.
+    pub key: Vec<usize>,
+    pub columns: Vec<LookupColumn>,
+}
+
+/// One value of a row or vector that was looked up.
+#[derive(Debug)]
+pub(super) struct LookupColumn {
+    /// Position in the row or vector.
+    pub position: usize,
+    pub slot: usize,
+    pub ty: Type,
+    /// The value if the key is not found.
+    pub default: Scalar,
+}
+
+impl LookupStep {
+    /// Looks up the row or vector of a row's key, and writes its values.
+    pub fn run(
+        &self,
+        frame: &mut Frame,
+        row: usize,
+        asking: EventTime,
+        look_up: &impl Fn(usize, &[u8]) -> Option<Arc<[Feature]>>,
+    ) {
+        let (cells, key) = frame.row_and_key(row);
+        key.clear();
+        self.codec.encode_into(self.key.iter().map(|slot| &cells[*slot]), key);
+        let found = look_up(self.source, key);
+        for column in &self.columns {
+            let value = match &found {
+                Some(found) => typed(column.ty, found[column.position].scalar(asking)),
+                None => column.default.clone(),
+            };
+            frame.set_computed(row, column.slot, value);
+        }
+    }
+}
+
+/// Returns a value with its column's type: an aggregate may return an int where its column is a float.
+fn typed(ty: Type, value: Scalar) -> Scalar {
+    match (ty, value) {
+        (Type::Float, Scalar::Int(value)) => Scalar::Float(value as f64),
+        (_, value) => value,
+    }
+}
+
+/// Evaluates expressions for all rows, and writes their values.
+pub(super) fn compute(frame: &mut Frame, reads: &[(usize, Type)], outputs: &[(Expr, usize)]) {
+    let rows = frame.rows();
+    let columns: Vec<ArrayRef> = reads.iter().map(|(slot, ty)| frame.column(*slot, *ty)).collect();
+    let mut stats = EvalStats::default();
+    for (expr, slot) in outputs {
+        let values = expr.eval(&columns, rows, &mut stats);
+        (0..rows).for_each(|row| frame.set_computed(row, *slot, Scalar::typed(expr.ty(), &values, row)));
+    }
+}
