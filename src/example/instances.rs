@@ -194,8 +194,9 @@ impl<'de> DeserializeSeed<'de> for InstanceSeed<'_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         if self.is_row {
             self.frame.push_row();
+            return deserializer.deserialize_map(self);
         }
-        deserializer.deserialize_map(self)
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -204,6 +205,11 @@ impl<'de> Visitor<'de> for InstanceSeed<'_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
+    }
+
+    /// Null in place of an inner object: none of its fields is set.
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {

@@ -260,4 +260,31 @@ mod tests {
         assert!(matches!(refused, Err(RequestError::TooManyBodies)), "{refused:?}");
         assert_eq!(decompress(&gzip(b"{}"), 10, &mut budget.begin()).unwrap(), &b"{}"[..]);
     }
+
+    #[test]
+    fn any_bytes_are_decompressed_or_refused() {
+        let whole = gzip(br#"{"instances":[{"buyer":"ann","amount":1.5}]}"#);
+        // A linear congruential generator is random enough to damage with.
+        let mut state = 1u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        for _ in 0..5_000 {
+            let mut damaged = whole.clone();
+            for _ in 0..1 + random(4) {
+                let at = random(damaged.len());
+                match random(3) {
+                    0 => damaged[at] = random(256) as u8,
+                    1 => damaged.truncate(at.max(1)),
+                    _ => damaged.insert(at, random(256) as u8),
+                }
+            }
+            match inflate(&damaged, 1 << 10) {
+                Ok(bytes) => assert!(bytes.len() <= 1 << 10),
+                Err(RequestError::Gzip(_) | RequestError::TooLarge(_)) => {}
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    }
 }
