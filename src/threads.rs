@@ -272,13 +272,9 @@ mod tests {
     #[test]
     fn a_panic_is_recorded_with_its_message_and_the_first_one_stays() {
         let threads: Arc<Threads> = Arc::default();
-        let spawned: [fn(&Arc<Threads>) -> std::io::Result<Thread<()>>; 2] = [
-            |threads| threads.spawn("one", || panic!("at {}", 7)),
-            |threads| threads.spawn_finite("two", || panic!("later")),
-        ];
-        for spawn in spawned {
-            assert!(spawn(&threads).unwrap().join().is_err(), "whoever joins it learns of it, too");
-        }
+        let first = threads.spawn("one", move || -> () { panic!("at {}", 7) }).unwrap();
+        assert!(first.join().is_err(), "whoever joins it learns of it, too");
+        assert!(threads.spawn_finite("two", || -> () { panic!("later") }).unwrap().join().is_err());
         let end = threads.first_end().unwrap();
         assert_eq!(end.to_string(), "thread one has panicked: at 7");
         assert_eq!(end.cause, EndCause::Panicked("at 7".to_owned()));

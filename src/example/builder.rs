@@ -1,7 +1,7 @@
 //! Construction of a [`Program`]: every column gets a slot, every expression the slots that it reads.
 
 use super::fields::{InstanceField, InstanceSchema};
-use super::needs::{Needs, prune};
+use super::needs::{InputNeeds, prune};
 use super::program::{LookupSource, Program};
 use super::steps::{LookupColumn, LookupStep, ProgramStep};
 use super::{FeatureAssembler, FeatureLookup, RowLookup};
@@ -122,7 +122,7 @@ impl ProgramBuilder {
         }
         // Whatever no input is made from is neither computed nor asked for.
         let width = self.slots.len();
-        let needed = Needs { steps: &self.steps, inputs: &inputs, width }.slots(|_| false);
+        let needed = InputNeeds { steps: &self.steps, inputs: &inputs, width }.slots(|_| false);
         self.instance.width = width;
         self.instance.keep_needed(&needed);
         Program {

@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 
 use super::Frame;
 use super::fields::{FieldEntry, InstanceField, InstanceFields, InstanceSchema};
-use super::needs::Needs;
+use super::needs::InputNeeds;
 use crate::expr::nearest;
 use crate::time::{EventTime, format_time, in_range};
 use crate::value::{FieldFault, Scalar, ValueSeed};
@@ -65,7 +65,7 @@ impl fmt::Display for InstanceError {
 /// deserializer's error, and [`Frame::reading`] is then the instance that it was in.
 pub struct InstancesSeed<'a> {
     schema: &'a InstanceSchema,
-    needs: Needs<'a>,
+    needs: InputNeeds<'a>,
     frame: &'a mut Frame,
     newest: Option<EventTime>,
 }
@@ -73,7 +73,7 @@ pub struct InstancesSeed<'a> {
 impl<'a> InstancesSeed<'a> {
     pub(super) fn new(
         schema: &'a InstanceSchema,
-        needs: Needs<'a>,
+        needs: InputNeeds<'a>,
         frame: &'a mut Frame,
         newest: Option<EventTime>,
     ) -> Self {

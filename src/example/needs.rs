@@ -7,7 +7,7 @@ use super::steps::ProgramStep;
 
 /// The inputs of a program and the steps that make them.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Needs<'a> {
+pub(super) struct InputNeeds<'a> {
     /// In the order of their dependencies; each slot is written by one of them.
     pub steps: &'a [ProgramStep],
     /// Slots of the inputs.
@@ -16,7 +16,7 @@ pub(super) struct Needs<'a> {
     pub width: usize,
 }
 
-impl Needs<'_> {
+impl InputNeeds<'_> {
     /// Returns for each slot of a row whether it must be known to compute the inputs, given the slots that are set.
     pub fn slots(&self, is_set: impl Fn(usize) -> bool) -> Vec<bool> {
         let mut needed = vec![false; self.width];

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::fields::InstanceSchema;
-use super::needs::Needs;
+use super::needs::InputNeeds;
 use super::steps::{self, ProgramStep};
 use super::{Frame, InstancesSeed};
 use crate::aggregate::Feature;
@@ -62,7 +62,7 @@ impl Program {
     /// time of instances without one; with `None` such instances are refused if an input depends on it.
     pub fn instances<'a>(&'a self, frame: &'a mut Frame, newest: Option<EventTime>) -> InstancesSeed<'a> {
         frame.reset(self.instance.width);
-        let needs = Needs { steps: &self.steps, inputs: &self.inputs, width: self.instance.width };
+        let needs = InputNeeds { steps: &self.steps, inputs: &self.inputs, width: self.instance.width };
         InstancesSeed::new(&self.instance, needs, frame, newest)
     }
 

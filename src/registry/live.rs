@@ -1,15 +1,18 @@
-//! The versions in service: what requests predict with, read without a lock.
+//! The versions in service: what requests predict with, read without a lock, and what they list.
 //!
-//! The dataflow installs a version the moment its window ends; the registry's thread adds its manifest once it is
-//! written. A request takes one reference and predicts with it, whatever is swapped in meanwhile.
+//! The dataflow installs a version the moment its window ends; the registry's thread reports what it has written and
+//! deleted. A request takes one reference and predicts with it, whatever is swapped in meanwhile. The versions that are
+//! listed are those that can be asked for: the ones in memory, which the registry may not have yet or no longer, and those
+//! in the registry.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use parking_lot::RwLock;
 
-use super::{Manifest, Registry, RegistryError};
-use crate::model::{Predictor, Version};
+use super::{Manifest, Publication, Registry, RegistryError};
+use crate::model::Predictor;
 use crate::time::EventTime;
 
 /// A version that can answer requests.
@@ -18,6 +21,15 @@ pub struct Servable {
     pub version: u64,
     pub window_end: EventTime,
     pub predictor: Arc<Predictor>,
+    pub manifest: Arc<Manifest>,
+}
+
+impl Servable {
+    /// A version as its manifest describes it.
+    pub fn new(manifest: Manifest, predictor: Arc<Predictor>) -> Self {
+        let (version, window_end) = (manifest.version, manifest.window.end);
+        Servable { version, window_end, predictor, manifest: Arc::new(manifest) }
+    }
 }
 
 /// The models of a dataflow, by name.
@@ -33,7 +45,8 @@ struct LiveModel {
     champion: ArcSwapOption<Servable>,
     /// The newest versions, champions or not, ascending.
     recent: ArcSwap<Vec<Arc<Servable>>>,
-    manifests: ArcSwap<Vec<Arc<Manifest>>>,
+    /// Manifests of the versions in the registry.
+    stored: RwLock<BTreeMap<u64, Arc<Manifest>>>,
 }
 
 impl LiveModels {
@@ -59,19 +72,22 @@ impl LiveModels {
         champion.or_else(|| model.recent.load().iter().find(|kept| kept.version == version).cloned())
     }
 
-    /// Returns the manifests of the versions that the registry holds, ascending. Empty for an unknown model.
-    pub fn manifests(&self, model: &str) -> Arc<Vec<Arc<Manifest>>> {
-        self.models.get(model).map(|model| model.manifests.load_full()).unwrap_or_default()
+    /// Returns the manifests of the versions that can be asked for, ascending. Empty for an unknown model.
+    pub fn manifests(&self, model: &str) -> Vec<Arc<Manifest>> {
+        let Some(model) = self.models.get(model) else { return Vec::new() };
+        let mut all = model.stored.read().clone();
+        let champion = model.champion.load_full();
+        for servable in model.recent.load().iter().chain(&champion) {
+            all.entry(servable.version).or_insert_with(|| servable.manifest.clone());
+        }
+        all.into_values().collect()
     }
 
     /// Installs a version that was just made; a published one becomes champion. Ignores an unknown model.
-    pub fn install(&self, model: &str, version: &Version) {
-        let Some(model) = self.models.get(model) else { return };
-        let servable = Arc::new(Servable {
-            version: version.number,
-            window_end: version.window_end,
-            predictor: Arc::clone(&version.predictor),
-        });
+    pub fn install(&self, made: &Publication) {
+        let Some(model) = self.models.get(&made.model) else { return };
+        let version = &made.version;
+        let servable = Arc::new(Servable::new(made.manifest(), Arc::clone(&version.predictor)));
         model.add(Arc::clone(&servable), self.keep);
         // After a restart versions are made again; an older one must not replace the champion.
         let newer = model.champion.load().as_ref().is_some_and(|champion| champion.version > version.number);
@@ -89,17 +105,12 @@ impl LiveModels {
         found.is_some()
     }
 
-    /// Adds the manifest of a version that was written to the registry.
-    pub fn add_manifest(&self, manifest: Manifest) {
+    /// Adds a version that was written to the registry, and removes those that were deleted from it.
+    pub fn stored(&self, manifest: &Manifest, deleted: &[u64]) {
         let Some(model) = self.models.get(&manifest.name) else { return };
-        let manifest = Arc::new(manifest);
-        model.manifests.rcu(|manifests| {
-            let others = manifests.iter().filter(|other| other.version != manifest.version);
-            let mut all: Vec<_> = others.cloned().chain([Arc::clone(&manifest)]).collect();
-            all.sort_by_key(|manifest| manifest.version);
-            all.drain(..all.len().saturating_sub(self.keep));
-            all
-        });
+        let mut stored = model.stored.write();
+        stored.insert(manifest.version, Arc::new(manifest.clone()));
+        deleted.iter().for_each(|version| drop(stored.remove(version)));
     }
 
     /// Installs the champions and the newest versions of a registry, so that a restart answers at once. Skips damaged
@@ -125,15 +136,19 @@ impl LiveModels {
         let versions = registry.versions(name)?;
         let oldest = versions.len().saturating_sub(self.keep);
         for (at, version) in versions.into_iter().enumerate() {
+            // Others are read once they are asked for.
             if at < oldest && Some(version) != champion {
+                match registry.manifest(name, version) {
+                    Ok(manifest) => self.stored(&manifest, &[]),
+                    Err(error) => errors.push(error),
+                }
                 continue;
             }
             match registry.load(name, version) {
                 Err(error) => errors.push(error),
                 Ok((manifest, predictor)) => {
-                    let window_end = manifest.window.end;
-                    let servable = Arc::new(Servable { version, window_end, predictor: Arc::new(predictor) });
-                    self.add_manifest(manifest);
+                    self.stored(&manifest, &[]);
+                    let servable = Arc::new(Servable::new(manifest, Arc::new(predictor)));
                     model.add(Arc::clone(&servable), self.keep);
                     if Some(version) == champion {
                         model.champion.store(Some(servable));

@@ -27,6 +27,11 @@ pub struct Publication {
 }
 
 impl Publication {
+    /// Returns the manifest of the version, as it will be written. Takes about as long as encoding the weights.
+    pub fn manifest(&self) -> Manifest {
+        self.manifest_of(sha256(artifact::encode(&self.version.predictor)))
+    }
+
     /// Writes the version and, if it was accepted, makes it champion from its window's end on.
     ///
     /// # Errors
@@ -45,7 +50,7 @@ impl Publication {
                 if is_replaced {
                     tracing::warn!(model, version = version.number, "replacing a version of another definition");
                 }
-                let manifest = self.manifest(sha256);
+                let manifest = self.manifest_of(sha256);
                 blobs.put(&weights_path(model, version.number), weights)?;
                 blobs.put(&manifest_path(model, version.number), to_json(&manifest))?;
                 manifest
@@ -76,7 +81,7 @@ impl Publication {
         Ok(manifest.is_some_and(|manifest| manifest.definition == *definition))
     }
 
-    fn manifest(&self, sha256: String) -> Manifest {
+    fn manifest_of(&self, sha256: String) -> Manifest {
         let version = &self.version;
         Manifest {
             name: self.model.clone(),

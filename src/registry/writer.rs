@@ -43,14 +43,15 @@ struct WriterState {
 }
 
 impl Writer {
-    /// Starts the thread. `keep` versions of a model are kept; `written` is called with each manifest, on that thread.
+    /// Starts the thread. `keep` versions of a model are kept. `written` is called on that thread with the manifest of each
+    /// version, and with those that were deleted after it.
     ///
     /// # Errors
     /// If the thread cannot be started.
     pub fn start(
         registry: Registry,
         keep: usize,
-        written: impl FnMut(Manifest) + Send + 'static,
+        written: impl FnMut(Manifest, &[u64]) + Send + 'static,
     ) -> Result<Self, std::io::Error> {
         let (sender, receiver) = unbounded();
         let state = Arc::new(WriterState::default());
@@ -113,7 +114,7 @@ fn write_all(
     keep: usize,
     receiver: &Receiver<Box<Publication>>,
     state: &WriterState,
-    mut written: impl FnMut(Manifest),
+    mut written: impl FnMut(Manifest, &[u64]),
 ) -> Option<RegistryError> {
     let mut left = None;
     for publication in receiver {
@@ -121,16 +122,18 @@ fn write_all(
         if left.is_some() {
             continue;
         }
-        match write(registry, &publication, state) {
-            Ok(manifest) => written(manifest),
+        let manifest = match write(registry, &publication, state) {
+            Ok(manifest) => manifest,
             Err(error) => {
                 left = Some(error);
                 continue;
             }
-        }
-        if let Err(error) = registry.retain(&publication.model, keep) {
+        };
+        let deleted = registry.retain(&publication.model, keep).unwrap_or_else(|error| {
             tracing::warn!(model = publication.model, "old versions could not be deleted: {}", chain(&error));
-        }
+            Vec::new()
+        });
+        written(manifest, &deleted);
         state.done.fetch_add(1, SeqCst);
     }
     left

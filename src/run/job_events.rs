@@ -85,7 +85,7 @@ impl JobEvents {
     ) -> anyhow::Result<Self> {
         let written = WrittenVersions::default();
         let (live_models, written_by_thread) = (live.clone(), written.clone());
-        let writer = Writer::start(versions.registry, versions.keep, move |manifest| {
+        let writer = Writer::start(versions.registry, versions.keep, move |manifest, deleted| {
             let version = VersionDigest {
                 version: manifest.version,
                 window_end: manifest.window.end,
@@ -95,7 +95,7 @@ impl JobEvents {
             let mut digests = written_by_thread.lock().expect("no holder panics");
             digests.entry(manifest.name.clone()).or_default().insert(manifest.version, version);
             drop(digests);
-            live_models.add_manifest(manifest);
+            live_models.stored(&manifest, deleted);
         })?;
         Ok(JobEvents {
             plan: job.plan.clone(),
@@ -201,15 +201,16 @@ impl JobEvents {
                 self.metrics.model_score.with_label_values(&[plan.name.as_str(), metric, role]).set(*value);
             }
         }
-        self.live.install(&plan.name, version);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64);
-        self.writer.publish(Publication {
+        let publication = Publication {
             model: plan.name.clone(),
             version: version.clone(),
             offsets: job::offsets_at(&self.job, plan.training_window(), version.window_end),
             definition: plan.definition.clone(),
             wall_time: now,
-        });
+        };
+        self.live.install(&publication);
+        self.writer.publish(publication);
     }
 
     /// Adds overtaken records to the journal, before anything derived from them is published.

@@ -59,7 +59,7 @@ struct ShutdownTimes {
 
 impl ShutdownTimes {
     fn new(total: Duration) -> Self {
-        ShutdownTimes { checkpoint: total / 2, letters: total / 4, drain: DRAIN.min(total / 16) }
+        ShutdownTimes { checkpoint: total / 2, letters: total / 4, drain: DRAIN.min(total / 12) }
     }
 }
 

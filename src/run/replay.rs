@@ -51,7 +51,8 @@ pub fn run(file: &Path, common: &CommonArgs, options: &ReplayOptions) -> Result<
         JobOptions { from, until: to, since, journal, offline, ..JobOptions::new(PlaybackSpeed::Unlimited, true) };
     let prepared = job::prepare(&plan, &config, coordinator, job_options)?;
     let versions = VersionSink { registry: empty_registry(&out.join("registry"))?, keep: usize::MAX };
-    let live = Arc::new(LiveModels::new(plan.models.iter().map(|model| model.name.clone()), 1));
+    // Nothing is served.
+    let live = Arc::new(LiveModels::new([], 0));
     let letters = DeadLetterFile::open(&out.join("dead_letters.jsonl"), true)?;
     let limit = DeadLetterLimit::new(config.max_dead_letters);
     let mut job_events = JobEvents::new(&prepared.job, &metrics, versions, &live, letters, limit)?;

@@ -68,8 +68,8 @@ impl ServedModels {
         self.live.champion(&model.name).map(|champion| champion.version)
     }
 
-    /// The manifests of a model's versions in the registry, ascending.
-    pub fn manifests(&self, model: &ServedModel) -> Arc<Vec<Arc<Manifest>>> {
+    /// The manifests of a model's versions that can be asked for, ascending.
+    pub fn manifests(&self, model: &ServedModel) -> Vec<Arc<Manifest>> {
         self.live.manifests(&model.name)
     }
 
@@ -136,7 +136,7 @@ impl ServedModels {
                 return Err(RequestError::Registry { model: name.clone(), version, source: Box::new(source) });
             }
         };
-        let servable = Servable { version, window_end: manifest.window.end, predictor: Arc::new(predictor) };
+        let servable = Servable::new(manifest, Arc::new(predictor));
         let mut loaded = self.loaded.lock();
         if loaded.len() == MOST_LOADED {
             loaded.remove(0);

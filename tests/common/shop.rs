@@ -135,6 +135,17 @@ pub fn train(plan: &Plan, model: usize, windows: i64) -> Vec<Version> {
     versions
 }
 
+/// A version as it is published.
+pub fn publication(model: &str, version: &Version) -> Publication {
+    Publication {
+        model: model.to_owned(),
+        version: version.clone(),
+        offsets: Default::default(),
+        definition: "d".into(),
+        wall_time: 0,
+    }
+}
+
 /// A value of a type, sometimes null.
 pub fn any(ty: Type, random: &mut StdRng) -> Scalar {
     if random.random_bool(0.1) {
@@ -216,17 +227,11 @@ impl Shop {
         let versions = train(&self.plan, model, windows);
         let name = &self.plan.models[model].name;
         for version in &versions {
+            let publication = publication(name, version);
             if let Some(registry) = &self.registry {
-                let publication = Publication {
-                    model: name.clone(),
-                    version: version.clone(),
-                    offsets: Default::default(),
-                    definition: "d".into(),
-                    wall_time: 0,
-                };
-                self.live.add_manifest(registry.publish(&publication).unwrap());
+                self.live.stored(&registry.publish(&publication).unwrap(), &[]);
             }
-            self.live.install(name, version);
+            self.live.install(&publication);
         }
         versions
     }

@@ -12,7 +12,7 @@ use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::Plan;
 use tidemill::flow::build::JobEvent;
 use tidemill::metrics::Metrics;
-use tidemill::registry::LiveModels;
+use tidemill::registry::{LiveModels, Offsets, Publication};
 use tidemill::run::config::Config;
 use tidemill::run::job::{self, Control, JobOptions, OfflineLayout, PreparedJob};
 use tidemill::serve::{self, Endpoint, Readiness, Service, ServiceConfig};
@@ -129,7 +129,13 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         assert_eq!(online.watermark(), time, "the state is as of the example's time");
         for event in events.try_iter() {
             if let JobEvent::Version(_, version) = event {
-                live.install("late", &version);
+                live.install(&Publication {
+                    model: "late".into(),
+                    version: *version,
+                    offsets: Offsets::default(),
+                    definition: String::new(),
+                    wall_time: 0,
+                });
             }
         }
         let schema = &plan.spec.sources[0].topic.schema;

@@ -192,14 +192,14 @@ fn the_writer_writes_in_order_and_shows_what_it_wrote() {
     let live = Arc::new(LiveModels::new(["late".to_owned()], 2));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (showing, told) = (Arc::clone(&live), Arc::clone(&seen));
-    let written = move |manifest: tidemill::registry::Manifest| {
+    let written = move |manifest: tidemill::registry::Manifest, deleted: &[u64]| {
         told.lock().unwrap().push(manifest.version);
-        showing.add_manifest(manifest);
+        showing.stored(&manifest, deleted);
     };
     let writer = Writer::start(registry(folder.path()), 2, written).unwrap();
     let versions = versions(4);
     for version in &versions {
-        live.install("late", version);
+        live.install(&publication(version));
         writer.publish(publication(version));
         assert_eq!(live.champion("late").unwrap().version, version.number, "live at once, written later");
     }
@@ -222,7 +222,7 @@ fn a_registry_that_is_away_for_a_while_loses_nothing() {
     // A file stands where the model's folder should be.
     let obstacle = folder.path().join("registry/late");
     std::fs::write(&obstacle, "").unwrap();
-    let writer = Writer::start(registry.clone(), 9, |_| {}).unwrap();
+    let writer = Writer::start(registry.clone(), 9, |_, _| {}).unwrap();
     writer.publish(publication(&versions(1)[0]));
     std::thread::sleep(std::time::Duration::from_millis(150));
     std::fs::remove_file(&obstacle).unwrap();
@@ -244,4 +244,39 @@ fn a_refused_version_is_kept_with_its_reason_and_moves_nothing() {
     assert_eq!((manifest.decision.as_str(), manifest.reason.as_str()), ("refused", refused.reason.as_str()));
     assert!(manifest.scores.contains_key(&refused.number) && manifest.scores.len() == 2);
     assert!(registry.history("late").unwrap().iter().all(|(_, made)| made.aliases[CHAMPION] != refused.number));
+}
+
+#[test]
+fn the_versions_that_are_listed_can_be_asked_for_while_the_registry_lags_and_deletes() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(&folder.path().join("registry"));
+    let live = Arc::new(LiveModels::new(["late".to_owned()], 2));
+    let listed = |live: &LiveModels| live.manifests("late").iter().map(|manifest| manifest.version).collect::<Vec<_>>();
+    let askable = |live: &LiveModels| {
+        let can = |version: &u64| live.version("late", *version).is_some() || registry.load("late", *version).is_ok();
+        (0..20).filter(can).collect::<Vec<_>>()
+    };
+    // Nothing can be written: the newest versions and the champion are in memory, the others nowhere.
+    let obstacle = folder.path().join("registry/late");
+    std::fs::write(&obstacle, "").unwrap();
+    let showing = live.clone();
+    let writer =
+        Writer::start(registry.clone(), 3, move |manifest, deleted| showing.stored(&manifest, deleted)).unwrap();
+    let versions = versions(6);
+    for version in &versions {
+        live.install(&publication(version));
+        writer.publish(publication(version));
+        assert!(listed(&live).contains(&live.champion("late").unwrap().version));
+    }
+    assert_eq!((listed(&live), askable(&live)), (vec![5, 6], vec![5, 6]));
+    let made = live.manifests("late");
+    // All are written, and those beyond three deleted again.
+    std::fs::remove_file(&obstacle).unwrap();
+    writer.finish().unwrap();
+    assert_eq!((listed(&live), askable(&live)), (vec![4, 5, 6], vec![4, 5, 6]));
+    assert_eq!(&live.manifests("late")[1..], &made[..], "the manifest of a version is the one that is written");
+    // A restart lists what the registry has, in memory or not.
+    let restarted = LiveModels::new(["late".to_owned()], 1);
+    assert!(restarted.restore(&registry).is_empty());
+    assert_eq!((listed(&restarted), askable(&restarted)), (vec![4, 5, 6], vec![4, 5, 6]));
 }

@@ -12,22 +12,34 @@ fn body() -> String {
     json!({ "instances": [{ "buyer": "Ann", "amount": 20.0, "items": 2 }] }).to_string()
 }
 
-/// Connections that have sent the beginning of a request and no more.
+/// Long enough that no connection is closed for being slow while a test runs.
+const PATIENT: Duration = Duration::from_secs(120);
+
+/// Sends the beginning of a request and no more.
+fn begin(number: usize, client: &mut Client) {
+    let begun: &[u8] = [b"".as_slice(), b"POST /predict HTTP/1.1\r\nhost: local"][number % 2];
+    client.send(begun).unwrap();
+}
+
+/// As many slow clients as there are places for connections: each has one, as it has been answered before.
+fn fill(server: &Server, places: usize) -> Vec<Client> {
+    let open = |number: usize| {
+        let mut client = Client::connect(server.addr());
+        assert_eq!(client.get("/models").status, 200);
+        begin(number, &mut client);
+        client
+    };
+    (0..places).map(open).collect()
+}
+
+/// Further slow clients.
 fn slow(server: &Server, count: usize) -> Vec<Client> {
     let open = |number: usize| {
         let mut client = Client::connect(server.addr());
-        let begun: &[u8] = [b"".as_slice(), b"POST /predict HTTP/1.1\r\nhost: local"][number % 2];
-        client.send(begun).unwrap();
+        begin(number, &mut client);
         client
     };
     (0..count).map(open).collect()
-}
-
-/// Waits until as many connections have been accepted as the limit allows.
-fn fill(server: &Server) {
-    while Client::connect(server.addr()).post("/predict", body()).status != 429 {
-        std::thread::yield_now();
-    }
 }
 
 #[test]
@@ -35,10 +47,9 @@ fn health_and_metrics_are_answered_while_slow_clients_hold_every_connection() {
     let shop = Shop::open();
     for (most, of_one) in [(40, 100), (100, 40)] {
         let limits = Endpoint { max_connections: most, max_connections_per_address: of_one, ..endpoint() };
-        let server = start(&limits, &shop.service()).unwrap();
+        let server = start(&Endpoint { request_timeout: PATIENT, ..limits }, &shop.service()).unwrap();
         // More than the limit and the reserve of both threads together.
-        let held = slow(&server, 300);
-        fill(&server);
+        let held = (fill(&server, 40), slow(&server, 260));
         for path in ["/health/live", "/health/ready", "/metrics"] {
             for _ in 0..20 {
                 let mut probe = Client::connect(server.addr());
@@ -73,10 +84,10 @@ fn health_and_metrics_are_answered_while_slow_clients_hold_every_connection() {
 #[test]
 fn one_address_leaves_connections_for_others() {
     let shop = Shop::open();
-    let limits = Endpoint { max_connections_per_address: 8, ..endpoint() };
+    let limits = Endpoint { max_connections_per_address: 8, request_timeout: PATIENT, ..endpoint() };
     let server = start(&limits, &shop.service()).unwrap();
-    let _held = slow(&server, 30);
-    fill(&server);
+    let _held = (fill(&server, 8), slow(&server, 20));
+    assert_eq!(Client::connect(server.addr()).post("/predict", body()).status, 429);
     // The system routes all of 127.0.0.0/8 to this machine.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&"127.0.0.2:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
@@ -190,11 +201,9 @@ fn a_request_on_a_loopback_address_must_name_this_machine() {
 #[test]
 fn slow_clients_of_the_reserve_are_disconnected() {
     let shop = Shop::open();
-    let limits = Endpoint { max_connections: 2, max_connections_per_address: 2, ..endpoint() };
-    let limits = Endpoint { request_timeout: Duration::from_secs(60), ..limits };
+    let limits = Endpoint { max_connections: 2, request_timeout: PATIENT, ..endpoint() };
     let server = start(&limits, &shop.service()).unwrap();
-    let _held = slow(&server, 2);
-    fill(&server);
+    let _held = fill(&server, 2);
     let mut waiting = slow(&server, 4);
     assert!(waiting.iter_mut().all(|client| client.receive().is_none()), "long before the request timeout");
     server.drain();

@@ -8,7 +8,7 @@ use crate::serve::reply::{self, Reply};
 use crate::serve::served_models::{ServedModel, ServedModels};
 use crate::serve::{Captures, Service};
 
-/// Lists every model with its champion and the versions in the registry.
+/// Lists every model with its champion and the versions that can be asked for.
 pub fn models(service: &Service, _: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
     let models: Vec<Value> = service.models.iter().map(|model| summary(&service.models, model)).collect();
     Ok(reply::value(StatusCode::OK, &json!({ "models": models })))
