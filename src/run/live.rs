@@ -190,7 +190,7 @@ impl LiveRun {
             while let Ok(event) = self.events.try_recv() {
                 self.handle(event)?;
             }
-            self.job_events.flush_letters(LAST_LETTERS)?;
+            self.job_events.flush_letters(self.times().letters)?;
             self.job_events.check_letters()
         })
     }
@@ -211,6 +211,7 @@ impl LiveRun {
         self.advance_shutdown();
         if self.refreshed.elapsed() >= REFRESH {
             self.refreshed = Instant::now();
+            watchdog::stand_in();
             job::update_gauges(&self.job, &self.setup.metrics);
             self.report_event_time();
             self.status.refresh(&self.job);

@@ -67,7 +67,16 @@ pub fn start(end: Option<EndRequest>) -> std::io::Result<()> {
             }
         }
     };
-    std::thread::Builder::new().name("watchdog".to_owned()).spawn(watch).map(drop)
+    threads::spawn("watchdog", watch).map(std::mem::forget)
+}
+
+/// Does once what the watchdog does, so that the process does not stay if the watchdog itself has ended.
+pub fn stand_in() {
+    let threads = threads::process();
+    threads.find_vanished();
+    if let Some(end) = threads.first_end() {
+        end_process(THREAD_ENDED, describe(&end));
+    }
 }
 
 /// Returns the text that says which thread has ended.

@@ -280,3 +280,19 @@ fn the_versions_that_are_listed_can_be_asked_for_while_the_registry_lags_and_del
     assert!(restarted.restore(&registry).is_empty());
     assert_eq!((listed(&restarted), askable(&restarted)), (vec![4, 5, 6], vec![4, 5, 6]));
 }
+
+#[test]
+fn a_registry_thread_that_panics_is_known_to_the_process_which_can_then_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer =
+        Writer::start(registry(folder.path()), 2, |manifest, _| panic!("version {}", manifest.version)).unwrap();
+    writer.publish(publication(&versions(1)[0]));
+    let end = loop {
+        if let Some(end) = tidemill::threads::process().first_end() {
+            break end;
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(end.to_string(), "thread registry has panicked: version 1");
+    assert_eq!(writer.written(), 0, "so that no checkpoint counts on it");
+}

@@ -21,7 +21,7 @@ fn begin(number: usize, client: &mut Client) {
     client.send(begun).unwrap();
 }
 
-/// As many slow clients as there are places for connections: each has one, as it has been answered before.
+/// Slow clients, one for each place for connections, which it has since it was answered before.
 fn fill(server: &Server, places: usize) -> Vec<Client> {
     let open = |number: usize| {
         let mut client = Client::connect(server.addr());
@@ -126,7 +126,7 @@ fn bodies_hold_no_more_than_their_total_and_small_ones_are_answered_meanwhile() 
         })
         .collect();
     let of = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
-    assert!(of(200) >= 2 && of(200) + of(429) == 8, "{answers:?}");
+    assert!(of(200) >= 1 && of(200) + of(429) == 8, "{answers:?}");
     let held: Vec<Client> = (0..8).map(|_| begin()).collect();
     assert_eq!(Client::connect(server.addr()).post("/predict", body()).status, 200, "a small body is not counted");
     drop(held);
