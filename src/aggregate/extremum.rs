@@ -100,8 +100,8 @@ impl Family for Extremum {
     fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
         let build = |placed: &PlacedOp<'_>| {
             let position = placed.position;
-            let finish = move |acc: Selected, row: &mut [Feature]| {
-                row[position] = acc.0.map_or(Feature::NULL, |selected| Feature::Value(selected.value));
+            let finish = move |acc: &Selected, row: &mut [Feature]| {
+                row[position] = acc.0.as_ref().map_or(Feature::NULL, |selected| Feature::Value(selected.value.clone()));
             };
             ops.window.of_any(ops.line, Select(*placed.op.kind.family_as::<Extremum>()), finish)
         };
@@ -123,7 +123,7 @@ impl Family for Extremum {
 }
 
 /// An integer that orders as the value does.
-fn order_preserving(value: &Scalar) -> i64 {
+pub fn order_preserving(value: &Scalar) -> i64 {
     match value {
         Scalar::Float(value) => {
             let bits = value.to_bits() as i64;

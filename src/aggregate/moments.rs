@@ -158,7 +158,7 @@ impl MomentOp {
         let (digits, integer) = (ops.digits, ops.integer);
         let answer = |placed: &PlacedOp<'_>| (placed.position, Self::of(placed.op).finish);
         let answers: Vec<(usize, _)> = ops.ops.iter().map(answer).collect();
-        ops.window.of_invertible(ops.line, MomentsOf::<M>::default(), move |acc: M, row: &mut [Feature]| {
+        ops.window.of_invertible(ops.line, MomentsOf::<M>::default(), move |acc: &M, row: &mut [Feature]| {
             let (s, q) = acc.sums();
             let moments = Moments { n: acc.count(), s, q, digits, integer };
             for (position, answer) in &answers {

@@ -50,7 +50,7 @@ impl Family for NewestOp {
     fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
         let answer = |placed: &PlacedOp<'_>| (placed.position, placed.op.kind.family_as::<NewestOp>().finish);
         let answers: Vec<(usize, _)> = ops.ops.iter().map(answer).collect();
-        let finish = move |acc: NewestTime, row: &mut [Feature]| {
+        let finish = move |acc: &NewestTime, row: &mut [Feature]| {
             for (position, answer) in &answers {
                 row[*position] = acc.0.map_or(Feature::NULL, answer);
             }

@@ -1,5 +1,7 @@
 //! The closed part of a window: what one accumulator family keeps of every entity in one kind of window.
 
+use std::borrow::Cow;
+
 use crate::aggregate::algebra::{Aggregate, Observed};
 use crate::aggregate::input::LineInput;
 use crate::aggregate::snapshot::Encoder;
@@ -72,7 +74,7 @@ pub trait ClosedWindow<A: Aggregate>: 'static {
     fn is_empty(&self, slot: u32) -> bool;
 
     /// The accumulator of all records of a slot that are in the window.
-    fn accumulated(&self, slot: u32) -> A::Acc;
+    fn accumulated(&self, slot: u32) -> Cow<'_, A::Acc>;
 
     /// The state as it is now, to be encoded later.
     fn save(&self) -> Encoder;

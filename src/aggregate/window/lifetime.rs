@@ -2,6 +2,8 @@
 //!
 //! No record ever leaves it, so an entity has one accumulator and no panes, and is kept for ever.
 
+use std::borrow::Cow;
+
 use super::WindowKind;
 use super::closed::{ClosedWindow, Expired, LineUpdates};
 use crate::aggregate::algebra::{Aggregate, Invertible};
@@ -45,6 +47,10 @@ impl WindowKind for Lifetime {
 
     fn canonical(self) -> String {
         NAME.to_owned()
+    }
+
+    fn length_ms(self) -> Option<i64> {
+        None
     }
 
     fn reach_ms(self) -> Option<i64> {
@@ -106,8 +112,8 @@ impl<A: Aggregate> ClosedWindow<A> for LifetimeWindow<A> {
         self.aggregate.is_empty(self.accumulators.get(slot))
     }
 
-    fn accumulated(&self, slot: u32) -> A::Acc {
-        self.accumulators.get(slot).clone()
+    fn accumulated(&self, slot: u32) -> Cow<'_, A::Acc> {
+        Cow::Borrowed(self.accumulators.get(slot))
     }
 
     fn save(&self) -> Encoder {

@@ -1,5 +1,7 @@
 //! One accumulator of a line in one window: its closed part, its provisional part, and the features that come of both.
 
+use std::borrow::Cow;
+
 use super::closed::{ClosedWindow, Expired, LineUpdates, Update};
 use crate::aggregate::algebra::{Aggregate, PROVISIONAL};
 use crate::aggregate::feature::Feature;
@@ -65,7 +67,7 @@ where
     A: Aggregate,
     W: ClosedWindow<A>,
     P: Provisional<A>,
-    F: Fn(A::Acc, &mut [Feature]),
+    F: Fn(&A::Acc, &mut [Feature]),
 {
     fn grow(&mut self, slots: usize) {
         self.closed.grow(slots);
@@ -92,11 +94,11 @@ where
     }
 
     fn finish(&self, slot: Option<u32>, provisional: Option<u32>, row: &mut [Feature]) {
-        let mut acc = slot.map_or_else(A::Acc::default, |slot| self.closed.accumulated(slot));
-        if let Some(slot) = provisional {
-            self.provisional.fold_into(&self.aggregate, slot, &mut acc);
-        }
-        (self.finish)(acc, row);
+        let closed = slot.map_or_else(Cow::default, |slot| self.closed.accumulated(slot));
+        let Some(slot) = provisional else { return (self.finish)(&closed, row) };
+        let mut acc = closed.into_owned();
+        self.provisional.fold_into(&self.aggregate, slot, &mut acc);
+        (self.finish)(&acc, row);
     }
 
     fn grow_provisional(&mut self, slots: usize) {

@@ -4,6 +4,7 @@
 //! last value is a monotonic deque: the oldest pane is the answer, and a record is pushed and popped at most once. Of an
 //! aggregate whose panes supersede nothing, all panes in the window are kept and merged.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::closed::{ClosedWindow, Expired, LineUpdates};
@@ -137,8 +138,12 @@ impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
         self.panes.get(slot).is_empty()
     }
 
-    fn accumulated(&self, slot: u32) -> A::Acc {
-        self.aggregate.merged(self.panes.get(slot).iter().map(|(_, acc)| acc))
+    fn accumulated(&self, slot: u32) -> Cow<'_, A::Acc> {
+        let panes = self.panes.get(slot);
+        match panes.len() {
+            1 => Cow::Borrowed(&panes[0].1),
+            _ => Cow::Owned(self.aggregate.merged(panes.iter().map(|(_, acc)| acc))),
+        }
     }
 
     fn save(&self) -> Encoder {

@@ -52,6 +52,8 @@ pub trait WindowKind: Copy {
     fn properties(self) -> Vec<(&'static str, serde_json::Value)>;
     /// A text that two windows share if and only if they are the same.
     fn canonical(self) -> String;
+    /// The length of the time that it spans, in ms; `None` if that depends on the records.
+    fn length_ms(self) -> Option<i64>;
     /// The longest time after its event time that a record can be in it, in ms; `None` if it stays for ever.
     fn reach_ms(self) -> Option<i64>;
     /// The most panes that an entity can have; `None` if it has no panes.
@@ -105,6 +107,11 @@ macro_rules! window_kinds {
                 match self { $(Window::$kind(window) => window.canonical()),* }
             }
 
+            /// The same as [`WindowKind::length_ms`].
+            pub fn length_ms(self) -> Option<i64> {
+                match self { $(Window::$kind(window) => window.length_ms()),* }
+            }
+
             /// The same as [`WindowKind::reach_ms`].
             pub fn reach_ms(self) -> Option<i64> {
                 match self { $(Window::$kind(window) => window.reach_ms()),* }
@@ -120,7 +127,7 @@ macro_rules! window_kinds {
                 self,
                 line: usize,
                 aggregate: A,
-                finish: impl Fn(A::Acc, &mut [Feature]) + 'static,
+                finish: impl Fn(&A::Acc, &mut [Feature]) + 'static,
             ) -> Box<dyn WindowState> {
                 match self {
                     $(Window::$kind(window) => {
@@ -135,7 +142,7 @@ macro_rules! window_kinds {
                 self,
                 line: usize,
                 aggregate: A,
-                finish: impl Fn(A::Acc, &mut [Feature]) + 'static,
+                finish: impl Fn(&A::Acc, &mut [Feature]) + 'static,
             ) -> Box<dyn WindowState> {
                 match self {
                     $(Window::$kind(window) => {

@@ -40,6 +40,10 @@ impl WindowKind for Sliding {
         format!("({}, {})", self.size_ms, self.hop_ms)
     }
 
+    fn length_ms(self) -> Option<i64> {
+        Some(self.size_ms)
+    }
+
     fn reach_ms(self) -> Option<i64> {
         Some(self.size_ms + self.hop_ms)
     }

@@ -7,6 +7,7 @@
 //! A snapshot shares the buckets; one that is added to while a snapshot of it is held is copied first. Totals are not
 //! saved: they are the sums of the buckets.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -164,8 +165,8 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
         self.aggregate.is_empty(&self.totals[slot as usize].total)
     }
 
-    fn accumulated(&self, slot: u32) -> A::Acc {
-        self.totals[slot as usize].total.clone()
+    fn accumulated(&self, slot: u32) -> Cow<'_, A::Acc> {
+        Cow::Borrowed(&self.totals[slot as usize].total)
     }
 
     fn save(&self) -> Encoder {
