@@ -10,7 +10,7 @@
 use std::fmt;
 
 use super::{AggregateKind, Feature, FeatureType, kind};
-use crate::time::parse_duration;
+use crate::time::{format_duration, parse_duration};
 use crate::value::Type;
 
 /// One parameter of a kind of aggregate.
@@ -23,13 +23,22 @@ pub struct OpParameter {
     /// The least and the greatest value, both allowed.
     pub least: f64,
     pub greatest: f64,
+    /// The op's part of its features' names, before the parameter: `last` of `last_k(5)`, whose part is `last5`.
+    pub short: &'static str,
+}
+
+impl OpParameter {
+    /// The same parameter of an op with this part of its features' names.
+    pub const fn shortened(self, short: &'static str) -> OpParameter {
+        OpParameter { short, ..self }
+    }
 }
 
 /// The syntax of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterType {
-    /// `0.9`
-    Number,
+    /// `0.9`; in names in percent: `90`.
+    Share,
     /// `5`
     Count,
     /// `"1h"`; its value is in ms.
@@ -37,11 +46,32 @@ pub enum ParameterType {
 }
 
 impl ParameterType {
+    /// A value as it is in the name of a feature.
+    pub fn example(self) -> &'static str {
+        match self {
+            ParameterType::Share => "90",
+            ParameterType::Count => "5",
+            ParameterType::Duration => "1h",
+        }
+    }
+
+    /// A value in the name of a feature, without dots.
+    fn in_a_name(self, value: f64) -> String {
+        match self {
+            // Rounded to the digits that a share is written with, which the product with 100 may have left.
+            ParameterType::Share => {
+                format!("{:.12}", value * 100.0).trim_end_matches('0').trim_end_matches('.').replace('.', "_")
+            }
+            ParameterType::Count => format!("{value}"),
+            ParameterType::Duration => format_duration(value as i64),
+        }
+    }
+
     fn describe(self) -> &'static str {
         match self {
-            ParameterType::Number => "a number",
+            ParameterType::Share => "a share",
             ParameterType::Count => "a whole number",
-            ParameterType::Duration => "a duration, such as \"1h\"",
+            ParameterType::Duration => "a duration",
         }
     }
 }
@@ -57,6 +87,14 @@ impl OpParameters {
     /// If the kind has fewer parameters.
     pub fn get(&self, position: usize) -> f64 {
         self.0[position]
+    }
+
+    /// The value at a position, of a parameter that is a count.
+    ///
+    /// # Panics
+    /// If the kind has fewer parameters.
+    pub fn count(&self, position: usize) -> usize {
+        self.get(position) as usize
     }
 }
 
@@ -132,10 +170,12 @@ impl Op {
         Ok(Op { kind, parameters, text })
     }
 
-    /// The op's part of its features' names: the op as it was written, each run of other characters as one `_`.
+    /// The op's part of its features' names: its name, or the short form of its parameter with the value, as in `last5`.
     pub fn suffix(&self) -> String {
-        let words = self.text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_")
+        match self.kind.parameters.first() {
+            None => self.kind.name.to_owned(),
+            Some(parameter) => format!("{}{}", parameter.short, parameter.of.in_a_name(self.parameters.get(0))),
+        }
     }
 
     /// The type of its features, given the type of `of`.
@@ -152,18 +192,22 @@ impl Op {
 impl OpParameter {
     fn read(&self, word: &str) -> Option<f64> {
         let value = match self.of {
-            ParameterType::Number => word.parse::<f64>().ok()?,
+            ParameterType::Share => word.parse::<f64>().ok()?,
             ParameterType::Count => f64::from(word.parse::<u32>().ok()?),
             ParameterType::Duration => parse_duration(word.trim_matches(['"', '\'']))? as f64,
         };
         (self.least..=self.greatest).contains(&value).then_some(value)
     }
 
-    fn expected(&self) -> String {
-        let (what, least, greatest) = (self.of.describe(), self.least, self.greatest);
-        match greatest.is_finite() {
-            true => format!("{what} from {least} to {greatest}"),
-            false => format!("{what} of at least {least}"),
+    /// The values that it takes, in words.
+    pub fn expected(&self) -> String {
+        let what = self.of.describe();
+        match self.of {
+            ParameterType::Duration => {
+                format!("{what} of at least {}, such as \"1h\"", format_duration(self.least as i64))
+            }
+            _ if self.greatest.is_finite() => format!("{what} from {} to {}", self.least, self.greatest),
+            _ => format!("{what} of at least {}", self.least),
         }
     }
 }
@@ -189,12 +233,20 @@ mod tests {
 
     #[test]
     fn parameters_are_read_by_their_type_and_within_their_bounds() {
-        let parameter = |of, least, greatest| OpParameter { name: "q", summary: "", of, least, greatest };
-        let share = parameter(ParameterType::Number, 0.0, 1.0);
+        let parameter = |of, least, greatest| OpParameter { name: "q", summary: "", of, least, greatest, short: "" };
+        let share = parameter(ParameterType::Share, 0.0, 1.0);
         assert_eq!((share.read("0.9"), share.read("1.5"), share.read("x")), (Some(0.9), None, None));
         let count = parameter(ParameterType::Count, 1.0, f64::INFINITY);
         assert_eq!((count.read("5"), count.read("0"), count.read("2.5")), (Some(5.0), None, None));
         assert_eq!(count.expected(), "a whole number of at least 1");
         assert_eq!(parameter(ParameterType::Duration, 1.0, 1e15).read("\"1h\""), Some(3_600_000.0));
+    }
+
+    #[test]
+    fn names_of_features_have_the_parameters_of_their_ops() {
+        let suffix = |text| Op::parse(text).unwrap().suffix();
+        let written =
+            ["mean", "quantile(0.9)", "quantile(0.999)", "quantile(0.5)", "last_k(5)", "ewma('1h')", "ewma(90m)"];
+        assert_eq!(written.map(suffix), ["mean", "p90", "p99_9", "p50", "last5", "ewma1h", "ewma90m"]);
     }
 }

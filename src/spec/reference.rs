@@ -72,6 +72,23 @@ fn aggregates() -> String {
             .iter()
             .map(|kind| vec![format!("`{}`", spelling(kind)), takes(kind), empty(kind), kind.summary.to_owned()]),
     );
+    out += OP_PARAMETERS;
+    let of_kind = |kind: &'static AggregateKind| {
+        kind.parameters.iter().map(move |parameter| {
+            let name = format!("`{}{}`", parameter.short, parameter.of.example());
+            vec![
+                format!("`{}`", kind.name),
+                format!("`{}`", parameter.name),
+                parameter.expected(),
+                parameter.summary.to_owned(),
+                name,
+            ]
+        })
+    };
+    out += &table(
+        &["op", "parameter", "value", "description", "in names"],
+        aggregate::KINDS.iter().copied().flat_map(of_kind),
+    );
     out
 }
 
@@ -143,6 +160,13 @@ fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     }
     out
 }
+
+const OP_PARAMETERS: &str = "
+A parameter is written in parentheses: `last_k(5)`, `quantile(0.9)`, `ewma(\"1h\")`. In the names of features it follows a
+short form of the operation: `amount_last5_1d`. A share is in percent there, with `_` for the point: `p90`, `p99_9`. Lists
+and maps are lists and objects in JSON and `list` and `map` columns in Parquet; models do not read them.
+
+";
 
 const INTRODUCTION: &str = "\
 # Dataflow files
