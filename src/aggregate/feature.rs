@@ -88,17 +88,56 @@ pub enum Feature {
 }
 
 /// A scalar that is finished with an asking time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Deferred {
     /// Seconds from an event time to the asking time; 0 where that is earlier.
     SecondsSince(EventTime),
+    /// Records per second from an event time to the asking time; null where that is not later.
+    PerSecond(Arc<CountSince>),
+    /// A value that halves again and again.
+    Decaying(Arc<Decaying>),
+}
+
+/// Records since an event time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct CountSince {
+    pub n: i64,
+    /// In epoch ms.
+    pub since: EventTime,
+}
+
+/// A value as of one moment that halves each half-life.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Decaying {
+    pub value: f64,
+    /// In epoch ms.
+    pub as_of: EventTime,
+    pub half_life_ms: i64,
 }
 
 impl Deferred {
+    /// Records per second since an event time.
+    pub fn per_second(n: i64, since: EventTime) -> Deferred {
+        Deferred::PerSecond(Arc::new(CountSince { n, since }))
+    }
+
+    /// A decaying value.
+    pub fn decaying(value: f64, as_of: EventTime, half_life_ms: i64) -> Deferred {
+        Deferred::Decaying(Arc::new(Decaying { value, as_of, half_life_ms }))
+    }
+
     /// The value as of an asking time.
     pub fn at(&self, asking: EventTime) -> Scalar {
         match self {
             Deferred::SecondsSince(time) => Scalar::Float(asking.saturating_sub(*time).max(0) as f64 / 1e3),
+            Deferred::PerSecond(count) => {
+                let passed_ms = asking.saturating_sub(count.since);
+                Scalar::from((passed_ms > 0).then(|| count.n as f64 / (passed_ms as f64 / 1e3)))
+            }
+            Deferred::Decaying(decaying) => {
+                let half_lives = asking.saturating_sub(decaying.as_of) as f64 / decaying.half_life_ms as f64;
+                Scalar::Float(decaying.value * libm::exp2(-half_lives))
+            }
         }
     }
 }
@@ -187,5 +226,13 @@ mod tests {
     fn seconds_since_a_time_that_is_to_come_are_none() {
         assert_eq!(Deferred::SecondsSince(5_000).at(4_000), Scalar::Float(0.0));
         assert_eq!(Deferred::SecondsSince(5_000).at(5_001), Scalar::Float(0.001));
+    }
+
+    #[test]
+    fn rates_and_decaying_values_follow_the_asking_time() {
+        let rate = Deferred::per_second(6, 1_000);
+        assert_eq!([1_000, 4_000].map(|asking| rate.at(asking)), [Scalar::Null, Scalar::Float(2.0)]);
+        let decaying = Deferred::decaying(8.0, 1_000, 500);
+        assert_eq!([1_000, 1_500, 2_500].map(|asking| decaying.at(asking)), [8.0, 4.0, 1.0].map(Scalar::Float));
     }
 }

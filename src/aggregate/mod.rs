@@ -3,7 +3,8 @@
 //! A feature is made of three factors, each of which knows nothing of the others:
 //!
 //! - an **aggregate** ([`Aggregate`]): what is kept of a set of records, and how two such accumulators are merged;
-//!   [`Invertible`] ones can take records out again. [`moments`](self) are exact sums, extrema keep one record.
+//!   [`Invertible`] ones can take records out again. Moments are exact sums, extrema keep one record, tallies count
+//!   records by value, decaying sums add up by half-lives.
 //! - a **window** ([`Window`]): which closed records count as of an asking time. Each kind is one file, generic in the
 //!   accumulator.
 //! - the **provisional** records: those that have arrived and are not closed. Written once, for all of them.
@@ -23,32 +24,58 @@
 //! ```
 
 mod algebra;
+mod bottom_k;
 mod cost;
 mod count;
 mod cow_vec;
+mod decay;
+mod decayed_sum;
+mod distinct;
+mod distinct_values;
 mod entities;
+mod entropy;
+mod ewma;
 mod exact;
+mod extent;
 mod extremum;
 mod family;
 mod feature;
 mod feature_column;
 mod first;
+mod first_k;
+mod higher_moments;
+mod histogram;
 mod input;
+mod kept;
+mod kurtosis;
 mod last;
+mod last_distinct;
+mod last_k;
 mod layout;
 mod max;
 mod mean;
 mod min;
+mod mode;
 mod moments;
 mod newest;
 mod op;
 mod provisional;
+mod quantile;
+mod range;
+mod rate;
+mod skew;
 mod snapshot;
+mod span;
 mod state;
 mod stddev;
 mod stddev_pop;
 mod sum;
+mod tallies;
+mod time_between;
+mod time_since_first;
 mod time_since_last;
+mod top_k;
+mod value_key;
 mod variance;
 mod variance_pop;
 mod window;
@@ -59,18 +86,26 @@ use crate::value::Type;
 
 pub use algebra::{Aggregate, Invertible, Observed};
 pub use cost::Cost;
+pub use decay::{DecayOp, Decayed, HALF_LIFE};
 pub use exact::{MAX_DIGITS, fixed};
+pub use extent::ExtentOp;
 pub use extremum::Extremum;
 pub use family::{Family, OpsInWindow, PlacedOp};
-pub use feature::{Deferred, Feature, FeatureType};
+pub use feature::{CountSince, Decaying, Deferred, Feature, FeatureType};
 pub use feature_column::FeatureColumn;
+pub use higher_moments::{HigherMomentOp, HigherMoments};
 pub use input::{LineInput, Needs};
+pub use kept::{KEPT, Keep};
 pub use layout::{AggregateSpec, GroupLayout};
 pub use moments::{MomentOp, MomentOrder, Moments};
 pub use newest::NewestOp;
 pub use op::{Op, OpError, OpParameter, OpParameters, ParameterType};
+pub use quantile::RELATIVE_ERROR;
 pub use snapshot::{Encoder, GroupSnapshot, SavedGroup};
+pub use span::{Span, SpanOp};
 pub use state::GroupState;
+pub use tallies::{Tally, ValueTallyOp};
+pub use value_key::ValueKey;
 pub use window::{ClosedWindow, Expired, Lifetime, LineUpdates, Sliding, Update, Window, WindowKind, WindowState};
 
 /// One kind of aggregate: how a dataflow file names it, its input and output, and its family.
@@ -117,6 +152,25 @@ pub static KINDS: &[&AggregateKind] = &[
     &first::FIRST,
     &last::LAST,
     &time_since_last::TIME_SINCE_LAST,
+    &skew::SKEW,
+    &kurtosis::KURTOSIS,
+    &range::RANGE,
+    &quantile::QUANTILE,
+    &distinct::DISTINCT,
+    &mode::MODE,
+    &entropy::ENTROPY,
+    &rate::RATE,
+    &time_since_first::TIME_SINCE_FIRST,
+    &time_between::TIME_BETWEEN,
+    &ewma::EWMA,
+    &decayed_sum::DECAYED_SUM,
+    &first_k::FIRST_K,
+    &last_k::LAST_K,
+    &last_distinct::LAST_DISTINCT,
+    &top_k::TOP_K,
+    &bottom_k::BOTTOM_K,
+    &distinct_values::DISTINCT_VALUES,
+    &histogram::HISTOGRAM,
 ];
 
 /// The kind of aggregate of this name.

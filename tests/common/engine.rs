@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tidemill::aggregate::Feature;
 use tidemill::checkpoint::{CheckpointCoordinator, SnapshotParts};
 use tidemill::flow::build::{JobEvent, positions};
 use tidemill::flow::op::Assignments;
@@ -109,6 +110,8 @@ pub struct Found {
     pub shop: Vec<Vec<Scalar>>,
     pub pair: Vec<Vec<Scalar>>,
     pub ever: Vec<Vec<Scalar>>,
+    /// Lists and maps as JSON.
+    pub collected: Vec<Vec<Scalar>>,
     pub examples: Vec<Vec<Scalar>>,
     /// The vectors of the groups `shop` and `ever` in the online store at the end, by shop.
     pub shown: BTreeMap<String, Vec<Scalar>>,
@@ -293,6 +296,7 @@ impl Run<'_> {
             pair: rows(&folder.path().join("features/pair.parquet")),
             examples: rows(&folder.path().join("examples/sold.parquet")),
             ever: rows(&folder.path().join("features/ever.parquet")),
+            collected: rows(&folder.path().join("features/collected.parquet")),
             shown: shown(&online, "shop"),
             shown_ever: shown(&online, "ever"),
             snapshot: coordinator.collect().map(|(time, parts)| (time, parts.encode().collect())),
@@ -324,12 +328,16 @@ fn shown(online: &Online, group: &str) -> BTreeMap<String, Vec<Scalar>> {
     shops.filter_map(|shop| vector(&shop).map(|vector| (shop, finished(vector)))).collect()
 }
 
-/// All rows of a Parquet file.
+/// All rows of a Parquet file; lists and maps as JSON.
 pub fn rows(path: &Path) -> Vec<Vec<Scalar>> {
     let Ok(file) = std::fs::File::open(path) else { return Vec::new() };
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
     let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
-    let row = |batch: &RecordBatch, row: usize| batch.columns().iter().map(|column| Scalar::of(column, row)).collect();
+    let value = |column: &ArrayRef, row: usize| match Feature::of(column, row) {
+        Feature::Value(value) => value,
+        collection => Scalar::String(collection.to_json(0).to_string().into()),
+    };
+    let row = |batch: &RecordBatch, row: usize| batch.columns().iter().map(|column| value(column, row)).collect();
     batches.iter().flat_map(|batch| (0..batch.num_rows()).map(|index| row(batch, index)).collect::<Vec<_>>()).collect()
 }
 

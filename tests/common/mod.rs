@@ -3,13 +3,14 @@
 //! | module | contents |
 //! |---|---|
 //! | `engine`, `spec`, `topics` | runs of the engine on records in memory, its dataflow, random records |
-//! | `naive` | the oracle: the same results recomputed from all records |
+//! | `naive`, `definitions` | the oracle: the same results recomputed from all records |
 //! | `program`, `servers` | runs of the program and of real servers as child processes |
 //! | `shop` | an endpoint over a small dataflow, and an HTTP client |
 //! | `training` | random rows for models |
 
 #![allow(dead_code, reason = "each program uses a part")]
 
+pub mod definitions;
 pub mod engine;
 pub mod naive;
 pub mod program;

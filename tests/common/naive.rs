@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use tidemill::aggregate::KINDS;
+use tidemill::aggregate::{Feature, KINDS};
 use tidemill::source::RecordCounts;
 use tidemill::value::Scalar;
 
+use super::definitions::{COLLECTIONS, Collected, STATISTICS};
 use super::engine::{Inputs, Record};
 
 /// The results that the engine must have.
@@ -19,6 +20,8 @@ pub struct Expected {
     pub pair: Vec<Vec<Scalar>>,
     /// Without `_score` and `_version`, which learning adds.
     pub ever: Vec<Vec<Scalar>>,
+    /// Lists and maps as JSON.
+    pub collected: Vec<Vec<Scalar>>,
     pub examples: Vec<Vec<Scalar>>,
     /// The vectors in the online store at the end: of shops that have records in some window of the group `shop`,
     /// and of the group `ever`.
@@ -76,11 +79,36 @@ pub struct Observation {
     pub x: Scalar,
 }
 
-/// An aggregate by its definition: from the observations of a window in the total order, nulls left out, as of an
-/// asking time.
-pub type Answer = fn(&[Observation], i64) -> Scalar;
+/// The circumstances of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// The asking time.
+    pub asking: i64,
+    /// The length of the window, if it has one.
+    pub length_ms: Option<i64>,
+}
 
-/// Every aggregate, as a dataflow file writes it, by its definition. Each of `KINDS` must be here.
+/// An aggregate by its definition: from the observations of a window in the total order, nulls left out.
+pub type Answer = fn(&[Observation], Asked) -> Scalar;
+
+/// The definition of an aggregate.
+#[derive(Clone, Copy)]
+pub enum Definition {
+    Scalar(Answer),
+    Collection(Collected),
+}
+
+impl Definition {
+    pub fn answer(self, observed: &[Observation], asked: Asked) -> Feature {
+        match self {
+            Definition::Scalar(answer) => answer(observed, asked).into(),
+            Definition::Collection(answer) => answer(observed),
+        }
+    }
+}
+
+/// The aggregates of sums, extrema and newest records, as a dataflow file writes them, by their definitions. Each of
+/// `KINDS` must be here, in `STATISTICS` or in `COLLECTIONS`.
 pub const AGGREGATES: &[(&str, Answer)] = &[
     ("count", |observed, _| Scalar::Int(observed.len() as i64)),
     ("sum", |observed, _| match observed.first() {
@@ -97,24 +125,44 @@ pub const AGGREGATES: &[(&str, Answer)] = &[
     ("max", |observed, _| by_order(observed, |floats| floats.into_iter().max_by(f64::total_cmp))),
     ("first", |observed, _| observed.first().map_or(Scalar::Null, |first| first.x.clone())),
     ("last", |observed, _| observed.last().map_or(Scalar::Null, |last| last.x.clone())),
-    ("time_since_last", |observed, asking| {
+    ("time_since_last", |observed, asked| {
         let newest = observed.iter().map(|one| one.event_time).max();
-        float(newest.map(|newest| (asking - newest) as f64 / 1000.0))
+        float(newest.map(|newest| (asked.asking - newest) as f64 / 1000.0))
     }),
 ];
 
 /// The aggregate of a kind: the op as a dataflow file writes it, and its definition.
 ///
 /// # Panics
-/// If the kind has no definition here.
-pub fn aggregate(kind: &str) -> (&'static str, Answer) {
-    let is_of_kind = |(op, _): &&(&str, Answer)| op.split('(').next() == Some(kind);
-    *AGGREGATES.iter().find(is_of_kind).unwrap_or_else(|| panic!("{kind} has no naive definition in AGGREGATES"))
+/// If the kind has no definition.
+pub fn aggregate(kind: &str) -> (&'static str, Definition) {
+    let scalars = AGGREGATES.iter().chain(STATISTICS).map(|(op, answer)| (*op, Definition::Scalar(*answer)));
+    let collections = COLLECTIONS.iter().map(|(op, answer)| (*op, Definition::Collection(*answer)));
+    let is_of_kind = |(op, _): &(&str, Definition)| op.split('(').next() == Some(kind);
+    scalars.chain(collections).find(is_of_kind).unwrap_or_else(|| panic!("{kind} has no naive definition"))
 }
 
 /// The ops of every kind, in the order of `KINDS`.
+fn definitions() -> impl Iterator<Item = (&'static str, Definition)> {
+    KINDS.iter().map(|kind| aggregate(kind.name))
+}
+
+/// The ops of every kind with scalar answers, in the order of `KINDS`.
 pub fn ops() -> Vec<(&'static str, Answer)> {
-    KINDS.iter().map(|kind| aggregate(kind.name)).collect()
+    let scalar = |(op, definition)| match definition {
+        Definition::Scalar(answer) => Some((op, answer)),
+        Definition::Collection(_) => None,
+    };
+    definitions().filter_map(scalar).collect()
+}
+
+/// The ops of every kind whose answers are lists or maps, in the order of `KINDS`.
+pub fn collections() -> Vec<(&'static str, Collected)> {
+    let collection = |(op, definition)| match definition {
+        Definition::Scalar(_) => None,
+        Definition::Collection(answer) => Some((op, answer)),
+    };
+    definitions().filter_map(collection).collect()
 }
 
 fn float(value: Option<f64>) -> Scalar {
@@ -177,14 +225,31 @@ pub fn sliding(size: i64, hop: i64, record: Times, a: i64) -> bool {
     record.event >= (a - size).div_euclid(hop) * hop && record.effective < a
 }
 
-/// The windows of the group `shop`, as a dataflow file writes them, and by their definition.
-pub const WINDOWS: &[(&str, Holds)] = &[
-    ("{ sliding = \"60ms\", hop = \"7ms\" }", |record, a| sliding(60, 7, record, a)),
-    ("{ sliding = \"300ms\", hop = \"50ms\" }", |record, a| sliding(300, 50, record, a)),
+/// A window, as a dataflow file writes it and by its definition.
+#[derive(Clone, Copy)]
+pub struct NaiveWindow {
+    pub text: &'static str,
+    pub holds: Holds,
+    pub length_ms: Option<i64>,
+}
+
+/// The windows of the group `shop`.
+pub const WINDOWS: &[NaiveWindow] = &[
+    NaiveWindow {
+        text: "{ sliding = \"60ms\", hop = \"7ms\" }",
+        holds: |record, a| sliding(60, 7, record, a),
+        length_ms: Some(60),
+    },
+    NaiveWindow {
+        text: "{ sliding = \"300ms\", hop = \"50ms\" }",
+        holds: |record, a| sliding(300, 50, record, a),
+        length_ms: Some(300),
+    },
 ];
 
 /// The windows of the group `ever`, which reach back without end.
-pub const ENDLESS: &[(&str, Holds)] = &[("\"lifetime\"", |record, a| record.effective < a)];
+pub const ENDLESS: &[NaiveWindow] =
+    &[NaiveWindow { text: "\"lifetime\"", holds: |record, a| record.effective < a, length_ms: None }];
 
 /// The times of a vector: the one up to which its windows have records, and the asking time.
 #[derive(Clone, Copy, Debug)]
@@ -217,13 +282,28 @@ fn of_shop<'a>(sales: &'a [Placed], shop: &Option<String>) -> Vec<&'a Placed> {
 }
 
 /// Every op of x in each of some windows.
-fn all_of_x(records: &[&Placed], windows: &[(&str, Holds)], at: AsOf) -> Vec<Scalar> {
+fn all_of_x(records: &[&Placed], windows: &[NaiveWindow], at: AsOf) -> Vec<Scalar> {
     let mut vector = Vec::new();
-    for (_, holds) in windows {
-        let observed = observed(records, *holds, at, |record| record.x.map(Scalar::Float));
-        vector.extend(ops().iter().map(|(_, answer)| answer(&observed, at.asking)));
+    for window in windows {
+        let observed = observed(records, window.holds, at, |record| record.x.map(Scalar::Float));
+        let asked = Asked { asking: at.asking, length_ms: window.length_ms };
+        vector.extend(ops().iter().map(|(_, answer)| answer(&observed, asked)));
     }
     vector
+}
+
+/// Every list and map of x in each window, as JSON.
+fn collected_vector(sales: &[Placed], shop: &Option<String>, at: AsOf) -> Vec<Scalar> {
+    let records = of_shop(sales, shop);
+    let windows = WINDOWS.iter().chain(ENDLESS);
+    let vector = windows.flat_map(|window| {
+        let observed = observed(&records, window.holds, at, |record| record.x.map(Scalar::Float));
+        collections().into_iter().map(move |(_, answer)| match answer(&observed) {
+            Feature::Value(value) => value,
+            other => Scalar::String(other.to_json(at.asking).to_string().into()),
+        })
+    });
+    vector.collect()
 }
 
 fn shop_vector(sales: &[Placed], shop: &Option<String>, at: AsOf) -> Vec<Scalar> {
@@ -243,7 +323,8 @@ fn pair_vector(sales: &[Placed], shop: &Option<String>, item: i64, at: AsOf) -> 
     let records: Vec<&Placed> = of_shop(sales, shop).into_iter().filter(|r| r.record.item == item).collect();
     let holds: Holds = |record, a| sliding(120, 20, record, a);
     let observed = observed(&records, holds, at, |record| Some(Scalar::Int(record.item)));
-    ["sum", "last"].iter().map(|kind| aggregate(kind).1(&observed, at.asking)).collect()
+    let asked = Asked { asking: at.asking, length_ms: Some(120) };
+    ["sum", "last"].iter().map(|kind| aggregate(kind).1.answer(&observed, asked).scalar(at.asking)).collect()
 }
 
 fn text(value: &Option<String>) -> Scalar {
@@ -309,6 +390,7 @@ pub fn compute_of(inputs: &Inputs, dealt: &Dealt) -> Expected {
         shop: changes(&sales, shop_key, |r, a| shop_vector(&sales, &r.shop, a)),
         pair: changes(&sales, pair_key, |r, a| pair_vector(&sales, &r.shop, r.item, a)),
         ever: changes(&sales, shop_key, |r, a| ever_vector(&sales, &r.shop, a)),
+        collected: changes(&sales, shop_key, |r, a| collected_vector(&sales, &r.shop, a)),
         ..Expected::default()
     };
     for shop in sales.iter().filter_map(|sale| sale.record.shop.as_ref()) {

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::naive::{ENDLESS, Holds, WINDOWS, ops};
+use super::naive::{ENDLESS, NaiveWindow, WINDOWS, collections, ops};
 
 /// Two streams and a table, every aggregate in every window, a label within a short time.
 pub static SPEC: LazyLock<String> = LazyLock::new(|| spec(TEMPLATE));
@@ -16,8 +16,13 @@ pub static BOUNDED: LazyLock<String> = LazyLock::new(|| {
 
 fn spec(template: &str) -> String {
     let ops: Vec<String> = ops().iter().map(|(op, _)| format!("{op:?}")).collect();
-    let list = |windows: &[(&str, Holds)]| windows.iter().map(|(text, _)| *text).collect::<Vec<_>>().join(", ");
-    template.replace("OPS", &ops.join(", ")).replace("WINDOWS", &list(WINDOWS)).replace("ENDLESS", &list(ENDLESS))
+    let lists: Vec<String> = collections().iter().map(|(op, _)| format!("{op:?}")).collect();
+    let list = |windows: &[NaiveWindow]| windows.iter().map(|window| window.text).collect::<Vec<_>>().join(", ");
+    template
+        .replace("LISTS", &lists.join(", "))
+        .replace("OPS", &ops.join(", "))
+        .replace("WINDOWS", &list(WINDOWS))
+        .replace("ENDLESS", &list(ENDLESS))
 }
 
 const TEMPLATE: &str = r#"
@@ -66,6 +71,11 @@ aggregate = [{ of = "item", op = ["sum", "last"], windows = [{ sliding = "120ms"
 from = "sales"
 entity = "shop"
 aggregate = [{ of = "x", op = [OPS], windows = [ENDLESS] }]
+
+[features.collected]
+from = "sales"
+entity = "shop"
+aggregate = [{ of = "x", op = [LISTS], windows = [WINDOWS, ENDLESS] }]
 
 [model.sold]
 kind = "logistic"

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::common::naive::{self, Answer, Holds, Observation, Times};
+use crate::common::naive::{self, Asked, Definition, Holds, Observation, Times};
 use arrow_array::{ArrayRef, Float64Array};
 use proptest::prelude::*;
 use tidemill::aggregate::{
@@ -22,7 +22,7 @@ const WINDOWS: [(Window, Holds); 3] = [
 #[derive(Clone)]
 struct Case {
     op: Op,
-    answer: Answer,
+    definition: Definition,
     window: Window,
     holds: Holds,
 }
@@ -30,9 +30,9 @@ struct Case {
 /// Every aggregate in every window.
 fn cases() -> impl Iterator<Item = Case> {
     KINDS.iter().flat_map(|kind| {
-        let (text, answer) = naive::aggregate(kind.name);
+        let (text, definition) = naive::aggregate(kind.name);
         let op = Op::parse(text).expect("the table has ops");
-        WINDOWS.map(|(window, holds)| Case { op: op.clone(), answer, window, holds })
+        WINDOWS.map(|(window, holds)| Case { op: op.clone(), definition, window, holds })
     })
 }
 
@@ -55,12 +55,13 @@ impl Case {
     }
 
     /// The answers by definition as of a time; `counts` says whether an event counts then.
-    fn defined(&self, events: &[Event], asking: i64, counts: impl Fn(&Event) -> bool) -> Vec<Scalar> {
+    fn defined(&self, events: &[Event], asking: i64, counts: impl Fn(&Event) -> bool) -> Vec<Feature> {
         let answer = |entity: u8| {
             let of = events.iter().filter(|event| event.entity == entity && counts(event));
             let observed =
                 of.filter_map(|event| Some(Observation { event_time: event.at, x: Scalar::Float(event.x?) }));
-            (self.answer)(&observed.collect::<Vec<_>>(), asking)
+            let asked = Asked { asking, length_ms: self.window.length_ms() };
+            self.definition.answer(&observed.collect::<Vec<_>>(), asked)
         };
         (0..3).map(answer).collect()
     }
@@ -147,15 +148,15 @@ impl ClosedGroup {
     }
 
     /// The answer of an entity as of a time, if it has records.
-    fn answer(&mut self, entity: u8, asof: i64) -> Option<Scalar> {
+    fn answer(&mut self, entity: u8, asof: i64) -> Option<Feature> {
         self.advance(asof);
         let slot = self.state.find(&[entity], Key::hash_of(&[entity]))?;
-        Some(self.state.vector(Some(slot), None)[0].scalar(asof))
+        Some(finished(&self.state.vector(Some(slot), None)[0], asof))
     }
 
     /// The answer of each entity as of a time.
-    fn answers(&mut self, asof: i64) -> Vec<Scalar> {
-        let empty = self.layout.empty()[0].scalar(asof);
+    fn answers(&mut self, asof: i64) -> Vec<Feature> {
+        let empty = finished(&self.layout.empty()[0], asof);
         (0..3).map(|entity| self.answer(entity, asof).unwrap_or_else(|| empty.clone())).collect()
     }
 }
@@ -198,19 +199,27 @@ impl<'a> ProvisionalGroup<'a> {
         self.group.advance(upto);
     }
 
-    fn answers(&self, asking: i64) -> Vec<Scalar> {
+    fn answers(&self, asking: i64) -> Vec<Feature> {
         let answer = |entity: u8| {
             let (key, hash) = ([entity], Key::hash_of(&[entity]));
             let state = &self.group.state;
-            state.vector(state.find(&key, hash), state.find_provisional(&key, hash))[0].scalar(asking)
+            finished(&state.vector(state.find(&key, hash), state.find_provisional(&key, hash))[0], asking)
         };
         (0..3).map(answer).collect()
     }
 }
 
-fn bits(answers: &[Scalar]) -> Vec<String> {
-    let text = |answer: &Scalar| match answer {
-        Scalar::Float(x) => format!("{:016x}", x.to_bits()),
+/// A feature as of an asking time.
+fn finished(feature: &Feature, asking: i64) -> Feature {
+    match feature {
+        Feature::AsOf(deferred) => deferred.at(asking).into(),
+        other => other.clone(),
+    }
+}
+
+fn bits(answers: &[Feature]) -> Vec<String> {
+    let text = |answer: &Feature| match answer {
+        Feature::Value(Scalar::Float(x)) => format!("{:016x}", x.to_bits()),
         other => format!("{other:?}"),
     };
     answers.iter().map(text).collect()
@@ -327,7 +336,7 @@ proptest! {
 }
 
 /// The answers of workers that load saved state, each its own entities, and are fed the events that follow.
-fn loaded(case: &Case, saved: &[SavedGroup], events: &[Event], asof: i64, peers: u64) -> Vec<Scalar> {
+fn loaded(case: &Case, saved: &[SavedGroup], events: &[Event], asof: i64, peers: u64) -> Vec<Feature> {
     let owner = |entity: u8| Key::hash_of(&[entity]) % peers;
     let mut workers: Vec<ClosedGroup> = (0..peers).map(|_| ClosedGroup::new(case)).collect();
     for (index, worker) in (0u64..).zip(&mut workers) {
@@ -337,7 +346,7 @@ fn loaded(case: &Case, saved: &[SavedGroup], events: &[Event], asof: i64, peers:
         let mine: Vec<Event> = events.iter().filter(|event| owner(event.entity) == index).cloned().collect();
         worker.feed(&mine);
     }
-    let empty = case.layout().empty()[0].scalar(asof);
+    let empty = finished(&case.layout().empty()[0], asof);
     let answer = |entity: u8| workers[owner(entity) as usize].answer(entity, asof).unwrap_or_else(|| empty.clone());
     (0..3).map(answer).collect()
 }
@@ -347,7 +356,8 @@ fn an_entity_without_records_has_sqls_empty_answer() {
     for case in cases() {
         let answer = &case.layout().empty()[0];
         assert_eq!(*answer, GroupState::new(&case.layout()).vector(None, None)[0], "{case}");
-        assert!(answer.is_null() || *answer == Feature::Value(Scalar::Int(0)), "{case}");
+        let zero = [Scalar::Int(0), Scalar::Float(0.0)].map(Feature::Value);
+        assert!(answer.is_null() || zero.contains(answer), "{case}");
     }
 }
 

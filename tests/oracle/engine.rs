@@ -45,6 +45,7 @@ fn is_as_computed(found: &Found, expected: &naive::Expected) -> Result<(), TestC
     prop_assert_eq!(&found.shop, &expected.shop);
     prop_assert_eq!(&found.pair, &expected.pair);
     prop_assert_eq!(&found.ever, &expected.ever);
+    prop_assert_eq!(&found.collected, &expected.collected);
     prop_assert_eq!(&found.shown, &expected.shown);
     prop_assert_eq!(&found.shown_ever, &expected.shown_ever);
     prop_assert_eq!(&unscored(found), &expected.examples);

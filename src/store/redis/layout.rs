@@ -61,7 +61,13 @@ fn feature_text(feature: &Feature) -> Option<Cow<'_, str>> {
         Feature::List(_) | Feature::Map(_) => Some(feature.to_json(EventTime::MIN).to_string().into()),
         // Epoch ms: the reader subtracts it from its own time.
         Feature::AsOf(Deferred::SecondsSince(time)) => Some(time.to_string().into()),
+        Feature::AsOf(Deferred::PerSecond(count)) => Some(json_text(count.as_ref()).into()),
+        Feature::AsOf(Deferred::Decaying(decaying)) => Some(json_text(decaying.as_ref()).into()),
     }
+}
+
+fn json_text(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("numbers convert to JSON")
 }
 
 /// Returns a float as the shortest text that reads back to it, with an exponent if that is shorter.

@@ -1,0 +1,79 @@
+//! The span of event times: how many records, from the oldest to the newest.
+
+use serde::{Deserialize, Serialize};
+
+use super::algebra::{Aggregate, Observed};
+use super::cost::Cost;
+use super::family::{Family, OpsInWindow, PlacedOp};
+use super::feature::Feature;
+use super::input::Needs;
+use super::op::Op;
+use super::window::{Window, WindowState};
+use crate::time::EventTime;
+
+/// The aggregate whose accumulator is a span of event times.
+#[derive(Clone, Copy, Debug)]
+pub struct Spanned;
+
+/// The number of records, and the least and the greatest of their event times; both 0 of no records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    pub n: i64,
+    pub oldest: EventTime,
+    pub newest: EventTime,
+}
+
+/// The family of ops that are functions of the span.
+#[derive(Debug)]
+pub struct SpanOp {
+    /// The feature of a span of at least one record.
+    pub finish: fn(&Span) -> Feature,
+}
+
+impl Aggregate for Spanned {
+    type Acc = Span;
+    const NEEDS: Needs = Needs { scaled: false, values: false };
+
+    fn insert(&self, acc: &mut Span, record: Observed<'_>) {
+        self.merge(acc, &Span { n: 1, oldest: record.event_time, newest: record.event_time });
+    }
+
+    fn merge(&self, acc: &mut Span, later: &Span) {
+        *acc = match (acc.n, later.n) {
+            (0, _) => *later,
+            (_, 0) => *acc,
+            (n, more) => {
+                Span { n: n + more, oldest: acc.oldest.min(later.oldest), newest: acc.newest.max(later.newest) }
+            }
+        };
+    }
+
+    fn is_empty(&self, acc: &Span) -> bool {
+        acc.n == 0
+    }
+}
+
+impl Family for SpanOp {
+    fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
+        let answer = |placed: &PlacedOp<'_>| (placed.position, placed.op.kind.family_as::<SpanOp>().finish);
+        let answers: Vec<(usize, _)> = ops.ops.iter().map(answer).collect();
+        let finish = move |acc: &Span, row: &mut [Feature]| {
+            for (position, finish) in &answers {
+                row[*position] = if acc.n == 0 { Feature::NULL } else { finish(acc) };
+            }
+        };
+        vec![ops.window.of_any(ops.line, Spanned, finish)]
+    }
+
+    fn cost(&self, _ops: &[&Op], window: Window) -> Cost {
+        window.cost_of_any::<Spanned>()
+    }
+
+    fn needs(&self) -> Needs {
+        Spanned::NEEDS
+    }
+
+    fn is_ordered(&self) -> bool {
+        false
+    }
+}
