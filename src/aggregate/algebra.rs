@@ -76,6 +76,16 @@ pub trait Aggregate: Copy + Send + Sync + 'static {
         false
     }
 
+    /// Returns whether records can make an accumulator. Saved ones that they cannot are refused.
+    fn admits(&self, _saved: &Self::Acc) -> bool {
+        true
+    }
+
+    /// Returns whether records of one column can make two accumulators that are admitted: their values have one type.
+    fn are_alike(&self, _one: &Self::Acc, _other: &Self::Acc) -> bool {
+        true
+    }
+
     /// The merge of panes, oldest first, none of which is superseded by the next.
     fn merged<'a>(&self, panes: impl Iterator<Item = &'a Self::Acc>) -> Self::Acc {
         panes.fold(Self::Acc::default(), |mut all, pane| {

@@ -90,6 +90,15 @@ impl Aggregate for Select {
         }
     }
 
+    fn admits(&self, saved: &Selected) -> bool {
+        saved.0.as_ref().is_none_or(|candidate| !candidate.value.is_null())
+    }
+
+    fn are_alike(&self, one: &Selected, other: &Selected) -> bool {
+        let kind = |selected: &Selected| selected.0.as_ref().map(|candidate| std::mem::discriminant(&candidate.value));
+        kind(one) == kind(other)
+    }
+
     /// Ranks fall from pane to pane: the oldest wins.
     fn merged<'a>(&self, mut panes: impl Iterator<Item = &'a Selected>) -> Selected {
         panes.next().cloned().unwrap_or_default()

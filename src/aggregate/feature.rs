@@ -40,6 +40,26 @@ impl FeatureType {
         }
     }
 
+    /// Returns whether a feature is null or of this type.
+    pub fn admits(self, feature: &Feature) -> bool {
+        let is_of = |ty: Type, value: &Scalar| match value {
+            Scalar::Null => true,
+            Scalar::Bool(_) => ty == Type::Bool,
+            Scalar::Int(_) => matches!(ty, Type::Int | Type::Float),
+            Scalar::Float(_) => ty == Type::Float,
+            Scalar::String(_) => ty == Type::String,
+            Scalar::Timestamp(_) => ty == Type::Timestamp,
+        };
+        match (self, feature) {
+            (FeatureType::Scalar(ty), Feature::Value(value)) => is_of(ty, value),
+            (FeatureType::Scalar(ty), Feature::AsOf(_)) => ty == Type::Float,
+            (FeatureType::List(ty), Feature::List(items)) => items.iter().all(|item| is_of(ty, item)),
+            (FeatureType::Map(ty), Feature::Map(entries)) => entries.iter().all(|(_, value)| is_of(ty, value)),
+            (FeatureType::List(_) | FeatureType::Map(_), null) => null.is_null(),
+            (FeatureType::Scalar(_), _) => false,
+        }
+    }
+
     /// The Arrow type of a column of this type.
     pub fn arrow(self) -> DataType {
         match self {

@@ -140,6 +140,10 @@ impl<M: MomentSums> Aggregate for MomentsOf<M> {
     fn is_empty(&self, acc: &M) -> bool {
         acc.count() == 0
     }
+
+    fn admits(&self, saved: &M) -> bool {
+        (0..=1 << 48).contains(&saved.count()) && saved.sums().0.unsigned_abs() <= 1 << 118
+    }
 }
 
 impl<M: MomentSums> Invertible for MomentsOf<M> {

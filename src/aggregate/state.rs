@@ -32,6 +32,9 @@ use super::window::{Expired, Update, WindowState};
 use crate::time::EventTime;
 use crate::value::Key;
 
+/// The largest number of records that a saved state can have had.
+const MOST_RECORDS: i64 = 1 << 60;
+
 /// The state of one feature group on one worker.
 pub struct GroupState {
     entities: Entities,
@@ -169,7 +172,7 @@ impl GroupState {
     /// # Errors
     /// If the bytes are not what [`GroupState::save`] saved of the same layout.
     pub fn load(&mut self, saved: SavedGroup, mine: impl Fn(u64) -> bool) -> Result<Vec<u32>, postcard::Error> {
-        if saved.windows.len() != self.windows.len() {
+        if saved.windows.len() != self.windows.len() || !(0..=MOST_RECORDS).contains(&saved.sequence) {
             return Err(postcard::Error::DeserializeBadEncoding);
         }
         self.sequence = self.sequence.max(saved.sequence);

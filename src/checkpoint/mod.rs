@@ -49,7 +49,9 @@ pub const TOPIC_IDS: &str = "topic_ids";
 /// An error of reading or writing checkpoints or the journal.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    #[error("the saved state of operator {operator} cannot be read")]
+    #[error(
+        "the saved state of operator {operator} cannot be read; delete the checkpoint to resume from the one before"
+    )]
     Undecodable {
         operator: String,
         #[source]

@@ -246,6 +246,7 @@ impl<'scope> Renderer<'_, 'scope> {
                 let labels = self.projected(streams, *from, format!("model.{}.labels", model.name), projection);
                 let attribution = Attribution {
                     codec: codec.clone(),
+                    types: model.columns.columns.iter().map(|column| column.ty.arrow()).collect(),
                     example_on: example_on.clone(),
                     within_ms: *within_ms,
                     form: model.labels,

@@ -1,5 +1,4 @@
-//! Codec of batches: Arrow's IPC stream, with the times and the sort key as columns. Used between processes and for saved
-//! state.
+//! Codec of batches: Arrow's IPC stream, with the times and the sort key as columns. Used between processes.
 
 use std::sync::Arc;
 

@@ -11,6 +11,8 @@ pub mod label_form;
 pub mod op;
 pub mod plan;
 mod planning;
+pub mod saved_batch;
+pub mod saved_state;
 mod serving;
 pub mod telemetry;
 

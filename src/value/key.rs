@@ -83,6 +83,12 @@ impl KeyCodec {
         self.types.iter().zip(values).for_each(|(ty, value)| tuple::push(*ty, value, bytes));
     }
 
+    /// Returns whether these are the bytes of a tuple, which the other methods take without asking.
+    pub fn admits(&self, bytes: &[u8]) -> bool {
+        let rest = self.types.iter().try_fold(bytes, |rest, ty| tuple::skip(*ty, rest));
+        rest.is_some_and(<[u8]>::is_empty)
+    }
+
     /// Decodes keys into columns, in the order of the codec's types.
     ///
     /// # Panics

@@ -73,6 +73,48 @@ fn push_blocks(text: &[u8], size: usize, bytes: &mut Vec<u8>) {
     *bytes.last_mut().expect("there is at least one block") = rest as u8;
 }
 
+/// Returns what follows the encoding of a value of a column of this type; `None` if it does not begin with one.
+pub(super) fn skip(ty: Type, bytes: &[u8]) -> Option<&[u8]> {
+    let width = match ty {
+        Type::String => return skip_text(bytes),
+        Type::Bool => 1,
+        Type::Int | Type::Float | Type::Timestamp => 8,
+    };
+    let (value, rest) = bytes.split_at_checked(1 + width)?;
+    let is_value = match value[0] {
+        NULL => value[1..].iter().all(|byte| *byte == 0),
+        VALID => ty != Type::Bool || value[1] <= 1,
+        _ => false,
+    };
+    is_value.then_some(rest)
+}
+
+fn skip_text(bytes: &[u8]) -> Option<&[u8]> {
+    let (first, mut rest) = bytes.split_first()?;
+    match *first {
+        NULL | EMPTY_TEXT => return Some(rest),
+        TEXT => {}
+        _ => return None,
+    }
+    let mut text = Vec::new();
+    loop {
+        let size = if text.len() < SMALL_TOTAL { SMALL } else { LARGE };
+        let (block, after) = rest.split_at_checked(size + 1)?;
+        rest = after;
+        let (block, counted) = (&block[..size], block[size]);
+        if counted == CONTINUED {
+            text.extend_from_slice(block);
+            continue;
+        }
+        let (known, padding) = block.split_at_checked(usize::from(counted))?;
+        if known.is_empty() || padding.iter().any(|byte| *byte != 0) {
+            return None;
+        }
+        text.extend_from_slice(known);
+        return std::str::from_utf8(&text).is_ok().then_some(rest);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -113,6 +155,28 @@ mod tests {
             let (key, rows) = (codec.encode_one(&values), codec.encode(&columns));
             let row = rows.row(0);
             prop_assert_eq!(key.as_bytes(), row.as_ref());
+        }
+
+        #[test]
+        fn only_the_bytes_of_a_tuple_are_admitted_and_those_decode(
+            (types, values) in tuples(),
+            flips in prop::collection::vec((any::<prop::sample::Index>(), 0u8..8), 1..4),
+            cut: prop::sample::Index,
+        ) {
+            let codec = KeyCodec::new(&types);
+            let good = codec.encode_one(&values).as_bytes().to_vec();
+            prop_assert!(codec.admits(&good));
+            prop_assert!(!codec.admits(&good[..cut.index(good.len())]));
+            let mut hostile = good;
+            for (at, bit) in flips {
+                let at = at.index(hostile.len());
+                hostile[at] ^= 1 << bit;
+            }
+            if codec.admits(&hostile) {
+                let scalars = codec.decode_one(&hostile);
+                let again = codec.encode_one(&scalars);
+                prop_assert_eq!(again.as_bytes(), &hostile[..]);
+            }
         }
     }
 }

@@ -126,6 +126,9 @@ impl<A: Aggregate> ClosedWindow<A> for LifetimeWindow<A> {
 
     fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
         for (saved, acc) in postcard::from_bytes::<Vec<(u32, A::Acc)>>(bytes)? {
+            if !self.aggregate.admits(&acc) {
+                return Err(postcard::Error::DeserializeBadEncoding);
+            }
             if let Some(slot) = remap_slot(slots, saved)? {
                 self.aggregate.merge(self.accumulators.get_mut(slot), &acc);
             }

@@ -157,6 +157,13 @@ impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
     fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
         let aggregate = self.aggregate;
         for (saved, panes) in postcard::from_bytes::<Vec<(u32, Vec<(i64, A::Acc)>)>>(bytes)? {
+            let is_alike = |panes: &[(i64, A::Acc)]| aggregate.are_alike(&panes[0].1, &panes[1].1);
+            if !panes.iter().all(|(pane, acc)| self.window.has_pane(*pane) && aggregate.admits(acc))
+                || !panes.is_sorted_by(|(one, _), (other, _)| one < other)
+                || !panes.windows(2).all(is_alike)
+            {
+                return Err(postcard::Error::DeserializeBadEncoding);
+            }
             let Some(slot) = remap_slot(slots, saved)? else { continue };
             for (pane, acc) in panes {
                 self.add(slot, pane, |into| aggregate.merge(into, &acc));

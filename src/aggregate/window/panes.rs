@@ -39,6 +39,12 @@ impl Sliding {
         (pane + 1) * self.hop_ms + self.size_ms
     }
 
+    /// Returns whether a pane can hold records: its times are none that arithmetic on times could overflow with.
+    pub fn has_pane(self, pane: i64) -> bool {
+        const FARTHEST: i64 = 1 << 60;
+        pane.checked_mul(self.hop_ms).is_some_and(|start| (-FARTHEST..=FARTHEST).contains(&start))
+    }
+
     /// Returns whether a record of this event time still counts when it takes effect at `time`.
     pub fn admits(self, event_time: EventTime, time: EventTime) -> bool {
         self.expires_at(self.pane(event_time)) > time

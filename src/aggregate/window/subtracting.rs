@@ -176,7 +176,15 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
 
     fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
         let aggregate = self.aggregate;
-        for (pane, saved) in postcard::from_bytes::<Vec<(i64, Vec<(u32, A::Acc)>)>>(bytes)? {
+        let saved = postcard::from_bytes::<Vec<(i64, Vec<(u32, A::Acc)>)>>(bytes)?;
+        let accumulators = saved.iter().flat_map(|(_, saved)| saved.iter().map(|(_, acc)| acc));
+        if !saved.iter().all(|(pane, _)| self.window.has_pane(*pane))
+            || !saved.is_sorted_by(|(one, _), (other, _)| one < other)
+            || !accumulators.into_iter().all(|acc| aggregate.admits(acc))
+        {
+            return Err(postcard::Error::DeserializeBadEncoding);
+        }
+        for (pane, saved) in saved {
             let mut mine = Vec::with_capacity(saved.len());
             for (slot, acc) in saved {
                 mine.extend(remap_slot(slots, slot)?.map(|slot| (slot, acc)));

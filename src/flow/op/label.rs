@@ -10,7 +10,6 @@ use super::pending_examples::{PendingExamples, SavedExamples};
 use super::{Records, Stash};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::expr::{EvalStats, Expr};
-use crate::flow::codec;
 use crate::flow::exchange::{Route, WorkerShare};
 use crate::flow::label_form::LabelForm;
 use crate::value::{Batch, Scalar};
@@ -36,8 +35,8 @@ pub fn attribute<'scope>(
         if share.index == 0 {
             state.dropped += part.dropped;
         }
-        for bytes in part.batches {
-            let batch = codec::decode(&bytes).map_err(|error| checkpoint.undecodable(error))?;
+        for saved in part.batches {
+            let batch = saved.batch(&plan.types).map_err(|error| checkpoint.undecodable(error))?;
             state.restore(batch, share);
         }
     }

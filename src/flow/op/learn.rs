@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use super::closed_times::{self, ClosedOperator, Interrupted};
 use super::{ClosingRow, Records, Stash};
-use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
+use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::expr::EvalStats;
 use crate::flow::exchange::{Route, WorkerShare, key_columns};
 use crate::flow::plan::ModelPlan;
 use crate::model::{Examples, ModelError, Scored, Trainer, TrainerConfig, Version};
+use crate::registry::SavedChampion;
 use crate::time::EventTime;
 use crate::value::{Batch, Key, KeyCodec};
 
@@ -59,6 +60,27 @@ pub fn learn<'scope>(
     let name = format!("model.{}.learn", plan.name);
     let operator = LearnOperator { queue, here, chunks: Stash::default(), publish };
     Ok(closed_times::unary(labelled, Route::One(home), &name, checkpoint, operator))
+}
+
+/// Returns a model's champion in the checkpoint that a graph starts from, without what the registry has of it.
+///
+/// # Errors
+/// If saved state cannot be read.
+pub fn saved_champion(
+    plan: &Arc<ModelPlan>,
+    coordinator: &CheckpointCoordinator,
+) -> Result<Option<SavedChampion>, CheckpointError> {
+    let operator = format!("model.{}.learn", plan.name);
+    let mut queue = TrainerQueue::new(plan.clone(), false);
+    for part in coordinator.load::<Option<LearnState>>(&operator)?.into_iter().flatten() {
+        queue.load(part).map_err(|errors| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            CheckpointError::Undecodable { operator: operator.clone(), source: errors.join("; ").into() }
+        })?;
+    }
+    let Some((version, predictor)) = queue.trainer.champion() else { return Ok(None) };
+    let window_end = queue.trainer.champion_since().unwrap_or(EventTime::MIN);
+    Ok(Some(SavedChampion { version, window_end, predictor, manifest: None }))
 }
 
 /// The operator of [`learn`].
@@ -138,6 +160,11 @@ impl TrainerQueue {
 
     fn load(&mut self, saved: LearnState) -> Result<(), Vec<ModelError>> {
         self.trainer = Trainer::load(config(&self.plan), &saved.trainer)?;
+        // The end of a window, none beyond what arithmetic on times can hold.
+        let is_end = |end: EventTime| end.unsigned_abs() <= 1 << 60 && self.trainer.window_of(end - 1) == end;
+        if !saved.window_end.is_none_or(is_end) {
+            return Err(vec![ModelError::DamagedState("the open window does not end where windows do".to_owned())]);
+        }
         self.window_end = saved.window_end;
         Ok(())
     }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use arrow_array::{Array, ArrayRef};
 use arrow_row::Rows;
+use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
 use super::{ClosingRow, Stash};
-use crate::flow::codec;
 use crate::flow::exchange::{WorkerShare, key_columns};
 use crate::flow::label_form::LabelForm;
+use crate::flow::saved_batch::SavedBatch;
 use crate::time::EventTime;
 use crate::value::{Batch, Key, KeyCodec, Scalar};
 
@@ -18,6 +19,8 @@ use crate::value::{Batch, Key, KeyCodec, Scalar};
 pub struct Attribution {
     /// Encodes the label's key.
     pub codec: KeyCodec,
+    /// The types of the example's columns.
+    pub types: Vec<DataType>,
     /// Columns of the example that hold the key.
     pub example_on: Vec<usize>,
     /// The longest time from an example to its label, in ms of event time.
@@ -28,11 +31,11 @@ pub struct Attribution {
     pub otherwise: Option<Scalar>,
 }
 
-/// The saved state of a worker: its pending examples as encoded batches, and the number of examples dropped so far.
+/// The saved state of a worker: its pending examples, and the number of examples dropped so far.
 #[derive(Serialize, Deserialize)]
 pub struct SavedExamples {
     pub dropped: u64,
-    pub batches: Vec<Vec<u8>>,
+    pub batches: Vec<SavedBatch>,
 }
 
 /// The pending examples of one moment, to be encoded later.
@@ -44,7 +47,7 @@ pub struct ExamplesSnapshot {
 impl ExamplesSnapshot {
     /// Encodes the snapshot.
     pub fn saved(self) -> SavedExamples {
-        SavedExamples { dropped: self.dropped, batches: self.batches.iter().map(codec::encode).collect() }
+        SavedExamples { dropped: self.dropped, batches: self.batches.iter().map(SavedBatch::of).collect() }
     }
 }
 

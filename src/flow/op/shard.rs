@@ -14,7 +14,7 @@ use super::entities::GroupEntities;
 use super::publisher::OnlinePublisher;
 use super::updates::{ClosingUpdates, UpdateBatch};
 use super::{ClosingRow, Stash};
-use crate::aggregate::{GroupSnapshot, SavedGroup};
+use crate::aggregate::{Feature, GroupSnapshot, SavedGroup};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint};
 use crate::flow::exchange::{WorkerShare, key_columns};
 use crate::flow::plan::GroupPlan;
@@ -84,8 +84,18 @@ impl GroupShard {
     /// If it cannot be read.
     pub fn load(&mut self, checkpoint: &OperatorCheckpoint, share: WorkerShare) -> Result<(), CheckpointError> {
         for part in checkpoint.load::<SavedGroup>()? {
+            if !part.keys.iter().flatten().all(|key| self.plan.codec.admits(key.as_bytes())) {
+                return Err(checkpoint.undecodable("a key is not one of the group's entity columns"));
+            }
             let mine = |hash| share.owns(hash);
             let slots = self.entities.state.load(part, mine).map_err(|error| checkpoint.undecodable(error))?;
+            let mut row = vec![Feature::NULL; self.plan.layout.width];
+            for slot in &slots {
+                self.entities.state.vector_into(Some(*slot), None, &mut row);
+                if !self.plan.types.iter().zip(&row).all(|(ty, feature)| ty.admits(feature)) {
+                    return Err(checkpoint.undecodable("a value is not of its feature's type"));
+                }
+            }
             if let Some(publisher) = &mut self.entities.publisher {
                 publisher.mark_dirty(slots.into_iter());
             }

@@ -11,9 +11,9 @@ use timely::dataflow::operators::generic::Operator;
 use super::closed_times::{self, ClosedOperator, Interrupted};
 use super::{Records, Stash, frontier_of};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
-use crate::flow::codec;
 use crate::flow::exchange::{Route, WorkerShare, key_columns};
 use crate::flow::plan::TablePlan;
+use crate::flow::saved_batch::SavedBatch;
 use crate::store::Upsert;
 use crate::store::memory::OnlineTable;
 use crate::store::offline::{OfflineError, OrderedFile, SavedFile};
@@ -103,7 +103,7 @@ fn write(
     let complete = stretch.until.saturating_sub(delay_ms);
     if stretch.save_after {
         let (file, pending) = file.save(complete)?;
-        let pending = pending.iter().map(codec::encode).collect();
+        let pending = pending.iter().map(SavedBatch::of).collect();
         return Ok(Some(SavedPart::encoded(&Some(SavedSink { file, pending }))));
     }
     if stretch.until < EventTime::MAX && file.pending() >= FLUSH_ROWS {
@@ -112,11 +112,11 @@ fn write(
     Ok(None)
 }
 
-/// The saved state of a file sink: the file, and its pending rows as encoded batches.
+/// The saved state of a file sink: the file, and its pending rows.
 #[derive(Serialize, Deserialize)]
 struct SavedSink {
     file: SavedFile,
-    pending: Vec<Vec<u8>>,
+    pending: Vec<SavedBatch>,
 }
 
 /// Continues a file from its saved state, or begins it. The inner result is the file's own.
@@ -125,8 +125,9 @@ fn resume(file: &SharedFile, checkpoint: &OperatorCheckpoint) -> Result<Result<(
     let Some(file) = open.as_mut() else { return Ok(Ok(())) };
     match checkpoint.load::<Option<SavedSink>>()?.into_iter().flatten().next() {
         Some(saved) if file.is_in_parts() => {
-            let decode = |bytes: &Vec<u8>| codec::decode(bytes).map_err(|error| checkpoint.undecodable(error));
-            let pending = saved.pending.iter().map(decode).collect::<Result<_, _>>()?;
+            let types = file.types();
+            let batch = |saved: &SavedBatch| saved.batch(&types).map_err(|error| checkpoint.undecodable(error));
+            let pending = saved.pending.iter().map(batch).collect::<Result<_, _>>()?;
             Ok(file.resume(&saved.file, pending))
         }
         _ => Ok(file.begin()),

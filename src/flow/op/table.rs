@@ -67,7 +67,7 @@ pub fn table<'scope>(
     let scope = upserts.scope();
     let share = WorkerShare::of(scope);
     let mut loaded: Vec<Change> = Vec::new();
-    for rows in checkpoint.load::<Vec<(Key, RowBytes)>>()? {
+    for rows in saved_rows(checkpoint.coordinator(), plan)? {
         let before = checkpoint.coordinator().restored_time().unwrap_or(EventTime::MIN + 1) - 1;
         let mine = rows.into_iter().map(|(key, row)| (TableKey(key), Some(row), before));
         loaded.extend(mine.filter(|(key, _, _)| share.owns(key.route())));
@@ -91,7 +91,7 @@ pub fn show_loaded(
     online: &OnlineTable,
     share: WorkerShare,
 ) -> Result<(), CheckpointError> {
-    for mut rows in coordinator.load::<Vec<(Key, RowBytes)>>(&format!("table.{}", plan.name))? {
+    for mut rows in saved_rows(coordinator, plan)? {
         rows.retain(|(key, _)| share.owns(Key::hash_of(key.as_bytes())));
         let columns = plan.row_codec.decode(rows.iter().map(|(_, row)| row.as_slice()));
         for (at, (key, _)) in rows.into_iter().enumerate() {
@@ -100,6 +100,23 @@ pub fn show_loaded(
         }
     }
     Ok(())
+}
+
+/// Returns the rows that were saved, part by part.
+fn saved_rows(
+    coordinator: &CheckpointCoordinator,
+    plan: &TablePlan,
+) -> Result<Vec<Vec<(Key, RowBytes)>>, CheckpointError> {
+    let operator = format!("table.{}", plan.name);
+    let parts: Vec<Vec<(Key, RowBytes)>> = coordinator.load(&operator)?;
+    let is_row = |(key, row): &(Key, RowBytes)| plan.key_codec.admits(key.as_bytes()) && plan.row_codec.admits(row);
+    if !parts.iter().flatten().all(is_row) {
+        return Err(CheckpointError::Undecodable {
+            operator,
+            source: "a row is not one of the table's columns".into(),
+        });
+    }
+    Ok(parts)
 }
 
 /// Upserts in the total order: of those of one key and time, the last.

@@ -13,12 +13,33 @@ const SHIFT: u32 = 52 - 7;
 
 /// Counts by bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "SavedSketch")]
 pub struct Sketch {
     /// Sign and exponent of each page, ascending.
     pages: Vec<u16>,
     /// 128 counts a page.
     counts: Vec<u64>,
     total: u64,
+}
+
+/// A sketch as it is saved, before it is checked.
+#[derive(Deserialize)]
+struct SavedSketch {
+    pages: Vec<u16>,
+    counts: Vec<u64>,
+    total: u64,
+}
+
+impl TryFrom<SavedSketch> for Sketch {
+    type Error = &'static str;
+
+    fn try_from(SavedSketch { pages, counts, total }: SavedSketch) -> Result<Self, Self::Error> {
+        let sum = counts.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count));
+        let is_whole = pages.len().checked_mul(PAGE) == Some(counts.len())
+            && pages.is_sorted_by(|one, other| one < other)
+            && sum == Some(total);
+        if is_whole { Ok(Sketch { pages, counts, total }) } else { Err("a sketch's counts do not fit its pages") }
+    }
 }
 
 impl Sketch {

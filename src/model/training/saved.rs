@@ -19,6 +19,9 @@ use crate::time::EventTime;
 /// Raised when the form changes; an older state is refused.
 const FORMAT: u32 = 2;
 
+/// The largest number that a version can have.
+const MOST_VERSIONS: u64 = 1 << 53;
+
 #[derive(Serialize, Deserialize)]
 struct SavedTrainer<'a> {
     format: u32,
@@ -148,6 +151,11 @@ pub(super) fn decode(setup: &TrainingSetup, bytes: &[u8]) -> Result<TrainingStat
     })
 }
 
+/// Returns whether a window can end at a time: arithmetic on it does not overflow.
+fn is_time(time: EventTime) -> bool {
+    time.unsigned_abs() <= 1 << 60
+}
+
 /// Returns a learner in a saved state.
 fn learner(setup: &TrainingSetup, state: &Tensors) -> Result<Box<dyn Learner>, ModelError> {
     let mut learner = setup.untrained();
@@ -174,5 +182,9 @@ impl SavedTrainer<'_> {
             && window.scores.fit(task)
             && self.lineage.as_ref().is_none_or(|lineage| lineage.statistics.fits(layout, task, classes))
             && self.retained.is_sorted_by(|one, other| one.number < other.number && one.end <= other.end)
+            && self.newest <= MOST_VERSIONS
+            && self.retained.iter().all(|version| version.number <= self.newest && is_time(version.end))
+            && self.champions.iter().all(|champion| champion.version <= self.newest && is_time(champion.from))
+            && self.champions.is_sorted_by(|one, other| one.from <= other.from)
     }
 }

@@ -123,6 +123,11 @@ impl Trainer {
         self.state.history.champion().map(|version| (version.number, Arc::clone(&version.predictor)))
     }
 
+    /// Returns the end of the window in which the champion was made, if there is one.
+    pub fn champion_since(&self) -> Option<EventTime> {
+        self.state.history.champion().map(|version| version.end)
+    }
+
     /// Scores examples, then learns them. All are of one window: that of the examples since [`Trainer::close`].
     /// Examples without a label are scored only, unless the kind does without.
     ///
