@@ -138,17 +138,6 @@ impl Relations {
         Ok(path)
     }
 
-    /// Returns for how long the operators from the sources to a stream keep a record, in event ms.
-    pub fn retention_ms(&self, stream: StreamId) -> i64 {
-        let mut kept = vec![0i64; stream.0 + 1];
-        for at in 0..=stream.0 {
-            let relation = &self.nodes[at].relation;
-            let before = relation.inputs().iter().map(|input| kept[input.0]).max().unwrap_or(0);
-            kept[at] = before.saturating_add(relation.retention_ms());
-        }
-        kept[stream.0]
-    }
-
     /// Returns the canonical text of a stream, given those of the sources and tables.
     pub fn canonical(&self, stream: StreamId, declared: &DeclaredTexts) -> String {
         self.canonical_text(stream, declared).into_text()

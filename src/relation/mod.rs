@@ -93,10 +93,6 @@ impl RelationOp for Relation {
         dispatch!(self, op => op.schema(inputs))
     }
 
-    fn retention_ms(&self) -> i64 {
-        dispatch!(self, op => op.retention_ms())
-    }
-
     fn canonical(&self, inputs: Vec<CanonicalText>, declared: &DeclaredTexts) -> CanonicalText {
         dispatch!(self, op => op.canonical(inputs, declared))
     }

@@ -18,12 +18,6 @@ pub trait RelationOp {
     /// Returns the columns of its records, given those of its inputs.
     fn schema(&self, inputs: &[&Schema]) -> Schema;
 
-    /// Returns for how long it keeps a record, in event ms: a record that is later than that cannot matter to it.
-    /// Operators without state keep none.
-    fn retention_ms(&self) -> i64 {
-        0
-    }
-
     /// Returns the stable text of its output, given those of its inputs. See [`CanonicalText`].
     fn canonical(&self, inputs: Vec<CanonicalText>, declared: &DeclaredTexts) -> CanonicalText;
 
