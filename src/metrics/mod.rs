@@ -60,6 +60,7 @@ names! {
     REDIS_UP = "tidemill_redis_up", [], "1 while features are written to Redis, else 0; absent without Redis.";
     REDIS_PENDING = "tidemill_redis_pending_keys", ["group"], "Entities whose newest vector is not in Redis yet.";
     REDIS_WRITTEN = "tidemill_redis_written_total", ["group"], "Vectors written to Redis and entities deleted from it.";
+    REDIS_REFUSED = "tidemill_redis_refused_total", ["group", "reason"], "Writes of an entity that Redis refused, by its error code; the log names the keys.";
     HTTP_REQUESTS = "tidemill_http_requests_total", ["route", "code"], "HTTP requests answered.";
     HTTP_SECONDS = "tidemill_http_request_duration_seconds", ["route"], "Time from the head of a request until its response.";
 }

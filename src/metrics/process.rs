@@ -10,9 +10,9 @@ use prometheus::{
 
 use super::{
     CHECKPOINT_FAILURES, CHECKPOINT_LAST, CHECKPOINT_SECONDS, EVENT_TIME_AHEAD, FRESHNESS, HTTP_REQUESTS, HTTP_SECONDS,
-    MODEL_SCORE, MODEL_VERSION, MetricName, OPERATOR_BUSY, OPERATOR_IN, OPERATOR_OUT, READY, REDIS_PENDING, REDIS_UP,
-    REDIS_WRITTEN, SOURCE_IN_FLIGHT, SOURCE_LAG, SOURCE_OVERTAKEN, SOURCE_RECORDS, STATE_BYTES, STATE_ENTITIES,
-    UNLABELLED, WATERMARK,
+    MODEL_SCORE, MODEL_VERSION, MetricName, OPERATOR_BUSY, OPERATOR_IN, OPERATOR_OUT, READY, REDIS_PENDING,
+    REDIS_REFUSED, REDIS_UP, REDIS_WRITTEN, SOURCE_IN_FLIGHT, SOURCE_LAG, SOURCE_OVERTAKEN, SOURCE_RECORDS,
+    STATE_BYTES, STATE_ENTITIES, UNLABELLED, WATERMARK,
 };
 
 /// Counts of one operator of the graph, all workers together, as timely logs them.
@@ -49,6 +49,7 @@ pub struct Metrics {
     pub redis_up: IntGaugeVec,
     pub redis_pending: IntGaugeVec,
     pub redis_written: IntCounterVec,
+    pub redis_refused: IntCounterVec,
     pub http_requests: IntCounterVec,
     pub http_seconds: HistogramVec,
     operators: Mutex<BTreeMap<String, OperatorCounts>>,
@@ -104,6 +105,7 @@ impl Metrics {
             redis_up: register!(IntGaugeVec, REDIS_UP),
             redis_pending: register!(IntGaugeVec, REDIS_PENDING),
             redis_written: register!(IntCounterVec, REDIS_WRITTEN),
+            redis_refused: register!(IntCounterVec, REDIS_REFUSED),
             http_requests: register!(IntCounterVec, HTTP_REQUESTS),
             http_seconds,
             operators: Mutex::default(),

@@ -20,7 +20,7 @@ use tidemill::time::PartitionId;
 use tidemill::value::{Scalar, Type};
 
 /// An online store of one group `g`, keyed by a text and a number, with the features `n`, `mean` and `what`.
-struct Store {
+pub struct Store {
     online: Arc<Online>,
     table: Arc<OnlineTable>,
     metrics: Arc<Metrics>,
@@ -28,7 +28,7 @@ struct Store {
 }
 
 impl Store {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let online = Online::new([("g".to_owned(), vec![Type::String, Type::Int])], []);
         online.advance(1_000);
         let table = online.group("g").unwrap().clone();
@@ -37,7 +37,7 @@ impl Store {
         store
     }
 
-    fn writer(&self, server: &Server) -> RedisWriter {
+    pub fn writer(&self, server: &Server) -> RedisWriter {
         self.writer_at(server.url())
     }
 
@@ -66,7 +66,7 @@ impl Store {
         *self.progress.lock().unwrap() = JobProgress { complete: true, partitions, newest: 2_000 };
     }
 
-    fn set(&self, user: &str, n: i64) {
+    pub fn set(&self, user: &str, n: i64) {
         self.put(user, 7, [Scalar::Int(n), Scalar::Float(n as f64 / 2.0), Scalar::Null]);
     }
 
@@ -75,20 +75,24 @@ impl Store {
         self.table.apply(Upsert { key, vector: Some(vector.into_iter().map(Feature::Value).collect()) });
     }
 
-    fn remove(&self, user: &str) {
+    pub fn remove(&self, user: &str) {
         let key = self.table.codec().encode_one(&[Scalar::String(user.into()), Scalar::Int(7)]);
         self.table.apply(Upsert { key, vector: None });
     }
 
     /// Returns the value of the metric whose line begins with this.
-    fn metric(&self, line: &str) -> f64 {
+    pub fn metric(&self, line: &str) -> f64 {
+        self.find_metric(line).unwrap_or_else(|| panic!("no {line}"))
+    }
+
+    /// The same as [`Store::metric`]; `None` while there is no such line.
+    pub fn find_metric(&self, line: &str) -> Option<f64> {
         let text = String::from_utf8(self.metrics.exposition()).unwrap();
-        let value = text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok());
-        value.unwrap_or_else(|| panic!("no {line} in\n{text}"))
+        text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok())
     }
 }
 
-fn key(user: &str) -> String {
+pub fn key(user: &str) -> String {
     key_text("d", "g", &[Scalar::String(user.into()), Scalar::Int(7)])
 }
 
@@ -96,7 +100,7 @@ fn hash(connection: &mut Connection, key: &str) -> BTreeMap<String, String> {
     redis::cmd("HGETALL").arg(key).query(connection).expect("the server answers")
 }
 
-fn count(connection: &mut Connection, user: &str) -> Option<i64> {
+pub fn count(connection: &mut Connection, user: &str) -> Option<i64> {
     redis::cmd("HGET").arg(key(user)).arg("n").query(connection).expect("the server answers")
 }
 
@@ -234,6 +238,35 @@ fn a_writer_that_restarts_waits_until_its_job_has_caught_up() {
     store.reach(60, 50);
     eventually("going on", || count(&mut redis, "a") == Some(55));
     eventually("writing", || writer.status() == MirrorStatus::Writing);
+}
+
+#[test]
+fn the_watermark_of_an_entity_is_not_behind_that_of_an_earlier_run() {
+    let server = Server::redis();
+    let mut redis = server.connection();
+    let mut watermark = || hash(&mut redis, &key("a")).get("_watermark").and_then(|time| time.parse::<i64>().ok());
+    {
+        let store = Store::new();
+        store.reach(50, 50);
+        store.online.advance(5_000);
+        store.set("a", 1);
+        let writer = store.writer(&server);
+        eventually("the watermark", || watermark() == Some(5_000));
+        assert_eq!(writer.finish(Duration::from_secs(5)), 0);
+    }
+    // All that had been read is served again, and less is closed.
+    let store = Store::new();
+    store.online.advance(3_000);
+    store.reach(50, 50);
+    store.set("a", 2);
+    let writer = store.writer(&server);
+    let mut values = server.connection();
+    eventually("the vector", || count(&mut values, "a") == Some(2));
+    assert_eq!(watermark(), Some(5_000));
+    store.online.advance(6_000);
+    store.set("a", 3);
+    eventually("a later watermark", || watermark() == Some(6_000));
+    assert_eq!(writer.finish(Duration::from_secs(5)), 0);
 }
 
 /// A job that counts records and shows their number is killed at any moment, while a client reads all the time.

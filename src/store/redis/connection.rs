@@ -1,17 +1,19 @@
 //! A connection to a Redis server, and the record of a dataflow's progress there.
 //!
 //! The hash `tidemill:{dataflow}:_positions` has a field for each `source:partition` with the next offset to be read when
-//! the vectors were written; `_newest`, the newest effective time that they may include; and `_writer`, a token of the
-//! process that wrote them. If the token is missing, the server has been emptied.
+//! the vectors were written; `_newest`, the newest effective time that they may include; `_watermark`, the newest that one
+//! of them has; and `_writer`, a token of the process that wrote them. If the token is missing, the server has been emptied.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use redis::{Client, Connection, Pipeline, cmd};
+use tracing::warn;
 
 use super::layout::positions_key;
+use super::refusal::{self, Refusal, is_wrong_type};
 use super::{JobProgress, RedisError};
-use crate::time::{EventTime, PartitionId};
+use crate::time::{EARLIEST, EventTime, LATEST, PartitionId};
 
 /// The timeout for connecting.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -21,6 +23,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 const ANSWERS: Duration = Duration::from_secs(20);
 const WRITER: &str = "_writer";
 const NEWEST: &str = "_newest";
+const WATERMARK: &str = "_watermark";
 
 /// The next offset to be read, by partition.
 pub type ReadPositions = BTreeMap<PartitionId, u64>;
@@ -41,8 +44,16 @@ pub struct MirrorConnection {
     connection: Connection,
     key: String,
     token: String,
-    /// The progress that was recorded last: positions and the newest time.
-    written: Option<(ReadPositions, EventTime)>,
+    /// The progress that was recorded last.
+    written: Option<RecordedProgress>,
+}
+
+/// The progress that a server has beside the vectors.
+#[derive(Clone, Debug, PartialEq)]
+struct RecordedProgress {
+    positions: ReadPositions,
+    newest: EventTime,
+    watermark: EventTime,
 }
 
 /// The state of a server when it was connected to.
@@ -55,6 +66,8 @@ pub struct Handshake {
     pub positions: ReadPositions,
     /// The newest effective time that the vectors there may include.
     pub newest: EventTime,
+    /// The newest watermark of the vectors there; the minimum if it is not known.
+    pub watermark: EventTime,
 }
 
 impl MirrorConnection {
@@ -68,7 +81,14 @@ impl MirrorConnection {
             connection.set_read_timeout(Some(ANSWER))?;
             connection.set_write_timeout(Some(ANSWER))?;
             let key = positions_key(dataflow);
-            let fields: HashMap<String, String> = cmd("HGETALL").arg(&key).query(&mut connection)?;
+            let fields: HashMap<String, String> = match cmd("HGETALL").arg(&key).query(&mut connection) {
+                Err(error) if is_wrong_type(&error) => {
+                    warn!(target: "redis", key, "the key is of another type; it is replaced");
+                    cmd("DEL").arg(&key).exec(&mut connection)?;
+                    HashMap::new()
+                }
+                fields => fields?,
+            };
             // A server may forbid INFO; then only the token tells whether it was emptied.
             let info: Option<String> = cmd("INFO").arg("server").query(&mut connection).ok();
             let run_id = info.as_deref().and_then(|info| info.lines().find_map(|line| line.strip_prefix("run_id:")));
@@ -83,6 +103,12 @@ impl MirrorConnection {
                 own: fields.get(WRITER).is_some_and(|writer| writer == token),
                 positions: positions.collect(),
                 newest: fields.get(NEWEST).and_then(|newest| newest.parse().ok()).unwrap_or(EventTime::MAX),
+                // A time that no record can have is not one that was written.
+                watermark: fields
+                    .get(WATERMARK)
+                    .and_then(|time| time.parse().ok())
+                    .filter(|time| (EARLIEST..LATEST).contains(time))
+                    .unwrap_or(EventTime::MIN),
             };
             let link = MirrorConnection { connection, key, token: token.to_owned(), written: None };
             Ok((link, handshake))
@@ -90,36 +116,35 @@ impl MirrorConnection {
         open().map_err(RedisError::Away)
     }
 
-    /// Appends the job's progress to a pipeline, to be written before the vectors, if it has changed.
-    pub fn record(&mut self, pipe: &mut Pipeline, progress: &JobProgress) {
-        let now = progress.partitions.iter().map(|(partition, offsets)| (partition.clone(), offsets.next));
-        let now = (now.collect(), progress.newest);
+    /// Appends the job's progress to a pipeline, to be written before the vectors with this watermark, if it has changed.
+    pub fn record(&mut self, pipe: &mut Pipeline, progress: &JobProgress, watermark: EventTime) {
+        let positions = progress.partitions.iter().map(|(partition, offsets)| (partition.clone(), offsets.next));
+        let now = RecordedProgress { positions: positions.collect(), newest: progress.newest, watermark };
         if self.written.as_ref() == Some(&now) {
             return;
         }
-        pipe.cmd("HSET").arg(&self.key).arg(WRITER).arg(&self.token).arg(NEWEST).arg(now.1);
-        for (PartitionId { source, partition }, next) in &now.0 {
+        pipe.cmd("HSET").arg(&self.key).arg(WRITER).arg(&self.token).arg(NEWEST).arg(now.newest);
+        pipe.arg(WATERMARK).arg(watermark);
+        for (PartitionId { source, partition }, next) in &now.positions {
             pipe.arg(format!("{source}:{partition}")).arg(*next);
         }
         pipe.ignore();
         self.written = Some(now);
     }
 
-    /// Sends a pipeline and reads its answers.
+    /// Sends a pipeline and reads its answers. Returns the commands that the server refused, in order; all others are done.
     ///
     /// # Errors
-    /// If the server is unreachable, does not answer in time, or refuses a command. Some of it may have been written.
-    pub fn send(&mut self, pipe: &Pipeline) -> Result<(), RedisError> {
+    /// If the server is unreachable or does not answer in time. Some of it may have been written.
+    pub fn send(&mut self, pipe: &Pipeline) -> Result<Vec<Refusal>, RedisError> {
         let begun = Instant::now();
         self.connection.send_packed_command(&pipe.get_packed_pipeline()).map_err(RedisError::Away)?;
-        let mut refused = None;
+        let mut refused = Vec::new();
         // One by one: the pipeline's own query would wait the timeout for each answer in turn.
-        for _ in 0..pipe.len() {
+        for command in 0..pipe.len() {
             match self.connection.recv_response().and_then(redis::Value::extract_error) {
                 Ok(_) => {}
-                Err(error) if matches!(error.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension) => {
-                    _ = refused.get_or_insert(error)
-                }
+                Err(error) if refusal::is_refused(&error) => refused.push(Refusal { command, error }),
                 Err(error) => return Err(RedisError::Away(error)),
             }
             if begun.elapsed() > ANSWERS {
@@ -127,7 +152,7 @@ impl MirrorConnection {
                 return Err(RedisError::Away(slow.into()));
             }
         }
-        refused.map_or(Ok(()), |error| Err(RedisError::Refused(error)))
+        Ok(refused)
     }
 
     /// Asks the server whose vectors it has now.

@@ -92,7 +92,7 @@ pub fn write(
     vector: Option<&Vector>,
     asof: EventTime,
 ) {
-    let text = key_text(dataflow, &group.name, &group.table.codec().decode_one(key.as_bytes()));
+    let text = key_of(dataflow, group, key);
     let Some(vector) = vector else {
         pipe.add_command(delete(&text)).ignore();
         return;
@@ -130,6 +130,24 @@ pub fn write(
     if let Some(ttl_ms) = group.ttl_ms {
         pipe.cmd("PEXPIRE").arg(&text).arg(ttl_ms).ignore();
     }
+}
+
+/// Appends the same commands as [`write`] for a key that holds another type than a hash.
+pub fn replace(
+    pipe: &mut Pipeline,
+    dataflow: &str,
+    group: &MirroredGroup,
+    key: &Key,
+    vector: Option<&Vector>,
+    asof: EventTime,
+) {
+    pipe.add_command(delete(&key_of(dataflow, group, key))).ignore();
+    write(pipe, dataflow, group, key, vector, asof);
+}
+
+/// Returns the key of the hash of an entity of a group.
+pub fn key_of(dataflow: &str, group: &MirroredGroup, key: &Key) -> String {
+    key_text(dataflow, &group.name, &group.table.codec().decode_one(key.as_bytes()))
 }
 
 fn delete(text: &str) -> Cmd {

@@ -7,6 +7,10 @@
 //! If Redis is unreachable, slow or failing, the writer retries with pauses. If the server has been replaced or emptied,
 //! which its `run_id` and a token that is stored there tell, everything is written again.
 //!
+//! A key that the server refuses to write is named in the log and counted, and the others go on. One that holds another
+//! type than a hash is replaced, as all keys below `tidemill:{dataflow}:` are the mirror's; others are tried again now and
+//! then. If the server has no memory or is read-only, it is tried again like one that is unreachable.
+//!
 //! A client never reads an older vector of an entity than it has read before, whatever restarts: the job's progress is
 //! written before the vectors ([`JobProgress`]), and a writer that starts waits until its job has caught up with it.
 //!
@@ -20,6 +24,8 @@
 mod catch_up;
 mod connection;
 mod layout;
+mod mirror_loop;
+mod refusal;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -31,7 +37,8 @@ use crate::metrics::Metrics;
 use crate::time::{EventTime, PartitionId};
 
 pub use layout::key_text;
-pub use writer::{MirrorStatus, RedisWriter};
+pub use mirror_loop::MirrorStatus;
+pub use writer::RedisWriter;
 
 /// A feature group that is mirrored.
 #[derive(Clone, Debug)]
