@@ -9,67 +9,8 @@ use proptest::prelude::*;
 use tidemill::value::Scalar;
 
 use crate::common::engine::{Inputs, Record, Run};
+use crate::common::spec::UNITED;
 use crate::common::topics::topic;
-
-/// A stream of three SELECTs over two sources; the third repeats the records of the second under other items.
-const UNITED: &str = r#"
-name = "united"
-
-[source.asks]
-topic = "asks"
-format = "json"
-key = ["id"]
-time = "at"
-lateness = "40ms"
-columns = { id = "string", shop = "string?", item = "int", x = "float?", at = "timestamp" }
-
-[source.sales]
-topic = "sales"
-format = "json"
-key = ["id"]
-time = "at"
-lateness = "25ms"
-columns = { id = "string", shop = "string?", item = "int", x = "float?", at = "timestamp" }
-
-[table.prices]
-topic = "prices"
-format = "json"
-time = "at"
-key = ["item"]
-columns = { item = "int", price = "float?", at = "timestamp" }
-
-[view.positive]
-sql = "SELECT s.id, s.shop, s.item, s.x, s.at FROM sales s WHERE s.x > 0"
-
-[view.both]
-sql = """
-SELECT * FROM positive
-UNION ALL
-SELECT a.id, a.shop, a.item, p.price, a.at FROM asks a JOIN prices p ON p.item = a.item
-UNION ALL
-SELECT id, shop, item + 100, x, at FROM sales
-"""
-
-[features.shop]
-from = "both"
-entity = "shop"
-aggregate = [
-  { of = "item", op = ["count", "sum", "first", "last"], windows = [{ sliding = "60ms", hop = "7ms" }] },
-]
-
-[features.pair]
-from = "both"
-entity = ["shop", "item"]
-aggregate = [{ of = "x", op = ["count", "last"], windows = [{ sliding = "120ms", hop = "20ms" }] }]
-
-[model.sold]
-kind = "logistic"
-examples = "both"
-instance = "asks"
-features = ["shop.*", "pair.*", "x"]
-label = { from = "sales", on = "id", value = "x > 0", within = "80ms" }
-window = "200ms"
-"#;
 
 /// A record with its effective time and offset.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 //! nothing had happened.
 
 use crate::common::engine::{Inputs, Record, Run};
+use crate::common::spec::{SPEC, UNITED};
 use crate::common::topics::topic;
 use proptest::prelude::*;
 use tidemill::value::Scalar;
@@ -18,21 +19,22 @@ type Outcome = [Vec<Vec<Scalar>>; 4];
 /// Numbers and hashes.
 type Versions = Vec<(u64, String)>;
 
-/// The outcome of an uninterrupted run from T on, and that of a run restarted at T.
+/// The outcome of an uninterrupted run of a dataflow from T on, and that of a run restarted at T.
 fn both(
+    spec: &str,
     inputs: &Inputs,
     t: i64,
     workers: (usize, usize),
     lose: Option<&str>,
 ) -> Option<(Outcome, Outcome, Versions, Versions)> {
-    let whole = Run { workers: workers.0, snapshot: Some(t), ..Run::default() }.run(inputs);
+    let whole = Run { spec, workers: workers.0, snapshot: Some(t), ..Run::default() }.run(inputs);
     // A run that ends before T has no snapshot of it.
     let (time, mut parts) = whole.snapshot.clone()?;
     assert_eq!(time, t);
     if let Some(lose) = lose {
         assert!(parts.remove(lose).is_some(), "{lose} takes part in the snapshot");
     }
-    let again = Run { read: 5, workers: workers.1, start: Some((t, parts)), ..Run::default() }.run(inputs);
+    let again = Run { spec, read: 5, workers: workers.1, start: Some((t, parts)), ..Run::default() }.run(inputs);
     let expected =
         [from(&whole.shop, 0, t), from(&whole.pair, 0, t), from(&whole.ever, 0, t), from(&whole.examples, 1, t)];
     let made = whole.versions.iter().filter(|version| again.versions.iter().any(|other| other.0 == version.0));
@@ -53,7 +55,23 @@ proptest! {
         after in 1usize..4,
     ) {
         let inputs = Inputs { asks, sales, prices };
-        if let Some((expected, found, versions, again)) = both(&inputs, 1_000_000 + at, (before, after), None) {
+        if let Some((expected, found, versions, again)) = both(&SPEC, &inputs, 1_000_000 + at, (before, after), None) {
+            prop_assert_eq!(found, expected);
+            prop_assert_eq!(again, versions);
+        }
+    }
+
+    #[test]
+    fn a_restart_from_a_snapshot_of_a_union_changes_no_bit(
+        asks in topic(60),
+        sales in topic(120),
+        prices in topic(20),
+        at in 0i64..700,
+        before in 1usize..4,
+        after in 1usize..4,
+    ) {
+        let inputs = Inputs { asks, sales, prices };
+        if let Some((expected, found, versions, again)) = both(UNITED, &inputs, 1_000_000 + at, (before, after), None) {
             prop_assert_eq!(found, expected);
             prop_assert_eq!(again, versions);
         }
@@ -81,13 +99,14 @@ fn steady() -> Inputs {
 fn every_operator_has_state_that_a_restart_needs() {
     let inputs = steady();
     let t = 1_000_450;
-    let (expected, found, versions, again) = both(&inputs, t, (2, 3), None).expect("the run passes T");
+    let (expected, found, versions, again) = both(&SPEC, &inputs, t, (2, 3), None).expect("the run passes T");
     assert_eq!((&found, &again), (&expected, &versions));
     assert!(!versions.is_empty());
     for operator in
         ["features.shop", "features.pair", "features.ever", "table.prices", "model.sold.label", "model.sold.learn"]
     {
-        let (expected, found, versions, again) = both(&inputs, t, (1, 2), Some(operator)).expect("the run passes T");
+        let (expected, found, versions, again) =
+            both(&SPEC, &inputs, t, (1, 2), Some(operator)).expect("the run passes T");
         assert!((found, again) != (expected, versions), "the run did not miss the state of {operator}");
     }
 }
