@@ -176,8 +176,12 @@ impl ArrayParts<'_> {
             _ => (1, Vec::new()),
         };
         let mut own = Vec::with_capacity(buffers);
-        for _ in 0..buffers {
-            own.push(Buffer::from(self.buffers.next().ok_or_else(missing)?.0.as_slice()));
+        for position in 0..buffers {
+            let RawBytes(bytes) = self.buffers.next().ok_or_else(missing)?;
+            if !has_length(ty, position, bytes.len(), length) {
+                return Err(wrong("a length is out of range"));
+            }
+            own.push(Buffer::from(bytes.as_slice()));
         }
         let children = children.into_iter().map(|child| Ok(self.next(child)?.to_data()));
         let children = children.collect::<Result<Vec<_>, ArrowError>>()?;
@@ -185,6 +189,20 @@ impl ArrayParts<'_> {
         let builder = new_empty_array(ty).to_data().into_builder().len(length).offset(0).nulls(valid);
         let data = builder.buffers(own).child_data(children).align_buffers(true).build()?;
         Ok(make_array(data))
+    }
+}
+
+/// Returns whether the buffer at a position has the bytes of an array of `length` values; the bytes of text are of any
+/// length.
+fn has_length(ty: &DataType, position: usize, bytes: usize, length: usize) -> bool {
+    match (ty, position) {
+        (DataType::Utf8 | DataType::Binary, 1) => true,
+        // Offsets: one more than values, and none or one of no values.
+        (DataType::Utf8 | DataType::Binary | DataType::List(_) | DataType::Map(..), _) => {
+            bytes == (length + 1) * size_of::<i32>() || length == 0 && bytes == 0
+        }
+        (DataType::Boolean, _) => bytes == length.div_ceil(8),
+        (other, _) => other.primitive_width().is_some_and(|width| bytes == length * width),
     }
 }
 

@@ -97,7 +97,17 @@ mod tests {
 
     fn position() -> Position {
         let counts = RecordCounts { read: 10, applied: 5, dead_letter: 2, ..RecordCounts::default() };
-        Position { partition: 0, resume: 6, next: 12, newest: 3, newest_effective: 4, counts, overtaken: 0 }
+        Position {
+            partition: 0,
+            resume: 6,
+            place: None,
+            next: 12,
+            at_end: false,
+            newest: 3,
+            newest_effective: 4,
+            counts,
+            overtaken: 0,
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tidemill::flow::op::Assignments;
 use tidemill::flow::saved_state;
 use tidemill::flow::{Job, Plan, build};
 use tidemill::run::job::{self, OfflineLayout};
-use tidemill::source::{InputFrontier, Partitions, PlaybackClock, PlaybackSpeed};
+use tidemill::source::{InputFrontier, Partitions, PlaybackClock, PlaybackSpeed, Volume};
 use tidemill::time::EventTime;
 
 /// A time at which every operator has state.
@@ -64,10 +64,12 @@ fn start(plan: &Arc<Plan>, parts: &SnapshotParts) -> Result<(), String> {
         online: Some(job::online_store(plan)),
         offline: Some(offline),
         events: crossbeam_channel::unbounded().0,
-        max_in_flight: 64,
+        max_in_flight: Volume { records: 64, bytes: u64::MAX },
     });
     timely::execute_directly(move |worker| {
+        let dataflow = worker.next_dataflow_index();
         let built = worker.dataflow::<EventTime, _, _>(|scope| build(scope, &job).map(drop));
+        worker.drop_dataflow(dataflow);
         built.map_err(|error| tidemill::error::chain(&error))
     })
 }

@@ -61,7 +61,7 @@ fn keys_that_may_not_be_written_are_left_and_the_others_are_written() {
     let mut redis = server.connection();
     run(&mut redis, &["ACL", "SETUSER", "default", "resetkeys", "~tidemill:d:_positions", "~*u1*", "~*u2*"]);
     let store = Store::new();
-    ["u1", "u2", "x1", "x2"].map(|user| store.set(user, 5));
+    ["u1", "u2", "x1", "x2"].iter().for_each(|user| store.set(user, 5));
     let writer = store.writer(&server);
     eventually("those that may be", || count(&mut redis, "u1") == Some(5) && count(&mut redis, "u2") == Some(5));
     eventually("those that are refused", || refused(&store, "NOPERM") == 2.0);

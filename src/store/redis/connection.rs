@@ -11,7 +11,7 @@ use redis::{Client, Connection, Pipeline, cmd};
 use tracing::warn;
 
 use super::layout::positions_key;
-use super::refusal::{self, Refusal, is_wrong_type};
+use super::refusal::{self, RefusedCommand, is_wrong_type};
 use super::{JobProgress, RedisError};
 use crate::time::{EARLIEST, EventTime, LATEST, PartitionId};
 
@@ -136,7 +136,7 @@ impl MirrorConnection {
     ///
     /// # Errors
     /// If the server is unreachable or does not answer in time. Some of it may have been written.
-    pub fn send(&mut self, pipe: &Pipeline) -> Result<Vec<Refusal>, RedisError> {
+    pub fn send(&mut self, pipe: &Pipeline) -> Result<Vec<RefusedCommand>, RedisError> {
         let begun = Instant::now();
         self.connection.send_packed_command(&pipe.get_packed_pipeline()).map_err(RedisError::Away)?;
         let mut refused = Vec::new();
@@ -144,7 +144,7 @@ impl MirrorConnection {
         for command in 0..pipe.len() {
             match self.connection.recv_response().and_then(redis::Value::extract_error) {
                 Ok(_) => {}
-                Err(error) if refusal::is_refused(&error) => refused.push(Refusal { command, error }),
+                Err(error) if refusal::is_refused(&error) => refused.push(RefusedCommand { command, error }),
                 Err(error) => return Err(RedisError::Away(error)),
             }
             if begun.elapsed() > ANSWERS {

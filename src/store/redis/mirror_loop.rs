@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::catch_up::CatchUp;
 use super::connection::{MirrorConnection, ServerState};
 use super::layout::{key_of, replace, write};
-use super::refusal::{Refusal, RefusalKind};
+use super::refusal::{RefusalKind, RefusedCommand};
 use super::{Mirror, RedisError};
 use crate::error::chain;
 use crate::store::Vector;
@@ -263,11 +263,11 @@ impl MirrorLoop {
         connection: &mut MirrorConnection,
         batch: &[BatchedEntity],
         (first, ends): (usize, &[usize]),
-        refusals: Vec<Refusal>,
+        refusals: Vec<RefusedCommand>,
         asof: EventTime,
     ) -> Result<(), RedisError> {
         // The first refusal of each entity.
-        let mut of_entity: BTreeMap<usize, Refusal> = BTreeMap::new();
+        let mut of_entity: BTreeMap<usize, RefusedCommand> = BTreeMap::new();
         let mut of_server = None;
         for refusal in refusals {
             let entity = ends.partition_point(|end| *end <= refusal.command);
@@ -281,7 +281,7 @@ impl MirrorLoop {
             if let Some(entity) = batch.get(entity).filter(|_| refusal.command >= first) {
                 self.count_refusal(entity.group, refusal.code());
             }
-            return Err(RedisError::Refused(refusal.error));
+            return Err(refusal.into());
         }
         let mut replaced = pipe();
         for (named, (entity, refusal)) in of_entity.iter().enumerate() {
@@ -293,7 +293,7 @@ impl MirrorLoop {
             if named < NAMED {
                 let what = if is_replaced { "it is replaced" } else { "it is left and tried again later" };
                 let reason = chain(&refusal.error);
-                warn!(target: "redis", key = text, reason, "a key cannot be written; {what}");
+                warn!(target: "redis", key = text, code, reason, "a key cannot be written; {what}");
             }
             if is_replaced {
                 replace(&mut replaced, &self.mirror.dataflow, mirrored, key, vector.as_ref(), asof);
@@ -302,7 +302,7 @@ impl MirrorLoop {
             }
         }
         if let Some(refusal) = if replaced.is_empty() { None } else { connection.send(&replaced)?.into_iter().next() } {
-            return Err(RedisError::Refused(refusal.error));
+            return Err(refusal.into());
         }
         for (index, BatchedEntity { group, key, .. }) in batch.iter().enumerate() {
             if of_entity.get(&index).is_none_or(|refusal| refusal.kind() == RefusalKind::WrongType) {

@@ -90,8 +90,12 @@ pub enum RedisError {
     Address(#[source] redis::RedisError),
     #[error("Redis cannot be reached")]
     Away(#[source] redis::RedisError),
-    #[error("Redis refuses a write")]
-    Refused(#[source] redis::RedisError),
+    #[error("Redis refuses a write with {code}")]
+    Refused {
+        code: String,
+        #[source]
+        source: redis::RedisError,
+    },
     #[error("the Redis writer's thread cannot be started")]
     Thread(#[source] std::io::Error),
 }

@@ -5,7 +5,7 @@ use redis::RedisError;
 
 /// A command of a pipeline that the server refused.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct RefusedCommand {
     /// The position of the command.
     pub command: usize,
     pub error: RedisError,
@@ -18,7 +18,7 @@ pub enum RefusalKind {
     WrongType,
     /// The key cannot be written here.
     Key,
-    /// Nothing, or not everything, can be written at present.
+    /// The server accepts no writes at present, or not all.
     Server,
 }
 
@@ -27,7 +27,7 @@ pub enum RefusalKind {
 const SERVER_CODES: [&str; 10] =
     ["OOM", "READONLY", "LOADING", "MISCONF", "BUSY", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "NOAUTH"];
 
-impl Refusal {
+impl RefusedCommand {
     /// Returns the code of the error: its first word.
     pub fn code(&self) -> &str {
         self.error.code().unwrap_or("ERR")
@@ -39,6 +39,12 @@ impl Refusal {
             code if SERVER_CODES.contains(&code) => RefusalKind::Server,
             _ => RefusalKind::Key,
         }
+    }
+}
+
+impl From<RefusedCommand> for super::RedisError {
+    fn from(refused: RefusedCommand) -> Self {
+        super::RedisError::Refused { code: refused.code().to_owned(), source: refused.error }
     }
 }
 
