@@ -124,7 +124,7 @@ fn main() {
     println!("from trigger to current    {:>8.1} ms", current.as_secs_f64() * 1e3);
 
     let started = Instant::now();
-    let snapshot = store.newest().expect("the folder can be read").checkpoint;
+    let snapshot = store.newest(|_| None).expect("the folder can be read").checkpoint;
     let snapshot = snapshot.expect("the checkpoint is whole");
     let read = started.elapsed();
     let coordinator = CheckpointCoordinator::restoring(snapshot.time, snapshot.parts);

@@ -14,8 +14,11 @@
 //! ```
 
 use std::fs::File;
-use std::io::{Error, ErrorKind, Result};
+use std::io::{Error, ErrorKind, Result, Write};
 use std::path::{Path, PathBuf};
+
+/// The name of the file that locks a folder, which does not count among the folder's contents.
+pub const LOCK: &str = "tidemill.lock";
 
 /// Fsyncs the parent directory of `path`, so that a created, renamed or deleted entry survives a power failure.
 ///
@@ -58,13 +61,33 @@ pub fn restrict(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Replaces a file by other contents, or creates it. After a crash or a power failure, the file has the old contents or
+/// the new ones.
+///
+/// # Errors
+/// If the file cannot be written or renamed.
+pub fn replace(path: &Path, contents: &[u8]) -> Result<()> {
+    let mut staged = path.as_os_str().to_owned();
+    staged.push(".new");
+    let staged = PathBuf::from(staged);
+    let write = || {
+        let mut file = File::create(&staged)?;
+        file.write_all(contents)?;
+        file.sync_all()
+    };
+    write().inspect_err(|_| _ = std::fs::remove_file(&staged))?;
+    std::fs::rename(&staged, path)?;
+    sync_folder_of(path)
+}
+
 /// Renames a non-empty folder to the first free one of `{folder}.1`, `{folder}.2` and so on, and returns the new path.
-/// Returns `None` if there is no such folder or it is empty.
+/// Returns `None` if there is no such folder or it is empty. The renamed folder is not locked.
 ///
 /// # Errors
 /// If the folder cannot be renamed; the error names it.
 pub fn archive_previous(folder: &Path) -> Result<Option<PathBuf>> {
-    if std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none()) {
+    let is_content = |entry: Result<std::fs::DirEntry>| entry.map_or(true, |entry| entry.file_name() != LOCK);
+    if !std::fs::read_dir(folder).is_ok_and(|mut entries| entries.any(is_content)) {
         return Ok(None);
     }
     let numbered = |number: u32| {
@@ -76,7 +99,30 @@ pub fn archive_previous(folder: &Path) -> Result<Option<PathBuf>> {
     std::fs::rename(folder, &free).map_err(|error| {
         Error::new(error.kind(), format!("{} cannot be renamed to {}: {error}", folder.display(), free.display()))
     })?;
+    let _ = std::fs::remove_file(free.join(LOCK));
     Ok(Some(free))
+}
+
+/// Deletes the contents of a folder, if there is one.
+///
+/// # Errors
+/// If something cannot be deleted; the error names it.
+pub fn clear(folder: &Path) -> Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name() == LOCK {
+            continue;
+        }
+        let path = entry.path();
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let deleted = if is_folder { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        deleted.map_err(|error| Error::new(error.kind(), format!("{} cannot be deleted: {error}", path.display())))?;
+    }
+    Ok(())
 }
 
 #[cfg(all(test, unix))]

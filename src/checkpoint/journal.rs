@@ -3,11 +3,12 @@
 //! An overtaken record arrived behind the closed frontier, which depends on when it arrived; a recovery or a replay can
 //! only repeat its effective time from here. Records are written before anything derived from them is published.
 //!
-//! The journal consists of objects `journal/{number}.jsonl` with one JSON object a line. The newest object is replaced by a
-//! longer one until it has [`SEGMENT`] records; then the next is begun. Each replacement is atomic, so a crash leaves the
-//! old object or the new one. Earlier versions of tidemill appended to one file, `journal.jsonl`, which is still read. Its
-//! last line may be truncated by a crash: nothing depends on that record, and it is skipped. Any other line that is not a
-//! record is an error, as a replay without it would differ.
+//! The journal consists of objects `journal/{number}.jsonl` with one JSON object a line, in which `checksum` is the start of
+//! the SHA-256 of the line without it. The newest object is replaced by a longer one until it has [`SEGMENT`] records; then
+//! the next is begun. Each replacement is atomic, so a crash leaves the old object or the new one. Earlier versions of
+//! tidemill appended to one file, `journal.jsonl`, without checksums, which is still read. Its last line may be truncated by
+//! a crash: nothing depends on that record, and it is skipped. Any other line that is not a record is an error, as a replay
+//! without it would differ.
 
 use std::io::{Error, ErrorKind};
 use std::path::Path;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::CheckpointError;
 use crate::blob::{BlobPath, Blobs, Durability};
+use crate::hash::sha256;
 use crate::time::{EventTime, Offset};
 
 /// The folder of the objects.
@@ -23,6 +25,9 @@ pub(super) const FOLDER: &str = "journal";
 
 /// The file of earlier versions of tidemill.
 const FILE: &str = "journal.jsonl";
+
+/// The length of a line's checksum.
+const CHECKSUM: usize = 16;
 
 /// The number of records from which on an object is not replaced any more.
 const SEGMENT: usize = 1024;
@@ -67,8 +72,7 @@ impl Journal {
     pub fn add(&mut self, records: &[Overtaken]) -> Result<(), CheckpointError> {
         let before = self.lines.len();
         for record in records {
-            serde_json::to_writer(&mut self.lines, record).expect("a record has a JSON form");
-            self.lines.push(b'\n');
+            self.lines.extend_from_slice(line(record).as_bytes());
         }
         self.blobs.put(&object_path(self.number), self.lines.clone()).inspect_err(|_| self.lines.truncate(before))?;
         self.records += records.len();
@@ -83,18 +87,25 @@ impl Journal {
     /// Reads all records beside checkpoints, the oldest first. None if there is no journal.
     ///
     /// # Errors
-    /// If an object cannot be read, or a line is not a record.
+    /// If an object cannot be read or is missing, or a line is not a record.
     pub(super) fn read(blobs: &Blobs) -> Result<Vec<Overtaken>, CheckpointError> {
         let label = |path: &BlobPath| format!("{}/{path}", blobs.url());
         let mut records = Vec::new();
         let file = BlobPath::from_iter([FILE]);
         if let Some(bytes) = blobs.get(&file)? {
-            records.extend(parse(&bytes, &label(&file), true)?);
+            records.extend(parse(&bytes, &label(&file), LineForm::Appended)?);
         }
-        for number in numbers(blobs)? {
+        let numbers = numbers(blobs)?;
+        // Objects are replaced from the first one on, and none in between is deleted.
+        let first = numbers.first().copied().unwrap_or(1);
+        for (expected, number) in (first..).zip(numbers) {
+            if number != expected {
+                let (path, detail) = (label(&object_path(expected)), "it does not exist".to_owned());
+                return Err(CheckpointError::Damaged { path, detail });
+            }
             let path = object_path(number);
             let bytes = blobs.get(&path)?.unwrap_or_default();
-            records.extend(parse(&bytes, &label(&path), false)?);
+            records.extend(parse(&bytes, &label(&path), LineForm::Checked)?);
         }
         Ok(records)
     }
@@ -131,7 +142,9 @@ impl Journal {
         if !path.is_file() {
             return Err(failed(Error::from(ErrorKind::NotFound)));
         }
-        parse(&std::fs::read(path).map_err(failed)?, &label, true)
+        let is_of_earlier = path.file_name().is_some_and(|name| name == FILE);
+        let form = if is_of_earlier { LineForm::Appended } else { LineForm::Any };
+        parse(&std::fs::read(path).map_err(failed)?, &label, form)
     }
 }
 
@@ -147,17 +160,50 @@ fn object_path(number: u64) -> BlobPath {
     BlobPath::from_iter([FOLDER.to_owned(), format!("{number:08}.jsonl")])
 }
 
-/// Reads the lines of a file; `label` is its name in errors. A last line without an end is an error, unless it may be
-/// `truncated`: then it is skipped.
-fn parse(bytes: &[u8], label: &str, truncated: bool) -> Result<Vec<Overtaken>, CheckpointError> {
+/// The form of the lines of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LineForm {
+    /// Each has a checksum and an end.
+    Checked,
+    /// None has a checksum, and the last may be truncated.
+    Appended,
+    /// A copy of either: a checksum is compared where there is one.
+    Any,
+}
+
+/// A record with the checksum of its line.
+#[derive(Deserialize)]
+struct CheckedRecord {
+    #[serde(flatten)]
+    record: Overtaken,
+    checksum: Option<String>,
+}
+
+/// Returns the line of a record, with its checksum and its end.
+fn line(record: &Overtaken) -> String {
+    let mut text = serde_json::to_string(record).expect("a record has a JSON form");
+    let checksum = &sha256(&text)[..CHECKSUM];
+    text.pop();
+    format!("{text},\"checksum\":\"{checksum}\"}}\n")
+}
+
+/// Reads the lines of a file; `label` is its name in errors.
+fn parse(bytes: &[u8], label: &str, form: LineForm) -> Result<Vec<Overtaken>, CheckpointError> {
     let mut records = Vec::new();
-    for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
-        let is_whole = line.ends_with(b"\n");
-        match serde_json::from_slice(line) {
-            Ok(record) if is_whole => records.push(record),
-            _ if truncated && !is_whole => break,
+    for (number, text) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
+        let is_whole = text.ends_with(b"\n");
+        let CheckedRecord { record, checksum } = match serde_json::from_slice(text) {
+            Ok(record) if is_whole => record,
+            _ if form != LineForm::Checked && !is_whole => break,
             Ok(_) => return Err(no_record(label, number, "the line has no end")),
             Err(error) => return Err(no_record(label, number, &error.to_string())),
+        };
+        match checksum {
+            None if form == LineForm::Checked => return Err(no_record(label, number, "it has no checksum")),
+            Some(_) if line(&record).as_bytes() != text => {
+                return Err(no_record(label, number, "its checksum is not that of its content"));
+            }
+            _ => records.push(record),
         }
     }
     Ok(records)
@@ -179,8 +225,24 @@ mod tests {
         Blobs::open(&folder.to_string_lossy(), Durability::Process).unwrap()
     }
 
-    fn line(record: &Overtaken) -> String {
+    fn unchecked(record: &Overtaken) -> String {
         serde_json::to_string(record).unwrap() + "\n"
+    }
+
+    #[test]
+    fn each_flipped_bit_of_a_record_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = open(folder.path());
+        Journal::open(&blobs).unwrap().add(&[record(12), record(13)]).unwrap();
+        let object = folder.path().join(FOLDER).join("00000001.jsonl");
+        let whole = std::fs::read(&object).unwrap();
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&object, flipped).unwrap();
+            let error = Journal::read(&blobs).map(|read| panic!("bit {bit}: {read:?}")).unwrap_err();
+            assert!(error.to_string().contains("00000001.jsonl:"), "{error}");
+        }
     }
 
     #[test]
@@ -209,8 +271,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let blobs = open(folder.path());
         let file = folder.path().join(FILE);
-        let text = line(&record(1)) + &line(&record(2));
-        let whole = line(&record(1)).len();
+        let text = unchecked(&record(1)) + &unchecked(&record(2));
+        let whole = unchecked(&record(1)).len();
         for length in whole..text.len() {
             std::fs::write(&file, &text[..length]).unwrap();
             assert_eq!(Journal::read(&blobs).unwrap(), [record(1)], "{length} bytes");
@@ -226,7 +288,7 @@ mod tests {
     fn a_line_that_is_not_a_record_is_refused_with_its_number() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
-        let good = line(&record(1));
+        let good = unchecked(&record(1));
         for wrong in ["{", "", "{\"topic\":\"t\"}"] {
             std::fs::write(&path, format!("{good}{wrong}\n{good}")).unwrap();
             let error = Journal::read(&open(folder.path())).unwrap_err().to_string();
@@ -235,9 +297,12 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         let object = folder.path().join(FOLDER).join("00000001.jsonl");
         std::fs::create_dir(folder.path().join(FOLDER)).unwrap();
-        std::fs::write(&object, good.trim_end()).unwrap();
-        let error = Journal::read(&open(folder.path())).unwrap_err().to_string();
-        assert!(error.contains("00000001.jsonl:1: not a record of the journal: the line has no end"), "{error}");
+        for (text, said) in [(good.trim_end(), "the line has no end"), (&good, "it has no checksum")] {
+            std::fs::write(&object, text).unwrap();
+            let error = Journal::read(&open(folder.path())).unwrap_err().to_string();
+            let expected = format!("00000001.jsonl:1: not a record of the journal: {said}");
+            assert!(error.contains(&expected), "{error}");
+        }
         assert!(Journal::read_path(&folder.path().join("nowhere")).is_err(), "a journal that was named must exist");
     }
 

@@ -7,8 +7,9 @@
 //! | `journal/{number}.jsonl` | the overtaken records, and when they took effect: see [`Journal`] |
 //!
 //! Numbers count from 1, with eight digits. The manifest contains the number of the format, the dataflow's name and the
-//! hash of its definition, the transport of each topic, the event time, and the length and SHA-256 of each part. The
-//! current checkpoint is the one with the highest number that is complete; one that is not is skipped with a warning.
+//! hash of its definition, the transport of each topic, the event time, the length and SHA-256 of each part, and a checksum
+//! of itself. The current checkpoint is the one with the highest number that is whole; one that is not is skipped with a
+//! warning.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,11 +21,14 @@ use serde::{Deserialize, Serialize};
 use super::journal::{self, Journal, Overtaken};
 use super::{CheckpointError, SnapshotParts};
 use crate::blob::{BlobPath, Blobs, Durability};
-use crate::hash::sha256;
+use crate::hash::{Seal, seal, seal_of, sha256};
 use crate::time::EventTime;
 
 /// The format that is written, and the only one that is read.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
+
+/// The largest distance of a checkpoint's time from the epoch, in ms: arithmetic on it does not overflow.
+const FARTHEST: u64 = 1 << 60;
 
 /// The identity of the dataflow and the inputs that a checkpoint belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,16 +118,19 @@ impl CheckpointStore {
         Ok(store)
     }
 
-    /// Reads what a path names: a manifest, or the newest complete checkpoint of a folder. Returns it with the records of
-    /// the journal beside it.
+    /// Reads what a path names: a manifest, or the newest whole checkpoint of a folder, in which `fault` finds nothing
+    /// wrong. Returns it with the records of the journal beside it.
     ///
     /// # Errors
     /// If there is no such path, or it is neither, or cannot be read.
-    pub fn read_path(path: &Path) -> Result<(NewestCheckpoint, Vec<Overtaken>), CheckpointError> {
+    pub fn read_path(
+        path: &Path,
+        fault: impl Fn(&StoredCheckpoint) -> Option<String>,
+    ) -> Result<(NewestCheckpoint, Vec<Overtaken>), CheckpointError> {
         let shown = path.display().to_string();
         if path.is_dir() {
             let store = CheckpointStore::open(&shown)?;
-            return Ok((store.newest()?, store.overtaken()?));
+            return Ok((store.newest(fault)?, store.overtaken()?));
         }
         std::fs::metadata(path).map_err(|source| CheckpointError::Folder { path: shown.clone(), source })?;
         let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".json")?.parse::<u64>().ok());
@@ -131,15 +138,19 @@ impl CheckpointStore {
         let number = number.ok_or(CheckpointError::Damaged { path: shown, detail })?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let store = CheckpointStore::open(&folder.unwrap_or(Path::new(".")).to_string_lossy())?;
-        let checkpoint = Some(store.read(number)?);
+        let checkpoint = Some(store.read_sound(number, fault)?);
         Ok((NewestCheckpoint { checkpoint, skipped: Vec::new() }, store.overtaken()?))
     }
 
-    /// Reads the checkpoint of a manifest, which must be one of this store.
+    /// Reads the checkpoint of a manifest, which must be one of this store, and in which `fault` finds nothing wrong.
     ///
     /// # Errors
     /// If the path is not that of a manifest, or the checkpoint cannot be read.
-    pub fn checkpoint_at(&self, path: &Path) -> Result<StoredCheckpoint, CheckpointError> {
+    pub fn checkpoint_at(
+        &self,
+        path: &Path,
+        fault: impl Fn(&StoredCheckpoint) -> Option<String>,
+    ) -> Result<StoredCheckpoint, CheckpointError> {
         let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".json")?.parse::<u64>().ok());
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let is_here = folder
@@ -148,7 +159,7 @@ impl CheckpointStore {
             .is_some_and(|folder| self.folder().canonicalize().is_ok_and(|own| own == folder));
         let detail = format!("expected a manifest NUMBER.json in {}", self.url());
         let refused = || CheckpointError::Damaged { path: path.display().to_string(), detail };
-        self.read(number.filter(|_| is_here).ok_or_else(refused)?)
+        self.read_sound(number.filter(|_| is_here).ok_or_else(refused)?, fault)
     }
 
     /// Sets the checkpoints after one aside: their manifests are renamed. Returns their numbers.
@@ -199,14 +210,17 @@ impl CheckpointStore {
         Journal::open(&self.blobs)
     }
 
-    /// Reads the newest complete checkpoint.
+    /// Reads the newest checkpoint that is whole, and in which `fault` finds nothing wrong.
     ///
     /// # Errors
     /// If the store cannot be listed, or a checkpoint was written by another version of tidemill.
-    pub fn newest(&self) -> Result<NewestCheckpoint, CheckpointError> {
+    pub fn newest(
+        &self,
+        fault: impl Fn(&StoredCheckpoint) -> Option<String>,
+    ) -> Result<NewestCheckpoint, CheckpointError> {
         let mut skipped = Vec::new();
         for number in self.numbers()?.complete.into_iter().rev() {
-            match self.read(number) {
+            match self.read_sound(number, &fault) {
                 Ok(checkpoint) => return Ok(NewestCheckpoint { checkpoint: Some(checkpoint), skipped }),
                 Err(error @ CheckpointError::Format { .. }) => return Err(error),
                 Err(error) => skipped.push(error),
@@ -256,9 +270,7 @@ impl CheckpointStore {
         let bytes = entries.iter().map(|(operator, entries)| (operator.clone(), size(entries))).collect();
         let manifest =
             CheckpointManifest { format: FORMAT, number, fingerprint: fingerprint.clone(), time, parts: entries };
-        let mut text = serde_json::to_vec_pretty(&manifest).expect("a manifest has a JSON form");
-        text.push(b'\n');
-        self.blobs.put(&manifest_path(number), text)?;
+        self.blobs.put(&manifest_path(number), seal(&manifest))?;
         Ok(WrittenCheckpoint { number, time, bytes })
     }
 
@@ -272,16 +284,44 @@ impl CheckpointStore {
         Ok(self.blobs.delete_orphans(&BlobPath::from_iter([journal::FOLDER]))?)
     }
 
+    /// Reads a checkpoint in which `fault` finds nothing wrong.
+    fn read_sound(
+        &self,
+        number: u64,
+        fault: impl Fn(&StoredCheckpoint) -> Option<String>,
+    ) -> Result<StoredCheckpoint, CheckpointError> {
+        let checkpoint = self.read(number)?;
+        match fault(&checkpoint) {
+            None => Ok(checkpoint),
+            Some(detail) => Err(CheckpointError::Damaged { path: manifest_path(number).to_string(), detail }),
+        }
+    }
+
     fn read(&self, number: u64) -> Result<StoredCheckpoint, CheckpointError> {
         let path = manifest_path(number);
         let damaged = |path: &BlobPath, detail: String| CheckpointError::Damaged { path: path.to_string(), detail };
+        // The manifest.
         let text = self.get(&path)?;
         let wrong = |error: serde_json::Error| damaged(&path, error.to_string());
+        let seal = seal_of(&text);
+        if seal == Seal::Broken {
+            return Err(damaged(&path, "its checksum is not that of its content".to_owned()));
+        }
         let ManifestFormat { format } = serde_json::from_slice(&text).map_err(wrong)?;
         if format != FORMAT {
             return Err(CheckpointError::Format { path: path.to_string(), format, expected: FORMAT });
         }
+        if seal == Seal::Missing {
+            return Err(damaged(&path, "it has no checksum".to_owned()));
+        }
         let manifest: CheckpointManifest = serde_json::from_slice(&text).map_err(wrong)?;
+        if manifest.number != number {
+            return Err(damaged(&path, format!("it is the manifest of checkpoint {}", manifest.number)));
+        }
+        if manifest.time.unsigned_abs() > FARTHEST {
+            return Err(damaged(&path, format!("its time {} is out of range", manifest.time)));
+        }
+        // The parts that it lists.
         let mut parts = SnapshotParts::new();
         for (operator, entries) in manifest.parts {
             let path = part_path(number, &operator);
@@ -297,6 +337,9 @@ impl CheckpointStore {
                     return Err(damaged(&path, "its sha256 is not the one in the manifest".to_owned()));
                 }
                 read.push(part.to_vec());
+            }
+            if !rest.is_empty() {
+                return Err(damaged(&path, "it is longer than the manifest says".to_owned()));
             }
             parts.insert(operator, read);
         }

@@ -29,6 +29,8 @@ pub enum RegistryError {
         #[source]
         source: serde_json::Error,
     },
+    #[error("`{path}` is damaged: {detail}")]
+    Damaged { path: String, detail: String },
     #[error("`{path}` is damaged: its sha256 is {found}, model.json says {expected}")]
     HashMismatch { path: String, expected: String, found: String },
     #[error("`{path}` is damaged: it is not a whole safetensors file")]
@@ -45,4 +47,11 @@ pub enum RegistryError {
         #[source]
         source: ModelError,
     },
+}
+
+impl RegistryError {
+    /// Returns whether an object is not the one that was written. Other objects may be whole.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, RegistryError::DamagedJson { .. } | RegistryError::Damaged { .. })
+    }
 }

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::RegistryError;
 use super::manifest::rfc3339;
-use super::objects::{history_path, move_path, read_json, to_json};
+use super::objects::{history_path, move_path, read_json};
 use crate::blob::Blobs;
+use crate::hash::seal;
 use crate::time::EventTime;
 
 /// The alias of the version that answers requests.
@@ -55,6 +56,14 @@ pub(super) struct MoveRequest<'a> {
     pub by: &'a str,
 }
 
+/// The newest move of a model that can be read.
+#[derive(Debug, Default)]
+pub(super) struct NewestMove {
+    pub made: Option<AliasMove>,
+    /// Errors of the moves after it.
+    pub damaged: Vec<RegistryError>,
+}
+
 /// The histories of all models. Cloning shares them.
 #[derive(Clone)]
 pub(super) struct AliasHistory {
@@ -88,6 +97,25 @@ impl AliasHistory {
         self.aliases_after(model, self.newest(model)?)
     }
 
+    /// Returns the newest move that can be read.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn newest_whole(&self, model: &str) -> Result<NewestMove, RegistryError> {
+        let mut newest = NewestMove::default();
+        for number in self.numbers(model)?.into_iter().rev() {
+            match self.read(model, number) {
+                Err(error) if error.is_damage() => newest.damaged.push(error),
+                Ok(None) => {}
+                read => {
+                    newest.made = read?;
+                    break;
+                }
+            }
+        }
+        Ok(newest)
+    }
+
     fn aliases_after(&self, model: &str, number: u64) -> Result<BTreeMap<String, u64>, RegistryError> {
         Ok(self.read(model, number)?.map(|made| made.aliases).unwrap_or_default())
     }
@@ -109,7 +137,11 @@ impl AliasHistory {
         loop {
             // Moves are numbered without gaps and never deleted, so the search can start at the newest one seen.
             let newest = self.newest_seen(model)?;
-            let mut aliases = self.aliases_after(model, newest)?;
+            let mut aliases = match self.aliases_after(model, newest) {
+                Err(error) if error.is_damage() => self.newest_whole(model)?.made.map(|made| made.aliases),
+                aliases => Some(aliases?),
+            }
+            .unwrap_or_default();
             aliases.insert(request.alias.to_owned(), request.version);
             let made = AliasMove {
                 time: request.when.event,
@@ -120,7 +152,7 @@ impl AliasHistory {
                 by: request.by.to_owned(),
             };
             let number = newest + 1;
-            if self.blobs.create(&move_path(model, number), to_json(&made))? {
+            if self.blobs.create(&move_path(model, number), seal(&made))? {
                 self.newest_seen.lock().insert(model.to_owned(), number);
                 return Ok(made);
             }
@@ -128,14 +160,19 @@ impl AliasHistory {
         }
     }
 
-    /// Returns the newest move made by `by`.
+    /// Returns the newest move made by `by`; damaged ones are passed over.
     ///
     /// # Errors
-    /// If a move cannot be read.
+    /// If the store fails.
     pub fn newest_by(&self, model: &str, by: &str) -> Result<Option<AliasMove>, RegistryError> {
         for number in (1..=self.newest_seen(model)?).rev() {
-            if let Some(made) = self.read(model, number)?.filter(|made| made.by == by) {
-                return Ok(Some(made));
+            match self.read(model, number) {
+                Err(error) if error.is_damage() => {}
+                read => {
+                    if let Some(made) = read?.filter(|made| made.by == by) {
+                        return Ok(Some(made));
+                    }
+                }
             }
         }
         Ok(None)

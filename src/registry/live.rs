@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::RwLock;
 
-use super::{Manifest, Publication, Registry, RegistryError};
+use super::{Manifest, Publication};
 use crate::model::Predictor;
 use crate::time::EventTime;
 
@@ -113,50 +113,23 @@ impl LiveModels {
         deleted.iter().for_each(|version| drop(stored.remove(version)));
     }
 
-    /// Installs the champions and the newest versions of a registry, so that a restart answers at once. Skips damaged
-    /// versions and returns their errors.
-    pub fn restore(&self, registry: &Registry) -> Vec<RegistryError> {
-        let mut errors = Vec::new();
-        for (name, model) in &self.models {
-            if let Err(error) = self.restore_model(registry, name, model, &mut errors) {
-                errors.push(error);
-            }
+    /// Adds a version that was read.
+    pub(super) fn add(&self, name: &str, servable: &Arc<Servable>) {
+        if let Some(model) = self.models.get(name) {
+            model.add(Arc::clone(servable), self.keep);
         }
-        errors
     }
 
-    fn restore_model(
-        &self,
-        registry: &Registry,
-        name: &str,
-        model: &LiveModel,
-        errors: &mut Vec<RegistryError>,
-    ) -> Result<(), RegistryError> {
-        let champion = registry.aliases(name)?.get(super::CHAMPION).copied();
-        let versions = registry.versions(name)?;
-        let oldest = versions.len().saturating_sub(self.keep);
-        for (at, version) in versions.into_iter().enumerate() {
-            // Others are read once they are asked for.
-            if at < oldest && Some(version) != champion {
-                match registry.manifest(name, version) {
-                    Ok(manifest) => self.stored(&manifest, &[]),
-                    Err(error) => errors.push(error),
-                }
-                continue;
-            }
-            match registry.load(name, version) {
-                Err(error) => errors.push(error),
-                Ok((manifest, predictor)) => {
-                    self.stored(&manifest, &[]);
-                    let servable = Arc::new(Servable::new(manifest, Arc::new(predictor)));
-                    model.add(Arc::clone(&servable), self.keep);
-                    if Some(version) == champion {
-                        model.champion.store(Some(servable));
-                    }
-                }
-            }
+    /// Makes a version that was read champion.
+    pub(super) fn crown(&self, name: &str, servable: Arc<Servable>) {
+        if let Some(model) = self.models.get(name) {
+            model.champion.store(Some(servable));
         }
-        Ok(())
+    }
+
+    /// Returns the number of versions of a model that are kept.
+    pub(super) fn keep(&self) -> usize {
+        self.keep
     }
 }
 

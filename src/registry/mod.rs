@@ -5,7 +5,7 @@
 //! {model}/{version}/model.json            the manifest, with the hash of the former; written last
 //! {model}/history/{number}.json           one alias move each, append-only; the highest number is current
 //! ```
-//! Every write is of a whole object, and a version exists once its `model.json` does, so a crash leaves no half of one.
+//! JSON objects contain a checksum of themselves ([`crate::hash::seal`]). Every write is of a whole object, and a version exists once its `model.json` does, so a crash leaves no half of one.
 //! Version numbers come from the trainer's state, so publishing a version again after a crash changes nothing.
 //!
 //! [`Registry`] reads and writes, blocking. [`Writer`] publishes on a thread of its own for a running dataflow.
@@ -24,7 +24,7 @@
 //!
 //! // A restart serves what the registry holds: nothing yet.
 //! let live = LiveModels::new(["late".to_owned()], 4);
-//! assert!(live.restore(&registry).is_empty());
+//! assert!(live.restore(&registry, |_| None, when).errors.is_empty());
 //! assert!(live.champion("late").is_none());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -36,6 +36,7 @@ mod live;
 mod manifest;
 mod objects;
 mod publish;
+mod recovery;
 mod store;
 mod writer;
 
@@ -45,5 +46,6 @@ pub use history::{AliasMove, CHAMPION, When};
 pub use live::{LiveModels, Servable};
 pub use manifest::{Manifest, Offsets, TimeRange};
 pub use publish::Publication;
+pub use recovery::{Restoration, SavedChampion};
 pub use store::Registry;
 pub use writer::Writer;

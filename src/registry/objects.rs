@@ -1,11 +1,11 @@
 //! The objects of a registry: their paths and their JSON.
 
 use bytes::Bytes;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::RegistryError;
 use crate::blob::{BlobPath, Blobs};
+use crate::hash::{Seal, seal_of};
 
 pub(super) fn manifest_path(model: &str, version: u64) -> BlobPath {
     BlobPath::from_iter([model, &version.to_string(), "model.json"])
@@ -31,17 +31,16 @@ pub(super) fn read(blobs: &Blobs, path: &BlobPath) -> Result<Option<Bytes>, Regi
     Ok(blobs.get(path)?)
 }
 
-/// Reads an object that holds JSON. None if it does not exist.
+/// Reads an object that holds JSON. None if it does not exist. A checksum is compared where there is one.
 ///
 /// # Errors
 /// If the store fails, or the object is damaged.
 pub(super) fn read_json<T: DeserializeOwned>(blobs: &Blobs, path: &BlobPath) -> Result<Option<T>, RegistryError> {
     let Some(bytes) = read(blobs, path)? else { return Ok(None) };
+    if seal_of(&bytes) == Seal::Broken {
+        let detail = "its checksum is not that of its content".to_owned();
+        return Err(RegistryError::Damaged { path: path.to_string(), detail });
+    }
     let damaged = |source| RegistryError::DamagedJson { path: path.to_string(), source };
     serde_json::from_slice(&bytes).map(Some).map_err(damaged)
-}
-
-/// Returns a plain value as JSON.
-pub(super) fn to_json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec_pretty(value).expect("plain values have a JSON form")
 }

@@ -1,13 +1,13 @@
 //! Publishing a version: its artifacts, then the move of the champion alias.
 //!
-//! Publishing again changes nothing: a version with the same weights is left as it is, and a move that the trainer has
-//! made is not repeated, so later moves stand, whether by the trainer or by hand.
+//! Publishing again changes nothing: a version with the same weights is left as it is if it is whole, and a move that the
+//! trainer has made is not repeated, so later moves stand, whether by the trainer or by hand.
 
 use super::history::{AliasHistory, CHAMPION, MoveRequest, When};
-use super::objects::{manifest_path, read_json, to_json, weights_path};
+use super::objects::{manifest_path, read, read_json, weights_path};
 use super::{Manifest, Offsets, RegistryError, TimeRange, artifact};
 use crate::blob::Blobs;
-use crate::hash::sha256;
+use crate::hash::{seal, sha256};
 use crate::model::{Decision, Version};
 use crate::time::EventTime;
 
@@ -44,15 +44,20 @@ impl Publication {
         let stored = read_json::<Manifest>(blobs, &manifest_path(model, version.number)).ok().flatten();
         let is_same = |stored: &Manifest| stored.sha256 == sha256 && stored.definition == self.definition;
         let is_replaced = stored.as_ref().is_some_and(|stored| !is_same(stored));
+        let is_whole = || {
+            Ok::<_, RegistryError>(
+                read(blobs, &weights_path(model, version.number))?.is_some_and(|stored| stored == weights),
+            )
+        };
         let manifest = match stored {
-            Some(manifest) if !is_replaced => manifest,
+            Some(manifest) if !is_replaced && is_whole()? => manifest,
             _ => {
                 if is_replaced {
                     tracing::warn!(model, version = version.number, "replacing a version of another definition");
                 }
                 let manifest = self.manifest_of(sha256);
                 blobs.put(&weights_path(model, version.number), weights)?;
-                blobs.put(&manifest_path(model, version.number), to_json(&manifest))?;
+                blobs.put(&manifest_path(model, version.number), seal(&manifest))?;
                 manifest
             }
         };
@@ -77,8 +82,10 @@ impl Publication {
             return Ok(false);
         };
         let Some(champion) = made.aliases.get(CHAMPION) else { return Ok(false) };
-        let manifest: Option<Manifest> = read_json(blobs, &manifest_path(model, *champion))?;
-        Ok(manifest.is_some_and(|manifest| manifest.definition == *definition))
+        match read_json::<Manifest>(blobs, &manifest_path(model, *champion)) {
+            Err(error) if error.is_damage() => Ok(false),
+            manifest => Ok(manifest?.is_some_and(|manifest| manifest.definition == *definition)),
+        }
     }
 
     fn manifest_of(&self, sha256: String) -> Manifest {

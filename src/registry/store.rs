@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::history::{AliasHistory, AliasMove, CHAMPION, MoveRequest, When};
+use super::history::{AliasHistory, AliasMove, CHAMPION, MoveRequest, NewestMove, When};
 use super::objects::{manifest_path, read, read_json, weights_path};
 use super::{Manifest, Publication, RegistryError, artifact};
 use crate::blob::{BlobPath, Blobs, Durability};
-use crate::hash::sha256;
+use crate::hash::{seal, sha256};
 use crate::model::Predictor;
 use crate::time::EventTime;
 
@@ -73,8 +73,47 @@ impl Registry {
     /// # Errors
     /// If there is no such version, or it cannot be read.
     pub fn manifest(&self, model: &str, version: u64) -> Result<Manifest, RegistryError> {
-        let found = read_json(&self.blobs, &manifest_path(model, version))?;
-        found.ok_or_else(|| RegistryError::NoVersion { model: model.to_owned(), version })
+        let path = manifest_path(model, version);
+        let found: Option<Manifest> = read_json(&self.blobs, &path)?;
+        let found = found.ok_or_else(|| RegistryError::NoVersion { model: model.to_owned(), version })?;
+        if found.name != model || found.version != version {
+            let detail = format!("it is that of version {} of model `{}`", found.version, found.name);
+            return Err(RegistryError::Damaged { path: path.to_string(), detail });
+        }
+        Ok(found)
+    }
+
+    /// Writes a version again if it is not whole; `known` is its manifest, for want of a whole one. Returns whether the
+    /// version is whole now.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(super) fn mend(
+        &self,
+        model: &str,
+        version: u64,
+        predictor: &Predictor,
+        known: Option<&Manifest>,
+    ) -> Result<bool, RegistryError> {
+        if self.load(model, version).is_ok() {
+            return Ok(true);
+        }
+        let weights = artifact::encode(predictor);
+        let hash = sha256(&weights);
+        let stored = self.manifest(model, version).ok();
+        let is_its = |manifest: &&Manifest| manifest.sha256 == hash && manifest.version == version;
+        let Some(manifest) = stored.as_ref().filter(is_its).or(known.filter(is_its)) else { return Ok(false) };
+        self.blobs.put(&weights_path(model, version), weights)?;
+        self.blobs.put(&manifest_path(model, version), seal(manifest))?;
+        Ok(true)
+    }
+
+    /// Returns the newest alias move of a model that can be read.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(super) fn newest_move(&self, model: &str) -> Result<NewestMove, RegistryError> {
+        self.history.newest_whole(model)
     }
 
     /// Loads a version, ready to predict.
@@ -145,6 +184,14 @@ impl Registry {
     /// If the history cannot be read.
     pub fn champion_at(&self, model: &str, t: EventTime) -> Result<Option<u64>, RegistryError> {
         self.history.champion_at(model, t)
+    }
+
+    /// Appends a move to the history of a model.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(super) fn append_move(&self, model: &str, request: &MoveRequest<'_>) -> Result<AliasMove, RegistryError> {
+        self.history.append(model, request)
     }
 
     /// Points an alias at a version by hand, from event time `when.event` on.

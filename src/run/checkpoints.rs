@@ -21,10 +21,13 @@ use crate::checkpoint::{
 use crate::disk;
 use crate::error::chain;
 use crate::flow::build::positions;
-use crate::flow::{Job, Plan};
+use crate::flow::{Job, Plan, saved_state};
 use crate::metrics::Metrics;
 use crate::threads::{self, Thread};
 use crate::time::{EventTime, format_time};
+
+/// The transport of topics that are read from brokers, in a checkpoint's fingerprint.
+const KAFKA: &str = "kafka";
 
 /// Triggers and writes the checkpoints of a job, one at a time.
 pub struct Checkpoints {
@@ -78,22 +81,21 @@ impl Checkpoints {
     /// If they cannot be read, or belong to another dataflow file or version of tidemill.
     pub fn open(plan: &Plan, config: &Config, options: &RunOptions) -> Result<(Self, RestoredState), Failure> {
         // Open the store.
-        let spec = &plan.spec;
-        let home = config.home(&spec.name).join("checkpoints");
-        let url = config.checkpoint.url.clone().unwrap_or_else(|| home.to_string_lossy().into_owned());
+        let url = checkpoint_url(plan, config);
         let store = CheckpointStore::open(&url)
             .map_err(|error| Failure::Usage(format!("error: [checkpoint] url: {}", chain(&error))))?;
         store.remove_orphans()?;
         let fingerprint = fingerprint(plan, config);
 
         // Find the checkpoint to start from.
+        let fault = |found: &StoredCheckpoint| fault(found, &fingerprint, plan);
         let newest = match &options.checkpoint {
             _ if options.fresh => Ok(NewestCheckpoint::default()),
             Some(path) => {
-                let chosen = store.checkpoint_at(path);
+                let chosen = store.checkpoint_at(path, fault);
                 chosen.map(|chosen| NewestCheckpoint { checkpoint: Some(chosen), skipped: Vec::new() })
             }
-            None => store.newest(),
+            None => store.newest(fault),
         };
         let NewestCheckpoint { checkpoint, skipped } = newest.map_err(|error| match error {
             CheckpointError::Format { .. } => Failure::Usage(format!("error: {error}; start without it by --fresh")),
@@ -243,7 +245,7 @@ impl Checkpoints {
         else {
             return Ok(());
         };
-        snapshot.add(JOB_EVENTS, job_events.save());
+        snapshot.add(JOB_EVENTS, job_events.save(time));
         if let Some(kafka) = inputs.kafka() {
             snapshot.add(TOPIC_IDS, postcard::to_stdvec(&kafka.topic_ids())?);
         }
@@ -284,10 +286,16 @@ impl Checkpoints {
     }
 }
 
+/// Returns the url of a dataflow's checkpoints: that of the config, or a folder of the dataflow.
+pub fn checkpoint_url(plan: &Plan, config: &Config) -> String {
+    let own = || config.home(&plan.spec.name).join("checkpoints").to_string_lossy().into_owned();
+    config.checkpoint.url.clone().unwrap_or_else(own)
+}
+
 /// Returns what a checkpoint must agree with, to be one of this plan and config.
 pub fn fingerprint(plan: &Plan, config: &Config) -> Fingerprint {
     let topics = plan.readers().map(|reader| {
-        let transport = if inputs::is_file(reader, config) { "files" } else { "kafka" };
+        let transport = if inputs::is_file(reader, config) { "files" } else { KAFKA };
         (reader.topic.clone(), transport.to_owned())
     });
     let spec = &plan.spec;
@@ -300,6 +308,17 @@ fn accept(snapshot: &StoredCheckpoint, fingerprint: &Fingerprint, url: &str) -> 
             "error: {what}; expected a checkpoint of this file and config; start without it by --fresh"
         )))
     })
+}
+
+/// Returns what is wrong with a checkpoint of this plan and config. One of another is refused as a whole, by [`mismatch`].
+pub fn fault(found: &StoredCheckpoint, fingerprint: &Fingerprint, plan: &Plan) -> Option<String> {
+    let is_own = found.fingerprint == *fingerprint;
+    let is_kafka = fingerprint.topics.values().any(|transport| transport == KAFKA);
+    let has_ids = found.parts.contains_key(TOPIC_IDS);
+    match saved_state::fault(plan, &found.parts).filter(|_| is_own) {
+        None if is_own && is_kafka && !has_ids => Some("the ids of its topics are missing".to_owned()),
+        fault => fault,
+    }
 }
 
 /// Returns why a checkpoint does not belong to a dataflow, or its offsets to the dataflow's topics.

@@ -1,6 +1,6 @@
 //! The sink of dead letters: those of Kafka's topics go to a topic, those of files to a file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,11 @@ use anyhow::Context;
 
 use super::Failure;
 use super::config::{Config, DeadLettersConfig};
-use super::inputs::Inputs;
+use super::inputs::{self, Inputs};
+use super::print_err;
 use crate::flow::Job;
 use crate::source::kafka::{Cluster, DeadLetterTopic};
-use crate::source::{DeadLetter, DeadLetterFile};
+use crate::source::{DeadLetter, DeadLetterFile, KeptLetters};
 use crate::time::PartitionId;
 
 /// Writes dead letters to a file and, for topics of Kafka, to a topic.
@@ -21,6 +22,24 @@ pub struct DeadLetterSink {
     topic: Option<DeadLetterTopic>,
     /// The topics that are bound to files.
     files: BTreeSet<String>,
+}
+
+/// Returns how the letters in a file differ from those that a checkpoint has counted, in words.
+fn differences(kept: &KeptLetters, counted: &BTreeMap<PartitionId, u64>) -> Vec<String> {
+    let mut found = Vec::new();
+    if kept.unreadable > 0 {
+        found.push(format!("{} lines are not dead letters; they are kept", kept.unreadable));
+    }
+    for (id, counted) in counted {
+        let letters = kept.by_partition.get(id).copied().unwrap_or(0);
+        if letters != *counted {
+            let PartitionId { source, partition } = id;
+            found.push(format!(
+                "it has {letters} letters of {source}/{partition}, the checkpoint has counted {counted}"
+            ));
+        }
+    }
+    found
 }
 
 impl From<DeadLetterFile> for DeadLetterSink {
@@ -43,7 +62,17 @@ impl DeadLetterSink {
             Some(_) => {
                 let read = job.positions()?;
                 let is_known = |id: &PartitionId, offset| read.get(id).is_some_and(|position| offset < position.next);
-                DeadLetterFile::resume(&path, is_known)?
+                let (file, kept) = DeadLetterFile::resume(&path, is_known)?;
+                let is_in_file = |id: &PartitionId| {
+                    let reader = job.plan.readers().find(|reader| reader.source == id.source);
+                    reader.is_some_and(|reader| inputs::is_file(reader, config))
+                };
+                let counted = read.iter().filter(|(id, _)| is_in_file(id));
+                let counted = counted.map(|(id, position)| (id.clone(), position.counts.dead_letter)).collect();
+                for what in differences(&kept, &counted) {
+                    print_err(format_args!("warning: {}: {what}", path.display()));
+                }
+                file
             }
         };
         let sink = DeadLetterSink::from(file);

@@ -1,14 +1,14 @@
 //! The digest of a finished run: the counts of records read, and hashes of all outputs.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
-use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use crate::source::RecordCounts;
 use crate::store::offline::Content;
 use crate::time::EventTime;
+
+/// The name of the file.
+pub const DIGEST: &str = "digest.json";
 
 /// The contents of `digest.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,16 +25,14 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// Writes `digest.json` in a folder atomically.
+    /// Returns the text of the file.
     ///
     /// # Errors
-    /// If the file cannot be written.
-    pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
+    /// If a number has no JSON form.
+    pub fn to_json(&self) -> serde_json::Result<String> {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
-        let (path, staged) = (folder.join("digest.json"), folder.join("digest.json.part"));
-        let written = std::fs::write(&staged, text).and_then(|()| std::fs::rename(&staged, &path));
-        written.with_context(|| format!("{} cannot be written", path.display()))
+        Ok(text)
     }
 }
 

@@ -1,23 +1,70 @@
-//! The end of a bounded job: its outputs are closed and summed up.
+//! The end of a bounded job: its outputs are closed, summed up, and listed with their hashes.
+
+use std::path::Path;
+
+use anyhow::Context;
 
 use super::Failure;
-use super::digest::Digest;
+use super::digest::{DIGEST, Digest};
 use super::job;
 use super::job_events::JobEvents;
+use crate::disk;
 use crate::flow::Job;
 use crate::flow::op::sink::SharedFile;
+use crate::store::checksums::{self, FileSum};
+use crate::store::offline::{Content, FinishedFile};
 use crate::time::EventTime;
 
-/// Closes the files of a finished job and returns its digest.
+/// The outputs of a finished job.
+pub struct FinishedOutputs {
+    pub digest: Digest,
+    /// The offline files with their hashes.
+    files: Vec<FileSum>,
+}
+
+impl FinishedOutputs {
+    /// Writes `digest.json` and the list of hashes in a folder, the digest last: with it, the folder is complete.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn write(mut self, folder: &Path) -> anyhow::Result<Digest> {
+        let text = self.digest.to_json()?;
+        self.files.push(FileSum { name: DIGEST.to_owned(), sha256: crate::hash::sha256(&text) });
+        checksums::write(folder, &self.files)?;
+        disk::replace(&folder.join(DIGEST), text.as_bytes())
+            .with_context(|| format!("{} cannot be written", folder.join(DIGEST).display()))?;
+        Ok(self.digest)
+    }
+}
+
+/// Deletes the digest and the list of hashes of an earlier job: until the next one is complete, the folder is not.
+///
+/// # Errors
+/// If a file cannot be deleted.
+pub fn invalidate(folder: &Path) -> anyhow::Result<()> {
+    for name in [DIGEST, checksums::LIST] {
+        let path = folder.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("{} cannot be deleted", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Closes the files of a finished job and returns its digest and their hashes.
 ///
 /// # Errors
 /// If a version or a file cannot be written.
-pub fn digest(
+pub fn outputs(
     job: &Job,
     job_events: JobEvents,
     from: Option<EventTime>,
     to: Option<EventTime>,
-) -> Result<Digest, Failure> {
+) -> Result<FinishedOutputs, Failure> {
+    let mut listed = Vec::new();
     let mut digest = Digest {
         dataflow: job.plan.spec.name.clone(),
         from,
@@ -28,17 +75,22 @@ pub fn digest(
         models: job_events.finish()?,
     };
     if let Some(files) = &job.offline {
-        let take = |file: &SharedFile| file.lock().expect("no holder panics").take();
+        let mut finish = |file: &SharedFile, name: String| -> Result<Option<Content>, Failure> {
+            let Some(file) = file.lock().expect("no holder panics").take() else { return Ok(None) };
+            let FinishedFile { content, sha256 } = file.finish()?;
+            listed.push(FileSum { name, sha256 });
+            Ok(Some(content))
+        };
         for (group, file) in job.plan.groups.iter().zip(&files.features) {
-            if let Some(file) = take(file) {
-                digest.features.insert(group.name.clone(), file.finish()?);
+            if let Some(content) = finish(file, format!("features/{}.parquet", group.name))? {
+                digest.features.insert(group.name.clone(), content);
             }
         }
         for (model, file) in job.plan.models.iter().zip(&files.examples) {
-            if let Some(file) = take(file) {
-                digest.examples.insert(model.name.clone(), file.finish()?);
+            if let Some(content) = finish(file, format!("examples/{}.parquet", model.name))? {
+                digest.examples.insert(model.name.clone(), content);
             }
         }
     }
-    Ok(digest)
+    Ok(FinishedOutputs { digest, files: listed })
 }

@@ -18,11 +18,19 @@ use crate::flow::op::source::SourceEvent;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::model::{Decision, Version};
-use crate::registry::{LiveModels, Publication, Registry, Writer};
+use crate::registry::{LiveModels, Manifest, Publication, Registry, Writer};
 use crate::source::DeadLetter;
+use crate::time::EventTime;
 
 /// The versions that the registry's thread has written.
-type WrittenVersions = Arc<Mutex<VersionsByModel>>;
+type WrittenVersions = Arc<Mutex<Written>>;
+
+#[derive(Default)]
+struct Written {
+    digests: VersionsByModel,
+    /// By model and number, the manifests of champions that the next checkpoint may contain.
+    champions: BTreeMap<String, BTreeMap<u64, Manifest>>,
+}
 
 /// Digests of versions by model and number.
 type VersionsByModel = BTreeMap<String, BTreeMap<u64, VersionDigest>>;
@@ -31,6 +39,20 @@ type VersionsByModel = BTreeMap<String, BTreeMap<u64, VersionDigest>>;
 #[derive(Serialize, Deserialize)]
 struct SavedVersions {
     versions: VersionsByModel,
+    /// By model, the manifest of the champion.
+    champions: BTreeMap<String, Manifest>,
+}
+
+/// Returns the manifests of the champions that a state saved by [`JobEvents::save`] has, by model.
+///
+/// # Errors
+/// If the bytes are not such a state.
+pub fn saved_champions(bytes: &[u8]) -> anyhow::Result<BTreeMap<String, Manifest>> {
+    Ok(decode(bytes)?.champions)
+}
+
+fn decode(bytes: &[u8]) -> anyhow::Result<SavedVersions> {
+    postcard::from_bytes(bytes).context("the list of versions in the checkpoint cannot be decoded")
 }
 
 /// The registry that versions are published to.
@@ -92,9 +114,13 @@ impl JobEvents {
                 sha256: manifest.sha256.clone(),
                 champion: manifest.decision == Decision::Published.name(),
             };
-            let mut digests = written_by_thread.lock().expect("no holder panics");
-            digests.entry(manifest.name.clone()).or_default().insert(manifest.version, version);
-            drop(digests);
+            let mut written = written_by_thread.lock().expect("no holder panics");
+            if version.champion {
+                let champions = written.champions.entry(manifest.name.clone()).or_default();
+                champions.insert(manifest.version, manifest.clone());
+            }
+            written.digests.entry(manifest.name.clone()).or_default().insert(manifest.version, version);
+            drop(written);
             live_models.stored(&manifest, deleted);
         })?;
         Ok(JobEvents {
@@ -244,9 +270,19 @@ impl JobEvents {
         self.writer.last_error()
     }
 
-    /// Returns the state for a checkpoint. Complete once [`JobEvents::are_durable`].
-    pub fn save(&self) -> Vec<u8> {
-        let saved = SavedVersions { versions: self.written.lock().expect("no holder panics").clone() };
+    /// Returns the state for a checkpoint as of `time`. Complete once [`JobEvents::are_durable`].
+    pub fn save(&self, time: EventTime) -> Vec<u8> {
+        let mut written = self.written.lock().expect("no holder panics");
+        let mut champions = BTreeMap::new();
+        for (model, manifests) in &mut written.champions {
+            // Versions made after the checkpoint will be made again by a run that starts from it.
+            let newest = manifests.iter().rev().find(|(_, manifest)| manifest.window.end <= time);
+            if let Some((number, manifest)) = newest.map(|(number, manifest)| (*number, manifest.clone())) {
+                manifests.retain(|other, _| *other >= number);
+                champions.insert(model.clone(), manifest);
+            }
+        }
+        let saved = SavedVersions { versions: written.digests.clone(), champions };
         postcard::to_stdvec(&saved).expect("plain values always encode")
     }
 
@@ -255,9 +291,9 @@ impl JobEvents {
     /// # Errors
     /// If the bytes are not one that [`JobEvents::save`] returned.
     pub fn restore(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        let saved: SavedVersions =
-            postcard::from_bytes(bytes).context("the list of versions in the checkpoint cannot be decoded")?;
-        *self.written.lock().expect("no holder panics") = saved.versions;
+        let SavedVersions { versions, champions } = decode(bytes)?;
+        let champions = champions.into_iter().map(|(model, champion)| (model, [(champion.version, champion)].into()));
+        *self.written.lock().expect("no holder panics") = Written { digests: versions, champions: champions.collect() };
         Ok(())
     }
 
@@ -269,7 +305,7 @@ impl JobEvents {
         self.writer.finish()?;
         let mut versions: BTreeMap<String, Vec<VersionDigest>> =
             self.plan.models.iter().map(|model| (model.name.clone(), Vec::new())).collect();
-        for (model, written) in self.written.lock().expect("no holder panics").iter() {
+        for (model, written) in self.written.lock().expect("no holder panics").digests.iter() {
             versions.entry(model.clone()).or_default().extend(written.values().cloned());
         }
         Ok(versions)

@@ -15,19 +15,19 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::args::{CommonArgs, RunOptions};
 use super::checkpoints::{Checkpoints, RestoredState};
-use super::data_dir::{DataDirLock, lock_data_dir};
 use super::dead_letters::DeadLetterSink;
 use super::inputs::Inputs;
 use super::job::{self, Control, OfflineLayout, PreparedJob};
 use super::job_events::{JobEvents, VersionSink};
 use super::letter_limit::DeadLetterLimit;
+use super::locks::Locks;
 use super::setup::RunSetup;
 use super::status::TerminalStatus;
 use super::watchdog::{self, EndRequest};
 use super::{Failure, finish, online, print_err};
-use crate::error::chain;
 use crate::flow::Job;
 use crate::flow::build::JobEvent;
+use crate::model::Decision;
 use crate::serve::Server;
 use crate::store::redis::RedisWriter;
 use crate::threads::Thread;
@@ -95,8 +95,8 @@ struct LiveRun {
     refused: Option<Failure>,
     /// The Kafka error that has been reported and still holds.
     kafka_error: Option<String>,
-    /// Dropped last: no other run may use the folder before this one is done with it.
-    _lock: DataDirLock,
+    /// Dropped last: no other run may use the folders before this one is done with them.
+    _locks: Locks,
 }
 
 /// The stages of the end of a run.
@@ -117,8 +117,8 @@ impl LiveRun {
         let signals = Signals::install()?;
         let end = EndRequest { received: Arc::clone(&signals.received), within: setup.config.shutdown_timeout };
         watchdog::start(Some(end))?;
-        // The lock is first: another run may be writing what the next steps read.
-        let lock = lock_data_dir(&setup.home)?;
+        // The locks are first: another run may be writing what the next steps read.
+        let mut locks = setup.lock()?;
         // Checkpoints come before the inputs, as they say where reading resumes.
         let (mut checkpoints, restored) = Checkpoints::open(&setup.plan, &setup.config, &options)?;
         // The port is bound before anything of an earlier run is moved: if it is in use, nothing has changed.
@@ -131,14 +131,14 @@ impl LiveRun {
         // Only now, with everything accepted, is the state of an earlier run moved out of the way.
         match &options.checkpoint {
             Some(_) => checkpoints.reopen(&job)?,
-            None if message.is_none() => setup.archive_previous(&mut checkpoints)?,
+            None if message.is_none() => setup.archive_previous(&mut checkpoints, &mut locks)?,
             None => {}
         }
         message.iter().for_each(print_err);
         // The registry is opened again, as its folder may have been moved. Its models serve until the graph makes new ones.
         let registry = setup.registry()?;
         if message.is_some() {
-            setup.live.restore(&registry).iter().for_each(|error| print_err(format_args!("warning: {}", chain(error))));
+            setup.restore_models(&registry, &job.coordinator, saved_events.as_deref())?;
         }
         // Dead letters are opened before the graph, which may send some at once.
         let letters = DeadLetterSink::open(&setup.home, &setup.config, &job, &inputs)?;
@@ -172,7 +172,7 @@ impl LiveRun {
             shutdown: Shutdown::Running,
             refused: None,
             kafka_error: None,
-            _lock: lock,
+            _locks: locks,
         })
     }
 
@@ -221,6 +221,9 @@ impl LiveRun {
 
     fn handle(&mut self, event: JobEvent) -> anyhow::Result<()> {
         if let Some((model, version)) = self.job_events.handle(event)? {
+            if version.decision == Decision::Published {
+                self.setup.settle_model(model);
+            }
             self.status.version(&self.job, model, &version);
         }
         for first in self.job_events.take_first_letters() {
@@ -287,9 +290,9 @@ impl LiveRun {
         self.status.end(&self.job);
         // A run that was interrupted continues from its checkpoint, so its files stay open; any other is complete.
         if self.options.until_end && !self.signals.received() || !self.checkpoints.is_enabled() {
-            let digest = finish::digest(&self.job, self.job_events, None, None)?;
+            let outputs = finish::outputs(&self.job, self.job_events, None, None)?;
             if self.job.offline.is_some() {
-                digest.write(&self.setup.offline())?;
+                outputs.write(&self.setup.offline())?;
             }
         }
         Ok(())

@@ -17,7 +17,7 @@
 //! | [`job`] | assembles a plan's inputs, outputs and workers, and steps the workers |
 //! | `job_events`, `dead_letters` | handle the running graph's events: versions, dead letters, overtaken records |
 //! | `letter_limit` | ends a job of whose first records too many are dead letters |
-//! | `setup`, `data_dir` | the steps that open a live run; the lock on its folder |
+//! | `setup`, `locks` | the steps that open a live run; the locks on the folders that a run or a replay owns |
 //! | `checkpoints` | decides when a live run takes a checkpoint, and finds the one to start from |
 //! | `online` | connects the online store to its freshness metric and its Redis mirror |
 //! | `replay_start` | finds the state and the journal that a replay starts from |
@@ -29,7 +29,6 @@ mod args;
 mod checkpoints;
 mod cli;
 pub mod config;
-mod data_dir;
 mod dead_letters;
 mod digest;
 mod finish;
@@ -41,6 +40,7 @@ mod kafka_supervisor;
 mod letter_limit;
 mod live;
 mod load;
+mod locks;
 mod online;
 mod replay;
 mod replay_start;

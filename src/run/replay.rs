@@ -14,15 +14,20 @@ use super::digest::Digest;
 use super::job::{self, Control, JobOptions, OfflineLayout, PreparedJob};
 use super::job_events::{JobEvents, VersionSink};
 use super::letter_limit::DeadLetterLimit;
+use super::locks::{LockOwner, Locks, RUN};
 use super::replay_start::{ReplayOptions, ReplayStart};
 use super::verify::Baseline;
 use super::{Failure, finish, inspect, print_err, watchdog};
+use crate::disk;
 use crate::flow::build::JobEvent;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::registry::{LiveModels, Registry};
 use crate::source::{DeadLetterFile, PlaybackSpeed};
 use crate::time::{EventTime, format_time};
+
+/// The folders in that of a run that it writes.
+const OWN_FOLDERS: [&str; 3] = ["registry", "checkpoints", "offline"];
 
 /// The longest time that the loop waits for an event of the graph.
 const TICK: Duration = Duration::from_millis(100);
@@ -45,7 +50,8 @@ pub fn run(file: &Path, common: &CommonArgs, options: &ReplayOptions) -> Result<
     let ReplayStart { coordinator, since, from, journal } = ReplayStart::find(&plan, &config, options)?;
     let baseline = options.verify.as_deref().map(|folder| Baseline::open(folder, out)).transpose()?;
     let metrics = Metrics::new(&plan.spec.name);
-    std::fs::create_dir_all(out).with_context(|| format!("{} cannot be created", out.display()))?;
+    let _locks = lock(out, &plan.spec.name)?;
+    finish::invalidate(out)?;
     let offline = Some((out, OfflineLayout::SingleFile));
     let job_options =
         JobOptions { from, until: to, since, journal, offline, ..JobOptions::new(PlaybackSpeed::Unlimited, true) };
@@ -60,19 +66,32 @@ pub fn run(file: &Path, common: &CommonArgs, options: &ReplayOptions) -> Result<
     process(&prepared, &mut job_events, config.workers, &metrics, common.quiet)?;
 
     job_events.letter_warnings().iter().for_each(print_err);
-    let digest = finish::digest(&prepared.job, job_events, from, to)?;
-    digest.write(out)?;
+    let digest = finish::outputs(&prepared.job, job_events, from, to)?.write(out)?;
     if !common.quiet {
         summarise(&digest, out);
     }
     baseline.map_or(Ok(()), |baseline| compare(&baseline, &plan, out, &digest, common.quiet))
 }
 
+/// Locks the folder of a replay and the registry in it, neither of which may be that of a run: it would be written over.
+fn lock(out: &Path, dataflow: &str) -> Result<Locks, Failure> {
+    let is_of_run = |folder: &Path| LockOwner::of(folder).is_some_and(|owner| owner.verb == RUN);
+    let absolute = std::path::absolute(out).with_context(|| format!("{} cannot be found", out.display()))?;
+    let home = absolute.parent().filter(|_| OWN_FOLDERS.iter().any(|name| absolute.ends_with(name)));
+    let belongs = is_of_run(out) || is_of_run(&out.join("registry")) || home.is_some_and(is_of_run);
+    if belongs || out.join("checkpoints").is_dir() {
+        let out = out.display();
+        return Err(Failure::Usage(format!("error: --out: {out} belongs to a run; expected another folder")));
+    }
+    let mut locks = Locks::new("replay", dataflow);
+    locks.acquire(out, "wait for its end or choose another --out")?;
+    locks.acquire(&out.join("registry"), "wait for its end or choose another --out")?;
+    Ok(locks)
+}
+
 /// Opens an empty registry in a folder; that of an earlier replay is deleted.
 fn empty_registry(folder: &Path) -> Result<Registry, Failure> {
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).with_context(|| format!("{} cannot be deleted", folder.display()))?;
-    }
+    disk::clear(folder)?;
     Ok(Registry::scratch(&folder.to_string_lossy())?)
 }
 

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::checkpoints::{fingerprint, mismatch};
+use super::checkpoints::{fault, fingerprint, mismatch};
 use super::config::Config;
 use super::resume::is_read;
 use super::{Failure, print_err};
@@ -70,12 +70,14 @@ impl ReplayStart {
         mut journal: Vec<Overtaken>,
     ) -> Result<Self, Failure> {
         let refused = |what: String| Err(Failure::Usage(format!("error: --checkpoint: {what}")));
-        let (newest, beside) = CheckpointStore::read_path(path).map_err(|error| wrong("--checkpoint", &error))?;
+        let own = fingerprint(plan, config);
+        let read = CheckpointStore::read_path(path, |found| fault(found, &own, plan));
+        let (newest, beside) = read.map_err(|error| wrong("--checkpoint", &error))?;
         newest.skipped.iter().for_each(|error| print_err(format_args!("warning: skipped: {}", chain(error))));
         let Some(mut snapshot) = newest.checkpoint else {
             return refused(format!("{} has no complete checkpoint", path.display()));
         };
-        if let Some(what) = mismatch(&snapshot, &fingerprint(plan, config), &path.display().to_string()) {
+        if let Some(what) = mismatch(&snapshot, &own, &path.display().to_string()) {
             return refused(format!("{what}; expected one of this file and config"));
         }
         // The outputs of the run are not those of the replay, which writes what becomes known from the checkpoint on.

@@ -3,17 +3,25 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
 
 use super::args::CommonArgs;
-use super::checkpoints::Checkpoints;
+use super::checkpoints::{Checkpoints, checkpoint_url};
 use super::config::Config;
 use super::job::{self, JobOptions, OfflineLayout, PreparedJob};
-use super::{Failure, inspect, online, print_err, system};
+use super::job_events::saved_champions;
+use super::locks::{Locks, RUN};
+use super::{Failure, finish, inspect, online, print_err, system};
+use crate::blob::Blobs;
 use crate::checkpoint::{CheckpointCoordinator, Overtaken};
 use crate::disk;
+use crate::error::chain;
 use crate::flow::Plan;
+use crate::flow::op::learn;
 use crate::metrics::Metrics;
-use crate::registry::{LiveModels, Registry};
+use crate::registry::{LiveModels, Registry, Restoration, SavedChampion, When};
 use crate::serve::{self, Readiness, Server, Service, ServiceConfig, StartError};
 use crate::store::Online;
 
@@ -72,13 +80,45 @@ impl RunSetup {
         self.home.join("offline")
     }
 
-    /// Opens the registry: that of the config, or a folder of the dataflow.
+    /// Locks the folders that the run owns.
+    ///
+    /// # Errors
+    /// If another process holds a lock, or the run's own folder cannot be written.
+    pub fn lock(&self) -> Result<Locks, Failure> {
+        let mut locks = Locks::new(RUN, &self.plan.spec.name);
+        locks.acquire(&self.home, "stop it or set another data_dir")?;
+        // Files of an earlier version may be readable by every user of this machine.
+        disk::restrict(&self.home).with_context(|| format!("{} cannot be read", self.home.display()))?;
+        self.lock_stores(&mut locks)?;
+        Ok(locks)
+    }
+
+    /// Locks the registry, the checkpoints and the offline files. What is wrong with an url is reported by its store.
+    fn lock_stores(&self, locks: &mut Locks) -> Result<(), Failure> {
+        let checkpoints = checkpoint_url(&self.plan, &self.config);
+        for (url, key) in [(self.registry_url(), "registry.url"), (checkpoints, "checkpoint.url")] {
+            if let Some(folder) = Blobs::folder_of(&url).ok().filter(|folder| std::fs::create_dir_all(folder).is_ok()) {
+                locks.acquire(&folder, &format!("stop it or set another {key}"))?;
+            }
+        }
+        if self.config.offline.enabled {
+            locks.acquire(&self.offline(), "stop it or set another data_dir")?;
+        }
+        Ok(())
+    }
+
+    /// Returns the url of the registry: that of the config, or a folder of the dataflow.
+    fn registry_url(&self) -> String {
+        let own = || self.home.join("registry").to_string_lossy().into_owned();
+        self.config.registry.url.clone().unwrap_or_else(own)
+    }
+
+    /// Opens the registry.
     ///
     /// # Errors
     /// If its url is wrong, or the folder cannot be made.
     pub fn registry(&self) -> Result<Registry, Failure> {
-        let own = || self.home.join("registry").to_string_lossy().into_owned();
-        Ok(Registry::open(&self.config.registry.url.clone().unwrap_or_else(own))?)
+        Ok(Registry::open(&self.registry_url())?)
     }
 
     /// Binds the endpoint's address and starts to answer. It is not ready before the graph runs.
@@ -128,6 +168,9 @@ impl RunSetup {
     ) -> Result<PreparedJob, Failure> {
         online::measure_freshness(&self.plan, &self.config, &self.online, &self.metrics);
         let offline = self.offline();
+        if self.config.offline.enabled {
+            finish::invalidate(&offline)?;
+        }
         let options = JobOptions {
             online: Some(self.online.clone()),
             journal,
@@ -137,19 +180,55 @@ impl RunSetup {
         job::prepare(&self.plan, &self.config, coordinator, options)
     }
 
-    /// Moves the checkpoints and the registry of an earlier run aside. A registry with an url of its own stays, as others
-    /// may use it.
+    /// Serves the models of a registry until the graph makes new ones. Where it is damaged, what is served instead is said
+    /// on stderr and in the readiness of the endpoint.
     ///
     /// # Errors
-    /// If a folder cannot be renamed.
-    pub fn archive_previous(&self, checkpoints: &mut Checkpoints) -> anyhow::Result<()> {
+    /// If the state of the earlier run that was saved by [`JobEvents`](super::job_events::JobEvents) cannot be read.
+    pub fn restore_models(
+        &self,
+        registry: &Registry,
+        coordinator: &CheckpointCoordinator,
+        saved_events: Option<&[u8]>,
+    ) -> anyhow::Result<()> {
+        let manifests = saved_events.map_or_else(|| Ok(Default::default()), saved_champions)?;
+        let saved = |name: &str| {
+            let plan = self.plan.models.iter().find(|model| model.name == name)?;
+            // An error is reported by the graph, which reads the same.
+            let champion = learn::saved_champion(plan, coordinator).ok().flatten()?;
+            let manifest = manifests.get(name).filter(|manifest| manifest.version == champion.version).cloned();
+            Some(SavedChampion { manifest, ..champion })
+        };
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64);
+        let when = When { event: coordinator.restored_time().unwrap_or(wall), wall };
+        let Restoration { errors, substitutes } = self.live.restore(registry, saved, when);
+        errors.iter().for_each(|error| print_err(format_args!("warning: {}", chain(error))));
+        for (model, text) in substitutes {
+            print_err(format_args!("warning: model {model}: {text}"));
+            tracing::warn!(model, "{text}");
+            self.readiness.warn(format!("model {model}"), text);
+        }
+        Ok(())
+    }
+
+    /// Removes the warning about a model, as its new champion is whole.
+    pub fn settle_model(&self, model: usize) {
+        self.readiness.settle(&format!("model {}", self.plan.models[model].name));
+    }
+
+    /// Moves the checkpoints and the registry of an earlier run aside, and locks the new folders. A registry with an url of
+    /// its own stays, as others may read it.
+    ///
+    /// # Errors
+    /// If a folder cannot be renamed, or another process has locked the new one.
+    pub fn archive_previous(&self, checkpoints: &mut Checkpoints, locks: &mut Locks) -> Result<(), Failure> {
         checkpoints.start_over()?;
         if self.config.registry.url.is_none()
             && let Some(kept) = disk::archive_previous(&self.home.join("registry"))?
         {
             print_err(format_args!("starting over: the models of an earlier run are kept in {}", kept.display()));
         }
-        Ok(())
+        self.lock_stores(locks)
     }
 }
 

@@ -1,18 +1,20 @@
 //! `replay --verify`: the comparison of two folders, up to their first difference.
 //!
-//! Digests are compared first. If the hashes of a file differ, both Parquet files are read side by side up to the first row
-//! that differs. In messages the replay is *here*, and the folder that it is compared with *there*.
+//! The files of the other folder are compared with their hashes before the replay begins. After it, digests are compared
+//! first. If the hashes of a file's rows differ, both Parquet files are read side by side up to the first row that differs.
+//! In messages the replay is *here*, and the folder that it is compared with *there*.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::Failure;
 use super::digest::{Digest, VersionDigest};
 use crate::aggregate::Feature;
 use crate::flow::Plan;
 use crate::source::{Outcome, RecordCounts};
+use crate::store::checksums;
 use crate::store::offline::Content;
 use crate::store::offline_rows::OfflineRows;
 use crate::time::{EventTime, format_time};
@@ -28,7 +30,7 @@ impl Baseline {
     /// Opens the folder of another replay, or the offline folder of a run.
     ///
     /// # Errors
-    /// If it has no digest, or is the folder that the replay writes to.
+    /// If it has no digest, is the folder that the replay writes to, or a file of it is damaged.
     pub fn open(folder: &Path, out: &Path) -> Result<Self, Failure> {
         let wrong = |what: String| Failure::Usage(format!("error: --verify: {}: {what}", folder.display()));
         let path = folder.join("digest.json");
@@ -40,6 +42,7 @@ impl Baseline {
         if folder.canonicalize().is_ok_and(same) {
             return Err(wrong("this is --out itself; expected another folder".to_owned()));
         }
+        verify_files(folder, &digest)?;
         Ok(Baseline { folder: folder.to_owned(), digest })
     }
 
@@ -105,6 +108,23 @@ impl Baseline {
             (here, _) => Ok(Some(only(here.is_some()))),
         }
     }
+}
+
+/// Compares the files of a folder, and the parts that some were gathered from, with their hashes.
+fn verify_files(folder: &Path, digest: &Digest) -> anyhow::Result<()> {
+    let listed = checksums::verify(folder)?;
+    let features = digest.features.keys().map(|group| format!("features/{group}"));
+    for name in features.chain(digest.examples.keys().map(|model| format!("examples/{model}"))) {
+        let file = format!("{name}.parquet");
+        if !listed.iter().any(|sum| sum.name == file) {
+            bail!("{}: has no hash of {file}", folder.join(checksums::LIST).display());
+        }
+        let parts = folder.join(format!("{name}.parts"));
+        if parts.is_dir() {
+            checksums::verify(&parts)?;
+        }
+    }
+    Ok(())
 }
 
 fn only(here: bool) -> String {

@@ -23,11 +23,17 @@ fn live(_: &Service, _: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
     Ok(reply::value(StatusCode::OK, &json!({ "live": true })))
 }
 
-/// Answers 200 once there is no reason against readiness and every model has a version, else 503 with the reasons.
+/// Answers 200 once there is no reason against readiness and every model has a version, else 503 with the reasons. Names
+/// what is served in place of something else, too.
 fn ready(service: &Service, _: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
     let reasons = reasons(service);
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Ok(reply::value(status, &json!({ "ready": reasons.is_empty(), "reasons": reasons })))
+    let mut answer = json!({ "ready": reasons.is_empty(), "reasons": reasons });
+    let warnings = service.readiness.warnings();
+    if !warnings.is_empty() {
+        answer["warnings"] = json!(warnings);
+    }
+    Ok(reply::value(status, &answer))
 }
 
 /// All metrics, for Prometheus.

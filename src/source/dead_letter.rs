@@ -1,5 +1,6 @@
 //! Dead letters: records that were refused, kept with the reason and the place that they came from.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -138,6 +139,14 @@ fn text_or_base64<S: serde::Serializer>(bytes: &Option<Vec<u8>>, serializer: S) 
     }
 }
 
+/// The letters of an earlier run that were kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptLetters {
+    pub by_partition: BTreeMap<PartitionId, u64>,
+    /// Lines that are not letters, as after damage or half a write.
+    pub unreadable: u64,
+}
+
 /// A file of dead letters, one JSON object a line.
 pub struct DeadLetterFile {
     path: String,
@@ -167,11 +176,15 @@ impl DeadLetterFile {
         Ok(DeadLetterFile { path: label, file: BufWriter::new(file) })
     }
 
-    /// Opens the file of an earlier run. Its letters are kept if `known` returns true for their partition and offset; the records of the others will be read again.
+    /// Opens the file of an earlier run. Its letters are kept if `known` returns true for their partition and offset; the
+    /// records of the others will be read again. Lines that are not letters are kept as they are.
     ///
     /// # Errors
     /// If the file system reports an error.
-    pub fn resume(path: &Path, known: impl Fn(&PartitionId, Offset) -> bool) -> Result<Self, SourceError> {
+    pub fn resume(
+        path: &Path,
+        known: impl Fn(&PartitionId, Offset) -> bool,
+    ) -> Result<(Self, KeptLetters), SourceError> {
         #[derive(Deserialize)]
         struct LetterOrigin {
             source: String,
@@ -181,28 +194,27 @@ impl DeadLetterFile {
         let io = |source| SourceError::Io { path: path.display().to_string(), source };
         let unwritten = |source| SourceError::Unwritten { path: path.display().to_string(), source };
         let text = match std::fs::read(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Self::open(path, true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             read => read.map_err(io)?,
         };
-        let is_known = |line: &&[u8]| {
-            let origin: Option<LetterOrigin> = serde_json::from_slice(line).ok();
-            origin.is_some_and(|LetterOrigin { source, partition, offset }| {
-                known(&PartitionId { source, partition }, offset)
-            })
-        };
-        let kept: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').filter(is_known).collect();
-        let beside = path.with_extension("jsonl.new");
-        let write = || {
-            let mut file = File::create(&beside)?;
-            file.write_all(&kept.concat())?;
-            file.sync_all()
-        };
-        write().map_err(|error| {
-            let _ = std::fs::remove_file(&beside);
-            unwritten(error)
-        })?;
-        std::fs::rename(&beside, path).map_err(unwritten)?;
-        Self::open(path, false)
+        let mut letters = KeptLetters::default();
+        let mut kept = Vec::with_capacity(text.len());
+        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            match serde_json::from_slice(line) {
+                Ok(LetterOrigin { source, partition, offset }) => {
+                    let id = PartitionId { source, partition };
+                    if !known(&id, offset) {
+                        continue;
+                    }
+                    *letters.by_partition.entry(id).or_default() += 1;
+                }
+                Err(_) => letters.unreadable += 1,
+            }
+            kept.extend_from_slice(line);
+            kept.push(b'\n');
+        }
+        disk::replace(path, &kept).map_err(unwritten)?;
+        Ok((Self::open(path, false)?, letters))
     }
 
     /// Flushes the written letters to the disk.

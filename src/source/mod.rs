@@ -62,7 +62,7 @@ mod verdicts;
 mod watermark;
 mod window_offsets;
 
-pub use dead_letter::{DeadLetter, DeadLetterFile, Header, RawMessage, Reason};
+pub use dead_letter::{DeadLetter, DeadLetterFile, Header, KeptLetters, RawMessage, Reason};
 pub use event_clock::{EventClock, Evidence};
 pub use file::{FILE_FORMATS, FileBinding, FileFormat, FilePartition};
 pub use file_place::{FileContent, FilePlace};

@@ -1,6 +1,7 @@
 //! Stores: the newest features for serving ([`memory`], mirrored in [`redis`]), and all of them for training elsewhere
-//! ([`offline`], read back by [`offline_rows`]).
+//! ([`offline`], read back by [`offline_rows`], checked by [`checksums`]).
 
+pub mod checksums;
 mod content;
 pub mod memory;
 pub mod offline;

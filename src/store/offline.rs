@@ -4,14 +4,15 @@
 //! is over the values, not over Parquet's bytes.
 //!
 //! A file that must survive its process is written in parts, `{name}.parts/{number}.parquet` beside it: each snapshot
-//! closes a part, a restart deletes the parts after its snapshot, and the end gathers all of them in the one file.
+//! closes a part, a restart deletes the parts after its snapshot, and the end gathers all of them in the one file. The
+//! hash of each closed part is in the list beside them ([`PartSums`]), and is checked before the part is gathered.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, TimestampMillisecondArray, UInt32Array};
-use arrow_schema::{Field, Fields, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
@@ -20,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest as _, Sha256};
 
+use super::checksums::{ChecksumError, FileSum, HashedFile, PartSums, verify_file};
 use super::content::hash_rows;
-use crate::disk;
 use crate::hash::hex;
 use crate::time::EventTime;
 use crate::value::{Batch, Type};
@@ -44,12 +45,22 @@ pub enum OfflineError {
     /// The text of a Parquet error includes its causes, so they are not a source.
     #[error("{path}: cannot be written: {why}")]
     Parquet { path: String, why: parquet::errors::ParquetError },
+    #[error(transparent)]
+    Checksum(#[from] ChecksumError),
 }
 
 /// The content of a file: its number of rows and the hash of their values in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
     pub rows: u64,
+    pub sha256: String,
+}
+
+/// A file that is complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinishedFile {
+    pub content: Content,
+    /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
 }
 
@@ -61,15 +72,19 @@ pub struct SavedFile {
     rows: u64,
     /// The state of the hash.
     hash: Vec<u8>,
+    /// The state of the hash of the list of parts.
+    sums: Vec<u8>,
 }
 
 /// A file that takes rows in any order and writes them in the total order, once no earlier ones can come.
 pub struct OrderedFile {
     path: PathBuf,
     schema: SchemaRef,
-    writer: Option<ArrowWriter<File>>,
+    writer: Option<ArrowWriter<HashedFile>>,
     /// The number of the part being written, if it is written in parts.
     part: Option<u32>,
+    /// The list of the parts that are closed.
+    sums: PartSums,
     hash: Sha256,
     rows: u64,
     /// Rows before this are passed over.
@@ -101,6 +116,7 @@ impl OrderedFile {
             schema,
             writer: None,
             part: Some(1),
+            sums: PartSums::new(&path.with_extension("parts")),
             hash: Sha256::new(),
             rows: 0,
             from: from.unwrap_or(EventTime::MIN),
@@ -114,7 +130,7 @@ impl OrderedFile {
     }
 
     fn part_path(&self, number: u32) -> PathBuf {
-        self.parts().join(format!("{number:08}.parquet"))
+        self.parts().join(part_name(number))
     }
 
     /// The file that is being written, or its part.
@@ -127,6 +143,11 @@ impl OrderedFile {
         Ok(())
     }
 
+    /// Returns the types of the columns after `_time`.
+    pub fn types(&self) -> Vec<DataType> {
+        self.schema.fields().iter().skip(1).map(|field| field.data_type().clone()).collect()
+    }
+
     pub fn is_in_parts(&self) -> bool {
         self.part.is_some()
     }
@@ -136,7 +157,11 @@ impl OrderedFile {
     /// # Errors
     /// If the file system refuses.
     pub fn begin(&mut self) -> Result<(), OfflineError> {
-        if self.part.is_some() { self.delete_parts(1) } else { Ok(()) }
+        if self.part.is_none() {
+            return Ok(());
+        }
+        self.delete_parts(1)?;
+        Ok(self.sums.clear()?)
     }
 
     /// Goes on from what was saved: parts after it are deleted.
@@ -144,17 +169,18 @@ impl OrderedFile {
     /// # Errors
     /// If the file system refuses, or a part that was saved is not there.
     pub fn resume(&mut self, saved: &SavedFile, pending: Vec<Batch>) -> Result<(), OfflineError> {
-        for number in 1..saved.part {
-            let path = self.part_path(number);
-            let io = |source| OfflineError::Io { path: path.display().to_string(), source };
-            std::fs::metadata(&path).map_err(io)?;
+        let Some(closed) = saved.part.checked_sub(1) else { return Err(self.damaged("the saved part has no number")) };
+        for sum in self.sums.resume(closed as usize, &saved.sums)? {
+            let path = self.parts().join(&sum.name);
+            if !path.is_file() {
+                let detail = "it does not exist".to_owned();
+                return Err(ChecksumError::Damaged { path: path.display().to_string(), detail }.into());
+            }
         }
         self.delete_parts(saved.part)?;
         let state = saved.hash.as_slice().try_into().ok();
-        self.hash = state.and_then(|state| Sha256::deserialize(state).ok()).ok_or_else(|| OfflineError::Io {
-            path: self.path.display().to_string(),
-            source: std::io::Error::new(std::io::ErrorKind::InvalidData, "the saved hash is damaged"),
-        })?;
+        let hash = state.and_then(|state| Sha256::deserialize(state).ok());
+        self.hash = hash.ok_or_else(|| self.damaged("the saved hash of its rows is no hash"))?;
         (self.rows, self.part, self.pending) = (saved.rows, Some(saved.part), pending);
         Ok(())
     }
@@ -165,27 +191,29 @@ impl OrderedFile {
     /// If the file system refuses.
     pub fn save(&mut self, upto: EventTime) -> Result<(SavedFile, &[Batch]), OfflineError> {
         self.release(upto)?;
-        if self.writer.is_some() && self.part.is_some() {
+        if self.part.is_some() {
             self.close()?;
-            self.part = self.part.map(|number| number + 1);
         }
         let saved = SavedFile {
             part: self.part.unwrap_or(1),
             rows: self.rows,
             hash: self.hash.serialize().as_slice().to_vec(),
+            sums: self.sums.save(),
         };
         Ok((saved, &self.pending))
     }
 
-    /// Closes what is open and sees it to the disk.
-    fn close(&mut self) -> Result<(), OfflineError> {
-        let Some(writer) = self.writer.take() else { return Ok(()) };
+    /// Closes what is open, syncs it to the disk and returns its hash. A part is added to the list, and the next one gets
+    /// the number after it.
+    fn close(&mut self) -> Result<Option<String>, OfflineError> {
+        let Some(writer) = self.writer.take() else { return Ok(None) };
         let path = self.current();
-        let label = path.display().to_string();
-        let parquet = |why| OfflineError::Parquet { path: label.clone(), why };
-        let file = writer.into_inner().map_err(parquet)?;
-        let synced = file.sync_all().and_then(|()| disk::sync_folder_of(&path));
-        synced.map_err(|source| OfflineError::Io { path: label.clone(), source })
+        let sha256 = close(writer, &path)?;
+        if let Some(number) = self.part {
+            self.sums.add(&FileSum { name: part_name(number), sha256: sha256.clone() })?;
+            self.part = Some(number + 1);
+        }
+        Ok(Some(sha256))
     }
 
     fn delete_parts(&self, from: u32) -> Result<(), OfflineError> {
@@ -205,24 +233,30 @@ impl OrderedFile {
         Ok(())
     }
 
-    /// Gathers all parts in the one file.
-    fn gather(&self, parts: u32) -> Result<(), OfflineError> {
+    /// Gathers all parts in the one file, and returns its hash. Each part must be as it was written, and all together must
+    /// have the rows that were written.
+    fn gather(&self, parts: u32) -> Result<String, OfflineError> {
         let mut writer = create(&self.path, &self.schema)?;
-        for number in 1..=parts {
-            let path = self.part_path(number);
+        let (mut hash, mut rows) = (Sha256::new(), 0);
+        let closed = if parts == 1 { Vec::new() } else { self.sums.read(parts as usize - 1)? };
+        for sum in &closed {
+            verify_file(&self.parts(), sum)?;
+            let path = self.parts().join(&sum.name);
             let label = path.display().to_string();
-            let file = match File::open(&path) {
-                Err(error) if number == parts && error.kind() == std::io::ErrorKind::NotFound => continue,
-                opened => opened.map_err(|source| OfflineError::Io { path: label.clone(), source })?,
-            };
-            let parquet = |why| OfflineError::Parquet { path: label.clone(), why };
+            let file = File::open(&path).map_err(|source| OfflineError::Io { path: label.clone(), source })?;
+            let read = |source| OfflineError::Read { path: label.clone(), source };
             let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|builder| builder.build());
-            for batch in reader.map_err(parquet)? {
-                let batch = batch.map_err(|error| parquet(error.into()))?;
-                writer.write(&batch).map_err(parquet)?;
+            for batch in reader.map_err(read)? {
+                let batch = batch.map_err(|error| read(error.into()))?;
+                hash_rows(&mut hash, batch.columns());
+                rows += batch.num_rows() as u64;
+                writer.write(&batch).map_err(|why| OfflineError::Parquet { path: label.clone(), why })?;
             }
         }
-        writer.close().map(drop).map_err(|source| self.failed(source))
+        if rows != self.rows || hash.finalize() != self.hash.clone().finalize() {
+            return Err(self.damaged("its parts do not have the rows that were written"));
+        }
+        close(writer, &self.path)
     }
 
     /// Takes in rows, ordered by their event times from here on.
@@ -284,28 +318,40 @@ impl OrderedFile {
     ///
     /// # Errors
     /// If the file system refuses.
-    pub fn finish(mut self) -> Result<Content, OfflineError> {
+    pub fn finish(mut self) -> Result<FinishedFile, OfflineError> {
         self.release(EventTime::MAX)?;
-        self.close()?;
-        if let Some(parts) = self.part {
+        let closed = self.close()?;
+        let sha256 = match (self.part, closed) {
             // The parts stay, for another try; half a file would look like a whole one.
-            self.gather(parts).inspect_err(|_| _ = std::fs::remove_file(&self.path))?;
-        }
-        Ok(Content { rows: self.rows, sha256: hex(&self.hash.finalize()) })
+            (Some(parts), _) => self.gather(parts).inspect_err(|_| _ = std::fs::remove_file(&self.path))?,
+            (None, closed) => closed.expect("a single file is open until it is finished"),
+        };
+        Ok(FinishedFile { content: Content { rows: self.rows, sha256: hex(&self.hash.finalize()) }, sha256 })
     }
 
-    fn failed(&self, why: parquet::errors::ParquetError) -> OfflineError {
-        OfflineError::Parquet { path: self.path.display().to_string(), why }
+    fn damaged(&self, detail: &str) -> OfflineError {
+        ChecksumError::Damaged { path: self.path.display().to_string(), detail: detail.to_owned() }.into()
     }
 }
 
-fn create(path: &Path, schema: &SchemaRef) -> Result<ArrowWriter<File>, OfflineError> {
+fn part_name(number: u32) -> String {
+    format!("{number:08}.parquet")
+}
+
+/// Closes a file and returns its hash.
+fn close(writer: ArrowWriter<HashedFile>, path: &Path) -> Result<String, OfflineError> {
+    let label = path.display().to_string();
+    let file = writer.into_inner().map_err(|why| OfflineError::Parquet { path: label.clone(), why })?;
+    file.finish(path).map_err(|source| OfflineError::Io { path: label, source })
+}
+
+fn create(path: &Path, schema: &SchemaRef) -> Result<ArrowWriter<HashedFile>, OfflineError> {
     let label = path.display().to_string();
     let io = |source| OfflineError::Io { path: label.clone(), source };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(io)?;
     }
-    let file = File::create(path).map_err(io)?;
+    let file = HashedFile::create(path).map_err(io)?;
     let level = ZstdLevel::try_new(3).expect("3 is a level of Zstandard");
     let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
     ArrowWriter::try_new(file, schema.clone(), Some(properties))

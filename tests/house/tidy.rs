@@ -33,7 +33,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("serve", "time value metrics threads expr aggregate model example store registry spec"),
     (
         "run",
-        "disk error time value metrics threads expr aggregate model example relation source store registry checkpoint spec flow serve",
+        "disk error hash blob time value metrics threads expr aggregate model example relation source store registry checkpoint spec flow serve",
     ),
 ];
 

@@ -61,6 +61,8 @@ fn a_run_that_is_started_from_an_earlier_checkpoint_forgets_the_later_ones_and_w
     assert!(checkpoints.join("00000003.json").exists(), "several checkpoints");
     // A record that event time had left behind, by far.
     let overtaken = r#"{"source":"asks","topic":"asks","partition":0,"offset":15000,"time":1577900000000}"#;
+    let checksum = &tidemill::hash::sha256(overtaken)[..16];
+    let overtaken = overtaken.replace('}', &format!(",\"checksum\":\"{checksum}\"}}"));
     std::fs::create_dir_all(checkpoints.join("journal")).unwrap();
     std::fs::write(checkpoints.join("journal/00000001.jsonl"), format!("{overtaken}\n")).unwrap();
 

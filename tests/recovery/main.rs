@@ -6,20 +6,32 @@
 //! | `classes` | the same for models of classes, from file to endpoint |
 //! | `snapshot` | state that is saved and loaded on another number of workers |
 //! | `registry` | versions of models |
+//! | `champion` | a run whose champion is damaged |
+//! | `damage` | files on disk that are not as they were written |
+//! | `hostile` | saved state that no run has written |
+//! | `locks` | two owners of one folder |
 //! | `disk_full` | places that cannot be written |
 //! | `inputs` | mostly bad inputs; a run that is started from an earlier checkpoint |
 //! | `redis` | a mirror that goes down and comes back |
 //! | `redis_hangs` | a mirror that never answers a write |
+//! | `redis_refuses` | a mirror that refuses some keys, or all |
+//! | `united` | streams of several sources |
 //!
 //! Interruptions by a broker are in `tests/kafka`.
 
+mod champion;
 mod classes;
 #[path = "../common/mod.rs"]
 mod common;
+mod damage;
 mod disk_full;
+mod hostile;
 mod inputs;
+mod locks;
 mod redis;
 mod redis_hangs;
+mod redis_refuses;
 mod registry;
 mod replay;
 mod snapshot;
+mod united;

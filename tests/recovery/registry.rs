@@ -10,12 +10,12 @@ use tidemill::registry::{
     CHAMPION, LiveModels, Offsets, Publication, Registry, RegistryError, When, Writer, decode, encode,
 };
 
-fn versions(windows: i64) -> Vec<Version> {
+pub fn versions(windows: i64) -> Vec<Version> {
     let options = ModelOptions { hash_bits: 8, bins: 4, ..ModelOptions::default() };
     Trial::new(generate(300 * windows as usize, 3, windows)).run(&options).versions
 }
 
-fn publication(version: &Version) -> Publication {
+pub fn publication(version: &Version) -> Publication {
     Publication {
         model: "late".into(),
         version: version.clone(),
@@ -30,7 +30,7 @@ fn at(event: i64) -> When {
     When { event, wall: 0 }
 }
 
-fn registry(folder: &Path) -> Registry {
+pub fn registry(folder: &Path) -> Registry {
     Registry::open(&format!("file://{}", folder.display())).unwrap()
 }
 
@@ -67,7 +67,7 @@ fn model_json_is_as_the_contract_has_it() {
     let json = read("late/2/model.json");
     let mut keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
-    let expected = "decision definition examples kind name offsets parent reason scores sha256 version window";
+    let expected = "checksum decision definition examples kind name offsets parent reason scores sha256 version window";
     assert_eq!(keys.join(" "), expected);
     assert_eq!(json["window"]["start"], "1970-01-02T00:00:00.000Z");
     assert_eq!(json["offsets"]["departures"]["1"], 4);
@@ -208,7 +208,7 @@ fn the_writer_writes_in_order_and_shows_what_it_wrote() {
     assert_eq!(live.manifests("late").iter().map(|m| m.version).collect::<Vec<_>>(), [3, 4]);
 
     let restarted = LiveModels::new(["late".to_owned(), "new".to_owned()], 2);
-    assert!(restarted.restore(&registry(folder.path())).is_empty());
+    assert!(restarted.restore(&registry(folder.path()), |_| None, at(0)).errors.is_empty());
     let champion = restarted.champion("late").unwrap();
     assert_eq!((champion.version, champion.window_end), (4, versions[3].window_end));
     assert_eq!(predictions(&champion.predictor), predictions(&versions[3].predictor));
@@ -277,7 +277,7 @@ fn the_versions_that_are_listed_can_be_asked_for_while_the_registry_lags_and_del
     assert_eq!(&live.manifests("late")[1..], &made[..], "the manifest of a version is the one that is written");
     // A restart lists what the registry has, in memory or not.
     let restarted = LiveModels::new(["late".to_owned()], 1);
-    assert!(restarted.restore(&registry).is_empty());
+    assert!(restarted.restore(&registry, |_| None, at(0)).errors.is_empty());
     assert_eq!((listed(&restarted), askable(&restarted)), (vec![4, 5, 6], vec![4, 5, 6]));
 }
 

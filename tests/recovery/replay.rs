@@ -96,7 +96,7 @@ fn a_second_run_of_the_same_dataflow_is_refused_while_there_is_one() {
     let second = tidemill(&arguments);
     let said = String::from_utf8_lossy(&second.stderr);
     assert_eq!(second.status.code(), Some(2), "{said}");
-    assert!(said.contains("flights is locked by another run"), "{said}");
+    assert!(said.contains("flights is locked by another run: of flights, process "), "{said}");
     // A run that is killed releases the lock.
     drop(first);
     Run::start(Command::new(env!("CARGO_BIN_EXE_tidemill")).args(arguments)).stop();
