@@ -114,9 +114,7 @@ impl LiveRun {
     /// Opens all parts of a run and starts its graph. The order matters; each step says why it is where it is.
     fn open(file: &Path, common: &CommonArgs, options: RunOptions) -> Result<Self, Failure> {
         let setup = RunSetup::load(file, common)?;
-        let signals = Signals::install()?;
-        let end = EndRequest { received: Arc::clone(&signals.received), within: setup.config.shutdown_timeout };
-        watchdog::start(Some(end))?;
+        let signals = Signals::install(setup.config.shutdown_timeout)?;
         // The locks are first: another run may be writing what the next steps read.
         let mut locks = setup.lock()?;
         // Checkpoints come before the inputs, as they say where reading resumes.
@@ -355,13 +353,15 @@ struct Signals {
 }
 
 impl Signals {
-    fn install() -> anyhow::Result<Self> {
+    /// Handles the signals, and starts the watchdog that ends the process if the run takes longer than `within` to end.
+    fn install(within: Duration) -> anyhow::Result<Self> {
         let received = Arc::default();
         for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&received))
                 .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&received)))
                 .context("signal handlers cannot be installed")?;
         }
+        watchdog::start(Some(EndRequest { received: Arc::clone(&received), within }))?;
         Ok(Signals { received })
     }
 

@@ -1,4 +1,5 @@
-//! Settings of the process in the system: who may read the files that it writes, and how many it may open.
+//! Settings of the process in the system: who may read the files that it writes, how many it may open, and the name of
+//! the machine.
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
@@ -19,6 +20,12 @@ pub fn raise_open_files() -> u64 {
     // Without the right to do so the limit stays as it is.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Returns the name of the machine, if the system tells it.
+pub fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! A web page may make the browser resolve its own name to 127.0.0.1 and then read whatever answers there as if it were
 //! part of the page (DNS rebinding). The browser sends the page's name as the `Host`, so a request on a loopback address
-//! is answered only under names that no page can have.
+//! is answered only under names that no page can have. `0.0.0.0` is one: it is an address, and the system connects it to
+//! a loopback address.
 
 use std::net::IpAddr;
 
@@ -14,7 +15,7 @@ use super::RequestError;
 /// The name that allows every name.
 const ANY: &str = "*";
 
-/// Names beside `localhost` and the loopback addresses, in lower case.
+/// Names beside `localhost` and addresses of this machine, in lower case.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedHosts(Vec<String>);
 
@@ -43,7 +44,7 @@ impl AllowedHosts {
         let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
         let address = inner.unwrap_or(&name).parse::<IpAddr>();
         name == "localhost"
-            || address.is_ok_and(|address| address.to_canonical().is_loopback())
+            || address.map(|address| address.to_canonical()).is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
             || self.0.iter().any(|allowed| allowed == ANY || *allowed == name)
     }
 }
@@ -83,6 +84,8 @@ mod tests {
             "[::1]",
             "[::1]:8080",
             "[::ffff:127.0.0.1]:80",
+            "0.0.0.0:8080",
+            "[::]:8080",
         ] {
             assert!(allows(&[], host), "{host}");
         }
@@ -95,7 +98,6 @@ mod tests {
             "127.0.0.1.evil.com",
             "evil.localhost",
             "10.0.0.1",
-            "0.0.0.0",
             "[::2]",
             "localhost@evil.com",
             "evil.com@localhost",

@@ -116,8 +116,8 @@ const WORDS: &[(&str, &str, &str)] = &[
     (
         "http.allowed_hosts",
         "list",
-        "Names that a request on a loopback address may have as its `Host`, with any port, beside `localhost` and loopback \
-         addresses; `\"*\"` allows all. Protects against web pages that resolve their name to this machine",
+        "Names that a request on a loopback address may have as its `Host`, with any port, beside `localhost`, the \
+         name of the machine and loopback addresses; `\"*\"` allows all. Protects against web pages that resolve their name to this machine",
     ),
     ("kafka", "table", "librdkafka settings, by their own names, for all topics without a file"),
     (
