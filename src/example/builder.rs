@@ -6,7 +6,7 @@ use super::program::{LookupSource, Program};
 use super::steps::{LookupColumn, LookupStep, ProgramStep};
 use super::{FeatureAssembler, FeatureLookup, RowLookup};
 use crate::expr::Expr;
-use crate::value::{Column, KeyCodec, Scalar, Schema, TimeUnit, Type};
+use crate::value::{Column, KeyCodec, Scalar, Schema, TimeRules, Type};
 
 /// Builds the program of a model, step by step along the way of an instance: [`ProgramBuilder::record`] first, then the
 /// views from the innermost outwards, then the feature look-ups, and [`ProgramBuilder::finish`] last.
@@ -48,6 +48,7 @@ impl ProgramBuilder {
                 }
             }
         }
+        self.instance.fields.mark_shared();
     }
 
     /// Appends the columns of a table's row.
@@ -118,7 +119,8 @@ impl ProgramBuilder {
         let named_inputs = assembler.names().iter().cloned().zip(inputs.iter().copied());
         for (name, slot) in views.chain(features).chain(named_inputs) {
             let ty = self.slots[slot].ty;
-            self.instance.fields.add(InstanceField { name, slot, ty, unit: TimeUnit::default(), nullable: true });
+            let time = TimeRules::default();
+            self.instance.fields.add(InstanceField { name, slot, ty, time, nullable: true, is_shared: false });
         }
         // Whatever no input is made from is neither computed nor asked for.
         let width = self.slots.len();

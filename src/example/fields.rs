@@ -1,6 +1,6 @@
 //! The fields that an instance may have, and the slot of each.
 
-use crate::value::{Column, TimeUnit, Type};
+use crate::value::{CellRules, Column, TimeRules, Type};
 
 /// The form of an instance: its fields, the required ones, and the number of cells of a row.
 #[derive(Debug, Default)]
@@ -33,8 +33,17 @@ pub(super) struct InstanceField {
     pub name: String,
     pub slot: usize,
     pub ty: Type,
-    pub unit: TimeUnit,
+    pub time: TimeRules,
     pub nullable: bool,
+    /// True if other columns have the same path: its own name then says more than the path.
+    pub is_shared: bool,
+}
+
+impl InstanceField {
+    /// Returns the rules by which its value is read.
+    pub fn rules(&self) -> CellRules<'_> {
+        CellRules { ty: self.ty, nullable: self.nullable, time: &self.time }
+    }
 }
 
 /// Fields of one JSON object: the instance itself, or an object inside it.
@@ -45,14 +54,15 @@ pub(super) struct InstanceFields {
     names: Vec<(String, FieldEntry)>,
 }
 
-#[derive(Clone, Debug)]
-pub(super) enum FieldEntry {
-    Field(InstanceField),
-    Object(InstanceFields),
+/// The columns that a name sets, and the object that it may be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FieldEntry {
+    pub fields: Vec<InstanceField>,
+    pub object: Option<InstanceFields>,
 }
 
 impl InstanceFields {
-    /// Returns the field or object of a name.
+    /// Returns the entry of a name.
     pub fn find(&self, name: &str) -> Option<&FieldEntry> {
         self.names.iter().find(|(known, _)| known == name).map(|(_, entry)| entry)
     }
@@ -67,56 +77,73 @@ impl InstanceFields {
         self.names.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Adds a column of the driving source at its path in the JSON record, and by its own name at the top.
+    /// Adds a column of the driving source at its path in the JSON record, and by its own name and its flat name at the
+    /// top.
     pub fn add_column(&mut self, column: &Column, slot: usize) {
         let field = InstanceField {
             name: column.name.clone(),
             slot,
             ty: column.ty,
-            unit: column.unit,
+            time: column.time.clone(),
             nullable: column.nullable,
+            is_shared: false,
         };
         self.insert(&column.path, field.clone());
-        self.add(field);
+        self.add(field.clone());
+        self.add_named(column.flat_name(), field);
     }
 
     /// Adds a field at the top; returns false if the name is taken.
     pub fn add(&mut self, field: InstanceField) -> bool {
-        let free = self.find(&field.name).is_none();
+        self.add_named(field.name.clone(), field)
+    }
+
+    fn add_named(&mut self, name: String, field: InstanceField) -> bool {
+        let free = self.find(&name).is_none();
         if free {
-            self.names.push((field.name.clone(), FieldEntry::Field(field)));
+            self.names.push((name, FieldEntry { fields: vec![field], object: None }));
         }
         free
     }
 
     /// Lets every field be null whose slot is not needed.
     fn relax(&mut self, needed: &[bool]) {
+        self.visit(&mut |fields| fields.iter_mut().for_each(|field| field.nullable |= !needed[field.slot]));
+    }
+
+    /// Marks the fields that share their path with others. To be called when all columns have been added.
+    pub fn mark_shared(&mut self) {
+        let mut slots = Vec::new();
+        self.visit(&mut |fields| {
+            if fields.len() > 1 {
+                slots.extend(fields.iter().map(|field| field.slot));
+            }
+        });
+        self.visit(&mut |fields| fields.iter_mut().for_each(|field| field.is_shared = slots.contains(&field.slot)));
+    }
+
+    /// Visits the fields of each name, here and in the objects inside.
+    fn visit(&mut self, with: &mut impl FnMut(&mut Vec<InstanceField>)) {
         for (_, entry) in &mut self.names {
-            match entry {
-                FieldEntry::Field(field) => field.nullable |= !needed[field.slot],
-                FieldEntry::Object(fields) => fields.relax(needed),
+            with(&mut entry.fields);
+            if let Some(object) = &mut entry.object {
+                object.visit(with);
             }
         }
     }
 
     fn insert(&mut self, path: &[String], field: InstanceField) {
         let (name, rest) = path.split_first().expect("a path has at least one name");
-        if rest.is_empty() {
-            self.names.push((name.clone(), FieldEntry::Field(field)));
-            return;
-        }
-        let nested = self.names.iter_mut().find_map(|(known, entry)| match entry {
-            FieldEntry::Object(fields) if known == name => Some(fields),
-            _ => None,
+        let at = self.names.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+            self.names.push((name.clone(), FieldEntry::default()));
+            self.names.len() - 1
         });
-        match nested {
-            Some(fields) => fields.insert(rest, field),
-            None => {
-                let prefix = format!("{}{name}.", self.prefix);
-                let mut fields = InstanceFields { prefix, ..InstanceFields::default() };
-                fields.insert(rest, field);
-                self.names.push((name.clone(), FieldEntry::Object(fields)));
-            }
+        let entry = &mut self.names[at].1;
+        if !rest.is_empty() {
+            let prefix = format!("{}{name}.", self.prefix);
+            let object = || InstanceFields { prefix, ..InstanceFields::default() };
+            return entry.object.get_or_insert_with(object).insert(rest, field);
         }
+        entry.fields.push(field);
     }
 }

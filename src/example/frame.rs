@@ -71,6 +71,18 @@ impl Frame {
         if std::mem::replace(&mut self.overrides[at], true) { None } else { Some(&mut self.cells[at]) }
     }
 
+    /// Returns whether the instance has set a cell of the newest row.
+    pub(super) fn is_set(&self, slot: usize) -> bool {
+        self.overrides[(self.rows - 1) * self.width + slot]
+    }
+
+    /// Marks a cell of the newest row as set by the instance, even if it is already, and returns it.
+    pub(super) fn replace_override(&mut self, slot: usize) -> &mut Scalar {
+        let at = (self.rows - 1) * self.width + slot;
+        self.overrides[at] = true;
+        &mut self.cells[at]
+    }
+
     /// Writes a cell unless the instance overrides it.
     #[inline]
     pub(super) fn set_computed(&mut self, row: usize, slot: usize, value: Scalar) {

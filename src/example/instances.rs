@@ -6,13 +6,14 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::Frame;
 use super::fields::{FieldEntry, InstanceField, InstanceFields, InstanceSchema};
 use super::needs::InputNeeds;
 use crate::expr::nearest;
 use crate::time::{EventTime, format_time, in_range};
-use crate::value::{FieldFault, Scalar, ValueSeed};
+use crate::value::{FieldFault, Found, Scalar, Type, ValueSeed};
 
 /// The most cells of a request: its instances times the cells of a row.
 pub const MOST_CELLS: usize = 1 << 20;
@@ -170,21 +171,72 @@ impl InstanceSeed<'_> {
         self.fault.get_or_insert_with(|| (Some(fields.full_name(field)), fault));
     }
 
-    fn read<'de, A: MapAccess<'de>>(&mut self, field: &InstanceField, map: &mut A) -> Result<(), A::Error> {
-        let Some(cell) = self.frame.set_override(field.slot) else {
-            map.next_value::<IgnoredAny>()?;
+    /// Reads the value of a name that is one column's or one object's.
+    fn read<'de, A: MapAccess<'de>>(&mut self, entry: &FieldEntry, map: &mut A) -> Result<(), A::Error> {
+        match (entry.fields.as_slice(), &entry.object) {
+            ([field], None) => {
+                let Some(cell) = self.cell(field, &field.name) else {
+                    map.next_value::<IgnoredAny>()?;
+                    return Ok(());
+                };
+                let read = map.next_value_seed(ValueSeed { rules: field.rules(), cell });
+                self.note(field, read)
+            }
+            ([], Some(inner)) => map.next_value_seed(self.inside(inner)),
+            _ => self.read_shared(entry, &map.next_value::<Box<RawValue>>()?).map_err(A::Error::custom),
+        }
+    }
+
+    /// Reads a value that several columns have, or that may be an object with columns.
+    fn read_shared(&mut self, entry: &FieldEntry, raw: &RawValue) -> serde_json::Result<()> {
+        let mut value = serde_json::Deserializer::from_str(raw.get());
+        let is_object = raw.get().starts_with('{');
+        for field in &entry.fields {
+            // The column's own name says more than a path that it shares.
+            let Some(cell) = self.cell(field, "") else { continue };
+            let read = match is_object && entry.object.is_some() && field.ty == Type::String {
+                true => Ok(field.rules().write(Found::Text(raw.get()), cell)),
+                false => {
+                    let seed = ValueSeed { rules: field.rules(), cell };
+                    seed.deserialize(&mut serde_json::Deserializer::from_str(raw.get()))
+                }
+            };
+            self.note(field, read)?;
+        }
+        match &entry.object {
+            Some(inner) if is_object => self.inside(inner).deserialize(&mut value),
+            _ => Ok(()),
+        }
+    }
+
+    fn inside<'b>(&'b mut self, fields: &'b InstanceFields) -> InstanceSeed<'b> {
+        InstanceSeed { fields, is_row: false, frame: &mut *self.frame, fault: &mut *self.fault }
+    }
+
+    /// Returns the cell that a name sets; `None` if it is set already, which is a mistake unless columns share a path.
+    fn cell(&mut self, field: &InstanceField, name: &str) -> Option<&mut Scalar> {
+        if field.is_shared && field.name == name {
+            return Some(self.frame.replace_override(field.slot));
+        }
+        if self.frame.is_set(field.slot) && !field.is_shared {
             let fault = FieldFault::Malformed("duplicate field".to_owned());
             self.fail(&field.name, InstanceFault::Field(fault));
-            return Ok(());
-        };
-        let seed = ValueSeed { ty: field.ty, unit: field.unit, nullable: field.nullable, cell };
-        match map.next_value_seed(seed) {
+        }
+        self.frame.set_override(field.slot)
+    }
+
+    fn note<E: serde::de::Error>(
+        &mut self,
+        field: &InstanceField,
+        read: Result<Result<(), FieldFault>, E>,
+    ) -> Result<(), E> {
+        match read {
             Ok(Ok(())) => Ok(()),
             Ok(Err(fault)) => {
                 self.fail(&field.name, InstanceFault::Field(fault));
                 Ok(())
             }
-            Err(error) => Err(A::Error::custom(format_args!("{}: {error}", self.fields.full_name(&field.name)))),
+            Err(error) => Err(E::custom(format_args!("{}: {error}", self.fields.full_name(&field.name)))),
         }
     }
 }
@@ -216,13 +268,7 @@ impl<'de> Visitor<'de> for InstanceSeed<'_> {
         let fields = self.fields;
         while let Some(entry) = map.next_key_seed(InstanceFieldName(fields))? {
             match entry {
-                Ok(FieldEntry::Field(field)) => self.read(field, &mut map)?,
-                Ok(FieldEntry::Object(inner)) => map.next_value_seed(InstanceSeed {
-                    fields: inner,
-                    is_row: false,
-                    frame: &mut *self.frame,
-                    fault: &mut *self.fault,
-                })?,
+                Ok(entry) => self.read(entry, &mut map)?,
                 Err(name) => {
                     map.next_value::<IgnoredAny>()?;
                     let nearest = nearest(&name, fields.names());
@@ -253,5 +299,56 @@ impl<'a> Visitor<'_> for InstanceFieldName<'a> {
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
         Ok(self.0.find(name).ok_or_else(|| name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Column;
+
+    /// Reads one instance and returns its cells: the event time, then those of the columns.
+    fn read(columns: &[(&str, Type, &str)], instance: &str) -> Result<Vec<Scalar>, String> {
+        let mut schema = InstanceSchema { time_name: "at".to_owned(), width: columns.len() + 1, ..Default::default() };
+        schema.fields.add_column(&Column::new("at", Type::Timestamp, false), 0);
+        for (slot, (name, ty, path)) in (1..).zip(columns) {
+            let path = path.split('.').map(str::to_owned).collect();
+            schema.fields.add_column(&Column { path, ..Column::new(*name, *ty, true) }, slot);
+        }
+        schema.fields.mark_shared();
+        let mut frame = Frame::default();
+        frame.reset(schema.width);
+        let mut json = serde_json::Deserializer::from_str(instance);
+        let needs = InputNeeds { steps: &[], inputs: &[], width: schema.width };
+        let read = InstancesSeed::new(&schema, needs, &mut frame, Some(7)).deserialize(&mut json);
+        read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        Ok((1..schema.width).map(|slot| frame.get(0, slot).clone()).collect())
+    }
+
+    #[test]
+    fn an_instance_has_the_columns_that_a_record_has() {
+        let (five, null) = ([Scalar::Int(5), Scalar::Float(5.0)], [Scalar::Null, Scalar::Null]);
+        let both = [("v", Type::Int, "v"), ("w", Type::Float, "v")];
+        assert_eq!(read(&both, r#"[{"v":5}]"#), Ok(five.to_vec()));
+        assert_eq!(read(&both, r#"[{"v":null}]"#), Ok(null.to_vec()));
+        let other = Ok(vec![Scalar::Int(5), Scalar::Float(6.0)]);
+        assert_eq!(read(&both, r#"[{"v":5,"w":6}]"#), other, "its own name says more than a shared path");
+        assert_eq!(read(&both, r#"[{"w":6,"v":5}]"#), other);
+        assert_eq!(read(&both, r#"[{"v":5.5}]"#), Err("instances[0].v: expected int, found the number 5.5".to_owned()));
+
+        let nested = [("v", Type::Int, "o.v"), ("w", Type::Float, "o.v")];
+        assert_eq!(read(&nested, r#"[{"o":{"v":5}}]"#), Ok(five.to_vec()));
+        assert_eq!(read(&nested, r#"[{"o":null}]"#), Ok(null.to_vec()));
+        assert_eq!(read(&nested, r#"[{"v":5,"w":5}]"#), Ok(five.to_vec()));
+        assert_eq!(read(&nested[..1], r#"[{"o.v":5}]"#), Ok(vec![Scalar::Int(5)]));
+        let twice = Err("instances[0].o.v: malformed: duplicate field".to_owned());
+        assert_eq!(read(&nested[..1], r#"[{"v":5,"o":{"v":5}}]"#), twice);
+        assert!(read(&nested, "[null]").unwrap_err().starts_with("invalid type: null"));
+
+        let whole = [("o", Type::String, "o"), ("v", Type::Int, "o.v")];
+        let text = Scalar::String(r#"{"v":5}"#.into());
+        assert_eq!(read(&whole, r#"[{"o":{"v":5}}]"#), Ok(vec![text, Scalar::Int(5)]));
+        assert_eq!(read(&whole, r#"[{"o":"x"}]"#), Ok(vec![Scalar::String("x".into()), Scalar::Null]));
+        assert_eq!(read(&whole, r#"[{"o":null}]"#), Ok(null.to_vec()));
     }
 }

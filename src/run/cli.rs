@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::args::{CommonArgs, GraphFormat, RunOptions};
+use super::load::LoadOptions;
 use super::replay_start::ReplayOptions;
 use super::{Failure, config, inspect, live, load, replay};
 use crate::source::PlaybackSpeed;
-use crate::time::{EventTime, parse_time};
+use crate::time::EventTime;
+use crate::value::TimeRules;
 
 /// Kafka topics in; fresh features, models retrained on every window and a prediction endpoint out.
 #[derive(Parser, Debug)]
@@ -66,15 +68,19 @@ enum Verb {
         #[arg(long, value_name = "DIR")]
         verify: Option<PathBuf>,
     },
-    /// Fills the Kafka topics of a dataflow from the files that CONFIG binds them to.
+    /// Fills the Kafka topics of a dataflow from the files that CONFIG binds them to, or with mended dead letters.
     #[command(after_help = "Example: tidemill load dataflows/flights.toml --from config/embedded.toml \\\n    \
                             --config config/production.toml --partitions 4")]
     Load {
         /// The dataflow file.
         file: PathBuf,
         /// Config that binds the topics to files. The brokers are those of `--config`.
-        #[arg(long, value_name = "CONFIG")]
-        from: PathBuf,
+        #[arg(long, value_name = "CONFIG", required_unless_present = "dead_letters")]
+        from: Option<PathBuf>,
+        /// Loads the records of a file of dead letters, whose `value` has been mended, in place of the files. Nothing is
+        /// loaded unless all of them can be read.
+        #[arg(long, value_name = "FILE")]
+        dead_letters: Option<PathBuf>,
         /// Creates missing topics with this many partitions.
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         partitions: Option<u32>,
@@ -117,10 +123,8 @@ fn time_argument(text: &str) -> Result<Bound, String> {
     match text {
         "earliest" => Ok(Bound::Earliest),
         "latest" => Ok(Bound::Latest),
-        text => text
-            .parse()
-            .ok()
-            .or_else(|| parse_time(text))
+        text => TimeRules::default()
+            .of_text(text)
             .map(Bound::At)
             .ok_or_else(|| "expected RFC 3339, a date, epoch ms, earliest or latest".to_owned()),
     }
@@ -175,7 +179,9 @@ impl Cli {
                 let (from, to) = (bound(from), bound(to));
                 replay::run(&file, &common, &ReplayOptions { out, from, to, cold, checkpoint, journal, verify })
             }
-            Verb::Load { file, from, partitions, speed } => load::run(&file, &common, &from, partitions, speed),
+            Verb::Load { file, from, dead_letters, partitions, speed } => {
+                load::run(&file, &common, &LoadOptions { from, dead_letters, partitions, speed })
+            }
             Verb::Check { file, entities, json } => inspect::check(&file, &common, entities, json),
             Verb::Graph { file, format } => inspect::graph(&file, format),
         }

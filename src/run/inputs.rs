@@ -10,7 +10,7 @@ use super::resume::{RecordBounds, ResumePoints};
 use crate::flow::Plan;
 use crate::flow::op::Assignments;
 use crate::source::kafka::Cluster;
-use crate::source::{FORMATS, FilePartition, Format, Partitions, SourcePlan};
+use crate::source::{DELETED, FORMATS, FilePartition, Format, Partitions, SourcePlan};
 use crate::spec::{Spec, Topic};
 use crate::time::PartitionId;
 
@@ -159,11 +159,12 @@ pub fn file(source: &SourcePlan, config: &Config) -> Result<FilePartition, Failu
             "error: topic {topic:?} has no input; bind it to a file with [topics.{topic}] file = \"…\" or set [kafka] \"bootstrap.servers\""
         ))
     })?;
-    let optional = source.schema.columns.iter().filter(|column| column.nullable).map(|column| column.name.clone());
+    // Only the mark of a delete may be missing from a file that names its columns.
+    let optional = vec![DELETED.to_owned()];
     let opened = bound
         .binding()
         .paths(&config.base)
-        .and_then(|paths| FilePartition::open(paths, source.schema.clone(), bound.nulls.clone(), optional.collect()));
+        .and_then(|paths| FilePartition::open(paths, source.schema.clone(), bound.nulls.clone(), optional));
     opened.map_err(|error| {
         let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
         Failure::Usage(format!("error: [topics.{topic}]: {error}{cause}"))

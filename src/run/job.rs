@@ -295,9 +295,9 @@ pub fn sample_instance(job: &Job, model: usize) -> Option<Sample> {
     let mine = list.iter().filter(|partition| partition.id.source == *name && partition.first().is_some());
     let batch = mine.min_by_key(|partition| partition.id.partition)?.first()?;
     let program = plan.program(model);
-    let values =
-        program.needed_columns().map(|at| (&reader.schema.columns[at].name, Scalar::of(&batch.columns[at], 0)));
-    let fields = values.filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.to_json()));
+    let values = program.needed_columns().map(|at| (&reader.schema.columns[at], Scalar::of(&batch.columns[at], 0)));
+    let fields = values.filter(|(_, value)| !value.is_null());
+    let fields = fields.map(|(column, value)| (column.name.clone(), column.json_of(&value)));
     Some(Sample { json: serde_json::Value::Object(fields.collect()).to_string() })
 }
 

@@ -1,7 +1,7 @@
 //! Handles the running graph's events: versions go to the registry, dead letters to their sink, overtaken records to the
 //! journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::dead_letters::DeadLetterSink;
 use super::digest::VersionDigest;
-use super::job;
 use super::letter_limit::DeadLetterLimit;
+use super::{job, print_err};
 use crate::checkpoint::{Journal, Overtaken};
 use crate::flow::build::JobEvent;
 use crate::flow::op::source::SourceEvent;
@@ -90,6 +90,8 @@ pub struct JobEvents {
     pub unlabelled: BTreeMap<String, u64>,
     /// The number of dead letters so far.
     pub dead_letters: u64,
+    /// The sources, and the parts of their declarations, that advice was given on.
+    advised: BTreeSet<(String, &'static str)>,
 }
 
 impl JobEvents {
@@ -137,6 +139,7 @@ impl JobEvents {
             versions: 0,
             unlabelled: BTreeMap::new(),
             dead_letters: 0,
+            advised: BTreeSet::new(),
         })
     }
 
@@ -158,6 +161,11 @@ impl JobEvents {
             }
             JobEvent::Source(SourceEvent::DeadLetters(letters)) => self.keep(&letters)?,
             JobEvent::Source(SourceEvent::Overtaken(records)) => self.overtaken(&records)?,
+            JobEvent::Source(SourceEvent::Advice { source, advice }) => {
+                if self.advised.insert((source, advice.subject)) {
+                    print_err(advice.text);
+                }
+            }
             JobEvent::Source(SourceEvent::Failed(error)) => return Err(error).context("a source cannot be read"),
             JobEvent::OfflineFailed(error) => return Err(error).context("the offline store failed"),
         }

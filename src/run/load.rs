@@ -3,8 +3,10 @@
 //! Records of a topic keep the order of their file, and topics are interleaved by event time. A message has its record's
 //! event time, the key columns as its key, and all columns as its value, both in the format of the source; a delete has
 //! no value.
+//!
+//! With `--dead-letters`, the records are those of a file of dead letters that have been mended.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,12 +16,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::CommonArgs;
 use super::config::Config;
+use super::mended::MendedLetters;
 use super::{Failure, inputs, inspect, print_err};
 use crate::flow::Plan;
 use crate::source::kafka::{Cluster, Consumer, NewTopic, Producer, ProducerRecord};
 use crate::source::{
-    DELETED, FilePartition, Format, Ingest, IngestedBatch, InputStatus, MessageEncoder, Partition, PlaybackSpeed,
-    SourcePlan,
+    DELETED, Format, Ingest, IngestedBatch, InputStatus, MessageEncoder, Partition, PlaybackSpeed, SourcePlan,
 };
 use crate::time::{EventTime, format_time};
 use crate::value::{Batch, Column, Scalar, Schema};
@@ -33,49 +35,45 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Settings with which a topic keeps events of any age, in their own time.
 const SETTINGS: [(&str, &str); 2] = [("message.timestamp.type", "CreateTime"), ("retention.ms", "-1")];
 
+/// The records to load, and how.
+pub struct LoadOptions {
+    /// The config that binds topics to files.
+    pub from: Option<PathBuf>,
+    /// A file of mended dead letters, which are loaded in place of files.
+    pub dead_letters: Option<PathBuf>,
+    /// The number of partitions of topics that are created.
+    pub partitions: Option<u32>,
+    pub speed: PlaybackSpeed,
+}
+
 /// Copies topics into Kafka.
 ///
 /// # Errors
 /// If the file or a config is wrong, a topic is missing, or a record is not delivered.
-pub fn run(
-    file: &Path,
-    common: &CommonArgs,
-    from: &Path,
-    partitions: Option<u32>,
-    speed: PlaybackSpeed,
-) -> Result<(), Failure> {
+pub fn run(file: &Path, common: &CommonArgs, options: &LoadOptions) -> Result<(), Failure> {
     let plan = Plan::new(Arc::new(inspect::load(file)?));
     let config = common.load()?;
-    let files = Config::load(from, &[])?;
+    let files = options.from.as_deref().map(|from| Config::load(from, &[])).transpose()?;
     let cluster = inputs::cluster(&config, &plan.spec.name)?.ok_or_else(|| {
         Failure::Usage(
             "error: there is no Kafka to load into; expected [kafka] with \"bootstrap.servers\" in --config".to_owned(),
         )
     })?;
 
-    // Open the files.
-    inputs::check_messages(plan.spec.topics().filter(|topic| files.topics.contains_key(&topic.topic)))?;
-    let mut topics = Vec::new();
-    for source in merge_by_topic(&plan) {
-        match source.format.filter(|_| inputs::is_file(&source, &files)) {
-            Some(format) => topics.push(TopicCopy::open(source, format, &files)?),
-            None => {
-                let (topic, from) = (source.topic, from.display());
-                print_err(format_args!("{topic}: skipped: {from} binds it to no file"));
-            }
-        }
-    }
-    if topics.is_empty() {
-        return Err(Failure::Usage(format!("error: {} binds no topic of the dataflow to a file", from.display())));
-    }
+    // Open the files, or the dead letters.
+    let mut topics = match (&options.dead_letters, &files) {
+        (Some(letters), files) => open_letters(letters, &plan, files.as_ref().unwrap_or(&config))?,
+        (None, Some(files)) => open_files(&plan, files)?,
+        (None, None) => return Err(Failure::Usage("error: there is nothing to load; expected --from".to_owned())),
+    };
 
     // Copy the records.
-    prepare(&cluster, &topics, partitions)?;
+    prepare(&cluster, &topics, options.partitions)?;
     let producer = Producer::new(&cluster).map_err(Failure::of_kafka)?;
     let bar = if common.quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
     let bar =
         bar.with_style(ProgressStyle::with_template("{spinner} {msg}  {elapsed}").expect("the template is valid"));
-    let copied = copy(&mut topics, &producer, speed, &bar);
+    let copied = copy(&mut topics, &producer, options.speed, &bar);
     bar.finish_and_clear();
     copied?;
 
@@ -86,6 +84,53 @@ pub fn run(
         }
     }
     Ok(())
+}
+
+/// Opens the files that a config binds topics to.
+fn open_files(plan: &Plan, files: &Config) -> Result<Vec<TopicCopy>, Failure> {
+    inputs::check_messages(plan.spec.topics().filter(|topic| files.topics.contains_key(&topic.topic)))?;
+    let mut topics = Vec::new();
+    for source in merge_by_topic(plan) {
+        match source.format.filter(|_| inputs::is_file(&source, files)) {
+            Some(format) => {
+                let partition = Box::new(inputs::file(&source, files)?);
+                let mut copy = TopicCopy::new(source, format, partition);
+                inputs::file_bounds(&copy.plan, files).apply(&mut copy.ingest);
+                topics.push(copy);
+            }
+            None => print_err(format_args!("{}: skipped: --from binds it to no file", source.topic)),
+        }
+    }
+    match topics.is_empty() {
+        true => Err(Failure::Usage("error: --from binds no topic of the dataflow to a file".to_owned())),
+        false => Ok(topics),
+    }
+}
+
+/// Opens mended dead letters, all of which must be right. `files` says which texts of CSV files mean null.
+fn open_letters(path: &Path, plan: &Plan, files: &Config) -> Result<Vec<TopicCopy>, Failure> {
+    let letters = MendedLetters::read(path, plan)?;
+    let of_topic = |topic: &str| files.topics.get(topic).map(|bound| bound.nulls.clone());
+    let plans: Vec<(SourcePlan, Vec<String>)> = merge_by_topic(plan)
+        .into_iter()
+        .filter(|source| letters.has(&source.topic))
+        .map(|source| {
+            let nulls = of_topic(&source.topic).unwrap_or_else(|| vec![String::new()]);
+            (source, nulls)
+        })
+        .collect();
+    inputs::check_messages(plan.spec.topics().filter(|topic| letters.has(&topic.topic)))?;
+    letters.check(&plans)?;
+    let mut topics = Vec::new();
+    for (source, nulls) in plans {
+        let partition = Box::new(letters.partition(&source, &nulls));
+        let format = source.format.expect("the formats of messages were checked");
+        topics.push(TopicCopy::new(source, format, partition));
+    }
+    match topics.is_empty() {
+        true => Err(Failure::Usage(format!("error: {} has no dead letters", path.display()))),
+        false => Ok(topics),
+    }
 }
 
 /// Returns one plan a topic, which reads all its records whatever the dataflow makes of them. A topic that several
@@ -103,19 +148,7 @@ fn merge_by_topic(plan: &Plan) -> Vec<SourcePlan> {
                     }
                 }
             }
-            None => merged.push(SourcePlan {
-                source: source.source.clone(),
-                topic: source.topic.clone(),
-                format: source.format,
-                schema: source.schema.clone(),
-                key: source.key.clone(),
-                time: source.time,
-                lateness_ms: i64::MAX / 4,
-                filter: None,
-                is_table: source.is_table,
-                needs_order: false,
-                retention_ms: i64::MAX,
-            }),
+            None => merged.push(source.for_reading_all()),
         }
     }
     merged
@@ -197,7 +230,7 @@ fn copy(topics: &mut [TopicCopy], producer: &Producer, speed: PlaybackSpeed, bar
 /// One topic being copied.
 struct TopicCopy {
     plan: Arc<SourcePlan>,
-    partition: FilePartition,
+    partition: Box<dyn Partition>,
     ingest: Ingest,
     value: Box<dyn MessageEncoder>,
     /// `None` if the records have no key.
@@ -225,8 +258,7 @@ struct MessageBuffers {
 }
 
 impl TopicCopy {
-    fn open(plan: SourcePlan, format: &Format, files: &Config) -> Result<Self, Failure> {
-        let partition = inputs::file(&plan, files)?;
+    fn new(plan: SourcePlan, format: &Format, partition: Box<dyn Partition>) -> Self {
         // A delete is a message without a value, so the mark is not written.
         let columns = plan.schema.len() - usize::from(plan.is_table);
         let value = format.encoder(&Schema::new(plan.schema.columns[..columns].to_vec()));
@@ -237,13 +269,11 @@ impl TopicCopy {
         };
         let key = Schema::new(plan.key.iter().map(flat).collect());
         let plan = Arc::new(plan);
-        let mut ingest = Ingest::new(plan.clone(), 0);
-        inputs::file_bounds(&plan, files).apply(&mut ingest);
-        Ok(TopicCopy {
+        TopicCopy {
             partition,
             value,
             key: (!key.is_empty()).then(|| format.encoder(&key)),
-            ingest,
+            ingest: Ingest::new(plan.clone(), 0),
             plan,
             rows: Batch::default(),
             keys: Vec::new(),
@@ -254,7 +284,7 @@ impl TopicCopy {
             refusals: 0,
             first_refusal: None,
             buffers: MessageBuffers::default(),
-        })
+        }
     }
 
     /// Returns the event time of the next record; `None` after the last.

@@ -5,7 +5,7 @@
 //! | `live` | `run` |
 //! | `replay` | `replay` |
 //! | `inspect` | `check`, `graph` |
-//! | `load` | `load` |
+//! | `load`, `mended` | `load` |
 //!
 //! Shared by the verbs:
 //!
@@ -22,6 +22,7 @@
 //! | `online` | connects the online store to its freshness metric and its Redis mirror |
 //! | `replay_start` | finds the state and the journal that a replay starts from |
 //! | `digest`, `finish`, `verify` | the digest of a finished run, how it is made, and how two are compared |
+//! | `shortfall` | why a replay made no example, or no version |
 //! | `status` | the status line of a live run on the terminal |
 //! | `system`, `watchdog` | what the system allows the process; ends it if a thread has ended or a run does not end |
 
@@ -41,11 +42,13 @@ mod letter_limit;
 mod live;
 mod load;
 mod locks;
+mod mended;
 mod online;
 mod replay;
 mod replay_start;
 mod resume;
 mod setup;
+mod shortfall;
 mod status;
 mod system;
 mod verify;

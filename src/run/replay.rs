@@ -16,6 +16,7 @@ use super::job_events::{JobEvents, VersionSink};
 use super::letter_limit::DeadLetterLimit;
 use super::locks::{LockOwner, Locks, RUN};
 use super::replay_start::{ReplayOptions, ReplayStart};
+use super::shortfall::ReplayOutcome;
 use super::verify::Baseline;
 use super::{Failure, finish, inspect, print_err, watchdog};
 use crate::disk;
@@ -66,9 +67,13 @@ pub fn run(file: &Path, common: &CommonArgs, options: &ReplayOptions) -> Result<
     process(&prepared, &mut job_events, config.workers, &metrics, common.quiet)?;
 
     job_events.letter_warnings().iter().for_each(print_err);
+    let unlabelled = job_events.unlabelled.clone();
     let digest = finish::outputs(&prepared.job, job_events, from, to)?.write(out)?;
     if !common.quiet {
         summarise(&digest, out);
+        let end = prepared.job.frontier.watermark();
+        let outcome = ReplayOutcome { spec: &plan.spec, digest: &digest, unlabelled: &unlabelled, end };
+        outcome.shortfalls().iter().for_each(print_err);
     }
     baseline.map_or(Ok(()), |baseline| compare(&baseline, &plan, out, &digest, common.quiet))
 }

@@ -8,8 +8,7 @@ use crate::expr::nearest;
 use crate::spec::{self, Spec};
 use crate::store::Online;
 use crate::store::memory::OnlineTable;
-use crate::time::parse_time;
-use crate::value::{Scalar, Type};
+use crate::value::{Scalar, TimeRules, Type};
 
 /// Every feature group.
 #[derive(Debug)]
@@ -94,6 +93,6 @@ fn read_key(ty: Type, text: &str) -> Option<Scalar> {
         Type::Int => text.parse().ok().map(Scalar::Int),
         Type::Float => text.parse().ok().filter(|value: &f64| value.is_finite()).map(Scalar::Float),
         Type::Bool => text.parse().ok().map(Scalar::Bool),
-        Type::Timestamp => parse_time(text).or_else(|| text.parse().ok()).map(Scalar::Timestamp),
+        Type::Timestamp => TimeRules::default().of_text(text).map(Scalar::Timestamp),
     }
 }

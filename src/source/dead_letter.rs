@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine;
 use serde::{Deserialize, Serialize};
@@ -83,6 +84,11 @@ pub struct DeadLetter {
     pub key: Option<Vec<u8>>,
     #[serde(serialize_with = "text_or_base64")]
     pub value: Option<Vec<u8>>,
+    /// The format in which the value is loaded again: `json` or `csv`; `None` if the topic's messages have no format.
+    pub format: Option<&'static str>,
+    /// The header of the CSV file that it is from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<Arc<str>>,
     /// Headers of the message, in order. They are written to topics, not to files.
     #[serde(skip)]
     pub headers: Vec<Header>,
@@ -101,9 +107,18 @@ pub struct RawMessage {
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
     pub headers: Vec<Header>,
+    /// The format of a record of a file; `None` for that of the topic's messages.
+    pub format: Option<&'static str>,
+    /// The header of a CSV file.
+    pub csv_header: Option<Arc<str>>,
 }
 
 impl RawMessage {
+    /// Returns a record of a file, in a format of messages or, with the file's header, in CSV.
+    pub fn of_file(bytes: impl Into<Vec<u8>>, format: &'static str, csv_header: Option<Arc<str>>) -> Self {
+        RawMessage { value: Some(bytes.into()), format: Some(format), csv_header, ..RawMessage::default() }
+    }
+
     /// Returns a message with a value only.
     pub fn value(bytes: impl Into<Vec<u8>>) -> Self {
         RawMessage { value: Some(bytes.into()), ..RawMessage::default() }

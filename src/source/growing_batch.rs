@@ -48,6 +48,9 @@ pub(super) struct Row {
     pub effective: EventTime,
     pub late: bool,
     pub accepted: bool,
+    /// True if it was refused only because columns are missing or its time is no time: the source's filter may exclude it
+    /// all the same.
+    pub is_incomplete: bool,
 }
 
 /// The batch under way.
@@ -82,6 +85,11 @@ impl GrowingBatch {
             out_of_range: 0,
             last: None,
         }
+    }
+
+    /// Returns which columns the last record has.
+    pub fn present(&self) -> &[bool] {
+        &self.present
     }
 
     /// Returns the bytes of text and letters.
@@ -135,14 +143,19 @@ impl GrowingBatch {
         let mut columns = self.finish_columns(rows.len(), waiting);
         let first = rows.first().map(|row| row.offset);
 
-        // Apply the source's filter to the accepted rows.
+        // Apply the source's filter to the accepted rows, and to those of which nothing is known to be wrong.
         let mut keep: Vec<bool> = rows.iter().map(|row| row.accepted).collect();
+        let mut excluded = Vec::new();
         if let Some(filter) = &plan.filter {
             let passed = filter.eval(&columns, rows.len(), stats);
             let passed = passed.as_boolean();
             keep.iter_mut().enumerate().for_each(|(row, keep)| *keep &= passed.is_valid(row) && passed.value(row));
+            // What is missing is null there, so it is false only if no value could make it true.
+            let is_excluded = |at: &usize| rows[*at].is_incomplete && passed.is_valid(*at) && !passed.value(*at);
+            excluded.extend((0..rows.len()).filter(is_excluded).map(|at| rows[at].offset));
+            self.letters.retain(|letter| excluded.binary_search(&letter.offset).is_err());
         }
-        let counts = self.take_counts(&rows, &keep, already_counted);
+        let counts = self.take_counts(&rows, &keep, &excluded, already_counted);
 
         // Drop the other rows.
         if keep.contains(&false) {
@@ -187,16 +200,25 @@ impl GrowingBatch {
         self.columns.iter_mut().map(finish).collect()
     }
 
-    /// Returns the counts of the rows without what an earlier run has counted, and resets them.
-    fn take_counts(&mut self, rows: &[Row], keep: &[bool], already_counted: Offset) -> RecordCounts {
+    /// Returns the counts of the rows without what an earlier run has counted, and resets them. `excluded` has the offsets
+    /// of refused rows that are filtered, ascending.
+    fn take_counts(
+        &mut self,
+        rows: &[Row],
+        keep: &[bool],
+        excluded: &[Offset],
+        already_counted: Offset,
+    ) -> RecordCounts {
         let recounted = std::mem::take(&mut self.recounted);
         let in_range = rows.len() as u64 - std::mem::take(&mut self.out_of_range);
         let accepted = rows.iter().filter(|row| row.accepted).count() as u64;
         let is_filtered = |(row, keep): &(&Row, &bool)| row.accepted && !**keep && row.offset >= already_counted;
+        let new_excluded = excluded.iter().filter(|offset| **offset >= already_counted).count() as u64;
         RecordCounts {
             read: in_range - recounted.read,
-            filtered: rows.iter().zip(keep).filter(is_filtered).count() as u64,
-            dead_letter: in_range - accepted - recounted.dead_letter,
+            filtered: rows.iter().zip(keep).filter(is_filtered).count() as u64 + new_excluded,
+            // The refused rows, those that are filtered included, less the ones that were counted before.
+            dead_letter: in_range - accepted - recounted.dead_letter - new_excluded,
             ..RecordCounts::default()
         }
     }

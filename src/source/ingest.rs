@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::advice::{Advice, SourceAdvice};
 use super::growing_batch::{GrowingBatch, IngestedBatch, OvertakenRecord, Row};
 use super::order::TotalOrder;
 use super::refusal::Refusal;
@@ -77,12 +78,14 @@ pub struct Ingest {
     windows: WindowOffsets,
     /// True if `windows` has changed since it was last taken.
     windows_changed: bool,
+    advice: SourceAdvice,
     stats: EvalStats,
 }
 
 impl Ingest {
     /// Returns the ingestion of a partition from its beginning.
     pub fn new(plan: Arc<SourcePlan>, partition: u32) -> Self {
+        let advice = SourceAdvice::new(&plan);
         Ingest {
             watermark: Watermark::new(plan.lateness_ms),
             order: TotalOrder::of(&plan),
@@ -101,6 +104,7 @@ impl Ingest {
             evidence: None,
             windows: WindowOffsets::default(),
             windows_changed: false,
+            advice,
             stats: EvalStats::default(),
         }
     }
@@ -179,6 +183,11 @@ impl Ingest {
         std::mem::take(&mut self.windows_changed).then_some(&self.windows)
     }
 
+    /// Returns advice on the declaration of the source, each once. `is_end` says that no further record will come.
+    pub fn take_advice(&mut self, is_end: bool) -> Vec<Advice> {
+        self.advice.take(is_end)
+    }
+
     /// Raises the closed frontier. It never moves back.
     pub fn advance_frontier(&mut self, closed: EventTime) {
         self.frontier = self.frontier.max(closed);
@@ -245,7 +254,11 @@ impl Ingest {
         if self.has_ended() {
             return;
         }
-        let decoded = self.growing.decode(&self.plan, decode).map_err(|error| Refusal::of_field(&error));
+        let decoded = self.growing.decode(&self.plan, decode);
+        let decoded = decoded.map_err(|error| Refusal::of_field(&error, &self.plan));
+        if let Ok(time) = decoded {
+            self.advice.observe(time, self.growing.present());
+        }
         if self.waiting.is_empty() && !self.waiting.is_ahead(self.watermark.newest(), &decoded) {
             return self.admit(offset, message_time, decoded, raw);
         }
@@ -311,13 +324,14 @@ impl Ingest {
         self.next = self.next.max(offset + 1);
         self.at = offset + 1;
         let recounted = u64::from(offset < self.already_counted);
-        let mut row = Row { offset, effective: 0, late: false, accepted: false };
+        let mut row = Row { offset, effective: 0, late: false, accepted: false, is_incomplete: false };
         match verdict {
             Admission::Accept { effective, late } => {
-                row = Row { offset, effective, late, accepted: true };
+                row = Row { effective, late, accepted: true, ..row };
                 self.growing.recounted.read += recounted;
             }
             Admission::Refuse(refusal) => {
+                row.is_incomplete = refusal.is_incomplete();
                 self.growing.recounted.read += recounted;
                 self.growing.recounted.dead_letter += recounted;
                 // The earlier run has written the letter.

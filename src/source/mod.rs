@@ -36,6 +36,8 @@
 //! assert_eq!(frontier.advance(|| ()).0, 2_000);
 //! ```
 
+mod absent_advice;
+mod advice;
 mod dead_letter;
 mod event_clock;
 mod file;
@@ -58,13 +60,16 @@ mod read_ahead;
 mod reader;
 mod refusal;
 mod unacked;
+mod unit_advice;
 mod verdicts;
 mod watermark;
 mod window_offsets;
 
+pub use absent_advice::AbsentAdvice;
+pub use advice::Advice;
 pub use dead_letter::{DeadLetter, DeadLetterFile, Header, KeptLetters, RawMessage, Reason};
 pub use event_clock::{EventClock, Evidence};
-pub use file::{FILE_FORMATS, FileBinding, FileFormat, FilePartition};
+pub use file::{FILE_FORMATS, FileBinding, FileFormat, FilePartition, RecordText, RecordsPartition};
 pub use file_place::{FileContent, FilePlace};
 pub use growing_batch::{IngestedBatch, OvertakenRecord};
 pub use ingest::{DEFAULT_RECORD_BYTES, Ingest, MOST_RECORD_BYTES};
@@ -81,6 +86,7 @@ pub use progress::{PartitionProgress, PartitionStats};
 pub use read_ahead::{ReadAhead, Volume};
 pub use reader::{AssignedPartition, PartitionReader, ReadOutcome, ReaderOptions};
 pub use unacked::UnackedOffsets;
+pub use unit_advice::UnitAdvice;
 pub use watermark::Watermark;
 pub use window_offsets::{TumblingWindow, WindowOffsets};
 

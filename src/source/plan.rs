@@ -30,6 +30,23 @@ pub struct SourcePlan {
 }
 
 impl SourcePlan {
+    /// Returns a plan that reads the same records whatever the dataflow makes of them.
+    pub fn for_reading_all(&self) -> SourcePlan {
+        SourcePlan {
+            source: self.source.clone(),
+            topic: self.topic.clone(),
+            format: self.format,
+            schema: self.schema.clone(),
+            key: self.key.clone(),
+            time: self.time,
+            lateness_ms: i64::MAX / 4,
+            filter: None,
+            is_table: self.is_table,
+            needs_order: false,
+            retention_ms: i64::MAX,
+        }
+    }
+
     /// Returns the schema by which records of a table are decoded: its columns and `_deleted`.
     pub fn with_deletes(schema: &Schema) -> Schema {
         let mut schema = schema.clone();

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{
-    DeadLetter, EarlyCounts, FilePlace, InFlight, Ingest, IngestedBatch, InputStatus, OffsetIndex, OvertakenRecord,
-    Partition, PartitionProgress, PartitionStats, PlaybackClock, Position, ReadAhead, ReadBatch, RecordCounts,
-    SourceError, TumblingWindow, UnackedOffsets, Volume,
+    Advice, DeadLetter, EarlyCounts, FilePlace, InFlight, Ingest, IngestedBatch, InputStatus, OffsetIndex,
+    OvertakenRecord, Partition, PartitionProgress, PartitionStats, PlaybackClock, Position, ReadAhead, ReadBatch,
+    RecordCounts, SourceError, TumblingWindow, UnackedOffsets, Volume,
 };
 use crate::time::{EventTime, Offset};
 use crate::value::Batch;
@@ -85,6 +85,7 @@ pub struct ReadOutcome {
     pub progressed: bool,
     pub letters: Vec<DeadLetter>,
     pub overtaken: Vec<OvertakenRecord>,
+    pub advice: Vec<Advice>,
     /// The error that has ended the partition for good. It holds the frontier back until the job is stopped, since it is
     /// not known which records it would have had.
     pub error: Option<SourceError>,
@@ -194,6 +195,7 @@ impl PartitionReader {
         }
         self.ingest.take_evidence().into_iter().for_each(|evidence| self.progress.witness(evidence));
         self.count_idle_time();
+        outcome.advice = self.ingest.take_advice(self.ended);
         if self.ingest.is_empty() {
             outcome.progressed = self.ended || self.ingest.is_waiting();
             return outcome;

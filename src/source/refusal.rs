@@ -2,7 +2,7 @@
 
 use super::{DeadLetter, OutlierRule, RawMessage, Reason, SourcePlan};
 use crate::time::{EventTime, Offset, format_duration, format_time};
-use crate::value::FieldError;
+use crate::value::{FieldError, FieldFault};
 
 /// The reason why a record becomes a dead letter.
 pub(super) struct Refusal {
@@ -12,25 +12,44 @@ pub(super) struct Refusal {
     /// The event time, if the record has one.
     time: Option<EventTime>,
     detail: String,
+    /// True if the record has no fault but that columns are missing, or its time is no time.
+    is_incomplete: bool,
 }
 
 impl Refusal {
     /// Refuses a record that has a fault or lacks a column.
-    pub fn of_field(error: &FieldError) -> Self {
-        Refusal { stage: "decode", reason: Reason::from(error), time: None, detail: error.to_string() }
+    pub fn of_field(error: &FieldError, plan: &SourcePlan) -> Self {
+        let is_time = error.column.as_ref() == Some(&plan.schema.columns[plan.time].name);
+        let is_incomplete = match error.fault {
+            FieldFault::Missing => true,
+            FieldFault::Malformed(_) => false,
+            FieldFault::WrongType { .. } | FieldFault::NonFinite | FieldFault::UnparsableTime(_) => is_time,
+        };
+        let detail = error.to_string();
+        Refusal { stage: "decode", reason: Reason::from(error), time: None, detail, is_incomplete }
+    }
+
+    /// Returns whether a source's `where` may exclude the record all the same.
+    pub fn is_incomplete(&self) -> bool {
+        self.is_incomplete
+    }
+
+    /// Refuses an event time, for this reason.
+    fn of_time(time: EventTime, reason: Reason, detail: String) -> Self {
+        Refusal { stage: "watermark", reason, time: Some(time), detail, is_incomplete: false }
     }
 
     /// Refuses an event time that no record may have.
     pub fn out_of_range(time: EventTime) -> Self {
         let detail = format!("{} is outside what an event time may be", format_time(time));
-        Refusal { stage: "watermark", reason: Reason::TimeOutOfRange, time: Some(time), detail }
+        Refusal::of_time(time, Reason::TimeOutOfRange, detail)
     }
 
     /// Refuses an event time that is too far ahead of its message's time.
     pub fn ahead_of_message(time: EventTime, max_ahead_ms: i64) -> Self {
         let (shown, limit) = (format_time(time), format_duration(max_ahead_ms));
         let detail = format!("{shown} is more than max_ahead = {limit} after the timestamp of its message");
-        Refusal { stage: "watermark", reason: Reason::TimeOutOfRange, time: Some(time), detail }
+        Refusal::of_time(time, Reason::TimeOutOfRange, detail)
     }
 
     /// Refuses an event time that runs ahead of the records around it. `newest` is the newest time before it.
@@ -41,21 +60,36 @@ impl Refusal {
             newest => format!(" the records before it, up to {}, and", format_time(newest)),
         };
         let detail = format!("{shown} is more than {limit} (max_ahead) after{before} the records that follow");
-        Refusal { stage: "watermark", reason: Reason::TimeOutOfRange, time: Some(time), detail }
+        Refusal::of_time(time, Reason::TimeOutOfRange, detail)
     }
 
     /// Refuses an event time that no window, join or label can hold any more.
     pub fn too_late(time: EventTime, behind_ms: i64) -> Self {
         let time_text = format_time(time);
         let detail = format!("{time_text} is {behind_ms} ms behind the watermark: nothing could still hold it");
-        Refusal { stage: "watermark", reason: Reason::TooLate, time: Some(time), detail }
+        Refusal::of_time(time, Reason::TooLate, detail)
     }
 
     /// Returns the dead letter of the record at an offset.
     pub fn into_letter(self, plan: &SourcePlan, partition: u32, offset: Offset, raw: RawMessage) -> DeadLetter {
-        let Refusal { stage, reason, time, detail } = self;
-        let RawMessage { key, value, headers } = raw;
+        let Refusal { stage, reason, time, detail, .. } = self;
+        let RawMessage { key, value, headers, format, csv_header: header } = raw;
         let (source, topic) = (plan.source.clone(), plan.topic.clone());
-        DeadLetter { source, topic, partition, offset, time, stage, reason, detail, key, value, headers }
+        let format = format.or(plan.format.map(|format| format.name));
+        DeadLetter {
+            source,
+            topic,
+            partition,
+            offset,
+            time,
+            stage,
+            reason,
+            detail,
+            key,
+            value,
+            format,
+            header,
+            headers,
+        }
     }
 }

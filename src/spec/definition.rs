@@ -108,7 +108,11 @@ fn topic_text(topic: &Topic) -> String {
         .schema
         .columns
         .iter()
-        .map(|c| format!("{:?}:{}:{}:{:?}:{:?}:{:?}", c.name, c.ty, c.nullable, c.path, c.resolution, c.unit))
+        .map(|c| {
+            let unit = c.time.unit.unwrap_or_default();
+            let format = c.time.format.as_ref().map_or_else(String::new, |format| format!(":{format:?}"));
+            format!("{:?}:{}:{}:{:?}:{:?}:{unit:?}{format}", c.name, c.ty, c.nullable, c.path, c.resolution)
+        })
         .collect();
     format!("{:?} {columns:?} key {:?} time {} lateness {}", topic.name, topic.key, topic.time, topic.lateness_ms)
 }

@@ -74,7 +74,13 @@ pub static SOURCE: Section = Section {
         ),
         key("time", "string", Required, "Event-time column: a timestamp, never null"),
         key("lateness", "duration", Is("\"0s\""), "How far out of order the records of a partition may be"),
-        key("where", "expression", Nothing, "Condition for keeping a record; all others are counted as *filtered*"),
+        key(
+            "where",
+            "expression",
+            Nothing,
+            "Condition for keeping a record; all others are counted as *filtered*, also those without a time or another \
+             column for which it is false all the same, as `kind = 'trip'` is for a heartbeat",
+        ),
         key("columns", "table", Required, "Names and types of the columns, in order"),
     ],
 };
@@ -107,7 +113,8 @@ pub static COLUMN: Section = Section {
             "path",
             "string or list of strings",
             Is("its name"),
-            "Location in a JSON message: `\"payload.amount\"`, or a list of names if they contain dots",
+            "Where records have it, in every format: `\"payload.amount\"`, or a list of names if they contain dots, see \
+             [values](#values)",
         ),
         key(
             "resolution",
@@ -116,6 +123,13 @@ pub static COLUMN: Section = Section {
             "Unit in which sums of this float are exact: a power of ten from 1 to 1e-9",
         ),
         key("unit", "`s`, `ms`, `us` or `ns`", Is("\"ms\""), "Unit of a timestamp that is written as a number"),
+        key(
+            "time_format",
+            "string",
+            Is("ISO 8601"),
+            "Format of a timestamp that is written as text, by strftime's directives: `\"%d/%m/%Y %H:%M:%S\"`. Without \
+             `%z`, times are UTC. Numbers are read by it, too",
+        ),
     ],
 };
 

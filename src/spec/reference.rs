@@ -28,6 +28,7 @@ pub fn reference() -> String {
             .iter()
             .map(|file| vec![format!("`.{}`", file.extension), format!("`{}`", file.format), file.summary.to_owned()]),
     );
+    out += VALUES;
     out += VIEWS;
     out += EXPRESSIONS;
     let functions = FUNCTIONS.iter().copied().flatten();
@@ -203,6 +204,50 @@ const FORMATS_OF_FILES: &str = "
 If a topic is bound to files, their extension determines the format, not `format`. Text files may be compressed, with `.gz`
 or `.zst` appended. A `format` that is not in the table above is accepted for such topics only.
 
+";
+
+const VALUES: &str = "
+## Values
+
+A value means the same in every format. It is converted to the type of its column if nothing is lost; otherwise its record
+is a dead letter. JSON is that of messages, of `.jsonl` files and of instances in requests.
+
+| type | JSON | CSV | Parquet |
+| --- | --- | --- | --- |
+| `string` | text | any field | text |
+| `int` | whole numbers, also with a fraction of zero (`1.0`, `1e3`) below 2^53, and text of such | text of such | integers of all sizes; floats and decimals whose value is whole; text of whole numbers |
+| `float` | finite numbers, and text of such; the nearest 64-bit float | text of such | integers, floats and decimals of all sizes; text of numbers |
+| `bool` | `true`, `false`, `1`, `0`, and text of such | `true`, `True`, `TRUE`, `1`, `false`, `False`, `FALSE`, `0` | bools; integers and floats that are 1 or 0; text of such |
+| `timestamp` | text and numbers, see below | text, see below | dates, timestamps of any unit and zone; integers, floats, decimals and text, see below |
+
+Null is `null` in JSON, a field that the config's `nulls` lists in CSV, and null in Parquet, where a column may also have
+the type null. Text in CSV messages is null if it is empty and not quoted. Spaces around text that is no `string` are
+ignored. Text in Parquet may be dictionary-encoded, large or a view.
+
+A Parquet column of a type that never converts, such as bytes, a list or a time of day, is an error before the first row.
+So is text where an `int`, a `float` or a `bool` is declared, unless every value converts: such columns are read twice. A
+column that a CSV or a Parquet file lacks is an error before the first record, nullable or not; only `_deleted` may be
+missing.
+
+**Times in text** are ISO 8601: a date (`2024-01-31`, `20240131`), or a date and a time of day after `T` or a space
+(`08:00`, `08:00:30.5`, `0800`, `08`), with or without an offset (`Z`, `UTC`, `+01:00`, `+0100`, `+01`). Without an offset
+they are UTC, and a date is its midnight. Decimals below the ms are dropped. Other layouts need a `time_format`, which is
+then the only one: `\"%d/%m/%Y %H:%M:%S\"` reads `31/01/2024 08:00:00`. Its directives are those of
+[chrono](https://docs.rs/chrono/latest/chrono/format/strftime/index.html).
+
+**Times as numbers** count `unit`s since 1970, with or without decimals, be they numbers or text of digits. With `unit =
+\"s\"`, `1706688000.5` is half a second after `2024-01-31T08:00`. Only text of eight digits that are a date from 1900 to
+2199 is that date, unless the column sets `unit`. If the first thousand event times of a partition are all before 1990 or
+after 2100, and another unit would place them in between, the program names that unit on stderr.
+
+**Paths.** In JSON and Parquet, `\"payload.amount\"` is the field `amount` of the object or struct `payload` or, if there is
+none, the field `payload.amount`. In a CSV file it is the column `payload.amount`. A list of names says where names have
+dots. A CSV or Parquet file that has nothing at the path may have the column by its own name. An object that is null, or missing, has null fields. Several columns may have one path. Where columns lie below the
+path of a `string`, that column is the text of the object.
+
+**Deletes of tables.** A message without a value deletes the row of its key, and so does a record in which `_deleted`, or
+`__deleted`, is true. In JSON, where columns are below an object named `after`, as in change records of Debezium, a record
+whose `after` is null deletes the row that its `before` has. Such records need no more than the key and the time.
 ";
 
 const VIEWS: &str = "

@@ -12,18 +12,12 @@ use crate::aggregate::MAX_DIGITS;
 use crate::expr::{Scope, nearest};
 use crate::relation::SourceRecords;
 use crate::source::{FILE_FORMATS, FORMATS};
-use crate::value::{Column, Schema, TimeUnit, Type};
+use crate::time::TimeFormat;
+use crate::value::{Column, Schema, TimeRules, TimeUnit, Type};
 
 /// Names of columns that tidemill itself adds to examples, features and files.
 static RESERVED: &[&str] =
     &["_time", "_known", "_window_end", "_label", "_score", "_version", "_watermark", "_deleted"];
-
-static UNITS: &[(&str, TimeUnit)] = &[
-    ("s", TimeUnit::Second),
-    ("ms", TimeUnit::Millisecond),
-    ("us", TimeUnit::Microsecond),
-    ("ns", TimeUnit::Nanosecond),
-];
 
 impl<'a> Checker<'a> {
     /// Checks a `[source.NAME]` and adds it to the spec.
@@ -124,11 +118,15 @@ impl<'a> Checker<'a> {
     fn declared_column(&self, name: Text<'a>, value: &'a TomlValue<'a>) -> Option<Column> {
         if name.value.is_empty() || name.value.contains(['.', '"']) || name.value.chars().any(char::is_control) {
             let message = format!("{:?} cannot name a column", name.value);
-            self.problems.expected(name.span.clone(), message, "a name without dots (`path` says where JSON has it)");
+            self.problems.expected(
+                name.span.clone(),
+                message,
+                "a name without dots (`path` says where records have it)",
+            );
         }
         if RESERVED.contains(&name.value) {
             let message = format!("'{}' is a name of tidemill's own", name.value);
-            self.problems.expected(name.span.clone(), message, "another name (`path` says where JSON has it)");
+            self.problems.expected(name.span.clone(), message, "another name (`path` says where records have it)");
         }
         if let DeValue::String(ty) = value.get_ref() {
             let (ty, nullable) = self.column_type(&Text { value: ty, span: value.span() })?;
@@ -144,14 +142,35 @@ impl<'a> Checker<'a> {
             column.path = self.path(path).unwrap_or_default();
         }
         column.resolution = self.resolution(&fields, Some(ty)).map(|digits| libm::pow(10.0, -f64::from(digits)));
-        if let Some(unit) = fields.text("unit") {
-            if ty != Type::Timestamp {
-                let message = format!("'unit' does not apply to type {ty}");
-                self.problems.expected(unit.span.clone(), message, "a timestamp");
-            }
-            column.unit = self.one_of(&unit, "unit", UNITS).unwrap_or_default();
-        }
+        column.time = self.time_rules(&fields, ty);
         Some(column)
+    }
+
+    /// Checks how a column's values are read as times: `unit` or `time_format`.
+    fn time_rules(&self, fields: &Fields<'a>, ty: Type) -> TimeRules {
+        let mut rules = TimeRules::default();
+        let (unit, format) = (fields.text("unit"), fields.text("time_format"));
+        for (key, text) in [("unit", &unit), ("time_format", &format)] {
+            if let Some(text) = text.as_ref().filter(|_| ty != Type::Timestamp) {
+                let message = format!("'{key}' does not apply to type {ty}");
+                self.problems.expected(text.span.clone(), message, "a timestamp");
+            }
+        }
+        if let (Some(_), Some(format)) = (&unit, &format) {
+            let message = "'time_format' and 'unit' exclude each other";
+            self.problems.expected(format.span.clone(), message, "one of them: a format reads numbers by their digits");
+        }
+        rules.unit = unit.and_then(|unit| self.one_of(&unit, "unit", &TimeUnit::ALL));
+        rules.format = format.and_then(|text| match TimeFormat::new(text.value) {
+            Ok(format) => Some(format),
+            Err(why) => {
+                let message = format!("{:?} is no format of times: {why}", text.value);
+                let expected = "directives of strftime that determine a date, such as \"%d/%m/%Y %H:%M\"";
+                self.problems.expected(text.span.clone(), message, expected);
+                None
+            }
+        });
+        rules
     }
 
     /// Parses a type and whether it is nullable.

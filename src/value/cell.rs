@@ -1,14 +1,15 @@
-//! Conversion of one JSON value to the type of its column.
+//! Conversion of one value to the type of its column.
 //!
-//! The same rules hold wherever a value is read: records of a topic are written to [`ColumnBuilder`]s, the instances of a
-//! request to [`Scalar`]s. Whatever the value is, exactly one cell is written: null if it does not fit.
+//! The same rules hold in every format and wherever a value is read: records of a topic are written to
+//! [`ColumnBuilder`]s, the instances of a request to [`Scalar`]s. A value is converted if nothing is lost. Whatever the
+//! value is, exactly one cell is written: null if it does not fit.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{ColumnBuilder, FieldFault, Scalar, TimeUnit, Type};
-use crate::time::parse_time;
+use super::{Column, ColumnBuilder, FieldFault, Scalar, TimeRules, Type};
+use crate::time::format_time;
 
 /// A cell that one value is written to. The caller has checked that the value is of the cell's type.
 pub trait CellWriter {
@@ -84,118 +85,236 @@ impl CellWriter for &mut ColumnBuilder {
     }
 }
 
-/// Reads one value into a cell of a column of this type. Returns the fault if it does not fit.
-pub struct ValueSeed<C> {
-    pub ty: Type,
-    pub unit: TimeUnit,
-    pub nullable: bool,
-    pub cell: C,
+/// A value as a format presents it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Found<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    /// A number that neither of these may hold exactly: its value as an int, if it is one, and the float nearest to it.
+    Wide {
+        int: Option<i64>,
+        float: f64,
+    },
+    Text(&'a str),
+    /// Event time in ms.
+    Time(i64),
+    List,
+    Object,
 }
 
-impl<C: CellWriter> ValueSeed<C> {
-    /// Writes null and returns that the value is of the wrong type.
-    fn wrong(self, found: impl Into<String>) -> Result<(), FieldFault> {
-        self.cell.null();
-        Err(FieldFault::WrongType { expected: self.ty, found: found.into() })
+/// In words, as the object of "found".
+impl fmt::Display for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Found::Null => f.write_str("null"),
+            Found::Bool(value) => write!(f, "{value}"),
+            Found::Int(value) | Found::Wide { int: Some(value), .. } => write!(f, "the number {value}"),
+            Found::Float(value) | Found::Wide { float: value, .. } => write!(f, "the number {value}"),
+            Found::Text(text) => write!(f, "the text {text:?}"),
+            Found::Time(time) => write!(f, "the time {}", format_time(*time)),
+            Found::List => f.write_str("a list"),
+            Found::Object => f.write_str("an object"),
+        }
     }
+}
 
-    /// Writes an integer.
-    fn number(self, value: i64) -> Result<(), FieldFault> {
-        match self.ty {
-            Type::Int => self.cell.int(value),
-            Type::Float => self.cell.float(value as f64),
-            Type::Timestamp => match self.unit.to_ms(value) {
-                Some(time) => self.cell.time(time),
-                None => {
-                    self.cell.null();
-                    return Err(FieldFault::UnparsableTime(value.to_string()));
-                }
-            },
-            Type::String | Type::Bool => return self.wrong(format!("the number {value}")),
+/// The first whole number that a float may stand for besides its neighbour: 2^53.
+const INEXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Rules by which the values of one column are read, in every format.
+///
+/// | type | takes |
+/// |---|---|
+/// | `string` | text |
+/// | `int` | whole numbers, also as floats below 2^53 and as text |
+/// | `float` | finite numbers, also as text |
+/// | `bool` | true and false, 1 and 0, also as text |
+/// | `timestamp` | times, numbers in its unit, text by [`TimeRules`] |
+#[derive(Clone, Copy, Debug)]
+pub struct CellRules<'a> {
+    pub ty: Type,
+    pub nullable: bool,
+    pub time: &'a TimeRules,
+}
+
+impl CellRules<'_> {
+    /// Writes a value into a cell of this type: null if it does not fit.
+    ///
+    /// # Errors
+    /// If the value does not fit.
+    #[inline]
+    pub fn write<C: CellWriter>(&self, found: Found<'_>, cell: C) -> Result<(), FieldFault> {
+        match (self.ty, found) {
+            (Type::Int, Found::Int(value)) => cell.int(value),
+            (Type::Float, Found::Float(value)) if value.is_finite() => cell.float(value),
+            (Type::Float, Found::Int(value)) => cell.float(value as f64),
+            (Type::String, Found::Text(text)) => cell.text(text),
+            (Type::Bool, Found::Bool(value)) => cell.bool(value),
+            (Type::Timestamp, Found::Time(time)) => cell.time(time),
+            _ => return self.convert(found, cell),
         }
         Ok(())
     }
+
+    /// Writes a value of another type.
+    fn convert<C: CellWriter>(&self, found: Found<'_>, cell: C) -> Result<(), FieldFault> {
+        let fault = match (self.ty, found) {
+            (_, Found::Null) if self.nullable => None,
+            (_, Found::Null) => Some(FieldFault::Missing),
+            (Type::Int, found) => match int_of(found) {
+                Some(value) => {
+                    cell.int(value);
+                    return Ok(());
+                }
+                None => Some(self.wrong(found)),
+            },
+            (Type::Float, found) => match float_of(found) {
+                Some(value) if value.is_finite() => {
+                    cell.float(value);
+                    return Ok(());
+                }
+                Some(_) => Some(FieldFault::NonFinite),
+                None => Some(self.wrong(found)),
+            },
+            (Type::Bool, found) => match bool_of(found) {
+                Some(value) => {
+                    cell.bool(value);
+                    return Ok(());
+                }
+                None => Some(self.wrong(found)),
+            },
+            (Type::Timestamp, found) => match self.time_of(found) {
+                Ok(time) => {
+                    cell.time(time);
+                    return Ok(());
+                }
+                Err(fault) => Some(fault),
+            },
+            (Type::String, found) => Some(self.wrong(found)),
+        };
+        cell.null();
+        fault.map_or(Ok(()), Err)
+    }
+
+    fn wrong(&self, found: Found<'_>) -> FieldFault {
+        FieldFault::WrongType { expected: self.ty, found: found.to_string() }
+    }
+
+    fn time_of(&self, found: Found<'_>) -> Result<i64, FieldFault> {
+        let (time, shown) = match found {
+            Found::Time(time) => return Ok(time),
+            Found::Int(value) => (self.time.of_int(value), value.to_string()),
+            Found::Wide { int: Some(value), .. } => (self.time.of_int(value), value.to_string()),
+            Found::Float(value) | Found::Wide { float: value, .. } => (self.time.of_float(value), value.to_string()),
+            Found::Text(text) => (self.time.of_text(text), text.to_owned()),
+            Found::Null | Found::Bool(_) | Found::List | Found::Object => return Err(self.wrong(found)),
+        };
+        time.ok_or(FieldFault::UnparsableTime(shown))
+    }
 }
 
-impl<'de, C: CellWriter> DeserializeSeed<'de> for ValueSeed<C> {
+impl Column {
+    /// Returns the rules by which values of this column are read.
+    pub fn rules(&self) -> CellRules<'_> {
+        CellRules { ty: self.ty, nullable: self.nullable, time: &self.time }
+    }
+}
+
+/// Returns the int that a value is without loss.
+fn int_of(found: Found<'_>) -> Option<i64> {
+    let whole = |value: f64| (value.fract() == 0.0 && value.abs() < INEXACT).then_some(value as i64);
+    match found {
+        Found::Int(value) => Some(value),
+        Found::Wide { int, .. } => int,
+        Found::Float(value) => whole(value),
+        Found::Text(text) => {
+            let text = text.trim_ascii();
+            text.parse().ok().or_else(|| whole(text.parse().ok()?))
+        }
+        Found::Null | Found::Bool(_) | Found::Time(_) | Found::List | Found::Object => None,
+    }
+}
+
+/// Returns the float nearest to a number.
+fn float_of(found: Found<'_>) -> Option<f64> {
+    match found {
+        Found::Int(value) => Some(value as f64),
+        Found::Float(value) | Found::Wide { float: value, .. } => Some(value),
+        Found::Text(text) => text.trim_ascii().parse().ok(),
+        Found::Null | Found::Bool(_) | Found::Time(_) | Found::List | Found::Object => None,
+    }
+}
+
+fn bool_of(found: Found<'_>) -> Option<bool> {
+    match found {
+        Found::Bool(value) => Some(value),
+        Found::Text(text) => match text.trim_ascii() {
+            "true" | "True" | "TRUE" => Some(true),
+            "false" | "False" | "FALSE" => Some(false),
+            text => bool_of(Found::Float(text.parse().ok()?)),
+        },
+        number => match float_of(number)? {
+            1.0 => Some(true),
+            0.0 => Some(false),
+            _ => None,
+        },
+    }
+}
+
+/// Reads one value into a cell. Returns the fault if it does not fit.
+pub struct ValueSeed<'a, C> {
+    pub rules: CellRules<'a>,
+    pub cell: C,
+}
+
+impl<'de, C: CellWriter> DeserializeSeed<'de> for ValueSeed<'_, C> {
     type Value = Result<(), FieldFault>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de, C: CellWriter> Visitor<'de> for ValueSeed<C> {
+impl<'de, C: CellWriter> Visitor<'de> for ValueSeed<'_, C> {
     type Value = Result<(), FieldFault>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a {}", self.ty)
+        write!(f, "a {}", self.rules.ty)
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        match self.ty {
-            Type::String => self.cell.text(text),
-            Type::Timestamp => match parse_time(text) {
-                Some(time) => self.cell.time(time),
-                None => {
-                    self.cell.null();
-                    return Ok(Err(FieldFault::UnparsableTime(text.to_owned())));
-                }
-            },
-            Type::Int | Type::Float | Type::Bool => return Ok(self.wrong(format!("the text {text:?}"))),
-        }
-        Ok(Ok(()))
+        Ok(self.rules.write(Found::Text(text), self.cell))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(self.number(value))
+        Ok(self.rules.write(Found::Int(value), self.cell))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(match i64::try_from(value) {
-            Ok(value) => self.number(value),
-            Err(_) if self.ty == Type::Float => {
-                self.cell.float(value as f64);
-                Ok(())
-            }
-            Err(_) => self.wrong(format!("the number {value}, which does not fit 64 bits")),
-        })
+        let found = i64::try_from(value).map_or(Found::Wide { int: None, float: value as f64 }, Found::Int);
+        Ok(self.rules.write(found, self.cell))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        if self.ty == Type::Float {
-            if !value.is_finite() {
-                self.cell.null();
-                return Ok(Err(FieldFault::NonFinite));
-            }
-            self.cell.float(value);
-            return Ok(Ok(()));
-        }
-        if value.fract() == 0.0 && value.abs() < 9e15 {
-            return Ok(self.number(value as i64));
-        }
-        Ok(self.wrong(format!("the number {value}")))
+        Ok(self.rules.write(Found::Float(value), self.cell))
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        if self.ty != Type::Bool {
-            return Ok(self.wrong(value.to_string()));
-        }
-        self.cell.bool(value);
-        Ok(Ok(()))
+        Ok(self.rules.write(Found::Bool(value), self.cell))
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        self.cell.null();
-        Ok(if self.nullable { Ok(()) } else { Err(FieldFault::Missing) })
+        Ok(self.rules.write(Found::Null, self.cell))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(self.wrong("a list"))
+        Ok(self.rules.write(Found::List, self.cell))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(self.wrong("an object"))
+        Ok(self.rules.write(Found::Object, self.cell))
     }
 }

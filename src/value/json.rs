@@ -2,75 +2,34 @@
 //!
 //! One object is one row. Fields are written straight into the column builders, without building a tree. A row is always
 //! completed, with nulls from the first fault on, so that columns stay aligned; the caller drops the row if a fault is
-//! returned. Fields that are no column are ignored.
+//! returned. Fields that are no column are ignored. An object that is null has no fields.
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
-use super::cell::ValueSeed;
-use super::{ColumnBuilder, FieldError, FieldFault, Schema};
+use super::cell::{CellRules, CellWriter, Found, ValueSeed};
+use super::json_shape::{DELETED, ObjectShape, SharedShape, ValueShape};
+use super::{ColumnBuilder, FieldError, FieldFault, Schema, Type};
 
 /// Decoder of objects with the columns of one schema.
 #[derive(Debug)]
 pub struct JsonDecoder {
     schema: Schema,
-    root: ObjectShape,
-}
-
-/// The fields of an object that are columns, or have columns inside.
-#[derive(Debug, Default)]
-struct ObjectShape {
-    fields: Vec<FieldShape>,
-}
-
-#[derive(Debug)]
-struct FieldShape {
-    name: String,
-    value: ValueShape,
-}
-
-#[derive(Debug)]
-enum ValueShape {
-    /// A column, by position.
-    Column(usize),
-    Object(ObjectShape),
-}
-
-impl ObjectShape {
-    /// Adds a column at a path below this object.
-    fn add(&mut self, path: &[String], column: usize) {
-        let (name, rest) = path.split_first().expect("a path has at least one name");
-        if rest.is_empty() {
-            self.fields.push(FieldShape { name: name.clone(), value: ValueShape::Column(column) });
-            return;
-        }
-        let nested = self.fields.iter_mut().find_map(|field| match &mut field.value {
-            ValueShape::Object(object) if field.name == *name => Some(object),
-            _ => None,
-        });
-        match nested {
-            Some(object) => object.add(rest, column),
-            None => {
-                let mut object = ObjectShape::default();
-                object.add(rest, column);
-                self.fields.push(FieldShape { name: name.clone(), value: ValueShape::Object(object) });
-            }
-        }
-    }
+    shape: ObjectShape,
+    /// The mark of a delete, if these are records of a table.
+    deleted: Option<usize>,
 }
 
 impl JsonDecoder {
     /// Returns a decoder that finds each column at its path.
     pub fn new(schema: &Schema) -> Self {
-        let mut root = ObjectShape::default();
-        for (index, column) in schema.columns.iter().enumerate() {
-            root.add(&column.path, index);
-        }
-        JsonDecoder { schema: schema.clone(), root }
+        let deleted = schema.index_of(DELETED);
+        JsonDecoder { schema: schema.clone(), shape: ObjectShape::of(schema), deleted }
     }
 
-    /// Appends one row and sets in `present` which columns the object has (null counts as present). A missing column is no
+    /// Appends one row and sets in `present` which columns have a value. A missing column, or one that is null, is no
     /// fault here.
     ///
     /// # Errors
@@ -83,20 +42,25 @@ impl JsonDecoder {
     ) -> Result<(), FieldError> {
         present.clear();
         present.resize(self.schema.len(), false);
-        let mut fault = None;
         let rows = columns.first().map_or(0, ColumnBuilder::len);
-        let object = RowSeed { decoder: self, shape: &self.root, columns, present, fault: &mut fault };
+        let mut row = JsonRow {
+            decoder: self,
+            columns,
+            rows,
+            present,
+            fault: None,
+            fallbacks: Vec::new(),
+            before: None,
+            gone: false,
+        };
         // If the text is valid UTF-8 as a whole, its strings need not be checked one by one.
         let parsed = match std::str::from_utf8(json) {
-            Ok(text) => object.read(serde_json::Deserializer::from_str(text)),
-            Err(_) => object.read(serde_json::Deserializer::from_slice(json)),
+            Ok(text) => row.read(serde_json::Deserializer::from_str(text)),
+            Err(_) => row.read(serde_json::Deserializer::from_slice(json)),
         };
-        for (column, present) in columns.iter_mut().zip(present.iter()) {
-            // A value that breaks off is present but has not been appended.
-            if !present || parsed.is_err() && column.len() == rows {
-                column.append_null();
-            }
-        }
+        let parsed = parsed.and_then(|()| row.complete());
+        let fault = row.fault;
+        columns.iter_mut().filter(|column| column.len() == rows).for_each(ColumnBuilder::append_null);
         match (fault, parsed) {
             (Some(fault), _) => Err(fault),
             (None, Ok(())) => Ok(()),
@@ -108,77 +72,196 @@ impl JsonDecoder {
     }
 }
 
-/// Reads an object into the columns that it has.
-struct RowSeed<'a> {
+/// A row while its object is read.
+struct JsonRow<'a, 'de> {
     decoder: &'a JsonDecoder,
-    shape: &'a ObjectShape,
     columns: &'a mut [ColumnBuilder],
+    /// The length of a column that has no value of this row yet.
+    rows: usize,
     present: &'a mut [bool],
-    fault: &'a mut Option<FieldError>,
+    fault: Option<FieldError>,
+    /// Values for columns that may turn out to have none.
+    fallbacks: Vec<(usize, &'de RawValue)>,
+    /// The row before a change.
+    before: Option<(&'a ObjectShape, &'de RawValue)>,
+    /// True if the row after the change is null.
+    gone: bool,
 }
 
-impl RowSeed<'_> {
+impl<'a, 'de> JsonRow<'a, 'de> {
     /// Reads the object, which must be all there is.
-    fn read<'de, R: serde_json::de::Read<'de>>(self, mut json: serde_json::Deserializer<R>) -> serde_json::Result<()> {
-        self.deserialize(&mut json)?;
+    fn read<R: serde_json::de::Read<'de>>(&mut self, mut json: serde_json::Deserializer<R>) -> serde_json::Result<()> {
+        let shape = &self.decoder.shape;
+        json.deserialize_map(ObjectSeed { row: self, shape, gone: false })?;
         json.end()
     }
-}
 
-impl<'de> DeserializeSeed<'de> for RowSeed<'_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
+    /// Reads what was put off until all of the object was known.
+    fn complete(&mut self) -> serde_json::Result<()> {
+        for (column, raw) in std::mem::take(&mut self.fallbacks) {
+            if self.columns[column].len() == self.rows {
+                self.read_value(column, raw)?;
+            }
+        }
+        if let (true, Some((shape, raw)), Some(deleted)) = (self.gone, self.before, self.decoder.deleted)
+            && raw.get().starts_with('{')
+        {
+            self.read_object(shape, raw)?;
+            if self.columns[deleted].len() == self.rows {
+                self.columns[deleted].bool(true);
+                self.present[deleted] = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, column: usize, fault: FieldFault) {
+        let name = &self.decoder.schema.columns[column].name;
+        self.fault.get_or_insert_with(|| FieldError { column: Some(name.clone()), fault });
+    }
+
+    /// Returns the seed of a column's value; `None`, and a fault, if it has one already.
+    fn seed(&mut self, column: usize) -> Option<ValueSeed<'a, &mut ColumnBuilder>> {
+        if self.columns[column].len() > self.rows {
+            self.fail(column, FieldFault::Malformed("duplicate field".to_owned()));
+            return None;
+        }
+        // A null is told from a fault by `present`: whether it may be one depends on the record.
+        let rules = CellRules { nullable: true, ..self.decoder.schema.columns[column].rules() };
+        Some(ValueSeed { rules, cell: &mut self.columns[column] })
+    }
+
+    fn note(&mut self, column: usize, read: Result<(), FieldFault>) {
+        self.present[column] = !self.columns[column].is_last_null();
+        if let Err(fault) = read {
+            self.present[column] = true;
+            self.fail(column, fault);
+        }
+    }
+
+    fn read_value(&mut self, column: usize, raw: &'de RawValue) -> serde_json::Result<()> {
+        if let Some(seed) = self.seed(column) {
+            let read = seed.deserialize(&mut serde_json::Deserializer::from_str(raw.get()))?;
+            self.note(column, read);
+        }
+        Ok(())
+    }
+
+    fn read_object(&mut self, shape: &'a ObjectShape, raw: &'de RawValue) -> serde_json::Result<()> {
+        ObjectSeed { row: self, shape, gone: false }.deserialize(&mut serde_json::Deserializer::from_str(raw.get()))
+    }
+
+    /// Reads a value of several columns. A string takes an object as its JSON if there are columns below it.
+    fn read_shared(&mut self, shared: &'a SharedShape, raw: &'de RawValue) -> serde_json::Result<()> {
+        let has_below = !shared.below.fields.is_empty() && raw.get().starts_with('{');
+        for column in &shared.columns {
+            if !(has_below && self.decoder.schema.columns[*column].ty == Type::String) {
+                self.read_value(*column, raw)?;
+            } else if let Some(seed) = self.seed(*column) {
+                let written = seed.rules.write(Found::Text(raw.get()), seed.cell);
+                self.note(*column, written);
+            }
+        }
+        if has_below { self.read_object(&shared.below, raw) } else { Ok(()) }
     }
 }
 
-impl<'de> Visitor<'de> for RowSeed<'_> {
+/// Reads an object, or null in its place, into the columns that it has.
+struct ObjectSeed<'r, 'a, 'de> {
+    row: &'r mut JsonRow<'a, 'de>,
+    shape: &'a ObjectShape,
+    /// True if null in its place means a delete.
+    gone: bool,
+}
+
+impl<'a, 'de> ObjectSeed<'_, 'a, 'de> {
+    /// Refuses a value that is no object.
+    fn wrong<E>(self, found: Found<'_>) -> Result<(), E> {
+        if let Some(column) = self.shape.first_column() {
+            let expected = self.row.decoder.schema.columns[column].ty;
+            let found = format!("{found} in place of the object that has it");
+            self.row.fail(column, FieldFault::WrongType { expected, found });
+        }
+        Ok(())
+    }
+
+    fn read_field<A: MapAccess<'de>>(&mut self, value: &'a ValueShape, map: &mut A) -> Result<(), A::Error> {
+        let row = &mut *self.row;
+        match value {
+            ValueShape::Column(column) => match row.seed(*column) {
+                Some(seed) => {
+                    let read = map.next_value_seed(seed)?;
+                    row.note(*column, read);
+                }
+                None => _ = map.next_value::<IgnoredAny>()?,
+            },
+            ValueShape::Object(shape) => map.next_value_seed(ObjectSeed { row, shape, gone: false })?,
+            ValueShape::After(shape) => map.next_value_seed(ObjectSeed { row, shape, gone: true })?,
+            ValueShape::Before(shape) => row.before = Some((shape, map.next_value()?)),
+            ValueShape::Fallback(column) => row.fallbacks.push((*column, map.next_value()?)),
+            ValueShape::Shared(shared) => {
+                let raw = map.next_value()?;
+                row.read_shared(shared, raw).map_err(serde::de::Error::custom)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ObjectSeed<'_, '_, 'de> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ObjectSeed<'_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut next = 0;
-        while let Some(found) = map.next_key_seed(FieldIndex { shape: self.shape, next })? {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let (shape, mut next) = (self.shape, 0);
+        while let Some(found) = map.next_key_seed(FieldIndex { shape, next })? {
             next = found.map_or(next, |field| field + 1);
-            match found.map(|field| &self.shape.fields[field].value) {
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-                Some(ValueShape::Object(shape)) => map.next_value_seed(RowSeed {
-                    decoder: self.decoder,
-                    shape,
-                    columns: &mut *self.columns,
-                    present: &mut *self.present,
-                    fault: &mut *self.fault,
-                })?,
-                Some(ValueShape::Column(index)) => {
-                    let column = &self.decoder.schema.columns[*index];
-                    if std::mem::replace(&mut self.present[*index], true) {
-                        let fault = FieldFault::Malformed("duplicate field".to_owned());
-                        self.fault.get_or_insert(FieldError { column: Some(column.name.clone()), fault });
-                        map.next_value::<IgnoredAny>()?;
-                        continue;
-                    }
-                    let value = ValueSeed {
-                        ty: column.ty,
-                        unit: column.unit,
-                        nullable: column.nullable,
-                        cell: &mut self.columns[*index],
-                    };
-                    if let Err(fault) = map.next_value_seed(value)? {
-                        self.fault.get_or_insert(FieldError { column: Some(column.name.clone()), fault });
-                    }
-                }
+            match found {
+                None => _ = map.next_value::<IgnoredAny>()?,
+                Some(field) => self.read_field(&shape.fields[field].value, &mut map)?,
             }
         }
         Ok(())
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
+        self.row.gone |= self.gone;
         Ok(())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.wrong(Found::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.wrong(Found::Int(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.wrong(Found::Wide { int: i64::try_from(value).ok(), float: value as f64 })
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        self.wrong(Found::Float(value))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.wrong(Found::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        self.wrong(Found::List)
     }
 }
 
@@ -239,7 +322,7 @@ mod tests {
         assert_eq!(decode(r#"{"id":"a","payload":{"amount":1},"n":2.0,"at":"2013-01-01"}"#), Ok(()));
         assert_eq!(decode(r#"{"id":"a","payload":{"amount":1},"n":null,"more":[1,{}]}"#), Ok(()));
         assert_eq!(decode(r#"{"id":"a","payload":{}}"#), Ok(()));
-        assert_eq!(fault(r#"{"id":null,"payload":{"amount":1}}"#), "id: missing");
+        assert_eq!(decode(r#"{"id":null,"payload":null,"n":"7","at":"1706688000000"}"#), Ok(()));
         assert_eq!(fault(r#"{"id":7,"payload":{"amount":1}}"#), "id: expected string, found the number 7");
         assert_eq!(fault(r#"{"id":"a","payload":{"amount":1},"n":1.5}"#), "n: expected int, found the number 1.5");
         assert_eq!(fault(r#"{"id":"a","payload":{"amount":1e999}}"#), "not a finite number");
@@ -247,6 +330,9 @@ mod tests {
         assert_eq!(fault(r#"{"id":"a","id":"b","payload":{"amount":1}}"#), "id: malformed: duplicate field");
         assert!(fault(r#"{"id":"a","pay"#).starts_with("malformed: EOF"));
         assert!(fault("[1]").starts_with("malformed: invalid type: sequence"));
+        assert!(fault("null").starts_with("malformed: invalid type: null"));
+        let expected = "amount: expected float, found a list in place of the object that has it";
+        assert_eq!(fault(r#"{"id":"a","payload":[1]}"#), expected);
     }
 
     proptest::proptest! {

@@ -6,9 +6,10 @@ use arrow_array::builder::{BooleanBuilder, Float64Builder, Int64Builder, StringB
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, ArrayRef};
+use arrow_buffer::bit_util;
 use serde::{Deserialize, Serialize};
 
-use super::Type;
+use super::{Column, Type};
 use crate::time::format_time;
 
 /// One value of a column, owned.
@@ -66,6 +67,16 @@ impl Scalar {
             Scalar::Float(value) => (*value).into(),
             Scalar::String(value) => value.as_ref().into(),
             Scalar::Timestamp(time) => format_time(*time).into(),
+        }
+    }
+}
+
+impl Column {
+    /// Converts a value of this column to JSON that is read as the same value.
+    pub fn json_of(&self, value: &Scalar) -> serde_json::Value {
+        match value {
+            Scalar::Timestamp(time) => self.time.write(*time).into(),
+            value => value.to_json(),
         }
     }
 }
@@ -141,6 +152,18 @@ impl ColumnBuilder {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Returns whether the value that was appended last is null.
+    pub fn is_last_null(&self) -> bool {
+        let validity = match self {
+            ColumnBuilder::String(b) => b.validity_slice(),
+            ColumnBuilder::Int(b) => b.validity_slice(),
+            ColumnBuilder::Float(b) => b.validity_slice(),
+            ColumnBuilder::Bool(b) => b.validity_slice(),
+            ColumnBuilder::Timestamp(b) => b.validity_slice(),
+        };
+        validity.is_some_and(|bits| !bit_util::get_bit(bits, self.len() - 1))
     }
 
     /// Returns the column built so far and starts a new one.

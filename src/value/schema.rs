@@ -6,6 +6,8 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Fields, TimeUnit as ArrowUnit};
 use serde::{Deserialize, Serialize};
 
+use super::TimeRules;
+
 /// The type of a column. `timestamp` is event time in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -60,51 +62,30 @@ impl fmt::Display for Type {
     }
 }
 
-/// The unit of a timestamp that is written as a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum TimeUnit {
-    #[serde(rename = "s")]
-    Second,
-    #[default]
-    #[serde(rename = "ms")]
-    Millisecond,
-    #[serde(rename = "us")]
-    Microsecond,
-    #[serde(rename = "ns")]
-    Nanosecond,
-}
-
-impl TimeUnit {
-    /// Converts a number in this unit to event time, rounded down to the ms; `None` if it does not fit.
-    pub fn to_ms(self, value: i64) -> Option<i64> {
-        match self {
-            TimeUnit::Second => value.checked_mul(1000),
-            TimeUnit::Millisecond => Some(value),
-            TimeUnit::Microsecond => Some(value.div_euclid(1000)),
-            TimeUnit::Nanosecond => Some(value.div_euclid(1_000_000)),
-        }
-    }
-}
-
 /// One column of a source, a table, a view or a feature group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     pub name: String,
     pub ty: Type,
     pub nullable: bool,
-    /// Its path in a JSON record, outermost name first; `[name]` unless the file sets `path`.
+    /// Its path in a record, outermost name first; `[name]` unless the file sets `path`.
     pub path: Vec<String>,
     /// The step to which sums of this float are exact; 1e-9 unless the file sets `resolution`.
     pub resolution: Option<f64>,
-    /// The unit of a timestamp given as a number.
-    pub unit: TimeUnit,
+    /// Rules by which numbers and texts are read as a timestamp.
+    pub time: TimeRules,
 }
 
 impl Column {
     /// Returns a column with defaults for everything but its name and type.
     pub fn new(name: impl Into<String>, ty: Type, nullable: bool) -> Self {
         let name = name.into();
-        Column { path: vec![name.clone()], name, ty, nullable, resolution: None, unit: TimeUnit::default() }
+        Column { path: vec![name.clone()], name, ty, nullable, resolution: None, time: TimeRules::default() }
+    }
+
+    /// Returns its name where records are flat, as in CSV: the names of its path, joined by dots.
+    pub fn flat_name(&self) -> String {
+        self.path.join(".")
     }
 }
 

@@ -310,7 +310,7 @@ impl Run<'_> {
                 }
                 JobEvent::Source(SourceEvent::DeadLetters(letters)) => found.letters.extend(letters),
                 JobEvent::Source(SourceEvent::Failed(error)) => panic!("{error}"),
-                JobEvent::Source(SourceEvent::Overtaken(_)) => {}
+                JobEvent::Source(SourceEvent::Overtaken(_) | SourceEvent::Advice { .. }) => {}
                 JobEvent::OfflineFailed(error) => panic!("{error}"),
                 JobEvent::Unlabelled(..) => {}
             }

@@ -20,6 +20,8 @@ fn letter() -> DeadLetter {
         detail: "n: expected int, found the text \"a\"".to_owned(),
         key: Some(vec![0, 159]),
         value: Some(b"{\"n\":\"a\"}".to_vec()),
+        format: Some("json"),
+        header: None,
         headers: vec![
             Header { name: "trace".to_owned(), value: Some(b"1".to_vec()) },
             Header { name: "none".to_owned(), value: None },

@@ -207,6 +207,20 @@ aggregate = [{ of = "x", op = ["count", "sum"], windows = ["1d"] }]
     assert_eq!((prices[1].key.as_deref(), prices[1].value.as_deref()), (Some(r#"{"item":"a"}"#), None));
     assert_eq!(prices[1].time, 1_577_836_800_500);
 
+    // The row that could not be read is mended and loaded; as long as it is at fault, nothing is.
+    let letter = |at: &str| {
+        format!(
+            r#"{{"source":"asks","topic":"asks","partition":0,"offset":2,"format":"csv","header":"item,x,at","value":"c,1,{at}"}}"#
+        )
+    };
+    let letters = write("letters.jsonl", &letter("never"));
+    let mend = ["load", &dataflow, "--dead-letters", &letters, "--config", &empty, "--set", &servers];
+    assert!(fails(&mend, 1).contains("letters.jsonl:1: at: \"never\" is not a time"));
+    write("letters.jsonl", &letter("2020-01-02"));
+    assert_eq!(succeeds(&mend), "asks: 1 records, of which 0 deletes\n");
+    let mended = &broker.read("asks", 3)[2];
+    assert_eq!(mended.value.as_deref(), Some(r#"{"item":"c","in":{"x":1.0},"at":"2020-01-02T00:00:00.000Z"}"#));
+
     // The same in CSV: columns in their declared order, the key as a record of the key columns.
     let text = std::fs::read_to_string(&dataflow).unwrap().replace("\"json\"", "\"csv\"");
     let dataflow = write(

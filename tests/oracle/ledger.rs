@@ -138,7 +138,7 @@ fn each_bad_record_is_a_dead_letter_with_its_reason_and_position() {
         ("[]".to_owned(), Reason::Malformed),
         ("\u{0}".to_owned(), Reason::Malformed),
         (r#"{"user":7,"amount":1,"at":36000000}"#.to_owned(), Reason::WrongType),
-        (r#"{"user":"a","amount":"1","at":36000000}"#.to_owned(), Reason::WrongType),
+        (r#"{"user":"a","amount":"one","at":36000000}"#.to_owned(), Reason::WrongType),
         (r#"{"amount":1,"at":36000000}"#.to_owned(), Reason::MissingField),
         (r#"{"user":null,"amount":1,"at":36000000}"#.to_owned(), Reason::MissingField),
         (r#"{"user":"a","amount":1}"#.to_owned(), Reason::MissingField),

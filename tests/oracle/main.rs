@@ -5,6 +5,7 @@
 //! | `engine` | features, examples and labels of a dataflow, against a recomputation from all records |
 //! | `expr` | vectorised evaluation of expressions, against evaluation row by row |
 //! | `files` | files: faults that cost one record, bounds in bytes, and what a restart finds changed |
+//! | `formats` | one table as JSON lines, CSV and Parquet |
 //! | `ledger` | outcomes of records, back pressure and freshness |
 //! | `serving` | answers of the endpoint, against the operators of the graph; malformed requests |
 //! | `skew` | answers of the endpoint, against the examples of a replay |
@@ -15,6 +16,7 @@ mod common;
 mod engine;
 mod expr;
 mod files;
+mod formats;
 mod ledger;
 mod serving;
 mod skew;

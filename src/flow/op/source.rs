@@ -17,8 +17,8 @@ use super::{Assignments, Records};
 use crate::checkpoint::{OperatorCheckpoint, Overtaken, SavedPart};
 use crate::flow::exchange::WorkerShare;
 use crate::source::{
-    DeadLetter, InputFrontier, PartitionProgress, PartitionReader, Partitions, PlaybackClock, Position, ReadOutcome,
-    ReaderOptions, SourceError,
+    Advice, DeadLetter, InputFrontier, PartitionProgress, PartitionReader, Partitions, PlaybackClock, Position,
+    ReadOutcome, ReaderOptions, SourceError,
 };
 use crate::time::EventTime;
 use crate::value::Batch;
@@ -31,6 +31,11 @@ pub enum SourceEvent {
     DeadLetters(Vec<DeadLetter>),
     /// Records that arrived below the frontier, with the times at which they take effect.
     Overtaken(Vec<Overtaken>),
+    /// Advice on the declaration of a source.
+    Advice {
+        source: String,
+        advice: Advice,
+    },
     Failed(SourceError),
 }
 
@@ -53,6 +58,9 @@ impl SourceShared {
     fn report(&self, partition: &PartitionProgress, outcome: ReadOutcome) {
         if let Some(error) = outcome.error {
             (self.report)(SourceEvent::Failed(error));
+        }
+        for advice in outcome.advice {
+            (self.report)(SourceEvent::Advice { source: partition.id.source.clone(), advice });
         }
         if !outcome.letters.is_empty() {
             (self.report)(SourceEvent::DeadLetters(outcome.letters));

@@ -1,4 +1,6 @@
-//! CSV files with a header: columns are matched by name, other columns are ignored.
+//! CSV files with a header: columns are found by their paths or names, other columns are ignored.
+
+use std::sync::Arc;
 
 use super::csv_records::{CsvRecord, CsvRecords};
 use super::{FileBytes, FileContent, FileFormat, FileReader, FileSchema, OpenFile, OpenedFile};
@@ -16,6 +18,8 @@ pub static CSV: FileFormat = FileFormat {
 
 struct CsvReader {
     records: CsvRecords,
+    /// The header as it was read.
+    header: Arc<str>,
     /// Number of fields of the header.
     width: usize,
     /// For each column of the schema, its field in the file, if the file has one.
@@ -24,24 +28,29 @@ struct CsvReader {
     nulls: Vec<String>,
 }
 
-fn open(bytes: FileBytes, schema: &FileSchema) -> OpenedFile {
+/// Opens the bytes of a file.
+pub(super) fn open(bytes: FileBytes, schema: &FileSchema) -> OpenedFile {
     let mut records = CsvRecords::new(bytes).map_err(|error| error.to_string())?;
-    match records.next(DEFAULT_RECORD_BYTES, None).map_err(|error| error.to_string())? {
-        CsvRecord::End | CsvRecord::Fields { .. } => {}
+    let line: Arc<str> = match records.next(DEFAULT_RECORD_BYTES, None).map_err(|error| error.to_string())? {
+        CsvRecord::End => "".into(),
+        CsvRecord::Fields { raw } => String::from_utf8_lossy(records.raw(&raw)).into(),
         CsvRecord::Fault { why, .. } => return Err(format!("its header cannot be read: {why}")),
         CsvRecord::TooLong { bytes, .. } => return Err(format!("its header cannot be read: it has {bytes} bytes")),
-    }
+    };
     let header: Vec<Vec<u8>> = records.fields().map(<[u8]>::to_vec).collect();
-    let field = |name: &str| header.iter().position(|known| known == name.as_bytes());
-    let fields: Vec<Option<usize>> = schema.schema.names().map(field).collect();
+    let named = |name: &str| header.iter().position(|known| known == name.as_bytes());
+    // A file that has nothing at the path may have the column by its own name.
+    let field = |column: &Column| named(&column.flat_name()).or_else(|| named(&column.name));
+    let fields: Vec<Option<usize>> = schema.schema.columns.iter().map(field).collect();
     for (column, field) in schema.schema.columns.iter().zip(&fields) {
         if field.is_none() && !schema.optional.contains(&column.name) {
-            let known = String::from_utf8_lossy(&header.join(&b',')).into_owned();
-            return Err(format!("has no column {:?}; its header is {known}", column.name));
+            let known: Vec<_> = header.iter().map(|name| String::from_utf8_lossy(name)).collect();
+            return Err(schema.lacks(column, &known.iter().map(AsRef::as_ref).collect::<Vec<_>>()));
         }
     }
     Ok(Box::new(CsvReader {
         records,
+        header: line,
         width: header.len(),
         fields,
         columns: schema.schema.columns.clone(),
@@ -50,6 +59,11 @@ fn open(bytes: FileBytes, schema: &FileSchema) -> OpenedFile {
 }
 
 impl CsvReader {
+    /// Returns a record as it was read, for a dead letter.
+    fn raw(&self, record: &[u8]) -> RawMessage {
+        RawMessage::of_file(record, Csv::NAME, Some(self.header.clone()))
+    }
+
     /// Appends the fields of the record that was found last as one row. A row is always completed, so that columns stay
     /// aligned.
     fn append(&self, builders: &mut [ColumnBuilder], present: &mut Vec<bool>) -> Result<(), FieldError> {
@@ -85,14 +99,14 @@ impl FileReader for CsvReader {
             match found.map_err(|error| error.to_string())? {
                 CsvRecord::End => return Ok(InputStatus::EndOfInput),
                 CsvRecord::Fields { raw } => {
-                    let raw = || RawMessage::value(self.records.raw(&raw));
+                    let raw = || self.raw(self.records.raw(&raw));
                     ingest.push(*offset, None, raw, |builders, present| self.append(builders, present));
                 }
                 CsvRecord::Fault { raw, why } => {
-                    ingest.push_malformed(*offset, None, || RawMessage::value(self.records.raw(&raw)), || why);
+                    ingest.push_malformed(*offset, None, || self.raw(self.records.raw(&raw)), || why);
                 }
                 CsvRecord::TooLong { raw, bytes } => {
-                    let head = || RawMessage::value(head_of(self.records.raw(&raw)));
+                    let head = || self.raw(head_of(self.records.raw(&raw)));
                     ingest.push_too_large(*offset, None, bytes, head);
                 }
             }

@@ -1,10 +1,10 @@
-//! Files with one message a line.
+//! Files with one message a line. A byte order mark and blank lines are no messages.
 
 use std::io::{BufRead, Read};
 
 use super::{ContentHasher, FileBytes, FileContent, FileFormat, FileReader, FileSchema, OpenFile, OpenedFile, advance};
 use crate::source::dead_letter::{HEAD_BYTES, head_of};
-use crate::source::message::{Json, MessageFormat};
+use crate::source::message::{BYTE_ORDER_MARK, Json, MessageFormat};
 use crate::source::{Ingest, InputStatus, RawMessage};
 
 pub static JSONL: FileFormat = FileFormat {
@@ -71,16 +71,19 @@ impl<F> LineReader<F> {
 impl<F: MessageFormat> FileReader for LineReader<F> {
     fn read(&mut self, max: usize, offset: &mut u64, ingest: &mut Ingest) -> Result<InputStatus, String> {
         for _ in 0..max {
+            let is_first = self.content.length() == 0;
             let found = self.next(ingest.max_record_bytes()).map_err(|error| error.to_string())?;
             let line = self.line.as_slice();
+            let line = line.strip_prefix(BYTE_ORDER_MARK).filter(|_| is_first).unwrap_or(line);
             match found {
                 FoundLine::End => return Ok(InputStatus::EndOfInput),
+                FoundLine::Whole if line.trim_ascii().is_empty() => continue,
                 FoundLine::Whole => {
-                    let raw = || RawMessage::value(line);
+                    let raw = || RawMessage::of_file(line, F::NAME, None);
                     ingest.push(*offset, None, raw, |columns, present| self.format.decode(line, columns, present));
                 }
                 FoundLine::TooLong(length) => {
-                    ingest.push_too_large(*offset, None, length, || RawMessage::value(head_of(line)));
+                    ingest.push_too_large(*offset, None, length, || RawMessage::of_file(head_of(line), F::NAME, None));
                 }
             }
             *offset += 1;

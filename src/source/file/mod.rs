@@ -10,16 +10,20 @@ mod csv_records;
 mod lines;
 mod natural_order;
 mod parquet;
+mod parquet_column;
 mod partition;
+mod records;
 
 use std::io::BufRead;
 use std::path::Path;
 
 pub use self::partition::{FileBinding, FilePartition};
+pub use self::records::{RecordText, RecordsPartition};
 use super::dead_letter::HEAD_BYTES;
 use super::file_place::{ContentHasher, FileContent, FilePlace};
 use super::{Ingest, InputStatus, SourceError};
-use crate::value::Schema;
+use crate::expr::nearest;
+use crate::value::{Column, Schema};
 
 /// A format of files.
 pub struct FileFormat {
@@ -53,6 +57,17 @@ pub struct FileSchema {
     pub nulls: Vec<String>,
     /// Columns that a file may lack.
     pub optional: Vec<String>,
+}
+
+impl FileSchema {
+    /// Returns the error of a file that lacks a column.
+    fn lacks(&self, column: &Column, known: &[&str]) -> String {
+        let name = column.flat_name();
+        let meant = nearest(&name, known.iter().copied());
+        let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant:?}?"));
+        let path = if name == column.name { String::new() } else { format!(", the path of {:?}", column.name) };
+        format!("has no column {name:?}{path}; it has {}{meant}", known.join(", "))
+    }
 }
 
 /// A file being read.

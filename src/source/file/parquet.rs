@@ -1,39 +1,37 @@
-//! Parquet files: columns are matched by name, other columns are not read.
+//! Parquet files: columns are found by their paths, other columns are not read.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
-};
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, TimeUnit as ArrowUnit};
+use arrow_array::RecordBatch;
+use arrow_schema::Field;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use serde_json::{Map, Value};
 
+use super::parquet_column::{FileColumn, FileValues};
 use super::{ContentHasher, FileContent, FileFormat, FileReader, FileSchema, OpenFile, OpenedFile};
 use crate::source::dead_letter::head_of;
+use crate::source::message::{Json, MessageFormat};
 use crate::source::{Ingest, InputStatus, RawMessage};
-use crate::time::parse_time;
-use crate::value::{Column, ColumnBuilder, FieldError, FieldFault, Scalar, TimeUnit, Type};
+use crate::value::{ColumnBuilder, FieldError, Found, TimeRules};
 
 pub static PARQUET: FileFormat = FileFormat {
     extension: "parquet",
     format: "parquet",
-    summary: "Apache Parquet, uncompressed or with Snappy or Zstandard",
+    summary: "Apache Parquet, uncompressed or with Snappy, gzip, LZ4, Brotli or Zstandard",
     open: OpenFile::Seek(open),
 };
 
 struct ParquetReader {
     batches: ParquetRecordBatchReader,
-    /// The batch being read; `None` before the first.
-    batch: Option<RecordBatch>,
-    /// The next row of the batch.
+    columns: Vec<FileColumn>,
+    /// The values of the columns in the batch being read.
+    values: Vec<FileValues>,
+    /// The next row of the batch, and their number.
     row: usize,
-    columns: Vec<Column>,
+    rows: usize,
     /// The rows read, and the hash of the file's beginning and end.
     content: FileContent,
 }
@@ -61,8 +59,11 @@ fn hash_of_ends(file: &mut File) -> std::io::Result<u64> {
 }
 
 /// Returns the rows of a batch of about [`BATCH_BYTES`], by the row group whose rows are largest.
-fn batch_rows(metadata: &ParquetMetaData, columns: &[String]) -> usize {
-    let is_read = |column: &&ColumnChunkMetaData| columns.contains(&column.column_path().parts()[0]);
+fn batch_rows(metadata: &ParquetMetaData, columns: &[FileColumn]) -> usize {
+    let is_read = |column: &&ColumnChunkMetaData| {
+        let root = column.column_path().parts().first().map(String::as_str);
+        columns.iter().any(|column| column.root() == root)
+    };
     let row_bytes = |group: &RowGroupMetaData| {
         let bytes: i64 = group.columns().iter().filter(is_read).map(ColumnChunkMetaData::uncompressed_size).sum();
         bytes / group.num_rows().max(1)
@@ -72,20 +73,55 @@ fn batch_rows(metadata: &ParquetMetaData, columns: &[String]) -> usize {
 }
 
 fn open(mut file: File, schema: &FileSchema) -> OpenedFile {
-    let hash = hash_of_ends(&mut file).map_err(|error| error.to_string())?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())?;
-    let known: Vec<String> = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let lacking = |column: &&Column| !known.contains(&column.name) && !schema.optional.contains(&column.name);
-    if let Some(column) = schema.schema.columns.iter().find(lacking) {
-        return Err(format!("has no column {:?}; it has {}", column.name, known.join(", ")));
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let hash = hash_of_ends(&mut file).map_err(|error| text(&error))?;
+    let scanned = file.try_clone().map_err(|error| text(&error))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| text(&error))?;
+    let roots: Vec<Field> = builder.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+    let columns = find(schema, &roots)?;
+    let batches = project(builder, &columns).map_err(|error| text(&error))?;
+
+    // Whether text is a number or a bool is known only by reading all of it.
+    let scan: Vec<FileColumn> = find(schema, &roots)?.into_iter().filter(FileColumn::must_be_scanned).collect();
+    if !scan.is_empty() {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(scanned).map_err(|error| text(&error))?;
+        for batch in project(builder, &scan).map_err(|error| text(&error))? {
+            let batch = batch.map_err(|error| text(&error))?;
+            scan.iter().try_for_each(|column| column.scan(&batch))?;
+        }
     }
-    let roots = known.iter().enumerate().filter(|(_, name)| schema.schema.index_of(name).is_some());
-    let mask = ProjectionMask::roots(builder.parquet_schema(), roots.map(|(index, _)| index));
-    let names: Vec<String> = schema.schema.names().map(str::to_owned).collect();
-    let rows = batch_rows(builder.metadata(), &names);
-    let batches = builder.with_projection(mask).with_batch_size(rows).build().map_err(|error| error.to_string())?;
-    let (columns, content) = (schema.schema.columns.clone(), FileContent { length: 0, hash });
-    Ok(Box::new(ParquetReader { batches, batch: None, row: 0, columns, content }))
+    let content = FileContent { length: 0, hash };
+    Ok(Box::new(ParquetReader { batches, columns, values: Vec::new(), row: 0, rows: 0, content }))
+}
+
+/// Finds the columns of a schema in the fields of a file.
+fn find(schema: &FileSchema, roots: &[Field]) -> Result<Vec<FileColumn>, String> {
+    let roots: Vec<&Field> = roots.iter().collect();
+    let mut columns = Vec::with_capacity(schema.schema.len());
+    for column in &schema.schema.columns {
+        columns.push(match FileColumn::find(column, &roots)? {
+            Some(found) => found,
+            None if schema.optional.contains(&column.name) => FileColumn::absent(column),
+            None => {
+                let known: Vec<&str> = roots.iter().map(|field| field.name().as_str()).collect();
+                return Err(schema.lacks(column, &known));
+            }
+        });
+    }
+    Ok(columns)
+}
+
+/// Returns a reader of the root fields that have these columns.
+fn project(
+    builder: ParquetRecordBatchReaderBuilder<File>,
+    columns: &[FileColumn],
+) -> parquet::errors::Result<ParquetRecordBatchReader> {
+    let is_used = |name: &str| columns.iter().any(|column| column.root() == Some(name));
+    let fields = builder.schema().fields().iter().enumerate();
+    let used: Vec<usize> = fields.filter(|(_, field)| is_used(field.name())).map(|(index, _)| index).collect();
+    let mask = ProjectionMask::roots(builder.parquet_schema(), used);
+    let rows = batch_rows(builder.metadata(), columns);
+    builder.with_projection(mask).with_batch_size(rows).build()
 }
 
 impl FileReader for ParquetReader {
@@ -93,19 +129,16 @@ impl FileReader for ParquetReader {
         if !self.load()? {
             return Ok(InputStatus::EndOfInput);
         }
-        let batch = self.batch.as_ref().expect("just loaded");
-        let arrays: Vec<_> = self.columns.iter().map(|column| batch.column_by_name(&column.name)).collect();
         let most = ingest.max_record_bytes();
-        for row in self.row..batch.num_rows().min(self.row.saturating_add(max)) {
-            let bytes: usize = arrays.iter().flatten().map(|array| text_bytes(array, row)).sum();
+        for row in self.row..self.rows.min(self.row.saturating_add(max)) {
+            let bytes: usize = self.values.iter().map(|values| values.text_bytes(row)).sum();
+            let json = || self.json(row).to_string();
             if bytes > most {
-                let head = || RawMessage::value(head_of(text(batch, row).as_bytes()));
+                let head = || RawMessage::of_file(head_of(json().as_bytes()), Json::NAME, None);
                 ingest.push_too_large(*offset, None, bytes as u64, head);
             } else {
-                let raw = || RawMessage::value(format!("row {row} of a batch: {}", text(batch, row)));
-                ingest.push(*offset, None, raw, |builders, present| {
-                    append(&self.columns, &arrays, row, builders, present)
-                });
+                let raw = || RawMessage::of_file(json(), Json::NAME, None);
+                ingest.push(*offset, None, raw, |builders, present| self.append(row, builders, present));
             }
             *offset += 1;
             self.content.length += 1;
@@ -123,7 +156,7 @@ impl FileReader for ParquetReader {
 
     fn skip_to(&mut self, length: u64) -> Result<(), String> {
         while self.content.length < length && self.load()? {
-            let left = self.batch.as_ref().expect("just loaded").num_rows() - self.row;
+            let left = self.rows - self.row;
             let skipped = left.min(usize::try_from(length - self.content.length).unwrap_or(usize::MAX));
             self.row += skipped;
             self.content.length += skipped as u64;
@@ -135,127 +168,66 @@ impl FileReader for ParquetReader {
 impl ParquetReader {
     /// Reads the next batch once the one before is used up. Returns whether there is a row.
     fn load(&mut self) -> Result<bool, String> {
-        while self.batch.as_ref().is_none_or(|batch| self.row == batch.num_rows()) {
-            match self.batches.next() {
-                None => return Ok(false),
-                Some(batch) => self.batch = Some(batch.map_err(|error| error.to_string())?),
-            }
-            self.row = 0;
+        while self.row == self.rows {
+            let Some(batch) = self.batches.next() else { return Ok(false) };
+            let batch: RecordBatch = batch.map_err(|error| error.to_string())?;
+            self.values = self.columns.iter().map(|column| column.values(&batch)).collect();
+            (self.row, self.rows) = (0, batch.num_rows());
         }
         Ok(true)
     }
-}
 
-/// Returns the bytes of a text, or 0 for a value of another type.
-fn text_bytes(array: &dyn Array, row: usize) -> usize {
-    match array.data_type() {
-        DataType::Utf8 => array.as_string::<i32>().value_length(row) as usize,
-        DataType::LargeUtf8 => array.as_string::<i64>().value_length(row) as usize,
-        _ => 0,
-    }
-}
-
-/// Appends a row to the builders of the columns, nulls where a value is missing or of another type, and sets `present` to
-/// whether the row has each value.
-///
-/// # Errors
-/// The first value of another type.
-fn append(
-    columns: &[Column],
-    arrays: &[Option<&ArrayRef>],
-    row: usize,
-    builders: &mut [ColumnBuilder],
-    present: &mut Vec<bool>,
-) -> Result<(), FieldError> {
-    present.clear();
-    let mut fault = None;
-    for ((column, array), builder) in columns.iter().zip(arrays).zip(builders) {
-        match array.map_or(Ok(Scalar::Null), |array| scalar(column, array, row)) {
-            Ok(value) => {
-                present.push(!value.is_null());
-                builder.append(&value);
-            }
-            Err(found) => {
-                present.push(true);
-                builder.append_null();
-                fault.get_or_insert(FieldError { column: Some(column.name.clone()), fault: found });
+    /// Appends a row to the builders of the columns, nulls where a value is missing or at fault, and sets `present` to
+    /// whether the row has each value.
+    ///
+    /// # Errors
+    /// The first value that is at fault.
+    fn append(&self, row: usize, builders: &mut [ColumnBuilder], present: &mut Vec<bool>) -> Result<(), FieldError> {
+        present.clear();
+        let mut fault = None;
+        for ((column, values), builder) in self.columns.iter().zip(&self.values).zip(builders) {
+            let found = values.found(row);
+            present.push(found != Found::Null);
+            match found {
+                Found::Null => builder.append_null(),
+                found => {
+                    if let Err(found) = column.column().rules().write(found, builder) {
+                        let name = column.column().name.clone();
+                        fault.get_or_insert(FieldError { column: Some(name), fault: found });
+                    }
+                }
             }
         }
+        fault.map_or(Ok(()), Err)
     }
-    fault.map_or(Ok(()), Err)
-}
 
-/// Returns the value of a row as the column's type, from any Arrow type that converts without loss.
-fn scalar(column: &Column, array: &dyn Array, row: usize) -> Result<Scalar, FieldFault> {
-    if array.is_null(row) {
-        return Ok(Scalar::Null);
-    }
-    macro_rules! number {
-        ($ty:ty) => {
-            array.as_primitive::<$ty>().value(row)
-        };
-    }
-    // The value as each kind of type that the array's converts to without loss.
-    let int = match array.data_type() {
-        DataType::Int8 => Some(number!(Int8Type).into()),
-        DataType::Int16 => Some(number!(Int16Type).into()),
-        DataType::Int32 => Some(number!(Int32Type).into()),
-        DataType::Int64 => Some(number!(Int64Type)),
-        DataType::UInt8 => Some(number!(UInt8Type).into()),
-        DataType::UInt16 => Some(number!(UInt16Type).into()),
-        DataType::UInt32 => Some(number!(UInt32Type).into()),
-        _ => None,
-    };
-    let text = match array.data_type() {
-        DataType::Utf8 => Some(array.as_string::<i32>().value(row)),
-        DataType::LargeUtf8 => Some(array.as_string::<i64>().value(row)),
-        DataType::Utf8View => Some(array.as_string_view().value(row)),
-        _ => None,
-    };
-    let time = match array.data_type() {
-        DataType::Timestamp(unit, _) => match unit {
-            ArrowUnit::Second => TimeUnit::Second.to_ms(number!(TimestampSecondType)),
-            ArrowUnit::Millisecond => Some(number!(TimestampMillisecondType)),
-            ArrowUnit::Microsecond => TimeUnit::Microsecond.to_ms(number!(TimestampMicrosecondType)),
-            ArrowUnit::Nanosecond => TimeUnit::Nanosecond.to_ms(number!(TimestampNanosecondType)),
-        },
-        _ => int.and_then(|int| column.unit.to_ms(int)).or_else(|| text.and_then(parse_time)),
-    };
-    let float = match array.data_type() {
-        DataType::Float32 => Some(number!(Float32Type).into()),
-        DataType::Float64 => Some(number!(Float64Type)),
-        _ => int.map(|int| int as f64),
-    };
-    // The one that the column declares.
-    let found = || FieldFault::WrongType { expected: column.ty, found: array.data_type().to_string() };
-    match column.ty {
-        Type::String => text.map(|text| Scalar::String(text.into())).ok_or_else(found),
-        Type::Int => int.map(Scalar::Int).ok_or_else(found),
-        Type::Float => match float {
-            Some(value) if value.is_finite() => Ok(Scalar::Float(value)),
-            Some(_) => Err(FieldFault::NonFinite),
-            None => Err(found()),
-        },
-        Type::Bool => array.as_boolean_opt().map(|flags| Scalar::Bool(flags.value(row))).ok_or_else(found),
-        Type::Timestamp => match (time, text) {
-            (Some(time), _) => Ok(Scalar::Timestamp(time)),
-            (None, Some(text)) => Err(FieldFault::UnparsableTime(text.to_owned())),
-            (None, None) => Err(found()),
-        },
+    /// Returns a row as a JSON message of the same columns, for a dead letter.
+    fn json(&self, row: usize) -> Value {
+        let mut object = Map::new();
+        for (column, values) in self.columns.iter().zip(&self.values) {
+            let (last, outer) = column.column().path.split_last().expect("a path has at least one name");
+            let mut inner = Some(&mut object);
+            for name in outer {
+                let entry = inner.map(|inner| inner.entry(name.clone()).or_insert_with(|| Map::new().into()));
+                inner = entry.and_then(Value::as_object_mut);
+            }
+            if let Some(inner) = inner {
+                inner.insert(last.clone(), json_of(values.found(row), &column.column().time));
+            }
+        }
+        object.into()
     }
 }
 
-/// Returns a row as text, for a dead letter.
-fn text(batch: &RecordBatch, row: usize) -> String {
-    let schema = batch.schema();
-    let fields = schema.fields().iter().zip(batch.columns());
-    let shown = fields.map(|(field, array)| {
-        let column = Column::new(field.name().clone(), Type::of_arrow(array.data_type()).unwrap_or(Type::String), true);
-        format!(
-            "{}={}",
-            field.name(),
-            scalar(&column, array, row).map_or_else(|_| "?".into(), |value| value.to_json().to_string())
-        )
-    });
-    shown.collect::<Vec<_>>().join(" ")
+/// Returns a value as JSON that is read as the same value. What JSON has no number for is text.
+fn json_of(found: Found<'_>, rules: &TimeRules) -> Value {
+    match found {
+        Found::Null | Found::List | Found::Object => Value::Null,
+        Found::Bool(value) => value.into(),
+        Found::Int(value) | Found::Wide { int: Some(value), .. } => value.into(),
+        Found::Float(value) | Found::Wide { float: value, .. } if value.is_finite() => value.into(),
+        Found::Float(value) | Found::Wide { float: value, .. } => value.to_string().into(),
+        Found::Text(text) => text.into(),
+        Found::Time(time) => rules.write(time).into(),
+    }
 }

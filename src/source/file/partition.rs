@@ -58,10 +58,10 @@ struct ReadingFile {
 }
 
 impl FilePartition {
-    /// Returns a partition of these files. The first is opened at once, so that a wrong path is an error at the start.
+    /// Returns a partition of these files. All are opened once, so that a wrong one is an error at the start.
     ///
     /// # Errors
-    /// If the first file cannot be opened or lacks a column.
+    /// If a file cannot be opened, lacks a column, or has one of a type that does not convert.
     pub fn open(
         paths: Vec<PathBuf>,
         schema: Schema,
@@ -69,6 +69,7 @@ impl FilePartition {
         optional: Vec<String>,
     ) -> Result<Self, SourceError> {
         let schema = FileSchema { schema, nulls, optional };
+        paths.iter().skip(1).try_for_each(|path| super::open(path, &schema).map(|_| ()))?;
         let mut partition =
             FilePartition { waiting: paths.into(), schema, open: None, finished: Vec::new(), offset: 0 };
         partition.next()?;

@@ -162,8 +162,12 @@ impl<F: MessageFormat> PollState<F> {
         }
         if bytes > ingest.max_record_bytes() {
             let head = |part: Option<&[u8]>| part.map(|bytes| head_of(bytes).to_vec());
-            let raw =
-                || RawMessage { key: head(message.key()), value: head(message.value()), headers: message.headers() };
+            let raw = || RawMessage {
+                key: head(message.key()),
+                value: head(message.value()),
+                headers: message.headers(),
+                ..RawMessage::default()
+            };
             ingest.push_too_large(offset, message.time(), bytes as u64, raw);
             return None;
         }
@@ -171,6 +175,7 @@ impl<F: MessageFormat> PollState<F> {
             key: message.key().map(<[u8]>::to_vec),
             value: message.value().map(<[u8]>::to_vec),
             headers: message.headers(),
+            ..RawMessage::default()
         };
         ingest.push(offset, message.time(), raw, |columns, present| match (message.value(), &mut self.tombstones) {
             (Some(value), _) => self.format.decode(value, columns, present),

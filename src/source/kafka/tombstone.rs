@@ -1,7 +1,8 @@
 //! Tombstones: messages without a value, which delete a row of a table.
 //!
 //! The key is a message of the topic's format with the key columns or, if there is only one, that column's value itself:
-//! plain text for a string, JSON for another type. The time of the delete is the message's own.
+//! plain text for a string, JSON for another type. A message has the columns by their names or by the last names of their
+//! paths, as Debezium has it, which may put them below `payload`. The time of the delete is the message's own.
 
 use crate::source::SourcePlan;
 use crate::source::message::MessageFormat;
@@ -10,7 +11,8 @@ use crate::value::{Column, ColumnBuilder, FieldError, FieldFault, JsonDecoder, S
 
 /// Decoder of the tombstones of one table.
 pub struct Tombstones<F> {
-    format: F,
+    /// The format for each place that the key columns may have.
+    formats: Vec<F>,
     /// The key columns, by name and without nesting.
     schema: Schema,
     key: Vec<usize>,
@@ -25,16 +27,22 @@ impl<F: MessageFormat> Tombstones<F> {
             return None;
         }
         let columns = plan.key.iter().map(|column| &plan.schema.columns[*column]);
-        let plain =
-            columns.map(|column| Column { unit: column.unit, ..Column::new(column.name.clone(), column.ty, false) });
+        let plain = columns
+            .map(|column| Column { time: column.time.clone(), ..Column::new(column.name.clone(), column.ty, false) });
         let schema = Schema::new(plain.collect());
-        Some(Tombstones {
-            format: F::new(&schema),
-            schema,
-            key: plan.key.clone(),
-            time: plan.time,
-            deleted: plan.schema.len() - 1,
-        })
+        let last = |index: usize| plan.schema.columns[plan.key[index]].path.last().expect("a path has a name").clone();
+        let placed = |outer: &[&str]| {
+            let mut schema = schema.clone();
+            for (index, column) in schema.columns.iter_mut().enumerate() {
+                column.path = outer.iter().map(|name| (*name).to_owned()).chain([last(index)]).collect();
+            }
+            F::new(&schema)
+        };
+        let formats = match F::NAMES_COLUMNS {
+            true => vec![F::new(&schema), placed(&[]), placed(&["payload"])],
+            false => vec![F::new(&schema)],
+        };
+        Some(Tombstones { formats, schema, key: plan.key.clone(), time: plan.time, deleted: plan.schema.len() - 1 })
     }
 
     /// Appends one row, even if it fails, and sets in `present` which columns it has.
@@ -75,12 +83,16 @@ impl<F: MessageFormat> Tombstones<F> {
 
     /// Decodes a key that is a message with all key columns.
     fn key_columns(&mut self, key: &[u8]) -> Result<Vec<Scalar>, FieldError> {
-        let (mut columns, mut present) = (self.builders(), Vec::new());
-        self.format.decode(key, &mut columns, &mut present)?;
-        if let Some((column, _)) = self.schema.columns.iter().zip(&present).find(|(_, present)| !**present) {
-            return Err(FieldError { column: Some(column.name.clone()), fault: FieldFault::Missing });
+        let mut missing = None;
+        for at in 0..self.formats.len() {
+            let (mut columns, mut present) = (self.builders(), Vec::new());
+            self.formats[at].decode(key, &mut columns, &mut present)?;
+            match self.schema.columns.iter().zip(&present).find(|(_, present)| !**present) {
+                None => return Ok(row_of(columns)),
+                Some((column, _)) => _ = missing.get_or_insert_with(|| column.name.clone()),
+            }
         }
-        Ok(row_of(columns))
+        Err(FieldError { column: missing, fault: FieldFault::Missing })
     }
 
     /// Decodes a key that is the value of the only key column.
@@ -152,6 +164,11 @@ mod tests {
         assert_eq!(decode::<Json>(&[text, number], Some(r#"{"number":3}"#)), Err("name: missing".to_owned()));
         assert_eq!(decode::<Json>(&[text], None), Err("malformed: a delete without a key".to_owned()));
         assert!(decode::<Json>(&[number], Some("x")).unwrap_err().starts_with("malformed"));
+        // As Debezium writes keys, with and without their schema.
+        assert_eq!(
+            decode::<Json>(&[number], Some(r#"{"payload":{"number":12},"schema":{}}"#)),
+            row(&[Scalar::Int(12)])
+        );
     }
 
     #[test]

@@ -21,8 +21,7 @@ use std::ops::Range;
 use arrow_array::ArrayRef;
 
 use super::{DELETED, MessageFormat};
-use crate::time::{format_time, parse_time};
-use crate::value::{Column, ColumnBuilder, FieldError, FieldFault, Scalar, Schema};
+use crate::value::{Column, ColumnBuilder, FieldError, FieldFault, Found, Scalar, Schema};
 
 /// The format `csv`.
 pub struct Csv {
@@ -66,7 +65,10 @@ impl MessageFormat for Csv {
                 Scalar::Int(value) => write!(message, "{value}"),
                 // The shortest text that reads back to the same bits.
                 Scalar::Float(value) => write!(message, "{value:?}"),
-                Scalar::Timestamp(time) => message.write_all(format_time(time).as_bytes()),
+                Scalar::Timestamp(time) => {
+                    push_text(column.time.write(time).as_bytes(), message);
+                    Ok(())
+                }
                 Scalar::String(text) => {
                     push_text(text.as_bytes(), message);
                     Ok(())
@@ -202,39 +204,13 @@ fn push_text(text: &[u8], message: &mut Vec<u8>) {
 /// # Errors
 /// If the text is not a value of the column's type.
 pub fn append_text(column: &Column, bytes: &[u8], builder: &mut ColumnBuilder) -> Result<(), FieldFault> {
-    let appended = match std::str::from_utf8(bytes) {
-        Ok(text) => append_value(column, text, builder),
-        Err(_) => Err(FieldFault::Malformed("not UTF-8".to_owned())),
-    };
-    if appended.is_err() {
-        builder.append_null();
-    }
-    appended
-}
-
-/// Appends a value, or nothing if the text is not one of the column's type.
-fn append_value(column: &Column, text: &str, builder: &mut ColumnBuilder) -> Result<(), FieldFault> {
-    let wrong = || FieldFault::WrongType { expected: column.ty, found: format!("the text {text:?}") };
-    match builder {
-        ColumnBuilder::String(b) => b.append_value(text),
-        ColumnBuilder::Int(b) => b.append_value(text.parse().map_err(|_| wrong())?),
-        ColumnBuilder::Float(b) => match text.parse::<f64>() {
-            Ok(value) if value.is_finite() => b.append_value(value),
-            Ok(_) => return Err(FieldFault::NonFinite),
-            Err(_) => return Err(wrong()),
-        },
-        ColumnBuilder::Bool(b) => match text {
-            "true" | "True" | "TRUE" | "1" => b.append_value(true),
-            "false" | "False" | "FALSE" | "0" => b.append_value(false),
-            _ => return Err(wrong()),
-        },
-        ColumnBuilder::Timestamp(b) => {
-            let number = text.parse().ok().and_then(|number| column.unit.to_ms(number));
-            let time = number.or_else(|| parse_time(text));
-            b.append_value(time.ok_or_else(|| FieldFault::UnparsableTime(text.to_owned()))?);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => column.rules().write(Found::Text(text), builder),
+        Err(_) => {
+            builder.append_null();
+            Err(FieldFault::Malformed("not UTF-8".to_owned()))
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@ use arrow_array::ArrayRef;
 use super::MessageFormat;
 use crate::value::{ColumnBuilder, FieldError, JsonDecoder, JsonEncoder, Schema};
 
+/// The mark that some programs write before text in UTF-8.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The format `json`.
 pub struct Json {
     decoder: JsonDecoder,
@@ -26,7 +29,7 @@ impl MessageFormat for Json {
         columns: &mut [ColumnBuilder],
         present: &mut Vec<bool>,
     ) -> Result<(), FieldError> {
-        self.decoder.decode(message, columns, present)
+        self.decoder.decode(message.strip_prefix(BYTE_ORDER_MARK).unwrap_or(message), columns, present)
     }
 
     fn encode(&self, columns: &[ArrayRef], row: usize, message: &mut Vec<u8>) {

@@ -16,11 +16,9 @@ mod json;
 use arrow_array::ArrayRef;
 
 pub use self::csv::{Csv, append_text};
-pub use self::json::Json;
+pub use self::json::{BYTE_ORDER_MARK, Json};
+pub use crate::value::DELETED;
 use crate::value::{ColumnBuilder, FieldError, Schema};
-
-/// The column that marks a delete in a table's records.
-pub const DELETED: &str = "_deleted";
 
 /// A format of messages, made for the columns of one schema.
 ///

@@ -10,7 +10,13 @@
 //! assert_eq!(format_time(1_357_017_300_000), "2013-01-01T05:15:00.000Z");
 //! ```
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat};
+mod format;
+mod text;
+
+use chrono::{DateTime, SecondsFormat};
+
+pub use format::TimeFormat;
+pub use text::parse_time;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, in event time. Negative before the epoch.
 pub type EventTime = i64;
@@ -42,50 +48,6 @@ pub const EARLIEST: EventTime = -2_208_988_800_000;
 
 /// The first event time that is no longer accepted: 2200-01-01.
 pub const LATEST: EventTime = 7_258_118_400_000;
-
-/// Parses RFC 3339 text, with `T` or a space, with or without an offset, or a bare date.
-pub fn parse_time(text: &str) -> Option<EventTime> {
-    if let Some(time) = parse_plain(text.as_bytes()) {
-        return Some(time);
-    }
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.timestamp_millis());
-    }
-    for form in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"] {
-        if let Ok(time) = NaiveDateTime::parse_from_str(text, form) {
-            return Some(time.and_utc().timestamp_millis());
-        }
-    }
-    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-    Some(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis())
-}
-
-/// Parses `YYYY-MM-DDTHH:MM:SS[.fff][Z]`, the form that nearly every record has, faster than a general parser does.
-fn parse_plain(text: &[u8]) -> Option<EventTime> {
-    let text = text.strip_suffix(b"Z").unwrap_or(text);
-    let (seconds, millis) = match text.len() {
-        19 => (text, 0),
-        23 if text[19] == b'.' => (&text[..19], digits(&text[20..])?),
-        _ => return None,
-    };
-    if seconds[4] != b'-'
-        || seconds[7] != b'-'
-        || !matches!(seconds[10], b'T' | b' ')
-        || seconds[13] != b':'
-        || seconds[16] != b':'
-    {
-        return None;
-    }
-    let (year, month, day) = (digits(&seconds[..4])?, digits(&seconds[5..7])?, digits(&seconds[8..10])?);
-    let (hour, minute, second) = (digits(&seconds[11..13])?, digits(&seconds[14..16])?, digits(&seconds[17..19])?);
-    let days = NaiveDate::from_ymd_opt(year as i32, month as u32, day as u32)?.to_epoch_days() as i64;
-    (hour < 24 && minute < 60 && second < 60)
-        .then(|| days * DAY_MS + ((hour * 60 + minute) * 60 + second) * 1000 + millis)
-}
-
-fn digits(text: &[u8]) -> Option<i64> {
-    text.iter().try_fold(0, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
-}
 
 /// Formats a time as RFC 3339 UTC in ms; as its number if it is outside chrono's range.
 pub fn format_time(time: EventTime) -> String {
