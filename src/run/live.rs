@@ -127,10 +127,9 @@ impl LiveRun {
         let PreparedJob { job, events, inputs } = setup.prepare(coordinator, journal, layout, options.until_end)?;
         let redis = online::start_mirror(&setup.config, &job, &setup.metrics)?;
         // Only now, with everything accepted, is the state of an earlier run moved out of the way.
-        match &options.checkpoint {
-            Some(_) => checkpoints.reopen(&job)?,
-            None if message.is_none() => setup.archive_previous(&mut checkpoints, &mut locks)?,
-            None => {}
+        checkpoints.reopen(&job)?;
+        if message.is_none() {
+            setup.archive_previous(&mut checkpoints, &mut locks)?;
         }
         message.iter().for_each(print_err);
         // The registry is opened again, as its folder may have been moved. Its models serve until the graph makes new ones.
