@@ -136,6 +136,15 @@ impl Aggregate for Decay {
     type Acc = DecayingSum;
     const NEEDS: Needs = Needs { scaled: true, values: false };
 
+    fn admits(&self, saved: &DecayingSum) -> bool {
+        let is_term = |term: &Term| {
+            term.half_life.unsigned_abs() <= 1 << 60
+                && (1..=1 << 48).contains(&term.n)
+                && term.weight.unsigned_abs() <= 1 << 118
+        };
+        saved.0.iter().all(is_term) && saved.0.is_sorted_by(|one, other| one.half_life < other.half_life)
+    }
+
     fn insert(&self, acc: &mut DecayingSum, record: Observed<'_>) {
         let half_life = record.event_time.div_euclid(self.half_life_ms);
         let rest = record.event_time.rem_euclid(self.half_life_ms) as f64 / self.half_life_ms as f64;

@@ -68,6 +68,11 @@ impl Aggregate for Extremes {
         later.0.iter().for_each(|bounds| acc.widen(&bounds.least, &bounds.greatest));
     }
 
+    fn admits(&self, saved: &Extent) -> bool {
+        let is_number = |value: &Scalar| !matches!(value, Scalar::Null | Scalar::String(_));
+        saved.0.as_ref().is_none_or(|bounds| is_number(&bounds.least) && is_number(&bounds.greatest))
+    }
+
     fn is_empty(&self, acc: &Extent) -> bool {
         acc.0.is_none()
     }

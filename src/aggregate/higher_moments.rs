@@ -83,6 +83,10 @@ impl Aggregate for Powers {
         acc.fourths += square * square;
     }
 
+    fn admits(&self, saved: &HigherMoments) -> bool {
+        (0..=1 << 48).contains(&saved.n) && saved.s.unsigned_abs() <= 1 << 118
+    }
+
     fn merge(&self, acc: &mut HigherMoments, later: &HigherMoments) {
         acc.n += later.n;
         acc.s += later.s;

@@ -111,6 +111,10 @@ impl Aggregate for KeepK {
         }
     }
 
+    fn admits(&self, saved: &Kept) -> bool {
+        saved.0.len() <= self.k && saved.0.iter().all(|record| !record.value.is_null())
+    }
+
     fn is_empty(&self, acc: &Kept) -> bool {
         acc.0.is_empty()
     }

@@ -48,6 +48,11 @@ impl Aggregate for Spanned {
         };
     }
 
+    fn admits(&self, saved: &Span) -> bool {
+        let is_time = |time: EventTime| time.unsigned_abs() <= 1 << 60;
+        (0..=1 << 48).contains(&saved.n) && is_time(saved.oldest) && is_time(saved.newest)
+    }
+
     fn is_empty(&self, acc: &Span) -> bool {
         acc.n == 0
     }

@@ -104,6 +104,10 @@ impl<K: Tallied> Aggregate for TallyBy<K> {
         later.iter().for_each(|(key, count)| acc.add(key, count));
     }
 
+    fn admits(&self, saved: &Tally<K>) -> bool {
+        saved.iter().all(|(_, count)| (1..=1 << 48).contains(&count))
+    }
+
     fn is_empty(&self, acc: &Tally<K>) -> bool {
         acc.0.is_empty()
     }
