@@ -95,6 +95,15 @@ impl FeatureColumn {
         }
     }
 
+    /// Returns the bytes of the texts in the column.
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            FeatureColumn::Scalar(column) => column.text_bytes(),
+            FeatureColumn::List(column) => column.items.text_bytes(),
+            FeatureColumn::Map(column) => column.keys.values_slice().len() + column.values.text_bytes(),
+        }
+    }
+
     /// The column built so far; the builder starts anew.
     pub fn finish(&mut self) -> ArrayRef {
         match self {

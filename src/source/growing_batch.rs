@@ -94,11 +94,7 @@ impl GrowingBatch {
 
     /// Returns the bytes of text and letters.
     pub fn bytes(&self) -> usize {
-        let text = |column: &ColumnBuilder| match column {
-            ColumnBuilder::String(texts) => texts.values_slice().len(),
-            _ => 0,
-        };
-        self.raw_bytes + self.columns.iter().map(text).sum::<usize>()
+        self.raw_bytes + self.columns.iter().map(ColumnBuilder::text_bytes).sum::<usize>()
     }
 
     /// Decodes a record into the columns and returns its event time.

@@ -11,19 +11,19 @@ use arrow_select::take::take;
 use super::AckToken;
 use crate::time::EventTime;
 
-/// The bytes of a batch that is gathered from others, at most, unless it is a single row.
-const MOST_BYTES: usize = 256 << 20;
+/// The bytes of a batch that is made in the graph, at most, unless it is a single row.
+pub const MOST_BATCH_BYTES: usize = 256 << 20;
 
-/// Cuts rows into runs of at most [`MOST_BYTES`] bytes, or of one row. `total` is the size of all of them or more: only if
+/// Cuts rows into runs of at most [`MOST_BATCH_BYTES`] bytes, or of one row. `total` is the size of all of them or more: only if
 /// it is too large is the size of each row asked for.
 pub fn cut_by_bytes<R>(rows: &[R], total: usize, bytes: impl Fn(&R) -> usize) -> Vec<&[R]> {
-    if total <= MOST_BYTES {
+    if total <= MOST_BATCH_BYTES {
         return vec![rows];
     }
     let (mut runs, mut start, mut size) = (Vec::new(), 0, 0);
     for (index, row) in rows.iter().enumerate() {
         let row = bytes(row);
-        if size + row > MOST_BYTES && index > start {
+        if size + row > MOST_BATCH_BYTES && index > start {
             runs.push(&rows[start..index]);
             (start, size) = (index, 0);
         }
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn rows_are_cut_where_they_would_become_too_large() {
-        let half = MOST_BYTES / 2;
+        let half = MOST_BATCH_BYTES / 2;
         let cut =
             |rows: &[usize]| cut_by_bytes(rows, rows.iter().sum(), |row| *row).iter().map(|run| run.len()).collect();
         let lengths: Vec<usize> = cut(&[half, half, 1, half, half, 3 * half, half]);

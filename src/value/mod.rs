@@ -29,7 +29,7 @@ mod time_rules;
 mod tuple;
 
 pub use ack::{AckToken, AckWatch};
-pub use batch::{Batch, cut_by_bytes};
+pub use batch::{Batch, MOST_BATCH_BYTES, cut_by_bytes};
 pub use cell::{CellRules, CellWriter, Found, ValueSeed};
 pub use field_error::{FieldError, FieldFault};
 pub use json::JsonDecoder;

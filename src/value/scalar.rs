@@ -166,6 +166,14 @@ impl ColumnBuilder {
         validity.is_some_and(|bits| !bit_util::get_bit(bits, self.len() - 1))
     }
 
+    /// Returns the bytes of the texts of a string column; 0 of any other.
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            ColumnBuilder::String(b) => b.values_slice().len(),
+            _ => 0,
+        }
+    }
+
     /// Returns the column built so far and starts a new one.
     pub fn finish(&mut self) -> ArrayRef {
         match self {

@@ -5,38 +5,87 @@ use arrow_array::ArrayRef;
 use crate::aggregate::{Feature, FeatureColumn};
 use crate::flow::plan::GroupPlan;
 use crate::time::EventTime;
-use crate::value::{AckToken, Batch, Key, KeyCodec};
+use crate::value::{AckToken, Batch, Key, KeyCodec, MOST_BATCH_BYTES};
 
-/// Builds a batch of closed changes: entity columns, then features.
+/// Builds batches of closed changes: entity columns, then features. Each change has the whole vector, so large texts are
+/// repeated: a batch is complete once it has [`MOST_BATCH_BYTES`] of them.
 pub struct Changes {
     codec: KeyCodec,
     times: Vec<EventTime>,
     keys: Vec<Key>,
+    /// Bytes of the keys.
+    key_bytes: usize,
     features: Vec<FeatureColumn>,
+    complete: Vec<Batch>,
 }
 
 impl Changes {
     pub fn new(plan: &GroupPlan) -> Self {
         let features = plan.types.iter().map(|ty| FeatureColumn::new(*ty)).collect();
-        Changes { codec: plan.codec.clone(), times: Vec::new(), keys: Vec::new(), features }
+        Changes {
+            codec: plan.codec.clone(),
+            times: Vec::new(),
+            keys: Vec::new(),
+            key_bytes: 0,
+            features,
+            complete: Vec::new(),
+        }
     }
 
     /// Adds an entity's vector just after all records of `time`. What depends on the asking time is as of `time`.
     pub fn push(&mut self, time: EventTime, key: Key, row: &[Feature]) {
         self.times.push(time);
+        self.key_bytes += key.as_bytes().len();
         self.keys.push(key);
         self.features.iter_mut().zip(row).for_each(|(column, feature)| column.append(feature, time));
+        if self.key_bytes + self.features.iter().map(FeatureColumn::text_bytes).sum::<usize>() >= MOST_BATCH_BYTES {
+            self.complete_batch();
+        }
     }
 
-    /// The changes as a batch; `None` if there are none.
-    pub fn finish(mut self) -> Option<Batch> {
-        if self.keys.is_empty() {
-            return None;
+    /// The changes as batches: one unless their texts are large, none if there are no changes.
+    pub fn finish(mut self) -> Vec<Batch> {
+        if !self.keys.is_empty() {
+            self.complete_batch();
         }
-        let mut columns: Vec<ArrayRef> = self.codec.decode(self.keys.iter().map(Key::as_bytes));
+        self.complete
+    }
+
+    fn complete_batch(&mut self) {
+        let keys = std::mem::take(&mut self.keys);
+        let mut columns: Vec<ArrayRef> = self.codec.decode(keys.iter().map(Key::as_bytes));
         columns.extend(self.features.iter_mut().map(FeatureColumn::finish));
-        let sort_key = self.keys.iter().map(|key| Some(key.as_bytes())).collect();
-        let times = arrow_buffer::ScalarBuffer::from(self.times);
-        Some(Batch { event_times: times.clone(), times, sort_key, columns, ack: AckToken::default() })
+        let sort_key = keys.iter().map(|key| Some(key.as_bytes())).collect();
+        let times = arrow_buffer::ScalarBuffer::from(std::mem::take(&mut self.times));
+        self.key_bytes = 0;
+        self.complete.push(Batch { event_times: times.clone(), times, sort_key, columns, ack: AckToken::default() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::flow::Plan;
+    use crate::value::Scalar;
+
+    #[test]
+    fn large_texts_that_are_repeated_in_each_change_are_cut_into_batches() {
+        let spec = "name = \"demo\"\n[source.clicks]\ntopic = \"clicks\"\nformat = \"json\"\ntime = \"at\"\n\
+                    columns = { user = \"string\", page = \"string\", at = \"timestamp\" }\n\
+                    [features.user]\nfrom = \"clicks\"\nentity = \"user\"\n\
+                    aggregate = [{ of = \"page\", op = \"last\", windows = [\"1h\"] }]\n";
+        let plan = Plan::new(Arc::new(crate::spec::parse(spec, "demo.toml").unwrap()));
+        let group = &plan.groups[0];
+        let key = group.codec.encode_one(&[Scalar::String("u".into())]);
+        let page = Feature::Value(Scalar::String("x".repeat(5_000_000).into()));
+        let mut changes = Changes::new(group);
+        (0..100).for_each(|time| changes.push(time, key.clone(), std::slice::from_ref(&page)));
+        let batches = changes.finish();
+        let times: Vec<EventTime> = batches.iter().flat_map(|batch| batch.times.iter().copied()).collect();
+        assert_eq!(times, (0..100).collect::<Vec<_>>());
+        assert!(batches.iter().all(|batch| batch.bytes() < MOST_BATCH_BYTES + 6_000_000) && batches.len() == 2);
+        assert!(Changes::new(group).finish().is_empty());
     }
 }

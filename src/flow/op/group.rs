@@ -187,7 +187,7 @@ impl GroupSchedule {
     /// Processes everything before `done`, and sends what comes of it.
     fn process(&mut self, ports: &mut Ports) {
         let mut closed = ports.closed.activate();
-        if let Some(mut batch) = self.shard.process_until(self.done) {
+        for mut batch in self.shard.process_until(self.done) {
             closed.session_with_builder(&self.capabilities[0]).give_container(&mut batch);
         }
         for (index, port) in ports.lookups.iter_mut().enumerate() {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_array::{Array, ArrayRef};
 use arrow_row::Rows;
 use timely::dataflow::operators::Capability;
 
@@ -20,7 +21,7 @@ use crate::flow::exchange::{WorkerShare, key_columns};
 use crate::flow::plan::GroupPlan;
 use crate::store::memory::OnlineTable;
 use crate::time::EventTime;
-use crate::value::{Batch, ColumnBuilder};
+use crate::value::{Batch, ColumnBuilder, MOST_BATCH_BYTES};
 
 /// A worker's share of a group's entities, and the updates and look-ups that wait to close.
 pub struct GroupShard {
@@ -44,8 +45,10 @@ struct PendingLookups {
 /// A batch of look-ups with what is computed on its arrival.
 struct LookupBatch {
     keys: Rows,
-    /// A column for each feature, with the rows that are done.
+    /// A column for each feature, with the closing rows that are answered and not in `complete`.
     answers: Vec<ColumnBuilder>,
+    /// The columns of closing rows before those, cut where their texts are large.
+    complete: Vec<Vec<ArrayRef>>,
 }
 
 /// A closing update or look-up.
@@ -136,12 +139,12 @@ impl GroupShard {
         let keys = self.plan.codec.encode(&key_columns(&batch, entity));
         let PendingLookups { features, stash } = &mut self.lookups[index];
         let answers = features.iter().map(|feature| ColumnBuilder::new(self.plan.scalar_type(*feature))).collect();
-        stash.push(capability, batch, LookupBatch { keys, answers });
+        stash.push(capability, batch, LookupBatch { keys, answers, complete: Vec::new() });
     }
 
-    /// Processes everything before `until`. Returns the closed changes, if they are wanted and there are any. Look-ups
+    /// Processes everything before `until`. Returns the closed changes, if they are wanted. Look-ups
     /// are taken by [`GroupShard::enriched`] next.
-    pub fn process_until(&mut self, until: EventTime) -> Option<Batch> {
+    pub fn process_until(&mut self, until: EventTime) -> Vec<Batch> {
         self.updates.close_before(until);
         self.lookups.iter_mut().for_each(|lookups| lookups.stash.close_before(until));
         if let Some(publisher) = &mut self.entities.publisher {
@@ -172,7 +175,7 @@ impl GroupShard {
             publisher.retire(&self.updates);
         }
         self.updates.retire();
-        changes.and_then(Changes::finish)
+        changes.map_or_else(Vec::new, Changes::finish)
     }
 
     /// Everything that closes: look-ups of one time before its updates, and those in the total order where that matters.
@@ -199,15 +202,25 @@ impl GroupShard {
     pub fn enriched(&mut self, index: usize) -> Vec<(Capability<EventTime>, Batch)> {
         let stash = &mut self.lookups[index].stash;
         let len = stash.closing_len();
-        let enrich = |position: u32| {
+        let mut enriched = Vec::new();
+        for position in 0..len {
             let stashed = stash.closing_mut(position);
-            let batch = stashed.batch.slice(stashed.done, stashed.closing_rows().len());
-            let mut columns = batch.columns.clone();
-            columns.extend(stashed.extra.answers.iter_mut().map(ColumnBuilder::finish));
             let capability = stashed.capability.clone().expect("look-ups are stashed with their capability");
-            (capability, batch.with_columns(columns))
-        };
-        let enriched = (0..len).map(enrich).collect();
+            let LookupBatch { answers, complete, .. } = &mut stashed.extra;
+            let mut parts = std::mem::take(complete);
+            parts.push(answers.iter_mut().map(ColumnBuilder::finish).collect());
+            let mut row = stashed.done;
+            for answers in parts {
+                let rows = answers.first().map_or(stashed.closing_rows().end - row, |column| column.len());
+                if rows == 0 {
+                    continue;
+                }
+                let batch = stashed.batch.slice(row, rows);
+                row += rows;
+                let columns = batch.columns.iter().cloned().chain(answers).collect();
+                enriched.push((capability.clone(), batch.with_columns(columns)));
+            }
+        }
         stash.retire();
         enriched
     }
@@ -238,6 +251,9 @@ impl PendingLookups {
         let vector = entities.look_up(key.as_ref());
         for (feature, column) in self.features.iter().zip(&mut lookup.answers) {
             vector[*feature].append_to(column, row.time);
+        }
+        if lookup.answers.iter().map(ColumnBuilder::text_bytes).sum::<usize>() >= MOST_BATCH_BYTES {
+            lookup.complete.push(lookup.answers.iter_mut().map(ColumnBuilder::finish).collect());
         }
     }
 }

@@ -142,7 +142,7 @@ impl CsvRecords {
         if raw.len() > most {
             return self.refuse_line(most, "is not closed within max_record_bytes");
         }
-        let spans_lines = raw.iter().any(|byte| is_line_break(*byte));
+        let spans_lines = raw.contains(&b'"') && raw.iter().any(|byte| is_line_break(*byte));
         let why = match quote_fault(raw) {
             Some(QuoteFault::NotClosed) if at_end => Some("is not closed before the end of the file"),
             Some(QuoteFault::TextAfter) if spans_lines => Some("is closed in a later line, with text after the quote"),
