@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use sqlparser::ast::{self, BinaryOperator as Binary, Expr as Ast, Spanned, UnaryOperator as Unary, Value};
+use sqlparser::ast::{self, BinaryOperator as Binary, Expr as Ast, UnaryOperator as Unary, Value};
 
 use super::arithmetic::{ADD, DIVIDE, MULTIPLY, Operator, REMAINDER, SUBTRACT, dyadic, negate};
 use super::compare::{self, CompareOperator};
 use super::functions::{Arg, alike, join};
 use super::tree::{Expr, ExprNode};
-use super::{ExprError, Positions, Scope, coerce, literal, nearest, pattern};
+use super::{ExprError, Positions, Scope, literal, pattern, start_of, with_stack};
 use crate::value::{Scalar, Type};
 
 impl Expr {
@@ -55,6 +55,9 @@ pub fn name_parts(tree: &Ast) -> Option<Vec<&ast::Ident>> {
     }
 }
 
+/// Mistakes of one expression that are reported; the others are often consequences of the same one.
+const MAX_ERRORS: usize = 100;
+
 pub(super) struct Binder<'a> {
     scope: &'a Scope,
     pub positions: &'a Positions<'a>,
@@ -63,18 +66,32 @@ pub(super) struct Binder<'a> {
 
 impl Binder<'_> {
     pub fn fail<T>(&mut self, span: Range<usize>, message: impl Into<String>, expected: &str) -> Option<T> {
-        self.errors.push(ExprError::new(span, message).expected(expected));
-        None
+        self.keep(Err(ExprError::new(span, message).expected(expected)))
     }
 
     pub fn keep<T>(&mut self, result: Result<T, ExprError>) -> Option<T> {
-        result.map_err(|error| self.errors.push(error)).ok()
+        result.map_err(|error| self.report(error)).ok()
+    }
+
+    pub fn report(&mut self, error: ExprError) {
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(error);
+        }
     }
 
     /// Binds a tree, and evaluates it if it is constant. `within` is the span of a tree that has none of its own.
     pub fn bind(&mut self, tree: &Ast, within: &Range<usize>) -> Option<Arg> {
-        let span = self.positions.bytes(tree.span()).unwrap_or_else(|| within.clone());
-        let expr = self.node(tree, &span)?;
+        with_stack(|| {
+            let span = self.positions.bytes(start_of(tree)).unwrap_or_else(|| within.clone());
+            if let Ast::BinaryOp { .. } = tree {
+                return self.chain(tree, &span);
+            }
+            let expr = self.node(tree, &span)?;
+            self.folded(expr, span)
+        })
+    }
+
+    fn folded(&mut self, expr: Expr, span: Range<usize>) -> Option<Arg> {
         match expr.folded() {
             (expr, true) => Some(Arg { expr, span }),
             (_, false) => self.fail(span, "this constant has no value", "a result that is finite and fits"),
@@ -96,6 +113,29 @@ impl Binder<'_> {
         Some((a?, b?))
     }
 
+    /// Binds operators of two operands. The left operand of each is the operator before it, so their chain is walked
+    /// from its first operand on.
+    fn chain(&mut self, tree: &Ast, span: &Range<usize>) -> Option<Arg> {
+        let mut links = Vec::new();
+        let mut first = tree;
+        while let Ast::BinaryOp { left, op, right } = first {
+            links.push((op, right));
+            first = left;
+        }
+        let mut left = self.bind(first, span);
+        for (op, right) in links.into_iter().rev() {
+            let right = self.bind(right, span);
+            left = match (left, right) {
+                (Some(left), Some(right)) => {
+                    let expr = self.binary(left, op, right, span);
+                    expr.and_then(|expr| self.folded(expr, span.clone()))
+                }
+                _ => None,
+            };
+        }
+        left
+    }
+
     fn node(&mut self, tree: &Ast, span: &Range<usize>) -> Option<Expr> {
         // Names come first: they are identifiers, plain or compound, or look like a function without parentheses.
         if let Some(parts) = name_parts(tree) {
@@ -106,7 +146,6 @@ impl Binder<'_> {
             Ast::Value(value) => self.value(&value.value, span),
             Ast::TypedString(typed) => self.typed_string(typed, span),
             Ast::UnaryOp { op, expr } => self.unary(op, expr, span),
-            Ast::BinaryOp { left, op, right } => self.binary(left, op, right, span),
             Ast::IsNull(inner) => self.null_test(inner, true, span),
             Ast::IsNotNull(inner) => self.null_test(inner, false, span),
             Ast::IsTrue(inner) => self.truth_test(inner, true, false, span),
@@ -160,6 +199,9 @@ impl Binder<'_> {
     }
 
     fn named(&mut self, parts: &[&ast::Ident], span: &Range<usize>) -> Option<Expr> {
+        if self.scope.is_unknown() {
+            return None;
+        }
         let place = |ident: &ast::Ident| self.positions.bytes(ident.span).unwrap_or_else(|| span.clone());
         let found = match parts {
             [column] => self.scope.resolve(&column.value, place(column), column.quote_style.is_some()),
@@ -188,32 +230,6 @@ impl Binder<'_> {
         }
     }
 
-    fn typed_string(&mut self, typed: &ast::TypedString, span: &Range<usize>) -> Option<Expr> {
-        let ty = self.type_named(&typed.data_type, span)?;
-        let Value::SingleQuotedString(text) = &typed.value.value else {
-            return self.fail(span.clone(), "this is not text", "text in single quotes");
-        };
-        match coerce::typed_text(text, ty) {
-            Some(expr) => Some(expr),
-            None if ty == Type::Timestamp => {
-                self.fail(span.clone(), format!("'{text}' is not a time"), "RFC 3339, such as 2024-01-31T08:00:00Z")
-            }
-            None => self.fail(span.clone(), format!("'{text}' is not of type {ty}"), &format!("a {ty}")),
-        }
-    }
-
-    fn type_named(&mut self, data_type: &ast::DataType, span: &Range<usize>) -> Option<Type> {
-        let name = data_type.to_string();
-        coerce::type_named(&name).or_else(|| {
-            let names = Type::ALL.map(Type::name);
-            let error = ExprError::new(span.clone(), format!("unknown type '{}'", name.to_lowercase()))
-                .expected(format!("one of {}", names.join(", ")))
-                .suggest(nearest(&name, names));
-            self.errors.push(error);
-            None
-        })
-    }
-
     fn unary(&mut self, op: &Unary, inner: &Ast, span: &Range<usize>) -> Option<Expr> {
         // The least int is one beyond the greatest, so it has no positive to be the negative of.
         if let (Unary::Minus, Ast::Value(value)) = (op, inner)
@@ -230,8 +246,7 @@ impl Binder<'_> {
         }
     }
 
-    fn binary(&mut self, left: &Ast, op: &Binary, right: &Ast, span: &Range<usize>) -> Option<Expr> {
-        let (a, b) = self.bind_two(left, right, span)?;
+    fn binary(&mut self, a: Arg, op: &Binary, b: Arg, span: &Range<usize>) -> Option<Expr> {
         match op {
             Binary::Plus => self.arithmetic(&ADD, a, b),
             Binary::Minus => self.arithmetic(&SUBTRACT, a, b),
@@ -364,19 +379,7 @@ impl Binder<'_> {
         let last = if otherwise.is_some() { results.pop()? } else { Expr::null(ty) };
         let arms: Vec<(Expr, Expr)> = conditions?.into_iter().zip(results).collect();
         let nullable = last.nullable() || arms.iter().any(|(_, then)| then.nullable());
-        Some(Expr::of(ExprNode::Case { arms, otherwise: Box::new(last) }, ty, nullable))
-    }
-
-    fn cast(&mut self, inner: &Ast, data_type: &ast::DataType, span: &Range<usize>) -> Option<Expr> {
-        let (arg, ty) = (self.bind(inner, span), self.type_named(data_type, span));
-        let (arg, ty) = (arg?, ty?);
-        let from = arg.expr.ty();
-        match coerce::cast(arg.expr, ty) {
-            Some(expr) => Some(expr),
-            None if from == Type::Timestamp && ty.is_numeric() => {
-                self.fail(arg.span, format!("a timestamp is not cast to {ty}"), "date_part('epoch', …), in seconds")
-            }
-            None => self.fail(arg.span, format!("there is no cast from {from} to {ty}"), "a cast by way of string"),
-        }
+        let parts = arms.into_iter().flat_map(|(when, then)| [when, then]).chain([last]).collect();
+        Some(Expr::of(ExprNode::Case(parts), ty, nullable))
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
 
+use super::eval::EvalRows;
 use super::operand::{Operand, extent, map1, try_map1};
 use super::tree::{Expr, ExprNode};
 use super::{EvalStats, literal};
@@ -32,7 +33,7 @@ impl Expr {
     /// false if evaluating it failed.
     pub(super) fn folded(self) -> (Expr, bool) {
         let leaf = matches!(self.node, ExprNode::Column { .. } | ExprNode::Literal(_) | ExprNode::Null);
-        if leaf || !self.columns().is_empty() {
+        if leaf || self.reads_columns {
             return (self, true);
         }
         let mut stats = EvalStats::default();
@@ -85,7 +86,7 @@ fn to_int(x: f64) -> Option<i64> {
 fn choose_by_bool(condition: &Operand, yes: Expr, no: Expr) -> Operand {
     let same = condition.is_same();
     let mask = condition.clone().into_booleans(condition.array().len());
-    let pick = |expr: Expr| expr.operand(&[], 1, &mut EvalStats::default());
+    let pick = |expr: Expr| expr.operand(EvalRows::CONSTANT, &mut EvalStats::default());
     let chosen = arrow_select::zip::zip(&mask, &pick(yes), &pick(no)).expect("both branches have one type");
     let nulls = arrow_select::nullif::nullif(&chosen, &arrow_arith::boolean::is_null(&mask).expect("a bool column"));
     Operand::new(nulls.expect("the lengths agree"), same)

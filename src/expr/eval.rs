@@ -2,17 +2,32 @@
 //!
 //! SQL evaluates a branch of CASE or coalesce only for the rows that reach it. Evaluating whole columns is faster and
 //! gives the same values, since evaluation has no side effects; but a failure in a row that never reached the branch must
-//! not be counted. So a branch is evaluated over all rows, and a second time over the rows that reached it in the rare
-//! case that anything failed.
+//! not be counted. So every branch is evaluated over all rows, and in the rare case that anything failed, the whole
+//! expression is evaluated once more, each branch over the rows that reached it.
 
-use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array, new_null_array};
 use arrow_buffer::BooleanBuffer;
 use arrow_select::filter::filter;
+use arrow_select::take::take;
 use arrow_select::zip::zip;
 
-use super::EvalStats;
 use super::operand::Operand;
 use super::tree::{Expr, ExprNode};
+use super::{EvalStats, with_stack};
+
+/// The rows over which an expression is evaluated.
+#[derive(Clone, Copy)]
+pub(super) struct EvalRows<'a> {
+    columns: &'a [ArrayRef],
+    count: usize,
+    /// Set if a branch is evaluated over the rows that reach it only.
+    narrows: bool,
+}
+
+impl EvalRows<'_> {
+    /// One row without columns, for constants.
+    pub const CONSTANT: EvalRows<'static> = EvalRows { columns: &[], count: 1, narrows: false };
+}
 
 impl Expr {
     /// Evaluates the expression for each of `rows` rows and adds what could not be computed to `stats`.
@@ -20,99 +35,129 @@ impl Expr {
     /// # Panics
     /// If the columns are not those of the scope in which the expression was bound.
     pub fn eval(&self, columns: &[ArrayRef], rows: usize, stats: &mut EvalStats) -> ArrayRef {
-        self.operand(columns, rows, stats).into_rows(rows)
+        let all = EvalRows { columns, count: rows, narrows: false };
+        let mut trial = EvalStats::default();
+        let value = self.operand(all, &mut trial);
+        if trial.is_clean() || !self.has_branches {
+            stats.merge(trial);
+            return value.into_rows(rows);
+        }
+        self.operand(EvalRows { narrows: true, ..all }, stats).into_rows(rows)
     }
 
-    pub(super) fn operand(&self, columns: &[ArrayRef], rows: usize, stats: &mut EvalStats) -> Operand {
+    pub(super) fn operand(&self, rows: EvalRows, stats: &mut EvalStats) -> Operand {
         match &self.node {
-            ExprNode::Column { index, .. } => Operand::Rows(columns[*index].clone()),
+            ExprNode::Column { index, .. } => Operand::Rows(rows.columns[*index].clone()),
             ExprNode::Literal(value) => Operand::Same(value.clone()),
             ExprNode::Null => unreachable!("binding gives every NULL a type"),
-            ExprNode::Call { kernel, args, .. } => match args.as_slice() {
+            ExprNode::Call { kernel, args, .. } => with_stack(|| match &**args {
                 // One and two operands are the usual case and need no vector.
-                [a] => kernel(&[a.operand(columns, rows, stats)], stats),
-                [a, b] => kernel(&[a.operand(columns, rows, stats), b.operand(columns, rows, stats)], stats),
+                [a] => kernel(&[a.operand(rows, stats)], stats),
+                [a, b] => kernel(&[a.operand(rows, stats), b.operand(rows, stats)], stats),
                 more => {
-                    let operands: Vec<Operand> = more.iter().map(|arg| arg.operand(columns, rows, stats)).collect();
+                    let operands: Vec<Operand> = more.iter().map(|arg| arg.operand(rows, stats)).collect();
                     kernel(&operands, stats)
                 }
-            },
-            ExprNode::Case { arms, otherwise } => case(arms, otherwise, columns, rows, stats),
-            ExprNode::Coalesce(args) => coalesce(args, columns, rows, stats),
+            }),
+            ExprNode::Case(parts) => with_stack(|| case(parts, rows, stats)),
+            ExprNode::Coalesce(args) => with_stack(|| coalesce(args, rows, stats)),
         }
     }
 }
 
 /// Evaluates `CASE WHEN … THEN … ELSE … END`.
-fn case(arms: &[(Expr, Expr)], otherwise: &Expr, columns: &[ArrayRef], rows: usize, stats: &mut EvalStats) -> Operand {
-    let mut open = BooleanBuffer::new_set(rows);
-    let mut chosen = Vec::with_capacity(arms.len());
-    for (when, then) in arms {
-        let holds = where_reached(when, &open, columns, rows, stats).into_booleans(rows);
+fn case(parts: &[Expr], rows: EvalRows, stats: &mut EvalStats) -> Operand {
+    let (otherwise, arms) = parts.split_last().expect("a CASE has a last result");
+    let mut open = BooleanBuffer::new_set(rows.count);
+    let mut chosen = Choices::default();
+    for arm in arms.chunks_exact(2) {
+        let holds = where_reached(&arm[0], &open, rows, stats).into_booleans(rows.count);
         let holds = match holds.nulls() {
             Some(nulls) => holds.values() & nulls.inner(),
             None => holds.values().clone(),
         };
         let reached = &open & &holds;
         open = &open & &!&holds;
-        let value = where_reached(then, &reached, columns, rows, stats);
-        chosen.push((reached, value));
+        let value = where_reached(&arm[1], &reached, rows, stats);
+        chosen.add(reached, value);
     }
-    let last = where_reached(otherwise, &open, columns, rows, stats);
-    merge(chosen, last)
+    let last = where_reached(otherwise, &open, rows, stats);
+    chosen.finish(open, last)
 }
 
 /// Evaluates `coalesce(…)`: the first value that is not null.
-fn coalesce(args: &[Expr], columns: &[ArrayRef], rows: usize, stats: &mut EvalStats) -> Operand {
+fn coalesce(args: &[Expr], rows: EvalRows, stats: &mut EvalStats) -> Operand {
     let (last, first) = args.split_last().expect("coalesce has an argument");
-    let mut open = BooleanBuffer::new_set(rows);
-    let mut chosen = Vec::with_capacity(first.len());
+    let mut open = BooleanBuffer::new_set(rows.count);
+    let mut chosen = Choices::default();
     for arg in first {
-        let value = where_reached(arg, &open, columns, rows, stats);
+        let value = where_reached(arg, &open, rows, stats);
+        // Of a branch that was evaluated over fewer rows, the others are null.
         if !value.is_same() && value.array().null_count() == 0 {
-            return merge(chosen, value);
+            return chosen.finish(open, value);
         }
-        let array = value.clone().into_rows(rows);
-        let valid = array.nulls().map_or_else(|| BooleanBuffer::new_set(rows), |nulls| nulls.inner().clone());
+        let array = value.clone().into_rows(rows.count);
+        let valid = array.nulls().map_or_else(|| BooleanBuffer::new_set(rows.count), |nulls| nulls.inner().clone());
         let reached = &open & &valid;
         open = &open & &!&valid;
-        chosen.push((reached, value));
+        chosen.add(reached, value);
     }
-    let last = where_reached(last, &open, columns, rows, stats);
-    merge(chosen, last)
+    let last = where_reached(last, &open, rows, stats);
+    chosen.finish(open, last)
 }
 
-/// Merges the choices: each row takes the value of the first choice that it reached, else `last`.
-fn merge(chosen: Vec<(BooleanBuffer, Operand)>, last: Operand) -> Operand {
-    chosen.into_iter().rev().fold(last, |rest, (reached, value)| {
-        let mask = BooleanArray::new(reached, None);
-        Operand::Rows(zip(&mask, &value, &rest).expect("binding made the types equal"))
-    })
+/// The values of the branches so far, in the rows that reached them. No row reaches two branches.
+#[derive(Default)]
+struct Choices {
+    merged: Option<Operand>,
 }
 
-/// Evaluates an expression for every row; counts failures of the reached rows only.
-fn where_reached(
-    expr: &Expr,
-    reached: &BooleanBuffer,
-    columns: &[ArrayRef],
-    rows: usize,
-    stats: &mut EvalStats,
-) -> Operand {
-    let mut trial = EvalStats::default();
-    let value = expr.operand(columns, rows, &mut trial);
-    if trial.is_clean() {
+impl Choices {
+    fn add(&mut self, reached: BooleanBuffer, value: Operand) {
+        if reached.count_set_bits() == 0 {
+            return;
+        }
+        self.merged = Some(match self.merged.take() {
+            None if reached.count_set_bits() == reached.len() => value,
+            // The other rows have a value that no row reaches yet.
+            None => Operand::Rows(value.into_rows(reached.len())),
+            Some(before) => {
+                let mask = BooleanArray::new(reached, None);
+                Operand::Rows(zip(&mask, &value, &before).expect("binding made the types equal"))
+            }
+        });
+    }
+
+    fn finish(mut self, open: BooleanBuffer, last: Operand) -> Operand {
+        self.add(open, last.clone());
+        self.merged.unwrap_or(last)
+    }
+}
+
+/// Evaluates an expression for the rows that reached it; the others may have any value.
+fn where_reached(expr: &Expr, reached: &BooleanBuffer, rows: EvalRows, stats: &mut EvalStats) -> Operand {
+    let count = reached.count_set_bits();
+    if !rows.narrows || count == rows.count {
+        return expr.operand(rows, stats);
+    }
+    if count == 0 {
+        return Operand::Same(new_null_array(&expr.ty.arrow(), 1));
+    }
+    // The columns of the rows that reached it, and the results put back in their places.
+    let mask = BooleanArray::new(reached.clone(), None);
+    let mut narrow = rows.columns.to_vec();
+    for index in expr.columns() {
+        narrow[index] = filter(&rows.columns[index], &mask).expect("the mask has a bit a row");
+    }
+    let value = expr.operand(EvalRows { columns: &narrow, count, ..rows }, stats);
+    if value.is_same() {
         return value;
     }
-    let count = reached.count_set_bits();
-    if count == rows {
-        stats.merge(trial);
-    } else if count > 0 {
-        let mask = BooleanArray::new(reached.clone(), None);
-        let mut narrow = columns.to_vec();
-        for index in expr.columns() {
-            narrow[index] = filter(&columns[index], &mask).expect("the mask has a bit a row");
-        }
-        expr.operand(&narrow, count, stats);
-    }
-    value
+    let mut next = 0;
+    let place = |reached: bool| {
+        next += u32::from(reached);
+        reached.then(|| next - 1)
+    };
+    let places: UInt32Array = reached.iter().map(place).collect();
+    Operand::Rows(take(value.array(), &places, None).expect("each place is that of a result"))
 }

@@ -30,6 +30,16 @@ impl Binder<'_> {
         self.keep((function.bind)(args))
     }
 
+    /// Reports the mistakes in the arguments of a call whose function is not known.
+    fn bind_args_of_unknown(&mut self, call: &ast::Function, span: &Range<usize>) {
+        let ast::FunctionArguments::List(list) = &call.args else { return };
+        for arg in &list.args {
+            if let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(tree)) = arg {
+                self.bind(tree, span);
+            }
+        }
+    }
+
     pub fn function(&mut self, call: &ast::Function, span: &Range<usize>) -> Option<Expr> {
         let name = call.name.to_string();
         let Some(function) = functions::find(&name) else {
@@ -37,10 +47,11 @@ impl Binder<'_> {
             let aggregate = AGGREGATES.iter().any(|known| known.eq_ignore_ascii_case(&name));
             let error =
                 ExprError::new(span.clone(), format!("unknown function '{name}'")).suggest(nearest(&name, names()));
-            self.errors.push(match aggregate {
+            self.report(match aggregate {
                 true => error.expected("a scalar function; aggregates are the work of feature groups").suggest(None),
                 false => error,
             });
+            self.bind_args_of_unknown(call, span);
             return None;
         };
         let plain = call.over.is_none() && call.filter.is_none() && call.within_group.is_empty();

@@ -27,11 +27,16 @@ mod eval_stats;
 mod scope;
 mod tree;
 
+mod dialect;
+mod limits;
+mod parse;
+mod place;
+
 mod bind;
+mod cast;
 mod coerce;
 mod invoke;
 mod literal;
-mod parse;
 
 mod arithmetic;
 mod choose;
@@ -46,6 +51,8 @@ pub use bind::name_parts;
 pub use error::{ExprError, nearest};
 pub use eval_stats::EvalStats;
 pub use functions::{FUNCTIONS, Function};
+pub use limits::{with_stack, with_stack_for};
 pub use parse::{Positions, parse_select};
+pub use place::{start_of, start_of_item, start_of_name, start_of_query, start_of_set};
 pub use scope::Scope;
 pub use tree::Expr;

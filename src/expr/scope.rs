@@ -13,6 +13,8 @@ use crate::value::{Column, Schema};
 pub struct Scope {
     relations: Vec<ScopeRelation>,
     width: usize,
+    /// Set if the columns are not known, because what declares them is wrong. Any name may be one then.
+    unknown: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -29,6 +31,23 @@ impl Scope {
     /// A scope of one relation.
     pub fn of(name: impl Into<String>, schema: &Schema) -> Self {
         Scope::default().with(name, schema)
+    }
+
+    /// A scope whose columns are not known. An expression over it cannot be bound, but has its mistakes reported, except
+    /// those of columns and their types.
+    pub fn undeclared() -> Self {
+        Scope { unknown: true, ..Scope::default() }
+    }
+
+    /// Returns whether the columns are not known.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.unknown
+    }
+
+    /// Returns the columns whose names are written in double quotes.
+    pub(super) fn quoted_names(&self) -> impl Iterator<Item = &str> {
+        let all = self.relations.iter().flat_map(|relation| &relation.columns);
+        all.map(|column| column.name.as_str()).filter(|name| needs_quotes(name))
     }
 
     /// Adds a relation after those already here.
@@ -108,8 +127,9 @@ impl Scope {
             Some(at) => Ok(found.column(at)),
             None => {
                 let names: Vec<&str> = found.columns.iter().map(|c| c.name.as_str()).collect();
+                let suggestion = begins_quoted(column.0, &names).or_else(|| nearest(column.0, names.iter().copied()));
                 let error = ExprError::new(column.1, format!("'{}' has no column '{}'", relation.0, column.0))
-                    .suggest(nearest(column.0, names.iter().copied()));
+                    .suggest(suggestion);
                 Err(error.expected(one_of(&names)))
             }
         }
@@ -142,7 +162,7 @@ impl Scope {
         }
         let open = self.relations.iter().filter(|r| !r.qualified);
         let names: Vec<&str> = open.flat_map(|r| r.columns.iter().map(|c| c.name.as_str())).collect();
-        let suggestion = nearest(name, names.iter().copied());
+        let suggestion = begins_quoted(name, &names).or_else(|| nearest(name, names.iter().copied()));
         match quoted {
             true if suggestion.is_none() => error.expected("a column; text is written in single quotes"),
             _ => error.expected(one_of(&names)).suggest(suggestion),
@@ -156,6 +176,28 @@ impl ScopeRelation {
         let name = format!("{}.{}", self.name, column.name);
         Expr::input(self.offset + at, name, column.ty, column.nullable || self.outer)
     }
+}
+
+/// Returns whether a column of this name is written in double quotes.
+fn needs_quotes(name: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(part)
+}
+
+/// Returns the column that an unknown name begins, if only its first word was read because it has no quotes.
+fn begins_quoted(name: &str, names: &[&str]) -> Option<String> {
+    let begins = |column: &&&str| {
+        needs_quotes(column)
+            && column
+                .strip_prefix(name)
+                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    };
+    names.iter().find(begins).map(|column| in_quotes(column))
+}
+
+/// Returns the spelling of a column whose name needs quotes, for a suggestion.
+pub(super) fn in_quotes(column: &str) -> String {
+    format!("\"{}\", in double quotes", column.replace('"', "\"\""))
 }
 
 /// Lists the valid names, all of them if they are few enough to read.

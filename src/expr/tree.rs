@@ -1,4 +1,7 @@
 //! A bound expression as data: its operations, its columns, its canonical text.
+//!
+//! A tree is as deep as a chain of operators is long. Whatever visits one takes its stack from [`with_stack`], level by
+//! level; copying one shares its parts, and dropping one takes no stack.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -7,8 +10,8 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 
-use super::EvalStats;
 use super::operand::Operand;
+use super::{EvalStats, with_stack};
 use crate::value::{Column, Scalar, Type};
 
 /// A bound expression: its columns are positions, its types are checked, and evaluating it cannot fail.
@@ -17,6 +20,10 @@ pub struct Expr {
     pub(super) node: ExprNode,
     pub(super) ty: Type,
     pub(super) nullable: bool,
+    /// Set if there is a column in it.
+    pub(super) reads_columns: bool,
+    /// Set if there is a CASE or coalesce in it.
+    pub(super) has_branches: bool,
     /// The text as written, if this is a whole expression of a file.
     pub(super) text: Option<Arc<str>>,
 }
@@ -38,14 +45,53 @@ pub(super) enum ExprNode {
     Call {
         name: Arc<str>,
         kernel: Kernel,
-        args: Vec<Expr>,
+        args: Parts,
     },
-    /// Pairs `(condition, result)` in order, and the result if no condition holds.
-    Case {
-        arms: Vec<(Expr, Expr)>,
-        otherwise: Box<Expr>,
-    },
-    Coalesce(Vec<Expr>),
+    /// The condition and the result of each arm, in order, then the result if no condition holds.
+    Case(Parts),
+    Coalesce(Parts),
+}
+
+/// The expressions directly inside another.
+#[derive(Clone, Default)]
+pub(super) struct Parts(Arc<Vec<Expr>>);
+
+impl Parts {
+    pub fn new(parts: Vec<Expr>) -> Self {
+        Parts(Arc::new(parts))
+    }
+
+    /// Returns the parts if nothing else shares them, and leaves none.
+    fn take(&mut self) -> Vec<Expr> {
+        Arc::get_mut(&mut self.0).map(std::mem::take).unwrap_or_default()
+    }
+}
+
+impl std::ops::Deref for Parts {
+    type Target = [Expr];
+
+    fn deref(&self) -> &[Expr] {
+        &self.0
+    }
+}
+
+impl FromIterator<Expr> for Parts {
+    fn from_iter<I: IntoIterator<Item = Expr>>(parts: I) -> Self {
+        Parts::new(parts.into_iter().collect())
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        let mut open = self.take();
+        while let Some(mut expr) = open.pop() {
+            if let ExprNode::Call { args: parts, .. } | ExprNode::Case(parts) | ExprNode::Coalesce(parts) =
+                &mut expr.node
+            {
+                open.append(&mut parts.take());
+            }
+        }
+    }
 }
 
 impl Expr {
@@ -55,7 +101,11 @@ impl Expr {
     }
 
     pub(super) fn of(node: ExprNode, ty: Type, nullable: bool) -> Self {
-        Expr { node, ty, nullable, text: None }
+        let parts = node.parts();
+        let reads_columns = matches!(node, ExprNode::Column { .. }) || parts.iter().any(|part| part.reads_columns);
+        let has_branches =
+            matches!(node, ExprNode::Case(_) | ExprNode::Coalesce(_)) || parts.iter().any(|part| part.has_branches);
+        Expr { node, ty, nullable, reads_columns, has_branches, text: None }
     }
 
     pub(super) fn input(index: usize, name: impl Into<Arc<str>>, ty: Type, nullable: bool) -> Self {
@@ -69,7 +119,7 @@ impl Expr {
         args: Vec<Expr>,
         kernel: impl Fn(&[Operand], &mut EvalStats) -> Operand + Send + Sync + 'static,
     ) -> Self {
-        Expr::of(ExprNode::Call { name: name.into(), kernel: Arc::new(kernel), args }, ty, nullable)
+        Expr::of(ExprNode::Call { name: name.into(), kernel: Arc::new(kernel), args: Parts::new(args) }, ty, nullable)
     }
 
     /// Returns the type of the value.
@@ -101,23 +151,19 @@ impl Expr {
         if let ExprNode::Column { index, .. } = self.node {
             see(index);
         }
-        self.parts().for_each(|part| part.visit_columns(see));
+        for part in self.parts().iter().filter(|part| part.reads_columns) {
+            with_stack(|| part.visit_columns(see));
+        }
     }
 
     /// Returns the expressions directly inside this one.
-    pub(super) fn parts(&self) -> Box<dyn Iterator<Item = &Expr> + '_> {
-        match &self.node {
-            ExprNode::Column { .. } | ExprNode::Literal(_) | ExprNode::Null => Box::new(std::iter::empty()),
-            ExprNode::Call { args, .. } | ExprNode::Coalesce(args) => Box::new(args.iter()),
-            ExprNode::Case { arms, otherwise } => {
-                Box::new(arms.iter().flat_map(|(when, then)| [when, then]).chain([otherwise.as_ref()]))
-            }
-        }
+    pub(super) fn parts(&self) -> &[Expr] {
+        self.node.parts()
     }
 
     /// Returns the same expression over columns at other positions.
     pub fn remap(&self, to: &dyn Fn(usize) -> usize) -> Expr {
-        let all = |parts: &[Expr]| parts.iter().map(|part| part.remap(to)).collect();
+        let all = |parts: &Parts| parts.iter().map(|part| with_stack(|| part.remap(to))).collect();
         let node = match &self.node {
             ExprNode::Column { index, name } => ExprNode::Column { index: to(*index), name: name.clone() },
             ExprNode::Literal(_) | ExprNode::Null => self.node.clone(),
@@ -125,35 +171,48 @@ impl Expr {
                 ExprNode::Call { name: name.clone(), kernel: kernel.clone(), args: all(args) }
             }
             ExprNode::Coalesce(args) => ExprNode::Coalesce(all(args)),
-            ExprNode::Case { arms, otherwise } => ExprNode::Case {
-                arms: arms.iter().map(|(when, then)| (when.remap(to), then.remap(to))).collect(),
-                otherwise: Box::new(otherwise.remap(to)),
-            },
+            ExprNode::Case(parts) => ExprNode::Case(all(parts)),
         };
-        Expr { node, ty: self.ty, nullable: self.nullable, text: self.text.clone() }
+        Expr { text: self.text.clone(), ..Expr::of(node, self.ty, self.nullable) }
     }
 
     /// Returns a stable text: equal for expressions with the same columns and operations, however they are written.
     /// Columns are identified by name, so their positions do not matter.
     pub fn canonical(&self) -> String {
-        match &self.node {
-            ExprNode::Column { name, .. } => format!("{name:?}:{}", self.ty),
-            ExprNode::Literal(value) => canonical_constant(value),
-            ExprNode::Null => "null".to_owned(),
-            ExprNode::Call { name, .. } => self.prefix_form(name),
-            ExprNode::Coalesce(_) => self.prefix_form("coalesce"),
-            ExprNode::Case { .. } => self.prefix_form("case"),
+        let mut text = String::new();
+        self.write_canonical(&mut text);
+        text
+    }
+
+    fn write_canonical(&self, out: &mut String) {
+        let name = match &self.node {
+            ExprNode::Column { name, .. } => return *out += &format!("{name:?}:{}", self.ty),
+            ExprNode::Literal(value) => return *out += &canonical_constant(value),
+            ExprNode::Null => return *out += "null",
+            ExprNode::Call { name, .. } => name,
+            ExprNode::Coalesce(_) => "coalesce",
+            ExprNode::Case(_) => "case",
+        };
+        *out += name;
+        for (at, part) in self.parts().iter().enumerate() {
+            out.push(if at == 0 { '(' } else { ' ' });
+            with_stack(|| part.write_canonical(out));
         }
+        *out += if self.parts().is_empty() { "()" } else { ")" };
     }
 
     /// Returns the text as written, or else the canonical text.
     pub fn text(&self) -> Cow<'_, str> {
         self.text.as_deref().map_or_else(|| self.canonical().into(), Cow::Borrowed)
     }
+}
 
-    fn prefix_form(&self, name: &str) -> String {
-        let parts: Vec<String> = self.parts().map(Expr::canonical).collect();
-        format!("{name}({})", parts.join(" "))
+impl ExprNode {
+    fn parts(&self) -> &[Expr] {
+        match self {
+            ExprNode::Column { .. } | ExprNode::Literal(_) | ExprNode::Null => &[],
+            ExprNode::Call { args: parts, .. } | ExprNode::Coalesce(parts) | ExprNode::Case(parts) => parts,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{CanonicalText, DeclaredTexts, Relation, RelationOp, SourceRecords, StreamId, ViewReads};
+use crate::expr::with_stack;
 use crate::value::Schema;
 
 /// A relation with its output.
@@ -145,7 +146,8 @@ impl Relations {
 
     fn canonical_text(&self, stream: StreamId, declared: &DeclaredTexts) -> CanonicalText {
         let relation = &self.node(stream).relation;
-        let inputs = relation.inputs().into_iter().map(|input| self.canonical_text(input, declared)).collect();
+        let inputs =
+            relation.inputs().into_iter().map(|input| with_stack(|| self.canonical_text(input, declared))).collect();
         relation.canonical(inputs, declared)
     }
 

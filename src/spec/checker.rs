@@ -10,8 +10,9 @@ use super::Spec;
 use super::keys::{FILE, Section};
 use super::problem::{Mistake, Problems, SpecErrors};
 use super::reader::{Fields, TomlValue, entries, wrong};
-use super::toml_text::Text;
-use crate::expr::{Expr, Scope, nearest};
+use super::toml_text::{self, Text};
+use crate::disk;
+use crate::expr::{Expr, Scope, nearest, with_stack_for};
 use crate::relation::StreamId;
 use crate::value::{Schema, Type};
 
@@ -21,9 +22,9 @@ use crate::value::{Schema, Type};
 /// All problems of the file.
 pub fn load(path: &Path) -> Result<Spec, SpecErrors> {
     let label = path.display().to_string();
-    match std::fs::read_to_string(path) {
+    match disk::read_text(path) {
         Ok(text) => parse(&text, &label),
-        Err(error) => Err(SpecErrors::unreadable(&label, error)),
+        Err(error) => Err(SpecErrors::unreadable(&label, &error)),
     }
 }
 
@@ -36,9 +37,12 @@ pub fn parse(text: &str, path: &str) -> Result<Spec, SpecErrors> {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let message = error.message().lines().collect::<Vec<_>>().join(", ");
-        problems.add(Mistake::new(error.span().unwrap_or(0..0), message));
+        let span = error.span().unwrap_or(0..0);
+        let meant = toml_text::key_without_quotes(text, span.start);
+        problems.add(Mistake::new(span, message).suggest(meant.map(|key| format!("\"{key}\", in quotes"))));
     }
-    let spec = if errors.is_empty() { Checker::new(&problems).file(table.get_ref()) } else { Spec::default() };
+    let check = || if errors.is_empty() { Checker::new(&problems).file(table.get_ref()) } else { Spec::default() };
+    let spec = with_stack_for(text.len(), check);
     problems.into_result(path).map(|()| spec)
 }
 
@@ -203,11 +207,15 @@ impl<'a> Checker<'a> {
         found
     }
 
-    /// Binds an expression. The mistakes of one that names something broken are not reported.
+    /// Binds an expression. Of one that names something broken, the mistakes that may be consequences are not reported.
     pub fn expr(&self, text: &Text, scope: &Scope) -> Option<Expr> {
         match Expr::parse(text.value, scope) {
             Ok(expr) => Some(expr),
-            Err(_) if self.touches_broken(text.value) => None,
+            Err(_) if self.touches_broken(text.value) => {
+                let certain = Expr::parse(text.value, &Scope::undeclared()).err();
+                self.problems.add_inside(text, certain.into_iter().flatten());
+                None
+            }
             Err(mistakes) => {
                 self.problems.add_inside(text, mistakes);
                 None

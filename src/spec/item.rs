@@ -1,11 +1,11 @@
 //! SELECT items of a view: a column, `*`, `alias.*` or `expression AS name`.
 
-use sqlparser::ast::{self, Spanned};
+use sqlparser::ast;
 
 use super::checker::Checker;
 use super::problem::Mistake;
 use super::view_sql::ViewSql;
-use crate::expr::{Expr, Positions, Scope, name_parts};
+use crate::expr::{Expr, Positions, Scope, name_parts, start_of_item};
 use crate::value::{Column, Schema, Type};
 
 impl Checker<'_> {
@@ -49,7 +49,7 @@ impl Checker<'_> {
                     },
                 };
                 if bound.iter().any(|(column, _)| column.name == name) {
-                    let span = sql.positions.bytes(item.span()).unwrap_or(0..0);
+                    let span = sql.positions.bytes(start_of_item(item)).unwrap_or(0..0);
                     let mistake = Mistake::new(span, format!("two items are named '{name}'"));
                     self.problems.add_inside(sql.text, [mistake.expected("another name by AS")]);
                     continue;
@@ -70,7 +70,7 @@ fn columns_of(
 ) -> Result<Vec<(String, Expr)>, Vec<Mistake>> {
     let bind = |tree| Expr::bind(tree, scope, positions);
     let wrong = |message: &str, expected: &str| {
-        let span = positions.bytes(item.span()).unwrap_or_else(|| positions.all());
+        let span = positions.bytes(start_of_item(item)).unwrap_or_else(|| positions.all());
         vec![Mistake::new(span, message).expected(expected)]
     };
     match item {

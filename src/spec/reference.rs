@@ -287,8 +287,8 @@ Expressions are SQL scalar expressions and follow PostgreSQL's rules:
 
 - Literals: `42`, `1.5`, `'text'`, `true`, `false`, `null`, `timestamp '2024-01-31T08:00:00Z'`. Text in single quotes
   becomes a timestamp where one is expected, as in a comparison with a timestamp.
-- Columns: `column`, or `relation.column`. Names are case-sensitive; one that is not an identifier is
-  written in double quotes.
+- Columns: `column`, or `relation.column`. Names are case-sensitive; one that is not an identifier, as one with a space, is
+  written in double quotes: `\"Total Amount\" > 5`.
 - `+ - * / %` on numbers. Two ints give an int, so `7 / 2` is 3; if either operand is a float, the result is one.
 - `= <> < <= > >=`, `BETWEEN`, `IN (…)` on values of the same type. Strings are compared byte by byte.
 - `AND OR NOT`, `IS [NOT] NULL`, `IS [NOT] TRUE`, `IS [NOT] FALSE` with SQL's three-valued logic.
@@ -297,5 +297,9 @@ Expressions are SQL scalar expressions and follow PostgreSQL's rules:
 
 An expression without a valid result is NULL: a float that is not finite, an int that overflows, a division by zero, a
 text that a cast cannot parse. `check` rejects a constant expression without a valid result.
+
+An expression may have 200 levels of parentheses, calls and CASE, one inside the other, and 100,000 names, values and
+operators between two commas (a test such as IS NULL or LIKE counts as ten); `IN (…)` may have any number of values. One that is deeper or longer is rejected at the place
+where it is. Checking takes time that grows with the length of the text.
 
 ";

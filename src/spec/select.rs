@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use sqlparser::ast::{
-    self, BinaryOperator, JoinConstraint, JoinOperator, SetOperator, SetQuantifier, Spanned, TableFactor,
-};
+use sqlparser::ast::{self, BinaryOperator, JoinConstraint, JoinOperator, SetOperator, SetQuantifier, TableFactor};
+use sqlparser::tokenizer::Span;
 
 use super::problem::Mistake;
-use crate::expr::{Positions, parse_select};
+use crate::expr::{Positions, parse_select, start_of, start_of_name, start_of_query, start_of_set};
 
 const FORM: &str =
     "SELECT items FROM stream [[LEFT] JOIN table ON its keys]… [WHERE condition] [UNION ALL another SELECT]…";
@@ -70,8 +69,8 @@ struct SelectReader<'a> {
 }
 
 impl SelectReader<'_> {
-    fn place(&self, spanned: &impl Spanned) -> Range<usize> {
-        self.positions.bytes(spanned.span()).unwrap_or_else(|| self.positions.all())
+    fn place(&self, span: Span) -> Range<usize> {
+        self.positions.bytes(span).unwrap_or_else(|| self.positions.all())
     }
 
     fn refuse<T>(&mut self, span: Range<usize>, what: &str, expected: &str) -> Option<T> {
@@ -80,10 +79,10 @@ impl SelectReader<'_> {
     }
 
     fn query(&mut self, query: ast::Query, shapes: &mut Vec<SelectShape>) {
-        let whole = self.place(query.body.as_ref());
-        let with = query.with.as_ref().map(|with| self.place(with));
-        let order_by = query.order_by.as_ref().map(|order| self.place(order));
-        let limit = query.limit_clause.as_ref().map(|limit| self.place(limit));
+        let whole = self.place(start_of_set(&query.body));
+        let with = query.with.as_ref().map(|with| self.place(with.with_token.0.span));
+        let order_by = query.order_by.as_ref().map(|order| self.place(start_of_order(order)));
+        let limit = query.limit_clause.as_ref().map(|limit| self.place(start_of_limit(limit)));
         let other = query.fetch.is_some() || !query.locks.is_empty() || !query.pipe_operators.is_empty();
         for (span, what) in [(with, "WITH"), (order_by, "ORDER BY"), (limit, "LIMIT or OFFSET")] {
             if let Some(span) = span {
@@ -98,37 +97,47 @@ impl SelectReader<'_> {
 
     /// The SELECTs of a body, from left to right. UNION ALL groups to the left.
     fn set_expr(&mut self, body: ast::SetExpr, shapes: &mut Vec<SelectShape>) {
-        let span = self.place(&body);
-        let refused = match body {
-            ast::SetExpr::Select(select) => return shapes.extend(self.select(*select)),
-            ast::SetExpr::SetOperation { op: SetOperator::Union, set_quantifier, left, right } => {
-                if set_quantifier != SetQuantifier::All {
-                    let what = format!("UNION {set_quantifier}");
-                    self.refuse::<()>(span, what.trim_end(), "UNION ALL, which keeps every record");
+        let mut open = vec![body];
+        while let Some(body) = open.pop() {
+            let span = self.place(start_of_set(&body));
+            let refused = match body {
+                ast::SetExpr::Select(select) => {
+                    shapes.extend(self.select(*select));
+                    continue;
                 }
-                self.set_expr(*left, shapes);
-                return self.set_expr(*right, shapes);
-            }
-            ast::SetExpr::SetOperation { op, .. } => op.to_string(),
-            ast::SetExpr::Query(_) => "a SELECT in parentheses".to_owned(),
-            _ => "this statement".to_owned(),
-        };
-        self.refuse::<()>(span, &refused, FORM);
+                ast::SetExpr::SetOperation { op: SetOperator::Union, set_quantifier, left, right } => {
+                    if set_quantifier != SetQuantifier::All {
+                        let what = format!("UNION {set_quantifier}");
+                        self.refuse::<()>(span, what.trim_end(), "UNION ALL, which keeps every record");
+                    }
+                    open.extend([*right, *left]);
+                    continue;
+                }
+                ast::SetExpr::SetOperation { op, .. } => op.to_string(),
+                ast::SetExpr::Query(_) => "a SELECT in parentheses".to_owned(),
+                _ => "this statement".to_owned(),
+            };
+            self.refuse::<()>(span, &refused, FORM);
+        }
     }
 
     fn select(&mut self, select: ast::Select) -> Option<SelectShape> {
         // Clauses that no view may have.
-        let whole = self.place(&select);
+        let whole = self.place(select.select_token.0.span);
         let groups = match &select.group_by {
             ast::GroupByExpr::All(_) => true,
             ast::GroupByExpr::Expressions(exprs, modifiers) => !exprs.is_empty() || !modifiers.is_empty(),
         };
         if groups {
-            let span = self.place(&select.group_by);
+            let first = match &select.group_by {
+                ast::GroupByExpr::Expressions(exprs, _) => exprs.first().map(start_of),
+                ast::GroupByExpr::All(_) => None,
+            };
+            let span = self.place(first.unwrap_or_else(Span::empty));
             self.refuse::<()>(span, "GROUP BY", "a feature group, [features.NAME], for aggregation");
         }
         if let Some(having) = &select.having {
-            let span = self.place(having);
+            let span = self.place(start_of(having));
             self.refuse::<()>(span, "HAVING", "a feature group, [features.NAME], for aggregation");
         }
         if select.distinct.is_some() {
@@ -157,7 +166,7 @@ impl SelectReader<'_> {
         let mut from = select.from;
         if from.len() != 1 {
             let what = if from.is_empty() { "a SELECT without FROM" } else { "more than one name in FROM" };
-            let span = from.get(1).map_or(whole, |second| self.place(second));
+            let span = from.get(1).map_or(whole, |second| self.place(start_of_factor(&second.relation)));
             return self.refuse(span, what, FORM);
         }
         let from = from.remove(0);
@@ -173,7 +182,7 @@ impl SelectReader<'_> {
     }
 
     fn read_from_item(&mut self, factor: &TableFactor) -> Option<FromItem> {
-        let span = self.place(factor);
+        let span = self.place(start_of_factor(factor));
         match factor {
             TableFactor::Table {
                 name,
@@ -206,7 +215,7 @@ impl SelectReader<'_> {
     }
 
     fn join(&mut self, join: ast::Join) -> Option<JoinShape> {
-        let span = self.place(&join.relation);
+        let span = self.place(start_of_factor(&join.relation));
         let table = self.read_from_item(&join.relation);
         let (outer, constraint) = match join.join_operator {
             JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => (false, constraint),
@@ -227,18 +236,45 @@ impl SelectReader<'_> {
 
     /// Collects the equalities that ON joins by AND.
     fn equalities(&mut self, condition: ast::Expr, found: &mut Vec<Equality>) -> Option<()> {
-        let span = self.place(&condition);
-        match condition {
-            ast::Expr::Nested(inner) => self.equalities(*inner, found),
-            ast::Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
-                let (left, right) = (self.equalities(*left, found), self.equalities(*right, found));
-                left.and(right)
+        let mut all = Some(());
+        let mut open = vec![condition];
+        while let Some(condition) = open.pop() {
+            let span = self.place(start_of(&condition));
+            match condition {
+                ast::Expr::Nested(inner) => open.push(*inner),
+                ast::Expr::BinaryOp { left, op: BinaryOperator::And, right } => open.extend([*right, *left]),
+                ast::Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
+                    found.push(Equality { left: *left, right: *right, span });
+                }
+                _ => all = self.refuse(span, "this join condition", "table.key = expression, joined by AND"),
             }
-            ast::Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
-                found.push(Equality { left: *left, right: *right, span });
-                Some(())
-            }
-            _ => self.refuse(span, "this join condition", "table.key = expression, joined by AND"),
         }
+        all
+    }
+}
+
+fn start_of_order(order: &ast::OrderBy) -> Span {
+    match &order.kind {
+        ast::OrderByKind::Expressions(items) => items.first().map_or_else(Span::empty, |item| start_of(&item.expr)),
+        ast::OrderByKind::All(_) => Span::empty(),
+    }
+}
+
+fn start_of_limit(limit: &ast::LimitClause) -> Span {
+    match limit {
+        ast::LimitClause::LimitOffset { limit: Some(limit), .. } => start_of(limit),
+        ast::LimitClause::LimitOffset { offset: Some(offset), .. } => start_of(&offset.value),
+        ast::LimitClause::LimitOffset { .. } => Span::empty(),
+        ast::LimitClause::OffsetCommaLimit { offset, .. } => start_of(offset),
+    }
+}
+
+fn start_of_factor(factor: &TableFactor) -> Span {
+    match factor {
+        TableFactor::Table { name, .. } | TableFactor::Function { name, .. } => start_of_name(name),
+        TableFactor::Derived { subquery, .. } => start_of_query(subquery),
+        TableFactor::TableFunction { expr, .. } => start_of(expr),
+        TableFactor::UNNEST { array_exprs, .. } => array_exprs.first().map_or_else(Span::empty, start_of),
+        _ => Span::empty(),
     }
 }

@@ -1,6 +1,6 @@
 //! Views: the order in which they are read, and the relations of their SQL.
 
-use sqlparser::ast::{self, Spanned};
+use sqlparser::ast;
 
 use super::View;
 use super::checker::Checker;
@@ -10,7 +10,7 @@ use super::reader::Fields;
 use super::select::{FromItem, SelectShape};
 use super::toml_text::Text;
 use super::view_sql::ViewSql;
-use crate::expr::{Expr, Scope, nearest};
+use crate::expr::{Expr, Positions, Scope, nearest, start_of, start_of_item};
 use crate::relation::{ColumnMismatch, Filter, Project, Relation, StreamId, TableJoin, Union};
 use crate::value::{Schema, Type};
 
@@ -73,7 +73,30 @@ impl<'a> Checker<'a> {
                 self.spec.relations.set_name(stream, name);
                 self.spec.views.push(View { name: name.to_owned(), stream });
             }
-            None => self.mark_broken(name),
+            None => {
+                // What does not depend on the columns is reported all the same.
+                draft.selects.iter().for_each(|select| self.check_unbound(select, &draft.sql));
+                self.mark_broken(name);
+            }
+        }
+    }
+
+    /// Reports the mistakes of a SELECT that do not depend on columns.
+    fn check_unbound(&self, select: &SelectShape, text: &Text) {
+        let positions = Positions::of(text.value);
+        let items = select.items.iter().filter_map(|item| match item {
+            ast::SelectItem::UnnamedExpr(tree) | ast::SelectItem::ExprWithAlias { expr: tree, .. } => Some(tree),
+            _ => None,
+        });
+        let conditions = select.joins.iter().flat_map(|join| &join.equalities);
+        let trees = items.chain(&select.filter).chain(conditions.flat_map(|on| [&on.left, &on.right]));
+        for tree in trees {
+            let mistakes = Expr::bind(tree, &Scope::undeclared(), &positions).err();
+            self.problems.add_inside(text, mistakes.into_iter().flatten());
+        }
+        let sql = ViewSql::new(text, false);
+        for join in &select.joins {
+            self.joined_table(&join.table, &sql, &Scope::default());
         }
     }
 
@@ -156,7 +179,7 @@ impl<'a> Checker<'a> {
         let report = |mistakes| sql.report(self.problems, mistakes);
         let predicate = Expr::bind(tree, scope, &sql.positions).map_err(report).ok()?;
         if predicate.ty() != Type::Bool {
-            let span = sql.positions.bytes(tree.span()).unwrap_or(0..0);
+            let span = sql.positions.bytes(start_of(tree)).unwrap_or(0..0);
             let mistake = Mistake::new(span, format!("this is of type {}", predicate.ty()));
             sql.report(self.problems, [mistake.expected("a condition: true or false")]);
         }
@@ -211,7 +234,7 @@ fn mismatch_in(mismatch: &ColumnMismatch, select: &SelectShape, first: &Schema, 
         ColumnMismatch::Type { position, expected, found } => {
             // Where there is an item for each column, the item itself is wrong.
             let item = select.items.get(*position).filter(|_| select.items.len() == first.len());
-            let span = item.and_then(|item| sql.positions.bytes(item.span()));
+            let span = item.and_then(|item| sql.positions.bytes(start_of_item(item)));
             let (number, name) = (position + 1, &first.columns[*position].name);
             let message = format!("column {number} of this SELECT is of type {found}, of the first of type {expected}");
             Mistake::new(span.unwrap_or_else(|| select.span.clone()), message)

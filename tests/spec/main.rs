@@ -3,7 +3,13 @@
 //! | file | covers |
 //! |---|---|
 //! | `checking` | files without mistakes, and random edits of them |
+//! | `command_line` | the program itself: where it prints, and what it says of files that it cannot use |
+//! | `depth` | expressions of any depth and length |
+//! | `look_ups` | groups that are looked up by columns of other names |
 //! | `mistakes` | the errors of files with mistakes, as golden files |
 
 mod checking;
+mod command_line;
+mod depth;
+mod look_ups;
 mod mistakes;

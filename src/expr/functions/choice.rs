@@ -1,7 +1,7 @@
 //! Functions that choose among their arguments.
 
 use super::super::choose;
-use super::super::tree::ExprNode;
+use super::super::tree::{ExprNode, Parts};
 use super::{Arg, Expr, ExprError, Function, alike};
 
 const MANY: usize = usize::MAX;
@@ -41,7 +41,7 @@ fn coalesce(args: Vec<Arg>) -> Result<Expr, ExprError> {
     let args = alike(args)?;
     let nullable = args.iter().all(Expr::nullable);
     let ty = args[0].ty();
-    Ok(Expr::of(ExprNode::Coalesce(args), ty, nullable))
+    Ok(Expr::of(ExprNode::Coalesce(Parts::new(args)), ty, nullable))
 }
 
 fn null_if(args: Vec<Arg>) -> Result<Expr, ExprError> {
