@@ -30,6 +30,8 @@ use tokio::runtime::Runtime;
 /// The path of an object or a folder, relative to the url; its parts are percent-encoded where they must be.
 pub use object_store::path::Path as BlobPath;
 
+use crate::secret;
+
 /// The failures that a write survives once it has returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -81,7 +83,7 @@ impl Blobs {
     pub fn folder_of(url: &str) -> Result<PathBuf, BlobError> {
         match url.strip_prefix("file://") {
             Some(path) => Ok(percent_decode_str(path).decode_utf8_lossy().into_owned().into()),
-            None if url.contains("://") || url.is_empty() => Err(BlobError::Url(url.to_owned())),
+            None if url.contains("://") || url.is_empty() => Err(BlobError::Url(secret::masked(url).into_owned())),
             None => Ok(url.into()),
         }
     }

@@ -125,6 +125,34 @@ pub fn clear(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Reads a text file.
+///
+/// # Errors
+/// If it cannot be read; with the line and the column, both from 1, if it is not UTF-8.
+pub fn read_text(path: &Path) -> std::result::Result<String, TextError> {
+    let bytes = std::fs::read(path).map_err(|error| TextError { place: None, source: error })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let bytes = error.as_bytes();
+        let at = error.utf8_error().valid_up_to();
+        let before = String::from_utf8_lossy(&bytes[..at]);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let message = match bytes {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "this is UTF-16; expected a text in UTF-8".to_owned(),
+            _ => format!("the byte 0x{:02x} is not UTF-8 here; expected a text in UTF-8", bytes[at]),
+        };
+        let place = (before.matches('\n').count() + 1, line.chars().count() + 1);
+        TextError { place: Some(place), source: Error::new(ErrorKind::InvalidData, message) }
+    })
+}
+
+/// The reason why a text file cannot be read.
+#[derive(Debug)]
+pub struct TextError {
+    /// Line and column, both from 1; `None` if the file as a whole cannot be read.
+    pub place: Option<(usize, usize)>,
+    pub source: Error,
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -161,5 +189,22 @@ mod tests {
             assert_eq!(mode(&home.join(path)), expected, "{path}");
         }
         assert_eq!(mode(&outside), 0o644, "links are not followed");
+    }
+
+    #[test]
+    fn a_byte_that_is_not_utf8_is_found_by_line_and_column() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        for (bytes, place, part) in [
+            (&b"a = 1\nb = \"\xe9\"\n"[..], (2, 6), "0xe9"),
+            (b"\xff\xfea\0", (1, 1), "UTF-16"),
+            ("é = \"".as_bytes().iter().copied().chain([0xc3]).collect::<Vec<u8>>().as_slice(), (1, 6), "0xc3"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let error = read_text(&path).unwrap_err();
+            assert_eq!(error.place, Some(place));
+            assert!(error.source.to_string().contains(part), "{}", error.source);
+        }
+        assert!(read_text(&folder.path().join("none")).unwrap_err().place.is_none());
     }
 }

@@ -19,6 +19,8 @@
 //! Modules are declared in the order of their dependencies: a module uses only modules declared before it
 //! (`tests/house/tidy.rs`).
 
+pub mod secret;
+
 pub mod blob;
 pub mod disk;
 pub mod error;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Failure;
-use super::config::Config;
+use super::config::{Config, ConfigChange};
 
 /// Flags that every verb takes.
-#[derive(Args, Debug, Clone)]
+#[derive(Args, Clone)]
 pub struct CommonArgs {
     /// Config file: where the dataflow runs.
     #[arg(long, global = true, default_value = "config/embedded.toml", value_name = "PATH")]
@@ -33,9 +33,10 @@ impl CommonArgs {
     /// # Errors
     /// If the config is wrong.
     pub fn load(&self) -> Result<Config, Failure> {
-        let mut overrides = self.overrides.clone();
-        overrides.extend(self.workers.map(|workers| format!("workers={workers}")));
-        Config::load(&self.config, &overrides)
+        let set = self.overrides.iter().map(|text| ConfigChange { text: text.clone(), flag: "--set" });
+        let workers =
+            self.workers.map(|workers| ConfigChange { text: format!("workers={workers}"), flag: "--workers" });
+        Config::load_changed(&self.config, &set.chain(workers).collect::<Vec<_>>())
     }
 }
 

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::args::{CommonArgs, GraphFormat, RunOptions};
 use super::load::LoadOptions;
+use super::output::LogWriter;
 use super::replay_start::ReplayOptions;
 use super::{Failure, config, inspect, live, load, replay};
 use crate::source::PlaybackSpeed;
@@ -13,7 +14,7 @@ use crate::time::EventTime;
 use crate::value::TimeRules;
 
 /// Kafka topics in; fresh features, models retrained on every window and a prediction endpoint out.
-#[derive(Parser, Debug)]
+#[derive(Parser)]
 #[command(name = "tidemill", version, max_term_width = 100, after_long_help = config::help())]
 pub struct Cli {
     #[command(subcommand)]
@@ -148,7 +149,7 @@ impl Cli {
             (false, 1) => "info",
             (false, _) => "debug",
         };
-        let builder = tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr);
+        let builder = tracing_subscriber::fmt().with_env_filter(level).with_writer(|| LogWriter);
         // What cannot be logged is not complained of where it cannot be written either.
         let builder = builder.log_internal_errors(false);
         if std::io::stderr().is_terminal() {

@@ -9,7 +9,7 @@ use super::kafka_supervisor::{KafkaInputs, KafkaSupervisor};
 use super::resume::{RecordBounds, ResumePoints};
 use crate::flow::Plan;
 use crate::flow::op::Assignments;
-use crate::source::kafka::Cluster;
+use crate::source::kafka::{Cluster, KafkaError};
 use crate::source::{DELETED, FORMATS, FilePartition, Format, Partitions, SourcePlan};
 use crate::spec::{Spec, Topic};
 use crate::time::PartitionId;
@@ -133,7 +133,13 @@ pub fn is_file(source: &SourcePlan, config: &Config) -> bool {
 pub fn cluster(config: &Config, dataflow: &str) -> Result<Option<Arc<Cluster>>, Failure> {
     match config.kafka.is_empty() {
         true => Ok(None),
-        false => Cluster::new(&config.kafka, dataflow).map(Some).map_err(Failure::of_kafka),
+        false => Cluster::new(&config.kafka, dataflow).map(Some).map_err(|error| match error {
+            KafkaError::Config { ref key, .. } => {
+                let path: Vec<&str> = std::iter::once("kafka").chain(key.as_deref()).collect();
+                Failure::Usage(format!("{}: error: {error}", config.origin.place(&path)))
+            }
+            error => Failure::of_kafka(error),
+        }),
     }
 }
 
@@ -167,7 +173,8 @@ pub fn file(source: &SourcePlan, config: &Config) -> Result<FilePartition, Failu
         .and_then(|paths| FilePartition::open(paths, source.schema.clone(), bound.nulls.clone(), optional));
     opened.map_err(|error| {
         let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-        Failure::Usage(format!("error: [topics.{topic}]: {error}{cause}"))
+        let place = config.origin.place(&["topics", topic.as_str(), "file"]);
+        Failure::Usage(format!("{place}: error: [topics.{topic}]: {error}{cause}"))
     })
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::args::{CommonArgs, GraphFormat};
-use super::{Failure, inputs};
+use super::{Failure, inputs, output};
 use crate::flow::draw::Graph;
 use crate::spec::Spec;
 
@@ -31,11 +31,11 @@ pub fn check(file: &Path, common: &CommonArgs, entities: Option<u64>, json: bool
         }
         (Err(failure), _) | (_, Err(failure)) => return Err(failure),
     };
-    match json {
-        true => println!("{:#}", spec.to_json(entities)),
-        false => print!("{}", spec.explain(entities)),
-    }
-    Ok(())
+    let text = match json {
+        true => format!("{:#}\n", spec.to_json(entities)),
+        false => spec.explain(entities),
+    };
+    Ok(output::print(&text)?)
 }
 
 /// Runs `graph`: prints a drawing of a file.
@@ -49,6 +49,5 @@ pub fn graph(file: &Path, format: GraphFormat) -> Result<(), Failure> {
         GraphFormat::Dot => graph.dot(),
         GraphFormat::Svg => graph.svg(),
     };
-    print!("{picture}");
-    Ok(())
+    Ok(output::print(&picture)?)
 }

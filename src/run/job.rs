@@ -1,7 +1,7 @@
 //! A job: a plan with its inputs and outputs opened, and the workers that step its graph.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -12,10 +12,10 @@ use arrow_schema::Fields;
 use crossbeam_channel::{Receiver, unbounded};
 use timely::worker::Worker;
 
-use super::Failure;
 use super::config::{Clock, Config};
 use super::inputs::{self, Inputs};
 use super::resume::ResumePoints;
+use super::Failure;
 use crate::checkpoint::{CheckpointCoordinator, Overtaken};
 use crate::flow::build::{JobEvent, OfflineFiles};
 use crate::flow::op::Assignments;

@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::args::CommonArgs;
 use super::config::Config;
 use super::mended::MendedLetters;
-use super::{Failure, inputs, inspect, print_err};
+use super::{Failure, inputs, inspect, output, print_err};
 use crate::flow::Plan;
 use crate::source::kafka::{Cluster, Consumer, NewTopic, Producer, ProducerRecord};
 use crate::source::{
@@ -78,7 +78,7 @@ pub fn run(file: &Path, common: &CommonArgs, options: &LoadOptions) -> Result<()
     copied?;
 
     for TopicCopy { plan, sent, deletes, refusals, first_refusal, .. } in &topics {
-        println!("{}: {sent} records, of which {deletes} deletes", plan.topic);
+        output::print(&format!("{}: {sent} records, of which {deletes} deletes\n", plan.topic))?;
         if let Some(first) = first_refusal {
             print_err(format_args!("{}: {refusals} rows could not be read; the first: {first}", plan.topic));
         }

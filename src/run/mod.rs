@@ -23,7 +23,8 @@
 //! | `replay_start` | finds the state and the journal that a replay starts from |
 //! | `digest`, `finish`, `verify` | the digest of a finished run, how it is made, and how two are compared |
 //! | `shortfall` | why a replay made no example, or no version |
-//! | `status` | the status line of a live run on the terminal |
+//! | `output`, `panics` | what is printed: results, errors without secrets, bugs with their place |
+//! | `status`, `forecast` | the status line of a live run on the terminal |
 //! | `system`, `watchdog` | what the system allows the process; ends it if a thread has ended or a run does not end |
 
 mod args;
@@ -33,6 +34,7 @@ pub mod config;
 mod dead_letters;
 mod digest;
 mod finish;
+mod forecast;
 pub mod inputs;
 mod inspect;
 pub mod job;
@@ -44,6 +46,8 @@ mod load;
 mod locks;
 mod mended;
 mod online;
+mod output;
+mod panics;
 mod replay;
 mod replay_start;
 mod resume;
@@ -54,13 +58,13 @@ mod system;
 mod verify;
 mod watchdog;
 
-use std::fmt::Display;
-use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
 
 pub use cli::Cli;
+use output::print_err;
 
 use crate::source::kafka::KafkaError;
 use crate::threads;
@@ -68,22 +72,30 @@ use crate::threads;
 /// Runs the command line and returns the exit code: 0 done, 1 failed, 2 wrong usage, dataflow file or config, 3 a thread
 /// has ended. The watchdog may end the process before this returns.
 pub fn main() -> ExitCode {
+    panics::install_hook();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(error) if error.use_stderr() => {
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            return ExitCode::from(2);
         }
+        // Help and version go to stdout.
+        Err(text) => return exit_code(output::written(text.print()).map_err(Failure::Runtime)),
     };
     system::restrict_files();
     cli.start_logging();
-    let done = threads::watch("main", || cli.run());
+    // A panic goes on after it has been recorded, and the hook has printed it.
+    let done = catch_unwind(AssertUnwindSafe(|| threads::watch("main", || cli.run())));
     // Whatever else was reported follows from it.
     if let Some(end) = threads::process().first_end() {
         print_err(watchdog::describe(&end));
         return ExitCode::from(watchdog::THREAD_ENDED);
     }
-    match done {
+    done.map_or(ExitCode::FAILURE, exit_code)
+}
+
+fn exit_code(ended: Result<(), Failure>) -> ExitCode {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(text)) => {
             print_err(text.trim_end());
@@ -94,11 +106,6 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Writes a line to stderr. An error is ignored, as when stderr is a file on a full disk: no verb ends for it.
-fn print_err(line: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The reason why a verb failed; it decides the exit code.
@@ -114,7 +121,7 @@ impl Failure {
     /// Converts an error of Kafka: what the user can mend is wrong usage.
     fn of_kafka(error: KafkaError) -> Self {
         match error {
-            KafkaError::Config(_) | KafkaError::Unauthorized { .. } | KafkaError::Rejected(_) => {
+            KafkaError::Config { .. } | KafkaError::Unauthorized { .. } | KafkaError::Rejected(_) => {
                 Failure::Usage(format!("error: {error}"))
             }
             KafkaError::Unavailable { .. } => {

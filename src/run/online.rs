@@ -8,7 +8,7 @@ use crate::flow::{Job, Plan};
 use crate::metrics::{Freshness, Metrics};
 use crate::source::PartitionStats;
 use crate::store::Online;
-use crate::store::redis::{JobProgress, Mirror, MirroredGroup, PartitionOffsets, RedisError, RedisWriter};
+use crate::store::redis::{JobProgress, Mirror, MirroredGroup, PartitionOffsets, RedisWriter};
 
 /// Starts to measure the freshness of each group all of whose topics follow the wall clock.
 pub fn measure_freshness(plan: &Plan, config: &Config, online: &Online, metrics: &Metrics) {
@@ -24,7 +24,7 @@ pub fn measure_freshness(plan: &Plan, config: &Config, online: &Online, metrics:
 /// Starts the Redis mirror, if the config has one.
 ///
 /// # Errors
-/// If the address is not one of a Redis server.
+/// If its thread cannot be started.
 pub fn start_mirror(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> Result<Option<RedisWriter>, Failure> {
     let (Some(url), Some(online)) = (&config.redis.url, &job.online) else { return Ok(None) };
     let plan = &job.plan;
@@ -47,14 +47,7 @@ pub fn start_mirror(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> 
             move || progress(&job)
         }),
     };
-    RedisWriter::start(mirror).map(Some).map_err(|error| match error {
-        // Only the cause is shown: the address may contain a password.
-        RedisError::Address(cause) => {
-            let expected = "redis://[:PASSWORD@]HOST:PORT[/DB] or redis+unix:///PATH";
-            Failure::Usage(format!("error: [redis] url: {cause}; expected {expected}"))
-        }
-        other => Failure::from(other),
-    })
+    Ok(Some(RedisWriter::start(mirror)?))
 }
 
 /// Returns the progress of a job by partition.

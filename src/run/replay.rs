@@ -18,7 +18,7 @@ use super::locks::{LockOwner, Locks, RUN};
 use super::replay_start::{ReplayOptions, ReplayStart};
 use super::shortfall::ReplayOutcome;
 use super::verify::Baseline;
-use super::{Failure, finish, inspect, print_err, watchdog};
+use super::{Failure, finish, inspect, output, print_err, watchdog};
 use crate::disk;
 use crate::flow::build::JobEvent;
 use crate::flow::{Job, Plan};
@@ -70,7 +70,7 @@ pub fn run(file: &Path, common: &CommonArgs, options: &ReplayOptions) -> Result<
     let unlabelled = job_events.unlabelled.clone();
     let digest = finish::outputs(&prepared.job, job_events, from, to)?.write(out)?;
     if !common.quiet {
-        summarise(&digest, out);
+        output::print(&summary(&digest, out))?;
         let end = prepared.job.frontier.watermark();
         let outcome = ReplayOutcome { spec: &plan.spec, digest: &digest, unlabelled: &unlabelled, end };
         outcome.shortfalls().iter().for_each(print_err);
@@ -160,7 +160,7 @@ fn compare(baseline: &Baseline, plan: &Plan, out: &Path, digest: &Digest, quiet:
         return Err(Failure::Runtime(anyhow!("{here} (here) and {there} (there) differ:\n  {list}")));
     }
     if !quiet {
-        println!("the same as {there}");
+        output::print(&format!("the same as {there}\n"))?;
     }
     Ok(())
 }
@@ -181,22 +181,25 @@ fn show(bar: &ProgressBar, job: &Job, job_events: &JobEvents) {
     bar.tick();
 }
 
-fn summarise(digest: &Digest, out: &Path) {
+/// Returns the counts and hashes of a replay as text.
+fn summary(digest: &Digest, out: &Path) -> String {
+    let mut lines = Vec::new();
     for (source, tally) in &digest.sources {
-        println!(
+        lines.push(format!(
             "{source}: {} read, {} applied, {} filtered, {} late, {} dead letters",
             tally.read, tally.applied, tally.filtered, tally.late, tally.dead_letter
-        );
+        ));
     }
     for (group, content) in &digest.features {
-        println!("features {group}: {} rows, sha256 {}", content.rows, content.sha256);
+        lines.push(format!("features {group}: {} rows, sha256 {}", content.rows, content.sha256));
     }
     for (model, content) in &digest.examples {
-        println!("examples {model}: {} rows, sha256 {}", content.rows, content.sha256);
+        lines.push(format!("examples {model}: {} rows, sha256 {}", content.rows, content.sha256));
     }
     for (model, versions) in &digest.models {
         let newest = versions.last().map_or_else(String::new, |version| format!(", newest sha256 {}", version.sha256));
-        println!("model {model}: {} versions{newest}", versions.len());
+        lines.push(format!("model {model}: {} versions{newest}", versions.len()));
     }
-    println!("{}", out.join("digest.json").display());
+    lines.push(format!("{}\n", out.join("digest.json").display()));
+    lines.join("\n")
 }

@@ -149,7 +149,10 @@ impl RunSetup {
             endpoint.max_connections = most;
         }
         let server = serve::start(&endpoint, &service).map_err(|error| match error {
-            StartError::Address(_) => Failure::Usage(format!("error: [http] listen: {error}")),
+            StartError::Address(_) => {
+                let place = self.config.origin.place(&["http", "listen"]);
+                Failure::Usage(format!("{place}: error: [http] listen: {error}"))
+            }
             other => Failure::from(other),
         })?;
         exposure(server.addr()).iter().for_each(print_err);

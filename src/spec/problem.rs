@@ -7,6 +7,7 @@ use std::ops::Range;
 use thiserror::Error;
 
 use super::toml_text::{self, Text};
+use crate::disk::TextError;
 use crate::expr::{ExprError, Positions};
 
 /// A mistake; its span is in bytes of the file.
@@ -32,9 +33,12 @@ pub struct SpecErrors {
 
 impl SpecErrors {
     /// The problem of a file that cannot be read.
-    pub fn unreadable(path: &str, reason: impl fmt::Display) -> Self {
-        let message = format!("this file cannot be read: {reason}");
-        let problem = Problem { place: None, message, expected: None, suggestion: None };
+    pub fn unreadable(path: &str, error: &TextError) -> Self {
+        let message = match error.place {
+            Some(_) => error.source.to_string(),
+            None => format!("this file cannot be read: {}", error.source),
+        };
+        let problem = Problem { place: error.place, message, expected: None, suggestion: None };
         SpecErrors { path: path.to_owned(), problems: vec![problem] }
     }
 }

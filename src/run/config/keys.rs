@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::bounds::bounds_of;
 use super::{Config, TopicConfig};
 
 /// A key of the config.
@@ -14,8 +15,8 @@ use super::{Config, TopicConfig};
 pub struct ConfigKey {
     /// The path of the key; `TOPIC` stands for a topic's name.
     pub path: &'static str,
-    /// The type of the value, in words.
-    pub kind: &'static str,
+    /// The type of the value, in words, with its bounds.
+    pub kind: String,
     /// The default value in TOML; `None` if there is none.
     pub default: Option<String>,
     /// The meaning of the key, in one or two sentences.
@@ -28,7 +29,7 @@ const WORDS: &[(&str, &str, &str)] = &[
         "path",
         "Directory for the files of a run, which are in `{data_dir}/{dataflow}/`. Relative to the working directory",
     ),
-    ("workers", "int", "Worker threads of the graph, at least 1. Does not affect results"),
+    ("workers", "int", "Worker threads of the graph. Does not affect results"),
     (
         "max_in_flight",
         "int",
@@ -89,7 +90,7 @@ const WORDS: &[(&str, &str, &str)] = &[
          always uses `\"max\"`",
     ),
     ("http.listen", "text", "Address and port of the endpoint. Port 0 selects a free port"),
-    ("http.threads", "int", "Threads that answer requests, at least 1"),
+    ("http.threads", "int", "Threads that answer requests"),
     ("http.max_body_bytes", "int", "Largest request body, as sent and decompressed; a larger one is answered with 413"),
     (
         "http.max_total_body_bytes",
@@ -149,7 +150,10 @@ const WORDS: &[(&str, &str, &str)] = &[
 /// Returns every key with its default.
 pub fn keys() -> Vec<ConfigKey> {
     let mut defaults = defaults();
-    let key = |&(path, kind, help): &_| ConfigKey { path, kind, default: defaults.remove(path).flatten(), help };
+    let key = |&(path, kind, help): &(&'static str, &'static str, &'static str)| {
+        let bounds = bounds_of(path, kind == "duration").map_or_else(String::new, |bounds| format!(", {bounds}"));
+        ConfigKey { path, kind: format!("{kind}{bounds}"), default: defaults.remove(path).flatten(), help }
+    };
     WORDS.iter().map(key).collect()
 }
 

@@ -2,106 +2,185 @@
 
 use std::path::Path;
 
-use super::Config;
+use super::origin::{Origin, position};
+use super::{Config, keys};
+use crate::blob::Blobs;
 use crate::expr::nearest;
 use crate::run::Failure;
-use crate::source::MOST_RECORD_BYTES;
+use crate::store::redis::RedisWriter;
+use crate::{disk, secret};
+
+/// A change of a key on the command line.
+pub struct ConfigChange {
+    /// `key.path=value`.
+    pub text: String,
+    /// The flag without the value.
+    pub flag: &'static str,
+}
 
 impl Config {
     /// Reads a config file and applies overrides `key.path=value` in order.
     ///
     /// # Errors
-    /// If the file cannot be read, or it or an override has a mistake.
+    /// If the file cannot be read, or it or an override has a mistake. The text says where, and contains no value.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Config, Failure> {
-        let label = path.display();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::Usage(format!("{label}: error: cannot be read: {error}")))?;
+        let set = overrides.iter().map(|text| ConfigChange { text: text.clone(), flag: "--set" });
+        Config::load_changed(path, &set.collect::<Vec<_>>())
+    }
+
+    /// Reads a config file and applies changes by any flag, in order.
+    ///
+    /// # Errors
+    /// Those of [`Config::load`].
+    pub fn load_changed(path: &Path, changes: &[ConfigChange]) -> Result<Config, Failure> {
+        let label = path.display().to_string();
+        let text = disk::read_text(path).map_err(|error| {
+            Failure::Usage(match error.place {
+                Some((line, column)) => format!("{label}:{line}:{column}: error: {}", error.source),
+                None => format!("{label}: error: cannot be read: {}; expected --config PATH", error.source),
+            })
+        })?;
         let located = |error: toml::de::Error| {
             let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
             Failure::Usage(format!("{label}:{line}:{column}: error: {}", what(&error)))
         };
-        // The file is read without overrides first, so that a mistake in it has a line and a column.
-        toml::from_str::<Config>(&text).map_err(located)?;
+        // The file is read without overrides first, so that a mistake in it has a line and a column. After that, each
+        // override is read with those before it, so that a mistake is that of one.
+        let mut config: Config = toml::from_str(&text).map_err(located)?;
         let mut table: toml::Table = toml::from_str(&text).map_err(located)?;
-        for change in overrides {
-            apply(&mut table, change)?;
+        let mut origin = Origin::new(&label, &text);
+        for change in changes {
+            let path = apply(&mut table, change)?;
+            let flag = flag_of(change, &path);
+            config = table
+                .clone()
+                .try_into()
+                .map_err(|error: toml::de::Error| Failure::Usage(format!("{flag}: error: {}", what(&error))))?;
+            origin.overridden(path, flag);
         }
-        let mut config: Config = table
-            .try_into()
-            .map_err(|error: toml::de::Error| Failure::Usage(format!("--set: error: {}", what(&error))))?;
+        config.origin = origin;
         config.base = path.parent().map(Path::to_owned).unwrap_or_default();
-        if config.workers == 0 || config.http.threads == 0 {
-            return Err(Failure::Usage(format!("{label}: error: workers and http.threads must be at least 1")));
-        }
-        config.check_bounds().map_err(|what| Failure::Usage(format!("{label}: error: {what}")))?;
+        config.keep_secrets();
+        let mut errors = config.out_of_bounds();
+        errors.extend(config.wrong_urls());
         if let Some(wrong) = config.http.mistake() {
-            return Err(Failure::Usage(format!("{label}: error: {wrong}")));
+            errors.push(format!("{}: error: {wrong}", config.origin.place(&["http", "max_total_body_bytes"])));
         }
-        Ok(config)
+        if errors.is_empty() { Ok(config) } else { Err(Failure::Usage(errors.join("\n"))) }
     }
 
-    /// Checks the bounds of what is read.
-    ///
-    /// # Errors
-    /// The first that is out of its range.
-    fn check_bounds(&self) -> Result<(), String> {
-        let wrong = |name: &str, expected: &str, found: &dyn std::fmt::Display| {
-            Err(format!("{name}: expected {expected}, found {found}"))
+    /// Returns an error for each URL that nothing can be opened at.
+    fn wrong_urls(&self) -> Vec<String> {
+        let folder = |url: &String| Blobs::folder_of(url).err().map(|error| error.to_string());
+        let redis = |url: &String| {
+            let expected = "redis://[:PASSWORD@]HOST:PORT[/DB] or redis+unix:///PATH";
+            // Only the cause is shown: the address may contain a password.
+            RedisWriter::check_url(url).err().map(|cause| format!("{cause}; expected {expected}"))
         };
-        if !(1..=MOST_RECORD_BYTES).contains(&self.max_record_bytes) {
-            return wrong("max_record_bytes", &format!("1 to {MOST_RECORD_BYTES}"), &self.max_record_bytes);
-        }
-        for (name, bound) in [("max_in_flight", self.max_in_flight), ("max_in_flight_bytes", self.max_in_flight_bytes)]
-        {
-            if bound == 0 {
-                return wrong(name, "at least 1", &bound);
-            }
-        }
-        if !(0.0..=1.0).contains(&self.max_dead_letters) {
-            return wrong("max_dead_letters", "a share from 0 to 1", &self.max_dead_letters);
-        }
-        Ok(())
+        let wrong = [
+            ("redis", self.redis.url.as_ref().and_then(redis)),
+            ("registry", self.registry.url.as_ref().and_then(folder)),
+            ("checkpoint", self.checkpoint.url.as_ref().and_then(folder)),
+        ];
+        let error = |(section, what): (&str, Option<String>)| {
+            Some(format!("{}: error: [{section}] url: {}", self.origin.place(&[section, "url"]), what?))
+        };
+        wrong.into_iter().filter_map(error).collect()
+    }
+
+    /// Hides the config's secrets in everything that is printed from now on.
+    fn keep_secrets(&self) {
+        let urls = [&self.redis.url, &self.registry.url, &self.checkpoint.url];
+        urls.into_iter().flatten().for_each(|url| secret::keep_url(url));
+        self.topics.values().flat_map(|topic| &topic.file).for_each(|path| secret::keep_url(path));
+        let secrets = self.kafka.iter().filter(|(key, _)| secret::is_secret_name(key));
+        secrets.for_each(|(_, value)| secret::keep(value));
     }
 }
 
-/// Returns the message of an error; for an unknown key, with the most similar key that exists.
+/// Returns the message of an error, without values, as they may be secret; for an unknown key or word, with the most
+/// similar one that exists.
 fn what(error: &toml::de::Error) -> String {
     let message = error.message();
     let mut quoted = message.split('`').skip(1).step_by(2);
-    let meant = quoted.next().filter(|_| message.starts_with("unknown field ")).and_then(|name| nearest(name, quoted));
-    meant.map_or_else(|| message.to_owned(), |meant| format!("{message}; did you mean {meant}?"))
+    let is_unknown = message.starts_with("unknown field ") || message.starts_with("unknown variant ");
+    let found = quoted.next().filter(|_| is_unknown).unwrap_or_default();
+    let meant = if is_unknown { nearest(found, quoted) } else { None };
+    let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+    let (kind, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
+    let kind = match kind.strip_prefix("invalid type: ").or_else(|| kind.strip_prefix("invalid value: ")) {
+        Some(value) => format!("this is {}", kind_of(value)),
+        None if message.starts_with("unknown variant ") => "unknown word".to_owned(),
+        // A name that is like none may be a value in the wrong place.
+        None if message.starts_with("unknown field ") && meant.is_empty() => "unknown field".to_owned(),
+        None => kind.to_owned(),
+    };
+    let expected = match expected {
+        "" => String::new(),
+        "u64" | "usize" | "i64" | "u32" | "u16" => ", expected an int of at least 0".to_owned(),
+        expected if expected.starts_with("struct ") => ", expected a table".to_owned(),
+        expected => format!(", expected {expected}"),
+    };
+    format!("{kind}{expected}{meant}")
 }
 
-/// Returns the line and the column, counted from 1, of a byte offset in a text.
-fn position(text: &str, at: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(at)];
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+/// Returns what a value is, given serde's description of it, which contains the value.
+fn kind_of(value: &str) -> &'static str {
+    match value.split_whitespace().next().unwrap_or_default() {
+        "string" | "character" => "a text",
+        "integer" => "an int",
+        "floating" => "a number",
+        "boolean" | "unit" => "a bool",
+        "map" => "a table",
+        "sequence" => "a list",
+        _ => "another value",
+    }
 }
 
-/// Sets one key. The value is TOML or, if it does not parse, plain text. Everything after `kafka.` is one key.
-fn apply(table: &mut toml::Table, change: &str) -> Result<(), Failure> {
-    let wrong = |why: &str| Failure::Usage(format!("--set {change}: error: {why}"));
-    let (path, value) = change.split_once('=').ok_or_else(|| wrong("expected key.path=value"))?;
+/// Returns a flag and the key that it sets, without the value, and without a key that is like none: it may be a value.
+fn flag_of(change: &ConfigChange, path: &[String]) -> String {
+    let known = |part: &str| {
+        let mut names = keys().into_iter().flat_map(|key| key.path.split('.'));
+        names.any(|name| name == part || nearest(part, [name]).is_some())
+    };
+    let is_free = |at: usize| path[0] == "kafka" || (path[0] == "topics" && at == 1);
+    let plain = |part: &str| part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    let shown = path.iter().enumerate().all(|(at, part)| plain(part) && (known(part) || (at > 0 && is_free(at))));
+    match change.flag {
+        "--set" if shown => format!("--set {}", path.join(".")),
+        flag => flag.to_owned(),
+    }
+}
+
+/// Sets one key and returns its path. The value is TOML or, if it does not parse, plain text. Everything after `kafka.` is
+/// one key.
+fn apply(table: &mut toml::Table, change: &ConfigChange) -> Result<Vec<String>, Failure> {
+    let (path, value) = change
+        .text
+        .split_once('=')
+        .ok_or_else(|| Failure::Usage(format!("{}: error: this sets nothing; expected KEY.PATH=VALUE", change.flag)))?;
     let value = match toml::from_str::<toml::Table>(&format!("value = {value}")) {
-        Ok(mut parsed) => parsed.remove("value").unwrap_or_else(|| toml::Value::String(value.to_owned())),
-        Err(_) => toml::Value::String(value.to_owned()),
+        Ok(mut parsed) if parsed.len() == 1 => {
+            parsed.remove("value").unwrap_or_else(|| toml::Value::String(value.to_owned()))
+        }
+        _ => toml::Value::String(value.to_owned()),
     };
-    let names: Vec<&str> = match path.split_once('.') {
-        Some(("kafka", key)) => vec!["kafka", key],
-        _ => path.split('.').collect(),
+    let names: Vec<String> = match path.split_once('.') {
+        Some(("kafka", key)) => vec!["kafka".to_owned(), key.to_owned()],
+        _ => path.split('.').map(str::to_owned).collect(),
     };
+    let wrong = |why: &str| Failure::Usage(format!("{}: error: {why}", flag_of(change, &names)));
     let (last, parents) = names.split_last().expect("splitting gives at least one part");
-    if names.iter().any(|name| name.is_empty()) {
-        return Err(wrong("a part of the key is empty; expected key.path=value"));
+    if names.iter().any(String::is_empty) {
+        return Err(wrong("a part of the key is empty; expected KEY.PATH=VALUE"));
     }
     let mut place = table;
-    for name in parents {
-        let inner = place.entry(*name).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        place = inner.as_table_mut().ok_or_else(|| wrong(&format!("{name} is not a table")))?;
+    for (depth, name) in parents.iter().enumerate() {
+        let inner = place.entry(name).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        place = inner.as_table_mut().ok_or_else(|| wrong(&format!("part {} of the key is no table", depth + 1)))?;
     }
-    place.insert((*last).to_owned(), value);
-    Ok(())
+    place.insert(last.clone(), value);
+    Ok(names)
 }
 
 #[cfg(test)]
@@ -110,6 +189,10 @@ mod tests {
     use crate::source::PlaybackSpeed;
 
     fn load(text: &str, overrides: &[&str]) -> Result<Config, String> {
+        load_bytes(text.as_bytes(), overrides)
+    }
+
+    fn load_bytes(text: &[u8], overrides: &[&str]) -> Result<Config, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         std::fs::write(&path, text).unwrap();
@@ -138,19 +221,134 @@ mod tests {
         assert!(error.ends_with("; did you mean threads?"), "{error}");
         let error = load("", &["worker=2"]).unwrap_err();
         assert!(
-            error.starts_with("--set: error: unknown field `worker`, expected one of `data_dir`, `workers`"),
+            error.starts_with("--set worker: error: unknown field `worker`, expected one of `data_dir`, `workers`"),
             "{error}"
         );
         assert!(error.ends_with("; did you mean workers?"), "{error}");
         assert!(!load("colour = 1", &[]).unwrap_err().contains("did you mean"));
-        assert!(load("", &["workers"]).unwrap_err().contains("expected key.path=value"));
+        assert!(load("", &["workers"]).unwrap_err().contains("expected KEY.PATH=VALUE"));
+        let error = load("clock = \"wal\"", &[]).unwrap_err();
+        assert_eq!(error, "config.toml:1:9: error: unknown word, expected `wall` or `stream`; did you mean wall?");
+        let error = load("workers = \"two\"", &[]).unwrap_err();
+        assert_eq!(error, "config.toml:1:11: error: this is a text, expected an int of at least 0");
+        assert!(
+            load_bytes(b"workers = 1\n# caf\xe9\n", &[])
+                .unwrap_err()
+                .starts_with("config.toml:2:6: error: the byte 0xe9")
+        );
+    }
+
+    #[test]
+    fn a_missing_file_is_an_error_that_names_the_flag() {
+        let Err(Failure::Usage(error)) = Config::load(Path::new("/nowhere/a.toml"), &[]) else {
+            panic!("no such file")
+        };
+        assert!(error.starts_with("/nowhere/a.toml: error: cannot be read: "), "{error}");
+        assert!(error.ends_with("; expected --config PATH"), "{error}");
+    }
+
+    #[test]
+    fn values_out_of_range_are_reported_together_each_with_its_place() {
+        let error =
+            load("workers = 100000\n[http]\nmax_connections = 0\nrequest_timeout = \"0s\"\n", &["checkpoint.keep=0"]);
+        let error = error.unwrap_err();
+        let lines: Vec<&str> = error.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "config.toml:1:1: error: workers is out of range; expected 1 to 1024",
+                "config.toml:4:1: error: http.request_timeout is out of range; expected \"1ms\" to \"1d\"",
+                "config.toml:3:1: error: http.max_connections is out of range; expected 1 to 1048576",
+                "--set checkpoint.keep: error: checkpoint.keep is out of range; expected 1 to 1099511627776",
+            ]
+        );
         for (set, expected) in [
-            ("max_record_bytes=0", "max_record_bytes: expected 1 to 268435456, found 0"),
-            ("max_record_bytes=268435457", "max_record_bytes: expected 1 to 268435456, found 268435457"),
-            ("max_in_flight_bytes=0", "max_in_flight_bytes: expected at least 1, found 0"),
-            ("max_dead_letters=10", "max_dead_letters: expected a share from 0 to 1, found 10"),
+            ("max_record_bytes=268435457", "max_record_bytes is out of range; expected 1 to 268435456"),
+            ("max_dead_letters=10", "max_dead_letters is out of range; expected 0 to 1"),
+            (
+                "topics.a={file=\"a.csv\",max_ahead=\"1000000d\"}",
+                "topics.a.max_ahead is out of range; expected \"0s\" to \"36500d\"",
+            ),
         ] {
-            assert!(load("", &[set]).unwrap_err().ends_with(expected), "{set}");
+            assert!(load("", &[set]).unwrap_err().ends_with(expected), "{set}: {}", load("", &[set]).unwrap_err());
+        }
+        for key in [
+            "workers",
+            "max_in_flight",
+            "max_in_flight_bytes",
+            "max_record_bytes",
+            "http.threads",
+            "http.max_body_bytes",
+            "http.max_connections",
+            "checkpoint.keep",
+        ] {
+            for value in ["0", "-1", "18446744073709551615", "1e9", "nan", "\"\"", "[]"] {
+                let error = load("", &[&format!("{key}={value}")]).unwrap_err();
+                assert!(error.starts_with(&format!("--set {key}: error: ")), "{key}={value}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_value_is_in_an_error_whatever_is_wrong_around_it() {
+        let marker = "hunter-2-hunter";
+        let secrets = [
+            format!("redis://:{marker}@cache:6379/0"),
+            format!("redis:/:{marker}@cache"),
+            format!("s3://key:{marker}@bucket/models?secret={marker}"),
+            marker.to_owned(),
+        ];
+        let keys = [
+            "redis.url",
+            "redis",
+            "redis.url.x",
+            "registry.url",
+            "checkpoint.url",
+            "kafka.sasl.password",
+            "kafka",
+            "http.threads",
+            "workers",
+            "clock",
+            "checkpoint.interval",
+            "play.speed",
+            "offline.enabled",
+            "nokey",
+            "topics.a",
+            "topics.a.file.b",
+            "http.listen.x",
+            "registry.keep",
+            "dead_letters.topic.x",
+        ];
+        for secret in &secrets {
+            for key in keys {
+                // As an override, as text and as other types; and in a file, with mistakes of its syntax.
+                for form in [
+                    format!("{key}={secret}"),
+                    format!("{key}={secret:?}"),
+                    format!("{key}=[{secret:?}]"),
+                    format!("{key}={{ a = {secret:?} }}"),
+                    format!("{key}:{secret}"),
+                    format!("{secret}={key}"),
+                    secret.clone(),
+                ] {
+                    let error = load("", &[&form]).err().unwrap_or_default();
+                    assert!(!error.contains(marker), "{form}: {error}");
+                }
+                for form in [
+                    format!("{key} = {secret}"),
+                    format!("{key} = \"{secret}"),
+                    format!("{key} = [{secret:?}]"),
+                    format!("{key} = {secret:?} {secret:?}"),
+                    format!("{key} {secret}"),
+                    format!("{key}.{secret}"),
+                    format!("\"{secret}\" = {key}"),
+                    format!("[\"{secret}\"]\na = 1"),
+                    format!("{key} = '{secret}'\n{key} = '{secret}'"),
+                ] {
+                    let error = load(&form, &[]).map(|config| format!("{config:?}")).unwrap_or_else(|error| error);
+                    assert!(!error.contains(marker), "{form}: {error}");
+                }
+            }
         }
     }
 

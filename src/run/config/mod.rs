@@ -3,7 +3,9 @@
 //! | file | contents |
 //! |---|---|
 //! | `keys` | the description and the default of each key, for the reference and the terminal |
+//! | `bounds` | the bounds of numbers and durations |
 //! | `load` | reads a file and its overrides as a [`Config`] |
+//! | `origin` | the place of each key, for errors |
 //! | `sections` | the tables of a config |
 //! | `values` | the spelling of values: durations, speeds, texts |
 //!
@@ -15,8 +17,10 @@
 //! assert!(toml::from_str::<Config>("wrokers = 2").is_err());
 //! ```
 
+mod bounds;
 mod keys;
 mod load;
+mod origin;
 mod sections;
 mod values;
 
@@ -29,13 +33,15 @@ use serde::{Deserialize, Serialize};
 use crate::source::{DEFAULT_RECORD_BYTES, Volume};
 
 pub use keys::{ConfigKey, help, keys};
+pub use load::ConfigChange;
+pub use origin::Origin;
 pub use sections::{
     CheckpointConfig, DeadLettersConfig, HttpConfig, OfflineConfig, PlayConfig, RedisConfig, RegistryConfig,
     TopicConfig,
 };
 
 /// A config file with its overrides applied. [`keys`] describes each key.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub data_dir: PathBuf,
@@ -64,6 +70,16 @@ pub struct Config {
     /// The folder that the paths of topics are relative to: that of the config file.
     #[serde(skip)]
     pub base: PathBuf,
+    /// The places where keys were set.
+    #[serde(skip)]
+    pub origin: Origin,
+}
+
+/// Shows no values, as some are secret.
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config").field("origin", &self.origin).finish_non_exhaustive()
+    }
 }
 
 impl Default for Config {
@@ -89,6 +105,7 @@ impl Default for Config {
             checkpoint: CheckpointConfig::default(),
             offline: OfflineConfig::default(),
             base: PathBuf::new(),
+            origin: Origin::default(),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::serve::Endpoint;
 use crate::source::{FileBinding, PlaybackSpeed};
 
 /// `[topics.TOPIC]`: the files that replace a topic.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TopicConfig {
     #[serde(deserialize_with = "values::one_or_many")]
@@ -116,7 +116,7 @@ pub struct DeadLettersConfig {
 }
 
 /// `[redis]`: the mirror of the online store.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedisConfig {
     /// The address of the server; `None` for no mirror.
@@ -124,7 +124,7 @@ pub struct RedisConfig {
 }
 
 /// `[registry]`: the registry of model versions.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RegistryConfig {
     pub url: Option<String>,
@@ -138,7 +138,7 @@ impl Default for RegistryConfig {
 }
 
 /// `[checkpoint]`: the checkpoints that a run resumes from.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CheckpointConfig {
     pub url: Option<String>,

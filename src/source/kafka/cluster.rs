@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
-use rdkafka::types::RDKafkaConfRes;
 
 use super::{Health, KafkaError};
+use crate::secret;
 
 /// Keys that tidemill sets itself, and the reason for each.
 const OWNED: [(&str, &str); 12] = [
@@ -46,12 +46,19 @@ const WRITER: [(&str, &str); 6] = [
 ];
 
 /// A cluster: its brokers, the settings of clients, and the health of their connections.
-#[derive(Debug)]
 pub struct Cluster {
     dataflow: String,
     servers: String,
     settings: BTreeMap<String, String>,
     health: Arc<Health>,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without the values of settings.
+        let keys: Vec<&String> = self.settings.keys().collect();
+        f.debug_struct("Cluster").field("servers", &self.servers).field("settings", &keys).finish_non_exhaustive()
+    }
 }
 
 impl Cluster {
@@ -60,16 +67,19 @@ impl Cluster {
     /// # Errors
     /// If `bootstrap.servers` is missing, or a key is unknown, is set by tidemill itself, or has a wrong value.
     pub fn new(settings: &BTreeMap<String, String>, dataflow: &str) -> Result<Arc<Self>, KafkaError> {
-        let servers =
-            settings.get("bootstrap.servers").filter(|servers| !servers.trim().is_empty()).ok_or_else(|| {
-                KafkaError::Config("bootstrap.servers: missing; expected \"HOST:PORT\", or several".to_owned())
-            })?;
+        let servers = settings
+            .get("bootstrap.servers")
+            .filter(|servers| !servers.trim().is_empty())
+            .ok_or_else(|| wrong("bootstrap.servers", "missing; expected \"HOST:PORT\", or several"))?;
+        // The client's own messages may quote a value, at once or when it connects.
+        settings.iter().filter(|(key, _)| secret::is_secret_name(key)).for_each(|(_, value)| secret::keep(value));
+        settings.values().for_each(|value| secret::keep_url(value));
         for (key, why) in OWNED {
             if settings.contains_key(key) {
-                return Err(KafkaError::Config(format!("{key}: cannot be set: {why}")));
+                return Err(wrong(key, &format!("cannot be set: {why}")));
             }
         }
-        let (dataflow, servers) = (dataflow.to_owned(), servers.clone());
+        let (dataflow, servers) = (dataflow.to_owned(), secret::masked(servers).into_owned());
         let health = Arc::new(Health::new(principal(settings)));
         let cluster = Cluster { dataflow, servers, settings: settings.clone(), health };
         for config in [cluster.reader(), cluster.writer()] {
@@ -126,6 +136,11 @@ impl Cluster {
         self.config(&WRITER, &[("partitioner", "murmur2_random")])
     }
 
+    /// Returns the setting that a message of the client names, the longest if it names several.
+    fn key_in(&self, what: &str) -> Option<String> {
+        self.settings.keys().filter(|key| what.contains(key.as_str())).max_by_key(|key| key.len()).cloned()
+    }
+
     /// Returns an error if the brokers have rejected our credentials and have not answered since.
     pub fn unauthorized(&self) -> Option<KafkaError> {
         self.health.unauthorized().map(|what| KafkaError::Unauthorized { servers: self.servers.clone(), what })
@@ -134,12 +149,10 @@ impl Cluster {
     /// Converts an error of librdkafka. A timeout is explained by the last error of the connection.
     pub(super) fn error(&self, error: ClientError) -> KafkaError {
         match &error {
-            // Without the value: that of an unknown key may be a secret.
-            ClientError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, what, key, _) => {
-                KafkaError::Config(format!("{key}: {what}"))
+            ClientError::ClientConfig(_, what, key, value) => wrong(key, &without_value(what, value)),
+            ClientError::ClientCreation(what) => {
+                KafkaError::Config { key: self.key_in(what), what: secret::masked(what).into_owned() }
             }
-            ClientError::ClientConfig(_, what, key, value) => KafkaError::Config(format!("{key} = {value:?}: {what}")),
-            ClientError::ClientCreation(what) => KafkaError::Config(what.clone()),
             _ => {
                 let servers = self.servers.clone();
                 match error.rdkafka_error_code() {
@@ -152,6 +165,19 @@ impl Cluster {
                 }
             }
         }
+    }
+}
+
+fn wrong(key: &str, what: &str) -> KafkaError {
+    KafkaError::Config { key: Some(key.to_owned()), what: secret::masked(what).into_owned() }
+}
+
+/// Returns a message of the client without the value that it quotes. Short numbers stay: they are bounds as well.
+fn without_value(what: &str, value: &str) -> String {
+    let is_plain = value.len() < 4 || value.parse::<f64>().is_ok() || matches!(value, "true" | "false");
+    match is_plain {
+        true => what.replace(&format!("\"{value}\""), "…"),
+        false => what.replace(value, "…"),
     }
 }
 
@@ -210,7 +236,46 @@ mod tests {
         );
         let secret = error(&[servers, ("sasl.pasword", "secret")]);
         assert!(secret.contains("sasl.pasword") && !secret.contains("secret"), "{secret}");
-        assert!(error(&[servers, ("fetch.wait.max.ms", "soon")]).starts_with("[kafka] fetch.wait.max.ms = \"soon\": "));
+        let value = error(&[servers, ("fetch.wait.max.ms", "soon")]);
+        assert!(value.starts_with("[kafka] fetch.wait.max.ms: ") && !value.contains("soon"), "{value}");
+        let bound = error(&[servers, ("fetch.wait.max.ms", "99999999")]);
+        assert!(bound.contains("0..300000"), "{bound}");
+    }
+
+    #[test]
+    fn no_value_of_a_setting_is_in_an_error() {
+        let marker = "hunter-2-hunter";
+        // Settings with values of every type, those of builds with other features, and misspelt ones.
+        for key in [
+            "sasl.password",
+            "ssl.key.password",
+            "ssl.keystore.password",
+            "ssl.key.pem",
+            "ssl.certificate.pem",
+            "sasl.oauthbearer.client.secret",
+            "sasl.oauthbearer.config",
+            "sasl.mechanism",
+            "sasl.mechanisms",
+            "security.protocol",
+            "enable.ssl.certificate.verification",
+            "fetch.wait.max.ms",
+            "compression.type",
+            "sasl.pasword",
+            "ssl.key.passwd",
+            "password",
+            "debug",
+            "auto.offset.reset",
+            "plugin.library.paths",
+            "broker.address.family",
+        ] {
+            let settings = [("bootstrap.servers", "127.0.0.1:9092"), (key, marker)];
+            let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            let found = match Cluster::new(&settings, "flights") {
+                Ok(cluster) => format!("{cluster:?}"),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            assert!(!found.contains(marker), "{found}");
+        }
     }
 
     #[test]

@@ -3,9 +3,13 @@
 /// The reason why Kafka does not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaError {
-    /// A key or value under `[kafka]` is wrong.
-    #[error("[kafka] {0}")]
-    Config(String),
+    /// A key or value under `[kafka]` is wrong. The text has no values, as they may be secret.
+    #[error("[kafka] {}{what}", key.as_ref().map_or_else(String::new, |key| format!("{key}: ")))]
+    Config {
+        /// `None` if the client does not say which.
+        key: Option<String>,
+        what: String,
+    },
     /// The brokers do not answer. A retry may succeed.
     #[error("{servers}: {what}")]
     Unavailable { servers: String, what: String },

@@ -9,6 +9,8 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use crate::secret;
+
 /// The last error of the connection to the brokers. All clients of the process share it.
 #[derive(Debug)]
 pub struct Health {
@@ -53,13 +55,14 @@ impl Health {
     pub fn record_error(&self, what: &str) {
         // A broker listener with another security.protocol closes the connection without an error.
         let closed = what.contains(" in state UP") && !self.has_answered.load(SeqCst);
+        let what = secret::masked(what);
         let hint = if closed { "; does it expect another security.protocol?" } else { "" };
         self.set(HealthError { what: format!("{what}{hint}"), unauthorized: false });
     }
 
     /// Records that a broker rejects our credentials. A later attempt may succeed: credentials may be being changed.
     pub fn record_unauthorized(&self, what: &str) {
-        let what = format!("authentication failed for {}: {what}", self.principal);
+        let what = format!("authentication failed for {}: {}", self.principal, secret::masked(what));
         self.set(HealthError { what, unauthorized: true });
     }
 

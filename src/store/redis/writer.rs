@@ -8,6 +8,7 @@ use redis::Client;
 
 use super::mirror_loop::{MirrorLoop, MirrorStatus};
 use super::{Mirror, RedisError};
+use crate::secret;
 use crate::threads::{self, Thread};
 
 /// Mirrors feature groups into Redis until it is finished or dropped.
@@ -20,6 +21,14 @@ pub struct RedisWriter {
 }
 
 impl RedisWriter {
+    /// Checks the address of a server, without connecting to it.
+    ///
+    /// # Errors
+    /// If it is not one. The text does not contain it.
+    pub fn check_url(url: &str) -> Result<(), String> {
+        Client::open(url).map(|_| ()).map_err(|error| secret::masked(&error.to_string()).into_owned())
+    }
+
     /// Starts the thread; from now on the groups' tables record what changes. The server need not be reachable.
     ///
     /// # Errors
