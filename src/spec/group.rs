@@ -29,7 +29,14 @@ impl<'a> Checker<'a> {
         let from = from_name.as_ref().and_then(|from| self.stream(from));
         let entity = fields.texts("entity");
         let lines = fields.list("aggregate");
-        let (from, from_name, lines) = (from?, from_name?, lines?);
+        let (Some(from), Some(from_name)) = (from, from_name) else {
+            // What does not depend on the columns is checked all the same.
+            for value in lines.into_iter().flatten() {
+                self.line(value, None);
+            }
+            return None;
+        };
+        let lines = lines?;
         let schema = self.spec.stream_schema(from);
         let entity = entity.and_then(|names| self.columns(&names, schema, from_name.value));
         if lines.is_empty() {
@@ -39,7 +46,7 @@ impl<'a> Checker<'a> {
             Group { name: name.value.to_owned(), from, entity: entity?, lines: Vec::new(), features: Vec::new() };
         let mut names = BTreeMap::new();
         for value in lines {
-            let Some((line, features)) = self.line(value, from, from_name.value) else { continue };
+            let Some((line, features)) = self.line(value, Some((from, from_name.value))) else { continue };
             for (feature, place) in features {
                 if names.insert(feature.name.clone(), ()).is_some() {
                     let message = format!("two features are named '{}'", feature.name);
@@ -52,17 +59,18 @@ impl<'a> Checker<'a> {
         Some(group)
     }
 
-    /// One `aggregate` entry; each feature with the op that it is named by.
+    /// One `aggregate` entry; each feature with the op that it is named by. The stream comes with its name, `None` if it is
+    /// not known.
     fn line(
         &self,
         value: &'a TomlValue<'a>,
-        from: StreamId,
-        stream: &str,
+        from: Option<(StreamId, &str)>,
     ) -> Option<(Line, Vec<(GroupFeature, Text<'a>)>)> {
         // The keys of the entry, each read whatever is wrong with the others.
         let fields = Fields::of(value, &AGGREGATE, self.problems)?;
-        let schema = self.spec.stream_schema(from);
-        let scope = Scope::of(stream, schema);
+        let unknown = Schema::new(Vec::new());
+        let schema = from.map_or(&unknown, |(from, _)| self.spec.stream_schema(from));
+        let scope = from.map_or_else(Scope::undeclared, |(_, name)| Scope::of(name, schema));
         let of_text = fields.text("of");
         let of = of_text.as_ref().and_then(|text| self.expr(text, &scope));
         let filter = fields.text("where").and_then(|text| self.condition(&text, &scope));
@@ -78,6 +86,9 @@ impl<'a> Checker<'a> {
         if let Some(alias) = &alias {
             self.check_identifier(alias, "a name for features");
         }
+        if let (None, Some(ops)) = (&of_text, &ops) {
+            self.check_input(ops, None, None);
+        }
         if of_text.is_some() && of.is_none() {
             return None;
         }
@@ -90,7 +101,9 @@ impl<'a> Checker<'a> {
         let stem = self.stem(alias.as_ref(), of_text.as_ref(), of.as_ref(), schema);
         let (ops, windows, stem) = (ops?, windows?, stem?);
         let ty = of.as_ref().map(Expr::ty);
-        self.check_input(&ops, ty, of_text.as_ref());
+        if of_text.is_some() {
+            self.check_input(&ops, ty, of_text.as_ref());
+        }
         // A feature for each op in each window.
         let mut features = Vec::with_capacity(ops.len() * windows.len());
         for (window, (_, suffix)) in windows.iter().enumerate() {

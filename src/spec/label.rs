@@ -15,19 +15,26 @@ use crate::relation::StreamId;
 use crate::value::{Scalar, Type};
 
 impl<'a> Checker<'a> {
-    /// Reads the label of a model whose examples are the stream `name`. The task is that of the model's kind, if it is
+    /// Reads the label of a model. The examples come with their name, `None` if they are not known. The task is that of the model's kind, if it is
     /// known.
-    pub fn label(&self, value: &'a TomlValue<'a>, examples: StreamId, name: &str, task: Option<Task>) -> Option<Label> {
+    pub fn label(
+        &self,
+        value: &'a TomlValue<'a>,
+        examples: Option<(StreamId, &str)>,
+        task: Option<Task>,
+    ) -> Option<Label> {
         let fields = Fields::of(value, &LABEL, self.problems)?;
         match fields.text("from") {
-            Some(from) => {
-                let (from, from_name) = (self.stream(&from)?, from.value);
-                let (from_on, example_on) = self.columns_on(&fields, (from, from_name), (examples, name));
-                let value = self.label_value(&fields, &Scope::of(from_name, self.spec.stream_schema(from)), task);
+            Some(from_name) => {
+                let from = self.stream(&from_name).map(|from| (from, from_name.value));
+                let (from_on, example_on) = self.columns_on(&fields, from, examples);
+                let scope =
+                    from.map_or_else(Scope::undeclared, |(from, name)| Scope::of(name, self.spec.stream_schema(from)));
+                let value = self.label_value(&fields, &scope, task);
                 let within_ms = fields.duration("within");
                 let otherwise = fields.get("otherwise").and_then(|value| self.otherwise(value, task));
                 Some(Label::Joined {
-                    from,
+                    from: from?.0,
                     from_on: from_on?,
                     example_on: example_on?,
                     value: value?,
@@ -36,27 +43,28 @@ impl<'a> Checker<'a> {
                 })
             }
             None if fields.get("from").is_some() => None,
-            None => self.immediate(&fields, examples, name, task),
+            None => self.immediate(&fields, examples, task),
         }
     }
 
-    fn immediate(&self, fields: &Fields<'a>, examples: StreamId, name: &str, task: Option<Task>) -> Option<Label> {
+    fn immediate(&self, fields: &Fields<'a>, examples: Option<(StreamId, &str)>, task: Option<Task>) -> Option<Label> {
         for key in ["on", "within", "otherwise"] {
             if fields.get(key).is_some() {
                 let message = format!("'{key}' without 'from'");
                 self.problems.expected(fields.span(key), message, "'from' beside it, or 'value' alone");
             }
         }
-        let scope = self.example_scope(examples, name);
+        let scope = examples.map_or_else(Scope::undeclared, |(examples, name)| self.example_scope(examples, name));
         Some(Label::Immediate { value: self.label_value(fields, &scope, task)? })
     }
 
-    /// Returns the columns that a label's stream and the examples must share, in both. A stream comes with its name.
+    /// Returns the columns that a label's stream and the examples must share, in both. A stream comes with its name, `None`
+    /// if it is not known.
     fn columns_on(
         &self,
         fields: &Fields<'a>,
-        (from, from_name): (StreamId, &str),
-        (examples, name): (StreamId, &str),
+        from: Option<(StreamId, &str)>,
+        examples: Option<(StreamId, &str)>,
     ) -> (Option<Vec<usize>>, Option<Vec<usize>>) {
         for key in ["on", "within"] {
             if fields.get(key).is_none() {
@@ -67,11 +75,16 @@ impl<'a> Checker<'a> {
                 );
             }
         }
-        let (there, here) = (self.spec.stream_schema(from), self.spec.stream_schema(examples));
         let on = fields.texts("on");
-        let from_on = on.as_ref().and_then(|names| self.columns(names, there, from_name));
-        let example_on = on.as_ref().and_then(|names| self.columns(names, here, name));
-        if let (Some(names), Some(from_on), Some(example_on)) = (&on, &from_on, &example_on) {
+        let columns_of = |stream: Option<(StreamId, &str)>| {
+            let ((stream, name), names) = stream.zip(on.as_ref())?;
+            self.columns(names, self.spec.stream_schema(stream), name)
+        };
+        let (from_on, example_on) = (columns_of(from), columns_of(examples));
+        if let (Some(names), Some((from, _)), Some((examples, _)), Some(from_on), Some(example_on)) =
+            (&on, from, examples, &from_on, &example_on)
+        {
+            let (there, here) = (self.spec.stream_schema(from), self.spec.stream_schema(examples));
             for ((column, theirs), ours) in names.iter().zip(from_on).zip(example_on) {
                 let (theirs, ours) = (there.columns[*theirs].ty, here.columns[*ours].ty);
                 if theirs != ours && !self.is_broken(column.value) {

@@ -40,8 +40,16 @@ impl<'a> Checker<'a> {
         if known.is_none_or(|kind| kind.label == LabelUse::Required) {
             fields.require("label");
         }
-        let parts =
-            stream.zip(examples).and_then(|(stream, examples)| self.parts(fields, stream, examples.value, known));
+        let parts = match stream.zip(examples) {
+            Some((stream, examples)) => self.parts(fields, stream, examples.value, known),
+            None => {
+                // What does not depend on the columns is checked all the same.
+                self.check_unbound_entries(fields);
+                self.label_of(fields, None, known);
+                fields.text("instance").and_then(|name| self.stream(&name));
+                None
+            }
+        };
         let names = parts.as_ref().map(|(entries, _)| entries.named_types());
         let options = self.options(fields, kind, names.as_deref());
         let (entries, label) = parts?;
@@ -68,22 +76,21 @@ impl<'a> Checker<'a> {
         kind: Option<&'static ModelKind>,
     ) -> Option<(Entries, Label)> {
         let entries = fields.list("features").and_then(|list| self.entries(list, fields, stream, name));
-        let label = self.label_of(fields, stream, name, kind);
+        let label = self.label_of(fields, Some((stream, name)), kind);
         Some((entries?, label?))
     }
 
-    /// Reads the label, if the kind has a use for one.
+    /// Reads the label, if the kind has a use for one. The examples come with their name, `None` if they are not known.
     fn label_of(
         &self,
         fields: &Fields<'a>,
-        stream: StreamId,
-        name: &str,
+        examples: Option<(StreamId, &str)>,
         kind: Option<&'static ModelKind>,
     ) -> Option<Label> {
         let label_use = kind.map_or(LabelUse::Required, |kind| kind.label);
         match (fields.get("label"), label_use) {
             (Some(label), LabelUse::Required | LabelUse::Optional) => {
-                self.label(label, stream, name, kind.map(|kind| kind.task))
+                self.label(label, examples, kind.map(|kind| kind.task))
             }
             (None, LabelUse::Optional | LabelUse::None) => Some(Label::Unlabelled),
             (None, LabelUse::Required) => None,

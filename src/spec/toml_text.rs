@@ -68,11 +68,40 @@ fn step(rest: &str, escapes: bool) -> (usize, usize) {
     }
 }
 
+/// Returns the key of several words that stands without quotes at a mistake of syntax, `None` if there is none.
+pub fn key_without_quotes(file: &str, at: usize) -> Option<String> {
+    let line_start = file.get(..at)?.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = file[line_start..].lines().next()?;
+    let bare = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | ' ');
+    // The key ends at its `=` or `]`, and begins after what stands before it.
+    let from = at - line_start;
+    let end = from + line.get(from..)?.find(['=', ']'])?;
+    let begin = line[..end].rfind(|c: char| !bare(c)).map_or(0, |before| before + 1);
+    let key = line.get(begin..end)?.trim();
+    (begin <= from && key.contains(' ')).then(|| key.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use toml::de::{DeTable, DeValue};
 
-    use super::place;
+    use super::{key_without_quotes, place};
+
+    #[test]
+    fn a_key_of_several_words_is_found_at_the_mistake() {
+        for (file, key) in [
+            ("a = 1\nTotal Amount = 2\n", Some("Total Amount")),
+            ("columns = { Total Amount = \"float\" }", Some("Total Amount")),
+            ("[source.my trips]\n", Some("my trips")),
+            ("columns = { é b = 1 }", Some("é b")),
+            ("a = = 1", None),
+            ("a = 'x", None),
+        ] {
+            let (_, errors) = DeTable::parse_recoverable(file);
+            let at = errors[0].span().unwrap().start;
+            assert_eq!(key_without_quotes(file, at).as_deref(), key, "{file}");
+        }
+    }
 
     /// Returns the byte of the file at which `needle` of the decoded value begins.
     fn find(file: &str, needle: &str) -> usize {

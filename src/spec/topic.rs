@@ -23,7 +23,11 @@ impl<'a> Checker<'a> {
     /// Checks a `[source.NAME]` and adds it to the spec.
     pub fn source(&mut self, name: Text<'a>, fields: &Fields<'a>) {
         self.declare(&name, "source");
-        let Some(topic) = self.topic(&name, fields) else { return self.mark_broken(name.value) };
+        let Some(topic) = self.topic(&name, fields) else {
+            self.mark_broken(name.value);
+            fields.text("where").and_then(|text| self.condition(&text, &Scope::undeclared()));
+            return;
+        };
         let scope = Scope::of(name.value, &topic.schema);
         let filter = fields.text("where").and_then(|text| self.condition(&text, &scope));
         let (source, schema, time) = (self.spec.sources.len(), topic.schema.clone(), topic.time);
