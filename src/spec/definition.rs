@@ -4,11 +4,11 @@
 //! of its features, since its state does not depend on them; a model's includes the names of its inputs, since weights
 //! are stored by them. Where things run, and the names of topics, are in no text.
 
-use super::{Group, Label, Model, Spec, Topic};
+use super::{Group, Label, Lookup, Model, Spec, Topic};
 use crate::expr::Expr;
 use crate::hash::sha256;
 use crate::relation::{DeclaredTexts, StreamId};
-use crate::value::Scalar;
+use crate::value::{Scalar, Schema};
 
 /// Returns the SHA-256 of a text, in hex.
 pub fn hash(text: &str) -> String {
@@ -72,9 +72,20 @@ impl Spec {
         format!("group({} by {entity:?} {lines:?})", self.stream_text(group.from))
     }
 
+    /// The text of a look-up: that of its group, and the columns of the examples where they have other names.
+    fn lookup_text(&self, model: &Model, lookup: &Lookup) -> String {
+        let group = &self.groups[lookup.group];
+        let names = |schema: &Schema, columns: &[usize]| -> Vec<String> {
+            columns.iter().map(|at| schema.columns[*at].name.clone()).collect()
+        };
+        let theirs = names(self.stream_schema(group.from), &group.entity);
+        let ours = names(self.stream_schema(model.examples), &lookup.entity);
+        let by = if theirs == ours { String::new() } else { format!(" by {ours:?}") };
+        format!("{}{by}", self.group_text(group))
+    }
+
     fn model_text(&self, model: &Model) -> String {
-        let groups: Vec<String> =
-            model.lookups.iter().map(|lookup| self.group_text(&self.groups[lookup.group])).collect();
+        let groups: Vec<String> = model.lookups.iter().map(|lookup| self.lookup_text(model, lookup)).collect();
         let inputs: Vec<(&str, String)> =
             model.inputs.iter().map(|input| (input.name.as_str(), input.expr.canonical())).collect();
         let label = match &model.label {

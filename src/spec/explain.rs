@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{Group, GroupFeature, Label, Line, Model, Spec, Topic, Window};
+use super::{Group, GroupFeature, Label, Line, Lookup, Model, Spec, Topic, Window};
 use crate::aggregate::AggregateSpec;
 use crate::time::format_duration;
 use crate::value::{Scalar, Schema, Type};
@@ -107,7 +107,7 @@ impl Spec {
         }
         for lookup in &model.lookups {
             let group = &self.groups[lookup.group];
-            let entity = names(self.stream_schema(model.examples), &lookup.entity);
+            let entity = self.describe_entity(model, lookup);
             let (taken, all) = (lookup.features.len(), group.features.len());
             writeln!(out, "  look-up of {} by {entity}: {taken} of {all} features", group.name)?;
         }
@@ -142,6 +142,17 @@ impl Spec {
             writeln!(out, "  {:width$}  {}{question}", input.name, input.expr.ty())?;
         }
         Ok(())
+    }
+
+    /// Lists the columns by which a group is looked up, as `column`, or as `entity column = column` if the names differ.
+    pub(super) fn describe_entity(&self, model: &Model, lookup: &Lookup) -> String {
+        let group = &self.groups[lookup.group];
+        let (from, to) = (self.stream_schema(group.from), self.stream_schema(model.examples));
+        let pairs = group.entity.iter().zip(&lookup.entity).map(|(theirs, ours)| {
+            let (theirs, ours) = (&from.columns[*theirs].name, &to.columns[*ours].name);
+            if theirs == ours { ours.clone() } else { format!("{theirs} = {ours}") }
+        });
+        pairs.collect::<Vec<_>>().join(", ")
     }
 
     /// Describes a label in words.

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 
 use super::checker::Checker;
 use super::keys::INPUT;
+use super::look_up::{NamedColumns, group_entry};
 use super::problem::Mistake;
 use super::reader::{Fields, TomlValue, wrong};
 use super::toml_text::Text;
@@ -33,6 +34,8 @@ pub struct Entries {
     inputs: Vec<ModelInput>,
     /// Each group that entries name, with the place of its first entry, in the order of the entries.
     visits: Vec<(usize, Range<usize>)>,
+    /// The columns by which groups are looked up, as far as entries name them.
+    named_columns: Vec<NamedColumns>,
 }
 
 impl Entries {
@@ -59,12 +62,22 @@ impl<'a> Checker<'a> {
         let scope = self.example_scope(stream, name);
         let before = self.problems.count();
         let mut skipped = false;
-        let mut entries = Entries { stream, stream_name: name.to_owned(), inputs: Vec::new(), visits: Vec::new() };
+        let mut entries = Entries {
+            stream,
+            stream_name: name.to_owned(),
+            inputs: Vec::new(),
+            visits: Vec::new(),
+            named_columns: Vec::new(),
+        };
         if list.is_empty() {
             self.problems.expected(fields.span("features"), "this list is empty", "an input at least");
         }
         for value in list {
-            let Some((found, span)) = self.entry(value, &scope, name) else {
+            let found = match group_entry(value, self.problems) {
+                Some(fields) => self.group_entry(&fields, &scope, stream, name, &mut entries.named_columns),
+                None => self.entry(value, &scope, name),
+            };
+            let Some((found, span)) = found else {
                 skipped = true;
                 continue;
             };
@@ -86,6 +99,25 @@ impl<'a> Checker<'a> {
             }
         }
         (!skipped && self.problems.count() == before).then_some(entries)
+    }
+
+    /// Reports the mistakes of entries whose columns are not known.
+    pub fn check_unbound_entries(&self, fields: &Fields<'a>) {
+        for value in fields.list("features").into_iter().flatten() {
+            match value.get_ref() {
+                DeValue::String(text) if text.trim().ends_with(".*") => {
+                    let text = Text { value: text, span: value.span() };
+                    let group = text.value.trim().trim_end_matches(".*");
+                    self.whole_group(group, &text, &Scope::undeclared(), "");
+                }
+                _ => match group_entry(value, self.problems).map(|fields| fields.text("group")) {
+                    Some(group) => {
+                        group.and_then(|group| self.whole_group(group.value, &group, &Scope::undeclared(), ""));
+                    }
+                    None => _ = self.entry(value, &Scope::undeclared(), ""),
+                },
+            }
+        }
     }
 
     /// Checks one entry. Returns its inputs and its span.
@@ -128,7 +160,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn whole_group(&self, name: &str, text: &Text, scope: &Scope, stream: &str) -> Option<Vec<ModelInput>> {
+    pub(super) fn whole_group(&self, name: &str, text: &Text, scope: &Scope, stream: &str) -> Option<Vec<ModelInput>> {
         if self.spec.groups.iter().any(|group| group.name == name) {
             let columns = scope.columns(Some(name))?;
             let input = |(feature, expr)| ModelInput { name: format!("{name}.{feature}"), expr };
@@ -212,12 +244,18 @@ impl<'a> Checker<'a> {
         Some(BoundInputs { lookups, inputs, label })
     }
 
-    /// The positions of a group's entity in the examples, by the names of its columns.
+    /// The positions of a group's entity in the examples: of the columns that an entry names, else of those with the
+    /// names of the entity's columns.
     fn entity(&self, group: usize, entries: &Entries, span: &Range<usize>) -> Option<Vec<usize>> {
+        let named = entries.named_columns.iter().find(|named| named.group == group);
         let group = &self.spec.groups[group];
         let (from, to) = (self.spec.stream_schema(group.from), self.spec.stream_schema(entries.stream));
         let mut found = Vec::with_capacity(group.entity.len());
-        for column in &group.entity {
+        for (position, column) in group.entity.iter().enumerate() {
+            if let Some(at) = named.and_then(|named| named.columns[position]) {
+                found.push(at);
+                continue;
+            }
             let column = &from.columns[*column];
             match to.index_of(&column.name) {
                 Some(at) if to.columns[at].ty == column.ty || self.is_broken(&column.name) => found.push(at),
@@ -228,7 +266,9 @@ impl<'a> Checker<'a> {
                         None => format!("'{stream}' has no column '{name}'"),
                     };
                     let message = format!("{message}, by which '{}' is looked up", group.name);
-                    self.problems.expected(span.clone(), message, format!("a column '{name}' of type {}", column.ty));
+                    let by = format!("{{ group = \"{}\", on = {{ {name} = \"COLUMN\" }} }}", group.name);
+                    let expected = format!("a column '{name}' of type {}, or {by}", column.ty);
+                    self.problems.expected(span.clone(), message, expected);
                 }
             }
         }

@@ -64,7 +64,8 @@ impl Spec {
         let lookups = model.lookups.iter().map(|lookup| {
             let group = &self.groups[lookup.group];
             let features: Vec<&str> = lookup.features.iter().map(|at| group.features[*at].name.as_str()).collect();
-            json!({ "group": group.name, "entity": names(examples, &lookup.entity), "features": features })
+            let by = self.describe_entity(model, lookup);
+            json!({ "group": group.name, "entity": names(examples, &lookup.entity), "by": by, "features": features })
         });
         let inputs = model
             .inputs

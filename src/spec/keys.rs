@@ -38,8 +38,8 @@ const fn key(name: &'static str, form: &'static str, absent: Absent, summary: &'
 
 /// Every section, in the order of the reference.
 pub static SECTIONS: &[&Section] = &[
-    &FILE, &SOURCE, &TABLE, &COLUMN, &VIEW, &FEATURES, &AGGREGATE, &WINDOW, &MODEL, &INPUT, &LABEL, &KIND, &OPTIMIZER,
-    &PUBLISH,
+    &FILE, &SOURCE, &TABLE, &COLUMN, &VIEW, &FEATURES, &AGGREGATE, &WINDOW, &MODEL, &INPUT, &LOOK_UP, &LABEL, &KIND,
+    &OPTIMIZER, &PUBLISH,
 ];
 
 pub static FILE: Section = Section {
@@ -252,6 +252,22 @@ pub static INPUT: Section = Section {
               the examples, or an expression over these. The name of an expression is its text, unless it is written \
               as a table:",
     keys: &[key("expr", "expression", Required, "The input"), key("as", "string", Required, "Name of the input")],
+};
+
+pub static LOOK_UP: Section = Section {
+    title: "a look-up",
+    summary: "A group is looked up by the columns of the examples that have the names of its entity's columns. An entry \
+              of a model's `features` that is a table with a `group` can name others:",
+    keys: &[
+        key("group", "string", Required, "The feature group; all its features become inputs"),
+        key(
+            "on",
+            "table",
+            Is("equal names"),
+            "For a column of the entity, the column of the examples that holds it: `{ target = \"source\" }`",
+        ),
+        key("features", "string or list of strings", Is("all"), "The features of the group that become inputs"),
+    ],
 };
 
 pub static LABEL: Section = Section {

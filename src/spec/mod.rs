@@ -26,6 +26,7 @@ mod instance;
 mod item;
 mod join;
 mod label;
+mod look_up;
 mod model;
 mod model_options;
 mod select;
