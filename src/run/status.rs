@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::forecast::Forecast;
 use super::job;
 use super::print_err;
 use crate::flow::{Job, Plan};
@@ -19,8 +20,9 @@ pub struct TerminalStatus {
     terminal: bool,
     /// When the line was last drawn, and the number of records then.
     seen: (Instant, u64),
-    /// The newest version, in words.
-    newest: String,
+    /// The newest version, in words; `None` before the first.
+    newest: Option<String>,
+    forecast: Forecast,
     /// True once the command for a prediction has been printed.
     has_sample: bool,
     /// True once the end of the inputs has been printed.
@@ -36,7 +38,8 @@ impl TerminalStatus {
             quiet,
             terminal,
             seen: (Instant::now(), 0),
-            newest: "no version yet".to_owned(),
+            newest: None,
+            forecast: Forecast::new(plan.models.iter().map(|model| model.training_window()).collect()),
             has_sample: false,
             ended: false,
         }
@@ -62,10 +65,8 @@ impl TerminalStatus {
             })
             .collect();
         let name = &self.models[model];
-        self.newest = format!("{name} v{} {decided}", version.number);
-        if !shown.is_empty() {
-            self.newest = format!("{}, window scored: {}", self.newest, shown.join(", "));
-        }
+        let scored = if shown.is_empty() { String::new() } else { format!(", window scored: {}", shown.join(", ")) };
+        self.newest = Some(format!("{name} v{} {decided}{scored}", version.number));
         if version.decision == Decision::Refused {
             self.line(&format!("{name} v{} refused: {}", version.number, version.reason));
         }
@@ -86,6 +87,7 @@ impl TerminalStatus {
         let read = taken(job);
         let rate = read.saturating_sub(before) as f64 / at.elapsed().as_secs_f64().max(1e-3);
         self.seen = (Instant::now(), read);
+        self.forecast.note(self.seen.0, job.frontier.watermark());
         let time = match job.frontier.watermark() {
             EventTime::MIN => starting(job),
             time => format_time(time),
@@ -96,15 +98,20 @@ impl TerminalStatus {
         }
         if self.terminal && !self.quiet {
             // Errors are ignored as in `print_err`.
-            let _ = write!(std::io::stderr(), "\r\x1b[2K{time}  {rate:.0} records/s  {}", self.newest);
+            let _ = write!(std::io::stderr(), "\r\x1b[2K{time}  {rate:.0} records/s  {}", self.newest());
         } else if !self.ended {
-            self.line(&format!("{time}  {rate:.0} records/s  {}", self.newest));
+            self.line(&format!("{time}  {rate:.0} records/s  {}", self.newest()));
         }
     }
 
     /// Prints the final counts.
     pub fn end(&mut self, job: &Job) {
-        self.line(&format!("stopped after {} records; {}", taken(job), self.newest));
+        self.line(&format!("stopped after {} records; {}", taken(job), self.newest()));
+    }
+
+    /// Returns the newest version in words, or else when the first one comes.
+    fn newest(&self) -> String {
+        self.newest.clone().unwrap_or_else(|| self.forecast.in_words())
     }
 
     fn line(&self, text: &str) {
