@@ -35,15 +35,27 @@ pub fn load(path: &Path) -> Result<Spec, SpecErrors> {
 pub fn parse(text: &str, path: &str) -> Result<Spec, SpecErrors> {
     let problems = Problems::of(text);
     let (table, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        let message = error.message().lines().collect::<Vec<_>>().join(", ");
-        let span = error.span().unwrap_or(0..0);
-        let meant = toml_text::key_without_quotes(text, span.start);
-        problems.add(Mistake::new(span, message).suggest(meant.map(|key| format!("\"{key}\", in quotes"))));
-    }
+    report_syntax(&errors, text, &problems);
     let check = || if errors.is_empty() { Checker::new(&problems).file(table.get_ref()) } else { Spec::default() };
     let spec = with_stack_for(text.len(), check);
     problems.into_result(path).map(|()| spec)
+}
+
+/// Reports mistakes of TOML's syntax. Those that follow a key without quotes on its line are consequences.
+fn report_syntax(errors: &[toml::de::Error], text: &str, problems: &Problems) {
+    let line_of = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+    let mut explained = None;
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        let line = line_of(span.start);
+        if explained == Some(line) {
+            continue;
+        }
+        let message = error.message().lines().collect::<Vec<_>>().join(", ");
+        let key = toml_text::key_without_quotes(text, span.start);
+        explained = key.as_ref().map(|_| line);
+        problems.add(Mistake::new(span, message).suggest(key.map(|key| format!("\"{key}\", in quotes"))));
+    }
 }
 
 /// The declarations checked so far, and the names of those that are broken.

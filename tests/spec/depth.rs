@@ -28,7 +28,7 @@ key = ["v"]
 columns = { v = "int", name = "string?", at = "timestamp" }
 
 [view.w]
-sql = '''SELECT s.k, s.v, s.x, s.t, s.at, ITEM AS item FROM s LEFT JOIN t ON t.v = ON_VALUE WHERE FILTER'''
+sql = '''SELECT s.k, s.v, s.x, s.t, s.at, ITEM AS item FROM s LEFT JOIN t ON t.v = ON_KEY WHERE FILTER'''
 
 [features.g]
 from = "w"
@@ -44,7 +44,7 @@ window = "1d"
 "#;
 
 /// The places of a number and of a condition, with what stands there otherwise.
-const NUMBERS: [(&str, &str); 5] = [("ITEM", "s.v"), ("ON_VALUE", "s.v"), ("OF", "x"), ("INPUT", "x"), ("VALUE", "x")];
+const NUMBERS: [(&str, &str); 5] = [("ITEM", "s.v"), ("ON_KEY", "s.v"), ("OF", "x"), ("INPUT", "x"), ("VALUE", "x")];
 const CONDITIONS: [(&str, &str); 3] = [("KEPT", "v > 0"), ("FILTER", "s.v > 0"), ("LINE", "v > 0")];
 
 fn file(place: &str, text: &str) -> String {
