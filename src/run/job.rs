@@ -12,10 +12,10 @@ use arrow_schema::Fields;
 use crossbeam_channel::{Receiver, unbounded};
 use timely::worker::Worker;
 
+use super::Failure;
 use super::config::{Clock, Config};
 use super::inputs::{self, Inputs};
 use super::resume::ResumePoints;
-use super::Failure;
 use crate::checkpoint::{CheckpointCoordinator, Overtaken};
 use crate::flow::build::{JobEvent, OfflineFiles};
 use crate::flow::op::Assignments;

@@ -66,9 +66,6 @@ pub struct HttpConfig {
 impl HttpConfig {
     /// Returns why no request could be answered within the limits.
     pub fn mistake(&self) -> Option<String> {
-        if self.max_connections_per_address == 0 {
-            return Some("http.max_connections_per_address must be at least 1".to_owned());
-        }
         let (total, least) = (self.max_total_body_bytes, self.max_body_bytes.saturating_mul(2));
         (total < least).then(|| {
             format!(
