@@ -147,6 +147,7 @@ async fn read_whole(mut body: Incoming, max_bytes: usize, held: &mut HeldBytes) 
         let refused = if length > max_bytes { Err(RequestError::TooLarge(max_bytes)) } else { held.grow_to(length) };
         if let Err(error) = refused {
             drop((whole, data));
+            held.release();
             discard(&mut body, max_bytes.saturating_mul(DISCARDED)).await;
             return Err(error);
         }

@@ -53,11 +53,16 @@ impl HeldBytes {
         self.counted += more;
         Ok(())
     }
+
+    /// Holds nothing any more, as what was read of a body that is refused is dropped.
+    pub fn release(&mut self) {
+        self.budget.held.fetch_sub(std::mem::take(&mut self.counted), Relaxed);
+    }
 }
 
 impl Drop for HeldBytes {
     fn drop(&mut self) {
-        self.budget.held.fetch_sub(self.counted, Relaxed);
+        self.release();
     }
 }
 
@@ -79,6 +84,9 @@ mod tests {
         drop(first);
         second.grow_to(FREE + 100).unwrap();
         assert!(second.grow_to(usize::MAX).is_err());
+        second.release();
+        assert_eq!(budget.held.load(Relaxed), 0);
+        second.grow_to(FREE + 7).unwrap();
         drop(second);
         assert_eq!(budget.held.load(Relaxed), 0);
     }

@@ -109,7 +109,7 @@ fn a_run_that_hangs_ends_with_a_code_of_its_own_within_the_shutdown_timeout() {
     let mut command = command(folder.path(), "true", &["run", "--set", "shutdown_timeout=1s"]);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // Signals are handled before the folder is locked.
-    while !home.join("run.lock").exists() {
+    while !home.join("tidemill.lock").exists() {
         std::thread::yield_now();
     }
     assert!(Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status().unwrap().success());
