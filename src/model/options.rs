@@ -118,6 +118,27 @@ pub struct Gate {
     pub holdout: f64,
     /// The newest windows whose held-out examples are compared.
     pub windows: usize,
+    /// The decision where the metric has no answer on any of them.
+    #[serde(default, skip_serializing_if = "GateFallback::is_default")]
+    pub unanswered: GateFallback,
+}
+
+/// The decision of a gate that cannot compare: no example was held out, or the metric has no answer on them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GateFallback {
+    /// The champion stays.
+    #[default]
+    Keep,
+    /// The new version is published.
+    Publish,
+}
+
+impl GateFallback {
+    /// Returns whether it is the default, which a model's definition leaves out.
+    fn is_default(&self) -> bool {
+        *self == GateFallback::default()
+    }
 }
 
 /// The values that `bins` may have.

@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{Group, GroupFeature, Label, Line, Lookup, Model, Spec, Topic, Window};
 use crate::aggregate::AggregateSpec;
+use crate::model::GateFallback;
 use crate::time::format_duration;
 use crate::value::{Scalar, Schema, Type};
 
@@ -131,6 +132,9 @@ impl Spec {
                     out,
                     "  published if {metric} is worse by {tolerance} at most, on {holdout} of {windows} windows"
                 )?;
+                if gate.unanswered == GateFallback::Publish {
+                    writeln!(out, "  published where {metric} has no answer")?;
+                }
             }
             None => writeln!(out, "  every version is published")?,
         }

@@ -11,12 +11,14 @@ use super::reader::{Fields, TomlValue, entries, number, text, wrong};
 use super::toml_text::Text;
 use crate::expr::nearest;
 use crate::model::{
-    BINS, GATE_WINDOWS, Gate, HASH_BITS, KINDS, KindOptions, LearningStart, ModelKind, ModelOptions, OPTIMIZERS,
-    OptimizerOptions, Parameter, SHARDS, TrainedBy,
+    BINS, GATE_WINDOWS, Gate, GateFallback, HASH_BITS, KINDS, KindOptions, LearningStart, ModelKind, ModelOptions,
+    OPTIMIZERS, OptimizerOptions, Parameter, SHARDS, TrainedBy,
 };
 use crate::value::Type;
 
 static STARTS: &[(&str, LearningStart)] = &[("warm", LearningStart::Warm), ("fresh", LearningStart::Fresh)];
+
+static UNANSWERED: &[(&str, GateFallback)] = &[("keep", GateFallback::Keep), ("publish", GateFallback::Publish)];
 
 /// A kind or an optimizer, as it is written: a name, or a table of it and parameters.
 struct Named<T> {
@@ -204,10 +206,12 @@ impl<'a> Checker<'a> {
             found
         };
         let windows = *GATE_WINDOWS.start()..*GATE_WINDOWS.end() + 1;
+        let unanswered = fields.text("unanswered").and_then(|text| self.one_of(&text, "unanswered", UNANSWERED));
         Some(Gate {
             tolerance: share("tolerance", 0.0, Gate::admits_tolerance, Gate::TOLERANCE),
             holdout: share("holdout", 0.1, Gate::admits_holdout, Gate::HOLDOUT),
             windows: fields.int("windows", windows).unwrap_or(3) as usize,
+            unanswered: unanswered.unwrap_or_default(),
             metric: metric?.value.to_owned(),
         })
     }

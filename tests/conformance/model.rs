@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::common::training::{DAY, Row, Trial, examples, generate, inputs, lcg, task, trainer};
 use tidemill::model::preparation::{Observations, Preparation, Prepared, SlotLayout, Statistics};
 use tidemill::model::{
-    Bounds, Classes, Decision, Gate, KINDS, Labels, LearningStart, ModelKind, ModelOptions, OPTIMIZERS,
+    Bounds, Classes, Decision, Gate, GateFallback, KINDS, Labels, LearningStart, ModelKind, ModelOptions, OPTIMIZERS,
     OptimizerOptions, Scored, Shard, Task, TrainedBy, Trainer, TrainerConfig, Version, WindowScores, check_options,
 };
 
@@ -38,7 +38,7 @@ fn everything() -> Vec<(String, ModelOptions)> {
             bins: 5,
             crosses: vec![vec!["x".into(), "town".into()], vec!["hour".into(), "flag".into()]],
             shards: 3,
-            publish: Some(Gate { metric, tolerance: 0.1, holdout: 0.2, windows: 3 }),
+            publish: Some(Gate { metric, tolerance: 0.1, holdout: 0.2, windows: 3, unanswered: Default::default() }),
             ..plain
         };
         all.push((format!("{} sharded, gated, with bins and crosses", kind.name), rich.clone()));
@@ -321,7 +321,13 @@ fn classes_beyond_the_most_are_scored_and_not_learnt() {
 }
 
 fn gated() -> ModelOptions {
-    let publish = Some(Gate { metric: "logloss".into(), tolerance: 0.02, holdout: 0.2, windows: 3 });
+    let publish = Some(Gate {
+        metric: "logloss".into(),
+        tolerance: 0.02,
+        holdout: 0.2,
+        windows: 3,
+        unanswered: Default::default(),
+    });
     ModelOptions { hash_bits: 10, publish, ..ModelOptions::default() }
 }
 
@@ -346,6 +352,60 @@ fn one_poisoned_window_is_refused_and_leaves_no_trace() {
     let without = Trial::new(rows).run(&gated()).versions;
     let weights = |version: &Version| format!("{:?}", version.predictor.save());
     assert_eq!(weights(&versions[4]), weights(&without[3]));
+}
+
+#[test]
+fn a_gate_whose_metric_has_no_answer_says_so_and_keeps_the_champion_unless_told_otherwise() {
+    use Decision::{Published, Refused};
+    let mut rows = generate(3000, 71, 3);
+    // From the second day on, all labels are of one class.
+    rows.iter_mut().filter(|row| row.known >= DAY).for_each(|row| row.label = 1.0);
+    let run = |rows: &[Row], metric: &str, holdout, unanswered| {
+        let publish = Gate { metric: metric.into(), tolerance: 0.02, holdout, windows: 1, unanswered };
+        Trial::new(rows.to_vec()).run(&ModelOptions { publish: Some(publish), ..gated() }).versions
+    };
+    let kept = run(&rows, "auc", 0.2, GateFallback::Keep);
+    assert_eq!(decisions(&kept), [Published, Refused, Refused], "the first version is always accepted");
+    assert!(kept[1].reason.contains("labels of one class only"), "{}", kept[1].reason);
+    assert!(kept[1].reason.ends_with("version 1 stays champion"), "{}", kept[1].reason);
+    assert_eq!((kept[2].champion, kept[2].parent), (1, Some(1)));
+    let published = run(&rows, "auc", 0.2, GateFallback::Publish);
+    assert_eq!(decisions(&published), [Published, Published, Published]);
+    assert!(published[1].reason.contains("labels of one class only"), "{}", published[1].reason);
+    let answered = run(&rows, "logloss", 0.2, GateFallback::Keep);
+    assert!(answered[1].reason.contains("held-out examples; within 0.02"), "{}", answered[1].reason);
+    // Too few keys for one to be held out.
+    let none = run(&rows[..20], "logloss", 1e-9, GateFallback::Keep);
+    assert_eq!(decisions(&none), [Published]);
+    let none = run(&rows, "logloss", 1e-9, GateFallback::Keep);
+    assert_eq!(decisions(&none), [Published, Refused, Refused]);
+    assert!(none[1].reason.starts_with("no example of the 1 newest windows is held out"), "{}", none[1].reason);
+}
+
+#[test]
+fn a_poisoned_window_of_large_targets_is_refused() {
+    use Decision::{Published, Refused};
+    for size in [1.0, 1e9, 1e13, 1e17] {
+        let mut rows = generate(6000, 73, 6);
+        for row in &mut rows {
+            let poisoned = row.known / DAY == 3;
+            row.label = size * (1.0 + if poisoned { 5.0 } else { 0.1 } * row.label);
+        }
+        let gate = Gate {
+            metric: "rmse".into(),
+            tolerance: size * 0.01,
+            holdout: 0.2,
+            windows: 3,
+            unanswered: GateFallback::Keep,
+        };
+        let options = ModelOptions { kind: "linear".into(), publish: Some(gate), ..gated() };
+        let versions = Trial::new(rows).run(&options).versions;
+        assert_eq!(decisions(&versions)[..4], [Published, Published, Published, Refused], "{size}");
+        assert!(versions[3].reason.contains("rmse worse than of version 3 by"), "{}", versions[3].reason);
+        let prequential = &versions[2].prequential;
+        assert!(metric(&prequential.champion, "rmse") >= metric(&prequential.champion, "mae"), "{size}");
+        assert!(metric(&prequential.champion, "rmse") < 0.1 * size, "{size}");
+    }
 }
 
 #[test]
@@ -392,24 +452,24 @@ fn options_are_checked_all_at_once() {
 
 /// Digests of every version and prediction of a small run.
 const DIGESTS: &str = "\
-8b3ff6149879c4d6 logistic by ftrl
-19e7eeefab671812 logistic by adagrad
-065c8a486fae2c38 logistic by sgd
-da702e2b5baa0383 logistic by adam
-d0cc808c458c9afa logistic sharded, gated, with bins and crosses
-d8a1657a11b3c5dc logistic fresh
-a36155822a169866 linear by ftrl
-f84983dfc7daec9e linear by adagrad
-d6a3e14a7186839b linear by sgd
-8f4aa61daf0021ca linear by adam
-7b68bc9fb1c1535e linear sharded, gated, with bins and crosses
-3802111ec7b84861 linear fresh
-6c0983844ac474c0 poisson by ftrl
-5a73ceb2e4f52527 poisson by adagrad
-64a2a102116d1287 poisson by sgd
-3aa5140972dda59f poisson by adam
-f25ac388724a77a2 poisson sharded, gated, with bins and crosses
-4b9af41d94871c29 poisson fresh
+eaeea302e9dcb539 logistic by ftrl
+3b7093a91f28b37a logistic by adagrad
+6594628f04a97a5d logistic by sgd
+070982c6e94f11fd logistic by adam
+5e97c47bb5fe9578 logistic sharded, gated, with bins and crosses
+c9f8f3575a05e517 logistic fresh
+2691cc5e0a6c2632 linear by ftrl
+e207751cd504cdf7 linear by adagrad
+9b08d9583df076ae linear by sgd
+5cddad9da5ac8243 linear by adam
+12fd4a1c28ad1e9b linear sharded, gated, with bins and crosses
+6686ac51759988e7 linear fresh
+9013065d8f558d3c poisson by ftrl
+7935ff9e9c6f1cb8 poisson by adagrad
+3e8a034afd5d88b2 poisson by sgd
+34b6d3f712f6a152 poisson by adam
+7df94a9487215408 poisson sharded, gated, with bins and crosses
+befbf06ffef4bcbe poisson fresh
 ";
 
 /// A model in use predicts the same after an upgrade, and a replay repeats its versions.

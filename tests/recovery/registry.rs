@@ -234,7 +234,13 @@ fn a_registry_that_is_away_for_a_while_loses_nothing() {
 fn a_refused_version_is_kept_with_its_reason_and_moves_nothing() {
     let mut rows = generate(3000, 31, 4);
     rows.iter_mut().filter(|row| row.known / DAY == 2).for_each(|row| row.label = 1.0 - row.label);
-    let publish = Some(Gate { metric: "logloss".into(), tolerance: 0.02, holdout: 0.2, windows: 3 });
+    let publish = Some(Gate {
+        metric: "logloss".into(),
+        tolerance: 0.02,
+        holdout: 0.2,
+        windows: 3,
+        unanswered: Default::default(),
+    });
     let versions = Trial::new(rows).run(&ModelOptions { hash_bits: 8, publish, ..ModelOptions::default() }).versions;
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());

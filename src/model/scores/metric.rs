@@ -27,7 +27,7 @@ pub struct Metric {
 pub static METRICS: &[Metric] = &[
     Metric {
         name: "logloss",
-        summary: "mean negative log-likelihood, in nats",
+        summary: "mean negative log-likelihood, in nats; a class that a version does not know counts as a probability of 1e-15",
         better: Better::Lower,
         tasks: CLASSIFICATION,
         of: |scores| match scores {
@@ -38,7 +38,7 @@ pub static METRICS: &[Metric] = &[
     },
     Metric {
         name: "auc",
-        summary: "area under the ROC curve; ties count half",
+        summary: "area under the ROC curve; ties count half. Exact in a gate, and of up to 65,536 distinct predictions; beyond, within half the share of the pairs that agree in the leading bits that are kept",
         better: Better::Higher,
         tasks: BINARY,
         of: |scores| if let Scores::Binary(scores) = scores { scores.auc() } else { None },
@@ -84,7 +84,7 @@ pub static METRICS: &[Metric] = &[
     },
     Metric {
         name: "rmse",
-        summary: "root mean squared error",
+        summary: "root mean squared error, of errors of any magnitude",
         better: Better::Lower,
         tasks: REGRESSION,
         of: |scores| if let Scores::Regression(scores) = scores { scores.rmse() } else { None },

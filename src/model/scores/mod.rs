@@ -1,7 +1,8 @@
 //! Scores: sums from which every metric of a run of predictions follows.
 //!
 //! There is one file a task, and [`METRICS`] points into them. Everything is an exact sum or a count, so scores can be
-//! merged and do not depend on order, and their size does not grow with the examples.
+//! merged and do not depend on order, and their size is bounded. Nothing is clamped: a metric is rounded in its last steps
+//! alone, whatever the magnitude of the labels and the predictions.
 //!
 //! ```
 //! use tidemill::model::{Scores, Task};
@@ -14,8 +15,10 @@
 //! ```
 
 mod binary;
+mod exact_sum;
 mod metric;
 mod multiclass;
+mod ranks;
 mod regression;
 
 use serde::{Deserialize, Serialize};
@@ -44,7 +47,7 @@ trait TaskScores {
 pub enum Scores {
     Binary(Box<BinaryScores>),
     Multiclass(MulticlassScores),
-    Regression(RegressionScores),
+    Regression(Box<RegressionScores>),
 }
 
 impl Scores {
@@ -53,7 +56,15 @@ impl Scores {
         match task {
             Task::Binary => Scores::Binary(Box::default()),
             Task::Multiclass => Scores::Multiclass(MulticlassScores::default()),
-            Task::Regression => Scores::Regression(RegressionScores::default()),
+            Task::Regression => Scores::Regression(Box::default()),
+        }
+    }
+
+    /// Scores of no predictions that rank each one exactly, however many there are: their size grows with the predictions.
+    pub fn ranking_all(task: Task) -> Self {
+        match task {
+            Task::Binary => Scores::Binary(Box::new(BinaryScores::ranking_all())),
+            Task::Multiclass | Task::Regression => Scores::new(task),
         }
     }
 
@@ -111,15 +122,11 @@ impl Scores {
     }
 }
 
-/// Restricts a number to what exact sums can hold.
-fn bounded(x: f64) -> f64 {
-    x.clamp(-super::preparation::LARGEST, super::preparation::LARGEST)
-}
-
 /// Returns `part / whole`. None if `whole` is not positive.
 fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
 }
 
-/// Probabilities are this far from 0 and 1 when log loss is taken, as in scikit-learn and River, so it is bounded.
+/// The probability that stands for one of 0 when log loss is taken, as in scikit-learn and River. No kind predicts 0 or 1,
+/// but a class that a version does not know has a probability of 0: it costs 34.5 nats.
 const LEAST_PROBABILITY: f64 = 1e-15;

@@ -1,11 +1,12 @@
 //! The publish gate: candidate and champion compared on held-out examples.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::Decision;
 use super::history::{RetainedVersion, by_number};
 use super::state::TrainingState;
-use crate::model::{Better, Gate, METRICS, Predictions, Predictor, Scores, SparseRows, Task};
+use crate::model::{Better, Gate, GateFallback, METRICS, Predictions, Predictor, Scores, SparseRows, Task};
 
 /// A candidate for the champion.
 pub(super) struct Challenge<'a> {
@@ -48,7 +49,7 @@ impl Verdict {
 
 impl PairedScores {
     fn new(task: Task) -> Self {
-        PairedScores { candidate: Scores::new(task), champion: Scores::new(task) }
+        PairedScores { candidate: Scores::ranking_all(task), champion: Scores::ranking_all(task) }
     }
 }
 
@@ -105,31 +106,50 @@ impl GateComparison {
     /// Each window is compared by itself, and the median of the differences counts: an overconfident champion loses
     /// without bound on a poisoned window, and a mean would let that one window decide for all.
     pub fn decide(&self, gate: &Gate, champion: u64) -> Verdict {
-        let Gate { metric, tolerance, .. } = gate;
+        let Gate { metric, tolerance, unanswered, .. } = gate;
         let known = METRICS.iter().find(|known| known.name == *metric).expect("the gate's metric was checked");
-        let differences = self.windows.iter().filter_map(|PairedScores { candidate, champion }| {
-            let (own, best) = ((known.of)(candidate)?, (known.of)(champion)?);
-            Some(match known.better {
-                Better::Lower => own - best,
-                Better::Higher => best - own,
-                Better::Zero => own.abs() - best.abs(),
-            })
-        });
-        let Some(worse_by) = median(differences.collect()) else {
-            return Verdict::published("no held-out examples to compare on");
-        };
         let mut pooled = PairedScores::new(self.task);
         for window in &self.windows {
             pooled.candidate.merge(&window.candidate);
             pooled.champion.merge(&window.champion);
         }
+        let (windows, examples) = (self.windows.len(), pooled.candidate.examples());
+        // Compare window by window.
+        let worse_by = |PairedScores { candidate, champion }: &PairedScores| {
+            let (own, best) = ((known.of)(candidate)?, (known.of)(champion)?);
+            Some(match known.better {
+                Better::Lower => difference(own, best),
+                Better::Higher => difference(best, own),
+                Better::Zero => difference(own.abs(), best.abs()),
+            })
+        };
+        let differences: Vec<f64> = self.windows.iter().filter_map(worse_by).collect();
+        let compared = differences.len();
+        // Without an answer, the gate's own rule decides.
+        let Some(worse_by) = median(differences) else {
+            let why = match examples {
+                0 => format!("no example of the {windows} newest windows is held out, so {metric} cannot be compared"),
+                _ => format!(
+                    "{metric} has no answer on the {examples} held-out examples of the {windows} newest windows{}",
+                    without_answer(metric)
+                ),
+            };
+            let (decision, then) = match unanswered {
+                GateFallback::Keep => (Decision::Refused, format!("version {champion} stays champion")),
+                GateFallback::Publish => (Decision::Published, "published as unanswered = \"publish\" says".to_owned()),
+            };
+            let scores = Some(pooled).filter(|_| examples > 0);
+            return Verdict { decision, reason: format!("{why}; {then}"), scores };
+        };
+        // Decide by the median.
         let accepted = worse_by <= *tolerance;
+        let compared_with = match worse_by.total_cmp(&0.0) {
+            _ if worse_by == 0.0 => format!("equal to that of version {champion}"),
+            Ordering::Greater => format!("worse than of version {champion} by {}", short(worse_by)),
+            _ => format!("better than of version {champion} by {}", short(-worse_by)),
+        };
         let reason = format!(
-            "{metric} {} than of version {champion} by {:.4}, the median of {} windows of {} held-out examples; {} {tolerance}",
-            if worse_by > 0.0 { "worse" } else { "better" },
-            worse_by.abs(),
-            self.windows.len(),
-            pooled.candidate.examples(),
+            "{metric} {compared_with}, the median of {compared} windows of {examples} held-out examples; {} {tolerance}",
             if accepted { "within" } else { "more than" },
         );
         let decision = if accepted { Decision::Published } else { Decision::Refused };
@@ -137,9 +157,30 @@ impl GateComparison {
     }
 }
 
-/// Returns metrics by name.
+/// Returns `a − b`. Two metrics that are infinite alike are equal.
+fn difference(a: f64, b: f64) -> f64 {
+    if a == b { 0.0 } else { a - b }
+}
+
+/// Returns the reason why a metric of some windows has no answer.
+fn without_answer(metric: &str) -> &'static str {
+    match metric {
+        "auc" => " in any window: each has labels of one class only",
+        "f1" => " in any window: none has a positive label or prediction",
+        "r2" => " in any window: the labels of each are all equal",
+        _ => "",
+    }
+}
+
+/// Writes a number with four decimals, or in powers of ten where these would hide it.
+fn short(x: f64) -> String {
+    if (1e-3..1e6).contains(&x) { format!("{x:.4}") } else { format!("{x:.3e}") }
+}
+
+/// Returns the metrics that are finite, by name: an infinite one has no form in JSON.
 pub(super) fn named(metrics: &[(&'static str, f64)]) -> BTreeMap<String, f64> {
-    metrics.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+    let finite = metrics.iter().filter(|(_, value)| value.is_finite());
+    finite.map(|(name, value)| ((*name).to_owned(), *value)).collect()
 }
 
 /// Returns the middle value, or the mean of the two in the middle. None of no values.
