@@ -32,9 +32,17 @@ impl<'a> Observed<'a> {
         input.keeps(row).then_some(Observed { input, row, event_time, sequence })
     }
 
-    /// The value as a scaled integer; 0 where the line only counts.
-    pub fn scaled(&self) -> i128 {
+    /// The value as a scaled integer; 0 where the line only counts, `None` where it cannot be summed.
+    pub fn scaled(&self) -> Option<i128> {
         self.input.scaled(self.row)
+    }
+
+    /// The value as a scaled integer, of an aggregate that is given no others.
+    ///
+    /// # Panics
+    /// If it cannot be summed.
+    pub fn summable(&self) -> i128 {
+        self.scaled().expect("records whose value cannot be summed are rejected")
     }
 
     /// The value.
@@ -61,6 +69,9 @@ pub trait Aggregate: Copy + Send + Sync + 'static {
 
     /// The forms of its input that `insert` reads.
     const NEEDS: Needs;
+
+    /// True if it counts records whose value cannot be summed, though it needs scaled values; others are rejected.
+    const COUNTS_UNSUMMABLE: bool = false;
 
     /// Adds a record.
     fn insert(&self, acc: &mut Self::Acc, record: Observed<'_>);

@@ -10,5 +10,5 @@ pub static COUNT: AggregateKind = AggregateKind {
     input: OpInput::Optional,
     output: |_, _| FeatureType::Scalar(Type::Int),
     empty: |_| Feature::Value(Scalar::Int(0)),
-    family: &MomentOp { order: MomentOrder::Zeroth, finish: |moments| Scalar::Int(moments.n) },
+    family: &MomentOp { order: MomentOrder::Zeroth, finish: |moments| Ok(Scalar::Int(moments.count)) },
 };

@@ -10,6 +10,7 @@ use arrow_buffer::i256;
 use serde::{Deserialize, Serialize};
 
 use super::algebra::{Aggregate, Invertible, Observed};
+use super::answers::Answers;
 use super::cost::Cost;
 use super::exact::{power_of_ten, to_f64};
 use super::family::{Family, OpsInWindow, PlacedOp};
@@ -149,7 +150,7 @@ impl Aggregate for Decay {
         let half_life = record.event_time.div_euclid(self.half_life_ms);
         let rest = record.event_time.rem_euclid(self.half_life_ms) as f64 / self.half_life_ms as f64;
         let weight = (libm::exp2(rest) * UNIT).round_ties_even() as i128;
-        let sum = i256::from_i128(weight).wrapping_mul(i256::from_i128(record.scaled())).to_parts();
+        let sum = i256::from_i128(weight).wrapping_mul(i256::from_i128(record.summable())).to_parts();
         acc.add(&Term { half_life, n: 1, weight, sum });
         if self.forgets {
             acc.forget();
@@ -196,7 +197,7 @@ impl Family for DecayOp {
         let build = |placed: &PlacedOp<'_>| {
             let (position, half_life_ms) = (placed.position, Self::half_life_ms(placed.op));
             let finish = placed.op.kind.family_as::<DecayOp>().finish;
-            let write = move |acc: &DecayingSum, row: &mut [Feature]| {
+            let write = move |acc: &DecayingSum, row: &mut Answers<'_>| {
                 row[position] = acc.totals(half_life_ms, digits).map_or(Feature::NULL, finish);
             };
             match Self::aggregate(placed.op, ops.window) {

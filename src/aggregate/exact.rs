@@ -1,7 +1,8 @@
 //! Exact arithmetic: floats as scaled integers.
 //!
 //! A float x enters a sum as X = round-half-even(x·10^d). Integers add without error in any order, so a sum depends
-//! on the set of records alone and a record that leaves a window leaves nothing behind.
+//! on the set of records alone and a record that leaves a window leaves nothing behind. What is read from a sum is
+//! rounded once, to the nearest f64.
 
 use arrow_buffer::i256;
 
@@ -23,22 +24,82 @@ pub fn power_of_ten(digits: u32) -> f64 {
     POWERS[digits as usize]
 }
 
-/// A float scaled to `digits` after the point, halves to even; `None` if it is not finite or beyond ±1e18.
+/// A float scaled to `digits` after the point: the integer nearest to the exact product x·10^digits, halves to even;
+/// `None` if it is not finite or beyond ±1e18.
 ///
 /// ```
 /// use tidemill::aggregate::fixed;
 /// assert_eq!(fixed(0.1, 9), Some(100_000_000));
 /// assert_eq!(fixed(2.5, 0), Some(2));
+/// assert_eq!(fixed(123_456_789.123_456_79, 9), Some(123_456_789_123_456_791));
 /// assert_eq!(fixed(f64::INFINITY, 9), None);
 /// ```
 pub fn fixed(x: f64, digits: u32) -> Option<i128> {
-    (x.abs() <= LIMIT).then(|| (x * power_of_ten(digits)).round_ties_even() as i128)
+    (x.abs() <= LIMIT).then(|| match nearby(x, digits) {
+        Some(scaled) => scaled.into(),
+        None => scaled_exactly(x, digits),
+    })
 }
 
 /// The same as [`fixed`] in 64 bits, `None` where the result does not fit.
 pub fn narrow(x: f64, digits: u32) -> Option<i64> {
-    let scaled = (x * power_of_ten(digits)).round_ties_even();
-    (x.abs() <= LIMIT && scaled.abs() < i64::MAX as f64).then_some(scaled as i64)
+    match nearby(x, digits) {
+        Some(scaled) => Some(scaled),
+        None => fixed(x, digits).and_then(|wide| i64::try_from(wide).ok()),
+    }
+}
+
+/// The scaled integer, where one float multiplication is enough to tell it: the product is within half its last place
+/// of x·10^digits, so an integer nearer to it than one half by more than that is the nearest to both.
+fn nearby(x: f64, digits: u32) -> Option<i64> {
+    let product = x * power_of_ten(digits);
+    let scaled = product.round_ties_even();
+    ((product - scaled).abs() + product.abs() * f64::EPSILON < 0.5).then_some(scaled as i64)
+}
+
+/// The scaled integer of a float within ±1e18, in integers.
+fn scaled_exactly(x: f64, digits: u32) -> i128 {
+    const FRACTION: u32 = f64::MANTISSA_DIGITS - 1;
+    let (fraction, exponent) = (x.to_bits() & ((1 << FRACTION) - 1), (x.to_bits() >> FRACTION) as u32 & 0x7ff);
+    // x = ± mantissa / 2^places; a product of 53 and 30 bits, shifted left by 7 at most.
+    let (mantissa, places) = match exponent {
+        0 => (fraction, 1074),
+        _ => (fraction | 1 << FRACTION, 1075 - exponent as i32),
+    };
+    let product = u128::from(mantissa) * 10u128.pow(digits);
+    let magnitude = match u32::try_from(places) {
+        Err(_) => product << places.unsigned_abs(),
+        Ok(0) => product,
+        Ok(places) if places >= u128::BITS => 0,
+        Ok(places) => {
+            let (floor, rest, half) = (product >> places, product & ((1 << places) - 1), 1 << (places - 1));
+            floor + u128::from(rest > half || (rest == half && floor & 1 == 1))
+        }
+    };
+    if x < 0.0 { -(magnitude as i128) } else { magnitude as i128 }
+}
+
+/// The f64 nearest to the quotient of two integers, halves to even.
+///
+/// # Panics
+/// If the denominator is 0, or 2^95 or above.
+pub fn quotient(numerator: i128, denominator: u128) -> f64 {
+    /// Integers up to this are floats, and the division of two floats rounds once.
+    const FLOATS: u128 = 1 << f64::MANTISSA_DIGITS;
+    assert!(denominator >> 95 == 0, "a denominator is a count times a power of ten");
+    let magnitude = numerator.unsigned_abs();
+    let nearest = if magnitude <= FLOATS && denominator <= FLOATS {
+        magnitude as f64 / denominator as f64
+    } else {
+        // At least 64 bits of the quotient, with a sticky last bit for whatever is left, round as the whole would.
+        let (mut bits, mut rest, mut places) = (magnitude / denominator, magnitude % denominator, 0);
+        while bits >> 64 == 0 && rest != 0 {
+            (bits, rest) = ((bits << 32) | ((rest << 32) / denominator), (rest << 32) % denominator);
+            places += 32;
+        }
+        (bits | u128::from(rest != 0)) as f64 / 2f64.powi(places)
+    };
+    if numerator < 0 { -nearest } else { nearest }
 }
 
 /// The f64 nearest to a 256-bit integer, halves to even.
@@ -61,8 +122,42 @@ pub fn to_f64(value: i256) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use num_bigint::BigInt;
+
     use super::*;
     use proptest::prelude::*;
+
+    /// A float as a fraction of integers: the numerator, and the denominator's number of bits after the first.
+    fn fraction(x: f64) -> (BigInt, u32) {
+        let mut places = 0;
+        let mut whole = x;
+        while whole.fract() != 0.0 {
+            (whole, places) = (whole * 2.0, places + 1);
+        }
+        let text = format!("{whole:.0}");
+        (text.parse().expect("a float without a fraction is written as an integer"), places)
+    }
+
+    /// The integer nearest to a fraction, halves to even.
+    fn rounded(numerator: &BigInt, denominator: &BigInt) -> BigInt {
+        let magnitude = BigInt::from(numerator.magnitude().clone());
+        let (floor, rest) = (&magnitude / denominator, (&magnitude % denominator) * 2);
+        let up = rest > *denominator || (rest == *denominator && floor.bit(0));
+        let nearest = floor + i32::from(up);
+        if *numerator == magnitude { nearest } else { -nearest }
+    }
+
+    /// The f64 nearest to a fraction, by its decimal text.
+    fn by_text(numerator: i128, denominator: u128) -> f64 {
+        let (magnitude, denominator) = (BigInt::from(numerator.unsigned_abs()), BigInt::from(denominator));
+        let places = BigInt::from(10).pow(90);
+        let rest = (&magnitude % &denominator) * &places;
+        let (digits, left) = (&rest / &denominator, &rest % &denominator);
+        let sticky = u8::from(left != BigInt::ZERO);
+        let text = format!("{}.{:0>90}{sticky}", magnitude / &denominator, digits.to_string());
+        let nearest: f64 = text.parse().expect("a number");
+        if numerator < 0 { -nearest } else { nearest }
+    }
 
     proptest! {
         #[test]
@@ -77,9 +172,37 @@ mod tests {
         }
 
         #[test]
+        fn scaling_rounds_the_exact_product(x: f64, near in -1e19..1e19f64, digits in 0..=MAX_DIGITS) {
+            for x in [x, near, near / 1e6, near / power_of_ten(digits), (near / 1e4).round() / 2.0] {
+                let scaled = |x: f64| {
+                    let (numerator, places) = fraction(x);
+                    rounded(&(numerator * 10i64.pow(digits)), &(BigInt::from(1) << places))
+                };
+                prop_assert_eq!(fixed(x, digits).map(BigInt::from), (x.abs() <= LIMIT).then(|| scaled(x)));
+            }
+        }
+
+        #[test]
+        fn a_quotient_is_the_float_nearest_to_it(
+            numerator: i128,
+            smaller_by in 0u32..127,
+            denominator in 1u128..1 << 94,
+            less_by in 0u32..94,
+        ) {
+            let (numerator, denominator) = (numerator >> smaller_by, (denominator >> less_by).max(1));
+            prop_assert_eq!(quotient(numerator, denominator), by_text(numerator, denominator));
+            // Close to the middle of two floats.
+            let odd = i128::from((numerator as u64 >> 11) | 1 << 53) * denominator as i64 as i128;
+            let denominator = (denominator as i64 as i128 * 2).unsigned_abs().max(1);
+            for numerator in [odd, odd - 1, odd + 1] {
+                prop_assert_eq!(quotient(numerator, denominator), by_text(numerator, denominator));
+            }
+        }
+
+        #[test]
         fn scaling_to_64_bits_is_scaling(x: f64, near in -1e19..1e19f64, digits in 0..=MAX_DIGITS) {
             for x in [x, near, near / power_of_ten(digits)] {
-                let expected = fixed(x, digits).and_then(|wide| i64::try_from(wide).ok()).filter(|x| *x > i64::MIN);
+                let expected = fixed(x, digits).and_then(|wide| i64::try_from(wide).ok());
                 prop_assert_eq!(narrow(x, digits), expected);
             }
         }

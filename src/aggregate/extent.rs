@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::algebra::{Aggregate, Observed};
+use super::answers::Answers;
 use super::cost::Cost;
 use super::extremum::order_preserving;
 use super::family::{Family, OpsInWindow, PlacedOp};
@@ -91,7 +92,7 @@ pub struct ExtentOp;
 impl Family for ExtentOp {
     fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
         let positions: Vec<usize> = ops.ops.iter().map(|placed: &PlacedOp<'_>| placed.position).collect();
-        let finish = move |acc: &Extent, row: &mut [Feature]| {
+        let finish = move |acc: &Extent, row: &mut Answers<'_>| {
             positions.iter().for_each(|position| row[*position] = Feature::Value(acc.range()));
         };
         vec![ops.window.of_any(ops.line, Extremes, finish)]

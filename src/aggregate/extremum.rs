@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::algebra::{Aggregate, Observed};
+use super::answers::Answers;
 use super::cost::Cost;
 use super::family::{Family, OpsInWindow, PlacedOp};
 use super::feature::Feature;
@@ -109,7 +110,7 @@ impl Family for Extremum {
     fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
         let build = |placed: &PlacedOp<'_>| {
             let position = placed.position;
-            let finish = move |acc: &Selected, row: &mut [Feature]| {
+            let finish = move |acc: &Selected, row: &mut Answers<'_>| {
                 row[position] = acc.0.as_ref().map_or(Feature::NULL, |selected| Feature::Value(selected.value.clone()));
             };
             ops.window.of_any(ops.line, Select(*placed.op.kind.family_as::<Extremum>()), finish)

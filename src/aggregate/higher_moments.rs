@@ -8,6 +8,7 @@ use bnum::types::{I512, I1024};
 use serde::{Deserialize, Serialize};
 
 use super::algebra::{Aggregate, Invertible, Observed};
+use super::answers::Answers;
 use super::cost::Cost;
 use super::family::{Family, OpsInWindow, PlacedOp};
 use super::feature::Feature;
@@ -74,10 +75,10 @@ impl Aggregate for Powers {
     const NEEDS: Needs = Needs { scaled: true, values: false };
 
     fn insert(&self, acc: &mut HigherMoments, record: Observed<'_>) {
-        let x: I512 = record.scaled().as_();
+        let x: I512 = record.summable().as_();
         let square = x * x;
         acc.n += 1;
-        acc.s += record.scaled();
+        acc.s += record.summable();
         acc.q += square;
         acc.cubes += square * x;
         acc.fourths += square * square;
@@ -120,7 +121,7 @@ impl Family for HigherMomentOp {
     fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
         let answer = |placed: &PlacedOp<'_>| (placed.position, placed.op.kind.family_as::<HigherMomentOp>().finish);
         let answers: Vec<(usize, _)> = ops.ops.iter().map(answer).collect();
-        let finish = move |acc: &HigherMoments, row: &mut [Feature]| {
+        let finish = move |acc: &HigherMoments, row: &mut Answers<'_>| {
             for (position, finish) in &answers {
                 row[*position] = Feature::Value(Scalar::from(finish(acc)));
             }

@@ -13,6 +13,8 @@ pub struct LineInput {
     /// Rows that count: the filter holds and the value is not null. `None`: all.
     keep: Option<BooleanBuffer>,
     scaled: Scaled,
+    /// Rows whose value cannot be summed. `None`: no row.
+    unsummable: Option<BooleanBuffer>,
     /// The values themselves, where an op needs them.
     values: Option<ArrayRef>,
 }
@@ -28,8 +30,8 @@ enum Scaled {
 }
 
 impl LineInput {
-    /// The input made of `of` and `filter` evaluated over a batch; a row counts where `filter` is true. Values that
-    /// cannot be summed (beyond ±1e18) become nulls and are counted in `unsummable`.
+    /// The input made of `of` and `filter` evaluated over a batch; a row counts where `filter` is true. Values of such
+    /// rows that cannot be summed (beyond ±1e18) are null for the ops that sum, and are counted in `unsummable`.
     pub fn new(
         of: Option<&ArrayRef>,
         filter: Option<&ArrayRef>,
@@ -53,27 +55,29 @@ impl LineInput {
         if let Some(valid) = of.and_then(|of| of.nulls()) {
             restrict(valid.inner());
         }
-        let mut scaled = Scaled::None;
+        let mut input =
+            LineInput { keep, scaled: Scaled::None, unsummable: None, values: of.filter(|_| needs.values).cloned() };
         if let (Some(of), true) = (of, needs.scaled) {
-            scaled = match of.as_primitive_opt::<Int64Type>() {
-                Some(ints) => Scaled::Narrow(ints.values().clone()),
-                None => {
-                    let floats = of.as_primitive::<Float64Type>();
-                    match floats.values().iter().map(|x| narrow(*x, digits)).collect::<Option<Vec<i64>>>() {
-                        Some(all) => Scaled::Narrow(all.into()),
-                        None => {
-                            let all: Vec<Option<i128>> = floats.values().iter().map(|x| fixed(*x, digits)).collect();
-                            let summable = BooleanBuffer::collect_bool(all.len(), |row| all[row].is_some());
-                            let refused = |row: &usize| floats.is_valid(*row) && !summable.value(*row);
-                            *unsummable += (0..all.len()).filter(refused).count() as u64;
-                            restrict(&summable);
-                            Scaled::Wide(all.into_iter().map(Option::unwrap_or_default).collect())
-                        }
-                    }
-                }
-            };
+            match of.as_primitive_opt::<Int64Type>() {
+                Some(ints) => input.scaled = Scaled::Narrow(ints.values().clone()),
+                None => *unsummable += input.scale(of.as_primitive::<Float64Type>().values(), digits),
+            }
         }
-        LineInput { keep, scaled, values: if needs.values { of.cloned() } else { None } }
+        input
+    }
+
+    /// Scales the values of a line; returns the number of rows that count and whose value cannot be summed.
+    fn scale(&mut self, values: &[f64], digits: u32) -> u64 {
+        if let Some(all) = values.iter().map(|x| narrow(*x, digits)).collect::<Option<Vec<i64>>>() {
+            self.scaled = Scaled::Narrow(all.into());
+            return 0;
+        }
+        let all: Vec<Option<i128>> = values.iter().map(|x| fixed(*x, digits)).collect();
+        let unsummable = BooleanBuffer::collect_bool(all.len(), |row| all[row].is_none() && self.keeps(row));
+        let count = unsummable.count_set_bits();
+        self.unsummable = Some(unsummable).filter(|_| count > 0);
+        self.scaled = Scaled::Wide(all.into_iter().map(Option::unwrap_or_default).collect());
+        count as u64
     }
 
     /// Returns whether a row counts.
@@ -81,13 +85,14 @@ impl LineInput {
         self.keep.as_ref().is_none_or(|keep| keep.value(row))
     }
 
-    /// The scaled value of a row that counts; 0 where the line only counts.
-    pub fn scaled(&self, row: usize) -> i128 {
-        match &self.scaled {
+    /// The scaled value of a row that counts; 0 where the line only counts, `None` where it cannot be summed.
+    pub fn scaled(&self, row: usize) -> Option<i128> {
+        let scaled = match &self.scaled {
             Scaled::None => 0,
             Scaled::Narrow(values) => values[row].into(),
             Scaled::Wide(values) => values[row],
-        }
+        };
+        self.unsummable.as_ref().is_none_or(|unsummable| !unsummable.value(row)).then_some(scaled)
     }
 
     /// The values, unscaled.

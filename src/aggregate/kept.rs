@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::algebra::{Aggregate, Observed};
+use super::answers::Answers;
 use super::cost::Cost;
 use super::extremum::order_preserving;
 use super::family::{Family, OpsInWindow, PlacedOp};
@@ -134,7 +135,7 @@ impl Family for Keep {
         let build = |placed: &PlacedOp<'_>| {
             let position = placed.position;
             let keep = *placed.op.kind.family_as::<Keep>();
-            let finish = move |acc: &Kept, row: &mut [Feature]| {
+            let finish = move |acc: &Kept, row: &mut Answers<'_>| {
                 let values = acc.0.iter().map(|record| record.value.clone());
                 row[position] = match keep {
                     _ if acc.0.is_empty() => Feature::NULL,

@@ -10,5 +10,5 @@ pub static MEAN: AggregateKind = AggregateKind {
     input: OpInput::Numeric,
     output: |_, _| FeatureType::Scalar(Type::Float),
     empty: |_| Feature::NULL,
-    family: &MomentOp { order: MomentOrder::First, finish: |moments| moments.mean().into() },
+    family: &MomentOp { order: MomentOrder::First, finish: |moments| Ok(moments.mean().into()) },
 };

@@ -24,6 +24,7 @@
 //! ```
 
 mod algebra;
+mod answers;
 mod bottom_k;
 mod cost;
 mod count;
@@ -97,7 +98,7 @@ pub use higher_moments::{HigherMomentOp, HigherMoments};
 pub use input::{LineInput, Needs};
 pub use kept::{KEPT, Keep};
 pub use layout::{AggregateSpec, GroupLayout};
-pub use moments::{MomentOp, MomentOrder, Moments};
+pub use moments::{IntOverflow, MomentOp, MomentOrder, Moments};
 pub use newest::NewestOp;
 pub use op::{Op, OpError, OpParameter, OpParameters, ParameterType};
 pub use quantile::RELATIVE_ERROR;

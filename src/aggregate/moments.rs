@@ -1,7 +1,8 @@
 //! Exact moments: how many, their sum, the sum of their squares.
 //!
 //! Three accumulators keep one, two or three of these, so that a count costs 8 bytes a pane and not 64. All are
-//! commutative groups: `add` and `remove` are exact inverses, in any order.
+//! commutative groups: `add` and `remove` are exact inverses, in any order. Values that cannot be summed are counted
+//! apart: they are values for a count, and nulls for a sum.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -10,8 +11,9 @@ use arrow_buffer::i256;
 use serde::{Deserialize, Serialize};
 
 use super::algebra::{Aggregate, Invertible, Observed};
+use super::answers::Answers;
 use super::cost::Cost;
-use super::exact::{power_of_ten, to_f64};
+use super::exact::{power_of_ten, quotient, to_f64};
 use super::family::{Family, OpsInWindow, PlacedOp};
 use super::feature::Feature;
 use super::input::Needs;
@@ -34,13 +36,19 @@ pub enum MomentOrder {
 #[derive(Debug)]
 pub struct MomentOp {
     pub order: MomentOrder,
-    pub finish: fn(&Moments) -> Scalar,
+    pub finish: fn(&Moments) -> Result<Scalar, IntOverflow>,
 }
+
+/// The result of a sum of ints that does not fit 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IntOverflow;
 
 /// The moments of the records in a window, as an op's `finish` reads them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Moments {
     /// Number of values.
+    pub count: i64,
+    /// Number of values that can be summed.
     pub n: i64,
     /// Sum of the scaled values.
     pub s: i128,
@@ -53,18 +61,27 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// S / 10^d, or S itself of ints (null where it leaves 64 bits).
-    pub fn sum(&self) -> Scalar {
+    /// The f64 nearest to S / 10^d, or S itself of ints.
+    ///
+    /// # Errors
+    /// If a sum of ints does not fit 64 bits.
+    pub fn sum(&self) -> Result<Scalar, IntOverflow> {
         match (self.n, self.integer) {
-            (0, _) => Scalar::Null,
-            (_, true) => i64::try_from(self.s).map_or(Scalar::Null, Scalar::Int),
-            (_, false) => Scalar::Float(self.s as f64 / power_of_ten(self.digits)),
+            (0, _) => Ok(Scalar::Null),
+            (_, true) => i64::try_from(self.s).map(Scalar::Int).map_err(|_| IntOverflow),
+            (_, false) => Ok(Scalar::Float(quotient(self.s, self.scale(1)))),
         }
     }
 
-    /// S / n / 10^d.
+    /// The f64 nearest to S / (n 10^d).
     pub fn mean(&self) -> Option<f64> {
-        (self.n > 0).then(|| self.s as f64 / self.n as f64 / power_of_ten(self.digits))
+        let n = u128::try_from(self.n).ok().filter(|n| *n > 0)?;
+        Some(quotient(self.s, self.scale(n)))
+    }
+
+    /// Returns n 10^d.
+    fn scale(&self, n: u128) -> u128 {
+        n * 10u128.pow(self.digits)
     }
 
     /// (nQ − S²) / (n (n − 1)) / 10^2d.
@@ -97,22 +114,30 @@ impl From<Option<f64>> for Scalar {
     }
 }
 
+/// A number of values, their sum, and the sum of their squares.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sums {
+    pub n: i64,
+    pub s: i128,
+    pub q: i256,
+}
+
 /// Sums of scaled values: a commutative group under `add`.
 pub trait MomentSums:
     Copy + Default + Debug + PartialEq + Send + Sync + Serialize + for<'a> Deserialize<'a> + 'static
 {
     /// True if it reads values, and does not only count them.
     const READS_VALUES: bool;
-    /// Adds one scaled value.
-    fn insert(&mut self, x: i128);
+    /// Adds one scaled value; `None` is one that cannot be summed.
+    fn insert(&mut self, x: Option<i128>);
     /// Adds all values of `other`.
     fn add(&mut self, other: &Self);
     /// Takes out all values of `other`.
     fn remove(&mut self, other: &Self);
     /// The number of values.
     fn count(&self) -> i64;
-    /// The sum and the sum of squares, zero where not kept.
-    fn sums(&self) -> (i128, i256);
+    /// The number of values that are summed, their sum and the sum of their squares; sums are zero where not kept.
+    fn sums(&self) -> Sums;
 }
 
 /// The aggregate whose accumulators are sums.
@@ -128,6 +153,7 @@ impl<M> Default for MomentsOf<M> {
 impl<M: MomentSums> Aggregate for MomentsOf<M> {
     type Acc = M;
     const NEEDS: Needs = Needs { scaled: M::READS_VALUES, values: false };
+    const COUNTS_UNSUMMABLE: bool = true;
 
     fn insert(&self, acc: &mut M, record: Observed<'_>) {
         acc.insert(record.scaled());
@@ -142,7 +168,7 @@ impl<M: MomentSums> Aggregate for MomentsOf<M> {
     }
 
     fn admits(&self, saved: &M) -> bool {
-        (0..=1 << 48).contains(&saved.count()) && saved.sums().0.unsigned_abs() <= 1 << 118
+        (0..=1 << 48).contains(&saved.count()) && saved.sums().s.unsigned_abs() <= 1 << 118
     }
 }
 
@@ -162,11 +188,14 @@ impl MomentOp {
         let (digits, integer) = (ops.digits, ops.integer);
         let answer = |placed: &PlacedOp<'_>| (placed.position, Self::of(placed.op).finish);
         let answers: Vec<(usize, _)> = ops.ops.iter().map(answer).collect();
-        ops.window.of_invertible(ops.line, MomentsOf::<M>::default(), move |acc: &M, row: &mut [Feature]| {
-            let (s, q) = acc.sums();
-            let moments = Moments { n: acc.count(), s, q, digits, integer };
+        ops.window.of_invertible(ops.line, MomentsOf::<M>::default(), move |acc: &M, row: &mut Answers<'_>| {
+            let Sums { n, s, q } = acc.sums();
+            let moments = Moments { count: acc.count(), n, s, q, digits, integer };
             for (position, answer) in &answers {
-                row[*position] = Feature::Value(answer(&moments));
+                match answer(&moments) {
+                    Ok(value) => row[*position] = Feature::Value(value),
+                    Err(IntOverflow) => row.set_overflow(*position),
+                }
             }
         })
     }
@@ -207,7 +236,7 @@ pub struct Count(i64);
 
 impl MomentSums for Count {
     const READS_VALUES: bool = false;
-    fn insert(&mut self, _: i128) {
+    fn insert(&mut self, _: Option<i128>) {
         self.0 += 1;
     }
     fn add(&mut self, other: &Self) {
@@ -219,8 +248,8 @@ impl MomentSums for Count {
     fn count(&self) -> i64 {
         self.0
     }
-    fn sums(&self) -> (i128, i256) {
-        (0, i256::ZERO)
+    fn sums(&self) -> Sums {
+        Sums { n: self.0, ..Sums::default() }
     }
 }
 
@@ -228,28 +257,34 @@ impl MomentSums for Count {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Total {
     n: i64,
+    /// Values that cannot be summed.
+    unsummable: i64,
     s: i128,
 }
 
 impl MomentSums for Total {
     const READS_VALUES: bool = true;
-    fn insert(&mut self, x: i128) {
-        self.n += 1;
-        self.s += x;
+    fn insert(&mut self, x: Option<i128>) {
+        match x {
+            Some(x) => (self.n, self.s) = (self.n + 1, self.s + x),
+            None => self.unsummable += 1,
+        }
     }
     fn add(&mut self, other: &Self) {
         self.n += other.n;
+        self.unsummable += other.unsummable;
         self.s += other.s;
     }
     fn remove(&mut self, other: &Self) {
         self.n -= other.n;
+        self.unsummable -= other.unsummable;
         self.s -= other.s;
     }
     fn count(&self) -> i64 {
-        self.n
+        self.n + self.unsummable
     }
-    fn sums(&self) -> (i128, i256) {
-        (self.s, i256::ZERO)
+    fn sums(&self) -> Sums {
+        Sums { n: self.n, s: self.s, ..Sums::default() }
     }
 }
 
@@ -257,6 +292,8 @@ impl MomentSums for Total {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     n: i64,
+    /// Values that cannot be summed.
+    unsummable: i64,
     s: i128,
     /// The sum of squares: low and high half.
     q: (u128, i128),
@@ -270,7 +307,11 @@ impl Spread {
 
 impl MomentSums for Spread {
     const READS_VALUES: bool = true;
-    fn insert(&mut self, x: i128) {
+    fn insert(&mut self, x: Option<i128>) {
+        let Some(x) = x else {
+            self.unsummable += 1;
+            return;
+        };
         self.n += 1;
         self.s += x;
         match i64::try_from(x) {
@@ -283,19 +324,21 @@ impl MomentSums for Spread {
     }
     fn add(&mut self, other: &Self) {
         self.n += other.n;
+        self.unsummable += other.unsummable;
         self.s += other.s;
         self.shift_q(i256::from_parts(other.q.0, other.q.1));
     }
     fn remove(&mut self, other: &Self) {
         self.n -= other.n;
+        self.unsummable -= other.unsummable;
         self.s -= other.s;
         self.shift_q(i256::from_parts(other.q.0, other.q.1).wrapping_neg());
     }
     fn count(&self) -> i64 {
-        self.n
+        self.n + self.unsummable
     }
-    fn sums(&self) -> (i128, i256) {
-        (self.s, i256::from_parts(self.q.0, self.q.1))
+    fn sums(&self) -> Sums {
+        Sums { n: self.n, s: self.s, q: i256::from_parts(self.q.0, self.q.1) }
     }
 }
 
@@ -308,7 +351,7 @@ mod tests {
         let cut = cut % (values.len() + 1);
         let of = |values: &[i64]| {
             values.iter().fold(A::default(), |mut acc, x| {
-                acc.insert(i128::from(*x) << (x & 31));
+                acc.insert((x % 7 != 0).then(|| i128::from(*x) << (x & 31)));
                 acc
             })
         };
@@ -333,26 +376,54 @@ mod tests {
         }
     }
 
+    /// The moments of scaled values.
+    fn moments(values: impl IntoIterator<Item = Option<i128>>) -> Moments {
+        let mut spread = Spread::default();
+        values.into_iter().for_each(|x| spread.insert(x));
+        let Sums { n, s, q } = spread.sums();
+        Moments { count: spread.count(), n, s, q, digits: 9, integer: false }
+    }
+
     proptest! {
         #[test]
         fn the_spread_in_128_bits_is_that_in_256(values in prop::collection::vec(-(1i64 << 58)..1 << 58, 2..40)) {
-            let mut spread = Spread::default();
-            values.iter().for_each(|x| spread.insert(i128::from(*x)));
-            let (n, (s, q)) = (spread.count(), spread.sums());
-            let wide = i256::from_i128(n.into()).wrapping_mul(q)
-                .wrapping_sub(i256::from_i128(s).wrapping_mul(i256::from_i128(s)));
-            let moments = Moments { n, s, q, digits: 9, integer: false };
+            let moments = moments(values.iter().map(|x| Some(i128::from(*x))));
+            let s = i256::from_i128(moments.s);
+            let wide = i256::from_i128(moments.n.into()).wrapping_mul(moments.q).wrapping_sub(s.wrapping_mul(s));
             prop_assert_eq!(moments.spread(), to_f64(wide));
         }
     }
 
     #[test]
     fn the_variance_of_a_constant_is_zero_however_large() {
-        let mut spread = Spread::default();
-        (0..1000).for_each(|_| spread.insert(10i128.pow(27)));
-        let (n, (s, q)) = (spread.count(), spread.sums());
-        let moments = Moments { n, s, q, digits: 9, integer: false };
+        let moments = moments((0..1000).map(|_| Some(10i128.pow(27))));
         assert_eq!(moments.variance(), Some(0.0));
         assert_eq!(moments.mean(), Some(1e18));
+    }
+
+    #[test]
+    fn a_sum_and_a_mean_are_rounded_once() {
+        let of = |values: &[f64]| moments(values.iter().map(|x| crate::aggregate::fixed(*x, 9)));
+        assert_eq!(of(&[1000000000.25, 1000000000.5]).sum(), Ok(Scalar::Float(2000000000.75)));
+        assert_eq!(of(&[123_456_789.123_456_79]).sum(), Ok(Scalar::Float(123_456_789.123_456_79)));
+        assert_eq!(of(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8]).mean(), Some(29.0 / 70.0));
+        assert_eq!(of(&[1e18, -1.0, 1e18]).mean(), Some(1999999999999999999.0 / 3.0));
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_summed_counts_and_is_null_for_a_sum() {
+        let some = moments([Some(1), None]);
+        assert_eq!((some.count, some.n, some.mean()), (2, 1, Some(1e-9)));
+        let none = moments([None]);
+        assert_eq!((none.count, none.sum(), none.mean()), (1, Ok(Scalar::Null), None));
+    }
+
+    #[test]
+    fn a_sum_of_ints_that_leaves_64_bits_is_an_overflow() {
+        let ints =
+            |values: &[i64]| Moments { digits: 0, integer: true, ..moments(values.iter().map(|x| Some((*x).into()))) };
+        assert_eq!(ints(&[i64::MAX, 1]).sum(), Err(IntOverflow));
+        assert_eq!(ints(&[i64::MAX, 1, -1]).sum(), Ok(Scalar::Int(i64::MAX)));
+        assert_eq!(ints(&[i64::MAX, i64::MAX - 1]).mean(), Some(9223372036854775806.5));
     }
 }

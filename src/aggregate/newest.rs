@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::algebra::{Aggregate, Observed};
+use super::answers::Answers;
 use super::cost::Cost;
 use super::family::{Family, OpsInWindow, PlacedOp};
 use super::feature::Feature;
@@ -50,7 +51,7 @@ impl Family for NewestOp {
     fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
         let answer = |placed: &PlacedOp<'_>| (placed.position, placed.op.kind.family_as::<NewestOp>().finish);
         let answers: Vec<(usize, _)> = ops.ops.iter().map(answer).collect();
-        let finish = move |acc: &NewestTime, row: &mut [Feature]| {
+        let finish = move |acc: &NewestTime, row: &mut Answers<'_>| {
             for (position, answer) in &answers {
                 row[*position] = acc.0.map_or(Feature::NULL, answer);
             }

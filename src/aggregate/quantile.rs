@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::algebra::Observed;
+use super::answers::Answers;
 use super::cost::Cost;
 use super::family::{Family, OpsInWindow, PlacedOp};
 use super::feature::{Feature, FeatureType};
@@ -88,7 +89,7 @@ impl Family for QuantileOp {
     fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
         let answer = |placed: &PlacedOp<'_>| (placed.position, placed.op.parameters.get(0));
         let answers: Vec<(usize, f64)> = ops.ops.iter().map(answer).collect();
-        let finish = move |tally: &Tally<QuantileBucket>, row: &mut [Feature]| {
+        let finish = move |tally: &Tally<QuantileBucket>, row: &mut Answers<'_>| {
             for (position, q) in &answers {
                 row[*position] = Feature::Value(quantile(tally, *q).into());
             }

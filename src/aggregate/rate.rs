@@ -1,6 +1,7 @@
 //! `rate`: records per second.
 
 use super::algebra::Aggregate;
+use super::answers::Answers;
 use super::cost::Cost;
 use super::family::{Family, OpsInWindow, PlacedOp};
 use super::feature::{Deferred, Feature, FeatureType};
@@ -33,14 +34,14 @@ impl Family for RateOp {
         vec![match ops.window.length_ms() {
             Some(length_ms) => {
                 let seconds = length_ms as f64 / 1e3;
-                let finish = move |count: &Count, row: &mut [Feature]| {
+                let finish = move |count: &Count, row: &mut Answers<'_>| {
                     let rate = Feature::Value(Scalar::Float(count.count() as f64 / seconds));
                     positions.iter().for_each(|position| row[*position] = rate.clone());
                 };
                 ops.window.of_invertible(ops.line, MomentsOf::<Count>::default(), finish)
             }
             None => {
-                let finish = move |span: &Span, row: &mut [Feature]| {
+                let finish = move |span: &Span, row: &mut Answers<'_>| {
                     let rate = match span.n {
                         0 => Feature::Value(Scalar::Float(0.0)),
                         n => Feature::AsOf(Deferred::per_second(n, span.oldest)),

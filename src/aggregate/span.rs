@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::algebra::{Aggregate, Observed};
+use super::answers::Answers;
 use super::cost::Cost;
 use super::family::{Family, OpsInWindow, PlacedOp};
 use super::feature::Feature;
@@ -62,7 +63,7 @@ impl Family for SpanOp {
     fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
         let answer = |placed: &PlacedOp<'_>| (placed.position, placed.op.kind.family_as::<SpanOp>().finish);
         let answers: Vec<(usize, _)> = ops.ops.iter().map(answer).collect();
-        let finish = move |acc: &Span, row: &mut [Feature]| {
+        let finish = move |acc: &Span, row: &mut Answers<'_>| {
             for (position, finish) in &answers {
                 row[*position] = if acc.n == 0 { Feature::NULL } else { finish(acc) };
             }

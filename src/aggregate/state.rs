@@ -22,6 +22,7 @@
 //! assert_eq!(group.vector(Some(slot), None), [Feature::Value(Scalar::Int(1))]);
 //! ```
 
+use super::answers::Answers;
 use super::entities::Entities;
 use super::feature::Feature;
 use super::input::LineInput;
@@ -130,9 +131,12 @@ impl GroupState {
         row
     }
 
-    /// The same as [`GroupState::vector`], into a row of the layout's width.
-    pub fn vector_into(&self, slot: Option<u32>, provisional: Option<u32>, row: &mut [Feature]) {
-        self.windows.iter().for_each(|window| window.finish(slot, provisional, row));
+    /// The same as [`GroupState::vector`], into a row of the layout's width. Returns the number of features that are null
+    /// because a sum of ints does not fit 64 bits.
+    pub fn vector_into(&self, slot: Option<u32>, provisional: Option<u32>, row: &mut [Feature]) -> u64 {
+        let mut answers = Answers::new(row);
+        self.windows.iter().for_each(|window| window.finish(slot, provisional, &mut answers));
+        answers.overflows()
     }
 
     /// Brings what windows keep of a slot into the processor's cache; ignore the result.

@@ -12,6 +12,6 @@ pub static STDDEV_POP: AggregateKind = AggregateKind {
     empty: |_| Feature::NULL,
     family: &MomentOp {
         order: MomentOrder::Second,
-        finish: |moments| moments.population_variance().map(f64::sqrt).into(),
+        finish: |moments| Ok(moments.population_variance().map(f64::sqrt).into()),
     },
 };

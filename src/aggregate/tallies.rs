@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::algebra::{Aggregate, Invertible, Observed};
+use super::answers::Answers;
 use super::cost::Cost;
 use super::family::{Family, OpsInWindow, PlacedOp};
 use super::feature::Feature;
@@ -133,7 +134,7 @@ impl Family for ValueTallyOp {
             (placed.position, finish, placed.op.parameters.clone(), placed.op.empty())
         };
         let answers: Vec<_> = ops.ops.iter().map(answer).collect();
-        let finish = move |tally: &Tally<ValueKey>, row: &mut [Feature]| {
+        let finish = move |tally: &Tally<ValueKey>, row: &mut Answers<'_>| {
             for (position, finish, parameters, empty) in &answers {
                 row[*position] = if tally.0.is_empty() { empty.clone() } else { finish(tally, parameters) };
             }

@@ -10,5 +10,5 @@ pub static VARIANCE: AggregateKind = AggregateKind {
     input: OpInput::Numeric,
     output: |_, _| FeatureType::Scalar(Type::Float),
     empty: |_| Feature::NULL,
-    family: &MomentOp { order: MomentOrder::Second, finish: |moments| moments.variance().into() },
+    family: &MomentOp { order: MomentOrder::Second, finish: |moments| Ok(moments.variance().into()) },
 };

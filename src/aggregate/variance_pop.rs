@@ -10,5 +10,5 @@ pub static VARIANCE_POP: AggregateKind = AggregateKind {
     input: OpInput::Numeric,
     output: |_, _| FeatureType::Scalar(Type::Float),
     empty: |_| Feature::NULL,
-    family: &MomentOp { order: MomentOrder::Second, finish: |moments| moments.population_variance().into() },
+    family: &MomentOp { order: MomentOrder::Second, finish: |moments| Ok(moments.population_variance().into()) },
 };

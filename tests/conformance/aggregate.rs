@@ -374,3 +374,39 @@ fn ops_of_one_family_share_what_they_keep() {
     }
     assert!(bytes(&["mean"], "lifetime") < bytes(&["mean"], "1h") / 50);
 }
+
+#[test]
+fn a_value_that_cannot_be_summed_is_null_for_the_ops_that_sum_and_itself_for_all_others() {
+    let ops = ["count", "min", "max", "first", "last", "sum", "mean", "stddev"];
+    for window in WINDOWS.map(|(window, _)| window) {
+        let line = AggregateSpec {
+            digits: 9,
+            integer: false,
+            ops: ops.iter().map(|op| Op::parse(op).unwrap()).collect(),
+            windows: vec![window],
+            positions: vec![(0..ops.len()).collect()],
+        };
+        let layout = GroupLayout { lines: vec![line], width: ops.len() };
+        let values: ArrayRef = Arc::new(Float64Array::from(vec![Some(5e17), Some(4e19), None, Some(-4e19), Some(1.0)]));
+        let filter: ArrayRef = Arc::new(arrow_array::BooleanArray::from(vec![true, true, true, true, false]));
+        let mut unsummable = 0;
+        let input = LineInput::new(Some(&values), Some(&filter), 9, layout.lines[0].needs(), &mut unsummable);
+        assert_eq!(unsummable, 2, "each once, whatever the ops and windows");
+        let mut state = GroupState::new(&layout);
+        let slot = state.slot(b"a", Key::hash_of(b"a"));
+        let update = |row: u32| Update { slot, batch: 0, row, time: 1_000, event_time: 1_000 };
+        state.insert(&[0, 1, 2, 3, 4].map(update), &[&[input]], &mut Vec::new());
+        let float = |x: f64| Feature::Value(Scalar::Float(x));
+        let expected = [
+            Feature::Value(Scalar::Int(3)),
+            float(-4e19),
+            float(4e19),
+            float(5e17),
+            float(-4e19),
+            float(5e17),
+            float(5e17),
+            Feature::NULL,
+        ];
+        assert_eq!(state.vector(Some(slot), None), expected, "{}", window.canonical());
+    }
+}

@@ -95,7 +95,7 @@ impl<A: Aggregate> ClosedWindow<A> for LifetimeWindow<A> {
 
     fn insert(&mut self, updates: LineUpdates<'_>, sequence: i64, rejected: &mut Vec<u32>) {
         for (update, sequence) in updates.updates.iter().zip(sequence..) {
-            match updates.observed(update, sequence) {
+            match updates.observed::<A>(update, sequence) {
                 Some(record) => self.aggregate.insert(self.accumulators.get_mut(update.slot), record),
                 None => rejected.push(update.slot),
             }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::closed::{ClosedWindow, Expired, LineUpdates, Update};
 use crate::aggregate::algebra::{Aggregate, PROVISIONAL};
-use crate::aggregate::feature::Feature;
+use crate::aggregate::answers::Answers;
 use crate::aggregate::input::LineInput;
 use crate::aggregate::provisional::Provisional;
 use crate::aggregate::snapshot::Encoder;
@@ -25,7 +25,7 @@ pub trait WindowState {
     fn next_expiry(&self) -> EventTime;
     fn is_empty(&self, slot: u32) -> bool;
     /// Writes the features into a vector: of the closed records in `slot` and the provisional ones in `provisional`.
-    fn finish(&self, slot: Option<u32>, provisional: Option<u32>, row: &mut [Feature]);
+    fn finish(&self, slot: Option<u32>, provisional: Option<u32>, row: &mut Answers<'_>);
     /// Makes room for this many provisional slots.
     fn grow_provisional(&mut self, slots: usize);
     /// Adds provisional records.
@@ -67,7 +67,7 @@ where
     A: Aggregate,
     W: ClosedWindow<A>,
     P: Provisional<A>,
-    F: Fn(&A::Acc, &mut [Feature]),
+    F: Fn(&A::Acc, &mut Answers<'_>),
 {
     fn grow(&mut self, slots: usize) {
         self.closed.grow(slots);
@@ -93,7 +93,7 @@ where
         self.closed.is_empty(slot)
     }
 
-    fn finish(&self, slot: Option<u32>, provisional: Option<u32>, row: &mut [Feature]) {
+    fn finish(&self, slot: Option<u32>, provisional: Option<u32>, row: &mut Answers<'_>) {
         let closed = slot.map_or_else(Cow::default, |slot| self.closed.accumulated(slot));
         let Some(slot) = provisional else { return (self.finish)(&closed, row) };
         let mut acc = closed.into_owned();
@@ -108,7 +108,7 @@ where
     fn add(&mut self, updates: &[Update], batches: &[&[LineInput]]) {
         let line = LineUpdates { updates, batches, line: self.line };
         for update in updates.iter().filter(|update| self.closed.admits(update.event_time, update.time)) {
-            if let Some(record) = line.observed(update, PROVISIONAL) {
+            if let Some(record) = line.observed::<A>(update, PROVISIONAL) {
                 self.provisional.add(&self.aggregate, update.slot, update.time, record);
             }
         }
@@ -117,7 +117,7 @@ where
     fn confirm(&mut self, updates: &[Update], batches: &[&[LineInput]]) {
         let line = LineUpdates { updates, batches, line: self.line };
         for update in updates.iter().filter(|update| self.closed.admits(update.event_time, update.time)) {
-            if let Some(record) = line.observed(update, PROVISIONAL) {
+            if let Some(record) = line.observed::<A>(update, PROVISIONAL) {
                 self.provisional.confirm(&self.aggregate, update.slot, update.time, record);
             }
         }

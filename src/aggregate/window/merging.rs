@@ -106,7 +106,7 @@ impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
         for (update, sequence) in updates.updates.iter().zip(sequence..) {
             let pane = self.window.pane(update.event_time);
             let counts = self.window.expires_at(pane) > update.time;
-            match updates.observed(update, sequence).filter(|_| counts) {
+            match updates.observed::<A>(update, sequence).filter(|_| counts) {
                 Some(record) => self.add(update.slot, pane, |acc| aggregate.insert(acc, record)),
                 None => rejected.push(update.slot),
             }

@@ -21,8 +21,8 @@ mod sliding;
 mod subtracting;
 
 use super::algebra::{Aggregate, Invertible};
+use super::answers::Answers;
 use super::cost::Cost;
-use super::feature::Feature;
 use super::provisional::{Queued, Summed};
 use maintained::MaintainedWindow;
 
@@ -127,7 +127,7 @@ macro_rules! window_kinds {
                 self,
                 line: usize,
                 aggregate: A,
-                finish: impl Fn(&A::Acc, &mut [Feature]) + 'static,
+                finish: impl Fn(&A::Acc, &mut Answers<'_>) + 'static,
             ) -> Box<dyn WindowState> {
                 match self {
                     $(Window::$kind(window) => {
@@ -142,7 +142,7 @@ macro_rules! window_kinds {
                 self,
                 line: usize,
                 aggregate: A,
-                finish: impl Fn(&A::Acc, &mut [Feature]) + 'static,
+                finish: impl Fn(&A::Acc, &mut Answers<'_>) + 'static,
             ) -> Box<dyn WindowState> {
                 match self {
                     $(Window::$kind(window) => {

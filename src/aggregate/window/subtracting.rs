@@ -115,7 +115,7 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
             let (run, after) = rest.split_at(run);
             let expires_at = window.expires_at(pane);
             let observed = |(update, sequence): (&Update, i64)| {
-                if expires_at > update.time { updates.observed(update, sequence) } else { None }
+                if expires_at > update.time { updates.observed::<A>(update, sequence) } else { None }
             };
             let mut numbered = run.iter().zip(sequence..);
             // A bucket is made only for a record that counts, and looked up once.

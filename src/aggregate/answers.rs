@@ -1,0 +1,42 @@
+//! The vector that the windows of a group write their features into.
+
+use std::ops::{Index, IndexMut};
+
+use super::feature::Feature;
+
+/// A vector being written, and the number of its features that have no valid result.
+pub struct Answers<'a> {
+    features: &'a mut [Feature],
+    overflows: u64,
+}
+
+impl<'a> Answers<'a> {
+    pub fn new(features: &'a mut [Feature]) -> Self {
+        Answers { features, overflows: 0 }
+    }
+
+    /// Writes null at a position, for an int sum that does not fit 64 bits.
+    pub fn set_overflow(&mut self, position: usize) {
+        self.features[position] = Feature::NULL;
+        self.overflows += 1;
+    }
+
+    /// Returns the number of features that are null because an int sum does not fit.
+    pub fn overflows(&self) -> u64 {
+        self.overflows
+    }
+}
+
+impl Index<usize> for Answers<'_> {
+    type Output = Feature;
+
+    fn index(&self, position: usize) -> &Feature {
+        &self.features[position]
+    }
+}
+
+impl IndexMut<usize> for Answers<'_> {
+    fn index_mut(&mut self, position: usize) -> &mut Feature {
+        &mut self.features[position]
+    }
+}
