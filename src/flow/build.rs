@@ -166,7 +166,8 @@ impl<'scope> Renderer<'_, 'scope> {
             let upserts = op::source::records(self.scope, &table.name, position, self.shared.clone(), checkpoint);
             if let Some(online_table) = job.online.as_ref().and_then(|online| online.table(&table.name)) {
                 op::table::show_loaded(&job.coordinator, table, online_table, self.shared.share)?;
-                op::sink::rows(upserts.clone(), table, online_table.clone()).probe_with(&self.probe);
+                let deletes = op::newest_rows::saved_deletes(&job.coordinator, table, self.shared.share)?;
+                op::sink::rows(upserts.clone(), table, online_table.clone(), deletes).probe_with(&self.probe);
             }
             tables.push(op::table::table(upserts, table, job.checkpoint(format!("table.{}", table.name)))?);
         }

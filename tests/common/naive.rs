@@ -114,9 +114,11 @@ pub const AGGREGATES: &[(&str, Answer)] = &[
     ("sum", |observed, _| match observed.first() {
         None => Scalar::Null,
         Some(Observation { x: Scalar::Int(_), .. }) => Scalar::Int(sum(observed) as i64),
-        Some(_) => Scalar::Float(sum(observed) as f64 / 1e9),
+        Some(_) => Scalar::Float(nearest(sum(observed), 1_000_000_000)),
     }),
-    ("mean", |observed, _| float((!observed.is_empty()).then(|| sum(observed) as f64 / observed.len() as f64 / 1e9))),
+    ("mean", |observed, _| {
+        float((!observed.is_empty()).then(|| nearest(sum(observed), observed.len() as i128 * 1_000_000_000)))
+    }),
     ("variance", |observed, _| float(variance(observed))),
     ("stddev", |observed, _| float(variance(observed).map(f64::sqrt))),
     ("variance_pop", |observed, _| float(population_variance(observed))),
@@ -180,9 +182,44 @@ fn number(x: &Scalar) -> f64 {
 fn scaled(observation: &Observation) -> i128 {
     match observation.x {
         Scalar::Int(x) => x.into(),
-        Scalar::Float(x) => (x * 1e9).round_ties_even() as i128,
+        Scalar::Float(x) => scaled_float(x),
         ref other => panic!("{other:?} is not a number"),
     }
+}
+
+/// The integer nearest to x·10^9, halves to even, of a float within ±10^18: its mantissa times 10^9, shifted by its
+/// exponent.
+fn scaled_float(x: f64) -> i128 {
+    let (fraction, exponent) = (x.to_bits() & ((1 << 52) - 1), (x.to_bits() >> 52) as i32 & 0x7ff);
+    let (mantissa, exponent) = if exponent == 0 { (fraction, -1074) } else { (fraction | 1 << 52, exponent - 1075) };
+    let product = i128::from(mantissa) * 1_000_000_000;
+    let magnitude = match exponent {
+        0.. => product << exponent,
+        -100..0 => {
+            let (unit, floor) = (1i128 << -exponent, product >> -exponent);
+            let twice = 2 * (product - floor * unit);
+            floor + i128::from(twice > unit || (twice == unit && floor % 2 == 1))
+        }
+        _ => 0,
+    };
+    if x < 0.0 { -magnitude } else { magnitude }
+}
+
+/// The f64 nearest to a fraction: by one division of floats, or by its decimal text.
+fn nearest(numerator: i128, denominator: i128) -> f64 {
+    const FLOATS: i128 = 1 << 53;
+    if numerator.abs() <= FLOATS && denominator <= FLOATS {
+        return numerator as f64 / denominator as f64;
+    }
+    let mut rest = numerator.abs() % denominator;
+    let mut text = format!("{}.", numerator.abs() / denominator);
+    for _ in 0..60 {
+        rest *= 10;
+        text += &(rest / denominator).to_string();
+        rest %= denominator;
+    }
+    let magnitude: f64 = format!("{text}{}", i32::from(rest > 0)).parse().expect("a number");
+    if numerator < 0 { -magnitude } else { magnitude }
 }
 
 fn sum(observed: &[Observation]) -> i128 {
@@ -415,7 +452,9 @@ pub fn compute_of(inputs: &Inputs, dealt: &Dealt) -> Expected {
                 && sale.effective <= t + 80
         });
         let Some(label) = label.filter(|label| label.effective < end) else { continue };
-        let price = prices.iter().rfind(|p| p.record.item == ask.record.item && p.effective < t);
+        let prices = prices.iter().filter(|p| p.record.item == ask.record.item && p.effective < t);
+        // Of the newest event time, the last in the total order.
+        let price = prices.max_by_key(|p| p.record.at);
         // A delete is a row without a shop.
         let price = price.filter(|p| p.record.shop.is_some()).and_then(|p| p.record.x);
         let known = label.effective;

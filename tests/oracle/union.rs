@@ -85,7 +85,9 @@ fn unite(asks: &[Placed], sales: &[Placed], prices: &[Placed]) -> Vec<United> {
         both.push(united(sale, "sales", 2, Record { item: sale.record.item + 100, ..sale.record.clone() }));
     }
     for ask in asks {
-        let row = prices.iter().rfind(|p| p.record.item == ask.record.item && p.effective < ask.effective);
+        let rows = prices.iter().filter(|p| p.record.item == ask.record.item && p.effective < ask.effective);
+        // Of the newest event time, the last in the total order.
+        let row = rows.max_by_key(|p| p.record.at);
         // A delete is a row without a shop.
         if let Some(price) = row.filter(|price| price.record.shop.is_some()) {
             both.push(united(ask, "asks", 1, Record { x: price.record.x, ..ask.record.clone() }));

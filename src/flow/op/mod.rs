@@ -9,6 +9,7 @@ pub mod group;
 pub mod label;
 pub mod learn;
 pub mod map;
+pub mod newest_rows;
 mod pending_examples;
 mod publisher;
 mod shard;

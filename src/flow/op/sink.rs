@@ -9,7 +9,8 @@ use timely::dataflow::Stream;
 use timely::dataflow::operators::generic::Operator;
 
 use super::closed_times::{self, ClosedOperator, Interrupted};
-use super::{Records, Stash, frontier_of};
+use super::{Records, Stash};
+use crate::aggregate::Feature;
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::flow::exchange::{Route, WorkerShare, key_columns};
 use crate::flow::plan::TablePlan;
@@ -134,81 +135,47 @@ fn resume(file: &SharedFile, checkpoint: &OperatorCheckpoint) -> Result<Result<(
     }
 }
 
-/// Writes the newest rows of a table to the online store as they arrive, before their times are closed. Of two rows of a
-/// key, the one that takes effect later wins, and the later arrival of two that take effect at the same time.
-pub fn rows<'scope>(stream: Records<'scope>, plan: &TablePlan, online: Arc<OnlineTable>) -> SinkProgress<'scope> {
-    let (key, columns, width) = (plan.key_codec.clone(), plan.key.clone(), plan.schema.len());
+/// Writes the newest rows of a table to the online store as they arrive, before their times are closed. Of two records of
+/// a key, the one of the newer event time wins, and the later arrival of two of the same. `deletes` are the event times of
+/// the deletes of keys that have no row.
+pub fn rows<'scope>(
+    stream: Records<'scope>,
+    plan: &TablePlan,
+    online: Arc<OnlineTable>,
+    mut deletes: HashMap<Key, EventTime>,
+) -> SinkProgress<'scope> {
+    let (key, columns, width, time) = (plan.key_codec.clone(), plan.key.clone(), plan.schema.len(), plan.reader.time);
     let route = Route::Key { codec: key.clone(), columns: columns.clone() };
     let name = format!("table.{}.online", plan.name);
-    let show = move |batch: &Batch, newest: &mut NewestTimes| {
+    let mut show = move |batch: &Batch| {
         let keys = key.encode(&key_columns(batch, &columns));
-        for (row, time) in batch.times.iter().enumerate() {
+        for (row, event_time) in batch.event_times.iter().enumerate() {
             let key = Key::from_bytes(keys.row(row).as_ref());
-            if newest.admit(&key, *time) {
-                let is_deleted = Scalar::of(&batch.columns[width], row) == Scalar::Bool(true);
-                let values = || batch.columns[..width].iter().map(|column| Scalar::of(column, row).into()).collect();
-                online.apply(Upsert { key, vector: (!is_deleted).then(values) });
+            let newest = match online.get(&key) {
+                Some(shown) => shown_time(&shown[time]),
+                None => deletes.get(&key).copied(),
+            };
+            if newest.is_some_and(|newest| newest > *event_time) {
+                continue;
             }
+            let is_deleted = Scalar::of(&batch.columns[width], row) == Scalar::Bool(true);
+            match is_deleted {
+                true => deletes.insert(key.clone(), *event_time),
+                false => deletes.remove(&key),
+            };
+            let values = || batch.columns[..width].iter().map(|column| Scalar::of(column, row).into()).collect();
+            online.apply(Upsert { key, vector: (!is_deleted).then(values) });
         }
     };
     stream.unary_frontier::<NoopBuilder<Vec<()>>, _, _, _>(route.pact(), &name, move |_, _| {
-        let mut newest = NewestTimes::default();
-        move |(input, frontier), _output| {
-            input.for_each(|_, batch| show(batch, &mut newest));
-            newest.close(frontier_of(frontier));
-        }
+        move |(input, _frontier), _output| input.for_each(|_, batch| show(batch))
     })
 }
 
-/// By key, the newest time of a row that is shown. Only times that are not closed matter: a row that is still to come
-/// takes effect at the frontier at the earliest, so it wins over any row before that.
-#[derive(Default)]
-struct NewestTimes {
-    times: HashMap<Key, EventTime>,
-    /// The number of keys that were left by the last removal of closed ones.
-    left: usize,
-}
-
-impl NewestTimes {
-    /// Returns whether a row is the newest of its key so far.
-    fn admit(&mut self, key: &Key, time: EventTime) -> bool {
-        match self.times.get_mut(key) {
-            Some(newest) if *newest > time => false,
-            Some(newest) => {
-                *newest = time;
-                true
-            }
-            None => {
-                self.times.insert(key.clone(), time);
-                true
-            }
-        }
-    }
-
-    /// Removes closed times. A removal visits all keys, so it waits until their number has doubled.
-    fn close(&mut self, frontier: EventTime) {
-        if self.times.len() >= 2 * self.left + 1024 {
-            self.times.retain(|_, time| *time >= frontier);
-            self.left = self.times.len();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_row_of_a_key_wins_and_closed_keys_are_forgotten() {
-        let mut newest = NewestTimes::default();
-        let key = |n: u32| Key::from_bytes(&n.to_be_bytes());
-        assert!(newest.admit(&key(0), 10));
-        assert!(!newest.admit(&key(0), 9));
-        assert!(newest.admit(&key(0), 10), "the later arrival of two at the same time");
-        for n in 1..100_000 {
-            assert!(newest.admit(&key(n), i64::from(n)));
-            newest.close(i64::from(n));
-            assert!(newest.times.len() <= 1026, "{} keys are kept", newest.times.len());
-        }
+/// Returns the event time of a row that is shown.
+fn shown_time(time: &Feature) -> Option<EventTime> {
+    match time {
+        Feature::Value(Scalar::Timestamp(time)) => Some(*time),
+        _ => None,
     }
 }

@@ -1,28 +1,26 @@
 //! Tables: the newest row per key, as a differential arrangement; and look-ups in it as of a record's time.
 //!
 //! Keys and rows are stored in the bytes of [`crate::value::KeyCodec`]. What a look-up at t sees is the accumulation of all changes
-//! strictly before t, so the arrangement is compacted to just before what may still be asked.
+//! strictly before t, so the arrangement is compacted to just before what may still be asked. [`newest_rows`] decides
+//! which records are changes: a late one is none if its key has a row, or was deleted, at a newer event time.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{Hash, Hasher};
 
-use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array};
+use arrow_array::{ArrayRef, UInt32Array};
 use arrow_row::Rows;
-use differential_dataflow::hashable::Hashable;
 use differential_dataflow::operators::arrange::upsert::arrange_from_upsert;
 use differential_dataflow::operators::arrange::{Arranged, TraceAgent};
 use differential_dataflow::trace::TraceReader;
 use differential_dataflow::trace::cursor::{Cursor, cursor_list};
 use differential_dataflow::trace::implementations::{ValBuilder, ValSpine};
-use serde::{Deserialize, Serialize};
 use timely::container::NoopBuilder;
-use timely::dataflow::Stream;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::Operator;
 use timely::progress::Antichain;
 
 use super::closed_times::ClosedTimes;
-use super::{ClosingRow, Records, Stash, frontier_of};
+use super::newest_rows::{self, Change, NewestRecords, RowBytes, TableKey};
+use super::{Records, Stash, frontier_of};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::flow::exchange::{Route, WorkerShare, key_columns};
 use crate::flow::plan::TablePlan;
@@ -31,26 +29,7 @@ use crate::store::memory::OnlineTable;
 use crate::time::EventTime;
 use crate::value::{AckToken, Batch, Key, Scalar, cut_by_bytes};
 
-/// A table's key. Differential deals it to workers by the same hash as ours.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TableKey(Key);
-
-impl Hash for TableKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(Key::hash_of(self.0.as_bytes()));
-    }
-}
-
-impl TableKey {
-    /// The number by whose remainder differential picks a worker.
-    fn route(&self) -> u64 {
-        self.hashed()
-    }
-}
-
-type RowBytes = Vec<u8>;
 type TableTrace = TraceAgent<ValSpine<TableKey, RowBytes, EventTime, isize>>;
-type Change = (TableKey, Option<RowBytes>, EventTime);
 
 /// A table that can be looked up.
 pub type TableArrangement<'scope> = Arranged<'scope, TableTrace>;
@@ -66,14 +45,17 @@ pub fn table<'scope>(
 ) -> Result<TableArrangement<'scope>, CheckpointError> {
     let scope = upserts.scope();
     let share = WorkerShare::of(scope);
+    let name = format!("table.{}", plan.name);
+    let newest_checkpoint = OperatorCheckpoint::new(checkpoint.coordinator(), newest_rows::operator(plan));
+    let mut newest = NewestRecords::load(plan, checkpoint.coordinator(), share)?;
     let mut loaded: Vec<Change> = Vec::new();
     for rows in saved_rows(checkpoint.coordinator(), plan)? {
+        newest.add_rows(plan, &rows, share);
         let before = checkpoint.coordinator().restored_time().unwrap_or(EventTime::MIN + 1) - 1;
         let mine = rows.into_iter().map(|(key, row)| (TableKey(key), Some(row), before));
         loaded.extend(mine.filter(|(key, _, _)| share.owns(key.route())));
     }
-    let changes = newest(upserts, plan, loaded);
-    let name = format!("table.{}", plan.name);
+    let changes = newest_rows::changes(upserts, plan, loaded, newest, newest_checkpoint);
     let arranged = arrange_from_upsert::<ValBuilder<TableKey, RowBytes, _, _>, ValSpine<TableKey, RowBytes, _, _>, _, _>(
         changes, &name,
     );
@@ -117,61 +99,6 @@ fn saved_rows(
         });
     }
     Ok(parts)
-}
-
-/// Upserts in the total order: of those of one key and time, the last.
-fn newest<'scope>(
-    upserts: Records<'scope>,
-    plan: &TablePlan,
-    loaded: Vec<Change>,
-) -> Stream<'scope, EventTime, Vec<Change>> {
-    let (key, rows, columns) = (plan.key_codec.clone(), plan.row_codec.clone(), plan.key.clone());
-    let route = Route::Key { codec: key.clone(), columns: columns.clone() };
-    let deleted = plan.row_codec.types().len();
-    upserts.unary_frontier::<timely::container::CapacityContainerBuilder<Vec<Change>>, _, _, _>(
-        route.pact(),
-        &format!("table.{}.newest", plan.name),
-        move |initial, _| {
-            let mut loaded = Some((initial, loaded));
-            let mut chunks: Stash = Stash::default();
-            move |(input, frontier), output| {
-                if let Some((capability, changes)) = loaded.take() {
-                    output.session(&capability).give_iterator(changes.into_iter());
-                }
-                input.for_each(|capability, batch| {
-                    chunks.push(capability.retain_least(0), std::mem::take(batch), ());
-                });
-                // The closed rows in the total order.
-                let upto = frontier_of(frontier);
-                chunks.close_before(upto);
-                let mut closed: Vec<_> = chunks.rows().collect();
-                let order = |row: &ClosingRow| chunks.closing(row.batch).batch.sort_key.value(row.row as usize);
-                closed.sort_by(|a, b| a.time.cmp(&b.time).then_with(|| order(a).cmp(order(b))));
-                let encoded: Vec<_> = chunks
-                    .iter()
-                    .map(|chunk| {
-                        (key.encode(&key_columns(&chunk.batch, &columns)), rows.encode(&chunk.batch.columns[..deleted]))
-                    })
-                    .collect();
-                // The last row of each key at each time.
-                let mut last: BTreeMap<(EventTime, &[u8]), (u32, u32)> = BTreeMap::new();
-                for ClosingRow { time, batch: chunk, row } in closed {
-                    last.insert((time, encoded[chunk as usize].0.row(row as usize).data()), (chunk, row));
-                }
-                for ((time, key), (chunk, row)) in last {
-                    let held = chunks.closing(chunk);
-                    let capability = held.capability.as_ref().expect("upserts are held with their capability");
-                    let flags: &BooleanArray =
-                        held.batch.columns[deleted].as_any().downcast_ref().expect("the delete flag");
-                    let gone = flags.is_valid(row as usize) && flags.value(row as usize);
-                    let value = (!gone).then(|| encoded[chunk as usize].1.row(row as usize).data().to_vec());
-                    output.session(capability).give((TableKey(Key::from_bytes(key)), value, time));
-                }
-                drop(encoded);
-                chunks.retire();
-            }
-        },
-    )
 }
 
 /// Saves the rows of a table at each barrier.
