@@ -46,7 +46,7 @@ fn prepare(plan: &Plan, payments: &[Payment]) -> Vec<Prepared> {
     let prepared = payments.chunks(BATCH).map(|chunk| {
         let batch = batch(plan, chunk);
         let keys = group.codec.encode(&batch.columns[..1]);
-        Prepared { keys, inputs: group.inputs(&batch), times: batch.event_times.to_vec() }
+        Prepared { keys, inputs: group.inputs(&batch).0, times: batch.event_times.to_vec() }
     });
     prepared.collect()
 }

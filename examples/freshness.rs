@@ -117,6 +117,8 @@ aggregate = [{{ of = "amount", op = ["count", "mean", "stddev"], windows = ["1h"
         offline: None,
         events,
         max_in_flight: Volume { records: 1 << 20, bytes: u64::MAX },
+        nulls: Arc::default(),
+        keep_unlabelled: false,
     });
     let begun_us = now_us();
     let control = Arc::new(Control::default());

@@ -55,6 +55,8 @@ fn start(
         offline: None,
         events,
         max_in_flight: Volume { records: 1 << 17, bytes: u64::MAX },
+        nulls: Arc::default(),
+        keep_unlabelled: false,
     };
     let (job, control) = (Arc::new(job), Arc::new(Control::default()));
     let graph = job::start(&job, workers, &Metrics::new("restart"), &control);

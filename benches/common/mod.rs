@@ -218,6 +218,8 @@ pub fn run(plan: &Arc<Plan>, transports: Vec<Box<dyn Partition>>, workers: usize
         offline: None,
         events,
         max_in_flight: Volume { records: 1 << 17, bytes: u64::MAX },
+        nulls: Arc::default(),
+        keep_unlabelled: false,
     });
     let control = Arc::new(Control::default());
     control.until_end.store(true, SeqCst);

@@ -12,6 +12,7 @@ use super::needs::InputNeeds;
 use super::steps::{self, ProgramStep};
 use super::{Frame, InstancesSeed};
 use crate::aggregate::Feature;
+use crate::expr::EvalStats;
 use crate::model;
 use crate::time::EventTime;
 use crate::value::Scalar;
@@ -68,17 +69,24 @@ impl Program {
 
     /// Looks up and computes everything that the instances in `frame` did not override. `look_up` returns the newest
     /// row or vector of an encoded key in the source at a position of [`Program::sources`]; features that depend on the
-    /// asking time are as of `asking`.
-    pub fn run(&self, frame: &mut Frame, asking: EventTime, look_up: impl Fn(usize, &[u8]) -> Option<Arc<[Feature]>>) {
+    /// asking time are as of `asking`. Returns the counts of values that could not be computed.
+    pub fn run(
+        &self,
+        frame: &mut Frame,
+        asking: EventTime,
+        look_up: impl Fn(usize, &[u8]) -> Option<Arc<[Feature]>>,
+    ) -> EvalStats {
+        let mut failed = EvalStats::default();
         for step in &self.steps {
             match step {
                 ProgramStep::Copy { from, to } => {
                     (0..frame.rows()).for_each(|row| frame.set_computed(row, *to, frame.get(row, *from).clone()));
                 }
-                ProgramStep::Compute { reads, outputs } => steps::compute(frame, reads, outputs),
+                ProgramStep::Compute { reads, outputs } => steps::compute(frame, reads, outputs, &mut failed),
                 ProgramStep::LookUp(step) => (0..frame.rows()).for_each(|row| step.run(frame, row, asking, &look_up)),
             }
         }
+        failed
     }
 
     /// Returns the value of an input, by position, after [`Program::run`].

@@ -73,13 +73,12 @@ fn typed(ty: Type, value: Scalar) -> Scalar {
     }
 }
 
-/// Evaluates expressions for all rows, and writes their values.
-pub(super) fn compute(frame: &mut Frame, reads: &[(usize, Type)], outputs: &[(Expr, usize)]) {
+/// Evaluates expressions for all rows, and writes their values. Adds the counts of what it cannot compute to `failed`.
+pub(super) fn compute(frame: &mut Frame, reads: &[(usize, Type)], outputs: &[(Expr, usize)], failed: &mut EvalStats) {
     let rows = frame.rows();
     let columns: Vec<ArrayRef> = reads.iter().map(|(slot, ty)| frame.column(*slot, *ty)).collect();
-    let mut stats = EvalStats::default();
     for (expr, slot) in outputs {
-        let values = expr.eval(&columns, rows, &mut stats);
+        let values = expr.eval(&columns, rows, failed);
         (0..rows).for_each(|row| frame.set_computed(row, *slot, Scalar::typed(expr.ty(), &values, row)));
     }
 }

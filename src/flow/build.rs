@@ -11,8 +11,10 @@ use timely::dataflow::operators::Probe;
 use timely::dataflow::{ProbeHandle, Scope};
 
 use super::exchange::WorkerShare;
+use super::nulls::counted;
 use super::op::group::{GroupOutputs, GroupStreams, Lookups};
-use super::op::label::Attribution;
+use super::op::label::{Attribution, AttributionReport};
+use super::op::learn::{KeptExamples, LearningReport};
 use super::op::sink::SharedFile;
 use super::op::source::{SourceEvent, SourceShared};
 use super::op::table::TableArrangement;
@@ -20,7 +22,7 @@ use super::op::{self, Assignments, Records};
 use super::plan::{LabelPlan, Plan};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint};
 use crate::expr::{EvalStats, Expr};
-use crate::model::Version;
+use crate::metrics::NullCounts;
 use crate::relation::{RelationOp, StreamId, TrainingGraph, project};
 use crate::source::{
     IdlenessPolicy, InputFrontier, Partitions, PlaybackClock, Position, ReaderOptions, SourcePlan, Volume,
@@ -32,10 +34,10 @@ use crate::value::Batch;
 
 /// An event of the running graph.
 pub enum JobEvent {
-    /// A model, by position, made a version at a window's end.
-    Version(usize, Box<Version>),
-    /// Number of examples of a model, by position, that were dropped because no label arrived.
-    Unlabelled(usize, u64),
+    /// A report of what a model, by position, learns.
+    Learning(usize, LearningReport),
+    /// A report on the examples of a model, by position, that wait for labels.
+    Attribution(usize, AttributionReport),
     Source(SourceEvent),
     OfflineFailed(OfflineError),
 }
@@ -60,8 +62,12 @@ pub struct Job {
     /// The store of the newest vectors and rows; `None` in a replay.
     pub online: Option<Arc<Online>>,
     pub offline: Option<OfflineFiles>,
+    /// True if examples without a label are written too.
+    pub keep_unlabelled: bool,
     pub events: Sender<JobEvent>,
     pub max_in_flight: Volume,
+    /// Values that could not be computed, by operator.
+    pub nulls: Arc<NullCounts>,
 }
 
 impl Job {
@@ -82,6 +88,15 @@ impl Job {
             until: self.frontier.until().unwrap_or(EventTime::MAX),
             idle_after: self.frontier.idleness().map(idle_after),
             windows: self.plan.models.iter().map(|model| model.training_window()).collect(),
+        }
+    }
+
+    /// Returns the examples that are written.
+    fn kept_examples(&self) -> KeptExamples {
+        match (&self.offline, self.keep_unlabelled) {
+            (None, _) => KeptExamples::Nothing,
+            (Some(_), false) => KeptExamples::Labelled,
+            (Some(_), true) => KeptExamples::All,
         }
     }
 
@@ -121,6 +136,7 @@ pub fn build(scope: Scope<'_, EventTime>, job: &Arc<Job>) -> Result<ProbeHandle<
         share: WorkerShare::of(scope),
         processed: probe.clone(),
         options: Arc::new(job.reader_options()),
+        nulls: job.nulls.clone(),
         report: Rc::new(move |event| _ = events.send(JobEvent::Source(event))),
     };
     let renderer = Renderer { scope, job, shared, probe };
@@ -177,7 +193,8 @@ impl<'scope> Renderer<'_, 'scope> {
     /// The streams of all relations: sources, views and the steps inside views.
     fn views(&self, sources: Vec<Records<'scope>>, tables: &[TableArrangement<'scope>]) -> Streams<'scope> {
         let relations = &self.job.plan.spec.relations;
-        let mut graph = DataflowGraph { scope: self.scope, plan: &self.job.plan, sources, tables };
+        let (plan, nulls) = (&self.job.plan, &self.job.nulls);
+        let mut graph = DataflowGraph { scope: self.scope, plan, nulls, sources, tables };
         let mut streams = Streams::new();
         for (stream, node) in relations.iter() {
             let inputs = node.relation.inputs().into_iter().map(|input| streams[&input].clone()).collect();
@@ -205,7 +222,8 @@ impl<'scope> Renderer<'_, 'scope> {
             });
             let online_table = job.online.as_ref().and_then(|online| online.group(&group.name));
             let file = job.offline.as_ref().map(|files| files.features[index].clone());
-            let outputs = GroupOutputs { offline: file.is_some(), online: online_table.cloned() };
+            let nulls = job.nulls.place(&format!("features.{}", group.name));
+            let outputs = GroupOutputs { offline: file.is_some(), online: online_table.cloned(), nulls };
             let checkpoint = job.checkpoint(format!("features.{}", group.name));
             let GroupStreams { closed, online, enriched } =
                 op::group::group(self.scope, group, updates, lookups.collect(), outputs, checkpoint)?;
@@ -225,8 +243,9 @@ impl<'scope> Renderer<'_, 'scope> {
             let labelled = self.labelled(streams, index, examples)?;
             let events = job.events.clone();
             let checkpoint = job.checkpoint(format!("model.{}.learn", model.name));
-            let kept = op::learn::learn(labelled, model.clone(), checkpoint, job.offline.is_some(), move |version| {
-                let _ = events.send(JobEvent::Version(index, Box::new(version)));
+            let (wanted, nulls) = (job.kept_examples(), job.nulls.place(&format!("model.{}.learn", model.name)));
+            let kept = op::learn::learn(labelled, model.clone(), checkpoint, wanted, nulls, move |report| {
+                let _ = events.send(JobEvent::Learning(index, report));
             })?;
             let file = job.offline.as_ref().map(|files| files.examples[index].clone());
             self.store(kept, format!("model.{}.offline", model.name), file, model.label.within_ms())?;
@@ -252,18 +271,18 @@ impl<'scope> Renderer<'_, 'scope> {
                     within_ms: *within_ms,
                     form: model.labels,
                     otherwise: otherwise.clone(),
+                    keep_unlabelled: job.kept_examples() == KeptExamples::All,
                 };
                 let events = job.events.clone();
                 let checkpoint = job.checkpoint(format!("model.{}.label", model.name));
-                op::label::attribute(examples, labels, &model.name, attribution, checkpoint, move |dropped| {
-                    if dropped > 0 {
-                        let _ = events.send(JobEvent::Unlabelled(index, dropped));
-                    }
+                op::label::attribute(examples, labels, &model.name, attribution, checkpoint, move |report| {
+                    let _ = events.send(JobEvent::Attribution(index, report));
                 })
             }
             LabelPlan::Immediate { value } => {
                 let name = format!("model.{}.label", model.name);
-                Ok(op::label::immediate(examples, &name, value.clone(), model.labels))
+                let nulls = job.nulls.place(&name);
+                Ok(op::label::immediate(examples, &name, value.clone(), model.labels, nulls))
             }
             LabelPlan::Unlabelled => {
                 let name = format!("model.{}.label", model.name);
@@ -274,8 +293,9 @@ impl<'scope> Renderer<'_, 'scope> {
 
     /// The records of a stream with the values of expressions as columns.
     fn projected(&self, streams: &Streams<'scope>, stream: StreamId, name: String, exprs: &[Expr]) -> Records<'scope> {
-        let (exprs, mut stats) = (exprs.to_vec(), EvalStats::default());
-        op::map::map(streams[&stream].clone(), &name, move |batch| project(&batch, &exprs, &mut stats))
+        let exprs = exprs.to_vec();
+        let step = counted(self.job.nulls.place(&name), move |batch, failed| project(&batch, &exprs, failed));
+        op::map::map(streams[&stream].clone(), &name, step)
     }
 
     /// Writes records to an offline file, if there is one.
@@ -301,6 +321,7 @@ impl<'scope> Renderer<'_, 'scope> {
 struct DataflowGraph<'a, 'scope> {
     scope: Scope<'scope, EventTime>,
     plan: &'a Plan,
+    nulls: &'a NullCounts,
     sources: Vec<Records<'scope>>,
     tables: &'a [TableArrangement<'scope>],
 }
@@ -312,8 +333,13 @@ impl<'scope> TrainingGraph for DataflowGraph<'_, 'scope> {
         self.sources[source].clone()
     }
 
-    fn map(&mut self, input: Self::Stream, name: &str, step: impl FnMut(Batch) -> Batch + 'static) -> Self::Stream {
-        op::map::map(input, name, step)
+    fn map(
+        &mut self,
+        input: Self::Stream,
+        name: &str,
+        step: impl FnMut(Batch, &mut EvalStats) -> Batch + 'static,
+    ) -> Self::Stream {
+        op::map::map(input, name, counted(self.nulls.place(name), step))
     }
 
     fn look_up(

@@ -8,6 +8,7 @@ pub mod codec;
 pub mod draw;
 pub mod exchange;
 pub mod label_form;
+pub mod nulls;
 pub mod op;
 pub mod plan;
 mod planning;

@@ -104,11 +104,11 @@ impl GroupPlan {
         entity.chain(features).collect()
     }
 
-    /// The input of each line in a batch of the projection.
-    pub fn inputs(&self, batch: &Batch) -> Vec<LineInput> {
+    /// The input of each line in a batch of the projection, and the number of values that cannot be summed.
+    pub fn inputs(&self, batch: &Batch) -> (Vec<LineInput>, u64) {
         let lines = self.lines.iter().zip(&self.layout.lines);
         let mut unsummable = 0;
-        lines
+        let inputs = lines
             .map(|(columns, layout)| {
                 let column = |index: Option<usize>| index.map(|index| &batch.columns[index]);
                 LineInput::new(
@@ -119,7 +119,8 @@ impl GroupPlan {
                     &mut unsummable,
                 )
             })
-            .collect()
+            .collect();
+        (inputs, unsummable)
     }
 }
 

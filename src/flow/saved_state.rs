@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::op::newest_rows;
 use super::plan::{LabelPlan, Plan};
 use crate::checkpoint::{JOB_EVENTS, SnapshotParts, TOPIC_IDS};
 use crate::source::{Outcome, Position};
@@ -12,7 +13,7 @@ const OFFLINE: &str = ".offline";
 /// Returns the operators whose state every checkpoint of a plan contains.
 pub fn operators(plan: &Plan) -> BTreeSet<String> {
     let sources = plan.readers().map(|reader| format!("source.{}", reader.source));
-    let tables = plan.tables.iter().map(|table| format!("table.{}", table.name));
+    let tables = plan.tables.iter().flat_map(|table| [format!("table.{}", table.name), newest_rows::operator(table)]);
     let groups = plan.groups.iter().map(|group| format!("features.{}", group.name));
     let learners = plan.models.iter().map(|model| format!("model.{}.learn", model.name));
     let joined = plan.models.iter().filter(|model| matches!(model.label, LabelPlan::Joined { .. }));

@@ -14,10 +14,12 @@
 //! ```
 
 mod freshness;
+mod nulls;
 mod process;
 mod traffic;
 
 pub use freshness::Freshness;
+pub use nulls::{NullCounter, NullCounts, NullMetric, NullReason};
 pub use process::{Metrics, OperatorCounts};
 pub use traffic::Traffic;
 
@@ -52,7 +54,9 @@ names! {
     CHECKPOINT_FAILURES = "tidemill_checkpoint_failures_total", [], "Checkpoints that could not be written.";
     WATERMARK = "tidemill_watermark_timestamp_seconds", ["source"], "Event time before which no further record of the source takes effect.";
     EVENT_TIME_AHEAD = "tidemill_event_time_ahead_seconds", [], "How far event time is ahead of both the wall clock and the newest record; above 0 only after the wall clock was ahead.";
+    NULLS = "tidemill_null_values_total", ["operator", "reason"], "Values that are null because they could not be computed, by operator and reason.";
     UNLABELLED = "tidemill_model_unlabelled_total", ["model"], "Examples dropped because no label arrived in time.";
+    REFUSED_LABELS = "tidemill_model_refused_labels_total", ["model", "reason"], "Examples dropped because the model's kind cannot learn their label, by reason.";
     MODEL_VERSION = "tidemill_model_version", ["model", "alias"], "Version that an alias points to.";
     MODEL_SCORE = "tidemill_model_score", ["model", "metric", "role"], "Prequential score over the newest window, by role: champion, predecessor, newest or no_skill.";
     STATE_ENTITIES = "tidemill_online_entities", ["group"], "Entities in the online store.";

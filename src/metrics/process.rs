@@ -10,9 +10,9 @@ use prometheus::{
 
 use super::{
     CHECKPOINT_FAILURES, CHECKPOINT_LAST, CHECKPOINT_SECONDS, EVENT_TIME_AHEAD, FRESHNESS, HTTP_REQUESTS, HTTP_SECONDS,
-    MODEL_SCORE, MODEL_VERSION, MetricName, OPERATOR_BUSY, OPERATOR_IN, OPERATOR_OUT, READY, REDIS_PENDING,
-    REDIS_REFUSED, REDIS_UP, REDIS_WRITTEN, SOURCE_IN_FLIGHT, SOURCE_LAG, SOURCE_OVERTAKEN, SOURCE_RECORDS,
-    STATE_BYTES, STATE_ENTITIES, UNLABELLED, WATERMARK,
+    MODEL_SCORE, MODEL_VERSION, MetricName, NULLS, NullMetric, OPERATOR_BUSY, OPERATOR_IN, OPERATOR_OUT, READY,
+    REDIS_PENDING, REDIS_REFUSED, REDIS_UP, REDIS_WRITTEN, REFUSED_LABELS, SOURCE_IN_FLIGHT, SOURCE_LAG,
+    SOURCE_OVERTAKEN, SOURCE_RECORDS, STATE_BYTES, STATE_ENTITIES, UNLABELLED, WATERMARK,
 };
 
 /// Counts of one operator of the graph, all workers together, as timely logs them.
@@ -41,7 +41,9 @@ pub struct Metrics {
     checkpoint_failures: IntCounterVec,
     pub watermark: GaugeVec,
     pub event_time_ahead: GaugeVec,
+    pub nulls: IntCounterVec,
     pub unlabelled: IntCounterVec,
+    pub refused_labels: IntCounterVec,
     pub model_version: IntGaugeVec,
     pub model_score: GaugeVec,
     pub online_entities: IntGaugeVec,
@@ -97,7 +99,9 @@ impl Metrics {
             checkpoint_failures: register!(IntCounterVec, CHECKPOINT_FAILURES),
             watermark: register!(GaugeVec, WATERMARK),
             event_time_ahead: register!(GaugeVec, EVENT_TIME_AHEAD),
+            nulls: register!(IntCounterVec, NULLS),
             unlabelled: register!(IntCounterVec, UNLABELLED),
+            refused_labels: register!(IntCounterVec, REFUSED_LABELS),
             model_version: register!(IntGaugeVec, MODEL_VERSION),
             model_score: register!(GaugeVec, MODEL_SCORE),
             online_entities: register!(IntGaugeVec, STATE_ENTITIES),
@@ -126,6 +130,11 @@ impl Metrics {
     pub fn checkpoint_failed(&self) {
         let none: &[&str] = &[];
         self.checkpoint_failures.with_label_values(none).inc();
+    }
+
+    /// Returns the counts of null values in a place outside the graph.
+    pub fn nulls_of(&self, place: impl Into<String>) -> NullMetric {
+        NullMetric { counters: self.nulls.clone(), place: place.into() }
     }
 
     /// Raises the count of a source's overtaken records to `count`.

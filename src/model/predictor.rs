@@ -64,6 +64,11 @@ impl Predictor {
         self.predict_observed(observations, select, prepared, predictions);
     }
 
+    /// Returns how many of single values are null to the model because they are numbers beyond ±10^18.
+    pub fn out_of_range<'a>(&self, rows: usize, value: impl Fn(usize, usize) -> &'a Scalar) -> u64 {
+        self.preparation.layout().values_out_of_range(rows, value)
+    }
+
     /// Replaces `predictions` by those of the selected observations; `rows` is working memory.
     pub(super) fn predict_observed(
         &self,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
-    /// Labels above 0.5 are true; a prediction is the probability of true.
+    /// Labels are 0 or 1, for false and true; a prediction is the probability of true.
     Binary,
     /// Labels are classes; a prediction is a probability for each class that the version knows.
     Multiclass,

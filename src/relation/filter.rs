@@ -2,7 +2,7 @@
 
 use super::{CanonicalText, DeclaredTexts, RelationOp, StreamId, TrainingGraph, ViewReads};
 use crate::example::ProgramBuilder;
-use crate::expr::{EvalStats, Expr};
+use crate::expr::Expr;
 use crate::value::Schema;
 
 /// The records of a stream for which a condition is true (neither false nor null).
@@ -35,9 +35,9 @@ impl RelationOp for Filter {
     }
 
     fn render<G: TrainingGraph>(&self, name: &str, mut inputs: Vec<G::Stream>, graph: &mut G) -> G::Stream {
-        let (predicate, mut stats) = (self.predicate.clone(), EvalStats::default());
-        graph.map(inputs.remove(0), name, move |batch| {
-            let holds = predicate.eval(&batch.columns, batch.len(), &mut stats);
+        let predicate = self.predicate.clone();
+        graph.map(inputs.remove(0), name, move |batch, failed| {
+            let holds = predicate.eval(&batch.columns, batch.len(), failed);
             batch.filter(&holds)
         })
     }

@@ -4,6 +4,7 @@ use arrow_array::{ArrayRef, UInt32Array};
 
 use super::{StreamId, ViewReads};
 use crate::example::ProgramBuilder;
+use crate::expr::EvalStats;
 use crate::value::{Batch, Schema};
 
 /// An operator of views.
@@ -42,8 +43,14 @@ pub trait TrainingGraph {
     /// Returns the records of a source, by position.
     fn source(&mut self, source: usize) -> Self::Stream;
 
-    /// Applies a function to each batch. It may drop records, not add any or change their times.
-    fn map(&mut self, input: Self::Stream, name: &str, step: impl FnMut(Batch) -> Batch + 'static) -> Self::Stream;
+    /// Applies a function to each batch. It may drop records, not add any or change their times. It adds what it cannot
+    /// compute to the counts that it is called with.
+    fn map(
+        &mut self,
+        input: Self::Stream,
+        name: &str,
+        step: impl FnMut(Batch, &mut EvalStats) -> Batch + 'static,
+    ) -> Self::Stream;
 
     /// Finds for each record the row of a table, by position, as of the record's time. `key` are the columns of `keyed`
     /// that hold the table's key. `join` makes the output from the records, the columns of the rows found, and for each

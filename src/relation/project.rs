@@ -47,8 +47,8 @@ impl RelationOp for Project {
     }
 
     fn render<G: TrainingGraph>(&self, name: &str, mut inputs: Vec<G::Stream>, graph: &mut G) -> G::Stream {
-        let (exprs, mut stats) = (self.exprs.clone(), EvalStats::default());
-        graph.map(inputs.remove(0), name, move |batch| project(&batch, &exprs, &mut stats))
+        let exprs = self.exprs.clone();
+        graph.map(inputs.remove(0), name, move |batch, failed| project(&batch, &exprs, failed))
     }
 
     fn serve(&self, schema: &Schema, program: &mut ProgramBuilder) {

@@ -78,9 +78,9 @@ impl RelationOp for TableJoin {
 
     /// The row is the table's as of the record's time: of all changes strictly before it, the last.
     fn render<G: TrainingGraph>(&self, name: &str, mut inputs: Vec<G::Stream>, graph: &mut G) -> G::Stream {
-        let (join, mut stats) = (self.clone(), EvalStats::default());
+        let join = self.clone();
         let keyed =
-            graph.map(inputs.remove(0), &format!("{name}.key"), move |batch| join.append_key(&batch, &mut stats));
+            graph.map(inputs.remove(0), &format!("{name}.key"), move |batch, failed| join.append_key(&batch, failed));
         let join = self.clone();
         let key = (self.width..self.width + self.on.len()).collect();
         graph.look_up(keyed, name, self.table, key, move |keyed, rows, found| join.append_rows(keyed, rows, found))

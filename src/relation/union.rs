@@ -100,7 +100,7 @@ impl RelationOp for Union {
                 return input;
             }
             let change = change.clone();
-            graph.map(input, &format!("{name}.{number}.order"), move |batch| change.apply(batch))
+            graph.map(input, &format!("{name}.{number}.order"), move |batch, _| change.apply(batch))
         });
         let keyed = keyed.collect();
         graph.concatenate(keyed, name)

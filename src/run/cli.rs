@@ -64,6 +64,10 @@ enum Verb {
         /// Repeats the overtaken records of a live run: the directory of its checkpoints, or one file of its journal.
         #[arg(long, value_name = "PATH")]
         journal: Option<PathBuf>,
+        /// Writes examples without a label, too: those that were dropped and those that still wait for one. Their `_label`,
+        /// `_known` and `_window_end` are null.
+        #[arg(long)]
+        unlabelled: bool,
         /// Compares the results with another replay, or with the `offline` directory of a run with `--until-end`. If they
         /// differ, the exit code is 1 and stderr has the first row, version or count that does.
         #[arg(long, value_name = "DIR")]
@@ -169,7 +173,7 @@ impl Cli {
             Verb::Run { file, until_end, fresh, checkpoint } => {
                 live::run(&file, &common, RunOptions { until_end, fresh, checkpoint })
             }
-            Verb::Replay { file, out, from, to, cold, checkpoint, journal, verify } => {
+            Verb::Replay { file, out, from, to, cold, checkpoint, journal, unlabelled, verify } => {
                 let bound = |bound: Option<Bound>| match bound {
                     Some(Bound::At(time)) => Some(time),
                     Some(Bound::Earliest | Bound::Latest) | None => None,
@@ -178,7 +182,11 @@ impl Cli {
                     return Err(Failure::Usage("error: --from and --to leave nothing to replay".to_owned()));
                 }
                 let (from, to) = (bound(from), bound(to));
-                replay::run(&file, &common, &ReplayOptions { out, from, to, cold, checkpoint, journal, verify })
+                replay::run(
+                    &file,
+                    &common,
+                    &ReplayOptions { out, from, to, cold, checkpoint, journal, unlabelled, verify },
+                )
             }
             Verb::Load { file, from, dead_letters, partitions, speed } => {
                 load::run(&file, &common, &LoadOptions { from, dead_letters, partitions, speed })

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use super::training::TrainingDigest;
 use crate::source::RecordCounts;
 use crate::store::offline::Content;
 use crate::time::EventTime;
@@ -22,6 +23,13 @@ pub struct Digest {
     pub features: BTreeMap<String, Content>,
     pub examples: BTreeMap<String, Content>,
     pub models: BTreeMap<String, Vec<VersionDigest>>,
+    /// Examples and scores by model.
+    #[serde(default)]
+    pub training: BTreeMap<String, TrainingDigest>,
+    /// Values that are null because they could not be computed, by operator and reason. Left out if there are none, and
+    /// by a job that began from a checkpoint: what was counted before it is not known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub nulls: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 impl Digest {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 use super::Failure;
 use super::digest::{DIGEST, Digest};
@@ -10,6 +10,7 @@ use super::job;
 use super::job_events::JobEvents;
 use crate::disk;
 use crate::flow::Job;
+use crate::flow::op::learn::score_waiting;
 use crate::flow::op::sink::SharedFile;
 use crate::store::checksums::{self, FileSum};
 use crate::store::offline::{Content, FinishedFile};
@@ -60,11 +61,14 @@ pub fn invalidate(folder: &Path) -> anyhow::Result<()> {
 /// If a version or a file cannot be written.
 pub fn outputs(
     job: &Job,
-    job_events: JobEvents,
+    mut job_events: JobEvents,
     from: Option<EventTime>,
     to: Option<EventTime>,
 ) -> Result<FinishedOutputs, Failure> {
     let mut listed = Vec::new();
+    write_waiting(job, &mut job_events)?;
+    let plans = job.plan.models.iter().zip(&job_events.training);
+    let training = plans.map(|(plan, reports)| (plan.name.clone(), reports.digest(plan))).collect();
     let mut digest = Digest {
         dataflow: job.plan.spec.name.clone(),
         from,
@@ -73,7 +77,12 @@ pub fn outputs(
         features: Default::default(),
         examples: Default::default(),
         models: job_events.finish()?,
+        training,
+        nulls: Default::default(),
     };
+    if job.coordinator.restored_time().is_none() {
+        digest.nulls = job.nulls.counts();
+    }
     if let Some(files) = &job.offline {
         let mut finish = |file: &SharedFile, name: String| -> Result<Option<Content>, Failure> {
             let Some(file) = file.lock().expect("no holder panics").take() else { return Ok(None) };
@@ -93,4 +102,21 @@ pub fn outputs(
         }
     }
     Ok(FinishedOutputs { digest, files: listed })
+}
+
+/// Writes the examples that still wait for their labels, where those without a label are wanted.
+fn write_waiting(job: &Job, job_events: &mut JobEvents) -> Result<(), Failure> {
+    let Some(files) = job.offline.as_ref().filter(|_| job.keep_unlabelled) else { return Ok(()) };
+    let models = job.plan.models.iter().zip(&mut job_events.training).zip(&files.examples);
+    for ((plan, reports), file) in models {
+        let (examples, Some(state)) = (std::mem::take(&mut reports.examples), reports.take_state()) else { continue };
+        let scored = score_waiting(plan, state, &examples).map_err(|errors| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            anyhow!("the examples of {} that wait cannot be scored: {}", plan.name, errors.join("; "))
+        })?;
+        if let Some(file) = file.lock().expect("no holder panics").as_mut() {
+            scored.into_iter().for_each(|batch| file.push(batch));
+        }
+    }
+    Ok(())
 }

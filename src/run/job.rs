@@ -56,6 +56,8 @@ pub struct JobOptions<'a> {
     pub journal: Vec<Overtaken>,
     /// The folder for Parquet files and their layout; `None` to write none.
     pub offline: Option<(&'a Path, OfflineLayout)>,
+    /// True if examples without a label are written too.
+    pub keep_unlabelled: bool,
 }
 
 impl JobOptions<'_> {
@@ -70,6 +72,7 @@ impl JobOptions<'_> {
             online: None,
             journal: Vec::new(),
             offline: None,
+            keep_unlabelled: false,
         }
     }
 }
@@ -130,6 +133,8 @@ pub fn prepare(
         offline,
         events,
         max_in_flight: config.in_flight(),
+        nulls: Arc::default(),
+        keep_unlabelled: options.keep_unlabelled,
     };
     Ok(PreparedJob { job: Arc::new(job), events: received, inputs })
 }
@@ -330,6 +335,13 @@ pub fn update_gauges(job: &Job, metrics: &Metrics) {
     let ahead: [&str; 0] = [];
     metrics.event_time_ahead.with_label_values(&ahead).set(job.frontier.ahead_ms() as f64 / 1e3);
     overtaken_by_source.iter().for_each(|(source, count)| metrics.overtaken_so_far(source, *count));
+    // The operators, their state, and what they could not compute.
+    for (operator, counts) in job.nulls.counts() {
+        for (reason, count) in counts {
+            let counter = metrics.nulls.with_label_values(&[operator.as_str(), reason.as_str()]);
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
+    }
     for (operator, bytes) in job.coordinator.state_bytes() {
         metrics.state_bytes.with_label_values(&[operator.as_str()]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }

@@ -11,16 +11,20 @@ use serde::{Deserialize, Serialize};
 use super::dead_letters::DeadLetterSink;
 use super::digest::VersionDigest;
 use super::letter_limit::DeadLetterLimit;
+use super::training::{TrainingReports, by_reason};
 use super::{job, print_err};
 use crate::checkpoint::{Journal, Overtaken};
 use crate::flow::build::JobEvent;
+use crate::flow::op::RefusedInWindow;
+use crate::flow::op::label::AttributionReport;
+use crate::flow::op::learn::LearningReport;
 use crate::flow::op::source::SourceEvent;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
-use crate::model::{Decision, Version};
+use crate::model::{Decision, ModelKind, Version};
 use crate::registry::{LiveModels, Manifest, Publication, Registry, Writer};
 use crate::source::DeadLetter;
-use crate::time::EventTime;
+use crate::time::{EventTime, format_time};
 
 /// The versions that the registry's thread has written.
 type WrittenVersions = Arc<Mutex<Written>>;
@@ -86,8 +90,8 @@ pub struct JobEvents {
     pub journal: Option<Journal>,
     /// The number of versions made so far.
     pub versions: u64,
-    /// The number of examples whose label never came, by model.
-    pub unlabelled: BTreeMap<String, u64>,
+    /// Reports on examples and scores, by position of the model.
+    pub training: Vec<TrainingReports>,
     /// The number of dead letters so far.
     pub dead_letters: u64,
     /// The sources, and the parts of their declarations, that advice was given on.
@@ -137,10 +141,17 @@ impl JobEvents {
             limit,
             journal: None,
             versions: 0,
-            unlabelled: BTreeMap::new(),
+            training: job.plan.models.iter().map(|_| TrainingReports::default()).collect(),
             dead_letters: 0,
             advised: BTreeSet::new(),
         })
+    }
+
+    /// Returns the number of examples whose label never came, by model.
+    pub fn unlabelled(&self) -> BTreeMap<String, u64> {
+        let models = self.plan.models.iter().zip(&self.training);
+        let counts = models.map(|(plan, reports)| (plan.name.clone(), reports.unlabelled()));
+        counts.filter(|(_, count)| *count > 0).collect()
     }
 
     /// Handles one event. If it was a version, returns it with its model's position in the plan.
@@ -150,14 +161,18 @@ impl JobEvents {
     /// written.
     pub fn handle(&mut self, event: JobEvent) -> anyhow::Result<Option<(usize, Version)>> {
         match event {
-            JobEvent::Version(model, version) => {
+            JobEvent::Learning(model, LearningReport::Version(version)) => {
                 self.publish(model, &version);
                 return Ok(Some((model, *version)));
             }
-            JobEvent::Unlabelled(model, dropped) => {
-                let name = &self.plan.models[model].name;
-                *self.unlabelled.entry(name.clone()).or_default() += dropped;
-                self.metrics.unlabelled.with_label_values(&[name.as_str()]).inc_by(dropped);
+            JobEvent::Learning(model, LearningReport::Refused(refused)) => self.refused(model, &refused),
+            JobEvent::Learning(model, LearningReport::Ended(totals)) => self.training[model].ended(*totals),
+            JobEvent::Attribution(model, report) => {
+                if let AttributionReport::Counts(counts) = &report {
+                    let name = self.plan.models[model].name.as_str();
+                    self.metrics.unlabelled.with_label_values(&[name]).inc_by(counts.unlabelled);
+                }
+                self.training[model].attributed(report);
             }
             JobEvent::Source(SourceEvent::DeadLetters(letters)) => self.keep(&letters)?,
             JobEvent::Source(SourceEvent::Overtaken(records)) => self.overtaken(&records)?,
@@ -210,6 +225,19 @@ impl JobEvents {
         let read = job::tallies(&self.job);
         let warnings = self.limit.warnings(|source| read.get(source).map_or(0, |counts| counts.read));
         warnings.into_iter().map(|what| format!("warning: {what}; all are in {}", self.letters.place())).collect()
+    }
+
+    /// Counts the labels of a window that were refused, and says so.
+    fn refused(&self, model: usize, refused: &RefusedInWindow) {
+        let plan = &self.plan.models[model];
+        for (fault, count) in &refused.labels {
+            self.metrics.refused_labels.with_label_values(&[plan.name.as_str(), fault.name()]).inc_by(*count);
+        }
+        let reasons = by_reason(refused.labels.iter().map(|(fault, count)| (fault.name(), *count)));
+        let window_end = format_time(refused.window_end);
+        let kind = ModelKind::find(&plan.options.kind.name).expect("the spec has checked the kind");
+        let expected = kind.labels.describe();
+        tracing::warn!(model = plan.name, window_end, expected, "examples dropped for their labels: {reasons}");
     }
 
     fn publish(&mut self, model: usize, version: &Version) {

@@ -55,6 +55,7 @@ mod setup;
 mod shortfall;
 mod status;
 mod system;
+mod training;
 mod verify;
 mod watchdog;
 

@@ -1,5 +1,6 @@
 //! `replay`: a dataflow over a bounded range, as fast as possible, into a folder.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -54,8 +55,15 @@ pub fn run(file: &Path, common: &CommonArgs, options: &ReplayOptions) -> Result<
     let _locks = lock(out, &plan.spec.name)?;
     finish::invalidate(out)?;
     let offline = Some((out, OfflineLayout::SingleFile));
-    let job_options =
-        JobOptions { from, until: to, since, journal, offline, ..JobOptions::new(PlaybackSpeed::Unlimited, true) };
+    let job_options = JobOptions {
+        from,
+        until: to,
+        since,
+        journal,
+        offline,
+        keep_unlabelled: options.unlabelled,
+        ..JobOptions::new(PlaybackSpeed::Unlimited, true)
+    };
     let prepared = job::prepare(&plan, &config, coordinator, job_options)?;
     let versions = VersionSink { registry: empty_registry(&out.join("registry"))?, keep: usize::MAX };
     // Nothing is served.
@@ -67,10 +75,10 @@ pub fn run(file: &Path, common: &CommonArgs, options: &ReplayOptions) -> Result<
     process(&prepared, &mut job_events, config.workers, &metrics, common.quiet)?;
 
     job_events.letter_warnings().iter().for_each(print_err);
-    let unlabelled = job_events.unlabelled.clone();
+    let unlabelled = job_events.unlabelled();
     let digest = finish::outputs(&prepared.job, job_events, from, to)?.write(out)?;
     if !common.quiet {
-        output::print(&summary(&digest, out))?;
+        output::print(&summary(&digest, &prepared.job.nulls.counts(), out))?;
         let end = prepared.job.frontier.watermark();
         let outcome = ReplayOutcome { spec: &plan.spec, digest: &digest, unlabelled: &unlabelled, end };
         outcome.shortfalls().iter().for_each(print_err);
@@ -181,8 +189,9 @@ fn show(bar: &ProgressBar, job: &Job, job_events: &JobEvents) {
     bar.tick();
 }
 
-/// Returns the counts and hashes of a replay as text.
-fn summary(digest: &Digest, out: &Path) -> String {
+/// Returns the counts and hashes of a replay as text. `nulls` are the values that could not be computed, by operator and
+/// reason.
+fn summary(digest: &Digest, nulls: &BTreeMap<String, BTreeMap<String, u64>>, out: &Path) -> String {
     let mut lines = Vec::new();
     for (source, tally) in &digest.sources {
         lines.push(format!(
@@ -199,6 +208,13 @@ fn summary(digest: &Digest, out: &Path) -> String {
     for (model, versions) in &digest.models {
         let newest = versions.last().map_or_else(String::new, |version| format!(", newest sha256 {}", version.sha256));
         lines.push(format!("model {model}: {} versions{newest}", versions.len()));
+    }
+    for (model, training) in &digest.training {
+        lines.extend(training.lines(model));
+    }
+    for (operator, counts) in nulls {
+        let counts: Vec<String> = counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        lines.push(format!("nulls {operator}: {}", counts.join(", ")));
     }
     lines.push(format!("{}\n", out.join("digest.json").display()));
     lines.join("\n")

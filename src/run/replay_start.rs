@@ -29,6 +29,8 @@ pub struct ReplayOptions {
     pub checkpoint: Option<PathBuf>,
     /// The journal of a live run, whose overtaken records are repeated.
     pub journal: Option<PathBuf>,
+    /// Write examples without a label, too.
+    pub unlabelled: bool,
     /// The folder to compare with.
     pub verify: Option<PathBuf>,
 }

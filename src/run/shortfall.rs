@@ -135,6 +135,8 @@ window = "1d"
             features: BTreeMap::new(),
             examples: [("sold".to_owned(), Content { rows: examples, sha256: String::new() })].into(),
             models: [("sold".to_owned(), (0..versions).map(version).collect())].into(),
+            training: BTreeMap::new(),
+            nulls: BTreeMap::new(),
         };
         let unlabelled = [("sold".to_owned(), dropped)].into();
         ReplayOutcome { spec: &spec, digest: &digest, unlabelled: &unlabelled, end: 0 }.shortfalls().join("\n")

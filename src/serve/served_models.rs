@@ -10,6 +10,7 @@ use super::RequestError;
 use super::call::{Call, Scratch, Unanswered, VersionRef};
 use crate::example::{Frame, LookupSource, Program};
 use crate::expr::nearest;
+use crate::metrics::{Metrics, NullMetric, NullReason};
 use crate::registry::{LiveModels, Manifest, Registry, RegistryError, Servable};
 use crate::store::Online;
 use crate::store::memory::OnlineTable;
@@ -88,6 +89,7 @@ impl ServedModels {
         let Scratch { frame, memory, predictions, .. } = scratch;
         model.complete(frame, asking);
         let input = |row: usize, input: usize| model.program.input(frame, row, input);
+        model.nulls.add(NullReason::OutOfRange, version.predictor.out_of_range(frame.rows(), input));
         version.predictor.predict_values(frame.rows(), input, memory, predictions);
         Ok(version)
     }
@@ -168,12 +170,14 @@ pub struct ServedModel {
     pub head: Vec<u8>,
     /// The newest version that was found to fit.
     fitting: ArcSwapOption<Servable>,
+    /// Counts the inputs of requests that could not be computed or are out of range.
+    nulls: NullMetric,
 }
 
 impl ServedModel {
     /// # Panics
     /// If the store lacks a table or group of the plan: both are made from the same plan.
-    pub fn new(program: Program, kind: &str, online: &Online) -> Self {
+    pub fn new(program: Program, kind: &str, online: &Online, metrics: &Metrics) -> Self {
         let table = |source: &LookupSource| match source {
             LookupSource::Table(name) => online.table(name),
             LookupSource::Group(name) => online.group(name),
@@ -187,13 +191,17 @@ impl ServedModel {
             quoted: program.inputs().iter().map(|input| quote(&input.name)).collect(),
             head: format!("{{\"model\":{},\"version\":", quote(program.model())).into_bytes(),
             fitting: ArcSwapOption::empty(),
+            nulls: metrics.nulls_of(format!("model.{}.predict", program.model())),
             program,
         }
     }
 
     /// Looks up, as of an asking time, and computes the values that the instances in a frame do not have.
     fn complete(&self, frame: &mut Frame, asking: EventTime) {
-        self.program.run(frame, asking, |source, key| self.tables[source].get_encoded(key));
+        let failed = self.program.run(frame, asking, |source, key| self.tables[source].get_encoded(key));
+        self.nulls.add(NullReason::NonFinite, failed.non_finite);
+        self.nulls.add(NullReason::Overflow, failed.overflow);
+        self.nulls.add(NullReason::Unreadable, failed.unreadable);
     }
 
     /// Returns whether a version takes the inputs that the program computes. One from before a change of the dataflow

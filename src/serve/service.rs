@@ -53,7 +53,8 @@ impl Service {
         let ServiceConfig { spec, programs, online, live, registry, metrics, readiness } = config;
         assert_eq!(programs.len(), spec.models.len(), "there is a program for each model");
         let models = programs.into_iter().zip(&spec.models);
-        let models = models.map(|(plan, model)| ServedModel::new(plan, &model.options.kind.name, &online)).collect();
+        let models =
+            models.map(|(plan, model)| ServedModel::new(plan, &model.options.kind.name, &online, &metrics)).collect();
         Arc::new(Service {
             dataflow: spec.name.clone(),
             models: ServedModels::new(models, live, registry),

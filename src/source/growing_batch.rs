@@ -30,6 +30,8 @@ pub struct IngestedBatch {
     /// The newest effective time, including records that were skipped or filtered; `None` if all were refused.
     pub last: Option<EventTime>,
     pub overtaken: Vec<OvertakenRecord>,
+    /// Counts of what the source's filter could not compute of the accepted records.
+    pub failed: EvalStats,
 }
 
 /// A record that arrived below the closed frontier.
@@ -133,7 +135,6 @@ impl GrowingBatch {
         order: &TotalOrder,
         already_counted: Offset,
         waiting: usize,
-        stats: &mut EvalStats,
     ) -> IngestedBatch {
         let mut rows = std::mem::take(&mut self.rows);
         let mut columns = self.finish_columns(rows.len(), waiting);
@@ -142,8 +143,19 @@ impl GrowingBatch {
         // Apply the source's filter to the accepted rows, and to those of which nothing is known to be wrong.
         let mut keep: Vec<bool> = rows.iter().map(|row| row.accepted).collect();
         let mut excluded = Vec::new();
+        let mut failed = EvalStats::default();
         if let Some(filter) = &plan.filter {
-            let passed = filter.eval(&columns, rows.len(), stats);
+            let passed = filter.eval(&columns, rows.len(), &mut failed);
+            if !failed.is_clean() && keep.contains(&false) {
+                // Records that were refused have no values that could fail.
+                failed = EvalStats::default();
+                let accepted = BooleanArray::from(keep.clone());
+                let narrow = |column: &ArrayRef| {
+                    arrow_select::filter::filter(column, &accepted).expect("the mask has a bit a row")
+                };
+                let narrow: Vec<ArrayRef> = columns.iter().map(narrow).collect();
+                filter.eval(&narrow, accepted.true_count(), &mut failed);
+            }
             let passed = passed.as_boolean();
             keep.iter_mut().enumerate().for_each(|(row, keep)| *keep &= passed.is_valid(row) && passed.value(row));
             // What is missing is null there, so it is false only if no value could make it true.
@@ -178,6 +190,7 @@ impl GrowingBatch {
             first,
             last: self.last.take(),
             overtaken: std::mem::take(&mut self.overtaken),
+            failed,
         }
     }
 

@@ -19,7 +19,6 @@ use super::order::TotalOrder;
 use super::refusal::Refusal;
 use super::verdicts::{Arrival, WaitingRecords};
 use super::{Evidence, OutlierRule, Position, RawMessage, SourcePlan, TumblingWindow, Watermark, WindowOffsets};
-use crate::expr::EvalStats;
 use crate::time::{EventTime, Offset, in_range};
 use crate::value::{ColumnBuilder, FieldError, FieldFault};
 
@@ -79,7 +78,6 @@ pub struct Ingest {
     /// True if `windows` has changed since it was last taken.
     windows_changed: bool,
     advice: SourceAdvice,
-    stats: EvalStats,
 }
 
 impl Ingest {
@@ -105,7 +103,6 @@ impl Ingest {
             windows: WindowOffsets::default(),
             windows_changed: false,
             advice,
-            stats: EvalStats::default(),
         }
     }
 
@@ -390,7 +387,7 @@ impl Ingest {
 
     /// Returns the batch under way, in the order of offsets, and starts a new one.
     pub fn take_unsorted(&mut self) -> IngestedBatch {
-        let Ingest { plan, order, growing, waiting, already_counted, stats, .. } = self;
-        growing.take(plan, order, *already_counted, waiting.len(), stats)
+        let Ingest { plan, order, growing, waiting, already_counted, .. } = self;
+        growing.take(plan, order, *already_counted, waiting.len())
     }
 }

@@ -17,6 +17,7 @@ use super::{
     OvertakenRecord, Partition, PartitionProgress, PartitionStats, PlaybackClock, Position, ReadAhead, ReadBatch,
     RecordCounts, SourceError, TumblingWindow, UnackedOffsets, Volume,
 };
+use crate::expr::EvalStats;
 use crate::time::{EventTime, Offset};
 use crate::value::Batch;
 
@@ -86,6 +87,8 @@ pub struct ReadOutcome {
     pub letters: Vec<DeadLetter>,
     pub overtaken: Vec<OvertakenRecord>,
     pub advice: Vec<Advice>,
+    /// Counts of what the source's filter could not compute.
+    pub failed: EvalStats,
     /// The error that has ended the partition for good. It holds the frontier back until the job is stopped, since it is
     /// not known which records it would have had.
     pub error: Option<SourceError>,
@@ -229,7 +232,8 @@ impl PartitionReader {
     /// Counts a batch and queues it. Records that are in the graph's state already are dropped; the counts that were
     /// saved with the state include them.
     fn enqueue(&mut self, batch: IngestedBatch, clock: &PlaybackClock, outcome: &mut ReadOutcome) {
-        let IngestedBatch { batch, counts, mut late, letters, first, last, overtaken } = batch;
+        let IngestedBatch { batch, counts, mut late, letters, first, last, overtaken, failed } = batch;
+        outcome.failed.merge(failed);
         self.overtaken += overtaken.len() as u64;
         self.early.observe(counts.read, |read| match first {
             Some(first) if read < counts.read => {

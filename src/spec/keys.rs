@@ -87,7 +87,8 @@ pub static SOURCE: Section = Section {
 
 pub static TABLE: Section = Section {
     title: "[table.NAME]",
-    summary: "The newest row of each key of an upsert topic. A message with a null value deletes the row of its key.",
+    summary: "The newest row of each key of an upsert topic, by event time. A message with a null value deletes the row of its \
+              key. A record that is older than its key's row or delete changes nothing.",
     keys: &[
         key("topic", "string", Required, "The topic to read"),
         key(
@@ -276,7 +277,14 @@ pub static LABEL: Section = Section {
               than the example, is at most `within` later, and has a `value` that is not null. Without `from`, it is \
               an expression over the example itself.",
     keys: &[
-        key("value", "expression", Required, "The label: a bool or a number; for classes, a string, an int or a bool"),
+        key(
+            "value",
+            "expression",
+            Required,
+            "The label: a bool, 0 or 1 for `logistic` and `passive_aggressive`, a number for `linear`, one that is not \
+             negative for `poisson`, a string, an int or a bool for `softmax`. An example with another label is dropped and \
+             counted",
+        ),
         key("from", "string", Nothing, "The source or view that has the label"),
         key("on", "string or list of strings", Nothing, "Columns that must be equal in both; required with `from`"),
         key("within", "duration", Nothing, "How long to wait for the label; required with `from`"),
@@ -311,5 +319,12 @@ pub static PUBLISH: Section = Section {
         key("tolerance", "float", Is("0.0"), "How much worse a new version may be"),
         key("holdout", "float", Is("0.1"), "Share of the examples, chosen by key, that is never trained on"),
         key("windows", "int", Is("3"), "Number of newest windows whose held-out examples are compared"),
+        key(
+            "unanswered",
+            "string",
+            Is("\"keep\""),
+            "What happens where the metric has no answer, as the `auc` of examples of one class: `\"keep\"` refuses the \
+             new version, `\"publish\"` accepts it. The first version of a model is always accepted",
+        ),
     ],
 };

@@ -10,20 +10,21 @@ use super::keys::LABEL;
 use super::problem::Mistake;
 use super::reader::{Fields, TomlValue, number, text};
 use crate::expr::{Expr, Scope};
-use crate::model::Task;
+use crate::model::{ModelKind, Task};
 use crate::relation::StreamId;
 use crate::value::{Scalar, Type};
 
 impl<'a> Checker<'a> {
-    /// Reads the label of a model. The examples come with their name, `None` if they are not known. The task is that of the model's kind, if it is
-    /// known.
+    /// Reads the label of a model. The examples come with their name, `None` if they are not known. The kind is that of the
+    /// model, if it is known.
     pub fn label(
         &self,
         value: &'a TomlValue<'a>,
         examples: Option<(StreamId, &str)>,
-        task: Option<Task>,
+        kind: Option<&'static ModelKind>,
     ) -> Option<Label> {
         let fields = Fields::of(value, &LABEL, self.problems)?;
+        let task = kind.map(|kind| kind.task);
         match fields.text("from") {
             Some(from_name) => {
                 let from = self.stream(&from_name).map(|from| (from, from_name.value));
@@ -32,7 +33,7 @@ impl<'a> Checker<'a> {
                     from.map_or_else(Scope::undeclared, |(from, name)| Scope::of(name, self.spec.stream_schema(from)));
                 let value = self.label_value(&fields, &scope, task);
                 let within_ms = fields.duration("within");
-                let otherwise = fields.get("otherwise").and_then(|value| self.otherwise(value, task));
+                let otherwise = fields.get("otherwise").and_then(|value| self.otherwise(value, kind));
                 Some(Label::Joined {
                     from: from?.0,
                     from_on: from_on?,
@@ -96,16 +97,21 @@ impl<'a> Checker<'a> {
         (from_on, example_on)
     }
 
-    /// Returns the label of an example for which none came: a number, or the name of a class.
-    fn otherwise(&self, value: &TomlValue, task: Option<Task>) -> Option<Scalar> {
-        let classes = task == Some(Task::Multiclass);
-        match value.get_ref() {
-            DeValue::Boolean(value) if classes => Some(Scalar::String(value.to_string().into())),
-            DeValue::Integer(digits) if classes => Some(Scalar::String(digits.as_str().into())),
-            DeValue::Boolean(value) => Some(Scalar::Float(f64::from(u8::from(*value)))),
-            _ if classes => Some(Scalar::String(text(value, self.problems)?.value.into())),
-            _ => number(value, self.problems).map(Scalar::Float),
+    /// Returns the label of an example for which none came: a number that the kind can learn, or the name of a class.
+    fn otherwise(&self, value: &TomlValue, kind: Option<&'static ModelKind>) -> Option<Scalar> {
+        let classes = kind.is_some_and(|kind| kind.task == Task::Multiclass);
+        let label = match value.get_ref() {
+            DeValue::Boolean(value) if classes => return Some(Scalar::String(value.to_string().into())),
+            DeValue::Integer(digits) if classes => return Some(Scalar::String(digits.as_str().into())),
+            _ if classes => return Some(Scalar::String(text(value, self.problems)?.value.into())),
+            DeValue::Boolean(value) => f64::from(u8::from(*value)),
+            _ => number(value, self.problems)?,
+        };
+        if let Some(kind) = kind.filter(|kind| kind.labels.fault(label).is_some()) {
+            let message = format!("{label} cannot be a label of kind '{}'", kind.name);
+            self.problems.expected(value.span(), message, kind.labels.describe());
         }
+        Some(Scalar::Float(label))
     }
 
     /// Returns the expression that is the label, of a type that the task can have.

@@ -89,9 +89,7 @@ impl<'a> Checker<'a> {
     ) -> Option<Label> {
         let label_use = kind.map_or(LabelUse::Required, |kind| kind.label);
         match (fields.get("label"), label_use) {
-            (Some(label), LabelUse::Required | LabelUse::Optional) => {
-                self.label(label, examples, kind.map(|kind| kind.task))
-            }
+            (Some(label), LabelUse::Required | LabelUse::Optional) => self.label(label, examples, kind),
             (None, LabelUse::Optional | LabelUse::None) => Some(Label::Unlabelled),
             (None, LabelUse::Required) => None,
             (Some(_), LabelUse::None) => {

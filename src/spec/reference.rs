@@ -296,7 +296,8 @@ Expressions are SQL scalar expressions and follow PostgreSQL's rules:
 - `CASE WHEN … THEN … ELSE … END`, `CAST(x AS type)` or `x::type`, `EXTRACT(field FROM t)`.
 
 An expression without a valid result is NULL: a float that is not finite, an int that overflows, a division by zero, a
-text that a cast cannot parse. `check` rejects a constant expression without a valid result.
+text that a cast cannot parse. The metric `tidemill_null_values_total` counts them by operator. `check` rejects a constant
+expression without a valid result.
 
 An expression may have 200 levels of parentheses, calls and CASE, one inside the other, and 100,000 names, values and
 operators between two commas (a test such as IS NULL or LIKE counts as ten); `IN (…)` may have any number of values. One that is deeper or longer is rejected at the place

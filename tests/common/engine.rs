@@ -12,6 +12,9 @@ use tidemill::aggregate::Feature;
 use tidemill::checkpoint::{CheckpointCoordinator, SnapshotParts};
 use tidemill::flow::build::{JobEvent, positions};
 use tidemill::flow::op::Assignments;
+use tidemill::flow::op::RefusedInWindow;
+use tidemill::flow::op::label::{AttributionReport, ExampleCounts};
+use tidemill::flow::op::learn::{LearningReport, LearningTotals};
 use tidemill::flow::op::source::SourceEvent;
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
@@ -104,7 +107,7 @@ impl Inputs {
 }
 
 /// The results of a run.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Found {
     pub tallies: BTreeMap<String, RecordCounts>,
     pub shop: Vec<Vec<Scalar>>,
@@ -119,6 +122,16 @@ pub struct Found {
     /// Hash of each version's weights.
     pub versions: Vec<(u64, String)>,
     pub letters: Vec<DeadLetter>,
+    /// The rows of the table `prices` in the online store at the end, by item.
+    pub prices: BTreeMap<i64, Vec<Scalar>>,
+    /// Values that could not be computed, by operator and reason.
+    pub nulls: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Examples that were made to wait for a label, those for which none came, and those that wait at the end.
+    pub made: u64,
+    pub unlabelled: u64,
+    pub waiting: u64,
+    pub refused: Vec<RefusedInWindow>,
+    pub totals: Option<LearningTotals>,
     /// The snapshot that was asked for.
     pub snapshot: Option<(i64, SnapshotParts)>,
 }
@@ -275,6 +288,8 @@ impl Run<'_> {
             offline: Some(offline.clone()),
             events,
             max_in_flight: Volume { records: 64, bytes: u64::MAX },
+            nulls: Arc::default(),
+            keep_unlabelled: false,
         });
         let control = Arc::new(Control::default());
         control.until_end.store(true, SeqCst);
@@ -299,12 +314,14 @@ impl Run<'_> {
             collected: rows(&folder.path().join("features/collected.parquet")),
             shown: shown(&online, "shop"),
             shown_ever: shown(&online, "ever"),
+            prices: prices(&online),
+            nulls: job.nulls.counts(),
             snapshot: coordinator.collect().map(|(time, parts)| (time, parts.encode().collect())),
             ..Found::default()
         };
         for event in events.into_iter().chain(told.try_iter()) {
             match event {
-                JobEvent::Version(_, version) => {
+                JobEvent::Learning(_, LearningReport::Version(version)) => {
                     let weights = tidemill::registry::encode(&version.predictor);
                     found.versions.push((version.number, format!("{:x}", tidemill::value::Key::hash_of(&weights))));
                 }
@@ -312,7 +329,13 @@ impl Run<'_> {
                 JobEvent::Source(SourceEvent::Failed(error)) => panic!("{error}"),
                 JobEvent::Source(SourceEvent::Overtaken(_) | SourceEvent::Advice { .. }) => {}
                 JobEvent::OfflineFailed(error) => panic!("{error}"),
-                JobEvent::Unlabelled(..) => {}
+                JobEvent::Learning(_, LearningReport::Refused(refused)) => found.refused.push(refused),
+                JobEvent::Learning(_, LearningReport::Ended(totals)) => found.totals = Some(*totals),
+                JobEvent::Attribution(_, AttributionReport::Counts(ExampleCounts { made, unlabelled })) => {
+                    found.made += made;
+                    found.unlabelled += unlabelled;
+                }
+                JobEvent::Attribution(_, AttributionReport::Waiting { count, .. }) => found.waiting += count,
             }
         }
         found
@@ -326,6 +349,14 @@ fn shown(online: &Online, group: &str) -> BTreeMap<String, Vec<Scalar>> {
     let finished = |vector: Vector| vector.iter().map(|feature| feature.scalar(naive::ASKING)).collect();
     let shops = (0..10).map(|shop| format!("s{shop}"));
     shops.filter_map(|shop| vector(&shop).map(|vector| (shop, finished(vector)))).collect()
+}
+
+/// The rows of the table `prices` that the online store has.
+fn prices(online: &Online) -> BTreeMap<i64, Vec<Scalar>> {
+    let Some(table) = online.table("prices") else { return BTreeMap::new() };
+    let row = |item: i64| table.get(&table.codec().encode_one(&[Scalar::Int(item)]));
+    let finished = |row: Vector| row.iter().map(|value| value.scalar(naive::ASKING)).collect();
+    (0..10).filter_map(|item| row(item).map(|row| (item, finished(row)))).collect()
 }
 
 /// All rows of a Parquet file; lists and maps as JSON.

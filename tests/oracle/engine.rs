@@ -35,6 +35,46 @@ fn a_record_that_comes_as_its_entity_leaves_is_a_change_in_batches_of_any_size()
     }
 }
 
+/// The price of item 1: written at 10, then late at 5; deleted at 20, then written late at 15; written at 30.
+fn late_prices() -> Inputs {
+    let record = |id: &str, at: i64, x: Option<f64>, shop: Option<&str>| Record {
+        id: id.to_owned(),
+        shop: shop.map(str::to_owned),
+        item: 1,
+        x,
+        step: 0,
+        at: 1_000_000 + at,
+    };
+    let price = |(at, x): (i64, Option<f64>)| record("", at, x, x.map(|_| "s0"));
+    let asks: Vec<Record> = [11, 21, 31].map(|at| record(&format!("k{at}"), at, None, Some("s0"))).into();
+    let sales = asks.iter().map(|ask| Record { at: ask.at + 60, x: Some(1.0), ..ask.clone() }).collect();
+    let prices = [(10, Some(10.0)), (5, Some(5.0)), (20, None), (15, Some(15.0)), (30, Some(30.0)), (25, None)];
+    Inputs { asks, sales, prices: prices.map(price).into() }
+}
+
+#[test]
+fn a_late_record_of_a_table_replaces_no_row_and_no_delete_of_a_newer_time() {
+    let inputs = late_prices();
+    let prices = |found: &Found| found.examples.iter().map(|row| row[8].clone()).collect::<Vec<_>>();
+    let expected = [Scalar::Float(10.0), Scalar::Null, Scalar::Float(30.0)];
+    for read in [1, 2, 7] {
+        let found = Run { read, workers: 2, ..Run::default() }.run(&inputs);
+        assert_eq!(prices(&found), expected, "{read} at a time");
+        assert_eq!(found.prices[&1][1], Scalar::Float(30.0), "the row that is served");
+        assert_eq!(found.tallies["prices"].late, 3, "they are counted as late all the same");
+    }
+    // The delete at 20 is remembered where no row is left to say so.
+    let upto = |records: usize| Inputs { prices: inputs.prices[..records].to_vec(), ..late_prices() };
+    let found = Run::default().run(&upto(4));
+    assert_eq!(found.prices.get(&1), None, "the row that is served");
+    for at in [11, 20, 21] {
+        let stopped = Run { snapshot: Some(1_000_000 + at), ..Run::default() }.run(&inputs);
+        let resumed = Run { start: stopped.snapshot, workers: 2, ..Run::default() }.run(&inputs);
+        assert_eq!(prices(&resumed), expected[expected.len() - prices(&resumed).len()..], "from {at} on");
+        assert_eq!(resumed.prices[&1][1], Scalar::Float(30.0), "from {at} on");
+    }
+}
+
 /// Examples without score and version, which are learning's: the last two columns.
 fn unscored(found: &Found) -> Vec<Vec<Scalar>> {
     found.examples.iter().map(|row| row[..row.len() - 2].to_vec()).collect()

@@ -107,6 +107,8 @@ fn launch(
         offline: None,
         events,
         max_in_flight: Volume { records: limit, bytes: u64::MAX },
+        nulls: Arc::default(),
+        keep_unlabelled: false,
     });
     let control = Arc::new(Control::default());
     control.until_end.store(ends, SeqCst);

@@ -6,7 +6,9 @@
 //! | `expr` | vectorised evaluation of expressions, against evaluation row by row |
 //! | `files` | files: faults that cost one record, bounds in bytes, and what a restart finds changed |
 //! | `formats` | one table as JSON lines, CSV and Parquet |
+//! | `labels` | what becomes of examples and their labels |
 //! | `ledger` | outcomes of records, back pressure and freshness |
+//! | `nulls` | counts of values that could not be computed |
 //! | `serving` | answers of the endpoint, against the operators of the graph; malformed requests |
 //! | `skew` | answers of the endpoint, against the examples of a replay |
 //! | `union` | features and examples of a stream of several sources, against a recomputation from all records |
@@ -17,7 +19,9 @@ mod engine;
 mod expr;
 mod files;
 mod formats;
+mod labels;
 mod ledger;
+mod nulls;
 mod serving;
 mod skew;
 mod union;

@@ -83,8 +83,13 @@ impl TrainingGraph for Eager<'_> {
         self.records.clone()
     }
 
-    fn map(&mut self, input: Batch, _name: &str, mut step: impl FnMut(Batch) -> Batch + 'static) -> Batch {
-        step(input)
+    fn map(
+        &mut self,
+        input: Batch,
+        _name: &str,
+        mut step: impl FnMut(Batch, &mut EvalStats) -> Batch + 'static,
+    ) -> Batch {
+        step(input, &mut EvalStats::default())
     }
 
     fn look_up(

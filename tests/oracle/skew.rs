@@ -11,6 +11,7 @@ use crate::common::engine::rows;
 use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::Plan;
 use tidemill::flow::build::JobEvent;
+use tidemill::flow::op::learn::LearningReport;
 use tidemill::metrics::Metrics;
 use tidemill::registry::{LiveModels, Offsets, Publication};
 use tidemill::run::config::Config;
@@ -61,6 +62,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         since: None,
         journal: Vec::new(),
         offline: Some((folder.path(), OfflineLayout::SingleFile)),
+        keep_unlabelled: false,
     };
     let PreparedJob { job: replay, events: _events, inputs: _replayed } =
         job::prepare(&plan, &config(&[]), CheckpointCoordinator::fresh(), wanted).unwrap_or_else(|_| panic!("inputs"));
@@ -88,6 +90,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         since: None,
         journal: Vec::new(),
         offline: None,
+        keep_unlabelled: false,
     };
     let PreparedJob { job: stepped, events, inputs: _inputs } =
         job::prepare(&plan, &config(&[]), CheckpointCoordinator::fresh(), wanted).unwrap_or_else(|_| panic!("inputs"));
@@ -128,7 +131,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         }
         assert_eq!(online.watermark(), time, "the state is as of the example's time");
         for event in events.try_iter() {
-            if let JobEvent::Version(_, version) = event {
+            if let JobEvent::Learning(_, LearningReport::Version(version)) = event {
                 live.install(&Publication {
                     model: "late".into(),
                     version: *version,

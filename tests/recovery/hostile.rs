@@ -66,6 +66,8 @@ fn start(plan: &Arc<Plan>, parts: &SnapshotParts) -> Result<(), String> {
         offline: Some(offline),
         events: crossbeam_channel::unbounded().0,
         max_in_flight: Volume { records: 64, bytes: u64::MAX },
+        nulls: Arc::default(),
+        keep_unlabelled: false,
     });
     timely::execute_directly(move |worker| {
         let dataflow = worker.next_dataflow_index();

@@ -8,8 +8,10 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::common::engine::rows;
 use crate::common::program::Run;
 use serde_json::Value;
+use tidemill::value::Scalar;
 
 fn tidemill(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tidemill")).args(arguments).output().expect("the program starts")
@@ -66,6 +68,36 @@ fn a_replay_on_two_workers_has_the_same_hashes() {
 #[test]
 fn a_replay_on_three_workers_has_the_same_hashes() {
     a_replay_on_more_workers_has_the_same_hashes("3");
+}
+
+#[test]
+fn a_replay_says_what_has_become_of_every_example_and_writes_those_without_a_label() {
+    let folder = tempfile::tempdir().unwrap();
+    let to = ["--to", "2013-01-04T12:00:00Z"];
+    let plain = replay(&folder.path().join("plain"), &to);
+    let all = replay(&folder.path().join("all"), &[to[0], to[1], "--unlabelled"]);
+    let training = &plain["training"]["late"];
+    let count = |value: &Value| value.as_u64().unwrap_or(0);
+    let [made, labelled, waiting] = ["made", "labelled", "waiting"].map(|key| count(&training[key]));
+    let dropped: u64 = training["dropped"].as_object().unwrap().values().map(count).sum();
+    assert_eq!(made, labelled + dropped + waiting, "{training}");
+    assert!(waiting > 0 && dropped > 0 && training["scores"]["champion"]["logloss"].is_number(), "{training}");
+    assert_eq!(count(&plain["examples"]["late"]["rows"]), labelled);
+    assert_eq!(count(&all["examples"]["late"]["rows"]), made);
+    for part in ["training", "models", "features", "sources"] {
+        assert_eq!(all[part], plain[part], "{part}");
+    }
+    let rows = rows(&folder.path().join("all/examples/late.parquet"));
+    let width = rows[0].len();
+    let unlabelled: Vec<_> = rows.iter().filter(|row| row[width - 3] == Scalar::Null).collect();
+    assert_eq!(unlabelled.len() as u64, dropped + waiting);
+    assert!(unlabelled.iter().all(|row| row[1] == Scalar::Null && row[2] == Scalar::Null), "_known and _window_end");
+    let newest = unlabelled.last().expect("some wait");
+    assert!(newest[width - 1] != Scalar::Null && newest[width - 2] != Scalar::Null, "they are scored: {newest:?}");
+    assert!(rows.is_sorted_by_key(|row| match row[0] {
+        Scalar::Timestamp(time) => time,
+        ref other => panic!("{other:?} is not a time"),
+    }));
 }
 
 #[test]

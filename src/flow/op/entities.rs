@@ -1,11 +1,14 @@
 //! The entities of a feature group on one worker: their state, and its publishing to the online store.
 
+use std::sync::Arc;
+
 use super::changes::Changes;
 use super::publisher::OnlinePublisher;
 use super::stash::ClosingRow;
 use super::updates::ClosingUpdates;
 use crate::aggregate::{Expired, Feature, GroupSnapshot, GroupState, Update};
 use crate::flow::plan::GroupPlan;
+use crate::metrics::{NullCounter, NullReason};
 use crate::time::EventTime;
 use crate::value::Key;
 
@@ -14,6 +17,7 @@ pub struct GroupEntities {
     pub state: GroupState,
     /// `None` if there is no online store.
     pub publisher: Option<OnlinePublisher>,
+    nulls: Arc<NullCounter>,
     /// True if an answer can depend on the order of records of equal time.
     is_ordered: bool,
     expired: Expired,
@@ -23,10 +27,12 @@ pub struct GroupEntities {
 }
 
 impl GroupEntities {
-    pub fn new(plan: &GroupPlan, publisher: Option<OnlinePublisher>) -> Self {
+    /// No entities. Sums that do not fit, in look-ups and changes, are counted in `nulls`.
+    pub fn new(plan: &GroupPlan, publisher: Option<OnlinePublisher>, nulls: Arc<NullCounter>) -> Self {
         GroupEntities {
             state: GroupState::new(&plan.layout),
             publisher,
+            nulls,
             is_ordered: plan.layout.is_ordered(),
             expired: Expired::default(),
             row: vec![Feature::NULL; plan.layout.width],
@@ -37,7 +43,7 @@ impl GroupEntities {
     /// The vector of an entity as of the time advanced to, of its closed records.
     pub fn look_up(&mut self, key: &[u8]) -> &[Feature] {
         let slot = self.state.find(key, Key::hash_of(key));
-        self.state.vector_into(slot, None, &mut self.row);
+        self.nulls.add(NullReason::SumOverflow, self.state.vector_into(slot, None, &mut self.row));
         &self.row
     }
 
@@ -115,7 +121,7 @@ impl GroupEntities {
         self.advance(time + 1);
         for (key, slot) in keys {
             let slot = Some(slot).filter(|slot| self.state.key(*slot) == Some(&key));
-            self.state.vector_into(slot, None, &mut self.row);
+            self.nulls.add(NullReason::SumOverflow, self.state.vector_into(slot, None, &mut self.row));
             changes.push(time, key, &self.row);
         }
     }

@@ -28,9 +28,10 @@ use super::{Records, frontier_of};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart};
 use crate::flow::exchange::{BatchPact, Route, WorkerShare};
 use crate::flow::plan::GroupPlan;
-use crate::store::memory::OnlineTable;
 use crate::time::EventTime;
 use crate::value::Batch;
+
+pub use super::shard::GroupOutputs;
 
 /// A stream of look-ups.
 pub struct Lookups<'scope> {
@@ -39,15 +40,6 @@ pub struct Lookups<'scope> {
     pub entity: Vec<usize>,
     /// The features to append, by position in the group's vectors.
     pub features: Vec<usize>,
-}
-
-/// The changes of a group that are wanted.
-#[derive(Clone, Debug, Default)]
-pub struct GroupOutputs {
-    /// True if a row is wanted for every entity and time that had records.
-    pub offline: bool,
-    /// The table in which the newest vector of every changed entity is published.
-    pub online: Option<Arc<OnlineTable>>,
 }
 
 /// The output streams of a group.
@@ -74,7 +66,7 @@ pub fn group<'scope>(
     let worker = WorkerShare::of(scope);
     let wanted = lookups.iter().map(|lookups| lookups.features.clone());
     let is_online = outputs.online.is_some();
-    let mut shard = GroupShard::new(plan.clone(), outputs.offline, outputs.online, wanted);
+    let mut shard = GroupShard::new(plan.clone(), outputs, wanted);
     shard.load(&checkpoint, worker)?;
 
     let mut builder = OperatorBuilder::new(format!("features.{}", plan.name), scope);

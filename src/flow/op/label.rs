@@ -2,22 +2,27 @@
 //!
 //! Both inputs are distributed by the label's key. The label of an example at t is the first record in the total order
 //! with the same key, t <= its time <= t + within, and a value; the example is output with it at that record's time. If
-//! none came, it is output at t + within with the label that stands for none, or is dropped and counted.
+//! none came, it is output at t + within with the label that stands for none, or is dropped and counted. Whether a label
+//! is one that the model's kind can learn is checked where it is learnt.
+
+use std::sync::Arc;
 
 use super::closed_times::{self, ClosedOperator, Interrupted};
 use super::map::map;
 use super::pending_examples::{PendingExamples, SavedExamples};
 use super::{Records, Stash};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
-use crate::expr::{EvalStats, Expr};
+use crate::expr::Expr;
 use crate::flow::exchange::{Route, WorkerShare};
 use crate::flow::label_form::LabelForm;
+use crate::flow::nulls::counted;
+use crate::metrics::NullCounter;
 use crate::value::{Batch, Scalar};
 
-pub use super::pending_examples::Attribution;
+pub use super::pending_examples::{Attribution, ExampleCounts};
 
 /// Joins labels to examples. Returns the examples at the times at which their labels became known, with their own time
-/// as event time and the label as last column. `unlabelled` is called with the number of examples just dropped.
+/// as event time and the label as last column. `report` is called with what has become of examples since the last call.
 ///
 /// # Errors
 /// If saved state cannot be read.
@@ -27,13 +32,14 @@ pub fn attribute<'scope>(
     model: &str,
     plan: Attribution,
     checkpoint: OperatorCheckpoint,
-    unlabelled: impl FnMut(u64) + 'static,
+    report: impl FnMut(AttributionReport) + 'static,
 ) -> Result<Records<'scope>, CheckpointError> {
     let share = WorkerShare::of(examples.scope());
     let mut state = PendingExamples::new(plan.clone());
     for part in checkpoint.load::<SavedExamples>()? {
         if share.index == 0 {
-            state.dropped += part.dropped;
+            state.counts.made += part.counts.made;
+            state.counts.unlabelled += part.counts.unlabelled;
         }
         for saved in part.batches {
             let batch = saved.batch(&plan.types).map_err(|error| checkpoint.undecodable(error))?;
@@ -43,23 +49,38 @@ pub fn attribute<'scope>(
     let types = plan.codec.types().len();
     let label_route = Route::Key { codec: plan.codec.clone(), columns: (0..types).collect() };
     let example_route = Route::Key { codec: plan.codec, columns: plan.example_on };
-    let attributor =
-        Attributor { state, examples: Stash::default(), labels: Stash::default(), reported: 0, unlabelled };
+    let reported = ExampleCounts::default();
+    let attributor = Attributor { state, examples: Stash::default(), labels: Stash::default(), reported, report };
     let inputs = [(examples, example_route), (labels, label_route)];
     Ok(closed_times::binary(inputs, &format!("model.{model}.label"), checkpoint, attributor))
 }
 
+/// A report on examples that wait for labels.
+pub enum AttributionReport {
+    /// The counts since the report before.
+    Counts(ExampleCounts),
+    /// The operator has ended, and these examples still wait; they are left out unless those without a label are wanted.
+    Waiting { count: u64, examples: Vec<Batch> },
+}
+
 /// The operator of [`attribute`]: examples are input 0, labels input 1.
-struct Attributor<F> {
+struct Attributor<F: FnMut(AttributionReport)> {
     state: PendingExamples,
     examples: Stash,
     labels: Stash,
-    /// The number of dropped examples that `unlabelled` has been called with so far.
-    reported: u64,
-    unlabelled: F,
+    /// The counts that `report` has been called with so far.
+    reported: ExampleCounts,
+    report: F,
 }
 
-impl<F: FnMut(u64) + 'static> ClosedOperator for Attributor<F> {
+impl<F: FnMut(AttributionReport)> Drop for Attributor<F> {
+    fn drop(&mut self) {
+        let examples = if self.state.keeps_unlabelled() { self.state.waiting_batches() } else { Vec::new() };
+        (self.report)(AttributionReport::Waiting { count: self.state.waiting(), examples });
+    }
+}
+
+impl<F: FnMut(AttributionReport) + 'static> ClosedOperator for Attributor<F> {
     const IS_MEASURED: bool = true;
 
     fn state_bytes(&self) -> usize {
@@ -73,8 +94,11 @@ impl<F: FnMut(u64) + 'static> ClosedOperator for Attributor<F> {
 
     fn run(&mut self, stretch: Stretch, output: &mut Vec<Batch>) -> Result<Option<SavedPart>, Interrupted> {
         output.extend(self.state.process_until(&mut self.examples, &mut self.labels, stretch.until));
-        (self.unlabelled)(self.state.dropped - self.reported);
-        self.reported = self.state.dropped;
+        let (counts, before) = (self.state.counts, std::mem::replace(&mut self.reported, self.state.counts));
+        if counts != before {
+            let (made, unlabelled) = (counts.made - before.made, counts.unlabelled - before.unlabelled);
+            (self.report)(AttributionReport::Counts(ExampleCounts { made, unlabelled }));
+        }
         Ok(stretch.save_after.then(|| {
             let snapshot = self.state.save();
             SavedPart::deferred(move || snapshot.saved())
@@ -82,18 +106,22 @@ impl<F: FnMut(u64) + 'static> ClosedOperator for Attributor<F> {
     }
 }
 
-/// Appends labels that are an expression over the example itself, known at once. Drops examples whose label is null.
-pub fn immediate<'scope>(examples: Records<'scope>, name: &str, value: Expr, form: LabelForm) -> Records<'scope> {
-    let mut stats = EvalStats::default();
-    map(examples, name, move |batch| {
-        let labels = form.labels(&value.eval(&batch.columns, batch.len(), &mut stats));
-        let rows: Vec<u32> = (0..batch.len()).filter(|row| labels[*row].is_some()).map(|row| row as u32).collect();
-        let kept = batch.take(&rows.into());
-        let mut columns = kept.columns.clone();
-        let labels: Vec<&Scalar> = labels.iter().flatten().collect();
-        columns.push(form.column(labels.into_iter()));
-        Batch { event_times: kept.times.clone(), ..kept.with_columns(columns) }
-    })
+/// Appends labels that are an expression over the example itself, known at once.
+pub fn immediate<'scope>(
+    examples: Records<'scope>,
+    name: &str,
+    value: Expr,
+    form: LabelForm,
+    nulls: Arc<NullCounter>,
+) -> Records<'scope> {
+    let step = counted(nulls, move |batch, failed| {
+        let labels = form.labels(&value.eval(&batch.columns, batch.len(), failed));
+        let labels: Vec<Scalar> = labels.into_iter().map(|label| label.unwrap_or(Scalar::Null)).collect();
+        let mut columns = batch.columns.clone();
+        columns.push(form.column(labels.iter()));
+        Batch { event_times: batch.times.clone(), ..batch.with_columns(columns) }
+    });
+    map(examples, name, step)
 }
 
 /// Appends a column of null labels, for kinds of models that do without.

@@ -2,22 +2,26 @@
 //!
 //! All examples of a model come to one worker. As time closes they are sorted by (known, total order), scored and
 //! learnt, a slice an activation, so that neither a window's end nor a burst stalls the graph; a window is closed once
-//! the frontier has passed its end. Between slices the operator holds its capability at the time it has reached.
+//! the frontier has passed its end. Between slices the operator holds its capability at the time it has reached. Labels
+//! that the model's kind cannot learn are taken out first.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow_array::{ArrayRef, Int64Array, TimestampMillisecondArray};
+use arrow_array::{Array, ArrayRef, Int64Array, TimestampMillisecondArray};
 use serde::{Deserialize, Serialize};
 
+use super::admission::{LabelAdmission, RefusedInWindow, RefusedLabels};
 use super::closed_times::{self, ClosedOperator, Interrupted};
 use super::{ClosingRow, Records, Stash};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::expr::EvalStats;
 use crate::flow::exchange::{Route, WorkerShare, key_columns};
-use crate::flow::plan::ModelPlan;
-use crate::model::{Examples, ModelError, Scored, Trainer, TrainerConfig, Version};
+use crate::flow::nulls::count;
+use crate::flow::plan::{LabelPlan, ModelPlan};
+use crate::metrics::{NullCounter, NullReason};
+use crate::model::{Examples, ModelError, OverallScores, Scored, Trainer, TrainerConfig, Version};
 use crate::registry::SavedChampion;
 use crate::time::EventTime;
 use crate::value::{Batch, Key, KeyCodec};
@@ -30,13 +34,46 @@ const MAX_ACTIVATION: Duration = Duration::from_millis(2);
 
 /// Saved state of the operator.
 #[derive(Serialize, Deserialize)]
-struct LearnState {
+pub struct LearnState {
     trainer: Vec<u8>,
     window_end: Option<EventTime>,
+    admission: LabelAdmission,
 }
 
-/// Learns a stream of labelled examples and calls `publish` with each version. If `keep`, returns the examples with the
-/// columns of [`ModelPlan::kept_columns`], at their own times.
+/// A report of what is learnt.
+pub enum LearningReport {
+    /// A window's end made a version.
+    Version(Box<Version>),
+    /// Labels of a window that has ended were refused.
+    Refused(RefusedInWindow),
+    /// The operator has ended.
+    Ended(Box<LearningTotals>),
+}
+
+/// The counts and scores of a model from its first example on.
+pub struct LearningTotals {
+    /// Examples with a label, those included whose label was refused.
+    pub received: u64,
+    pub refused: RefusedLabels,
+    pub scores: OverallScores,
+    /// The state, to score examples that still wait for a label; `None` unless those are wanted.
+    pub state: Option<LearnState>,
+}
+
+/// The scored examples that are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeptExamples {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those with a label.
+    Labelled,
+    /// All; a label that is missing or was refused is null.
+    All,
+}
+
+/// Learns a stream of labelled examples and calls `report` with each version. Returns the examples that are `kept`, with
+/// the columns of [`ModelPlan::kept_columns`], at their own times.
 ///
 /// # Errors
 /// If saved state cannot be read.
@@ -44,13 +81,14 @@ pub fn learn<'scope>(
     labelled: Records<'scope>,
     plan: Arc<ModelPlan>,
     checkpoint: OperatorCheckpoint,
-    keep: bool,
-    publish: impl FnMut(Version) + 'static,
+    kept: KeptExamples,
+    nulls: Arc<NullCounter>,
+    report: impl FnMut(LearningReport) + 'static,
 ) -> Result<Records<'scope>, CheckpointError> {
     let scope = labelled.scope();
     let home = Key::hash_of(plan.name.as_bytes());
     let here = WorkerShare::of(scope).owns(home);
-    let mut queue = TrainerQueue::new(plan.clone(), keep);
+    let mut queue = TrainerQueue::new(plan.clone(), kept, nulls);
     for part in checkpoint.load::<Option<LearnState>>()?.into_iter().flatten().filter(|_| here) {
         queue.load(part).map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -58,7 +96,7 @@ pub fn learn<'scope>(
         })?;
     }
     let name = format!("model.{}.learn", plan.name);
-    let operator = LearnOperator { queue, here, chunks: Stash::default(), publish };
+    let operator = LearnOperator { queue, here, chunks: Stash::default(), report };
     Ok(closed_times::unary(labelled, Route::One(home), &name, checkpoint, operator))
 }
 
@@ -71,7 +109,7 @@ pub fn saved_champion(
     coordinator: &CheckpointCoordinator,
 ) -> Result<Option<SavedChampion>, CheckpointError> {
     let operator = format!("model.{}.learn", plan.name);
-    let mut queue = TrainerQueue::new(plan.clone(), false);
+    let mut queue = TrainerQueue::new(plan.clone(), KeptExamples::Nothing, Arc::default());
     for part in coordinator.load::<Option<LearnState>>(&operator)?.into_iter().flatten() {
         queue.load(part).map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -84,15 +122,23 @@ pub fn saved_champion(
 }
 
 /// The operator of [`learn`].
-struct LearnOperator<F> {
+struct LearnOperator<F: FnMut(LearningReport)> {
     queue: TrainerQueue,
     /// True if the model's examples come to this worker.
     here: bool,
     chunks: Stash,
-    publish: F,
+    report: F,
 }
 
-impl<F: FnMut(Version) + 'static> ClosedOperator for LearnOperator<F> {
+impl<F: FnMut(LearningReport)> Drop for LearnOperator<F> {
+    fn drop(&mut self) {
+        if self.here {
+            (self.report)(LearningReport::Ended(Box::new(self.queue.totals())));
+        }
+    }
+}
+
+impl<F: FnMut(LearningReport) + 'static> ClosedOperator for LearnOperator<F> {
     fn push(&mut self, _input: usize, batch: Batch) {
         self.chunks.push(None, batch, ());
     }
@@ -101,9 +147,9 @@ impl<F: FnMut(Version) + 'static> ClosedOperator for LearnOperator<F> {
         let started = Instant::now();
         // After an interruption nothing is left to be queued.
         self.queue.enqueue(&mut self.chunks, stretch.until);
-        let mut is_done = self.queue.advance(stretch.until, &mut self.publish);
+        let mut is_done = self.queue.advance(stretch.until, &mut self.report);
         while !is_done && started.elapsed() < MAX_ACTIVATION {
-            is_done = self.queue.advance(stretch.until, &mut self.publish);
+            is_done = self.queue.advance(stretch.until, &mut self.report);
         }
         output.append(&mut self.queue.scored);
         if !is_done {
@@ -124,10 +170,11 @@ struct TrainerQueue {
     row: usize,
     /// The end of the open window, if it has examples.
     window_end: Option<EventTime>,
-    /// True if examples are kept once they are scored.
-    keep: bool,
+    kept: KeptExamples,
     scored: Vec<Batch>,
-    stats: EvalStats,
+    admission: LabelAdmission,
+    /// Counts the inputs that could not be computed or are out of range.
+    nulls: Arc<NullCounter>,
 }
 
 fn config(plan: &ModelPlan) -> TrainerConfig {
@@ -143,7 +190,7 @@ fn config(plan: &ModelPlan) -> TrainerConfig {
 }
 
 impl TrainerQueue {
-    fn new(plan: Arc<ModelPlan>, keep: bool) -> Self {
+    fn new(plan: Arc<ModelPlan>, kept: KeptExamples, nulls: Arc<NullCounter>) -> Self {
         let types: Vec<_> = plan.identity.iter().map(|column| plan.columns.columns[*column].ty).collect();
         TrainerQueue {
             trainer: Trainer::new(config(&plan)).expect("the spec has checked the model's options"),
@@ -152,9 +199,10 @@ impl TrainerQueue {
             queue: VecDeque::new(),
             row: 0,
             window_end: None,
-            keep,
+            kept,
             scored: Vec::new(),
-            stats: EvalStats::default(),
+            admission: LabelAdmission::default(),
+            nulls,
         }
     }
 
@@ -165,12 +213,23 @@ impl TrainerQueue {
         if !saved.window_end.is_none_or(is_end) {
             return Err(vec![ModelError::DamagedState("the open window does not end where windows do".to_owned())]);
         }
-        self.window_end = saved.window_end;
+        (self.window_end, self.admission) = (saved.window_end, saved.admission);
         Ok(())
     }
 
     fn save(&self) -> LearnState {
-        LearnState { trainer: self.trainer.save(), window_end: self.window_end }
+        let admission = self.admission.clone();
+        LearnState { trainer: self.trainer.save(), window_end: self.window_end, admission }
+    }
+
+    /// Returns what has been learnt so far.
+    fn totals(&self) -> LearningTotals {
+        LearningTotals {
+            received: self.admission.received,
+            refused: self.admission.refused.clone(),
+            scores: self.trainer.overall_scores(),
+            state: (self.kept == KeptExamples::All).then(|| self.save()),
+        }
     }
 
     /// Queues all examples known before `upto`, sorted by (known, total order) and cut at window ends.
@@ -193,18 +252,25 @@ impl TrainerQueue {
                 let end = self.trainer.window_of(batch.times[from]);
                 let upto = batch.times.partition_point(|known| *known < end);
                 let window = batch.slice(from, upto - from);
-                let examples = self.examples(&window);
-                self.queue.push_back((window, examples));
+                let admitted = self.admission.admit(&self.plan, window, end, self.kept == KeptExamples::All);
+                if !admitted.is_empty() {
+                    let examples = self.examples(&admitted);
+                    self.queue.push_back((admitted, examples));
+                }
                 from = upto;
             }
         }
     }
 
-    fn examples(&mut self, batch: &Batch) -> Examples {
+    fn examples(&self, batch: &Batch) -> Examples {
         let width = batch.columns.len() - 1;
         let keys = self.identity.encode(&key_columns(batch, &self.plan.identity));
+        let mut failed = EvalStats::default();
+        let columns = self.plan.assembly.assemble(&batch.columns[..width], batch.len(), &mut failed);
+        count(&self.nulls, failed);
+        self.nulls.add(NullReason::OutOfRange, self.trainer.out_of_range(&columns));
         Examples {
-            columns: self.plan.assembly.assemble(&batch.columns[..width], batch.len(), &mut self.stats),
+            columns,
             labels: self.plan.labels.read(&batch.columns[width]),
             time: batch.event_times.to_vec(),
             known: batch.times.to_vec(),
@@ -214,25 +280,26 @@ impl TrainerQueue {
 
     /// Does one slice of work. Returns true once all examples before `upto` are learnt and every window that ended by
     /// then is closed.
-    fn advance(&mut self, upto: EventTime, publish: &mut impl FnMut(Version)) -> bool {
+    fn advance(&mut self, upto: EventTime, report: &mut impl FnMut(LearningReport)) -> bool {
         // Close the open window before an example of a later one.
         let next = self.queue.front().map_or(upto, |(batch, _)| batch.times[self.row]);
         if let Some(end) = self.window_end.filter(|end| *end <= next) {
             if self.trainer.work(SLICE) {
                 self.window_end = None;
                 if let Some(version) = self.trainer.close(end) {
-                    publish(version);
+                    report(LearningReport::Version(Box::new(version)));
                 }
             }
             return false;
         }
+        self.admission.take_ended(next).into_iter().for_each(|refused| report(LearningReport::Refused(refused)));
         let Some((batch, examples)) = self.queue.front() else { return true };
         let rows = SLICE.min(batch.len() - self.row);
         let slice = examples.slice(self.row, rows);
         let window_end = self.trainer.window_of(slice.known[0]);
         self.window_end = Some(window_end);
         let scored = self.trainer.learn(&slice);
-        if self.keep {
+        if self.kept != KeptExamples::Nothing {
             let kept = self.kept(&batch.slice(self.row, rows), &slice, window_end, &scored);
             self.scored.push(kept);
         }
@@ -246,14 +313,43 @@ impl TrainerQueue {
 
     /// Returns scored examples with the columns of [`ModelPlan::kept_columns`].
     fn kept(&self, batch: &Batch, examples: &Examples, window_end: EventTime, scored: &Scored) -> Batch {
-        let times = |times: Vec<EventTime>| -> ArrayRef { Arc::new(TimestampMillisecondArray::from(times)) };
-        let mut columns = vec![times(examples.known.clone()), times(vec![window_end; examples.known.len()])];
+        // An example that lacks the label that it needs is of no window.
+        let labels = &batch.columns[batch.columns.len() - 1];
+        let needs_label = !matches!(self.plan.label, LabelPlan::Unlabelled);
+        let of_window = |times: &dyn Fn(usize) -> EventTime| -> ArrayRef {
+            let time = |row| (!needs_label || labels.is_valid(row)).then(|| times(row));
+            Arc::new((0..batch.len()).map(time).collect::<TimestampMillisecondArray>())
+        };
+        let mut columns = vec![of_window(&|row| examples.known[row]), of_window(&|_| window_end)];
         columns.extend_from_slice(&batch.columns[..self.plan.stream_width]);
         columns.extend(self.plan.kept_inputs().map(|input| examples.columns[input].clone()));
-        columns.extend(batch.columns.last().cloned());
+        columns.push(labels.clone());
         columns.push(self.plan.labels.scores(scored));
         let version = scored.version.iter().map(|version| (*version > 0).then_some(*version as i64));
         columns.push(Arc::new(version.collect::<Int64Array>()));
         batch.with_columns(columns)
     }
+}
+
+/// Scores examples that still wait for their labels with a trainer in a saved state; returns them with the columns of
+/// [`ModelPlan::kept_columns`].
+///
+/// # Errors
+/// If the state is not one of this model.
+pub fn score_waiting(
+    plan: &Arc<ModelPlan>,
+    state: LearnState,
+    waiting: &[Batch],
+) -> Result<Vec<Batch>, Vec<ModelError>> {
+    let mut queue = TrainerQueue::new(plan.clone(), KeptExamples::All, Arc::default());
+    queue.load(state)?;
+    let mut score = |batch: &Batch| {
+        let mut columns = batch.columns.clone();
+        columns.push(plan.labels.nulls(batch.len()));
+        let batch = Batch { event_times: batch.times.clone(), ..batch.with_columns(columns) };
+        let examples = queue.examples(&batch);
+        let scored = queue.trainer.learn(&examples);
+        queue.kept(&batch, &examples, EventTime::MAX, &scored)
+    };
+    Ok(waiting.iter().map(&mut score).collect())
 }

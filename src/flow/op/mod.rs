@@ -1,6 +1,7 @@
 //! The operators of the graph, one a file. Each changes its state for closed times only and processes closed records
 //! in the total order, so that its state as of any time T is a function of the records before T.
 
+mod admission;
 mod assignments;
 mod changes;
 mod closed_times;
@@ -21,6 +22,7 @@ mod throttle;
 pub mod union;
 mod updates;
 
+pub use admission::{RefusedInWindow, RefusedLabels};
 pub use assignments::Assignments;
 pub use stash::{ClosingRow, Stash, StashedBatch};
 

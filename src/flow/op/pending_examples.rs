@@ -29,25 +29,36 @@ pub struct Attribution {
     pub form: LabelForm,
     /// The label of an example for which none came; `None` drops it.
     pub otherwise: Option<Scalar>,
+    /// True if examples without a label are wanted: they are output with a null as label when their time is over.
+    pub keep_unlabelled: bool,
 }
 
-/// The saved state of a worker: its pending examples, and the number of examples dropped so far.
+/// The saved state of a worker: its pending examples, and its counts so far.
 #[derive(Serialize, Deserialize)]
 pub struct SavedExamples {
-    pub dropped: u64,
+    pub counts: ExampleCounts,
     pub batches: Vec<SavedBatch>,
+}
+
+/// Numbers of examples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExampleCounts {
+    /// Examples that were made.
+    pub made: u64,
+    /// Examples that were dropped because no label came in time.
+    pub unlabelled: u64,
 }
 
 /// The pending examples of one moment, to be encoded later.
 pub struct ExamplesSnapshot {
-    dropped: u64,
+    counts: ExampleCounts,
     batches: Vec<Batch>,
 }
 
 impl ExamplesSnapshot {
     /// Encodes the snapshot.
     pub fn saved(self) -> SavedExamples {
-        SavedExamples { dropped: self.dropped, batches: self.batches.iter().map(SavedBatch::of).collect() }
+        SavedExamples { counts: self.counts, batches: self.batches.iter().map(SavedBatch::of).collect() }
     }
 }
 
@@ -83,8 +94,8 @@ pub struct PendingExamples {
     by_key: HashMap<Key, VecDeque<ExampleRef>>,
     /// Keys of examples by the last time at which their label may come.
     deadlines: BTreeMap<EventTime, Vec<Key>>,
-    /// Examples dropped so far because no label came.
-    pub dropped: u64,
+    /// The counts so far.
+    pub counts: ExampleCounts,
 }
 
 impl PendingExamples {
@@ -105,7 +116,7 @@ impl PendingExamples {
             next: 0,
             by_key: HashMap::new(),
             deadlines: BTreeMap::new(),
-            dropped: 0,
+            counts: ExampleCounts::default(),
         }
     }
 
@@ -159,6 +170,7 @@ impl PendingExamples {
             let number = self.next;
             let example = |(row, time): (usize, &EventTime)| ExampleRef { batch: number, row: row as u32, time: *time };
             arriving.extend(batch.times.iter().enumerate().map(example));
+            self.counts.made += batch.len() as u64;
             self.insert_batch(batch);
         }
         examples.retire();
@@ -192,12 +204,10 @@ impl PendingExamples {
                 let Some(waiting) = self.by_key.get_mut(key.as_bytes()) else { continue };
                 let is_over = |example: &mut ExampleRef| example.time.saturating_add(self.plan.within_ms) <= deadline;
                 while let Some(example) = waiting.pop_front_if(is_over) {
-                    match self.plan.otherwise.clone() {
+                    self.counts.unlabelled += u64::from(self.plan.otherwise.is_none());
+                    match self.plan.otherwise.clone().or(self.plan.keep_unlabelled.then_some(Scalar::Null)) {
                         Some(label) => done.push(LabelledRow { example, known: deadline, label }),
-                        None => {
-                            self.dropped += 1;
-                            release(&mut self.batches, example.batch);
-                        }
+                        None => release(&mut self.batches, example.batch),
                     }
                 }
                 if waiting.is_empty() {
@@ -242,6 +252,21 @@ impl PendingExamples {
         batches
     }
 
+    /// Returns whether examples without a label are wanted.
+    pub fn keeps_unlabelled(&self) -> bool {
+        self.plan.keep_unlabelled
+    }
+
+    /// Returns the number of pending examples.
+    pub fn waiting(&self) -> u64 {
+        self.batches.values().map(|batch| batch.left as u64).sum()
+    }
+
+    /// Returns the pending examples, batch by batch.
+    pub fn waiting_batches(&self) -> Vec<Batch> {
+        self.save().batches
+    }
+
     /// Returns a snapshot of the pending examples, batch by batch.
     pub fn save(&self) -> ExamplesSnapshot {
         let mut rows: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
@@ -252,7 +277,7 @@ impl PendingExamples {
             rows.sort_unstable();
             self.batches[&number].batch.take(&rows.into())
         };
-        ExamplesSnapshot { dropped: self.dropped, batches: rows.into_iter().map(waiting).collect() }
+        ExamplesSnapshot { counts: self.counts, batches: rows.into_iter().map(waiting).collect() }
     }
 
     /// Restores the examples of a saved batch that belong to this worker.

@@ -19,15 +19,28 @@ use crate::aggregate::{Feature, GroupSnapshot, SavedGroup};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint};
 use crate::flow::exchange::{WorkerShare, key_columns};
 use crate::flow::plan::GroupPlan;
+use crate::metrics::NullCounter;
 use crate::store::memory::OnlineTable;
 use crate::time::EventTime;
 use crate::value::{Batch, ColumnBuilder, MOST_BATCH_BYTES};
+
+/// The changes of a group that are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct GroupOutputs {
+    /// True if a row is wanted for every entity and time that had records.
+    pub offline: bool,
+    /// The table in which the newest vector of every changed entity is published.
+    pub online: Option<Arc<OnlineTable>>,
+    /// Counts the values that cannot be summed, and the sums that do not fit.
+    pub nulls: Arc<NullCounter>,
+}
 
 /// A worker's share of a group's entities, and the updates and look-ups that wait to close.
 pub struct GroupShard {
     plan: Arc<GroupPlan>,
     /// True if the closed changes are wanted.
     offline: bool,
+    nulls: Arc<NullCounter>,
     entities: GroupEntities,
     updates: Stash<UpdateBatch>,
     lookups: Vec<PendingLookups>,
@@ -64,15 +77,12 @@ const UPDATE: u32 = u32::MAX;
 
 impl GroupShard {
     /// An empty shard. `wanted` has, for each stream of look-ups, the features to append.
-    pub fn new(
-        plan: Arc<GroupPlan>,
-        offline: bool,
-        online: Option<Arc<OnlineTable>>,
-        wanted: impl Iterator<Item = Vec<usize>>,
-    ) -> Self {
+    pub fn new(plan: Arc<GroupPlan>, outputs: GroupOutputs, wanted: impl Iterator<Item = Vec<usize>>) -> Self {
+        let GroupOutputs { offline, online, nulls } = outputs;
         let publisher = online.map(|table| OnlinePublisher::new(table, plan.layout.width));
         GroupShard {
-            entities: GroupEntities::new(&plan, publisher),
+            entities: GroupEntities::new(&plan, publisher, nulls.clone()),
+            nulls,
             offline,
             updates: Stash::default(),
             lookups: wanted.map(|features| PendingLookups { features, stash: Stash::default() }).collect(),
@@ -118,7 +128,7 @@ impl GroupShard {
 
     /// Stashes a batch of updates.
     pub fn push_updates(&mut self, batch: Batch) {
-        let updates = UpdateBatch::new(&self.plan, &batch);
+        let updates = UpdateBatch::new(&self.plan, &batch, &self.nulls);
         if let Some(publisher) = &mut self.entities.publisher {
             publisher.on_batch(&batch);
         }

@@ -16,6 +16,8 @@ use timely::dataflow::{ProbeHandle, Scope};
 use super::{Assignments, Records};
 use crate::checkpoint::{OperatorCheckpoint, Overtaken, SavedPart};
 use crate::flow::exchange::WorkerShare;
+use crate::flow::nulls::count;
+use crate::metrics::NullCounts;
 use crate::source::{
     Advice, DeadLetter, InputFrontier, PartitionProgress, PartitionReader, Partitions, PlaybackClock, Position,
     ReadOutcome, ReaderOptions, SourceError,
@@ -51,11 +53,15 @@ pub struct SourceShared {
     pub processed: ProbeHandle<EventTime>,
     pub options: Arc<ReaderOptions>,
     pub report: Rc<dyn Fn(SourceEvent)>,
+    pub nulls: Arc<NullCounts>,
 }
 
 impl SourceShared {
     /// Reports what a read has come to, besides records.
     fn report(&self, partition: &PartitionProgress, outcome: ReadOutcome) {
+        if !outcome.failed.is_clean() {
+            count(&self.nulls.place(&format!("source.{}", partition.id.source)), outcome.failed);
+        }
         if let Some(error) = outcome.error {
             (self.report)(SourceEvent::Failed(error));
         }

@@ -7,6 +7,7 @@ use arrow_row::Rows;
 use super::Stash;
 use crate::aggregate::LineInput;
 use crate::flow::plan::GroupPlan;
+use crate::metrics::{NullCounter, NullReason};
 use crate::value::Batch;
 
 /// A batch of updates with what is computed on its arrival.
@@ -20,10 +21,13 @@ pub struct UpdateBatch {
 }
 
 impl UpdateBatch {
-    pub fn new(plan: &GroupPlan, batch: &Batch) -> Self {
+    /// Computes what is read of a batch. Values that cannot be summed are counted in `nulls`.
+    pub fn new(plan: &GroupPlan, batch: &Batch, nulls: &NullCounter) -> Self {
         let entity = &batch.columns[..plan.codec.types().len()];
         let named = entity.iter().fold(None, |named, column| NullBuffer::union(named.as_ref(), column.nulls()));
-        UpdateBatch { keys: plan.codec.encode(entity), named, inputs: plan.inputs(batch) }
+        let (inputs, unsummable) = plan.inputs(batch);
+        nulls.add(NullReason::Unsummable, unsummable);
+        UpdateBatch { keys: plan.codec.encode(entity), named, inputs }
     }
 
     /// Returns whether a row belongs to an entity.

@@ -5,13 +5,14 @@
 //! outlier.
 
 use super::glm::{self, Link};
-use super::{LabelUse, ModelKind, Task, TrainedBy};
+use super::{LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
 
 pub(super) static KIND: ModelKind = ModelKind {
     name: "linear",
     summary: "predicts a number",
     task: Task::Regression,
     label: LabelUse::Required,
+    labels: LabelDomain::Value,
     parameters: &[],
     trained_by: TrainedBy::Optimizer,
     standardises_label: true,

@@ -1,13 +1,14 @@
 //! Logistic regression: the probability that a binary label is true.
 
 use super::glm::{self, Link};
-use super::{LabelUse, ModelKind, Task, TrainedBy};
+use super::{LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
 
 pub(super) static KIND: ModelKind = ModelKind {
     name: "logistic",
     summary: "predicts the probability of true",
     task: Task::Binary,
     label: LabelUse::Required,
+    labels: LabelDomain::Truth,
     parameters: &[],
     trained_by: TrainedBy::Optimizer,
     standardises_label: false,

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use super::optimizer::OptimizerSetup;
 use super::preparation::{Prepared, SlotLayout};
 use super::{
-    Metric, ModelError, ModelOptions, OptimizerKind, Parameter, Parameters, Predictions, Task, Tensors, tensor,
+    LabelDomain, Metric, ModelError, ModelOptions, OptimizerKind, Parameter, Parameters, Predictions, Task, Tensors,
+    tensor,
 };
 
 /// A model that learns. Reading is `&self`, learning `&mut self`.
@@ -109,6 +110,8 @@ pub struct ModelKind {
     pub summary: &'static str,
     pub task: Task,
     pub label: LabelUse,
+    /// The labels that it can learn. Others are dropped.
+    pub labels: LabelDomain,
     pub parameters: &'static [Parameter],
     pub trained_by: TrainedBy,
     /// True if the label is learnt in standard deviations from its mean.

@@ -12,7 +12,7 @@
 //! follow the log loss of each margin taken before its example is learnt, with AdaGrad's steps (Duchi et al. 2011). They
 //! start at a = 1 and b = 0; a is kept positive, so a wider margin always is a higher probability.
 
-use super::{LabelUse, Learner, ModelKind, Scorer, Task, TrainedBy};
+use super::{LabelDomain, LabelUse, Learner, ModelKind, Scorer, Task, TrainedBy};
 use crate::model::optimizer::OptimizerSetup;
 use crate::model::preparation::{Prepared, SlotLayout};
 use crate::model::tensor::{self, Tensor};
@@ -23,6 +23,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     summary: "predicts the probability of true by a large-margin rule, without a learning rate (Crammer et al. 2006)",
     task: Task::Binary,
     label: LabelUse::Required,
+    labels: LabelDomain::Truth,
     parameters: &[
         Parameter {
             name: "C",

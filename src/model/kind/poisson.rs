@@ -1,13 +1,14 @@
 //! Poisson regression: the rate of a count.
 
 use super::glm::{self, Link};
-use super::{LabelUse, ModelKind, Task, TrainedBy};
+use super::{LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
 
 pub(super) static KIND: ModelKind = ModelKind {
     name: "poisson",
     summary: "predicts the mean of a count",
     task: Task::Regression,
     label: LabelUse::Required,
+    labels: LabelDomain::Count,
     parameters: &[],
     trained_by: TrainedBy::Optimizer,
     standardises_label: false,

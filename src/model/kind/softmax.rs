@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
+use super::{LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
 use crate::model::optimizer::{Optimizer, OptimizerSetup};
 use crate::model::preparation::{Prepared, SlotLayout};
 use crate::model::tensor::{self, Tensor};
@@ -22,6 +22,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     summary: "predicts a probability for each class",
     task: Task::Multiclass,
     label: LabelUse::Required,
+    labels: LabelDomain::Class,
     parameters: &[Parameter {
         name: "max_classes",
         default: 100.0,

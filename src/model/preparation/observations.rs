@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
 use super::SlotLayout;
-use super::layout::Category;
+use super::layout::{Category, Number};
 use super::moments::LARGEST;
 use crate::value::{Scalar, Type};
 
@@ -104,6 +104,34 @@ impl Observations {
             || self.width == width
                 && Some(self.numbers.len()) == self.rows.checked_mul(width.0)
                 && Some(self.categories.len()) == self.rows.checked_mul(width.1)
+    }
+}
+
+impl SlotLayout {
+    /// Returns how many values of columns, one for each input in order, are null to a model because they are numbers
+    /// beyond ±10^18. Categories are taken as they are.
+    pub fn out_of_range(&self, columns: &[ArrayRef]) -> u64 {
+        let beyond = |value: f64| value.is_finite() && bounded(value).is_nan();
+        let count = |number: &Number| {
+            let column = &columns[number.input];
+            match self.inputs[number.input].ty {
+                Type::Float => column.as_primitive::<Float64Type>().iter().flatten().filter(|x| beyond(*x)).count(),
+                Type::Int => column.as_primitive::<Int64Type>().iter().flatten().filter(|x| beyond(*x as f64)).count(),
+                Type::Bool | Type::String | Type::Timestamp => 0,
+            }
+        };
+        self.numbers.iter().map(count).sum::<usize>() as u64
+    }
+
+    /// The same as [`SlotLayout::out_of_range`], of single values; `value(row, input)` returns one.
+    pub fn values_out_of_range<'a>(&self, rows: usize, value: impl Fn(usize, usize) -> &'a Scalar) -> u64 {
+        let beyond = |row: usize, number: &Number| match value(row, number.input) {
+            Scalar::Float(x) => x.is_finite() && bounded(*x).is_nan(),
+            Scalar::Int(x) => bounded(*x as f64).is_nan(),
+            _ => false,
+        };
+        let in_row = |row| self.numbers.iter().filter(|number| beyond(row, number)).count();
+        (0..rows).map(in_row).sum::<usize>() as u64
     }
 }
 

@@ -46,7 +46,7 @@ trait TaskScores {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Scores {
     Binary(Box<BinaryScores>),
-    Multiclass(MulticlassScores),
+    Multiclass(Box<MulticlassScores>),
     Regression(Box<RegressionScores>),
 }
 
@@ -55,7 +55,7 @@ impl Scores {
     pub fn new(task: Task) -> Self {
         match task {
             Task::Binary => Scores::Binary(Box::default()),
-            Task::Multiclass => Scores::Multiclass(MulticlassScores::default()),
+            Task::Multiclass => Scores::Multiclass(Box::default()),
             Task::Regression => Scores::Regression(Box::default()),
         }
     }

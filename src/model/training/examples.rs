@@ -24,7 +24,7 @@ pub struct Examples {
 /// A label for each example.
 #[derive(Clone, Debug)]
 pub enum Labels {
-    /// Of a binary model, true above 0.5; of a regression, the value. NaN is no label.
+    /// Of a binary model, 0 or 1; of a regression, the value. NaN is no label.
     Numbers(Vec<f64>),
     /// Of a multiclass model. Null is no label.
     Classes(StringArray),

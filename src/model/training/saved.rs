@@ -11,13 +11,14 @@ use super::lineage::Lineage;
 use super::prequential::PrequentialScores;
 use super::setup::TrainingSetup;
 use super::state::TrainingState;
+use super::totals::TotalScores;
 use super::window::{HeldOutWindow, LabelledExamples, OpenWindow};
 use crate::model::preparation::Statistics;
 use crate::model::{Classes, LabelUse, Learner, ModelError, Predictor, Task, Tensors};
 use crate::time::EventTime;
 
 /// Raised when the form changes; an older state is refused.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The largest number that a version can have.
 const MOST_VERSIONS: u64 = 1 << 53;
@@ -33,6 +34,7 @@ struct SavedTrainer<'a> {
     champions: Cow<'a, [ChampionSince]>,
     held_out: Cow<'a, VecDeque<HeldOutWindow>>,
     window: SavedWindow<'a>,
+    total: Cow<'a, TotalScores>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,7 +64,7 @@ struct SavedWindow<'a> {
 
 /// Encodes a state.
 pub(super) fn encode(setup: &TrainingSetup, state: &TrainingState) -> Vec<u8> {
-    let TrainingState { newest, classes, lineage, history, held_out, window } = state;
+    let TrainingState { newest, classes, lineage, history, held_out, window, total } = state;
     // The learners of the first window are made anew from what is buffered.
     let learners = window.learners.iter().filter(|_| lineage.is_some());
     let retained = history.retained.iter().map(|version| SavedVersion {
@@ -92,6 +94,7 @@ pub(super) fn encode(setup: &TrainingSetup, state: &TrainingState) -> Vec<u8> {
             held_out: Cow::Borrowed(&window.held_out),
             scores: Cow::Borrowed(&window.scores),
         },
+        total: Cow::Borrowed(total),
     };
     postcard::to_extend(&saved, Vec::new()).expect("a trainer's state holds nothing that cannot be written")
 }
@@ -148,6 +151,7 @@ pub(super) fn decode(setup: &TrainingSetup, bytes: &[u8]) -> Result<TrainingStat
             held_out: window.held_out.into_owned(),
             scores: window.scores.into_owned(),
         },
+        total: saved.total.into_owned(),
     })
 }
 
@@ -171,7 +175,7 @@ impl SavedTrainer<'_> {
         let is_label = |label: f64| match task {
             _ if label.is_nan() => !needs_label,
             Task::Multiclass => label >= 0.0 && label < classes as f64 && label.fract() == 0.0,
-            Task::Binary | Task::Regression => label.is_finite(),
+            Task::Binary | Task::Regression => setup.kind.labels.fault(label).is_none(),
         };
         let window = &self.window;
         let held_out = self.held_out.iter().map(|window| &window.examples).chain([&*window.held_out]);
@@ -180,6 +184,7 @@ impl SavedTrainer<'_> {
             && (window.learners.is_empty() || window.learners.len() == shards)
             && window.buffered.iter().chain(held_out).all(|examples| examples.fits(layout, is_label))
             && window.scores.fit(task)
+            && self.total.fit(task)
             && self.lineage.as_ref().is_none_or(|lineage| lineage.statistics.fits(layout, task, classes))
             && self.retained.is_sorted_by(|one, other| one.number < other.number && one.end <= other.end)
             && self.newest <= MOST_VERSIONS

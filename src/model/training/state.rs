@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::history::VersionHistory;
 use super::lineage::Lineage;
 use super::setup::TrainingSetup;
+use super::totals::TotalScores;
 use super::window::{HeldOutWindow, LabelledExamples, OpenWindow};
 use crate::model::Classes;
 use crate::time::EventTime;
@@ -19,6 +20,8 @@ pub(super) struct TrainingState {
     /// Held-out examples of the newest windows before the open one, oldest first.
     pub held_out: VecDeque<HeldOutWindow>,
     pub window: OpenWindow,
+    /// Scores of the windows before the open one.
+    pub total: TotalScores,
 }
 
 impl TrainingState {
@@ -30,12 +33,14 @@ impl TrainingState {
             history: VersionHistory::default(),
             held_out: VecDeque::new(),
             window: OpenWindow::new(setup),
+            total: TotalScores::new(setup.task()),
         }
     }
 
     /// Starts a window and returns the one before, which ended at `end`. Its held-out examples stay for the gate.
     pub fn start_window(&mut self, setup: &TrainingSetup, end: EventTime) -> OpenWindow {
         let mut window = std::mem::replace(&mut self.window, OpenWindow::new(setup));
+        self.total.add(&window.scores);
         if let Some(gate) = setup.gate() {
             if !window.held_out.labels.is_empty() {
                 let examples = std::mem::take(&mut window.held_out);

@@ -10,8 +10,8 @@ use super::saved;
 use super::setup::TrainingSetup;
 use super::state::TrainingState;
 use super::window::{ExampleChunk, LearningMemory};
-use super::{Examples, Labels, Scored, TrainerConfig, Version, WindowScores};
-use crate::model::preparation::{LARGEST, Observations};
+use super::{Examples, Labels, OverallScores, Scored, TrainerConfig, Version, WindowScores};
+use crate::model::preparation::Observations;
 use crate::model::{ModelError, Predictor, Task};
 use crate::time::EventTime;
 
@@ -113,6 +113,13 @@ impl Trainer {
         self.state.window.scores.summary()
     }
 
+    /// Returns the scores of all predictions so far, the open window included.
+    pub fn overall_scores(&self) -> OverallScores {
+        let mut total = self.state.total.clone();
+        total.add(&self.state.window.scores);
+        total.summary()
+    }
+
     /// Returns the number of the newest version; 0 before the first.
     pub fn newest(&self) -> u64 {
         self.state.newest
@@ -126,6 +133,11 @@ impl Trainer {
     /// Returns the end of the window in which the champion was made, if there is one.
     pub fn champion_since(&self) -> Option<EventTime> {
         self.state.history.champion().map(|version| version.end)
+    }
+
+    /// Returns how many values of input columns are null to the model because they are beyond ±10^18.
+    pub fn out_of_range(&self, columns: &[ArrayRef]) -> u64 {
+        self.setup.layout.out_of_range(columns)
     }
 
     /// Scores examples, then learns them. All are of one window: that of the examples since [`Trainer::close`].
@@ -156,16 +168,15 @@ impl Trainer {
         scored
     }
 
-    /// Reads labels as numbers: 0 or 1, a bounded value, or the number of a class. NaN is no label.
+    /// Reads labels as numbers: 0 or 1, a value, or the number of a class. NaN is no label, and a label that the kind
+    /// cannot learn is none.
     fn read_labels(&mut self, labels: &Labels, from: usize, len: usize) {
         self.labels.clear();
         match (labels, self.setup.task()) {
-            (Labels::Numbers(labels), Task::Binary) => {
-                let truth = |label: &f64| if label.is_nan() { *label } else { f64::from(u8::from(*label > 0.5)) };
-                self.labels.extend(labels[from..from + len].iter().map(truth));
-            }
-            (Labels::Numbers(labels), Task::Regression) => {
-                self.labels.extend(labels[from..from + len].iter().map(|label| label.clamp(-LARGEST, LARGEST)));
+            (Labels::Numbers(labels), Task::Binary | Task::Regression) => {
+                let domain = self.setup.kind.labels;
+                let label = |label: &f64| if domain.fault(*label).is_none() { *label } else { f64::NAN };
+                self.labels.extend(labels[from..from + len].iter().map(label));
             }
             (Labels::Classes(labels), Task::Multiclass) => {
                 for row in from..from + len {
@@ -205,7 +216,7 @@ mod tests {
     use crate::model::kind::{LabelUse, Learner, ModelKind, Scorer, Shard, TrainedBy};
     use crate::model::preparation::{Prepared, SlotLayout};
     use crate::model::tensor::{self, Tensor};
-    use crate::model::{InputColumn, ModelOptions, Predictions, Tensors};
+    use crate::model::{InputColumn, LabelDomain, ModelOptions, Predictions, Tensors};
     use crate::time::DAY_MS;
     use crate::value::Type;
 
@@ -216,6 +227,7 @@ mod tests {
         summary: "",
         task: Task::Regression,
         label: LabelUse::None,
+        labels: LabelDomain::Value,
         parameters: &[],
         trained_by: TrainedBy::Itself,
         standardises_label: false,

@@ -1,0 +1,128 @@
+//! Summaries of training: the fate of the examples of each model, and the scores of all their predictions.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+use crate::flow::op::RefusedLabels;
+use crate::flow::op::label::AttributionReport;
+use crate::flow::op::learn::{LearnState, LearningTotals};
+use crate::flow::plan::{LabelPlan, ModelPlan};
+use crate::model::{METRICS, OverallScores};
+use crate::value::Batch;
+
+/// The examples of a model in a digest: made = labelled + dropped + waiting.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainingDigest {
+    pub made: u64,
+    pub labelled: u64,
+    /// By reason: `unlabelled` if no label came in time, else what is wrong with the label.
+    pub dropped: BTreeMap<String, u64>,
+    /// Examples whose label can still come.
+    pub waiting: u64,
+    pub scores: ScoresDigest,
+}
+
+/// The scores of all predictions that were made before the label was known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScoresDigest {
+    pub examples: u64,
+    pub champion: BTreeMap<String, f64>,
+    pub no_skill: BTreeMap<String, f64>,
+}
+
+/// Reports of one model, as they come.
+#[derive(Default)]
+pub struct TrainingReports {
+    made: u64,
+    unlabelled: u64,
+    waiting: u64,
+    /// Examples that wait at the end, where those without a label are wanted.
+    pub examples: Vec<Batch>,
+    totals: Option<LearningTotals>,
+}
+
+impl TrainingReports {
+    /// Adds a report on examples that wait for labels.
+    pub fn attributed(&mut self, report: AttributionReport) {
+        match report {
+            AttributionReport::Counts(counts) => {
+                self.made += counts.made;
+                self.unlabelled += counts.unlabelled;
+            }
+            AttributionReport::Waiting { count, examples } => {
+                self.waiting += count;
+                self.examples.extend(examples);
+            }
+        }
+    }
+
+    /// Returns the number of examples for which no label came in time.
+    pub fn unlabelled(&self) -> u64 {
+        self.unlabelled
+    }
+
+    /// Sets what has been learnt in all.
+    pub fn ended(&mut self, totals: LearningTotals) {
+        self.totals = Some(totals);
+    }
+
+    /// Takes the state of the trainer, if examples without a label are wanted.
+    pub fn take_state(&mut self) -> Option<LearnState> {
+        self.totals.as_mut()?.state.take()
+    }
+
+    /// Returns the counts and scores of a model that has ended.
+    pub fn digest(&self, plan: &ModelPlan) -> TrainingDigest {
+        let none = RefusedLabels::new();
+        let (received, refused, scores) = match &self.totals {
+            Some(totals) => (totals.received, &totals.refused, totals.scores.clone()),
+            None => (0, &none, OverallScores::default()),
+        };
+        let mut dropped: BTreeMap<String, u64> =
+            refused.iter().map(|(fault, count)| (fault.name().to_owned(), *count)).collect();
+        if self.unlabelled > 0 {
+            dropped.insert("unlabelled".to_owned(), self.unlabelled);
+        }
+        TrainingDigest {
+            // Labels that are known at once do not wait.
+            made: if matches!(plan.label, LabelPlan::Joined { .. }) { self.made } else { received },
+            labelled: received - refused.values().sum::<u64>(),
+            dropped,
+            waiting: self.waiting,
+            scores: ScoresDigest { examples: scores.examples, champion: scores.champion, no_skill: scores.no_skill },
+        }
+    }
+}
+
+/// Returns counts by reason, in words: `3 negative, 1 null`.
+pub fn by_reason<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> String {
+    counts.map(|(reason, count)| format!("{count} {reason}")).collect::<Vec<_>>().join(", ")
+}
+
+impl TrainingDigest {
+    /// Returns the line on a model's examples and, if any was scored, the line on its scores.
+    pub fn lines(&self, model: &str) -> Vec<String> {
+        let TrainingDigest { made, labelled, dropped, waiting, scores } = self;
+        let reasons = by_reason(dropped.iter().map(|(reason, count)| (reason.as_str(), *count)));
+        let reasons = if reasons.is_empty() { String::new() } else { format!(" ({reasons})") };
+        let total: u64 = dropped.values().sum();
+        let examples = format!(
+            "labels {model}: {made} examples, {labelled} labelled, {total} dropped{reasons}, {waiting} waiting"
+        );
+        let mut lines = vec![examples];
+        if scores.examples > 0 {
+            let mut line = format!("scores {model}: {} scored", scores.examples);
+            for metric in METRICS {
+                let Some(value) = scores.champion.get(metric.name) else { continue };
+                let _ = write!(line, ", {} {value:.4}", metric.name);
+                if let Some(base) = scores.no_skill.get(metric.name) {
+                    let _ = write!(line, " (no skill {base:.4})");
+                }
+            }
+            lines.push(line);
+        }
+        lines
+    }
+}
