@@ -60,6 +60,7 @@ mod mode;
 mod moments;
 mod newest;
 mod op;
+mod op_input;
 mod provisional;
 mod quantile;
 mod range;
@@ -101,6 +102,7 @@ pub use layout::{AggregateSpec, GroupLayout};
 pub use moments::{IntOverflow, MomentOp, MomentOrder, Moments};
 pub use newest::NewestOp;
 pub use op::{Op, OpError, OpParameter, OpParameters, ParameterType};
+pub use op_input::OpInput;
 pub use quantile::RELATIVE_ERROR;
 pub use snapshot::{Encoder, GroupSnapshot, SavedGroup};
 pub use span::{Span, SpanOp};
@@ -124,19 +126,6 @@ pub struct AggregateKind {
     /// The answer for an entity without records.
     pub empty: fn(&OpParameters) -> Feature,
     pub family: &'static dyn Family,
-}
-
-/// The types that an aggregate may be `of`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OpInput {
-    /// Any type; `of` may be left out. Nulls do not count.
-    Optional,
-    /// An int or a float.
-    Numeric,
-    /// Any type with an order: numbers, times, bools.
-    Ordered,
-    /// Any type.
-    Any,
 }
 
 /// Every kind of aggregate, in the order of the reference.
@@ -182,13 +171,7 @@ pub fn kind(name: &str) -> Option<&'static AggregateKind> {
 impl AggregateKind {
     /// Returns whether it may be `of` a column of this type; `None`: without `of`.
     pub fn accepts(&self, of: Option<Type>) -> bool {
-        match (self.input, of) {
-            (OpInput::Optional, _) => true,
-            (_, None) => false,
-            (OpInput::Numeric, Some(ty)) => ty.is_numeric(),
-            (OpInput::Ordered, Some(ty)) => ty != Type::String,
-            (OpInput::Any, Some(_)) => true,
-        }
+        self.input.accepts(of)
     }
 
     /// The family, as a type that it is known to have.

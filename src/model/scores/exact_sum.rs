@@ -37,18 +37,18 @@ impl<const WORDS: usize> Default for WideSum<WORDS> {
 }
 
 /// A finite float as mantissa · 2^(place − 1074).
-struct Parts {
+struct DecodedFloat {
     mantissa: u64,
     place: u32,
     negative: bool,
 }
 
-impl Parts {
+impl DecodedFloat {
     fn of(x: f64) -> Self {
         let (bits, exponent) = (x.to_bits(), (x.to_bits() >> FRACTION) as u32 & 0x7ff);
         let fraction = bits & ((1 << FRACTION) - 1);
         let mantissa = if exponent == 0 { fraction } else { fraction | 1 << FRACTION };
-        Parts { mantissa, place: exponent.saturating_sub(1), negative: x < 0.0 }
+        DecodedFloat { mantissa, place: exponent.saturating_sub(1), negative: x < 0.0 }
     }
 }
 
@@ -56,7 +56,7 @@ impl FloatSum {
     /// Adds a finite float.
     #[inline]
     pub fn add(&mut self, x: f64) {
-        let Parts { mantissa, place, negative } = Parts::of(x);
+        let DecodedFloat { mantissa, place, negative } = DecodedFloat::of(x);
         self.shift(mantissa.into(), place, negative);
     }
 
@@ -81,7 +81,7 @@ impl ProductSum {
     /// Adds the square of a finite float.
     #[inline]
     pub fn add_square(&mut self, x: f64) {
-        let Parts { mantissa, place, .. } = Parts::of(x);
+        let DecodedFloat { mantissa, place, .. } = DecodedFloat::of(x);
         self.shift(u128::from(mantissa) * u128::from(mantissa), 2 * place, false);
     }
 
@@ -213,7 +213,7 @@ mod tests {
 
     /// A float as a multiple of 2^-1074.
     fn exact(x: f64) -> BigInt {
-        let Parts { mantissa, place, negative } = Parts::of(x);
+        let DecodedFloat { mantissa, place, negative } = DecodedFloat::of(x);
         let magnitude = BigInt::from(mantissa) << place;
         if negative { -magnitude } else { magnitude }
     }
