@@ -30,6 +30,9 @@ fn differences(kept: &KeptLetters, counted: &BTreeMap<PartitionId, u64>) -> Vec<
     if kept.unreadable > 0 {
         found.push(format!("{} lines are not dead letters; they are kept", kept.unreadable));
     }
+    if kept.incomplete {
+        found.push("its last line has no end, as after an interrupted write; it is removed".to_owned());
+    }
     for (id, counted) in counted {
         let letters = kept.by_partition.get(id).copied().unwrap_or(0);
         if letters != *counted {

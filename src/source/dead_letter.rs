@@ -158,8 +158,10 @@ fn text_or_base64<S: serde::Serializer>(bytes: &Option<Vec<u8>>, serializer: S) 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeptLetters {
     pub by_partition: BTreeMap<PartitionId, u64>,
-    /// Lines that are not letters, as after damage or half a write.
+    /// Lines that are not letters, as after damage.
     pub unreadable: u64,
+    /// True if a last line without its end was removed.
+    pub incomplete: bool,
 }
 
 /// A file of dead letters, one JSON object a line.
@@ -192,7 +194,8 @@ impl DeadLetterFile {
     }
 
     /// Opens the file of an earlier run. Its letters are kept if `known` returns true for their partition and offset; the
-    /// records of the others will be read again. Lines that are not letters are kept as they are.
+    /// records of the others will be read again. Lines that are not letters are kept as they are, but for a last line
+    /// without its end, which an interrupted write leaves: its record will be read again, too.
     ///
     /// # Errors
     /// If the file system reports an error.
@@ -214,14 +217,21 @@ impl DeadLetterFile {
         };
         let mut letters = KeptLetters::default();
         let mut kept = Vec::with_capacity(text.len());
-        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            let is_ended = line.ends_with(b"\n");
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
             match serde_json::from_slice(line) {
+                _ if line.is_empty() => continue,
                 Ok(LetterOrigin { source, partition, offset }) => {
                     let id = PartitionId { source, partition };
                     if !known(&id, offset) {
                         continue;
                     }
                     *letters.by_partition.entry(id).or_default() += 1;
+                }
+                Err(_) if !is_ended => {
+                    letters.incomplete = true;
+                    continue;
                 }
                 Err(_) => letters.unreadable += 1,
             }
