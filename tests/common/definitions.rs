@@ -159,7 +159,7 @@ fn bucket(x: f64) -> f64 {
 }
 
 fn scaled(observation: &Observation) -> BigInt {
-    BigInt::from((x(observation) * 1e9).round_ties_even() as i128)
+    BigInt::from(super::naive::scaled(observation))
 }
 
 /// The float nearest to an integer.

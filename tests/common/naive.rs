@@ -179,7 +179,7 @@ fn number(x: &Scalar) -> f64 {
 }
 
 /// X of one observation: a float by 10^9, halves to even; an int itself.
-fn scaled(observation: &Observation) -> i128 {
+pub fn scaled(observation: &Observation) -> i128 {
     match observation.x {
         Scalar::Int(x) => x.into(),
         Scalar::Float(x) => scaled_float(x),
