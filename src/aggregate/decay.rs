@@ -233,3 +233,79 @@ impl Family for DecayOp {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Float64Array};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::aggregate::{Deferred, LineInput};
+    use crate::value::Scalar;
+
+    const HALF_LIFE_MS: i64 = 1_000;
+
+    /// The decaying sum of values at times.
+    fn sum_of(values: &[(EventTime, f64)], forgets: bool) -> DecayingSum {
+        let decay = Decay { half_life_ms: HALF_LIFE_MS, forgets };
+        let column: ArrayRef = Arc::new(values.iter().map(|(_, x)| Some(*x)).collect::<Float64Array>());
+        let input = LineInput::new(Some(&column), None, 9, Decay::NEEDS, &mut 0);
+        let mut sum = DecayingSum::default();
+        for (row, (time, _)) in values.iter().enumerate() {
+            decay.insert(&mut sum, Observed::of(&input, row, *time, 0).expect("no value is null"));
+        }
+        sum
+    }
+
+    /// The decayed sum as of a time.
+    fn decayed(sum: &DecayingSum, asking: EventTime) -> f64 {
+        let totals = sum.totals(HALF_LIFE_MS, 9).expect("there are records");
+        match Deferred::decaying(totals.sum, totals.as_of, HALF_LIFE_MS).at(asking) {
+            Scalar::Float(sum) => sum,
+            other => panic!("{other:?} is no sum"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decayed_sums_and_means_are_within_the_error_that_is_stated(
+            steps in prop::collection::vec((0..9_000i64, -1_000_000_000..1_000_000_000i64), 1..40),
+            after in 1..100_000i64,
+        ) {
+            // Values that the resolution leaves as they are.
+            let mut time = 1_700_000_000_000;
+            let values: Vec<(EventTime, f64)> = steps.iter().map(|(step, x)| {
+                time += step;
+                (time, *x as f64 / 1024.0)
+            }).collect();
+            let asking = time + after;
+            let weight = |time: EventTime| libm::exp2(-((asking - time) as f64) / HALF_LIFE_MS as f64);
+            let weighted = |of: fn(f64) -> f64| values.iter().map(|(time, x)| weight(*time) * of(*x)).sum::<f64>();
+            let (sum, magnitude, weights) = (weighted(|x| x), weighted(f64::abs), weighted(|_| 1.0));
+            let found = sum_of(&values, false);
+            prop_assert!((decayed(&found, asking) - sum).abs() <= 1e-12 * magnitude);
+            let totals = found.totals(HALF_LIFE_MS, 9).expect("there are records");
+            prop_assert!((totals.sum / totals.weight - sum / weights).abs() <= 1e-12 * magnitude / weights);
+        }
+
+        #[test]
+        fn a_sum_that_forgets_is_the_one_that_does_not(
+            values in prop::collection::vec((-400_000..400_000i64, -1e6..1e6f64), 1..40),
+        ) {
+            let (all, few) = (sum_of(&values, false), sum_of(&values, true));
+            prop_assert_eq!(all.totals(HALF_LIFE_MS, 9), few.totals(HALF_LIFE_MS, 9));
+            prop_assert!(few.0.len() <= REACH as usize + 1);
+        }
+    }
+
+    #[test]
+    fn a_record_out_of_reach_does_not_count() {
+        let old = (0, 1e18);
+        let alone = sum_of(&[(300 * HALF_LIFE_MS, 0.0)], true);
+        let both = sum_of(&[old, (300 * HALF_LIFE_MS, 0.0)], true);
+        assert_eq!((&both, decayed(&both, 300 * HALF_LIFE_MS)), (&alone, 0.0));
+        assert!(decayed(&sum_of(&[old, (200 * HALF_LIFE_MS, 0.0)], true), 200 * HALF_LIFE_MS) > 0.0);
+    }
+}

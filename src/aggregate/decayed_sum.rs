@@ -6,7 +6,7 @@ use crate::value::Type;
 pub static DECAYED_SUM: AggregateKind = AggregateKind {
     name: "decayed_sum",
     summary: "time-decayed sum Σ w·x with w = 2^(−age / half-life), age being the asking time less the event time; within \
-              10^-14 of the sum of magnitudes",
+              10^-12 of the sum of magnitudes",
     parameters: &[HALF_LIFE.shortened("decayedsum")],
     input: OpInput::Numeric,
     output: |_, _| FeatureType::Scalar(Type::Float),

@@ -5,7 +5,7 @@ use crate::value::{Scalar, Type};
 
 pub static EWMA: AggregateKind = AggregateKind {
     name: "ewma",
-    summary: "time-decayed mean Σ w·x / Σ w with w = 2^(−age / half-life), within 10^-14 of the mean magnitude. It does not \
+    summary: "time-decayed mean Σ w·x / Σ w with w = 2^(−age / half-life), within 10^-12 of the mean magnitude. It does not \
               change between records",
     parameters: &[HALF_LIFE.shortened("ewma")],
     input: OpInput::Numeric,

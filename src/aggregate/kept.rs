@@ -20,7 +20,7 @@ use crate::value::Scalar;
 /// The parameter of ops that keep k values.
 pub const KEPT: OpParameter = OpParameter {
     name: "k",
-    summary: "length of the list at most",
+    summary: "most values in the answer",
     of: ParameterType::Count,
     least: 1.0,
     greatest: 10_000.0,

@@ -114,12 +114,11 @@ impl Family for QuantileOp {
 fn quantile(tally: &Tally<QuantileBucket>, q: f64) -> Option<f64> {
     let position = (q * (tally.total() - 1) as f64).floor() as i64;
     let mut before = 0;
-    let holds = |count: i64| {
+    let holding = tally.iter().find(|(_, count)| {
         before += count;
         before > position
-    };
-    let mut holds = holds;
-    tally.iter().find(|(_, count)| holds(*count)).map(|(bucket, _)| bucket.value())
+    });
+    holding.map(|(bucket, _)| bucket.value())
 }
 
 #[cfg(test)]

@@ -205,6 +205,10 @@ mod tests {
         let map = Feature::Map([("x".into(), Scalar::Float(0.5)), ("y".into(), Scalar::Float(2.0))].into());
         assert_eq!(text(&map).as_deref(), Some(r#"{"x":0.5,"y":2.0}"#));
         assert_eq!(text(&Feature::AsOf(Deferred::SecondsSince(1_700_000_000_000))).as_deref(), Some("1700000000000"));
+        let rate = Feature::AsOf(Deferred::per_second(5, 1_700));
+        assert_eq!(text(&rate).as_deref(), Some(r#"{"n":5,"since":1700}"#));
+        let decaying = Feature::AsOf(Deferred::decaying(2.5, 1_700, 60));
+        assert_eq!(text(&decaying).as_deref(), Some(r#"{"value":2.5,"as_of":1700,"half_life_ms":60}"#));
         assert_eq!(text(&Feature::NULL), None);
     }
 }
