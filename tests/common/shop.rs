@@ -1,6 +1,6 @@
 //! A small dataflow with a trained model behind a real endpoint, and a client that speaks HTTP byte by byte.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "an example uses a part")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

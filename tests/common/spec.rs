@@ -25,9 +25,10 @@ fn spec(template: &str) -> String {
         .replace("ENDLESS", &list(ENDLESS))
 }
 
-const TEMPLATE: &str = r#"
-name = "oracle"
-
+/// The topics of the dataflows: two streams and a table.
+macro_rules! topics {
+    () => {
+        r#"
 [source.asks]
 topic = "asks"
 format = "json"
@@ -50,7 +51,14 @@ format = "json"
 time = "at"
 key = ["item"]
 columns = { item = "int", price = "float?", at = "timestamp" }
+"#
+    };
+}
 
+const TEMPLATE: &str = concat!(
+    "name = \"oracle\"\n",
+    topics!(),
+    r#"
 [view.asked]
 sql = "SELECT a.*, p.price FROM asks a LEFT JOIN prices p ON p.item = a.item"
 
@@ -83,35 +91,14 @@ examples = "asked"
 features = ["shop.*", "pair.*", "ever.*", "price", "x", "shop"]
 label = { from = "sales", on = "id", value = "x > 0", within = "80ms" }
 window = "200ms"
-"#;
+"#
+);
 
 /// A stream of three SELECTs over two sources; the third repeats the records of the second under other items.
-pub const UNITED: &str = r#"
-name = "united"
-
-[source.asks]
-topic = "asks"
-format = "json"
-key = ["id"]
-time = "at"
-lateness = "40ms"
-columns = { id = "string", shop = "string?", item = "int", x = "float?", at = "timestamp" }
-
-[source.sales]
-topic = "sales"
-format = "json"
-key = ["id"]
-time = "at"
-lateness = "25ms"
-columns = { id = "string", shop = "string?", item = "int", x = "float?", at = "timestamp" }
-
-[table.prices]
-topic = "prices"
-format = "json"
-time = "at"
-key = ["item"]
-columns = { item = "int", price = "float?", at = "timestamp" }
-
+pub const UNITED: &str = concat!(
+    "name = \"united\"\n",
+    topics!(),
+    r#"
 [view.positive]
 sql = "SELECT s.id, s.shop, s.item, s.x, s.at FROM sales s WHERE s.x > 0"
 
@@ -143,4 +130,5 @@ instance = "asks"
 features = ["shop.*", "pair.*", "x"]
 label = { from = "sales", on = "id", value = "x > 0", within = "80ms" }
 window = "200ms"
-"#;
+"#
+);
