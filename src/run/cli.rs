@@ -8,7 +8,7 @@ use super::args::{CommonArgs, GraphFormat, RunOptions};
 use super::load::LoadOptions;
 use super::output::LogWriter;
 use super::replay_start::ReplayOptions;
-use super::{Failure, config, inspect, live, load, replay};
+use super::{Failure, config, inspect, live, load, replay, test};
 use crate::source::PlaybackSpeed;
 use crate::time::EventTime;
 use crate::value::TimeRules;
@@ -105,6 +105,15 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Runs the `[[test]]` blocks of a dataflow file, in memory; the exit code is 1 if one fails.
+    #[command(after_help = "Example: tidemill test dataflows/flights.toml")]
+    Test {
+        /// The dataflow file.
+        file: PathBuf,
+        /// Runs the test of this name only; may be repeated.
+        #[arg(long = "name", value_name = "NAME")]
+        names: Vec<String>,
+    },
     /// Draws the operators and edges of a dataflow.
     #[command(after_help = "Example: tidemill graph dataflows/flights.toml --format svg > flights.svg")]
     Graph {
@@ -192,6 +201,7 @@ impl Cli {
                 load::run(&file, &common, &LoadOptions { from, dead_letters, partitions, speed })
             }
             Verb::Check { file, entities, json } => inspect::check(&file, &common, entities, json),
+            Verb::Test { file, names } => test::run(&file, &common, &names),
             Verb::Graph { file, format } => inspect::graph(&file, format),
         }
     }

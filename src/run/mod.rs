@@ -6,6 +6,7 @@
 //! | `replay` | `replay` |
 //! | `inspect` | `check`, `graph` |
 //! | `load`, `mended` | `load` |
+//! | `test`, `in_memory` | `test` |
 //!
 //! Shared by the verbs:
 //!
@@ -35,6 +36,7 @@ mod dead_letters;
 mod digest;
 mod finish;
 mod forecast;
+mod in_memory;
 pub mod inputs;
 mod inspect;
 pub mod job;
@@ -55,6 +57,7 @@ mod setup;
 mod shortfall;
 mod status;
 mod system;
+mod test;
 mod training;
 mod verify;
 mod watchdog;

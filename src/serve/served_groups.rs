@@ -8,7 +8,7 @@ use crate::expr::nearest;
 use crate::spec::{self, Spec};
 use crate::store::Online;
 use crate::store::memory::OnlineTable;
-use crate::value::{Scalar, TimeRules, Type};
+use crate::value::{Scalar, Type};
 
 /// Every feature group.
 #[derive(Debug)]
@@ -76,23 +76,12 @@ impl ServedGroup {
         }
         let read = |((column, ty), segment): (&(String, Type), &&str)| {
             let text = decode(segment)?;
-            read_key(*ty, &text).ok_or_else(|| RequestError::Key {
+            Scalar::of_text(*ty, &text).ok_or_else(|| RequestError::Key {
                 column: column.clone(),
                 found: text.into_owned(),
                 expected: ty.name(),
             })
         };
         self.entity.iter().zip(segments).map(read).collect()
-    }
-}
-
-/// A value of a type from its text in a path, `None` if it is malformed. Times are RFC 3339 or epoch ms.
-fn read_key(ty: Type, text: &str) -> Option<Scalar> {
-    match ty {
-        Type::String => Some(Scalar::String(text.into())),
-        Type::Int => text.parse().ok().map(Scalar::Int),
-        Type::Float => text.parse().ok().filter(|value: &f64| value.is_finite()).map(Scalar::Float),
-        Type::Bool => text.parse().ok().map(Scalar::Bool),
-        Type::Timestamp => TimeRules::default().of_text(text).map(Scalar::Timestamp),
     }
 }

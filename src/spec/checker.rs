@@ -93,6 +93,7 @@ impl<'a> Checker<'a> {
         for (name, table) in self.section(&fields, "model", &super::keys::MODEL) {
             self.model(name, &table);
         }
+        self.tests(&fields);
         self.spec
     }
 

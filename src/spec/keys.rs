@@ -39,7 +39,7 @@ const fn key(name: &'static str, form: &'static str, absent: Absent, summary: &'
 /// Every section, in the order of the reference.
 pub static SECTIONS: &[&Section] = &[
     &FILE, &SOURCE, &TABLE, &COLUMN, &VIEW, &FEATURES, &AGGREGATE, &WINDOW, &MODEL, &INPUT, &LOOK_UP, &LABEL, &KIND,
-    &OPTIMIZER, &PUBLISH,
+    &OPTIMIZER, &PUBLISH, &TEST,
 ];
 
 pub static FILE: Section = Section {
@@ -52,6 +52,7 @@ pub static FILE: Section = Section {
         key("view", "tables", Nothing, "Streams derived by SQL: `[view.NAME]`"),
         key("features", "tables", Nothing, "Feature groups: `[features.NAME]`"),
         key("model", "tables", Nothing, "Models: `[model.NAME]`"),
+        key("test", "list of tables", Nothing, "Tests of the features, which `tidemill test` runs: `[[test]]`"),
     ],
 };
 
@@ -325,6 +326,43 @@ pub static PUBLISH: Section = Section {
             Is("\"keep\""),
             "What happens where the metric has no answer, as the `auc` of examples of one class: `\"keep\"` refuses the \
              new version, `\"publish\"` accepts it. The first version of a model is always accepted",
+        ),
+    ],
+};
+
+pub static TEST: Section = Section {
+    title: "[[test]]",
+    summary: "Records, and the features that must come of them. `tidemill test FILE` runs each block through the graph of a \
+              replay, in memory and without a network. A test changes nothing else that the file computes.",
+    keys: &[
+        key("name", "string", Required, "The name of the test, which no other has"),
+        key(
+            "records",
+            "table",
+            Required,
+            "Records of sources and tables, in the order in which they arrive: `{ clicks = [ { user = \"u1\", … }, … ] }`. \
+             They are decoded as JSON messages of the topic are; a null is left out. A row of a table with \
+             `_deleted = true` deletes",
+        ),
+        key(
+            "expect",
+            "table",
+            Nothing,
+            "Values of features, by group and entity: `{ \"user/u1\" = { count_1h = 2 } }`. The columns of the entity follow \
+             the group in their order, each percent-encoded as in the path of `/features`. An entity without records has \
+             the empty answers",
+        ),
+        key(
+            "expect_null",
+            "table",
+            Nothing,
+            "Features that must be null, by group and entity: `{ \"user/u1\" = [\"x_mean_1h\"] }`",
+        ),
+        key(
+            "at",
+            "timestamp",
+            Is("just after the newest record"),
+            "The time as of which features are asked for: only what takes effect before it counts",
         ),
     ],
 };

@@ -73,12 +73,13 @@ impl fmt::Display for Problem {
 #[derive(Debug)]
 pub struct Problems<'a> {
     file: &'a str,
+    positions: Positions<'a>,
     found: RefCell<Vec<Mistake>>,
 }
 
 impl<'a> Problems<'a> {
     pub fn of(file: &'a str) -> Self {
-        Problems { file, found: RefCell::default() }
+        Problems { file, positions: Positions::of(file), found: RefCell::default() }
     }
 
     pub fn add(&self, mistake: Mistake) {
@@ -98,6 +99,11 @@ impl<'a> Problems<'a> {
         }
     }
 
+    /// Returns the one-based line and column (in characters) of a byte of the file.
+    pub fn line_column(&self, at: usize) -> (usize, usize) {
+        self.positions.line_column(at)
+    }
+
     /// Returns the number of mistakes so far.
     pub fn count(&self) -> usize {
         self.found.borrow().len()
@@ -111,7 +117,7 @@ impl<'a> Problems<'a> {
         }
         found.sort_by_key(|mistake| mistake.span.start);
         found.dedup();
-        let positions = Positions::of(self.file);
+        let positions = self.positions;
         let problem = |mistake: Mistake| Problem {
             place: Some(positions.line_column(mistake.span.start)),
             message: mistake.message,

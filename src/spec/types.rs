@@ -1,5 +1,6 @@
 //! The contents of a checked dataflow file.
 
+use super::test_case::TestCase;
 use crate::aggregate::{FeatureType, Op, Window};
 use crate::expr::Expr;
 use crate::model::ModelOptions;
@@ -18,6 +19,7 @@ pub struct Spec {
     pub views: Vec<View>,
     pub groups: Vec<Group>,
     pub models: Vec<Model>,
+    pub tests: Vec<TestCase>,
 }
 
 impl Spec {

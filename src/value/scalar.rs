@@ -9,7 +9,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_buffer::bit_util;
 use serde::{Deserialize, Serialize};
 
-use super::{Column, Type};
+use super::{Column, TimeRules, Type};
 use crate::time::format_time;
 
 /// One value of a column, owned.
@@ -52,6 +52,24 @@ impl Scalar {
             Type::Bool => Scalar::Bool(column.as_boolean().value(row)),
             Type::Timestamp => Scalar::Timestamp(column.as_primitive::<TimestampMillisecondType>().value(row)),
         }
+    }
+
+    /// Returns the value of a type that a text without quotes stands for, as in a path; `None` if it is malformed. Times are
+    /// RFC 3339, dates or epoch ms.
+    pub fn of_text(ty: Type, text: &str) -> Option<Scalar> {
+        match ty {
+            Type::String => Some(Scalar::String(text.into())),
+            Type::Int => text.parse().ok().map(Scalar::Int),
+            Type::Float => text.parse().ok().filter(|value: &f64| value.is_finite()).map(Scalar::Float),
+            Type::Bool => text.parse().ok().map(Scalar::Bool),
+            Type::Timestamp => TimeRules::default().of_text(text).map(Scalar::Timestamp),
+        }
+    }
+
+    /// Returns the value as text without quotes: the counterpart of [`Scalar::of_text`].
+    pub fn to_text(&self) -> String {
+        let json = self.to_json();
+        json.as_str().map_or_else(|| json.to_string(), str::to_owned)
     }
 
     pub fn is_null(&self) -> bool {

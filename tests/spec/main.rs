@@ -7,9 +7,11 @@
 //! | `depth` | expressions of any depth and length |
 //! | `look_ups` | groups that are looked up by columns of other names |
 //! | `mistakes` | the errors of files with mistakes, as golden files |
+//! | `test_verb` | `[[test]]` blocks, as `tidemill test` runs them |
 
 mod checking;
 mod command_line;
 mod depth;
 mod look_ups;
 mod mistakes;
+mod test_verb;

@@ -16,7 +16,7 @@ pub fn features(service: &Service, captures: &Captures<'_>, _: &[u8]) -> Result<
     let group = service.groups.find(&decode(segments.next().unwrap_or_default())?)?;
     let key = group.key(&segments.collect::<Vec<_>>())?;
     let Some(vector) = group.table.get(&group.table.codec().encode_one(&key)) else {
-        let entity = key.iter().map(plain).collect::<Vec<_>>().join(", ");
+        let entity = key.iter().map(Scalar::to_text).collect::<Vec<_>>().join(", ");
         return Err(RequestError::UnknownEntity { group: group.name.clone(), entity }.into());
     };
     let mut out = Vec::with_capacity(256);
@@ -34,10 +34,4 @@ pub fn features(service: &Service, captures: &Captures<'_>, _: &[u8]) -> Result<
     }
     out.push(b'}');
     Ok(reply::json(out))
-}
-
-/// A value of a key as text without quotes.
-fn plain(value: &Scalar) -> String {
-    let json = value.to_json();
-    json.as_str().map_or_else(|| json.to_string(), str::to_owned)
 }
