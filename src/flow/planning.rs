@@ -200,7 +200,7 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
         Label::Immediate { value } => (LabelPlan::Immediate { value: value.remap(&to) }, identity_of(spec, model)),
         Label::Unlabelled => (LabelPlan::Unlabelled, identity_of(spec, model)),
     };
-    let kind = ModelKind::find(&model.options.kind.name).expect("the spec has checked the kind");
+    let kind = ModelKind::of(&model.options.kind).expect("the spec has checked the kind");
     ModelPlan {
         name: model.name.clone(),
         examples: model.examples,

@@ -11,7 +11,7 @@ use super::{BINS, GATE_WINDOWS, Gate, HASH_BITS, ModelError, ModelKind, ModelOpt
 /// Everything that is wrong, in the order of the options.
 pub fn check_options(options: &ModelOptions, inputs: &[InputColumn]) -> Result<(), Vec<ModelError>> {
     let mut errors = Vec::new();
-    let kind = ModelKind::find(&options.kind.name).map_err(|error| errors.push(error)).ok();
+    let kind = ModelKind::of(&options.kind).map_err(|error| errors.push(error)).ok();
     errors.extend(kind.into_iter().flat_map(|kind| kind.check(options)));
     let ranges = [
         ("hash_bits", i64::from(options.hash_bits), HASH_BITS),
@@ -21,7 +21,10 @@ pub fn check_options(options: &ModelOptions, inputs: &[InputColumn]) -> Result<(
     errors.extend(ranges.into_iter().filter_map(|(name, found, range)| out_of_range(name, found, &range)));
     // The numbers of a layout are only sensible within the ranges.
     if errors.is_empty() {
-        errors.extend(SlotLayout::new(inputs, options).err().into_iter().flatten());
+        match SlotLayout::new(inputs, options) {
+            Ok(layout) => errors.extend(kind.and_then(|kind| kind.check_inputs(&layout))),
+            Err(wrong) => errors.extend(wrong),
+        }
     }
     if let (Some(gate), Some(kind)) = (&options.publish, kind) {
         errors.extend(check_gate(gate, kind));

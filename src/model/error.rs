@@ -15,6 +15,14 @@ pub enum ModelError {
     NeedlessOptimizer { kind: &'static str },
     #[error("`{owner}` has no parameter `{found}`; it has {expected}")]
     UnknownParameter { owner: String, found: String, expected: String },
+    #[error("models of kind `{kind}` have no task `{found}`; expected one of {expected}")]
+    UnknownTask { kind: String, found: &'static str, expected: String },
+    #[error("`{name}` is {found}; expected {expected}")]
+    WrongParameter { name: String, found: String, expected: String },
+    #[error("`{name}` has a meaning only with `{when}`")]
+    UnusedParameter { name: String, when: String },
+    #[error("models of kind `{kind}` need {least} categorical inputs, and there are {found}")]
+    FewCategories { kind: &'static str, least: usize, found: usize },
     #[error("`{name}` is {found}; expected {expected}")]
     OutOfRange { name: String, found: f64, expected: String },
     #[error("unknown metric `{found}`; models of this kind have {expected}")]

@@ -4,6 +4,8 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::{ParameterValue, Task};
+
 /// Everything about a model that is not its data. Its JSON is a part of the definition hash and of each artifact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelOptions {
@@ -42,18 +44,20 @@ impl Default for ModelOptions {
     }
 }
 
-/// The kind and its parameters. In JSON it is a plain string if no parameter was written.
+/// The kind, its task and its parameters. In JSON it is a plain string if neither task nor parameter was written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KindOptions {
     /// A name in [`super::KINDS`].
     pub name: String,
+    /// None for the first task of that kind.
+    pub task: Option<Task>,
     /// `(name, value)` as written.
-    pub parameters: Vec<(String, f64)>,
+    pub parameters: Vec<(String, ParameterValue)>,
 }
 
 impl From<&str> for KindOptions {
     fn from(name: &str) -> Self {
-        KindOptions { name: name.to_owned(), parameters: Vec::new() }
+        KindOptions { name: name.to_owned(), task: None, parameters: Vec::new() }
     }
 }
 
@@ -62,13 +66,21 @@ impl From<&str> for KindOptions {
 #[serde(untagged)]
 enum KindForm {
     Name(String),
-    Table { name: String, parameters: Vec<(String, f64)> },
+    Table {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task: Option<Task>,
+        parameters: Vec<(String, ParameterValue)>,
+    },
 }
 
 impl Serialize for KindOptions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let KindOptions { name, parameters } = self.clone();
-        let form = if parameters.is_empty() { KindForm::Name(name) } else { KindForm::Table { name, parameters } };
+        let KindOptions { name, task, parameters } = self.clone();
+        let form = match (&task, parameters.is_empty()) {
+            (None, true) => KindForm::Name(name),
+            _ => KindForm::Table { name, task, parameters },
+        };
         form.serialize(serializer)
     }
 }
@@ -76,8 +88,8 @@ impl Serialize for KindOptions {
 impl<'de> Deserialize<'de> for KindOptions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match KindForm::deserialize(deserializer)? {
-            KindForm::Name(name) => KindOptions { name, parameters: Vec::new() },
-            KindForm::Table { name, parameters } => KindOptions { name, parameters },
+            KindForm::Name(name) => KindOptions { name, task: None, parameters: Vec::new() },
+            KindForm::Table { name, task, parameters } => KindOptions { name, task, parameters },
         })
     }
 }
@@ -88,7 +100,7 @@ pub struct OptimizerOptions {
     /// A name in [`super::OPTIMIZERS`].
     pub name: String,
     /// `(name, value)` as written.
-    pub parameters: Vec<(String, f64)>,
+    pub parameters: Vec<(String, ParameterValue)>,
 }
 
 impl Default for OptimizerOptions {

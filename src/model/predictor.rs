@@ -130,7 +130,7 @@ impl Predictor {
     }
 
     pub(super) fn load_into(layout: &Arc<SlotLayout>, tensors: &Tensors) -> Result<Self, ModelError> {
-        let kind = ModelKind::find(&layout.options().kind.name)?;
+        let kind = ModelKind::of(&layout.options().kind)?;
         let preparation = Arc::new(Preparation::load(layout, tensors)?);
         Ok(Predictor { kind, preparation, scorer: (kind.load)(layout, tensors)? })
     }

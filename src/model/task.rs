@@ -13,3 +13,17 @@ pub enum Task {
     /// Labels and predictions are values.
     Regression,
 }
+
+impl Task {
+    /// Every task.
+    pub const ALL: [Task; 3] = [Task::Binary, Task::Multiclass, Task::Regression];
+
+    /// Returns the spelling in dataflow files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Task::Binary => "binary",
+            Task::Multiclass => "multiclass",
+            Task::Regression => "regression",
+        }
+    }
+}

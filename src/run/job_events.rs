@@ -235,7 +235,7 @@ impl JobEvents {
         }
         let reasons = by_reason(refused.labels.iter().map(|(fault, count)| (fault.name(), *count)));
         let window_end = format_time(refused.window_end);
-        let kind = ModelKind::find(&plan.options.kind.name).expect("the spec has checked the kind");
+        let kind = ModelKind::of(&plan.options.kind).expect("the spec has checked the kind");
         let expected = kind.labels.describe();
         tracing::warn!(model = plan.name, window_end, expected, "examples dropped for their labels: {reasons}");
     }

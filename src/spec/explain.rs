@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{Group, GroupFeature, Label, Line, Lookup, Model, Spec, Topic, Window};
 use crate::aggregate::AggregateSpec;
-use crate::model::GateFallback;
+use crate::model::{GateFallback, ParameterValue, Task};
 use crate::time::format_duration;
 use crate::value::{Scalar, Schema, Type};
 
@@ -114,11 +114,13 @@ impl Spec {
         }
         // Training.
         writeln!(out, "  label {}", self.describe_label(&model.label))?;
-        let parameters = |written: &[(String, f64)]| -> String {
+        let parameters = |written: &[(String, ParameterValue)]| -> String {
             written.iter().map(|(name, value)| format!(", {name} {value}")).collect()
         };
-        if !options.kind.parameters.is_empty() {
-            writeln!(out, "  kind {kind}{}", parameters(&options.kind.parameters))?;
+        if !options.kind.parameters.is_empty() || options.kind.task.is_some() {
+            let task = options.kind.task.map_or("", Task::name);
+            let space = if task.is_empty() { "" } else { " " };
+            writeln!(out, "  kind {task}{space}{kind}{}", parameters(&options.kind.parameters))?;
         }
         match &options.optimizer {
             Some(optimizer) => writeln!(out, "  optimizer {}{}", optimizer.name, parameters(&optimizer.parameters))?,

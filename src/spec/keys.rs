@@ -300,9 +300,18 @@ pub static LABEL: Section = Section {
 
 pub static KIND: Section = Section {
     title: "kind",
-    summary: "The name of a kind of model, or a table with its name and parameters: \
-              `{ name = \"passive_aggressive\", C = 0.1 }`.",
-    keys: &[key("name", "string", Required, "The kind of model, see below")],
+    summary: "The name of a kind of model, or a table with its name, its task and its parameters: \
+              `{ name = \"linear\", loss = \"huber\" }`.",
+    keys: &[
+        key("name", "string", Required, "The kind of model, see below"),
+        key(
+            "task",
+            "string",
+            Is("the kind's first task"),
+            "`\"binary\"`, `\"multiclass\"` or `\"regression\"`: the meaning of labels and predictions, for kinds that have \
+             several, see below",
+        ),
+    ],
 };
 
 pub static OPTIMIZER: Section = Section {

@@ -12,7 +12,7 @@ use super::toml_text::Text;
 use crate::expr::nearest;
 use crate::model::{
     BINS, GATE_WINDOWS, Gate, GateFallback, HASH_BITS, KINDS, KindOptions, LearningStart, ModelKind, ModelOptions,
-    OPTIMIZERS, OptimizerOptions, Parameter, SHARDS, TrainedBy,
+    OPTIMIZERS, OptimizerOptions, Parameter, ParameterValue, SHARDS, TrainedBy,
 };
 use crate::value::Type;
 
@@ -23,15 +23,32 @@ static UNANSWERED: &[(&str, GateFallback)] = &[("keep", GateFallback::Keep), ("p
 /// A kind or an optimizer, as it is written: a name, or a table of it and parameters.
 struct Named<T> {
     kind: T,
-    parameters: Vec<(String, f64)>,
+    parameters: Vec<(String, ParameterValue)>,
 }
 
 impl<'a> Checker<'a> {
     /// Returns the kind of a model.
     pub fn model_kind(&self, fields: &Fields<'a>) -> Option<(&'static ModelKind, KindOptions)> {
-        let words: Vec<(&str, _)> = KINDS.iter().map(|kind| (kind.name, (*kind, kind.parameters))).collect();
-        let Named { kind, parameters } = self.named(fields.get("kind")?, "kind", &KIND, &words)?;
-        Some((kind, KindOptions { name: kind.name.to_owned(), parameters }))
+        let value = fields.get("kind")?;
+        let mut words: Vec<(&str, _)> = KINDS.iter().map(|kind| (kind.name, (*kind, kind.parameters))).collect();
+        words.dedup_by_key(|(name, _)| *name);
+        let Named { kind, parameters } = self.named(value, "kind", &KIND, &words)?;
+        // A kind of the same name has the task that is written.
+        let task = match value.get_ref() {
+            DeValue::Table(table) => table.get("task"),
+            _ => None,
+        };
+        let (kind, task) = match task {
+            None => (kind, None),
+            Some(task) => {
+                let task = text(task, self.problems)?;
+                let tasks: Vec<(&str, _)> =
+                    ModelKind::tasks_of(kind.name).map(|kind| (kind.task.name(), kind)).collect();
+                let kind = self.one_of(&task, "task", &tasks)?;
+                (kind, Some(kind.task))
+            }
+        };
+        Some((kind, KindOptions { name: kind.name.to_owned(), task, parameters }))
     }
 
     /// Returns the options of a model; `inputs` are its inputs, if those are known.
@@ -167,7 +184,8 @@ impl<'a> Checker<'a> {
         let name = text(name, self.problems)?;
         let (kind, declared) = self.one_of(&name, what, words)?;
         let mut parameters = Vec::new();
-        for (key, value) in entries(table).into_iter().filter(|(key, _)| key.value != "name") {
+        let is_parameter = |key: &str| !section.keys.iter().any(|known| known.name == key);
+        for (key, value) in entries(table).into_iter().filter(|(key, _)| is_parameter(key.value)) {
             match declared.iter().find(|parameter| parameter.name == key.value) {
                 Some(parameter) => parameters.extend(self.parameter(parameter, value)),
                 None => {
@@ -183,11 +201,18 @@ impl<'a> Checker<'a> {
         Some(Named { kind, parameters })
     }
 
-    fn parameter(&self, parameter: &Parameter, value: &TomlValue) -> Option<(String, f64)> {
-        let found = number(value, self.problems)?;
-        if !parameter.admits(found) {
-            self.problems.expected(value.span(), format!("{found} is out of range"), parameter.expected());
-        }
+    fn parameter(&self, parameter: &Parameter, value: &TomlValue) -> Option<(String, ParameterValue)> {
+        let words = parameter.bounds.words();
+        let found = if words.is_empty() {
+            let found = ParameterValue::Number(number(value, self.problems)?);
+            if parameter.resolve(&found).is_none() {
+                self.problems.expected(value.span(), format!("{found} is out of range"), parameter.expected());
+            }
+            found
+        } else {
+            let words: Vec<(&str, &str)> = words.iter().map(|word| (*word, *word)).collect();
+            self.one_of(&text(value, self.problems)?, parameter.name, &words)?.into()
+        };
         Some((parameter.name.to_owned(), found))
     }
 

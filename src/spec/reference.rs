@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::keys::{Absent, SECTIONS, Section};
 use crate::aggregate::{self, AggregateKind, OpParameters};
 use crate::expr::FUNCTIONS;
-use crate::model::{Bounds, KINDS, METRICS, OPTIMIZERS, Parameter, TrainedBy};
+use crate::model::{Bounds, KINDS, METRICS, ModelKind, OPTIMIZERS, Parameter, TrainedBy};
 use crate::source::{FILE_FORMATS, FORMATS};
 use crate::value::Type;
 
@@ -98,15 +98,18 @@ fn kinds_of_models() -> String {
     let mut out = String::new();
     out += "\n## Kinds of models\n\nThe values of `kind`, and the metrics by which their versions are scored.\n\n";
     out += &table(
-        &["kind", "metrics", "optimizer", "description"],
+        &["kind", "task", "metrics", "optimizer", "description"],
         KINDS.iter().map(|kind| {
             let metrics: Vec<String> = kind.metrics().map(|metric| format!("`{}`", metric.name)).collect();
             let optimizer = if kind.trained_by == TrainedBy::Optimizer { "yes" } else { "no" };
-            vec![format!("`{}`", kind.name), metrics.join(", "), optimizer.to_owned(), kind.summary.to_owned()]
+            let (name, task) = (format!("`{}`", kind.name), format!("`{}`", kind.task.name()));
+            vec![name, task, metrics.join(", "), optimizer.to_owned(), kind.summary.to_owned()]
         }),
     );
     out += CLASSES;
-    for kind in KINDS.iter().filter(|kind| !kind.parameters.is_empty()) {
+    let mut named: Vec<&ModelKind> = KINDS.to_vec();
+    named.dedup_by_key(|kind| kind.name);
+    for kind in named.into_iter().filter(|kind| !kind.parameters.is_empty()) {
         write!(out, "\n### {}\n\n", kind.name).expect("writing to a string does not fail");
         out += &parameters(kind.parameters);
     }
@@ -116,15 +119,26 @@ fn kinds_of_models() -> String {
 /// Formats a table of the parameters of a kind or an optimizer.
 fn parameters(parameters: &[Parameter]) -> String {
     let row = |parameter: &Parameter| {
-        let bounds = match parameter.bounds {
-            Bounds::Above(bound) => format!("above {bound}"),
-            Bounds::AtLeast(bound) => format!("at least {bound}"),
-            Bounds::Whole(least, most) => format!("{least} to {most}"),
+        let description = format!("{}; {}", parameter.summary, bounds(&parameter.bounds));
+        let default = match parameter.bounds.words() {
+            [] => parameter.describe_default(),
+            _ => format!("\"{}\"", parameter.describe_default()),
         };
-        let description = format!("{}; {bounds}", parameter.summary);
-        vec![format!("`{}`", parameter.name), format!("`{}`", parameter.default), description]
+        vec![format!("`{}`", parameter.name), format!("`{default}`"), description]
     };
     table(&["parameter", "default", "description"], parameters.iter().map(row))
+}
+
+/// Describes the values that a parameter may have.
+fn bounds(bounds: &Bounds) -> String {
+    match bounds {
+        Bounds::Above(bound) => format!("above {bound}"),
+        Bounds::AtLeast(bound) => format!("at least {bound}"),
+        Bounds::Between(low, high) => format!("between {low} and {high}"),
+        Bounds::Whole(least, most) => format!("{least} to {most}"),
+        Bounds::Words(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", "),
+        Bounds::If(other, word, inner) => format!("{}; only with `{other} = \"{word}\"`", self::bounds(inner)),
+    }
 }
 
 fn section_text(section: &Section) -> String {
@@ -189,7 +203,8 @@ probability. A version lists the classes that it has learnt, in ascending order;
 known from the end of that window on. In offline files `_label` is the class as text, and `_score` a map from class to
 probability.
 
-A kind without an optimizer updates its weights by a rule of its own, and has no `optimizer`.
+A kind that is listed for several tasks has the first unless `task` says otherwise. A kind without an optimizer updates its
+weights by a rule of its own, and has no `optimizer`.
 ";
 
 const FORMATS_OF_TOPICS: &str = "

@@ -6,6 +6,7 @@ use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray}
 use sha2::{Digest, Sha256};
 use tidemill::model::{
     Examples, InputColumn, Labels, ModelKind, ModelOptions, Scored, Task, Tensor, Trainer, TrainerConfig, Version,
+    WindowScores,
 };
 use tidemill::value::{Key, Type};
 
@@ -91,7 +92,7 @@ fn class(odds: f64, day: i64) -> &'static str {
 }
 
 pub fn task(options: &ModelOptions) -> Task {
-    ModelKind::find(&options.kind.name).unwrap().task
+    ModelKind::of(&options.kind).unwrap().task
 }
 
 pub fn examples(task: Task, rows: &[Row]) -> Examples {
@@ -183,12 +184,21 @@ impl Trial {
     }
 }
 
+/// The metrics that digests are of; one that is added changes none of them.
+const DIGESTED: &[&str] = &["logloss", "auc", "accuracy", "f1", "macro_f1", "calibration", "bias", "rmse", "mae", "r2"];
+
 impl Outcome {
     /// Returns a digest of every bit of every version and prediction.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         for version in &self.versions {
-            let Version { number, window_end, parent, examples, scores, reason, champion, prequential, .. } = version;
+            let Version { number, window_end, parent, examples, reason, champion, .. } = version;
+            let (mut scores, mut prequential) = (version.scores.clone(), version.prequential.clone());
+            scores.values_mut().for_each(|scores| scores.retain(|name, _| DIGESTED.contains(&name.as_str())));
+            let WindowScores { champion: own, predecessor, newest, no_skill, .. } = &mut prequential;
+            for scores in [own, predecessor, newest, no_skill] {
+                scores.retain(|(name, _)| DIGESTED.contains(name));
+            }
             hash.update(format!("{number} {window_end} {parent:?} {examples} {scores:?} {reason} {champion}"));
             hash.update(format!("{prequential:?}"));
             for (name, tensor) in version.predictor.save() {

@@ -8,29 +8,34 @@ use std::sync::Arc;
 use crate::common::training::{DAY, Row, Trial, examples, generate, inputs, lcg, task, trainer};
 use tidemill::model::preparation::{Observations, Preparation, Prepared, SlotLayout, Statistics};
 use tidemill::model::{
-    Bounds, Classes, Decision, Gate, GateFallback, KINDS, Labels, LearningStart, ModelKind, ModelOptions, OPTIMIZERS,
-    OptimizerOptions, Scored, Shard, Task, TrainedBy, Trainer, TrainerConfig, Version, WindowScores, check_options,
+    Bounds, Classes, Combining, Decision, Gate, GateFallback, KINDS, KindOptions, Labels, LearningStart, ModelKind,
+    ModelOptions, OPTIMIZERS, OptimizerOptions, ParameterValue, Scored, Shard, Task, TrainedBy, Trainer, TrainerConfig,
+    Version, WindowScores, check_options,
 };
 
 /// Every kind with every optimizer, with the bounds of its parameters, and with the ways to prepare and shard.
 fn everything() -> Vec<(String, ModelOptions)> {
     let mut all = Vec::new();
     for kind in KINDS {
-        let plain = ModelOptions { kind: kind.name.into(), hash_bits: 10, ..default_of(kind) };
+        let plain = ModelOptions { hash_bits: 10, ..default_of(kind) };
+        let named = match kind.name {
+            name if std::ptr::eq(*kind, ModelKind::find(name).unwrap()) => name.to_owned(),
+            name => format!("{} {name}", kind.task.name()),
+        };
         for optimizer in OPTIMIZERS.iter().filter(|_| kind.trained_by == TrainedBy::Optimizer) {
             let optimizer = OptimizerOptions { name: optimizer.name.to_owned(), parameters: vec![] };
-            let name = format!("{} by {}", kind.name, optimizer.name);
+            let name = format!("{named} by {}", optimizer.name);
             all.push((name, ModelOptions { optimizer: Some(optimizer), ..plain.clone() }));
         }
         if kind.trained_by == TrainedBy::Itself {
-            all.push((format!("{} by itself", kind.name), plain.clone()));
+            all.push((format!("{named} by itself"), plain.clone()));
         }
         for parameter in kind.parameters {
-            let Bounds::Whole(least, most) = parameter.bounds else { continue };
-            for bound in [least, most] {
+            for values in trials_of(parameter.name, &parameter.bounds) {
+                let list: Vec<String> = values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
                 let mut options = plain.clone();
-                options.kind.parameters.push((parameter.name.to_owned(), f64::from(bound)));
-                all.push((format!("{} with {} = {bound}", kind.name, parameter.name), options));
+                options.kind.parameters.extend(values);
+                all.push((format!("{named} with {}", list.join(", ")), options));
             }
         }
         let metric = kind.metrics().next().expect("a kind has metrics").name.to_owned();
@@ -41,15 +46,33 @@ fn everything() -> Vec<(String, ModelOptions)> {
             publish: Some(Gate { metric, tolerance: 0.1, holdout: 0.2, windows: 3, unanswered: Default::default() }),
             ..plain
         };
-        all.push((format!("{} sharded, gated, with bins and crosses", kind.name), rich.clone()));
-        all.push((format!("{} fresh", kind.name), ModelOptions { start: LearningStart::Fresh, publish: None, ..rich }));
+        all.push((format!("{named} sharded, gated, with bins and crosses"), rich.clone()));
+        all.push((format!("{named} fresh"), ModelOptions { start: LearningStart::Fresh, publish: None, ..rich }));
     }
     all
 }
 
+/// The values of a parameter that are tried: the bounds of whole numbers, every word but the default, and numbers that go
+/// with a word.
+fn trials_of(name: &str, bounds: &Bounds) -> Vec<Vec<(String, ParameterValue)>> {
+    let alone = |value: ParameterValue| vec![(name.to_owned(), value)];
+    match bounds {
+        Bounds::Whole(least, most) => vec![alone(f64::from(*least).into()), alone(f64::from(*most).into())],
+        Bounds::Words(words) => words[1..].iter().map(|word| alone((*word).into())).collect(),
+        Bounds::Between(low, high) => vec![alone((low * 0.4 + high * 0.6).into())],
+        Bounds::If(other, word, bounds) => {
+            let mut trials = trials_of(name, bounds);
+            trials.iter_mut().for_each(|values| values.push(((*other).to_owned(), (*word).into())));
+            trials
+        }
+        Bounds::Above(_) | Bounds::AtLeast(_) => vec![],
+    }
+}
+
 /// The default options of a kind.
 fn default_of(kind: &ModelKind) -> ModelOptions {
-    let options = ModelOptions::default();
+    let options = KindOptions { name: kind.name.to_owned(), task: Some(kind.task), parameters: vec![] };
+    let options = ModelOptions { kind: options, ..ModelOptions::default() };
     match kind.trained_by {
         TrainedBy::Optimizer => options,
         TrainedBy::Itself => ModelOptions { optimizer: None, ..options },
@@ -98,9 +121,9 @@ fn predictions(scored: &Scored) -> impl Iterator<Item = (usize, u64, &[f64])> {
 fn every_kind_learns_what_its_inputs_tell() {
     for (name, mut options) in everything() {
         if let Some(optimizer) = options.optimizer.as_mut().filter(|optimizer| optimizer.name == "adam") {
-            optimizer.parameters.push(("rate".into(), 0.01));
+            optimizer.parameters.push(("rate".into(), 0.01.into()));
         }
-        if options.kind.parameters.contains(&("max_classes".to_owned(), 2.0)) {
+        if options.kind.parameters.contains(&("max_classes".to_owned(), 2.0.into())) {
             continue;
         }
         let versions = Trial::new(generate(6000, 7, 10)).run(&options).versions;
@@ -219,7 +242,7 @@ fn a_prediction_changes_nothing() {
 fn a_shard_without_examples_does_not_count_when_shards_are_combined() {
     for (name, options) in everything() {
         let rows = generate(400, 25, 1);
-        let kind = ModelKind::find(&options.kind.name).unwrap();
+        let kind = ModelKind::of(&options.kind).unwrap();
         let options = ModelOptions { categorical: vec!["hour".into()], ..options };
         let layout = Arc::new(SlotLayout::new(&inputs(), &options).unwrap());
         let examples = examples(kind.task, &rows);
@@ -242,11 +265,32 @@ fn a_shard_without_examples_does_not_count_when_shards_are_combined() {
         let shards = [Shard { learner: &*idle, examples: 0 }, Shard { learner: &*learner, examples: 400 }];
         combined.combine(&shards).unwrap();
         assert!(combined.save() == learner.save(), "{name}");
-        // Two shards in the same state have that state for their mean.
-        let copy = learner.clone_box();
-        let shards = [Shard { learner: &*learner, examples: 100 }, Shard { learner: &*copy, examples: 100 }];
-        combined.combine(&shards).unwrap();
-        assert!(combined.save() == learner.save(), "{name}");
+        match kind.combining {
+            // Two shards in the same state have that state for their mean.
+            Combining::Averaged => {
+                let copy = learner.clone_box();
+                let shards = [Shard { learner: &*learner, examples: 100 }, Shard { learner: &*copy, examples: 100 }];
+                combined.combine(&shards).unwrap();
+                assert!(combined.save() == learner.save(), "{name}");
+            }
+            // Shards of a window know what one learner of all its examples does, and what was known before.
+            Combining::Added => {
+                let select: [Vec<u32>; 2] =
+                    [0, 1].map(|part| (0..rows.len() as u32).filter(|row| row % 2 == part).collect());
+                let mut start = learner.clone_box();
+                let parts = select.map(|select| {
+                    let labels: Vec<f64> = select.iter().map(|row| labels[*row as usize]).collect();
+                    let batch = Prepared::new(&preparation, &observations, &select).with_targets(&labels, &classes);
+                    let mut part = learner.clone_box();
+                    part.learn(&batch);
+                    part
+                });
+                let shards = parts.each_ref().map(|part| Shard { learner: &**part, examples: 200 });
+                start.combine(&shards).unwrap();
+                learner.learn(&batch);
+                assert!(start.save() == learner.save(), "{name}");
+            }
+        }
     }
 }
 
@@ -314,7 +358,7 @@ fn classes_are_the_same_whichever_shard_sees_them_first() {
 #[test]
 fn classes_beyond_the_most_are_scored_and_not_learnt() {
     let mut options = softmax();
-    options.kind.parameters.push(("max_classes".to_owned(), 2.0));
+    options.kind.parameters.push(("max_classes".to_owned(), 2.0.into()));
     let ran = Trial::new(generate(2000, 55, 4)).run(&options);
     assert!(ran.versions.iter().all(|version| version.predictor.classes().len() == 2));
     assert!(metric(&ran.versions[3].prequential.champion, "accuracy") > 0.3);
@@ -440,7 +484,7 @@ fn an_example_is_scored_by_the_version_of_its_own_time() {
 
 #[test]
 fn options_are_checked_all_at_once() {
-    let parameters = vec![("alpha".into(), 0.0), ("gamma".into(), 1.0)];
+    let parameters = vec![("alpha".into(), 0.0.into()), ("gamma".into(), 1.0.into())];
     let options = ModelOptions {
         optimizer: Some(OptimizerOptions { name: "ftrl".into(), parameters }),
         bins: 1000,

@@ -70,7 +70,7 @@ impl Set {
             within_ms: 0,
             definition: String::new(),
         };
-        let task = ModelKind::find(&options.kind.name).unwrap().task;
+        let task = ModelKind::of(&options.kind).unwrap().task;
         let mut trainer = Trainer::new(config).unwrap();
         let mut scores = Scores::new(task);
         let names: Vec<&String> = self.classes.iter().collect::<BTreeSet<_>>().into_iter().collect();
@@ -107,7 +107,7 @@ impl Set {
 }
 
 fn options(kind: &str, optimizer: &str, parameters: &[(&str, f64)]) -> ModelOptions {
-    let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
     let optimizer = OptimizerOptions { name: optimizer.to_owned(), parameters };
     ModelOptions { kind: kind.into(), optimizer: Some(optimizer), ..ModelOptions::default() }
 }
@@ -147,7 +147,7 @@ fn passive_aggressive_ranks_and_calibrates_on_classic_sets() {
         let Some(set) = Set::read(name) else { return };
         for variant in [1.0, 2.0] {
             let mut options = ModelOptions { optimizer: None, ..options("passive_aggressive", "", &[]) };
-            options.kind.parameters = vec![("C".to_owned(), 0.1), ("variant".to_owned(), variant)];
+            options.kind.parameters = vec![("C".to_owned(), 0.1.into()), ("variant".to_owned(), variant.into())];
             let scores = set.run(&options, (set.labels.len() / 500).max(10));
             println!("{name} {variant}: {:?}", scores.all());
             assert!(scores.get("logloss").unwrap() < logloss, "{name}: {:?}", scores.all());

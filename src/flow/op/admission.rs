@@ -80,7 +80,7 @@ fn is_joined(plan: &ModelPlan) -> bool {
 
 /// Returns what is wrong with each label.
 fn faults(plan: &ModelPlan, labels: &Labels) -> Vec<Option<LabelFault>> {
-    let kind = ModelKind::find(&plan.options.kind.name).expect("the spec has checked the kind");
+    let kind = ModelKind::of(&plan.options.kind).expect("the spec has checked the kind");
     let null = (kind.label == LabelUse::Required).then_some(LabelFault::Null);
     match labels {
         Labels::Numbers(labels) => {

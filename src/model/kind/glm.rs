@@ -3,24 +3,24 @@
 use std::marker::PhantomData;
 
 use super::{Learner, Scorer};
-use crate::model::optimizer::{Optimizer, OptimizerSetup};
+use crate::model::optimizer::{Loss, Optimizer, OptimizerSetup};
 use crate::model::preparation::{Prepared, SlotLayout};
 use crate::model::{ModelError, Parameters, Predictions, Tensors, Weights};
 
-/// The difference between such kinds: how a sum becomes a prediction, and how the loss slopes in it.
-pub(super) trait Link: Send + Sync + 'static {
+/// The difference between such kinds: how a sum becomes a prediction, and the loss in it.
+pub(super) trait Link: Loss + Copy + Send + Sync + 'static {
+    /// Returns the link of a kind with these parameters.
+    fn new(parameters: &Parameters) -> Self;
+
     /// Returns the prediction at a weighted sum. Finite for any finite sum.
     fn predict(sum: f64) -> f64;
-
-    /// Returns the derivative of the loss by the sum.
-    fn slope(sum: f64, target: f64) -> f64;
 }
 
 struct GeneralizedLinear<L> {
     optimizer: Box<dyn Optimizer>,
     dense: usize,
     slots: usize,
-    link: PhantomData<fn(L)>,
+    link: L,
 }
 
 struct FrozenLinear<L> {
@@ -30,11 +30,11 @@ struct FrozenLinear<L> {
 
 pub(super) fn build<L: Link>(
     layout: &SlotLayout,
-    _parameters: &Parameters,
+    parameters: &Parameters,
     optimizer: Option<OptimizerSetup>,
 ) -> Box<dyn Learner> {
     let optimizer = optimizer.expect("the kind is trained by an optimizer").make();
-    Box::new(GeneralizedLinear::<L> { optimizer, dense: layout.dense(), slots: layout.slots(), link: PhantomData })
+    Box::new(GeneralizedLinear { optimizer, dense: layout.dense(), slots: layout.slots(), link: L::new(parameters) })
 }
 
 pub(super) fn load<L: Link>(layout: &SlotLayout, tensors: &Tensors) -> Result<Box<dyn Scorer>, ModelError> {
@@ -48,8 +48,7 @@ const WEIGHTS: &str = "weights";
 impl<L: Link> Learner for GeneralizedLinear<L> {
     fn learn(&mut self, batch: &Prepared<'_>) {
         for (row, target) in batch.rows().iter().zip(batch.targets()) {
-            let slope = L::slope(self.optimizer.dot(row), *target);
-            self.optimizer.step(row, slope);
+            self.optimizer.learn(row, *target, &self.link);
         }
     }
 
@@ -80,4 +79,22 @@ impl<L: Link> Scorer for FrozenLinear<L> {
     fn save(&self, tensors: &mut Tensors) {
         self.weights.save(WEIGHTS, tensors);
     }
+}
+
+/// Asserts that the descent of a loss is that of many small steps, and that a long one ends at the least loss.
+#[cfg(test)]
+pub(super) fn assert_descends(loss: &dyn Loss, sum: f64, target: f64) {
+    let step = 1e-4;
+    let mut slow = sum;
+    for at in 1..=30_000 {
+        slow -= step * loss.slope(slow, target);
+        if [1, 5_000, 30_000].contains(&at) {
+            let fast = sum + loss.descent(sum, target, step * f64::from(at));
+            assert!((fast - slow).abs() < 2e-3, "{fast} and {slow} after {at} steps from {sum} to {target}");
+        }
+    }
+    let end = sum + loss.descent(sum, target, 1e9);
+    assert!(end.is_finite() && (end - sum) * (slow - sum) >= 0.0, "{end}");
+    let slope = loss.slope(end, target);
+    assert!(slope.abs() < 1e-6 || slope * loss.slope(sum, target) >= 0.0, "a step of any length overshoots to {end}");
 }

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
+use super::{Combining, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
 use crate::model::optimizer::{Optimizer, OptimizerSetup};
 use crate::model::preparation::{Prepared, SlotLayout};
 use crate::model::tensor::{self, Tensor};
@@ -30,6 +30,8 @@ pub(super) static KIND: ModelKind = ModelKind {
         summary: "most classes that are learnt; examples of further classes are only scored",
     }],
     trained_by: TrainedBy::Optimizer,
+    combining: Combining::Averaged,
+    least_categories: 0,
     standardises_label: false,
     build,
     load,

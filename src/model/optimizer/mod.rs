@@ -1,13 +1,19 @@
 //! Optimizers: how a weight moves, given the slope of the loss.
 //!
 //! An optimizer owns the weights of a model that is linear in its slots, and whatever else it keeps for each of them,
-//! side by side in one row of a matrix (so that a hashed slot costs one cache line). It never sees the loss: a kind
-//! takes [`Optimizer::dot`], finds the slope of its loss there, and calls [`Optimizer::step`].
+//! side by side in one row of a matrix (so that a hashed slot costs one cache line). A kind that is linear in its slots
+//! hands it each row with the loss, to [`Optimizer::learn`]. Another takes [`Optimizer::dot`], adds what else its sum has,
+//! finds the slope of its loss there, and calls [`Optimizer::step`].
 
 mod adagrad;
 mod adam;
+mod coin;
 mod ftrl;
+mod loss;
+mod normalised_sgd;
 mod sgd;
+
+pub use loss::Loss;
 
 use super::{ModelError, OptimizerOptions, Parameter, Parameters, SparseRow, Tensors};
 
@@ -18,6 +24,12 @@ pub trait Optimizer: Send {
 
     /// Moves the weights of a row against the gradient `slope` x value, slot by slot in the row's order.
     fn step(&mut self, row: SparseRow<'_>, slope: f64);
+
+    /// Moves the weights of a row against the loss of its sum.
+    fn learn(&mut self, row: SparseRow<'_>, target: f64, loss: &dyn Loss) {
+        let slope = loss.slope(self.dot(row), target);
+        self.step(row, slope);
+    }
 
     /// Returns the weight of a slot.
     fn weight(&self, slot: usize) -> f64;
@@ -46,7 +58,8 @@ pub struct OptimizerKind {
 }
 
 /// Every optimizer, in the order of the reference; the first is the default.
-pub static OPTIMIZERS: &[&OptimizerKind] = &[&ftrl::KIND, &adagrad::KIND, &sgd::KIND, &adam::KIND];
+pub static OPTIMIZERS: &[&OptimizerKind] =
+    &[&ftrl::KIND, &adagrad::KIND, &coin::KIND, &normalised_sgd::KIND, &sgd::KIND, &adam::KIND];
 
 impl OptimizerKind {
     /// Returns the optimizer of that name.

@@ -21,6 +21,8 @@
 //! assert_eq!((layout.dense(), layout.slots(), layout.width()), (3, 3 + 256, 3));
 //! ```
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ModelError, ModelOptions};
@@ -169,6 +171,13 @@ impl SlotLayout {
         &self.options
     }
 
+    /// Returns the positions in a row of the entries of the categorical inputs, in the order of the inputs.
+    pub fn categories(&self) -> Range<usize> {
+        let binned = self.numbers.iter().filter(|number| number.bins.is_some()).count();
+        let first = 1 + self.numbers.len() + binned;
+        first..first + self.categories.iter().filter(|category| category.alone).count()
+    }
+
     /// Returns the number of slots that are not hashed.
     pub fn dense(&self) -> usize {
         self.dense
@@ -181,9 +190,7 @@ impl SlotLayout {
 
     /// Returns the number of entries of a row.
     pub fn width(&self) -> usize {
-        let binned = self.numbers.iter().filter(|number| number.bins.is_some()).count();
-        let alone = self.categories.iter().filter(|category| category.alone).count();
-        1 + self.numbers.len() + binned + alone + self.crosses.len()
+        self.categories().end + self.crosses.len()
     }
 }
 

@@ -3,7 +3,7 @@
 use num_bigint::{BigInt, BigUint};
 use serde::{Deserialize, Serialize};
 
-use super::exact_sum::{FloatSum, LEAST, Quotient};
+use super::exact_sum::{FloatSum, LEAST, ProductSum, Quotient};
 use super::ranks::RankCounts;
 use super::{LEAST_PROBABILITY, TaskScores, ratio};
 
@@ -14,6 +14,8 @@ const RELIABILITY_BINS: usize = 10;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BinaryScores {
     loss: FloatSum,
+    /// Squared distances of the predictions from 0 or 1.
+    squared: ProductSum,
     /// At a threshold of 0.5.
     confusion: Confusion,
     ranks: RankCounts,
@@ -49,6 +51,7 @@ impl TaskScores for BinaryScores {
         let (prediction, truth) = (prediction[0].clamp(0.0, 1.0), label > 0.5);
         let prediction = if prediction.is_nan() { 0.0 } else { prediction };
         let probability = prediction.clamp(LEAST_PROBABILITY, 1.0 - LEAST_PROBABILITY);
+        self.squared.add_square(prediction - f64::from(u8::from(truth)));
         self.loss.add(-libm::log(if truth { probability } else { 1.0 - probability }));
         let Confusion { true_positives, false_positives, true_negatives, false_negatives } = &mut self.confusion;
         *match (prediction >= 0.5, truth) {
@@ -65,6 +68,7 @@ impl TaskScores for BinaryScores {
 
     fn merge(&mut self, other: &Self) {
         self.loss.merge(&other.loss);
+        self.squared.merge(&other.squared);
         self.confusion.true_positives += other.confusion.true_positives;
         self.confusion.false_positives += other.confusion.false_positives;
         self.confusion.true_negatives += other.confusion.true_negatives;
@@ -115,6 +119,15 @@ impl BinaryScores {
         self.ranks.area()
     }
 
+    /// Returns the precision at each distinct prediction, weighted by the recall that it adds. None without a positive.
+    pub(super) fn average_precision(&self) -> Option<f64> {
+        self.ranks.average_precision()
+    }
+
+    pub(super) fn brier(&self) -> Option<f64> {
+        (self.examples() > 0).then(|| self.squared.over(self.examples()))
+    }
+
     /// Returns the mean of a sum that is a multiple of 2^-1074.
     fn mean(&self, sum: BigInt) -> Option<f64> {
         let examples = self.examples();
@@ -141,6 +154,9 @@ mod tests {
         assert_eq!(get("auc"), 0.75);
         let logloss = -(0.9_f64.ln() + 0.2_f64.ln() + 0.3_f64.ln() + 0.9_f64.ln()) / 4.0;
         assert!((get("logloss") - logloss).abs() < 1e-15);
+        assert!((get("brier") - (0.01 + 0.64 + 0.49 + 0.01) / 4.0).abs() < 1e-15);
+        // Both positives are found, at precisions of 1 and 2/3.
+        assert!((get("average_precision") - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-15);
         assert!((get("bias") - (2.1 - 2.0) / 4.0).abs() < 1e-16);
         assert!((get("calibration") - (0.1 + 0.8 + 0.7 + 0.1) / 4.0).abs() < 1e-15);
     }
@@ -158,7 +174,8 @@ mod tests {
     #[test]
     fn one_class_has_no_auc_and_a_finite_logloss() {
         let scores = scores(&[(0.0, false), (1.0, false)]);
-        assert_eq!(scores.get("auc"), None);
+        assert_eq!((scores.get("auc"), scores.get("average_precision")), (None, None));
+        assert_eq!(scores.get("brier"), Some(0.5));
         assert!(scores.get("logloss").unwrap() < 40.0);
     }
 

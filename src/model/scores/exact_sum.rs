@@ -85,6 +85,11 @@ impl ProductSum {
         self.shift(u128::from(mantissa) * u128::from(mantissa), 2 * place, false);
     }
 
+    /// Returns the f64 nearest to the sum over a count; 0 of nothing.
+    pub fn over(&self, count: u64) -> f64 {
+        Quotient::of(&self.integer(), &BigUint::from(count)).shifted(-2 * LEAST)
+    }
+
     /// Returns the root of the sum over a count, within one unit of the last place; 0 of nothing.
     pub fn root_over(&self, count: u64) -> f64 {
         Quotient::of(&self.integer(), &BigUint::from(count)).root(-2 * LEAST)

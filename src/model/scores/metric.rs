@@ -44,6 +44,20 @@ pub static METRICS: &[Metric] = &[
         of: |scores| if let Scores::Binary(scores) = scores { scores.auc() } else { None },
     },
     Metric {
+        name: "average_precision",
+        summary: "precision averaged over the positives, from the highest prediction down: the area under the precision-recall curve, for rare labels. As exact as `auc`",
+        better: Better::Higher,
+        tasks: BINARY,
+        of: |scores| if let Scores::Binary(scores) = scores { scores.average_precision() } else { None },
+    },
+    Metric {
+        name: "brier",
+        summary: "mean squared distance of the probability from 0 or 1",
+        better: Better::Lower,
+        tasks: BINARY,
+        of: |scores| if let Scores::Binary(scores) = scores { scores.brier() } else { None },
+    },
+    Metric {
         name: "accuracy",
         summary: "share of correct predictions: at a threshold of 0.5, or of the most probable class",
         better: Better::Higher,
@@ -95,6 +109,20 @@ pub static METRICS: &[Metric] = &[
         better: Better::Lower,
         tasks: REGRESSION,
         of: |scores| if let Scores::Regression(scores) = scores { scores.mae() } else { None },
+    },
+    Metric {
+        name: "pinball",
+        summary: "mean pinball loss: each unit below the value costs `q`, each above it 1 − `q`; `q` is that of the model's loss, else 0.5",
+        better: Better::Lower,
+        tasks: REGRESSION,
+        of: |scores| if let Scores::Regression(scores) = scores { scores.pinball() } else { None },
+    },
+    Metric {
+        name: "mape",
+        summary: "mean absolute error relative to the value, as a share; of the examples whose value is not 0",
+        better: Better::Lower,
+        tasks: REGRESSION,
+        of: |scores| if let Scores::Regression(scores) = scores { scores.mape() } else { None },
     },
     Metric {
         name: "r2",

@@ -42,6 +42,25 @@ trait TaskScores {
     fn examples(&self) -> u64;
 }
 
+/// The way in which predictions are scored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scoring {
+    pub task: Task,
+    /// The quantile of a value that is predicted, between 0 and 1.
+    pub quantile: f64,
+}
+
+impl Scoring {
+    /// The quantile of predictions that are of no other.
+    pub const MEDIAN: f64 = 0.5;
+}
+
+impl From<Task> for Scoring {
+    fn from(task: Task) -> Self {
+        Scoring { task, quantile: Self::MEDIAN }
+    }
+}
+
 /// Scores of predictions of one task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Scores {
@@ -52,19 +71,21 @@ pub enum Scores {
 
 impl Scores {
     /// Scores of no predictions.
-    pub fn new(task: Task) -> Self {
+    pub fn new(scoring: impl Into<Scoring>) -> Self {
+        let Scoring { task, quantile } = scoring.into();
         match task {
             Task::Binary => Scores::Binary(Box::default()),
             Task::Multiclass => Scores::Multiclass(Box::default()),
-            Task::Regression => Scores::Regression(Box::default()),
+            Task::Regression => Scores::Regression(Box::new(RegressionScores::new(quantile))),
         }
     }
 
     /// Scores of no predictions that rank each one exactly, however many there are: their size grows with the predictions.
-    pub fn ranking_all(task: Task) -> Self {
-        match task {
+    pub fn ranking_all(scoring: impl Into<Scoring>) -> Self {
+        let scoring = scoring.into();
+        match scoring.task {
             Task::Binary => Scores::Binary(Box::new(BinaryScores::ranking_all())),
-            Task::Multiclass | Task::Regression => Scores::new(task),
+            Task::Multiclass | Task::Regression => Scores::new(scoring),
         }
     }
 
@@ -111,14 +132,13 @@ impl Scores {
         METRICS.iter().filter(|metric| metric.name == name).find_map(|metric| (metric.of)(self))
     }
 
-    /// Returns whether these are scores of `task`.
-    pub(super) fn is_of(&self, task: Task) -> bool {
-        matches!(
-            (self, task),
-            (Scores::Binary(_), Task::Binary)
-                | (Scores::Multiclass(_), Task::Multiclass)
-                | (Scores::Regression(_), Task::Regression)
-        )
+    /// Returns whether these are scores of that kind.
+    pub(super) fn is_of(&self, scoring: Scoring) -> bool {
+        match (self, scoring.task) {
+            (Scores::Binary(_), Task::Binary) | (Scores::Multiclass(_), Task::Multiclass) => true,
+            (Scores::Regression(scores), Task::Regression) => scores.quantile() == scoring.quantile,
+            _ => false,
+        }
     }
 }
 

@@ -141,6 +141,22 @@ impl RankCounts {
         (pairs > 0).then(|| twice as f64 / 2.0 / pairs as f64)
     }
 
+    /// Returns the sum of R_k·P_k over the distinct predictions, from the highest: P_k is the share of positives among the
+    /// examples from there up, and R_k the share of all positives that it adds. None if there is no positive.
+    ///
+    /// Counts are exact, and the sum is taken in one order, so it does not depend on that of the examples.
+    pub fn average_precision(&self) -> Option<f64> {
+        let counts = self.settled().counts;
+        let positives: u64 = counts.iter().map(|count| count.positives).sum();
+        let (mut found, mut above, mut sum) = (0u64, 0u64, 0.0);
+        for count in counts.iter().rev() {
+            found += count.positives;
+            above += count.positives + count.negatives;
+            sum += count.positives as f64 * (found as f64 / above as f64);
+        }
+        (positives > 0).then(|| sum / positives as f64)
+    }
+
     /// Returns how far [`RankCounts::area`] can be from the area of the predictions themselves; 0 while all have counts of
     /// their own.
     #[cfg(test)]
@@ -231,6 +247,22 @@ mod tests {
         (count > 0).then(|| twice as f64 / 2.0 / count as f64)
     }
 
+    /// Computes precision and recall at each threshold from all examples.
+    fn naive_precision(pairs: &[(f64, bool)]) -> Option<f64> {
+        let mut thresholds: Vec<f64> = pairs.iter().map(|(p, _)| *p).collect();
+        thresholds.sort_by(|one, other| other.total_cmp(one));
+        thresholds.dedup();
+        let positives = pairs.iter().filter(|(_, truth)| *truth).count() as f64;
+        let (mut recall, mut sum) = (0.0, 0.0);
+        for threshold in thresholds {
+            let above = pairs.iter().filter(|(p, _)| *p >= threshold);
+            let (hits, all) = (above.clone().filter(|(_, truth)| *truth).count() as f64, above.count() as f64);
+            sum += (hits / positives - recall) * (hits / all);
+            recall = hits / positives;
+        }
+        (positives > 0.0).then_some(sum)
+    }
+
     /// Predictions that are equal, close together or far apart.
     fn pairs() -> impl Strategy<Value = Vec<(f64, bool)>> {
         let close = (0u64..40).prop_map(|step| f64::from_bits(0.125f64.to_bits() + step));
@@ -243,6 +275,10 @@ mod tests {
         fn oracle_the_area_is_that_of_all_pairs(pairs in pairs()) {
             let ranks = ranks(DISTINCT, &pairs);
             prop_assert_eq!((ranks.area(), ranks.error()), (naive(&pairs), 0.0));
+            match (ranks.average_precision(), naive_precision(&pairs)) {
+                (Some(one), Some(other)) => prop_assert!((one - other).abs() < 1e-12),
+                (one, other) => prop_assert_eq!(one, other),
+            }
         }
 
         #[test]

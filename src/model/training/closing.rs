@@ -14,7 +14,7 @@ use super::setup::TrainingSetup;
 use super::state::TrainingState;
 use super::window::{LearningMemory, OpenWindow, ShardBatch};
 use crate::model::preparation::Preparation;
-use crate::model::{Learner, Predictor, Shard};
+use crate::model::{Learner, LearningStart, Predictor, Shard};
 use crate::time::EventTime;
 
 /// Rows that are decoded, scored and learnt together: few enough to stay in the cache.
@@ -66,7 +66,7 @@ impl Closing {
             }
             Some(candidate) => {
                 let Some(champion) = state.history.champion() else { return true };
-                let comparison = self.comparison.get_or_insert_with(|| GateComparison::new(setup.task()));
+                let comparison = self.comparison.get_or_insert_with(|| GateComparison::new(setup.scoring()));
                 let challenge = Challenge { candidate: &candidate.predictor, classes: &candidate.classes, champion };
                 comparison.advance(&challenge, state, &mut memory.rows, rows, CHUNK)
             }
@@ -116,7 +116,9 @@ impl Closing {
             let shards = learners.iter().zip(trained);
             let shards: Vec<_> =
                 shards.map(|(learner, examples)| Shard { learner: &**learner, examples: *examples }).collect();
-            let mut combined = setup.untrained();
+            let start = state.lineage.as_ref().and_then(|lineage| lineage.learner.as_ref());
+            let start = start.filter(|_| setup.config.options.start == LearningStart::Warm);
+            let mut combined = start.map_or_else(|| setup.untrained(), |start| start.clone_box());
             combined.combine(&shards).expect("the shards of a window are of one kind and layout");
             self.combined = Some(combined);
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::Decision;
 use super::history::{RetainedVersion, by_number};
 use super::state::TrainingState;
-use crate::model::{Better, Gate, GateFallback, METRICS, Predictions, Predictor, Scores, SparseRows, Task};
+use crate::model::{Better, Gate, GateFallback, METRICS, Predictions, Predictor, Scores, Scoring, SparseRows};
 
 /// A candidate for the champion.
 pub(super) struct Challenge<'a> {
@@ -18,7 +18,7 @@ pub(super) struct Challenge<'a> {
 
 /// Scores of candidate and champion on the held-out examples, window by window.
 pub(super) struct GateComparison {
-    task: Task,
+    scoring: Scoring,
     windows: Vec<PairedScores>,
     /// The row up to which the last of these windows is compared.
     row: usize,
@@ -48,15 +48,15 @@ impl Verdict {
 }
 
 impl PairedScores {
-    fn new(task: Task) -> Self {
-        PairedScores { candidate: Scores::ranking_all(task), champion: Scores::ranking_all(task) }
+    fn new(scoring: Scoring) -> Self {
+        PairedScores { candidate: Scores::ranking_all(scoring), champion: Scores::ranking_all(scoring) }
     }
 }
 
 impl GateComparison {
-    pub fn new(task: Task) -> Self {
-        let windows = vec![PairedScores::new(task)];
-        GateComparison { task, windows, row: 0, by_number: Vec::new(), predictions: Predictions::default() }
+    pub fn new(scoring: Scoring) -> Self {
+        let windows = vec![PairedScores::new(scoring)];
+        GateComparison { scoring, windows, row: 0, by_number: Vec::new(), predictions: Predictions::default() }
     }
 
     /// Scores about `rows` more held-out examples, in chunks of at most `chunk`. Returns true once all are scored.
@@ -94,7 +94,7 @@ impl GateComparison {
                 if self.windows.len() == windows.len() {
                     return true;
                 }
-                self.windows.push(PairedScores::new(self.task));
+                self.windows.push(PairedScores::new(self.scoring));
                 self.row = 0;
             }
         }
@@ -108,7 +108,7 @@ impl GateComparison {
     pub fn decide(&self, gate: &Gate, champion: u64) -> Verdict {
         let Gate { metric, tolerance, unanswered, .. } = gate;
         let known = METRICS.iter().find(|known| known.name == *metric).expect("the gate's metric was checked");
-        let mut pooled = PairedScores::new(self.task);
+        let mut pooled = PairedScores::new(self.scoring);
         for window in &self.windows {
             pooled.candidate.merge(&window.candidate);
             pooled.champion.merge(&window.champion);
@@ -166,6 +166,8 @@ fn difference(a: f64, b: f64) -> f64 {
 fn without_answer(metric: &str) -> &'static str {
     match metric {
         "auc" => " in any window: each has labels of one class only",
+        "average_precision" => " in any window: none has a positive label",
+        "mape" => " in any window: the labels of each are all 0",
         "f1" => " in any window: none has a positive label or prediction",
         "r2" => " in any window: the labels of each are all equal",
         _ => "",

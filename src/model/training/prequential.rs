@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Scored;
 use super::history::{ScoringVersions, VersionHistory, by_number};
 use crate::model::preparation::Observations;
-use crate::model::{Predictions, Scores, SparseRows, Task};
+use crate::model::{Predictions, Scores, Scoring, SparseRows};
 use crate::time::EventTime;
 
 /// A window's scores, by role.
@@ -34,8 +34,8 @@ pub struct WindowScores {
 }
 
 impl PrequentialScores {
-    pub fn new(task: Task) -> Self {
-        let none = || Scores::new(task);
+    pub fn new(scoring: Scoring) -> Self {
+        let none = || Scores::new(scoring);
         PrequentialScores { champion: none(), predecessor: none(), newest: none(), no_skill: none() }
     }
 
@@ -49,9 +49,11 @@ impl PrequentialScores {
         }
     }
 
-    /// Returns whether all are scores of `task`.
-    pub fn fit(&self, task: Task) -> bool {
-        [&self.champion, &self.predecessor, &self.newest, &self.no_skill].into_iter().all(|scores| scores.is_of(task))
+    /// Returns whether all are scores of that kind.
+    pub fn fit(&self, scoring: Scoring) -> bool {
+        [&self.champion, &self.predecessor, &self.newest, &self.no_skill]
+            .into_iter()
+            .all(|scores| scores.is_of(scoring))
     }
 }
 

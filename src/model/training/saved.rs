@@ -18,7 +18,7 @@ use crate::model::{Classes, LabelUse, Learner, ModelError, Predictor, Task, Tens
 use crate::time::EventTime;
 
 /// Raised when the form changes; an older state is refused.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// The largest number that a version can have.
 const MOST_VERSIONS: u64 = 1 << 53;
@@ -171,6 +171,7 @@ impl SavedTrainer<'_> {
     /// Returns whether all parts are consistent and were made for the model.
     fn fits(&self, setup: &TrainingSetup) -> bool {
         let (task, layout, shards, classes) = (setup.task(), &setup.layout, setup.shards(), self.classes.len());
+        let scoring = setup.scoring();
         let needs_label = setup.kind.label == LabelUse::Required;
         let is_label = |label: f64| match task {
             _ if label.is_nan() => !needs_label,
@@ -183,8 +184,8 @@ impl SavedTrainer<'_> {
             && window.trained.len() == shards
             && (window.learners.is_empty() || window.learners.len() == shards)
             && window.buffered.iter().chain(held_out).all(|examples| examples.fits(layout, is_label))
-            && window.scores.fit(task)
-            && self.total.fit(task)
+            && window.scores.fit(scoring)
+            && self.total.fit(scoring)
             && self.lineage.as_ref().is_none_or(|lineage| lineage.statistics.fits(layout, task, classes))
             && self.retained.is_sorted_by(|one, other| one.number < other.number && one.end <= other.end)
             && self.newest <= MOST_VERSIONS

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::preparation::{InputColumn, SlotLayout};
-use crate::model::{Gate, Learner, ModelError, ModelKind, ModelOptions, Task, check_options};
+use crate::model::{Gate, Learner, ModelError, ModelKind, ModelOptions, Scoring, Task, check_options};
 use crate::time::EventTime;
 
 /// The configuration of a trainer.
@@ -37,12 +37,17 @@ impl TrainingSetup {
     pub fn new(config: TrainerConfig) -> Result<Self, Vec<ModelError>> {
         check_options(&config.options, &config.inputs)?;
         let layout = Arc::new(SlotLayout::new(&config.inputs, &config.options)?);
-        let kind = ModelKind::find(&config.options.kind.name).map_err(|error| vec![error])?;
+        let kind = ModelKind::of(&config.options.kind).map_err(|error| vec![error])?;
         Ok(TrainingSetup { config, layout, kind })
     }
 
     pub fn task(&self) -> Task {
         self.kind.task
+    }
+
+    /// Returns the way in which predictions are scored.
+    pub fn scoring(&self) -> Scoring {
+        self.kind.scoring(&self.config.options)
     }
 
     pub fn shards(&self) -> usize {

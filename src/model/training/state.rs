@@ -33,7 +33,7 @@ impl TrainingState {
             history: VersionHistory::default(),
             held_out: VecDeque::new(),
             window: OpenWindow::new(setup),
-            total: TotalScores::new(setup.task()),
+            total: TotalScores::new(setup.scoring()),
         }
     }
 

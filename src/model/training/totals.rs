@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::prequential::PrequentialScores;
-use crate::model::{Scores, Task};
+use crate::model::{Scores, Scoring};
 
 /// The scores of all windows so far.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,8 +26,8 @@ pub struct OverallScores {
 }
 
 impl TotalScores {
-    pub fn new(task: Task) -> Self {
-        TotalScores { champion: Scores::new(task), no_skill: Scores::new(task) }
+    pub fn new(scoring: Scoring) -> Self {
+        TotalScores { champion: Scores::new(scoring), no_skill: Scores::new(scoring) }
     }
 
     /// Adds the scores of a window.
@@ -49,8 +49,8 @@ impl TotalScores {
         }
     }
 
-    /// Returns whether these are scores of `task`.
-    pub fn fit(&self, task: Task) -> bool {
-        self.champion.is_of(task) && self.no_skill.is_of(task)
+    /// Returns whether these are scores of that kind.
+    pub fn fit(&self, scoring: Scoring) -> bool {
+        self.champion.is_of(scoring) && self.no_skill.is_of(scoring)
     }
 }

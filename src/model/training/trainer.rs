@@ -213,7 +213,7 @@ impl Trainer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::kind::{LabelUse, Learner, ModelKind, Scorer, Shard, TrainedBy};
+    use crate::model::kind::{Combining, LabelUse, Learner, ModelKind, Scorer, Shard, TrainedBy};
     use crate::model::preparation::{Prepared, SlotLayout};
     use crate::model::tensor::{self, Tensor};
     use crate::model::{InputColumn, LabelDomain, ModelOptions, Predictions, Tensors};
@@ -230,6 +230,8 @@ mod tests {
         labels: LabelDomain::Value,
         parameters: &[],
         trained_by: TrainedBy::Itself,
+        combining: Combining::Added,
+        least_categories: 0,
         standardises_label: false,
         build: |_, _, _| Box::new(Centre::default()),
         load: |_, tensors| Ok(Box::new(Centre::read(tensors)?)),

@@ -1,0 +1,157 @@
+//! The description of a kind of model: what it predicts, how it learns, and how it is made.
+
+use super::{KINDS, Learner, Scorer};
+use crate::model::optimizer::OptimizerSetup;
+use crate::model::preparation::SlotLayout;
+use crate::model::{
+    KindOptions, LabelDomain, METRICS, Metric, ModelError, ModelOptions, OptimizerKind, Parameter, Parameters, Scoring,
+    Task, Tensors,
+};
+
+/// The use that a kind makes of labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelUse {
+    /// An example without a label is scored only.
+    Required,
+    /// Examples without a label are learnt as well; their target is NaN.
+    Optional,
+    /// There are no labels; every target is NaN, and nothing is scored.
+    None,
+}
+
+/// The way in which the shards of a window become one state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Combining {
+    /// Numbers are averaged, weighted by the shards' examples.
+    Averaged,
+    /// Exact addition: the state is that of one learner of all examples.
+    Added,
+}
+
+/// The party that moves a kind's weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrainedBy {
+    /// Any optimizer in [`crate::model::OPTIMIZERS`]: the kind finds the slope of its loss, the optimizer takes the step.
+    Optimizer,
+    /// The kind itself, by its own rule.
+    Itself,
+}
+
+/// Makes an untrained model. The setup is that of the optimizer, for kinds that one trains.
+pub type Build = fn(&SlotLayout, &Parameters, Option<OptimizerSetup>) -> Box<dyn Learner>;
+
+/// Reads a frozen model of a layout from its tensors.
+pub type Load = fn(&SlotLayout, &Tensors) -> Result<Box<dyn Scorer>, ModelError>;
+
+/// A kind of model for one task, as a dataflow file names it.
+#[derive(Debug)]
+pub struct ModelKind {
+    /// Kinds for several tasks share a name.
+    pub name: &'static str,
+    /// The meaning of a prediction, for the reference.
+    pub summary: &'static str,
+    pub task: Task,
+    pub label: LabelUse,
+    /// The labels that it can learn. Others are dropped.
+    pub labels: LabelDomain,
+    pub parameters: &'static [Parameter],
+    pub trained_by: TrainedBy,
+    pub combining: Combining,
+    /// The least number of categorical inputs.
+    pub least_categories: usize,
+    /// True if the label is learnt in standard deviations from its mean.
+    pub standardises_label: bool,
+    pub build: Build,
+    pub load: Load,
+}
+
+impl ModelKind {
+    /// Returns the kind of that name, for its first task.
+    ///
+    /// # Errors
+    /// With all names, if there is none.
+    pub fn find(name: &str) -> Result<&'static ModelKind, ModelError> {
+        let found = KINDS.iter().find(|kind| kind.name == name).copied();
+        found.ok_or_else(|| {
+            let mut names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+            names.dedup();
+            ModelError::UnknownKind { found: name.to_owned(), expected: names.join(", ") }
+        })
+    }
+
+    /// Returns the kind of that name and task.
+    ///
+    /// # Errors
+    /// With all names or tasks, if there is none.
+    pub fn of(options: &KindOptions) -> Result<&'static ModelKind, ModelError> {
+        let first = Self::find(&options.name)?;
+        let Some(task) = options.task else { return Ok(first) };
+        let found = Self::tasks_of(first.name).find(|kind| kind.task == task);
+        found.ok_or_else(|| {
+            let tasks: Vec<&str> = Self::tasks_of(first.name).map(|kind| kind.task.name()).collect();
+            ModelError::UnknownTask { kind: options.name.clone(), found: task.name(), expected: tasks.join(", ") }
+        })
+    }
+
+    /// Returns the kinds of that name: one for each of its tasks, the default first.
+    pub fn tasks_of(name: &str) -> impl Iterator<Item = &'static ModelKind> {
+        KINDS.iter().copied().filter(move |kind| kind.name == name)
+    }
+
+    /// Returns the way in which predictions of a model of this kind are scored.
+    pub fn scoring(&self, options: &ModelOptions) -> Scoring {
+        let parameters = Parameters::resolve(self.name, self.parameters, &options.kind.parameters);
+        let quantile =
+            parameters.ok().filter(|parameters| parameters.is_used("q")).map(|parameters| parameters.get("q"));
+        Scoring { task: self.task, quantile: quantile.unwrap_or(Scoring::MEDIAN) }
+    }
+
+    /// Returns what is wrong with the inputs of a model of this kind.
+    pub fn check_inputs(&self, layout: &SlotLayout) -> Option<ModelError> {
+        let (least, found) = (self.least_categories, layout.categories().len());
+        (found < least).then_some(ModelError::FewCategories { kind: self.name, least, found })
+    }
+
+    /// Returns the metrics that apply, the gate's default first.
+    pub fn metrics(&self) -> impl Iterator<Item = &'static Metric> + use<> {
+        let task = self.task;
+        METRICS.iter().filter(move |metric| metric.tasks.contains(&task))
+    }
+
+    /// Returns everything that is wrong with the parameters and the optimizer of a model of this kind.
+    pub fn check(&self, options: &ModelOptions) -> Vec<ModelError> {
+        let parameters = Parameters::resolve(self.name, self.parameters, &options.kind.parameters);
+        let mut errors = parameters.err().unwrap_or_default();
+        match (self.trained_by, &options.optimizer) {
+            (TrainedBy::Optimizer, None) => errors.push(ModelError::NoOptimizer { kind: self.name }),
+            (TrainedBy::Itself, Some(_)) => errors.push(ModelError::NeedlessOptimizer { kind: self.name }),
+            (TrainedBy::Optimizer, Some(optimizer)) => match OptimizerKind::find(&optimizer.name) {
+                Ok(kind) => errors.extend(kind.resolve(optimizer).err().into_iter().flatten()),
+                Err(error) => errors.push(error),
+            },
+            (TrainedBy::Itself, None) => {}
+        }
+        errors
+    }
+
+    /// Returns an untrained model.
+    ///
+    /// # Errors
+    /// The same as [`ModelKind::check`] returns for the layout's options.
+    pub fn learner(&self, layout: &SlotLayout) -> Result<Box<dyn Learner>, Vec<ModelError>> {
+        let options = layout.options();
+        let errors = self.check(options);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let parameters = Parameters::resolve(self.name, self.parameters, &options.kind.parameters)?;
+        let optimizer = match &options.optimizer {
+            Some(optimizer) => {
+                let kind = OptimizerKind::find(&optimizer.name).map_err(|error| vec![error])?;
+                Some(OptimizerSetup { kind, parameters: kind.resolve(optimizer)?, slots: layout.slots() })
+            }
+            None => None,
+        };
+        Ok((self.build)(layout, &parameters, optimizer))
+    }
+}
