@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::input::{LineInput, Needs};
+use super::value_key::ValueKey;
 use crate::time::EventTime;
 use crate::value::Scalar;
 
@@ -27,9 +28,12 @@ pub struct Observed<'a> {
 }
 
 impl<'a> Observed<'a> {
-    /// The record in a row of a line's input, if the line counts it: its filter holds and its value is not null.
-    pub fn of(input: &'a LineInput, row: usize, event_time: EventTime, sequence: i64) -> Option<Self> {
-        input.keeps(row).then_some(Observed { input, row, event_time, sequence })
+    /// The record in a row of a line's input, if the line counts it (its filter holds, and neither its value nor its
+    /// category is null) and the aggregate takes it.
+    pub fn of<A: Aggregate>(input: &'a LineInput, row: usize, event_time: EventTime, sequence: i64) -> Option<Self> {
+        let record = input.keeps(row).then_some(Observed { input, row, event_time, sequence })?;
+        let is_summable = !A::NEEDS.scaled || A::COUNTS_UNSUMMABLE || record.scaled().is_some();
+        (is_summable && (!A::PAIRED || input.scaled_with(row).is_some())).then_some(record)
     }
 
     /// The value as a scaled integer; 0 where the line only counts, `None` where it cannot be summed.
@@ -43,6 +47,22 @@ impl<'a> Observed<'a> {
     /// If it cannot be summed.
     pub fn summable(&self) -> i128 {
         self.scaled().expect("records whose value cannot be summed are rejected")
+    }
+
+    /// The second value as a scaled integer, of an aggregate that is paired.
+    ///
+    /// # Panics
+    /// If it cannot be summed.
+    pub fn paired(&self) -> i128 {
+        self.input.scaled_with(self.row).expect("records without a second value are rejected")
+    }
+
+    /// The category.
+    ///
+    /// # Panics
+    /// If the line has none.
+    pub fn category(&self) -> ValueKey {
+        ValueKey::of(Scalar::of(self.input.categories(), self.row))
     }
 
     /// The value.
@@ -72,6 +92,9 @@ pub trait Aggregate: Copy + Send + Sync + 'static {
 
     /// True if it counts records whose value cannot be summed, though it needs scaled values; others are rejected.
     const COUNTS_UNSUMMABLE: bool = false;
+
+    /// True if it reads a second value; records without one are rejected.
+    const PAIRED: bool = false;
 
     /// Adds a record.
     fn insert(&self, acc: &mut Self::Acc, record: Observed<'_>);

@@ -21,6 +21,11 @@ impl<'a> Answers<'a> {
         self.overflows += 1;
     }
 
+    /// Adds to the number of features that are null because an int sum does not fit.
+    pub fn add_overflows(&mut self, overflows: u64) {
+        self.overflows += overflows;
+    }
+
     /// Returns the number of features that are null because an int sum does not fit.
     pub fn overflows(&self) -> u64 {
         self.overflows

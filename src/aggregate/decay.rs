@@ -194,18 +194,19 @@ impl DecayOp {
 impl Family for DecayOp {
     fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
         let digits = ops.digits;
-        let build = |placed: &PlacedOp<'_>| {
-            let (position, half_life_ms) = (placed.position, Self::half_life_ms(placed.op));
-            let finish = placed.op.kind.family_as::<DecayOp>().finish;
+        let build = |ops: OpsInWindow<'_>| {
+            let PlacedOp { op, position, .. } = ops.ops[0];
+            let half_life_ms = Self::half_life_ms(op);
+            let finish = op.kind.family_as::<DecayOp>().finish;
             let write = move |acc: &DecayingSum, row: &mut Answers<'_>| {
                 row[position] = acc.totals(half_life_ms, digits).map_or(Feature::NULL, finish);
             };
-            match Self::aggregate(placed.op, ops.window) {
-                decay if decay.forgets => ops.window.of_any(ops.line, decay, write),
-                decay => ops.window.of_invertible(ops.line, decay, write),
+            match Self::aggregate(op, ops.window) {
+                decay if decay.forgets => ops.of_any(decay, write),
+                decay => ops.of_invertible(decay, write),
             }
         };
-        ops.ops.iter().map(build).collect()
+        ops.each().map(build).collect()
     }
 
     /// A term for each half-life that the window spans, of which each pane has one or two.
@@ -242,7 +243,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::aggregate::{Deferred, LineInput};
+    use crate::aggregate::{Deferred, InputColumns, LineInput};
     use crate::value::Scalar;
 
     const HALF_LIFE_MS: i64 = 1_000;
@@ -251,10 +252,11 @@ mod tests {
     fn sum_of(values: &[(EventTime, f64)], forgets: bool) -> DecayingSum {
         let decay = Decay { half_life_ms: HALF_LIFE_MS, forgets };
         let column: ArrayRef = Arc::new(values.iter().map(|(_, x)| Some(*x)).collect::<Float64Array>());
-        let input = LineInput::new(Some(&column), None, 9, Decay::NEEDS, &mut 0);
+        let columns = InputColumns { of: Some(&column), digits: 9, needs: Decay::NEEDS, ..InputColumns::default() };
+        let input = LineInput::new(&columns, &mut 0);
         let mut sum = DecayingSum::default();
         for (row, (time, _)) in values.iter().enumerate() {
-            decay.insert(&mut sum, Observed::of(&input, row, *time, 0).expect("no value is null"));
+            decay.insert(&mut sum, Observed::of::<Decay>(&input, row, *time, 0).expect("no value is null"));
         }
         sum
     }

@@ -95,7 +95,7 @@ impl Family for ExtentOp {
         let finish = move |acc: &Extent, row: &mut Answers<'_>| {
             positions.iter().for_each(|position| row[*position] = Feature::Value(acc.range()));
         };
-        vec![ops.window.of_any(ops.line, Extremes, finish)]
+        vec![ops.of_any(Extremes, finish)]
     }
 
     fn cost(&self, _ops: &[&Op], window: Window) -> Cost {

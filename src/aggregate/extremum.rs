@@ -108,14 +108,14 @@ impl Aggregate for Select {
 
 impl Family for Extremum {
     fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
-        let build = |placed: &PlacedOp<'_>| {
-            let position = placed.position;
+        let build = |ops: OpsInWindow<'_>| {
+            let PlacedOp { op, position, .. } = ops.ops[0];
             let finish = move |acc: &Selected, row: &mut Answers<'_>| {
                 row[position] = acc.0.as_ref().map_or(Feature::NULL, |selected| Feature::Value(selected.value.clone()));
             };
-            ops.window.of_any(ops.line, Select(*placed.op.kind.family_as::<Extremum>()), finish)
+            ops.of_any(Select(*op.kind.family_as::<Extremum>()), finish)
         };
-        ops.ops.iter().map(build).collect()
+        ops.each().map(build).collect()
     }
 
     fn cost(&self, ops: &[&Op], window: Window) -> Cost {

@@ -55,6 +55,9 @@ impl FeatureType {
             (FeatureType::Scalar(ty), Feature::AsOf(_)) => ty == Type::Float,
             (FeatureType::List(ty), Feature::List(items)) => items.iter().all(|item| is_of(ty, item)),
             (FeatureType::Map(ty), Feature::Map(entries)) => entries.iter().all(|(_, value)| is_of(ty, value)),
+            (FeatureType::Map(ty), Feature::MapAsOf(entries)) => {
+                entries.iter().all(|(_, value)| FeatureType::Scalar(ty).admits(value))
+            }
             (FeatureType::List(_) | FeatureType::Map(_), null) => null.is_null(),
             (FeatureType::Scalar(_), _) => false,
         }
@@ -105,6 +108,8 @@ pub enum Feature {
     Map(Arc<[(Arc<str>, Scalar)]>),
     /// A scalar that depends on the asking time.
     AsOf(Deferred),
+    /// A map whose values are scalars of which some depend on the asking time. Entries by key, ascending.
+    MapAsOf(Arc<[(Arc<str>, Feature)]>),
 }
 
 /// A scalar that is finished with an asking time.
@@ -187,6 +192,28 @@ impl Feature {
         }
     }
 
+    /// The map of entries in the order of their keys, whose values are scalars; null of no entries.
+    pub fn map(entries: Vec<(Arc<str>, Feature)>) -> Feature {
+        if entries.is_empty() {
+            return Feature::NULL;
+        }
+        if entries.iter().any(|(_, value)| matches!(value, Feature::AsOf(_))) {
+            return Feature::MapAsOf(entries.into());
+        }
+        Feature::Map(entries.into_iter().map(|(key, value)| (key, value.scalar(EventTime::MIN))).collect())
+    }
+
+    /// The feature as of an asking time, on which it depends no more.
+    pub fn finished(&self, asking: EventTime) -> Feature {
+        match self {
+            Feature::Value(_) | Feature::List(_) | Feature::Map(_) => self.clone(),
+            Feature::AsOf(deferred) => deferred.at(asking).into(),
+            Feature::MapAsOf(entries) => {
+                Feature::Map(entries.iter().map(|(key, value)| (key.clone(), value.scalar(asking))).collect())
+            }
+        }
+    }
+
     pub fn is_null(&self) -> bool {
         matches!(self, Feature::Value(Scalar::Null))
     }
@@ -196,7 +223,7 @@ impl Feature {
         match self {
             Feature::Value(value) => value.clone(),
             Feature::AsOf(deferred) => deferred.at(asking),
-            Feature::List(_) | Feature::Map(_) => Scalar::Null,
+            Feature::List(_) | Feature::Map(_) | Feature::MapAsOf(_) => Scalar::Null,
         }
     }
 
@@ -216,6 +243,9 @@ impl Feature {
         match self {
             Feature::List(items) => items.iter().map(Scalar::to_json).collect(),
             Feature::Map(entries) => entries.iter().map(|(key, value)| (key.to_string(), value.to_json())).collect(),
+            Feature::MapAsOf(entries) => {
+                entries.iter().map(|(key, value)| (key.to_string(), value.to_json(asking))).collect()
+            }
             Feature::Value(_) | Feature::AsOf(_) => self.scalar(asking).to_json(),
         }
     }
@@ -246,6 +276,18 @@ mod tests {
     fn seconds_since_a_time_that_is_to_come_are_none() {
         assert_eq!(Deferred::SecondsSince(5_000).at(4_000), Scalar::Float(0.0));
         assert_eq!(Deferred::SecondsSince(5_000).at(5_001), Scalar::Float(0.001));
+    }
+
+    #[test]
+    fn a_map_of_values_that_depend_on_the_asking_time_is_finished_with_it() {
+        let since = |time| Feature::AsOf(Deferred::SecondsSince(time));
+        let map =
+            Feature::map(vec![("a".into(), since(1_000)), ("b".into(), since(2_500)), ("c".into(), Feature::NULL)]);
+        let expected = [("a", Scalar::Float(2.0)), ("b", Scalar::Float(0.5)), ("c", Scalar::Null)];
+        let expected = Feature::Map(expected.into_iter().map(|(key, value)| (key.into(), value)).collect());
+        assert_eq!(map.finished(3_000), expected);
+        assert_eq!(map.to_json(3_000), expected.to_json(0));
+        assert!(FeatureType::Map(Type::Float).admits(&map) && !FeatureType::Map(Type::Int).admits(&map));
     }
 
     #[test]

@@ -72,6 +72,9 @@ impl FeatureColumn {
     /// # Panics
     /// If it is neither null nor of the column's type.
     pub fn append(&mut self, feature: &Feature, asking: EventTime) {
+        if matches!(feature, Feature::MapAsOf(_)) {
+            return self.append(&feature.finished(asking), asking);
+        }
         match (self, feature) {
             (FeatureColumn::Scalar(column), Feature::Value(value)) => column.append(value),
             (FeatureColumn::Scalar(column), Feature::AsOf(deferred)) => column.append(&deferred.at(asking)),

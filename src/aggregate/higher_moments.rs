@@ -126,7 +126,7 @@ impl Family for HigherMomentOp {
                 row[*position] = Feature::Value(Scalar::from(finish(acc)));
             }
         };
-        vec![ops.window.of_invertible(ops.line, Powers, finish)]
+        vec![ops.of_invertible(Powers, finish)]
     }
 
     fn cost(&self, _ops: &[&Op], window: Window) -> Cost {

@@ -7,21 +7,49 @@ use arrow_buffer::{BooleanBuffer, ScalarBuffer};
 
 use super::exact::{fixed, narrow};
 
+/// The columns of a batch that a line reads, and how it reads them. The default reads nothing.
+#[derive(Clone, Copy, Default)]
+pub struct InputColumns<'a> {
+    /// The values.
+    pub of: Option<&'a ArrayRef>,
+    /// Digits after the point that a sum of them keeps.
+    pub digits: u32,
+    /// The second values.
+    pub with: Option<&'a ArrayRef>,
+    /// Digits after the point that a sum of them keeps.
+    pub with_digits: u32,
+    /// The categories.
+    pub by: Option<&'a ArrayRef>,
+    /// The condition: a row counts where it is true.
+    pub filter: Option<&'a ArrayRef>,
+    /// The forms of the values that the ops of the line read.
+    pub needs: Needs,
+}
+
 /// The values of a line, row by row. The default is the input of a line that counts all records and reads nothing.
 #[derive(Default)]
 pub struct LineInput {
-    /// Rows that count: the filter holds and the value is not null. `None`: all.
+    /// Rows that count: the filter holds, and neither the value nor the category is null. `None`: all.
     keep: Option<BooleanBuffer>,
-    scaled: Scaled,
-    /// Rows whose value cannot be summed. `None`: no row.
-    unsummable: Option<BooleanBuffer>,
+    scaled: ScaledColumn,
+    /// The second values; null where the row has none.
+    with: ScaledColumn,
     /// The values themselves, where an op needs them.
     values: Option<ArrayRef>,
+    /// The category of each row.
+    by: Option<ArrayRef>,
 }
 
-/// Scaled values, where an op sums them.
+/// A column of scaled values, where an op sums them.
 #[derive(Default)]
-enum Scaled {
+struct ScaledColumn {
+    values: ScaledValues,
+    /// Rows without a value that can be summed. `None`: no row.
+    without: Option<BooleanBuffer>,
+}
+
+#[derive(Default)]
+enum ScaledValues {
     #[default]
     None,
     Narrow(ScalarBuffer<i64>),
@@ -29,55 +57,79 @@ enum Scaled {
     Wide(Vec<i128>),
 }
 
+impl ScaledColumn {
+    /// The scaled values of a column of numbers. Those of nulls are not defined.
+    fn of(column: &ArrayRef, digits: u32) -> ScaledColumn {
+        let Some(floats) = column.as_primitive_opt::<Float64Type>() else {
+            let ints = column.as_primitive::<Int64Type>().values().clone();
+            return ScaledColumn { values: ScaledValues::Narrow(ints), without: None };
+        };
+        let floats = floats.values();
+        if let Some(all) = floats.iter().map(|x| narrow(*x, digits)).collect::<Option<Vec<i64>>>() {
+            return ScaledColumn { values: ScaledValues::Narrow(all.into()), without: None };
+        }
+        let all: Vec<Option<i128>> = floats.iter().map(|x| fixed(*x, digits)).collect();
+        let without = BooleanBuffer::collect_bool(all.len(), |row| all[row].is_none());
+        let values = ScaledValues::Wide(all.into_iter().map(Option::unwrap_or_default).collect());
+        ScaledColumn { values, without: Some(without).filter(|without| without.count_set_bits() > 0) }
+    }
+
+    /// The scaled value of a row; 0 of a column that is not there, `None` where it cannot be summed.
+    fn get(&self, row: usize) -> Option<i128> {
+        let scaled = match &self.values {
+            ScaledValues::None => 0,
+            ScaledValues::Narrow(values) => values[row].into(),
+            ScaledValues::Wide(values) => values[row],
+        };
+        self.without.as_ref().is_none_or(|without| !without.value(row)).then_some(scaled)
+    }
+
+    /// Leaves out the rows in which the column is null.
+    fn without_nulls(self, column: &ArrayRef) -> ScaledColumn {
+        let Some(nulls) = column.nulls().map(|valid| !valid.inner()) else { return self };
+        let without = match self.without {
+            Some(without) => &without | &nulls,
+            None => nulls,
+        };
+        ScaledColumn { without: Some(without), ..self }
+    }
+
+    /// The number of rows that count, have a value in `column` and cannot be summed.
+    fn count_unsummable(&self, column: &ArrayRef, keeps: impl Fn(usize) -> bool) -> u64 {
+        let Some(without) = &self.without else { return 0 };
+        without.set_indices().filter(|row| column.is_valid(*row) && keeps(*row)).count() as u64
+    }
+}
+
 impl LineInput {
-    /// The input made of `of` and `filter` evaluated over a batch; a row counts where `filter` is true. Values of such
-    /// rows that cannot be summed (beyond ±1e18) are null for the ops that sum, and are counted in `unsummable`.
-    pub fn new(
-        of: Option<&ArrayRef>,
-        filter: Option<&ArrayRef>,
-        digits: u32,
-        needs: Needs,
-        unsummable: &mut u64,
-    ) -> Self {
-        let mut keep = filter.map(|filter| {
+    /// The input of a line in a batch. Values of rows that count which cannot be summed (beyond ±1e18) are null for the
+    /// ops that sum, and are counted in `unsummable`.
+    pub fn new(columns: &InputColumns<'_>, unsummable: &mut u64) -> Self {
+        let mut keep = columns.filter.map(|filter| {
             let filter = filter.as_boolean();
             match filter.nulls() {
                 Some(valid) => filter.values() & valid.inner(),
                 None => filter.values().clone(),
             }
         });
-        let mut restrict = |valid: &BooleanBuffer| {
+        for valid in [columns.of, columns.by].into_iter().flatten().filter_map(|column| column.nulls()) {
             keep = Some(match keep.take() {
-                Some(keep) => &keep & valid,
-                None => valid.clone(),
+                Some(keep) => &keep & valid.inner(),
+                None => valid.inner().clone(),
             });
-        };
-        if let Some(valid) = of.and_then(|of| of.nulls()) {
-            restrict(valid.inner());
         }
-        let mut input =
-            LineInput { keep, scaled: Scaled::None, unsummable: None, values: of.filter(|_| needs.values).cloned() };
-        if let (Some(of), true) = (of, needs.scaled) {
-            match of.as_primitive_opt::<Int64Type>() {
-                Some(ints) => input.scaled = Scaled::Narrow(ints.values().clone()),
-                None => *unsummable += input.scale(of.as_primitive::<Float64Type>().values(), digits),
-            }
+        let values = columns.of.filter(|_| columns.needs.values).cloned();
+        let mut input = LineInput { keep, values, by: columns.by.cloned(), ..LineInput::default() };
+        if let Some(of) = columns.of.filter(|_| columns.needs.scaled) {
+            input.scaled = ScaledColumn::of(of, columns.digits);
+            *unsummable += input.scaled.count_unsummable(of, |row| input.keeps(row));
+        }
+        if let Some(with) = columns.with {
+            let scaled = ScaledColumn::of(with, columns.with_digits);
+            *unsummable += scaled.count_unsummable(with, |row| input.keeps(row));
+            input.with = scaled.without_nulls(with);
         }
         input
-    }
-
-    /// Scales the values of a line; returns the number of rows that count and whose value cannot be summed.
-    fn scale(&mut self, values: &[f64], digits: u32) -> u64 {
-        if let Some(all) = values.iter().map(|x| narrow(*x, digits)).collect::<Option<Vec<i64>>>() {
-            self.scaled = Scaled::Narrow(all.into());
-            return 0;
-        }
-        let all: Vec<Option<i128>> = values.iter().map(|x| fixed(*x, digits)).collect();
-        let unsummable = BooleanBuffer::collect_bool(all.len(), |row| all[row].is_none() && self.keeps(row));
-        let count = unsummable.count_set_bits();
-        self.unsummable = Some(unsummable).filter(|_| count > 0);
-        self.scaled = Scaled::Wide(all.into_iter().map(Option::unwrap_or_default).collect());
-        count as u64
     }
 
     /// Returns whether a row counts.
@@ -87,12 +139,20 @@ impl LineInput {
 
     /// The scaled value of a row that counts; 0 where the line only counts, `None` where it cannot be summed.
     pub fn scaled(&self, row: usize) -> Option<i128> {
-        let scaled = match &self.scaled {
-            Scaled::None => 0,
-            Scaled::Narrow(values) => values[row].into(),
-            Scaled::Wide(values) => values[row],
-        };
-        self.unsummable.as_ref().is_none_or(|unsummable| !unsummable.value(row)).then_some(scaled)
+        self.scaled.get(row)
+    }
+
+    /// The second value of a row, scaled; 0 where the line has none, `None` where it is null or cannot be summed.
+    pub fn scaled_with(&self, row: usize) -> Option<i128> {
+        self.with.get(row)
+    }
+
+    /// The categories.
+    ///
+    /// # Panics
+    /// If the line has none.
+    pub fn categories(&self) -> &dyn Array {
+        self.by.as_ref().expect("a line with categories keeps them")
     }
 
     /// The values, unscaled.

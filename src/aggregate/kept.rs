@@ -132,9 +132,9 @@ impl Aggregate for KeepK {
 
 impl Family for Keep {
     fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
-        let build = |placed: &PlacedOp<'_>| {
-            let position = placed.position;
-            let keep = *placed.op.kind.family_as::<Keep>();
+        let build = |ops: OpsInWindow<'_>| {
+            let PlacedOp { op, position, .. } = ops.ops[0];
+            let keep = *op.kind.family_as::<Keep>();
             let finish = move |acc: &Kept, row: &mut Answers<'_>| {
                 let values = acc.0.iter().map(|record| record.value.clone());
                 row[position] = match keep {
@@ -143,9 +143,9 @@ impl Family for Keep {
                     Keep::First | Keep::Top | Keep::Bottom => Feature::List(values.collect()),
                 };
             };
-            ops.window.of_any(ops.line, KeepK { keep, k: placed.op.parameters.count(0) }, finish)
+            ops.of_any(KeepK { keep, k: op.parameters.count(0) }, finish)
         };
-        ops.ops.iter().map(build).collect()
+        ops.each().map(build).collect()
     }
 
     fn cost(&self, ops: &[&Op], window: Window) -> Cost {

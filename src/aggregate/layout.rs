@@ -2,11 +2,13 @@
 
 use std::any::Any;
 
+use super::by::CATEGORY_BYTES;
 use super::family::{Family, OpsInWindow, PlacedOp};
 use super::feature::Feature;
 use super::input::Needs;
 use super::op::Op;
 use super::window::{Window, WindowState};
+use crate::value::Scalar;
 
 /// The lines of a group and the width of its vectors.
 #[derive(Clone, Debug, Default)]
@@ -17,16 +19,22 @@ pub struct GroupLayout {
 }
 
 /// One `aggregate` entry.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AggregateSpec {
     /// Digits kept after the point; 0 of an int.
     pub digits: u32,
+    /// The same of the second input.
+    pub with_digits: u32,
     /// True if the input is an int.
     pub integer: bool,
     pub ops: Vec<Op>,
     pub windows: Vec<Window>,
     /// By window and op, the position of the answer in the vector.
     pub positions: Vec<Vec<usize>>,
+    /// True if each feature is a map from the categories of records to answers.
+    pub by: bool,
+    /// By op, the answer without counted records; empty if the line has no `default`.
+    pub defaults: Vec<Scalar>,
 }
 
 impl AggregateSpec {
@@ -35,15 +43,27 @@ impl AggregateSpec {
         self.ops.iter().map(|op| op.kind.family.needs()).fold(Needs::default(), Needs::or)
     }
 
-    /// Bytes for an entity in one window with all its panes: what it costs at most.
+    /// Bytes for an entity in one window with all its panes: what it costs at most, for one category if the line has
+    /// categories.
     pub fn bytes_per_entity(&self, window: Window) -> i64 {
         let panes = window.panes().unwrap_or(0);
         let cost = |(family, members): (&dyn Family, Vec<usize>)| {
             let ops: Vec<&Op> = members.iter().map(|op| &self.ops[*op]).collect();
             let cost = family.cost(&ops, window);
-            cost.entity as i64 + cost.pane as i64 * panes
+            let category = if self.by { CATEGORY_BYTES } else { 0 };
+            let pane = if cost.pane == 0 { 0 } else { cost.pane + category };
+            (cost.entity + category) as i64 + pane as i64 * panes
         };
         self.families().into_iter().map(cost).sum()
+    }
+
+    /// The answer of an op without counted records.
+    fn empty(&self, op: usize) -> Feature {
+        match self.defaults.get(op) {
+            _ if self.by => Feature::NULL,
+            Some(default) => Feature::Value(default.clone()),
+            None => self.ops[op].empty(),
+        }
     }
 
     /// The ops by family, in the order of their first ops.
@@ -66,13 +86,19 @@ impl AggregateSpec {
         let windows = self.windows.iter().zip(&self.positions);
         windows.flat_map(move |(window, positions)| {
             let built = families.iter().flat_map(|(family, members)| {
-                let placed = |op: &usize| PlacedOp { op: &self.ops[*op], position: positions[*op] };
+                let placed = |op: &usize| PlacedOp {
+                    op: &self.ops[*op],
+                    position: positions[*op],
+                    default: self.defaults.get(*op),
+                };
                 family.build(&OpsInWindow {
                     line,
                     digits: self.digits,
+                    with_digits: self.with_digits,
                     integer: self.integer,
                     window: *window,
                     ops: members.iter().map(placed).collect(),
+                    by: self.by,
                 })
             });
             built.collect::<Vec<_>>()
@@ -102,7 +128,7 @@ impl GroupLayout {
         let mut row = vec![Feature::NULL; self.width];
         for line in &self.lines {
             for positions in &line.positions {
-                line.ops.iter().zip(positions).for_each(|(op, position)| row[*position] = op.empty());
+                positions.iter().enumerate().for_each(|(op, position)| row[*position] = line.empty(op));
             }
         }
         row

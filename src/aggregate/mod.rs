@@ -26,8 +26,12 @@
 mod algebra;
 mod answers;
 mod bottom_k;
+mod by;
+mod correlation;
 mod cost;
 mod count;
+mod covariance;
+mod covariation;
 mod cow_vec;
 mod decay;
 mod decayed_sum;
@@ -87,7 +91,9 @@ use std::any::Any;
 use crate::value::Type;
 
 pub use algebra::{Aggregate, Invertible, Observed};
+pub use by::{By, Categories};
 pub use cost::Cost;
+pub use covariation::{Covariation, CovariationOp, PairDigits};
 pub use decay::{DecayOp, Decayed, HALF_LIFE};
 pub use exact::{MAX_DIGITS, fixed};
 pub use extent::ExtentOp;
@@ -96,7 +102,7 @@ pub use family::{Family, OpsInWindow, PlacedOp};
 pub use feature::{CountSince, Decaying, Deferred, Feature, FeatureType};
 pub use feature_column::FeatureColumn;
 pub use higher_moments::{HigherMomentOp, HigherMoments};
-pub use input::{LineInput, Needs};
+pub use input::{InputColumns, LineInput, Needs};
 pub use kept::{KEPT, Keep};
 pub use layout::{AggregateSpec, GroupLayout};
 pub use moments::{IntOverflow, MomentOp, MomentOrder, Moments};
@@ -144,6 +150,8 @@ pub static KINDS: &[&AggregateKind] = &[
     &time_since_last::TIME_SINCE_LAST,
     &skew::SKEW,
     &kurtosis::KURTOSIS,
+    &covariance::COVARIANCE,
+    &correlation::CORRELATION,
     &range::RANGE,
     &quantile::QUANTILE,
     &distinct::DISTINCT,

@@ -186,13 +186,18 @@ impl MomentOp {
     /// The state that keeps the sums `M`.
     fn state<M: MomentSums>(ops: &OpsInWindow<'_>) -> Box<dyn WindowState> {
         let (digits, integer) = (ops.digits, ops.integer);
-        let answer = |placed: &PlacedOp<'_>| (placed.position, Self::of(placed.op).finish);
-        let answers: Vec<(usize, _)> = ops.ops.iter().map(answer).collect();
-        ops.window.of_invertible(ops.line, MomentsOf::<M>::default(), move |acc: &M, row: &mut Answers<'_>| {
+        let answer = |placed: &PlacedOp<'_>| {
+            let default = placed.default.cloned().unwrap_or(Scalar::Null);
+            (placed.position, Self::of(placed.op).finish, default)
+        };
+        let answers: Vec<_> = ops.ops.iter().map(answer).collect();
+        ops.of_invertible(MomentsOf::<M>::default(), move |acc: &M, row: &mut Answers<'_>| {
             let Sums { n, s, q } = acc.sums();
             let moments = Moments { count: acc.count(), n, s, q, digits, integer };
-            for (position, answer) in &answers {
+            for (position, answer, default) in &answers {
                 match answer(&moments) {
+                    // Of values that cannot be summed alone.
+                    Ok(Scalar::Null) if n == 0 => row[*position] = Feature::Value(default.clone()),
                     Ok(value) => row[*position] = Feature::Value(value),
                     Err(IntOverflow) => row.set_overflow(*position),
                 }

@@ -56,7 +56,7 @@ impl Family for NewestOp {
                 row[*position] = acc.0.map_or(Feature::NULL, answer);
             }
         };
-        vec![ops.window.of_any(ops.line, Newest, finish)]
+        vec![ops.of_any(Newest, finish)]
     }
 
     fn cost(&self, _ops: &[&Op], window: Window) -> Cost {

@@ -9,6 +9,8 @@ pub enum OpInput {
     Optional,
     /// An int or a float.
     Numeric,
+    /// An int or a float, and another in `with`.
+    Pair,
     /// Any type with an order: numbers, times, bools.
     Ordered,
     /// Any type.
@@ -21,7 +23,7 @@ impl OpInput {
         match (self, of) {
             (OpInput::Optional, _) => true,
             (_, None) => false,
-            (OpInput::Numeric, Some(ty)) => ty.is_numeric(),
+            (OpInput::Numeric | OpInput::Pair, Some(ty)) => ty.is_numeric(),
             (OpInput::Ordered, Some(ty)) => ty != Type::String,
             (OpInput::Any, Some(_)) => true,
         }

@@ -94,7 +94,7 @@ impl Family for QuantileOp {
                 row[*position] = Feature::Value(quantile(tally, *q).into());
             }
         };
-        vec![ops.window.of_invertible(ops.line, TallyBy::<QuantileBucket>::default(), finish)]
+        vec![ops.of_invertible(TallyBy::<QuantileBucket>::default(), finish)]
     }
 
     fn cost(&self, _ops: &[&Op], window: Window) -> Cost {

@@ -38,7 +38,7 @@ impl Family for RateOp {
                     let rate = Feature::Value(Scalar::Float(count.count() as f64 / seconds));
                     positions.iter().for_each(|position| row[*position] = rate.clone());
                 };
-                ops.window.of_invertible(ops.line, MomentsOf::<Count>::default(), finish)
+                ops.of_invertible(MomentsOf::<Count>::default(), finish)
             }
             None => {
                 let finish = move |span: &Span, row: &mut Answers<'_>| {
@@ -48,7 +48,7 @@ impl Family for RateOp {
                     };
                     positions.iter().for_each(|position| row[*position] = rate.clone());
                 };
-                ops.window.of_any(ops.line, Spanned, finish)
+                ops.of_any(Spanned, finish)
             }
         }]
     }

@@ -68,7 +68,7 @@ impl Family for SpanOp {
                 row[*position] = if acc.n == 0 { Feature::NULL } else { finish(acc) };
             }
         };
-        vec![ops.window.of_any(ops.line, Spanned, finish)]
+        vec![ops.of_any(Spanned, finish)]
     }
 
     fn cost(&self, _ops: &[&Op], window: Window) -> Cost {

@@ -14,6 +14,7 @@
 //!     ops: vec![Op::parse("count").unwrap()],
 //!     windows: vec![Window::parse("1h").unwrap()],
 //!     positions: vec![vec![0]],
+//!     ..AggregateSpec::default()
 //! };
 //! let mut group = GroupState::new(&GroupLayout { lines: vec![line], width: 1 });
 //! let slot = group.slot(b"a", Key::hash_of(b"a"));

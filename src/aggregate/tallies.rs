@@ -139,7 +139,7 @@ impl Family for ValueTallyOp {
                 row[*position] = if tally.0.is_empty() { empty.clone() } else { finish(tally, parameters) };
             }
         };
-        vec![ops.window.of_invertible(ops.line, TallyBy::<ValueKey>::default(), finish)]
+        vec![ops.of_invertible(TallyBy::<ValueKey>::default(), finish)]
     }
 
     fn cost(&self, _ops: &[&Op], window: Window) -> Cost {

@@ -27,6 +27,11 @@ impl ValueKey {
         &self.0
     }
 
+    /// Returns whether the values are of one type.
+    pub fn is_alike(&self, other: &ValueKey) -> bool {
+        self.type_rank() == other.type_rank()
+    }
+
     /// The position of its type among all: keys of different types do not occur together.
     fn type_rank(&self) -> u8 {
         match self.0 {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Fields};
 
 use super::label_form::LabelForm;
-use crate::aggregate::{FeatureType, GroupLayout, LineInput};
+use crate::aggregate::{FeatureType, GroupLayout, InputColumns, LineInput};
 use crate::example::FeatureAssembler;
 use crate::expr::Expr;
 use crate::model::ModelOptions;
@@ -50,7 +50,7 @@ pub struct GroupPlan {
     pub name: String,
     pub from: StreamId,
     pub codec: KeyCodec,
-    /// Expressions over the stream's columns: the entity's columns, then each line's `of` and `where`.
+    /// Expressions over the stream's columns: the entity's columns, then what each line reads.
     pub projection: Vec<Expr>,
     /// Columns of the projection that each line reads.
     pub lines: Vec<LineColumns>,
@@ -78,6 +78,10 @@ pub struct Asker {
 pub struct LineColumns {
     /// The values that are aggregated; `None` counts records.
     pub of: Option<usize>,
+    /// The second values.
+    pub with: Option<usize>,
+    /// The categories.
+    pub by: Option<usize>,
     /// The line's condition.
     pub filter: Option<usize>,
 }
@@ -111,13 +115,16 @@ impl GroupPlan {
         let inputs = lines
             .map(|(columns, layout)| {
                 let column = |index: Option<usize>| index.map(|index| &batch.columns[index]);
-                LineInput::new(
-                    column(columns.of),
-                    column(columns.filter),
-                    layout.digits,
-                    layout.needs(),
-                    &mut unsummable,
-                )
+                let columns = InputColumns {
+                    of: column(columns.of),
+                    digits: layout.digits,
+                    with: column(columns.with),
+                    with_digits: layout.with_digits,
+                    by: column(columns.by),
+                    filter: column(columns.filter),
+                    needs: layout.needs(),
+                };
+                LineInput::new(&columns, &mut unsummable)
             })
             .collect();
         (inputs, unsummable)

@@ -114,27 +114,24 @@ fn plan_group(spec: &Spec, index: usize) -> GroupPlan {
     let entity = || group.entity.iter().map(|column| &schema.columns[*column]);
     let mut projection: Vec<Expr> =
         group.entity.iter().map(|column| Expr::column(*column, &schema.columns[*column])).collect();
-    let mut place = |expr: &Option<Expr>| {
-        expr.as_ref().map(|expr| {
-            projection.push(expr.clone());
-            projection.len() - 1
-        })
+    let mut place = |expr: Option<Expr>| {
+        projection.push(expr?);
+        Some(projection.len() - 1)
     };
-    let lines =
-        group.lines.iter().map(|line| LineColumns { of: place(&line.of), filter: place(&line.filter) }).collect();
+    let read = |line: &spec::Line| LineColumns {
+        of: place(line.of.clone()),
+        with: place(line.with.as_ref().map(|with| with.expr.clone())),
+        by: place(line.by.map(|column| Expr::column(column, &schema.columns[column]))),
+        filter: place(line.filter.clone()),
+    };
+    let lines = group.lines.iter().map(read).collect();
     let mut layout = GroupLayout { lines: Vec::new(), width: group.features.len() };
     for (number, line) in group.lines.iter().enumerate() {
         let mut positions = vec![vec![0; line.ops.len()]; line.windows.len()];
         for (position, feature) in group.features.iter().enumerate().filter(|(_, feature)| feature.line == number) {
             positions[feature.window][feature.op] = position;
         }
-        layout.lines.push(AggregateSpec {
-            digits: line.digits,
-            integer: line.of.as_ref().is_none_or(|of| of.ty() == Type::Int),
-            ops: line.ops.clone(),
-            windows: line.windows.clone(),
-            positions,
-        });
+        layout.lines.push(AggregateSpec { windows: line.windows.clone(), positions, ..line.layout() });
     }
     GroupPlan {
         name: group.name.clone(),

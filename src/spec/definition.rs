@@ -4,7 +4,7 @@
 //! of its features, since its state does not depend on them; a model's includes the names of its inputs, since weights
 //! are stored by them. Where things run, and the names of topics, are in no text.
 
-use super::{Group, Label, Lookup, Model, Spec, Topic};
+use super::{Group, Label, Line, Lookup, Model, Spec, Topic};
 use crate::expr::Expr;
 use crate::hash::sha256;
 use crate::relation::{DeclaredTexts, StreamId};
@@ -66,7 +66,8 @@ impl Spec {
                 let windows: Vec<String> = line.windows.iter().map(|window| window.canonical()).collect();
                 let windows = windows.join(", ");
                 let (of, filter) = (text(&line.of), text(&line.filter));
-                format!("of {of:?} where {filter:?} digits {} {ops:?} [{windows}]", line.digits)
+                let modifiers = modifiers_text(line, schema);
+                format!("of {of:?} where {filter:?} digits {} {ops:?} [{windows}]{modifiers}", line.digits)
             })
             .collect();
         format!("group({} by {entity:?} {lines:?})", self.stream_text(group.from))
@@ -112,6 +113,21 @@ impl Spec {
         }
         format!("model({examples} {groups:?} {inputs:?} {label} window {window_ms} offset {offset_ms} {options})")
     }
+}
+
+/// The text of the modifiers that a line has; nothing of those that it does not have.
+fn modifiers_text(line: &Line, schema: &Schema) -> String {
+    let mut text = String::new();
+    if let Some(with) = &line.with {
+        text += &format!(" with {:?} digits {}", with.expr.canonical(), with.digits);
+    }
+    if let Some(by) = line.by {
+        text += &format!(" by {:?}", schema.columns[by].name);
+    }
+    if !line.defaults.is_empty() {
+        text += &format!(" default {:?}", line.defaults);
+    }
+    text
 }
 
 fn topic_text(topic: &Topic) -> String {

@@ -3,22 +3,16 @@
 use std::fmt::{self, Write};
 
 use super::{Group, GroupFeature, Label, Line, Lookup, Model, Spec, Topic, Window};
-use crate::aggregate::AggregateSpec;
+use crate::aggregate::OpInput;
 use crate::model::{GateFallback, ParameterValue, Task};
 use crate::time::format_duration;
-use crate::value::{Scalar, Schema, Type};
+use crate::value::{Scalar, Schema};
 
 impl Line {
-    /// Returns the bytes that an entity with all its panes takes in one of the windows: the worst case.
+    /// Returns the bytes that an entity with all its panes takes in one of the windows: the worst case, for one category
+    /// if there are categories.
     pub fn bytes_per_entity(&self, window: Window) -> i64 {
-        let layout = AggregateSpec {
-            digits: self.digits,
-            integer: self.of.as_ref().is_none_or(|of| of.ty() == Type::Int),
-            ops: self.ops.clone(),
-            windows: Vec::new(),
-            positions: Vec::new(),
-        };
-        layout.bytes_per_entity(window)
+        self.layout().bytes_per_entity(window)
     }
 }
 
@@ -76,6 +70,9 @@ impl Spec {
         let bytes = group.bytes_per_entity();
         write!(out, "\nfeatures {}: of {} by {entity}", group.name, self.stream_name(group.from))?;
         write!(out, "; at most {} an entity", format_bytes(bytes))?;
+        if group.lines.iter().any(|line| line.by.is_some()) {
+            write!(out, " of one category")?;
+        }
         if let Some(entities) = entities {
             let total = format_bytes(bytes.saturating_mul(i64::try_from(entities).unwrap_or(i64::MAX)));
             write!(out, "; {total} for {entities} entities")?;
@@ -83,7 +80,7 @@ impl Spec {
         writeln!(out)?;
         let width = group.features.iter().map(|feature| feature.name.len()).max().unwrap_or(0);
         for feature in &group.features {
-            let what = group.describe(feature);
+            let what = group.describe(feature, self.stream_schema(group.from));
             writeln!(out, "  {:width$}  {:9}  {what}", feature.name, feature.ty)?;
         }
         for line in &group.lines {
@@ -181,17 +178,26 @@ impl Spec {
 }
 
 impl Group {
-    /// Describes a feature in words.
-    pub fn describe(&self, feature: &GroupFeature) -> String {
+    /// Describes a feature in words, given the columns of `from`.
+    pub fn describe(&self, feature: &GroupFeature, from: &Schema) -> String {
         let line = &self.lines[feature.line];
         let mut text = self.op(feature).to_string();
         if let Some(of) = &line.of {
             text += &format!(" of {}", of.text());
         }
+        if let Some(with) = line.with.as_ref().filter(|_| self.op(feature).kind.input == OpInput::Pair) {
+            text += &format!(" with {}", with.expr.text());
+        }
         if let Some(filter) = &line.filter {
             text += &format!(" where {}", filter.text());
         }
         text += &format!(", {}", self.window(feature).describe());
+        if let Some(column) = line.by {
+            text += &format!(", by {}", from.columns[column].name);
+        }
+        if let Some(default) = line.defaults.get(feature.op) {
+            text += &format!(", {} without records", default.to_json());
+        }
         text
     }
 }

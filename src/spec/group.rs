@@ -8,7 +8,7 @@ use super::problem::Mistake;
 use super::reader::{Fields, TomlValue};
 use super::toml_text::Text;
 use super::{Group, GroupFeature, Line};
-use crate::aggregate::{KINDS, MAX_DIGITS, Op, OpError};
+use crate::aggregate::{FeatureType, KINDS, MAX_DIGITS, Op, OpError};
 use crate::expr::{Expr, Scope, nearest};
 use crate::relation::StreamId;
 use crate::value::{Schema, Type};
@@ -99,27 +99,28 @@ impl<'a> Checker<'a> {
         let chosen = self.resolution(&fields, of.as_ref().map(Expr::ty));
         let digits = of.as_ref().map_or(0, |of| digits(of, schema, chosen));
         let stem = self.stem(alias.as_ref(), of_text.as_ref(), of.as_ref(), schema);
-        let (ops, windows, stem) = (ops?, windows?, stem?);
+        let ops = ops?;
+        let with = self.second_input(&fields, &scope, schema, &ops);
+        let by = fields.text("by").and_then(|name| self.category(&name, schema, from?.1, &ops));
+        if fields.get("by").is_some() && by.is_none() {
+            return None;
+        }
         let ty = of.as_ref().map(Expr::ty);
         if of_text.is_some() {
             self.check_input(&ops, ty, of_text.as_ref());
         }
-        // A feature for each op in each window.
-        let mut features = Vec::with_capacity(ops.len() * windows.len());
-        for (window, (_, suffix)) in windows.iter().enumerate() {
-            for (at, (op, place)) in ops.iter().enumerate() {
-                let part = op.suffix();
-                let name = match (&stem, of.is_some()) {
-                    (Some(stem), true) => format!("{stem}_{part}_{suffix}"),
-                    (Some(stem), false) => format!("{stem}_{suffix}"),
-                    (None, _) => format!("{part}_{suffix}"),
-                };
-                features.push((GroupFeature { name, ty: op.output(ty), line: 0, window, op: at }, place.clone()));
-            }
-        }
-        let ops = ops.into_iter().map(|(op, _)| op).collect();
+        let defaults = self.defaults(&fields, &ops, ty);
+        let (windows, stem) = (windows?, stem?);
+        let suffixes: Vec<String> = windows.iter().map(|(_, suffix)| suffix.clone()).collect();
+        let (places, ops): (Vec<Text>, Vec<Op>) = ops.into_iter().map(|(op, place)| (place, op)).unzip();
         let windows = windows.into_iter().map(|(window, _)| window).collect();
-        Some((Line { of, filter, digits, ops, windows }, features))
+        let line = Line { of, filter, digits, with, by, ops, windows, defaults };
+        let features = name_features(&line, stem.as_deref(), &suffixes, schema);
+        let placed = features.into_iter().map(|feature| {
+            let place = places[feature.op].clone();
+            (feature, place)
+        });
+        Some((line, placed.collect()))
     }
 
     /// The beginning of the names of a line's features: `as`, or the column that `of` is.
@@ -189,8 +190,31 @@ impl<'a> Checker<'a> {
     }
 }
 
+/// A feature for each op of a line in each window, by the ends of their names.
+fn name_features(line: &Line, stem: Option<&str>, suffixes: &[String], schema: &Schema) -> Vec<GroupFeature> {
+    let of = line.of.as_ref().map(Expr::ty);
+    let by = line.by.map_or_else(String::new, |column| format!("_by_{}", schema.columns[column].name));
+    let mut features = Vec::with_capacity(line.ops.len() * suffixes.len());
+    for (window, suffix) in suffixes.iter().enumerate() {
+        for (at, op) in line.ops.iter().enumerate() {
+            let part = op.suffix();
+            let name = match (stem, of.is_some()) {
+                (Some(stem), true) => format!("{stem}_{part}_{suffix}{by}"),
+                (Some(stem), false) => format!("{stem}_{suffix}{by}"),
+                (None, _) => format!("{part}_{suffix}{by}"),
+            };
+            let ty = match op.output(of) {
+                FeatureType::Scalar(ty) if line.by.is_some() => FeatureType::Map(ty),
+                other => other,
+            };
+            features.push(GroupFeature { name, ty, line: 0, window, op: at });
+        }
+    }
+    features
+}
+
 /// Decimal digits that sums keep: all of an int, so none after the point; of a float, as the line or its column says.
-fn digits(of: &Expr, schema: &Schema, chosen: Option<u32>) -> u32 {
+pub fn digits(of: &Expr, schema: &Schema, chosen: Option<u32>) -> u32 {
     if of.ty() != Type::Float {
         return 0;
     }

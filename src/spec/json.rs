@@ -35,11 +35,15 @@ impl Spec {
     fn group_json(&self, group: &Group, entities: Option<u64>) -> Value {
         let features = group.features.iter().map(|feature| {
             let line = &group.lines[feature.line];
+            let from = self.stream_schema(group.from);
             json!({
                 "name": feature.name,
                 "type": feature.ty,
                 "op": group.op(feature).to_string(),
                 "of": line.of.as_ref().map(|of| of.text()),
+                "with": line.with.as_ref().map(|with| with.expr.text()),
+                "by": line.by.map(|column| from.columns[column].name.as_str()),
+                "default": line.defaults.get(feature.op).map(Scalar::to_json),
                 "where": line.filter.as_ref().map(|filter| filter.text()),
                 "window": window(group.window(feature)),
             })

@@ -162,9 +162,28 @@ pub static AGGREGATE: Section = Section {
               `{of}_{op}_{window}`. `as` replaces `{of}`, or `{of}_{op}` if there is no `of`.",
     keys: &[
         key("of", "expression", Nothing, "The input; nulls are skipped"),
+        key(
+            "with",
+            "expression",
+            Nothing,
+            "The second input of `covariance` and `correlation`, an int or a float. Other operations do not read it",
+        ),
         key("as", "string", Nothing, "Name of the input in feature names; required if `of` is not a plain column"),
         key("op", "string or list of strings", Required, "The operations, see below"),
         key("where", "expression", Nothing, "Condition for a record to be aggregated"),
+        key(
+            "by",
+            "string",
+            Nothing,
+            "Column of categories: each feature is a map from the text of a category to the answer for its records. Records \
+             in which it is null are skipped. `_by_{column}` is appended to the names of the features",
+        ),
+        key(
+            "default",
+            "bool, number, string or time",
+            Nothing,
+            "The answer, of the type of the operations, without records that count: instead of null, or of the 0 of a `count`",
+        ),
         key("windows", "list of windows", Required, "The windows, see below"),
         key(
             "resolution",

@@ -29,6 +29,7 @@ mod label;
 mod look_up;
 mod model;
 mod model_options;
+mod modifiers;
 mod select;
 mod test_block;
 mod test_case;

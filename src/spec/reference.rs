@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::keys::{Absent, SECTIONS, Section};
-use crate::aggregate::{self, AggregateKind, OpParameters};
+use crate::aggregate::{self, AggregateKind, OpInput, OpParameters};
 use crate::expr::FUNCTIONS;
 use crate::model::{Bounds, KINDS, METRICS, ModelKind, OPTIMIZERS, Parameter, TrainedBy};
 use crate::source::{FILE_FORMATS, FORMATS};
@@ -60,6 +60,7 @@ fn aggregates() -> String {
         let types = Type::ALL.into_iter().filter(|ty| kind.accepts(Some(*ty))).map(Type::name);
         let types: Vec<&str> = types.collect();
         let list = if types.len() == Type::ALL.len() { "any type".to_owned() } else { types.join(", ") };
+        let list = if kind.input == OpInput::Pair { format!("{list}, and `with`: {list}") } else { list };
         if kind.accepts(None) { format!("nothing, or {list}") } else { list }
     };
     let empty = |kind: &AggregateKind| (kind.empty)(&OpParameters::default()).to_json(0).to_string();

@@ -1,11 +1,11 @@
 //! The contents of a checked dataflow file.
 
 use super::test_case::TestCase;
-use crate::aggregate::{FeatureType, Op, Window};
+use crate::aggregate::{AggregateSpec, FeatureType, Op, Window};
 use crate::expr::Expr;
 use crate::model::ModelOptions;
 use crate::relation::{Relations, StreamId};
-use crate::value::{Column, Scalar, Schema};
+use crate::value::{Column, Scalar, Schema, Type};
 
 /// A whole dataflow file, every name resolved to a position.
 #[derive(Debug, Default)]
@@ -105,7 +105,7 @@ impl Group {
     pub fn schema(&self) -> Schema {
         let column = |feature: &GroupFeature| {
             let (FeatureType::Scalar(ty) | FeatureType::List(ty) | FeatureType::Map(ty)) = feature.ty;
-            Column::new(&feature.name, ty, self.op(feature).empty().is_null())
+            Column::new(&feature.name, ty, self.lines[feature.line].by.is_some() || self.op(feature).empty().is_null())
         };
         Schema::new(self.features.iter().map(column).collect())
     }
@@ -124,8 +124,37 @@ pub struct Line {
     pub filter: Option<Expr>,
     /// Decimal digits kept of a float: `X = round(x * 10^digits)`. 0 for an int.
     pub digits: u32,
+    pub with: Option<SecondInput>,
+    /// The column of `from` that has the categories.
+    pub by: Option<usize>,
     pub ops: Vec<Op>,
     pub windows: Vec<Window>,
+    /// By op, the answer without counted records; empty without `default`.
+    pub defaults: Vec<Scalar>,
+}
+
+/// The second input of a line.
+#[derive(Debug)]
+pub struct SecondInput {
+    /// Over the columns of `from`.
+    pub expr: Expr,
+    /// Decimal digits kept, as those of the line.
+    pub digits: u32,
+}
+
+impl Line {
+    /// Returns what the state of the line depends on, without windows and positions.
+    pub fn layout(&self) -> AggregateSpec {
+        AggregateSpec {
+            digits: self.digits,
+            with_digits: self.with.as_ref().map_or(0, |with| with.digits),
+            integer: self.of.as_ref().is_none_or(|of| of.ty() == Type::Int),
+            ops: self.ops.clone(),
+            by: self.by.is_some(),
+            defaults: self.defaults.clone(),
+            ..AggregateSpec::default()
+        }
+    }
 }
 
 /// One feature of a group.

@@ -27,6 +27,8 @@ pub const STATISTICS: &[(&str, Answer)] = &[
         let position = (0.7 * (sorted.len() as f64 - 1.0)).floor();
         float(sorted.get(position as usize).map(|x| bucket(*x)))
     }),
+    ("covariance", |observed, _| float(covariance(observed))),
+    ("correlation", |observed, _| float(correlation(observed))),
     ("distinct", |observed, _| Scalar::Int(counts(observed).len() as i64)),
     ("mode", |observed, _| {
         let most = counts(observed).into_iter().max_by_key(|(value, count)| (*count, Reverse(*value)));
@@ -185,6 +187,32 @@ fn skew(observed: &[Observation]) -> Option<f64> {
 fn kurtosis(observed: &[Observation]) -> Option<f64> {
     let second = central(observed.get(..).filter(|all| !all.is_empty())?, 2);
     (observed.len() > 3 && second > 0.0).then(|| central(observed, 4) / second / second - 3.0)
+}
+
+/// The scaled inputs of the observations that have both.
+fn pairs(observed: &[Observation]) -> Vec<(BigInt, BigInt)> {
+    let both = observed.iter().filter(|one| one.with != Scalar::Null);
+    both.map(|one| (scaled(one), BigInt::from(super::naive::scaled_number(&one.with)))).collect()
+}
+
+/// Returns nΣAB − ΣAΣB.
+fn joint(pairs: &[(BigInt, BigInt)], a: fn(&(BigInt, BigInt)) -> &BigInt, b: fn(&(BigInt, BigInt)) -> &BigInt) -> f64 {
+    let products: BigInt = pairs.iter().map(|pair| a(pair) * b(pair)).sum();
+    let (sum_a, sum_b): (BigInt, BigInt) = (pairs.iter().map(a).sum(), pairs.iter().map(b).sum());
+    nearest(&(products * pairs.len() - sum_a * sum_b))
+}
+
+fn covariance(observed: &[Observation]) -> Option<f64> {
+    let pairs = pairs(observed);
+    let n = pairs.len() as f64;
+    let unit = if observed.iter().any(|one| matches!(one.with, Scalar::Float(_))) { 1e18 } else { 1e9 };
+    (pairs.len() > 1).then(|| joint(&pairs, |pair| &pair.0, |pair| &pair.1) / (n * (n - 1.0)) / unit)
+}
+
+fn correlation(observed: &[Observation]) -> Option<f64> {
+    let pairs = pairs(observed);
+    let spread = joint(&pairs, |pair| &pair.0, |pair| &pair.0) * joint(&pairs, |pair| &pair.1, |pair| &pair.1);
+    (spread > 0.0).then(|| (joint(&pairs, |pair| &pair.0, |pair| &pair.1) / spread.sqrt()).clamp(-1.0, 1.0))
 }
 
 /// Weighted sums as of the beginning of the half-life of the newest record.

@@ -115,6 +115,9 @@ pub struct Found {
     pub ever: Vec<Vec<Scalar>>,
     /// Lists and maps as JSON.
     pub collected: Vec<Vec<Scalar>>,
+    pub defaulted: Vec<Vec<Scalar>>,
+    /// Maps as JSON.
+    pub by_shop: Vec<Vec<Scalar>>,
     pub examples: Vec<Vec<Scalar>>,
     /// The vectors of the groups `shop` and `ever` in the online store at the end, by shop.
     pub shown: BTreeMap<String, Vec<Scalar>>,
@@ -312,6 +315,8 @@ impl Run<'_> {
             examples: rows(&folder.path().join("examples/sold.parquet")),
             ever: rows(&folder.path().join("features/ever.parquet")),
             collected: rows(&folder.path().join("features/collected.parquet")),
+            defaulted: rows(&folder.path().join("features/defaulted.parquet")),
+            by_shop: rows(&folder.path().join("features/by_shop.parquet")),
             shown: shown(&online, "shop"),
             shown_ever: shown(&online, "ever"),
             prices: prices(&online),

@@ -3,11 +3,12 @@
 //! Slow on purpose. Sums are of integers, as the definition of exact arithmetic has it, in one fixed order; everything
 //! else is a filter over all records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tidemill::aggregate::{Feature, KINDS};
+use serde_json::{Map, Value};
+use tidemill::aggregate::{Feature, FeatureType, KINDS, Op};
 use tidemill::source::RecordCounts;
-use tidemill::value::Scalar;
+use tidemill::value::{Scalar, Type};
 
 use super::definitions::{COLLECTIONS, Collected, STATISTICS};
 use super::engine::{Inputs, Record};
@@ -22,6 +23,9 @@ pub struct Expected {
     pub ever: Vec<Vec<Scalar>>,
     /// Lists and maps as JSON.
     pub collected: Vec<Vec<Scalar>>,
+    pub defaulted: Vec<Vec<Scalar>>,
+    /// Maps as JSON.
+    pub by_shop: Vec<Vec<Scalar>>,
     pub examples: Vec<Vec<Scalar>>,
     /// The vectors in the online store at the end: of shops that have records in some window of the group `shop`,
     /// and of the group `ever`.
@@ -77,6 +81,8 @@ pub struct Observation {
     pub event_time: i64,
     /// The value of `of`; null where the line has none.
     pub x: Scalar,
+    /// The value of `with`.
+    pub with: Scalar,
 }
 
 /// The circumstances of an answer.
@@ -180,7 +186,12 @@ fn number(x: &Scalar) -> f64 {
 
 /// X of one observation: a float by 10^9, halves to even; an int itself.
 pub fn scaled(observation: &Observation) -> i128 {
-    match observation.x {
+    scaled_number(&observation.x)
+}
+
+/// X of a number.
+pub fn scaled_number(number: &Scalar) -> i128 {
+    match *number {
         Scalar::Int(x) => x.into(),
         Scalar::Float(x) => scaled_float(x),
         ref other => panic!("{other:?} is not a number"),
@@ -310,12 +321,68 @@ impl AsOf {
 /// The observations of a line in a window, of records in the total order.
 fn observed(records: &[&Placed], holds: Holds, at: AsOf, x: impl Fn(&Record) -> Option<Scalar>) -> Vec<Observation> {
     let held = |r: &&&Placed| holds(Times { effective: r.effective, event: r.record.at }, at.window);
-    let observation = |r: &&Placed| Some(Observation { event_time: r.record.at, x: x(&r.record)? });
+    let observation =
+        |r: &&Placed| Some(Observation { event_time: r.record.at, x: x(&r.record)?, with: with(&r.record) });
     records.iter().filter(held).filter_map(observation).collect()
 }
 
 fn of_shop<'a>(sales: &'a [Placed], shop: &Option<String>) -> Vec<&'a Placed> {
     sales.iter().filter(|r| shop.is_some() && r.record.shop == *shop).collect()
+}
+
+/// The `with` of a record: `nullif(item, 2)`.
+fn with(record: &Record) -> Scalar {
+    if record.item == 2 { Scalar::Null } else { Scalar::Int(record.item) }
+}
+
+/// The observations that an op counts: those with both values, if it reads two.
+pub fn counted(op: &str, observed: &[Observation]) -> Vec<Observation> {
+    let is_paired = matches!(op, "covariance" | "correlation");
+    observed.iter().filter(|one| !is_paired || one.with != Scalar::Null).cloned().collect()
+}
+
+/// A number as the default of an op of floats.
+pub fn default_of(op: &str, number: i64) -> Scalar {
+    let op = Op::parse(op).expect("the table has ops");
+    match op.output(Some(Type::Float)) {
+        FeatureType::Scalar(Type::Int) => Scalar::Int(number),
+        _ => Scalar::Float(number as f64),
+    }
+}
+
+/// Every op of x in the first window of the group `shop`, of records with an item above 0, with a default of 7.
+fn defaulted_vector(sales: &[Placed], shop: &Option<String>, at: AsOf) -> Vec<Scalar> {
+    let positive = |record: &Record| record.x.filter(|_| record.item > 0).map(Scalar::Float);
+    let observed = observed(&of_shop(sales, shop), WINDOWS[0].holds, at, positive);
+    let asked = Asked { asking: at.asking, length_ms: WINDOWS[0].length_ms };
+    let answer = |(op, answer): (&str, Answer)| match counted(op, &observed) {
+        none if none.is_empty() => default_of(op, 7),
+        counted => answer(&counted, asked),
+    };
+    ops().into_iter().map(answer).collect()
+}
+
+/// Every op of x of an item by shop, in two windows, as JSON.
+fn by_shop_vector(sales: &[Placed], item: i64, at: AsOf) -> Vec<Scalar> {
+    let shops: BTreeSet<&String> = sales.iter().filter_map(|sale| sale.record.shop.as_ref()).collect();
+    let vector = [WINDOWS[0], ENDLESS[0]].into_iter().flat_map(|window| {
+        let asked = Asked { asking: at.asking, length_ms: window.length_ms };
+        let of_shop = |shop: &&String| {
+            let records: Vec<&Placed> = of_shop(sales, &Some((*shop).clone()));
+            let records: Vec<&Placed> = records.into_iter().filter(|r| r.record.item == item).collect();
+            observed(&records, window.holds, at, |record| record.x.map(Scalar::Float))
+        };
+        let by_shop: Vec<(&String, Vec<Observation>)> = shops.iter().map(|shop| (*shop, of_shop(shop))).collect();
+        let map = |(op, answer): (&str, Answer)| {
+            let counted = by_shop.iter().map(|(shop, observed)| (shop, counted(op, observed)));
+            let entries = counted.filter(|(_, counted)| !counted.is_empty());
+            let map: Map<String, Value> =
+                entries.map(|(shop, counted)| (shop.to_string(), answer(&counted, asked).to_json())).collect();
+            if map.is_empty() { Scalar::Null } else { Scalar::String(Value::Object(map).to_string().into()) }
+        };
+        ops().into_iter().map(map).collect::<Vec<_>>()
+    });
+    vector.collect()
 }
 
 /// Every op of x in each of some windows.
@@ -428,6 +495,8 @@ pub fn compute_of(inputs: &Inputs, dealt: &Dealt) -> Expected {
         pair: changes(&sales, pair_key, |r, a| pair_vector(&sales, &r.shop, r.item, a)),
         ever: changes(&sales, shop_key, |r, a| ever_vector(&sales, &r.shop, a)),
         collected: changes(&sales, shop_key, |r, a| collected_vector(&sales, &r.shop, a)),
+        defaulted: changes(&sales, shop_key, |r, a| defaulted_vector(&sales, &r.shop, a)),
+        by_shop: changes(&sales, |r| Some(vec![Scalar::Int(r.item)]), |r, a| by_shop_vector(&sales, r.item, a)),
         ..Expected::default()
     };
     for shop in sales.iter().filter_map(|sale| sale.record.shop.as_ref()) {
@@ -472,6 +541,7 @@ pub fn compute_of(inputs: &Inputs, dealt: &Dealt) -> Expected {
         ];
         row.extend(shop_vector(&sales, &r.shop, AsOf::look_up(t)));
         row.extend(pair_vector(&sales, &r.shop, r.item, AsOf::look_up(t)));
+        row.extend(defaulted_vector(&sales, &r.shop, AsOf::look_up(t)));
         if dealt.endless {
             row.extend(ever_vector(&sales, &r.shop, AsOf::look_up(t)));
         }

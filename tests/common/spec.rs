@@ -21,6 +21,7 @@ fn spec(template: &str) -> String {
     template
         .replace("LISTS", &lists.join(", "))
         .replace("OPS", &ops.join(", "))
+        .replace("FIRST", &list(&WINDOWS[..1]))
         .replace("WINDOWS", &list(WINDOWS))
         .replace("ENDLESS", &list(ENDLESS))
 }
@@ -66,7 +67,7 @@ sql = "SELECT a.*, p.price FROM asks a LEFT JOIN prices p ON p.item = a.item"
 from = "sales"
 entity = "shop"
 aggregate = [
-  { of = "x", op = [OPS], windows = [WINDOWS] },
+  { of = "x", with = "nullif(item, 2)", op = [OPS], windows = [WINDOWS] },
   { op = "count", where = "x > 0", windows = [{ sliding = "100ms", hop = "1ms" }], as = "positive" },
 ]
 
@@ -75,10 +76,22 @@ from = "sales"
 entity = ["shop", "item"]
 aggregate = [{ of = "item", op = ["sum", "last"], windows = [{ sliding = "120ms", hop = "20ms" }] }]
 
+[features.defaulted]
+from = "sales"
+entity = "shop"
+aggregate = [
+  { of = "x", with = "nullif(item, 2)", op = [OPS], where = "item > 0", default = 7, windows = [FIRST] },
+]
+
 [features.ever]
 from = "sales"
 entity = "shop"
-aggregate = [{ of = "x", op = [OPS], windows = [ENDLESS] }]
+aggregate = [{ of = "x", with = "nullif(item, 2)", op = [OPS], windows = [ENDLESS] }]
+
+[features.by_shop]
+from = "sales"
+entity = "item"
+aggregate = [{ of = "x", with = "nullif(item, 2)", op = [OPS], by = "shop", windows = [FIRST, ENDLESS] }]
 
 [features.collected]
 from = "sales"
@@ -88,7 +101,7 @@ aggregate = [{ of = "x", op = [LISTS], windows = [WINDOWS, ENDLESS] }]
 [model.sold]
 kind = "logistic"
 examples = "asked"
-features = ["shop.*", "pair.*", "ever.*", "price", "x", "shop"]
+features = ["shop.*", "pair.*", "defaulted.*", "ever.*", "price", "x", "shop"]
 label = { from = "sales", on = "id", value = "x > 0", within = "80ms" }
 window = "200ms"
 "#

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use crate::common::naive::{self, Asked, Definition, Holds, Observation, Times};
-use arrow_array::{ArrayRef, Float64Array};
+use arrow_array::{ArrayRef, Float64Array, StringArray};
 use proptest::prelude::*;
 use tidemill::aggregate::{
-    AggregateSpec, Expired, Feature, GroupLayout, GroupState, KINDS, Lifetime, LineInput, Op, SavedGroup, Sliding,
-    Update, Window,
+    AggregateSpec, Expired, Feature, GroupLayout, GroupState, InputColumns, KINDS, Lifetime, LineInput, Op, OpInput,
+    SavedGroup, Sliding, Update, Window,
 };
 use tidemill::value::{Key, Scalar};
 
@@ -18,6 +18,14 @@ const WINDOWS: [(Window, Holds); 3] = [
     (Window::Lifetime(Lifetime), |record, a| record.effective < a),
 ];
 
+/// A modifier of a line, or none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Modifier {
+    None,
+    By,
+    Default,
+}
+
 /// An aggregate in a window, with the definitions of both.
 #[derive(Clone)]
 struct Case {
@@ -25,20 +33,29 @@ struct Case {
     definition: Definition,
     window: Window,
     holds: Holds,
+    modifier: Modifier,
 }
 
-/// Every aggregate in every window.
+/// Every aggregate in every window, and each that answers a scalar with every modifier.
 fn cases() -> impl Iterator<Item = Case> {
     KINDS.iter().flat_map(|kind| {
         let (text, definition) = naive::aggregate(kind.name);
         let op = Op::parse(text).expect("the table has ops");
-        WINDOWS.map(|(window, holds)| Case { op: op.clone(), definition, window, holds })
+        let modifiers = match definition {
+            Definition::Scalar(_) => &[Modifier::None, Modifier::By, Modifier::Default][..],
+            Definition::Collection(_) => &[Modifier::None],
+        };
+        let modified = modifiers.iter().flat_map(move |modifier| {
+            let op = op.clone();
+            WINDOWS.map(move |(window, holds)| Case { op: op.clone(), definition, window, holds, modifier: *modifier })
+        });
+        modified.collect::<Vec<_>>()
     })
 }
 
 impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} in {}", self.op, self.window.canonical())
+        write!(f, "{} in {}, modifier {:?}", self.op, self.window.canonical(), self.modifier)
     }
 }
 
@@ -50,18 +67,43 @@ impl Case {
             ops: vec![self.op.clone()],
             windows: vec![self.window],
             positions: vec![vec![0]],
+            with_digits: 9,
+            by: self.modifier == Modifier::By,
+            defaults: self.default().into_iter().collect(),
         };
         GroupLayout { lines: vec![line], width: 1 }
     }
 
+    /// The answer without counted records, if the line has one.
+    fn default(&self) -> Option<Scalar> {
+        (self.modifier == Modifier::Default).then(|| naive::default_of(&self.op.to_string(), -7))
+    }
+
     /// The answers by definition as of a time; `counts` says whether an event counts then.
     fn defined(&self, events: &[Event], asking: i64, counts: impl Fn(&Event) -> bool) -> Vec<Feature> {
-        let answer = |entity: u8| {
-            let of = events.iter().filter(|event| event.entity == entity && counts(event));
-            let observed =
-                of.filter_map(|event| Some(Observation { event_time: event.at, x: Scalar::Float(event.x?) }));
-            let asked = Asked { asking, length_ms: self.window.length_ms() };
-            self.definition.answer(&observed.collect::<Vec<_>>(), asked)
+        let asked = Asked { asking, length_ms: self.window.length_ms() };
+        let observed = |entity: u8, category: Option<Option<u8>>| {
+            let is_of = |event: &&Event| event.entity == entity && category.is_none_or(|one| event.category == one);
+            let of = events.iter().filter(|event| is_of(event) && counts(event));
+            let observation = |event: &Event| {
+                let with = event.y.map_or(Scalar::Null, Scalar::Float);
+                Some(Observation { event_time: event.at, x: Scalar::Float(event.x?), with })
+            };
+            naive::counted(self.op.kind.name, &of.filter_map(observation).collect::<Vec<_>>())
+        };
+        let by_category = |entity: u8| {
+            let categories = (0..3).map(|category| (Event::text(category), observed(entity, Some(Some(category)))));
+            let entry = |(text, observed): (String, Vec<Observation>)| {
+                let answer = self.definition.answer(&observed, asked).scalar(asking);
+                (!observed.is_empty()).then(|| (Arc::from(text), answer))
+            };
+            let entries: Vec<(Arc<str>, Scalar)> = categories.filter_map(entry).collect();
+            if entries.is_empty() { Feature::NULL } else { Feature::Map(entries.into()) }
+        };
+        let answer = |entity: u8| match (observed(entity, None), self.default()) {
+            _ if self.modifier == Modifier::By => by_category(entity),
+            (none, Some(default)) if none.is_empty() => default.into(),
+            (observed, _) => self.definition.answer(&observed, asked),
         };
         (0..3).map(answer).collect()
     }
@@ -77,9 +119,17 @@ struct Event {
     entity: u8,
     at: i64,
     x: Option<f64>,
+    /// The second input.
+    y: Option<f64>,
+    category: Option<u8>,
 }
 
 impl Event {
+    /// The text of a category.
+    fn text(category: u8) -> String {
+        format!("c{category}")
+    }
+
     fn update(&self, slot: u32, row: usize) -> Update {
         Update { slot, batch: 0, row: row as u32, time: self.at, event_time: self.at }
     }
@@ -88,11 +138,13 @@ impl Event {
 /// Events in order of time, with values of a strategy.
 fn events_of(x: impl Strategy<Value = f64>) -> impl Strategy<Value = Vec<Event>> {
     let x = prop::option::weighted(0.8, prop_oneof![(-4i32..5).prop_map(f64::from), x]);
-    prop::collection::vec((0u8..3, 0i64..30, x), 1..60).prop_map(|shapes| {
+    let y = prop::option::weighted(0.8, (-40i32..50).prop_map(|y| f64::from(y) / 8.0));
+    let category = prop::option::weighted(0.9, 0u8..3);
+    prop::collection::vec((0u8..3, 0i64..30, x, y, category), 1..60).prop_map(|shapes| {
         let mut now = 1_000;
-        let timed = shapes.into_iter().map(|(entity, step, x)| {
+        let timed = shapes.into_iter().map(|(entity, step, x, y, category)| {
             now += step;
-            Event { entity, at: now, x }
+            Event { entity, at: now, x, y, category }
         });
         timed.collect()
     })
@@ -110,7 +162,6 @@ fn small_events() -> impl Strategy<Value = Vec<Event>> {
 
 /// A group that is fed closed records.
 struct ClosedGroup {
-    digits: u32,
     layout: GroupLayout,
     state: GroupState,
 }
@@ -118,12 +169,25 @@ struct ClosedGroup {
 impl ClosedGroup {
     fn new(case: &Case) -> Self {
         let layout = case.layout();
-        ClosedGroup { digits: 9, state: GroupState::new(&layout), layout }
+        ClosedGroup { state: GroupState::new(&layout), layout }
     }
 
     fn inputs(&self, events: &[Event]) -> LineInput {
         let values: ArrayRef = Arc::new(events.iter().map(|event| event.x).collect::<Float64Array>());
-        LineInput::new(Some(&values), None, self.digits, self.layout.lines[0].needs(), &mut 0)
+        let with: ArrayRef = Arc::new(events.iter().map(|event| event.y).collect::<Float64Array>());
+        let by: ArrayRef =
+            Arc::new(events.iter().map(|event| event.category.map(Event::text)).collect::<StringArray>());
+        let line = &self.layout.lines[0];
+        let columns = InputColumns {
+            of: Some(&values),
+            digits: 9,
+            with: Some(&with).filter(|_| line.ops[0].kind.input == OpInput::Pair),
+            with_digits: 9,
+            by: Some(&by).filter(|_| line.by),
+            filter: None,
+            needs: line.needs(),
+        };
+        LineInput::new(&columns, &mut 0)
     }
 
     fn feed(&mut self, events: &[Event]) {
@@ -151,12 +215,12 @@ impl ClosedGroup {
     fn answer(&mut self, entity: u8, asof: i64) -> Option<Feature> {
         self.advance(asof);
         let slot = self.state.find(&[entity], Key::hash_of(&[entity]))?;
-        Some(finished(&self.state.vector(Some(slot), None)[0], asof))
+        Some(self.state.vector(Some(slot), None)[0].finished(asof))
     }
 
     /// The answer of each entity as of a time.
     fn answers(&mut self, asof: i64) -> Vec<Feature> {
-        let empty = finished(&self.layout.empty()[0], asof);
+        let empty = self.layout.empty()[0].finished(asof);
         (0..3).map(|entity| self.answer(entity, asof).unwrap_or_else(|| empty.clone())).collect()
     }
 }
@@ -203,17 +267,9 @@ impl<'a> ProvisionalGroup<'a> {
         let answer = |entity: u8| {
             let (key, hash) = ([entity], Key::hash_of(&[entity]));
             let state = &self.group.state;
-            finished(&state.vector(state.find(&key, hash), state.find_provisional(&key, hash))[0], asking)
+            state.vector(state.find(&key, hash), state.find_provisional(&key, hash))[0].finished(asking)
         };
         (0..3).map(answer).collect()
-    }
-}
-
-/// A feature as of an asking time.
-fn finished(feature: &Feature, asking: i64) -> Feature {
-    match feature {
-        Feature::AsOf(deferred) => deferred.at(asking).into(),
-        other => other.clone(),
     }
 }
 
@@ -346,7 +402,7 @@ fn loaded(case: &Case, saved: &[SavedGroup], events: &[Event], asof: i64, peers:
         let mine: Vec<Event> = events.iter().filter(|event| owner(event.entity) == index).cloned().collect();
         worker.feed(&mine);
     }
-    let empty = finished(&case.layout().empty()[0], asof);
+    let empty = case.layout().empty()[0].finished(asof);
     let answer = |entity: u8| workers[owner(entity) as usize].answer(entity, asof).unwrap_or_else(|| empty.clone());
     (0..3).map(answer).collect()
 }
@@ -357,7 +413,8 @@ fn an_entity_without_records_has_sqls_empty_answer() {
         let answer = &case.layout().empty()[0];
         assert_eq!(*answer, GroupState::new(&case.layout()).vector(None, None)[0], "{case}");
         let zero = [Scalar::Int(0), Scalar::Float(0.0)].map(Feature::Value);
-        assert!(answer.is_null() || zero.contains(answer), "{case}");
+        let default = case.default().map(Feature::Value);
+        assert!(default.as_ref().map_or(answer.is_null() || zero.contains(answer), |it| it == answer), "{case}");
     }
 }
 
@@ -365,7 +422,7 @@ fn an_entity_without_records_has_sqls_empty_answer() {
 fn ops_of_one_family_share_what_they_keep() {
     let bytes = |ops: &[&str], window: &str| {
         let ops = ops.iter().map(|op| Op::parse(op).unwrap()).collect();
-        let line = AggregateSpec { digits: 9, integer: false, ops, windows: Vec::new(), positions: Vec::new() };
+        let line = AggregateSpec { digits: 9, ops, ..AggregateSpec::default() };
         line.bytes_per_entity(Window::parse(window).unwrap())
     };
     for window in ["1h", "lifetime"] {
@@ -385,12 +442,16 @@ fn a_value_that_cannot_be_summed_is_null_for_the_ops_that_sum_and_itself_for_all
             ops: ops.iter().map(|op| Op::parse(op).unwrap()).collect(),
             windows: vec![window],
             positions: vec![(0..ops.len()).collect()],
+            ..AggregateSpec::default()
         };
         let layout = GroupLayout { lines: vec![line], width: ops.len() };
         let values: ArrayRef = Arc::new(Float64Array::from(vec![Some(5e17), Some(4e19), None, Some(-4e19), Some(1.0)]));
         let filter: ArrayRef = Arc::new(arrow_array::BooleanArray::from(vec![true, true, true, true, false]));
         let mut unsummable = 0;
-        let input = LineInput::new(Some(&values), Some(&filter), 9, layout.lines[0].needs(), &mut unsummable);
+        let needs = layout.lines[0].needs();
+        let columns =
+            InputColumns { of: Some(&values), digits: 9, filter: Some(&filter), needs, ..InputColumns::default() };
+        let input = LineInput::new(&columns, &mut unsummable);
         assert_eq!(unsummable, 2, "each once, whatever the ops and windows");
         let mut state = GroupState::new(&layout);
         let slot = state.slot(b"a", Key::hash_of(b"a"));
@@ -408,5 +469,38 @@ fn a_value_that_cannot_be_summed_is_null_for_the_ops_that_sum_and_itself_for_all
             Feature::NULL,
         ];
         assert_eq!(state.vector(Some(slot), None), expected, "{}", window.canonical());
+    }
+}
+
+#[test]
+fn a_default_stands_for_what_cannot_be_summed_and_for_no_records_only() {
+    let ops = ["count", "sum", "mean", "skew", "max"];
+    for window in WINDOWS.map(|(window, _)| window) {
+        let line = AggregateSpec {
+            digits: 9,
+            ops: ops.iter().map(|op| Op::parse(op).unwrap()).collect(),
+            windows: vec![window],
+            positions: vec![(0..ops.len()).collect()],
+            defaults: ops.map(|op| naive::default_of(op, 5)).into(),
+            ..AggregateSpec::default()
+        };
+        let layout = GroupLayout { lines: vec![line], width: ops.len() };
+        let answers = |x: f64| {
+            let values: ArrayRef = Arc::new(Float64Array::from(vec![x]));
+            let needs = layout.lines[0].needs();
+            let columns = InputColumns { of: Some(&values), digits: 9, needs, ..InputColumns::default() };
+            let mut state = GroupState::new(&layout);
+            let slot = state.slot(b"a", Key::hash_of(b"a"));
+            let update = Update { slot, batch: 0, row: 0, time: 1_000, event_time: 1_000 };
+            state.insert(&[update], &[&[LineInput::new(&columns, &mut 0)]], &mut Vec::new());
+            state.vector(Some(slot), None)
+        };
+        let float = |x: f64| Feature::Value(Scalar::Float(x));
+        let one = Feature::Value(Scalar::Int(1));
+        assert_eq!(answers(2.0), [one.clone(), float(2.0), float(2.0), Feature::NULL, float(2.0)]);
+        assert_eq!(answers(4e19), [one, float(5.0), float(5.0), float(5.0), float(4e19)]);
+        let empty = GroupState::new(&layout).vector(None, None);
+        assert_eq!(empty, [Feature::Value(Scalar::Int(5)), float(5.0), float(5.0), float(5.0), float(5.0)]);
+        assert_eq!(empty, layout.empty());
     }
 }

@@ -280,3 +280,61 @@ proptest! {
         }
     }
 }
+
+/// A group of one aggregate.
+fn group_of(aggregate: &str) -> (Vec<String>, String) {
+    let text = format!(
+        r#"
+name = "small"
+
+[source.payments]
+topic = "payments"
+format = "json"
+time = "at"
+columns = {{ user = "string", method = "string?", amount = "float", fee = {{ type = "float", resolution = 0.01 }}, at = "timestamp" }}
+
+[features.user]
+from = "payments"
+entity = "user"
+aggregate = [{aggregate}]
+"#
+    );
+    let spec = spec::parse(&text, "small.toml").unwrap_or_else(|errors| panic!("{errors}"));
+    let group = &spec.groups[0];
+    let features = group.features.iter().map(|feature| format!("{} {}", feature.name, feature.ty));
+    (features.collect(), spec.group_definition(group))
+}
+
+#[test]
+fn a_category_is_part_of_the_names_and_types_of_features() {
+    let (features, _) =
+        group_of(r#"{ of = "method", op = ["mode", "rate"], by = "method", windows = ["1h", "lifetime"] }"#);
+    let expected = [
+        "method_mode_1h_by_method map<string>",
+        "method_rate_1h_by_method map<float>",
+        "method_mode_lifetime_by_method map<string>",
+        "method_rate_lifetime_by_method map<float>",
+    ];
+    assert_eq!(features, expected);
+    let (features, _) = group_of(r#"{ op = "count", by = "method", as = "paid", windows = ["1h"] }"#);
+    assert_eq!(features, ["paid_1h_by_method map<int>"]);
+}
+
+#[test]
+fn modifiers_change_the_definition_of_a_group() {
+    let definitions = [
+        r#"{ of = "amount", op = "mean", windows = ["1h"] }"#,
+        r#"{ of = "amount", op = "mean", by = "method", windows = ["1h"] }"#,
+        r#"{ of = "amount", op = "mean", by = "user", windows = ["1h"] }"#,
+        r#"{ of = "amount", op = "mean", default = 0, windows = ["1h"] }"#,
+        r#"{ of = "amount", op = "mean", default = 1, windows = ["1h"] }"#,
+        r#"{ of = "amount", with = "fee", op = "covariance", windows = ["1h"] }"#,
+        r#"{ of = "amount", with = "fee * 1", op = "covariance", windows = ["1h"] }"#,
+    ]
+    .map(|aggregate| group_of(aggregate).1);
+    for (at, definition) in definitions.iter().enumerate() {
+        assert!(!definitions[..at].contains(definition), "{at}");
+    }
+    let same = group_of(r#"{ of = "amount", op = "mean", default = 0.0, windows = ["1h"], as = "paid" }"#).1;
+    assert_eq!(same, definitions[3], "a definition has no names, and the values that defaults have");
+}

@@ -34,8 +34,7 @@ impl<'a> LineUpdates<'a> {
     /// The record of an update, if the line counts it and the aggregate takes its value.
     pub fn observed<A: Aggregate>(&self, update: &Update, sequence: i64) -> Option<Observed<'a>> {
         let input = &self.batches[update.batch as usize][self.line];
-        let record = Observed::of(input, update.row as usize, update.event_time, sequence);
-        record.filter(|record| !A::NEEDS.scaled || A::COUNTS_UNSUMMABLE || record.scaled().is_some())
+        Observed::of::<A>(input, update.row as usize, update.event_time, sequence)
     }
 }
 

@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use redis::{Cmd, Pipeline, cmd};
 
@@ -59,15 +60,32 @@ fn feature_text(feature: &Feature) -> Option<Cow<'_, str>> {
     match feature {
         Feature::Value(value) => value_text(value),
         Feature::List(_) | Feature::Map(_) => Some(feature.to_json(EventTime::MIN).to_string().into()),
+        Feature::AsOf(deferred) => Some(deferred_text(deferred).into()),
+        Feature::MapAsOf(entries) => {
+            let entry = |(key, value): &(Arc<str>, Feature)| {
+                let value = match value {
+                    Feature::AsOf(deferred) => deferred_text(deferred),
+                    other => other.to_json(EventTime::MIN).to_string(),
+                };
+                format!("{}:{value}", json_text(key))
+            };
+            Some(format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(",")).into())
+        }
+    }
+}
+
+/// Returns what a reader finishes a value from.
+fn deferred_text(deferred: &Deferred) -> String {
+    match deferred {
         // Epoch ms: the reader subtracts it from its own time.
-        Feature::AsOf(Deferred::SecondsSince(time)) => Some(time.to_string().into()),
-        Feature::AsOf(Deferred::PerSecond(count)) => Some(json_text(count.as_ref()).into()),
-        Feature::AsOf(Deferred::Decaying(decaying)) => Some(json_text(decaying.as_ref()).into()),
+        Deferred::SecondsSince(time) => time.to_string(),
+        Deferred::PerSecond(count) => json_text(count.as_ref()),
+        Deferred::Decaying(decaying) => json_text(decaying.as_ref()),
     }
 }
 
 fn json_text(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("numbers convert to JSON")
+    serde_json::to_string(value).expect("numbers and texts convert to JSON")
 }
 
 /// Returns a float as the shortest text that reads back to it, with an exponent if that is shorter.
@@ -209,6 +227,8 @@ mod tests {
         assert_eq!(text(&rate).as_deref(), Some(r#"{"n":5,"since":1700}"#));
         let decaying = Feature::AsOf(Deferred::decaying(2.5, 1_700, 60));
         assert_eq!(text(&decaying).as_deref(), Some(r#"{"value":2.5,"as_of":1700,"half_life_ms":60}"#));
+        let map = Feature::map(vec![("a\"".into(), rate), ("b".into(), Feature::NULL)]);
+        assert_eq!(text(&map).as_deref(), Some(r#"{"a\"":{"n":5,"since":1700},"b":null}"#));
         assert_eq!(text(&Feature::NULL), None);
     }
 }
