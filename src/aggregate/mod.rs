@@ -25,6 +25,7 @@
 
 mod algebra;
 mod answers;
+mod approx_distinct;
 mod bottom_k;
 mod by;
 mod correlation;
@@ -82,6 +83,7 @@ mod time_since_first;
 mod time_since_last;
 mod top_k;
 mod value_key;
+mod value_sketch;
 mod variance;
 mod variance_pop;
 mod window;
@@ -115,6 +117,7 @@ pub use span::{Span, SpanOp};
 pub use state::GroupState;
 pub use tallies::{Tally, ValueTallyOp};
 pub use value_key::ValueKey;
+pub use value_sketch::{STANDARD_ERROR, ValueSketch};
 pub use window::{ClosedWindow, Expired, Lifetime, LineUpdates, Sliding, Update, Window, WindowKind, WindowState};
 
 /// One kind of aggregate: how a dataflow file names it, its input and output, and its family.
@@ -155,6 +158,7 @@ pub static KINDS: &[&AggregateKind] = &[
     &range::RANGE,
     &quantile::QUANTILE,
     &distinct::DISTINCT,
+    &approx_distinct::APPROX_DISTINCT,
     &mode::MODE,
     &entropy::ENTROPY,
     &rate::RATE,

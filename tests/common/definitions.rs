@@ -29,6 +29,8 @@ pub const STATISTICS: &[(&str, Answer)] = &[
     }),
     ("covariance", |observed, _| float(covariance(observed))),
     ("correlation", |observed, _| float(correlation(observed))),
+    // Of few values, it is exact.
+    ("approx_distinct", |observed, _| Scalar::Int(counts(observed).len() as i64)),
     ("distinct", |observed, _| Scalar::Int(counts(observed).len() as i64)),
     ("mode", |observed, _| {
         let most = counts(observed).into_iter().max_by_key(|(value, count)| (*count, Reverse(*value)));
