@@ -31,10 +31,10 @@ fn each_entity_has_a_result_of_its_own_in_the_order_asked() {
     assert_eq!(answer.json(), expected);
     // Each found vector is that of the route for one entity.
     let one = client.get("/features/place/DE/2").json();
-    let many = client.post("/features/place", r#"{"entities":[{"items":2,"country":"DE"}]}"#.to_owned()).json();
+    let many = client.post("/features/place", r#"{"entities":[{"items":2,"country":"DE"}]}"#).json();
     assert_eq!((&many["results"][0]["features"], &many["watermark"]), (&one["features"], &one["watermark"]));
     assert_eq!(many["results"][0]["entity"], one["entity"]);
-    let none = client.post("/features/place", r#"{"entities":[]}"#.to_owned()).json();
+    let none = client.post("/features/place", r#"{"entities":[]}"#).json();
     assert_eq!(none["results"], json!([]));
     server.drain();
 }
@@ -45,7 +45,7 @@ fn what_is_wrong_with_a_body_is_named_with_its_entity_and_column() {
     let server = shop.serve();
     let mut client = Client::connect(server.addr());
     let mut error = |path: &str, body: &str| {
-        let answer = client.post(path, body.to_owned());
+        let answer = client.post(path, body);
         (answer.status, answer.error())
     };
     let bad = |text: &str| (400, text.to_owned());
