@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, StringArray, TimestampMillisecondArray};
 use arrow_row::Rows;
-use common::{BATCH, Payment, Spread, payments, plan, run, user_name};
+use common::{BATCH, Payment, Spread, payments, plan, plan_of, run, user_name};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use hashbrown::HashMap;
 use tidemill::aggregate::{Expired, Feature, GroupState, LineInput, Update};
@@ -139,6 +139,33 @@ fn features(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// The kinds of windows, of an aggregate whose records can be subtracted and of one whose records cannot.
+fn windows(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("windows");
+    group.throughput(Throughput::Elements(RECORDS as u64)).sample_size(10);
+    let payments = payments(10_000, RECORDS, Spread::Uniform);
+    let kinds = [
+        ("sliding", r#""1h""#, ""),
+        ("tumbling", r#"{ tumbling = "1h" }"#, ""),
+        ("cumulative", r#"{ cumulative = "1d" }"#, ""),
+        ("session", r#"{ session = "30m" }"#, ""),
+        ("last 10", r#""last 10""#, ""),
+        ("series", r#"{ series = 7, step = "1h" }"#, ""),
+        ("lag", r#""1h""#, r#", lag = "6h""#),
+    ];
+    for (name, window, lag) in kinds {
+        for op in ["mean", "max"] {
+            let plan = plan_of(&format!(r#"{{ of = "amount", op = "{op}", windows = [{window}]{lag} }}"#), "payments");
+            let batches = prepare(&plan, &payments);
+            group.bench_function(BenchmarkId::new(name, op), |b| {
+                let new = || GroupState::new(&plan.groups[0].layout);
+                b.iter_batched(new, |mut state| fill(&mut state, &batches), BatchSize::PerIteration);
+            });
+        }
+    }
+    group.finish();
+}
+
 fn lookups(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("lookups");
     group.throughput(Throughput::Elements(100_000)).sample_size(10);
@@ -174,5 +201,5 @@ fn lookups(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, features, lookups);
+criterion_group!(benches, features, windows, lookups);
 criterion_main!(benches);

@@ -143,6 +143,12 @@ pub fn plan(windows: &[&str]) -> Arc<Plan> {
 
 /// The same as [`plan`], of a topic of this name.
 pub fn plan_on(windows: &[&str], topic: &str) -> Arc<Plan> {
+    let aggregate = format!(r#"{{ of = "amount", op = ["count", "sum", "mean", "stddev"], windows = {windows:?} }}"#);
+    plan_of(&aggregate, topic)
+}
+
+/// A plan with one `aggregate` entry.
+pub fn plan_of(aggregate: &str, topic: &str) -> Arc<Plan> {
     let spec = format!(
         r#"
 name = "payments"
@@ -157,7 +163,7 @@ columns = {{ user = "string", amount = "float", at = "timestamp" }}
 [features.user]
 from      = "payments"
 entity    = "user"
-aggregate = [{{ of = "amount", op = ["count", "sum", "mean", "stddev"], windows = {windows:?} }}]
+aggregate = [{aggregate}]
 "#
     );
     let spec = tidemill::spec::parse(&spec, "payments.toml").unwrap_or_else(|problems| panic!("{problems:?}"));
