@@ -8,16 +8,18 @@ use super::feature::Feature;
 pub struct Answers<'a> {
     features: &'a mut [Feature],
     overflows: u64,
+    /// The positions written since [`Answers::mark`], while they are marked.
+    marked: Option<Vec<usize>>,
 }
 
 impl<'a> Answers<'a> {
     pub fn new(features: &'a mut [Feature]) -> Self {
-        Answers { features, overflows: 0 }
+        Answers { features, overflows: 0, marked: None }
     }
 
     /// Writes null at a position, for an int sum that does not fit 64 bits.
     pub fn set_overflow(&mut self, position: usize) {
-        self.features[position] = Feature::NULL;
+        self[position] = Feature::NULL;
         self.overflows += 1;
     }
 
@@ -29,6 +31,16 @@ impl<'a> Answers<'a> {
     /// Returns the number of features that are null because an int sum does not fit.
     pub fn overflows(&self) -> u64 {
         self.overflows
+    }
+
+    /// Marks the positions that are written from now on.
+    pub fn mark(&mut self) {
+        self.marked = Some(Vec::new());
+    }
+
+    /// Ends marking, and returns the positions written since.
+    pub fn take_marked(&mut self) -> Vec<usize> {
+        self.marked.take().unwrap_or_default()
     }
 }
 
@@ -42,6 +54,9 @@ impl Index<usize> for Answers<'_> {
 
 impl IndexMut<usize> for Answers<'_> {
     fn index_mut(&mut self, position: usize) -> &mut Feature {
+        if let Some(marked) = &mut self.marked {
+            marked.push(position);
+        }
         &mut self.features[position]
     }
 }

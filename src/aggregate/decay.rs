@@ -233,6 +233,10 @@ impl Family for DecayOp {
     fn is_ordered(&self) -> bool {
         false
     }
+
+    fn depends_on_asking(&self, _window: Window) -> bool {
+        matches!((self.finish)(Decayed { weight: 1.0, sum: 1.0, as_of: 0, half_life_ms: 1 }), Feature::AsOf(_))
+    }
 }
 
 #[cfg(test)]

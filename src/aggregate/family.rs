@@ -52,6 +52,11 @@ pub trait Family: Any + Debug + Sync {
 
     /// Returns whether this op's answer depends on the order of records of equal time.
     fn is_ordered(&self) -> bool;
+
+    /// Returns whether this op's answer in a window depends on the asking time beside the records.
+    fn depends_on_asking(&self, _window: Window) -> bool {
+        false
+    }
 }
 
 impl<'a> OpsInWindow<'a> {

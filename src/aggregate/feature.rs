@@ -151,6 +151,18 @@ impl Deferred {
         Deferred::Decaying(Arc::new(Decaying { value, as_of, half_life_ms }))
     }
 
+    /// The same of records that enter `lag_ms` after they take effect: the value as of that much before the asking time.
+    pub fn lagged(&self, lag_ms: i64) -> Deferred {
+        match self {
+            Deferred::SecondsSince(time) => Deferred::SecondsSince(time.saturating_add(lag_ms)),
+            Deferred::PerSecond(count) => Deferred::per_second(count.n, count.since.saturating_add(lag_ms)),
+            Deferred::Decaying(decaying) => {
+                let Decaying { value, as_of, half_life_ms } = **decaying;
+                Deferred::decaying(value, as_of.saturating_add(lag_ms), half_life_ms)
+            }
+        }
+    }
+
     /// The value as of an asking time.
     pub fn at(&self, asking: EventTime) -> Scalar {
         match self {
@@ -216,6 +228,19 @@ impl Feature {
 
     pub fn is_null(&self) -> bool {
         matches!(self, Feature::Value(Scalar::Null))
+    }
+
+    /// The same of a window that lags by `lag_ms`.
+    pub fn lagged(self, lag_ms: i64) -> Feature {
+        match self {
+            _ if lag_ms == 0 => self,
+            Feature::AsOf(deferred) => Feature::AsOf(deferred.lagged(lag_ms)),
+            Feature::MapAsOf(entries) => {
+                let lagged = |(key, value): &(Arc<str>, Feature)| (key.clone(), value.clone().lagged(lag_ms));
+                Feature::MapAsOf(entries.iter().map(lagged).collect())
+            }
+            other => other,
+        }
     }
 
     /// The scalar as of an asking time; null of a list or a map.

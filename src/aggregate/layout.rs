@@ -7,7 +7,7 @@ use super::family::{Family, OpsInWindow, PlacedOp};
 use super::feature::Feature;
 use super::input::Needs;
 use super::op::Op;
-use super::window::{Window, WindowState};
+use super::window::{LastN, Window, WindowState};
 use crate::value::Scalar;
 
 /// The lines of a group and the width of its vectors.
@@ -52,9 +52,20 @@ impl AggregateSpec {
             let cost = family.cost(&ops, window);
             let category = if self.by { CATEGORY_BYTES } else { 0 };
             let pane = if cost.pane == 0 { 0 } else { cost.pane + category };
-            (cost.entity + category) as i64 + pane as i64 * panes
+            ((cost.entity + category) as i64).saturating_add((pane as i64).saturating_mul(panes))
         };
-        self.families().into_iter().map(cost).sum()
+        self.families().into_iter().map(cost).fold(0, i64::saturating_add)
+    }
+
+    /// Bytes of a record that waits for the lag of a window.
+    pub fn bytes_per_waiting_record(&self) -> i64 {
+        const TIMES_AND_SLOT: usize = 24;
+        let single = |(family, members): (&dyn Family, Vec<usize>)| {
+            let ops: Vec<&Op> = members.iter().map(|op| &self.ops[*op]).collect();
+            let category = if self.by { CATEGORY_BYTES } else { 0 };
+            family.cost(&ops, LastN(1).into()).pane + category + TIMES_AND_SLOT
+        };
+        self.families().into_iter().map(single).sum::<usize>() as i64
     }
 
     /// The answer of an op without counted records.
@@ -109,7 +120,8 @@ impl AggregateSpec {
 impl GroupLayout {
     /// Returns whether an answer can depend on the order of records of equal time.
     pub fn is_ordered(&self) -> bool {
-        self.lines.iter().flat_map(|line| &line.ops).any(|op| op.kind.family.is_ordered())
+        let ops = || self.lines.iter().flat_map(|line| &line.ops);
+        ops().any(|op| op.kind.family.is_ordered()) || self.windows().any(Window::is_ordered)
     }
 
     /// The windows of all lines.
@@ -123,12 +135,20 @@ impl GroupLayout {
         reaches.map(|reaches| reaches.into_iter().max().unwrap_or(0))
     }
 
+    /// The longest time after its event time that a record can matter to an answer, in ms; `None` if it always can.
+    pub fn history_ms(&self) -> Option<i64> {
+        let reaches: Option<Vec<i64>> = self.windows().map(|window| window.history_ms()).collect();
+        reaches.map(|reaches| reaches.into_iter().max().unwrap_or(0))
+    }
+
     /// The vector of an entity without records.
     pub fn empty(&self) -> Vec<Feature> {
         let mut row = vec![Feature::NULL; self.width];
         for line in &self.lines {
-            for positions in &line.positions {
-                positions.iter().enumerate().for_each(|(op, position)| row[*position] = line.empty(op));
+            for (window, positions) in line.windows.iter().zip(&line.positions) {
+                for (op, position) in positions.iter().enumerate() {
+                    row[*position] = window.empty(line.empty(op));
+                }
             }
         }
         row

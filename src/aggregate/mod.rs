@@ -60,14 +60,13 @@ mod last_k;
 mod layout;
 mod max;
 mod mean;
-mod members;
 mod min;
 mod mode;
 mod moments;
 mod newest;
 mod op;
 mod op_input;
-mod provisional;
+mod provisional_entities;
 mod quantile;
 mod range;
 mod rate;
@@ -119,7 +118,10 @@ pub use state::GroupState;
 pub use tallies::{Tally, ValueTallyOp};
 pub use value_key::ValueKey;
 pub use value_sketch::{STANDARD_ERROR, ValueSketch};
-pub use window::{ClosedWindow, Expired, Lifetime, LineUpdates, Sliding, Update, Window, WindowKind, WindowState};
+pub use window::{
+    ClosedWindow, ContinuedWindow, Cumulative, Cycle, Expired, LastN, Lifetime, LineUpdates, Series, Session, Single,
+    Sliding, StateParts, Tumbling, Update, WINDOWS, Window, WindowForm, WindowKind, WindowShape, WindowState,
+};
 
 /// One kind of aggregate: how a dataflow file names it, its input and output, and its family.
 #[derive(Debug)]

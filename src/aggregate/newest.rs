@@ -70,4 +70,8 @@ impl Family for NewestOp {
     fn is_ordered(&self) -> bool {
         false
     }
+
+    fn depends_on_asking(&self, _window: Window) -> bool {
+        matches!((self.finish)(0), Feature::AsOf(_))
+    }
 }

@@ -67,4 +67,8 @@ impl Family for RateOp {
     fn is_ordered(&self) -> bool {
         false
     }
+
+    fn depends_on_asking(&self, window: Window) -> bool {
+        window.length_ms().is_none()
+    }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cow_vec::CowVec;
+use crate::time::EventTime;
 use crate::value::Key;
 
 /// Encodes the state of a window as of one moment, on any thread.
@@ -13,6 +14,8 @@ pub type Encoder = Box<dyn FnOnce() -> Vec<u8> + Send>;
 pub struct SavedGroup {
     /// The number in the total order of the next record.
     pub sequence: i64,
+    /// The asking time that it was advanced to.
+    pub asof: EventTime,
     /// By slot, the entities.
     pub keys: Vec<Option<Key>>,
     /// The state of each window for those slots, in its own encoding.
@@ -23,6 +26,7 @@ pub struct SavedGroup {
 /// since.
 pub struct GroupSnapshot {
     pub(super) sequence: i64,
+    pub(super) asof: EventTime,
     pub(super) keys: CowVec<Option<Key>>,
     pub(super) windows: Vec<Encoder>,
 }
@@ -32,6 +36,7 @@ impl GroupSnapshot {
     pub fn saved(self) -> SavedGroup {
         SavedGroup {
             sequence: self.sequence,
+            asof: self.asof,
             keys: self.keys.iter().cloned().collect(),
             windows: self.windows.into_iter().map(|encode| encode()).collect(),
         }

@@ -82,4 +82,8 @@ impl Family for SpanOp {
     fn is_ordered(&self) -> bool {
         false
     }
+
+    fn depends_on_asking(&self, _window: Window) -> bool {
+        matches!((self.finish)(&Span { n: 1, oldest: 0, newest: 0 }), Feature::AsOf(_))
+    }
 }

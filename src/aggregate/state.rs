@@ -28,7 +28,7 @@ use super::entities::Entities;
 use super::feature::Feature;
 use super::input::LineInput;
 use super::layout::GroupLayout;
-use super::provisional::ProvisionalEntities;
+use super::provisional_entities::ProvisionalEntities;
 use super::snapshot::{GroupSnapshot, SavedGroup};
 use super::window::{Expired, Update, WindowState};
 use crate::time::EventTime;
@@ -36,6 +36,12 @@ use crate::value::Key;
 
 /// The largest number of records that a saved state can have had.
 const MOST_RECORDS: i64 = 1 << 60;
+
+/// Returns whether a state can have been advanced to a time, or to none yet.
+fn is_asking_time(asof: EventTime) -> bool {
+    const FARTHEST: i64 = 1 << 60;
+    asof == EventTime::MIN || (-FARTHEST..=FARTHEST).contains(&asof)
+}
 
 /// The state of one feature group on one worker.
 pub struct GroupState {
@@ -100,9 +106,10 @@ impl GroupState {
         self.sequence += updates.len() as i64;
     }
 
-    /// Moves to an asking time, never back; slots from which something expires are appended to `expired`.
+    /// Moves to an asking time, never back, as to one before that of a state that was loaded; slots whose answers change are
+    /// appended to `expired`.
     pub fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
-        debug_assert!(asof >= self.asof);
+        let asof = asof.max(self.asof);
         self.asof = asof;
         if asof < self.next_expiry {
             return;
@@ -140,6 +147,12 @@ impl GroupState {
         answers.overflows()
     }
 
+    /// Calls `check` on vectors of the features that an entity has later, those that have been loaded and are not in
+    /// [`GroupState::vector`] now. Features of other windows are of `row`.
+    pub fn check_hidden(&self, slot: u32, row: &mut [Feature], check: &mut dyn FnMut(&[Feature])) {
+        self.windows.iter().for_each(|window| window.finish_hidden(slot, row, check));
+    }
+
     /// Brings what windows keep of a slot into the processor's cache; ignore the result.
     pub fn prefetch(&self, slot: u32) -> usize {
         self.windows.iter().filter(|window| window.is_empty(slot)).count()
@@ -168,7 +181,7 @@ impl GroupState {
     /// The closed state as it is now.
     pub fn save(&self) -> GroupSnapshot {
         let windows = self.windows.iter().map(|window| window.save()).collect();
-        GroupSnapshot { sequence: self.sequence, keys: self.entities.keys(), windows }
+        GroupSnapshot { sequence: self.sequence, asof: self.asof, keys: self.entities.keys(), windows }
     }
 
     /// Adds the entities that are `mine`, by the hash of their keys, of a saved state, one of possibly several; returns
@@ -177,7 +190,10 @@ impl GroupState {
     /// # Errors
     /// If the bytes are not what [`GroupState::save`] saved of the same layout.
     pub fn load(&mut self, saved: SavedGroup, mine: impl Fn(u64) -> bool) -> Result<Vec<u32>, postcard::Error> {
-        if saved.windows.len() != self.windows.len() || !(0..=MOST_RECORDS).contains(&saved.sequence) {
+        if saved.windows.len() != self.windows.len()
+            || !(0..=MOST_RECORDS).contains(&saved.sequence)
+            || !is_asking_time(saved.asof)
+        {
             return Err(postcard::Error::DeserializeBadEncoding);
         }
         self.sequence = self.sequence.max(saved.sequence);
@@ -186,8 +202,10 @@ impl GroupState {
         let slots: Vec<Option<u32>> = mine.map(|key| key.map(|(key, hash)| self.slot(key.as_bytes(), hash))).collect();
         for (window, bytes) in self.windows.iter_mut().zip(&saved.windows) {
             window.load(bytes, &slots)?;
-            self.next_expiry = self.next_expiry.min(window.next_expiry());
         }
+        // Nothing expires by that, but windows are told the asking time.
+        self.next_expiry = EventTime::MIN;
+        self.advance(self.asof.max(saved.asof), &mut Expired::default());
         Ok(slots.into_iter().flatten().collect())
     }
 

@@ -60,10 +60,10 @@ impl Plan {
         self.sources.iter().chain(self.tables.iter().map(|table| &table.reader))
     }
 
-    /// Returns the time that the windows of all groups reach back, in ms; `None` if without end. A record that is in a window as
-    /// of `a` has an event time after `a` less this.
-    pub fn reach_ms(&self) -> Option<i64> {
-        let reaches: Option<Vec<i64>> = self.groups.iter().map(|group| group.layout.reach_ms()).collect();
+    /// Returns the time that the windows of all groups reach back, in ms; `None` if without end. A record that matters to an
+    /// answer as of `a` has an event time after `a` less this.
+    pub fn history_ms(&self) -> Option<i64> {
+        let reaches: Option<Vec<i64>> = self.groups.iter().map(|group| group.layout.history_ms()).collect();
         reaches.map(|reaches| reaches.into_iter().max().unwrap_or(0))
     }
 

@@ -58,7 +58,7 @@ impl ReplayStart {
             Some(path) => ReplayStart::checkpoint(plan, config, options, path, journal),
             None => {
                 let cold = options.from.filter(|_| options.cold);
-                let since = cold.and_then(|from| Some(from.saturating_sub(plan.reach_ms()?)));
+                let since = cold.and_then(|from| Some(from.saturating_sub(plan.history_ms()?)));
                 Ok(ReplayStart { coordinator: CheckpointCoordinator::fresh(), since, from: options.from, journal })
             }
         }

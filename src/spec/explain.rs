@@ -14,12 +14,20 @@ impl Line {
     pub fn bytes_per_entity(&self, window: Window) -> i64 {
         self.layout().bytes_per_entity(window)
     }
+
+    /// Returns the bytes of a record that waits for the lag of a window.
+    pub fn bytes_per_waiting_record(&self) -> i64 {
+        self.layout().bytes_per_waiting_record()
+    }
 }
 
 impl Group {
     /// Returns the bytes that an entity with all its panes takes: the worst case.
     pub fn bytes_per_entity(&self) -> i64 {
-        self.lines.iter().flat_map(|line| line.windows.iter().map(|window| line.bytes_per_entity(*window))).sum()
+        self.lines
+            .iter()
+            .flat_map(|line| line.windows.iter().map(|window| line.bytes_per_entity(*window)))
+            .fold(0, i64::saturating_add)
     }
 }
 
@@ -88,8 +96,13 @@ impl Spec {
                 let ops: Vec<String> = line.ops.iter().map(ToString::to_string).collect();
                 write!(out, "  window {} of {}: ", window.size(), ops.join(", "))?;
                 window.details().map_or(Ok(()), |details| write!(out, "{details}, "))?;
-                window.panes().map_or(Ok(()), |panes| write!(out, "at most {panes} panes, "))?;
-                writeln!(out, "{}", format_bytes(line.bytes_per_entity(*window)))?;
+                window.panes().map_or(Ok(()), |panes| write!(out, "at most {panes} {}, ", window.pane_name()))?;
+                write!(out, "{}", format_bytes(line.bytes_per_entity(*window)))?;
+                if window.lag_ms > 0 {
+                    let (lag, bytes) = (format_duration(window.lag_ms), line.bytes_per_waiting_record());
+                    write!(out, ", and {} for each record of the last {lag}", format_bytes(bytes))?;
+                }
+                writeln!(out)?;
             }
         }
         Ok(())

@@ -79,6 +79,7 @@ impl<'a> Checker<'a> {
             let windows: Vec<_> = list.into_iter().map(|window| self.window(window)).collect();
             windows.into_iter().collect()
         });
+        let windows = windows.and_then(|windows| self.lagging(&fields, windows));
         if windows.as_ref().is_some_and(Vec::is_empty) {
             self.problems.expected(fields.span("windows"), "this list is empty", "a window at least");
         }
@@ -111,6 +112,7 @@ impl<'a> Checker<'a> {
         }
         let defaults = self.defaults(&fields, &ops, ty);
         let (windows, stem) = (windows?, stem?);
+        self.check_series(&ops, &windows, ty, by.is_some());
         let suffixes: Vec<String> = windows.iter().map(|(_, suffix)| suffix.clone()).collect();
         let (places, ops): (Vec<Text>, Vec<Op>) = ops.into_iter().map(|(op, place)| (place, op)).unzip();
         let windows = windows.into_iter().map(|(window, _)| window).collect();
@@ -203,7 +205,7 @@ fn name_features(line: &Line, stem: Option<&str>, suffixes: &[String], schema: &
                 (Some(stem), false) => format!("{stem}_{suffix}{by}"),
                 (None, _) => format!("{part}_{suffix}{by}"),
             };
-            let ty = match op.output(of) {
+            let ty = match line.windows[window].output(op.output(of)) {
                 FeatureType::Scalar(ty) if line.by.is_some() => FeatureType::Map(ty),
                 other => other,
             };

@@ -1,40 +1,8 @@
 //! Sections of a dataflow file and their keys, as the reader accepts them and the reference lists them.
 
-/// A table of the file.
-#[derive(Debug)]
-pub struct Section {
-    /// The heading in the reference, and the section's name in problems.
-    pub title: &'static str,
-    pub summary: &'static str,
-    pub keys: &'static [SectionKey],
-}
-
-/// A key of a section.
-#[derive(Debug)]
-pub struct SectionKey {
-    pub name: &'static str,
-    /// The form of the value.
-    pub form: &'static str,
-    pub absent: Absent,
-    pub summary: &'static str,
-}
-
-/// The meaning of a missing key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absent {
-    /// The key is required.
-    Required,
-    /// The key is optional and has no default.
-    Nothing,
-    /// The default, as it would be written.
-    Is(&'static str),
-}
-
-use Absent::{Is, Nothing, Required};
-
-const fn key(name: &'static str, form: &'static str, absent: Absent, summary: &'static str) -> SectionKey {
-    SectionKey { name, form, absent, summary }
-}
+use super::section::Absent::{Is, Nothing, Required};
+use super::section::key;
+pub use super::section::{Absent, Section};
 
 /// Every section, in the order of the reference.
 pub static SECTIONS: &[&Section] = &[
@@ -186,6 +154,12 @@ pub static AGGREGATE: Section = Section {
         ),
         key("windows", "list of windows", Required, "The windows, see below"),
         key(
+            "lag",
+            "duration",
+            Nothing,
+            "The time before t as of which the windows are. Names of features end in it: `amount_sum_1d_lag7d`",
+        ),
+        key(
             "resolution",
             "float",
             Is("that of the column, or 1e-9"),
@@ -196,16 +170,33 @@ pub static AGGREGATE: Section = Section {
 
 pub static WINDOW: Section = Section {
     title: "a window",
-    summary: "`\"3h\"`, or a table that also sets the hop: `{ sliding = \"3h\", hop = \"1m\" }`. `\"lifetime\"` is all \
-              records before: none leaves it, so its entities are kept forever and no record is too late for it.",
+    summary: "A text such as `\"3h\"`, or a table with one of the kinds of windows below and the keys that belong to it: \
+              `{ sliding = \"3h\", hop = \"1m\" }`.",
     keys: &[
-        key("sliding", "duration", Required, "Length of the window"),
+        key("sliding", "duration", Nothing, "Length of a sliding window"),
+        key("tumbling", "duration", Nothing, "Length of a tumbling window"),
+        key(
+            "cumulative",
+            "duration",
+            Nothing,
+            "Length of the stretches of time that a cumulative window begins anew with",
+        ),
+        key("session", "duration", Nothing, "The longest gap between the records of a session"),
+        key("series", "int", Nothing, "Number of answers in a series"),
+        key("step", "duration", Nothing, "Length of a step of a series; required with `series`"),
         key(
             "hop",
             "duration",
             Is("by length"),
-            "Step in which the oldest edge moves. By default 1 d for windows above 12 d, 1 h above 12 h, 5 min above 1 h, else a 60th of the window. The newest edge is exact to the ms",
+            "Step in which the oldest edge of a sliding window, or of a step of a series, moves. By default 1 d for lengths above 12 d, 1 h above 12 h, 5 min above 1 h, else a 60th of the length. The newest edge is exact to the ms. In a series, a hop that is written must divide the step",
         ),
+        key(
+            "offset",
+            "duration",
+            Is("\"0s\""),
+            "Shift of a tumbling or a cumulative window from multiples of its length since 1970-01-01T00:00Z. It may be negative, and is shorter than the window",
+        ),
+        key("max", "duration", Nothing, "The span at which a session is cut; longer than its gap"),
     ],
 };
 

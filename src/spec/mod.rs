@@ -16,6 +16,7 @@
 mod keys;
 mod problem;
 mod reader;
+mod section;
 mod toml_text;
 mod types;
 

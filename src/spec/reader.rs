@@ -51,6 +51,20 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Reports a key that is missing beside another, as [`Fields::require`] does.
+    pub fn require_with(&self, name: &str, beside: &str) {
+        let Some(key) = self.section.keys.iter().find(|key| key.name == name) else { return };
+        if !self.table.contains_key(name) && !self.meant.iter().any(|meant| meant == name) {
+            let message = format!("missing key '{name}' beside '{beside}'");
+            self.problems.expected(self.at.clone(), message, format!("{name} = {}", key.form));
+        }
+    }
+
+    /// Returns whether an unknown key was probably meant for one of the section's.
+    pub fn is_mistyped(&self) -> bool {
+        !self.meant.is_empty()
+    }
+
     /// Opens a value that must be a table; reports it if it is not.
     pub fn of(value: &'a TomlValue<'a>, section: &'static Section, problems: &'a Problems) -> Option<Self> {
         match value.get_ref() {
@@ -71,6 +85,15 @@ impl<'a> Fields<'a> {
 
     pub fn text(&self, key: &str) -> Option<Text<'a>> {
         text(self.get(key)?, self.problems)
+    }
+
+    /// Returns a string, if there is one; reports nothing.
+    pub fn text_if_any(&self, key: &str) -> Option<Text<'a>> {
+        let value = self.get(key)?;
+        match value.get_ref() {
+            DeValue::String(text) => Some(Text { value: text, span: value.span() }),
+            _ => None,
+        }
     }
 
     /// Returns a string or a list of strings as a list.

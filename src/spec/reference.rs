@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::keys::{Absent, SECTIONS, Section};
-use crate::aggregate::{self, AggregateKind, OpInput, OpParameters};
+use crate::aggregate::{self, AggregateKind, OpInput, OpParameters, WINDOWS, WindowForm};
 use crate::expr::FUNCTIONS;
 use crate::model::{Bounds, KINDS, METRICS, ModelKind, OPTIMIZERS, Parameter, TrainedBy};
 use crate::source::{FILE_FORMATS, FORMATS};
@@ -36,6 +36,7 @@ pub fn reference() -> String {
         &["function", "description"],
         functions.map(|f| vec![format!("`{}`", f.signature), f.summary.to_owned()]),
     );
+    out += &windows();
     out += &aggregates();
     out += &kinds_of_models();
     out += "\n## Metrics\n\n";
@@ -50,6 +51,17 @@ pub fn reference() -> String {
         out += &parameters(kind.parameters);
     }
     out
+}
+
+/// Formats the section of the kinds of windows.
+fn windows() -> String {
+    let row = |form: &WindowForm| {
+        let suffix = format!("`{}`", form.suffix);
+        [form.name, form.written, &suffix, form.records, form.state].map(str::to_owned).into()
+    };
+    let kinds =
+        table(&["window", "written", "in names", "records as of t", "kept of an entity"], WINDOWS.iter().map(row));
+    format!("{WINDOWS_BEFORE}{kinds}{WINDOWS_AFTER}")
 }
 
 /// Formats the section of the aggregates.
@@ -176,6 +188,42 @@ fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     }
     out
 }
+
+const WINDOWS_BEFORE: &str = "
+## Windows
+
+The values of `windows`. As of t, each has records that took effect before t; the column *records as of t* says which. W is
+the length, and times are in ms since 1970-01-01T00:00Z. A value is what an aggregate keeps of a set of records; the bytes
+are in the plan that `check` prints.
+
+";
+
+const WINDOWS_AFTER: &str = "
+**Tumbling** windows answer for the newest whole stretch of time: at 10:20, `{ tumbling = \"1h\" }` is of 09:00 to 10:00.
+**Cumulative** ones answer for the current stretch so far: `{ cumulative = \"1d\", offset = \"-5h\" }` is of today since
+19:00Z of the day before, which is midnight at UTC+5. Two of one length in one line have the same name, whatever their
+offsets: give one of them another name by `as` in a line of its own.
+
+**Session** windows have the run of records that is going on. A record that takes effect at t with event time e begins a run
+if there is none, or if t is more than the gap after the newest event time of the last. Otherwise it joins the run if it is
+within the gap of its records: oldest − gap <= e <= newest + gap. A `max` cuts runs: a record with e >= oldest + max begins
+the next one. A late record from before the run does not count, and one between two runs never joins them. As of t, the
+window is empty if the newest event time is more than the gap before t.
+
+**Last N** windows have the newest N records of those that the line counts: the `where` holds, and the value is not null.
+N is at most 100,000.
+
+**Series** are lists of n answers, one for each step, oldest first: `{ series = 7, step = \"1d\" }` has the last seven days,
+each ending where the next begins and the last at t. A step without records has the empty answer, and an entity without
+records has n of them. Ops whose answers are lists or maps, or depend on the asking time, cannot be in a series.
+
+**Lag.** `lag = \"7d\"` in a line makes all its windows those as of t − 7d, to the ms. Answers that depend on the asking time
+are as of then, too. Records wait for that long, each on its own: `check` says how many bytes one takes.
+
+What is served before a record closes: in sliding and lifetime windows, what has closed and all records of the entity that
+have arrived since; in tumbling, cumulative, session, last N and series windows, the window just after the newest of these
+records, as if all of them had closed; in windows that lag, what has closed.
+";
 
 const OP_PARAMETERS: &str = "
 A parameter is written in parentheses: `last_k(5)`, `quantile(0.9)`, `ewma(\"1h\")`. In the names of features it follows a

@@ -3,7 +3,7 @@
 //! | module | contents |
 //! |---|---|
 //! | `engine`, `spec`, `topics` | runs of the engine on records in memory, its dataflow, random records |
-//! | `naive`, `definitions` | the oracle: the same results recomputed from all records |
+//! | `naive`, `definitions`, `windows` | the oracle: the same results recomputed from all records |
 //! | `program`, `servers` | runs of the program and of real servers as child processes |
 //! | `shop` | an endpoint over a small dataflow, and an HTTP client |
 //! | `training` | random rows for models |
@@ -19,3 +19,4 @@ pub mod shop;
 pub mod spec;
 pub mod topics;
 pub mod training;
+pub mod windows;

@@ -12,6 +12,7 @@ use tidemill::value::{Scalar, Type};
 
 use super::definitions::{COLLECTIONS, Collected, STATISTICS};
 use super::engine::{Inputs, Record};
+use super::windows::{NaiveShape, NaiveWindow, Times, window};
 
 /// The results that the engine must have.
 #[derive(Debug, Default)]
@@ -173,6 +174,15 @@ pub fn collections() -> Vec<(&'static str, Collected)> {
     definitions().filter_map(collection).collect()
 }
 
+/// The ops of every kind that a series can have, in the order of `KINDS`.
+pub fn series_ops(window: NaiveWindow) -> Vec<(&'static str, Answer)> {
+    let is_taken = |op: &str| {
+        let op = Op::parse(op).expect("the table has ops");
+        window.takes(op.kind, &op)
+    };
+    ops().into_iter().filter(|(op, _)| is_taken(op)).collect()
+}
+
 fn float(value: Option<f64>) -> Scalar {
     value.map_or(Scalar::Null, Scalar::Float)
 }
@@ -259,45 +269,16 @@ fn by_order(observed: &[Observation], pick: fn(Vec<f64>) -> Option<f64>) -> Scal
     float(pick(observed.iter().map(|one| number(&one.x)).collect()))
 }
 
-/// When a record takes effect, and its event time.
-#[derive(Clone, Copy, Debug)]
-pub struct Times {
-    pub effective: i64,
-    pub event: i64,
-}
-
-/// A window by its definition: whether it holds a record as of a time.
-pub type Holds = fn(Times, i64) -> bool;
-
-pub fn sliding(size: i64, hop: i64, record: Times, a: i64) -> bool {
-    record.event >= (a - size).div_euclid(hop) * hop && record.effective < a
-}
-
-/// A window, as a dataflow file writes it and by its definition.
-#[derive(Clone, Copy)]
-pub struct NaiveWindow {
-    pub text: &'static str,
-    pub holds: Holds,
-    pub length_ms: Option<i64>,
-}
-
 /// The windows of the group `shop`.
-pub const WINDOWS: &[NaiveWindow] = &[
-    NaiveWindow {
-        text: "{ sliding = \"60ms\", hop = \"7ms\" }",
-        holds: |record, a| sliding(60, 7, record, a),
-        length_ms: Some(60),
-    },
-    NaiveWindow {
-        text: "{ sliding = \"300ms\", hop = \"50ms\" }",
-        holds: |record, a| sliding(300, 50, record, a),
-        length_ms: Some(300),
-    },
-];
+pub const WINDOWS: &[NaiveWindow] =
+    &[window(NaiveShape::Sliding { size: 60, hop: 7 }), window(NaiveShape::Sliding { size: 300, hop: 50 })];
 
 /// The windows of the group `ever`, which reach back without end.
-pub const ENDLESS: &[NaiveWindow] =
-    &[NaiveWindow { text: "\"lifetime\"", holds: |record, a| record.effective < a, length_ms: None }];
+pub const ENDLESS: &[NaiveWindow] = &[window(NaiveShape::Lifetime)];
+
+/// The window of `positive` in the group `shop`, and that of the group `pair`.
+const POSITIVE: NaiveWindow = window(NaiveShape::Sliding { size: 100, hop: 1 });
+const PAIR: NaiveWindow = window(NaiveShape::Sliding { size: 120, hop: 20 });
 
 /// The times of a vector: the one up to which its windows have records, and the asking time.
 #[derive(Clone, Copy, Debug)]
@@ -318,12 +299,38 @@ impl AsOf {
     }
 }
 
-/// The observations of a line in a window, of records in the total order.
-fn observed(records: &[&Placed], holds: Holds, at: AsOf, x: impl Fn(&Record) -> Option<Scalar>) -> Vec<Observation> {
-    let held = |r: &&&Placed| holds(Times { effective: r.effective, event: r.record.at }, at.window);
+/// The observations that an op counts of a line in a window, of records in the total order; of a series, for each step,
+/// oldest first.
+fn observed_steps(
+    records: &[&Placed],
+    window: NaiveWindow,
+    at: AsOf,
+    op: &str,
+    x: impl Fn(&Record) -> Option<Scalar>,
+) -> Vec<Vec<Observation>> {
     let observation =
         |r: &&Placed| Some(Observation { event_time: r.record.at, x: x(&r.record)?, with: with(&r.record) });
-    records.iter().filter(held).filter_map(observation).collect()
+    let counts = |r: &&&Placed| observation(r).is_some_and(|one| is_counted(op, &one));
+    let counted: Vec<&Placed> = records.iter().filter(counts).copied().collect();
+    let times: Vec<Times> = counted.iter().map(|r| Times { effective: r.effective, event: r.record.at }).collect();
+    let steps = window.held(&times, at.window).into_iter();
+    steps.map(|held| held.iter().filter_map(|at| observation(&counted[*at])).collect()).collect()
+}
+
+/// The same of a window that is no series.
+fn observed(
+    records: &[&Placed],
+    window: NaiveWindow,
+    at: AsOf,
+    op: &str,
+    x: impl Fn(&Record) -> Option<Scalar>,
+) -> Vec<Observation> {
+    observed_steps(records, window, at, op, x).remove(0)
+}
+
+/// The circumstances of answers in a window.
+fn asked(window: NaiveWindow, at: AsOf) -> Asked {
+    Asked { asking: at.asking - window.lag, length_ms: window.length_ms() }
 }
 
 fn of_shop<'a>(sales: &'a [Placed], shop: &Option<String>) -> Vec<&'a Placed> {
@@ -335,10 +342,9 @@ fn with(record: &Record) -> Scalar {
     if record.item == 2 { Scalar::Null } else { Scalar::Int(record.item) }
 }
 
-/// The observations that an op counts: those with both values, if it reads two.
-pub fn counted(op: &str, observed: &[Observation]) -> Vec<Observation> {
-    let is_paired = matches!(op, "covariance" | "correlation");
-    observed.iter().filter(|one| !is_paired || one.with != Scalar::Null).cloned().collect()
+/// Returns whether an op counts an observation: with both values, if it reads two.
+pub fn is_counted(op: &str, one: &Observation) -> bool {
+    !matches!(op, "covariance" | "correlation") || one.with != Scalar::Null
 }
 
 /// A number as the default of an op of floats.
@@ -353,11 +359,10 @@ pub fn default_of(op: &str, number: i64) -> Scalar {
 /// Every op of x in the first window of the group `shop`, of records with an item above 0, with a default of 7.
 fn defaulted_vector(sales: &[Placed], shop: &Option<String>, at: AsOf) -> Vec<Scalar> {
     let positive = |record: &Record| record.x.filter(|_| record.item > 0).map(Scalar::Float);
-    let observed = observed(&of_shop(sales, shop), WINDOWS[0].holds, at, positive);
-    let asked = Asked { asking: at.asking, length_ms: WINDOWS[0].length_ms };
-    let answer = |(op, answer): (&str, Answer)| match counted(op, &observed) {
+    let records = of_shop(sales, shop);
+    let answer = |(op, answer): (&str, Answer)| match observed(&records, WINDOWS[0], at, op, positive) {
         none if none.is_empty() => default_of(op, 7),
-        counted => answer(&counted, asked),
+        counted => answer(&counted, asked(WINDOWS[0], at)),
     };
     ops().into_iter().map(answer).collect()
 }
@@ -366,18 +371,16 @@ fn defaulted_vector(sales: &[Placed], shop: &Option<String>, at: AsOf) -> Vec<Sc
 fn by_shop_vector(sales: &[Placed], item: i64, at: AsOf) -> Vec<Scalar> {
     let shops: BTreeSet<&String> = sales.iter().filter_map(|sale| sale.record.shop.as_ref()).collect();
     let vector = [WINDOWS[0], ENDLESS[0]].into_iter().flat_map(|window| {
-        let asked = Asked { asking: at.asking, length_ms: window.length_ms };
-        let of_shop = |shop: &&String| {
-            let records: Vec<&Placed> = of_shop(sales, &Some((*shop).clone()));
+        let counted = |shop: &String, op: &str| {
+            let records: Vec<&Placed> = of_shop(sales, &Some(shop.clone()));
             let records: Vec<&Placed> = records.into_iter().filter(|r| r.record.item == item).collect();
-            observed(&records, window.holds, at, |record| record.x.map(Scalar::Float))
+            observed(&records, window, at, op, |record| record.x.map(Scalar::Float))
         };
-        let by_shop: Vec<(&String, Vec<Observation>)> = shops.iter().map(|shop| (*shop, of_shop(shop))).collect();
         let map = |(op, answer): (&str, Answer)| {
-            let counted = by_shop.iter().map(|(shop, observed)| (shop, counted(op, observed)));
+            let counted = shops.iter().map(|shop| (shop, counted(shop, op)));
             let entries = counted.filter(|(_, counted)| !counted.is_empty());
-            let map: Map<String, Value> =
-                entries.map(|(shop, counted)| (shop.to_string(), answer(&counted, asked).to_json())).collect();
+            let answer = |counted: Vec<Observation>| answer(&counted, asked(window, at)).to_json();
+            let map: Map<String, Value> = entries.map(|(shop, counted)| (shop.to_string(), answer(counted))).collect();
             if map.is_empty() { Scalar::Null } else { Scalar::String(Value::Object(map).to_string().into()) }
         };
         ops().into_iter().map(map).collect::<Vec<_>>()
@@ -389,19 +392,16 @@ fn by_shop_vector(sales: &[Placed], item: i64, at: AsOf) -> Vec<Scalar> {
 fn all_of_x(records: &[&Placed], windows: &[NaiveWindow], at: AsOf) -> Vec<Scalar> {
     let mut vector = Vec::new();
     for window in windows {
-        let observed = observed(records, window.holds, at, |record| record.x.map(Scalar::Float));
-        let asked = Asked { asking: at.asking, length_ms: window.length_ms };
-        vector.extend(ops().iter().map(|(_, answer)| answer(&observed, asked)));
+        let observed = |op: &str| observed(records, *window, at, op, |record| record.x.map(Scalar::Float));
+        vector.extend(ops().iter().map(|(op, answer)| answer(&observed(op), asked(*window, at))));
     }
     vector
 }
 
-/// Every list and map of x in each window, as JSON.
-fn collected_vector(sales: &[Placed], shop: &Option<String>, at: AsOf) -> Vec<Scalar> {
-    let records = of_shop(sales, shop);
-    let windows = WINDOWS.iter().chain(ENDLESS);
-    let vector = windows.flat_map(|window| {
-        let observed = observed(&records, window.holds, at, |record| record.x.map(Scalar::Float));
+/// Every list and map of x in each of some windows, as JSON.
+fn lists_of_x(records: &[&Placed], windows: &[NaiveWindow], at: AsOf) -> Vec<Scalar> {
+    let vector = windows.iter().flat_map(|window| {
+        let observed = observed(records, *window, at, "", |record| record.x.map(Scalar::Float));
         collections().into_iter().map(move |(_, answer)| match answer(&observed) {
             Feature::Value(value) => value,
             other => Scalar::String(other.to_json(at.asking).to_string().into()),
@@ -410,11 +410,30 @@ fn collected_vector(sales: &[Placed], shop: &Option<String>, at: AsOf) -> Vec<Sc
     vector.collect()
 }
 
+/// Every op of x that a series can have in each of some series, as JSON.
+fn series_of_x(records: &[&Placed], windows: &[NaiveWindow], at: AsOf) -> Vec<Scalar> {
+    let vector = windows.iter().flat_map(|window| {
+        let steps = |op: &str| observed_steps(records, *window, at, op, |record| record.x.map(Scalar::Float));
+        series_ops(*window).into_iter().map(move |(op, answer)| {
+            let steps = steps(op);
+            let list = steps.iter().map(|observed| answer(observed, asked(*window, at)));
+            Scalar::String(Feature::List(list.collect()).to_json(at.asking).to_string().into())
+        })
+    });
+    vector.collect()
+}
+
+fn collected_vector(sales: &[Placed], shop: &Option<String>, at: AsOf) -> Vec<Scalar> {
+    let records = of_shop(sales, shop);
+    let windows: Vec<NaiveWindow> = WINDOWS.iter().chain(ENDLESS).copied().collect();
+    lists_of_x(&records, &windows, at)
+}
+
 fn shop_vector(sales: &[Placed], shop: &Option<String>, at: AsOf) -> Vec<Scalar> {
     let records = of_shop(sales, shop);
     let mut vector = all_of_x(&records, WINDOWS, at);
     let positive = |record: &Record| record.x.filter(|x| *x > 0.0).map(|_| Scalar::Null);
-    let positive = observed(&records, |record, a| sliding(100, 1, record, a), at, positive);
+    let positive = observed(&records, POSITIVE, at, "count", positive);
     vector.push(Scalar::Int(positive.len() as i64));
     vector
 }
@@ -425,10 +444,9 @@ fn ever_vector(sales: &[Placed], shop: &Option<String>, at: AsOf) -> Vec<Scalar>
 
 fn pair_vector(sales: &[Placed], shop: &Option<String>, item: i64, at: AsOf) -> Vec<Scalar> {
     let records: Vec<&Placed> = of_shop(sales, shop).into_iter().filter(|r| r.record.item == item).collect();
-    let holds: Holds = |record, a| sliding(120, 20, record, a);
-    let observed = observed(&records, holds, at, |record| Some(Scalar::Int(record.item)));
-    let asked = Asked { asking: at.asking, length_ms: Some(120) };
-    ["sum", "last"].iter().map(|kind| aggregate(kind).1.answer(&observed, asked).scalar(at.asking)).collect()
+    let observed = observed(&records, PAIR, at, "", |record| Some(Scalar::Int(record.item)));
+    let answer = |kind: &&str| aggregate(kind).1.answer(&observed, asked(PAIR, at)).scalar(at.asking);
+    ["sum", "last"].iter().map(answer).collect()
 }
 
 fn text(value: &Option<String>) -> Scalar {
@@ -550,4 +568,61 @@ pub fn compute_of(inputs: &Inputs, dealt: &Dealt) -> Expected {
     }
     expected.examples = examples;
     expected
+}
+
+/// The results of the dataflow of some windows.
+#[derive(Debug, Default)]
+pub struct ExpectedWindows {
+    pub shop: Vec<Vec<Scalar>>,
+    /// Lists and maps as JSON.
+    pub collected: Vec<Vec<Scalar>>,
+    /// By time and id of the example, the features looked up.
+    pub examples: Vec<Vec<Scalar>>,
+    /// The vectors of the group `shop` in the online store at the end.
+    pub shown: BTreeMap<String, Vec<Scalar>>,
+}
+
+/// The results of [`super::spec::windowed`].
+pub fn compute_windows(inputs: &Inputs, windows: &[NaiveWindow], partitions: usize) -> ExpectedWindows {
+    let dealt = Dealt::over(partitions);
+    let (asks, _) = place("asks", &inputs.asks, 40, &dealt);
+    let (sales, _) = place("sales", &inputs.sales, 25, &dealt);
+    let newest = asks.iter().chain(&sales).map(|r| r.effective).max();
+    let end = newest.map_or(i64::MIN, |newest| newest + 1);
+    let of = |series: bool| -> Vec<NaiveWindow> {
+        windows.iter().copied().filter(|window| window.is_series() == series).collect()
+    };
+    let count = |records: &[&Placed], at: AsOf| {
+        let ever = observed(records, window(NaiveShape::Lifetime), at, "count", |_| Some(Scalar::Null));
+        Scalar::Int(ever.len() as i64)
+    };
+    let scalars = |shop: &Option<String>, at: AsOf| {
+        let records = of_shop(&sales, shop);
+        [vec![count(&records, at)], all_of_x(&records, &of(false), at)].concat()
+    };
+    let collected = |shop: &Option<String>, at: AsOf| {
+        let records = of_shop(&sales, shop);
+        let (lists, series) = (lists_of_x(&records, &of(false), at), series_of_x(&records, &of(true), at));
+        [vec![count(&records, at)], lists, series].concat()
+    };
+    let key = |r: &Record| r.shop.as_ref().map(|_| vec![text(&r.shop)]);
+    let shops: BTreeMap<String, Vec<Scalar>> = sales
+        .iter()
+        .filter_map(|sale| sale.record.shop.clone())
+        .map(|shop| (shop.clone(), scalars(&Some(shop), AsOf { window: end, asking: ASKING })))
+        .collect();
+    let is_labelled = |ask: &&Placed| {
+        let answers = |sale: &Placed| sale.record.id == ask.record.id && sale.record.x.is_some();
+        sales.iter().any(|sale| answers(sale) && (0..=80).contains(&(sale.effective - ask.effective)))
+    };
+    let example = |ask: &Placed| {
+        let row = vec![Scalar::Timestamp(ask.effective), Scalar::String(ask.record.id.as_str().into())];
+        [row, scalars(&ask.record.shop, AsOf::look_up(ask.effective))].concat()
+    };
+    ExpectedWindows {
+        shop: changes(&sales, key, |r, at| scalars(&r.shop, at)),
+        collected: changes(&sales, key, |r, at| collected(&r.shop, at)),
+        examples: asks.iter().filter(is_labelled).map(example).collect(),
+        shown: shops,
+    }
 }

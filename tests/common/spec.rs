@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use super::naive::{ENDLESS, NaiveWindow, WINDOWS, collections, ops};
+use super::naive::{ENDLESS, WINDOWS, collections, ops, series_ops};
+use super::windows::NaiveWindow;
 
 /// Two streams and a table, every aggregate in every window, a label within a short time.
 pub static SPEC: LazyLock<String> = LazyLock::new(|| spec(TEMPLATE));
@@ -17,7 +18,7 @@ pub static BOUNDED: LazyLock<String> = LazyLock::new(|| {
 fn spec(template: &str) -> String {
     let ops: Vec<String> = ops().iter().map(|(op, _)| format!("{op:?}")).collect();
     let lists: Vec<String> = collections().iter().map(|(op, _)| format!("{op:?}")).collect();
-    let list = |windows: &[NaiveWindow]| windows.iter().map(|window| window.text).collect::<Vec<_>>().join(", ");
+    let list = |windows: &[NaiveWindow]| windows.iter().map(|window| window.text()).collect::<Vec<_>>().join(", ");
     template
         .replace("LISTS", &lists.join(", "))
         .replace("OPS", &ops.join(", "))
@@ -141,6 +142,53 @@ kind = "logistic"
 examples = "both"
 instance = "asks"
 features = ["shop.*", "pair.*", "x"]
+label = { from = "sales", on = "id", value = "x > 0", within = "80ms" }
+window = "200ms"
+"#
+);
+
+/// A group `shop` with every op with a scalar answer and a group `collected` with all others, in some windows, and a model
+/// whose examples look the former up.
+pub fn windowed(windows: &[NaiveWindow]) -> String {
+    let line = |window: &NaiveWindow, ops: Vec<&str>| {
+        let lag = if window.lag > 0 { format!(", lag = \"{}ms\"", window.lag) } else { String::new() };
+        let has_pairs = ops.contains(&"covariance");
+        let ops: Vec<String> = ops.iter().map(|op| format!("{op:?}")).collect();
+        let with = if has_pairs { ", with = \"nullif(item, 2)\"" } else { "" };
+        format!("  {{ of = \"x\"{with}, op = [{}], windows = [{}]{lag} }},", ops.join(", "), window.text())
+    };
+    let of = |series: bool| windows.iter().filter(move |window| window.is_series() == series);
+    let scalars = of(false).map(|window| line(window, ops().iter().map(|(op, _)| *op).collect()));
+    let lists = of(false).map(|window| line(window, collections().iter().map(|(op, _)| *op).collect()));
+    let series = of(true).map(|window| line(window, series_ops(*window).iter().map(|(op, _)| *op).collect()));
+    let lists: Vec<String> = lists.chain(series).collect();
+    WINDOWED.replace("SCALARS", &scalars.collect::<Vec<_>>().join("\n")).replace("LISTS", &lists.join("\n"))
+}
+
+const WINDOWED: &str = concat!(
+    "name = \"windowed\"\n",
+    topics!(),
+    r#"
+[features.shop]
+from = "sales"
+entity = "shop"
+aggregate = [
+  { op = "count", windows = ["lifetime"] },
+SCALARS
+]
+
+[features.collected]
+from = "sales"
+entity = "shop"
+aggregate = [
+  { op = "count", windows = ["lifetime"] },
+LISTS
+]
+
+[model.sold]
+kind = "logistic"
+examples = "asks"
+features = ["shop.*", "x"]
 label = { from = "sales", on = "id", value = "x > 0", within = "80ms" }
 window = "200ms"
 "#

@@ -141,7 +141,7 @@ proptest! {
         let inputs = Inputs { asks, sales, prices };
         let from = 1_000_000 + start;
         let spec = tidemill::spec::parse(&BOUNDED, "spec.toml").expect("a right spec");
-        let since = from - Plan::new(Arc::new(spec)).reach_ms().expect("all windows are bounded");
+        let since = from - Plan::new(Arc::new(spec)).history_ms().expect("all windows are bounded");
         let expected = naive::compute_of(&inputs, &naive::Dealt { endless: false, ..naive::Dealt::over(partitions) });
         let counted = naive::compute_of(&inputs, &naive::Dealt { since: Some(since), endless: false, ..naive::Dealt::over(partitions) });
         let run = Run { spec: &BOUNDED, read, workers, partitions, from: Some(from), since: Some(since), ..Run::default() };

@@ -3,7 +3,6 @@
 //! | file | covers |
 //! |---|---|
 //! | `engine` | features, examples and labels of a dataflow, against a recomputation from all records |
-//! | `explain` | the records that features are of, against a list made from all records |
 //! | `expr` | vectorised evaluation of expressions, against evaluation row by row |
 //! | `files` | files: faults that cost one record, bounds in bytes, and what a restart finds changed |
 //! | `formats` | one table as JSON lines, CSV and Parquet |
@@ -13,11 +12,12 @@
 //! | `serving` | answers of the endpoint, against the operators of the graph; malformed requests |
 //! | `skew` | answers of the endpoint, against the examples of a replay |
 //! | `union` | features and examples of a stream of several sources, against a recomputation from all records |
+//! | `windows` | every aggregate in every kind of window, against a recomputation from all records |
+//! | `windows` | every aggregate in every kind of window, against a recomputation from all records |
 
 #[path = "../common/mod.rs"]
 mod common;
 mod engine;
-mod explain;
 mod expr;
 mod files;
 mod formats;
@@ -27,3 +27,4 @@ mod nulls;
 mod serving;
 mod skew;
 mod union;
+mod windows;

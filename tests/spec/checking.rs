@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use tidemill::aggregate::{Sliding, Window};
+use tidemill::aggregate::{Sliding, WindowShape};
 use tidemill::spec::{self, Label, Spec};
 use tidemill::value::Type;
 
@@ -77,8 +77,8 @@ fn features_are_named_by_input_op_and_window() {
 fn hops_follow_the_length_unless_chosen() {
     let spec = small(fixed);
     let windows = spec.groups.iter().flat_map(|group| &group.lines).flat_map(|line| line.windows.clone());
-    let sizes = windows.map(|window| match window {
-        Window::Sliding(Sliding { size_ms, hop_ms }) => (size_ms, hop_ms),
+    let sizes = windows.map(|window| match window.shape {
+        WindowShape::Sliding(Sliding { size_ms, hop_ms }) => (size_ms, hop_ms),
         other => panic!("{other:?} is not a sliding window"),
     });
     let sizes: Vec<(i64, i64)> = sizes.collect();

@@ -8,6 +8,7 @@
 //! | `look_ups` | groups that are looked up by columns of other names |
 //! | `mistakes` | the errors of files with mistakes, as golden files |
 //! | `test_verb` | `[[test]]` blocks, as `tidemill test` runs them |
+//! | `windows` | windows of every kind: names, plan, definitions |
 
 mod checking;
 mod command_line;
@@ -15,3 +16,4 @@ mod depth;
 mod look_ups;
 mod mistakes;
 mod test_verb;
+mod windows;

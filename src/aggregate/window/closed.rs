@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::aggregate::algebra::{Aggregate, Observed};
 use crate::aggregate::input::LineInput;
 use crate::aggregate::snapshot::Encoder;
@@ -38,6 +40,24 @@ impl<'a> LineUpdates<'a> {
     }
 }
 
+/// A record as the accumulator that has it alone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Single<T> {
+    /// When it takes effect.
+    pub time: EventTime,
+    pub event_time: EventTime,
+    pub acc: T,
+}
+
+impl<T: Default> Single<T> {
+    /// A record that takes effect at `time`.
+    pub fn of<A: Aggregate<Acc = T>>(aggregate: &A, time: EventTime, record: Observed<'_>) -> Self {
+        let (event_time, mut acc) = (record.event_time, T::default());
+        aggregate.insert(&mut acc, record);
+        Single { time, event_time, acc }
+    }
+}
+
 /// Slots from which panes have expired. A slot may be in either list more than once.
 #[derive(Debug, Default)]
 pub struct Expired {
@@ -48,33 +68,44 @@ pub struct Expired {
 
 /// The state of one window over the closed records of all entities, by slot.
 pub trait ClosedWindow<A: Aggregate>: 'static {
-    /// Bytes of an entity without its panes, and of each of its panes.
-    const ENTITY_BYTES: usize;
-    const PANE_BYTES: usize;
-
     /// Makes room for this many slots.
     fn grow(&mut self, slots: usize);
 
     /// Empties a slot for its next entity.
     fn clear(&mut self, slot: u32);
 
-    /// Returns whether a record of this event time still counts when it takes effect at `time`.
+    /// Returns whether a record of this event time may still count when it takes effect at `time`.
     fn admits(&self, event_time: EventTime, time: EventTime) -> bool;
 
     /// Inserts records, the first of which has the number `sequence` in the total order. The slots of those that do not
     /// count are appended to `rejected`.
     fn insert(&mut self, updates: LineUpdates<'_>, sequence: i64, rejected: &mut Vec<u32>);
 
-    /// Moves to an asking time: panes that it leaves behind expire.
+    /// Inserts a record that was counted before; returns whether it counts in the window. The result is that of
+    /// [`ClosedWindow::insert`].
+    fn insert_single(&mut self, slot: u32, single: &Single<A::Acc>) -> bool;
+
+    /// Moves to an asking time: panes that it leaves behind expire. The slots whose answers it changes are appended to
+    /// `expired`.
     fn advance(&mut self, asof: EventTime, expired: &mut Expired);
 
-    /// The next asking time at which a pane expires; `EventTime::MAX` if none does.
+    /// The next asking time at which a pane expires or an answer changes; `EventTime::MAX` if none does.
     fn next_expiry(&self) -> EventTime;
 
     fn is_empty(&self, slot: u32) -> bool;
 
     /// The accumulator of all records of a slot that are in the window.
     fn accumulated(&self, slot: u32) -> Cow<'_, A::Acc>;
+
+    /// Visits the accumulators that the answers of a slot are made of: the one of the window or, of a series, that of
+    /// each step, oldest first. Without a slot, they are empty.
+    fn visit(&self, slot: Option<u32>, visit: &mut dyn FnMut(&A::Acc)) {
+        visit(&slot.map_or_else(Cow::default, |slot| self.accumulated(slot)));
+    }
+
+    /// Visits accumulators of a slot that may be visited later and are not now, so that the types of what was loaded can
+    /// be checked.
+    fn visit_hidden(&self, _slot: u32, _visit: &mut dyn FnMut(&A::Acc)) {}
 
     /// The state as it is now, to be encoded later.
     fn save(&self) -> Encoder;
@@ -87,4 +118,17 @@ pub trait ClosedWindow<A: Aggregate>: 'static {
 
     /// Memory held, without what accumulators keep elsewhere.
     fn bytes(&self) -> usize;
+}
+
+/// A window whose answer with provisional records is not the sum of what is closed and what is provisional.
+pub trait ContinuedWindow<A: Aggregate>: ClosedWindow<A> {
+    /// The same as [`ClosedWindow::visit`], of the window as of a later time, as if some provisional records before it had
+    /// closed. They are in the order of their times.
+    fn visit_continued(
+        &self,
+        slot: Option<u32>,
+        provisional: &[Single<A::Acc>],
+        asof: EventTime,
+        visit: &mut dyn FnMut(&A::Acc),
+    );
 }

@@ -4,9 +4,14 @@
 
 use std::borrow::Cow;
 
-use super::WindowKind;
-use super::closed::{ClosedWindow, Expired, LineUpdates};
+use super::closed::{ClosedWindow, Expired, LineUpdates, Single};
+use super::kind::{WindowForm, WindowKind};
+use super::maintained::WindowState;
+use super::parts::StateParts;
+use super::provisional::{Queued, Summed};
 use crate::aggregate::algebra::{Aggregate, Invertible};
+use crate::aggregate::answers::Answers;
+use crate::aggregate::cost::Cost;
 use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::EventTime;
@@ -18,8 +23,13 @@ pub struct Lifetime;
 const NAME: &str = "lifetime";
 
 impl WindowKind for Lifetime {
-    type Subtracting<A: Invertible> = LifetimeWindow<A>;
-    type Merging<A: Aggregate> = LifetimeWindow<A>;
+    const FORM: WindowForm = WindowForm {
+        name: NAME,
+        written: "`\"lifetime\"`",
+        suffix: NAME,
+        records: "all before t. None leaves, so no record is too late, and entities are kept forever",
+        state: "a value",
+    };
 
     fn parse(text: &str) -> Option<Self> {
         (text == NAME).then_some(Lifetime)
@@ -57,16 +67,24 @@ impl WindowKind for Lifetime {
         None
     }
 
-    fn panes(self) -> Option<i64> {
-        None
+    fn invertible<A: Invertible, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>
+    where
+        F: Fn(&A::Acc, &mut Answers<'_>) + 'static,
+    {
+        let closed = LifetimeWindow::new(parts.aggregate);
+        parts.summed::<Summed<A>, _>(closed)
     }
 
-    fn subtracting<A: Invertible>(self, aggregate: A) -> LifetimeWindow<A> {
-        self.merging(aggregate)
+    fn any<A: Aggregate, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>
+    where
+        F: Fn(&A::Acc, &mut Answers<'_>) + 'static,
+    {
+        let closed = LifetimeWindow::new(parts.aggregate);
+        parts.summed::<Queued<A>, _>(closed)
     }
 
-    fn merging<A: Aggregate>(self, aggregate: A) -> LifetimeWindow<A> {
-        LifetimeWindow { aggregate, accumulators: CowVec::default() }
+    fn any_cost<A: Aggregate>(self) -> Cost {
+        Cost { entity: size_of::<A::Acc>(), pane: 0 }
     }
 }
 
@@ -77,10 +95,13 @@ pub struct LifetimeWindow<A: Aggregate> {
     accumulators: CowVec<A::Acc>,
 }
 
-impl<A: Aggregate> ClosedWindow<A> for LifetimeWindow<A> {
-    const ENTITY_BYTES: usize = size_of::<A::Acc>();
-    const PANE_BYTES: usize = 0;
+impl<A: Aggregate> LifetimeWindow<A> {
+    fn new(aggregate: A) -> Self {
+        LifetimeWindow { aggregate, accumulators: CowVec::default() }
+    }
+}
 
+impl<A: Aggregate> ClosedWindow<A> for LifetimeWindow<A> {
     fn grow(&mut self, slots: usize) {
         self.accumulators.grow(slots);
     }
@@ -100,6 +121,11 @@ impl<A: Aggregate> ClosedWindow<A> for LifetimeWindow<A> {
                 None => rejected.push(update.slot),
             }
         }
+    }
+
+    fn insert_single(&mut self, slot: u32, single: &Single<A::Acc>) -> bool {
+        self.aggregate.merge(self.accumulators.get_mut(slot), &single.acc);
+        true
     }
 
     fn advance(&mut self, _asof: EventTime, _expired: &mut Expired) {}

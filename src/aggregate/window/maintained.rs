@@ -1,12 +1,12 @@
 //! One accumulator of a line in one window: its closed part, its provisional part, and the features that come of both.
 
-use std::borrow::Cow;
-
 use super::closed::{ClosedWindow, Expired, LineUpdates, Update};
+use super::form::AnswerForm;
+use super::provisional::Provisional;
 use crate::aggregate::algebra::{Aggregate, PROVISIONAL};
 use crate::aggregate::answers::Answers;
+use crate::aggregate::feature::Feature;
 use crate::aggregate::input::LineInput;
-use crate::aggregate::provisional::Provisional;
 use crate::aggregate::snapshot::Encoder;
 use crate::time::EventTime;
 
@@ -26,6 +26,8 @@ pub trait WindowState {
     fn is_empty(&self, slot: u32) -> bool;
     /// Writes the features into a vector: of the closed records in `slot` and the provisional ones in `provisional`.
     fn finish(&self, slot: Option<u32>, provisional: Option<u32>, row: &mut Answers<'_>);
+    /// Writes the features that a slot has later, and calls `check` on the vector for each that is not shown now.
+    fn finish_hidden(&self, slot: u32, row: &mut [Feature], check: &mut dyn FnMut(&[Feature]));
     /// Makes room for this many provisional slots.
     fn grow_provisional(&mut self, slots: usize);
     /// Adds provisional records.
@@ -46,27 +48,21 @@ pub trait WindowState {
 }
 
 /// One accumulator of a line in one window, for every entity of a group.
-pub struct MaintainedWindow<A, W, P, F> {
-    line: usize,
-    aggregate: A,
-    closed: W,
-    provisional: P,
+pub struct MaintainedWindow<A, W: ?Sized, P, F> {
+    pub line: usize,
+    pub aggregate: A,
+    pub closed: Box<W>,
+    pub provisional: P,
     /// Writes the features of an accumulator into a vector.
-    finish: F,
-}
-
-impl<A: Aggregate, W: ClosedWindow<A>, P: Provisional<A>, F> MaintainedWindow<A, W, P, F> {
-    /// The empty state of the line at position `line`.
-    pub fn new(line: usize, aggregate: A, closed: W, finish: F) -> Self {
-        MaintainedWindow { line, aggregate, closed, provisional: P::default(), finish }
-    }
+    pub finish: F,
+    pub form: AnswerForm,
 }
 
 impl<A, W, P, F> WindowState for MaintainedWindow<A, W, P, F>
 where
     A: Aggregate,
-    W: ClosedWindow<A>,
-    P: Provisional<A>,
+    W: ClosedWindow<A> + ?Sized,
+    P: Provisional<A, W>,
     F: Fn(&A::Acc, &mut Answers<'_>),
 {
     fn grow(&mut self, slots: usize) {
@@ -94,11 +90,28 @@ where
     }
 
     fn finish(&self, slot: Option<u32>, provisional: Option<u32>, row: &mut Answers<'_>) {
-        let closed = slot.map_or_else(Cow::default, |slot| self.closed.accumulated(slot));
-        let Some(slot) = provisional else { return (self.finish)(&closed, row) };
-        let mut acc = closed.into_owned();
-        self.provisional.fold_into(&self.aggregate, slot, &mut acc);
-        (self.finish)(&acc, row);
+        let MaintainedWindow { aggregate, closed, finish, form, .. } = self;
+        if form.is_plain() {
+            return self.provisional.visit(aggregate, closed, slot, provisional, |acc| finish(acc, row));
+        }
+        let mut writer = form.writer(row);
+        self.provisional.visit(aggregate, closed, slot, provisional, |acc| writer.write(|row| finish(acc, row)));
+        writer.end();
+    }
+
+    fn finish_hidden(&self, slot: u32, row: &mut [Feature], check: &mut dyn FnMut(&[Feature])) {
+        self.closed.visit_hidden(slot, &mut |acc| {
+            let mut answers = Answers::new(row);
+            match self.form.is_plain() {
+                true => (self.finish)(acc, &mut answers),
+                false => {
+                    let mut writer = self.form.writer(&mut answers);
+                    writer.write(|row| (self.finish)(acc, row));
+                    writer.end();
+                }
+            }
+            check(row);
+        });
     }
 
     fn grow_provisional(&mut self, slots: usize) {
@@ -107,6 +120,7 @@ where
 
     fn add(&mut self, updates: &[Update], batches: &[&[LineInput]]) {
         let line = LineUpdates { updates, batches, line: self.line };
+        updates.iter().for_each(|update| self.provisional.extend_to(update.slot, update.time));
         for update in updates.iter().filter(|update| self.closed.admits(update.event_time, update.time)) {
             if let Some(record) = line.observed::<A>(update, PROVISIONAL) {
                 self.provisional.add(&self.aggregate, update.slot, update.time, record);

@@ -7,9 +7,11 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use super::closed::{ClosedWindow, Expired, LineUpdates};
+use super::closed::{ClosedWindow, Expired, LineUpdates, Single};
 use super::panes::Sliding;
+use super::schedule::PaneSchedule;
 use crate::aggregate::algebra::Aggregate;
+use crate::aggregate::cost::Cost;
 use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::EventTime;
@@ -25,16 +27,17 @@ pub struct Merging<A: Aggregate> {
     panes: CowVec<Panes<A::Acc>>,
     /// Panes in all slots.
     held: usize,
-    /// By pane ascending: the slots that have had it.
-    expiries: VecDeque<(i64, Vec<u32>)>,
-    /// Slots in all expiries.
-    scheduled: usize,
+    /// The slots that have had a pane.
+    expiries: PaneSchedule,
 }
 
 impl<A: Aggregate> Merging<A> {
+    /// The cost of an entity, and of a pane and its expiry.
+    pub const COST: Cost =
+        Cost { entity: size_of::<Panes<A::Acc>>(), pane: size_of::<(i64, A::Acc)>() + size_of::<u32>() };
+
     pub fn new(window: Sliding, aggregate: A) -> Self {
-        let (panes, expiries) = (CowVec::default(), VecDeque::new());
-        Merging { window, aggregate, panes, held: 0, expiries, scheduled: 0 }
+        Merging { window, aggregate, panes: CowVec::default(), held: 0, expiries: PaneSchedule::default() }
     }
 
     /// Adds to a pane of a slot, and drops the panes that it supersedes.
@@ -58,36 +61,12 @@ impl<A: Aggregate> Merging<A> {
         panes.drain(at - superseded..at);
         self.held = self.held + usize::from(!known) - superseded;
         if !known {
-            self.schedule_expiry(pane, slot);
+            self.expiries.register(pane, slot);
         }
-    }
-
-    /// Registers that the slot has something of a pane.
-    fn schedule_expiry(&mut self, pane: i64, slot: u32) {
-        let at = match self.expiries.back() {
-            Some((newest, _)) if *newest == pane => self.expiries.len() - 1,
-            Some((newest, _)) if *newest > pane => {
-                let at = self.expiries.partition_point(|(known, _)| *known < pane);
-                if self.expiries[at].0 != pane {
-                    self.expiries.insert(at, (pane, Vec::new()));
-                }
-                at
-            }
-            _ => {
-                self.expiries.push_back((pane, Vec::new()));
-                self.expiries.len() - 1
-            }
-        };
-        self.expiries[at].1.push(slot);
-        self.scheduled += 1;
     }
 }
 
 impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
-    const ENTITY_BYTES: usize = size_of::<Panes<A::Acc>>();
-    /// A pane and its expiry.
-    const PANE_BYTES: usize = size_of::<(i64, A::Acc)>() + size_of::<u32>();
-
     fn grow(&mut self, slots: usize) {
         self.panes.grow(slots);
     }
@@ -113,10 +92,18 @@ impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
         }
     }
 
+    fn insert_single(&mut self, slot: u32, single: &Single<A::Acc>) -> bool {
+        let (aggregate, pane) = (self.aggregate, self.window.pane(single.event_time));
+        let counts = self.window.expires_at(pane) > single.time;
+        if counts {
+            self.add(slot, pane, |acc| aggregate.merge(acc, &single.acc));
+        }
+        counts
+    }
+
     fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
-        while self.expiries.front().is_some_and(|(pane, _)| self.window.expires_at(*pane) <= asof) {
-            let (pane, slots) = self.expiries.pop_front().expect("just seen");
-            self.scheduled -= slots.len();
+        let window = self.window;
+        while let Some((pane, slots)) = self.expiries.pop_if(|pane| window.expires_at(pane) <= asof) {
             for slot in slots {
                 let panes = self.panes.get_mut(slot);
                 while panes.pop_front_if(|(oldest, _)| *oldest <= pane).is_some() {
@@ -131,7 +118,7 @@ impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
     }
 
     fn next_expiry(&self) -> EventTime {
-        self.expiries.front().map_or(EventTime::MAX, |(pane, _)| self.window.expires_at(*pane))
+        self.expiries.oldest().map_or(EventTime::MAX, |pane| self.window.expires_at(pane))
     }
 
     fn is_empty(&self, slot: u32) -> bool {
@@ -173,8 +160,6 @@ impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
     }
 
     fn bytes(&self) -> usize {
-        self.held * size_of::<(i64, A::Acc)>()
-            + self.scheduled * size_of::<u32>()
-            + self.panes.capacity() * Self::ENTITY_BYTES
+        self.held * size_of::<(i64, A::Acc)>() + self.expiries.bytes() + self.panes.capacity() * Self::COST.entity
     }
 }

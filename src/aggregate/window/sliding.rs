@@ -1,23 +1,32 @@
 //! Sliding windows: the records of some time before the asking time, the oldest edge moving in hops.
 
-use super::WindowKind;
+use super::kind::{WindowForm, WindowKind, end_of_names};
+use super::maintained::WindowState;
 use super::merging::Merging;
 use super::panes::Sliding;
+use super::parts::StateParts;
+use super::provisional::{Queued, Summed};
 use super::subtracting::Subtracting;
 use crate::aggregate::algebra::{Aggregate, Invertible};
+use crate::aggregate::answers::Answers;
+use crate::aggregate::cost::Cost;
 use crate::time::{format_duration, parse_duration};
 
 impl WindowKind for Sliding {
-    type Subtracting<A: Invertible> = Subtracting<A>;
-    type Merging<A: Aggregate> = Merging<A>;
+    const FORM: WindowForm = WindowForm {
+        name: "sliding",
+        written: "`\"3h\"`, `{ sliding = \"3h\", hop = \"1m\" }`",
+        suffix: "3h",
+        records: "event time from floor((t − W) / hop)·hop on",
+        state: "a value, and one for each hop with records",
+    };
 
     fn parse(text: &str) -> Option<Self> {
         parse_duration(text).filter(|size_ms| *size_ms > 0).map(Sliding::new)
     }
 
-    /// The text of the window, or its size where the text has a dot: names of features have none.
     fn suffix(self, written: &str) -> String {
-        if written.contains('.') { format_duration(self.size_ms) } else { written.to_owned() }
+        end_of_names(written, self.size_ms)
     }
 
     fn describe(self) -> String {
@@ -52,11 +61,27 @@ impl WindowKind for Sliding {
         Some(self.size_ms.div_euclid(self.hop_ms) + 2)
     }
 
-    fn subtracting<A: Invertible>(self, aggregate: A) -> Subtracting<A> {
-        Subtracting::new(self, aggregate)
+    fn invertible<A: Invertible, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>
+    where
+        F: Fn(&A::Acc, &mut Answers<'_>) + 'static,
+    {
+        let closed = Subtracting::new(self, parts.aggregate);
+        parts.summed::<Summed<A>, _>(closed)
     }
 
-    fn merging<A: Aggregate>(self, aggregate: A) -> Merging<A> {
-        Merging::new(self, aggregate)
+    fn any<A: Aggregate, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>
+    where
+        F: Fn(&A::Acc, &mut Answers<'_>) + 'static,
+    {
+        let closed = Merging::new(self, parts.aggregate);
+        parts.summed::<Queued<A>, _>(closed)
+    }
+
+    fn invertible_cost<A: Invertible>(self) -> Cost {
+        Subtracting::<A>::COST
+    }
+
+    fn any_cost<A: Aggregate>(self) -> Cost {
+        Merging::<A>::COST
     }
 }

@@ -11,9 +11,10 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::closed::{ClosedWindow, Expired, LineUpdates, Update};
+use super::closed::{ClosedWindow, Expired, LineUpdates, Single, Update};
 use super::panes::Sliding;
 use crate::aggregate::algebra::Invertible;
+use crate::aggregate::cost::Cost;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::EventTime;
 
@@ -47,6 +48,9 @@ pub struct Subtracting<A: Invertible> {
 }
 
 impl<A: Invertible> Subtracting<A> {
+    /// The cost of an entity and of a pane.
+    pub const COST: Cost = Cost { entity: size_of::<RunningTotal<A::Acc>>(), pane: size_of::<(u32, A::Acc)>() };
+
     pub fn new(window: Sliding, aggregate: A) -> Self {
         Subtracting { window, aggregate, totals: Vec::new(), buckets: VecDeque::new(), spare: Vec::new() }
     }
@@ -89,9 +93,6 @@ fn add_to_pane<T: Default>(
 }
 
 impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
-    const ENTITY_BYTES: usize = size_of::<RunningTotal<A::Acc>>();
-    const PANE_BYTES: usize = size_of::<(u32, A::Acc)>();
-
     fn grow(&mut self, slots: usize) {
         self.totals.resize_with(slots, RunningTotal::default);
     }
@@ -137,6 +138,18 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
             sequence += run.len() as i64;
             rest = after;
         }
+    }
+
+    fn insert_single(&mut self, slot: u32, single: &Single<A::Acc>) -> bool {
+        let (aggregate, pane) = (self.aggregate, self.window.pane(single.event_time));
+        let counts = self.window.expires_at(pane) > single.time;
+        if counts {
+            let at = self.bucket(pane);
+            let bucket = Arc::make_mut(&mut self.buckets[at].1);
+            let total = &mut self.totals[slot as usize];
+            add_to_pane(total, bucket, (slot, pane), |acc| aggregate.merge(acc, &single.acc));
+        }
+        counts
     }
 
     fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
@@ -204,7 +217,6 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
 
     fn bytes(&self) -> usize {
         let buckets = self.buckets.iter().map(|(_, bucket)| bucket.capacity());
-        (buckets.sum::<usize>() + self.spare.capacity()) * Self::PANE_BYTES
-            + self.totals.capacity() * Self::ENTITY_BYTES
+        (buckets.sum::<usize>() + self.spare.capacity()) * Self::COST.pane + self.totals.capacity() * Self::COST.entity
     }
 }

@@ -103,9 +103,12 @@ impl GroupShard {
             let mine = |hash| share.owns(hash);
             let slots = self.entities.state.load(part, mine).map_err(|error| checkpoint.undecodable(error))?;
             let mut row = vec![Feature::NULL; self.plan.layout.width];
+            let is_typed = |row: &[Feature]| self.plan.types.iter().zip(row).all(|(ty, feature)| ty.admits(feature));
             for slot in &slots {
                 self.entities.state.vector_into(Some(*slot), None, &mut row);
-                if !self.plan.types.iter().zip(&row).all(|(ty, feature)| ty.admits(feature)) {
+                let mut are_typed = is_typed(&row);
+                self.entities.state.check_hidden(*slot, &mut row, &mut |row| are_typed &= is_typed(row));
+                if !are_typed {
                     return Err(checkpoint.undecodable("a value is not of its feature's type"));
                 }
             }

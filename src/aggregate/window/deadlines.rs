@@ -1,0 +1,69 @@
+//! Deadlines: one time a slot, which may move on while it waits.
+//!
+//! A deadline that moves on is not registered again: it is looked at when the first one is due, and waits on then. Far
+//! deadlines wait in coarse buckets and are sorted only when their bucket is near, so a slot costs about one step a
+//! waiting time, however often its deadline moves.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::schedule::PaneSchedule;
+use crate::time::EventTime;
+
+/// A deadline for each registered slot.
+pub struct Deadlines {
+    /// The length of a bucket.
+    bucket_ms: i64,
+    far: PaneSchedule,
+    /// Deadlines in buckets that have begun.
+    near: BinaryHeap<Reverse<(EventTime, u32)>>,
+    /// The newest bucket that has begun.
+    begun: i64,
+}
+
+impl Deadlines {
+    /// No deadlines; most will be about `ahead_ms` ahead.
+    pub fn new(ahead_ms: i64) -> Self {
+        let bucket_ms = (ahead_ms / 16).max(1);
+        Deadlines { bucket_ms, far: PaneSchedule::default(), near: BinaryHeap::new(), begun: i64::MIN }
+    }
+
+    /// Registers a slot that is not registered.
+    pub fn register(&mut self, slot: u32, deadline: EventTime) {
+        match deadline.div_euclid(self.bucket_ms) {
+            bucket if bucket > self.begun => self.far.register(bucket, slot),
+            _ => self.near.push(Reverse((deadline, slot))),
+        }
+    }
+
+    /// Takes out the slots whose deadline is no later than a time: `look` returns the deadline of a slot, if it is later
+    /// by now.
+    pub fn advance(&mut self, asof: EventTime, mut look: impl FnMut(u32) -> Option<EventTime>) {
+        let bucket_ms = self.bucket_ms;
+        while let Some((bucket, slots)) = self.far.pop_if(|bucket| bucket * bucket_ms <= asof) {
+            self.begun = self.begun.max(bucket);
+            slots.into_iter().for_each(|slot| self.look_again(slot, &mut look));
+        }
+        while self.near.peek().is_some_and(|Reverse((deadline, _))| *deadline <= asof) {
+            let Some(Reverse((_, slot))) = self.near.pop() else { break };
+            self.look_again(slot, &mut look);
+        }
+    }
+
+    fn look_again(&mut self, slot: u32, look: &mut impl FnMut(u32) -> Option<EventTime>) {
+        if let Some(deadline) = look(slot) {
+            self.register(slot, deadline);
+        }
+    }
+
+    /// A time before which no deadline is due; `EventTime::MAX` if there are none.
+    pub fn next(&self) -> EventTime {
+        let far = self.far.oldest().map_or(EventTime::MAX, |bucket| bucket * self.bucket_ms);
+        far.min(self.near.peek().map_or(EventTime::MAX, |Reverse((deadline, _))| *deadline))
+    }
+
+    /// Memory held.
+    pub fn bytes(&self) -> usize {
+        self.far.bytes() + self.near.len() * size_of::<(EventTime, u32)>()
+    }
+}

@@ -1,0 +1,209 @@
+//! Windows that lag: those as of a fixed time before the asking time.
+//!
+//! A record waits for the lag, as the accumulator that has it alone, and enters the window as of `a` once it took effect
+//! before a − lag: exactly what the window without a lag had then. Records wait in the total order, in one queue of all
+//! entities; a snapshot shares all chunks of it but the newest. An entity is kept while anything of it waits. Provisional
+//! records do not show: they are newer than what does.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::closed::{ClosedWindow, ContinuedWindow, Expired, LineUpdates, Single};
+use crate::aggregate::algebra::Aggregate;
+use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::time::EventTime;
+
+/// Records in a chunk of the queue.
+const CHUNK: usize = 1024;
+
+/// A record that waits, and the slot of its entity.
+type Waiting<T> = (u32, Single<T>);
+
+/// The records of all entities that wait, in the order in which they take effect.
+struct WaitingQueue<T> {
+    /// None is empty.
+    chunks: VecDeque<Arc<Vec<Waiting<T>>>>,
+    /// Records of the first chunk that have left.
+    left: usize,
+}
+
+impl<T: Clone> WaitingQueue<T> {
+    fn new() -> Self {
+        WaitingQueue { chunks: VecDeque::new(), left: 0 }
+    }
+
+    fn push(&mut self, waiting: Waiting<T>) {
+        match self.chunks.back_mut() {
+            Some(chunk) if chunk.len() < CHUNK => Arc::make_mut(chunk).push(waiting),
+            _ => self.chunks.push_back(Arc::new(vec![waiting])),
+        }
+    }
+
+    fn first(&self) -> Option<&Waiting<T>> {
+        self.chunks.front().map(|chunk| &chunk[self.left])
+    }
+
+    /// Drops the first record.
+    fn pop(&mut self) {
+        self.left += 1;
+        if self.chunks.front().is_some_and(|chunk| chunk.len() == self.left) {
+            (_, self.left) = (self.chunks.pop_front(), 0);
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Waiting<T>> {
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).skip(self.left)
+    }
+
+    fn len(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.len()).sum::<usize>() - self.left
+    }
+}
+
+/// A window as of some time before the asking time.
+pub struct Lagged<A: Aggregate> {
+    aggregate: A,
+    lag_ms: i64,
+    inner: Box<dyn ClosedWindow<A>>,
+    queue: WaitingQueue<A::Acc>,
+    /// By slot, the number of its records that wait.
+    counts: Vec<u32>,
+}
+
+impl<A: Aggregate> Lagged<A> {
+    pub fn new(aggregate: A, lag_ms: i64, inner: Box<dyn ClosedWindow<A>>) -> Self {
+        Lagged { aggregate, lag_ms, inner, queue: WaitingQueue::new(), counts: Vec::new() }
+    }
+}
+
+impl<A: Aggregate> ClosedWindow<A> for Lagged<A> {
+    fn grow(&mut self, slots: usize) {
+        self.inner.grow(slots);
+        self.counts.resize(slots.max(self.counts.len()), 0);
+    }
+
+    fn clear(&mut self, slot: u32) {
+        self.inner.clear(slot);
+    }
+
+    fn admits(&self, event_time: EventTime, time: EventTime) -> bool {
+        self.inner.admits(event_time, time)
+    }
+
+    fn insert(&mut self, updates: LineUpdates<'_>, sequence: i64, rejected: &mut Vec<u32>) {
+        for (update, sequence) in updates.updates.iter().zip(sequence..) {
+            let counts = self.inner.admits(update.event_time, update.time);
+            match updates.observed::<A>(update, sequence).filter(|_| counts) {
+                Some(record) => {
+                    self.queue.push((update.slot, Single::of(&self.aggregate, update.time, record)));
+                    self.counts[update.slot as usize] += 1;
+                }
+                None => rejected.push(update.slot),
+            }
+        }
+    }
+
+    fn insert_single(&mut self, slot: u32, single: &Single<A::Acc>) -> bool {
+        let counts = self.inner.admits(single.event_time, single.time);
+        if counts {
+            self.queue.push((slot, single.clone()));
+            self.counts[slot as usize] += 1;
+        }
+        counts
+    }
+
+    fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
+        let asof = asof.saturating_sub(self.lag_ms);
+        let mut entered = Vec::new();
+        while let Some((slot, single)) = self.queue.first().filter(|(_, single)| single.time < asof) {
+            self.inner.insert_single(*slot, single);
+            self.counts[*slot as usize] -= 1;
+            entered.push(*slot);
+            self.queue.pop();
+        }
+        self.inner.advance(asof, expired);
+        expired.emptied.extend(entered.iter().filter(|slot| self.is_empty(**slot)));
+        expired.changed.append(&mut entered);
+    }
+
+    fn next_expiry(&self) -> EventTime {
+        let enters = self.queue.first().map_or(EventTime::MAX, |(_, single)| single.time + 1);
+        enters.min(self.inner.next_expiry()).saturating_add(self.lag_ms)
+    }
+
+    fn is_empty(&self, slot: u32) -> bool {
+        self.counts[slot as usize] == 0 && self.inner.is_empty(slot)
+    }
+
+    fn accumulated(&self, slot: u32) -> Cow<'_, A::Acc> {
+        self.inner.accumulated(slot)
+    }
+
+    fn visit(&self, slot: Option<u32>, visit: &mut dyn FnMut(&A::Acc)) {
+        self.inner.visit(slot, visit);
+    }
+
+    /// The first record of all that wait, if it is of the slot; the others are like it.
+    fn visit_hidden(&self, slot: u32, visit: &mut dyn FnMut(&A::Acc)) {
+        self.inner.visit_hidden(slot, visit);
+        self.queue.first().into_iter().filter(|(known, _)| *known == slot).for_each(|(_, single)| visit(&single.acc));
+    }
+
+    fn save(&self) -> Encoder {
+        let (inner, left, chunks) = (self.inner.save(), self.queue.left, self.queue.chunks.clone());
+        Box::new(move || {
+            let waiting: Vec<_> = chunks.iter().flat_map(|chunk| chunk.iter()).skip(left).collect();
+            encoded(&(inner(), waiting))
+        })
+    }
+
+    fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
+        const FARTHEST: i64 = 1 << 60;
+        let (inner, saved) = postcard::from_bytes::<(Vec<u8>, Vec<Waiting<A::Acc>>)>(bytes)?;
+        self.inner.load(&inner, slots)?;
+        let is_time = |time: &EventTime| (-FARTHEST..=FARTHEST).contains(time);
+        let is_single = |single: &Single<A::Acc>| {
+            let is_record = self.aggregate.admits(&single.acc) && !self.aggregate.is_empty(&single.acc);
+            is_time(&single.time) && is_time(&single.event_time) && is_record
+        };
+        if !saved.iter().all(|(_, single)| is_single(single)) {
+            return Err(postcard::Error::DeserializeBadEncoding);
+        }
+        let mut all: Vec<Waiting<A::Acc>> = self.queue.iter().cloned().collect();
+        for (slot, single) in saved {
+            let Some(slot) = remap_slot(slots, slot)? else { continue };
+            let is_alike = |acc: &A::Acc| self.aggregate.is_empty(acc) || self.aggregate.are_alike(acc, &single.acc);
+            let is_first = all.is_empty() && !self.inner.is_empty(slot);
+            if is_first && !is_alike(&self.inner.accumulated(slot))
+                || all.first().is_some_and(|(_, one)| !is_alike(&one.acc))
+            {
+                return Err(postcard::Error::DeserializeBadEncoding);
+            }
+            self.counts[slot as usize] += 1;
+            all.push((slot, single));
+        }
+        // Of one entity, all records are from one worker, in their order.
+        all.sort_by_key(|(_, single)| single.time);
+        self.queue = WaitingQueue::new();
+        all.into_iter().for_each(|waiting| self.queue.push(waiting));
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        let waiting = self.queue.len() * size_of::<Waiting<A::Acc>>();
+        self.inner.bytes() + waiting + self.counts.capacity() * size_of::<u32>()
+    }
+}
+
+impl<A: Aggregate> ContinuedWindow<A> for Lagged<A> {
+    fn visit_continued(
+        &self,
+        slot: Option<u32>,
+        _provisional: &[Single<A::Acc>],
+        _asof: EventTime,
+        visit: &mut dyn FnMut(&A::Acc),
+    ) {
+        self.inner.visit(slot, visit);
+    }
+}

@@ -1,0 +1,230 @@
+//! The window of the last N records, in the total order.
+//!
+//! It has the newest N of the records that its line counts: those whose `where` holds and whose value is not null. None
+//! leaves by time, so an entity is kept for ever.
+
+use std::borrow::Cow;
+
+use super::closed::{ClosedWindow, ContinuedWindow, Expired, LineUpdates, Single};
+use super::kind::{WindowForm, WindowKind};
+use super::maintained::WindowState;
+use super::parts::StateParts;
+use super::record_queue::{RecordQueue, Ring, SavedRecords, TwoStacks};
+use crate::aggregate::algebra::{Aggregate, Invertible};
+use crate::aggregate::answers::Answers;
+use crate::aggregate::cost::Cost;
+use crate::aggregate::cow_vec::CowVec;
+use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::time::EventTime;
+
+/// The newest so many records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LastN(pub usize);
+
+impl LastN {
+    /// The most records that such a window may have.
+    pub const MOST_RECORDS: usize = 100_000;
+}
+
+impl WindowKind for LastN {
+    const FORM: WindowForm = WindowForm {
+        name: "last N",
+        written: "`\"last 10\"`",
+        suffix: "last10",
+        records: "the last N in the total order that the line counts. None leaves by time: entities are kept forever",
+        state: "a value, and one for each of the N records",
+    };
+
+    fn parse(text: &str) -> Option<Self> {
+        let n = text.strip_prefix("last ")?.parse().ok()?;
+        (1..=LastN::MOST_RECORDS).contains(&n).then_some(LastN(n))
+    }
+
+    fn suffix(self, _written: &str) -> String {
+        format!("last{}", self.0)
+    }
+
+    fn describe(self) -> String {
+        format!("the last {} records", self.0)
+    }
+
+    fn size(self) -> String {
+        format!("last {}", self.0)
+    }
+
+    fn details(self) -> Option<String> {
+        None
+    }
+
+    fn properties(self) -> Vec<(&'static str, serde_json::Value)> {
+        vec![("last", self.0.into())]
+    }
+
+    fn canonical(self) -> String {
+        format!("last({})", self.0)
+    }
+
+    fn length_ms(self) -> Option<i64> {
+        None
+    }
+
+    fn reach_ms(self) -> Option<i64> {
+        None
+    }
+
+    fn panes(self) -> Option<i64> {
+        Some(self.0 as i64)
+    }
+
+    fn pane_name(self) -> &'static str {
+        "records"
+    }
+
+    fn is_ordered(self) -> bool {
+        true
+    }
+
+    fn invertible<A: Invertible, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>
+    where
+        F: Fn(&A::Acc, &mut Answers<'_>) + 'static,
+    {
+        let closed = LastNWindow::<A, Ring<A::Acc>>::new(self, parts.aggregate);
+        parts.continued(closed)
+    }
+
+    fn any<A: Aggregate, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>
+    where
+        F: Fn(&A::Acc, &mut Answers<'_>) + 'static,
+    {
+        let closed = LastNWindow::<A, TwoStacks<A::Acc>>::new(self, parts.aggregate);
+        parts.continued(closed)
+    }
+
+    fn invertible_cost<A: Invertible>(self) -> Cost {
+        Cost { entity: size_of::<Ring<A::Acc>>(), pane: size_of::<A::Acc>() }
+    }
+
+    fn any_cost<A: Aggregate>(self) -> Cost {
+        Cost { entity: size_of::<TwoStacks<A::Acc>>(), pane: size_of::<A::Acc>() }
+    }
+}
+
+/// The last records of every entity.
+struct LastNWindow<A: Aggregate, Q: RecordQueue<A>> {
+    window: LastN,
+    aggregate: A,
+    /// By slot.
+    queues: CowVec<Q>,
+    /// Records in all slots.
+    held: usize,
+}
+
+impl<A: Aggregate, Q: RecordQueue<A>> LastNWindow<A, Q> {
+    fn new(window: LastN, aggregate: A) -> Self {
+        LastNWindow { window, aggregate, queues: CowVec::default(), held: 0 }
+    }
+
+    fn push(&mut self, slot: u32, single: A::Acc) {
+        let queue = self.queues.get_mut(slot);
+        self.held += usize::from(queue.len() < self.window.0);
+        queue.push(&self.aggregate, self.window.0, single);
+    }
+}
+
+impl<A: Aggregate, Q: RecordQueue<A>> ClosedWindow<A> for LastNWindow<A, Q> {
+    fn grow(&mut self, slots: usize) {
+        self.queues.grow(slots);
+    }
+
+    fn clear(&mut self, slot: u32) {
+        let queue = std::mem::take(self.queues.get_mut(slot));
+        self.held -= queue.len();
+    }
+
+    fn admits(&self, _event_time: EventTime, _time: EventTime) -> bool {
+        true
+    }
+
+    fn insert(&mut self, updates: LineUpdates<'_>, sequence: i64, rejected: &mut Vec<u32>) {
+        for (update, sequence) in updates.updates.iter().zip(sequence..) {
+            match updates.observed::<A>(update, sequence) {
+                Some(record) => {
+                    let mut single = A::Acc::default();
+                    self.aggregate.insert(&mut single, record);
+                    self.push(update.slot, single);
+                }
+                None => rejected.push(update.slot),
+            }
+        }
+    }
+
+    fn insert_single(&mut self, slot: u32, single: &Single<A::Acc>) -> bool {
+        self.push(slot, single.acc.clone());
+        true
+    }
+
+    fn advance(&mut self, _asof: EventTime, _expired: &mut Expired) {}
+
+    fn next_expiry(&self) -> EventTime {
+        EventTime::MAX
+    }
+
+    fn is_empty(&self, slot: u32) -> bool {
+        self.queues.get(slot).len() == 0
+    }
+
+    fn accumulated(&self, slot: u32) -> Cow<'_, A::Acc> {
+        self.queues.get(slot).newest(&self.aggregate, self.window.0)
+    }
+
+    fn save(&self) -> Encoder {
+        let queues = self.queues.clone();
+        Box::new(move || {
+            let held = (0u32..).zip(queues.iter()).filter(|(_, queue)| queue.len() > 0);
+            encoded(&held.map(|(slot, queue)| (slot, queue.saved())).collect::<Vec<_>>())
+        })
+    }
+
+    fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
+        let aggregate = self.aggregate;
+        for (saved, queue) in postcard::from_bytes::<Vec<(u32, SavedRecords<A::Acc>)>>(bytes)? {
+            let all = || queue.merged.iter().chain(&queue.singles);
+            let is_alike = || all().zip(all().skip(1)).all(|(one, other)| aggregate.are_alike(one, other));
+            if !(1..=self.window.0).contains(&all().count())
+                || !all().all(|acc| aggregate.admits(acc) && !aggregate.is_empty(acc))
+                || !is_alike()
+            {
+                return Err(postcard::Error::DeserializeBadEncoding);
+            }
+            let Some(slot) = remap_slot(slots, saved)? else { continue };
+            self.clear(slot);
+            let held = Q::load(&aggregate, queue);
+            self.held += held.len();
+            *self.queues.get_mut(slot) = held;
+        }
+        Ok(())
+    }
+
+    fn bytes(&self) -> usize {
+        self.held * size_of::<A::Acc>() + self.queues.capacity() * size_of::<Q>()
+    }
+}
+
+impl<A: Aggregate, Q: RecordQueue<A>> ContinuedWindow<A> for LastNWindow<A, Q> {
+    fn visit_continued(
+        &self,
+        slot: Option<u32>,
+        provisional: &[Single<A::Acc>],
+        _asof: EventTime,
+        visit: &mut dyn FnMut(&A::Acc),
+    ) {
+        let newer = &provisional[provisional.len().saturating_sub(self.window.0)..];
+        let older = self.window.0 - newer.len();
+        let mut acc = match slot {
+            Some(slot) if older > 0 => self.queues.get(slot).newest(&self.aggregate, older).into_owned(),
+            _ => A::Acc::default(),
+        };
+        newer.iter().for_each(|single| self.aggregate.merge(&mut acc, &single.acc));
+        visit(&acc);
+    }
+}

@@ -1,0 +1,140 @@
+//! Queues of records of an entity, of which the oldest leaves as one is added.
+//!
+//! Of an aggregate whose records can be subtracted, a running total and a ring of single records; of any other, two stacks:
+//! the older part, each record merged with all that follow in it, so that the oldest leaves by dropping one accumulator, and
+//! the younger part with its total. A record is merged three times at most.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::algebra::{Aggregate, Invertible};
+
+/// A queue of records, each an accumulator that has it alone.
+pub trait RecordQueue<A: Aggregate>: Clone + Default + Send + Sync + 'static {
+    /// Adds a record, and drops the oldest beyond the last `n`.
+    fn push(&mut self, aggregate: &A, n: usize, single: A::Acc);
+    /// The number of records.
+    fn len(&self) -> usize;
+    /// The accumulator of the newest `n` records.
+    fn newest(&self, aggregate: &A, n: usize) -> Cow<'_, A::Acc>;
+    /// The queue as it is saved.
+    fn saved(&self) -> SavedRecords<Cow<'_, A::Acc>>;
+    /// The queue that was saved.
+    fn load(aggregate: &A, saved: SavedRecords<A::Acc>) -> Self;
+}
+
+/// A queue as it is saved, oldest first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SavedRecords<T> {
+    /// Of the older part, each record merged with all that follow in it.
+    pub merged: Vec<T>,
+    pub singles: Vec<T>,
+}
+
+/// A running total and a ring of single records.
+#[derive(Clone, Default)]
+pub struct Ring<T> {
+    total: T,
+    /// Oldest first.
+    singles: VecDeque<T>,
+}
+
+impl<A: Invertible> RecordQueue<A> for Ring<A::Acc> {
+    fn push(&mut self, aggregate: &A, n: usize, single: A::Acc) {
+        if self.singles.len() == n
+            && let Some(oldest) = self.singles.pop_front()
+        {
+            aggregate.remove(&mut self.total, &oldest);
+        }
+        aggregate.merge(&mut self.total, &single);
+        self.singles.push_back(single);
+    }
+
+    fn len(&self) -> usize {
+        self.singles.len()
+    }
+
+    fn newest(&self, aggregate: &A, n: usize) -> Cow<'_, A::Acc> {
+        let mut newest = Cow::Borrowed(&self.total);
+        for leaving in self.singles.iter().take(self.singles.len().saturating_sub(n)) {
+            aggregate.remove(newest.to_mut(), leaving);
+        }
+        newest
+    }
+
+    fn saved(&self) -> SavedRecords<Cow<'_, A::Acc>> {
+        SavedRecords { merged: Vec::new(), singles: self.singles.iter().map(Cow::Borrowed).collect() }
+    }
+
+    fn load(aggregate: &A, saved: SavedRecords<A::Acc>) -> Self {
+        let mut queue = Ring::default();
+        let n = saved.merged.len() + saved.singles.len();
+        saved.merged.into_iter().chain(saved.singles).for_each(|single| queue.push(aggregate, n, single));
+        queue
+    }
+}
+
+/// Two stacks of accumulators.
+#[derive(Clone, Default)]
+pub struct TwoStacks<T> {
+    /// The older part: each record merged with all that follow in it, newest first.
+    front: Vec<T>,
+    /// The younger part, oldest first, and its total.
+    back: Vec<T>,
+    total: T,
+}
+
+impl<A: Aggregate> RecordQueue<A> for TwoStacks<A::Acc> {
+    fn push(&mut self, aggregate: &A, n: usize, single: A::Acc) {
+        if RecordQueue::<A>::len(self) == n {
+            if self.front.is_empty() {
+                for mut single in self.back.drain(..).rev() {
+                    self.front.last().into_iter().for_each(|later| aggregate.merge(&mut single, later));
+                    self.front.push(single);
+                }
+                self.total = A::Acc::default();
+            }
+            self.front.pop();
+        }
+        aggregate.merge(&mut self.total, &single);
+        self.back.push(single);
+    }
+
+    fn len(&self) -> usize {
+        self.front.len() + self.back.len()
+    }
+
+    fn newest(&self, aggregate: &A, n: usize) -> Cow<'_, A::Acc> {
+        if n < self.back.len() {
+            return Cow::Owned(total(aggregate, &self.back[self.back.len() - n..]));
+        }
+        match self.front.len().min(n - self.back.len()) {
+            0 => Cow::Borrowed(&self.total),
+            older => {
+                let mut newest = self.front[older - 1].clone();
+                aggregate.merge(&mut newest, &self.total);
+                Cow::Owned(newest)
+            }
+        }
+    }
+
+    fn saved(&self) -> SavedRecords<Cow<'_, A::Acc>> {
+        let merged = self.front.iter().rev().map(Cow::Borrowed).collect();
+        SavedRecords { merged, singles: self.back.iter().map(Cow::Borrowed).collect() }
+    }
+
+    fn load(aggregate: &A, saved: SavedRecords<A::Acc>) -> Self {
+        let total = total(aggregate, &saved.singles);
+        TwoStacks { front: saved.merged.into_iter().rev().collect(), back: saved.singles, total }
+    }
+}
+
+/// The accumulator of records, oldest first.
+fn total<A: Aggregate>(aggregate: &A, singles: &[A::Acc]) -> A::Acc {
+    singles.iter().fold(A::Acc::default(), |mut total, single| {
+        aggregate.merge(&mut total, single);
+        total
+    })
+}

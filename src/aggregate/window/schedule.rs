@@ -1,0 +1,65 @@
+//! Schedules: which slots have something of a pane, so that a boundary costs a step for each of them and no scan of all.
+
+use std::collections::VecDeque;
+
+/// Slots by pane. A slot may be registered more than once.
+#[derive(Default)]
+pub struct PaneSchedule {
+    /// By pane, ascending.
+    by_pane: VecDeque<(i64, Vec<u32>)>,
+    /// Slots in all panes.
+    scheduled: usize,
+}
+
+impl PaneSchedule {
+    /// Registers that a slot has something of a pane.
+    pub fn register(&mut self, pane: i64, slot: u32) {
+        self.slots(pane).push(slot);
+        self.scheduled += 1;
+    }
+
+    /// Registers many slots of a pane.
+    pub fn extend(&mut self, pane: i64, slots: Vec<u32>) {
+        self.scheduled += slots.len();
+        match self.slots(pane) {
+            known if known.is_empty() => *known = slots,
+            known => known.extend(slots),
+        }
+    }
+
+    /// The slots of a pane, nearly always the newest.
+    fn slots(&mut self, pane: i64) -> &mut Vec<u32> {
+        let at = match self.by_pane.back() {
+            Some((newest, _)) if *newest == pane => self.by_pane.len() - 1,
+            Some((newest, _)) if *newest > pane => {
+                let at = self.by_pane.partition_point(|(known, _)| *known < pane);
+                if self.by_pane[at].0 != pane {
+                    self.by_pane.insert(at, (pane, Vec::new()));
+                }
+                at
+            }
+            _ => {
+                self.by_pane.push_back((pane, Vec::new()));
+                self.by_pane.len() - 1
+            }
+        };
+        &mut self.by_pane[at].1
+    }
+
+    /// The oldest pane of which a slot has something.
+    pub fn oldest(&self) -> Option<i64> {
+        self.by_pane.front().map(|(pane, _)| *pane)
+    }
+
+    /// Takes out the oldest pane, if it fulfils a condition, with its slots.
+    pub fn pop_if(&mut self, is_due: impl Fn(i64) -> bool) -> Option<(i64, Vec<u32>)> {
+        let (pane, slots) = self.by_pane.pop_front_if(|(pane, _)| is_due(*pane))?;
+        self.scheduled -= slots.len();
+        Some((pane, slots))
+    }
+
+    /// Memory held.
+    pub fn bytes(&self) -> usize {
+        self.scheduled * size_of::<u32>()
+    }
+}
