@@ -60,6 +60,7 @@ mod last_k;
 mod layout;
 mod max;
 mod mean;
+mod members;
 mod min;
 mod mode;
 mod moments;

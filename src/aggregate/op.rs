@@ -170,6 +170,11 @@ impl Op {
         Ok(Op { kind, parameters, text })
     }
 
+    /// The op of a kind without parameters.
+    pub(super) fn without_parameters(kind: &'static AggregateKind) -> Op {
+        Op { kind, parameters: OpParameters::default(), text: kind.name.to_owned() }
+    }
+
     /// The op's part of its features' names: its name, or the short form of its parameter with the value, as in `last5`.
     pub fn suffix(&self) -> String {
         match self.kind.parameters.first() {

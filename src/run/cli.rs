@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::args::{CommonArgs, GraphFormat, RunOptions};
+use super::explain::ExplainOptions;
+use super::features::AskedEntity;
 use super::load::LoadOptions;
 use super::output::LogWriter;
 use super::replay_start::ReplayOptions;
-use super::{Failure, config, inspect, live, load, replay, test};
+use super::{Failure, config, explain, features, inspect, live, load, replay, test};
 use crate::source::PlaybackSpeed;
 use crate::time::EventTime;
 use crate::value::TimeRules;
@@ -114,6 +116,11 @@ enum Verb {
         #[arg(long = "name", value_name = "NAME")]
         names: Vec<String>,
     },
+    /// Shows or explains the features of an entity.
+    Features {
+        #[command(subcommand)]
+        verb: FeaturesVerb,
+    },
     /// Draws the operators and edges of a dataflow.
     #[command(after_help = "Example: tidemill graph dataflows/flights.toml --format svg > flights.svg")]
     Graph {
@@ -122,6 +129,55 @@ enum Verb {
         /// Output format.
         #[arg(long, default_value = "text", value_name = "F")]
         format: GraphFormat,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum FeaturesVerb {
+    /// Prints the newest feature vector of an entity, from a running job.
+    #[command(after_help = "Example: tidemill features get desk JFK DL")]
+    Get {
+        /// The feature group.
+        group: String,
+        /// The values of the entity's columns, in their order.
+        #[arg(required = true)]
+        entity: Vec<String>,
+        /// The job's endpoint; by default that of `http.listen` in the config.
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lists the records that the features of an entity are of, and recomputes them from just those. The topics are read
+    /// again. The exit code is 1 if a feature is not as the running job serves it, or as the replay has written it.
+    #[command(after_help = "Example: tidemill features explain airport JFK --dataflow dataflows/flights.toml \\\n    \
+                            --feature delay_mean_3h --as-of 2013-01-01T12:00:00Z")]
+    Explain {
+        /// The feature group.
+        group: String,
+        /// The values of the entity's columns, in their order.
+        #[arg(required = true)]
+        entity: Vec<String>,
+        /// The dataflow file. The config says where its topics are.
+        #[arg(long, value_name = "FILE")]
+        dataflow: PathBuf,
+        /// Explains this feature only; may be repeated.
+        #[arg(long = "feature", value_name = "F")]
+        features: Vec<String>,
+        /// Explains the features as of this time, without a running job: RFC 3339, a date or epoch ms.
+        #[arg(long, value_name = "T", value_parser = moment_argument)]
+        as_of: Option<EventTime>,
+        /// Compares with the job at this endpoint; by default that of `http.listen` in the config.
+        #[arg(long, value_name = "URL", conflicts_with = "as_of")]
+        url: Option<String>,
+        /// Compares with the newest vector of the entity, or the newest before `--as-of`, in the output directory of a
+        /// replay.
+        #[arg(long, value_name = "DIR", conflicts_with = "url")]
+        replay: Option<PathBuf>,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -142,6 +198,11 @@ fn time_argument(text: &str) -> Result<Bound, String> {
             .map(Bound::At)
             .ok_or_else(|| "expected RFC 3339, a date, epoch ms, earliest or latest".to_owned()),
     }
+}
+
+fn moment_argument(text: &str) -> Result<EventTime, String> {
+    let time = TimeRules::default().of_text(text);
+    time.ok_or_else(|| "expected RFC 3339, a date or epoch ms".to_owned())
 }
 
 fn speed_argument(text: &str) -> Result<PlaybackSpeed, String> {
@@ -202,7 +263,22 @@ impl Cli {
             }
             Verb::Check { file, entities, json } => inspect::check(&file, &common, entities, json),
             Verb::Test { file, names } => test::run(&file, &common, &names),
+            Verb::Features { verb } => verb.run(&common),
             Verb::Graph { file, format } => inspect::graph(&file, format),
+        }
+    }
+}
+
+impl FeaturesVerb {
+    fn run(self, common: &CommonArgs) -> Result<(), Failure> {
+        match self {
+            FeaturesVerb::Get { group, entity: key, url, json } => {
+                features::get(&AskedEntity { group, key }, common, url.as_deref(), json)
+            }
+            FeaturesVerb::Explain { group, entity: key, dataflow, features, as_of, url, replay, json } => {
+                let options = ExplainOptions { dataflow, features, as_of, url, replay, json };
+                explain::run(&AskedEntity { group, key }, common, &options)
+            }
         }
     }
 }

@@ -44,8 +44,7 @@ pub fn open(
 ) -> Result<Inputs, Failure> {
     check_formats(&plan.spec, config)?;
     let cluster = cluster(config, &plan.spec.name)?;
-    let max_ahead_ms = ms(config.max_ahead);
-    let bounds = RecordBounds { max_ahead_ms, outliers_ms: None, max_record_bytes: config.max_record_bytes };
+    let bounds = message_bounds(config);
     let mut topics = Vec::new();
     for (topic, source) in plan.readers().enumerate() {
         if is_file(source, config) || cluster.is_none() {
@@ -141,6 +140,11 @@ pub fn cluster(config: &Config, dataflow: &str) -> Result<Option<Arc<Cluster>>, 
             error => Failure::of_kafka(error),
         }),
     }
+}
+
+/// Returns the bounds on the records of topics that are read from Kafka.
+pub fn message_bounds(config: &Config) -> RecordBounds {
+    RecordBounds { max_ahead_ms: ms(config.max_ahead), outliers_ms: None, max_record_bytes: config.max_record_bytes }
 }
 
 /// Returns the bounds on the records of a topic that is bound to files.

@@ -7,6 +7,7 @@
 //! | `inspect` | `check`, `graph` |
 //! | `load`, `mended` | `load` |
 //! | `test`, `in_memory` | `test` |
+//! | `features`, [`explain`] | `features` |
 //!
 //! Shared by the verbs:
 //!
@@ -14,6 +15,7 @@
 //! |---|---|
 //! | `args`, [`config`] | flags of every verb; the config file |
 //! | [`inputs`], `kafka_supervisor` | open the files and Kafka topics of a plan |
+//! | `http_client` | asks the endpoint of a running job |
 //! | `resume` | where the partitions of a plan are read on |
 //! | [`job`] | assembles a plan's inputs, outputs and workers, and steps the workers |
 //! | `job_events`, `dead_letters` | handle the running graph's events: versions, dead letters, overtaken records |
@@ -34,8 +36,11 @@ mod cli;
 pub mod config;
 mod dead_letters;
 mod digest;
+pub mod explain;
+mod features;
 mod finish;
 mod forecast;
+mod http_client;
 mod in_memory;
 pub mod inputs;
 mod inspect;

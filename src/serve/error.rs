@@ -23,6 +23,8 @@ pub enum RequestError {
     Key { column: String, found: String, expected: &'static str },
     #[error("group {group} has the entity {expected}, so it takes {count} in the path; found {found}")]
     KeyCount { group: String, expected: String, count: usize, found: usize },
+    #[error("entities: {found} of them; expected {most} at most")]
+    TooManyEntities { found: usize, most: usize },
     #[error("the path is not UTF-8 once decoded")]
     Path,
     #[error("version {version} of model {model} was made for other inputs than this dataflow has")]
@@ -83,9 +85,9 @@ fn hint(nearest: Option<&str>, expected: &str) -> String {
 impl RequestError {
     pub fn status(&self) -> StatusCode {
         match self {
-            RequestError::Instance(InstanceError { fault: InstanceFault::TooMany, .. }) | RequestError::TooLarge(_) => {
-                StatusCode::PAYLOAD_TOO_LARGE
-            }
+            RequestError::Instance(InstanceError { fault: InstanceFault::TooMany, .. })
+            | RequestError::TooManyEntities { .. }
+            | RequestError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             RequestError::Malformed(_)
             | RequestError::Instance(_)
             | RequestError::UnknownField { .. }

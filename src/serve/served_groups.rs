@@ -32,12 +32,19 @@ impl ServedGroups {
     }
 }
 
+/// A column of an entity.
+#[derive(Debug)]
+pub struct EntityColumn {
+    pub name: String,
+    pub ty: Type,
+}
+
 /// A feature group as requests see it.
 #[derive(Debug)]
 pub struct ServedGroup {
     pub name: String,
-    /// Names and types of the entity's columns.
-    entity: Vec<(String, Type)>,
+    /// The columns of the entity.
+    pub entity: Vec<EntityColumn>,
     /// Names of the entity's columns as JSON.
     pub quoted_entity: Vec<String>,
     /// Names of the features as JSON.
@@ -50,11 +57,12 @@ impl ServedGroup {
     /// If the store lacks the group: both are made from the same spec.
     fn new(spec: &Spec, group: &spec::Group, online: &Online) -> Self {
         let columns = &spec.stream_schema(group.from).columns;
-        let entity: Vec<_> = group.entity.iter().map(|at| (columns[*at].name.clone(), columns[*at].ty)).collect();
+        let column = |at: &usize| EntityColumn { name: columns[*at].name.clone(), ty: columns[*at].ty };
+        let entity: Vec<EntityColumn> = group.entity.iter().map(column).collect();
         let quote = |name: &String| serde_json::to_string(name).expect("text has a JSON form");
         ServedGroup {
             name: group.name.clone(),
-            quoted_entity: entity.iter().map(|(name, _)| quote(name)).collect(),
+            quoted_entity: entity.iter().map(|column| quote(&column.name)).collect(),
             quoted_features: group.features.iter().map(|feature| quote(&feature.name)).collect(),
             entity,
             table: online.group(&group.name).expect("the store has all groups").clone(),
@@ -69,15 +77,15 @@ impl ServedGroup {
         if segments.len() != self.entity.len() {
             return Err(RequestError::KeyCount {
                 group: self.name.clone(),
-                expected: self.entity.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
+                expected: self.entity.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", "),
                 count: self.entity.len(),
                 found: segments.len(),
             });
         }
-        let read = |((column, ty), segment): (&(String, Type), &&str)| {
+        let read = |(EntityColumn { name, ty }, segment): (&EntityColumn, &&str)| {
             let text = decode(segment)?;
             Scalar::of_text(*ty, &text).ok_or_else(|| RequestError::Key {
-                column: column.clone(),
+                column: name.clone(),
                 found: text.into_owned(),
                 expected: ty.name(),
             })

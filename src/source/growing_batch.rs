@@ -20,6 +20,8 @@ use crate::value::{AckToken, Batch, ColumnBuilder, FieldError, FieldFault, Scala
 pub struct IngestedBatch {
     /// The records that were accepted and not filtered out. In the total order, or in that of offsets.
     pub batch: Batch,
+    /// The offsets of these records; empty if they are in the total order.
+    pub offsets: Vec<Offset>,
     /// Records that were read, filtered and refused. The others are in flight.
     pub counts: RecordCounts,
     /// Effective times of the late records in the batch, ascending.
@@ -184,6 +186,7 @@ impl GrowingBatch {
         late.sort_unstable();
         IngestedBatch {
             batch: Batch { times, event_times, sort_key, columns, ack: AckToken::default() },
+            offsets,
             counts,
             late,
             letters: self.take_letters(),

@@ -382,7 +382,7 @@ impl Ingest {
     /// Returns the batch under way, in the total order, and starts a new one.
     pub fn take(&mut self) -> IngestedBatch {
         let taken = self.take_unsorted();
-        IngestedBatch { batch: self.order.sorted(taken.batch), ..taken }
+        IngestedBatch { batch: self.order.sorted(taken.batch), offsets: Vec::new(), ..taken }
     }
 
     /// Returns the batch under way, in the order of offsets, and starts a new one.

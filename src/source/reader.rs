@@ -232,7 +232,7 @@ impl PartitionReader {
     /// Counts a batch and queues it. Records that are in the graph's state already are dropped; the counts that were
     /// saved with the state include them.
     fn enqueue(&mut self, batch: IngestedBatch, clock: &PlaybackClock, outcome: &mut ReadOutcome) {
-        let IngestedBatch { batch, counts, mut late, letters, first, last, overtaken, failed } = batch;
+        let IngestedBatch { batch, offsets: _, counts, mut late, letters, first, last, overtaken, failed } = batch;
         outcome.failed.merge(failed);
         self.overtaken += overtaken.len() as u64;
         self.early.observe(counts.read, |read| match first {

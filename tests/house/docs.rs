@@ -97,15 +97,26 @@ fn config() -> String {
     table(["key", "type", "default", "description"], keys().into_iter().map(row))
 }
 
+/// The verbs, by the words that they are called by; of one with verbs of its own, those.
+fn all_verbs(command: &Command) -> Vec<(String, &Command)> {
+    let of = |verb| {
+        let name = Command::get_name(verb);
+        let own = all_verbs(verb).into_iter().map(|(words, own)| (format!("{name} {words}"), own));
+        let own: Vec<_> = own.collect();
+        if own.is_empty() { vec![(name.to_owned(), verb)] } else { own }
+    };
+    command.get_subcommands().flat_map(of).collect()
+}
+
 fn verbs() -> String {
     let command = Cli::command();
-    let row = |verb: &Command| {
+    let row = |(name, verb): (String, &Command)| {
         let named = |argument: &Arg| argument.get_long().map_or_else(String::new, |long| format!("--{long} "));
         let needed = verb.get_arguments().filter(|argument| argument.is_required_set());
         let needed: String = needed.map(|argument| format!(" {}{}", named(argument), value(argument))).collect();
-        [format!("`{}{needed}`", verb.get_name()), verb.get_about().unwrap_or_default().to_string()]
+        [format!("`{name}{needed}`"), verb.get_about().unwrap_or_default().to_string()]
     };
-    table(["command", "description"], command.get_subcommands().map(row))
+    table(["command", "description"], all_verbs(&command).into_iter().map(row))
 }
 
 fn flags() -> String {
@@ -114,7 +125,7 @@ fn flags() -> String {
         let named = command.get_arguments().filter_map(|flag| flag.get_long().map(|long| (flag, long)));
         named.map(|(flag, long)| flag_row(verb, flag, long)).collect::<Vec<_>>()
     };
-    let verbs = command.get_subcommands().flat_map(|verb| of(&format!("`{}`", verb.get_name()), verb));
+    let verbs = all_verbs(&command).into_iter().flat_map(|(name, verb)| of(&format!("`{name}`"), verb));
     table(["flag", "command", "description"], of("all", &command).into_iter().chain(verbs))
 }
 

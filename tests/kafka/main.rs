@@ -8,6 +8,7 @@
 //! | `recovery`, `sharing`, `overtaken`, `journal` | an interrupted run ends as one that was not |
 //! | `staying`, `credentials` | a run survives its brokers and changes of credentials |
 //! | `pressure` | records that are read ahead are bounded |
+//! | `explain` | features are explained by the records of topics |
 //! | `mirror` | Redis never shows older values |
 //!
 //! `broker`, `flights` and `live` start brokers and runs.
@@ -17,6 +18,7 @@ mod broker;
 #[path = "../common/mod.rs"]
 mod common;
 mod credentials;
+mod explain;
 mod flights;
 mod journal;
 mod letters;

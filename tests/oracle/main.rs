@@ -3,6 +3,7 @@
 //! | file | covers |
 //! |---|---|
 //! | `engine` | features, examples and labels of a dataflow, against a recomputation from all records |
+//! | `explain` | the records that features are of, against a list made from all records |
 //! | `expr` | vectorised evaluation of expressions, against evaluation row by row |
 //! | `files` | files: faults that cost one record, bounds in bytes, and what a restart finds changed |
 //! | `formats` | one table as JSON lines, CSV and Parquet |
@@ -18,6 +19,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod engine;
+mod explain;
 mod expr;
 mod files;
 mod formats;

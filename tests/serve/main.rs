@@ -3,6 +3,7 @@
 //! | file | covers |
 //! |---|---|
 //! | `bodies` | request bodies: content types, gzip |
+//! | `entities` | feature vectors of many entities at once |
 //! | `http` | every route and error, over real sockets |
 //! | `instances` | what an instance must contain, and what its time does |
 //! | `limits` | connections, the reserve, bodies in all, half-closed connections, hosts |
@@ -12,6 +13,7 @@
 mod bodies;
 #[path = "../common/mod.rs"]
 mod common;
+mod entities;
 mod http;
 mod instances;
 mod limits;

@@ -1,5 +1,6 @@
 //! The routes of tidemill itself: `/predict`, `/features`, `/models`. JSON in and out; an error is `{"error": "text"}`.
 
+mod entities;
 mod features;
 mod models;
 mod predict;
@@ -11,6 +12,7 @@ pub static FAMILY: RouteFamily = RouteFamily {
     error: reply::error,
     routes: &[
         HttpRoute::post("/predict", predict::predict),
+        HttpRoute::post("/features/{group}", entities::entities),
         HttpRoute::get("/features/{group}/{key}", features::features).prefix(),
         HttpRoute::get("/models", models::models),
         HttpRoute::get("/models/{model}", models::model),

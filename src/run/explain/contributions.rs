@@ -1,0 +1,150 @@
+//! Contributions: which records of an entity each feature is of, and the features recomputed from just those.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array};
+
+use super::lineage::{EntityRecords, RecordPlace};
+use crate::aggregate::{
+    AggregateSpec, Expired, Feature, GroupLayout, GroupState, InputColumns, LineInput, Needs, Update,
+};
+use crate::flow::plan::GroupPlan;
+use crate::spec::Group;
+use crate::time::EventTime;
+use crate::value::{Key, Scalar};
+
+/// A moment at which the features of an entity are asked for, as the graph answers: of the records that are closed by
+/// then, and of those that have arrived beside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The time up to which everything is closed.
+    pub closed: EventTime,
+    /// The number of records, in the total order, that have arrived.
+    pub arrived: usize,
+    /// The time as of which features are that depend on when they are asked for.
+    pub asking: EventTime,
+}
+
+impl Moment {
+    /// The moment at which exactly the records count that take effect before a time.
+    pub fn as_of(time: EventTime, records: &EntityRecords) -> Moment {
+        let arrived = records.records.partition_point(|record| record.effective < time);
+        Moment { closed: time, arrived, asking: time }
+    }
+}
+
+/// One window of a line: the records in it, and the features of them.
+pub struct Contribution {
+    /// Positions of the line in its group, and of the window in the line.
+    pub line: usize,
+    pub window: usize,
+    /// The records that count, ascending.
+    pub records: Vec<usize>,
+    /// Features, by position in the group's vectors, recomputed from just these records.
+    pub features: Vec<Recomputed>,
+}
+
+/// A feature that was recomputed.
+pub struct Recomputed {
+    pub feature: usize,
+    pub value: Feature,
+}
+
+/// Explains the features at the given positions of a group's vectors, window by window.
+pub fn explain(
+    spec: &Group,
+    group: &GroupPlan,
+    records: &EntityRecords,
+    moment: Moment,
+    wanted: &[usize],
+) -> Vec<Contribution> {
+    let mut contributions = Vec::new();
+    for (line, declared) in spec.lines.iter().enumerate() {
+        for window in 0..declared.windows.len() {
+            let of_window = |feature: &usize| {
+                let feature = &spec.features[*feature];
+                feature.line == line && feature.window == window
+            };
+            let features: Vec<usize> = wanted.iter().copied().filter(of_window).collect();
+            if features.is_empty() {
+                continue;
+            }
+            let members = members(group, records, moment, line, window);
+            let vector = vector(&only(&group.layout, line, window), records, &records.inputs(), moment, &members);
+            let recomputed = |feature: usize| Recomputed { feature, value: vector[feature].clone() };
+            let features = features.into_iter().map(recomputed).collect();
+            contributions.push(Contribution { line, window, records: members, features });
+        }
+    }
+    contributions
+}
+
+/// The vector of an entity at a moment, of the given records, in the total order.
+pub fn vector(
+    layout: &GroupLayout,
+    records: &EntityRecords,
+    inputs: &[&[LineInput]],
+    moment: Moment,
+    chosen: &[usize],
+) -> Vec<Feature> {
+    let mut state = GroupState::new(layout);
+    let (key, hash): (&[u8], u64) = (b"entity", Key::hash_of(b"entity"));
+    let slot = state.slot(key, hash);
+    let update = |slot: u32, record: usize| {
+        let RecordPlace { batch, row } = records.place(record);
+        let of = &records.records[record];
+        Update { slot, batch, row, time: of.effective, event_time: of.event_time }
+    };
+    let closed = chosen.partition_point(|record| records.records[*record].effective < moment.closed);
+    let updates: Vec<Update> = chosen[..closed].iter().map(|record| update(slot, *record)).collect();
+    state.insert(&updates, inputs, &mut Vec::new());
+    state.advance(moment.closed, &mut Expired::default());
+    let provisional = (closed < chosen.len()).then(|| {
+        let slot = state.provisional_slot(key, hash);
+        let updates: Vec<Update> = chosen[closed..].iter().map(|record| update(slot, *record)).collect();
+        state.add_provisional(&updates, inputs);
+        slot
+    });
+    state.vector(Some(slot), provisional)
+}
+
+/// The records in a window of a line, as the state of the window has them.
+fn members(group: &GroupPlan, records: &EntityRecords, moment: Moment, line: usize, window: usize) -> Vec<usize> {
+    let window = group.layout.lines[line].windows[window];
+    let layout = GroupLayout { lines: vec![AggregateSpec::of_members(window)], width: 1 };
+    // The input is the number of each record that the line counts.
+    let mut next = 0..;
+    let numbered = |length: usize| {
+        let number = |record: usize| records.is_counted(record, line).then_some(record as i64);
+        let numbers: Int64Array = next.by_ref().take(length).map(number).collect();
+        let numbers: ArrayRef = Arc::new(numbers);
+        let needs = Needs { scaled: true, values: false };
+        vec![LineInput::new(&InputColumns { of: Some(&numbers), needs, ..InputColumns::default() }, &mut 0)]
+    };
+    let inputs: Vec<Vec<LineInput>> = records.batch_lengths().map(numbered).collect();
+    let inputs: Vec<&[LineInput]> = inputs.iter().map(Vec::as_slice).collect();
+    let all: Vec<usize> = (0..moment.arrived).collect();
+    match vector(&layout, records, &inputs, moment, &all).swap_remove(0) {
+        Feature::List(numbers) => {
+            let number = |number: &Scalar| match number {
+                Scalar::Int(number) => usize::try_from(*number).expect("records are numbered from 0"),
+                _ => unreachable!("members are ints"),
+            };
+            numbers.iter().map(number).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A layout whose only window is one of a line.
+fn only(layout: &GroupLayout, line: usize, window: usize) -> GroupLayout {
+    let lines = layout.lines.iter().enumerate().map(|(at, spec)| {
+        let kept = if at == line { window..window + 1 } else { 0..0 };
+        AggregateSpec {
+            windows: spec.windows[kept.clone()].to_vec(),
+            positions: spec.positions[kept].to_vec(),
+            ..spec.clone()
+        }
+    });
+    GroupLayout { lines: lines.collect(), width: layout.width }
+}

@@ -1,0 +1,271 @@
+//! Lineage: the records of topics that reach a feature group for one entity, each with the place that it came from.
+//!
+//! The operators of the group's stream run on batches, one source at a time. No operator changes the time of a record, so
+//! here the time of a record is its position among those that were read together: by it, the record is known again
+//! whatever operators have made of its columns. Tables are looked up as of the time at which that record takes effect.
+
+use std::collections::{BTreeSet, HashMap};
+
+use arrow_array::{ArrayRef, UInt32Array};
+
+use super::table_history::{RowsFound, TableHistory};
+use super::topics::{Topics, read};
+use crate::aggregate::LineInput;
+use crate::expr::EvalStats;
+use crate::flow::Plan;
+use crate::flow::exchange::key_columns;
+use crate::flow::plan::GroupPlan;
+use crate::relation::{RelationOp, StreamId, TrainingGraph, ViewReads, project};
+use crate::run::Failure;
+use crate::source::IngestedBatch;
+use crate::time::{EventTime, Offset};
+use crate::value::{Batch, Key, Scalar};
+
+/// A record of an entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityRecord {
+    pub source: String,
+    pub partition: u32,
+    pub offset: Offset,
+    pub event_time: EventTime,
+    /// When it takes effect: its event time unless it is late.
+    pub effective: EventTime,
+}
+
+/// The records of an entity, in the total order, as its feature group reads them.
+pub struct EntityRecords {
+    pub records: Vec<EntityRecord>,
+    /// The group's projection, in batches of consecutive records.
+    projected: Vec<Batch>,
+    /// By batch, the input of each line.
+    inputs: Vec<Vec<LineInput>>,
+    /// By record, its batch and row.
+    places: Vec<RecordPlace>,
+    /// The newest time at which any record takes effect that was read, of this entity or another.
+    pub newest: EventTime,
+}
+
+/// The batch and row of a record.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordPlace {
+    pub batch: u32,
+    pub row: u32,
+}
+
+impl EntityRecords {
+    /// Reads the records of an entity of the group at a position. `since` is the time before which none can count.
+    ///
+    /// # Errors
+    /// If a topic cannot be read.
+    pub fn read(
+        plan: &Plan,
+        group: usize,
+        entity: &Key,
+        topics: &impl Topics,
+        since: Option<EventTime>,
+    ) -> Result<Self, Failure> {
+        let group = &plan.groups[group];
+        let needed = needed_streams(plan, group.from);
+        let tables = histories(plan, &needed, topics)?;
+        let mut found = FoundRecords::default();
+        for source in plan.sources_of(group.from) {
+            let reader = &plan.sources[source];
+            for open in topics.open(reader, since)? {
+                let number = open.number;
+                read(open, &reader.topic, |taken| {
+                    let mut graph = LineageGraph { plan, source, taken: &taken, tables: &tables };
+                    for derived in graph.derive(&needed, group.from) {
+                        let projected = project(&derived, &group.projection, &mut EvalStats::default());
+                        let record = |position: usize| EntityRecord {
+                            source: reader.source.clone(),
+                            partition: number,
+                            offset: taken.offsets[position],
+                            event_time: taken.batch.event_times[position],
+                            effective: taken.batch.times[position],
+                        };
+                        found.keep(group, entity, &projected, record);
+                    }
+                    found.newest = found.newest.max(taken.last);
+                })?;
+            }
+        }
+        Ok(found.in_order(group))
+    }
+
+    /// The input of each line, by batch.
+    pub fn inputs(&self) -> Vec<&[LineInput]> {
+        self.inputs.iter().map(Vec::as_slice).collect()
+    }
+
+    /// The numbers of records in each batch.
+    pub fn batch_lengths(&self) -> impl Iterator<Item = usize> + '_ {
+        self.projected.iter().map(Batch::len)
+    }
+
+    /// The batch and row of a record.
+    pub fn place(&self, record: usize) -> RecordPlace {
+        self.places[record]
+    }
+
+    /// Returns whether a line counts a record: its condition holds and its value is not null.
+    pub fn is_counted(&self, record: usize, line: usize) -> bool {
+        let RecordPlace { batch, row } = self.places[record];
+        self.inputs[batch as usize][line].keeps(row as usize)
+    }
+
+    /// The value of a record in a column of the group's projection.
+    pub fn value(&self, record: usize, column: usize) -> Scalar {
+        let RecordPlace { batch, row } = self.places[record];
+        Scalar::of(&self.projected[batch as usize].columns[column], row as usize)
+    }
+}
+
+/// The records found so far, in the order in which they were read.
+#[derive(Default)]
+struct FoundRecords {
+    records: Vec<EntityRecord>,
+    batches: Vec<Batch>,
+    /// By record, its batch and row.
+    places: Vec<(usize, usize)>,
+    newest: Option<EventTime>,
+}
+
+impl FoundRecords {
+    /// Keeps the rows of a projection that are of an entity; `record` returns the record at a position.
+    fn keep(&mut self, group: &GroupPlan, entity: &Key, projected: &Batch, record: impl Fn(usize) -> EntityRecord) {
+        let keys = group.codec.encode(&projected.columns[..group.codec.types().len()]);
+        let rows = (0..projected.len()).filter(|row| keys.row(*row).data() == entity.as_bytes());
+        let rows: Vec<u32> = rows.map(|row| row as u32).collect();
+        if rows.is_empty() {
+            return;
+        }
+        let of = |row: &u32| record(usize::try_from(projected.times[*row as usize]).expect("times are positions"));
+        self.records.extend(rows.iter().map(of));
+        self.places.extend((0..rows.len()).map(|row| (self.batches.len(), row)));
+        self.batches.push(projected.take(&UInt32Array::from(rows)));
+    }
+
+    /// The records in the total order.
+    fn in_order(self, group: &GroupPlan) -> EntityRecords {
+        let FoundRecords { records, batches, places, newest } = self;
+        let sort_key = |record: usize| batches[places[record].0].sort_key.value(places[record].1);
+        let mut order: Vec<usize> = (0..records.len()).collect();
+        order.sort_by(|one, other| {
+            let times = records[*one].effective.cmp(&records[*other].effective);
+            times.then_with(|| sort_key(*one).cmp(sort_key(*other)))
+        });
+        let picks: Vec<(usize, usize)> = order.iter().map(|record| places[*record]).collect();
+        let projected = match picks.is_empty() {
+            true => Vec::new(),
+            false => Batch::interleave(&batches.iter().collect::<Vec<_>>(), &picks),
+        };
+        let place = |(batch, length): (u32, usize)| (0..length as u32).map(move |row| RecordPlace { batch, row });
+        EntityRecords {
+            records: order.into_iter().map(|record| records[record].clone()).collect(),
+            inputs: projected.iter().map(|batch| group.inputs(batch).0).collect(),
+            places: (0..).zip(projected.iter().map(Batch::len)).flat_map(place).collect(),
+            projected,
+            newest: newest.unwrap_or(EventTime::MIN),
+        }
+    }
+}
+
+/// Returns the streams from which a stream is made, itself included.
+fn needed_streams(plan: &Plan, stream: StreamId) -> BTreeSet<StreamId> {
+    let (mut needed, mut open) = (BTreeSet::new(), vec![stream]);
+    while let Some(stream) = open.pop() {
+        if needed.insert(stream) {
+            open.extend(plan.spec.relations.node(stream).relation.inputs());
+        }
+    }
+    needed
+}
+
+/// Reads the tables that streams look up.
+fn histories(
+    plan: &Plan,
+    needed: &BTreeSet<StreamId>,
+    topics: &impl Topics,
+) -> Result<HashMap<usize, TableHistory>, Failure> {
+    let mut reads = ViewReads::default();
+    needed.iter().for_each(|stream| plan.spec.relations.node(*stream).relation.add_reads(&mut reads));
+    let mut histories = HashMap::new();
+    for table in reads.tables {
+        if histories.contains_key(&table) {
+            continue;
+        }
+        let table_plan = &plan.tables[table];
+        let mut batches = Vec::new();
+        for open in topics.open(&table_plan.reader, None)? {
+            read(open, &table_plan.reader.topic, |taken| batches.push(taken.batch))?;
+        }
+        histories.insert(table, TableHistory::of(table_plan, &batches));
+    }
+    Ok(histories)
+}
+
+/// The graph of training on one batch of one source.
+struct LineageGraph<'a> {
+    plan: &'a Plan,
+    source: usize,
+    taken: &'a IngestedBatch,
+    tables: &'a HashMap<usize, TableHistory>,
+}
+
+impl LineageGraph<'_> {
+    /// The records of a stream that come of the batch. `needed` are the streams from which it is made.
+    fn derive(&mut self, needed: &BTreeSet<StreamId>, stream: StreamId) -> Vec<Batch> {
+        let mut streams: HashMap<StreamId, Vec<Batch>> = HashMap::new();
+        // Each relation comes after its inputs.
+        for (id, node) in self.plan.spec.relations.iter().filter(|(id, _)| needed.contains(id)) {
+            let inputs = node.relation.inputs().into_iter().map(|input| streams[&input].clone()).collect();
+            streams.insert(id, node.relation.render(&node.operator, inputs, self));
+        }
+        streams.remove(&stream).unwrap_or_default()
+    }
+}
+
+impl TrainingGraph for LineageGraph<'_> {
+    type Stream = Vec<Batch>;
+
+    fn source(&mut self, source: usize) -> Vec<Batch> {
+        if source != self.source {
+            return Vec::new();
+        }
+        let batch = &self.taken.batch;
+        let positions = (0..batch.len() as EventTime).collect();
+        vec![Batch { times: positions, ..batch.clone() }]
+    }
+
+    fn map(
+        &mut self,
+        input: Vec<Batch>,
+        _name: &str,
+        mut step: impl FnMut(Batch, &mut EvalStats) -> Batch + 'static,
+    ) -> Vec<Batch> {
+        input.into_iter().map(|batch| step(batch, &mut EvalStats::default())).collect()
+    }
+
+    fn look_up(
+        &mut self,
+        keyed: Vec<Batch>,
+        _name: &str,
+        table: usize,
+        key: Vec<usize>,
+        join: impl Fn(&Batch, &[ArrayRef], &UInt32Array) -> Batch + 'static,
+    ) -> Vec<Batch> {
+        let joined = |batch: Batch| {
+            let effective =
+                |position: &EventTime| self.taken.batch.times[usize::try_from(*position).expect("times are positions")];
+            let times: Vec<EventTime> = batch.times.iter().map(effective).collect();
+            let RowsFound { columns, found } =
+                self.tables[&table].look_up(&self.plan.tables[table], &key_columns(&batch, &key), &times);
+            join(&batch, &columns, &found)
+        };
+        keyed.into_iter().map(joined).collect()
+    }
+
+    fn concatenate(&mut self, inputs: Vec<Vec<Batch>>, _name: &str) -> Vec<Batch> {
+        inputs.concat()
+    }
+}

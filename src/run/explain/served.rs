@@ -1,0 +1,124 @@
+//! The vector that an explanation is compared with: the one that a running job serves, or that a replay has written.
+//!
+//! A job that is running tells up to which time everything is closed, but not which records have arrived beside those, nor
+//! the asking time. Of a vector that it serves, both are found: the records that have arrived are the first ones, in the
+//! total order, of which the vector is that which was served; the asking time is one of those that a job can have.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use serde_json::Value;
+
+use super::contributions::{Moment, vector};
+use super::lineage::EntityRecords;
+use crate::aggregate::{Deferred, Feature};
+use crate::flow::plan::GroupPlan;
+use crate::run::features::AskedEntity;
+use crate::run::http_client::JobUrl;
+use crate::store::offline_rows::OfflineRows;
+use crate::time::{EventTime, format_time};
+use crate::value::{Scalar, TimeRules};
+
+/// The most records that may have arrived and not be closed.
+const MOST_PROVISIONAL: usize = 10_000;
+
+/// A vector with the time that belongs to it.
+pub struct ServedVector {
+    /// By position in the group's vectors.
+    pub features: Vec<Value>,
+    /// Of a job, the time up to which everything is closed; of a replay, the time of the vector's last records.
+    pub time: EventTime,
+}
+
+/// Gets the vector that a job serves.
+///
+/// # Errors
+/// If the job does not answer, has no such entity, or is one of another dataflow.
+pub fn of_job(job: &JobUrl, asked: &AskedEntity, group: &GroupPlan) -> anyhow::Result<ServedVector> {
+    let body = asked.get(job)?;
+    let feature = |name: &String| {
+        let value = body["features"].get(name).cloned();
+        value.with_context(|| format!("the job has no feature {name} in {}; does it run this dataflow?", group.name))
+    };
+    let features = group.names.iter().map(feature).collect::<anyhow::Result<_>>()?;
+    let time = body["watermark"].as_str().and_then(|text| TimeRules::default().of_text(text));
+    Ok(ServedVector { features, time: time.unwrap_or(EventTime::MIN) })
+}
+
+/// Reads the newest vector of an entity in the folder of a replay, of those whose records take effect before `before`.
+///
+/// # Errors
+/// If the folder has none, or its file cannot be read.
+pub fn of_replay(
+    folder: &Path,
+    group: &GroupPlan,
+    entity: &[Scalar],
+    before: Option<EventTime>,
+) -> anyhow::Result<ServedVector> {
+    let path = folder.join(format!("features/{}.parquet", group.name));
+    let rows = OfflineRows::open(&path)?;
+    let position = |name: &str| {
+        let found = rows.names().iter().position(|known| known == name);
+        found.with_context(|| format!("{} has no column {name}; is it of this dataflow?", path.display()))
+    };
+    let keys = group.entity_names.iter().map(|name| position(name)).collect::<anyhow::Result<Vec<_>>>()?;
+    let features = group.names.iter().map(|name| position(name)).collect::<anyhow::Result<Vec<_>>>()?;
+    let time = position("_time")?;
+    let mut newest = None;
+    for row in rows {
+        let row = row?;
+        let is_entity = keys.iter().zip(entity).all(|(at, value)| row[*at] == Feature::Value(value.clone()));
+        let Feature::Value(Scalar::Timestamp(at)) = row[time] else { continue };
+        if is_entity && before.is_none_or(|before| at < before) {
+            let features = features.iter().map(|column| row[*column].to_json(at)).collect();
+            newest = Some(ServedVector { features, time: at });
+        }
+    }
+    newest.ok_or_else(|| {
+        let entity = entity.iter().map(Scalar::to_text).collect::<Vec<_>>().join(", ");
+        let before = before.map_or_else(String::new, |before| format!(" before {}", format_time(before)));
+        anyhow!("{}: no vector of {entity}{before}", path.display())
+    })
+}
+
+/// Returns the moment at which a replay wrote a vector: just after all records of its time.
+pub fn moment_of_replay(vector: &ServedVector, records: &EntityRecords) -> Moment {
+    Moment { asking: vector.time, ..Moment::as_of(vector.time + 1, records) }
+}
+
+/// Returns the moment at which a job served a vector: that of all records that were read, if none fits.
+pub fn moment_of_job(served: &ServedVector, group: &GroupPlan, records: &EntityRecords) -> Moment {
+    let closed = Moment::as_of(served.time, records).arrived;
+    let all = records.records.len();
+    let most = all.min(closed + MOST_PROVISIONAL);
+    let at = |arrived: usize| {
+        let moment = Moment { closed: served.time, arrived, asking: served.time };
+        let chosen: Vec<usize> = (0..arrived).collect();
+        (moment, vector(&group.layout, records, &records.inputs(), moment, &chosen))
+    };
+    // The newest records are the most likely to be shown.
+    for arrived in (closed..=most).rev() {
+        let (moment, found) = at(arrived);
+        let fits = |(feature, served): (&Feature, &Value)| match feature {
+            Feature::AsOf(_) => true,
+            feature => feature.to_json(moment.asking) == *served,
+        };
+        if found.iter().zip(&served.features).all(fits) {
+            return Moment { asking: asking_time(&found, served, records), ..moment };
+        }
+    }
+    Moment { closed: served.time, arrived: all, asking: served.time }
+}
+
+/// Returns the asking time at which features have the values that were served; the watermark if none does.
+fn asking_time(found: &[Feature], served: &ServedVector, records: &EntityRecords) -> EventTime {
+    let told = found.iter().zip(&served.features).find_map(|(feature, value)| match feature {
+        Feature::AsOf(Deferred::SecondsSince(time)) => Some(time + libm::round(value.as_f64()? * 1e3) as EventTime),
+        _ => None,
+    });
+    let fits = |asking: &EventTime| {
+        found.iter().zip(&served.features).all(|(found, served)| found.to_json(*asking) == *served)
+    };
+    let candidates = told.into_iter().chain([served.time, served.time.saturating_sub(1), records.newest]);
+    candidates.into_iter().find(fits).unwrap_or(served.time)
+}

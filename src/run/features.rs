@@ -1,0 +1,56 @@
+//! `features get`: the newest vector of an entity, from a running job.
+
+use anyhow::{Context, anyhow};
+use serde_json::Value;
+
+use super::args::CommonArgs;
+use super::http_client::{HttpAnswer, JobUrl, segment};
+use super::{Failure, output};
+
+/// The entity that a verb asks for.
+#[derive(Clone, Debug)]
+pub struct AskedEntity {
+    pub group: String,
+    /// The values of the entity's columns, as text.
+    pub key: Vec<String>,
+}
+
+impl AskedEntity {
+    /// The path of its vector.
+    fn path(&self) -> String {
+        let key: Vec<String> = self.key.iter().map(|value| segment(value)).collect();
+        format!("/features/{}/{}", segment(&self.group), key.join("/"))
+    }
+
+    /// Gets its vector from a job: the body of `GET /features`.
+    ///
+    /// # Errors
+    /// If the job does not answer, or has no such group or entity.
+    pub fn get(&self, job: &JobUrl) -> anyhow::Result<Value> {
+        let HttpAnswer { status, body } = job.get(&self.path())?;
+        match status {
+            200 => Ok(body),
+            status => {
+                let why = body["error"].as_str().map_or_else(|| format!("status {status}"), str::to_owned);
+                Err(anyhow!("the job answers: {why}"))
+            }
+        }
+    }
+}
+
+/// Prints the vector of an entity.
+///
+/// # Errors
+/// If the job does not answer, or has no such group or entity.
+pub fn get(asked: &AskedEntity, common: &CommonArgs, url: Option<&str>, json: bool) -> Result<(), Failure> {
+    let job = JobUrl::new(url, || common.load())?;
+    let body = asked.get(&job)?;
+    if json {
+        return Ok(output::print(&format!("{body:#}\n"))?);
+    }
+    let features = body["features"].as_object().context("the answer has no features")?;
+    let width = features.keys().map(String::len).max().unwrap_or(0);
+    let mut text: String = features.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect();
+    text += &format!("{:width$}  {}\n", "watermark", body["watermark"].as_str().unwrap_or("null"));
+    Ok(output::print(&text)?)
+}

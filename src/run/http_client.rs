@@ -1,0 +1,177 @@
+//! A client of the endpoint: GET, without TLS, one request a connection.
+//!
+//! Requests are those of HTTP/1.0, so an answer is never chunked and ends with its connection, behind a proxy too.
+
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::Failure;
+use super::config::Config;
+
+/// The longest time that a connection, and each read of an answer, may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The largest answer.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// Letters of a segment of a path that need no encoding.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A segment of a path, percent-encoded.
+pub fn segment(text: &str) -> String {
+    utf8_percent_encode(text, PLAIN).to_string()
+}
+
+/// The endpoint of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobUrl {
+    /// `HOST:PORT`
+    authority: String,
+    /// The beginning of every path, without a slash at its end.
+    prefix: String,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct HttpAnswer {
+    pub status: u16,
+    pub body: serde_json::Value,
+}
+
+impl JobUrl {
+    /// Returns the URL that was given, else that of a config's `http.listen`.
+    ///
+    /// # Errors
+    /// If it is no URL of HTTP, or the config does not say the port.
+    pub fn new(given: Option<&str>, config: impl FnOnce() -> Result<Config, Failure>) -> Result<Self, Failure> {
+        match given {
+            Some(url) => JobUrl::parse(url)
+                .ok_or_else(|| Failure::Usage(format!("error: --url: {url:?} is no URL; expected http://HOST:PORT"))),
+            None => {
+                let listen = config()?.http.listen;
+                JobUrl::of_listen(&listen).ok_or_else(|| {
+                    Failure::Usage(format!("error: http.listen is {listen:?}; expected the job's address by --url"))
+                })
+            }
+        }
+    }
+
+    fn parse(url: &str) -> Option<Self> {
+        let rest = url.strip_prefix("http://")?;
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let is_plain =
+            !authority.is_empty() && !authority.contains(['@', '?', '#', ' ']) && !path.contains(['?', '#', ' ']);
+        let authority = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+        let prefix = path.trim_end_matches('/');
+        let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
+        is_plain.then_some(JobUrl { authority, prefix })
+    }
+
+    /// The URL of an endpoint that listens on an address of this machine.
+    fn of_listen(listen: &str) -> Option<Self> {
+        let (host, port) = listen.rsplit_once(':')?;
+        let port = port.parse::<u16>().ok().filter(|port| *port != 0)?;
+        let host = match host {
+            "0.0.0.0" => "127.0.0.1",
+            "[::]" => "[::1]",
+            host => host,
+        };
+        Some(JobUrl { authority: format!("{host}:{port}"), prefix: String::new() })
+    }
+
+    /// Gets the JSON at a path, whose segments are encoded.
+    ///
+    /// # Errors
+    /// If nothing answers, or not with JSON.
+    pub fn get(&self, path: &str) -> anyhow::Result<HttpAnswer> {
+        let url = format!("http://{}{}{path}", self.authority, self.prefix);
+        self.request(path).with_context(|| format!("{url} cannot be read; does the job run, and is --url right?"))
+    }
+
+    fn request(&self, path: &str) -> anyhow::Result<HttpAnswer> {
+        let mut stream = self.connect()?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let head = format!(
+            "GET {}{path} HTTP/1.0\r\nHost: {}\r\nAccept: application/json\r\nConnection: close\r\n\r\n",
+            self.prefix, self.authority
+        );
+        stream.write_all(head.as_bytes())?;
+        let mut answer = Vec::new();
+        stream.take(MOST_BYTES + 1).read_to_end(&mut answer)?;
+        if answer.len() as u64 > MOST_BYTES {
+            bail!("the answer has more than {MOST_BYTES} bytes");
+        }
+        parse_answer(&answer)
+    }
+
+    /// Connects to the first address that answers.
+    fn connect(&self) -> anyhow::Result<TcpStream> {
+        let mut failed = None;
+        for address in self.authority.to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, PATIENCE) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.map_or_else(|| anyhow!("{} has no address", self.authority), Into::into))
+    }
+}
+
+fn parse_answer(answer: &[u8]) -> anyhow::Result<HttpAnswer> {
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").context("this is no answer of HTTP")?;
+    let head = String::from_utf8_lossy(&answer[..end]);
+    let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
+    let status = status.context("this is no answer of HTTP")?;
+    let body = serde_json::from_slice(&answer[end + 4..])
+        .with_context(|| format!("the answer, with status {status}, is not JSON"))?;
+    Ok(HttpAnswer { status, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(authority: &str, prefix: &str) -> Option<JobUrl> {
+        Some(JobUrl { authority: authority.to_owned(), prefix: prefix.to_owned() })
+    }
+
+    #[test]
+    fn a_url_has_a_host_and_may_have_a_port_and_a_path() {
+        assert_eq!(JobUrl::parse("http://127.0.0.1:8080"), url("127.0.0.1:8080", ""));
+        assert_eq!(JobUrl::parse("http://job/"), url("job:80", ""));
+        assert_eq!(JobUrl::parse("http://[::1]:8080/mill/"), url("[::1]:8080", "/mill"));
+        for wrong in ["", "job:8080", "https://job", "http://", "http://a@job", "http://job/?x=1", "http:///x"] {
+            assert_eq!(JobUrl::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_on_all_addresses_is_asked_on_the_loopback_one() {
+        assert_eq!(JobUrl::of_listen("0.0.0.0:8080"), url("127.0.0.1:8080", ""));
+        assert_eq!(JobUrl::of_listen("[::]:8080"), url("[::1]:8080", ""));
+        assert_eq!(JobUrl::of_listen("10.0.0.7:80"), url("10.0.0.7:80", ""));
+        assert_eq!([JobUrl::of_listen("127.0.0.1:0"), JobUrl::of_listen("nowhere")], [None, None]);
+    }
+
+    #[test]
+    fn an_answer_is_its_status_and_its_json() {
+        let answer = parse_answer(b"HTTP/1.1 404 Not Found\r\na: b\r\n\r\n{\"error\":\"x\"}").unwrap();
+        assert_eq!((answer.status, &answer.body["error"]), (404, &serde_json::json!("x")));
+        for wrong in
+            ["", "HTTP/1.1 200 OK", "SSH-2.0\r\n\r\n{}", "HTTP/1.1 200 OK\r\n\r\n<html>", "HTTP/1.1 ok\r\n\r\n{}"]
+        {
+            assert!(parse_answer(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_segment_keeps_no_letter_that_means_something_in_a_path() {
+        assert_eq!(segment("a/b c?é-~"), "a%2Fb%20c%3F%C3%A9-~");
+    }
+}

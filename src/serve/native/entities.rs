@@ -1,0 +1,110 @@
+//! `POST /features/{group}`: the newest vectors of many entities.
+//!
+//! An entity that the group does not have is not found, for itself; a body that is malformed is refused as a whole.
+
+use serde_json::Value;
+
+use crate::expr::nearest;
+use crate::serve::call::Unanswered;
+use crate::serve::reply::{self, Reply};
+use crate::serve::served_groups::ServedGroup;
+use crate::serve::{Captures, RequestError, Service};
+use crate::time::format_time;
+use crate::value::{Scalar, TimeRules, Type};
+
+/// The most entities of one request.
+const MOST: usize = 1_000;
+
+/// Shows the newest vectors of the entities that the body lists, in its order.
+///
+/// # Errors
+/// If there is no such group, or the body is malformed or lists too many.
+pub fn entities(service: &Service, captures: &Captures<'_>, body: &[u8]) -> Result<Reply, Unanswered> {
+    let group = service.groups.find(&captures.text(0)?)?;
+    let keys = read(group, body)?;
+    let mut out = Vec::with_capacity(64 + 256 * keys.len());
+    out.extend_from_slice(b"{\"results\":[");
+    for (at, key) in keys.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write_result(service, group, key, &mut out);
+    }
+    out.extend_from_slice(b"],\"watermark\":");
+    match service.watermark() {
+        Some(time) => reply::write_text(&format_time(time), &mut out),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.push(b'}');
+    Ok(reply::json(out))
+}
+
+/// Appends the result of one entity.
+fn write_result(service: &Service, group: &ServedGroup, key: &[Scalar], out: &mut Vec<u8>) {
+    let found = group.table.get(&group.table.codec().encode_one(key));
+    let status: &[u8] = if found.is_some() { b"{\"status\":\"found\"" } else { b"{\"status\":\"not_found\"" };
+    out.extend_from_slice(status);
+    out.extend_from_slice(b",\"entity\":");
+    reply::write_object(group.quoted_entity.iter().map(String::as_str).zip(key), out);
+    out.extend_from_slice(b",\"features\":");
+    match found {
+        Some(vector) => {
+            let names = group.quoted_features.iter().map(String::as_str);
+            reply::write_features(names.zip(vector.iter()), service.asking_time(), out);
+        }
+        None => out.extend_from_slice(b"null"),
+    }
+    out.push(b'}');
+}
+
+/// Reads the entities of a body.
+fn read(group: &ServedGroup, body: &[u8]) -> Result<Vec<Vec<Scalar>>, RequestError> {
+    // A byte order mark is not part of the JSON (RFC 8259, section 8.1).
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+    let body: Value = serde_json::from_slice(body).map_err(|error| RequestError::Malformed(error.to_string()))?;
+    let malformed = |what: &str| RequestError::Malformed(what.to_owned());
+    let Value::Object(fields) = body else { return Err(malformed("expected an object with entities")) };
+    if let Some(found) = fields.keys().find(|name| *name != "entities") {
+        let (found, expected) = (found.clone(), "entities".to_owned());
+        return Err(RequestError::UnknownField { nearest: nearest(&found, ["entities"]), found, expected });
+    }
+    let list = match fields.get("entities") {
+        Some(Value::Array(list)) => list,
+        Some(_) => return Err(malformed("entities: expected a list of objects")),
+        None => return Err(malformed("entities: missing")),
+    };
+    if list.len() > MOST {
+        return Err(RequestError::TooManyEntities { found: list.len(), most: MOST });
+    }
+    list.iter().enumerate().map(|(index, entity)| key(group, index, entity)).collect()
+}
+
+/// Reads an entity: an object with a value for each of its columns.
+fn key(group: &ServedGroup, index: usize, entity: &Value) -> Result<Vec<Scalar>, RequestError> {
+    let wrong = |what: String| RequestError::Malformed(format!("entities[{index}]{what}"));
+    let Value::Object(fields) = entity else { return Err(wrong(": expected an object".to_owned())) };
+    let names = || group.entity.iter().map(|column| column.name.as_str());
+    if let Some(found) = fields.keys().find(|name| names().all(|known| known != name.as_str())) {
+        let nearest = nearest(found, names()).map_or_else(String::new, |name| format!("; did you mean {name}?"));
+        let expected = names().collect::<Vec<_>>().join(", ");
+        return Err(wrong(format!(".{found}: no column of the entity; expected {expected}{nearest}")));
+    }
+    let value = |(name, ty): (&str, Type)| {
+        let found = fields.get(name).ok_or_else(|| wrong(format!(".{name}: missing")))?;
+        scalar(ty, found).ok_or_else(|| wrong(format!(".{name}: expected {ty}, found {found}")))
+    };
+    group.entity.iter().map(|column| value((&column.name, column.ty))).collect()
+}
+
+/// Returns the value of a type that a JSON value is, `None` if it is none. Times are RFC 3339 or epoch ms.
+fn scalar(ty: Type, value: &Value) -> Option<Scalar> {
+    match (ty, value) {
+        (Type::String, Value::String(text)) => Some(Scalar::String(text.as_str().into())),
+        (Type::Int, Value::Number(number)) => number.as_i64().map(Scalar::Int),
+        (Type::Float, Value::Number(number)) => number.as_f64().map(Scalar::Float),
+        (Type::Bool, Value::Bool(value)) => Some(Scalar::Bool(*value)),
+        (Type::Timestamp, Value::String(text)) => TimeRules::default().of_text(text).map(Scalar::Timestamp),
+        (Type::Timestamp, Value::Number(number)) => number.as_i64().map(Scalar::Timestamp),
+        _ => None,
+    }
+}
