@@ -248,7 +248,7 @@ pub static MODEL: Section = Section {
             Is("\"warm\""),
             "What a window starts from: the newest accepted version, or an untrained model",
         ),
-        key("seed", "int", Is("0"), "Seed of random numbers; no kind of model uses any yet"),
+        key("seed", "int", Is("0"), "Seed of the random numbers with which some kinds, as `mlp`, start"),
         key(
             "publish",
             "table",
@@ -311,7 +311,7 @@ pub static LABEL: Section = Section {
 pub static KIND: Section = Section {
     title: "kind",
     summary: "The name of a kind of model, or a table with its name, its task and its parameters: \
-              `{ name = \"linear\", loss = \"huber\" }`.",
+              `{ name = \"linear\", loss = \"huber\" }`, `{ name = \"mlp\", task = \"regression\", hidden = 32 }`.",
     keys: &[
         key("name", "string", Required, "The kind of model, see below"),
         key(

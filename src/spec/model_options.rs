@@ -30,14 +30,22 @@ impl<'a> Checker<'a> {
     /// Returns the kind of a model.
     pub fn model_kind(&self, fields: &Fields<'a>) -> Option<(&'static ModelKind, KindOptions)> {
         let value = fields.get("kind")?;
-        let mut words: Vec<(&str, _)> = KINDS.iter().map(|kind| (kind.name, (*kind, kind.parameters))).collect();
-        words.dedup_by_key(|(name, _)| *name);
-        let Named { kind, parameters } = self.named(value, "kind", &KIND, &words)?;
-        // A kind of the same name has the task that is written.
         let task = match value.get_ref() {
             DeValue::Table(table) => table.get("task"),
             _ => None,
         };
+        // Of the kinds of a name, which follow each other, the one for the task that is written, else the first.
+        let written =
+            task.and_then(|task| if let DeValue::String(text) = task.get_ref() { Some(&**text) } else { None });
+        let mut words: Vec<(&str, (&'static ModelKind, &'static [Parameter]))> = Vec::new();
+        for kind in KINDS {
+            match words.last_mut() {
+                Some((name, _)) if *name == kind.name && written != Some(kind.task.name()) => {}
+                Some((name, known)) if *name == kind.name => *known = (kind, kind.parameters),
+                _ => words.push((kind.name, (kind, kind.parameters))),
+            }
+        }
+        let Named { kind, parameters } = self.named(value, "kind", &KIND, &words)?;
         let (kind, task) = match task {
             None => (kind, None),
             Some(task) => {

@@ -48,7 +48,7 @@ pub fn reference() -> String {
     for kind in OPTIMIZERS {
         write!(out, "\n### {}\n\n{}.\n\n", kind.name, sentence(kind.summary))
             .expect("writing to a string does not fail");
-        out += &parameters(kind.parameters);
+        out += &parameters(&kind.parameters.iter().collect::<Vec<_>>());
     }
     out
 }
@@ -120,18 +120,27 @@ fn kinds_of_models() -> String {
         }),
     );
     out += CLASSES;
-    let mut named: Vec<&ModelKind> = KINDS.to_vec();
-    named.dedup_by_key(|kind| kind.name);
-    for kind in named.into_iter().filter(|kind| !kind.parameters.is_empty()) {
-        write!(out, "\n### {}\n\n", kind.name).expect("writing to a string does not fail");
-        out += &parameters(kind.parameters);
+    let mut names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    names.dedup();
+    for name in names {
+        // Of all tasks of the kind, each once.
+        let mut all: Vec<&Parameter> = Vec::new();
+        for parameter in ModelKind::tasks_of(name).flat_map(|kind| kind.parameters) {
+            if !all.iter().any(|known| known.name == parameter.name) {
+                all.push(parameter);
+            }
+        }
+        if !all.is_empty() {
+            write!(out, "\n### {name}\n\n").expect("writing to a string does not fail");
+            out += &parameters(&all);
+        }
     }
     out
 }
 
 /// Formats a table of the parameters of a kind or an optimizer.
-fn parameters(parameters: &[Parameter]) -> String {
-    let row = |parameter: &Parameter| {
+fn parameters(parameters: &[&Parameter]) -> String {
+    let row = |parameter: &&Parameter| {
         let description = format!("{}; {}", parameter.summary, bounds(&parameter.bounds));
         let default = match parameter.bounds.words() {
             [] => parameter.describe_default(),

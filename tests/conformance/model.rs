@@ -210,6 +210,71 @@ fn extreme_inputs_never_make_a_prediction_that_is_not_finite() {
 }
 
 #[test]
+fn the_unit_of_an_input_hardly_matters() {
+    for (name, options) in
+        everything().into_iter().filter(|(name, _)| name.ends_with("by ftrl") || name.ends_with("itself"))
+    {
+        let rows = generate(3000, 45, 5);
+        let scaled = rows.iter().map(|row| Row { x: row.x.map(|x| x * 1e6), ..row.clone() }).collect();
+        let [own, other] =
+            [rows, scaled].map(|rows| Trial::new(rows).run(&options).versions.pop().unwrap().prequential);
+        assert_eq!(own.champion.len(), other.champion.len(), "{name}");
+        for ((metric, one), (_, other)) in own.champion.iter().zip(&other.champion) {
+            assert!((one - other).abs() <= 0.05 * (1.0 + one.abs()), "{name}: {metric} is {one} or {other}");
+        }
+    }
+}
+
+#[test]
+fn constant_inputs_and_windows_of_one_row_are_learnt() {
+    for (name, options) in everything() {
+        let mut rows = generate(300, 47, 3);
+        rows.iter_mut().for_each(|row| row.y = Some(7.0));
+        for (window, row) in rows.iter_mut().take(20).enumerate() {
+            (row.time, row.known) = (window as i64 * DAY, window as i64 * DAY);
+        }
+        rows.iter_mut().skip(20).for_each(|row| (row.time, row.known) = (row.time + 20 * DAY, row.known + 20 * DAY));
+        let ran = Trial::new(rows).run(&options);
+        assert!(ran.versions.len() > 10, "{name}");
+        assert!(predictions(&ran.scored).all(|(_, _, prediction)| prediction.iter().all(|p| p.is_finite())), "{name}");
+    }
+}
+
+#[test]
+fn a_flood_of_new_categories_leaves_a_bounded_version() {
+    for (name, options) in
+        everything().into_iter().filter(|(name, _)| name.ends_with("by ftrl") || name.ends_with("itself"))
+    {
+        let size = |windows: i64| {
+            let mut rows = generate(1000 * windows as usize, 49, windows);
+            rows.iter_mut().for_each(|row| row.town = Some(format!("town {}", row.id)));
+            let mut ran = Trial::new(rows).run(&options);
+            assert!(
+                predictions(&ran.scored).all(|(_, _, prediction)| prediction.iter().all(|p| p.is_finite())),
+                "{name}"
+            );
+            let tensors = ran.versions.pop().unwrap().predictor.save();
+            tensors.values().map(|tensor| tensor.to_le_bytes().len()).sum::<usize>() as f64
+        };
+        let (few, many) = (size(6), size(12));
+        assert!(many < 1.25 * few, "{name}: {few} bytes, then {many}");
+    }
+}
+
+#[test]
+fn a_gap_of_a_year_changes_no_weight() {
+    for (name, options) in everything() {
+        let rows = generate(600, 57, 4);
+        let mut apart = rows.clone();
+        for row in apart.iter_mut().filter(|row| row.known >= 2 * DAY) {
+            (row.time, row.known) = (row.time + 365 * DAY, row.known + 365 * DAY);
+        }
+        let [one, other] = [rows, apart].map(|rows| Trial::new(rows).run(&options).versions.pop().unwrap());
+        assert!(one.predictor.save() == other.predictor.save(), "{name}");
+    }
+}
+
+#[test]
 fn the_endpoint_computes_what_the_trainer_scored() {
     for (name, options) in everything() {
         let rows = generate(900, 19, 3);

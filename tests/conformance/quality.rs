@@ -8,10 +8,12 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::common::training::lcg;
 use arrow_array::{ArrayRef, Float64Array, StringArray};
 use flate2::read::GzDecoder;
 use tidemill::model::{
-    Examples, InputColumn, Labels, ModelKind, ModelOptions, OptimizerOptions, Scores, Task, Trainer, TrainerConfig,
+    Examples, InputColumn, Labels, ModelKind, ModelOptions, OptimizerOptions, ParameterValue, Scores, Task, Trainer,
+    TrainerConfig,
 };
 use tidemill::value::{Key, Type};
 
@@ -70,9 +72,10 @@ impl Set {
             within_ms: 0,
             definition: String::new(),
         };
-        let task = ModelKind::of(&options.kind).unwrap().task;
+        let kind = ModelKind::of(&options.kind).unwrap();
+        let task = kind.task;
         let mut trainer = Trainer::new(config).unwrap();
-        let mut scores = Scores::new(task);
+        let mut scores = Scores::new(kind.scoring(options));
         let names: Vec<&String> = self.classes.iter().collect::<BTreeSet<_>>().into_iter().collect();
         for from in (0..self.labels.len()).step_by(window) {
             let rows = from..self.labels.len().min(from + window);
@@ -156,6 +159,102 @@ fn passive_aggressive_ranks_and_calibrates_on_classic_sets() {
     }
 }
 
+/// Options of a kind that no optimizer trains.
+fn by_itself(kind: &str, task: Task) -> ModelOptions {
+    let mut options = ModelOptions { optimizer: None, hash_bits: 8, ..options(kind, "", &[]) };
+    options.kind.task = Some(task);
+    options
+}
+
+#[test]
+fn hidden_units_learn_on_classic_sets_what_a_linear_model_cannot() {
+    let bounds = [("Phishing", 0.27, 0.955), ("breast_cancer", 0.12, 0.985), ("Bananas", 0.55, 0.80)];
+    for (name, logloss, auc) in bounds {
+        let Some(set) = Set::read(name) else { return };
+        let scores = set.run(&by_itself("mlp", Task::Binary), 10);
+        println!("{name}: {:?}", scores.all());
+        assert!(scores.get("logloss").unwrap() < logloss, "{name}: {:?}", scores.all());
+        assert!(scores.get("auc").unwrap() > auc, "{name}: {:?}", scores.all());
+    }
+}
+
+#[test]
+fn naive_bayes_classifies_on_classic_sets() {
+    let bounds =
+        [("wine", Task::Multiclass, 0.95), ("digits", Task::Multiclass, 0.85), ("Phishing", Task::Binary, 0.87)];
+    for (name, task, accuracy) in bounds {
+        let Some(set) = Set::read(name) else { return };
+        let scores = set.run(&by_itself("naive_bayes", task), 10);
+        println!("{name}: {:?}", scores.all());
+        assert!(scores.get("accuracy").unwrap() > accuracy, "{name}: {:?}", scores.all());
+    }
+}
+
+/// A set of generated numbers and strings.
+fn generated(columns: Vec<(&str, ArrayRef)>, labels: Vec<f64>) -> Set {
+    let ty = |column: &ArrayRef| if column.as_any().is::<StringArray>() { Type::String } else { Type::Float };
+    let inputs = columns.iter().map(|(name, column)| InputColumn::new(*name, ty(column))).collect();
+    Set { inputs, columns: columns.into_iter().map(|(_, column)| column).collect(), labels, classes: vec![] }
+}
+
+#[test]
+fn a_factorization_machine_learns_products() {
+    let mut random = lcg(5);
+    let [x, y] = [0, 1].map(|_| (0..5000).map(|_| random() - 0.5).collect::<Vec<f64>>());
+    let labels = x.iter().zip(&y).map(|(x, y)| f64::from(u8::from(x * y > 0.0))).collect();
+    let column = |x: &[f64]| -> ArrayRef { Arc::new(Float64Array::from(x.to_vec())) };
+    let set = generated(vec![("x", column(&x)), ("y", column(&y))], labels);
+    let auc = |kind| set.run(&options(kind, "ftrl", &[]), 100).get("auc").unwrap();
+    let (with, without) = (auc("factorization_machine"), auc("logistic"));
+    assert!(with > 0.95 && without < 0.6, "{with} {without}");
+}
+
+#[test]
+fn matrix_factorization_learns_tastes() {
+    // Users and items are of one of two tastes each, and equal ones go together.
+    let mut random = lcg(7);
+    let (mut users, mut items, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..20_000 {
+        let (user, item) = ((random() * 100.0) as u32, (random() * 50.0) as u32);
+        let taste = if user % 2 == item % 2 { 1.0 } else { -1.0 };
+        labels.push(3.0 + taste + f64::from(user % 5) / 5.0 + random() - 0.5);
+        users.push(format!("user {user}"));
+        items.push(format!("item {item}"));
+    }
+    let strings = |names: &[String]| -> ArrayRef { Arc::new(StringArray::from_iter_values(names)) };
+    let set = generated(vec![("user", strings(&users)), ("item", strings(&items))], labels);
+    let rmse = |kind| set.run(&options(kind, "ftrl", &[]), 1000).get("rmse").unwrap();
+    let (with, without) = (rmse("matrix_factorization"), rmse("linear"));
+    assert!(with < 0.6 && without > 0.9, "{with} {without}");
+}
+
+#[test]
+fn huber_loss_is_not_pulled_by_outliers_and_a_quantile_is_where_it_should_be() {
+    let mut random = lcg(9);
+    let x: Vec<f64> = (0..10_000).map(|_| random()).collect();
+    let labels = x.iter().map(|x| if random() < 0.05 { 30.0 } else { x + random() }).collect();
+    let set = generated(vec![("x", Arc::new(Float64Array::from(x)))], labels);
+    let run = |parameters: Vec<(String, ParameterValue)>| {
+        let mut options = options("linear", "ftrl", &[]);
+        options.kind.parameters = parameters;
+        set.run(&options, 100)
+    };
+    let named = |name: &str, value: ParameterValue| (name.to_owned(), value);
+    let squared = run(vec![]).get("mae").unwrap();
+    let huber = run(vec![named("loss", "huber".into()), named("delta", 0.05.into())]).get("mae").unwrap();
+    assert!(huber < 0.75 * squared, "{huber} {squared}");
+    for q in [0.1, 0.5, 0.9] {
+        let own = run(vec![named("loss", "quantile".into()), named("q", q.into())]).get("pinball").unwrap();
+        // The best constant is the quantile of the labels.
+        let mut sorted = set.labels.clone();
+        sorted.sort_by(f64::total_cmp);
+        let constant = sorted[(q * sorted.len() as f64) as usize];
+        let loss = |label: &f64| (q * (label - constant)).max((q - 1.0) * (label - constant));
+        let constant = set.labels.iter().map(loss).sum::<f64>() / set.labels.len() as f64;
+        assert!(own < constant, "{q}: {own} {constant}");
+    }
+}
+
 /// The table behind the defaults: `cargo test --test conformance quality -- --ignored --nocapture`.
 #[test]
 #[ignore = "prints a table"]
@@ -198,11 +297,7 @@ fn table_of_classic_sets() {
 /// A boundary that turns round half way: the newest windows count for more than the first.
 #[test]
 fn a_drift_is_followed() {
-    let mut state = 5_u64;
-    let mut random = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 11) as f64 / (1_u64 << 53) as f64
-    };
+    let mut random = lcg(5);
     let rows = 20_000;
     let xs: Vec<[f64; 2]> = (0..rows).map(|_| [random() * 10.0, random() - 0.5]).collect();
     let labels = xs.iter().enumerate().map(|(row, [x, y])| {

@@ -72,7 +72,11 @@ impl Linear {
 }
 
 impl Link for Linear {
+    /// Kinds without a choice of losses have squared loss.
     fn new(parameters: &Parameters) -> Self {
+        if !parameters.is_used("loss") {
+            return Linear::SQUARED;
+        }
         match parameters.word("loss") {
             HUBER => Linear::Huber(parameters.get("delta")),
             QUANTILE => Linear::Quantile(parameters.get("q")),

@@ -3,12 +3,18 @@
 //! A kind is a [`ModelKind`] in a file of its own and a line in [`KINDS`]. It declares its task, its parameters and
 //! whether an optimizer trains it, and makes a [`Learner`], which learns, and a [`Scorer`], which predicts.
 
+mod class_states;
+mod factorization_machine;
 mod glm;
 mod linear;
 mod logistic;
+mod matrix_factorization;
+mod mlp;
 mod model_kind;
+mod naive_bayes;
 mod passive_aggressive;
 mod poisson;
+mod slot_vectors;
 mod softmax;
 
 use std::sync::Arc;
@@ -76,5 +82,19 @@ pub trait Scorer: Send + Sync {
 }
 
 /// Every kind, in the order of the reference; the first is the default.
-pub static KINDS: &[&ModelKind] =
-    &[&logistic::KIND, &linear::KIND, &poisson::KIND, &softmax::KIND, &passive_aggressive::KIND];
+pub static KINDS: &[&ModelKind] = &[
+    &logistic::KIND,
+    &linear::KIND,
+    &poisson::KIND,
+    &softmax::KIND,
+    &passive_aggressive::KIND,
+    &factorization_machine::BINARY,
+    &factorization_machine::REGRESSION,
+    &matrix_factorization::REGRESSION,
+    &matrix_factorization::BINARY,
+    &mlp::BINARY,
+    &mlp::MULTICLASS,
+    &mlp::REGRESSION,
+    &naive_bayes::BINARY,
+    &naive_bayes::MULTICLASS,
+];

@@ -100,10 +100,20 @@ impl ModelKind {
 
     /// Returns the way in which predictions of a model of this kind are scored.
     pub fn scoring(&self, options: &ModelOptions) -> Scoring {
-        let parameters = Parameters::resolve(self.name, self.parameters, &options.kind.parameters);
+        let parameters = Self::parameters_of(options);
         let quantile =
             parameters.ok().filter(|parameters| parameters.is_used("q")).map(|parameters| parameters.get("q"));
         Scoring { task: self.task, quantile: quantile.unwrap_or(Scoring::MEDIAN) }
+    }
+
+    /// Returns the parameters of a model with these options.
+    ///
+    /// # Errors
+    /// If the kind is not known, or a parameter is wrong.
+    pub fn parameters_of(options: &ModelOptions) -> Result<Parameters, ModelError> {
+        let kind = Self::of(&options.kind)?;
+        let parameters = Parameters::resolve(kind.name, kind.parameters, &options.kind.parameters);
+        parameters.map_err(|mut errors| errors.swap_remove(0))
     }
 
     /// Returns what is wrong with the inputs of a model of this kind.

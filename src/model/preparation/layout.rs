@@ -171,6 +171,11 @@ impl SlotLayout {
         &self.options
     }
 
+    /// Returns the number of inputs that are numbers.
+    pub fn number_count(&self) -> usize {
+        self.numbers.len()
+    }
+
     /// Returns the positions in a row of the entries of the categorical inputs, in the order of the inputs.
     pub fn categories(&self) -> Range<usize> {
         let binned = self.numbers.iter().filter(|number| number.bins.is_some()).count();

@@ -53,6 +53,37 @@ impl ExactMoments {
         self.add_squares(other.squares);
     }
 
+    /// Takes away what `other` has seen, all of which this has, too.
+    pub fn subtract(&mut self, other: &ExactMoments) {
+        let (low, borrow) = self.squares.0.overflowing_sub(other.squares.0);
+        self.count = self.count.wrapping_sub(other.count);
+        self.sum = self.sum.wrapping_sub(other.sum);
+        self.squares = (low, self.squares.1.wrapping_sub(other.squares.1).wrapping_sub(u128::from(borrow)));
+    }
+
+    /// The number of [words](ExactMoments::to_words).
+    pub const WORDS: usize = 14;
+
+    /// Returns the count, the sum and the sum of squares as words of 32 bits, the lowest of each first.
+    pub fn to_words(&self) -> [u32; Self::WORDS] {
+        let mut bytes = [0; 4 * Self::WORDS];
+        bytes[..8].copy_from_slice(&self.count.to_le_bytes());
+        bytes[8..24].copy_from_slice(&self.sum.to_le_bytes());
+        bytes[24..40].copy_from_slice(&self.squares.0.to_le_bytes());
+        bytes[40..].copy_from_slice(&self.squares.1.to_le_bytes());
+        std::array::from_fn(|at| u32::from_le_bytes(std::array::from_fn(|byte| bytes[4 * at + byte])))
+    }
+
+    /// Returns the moments that [`ExactMoments::to_words`] returned.
+    ///
+    /// # Panics
+    /// If there are fewer words.
+    pub fn from_words(words: &[u32]) -> Self {
+        let number = |at: usize| (0..4).fold(0, |sum, word| sum | u128::from(words[at + word]) << (32 * word));
+        let count = u64::from(words[0]) | u64::from(words[1]) << 32;
+        ExactMoments { count, sum: number(2) as i128, squares: (number(6), number(10)) }
+    }
+
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -125,6 +156,10 @@ mod tests {
             left.iter().for_each(|x| other.add(*x));
             one.merge(&other);
             prop_assert_eq!(one, all);
+            one.subtract(&other);
+            other.merge(&one);
+            prop_assert_eq!(other, all);
+            prop_assert_eq!(ExactMoments::from_words(&all.to_words()), all);
         }
 
         #[test]

@@ -1,0 +1,258 @@
+//! Factorization machines: a weighted sum of the slots, and of the products of every two.
+//!
+//! Rendle 2010. Each slot has a weight w and a vector v of `rank` latent factors; the weight of a product is that of two
+//! vectors, so it is known for pairs that were never seen together:
+//! ```text
+//! sum = Σ w_i·x_i + Σ_{i<j} (v_i·v_j)·x_i·x_j
+//!     = Σ w_i·x_i + ½·Σ_f [(Σ_i v_if·x_i)² − Σ_i v_if²·x_i²]
+//! ∂sum/∂v_if = x_i·(Σ_j v_jf·x_j − v_if·x_i)
+//! ```
+//! The bias takes part in no product. The weights are trained by the model's optimizer; the factors by AdaGrad, starting at
+//! small random numbers. A slot that has not been learnt has no factors, so it takes part in no product either.
+//!
+//! [`FactorModel`] also is the body of [matrix factorization](super::matrix_factorization), where only two slots of a row
+//! have factors.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use super::glm::Link;
+use super::linear::Linear;
+use super::logistic::Logistic;
+use super::slot_vectors::{FrozenVectors, SlotVectors, VectorStart};
+use super::{Combining, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
+use crate::model::optimizer::{Optimizer, OptimizerSetup};
+use crate::model::preparation::{Prepared, SlotLayout};
+use crate::model::{Bounds, ModelError, Parameter, Parameters, Predictions, SparseRow, Tensors, Weights, tensor};
+
+pub(super) static BINARY: ModelKind = ModelKind {
+    name: "factorization_machine",
+    summary: "predicts the probability of true from inputs and products of any two of them",
+    task: Task::Binary,
+    label: LabelUse::Required,
+    labels: LabelDomain::Truth,
+    parameters: PARAMETERS,
+    trained_by: TrainedBy::Optimizer,
+    combining: Combining::Averaged,
+    least_categories: 0,
+    standardises_label: false,
+    build: |layout, parameters, optimizer| build::<Logistic>(layout, parameters, optimizer, interacting(layout)),
+    load: |layout, tensors| load::<Logistic>(layout, tensors, interacting(layout)),
+};
+
+pub(super) static REGRESSION: ModelKind = ModelKind {
+    summary: "predicts a number from inputs and products of any two of them",
+    task: Task::Regression,
+    labels: LabelDomain::Value,
+    standardises_label: true,
+    build: |layout, parameters, optimizer| build::<Linear>(layout, parameters, optimizer, interacting(layout)),
+    load: |layout, tensors| load::<Linear>(layout, tensors, interacting(layout)),
+    ..BINARY
+};
+
+const PARAMETERS: &[Parameter] = &[
+    Parameter { name: "rank", default: 8.0, bounds: Bounds::Whole(1, 256), summary: "latent factors of a slot" },
+    Parameter { name: "rate", default: 0.02, bounds: Bounds::Above(0.0), summary: "learning rate of the factors" },
+    Parameter { name: "l2", default: 0.0, bounds: Bounds::AtLeast(0.0), summary: "L2 regularisation of the factors" },
+];
+
+/// The largest number that a factor starts with.
+const SPREAD: f64 = 0.1;
+
+const WEIGHTS: &str = "weights";
+const FACTORS: &str = "factors";
+
+/// Returns the entries of a row that take part in products: all but the bias.
+fn interacting(layout: &SlotLayout) -> Range<usize> {
+    1..layout.width()
+}
+
+/// A sum of weighted slots, and of the products of some.
+struct FactorModel<L> {
+    link: L,
+    optimizer: Box<dyn Optimizer>,
+    factors: SlotVectors,
+    /// The entries of a row that have factors.
+    entries: Range<usize>,
+    rank: usize,
+    rate: f64,
+    l2: f64,
+    dense: usize,
+    slots: usize,
+    memory: FactorMemory,
+}
+
+/// Working memory for one row.
+#[derive(Default)]
+struct FactorMemory {
+    /// Positions of the vectors of the row's entries.
+    positions: Vec<usize>,
+    /// Σ_i v_if·x_i by factor.
+    sums: Vec<f64>,
+}
+
+pub(super) fn build<L: Link>(
+    layout: &SlotLayout,
+    parameters: &Parameters,
+    optimizer: Option<OptimizerSetup>,
+    entries: Range<usize>,
+) -> Box<dyn Learner> {
+    let rank = parameters.get("rank") as usize;
+    let start = VectorStart { seed: layout.options().seed, spread: SPREAD };
+    Box::new(FactorModel::<L> {
+        link: L::new(parameters),
+        optimizer: optimizer.expect("the kind is trained by an optimizer").make(),
+        factors: SlotVectors::new(layout.slots(), rank, start),
+        entries,
+        rank,
+        rate: parameters.get("rate"),
+        l2: parameters.get("l2"),
+        dense: layout.dense(),
+        slots: layout.slots(),
+        memory: FactorMemory::default(),
+    })
+}
+
+/// Returns the entries of a row that are in a range.
+fn part<'a>(row: SparseRow<'a>, entries: &Range<usize>) -> SparseRow<'a> {
+    SparseRow { index: &row.index[entries.clone()], value: &row.value[entries.clone()] }
+}
+
+/// Adds the entry of one slot to the sums of each factor, and returns the squares of what it adds.
+fn add_entry(sums: &mut [f64], vector: &[f64], x: f64) -> f64 {
+    sums.iter_mut().zip(vector).fold(0.0, |squares, (sum, v)| {
+        *sum += v * x;
+        squares + (v * x) * (v * x)
+    })
+}
+
+/// Returns the sum of all products, from the sums by factor and the squares of all entries.
+fn products(sums: &[f64], squares: f64) -> f64 {
+    0.5 * (sums.iter().fold(0.0, |total, sum| total + sum * sum) - squares)
+}
+
+impl<L: Link> FactorModel<L> {
+    fn learn_row(&mut self, row: SparseRow<'_>, target: f64) {
+        let own = part(row, &self.entries);
+        let FactorMemory { positions, sums } = &mut self.memory;
+        positions.clear();
+        positions.extend(own.index.iter().map(|slot| self.factors.position(*slot)));
+        sums.clear();
+        sums.resize(self.rank, 0.0);
+        let entries = positions.iter().zip(own.value);
+        let squares = entries
+            .clone()
+            .fold(0.0, |squares, (position, x)| squares + add_entry(sums, self.factors.vector(*position), *x));
+        let slope = self.link.slope(self.optimizer.dot(row) + products(sums, squares), target);
+        self.optimizer.step(row, slope);
+        for (position, x) in entries.filter(|(_, x)| **x != 0.0) {
+            self.factors.step(*position, self.rate, |f, v| slope * x * (sums[f] - v * x) + self.l2 * v);
+        }
+    }
+}
+
+impl<L: Link> Learner for FactorModel<L> {
+    fn learn(&mut self, batch: &Prepared<'_>) {
+        for (row, target) in batch.rows().iter().zip(batch.targets()) {
+            self.learn_row(row, *target);
+        }
+    }
+
+    fn combine(&mut self, shards: &[Shard<'_>]) -> Result<(), ModelError> {
+        let mut states: Vec<_> = shards.iter().map(|shard| (shard.learner.save(), shard.examples)).collect();
+        self.factors.average(FACTORS, &states)?;
+        states.iter_mut().for_each(|(state, _)| state.retain(|name, _| !name.starts_with(FACTORS)));
+        self.optimizer.load(&tensor::average(&states))
+    }
+
+    fn freeze(&self) -> Box<dyn Scorer> {
+        Box::new(FrozenFactors::<L> {
+            weights: Weights::of_optimizer(&*self.optimizer, self.dense, self.slots),
+            factors: self.factors.freeze(),
+            entries: self.entries.clone(),
+            rank: self.rank,
+            link: PhantomData,
+        })
+    }
+
+    fn save(&self) -> Tensors {
+        let mut tensors = self.optimizer.save();
+        self.factors.save(FACTORS, &mut tensors);
+        tensors
+    }
+
+    fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
+        self.factors.load(FACTORS, tensors)?;
+        self.optimizer.load(tensors)
+    }
+
+    fn clone_box(&self) -> Box<dyn Learner> {
+        Box::new(FactorModel {
+            optimizer: self.optimizer.clone_box(),
+            factors: self.factors.clone(),
+            entries: self.entries.clone(),
+            memory: FactorMemory::default(),
+            ..*self
+        })
+    }
+}
+
+struct FrozenFactors<L> {
+    weights: Weights,
+    factors: FrozenVectors,
+    entries: Range<usize>,
+    rank: usize,
+    link: PhantomData<fn(L)>,
+}
+
+pub(super) fn load<L: Link>(
+    layout: &SlotLayout,
+    tensors: &Tensors,
+    entries: Range<usize>,
+) -> Result<Box<dyn Scorer>, ModelError> {
+    let weights = Weights::load(WEIGHTS, tensors, layout.dense(), layout.slots())?;
+    let rank = ModelKind::parameters_of(layout.options())?.get("rank") as usize;
+    let factors = FrozenVectors::load(FACTORS, tensors, rank, layout.slots())?;
+    Ok(Box::new(FrozenFactors::<L> { weights, factors, entries, rank, link: PhantomData }))
+}
+
+impl<L: Link> Scorer for FrozenFactors<L> {
+    fn predict(&self, batch: &Prepared<'_>, predictions: &mut Predictions) {
+        let mut sums = vec![0.0; self.rank];
+        for row in batch.rows().iter() {
+            sums.fill(0.0);
+            let own = part(row, &self.entries);
+            let squares = own.index.iter().zip(own.value).fold(0.0, |squares, (slot, x)| {
+                squares + self.factors.get(*slot).map_or(0.0, |vector| add_entry(&mut sums, vector, *x))
+            });
+            let sum = self.weights.dot(row) + products(&sums, squares);
+            predictions.values_mut().push(L::predict(sum));
+        }
+    }
+
+    fn save(&self, tensors: &mut Tensors) {
+        self.weights.save(WEIGHTS, tensors);
+        self.factors.save(FACTORS, tensors);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn oracle_the_sum_over_all_pairs() {
+        let vectors = [[0.5, -1.0], [2.0, 0.25], [-0.75, 1.5], [1.0, 1.0]];
+        let values = [1.0, -2.0, 0.5, 3.0];
+        let mut sums = [0.0; 2];
+        let squares: f64 = vectors.iter().zip(values).map(|(vector, x)| add_entry(&mut sums, vector, x)).sum();
+        let mut expected = 0.0;
+        for i in 0..4 {
+            for j in i + 1..4 {
+                let product: f64 = vectors[i].iter().zip(vectors[j]).map(|(one, other)| one * other).sum();
+                expected += product * values[i] * values[j];
+            }
+        }
+        assert_eq!(products(&sums, squares), expected);
+    }
+}
