@@ -224,6 +224,12 @@ impl GroupState {
         updates.iter().for_each(|update| self.provisional.count(update.slot));
     }
 
+    /// Makes the provisional records of a slot reach to a time, as one does that is not added: windows that provisional
+    /// records continue are as of the time just after it.
+    pub fn extend_provisional(&mut self, slot: u32, time: EventTime) {
+        self.windows.iter_mut().for_each(|window| window.extend_provisional(slot, time));
+    }
+
     /// Takes out records that were provisional and are closed now, with all of their entities that take effect no
     /// later. Provisional slots that become free are appended to `freed`.
     pub fn confirm(&mut self, updates: &[Update], batches: &[&[LineInput]], freed: &mut Vec<u32>) {

@@ -50,6 +50,18 @@ aggregate = [
   { of = "amount", op = ["sum", "mean", "last_k(3)", "max", "stddev"], windows = ["1h", "1d"], where = "amount > -50" },
   { op = ["count", "time_since_last"], windows = ["1h", "lifetime"] },
 ]
+[features.turns]
+from = "moved"
+entity = "shop"
+aggregate = [
+  { of = "amount", op = ["sum", "count", "last", "max"], windows = [
+    { tumbling = "2h" }, { cumulative = "6h", offset = "-1h" }, { session = "40m", max = "3h" }, "last 7",
+  ] },
+  { of = "amount", op = ["sum", "max"], windows = [{ series = 4, step = "3h" }] },
+  { of = "amount", op = ["sum", "last", "time_since_last"], lag = "2h", windows = [
+    "3h", { tumbling = "1h" }, { cumulative = "1d" }, { session = "30m" }, "last 3",
+  ] },
+]
 [features.sale]
 from = "sales"
 entity = ["item", "id"]
@@ -273,6 +285,37 @@ fn a_feature_is_recomputed_to_what_a_replay_has_written() {
     let (said, printed) = (String::from_utf8_lossy(&differing.stderr), String::from_utf8_lossy(&differing.stdout));
     assert!(said.contains("differ from what is written"), "{said}");
     assert!(printed.contains(", but ") && printed.contains(" written"), "{printed}");
+}
+
+/// Returns the features of an explanation that are not equal to what was served.
+fn unequal(explained: &Value, all: usize) -> Vec<String> {
+    let windows = explained["windows"].as_array().unwrap();
+    let features: Vec<_> = windows.iter().flat_map(|of| of["features"].as_object().unwrap()).collect();
+    assert_eq!(features.len(), all, "{explained}");
+    features.iter().filter(|(_, of)| of["equal"] != true).map(|(name, of)| format!("{name}: {of}")).collect()
+}
+
+#[test]
+fn features_in_every_kind_of_window_are_recomputed_to_what_was_written_and_is_served() {
+    let shops_of = Shops::new(17);
+    let replayed = shops_of.command(&["replay", "shops.toml", "--out", "out"]).output().unwrap();
+    assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
+    let mut found = 0;
+    for shop in shops() {
+        for before in [9, 20, 33].map(|hours| (START + hours * HOUR).to_string()) {
+            let explained = shops_of.explained(&["turns", shop], &["--replay", "out", "--as-of", &before]);
+            assert_eq!(unequal(&explained, 33), [] as [String; 0], "{shop} before {before}");
+            let windows = explained["windows"].as_array().unwrap().iter();
+            found += windows.filter(|of| !of["records"].as_array().unwrap().is_empty()).count();
+        }
+    }
+    assert!(found > 60, "{found} windows have records");
+    let (job, url) = serving(&shops_of, shops_of.newest + 1);
+    for shop in shops() {
+        let explained = shops_of.explained(&["turns", shop], &["--url", &url]);
+        assert_eq!(unequal(&explained, 33), [] as [String; 0], "{shop} as served");
+    }
+    job.stop();
 }
 
 /// Starts a job, and waits until it serves a vector as of this watermark.

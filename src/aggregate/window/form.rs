@@ -35,7 +35,8 @@ pub struct AnswerWriter<'r, 'a> {
 }
 
 impl<'a> AnswerWriter<'_, 'a> {
-    /// Writes the answers of one accumulator, those of the next step of a series.
+    /// Writes the answers of one accumulator, those of the next step of a series. Answers that are lists, as the records of
+    /// each step are, become one.
     pub fn write(&mut self, finish: impl FnOnce(&mut Answers<'a>)) {
         finish(self.row);
         for position in self.row.take_marked() {
@@ -44,11 +45,15 @@ impl<'a> AnswerWriter<'_, 'a> {
                 self.row[position] = answer;
                 continue;
             }
-            let Feature::Value(answer) = answer else { panic!("a series is of ops with scalar answers") };
-            match self.lists.iter_mut().find(|(known, _)| *known == position) {
-                Some((_, list)) => list.push(answer),
-                None => self.lists.push((position, vec![answer])),
+            if self.lists.iter().all(|(known, _)| *known != position) {
+                self.lists.push((position, Vec::new()));
             }
+            let lists = self.lists.iter_mut().filter(|(known, _)| *known == position);
+            lists.for_each(|(_, list)| match &answer {
+                Feature::Value(answer) => list.push(answer.clone()),
+                Feature::List(answers) => list.extend_from_slice(answers),
+                other => panic!("no series is of an op with the answer {other:?}"),
+            });
         }
         self.row.mark();
     }

@@ -30,6 +30,8 @@ pub trait WindowState {
     fn finish_hidden(&self, slot: u32, row: &mut [Feature], check: &mut dyn FnMut(&[Feature]));
     /// Makes room for this many provisional slots.
     fn grow_provisional(&mut self, slots: usize);
+    /// Makes a provisional slot's records reach to a time, whether one that counts takes effect then or not.
+    fn extend_provisional(&mut self, slot: u32, time: EventTime);
     /// Adds provisional records.
     fn add(&mut self, updates: &[Update], batches: &[&[LineInput]]);
     /// Takes out records that were added and are closed now.
@@ -116,6 +118,10 @@ where
 
     fn grow_provisional(&mut self, slots: usize) {
         self.provisional.grow(slots);
+    }
+
+    fn extend_provisional(&mut self, slot: u32, time: EventTime) {
+        self.provisional.extend_to(slot, time);
     }
 
     fn add(&mut self, updates: &[Update], batches: &[&[LineInput]]) {

@@ -99,10 +99,13 @@ pub fn vector(
     let updates: Vec<Update> = chosen[..closed].iter().map(|record| update(slot, *record)).collect();
     state.insert(&updates, inputs, &mut Vec::new());
     state.advance(moment.closed, &mut Expired::default());
-    let provisional = (closed < chosen.len()).then(|| {
+    // Also a record that is not chosen is one that has arrived.
+    let newest = records.records[..moment.arrived].last().map(|record| record.effective);
+    let provisional = newest.filter(|newest| *newest >= moment.closed).map(|newest| {
         let slot = state.provisional_slot(key, hash);
         let updates: Vec<Update> = chosen[closed..].iter().map(|record| update(slot, *record)).collect();
         state.add_provisional(&updates, inputs);
+        state.extend_provisional(slot, newest);
         slot
     });
     state.vector(Some(slot), provisional)
