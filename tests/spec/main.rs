@@ -5,6 +5,7 @@
 //! | `checking` | files without mistakes, and random edits of them |
 //! | `command_line` | the program itself: where it prints, and what it says of files that it cannot use |
 //! | `depth` | expressions of any depth and length |
+//! | `guides` | the commands of `docs/guides`, which print what is shown there |
 //! | `look_ups` | groups that are looked up by columns of other names |
 //! | `mistakes` | the errors of files with mistakes, as golden files |
 //! | `test_verb` | `[[test]]` blocks, as `tidemill test` runs them |
@@ -12,7 +13,10 @@
 
 mod checking;
 mod command_line;
+#[path = "../common/mod.rs"]
+mod common;
 mod depth;
+mod guides;
 mod look_ups;
 mod mistakes;
 mod test_verb;

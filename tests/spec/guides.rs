@@ -1,0 +1,120 @@
+//! Guides in `docs/guides`: their commands print what they show.
+//!
+//! The commands of a guide run one after another in one folder. In what is shown, a line `…` stands for any lines. A run goes
+//! on beside the commands after it; its endpoint is on a free port, wherever the guide has it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::common::program::Run;
+
+/// The endpoint of a guide.
+const ADDRESS: &str = "127.0.0.1:8080";
+
+/// The longest time until a run has read its files.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A command and what it prints.
+struct Shown {
+    command: String,
+    output: Vec<String>,
+}
+
+/// The commands of the blocks ```` ```console ````.
+fn commands(guide: &str) -> Vec<Shown> {
+    let mut shown: Vec<Shown> = Vec::new();
+    for block in guide.split("```console\n").skip(1) {
+        let mut continues = false;
+        for line in block.split("\n```").next().unwrap().lines() {
+            match line.strip_prefix("$ ") {
+                Some(command) => shown.push(Shown { command: command.to_owned(), output: Vec::new() }),
+                None if continues => shown.last_mut().unwrap().command += &format!("\n{line}"),
+                None => shown.last_mut().unwrap().output.push(line.to_owned()),
+            }
+            continues = line.ends_with('\\');
+        }
+    }
+    shown
+}
+
+/// Returns whether lines are those that are shown.
+fn fits(shown: &[String], lines: &[&str]) -> bool {
+    match shown.split_first() {
+        None => lines.is_empty(),
+        Some((first, rest)) if first == "…" => (0..=lines.len()).any(|skipped| fits(rest, &lines[skipped..])),
+        Some((first, rest)) => lines.split_first().is_some_and(|(line, lines)| line == first && fits(rest, lines)),
+    }
+}
+
+/// A folder in which the commands of a guide run.
+struct Guide {
+    folder: tempfile::TempDir,
+    run: Option<Run>,
+}
+
+impl Guide {
+    fn new() -> Guide {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["dataflows", "config", "data"] {
+            symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join(name), folder.path().join(name)).unwrap();
+        }
+        Guide { folder, run: None }
+    }
+
+    /// Starts a run and waits until it has read its files.
+    fn start(&mut self, command: &str) {
+        let mut started = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        let arguments = command.split_whitespace().skip(1);
+        started.args(arguments).args(["--set", "http.listen=127.0.0.1:0"]).current_dir(self.folder.path());
+        let run = Run::start(&mut started);
+        let until = Instant::now() + PATIENCE;
+        while !run.says("all files are read") {
+            assert!(Instant::now() < until, "{command}");
+            std::thread::yield_now();
+        }
+        self.run = Some(run);
+    }
+
+    /// Runs a command in a shell that has the program under its name, and returns what it prints.
+    fn print(&self, command: &str) -> String {
+        let address = self.run.as_ref().map(|run| run.connect().peer_addr().unwrap().to_string());
+        let mut command = command.to_owned();
+        if let Some(address) = address {
+            command = command.replace(ADDRESS, &address);
+            if command.starts_with("tidemill features get") {
+                command += &format!(" --url http://{address}");
+            }
+        }
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_tidemill"));
+        let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &command]).env("PATH", path).current_dir(self.folder.path());
+        let output = shell.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+#[test]
+fn the_commands_of_the_guides_print_what_is_shown() {
+    let mut guides = 0;
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut guide = Guide::new();
+        for Shown { command, output } in commands(&fs::read_to_string(&path).unwrap()) {
+            if command.starts_with("tidemill run ") {
+                guide.start(&command);
+                continue;
+            }
+            let printed = guide.print(&command);
+            let lines: Vec<&str> = printed.lines().collect();
+            assert!(fits(&output, &lines), "{}: $ {command}\n{printed}", path.display());
+        }
+        guides += 1;
+    }
+    assert!(guides > 0);
+}
