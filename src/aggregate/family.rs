@@ -10,6 +10,7 @@ use super::cost::Cost;
 use super::feature::Feature;
 use super::input::Needs;
 use super::op::Op;
+use super::open_answer::{Finisher, OpenAnswer};
 use super::window::{Window, WindowState};
 use crate::value::Scalar;
 
@@ -37,6 +38,8 @@ pub struct OpsInWindow<'a> {
     pub ops: Vec<PlacedOp<'a>>,
     /// True if each feature is a map from the categories of records to answers.
     pub by: bool,
+    /// True if the record of whoever asks counts, too.
+    pub current: bool,
 }
 
 /// A family of aggregates. Two ops are of one family if the families are of one type.
@@ -69,48 +72,54 @@ impl<'a> OpsInWindow<'a> {
     pub(super) fn of_invertible<A: Invertible>(
         &self,
         aggregate: A,
-        finish: impl Fn(&A::Acc, &mut Answers<'_>) + 'static,
+        finish: impl Fn(&A::Acc, &mut Answers<'_>) + Send + Sync + 'static,
     ) -> Box<dyn WindowState> {
         if self.by {
-            return self.window.of_invertible(self.line, By(aggregate), self.by_category::<A>(finish));
+            let by = By(aggregate);
+            return self.window.of_invertible(self.line, by, self.finish(by, self.by_category::<A>(finish)));
         }
-        self.window.of_invertible(self.line, aggregate, self.with_defaults(aggregate, finish))
+        self.window.of_invertible(self.line, aggregate, self.finish(aggregate, Box::new(finish)))
     }
 
     /// The state of any aggregate. Given an accumulator, `finish` writes the features of all the ops.
     pub(super) fn of_any<A: Aggregate>(
         &self,
         aggregate: A,
-        finish: impl Fn(&A::Acc, &mut Answers<'_>) + 'static,
+        finish: impl Fn(&A::Acc, &mut Answers<'_>) + Send + Sync + 'static,
     ) -> Box<dyn WindowState> {
         if self.by {
-            return self.window.of_any(self.line, By(aggregate), self.by_category::<A>(finish));
+            let by = By(aggregate);
+            return self.window.of_any(self.line, by, self.finish(by, self.by_category::<A>(finish)));
         }
-        self.window.of_any(self.line, aggregate, self.with_defaults(aggregate, finish))
+        self.window.of_any(self.line, aggregate, self.finish(aggregate, Box::new(finish)))
     }
 
     /// Writes maps from categories to what `finish` writes of each.
     fn by_category<A: Aggregate>(
         &self,
-        finish: impl Fn(&A::Acc, &mut Answers<'_>) + 'static,
-    ) -> impl Fn(&Categories<A::Acc>, &mut Answers<'_>) + 'static {
-        let positions: Vec<usize> = self.ops.iter().map(|placed| placed.position).collect();
-        move |categories, row| categories.finish(&positions, &finish, row)
+        finish: impl Fn(&A::Acc, &mut Answers<'_>) + Send + Sync + 'static,
+    ) -> Finisher<Categories<A::Acc>> {
+        let positions = self.positions();
+        Box::new(move |categories, row| categories.finish(&positions, &finish, row))
     }
 
-    /// Writes the defaults of an accumulator without records, else what `finish` writes.
-    fn with_defaults<A: Aggregate>(
-        &self,
-        aggregate: A,
-        finish: impl Fn(&A::Acc, &mut Answers<'_>) + 'static,
-    ) -> impl Fn(&A::Acc, &mut Answers<'_>) + 'static {
+    /// Writes what `finish` writes, except for an accumulator without records where the line has defaults. A line that
+    /// counts the record of whoever asks leaves the features open.
+    fn finish<A: Aggregate>(&self, aggregate: A, finish: Finisher<A::Acc>) -> Finisher<A::Acc> {
         let default = |placed: &PlacedOp<'_>| Some((placed.position, Feature::Value(placed.default?.clone())));
         let defaults: Vec<(usize, Feature)> = self.ops.iter().filter_map(default).collect();
-        move |acc, row| {
-            if defaults.is_empty() || !aggregate.is_empty(acc) {
-                return finish(acc, row);
-            }
-            defaults.iter().for_each(|(position, default)| row[*position] = default.clone());
-        }
+        let finish: Finisher<A::Acc> = if defaults.is_empty() {
+            finish
+        } else {
+            Box::new(move |acc, row| match aggregate.is_empty(acc) {
+                true => defaults.iter().for_each(|(position, default)| row[*position] = default.clone()),
+                false => finish(acc, row),
+            })
+        };
+        if self.current { OpenAnswer::write(aggregate, self.positions(), finish) } else { finish }
+    }
+
+    fn positions(&self) -> Vec<usize> {
+        self.ops.iter().map(|placed| placed.position).collect()
     }
 }

@@ -11,6 +11,7 @@
 //! assert_eq!(newest.scalar(3_500), Scalar::Float(2.5));
 //! ```
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use arrow_array::cast::AsArray;
 use arrow_schema::{DataType, Field, Fields};
 use serde::{Serialize, Serializer};
 
+use super::input::LineInput;
 use crate::time::EventTime;
 use crate::value::{ColumnBuilder, Scalar, Type};
 
@@ -51,6 +53,7 @@ impl FeatureType {
             Scalar::Timestamp(_) => ty == Type::Timestamp,
         };
         match (self, feature) {
+            (_, Feature::Open(open)) => self.admits(&open.without()),
             (FeatureType::Scalar(ty), Feature::Value(value)) => is_of(ty, value),
             (FeatureType::Scalar(ty), Feature::AsOf(_)) => ty == Type::Float,
             (FeatureType::List(ty), Feature::List(items)) => items.iter().all(|item| is_of(ty, item)),
@@ -110,6 +113,27 @@ pub enum Feature {
     AsOf(Deferred),
     /// A map whose values are scalars of which some depend on the asking time. Entries by key, ascending.
     MapAsOf(Arc<[(Arc<str>, Feature)]>),
+    /// A feature to which whoever asks adds the record that it is itself.
+    Open(Arc<dyn OpenFeature>),
+}
+
+/// A feature to which a record can be added.
+pub trait OpenFeature: Any + fmt::Debug + Send + Sync {
+    /// The feature without a record of one's own.
+    fn without(&self) -> Feature;
+
+    /// The feature with the record in a row of its line's input, at the asking time and behind all others. The record
+    /// counts if the line counts it.
+    fn with(&self, input: &LineInput, row: usize, asking: EventTime) -> Feature;
+
+    /// Returns whether another is of the same records.
+    fn is_same(&self, other: &dyn OpenFeature) -> bool;
+}
+
+impl PartialEq for dyn OpenFeature {
+    fn eq(&self, other: &dyn OpenFeature) -> bool {
+        self.is_same(other)
+    }
 }
 
 /// A scalar that is finished with an asking time.
@@ -220,6 +244,7 @@ impl Feature {
         match self {
             Feature::Value(_) | Feature::List(_) | Feature::Map(_) => self.clone(),
             Feature::AsOf(deferred) => deferred.at(asking).into(),
+            Feature::Open(open) => open.without().finished(asking),
             Feature::MapAsOf(entries) => {
                 Feature::Map(entries.iter().map(|(key, value)| (key.clone(), value.scalar(asking))).collect())
             }
@@ -248,6 +273,7 @@ impl Feature {
         match self {
             Feature::Value(value) => value.clone(),
             Feature::AsOf(deferred) => deferred.at(asking),
+            Feature::Open(open) => open.without().scalar(asking),
             Feature::List(_) | Feature::Map(_) | Feature::MapAsOf(_) => Scalar::Null,
         }
     }
@@ -271,6 +297,7 @@ impl Feature {
             Feature::MapAsOf(entries) => {
                 entries.iter().map(|(key, value)| (key.to_string(), value.to_json(asking))).collect()
             }
+            Feature::Open(open) => open.without().to_json(asking),
             Feature::Value(_) | Feature::AsOf(_) => self.scalar(asking).to_json(),
         }
     }

@@ -72,7 +72,7 @@ impl FeatureColumn {
     /// # Panics
     /// If it is neither null nor of the column's type.
     pub fn append(&mut self, feature: &Feature, asking: EventTime) {
-        if matches!(feature, Feature::MapAsOf(_)) {
+        if matches!(feature, Feature::MapAsOf(_) | Feature::Open(_)) {
             return self.append(&feature.finished(asking), asking);
         }
         match (self, feature) {

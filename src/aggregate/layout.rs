@@ -33,6 +33,8 @@ pub struct AggregateSpec {
     pub positions: Vec<Vec<usize>>,
     /// True if each feature is a map from the categories of records to answers.
     pub by: bool,
+    /// True if the record of whoever asks counts, too.
+    pub current: bool,
     /// By op, the answer without counted records; empty if the line has no `default`.
     pub defaults: Vec<Scalar>,
 }
@@ -110,6 +112,7 @@ impl AggregateSpec {
                     window: *window,
                     ops: members.iter().map(placed).collect(),
                     by: self.by,
+                    current: self.current,
                 })
             });
             built.collect::<Vec<_>>()

@@ -3,10 +3,11 @@
 use super::fields::{InstanceField, InstanceSchema};
 use super::needs::{InputNeeds, prune};
 use super::program::{LookupSource, Program};
-use super::steps::{LookupColumn, LookupStep, ProgramStep};
-use super::{FeatureAssembler, FeatureLookup, RowLookup};
+use super::steps::{LookupColumn, LookupStep, OwnStep, ProgramStep};
+use super::{FeatureAssembler, FeatureLookup, OwnRecord, RowLookup};
+use crate::aggregate::Feature;
 use crate::expr::Expr;
-use crate::value::{Column, KeyCodec, Scalar, Schema, TimeRules, Type};
+use crate::value::{Column, KeyCodec, Schema, TimeRules, Type};
 
 /// Builds the program of a model, step by step along the way of an instance: [`ProgramBuilder::record`] first, then the
 /// views from the innermost outwards, then the feature look-ups, and [`ProgramBuilder::finish`] last.
@@ -53,26 +54,13 @@ impl ProgramBuilder {
 
     /// Appends the columns of a table's row.
     pub fn look_up_row(&mut self, lookup: &RowLookup<'_>) {
-        // Key expressions that are columns need no step.
-        let mut computed = Vec::new();
-        let mut key = Vec::new();
-        for expr in lookup.on {
-            key.push(match expr.as_column() {
-                Some(column) => self.columns[column],
-                None => {
-                    let slot = self.slot(expr.ty(), None);
-                    computed.push((expr, slot));
-                    slot
-                }
-            });
-        }
-        self.compute(computed);
+        let key = self.slots_of(lookup.on.iter());
         let mut columns = Vec::new();
         for (position, column) in lookup.schema.columns.iter().enumerate() {
             let slot = self.slot(column.ty, Some(&column.name));
-            columns.push(LookupColumn { position, slot, ty: column.ty, default: Scalar::Null });
+            columns.push(LookupColumn { position, slot, ty: column.ty, default: Feature::NULL, own: None });
         }
-        self.look_up(LookupSource::Table(lookup.table.to_owned()), lookup.key, key, columns);
+        self.look_up(LookupSource::Table(lookup.table.to_owned()), lookup.key, key, columns, Vec::new());
     }
 
     /// Replaces the columns by a view's: `exprs` over the columns reached so far, declared by `schema`.
@@ -93,13 +81,42 @@ impl ProgramBuilder {
     /// Appends features of an entity.
     pub fn look_up_features(&mut self, lookup: &FeatureLookup) {
         let entity = lookup.entity.iter().map(|column| self.columns[*column]).collect();
+        let own: Vec<OwnStep> = lookup.own.iter().map(|own| self.own_step(own)).collect();
         let mut columns = Vec::new();
         for ((position, name), ty) in lookup.features.iter().zip(&lookup.names).zip(&lookup.types) {
             let slot = self.slot(*ty, Some(name));
             self.features.push((name.clone(), slot));
-            columns.push(LookupColumn { position: *position, slot, ty: *ty, default: lookup.empty[*position].clone() });
+            let default = lookup.empty[*position].clone();
+            let own = lookup.own.iter().position(|own| own.features.contains(position));
+            columns.push(LookupColumn { position: *position, slot, ty: *ty, default, own });
         }
-        self.look_up(LookupSource::Group(lookup.group.clone()), &lookup.key, entity, columns);
+        self.look_up(LookupSource::Group(lookup.group.clone()), &lookup.key, entity, columns, own);
+    }
+
+    /// Adds the steps that compute what a line reads of the instance.
+    fn own_step(&mut self, own: &OwnRecord) -> OwnStep {
+        let mut slots = self.slots_of(own.columns.iter().flatten()).into_iter();
+        let types = own.types();
+        let slots = types.map(|ty| ty.and_then(|ty| Some((slots.next()?, ty))));
+        OwnStep { record: own.clone(), slots }
+    }
+
+    /// The slots of expressions over the columns reached. Those that are columns need no step.
+    fn slots_of<'a>(&mut self, exprs: impl Iterator<Item = &'a Expr>) -> Vec<usize> {
+        let mut computed = Vec::new();
+        let mut slots = Vec::new();
+        for expr in exprs {
+            slots.push(match expr.as_column() {
+                Some(column) => self.columns[column],
+                None => {
+                    let slot = self.slot(expr.ty(), None);
+                    computed.push((expr, slot));
+                    slot
+                }
+            });
+        }
+        self.compute(computed);
+        slots
     }
 
     /// Returns the program of the model `model`, whose inputs are assembled from the columns reached.
@@ -185,7 +202,14 @@ impl ProgramBuilder {
         self.steps.push(ProgramStep::Compute { reads, outputs });
     }
 
-    fn look_up(&mut self, source: LookupSource, key_types: &[Type], key: Vec<usize>, columns: Vec<LookupColumn>) {
+    fn look_up(
+        &mut self,
+        source: LookupSource,
+        key_types: &[Type],
+        key: Vec<usize>,
+        columns: Vec<LookupColumn>,
+        own: Vec<OwnStep>,
+    ) {
         let position = self.sources.len();
         self.sources.push(source);
         self.columns.extend(columns.iter().map(|column| column.slot));
@@ -194,6 +218,7 @@ impl ProgramBuilder {
             codec: KeyCodec::new(key_types),
             key,
             columns,
+            own,
         }));
     }
 }

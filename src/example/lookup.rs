@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::OwnRecord;
+use crate::aggregate::Feature;
 use crate::expr::Expr;
-use crate::value::{Scalar, Schema, Type};
+use crate::value::{Schema, Type};
 
 /// A look-up of a table's row.
 #[derive(Clone, Debug)]
@@ -32,5 +34,7 @@ pub struct FeatureLookup {
     /// Types of the features taken.
     pub types: Vec<Type>,
     /// The vector of an entity without records.
-    pub empty: Arc<[Scalar]>,
+    pub empty: Arc<[Feature]>,
+    /// The lines of the group that count the example itself, with its columns.
+    pub own: Vec<OwnRecord>,
 }

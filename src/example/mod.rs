@@ -41,6 +41,7 @@ mod frame;
 mod instances;
 mod lookup;
 mod needs;
+mod own_record;
 mod program;
 mod steps;
 
@@ -49,4 +50,5 @@ pub use builder::ProgramBuilder;
 pub use frame::Frame;
 pub use instances::{InstanceError, InstanceFault, InstancesSeed, MOST_CELLS};
 pub use lookup::{FeatureLookup, RowLookup};
+pub use own_record::{OwnColumns, OwnRecord};
 pub use program::{LookupSource, Program};

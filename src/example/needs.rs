@@ -39,6 +39,13 @@ impl InputNeeds<'_> {
                 ProgramStep::LookUp(step) => {
                     if step.columns.iter().any(|column| needed[column.slot]) {
                         step.key.iter().for_each(|slot| need(*slot, &mut needed));
+                        let counts = |own: usize| {
+                            step.columns.iter().any(|column| column.own == Some(own) && needed[column.slot])
+                        };
+                        let read = step.own.iter().enumerate().filter(|(own, _)| counts(*own));
+                        let read: Vec<usize> =
+                            read.flat_map(|(_, own)| own.slots.iter().flatten()).map(|(slot, _)| *slot).collect();
+                        read.into_iter().for_each(|slot| need(slot, &mut needed));
                     }
                 }
             }

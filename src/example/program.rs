@@ -83,7 +83,7 @@ impl Program {
                     (0..frame.rows()).for_each(|row| frame.set_computed(row, *to, frame.get(row, *from).clone()));
                 }
                 ProgramStep::Compute { reads, outputs } => steps::compute(frame, reads, outputs, &mut failed),
-                ProgramStep::LookUp(step) => (0..frame.rows()).for_each(|row| step.run(frame, row, asking, &look_up)),
+                ProgramStep::LookUp(step) => step.run(frame, asking, &look_up),
             }
         }
         failed

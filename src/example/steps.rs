@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 
-use super::Frame;
-use crate::aggregate::Feature;
+use super::{Frame, OwnColumns, OwnRecord};
+use crate::aggregate::{Feature, LineInput};
 use crate::expr::{EvalStats, Expr};
 use crate::time::EventTime;
 use crate::value::{KeyCodec, Scalar, Type};
@@ -29,6 +29,15 @@ pub(super) struct LookupStep {
     /// Slots of the key.
     pub key: Vec<usize>,
     pub columns: Vec<LookupColumn>,
+    /// The lines that count the instance itself.
+    pub own: Vec<OwnStep>,
+}
+
+/// A line that counts the instance itself, and the slots of what it reads.
+#[derive(Debug)]
+pub(super) struct OwnStep {
+    pub record: OwnRecord,
+    pub slots: OwnColumns<Option<(usize, Type)>>,
 }
 
 /// One value of a row or vector that was looked up.
@@ -38,29 +47,41 @@ pub(super) struct LookupColumn {
     pub position: usize,
     pub slot: usize,
     pub ty: Type,
-    /// The value if the key is not found.
-    pub default: Scalar,
+    /// The feature if the key is not found.
+    pub default: Feature,
+    /// The position in `own` of the line, if it counts the instance itself.
+    pub own: Option<usize>,
 }
 
 impl LookupStep {
-    /// Looks up the row or vector of a row's key, and writes its values.
-    pub fn run(
+    /// Looks up the row or vector of each row's key, and writes its values.
+    pub fn run(&self, frame: &mut Frame, asking: EventTime, look_up: &impl Fn(usize, &[u8]) -> Option<Arc<[Feature]>>) {
+        let column = |slot: &Option<(usize, Type)>| slot.map(|(slot, ty)| frame.column(slot, ty));
+        let own: Vec<LineInput> = self.own.iter().map(|own| own.record.input(&own.slots.map(column), &mut 0)).collect();
+        (0..frame.rows()).for_each(|row| self.run_row(frame, row, asking, look_up, &own));
+    }
+
+    fn run_row(
         &self,
         frame: &mut Frame,
         row: usize,
         asking: EventTime,
         look_up: &impl Fn(usize, &[u8]) -> Option<Arc<[Feature]>>,
+        own: &[LineInput],
     ) {
         let (cells, key) = frame.row_and_key(row);
         key.clear();
         self.codec.encode_into(self.key.iter().map(|slot| &cells[*slot]), key);
+        // A record without an entity counts nowhere.
+        let is_named = self.key.iter().all(|slot| cells[*slot] != Scalar::Null);
         let found = look_up(self.source, key);
         for column in &self.columns {
-            let value = match &found {
-                Some(found) => typed(column.ty, found[column.position].scalar(asking)),
-                None => column.default.clone(),
+            let feature = found.as_ref().map_or(&column.default, |found| &found[column.position]);
+            let value = match (feature, column.own) {
+                (Feature::Open(open), Some(line)) if is_named => open.with(&own[line], row, asking).scalar(asking),
+                (feature, _) => feature.scalar(asking),
             };
-            frame.set_computed(row, column.slot, value);
+            frame.set_computed(row, column.slot, typed(column.ty, value));
         }
     }
 }

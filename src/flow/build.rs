@@ -219,6 +219,7 @@ impl<'scope> Renderer<'_, 'scope> {
                 stream: examples[asker.model].clone(),
                 entity: asker.lookup.entity.clone(),
                 features: asker.lookup.features.clone(),
+                own: asker.lookup.own.clone(),
             });
             let online_table = job.online.as_ref().and_then(|online| online.group(&group.name));
             let file = job.offline.as_ref().map(|files| files.features[index].clone());

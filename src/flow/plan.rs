@@ -9,7 +9,7 @@ use arrow_schema::{DataType, Field, Fields};
 
 use super::label_form::LabelForm;
 use crate::aggregate::{FeatureType, GroupLayout, InputColumns, LineInput};
-use crate::example::FeatureAssembler;
+use crate::example::{FeatureAssembler, OwnRecord};
 use crate::expr::Expr;
 use crate::model::ModelOptions;
 use crate::relation::StreamId;
@@ -164,6 +164,8 @@ pub struct LookupPlan {
     pub entity: Vec<usize>,
     /// Positions of the features in the group's vectors.
     pub features: Vec<usize>,
+    /// The lines that count the example itself, with its columns.
+    pub own: Vec<OwnRecord>,
 }
 
 /// The steps that find labels.

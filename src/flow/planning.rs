@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::label_form::LabelForm;
 use super::plan::{Asker, GroupPlan, LabelPlan, LineColumns, LookupPlan, ModelPlan, Plan, TablePlan};
 use crate::aggregate::{AggregateSpec, GroupLayout};
-use crate::example::FeatureAssembler;
+use crate::example::{FeatureAssembler, OwnColumns, OwnRecord};
 use crate::expr::Expr;
 use crate::model::ModelKind;
 use crate::relation::StreamId;
@@ -149,15 +149,35 @@ fn plan_group(spec: &Spec, index: usize) -> GroupPlan {
 
 /// The models whose examples look a group up, in their order.
 fn askers(spec: &Spec, group: usize) -> Vec<Asker> {
-    let asker = |(model, spec): (usize, &spec::Model)| {
-        let lookup = spec.lookups.iter().find(|lookup| lookup.group == group)?;
-        Some(Asker { model, lookup: plan_lookup(lookup) })
+    let asker = |(number, model): (usize, &spec::Model)| {
+        let lookup = model.lookups.iter().find(|lookup| lookup.group == group)?;
+        Some(Asker { model: number, lookup: plan_lookup(spec, lookup, model.examples) })
     };
     spec.models.iter().enumerate().filter_map(asker).collect()
 }
 
-fn plan_lookup(lookup: &spec::Lookup) -> LookupPlan {
-    LookupPlan { group: lookup.group, entity: lookup.entity.clone(), features: lookup.features.clone() }
+fn plan_lookup(spec: &Spec, lookup: &spec::Lookup, examples: StreamId) -> LookupPlan {
+    let group = &spec.groups[lookup.group];
+    let own = group.current_lines(&lookup.features).map(|number| {
+        let line = &group.lines[number];
+        let columns = spec.own_columns(group, line, examples).expect("the spec has checked the columns");
+        let to = |column: usize| columns[&column];
+        let layout = line.layout();
+        OwnRecord {
+            features: (0..group.features.len()).filter(|at| group.features[*at].line == number).collect(),
+            columns: OwnColumns {
+                of: line.of.as_ref().map(|of| of.remap(&to)),
+                with: line.with.as_ref().map(|with| with.expr.remap(&to)),
+                by: line.by.map(|by| Expr::column(to(by), &spec.stream_schema(examples).columns[to(by)])),
+                filter: line.filter.as_ref().map(|filter| filter.remap(&to)),
+            },
+            digits: layout.digits,
+            with_digits: layout.with_digits,
+            needs: layout.needs(),
+        }
+    });
+    let own = own.collect();
+    LookupPlan { group: lookup.group, entity: lookup.entity.clone(), features: lookup.features.clone(), own }
 }
 
 fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> ModelPlan {
@@ -202,7 +222,7 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
         name: model.name.clone(),
         examples: model.examples,
         instance: model.instance.clone(),
-        lookups: lookups.into_iter().map(plan_lookup).collect(),
+        lookups: lookups.into_iter().map(|lookup| plan_lookup(spec, lookup, model.examples)).collect(),
         stream_width: stream.len(),
         columns,
         assembly: Arc::new(FeatureAssembler::new(

@@ -1,10 +1,10 @@
 //! Programs of a plan's models, for serving.
 
+use crate::aggregate::GroupState;
 use crate::example::{FeatureLookup, Program, ProgramBuilder};
 use crate::flow::Plan;
 use crate::flow::plan::LookupPlan;
 use crate::relation::RelationOp;
-use crate::time::EventTime;
 
 impl Plan {
     /// Returns the program that turns an instance of a model, by position, into the model's inputs: the serving half of
@@ -32,8 +32,8 @@ impl Plan {
             features: lookup.features.clone(),
             names: lookup.features.iter().map(|feature| format!("{}.{}", group.name, group.names[*feature])).collect(),
             types: lookup.features.iter().map(|feature| group.scalar_type(*feature)).collect(),
-            // An answer without records does not depend on the asking time.
-            empty: group.layout.empty().iter().map(|feature| feature.scalar(EventTime::MIN)).collect(),
+            empty: GroupState::new(&group.layout).vector(None, None).into(),
+            own: lookup.own.clone(),
         }
     }
 }

@@ -124,6 +124,9 @@ fn modifiers_text(line: &Line, schema: &Schema) -> String {
     if let Some(by) = line.by {
         text += &format!(" by {:?}", schema.columns[by].name);
     }
+    if line.current {
+        text += " current";
+    }
     if !line.defaults.is_empty() {
         text += &format!(" default {:?}", line.defaults);
     }

@@ -208,6 +208,9 @@ impl Group {
         if let Some(column) = line.by {
             text += &format!(", by {}", from.columns[column].name);
         }
+        if line.current {
+            text += ", and the record of whoever asks";
+        }
         if let Some(default) = line.defaults.get(feature.op) {
             text += &format!(", {} without records", default.to_json());
         }

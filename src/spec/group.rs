@@ -113,10 +113,11 @@ impl<'a> Checker<'a> {
         let defaults = self.defaults(&fields, &ops, ty);
         let (windows, stem) = (windows?, stem?);
         self.check_series(&ops, &windows, ty, by.is_some());
+        let current = self.current(&fields, &windows);
         let suffixes: Vec<String> = windows.iter().map(|(_, suffix)| suffix.clone()).collect();
         let (places, ops): (Vec<Text>, Vec<Op>) = ops.into_iter().map(|(op, place)| (place, op)).unzip();
         let windows = windows.into_iter().map(|(window, _)| window).collect();
-        let line = Line { of, filter, digits, with, by, ops, windows, defaults };
+        let line = Line { of, filter, digits, with, by, ops, windows, defaults, current };
         let features = name_features(&line, stem.as_deref(), &suffixes, schema);
         let placed = features.into_iter().map(|feature| {
             let place = places[feature.op].clone();

@@ -232,6 +232,7 @@ impl<'a> Checker<'a> {
                 }
             }
             let entity = self.entity(*group, &entries, span)?;
+            self.check_own(*group, &features, (entries.stream, &entries.stream_name), span);
             lookups.push(Lookup { group: *group, entity, features });
         }
         let to = |column: usize| places.get(&column).copied().unwrap_or(column);

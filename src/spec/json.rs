@@ -43,6 +43,7 @@ impl Spec {
                 "of": line.of.as_ref().map(|of| of.text()),
                 "with": line.with.as_ref().map(|with| with.expr.text()),
                 "by": line.by.map(|column| from.columns[column].name.as_str()),
+                "current": line.current,
                 "default": line.defaults.get(feature.op).map(Scalar::to_json),
                 "where": line.filter.as_ref().map(|filter| filter.text()),
                 "window": window(group.window(feature)),

@@ -130,12 +130,7 @@ pub static AGGREGATE: Section = Section {
               `{of}_{op}_{window}`. `as` replaces `{of}`, or `{of}_{op}` if there is no `of`.",
     keys: &[
         key("of", "expression", Nothing, "The input; nulls are skipped"),
-        key(
-            "with",
-            "expression",
-            Nothing,
-            "The second input of `covariance` and `correlation`, an int or a float. Other operations do not read it",
-        ),
+        key("with", "expression", Nothing, "The second input of `covariance` and `correlation`: an int or a float"),
         key("as", "string", Nothing, "Name of the input in feature names; required if `of` is not a plain column"),
         key("op", "string or list of strings", Required, "The operations, see below"),
         key("where", "expression", Nothing, "Condition for a record to be aggregated"),
@@ -145,6 +140,13 @@ pub static AGGREGATE: Section = Section {
             Nothing,
             "Column of categories: each feature is a map from the text of a category to the answer for its records. Records \
              in which it is null are skipped. `_by_{column}` is appended to the names of the features",
+        ),
+        key(
+            "current",
+            "bool",
+            Is("false"),
+            "True if the record of whoever looks the features up counts, too: an example, or an instance in a request. Its stream \
+             must have, by name and type, the columns that the aggregate reads. For sliding, cumulative and lifetime windows",
         ),
         key(
             "default",

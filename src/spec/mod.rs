@@ -31,6 +31,7 @@ mod look_up;
 mod model;
 mod model_options;
 mod modifiers;
+mod own;
 mod select;
 mod test_block;
 mod test_case;

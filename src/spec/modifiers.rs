@@ -7,7 +7,7 @@ use super::checker::Checker;
 use super::group::digits;
 use super::reader::{Fields, TomlValue};
 use super::toml_text::Text;
-use crate::aggregate::{FeatureType, KINDS, Op, OpInput};
+use crate::aggregate::{FeatureType, KINDS, Op, OpInput, Window, WindowShape};
 use crate::expr::Scope;
 use crate::time::parse_time;
 use crate::value::{Scalar, Schema, Type};
@@ -65,6 +65,23 @@ impl<'a> Checker<'a> {
             return Vec::new();
         }
         ops.iter().filter_map(|(op, _)| self.default_of(op, value, of)).collect()
+    }
+
+    /// Reads `current`: whether the record of whoever looks up counts, which it can in windows that reach up to the asking
+    /// time and from which it drives out no other.
+    pub fn current(&self, fields: &Fields<'a>, windows: &[(Window, String)]) -> bool {
+        let current = fields.bool("current").unwrap_or(false);
+        let is_open = |window: &Window| {
+            let is_of =
+                matches!(window.shape, WindowShape::Sliding(_) | WindowShape::Cumulative(_) | WindowShape::Lifetime(_));
+            is_of && window.lag_ms == 0
+        };
+        for (window, _) in windows.iter().filter(|(window, _)| current && !is_open(window)) {
+            let message = format!("a record of one's own cannot count in {}", window.describe());
+            let expected = "'current' with sliding, cumulative and lifetime windows that do not lag";
+            self.problems.expected(fields.span("current"), message, expected);
+        }
+        current
     }
 
     fn default_of(&self, op: &Op, value: &TomlValue, of: Option<Type>) -> Option<Scalar> {

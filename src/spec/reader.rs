@@ -138,6 +138,14 @@ impl<'a> Fields<'a> {
         found
     }
 
+    pub fn bool(&self, key: &str) -> Option<bool> {
+        let value = self.get(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(value) => Some(*value),
+            other => wrong(self.problems, value.span(), other, "true or false"),
+        }
+    }
+
     /// Returns a finite number.
     pub fn number(&self, key: &str) -> Option<f64> {
         number(self.get(key)?, self.problems)

@@ -131,6 +131,8 @@ pub struct Line {
     pub windows: Vec<Window>,
     /// By op, the answer without counted records; empty without `default`.
     pub defaults: Vec<Scalar>,
+    /// True if the record of whoever looks up counts, too.
+    pub current: bool,
 }
 
 /// The second input of a line.
@@ -151,6 +153,7 @@ impl Line {
             integer: self.of.as_ref().is_none_or(|of| of.ty() == Type::Int),
             ops: self.ops.clone(),
             by: self.by.is_some(),
+            current: self.current,
             defaults: self.defaults.clone(),
             ..AggregateSpec::default()
         }

@@ -116,6 +116,7 @@ pub struct Found {
     /// Lists and maps as JSON.
     pub collected: Vec<Vec<Scalar>>,
     pub defaulted: Vec<Vec<Scalar>>,
+    pub own: Vec<Vec<Scalar>>,
     /// Maps as JSON.
     pub by_shop: Vec<Vec<Scalar>>,
     pub examples: Vec<Vec<Scalar>>,
@@ -316,6 +317,7 @@ impl Run<'_> {
             ever: rows(&folder.path().join("features/ever.parquet")),
             collected: rows(&folder.path().join("features/collected.parquet")),
             defaulted: rows(&folder.path().join("features/defaulted.parquet")),
+            own: rows(&folder.path().join("features/own.parquet")),
             by_shop: rows(&folder.path().join("features/by_shop.parquet")),
             shown: shown(&online, "shop"),
             shown_ever: shown(&online, "ever"),

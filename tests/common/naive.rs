@@ -25,6 +25,7 @@ pub struct Expected {
     /// Lists and maps as JSON.
     pub collected: Vec<Vec<Scalar>>,
     pub defaulted: Vec<Vec<Scalar>>,
+    pub own: Vec<Vec<Scalar>>,
     /// Maps as JSON.
     pub by_shop: Vec<Vec<Scalar>>,
     pub examples: Vec<Vec<Scalar>>,
@@ -367,6 +368,21 @@ fn defaulted_vector(sales: &[Placed], shop: &Option<String>, at: AsOf) -> Vec<Sc
     ops().into_iter().map(answer).collect()
 }
 
+/// Every op of x in the first window of the group `shop`, of records with an item above 0, and behind them the example
+/// itself as such a record at the asking time, if there is one with a shop.
+fn own_vector(sales: &[Placed], shop: &Option<String>, at: AsOf, example: Option<&Record>) -> Vec<Scalar> {
+    let positive = |record: &Record| record.x.filter(|_| record.item > 0).map(Scalar::Float);
+    let records = of_shop(sales, shop);
+    let own = example.filter(|_| shop.is_some()).and_then(|example| Some((positive(example)?, with(example))));
+    let own = own.map(|(x, with)| Observation { event_time: at.asking, x, with });
+    let answer = |(op, answer): (&str, Answer)| {
+        let mut observed = observed(&records, WINDOWS[0], at, op, positive);
+        observed.extend(own.clone().filter(|own| is_counted(op, own)));
+        answer(&observed, asked(WINDOWS[0], at))
+    };
+    ops().into_iter().map(answer).collect()
+}
+
 /// Every op of x of an item by shop, in two windows, as JSON.
 fn by_shop_vector(sales: &[Placed], item: i64, at: AsOf) -> Vec<Scalar> {
     let shops: BTreeSet<&String> = sales.iter().filter_map(|sale| sale.record.shop.as_ref()).collect();
@@ -514,6 +530,7 @@ pub fn compute_of(inputs: &Inputs, dealt: &Dealt) -> Expected {
         ever: changes(&sales, shop_key, |r, a| ever_vector(&sales, &r.shop, a)),
         collected: changes(&sales, shop_key, |r, a| collected_vector(&sales, &r.shop, a)),
         defaulted: changes(&sales, shop_key, |r, a| defaulted_vector(&sales, &r.shop, a)),
+        own: changes(&sales, shop_key, |r, a| own_vector(&sales, &r.shop, a, None)),
         by_shop: changes(&sales, |r| Some(vec![Scalar::Int(r.item)]), |r, a| by_shop_vector(&sales, r.item, a)),
         ..Expected::default()
     };
@@ -560,6 +577,7 @@ pub fn compute_of(inputs: &Inputs, dealt: &Dealt) -> Expected {
         row.extend(shop_vector(&sales, &r.shop, AsOf::look_up(t)));
         row.extend(pair_vector(&sales, &r.shop, r.item, AsOf::look_up(t)));
         row.extend(defaulted_vector(&sales, &r.shop, AsOf::look_up(t)));
+        row.extend(own_vector(&sales, &r.shop, AsOf::look_up(t), Some(r)));
         if dealt.endless {
             row.extend(ever_vector(&sales, &r.shop, AsOf::look_up(t)));
         }

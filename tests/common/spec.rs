@@ -84,6 +84,13 @@ aggregate = [
   { of = "x", with = "nullif(item, 2)", op = [OPS], where = "item > 0", default = 7, windows = [FIRST] },
 ]
 
+[features.own]
+from = "sales"
+entity = "shop"
+aggregate = [
+  { of = "x", with = "nullif(item, 2)", op = [OPS], where = "item > 0", current = true, windows = [FIRST] },
+]
+
 [features.ever]
 from = "sales"
 entity = "shop"
@@ -102,7 +109,7 @@ aggregate = [{ of = "x", op = [LISTS], windows = [WINDOWS, ENDLESS] }]
 [model.sold]
 kind = "logistic"
 examples = "asked"
-features = ["shop.*", "pair.*", "defaulted.*", "ever.*", "price", "x", "shop"]
+features = ["shop.*", "pair.*", "defaulted.*", "own.*", "ever.*", "price", "x", "shop"]
 label = { from = "sales", on = "id", value = "x > 0", within = "80ms" }
 window = "200ms"
 "#

@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, Float64Array, StringArray};
 use proptest::prelude::*;
 use tidemill::aggregate::{
     AggregateSpec, Expired, Feature, GroupLayout, GroupState, InputColumns, KINDS, LineInput, Op, OpInput, SavedGroup,
-    Update, Window,
+    Update, Window, WindowShape,
 };
 use tidemill::value::{Key, Scalar};
 
@@ -75,6 +75,7 @@ impl Case {
             with_digits: 9,
             by: self.modifier == Modifier::By,
             defaults: self.default().into_iter().collect(),
+            current: false,
         };
         GroupLayout { lines: vec![line], width: 1 }
     }
@@ -99,6 +100,29 @@ impl Case {
     }
 
     fn defined_of(&self, events: &[Event], entity: u8, asking: i64, asof: i64) -> Feature {
+        self.defined_by(events, entity, asking, |times| self.window.held(times, asof))
+    }
+
+    /// The answer by definition of the last event's entity, of the window as of its time and that event itself.
+    fn defined_with_own(&self, events: &[Event]) -> Feature {
+        let own = &events[events.len() - 1];
+        let held = |times: &[Times]| {
+            let before = times.partition_point(|times| times.effective < own.at);
+            let mut steps = self.window.held(&times[..before], own.at);
+            steps[0].extend(before..times.len());
+            steps
+        };
+        self.defined_by(events, own.entity, own.at, held)
+    }
+
+    /// The answer by definition, of the events that `held` chooses for each step by their times.
+    fn defined_by(
+        &self,
+        events: &[Event],
+        entity: u8,
+        asking: i64,
+        held: impl Fn(&[Times]) -> Vec<Vec<usize>>,
+    ) -> Feature {
         let counted = self.counted(events, entity);
         let times: Vec<Times> = counted.iter().map(|at| events[*at].times()).collect();
         let asked = Asked { asking: asking - self.window.lag, length_ms: self.window.length_ms() };
@@ -112,7 +136,7 @@ impl Case {
                 _ => Some(self.definition.answer(&observed, asked)),
             }
         };
-        let steps = self.window.held(&times, asof);
+        let steps = held(&times);
         if self.modifier == Modifier::By {
             let entry = |category| Some((Arc::from(Event::text(category)), answer(&steps[0], Some(category))?));
             return Feature::map((0..3).filter_map(entry).collect());
@@ -216,7 +240,10 @@ struct ClosedGroup {
 
 impl ClosedGroup {
     fn new(case: &Case) -> Self {
-        let layout = case.layout();
+        ClosedGroup::of(case.layout())
+    }
+
+    fn of(layout: GroupLayout) -> Self {
         ClosedGroup { state: GroupState::new(&layout), layout }
     }
 
@@ -472,6 +499,36 @@ proptest! {
             }
             group.close(i64::MAX / 2);
             prop_assert!(!group.group.state.has_provisional(), "{} keeps provisional entities", case);
+        }
+    }
+
+    /// A line that is current answers as if the record of whoever asks had come last, and without it as any other.
+    #[test]
+    fn laws_of_an_own_record(events in small_events(), later in 1i64..150) {
+        let (own, events) = events.split_last().expect("there are events");
+        let asking = own.at + later;
+        let own = [Event { at: asking, late: 0, ..own.clone() }];
+        let is_open = |case: &Case| {
+            let shape = case.window.window().shape;
+            let is_of = matches!(shape, WindowShape::Sliding(_) | WindowShape::Cumulative(_) | WindowShape::Lifetime(_));
+            is_of && case.window.lag == 0
+        };
+        for case in cases().filter(is_open) {
+            let mut group = ClosedGroup::of(GroupLayout {
+                lines: case.layout().lines.into_iter().map(|line| AggregateSpec { current: true, ..line }).collect(),
+                width: 1,
+            });
+            group.feed(events);
+            group.advance(asking);
+            let input = group.inputs(&own);
+            let slot = group.state.find(&[own[0].entity], Key::hash_of(&[own[0].entity]));
+            let open = group.state.vector(slot, None).remove(0);
+            let Feature::Open(with) = &open else { panic!("{case} is {open:?}") };
+            let all: Vec<Event> = events.iter().chain(&own).cloned().collect();
+            let expected = case.defined_with_own(&all);
+            prop_assert_eq!(bits(&[with.with(&input, 0, asking).finished(asking)]), bits(&[expected]), "{}", case);
+            let before = case.defined_of(events, own[0].entity, asking, asking);
+            prop_assert_eq!(bits(&[open.finished(asking)]), bits(&[before]), "{} without", case);
         }
     }
 

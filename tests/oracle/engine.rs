@@ -87,6 +87,7 @@ fn is_as_computed(found: &Found, expected: &naive::Expected) -> Result<(), TestC
     prop_assert_eq!(&found.ever, &expected.ever);
     prop_assert_eq!(&found.collected, &expected.collected);
     prop_assert_eq!(&found.defaulted, &expected.defaulted);
+    prop_assert_eq!(&found.own, &expected.own);
     prop_assert_eq!(&found.by_shop, &expected.by_shop);
     prop_assert_eq!(&found.shown, &expected.shown);
     prop_assert_eq!(&found.shown_ever, &expected.shown_ever);
@@ -154,6 +155,7 @@ proptest! {
         prop_assert_eq!(&found.shop, &given(&expected.shop));
         prop_assert_eq!(&found.pair, &given(&expected.pair));
         prop_assert_eq!(&found.defaulted, &given(&expected.defaulted));
+        prop_assert_eq!(&found.own, &given(&expected.own));
         prop_assert_eq!(&unscored(&found), &given(&expected.examples));
     }
 }

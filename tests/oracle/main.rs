@@ -10,6 +10,7 @@
 //! | `labels` | what becomes of examples and their labels |
 //! | `ledger` | outcomes of records, back pressure and freshness |
 //! | `nulls` | counts of values that could not be computed |
+//! | `own` | features that count the record of whoever asks, against a recomputation with that record |
 //! | `retail` | the features of `dataflows/retail.toml`, against sums over all records of each customer |
 //! | `serving` | answers of the endpoint, against the operators of the graph; malformed requests |
 //! | `skew` | answers of the endpoint, against the examples of a replay |
@@ -27,6 +28,7 @@ mod formats;
 mod labels;
 mod ledger;
 mod nulls;
+mod own;
 mod retail;
 mod serving;
 mod skew;

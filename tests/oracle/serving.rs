@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::common::shop::{COUNTED, Client, LARGE, NOON, SHOP, Shop, any, post};
+use crate::own::{History, PAID};
 use arrow_array::{ArrayRef, BinaryArray, UInt32Array};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -58,7 +59,7 @@ fn column<'a>(ty: Type, values: impl IntoIterator<Item = &'a Scalar>) -> ArrayRe
 }
 
 /// Records as a batch whose times are the numbers of the records.
-fn batch(schema: &Schema, records: &[Vec<Scalar>]) -> Batch {
+pub fn batch(schema: &Schema, records: &[Vec<Scalar>]) -> Batch {
     let times: Vec<i64> = (0..records.len() as i64).collect();
     let columns = schema.columns.iter().enumerate();
     Batch {
@@ -123,7 +124,7 @@ impl TrainingGraph for Eager<'_> {
 
 /// The model's inputs of records of its driving source, by the training halves of the operators on their way. Returns
 /// the numbers of the records that become examples, and a column for each input.
-fn assemble(model: &ModelPlan, shop: &Shop, records: &[Vec<Scalar>]) -> (Vec<usize>, Vec<ArrayRef>) {
+fn assemble(model: &ModelPlan, shop: &Shop, history: &History, records: &[Vec<Scalar>]) -> (Vec<usize>, Vec<ArrayRef>) {
     let relations = &shop.plan.spec.relations;
     let asking = shop.online.asking_time();
     let mut graph = Eager { shop, records: batch(relations.schema(model.instance[0]), records) };
@@ -147,13 +148,15 @@ fn assemble(model: &ModelPlan, shop: &Shop, records: &[Vec<Scalar>]) -> (Vec<usi
             let entity: Vec<Scalar> = lookup.entity.iter().map(|at| Scalar::of(&examples.columns[*at], row)).collect();
             table.get(&table.codec().encode_one(&entity))
         };
-        let vectors: Vec<Option<Vector>> = (0..rows).map(vector).collect();
+        let example = |row: usize| examples.columns.iter().map(|column| Scalar::of(column, row)).collect::<Vec<_>>();
+        let answers = |row: usize| match vector(row) {
+            _ if lookup.group == "paid" => history.with(shop, &example(row)),
+            Some(vector) => vector.iter().map(|feature| feature.scalar(asking)).collect(),
+            None => lookup.empty.iter().map(|feature| feature.scalar(asking)).collect(),
+        };
+        let answers: Vec<Vec<Scalar>> = (0..rows).map(answers).collect();
         for (feature, ty) in lookup.features.iter().zip(&lookup.types) {
-            let value = |vector: &Option<Vector>| match vector {
-                Some(vector) => vector[*feature].scalar(asking),
-                None => lookup.empty[*feature].clone(),
-            };
-            columns.push(column(*ty, &vectors.iter().map(value).collect::<Vec<_>>()));
+            columns.push(column(*ty, answers.iter().map(|answers| &answers[*feature])));
         }
     }
     let kept = examples.times.iter().map(|number| *number as usize).collect();
@@ -161,10 +164,10 @@ fn assemble(model: &ModelPlan, shop: &Shop, records: &[Vec<Scalar>]) -> (Vec<usi
 }
 
 /// A dataflow whose stores are full of random rows, nulls among them.
-fn random_shop() -> Shop {
-    let shop = Shop::bare(&format!("{SHOP}{LARGE}{COUNTED}{UNITED}"));
+fn random_shop() -> (Shop, History) {
+    let shop = Shop::bare(&format!("{SHOP}{LARGE}{COUNTED}{UNITED}{PAID}"));
     let mut random = StdRng::seed_from_u64(3);
-    for group in &shop.plan.groups {
+    for group in shop.plan.groups.iter().filter(|group| group.name != "paid") {
         for _ in 0..15 {
             let entity: Vec<Scalar> = group.codec.types().iter().map(|ty| any(*ty, &mut random)).collect();
             let feature = |ty: &FeatureType| match ty.scalar().expect("models look up scalars") {
@@ -187,12 +190,13 @@ fn random_shop() -> Shop {
         });
     }
     shop.online.note(NOON);
-    shop
+    let history = History::fill(&shop, &mut random);
+    (shop, history)
 }
 
 #[test]
 fn oracle_a_served_prediction_has_the_bits_of_the_training_path() {
-    let shop = random_shop();
+    let (shop, history) = random_shop();
     let mut random = StdRng::seed_from_u64(5);
     let versions: Vec<_> = (0..shop.plan.models.len()).map(|model| shop.publish(model, 2)).collect();
     let server = shop.serve();
@@ -231,7 +235,7 @@ fn oracle_a_served_prediction_has_the_bits_of_the_training_path() {
         let found: Vec<u64> = predictions.split(',').map(|p| p.parse::<f64>().unwrap().to_bits()).collect();
         assert_eq!(found.len(), rows, "every instance has an answer, whether or not it could be an example");
         let answer = answer.json();
-        let (kept, inputs) = assemble(model, &shop, &records);
+        let (kept, inputs) = assemble(model, &shop, &history, &records);
         let expected = versions[at].last().unwrap().predictor.predict(&inputs, kept.len());
         for (row, number) in kept.iter().enumerate() {
             for (name, input) in model.assembly.names().iter().zip(&inputs) {
@@ -297,7 +301,7 @@ fn seeds() -> Vec<String> {
 
 #[test]
 fn any_json_is_answered() {
-    let shop = random_shop();
+    let (shop, _) = random_shop();
     shop.readiness.started();
     (0..shop.plan.models.len()).for_each(|model| drop(shop.publish(model, 1)));
     let server = shop.serve();
@@ -339,7 +343,7 @@ fn any_json_is_answered() {
 
 #[test]
 fn a_connection_ends_whatever_bytes_arrive() {
-    let shop = random_shop();
+    let (shop, _) = random_shop();
     shop.publish(0, 1);
     let server = shop.serve();
     let addr = server.addr();

@@ -326,6 +326,7 @@ fn modifiers_change_the_definition_of_a_group() {
         r#"{ of = "amount", op = "mean", windows = ["1h"] }"#,
         r#"{ of = "amount", op = "mean", by = "method", windows = ["1h"] }"#,
         r#"{ of = "amount", op = "mean", by = "user", windows = ["1h"] }"#,
+        r#"{ of = "amount", op = "mean", current = true, windows = ["1h"] }"#,
         r#"{ of = "amount", op = "mean", default = 0, windows = ["1h"] }"#,
         r#"{ of = "amount", op = "mean", default = 1, windows = ["1h"] }"#,
         r#"{ of = "amount", with = "fee", op = "covariance", windows = ["1h"] }"#,
@@ -336,5 +337,5 @@ fn modifiers_change_the_definition_of_a_group() {
         assert!(!definitions[..at].contains(definition), "{at}");
     }
     let same = group_of(r#"{ of = "amount", op = "mean", default = 0.0, windows = ["1h"], as = "paid" }"#).1;
-    assert_eq!(same, definitions[3], "a definition has no names, and the values that defaults have");
+    assert_eq!(same, definitions[4], "a definition has no names, and the values that defaults have");
 }

@@ -26,6 +26,7 @@ use super::sink::SinkProgress;
 use super::throttle::PublishThrottle;
 use super::{Records, frontier_of};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart};
+use crate::example::OwnRecord;
 use crate::flow::exchange::{BatchPact, Route, WorkerShare};
 use crate::flow::plan::GroupPlan;
 use crate::time::EventTime;
@@ -40,6 +41,8 @@ pub struct Lookups<'scope> {
     pub entity: Vec<usize>,
     /// The features to append, by position in the group's vectors.
     pub features: Vec<usize>,
+    /// The lines that count the record that looks up, with its columns.
+    pub own: Vec<OwnRecord>,
 }
 
 /// The output streams of a group.
@@ -64,7 +67,7 @@ pub fn group<'scope>(
     checkpoint: OperatorCheckpoint,
 ) -> Result<GroupStreams<'scope>, CheckpointError> {
     let worker = WorkerShare::of(scope);
-    let wanted = lookups.iter().map(|lookups| lookups.features.clone());
+    let wanted = lookups.iter().map(|lookups| (lookups.features.clone(), lookups.own.clone()));
     let is_online = outputs.online.is_some();
     let mut shard = GroupShard::new(plan.clone(), outputs, wanted);
     shard.load(&checkpoint, worker)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::{Array, ArrayRef};
+use arrow_buffer::NullBuffer;
 use arrow_row::Rows;
 use timely::dataflow::operators::Capability;
 
@@ -15,11 +16,14 @@ use super::entities::GroupEntities;
 use super::publisher::OnlinePublisher;
 use super::updates::{ClosingUpdates, UpdateBatch};
 use super::{ClosingRow, Stash};
-use crate::aggregate::{Feature, GroupSnapshot, SavedGroup};
+use crate::aggregate::{Feature, GroupSnapshot, LineInput, SavedGroup};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint};
+use crate::example::OwnRecord;
+use crate::expr::EvalStats;
 use crate::flow::exchange::{WorkerShare, key_columns};
+use crate::flow::nulls::count;
 use crate::flow::plan::GroupPlan;
-use crate::metrics::NullCounter;
+use crate::metrics::{NullCounter, NullReason};
 use crate::store::memory::OnlineTable;
 use crate::time::EventTime;
 use crate::value::{Batch, ColumnBuilder, MOST_BATCH_BYTES};
@@ -50,14 +54,29 @@ pub struct GroupShard {
 
 /// The look-ups of one stream that wait to close.
 struct PendingLookups {
-    /// The features to append, by position in the group's vectors.
-    features: Vec<usize>,
+    /// The features to append.
+    features: Vec<WantedFeature>,
+    /// The lines that count the record that looks up, with its columns.
+    own: Vec<OwnRecord>,
     stash: Stash<LookupBatch>,
+}
+
+/// A feature that a look-up appends.
+#[derive(Clone, Copy)]
+struct WantedFeature {
+    /// Its position in the group's vectors.
+    position: usize,
+    /// The position of its line among those that count the record that looks up, if it does.
+    own: Option<usize>,
 }
 
 /// A batch of look-ups with what is computed on its arrival.
 struct LookupBatch {
     keys: Rows,
+    /// Rows without a null in the entity's columns; `None`: all.
+    named: Option<NullBuffer>,
+    /// The input of each line that counts the records themselves.
+    own: Vec<LineInput>,
     /// A column for each feature, with the closing rows that are answered and not in `complete`.
     answers: Vec<ColumnBuilder>,
     /// The columns of closing rows before those, cut where their texts are large.
@@ -76,8 +95,13 @@ struct ClosingEvent {
 const UPDATE: u32 = u32::MAX;
 
 impl GroupShard {
-    /// An empty shard. `wanted` has, for each stream of look-ups, the features to append.
-    pub fn new(plan: Arc<GroupPlan>, outputs: GroupOutputs, wanted: impl Iterator<Item = Vec<usize>>) -> Self {
+    /// An empty shard. `wanted` has, for each stream of look-ups, the features to append and the lines that count the
+    /// records themselves.
+    pub fn new(
+        plan: Arc<GroupPlan>,
+        outputs: GroupOutputs,
+        wanted: impl Iterator<Item = (Vec<usize>, Vec<OwnRecord>)>,
+    ) -> Self {
         let GroupOutputs { offline, online, nulls } = outputs;
         let publisher = online.map(|table| OnlinePublisher::new(table, plan.layout.width));
         GroupShard {
@@ -85,7 +109,7 @@ impl GroupShard {
             nulls,
             offline,
             updates: Stash::default(),
-            lookups: wanted.map(|features| PendingLookups { features, stash: Stash::default() }).collect(),
+            lookups: wanted.map(|(features, own)| PendingLookups::new(&features, own)).collect(),
             activation: 0,
             plan,
         }
@@ -149,10 +173,14 @@ impl GroupShard {
         batch: Batch,
         entity: &[usize],
     ) {
-        let keys = self.plan.codec.encode(&key_columns(&batch, entity));
-        let PendingLookups { features, stash } = &mut self.lookups[index];
-        let answers = features.iter().map(|feature| ColumnBuilder::new(self.plan.scalar_type(*feature))).collect();
-        stash.push(capability, batch, LookupBatch { keys, answers, complete: Vec::new() });
+        let key = key_columns(&batch, entity);
+        let named = key.iter().fold(None, |named, column| NullBuffer::union(named.as_ref(), column.nulls()));
+        let keys = self.plan.codec.encode(&key);
+        let PendingLookups { features, own, stash } = &mut self.lookups[index];
+        let own = own.iter().map(|own| own_input(own, &batch, &self.nulls)).collect();
+        let answers = features.iter().map(|feature| ColumnBuilder::new(self.plan.scalar_type(feature.position)));
+        let answers = answers.collect();
+        stash.push(capability, batch, LookupBatch { keys, named, own, answers, complete: Vec::new() });
     }
 
     /// Processes everything before `until`. Returns the closed changes, if they are wanted. Look-ups
@@ -256,14 +284,41 @@ impl GroupShard {
     }
 }
 
+/// Evaluates what a line reads of the records that look up.
+fn own_input(own: &OwnRecord, batch: &Batch, nulls: &NullCounter) -> LineInput {
+    let mut failed = EvalStats::default();
+    let columns = own.columns.map(|expr| expr.as_ref().map(|expr| expr.eval(&batch.columns, batch.len(), &mut failed)));
+    count(nulls, failed);
+    let mut unsummable = 0;
+    let input = own.input(&columns, &mut unsummable);
+    nulls.add(NullReason::Unsummable, unsummable);
+    input
+}
+
 impl PendingLookups {
+    fn new(features: &[usize], own: Vec<OwnRecord>) -> Self {
+        let wanted = |position: &usize| {
+            let own = own.iter().position(|own| own.features.contains(position));
+            WantedFeature { position: *position, own }
+        };
+        PendingLookups { features: features.iter().map(wanted).collect(), own, stash: Stash::default() }
+    }
+
     /// Appends the features of a closing look-up, as of the time that the state is advanced to: its own.
     fn answer(&mut self, row: ClosingRow, entities: &mut GroupEntities) {
         let lookup = &mut self.stash.closing_mut(row.batch).extra;
-        let key = lookup.keys.row(row.row as usize);
+        let at = row.row as usize;
+        let key = lookup.keys.row(at);
         let vector = entities.look_up(key.as_ref());
+        // A record without an entity counts nowhere.
+        let is_named = lookup.named.as_ref().is_none_or(|named| named.is_valid(at));
         for (feature, column) in self.features.iter().zip(&mut lookup.answers) {
-            vector[*feature].append_to(column, row.time);
+            match (&vector[feature.position], feature.own) {
+                (Feature::Open(open), Some(line)) if is_named => {
+                    open.with(&lookup.own[line], at, row.time).append_to(column, row.time);
+                }
+                (answer, _) => answer.append_to(column, row.time),
+            }
         }
         if lookup.answers.iter().map(ColumnBuilder::text_bytes).sum::<usize>() >= MOST_BATCH_BYTES {
             lookup.complete.push(lookup.answers.iter_mut().map(ColumnBuilder::finish).collect());

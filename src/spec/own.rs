@@ -1,0 +1,77 @@
+//! The record of whoever looks features up, which `current` lines count.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::checker::Checker;
+use super::{Group, Line, Spec};
+use crate::expr::Expr;
+use crate::relation::StreamId;
+
+impl Line {
+    /// Returns the columns of its group's stream that the line reads.
+    fn reads(&self) -> impl Iterator<Item = usize> + '_ {
+        let with = self.with.as_ref().map(|with| &with.expr);
+        let exprs = [self.of.as_ref(), with, self.filter.as_ref()];
+        exprs.into_iter().flatten().flat_map(Expr::columns).chain(self.by)
+    }
+}
+
+impl Group {
+    /// Returns the `current` lines of which one of these features is.
+    pub fn current_lines(&self, features: &[usize]) -> impl Iterator<Item = usize> {
+        let is_of = |line: &usize| features.iter().any(|feature| self.features[*feature].line == *line);
+        (0..self.lines.len()).filter(move |line| self.lines[*line].current && is_of(line))
+    }
+}
+
+impl Spec {
+    /// Returns, for each column that a line reads, the one of the same name and type in a stream of examples.
+    ///
+    /// # Errors
+    /// The columns that the stream does not have.
+    pub fn own_columns(
+        &self,
+        group: &Group,
+        line: &Line,
+        examples: StreamId,
+    ) -> Result<BTreeMap<usize, usize>, Vec<usize>> {
+        let (from, to) = (self.stream_schema(group.from), self.stream_schema(examples));
+        let (mut found, mut missing) = (BTreeMap::new(), Vec::new());
+        for column in line.reads() {
+            let wanted = &from.columns[column];
+            match to.index_of(&wanted.name).filter(|at| to.columns[*at].ty == wanted.ty) {
+                Some(at) => _ = found.insert(column, at),
+                None if missing.contains(&column) => {}
+                None => missing.push(column),
+            }
+        }
+        if missing.is_empty() { Ok(found) } else { Err(missing) }
+    }
+}
+
+impl Checker<'_> {
+    /// Reports the columns that examples lack to be counted by the `current` lines of features that they look up.
+    pub fn check_own(&self, group: usize, features: &[usize], examples: (StreamId, &str), span: &Range<usize>) {
+        let group = &self.spec.groups[group];
+        let (examples, stream) = examples;
+        let (from, to) = (self.spec.stream_schema(group.from), self.spec.stream_schema(examples));
+        for number in group.current_lines(features) {
+            let missing = self.spec.own_columns(group, &group.lines[number], examples).err();
+            let feature = group.features.iter().find(|feature| feature.line == number).expect("lines have features");
+            for column in missing.into_iter().flatten().map(|column| &from.columns[column]) {
+                if self.is_broken(&column.name) {
+                    continue;
+                }
+                let what = match to.index_of(&column.name) {
+                    Some(at) => format!("'{stream}.{}' is of type {}", column.name, to.columns[at].ty),
+                    None => format!("'{stream}' has no column '{}'", column.name),
+                };
+                let message =
+                    format!("{what}, which the 'current' aggregate of '{}.{}' reads", group.name, feature.name);
+                let expected = format!("a column '{}' of type {}, or no 'current'", column.name, column.ty);
+                self.problems.expected(span.clone(), message, expected);
+            }
+        }
+    }
+}
