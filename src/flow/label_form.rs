@@ -23,8 +23,8 @@ pub enum LabelForm {
 impl LabelForm {
     pub fn of(task: Task) -> Self {
         match task {
-            Task::Binary | Task::Regression => LabelForm::Number,
             Task::Multiclass => LabelForm::Class,
+            _ => LabelForm::Number,
         }
     }
 

@@ -35,7 +35,8 @@ pub fn check_options(options: &ModelOptions, inputs: &[InputColumn]) -> Result<(
 fn check_gate(gate: &Gate, kind: &ModelKind) -> Vec<ModelError> {
     let mut errors = Vec::new();
     if !kind.metrics().any(|metric| metric.name == gate.metric) {
-        let expected = kind.metrics().map(|metric| metric.name).collect::<Vec<_>>().join(", ");
+        let names = kind.metrics().map(|metric| metric.name).collect::<Vec<_>>().join(", ");
+        let expected = if names.is_empty() { "none, since they are not scored".to_owned() } else { names };
         errors.push(ModelError::UnknownMetric { found: gate.metric.clone(), expected });
     }
     let mut wrong = |name: &str, found: f64, expected: &str| {

@@ -12,11 +12,16 @@ pub enum Task {
     Multiclass,
     /// Labels and predictions are values.
     Regression,
+    /// There are no labels; a prediction is the number of a cluster, from 0.
+    Clustering,
+    /// A prediction is a score from 0 to 1 that is higher the more unusual an example is. Labels are 0 or 1, for usual and
+    /// unusual, and only score.
+    Anomaly,
 }
 
 impl Task {
     /// Every task.
-    pub const ALL: [Task; 3] = [Task::Binary, Task::Multiclass, Task::Regression];
+    pub const ALL: [Task; 5] = [Task::Binary, Task::Multiclass, Task::Regression, Task::Clustering, Task::Anomaly];
 
     /// Returns the spelling in dataflow files.
     pub fn name(self) -> &'static str {
@@ -24,6 +29,8 @@ impl Task {
             Task::Binary => "binary",
             Task::Multiclass => "multiclass",
             Task::Regression => "regression",
+            Task::Clustering => "clustering",
+            Task::Anomaly => "anomaly",
         }
     }
 }

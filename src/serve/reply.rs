@@ -1,7 +1,6 @@
 //! Answers: bodies and headers.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -10,6 +9,7 @@ use hyper::{Response, StatusCode};
 
 use super::RequestError;
 use crate::aggregate::Feature;
+use crate::model::{Predictor, Task};
 use crate::time::{EventTime, format_time};
 use crate::value::Scalar;
 
@@ -79,8 +79,12 @@ pub fn write_float(value: f64, out: &mut Vec<u8>) {
     serde_json::to_writer(out, &value).expect("writing to memory cannot fail");
 }
 
-/// Appends a prediction: a number, or an object from class to probability if it has classes.
-pub fn write_prediction(classes: &[Arc<str>], prediction: &[f64], out: &mut Vec<u8>) {
+/// Appends a prediction: a number, an int if it is a cluster, or an object from class to probability if it has classes.
+pub fn write_prediction(predictor: &Predictor, prediction: &[f64], out: &mut Vec<u8>) {
+    let classes = predictor.classes();
+    if predictor.kind().task == Task::Clustering {
+        return serde_json::to_writer(out, &(prediction[0] as u64)).expect("writing to memory cannot fail");
+    }
     if classes.is_empty() {
         return write_float(prediction[0], out);
     }

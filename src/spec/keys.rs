@@ -215,7 +215,7 @@ pub static MODEL: Section = Section {
             "The source, or a view on one source, whose records requests contain; required if examples come from several",
         ),
         key("features", "list", Required, "The inputs, see below"),
-        key("label", "table", Nothing, "The value to predict, see below; required by every kind that there is yet"),
+        key("label", "table", Nothing, "The value to predict, see below; required unless the kind learns without one"),
         key("window", "duration", Required, "Span of event time after which the model is retrained"),
         key(
             "offset",
@@ -294,8 +294,8 @@ pub static LABEL: Section = Section {
             "value",
             "expression",
             Required,
-            "The label: a bool, 0 or 1 for `logistic` and `passive_aggressive`, a number for `linear`, one that is not \
-             negative for `poisson`, a string, an int or a bool for `softmax`. An example with another label is dropped and \
+            "The label: by the kind's [task](#kinds-of-models), a bool, 0 or 1 (`binary`, `anomaly`), a number (`regression`), for \
+             `poisson` one that is not negative, or a string, an int or a bool (`multiclass`). An example with another label is dropped and \
              counted",
         ),
         key("from", "string", Nothing, "The source or view that has the label"),
@@ -320,7 +320,7 @@ pub static KIND: Section = Section {
             "task",
             "string",
             Is("the kind's first task"),
-            "`\"binary\"`, `\"multiclass\"` or `\"regression\"`: the meaning of labels and predictions, for kinds that have \
+            "`\"binary\"`, `\"multiclass\"`, `\"regression\"` or another: the meaning of labels and predictions, for kinds that have \
              several, see below",
         ),
     ],

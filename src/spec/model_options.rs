@@ -229,7 +229,12 @@ impl<'a> Checker<'a> {
         let metric = fields.text("metric");
         if let (Some(metric), Some(kind)) = (&metric, kind) {
             let words: Vec<(&str, ())> = kind.metrics().map(|metric| (metric.name, ())).collect();
-            self.one_of(metric, "metric", &words);
+            if words.is_empty() {
+                let message = format!("models of kind '{}' are not scored", kind.name);
+                self.problems.expected(metric.span.clone(), message, "no 'publish'");
+            } else {
+                self.one_of(metric, "metric", &words);
+            }
         }
         let share = |key, default, admits: fn(f64) -> bool, expected: &str| {
             let found = fields.number(key).unwrap_or(default);

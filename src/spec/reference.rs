@@ -114,9 +114,10 @@ fn kinds_of_models() -> String {
         &["kind", "task", "metrics", "optimizer", "description"],
         KINDS.iter().map(|kind| {
             let metrics: Vec<String> = kind.metrics().map(|metric| format!("`{}`", metric.name)).collect();
+            let metrics = if metrics.is_empty() { "none".to_owned() } else { metrics.join(", ") };
             let optimizer = if kind.trained_by == TrainedBy::Optimizer { "yes" } else { "no" };
             let (name, task) = (format!("`{}`", kind.name), format!("`{}`", kind.task.name()));
-            vec![name, task, metrics.join(", "), optimizer.to_owned(), kind.summary.to_owned()]
+            vec![name, task, metrics, optimizer.to_owned(), kind.summary.to_owned()]
         }),
     );
     out += CLASSES;
@@ -256,8 +257,8 @@ expression is [SQL](#expressions).
 ";
 
 const CLASSES: &str = "
-`softmax` predicts classes. Its label is a string, an int or a bool, and its predictions are objects from class to
-probability. A version lists the classes that it has learnt, in ascending order; a class that first appears in a window is
+A kind with the task `multiclass` predicts classes. Its label is a string, an int or a bool, and its predictions are objects from
+class to probability. A version lists the classes that it has learnt, in ascending order; a class that first appears in a window is
 known from the end of that window on. In offline files `_label` is the class as text, and `_score` a map from class to
 probability.
 

@@ -106,7 +106,10 @@ pub fn examples(task: Task, rows: &[Row]) -> Examples {
     Examples {
         columns,
         labels: match task {
-            Task::Binary | Task::Regression => Labels::Numbers(rows.iter().map(|row| row.label).collect()),
+            Task::Clustering => Labels::Numbers(vec![f64::NAN; rows.len()]),
+            Task::Binary | Task::Regression | Task::Anomaly => {
+                Labels::Numbers(rows.iter().map(|row| row.label).collect())
+            }
             Task::Multiclass => {
                 Labels::Classes(rows.iter().map(|row| (!row.label.is_nan()).then_some(row.class)).collect())
             }

@@ -83,8 +83,8 @@ impl Set {
             let scored = trainer.learn(&Examples {
                 columns: self.columns.iter().map(|column| column.slice(from, rows.len())).collect(),
                 labels: match task {
-                    Task::Binary | Task::Regression => Labels::Numbers(self.labels[rows.clone()].to_vec()),
                     Task::Multiclass => Labels::Classes(self.classes[rows.clone()].iter().map(Some).collect()),
+                    _ => Labels::Numbers(self.labels[rows.clone()].to_vec()),
                 },
                 hash: time.iter().map(|time| Key::hash_of(&time.to_le_bytes())).collect(),
                 known: time.clone(),
@@ -93,8 +93,8 @@ impl Set {
             for (at, row) in rows.enumerate().filter(|(at, _)| scored.version[*at] > 0) {
                 let number = |class: &str| names.iter().position(|name| *name == class).unwrap();
                 match task {
-                    Task::Binary | Task::Regression => scores.add(scored.prediction(at), self.labels[row]),
-                    Task::Multiclass => {
+                    task if task != Task::Multiclass => scores.add(scored.prediction(at), self.labels[row]),
+                    _ => {
                         let mut by_number = vec![0.0; names.len()];
                         for (class, probability) in scored.classes(at).iter().zip(scored.prediction(at)) {
                             by_number[number(class)] = *probability;
@@ -188,6 +188,17 @@ fn naive_bayes_classifies_on_classic_sets() {
         println!("{name}: {:?}", scores.all());
         assert!(scores.get("accuracy").unwrap() > accuracy, "{name}: {:?}", scores.all());
     }
+}
+
+#[test]
+fn half_space_trees_rank_the_unusual_first_on_a_classic_set() {
+    // Malignant samples, of which the label is 0, are fewer and far apart.
+    let Some(mut set) = Set::read("breast_cancer") else { return };
+    set.labels.iter_mut().for_each(|label| *label = 1.0 - *label);
+    let scores = set.run(&by_itself("half_space_trees", Task::Anomaly), 10);
+    println!("{:?}", scores.all());
+    assert!(scores.get("auc").unwrap() > 0.75, "{:?}", scores.all());
+    assert_eq!(scores.all().len(), 2, "only what ranks: {:?}", scores.all());
 }
 
 /// A set of generated numbers and strings.

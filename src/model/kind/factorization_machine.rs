@@ -239,6 +239,68 @@ impl<L: Link> Scorer for FrozenFactors<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::optimizer::Loss;
+    use crate::model::{InputColumn, ModelOptions};
+    use crate::value::Type;
+
+    #[test]
+    fn oracle_gradients_are_differences_of_the_sum() {
+        let mut options =
+            ModelOptions { kind: "factorization_machine".into(), hash_bits: 4, ..ModelOptions::default() };
+        options.kind.parameters = vec![("rank".into(), 3.0.into())];
+        let layout =
+            SlotLayout::new(&["x", "y", "z"].map(|name| InputColumn::new(name, Type::Float)), &options).unwrap();
+        let parameters = ModelKind::parameters_of(&options).unwrap();
+        let optimizer = OptimizerSetup {
+            kind: crate::model::OPTIMIZERS[0],
+            parameters: Parameters::resolve("ftrl", crate::model::OPTIMIZERS[0].parameters, &[]).unwrap(),
+            slots: layout.slots(),
+        };
+        let mut model = FactorModel::<Logistic> {
+            link: Logistic,
+            optimizer: optimizer.make(),
+            factors: SlotVectors::new(layout.slots(), 3, VectorStart { seed: 1, spread: 0.5 }),
+            entries: interacting(&layout),
+            rank: 3,
+            rate: 1e-9,
+            l2: 0.0,
+            dense: layout.dense(),
+            slots: layout.slots(),
+            memory: FactorMemory::default(),
+        };
+        assert_eq!(parameters.get("rank"), 3.0);
+        let row = SparseRow { index: &[0, 1, 3, 5], value: &[1.0, 0.7, -1.3, 2.0] };
+        let sum = |model: &FactorModel<Logistic>| {
+            let own = part(row, &model.entries);
+            let vectors = [0, 1, 2].map(|at| model.factors.vector(at));
+            let mut sum = 0.0;
+            for i in 0..3 {
+                for j in i + 1..3 {
+                    let product: f64 = vectors[i].iter().zip(vectors[j]).map(|(one, other)| one * other).sum();
+                    sum += product * own.value[i] * own.value[j];
+                }
+            }
+            sum
+        };
+        model.learn_row(row, 1.0);
+        let before = model.factors.squares().to_vec();
+        let slope = model.link.slope(model.optimizer.dot(row) + sum(&model), 1.0);
+        let expected: Vec<f64> = (0..9)
+            .map(|cell| {
+                let mut shifted = |by: f64| {
+                    model.factors.values_mut()[cell] += by;
+                    let shifted = sum(&model);
+                    model.factors.values_mut()[cell] -= by;
+                    shifted
+                };
+                slope * (shifted(1e-5) - shifted(-1e-5)) / 2e-5
+            })
+            .collect();
+        model.learn_row(row, 1.0);
+        for ((grown, was), expected) in model.factors.squares().iter().zip(before).zip(expected) {
+            assert!(((grown - was).sqrt() - expected.abs()).abs() < 1e-6, "{grown} {was} {expected}");
+        }
+    }
 
     #[test]
     fn oracle_the_sum_over_all_pairs() {

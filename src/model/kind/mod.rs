@@ -6,6 +6,8 @@
 mod class_states;
 mod factorization_machine;
 mod glm;
+mod half_space_trees;
+mod kmeans;
 mod linear;
 mod logistic;
 mod matrix_factorization;
@@ -97,4 +99,6 @@ pub static KINDS: &[&ModelKind] = &[
     &mlp::REGRESSION,
     &naive_bayes::BINARY,
     &naive_bayes::MULTICLASS,
+    &kmeans::KIND,
+    &half_space_trees::KIND,
 ];

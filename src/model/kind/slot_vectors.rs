@@ -72,6 +72,26 @@ impl SlotVectors {
         }
     }
 
+    /// Adds to one number of the vector at a position.
+    pub fn add(&mut self, position: usize, at: usize, amount: f64) {
+        self.values[position * self.width + at] += amount;
+    }
+
+    /// Multiplies one number of every vector.
+    pub fn scale(&mut self, at: usize, factor: f64) {
+        self.values.iter_mut().skip(at).step_by(self.width).for_each(|value| *value *= factor);
+    }
+
+    /// Removes all vectors.
+    pub fn clear(&mut self) {
+        *self = SlotVectors::new(self.positions.len(), self.width, self.start);
+    }
+
+    /// Returns the number of slots that there are.
+    pub fn slots(&self) -> usize {
+        self.positions.len()
+    }
+
     /// Returns the numbers of all vectors, in the order in which they were first learnt.
     #[cfg(test)]
     pub fn values_mut(&mut self) -> &mut [f64] {

@@ -173,6 +173,41 @@ mod tests {
         assert!((learn(1.0) - learn(1024.0)).abs() < 1e-9 && (learn(1.0) - learn(1.0 / 1024.0)).abs() < 1e-9);
     }
 
+    /// The rules as printed, for rows of one input, with the sums over all rows taken anew for each.
+    #[test]
+    fn oracle_the_rules_as_printed() {
+        let mut optimizer = optimizer(0.5, 1);
+        let mut rows: Vec<[f64; 2]> = Vec::new();
+        let mut weight = 0.0;
+        for round in 0..300_u32 {
+            // Inputs grow, so the weight is scaled down now and then.
+            let x = (f64::from(round * 7 % 11) - 5.0) * f64::from(1 + round / 100);
+            let row = SparseRow { index: &[0], value: &[x] };
+            let target = 2.0 * x + f64::from(round % 3);
+            let slope = weight * x - target;
+            optimizer.learn(row, target, &Squared);
+            if slope == 0.0 {
+                continue;
+            }
+            let most = |rows: &[[f64; 2]]| rows.iter().fold(0.0_f64, |most, [x, _]| most.max(x.abs()));
+            let before = most(&rows);
+            rows.push([x, slope]);
+            if x.abs() > before {
+                weight *= before / x.abs();
+            }
+            let squares: f64 = rows.iter().map(|[x, slope]| (x * slope).powi(2)).sum();
+            let norms = (0..rows.len()).map(|at| (rows[at][0] / most(&rows[..=at]).max(1e-300)).powi(2));
+            let scale = (rows.len() as f64 / norms.sum::<f64>()).sqrt();
+            if squares > 0.0 && x != 0.0 {
+                let rate = scale / (squares.sqrt() * most(&rows));
+                let reach = rate * x * x;
+                weight -= slope * (1.0 - (-0.5 * reach).exp()) / reach * rate * x;
+            }
+            assert!((optimizer.weight(0) - weight).abs() < 1e-9 * (1.0 + weight.abs()), "{round}");
+        }
+        assert!((1.0..3.0).contains(&weight), "{weight}");
+    }
+
     #[test]
     fn a_step_moves_the_sum_as_far_as_the_loss_descends() {
         // At the first row, A = g² and s = |x|, so r = 1/(|slope|·x²), m = 1/sqrt(2) and k = 2m/|slope|.

@@ -72,8 +72,8 @@ impl Statistics {
 impl LabelStatistics {
     fn new(task: Task) -> Self {
         match task {
-            Task::Binary | Task::Regression => LabelStatistics::Values(ExactMoments::default()),
             Task::Multiclass => LabelStatistics::Classes(Vec::new()),
+            _ => LabelStatistics::Values(ExactMoments::default()),
         }
     }
 

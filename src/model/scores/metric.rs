@@ -33,22 +33,28 @@ pub static METRICS: &[Metric] = &[
         of: |scores| match scores {
             Scores::Binary(scores) => scores.log_loss(),
             Scores::Multiclass(scores) => scores.log_loss(),
-            Scores::Regression(_) => None,
+            Scores::Regression(_) | Scores::Anomaly(_) => None,
         },
     },
     Metric {
         name: "auc",
         summary: "area under the ROC curve; ties count half. Exact in a gate, and of up to 65,536 distinct predictions; beyond, within half the share of the pairs that agree in the leading bits that are kept",
         better: Better::Higher,
-        tasks: BINARY,
-        of: |scores| if let Scores::Binary(scores) = scores { scores.auc() } else { None },
+        tasks: RANKED,
+        of: |scores| match scores {
+            Scores::Binary(scores) | Scores::Anomaly(scores) => scores.auc(),
+            _ => None,
+        },
     },
     Metric {
         name: "average_precision",
         summary: "precision averaged over the positives, from the highest prediction down: the area under the precision-recall curve, for rare labels. As exact as `auc`",
         better: Better::Higher,
-        tasks: BINARY,
-        of: |scores| if let Scores::Binary(scores) = scores { scores.average_precision() } else { None },
+        tasks: RANKED,
+        of: |scores| match scores {
+            Scores::Binary(scores) | Scores::Anomaly(scores) => scores.average_precision(),
+            _ => None,
+        },
     },
     Metric {
         name: "brier",
@@ -65,7 +71,7 @@ pub static METRICS: &[Metric] = &[
         of: |scores| match scores {
             Scores::Binary(scores) => scores.accuracy(),
             Scores::Multiclass(scores) => scores.accuracy(),
-            Scores::Regression(_) => None,
+            Scores::Regression(_) | Scores::Anomaly(_) => None,
         },
     },
     Metric {
@@ -133,6 +139,7 @@ pub static METRICS: &[Metric] = &[
     },
 ];
 
+const RANKED: &[Task] = &[Task::Binary, Task::Anomaly];
 const BINARY: &[Task] = &[Task::Binary];
 const CLASSIFICATION: &[Task] = &[Task::Binary, Task::Multiclass];
 const REGRESSION: &[Task] = &[Task::Regression];

@@ -67,6 +67,8 @@ pub enum Scores {
     Binary(Box<BinaryScores>),
     Multiclass(Box<MulticlassScores>),
     Regression(Box<RegressionScores>),
+    /// Of scores that are no probabilities, but rank as they do.
+    Anomaly(Box<BinaryScores>),
 }
 
 impl Scores {
@@ -75,8 +77,10 @@ impl Scores {
         let Scoring { task, quantile } = scoring.into();
         match task {
             Task::Binary => Scores::Binary(Box::default()),
+            Task::Anomaly => Scores::Anomaly(Box::default()),
             Task::Multiclass => Scores::Multiclass(Box::default()),
-            Task::Regression => Scores::Regression(Box::new(RegressionScores::new(quantile))),
+            // Of clusters there are no labels, so nothing is counted.
+            Task::Regression | Task::Clustering => Scores::Regression(Box::new(RegressionScores::new(quantile))),
         }
     }
 
@@ -85,7 +89,8 @@ impl Scores {
         let scoring = scoring.into();
         match scoring.task {
             Task::Binary => Scores::Binary(Box::new(BinaryScores::ranking_all())),
-            Task::Multiclass | Task::Regression => Scores::new(scoring),
+            Task::Anomaly => Scores::Anomaly(Box::new(BinaryScores::ranking_all())),
+            Task::Multiclass | Task::Regression | Task::Clustering => Scores::new(scoring),
         }
     }
 
@@ -94,7 +99,7 @@ impl Scores {
     #[inline]
     pub fn add(&mut self, prediction: &[f64], label: f64) {
         match self {
-            Scores::Binary(scores) => scores.add(prediction, label),
+            Scores::Binary(scores) | Scores::Anomaly(scores) => scores.add(prediction, label),
             Scores::Multiclass(scores) => scores.add(prediction, label),
             Scores::Regression(scores) => scores.add(prediction, label),
         }
@@ -106,7 +111,9 @@ impl Scores {
     /// If `other` is of another task.
     pub fn merge(&mut self, other: &Scores) {
         match (self, other) {
-            (Scores::Binary(all), Scores::Binary(more)) => all.merge(more),
+            (Scores::Binary(all), Scores::Binary(more)) | (Scores::Anomaly(all), Scores::Anomaly(more)) => {
+                all.merge(more)
+            }
             (Scores::Multiclass(all), Scores::Multiclass(more)) => all.merge(more),
             (Scores::Regression(all), Scores::Regression(more)) => all.merge(more),
             _ => panic!("scores of two tasks cannot be merged"),
@@ -116,7 +123,7 @@ impl Scores {
     /// Returns the number of predictions counted.
     pub fn examples(&self) -> u64 {
         match self {
-            Scores::Binary(scores) => scores.examples(),
+            Scores::Binary(scores) | Scores::Anomaly(scores) => scores.examples(),
             Scores::Multiclass(scores) => scores.examples(),
             Scores::Regression(scores) => scores.examples(),
         }
@@ -135,8 +142,10 @@ impl Scores {
     /// Returns whether these are scores of that kind.
     pub(super) fn is_of(&self, scoring: Scoring) -> bool {
         match (self, scoring.task) {
-            (Scores::Binary(_), Task::Binary) | (Scores::Multiclass(_), Task::Multiclass) => true,
-            (Scores::Regression(scores), Task::Regression) => scores.quantile() == scoring.quantile,
+            (Scores::Binary(_), Task::Binary)
+            | (Scores::Multiclass(_), Task::Multiclass)
+            | (Scores::Anomaly(_), Task::Anomaly) => true,
+            (Scores::Regression(scores), Task::Regression | Task::Clustering) => scores.quantile() == scoring.quantile,
             _ => false,
         }
     }

@@ -176,7 +176,7 @@ impl SavedTrainer<'_> {
         let is_label = |label: f64| match task {
             _ if label.is_nan() => !needs_label,
             Task::Multiclass => label >= 0.0 && label < classes as f64 && label.fract() == 0.0,
-            Task::Binary | Task::Regression => setup.kind.labels.fault(label).is_none(),
+            _ => setup.kind.labels.fault(label).is_none(),
         };
         let window = &self.window;
         let held_out = self.held_out.iter().map(|window| &window.examples).chain([&*window.held_out]);

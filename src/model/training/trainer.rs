@@ -173,7 +173,7 @@ impl Trainer {
     fn read_labels(&mut self, labels: &Labels, from: usize, len: usize) {
         self.labels.clear();
         match (labels, self.setup.task()) {
-            (Labels::Numbers(labels), Task::Binary | Task::Regression) => {
+            (Labels::Numbers(labels), task) if task != Task::Multiclass => {
                 let domain = self.setup.kind.labels;
                 let label = |label: &f64| if domain.fault(*label).is_none() { *label } else { f64::NAN };
                 self.labels.extend(labels[from..from + len].iter().map(label));

@@ -57,7 +57,7 @@ fn write_answer(
         if at > 0 {
             out.push(b',');
         }
-        reply::write_prediction(version.predictor.classes(), prediction, &mut out);
+        reply::write_prediction(&version.predictor, prediction, &mut out);
     }
     out.push(b']');
     if features {
