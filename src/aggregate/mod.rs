@@ -25,69 +25,26 @@
 
 mod algebra;
 mod answers;
-mod approx_distinct;
-mod bottom_k;
 mod by;
-mod correlation;
 mod cost;
-mod count;
-mod covariance;
-mod covariation;
 mod cow_vec;
-mod decay;
-mod decayed_sum;
-mod distinct;
-mod distinct_values;
 mod entities;
-mod entropy;
-mod ewma;
 mod exact;
-mod extent;
-mod extremum;
+mod families;
 mod family;
 mod feature;
 mod feature_column;
-mod first;
-mod first_k;
-mod higher_moments;
-mod histogram;
 mod input;
-mod kept;
-mod kurtosis;
-mod last;
-mod last_distinct;
-mod last_k;
 mod layout;
-mod max;
-mod mean;
 mod members;
-mod min;
-mod mode;
-mod moments;
-mod newest;
 mod op;
 mod op_input;
 mod open_answer;
+mod ops;
 mod provisional_entities;
-mod quantile;
-mod range;
-mod rate;
-mod skew;
 mod snapshot;
-mod span;
 mod state;
-mod stddev;
-mod stddev_pop;
-mod sum;
-mod tallies;
-mod time_between;
-mod time_since_first;
-mod time_since_last;
-mod top_k;
 mod value_key;
-mod value_sketch;
-mod variance;
-mod variance_pop;
 mod window;
 
 use std::any::Any;
@@ -96,29 +53,23 @@ use crate::value::Type;
 
 pub use algebra::{Aggregate, Invertible, Observed};
 pub use cost::Cost;
-pub use covariation::{Covariation, CovariationOp, PairDigits};
-pub use decay::{DecayOp, Decayed, HALF_LIFE};
 pub use exact::{MAX_DIGITS, fixed};
-pub use extent::ExtentOp;
-pub use extremum::Extremum;
+pub use families::{
+    Covariation, CovariationOp, DecayOp, Decayed, ExtentOp, Extremum, HALF_LIFE, HigherMomentOp, HigherMoments,
+    IntOverflow, KEPT, Keep, MomentOp, MomentOrder, Moments, NewestOp, PairDigits, STANDARD_ERROR, Span, SpanOp, Tally,
+    ValueSketch, ValueTallyOp,
+};
 pub use family::{Family, OpsInWindow, PlacedOp};
 pub use feature::{CountSince, Decaying, Deferred, Feature, FeatureType, OpenFeature};
 pub use feature_column::FeatureColumn;
-pub use higher_moments::{HigherMomentOp, HigherMoments};
 pub use input::{InputColumns, LineInput, Needs};
-pub use kept::{KEPT, Keep};
 pub use layout::{AggregateSpec, GroupLayout};
-pub use moments::{IntOverflow, MomentOp, MomentOrder, Moments};
-pub use newest::NewestOp;
 pub use op::{Op, OpError, OpParameter, OpParameters, ParameterType};
 pub use op_input::OpInput;
-pub use quantile::RELATIVE_ERROR;
+pub use ops::{KINDS, RELATIVE_ERROR};
 pub use snapshot::{Encoder, GroupSnapshot, SavedGroup};
-pub use span::{Span, SpanOp};
 pub use state::GroupState;
-pub use tallies::{Tally, ValueTallyOp};
 pub use value_key::ValueKey;
-pub use value_sketch::{STANDARD_ERROR, ValueSketch};
 pub use window::{
     ClosedWindow, ContinuedWindow, Cumulative, Cycle, Expired, LastN, Lifetime, LineUpdates, Series, Session, Single,
     Sliding, StateParts, Tumbling, Update, WINDOWS, Window, WindowForm, WindowKind, WindowShape, WindowState,
@@ -140,44 +91,6 @@ pub struct AggregateKind {
     pub empty: fn(&OpParameters) -> Feature,
     pub family: &'static dyn Family,
 }
-
-/// Every kind of aggregate, in the order of the reference.
-pub static KINDS: &[&AggregateKind] = &[
-    &count::COUNT,
-    &sum::SUM,
-    &mean::MEAN,
-    &variance::VARIANCE,
-    &stddev::STDDEV,
-    &variance_pop::VARIANCE_POP,
-    &stddev_pop::STDDEV_POP,
-    &min::MIN,
-    &max::MAX,
-    &first::FIRST,
-    &last::LAST,
-    &time_since_last::TIME_SINCE_LAST,
-    &skew::SKEW,
-    &kurtosis::KURTOSIS,
-    &covariance::COVARIANCE,
-    &correlation::CORRELATION,
-    &range::RANGE,
-    &quantile::QUANTILE,
-    &distinct::DISTINCT,
-    &approx_distinct::APPROX_DISTINCT,
-    &mode::MODE,
-    &entropy::ENTROPY,
-    &rate::RATE,
-    &time_since_first::TIME_SINCE_FIRST,
-    &time_between::TIME_BETWEEN,
-    &ewma::EWMA,
-    &decayed_sum::DECAYED_SUM,
-    &first_k::FIRST_K,
-    &last_k::LAST_K,
-    &last_distinct::LAST_DISTINCT,
-    &top_k::TOP_K,
-    &bottom_k::BOTTOM_K,
-    &distinct_values::DISTINCT_VALUES,
-    &histogram::HISTOGRAM,
-];
 
 /// The kind of aggregate of this name.
 pub fn kind(name: &str) -> Option<&'static AggregateKind> {

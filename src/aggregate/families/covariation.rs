@@ -1,0 +1,205 @@
+//! Exact sums of two inputs and of their products, for covariance and correlation.
+//!
+//! With the scaled values X and Y of n records, nΣXY − ΣXΣY is n² times the covariance of X and Y, and nΣXX − (ΣX)² that of
+//! X and itself. These are integers, formed exactly and rounded once, so that a constant input has no covariance at all
+//! and neither order nor magnitude matters.
+
+use arrow_buffer::i256;
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
+use crate::aggregate::answers::Answers;
+use crate::aggregate::cost::Cost;
+use crate::aggregate::exact::{power_of_ten, to_f64};
+use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
+use crate::aggregate::feature::Feature;
+use crate::aggregate::input::Needs;
+use crate::aggregate::op::Op;
+use crate::aggregate::window::{Window, WindowState};
+use crate::value::Scalar;
+
+/// The aggregate whose accumulators are sums of two inputs and of their products.
+#[derive(Clone, Copy, Debug)]
+pub struct PairSums;
+
+/// A sum of products: its low and its high half.
+type SumParts = (u128, i128);
+
+/// The number of pairs, the sums of their scaled values and of the products of these: a commutative group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Covariation {
+    n: i64,
+    x: i128,
+    y: i128,
+    xx: SumParts,
+    yy: SumParts,
+    xy: SumParts,
+}
+
+/// The inputs of a covariation in units: digits after the point that their values were scaled by.
+#[derive(Clone, Copy, Debug)]
+pub struct PairDigits {
+    pub of: u32,
+    pub with: u32,
+}
+
+fn shifted(sum: SumParts, by: i256) -> SumParts {
+    i256::from_parts(sum.0, sum.1).wrapping_add(by).to_parts()
+}
+
+impl Covariation {
+    /// Adds the sums of `other` times `sign`, 1 or −1.
+    fn add(&mut self, other: &Covariation, sign: i64) {
+        let signed = |sum: SumParts| i256::from_parts(sum.0, sum.1).wrapping_mul(i256::from_i128(sign.into()));
+        self.n += sign * other.n;
+        self.x += i128::from(sign) * other.x;
+        self.y += i128::from(sign) * other.y;
+        self.xx = shifted(self.xx, signed(other.xx));
+        self.yy = shifted(self.yy, signed(other.yy));
+        self.xy = shifted(self.xy, signed(other.xy));
+    }
+
+    /// Returns nΣAB − ΣAΣB, rounded once.
+    fn spread(&self, products: SumParts, a: i128, b: i128) -> f64 {
+        let products = i256::from_parts(products.0, products.1);
+        let product = i256::from_i128(a).wrapping_mul(i256::from_i128(b));
+        to_f64(i256::from_i128(self.n.into()).wrapping_mul(products).wrapping_sub(product))
+    }
+
+    /// The sample covariance (nΣXY − ΣXΣY) / (n (n − 1)) / 10^(d + e) of inputs with d and e digits, within 5·10^−16 of its
+    /// magnitude; `None` below two pairs.
+    pub fn covariance(&self, digits: PairDigits) -> Option<f64> {
+        let n = self.n as f64;
+        let unit = power_of_ten(digits.of + digits.with);
+        (self.n > 1).then(|| self.spread(self.xy, self.x, self.y) / (n * (n - 1.0)) / unit)
+    }
+
+    /// Pearson's correlation (nΣXY − ΣXΣY) / √((nΣXX − (ΣX)²)(nΣYY − (ΣY)²)), within 6·10^−16 of its magnitude and from −1 to
+    /// 1; `None` below two pairs and where all values of an input are equal.
+    pub fn correlation(&self) -> Option<f64> {
+        let (of, with) = (self.spread(self.xx, self.x, self.x), self.spread(self.yy, self.y, self.y));
+        let both = self.spread(self.xy, self.x, self.y);
+        (of > 0.0 && with > 0.0).then(|| (both / (of * with).sqrt()).clamp(-1.0, 1.0))
+    }
+}
+
+impl Aggregate for PairSums {
+    type Acc = Covariation;
+    const NEEDS: Needs = Needs { scaled: true, values: false };
+    const PAIRED: bool = true;
+
+    fn insert(&self, acc: &mut Covariation, record: Observed<'_>) {
+        let (x, y) = (record.summable(), record.paired());
+        let (wide_x, wide_y) = (i256::from_i128(x), i256::from_i128(y));
+        acc.n += 1;
+        acc.x += x;
+        acc.y += y;
+        acc.xx = shifted(acc.xx, wide_x.wrapping_mul(wide_x));
+        acc.yy = shifted(acc.yy, wide_y.wrapping_mul(wide_y));
+        acc.xy = shifted(acc.xy, wide_x.wrapping_mul(wide_y));
+    }
+
+    fn merge(&self, acc: &mut Covariation, later: &Covariation) {
+        acc.add(later, 1);
+    }
+
+    fn is_empty(&self, acc: &Covariation) -> bool {
+        acc.n == 0
+    }
+
+    fn admits(&self, saved: &Covariation) -> bool {
+        let is_sum = |sum: i128| sum.unsigned_abs() <= 1 << 118;
+        (0..=1 << 48).contains(&saved.n) && is_sum(saved.x) && is_sum(saved.y)
+    }
+}
+
+impl Invertible for PairSums {
+    fn remove(&self, acc: &mut Covariation, leaving: &Covariation) {
+        acc.add(leaving, -1);
+    }
+}
+
+/// The family of ops that are functions of the sums of two inputs and of their products.
+#[derive(Debug)]
+pub struct CovariationOp {
+    pub finish: fn(&Covariation, PairDigits) -> Option<f64>,
+}
+
+impl Family for CovariationOp {
+    fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
+        let answer = |placed: &PlacedOp<'_>| (placed.position, placed.op.kind.family_as::<CovariationOp>().finish);
+        let answers: Vec<(usize, _)> = ops.ops.iter().map(answer).collect();
+        let digits = PairDigits { of: ops.digits, with: ops.with_digits };
+        let finish = move |acc: &Covariation, row: &mut Answers<'_>| {
+            for (position, finish) in &answers {
+                row[*position] = Feature::Value(Scalar::from(finish(acc, digits)));
+            }
+        };
+        vec![ops.of_invertible(PairSums, finish)]
+    }
+
+    fn cost(&self, _ops: &[&Op], window: Window) -> Cost {
+        window.cost_of_invertible::<PairSums>()
+    }
+
+    fn needs(&self) -> Needs {
+        PairSums::NEEDS
+    }
+
+    fn is_ordered(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn covariation(pairs: &[(i64, i64)]) -> Covariation {
+        pairs.iter().fold(Covariation::default(), |mut all, (x, y)| {
+            let product = |a: &i64, b: &i64| i256::from_i128(i128::from(*a) * i128::from(*b)).to_parts();
+            let (x_sum, y_sum) = ((*x).into(), (*y).into());
+            let one = Covariation { n: 1, x: x_sum, y: y_sum, xx: product(x, x), yy: product(y, y), xy: product(x, y) };
+            all.add(&one, 1);
+            all
+        })
+    }
+
+    const WHOLE: PairDigits = PairDigits { of: 0, with: 0 };
+
+    proptest! {
+        #[test]
+        fn what_is_removed_leaves_nothing_behind(one: Vec<(i64, i64)>, other: Vec<(i64, i64)>) {
+            let (one, other) = (covariation(&one), covariation(&other));
+            let mut both = one;
+            PairSums.merge(&mut both, &other);
+            PairSums.remove(&mut both, &other);
+            prop_assert_eq!(both, one);
+        }
+
+        #[test]
+        fn a_correlation_is_from_minus_one_to_one(pairs in prop::collection::vec((any::<i64>(), -9i64..9), 2..20)) {
+            let correlation = covariation(&pairs).correlation();
+            prop_assert!(correlation.is_none_or(|r| (-1.0..=1.0).contains(&r)));
+            let linear: Vec<(i64, i64)> = pairs.iter().map(|(_, y)| (7 - 3 * y, *y)).collect();
+            prop_assert!(covariation(&linear).correlation().is_none_or(|r| (-1.0..=-1.0 + 1e-15).contains(&r)));
+        }
+    }
+
+    #[test]
+    fn large_values_that_differ_little_have_an_exact_covariance() {
+        let near = |x: i64| 1_000_000_000_000_000_000 + x;
+        let pairs = [(near(1), near(2)), (near(2), near(4)), (near(3), near(6))];
+        assert_eq!(covariation(&pairs).covariance(WHOLE), Some(2.0));
+        assert_eq!(covariation(&pairs).correlation(), Some(1.0));
+    }
+
+    #[test]
+    fn one_pair_and_constants_have_no_correlation() {
+        assert_eq!(covariation(&[(1, 2)]).covariance(WHOLE), None);
+        assert_eq!(covariation(&[(1, 2)]).correlation(), None);
+        let constant = covariation(&[(5, 1), (5, 2)]);
+        assert_eq!((constant.covariance(WHOLE), constant.correlation()), (Some(0.0), None));
+    }
+}

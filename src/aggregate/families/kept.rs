@@ -1,0 +1,167 @@
+//! Kept records: aggregates whose answer is a list of the values of the k records that rank highest.
+//!
+//! Of the records of a pane, only those that may be among the k of a window are kept: the k that rank highest in it. So
+//! merging is exact, and memory is bounded by k a pane.
+
+use serde::{Deserialize, Serialize};
+
+use super::extremum::order_preserving;
+use crate::aggregate::algebra::{Aggregate, Observed};
+use crate::aggregate::answers::Answers;
+use crate::aggregate::cost::Cost;
+use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
+use crate::aggregate::feature::Feature;
+use crate::aggregate::input::Needs;
+use crate::aggregate::op::{Op, OpParameter, ParameterType};
+use crate::aggregate::value_key::ValueKey;
+use crate::aggregate::window::{Window, WindowState};
+use crate::value::Scalar;
+
+/// The parameter of ops that keep k values.
+pub const KEPT: OpParameter = OpParameter {
+    name: "k",
+    summary: "most values in the answer",
+    of: ParameterType::Count,
+    least: 1.0,
+    greatest: 10_000.0,
+    short: "",
+};
+
+/// The family of ops that keep k records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// The first in the total order, oldest first.
+    First,
+    /// The last in the total order, oldest first.
+    Last,
+    /// The last of each value, without the older ones of the same value, oldest first.
+    LastDistinct,
+    /// The greatest values, greatest first.
+    Top,
+    /// The smallest values, smallest first.
+    Bottom,
+}
+
+/// The aggregate of the k records that rank highest.
+#[derive(Clone, Copy, Debug)]
+pub struct KeepK {
+    keep: Keep,
+    k: usize,
+}
+
+/// The records kept, highest rank first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Kept(Vec<KeptRecord>);
+
+/// A record that is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct KeptRecord {
+    /// Higher ranks are preferred. Records of equal ranks have equal values, except provisional ones, which are in the
+    /// order in which they are added.
+    rank: i64,
+    value: Scalar,
+}
+
+impl KeepK {
+    fn ranked(self, record: Observed<'_>) -> KeptRecord {
+        let value = record.value();
+        let rank = match self.keep {
+            Keep::First => !record.sequence,
+            Keep::Last | Keep::LastDistinct => record.sequence,
+            Keep::Top => order_preserving(&value),
+            Keep::Bottom => !order_preserving(&value),
+        };
+        KeptRecord { rank, value }
+    }
+
+    /// Adds a record that comes after those kept that have its rank.
+    fn add(self, kept: &mut Vec<KeptRecord>, record: &KeptRecord) {
+        let at = match self.keep {
+            Keep::First => kept.partition_point(|known| known.rank >= record.rank),
+            _ => kept.partition_point(|known| known.rank > record.rank),
+        };
+        if at >= self.k {
+            return;
+        }
+        if self.keep == Keep::LastDistinct {
+            let key = ValueKey::of(record.value.clone());
+            match kept.iter().position(|known| ValueKey::of(known.value.clone()) == key) {
+                Some(newer) if newer < at => return,
+                Some(older) => _ = kept.remove(older),
+                None => {}
+            }
+        }
+        kept.insert(at, record.clone());
+        kept.truncate(self.k);
+    }
+}
+
+impl Aggregate for KeepK {
+    type Acc = Kept;
+    const NEEDS: Needs = Needs { scaled: false, values: true };
+
+    fn insert(&self, acc: &mut Kept, record: Observed<'_>) {
+        self.add(&mut acc.0, &self.ranked(record));
+    }
+
+    fn merge(&self, acc: &mut Kept, later: &Kept) {
+        // Records of equal ranks are added in their order.
+        match self.keep {
+            Keep::First => later.0.iter().for_each(|record| self.add(&mut acc.0, record)),
+            _ => later.0.iter().rev().for_each(|record| self.add(&mut acc.0, record)),
+        }
+    }
+
+    fn admits(&self, saved: &Kept) -> bool {
+        saved.0.len() <= self.k && saved.0.iter().all(|record| !record.value.is_null())
+    }
+
+    fn is_empty(&self, acc: &Kept) -> bool {
+        acc.0.is_empty()
+    }
+
+    fn supersedes(&self, later: &Kept, earlier: &Kept) -> bool {
+        let (Some(worst), Some(best)) = (later.0.last(), earlier.0.first()) else { return earlier.0.is_empty() };
+        later.0.len() == self.k
+            && match self.keep {
+                Keep::First => worst.rank > best.rank,
+                _ => worst.rank >= best.rank,
+            }
+    }
+}
+
+impl Family for Keep {
+    fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
+        let build = |ops: OpsInWindow<'_>| {
+            let PlacedOp { op, position, .. } = ops.ops[0];
+            let keep = *op.kind.family_as::<Keep>();
+            let finish = move |acc: &Kept, row: &mut Answers<'_>| {
+                let values = acc.0.iter().map(|record| record.value.clone());
+                row[position] = match keep {
+                    _ if acc.0.is_empty() => Feature::NULL,
+                    Keep::Last | Keep::LastDistinct => Feature::List(values.rev().collect()),
+                    Keep::First | Keep::Top | Keep::Bottom => Feature::List(values.collect()),
+                };
+            };
+            ops.of_any(KeepK { keep, k: op.parameters.count(0) }, finish)
+        };
+        ops.each().map(build).collect()
+    }
+
+    fn cost(&self, ops: &[&Op], window: Window) -> Cost {
+        let of_one = window.cost_of_any::<KeepK>();
+        let records: usize = ops.iter().map(|op| op.parameters.count(0) * size_of::<KeptRecord>()).sum();
+        match window.panes() {
+            Some(_) => Cost { entity: of_one.entity * ops.len(), pane: of_one.pane * ops.len() + records },
+            None => Cost { entity: of_one.entity * ops.len() + records, pane: of_one.pane },
+        }
+    }
+
+    fn needs(&self) -> Needs {
+        KeepK::NEEDS
+    }
+
+    fn is_ordered(&self) -> bool {
+        matches!(self, Keep::First | Keep::Last | Keep::LastDistinct)
+    }
+}

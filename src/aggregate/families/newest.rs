@@ -1,0 +1,77 @@
+//! The newest record: aggregates of the greatest event time.
+
+use serde::{Deserialize, Serialize};
+
+use crate::aggregate::algebra::{Aggregate, Observed};
+use crate::aggregate::answers::Answers;
+use crate::aggregate::cost::Cost;
+use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
+use crate::aggregate::feature::Feature;
+use crate::aggregate::input::Needs;
+use crate::aggregate::op::Op;
+use crate::aggregate::window::{Window, WindowState};
+use crate::time::EventTime;
+
+/// The aggregate whose accumulator is the greatest event time.
+#[derive(Clone, Copy, Debug)]
+pub struct Newest;
+
+/// The greatest event time; `None` of no records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NewestTime(Option<EventTime>);
+
+/// The family of ops that are functions of the newest event time.
+#[derive(Debug)]
+pub struct NewestOp {
+    pub finish: fn(EventTime) -> Feature,
+}
+
+impl Aggregate for Newest {
+    type Acc = NewestTime;
+    const NEEDS: Needs = Needs { scaled: false, values: false };
+
+    fn insert(&self, acc: &mut NewestTime, record: Observed<'_>) {
+        *acc = NewestTime(Some(record.event_time)).max(*acc);
+    }
+
+    fn merge(&self, acc: &mut NewestTime, later: &NewestTime) {
+        *acc = later.max(acc).to_owned();
+    }
+
+    fn is_empty(&self, acc: &NewestTime) -> bool {
+        acc.0.is_none()
+    }
+
+    fn supersedes(&self, later: &NewestTime, earlier: &NewestTime) -> bool {
+        later >= earlier
+    }
+}
+
+impl Family for NewestOp {
+    fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
+        let answer = |placed: &PlacedOp<'_>| (placed.position, placed.op.kind.family_as::<NewestOp>().finish);
+        let answers: Vec<(usize, _)> = ops.ops.iter().map(answer).collect();
+        let finish = move |acc: &NewestTime, row: &mut Answers<'_>| {
+            for (position, answer) in &answers {
+                row[*position] = acc.0.map_or(Feature::NULL, answer);
+            }
+        };
+        vec![ops.of_any(Newest, finish)]
+    }
+
+    fn cost(&self, _ops: &[&Op], window: Window) -> Cost {
+        window.cost_of_any::<Newest>()
+    }
+
+    fn needs(&self) -> Needs {
+        Newest::NEEDS
+    }
+
+    fn is_ordered(&self) -> bool {
+        false
+    }
+
+    fn depends_on_asking(&self, _window: Window) -> bool {
+        matches!((self.finish)(0), Feature::AsOf(_))
+    }
+}
