@@ -87,28 +87,99 @@ pub fn vector(
     moment: Moment,
     chosen: &[usize],
 ) -> Vec<Feature> {
-    let mut state = GroupState::new(layout);
-    let (key, hash): (&[u8], u64) = (b"entity", Key::hash_of(b"entity"));
-    let slot = state.slot(key, hash);
-    let update = |slot: u32, record: usize| {
-        let RecordPlace { batch, row } = records.place(record);
-        let of = &records.records[record];
-        Update { slot, batch, row, time: of.effective, event_time: of.event_time }
-    };
     let closed = chosen.partition_point(|record| records.records[*record].effective < moment.closed);
-    let updates: Vec<Update> = chosen[..closed].iter().map(|record| update(slot, *record)).collect();
-    state.insert(&updates, inputs, &mut Vec::new());
-    state.advance(moment.closed, &mut Expired::default());
+    let mut entity = EntityState::closed(layout, records, inputs, &chosen[..closed], moment.closed);
+    entity.add(&chosen[closed..]);
     // Also a record that is not chosen is one that has arrived.
-    let newest = records.records[..moment.arrived].last().map(|record| record.effective);
-    let provisional = newest.filter(|newest| *newest >= moment.closed).map(|newest| {
-        let slot = state.provisional_slot(key, hash);
-        let updates: Vec<Update> = chosen[closed..].iter().map(|record| update(slot, *record)).collect();
-        state.add_provisional(&updates, inputs);
-        state.extend_provisional(slot, newest);
+    if let Some(newest) = records.records[..moment.arrived].last() {
+        entity.extend(newest.effective);
+    }
+    entity.vector()
+}
+
+/// Calls `each` with the vectors of an entity as of a time up to which everything is closed, while up to `most` records arrive
+/// beside those that are closed: with the number of records that have arrived, first of just those that are closed.
+pub fn arriving(
+    layout: &GroupLayout,
+    records: &EntityRecords,
+    closed: EventTime,
+    most: usize,
+    mut each: impl FnMut(usize, Vec<Feature>),
+) {
+    let first = Moment::as_of(closed, records).arrived;
+    let all: Vec<usize> = (0..records.records.len().min(first.saturating_add(most))).collect();
+    let inputs = records.inputs();
+    let mut entity = EntityState::closed(layout, records, &inputs, &all[..first], closed);
+    each(first, entity.vector());
+    for arrived in first..all.len() {
+        entity.add(&all[arrived..=arrived]);
+        each(arrived + 1, entity.vector());
+    }
+}
+
+/// The state of the one entity of a group.
+struct EntityState<'a> {
+    state: GroupState,
+    records: &'a EntityRecords,
+    inputs: &'a [&'a [LineInput]],
+    slot: u32,
+    /// The slot of records that are not closed, if there are any.
+    provisional: Option<u32>,
+    closed: EventTime,
+}
+
+/// The key of the entity: which one it is does not matter to a state that has no other.
+const KEY: &[u8] = b"entity";
+
+impl<'a> EntityState<'a> {
+    /// The state of closed records, in the total order, as of a time up to which everything is closed.
+    fn closed(
+        layout: &GroupLayout,
+        records: &'a EntityRecords,
+        inputs: &'a [&'a [LineInput]],
+        chosen: &[usize],
+        closed: EventTime,
+    ) -> Self {
+        let mut state = GroupState::new(layout);
+        let slot = state.slot(KEY, Key::hash_of(KEY));
+        let updates: Vec<Update> = chosen.iter().map(|record| update(records, slot, *record)).collect();
+        state.insert(&updates, inputs, &mut Vec::new());
+        state.advance(closed, &mut Expired::default());
+        EntityState { state, records, inputs, slot, provisional: None, closed }
+    }
+
+    fn provisional_slot(&mut self) -> u32 {
+        let slot = self.provisional.unwrap_or_else(|| self.state.provisional_slot(KEY, Key::hash_of(KEY)));
+        self.provisional = Some(slot);
         slot
-    });
-    state.vector(Some(slot), provisional)
+    }
+
+    /// Adds records that have arrived and are not closed.
+    fn add(&mut self, chosen: &[usize]) {
+        if !chosen.is_empty() {
+            let slot = self.provisional_slot();
+            let updates: Vec<Update> = chosen.iter().map(|record| update(self.records, slot, *record)).collect();
+            self.state.add_provisional(&updates, self.inputs);
+        }
+    }
+
+    /// Makes the records that have arrived reach to a time, unless everything is closed up to there.
+    fn extend(&mut self, newest: EventTime) {
+        if newest >= self.closed {
+            let slot = self.provisional_slot();
+            self.state.extend_provisional(slot, newest);
+        }
+    }
+
+    fn vector(&self) -> Vec<Feature> {
+        self.state.vector(Some(self.slot), self.provisional)
+    }
+}
+
+fn update(records: &EntityRecords, slot: u32, record: usize) -> Update {
+    let RecordPlace { batch, row } = records.place(record);
+    let of = &records.records[record];
+    Update { slot, batch, row, time: of.effective, event_time: of.event_time }
 }
 
 /// The records in a window of a line, as the state of the window has them.

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use serde_json::Value;
 
-use super::contributions::{Moment, vector};
+use super::contributions::{Moment, arriving};
 use super::lineage::EntityRecords;
 use crate::aggregate::{Deferred, Feature};
 use crate::flow::plan::GroupPlan;
@@ -20,7 +20,7 @@ use crate::time::{EventTime, format_time};
 use crate::value::{Scalar, TimeRules};
 
 /// The most records that may have arrived and not be closed.
-const MOST_PROVISIONAL: usize = 10_000;
+const MOST_PROVISIONAL: usize = 100_000;
 
 /// A vector with the time that belongs to it.
 pub struct ServedVector {
@@ -86,28 +86,20 @@ pub fn moment_of_replay(vector: &ServedVector, records: &EntityRecords) -> Momen
     Moment { asking: vector.time, ..Moment::as_of(vector.time + 1, records) }
 }
 
-/// Returns the moment at which a job served a vector: that of all records that were read, if none fits.
+/// Returns the moment at which a job served a vector: that of the most records that fit, or of all if none do.
 pub fn moment_of_job(served: &ServedVector, group: &GroupPlan, records: &EntityRecords) -> Moment {
-    let closed = Moment::as_of(served.time, records).arrived;
-    let all = records.records.len();
-    let most = all.min(closed + MOST_PROVISIONAL);
-    let at = |arrived: usize| {
-        let moment = Moment { closed: served.time, arrived, asking: served.time };
-        let chosen: Vec<usize> = (0..arrived).collect();
-        (moment, vector(&group.layout, records, &records.inputs(), moment, &chosen))
-    };
-    // The newest records are the most likely to be shown.
-    for arrived in (closed..=most).rev() {
-        let (moment, found) = at(arrived);
+    let mut moment = Moment { closed: served.time, arrived: records.records.len(), asking: served.time };
+    let served_at = served.time;
+    arriving(&group.layout, records, served_at, MOST_PROVISIONAL, |arrived, found| {
         let fits = |(feature, served): (&Feature, &Value)| match feature {
             Feature::AsOf(_) => true,
-            feature => feature.to_json(moment.asking) == *served,
+            feature => feature.to_json(served_at) == *served,
         };
         if found.iter().zip(&served.features).all(fits) {
-            return Moment { asking: asking_time(&found, served, records), ..moment };
+            moment = Moment { arrived, asking: asking_time(&found, served, records), ..moment };
         }
-    }
-    Moment { closed: served.time, arrived: all, asking: served.time }
+    });
+    moment
 }
 
 /// Returns the asking time at which features have the values that were served; the watermark if none does.
