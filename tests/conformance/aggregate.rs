@@ -564,6 +564,37 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Sessions of a few ms, of records that are late by as much: all edges of a run are met.
+    #[test]
+    fn laws_of_the_edges_of_sessions(
+        steps in prop::collection::vec((0i64..8, prop_oneof![Just(0), 0i64..16]), 1..40),
+        max in prop::option::of(6i64..14),
+    ) {
+        let mut now = 1_000;
+        let timed = steps.into_iter().map(|(step, late)| {
+            now += step;
+            Event { entity: 0, at: now, late, x: Some(1.0), y: None, category: None }
+        });
+        let events: Vec<Event> = timed.collect();
+        let window = NaiveWindow { shape: NaiveShape::Session { gap: 5, max }, lag: 0 };
+        let case = cases_in(&[window]).next().expect("the first aggregate is a count");
+        let mut group = ClosedGroup::new(&case);
+        for (at, event) in events.iter().enumerate() {
+            group.feed(std::slice::from_ref(event));
+            for asof in [event.at + 1, event.at + 6] {
+                // What is asked for later is not advanced to before a record that takes effect first.
+                if events.get(at + 1).is_none_or(|next| next.at >= asof) {
+                    let expected = case.defined(&events[..=at], asof, |_| asof);
+                    prop_assert_eq!(bits(&group.answers(asof)), bits(&expected), "{} as of {}", case, asof);
+                }
+            }
+        }
+    }
+}
+
 /// The answers of workers that load saved state, each its own entities, and are fed the events that follow.
 fn loaded(case: &Case, saved: &[SavedGroup], events: &[Event], asof: i64, peers: u64) -> Vec<Feature> {
     let owner = |entity: u8| Key::hash_of(&[entity]) % peers;
