@@ -1,5 +1,5 @@
-//! Models whose predictions are classes, and a model that no optimizer trains, from file to endpoint: replays and a live
-//! run give the same hashes, offline files hold a map from class to probability, and the endpoint returns objects.
+//! Models of all tasks, with and without optimizers, labels and shards, from file to endpoint: replays and a live run give the
+//! same hashes, offline files hold a map from class to probability, and the endpoint returns objects, numbers and clusters.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
@@ -56,6 +56,44 @@ kind = { name = "passive_aggressive", C = 0.1, variant = 2 }
 examples = "orders"
 features = ["town", "amount"]
 label = { from = "outcomes", on = "id", value = "outcome = 'keep'", within = "2h" }
+window = "1d"
+
+[model.network]
+kind = { name = "mlp", task = "multiclass", hidden = 4 }
+examples = "orders"
+features = ["town", "amount"]
+label = { from = "outcomes", on = "id", value = "outcome", within = "2h" }
+window = "1d"
+shards = 3
+
+[model.bayes]
+kind = { name = "naive_bayes", task = "multiclass" }
+examples = "orders"
+features = ["town", "amount"]
+label = { from = "outcomes", on = "id", value = "outcome", within = "2h" }
+window = "1d"
+shards = 2
+
+[model.most]
+kind = { name = "linear", loss = "quantile", q = 0.9 }
+examples = "orders"
+features = ["town"]
+label = { value = "amount" }
+window = "1d"
+optimizer = "coin"
+publish = { metric = "pinball", tolerance = 5 }
+
+[model.group]
+kind = { name = "kmeans", clusters = 3 }
+examples = "orders"
+features = ["town", "amount"]
+window = "1d"
+
+[model.odd]
+kind = "half_space_trees"
+examples = "orders"
+features = ["town", "amount"]
+label = { from = "outcomes", on = "id", value = "outcome = 'swap'", within = "2h", otherwise = false }
 window = "1d"
 "#;
 
@@ -158,6 +196,17 @@ fn classes_come_out_the_same_live_replayed_and_on_any_number_of_workers() {
     assert_eq!(rows["_label"].as_string::<i32>().iter().flatten().collect::<std::collections::BTreeSet<_>>().len(), 2);
     let rows = examples(&folder.join("1"), "kept");
     assert!(rows["_score"].as_primitive::<Float64Type>().iter().flatten().all(|p| p > 0.0 && p < 1.0));
+
+    // Without labels, every order is an example.
+    let groups = examples(&folder.join("1"), "group");
+    assert_eq!((groups.num_rows(), groups["_label"].null_count()), (2000, 2000));
+    let found: std::collections::BTreeSet<u64> =
+        groups["_score"].as_primitive::<Float64Type>().iter().flatten().map(|cluster| cluster as u64).collect();
+    assert_eq!(found, (0..3).collect());
+    let odd = examples(&folder.join("1"), "odd");
+    assert!(odd["_score"].as_primitive::<Float64Type>().iter().flatten().all(|score| score > 0.0 && score <= 1.0));
+    let scores = one.to_string();
+    assert!(scores.contains("pinball") && scores.contains("average_precision"), "{one}");
 }
 
 #[test]
@@ -171,7 +220,7 @@ fn the_endpoint_returns_an_object_from_class_to_probability() {
     settings.iter().for_each(|setting| _ = command.args(["--set", setting]));
     let run = Run::start(&mut command);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while run.get("/models").matches("\"versions\":[1,2,3,4").count() < 3 {
+    while run.get("/models").matches("\"versions\":[1,2,3,4").count() < 8 {
         assert!(std::time::Instant::now() < deadline, "{}", run.get("/models"));
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
@@ -197,6 +246,11 @@ fn the_endpoint_returns_an_object_from_class_to_probability() {
     assert!((0.0..0.5).contains(&predict("kept")[0].as_f64().unwrap()));
     let models: Value = serde_json::from_str(run.get("/models").split_once("\r\n\r\n").unwrap().1).unwrap();
     let kinds: Vec<&str> = models["models"].as_array().unwrap().iter().map(|m| m["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["softmax", "softmax", "passive_aggressive"]);
+    let trained = ["mlp", "naive_bayes", "linear", "kmeans", "half_space_trees"];
+    assert_eq!(kinds, [["softmax", "softmax", "passive_aggressive"].as_slice(), &trained].concat());
+    assert!(["network", "bayes"].iter().all(|model| predict(model)[0]["refund"].as_f64().unwrap() > 0.5));
+    assert!((60.0..130.0).contains(&predict("most")[0].as_f64().unwrap()));
+    assert!(predict("group")[0].as_u64().is_some_and(|cluster| cluster < 3), "{}", predict("group"));
+    assert!((0.0..1.0).contains(&predict("odd")[0].as_f64().unwrap()));
     run.stop();
 }

@@ -3,7 +3,7 @@
 //! | file | covers |
 //! |---|---|
 //! | `replay` | the whole program: replays and live runs give the same hashes |
-//! | `classes` | the same for models of classes, from file to endpoint |
+//! | `classes` | the same for models of all tasks, from file to endpoint |
 //! | `snapshot` | state that is saved and loaded on another number of workers |
 //! | `registry` | versions of models |
 //! | `champion` | a run whose champion is damaged |
