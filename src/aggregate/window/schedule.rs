@@ -1,4 +1,7 @@
 //! Schedules: which slots have something of a pane, so that a boundary costs a step for each of them and no scan of all.
+//!
+//! A window takes all slots of a pane at once when it moves past the boundary, so a boundary at which a million entities
+//! change is one long step. To take them in slices, a window would take some of a pane's slots at a time.
 
 use std::collections::VecDeque;
 
