@@ -7,6 +7,8 @@ use crate::value::Type;
 pub enum ModelError {
     #[error("unknown model kind `{found}`; expected one of {expected}")]
     UnknownKind { found: String, expected: String },
+    #[error("models of kind `{kind}` read inputs as they are; expected no `{option}`")]
+    NeedlessOption { kind: &'static str, option: &'static str },
     #[error("unknown optimizer `{found}`; expected one of {expected}")]
     UnknownOptimizer { found: String, expected: String },
     #[error("models of kind `{kind}` are trained by an optimizer; expected one in `optimizer`")]

@@ -45,7 +45,7 @@ mod weights;
 pub use check::check_options;
 pub use classes::Classes;
 pub use error::ModelError;
-pub use kind::{Combining, KINDS, LabelUse, Learner, ModelKind, Scorer, Shard, TrainedBy};
+pub use kind::{Combining, InputForm, KINDS, LabelUse, Learner, ModelKind, Scorer, Shard, TrainedBy};
 pub use label::{LabelDomain, LabelFault};
 pub use optimizer::{Loss, OPTIMIZERS, OptimizerKind};
 pub use options::*;

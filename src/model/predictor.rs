@@ -92,6 +92,11 @@ impl Predictor {
         self.kind
     }
 
+    /// Returns how many rows of a linear model take as long to predict as an example takes here, about.
+    pub(super) fn cost(&self) -> usize {
+        self.scorer.cost()
+    }
+
     /// Returns how many numbers a prediction has.
     pub fn width(&self) -> usize {
         self.scorer.width()

@@ -98,17 +98,25 @@ pub(super) fn integers<'a>(tensors: &'a Tensors, name: &str, len: Option<usize>)
     check(name, cells.ok_or_else(|| misfit(name, "it is not row-major"))?, len)
 }
 
-/// Returns the texts that [`Tensor::texts`] holds.
+/// Returns the cells of a tensor of bytes, row-major.
 ///
 /// # Errors
-/// If there is no such tensor, or it does not hold texts.
-pub(super) fn texts(tensors: &Tensors, name: &str) -> Result<Vec<Arc<str>>, ModelError> {
+/// If there is no such tensor, or it does not hold bytes.
+pub(super) fn bytes<'a>(tensors: &'a Tensors, name: &str) -> Result<&'a [u8], ModelError> {
     let cells = match tensors.get(name) {
         Some(Tensor::U8(array)) => array.as_slice(),
         Some(_) => return Err(misfit(name, "it does not hold bytes")),
         None => return Err(ModelError::MissingTensor { name: name.to_owned() }),
     };
-    let cells = cells.ok_or_else(|| misfit(name, "it is not row-major"))?;
+    cells.ok_or_else(|| misfit(name, "it is not row-major"))
+}
+
+/// Returns the texts that [`Tensor::texts`] holds.
+///
+/// # Errors
+/// If there is no such tensor, or it does not hold texts.
+pub(super) fn texts(tensors: &Tensors, name: &str) -> Result<Vec<Arc<str>>, ModelError> {
+    let cells = bytes(tensors, name)?;
     serde_json::from_slice(cells).map_err(|_| misfit(name, "it does not hold an array of strings"))
 }
 

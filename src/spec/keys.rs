@@ -242,7 +242,7 @@ pub static MODEL: Section = Section {
             "shards",
             "int",
             Is("1"),
-            "Number of virtual shards that learn separately and are averaged. Unlike `workers`, it changes the result",
+            "Number of virtual shards that learn separately and are combined. Unlike `workers`, it changes the result",
         ),
         key(
             "start",
@@ -250,7 +250,7 @@ pub static MODEL: Section = Section {
             Is("\"warm\""),
             "What a window starts from: the newest accepted version, or an untrained model",
         ),
-        key("seed", "int", Is("0"), "Seed of the random numbers with which some kinds, as `mlp`, start"),
+        key("seed", "int", Is("0"), "Seed of the random numbers of kinds that draw some, as `mlp` and `forest`"),
         key(
             "publish",
             "table",

@@ -11,8 +11,8 @@ use super::reader::{Fields, TomlValue, entries, number, text, wrong};
 use super::toml_text::Text;
 use crate::expr::nearest;
 use crate::model::{
-    BINS, GATE_WINDOWS, Gate, GateFallback, HASH_BITS, KINDS, KindOptions, LearningStart, ModelKind, ModelOptions,
-    OPTIMIZERS, OptimizerOptions, Parameter, ParameterValue, SHARDS, TrainedBy,
+    BINS, GATE_WINDOWS, Gate, GateFallback, HASH_BITS, InputForm, KINDS, KindOptions, LearningStart, ModelKind,
+    ModelOptions, OPTIMIZERS, OptimizerOptions, Parameter, ParameterValue, SHARDS, TrainedBy,
 };
 use crate::value::Type;
 
@@ -72,6 +72,7 @@ impl<'a> Checker<'a> {
         };
         let start = fields.text("start").and_then(|text| self.one_of(&text, "start", STARTS));
         let known = kind.as_ref().map(|(kind, _)| *kind);
+        self.refuse_options_of_rows(fields, known);
         let gate = fields.get("publish").map(|value| self.gate(value, known));
         let bins = whole("bins", BINS, defaults.bins as i64) as usize;
         let categorical = fields.list("categorical").map_or_else(Vec::new, |list| self.categorical(list, inputs));
@@ -94,6 +95,15 @@ impl<'a> Checker<'a> {
             seed,
             publish: gate.flatten(),
         })
+    }
+
+    /// Reports options about prepared rows of a kind that does not read them.
+    fn refuse_options_of_rows(&self, fields: &Fields<'a>, kind: Option<&'static ModelKind>) {
+        let Some(kind) = kind.filter(|kind| kind.reads == InputForm::Observations) else { return };
+        for key in ["crosses", "bins", "hash_bits"].into_iter().filter(|key| fields.get(key).is_some()) {
+            let message = format!("models of kind '{}' read inputs as they are", kind.name);
+            self.problems.expected(fields.span(key), message, format!("no '{key}'"));
+        }
     }
 
     fn categorical(&self, list: Vec<&'a TomlValue<'a>>, inputs: Option<&[(String, Type)]>) -> Vec<String> {

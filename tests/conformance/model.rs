@@ -8,9 +8,9 @@ use std::sync::Arc;
 use crate::common::training::{DAY, Row, Trial, examples, generate, inputs, lcg, task, trainer};
 use tidemill::model::preparation::{Observations, Preparation, Prepared, SlotLayout, Statistics};
 use tidemill::model::{
-    Bounds, Classes, Combining, Decision, Gate, GateFallback, KINDS, KindOptions, Labels, LearningStart, ModelKind,
-    ModelOptions, OPTIMIZERS, OptimizerOptions, ParameterValue, Scored, Shard, Task, TrainedBy, Trainer, TrainerConfig,
-    Version, WindowScores, check_options,
+    Bounds, Classes, Combining, Decision, Gate, GateFallback, InputForm, KINDS, KindOptions, Labels, LearningStart,
+    ModelKind, ModelOptions, OPTIMIZERS, OptimizerOptions, ParameterValue, Scored, Shard, Task, TrainedBy, Trainer,
+    TrainerConfig, Version, WindowScores, check_options,
 };
 
 /// Every kind with every optimizer, with the bounds of its parameters, and with the ways to prepare and shard.
@@ -30,7 +30,9 @@ fn everything() -> Vec<(String, ModelOptions)> {
         if kind.trained_by == TrainedBy::Itself {
             all.push((format!("{named} by itself"), plain.clone()));
         }
-        for parameter in kind.parameters {
+        // Kinds that share a name share their parameters as well.
+        let is_first = std::ptr::eq(*kind, ModelKind::find(kind.name).unwrap());
+        for parameter in kind.parameters.iter().filter(|_| is_first) {
             for values in trials_of(parameter.name, &parameter.bounds) {
                 let list: Vec<String> = values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
                 let mut options = plain.clone();
@@ -45,13 +47,13 @@ fn everything() -> Vec<(String, ModelOptions)> {
             windows: 3,
             unanswered: Default::default(),
         });
-        let rich = ModelOptions {
+        let of_rows = ModelOptions {
             bins: 5,
             crosses: vec![vec!["x".into(), "town".into()], vec!["hour".into(), "flag".into()]],
-            shards: 3,
-            publish: gate,
-            ..plain
+            ..plain.clone()
         };
+        let rich =
+            ModelOptions { shards: 3, publish: gate, ..if kind.reads == InputForm::Rows { of_rows } else { plain } };
         all.push((format!("{named} sharded, gated, with bins and crosses"), rich.clone()));
         all.push((format!("{named} fresh"), ModelOptions { start: LearningStart::Fresh, publish: None, ..rich }));
     }
@@ -63,6 +65,8 @@ fn everything() -> Vec<(String, ModelOptions)> {
 fn trials_of(name: &str, bounds: &Bounds) -> Vec<Vec<(String, ParameterValue)>> {
     let alone = |value: ParameterValue| vec![(name.to_owned(), value)];
     match bounds {
+        // More trees only take more time.
+        Bounds::Whole(least, _) if name == "trees" => vec![alone(f64::from(*least).into()), alone(5.0.into())],
         Bounds::Whole(least, most) => vec![alone(f64::from(*least).into()), alone(f64::from(*most).into())],
         Bounds::Words(words) => words[1..].iter().map(|word| alone((*word).into())).collect(),
         Bounds::Between(low, high) => vec![alone((low * 0.4 + high * 0.6).into())],
@@ -77,7 +81,13 @@ fn trials_of(name: &str, bounds: &Bounds) -> Vec<Vec<(String, ParameterValue)>> 
 
 /// The default options of a kind.
 fn default_of(kind: &ModelKind) -> ModelOptions {
-    let options = KindOptions { name: kind.name.to_owned(), task: Some(kind.task), parameters: vec![] };
+    // Few trees take little time.
+    let parameters = match kind.name {
+        "gbdt" => vec![("trees".to_owned(), 10.0.into()), ("rate".to_owned(), 0.3.into())],
+        "forest" => vec![("trees".to_owned(), 3.0.into())],
+        _ => vec![],
+    };
+    let options = KindOptions { name: kind.name.to_owned(), task: Some(kind.task), parameters };
     let options = ModelOptions { kind: options, ..ModelOptions::default() };
     match kind.trained_by {
         TrainedBy::Optimizer => options,
@@ -252,9 +262,14 @@ fn constant_inputs_and_windows_of_one_row_are_learnt() {
 
 #[test]
 fn a_flood_of_new_categories_leaves_a_bounded_version() {
-    for (name, options) in
+    for (name, mut options) in
         everything().into_iter().filter(|(name, _)| name.ends_with("by ftrl") || name.ends_with("itself"))
     {
+        // A tree grows with its examples until it has all leaves that it may have.
+        let kind = ModelKind::of(&options.kind).unwrap();
+        if kind.parameters.iter().any(|parameter| parameter.name == "max_leaves") {
+            options.kind.parameters.push(("max_leaves".to_owned(), 2.0.into()));
+        }
         let size = |windows: i64| {
             let mut rows = generate(1000 * windows as usize, 49, windows);
             rows.iter_mut().for_each(|row| row.town = Some(format!("town {}", row.id)));
@@ -352,6 +367,7 @@ fn a_shard_without_examples_does_not_count_when_shards_are_combined() {
                 combined.combine(&shards).unwrap();
                 assert!(combined.save() == learner.save(), "{name}");
             }
+            Combining::Kept => {}
             // Shards of a window know what one learner of all its examples does, and what was known before.
             Combining::Added => {
                 let select: [Vec<u32>; 2] =
@@ -405,6 +421,41 @@ fn a_damaged_state_is_an_error_and_never_a_panic() {
         }
         let other = TrainerConfig { definition: "other".into(), ..config };
         assert!(Trainer::load(other, &bytes).is_err());
+    }
+}
+
+#[test]
+fn the_state_of_trees_is_bounded() {
+    let bounds: [(&str, &[(&str, f64)]); 3] = [
+        ("hoeffding_tree", &[("max_leaves", 8.0), ("grace", 50.0)]),
+        ("forest", &[("max_leaves", 8.0), ("trees", 3.0)]),
+        ("gbdt", &[("max_examples", 500.0), ("trees", 5.0)]),
+    ];
+    for (name, parameters) in bounds {
+        let kind = ModelKind::find(name).unwrap();
+        let mut options = default_of(kind);
+        options.kind.parameters =
+            parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+        let options = ModelOptions { categorical: vec!["hour".into()], ..options };
+        let layout = Arc::new(SlotLayout::new(&inputs(), &options).unwrap());
+        let rows = generate(6000, 67, 1);
+        let examples = examples(kind.task, &rows);
+        let Labels::Numbers(labels) = &examples.labels else { panic!("labels of a binary kind are numbers") };
+        let observations = Observations::decode(&layout, &examples.columns, rows.len());
+        let preparation = Preparation::new(&layout, &Statistics::new(&layout, kind.task));
+        let mut learner = kind.learner(&layout).unwrap();
+        let mut size = |windows: usize| {
+            for _ in 0..windows {
+                let select: Vec<u32> = (0..rows.len() as u32).collect();
+                learner.learn(
+                    &Prepared::new(&preparation, &observations, &select).with_targets(labels, &Classes::default()),
+                );
+                while !learner.refit(1000) {}
+            }
+            learner.save().values().map(|tensor| tensor.to_le_bytes().len()).sum::<usize>()
+        };
+        let (some, more) = (size(4), size(8));
+        assert!(more * 10 < some * 12, "{name}: {some} and {more} bytes");
     }
 }
 

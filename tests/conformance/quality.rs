@@ -266,6 +266,45 @@ fn huber_loss_is_not_pulled_by_outliers_and_a_quantile_is_where_it_should_be() {
     }
 }
 
+/// Kind, set, rows of a window, most log loss and least AUC.
+const TREES: &[(&str, &str, usize, f64, f64)] = &[
+    ("hoeffding_tree", "Phishing", 50, 0.37, 0.90),
+    ("hoeffding_tree", "Agrawal", 500, 0.20, 0.97),
+    ("gbdt", "Phishing", 250, 0.24, 0.96),
+    ("gbdt", "breast_cancer", 100, 0.14, 0.98),
+    ("forest", "Phishing", 50, 0.31, 0.94),
+    ("forest", "Bananas", 500, 0.37, 0.91),
+];
+
+#[test]
+fn trees_learn_classic_sets_as_they_are() {
+    for (kind, name, window, logloss, auc) in TREES {
+        let Some(set) = Set::read(name) else { return };
+        let scores = set.run(&by_itself(kind, Task::Binary), *window);
+        println!("{kind} {name}: {:?}", scores.all());
+        assert!(scores.get("logloss").unwrap() < *logloss, "{kind} {name}: {:?}", scores.all());
+        assert!(scores.get("auc").unwrap() > *auc, "{kind} {name}: {:?}", scores.all());
+    }
+}
+
+#[test]
+fn trees_learn_classes_and_values_of_classic_sets() {
+    let bounds = [("hoeffding_tree", 0.95, 0.84), ("gbdt", 0.25, 0.92), ("forest", 0.75, 0.83)];
+    for (kind, logloss, accuracy) in bounds {
+        let Some(set) = Set::read("ImageSegments") else { return };
+        let scores = set.run(&by_itself(kind, Task::Multiclass), 400);
+        println!("{kind}: {:?}", scores.all());
+        assert!(scores.get("logloss").unwrap() < logloss, "{kind}: {:?}", scores.all());
+        assert!(scores.get("accuracy").unwrap() > accuracy, "{kind}: {:?}", scores.all());
+    }
+    for (kind, r2) in [("hoeffding_tree", 0.15), ("gbdt", 0.5), ("forest", 0.35)] {
+        let Some(set) = Set::read("TrumpApproval") else { return };
+        let scores = set.run(&by_itself(kind, Task::Regression), 50);
+        println!("{kind}: {:?}", scores.all());
+        assert!(scores.get("r2").unwrap() > r2, "{kind}: {:?}", scores.all());
+    }
+}
+
 /// The table behind the defaults: `cargo test --test conformance quality -- --ignored --nocapture`.
 #[test]
 #[ignore = "prints a table"]
@@ -321,4 +360,9 @@ fn a_drift_is_followed() {
     let set = Set { inputs, columns: vec![column(0), column(1)], labels, classes: vec![] };
     let followed = set.run(&options("logistic", "ftrl", &[("alpha", 0.5)]), 250);
     assert!(followed.get("accuracy").unwrap() > 0.85, "{:?}", followed.all());
+    // A single tree keeps what it has learnt; a forest replaces its trees.
+    let accuracy = |kind| set.run(&by_itself(kind, Task::Binary), 250).get("accuracy").unwrap();
+    let (forest, tree) = (accuracy("forest"), accuracy("hoeffding_tree"));
+    println!("forest {forest}, tree {tree}");
+    assert!(forest > 0.85 && forest > tree + 0.05, "forest {forest}, tree {tree}");
 }

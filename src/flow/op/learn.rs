@@ -294,7 +294,7 @@ impl TrainerQueue {
         }
         self.admission.take_ended(next).into_iter().for_each(|refused| report(LearningReport::Refused(refused)));
         let Some((batch, examples)) = self.queue.front() else { return true };
-        let rows = SLICE.min(batch.len() - self.row);
+        let rows = self.trainer.slice(SLICE).min(batch.len() - self.row);
         let slice = examples.slice(self.row, rows);
         let window_end = self.trainer.window_of(slice.known[0]);
         self.window_end = Some(window_end);

@@ -20,7 +20,7 @@ use super::glm::Link;
 use super::linear::Linear;
 use super::logistic::Logistic;
 use super::slot_vectors::{FrozenVectors, SlotVectors, VectorStart};
-use super::{Combining, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
+use super::{Combining, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
 use crate::model::optimizer::{Optimizer, OptimizerSetup};
 use crate::model::preparation::{Prepared, SlotLayout};
 use crate::model::{Bounds, ModelError, Parameter, Parameters, Predictions, SparseRow, Tensors, Weights, tensor};
@@ -32,6 +32,7 @@ pub(super) static BINARY: ModelKind = ModelKind {
     label: LabelUse::Required,
     labels: LabelDomain::Truth,
     parameters: PARAMETERS,
+    reads: InputForm::Rows,
     trained_by: TrainedBy::Optimizer,
     combining: Combining::Averaged,
     least_categories: 0,

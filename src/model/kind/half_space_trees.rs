@@ -18,7 +18,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Combining, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Task, TrainedBy};
+use super::{Combining, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Task, TrainedBy};
 use crate::model::preparation::{Prepared, SlotLayout, mix};
 use crate::model::tensor::{self, Tensor};
 use crate::model::{Bounds, ModelError, Parameter, Parameters, Predictions, SparseRow, Tensors};
@@ -44,6 +44,7 @@ pub(super) static KIND: ModelKind = ModelKind {
             summary: "examples that the masses are of",
         },
     ],
+    reads: InputForm::Rows,
     trained_by: TrainedBy::Itself,
     combining: Combining::Averaged,
     least_categories: 0,

@@ -17,7 +17,7 @@
 use std::ops::Range;
 
 use super::slot_vectors::{FrozenVectors, SlotVectors, VectorStart};
-use super::{Combining, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
+use super::{Combining, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
 use crate::model::preparation::{Prepared, SlotLayout, mix};
 use crate::model::tensor::{self, Tensor};
 use crate::model::{Bounds, ModelError, Parameter, Parameters, Predictions, SparseRow, SparseRows, Tensors};
@@ -37,6 +37,7 @@ pub(super) static KIND: ModelKind = ModelKind {
             summary: "examples of a cluster after which one counts half; 0 for never",
         },
     ],
+    reads: InputForm::Rows,
     trained_by: TrainedBy::Itself,
     combining: Combining::Averaged,
     least_categories: 0,

@@ -10,7 +10,7 @@
 //! (Huber 1964; Koenker and Bassett 1978).
 
 use super::glm::{self, Link};
-use super::{Combining, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
+use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
 use crate::model::optimizer::Loss;
 use crate::model::{Bounds, Parameter, Parameters};
 
@@ -40,6 +40,7 @@ pub(super) static KIND: ModelKind = ModelKind {
             summary: "share of the labels below the prediction",
         },
     ],
+    reads: InputForm::Rows,
     trained_by: TrainedBy::Optimizer,
     combining: Combining::Averaged,
     least_categories: 0,

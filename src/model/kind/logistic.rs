@@ -1,7 +1,7 @@
 //! Logistic regression: the probability that a binary label is true.
 
 use super::glm::{self, Link};
-use super::{Combining, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
+use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
 use crate::model::Parameters;
 use crate::model::optimizer::Loss;
 
@@ -12,6 +12,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     label: LabelUse::Required,
     labels: LabelDomain::Truth,
     parameters: &[],
+    reads: InputForm::Rows,
     trained_by: TrainedBy::Optimizer,
     combining: Combining::Averaged,
     least_categories: 0,

@@ -15,7 +15,7 @@ use std::ops::Range;
 use super::factorization_machine::{build, load};
 use super::linear::Linear;
 use super::logistic::Logistic;
-use super::{Combining, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
+use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
 use crate::model::preparation::SlotLayout;
 use crate::model::{Bounds, Parameter};
 
@@ -40,6 +40,7 @@ pub(super) static REGRESSION: ModelKind = ModelKind {
             summary: "L2 regularisation of the factors",
         },
     ],
+    reads: InputForm::Rows,
     trained_by: TrainedBy::Optimizer,
     combining: Combining::Averaged,
     least_categories: 2,

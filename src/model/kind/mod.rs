@@ -1,12 +1,19 @@
 //! Kinds of models: what is learnt, by which rule, and what a prediction means.
 //!
 //! A kind is a [`ModelKind`] in a file of its own and a line in [`KINDS`]. It declares its task, its parameters and
-//! whether an optimizer trains it, and makes a [`Learner`], which learns, and a [`Scorer`], which predicts.
+//! whether an optimizer trains it, and makes a [`Learner`], which learns, and a [`Scorer`], which predicts. A kind that
+//! has several tasks is one [`ModelKind`] for each, all of one name.
 
 mod class_states;
+mod class_table;
+mod example_buffer;
 mod factorization_machine;
+mod forest;
+mod gbdt;
 mod glm;
+mod growing;
 mod half_space_trees;
+mod hoeffding;
 mod kmeans;
 mod linear;
 mod logistic;
@@ -18,18 +25,42 @@ mod passive_aggressive;
 mod poisson;
 mod slot_vectors;
 mod softmax;
+mod target_form;
 
+use std::any::Any;
 use std::sync::Arc;
 
-pub use model_kind::{Combining, LabelUse, ModelKind, TrainedBy};
+pub use model_kind::{Combining, InputForm, LabelUse, ModelKind, TrainedBy};
 
 use super::preparation::Prepared;
 use super::{LabelDomain, ModelError, Predictions, Task, Tensors, tensor};
 
 /// A model that learns. Reading is `&self`, learning `&mut self`.
-pub trait Learner: Send {
+pub trait Learner: Any + Send {
     /// Learns a batch of examples, in its order.
     fn learn(&mut self, batch: &Prepared<'_>);
+
+    /// Returns how many rows of a linear model take as long to learn as an example takes here, about.
+    fn cost(&self) -> usize {
+        1
+    }
+
+    /// Returns whether learning is left for the end of the window, where [`Learner::refit`] does it.
+    fn refits(&self) -> bool {
+        false
+    }
+
+    /// Continues the learning that is left for the end of the window, for about as much work as `rows` examples take.
+    /// Returns true once nothing is left. To be called after [`Learner::combine`], on a state that is not saved before
+    /// it is done.
+    fn refit(&mut self, _rows: usize) -> bool {
+        true
+    }
+
+    /// Returns the learner that a window starts with if it is learnt afresh after this one; `None` for an untrained one.
+    fn restarted(&self) -> Option<Box<dyn Learner>> {
+        None
+    }
 
     /// Replaces this state, from which the shards of one window all started, by what they have learnt, in their order.
     ///
@@ -71,6 +102,11 @@ pub trait Scorer: Send + Sync {
         1
     }
 
+    /// Returns how many rows of a linear model take as long to predict as an example takes here, about.
+    fn cost(&self) -> usize {
+        1
+    }
+
     /// Returns the class that each number of a prediction is the probability of, ascending; empty for other tasks.
     fn classes(&self) -> &[Arc<str>] {
         &[]
@@ -101,4 +137,13 @@ pub static KINDS: &[&ModelKind] = &[
     &naive_bayes::MULTICLASS,
     &kmeans::KIND,
     &half_space_trees::KIND,
+    &hoeffding::BINARY,
+    &hoeffding::MULTICLASS,
+    &hoeffding::REGRESSION,
+    &gbdt::BINARY,
+    &gbdt::MULTICLASS,
+    &gbdt::REGRESSION,
+    &forest::BINARY,
+    &forest::MULTICLASS,
+    &forest::REGRESSION,
 ];

@@ -26,6 +26,8 @@ pub enum Combining {
     Averaged,
     /// Exact addition: the state is that of one learner of all examples.
     Added,
+    /// Examples are kept, and one learner learns them at the window's end, shard after shard.
+    Kept,
 }
 
 /// The party that moves a kind's weights.
@@ -35,6 +37,16 @@ pub enum TrainedBy {
     Optimizer,
     /// The kind itself, by its own rule.
     Itself,
+}
+
+/// The form in which a kind reads the inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputForm {
+    /// Rows of standardised numbers and hashed categories, with bins and crosses: [`crate::model::Prepared::rows`].
+    Rows,
+    /// Numbers and categories as they are: [`crate::model::Prepared::observations`]. Such a kind has no `bins`,
+    /// `crosses` or `hash_bits`.
+    Observations,
 }
 
 /// Makes an untrained model. The setup is that of the optimizer, for kinds that one trains.
@@ -55,6 +67,7 @@ pub struct ModelKind {
     /// The labels that it can learn. Others are dropped.
     pub labels: LabelDomain,
     pub parameters: &'static [Parameter],
+    pub reads: InputForm,
     pub trained_by: TrainedBy,
     pub combining: Combining,
     /// The least number of categorical inputs.
@@ -128,10 +141,14 @@ impl ModelKind {
         METRICS.iter().filter(move |metric| metric.tasks.contains(&task))
     }
 
-    /// Returns everything that is wrong with the parameters and the optimizer of a model of this kind.
+    /// Returns everything that is wrong with the options that not every kind has.
     pub fn check(&self, options: &ModelOptions) -> Vec<ModelError> {
         let parameters = Parameters::resolve(self.name, self.parameters, &options.kind.parameters);
         let mut errors = parameters.err().unwrap_or_default();
+        let of_rows = [("bins", options.bins > 0), ("crosses", !options.crosses.is_empty())];
+        for (option, _) in of_rows.into_iter().filter(|(_, is_set)| *is_set && self.reads == InputForm::Observations) {
+            errors.push(ModelError::NeedlessOption { kind: self.name, option });
+        }
         match (self.trained_by, &options.optimizer) {
             (TrainedBy::Optimizer, None) => errors.push(ModelError::NoOptimizer { kind: self.name }),
             (TrainedBy::Itself, Some(_)) => errors.push(ModelError::NeedlessOptimizer { kind: self.name }),

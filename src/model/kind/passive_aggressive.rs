@@ -12,7 +12,7 @@
 //! follow the log loss of each margin taken before its example is learnt, with AdaGrad's steps (Duchi et al. 2011). They
 //! start at a = 1 and b = 0; a is kept positive, so a wider margin always is a higher probability.
 
-use super::{Combining, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Task, TrainedBy};
+use super::{Combining, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Task, TrainedBy};
 use crate::model::optimizer::OptimizerSetup;
 use crate::model::preparation::{Prepared, SlotLayout};
 use crate::model::tensor::{self, Tensor};
@@ -33,6 +33,7 @@ pub(super) static KIND: ModelKind = ModelKind {
         },
         Parameter { name: "variant", default: 1.0, bounds: Bounds::Whole(1, 2), summary: "1 for PA-I, 2 for PA-II" },
     ],
+    reads: InputForm::Rows,
     trained_by: TrainedBy::Itself,
     combining: Combining::Averaged,
     least_categories: 0,

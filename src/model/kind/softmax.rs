@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use super::class_states::{ClassStates, class_order};
-use super::{Combining, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
+use super::{Combining, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
 use crate::model::optimizer::{Optimizer, OptimizerSetup};
 use crate::model::preparation::{Prepared, SlotLayout};
 use crate::model::tensor::{self, Tensor};
@@ -24,6 +24,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     label: LabelUse::Required,
     labels: LabelDomain::Class,
     parameters: &[MAX_CLASSES],
+    reads: InputForm::Rows,
     trained_by: TrainedBy::Optimizer,
     combining: Combining::Averaged,
     least_categories: 0,

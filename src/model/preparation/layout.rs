@@ -183,6 +183,11 @@ impl SlotLayout {
         first..first + self.categories.iter().filter(|category| category.alone).count()
     }
 
+    /// Returns how many categories an observation has.
+    pub fn category_count(&self) -> usize {
+        self.categories.len()
+    }
+
     /// Returns the number of slots that are not hashed.
     pub fn dense(&self) -> usize {
         self.dense

@@ -27,7 +27,7 @@ pub(super) struct Closing {
     preparation: Option<Arc<Preparation>>,
     /// The first window's examples that are learnt.
     learnt: BufferPosition,
-    /// The combined shards; none of a single shard.
+    /// The combined shards; none of a single shard that learnt everything along the way.
     combined: Option<Box<dyn Learner>>,
     candidate: Option<CandidateVersion>,
     comparison: Option<GateComparison>,
@@ -61,6 +61,9 @@ impl Closing {
                 if state.lineage.is_none() && !self.learn_buffered(setup, state, memory, rows) {
                     return false;
                 }
+                if !self.combine(setup, state) || !self.refit(rows) {
+                    return false;
+                }
                 self.make_candidate(setup, state);
                 setup.gate().is_none() || state.history.champion().is_none()
             }
@@ -68,7 +71,8 @@ impl Closing {
                 let Some(champion) = state.history.champion() else { return true };
                 let comparison = self.comparison.get_or_insert_with(|| GateComparison::new(setup.scoring()));
                 let challenge = Challenge { candidate: &candidate.predictor, classes: &candidate.classes, champion };
-                comparison.advance(&challenge, state, &mut memory.rows, rows, CHUNK)
+                let cost = candidate.predictor.cost().max(champion.predictor.cost());
+                comparison.advance(&challenge, state, &mut memory.rows, (rows / cost).max(1), CHUNK)
             }
         }
     }
@@ -88,7 +92,7 @@ impl Closing {
             window.learners = (0..setup.shards()).map(|_| setup.untrained()).collect();
         }
         let buffered = std::mem::take(&mut window.buffered);
-        let mut left = rows;
+        let mut left = (rows / window.learners[0].cost()).max(1);
         while let Some(piece) = buffered.get(self.learnt.piece).filter(|_| left > 0) {
             let from = self.learnt.row;
             let to = piece.labels.len().min(from + left.min(CHUNK));
@@ -109,19 +113,36 @@ impl Closing {
         self.learnt.piece == window.buffered.len()
     }
 
-    /// Combines the shards in their order, and freezes the result.
-    fn make_candidate(&mut self, setup: &TrainingSetup, state: &mut TrainingState) {
+    /// Combines the shards in their order. A single shard is only copied, if learning is left for the end: the open
+    /// window stays as it is, so that it can be saved meanwhile. Returns false in the step that combined them.
+    fn combine(&mut self, setup: &TrainingSetup, state: &TrainingState) -> bool {
         let OpenWindow { learners, trained, .. } = &state.window;
-        if learners.len() > 1 {
-            let shards = learners.iter().zip(trained);
-            let shards: Vec<_> =
-                shards.map(|(learner, examples)| Shard { learner: &**learner, examples: *examples }).collect();
-            let start = state.lineage.as_ref().and_then(|lineage| lineage.learner.as_ref());
-            let start = start.filter(|_| setup.config.options.start == LearningStart::Warm);
-            let mut combined = start.map_or_else(|| setup.untrained(), |start| start.clone_box());
-            combined.combine(&shards).expect("the shards of a window are of one kind and layout");
-            self.combined = Some(combined);
+        if self.combined.is_some() || (learners.len() == 1 && !learners[0].refits()) {
+            return true;
         }
+        if let [only] = &learners[..] {
+            self.combined = Some(only.clone_box());
+            return false;
+        }
+        let shards = learners.iter().zip(trained);
+        let shards: Vec<_> =
+            shards.map(|(learner, examples)| Shard { learner: &**learner, examples: *examples }).collect();
+        let start = state.lineage.as_ref().and_then(|lineage| lineage.learner.as_ref());
+        let start = start.filter(|_| setup.config.options.start == LearningStart::Warm);
+        let mut combined = start.map_or_else(|| setup.untrained(), |start| start.clone_box());
+        combined.combine(&shards).expect("the shards of a window are of one kind and layout");
+        self.combined = Some(combined);
+        false
+    }
+
+    /// Continues the learning that is left for the end. Returns true once nothing is left.
+    fn refit(&mut self, rows: usize) -> bool {
+        self.combined.as_mut().is_none_or(|combined| combined.refit(rows))
+    }
+
+    /// Freezes the learner.
+    fn make_candidate(&mut self, setup: &TrainingSetup, state: &mut TrainingState) {
+        let OpenWindow { learners, .. } = &state.window;
         let preparation = match (&state.lineage, &self.preparation) {
             (Some(lineage), _) => Arc::clone(&lineage.preparation),
             (None, own) => Arc::clone(own.as_ref().expect("the first window was learnt with its own preparation")),

@@ -27,7 +27,8 @@ impl Lineage {
     pub fn starting_learners(&mut self, setup: &TrainingSetup) -> Vec<Box<dyn Learner>> {
         let (shards, options) = (setup.shards(), &setup.config.options);
         if options.start == LearningStart::Fresh {
-            return (0..shards).map(|_| setup.untrained()).collect();
+            let restarted = || self.learner.as_ref().and_then(|learner| learner.restarted());
+            return (0..shards).map(|_| restarted().unwrap_or_else(|| setup.untrained())).collect();
         }
         // A window without a gate is always accepted, so none starts from this version again.
         if shards == 1 && options.publish.is_none() {

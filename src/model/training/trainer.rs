@@ -140,6 +140,13 @@ impl Trainer {
         self.setup.layout.out_of_range(columns)
     }
 
+    /// Returns how many examples can be learnt in the time that `rows` rows of a linear model take, about.
+    pub fn slice(&self, rows: usize) -> usize {
+        let learning = self.state.window.learners.first().map_or(1, |learner| learner.cost());
+        let scoring = self.state.history.retained.last().map_or(1, |version| version.predictor.cost());
+        (rows / learning.max(scoring).max(1)).max(1)
+    }
+
     /// Scores examples, then learns them. All are of one window: that of the examples since [`Trainer::close`].
     /// Examples without a label are scored only, unless the kind does without.
     ///
@@ -213,7 +220,7 @@ impl Trainer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::kind::{Combining, LabelUse, Learner, ModelKind, Scorer, Shard, TrainedBy};
+    use crate::model::kind::{Combining, InputForm, LabelUse, Learner, ModelKind, Scorer, Shard, TrainedBy};
     use crate::model::preparation::{Prepared, SlotLayout};
     use crate::model::tensor::{self, Tensor};
     use crate::model::{InputColumn, LabelDomain, ModelOptions, Predictions, Tensors};
@@ -229,6 +236,7 @@ mod tests {
         label: LabelUse::None,
         labels: LabelDomain::Value,
         parameters: &[],
+        reads: InputForm::Observations,
         trained_by: TrainedBy::Itself,
         combining: Combining::Added,
         least_categories: 0,

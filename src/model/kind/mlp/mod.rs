@@ -17,7 +17,7 @@ mod frozen;
 mod network;
 
 use super::softmax::MAX_CLASSES;
-use super::{Combining, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
+use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
 use crate::model::{Bounds, Parameter};
 use activation::{RELU, TANH};
 use network::Mlp;
@@ -29,6 +29,7 @@ pub(super) static BINARY: ModelKind = ModelKind {
     label: LabelUse::Required,
     labels: LabelDomain::Truth,
     parameters: &[HIDDEN, ACTIVATION, RATE],
+    reads: InputForm::Rows,
     trained_by: TrainedBy::Itself,
     combining: Combining::Averaged,
     least_categories: 0,

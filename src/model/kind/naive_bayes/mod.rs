@@ -17,7 +17,7 @@ mod learner;
 mod likelihoods;
 
 use super::softmax::MAX_CLASSES;
-use super::{Combining, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
+use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
 use crate::model::{Bounds, Parameter};
 use learner::NaiveBayes;
 
@@ -28,6 +28,7 @@ pub(super) static BINARY: ModelKind = ModelKind {
     label: LabelUse::Required,
     labels: LabelDomain::Truth,
     parameters: &[SMOOTHING],
+    reads: InputForm::Rows,
     trained_by: TrainedBy::Itself,
     combining: Combining::Added,
     least_categories: 0,

@@ -1,0 +1,362 @@
+//! The learner and the scorer of models that grow with every example: of one tree, or of several.
+//!
+//! A version is one tensor `tree`: the bytes of the model (postcard), with the statistics by which its leaves predict. For
+//! classes there are also `classes`, their names, and `order`, by class its position in the model.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::class_table::{self, ClassTable};
+use super::example_buffer::{ExampleBuffer, ExampleShape};
+use super::target_form::TargetForm;
+use super::{Learner, Scorer, Shard};
+use crate::model::optimizer::OptimizerSetup;
+use crate::model::preparation::{Observation, Prepared, SlotLayout};
+use crate::model::tensor::{self, Tensor};
+use crate::model::{Classes, ModelError, Parameters, Predictions, Task, Tensors};
+
+const TREE: &str = "tree";
+
+/// The prefix of the tensors of examples that are learnt at the window's end.
+const PENDING: &str = "pending";
+
+/// Working memory of learning an example.
+#[derive(Debug, Default)]
+pub(super) struct GrowthMemory {
+    pub prediction: Vec<f64>,
+    /// By input of a leaf, the bin of its value; none of a null.
+    pub bins: Vec<Option<usize>>,
+}
+
+/// A model that learns one example after another.
+pub(super) trait GrowingModel: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Parameters that are not a part of the state.
+    type Rule: Copy + Send + Sync + 'static;
+
+    fn rule(parameters: &Parameters, layout: &SlotLayout) -> Self::Rule;
+
+    /// A model that has seen nothing.
+    fn untrained(rule: &Self::Rule, form: TargetForm, shape: ExampleShape) -> Self;
+
+    /// Learns an example.
+    fn learn(&mut self, rule: &Self::Rule, example: Observation<'_>, target: f64, memory: &mut GrowthMemory);
+
+    /// Appends the prediction of an example: a probability for each class, or a value.
+    fn predict(&self, example: Observation<'_>, out: &mut Vec<f64>);
+
+    /// Makes room for more classes.
+    fn widen(&mut self, classes: usize);
+
+    fn form(&self) -> TargetForm;
+
+    /// Returns how many rows of a linear model take as long as an example, about.
+    fn cost(&self) -> usize;
+
+    /// Returns whether this is a consistent model of targets of a form and of examples of a shape.
+    fn fits(&self, form: TargetForm, shape: ExampleShape) -> bool;
+}
+
+/// The meaning of targets, and the classes if they are classes.
+#[derive(Clone, Debug)]
+struct TreeTargets {
+    task: Task,
+    classes: ClassTable,
+}
+
+impl TreeTargets {
+    fn new(task: Task, parameters: &Parameters) -> Self {
+        TreeTargets { task, classes: ClassTable::new(parameters.get("max_classes") as usize) }
+    }
+
+    /// Returns the form of the statistics of a tree.
+    fn form(&self) -> TargetForm {
+        match self.task {
+            Task::Binary => TargetForm::Classes(2),
+            Task::Multiclass => TargetForm::Classes(self.classes.len()),
+            _ => TargetForm::Value,
+        }
+    }
+
+    /// Returns the target of a tree for one of the trainer. None for a class beyond the most.
+    #[inline]
+    fn of(&mut self, target: f64, classes: &Classes) -> Option<f64> {
+        match self.task {
+            Task::Multiclass => self.classes.position(target as u32, classes).map(|position| position as f64),
+            _ => Some(target),
+        }
+    }
+}
+
+struct GrowingLearner<M: GrowingModel> {
+    rule: M::Rule,
+    shape: ExampleShape,
+    targets: TreeTargets,
+    model: M,
+    /// Examples to be learnt at the window's end, if that is when this learner learns.
+    pending: Option<ExampleBuffer>,
+    /// Piece and row of the next of them.
+    next: [usize; 2],
+    memory: GrowthMemory,
+}
+
+fn build<M: GrowingModel>(layout: &SlotLayout, parameters: &Parameters, task: Task) -> Box<dyn Learner> {
+    let (rule, shape) = (M::rule(parameters, layout), ExampleShape::of(layout));
+    let targets = TreeTargets::new(task, parameters);
+    let model = M::untrained(&rule, targets.form(), shape);
+    let pending = (layout.options().shards > 1).then(|| ExampleBuffer::new(shape));
+    Box::new(GrowingLearner { rule, shape, targets, model, pending, next: [0; 2], memory: GrowthMemory::default() })
+}
+
+pub(super) fn build_binary<M: GrowingModel>(
+    layout: &SlotLayout,
+    parameters: &Parameters,
+    _: Option<OptimizerSetup>,
+) -> Box<dyn Learner> {
+    build::<M>(layout, parameters, Task::Binary)
+}
+
+pub(super) fn build_multiclass<M: GrowingModel>(
+    layout: &SlotLayout,
+    parameters: &Parameters,
+    _: Option<OptimizerSetup>,
+) -> Box<dyn Learner> {
+    build::<M>(layout, parameters, Task::Multiclass)
+}
+
+pub(super) fn build_regression<M: GrowingModel>(
+    layout: &SlotLayout,
+    parameters: &Parameters,
+    _: Option<OptimizerSetup>,
+) -> Box<dyn Learner> {
+    build::<M>(layout, parameters, Task::Regression)
+}
+
+impl<M: GrowingModel> GrowingLearner<M> {
+    /// Makes room in the model for a class that has joined.
+    fn widen(&mut self) {
+        let form = self.targets.form();
+        if form != self.model.form() {
+            self.model.widen(form.width());
+        }
+    }
+}
+
+impl<M: GrowingModel> Learner for GrowingLearner<M> {
+    fn learn(&mut self, batch: &Prepared<'_>) {
+        for (example, target) in batch.observations().zip(batch.targets()) {
+            let Some(target) = self.targets.of(*target, batch.classes()) else { continue };
+            self.widen();
+            match &mut self.pending {
+                Some(pending) => pending.push(example, target),
+                None => self.model.learn(&self.rule, example, target, &mut self.memory),
+            }
+        }
+    }
+
+    fn cost(&self) -> usize {
+        self.model.cost()
+    }
+
+    fn refits(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    fn refit(&mut self, rows: usize) -> bool {
+        let Some(pending) = &mut self.pending else { return true };
+        let mut left = (rows / self.model.cost()).max(1);
+        while let Some(piece) = pending.piece(self.next[0]) {
+            let targets = piece.targets().iter().enumerate().skip(self.next[1]);
+            for (row, target) in targets {
+                if left == 0 {
+                    self.next[1] = row;
+                    return false;
+                }
+                self.model.learn(&self.rule, piece.example(self.shape, row), *target, &mut self.memory);
+                left -= 1;
+            }
+            self.next = [self.next[0] + 1, 0];
+        }
+        *pending = ExampleBuffer::new(self.shape);
+        self.next = [0; 2];
+        true
+    }
+
+    /// Continues the model of the first shard with the examples of all, in their order.
+    fn combine(&mut self, shards: &[Shard<'_>]) -> Result<(), ModelError> {
+        let first = shards.iter().position(|shard| shard.examples > 0).unwrap_or(0);
+        for at in [first].into_iter().chain((0..shards.len()).filter(|at| *at != first)) {
+            let any: &dyn std::any::Any = shards[at].learner;
+            let shard =
+                any.downcast_ref::<Self>().ok_or_else(|| tensor::misfit(TREE, "the shards are of another kind"))?;
+            if at == first {
+                self.model = shard.model.clone();
+                self.targets = shard.targets.clone();
+                self.pending = shard.pending.clone();
+                continue;
+            }
+            let positions: Vec<_> =
+                shard.targets.classes.names().iter().map(|name| self.targets.classes.join(name)).collect();
+            if let (Some(pending), Some(more)) = (&mut self.pending, &shard.pending) {
+                let is_class = self.targets.task == Task::Multiclass;
+                pending.append(more, |target| match is_class {
+                    true => positions[target as usize].map(|position| position as f64),
+                    false => Some(target),
+                });
+            }
+        }
+        self.widen();
+        Ok(())
+    }
+
+    fn freeze(&self) -> Box<dyn Scorer> {
+        let order = self.targets.classes.ascending();
+        let names = order.iter().map(|at| Arc::clone(&self.targets.classes.names()[*at])).collect();
+        Box::new(FrozenModel { task: self.targets.task, classes: names, order, model: self.model.clone() })
+    }
+
+    fn save(&self) -> Tensors {
+        let mut tensors = Tensors::from([(TREE.to_owned(), encode_bytes(&self.model))]);
+        self.targets.classes.save(&mut tensors);
+        if let Some(pending) = &self.pending {
+            pending.save(PENDING, &mut tensors);
+        }
+        tensors
+    }
+
+    fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
+        self.targets.classes.load(tensors)?;
+        let form = self.targets.form();
+        self.model = decode_bytes(tensors, TREE, |model: &M| model.fits(form, self.shape))?;
+        if self.pending.is_some() {
+            let pending = ExampleBuffer::load(self.shape, PENDING, tensors)?;
+            let is_class = |target: f64| target >= 0.0 && target < form.width() as f64;
+            if matches!(form, TargetForm::Classes(_)) && !pending.targets().all(is_class) {
+                return Err(tensor::misfit(PENDING, "a target is not a class"));
+            }
+            self.pending = Some(pending);
+        }
+        self.next = [0; 2];
+        Ok(())
+    }
+
+    fn clone_box(&self) -> Box<dyn Learner> {
+        Box::new(GrowingLearner {
+            targets: self.targets.clone(),
+            model: self.model.clone(),
+            pending: self.pending.clone(),
+            memory: GrowthMemory::default(),
+            ..*self
+        })
+    }
+}
+
+/// Returns a value as a tensor of bytes.
+fn encode_bytes<T: Serialize>(value: &T) -> Tensor {
+    let bytes = postcard::to_extend(value, Vec::new()).expect("a tree holds nothing that cannot be written");
+    Tensor::bytes(&[bytes.len()], bytes).expect("a vector fits its own length")
+}
+
+/// Reads a value that [`encode_bytes`] returned.
+///
+/// # Errors
+/// If there is no such tensor, it is damaged, or the value does not fit.
+fn decode_bytes<T: DeserializeOwned>(
+    tensors: &Tensors,
+    name: &str,
+    fits: impl Fn(&T) -> bool,
+) -> Result<T, ModelError> {
+    let bytes = tensor::bytes(tensors, name)?;
+    let (value, rest) = postcard::take_from_bytes(bytes).map_err(|error| tensor::misfit(name, &error.to_string()))?;
+    if !rest.is_empty() || !fits(&value) {
+        return Err(tensor::misfit(name, "it is not consistent"));
+    }
+    Ok(value)
+}
+
+struct FrozenModel<M> {
+    task: Task,
+    /// Ascending; none for other tasks.
+    classes: Vec<Arc<str>>,
+    /// By class, its position in the model.
+    order: Vec<usize>,
+    model: M,
+}
+
+const ORDER: &str = "order";
+
+fn load<M: GrowingModel>(layout: &SlotLayout, tensors: &Tensors, task: Task) -> Result<Box<dyn Scorer>, ModelError> {
+    let (mut classes, mut order) = (Vec::new(), Vec::new());
+    if task == Task::Multiclass {
+        classes = class_table::load_names(tensors)?;
+        order = tensor::integers(tensors, ORDER, Some(classes.len()))?.iter().map(|at| *at as usize).collect();
+        if !(0..classes.len()).all(|at| order.contains(&at)) {
+            return Err(tensor::misfit(ORDER, "it is not a permutation"));
+        }
+    }
+    let form = match task {
+        Task::Binary => TargetForm::Classes(2),
+        Task::Multiclass => TargetForm::Classes(classes.len()),
+        _ => TargetForm::Value,
+    };
+    let shape = ExampleShape::of(layout);
+    let model = decode_bytes(tensors, TREE, |model: &M| model.fits(form, shape))?;
+    Ok(Box::new(FrozenModel { task, classes, order, model }))
+}
+
+pub(super) fn load_binary<M: GrowingModel>(
+    layout: &SlotLayout,
+    tensors: &Tensors,
+) -> Result<Box<dyn Scorer>, ModelError> {
+    load::<M>(layout, tensors, Task::Binary)
+}
+
+pub(super) fn load_multiclass<M: GrowingModel>(
+    layout: &SlotLayout,
+    tensors: &Tensors,
+) -> Result<Box<dyn Scorer>, ModelError> {
+    load::<M>(layout, tensors, Task::Multiclass)
+}
+
+pub(super) fn load_regression<M: GrowingModel>(
+    layout: &SlotLayout,
+    tensors: &Tensors,
+) -> Result<Box<dyn Scorer>, ModelError> {
+    load::<M>(layout, tensors, Task::Regression)
+}
+
+impl<M: GrowingModel> Scorer for FrozenModel<M> {
+    fn width(&self) -> usize {
+        if self.task == Task::Multiclass { self.classes.len() } else { 1 }
+    }
+
+    fn cost(&self) -> usize {
+        self.model.cost()
+    }
+
+    fn classes(&self) -> &[Arc<str>] {
+        &self.classes
+    }
+
+    fn predict(&self, batch: &Prepared<'_>, predictions: &mut Predictions) {
+        let mut memory = Vec::new();
+        for example in batch.observations() {
+            memory.clear();
+            self.model.predict(example, &mut memory);
+            match self.task {
+                Task::Binary => predictions.values_mut().push(memory[1]),
+                Task::Multiclass => predictions.values_mut().extend(self.order.iter().map(|at| memory[*at])),
+                _ => predictions.values_mut().push(memory[0]),
+            }
+        }
+    }
+
+    fn save(&self, tensors: &mut Tensors) {
+        tensors.insert(TREE.to_owned(), encode_bytes(&self.model));
+        if self.task == Task::Multiclass {
+            class_table::save_names(&self.classes, tensors);
+            tensors.insert(ORDER.to_owned(), Tensor::indices(self.order.iter().map(|at| *at as u32).collect()));
+        }
+    }
+}

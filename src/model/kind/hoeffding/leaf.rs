@@ -1,0 +1,174 @@
+//! A leaf: statistics of its examples, and two predictions between which their losses so far decide.
+//!
+//! | task | simple | by the inputs |
+//! |---|---|---|
+//! | classes | frequencies, with half an example added to each class | naive Bayes over the bins of the inputs |
+//! | values | the mean | the mean plus the effect of each input: its bin's mean less the mean, shrunk |
+
+use serde::{Deserialize, Serialize};
+
+use super::observer::{FoundSplit, InputObserver, InputValue, SplitTest};
+use crate::model::kind::growing::GrowthMemory;
+use crate::model::kind::target_form::TargetForm;
+
+/// The least probability of a class.
+const LEAST: f64 = 1e-6;
+
+/// Examples of a class, or of a value's bin, that are imagined beside those that were seen.
+const PRIOR: f64 = 0.5;
+const SHRINKAGE: f64 = 10.0;
+
+/// The statistics of a leaf.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct LeafStatistics {
+    pub totals: Vec<f64>,
+    /// One for each input of the tree; none before the tree has cuts.
+    pub observers: Vec<InputObserver>,
+    /// Losses of the simple prediction and of that by the inputs, each made before its example was learnt.
+    losses: [f64; 2],
+    /// The weight of the targets that it started with, which the inputs' statistics do not have.
+    inherited: f64,
+    /// The weight at the last search for a split.
+    pub searched: f64,
+}
+
+impl LeafStatistics {
+    /// A leaf that starts with the targets of a cell.
+    pub fn new(totals: Vec<f64>, observers: Vec<InputObserver>, form: TargetForm) -> Self {
+        let inherited = form.weight(&totals);
+        LeafStatistics { totals, observers, losses: [0.0; 2], inherited, searched: inherited }
+    }
+
+    /// Returns the weight of the targets that the leaf has learnt itself.
+    pub fn observed(&self, form: TargetForm) -> f64 {
+        form.weight(&self.totals) - self.inherited
+    }
+
+    /// A child of this leaf. `split` is by the input at `input`.
+    pub fn child(&self, form: TargetForm, input: usize, split: &FoundSplit, is_left: bool, totals: Vec<f64>) -> Self {
+        let within = |at: usize| -> Option<(SplitTest, bool)> { (at == input).then_some((split.test, is_left)) };
+        let observers = self.observers.iter().enumerate().map(|(at, own)| own.of_child(form, within(at)));
+        Self::new(totals, observers.collect(), form)
+    }
+
+    /// Learns a target; `value` returns that of an input. Returns the difference of the
+    /// prediction before: 1 for another class than the most probable one, or that of the values. None before there are
+    /// statistics of inputs.
+    #[inline]
+    pub fn learn(
+        &mut self,
+        form: TargetForm,
+        value: impl Fn(usize) -> InputValue,
+        target: f64,
+        weight: f64,
+        memory: &mut GrowthMemory,
+    ) -> Option<f64> {
+        let GrowthMemory { prediction, bins } = memory;
+        bins.clear();
+        bins.extend(self.observers.iter().enumerate().map(|(input, observer)| observer.bin(value(input))));
+        let (is_better, mut off) = (self.losses[1] < self.losses[0], None);
+        for by_inputs in [false, true].into_iter().filter(|_| !self.observers.is_empty()) {
+            prediction.clear();
+            self.predict_by(form, |input, _| bins[input], by_inputs, prediction);
+            self.losses[usize::from(by_inputs)] += weight * loss(form, prediction, target);
+            if by_inputs == is_better {
+                off = Some(difference(form, prediction, target));
+            }
+        }
+        form.add(&mut self.totals, target, weight);
+        for (input, (observer, bin)) in self.observers.iter_mut().zip(&*bins).enumerate() {
+            observer.observe(form, value(input), *bin, target, weight);
+        }
+        off
+    }
+
+    /// Appends the prediction that has had the lower loss: probabilities, or a value.
+    #[inline]
+    pub fn predict(&self, form: TargetForm, value: impl Fn(usize) -> InputValue, out: &mut Vec<f64>) {
+        let bin = |input, observer: &InputObserver| observer.bin(value(input));
+        self.predict_by(form, bin, self.losses[1] < self.losses[0], out);
+    }
+
+    #[inline]
+    fn predict_by(
+        &self,
+        form: TargetForm,
+        bin: impl Fn(usize, &InputObserver) -> Option<usize>,
+        by_inputs: bool,
+        out: &mut Vec<f64>,
+    ) {
+        let observers = self.observers.iter().enumerate().filter(|_| by_inputs);
+        match form {
+            TargetForm::Classes(classes) => {
+                let from = out.len();
+                out.extend(self.totals.iter().map(|weight| weight + PRIOR));
+                for (input, observer) in observers {
+                    let Some(bin) = bin(input, observer) else { continue };
+                    let bins = observer.bins() as f64;
+                    let cells = observer.cell(form, bin).iter().zip(observer.known());
+                    let mut most = 0.0;
+                    for (odds, (own, all)) in out[from..].iter_mut().zip(cells) {
+                        *odds *= (own + PRIOR) / (all + PRIOR * bins);
+                        most = if *odds > most { *odds } else { most };
+                    }
+                    if most < 1e-100 {
+                        out[from..].iter_mut().for_each(|odds| *odds *= 1e100);
+                    }
+                }
+                debug_assert_eq!(out.len() - from, classes);
+                normalise(&mut out[from..]);
+            }
+            TargetForm::Value => {
+                let mean = self.totals[1];
+                let effects = observers.filter_map(|(input, observer)| {
+                    let cell = observer.cell(form, bin(input, observer)?);
+                    Some((cell[1] - mean) * (cell[0] / (cell[0] + SHRINKAGE)))
+                });
+                out.push(effects.fold(mean, |sum, effect| sum + effect));
+            }
+        }
+    }
+
+    /// Makes room for more classes.
+    pub fn widen(&mut self, from: usize, to: usize) {
+        self.totals.resize(to, 0.0);
+        self.observers.iter_mut().for_each(|observer| observer.widen(from, to));
+    }
+
+    /// Returns whether this is a leaf of a tree of so many inputs, of which the first are numbers.
+    pub fn fits(&self, form: TargetForm, inputs: impl Iterator<Item = bool>) -> bool {
+        self.totals.len() == form.width()
+            && form.fits(&self.totals)
+            && self.losses.iter().chain([&self.inherited, &self.searched]).all(|number| !number.is_nan())
+            && (self.observers.is_empty()
+                || self.observers.iter().zip(inputs).filter(|(own, is_number)| own.fits(form, *is_number)).count()
+                    == self.observers.len())
+    }
+}
+
+/// Makes odds probabilities that are at least [`LEAST`], nearly.
+fn normalise(odds: &mut [f64]) {
+    let total = odds.iter().fold(0.0, |sum, own| sum + own);
+    odds.iter_mut().for_each(|own| *own = (*own / total).max(LEAST));
+    let total = odds.iter().fold(0.0, |sum, own| sum + own);
+    odds.iter_mut().for_each(|own| *own /= total);
+}
+
+/// Returns 1 if another class is as probable as the target, else 0; or the difference of the values.
+fn difference(form: TargetForm, prediction: &[f64], target: f64) -> f64 {
+    match form {
+        TargetForm::Classes(_) => {
+            let own = prediction[target as usize];
+            f64::from(u8::from(prediction.iter().filter(|other| **other >= own).count() > 1))
+        }
+        TargetForm::Value => (prediction[0] - target).abs(),
+    }
+}
+
+/// Returns the log loss of probabilities, or the squared error of a value.
+fn loss(form: TargetForm, prediction: &[f64], target: f64) -> f64 {
+    match form {
+        TargetForm::Classes(_) => -libm::log(prediction[target as usize]),
+        TargetForm::Value => (prediction[0] - target) * (prediction[0] - target),
+    }
+}

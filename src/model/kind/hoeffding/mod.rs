@@ -1,0 +1,89 @@
+//! Hoeffding trees: decision trees that grow with every example and never look at one twice.
+//!
+//! Inputs are read as they are. A null goes with the heavier side of a split, and a category that a split does not name
+//! goes with the others. Arithmetic runs in the order of the examples, so a tree has the same bits on any machine.
+//!
+//! With `shards`, a window's examples are kept and learnt at its end, shard after shard, by one tree: trees that grew
+//! apart have no mean.
+
+mod leaf;
+mod observer;
+#[cfg(test)]
+mod oracle;
+mod single;
+mod tree;
+
+use super::growing;
+use super::softmax::MAX_CLASSES;
+use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
+use crate::model::{Bounds, Parameter};
+
+pub(super) use tree::{GrowthRule, HoeffdingTree};
+
+/// Domingos and Hulten's parameters, at River's defaults.
+static PARAMETERS: &[Parameter] = &[
+    Parameter {
+        name: "grace",
+        default: 200.0,
+        bounds: Bounds::Whole(1, 1_000_000),
+        summary: "examples of a leaf between two searches for a split",
+    },
+    Parameter {
+        name: "delta",
+        default: 1e-7,
+        bounds: Bounds::Above(0.0),
+        summary: "probability that a split is not the best one; less makes fewer splits",
+    },
+    Parameter {
+        name: "tau",
+        default: 0.05,
+        bounds: Bounds::AtLeast(0.0),
+        summary: "bound below which two splits count as equally good, and the first is taken",
+    },
+    Parameter {
+        name: "max_leaves",
+        default: 500.0,
+        bounds: Bounds::Whole(1, 100_000),
+        summary: "leaves at which a tree stops growing; its leaves still learn",
+    },
+    MAX_CLASSES,
+];
+
+const ANY_TASK: ModelKind = ModelKind {
+    name: "hoeffding_tree",
+    summary: "",
+    task: Task::Binary,
+    label: LabelUse::Required,
+    labels: LabelDomain::Truth,
+    parameters: PARAMETERS,
+    reads: InputForm::Observations,
+    trained_by: TrainedBy::Itself,
+    combining: Combining::Kept,
+    least_categories: 0,
+    standardises_label: false,
+    build: growing::build_binary::<HoeffdingTree>,
+    load: growing::load_binary::<HoeffdingTree>,
+};
+
+pub(super) static BINARY: ModelKind = ModelKind {
+    summary: "predicts the probability of true by a tree that grows with the examples (Domingos and Hulten 2000)",
+    ..ANY_TASK
+};
+
+pub(super) static MULTICLASS: ModelKind = ModelKind {
+    summary: "predicts a probability for each class by such a tree",
+    task: Task::Multiclass,
+    labels: LabelDomain::Class,
+    build: growing::build_multiclass::<HoeffdingTree>,
+    load: growing::load_multiclass::<HoeffdingTree>,
+    ..ANY_TASK
+};
+
+pub(super) static REGRESSION: ModelKind = ModelKind {
+    summary: "predicts a number by such a tree (Ikonomovska et al. 2011)",
+    task: Task::Regression,
+    labels: LabelDomain::Value,
+    build: growing::build_regression::<HoeffdingTree>,
+    load: growing::load_regression::<HoeffdingTree>,
+    ..ANY_TASK
+};
