@@ -9,6 +9,11 @@ use std::path::PathBuf;
 use anyhow::Context;
 use tidemill::time::format_time;
 
+#[path = "generate/random.rs"]
+mod random;
+
+use random::Random;
+
 /// Customers of the shop.
 const CUSTOMERS: u64 = 160;
 
@@ -39,24 +44,10 @@ struct InvoiceLine {
     price: u64,
 }
 
-/// Random numbers: `splitmix64` (Steele, Lea and Flood, 2014).
-struct Random(u64);
-
-impl Random {
-    /// A number below `end`.
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
-}
-
 impl RetailData {
     /// Makes the data.
     pub fn generate() -> RetailData {
-        let mut random = Random(2025);
+        let mut random = Random::new(2025);
         let prices: Vec<u64> = (0..PRODUCTS).map(|_| 50 + random.below(1950)).collect();
         let mut all: Vec<InvoiceLine> = Vec::new();
         for customer in 1..=CUSTOMERS {

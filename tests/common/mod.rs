@@ -5,6 +5,7 @@
 //! | `engine`, `spec`, `topics` | runs of the engine on records in memory, its dataflow, random records |
 //! | `naive`, `definitions`, `windows` | the oracle: the same results recomputed from all records |
 //! | `program`, `servers` | runs of the program and of real servers as child processes |
+//! | `shipped` | replays of shipped dataflows on given records, and what they write |
 //! | `shop` | an endpoint over a small dataflow, and an HTTP client |
 //! | `training` | random rows for models |
 
@@ -15,6 +16,7 @@ pub mod engine;
 pub mod naive;
 pub mod program;
 pub mod servers;
+pub mod shipped;
 pub mod shop;
 pub mod spec;
 pub mod topics;

@@ -2,16 +2,15 @@
 //! customer.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use flate2::read::MultiGzDecoder;
 use tidemill::time::parse_time;
 use tidemill::value::Scalar;
 
 use crate::common::engine::rows;
+use crate::common::shipped::{root, units, unpacked};
 
 #[allow(dead_code, reason = "its main function writes files")]
 #[path = "../../examples/retail_data.rs"]
@@ -38,26 +37,6 @@ struct Line {
 struct Customers {
     purchases: BTreeMap<String, Vec<Purchase>>,
     lines: BTreeMap<String, Vec<Line>>,
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn unpacked(path: &Path) -> String {
-    let (mut text, file) = (String::new(), File::open(path).unwrap());
-    match path.extension().is_some_and(|extension| extension == "gz") {
-        true => MultiGzDecoder::new(file).read_to_string(&mut text).unwrap(),
-        false => { file }.read_to_string(&mut text).unwrap(),
-    };
-    text
-}
-
-/// A decimal number in units of a power of ten.
-fn units(text: &str, digits: usize) -> i64 {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    assert!(fraction.len() <= digits, "{text}");
-    format!("{whole}{fraction:0<digits$}").parse().unwrap()
 }
 
 impl Customers {
