@@ -2,6 +2,7 @@
 //!
 //! | file | covers |
 //! |---|---|
+//! | `clicks` | features and labels of `dataflows/clicks.toml`, against loops over all clicks of a visitor or an item |
 //! | `engine` | features, examples and labels of a dataflow, against a recomputation from all records |
 //! | `explain` | the records that features are of, against a list made from all records |
 //! | `expr` | vectorised evaluation of expressions, against evaluation row by row |
@@ -16,8 +17,10 @@
 //! | `skew` | answers of the endpoint, against the examples of a replay |
 //! | `union` | features and examples of a stream of several sources, against a recomputation from all records |
 //! | `windows` | every aggregate in every kind of window, against a recomputation from all records |
-//! | `windows` | every aggregate in every kind of window, against a recomputation from all records |
 
+#![allow(clippy::duplicate_mod, reason = "each generator of data has its random numbers from one file")]
+
+mod clicks;
 #[path = "../common/mod.rs"]
 mod common;
 mod engine;
