@@ -8,6 +8,7 @@
 //! | `expr` | vectorised evaluation of expressions, against evaluation row by row |
 //! | `files` | files: faults that cost one record, bounds in bytes, and what a restart finds changed |
 //! | `formats` | one table as JSON lines, CSV and Parquet |
+//! | `fraud` | the fifteen features of `dataflows/fraud.toml`, against the definitions of the Fraud Detection Handbook |
 //! | `labels` | what becomes of examples and their labels |
 //! | `ledger` | outcomes of records, back pressure and freshness |
 //! | `nulls` | counts of values that could not be computed |
@@ -28,6 +29,7 @@ mod explain;
 mod expr;
 mod files;
 mod formats;
+mod fraud;
 mod labels;
 mod ledger;
 mod nulls;
