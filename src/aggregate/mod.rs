@@ -53,7 +53,7 @@ use crate::value::Type;
 
 pub use algebra::{Aggregate, Invertible, Observed};
 pub use cost::Cost;
-pub use exact::{MAX_DIGITS, fixed};
+pub use exact::{MAX_DIGITS, fixed, quotient};
 pub use families::{
     Covariation, CovariationOp, DecayOp, Decayed, ExtentOp, Extremum, HALF_LIFE, HigherMomentOp, HigherMoments,
     IntOverflow, KEPT, Keep, MomentOp, MomentOrder, Moments, NewestOp, PairDigits, STANDARD_ERROR, Span, SpanOp, Tally,

@@ -263,20 +263,39 @@ impl<'scope> Renderer<'_, 'scope> {
     ) -> Result<Records<'scope>, CheckpointError> {
         let (job, model) = (self.job, &self.job.plan.models[index]);
         match &model.label {
-            LabelPlan::Joined { from, projection, codec, example_on, within_ms, otherwise } => {
+            LabelPlan::Joined {
+                from,
+                projection,
+                codec,
+                example_on,
+                order,
+                after_ms,
+                within_ms,
+                learn,
+                op,
+                pairs,
+                otherwise,
+            } => {
+                // The records that may be labels, then the rule by which they belong to examples.
                 let labels = self.projected(streams, *from, format!("model.{}.labels", model.name), projection);
                 let attribution = Attribution {
                     codec: codec.clone(),
                     types: model.columns.columns.iter().map(|column| column.ty.arrow()).collect(),
                     example_on: example_on.clone(),
+                    order: order.clone(),
+                    after_ms: *after_ms,
                     within_ms: *within_ms,
+                    learn: *learn,
+                    op: *op,
+                    pairs: pairs.clone(),
                     form: model.labels,
                     otherwise: otherwise.clone(),
                     keep_unlabelled: job.kept_examples() == KeptExamples::All,
                 };
                 let events = job.events.clone();
                 let checkpoint = job.checkpoint(format!("model.{}.label", model.name));
-                op::label::attribute(examples, labels, &model.name, attribution, checkpoint, move |report| {
+                let nulls = job.nulls.place(&format!("model.{}.label", model.name));
+                op::label::attribute(examples, labels, &model.name, attribution, nulls, checkpoint, move |report| {
                     let _ = events.send(JobEvent::Attribution(index, report));
                 })
             }

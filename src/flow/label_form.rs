@@ -63,6 +63,11 @@ impl LabelForm {
         (0..value.len()).map(label).collect()
     }
 
+    /// Returns whether a value is a label of this form.
+    pub fn has(self, label: &Scalar) -> bool {
+        matches!((self, label), (LabelForm::Number, Scalar::Float(_)) | (LabelForm::Class, Scalar::String(_)))
+    }
+
     /// Returns labels as a column.
     pub fn column<'a>(self, labels: impl ExactSizeIterator<Item = &'a Scalar>) -> ArrayRef {
         let mut column = ColumnBuilder::with_capacity(self.label_type(), labels.len());

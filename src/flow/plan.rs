@@ -8,13 +8,15 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Fields};
 
 use super::label_form::LabelForm;
+use super::label_pairs::LabelPairs;
+use super::record_order::RecordOrder;
 use crate::aggregate::{FeatureType, GroupLayout, InputColumns, LineInput};
 use crate::example::{FeatureAssembler, OwnRecord};
 use crate::expr::Expr;
 use crate::model::ModelOptions;
 use crate::relation::StreamId;
 use crate::source::{SourcePlan, TumblingWindow};
-use crate::spec::Spec;
+use crate::spec::{LabelOp, LearnAt, Spec};
 use crate::value::{Batch, KeyCodec, Scalar, Schema, Type};
 
 /// All steps of a dataflow.
@@ -173,12 +175,19 @@ pub struct LookupPlan {
 pub enum LabelPlan {
     Joined {
         from: StreamId,
-        /// Expressions over the label records: the key's columns, then the value.
+        /// Expressions over the label records: the key's columns, then the value, or the columns that `pairs` reads.
         projection: Vec<Expr>,
         codec: KeyCodec,
         /// Columns of the example.
         example_on: Vec<usize>,
+        /// The order of examples and labels, if they have records of the same source.
+        order: Option<RecordOrder>,
+        after_ms: i64,
         within_ms: i64,
+        learn: LearnAt,
+        op: LabelOp,
+        /// The value, if it depends on the example.
+        pairs: Option<Box<LabelPairs>>,
         otherwise: Option<Scalar>,
     },
     Immediate {

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::label_form::LabelForm;
+use super::label_pairs::LabelPairs;
 use super::plan::{Asker, GroupPlan, LabelPlan, LineColumns, LookupPlan, ModelPlan, Plan, TablePlan};
+use super::record_order::RecordOrder;
 use crate::aggregate::{AggregateSpec, GroupLayout};
 use crate::example::{FeatureAssembler, OwnColumns, OwnRecord};
 use crate::expr::Expr;
 use crate::model::ModelKind;
 use crate::relation::StreamId;
 use crate::source::{Format, SourcePlan};
-use crate::spec::{self, Label, Spec};
+use crate::spec::{self, JoinedLabel, Label, Spec};
 use crate::value::{Column, KeyCodec, Type};
 
 impl Plan {
@@ -88,7 +90,7 @@ fn plan_source(spec: &Spec, groups: &[Arc<GroupPlan>], index: usize) -> SourcePl
     let reads = |stream| spec.relations.sources(stream).contains(&index);
     let fed = || groups.iter().filter(|group| reads(group.from));
     let reaches: Option<Vec<i64>> = fed().map(|group| group.layout.reach_ms()).collect();
-    let is_label = spec.models.iter().any(|model| matches!(&model.label, Label::Joined { from, .. } if reads(*from)));
+    let is_label = spec.models.iter().any(|model| matches!(&model.label, Label::Joined(label) if reads(label.from)));
     let is_example = spec.models.iter().any(|model| reads(model.examples));
     let is_ordered = fed().any(|group| group.layout.is_ordered());
     // Examples and labels keep every record, as a window without end does.
@@ -200,20 +202,7 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
     let moved: Vec<usize> = (0..stream.len()).chain(named.map(|place| places[&place])).collect();
     let to = |column: usize| moved[column];
     let (label, identity) = match &model.label {
-        Label::Joined { from, from_on, example_on, value, within_ms, otherwise } => {
-            let schema = spec.stream_schema(*from);
-            let on = from_on.iter().map(|column| Expr::column(*column, &schema.columns[*column]));
-            let types: Vec<Type> = from_on.iter().map(|column| schema.columns[*column].ty).collect();
-            let label = LabelPlan::Joined {
-                from: *from,
-                projection: on.chain([value.clone()]).collect(),
-                codec: KeyCodec::new(&types),
-                example_on: example_on.clone(),
-                within_ms: *within_ms,
-                otherwise: otherwise.clone(),
-            };
-            (label, example_on.clone())
-        }
+        Label::Joined(label) => (joined_label(spec, model.examples, label), label.example_on.clone()),
         Label::Immediate { value } => (LabelPlan::Immediate { value: value.remap(&to) }, identity_of(spec, model)),
         Label::Unlabelled => (LabelPlan::Unlabelled, identity_of(spec, model)),
     };
@@ -235,6 +224,44 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
         offset_ms: model.offset_ms,
         options: model.options.clone(),
         definition: spec.model_definition(model),
+    }
+}
+
+/// Plans a label that is joined from a stream.
+fn joined_label(spec: &Spec, examples: StreamId, label: &JoinedLabel) -> LabelPlan {
+    let JoinedLabel { from, from_on, example_on, op, value, after_ms, within_ms, learn, otherwise } = label;
+    let schema = spec.stream_schema(*from);
+    let column = |column: &usize| Expr::column(*column, &schema.columns[*column]);
+    let types: Vec<Type> = from_on.iter().map(|column| schema.columns[*column].ty).collect();
+    let mut projection: Vec<Expr> = from_on.iter().map(column).collect();
+    // Behind the stream's columns, the value counts those of the example.
+    let (of_record, of_example): (Vec<usize>, Vec<usize>) =
+        value.columns().into_iter().partition(|column| *column < schema.len());
+    let pairs = (!of_example.is_empty()).then(|| {
+        let read = [of_record.as_slice(), of_example.as_slice()].concat();
+        let to = |column: usize| read.iter().position(|other| *other == column).expect("a column that is read");
+        Box::new(LabelPairs {
+            value: value.remap(&to),
+            record_from: from_on.len(),
+            example_columns: of_example.iter().map(|column| column - schema.len()).collect(),
+        })
+    });
+    match pairs {
+        Some(_) => projection.extend(of_record.iter().map(column)),
+        None => projection.push(value.clone()),
+    }
+    LabelPlan::Joined {
+        from: *from,
+        projection,
+        codec: KeyCodec::new(&types),
+        example_on: example_on.clone(),
+        order: RecordOrder::of(&spec.relations, examples, *from),
+        after_ms: *after_ms,
+        within_ms: *within_ms,
+        learn: *learn,
+        op: *op,
+        pairs,
+        otherwise: otherwise.clone(),
     }
 }
 

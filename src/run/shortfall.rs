@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::digest::Digest;
 use crate::relation::StreamId;
 use crate::source::RecordCounts;
-use crate::spec::{Label, Model, Spec};
+use crate::spec::{JoinedLabel, Label, Model, Spec};
 use crate::time::{EventTime, format_duration, format_time};
 
 /// The results of a replay.
@@ -47,7 +47,7 @@ impl ReplayOutcome<'_> {
         }
         let unlabelled = self.unlabelled.get(&model.name).copied().unwrap_or(0);
         let (examples, end) = (self.spec.stream_name(model.examples), format_time(self.end));
-        let Label::Joined { from, from_on, within_ms, .. } = &model.label else {
+        let Label::Joined(JoinedLabel { from, from_on, within_ms, .. }) = &model.label else {
             return format!("no record passes '{examples}', or none has a label");
         };
         let labels = self.spec.stream_name(*from);

@@ -4,7 +4,7 @@
 //! of its features, since its state does not depend on them; a model's includes the names of its inputs, since weights
 //! are stored by them. Where things run, and the names of topics, are in no text.
 
-use super::{Group, Label, Line, Lookup, Model, Spec, Topic};
+use super::{Group, JoinedLabel, Label, LearnAt, Line, Lookup, Model, Spec, Topic};
 use crate::expr::Expr;
 use crate::hash::sha256;
 use crate::relation::{DeclaredTexts, StreamId};
@@ -92,7 +92,8 @@ impl Spec {
         let label = match &model.label {
             Label::Immediate { value } => format!("label({})", value.canonical()),
             Label::Unlabelled => "unlabelled".to_owned(),
-            Label::Joined { from, from_on, value, within_ms, otherwise, .. } => {
+            Label::Joined(label) => {
+                let JoinedLabel { from, from_on, after_ms, within_ms, learn, otherwise, .. } = label;
                 let schema = self.stream_schema(*from);
                 let on: Vec<&str> = from_on.iter().map(|at| schema.columns[*at].name.as_str()).collect();
                 let from = self.stream_text(*from);
@@ -101,7 +102,13 @@ impl Spec {
                     Some(Scalar::String(class)) => format!("{:?}", Some(class)),
                     _ => "None".to_owned(),
                 };
-                format!("label({from} on {on:?} {} within {within_ms} otherwise {otherwise})", value.canonical())
+                let after = if *after_ms > 0 { format!(" after {after_ms}") } else { String::new() };
+                let learn = match learn {
+                    LearnAt::Known => "",
+                    LearnAt::Horizon => " at the horizon",
+                };
+                let value = label.canonical();
+                format!("label({from} on {on:?} {value}{after} within {within_ms} otherwise {otherwise}{learn})")
             }
         };
         let options = serde_json::to_string(&model.options).expect("options are plain data");

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{Group, GroupFeature, Label, Line, Lookup, Model, Spec, Topic, Window};
+use super::{Group, GroupFeature, JoinedLabel, Label, LearnAt, Line, Lookup, Model, Spec, Topic, Window};
 use crate::aggregate::OpInput;
 use crate::model::{GateFallback, ParameterValue, Task};
 use crate::time::format_duration;
@@ -176,15 +176,24 @@ impl Spec {
         match label {
             Label::Immediate { value } => format!("{}, known at once", value.text()),
             Label::Unlabelled => "none".to_owned(),
-            Label::Joined { from, from_on, value, within_ms, otherwise, .. } => {
+            Label::Joined(label) => {
+                let JoinedLabel { from, from_on, after_ms, within_ms, learn, otherwise, .. } = label;
                 let on = names(self.stream_schema(*from), from_on);
                 let otherwise = match otherwise {
                     Some(Scalar::Float(value)) => value.to_string(),
                     Some(class) => class.to_json().to_string(),
                     None => "dropped".to_owned(),
                 };
-                let (value, from, within) = (value.text(), self.stream_name(*from), format_duration(*within_ms));
-                format!("{value} from {from} on {on} within {within}, otherwise {otherwise}")
+                let (value, from, within) = (label.text(), self.stream_name(*from), format_duration(*within_ms));
+                let after = match after_ms {
+                    0 => String::new(),
+                    ms => format!(" after {}", format_duration(*ms)),
+                };
+                let learn = match learn {
+                    LearnAt::Known => String::new(),
+                    LearnAt::Horizon => format!(", learnt {within} after the example"),
+                };
+                format!("{value} from {from} on {on}{after} within {within}, otherwise {otherwise}{learn}")
             }
         }
     }

@@ -94,12 +94,14 @@ impl Spec {
         match label {
             Label::Immediate { value } => json!({ "value": value.text() }),
             Label::Unlabelled => Value::Null,
-            Label::Joined { from, from_on, value, within_ms, otherwise, .. } => json!({
-                "value": value.text(),
-                "from": self.stream_name(*from),
-                "on": names(self.stream_schema(*from), from_on),
-                "within_ms": within_ms,
-                "otherwise": otherwise.as_ref().map(Scalar::to_json),
+            Label::Joined(label) => json!({
+                "value": label.text(),
+                "from": self.stream_name(label.from),
+                "on": names(self.stream_schema(label.from), &label.from_on),
+                "after_ms": label.after_ms,
+                "within_ms": label.within_ms,
+                "learn": label.learn.name(),
+                "otherwise": label.otherwise.as_ref().map(Scalar::to_json),
             }),
         }
     }

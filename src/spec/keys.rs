@@ -286,9 +286,11 @@ pub static LOOK_UP: Section = Section {
 
 pub static LABEL: Section = Section {
     title: "label",
-    summary: "With `from`, the label is the `value` of the first record of `from` that has the same `on`, is not earlier \
-              than the example, is at most `within` later, and has a `value` that is not null. Without `from`, it is \
-              an expression over the example itself.",
+    summary: "With `from`, the label is the `value` of the first record of `from` that has the same `on`, is at least `after` \
+              and at most `within` later than the example, and has a `value` that is not null. If examples and labels have \
+              records of the same source, only those behind the example in the [total order](concepts.md#the-total-order) \
+              count: an example is never its own label. `count(*)` is the number of all such records, `sum(x)` and `max(x)` \
+              are of those whose value is not null. Without `from`, the label is an expression over the example itself.",
     keys: &[
         key(
             "value",
@@ -296,16 +298,24 @@ pub static LABEL: Section = Section {
             Required,
             "The label: by the kind's [task](#kinds-of-models), a bool, 0 or 1 (`binary`, `anomaly`), a number (`regression`), for \
              `poisson` one that is not negative, or a string, an int or a bool (`multiclass`). An example with another label is dropped and \
-             counted",
+             counted. With `from`, it may name columns of the example as `example.column`, or be `count(*)`, `sum(x)` or `max(x)`",
         ),
         key("from", "string", Nothing, "The source or view that has the label"),
         key("on", "string or list of strings", Nothing, "Columns that must be equal in both; required with `from`"),
-        key("within", "duration", Nothing, "How long to wait for the label; required with `from`"),
+        key("after", "duration", Is("\"0s\""), "The least time from the example to the record that has the label"),
+        key("within", "duration", Nothing, "How long to wait for the label, the *horizon*; required with `from`"),
         key(
             "otherwise",
             "number, bool or string",
             Nothing,
-            "The label if none arrives in time; without it, the example is dropped and counted",
+            "The label if none arrives in time; else the example is dropped",
+        ),
+        key(
+            "learn",
+            "`\"horizon\"` or `\"known\"`",
+            Nothing,
+            "When an example is learnt and scored: at its horizon, the default with `otherwise`, or as soon as its label is known, \
+             where the first versions see only examples whose label arrives",
         ),
     ],
 };

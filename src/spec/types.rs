@@ -209,24 +209,105 @@ pub struct ModelInput {
     pub expr: Expr,
 }
 
+/// The time at which a joined label is learnt and scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LearnAt {
+    /// When it is known: at the time of its record, or at the horizon if none came.
+    Known,
+    /// At the horizon, `within_ms` after the example, whatever the label is.
+    Horizon,
+}
+
+impl LearnAt {
+    /// Every time.
+    pub const ALL: [LearnAt; 2] = [LearnAt::Known, LearnAt::Horizon];
+
+    /// Returns the spelling in dataflow files.
+    pub fn name(self) -> &'static str {
+        match self {
+            LearnAt::Known => "known",
+            LearnAt::Horizon => "horizon",
+        }
+    }
+}
+
+/// The way in which the records of an example's horizon make its label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelOp {
+    /// The value of the first in the total order that has one.
+    First,
+    /// Their number.
+    Count,
+    /// The sum of their values.
+    Sum,
+    /// The greatest of their values.
+    Max,
+}
+
+impl LabelOp {
+    /// Those of all records, which dataflow files write as calls.
+    pub const TOTALS: [LabelOp; 3] = [LabelOp::Count, LabelOp::Sum, LabelOp::Max];
+
+    /// Returns the name of the call in dataflow files.
+    pub fn name(self) -> &'static str {
+        match self {
+            LabelOp::First => "first",
+            LabelOp::Count => "count",
+            LabelOp::Sum => "sum",
+            LabelOp::Max => "max",
+        }
+    }
+}
+
+/// A label that is joined from a stream: of the records of `from` with the same `on`, from `after_ms` to `within_ms` after
+/// the example, whose value is not null. A record that is the example itself, or before it in the total order, is not among
+/// them.
+#[derive(Debug)]
+pub struct JoinedLabel {
+    pub from: StreamId,
+    /// Columns of `from` that must equal `example_on`.
+    pub from_on: Vec<usize>,
+    /// Columns of the example's stream.
+    pub example_on: Vec<usize>,
+    pub op: LabelOp,
+    /// Over the columns of `from`, then those of the example's stream. Bool or numeric; for classes, a string, an int or a
+    /// bool. True for a count.
+    pub value: Expr,
+    pub after_ms: i64,
+    pub within_ms: i64,
+    pub learn: LearnAt,
+    /// The label if none came, a float or the name of a class; without it the example is dropped and counted.
+    pub otherwise: Option<Scalar>,
+}
+
+impl JoinedLabel {
+    /// Returns the value as written, with the name of a total around it.
+    pub fn text(&self) -> String {
+        self.called(self.value.text().trim())
+    }
+
+    /// Returns a stable text of the value.
+    pub fn canonical(&self) -> String {
+        self.called(&self.value.canonical())
+    }
+
+    fn called(&self, value: &str) -> String {
+        match self.op {
+            LabelOp::First => value.to_owned(),
+            LabelOp::Count => "count(*)".to_owned(),
+            LabelOp::Sum | LabelOp::Max => format!("{}({value})", self.op.name()),
+        }
+    }
+}
+
 /// The source of a model's labels.
 #[derive(Debug)]
 pub enum Label {
-    /// The first record of `from` with the same `on`, within `within_ms` of the example, whose value is not null.
-    Joined {
-        from: StreamId,
-        /// Columns of `from` that must equal `example_on`.
-        from_on: Vec<usize>,
-        /// Columns of the example's stream.
-        example_on: Vec<usize>,
-        /// Over the columns of `from`. Bool or numeric; for classes, a string, an int or a bool.
-        value: Expr,
-        within_ms: i64,
-        /// The label if none came, a float or the name of a class; without it the example is dropped and counted.
-        otherwise: Option<Scalar>,
-    },
+    Joined(JoinedLabel),
     /// Known at once: an expression over the example's columns (as `ModelInput::expr`).
-    Immediate { value: Expr },
+    Immediate {
+        value: Expr,
+    },
     /// None: the kind of the model does without.
     Unlabelled,
 }

@@ -2,6 +2,7 @@
 //!
 //! | file | covers |
 //! |---|---|
+//! | `attribution` | labels that are joined from a stream, against a join of all records |
 //! | `clicks` | features and labels of `dataflows/clicks.toml`, against loops over all clicks of a visitor or an item |
 //! | `engine` | features, examples and labels of a dataflow, against a recomputation from all records |
 //! | `explain` | the records that features are of, against a list made from all records |
@@ -21,6 +22,7 @@
 
 #![allow(clippy::duplicate_mod, reason = "each generator of data has its random numbers from one file")]
 
+mod attribution;
 mod clicks;
 #[path = "../common/mod.rs"]
 mod common;

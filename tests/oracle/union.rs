@@ -115,13 +115,16 @@ fn changes<K: Ord + Clone>(
     rows.into_values().collect()
 }
 
-/// The examples, each with the first sale of its id within 80 ms.
+/// The examples, each with the first sale of its id within 80 ms that is behind it: a sale is not its own label.
 fn examples(both: &[United], sales: &[Placed]) -> Vec<Vec<Scalar>> {
     let mut rows = Vec::new();
     for United { order, record } in both {
         let t = order.0;
         let fits = |sale: &&Placed| {
-            sale.record.id == record.id && sale.record.x.is_some() && (t..=t + 80).contains(&sale.effective)
+            let place = (sale.effective, "sales", sale.record.id.clone(), sale.offset);
+            let (t, source, id, offset, _) = order.clone();
+            let is_behind = place > (t, source, id, offset);
+            is_behind && sale.record.id == record.id && sale.record.x.is_some() && sale.effective <= t + 80
         };
         let Some(label) = sales.iter().find(fits) else { continue };
         let known = label.effective;

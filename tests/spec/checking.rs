@@ -4,7 +4,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use tidemill::aggregate::{Sliding, WindowShape};
-use tidemill::spec::{self, Label, Spec};
+use tidemill::spec::{self, Label, LabelOp, LearnAt, Spec};
 use tidemill::value::Type;
 
 fn flights_text() -> String {
@@ -142,8 +142,9 @@ fn the_flights_file_has_the_expected_spec() {
     assert_eq!(spec.relations.describe(view.stream), "from schedule, left look-up in weather");
     let schema = spec.stream_schema(view.stream);
     assert!(schema.columns[schema.index_of("temp").unwrap()].nullable);
-    let Label::Joined { within_ms, otherwise, .. } = &model.label else { panic!("the label is joined") };
-    assert_eq!((*within_ms, otherwise.clone()), (86_400_000, None));
+    let Label::Joined(label) = &model.label else { panic!("the label is joined") };
+    assert_eq!((label.after_ms, label.within_ms, label.otherwise.clone()), (0, 86_400_000, None));
+    assert_eq!((label.op, label.learn), (LabelOp::First, LearnAt::Known));
 }
 
 #[test]

@@ -76,8 +76,8 @@ impl Graph {
             self.edge(groups[lookup.group], examples, "");
         }
         let (detail, from) = match &model.label {
-            Label::Joined { from, value, within_ms, .. } => {
-                (format!("{} within {}", value.text(), format_duration(*within_ms)), Some(*from))
+            Label::Joined(label) => {
+                (format!("{} within {}", label.text(), format_duration(label.within_ms)), Some(label.from))
             }
             Label::Immediate { value } => (value.text().into_owned(), None),
             Label::Unlabelled => ("none".to_owned(), None),

@@ -1,15 +1,17 @@
 //! Attribution: an example waits for its label.
 //!
 //! Both inputs are distributed by the label's key. The label of an example at t is the first record in the total order
-//! with the same key, t <= its time <= t + within, and a value; the example is output with it at that record's time. If
-//! none came, it is output at t + within with the label that stands for none, or is dropped and counted. Whether a label
-//! is one that the model's kind can learn is checked where it is learnt.
+//! with the same key, t + after <= its time <= t + within, and a value; where both streams have records of one source, it must
+//! be behind the example in the total order. Or it is made from all such records, and known at t + within. The example is output with it at that record's time, or at t + within if that is
+//! when it is to be learnt. If none came, it is output at t + within with the label that stands for none, or is dropped and
+//! counted. Whether a label is one that the model's kind can learn is checked where it is learnt.
 
 use std::sync::Arc;
 
 use super::closed_times::{self, ClosedOperator, Interrupted};
 use super::map::map;
-use super::pending_examples::{PendingExamples, SavedExamples};
+use super::pending_examples::PendingExamples;
+use super::saved_examples::SavedExamples;
 use super::{Records, Stash};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::expr::Expr;
@@ -19,7 +21,7 @@ use crate::flow::nulls::counted;
 use crate::metrics::NullCounter;
 use crate::value::{Batch, Scalar};
 
-pub use super::pending_examples::{Attribution, ExampleCounts};
+pub use super::attribution::{Attribution, ExampleCounts};
 
 /// Joins labels to examples. Returns the examples at the times at which their labels became known, with their own time
 /// as event time and the label as last column. `report` is called with what has become of examples since the last call.
@@ -31,19 +33,20 @@ pub fn attribute<'scope>(
     labels: Records<'scope>,
     model: &str,
     plan: Attribution,
+    nulls: Arc<NullCounter>,
     checkpoint: OperatorCheckpoint,
     report: impl FnMut(AttributionReport) + 'static,
 ) -> Result<Records<'scope>, CheckpointError> {
     let share = WorkerShare::of(examples.scope());
-    let mut state = PendingExamples::new(plan.clone());
+    let mut state = PendingExamples::new(plan.clone(), nulls);
     for part in checkpoint.load::<SavedExamples>()? {
         if share.index == 0 {
             state.counts.made += part.counts.made;
             state.counts.unlabelled += part.counts.unlabelled;
         }
         for saved in part.batches {
-            let batch = saved.batch(&plan.types).map_err(|error| checkpoint.undecodable(error))?;
-            state.restore(batch, share);
+            let (batch, labels) = saved.read(&plan).map_err(|error| checkpoint.undecodable(error))?;
+            state.restore(batch, labels, share);
         }
     }
     let types = plan.codec.types().len();

@@ -3,16 +3,19 @@
 
 mod admission;
 mod assignments;
+mod attribution;
 mod changes;
 mod closed_times;
 mod entities;
 pub mod group;
 pub mod label;
+mod label_total;
 pub mod learn;
 pub mod map;
 pub mod newest_rows;
 mod pending_examples;
 mod publisher;
+mod saved_examples;
 mod shard;
 pub mod sink;
 pub mod source;
