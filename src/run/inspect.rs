@@ -31,6 +31,9 @@ pub fn check(file: &Path, common: &CommonArgs, entities: Option<u64>, json: bool
         }
         (Err(failure), _) | (_, Err(failure)) => return Err(failure),
     };
+    for warning in &spec.warnings {
+        output::print_err(format!("{}:{warning}", file.display()));
+    }
     let text = match json {
         true => format!("{:#}\n", spec.to_json(entities)),
         false => spec.explain(entities),

@@ -38,7 +38,8 @@ pub fn parse(text: &str, path: &str) -> Result<Spec, SpecErrors> {
     report_syntax(&errors, text, &problems);
     let check = || if errors.is_empty() { Checker::new(&problems).file(table.get_ref()) } else { Spec::default() };
     let spec = with_stack_for(text.len(), check);
-    problems.into_result(path).map(|()| spec)
+    let warnings = problems.warnings();
+    problems.into_result(path).map(|()| Spec { warnings, ..spec })
 }
 
 /// Reports mistakes of TOML's syntax. Those that follow a key without quotes on its line are consequences.

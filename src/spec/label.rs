@@ -42,6 +42,13 @@ impl<'a> Checker<'a> {
                 let otherwise = fields.get("otherwise").and_then(|value| self.otherwise(value, kind));
                 let op = fields.text_if_any("value").map_or(LabelOp::First, |text| total(text.value).0);
                 let learn = self.learn_at(&fields, op);
+                let is_decided = otherwise.is_some() || op == LabelOp::Count || fields.get("learn").is_some();
+                if let Some(within_ms) = within_ms.filter(|_| !is_decided) {
+                    let message =
+                        format!("an example without a label within {} is left out", format_duration(within_ms));
+                    let expected = "'otherwise' with its label, or learn = \"known\" if it tells nothing";
+                    self.problems.warn(fields.span("within"), message, expected);
+                }
                 Some(Label::Joined(JoinedLabel {
                     from: from?.0,
                     from_on: from_on?,

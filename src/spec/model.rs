@@ -21,6 +21,7 @@ impl<'a> Checker<'a> {
                 self.problems.expected(name.span.clone(), error.to_string(), "options that go together");
             }
         }
+        self.warn_of_leaks(&model, fields.span("label"));
         self.spec.models.push(model);
     }
 

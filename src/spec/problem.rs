@@ -21,6 +21,16 @@ pub struct Problem {
     pub message: String,
     pub expected: Option<String>,
     pub suggestion: Option<String>,
+    pub severity: Severity,
+}
+
+/// The weight of a problem: whether the file can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// It cannot.
+    Error,
+    /// It can, but may not do what is meant.
+    Warning,
 }
 
 /// All problems of a file, displayed one a line: `PATH:LINE:COLUMN: error: what is wrong; expected …; did you mean …?`
@@ -38,7 +48,8 @@ impl SpecErrors {
             Some(_) => error.source.to_string(),
             None => format!("this file cannot be read: {}", error.source),
         };
-        let problem = Problem { place: error.place, message, expected: None, suggestion: None };
+        let problem =
+            Problem { place: error.place, message, expected: None, suggestion: None, severity: Severity::Error };
         SpecErrors { path: path.to_owned(), problems: vec![problem] }
     }
 }
@@ -58,7 +69,11 @@ impl fmt::Display for Problem {
         if let Some((line, column)) = self.place {
             write!(f, "{line}:{column}:")?;
         }
-        write!(f, " error: {}", self.message)?;
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, " {severity}: {}", self.message)?;
         if let Some(expected) = &self.expected {
             write!(f, "; expected {expected}")?;
         }
@@ -75,15 +90,40 @@ pub struct Problems<'a> {
     file: &'a str,
     positions: Positions<'a>,
     found: RefCell<Vec<Mistake>>,
+    warnings: RefCell<Vec<Mistake>>,
 }
 
 impl<'a> Problems<'a> {
     pub fn of(file: &'a str) -> Self {
-        Problems { file, positions: Positions::of(file), found: RefCell::default() }
+        Problems { file, positions: Positions::of(file), found: RefCell::default(), warnings: RefCell::default() }
     }
 
     pub fn add(&self, mistake: Mistake) {
         self.found.borrow_mut().push(mistake);
+    }
+
+    /// Adds a warning: of something that is no mistake by itself, but is probably not meant.
+    pub fn warn(&self, span: Range<usize>, message: impl Into<String>, expected: impl Into<String>) {
+        self.warnings.borrow_mut().push(Mistake::new(span, message).expected(expected));
+    }
+
+    /// Returns all warnings, sorted by position.
+    pub fn warnings(&self) -> Vec<Problem> {
+        self.sorted(&self.warnings, Severity::Warning)
+    }
+
+    fn sorted(&self, mistakes: &RefCell<Vec<Mistake>>, severity: Severity) -> Vec<Problem> {
+        let mut mistakes = mistakes.borrow().clone();
+        mistakes.sort_by_key(|mistake| mistake.span.start);
+        mistakes.dedup();
+        let problem = |mistake: Mistake| Problem {
+            place: Some(self.positions.line_column(mistake.span.start)),
+            message: mistake.message,
+            expected: mistake.expected,
+            suggestion: mistake.suggestion,
+            severity,
+        };
+        mistakes.into_iter().map(problem).collect()
     }
 
     /// Adds a mistake with a description of what was expected.
@@ -111,19 +151,7 @@ impl<'a> Problems<'a> {
 
     /// Returns all mistakes as problems, sorted by position; `Ok` if there are none.
     pub fn into_result(self, path: &str) -> Result<(), SpecErrors> {
-        let mut found = self.found.into_inner();
-        if found.is_empty() {
-            return Ok(());
-        }
-        found.sort_by_key(|mistake| mistake.span.start);
-        found.dedup();
-        let positions = self.positions;
-        let problem = |mistake: Mistake| Problem {
-            place: Some(positions.line_column(mistake.span.start)),
-            message: mistake.message,
-            expected: mistake.expected,
-            suggestion: mistake.suggestion,
-        };
-        Err(SpecErrors { path: path.to_owned(), problems: found.into_iter().map(problem).collect() })
+        let problems = self.sorted(&self.found, Severity::Error);
+        if problems.is_empty() { Ok(()) } else { Err(SpecErrors { path: path.to_owned(), problems }) }
     }
 }

@@ -1,5 +1,6 @@
 //! The contents of a checked dataflow file.
 
+use super::problem::Problem;
 use super::test_case::TestCase;
 use crate::aggregate::{AggregateSpec, FeatureType, Op, Window};
 use crate::expr::Expr;
@@ -20,6 +21,8 @@ pub struct Spec {
     pub groups: Vec<Group>,
     pub models: Vec<Model>,
     pub tests: Vec<TestCase>,
+    /// Problems that are no mistakes: of what is probably not meant.
+    pub warnings: Vec<Problem>,
 }
 
 impl Spec {

@@ -340,3 +340,25 @@ fn modifiers_change_the_definition_of_a_group() {
     let same = group_of(r#"{ of = "amount", op = "mean", default = 0.0, windows = ["1h"], as = "paid" }"#).1;
     assert_eq!(same, definitions[4], "a definition has no names, and the values that defaults have");
 }
+
+#[test]
+fn a_label_that_is_probably_not_meant_is_a_warning() {
+    let warnings = |spec: &Spec| spec.warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
+    // Through a view: `seconds` is made from `ms`.
+    let [leak] = &warnings(&small(fixed))[..] else { panic!("one warning") };
+    let expected = "warning: the label is made from 'ms', as is the input 'seconds', and an instance must contain it; \
+                    expected inputs that are known before the label";
+    assert!(leak.ends_with(expected), "{leak}");
+    let apart = small(|text| {
+        fixed(text).replace("value = \"ms + coalesce(user.ms_last_1h, 0)\"", "value = \"user.ms_last_1h\"")
+    });
+    assert_eq!(warnings(&apart), [""; 0], "a feature that is no input");
+
+    let [open] = &warnings(&flights())[..] else { panic!("one warning") };
+    assert!(open.contains("warning: an example without a label within 1d is left out; expected 'otherwise'"), "{open}");
+    for decided in [", otherwise = false }", ", learn = \"known\" }", ", learn = \"horizon\" }"] {
+        let text = flights_text().replace("within = \"24h\" }", &format!("within = \"24h\"{decided}"));
+        let spec = spec::parse(&text, "flights.toml").unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(warnings(&spec), [""; 0], "{decided}");
+    }
+}
