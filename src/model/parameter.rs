@@ -26,6 +26,10 @@ pub enum Bounds {
     AtLeast(f64),
     /// A number between the two.
     Between(f64, f64),
+    /// A number above the first, and at most the second.
+    UpTo(f64, f64),
+    /// A number from the first to the second.
+    Within(f64, f64),
     /// A whole number from the first to the second.
     Whole(u32, u32),
     /// One of these words.
@@ -97,6 +101,8 @@ impl Bounds {
             Bounds::Above(bound) => number > bound,
             Bounds::AtLeast(bound) => number >= bound,
             Bounds::Between(low, high) => low < number && number < high,
+            Bounds::UpTo(low, most) => low < number && number <= most,
+            Bounds::Within(least, most) => (least..=most).contains(&number),
             Bounds::Whole(least, most) => {
                 number.fract() == 0.0 && (f64::from(least)..=f64::from(most)).contains(&number)
             }
@@ -111,6 +117,8 @@ impl Bounds {
             Bounds::Above(bound) => format!("a number above {bound}"),
             Bounds::AtLeast(bound) => format!("a number of at least {bound}"),
             Bounds::Between(low, high) => format!("a number between {low} and {high}"),
+            Bounds::UpTo(low, most) => format!("a number above {low} and at most {most}"),
+            Bounds::Within(least, most) => format!("a number from {least} to {most}"),
             Bounds::Whole(least, most) => format!("an int from {least} to {most}"),
             Bounds::Words(words) => format!("one of {}", words.join(", ")),
             Bounds::If(_, _, bounds) => bounds.expected(),
@@ -228,6 +236,15 @@ mod tests {
         assert_eq!((resolved.get("rate"), resolved.get("depth")), (0.5, 3.0));
         let wrong = written(&[("rate", 0.0), ("rate", f64::NAN), ("depth", 2.5), ("depth", 10.0), ("deep", 1.0)]);
         assert_eq!(Parameters::resolve("k", DECLARED, &wrong).unwrap_err().len(), 5);
+    }
+
+    #[test]
+    fn ranges_have_the_ends_that_their_descriptions_name() {
+        let within = |bounds: Bounds, number: f64| bounds.resolve(&number.into()).is_some();
+        assert_eq!([0.0, 0.5, 1.0, 1.5].map(|x| within(Bounds::Between(0.0, 1.0), x)), [false, true, false, false]);
+        assert_eq!([0.0, 0.5, 1.0, 1.5].map(|x| within(Bounds::UpTo(0.0, 1.0), x)), [false, true, true, false]);
+        assert_eq!([0.0, 0.5, 1.0, 1.5].map(|x| within(Bounds::Within(0.0, 1.0), x)), [true, true, true, false]);
+        assert_eq!(Bounds::UpTo(0.0, 1.0).expected(), "a number above 0 and at most 1");
     }
 
     #[test]

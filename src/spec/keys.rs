@@ -138,7 +138,8 @@ pub static AGGREGATE: Section = Section {
             "by",
             "string",
             Nothing,
-            "Column of categories: each feature is a map from the text of a category to the answer for its records. Records \
+            "Column of categories: each feature is a map from the text of a category to the answer for its records in \
+             the window, which is that of the whole line: `\"last 3\"` has three records in all. Records \
              in which it is null are skipped. `_by_{column}` is appended to the names of the features",
         ),
         key(
@@ -152,7 +153,8 @@ pub static AGGREGATE: Section = Section {
             "default",
             "bool, number, string or time",
             Nothing,
-            "The answer, of the type of the operations, without records that count: instead of null, or of the 0 of a `count`",
+            "The answer, of the type of the operations, without records that count: instead of null, or of the 0 of a `count`. \
+             Not with `by`, nor for lists and maps",
         ),
         key("windows", "list of windows", Required, "The windows, see below"),
         key(

@@ -2,10 +2,11 @@
 
 use super::checker::Checker;
 use super::input::{BoundInputs, Entries};
+use super::problem::Mistake;
 use super::reader::Fields;
 use super::toml_text::Text;
 use super::{Label, Model};
-use crate::model::{InputColumn, LabelUse, ModelKind, check_options};
+use crate::model::{InputColumn, LabelUse, ModelError, ModelKind, check_options};
 use crate::relation::StreamId;
 use crate::time::format_duration;
 
@@ -18,7 +19,11 @@ impl<'a> Checker<'a> {
             model.inputs.iter().map(|input| InputColumn::new(input.name.as_str(), input.expr.ty())).collect();
         if let Err(errors) = check_options(&model.options, &inputs) {
             for error in errors {
-                self.problems.expected(name.span.clone(), error.to_string(), "options that go together");
+                let mistake = Mistake::new(name.span.clone(), error.to_string());
+                self.problems.add(match remedy(&error) {
+                    Some(expected) => mistake.expected(expected),
+                    None => mistake,
+                });
             }
         }
         self.warn_of_leaks(&model, fields.span("label"));
@@ -99,5 +104,14 @@ impl<'a> Checker<'a> {
                 None
             }
         }
+    }
+}
+
+/// Returns what is expected instead of options that do not go together, where the error does not say so itself.
+fn remedy(error: &ModelError) -> Option<String> {
+    match error {
+        ModelError::UnusedParameter { name, when } => Some(format!("`{when}` beside it, or no `{name}`")),
+        ModelError::FewCategories { .. } => Some("strings, or numbers that `categorical` lists".to_owned()),
+        _ => None,
     }
 }

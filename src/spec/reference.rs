@@ -158,6 +158,8 @@ fn bounds(bounds: &Bounds) -> String {
         Bounds::Above(bound) => format!("above {bound}"),
         Bounds::AtLeast(bound) => format!("at least {bound}"),
         Bounds::Between(low, high) => format!("between {low} and {high}"),
+        Bounds::UpTo(low, most) => format!("above {low}, at most {most}"),
+        Bounds::Within(least, most) => format!("{least} to {most}"),
         Bounds::Whole(least, most) => format!("{least} to {most}"),
         Bounds::Words(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", "),
         Bounds::If(other, word, inner) => format!("{}; only with `{other} = \"{word}\"`", self::bounds(inner)),

@@ -69,13 +69,15 @@ fn trials_of(name: &str, bounds: &Bounds) -> Vec<Vec<(String, ParameterValue)>> 
         Bounds::Whole(least, _) if name == "trees" => vec![alone(f64::from(*least).into()), alone(5.0.into())],
         Bounds::Whole(least, most) => vec![alone(f64::from(*least).into()), alone(f64::from(*most).into())],
         Bounds::Words(words) => words[1..].iter().map(|word| alone((*word).into())).collect(),
-        Bounds::Between(low, high) => vec![alone((low * 0.4 + high * 0.6).into())],
+        Bounds::Between(low, high) => {
+            vec![alone((low * 0.4 + high * 0.6).into())]
+        }
         Bounds::If(other, word, bounds) => {
             let mut trials = trials_of(name, bounds);
             trials.iter_mut().for_each(|values| values.push(((*other).to_owned(), (*word).into())));
             trials
         }
-        Bounds::Above(_) | Bounds::AtLeast(_) => vec![],
+        Bounds::Above(_) | Bounds::AtLeast(_) | Bounds::UpTo(..) | Bounds::Within(..) => vec![],
     }
 }
 

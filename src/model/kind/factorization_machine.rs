@@ -53,8 +53,18 @@ pub(super) static REGRESSION: ModelKind = ModelKind {
 
 const PARAMETERS: &[Parameter] = &[
     Parameter { name: "rank", default: 8.0, bounds: Bounds::Whole(1, 256), summary: "latent factors of a slot" },
-    Parameter { name: "rate", default: 0.02, bounds: Bounds::Above(0.0), summary: "learning rate of the factors" },
-    Parameter { name: "l2", default: 0.0, bounds: Bounds::AtLeast(0.0), summary: "L2 regularisation of the factors" },
+    Parameter {
+        name: "rate",
+        default: 0.02,
+        bounds: Bounds::UpTo(0.0, 1000.0),
+        summary: "learning rate of the factors",
+    },
+    Parameter {
+        name: "l2",
+        default: 0.0,
+        bounds: Bounds::Within(0.0, 1000.0),
+        summary: "L2 regularisation of the factors",
+    },
 ];
 
 /// The largest number that a factor starts with.

@@ -32,11 +32,16 @@ pub(super) static REGRESSION: ModelKind = ModelKind {
             bounds: Bounds::Whole(1, 256),
             summary: "latent factors of a user or item",
         },
-        Parameter { name: "rate", default: 0.05, bounds: Bounds::Above(0.0), summary: "learning rate of the factors" },
+        Parameter {
+            name: "rate",
+            default: 0.05,
+            bounds: Bounds::UpTo(0.0, 1000.0),
+            summary: "learning rate of the factors",
+        },
         Parameter {
             name: "l2",
             default: 0.02,
-            bounds: Bounds::AtLeast(0.0),
+            bounds: Bounds::Within(0.0, 1000.0),
             summary: "L2 regularisation of the factors",
         },
     ],

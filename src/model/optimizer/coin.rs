@@ -21,11 +21,11 @@ pub(super) static KIND: OptimizerKind = OptimizerKind {
     name: "coin",
     summary: "coin betting: no learning rate, and no unit of an input matters",
     parameters: &[
-        Parameter { name: "alpha", default: 4.0, bounds: Bounds::Above(0.0), summary: "wealth to begin with" },
+        Parameter { name: "alpha", default: 4.0, bounds: Bounds::UpTo(0.0, 1e6), summary: "wealth to begin with" },
         Parameter {
             name: "beta",
             default: 1.0,
-            bounds: Bounds::Above(0.0),
+            bounds: Bounds::Within(1e-9, 1e9),
             summary: "slope of the loss that is expected at least",
         },
     ],

@@ -162,7 +162,9 @@ mod tests {
                     risen.push(at);
                 }
             }
-            assert!(!risen.is_empty() && risen.iter().all(|at| (4000..5000).contains(at)), "{seed}: {risen:?}");
+            // What is left from before the rise may be noticed later, but nothing is once the rate has fallen.
+            assert!(risen.first().is_some_and(|at| (4000..4500).contains(at)), "{seed}: {risen:?}");
+            assert!(risen.last().is_some_and(|at| *at < 8000), "{seed}: {risen:?}");
             assert!(window.fits());
         }
     }

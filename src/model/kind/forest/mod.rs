@@ -26,7 +26,7 @@ static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "inputs",
         default: 0.8,
-        bounds: Bounds::Above(0.0),
+        bounds: Bounds::UpTo(0.0, 1.0),
         summary: "share of the inputs that each tree uses, but at least two; 1 for all",
     },
     Parameter {
@@ -38,13 +38,13 @@ static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "delta",
         default: 0.05,
-        bounds: Bounds::Above(0.0),
+        bounds: Bounds::Between(0.0, 1.0),
         summary: "probability that a split is not the best one; less makes fewer splits",
     },
     Parameter {
         name: "tau",
         default: 0.1,
-        bounds: Bounds::AtLeast(0.0),
+        bounds: Bounds::Within(0.0, 1.0),
         summary: "bound below which two splits count as equally good, and the first is taken",
     },
     Parameter {

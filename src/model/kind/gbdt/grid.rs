@@ -73,7 +73,7 @@ impl Vocabulary {
     }
 
     fn sort(&mut self) {
-        self.sorted = self.hashes.iter().zip(1..).map(|(hash, bin)| (*hash, bin)).collect();
+        self.sorted = self.hashes.iter().zip(1_u32..).map(|(hash, bin)| (*hash, bin as u8)).collect();
         self.sorted.sort_unstable();
     }
 

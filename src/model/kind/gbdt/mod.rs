@@ -37,7 +37,7 @@ static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "rate",
         default: 0.1,
-        bounds: Bounds::Above(0.0),
+        bounds: Bounds::UpTo(0.0, 1.0),
         summary: "share of its best step that a leaf takes; less needs more trees",
     },
     Parameter { name: "max_leaves", default: 31.0, bounds: Bounds::Whole(2, 1024), summary: "most leaves of a tree" },

@@ -31,13 +31,13 @@ static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "delta",
         default: 1e-7,
-        bounds: Bounds::Above(0.0),
+        bounds: Bounds::Between(0.0, 1.0),
         summary: "probability that a split is not the best one; less makes fewer splits",
     },
     Parameter {
         name: "tau",
         default: 0.05,
-        bounds: Bounds::AtLeast(0.0),
+        bounds: Bounds::Within(0.0, 1.0),
         summary: "bound below which two splits count as equally good, and the first is taken",
     },
     Parameter {

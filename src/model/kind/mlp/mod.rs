@@ -68,4 +68,5 @@ const ACTIVATION: Parameter = Parameter {
     summary: "the function of a hidden unit",
 };
 
-const RATE: Parameter = Parameter { name: "rate", default: 0.15, bounds: Bounds::Above(0.0), summary: "learning rate" };
+const RATE: Parameter =
+    Parameter { name: "rate", default: 0.15, bounds: Bounds::UpTo(0.0, 1000.0), summary: "learning rate" };
