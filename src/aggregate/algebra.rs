@@ -31,9 +31,7 @@ impl<'a> Observed<'a> {
     /// The record in a row of a line's input, if the line counts it (its filter holds, and neither its value nor its
     /// category is null) and the aggregate takes it.
     pub fn of<A: Aggregate>(input: &'a LineInput, row: usize, event_time: EventTime, sequence: i64) -> Option<Self> {
-        let record = input.keeps(row).then_some(Observed { input, row, event_time, sequence })?;
-        let is_summable = !A::NEEDS.scaled || A::COUNTS_UNSUMMABLE || record.scaled().is_some();
-        (is_summable && (!A::PAIRED || input.scaled_with(row).is_some())).then_some(record)
+        A::counts(input, row).then_some(Observed { input, row, event_time, sequence })
     }
 
     /// The value as a scaled integer; 0 where the line only counts, `None` where it cannot be summed.
@@ -95,6 +93,14 @@ pub trait Aggregate: Copy + Send + Sync + 'static {
 
     /// True if it reads a second value; records without one are rejected.
     const PAIRED: bool = false;
+
+    /// Returns whether the record in a row of a line's input counts: the line counts it, and it has the values that are
+    /// read.
+    #[inline]
+    fn counts(input: &LineInput, row: usize) -> bool {
+        let is_summable = || !Self::NEEDS.scaled || Self::COUNTS_UNSUMMABLE || input.scaled(row).is_some();
+        input.keeps(row) && is_summable() && (!Self::PAIRED || input.scaled_with(row).is_some())
+    }
 
     /// Adds a record.
     fn insert(&self, acc: &mut Self::Acc, record: Observed<'_>);

@@ -8,7 +8,7 @@ use super::answers::Answers;
 use super::by::{By, Categories};
 use super::cost::Cost;
 use super::feature::Feature;
-use super::input::Needs;
+use super::input::{LineInput, Needs};
 use super::op::Op;
 use super::open_answer::{Finisher, OpenAnswer};
 use super::window::{Window, WindowState};
@@ -52,6 +52,10 @@ pub trait Family: Any + Debug + Sync {
 
     /// The forms of its input that this op reads.
     fn needs(&self) -> Needs;
+
+    /// Returns whether this op counts the record in a row of its line's input: one that the line counts and that has the
+    /// values that the op reads.
+    fn counts(&self, input: &LineInput, row: usize) -> bool;
 
     /// Returns whether this op's answer depends on the order of records of equal time.
     fn is_ordered(&self) -> bool;

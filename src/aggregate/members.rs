@@ -12,7 +12,7 @@ use super::answers::Answers;
 use super::cost::Cost;
 use super::family::{Family, OpsInWindow};
 use super::feature::{Feature, FeatureType};
-use super::input::Needs;
+use super::input::{LineInput, Needs};
 use super::layout::AggregateSpec;
 use super::op::Op;
 use super::op_input::OpInput;
@@ -109,6 +109,10 @@ impl Family for MembersFamily {
 
     fn needs(&self) -> Needs {
         Members::NEEDS
+    }
+
+    fn counts(&self, input: &LineInput, row: usize) -> bool {
+        Members::counts(input, row)
     }
 
     fn is_ordered(&self) -> bool {

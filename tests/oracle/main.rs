@@ -6,6 +6,7 @@
 //! | `clicks` | features and labels of `dataflows/clicks.toml`, against loops over all clicks of a visitor or an item |
 //! | `engine` | features, examples and labels of a dataflow, against a recomputation from all records |
 //! | `explain` | the records that features are of, against a list made from all records |
+//! | `explain_ops` | the records that each op of a line counts, against a list by what the op reads |
 //! | `expr` | vectorised evaluation of expressions, against evaluation row by row |
 //! | `files` | files: faults that cost one record, bounds in bytes, and what a restart finds changed |
 //! | `formats` | one table as JSON lines, CSV and Parquet |
@@ -28,6 +29,7 @@ mod clicks;
 mod common;
 mod engine;
 mod explain;
+mod explain_ops;
 mod expr;
 mod files;
 mod formats;

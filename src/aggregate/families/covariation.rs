@@ -13,7 +13,7 @@ use crate::aggregate::cost::Cost;
 use crate::aggregate::exact::{power_of_ten, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
-use crate::aggregate::input::Needs;
+use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::Op;
 use crate::aggregate::window::{Window, WindowState};
 use crate::value::Scalar;
@@ -144,6 +144,10 @@ impl Family for CovariationOp {
 
     fn needs(&self) -> Needs {
         PairSums::NEEDS
+    }
+
+    fn counts(&self, input: &LineInput, row: usize) -> bool {
+        PairSums::counts(input, row)
     }
 
     fn is_ordered(&self) -> bool {

@@ -15,7 +15,7 @@ use crate::aggregate::cost::Cost;
 use crate::aggregate::exact::{power_of_ten, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
-use crate::aggregate::input::Needs;
+use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::{Op, OpParameter, ParameterType};
 use crate::aggregate::window::{Window, WindowState};
 use crate::time::EventTime;
@@ -230,6 +230,10 @@ impl Family for DecayOp {
         Decay::NEEDS
     }
 
+    fn counts(&self, input: &LineInput, row: usize) -> bool {
+        Decay::counts(input, row)
+    }
+
     fn is_ordered(&self) -> bool {
         false
     }
@@ -247,7 +251,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::aggregate::{Deferred, InputColumns, LineInput};
+    use crate::aggregate::{Deferred, InputColumns};
     use crate::value::Scalar;
 
     const HALF_LIFE_MS: i64 = 1_000;

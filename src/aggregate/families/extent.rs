@@ -8,7 +8,7 @@ use crate::aggregate::answers::Answers;
 use crate::aggregate::cost::Cost;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
-use crate::aggregate::input::Needs;
+use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::Op;
 use crate::aggregate::window::{Window, WindowState};
 use crate::value::Scalar;
@@ -104,6 +104,10 @@ impl Family for ExtentOp {
 
     fn needs(&self) -> Needs {
         Extremes::NEEDS
+    }
+
+    fn counts(&self, input: &LineInput, row: usize) -> bool {
+        Extremes::counts(input, row)
     }
 
     fn is_ordered(&self) -> bool {

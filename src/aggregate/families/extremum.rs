@@ -7,7 +7,7 @@ use crate::aggregate::answers::Answers;
 use crate::aggregate::cost::Cost;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
-use crate::aggregate::input::Needs;
+use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::Op;
 use crate::aggregate::window::{Window, WindowState};
 use crate::value::Scalar;
@@ -125,6 +125,10 @@ impl Family for Extremum {
 
     fn needs(&self) -> Needs {
         Select::NEEDS
+    }
+
+    fn counts(&self, input: &LineInput, row: usize) -> bool {
+        Select::counts(input, row)
     }
 
     fn is_ordered(&self) -> bool {

@@ -11,7 +11,7 @@ use crate::aggregate::answers::Answers;
 use crate::aggregate::cost::Cost;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
-use crate::aggregate::input::Needs;
+use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::{Op, OpParameter, ParameterType};
 use crate::aggregate::value_key::ValueKey;
 use crate::aggregate::window::{Window, WindowState};
@@ -159,6 +159,10 @@ impl Family for Keep {
 
     fn needs(&self) -> Needs {
         KeepK::NEEDS
+    }
+
+    fn counts(&self, input: &LineInput, row: usize) -> bool {
+        KeepK::counts(input, row)
     }
 
     fn is_ordered(&self) -> bool {

@@ -16,7 +16,7 @@ use crate::aggregate::cost::Cost;
 use crate::aggregate::exact::{power_of_ten, quotient, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
-use crate::aggregate::input::Needs;
+use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::Op;
 use crate::aggregate::window::{Window, WindowState};
 use crate::value::Scalar;
@@ -228,6 +228,10 @@ impl Family for MomentOp {
 
     fn needs(&self) -> Needs {
         Needs { scaled: self.order > MomentOrder::Zeroth, values: false }
+    }
+
+    fn counts(&self, input: &LineInput, row: usize) -> bool {
+        MomentsOf::<Spread>::counts(input, row)
     }
 
     fn is_ordered(&self) -> bool {

@@ -15,7 +15,7 @@ use crate::aggregate::answers::Answers;
 use crate::aggregate::cost::Cost;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
-use crate::aggregate::input::Needs;
+use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::{Op, OpParameters};
 use crate::aggregate::value_key::ValueKey;
 use crate::aggregate::window::{Window, WindowState};
@@ -148,6 +148,10 @@ impl Family for ValueTallyOp {
 
     fn needs(&self) -> Needs {
         TallyBy::<ValueKey>::NEEDS
+    }
+
+    fn counts(&self, input: &LineInput, row: usize) -> bool {
+        TallyBy::<ValueKey>::counts(input, row)
     }
 
     fn is_ordered(&self) -> bool {

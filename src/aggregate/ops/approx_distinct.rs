@@ -6,7 +6,7 @@ use crate::aggregate::cost::Cost;
 use crate::aggregate::families::{SKETCH_BYTES, ValueSketch};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::{Feature, FeatureType};
-use crate::aggregate::input::Needs;
+use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::Op;
 use crate::aggregate::window::{Window, WindowState};
 use crate::aggregate::{AggregateKind, OpInput};
@@ -76,6 +76,10 @@ impl Family for ApproxDistinctOp {
 
     fn needs(&self) -> Needs {
         Sketched::NEEDS
+    }
+
+    fn counts(&self, input: &LineInput, row: usize) -> bool {
+        Sketched::counts(input, row)
     }
 
     fn is_ordered(&self) -> bool {

@@ -7,13 +7,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::algebra::Observed;
+use crate::aggregate::algebra::{Aggregate, Observed};
 use crate::aggregate::answers::Answers;
 use crate::aggregate::cost::Cost;
 use crate::aggregate::families::{Tallied, Tally, TallyBy};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::{Feature, FeatureType};
-use crate::aggregate::input::Needs;
+use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::{Op, OpParameter, ParameterType};
 use crate::aggregate::window::{Window, WindowState};
 use crate::aggregate::{AggregateKind, OpInput};
@@ -103,6 +103,10 @@ impl Family for QuantileOp {
 
     fn needs(&self) -> Needs {
         Needs { scaled: false, values: true }
+    }
+
+    fn counts(&self, input: &LineInput, row: usize) -> bool {
+        TallyBy::<QuantileBucket>::counts(input, row)
     }
 
     fn is_ordered(&self) -> bool {

@@ -7,7 +7,7 @@ use crate::aggregate::families::{Count, MomentSums, MomentsOf};
 use crate::aggregate::families::{Span, Spanned};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::{Deferred, Feature, FeatureType};
-use crate::aggregate::input::Needs;
+use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::Op;
 use crate::aggregate::window::{Window, WindowState};
 use crate::aggregate::{AggregateKind, OpInput};
@@ -62,6 +62,10 @@ impl Family for RateOp {
 
     fn needs(&self) -> Needs {
         Spanned::NEEDS
+    }
+
+    fn counts(&self, input: &LineInput, row: usize) -> bool {
+        Spanned::counts(input, row)
     }
 
     fn is_ordered(&self) -> bool {

@@ -9,7 +9,7 @@ use crate::aggregate::{
     AggregateSpec, Expired, Feature, GroupLayout, GroupState, InputColumns, LineInput, Needs, Update,
 };
 use crate::flow::plan::GroupPlan;
-use crate::spec::Group;
+use crate::spec::{Group, GroupFeature};
 use crate::time::EventTime;
 use crate::value::{Key, Scalar};
 
@@ -33,7 +33,7 @@ impl Moment {
     }
 }
 
-/// One window of a line: the records in it, and the features of them.
+/// The records that some ops of a line count in one of its windows, and the features of them.
 pub struct Contribution {
     /// Positions of the line in its group, and of the window in the line.
     pub line: usize,
@@ -50,7 +50,8 @@ pub struct Recomputed {
     pub value: Feature,
 }
 
-/// Explains the features at the given positions of a group's vectors, window by window.
+/// Explains the features at the given positions of a group's vectors, window by window. Ops that count other records than
+/// the first op of a window, such as those that leave out what has no second value, are explained apart.
 pub fn explain(
     spec: &Group,
     group: &GroupPlan,
@@ -69,14 +70,40 @@ pub fn explain(
             if features.is_empty() {
                 continue;
             }
-            let members = members(group, records, moment, line, window);
-            let vector = vector(&only(&group.layout, line, window), records, &records.inputs(), moment, &members);
-            let recomputed = |feature: usize| Recomputed { feature, value: vector[feature].clone() };
-            let features = features.into_iter().map(recomputed).collect();
-            contributions.push(Contribution { line, window, records: members, features });
+            for ChosenRecords { records: members, features } in choose(spec, group, records, moment, &features) {
+                let vector = vector(&only(&group.layout, line, window), records, &records.inputs(), moment, &members);
+                let recomputed = |feature: usize| Recomputed { feature, value: vector[feature].clone() };
+                let features = features.into_iter().map(recomputed).collect();
+                contributions.push(Contribution { line, window, records: members, features });
+            }
         }
     }
     contributions
+}
+
+/// The records that count for features.
+struct ChosenRecords {
+    records: Vec<usize>,
+    features: Vec<usize>,
+}
+
+/// The records that count for each of some features in one window of a line; features of the same records together.
+fn choose(
+    spec: &Group,
+    group: &GroupPlan,
+    records: &EntityRecords,
+    moment: Moment,
+    features: &[usize],
+) -> Vec<ChosenRecords> {
+    let mut chosen: Vec<ChosenRecords> = Vec::new();
+    for feature in features {
+        let found = members(group, records, moment, &spec.features[*feature]);
+        match chosen.iter_mut().find(|known| known.records == found) {
+            Some(known) => known.features.push(*feature),
+            None => chosen.push(ChosenRecords { records: found, features: vec![*feature] }),
+        }
+    }
+    chosen
 }
 
 /// The vector of an entity at a moment, of the given records, in the total order.
@@ -182,14 +209,15 @@ fn update(records: &EntityRecords, slot: u32, record: usize) -> Update {
     Update { slot, batch, row, time: of.effective, event_time: of.event_time }
 }
 
-/// The records in a window of a line, as the state of the window has them.
-fn members(group: &GroupPlan, records: &EntityRecords, moment: Moment, line: usize, window: usize) -> Vec<usize> {
-    let window = group.layout.lines[line].windows[window];
-    let layout = GroupLayout { lines: vec![AggregateSpec::of_members(window)], width: 1 };
-    // The input is the number of each record that the line counts.
+/// The records that a feature is of, as the state of its window has them.
+fn members(group: &GroupPlan, records: &EntityRecords, moment: Moment, feature: &GroupFeature) -> Vec<usize> {
+    let line = &group.layout.lines[feature.line];
+    let layout = GroupLayout { lines: vec![AggregateSpec::of_members(line.windows[feature.window])], width: 1 };
+    // The input is the number of each record that the op counts.
+    let op = &line.ops[feature.op];
     let mut next = 0..;
     let numbered = |length: usize| {
-        let number = |record: usize| records.is_counted(record, line).then_some(record as i64);
+        let number = |record: usize| records.is_counted(record, feature.line, op).then_some(record as i64);
         let numbers: Int64Array = next.by_ref().take(length).map(number).collect();
         let numbers: ArrayRef = Arc::new(numbers);
         let needs = Needs { scaled: true, values: false };

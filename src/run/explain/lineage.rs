@@ -10,7 +10,7 @@ use arrow_array::{ArrayRef, UInt32Array};
 
 use super::table_history::{RowsFound, TableHistory};
 use super::topics::{Topics, read};
-use crate::aggregate::LineInput;
+use crate::aggregate::{LineInput, Op};
 use crate::expr::EvalStats;
 use crate::flow::Plan;
 use crate::flow::exchange::key_columns;
@@ -107,10 +107,10 @@ impl EntityRecords {
         self.places[record]
     }
 
-    /// Returns whether a line counts a record: its condition holds and its value is not null.
-    pub fn is_counted(&self, record: usize, line: usize) -> bool {
+    /// Returns whether an op of a line counts a record: the condition holds, and no value that the op reads is null.
+    pub fn is_counted(&self, record: usize, line: usize, op: &Op) -> bool {
         let RecordPlace { batch, row } = self.places[record];
-        self.inputs[batch as usize][line].keeps(row as usize)
+        op.kind.family.counts(&self.inputs[batch as usize][line], row as usize)
     }
 
     /// The value of a record in a column of the group's projection.
