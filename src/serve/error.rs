@@ -27,6 +27,9 @@ pub enum RequestError {
     TooManyEntities { found: usize, most: usize },
     #[error("the path is not UTF-8 once decoded")]
     Path,
+    /// The first parameter of a query where the route takes none.
+    #[error("unknown query parameter {0:?}; this route takes none")]
+    Query(String),
     #[error("version {version} of model {model} was made for other inputs than this dataflow has")]
     OtherInputs { model: String, version: u64 },
     #[error("unknown route {0}")]
@@ -95,6 +98,7 @@ impl RequestError {
             | RequestError::Key { .. }
             | RequestError::KeyCount { .. }
             | RequestError::Path
+            | RequestError::Query(_)
             | RequestError::BrokenOff
             | RequestError::Gzip(_)
             | RequestError::OtherInputs { .. } => StatusCode::BAD_REQUEST,

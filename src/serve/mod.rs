@@ -14,7 +14,7 @@
 //! |---|---|
 //! | arrives on a connection, which is admitted and whose activity is watched | `server`, `admission`, `connection` |
 //! | names a host that no web page can have | `hosts` |
-//! | is matched with a route, by path and method | `service`, `router` |
+//! | is matched with a route, by path and method; has no query that the route does not take | `service`, `router` |
 //! | has its body read, if the route takes one, within limits | `body`, `budget` |
 //! | is answered by the route's handler | `native`, `operations` |
 //! | is predicted for: version, look-ups, expressions, scores | `served_models` |
@@ -50,6 +50,7 @@ mod service;
 
 use call::Unanswered;
 use hyper::Method;
+use percent_encoding::percent_decode_str;
 use reply::Reply;
 
 pub use error::{RequestError, StartError};
@@ -77,6 +78,8 @@ pub struct HttpRoute {
     /// included, is then one capture.
     is_prefix: bool,
     body: BodyRule,
+    /// It ignores the query of a request; any other route refuses one, for none takes a parameter there.
+    ignores_query: bool,
     /// It is answered even if there are too many connections.
     is_reserved: bool,
     handler: Handler,
@@ -102,12 +105,16 @@ pub static FAMILIES: &[&RouteFamily] = &[&native::FAMILY, &operations::FAMILY];
 impl HttpRoute {
     /// A route for GET and HEAD. Each capture is a segment that is not empty.
     const fn get(pattern: &'static str, handler: Handler) -> HttpRoute {
-        HttpRoute { method: Method::GET, pattern, is_prefix: false, body: BodyRule::None, is_reserved: false, handler }
+        HttpRoute::of(Method::GET, pattern, BodyRule::None, handler)
     }
 
     /// A route for POST with a JSON body. Each capture is a segment that is not empty.
     const fn post(pattern: &'static str, handler: Handler) -> HttpRoute {
-        HttpRoute { method: Method::POST, pattern, is_prefix: false, body: BodyRule::Json, is_reserved: false, handler }
+        HttpRoute::of(Method::POST, pattern, BodyRule::Json, handler)
+    }
+
+    const fn of(method: Method, pattern: &'static str, body: BodyRule, handler: Handler) -> HttpRoute {
+        HttpRoute { method, pattern, is_prefix: false, body, ignores_query: false, is_reserved: false, handler }
     }
 
     /// The same route with one capture, of all that follows the text before the first brace.
@@ -116,10 +123,30 @@ impl HttpRoute {
         self
     }
 
+    /// The same route with any query, which it ignores: probes and scrapers add parameters of their own.
+    const fn with_any_query(mut self) -> HttpRoute {
+        self.ignores_query = true;
+        self
+    }
+
     /// The same route, answered even if there are too many connections.
     const fn reserved(mut self) -> HttpRoute {
         self.is_reserved = true;
         self
+    }
+
+    /// Checks the query of a request.
+    ///
+    /// # Errors
+    /// If it has a parameter, unless the route ignores them.
+    fn check_query(&self, query: Option<&str>) -> Result<(), RequestError> {
+        match query.unwrap_or_default().split('&').find(|parameter| !parameter.is_empty()) {
+            Some(parameter) if !self.ignores_query => {
+                let name = parameter.split('=').next().unwrap_or_default();
+                Err(RequestError::Query(percent_decode_str(name).decode_utf8_lossy().into_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The names of the methods taken.

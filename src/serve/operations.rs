@@ -11,9 +11,9 @@ use super::{Captures, HttpRoute, RouteFamily, Service};
 pub static FAMILY: RouteFamily = RouteFamily {
     error: reply::error,
     routes: &[
-        HttpRoute::get("/health/live", live).reserved(),
-        HttpRoute::get("/health/ready", ready).reserved(),
-        HttpRoute::get("/metrics", metrics).reserved(),
+        HttpRoute::get("/health/live", live).with_any_query().reserved(),
+        HttpRoute::get("/health/ready", ready).with_any_query().reserved(),
+        HttpRoute::get("/metrics", metrics).with_any_query().reserved(),
         HttpRoute::get("/dataflow", dataflow),
     ],
 };

@@ -77,9 +77,13 @@ impl Service {
                 body::discard_within(body, &rules.limits).await;
                 Err(RequestError::TooManyConnections)
             }
-            Ok((route, captures)) => match route.body {
-                BodyRule::None => self.respond(route, &captures, &[]).await,
-                BodyRule::Json => match body::read_body(&parts.headers, body, &rules.limits).await {
+            Ok((route, captures)) => match (route.check_query(parts.uri.query()), route.body) {
+                (Err(error), _) => {
+                    body::discard_within(body, &rules.limits).await;
+                    Err(error)
+                }
+                (Ok(()), BodyRule::None) => self.respond(route, &captures, &[]).await,
+                (Ok(()), BodyRule::Json) => match body::read_body(&parts.headers, body, &rules.limits).await {
                     Ok(body) => self.respond(route, &captures, &body.bytes).await,
                     Err(error) => Err(error),
                 },

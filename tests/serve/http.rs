@@ -227,7 +227,7 @@ fn an_entity_is_read_from_the_path() {
         "watermark": "2024-01-01T11:59:59.000Z"
     });
     assert_eq!(answer, expected);
-    assert_eq!(client.get("/features/spend/a%2Fb%20c?x=1").json()["entity"]["buyer"], "a/b c");
+    assert_eq!(client.get("/features/spend/a%2Fb%20c").json()["entity"]["buyer"], "a/b c");
     assert_eq!(client.get("/features/place/DE/2").json()["entity"], json!({ "country": "DE", "items": 2 }));
     let mut error = |path: &str| {
         let answer = client.get(path);
@@ -242,6 +242,42 @@ fn an_entity_is_read_from_the_path() {
     let count = "group place has the entity country, items, so it takes 2 in the path; found 1";
     assert_eq!(error("/features/place/DE"), (400, count.to_owned()));
     assert_eq!(error("/features/spend/ann/x").0, 400);
+    server.drain();
+}
+
+#[test]
+fn a_query_is_refused_where_it_would_change_nothing_and_ignored_by_probes() {
+    let shop = Shop::open();
+    let server = shop.serve();
+    let mut client = Client::connect(server.addr());
+    let refused = |name: &str| (400, format!("unknown query parameter {name:?}; this route takes none"));
+    for (path, name) in [
+        ("/features/spend/ann?window=2h", "window"),
+        ("/features/place/DE/2?as%20of", "as of"),
+        ("/models?&page=2&size=3", "page"),
+        ("/models/large?version=1", "version"),
+        ("/models/large/versions?=1", ""),
+        ("/dataflow?%ff=1", "\u{fffd}"),
+    ] {
+        let answer = client.get(path);
+        assert_eq!((answer.status, answer.error()), refused(name), "{path}");
+    }
+    let entities = r#"{"entities":[{"buyer":"ann"}]}"#;
+    for (path, body) in
+        [("/predict?model=large", ask(json!([order()]))), ("/features/spend?window=2h", entities.into())]
+    {
+        let answer = client.post(path, body);
+        let name = path.split(['?', '=']).nth(1).unwrap();
+        assert_eq!((answer.status, answer.error()), refused(name), "{path}");
+    }
+    for path in ["/health/live?probe=1", "/health/ready?verbose", "/metrics?name%5B%5D=tidemill_ready"] {
+        assert_eq!(client.get(path).status, 200, "{path}");
+    }
+    for path in ["/features/spend/ann?", "/models?", "/models/large?&"] {
+        assert_eq!(client.get(path).status, 200, "{path}");
+    }
+    assert_eq!(client.get("/predikt?x=1").error(), "unknown route /predikt");
+    assert_eq!(client.get("/predict?x=1").status, 405);
     server.drain();
 }
 
