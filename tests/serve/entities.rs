@@ -34,6 +34,17 @@ fn each_entity_has_a_result_of_its_own_in_the_order_asked() {
     let many = client.post("/features/place", r#"{"entities":[{"items":2,"country":"DE"}]}"#).json();
     assert_eq!((&many["results"][0]["features"], &many["watermark"]), (&one["features"], &one["watermark"]));
     assert_eq!(many["results"][0]["entity"], one["entity"]);
+    // A null is of no entity, whatever the others are.
+    let body = r#"{"entities":[{"country":null,"items":2},{"items":2,"country":"DE"},{"country":"DE","items":null}]}"#;
+    let mixed = client.post("/features/place", body);
+    assert_eq!(mixed.status, 200, "{mixed:?}");
+    let not_found = |entity: Value| json!({ "status": "not_found", "entity": entity, "features": null });
+    let expected = json!([
+        not_found(json!({ "country": null, "items": 2 })),
+        many["results"][0],
+        not_found(json!({ "country": "DE", "items": null })),
+    ]);
+    assert_eq!(mixed.json()["results"], expected);
     let none = client.post("/features/place", r#"{"entities":[]}"#).json();
     assert_eq!(none["results"], json!([]));
     server.drain();
@@ -58,7 +69,18 @@ fn what_is_wrong_with_a_body_is_named_with_its_entity_and_column() {
         (r#"{"entities":[{"country":"DE","items":2},5]}"#, "entities[1]: expected an object"),
         (r#"{"entities":[{"country":"DE"}]}"#, "entities[0].items: missing"),
         (r#"{"entities":[{"country":"DE","items":"2"}]}"#, "entities[0].items: expected int, found \"2\""),
-        (r#"{"entities":[{"country":null,"items":2}]}"#, "entities[0].country: expected string, found null"),
+        (r#"{"entities":[{"country":null,"items":"2"}]}"#, "entities[0].items: expected int, found \"2\""),
+        (r#"{"entities":[],"entities":[]}"#, "entities: duplicate field"),
+        (r#"{"entities":[null]}"#, "entities[0]: expected an object"),
+        (
+            r#"{"entities":[{"country":"DE","items":2},{"items":2,"country":"DE","items":2}]}"#,
+            "entities[1].items: duplicate field",
+        ),
+        (r#"{"entities":[{"country":"DE","items":null,"items":2}]}"#, "entities[0].items: duplicate field"),
+        (
+            r#"{"entities":[{"country":"DE","items":{"a":1,"a":2}}]}"#,
+            "entities[0].items: expected int, found {\"a\":2}",
+        ),
         (
             r#"{"entities":[{"country":"DE","item":2}]}"#,
             "entities[0].item: no column of the entity; expected country, items; did you mean items?",

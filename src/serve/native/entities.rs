@@ -1,7 +1,12 @@
 //! `POST /features/{group}`: the newest vectors of many entities.
 //!
-//! An entity that the group does not have is not found, for itself; a body that is malformed is refused as a whole.
+//! An entity that the group does not have is not found, for itself; so is one with a null, of which no record is
+//! aggregated. A body that is malformed is refused as a whole.
 
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::expr::nearest;
@@ -41,7 +46,9 @@ pub fn entities(service: &Service, captures: &Captures<'_>, body: &[u8]) -> Resu
 
 /// Appends the result of one entity.
 fn write_result(service: &Service, group: &ServedGroup, key: &[Scalar], out: &mut Vec<u8>) {
-    let found = group.table.get(&group.table.codec().encode_one(key));
+    // A record with a null in its entity is of none.
+    let is_whole = !key.iter().any(Scalar::is_null);
+    let found = is_whole.then(|| group.table.get(&group.table.codec().encode_one(key))).flatten();
     let status: &[u8] = if found.is_some() { b"{\"status\":\"found\"" } else { b"{\"status\":\"not_found\"" };
     out.extend_from_slice(status);
     out.extend_from_slice(b",\"entity\":");
@@ -61,17 +68,19 @@ fn write_result(service: &Service, group: &ServedGroup, key: &[Scalar], out: &mu
 fn read(group: &ServedGroup, body: &[u8]) -> Result<Vec<Vec<Scalar>>, RequestError> {
     // A byte order mark is not part of the JSON (RFC 8259, section 8.1).
     let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
-    let body: Value = serde_json::from_slice(body).map_err(|error| RequestError::Malformed(error.to_string()))?;
+    let body: EntityJson<EntityJson<EntityJson<Value>>> =
+        serde_json::from_slice(body).map_err(|error| RequestError::Malformed(error.to_string()))?;
     let malformed = |what: &str| RequestError::Malformed(what.to_owned());
-    let Value::Object(fields) = body else { return Err(malformed("expected an object with entities")) };
-    if let Some(found) = fields.keys().find(|name| *name != "entities") {
+    let EntityJson::Object(fields) = body else { return Err(malformed("expected an object with entities")) };
+    if let Some((found, _)) = fields.iter().find(|(name, _)| name != "entities") {
         let (found, expected) = (found.clone(), "entities".to_owned());
         return Err(RequestError::UnknownField { nearest: nearest(&found, ["entities"]), found, expected });
     }
-    let list = match fields.get("entities") {
-        Some(Value::Array(list)) => list,
-        Some(_) => return Err(malformed("entities: expected a list of objects")),
-        None => return Err(malformed("entities: missing")),
+    let list = match fields.as_slice() {
+        [(_, EntityJson::List(list))] => list,
+        [_] => return Err(malformed("entities: expected a list of objects")),
+        [] => return Err(malformed("entities: missing")),
+        _ => return Err(malformed("entities: duplicate field")),
     };
     if list.len() > MOST {
         return Err(RequestError::TooManyEntities { found: list.len(), most: MOST });
@@ -79,18 +88,22 @@ fn read(group: &ServedGroup, body: &[u8]) -> Result<Vec<Vec<Scalar>>, RequestErr
     list.iter().enumerate().map(|(index, entity)| key(group, index, entity)).collect()
 }
 
-/// Reads an entity: an object with a value for each of its columns.
-fn key(group: &ServedGroup, index: usize, entity: &Value) -> Result<Vec<Scalar>, RequestError> {
+/// Reads an entity: an object with a value for each of its columns, or null.
+fn key(group: &ServedGroup, index: usize, entity: &EntityJson<Value>) -> Result<Vec<Scalar>, RequestError> {
     let wrong = |what: String| RequestError::Malformed(format!("entities[{index}]{what}"));
-    let Value::Object(fields) = entity else { return Err(wrong(": expected an object".to_owned())) };
+    let EntityJson::Object(fields) = entity else { return Err(wrong(": expected an object".to_owned())) };
     let names = || group.entity.iter().map(|column| column.name.as_str());
-    if let Some(found) = fields.keys().find(|name| names().all(|known| known != name.as_str())) {
+    if let Some((found, _)) = fields.iter().find(|(name, _)| names().all(|known| known != name)) {
         let nearest = nearest(found, names()).map_or_else(String::new, |name| format!("; did you mean {name}?"));
         let expected = names().collect::<Vec<_>>().join(", ");
         return Err(wrong(format!(".{found}: no column of the entity; expected {expected}{nearest}")));
     }
     let value = |(name, ty): (&str, Type)| {
-        let found = fields.get(name).ok_or_else(|| wrong(format!(".{name}: missing")))?;
+        let mut given = fields.iter().filter(|(known, _)| known == name).map(|(_, value)| value);
+        let found = given.next().ok_or_else(|| wrong(format!(".{name}: missing")))?;
+        if given.next().is_some() {
+            return Err(wrong(format!(".{name}: duplicate field")));
+        }
         scalar(ty, found).ok_or_else(|| wrong(format!(".{name}: expected {ty}, found {found}")))
     };
     group.entity.iter().map(|column| value((&column.name, column.ty))).collect()
@@ -99,6 +112,7 @@ fn key(group: &ServedGroup, index: usize, entity: &Value) -> Result<Vec<Scalar>,
 /// Returns the value of a type that a JSON value is, `None` if it is none. Times are RFC 3339 or epoch ms.
 fn scalar(ty: Type, value: &Value) -> Option<Scalar> {
     match (ty, value) {
+        (_, Value::Null) => Some(Scalar::Null),
         (Type::String, Value::String(text)) => Some(Scalar::String(text.as_str().into())),
         (Type::Int, Value::Number(number)) => number.as_i64().map(Scalar::Int),
         (Type::Float, Value::Number(number)) => number.as_f64().map(Scalar::Float),
@@ -106,5 +120,69 @@ fn scalar(ty: Type, value: &Value) -> Option<Scalar> {
         (Type::Timestamp, Value::String(text)) => TimeRules::default().of_text(text).map(Scalar::Timestamp),
         (Type::Timestamp, Value::Number(number)) => number.as_i64().map(Scalar::Timestamp),
         _ => None,
+    }
+}
+
+/// A value of JSON, whose parts are read as `T`.
+enum EntityJson<T> {
+    /// All fields in their order, those of the same name too.
+    Object(Vec<(String, T)>),
+    List(Vec<T>),
+    Other,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for EntityJson<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EntityJsonVisitor(PhantomData))
+    }
+}
+
+struct EntityJsonVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for EntityJsonVisitor<T> {
+    type Value = EntityJson<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<EntityJson<T>, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(field) = map.next_entry()? {
+            fields.push(field);
+        }
+        Ok(EntityJson::Object(fields))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<EntityJson<T>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(EntityJson::List(items))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<EntityJson<T>, E> {
+        Ok(EntityJson::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<EntityJson<T>, E> {
+        Ok(EntityJson::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<EntityJson<T>, E> {
+        Ok(EntityJson::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<EntityJson<T>, E> {
+        Ok(EntityJson::Other)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<EntityJson<T>, E> {
+        Ok(EntityJson::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<EntityJson<T>, E> {
+        Ok(EntityJson::Other)
     }
 }
