@@ -395,7 +395,7 @@ pub static TEST: Section = Section {
             "at",
             "timestamp",
             Is("just after the newest record"),
-            "The time as of which features are asked for: only what takes effect before it counts",
+            "The time as of which features are asked for, one that an event may have: only what takes effect before it counts",
         ),
     ],
 };

@@ -12,7 +12,7 @@ use super::test_case::{Expectation, ExpectedFeature, ExpectedValue, TestCase};
 use super::toml_text::Text;
 use crate::aggregate::FeatureType;
 use crate::expr::nearest;
-use crate::time::EventTime;
+use crate::time::{EARLIEST, EventTime, LATEST, format_time, in_range};
 use crate::value::{Scalar, TimeRules, Type};
 
 /// A group and an entity, as a block names them.
@@ -37,9 +37,14 @@ impl<'a> Checker<'a> {
                 self.check_test_name(&name, &names);
                 names.push(name.value);
             }
-            if let Some(test) = self.test(&fields).filter(|_| self.problems.count() == before) {
-                self.spec.tests.push(test);
+            let test = self.test(&fields);
+            if self.problems.count() > before {
+                continue;
             }
+            if fields.get("expect").is_none() && fields.get("expect_null").is_none() {
+                self.problems.expected(fields.at.clone(), "nothing is expected", "'expect' or 'expect_null'");
+            }
+            self.spec.tests.extend(test);
         }
     }
 
@@ -63,10 +68,7 @@ impl<'a> Checker<'a> {
                 expectations.push(Expectation { path, group, entity, features: features.unwrap_or_default() });
             }
         }
-        if fields.get("expect").is_none() && fields.get("expect_null").is_none() {
-            self.problems.expected(fields.at.clone(), "nothing is expected", "'expect' or 'expect_null'");
-        }
-        let asked = fields.get("at").map(|at| self.time_of(at));
+        let asked = fields.get("at").map(|at| self.asking_time(at));
         let records = records?;
         let newest = records.newest.map(|newest| newest + 1);
         let asof = asked.unwrap_or(newest)?;
@@ -208,13 +210,25 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Returns the time as of which features are asked for; reports one that no record may have.
+    fn asking_time(&self, value: &TomlValue) -> Option<EventTime> {
+        let time = self.time_of(value)?;
+        if !in_range(time) {
+            let message = format!("{} is outside what an event time may be", format_time(time));
+            let expected = format!("a time from {} until {}", format_time(EARLIEST), format_time(LATEST));
+            self.problems.expected(value.span(), message, expected);
+            return None;
+        }
+        Some(time)
+    }
+
     /// Returns the time that a text, a date or an int of epoch ms stands for; reports it if it stands for none.
     fn time_of(&self, value: &TomlValue) -> Option<EventTime> {
         let rules = TimeRules::default();
         let (text, time) = match value.get_ref() {
             DeValue::String(text) => (text.to_string(), rules.of_text(text)),
             DeValue::Datetime(time) => (time.to_string(), rules.of_text(&time.to_string())),
-            DeValue::Integer(digits) => (digits.to_string(), digits.as_str().parse().ok()),
+            DeValue::Integer(digits) => (digits.to_string(), i64::from_str_radix(digits.as_str(), digits.radix()).ok()),
             other => return wrong(self.problems, value.span(), other, "a timestamp"),
         };
         if time.is_none() {
