@@ -12,6 +12,8 @@ use crate::common::engine::rows;
 /// The flights with windows of so many days at most.
 fn within(days: u32) -> String {
     let text = shipped();
+    // Its tests expect the windows that it has.
+    let text = text.split("\n[[test]]").next().expect("a text has a beginning");
     assert!(text.contains("\"14d\"") && text.contains("\"28d\""));
     text.replace("\"14d\"", &format!("\"{days}d\"")).replace("\"28d\"", &format!("\"{days}d\""))
 }
