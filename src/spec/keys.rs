@@ -138,9 +138,8 @@ pub static AGGREGATE: Section = Section {
             "by",
             "string",
             Nothing,
-            "Column of categories: each feature is a map from the text of a category to the answer for its records in \
-             the window, which is that of the whole line: `\"last 3\"` has three records in all. Records \
-             in which it is null are skipped. `_by_{column}` is appended to the names of the features",
+            "Column of categories: each feature is a map from the text of a category to the answer for its records in the \
+             window. Records in which it is null are skipped. `_by_{column}` is appended to the names of the features",
         ),
         key(
             "current",

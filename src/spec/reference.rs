@@ -220,14 +220,15 @@ offsets: give one of them another name by `as` in a line of its own.
 if there is none, or if t is more than the gap after the newest event time of the last. Otherwise it joins the run if it is
 within the gap of its records: oldest − gap <= e <= newest + gap. A `max` cuts runs: a record with e >= oldest + max begins
 the next one. A late record from before the run does not count, and one between two runs never joins them. As of t, the
-window is empty if the newest event time is more than the gap before t.
+window is empty if the newest event time is more than the gap before t. Only records that the operation counts make a run:
+one whose value is null does not hold it together.
 
-**Last N** windows have the newest N records of those that the line counts: the `where` holds, and the value is not null.
-N is at most 100,000.
+**Last N** windows have the newest N records of those that the operation counts: the `where` holds, and the value is not
+null, nor that of `with` if the operation reads it. N is at most 100,000. With `by`, they are N in all, not N of each category.
 
 **Series** are lists of n answers, one for each step, oldest first: `{ series = 7, step = \"1d\" }` has the last seven days,
 each ending where the next begins and the last at t. A step without records has the empty answer, and an entity without
-records has n of them. Ops whose answers are lists or maps, or depend on the asking time, cannot be in a series.
+records has n of them; n is at most 1,000. Ops whose answers are lists or maps, or depend on the asking time, cannot be in a series.
 
 **Lag.** `lag = \"7d\"` in a line makes all its windows those as of t − 7d, to the ms. Answers that depend on the asking time
 are as of then, too. Records wait for that long, each on its own: `check` says how many bytes one takes.
