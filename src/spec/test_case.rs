@@ -66,7 +66,7 @@ pub enum ExpectedValue {
     Null,
     /// This value.
     Exact(Scalar),
-    /// This float, within [`TOLERANCE`].
+    /// This float, within `TOLERANCE`.
     Near(f64),
     List(Vec<ExpectedValue>),
     /// By key, ascending.
