@@ -9,11 +9,12 @@ use std::collections::VecDeque;
 
 use super::closed::{ClosedWindow, Expired, LineUpdates, Single};
 use super::panes::Sliding;
+use super::saved_panes::{self, SavedPanes};
 use super::schedule::PaneSchedule;
 use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::cost::Cost;
 use crate::aggregate::cow_vec::CowVec;
-use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::aggregate::snapshot::Encoder;
 use crate::time::EventTime;
 
 /// Panes ascending, none superseded by the next.
@@ -134,24 +135,12 @@ impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
     }
 
     fn save(&self) -> Encoder {
-        let panes = self.panes.clone();
-        Box::new(move || {
-            let held: Vec<_> = (0u32..).zip(panes.iter()).filter(|(_, panes)| !panes.is_empty()).collect();
-            encoded(&held)
-        })
+        saved_panes::encoder::<A>(&self.panes)
     }
 
     fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
         let aggregate = self.aggregate;
-        for (saved, panes) in postcard::from_bytes::<Vec<(u32, Vec<(i64, A::Acc)>)>>(bytes)? {
-            let is_alike = |panes: &[(i64, A::Acc)]| aggregate.are_alike(&panes[0].1, &panes[1].1);
-            if !panes.iter().all(|(pane, acc)| self.window.has_pane(*pane) && aggregate.admits(acc))
-                || !panes.is_sorted_by(|(one, _), (other, _)| one < other)
-                || !panes.windows(2).all(is_alike)
-            {
-                return Err(postcard::Error::DeserializeBadEncoding);
-            }
-            let Some(slot) = remap_slot(slots, saved)? else { continue };
+        for SavedPanes { slot, panes } in saved_panes::decode(bytes, slots, self.window, aggregate)? {
             for (pane, acc) in panes {
                 self.add(slot, pane, |into| aggregate.merge(into, &acc));
             }

@@ -31,6 +31,7 @@ mod panes;
 mod parts;
 mod provisional;
 mod record_queue;
+mod saved_panes;
 mod schedule;
 mod series;
 mod session;
