@@ -10,12 +10,13 @@ use serde::de::DeserializeOwned;
 
 use super::class_table::{self, ClassTable};
 use super::example_buffer::{ExampleBuffer, ExampleShape};
+use super::model_kind::{Build, Load};
 use super::target_form::TargetForm;
-use super::{Learner, Scorer, Shard};
+use super::{Combining, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, TrainedBy};
 use crate::model::optimizer::OptimizerSetup;
 use crate::model::preparation::{Observation, Prepared, SlotLayout};
 use crate::model::tensor::{self, Tensor};
-use crate::model::{Classes, ModelError, Parameters, Predictions, Task, Tensors};
+use crate::model::{Classes, ModelError, Parameter, Parameters, Predictions, Task, Tensors};
 
 const TREE: &str = "tree";
 
@@ -56,6 +57,39 @@ pub(super) trait GrowingModel: Clone + Serialize + DeserializeOwned + Send + Syn
 
     /// Returns whether this is a consistent model of targets of a form and of examples of a shape.
     fn fits(&self, form: TargetForm, shape: ExampleShape) -> bool;
+}
+
+/// A kind whose models grow, for one of its tasks.
+///
+/// # Panics
+/// If the task has no labels.
+pub(super) const fn kind<M: GrowingModel>(
+    name: &'static str,
+    parameters: &'static [Parameter],
+    task: Task,
+    summary: &'static str,
+) -> ModelKind {
+    let (labels, build, load) = match task {
+        Task::Binary => (LabelDomain::Truth, build_binary::<M> as Build, load_binary::<M> as Load),
+        Task::Multiclass => (LabelDomain::Class, build_multiclass::<M> as Build, load_multiclass::<M> as Load),
+        Task::Regression => (LabelDomain::Value, build_regression::<M> as Build, load_regression::<M> as Load),
+        Task::Clustering | Task::Anomaly => panic!("trees grow with labels"),
+    };
+    ModelKind {
+        name,
+        summary,
+        task,
+        label: LabelUse::Required,
+        labels,
+        parameters,
+        reads: InputForm::Observations,
+        trained_by: TrainedBy::Itself,
+        combining: Combining::Kept,
+        least_categories: 0,
+        standardises_label: false,
+        build,
+        load,
+    }
 }
 
 /// The meaning of targets, and the classes if they are classes.
@@ -109,7 +143,7 @@ fn build<M: GrowingModel>(layout: &SlotLayout, parameters: &Parameters, task: Ta
     Box::new(GrowingLearner { rule, shape, targets, model, pending, next: [0; 2], memory: GrowthMemory::default() })
 }
 
-pub(super) fn build_binary<M: GrowingModel>(
+fn build_binary<M: GrowingModel>(
     layout: &SlotLayout,
     parameters: &Parameters,
     _: Option<OptimizerSetup>,
@@ -117,7 +151,7 @@ pub(super) fn build_binary<M: GrowingModel>(
     build::<M>(layout, parameters, Task::Binary)
 }
 
-pub(super) fn build_multiclass<M: GrowingModel>(
+fn build_multiclass<M: GrowingModel>(
     layout: &SlotLayout,
     parameters: &Parameters,
     _: Option<OptimizerSetup>,
@@ -125,7 +159,7 @@ pub(super) fn build_multiclass<M: GrowingModel>(
     build::<M>(layout, parameters, Task::Multiclass)
 }
 
-pub(super) fn build_regression<M: GrowingModel>(
+fn build_regression<M: GrowingModel>(
     layout: &SlotLayout,
     parameters: &Parameters,
     _: Option<OptimizerSetup>,
@@ -305,24 +339,15 @@ fn load<M: GrowingModel>(layout: &SlotLayout, tensors: &Tensors, task: Task) -> 
     Ok(Box::new(FrozenModel { task, classes, order, model }))
 }
 
-pub(super) fn load_binary<M: GrowingModel>(
-    layout: &SlotLayout,
-    tensors: &Tensors,
-) -> Result<Box<dyn Scorer>, ModelError> {
+fn load_binary<M: GrowingModel>(layout: &SlotLayout, tensors: &Tensors) -> Result<Box<dyn Scorer>, ModelError> {
     load::<M>(layout, tensors, Task::Binary)
 }
 
-pub(super) fn load_multiclass<M: GrowingModel>(
-    layout: &SlotLayout,
-    tensors: &Tensors,
-) -> Result<Box<dyn Scorer>, ModelError> {
+fn load_multiclass<M: GrowingModel>(layout: &SlotLayout, tensors: &Tensors) -> Result<Box<dyn Scorer>, ModelError> {
     load::<M>(layout, tensors, Task::Multiclass)
 }
 
-pub(super) fn load_regression<M: GrowingModel>(
-    layout: &SlotLayout,
-    tensors: &Tensors,
-) -> Result<Box<dyn Scorer>, ModelError> {
+fn load_regression<M: GrowingModel>(layout: &SlotLayout, tensors: &Tensors) -> Result<Box<dyn Scorer>, ModelError> {
     load::<M>(layout, tensors, Task::Regression)
 }
 

@@ -16,7 +16,7 @@ mod resampling;
 
 use super::growing;
 use super::softmax::MAX_CLASSES;
-use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
+use super::{ModelKind, Task};
 use crate::model::{Bounds, Parameter};
 
 use ensemble::AdaptiveForest;
@@ -56,42 +56,22 @@ static PARAMETERS: &[Parameter] = &[
     MAX_CLASSES,
 ];
 
-const ANY_TASK: ModelKind = ModelKind {
-    name: "forest",
-    summary: "",
-    task: Task::Binary,
-    label: LabelUse::Required,
-    labels: LabelDomain::Truth,
-    parameters: PARAMETERS,
-    reads: InputForm::Observations,
-    trained_by: TrainedBy::Itself,
-    combining: Combining::Kept,
-    least_categories: 0,
-    standardises_label: false,
-    build: growing::build_binary::<AdaptiveForest>,
-    load: growing::load_binary::<AdaptiveForest>,
-};
+const NAME: &str = "forest";
 
-pub(super) static BINARY: ModelKind = ModelKind {
-    summary: "predicts the probability of true by trees that grow with the examples, and are replaced when they get worse \
-              (Gomes et al. 2017)",
-    ..ANY_TASK
-};
+pub(super) static BINARY: ModelKind = growing::kind::<AdaptiveForest>(
+    NAME,
+    PARAMETERS,
+    Task::Binary,
+    "predicts the probability of true by trees that grow with the examples, and are replaced when they get worse \
+     (Gomes et al. 2017)",
+);
 
-pub(super) static MULTICLASS: ModelKind = ModelKind {
-    summary: "predicts a probability for each class by such trees",
-    task: Task::Multiclass,
-    labels: LabelDomain::Class,
-    build: growing::build_multiclass::<AdaptiveForest>,
-    load: growing::load_multiclass::<AdaptiveForest>,
-    ..ANY_TASK
-};
+pub(super) static MULTICLASS: ModelKind = growing::kind::<AdaptiveForest>(
+    NAME,
+    PARAMETERS,
+    Task::Multiclass,
+    "predicts a probability for each class by such trees",
+);
 
-pub(super) static REGRESSION: ModelKind = ModelKind {
-    summary: "predicts a number by such trees",
-    task: Task::Regression,
-    labels: LabelDomain::Value,
-    build: growing::build_regression::<AdaptiveForest>,
-    load: growing::load_regression::<AdaptiveForest>,
-    ..ANY_TASK
-};
+pub(super) static REGRESSION: ModelKind =
+    growing::kind::<AdaptiveForest>(NAME, PARAMETERS, Task::Regression, "predicts a number by such trees");

@@ -15,7 +15,7 @@ mod tree;
 
 use super::growing;
 use super::softmax::MAX_CLASSES;
-use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
+use super::{ModelKind, Task};
 use crate::model::{Bounds, Parameter};
 
 pub(super) use tree::{GrowthRule, HoeffdingTree};
@@ -49,41 +49,25 @@ static PARAMETERS: &[Parameter] = &[
     MAX_CLASSES,
 ];
 
-const ANY_TASK: ModelKind = ModelKind {
-    name: "hoeffding_tree",
-    summary: "",
-    task: Task::Binary,
-    label: LabelUse::Required,
-    labels: LabelDomain::Truth,
-    parameters: PARAMETERS,
-    reads: InputForm::Observations,
-    trained_by: TrainedBy::Itself,
-    combining: Combining::Kept,
-    least_categories: 0,
-    standardises_label: false,
-    build: growing::build_binary::<HoeffdingTree>,
-    load: growing::load_binary::<HoeffdingTree>,
-};
+const NAME: &str = "hoeffding_tree";
 
-pub(super) static BINARY: ModelKind = ModelKind {
-    summary: "predicts the probability of true by a tree that grows with the examples (Domingos and Hulten 2000)",
-    ..ANY_TASK
-};
+pub(super) static BINARY: ModelKind = growing::kind::<HoeffdingTree>(
+    NAME,
+    PARAMETERS,
+    Task::Binary,
+    "predicts the probability of true by a tree that grows with the examples (Domingos and Hulten 2000)",
+);
 
-pub(super) static MULTICLASS: ModelKind = ModelKind {
-    summary: "predicts a probability for each class by such a tree",
-    task: Task::Multiclass,
-    labels: LabelDomain::Class,
-    build: growing::build_multiclass::<HoeffdingTree>,
-    load: growing::load_multiclass::<HoeffdingTree>,
-    ..ANY_TASK
-};
+pub(super) static MULTICLASS: ModelKind = growing::kind::<HoeffdingTree>(
+    NAME,
+    PARAMETERS,
+    Task::Multiclass,
+    "predicts a probability for each class by such a tree",
+);
 
-pub(super) static REGRESSION: ModelKind = ModelKind {
-    summary: "predicts a number by such a tree (Ikonomovska et al. 2011)",
-    task: Task::Regression,
-    labels: LabelDomain::Value,
-    build: growing::build_regression::<HoeffdingTree>,
-    load: growing::load_regression::<HoeffdingTree>,
-    ..ANY_TASK
-};
+pub(super) static REGRESSION: ModelKind = growing::kind::<HoeffdingTree>(
+    NAME,
+    PARAMETERS,
+    Task::Regression,
+    "predicts a number by such a tree (Ikonomovska et al. 2011)",
+);
