@@ -10,7 +10,7 @@
 //! examples has one. An input that never varied counts for nothing, and neither does a null number. Inputs are taken to be
 //! independent in each class; where they are not, probabilities are too close to 0 and 1. Bins only take part in crosses.
 //!
-//! What is learnt are counts and exact moments. So neither order nor sharding changes a bit.
+//! A model consists of counts and exact moments, so neither order nor sharding changes a bit.
 
 mod evidence;
 mod learner;
