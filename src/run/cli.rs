@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use super::args::{CommonArgs, GraphFormat, RunOptions};
 use super::explain::ExplainOptions;
 use super::features::AskedEntity;
 use super::load::LoadOptions;
-use super::output::LogWriter;
 use super::replay_start::ReplayOptions;
-use super::{Failure, config, explain, features, inspect, live, load, replay, test};
+use super::{Failure, config, explain, features, inspect, live, load, logging, reference, replay, test};
 use crate::source::PlaybackSpeed;
 use crate::time::EventTime;
 use crate::value::TimeRules;
@@ -130,6 +130,19 @@ enum Verb {
         #[arg(long, default_value = "text", value_name = "F")]
         format: GraphFormat,
     },
+    /// Prints a script that completes commands and flags in a shell.
+    #[command(after_help = "Example: tidemill completions bash > ~/.local/share/bash-completion/completions/tidemill")]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Writes a manual page of each command.
+    #[command(after_help = "Example: tidemill man --out ~/.local/share/man/man1")]
+    Man {
+        /// Directory for the pages; created if it does not exist.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
 }
 
 #[derive(Subcommand, Debug)]
@@ -214,23 +227,14 @@ fn speed_argument(text: &str) -> Result<PlaybackSpeed, String> {
 }
 
 impl Cli {
-    /// Starts logging to stderr: for people on a terminal, JSON otherwise.
+    /// Starts logging to stderr, as much as the flags say.
     pub fn start_logging(&self) {
-        use std::io::IsTerminal;
-        let level = match (self.common.quiet, self.common.verbose) {
+        logging::start(match (self.common.quiet, self.common.verbose) {
             (true, _) => "error",
             (false, 0) => "warn",
             (false, 1) => "info",
             (false, _) => "debug",
-        };
-        let builder = tracing_subscriber::fmt().with_env_filter(level).with_writer(|| LogWriter);
-        // What cannot be logged is not complained of where it cannot be written either.
-        let builder = builder.log_internal_errors(false);
-        if std::io::stderr().is_terminal() {
-            builder.with_target(false).init();
-        } else {
-            builder.json().init();
-        }
+        });
     }
 
     /// Does what was asked.
@@ -265,6 +269,8 @@ impl Cli {
             Verb::Test { file, names } => test::run(&file, &common, &names),
             Verb::Features { verb } => verb.run(&common),
             Verb::Graph { file, format } => inspect::graph(&file, format),
+            Verb::Completions { shell } => reference::completions(Cli::command(), shell),
+            Verb::Man { out } => reference::man(Cli::command(), &out),
         }
     }
 }

@@ -7,10 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::dead_letters::DeadLetterSink;
 use super::digest::VersionDigest;
 use super::letter_limit::DeadLetterLimit;
+use super::logging::TRAINING;
 use super::training::{TrainingReports, by_reason};
 use super::{job, print_err};
 use crate::checkpoint::{Journal, Overtaken};
@@ -161,8 +163,8 @@ impl JobEvents {
     /// written.
     pub fn handle(&mut self, event: JobEvent) -> anyhow::Result<Option<(usize, Version)>> {
         match event {
-            JobEvent::Learning(model, LearningReport::Version(version)) => {
-                self.publish(model, &version);
+            JobEvent::Learning(model, LearningReport::Version { version, busy }) => {
+                self.publish(model, &version, busy);
                 return Ok(Some((model, *version)));
             }
             JobEvent::Learning(model, LearningReport::Refused(refused)) => self.refused(model, &refused),
@@ -240,12 +242,13 @@ impl JobEvents {
         tracing::warn!(model = plan.name, window_end, expected, "examples dropped for their labels: {reasons}");
     }
 
-    fn publish(&mut self, model: usize, version: &Version) {
+    fn publish(&mut self, model: usize, version: &Version, busy: Duration) {
         let plan = &self.plan.models[model];
         self.versions += 1;
         if self.job.from.is_some_and(|from| version.window_end <= from) {
             return;
         }
+        log_window(&plan.name, version, busy);
         let gauge = |alias: &str, number: u64| {
             let number = i64::try_from(number).expect("versions are counted one by one");
             self.metrics.model_version.with_label_values(&[plan.name.as_str(), alias]).set(number);
@@ -346,4 +349,25 @@ impl JobEvents {
         }
         Ok(versions)
     }
+}
+
+/// Logs a training window that has ended.
+fn log_window(model: &str, version: &Version, busy: Duration) {
+    let scores: serde_json::Map<String, serde_json::Value> =
+        version.prequential.champion.iter().map(|(name, x)| (name.to_string(), json!(x))).collect();
+    let scores = serde_json::Value::Object(scores).to_string();
+    tracing::info!(
+        target: TRAINING,
+        model,
+        version = version.number,
+        window_start = format_time(version.window_start),
+        window_end = format_time(version.window_end),
+        examples = version.examples,
+        scores,
+        decision = version.decision.name(),
+        reason = version.reason,
+        champion = version.champion,
+        learning_ms = busy.as_secs_f64() * 1e3,
+        "a training window has ended"
+    );
 }

@@ -8,6 +8,7 @@
 //! | `load`, `mended` | `load` |
 //! | `test`, `in_memory` | `test` |
 //! | `features`, [`explain`] | `features` |
+//! | `reference` | `completions`, `man` |
 //!
 //! Shared by the verbs:
 //!
@@ -27,6 +28,7 @@
 //! | `digest`, `finish`, `verify` | the digest of a finished run, how it is made, and how two are compared |
 //! | `shortfall` | why a replay made no example, or no version |
 //! | `output`, `panics` | what is printed: results, errors without secrets, bugs with their place |
+//! | `logging`, `log_file` | the log, on stderr and in a file |
 //! | `status`, `forecast` | the status line of a live run on the terminal |
 //! | `system`, `watchdog` | what the system allows the process; ends it if a thread has ended or a run does not end |
 
@@ -51,10 +53,13 @@ mod letter_limit;
 mod live;
 mod load;
 mod locks;
+mod log_file;
+mod logging;
 mod mended;
 mod online;
 mod output;
 mod panics;
+mod reference;
 mod replay;
 mod replay_start;
 mod resume;

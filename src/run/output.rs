@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind, Write};
 
 use anyhow::Context;
 
+use super::logging::STDERR;
 use crate::secret;
 
 /// Prints to stdout.
@@ -35,20 +36,9 @@ fn write_all(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Writes a line to stderr. An error is ignored, as when stderr is a file on a full disk: no verb ends for it.
+/// The log file has it, too.
 pub fn print_err(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{}", secret::masked(&line.to_string()));
-}
-
-/// The writer of the log: stderr, without secrets.
-pub struct LogWriter;
-
-impl Write for LogWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        io::stderr().write_all(secret::masked(&String::from_utf8_lossy(bytes)).as_bytes())?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let line = line.to_string();
+    let _ = writeln!(io::stderr(), "{}", secret::masked(&line));
+    tracing::info!(target: STDERR, "{line}");
 }

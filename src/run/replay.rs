@@ -19,7 +19,7 @@ use super::locks::{LockOwner, Locks, RUN};
 use super::replay_start::{ReplayOptions, ReplayStart};
 use super::shortfall::ReplayOutcome;
 use super::verify::Baseline;
-use super::{Failure, finish, inspect, output, print_err, watchdog};
+use super::{Failure, finish, inspect, logging, output, print_err, watchdog};
 use crate::disk;
 use crate::flow::build::JobEvent;
 use crate::flow::{Job, Plan};
@@ -42,6 +42,7 @@ pub fn run(file: &Path, common: &CommonArgs, options: &ReplayOptions) -> Result<
     let (out, to) = (options.out.as_path(), options.to);
     watchdog::start(None)?;
     let config = common.load()?;
+    logging::open_file(&config)?;
     let plan = Arc::new(Plan::new(Arc::new(inspect::load(file)?)));
     if let (Some(from), Some(to)) = (options.from, to)
         && from >= to

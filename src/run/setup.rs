@@ -13,7 +13,7 @@ use super::config::Config;
 use super::job::{self, JobOptions, OfflineLayout, PreparedJob};
 use super::job_events::saved_champions;
 use super::locks::{Locks, RUN};
-use super::{Failure, finish, inspect, online, print_err, system};
+use super::{Failure, finish, inspect, logging, online, print_err, system};
 use crate::blob::Blobs;
 use crate::checkpoint::{CheckpointCoordinator, Overtaken};
 use crate::disk;
@@ -62,6 +62,7 @@ impl RunSetup {
     /// If one of them is wrong.
     pub fn load(file: &Path, common: &CommonArgs) -> Result<Self, Failure> {
         let config = common.load()?;
+        logging::open_file(&config)?;
         let plan = Arc::new(Plan::new(Arc::new(inspect::load(file)?)));
         let models = plan.models.iter().map(|model| model.name.clone());
         Ok(RunSetup {

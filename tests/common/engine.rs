@@ -328,7 +328,7 @@ impl Run<'_> {
         };
         for event in events.into_iter().chain(told.try_iter()) {
             match event {
-                JobEvent::Learning(_, LearningReport::Version(version)) => {
+                JobEvent::Learning(_, LearningReport::Version { version, .. }) => {
                     let weights = tidemill::registry::encode(&version.predictor);
                     found.versions.push((version.number, format!("{:x}", tidemill::value::Key::hash_of(&weights))));
                 }

@@ -131,7 +131,7 @@ fn a_served_prediction_and_its_features_are_those_of_the_training_example() {
         }
         assert_eq!(online.watermark(), time, "the state is as of the example's time");
         for event in events.try_iter() {
-            if let JobEvent::Learning(_, LearningReport::Version(version)) = event {
+            if let JobEvent::Learning(_, LearningReport::Version { version, .. }) = event {
                 live.install(&Publication {
                     model: "late".into(),
                     version: *version,

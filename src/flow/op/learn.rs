@@ -42,8 +42,8 @@ pub struct LearnState {
 
 /// A report of what is learnt.
 pub enum LearningReport {
-    /// A window's end made a version.
-    Version(Box<Version>),
+    /// A window's end made a version. `busy` is the time that scoring and learning took since the one before.
+    Version { version: Box<Version>, busy: Duration },
     /// Labels of a window that has ended were refused.
     Refused(RefusedInWindow),
     /// The operator has ended.
@@ -96,7 +96,7 @@ pub fn learn<'scope>(
         })?;
     }
     let name = format!("model.{}.learn", plan.name);
-    let operator = LearnOperator { queue, here, chunks: Stash::default(), report };
+    let operator = LearnOperator { queue, here, chunks: Stash::default(), busy: Duration::ZERO, report };
     Ok(closed_times::unary(labelled, Route::One(home), &name, checkpoint, operator))
 }
 
@@ -127,6 +127,8 @@ struct LearnOperator<F: FnMut(LearningReport)> {
     /// True if the model's examples come to this worker.
     here: bool,
     chunks: Stash,
+    /// Time spent since the newest version.
+    busy: Duration,
     report: F,
 }
 
@@ -147,16 +149,38 @@ impl<F: FnMut(LearningReport) + 'static> ClosedOperator for LearnOperator<F> {
         let started = Instant::now();
         // After an interruption nothing is left to be queued.
         self.queue.enqueue(&mut self.chunks, stretch.until);
-        let mut is_done = self.queue.advance(stretch.until, &mut self.report);
-        while !is_done && started.elapsed() < MAX_ACTIVATION {
-            is_done = self.queue.advance(stretch.until, &mut self.report);
+        let (mut before, mut busy) = (started, self.busy);
+        let mut is_done;
+        // At least one slice, whatever queueing took.
+        loop {
+            let report = &mut self.report;
+            is_done = self.queue.advance(stretch.until, &mut |learnt| {
+                report(match learnt {
+                    Learnt::Version(version) => {
+                        let now = Instant::now();
+                        let busy = std::mem::take(&mut busy) + (now - std::mem::replace(&mut before, now));
+                        LearningReport::Version { version, busy }
+                    }
+                    Learnt::Refused(refused) => LearningReport::Refused(refused),
+                });
+            });
+            if is_done || started.elapsed() >= MAX_ACTIVATION {
+                break;
+            }
         }
+        self.busy = busy + before.elapsed();
         output.append(&mut self.queue.scored);
         if !is_done {
             return Err(Interrupted);
         }
         Ok(stretch.save_after.then(|| SavedPart::encoded(&self.here.then(|| self.queue.save()))))
     }
+}
+
+/// An outcome of a slice of work.
+enum Learnt {
+    Version(Box<Version>),
+    Refused(RefusedInWindow),
 }
 
 /// A trainer and the examples that are queued for it.
@@ -280,19 +304,19 @@ impl TrainerQueue {
 
     /// Does one slice of work. Returns true once all examples before `upto` are learnt and every window that ended by
     /// then is closed.
-    fn advance(&mut self, upto: EventTime, report: &mut impl FnMut(LearningReport)) -> bool {
+    fn advance(&mut self, upto: EventTime, report: &mut impl FnMut(Learnt)) -> bool {
         // Close the open window before an example of a later one.
         let next = self.queue.front().map_or(upto, |(batch, _)| batch.times[self.row]);
         if let Some(end) = self.window_end.filter(|end| *end <= next) {
             if self.trainer.work(SLICE) {
                 self.window_end = None;
                 if let Some(version) = self.trainer.close(end) {
-                    report(LearningReport::Version(Box::new(version)));
+                    report(Learnt::Version(Box::new(version)));
                 }
             }
             return false;
         }
-        self.admission.take_ended(next).into_iter().for_each(|refused| report(LearningReport::Refused(refused)));
+        self.admission.take_ended(next).into_iter().for_each(|refused| report(Learnt::Refused(refused)));
         let Some((batch, examples)) = self.queue.front() else { return true };
         let rows = self.trainer.slice(SLICE).min(batch.len() - self.row);
         let slice = examples.slice(self.row, rows);

@@ -31,6 +31,8 @@ const BOUNDS: &[(&str, RangeInclusive<i64>)] = &[
     ("registry.keep", 0..=1 << 40),
     ("checkpoint.interval", 1..=365 * DAY),
     ("checkpoint.keep", 1..=1 << 40),
+    ("log.max_bytes", 1000..=1 << 40),
+    ("log.keep", 0..=1000),
 ];
 
 /// Returns the bounds of a key in words, `None` if it has none.

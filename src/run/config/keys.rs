@@ -145,6 +145,14 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("checkpoint.interval", "duration", "Time between checkpoints; `\"off\"` disables them"),
     ("checkpoint.keep", "int", "Number of checkpoints to keep"),
     ("offline.enabled", "bool", "Whether `run` writes examples and feature changes to Parquet files"),
+    (
+        "log.file",
+        "path",
+        "File that `run` and `replay` log to, beside stderr: everything that they print there, and a line for each training window. Relative to the working directory; see [log file](#log-file)",
+    ),
+    ("log.format", "text", "Format of the log file: `\"json\"`, an object per line, or `\"text\"`"),
+    ("log.max_bytes", "int", "Size of the log file beyond which it is renamed to `FILE.1` and a new one is begun"),
+    ("log.keep", "int", "Number of older log files to keep beside it"),
 ];
 
 /// Returns every key with its default.

@@ -36,8 +36,8 @@ pub use keys::{ConfigKey, help, keys};
 pub use load::ConfigChange;
 pub use origin::Origin;
 pub use sections::{
-    CheckpointConfig, DeadLettersConfig, HttpConfig, OfflineConfig, PlayConfig, RedisConfig, RegistryConfig,
-    TopicConfig,
+    CheckpointConfig, DeadLettersConfig, HttpConfig, LogConfig, LogFormat, OfflineConfig, PlayConfig, RedisConfig,
+    RegistryConfig, TopicConfig,
 };
 
 /// A config file with its overrides applied. [`keys`] describes each key.
@@ -67,6 +67,7 @@ pub struct Config {
     pub registry: RegistryConfig,
     pub checkpoint: CheckpointConfig,
     pub offline: OfflineConfig,
+    pub log: LogConfig,
     /// The folder that the paths of topics are relative to: that of the config file.
     #[serde(skip)]
     pub base: PathBuf,
@@ -104,6 +105,7 @@ impl Default for Config {
             registry: RegistryConfig::default(),
             checkpoint: CheckpointConfig::default(),
             offline: OfflineConfig::default(),
+            log: LogConfig::default(),
             base: PathBuf::new(),
             origin: Origin::default(),
         }

@@ -1,5 +1,6 @@
 //! The tables of a config.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -155,4 +156,30 @@ impl Default for CheckpointConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct OfflineConfig {
     pub enabled: bool,
+}
+
+/// `[log]`: the log file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// The file; `None` for stderr only.
+    pub file: Option<PathBuf>,
+    pub format: LogFormat,
+    pub max_bytes: u64,
+    pub keep: usize,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        LogConfig { file: None, format: LogFormat::Json, max_bytes: 10_000_000, keep: 5 }
+    }
+}
+
+/// The format of the log file.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Json,
+    Text,
 }

@@ -1,0 +1,151 @@
+//! The log file: lines are appended until it has `max_bytes`, then it is renamed and a new one is begun.
+//!
+//! `tidemill.log` is the file that is written; `tidemill.log.1` is the one before it, `tidemill.log.2` the one before that,
+//! up to as many as are kept. A line is never divided between two files. A file that is moved or deleted by others is
+//! written until it is full, as others may still read it.
+
+use std::fs::{File, OpenOptions, remove_file, rename};
+use std::io::{ErrorKind, Result, Write};
+use std::path::{Path, PathBuf};
+
+/// A log file and the older ones beside it.
+#[derive(Debug)]
+pub struct LogFile {
+    path: PathBuf,
+    file: File,
+    /// The length of the file.
+    bytes: u64,
+    max_bytes: u64,
+    /// The number of older files that are kept.
+    keep: usize,
+}
+
+impl LogFile {
+    /// Opens a file to append to, or creates it, and its directory.
+    ///
+    /// # Errors
+    /// If it cannot be created or opened.
+    pub fn open(path: &Path, max_bytes: u64, keep: usize) -> Result<Self> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let file = append_to(path)?;
+        let bytes = file.metadata()?.len();
+        Ok(LogFile { path: path.to_owned(), file, bytes, max_bytes, keep })
+    }
+
+    /// Appends a line, to a new file if this one would exceed its length. A line that is longer than a file may be has a
+    /// file of its own.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn append(&mut self, line: &[u8]) -> Result<()> {
+        let bytes = line.len() as u64;
+        if self.bytes > 0 && self.bytes + bytes > self.max_bytes {
+            self.rotate()?;
+        }
+        self.file.write_all(line)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Begins a new file.
+    fn rotate(&mut self) -> Result<()> {
+        match self.keep {
+            0 => found(remove_file(&self.path))?,
+            keep => {
+                for older in (1..keep).rev() {
+                    found(rename(self.older(older), self.older(older + 1)))?;
+                }
+                found(rename(&self.path, self.older(1)))?;
+            }
+        }
+        self.file = append_to(&self.path)?;
+        self.bytes = self.file.metadata()?.len();
+        Ok(())
+    }
+
+    /// Returns the path of an older file; 1 is the newest of them.
+    fn older(&self, number: usize) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(format!(".{number}"));
+        path.into()
+    }
+}
+
+fn append_to(path: &Path) -> Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Returns the result of a step on a file that need not exist.
+fn found(result: Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contents(folder: &Path) -> Vec<(String, String)> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<(String, String)> = entries
+            .map(|path| {
+                (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(path).unwrap())
+            })
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn expect(folder: &Path, expected: &[(&str, &str)]) {
+        let expected: Vec<(String, String)> =
+            expected.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        assert_eq!(contents(folder), expected);
+    }
+
+    #[test]
+    fn a_full_file_is_renamed_and_the_oldest_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = LogFile::open(&folder.path().join("a.log"), 8, 2).unwrap();
+        for line in ["one\n", "two\n", "three\n", "four\n", "five\n"] {
+            log.append(line.as_bytes()).unwrap();
+        }
+        expect(folder.path(), &[("a.log", "five\n"), ("a.log.1", "four\n"), ("a.log.2", "three\n")]);
+    }
+
+    #[test]
+    fn a_line_that_is_longer_than_a_file_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = LogFile::open(&folder.path().join("a.log"), 3, 1).unwrap();
+        log.append(b"longer\n").unwrap();
+        log.append(b"x\n").unwrap();
+        expect(folder.path(), &[("a.log", "x\n"), ("a.log.1", "longer\n")]);
+    }
+
+    #[test]
+    fn a_file_is_continued_and_none_is_kept_if_none_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("logs").join("a.log");
+        LogFile::open(&path, 6, 0).unwrap().append(b"one\n").unwrap();
+        let mut log = LogFile::open(&path, 6, 0).unwrap();
+        log.append(b"2\n").unwrap();
+        expect(&folder.path().join("logs"), &[("a.log", "one\n2\n")]);
+        log.append(b"3\n").unwrap();
+        expect(&folder.path().join("logs"), &[("a.log", "3\n")]);
+    }
+
+    #[test]
+    fn files_that_others_have_deleted_are_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = LogFile::open(&folder.path().join("a.log"), 4, 3).unwrap();
+        log.append(b"one\n").unwrap();
+        log.append(b"two\n").unwrap();
+        std::fs::remove_file(folder.path().join("a.log")).unwrap();
+        std::fs::remove_file(folder.path().join("a.log.1")).unwrap();
+        log.append(b"six\n").unwrap();
+        expect(folder.path(), &[("a.log", "six\n")]);
+    }
+}
