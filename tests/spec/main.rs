@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `checking` | files without mistakes, and random edits of them |
 //! | `command_line` | the program itself: where it prints, and what it says of files that it cannot use |
+//! | `deployment` | the files that start the program in production |
 //! | `depth` | expressions of any depth and length |
 //! | `guides` | the commands of `docs/guides`, which print what is shown there |
+//! | `log_file` | the log file, completions and manual pages |
 //! | `look_ups` | groups that are looked up by columns of other names |
 //! | `mistakes` | the errors of files with mistakes, as golden files |
 //! | `test_verb` | `[[test]]` blocks, as `tidemill test` runs them |
@@ -15,8 +17,10 @@ mod checking;
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
+mod deployment;
 mod depth;
 mod guides;
+mod log_file;
 mod look_ups;
 mod mistakes;
 mod test_verb;

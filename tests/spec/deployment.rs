@@ -1,0 +1,66 @@
+//! The files of `config` that start the program in production: what they say of its flags, paths and times is so.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use tidemill::run::config::Config;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// Returns the value of the only line `key SEPARATOR value` of a text.
+fn value<'a>(text: &'a str, key: &str, separator: char) -> &'a str {
+    let mut found = text.lines().filter_map(|line| line.trim().split_once(separator)).filter(|(name, _)| *name == key);
+    let (_, value) = found.next().unwrap_or_else(|| panic!("no {key}"));
+    assert!(found.next().is_none(), "{key} is there twice");
+    value.trim()
+}
+
+#[test]
+fn the_config_for_kubernetes_fits_its_manifests() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/kubernetes/config.toml");
+    let config = Config::load(&path, &[]).unwrap_or_else(|error| panic!("{error:?}"));
+    let set = read("config/kubernetes/statefulset.yaml");
+    let grace = Duration::from_secs(value(&set, "terminationGracePeriodSeconds", ':').parse().unwrap());
+    assert!(grace > config.shutdown_timeout, "{grace:?}");
+    let port = value(&set, "containerPort", ':');
+    assert!(config.http.listen.ends_with(&format!(":{port}")), "{} {port}", config.http.listen);
+    let data_dir = config.data_dir.to_str().unwrap();
+    assert!(set.contains(&format!("mountPath: {data_dir}\n")), "{data_dir}");
+    let docker = read("Dockerfile");
+    assert!(docker.contains(&format!("VOLUME {data_dir}\n")) && docker.contains(&format!("data_dir={data_dir}\"")));
+    assert_eq!(value(&docker, "USER", ' '), value(&set, "runAsUser", ':'));
+    assert_eq!(value(&docker, "EXPOSE", ' '), port);
+    for path in ["/health/live", "/health/ready"] {
+        assert!(set.contains(&format!("path: {path}\n")), "{path}");
+    }
+}
+
+#[test]
+fn the_commands_of_the_unit_are_those_of_the_program() {
+    let unit = read("config/systemd/tidemill@.service");
+    let timeout: u64 = value(&unit, "TimeoutStopSec", '=').trim_end_matches('s').parse().unwrap();
+    assert!(Duration::from_secs(timeout) > Config::default().shutdown_timeout);
+    let folder = tempfile::tempdir().unwrap();
+    let etc = folder.path().to_str().unwrap();
+    let small = "name = \"small\"\n[source.a]\ntopic = \"a\"\nformat = \"csv\"\ntime = \"at\"\n\
+                 columns = { user = \"string\", at = \"timestamp\" }\n[features.user]\nfrom = \"a\"\n\
+                 entity = \"user\"\naggregate = [{ op = \"count\", windows = [\"1h\"] }]\n";
+    let config = "[topics.a]\nfile = \"a.csv\"\n[http]\nlisten = \"127.0.0.1:0\"\n";
+    for (name, text) in [("flights.toml", small), ("config.toml", config), ("a.csv", "user,at\nx,2020-01-01\n")] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    for key in ["ExecStartPre", "ExecStart"] {
+        let line = value(&unit, key, '=').replace("%i", "flights").replace("/etc/tidemill", etc);
+        let line = line.replace("/var/lib/tidemill", &format!("{etc}/state"));
+        let arguments = line.strip_prefix("/usr/local/bin/tidemill ").unwrap().split(' ');
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        command.args(arguments).current_dir(folder.path());
+        let output = command.args((key == "ExecStart").then_some("--until-end")).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(folder.path().join("state/small").is_dir());
+}
