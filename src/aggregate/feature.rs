@@ -42,6 +42,13 @@ impl FeatureType {
         }
     }
 
+    /// The type of the value, or of the values in a list or map.
+    pub fn of_values(self) -> Type {
+        match self {
+            FeatureType::Scalar(ty) | FeatureType::List(ty) | FeatureType::Map(ty) => ty,
+        }
+    }
+
     /// Returns whether a feature is null or of this type.
     pub fn admits(self, feature: &Feature) -> bool {
         let is_of = |ty: Type, value: &Scalar| match value {

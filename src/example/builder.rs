@@ -7,6 +7,7 @@ use super::steps::{LookupColumn, LookupStep, OwnStep, ProgramStep};
 use super::{FeatureAssembler, FeatureLookup, OwnRecord, RowLookup};
 use crate::aggregate::Feature;
 use crate::expr::Expr;
+use crate::model::InputShape;
 use crate::value::{Column, KeyCodec, Schema, TimeRules, Type};
 
 /// Builds the program of a model, step by step along the way of an instance: [`ProgramBuilder::record`] first, then the
@@ -28,6 +29,7 @@ pub struct ProgramBuilder {
 /// A cell of each row of a frame.
 struct ProgramSlot {
     ty: Type,
+    form: InputShape,
     /// The name under which a view passes the value on unchanged.
     name: Option<String>,
 }
@@ -58,7 +60,14 @@ impl ProgramBuilder {
         let mut columns = Vec::new();
         for (position, column) in lookup.schema.columns.iter().enumerate() {
             let slot = self.slot(column.ty, Some(&column.name));
-            columns.push(LookupColumn { position, slot, ty: column.ty, default: Feature::NULL, own: None });
+            columns.push(LookupColumn {
+                position,
+                slot,
+                ty: column.ty,
+                form: InputShape::Value,
+                default: Feature::NULL,
+                own: None,
+            });
         }
         self.look_up(LookupSource::Table(lookup.table.to_owned()), lookup.key, key, columns, Vec::new());
     }
@@ -83,12 +92,14 @@ impl ProgramBuilder {
         let entity = lookup.entity.iter().map(|column| self.columns[*column]).collect();
         let own: Vec<OwnStep> = lookup.own.iter().map(|own| self.own_step(own)).collect();
         let mut columns = Vec::new();
-        for ((position, name), ty) in lookup.features.iter().zip(&lookup.names).zip(&lookup.types) {
+        let typed = lookup.types.iter().zip(&lookup.forms);
+        for ((position, name), (ty, form)) in lookup.features.iter().zip(&lookup.names).zip(typed) {
             let slot = self.slot(*ty, Some(name));
+            self.slots[slot].form = *form;
             self.features.push((name.clone(), slot));
             let default = lookup.empty[*position].clone();
             let own = lookup.own.iter().position(|own| own.features.contains(position));
-            columns.push(LookupColumn { position: *position, slot, ty: *ty, default, own });
+            columns.push(LookupColumn { position: *position, slot, ty: *ty, form: *form, default, own });
         }
         self.look_up(LookupSource::Group(lookup.group.clone()), &lookup.key, entity, columns, own);
     }
@@ -135,9 +146,9 @@ impl ProgramBuilder {
         let features = std::mem::take(&mut self.features);
         let named_inputs = assembler.names().iter().cloned().zip(inputs.iter().copied());
         for (name, slot) in views.chain(features).chain(named_inputs) {
-            let ty = self.slots[slot].ty;
+            let ProgramSlot { ty, form, .. } = self.slots[slot];
             let time = TimeRules::default();
-            self.instance.fields.add(InstanceField { name, slot, ty, time, nullable: true, is_shared: false });
+            self.instance.fields.add(InstanceField { name, slot, ty, form, time, nullable: true, is_shared: false });
         }
         // Whatever no input is made from is neither computed nor asked for.
         let width = self.slots.len();
@@ -155,7 +166,7 @@ impl ProgramBuilder {
     }
 
     fn slot(&mut self, ty: Type, name: Option<&str>) -> usize {
-        self.slots.push(ProgramSlot { ty, name: name.map(str::to_owned) });
+        self.slots.push(ProgramSlot { ty, form: InputShape::Value, name: name.map(str::to_owned) });
         self.slots.len() - 1
     }
 

@@ -1,5 +1,6 @@
 //! The fields that an instance may have, and the slot of each.
 
+use crate::model::InputShape;
 use crate::value::{CellRules, Column, TimeRules, Type};
 
 /// The form of an instance: its fields, the required ones, and the number of cells of a row.
@@ -32,7 +33,9 @@ impl InstanceSchema {
 pub(super) struct InstanceField {
     pub name: String,
     pub slot: usize,
+    /// The type of the value, or of the values in a list or map.
     pub ty: Type,
+    pub form: InputShape,
     pub time: TimeRules,
     pub nullable: bool,
     /// True if other columns have the same path: its own name then says more than the path.
@@ -84,6 +87,7 @@ impl InstanceFields {
             name: column.name.clone(),
             slot,
             ty: column.ty,
+            form: InputShape::Value,
             time: column.time.clone(),
             nullable: column.nullable,
             is_shared: false,

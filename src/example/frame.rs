@@ -6,6 +6,7 @@ use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int64Type, TimestampMi
 use arrow_array::{ArrayRef, PrimitiveArray};
 use arrow_buffer::NullBuffer;
 
+use crate::aggregate::Feature;
 use crate::value::{ColumnBuilder, Scalar, Type};
 
 /// Instances while a program runs on them. A row has a cell for every value of the program: columns of the record, of
@@ -15,6 +16,8 @@ pub struct Frame {
     width: usize,
     rows: usize,
     cells: Vec<Scalar>,
+    /// The lists and maps, by the positions of their cells, which are null; empty while there are none.
+    nested: Vec<Feature>,
     /// Set for cells that the instance itself sets.
     overrides: Vec<bool>,
     /// Position of the instance that is being read.
@@ -29,6 +32,7 @@ impl Frame {
         self.width = width;
         self.rows = 0;
         self.cells.clear();
+        self.nested.clear();
         self.overrides.clear();
         self.reading = None;
     }
@@ -90,6 +94,20 @@ impl Frame {
         if !self.overrides[at] {
             self.cells[at] = value;
         }
+    }
+
+    /// Returns the list or map of a cell, or null.
+    #[inline]
+    pub(super) fn nested(&self, row: usize, slot: usize) -> &Feature {
+        self.nested.get(row * self.width + slot).unwrap_or(&Feature::NULL)
+    }
+
+    /// Writes a list or map to a cell, whoever has set it.
+    pub(super) fn set_nested(&mut self, row: usize, slot: usize, feature: Feature) {
+        if self.nested.len() < self.cells.len() {
+            self.nested.resize(self.cells.len(), Feature::NULL);
+        }
+        self.nested[row * self.width + slot] = feature;
     }
 
     /// Returns the cells of a row, and the buffer for a key that is encoded from them.

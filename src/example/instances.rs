@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::Frame;
 use super::fields::{FieldEntry, InstanceField, InstanceFields, InstanceSchema};
 use super::needs::InputNeeds;
+use super::nested;
 use crate::expr::nearest;
 use crate::time::{EventTime, format_time, in_range};
 use crate::value::{FieldFault, Found, Scalar, Type, ValueSeed};
@@ -174,6 +175,7 @@ impl InstanceSeed<'_> {
     /// Reads the value of a name that is one column's or one object's.
     fn read<'de, A: MapAccess<'de>>(&mut self, entry: &FieldEntry, map: &mut A) -> Result<(), A::Error> {
         match (entry.fields.as_slice(), &entry.object) {
+            ([field], None) if !field.form.is_value() => self.read_nested(field, &map.next_value()?),
             ([field], None) => {
                 let Some(cell) = self.cell(field, &field.name) else {
                     map.next_value::<IgnoredAny>()?;
@@ -185,6 +187,17 @@ impl InstanceSeed<'_> {
             ([], Some(inner)) => map.next_value_seed(self.inside(inner)),
             _ => self.read_shared(entry, &map.next_value::<Box<RawValue>>()?).map_err(A::Error::custom),
         }
+    }
+
+    /// Reads a list or a map.
+    fn read_nested<E>(&mut self, field: &InstanceField, value: &serde_json::Value) -> Result<(), E> {
+        if self.cell(field, &field.name).is_some() {
+            match nested::read(field, value) {
+                Ok(feature) => self.frame.set_nested(self.frame.rows() - 1, field.slot, feature),
+                Err(fault) => self.fail(&field.name, InstanceFault::Field(fault)),
+            }
+        }
+        Ok(())
     }
 
     /// Reads a value that several columns have, or that may be an object with columns.

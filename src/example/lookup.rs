@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::OwnRecord;
 use crate::aggregate::Feature;
 use crate::expr::Expr;
+use crate::model::InputShape;
 use crate::value::{Schema, Type};
 
 /// A look-up of a table's row.
@@ -31,8 +32,9 @@ pub struct FeatureLookup {
     pub features: Vec<usize>,
     /// Names of the features taken: `group.feature`.
     pub names: Vec<String>,
-    /// Types of the features taken.
+    /// Types of the features taken, or of the values in their lists and maps.
     pub types: Vec<Type>,
+    pub forms: Vec<InputShape>,
     /// The vector of an entity without records.
     pub empty: Arc<[Feature]>,
     /// The lines of the group that count the example itself, with its columns.

@@ -18,20 +18,21 @@
 //! use serde::de::DeserializeSeed;
 //! use tidemill::example::{FeatureAssembler, Frame, ProgramBuilder};
 //! use tidemill::expr::{Expr, Scope};
+//! use tidemill::model::{InputColumn, InputCell};
 //! use tidemill::value::{Column, Scalar, Schema, Type};
 //!
 //! let orders = Schema::new(vec![Column::new("amount", Type::Float, false), Column::new("at", Type::Timestamp, false)]);
 //! let double = Expr::parse("amount * 2", &Scope::of("orders", &orders)).unwrap();
 //! let mut builder = ProgramBuilder::default();
 //! builder.record(&orders, 1);
-//! let program = builder.finish("m", &FeatureAssembler::new([("double".to_owned(), double)]));
+//! let program = builder.finish("m", &FeatureAssembler::new([(InputColumn::new("double", Type::Float), double)]));
 //!
 //! let (mut frame, newest) = (Frame::default(), Some(0));
 //! let mut body = serde_json::Deserializer::from_str(r#"[{ "amount": 1.5 }, { "amount": 1.5, "double": 7.0 }]"#);
 //! program.instances(&mut frame, newest).deserialize(&mut body).unwrap().unwrap();
 //! program.run(&mut frame, 0, |_, _| None);
-//! assert_eq!(program.input(&frame, 0, 0), &Scalar::Float(3.0));
-//! assert_eq!(program.input(&frame, 1, 0), &Scalar::Float(7.0));
+//! assert_eq!(program.input(&frame, 0, 0), InputCell::Value(&Scalar::Float(3.0)));
+//! assert_eq!(program.input(&frame, 1, 0), InputCell::Value(&Scalar::Float(7.0)));
 //! ```
 
 mod assembler;
@@ -41,6 +42,7 @@ mod frame;
 mod instances;
 mod lookup;
 mod needs;
+mod nested;
 mod own_record;
 mod program;
 mod steps;

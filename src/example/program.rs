@@ -13,9 +13,8 @@ use super::steps::{self, ProgramStep};
 use super::{Frame, InstancesSeed};
 use crate::aggregate::Feature;
 use crate::expr::EvalStats;
-use crate::model;
+use crate::model::{self, InputCell};
 use crate::time::EventTime;
-use crate::value::Scalar;
 
 /// The serving program of one model. Built once and shared by all requests.
 #[derive(Debug)]
@@ -91,7 +90,15 @@ impl Program {
 
     /// Returns the value of an input, by position, after [`Program::run`].
     #[inline]
-    pub fn input<'a>(&self, frame: &'a Frame, row: usize, input: usize) -> &'a Scalar {
-        frame.get(row, self.inputs[input])
+    pub fn input<'a>(&self, frame: &'a Frame, row: usize, input: usize) -> InputCell<'a> {
+        let slot = self.inputs[input];
+        if self.declared[input].form.is_value() {
+            return InputCell::Value(frame.get(row, slot));
+        }
+        match frame.nested(row, slot) {
+            Feature::List(items) => InputCell::List(items),
+            Feature::Map(entries) => InputCell::Map(entries),
+            _ => InputCell::NULL,
+        }
     }
 }

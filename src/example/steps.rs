@@ -7,6 +7,7 @@ use arrow_array::ArrayRef;
 use super::{Frame, OwnColumns, OwnRecord};
 use crate::aggregate::{Feature, LineInput};
 use crate::expr::{EvalStats, Expr};
+use crate::model::InputShape;
 use crate::time::EventTime;
 use crate::value::{KeyCodec, Scalar, Type};
 
@@ -47,6 +48,7 @@ pub(super) struct LookupColumn {
     pub position: usize,
     pub slot: usize,
     pub ty: Type,
+    pub form: InputShape,
     /// The feature if the key is not found.
     pub default: Feature,
     /// The position in `own` of the line, if it counts the instance itself.
@@ -77,6 +79,18 @@ impl LookupStep {
         let found = look_up(self.source, key);
         for column in &self.columns {
             let feature = found.as_ref().map_or(&column.default, |found| &found[column.position]);
+            if !column.form.is_value() {
+                if !frame.is_override(row, column.slot) {
+                    let finished = match (feature, column.own) {
+                        (Feature::Open(open), Some(line)) if is_named => {
+                            open.with(&own[line], row, asking).finished(asking)
+                        }
+                        (feature, _) => feature.finished(asking),
+                    };
+                    frame.set_nested(row, column.slot, typed_values(column.ty, finished));
+                }
+                continue;
+            }
             let value = match (feature, column.own) {
                 (Feature::Open(open), Some(line)) if is_named => open.with(&own[line], row, asking).scalar(asking),
                 (feature, _) => feature.scalar(asking),
@@ -91,6 +105,20 @@ fn typed(ty: Type, value: Scalar) -> Scalar {
     match (ty, value) {
         (Type::Float, Scalar::Int(value)) => Scalar::Float(value as f64),
         (_, value) => value,
+    }
+}
+
+/// Returns a list or map whose values have their column's type.
+fn typed_values(ty: Type, feature: Feature) -> Feature {
+    let is_other = |value: &Scalar| ty == Type::Float && matches!(value, Scalar::Int(_));
+    match feature {
+        Feature::List(items) if items.iter().any(is_other) => {
+            Feature::List(items.iter().map(|item| typed(ty, item.clone())).collect())
+        }
+        Feature::Map(entries) if entries.iter().any(|(_, value)| is_other(value)) => {
+            Feature::Map(entries.iter().map(|(key, value)| (key.clone(), typed(ty, value.clone()))).collect())
+        }
+        other => other,
     }
 }
 

@@ -280,7 +280,7 @@ impl<'scope> Renderer<'_, 'scope> {
                 let labels = self.projected(streams, *from, format!("model.{}.labels", model.name), projection);
                 let attribution = Attribution {
                     codec: codec.clone(),
-                    types: model.columns.columns.iter().map(|column| column.ty.arrow()).collect(),
+                    types: model.column_types(),
                     example_on: example_on.clone(),
                     order: order.clone(),
                     after_ms: *after_ms,

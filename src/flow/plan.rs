@@ -13,10 +13,10 @@ use super::record_order::RecordOrder;
 use crate::aggregate::{FeatureType, GroupLayout, InputColumns, LineInput};
 use crate::example::{FeatureAssembler, OwnRecord};
 use crate::expr::Expr;
-use crate::model::ModelOptions;
+use crate::model::{InputShape, ModelOptions};
 use crate::relation::StreamId;
 use crate::source::{SourcePlan, TumblingWindow};
-use crate::spec::{LabelOp, LearnAt, Spec};
+use crate::spec::{self, LabelOp, LearnAt, Spec};
 use crate::value::{Batch, KeyCodec, Scalar, Schema, Type};
 
 /// All steps of a dataflow.
@@ -63,6 +63,8 @@ pub struct GroupPlan {
     pub names: Vec<String>,
     /// Types of the features.
     pub types: Vec<FeatureType>,
+    /// The forms in which models read them.
+    pub forms: Vec<InputShape>,
     /// The models whose examples look this group up.
     pub askers: Vec<Asker>,
 }
@@ -92,14 +94,6 @@ impl GroupPlan {
     /// Returns the positions of the entity's columns in the projection.
     pub fn entity(&self) -> Vec<usize> {
         (0..self.codec.types().len()).collect()
-    }
-
-    /// Returns the type of a feature that examples look up.
-    ///
-    /// # Panics
-    /// If it is a list or a map: the spec refuses models that read one.
-    pub fn scalar_type(&self, feature: usize) -> Type {
-        self.types[feature].scalar().expect("models read scalar features only")
     }
 
     /// Returns the Arrow fields of the closed changes, after their time: the entity's columns, then the features.
@@ -141,8 +135,11 @@ pub struct ModelPlan {
     /// The way of an instance, from the driving source to `examples`.
     pub instance: Vec<StreamId>,
     pub lookups: Vec<LookupPlan>,
-    /// The columns of an example: those of its stream, then the features looked up.
+    /// The columns of an example: those of its stream, then the features looked up, a list or map with the type of its
+    /// values.
     pub columns: Schema,
+    /// The types of the features looked up.
+    pub feature_types: Vec<FeatureType>,
     /// Number of the stream's columns among them.
     pub stream_width: usize,
     pub assembly: Arc<FeatureAssembler>,
@@ -219,6 +216,12 @@ impl ModelPlan {
         self.assembly.names().iter().enumerate().filter(move |(_, name)| !in_stream(name)).map(|(input, _)| input)
     }
 
+    /// Returns the Arrow types of the columns of an example.
+    pub fn column_types(&self) -> Vec<DataType> {
+        let stream = self.columns.columns[..self.stream_width].iter().map(|column| column.ty.arrow());
+        stream.chain(self.feature_types.iter().map(|ty| ty.arrow())).collect()
+    }
+
     /// Returns the columns of the offline file of examples, after `_time`.
     pub fn kept_columns(&self) -> Fields {
         let column = |name: &str, ty: DataType| Field::new(name, ty, true);
@@ -226,8 +229,10 @@ impl ModelPlan {
         let mut columns = vec![column("_known", time()), column("_window_end", time())];
         let stream = &self.columns.columns[..self.stream_width];
         columns.extend(stream.iter().map(|stream| column(&stream.name, stream.ty.arrow())));
-        let types: Vec<Type> = self.assembly.types().collect();
-        columns.extend(self.kept_inputs().map(|input| column(&self.assembly.names()[input], types[input].arrow())));
+        let inputs = self.assembly.inputs();
+        columns.extend(
+            self.kept_inputs().map(|input| column(&inputs[input].name, spec::feature_type(&inputs[input]).arrow())),
+        );
         columns.push(column("_label", self.labels.label_type().arrow()));
         columns.push(column("_score", self.labels.score_type()));
         columns.push(column("_version", Type::Int.arrow()));

@@ -145,6 +145,7 @@ fn plan_group(spec: &Spec, index: usize) -> GroupPlan {
         entity_names: entity().map(|column| column.name.clone()).collect(),
         names: group.features.iter().map(|feature| feature.name.clone()).collect(),
         types: group.features.iter().map(|feature| feature.ty).collect(),
+        forms: group.features.iter().map(|feature| group.form(feature)).collect(),
         askers: askers(spec, index),
     }
 }
@@ -189,13 +190,15 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
     let mut lookups: Vec<&spec::Lookup> = model.lookups.iter().collect();
     lookups.sort_by_key(|lookup| lookup.group);
     let mut columns = stream.clone();
+    let mut feature_types = Vec::new();
     let mut places: HashMap<(usize, usize), usize> = HashMap::new();
     for lookup in &lookups {
         let group = &groups[lookup.group];
         for feature in &lookup.features {
             places.insert((lookup.group, *feature), columns.len());
             let name = format!("{}.{}", group.name, group.names[*feature]);
-            columns.columns.push(Column::new(name, group.scalar_type(*feature), true));
+            columns.columns.push(Column::new(name, group.types[*feature].of_values(), true));
+            feature_types.push(group.types[*feature]);
         }
     }
     let named = model.lookups.iter().flat_map(|lookup| lookup.features.iter().map(|feature| (lookup.group, *feature)));
@@ -214,8 +217,9 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
         lookups: lookups.into_iter().map(|lookup| plan_lookup(spec, lookup, model.examples)).collect(),
         stream_width: stream.len(),
         columns,
+        feature_types,
         assembly: Arc::new(FeatureAssembler::new(
-            model.inputs.iter().map(|input| (input.name.clone(), input.expr.remap(&to))),
+            model.inputs.iter().map(|input| (input.column(), input.expr.remap(&to))),
         )),
         label,
         labels: LabelForm::of(kind.task),

@@ -31,7 +31,8 @@ impl Plan {
             entity: lookup.entity.clone(),
             features: lookup.features.clone(),
             names: lookup.features.iter().map(|feature| format!("{}.{}", group.name, group.names[*feature])).collect(),
-            types: lookup.features.iter().map(|feature| group.scalar_type(*feature)).collect(),
+            types: lookup.features.iter().map(|feature| group.types[*feature].of_values()).collect(),
+            forms: lookup.features.iter().map(|feature| group.forms[*feature]).collect(),
             empty: GroupState::new(&group.layout).vector(None, None).into(),
             own: lookup.own.clone(),
         }

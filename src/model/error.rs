@@ -37,6 +37,8 @@ pub enum ModelError {
     ShortCross,
     #[error("a cross takes `{input}`, a number, by its bin; set `bins`, or list it in `categorical`")]
     CrossedNumber { input: String },
+    #[error("a cross takes single values, and `{input}` is a list or a map")]
+    CrossedList { input: String },
     #[error("a model needs at least one input")]
     NoInputs,
     #[error("tensor `{name}` is missing")]

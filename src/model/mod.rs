@@ -52,7 +52,7 @@ pub use options::*;
 pub use parameter::{Bounds, Parameter, ParameterValue, Parameters};
 pub use predictions::Predictions;
 pub use predictor::{PredictionMemory, Predictor};
-pub use preparation::{InputColumn, Prepared};
+pub use preparation::{InputCell, InputColumn, InputShape, Prepared};
 pub use scores::{Better, METRICS, Metric, Scores, Scoring};
 pub use sparse_rows::{SparseRow, SparseRows};
 pub use task::Task;

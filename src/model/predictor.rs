@@ -10,9 +10,9 @@ use arrow_array::ArrayRef;
 
 use super::preparation::{Observations, Preparation, Prepared, SlotLayout};
 use super::{
-    InputColumn, ModelError, ModelKind, ModelOptions, Predictions, Scorer, SparseRows, Tensors, check_options,
+    InputCell, InputColumn, ModelError, ModelKind, ModelOptions, Predictions, Scorer, SparseRows, Tensors,
+    check_options,
 };
-use crate::value::Scalar;
 
 /// Memory that predictions can be made in again and again.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ impl Predictor {
     pub fn predict_values<'a>(
         &self,
         rows: usize,
-        value: impl Fn(usize, usize) -> &'a Scalar,
+        value: impl Fn(usize, usize) -> InputCell<'a>,
         memory: &mut PredictionMemory,
         predictions: &mut Predictions,
     ) {
@@ -64,8 +64,8 @@ impl Predictor {
         self.predict_observed(observations, select, prepared, predictions);
     }
 
-    /// Returns how many of single values are null to the model because they are numbers beyond ±10^18.
-    pub fn out_of_range<'a>(&self, rows: usize, value: impl Fn(usize, usize) -> &'a Scalar) -> u64 {
+    /// Returns how many values are null to the model because they are numbers beyond ±10^18.
+    pub fn out_of_range<'a>(&self, rows: usize, value: impl Fn(usize, usize) -> InputCell<'a>) -> u64 {
         self.preparation.layout().values_out_of_range(rows, value)
     }
 

@@ -9,7 +9,7 @@ use hyper::{Response, StatusCode};
 
 use super::RequestError;
 use crate::aggregate::Feature;
-use crate::model::{Predictor, Task};
+use crate::model::{InputCell, Predictor, Task};
 use crate::time::{EventTime, format_time};
 use crate::value::Scalar;
 
@@ -108,6 +108,29 @@ pub fn write_text(text: &str, out: &mut Vec<u8>) {
 /// Appends an object. The names are JSON strings already.
 pub fn write_object<'a>(entries: impl Iterator<Item = (&'a str, &'a Scalar)>, out: &mut Vec<u8>) {
     write_entries(entries, out, write_scalar);
+}
+
+/// Appends an object of these names, which are JSON strings already, and inputs.
+pub fn write_inputs<'a>(entries: impl Iterator<Item = (&'a str, InputCell<'a>)>, out: &mut Vec<u8>) {
+    write_entries(entries, out, |value, out| match value {
+        InputCell::Value(value) => write_scalar(value, out),
+        InputCell::List(items) => {
+            for (at, item) in items.iter().enumerate() {
+                out.push(if at == 0 { b'[' } else { b',' });
+                write_scalar(item, out);
+            }
+            out.extend_from_slice(if items.is_empty() { b"[]" } else { b"]" });
+        }
+        InputCell::Map(entries) => {
+            for (at, (key, value)) in entries.iter().enumerate() {
+                out.push(if at == 0 { b'{' } else { b',' });
+                write_text(key, out);
+                out.push(b':');
+                write_scalar(value, out);
+            }
+            out.extend_from_slice(if entries.is_empty() { b"{}" } else { b"}" });
+        }
+    });
 }
 
 /// Appends an object of these names, which are JSON strings already, and features as of an asking time.

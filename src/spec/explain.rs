@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{Group, GroupFeature, JoinedLabel, Label, LearnAt, Line, Lookup, Model, Spec, Topic, Window};
+use super::{Group, GroupFeature, JoinedLabel, Label, LearnAt, Line, Lookup, Model, Spec, Topic, Window, feature_type};
 use crate::aggregate::OpInput;
 use crate::model::{GateFallback, ParameterValue, Task};
 use crate::time::format_duration;
@@ -155,7 +155,7 @@ impl Spec {
         let width = model.inputs.iter().map(|input| input.name.len()).max().unwrap_or(0);
         for input in &model.inputs {
             let question = if input.expr.nullable() { "?" } else { "" };
-            writeln!(out, "  {:width$}  {}{question}", input.name, input.expr.ty())?;
+            writeln!(out, "  {:width$}  {}{question}", input.name, feature_type(&input.column()))?;
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use super::reader::{Fields, TomlValue, wrong};
 use super::toml_text::Text;
 use super::{Label, Lookup, ModelInput};
 use crate::expr::{Expr, Scope, nearest};
+use crate::model::InputShape;
 use crate::relation::StreamId;
 use crate::value::Type;
 
@@ -81,8 +82,10 @@ impl<'a> Checker<'a> {
                 skipped = true;
                 continue;
             };
-            for input in found {
-                self.visit(&input.expr, span.clone(), &mut entries);
+            // Look up what the inputs read.
+            for mut input in found {
+                input.form = self.form(&input.expr, stream);
+                self.visit(&input.expr, input.form, span.clone(), &mut entries);
                 if input.expr.ty() == Type::Timestamp {
                     let message = format!("'{}' is a timestamp", input.name);
                     self.problems.expected(
@@ -133,7 +136,7 @@ impl<'a> Checker<'a> {
                             Some(column) => self.plain_name(column, scope, stream),
                             None => text.value.trim().to_owned(),
                         };
-                        Some((vec![ModelInput { name, expr }], text.span))
+                        Some((vec![ModelInput { name, expr, form: InputShape::Value }], text.span))
                     }
                 }
             }
@@ -145,7 +148,7 @@ impl<'a> Checker<'a> {
                 if name.value.is_empty() {
                     self.problems.expected(name.span.clone(), "this name is empty", "a name");
                 }
-                Some((vec![ModelInput { name: name.value.to_owned(), expr }], name.span))
+                Some((vec![ModelInput { name: name.value.to_owned(), expr, form: InputShape::Value }], name.span))
             }
             other => wrong(self.problems, value.span(), other, "a feature, a column or an expression"),
         }
@@ -163,7 +166,8 @@ impl<'a> Checker<'a> {
     pub(super) fn whole_group(&self, name: &str, text: &Text, scope: &Scope, stream: &str) -> Option<Vec<ModelInput>> {
         if self.spec.groups.iter().any(|group| group.name == name) {
             let columns = scope.columns(Some(name))?;
-            let input = |(feature, expr)| ModelInput { name: format!("{name}.{feature}"), expr };
+            let form = InputShape::Value;
+            let input = |(feature, expr)| ModelInput { name: format!("{name}.{feature}"), expr, form };
             return Some(columns.into_iter().map(input).collect());
         }
         if !self.is_broken(name) {
@@ -178,16 +182,30 @@ impl<'a> Checker<'a> {
         None
     }
 
-    /// Records the groups whose features an expression reads. They must be scalars.
-    fn visit(&self, expr: &Expr, span: Range<usize>, entries: &mut Entries) {
+    /// Returns the form of an input: that of the feature, if it is nothing else.
+    fn form(&self, expr: &Expr, stream: StreamId) -> InputShape {
+        let width = self.spec.stream_schema(stream).len();
+        let feature = expr.as_column().and_then(|column| self.feature_at(column, width));
+        feature.map_or(InputShape::Value, |(group, feature)| {
+            let group = &self.spec.groups[group];
+            group.form(&group.features[feature])
+        })
+    }
+
+    /// Records the groups whose features an expression of some form reads. One of single values has no lists and maps.
+    fn visit(&self, expr: &Expr, form: InputShape, span: Range<usize>, entries: &mut Entries) {
         let width = self.spec.stream_schema(entries.stream).len();
         for column in expr.columns() {
             let Some((group, feature)) = self.feature_at(column, width) else { continue };
             let declared = &self.spec.groups[group];
             let feature = &declared.features[feature];
-            if feature.ty.scalar().is_none() {
+            if form.is_value() && feature.ty.scalar().is_none() {
                 let message = format!("'{}.{}' is of type {}", declared.name, feature.name, feature.ty);
-                self.problems.expected(span.clone(), message, "a feature that is neither a list nor a map");
+                self.problems.expected(
+                    span.clone(),
+                    message,
+                    "a feature that is neither a list nor a map, or one that is an input by itself",
+                );
             }
             if entries.visits.iter().all(|(known, _)| *known != group) {
                 entries.visits.push((group, span.clone()));
@@ -215,7 +233,7 @@ impl<'a> Checker<'a> {
             Label::Joined { .. } | Label::Unlabelled => None,
         };
         if let Some(value) = &immediate {
-            self.visit(value, 0..0, &mut entries);
+            self.visit(value, InputShape::Value, 0..0, &mut entries);
         }
         let mut used: Vec<usize> = entries.inputs.iter().flat_map(|input| input.expr.columns()).collect();
         used.extend(immediate.iter().flat_map(Expr::columns));
@@ -237,7 +255,7 @@ impl<'a> Checker<'a> {
         }
         let to = |column: usize| places.get(&column).copied().unwrap_or(column);
         let inputs =
-            entries.inputs.iter().map(|i| ModelInput { name: i.name.clone(), expr: i.expr.remap(&to) }).collect();
+            entries.inputs.into_iter().map(|input| ModelInput { expr: input.expr.remap(&to), ..input }).collect();
         let label = match immediate {
             Some(value) => Label::Immediate { value: value.remap(&to) },
             None => label,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Group, Label, Model, Spec, Topic, Window};
+use super::{Group, Label, Model, Spec, Topic, Window, feature_type};
 use crate::value::{Scalar, Schema};
 
 impl Spec {
@@ -75,7 +75,7 @@ impl Spec {
         let inputs = model
             .inputs
             .iter()
-            .map(|input| json!({ "name": input.name, "type": input.expr.ty(), "nullable": input.expr.nullable() }));
+            .map(|input| json!({ "name": input.name, "type": feature_type(&input.column()), "nullable": input.expr.nullable() }));
         json!({
             "name": model.name,
             "definition": self.model_definition(model),

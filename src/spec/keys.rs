@@ -237,7 +237,7 @@ pub static MODEL: Section = Section {
             "Combinations of inputs that become inputs themselves: `[[\"origin\", \"dest\"]]`",
         ),
         key("bins", "int", Is("0"), "Number of quantile bins that are added for every numeric input; 0 for none"),
-        key("categorical", "list of strings", Is("[]"), "Numeric inputs to be treated as categories"),
+        key("categorical", "list of strings", Is("[]"), "Inputs to be treated as categories"),
         key("hash_bits", "int", Is("18"), "Base-2 logarithm of the number of hashed weights"),
         key(
             "shards",

@@ -7,6 +7,7 @@ use super::checker::Checker;
 use super::{Label, Model};
 use crate::example::{FeatureAssembler, ProgramBuilder};
 use crate::expr::Expr;
+use crate::model::InputColumn;
 use crate::relation::RelationOp;
 
 impl Checker<'_> {
@@ -36,7 +37,11 @@ impl Checker<'_> {
             node.relation.serve(&node.schema, &mut program);
         }
         let of_stream = expr.columns().into_iter().filter(|column| *column < stream.len());
-        let read = of_stream.map(|at| (stream.columns[at].name.clone(), Expr::column(at, &stream.columns[at])));
+        let input = |at: usize| {
+            let column = &stream.columns[at];
+            (InputColumn::new(column.name.as_str(), column.ty), Expr::column(at, column))
+        };
+        let read = of_stream.map(input);
         let program = program.finish(&model.name, &FeatureAssembler::new(read));
         let source = self.spec.stream_schema(model.instance[0]);
         program.needed_columns().map(|column| source.columns[column].name.clone()).collect()

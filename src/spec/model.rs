@@ -5,7 +5,7 @@ use super::input::{BoundInputs, Entries};
 use super::problem::Mistake;
 use super::reader::Fields;
 use super::toml_text::Text;
-use super::{Label, Model};
+use super::{Label, Model, ModelInput};
 use crate::model::{InputColumn, LabelUse, ModelError, ModelKind, check_options};
 use crate::relation::StreamId;
 use crate::time::format_duration;
@@ -15,8 +15,7 @@ impl<'a> Checker<'a> {
         let before = self.problems.count();
         let model = self.read_model(&name, fields);
         let Some(model) = model.filter(|_| self.problems.count() == before) else { return };
-        let inputs: Vec<InputColumn> =
-            model.inputs.iter().map(|input| InputColumn::new(input.name.as_str(), input.expr.ty())).collect();
+        let inputs: Vec<InputColumn> = model.inputs.iter().map(ModelInput::column).collect();
         if let Err(errors) = check_options(&model.options, &inputs) {
             for error in errors {
                 let mistake = Mistake::new(name.span.clone(), error.to_string());

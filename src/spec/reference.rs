@@ -241,7 +241,8 @@ records, as if all of them had closed; in windows that lag, what has closed.
 const OP_PARAMETERS: &str = "
 A parameter is written in parentheses: `last_k(5)`, `quantile(0.9)`, `ewma(\"1h\")`. In the names of features it follows a
 short form of the operation: `amount_last5_1d`. A share is in percent there, with `_` for the point: `p90`, `p99_9`. Lists
-and maps are lists and objects in JSON and `list` and `map` columns in Parquet; models do not read them.
+and maps are lists and objects in JSON and `list` and `map` columns in Parquet. A model reads them as several
+inputs, see [concepts](concepts.md#lists-maps-and-approximations).
 
 ";
 

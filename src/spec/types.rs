@@ -2,9 +2,9 @@
 
 use super::problem::Problem;
 use super::test_case::TestCase;
-use crate::aggregate::{AggregateSpec, FeatureType, Op, Window};
+use crate::aggregate::{AggregateSpec, FeatureType, Op, Window, WindowShape};
 use crate::expr::Expr;
-use crate::model::ModelOptions;
+use crate::model::{InputColumn, InputShape, ModelOptions};
 use crate::relation::{Relations, StreamId};
 use crate::value::{Column, Scalar, Schema, Type};
 
@@ -103,14 +103,28 @@ impl Group {
         &self.lines[feature.line].ops[feature.op]
     }
 
-    /// Returns the features as the columns of an example. A list or a map stands there with the type of its values; no input may
-    /// read it.
+    /// Returns the features as the columns of an example. A list or a map stands there with the type of its values; only an
+    /// input that is nothing else may read it, see [`Group::form`].
     pub fn schema(&self) -> Schema {
         let column = |feature: &GroupFeature| {
-            let (FeatureType::Scalar(ty) | FeatureType::List(ty) | FeatureType::Map(ty)) = feature.ty;
-            Column::new(&feature.name, ty, self.lines[feature.line].by.is_some() || self.op(feature).empty().is_null())
+            Column::new(
+                &feature.name,
+                feature.ty.of_values(),
+                self.lines[feature.line].by.is_some() || self.op(feature).empty().is_null(),
+            )
         };
         Schema::new(self.features.iter().map(column).collect())
+    }
+
+    /// Returns the form in which a feature is an input of a model.
+    pub fn form(&self, feature: &GroupFeature) -> InputShape {
+        match (feature.ty, self.window(feature).shape) {
+            (FeatureType::Scalar(_), _) => InputShape::Value,
+            (FeatureType::Map(_), _) => InputShape::Map,
+            (FeatureType::List(_), WindowShape::Series(series)) => InputShape::List(series.steps),
+            // The parameter of all ops that answer a list is its greatest length.
+            (FeatureType::List(_), _) => InputShape::List(self.op(feature).parameters.count(0)),
+        }
     }
 
     /// The window of a feature.
@@ -210,6 +224,24 @@ pub struct ModelInput {
     /// Its name in example files and in `features` of an answer: `distance`, `airport.delay_mean_3h`.
     pub name: String,
     pub expr: Expr,
+    /// The form of the feature that it is, if it is a list or a map.
+    pub form: InputShape,
+}
+
+impl ModelInput {
+    /// Returns it as the model declares it.
+    pub fn column(&self) -> InputColumn {
+        InputColumn { form: self.form, ..InputColumn::new(self.name.as_str(), self.expr.ty()) }
+    }
+}
+
+/// Returns the type of a feature that is an input.
+pub fn feature_type(input: &InputColumn) -> FeatureType {
+    match input.form {
+        InputShape::Value => FeatureType::Scalar(input.ty),
+        InputShape::List(_) => FeatureType::List(input.ty),
+        InputShape::Map => FeatureType::Map(input.ty),
+    }
 }
 
 /// The time at which a joined label is learnt and scored.

@@ -5,6 +5,7 @@
 //! | `engine`, `spec`, `topics` | runs of the engine on records in memory, its dataflow, random records |
 //! | `naive`, `definitions`, `windows` | the oracle: the same results recomputed from all records |
 //! | `program`, `servers` | runs of the program and of real servers as child processes |
+//! | `nested` | the flights with lists and maps among the inputs |
 //! | `shipped` | replays of shipped dataflows on given records, and what they write |
 //! | `shop` | an endpoint over a small dataflow, and an HTTP client |
 //! | `training` | random rows for models |
@@ -14,6 +15,7 @@
 pub mod definitions;
 pub mod engine;
 pub mod naive;
+pub mod nested;
 pub mod program;
 pub mod servers;
 pub mod shipped;

@@ -10,15 +10,15 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
-use tidemill::aggregate::Feature;
+use tidemill::aggregate::{Feature, FeatureColumn};
 use tidemill::flow::Plan;
 use tidemill::metrics::Metrics;
-use tidemill::model::{Examples, Labels, Trainer, TrainerConfig, Version};
+use tidemill::model::{Examples, InputShape, Labels, Trainer, TrainerConfig, Version};
 use tidemill::registry::{LiveModels, Publication, Registry};
 use tidemill::serve::{Endpoint, Readiness, Server, Service, ServiceConfig, start};
 use tidemill::spec;
 use tidemill::store::{Online, Upsert};
-use tidemill::value::{ColumnBuilder, Scalar, Type};
+use tidemill::value::{Scalar, Type};
 
 const DAY: i64 = 86_400_000;
 
@@ -117,8 +117,16 @@ pub fn train(plan: &Plan, model: usize, windows: i64) -> Vec<Version> {
         let rows = 200;
         let time: Vec<i64> = (0..rows).map(|row| window * DAY + row).collect();
         let columns = inputs.iter().map(|input| {
-            let mut builder = ColumnBuilder::new(input.ty);
-            (0..rows).for_each(|_| builder.append(&any(input.ty, &mut random)));
+            let mut builder = FeatureColumn::new(spec::feature_type(input));
+            for _ in 0..rows {
+                let value = any(input.ty, &mut random);
+                let feature = match input.form {
+                    InputShape::Value => Feature::Value(value),
+                    InputShape::List(_) => Feature::List([value].into()),
+                    InputShape::Map => Feature::Map([("a".into(), value)].into()),
+                };
+                builder.append(&feature, 0);
+            }
             builder.finish()
         });
         let examples = Examples {

@@ -9,6 +9,7 @@
 //! | `champion` | a run whose champion is damaged |
 //! | `damage` | files on disk that are not as they were written |
 //! | `hostile` | saved state that no run has written |
+//! | `lists` | lists and maps as inputs of a model |
 //! | `locks` | two owners of one folder |
 //! | `disk_full` | places that cannot be written |
 //! | `inputs` | mostly bad inputs; a run that is started from an earlier checkpoint |
@@ -27,6 +28,7 @@ mod damage;
 mod disk_full;
 mod hostile;
 mod inputs;
+mod lists;
 mod locks;
 mod redis;
 mod redis_hangs;

@@ -37,6 +37,21 @@ from = "orders"
 entity = "buyer"
 aggregate = [{ op = "time_since_last", windows = ["1h"] }]
 
+[features.habits]
+from = "orders"
+entity = "buyer"
+aggregate = [
+  { of = "amount", op = "last_k(2)", windows = ["1d"] },
+  { of = "country", op = ["last_distinct(3)", "histogram(3)"], windows = ["1d"] },
+]
+
+[model.nested]
+kind = "linear"
+examples = "orders"
+features = ["habits.*"]
+label = { value = "amount" }
+window = "1d"
+
 [model.returned]
 kind = "logistic"
 examples = "moved"
@@ -162,6 +177,53 @@ fn a_time_is_asked_for_only_where_an_input_depends_on_it() {
     assert_eq!(ask("dated", json!({ "rate": 1, "date_part('hour', at)": 3 })), "");
     assert_eq!(ask("large", json!({ "buyer": "ann", "amount": 1, "items": 2 })), no_time);
     assert_eq!(ask("large", json!({ "buyer": "ann", "amount": 1, "items": 2, "hour": 3 })), "");
+    server.drain();
+}
+
+#[test]
+fn lists_and_maps_are_shown_and_can_be_overridden() {
+    let shop = open();
+    let text = |text: &str| Scalar::String(text.into());
+    let list = |items: &[Scalar]| Feature::List(items.into());
+    let counts = Feature::Map([("DE".into(), Scalar::Int(2)), ("FR".into(), Scalar::Int(1))].into());
+    let vector = vec![list(&[Scalar::Float(1.5), Scalar::Float(2.0)]), list(&[text("FR"), text("DE")]), counts];
+    shop.upsert_features("habits", &[text("ann")], vector);
+    let server = shop.serve();
+    let mut client = Client::connect(server.addr());
+    let mut ask = |instance: Value| {
+        let body = json!({ "model": "nested", "instances": [instance], "features": true });
+        let answer = client.post("/predict", body.to_string());
+        match answer.status {
+            200 => Ok((answer.json()["features"][0].clone(), answer.json()["predictions"][0].clone())),
+            status => Err((status, answer.error())),
+        }
+    };
+    let [last, distinct, histogram] =
+        ["habits.amount_last2_1d", "habits.country_lastdistinct3_1d", "habits.country_histogram3_1d"];
+    let whole = json!({ last: [1.5, 2.0], distinct: ["FR", "DE"], histogram: { "DE": 2, "FR": 1 } });
+    let (features, known) = ask(json!({ "buyer": "ann" })).unwrap();
+    assert_eq!(features, whole);
+    // An entity without records, or one that is not named, is its overrides.
+    let nothing = json!({ last: null, distinct: null, histogram: null });
+    assert_eq!(ask(json!({ "buyer": "bob" })).unwrap().0, nothing);
+    assert_eq!(ask(whole.clone()), Ok((whole.clone(), known.clone())), "no entity is needed for given features");
+    let given = json!({ "buyer": "ann", last: [null, 7] });
+    let (features, other) = ask(given).unwrap();
+    assert_eq!(features, json!({ last: [null, 7.0], distinct: ["FR", "DE"], histogram: { "DE": 2, "FR": 1 } }));
+    assert_ne!(other, known);
+    let empty = ask(json!({ last: [], distinct: [], histogram: {} })).unwrap();
+    assert_eq!(empty.1, ask(nothing.clone()).unwrap().1);
+    assert_eq!(empty.0[histogram], Value::Null);
+    for (name, value, why) in [
+        (last, json!([1, 2, 3]), "malformed: a list of 3 items, expected at most 2"),
+        (last, json!([1, "x"]), "malformed: [1]: expected float, found the text \"x\""),
+        (last, json!(7), "malformed: 7 is no list of float values"),
+        (distinct, json!([["a"]]), "malformed: [0]: expected string, found a list"),
+        (histogram, json!({ "DE": 1.5 }), "malformed: DE: expected int, found the number 1.5"),
+        (histogram, json!([]), "malformed: [] is no object of int values"),
+    ] {
+        assert_eq!(ask(json!({ "buyer": "ann", name: value })), Err((400, format!("instances[0].{name}: {why}"))));
+    }
     server.drain();
 }
 

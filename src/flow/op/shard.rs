@@ -16,7 +16,7 @@ use super::entities::GroupEntities;
 use super::publisher::OnlinePublisher;
 use super::updates::{ClosingUpdates, UpdateBatch};
 use super::{ClosingRow, Stash};
-use crate::aggregate::{Feature, GroupSnapshot, LineInput, SavedGroup};
+use crate::aggregate::{Feature, FeatureColumn, GroupSnapshot, LineInput, SavedGroup};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint};
 use crate::example::OwnRecord;
 use crate::expr::EvalStats;
@@ -26,7 +26,7 @@ use crate::flow::plan::GroupPlan;
 use crate::metrics::{NullCounter, NullReason};
 use crate::store::memory::OnlineTable;
 use crate::time::EventTime;
-use crate::value::{Batch, ColumnBuilder, MOST_BATCH_BYTES};
+use crate::value::{Batch, MOST_BATCH_BYTES};
 
 /// The changes of a group that are wanted.
 #[derive(Clone, Debug, Default)]
@@ -78,7 +78,7 @@ struct LookupBatch {
     /// The input of each line that counts the records themselves.
     own: Vec<LineInput>,
     /// A column for each feature, with the closing rows that are answered and not in `complete`.
-    answers: Vec<ColumnBuilder>,
+    answers: Vec<FeatureColumn>,
     /// The columns of closing rows before those, cut where their texts are large.
     complete: Vec<Vec<ArrayRef>>,
 }
@@ -178,7 +178,7 @@ impl GroupShard {
         let keys = self.plan.codec.encode(&key);
         let PendingLookups { features, own, stash } = &mut self.lookups[index];
         let own = own.iter().map(|own| own_input(own, &batch, &self.nulls)).collect();
-        let answers = features.iter().map(|feature| ColumnBuilder::new(self.plan.scalar_type(feature.position)));
+        let answers = features.iter().map(|feature| FeatureColumn::new(self.plan.types[feature.position]));
         let answers = answers.collect();
         stash.push(capability, batch, LookupBatch { keys, named, own, answers, complete: Vec::new() });
     }
@@ -249,7 +249,7 @@ impl GroupShard {
             let capability = stashed.capability.clone().expect("look-ups are stashed with their capability");
             let LookupBatch { answers, complete, .. } = &mut stashed.extra;
             let mut parts = std::mem::take(complete);
-            parts.push(answers.iter_mut().map(ColumnBuilder::finish).collect());
+            parts.push(answers.iter_mut().map(FeatureColumn::finish).collect());
             let mut row = stashed.done;
             for answers in parts {
                 let rows = answers.first().map_or(stashed.closing_rows().end - row, |column| column.len());
@@ -315,13 +315,13 @@ impl PendingLookups {
         for (feature, column) in self.features.iter().zip(&mut lookup.answers) {
             match (&vector[feature.position], feature.own) {
                 (Feature::Open(open), Some(line)) if is_named => {
-                    open.with(&lookup.own[line], at, row.time).append_to(column, row.time);
+                    column.append(&open.with(&lookup.own[line], at, row.time), row.time);
                 }
-                (answer, _) => answer.append_to(column, row.time),
+                (answer, _) => column.append(answer, row.time),
             }
         }
-        if lookup.answers.iter().map(ColumnBuilder::text_bytes).sum::<usize>() >= MOST_BATCH_BYTES {
-            lookup.complete.push(lookup.answers.iter_mut().map(ColumnBuilder::finish).collect());
+        if lookup.answers.iter().map(FeatureColumn::text_bytes).sum::<usize>() >= MOST_BATCH_BYTES {
+            lookup.complete.push(lookup.answers.iter_mut().map(FeatureColumn::finish).collect());
         }
     }
 }

@@ -131,7 +131,7 @@ impl ModelKind {
 
     /// Returns what is wrong with the inputs of a model of this kind.
     pub fn check_inputs(&self, layout: &SlotLayout) -> Option<ModelError> {
-        let (least, found) = (self.least_categories, layout.categories().len());
+        let (least, found) = (self.least_categories, layout.single_categories());
         (found < least).then_some(ModelError::FewCategories { kind: self.name, least, found })
     }
 

@@ -2,12 +2,12 @@
 //!
 //! A number x becomes z = (x − mean)/stddev, clipped to ±[`CLIP`] so that one wild value cannot throw the weights; a
 //! number that never varied becomes 0; a null becomes 0 and its indicator 1. With bins, the bin of x is 1 beside it.
-//! A category's slot is the top bits of its hash; a cross's those of its parts' hashes mixed in order.
+//! A category's slot is the top bits of its hash, and an item that a bag does not have counts 0 there; a cross's those of its parts' hashes mixed in order.
 
 use std::sync::Arc;
 
 use super::layout::CrossPart;
-use super::observations::mix;
+use super::values::{mix, null_of};
 use super::{Observations, SlotLayout, Statistics};
 use crate::model::tensor::{self, Tensor, Tensors};
 use crate::model::{ModelError, SparseRows};
@@ -75,6 +75,12 @@ impl Preparation {
             let crosses = layout.crosses.iter().map(|parts| self.cross(parts, observations, *row as usize));
             for (cell, hash) in index[at..].iter_mut().zip(hashes.chain(crosses)) {
                 *cell = self.slot(hash);
+            }
+            // Categories without a slot of their own are the last.
+            for (number, (category, hash)) in layout.categories.iter().zip(categories).enumerate() {
+                if category.alone && category.in_bag && *hash == null_of(category.seed) {
+                    value[at + number] = 0.0;
+                }
             }
         }
     }

@@ -8,7 +8,8 @@
 //! | then 2^`hash_bits` | one for each category of each categorical input, and of each cross |
 //!
 //! A bool is a number, 0 or 1, and is not cut into bins; a cross takes it as a category. A null string or category is
-//! a category of its own.
+//! a category of its own. A list or a map is several numbers or categories, see [`MAP_INPUTS`]; those of bags come after
+//! the single categories, and numbers of maps are not cut.
 //!
 //! ```
 //! use tidemill::model::preparation::SlotLayout;
@@ -28,16 +29,52 @@ use serde::{Deserialize, Serialize};
 use crate::model::{ModelError, ModelOptions};
 use crate::value::{Key, Type};
 
+/// The numbers that a map is.
+pub const MAP_INPUTS: usize = 1 << MAP_BITS;
+pub(super) const MAP_BITS: u32 = 6;
+
 /// An input of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputColumn {
     pub name: String,
+    /// The type of the value, or of the values in a list or map.
     pub ty: Type,
+    #[serde(default, skip_serializing_if = "InputShape::is_value")]
+    pub form: InputShape,
+}
+
+/// The form of an input's values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InputShape {
+    #[default]
+    Value,
+    /// A list of at most so many items.
+    List(usize),
+    /// A map from text.
+    Map,
+}
+
+impl InputShape {
+    /// Returns whether it is a single value.
+    pub fn is_value(&self) -> bool {
+        *self == InputShape::Value
+    }
+
+    /// Returns how many numbers or categories an input of this form is.
+    pub(super) fn parts(self) -> usize {
+        match self {
+            InputShape::Value => 1,
+            InputShape::List(most) => most,
+            InputShape::Map => MAP_INPUTS,
+        }
+    }
 }
 
 impl InputColumn {
+    /// An input of single values.
     pub fn new(name: impl Into<String>, ty: Type) -> Self {
-        InputColumn { name: name.into(), ty }
+        InputColumn { name: name.into(), ty, form: InputShape::Value }
     }
 }
 
@@ -46,6 +83,8 @@ impl InputColumn {
 pub(super) struct Number {
     /// Position among the inputs.
     pub input: usize,
+    /// Which of the numbers of a list or map it is; 0 of a single one.
+    pub part: usize,
     /// The first of its bins' slots, if it is cut.
     pub bins: Option<u32>,
     /// Seed of the hashes of its bins in a cross.
@@ -56,6 +95,10 @@ pub(super) struct Number {
 #[derive(Clone, Debug)]
 pub(super) struct Category {
     pub input: usize,
+    /// Which of the items of a list it is; 0 of a single one.
+    pub part: usize,
+    /// True for an item of a list.
+    pub in_bag: bool,
     /// Hash of the input's name: equal values of two inputs are two categories.
     pub seed: u64,
     /// True for a category with a slot of its own, beside those of the crosses it is in.
@@ -97,6 +140,7 @@ impl SlotLayout {
                 errors.push(ModelError::UnknownInput { option: "categorical", found: name.clone() });
             }
         }
+        let mut bags = Vec::new();
         // Sort the inputs into numbers and categories.
         let mut layout = SlotLayout {
             inputs: inputs.to_vec(),
@@ -113,10 +157,19 @@ impl SlotLayout {
                 Type::Timestamp => {
                     errors.push(ModelError::InputType { input: input.name.clone(), ty: input.ty });
                 }
-                _ if categorical => layout.categories.push(Category { input: at, seed, alone: true }),
-                _ => layout.numbers.push(Number { input: at, bins: None, seed }),
+                _ if categorical && input.form != InputShape::Map => {
+                    let in_bag = !input.form.is_value();
+                    let categories = if in_bag { &mut bags } else { &mut layout.categories };
+                    let category = |part| Category { input: at, part, in_bag, seed, alone: true };
+                    categories.extend((0..input.form.parts()).map(category));
+                }
+                _ => {
+                    let number = |part| Number { input: at, part, bins: None, seed };
+                    layout.numbers.extend((0..input.form.parts()).map(number));
+                }
             }
         }
+        layout.categories.append(&mut bags);
         layout.place_bins();
         // Resolve the parts of crosses.
         for cross in &options.crosses {
@@ -139,7 +192,8 @@ impl SlotLayout {
     fn place_bins(&mut self) {
         let mut next = 1 + 2 * self.numbers.len();
         for number in &mut self.numbers {
-            if self.options.bins > 1 && self.inputs[number.input].ty != Type::Bool {
+            let input = &self.inputs[number.input];
+            if self.options.bins > 1 && input.ty != Type::Bool && input.form != InputShape::Map {
                 number.bins = Some(next as u32);
                 next += self.options.bins;
             }
@@ -149,6 +203,9 @@ impl SlotLayout {
 
     /// Resolves an input of a cross; a bool gets a category for it.
     fn part(&mut self, input: usize) -> Result<CrossPart, ModelError> {
+        if !self.inputs[input].form.is_value() {
+            return Err(ModelError::CrossedList { input: self.inputs[input].name.clone() });
+        }
         if let Some(at) = self.categories.iter().position(|category| category.input == input) {
             return Ok(CrossPart::Category(at));
         }
@@ -156,7 +213,13 @@ impl SlotLayout {
         match self.numbers.iter().position(|number| number.input == input) {
             Some(at) if self.numbers[at].bins.is_some() => Ok(CrossPart::Number(at)),
             Some(at) if ty == Type::Bool => {
-                self.categories.push(Category { input, seed: self.numbers[at].seed, alone: false });
+                self.categories.push(Category {
+                    input,
+                    part: 0,
+                    in_bag: false,
+                    seed: self.numbers[at].seed,
+                    alone: false,
+                });
                 Ok(CrossPart::Category(self.categories.len() - 1))
             }
             _ => Err(ModelError::CrossedNumber { input: self.inputs[input].name.clone() }),
@@ -176,11 +239,23 @@ impl SlotLayout {
         self.numbers.len()
     }
 
-    /// Returns the positions in a row of the entries of the categorical inputs, in the order of the inputs.
+    /// Returns the positions in a row of the entries of the categorical inputs: single ones, then those of
+    /// bags, each in the order of the inputs.
     pub fn categories(&self) -> Range<usize> {
         let binned = self.numbers.iter().filter(|number| number.bins.is_some()).count();
         let first = 1 + self.numbers.len() + binned;
         first..first + self.categories.iter().filter(|category| category.alone).count()
+    }
+
+    /// Returns how many inputs are single categories.
+    pub fn single_categories(&self) -> usize {
+        let is_single = |category: &&Category| category.alone && !category.in_bag;
+        self.categories.iter().filter(is_single).count()
+    }
+
+    /// Returns whether the values of an input are named as categories.
+    pub(super) fn is_categorical(&self, input: usize) -> bool {
+        self.options.categorical.contains(&self.inputs[input].name)
     }
 
     /// Returns how many categories an observation has.

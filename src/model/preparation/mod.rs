@@ -13,17 +13,20 @@
 mod encode;
 mod layout;
 mod moments;
+mod nested;
 mod observations;
 mod prepared;
 mod sketch;
 mod statistics;
+mod values;
 
 pub use encode::{CLIP, Preparation};
-pub use layout::{InputColumn, SlotLayout};
+pub use layout::{InputColumn, InputShape, MAP_INPUTS, SlotLayout};
 pub use moments::{ExactMoments, LARGEST};
+pub use nested::InputCell;
 pub use observations::Observations;
-pub(super) use observations::mix;
 pub use prepared::{Observation, Prepared};
 pub use sketch::Sketch;
 pub(super) use statistics::LabelStatistics;
 pub use statistics::Statistics;
+pub(super) use values::mix;

@@ -1,5 +1,7 @@
 //! Observations: examples as numbers and hashed categories, before any version's preparation.
 //!
+//! Lists and maps are several numbers or categories.
+//!
 //! A null, a non-finite number and one beyond ±10^18 are all NaN here. A category is hashed with XXH3 (64 bits), seeded
 //! with the XXH3 of its input's name: strings by their bytes, numbers and bools by the bytes of their value.
 
@@ -7,12 +9,12 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use serde::{Deserialize, Serialize};
-use twox_hash::XxHash3_64;
 
-use super::SlotLayout;
 use super::layout::{Category, Number};
-use super::moments::LARGEST;
-use crate::value::{Scalar, Type};
+use super::nested::{InputCell, NestedRows, fill_categories, fill_numbers};
+use super::values::{bounded, hash, hash_float, hash_of, null_of, number_of};
+use super::{InputColumn, InputShape, SlotLayout};
+use crate::value::Type;
 
 /// Examples as numbers and hashed categories, row-major, in the layout's order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,12 +46,44 @@ impl Observations {
         self.numbers.resize(rows * self.width.0, 0.0);
         self.categories.resize(rows * self.width.1, 0);
         for (at, number) in layout.numbers.iter().enumerate() {
+            if !layout.inputs[number.input].form.is_value() {
+                if number.part == 0 {
+                    self.decode_nested_numbers(layout, at, &columns[number.input]);
+                }
+                continue;
+            }
             let cells = self.numbers.iter_mut().skip(at).step_by(self.width.0.max(1));
             decode_numbers(&columns[number.input], layout.inputs[number.input].ty, cells);
         }
         for (at, category) in layout.categories.iter().enumerate() {
+            if category.in_bag {
+                if category.part == 0 {
+                    self.decode_bag(layout, at, &columns[category.input]);
+                }
+                continue;
+            }
             let cells = self.categories.iter_mut().skip(at).step_by(self.width.1.max(1));
             decode_categories(&columns[category.input], layout.inputs[category.input].ty, category, cells);
+        }
+    }
+
+    /// Decodes a list or map into its numbers, the first of which is at a position.
+    fn decode_nested_numbers(&mut self, layout: &SlotLayout, at: usize, column: &ArrayRef) {
+        let Number { input, seed, .. } = layout.numbers[at];
+        let (form, categorical) = (layout.inputs[input].form, layout.is_categorical(input));
+        let mut rows = NestedRows::new(column, layout.inputs[input].ty, form);
+        for (row, numbers) in self.numbers.chunks_exact_mut(self.width.0).enumerate() {
+            fill_numbers(rows.value(row), seed, categorical, &mut numbers[at..at + form.parts()]);
+        }
+    }
+
+    /// Decodes a list into its categories, the first of which is at a position.
+    fn decode_bag(&mut self, layout: &SlotLayout, at: usize, column: &ArrayRef) {
+        let category = &layout.categories[at];
+        let input = &layout.inputs[category.input];
+        let mut rows = NestedRows::new(column, input.ty, input.form);
+        for (row, categories) in self.categories.chunks_exact_mut(self.width.1).enumerate() {
+            fill_categories(rows.value(row), category, &mut categories[at..at + input.form.parts()]);
         }
     }
 
@@ -57,15 +91,36 @@ impl Observations {
     ///
     /// # Panics
     /// If a value is neither null nor of its input's type.
-    pub fn refill_values<'a>(&mut self, layout: &SlotLayout, rows: usize, value: impl Fn(usize, usize) -> &'a Scalar) {
+    pub fn refill_values<'a>(
+        &mut self,
+        layout: &SlotLayout,
+        rows: usize,
+        value: impl Fn(usize, usize) -> InputCell<'a>,
+    ) {
         self.width = (layout.numbers.len(), layout.categories.len());
         self.rows = rows;
         self.numbers.clear();
         self.categories.clear();
         for row in 0..rows {
-            self.numbers.extend(layout.numbers.iter().map(|number| number_of(value(row, number.input))));
-            self.categories
-                .extend(layout.categories.iter().map(|category| hash_of(value(row, category.input), category)));
+            for number in &layout.numbers {
+                let form = layout.inputs[number.input].form;
+                if form.is_value() {
+                    self.numbers.push(number_of(value(row, number.input).scalar()));
+                } else if number.part == 0 {
+                    let (at, categorical) = (self.numbers.len(), layout.is_categorical(number.input));
+                    self.numbers.resize(at + form.parts(), f64::NAN);
+                    fill_numbers(value(row, number.input), number.seed, categorical, &mut self.numbers[at..]);
+                }
+            }
+            for category in &layout.categories {
+                if !category.in_bag {
+                    self.categories.push(hash_of(value(row, category.input).scalar(), category.seed));
+                } else if category.part == 0 {
+                    let at = self.categories.len();
+                    self.categories.resize(at + layout.inputs[category.input].form.parts(), 0);
+                    fill_categories(value(row, category.input), category, &mut self.categories[at..]);
+                }
+            }
         }
     }
 
@@ -114,7 +169,13 @@ impl SlotLayout {
         let beyond = |value: f64| value.is_finite() && bounded(value).is_nan();
         let count = |number: &Number| {
             let column = &columns[number.input];
-            match self.inputs[number.input].ty {
+            let InputColumn { ty, form, .. } = self.inputs[number.input];
+            if form != InputShape::Value {
+                let mut rows = NestedRows::new(column, ty, form);
+                let is_counted = number.part == 0 && !self.is_categorical(number.input);
+                return if is_counted { (0..column.len()).map(|row| rows.value(row).beyond()).sum() } else { 0 };
+            }
+            match ty {
                 Type::Float => column.as_primitive::<Float64Type>().iter().flatten().filter(|x| beyond(*x)).count(),
                 Type::Int => column.as_primitive::<Int64Type>().iter().flatten().filter(|x| beyond(*x as f64)).count(),
                 Type::Bool | Type::String | Type::Timestamp => 0,
@@ -124,13 +185,14 @@ impl SlotLayout {
     }
 
     /// The same as [`SlotLayout::out_of_range`], of single values; `value(row, input)` returns one.
-    pub fn values_out_of_range<'a>(&self, rows: usize, value: impl Fn(usize, usize) -> &'a Scalar) -> u64 {
-        let beyond = |row: usize, number: &Number| match value(row, number.input) {
-            Scalar::Float(x) => x.is_finite() && bounded(*x).is_nan(),
-            Scalar::Int(x) => bounded(*x as f64).is_nan(),
-            _ => false,
+    pub fn values_out_of_range<'a>(&self, rows: usize, value: impl Fn(usize, usize) -> InputCell<'a>) -> u64 {
+        let is_counted = |number: &&Number| {
+            number.part == 0 && (self.inputs[number.input].form.is_value() || !self.is_categorical(number.input))
         };
-        let in_row = |row| self.numbers.iter().filter(|number| beyond(row, number)).count();
+        let in_row = |row| {
+            let counted = self.numbers.iter().filter(is_counted);
+            counted.map(|number| value(row, number.input).beyond()).sum::<usize>()
+        };
         (0..rows).map(in_row).sum::<usize>() as u64
     }
 }
@@ -154,75 +216,26 @@ fn decode_numbers<'a>(column: &dyn Array, ty: Type, cells: impl Iterator<Item = 
 }
 
 fn decode_categories<'a>(column: &dyn Array, ty: Type, category: &Category, cells: impl Iterator<Item = &'a mut u64>) {
-    let null = mix(category.seed, NULL);
+    let (seed, null) = (category.seed, null_of(category.seed));
     match ty {
         Type::String => {
             let values = column.as_string::<i32>();
-            fill(column, cells, null, |row| hash(category, values.value(row).as_bytes()));
+            fill(column, cells, null, |row| hash(seed, values.value(row).as_bytes()));
         }
         Type::Int => {
             let values = column.as_primitive::<Int64Type>().values();
-            fill(column, cells, null, |row| hash(category, &values[row].to_le_bytes()));
+            fill(column, cells, null, |row| hash(seed, &values[row].to_le_bytes()));
         }
         Type::Float => {
             let values = column.as_primitive::<Float64Type>().values();
-            fill(column, cells, null, |row| hash_float(category, values[row]));
+            fill(column, cells, null, |row| hash_float(seed, values[row]));
         }
         Type::Bool => {
             let values = column.as_boolean().values();
-            fill(column, cells, null, |row| hash(category, &[u8::from(values.value(row))]));
+            fill(column, cells, null, |row| hash(seed, &[u8::from(values.value(row))]));
         }
         Type::Timestamp => unreachable!("the layout makes no category of a {ty}"),
     }
-}
-
-fn number_of(value: &Scalar) -> f64 {
-    match value {
-        Scalar::Null => f64::NAN,
-        Scalar::Float(value) => bounded(*value),
-        Scalar::Int(value) => bounded(*value as f64),
-        Scalar::Bool(value) => f64::from(u8::from(*value)),
-        Scalar::String(_) | Scalar::Timestamp(_) => unreachable!("the layout makes no number of {value:?}"),
-    }
-}
-
-fn hash_of(value: &Scalar, category: &Category) -> u64 {
-    match value {
-        Scalar::Null => mix(category.seed, NULL),
-        Scalar::String(text) => hash(category, text.as_bytes()),
-        Scalar::Int(value) => hash(category, &value.to_le_bytes()),
-        Scalar::Float(value) => hash_float(category, *value),
-        Scalar::Bool(value) => hash(category, &[u8::from(*value)]),
-        Scalar::Timestamp(_) => unreachable!("the layout makes no category of {value:?}"),
-    }
-}
-
-#[inline]
-fn bounded(x: f64) -> f64 {
-    if x.abs() <= LARGEST { x } else { f64::NAN }
-}
-
-#[inline]
-fn hash(category: &Category, bytes: &[u8]) -> u64 {
-    XxHash3_64::oneshot_with_seed(category.seed, bytes)
-}
-
-#[inline]
-fn hash_float(category: &Category, x: f64) -> u64 {
-    if x.is_nan() { mix(category.seed, NULL) } else { hash(category, &(x + 0.0).to_le_bytes()) }
-}
-
-/// The hash of null.
-const NULL: u64 = 0x6E75_6C6C;
-
-/// Combines two hashes. Order matters, and every bit of either reaches the top bits (SplitMix64's finaliser, Steele et
-/// al. 2014).
-#[inline]
-pub(in crate::model) fn mix(one: u64, other: u64) -> u64 {
-    let mut bits = one.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23) ^ other;
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    bits ^ (bits >> 31)
 }
 
 fn fill<'a, T: Copy + 'a>(
@@ -246,7 +259,8 @@ mod tests {
     use arrow_array::{Float64Array, Int64Array, StringArray};
 
     use super::*;
-    use crate::model::{InputColumn, ModelOptions};
+    use crate::model::ModelOptions;
+    use crate::value::Scalar;
 
     #[test]
     fn null_and_what_is_not_finite_are_one_and_an_empty_string_is_another() {
@@ -296,7 +310,7 @@ mod tests {
         };
         let columns: Vec<ArrayRef> = types.iter().enumerate().map(column).collect();
         let mut seen = Observations::default();
-        seen.refill_values(&layout, rows.len(), |row, input| &rows[row][input]);
+        seen.refill_values(&layout, rows.len(), |row, input| InputCell::Value(&rows[row][input]));
         let bits = |seen: &Observations| -> Vec<u64> { seen.numbers.iter().map(|x| x.to_bits()).collect() };
         let expected = Observations::decode(&layout, &columns, rows.len());
         assert_eq!((bits(&seen), &seen.categories), (bits(&expected), &expected.categories));

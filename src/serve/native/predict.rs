@@ -68,7 +68,7 @@ fn write_answer(
             }
             let values = model.quoted.iter().enumerate();
             let values = values.map(|(input, name)| (name.as_str(), model.program.input(&scratch.frame, row, input)));
-            reply::write_object(values, &mut out);
+            reply::write_inputs(values, &mut out);
         }
         out.push(b']');
     }
