@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `aggregate` | every aggregate of `KINDS` |
 //! | `model` | every kind of model, with every optimizer |
+//! | `nested` | lists and maps as inputs of every kind of model |
 //! | `quality` | prequential scores on a generated drift and on classic data sets |
 
 mod aggregate;
 #[path = "../common/mod.rs"]
 mod common;
 mod model;
+mod nested;
 mod quality;

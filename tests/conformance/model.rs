@@ -82,7 +82,7 @@ fn trials_of(name: &str, bounds: &Bounds) -> Vec<Vec<(String, ParameterValue)>> 
 }
 
 /// The default options of a kind.
-fn default_of(kind: &ModelKind) -> ModelOptions {
+pub fn default_of(kind: &ModelKind) -> ModelOptions {
     // Few trees take little time.
     let parameters = match kind.name {
         "gbdt" => vec![("trees".to_owned(), 10.0.into()), ("rate".to_owned(), 0.3.into())],
