@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::preparation::{InputColumn, SlotLayout};
+use super::preparation::InputColumn;
 use super::{BINS, GATE_WINDOWS, Gate, HASH_BITS, ModelError, ModelKind, ModelOptions, SHARDS};
 
 /// Checks the options of a model of these inputs.
@@ -20,9 +20,9 @@ pub fn check_options(options: &ModelOptions, inputs: &[InputColumn]) -> Result<(
     ];
     errors.extend(ranges.into_iter().filter_map(|(name, found, range)| out_of_range(name, found, &range)));
     // The numbers of a layout are only sensible within the ranges.
-    if errors.is_empty() {
-        match SlotLayout::new(inputs, options) {
-            Ok(layout) => errors.extend(kind.and_then(|kind| kind.check_inputs(&layout))),
+    if let Some(kind) = kind.filter(|_| errors.is_empty()) {
+        match kind.layout(inputs, options) {
+            Ok(layout) => errors.extend(kind.check_inputs(&layout)),
             Err(wrong) => errors.extend(wrong),
         }
     }

@@ -130,7 +130,7 @@ impl Predictor {
     pub fn load(inputs: &[InputColumn], options: &ModelOptions, tensors: &Tensors) -> Result<Self, ModelError> {
         let first = |mut errors: Vec<ModelError>| errors.swap_remove(0);
         check_options(options, inputs).map_err(first)?;
-        let layout = Arc::new(SlotLayout::new(inputs, options).map_err(first)?);
+        let layout = Arc::new(ModelKind::of(&options.kind)?.layout(inputs, options).map_err(first)?);
         Self::load_into(&layout, tensors)
     }
 

@@ -1,14 +1,17 @@
-//! Prepared examples: sparse rows of one width.
+//! Prepared examples: sparse rows.
 //!
-//! Every row has the same number of entries, since each input gives a fixed number of them (a null gives its
-//! indicator in place of its value); so there is no row pointer to keep and a row is two plain slices.
+//! A row is two plain slices. Usually all rows have the same number of entries, since each input is a fixed number of
+//! them (a null has its indicator in place of its value), and no row pointers are kept. Only maps whose categories have
+//! entries make rows of several widths.
 
-/// Rows of `width` entries, each a slot and the number by which its weight is multiplied.
+/// Rows of entries, each a slot and the number by which its weight is multiplied.
 #[derive(Clone, Debug, Default)]
 pub struct SparseRows {
     width: usize,
     index: Vec<u32>,
     value: Vec<f64>,
+    /// The end of each row; empty if all are of `width` entries.
+    ends: Vec<usize>,
 }
 
 /// A row: `index` and `value` have the same length, and slots may repeat (two categories can share one).
@@ -20,37 +23,66 @@ pub struct SparseRow<'a> {
 
 impl SparseRows {
     pub fn len(&self) -> usize {
-        self.index.len().checked_div(self.width).unwrap_or(0)
+        if self.ends.is_empty() { self.index.len().checked_div(self.width).unwrap_or(0) } else { self.ends.len() }
     }
 
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
 
-    /// Returns the number of entries of a row.
+    /// Returns the number of entries of a row, if all have the same.
     pub fn width(&self) -> usize {
         self.width
     }
 
     pub fn row(&self, row: usize) -> SparseRow<'_> {
-        let cells = row * self.width..(row + 1) * self.width;
+        let cells = match self.ends.get(row) {
+            None => row * self.width..(row + 1) * self.width,
+            Some(end) => row.checked_sub(1).map_or(0, |before| self.ends[before])..*end,
+        };
         SparseRow { index: &self.index[cells.clone()], value: &self.value[cells] }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = SparseRow<'_>> {
         let width = self.width.max(1);
-        self.index
-            .chunks_exact(width)
-            .zip(self.value.chunks_exact(width))
-            .map(|(index, value)| SparseRow { index, value })
+        let of_one_width = if self.ends.is_empty() { self.index.len() } else { 0 };
+        let rows = self.index[..of_one_width].chunks_exact(width).zip(self.value[..of_one_width].chunks_exact(width));
+        let rows = rows.map(|(index, value)| SparseRow { index, value });
+        rows.chain((0..self.ends.len()).map(|row| self.row(row)))
     }
 
     /// Makes room for `rows` rows of `width`, and returns their cells, all of which the caller must write.
     pub(super) fn reset(&mut self, width: usize, rows: usize) -> impl Iterator<Item = (&mut [u32], &mut [f64])> {
         self.width = width;
+        self.ends.clear();
         self.index.resize(width * rows, 0);
         self.value.resize(width * rows, 0.0);
         self.index.chunks_exact_mut(width.max(1)).zip(self.value.chunks_exact_mut(width.max(1)))
+    }
+
+    /// The same as [`SparseRows::reset`], for rows of these widths.
+    pub(super) fn reset_to(
+        &mut self,
+        widths: impl Iterator<Item = usize>,
+    ) -> impl Iterator<Item = (&mut [u32], &mut [f64])> {
+        self.ends.clear();
+        self.ends.extend(widths.scan(0, |end, width| {
+            *end += width;
+            Some(*end)
+        }));
+        let cells = self.ends.last().copied().unwrap_or(0);
+        self.index.resize(cells, 0);
+        self.value.resize(cells, 0.0);
+        let (mut index, mut value) = (self.index.as_mut_slice(), self.value.as_mut_slice());
+        let mut start = 0;
+        self.ends.iter().map(move |end| {
+            let width = *end - std::mem::replace(&mut start, *end);
+            let row;
+            (row, index) = std::mem::take(&mut index).split_at_mut(width);
+            let numbers;
+            (numbers, value) = std::mem::take(&mut value).split_at_mut(width);
+            (row, numbers)
+        })
     }
 
     /// Appends a row of the same width as those before it.
@@ -64,5 +96,6 @@ impl SparseRows {
     pub fn clear(&mut self) {
         self.index.clear();
         self.value.clear();
+        self.ends.clear();
     }
 }

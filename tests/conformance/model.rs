@@ -52,8 +52,11 @@ fn everything() -> Vec<(String, ModelOptions)> {
             crosses: vec![vec!["x".into(), "town".into()], vec!["hour".into(), "flag".into()]],
             ..plain.clone()
         };
-        let rich =
-            ModelOptions { shards: 3, publish: gate, ..if kind.reads == InputForm::Rows { of_rows } else { plain } };
+        let rich = ModelOptions {
+            shards: 3,
+            publish: gate,
+            ..if kind.reads == InputForm::Observations { plain } else { of_rows }
+        };
         all.push((format!("{named} sharded, gated, with bins and crosses"), rich.clone()));
         all.push((format!("{named} fresh"), ModelOptions { start: LearningStart::Fresh, publish: None, ..rich }));
     }

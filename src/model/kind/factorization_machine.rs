@@ -32,13 +32,13 @@ pub(super) static BINARY: ModelKind = ModelKind {
     label: LabelUse::Required,
     labels: LabelDomain::Truth,
     parameters: PARAMETERS,
-    reads: InputForm::Rows,
+    reads: InputForm::Slots,
     trained_by: TrainedBy::Optimizer,
     combining: Combining::Averaged,
     least_categories: 0,
     standardises_label: false,
-    build: |layout, parameters, optimizer| build::<Logistic>(layout, parameters, optimizer, interacting(layout)),
-    load: |layout, tensors| load::<Logistic>(layout, tensors, interacting(layout)),
+    build: |layout, parameters, optimizer| build::<Logistic>(layout, parameters, optimizer, INTERACTING),
+    load: |layout, tensors| load::<Logistic>(layout, tensors, INTERACTING),
 };
 
 pub(super) static REGRESSION: ModelKind = ModelKind {
@@ -46,8 +46,8 @@ pub(super) static REGRESSION: ModelKind = ModelKind {
     task: Task::Regression,
     labels: LabelDomain::Value,
     standardises_label: true,
-    build: |layout, parameters, optimizer| build::<Linear>(layout, parameters, optimizer, interacting(layout)),
-    load: |layout, tensors| load::<Linear>(layout, tensors, interacting(layout)),
+    build: |layout, parameters, optimizer| build::<Linear>(layout, parameters, optimizer, INTERACTING),
+    load: |layout, tensors| load::<Linear>(layout, tensors, INTERACTING),
     ..BINARY
 };
 
@@ -73,10 +73,8 @@ const SPREAD: f64 = 0.1;
 const WEIGHTS: &str = "weights";
 const FACTORS: &str = "factors";
 
-/// Returns the entries of a row that take part in products: all but the bias.
-fn interacting(layout: &SlotLayout) -> Range<usize> {
-    1..layout.width()
-}
+/// The entries of a row that take part in products: all but the bias.
+const INTERACTING: Range<usize> = 1..usize::MAX;
 
 /// A sum of weighted slots, and of the products of some.
 struct FactorModel<L> {
@@ -126,7 +124,8 @@ pub(super) fn build<L: Link>(
 
 /// Returns the entries of a row that are in a range.
 fn part<'a>(row: SparseRow<'a>, entries: &Range<usize>) -> SparseRow<'a> {
-    SparseRow { index: &row.index[entries.clone()], value: &row.value[entries.clone()] }
+    let own = entries.start..entries.end.min(row.index.len());
+    SparseRow { index: &row.index[own.clone()], value: &row.value[own] }
 }
 
 /// Adds the entry of one slot to the sums of each factor, and returns the squares of what it adds.
@@ -271,7 +270,7 @@ mod tests {
             link: Logistic,
             optimizer: optimizer.make(),
             factors: SlotVectors::new(layout.slots(), 3, VectorStart { seed: 1, spread: 0.5 }),
-            entries: interacting(&layout),
+            entries: INTERACTING,
             rank: 3,
             rate: 1e-9,
             l2: 0.0,

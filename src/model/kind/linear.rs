@@ -40,7 +40,7 @@ pub(super) static KIND: ModelKind = ModelKind {
             summary: "share of the labels below the prediction",
         },
     ],
-    reads: InputForm::Rows,
+    reads: InputForm::Slots,
     trained_by: TrainedBy::Optimizer,
     combining: Combining::Averaged,
     least_categories: 0,

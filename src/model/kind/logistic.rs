@@ -12,7 +12,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     label: LabelUse::Required,
     labels: LabelDomain::Truth,
     parameters: &[],
-    reads: InputForm::Rows,
+    reads: InputForm::Slots,
     trained_by: TrainedBy::Optimizer,
     combining: Combining::Averaged,
     least_categories: 0,

@@ -2,7 +2,7 @@
 
 use super::{KINDS, Learner, Scorer};
 use crate::model::optimizer::OptimizerSetup;
-use crate::model::preparation::SlotLayout;
+use crate::model::preparation::{InputColumn, MapForm, SlotLayout};
 use crate::model::{
     KindOptions, LabelDomain, METRICS, Metric, ModelError, ModelOptions, OptimizerKind, Parameter, Parameters, Scoring,
     Task, Tensors,
@@ -42,7 +42,10 @@ pub enum TrainedBy {
 /// The form in which a kind reads the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputForm {
-    /// Rows of standardised numbers and hashed categories, with bins and crosses: [`crate::model::Prepared::rows`].
+    /// Rows of standardised numbers and hashed categories, with bins and crosses: [`crate::model::Prepared::rows`]. An
+    /// entry counts by its slot alone, so that a map is an entry for each of its categories.
+    Slots,
+    /// The same, of one width, so that an entry may count by its place, too: a map is a fixed number of numbers.
     Rows,
     /// Numbers and categories as they are: [`crate::model::Prepared::observations`]. Such a kind has no `bins`,
     /// `crosses` or `hash_bits`.
@@ -139,6 +142,18 @@ impl ModelKind {
     pub fn metrics(&self) -> impl Iterator<Item = &'static Metric> + use<> {
         let task = self.task;
         METRICS.iter().filter(move |metric| metric.tasks.contains(&task))
+    }
+
+    /// Returns the layout of a model of this kind.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the inputs and with the options that name them.
+    pub fn layout(&self, inputs: &[InputColumn], options: &ModelOptions) -> Result<SlotLayout, Vec<ModelError>> {
+        let map_form = match self.reads {
+            InputForm::Slots => MapForm::Entries,
+            InputForm::Rows | InputForm::Observations => MapForm::Numbers,
+        };
+        SlotLayout::with_maps(inputs, options, map_form)
     }
 
     /// Returns everything that is wrong with the options that not every kind has.

@@ -33,7 +33,7 @@ pub(super) static KIND: ModelKind = ModelKind {
         },
         Parameter { name: "variant", default: 1.0, bounds: Bounds::Whole(1, 2), summary: "1 for PA-I, 2 for PA-II" },
     ],
-    reads: InputForm::Rows,
+    reads: InputForm::Slots,
     trained_by: TrainedBy::Itself,
     combining: Combining::Averaged,
     least_categories: 0,

@@ -24,7 +24,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     label: LabelUse::Required,
     labels: LabelDomain::Class,
     parameters: &[MAX_CLASSES],
-    reads: InputForm::Rows,
+    reads: InputForm::Slots,
     trained_by: TrainedBy::Optimizer,
     combining: Combining::Averaged,
     least_categories: 0,

@@ -2,7 +2,9 @@
 //!
 //! A number x becomes z = (x − mean)/stddev, clipped to ±[`CLIP`] so that one wild value cannot throw the weights; a
 //! number that never varied becomes 0; a null becomes 0 and its indicator 1. With bins, the bin of x is 1 beside it.
-//! A category's slot is the top bits of its hash, and an item that a bag does not have counts 0 there; a cross's those of its parts' hashes mixed in order.
+//! A category's slot is the top bits of its hash, and an item that a bag does not have counts 0 there; a cross's those of its
+//! parts' hashes mixed in order. A category of a map has the slot of its hash, too, and there its number divided by the root
+//! of the mean square of all numbers of the map, clipped: a category that a map does not have is 0, and so 0 stays 0.
 
 use std::sync::Arc;
 
@@ -23,6 +25,8 @@ pub struct Preparation {
     mean: Vec<f64>,
     /// 1/stddev; 0 of a number that never varied.
     scale: Vec<f64>,
+    /// Of each map whose categories have entries, 1 / the root of the mean square of its numbers; 0 if all were 0.
+    map_scale: Vec<f64>,
     /// The inner edges of each number's bins, ascending.
     edges: Vec<Vec<f64>>,
     /// Mean and stddev of the label, for kinds that learn it standardised.
@@ -33,6 +37,7 @@ impl Preparation {
     /// Freezes the statistics of the examples seen so far.
     pub fn new(layout: &Arc<SlotLayout>, statistics: &Statistics) -> Self {
         let scale = |variance: f64| if variance > 0.0 { 1.0 / variance.sqrt() } else { 0.0 };
+        let scale_of_map = |square: f64| if square > 0.0 { 1.0 / square.sqrt() } else { 0.0 };
         let edges = |number: usize| match statistics.sketches.get(number) {
             Some(sketch) if layout.numbers[number].bins.is_some() => sketch.edges(layout.options.bins),
             _ => Vec::new(),
@@ -41,6 +46,7 @@ impl Preparation {
             layout: Arc::clone(layout),
             mean: statistics.numbers.iter().map(|moments| moments.mean()).collect(),
             scale: statistics.numbers.iter().map(|moments| scale(moments.variance())).collect(),
+            map_scale: statistics.maps.iter().map(|moments| scale_of_map(moments.mean_square())).collect(),
             edges: (0..layout.numbers.len()).map(edges).collect(),
             label: statistics.labels.mean_and_deviation(),
         }
@@ -64,23 +70,44 @@ impl Preparation {
 
     /// Replaces `rows` by the selected observations, in the order of `select`.
     pub fn encode(&self, observations: &Observations, select: &[u32], rows: &mut SparseRows) {
-        let layout = &*self.layout;
-        for (row, (index, value)) in select.iter().zip(rows.reset(layout.width(), select.len())) {
-            let categories = observations.categories(*row as usize);
-            index[0] = 0;
-            value.fill(1.0);
-            let at = self.encode_numbers(observations.numbers(*row as usize), index, value);
-            let alone = layout.categories.iter().zip(categories).filter(|(category, _)| category.alone);
-            let hashes = alone.map(|(_, hash)| *hash);
-            let crosses = layout.crosses.iter().map(|parts| self.cross(parts, observations, *row as usize));
-            for (cell, hash) in index[at..].iter_mut().zip(hashes.chain(crosses)) {
-                *cell = self.slot(hash);
+        let width = self.layout.width();
+        if self.layout.maps.is_empty() {
+            for (row, (index, value)) in select.iter().zip(rows.reset(width, select.len())) {
+                self.encode_row(observations, *row as usize, index, value);
             }
-            // Categories without a slot of their own are the last.
-            for (number, (category, hash)) in layout.categories.iter().zip(categories).enumerate() {
-                if category.alone && category.in_bag && *hash == null_of(category.seed) {
-                    value[at + number] = 0.0;
-                }
+            return;
+        }
+        let widths = select.iter().map(|row| width + observations.entries(*row as usize).len());
+        for (row, (index, value)) in select.iter().zip(rows.reset_to(widths)) {
+            let (index, slots) = index.split_at_mut(width);
+            let (value, numbers) = value.split_at_mut(width);
+            self.encode_row(observations, *row as usize, index, value);
+            let cells = slots.iter_mut().zip(numbers);
+            for (entry, (slot, number)) in observations.entries(*row as usize).iter().zip(cells) {
+                *slot = self.slot(entry.hash);
+                *number = (entry.number * self.map_scale[entry.map as usize]).clamp(-CLIP, CLIP);
+            }
+        }
+    }
+
+    /// Writes the entries of a row that are not of maps.
+    #[inline]
+    fn encode_row(&self, observations: &Observations, row: usize, index: &mut [u32], value: &mut [f64]) {
+        let layout = &*self.layout;
+        let categories = observations.categories(row);
+        index[0] = 0;
+        value.fill(1.0);
+        let at = self.encode_numbers(observations.numbers(row), index, value);
+        let alone = layout.categories.iter().zip(categories).filter(|(category, _)| category.alone);
+        let hashes = alone.map(|(_, hash)| *hash);
+        let crosses = layout.crosses.iter().map(|parts| self.cross(parts, observations, row));
+        for (cell, hash) in index[at..].iter_mut().zip(hashes.chain(crosses)) {
+            *cell = self.slot(hash);
+        }
+        // Categories without a slot of their own are the last.
+        for (number, (category, hash)) in layout.categories.iter().zip(categories).enumerate() {
+            if category.alone && category.in_bag && *hash == null_of(category.seed) {
+                value[at + number] = 0.0;
             }
         }
     }
@@ -140,6 +167,9 @@ impl Preparation {
         tensors.insert(LABEL.to_owned(), Tensor::vector(self.label.to_vec()));
         tensors.insert(MEAN.to_owned(), Tensor::vector(self.mean.clone()));
         tensors.insert(SCALE.to_owned(), Tensor::vector(self.scale.clone()));
+        if !self.map_scale.is_empty() {
+            tensors.insert(MAP_SCALE.to_owned(), Tensor::vector(self.map_scale.clone()));
+        }
     }
 
     /// Reads the tensors that [`Preparation::save`] added.
@@ -150,9 +180,13 @@ impl Preparation {
         let numbers = Some(layout.numbers.len());
         let mean = tensor::floats(tensors, MEAN, numbers)?.to_vec();
         let scale = tensor::floats(tensors, SCALE, numbers)?.to_vec();
+        let map_scale = match layout.maps.len() {
+            0 => Vec::new(),
+            maps => tensor::floats(tensors, MAP_SCALE, Some(maps))?.to_vec(),
+        };
         let all = tensor::floats(tensors, EDGES, None)?;
         let label = tensor::floats(tensors, LABEL, Some(2))?;
-        if mean.iter().chain(&scale).chain(all).chain(label).any(|x| !x.is_finite()) {
+        if mean.iter().chain(&scale).chain(&map_scale).chain(all).chain(label).any(|x| !x.is_finite()) {
             return Err(tensor::misfit(MEAN, "a mean, a scale or an edge is not finite"));
         }
         let mut edges = Vec::with_capacity(layout.numbers.len());
@@ -163,13 +197,14 @@ impl Preparation {
             edges.push(cut.ok_or_else(|| tensor::misfit(EDGE_ENDS, "it does not fit the edges"))?.to_vec());
             start = *end as usize;
         }
-        Ok(Preparation { layout: Arc::clone(layout), mean, scale, edges, label: [label[0], label[1]] })
+        Ok(Preparation { layout: Arc::clone(layout), mean, scale, map_scale, edges, label: [label[0], label[1]] })
     }
 }
 
 const LABEL: &str = "preparation.label";
 const MEAN: &str = "preparation.mean";
 const SCALE: &str = "preparation.scale";
+const MAP_SCALE: &str = "preparation.map_scale";
 const EDGES: &str = "preparation.edges";
 const EDGE_ENDS: &str = "preparation.edge_ends";
 

@@ -8,8 +8,10 @@
 //! | then 2^`hash_bits` | one for each category of each categorical input, and of each cross |
 //!
 //! A bool is a number, 0 or 1, and is not cut into bins; a cross takes it as a category. A null string or category is
-//! a category of its own. A list or a map is several numbers or categories, see [`MAP_INPUTS`]; those of bags come after
-//! the single categories, and numbers of maps are not cut.
+//! a category of its own. A list is several numbers or categories; those of bags come after the single categories.
+//!
+//! A map is either so many numbers that are not cut, or entries of its own: see [`MapForm`]. The entries come after all
+//! others of a row, one for each category of the map, with a hashed slot each.
 //!
 //! ```
 //! use tidemill::model::preparation::SlotLayout;
@@ -32,6 +34,15 @@ use crate::value::{Key, Type};
 /// The numbers that a map is.
 pub const MAP_INPUTS: usize = 1 << MAP_BITS;
 pub(super) const MAP_BITS: u32 = 6;
+
+/// The form in which a row has the categories of a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapForm {
+    /// [`MAP_INPUTS`] numbers, one of which the hash of a category names. So all rows have one width.
+    Numbers,
+    /// An entry for each category, in a hashed slot, with the category's number.
+    Entries,
+}
 
 /// An input of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,6 +116,16 @@ pub(super) struct Category {
     pub alone: bool,
 }
 
+/// A map whose categories have entries.
+#[derive(Clone, Debug)]
+pub(super) struct MapInput {
+    pub input: usize,
+    /// Hash of the input's name.
+    pub seed: u64,
+    /// True if its values are categories, too.
+    pub categorical: bool,
+}
+
 /// A part of a cross: a position among the numbers or among the categories.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum CrossPart {
@@ -120,16 +141,31 @@ pub struct SlotLayout {
     pub(super) options: ModelOptions,
     pub(super) numbers: Vec<Number>,
     pub(super) categories: Vec<Category>,
+    /// The maps whose categories have entries.
+    pub(super) maps: Vec<MapInput>,
     pub(super) crosses: Vec<Vec<CrossPart>>,
     dense: usize,
 }
 
 impl SlotLayout {
-    /// Resolves options against inputs. Ranges of numbers are checked by [`crate::model::check_options`].
+    /// The layout with [`MapForm::Numbers`]; see [`SlotLayout::with_maps`].
     ///
     /// # Errors
     /// Everything that is wrong with the inputs and with the options that name them.
     pub fn new(inputs: &[InputColumn], options: &ModelOptions) -> Result<Self, Vec<ModelError>> {
+        Self::with_maps(inputs, options, MapForm::Numbers)
+    }
+
+    /// Resolves options against inputs, maps in the form that the kind reads. Ranges of numbers are checked by
+    /// [`crate::model::check_options`].
+    ///
+    /// # Errors
+    /// Everything that is wrong with the inputs and with the options that name them.
+    pub fn with_maps(
+        inputs: &[InputColumn],
+        options: &ModelOptions,
+        map_form: MapForm,
+    ) -> Result<Self, Vec<ModelError>> {
         let mut errors = Vec::new();
         let position = |name: &str| inputs.iter().position(|input| input.name == name);
         if inputs.is_empty() {
@@ -147,16 +183,19 @@ impl SlotLayout {
             options: options.clone(),
             numbers: Vec::new(),
             categories: Vec::new(),
+            maps: Vec::new(),
             crosses: Vec::new(),
             dense: 0,
         };
         for (at, input) in inputs.iter().enumerate() {
             let seed = Key::hash_of(input.name.as_bytes());
             let categorical = input.ty == Type::String || options.categorical.contains(&input.name);
+            let has_entries = input.form == InputShape::Map && map_form == MapForm::Entries;
             match input.ty {
                 Type::Timestamp => {
                     errors.push(ModelError::InputType { input: input.name.clone(), ty: input.ty });
                 }
+                _ if has_entries => layout.maps.push(MapInput { input: at, seed, categorical }),
                 _ if categorical && input.form != InputShape::Map => {
                     let in_bag = !input.form.is_value();
                     let categories = if in_bag { &mut bags } else { &mut layout.categories };
@@ -273,7 +312,7 @@ impl SlotLayout {
         self.dense + (1 << self.options.hash_bits)
     }
 
-    /// Returns the number of entries of a row.
+    /// Returns the number of entries of a row, without those of maps.
     pub fn width(&self) -> usize {
         self.categories().end + self.crosses.len()
     }

@@ -21,7 +21,7 @@ mod statistics;
 mod values;
 
 pub use encode::{CLIP, Preparation};
-pub use layout::{InputColumn, InputShape, MAP_INPUTS, SlotLayout};
+pub use layout::{InputColumn, InputShape, MAP_INPUTS, MapForm, SlotLayout};
 pub use moments::{ExactMoments, LARGEST};
 pub use nested::InputCell;
 pub use observations::Observations;
@@ -29,4 +29,5 @@ pub use prepared::{Observation, Prepared};
 pub use sketch::Sketch;
 pub(super) use statistics::LabelStatistics;
 pub use statistics::Statistics;
+pub use values::MapEntry;
 pub(super) use values::mix;

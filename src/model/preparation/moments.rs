@@ -98,6 +98,12 @@ impl ExactMoments {
         if self.count == 0 { 0.0 } else { self.sum as f64 / self.count as f64 / SCALE }
     }
 
+    /// Returns the mean of the squares; 0 of nothing.
+    pub fn mean_square(&self) -> f64 {
+        let squares = i256::from_parts(self.squares.0, self.squares.1 as i128);
+        if self.count == 0 { 0.0 } else { to_f64(squares) / self.count as f64 / (SCALE * SCALE) }
+    }
+
     /// Returns the sample variance; 0 of fewer than two.
     pub fn variance(&self) -> f64 {
         if self.count < 2 {
@@ -171,6 +177,8 @@ mod tests {
             let variance = xs.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (n - 1.0);
             prop_assert!((moments.mean() - mean).abs() < 1e-6);
             prop_assert!((moments.variance() - variance).abs() <= 1e-6 * (1.0 + variance));
+            let square = xs.iter().map(|x| x * x).sum::<f64>() / n;
+            prop_assert!((moments.mean_square() - square).abs() <= 1e-6 * (1.0 + square));
         }
     }
 

@@ -4,10 +4,12 @@
 //! texts, or one that is named in `categorical`, is a bag: its items are categories of one name wherever they stand, and
 //! positions that it does not have count as none.
 //!
-//! A map is [`super::MAP_INPUTS`] numbers. A category belongs to the number that the top bits of its hash name, and the values
-//! of categories of one number are added in the order of the categories. A number without a category is 0, and all are
-//! null if the map is null or empty. A text, or any value of a map in `categorical`, counts as 1 in the number of category
-//! and value together.
+//! A map is an entry for each category: the hash of the category, and its number. A value that is null has none. A text, or
+//! any value of a map in `categorical`, is 1 in the entry of category and value together.
+//!
+//! Where all rows must have one width, a map is [`super::MAP_INPUTS`] numbers instead. An entry belongs to the number that the
+//! top bits of its hash name, and entries of one number are added in the order of the categories. A number without an entry
+//! is 0, and all are null if the map is null or empty.
 
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 
 use super::layout::{Category, InputShape, MAP_BITS};
-use super::values::{bounded, hash, hash_of, is_beyond, null_of, number_of};
+use super::values::{MapEntry, bounded, hash, hash_of, is_beyond, null_of, number_of};
 use crate::value::{Scalar, Type};
 
 /// The value of an input of one example.
@@ -101,22 +103,33 @@ pub(super) fn fill_numbers(value: InputCell<'_>, seed: u64, categorical: bool, c
         }
         InputCell::Map(entries) if !entries.is_empty() => {
             cells.fill(0.0);
-            for (key, value) in entries {
-                let key = hash(seed, key.as_bytes());
-                let (hash, number) = match value {
-                    Scalar::Null => continue,
-                    Scalar::String(_) => (hash_of(value, key), 1.0),
-                    _ if categorical => (hash_of(value, key), 1.0),
-                    _ => (key, number_of(value)),
-                };
-                if !number.is_nan() {
-                    cells[(hash >> (u64::BITS - MAP_BITS)) as usize] += number;
-                }
+            for (hash, number) in entries.iter().filter_map(|entry| hashed_entry(entry, seed, categorical)) {
+                cells[(hash >> (u64::BITS - MAP_BITS)) as usize] += number;
             }
             cells.iter_mut().for_each(|cell| *cell = bounded(*cell));
         }
         InputCell::Map(_) | InputCell::Value(_) => {}
     }
+}
+
+/// Appends the entries of a map, which is at a position among the maps of a layout.
+pub(super) fn push_entries(value: InputCell<'_>, map: u32, seed: u64, categorical: bool, out: &mut Vec<MapEntry>) {
+    if let InputCell::Map(entries) = value {
+        let hashed = entries.iter().filter_map(|entry| hashed_entry(entry, seed, categorical));
+        out.extend(hashed.map(|(hash, number)| MapEntry { map, hash, number }));
+    }
+}
+
+/// Returns the hash and the number of an entry; `None` if it is null.
+fn hashed_entry((key, value): &(Arc<str>, Scalar), seed: u64, categorical: bool) -> Option<(u64, f64)> {
+    let key = hash(seed, key.as_bytes());
+    let (hash, number) = match value {
+        Scalar::Null => return None,
+        Scalar::String(_) => (hash_of(value, key), 1.0),
+        _ if categorical => (hash_of(value, key), 1.0),
+        _ => (key, number_of(value)),
+    };
+    (!number.is_nan()).then_some((hash, number))
 }
 
 /// Writes the hashes of the items of a list, then null for those that it does not have.
@@ -135,7 +148,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::preparation::{MAP_INPUTS, Observations, Preparation, SlotLayout, Statistics};
+    use crate::model::preparation::{CLIP, MAP_INPUTS, MapForm, Observations, Preparation, SlotLayout, Statistics};
     use crate::model::{InputColumn, ModelError, ModelOptions, SparseRows, Task};
 
     fn inputs() -> Vec<InputColumn> {
@@ -191,6 +204,16 @@ mod tests {
         (0..MAP_INPUTS as u64).map(|number| sum(number).to_bits()).collect()
     }
 
+    /// The entries of a map, category by category.
+    fn entries_oracle(entries: &Option<BTreeMap<String, Option<f64>>>) -> Vec<MapEntry> {
+        let seed = twox_hash::XxHash3_64::oneshot(b"g.map");
+        let entry = |(key, number): (&String, &Option<f64>)| {
+            let hash = twox_hash::XxHash3_64::oneshot_with_seed(seed, key.as_bytes());
+            number.filter(|number| number.abs() <= 1e18).map(|number| MapEntry { map: 0, hash, number })
+        };
+        entries.iter().flatten().filter_map(entry).collect()
+    }
+
     proptest! {
         #[test]
         fn oracle_lists_and_maps_are_observed_one_by_one_and_served_as_they_are_trained(rows in examples()) {
@@ -230,6 +253,20 @@ mod tests {
                 let hash = |at| text(at).map_or(null_of(seed), |text| hash(seed, text.as_bytes()));
                 prop_assert_eq!(seen.categories(row), &[hash(0), hash(1), hash(2)]);
             }
+            // The same with an entry for each category of the map.
+            let layout = SlotLayout::with_maps(&inputs(), &ModelOptions::default(), MapForm::Entries).unwrap();
+            let seen = Observations::decode(&layout, &columns, rows.len());
+            served.refill_values(&layout, rows.len(), value);
+            prop_assert_eq!(layout.out_of_range(&columns), layout.values_out_of_range(rows.len(), value));
+            prop_assert!(seen.fits(&layout));
+            let mut pushed = Observations::default();
+            (0..rows.len()).for_each(|row| pushed.push(&seen, row));
+            for (row, (_, _, entries)) in rows.iter().enumerate() {
+                prop_assert_eq!(served.entries(row), entries_oracle(entries));
+                prop_assert_eq!(seen.entries(row), entries_oracle(entries));
+                prop_assert_eq!(pushed.entries(row), entries_oracle(entries));
+                prop_assert_eq!(seen.numbers(row).len(), 4);
+            }
         }
     }
 
@@ -251,6 +288,41 @@ mod tests {
         assert_eq!([0, 1, 2].map(|row| weight(row, a)), [2.0, 1.0, 0.0]);
         let all = |row: usize| layout.categories().map(|at| rows.row(row).value[at]).sum::<f64>();
         assert_eq!([0, 1, 2].map(all), [2.0, 2.0, 0.0]);
+    }
+
+    #[test]
+    fn each_category_of_a_map_has_its_slot_whatever_else_a_row_has() {
+        let options = ModelOptions { hash_bits: 16, ..ModelOptions::default() };
+        let layout = Arc::new(SlotLayout::with_maps(&inputs(), &options, MapForm::Entries).unwrap());
+        let map = |entries: &[(&str, f64)]| {
+            (None, None, Some(entries.iter().map(|(key, x)| ((*key).to_owned(), Some(*x))).collect()))
+        };
+        let examples = [map(&[("a", 3.0), ("b", -4.0)]), (None, None, None), map(&[("b", 0.0)]), map(&[("b", 1e9)])];
+        let seen = Observations::decode(&layout, &columns(&examples), 4);
+        let mut statistics = Statistics::new(&layout, Task::Regression);
+        statistics.observe(&seen, &[0.0; 4], &[0, 1, 2]);
+        let preparation = Preparation::new(&layout, &statistics);
+        let mut tensors = Default::default();
+        preparation.save(&mut tensors);
+        let preparation = Preparation::load(&layout, &tensors).unwrap();
+        let mut rows = SparseRows::default();
+        preparation.encode(&seen, &[2, 0, 1, 3], &mut rows);
+        let of_map = |row: usize| {
+            let row = rows.row(row);
+            row.index[layout.width()..].iter().copied().zip(row.value[layout.width()..].iter().copied())
+        };
+        // The root of the mean square of 3, −4 and 0.
+        let scale = libm::sqrt(25.0 / 3.0);
+        let numbers = |row| of_map(row).map(|(_, number)| number).collect::<Vec<_>>();
+        assert_eq!(numbers(0), [0.0]);
+        assert!(numbers(1).iter().zip([3.0, -4.0]).all(|(found, x)| (found - x / scale).abs() < 1e-12));
+        assert_eq!((numbers(2), numbers(3)), (vec![], vec![CLIP]));
+        let slot_of_b = of_map(0).next().unwrap().0;
+        assert_eq!([of_map(1).nth(1).unwrap().0, of_map(3).next().unwrap().0], [slot_of_b; 2]);
+        assert!(rows.iter().map(|row| row.index.len()).eq([1, 2, 0, 1].map(|entries| layout.width() + entries)));
+        assert!(
+            rows.iter().zip(0..).all(|(row, at)| row.index == rows.row(at).index && row.value == rows.row(at).value)
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Observations: examples as numbers and hashed categories, before any version's preparation.
 //!
-//! Lists and maps are several numbers or categories.
+//! Lists are several numbers or categories, and so are maps, unless the layout gives their categories entries.
 //!
 //! A null, a non-finite number and one beyond ±10^18 are all NaN here. A category is hashed with XXH3 (64 bits), seeded
 //! with the XXH3 of its input's name: strings by their bytes, numbers and bools by the bytes of their value.
@@ -10,10 +10,10 @@ use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use serde::{Deserialize, Serialize};
 
-use super::layout::{Category, Number};
-use super::nested::{InputCell, NestedRows, fill_categories, fill_numbers};
+use super::layout::{Category, MapInput, Number};
+use super::nested::{InputCell, NestedRows, fill_categories, fill_numbers, push_entries};
 use super::values::{bounded, hash, hash_float, hash_of, null_of, number_of};
-use super::{InputColumn, InputShape, SlotLayout};
+use super::{InputColumn, InputShape, MapEntry, SlotLayout};
 use crate::value::Type;
 
 /// Examples as numbers and hashed categories, row-major, in the layout's order.
@@ -24,6 +24,9 @@ pub struct Observations {
     width: (usize, usize),
     numbers: Vec<f64>,
     categories: Vec<u64>,
+    /// The entries of maps, and where those of each row end; both are empty if the layout has no such maps.
+    entries: Vec<MapEntry>,
+    ends: Vec<u32>,
 }
 
 impl Observations {
@@ -65,6 +68,29 @@ impl Observations {
             let cells = self.categories.iter_mut().skip(at).step_by(self.width.1.max(1));
             decode_categories(&columns[category.input], layout.inputs[category.input].ty, category, cells);
         }
+        self.decode_entries(layout, columns);
+    }
+
+    /// Decodes the maps whose categories have entries.
+    fn decode_entries(&mut self, layout: &SlotLayout, columns: &[ArrayRef]) {
+        self.entries.clear();
+        self.ends.clear();
+        if layout.maps.is_empty() {
+            return;
+        }
+        let nested =
+            |map: &MapInput| NestedRows::new(&columns[map.input], layout.inputs[map.input].ty, InputShape::Map);
+        let mut maps: Vec<NestedRows<'_>> = layout.maps.iter().map(nested).collect();
+        for row in 0..self.rows {
+            for (at, (rows, map)) in (0u32..).zip(maps.iter_mut().zip(&layout.maps)) {
+                push_entries(rows.value(row), at, map.seed, map.categorical, &mut self.entries);
+            }
+            self.end_row();
+        }
+    }
+
+    fn end_row(&mut self) {
+        self.ends.push(u32::try_from(self.entries.len()).expect("a batch has fewer entries"));
     }
 
     /// Decodes a list or map into its numbers, the first of which is at a position.
@@ -101,6 +127,8 @@ impl Observations {
         self.rows = rows;
         self.numbers.clear();
         self.categories.clear();
+        self.entries.clear();
+        self.ends.clear();
         for row in 0..rows {
             for number in &layout.numbers {
                 let form = layout.inputs[number.input].form;
@@ -120,6 +148,12 @@ impl Observations {
                     self.categories.resize(at + layout.inputs[category.input].form.parts(), 0);
                     fill_categories(value(row, category.input), category, &mut self.categories[at..]);
                 }
+            }
+            for (at, map) in (0u32..).zip(&layout.maps) {
+                push_entries(value(row, map.input), at, map.seed, map.categorical, &mut self.entries);
+            }
+            if !layout.maps.is_empty() {
+                self.end_row();
             }
         }
     }
@@ -144,19 +178,37 @@ impl Observations {
         &self.categories[row * self.width.1..(row + 1) * self.width.1]
     }
 
+    /// Returns the entries of a row's maps.
+    #[inline]
+    pub fn entries(&self, row: usize) -> &[MapEntry] {
+        let Some(end) = self.ends.get(row) else { return &[] };
+        let start = if row == 0 { 0 } else { self.ends[row - 1] };
+        &self.entries[start as usize..*end as usize]
+    }
+
     /// Appends a row of `other`, which has the same layout.
     pub fn push(&mut self, other: &Observations, row: usize) {
         self.width = other.width;
         self.rows += 1;
         self.numbers.extend_from_slice(other.numbers(row));
         self.categories.extend_from_slice(other.categories(row));
+        if !other.ends.is_empty() {
+            self.entries.extend_from_slice(other.entries(row));
+            self.end_row();
+        }
     }
 
     /// Returns whether these are consistent and were made for `layout`.
     pub(crate) fn fits(&self, layout: &SlotLayout) -> bool {
         let width = (layout.numbers.len(), layout.categories.len());
-        self.rows == 0
+        let with_entries = if layout.maps.is_empty() { 0 } else { self.rows };
+        let has_entries = self.ends.len() == with_entries
+            && self.ends.is_sorted()
+            && self.ends.last().map_or(0, |end| *end as usize) == self.entries.len()
+            && self.entries.iter().all(|entry| (entry.map as usize) < layout.maps.len() && entry.number.is_finite());
+        self.rows == 0 && self.entries.is_empty()
             || self.width == width
+                && has_entries
                 && Some(self.numbers.len()) == self.rows.checked_mul(width.0)
                 && Some(self.categories.len()) == self.rows.checked_mul(width.1)
     }
@@ -181,7 +233,12 @@ impl SlotLayout {
                 Type::Bool | Type::String | Type::Timestamp => 0,
             }
         };
-        self.numbers.iter().map(count).sum::<usize>() as u64
+        let of_maps = self.maps.iter().filter(|map| !map.categorical).map(|map| {
+            let column = &columns[map.input];
+            let mut rows = NestedRows::new(column, self.inputs[map.input].ty, InputShape::Map);
+            (0..column.len()).map(|row| rows.value(row).beyond()).sum::<usize>()
+        });
+        self.numbers.iter().map(count).chain(of_maps).sum::<usize>() as u64
     }
 
     /// The same as [`SlotLayout::out_of_range`], of single values; `value(row, input)` returns one.
@@ -190,8 +247,9 @@ impl SlotLayout {
             number.part == 0 && (self.inputs[number.input].form.is_value() || !self.is_categorical(number.input))
         };
         let in_row = |row| {
-            let counted = self.numbers.iter().filter(is_counted);
-            counted.map(|number| value(row, number.input).beyond()).sum::<usize>()
+            let counted = self.numbers.iter().filter(is_counted).map(|number| number.input);
+            let of_maps = self.maps.iter().filter(|map| !map.categorical).map(|map| map.input);
+            counted.chain(of_maps).map(|input| value(row, input).beyond()).sum::<usize>()
         };
         (0..rows).map(in_row).sum::<usize>() as u64
     }

@@ -9,6 +9,8 @@ use crate::model::Task;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
     pub(super) numbers: Vec<ExactMoments>,
+    /// Of the numbers of each map whose categories have entries, all categories together.
+    pub(super) maps: Vec<ExactMoments>,
     /// One for each number if any is cut into bins, else none.
     pub(super) sketches: Vec<Sketch>,
     pub(in crate::model) labels: LabelStatistics,
@@ -28,6 +30,7 @@ impl Statistics {
         let sketches = if layout.options.bins > 1 { layout.numbers.len() } else { 0 };
         Statistics {
             numbers: vec![ExactMoments::default(); layout.numbers.len()],
+            maps: vec![ExactMoments::default(); layout.maps.len()],
             sketches: vec![Sketch::default(); sketches],
             labels: LabelStatistics::new(task),
         }
@@ -41,6 +44,9 @@ impl Statistics {
                     moments.add(*x);
                 }
             }
+            for entry in observations.entries(*row as usize) {
+                self.maps[entry.map as usize].add(entry.number);
+            }
             for (sketch, x) in self.sketches.iter_mut().zip(observations.numbers(*row as usize)) {
                 sketch.add(*x);
             }
@@ -53,6 +59,7 @@ impl Statistics {
     /// Adds everything that `other` has seen.
     pub fn merge(&mut self, other: &Statistics) {
         self.numbers.iter_mut().zip(&other.numbers).for_each(|(all, more)| all.merge(more));
+        self.maps.iter_mut().zip(&other.maps).for_each(|(all, more)| all.merge(more));
         self.sketches.iter_mut().zip(&other.sketches).for_each(|(all, more)| all.merge(more));
         self.labels.merge(&other.labels);
     }
@@ -65,7 +72,10 @@ impl Statistics {
             (LabelStatistics::Classes(counts), LabelStatistics::Classes(_)) => counts.len() <= classes,
             _ => false,
         };
-        labels && self.numbers.len() == empty.numbers.len() && self.sketches.len() == empty.sketches.len()
+        labels
+            && self.numbers.len() == empty.numbers.len()
+            && self.maps.len() == empty.maps.len()
+            && self.sketches.len() == empty.sketches.len()
     }
 }
 

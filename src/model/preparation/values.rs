@@ -1,9 +1,19 @@
 //! Single values as numbers and as hashes of categories.
 
+use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
 use super::moments::LARGEST;
 use crate::value::Scalar;
+
+/// A category of a map.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MapEntry {
+    /// The position of its map among those with entries.
+    pub(super) map: u32,
+    pub(super) hash: u64,
+    pub(super) number: f64,
+}
 
 /// Returns a value as a number; NaN of one that is null to a model.
 pub(super) fn number_of(value: &Scalar) -> f64 {

@@ -18,7 +18,7 @@ use crate::model::{Classes, LabelUse, Learner, ModelError, Predictor, Task, Tens
 use crate::time::EventTime;
 
 /// Raised when the form changes; an older state is refused.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// The largest number that a version can have.
 const MOST_VERSIONS: u64 = 1 << 53;

@@ -36,8 +36,8 @@ impl TrainingSetup {
     /// Everything that is wrong with the options.
     pub fn new(config: TrainerConfig) -> Result<Self, Vec<ModelError>> {
         check_options(&config.options, &config.inputs)?;
-        let layout = Arc::new(SlotLayout::new(&config.inputs, &config.options)?);
         let kind = ModelKind::of(&config.options.kind).map_err(|error| vec![error])?;
+        let layout = Arc::new(kind.layout(&config.inputs, &config.options)?);
         Ok(TrainingSetup { config, layout, kind })
     }
 
