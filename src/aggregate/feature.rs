@@ -122,6 +122,20 @@ pub enum Feature {
     MapAsOf(Arc<[(Arc<str>, Feature)]>),
     /// A feature to which whoever asks adds the record that it is itself.
     Open(Arc<dyn OpenFeature>),
+    /// No feature, but what features of other windows are made of. It stands behind those of a vector.
+    Panes(Arc<dyn PaneSet>),
+}
+
+/// The panes that a window has of an entity.
+pub trait PaneSet: Any + fmt::Debug + Send + Sync {
+    /// Returns whether another has the same records in the same panes.
+    fn is_same(&self, other: &dyn PaneSet) -> bool;
+}
+
+impl PartialEq for dyn PaneSet {
+    fn eq(&self, other: &dyn PaneSet) -> bool {
+        self.is_same(other)
+    }
 }
 
 /// A feature to which a record can be added.
@@ -252,6 +266,7 @@ impl Feature {
             Feature::Value(_) | Feature::List(_) | Feature::Map(_) => self.clone(),
             Feature::AsOf(deferred) => deferred.at(asking).into(),
             Feature::Open(open) => open.without().finished(asking),
+            Feature::Panes(_) => Feature::NULL,
             Feature::MapAsOf(entries) => {
                 Feature::Map(entries.iter().map(|(key, value)| (key.clone(), value.scalar(asking))).collect())
             }
@@ -281,7 +296,7 @@ impl Feature {
             Feature::Value(value) => value.clone(),
             Feature::AsOf(deferred) => deferred.at(asking),
             Feature::Open(open) => open.without().scalar(asking),
-            Feature::List(_) | Feature::Map(_) | Feature::MapAsOf(_) => Scalar::Null,
+            Feature::List(_) | Feature::Map(_) | Feature::MapAsOf(_) | Feature::Panes(_) => Scalar::Null,
         }
     }
 
@@ -305,7 +320,7 @@ impl Feature {
                 entries.iter().map(|(key, value)| (key.to_string(), value.to_json(asking))).collect()
             }
             Feature::Open(open) => open.without().to_json(asking),
-            Feature::Value(_) | Feature::AsOf(_) => self.scalar(asking).to_json(),
+            Feature::Value(_) | Feature::AsOf(_) | Feature::Panes(_) => self.scalar(asking).to_json(),
         }
     }
 }

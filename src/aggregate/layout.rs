@@ -71,7 +71,7 @@ impl AggregateSpec {
     }
 
     /// The answer of an op without counted records.
-    fn empty(&self, op: usize) -> Feature {
+    pub(super) fn empty(&self, op: usize) -> Feature {
         match self.defaults.get(op) {
             _ if self.by => Feature::NULL,
             Some(default) => Feature::Value(default.clone()),
@@ -97,26 +97,42 @@ impl AggregateSpec {
     fn build(&self, line: usize) -> impl Iterator<Item = Box<dyn WindowState>> {
         let families = self.families();
         let windows = self.windows.iter().zip(&self.positions);
-        windows.flat_map(move |(window, positions)| {
-            let built = families.iter().flat_map(|(family, members)| {
-                let placed = |op: &usize| PlacedOp {
-                    op: &self.ops[*op],
-                    position: positions[*op],
-                    default: self.defaults.get(*op),
-                };
-                family.build(&OpsInWindow {
-                    line,
-                    digits: self.digits,
-                    with_digits: self.with_digits,
-                    integer: self.integer,
-                    window: *window,
-                    ops: members.iter().map(placed).collect(),
-                    by: self.by,
-                    current: self.current,
-                })
-            });
-            built.collect::<Vec<_>>()
-        })
+        windows.flat_map(move |(window, positions)| self.build_window(line, *window, positions, &families))
+    }
+
+    /// The state of the line in a window of which it has none, with the answers of its ops from a position on.
+    pub(super) fn states_in(
+        &self,
+        window: impl Into<Window>,
+        position: usize,
+    ) -> impl Iterator<Item = Box<dyn WindowState>> {
+        let positions: Vec<usize> = (position..position + self.ops.len()).collect();
+        self.build_window(0, window.into(), &positions, &self.families()).into_iter()
+    }
+
+    /// The state of the line in a window, family by family.
+    fn build_window(
+        &self,
+        line: usize,
+        window: Window,
+        positions: &[usize],
+        families: &[(&'static dyn Family, Vec<usize>)],
+    ) -> Vec<Box<dyn WindowState>> {
+        let build = |(family, members): &(&'static dyn Family, Vec<usize>)| {
+            let placed =
+                |op: &usize| PlacedOp { op: &self.ops[*op], position: positions[*op], default: self.defaults.get(*op) };
+            family.build(&OpsInWindow {
+                line,
+                digits: self.digits,
+                with_digits: self.with_digits,
+                integer: self.integer,
+                window,
+                ops: members.iter().map(placed).collect(),
+                by: self.by,
+                current: self.current,
+            })
+        };
+        families.iter().flat_map(build).collect()
     }
 }
 

@@ -42,6 +42,7 @@ mod op_input;
 mod open_answer;
 mod ops;
 mod provisional_entities;
+mod requested;
 mod snapshot;
 mod state;
 mod value_key;
@@ -60,19 +61,21 @@ pub use families::{
     ValueSketch, ValueTallyOp,
 };
 pub use family::{Family, OpsInWindow, PlacedOp};
-pub use feature::{CountSince, Decaying, Deferred, Feature, FeatureType, OpenFeature};
+pub use feature::{CountSince, Decaying, Deferred, Feature, FeatureType, OpenFeature, PaneSet};
 pub use feature_column::FeatureColumn;
 pub use input::{InputColumns, LineInput, Needs};
 pub use layout::{AggregateSpec, GroupLayout};
 pub use op::{Op, OpError, OpParameter, OpParameters, ParameterType};
 pub use op_input::OpInput;
 pub use ops::{KINDS, RELATIVE_ERROR};
+pub use requested::{RequestWindows, RequestedAnswer, RequestedWindow};
 pub use snapshot::{Encoder, GroupSnapshot, SavedGroup};
 pub use state::GroupState;
 pub use value_key::ValueKey;
 pub use window::{
-    ClosedWindow, ContinuedWindow, Cumulative, Cycle, Expired, LastN, Lifetime, LineUpdates, Series, Session, Single,
-    Sliding, StateParts, Tumbling, Update, WINDOWS, Window, WindowForm, WindowKind, WindowShape, WindowState,
+    ClosedWindow, ContinuedWindow, Cumulative, Cycle, Divisible, Expired, LastN, Lifetime, LineUpdates, Series,
+    Session, Single, Sliding, StateParts, Tumbling, Update, WINDOWS, Window, WindowForm, WindowKind, WindowShape,
+    WindowState,
 };
 
 /// One kind of aggregate: how a dataflow file names it, its input and output, and its family.

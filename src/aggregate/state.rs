@@ -47,6 +47,8 @@ fn is_asking_time(asof: EventTime) -> bool {
 pub struct GroupState {
     entities: Entities,
     windows: Vec<Box<dyn WindowState>>,
+    /// Positions of the windows whose panes go along with vectors.
+    divisible: Vec<usize>,
     provisional: ProvisionalEntities,
     width: usize,
     /// The number in the total order of the next record.
@@ -57,9 +59,12 @@ pub struct GroupState {
 
 impl GroupState {
     pub fn new(layout: &GroupLayout) -> Self {
+        let windows = layout.build();
+        let is_divisible = |at: &usize| windows[*at].panes(None, None).is_some();
         GroupState {
+            divisible: (0..windows.len()).filter(is_divisible).collect(),
             entities: Entities::default(),
-            windows: layout.build(),
+            windows,
             provisional: ProvisionalEntities::default(),
             width: layout.width,
             sequence: 0,
@@ -145,6 +150,19 @@ impl GroupState {
         let mut answers = Answers::new(row);
         self.windows.iter().for_each(|window| window.finish(slot, provisional, &mut answers));
         answers.overflows()
+    }
+
+    /// The number of features in a vector, and of the panes that go along with it.
+    pub fn published_width(&self) -> usize {
+        self.width + self.divisible.len()
+    }
+
+    /// The same as [`GroupState::vector_into`], with the panes of windows behind the features; the row has room for both.
+    pub fn published_into(&self, slot: Option<u32>, provisional: Option<u32>, row: &mut [Feature]) {
+        self.vector_into(slot, provisional, row);
+        for (panes, window) in row[self.width..].iter_mut().zip(&self.divisible) {
+            *panes = self.windows[*window].panes(slot, provisional).map_or(Feature::NULL, Feature::Panes);
+        }
     }
 
     /// Calls `check` on vectors of the features that an entity has later, those that have been loaded and are not in

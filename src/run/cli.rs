@@ -155,6 +155,9 @@ enum FeaturesVerb {
         /// The values of the entity's columns, in their order.
         #[arg(required = true)]
         entity: Vec<String>,
+        /// Prints the features in this window instead, from the panes that the group keeps (`request_windows`).
+        #[arg(long, value_name = "DURATION")]
+        window: Option<String>,
         /// The job's endpoint; by default that of `http.listen` in the config.
         #[arg(long, value_name = "URL")]
         url: Option<String>,
@@ -278,8 +281,8 @@ impl Cli {
 impl FeaturesVerb {
     fn run(self, common: &CommonArgs) -> Result<(), Failure> {
         match self {
-            FeaturesVerb::Get { group, entity: key, url, json } => {
-                features::get(&AskedEntity { group, key }, common, url.as_deref(), json)
+            FeaturesVerb::Get { group, entity: key, window, url, json } => {
+                features::get(&AskedEntity { group, key }, window.as_deref(), common, url.as_deref(), json)
             }
             FeaturesVerb::Explain { group, entity: key, dataflow, features, as_of, url, replay, json } => {
                 let options = ExplainOptions { dataflow, features, as_of, url, replay, json };

@@ -22,12 +22,13 @@ impl AskedEntity {
         format!("/features/{}/{}", segment(&self.group), key.join("/"))
     }
 
-    /// Gets its vector from a job: the body of `GET /features`.
+    /// Gets its vector from a job, or its features in another window: the body of `GET /features`.
     ///
     /// # Errors
-    /// If the job does not answer, or has no such group or entity.
-    pub fn get(&self, job: &JobUrl) -> anyhow::Result<Value> {
-        let HttpAnswer { status, body } = job.get(&self.path())?;
+    /// If the job does not answer, has no such group or entity, or cannot answer the window.
+    pub fn get(&self, window: Option<&str>, job: &JobUrl) -> anyhow::Result<Value> {
+        let query = window.map_or_else(String::new, |window| format!("?window={}", segment(window)));
+        let HttpAnswer { status, body } = job.get(&(self.path() + &query))?;
         match status {
             200 => Ok(body),
             status => {
@@ -38,13 +39,19 @@ impl AskedEntity {
     }
 }
 
-/// Prints the vector of an entity.
+/// Prints the vector of an entity, or its features in another window.
 ///
 /// # Errors
-/// If the job does not answer, or has no such group or entity.
-pub fn get(asked: &AskedEntity, common: &CommonArgs, url: Option<&str>, json: bool) -> Result<(), Failure> {
+/// If the job does not answer, has no such group or entity, or cannot answer the window.
+pub fn get(
+    asked: &AskedEntity,
+    window: Option<&str>,
+    common: &CommonArgs,
+    url: Option<&str>,
+    json: bool,
+) -> Result<(), Failure> {
     let job = JobUrl::new(url, || common.load())?;
-    let body = asked.get(&job)?;
+    let body = asked.get(window, &job)?;
     if json {
         return Ok(output::print(&format!("{body:#}\n"))?);
     }

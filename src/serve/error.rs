@@ -27,9 +27,14 @@ pub enum RequestError {
     TooManyEntities { found: usize, most: usize },
     #[error("the path is not UTF-8 once decoded")]
     Path,
-    /// The first parameter of a query where the route takes none.
-    #[error("unknown query parameter {0:?}; this route takes none")]
-    Query(String),
+    /// A parameter of a query that the route does not take, and those that it takes.
+    #[error("unknown query parameter {found:?}; this route takes {}", if .expected.is_empty() { "none" } else { .expected })]
+    Query { found: String, expected: String },
+    #[error("query parameter {0} is given twice")]
+    QueryTwice(String),
+    /// A window on request, and those that can be answered.
+    #[error("window: {found:?} cannot be answered by group {group}; {}", possible_windows(.expected))]
+    Window { group: String, found: String, expected: String },
     #[error("version {version} of model {model} was made for other inputs than this dataflow has")]
     OtherInputs { model: String, version: u64 },
     #[error("unknown route {0}")]
@@ -85,6 +90,14 @@ fn hint(nearest: Option<&str>, expected: &str) -> String {
     }
 }
 
+/// The end of an error about a window on request.
+fn possible_windows(expected: &str) -> String {
+    match expected {
+        "" => "it keeps no panes for requests, which request_windows = true makes it do".to_owned(),
+        _ => format!("expected {expected}"),
+    }
+}
+
 impl RequestError {
     pub fn status(&self) -> StatusCode {
         match self {
@@ -98,7 +111,9 @@ impl RequestError {
             | RequestError::Key { .. }
             | RequestError::KeyCount { .. }
             | RequestError::Path
-            | RequestError::Query(_)
+            | RequestError::Query { .. }
+            | RequestError::QueryTwice(_)
+            | RequestError::Window { .. }
             | RequestError::BrokenOff
             | RequestError::Gzip(_)
             | RequestError::OtherInputs { .. } => StatusCode::BAD_REQUEST,

@@ -39,18 +39,20 @@ mod error;
 mod hosts;
 mod native;
 mod operations;
+mod query;
 mod readiness;
 mod reply;
 mod router;
 mod rules;
 mod served_groups;
 mod served_models;
+mod served_windows;
 mod server;
 mod service;
 
 use call::Unanswered;
 use hyper::Method;
-use percent_encoding::percent_decode_str;
+use query::QueryRule;
 use reply::Reply;
 
 pub use error::{RequestError, StartError};
@@ -78,8 +80,7 @@ pub struct HttpRoute {
     /// included, is then one capture.
     is_prefix: bool,
     body: BodyRule,
-    /// It ignores the query of a request; any other route refuses one, for none takes a parameter there.
-    ignores_query: bool,
+    query: QueryRule,
     /// It is answered even if there are too many connections.
     is_reserved: bool,
     handler: Handler,
@@ -94,7 +95,7 @@ enum BodyRule {
     Json,
 }
 
-/// Answers a request from its captures and its body, which is empty under [`BodyRule::None`]. A handler does not block:
+/// Answers a request from its captures, with its query, and its body, which is empty under [`BodyRule::None`]. A handler does not block:
 /// one that needs a version from the registry returns [`Unanswered::VersionNotLoaded`] and is called again once the
 /// version is loaded.
 type Handler = fn(&Service, &Captures<'_>, &[u8]) -> Result<Reply, Unanswered>;
@@ -114,7 +115,7 @@ impl HttpRoute {
     }
 
     const fn of(method: Method, pattern: &'static str, body: BodyRule, handler: Handler) -> HttpRoute {
-        HttpRoute { method, pattern, is_prefix: false, body, ignores_query: false, is_reserved: false, handler }
+        HttpRoute { method, pattern, is_prefix: false, body, query: QueryRule::Named(&[]), is_reserved: false, handler }
     }
 
     /// The same route with one capture, of all that follows the text before the first brace.
@@ -125,7 +126,13 @@ impl HttpRoute {
 
     /// The same route with any query, which it ignores: probes and scrapers add parameters of their own.
     const fn with_any_query(mut self) -> HttpRoute {
-        self.ignores_query = true;
+        self.query = QueryRule::Ignored;
+        self
+    }
+
+    /// The same route, which takes these parameters in the query.
+    const fn with_query(mut self, names: &'static [&'static str]) -> HttpRoute {
+        self.query = QueryRule::Named(names);
         self
     }
 
@@ -133,20 +140,6 @@ impl HttpRoute {
     const fn reserved(mut self) -> HttpRoute {
         self.is_reserved = true;
         self
-    }
-
-    /// Checks the query of a request.
-    ///
-    /// # Errors
-    /// If it has a parameter, unless the route ignores them.
-    fn check_query(&self, query: Option<&str>) -> Result<(), RequestError> {
-        match query.unwrap_or_default().split('&').find(|parameter| !parameter.is_empty()) {
-            Some(parameter) if !self.ignores_query => {
-                let name = parameter.split('=').next().unwrap_or_default();
-                Err(RequestError::Query(percent_decode_str(name).decode_utf8_lossy().into_owned()))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// The names of the methods taken.

@@ -144,6 +144,7 @@ fn write_feature(feature: &Feature, asking: EventTime, out: &mut Vec<u8>) {
         Feature::Value(value) => write_scalar(value, out),
         Feature::AsOf(deferred) => write_scalar(&deferred.at(asking), out),
         Feature::Open(open) => write_feature(&open.without(), asking, out),
+        Feature::Panes(_) => write_scalar(&Scalar::Null, out),
         Feature::List(_) | Feature::Map(_) | Feature::MapAsOf(_) => {
             serde_json::to_writer(out, &feature.to_json(asking)).expect("memory takes all that is written");
         }

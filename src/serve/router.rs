@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
-use super::{FAMILIES, HttpRoute, RequestError, RouteFamily};
+use super::{FAMILIES, HttpRoute, RequestError, RouteFamily, query};
 use crate::metrics::{Metrics, Traffic};
 
 /// The label of requests whose path no route has.
@@ -14,9 +14,12 @@ const UNKNOWN: &str = "unknown";
 /// The most captures of a pattern.
 const MOST_CAPTURES: usize = 4;
 
-/// The segments of a path that stand for the captures of a pattern, in order.
+/// The segments of a path that stand for the captures of a pattern, in order, and the query behind the path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Captures<'a>([&'a str; MOST_CAPTURES]);
+pub struct Captures<'a> {
+    segments: [&'a str; MOST_CAPTURES],
+    query: &'a str,
+}
 
 impl<'a> Captures<'a> {
     /// Matches a path with the pattern of a route; `None` if it does not match.
@@ -27,14 +30,14 @@ impl<'a> Captures<'a> {
         };
         let rest = path.strip_prefix(literal)?;
         if route.is_prefix {
-            captures.0[0] = rest;
+            captures.segments[0] = rest;
             return (!rest.is_empty()).then_some(captures);
         }
         let (mut segments, mut next) = (rest.split('/'), 0);
         for expected in route.pattern[literal.len()..].split('/') {
             let segment = segments.next()?;
             if expected.starts_with('{') && !segment.is_empty() {
-                captures.0[next] = segment;
+                captures.segments[next] = segment;
                 next += 1;
             } else if segment != expected {
                 return None;
@@ -45,7 +48,20 @@ impl<'a> Captures<'a> {
 
     /// A capture as it stands in the path; empty if the pattern has fewer.
     pub fn raw(&self, index: usize) -> &'a str {
-        self.0[index]
+        self.segments[index]
+    }
+
+    /// The same captures before a query.
+    pub fn with_query(self, query: Option<&'a str>) -> Self {
+        Captures { query: query.unwrap_or_default(), ..self }
+    }
+
+    /// The value of a parameter of the query; `None` if it is not there.
+    ///
+    /// # Errors
+    /// If it is not UTF-8 once percent-decoded.
+    pub fn parameter(&self, name: &str) -> Result<Option<Cow<'a, str>>, RequestError> {
+        query::parameter(self.query, name)
     }
 
     /// A capture as text.
@@ -138,7 +154,7 @@ mod tests {
     }
 
     fn captures(text: &'static str) -> Captures<'static> {
-        Captures([text, "", "", ""])
+        Captures { segments: [text, "", "", ""], query: "" }
     }
 
     #[test]

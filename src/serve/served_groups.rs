@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::RequestError;
 use super::router::decode;
+use super::served_windows::{AskedFeatures, ServedWindows};
 use crate::expr::nearest;
 use crate::spec::{self, Spec};
 use crate::store::Online;
@@ -48,8 +49,10 @@ pub struct ServedGroup {
     /// Names of the entity's columns as JSON.
     pub quoted_entity: Vec<String>,
     /// Names of the features as JSON.
-    pub quoted_features: Vec<String>,
+    quoted_features: Vec<String>,
     pub table: Arc<OnlineTable>,
+    /// The windows that requests may ask for beside those declared.
+    windows: ServedWindows,
 }
 
 impl ServedGroup {
@@ -65,7 +68,19 @@ impl ServedGroup {
             quoted_entity: entity.iter().map(|column| quote(&column.name)).collect(),
             quoted_features: group.features.iter().map(|feature| quote(&feature.name)).collect(),
             entity,
+            windows: ServedWindows::new(group, spec.stream_schema(group.from)),
             table: online.group(&group.name).expect("the store has all groups").clone(),
+        }
+    }
+
+    /// The features that a request asks for: those of a window, or all that are declared.
+    ///
+    /// # Errors
+    /// If the window cannot be answered from the panes that the group keeps.
+    pub fn asked(&self, window: Option<&str>) -> Result<AskedFeatures<'_>, RequestError> {
+        match window {
+            None => Ok(AskedFeatures::Declared(&self.quoted_features)),
+            Some(window) => self.windows.find(window).map(AskedFeatures::InWindow),
         }
     }
 

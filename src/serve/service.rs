@@ -77,12 +77,15 @@ impl Service {
                 body::discard_within(body, &rules.limits).await;
                 Err(RequestError::TooManyConnections)
             }
-            Ok((route, captures)) => match (route.check_query(parts.uri.query()), route.body) {
+            Ok((route, captures)) => match (route.query.check(parts.uri.query()), route.body) {
                 (Err(error), _) => {
                     body::discard_within(body, &rules.limits).await;
                     Err(error)
                 }
-                (Ok(()), BodyRule::None) => self.respond(route, &captures, &[]).await,
+                (Ok(()), BodyRule::None) => {
+                    let captures = captures.with_query(parts.uri.query());
+                    self.respond(route, &captures, &[]).await
+                }
                 (Ok(()), BodyRule::Json) => match body::read_body(&parts.headers, body, &rules.limits).await {
                     Ok(body) => self.respond(route, &captures, &body.bytes).await,
                     Err(error) => Err(error),
@@ -124,6 +127,11 @@ impl Service {
             EventTime::MAX => self.newest().map(|newest| newest + 1),
             time => Some(time),
         }
+    }
+
+    /// The time before which everything is closed; `EventTime::MIN` before the first record.
+    pub(super) fn closed_time(&self) -> EventTime {
+        self.watermark().unwrap_or(EventTime::MIN)
     }
 
     /// The newest event time of any record; `None` before the first.

@@ -6,6 +6,7 @@ use super::checker::Checker;
 use super::keys::AGGREGATE;
 use super::problem::Mistake;
 use super::reader::{Fields, TomlValue};
+use super::request_windows::FeatureName;
 use super::toml_text::Text;
 use super::{Group, GroupFeature, Line};
 use crate::aggregate::{FeatureType, KINDS, MAX_DIGITS, Op, OpError};
@@ -56,6 +57,7 @@ impl<'a> Checker<'a> {
             }
             group.lines.push(line);
         }
+        self.keep_panes(fields, &mut group);
         Some(group)
     }
 
@@ -117,8 +119,8 @@ impl<'a> Checker<'a> {
         let suffixes: Vec<String> = windows.iter().map(|(_, suffix)| suffix.clone()).collect();
         let (places, ops): (Vec<Text>, Vec<Op>) = ops.into_iter().map(|(op, place)| (place, op)).unzip();
         let windows = windows.into_iter().map(|(window, _)| window).collect();
-        let line = Line { of, filter, digits, with, by, ops, windows, defaults, current };
-        let features = name_features(&line, stem.as_deref(), &suffixes, schema);
+        let line = Line { stem, of, filter, digits, with, by, ops, windows, defaults, current };
+        let features = name_features(&line, &suffixes, schema);
         let placed = features.into_iter().map(|feature| {
             let place = places[feature.op].clone();
             (feature, place)
@@ -194,18 +196,13 @@ impl<'a> Checker<'a> {
 }
 
 /// A feature for each op of a line in each window, by the ends of their names.
-fn name_features(line: &Line, stem: Option<&str>, suffixes: &[String], schema: &Schema) -> Vec<GroupFeature> {
+fn name_features(line: &Line, suffixes: &[String], schema: &Schema) -> Vec<GroupFeature> {
     let of = line.of.as_ref().map(Expr::ty);
-    let by = line.by.map_or_else(String::new, |column| format!("_by_{}", schema.columns[column].name));
+    let names: Vec<FeatureName> = line.names(schema).collect();
     let mut features = Vec::with_capacity(line.ops.len() * suffixes.len());
     for (window, suffix) in suffixes.iter().enumerate() {
         for (at, op) in line.ops.iter().enumerate() {
-            let part = op.suffix();
-            let name = match (stem, of.is_some()) {
-                (Some(stem), true) => format!("{stem}_{part}_{suffix}{by}"),
-                (Some(stem), false) => format!("{stem}_{suffix}{by}"),
-                (None, _) => format!("{part}_{suffix}{by}"),
-            };
+            let name = names[at].in_window(suffix);
             let ty = match line.windows[window].output(op.output(of)) {
                 FeatureType::Scalar(ty) if line.by.is_some() => FeatureType::Map(ty),
                 other => other,

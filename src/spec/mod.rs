@@ -9,10 +9,11 @@
 //! assert_eq!(errors.to_string(), "demo.toml:3:22: error: unknown stream 'nowhere'; expected a source or a view");
 //! ```
 //!
-//! The keys of a file are declared once, in `keys`: the reader refuses others, and the reference lists them. A
+//! The keys of a file are declared once, in `keys` and `feature_keys`: the reader refuses others, and the reference lists them. A
 //! declaration whose mistake matters to its users is marked *broken*: references to it are not checked, so that one
 //! mistake is reported once.
 
+mod feature_keys;
 mod keys;
 mod problem;
 mod reader;
@@ -33,6 +34,7 @@ mod model;
 mod model_options;
 mod modifiers;
 mod own;
+mod request_windows;
 mod select;
 mod test_block;
 mod test_case;
@@ -53,5 +55,6 @@ pub use definition::hash;
 pub use explain::format_bytes;
 pub use problem::{Problem, Severity, SpecErrors};
 pub use reference::reference;
+pub use request_windows::FeatureName;
 pub use test_case::{Expectation, ExpectedFeature, ExpectedValue, TestCase, TestRecord};
 pub use types::*;

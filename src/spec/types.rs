@@ -136,6 +136,8 @@ impl Group {
 /// One `aggregate` entry: an input, and the ops and windows over it.
 #[derive(Debug)]
 pub struct Line {
+    /// The beginning of the names of its features: `as`, or the column that `of` is.
+    pub stem: Option<String>,
     /// Over the columns of `from`.
     pub of: Option<Expr>,
     pub filter: Option<Expr>,

@@ -136,6 +136,8 @@ pub struct Found {
     pub waiting: u64,
     pub refused: Vec<RefusedInWindow>,
     pub totals: Option<LearningTotals>,
+    /// The online store at the end.
+    pub online: Option<Arc<Online>>,
     /// The snapshot that was asked for.
     pub snapshot: Option<(i64, SnapshotParts)>,
 }
@@ -322,6 +324,7 @@ impl Run<'_> {
             shown: shown(&online, "shop"),
             shown_ever: shown(&online, "ever"),
             prices: prices(&online),
+            online: Some(online.clone()),
             nulls: job.nulls.counts(),
             snapshot: coordinator.collect().map(|(time, parts)| (time, parts.encode().collect())),
             ..Found::default()

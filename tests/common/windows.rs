@@ -1,7 +1,8 @@
 //! Windows by their definitions: which records of an entity one holds, from all of them.
 
 use tidemill::aggregate::{
-    AggregateKind, Cumulative, Cycle, FeatureType, LastN, Lifetime, Op, Series, Session, Sliding, Tumbling, Window,
+    AggregateKind, Cumulative, Cycle, Divisible, FeatureType, LastN, Lifetime, Op, Series, Session, Sliding, Tumbling,
+    Window,
 };
 use tidemill::value::Type;
 
@@ -105,6 +106,16 @@ impl NaiveWindow {
             }
         };
         window.lagging(self.lag)
+    }
+
+    /// The same window whose panes go along with vectors, if it slides and does not lag.
+    pub fn divisible(self) -> Option<Window> {
+        match self {
+            NaiveWindow { shape: NaiveShape::Sliding { size, hop }, lag: 0 } => {
+                Some(Divisible(Sliding { size_ms: size, hop_ms: hop }).into())
+            }
+            _ => None,
+        }
     }
 
     /// The length of the window, if it has one.

@@ -8,8 +8,8 @@ use crate::common::windows::{EVERY, NaiveShape, NaiveWindow, Times};
 use arrow_array::{ArrayRef, Float64Array, StringArray};
 use proptest::prelude::*;
 use tidemill::aggregate::{
-    AggregateSpec, Expired, Feature, GroupLayout, GroupState, InputColumns, KINDS, LineInput, Op, OpInput, SavedGroup,
-    Update, Window, WindowShape,
+    AggregateSpec, Divisible, Expired, Feature, GroupLayout, GroupState, InputColumns, KINDS, LineInput, Op, OpInput,
+    RequestWindows, SavedGroup, Sliding, Update, Window, WindowShape,
 };
 use tidemill::value::{Key, Scalar};
 
@@ -19,6 +19,8 @@ enum Modifier {
     None,
     By,
     Default,
+    /// The panes of the window go along with vectors.
+    Divisible,
 }
 
 /// An aggregate in a window, with the definitions of both.
@@ -36,11 +38,15 @@ fn cases_in(windows: &[NaiveWindow]) -> impl Iterator<Item = Case> {
         let (text, definition) = naive::aggregate(kind.name);
         let op = Op::parse(text).expect("the table has ops");
         let modifiers = match definition {
-            Definition::Scalar(_) => &[Modifier::None, Modifier::By, Modifier::Default][..],
-            Definition::Collection(_) => &[Modifier::None],
+            Definition::Scalar(_) => &[Modifier::None, Modifier::By, Modifier::Default, Modifier::Divisible][..],
+            Definition::Collection(_) => &[Modifier::None, Modifier::Divisible],
         };
         let modified = windows.iter().filter(|window| window.takes(kind, &op)).flat_map(|window| {
-            let is_taken = |modifier: &&Modifier| !window.is_series() || **modifier != Modifier::By;
+            let is_taken = |modifier: &&Modifier| match modifier {
+                Modifier::By => !window.is_series(),
+                Modifier::Divisible => window.divisible().is_some(),
+                Modifier::None | Modifier::Default => true,
+            };
             let case = |modifier: &Modifier| Case { op: op.clone(), definition, window: *window, modifier: *modifier };
             modifiers.iter().filter(is_taken).map(case).collect::<Vec<_>>()
         });
@@ -70,7 +76,7 @@ impl Case {
             digits: 9,
             integer: false,
             ops: vec![self.op.clone()],
-            windows: vec![self.window.window()],
+            windows: vec![self.window()],
             positions: vec![vec![0]],
             with_digits: 9,
             by: self.modifier == Modifier::By,
@@ -78,6 +84,21 @@ impl Case {
             current: false,
         };
         GroupLayout { lines: vec![line], width: 1 }
+    }
+
+    fn window(&self) -> Window {
+        match self.window.divisible() {
+            Some(divisible) if self.modifier == Modifier::Divisible => divisible,
+            _ => self.window.window(),
+        }
+    }
+
+    /// The layout whose windows of the case's hop are divisible and of a size.
+    fn divisible_layout(&self, size: i64) -> GroupLayout {
+        let NaiveShape::Sliding { hop, .. } = self.window.shape else { panic!("{self} does not slide") };
+        let window = Divisible(Sliding { size_ms: size, hop_ms: hop });
+        let with_window = |line: AggregateSpec| AggregateSpec { windows: vec![window.into()], ..line };
+        GroupLayout { lines: self.layout().lines.into_iter().map(with_window).collect(), width: 1 }
     }
 
     /// The answer without counted records, if the line has one.
@@ -316,7 +337,10 @@ struct ProvisionalGroup<'a> {
 
 impl<'a> ProvisionalGroup<'a> {
     fn new(case: &Case, events: &'a [Event]) -> Self {
-        let group = ClosedGroup::new(case);
+        ProvisionalGroup::of(ClosedGroup::new(case), events)
+    }
+
+    fn of(group: ClosedGroup, events: &'a [Event]) -> Self {
         let inputs = [group.inputs(events)];
         ProvisionalGroup { group, events, inputs, closed: 0 }
     }
@@ -342,6 +366,18 @@ impl<'a> ProvisionalGroup<'a> {
             self.closed += 1;
         }
         self.group.advance(upto);
+    }
+
+    /// The vectors of the entities with their panes, as they are published.
+    fn published(&self) -> Vec<Vec<Feature>> {
+        let vector = |entity: u8| {
+            let (key, hash) = ([entity], Key::hash_of(&[entity]));
+            let state = &self.group.state;
+            let mut row = vec![Feature::NULL; state.published_width()];
+            state.published_into(state.find(&key, hash), state.find_provisional(&key, hash), &mut row);
+            row
+        };
+        (0..3).map(vector).collect()
     }
 
     fn answers(&self, asking: i64) -> Vec<Feature> {
@@ -499,6 +535,46 @@ proptest! {
             }
             group.close(i64::MAX / 2);
             prop_assert!(!group.group.state.has_provisional(), "{} keeps provisional entities", case);
+        }
+    }
+
+    /// A window on request has the answer that it would have if it were declared: of any multiple of the hop, whatever is closed,
+    /// and from vectors that were published as of another time if no record of the entity came in between.
+    #[test]
+    fn laws_of_windows_on_request(events in small_events(), came in prop::collection::vec(any::<u32>(), 60), steps in prop::collection::vec(0i64..200, 1..5), later in 0i64..12, hops in 1i64..11) {
+        let events: Vec<Event> =
+            events.into_iter().zip(0..).map(|(event, index)| Event { at: event.at + index, ..event }).collect();
+        let mut arrival: Vec<usize> = (0..events.len()).collect();
+        arrival.sort_by_key(|index| came[*index]);
+        let asking = events[events.len() - 1].at + 10_000;
+        for (hop, most) in [(10, 10), (1, 50)] {
+            let size = (hops * most / 10).max(1) * hop;
+            let asked = [NaiveWindow { shape: NaiveShape::Sliding { size, hop }, lag: 0 }];
+            for case in cases_in(&asked) {
+                let layout = case.divisible_layout(most * hop);
+                let windows = RequestWindows::new(layout.lines.clone(), 1);
+                let requested = windows.requested(size).expect("the window is kept");
+                let mut group = ProvisionalGroup::of(ClosedGroup::of(layout), &events);
+                group.arrive(&arrival);
+                let mut upto = events[0].at;
+                for step in &steps {
+                    // Vectors do not change while no record closes and no pane of the widest window leaves.
+                    let next = events.get(group.closed).map_or(i64::MAX, |event| event.at);
+                    for asof in [upto, (upto + later).min(next)] {
+                        let now = |event: &Event| {
+                            let late = asof - 1 - event.event_time();
+                            case.is_in_time(event).then(|| Event { at: asof - 1, late, ..event.clone() })
+                        };
+                        let events: Vec<Event> = events.iter().filter_map(now).collect();
+                        let expected = case.defined(&events, asking, |_| asof);
+                        let found = group.published();
+                        let found = found.iter().map(|vector| requested.values(vector, asof)[0].finished(asking));
+                        prop_assert_eq!(bits(&found.collect::<Vec<_>>()), bits(&expected), "{} at {}", case, asof);
+                    }
+                    upto += step;
+                    group.close(upto);
+                }
+            }
         }
     }
 

@@ -1,12 +1,14 @@
 //! Every aggregate in every kind of window, with a lag and without, against the naive oracle: closed changes, look-ups of
-//! examples, and what is served at the end.
+//! examples, what is served at the end, and what requests for other windows are answered with then.
 
 use crate::common::engine::{Found, Inputs, Run};
 use crate::common::naive::{self, ExpectedWindows};
 use crate::common::spec::windowed;
 use crate::common::topics::topic;
-use crate::common::windows::{EVERY, NaiveWindow};
+use crate::common::windows::{EVERY, NaiveShape, NaiveWindow, window};
 use proptest::prelude::*;
+use std::sync::Arc;
+use tidemill::flow::Plan;
 use tidemill::value::Scalar;
 
 /// Columns of an example before its features: its times, and those of its stream.
@@ -76,6 +78,51 @@ proptest! {
         prop_assert_eq!(&second.shop, &later(&expected.shop));
         prop_assert_eq!(&second.collected, &later(&expected.collected));
         prop_assert_eq!(&second.shown, &expected.shown);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A window that a request asks for has the answer of a declared one, also after a restart.
+    #[test]
+    fn oracle_of_windows_on_request(
+        asks in topic(20),
+        sales in topic(90),
+        hops in 1i64..16,
+        read in 1usize..40,
+        workers in 1usize..4,
+        then in 1usize..4,
+        partitions in 1usize..4,
+        at in 0i64..600,
+    ) {
+        let inputs = Inputs { asks, sales, ..Inputs::default() };
+        let sliding = |size| window(NaiveShape::Sliding { size, hop: 4 });
+        let sizes: Vec<i64> = (1..6).map(|times| 4 * hops * times).collect();
+        let asked: Vec<NaiveWindow> = sizes.iter().map(|size| sliding(*size)).collect();
+        let expected = naive::compute_windows(&inputs, &asked, partitions).shown;
+        let spec = windowed(&[sliding(300), window(NaiveShape::Session { gap: 20, max: None })]);
+        let spec = spec.replacen("[features.shop]", "[features.shop]\nrequest_windows = true", 1);
+        let plan = Plan::new(Arc::new(tidemill::spec::parse(&spec, "spec.toml").expect("a right spec")));
+        let windows = plan.spec.groups[0].request_windows();
+        let requested: Vec<_> = sizes.iter().map(|size| windows.requested(*size).expect("its panes are kept")).collect();
+        let run = |workers, start| {
+            Run { spec: &spec, read, workers, partitions, start, snapshot: Some(1_000_000 + at), ..Run::default() }.run(&inputs)
+        };
+        let newest = inputs.asks.iter().chain(&inputs.sales).map(|record| record.at).max().unwrap_or(i64::MIN);
+        let whole = run(workers, None);
+        let resumed = whole.snapshot.clone().map(|snapshot| run(then, Some(snapshot)));
+        for found in [Some(whole), resumed].into_iter().flatten() {
+            let online = found.online.as_ref().expect("the run has a store");
+            let table = online.group("shop").expect("the store has all groups");
+            for (shop, expected) in &expected {
+                let vector = table.get(&table.codec().encode_one(&[Scalar::String(shop.as_str().into())]));
+                let vector = vector.expect("it has records for ever");
+                let values = requested.iter().flat_map(|requested| requested.values(&vector, newest + 1));
+                let values: Vec<Scalar> = values.map(|value| value.scalar(naive::ASKING)).collect();
+                prop_assert_eq!(&values, &expected[1..], "{}", shop);
+            }
+        }
     }
 }
 

@@ -64,8 +64,15 @@ fn what_is_wrong_with_a_body_is_named_with_its_entity_and_column() {
         ("[]", "expected an object with entities"),
         ("{}", "entities: missing"),
         (r#"{"entities":{}}"#, "entities: expected a list of objects"),
-        (r#"{"entities":[],"window":"2h"}"#, "unknown field window; expected one of entities"),
+        (r#"{"entities":[],"windows":"2h"}"#, "unknown field windows; did you mean window?"),
         (r#"{"entitys":[]}"#, "unknown field entitys; did you mean entities?"),
+        (r#"{"entities":[],"window":7200}"#, "window: expected a duration, such as \"2h\""),
+        (r#"{"entities":[],"window":"1h","window":null}"#, "window: duplicate field"),
+        (
+            r#"{"entities":[],"window":"2h"}"#,
+            "window: \"2h\" cannot be answered by group place; it keeps no panes for requests, which request_windows = true \
+             makes it do",
+        ),
         (r#"{"entities":[{"country":"DE","items":2},5]}"#, "entities[1]: expected an object"),
         (r#"{"entities":[{"country":"DE"}]}"#, "entities[0].items: missing"),
         (r#"{"entities":[{"country":"DE","items":"2"}]}"#, "entities[0].items: expected int, found \"2\""),

@@ -252,8 +252,7 @@ fn a_query_is_refused_where_it_would_change_nothing_and_ignored_by_probes() {
     let mut client = Client::connect(server.addr());
     let refused = |name: &str| (400, format!("unknown query parameter {name:?}; this route takes none"));
     for (path, name) in [
-        ("/features/spend/ann?window=2h", "window"),
-        ("/features/place/DE/2?as%20of", "as of"),
+        ("/models/large?window=2h", "window"),
         ("/models?&page=2&size=3", "page"),
         ("/models/large?version=1", "version"),
         ("/models/large/versions?=1", ""),

@@ -9,6 +9,7 @@
 //! | `limits` | connections, the reserve, bodies in all, half-closed connections, hosts |
 //! | `prometheus` | metrics, config and alert rules, with a real Prometheus |
 //! | `shutdown` | the end of a run that hangs, permissions of files, the warning of an open address |
+//! | `windows` | features in windows that requests ask for |
 
 mod bodies;
 #[path = "../common/mod.rs"]
@@ -19,3 +20,4 @@ mod instances;
 mod limits;
 mod prometheus;
 mod shutdown;
+mod windows;

@@ -1,6 +1,7 @@
 //! A window of a feature: of any kind, and how far it lags.
 
 use super::cumulative::Cumulative;
+use super::divisible::Divisible;
 use super::form::AnswerForm;
 use super::kind::{WindowForm, WindowKind};
 use super::last_n::LastN;
@@ -18,21 +19,28 @@ use crate::aggregate::feature::{Feature, FeatureType};
 use crate::time::format_duration;
 use crate::value::Scalar;
 
-/// Lists the kinds of windows, in the order in which texts are tried.
+/// Lists the kinds of windows that dataflow files write, in the order in which texts are tried, and the others.
 macro_rules! window_kinds {
-    ($($kind:ident)*) => {
+    (written: [$($kind:ident)*], others: [$($other:ident)*]) => {
         /// A window of any kind.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum WindowShape {
-            $($kind($kind)),*
+            $($kind($kind),)*
+            $($other($other)),*
         }
 
-        /// Every kind of window, in the order of the reference.
+        /// Every kind of window that dataflow files write, in the order of the reference.
         pub static WINDOWS: &[WindowForm] = &[$($kind::FORM),*];
 
         $(impl From<$kind> for Window {
             fn from(kind: $kind) -> Window {
                 Window { shape: WindowShape::$kind(kind), lag_ms: 0 }
+            }
+        })*
+
+        $(impl From<$other> for Window {
+            fn from(kind: $other) -> Window {
+                Window { shape: WindowShape::$other(kind), lag_ms: 0 }
             }
         })*
 
@@ -43,13 +51,16 @@ macro_rules! window_kinds {
         /// Evaluates an expression with the window of whichever kind it is.
         macro_rules! of_kind {
             ($shape:expr, $window:ident => $body:expr) => {
-                match $shape { $(WindowShape::$kind($window) => $body),* }
+                match $shape {
+                    $(WindowShape::$kind($window) => $body,)*
+                    $(WindowShape::$other($window) => $body),*
+                }
             };
         }
     };
 }
 
-window_kinds! { Sliding Tumbling Cumulative Session Lifetime LastN Series }
+window_kinds! { written: [Sliding Tumbling Cumulative Session Lifetime LastN Series], others: [Divisible] }
 
 /// A window of a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

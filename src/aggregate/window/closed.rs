@@ -1,10 +1,12 @@
 //! The closed part of a window: what one accumulator family keeps of every entity in one kind of window.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::algebra::{Aggregate, Observed};
+use crate::aggregate::feature::PaneSet;
 use crate::aggregate::input::LineInput;
 use crate::aggregate::snapshot::Encoder;
 use crate::time::EventTime;
@@ -41,7 +43,7 @@ impl<'a> LineUpdates<'a> {
 }
 
 /// A record as the accumulator that has it alone.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Single<T> {
     /// When it takes effect.
     pub time: EventTime,
@@ -106,6 +108,18 @@ pub trait ClosedWindow<A: Aggregate>: 'static {
     /// Visits accumulators of a slot that may be visited later and are not now, so that the types of what was loaded can
     /// be checked.
     fn visit_hidden(&self, _slot: u32, _visit: &mut dyn FnMut(&A::Acc)) {}
+
+    /// The panes of a slot and the provisional records beside them, for answers in shorter windows; `None` of a window that
+    /// has no panes by entity.
+    fn panes(&self, _slot: Option<u32>, _provisional: &[Single<A::Acc>]) -> Option<Arc<dyn PaneSet>> {
+        None
+    }
+
+    /// The accumulator of the records in this window as of a time before which all are closed, from the panes of a window
+    /// of the same line and hop that is no shorter; `None` of a window that has no panes by entity.
+    fn accumulated_of(&self, _panes: &dyn PaneSet, _asof: EventTime) -> Option<A::Acc> {
+        None
+    }
 
     /// The state as it is now, to be encoded later.
     fn save(&self) -> Encoder;

@@ -1,11 +1,13 @@
 //! One accumulator of a line in one window: its closed part, its provisional part, and the features that come of both.
 
+use std::sync::Arc;
+
 use super::closed::{ClosedWindow, Expired, LineUpdates, Update};
 use super::form::AnswerForm;
 use super::provisional::Provisional;
 use crate::aggregate::algebra::{Aggregate, PROVISIONAL};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::feature::Feature;
+use crate::aggregate::feature::{Feature, PaneSet};
 use crate::aggregate::input::LineInput;
 use crate::aggregate::snapshot::Encoder;
 use crate::time::EventTime;
@@ -28,6 +30,12 @@ pub trait WindowState {
     fn finish(&self, slot: Option<u32>, provisional: Option<u32>, row: &mut Answers<'_>);
     /// Writes the features that a slot has later, and calls `check` on the vector for each that is not shown now.
     fn finish_hidden(&self, slot: u32, row: &mut [Feature], check: &mut dyn FnMut(&[Feature]));
+    /// The panes of an entity, if they go along with its vectors: of the closed records in `slot` and the provisional ones in
+    /// `provisional`.
+    fn panes(&self, slot: Option<u32>, provisional: Option<u32>) -> Option<Arc<dyn PaneSet>>;
+    /// Writes the features of an entity into a vector, from panes that went along with one: of a window of the same line and
+    /// hop that is no shorter. The features are as of a time before which all records are closed.
+    fn finish_panes(&self, panes: &dyn PaneSet, asof: EventTime, row: &mut Answers<'_>);
     /// Makes room for this many provisional slots.
     fn grow_provisional(&mut self, slots: usize);
     /// Makes a provisional slot's records reach to a time, whether one that counts takes effect then or not.
@@ -114,6 +122,16 @@ where
             }
             check(row);
         });
+    }
+
+    fn panes(&self, slot: Option<u32>, provisional: Option<u32>) -> Option<Arc<dyn PaneSet>> {
+        self.provisional.panes(&self.closed, slot, provisional)
+    }
+
+    fn finish_panes(&self, panes: &dyn PaneSet, asof: EventTime, row: &mut Answers<'_>) {
+        if let Some(acc) = self.closed.accumulated_of(panes, asof) {
+            (self.finish)(&acc, row);
+        }
     }
 
     fn grow_provisional(&mut self, slots: usize) {

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::closed::{ClosedWindow, Expired, LineUpdates, Single};
 use super::panes::Sliding;
@@ -14,11 +15,12 @@ use super::schedule::PaneSchedule;
 use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::cost::Cost;
 use crate::aggregate::cow_vec::CowVec;
+use crate::aggregate::feature::PaneSet;
 use crate::aggregate::snapshot::Encoder;
 use crate::time::EventTime;
 
 /// Panes ascending, none superseded by the next.
-type Panes<T> = VecDeque<(i64, T)>;
+pub(super) type Panes<T> = VecDeque<(i64, T)>;
 
 /// The panes of an aggregate in a sliding window, for every entity.
 pub struct Merging<A: Aggregate> {
@@ -39,6 +41,19 @@ impl<A: Aggregate> Merging<A> {
 
     pub fn new(window: Sliding, aggregate: A) -> Self {
         Merging { window, aggregate, panes: CowVec::default(), held: 0, expiries: PaneSchedule::default() }
+    }
+
+    pub(super) fn window(&self) -> Sliding {
+        self.window
+    }
+
+    pub(super) fn aggregate(&self) -> A {
+        self.aggregate
+    }
+
+    /// The panes of a slot.
+    pub(super) fn panes_of(&self, slot: u32) -> &Panes<A::Acc> {
+        self.panes.get(slot)
     }
 
     /// Adds to a pane of a slot, and drops the panes that it supersedes.
@@ -132,6 +147,14 @@ impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
             1 => Cow::Borrowed(&panes[0].1),
             _ => Cow::Owned(self.aggregate.merged(panes.iter().map(|(_, acc)| acc))),
         }
+    }
+
+    fn panes(&self, slot: Option<u32>, provisional: &[Single<A::Acc>]) -> Option<Arc<dyn PaneSet>> {
+        Some(self.shared(slot, provisional))
+    }
+
+    fn accumulated_of(&self, panes: &dyn PaneSet, asof: EventTime) -> Option<A::Acc> {
+        Some(self.of_shared(panes, asof))
     }
 
     fn save(&self) -> Encoder {

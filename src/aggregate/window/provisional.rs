@@ -10,9 +10,11 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::closed::{ClosedWindow, ContinuedWindow, Single};
 use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
+use crate::aggregate::feature::PaneSet;
 use crate::time::EventTime;
 
 /// The provisional records of an aggregate beside a closed window, by provisional slot.
@@ -28,6 +30,10 @@ pub trait Provisional<A: Aggregate, W: ?Sized>: Default + 'static {
     /// Visits the accumulators that the answers of an entity are made of, as [`ClosedWindow::visit`] does: of its closed
     /// records in `slot` and the provisional ones in `provisional`.
     fn visit(&self, aggregate: &A, closed: &W, slot: Option<u32>, provisional: Option<u32>, visit: impl FnMut(&A::Acc));
+    /// The same as [`ClosedWindow::panes`], where every provisional record is kept.
+    fn panes(&self, _closed: &W, _slot: Option<u32>, _provisional: Option<u32>) -> Option<Arc<dyn PaneSet>> {
+        None
+    }
     /// Empties a slot.
     fn clear(&mut self, slot: u32);
     /// Memory held.
@@ -230,6 +236,15 @@ impl<A: Aggregate> Provisional<A, dyn ContinuedWindow<A>> for Singles<A> {
             Some(open) => closed.visit_continued(slot, &open.singles, open.asof, &mut visit),
             None => closed.visit(slot, &mut visit),
         }
+    }
+
+    fn panes(
+        &self,
+        closed: &dyn ContinuedWindow<A>,
+        slot: Option<u32>,
+        provisional: Option<u32>,
+    ) -> Option<Arc<dyn PaneSet>> {
+        closed.panes(slot, provisional.map_or(&[], |provisional| &self.by_slot[provisional as usize].singles))
     }
 
     fn clear(&mut self, slot: u32) {

@@ -71,6 +71,7 @@ pub struct OnlinePublisher {
     cells: Vec<Option<Arc<OnlineCell>>>,
     /// The cell of each provisional slot, once it is known.
     provisional_cells: Vec<Option<Arc<OnlineCell>>>,
+    /// Memory for the vector that is being written.
     row: Vec<Feature>,
 }
 
@@ -132,8 +133,8 @@ impl DirtySet {
 }
 
 impl OnlinePublisher {
-    /// A publisher of vectors of this width that has published nothing.
-    pub fn new(table: Arc<OnlineTable>, width: usize) -> Self {
+    /// A publisher that has published nothing.
+    pub fn new(table: Arc<OnlineTable>) -> Self {
         OnlinePublisher {
             table,
             dirty: DirtySet::default(),
@@ -147,7 +148,7 @@ impl OnlinePublisher {
             round: None,
             cells: Vec::new(),
             provisional_cells: Vec::new(),
-            row: vec![Feature::NULL; width],
+            row: Vec::new(),
         }
     }
 
@@ -347,7 +348,8 @@ impl OnlinePublisher {
     fn publish_slot(&mut self, state: &GroupState, slot: u32) {
         let Some((key, hash)) = state.entity(slot) else { return };
         let provisional = if state.has_provisional() { state.find_provisional(key.as_bytes(), hash) } else { None };
-        state.vector_into(Some(slot), provisional, &mut self.row);
+        self.row.resize(state.published_width(), Feature::NULL);
+        state.published_into(Some(slot), provisional, &mut self.row);
         self.table.write(key, &mut self.cells[slot as usize], &self.row);
     }
 
@@ -356,7 +358,8 @@ impl OnlinePublisher {
         if slot as usize >= self.provisional_cells.len() {
             self.provisional_cells.resize((slot as usize + 1).next_power_of_two(), None);
         }
-        state.vector_into(None, Some(slot), &mut self.row);
+        self.row.resize(state.published_width(), Feature::NULL);
+        state.published_into(None, Some(slot), &mut self.row);
         self.table.write(key, &mut self.provisional_cells[slot as usize], &self.row);
     }
 

@@ -103,7 +103,7 @@ impl GroupShard {
         wanted: impl Iterator<Item = (Vec<usize>, Vec<OwnRecord>)>,
     ) -> Self {
         let GroupOutputs { offline, online, nulls } = outputs;
-        let publisher = online.map(|table| OnlinePublisher::new(table, plan.layout.width));
+        let publisher = online.map(OnlinePublisher::new);
         GroupShard {
             entities: GroupEntities::new(&plan, publisher, nulls.clone()),
             nulls,

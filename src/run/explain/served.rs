@@ -35,7 +35,7 @@ pub struct ServedVector {
 /// # Errors
 /// If the job does not answer, has no such entity, or is one of another dataflow.
 pub fn of_job(job: &JobUrl, asked: &AskedEntity, group: &GroupPlan) -> anyhow::Result<ServedVector> {
-    let body = asked.get(job)?;
+    let body = asked.get(None, job)?;
     let feature = |name: &String| {
         let value = body["features"].get(name).cloned();
         value.with_context(|| format!("the job has no feature {name} in {}; does it run this dataflow?", group.name))

@@ -1,4 +1,4 @@
-//! `POST /features/{group}`: the newest vectors of many entities.
+//! `POST /features/{group}`: the newest vectors of many entities, or their features in the window of `"window"`.
 //!
 //! An entity that the group does not have is not found, for itself; so is one with a null, of which no record is
 //! aggregated. A body that is malformed is refused as a whole.
@@ -13,6 +13,7 @@ use crate::expr::nearest;
 use crate::serve::call::Unanswered;
 use crate::serve::reply::{self, Reply};
 use crate::serve::served_groups::ServedGroup;
+use crate::serve::served_windows::AskedFeatures;
 use crate::serve::{Captures, RequestError, Service};
 use crate::time::format_time;
 use crate::value::{Scalar, TimeRules, Type};
@@ -23,17 +24,18 @@ const MOST: usize = 1_000;
 /// Shows the newest vectors of the entities that the body lists, in its order.
 ///
 /// # Errors
-/// If there is no such group, or the body is malformed or lists too many.
+/// If there is no such group, the body is malformed or lists too many, or the group cannot answer the window.
 pub fn entities(service: &Service, captures: &Captures<'_>, body: &[u8]) -> Result<Reply, Unanswered> {
     let group = service.groups.find(&captures.text(0)?)?;
-    let keys = read(group, body)?;
+    let EntitiesRequest { keys, window } = read(group, body)?;
+    let asked = group.asked(window.as_deref())?;
     let mut out = Vec::with_capacity(64 + 256 * keys.len());
     out.extend_from_slice(b"{\"results\":[");
     for (at, key) in keys.iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        write_result(service, group, key, &mut out);
+        write_result(service, group, key, &asked, &mut out);
     }
     out.extend_from_slice(b"],\"watermark\":");
     match service.watermark() {
@@ -45,7 +47,7 @@ pub fn entities(service: &Service, captures: &Captures<'_>, body: &[u8]) -> Resu
 }
 
 /// Appends the result of one entity.
-fn write_result(service: &Service, group: &ServedGroup, key: &[Scalar], out: &mut Vec<u8>) {
+fn write_result(service: &Service, group: &ServedGroup, key: &[Scalar], asked: &AskedFeatures<'_>, out: &mut Vec<u8>) {
     // A record with a null in its entity is of none.
     let is_whole = !key.iter().any(Scalar::is_null);
     let found = is_whole.then(|| group.table.get(&group.table.codec().encode_one(key))).flatten();
@@ -55,37 +57,56 @@ fn write_result(service: &Service, group: &ServedGroup, key: &[Scalar], out: &mu
     reply::write_object(group.quoted_entity.iter().map(String::as_str).zip(key), out);
     out.extend_from_slice(b",\"features\":");
     match found {
-        Some(vector) => {
-            let names = group.quoted_features.iter().map(String::as_str);
-            reply::write_features(names.zip(vector.iter()), service.asking_time(), out);
-        }
+        Some(vector) => asked.write(&vector, service.closed_time(), service.asking_time(), out),
         None => out.extend_from_slice(b"null"),
     }
     out.push(b'}');
 }
 
-/// Reads the entities of a body.
-fn read(group: &ServedGroup, body: &[u8]) -> Result<Vec<Vec<Scalar>>, RequestError> {
+/// The contents of a body.
+struct EntitiesRequest {
+    /// The entities, in order.
+    keys: Vec<Vec<Scalar>>,
+    window: Option<String>,
+}
+
+/// The fields of a body.
+const FIELDS: [&str; 2] = ["entities", "window"];
+
+/// Reads a body.
+fn read(group: &ServedGroup, body: &[u8]) -> Result<EntitiesRequest, RequestError> {
     // A byte order mark is not part of the JSON (RFC 8259, section 8.1).
     let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     let body: EntityJson<EntityJson<EntityJson<Value>>> =
         serde_json::from_slice(body).map_err(|error| RequestError::Malformed(error.to_string()))?;
     let malformed = |what: &str| RequestError::Malformed(what.to_owned());
     let EntityJson::Object(fields) = body else { return Err(malformed("expected an object with entities")) };
-    if let Some((found, _)) = fields.iter().find(|(name, _)| name != "entities") {
-        let (found, expected) = (found.clone(), "entities".to_owned());
-        return Err(RequestError::UnknownField { nearest: nearest(&found, ["entities"]), found, expected });
+    if let Some((found, _)) = fields.iter().find(|(name, _)| !FIELDS.contains(&name.as_str())) {
+        let (found, expected) = (found.clone(), FIELDS.join(", "));
+        return Err(RequestError::UnknownField { nearest: nearest(&found, FIELDS), found, expected });
     }
-    let list = match fields.as_slice() {
-        [(_, EntityJson::List(list))] => list,
-        [_] => return Err(malformed("entities: expected a list of objects")),
-        [] => return Err(malformed("entities: missing")),
-        _ => return Err(malformed("entities: duplicate field")),
+    let given = |field: &str| {
+        let mut values = fields.iter().filter(|(name, _)| name == field).map(|(_, value)| value);
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            (_, Some(_)) => Err(malformed(&format!("{field}: duplicate field"))),
+        }
+    };
+    let list = match given("entities")? {
+        Some(EntityJson::List(list)) => list,
+        Some(_) => return Err(malformed("entities: expected a list of objects")),
+        None => return Err(malformed("entities: missing")),
+    };
+    let window = match given("window")? {
+        Some(EntityJson::Text(window)) => Some(window.clone()),
+        Some(EntityJson::Null) | None => None,
+        Some(_) => return Err(malformed("window: expected a duration, such as \"2h\"")),
     };
     if list.len() > MOST {
         return Err(RequestError::TooManyEntities { found: list.len(), most: MOST });
     }
-    list.iter().enumerate().map(|(index, entity)| key(group, index, entity)).collect()
+    let keys = list.iter().enumerate().map(|(index, entity)| key(group, index, entity));
+    Ok(EntitiesRequest { keys: keys.collect::<Result<_, _>>()?, window })
 }
 
 /// Reads an entity: an object with a value for each of its columns, or null.
@@ -128,6 +149,8 @@ enum EntityJson<T> {
     /// All fields in their order, those of the same name too.
     Object(Vec<(String, T)>),
     List(Vec<T>),
+    Text(String),
+    Null,
     Other,
 }
 
@@ -178,11 +201,11 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for EntityJsonVisitor<T> {
         Ok(EntityJson::Other)
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<EntityJson<T>, E> {
-        Ok(EntityJson::Other)
+    fn visit_str<E>(self, text: &str) -> Result<EntityJson<T>, E> {
+        Ok(EntityJson::Text(text.to_owned()))
     }
 
     fn visit_unit<E>(self) -> Result<EntityJson<T>, E> {
-        Ok(EntityJson::Other)
+        Ok(EntityJson::Null)
     }
 }

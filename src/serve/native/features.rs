@@ -1,4 +1,4 @@
-//! `GET /features/{group}/{key}[/{key}…]`: the newest vector of one entity.
+//! `GET /features/{group}/{key}[/{key}…]`: the newest vector of one entity, or its features in the window of `?window=2h`.
 
 use crate::serve::call::Unanswered;
 use crate::serve::reply::{self, Reply};
@@ -10,11 +10,13 @@ use crate::value::Scalar;
 /// Shows the newest vector of the entity that the path names.
 ///
 /// # Errors
-/// If there is no such group or entity.
+/// If there is no such group or entity, or the group cannot answer the window.
 pub fn features(service: &Service, captures: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
     let mut segments = captures.raw(0).split('/');
     let group = service.groups.find(&decode(segments.next().unwrap_or_default())?)?;
     let key = group.key(&segments.collect::<Vec<_>>())?;
+    let window = captures.parameter("window")?;
+    let asked = group.asked(window.as_deref())?;
     let Some(vector) = group.table.get(&group.table.codec().encode_one(&key)) else {
         let entity = key.iter().map(Scalar::to_text).collect::<Vec<_>>().join(", ");
         return Err(RequestError::UnknownEntity { group: group.name.clone(), entity }.into());
@@ -25,8 +27,7 @@ pub fn features(service: &Service, captures: &Captures<'_>, _: &[u8]) -> Result<
     out.extend_from_slice(b",\"entity\":");
     reply::write_object(group.quoted_entity.iter().map(String::as_str).zip(&key), &mut out);
     out.extend_from_slice(b",\"features\":");
-    let names = group.quoted_features.iter().map(String::as_str);
-    reply::write_features(names.zip(vector.iter()), service.asking_time(), &mut out);
+    asked.write(&vector, service.closed_time(), service.asking_time(), &mut out);
     out.extend_from_slice(b",\"watermark\":");
     match service.watermark() {
         Some(time) => reply::write_text(&format_time(time), &mut out),

@@ -13,7 +13,7 @@ pub static FAMILY: RouteFamily = RouteFamily {
     routes: &[
         HttpRoute::post("/predict", predict::predict),
         HttpRoute::post("/features/{group}", entities::entities),
-        HttpRoute::get("/features/{group}/{key}", features::features).prefix(),
+        HttpRoute::get("/features/{group}/{key}", features::features).prefix().with_query(&["window"]),
         HttpRoute::get("/models", models::models),
         HttpRoute::get("/models/{model}", models::model),
         HttpRoute::get("/models/{model}/versions", models::versions),

@@ -61,6 +61,7 @@ fn feature_text(feature: &Feature) -> Option<Cow<'_, str>> {
         Feature::Value(value) => value_text(value),
         Feature::List(_) | Feature::Map(_) => Some(feature.to_json(EventTime::MIN).to_string().into()),
         Feature::AsOf(deferred) => Some(deferred_text(deferred).into()),
+        Feature::Panes(_) => None,
         Feature::Open(open) => feature_text(&open.without()).map(|text| text.into_owned().into()),
         Feature::MapAsOf(entries) => {
             let entry = |(key, value): &(Arc<str>, Feature)| {

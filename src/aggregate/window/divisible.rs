@@ -1,0 +1,153 @@
+//! Sliding windows whose panes go along with vectors, so that requests can ask for shorter ones.
+//!
+//! A group with `request_windows` keeps its widest sliding window of each hop by entity, pane by pane. This is the way of a
+//! record to the answer of a request for some window W of the same hop:
+//!
+//! ```text
+//!  insert, add             publishing a vector          a request, on a serving thread
+//!      |                        |                              |
+//!      v                        v                              v
+//!  panes and provisional -> EntityPanes, copied beside -> RequestedWindow: the accumulators of the panes
+//!  records of the entity    the entity's features         that W has as of the watermark, merged and finished
+//! ```
+//!
+//! The panes are published with the vector, in one write, so an answer is as fresh as any feature, no request waits for the
+//! operator, and one reads what any other reads: a vector of the online store. It costs a second copy of the panes of every
+//! entity, and a step for each pane whenever a vector is written or looked up. A group without `request_windows` has no such
+//! window, and none of the cost.
+//!
+//! As of a, a closed record of pane p is in W if p expires after a, as in a declared window. A provisional one that takes
+//! effect at t will be in W when it closes if p expires after t, so it is if p expires after both.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use super::closed::{ClosedWindow, ContinuedWindow, Single};
+use super::kind::{WindowForm, WindowKind};
+use super::maintained::WindowState;
+use super::merging::Merging;
+use super::panes::Sliding;
+use super::parts::StateParts;
+use crate::aggregate::algebra::Aggregate;
+use crate::aggregate::answers::Answers;
+use crate::aggregate::cost::Cost;
+use crate::aggregate::feature::{Feature, PaneSet};
+use crate::time::EventTime;
+
+/// A sliding window whose panes go along with vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Divisible(pub Sliding);
+
+/// The records that a window has of an entity.
+#[derive(Debug, PartialEq)]
+struct EntityPanes<T> {
+    /// Closed ones, by pane, ascending, without panes that a later one supersedes.
+    closed: Vec<(i64, T)>,
+    /// Provisional ones, in the order of their times.
+    provisional: Vec<Single<T>>,
+}
+
+impl<T: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static> PaneSet for EntityPanes<T> {
+    fn is_same(&self, other: &dyn PaneSet) -> bool {
+        (other as &dyn Any).downcast_ref::<Self>().is_some_and(|other| self == other)
+    }
+}
+
+impl<A: Aggregate> Merging<A> {
+    /// The panes of a slot, and the provisional records beside them.
+    pub(super) fn shared(&self, slot: Option<u32>, provisional: &[Single<A::Acc>]) -> Arc<dyn PaneSet> {
+        let closed = slot.map_or_else(Vec::new, |slot| self.panes_of(slot).iter().cloned().collect());
+        Arc::new(EntityPanes { closed, provisional: provisional.to_vec() })
+    }
+
+    /// The accumulator of the records of an entity that are in this window as of a time before which all are closed, given
+    /// the panes of a window of the same hop that is no shorter.
+    ///
+    /// # Panics
+    /// If they are panes of another aggregate.
+    pub(super) fn of_shared(&self, panes: &dyn PaneSet, asof: EventTime) -> A::Acc {
+        let panes = (panes as &dyn Any).downcast_ref::<EntityPanes<A::Acc>>();
+        let EntityPanes { closed, provisional } = panes.expect("a line's panes are those of its own aggregates");
+        let (window, aggregate) = (self.window(), self.aggregate());
+        let inside = closed.iter().filter(|(pane, _)| window.expires_at(*pane) > asof);
+        let mut acc = aggregate.merged(inside.map(|(_, acc)| acc));
+        let counts = |single: &&Single<A::Acc>| window.admits(single.event_time, single.time.max(asof));
+        provisional.iter().filter(counts).for_each(|single| aggregate.merge(&mut acc, &single.acc));
+        acc
+    }
+}
+
+/// Of a sliding window, provisional records add to what is closed, whatever their times.
+impl<A: Aggregate> ContinuedWindow<A> for Merging<A> {
+    fn visit_continued(
+        &self,
+        slot: Option<u32>,
+        provisional: &[Single<A::Acc>],
+        _asof: EventTime,
+        visit: &mut dyn FnMut(&A::Acc),
+    ) {
+        let mut acc = slot.map_or_else(A::Acc::default, |slot| self.accumulated(slot).into_owned());
+        provisional.iter().for_each(|single| self.aggregate().merge(&mut acc, &single.acc));
+        visit(&acc);
+    }
+}
+
+/// Everything but the state is that of the sliding window.
+impl WindowKind for Divisible {
+    const FORM: WindowForm = Sliding::FORM;
+
+    fn suffix(self, written: &str) -> String {
+        self.0.suffix(written)
+    }
+
+    fn describe(self) -> String {
+        self.0.describe()
+    }
+
+    fn size(self) -> String {
+        self.0.size()
+    }
+
+    fn details(self) -> Option<String> {
+        self.0.details().map(|hop| format!("{hop}, panes with vectors"))
+    }
+
+    fn properties(self) -> Vec<(&'static str, serde_json::Value)> {
+        self.0.properties().into_iter().chain([("panes_with_vectors", true.into())]).collect()
+    }
+
+    fn canonical(self) -> String {
+        format!("divisible {}", self.0.canonical())
+    }
+
+    fn length_ms(self) -> Option<i64> {
+        self.0.length_ms()
+    }
+
+    fn reach_ms(self) -> Option<i64> {
+        self.0.reach_ms()
+    }
+
+    fn panes(self) -> Option<i64> {
+        self.0.panes()
+    }
+
+    fn any<A: Aggregate, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>
+    where
+        F: Fn(&A::Acc, &mut Answers<'_>) + 'static,
+    {
+        let closed = Merging::new(self.0, parts.aggregate);
+        parts.continued(closed)
+    }
+
+    /// The panes and their copy in the online store.
+    fn any_cost<A: Aggregate>(self) -> Cost {
+        const COUNTS: usize = 2 * size_of::<usize>();
+        let copy = Cost {
+            entity: COUNTS + size_of::<EntityPanes<A::Acc>>() + size_of::<Feature>(),
+            pane: size_of::<(i64, A::Acc)>(),
+        };
+        let kept = Merging::<A>::COST;
+        Cost { entity: kept.entity + copy.entity, pane: kept.pane + copy.pane }
+    }
+}

@@ -1,0 +1,126 @@
+//! Features in windows that requests ask for, over real sockets.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float64Array, StringArray};
+use serde_json::{Value, json};
+use tidemill::aggregate::{Expired, Feature, GroupState, InputColumns, LineInput, Update};
+use tidemill::value::{Key, Scalar};
+
+use crate::common::shop::{Client, NOON, SHOP, Shop};
+
+const PAID: &str = r#"
+[features.paid]
+from = "orders"
+entity = "buyer"
+request_windows = true
+aggregate = [
+  { of = "amount", op = ["sum", "last", "time_since_last"], windows = ["1h", "3h", "lifetime"] },
+  { op = "rate", as = "orders", windows = ["1h"] },
+  { of = "amount", as = "largest", op = "max", windows = ["lifetime"] },
+  { of = "amount", as = "by_land", op = "count", by = "country", windows = ["3h"] },
+]
+"#;
+
+const MINUTE: i64 = 60_000;
+
+/// A shop in which "ann" has bought for 1, 2, 4, … at some minutes before noon, the watermark being noon.
+fn shop(minutes: &[i64]) -> Shop {
+    let shop = Shop::bare(&format!("{SHOP}{PAID}"));
+    let plan = shop.plan.groups.iter().find(|group| group.name == "paid").unwrap();
+    let amounts: ArrayRef = Arc::new((0..minutes.len()).map(|at| Some((1 << at) as f64)).collect::<Float64Array>());
+    let lands: ArrayRef =
+        Arc::new(minutes.iter().map(|at| Some(["DE", "FR"][*at as usize % 2])).collect::<StringArray>());
+    let inputs: Vec<LineInput> = plan
+        .layout
+        .lines
+        .iter()
+        .zip(&plan.lines)
+        .map(|(line, columns)| {
+            let columns = InputColumns {
+                of: columns.of.map(|_| &amounts),
+                digits: line.digits,
+                with: None,
+                with_digits: 0,
+                by: columns.by.map(|_| &lands),
+                filter: None,
+                needs: line.needs(),
+            };
+            LineInput::new(&columns, &mut 0)
+        })
+        .collect();
+    let entity = [Scalar::String("ann".into())];
+    let key = plan.codec.encode_one(&entity);
+    let mut state = GroupState::new(&plan.layout);
+    let slot = state.slot(key.as_bytes(), Key::hash_of(key.as_bytes()));
+    let update = |(row, minutes): (usize, &i64)| {
+        let time = NOON - minutes * MINUTE;
+        Update { slot, batch: 0, row: row as u32, time, event_time: time }
+    };
+    let updates: Vec<Update> = minutes.iter().enumerate().map(update).collect();
+    state.insert(&updates, &[&inputs], &mut Vec::new());
+    state.advance(NOON, &mut Expired::default());
+    let mut vector = vec![Feature::NULL; state.published_width()];
+    state.published_into(Some(slot), None, &mut vector);
+    shop.upsert_features("paid", &entity, vector);
+    shop.online.note(NOON);
+    shop.online.advance(NOON);
+    shop
+}
+
+#[test]
+fn a_window_on_request_is_answered_under_its_own_names() {
+    let shop = shop(&[170, 121, 120, 90, 20]);
+    let server = shop.serve();
+    let mut client = Client::connect(server.addr());
+    let declared = client.get("/features/paid/ann").json();
+    assert_eq!(declared["features"]["amount_sum_3h"], 31.0);
+    assert_eq!(declared["features"].as_object().unwrap().len(), 12, "no panes are shown: {declared}");
+    let answer = client.get("/features/paid/ann?window=2h");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let features = json!({
+        "amount_sum_2h": 28.0, "amount_last_2h": 16.0, "amount_time_since_last_2h": 1200.0,
+        "by_land_count_2h_by_country": { "DE": 3 },
+    });
+    let expected = json!({ "group": "paid", "entity": { "buyer": "ann" }, "features": features, "watermark": "2024-01-01T12:00:00.000Z" });
+    assert_eq!(answer.json(), expected);
+    // The window of a declared length has the values of the declared one.
+    let hour = client.get("/features/paid/ann?window=60m").json();
+    assert_eq!(hour["features"]["amount_sum_60m"], declared["features"]["amount_sum_1h"]);
+    assert_eq!(hour["features"]["orders_60m"], declared["features"]["orders_1h"]);
+    let many = json!({ "entities": [{ "buyer": "ann" }, { "buyer": "bob" }], "window": "2h" }).to_string();
+    let many = client.post("/features/paid", many).json();
+    assert_eq!(many["results"][0]["features"], expected["features"]);
+    assert_eq!((&many["results"][1]["status"], &many["results"][1]["features"]), (&json!("not_found"), &Value::Null));
+    // A window without records has the empty answers.
+    let minute = client.get("/features/paid/ann?window=1m").json();
+    let empty = json!({
+        "amount_sum_1m": null, "amount_last_1m": null, "amount_time_since_last_1m": null, "orders_1m": 0.0,
+    });
+    assert_eq!(minute["features"], empty);
+    server.drain();
+}
+
+#[test]
+fn a_window_that_cannot_be_answered_is_refused_with_those_that_can() {
+    let shop = shop(&[10]);
+    let server = shop.serve();
+    let mut client = Client::connect(server.addr());
+    let possible = "expected a multiple of 1m up to 1h, or a multiple of 5m up to 3h";
+    for window in ["4h", "90s", "61m", "lifetime", "last%205", "", "0s", "-1h", "99999999d", "1e3h"] {
+        let answer = client.get(&format!("/features/paid/ann?window={window}"));
+        let found = window.replace("%20", " ");
+        let expected = format!("window: {found:?} cannot be answered by group paid; {possible}");
+        assert_eq!((answer.status, answer.error()), (400, expected));
+    }
+    let answer = client.get("/features/paid/ann?window=1h&window=2h");
+    assert_eq!((answer.status, answer.error()), (400, "query parameter window is given twice".to_owned()));
+    let answer = client.get("/features/paid/ann?windw=1h");
+    let expected = "unknown query parameter \"windw\"; this route takes window".to_owned();
+    assert_eq!((answer.status, answer.error()), (400, expected));
+    assert_eq!(client.get("/features/paid/bob?window=1h").status, 404);
+    let expected = "window: \"1h\" cannot be answered by group spend; it keeps no panes for requests, which request_windows = \
+                    true makes it do";
+    assert_eq!(client.get("/features/spend/ann?window=1h").error(), expected);
+    server.drain();
+}
