@@ -144,6 +144,7 @@ impl ProgramBuilder {
         // The first name wins: the record's, then views' from the outermost in, then features, then inputs.
         let views = std::mem::take(&mut self.views).into_iter().rev().flatten();
         let features = std::mem::take(&mut self.features);
+        let looked_up = features.clone();
         let named_inputs = assembler.names().iter().cloned().zip(inputs.iter().copied());
         for (name, slot) in views.chain(features).chain(named_inputs) {
             let ProgramSlot { ty, form, .. } = self.slots[slot];
@@ -160,6 +161,7 @@ impl ProgramBuilder {
             instance: self.instance,
             steps: self.steps.into_iter().filter_map(|step| prune(step, &needed)).collect(),
             sources: self.sources,
+            features: looked_up.into_iter().filter(|(_, slot)| needed[*slot]).map(|(name, _)| name).collect(),
             inputs,
             declared: assembler.inputs(),
         }

@@ -70,6 +70,14 @@ impl InstanceFields {
         self.names.iter().find(|(known, _)| known == name).map(|(_, entry)| entry)
     }
 
+    /// Returns the field of a slot, here or in an object inside.
+    pub fn of_slot(&self, slot: usize) -> Option<&InstanceField> {
+        self.names.iter().find_map(|(_, entry)| {
+            let here = entry.fields.iter().find(|field| field.slot == slot);
+            here.or_else(|| entry.object.as_ref()?.of_slot(slot))
+        })
+    }
+
     /// Returns a field's name, prefixed by those of the enclosing objects.
     pub fn full_name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)

@@ -53,4 +53,4 @@ pub use frame::Frame;
 pub use instances::{InstanceError, InstanceFault, InstancesSeed, MOST_CELLS};
 pub use lookup::{FeatureLookup, RowLookup};
 pub use own_record::{OwnColumns, OwnRecord};
-pub use program::{LookupSource, Program};
+pub use program::{LookupSource, NeededColumn, Program};

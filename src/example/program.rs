@@ -15,6 +15,7 @@ use crate::aggregate::Feature;
 use crate::expr::EvalStats;
 use crate::model::{self, InputCell};
 use crate::time::EventTime;
+use crate::value::Type;
 
 /// The serving program of one model. Built once and shared by all requests.
 #[derive(Debug)]
@@ -23,10 +24,22 @@ pub struct Program {
     pub(super) instance: InstanceSchema,
     pub(super) steps: Vec<ProgramStep>,
     pub(super) sources: Vec<LookupSource>,
+    /// Names of the features from which inputs are made.
+    pub(super) features: Vec<String>,
     /// ProgramSlot of each input.
     pub(super) inputs: Vec<usize>,
     /// Name and type of each input.
     pub(super) declared: Vec<model::InputColumn>,
+}
+
+/// A column of the record from which inputs are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NeededColumn<'a> {
+    /// The name by which an instance sets it.
+    pub name: &'a str,
+    pub ty: Type,
+    /// An instance may leave it out.
+    pub nullable: bool,
 }
 
 /// A part of the online store in which a program looks values up, by name.
@@ -47,6 +60,11 @@ impl Program {
         &self.sources
     }
 
+    /// Returns the names of the features from which the inputs are made, `group.feature`, in the order of the look-ups.
+    pub fn features(&self) -> &[String] {
+        &self.features
+    }
+
     /// Returns names and types of the model's inputs, in order.
     pub fn inputs(&self) -> &[model::InputColumn] {
         &self.declared
@@ -58,7 +76,19 @@ impl Program {
         self.instance.needed.iter().map(|(position, _)| *position)
     }
 
-    /// Returns a reader of a JSON list of instances into `frame`, whose rows are dropped first. `newest` is the event
+    /// Returns these columns with their names and types, in the same order.
+    pub fn needed(&self) -> impl Iterator<Item = NeededColumn<'_>> {
+        let fields = self.instance.needed.iter().filter_map(|(_, slot)| self.instance.fields.of_slot(*slot));
+        fields.map(|field| NeededColumn { name: &field.name, ty: field.ty, nullable: field.nullable })
+    }
+
+    /// Returns whether an instance has a list or a map under a name.
+    pub fn takes_list(&self, name: &str) -> bool {
+        let entry = self.instance.fields.find(name);
+        entry.is_some_and(|entry| entry.fields.iter().any(|field| !field.form.is_value()))
+    }
+
+    /// Returns a reader of a list of instances into `frame`, whose rows are dropped first. `newest` is the event
     /// time of instances without one; with `None` such instances are refused if an input depends on it.
     pub fn instances<'a>(&'a self, frame: &'a mut Frame, newest: Option<EventTime>) -> InstancesSeed<'a> {
         frame.reset(self.instance.width);

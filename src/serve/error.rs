@@ -43,8 +43,12 @@ pub enum RequestError {
     UnknownModel { found: String, nearest: Option<String>, expected: String },
     #[error("model {model} has no version {version}")]
     UnknownVersion { model: String, version: u64 },
+    #[error("model {model} has no alias {alias}; expected {expected}")]
+    UnknownAlias { model: String, alias: String, expected: String },
     #[error("unknown feature group {found}; {}", hint(.nearest.as_deref(), .expected))]
     UnknownGroup { found: String, nearest: Option<String>, expected: String },
+    #[error("group {group} has no feature {found}; {}", hint(.nearest.as_deref(), .expected))]
+    UnknownFeature { group: String, found: String, nearest: Option<String>, expected: String },
     #[error("group {group} has no entity {entity}")]
     UnknownEntity { group: String, entity: String },
     /// The methods that the path takes.
@@ -120,7 +124,9 @@ impl RequestError {
             RequestError::UnknownRoute(_)
             | RequestError::UnknownModel { .. }
             | RequestError::UnknownVersion { .. }
+            | RequestError::UnknownAlias { .. }
             | RequestError::UnknownGroup { .. }
+            | RequestError::UnknownFeature { .. }
             | RequestError::UnknownEntity { .. } => StatusCode::NOT_FOUND,
             RequestError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             RequestError::TooSlow => StatusCode::REQUEST_TIMEOUT,

@@ -16,7 +16,8 @@
 //! | names a host that no web page can have | `hosts` |
 //! | is matched with a route, by path and method; has no query that the route does not take | `service`, `router` |
 //! | has its body read, if the route takes one, within limits | `body`, `budget` |
-//! | is answered by the route's handler | `native`, `operations` |
+//! | is answered by the route's handler | `native`, `operations`, or a folder of a protocol: `open_inference` |
+//! | has its instances read, whatever form they are in | `served_models`, `instance_table` |
 //! | is predicted for: version, look-ups, expressions, scores | `served_models` |
 //! | is refused | [`RequestError`], in the family's shape |
 //! | is counted | [`crate::metrics::Traffic`] |
@@ -37,8 +38,12 @@ mod call;
 mod connection;
 mod error;
 mod hosts;
+mod instance_table;
 mod native;
+mod open_inference;
 mod operations;
+mod payload;
+mod prediction_stats;
 mod query;
 mod readiness;
 mod reply;
@@ -52,6 +57,7 @@ mod service;
 
 use call::Unanswered;
 use hyper::Method;
+use payload::Payload;
 use query::QueryRule;
 use reply::Reply;
 
@@ -91,17 +97,21 @@ pub struct HttpRoute {
 enum BodyRule {
     /// None; one that is sent is not read.
     None,
-    /// JSON, within the limits of the endpoint.
-    Json,
+    /// The whole body, within the limits of the endpoint.
+    Whole,
 }
 
-/// Answers a request from its captures, with its query, and its body, which is empty under [`BodyRule::None`]. A handler does not block:
-/// one that needs a version from the registry returns [`Unanswered::VersionNotLoaded`] and is called again once the
-/// version is loaded.
-type Handler = fn(&Service, &Captures<'_>, &[u8]) -> Result<Reply, Unanswered>;
+/// Answers a request from its captures, with its query, and its payload, whose body is empty under [`BodyRule::None`]. A
+/// handler does not block: one that needs a version from the registry returns [`Unanswered::VersionNotLoaded`] and is
+/// called again once the version is loaded.
+type Handler = fn(&Service, &Captures<'_>, Payload<'_>) -> Result<Reply, Unanswered>;
 
 /// Every family of routes.
-pub static FAMILIES: &[&RouteFamily] = &[&native::FAMILY, &operations::FAMILY];
+pub static FAMILIES: &[&RouteFamily] = &[
+    &native::FAMILY,
+    &operations::FAMILY,
+    &open_inference::FAMILY,
+];
 
 impl HttpRoute {
     /// A route for GET and HEAD. Each capture is a segment that is not empty.
@@ -109,9 +119,9 @@ impl HttpRoute {
         HttpRoute::of(Method::GET, pattern, BodyRule::None, handler)
     }
 
-    /// A route for POST with a JSON body. Each capture is a segment that is not empty.
+    /// A route for POST with a body. Each capture is a segment that is not empty.
     const fn post(pattern: &'static str, handler: Handler) -> HttpRoute {
-        HttpRoute::of(Method::POST, pattern, BodyRule::Json, handler)
+        HttpRoute::of(Method::POST, pattern, BodyRule::Whole, handler)
     }
 
     const fn of(method: Method, pattern: &'static str, body: BodyRule, handler: Handler) -> HttpRoute {

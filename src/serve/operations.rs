@@ -4,6 +4,7 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use super::call::Unanswered;
+use super::payload::Payload;
 use super::reply::{self, Reply};
 use super::{Captures, HttpRoute, RouteFamily, Service};
 
@@ -19,13 +20,13 @@ pub static FAMILY: RouteFamily = RouteFamily {
 };
 
 /// Answers as long as the process does.
-fn live(_: &Service, _: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
+fn live(_: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
     Ok(reply::value(StatusCode::OK, &json!({ "live": true })))
 }
 
 /// Answers 200 once there is no reason against readiness and every model has a version, else 503 with the reasons. Names
 /// what is served in place of something else, too.
-fn ready(service: &Service, _: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
+fn ready(service: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
     let reasons = reasons(service);
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut answer = json!({ "ready": reasons.is_empty(), "reasons": reasons });
@@ -37,13 +38,13 @@ fn ready(service: &Service, _: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswe
 }
 
 /// All metrics, for Prometheus.
-fn metrics(service: &Service, _: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
+fn metrics(service: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
     service.metrics.ready.with_label_values::<&str>(&[]).set(i64::from(reasons(service).is_empty()));
     Ok(reply::exposition(service.metrics.exposition()))
 }
 
 /// Every operator of the graph with its counts.
-fn dataflow(service: &Service, _: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
+fn dataflow(service: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
     let counted = service.metrics.operators();
     let operators: Vec<Value> = counted
         .iter()
@@ -60,7 +61,7 @@ fn dataflow(service: &Service, _: &Captures<'_>, _: &[u8]) -> Result<Reply, Unan
 }
 
 /// The reasons against being ready.
-fn reasons(service: &Service) -> Vec<String> {
+pub fn reasons(service: &Service) -> Vec<String> {
     let mut reasons = service.readiness.reasons();
     let waiting = service.models.iter().filter(|model| service.models.champion(model).is_none());
     reasons.extend(waiting.map(|model| format!("no version of model {} yet", model.name)));

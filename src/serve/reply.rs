@@ -9,7 +9,7 @@ use hyper::{Response, StatusCode};
 
 use super::RequestError;
 use crate::aggregate::Feature;
-use crate::model::{InputCell, Predictor, Task};
+use crate::model::{InputCell, Predictions, Predictor, Task};
 use crate::time::{EventTime, format_time};
 use crate::value::Scalar;
 
@@ -33,7 +33,12 @@ pub fn exposition(text: Vec<u8>) -> Reply {
 
 /// The error shape of tidemill's own routes: `{"error": "text"}`.
 pub fn error(error: &RequestError) -> Reply {
-    let mut reply = value(error.status(), &serde_json::json!({ "error": error.to_string() }));
+    failure(error, &serde_json::json!({ "error": error.to_string() }))
+}
+
+/// An error with a body, and the headers that its status asks for.
+pub fn failure(error: &RequestError, body: &serde_json::Value) -> Reply {
+    let mut reply = value(error.status(), body);
     if let RequestError::Method(methods) = error {
         let methods = HeaderValue::from_str(&methods.join(", ")).expect("names of methods are ASCII");
         reply.headers_mut().insert(ALLOW, methods);
@@ -79,8 +84,20 @@ pub fn write_float(value: f64, out: &mut Vec<u8>) {
     serde_json::to_writer(out, &value).expect("writing to memory cannot fail");
 }
 
+/// Appends a list of predictions.
+pub fn write_predictions(predictor: &Predictor, predictions: &Predictions, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (at, prediction) in predictions.rows().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write_prediction(predictor, prediction, out);
+    }
+    out.push(b']');
+}
+
 /// Appends a prediction: a number, an int if it is a cluster, or an object from class to probability if it has classes.
-pub fn write_prediction(predictor: &Predictor, prediction: &[f64], out: &mut Vec<u8>) {
+fn write_prediction(predictor: &Predictor, prediction: &[f64], out: &mut Vec<u8>) {
     let classes = predictor.classes();
     if predictor.kind().task == Task::Clustering {
         return serde_json::to_writer(out, &(prediction[0] as u64)).expect("writing to memory cannot fail");
@@ -139,7 +156,7 @@ pub fn write_features<'a>(entries: impl Iterator<Item = (&'a str, &'a Feature)>,
 }
 
 /// Appends a feature as of an asking time: a list as a list, a map as an object.
-fn write_feature(feature: &Feature, asking: EventTime, out: &mut Vec<u8>) {
+pub fn write_feature(feature: &Feature, asking: EventTime, out: &mut Vec<u8>) {
     match feature {
         Feature::Value(value) => write_scalar(value, out),
         Feature::AsOf(deferred) => write_scalar(&deferred.at(asking), out),

@@ -36,11 +36,13 @@ impl<'a> Captures<'a> {
         let (mut segments, mut next) = (rest.split('/'), 0);
         for expected in route.pattern[literal.len()..].split('/') {
             let segment = segments.next()?;
-            if expected.starts_with('{') && !segment.is_empty() {
-                captures.segments[next] = segment;
-                next += 1;
-            } else if segment != expected {
-                return None;
+            match expected.strip_prefix('{').and_then(|capture| capture.split_once('}')) {
+                Some((_, suffix)) => {
+                    captures.segments[next] = segment.strip_suffix(suffix).filter(|captured| !captured.is_empty())?;
+                    next += 1;
+                }
+                None if segment != expected => return None,
+                None => {}
             }
         }
         segments.next().is_none().then_some(captures)
@@ -70,6 +72,19 @@ impl<'a> Captures<'a> {
     /// If it is not UTF-8 once percent-decoded.
     pub fn text(&self, index: usize) -> Result<Cow<'a, str>, RequestError> {
         decode(self.raw(index))
+    }
+
+    /// A capture as the number of a version; `None` if the pattern has fewer captures.
+    ///
+    /// # Errors
+    /// If it is no number.
+    pub fn version(&self, index: usize) -> Result<Option<u64>, RequestError> {
+        let text = self.text(index)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let wrong = |_| RequestError::Key { column: "version".to_owned(), found: text.to_string(), expected: "int" };
+        text.parse().map(Some).map_err(wrong)
     }
 }
 

@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::RequestError;
 use super::router::decode;
 use super::served_windows::{AskedFeatures, ServedWindows};
+use crate::aggregate::Feature;
 use crate::expr::nearest;
 use crate::spec::{self, Spec};
 use crate::store::Online;
 use crate::store::memory::OnlineTable;
-use crate::value::{Scalar, Type};
+use crate::value::{Scalar, TimeRules, Type};
+
+/// The most entities of one request.
+const MOST_ENTITIES: usize = 1_000;
 
 /// Every feature group.
 #[derive(Debug)]
@@ -40,6 +46,22 @@ pub struct EntityColumn {
     pub ty: Type,
 }
 
+impl EntityColumn {
+    /// Returns the value of the column that a JSON value is, `None` if it is none. Times are RFC 3339 or epoch ms.
+    pub fn scalar(&self, value: &Value) -> Option<Scalar> {
+        match (self.ty, value) {
+            (_, Value::Null) => Some(Scalar::Null),
+            (Type::String, Value::String(text)) => Some(Scalar::String(text.as_str().into())),
+            (Type::Int, Value::Number(number)) => number.as_i64().map(Scalar::Int),
+            (Type::Float, Value::Number(number)) => number.as_f64().map(Scalar::Float),
+            (Type::Bool, Value::Bool(value)) => Some(Scalar::Bool(*value)),
+            (Type::Timestamp, Value::String(text)) => TimeRules::default().of_text(text).map(Scalar::Timestamp),
+            (Type::Timestamp, Value::Number(number)) => number.as_i64().map(Scalar::Timestamp),
+            _ => None,
+        }
+    }
+}
+
 /// A feature group as requests see it.
 #[derive(Debug)]
 pub struct ServedGroup {
@@ -48,6 +70,8 @@ pub struct ServedGroup {
     pub entity: Vec<EntityColumn>,
     /// Names of the entity's columns as JSON.
     pub quoted_entity: Vec<String>,
+    /// Names of the features.
+    pub features: Vec<String>,
     /// Names of the features as JSON.
     quoted_features: Vec<String>,
     pub table: Arc<OnlineTable>,
@@ -66,6 +90,7 @@ impl ServedGroup {
         ServedGroup {
             name: group.name.clone(),
             quoted_entity: entity.iter().map(|column| quote(&column.name)).collect(),
+            features: group.features.iter().map(|feature| feature.name.clone()).collect(),
             quoted_features: group.features.iter().map(|feature| quote(&feature.name)).collect(),
             entity,
             windows: ServedWindows::new(group, spec.stream_schema(group.from)),
@@ -82,6 +107,25 @@ impl ServedGroup {
             None => Ok(AskedFeatures::Declared(&self.quoted_features)),
             Some(window) => self.windows.find(window).map(AskedFeatures::InWindow),
         }
+    }
+
+    /// The position of a feature.
+    ///
+    /// # Errors
+    /// If the group has no feature of this name.
+    pub fn feature(&self, name: &str) -> Result<usize, RequestError> {
+        self.features.iter().position(|feature| feature == name).ok_or_else(|| RequestError::UnknownFeature {
+            group: self.name.clone(),
+            found: name.to_owned(),
+            nearest: nearest(name, self.features.iter().map(String::as_str)),
+            expected: self.features.join(", "),
+        })
+    }
+
+    /// The newest vector of an entity. One with a null has none: a record with a null in its entity is of no entity.
+    pub fn vector(&self, key: &[Scalar]) -> Option<Arc<[Feature]>> {
+        let is_whole = !key.iter().any(Scalar::is_null);
+        is_whole.then(|| self.table.get(&self.table.codec().encode_one(key))).flatten()
     }
 
     /// The entity that the segments of a path name, one for each of its columns.
@@ -107,4 +151,12 @@ impl ServedGroup {
         };
         self.entity.iter().zip(segments).map(read).collect()
     }
+}
+
+/// Checks the number of entities of a request.
+///
+/// # Errors
+/// If they are too many.
+pub fn check_count(found: usize) -> Result<(), RequestError> {
+    if found > MOST_ENTITIES { Err(RequestError::TooManyEntities { found, most: MOST_ENTITIES }) } else { Ok(()) }
 }

@@ -1,17 +1,22 @@
 //! The models of a dataflow as requests see them: programs bound to the online store, and versions.
 
+use std::fmt::Display;
 use std::ops::Index;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
+use serde::de::{DeserializeSeed, Deserializer};
 
 use super::RequestError;
 use super::call::{Call, Scratch, Unanswered, VersionRef};
-use crate::example::{Frame, LookupSource, Program};
+use super::prediction_stats::PredictionStats;
+use crate::example::{Frame, InstanceError, LookupSource, Program};
 use crate::expr::nearest;
 use crate::metrics::{Metrics, NullMetric, NullReason};
-use crate::registry::{LiveModels, Manifest, Registry, RegistryError, Servable};
+use crate::model::{ModelKind, ModelOptions, Task};
+use crate::registry::{CHAMPION, LiveModels, Manifest, Registry, RegistryError, Servable};
 use crate::store::Online;
 use crate::store::memory::OnlineTable;
 use crate::time::EventTime;
@@ -59,6 +64,20 @@ impl ServedModels {
         })
     }
 
+    /// The position of the model that a request names, or of the only one if it names none.
+    ///
+    /// # Errors
+    /// If there is no model of this name, or no name where there are several.
+    pub fn named(&self, name: Option<&str>) -> Result<usize, RequestError> {
+        match name {
+            Some(name) => self.find(name),
+            None => self.only().ok_or_else(|| {
+                let names: Vec<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
+                RequestError::WhichModel(names.join(", "))
+            }),
+        }
+    }
+
     /// The position of the model where there is only one.
     pub fn only(&self) -> Option<usize> {
         (self.models.len() == 1).then_some(0)
@@ -74,16 +93,63 @@ impl ServedModels {
         self.live.manifests(&model.name)
     }
 
+    /// The version that an alias of a model points to.
+    ///
+    /// # Errors
+    /// If the model has no such alias.
+    pub fn alias(&self, model: &ServedModel, alias: &str) -> Result<VersionRef, RequestError> {
+        if alias == CHAMPION {
+            return Ok(VersionRef::Champion);
+        }
+        let (model, expected) = (model.name.clone(), CHAMPION.to_owned());
+        Err(RequestError::UnknownAlias { model, alias: alias.to_owned(), expected })
+    }
+
+    /// The champion of a model, once it has one that takes the inputs of the dataflow.
+    pub fn servable(&self, model: &ServedModel) -> Option<Arc<Servable>> {
+        self.live.champion(&model.name).filter(|champion| model.fits(champion))
+    }
+
+    /// The manifest of a version that can be asked for.
+    ///
+    /// # Errors
+    /// If there is no such version.
+    pub fn manifest(&self, model: &ServedModel, version: u64) -> Result<Arc<Manifest>, RequestError> {
+        let found = self.manifests(model).into_iter().find(|manifest| manifest.version == version);
+        found.ok_or_else(|| RequestError::UnknownVersion { model: model.name.clone(), version })
+    }
+
+    /// Reads instances for a model into a frame: a list of objects, or whatever presents itself as one. Instances without
+    /// an event time get `newest`. Returns the first mistake in an instance, if any.
+    ///
+    /// # Errors
+    /// If the list itself is malformed.
+    pub fn read_instances<'de, D: Deserializer<'de, Error: Display>>(
+        &self,
+        model: usize,
+        instances: D,
+        newest: Option<EventTime>,
+        frame: &mut Frame,
+    ) -> Result<Option<InstanceError>, RequestError> {
+        let read = self.models[model].program.instances(frame, newest).deserialize(instances);
+        read.map(Result::err).map_err(|error| {
+            let place = frame.reading().map_or_else(String::new, |index| format!("instances[{index}]: "));
+            RequestError::Malformed(format!("{place}{error}"))
+        })
+    }
+
     /// Predicts for the instances in `scratch`: looks up, as of `asking`, and computes what they do not have, then scores
-    /// them. Returns
-    /// the version that predicted, and leaves the predictions in `scratch`.
+    /// them. Returns the version that predicted, and leaves the predictions in `scratch`.
     ///
     /// # Errors
     /// If the version does not exist, is not loaded or takes other inputs, or if an instance is faulty.
     pub fn predict(&self, call: &Call, asking: EventTime, scratch: &mut Scratch) -> Result<Arc<Servable>, Unanswered> {
+        let start = Instant::now();
         let model = &self.models[call.model];
         let version = self.version(call.model, call.version)?;
+        let stats = model.stats.of(version.version);
         if let Some(fault) = &call.fault {
+            stats.failed(start.elapsed());
             return Err(RequestError::Instance(fault.clone()).into());
         }
         let Scratch { frame, memory, predictions, .. } = scratch;
@@ -91,6 +157,7 @@ impl ServedModels {
         let input = |row: usize, input: usize| model.program.input(frame, row, input);
         model.nulls.add(NullReason::OutOfRange, version.predictor.out_of_range(frame.rows(), input));
         version.predictor.predict_values(frame.rows(), input, memory, predictions);
+        stats.succeeded(frame.rows(), start.elapsed());
         Ok(version)
     }
 
@@ -99,8 +166,7 @@ impl ServedModels {
         let served = &self.models[model];
         let number = match version {
             VersionRef::Champion => {
-                let champion = self.live.champion(&served.name).filter(|champion| served.fits(champion));
-                return champion.ok_or_else(|| RequestError::NoVersion(served.name.clone()).into());
+                return self.servable(served).ok_or_else(|| RequestError::NoVersion(served.name.clone()).into());
             }
             VersionRef::Number(number) => number,
         };
@@ -161,6 +227,7 @@ pub struct ServedModel {
     pub name: String,
     /// The name of its kind.
     pub kind: String,
+    pub task: Task,
     pub program: Program,
     /// The sources of the program's look-ups, by their positions in it.
     tables: Vec<Arc<OnlineTable>>,
@@ -172,12 +239,14 @@ pub struct ServedModel {
     fitting: ArcSwapOption<Servable>,
     /// Counts the inputs of requests that could not be computed or are out of range.
     nulls: NullMetric,
+    /// Counts of the predictions of each version.
+    pub stats: PredictionStats,
 }
 
 impl ServedModel {
     /// # Panics
     /// If the store lacks a table or group of the plan: both are made from the same plan.
-    pub fn new(program: Program, kind: &str, online: &Online, metrics: &Metrics) -> Self {
+    pub fn new(program: Program, options: &ModelOptions, online: &Online, metrics: &Metrics) -> Self {
         let table = |source: &LookupSource| match source {
             LookupSource::Table(name) => online.table(name),
             LookupSource::Group(name) => online.group(name),
@@ -186,12 +255,14 @@ impl ServedModel {
         let quote = |name: &str| serde_json::to_string(name).expect("text has a JSON form");
         ServedModel {
             name: program.model().to_owned(),
-            kind: kind.to_owned(),
+            kind: options.kind.name.clone(),
+            task: ModelKind::of(&options.kind).expect("the spec's models are of known kinds").task,
             tables: tables.map(|table| table.expect("the store has all that is looked up").clone()).collect(),
             quoted: program.inputs().iter().map(|input| quote(&input.name)).collect(),
             head: format!("{{\"model\":{},\"version\":", quote(program.model())).into_bytes(),
             fitting: ArcSwapOption::empty(),
             nulls: metrics.nulls_of(format!("model.{}.predict", program.model())),
+            stats: PredictionStats::default(),
             program,
         }
     }

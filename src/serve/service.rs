@@ -7,6 +7,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 
 use super::call::Unanswered;
+use super::payload::Payload;
 use super::reply::{self, Reply};
 use super::router::Router;
 use super::rules::ConnectionRules;
@@ -53,8 +54,7 @@ impl Service {
         let ServiceConfig { spec, programs, online, live, registry, metrics, readiness } = config;
         assert_eq!(programs.len(), spec.models.len(), "there is a program for each model");
         let models = programs.into_iter().zip(&spec.models);
-        let models =
-            models.map(|(plan, model)| ServedModel::new(plan, &model.options.kind.name, &online, &metrics)).collect();
+        let models = models.map(|(plan, model)| ServedModel::new(plan, &model.options, &online, &metrics)).collect();
         Arc::new(Service {
             dataflow: spec.name.clone(),
             models: ServedModels::new(models, live, registry),
@@ -84,10 +84,13 @@ impl Service {
                 }
                 (Ok(()), BodyRule::None) => {
                     let captures = captures.with_query(parts.uri.query());
-                    self.respond(route, &captures, &[]).await
+                    self.respond(route, &captures, Payload { headers: &parts.headers, bytes: &[] }).await
                 }
-                (Ok(()), BodyRule::Json) => match body::read_body(&parts.headers, body, &rules.limits).await {
-                    Ok(body) => self.respond(route, &captures, &body.bytes).await,
+                (Ok(()), BodyRule::Whole) => match body::read_body(&parts.headers, body, &rules.limits).await {
+                    Ok(body) => {
+                        let payload = Payload { headers: &parts.headers, bytes: &body.bytes };
+                        self.respond(route, &captures, payload).await
+                    }
                     Err(error) => Err(error),
                 },
             },
@@ -107,9 +110,14 @@ impl Service {
     }
 
     /// Calls the handler of a route; a second time if a version had to be loaded from the registry first.
-    async fn respond(&self, route: &HttpRoute, captures: &Captures<'_>, body: &[u8]) -> Result<Reply, RequestError> {
+    async fn respond(
+        &self,
+        route: &HttpRoute,
+        captures: &Captures<'_>,
+        payload: Payload<'_>,
+    ) -> Result<Reply, RequestError> {
         for _ in 0..2 {
-            match (route.handler)(self, captures, body) {
+            match (route.handler)(self, captures, payload) {
                 Ok(reply) => return Ok(reply),
                 Err(Unanswered::Refused(error)) => return Err(error),
                 Err(Unanswered::VersionNotLoaded { model, version }) => self.models.load(model, version).await?,

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tidemill::aggregate::{Feature, FeatureColumn};
 use tidemill::flow::Plan;
 use tidemill::metrics::Metrics;
-use tidemill::model::{Examples, InputShape, Labels, Trainer, TrainerConfig, Version};
+use tidemill::model::{Examples, InputShape, Labels, ModelKind, Task, Trainer, TrainerConfig, Version};
 use tidemill::registry::{LiveModels, Publication, Registry};
 use tidemill::serve::{Endpoint, Readiness, Server, Service, ServiceConfig, start};
 use tidemill::spec;
@@ -97,6 +97,25 @@ label = { value = "amount" }
 window = "1d"
 "#;
 
+/// A model of three classes.
+pub const LEVELS: &str = r#"
+[model.levels]
+kind = "softmax"
+examples = "orders"
+features = ["place.*", "amount", "items"]
+label = { value = "case when amount > 20 then 'high' when amount > 5 then 'mid' else 'low' end" }
+window = "1d"
+"#;
+
+/// A model without labels.
+pub const SORTS: &str = r#"
+[model.sorts]
+kind = "kmeans"
+examples = "orders"
+features = ["amount", "items"]
+window = "1d"
+"#;
+
 /// Versions of a model, one a window, from random inputs.
 pub fn train(plan: &Plan, model: usize, windows: i64) -> Vec<Version> {
     let plan = &plan.models[model];
@@ -131,7 +150,14 @@ pub fn train(plan: &Plan, model: usize, windows: i64) -> Vec<Version> {
         });
         let examples = Examples {
             columns: columns.collect(),
-            labels: Labels::Numbers((0..rows).map(|_| f64::from(random.random_bool(0.4))).collect()),
+            labels: match ModelKind::of(&plan.options.kind).unwrap().task {
+                Task::Multiclass => {
+                    let class = |_| Some(["high", "low", "mid"][random.random_range(0..3)]);
+                    Labels::Classes((0..rows).map(class).collect())
+                }
+                Task::Clustering => Labels::Numbers(vec![f64::NAN; rows as usize]),
+                _ => Labels::Numbers((0..rows).map(|_| f64::from(random.random_bool(0.4))).collect()),
+            },
             known: time.clone(),
             hash: (0..rows as u64).collect(),
             time,

@@ -11,23 +11,21 @@ use serde_json::Value;
 
 use crate::expr::nearest;
 use crate::serve::call::Unanswered;
+use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
-use crate::serve::served_groups::ServedGroup;
+use crate::serve::served_groups::{EntityColumn, ServedGroup, check_count};
 use crate::serve::served_windows::AskedFeatures;
 use crate::serve::{Captures, RequestError, Service};
 use crate::time::format_time;
-use crate::value::{Scalar, TimeRules, Type};
-
-/// The most entities of one request.
-const MOST: usize = 1_000;
+use crate::value::Scalar;
 
 /// Shows the newest vectors of the entities that the body lists, in its order.
 ///
 /// # Errors
 /// If there is no such group, the body is malformed or lists too many, or the group cannot answer the window.
-pub fn entities(service: &Service, captures: &Captures<'_>, body: &[u8]) -> Result<Reply, Unanswered> {
+pub fn entities(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
     let group = service.groups.find(&captures.text(0)?)?;
-    let EntitiesRequest { keys, window } = read(group, body)?;
+    let EntitiesRequest { keys, window } = read(group, payload)?;
     let asked = group.asked(window.as_deref())?;
     let mut out = Vec::with_capacity(64 + 256 * keys.len());
     out.extend_from_slice(b"{\"results\":[");
@@ -48,9 +46,7 @@ pub fn entities(service: &Service, captures: &Captures<'_>, body: &[u8]) -> Resu
 
 /// Appends the result of one entity.
 fn write_result(service: &Service, group: &ServedGroup, key: &[Scalar], asked: &AskedFeatures<'_>, out: &mut Vec<u8>) {
-    // A record with a null in its entity is of none.
-    let is_whole = !key.iter().any(Scalar::is_null);
-    let found = is_whole.then(|| group.table.get(&group.table.codec().encode_one(key))).flatten();
+    let found = group.vector(key);
     let status: &[u8] = if found.is_some() { b"{\"status\":\"found\"" } else { b"{\"status\":\"not_found\"" };
     out.extend_from_slice(status);
     out.extend_from_slice(b",\"entity\":");
@@ -74,11 +70,9 @@ struct EntitiesRequest {
 const FIELDS: [&str; 2] = ["entities", "window"];
 
 /// Reads a body.
-fn read(group: &ServedGroup, body: &[u8]) -> Result<EntitiesRequest, RequestError> {
-    // A byte order mark is not part of the JSON (RFC 8259, section 8.1).
-    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+fn read(group: &ServedGroup, payload: Payload<'_>) -> Result<EntitiesRequest, RequestError> {
     let body: EntityJson<EntityJson<EntityJson<Value>>> =
-        serde_json::from_slice(body).map_err(|error| RequestError::Malformed(error.to_string()))?;
+        serde_json::from_str(payload.text()?).map_err(|error| RequestError::Malformed(error.to_string()))?;
     let malformed = |what: &str| RequestError::Malformed(what.to_owned());
     let EntityJson::Object(fields) = body else { return Err(malformed("expected an object with entities")) };
     if let Some((found, _)) = fields.iter().find(|(name, _)| !FIELDS.contains(&name.as_str())) {
@@ -102,9 +96,7 @@ fn read(group: &ServedGroup, body: &[u8]) -> Result<EntitiesRequest, RequestErro
         Some(EntityJson::Null) | None => None,
         Some(_) => return Err(malformed("window: expected a duration, such as \"2h\"")),
     };
-    if list.len() > MOST {
-        return Err(RequestError::TooManyEntities { found: list.len(), most: MOST });
-    }
+    check_count(list.len())?;
     let keys = list.iter().enumerate().map(|(index, entity)| key(group, index, entity));
     Ok(EntitiesRequest { keys: keys.collect::<Result<_, _>>()?, window })
 }
@@ -119,29 +111,16 @@ fn key(group: &ServedGroup, index: usize, entity: &EntityJson<Value>) -> Result<
         let expected = names().collect::<Vec<_>>().join(", ");
         return Err(wrong(format!(".{found}: no column of the entity; expected {expected}{nearest}")));
     }
-    let value = |(name, ty): (&str, Type)| {
+    let value = |column: &EntityColumn| {
+        let name = column.name.as_str();
         let mut given = fields.iter().filter(|(known, _)| known == name).map(|(_, value)| value);
         let found = given.next().ok_or_else(|| wrong(format!(".{name}: missing")))?;
         if given.next().is_some() {
             return Err(wrong(format!(".{name}: duplicate field")));
         }
-        scalar(ty, found).ok_or_else(|| wrong(format!(".{name}: expected {ty}, found {found}")))
+        column.scalar(found).ok_or_else(|| wrong(format!(".{name}: expected {}, found {found}", column.ty)))
     };
-    group.entity.iter().map(|column| value((&column.name, column.ty))).collect()
-}
-
-/// Returns the value of a type that a JSON value is, `None` if it is none. Times are RFC 3339 or epoch ms.
-fn scalar(ty: Type, value: &Value) -> Option<Scalar> {
-    match (ty, value) {
-        (_, Value::Null) => Some(Scalar::Null),
-        (Type::String, Value::String(text)) => Some(Scalar::String(text.as_str().into())),
-        (Type::Int, Value::Number(number)) => number.as_i64().map(Scalar::Int),
-        (Type::Float, Value::Number(number)) => number.as_f64().map(Scalar::Float),
-        (Type::Bool, Value::Bool(value)) => Some(Scalar::Bool(*value)),
-        (Type::Timestamp, Value::String(text)) => TimeRules::default().of_text(text).map(Scalar::Timestamp),
-        (Type::Timestamp, Value::Number(number)) => number.as_i64().map(Scalar::Timestamp),
-        _ => None,
-    }
+    group.entity.iter().map(value).collect()
 }
 
 /// A value of JSON, whose parts are read as `T`.

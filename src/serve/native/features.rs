@@ -1,6 +1,7 @@
 //! `GET /features/{group}/{key}[/{key}…]`: the newest vector of one entity, or its features in the window of `?window=2h`.
 
 use crate::serve::call::Unanswered;
+use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
 use crate::serve::router::decode;
 use crate::serve::{Captures, RequestError, Service};
@@ -11,7 +12,7 @@ use crate::value::Scalar;
 ///
 /// # Errors
 /// If there is no such group or entity, or the group cannot answer the window.
-pub fn features(service: &Service, captures: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
+pub fn features(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
     let mut segments = captures.raw(0).split('/');
     let group = service.groups.find(&decode(segments.next().unwrap_or_default())?)?;
     let key = group.key(&segments.collect::<Vec<_>>())?;

@@ -4,12 +4,13 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use crate::serve::call::Unanswered;
+use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
 use crate::serve::served_models::{ServedModel, ServedModels};
 use crate::serve::{Captures, Service};
 
 /// Lists every model with its champion and the versions that can be asked for.
-pub fn models(service: &Service, _: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
+pub fn models(service: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
     let models: Vec<Value> = service.models.iter().map(|model| summary(&service.models, model)).collect();
     Ok(reply::value(StatusCode::OK, &json!({ "models": models })))
 }
@@ -18,7 +19,7 @@ pub fn models(service: &Service, _: &Captures<'_>, _: &[u8]) -> Result<Reply, Un
 ///
 /// # Errors
 /// If there is no such model.
-pub fn model(service: &Service, captures: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
+pub fn model(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
     let model = &service.models[service.models.find(&captures.text(0)?)?];
     Ok(reply::value(StatusCode::OK, &summary(&service.models, model)))
 }
@@ -27,7 +28,7 @@ pub fn model(service: &Service, captures: &Captures<'_>, _: &[u8]) -> Result<Rep
 ///
 /// # Errors
 /// If there is no such model.
-pub fn versions(service: &Service, captures: &Captures<'_>, _: &[u8]) -> Result<Reply, Unanswered> {
+pub fn versions(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
     let model = &service.models[service.models.find(&captures.text(0)?)?];
     let manifests = service.models.manifests(model);
     let versions: Vec<_> = manifests.iter().map(|manifest| manifest.as_ref()).collect();

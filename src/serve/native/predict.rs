@@ -14,6 +14,7 @@ use crate::example::{Frame, InstanceError};
 use crate::expr::nearest;
 use crate::registry::Servable;
 use crate::serve::call::{Call, Scratch, Unanswered, VersionRef};
+use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
 use crate::serve::served_models::{ServedModel, ServedModels};
 use crate::serve::{Captures, RequestError, Service};
@@ -26,10 +27,10 @@ const FIELDS: [&str; 4] = ["instances", "model", "version", "features"];
 ///
 /// # Errors
 /// If the body is malformed, or names a model or version that does not exist or is not loaded.
-pub fn predict(service: &Service, _: &Captures<'_>, body: &[u8]) -> Result<Reply, Unanswered> {
+pub fn predict(service: &Service, _: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
     Scratch::with(|scratch| {
         let reader = RequestReader { models: &service.models, newest: service.newest() };
-        let request = reader.read(body, &mut scratch.frame)?;
+        let request = reader.read(payload.text()?, &mut scratch.frame)?;
         let version = service.models.predict(&request.call, service.asking_time(), scratch)?;
         let model = &service.models[request.call.model];
         Ok(reply::json(write_answer(model, &version, service.watermark(), request.features, scratch)))
@@ -52,14 +53,8 @@ fn write_answer(
         Some(text) => reply::write_text(text, &mut out),
         None => out.extend_from_slice(b"null"),
     }
-    out.extend_from_slice(b",\"predictions\":[");
-    for (at, prediction) in scratch.predictions.rows().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        reply::write_prediction(&version.predictor, prediction, &mut out);
-    }
-    out.push(b']');
+    out.extend_from_slice(b",\"predictions\":");
+    reply::write_predictions(&version.predictor, &scratch.predictions, &mut out);
     if features {
         out.extend_from_slice(b",\"features\":[");
         for row in 0..scratch.frame.rows() {
@@ -97,21 +92,9 @@ impl RequestReader<'_> {
     ///
     /// # Errors
     /// If it is malformed, names an unknown model, or names none where there are several.
-    fn read(self, body: &[u8], frame: &mut Frame) -> Result<PredictRequest, RequestError> {
-        // Checked once for the whole body, not again for each string.
-        let body = std::str::from_utf8(body).map_err(|error| {
-            RequestError::Malformed(format!("the body is not UTF-8 at byte {}", error.valid_up_to()))
-        })?;
-        // A byte order mark, as some clients send, is not part of the JSON (RFC 8259, section 8.1).
-        let body = body.strip_prefix('\u{feff}').unwrap_or(body);
+    fn read(self, body: &str, frame: &mut Frame) -> Result<PredictRequest, RequestError> {
         let mut envelope = Envelope::read(body, self, frame, self.models.only())?;
-        let model = match &envelope.model {
-            Some(name) => self.models.find(name)?,
-            None => self.models.only().ok_or_else(|| {
-                let names: Vec<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
-                RequestError::WhichModel(names.join(", "))
-            })?,
-        };
+        let model = self.models.named(envelope.model.as_deref())?;
         match envelope.instances {
             None => return Err(RequestError::Malformed("instances: missing".to_owned())),
             Some(read_for) if read_for == Some(model) => {}

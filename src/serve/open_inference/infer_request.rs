@@ -1,0 +1,269 @@
+//! Reading an inference request: a JSON header, and binary tensors after it.
+//!
+//! The header `Inference-Header-Content-Length` says how long the JSON is; without it, all of the body is JSON. The binary
+//! tensors follow in the order of the inputs that have a `binary_data_size`. Every byte must belong to one.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::tensor_type::TensorType;
+use crate::serve::RequestError;
+use crate::serve::instance_table::{InstanceTable, TableCell};
+use crate::serve::payload::{Payload, text_of};
+
+/// The header that tells the length of the JSON before binary tensors.
+pub const HEADER_LENGTH: &str = "inference-header-content-length";
+
+/// Values of `content_type`, a parameter of MLServer's clients, that mean what a tensor of a column is here.
+const COLUMN_TYPES: [&str; 4] = ["np", "str", "pd", "datetime"];
+
+/// The body of a request, with its tensors still to be decoded.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InferRequest<'a> {
+    /// Repeated in the answer.
+    pub id: Option<String>,
+    #[serde(default)]
+    pub parameters: Option<InferParameters>,
+    #[serde(borrow)]
+    inputs: Vec<InputTensor<'a>>,
+    #[serde(default)]
+    pub outputs: Option<Vec<RequestedOutput>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InferParameters {
+    /// Outputs that do not say otherwise are binary.
+    #[serde(default)]
+    pub binary_data_output: bool,
+    /// `pd`, of a data frame: a tensor is a column.
+    content_type: Option<String>,
+}
+
+/// An output that a request asks for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestedOutput {
+    pub name: String,
+    #[serde(default)]
+    pub parameters: Option<OutputParameters>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputParameters {
+    pub binary_data: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InputTensor<'a> {
+    name: String,
+    shape: Vec<u64>,
+    datatype: String,
+    #[serde(default)]
+    parameters: Option<InputParameters>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InputParameters {
+    binary_data_size: Option<u64>,
+    content_type: Option<String>,
+}
+
+/// The values of an input tensor.
+#[derive(Debug)]
+enum TensorCells<'a> {
+    Json(Vec<&'a RawValue>),
+    /// Values of one width.
+    Fixed {
+        ty: TensorType,
+        width: usize,
+        bytes: &'a [u8],
+    },
+    Texts(Vec<&'a str>),
+}
+
+/// The input tensors of a request as columns of the same length.
+#[derive(Debug)]
+pub struct TensorColumns<'a> {
+    names: Vec<String>,
+    columns: Vec<TensorCells<'a>>,
+    rows: usize,
+}
+
+impl<'a> InferRequest<'a> {
+    /// Reads the JSON of a body. Returns the binary tensors after it as well.
+    ///
+    /// # Errors
+    /// If it is malformed.
+    pub fn read(payload: Payload<'a>) -> Result<(Self, &'a [u8]), RequestError> {
+        let (json, binary) = match payload.headers.get(HEADER_LENGTH) {
+            None => (payload.bytes, &[][..]),
+            Some(length) => {
+                let whole = payload.bytes.len();
+                let length = length.to_str().ok().and_then(|text| text.trim().parse::<usize>().ok());
+                let split = length.and_then(|length| payload.bytes.split_at_checked(length));
+                split.ok_or_else(|| {
+                    malformed(format!(
+                        "Inference-Header-Content-Length: expected the length of the JSON, at most the {whole} bytes of \
+                         the body"
+                    ))
+                })?
+            }
+        };
+        let request: InferRequest<'a> =
+            serde_json::from_str(text_of(json)?).map_err(|error| malformed(error.to_string()))?;
+        if let Some(content_type) =
+            request.parameters.as_ref().and_then(|parameters| parameters.content_type.as_deref())
+            && content_type != "pd"
+        {
+            return Err(malformed(format!("parameters.content_type: expected pd, found {content_type:?}")));
+        }
+        Ok((request, binary))
+    }
+
+    /// Decodes the input tensors.
+    ///
+    /// # Errors
+    /// If one is malformed or of another length than its shape or the others.
+    pub fn columns(&self, mut binary: &'a [u8]) -> Result<TensorColumns<'a>, RequestError> {
+        let mut decoded = TensorColumns { names: Vec::new(), columns: Vec::new(), rows: 0 };
+        for (at, input) in self.inputs.iter().enumerate() {
+            let wrong = |what: String| malformed(format!("inputs[{at}] ({}): {what}", input.name));
+            let rows = input.rows().map_err(wrong)?;
+            if at > 0 && rows != decoded.rows {
+                return Err(wrong(format!("it has {rows} rows and {} has {}", self.inputs[0].name, decoded.rows)));
+            }
+            decoded.rows = rows;
+            decoded.columns.push(input.cells(rows, &mut binary).map_err(wrong)?);
+            decoded.names.push(input.name.clone());
+        }
+        if self.inputs.is_empty() {
+            return Err(malformed("inputs: expected a tensor for each column".to_owned()));
+        }
+        if !binary.is_empty() {
+            return Err(malformed(format!("{} bytes after the last binary tensor", binary.len())));
+        }
+        Ok(decoded)
+    }
+}
+
+impl<'a> InputTensor<'a> {
+    /// The number of rows by the shape.
+    fn rows(&self) -> Result<usize, String> {
+        match self.shape[..] {
+            [rows] | [rows, 1] => Ok(usize::try_from(rows).unwrap_or(usize::MAX)),
+            _ => Err(format!("shape {:?}; expected [N] or [N, 1], for a tensor is one column", self.shape)),
+        }
+    }
+
+    /// The values of the tensor, as many as `rows`. A binary one is taken from the beginning of `binary`.
+    fn cells(&self, rows: usize, binary: &mut &'a [u8]) -> Result<TensorCells<'a>, String> {
+        let ty = TensorType::find(&self.datatype).ok_or_else(|| {
+            let known: Vec<&str> = TensorType::ALL.iter().map(|known| known.name()).collect();
+            format!("datatype {:?}; expected one of {}", self.datatype, known.join(", "))
+        })?;
+        let parameters = self.parameters.as_ref();
+        if let Some(content_type) = parameters.and_then(|parameters| parameters.content_type.as_deref())
+            && !COLUMN_TYPES.contains(&content_type)
+        {
+            return Err(format!("content_type {content_type:?}; expected one of {}", COLUMN_TYPES.join(", ")));
+        }
+        match (parameters.and_then(|parameters| parameters.binary_data_size), self.data) {
+            (None, Some(data)) => json_cells(ty, data, rows),
+            (Some(size), None) => {
+                let split = usize::try_from(size).ok().and_then(|size| binary.split_at_checked(size));
+                let (own, rest) =
+                    split.ok_or_else(|| format!("binary_data_size {size}, of which {} bytes came", binary.len()))?;
+                *binary = rest;
+                binary_cells(ty, own, rows)
+            }
+            (None, None) => Err("neither data nor parameters.binary_data_size".to_owned()),
+            (Some(_), Some(_)) => Err("both data and parameters.binary_data_size; expected one of them".to_owned()),
+        }
+    }
+}
+
+/// The values of `data`, a flat list or one nested as the shape is.
+fn json_cells(ty: TensorType, data: &RawValue, rows: usize) -> Result<TensorCells<'_>, String> {
+    let list = |raw: &RawValue| raw.get().starts_with('[');
+    let items = |raw| items_of(raw).ok_or("data: expected a list of values");
+    let mut cells = Vec::new();
+    for item in items(data)? {
+        match list(item) {
+            true => cells.extend(items(item)?),
+            false => cells.push(item),
+        }
+    }
+    if let Some(at) = cells.iter().position(|cell| !is_of(ty, cell.get())) {
+        let found: String = cells[at].get().chars().take(40).collect();
+        return Err(format!("data[{at}]: expected a value of {}, found {found}", ty.name()));
+    }
+    if cells.len() != rows {
+        return Err(format!("{} values; expected {rows} by the shape", cells.len()));
+    }
+    Ok(TensorCells::Json(cells))
+}
+
+/// The items of a JSON list; `None` if it is another value.
+fn items_of(raw: &RawValue) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+/// Returns whether JSON is a value of the kind that a datatype has. Null is one of any: pandas frames have them.
+fn is_of(ty: TensorType, json: &str) -> bool {
+    match (ty, json.as_bytes().first()) {
+        (_, Some(b'n')) => true,
+        (TensorType::Bytes, first) => first == Some(&b'"'),
+        (TensorType::Bool, first) => matches!(first, Some(b't' | b'f')),
+        (TensorType::Fp16 | TensorType::Bf16 | TensorType::Fp32 | TensorType::Fp64, first) => {
+            matches!(first, Some(b'-' | b'0'..=b'9'))
+        }
+        _ => json.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9')),
+    }
+}
+
+/// The values in the bytes of a binary tensor.
+fn binary_cells(ty: TensorType, bytes: &[u8], rows: usize) -> Result<TensorCells<'_>, String> {
+    if let Some(width) = ty.width() {
+        if rows.checked_mul(width) != Some(bytes.len()) {
+            return Err(format!("{} bytes; expected {rows} values of {width} bytes by the shape", bytes.len()));
+        }
+        return Ok(TensorCells::Fixed { ty, width, bytes });
+    }
+    let (mut texts, mut left) = (Vec::new(), bytes);
+    while !left.is_empty() {
+        let (length, rest) = left.split_first_chunk::<4>().ok_or("the length of the last text is cut off")?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let (text, rest) = rest
+            .split_at_checked(length)
+            .ok_or_else(|| format!("text {} has {length} bytes, of which {} are there", texts.len(), rest.len()))?;
+        texts.push(std::str::from_utf8(text).map_err(|_| format!("text {} is not UTF-8", texts.len()))?);
+        left = rest;
+    }
+    if texts.len() != rows {
+        return Err(format!("{} texts; expected {rows} by the shape", texts.len()));
+    }
+    Ok(TensorCells::Texts(texts))
+}
+
+impl<'a> TensorColumns<'a> {
+    /// The columns as instances.
+    pub fn table(&self) -> InstanceTable<'_, impl Fn(usize, usize) -> TableCell<'a>> {
+        let cell = |row: usize, column: usize| match &self.columns[column] {
+            TensorCells::Json(cells) => TableCell::Json(cells[row]),
+            TensorCells::Fixed { ty, width, bytes } => ty.decode(&bytes[row * width..(row + 1) * width]),
+            TensorCells::Texts(texts) => TableCell::Text(texts[row]),
+        };
+        InstanceTable { names: &self.names, rows: self.rows, cell }
+    }
+}
+
+fn malformed(what: String) -> RequestError {
+    RequestError::Malformed(what)
+}
