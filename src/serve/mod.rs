@@ -16,8 +16,8 @@
 //! | names a host that no web page can have | `hosts` |
 //! | is matched with a route, by path and method; has no query that the route does not take | `service`, `router` |
 //! | has its body read, if the route takes one, within limits | `body`, `budget` |
-//! | is answered by the route's handler | `native`, `operations`, or a folder of a protocol: `open_inference` |
-//! | has its instances read, whatever form they are in | `served_models`, `instance_table` |
+//! | is answered by the route's handler | `native`, `operations`, or a folder of a protocol: `open_inference`, `tensorflow` |
+//! | has its instances read, whatever form they are in | `served_models`, `instance_table`, `json_columns` |
 //! | is predicted for: version, look-ups, expressions, scores | `served_models` |
 //! | is refused | [`RequestError`], in the family's shape |
 //! | is counted | [`crate::metrics::Traffic`] |
@@ -39,6 +39,7 @@ mod connection;
 mod error;
 mod hosts;
 mod instance_table;
+mod json_columns;
 mod native;
 mod open_inference;
 mod operations;
@@ -54,6 +55,7 @@ mod served_models;
 mod served_windows;
 mod server;
 mod service;
+mod tensorflow;
 
 use call::Unanswered;
 use hyper::Method;
@@ -111,6 +113,7 @@ pub static FAMILIES: &[&RouteFamily] = &[
     &native::FAMILY,
     &operations::FAMILY,
     &open_inference::FAMILY,
+    &tensorflow::FAMILY,
 ];
 
 impl HttpRoute {

@@ -5,10 +5,12 @@
 //! | `clients` | the public Python clients, unchanged |
 //! | `mutations` | bodies that are cut or damaged anywhere |
 //! | `open_inference` | `/v2`, with tensors in JSON and binary |
+//! | `tensorflow` | `/v1/models`, by rows and columns |
 
 mod clients;
 mod mutations;
 mod open_inference;
+mod tensorflow;
 
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::open_inference::{binary, inputs, texts};
-use super::shop;
+use super::{columns, orders, shop};
 use crate::common::shop::{Answer, Client, Shop};
 
 /// A request that is answered with 200.
@@ -39,6 +39,8 @@ fn sound() -> Vec<Sound> {
             headers: format!("inference-header-content-length: {length}\r\n"),
             body,
         },
+        plain("/v1/models/large:predict", json!({ "signature_name": "", "instances": orders() })),
+        plain("/v1/models/levels/labels/champion:predict", json!({ "inputs": columns() })),
         plain("/v2/repository/index", json!({ "ready": true })),
     ]
 }

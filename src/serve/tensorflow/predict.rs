@@ -1,0 +1,103 @@
+//! `POST /v1/models/{model}[/versions/{version}|/labels/{alias}]:predict`: rows or columns in, rows or columns out.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::model::{Predictions, Task};
+use crate::registry::Servable;
+use crate::serve::call::{Call, Scratch, Unanswered, VersionRef};
+use crate::serve::json_columns::JsonColumns;
+use crate::serve::payload::Payload;
+use crate::serve::reply::{self, Reply};
+use crate::serve::{Captures, RequestError, Service};
+
+/// The signature that a request may name.
+const SIGNATURE: &str = "serving_default";
+
+/// The body of a request.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignatureRequest<'a> {
+    signature_name: Option<String>,
+    #[serde(borrow)]
+    instances: Option<&'a RawValue>,
+    #[serde(borrow)]
+    inputs: Option<&'a RawValue>,
+}
+
+/// The form of a request, and of its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ServingForm {
+    Rows,
+    Columns,
+}
+
+/// Predicts with the champion, or the version that the path names.
+///
+/// # Errors
+/// If there is no such model or version, or the body is malformed.
+pub fn predict(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
+    let model = service.models.find(&captures.text(0)?)?;
+    let version = captures.version(1)?.map_or(VersionRef::Champion, VersionRef::Number);
+    answer(service, model, version, payload)
+}
+
+/// Predicts with the version that an alias points to.
+///
+/// # Errors
+/// If there is no such model or alias, or the body is malformed.
+pub fn predict_by_label(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
+    let model = service.models.find(&captures.text(0)?)?;
+    let version = service.models.alias(&service.models[model], &captures.text(1)?)?;
+    answer(service, model, version, payload)
+}
+
+fn answer(service: &Service, model: usize, version: VersionRef, payload: Payload<'_>) -> Result<Reply, Unanswered> {
+    let malformed = |what: &str| RequestError::Malformed(what.to_owned());
+    let request: SignatureRequest<'_> =
+        serde_json::from_str(payload.text()?).map_err(|error| malformed(&error.to_string()))?;
+    if let Some(found) = request.signature_name.filter(|name| !["", SIGNATURE].contains(&name.as_str())) {
+        return Err(malformed(&format!("signature_name: expected {SIGNATURE}, found {found:?}")).into());
+    }
+    Scratch::with(|scratch| {
+        let (models, newest, frame) = (&service.models, service.newest(), &mut scratch.frame);
+        let (form, fault) = match (request.instances, request.inputs) {
+            (Some(rows), None) => {
+                let mut rows = serde_json::Deserializer::from_str(rows.get());
+                (ServingForm::Rows, models.read_instances(model, &mut rows, newest, frame)?)
+            }
+            (None, Some(columns)) => {
+                let program = &models[model].program;
+                let columns = JsonColumns::read("inputs", columns)?.unnested(|name| program.takes_list(name));
+                (ServingForm::Columns, models.read_instances(model, columns.table(), newest, frame)?)
+            }
+            (None, None) => return Err(malformed("instances: missing, or inputs in the form of columns").into()),
+            (Some(_), Some(_)) => return Err(malformed("both instances and inputs; expected one of them").into()),
+        };
+        let version = models.predict(&Call { model, version, fault }, service.asking_time(), scratch)?;
+        Ok(reply::json(write(form, &version, &scratch.predictions)))
+    })
+}
+
+fn write(form: ServingForm, version: &Servable, predictions: &Predictions) -> Vec<u8> {
+    let mut out = Vec::with_capacity(32 + 24 * predictions.values().len());
+    out.extend_from_slice(match form {
+        ServingForm::Rows => b"{\"predictions\":",
+        ServingForm::Columns => b"{\"outputs\":",
+    });
+    match (form, version.predictor.kind().task) {
+        (ServingForm::Columns, Task::Multiclass) => {
+            for (at, class) in version.predictor.classes().iter().enumerate() {
+                out.push(if at == 0 { b'{' } else { b',' });
+                reply::write_text(class, &mut out);
+                out.push(b':');
+                let column: Vec<f64> = predictions.rows().map(|row| row[at]).collect();
+                serde_json::to_writer(&mut out, &column).expect("writing to memory cannot fail");
+            }
+            out.push(b'}');
+        }
+        _ => reply::write_predictions(&version.predictor, predictions, &mut out),
+    }
+    out.push(b'}');
+    out
+}
