@@ -16,7 +16,7 @@
 //! | names a host that no web page can have | `hosts` |
 //! | is matched with a route, by path and method; has no query that the route does not take | `service`, `router` |
 //! | has its body read, if the route takes one, within limits | `body`, `budget` |
-//! | is answered by the route's handler | `native`, `operations`, or a folder of a protocol: `open_inference`, `tensorflow` |
+//! | is answered by the route's handler | `native`, `operations`, or a folder of a protocol: `open_inference`, `tensorflow`, `mlflow` |
 //! | has its instances read, whatever form they are in | `served_models`, `instance_table`, `json_columns` |
 //! | is predicted for: version, look-ups, expressions, scores | `served_models` |
 //! | is refused | [`RequestError`], in the family's shape |
@@ -40,6 +40,7 @@ mod error;
 mod hosts;
 mod instance_table;
 mod json_columns;
+mod mlflow;
 mod native;
 mod open_inference;
 mod operations;
@@ -114,6 +115,7 @@ pub static FAMILIES: &[&RouteFamily] = &[
     &operations::FAMILY,
     &open_inference::FAMILY,
     &tensorflow::FAMILY,
+    &mlflow::FAMILY,
 ];
 
 impl HttpRoute {

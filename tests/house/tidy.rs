@@ -58,7 +58,7 @@ const HOMES: &[(&str, &str)] = &[
     ("tracing_subscriber", "run/ main.rs"),
     ("signal_hook", "run/ main.rs"),
     ("rustix", "run/ threads.rs"),
-    ("csv_core", "source/"),
+    ("csv_core", "source/ serve/mlflow/"),
     ("flate2", "source/ serve/body.rs"),
     ("zstd", "source/"),
     ("parquet", "store/offline source/file/parquet"),

@@ -42,3 +42,8 @@ fn run(script: &str) {
 fn the_client_of_triton_is_answered() {
     run("triton_client.py");
 }
+
+#[test]
+fn the_client_of_mlflow_is_answered() {
+    run("mlflow_client.py");
+}

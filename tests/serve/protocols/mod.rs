@@ -3,11 +3,13 @@
 //! | file | covers |
 //! |---|---|
 //! | `clients` | the public Python clients, unchanged |
+//! | `mlflow` | `/ping` and `/invocations` |
 //! | `mutations` | bodies that are cut or damaged anywhere |
 //! | `open_inference` | `/v2`, with tensors in JSON and binary |
 //! | `tensorflow` | `/v1/models`, by rows and columns |
 
 mod clients;
+mod mlflow;
 mod mutations;
 mod open_inference;
 mod tensorflow;

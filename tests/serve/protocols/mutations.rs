@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::mlflow::split;
 use super::open_inference::{binary, inputs, texts};
 use super::{columns, orders, shop};
 use crate::common::shop::{Answer, Client, Shop};
@@ -41,6 +42,8 @@ fn sound() -> Vec<Sound> {
         },
         plain("/v1/models/large:predict", json!({ "signature_name": "", "instances": orders() })),
         plain("/v1/models/levels/labels/champion:predict", json!({ "inputs": columns() })),
+        plain("/invocations", json!({ "dataframe_records": orders(), "params": { "model": "sorts", "version": 1 } })),
+        plain("/invocations", json!({ "dataframe_split": split(), "params": { "model": "large" } })),
         plain("/v2/repository/index", json!({ "ready": true })),
     ]
 }
