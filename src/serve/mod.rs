@@ -16,7 +16,7 @@
 //! | names a host that no web page can have | `hosts` |
 //! | is matched with a route, by path and method; has no query that the route does not take | `service`, `router` |
 //! | has its body read, if the route takes one, within limits | `body`, `budget` |
-//! | is answered by the route's handler | `native`, `operations`, or a folder of a protocol: `open_inference`, `tensorflow`, `mlflow` |
+//! | is answered by the route's handler | `native`, `operations`, or a folder of a protocol: `open_inference`, `tensorflow`, `mlflow`, `feast` |
 //! | has its instances read, whatever form they are in | `served_models`, `instance_table`, `json_columns` |
 //! | is predicted for: version, look-ups, expressions, scores | `served_models` |
 //! | is refused | [`RequestError`], in the family's shape |
@@ -37,6 +37,7 @@ mod budget;
 mod call;
 mod connection;
 mod error;
+mod feast;
 mod hosts;
 mod instance_table;
 mod json_columns;
@@ -116,6 +117,7 @@ pub static FAMILIES: &[&RouteFamily] = &[
     &open_inference::FAMILY,
     &tensorflow::FAMILY,
     &mlflow::FAMILY,
+    &feast::FAMILY,
 ];
 
 impl HttpRoute {

@@ -3,12 +3,14 @@
 //! | file | covers |
 //! |---|---|
 //! | `clients` | the public Python clients, unchanged |
+//! | `feast` | `/get-online-features` |
 //! | `mlflow` | `/ping` and `/invocations` |
 //! | `mutations` | bodies that are cut or damaged anywhere |
 //! | `open_inference` | `/v2`, with tensors in JSON and binary |
 //! | `tensorflow` | `/v1/models`, by rows and columns |
 
 mod clients;
+mod feast;
 mod mlflow;
 mod mutations;
 mod open_inference;

@@ -44,6 +44,10 @@ fn sound() -> Vec<Sound> {
         plain("/v1/models/levels/labels/champion:predict", json!({ "inputs": columns() })),
         plain("/invocations", json!({ "dataframe_records": orders(), "params": { "model": "sorts", "version": 1 } })),
         plain("/invocations", json!({ "dataframe_split": split(), "params": { "model": "large" } })),
+        plain(
+            "/get-online-features",
+            json!({ "features": ["place:items_sum_1d"], "entities": { "items": [2, 3], "country": ["DE", null] } }),
+        ),
         plain("/v2/repository/index", json!({ "ready": true })),
     ]
 }
