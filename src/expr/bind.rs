@@ -124,6 +124,11 @@ impl Binder<'_> {
         }
         let mut left = self.bind(first, span);
         for (op, right) in links.into_iter().rev() {
+            if self.is_interval(right) {
+                let shifted = self.shifted(left, op, right, span);
+                left = shifted.and_then(|expr| self.folded(expr, span.clone()));
+                continue;
+            }
             let right = self.bind(right, span);
             left = match (left, right) {
                 (Some(left), Some(right)) => {
@@ -185,9 +190,11 @@ impl Binder<'_> {
     }
 
     fn unsupported(&mut self, tree: &Ast, span: &Range<usize>) -> Option<Expr> {
+        if let Ast::Interval(_) = tree {
+            return self.fail(span.clone(), "an interval by itself", "one behind a timestamp: t + interval '6 hours'");
+        }
         let what = match tree {
             Ast::Subquery(_) | Ast::Exists { .. } | Ast::InSubquery { .. } => "a subquery",
-            Ast::Interval(_) => "an interval",
             Ast::Array(_) => "an array",
             Ast::Tuple(_) => "a tuple",
             Ast::Wildcard(_) | Ast::QualifiedWildcard(..) => "'*'",

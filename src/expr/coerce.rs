@@ -77,7 +77,7 @@ pub fn cast(value: Expr, ty: Type) -> Option<Expr> {
 }
 
 /// Rounds to the nearest int, ties to even; `None` if it does not fit.
-fn to_int(x: f64) -> Option<i64> {
+pub(super) fn to_int(x: f64) -> Option<i64> {
     let rounded = x.round_ties_even();
     // -2^63 is a float, 2^63 is the first one beyond.
     (rounded >= i64::MIN as f64 && rounded < i64::MAX as f64).then_some(rounded as i64)

@@ -35,6 +35,7 @@ mod place;
 mod bind;
 mod cast;
 mod coerce;
+mod interval;
 mod invoke;
 mod literal;
 

@@ -4,7 +4,7 @@
 //! level; copying one shares its parts, and dropping one takes no stack.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -143,13 +143,20 @@ impl Expr {
     /// Returns the positions of all columns that the expression reads, ascending.
     pub fn columns(&self) -> Vec<usize> {
         let mut found = BTreeSet::new();
-        self.visit_columns(&mut |index| _ = found.insert(index));
+        self.visit_columns(&mut |index, _| _ = found.insert(index));
         found.into_iter().collect()
     }
 
-    fn visit_columns(&self, see: &mut dyn FnMut(usize)) {
+    /// Returns the types of the columns that the expression reads, by position ascending.
+    pub fn column_types(&self) -> Vec<Type> {
+        let mut found = BTreeMap::new();
+        self.visit_columns(&mut |index, ty| _ = found.insert(index, ty));
+        found.into_values().collect()
+    }
+
+    fn visit_columns(&self, see: &mut dyn FnMut(usize, Type)) {
         if let ExprNode::Column { index, .. } = self.node {
-            see(index);
+            see(index, self.ty);
         }
         for part in self.parts().iter().filter(|part| part.reads_columns) {
             with_stack(|| part.visit_columns(see));

@@ -43,6 +43,8 @@ enum Tree {
     Case(Vec<(Tree, Tree)>, Option<Box<Tree>>),
     Call(&'static str, Vec<Tree>),
     Cast(Box<Tree>, Type),
+    /// A time and an interval of so many ms.
+    Shift(&'static str, Box<Tree>, i64),
 }
 
 impl Tree {
@@ -72,6 +74,7 @@ impl Tree {
             }
             Tree::Call(name, args) => format!("{name}({})", list(args)),
             Tree::Cast(a, ty) => format!("cast({} as {ty})", a.sql()),
+            Tree::Shift(op, t, ms) => format!("({} {op} interval '{ms} ms')", t.sql()),
         }
     }
 
@@ -130,6 +133,10 @@ impl Tree {
                 call(name, args, stats)
             }
             Tree::Cast(a, ty) => cast(a.value(row, stats), *ty, stats),
+            Tree::Shift(op, t, ms) => match t.value(row, stats) {
+                Scalar::Timestamp(t) => time(if *op == "+" { t.checked_add(*ms) } else { t.checked_sub(*ms) }, stats),
+                null => null,
+            },
         }
     }
 }
@@ -250,6 +257,11 @@ fn call(name: &str, args: Vec<Scalar>, stats: &mut EvalStats) -> Scalar {
             let letters = a.chars().zip(1..).filter(|(_, at)| wanted(*at)).map(|(letter, _)| letter);
             String(letters.collect::<std::string::String>().into())
         }
+        ("to_timestamp", [Int(seconds)]) => time(seconds.checked_mul(1000), stats),
+        ("to_timestamp", [Float(seconds)]) => {
+            let ms = (seconds * 1000.0).round_ties_even();
+            time((-(2f64.powi(63))..2f64.powi(63)).contains(&ms).then_some(ms as i64), stats)
+        }
         ("date_part", [String(field), Timestamp(ms)]) => match field.as_ref() {
             "hour" => Int(ms.rem_euclid(86_400_000) / 3_600_000),
             "dow" => Int((ms.div_euclid(86_400_000) + 4).rem_euclid(7)),
@@ -258,6 +270,11 @@ fn call(name: &str, args: Vec<Scalar>, stats: &mut EvalStats) -> Scalar {
         },
         other => panic!("{other:?}"),
     }
+}
+
+fn time(ms: Option<i64>, stats: &mut EvalStats) -> Scalar {
+    stats.overflow += u64::from(ms.is_none());
+    ms.map_or(Scalar::Null, Scalar::Timestamp)
 }
 
 fn cast(value: Scalar, ty: Type, stats: &mut EvalStats) -> Scalar {
@@ -406,7 +423,13 @@ fn tree(ty: Type, depth: u32) -> BoxedStrategy<Tree> {
             ]
             .boxed()
         }
-        Type::Timestamp => leaf.clone(),
+        Type::Timestamp => prop_oneof![
+            3 => (prop::sample::select(vec!["+", "-"]), boxed(ty), -9_000_000i64..9_000_000)
+                .prop_map(|(op, t, ms)| Tree::Shift(op, t, ms)),
+            1 => call1(&["to_timestamp"], Type::Int),
+            1 => call1(&["to_timestamp"], Type::Float),
+        ]
+        .boxed(),
     };
     prop_oneof![2 => leaf, 6 => own, 1 => case, 1 => choice, 1 => null_if].boxed()
 }
@@ -528,6 +551,12 @@ fn a_mistake_is_reported_where_it_is() {
         ("f f2", "f2", "'f2' does not belong here"),
         ("1 / 0", "1 / 0", "this constant has no value"),
         ("t - t2", "t - t2", "timestamps are not subtracted"),
+        ("t + interval '1 month'", "'1 month'", "a month has no fixed length"),
+        ("t + interval 'six hours'", "'six hours'", "'six hours' is not an interval"),
+        ("t * interval '1 hour'", "t * interval '1 hour'", "operator * is not supported with an interval"),
+        ("f + interval '1 hour'", "f + interval '1 hour'", "this is a float"),
+        ("interval '1 hour'", "'1 hour'", "an interval by itself"),
+        ("strptime(s, '%H:%M')", "'%H:%M')", "'%H:%M' is no format of times: it does not determine a date and time"),
         ("(select 1)", "select 1)", "a subquery is not supported in an expression"),
         ("length('é') + ünknown", "ünknown", "unknown column 'ünknown'"),
     ] {

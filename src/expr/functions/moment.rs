@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
+use super::super::coerce::to_int;
 use super::super::nearest;
-use super::super::operand::map1;
+use super::super::operand::{Operand, extent, map1, try_map1};
 use super::{Arg, Expr, ExprError, Function};
-use crate::time::DAY_MS;
-use crate::value::{Scalar, Type};
+use crate::time::{DAY_MS, TimeFormat};
+use crate::value::{ColumnBuilder, Scalar, Type};
 
 pub static FUNCTIONS: &[Function] = &[
     Function {
@@ -26,6 +27,21 @@ pub static FUNCTIONS: &[Function] = &[
         summary: "t truncated to the start of its year, quarter, month, week (Monday), day, hour, minute or second",
         arity: (2, 2),
         bind: date_trunc,
+    },
+    Function {
+        name: "to_timestamp",
+        signature: "to_timestamp(x)",
+        summary: "The timestamp x seconds after 1970-01-01T00:00:00Z, to the nearest ms, ties to even; of milliseconds, \
+                  to_timestamp(x / 1000.0)",
+        arity: (1, 1),
+        bind: to_timestamp,
+    },
+    Function {
+        name: "strptime",
+        signature: "strptime(text, 'format')",
+        summary: "The timestamp that a text says in a format of strftime, as in `time_format`; another text is NULL, counted",
+        arity: (2, 2),
+        bind: strptime,
     },
 ];
 
@@ -88,6 +104,39 @@ fn date_trunc(mut args: Vec<Arg>) -> Result<Expr, ExprError> {
     let nullable = time.nullable();
     Ok(Expr::call(format!("date_trunc'{name}'"), Type::Timestamp, nullable, vec![time], move |args, _| {
         map1(args[0].ints(), from_ms).timestamps()
+    }))
+}
+
+fn to_timestamp(mut args: Vec<Arg>) -> Result<Expr, ExprError> {
+    let seconds = args.remove(0).number()?;
+    Ok(match seconds.ty() {
+        Type::Int => Expr::call("to_timestamp", Type::Timestamp, true, vec![seconds], |args, stats| {
+            try_map1(args[0].ints(), |s| s.checked_mul(1000), &mut stats.overflow).timestamps()
+        }),
+        _ => Expr::call("to_timestamp", Type::Timestamp, true, vec![seconds], |args, stats| {
+            try_map1(args[0].floats(), |s| to_int(s * 1000.0), &mut stats.overflow).timestamps()
+        }),
+    })
+}
+
+fn strptime(mut args: Vec<Arg>) -> Result<Expr, ExprError> {
+    let (format, text) = (args.remove(1), args.remove(0).text()?);
+    let expected = "directives of strftime that determine a date, such as '%d/%m/%Y %H:%M'";
+    let Some(Scalar::String(written)) = format.expr.constant() else {
+        return Err(ExprError::new(format.span, "the format is not a constant").expected(expected));
+    };
+    let format = TimeFormat::new(&written).map_err(|why| {
+        ExprError::new(format.span, format!("'{written}' is no format of times: {why}")).expected(expected)
+    })?;
+    Ok(Expr::call(format!("strptime'{written}'"), Type::Timestamp, true, vec![text], move |args, stats| {
+        let (rows, same) = extent(args);
+        let (texts, mut times) = (args[0].texts(), ColumnBuilder::new(Type::Timestamp));
+        for row in 0..rows {
+            let time = texts.at(row).map(|text| format.parse(text));
+            stats.unreadable += u64::from(time == Some(None));
+            times.append(&time.flatten().map_or(Scalar::Null, Scalar::Timestamp));
+        }
+        Operand::new(times.finish(), same)
     }))
 }
 
