@@ -35,15 +35,15 @@ struct ProgramSlot {
 }
 
 impl ProgramBuilder {
-    /// Starts from the columns of the driving source's records; `time` is the position of the event time.
-    pub fn record(&mut self, schema: &Schema, time: usize) {
+    /// Starts from the columns of the driving source's records; `time` is the position of the event time; `None` if that is an expression: then
+    /// an instance has no time of its own but the columns that the expression reads.
+    pub fn record(&mut self, schema: &Schema, time: Option<usize>) {
         for (position, column) in schema.columns.iter().enumerate() {
             let slot = self.slot(column.ty, Some(&column.name));
             self.columns.push(slot);
             self.instance.fields.add_column(column, slot);
-            if position == time {
-                self.instance.time = slot;
-                self.instance.time_name = column.name.clone();
+            if Some(position) == time {
+                self.instance.time = Some((slot, column.name.clone()));
             } else {
                 self.instance.needed.push((position, slot));
                 if !column.nullable {

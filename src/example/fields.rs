@@ -12,9 +12,8 @@ pub(super) struct InstanceSchema {
     /// Name and slot of each of them that is not nullable. An instance must set it, unless it sets what would have been
     /// made from it.
     pub required: Vec<(String, usize)>,
-    /// Slot of the event time.
-    pub time: usize,
-    pub time_name: String,
+    /// Slot and name of the column that is the event time; `None` if there is none.
+    pub time: Option<(usize, String)>,
     /// Cells of a row.
     pub width: usize,
 }

@@ -84,7 +84,7 @@ impl<'a> InstancesSeed<'a> {
 
     /// Checks the instance just read, and sets the time if it has none.
     fn finish(&mut self, row: usize) -> Result<(), (Option<String>, InstanceFault)> {
-        let InstanceSchema { required, time: slot, time_name: name, .. } = self.schema;
+        let InstanceSchema { required, time, .. } = self.schema;
         let is_absent = |(_, slot): &&(String, usize)| !self.frame.is_override(row, *slot);
         if required.iter().any(|column| is_absent(&column)) {
             // The instance may set the values that would have been made from the column.
@@ -93,6 +93,7 @@ impl<'a> InstancesSeed<'a> {
                 return Err((Some(name.clone()), InstanceFault::Field(FieldFault::Missing)));
             }
         }
+        let Some((slot, name)) = time else { return Ok(()) };
         if !self.frame.is_override(row, *slot) {
             match self.newest {
                 Some(newest) => self.frame.set_computed(row, *slot, Scalar::Timestamp(newest)),
@@ -322,7 +323,8 @@ mod tests {
 
     /// Reads one instance and returns its cells: the event time, then those of the columns.
     fn read(columns: &[(&str, Type, &str)], instance: &str) -> Result<Vec<Scalar>, String> {
-        let mut schema = InstanceSchema { time_name: "at".to_owned(), width: columns.len() + 1, ..Default::default() };
+        let mut schema =
+            InstanceSchema { time: Some((0, "at".to_owned())), width: columns.len() + 1, ..Default::default() };
         schema.fields.add_column(&Column::new("at", Type::Timestamp, false), 0);
         for (slot, (name, ty, path)) in (1..).zip(columns) {
             let path = path.split('.').map(str::to_owned).collect();

@@ -22,7 +22,7 @@
 //! let schema = Schema::new(vec![Column::new("x", Type::Int, false), Column::new("at", Type::Timestamp, false)]);
 //! let scope = Scope::of("a", &schema);
 //! let mut relations = Relations::default();
-//! let a = relations.add_source(SourceRecords { source: 0, name: "a".to_owned(), schema: schema.clone(), time: 1 });
+//! let a = relations.add_source(SourceRecords { source: 0, name: "a".to_owned(), schema: schema.clone(), time: Some(1) });
 //! let positive = Expr::parse("x > 0", &scope).unwrap();
 //! let kept = relations.add("view.v.where", Relation::Filter(Filter { input: a, predicate: positive }));
 //! let items = vec![(Column::new("x", Type::Int, false), Expr::column(0, &schema.columns[0]))];

@@ -11,8 +11,8 @@ pub struct SourceRecords {
     pub source: usize,
     pub name: String,
     pub schema: Schema,
-    /// The event-time column.
-    pub time: usize,
+    /// The event-time column; `None` if the event time is an expression.
+    pub time: Option<usize>,
 }
 
 impl RelationOp for SourceRecords {

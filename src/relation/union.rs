@@ -178,7 +178,7 @@ mod tests {
         let schema = Schema::new(vec![Column::new("at", Type::Timestamp, false)]);
         let add = |(source, name): (usize, &str)| {
             let schema = schema.clone();
-            relations.add_source(SourceRecords { source, name: name.to_owned(), schema, time: 0 })
+            relations.add_source(SourceRecords { source, name: name.to_owned(), schema, time: Some(0) })
         };
         let streams = ["b", "a", "c"].into_iter().enumerate().map(add).collect();
         (relations, streams)

@@ -6,12 +6,13 @@
 use arrow_array::builder::ArrayBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMillisecondType;
-use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, TimestampMillisecondArray};
 use arrow_buffer::{ScalarBuffer, bit_util};
 
 use super::ledger::RecordCounts;
 use super::order::TotalOrder;
-use super::{DeadLetter, SourcePlan};
+use super::refusal::Refusal;
+use super::{ComputedTime, DeadLetter, RecordTime, SourcePlan};
 use crate::expr::EvalStats;
 use crate::time::{EventTime, Offset};
 use crate::value::{AckToken, Batch, ColumnBuilder, FieldError, FieldFault, Scalar, Schema};
@@ -49,12 +50,37 @@ pub struct OvertakenRecord {
 pub(super) struct Row {
     pub offset: Offset,
     /// Meaningless unless accepted.
+    pub event_time: EventTime,
+    /// Meaningless unless accepted.
     pub effective: EventTime,
     pub late: bool,
     pub accepted: bool,
     /// True if it was refused only because columns are missing or its time is no time: the source's filter may exclude it
     /// all the same.
     pub is_incomplete: bool,
+}
+
+/// The event times of some records, by an expression.
+pub(super) struct ComputedTimes {
+    times: TimestampMillisecondArray,
+    /// The columns from which they were computed.
+    columns: Vec<ArrayRef>,
+}
+
+impl ComputedTimes {
+    /// Returns the event time of a record.
+    ///
+    /// # Errors
+    /// If it has none.
+    pub fn get(&self, row: usize, time: &ComputedTime, schema: &Schema) -> Result<EventTime, Refusal> {
+        if self.times.is_valid(row) {
+            return Ok(self.times.value(row));
+        }
+        let read = time.columns().iter().zip(&self.columns);
+        let nulls = read.filter(|(_, values)| values.is_null(row));
+        let nulls: Vec<&str> = nulls.map(|(column, _)| schema.columns[*column].name.as_str()).collect();
+        Err(Refusal::without_time(time, &nulls))
+    }
 }
 
 /// The batch under way.
@@ -101,7 +127,8 @@ impl GrowingBatch {
         self.raw_bytes + self.columns.iter().map(ColumnBuilder::text_bytes).sum::<usize>()
     }
 
-    /// Decodes a record into the columns and returns its event time.
+    /// Decodes a record into the columns and returns its event time; `None` if that is an expression, which is computed
+    /// later ([`GrowingBatch::times`]). The time of a delete may be `known` from its message.
     ///
     /// # Errors
     /// The fault of the record, or that a column is missing that must be there: for a delete, the key and the time; else
@@ -109,24 +136,36 @@ impl GrowingBatch {
     pub fn decode(
         &mut self,
         plan: &SourcePlan,
+        known: Option<EventTime>,
         decode: impl FnOnce(&mut [ColumnBuilder], &mut Vec<bool>) -> Result<(), FieldError>,
-    ) -> Result<EventTime, FieldError> {
+    ) -> Result<Option<EventTime>, FieldError> {
         decode(&mut self.columns, &mut self.present)?;
         let deleted = plan.is_table
             && match self.columns.last() {
                 Some(ColumnBuilder::Bool(flags)) => bit_util::get_bit(flags.values_slice(), flags.len() - 1),
                 _ => false,
             };
-        let needed = |index: usize| !deleted || index == plan.time || plan.key.contains(&index);
+        let needed = |index: usize| !deleted || plan.key.contains(&index) || known.is_none() && plan.time.reads(index);
         for (index, column) in plan.schema.columns.iter().enumerate() {
             if !column.nullable && !self.present[index] && needed(index) {
                 return Err(FieldError { column: Some(column.name.clone()), fault: FieldFault::Missing });
             }
         }
-        match &self.columns[plan.time] {
-            ColumnBuilder::Timestamp(times) => Ok(*times.values_slice().last().expect("a row was just appended")),
+        let Some(time) = plan.time.column() else { return Ok(known) };
+        match &self.columns[time] {
+            ColumnBuilder::Timestamp(times) => Ok(Some(*times.values_slice().last().expect("a row was just appended"))),
             _ => unreachable!("the spec admits only a timestamp as event time"),
         }
+    }
+
+    /// Computes the event times of the last `rows` records that were decoded.
+    pub fn times(&self, time: &ComputedTime, rows: usize) -> ComputedTimes {
+        let last = |column: &usize| {
+            let whole = self.columns[*column].finish_cloned();
+            whole.slice(whole.len() - rows, rows)
+        };
+        let columns: Vec<ArrayRef> = time.columns().iter().map(last).collect();
+        ComputedTimes { times: time.eval(&columns, rows), columns }
     }
 
     /// Returns the rows, in the order of offsets, and starts a new batch with the values of the last `waiting` records.
@@ -180,7 +219,10 @@ impl GrowingBatch {
         // Build the batch.
         let offsets: Vec<Offset> = rows.iter().map(|row| row.offset).collect();
         let sort_key = order.sort_keys(&columns, &offsets);
-        let event_times = columns[plan.time].as_primitive::<TimestampMillisecondType>().values().clone();
+        let event_times = match &plan.time {
+            RecordTime::Column(time) => columns[*time].as_primitive::<TimestampMillisecondType>().values().clone(),
+            RecordTime::Computed(_) => rows.iter().map(|row| row.event_time).collect(),
+        };
         let times: ScalarBuffer<EventTime> = rows.iter().map(|row| row.effective).collect();
         let mut late: Vec<EventTime> = rows.iter().filter(|row| row.late).map(|row| row.effective).collect();
         late.sort_unstable();

@@ -6,20 +6,25 @@
 //! exception is counted and reported: a record below the closed frontier, as after an idle partition wakes, is
 //! *overtaken* and takes effect at the frontier.
 //!
+//! Where the event time is an expression, the records of a read wait for it until the read ends ([`RecordTime`]).
+//!
 //! A record of a file that runs ahead of those before it is judged only with the records after it ([`OutlierRule`]). Until
 //! then it and they wait; to the outside, they have not been read yet.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::advice::{Advice, SourceAdvice};
 use super::growing_batch::{GrowingBatch, IngestedBatch, OvertakenRecord, Row};
+use super::judge::{EffectiveTime, Judge, RecordVerdict};
 use super::order::TotalOrder;
 use super::refusal::Refusal;
+use super::untimed::{UntimedRecord, UntimedRecords};
 use super::verdicts::{Arrival, WaitingRecords};
-use super::{Evidence, OutlierRule, Position, RawMessage, SourcePlan, TumblingWindow, Watermark, WindowOffsets};
-use crate::time::{EventTime, Offset, in_range};
+use super::{
+    Evidence, OutlierRule, Position, RawMessage, RecordTime, SourcePlan, TumblingWindow, Watermark, WindowOffsets,
+};
+use crate::time::{EventTime, Offset};
 use crate::value::{ColumnBuilder, FieldError, FieldFault};
 
 /// The bytes of text and dead letters from which on a batch is full. With [`MOST_RECORD_BYTES`], it keeps the offsets of
@@ -32,51 +37,26 @@ pub const MOST_RECORD_BYTES: usize = 256 << 20;
 /// The default of the config's `max_record_bytes`.
 pub const DEFAULT_RECORD_BYTES: usize = 8 << 20;
 
-/// The decision on one record.
-enum Admission {
-    /// It takes effect at this time. It is late if that is not its event time.
-    Accept {
-        effective: EventTime,
-        late: bool,
-    },
-    Refuse(Refusal),
-    /// It takes effect outside the wanted range.
-    Skip,
-}
-
 /// Decides on the records of one partition and gathers them into batches.
 pub struct Ingest {
     plan: Arc<SourcePlan>,
     partition: u32,
     order: TotalOrder,
-    watermark: Watermark,
+    judge: Judge,
     growing: GrowingBatch,
     waiting: WaitingRecords,
+    /// Records whose event times are still to be computed; they come after those that wait for a verdict.
+    untimed: UntimedRecords,
 
     // The position in the log.
     /// The first offset that was not judged after those below it.
     at: Offset,
     /// The first offset that was never read.
     next: Offset,
-    /// Records below this offset were counted by an earlier run.
-    already_counted: Offset,
 
-    // Bounds on what is accepted.
-    /// Wanted effective times. A refused record counts as being at the watermark before it.
-    range: Range<EventTime>,
-    /// The most that an event time may be ahead of its message's time, in ms.
-    max_ahead_ms: i64,
     max_record_bytes: usize,
-    /// The closed frontier: records below it are overtaken.
-    frontier: EventTime,
-    /// Effective times of records that were overtaken in an earlier run.
-    overrides: BTreeMap<Offset, EventTime>,
-
     /// The newest evidence of the brokers' clock that messages gave.
     evidence: Option<Evidence>,
-    windows: WindowOffsets,
-    /// True if `windows` has changed since it was last taken.
-    windows_changed: bool,
     advice: SourceAdvice,
 }
 
@@ -85,31 +65,25 @@ impl Ingest {
     pub fn new(plan: Arc<SourcePlan>, partition: u32) -> Self {
         let advice = SourceAdvice::new(&plan);
         Ingest {
-            watermark: Watermark::new(plan.lateness_ms),
+            judge: Judge::new(&plan),
             order: TotalOrder::of(&plan),
             growing: GrowingBatch::new(&plan.schema),
             plan,
             partition,
             waiting: WaitingRecords::default(),
+            untimed: UntimedRecords::default(),
             at: 0,
             next: 0,
-            already_counted: 0,
-            range: EventTime::MIN..EventTime::MAX,
-            max_ahead_ms: i64::MAX,
             max_record_bytes: DEFAULT_RECORD_BYTES,
-            frontier: EventTime::MIN,
-            overrides: BTreeMap::new(),
             evidence: None,
-            windows: WindowOffsets::default(),
-            windows_changed: false,
             advice,
         }
     }
 
     /// Continues from where a partition stood.
     pub fn resume(&mut self, position: &Position) {
-        self.watermark = Watermark::resuming(self.plan.lateness_ms, position.newest);
-        self.already_counted = position.next;
+        self.judge.watermark = Watermark::resuming(self.plan.lateness_ms, position.newest);
+        self.judge.already_counted = position.next;
         self.next = position.next;
         self.at = position.resume;
         if position.at_end {
@@ -119,12 +93,12 @@ impl Ingest {
 
     /// Sets effective times of records that were overtaken in an earlier run: they take effect no earlier now.
     pub fn override_times(&mut self, overrides: BTreeMap<Offset, EventTime>) {
-        self.overrides = overrides;
+        self.judge.overrides = overrides;
     }
 
     /// Refuses event times that are more than `max_ahead_ms` ahead of their message's own time.
     pub fn limit_ahead(&mut self, max_ahead_ms: i64) {
-        self.max_ahead_ms = max_ahead_ms;
+        self.judge.max_ahead_ms = max_ahead_ms;
     }
 
     /// Refuses event times that run more than `max_ahead_ms` ahead of the records before and after them; see
@@ -156,28 +130,28 @@ impl Ingest {
     /// Skips everything before `start`, without counting it. From `start` on, the watermark and so what is late are
     /// the same wherever reading begins, provided that everything at or after `start` is read.
     pub fn begin_at(&mut self, start: EventTime) {
-        self.range.start = start;
+        self.judge.range.start = start;
     }
 
     /// Skips everything at or after `end`, without counting it. When the watermark reaches `end`, no later record can be
     /// before it: from then on, records are not even decoded.
     pub fn end_at(&mut self, end: EventTime) {
-        self.range.end = end;
+        self.judge.range.end = end;
     }
 
     /// Returns whether no further record can be accepted.
     pub fn has_ended(&self) -> bool {
-        self.watermark.time() >= self.range.end
+        self.judge.has_ended()
     }
 
     /// Records the offsets at which these windows are first reached.
     pub fn observe_windows(&mut self, windows: &[TumblingWindow]) {
-        self.windows = WindowOffsets::new(windows);
+        self.judge.observe_windows(windows);
     }
 
     /// Returns the offsets of windows if a new one has been reached since the last call.
     pub fn changed_windows(&mut self) -> Option<&WindowOffsets> {
-        std::mem::take(&mut self.windows_changed).then_some(&self.windows)
+        self.judge.changed_windows()
     }
 
     /// Returns advice on the declaration of the source, each once. `is_end` says that no further record will come.
@@ -187,7 +161,7 @@ impl Ingest {
 
     /// Raises the closed frontier. It never moves back.
     pub fn advance_frontier(&mut self, closed: EventTime) {
-        self.frontier = self.frontier.max(closed);
+        self.judge.frontier = self.judge.frontier.max(closed);
     }
 
     /// Returns the first offset that was never read.
@@ -202,11 +176,11 @@ impl Ingest {
 
     /// Returns whether records remain that were counted by an earlier run.
     pub fn is_catching_up(&self) -> bool {
-        self.at < self.already_counted
+        self.at < self.judge.already_counted
     }
 
     pub fn watermark(&self) -> &Watermark {
-        &self.watermark
+        &self.judge.watermark
     }
 
     pub fn plan(&self) -> &SourcePlan {
@@ -230,11 +204,28 @@ impl Ingest {
 
     /// Returns whether the batch has as many bytes as one may have: a transport should push no more.
     pub fn is_full(&self) -> bool {
-        self.growing.bytes() + self.waiting.raw_bytes() >= FULL_BATCH
+        self.growing.bytes() + self.waiting.raw_bytes() + self.untimed.raw_bytes() >= FULL_BATCH
+    }
+
+    /// Computes the event times that are expressions, and judges their records. To be called after each read of the
+    /// transport, before anything is asked of what was read.
+    pub fn end_read(&mut self) {
+        let untimed = self.untimed.take();
+        let plan = self.plan.clone();
+        let RecordTime::Computed(time) = &plan.time else { return };
+        let times = self.growing.times(time, untimed.len());
+        for (row, UntimedRecord { offset, message_time, decoded, raw }) in untimed.into_iter().enumerate() {
+            if self.has_ended() {
+                return;
+            }
+            let decoded = decoded.and_then(|known| known.map_or_else(|| times.get(row, time, &plan.schema), Ok));
+            self.arrive(offset, message_time, decoded, || raw);
+        }
     }
 
     /// Judges the records that wait, as no further one will come.
     pub fn end_input(&mut self) {
+        self.end_read();
         self.waiting.end_input();
         self.settle();
     }
@@ -248,15 +239,54 @@ impl Ingest {
         raw: impl FnOnce() -> RawMessage,
         decode: impl FnOnce(&mut [ColumnBuilder], &mut Vec<bool>) -> Result<(), FieldError>,
     ) {
+        self.push_record(offset, message_time, None, raw, decode);
+    }
+
+    /// Pushes the message of a table that deletes a row, at its message's own time. `decode` sets the columns of the key
+    /// and, if the event time is a column, that column to the same time.
+    pub fn push_delete(
+        &mut self,
+        offset: Offset,
+        message_time: Option<EventTime>,
+        raw: impl FnOnce() -> RawMessage,
+        decode: impl FnOnce(&mut [ColumnBuilder], &mut Vec<bool>) -> Result<(), FieldError>,
+    ) {
+        self.push_record(offset, message_time, message_time, raw, decode);
+    }
+
+    /// Pushes one record, whose event time may be `known` already.
+    fn push_record(
+        &mut self,
+        offset: Offset,
+        message_time: Option<EventTime>,
+        known: Option<EventTime>,
+        raw: impl FnOnce() -> RawMessage,
+        decode: impl FnOnce(&mut [ColumnBuilder], &mut Vec<bool>) -> Result<(), FieldError>,
+    ) {
         if self.has_ended() {
             return;
         }
-        let decoded = self.growing.decode(&self.plan, decode);
+        let decoded = self.growing.decode(&self.plan, known, decode);
         let decoded = decoded.map_err(|error| Refusal::of_field(&error, &self.plan));
         if let Ok(time) = decoded {
             self.advice.observe(time, self.growing.present());
         }
-        if self.waiting.is_empty() && !self.waiting.is_ahead(self.watermark.newest(), &decoded) {
+        if self.plan.time.column().is_none() {
+            return self.untimed.push(UntimedRecord { offset, message_time, decoded, raw: raw() });
+        }
+        let decoded = decoded.map(|time| time.expect("a column's time is known at once"));
+        self.arrive(offset, message_time, decoded, raw);
+    }
+
+    /// Judges a record, unless its verdict depends on those after it or it comes after one that waits.
+    fn arrive(
+        &mut self,
+        offset: Offset,
+        message_time: Option<EventTime>,
+        decoded: Result<EventTime, Refusal>,
+        raw: impl FnOnce() -> RawMessage,
+    ) {
+        if self.waiting.is_empty() && !self.waiting.is_ahead(self.judge.watermark.newest(), &decoded) {
             return self.admit(offset, message_time, decoded, raw);
         }
         self.waiting.push(Arrival { offset, message_time, decoded, raw: raw() });
@@ -296,7 +326,7 @@ impl Ingest {
 
     /// Judges the records that wait, as far as those after them suffice.
     fn settle(&mut self) {
-        while let Some(arrival) = self.waiting.next_judged(self.watermark.newest()) {
+        while let Some(arrival) = self.waiting.next_judged(self.judge.watermark.newest()) {
             let Arrival { offset, message_time, decoded, raw } = arrival;
             self.admit(offset, message_time, decoded, || raw);
             if self.has_ended() {
@@ -314,20 +344,26 @@ impl Ingest {
         decoded: Result<EventTime, Refusal>,
         raw: impl FnOnce() -> RawMessage,
     ) {
+        let event_time = decoded.as_ref().copied().unwrap_or_default();
         let verdict = match decoded {
-            Ok(time) => self.judge(offset, time, message_time),
-            Err(refusal) => self.refuse(self.watermark.time(), refusal),
+            Ok(time) => self.judge.judge(offset, time, message_time),
+            Err(refusal) => self.judge.refuse(refusal),
         };
         self.next = self.next.max(offset + 1);
         self.at = offset + 1;
-        let recounted = u64::from(offset < self.already_counted);
-        let mut row = Row { offset, effective: 0, late: false, accepted: false, is_incomplete: false };
+        let recounted = u64::from(offset < self.judge.already_counted);
+        let mut row = Row { offset, event_time, effective: 0, late: false, accepted: false, is_incomplete: false };
         match verdict {
-            Admission::Accept { effective, late } => {
-                row = Row { effective, late, accepted: true, ..row };
-                self.growing.recounted.read += recounted;
+            RecordVerdict::Effective(EffectiveTime { time, late, is_overtaken, is_wanted }) => {
+                if is_overtaken {
+                    self.growing.overtaken.push(OvertakenRecord { offset, effective: time });
+                }
+                self.growing.last = self.growing.last.max(Some(time));
+                row = Row { effective: time, late: late && is_wanted, accepted: is_wanted, ..row };
+                self.growing.recounted.read += if is_wanted { recounted } else { 0 };
+                self.growing.out_of_range += u64::from(!is_wanted);
             }
-            Admission::Refuse(refusal) => {
+            RecordVerdict::Refused(refusal) => {
                 row.is_incomplete = refusal.is_incomplete();
                 self.growing.recounted.read += recounted;
                 self.growing.recounted.dead_letter += recounted;
@@ -338,45 +374,9 @@ impl Ingest {
                     self.growing.letters.push(refusal.into_letter(&self.plan, self.partition, offset, raw));
                 }
             }
-            Admission::Skip => self.growing.out_of_range += 1,
+            RecordVerdict::Skipped => self.growing.out_of_range += 1,
         }
         self.growing.rows.push(row);
-    }
-
-    /// Decides on a decoded record, and advances the watermark unless it is refused.
-    fn judge(&mut self, offset: Offset, time: EventTime, message_time: Option<EventTime>) -> Admission {
-        let watermark = self.watermark.time();
-        let limit = message_time.map(|message| message.saturating_add(self.max_ahead_ms));
-        if !in_range(time) {
-            return self.refuse(watermark, Refusal::out_of_range(time));
-        }
-        if limit.is_some_and(|limit| time > limit) {
-            return self.refuse(watermark, Refusal::ahead_of_message(time, self.max_ahead_ms));
-        }
-        if time < watermark && watermark - time > self.plan.retention_ms {
-            return self.refuse(watermark, Refusal::too_late(time, watermark - time));
-        }
-        let mut effective = self.watermark.observe(time);
-        let late = effective != time;
-        // What an earlier run has overtaken takes effect as it did then.
-        if let Some(overtaken) = self.overrides.remove(&offset) {
-            effective = effective.max(overtaken);
-        }
-        if offset >= self.already_counted && effective < self.frontier {
-            effective = self.frontier;
-            self.growing.overtaken.push(OvertakenRecord { offset, effective });
-        }
-        // A record outside the range still reaches windows and moves the end of the job.
-        self.windows_changed |= self.windows.observe(effective, offset);
-        self.growing.last = self.growing.last.max(Some(effective));
-        match self.range.contains(&effective) {
-            true => Admission::Accept { effective, late },
-            false => Admission::Skip,
-        }
-    }
-
-    fn refuse(&self, watermark: EventTime, refusal: Refusal) -> Admission {
-        if self.range.contains(&watermark) { Admission::Refuse(refusal) } else { Admission::Skip }
     }
 
     /// Returns the batch under way, in the total order, and starts a new one.
@@ -387,7 +387,8 @@ impl Ingest {
 
     /// Returns the batch under way, in the order of offsets, and starts a new one.
     pub fn take_unsorted(&mut self) -> IngestedBatch {
-        let Ingest { plan, order, growing, waiting, already_counted, .. } = self;
-        growing.take(plan, order, *already_counted, waiting.len())
+        self.end_read();
+        let Ingest { plan, order, growing, waiting, judge, .. } = self;
+        growing.take(plan, order, judge.already_counted, waiting.len())
     }
 }

@@ -20,10 +20,10 @@
 //! ```
 //! use std::sync::Arc;
 //! use tidemill::source::{InputFrontier, PartitionProgress, Partitions};
-//! # use tidemill::source::{FORMATS, SourcePlan};
+//! # use tidemill::source::{FORMATS, RecordTime, SourcePlan};
 //! # use tidemill::value::{Column, Schema, Type};
 //! # let plan = SourcePlan {
-//! #     source: "clicks".into(), topic: "clicks".into(), format: FORMATS.first(), key: vec![], time: 0, filter: None,
+//! #     source: "clicks".into(), topic: "clicks".into(), format: FORMATS.first(), key: vec![], time: RecordTime::Column(0), filter: None,
 //! #     schema: Schema::new(vec![Column::new("at", Type::Timestamp, false)]), lateness_ms: 0, is_table: false,
 //! #     needs_order: false, retention_ms: i64::MAX,
 //! # };
@@ -45,6 +45,7 @@ mod file_place;
 mod growing_batch;
 mod ingest;
 mod input_frontier;
+mod judge;
 pub mod kafka;
 mod ledger;
 mod message;
@@ -58,9 +59,11 @@ mod position;
 mod progress;
 mod read_ahead;
 mod reader;
+mod record_time;
 mod refusal;
 mod unacked;
 mod unit_advice;
+mod untimed;
 mod verdicts;
 mod watermark;
 mod window_offsets;
@@ -85,6 +88,7 @@ pub use position::Position;
 pub use progress::{PartitionProgress, PartitionStats};
 pub use read_ahead::{ReadAhead, Volume};
 pub use reader::{AssignedPartition, PartitionReader, ReadOutcome, ReaderOptions};
+pub use record_time::{ComputedTime, RecordTime};
 pub use unacked::UnackedOffsets;
 pub use unit_advice::UnitAdvice;
 pub use watermark::Watermark;

@@ -1,5 +1,6 @@
 //! Plan of a source: how the records of a topic are decoded, timed, filtered and ordered.
 
+use super::RecordTime;
 use super::message::{DELETED, Format};
 use crate::expr::Expr;
 use crate::value::{Column, Schema, Type};
@@ -16,8 +17,8 @@ pub struct SourcePlan {
     pub schema: Schema,
     /// Columns of the message key.
     pub key: Vec<usize>,
-    /// The event-time column.
-    pub time: usize,
+    /// The event time.
+    pub time: RecordTime,
     pub lateness_ms: i64,
     /// The source's `where`: records for which it is not true are filtered out.
     pub filter: Option<Expr>,
@@ -38,7 +39,7 @@ impl SourcePlan {
             format: self.format,
             schema: self.schema.clone(),
             key: self.key.clone(),
-            time: self.time,
+            time: self.time.clone(),
             lateness_ms: i64::MAX / 4,
             filter: None,
             is_table: self.is_table,

@@ -185,7 +185,9 @@ impl PartitionReader {
         if !self.ingest.is_waiting() {
             self.mark = self.current_mark();
         }
-        match self.partition.read(READ, &mut self.ingest) {
+        let status = self.partition.read(READ, &mut self.ingest);
+        self.ingest.end_read();
+        match status {
             Ok(InputStatus::EndOfInput) => {
                 self.ingest.end_input();
                 self.ended = true;

@@ -1,6 +1,6 @@
 //! Refusal of a record: the step and the reason, from which its dead letter is made.
 
-use super::{DeadLetter, OutlierRule, RawMessage, Reason, SourcePlan};
+use super::{ComputedTime, DeadLetter, OutlierRule, RawMessage, Reason, SourcePlan};
 use crate::time::{EventTime, Offset, format_duration, format_time};
 use crate::value::{FieldError, FieldFault};
 
@@ -19,7 +19,8 @@ pub(super) struct Refusal {
 impl Refusal {
     /// Refuses a record that has a fault or lacks a column.
     pub fn of_field(error: &FieldError, plan: &SourcePlan) -> Self {
-        let is_time = error.column.as_ref() == Some(&plan.schema.columns[plan.time].name);
+        let column = error.column.as_ref().and_then(|name| plan.schema.index_of(name));
+        let is_time = column.is_some_and(|column| plan.time.reads(column));
         let is_incomplete = match error.fault {
             FieldFault::Missing => true,
             FieldFault::Malformed(_) => false,
@@ -27,6 +28,17 @@ impl Refusal {
         };
         let detail = error.to_string();
         Refusal { stage: "decode", reason: Reason::from(error), time: None, detail, is_incomplete }
+    }
+
+    /// Refuses a record for which the expression of its time is NULL. `nulls` are the names of the columns that the
+    /// expression reads and that are null in the record.
+    pub fn without_time(time: &ComputedTime, nulls: &[&str]) -> Self {
+        let detail = match nulls {
+            [] => format!("the time, {}, has no value", time.text()),
+            nulls => format!("the time, {}, has no value: {} is null", time.text(), nulls.join(", ")),
+        };
+        let reason = if nulls.is_empty() { Reason::UnparsableTime } else { Reason::MissingField };
+        Refusal { stage: "decode", reason, time: None, detail, is_incomplete: true }
     }
 
     /// Returns whether a source's `where` may exclude the record all the same.

@@ -151,5 +151,6 @@ fn topic_text(topic: &Topic) -> String {
             format!("{:?}:{}:{}:{:?}:{:?}:{unit:?}{format}", c.name, c.ty, c.nullable, c.path, c.resolution)
         })
         .collect();
-    format!("{:?} {columns:?} key {:?} time {} lateness {}", topic.name, topic.key, topic.time, topic.lateness_ms)
+    let (name, key, time) = (&topic.name, &topic.key, topic.time.canonical());
+    format!("{name:?} {columns:?} key {key:?} time {time} lateness {}", topic.lateness_ms)
 }

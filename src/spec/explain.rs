@@ -68,7 +68,7 @@ impl Spec {
         if !topic.key.is_empty() {
             write!(out, ", key {}", names(&topic.schema, &topic.key))?;
         }
-        let time = &topic.schema.columns[topic.time].name;
+        let time = topic.time.text(&topic.schema);
         writeln!(out, ", time {time}, lateness {}", format_duration(topic.lateness_ms))?;
         writeln!(out, "  {}", columns(&topic.schema))
     }

@@ -119,7 +119,7 @@ fn topic(topic: &Topic) -> Value {
         "topic": topic.topic,
         "format": topic.format,
         "key": names(&topic.schema, &topic.key),
-        "time": topic.schema.columns[topic.time].name,
+        "time": topic.time.text(&topic.schema),
         "lateness_ms": topic.lateness_ms,
         "columns": columns(&topic.schema),
     })

@@ -18,6 +18,7 @@ mod keys;
 mod problem;
 mod reader;
 mod section;
+mod stream_keys;
 mod toml_text;
 mod types;
 
@@ -48,6 +49,7 @@ mod definition;
 mod explain;
 mod json;
 mod reference;
+mod reference_prose;
 
 pub use crate::aggregate::Window;
 pub use checker::{load, parse};

@@ -160,7 +160,7 @@ fn decoding_plan(spec: &Spec, topic: usize) -> Arc<SourcePlan> {
         format: Format::named(Json::NAME),
         schema,
         key: declared.key.clone(),
-        time: declared.time,
+        time: declared.time.clone(),
         // So far out of order may they be that none is late.
         lateness_ms: i64::MAX / 4,
         filter,

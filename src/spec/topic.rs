@@ -9,9 +9,9 @@ use super::reader::{Fields, TomlValue, entries, text, wrong};
 use super::toml_text::Text;
 use super::{Source, Table, Topic};
 use crate::aggregate::MAX_DIGITS;
-use crate::expr::{Scope, nearest};
+use crate::expr::{Expr, Scope, nearest};
 use crate::relation::SourceRecords;
-use crate::source::{FILE_FORMATS, FORMATS};
+use crate::source::{FILE_FORMATS, FORMATS, RecordTime};
 use crate::time::TimeFormat;
 use crate::value::{Column, Schema, TimeRules, TimeUnit, Type};
 
@@ -30,7 +30,7 @@ impl<'a> Checker<'a> {
         };
         let scope = Scope::of(name.value, &topic.schema);
         let filter = fields.text("where").and_then(|text| self.condition(&text, &scope));
-        let (source, schema, time) = (self.spec.sources.len(), topic.schema.clone(), topic.time);
+        let (source, schema, time) = (self.spec.sources.len(), topic.schema.clone(), topic.time.column());
         self.spec.relations.add_source(SourceRecords { source, name: name.value.to_owned(), schema, time });
         self.spec.sources.push(Source { topic, filter });
     }
@@ -86,8 +86,32 @@ impl<'a> Checker<'a> {
         Some(key)
     }
 
-    /// Checks a `time`: the column must be a timestamp that is not nullable.
-    fn time(&self, name: &Text, schema: &Schema, of: &str) -> Option<usize> {
+    /// Checks a `time`: the name of a column, or an expression over the columns.
+    fn time(&self, text: &Text, schema: &Schema, of: &str) -> Option<RecordTime> {
+        let is_name = text.value.chars().all(|c| c.is_alphanumeric() || c == '_');
+        match is_name || schema.index_of(text.value).is_some() {
+            true => self.time_column(text, schema, of).map(RecordTime::Column),
+            false => self.time_expression(text, &Scope::of(of, schema)).map(RecordTime::computed),
+        }
+    }
+
+    /// Checks an event time by expression: a timestamp that depends on the record.
+    fn time_expression(&self, text: &Text, scope: &Scope) -> Option<Expr> {
+        let expr = self.expr(text, scope)?;
+        let fault = match expr.ty() {
+            Type::Timestamp if expr.columns().is_empty() => "the event time is the same for all records".to_owned(),
+            Type::Timestamp => return Some(expr),
+            other => format!("the event time is of type {other}"),
+        };
+        if !self.touches_broken(text.value) {
+            let expected = "a timestamp made from the columns, such as \"to_timestamp(epoch)\"";
+            self.problems.add_inside(text, [Mistake::new(0..0, fault).expected(expected)]);
+        }
+        None
+    }
+
+    /// Checks the column of an event time: a timestamp that is not nullable.
+    fn time_column(&self, name: &Text, schema: &Schema, of: &str) -> Option<usize> {
         let at = self.column(name, schema, of)?;
         let column = &schema.columns[at];
         if (column.ty != Type::Timestamp || column.nullable) && !self.is_broken(name.value) {

@@ -6,6 +6,7 @@ use crate::aggregate::{AggregateSpec, FeatureType, Op, Window, WindowShape};
 use crate::expr::Expr;
 use crate::model::{InputColumn, InputShape, ModelOptions};
 use crate::relation::{Relations, StreamId};
+use crate::source::RecordTime;
 use crate::value::{Column, Scalar, Schema, Type};
 
 /// A whole dataflow file, every name resolved to a position.
@@ -57,8 +58,8 @@ pub struct Topic {
     pub schema: Schema,
     /// Columns of the message key; records of one key share a partition. May be empty for a source.
     pub key: Vec<usize>,
-    /// The event-time column.
-    pub time: usize,
+    /// The event time.
+    pub time: RecordTime,
     /// Allowed lateness of a partition's records, in event ms.
     pub lateness_ms: i64,
 }

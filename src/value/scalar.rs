@@ -130,6 +130,17 @@ impl ColumnBuilder {
         }
     }
 
+    /// Returns a copy of the values so far, and keeps them.
+    pub fn finish_cloned(&self) -> ArrayRef {
+        match self {
+            ColumnBuilder::String(b) => Arc::new(b.finish_cloned()),
+            ColumnBuilder::Int(b) => Arc::new(b.finish_cloned()),
+            ColumnBuilder::Float(b) => Arc::new(b.finish_cloned()),
+            ColumnBuilder::Bool(b) => Arc::new(b.finish_cloned()),
+            ColumnBuilder::Timestamp(b) => Arc::new(b.finish_cloned()),
+        }
+    }
+
     /// Appends a value.
     ///
     /// # Panics

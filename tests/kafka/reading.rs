@@ -27,7 +27,7 @@ pub fn plan(topic: &str, is_table: bool) -> Arc<SourcePlan> {
         format: Format::named("json"),
         schema: if is_table { SourcePlan::with_deletes(&schema) } else { schema },
         key: vec![0],
-        time: 2,
+        time: tidemill::source::RecordTime::Column(2),
         lateness_ms: i64::MAX / 4,
         filter: None,
         is_table,

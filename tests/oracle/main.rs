@@ -18,6 +18,7 @@
 //! | `retail` | the features of `dataflows/retail.toml`, against sums over all records of each customer |
 //! | `serving` | answers of the endpoint, against the operators of the graph; malformed requests |
 //! | `skew` | answers of the endpoint, against the examples of a replay |
+//! | `times` | event times by expression, against columns of the same times |
 //! | `union` | features and examples of a stream of several sources, against a recomputation from all records |
 //! | `windows` | every aggregate in every kind of window, against a recomputation from all records |
 
@@ -41,5 +42,6 @@ mod own;
 mod retail;
 mod serving;
 mod skew;
+mod times;
 mod union;
 mod windows;

@@ -216,7 +216,7 @@ fn oracle_a_served_prediction_has_the_bits_of_the_training_path() {
                 while value.is_null() && !column.nullable {
                     value = any(column.ty, &mut random);
                 }
-                if at == topic.time && random.random_bool(0.3) {
+                if Some(at) == topic.time.column() && random.random_bool(0.3) {
                     value = Scalar::Timestamp(NOON);
                 } else if !(value.is_null() && random.random_bool(0.5)) {
                     instance.insert(column.name.clone(), value.to_json());

@@ -152,7 +152,7 @@ impl NewestRecords {
         let mine = || rows.iter().filter(|(key, _)| share.owns(Key::hash_of(key.as_bytes())));
         let columns = self.row.decode(mine().map(|(_, row)| row.as_slice()));
         for (at, (key, _)) in mine().enumerate() {
-            if let Scalar::Timestamp(event_time) = Scalar::of(&columns[plan.reader.time], at) {
+            if let Some(event_time) = plan.reader.time.of_row(|column| Scalar::of(&columns[column], at)) {
                 self.newest.insert(key.clone(), NewestRecord { event_time, is_delete: false });
             }
         }

@@ -144,7 +144,8 @@ pub fn rows<'scope>(
     online: Arc<OnlineTable>,
     mut deletes: HashMap<Key, EventTime>,
 ) -> SinkProgress<'scope> {
-    let (key, columns, width, time) = (plan.key_codec.clone(), plan.key.clone(), plan.schema.len(), plan.reader.time);
+    let (key, columns, width, time) =
+        (plan.key_codec.clone(), plan.key.clone(), plan.schema.len(), plan.reader.time.clone());
     let route = Route::Key { codec: key.clone(), columns: columns.clone() };
     let name = format!("table.{}.online", plan.name);
     let mut show = move |batch: &Batch| {
@@ -152,7 +153,7 @@ pub fn rows<'scope>(
         for (row, event_time) in batch.event_times.iter().enumerate() {
             let key = Key::from_bytes(keys.row(row).as_ref());
             let newest = match online.get(&key) {
-                Some(shown) => shown_time(&shown[time]),
+                Some(shown) => time.of_row(|column| shown_value(&shown[column])),
                 None => deletes.get(&key).copied(),
             };
             if newest.is_some_and(|newest| newest > *event_time) {
@@ -172,10 +173,10 @@ pub fn rows<'scope>(
     })
 }
 
-/// Returns the event time of a row that is shown.
-fn shown_time(time: &Feature) -> Option<EventTime> {
-    match time {
-        Feature::Value(Scalar::Timestamp(time)) => Some(*time),
-        _ => None,
+/// Returns a value of a row that is shown.
+fn shown_value(value: &Feature) -> Scalar {
+    match value {
+        Feature::Value(value) => value.clone(),
+        _ => Scalar::Null,
     }
 }

@@ -177,10 +177,15 @@ impl<F: MessageFormat> PollState<F> {
             headers: message.headers(),
             ..RawMessage::default()
         };
-        ingest.push(offset, message.time(), raw, |columns, present| match (message.value(), &mut self.tombstones) {
-            (Some(value), _) => self.format.decode(value, columns, present),
-            (None, Some(tombstones)) => tombstones.decode(message.key(), message.time(), columns, present),
-            (None, None) => {
+        if let (None, Some(tombstones)) = (message.value(), &mut self.tombstones) {
+            ingest.push_delete(offset, message.time(), raw, |columns, present| {
+                tombstones.decode(message.key(), message.time(), columns, present)
+            });
+            return None;
+        }
+        ingest.push(offset, message.time(), raw, |columns, present| match message.value() {
+            Some(value) => self.format.decode(value, columns, present),
+            None => {
                 columns.iter_mut().for_each(|column| column.append_null());
                 Err(FieldError { column: None, fault: FieldFault::Malformed("a message without a value".to_owned()) })
             }

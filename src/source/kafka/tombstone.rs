@@ -16,7 +16,8 @@ pub struct Tombstones<F> {
     /// The key columns, by name and without nesting.
     schema: Schema,
     key: Vec<usize>,
-    time: usize,
+    /// The column of the event time; `None` if it is an expression, which a delete does not need.
+    time: Option<usize>,
     deleted: usize,
 }
 
@@ -42,7 +43,13 @@ impl<F: MessageFormat> Tombstones<F> {
             true => vec![F::new(&schema), placed(&[]), placed(&["payload"])],
             false => vec![F::new(&schema)],
         };
-        Some(Tombstones { formats, schema, key: plan.key.clone(), time: plan.time, deleted: plan.schema.len() - 1 })
+        Some(Tombstones {
+            formats,
+            schema,
+            key: plan.key.clone(),
+            time: plan.time.column(),
+            deleted: plan.schema.len() - 1,
+        })
     }
 
     /// Appends one row, even if it fails, and sets in `present` which columns it has.
@@ -76,7 +83,9 @@ impl<F: MessageFormat> Tombstones<F> {
         for (column, value) in self.key.iter().zip(values) {
             row[*column] = value;
         }
-        row[self.time] = Scalar::Timestamp(time);
+        if let Some(column) = self.time {
+            row[column] = Scalar::Timestamp(time);
+        }
         row[self.deleted] = Scalar::Bool(true);
         Ok(())
     }
@@ -120,6 +129,7 @@ fn row_of(mut columns: Vec<ColumnBuilder>) -> Vec<Scalar> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::RecordTime;
     use crate::source::message::{Csv, Json};
 
     fn plan(key: &[(&str, Type)]) -> SourcePlan {
@@ -131,7 +141,7 @@ mod tests {
             format: None,
             schema: SourcePlan::with_deletes(&Schema::new(columns)),
             key: (0..key.len()).collect(),
-            time: key.len(),
+            time: RecordTime::Column(key.len()),
             lateness_ms: 0,
             filter: None,
             is_table: true,
