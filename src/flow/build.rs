@@ -23,7 +23,7 @@ use super::plan::{LabelPlan, Plan};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint};
 use crate::expr::{EvalStats, Expr};
 use crate::metrics::NullCounts;
-use crate::relation::{RelationOp, StreamId, TrainingGraph, project};
+use crate::relation::{RelationOp, ShiftedBatch, StreamId, TrainingGraph, project};
 use crate::source::{
     IdlenessPolicy, InputFrontier, Partitions, PlaybackClock, Position, ReaderOptions, SourcePlan, Volume,
 };
@@ -142,7 +142,7 @@ pub fn build(scope: Scope<'_, EventTime>, job: &Arc<Job>) -> Result<ProbeHandle<
     let renderer = Renderer { scope, job, shared, probe };
     let sources = renderer.sources();
     let tables = renderer.tables()?;
-    let streams = renderer.views(sources, &tables);
+    let streams = renderer.views(sources, &tables)?;
     let examples = renderer.groups(&streams)?;
     renderer.models(&streams, examples)?;
     Ok(renderer.probe)
@@ -191,10 +191,13 @@ impl<'scope> Renderer<'_, 'scope> {
     }
 
     /// The streams of all relations: sources, views and the steps inside views.
-    fn views(&self, sources: Vec<Records<'scope>>, tables: &[TableArrangement<'scope>]) -> Streams<'scope> {
+    fn views(
+        &self,
+        sources: Vec<Records<'scope>>,
+        tables: &[TableArrangement<'scope>],
+    ) -> Result<Streams<'scope>, CheckpointError> {
         let relations = &self.job.plan.spec.relations;
-        let (plan, nulls) = (&self.job.plan, &self.job.nulls);
-        let mut graph = DataflowGraph { scope: self.scope, plan, nulls, sources, tables };
+        let mut graph = DataflowGraph { scope: self.scope, job: self.job, error: None, sources, tables };
         let mut streams = Streams::new();
         for (stream, node) in relations.iter() {
             let inputs = node.relation.inputs().into_iter().map(|input| streams[&input].clone()).collect();
@@ -204,7 +207,7 @@ impl<'scope> Renderer<'_, 'scope> {
             }
             streams.insert(stream, records);
         }
-        streams
+        graph.error.map_or(Ok(streams), Err)
     }
 
     /// The examples of all models, by position, with the features that they look up. They pass the groups in order;
@@ -340,8 +343,9 @@ impl<'scope> Renderer<'_, 'scope> {
 /// The graph into which relations are rendered.
 struct DataflowGraph<'a, 'scope> {
     scope: Scope<'scope, EventTime>,
-    plan: &'a Plan,
-    nulls: &'a NullCounts,
+    job: &'a Arc<Job>,
+    /// Why saved state cannot be read, if it cannot.
+    error: Option<CheckpointError>,
     sources: Vec<Records<'scope>>,
     tables: &'a [TableArrangement<'scope>],
 }
@@ -359,7 +363,7 @@ impl<'scope> TrainingGraph for DataflowGraph<'_, 'scope> {
         name: &str,
         step: impl FnMut(Batch, &mut EvalStats) -> Batch + 'static,
     ) -> Self::Stream {
-        op::map::map(input, name, counted(self.nulls.place(name), step))
+        op::map::map(input, name, counted(self.job.nulls.place(name), step))
     }
 
     fn look_up(
@@ -370,7 +374,24 @@ impl<'scope> TrainingGraph for DataflowGraph<'_, 'scope> {
         key: Vec<usize>,
         join: impl Fn(&Batch, &[ArrayRef], &UInt32Array) -> Batch + 'static,
     ) -> Self::Stream {
-        op::table::look_up(keyed, name, &self.tables[table], &self.plan.tables[table], key, join)
+        op::table::look_up(keyed, name, &self.tables[table], &self.job.plan.tables[table], key, join)
+    }
+
+    /// Keeps the first error; the graph is then not run.
+    fn shift(
+        &mut self,
+        input: Self::Stream,
+        of: StreamId,
+        name: &str,
+        step: impl Fn(&Batch, &mut EvalStats) -> ShiftedBatch + 'static,
+    ) -> Self::Stream {
+        let (checkpoint, nulls) = (self.job.checkpoint(name), self.job.nulls.place(name));
+        let schema = self.job.plan.spec.relations.schema(of);
+        let shifted = op::shift::shift(input.clone(), name, step, schema, nulls, checkpoint);
+        shifted.unwrap_or_else(|error| {
+            self.error.get_or_insert(error);
+            input
+        })
     }
 
     fn concatenate(&mut self, inputs: Vec<Self::Stream>, name: &str) -> Self::Stream {

@@ -65,8 +65,19 @@ impl Plan {
     /// Returns the time that the windows of all groups reach back, in ms; `None` if without end. A record that matters to an
     /// answer as of `a` has an event time after `a` less this.
     pub fn history_ms(&self) -> Option<i64> {
-        let reaches: Option<Vec<i64>> = self.groups.iter().map(|group| group.layout.history_ms()).collect();
-        reaches.map(|reaches| reaches.into_iter().max().unwrap_or(0))
+        let reaches: Option<Vec<i64>> = self.groups.iter().map(|group| self.history_of(group)).collect();
+        let label = |model: &spec::Model| match &model.label {
+            Label::Joined(label) => Some(label.from),
+            Label::Immediate { .. } | Label::Unlabelled => None,
+        };
+        let mut streams = self.spec.models.iter().flat_map(|model| [Some(model.examples), label(model)]).flatten();
+        let is_shifted = streams.any(|stream| self.spec.relations.is_shifted(stream));
+        reaches.filter(|_| !is_shifted).map(|reaches| reaches.into_iter().max().unwrap_or(0))
+    }
+
+    /// Returns the same of one group. How long before its time a record of a view with `at` was read is not known.
+    pub fn history_of(&self, group: &GroupPlan) -> Option<i64> {
+        group.layout.history_ms().filter(|_| !self.spec.relations.is_shifted(group.from))
     }
 
     /// Returns the sources whose records a stream has, ascending.
@@ -89,7 +100,9 @@ fn plan_source(spec: &Spec, groups: &[Arc<GroupPlan>], index: usize) -> SourcePl
     let source = &spec.sources[index];
     let reads = |stream| spec.relations.sources(stream).contains(&index);
     let fed = || groups.iter().filter(|group| reads(group.from));
-    let reaches: Option<Vec<i64>> = fed().map(|group| group.layout.reach_ms()).collect();
+    // A record that is late at its source need not be at the time to which a view moves it.
+    let reach = |group: &Arc<GroupPlan>| group.layout.reach_ms().filter(|_| !spec.relations.is_shifted(group.from));
+    let reaches: Option<Vec<i64>> = fed().map(reach).collect();
     let is_label = spec.models.iter().any(|model| matches!(&model.label, Label::Joined(label) if reads(label.from)));
     let is_example = spec.models.iter().any(|model| reads(model.examples));
     let is_ordered = fed().any(|group| group.layout.is_ordered());

@@ -24,16 +24,22 @@ pub enum NullReason {
     SumOverflow,
     /// A number beyond ±1e18 is null for a model.
     OutOfRange,
+    /// The `at` of a view has no value, or no time that an event may have: its record is dropped.
+    NoTime,
+    /// The `at` of a view lies before the event time of its record, which stands instead.
+    EarlyTime,
 }
 
 impl NullReason {
-    pub const ALL: [NullReason; 6] = [
+    pub const ALL: [NullReason; 8] = [
         NullReason::NonFinite,
         NullReason::Overflow,
         NullReason::Unreadable,
         NullReason::Unsummable,
         NullReason::SumOverflow,
         NullReason::OutOfRange,
+        NullReason::NoTime,
+        NullReason::EarlyTime,
     ];
 
     /// The value of the label `reason`.
@@ -45,6 +51,8 @@ impl NullReason {
             NullReason::Unsummable => "unsummable",
             NullReason::SumOverflow => "sum_overflow",
             NullReason::OutOfRange => "out_of_range",
+            NullReason::NoTime => "no_time",
+            NullReason::EarlyTime => "early_time",
         }
     }
 }

@@ -92,6 +92,18 @@ impl Relations {
         sources.into_iter().collect()
     }
 
+    /// Returns whether records on some way to a stream take effect later than at their source.
+    pub fn is_shifted(&self, stream: StreamId) -> bool {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![stream]);
+        while let Some(stream) = open.pop() {
+            match &self.node(stream).relation {
+                Relation::Shift(_) => return true,
+                other => open.extend(other.inputs().into_iter().filter(|input| seen.insert(*input))),
+            }
+        }
+        false
+    }
+
     /// Returns the name of a source.
     ///
     /// # Panics

@@ -11,7 +11,7 @@
 //! Training and serving share the declaration and no more than that: the same bound expressions, evaluated by the same
 //! [`Expr::eval`](crate::expr::Expr::eval), the same keys and the same order of columns. Each of the two walks over it
 //! by code of its own, and where they must differ the file says so: serving reads a table's newest row instead of the
-//! row as of the record's time, ignores a WHERE, and keeps an instance whose JOIN finds no row.
+//! row as of the record's time, ignores a WHERE and an `at`, and keeps an instance whose JOIN finds no row.
 //! `tests/oracle/serving.rs` runs both halves of every operator on the same records and compares the bits.
 //!
 //! ```
@@ -39,6 +39,8 @@ mod filter;
 mod graph;
 mod op;
 mod project;
+mod shift;
+mod shifted_batch;
 mod source;
 mod stream;
 mod table_join;
@@ -48,6 +50,8 @@ pub use filter::Filter;
 pub use graph::{RelationNode, Relations};
 pub use op::{CanonicalText, DeclaredTexts, RelationOp, TrainingGraph};
 pub use project::{Project, project};
+pub use shift::Shift;
+pub use shifted_batch::ShiftedBatch;
 pub use source::SourceRecords;
 pub use stream::{StreamId, ViewReads};
 pub use table_join::TableJoin;
@@ -67,6 +71,8 @@ pub enum Relation {
     Project(Project),
     /// `[LEFT] JOIN` with a table: the row as of the record's time, appended.
     TableJoin(TableJoin),
+    /// `at`: the same records at later times.
+    Shift(Shift),
     /// UNION ALL: the records of all inputs.
     Union(Union),
 }
@@ -79,6 +85,7 @@ macro_rules! dispatch {
             Relation::Filter($op) => $value,
             Relation::Project($op) => $value,
             Relation::TableJoin($op) => $value,
+            Relation::Shift($op) => $value,
             Relation::Union($op) => $value,
         }
     };

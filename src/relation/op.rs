@@ -2,14 +2,14 @@
 
 use arrow_array::{ArrayRef, UInt32Array};
 
-use super::{StreamId, ViewReads};
+use super::{ShiftedBatch, StreamId, ViewReads};
 use crate::example::ProgramBuilder;
 use crate::expr::EvalStats;
 use crate::value::{Batch, Schema};
 
 /// An operator of views.
 ///
-/// Laws: `render` keeps the times of records and never emits one before its input's time. For a record that the
+/// Laws: `render` keeps the times of records, but where a view has an `at`, and never emits one before its input's time. For a record that the
 /// operator keeps and tables that do not change, the columns that `render` computes have the bits of the values that the
 /// steps of `serve` compute.
 pub trait RelationOp {
@@ -62,6 +62,15 @@ pub trait TrainingGraph {
         table: usize,
         key: Vec<usize>,
         join: impl Fn(&Batch, &[ArrayRef], &UInt32Array) -> Batch + 'static,
+    ) -> Self::Stream;
+
+    /// Moves the records of a stream, `of`, to later times. `step` returns those of a batch at theirs.
+    fn shift(
+        &mut self,
+        input: Self::Stream,
+        of: StreamId,
+        name: &str,
+        step: impl Fn(&Batch, &mut EvalStats) -> ShiftedBatch + 'static,
     ) -> Self::Stream;
 
     /// Merges streams into one.

@@ -13,4 +13,6 @@ pub struct ViewReads {
     pub tables: Vec<usize>,
     /// Set if it has a WHERE.
     pub is_filtered: bool,
+    /// The expression of its `at`, if it has one.
+    pub at: Option<String>,
 }

@@ -19,7 +19,7 @@ impl Spec {
             let from: Vec<&str> = reads.streams.iter().map(|stream| self.stream_name(*stream)).collect();
             let from = if let [only] = from[..] { json!(only) } else { json!(from) };
             let columns = columns(self.stream_schema(view.stream));
-            json!({ "name": view.name, "from": from, "tables": tables, "columns": columns })
+            json!({ "name": view.name, "from": from, "tables": tables, "at": reads.at, "columns": columns })
         });
         json!({
             "dataflow": self.name,

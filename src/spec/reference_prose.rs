@@ -85,6 +85,22 @@ and must have equal types. Their names are those of the first SELECT, and a colu
 Records of equal time are ordered by the name of their source, and within a source as usual. If the examples of a model
 come from several sources, `instance` names the one whose records requests contain.
 
+### Views of what becomes known later
+
+```toml
+[view.chargebacks]
+sql = \"SELECT p.id, p.card, p.amount, p.sent_at FROM payments p WHERE p.is_fraud\"
+at  = \"sent_at + interval '6 hours'\"
+```
+
+With `at`, a record of a view is one of that time to everything that reads the view: features and labels see it from then
+on, examples are made then, and tables are looked up as of then. It takes effect when that time is closed. A record never
+takes effect before the one that it is made from: if `at` is earlier than its event time, the event time stands, and
+`tidemill_null_values_total` counts it (`early_time`). A record whose `at` is NULL, or no time that an event may have, is
+dropped and counted there (`no_time`). Records that wait are kept in memory and in checkpoints. A replay ends at `--to`, or
+just after the newest event: what would take effect later does not. `--cold` reads topics from their beginning, since the
+shift is not known before.
+
 All other SQL (GROUP BY, DISTINCT, ORDER BY, subqueries, parentheses around a SELECT, UNION without ALL, INTERSECT,
 EXCEPT) is rejected: use a feature group to aggregate, and a second view in place of a subquery.
 ";

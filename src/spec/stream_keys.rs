@@ -88,10 +88,19 @@ pub static COLUMN: Section = Section {
 pub static VIEW: Section = Section {
     title: "[view.NAME]",
     summary: "A stream derived from other streams by SQL.",
-    keys: &[key(
-        "sql",
-        "SQL",
-        Required,
-        "A SELECT over a source or another view, or several joined by UNION ALL, see [below](#the-sql-of-a-view)",
-    )],
+    keys: &[
+        key(
+            "sql",
+            "SQL",
+            Required,
+            "A SELECT over a source or another view, or several joined by UNION ALL, see [below](#the-sql-of-a-view)",
+        ),
+        key(
+            "at",
+            "expression",
+            Nothing,
+            "The time at which its records take effect, if that is [later](#views-of-what-becomes-known-later): a \
+             timestamp over its columns",
+        ),
+    ],
 };

@@ -11,7 +11,7 @@ use super::select::{FromItem, SelectShape};
 use super::toml_text::Text;
 use super::view_sql::ViewSql;
 use crate::expr::{Expr, Positions, Scope, nearest, start_of, start_of_item};
-use crate::relation::{ColumnMismatch, Filter, Project, Relation, StreamId, TableJoin, Union};
+use crate::relation::{ColumnMismatch, Filter, Project, Relation, Shift, StreamId, TableJoin, Union};
 use crate::value::{Schema, Type};
 
 /// A view whose SQL has been read but not bound.
@@ -20,6 +20,8 @@ struct Draft<'a> {
     sql: Text<'a>,
     /// The SELECTs that UNION ALL joins.
     selects: Vec<SelectShape>,
+    /// The expression of the time at which its records take effect.
+    at: Option<Text<'a>>,
 }
 
 impl<'a> Checker<'a> {
@@ -33,7 +35,7 @@ impl<'a> Checker<'a> {
                 continue;
             };
             match SelectShape::read_all(sql.value) {
-                Ok(selects) => open.push(Draft { name, sql, selects }),
+                Ok(selects) => open.push(Draft { name, sql, selects, at: fields.text("at") }),
                 Err(mistakes) => {
                     self.problems.add_inside(&sql, mistakes);
                     self.mark_broken(name.value);
@@ -68,7 +70,8 @@ impl<'a> Checker<'a> {
 
     fn view(&mut self, draft: &Draft<'a>) {
         let name = draft.name.value;
-        match self.bind_view(draft) {
+        let stream = self.bind_view(draft);
+        match stream.and_then(|stream| self.shifted(draft, stream)) {
             Some(stream) => {
                 self.spec.relations.set_name(stream, name);
                 self.spec.views.push(View { name: name.to_owned(), stream });
@@ -76,9 +79,26 @@ impl<'a> Checker<'a> {
             None => {
                 // What does not depend on the columns is reported all the same.
                 draft.selects.iter().for_each(|select| self.check_unbound(select, &draft.sql));
+                if let (Some(at), None) = (&draft.at, stream) {
+                    self.expr(at, &Scope::undeclared());
+                }
                 self.mark_broken(name);
             }
         }
+    }
+
+    /// Adds the relation that moves the records of a view to its `at`, if it has one; returns the view's stream.
+    fn shifted(&mut self, draft: &Draft<'a>, stream: StreamId) -> Option<StreamId> {
+        let Some(text) = &draft.at else { return Some(stream) };
+        let name = draft.name.value;
+        let at = self.expr(text, &Scope::of(name, self.spec.stream_schema(stream)))?;
+        if at.ty() != Type::Timestamp {
+            let message = format!("this is of type {}", at.ty());
+            let expected = "a timestamp, such as \"sent_at + interval '6 hours'\"";
+            self.problems.add_inside(text, [Mistake::new(0..0, message).expected(expected)]);
+            return None;
+        }
+        Some(self.spec.relations.add(format!("view.{name}.at"), Relation::Shift(Shift { input: stream, at })))
     }
 
     /// Reports the mistakes of a SELECT that do not depend on columns.

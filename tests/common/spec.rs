@@ -154,6 +154,43 @@ window = "200ms"
 "#
 );
 
+/// A view whose records take effect later, by an amount of their own; one that joins a table as of then; examples of it, or
+/// of another stream (`EXAMPLES`), whose labels come of the first.
+pub const SHIFTED: &str = concat!(
+    "name = \"shifted\"\n",
+    topics!(),
+    r#"
+[view.known]
+sql = "SELECT s.id, s.shop, s.item, s.x, s.at, p.price FROM sales s LEFT JOIN prices p ON p.item = s.item"
+at = "CASE WHEN x <> 0.125 THEN at + (item - 1) * interval '60 ms' - interval '10 ms' END"
+
+[view.priced]
+sql = "SELECT k.id, k.shop, k.item, k.price, p.price AS later FROM known k LEFT JOIN prices p ON p.item = k.item"
+
+[view.asked]
+sql = "SELECT a.id, a.shop, a.item, a.x AS price, p.price AS later FROM asks a LEFT JOIN prices p ON p.item = a.item"
+
+[features.shop]
+from = "known"
+entity = "shop"
+aggregate = [
+  { of = "item", op = ["count", "sum", "first", "last"], windows = [{ sliding = "60ms", hop = "7ms" }] },
+]
+
+[features.pair]
+from = "priced"
+entity = ["shop", "item"]
+aggregate = [{ of = "later", op = ["count", "last"], windows = [{ sliding = "120ms", hop = "20ms" }] }]
+
+[model.sold]
+kind = "logistic"
+examples = "EXAMPLES"
+features = ["shop.*", "pair.*", "price"]
+label = { from = "known", on = "id", value = "x > 0", within = "80ms" }
+window = "200ms"
+"#
+);
+
 /// A group `shop` with every op with a scalar answer and a group `collected` with all others, in some windows, and a model
 /// whose examples look the former up.
 pub fn windowed(windows: &[NaiveWindow]) -> String {

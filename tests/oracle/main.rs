@@ -17,6 +17,7 @@
 //! | `own` | features that count the record of whoever asks, against a recomputation with that record |
 //! | `retail` | the features of `dataflows/retail.toml`, against sums over all records of each customer |
 //! | `serving` | answers of the endpoint, against the operators of the graph; malformed requests |
+//! | `shifted` | features, examples and labels of a view with `at`, against a recomputation from all records |
 //! | `skew` | answers of the endpoint, against the examples of a replay |
 //! | `times` | event times by expression, against columns of the same times |
 //! | `union` | features and examples of a stream of several sources, against a recomputation from all records |
@@ -41,6 +42,7 @@ mod nulls;
 mod own;
 mod retail;
 mod serving;
+mod shifted;
 mod skew;
 mod times;
 mod union;

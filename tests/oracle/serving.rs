@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use tidemill::aggregate::{Deferred, Feature, FeatureType};
 use tidemill::expr::EvalStats;
 use tidemill::flow::plan::ModelPlan;
-use tidemill::relation::{RelationOp, StreamId, TrainingGraph};
+use tidemill::relation::{RelationOp, ShiftedBatch, StreamId, TrainingGraph};
 use tidemill::store::{Upsert, Vector};
 use tidemill::value::{Batch, ColumnBuilder, Scalar, Schema, Type};
 
@@ -114,6 +114,16 @@ impl TrainingGraph for Eager<'_> {
         let values = |at: usize| rows.iter().map(|row| row[at].scalar(0)).collect::<Vec<_>>();
         let columns: Vec<ArrayRef> = columns.map(|(at, of)| column(of.ty, &values(at))).collect();
         join(&keyed, &columns, &found)
+    }
+
+    fn shift(
+        &mut self,
+        input: Batch,
+        _of: StreamId,
+        _name: &str,
+        step: impl Fn(&Batch, &mut EvalStats) -> ShiftedBatch + 'static,
+    ) -> Batch {
+        step(&input, &mut EvalStats::default()).batch
     }
 
     /// Only one input is on the way of an instance.

@@ -2,7 +2,7 @@
 //! nothing had happened.
 
 use crate::common::engine::{Inputs, Record, Run};
-use crate::common::spec::{SPEC, UNITED};
+use crate::common::spec::{SHIFTED, SPEC, UNITED};
 use crate::common::topics::topic;
 use proptest::prelude::*;
 use tidemill::value::Scalar;
@@ -78,6 +78,28 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_restart_from_a_snapshot_of_a_view_with_later_times_changes_no_bit(
+        asks in topic(60),
+        sales in topic(120),
+        prices in topic(20),
+        at in 0i64..700,
+        before in 1usize..4,
+        after in 1usize..4,
+        of_view in any::<bool>(),
+    ) {
+        let inputs = Inputs { asks, sales, prices };
+        let spec = SHIFTED.replace("EXAMPLES", if of_view { "priced" } else { "asked" });
+        if let Some((expected, found, versions, again)) = both(&spec, &inputs, 1_000_000 + at, (before, after), None) {
+            prop_assert_eq!(found, expected);
+            prop_assert_eq!(again, versions);
+        }
+    }
+}
+
 /// Records that keep every operator's state busy across T.
 fn steady() -> Inputs {
     let record = |id: i64, index: i64, at: i64| Record {
@@ -109,6 +131,15 @@ fn every_operator_has_state_that_a_restart_needs() {
             both(&SPEC, &inputs, t, (1, 2), Some(operator)).expect("the run passes T");
         assert!((found, again) != (expected, versions), "the run did not miss the state of {operator}");
     }
+}
+
+#[test]
+fn records_that_wait_for_their_time_are_state_that_a_restart_needs() {
+    let (inputs, t, spec) = (steady(), 1_000_450, SHIFTED.replace("EXAMPLES", "asked"));
+    let (expected, found, versions, again) = both(&spec, &inputs, t, (2, 3), None).expect("the run passes T");
+    assert_eq!((&found, &again), (&expected, &versions));
+    let lost = both(&spec, &inputs, t, (1, 2), Some("view.known.at")).expect("the run passes T");
+    assert!(lost.0 != lost.1, "the run did not miss the records that wait");
 }
 
 #[test]

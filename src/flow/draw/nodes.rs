@@ -35,7 +35,8 @@ impl Graph {
             let reads = spec.relations.reads(view.stream);
             let filtered = if reads.is_filtered { ", filtered" } else { "" };
             let columns = spec.stream_schema(view.stream).len();
-            let node = graph.node(NodeKind::View, &view.name, format!("{columns} columns{filtered}"));
+            let at = reads.at.map_or_else(String::new, |at| format!(", at {at}"));
+            let node = graph.node(NodeKind::View, &view.name, format!("{columns} columns{filtered}{at}"));
             reads.streams.iter().for_each(|input| graph.edge(streams[input], node, ""));
             reads.tables.iter().for_each(|table| graph.edge(tables[*table], node, "as of"));
             streams.insert(view.stream, node);

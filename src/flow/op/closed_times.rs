@@ -11,6 +11,7 @@
 
 use timely::container::NoopBuilder;
 use timely::dataflow::Scope;
+use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::{Operator, OperatorInfo, OutputBuilderSession};
 use timely::scheduling::Activator;
@@ -117,6 +118,23 @@ pub fn unary<'scope>(
 ) -> Records<'scope> {
     let scope = input.scope();
     input.unary_frontier::<NoopBuilder<Batch>, _, _, _>(route.pact(), name, move |capability, info| {
+        let mut instance = Instance::new(scope, &info, capability, checkpoint, operator);
+        move |(input, frontier), output| {
+            input.for_each(|_, batch| instance.operator.push(0, std::mem::take(batch)));
+            instance.advance(frontier_of(frontier), output);
+        }
+    })
+}
+
+/// Builds an operator of one input, whose records stay on the worker that has them.
+pub fn unary_local<'scope>(
+    input: Records<'scope>,
+    name: &str,
+    checkpoint: OperatorCheckpoint,
+    operator: impl ClosedOperator,
+) -> Records<'scope> {
+    let scope = input.scope();
+    input.unary_frontier::<NoopBuilder<Batch>, _, _, _>(Pipeline, name, move |capability, info| {
         let mut instance = Instance::new(scope, &info, capability, checkpoint, operator);
         move |(input, frontier), output| {
             input.for_each(|_, batch| instance.operator.push(0, std::mem::take(batch)));

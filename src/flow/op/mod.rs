@@ -17,6 +17,7 @@ mod pending_examples;
 mod publisher;
 mod saved_examples;
 mod shard;
+pub mod shift;
 pub mod sink;
 pub mod source;
 mod stash;

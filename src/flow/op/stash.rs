@@ -97,6 +97,20 @@ impl<X> Stash<X> {
         self.next.peek().map(|Reverse((time, _))| *time)
     }
 
+    /// Copies of the rows that are neither done nor closing, by batch; they share the memory.
+    pub fn waiting_rows(&self) -> Vec<Batch> {
+        let rest = |stashed: &StashedBatch<X>| stashed.batch.slice(stashed.done, stashed.batch.len() - stashed.done);
+        let mut numbers: Vec<u64> = self.waiting.keys().copied().collect();
+        numbers.sort_unstable();
+        numbers.iter().map(|number| rest(&self.waiting[number])).collect()
+    }
+
+    /// The memory of the rows that are not done, in bytes.
+    pub fn bytes(&self) -> usize {
+        let closing = self.closing.iter().map(|stashed| stashed.batch.bytes());
+        self.waiting_rows().iter().map(Batch::bytes).chain(closing).sum()
+    }
+
     /// Closes the rows before `upto`.
     pub fn close_before(&mut self, upto: EventTime) {
         debug_assert!(self.closing.is_empty());

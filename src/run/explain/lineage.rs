@@ -1,12 +1,15 @@
 //! Lineage: the records of topics that reach a feature group for one entity, each with the place that it came from.
 //!
-//! The operators of the group's stream run on batches, one source at a time. No operator changes the time of a record, so
-//! here the time of a record is its position among those that were read together: by it, the record is known again
-//! whatever operators have made of its columns. Tables are looked up as of the time at which that record takes effect.
+//! The operators of the group's stream run on batches, one source at a time. Here the time of a record is the number of
+//! its moment: its position among those that were read together, and when it takes effect. By it, the record is known
+//! again whatever operators have made of its columns. Only a view's `at` gives a record another moment. Tables are looked
+//! up as of the time at which the record takes effect.
 
 use std::collections::{BTreeSet, HashMap};
 
-use arrow_array::{ArrayRef, UInt32Array};
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, BinaryArray, UInt32Array};
+use arrow_select::take::take;
 
 use super::table_history::{RowsFound, TableHistory};
 use super::topics::{Topics, read};
@@ -15,7 +18,7 @@ use crate::expr::EvalStats;
 use crate::flow::Plan;
 use crate::flow::exchange::key_columns;
 use crate::flow::plan::GroupPlan;
-use crate::relation::{RelationOp, StreamId, TrainingGraph, ViewReads, project};
+use crate::relation::{RelationOp, ShiftedBatch, StreamId, TrainingGraph, ViewReads, project};
 use crate::run::Failure;
 use crate::source::IngestedBatch;
 use crate::time::{EventTime, Offset};
@@ -73,17 +76,10 @@ impl EntityRecords {
             for open in topics.open(reader, since)? {
                 let number = open.number;
                 read(open, &reader.topic, |taken| {
-                    let mut graph = LineageGraph { plan, source, taken: &taken, tables: &tables };
+                    let mut graph = LineageGraph { plan, source, taken: &taken, tables: &tables, moments: Vec::new() };
                     for derived in graph.derive(&needed, group.from) {
                         let projected = project(&derived, &group.projection, &mut EvalStats::default());
-                        let record = |position: usize| EntityRecord {
-                            source: reader.source.clone(),
-                            partition: number,
-                            offset: taken.offsets[position],
-                            event_time: taken.batch.event_times[position],
-                            effective: taken.batch.times[position],
-                        };
-                        found.keep(group, entity, &projected, record);
+                        found.keep(group, entity, &projected, |moment| graph.record(moment, &reader.source, number));
                     }
                     found.newest = found.newest.max(taken.last);
                 })?;
@@ -131,7 +127,7 @@ struct FoundRecords {
 }
 
 impl FoundRecords {
-    /// Keeps the rows of a projection that are of an entity; `record` returns the record at a position.
+    /// Keeps the rows of a projection that are of an entity; `record` returns the record of a moment.
     fn keep(&mut self, group: &GroupPlan, entity: &Key, projected: &Batch, record: impl Fn(usize) -> EntityRecord) {
         let keys = group.codec.encode(&projected.columns[..group.codec.types().len()]);
         let rows = (0..projected.len()).filter(|row| keys.row(*row).data() == entity.as_bytes());
@@ -139,7 +135,7 @@ impl FoundRecords {
         if rows.is_empty() {
             return;
         }
-        let of = |row: &u32| record(usize::try_from(projected.times[*row as usize]).expect("times are positions"));
+        let of = |row: &u32| record(usize::try_from(projected.times[*row as usize]).expect("times are numbers"));
         self.records.extend(rows.iter().map(of));
         self.places.extend((0..rows.len()).map(|row| (self.batches.len(), row)));
         self.batches.push(projected.take(&UInt32Array::from(rows)));
@@ -210,9 +206,27 @@ struct LineageGraph<'a> {
     source: usize,
     taken: &'a IngestedBatch,
     tables: &'a HashMap<usize, TableHistory>,
+    /// The moments of the records, by number.
+    moments: Vec<RecordMoment>,
+}
+
+/// A record of the batch, and when it takes effect.
+#[derive(Clone, Copy, Debug)]
+struct RecordMoment {
+    /// Its position in the batch.
+    position: usize,
+    event_time: EventTime,
+    effective: EventTime,
 }
 
 impl LineageGraph<'_> {
+    /// The record of a moment, by number, of a partition.
+    fn record(&self, moment: usize, source: &str, partition: u32) -> EntityRecord {
+        let RecordMoment { position, event_time, effective } = self.moments[moment];
+        let offset = self.taken.offsets[position];
+        EntityRecord { source: source.to_owned(), partition, offset, event_time, effective }
+    }
+
     /// The records of a stream that come of the batch. `needed` are the streams from which it is made.
     fn derive(&mut self, needed: &BTreeSet<StreamId>, stream: StreamId) -> Vec<Batch> {
         let mut streams: HashMap<StreamId, Vec<Batch>> = HashMap::new();
@@ -233,8 +247,42 @@ impl TrainingGraph for LineageGraph<'_> {
             return Vec::new();
         }
         let batch = &self.taken.batch;
-        let positions = (0..batch.len() as EventTime).collect();
-        vec![Batch { times: positions, ..batch.clone() }]
+        let first = self.moments.len();
+        let times = batch.event_times.iter().zip(&batch.times).enumerate();
+        self.moments.extend(times.map(|(position, (event_time, effective))| RecordMoment {
+            position,
+            event_time: *event_time,
+            effective: *effective,
+        }));
+        vec![Batch { times: (first as EventTime..self.moments.len() as EventTime).collect(), ..batch.clone() }]
+    }
+
+    fn shift(
+        &mut self,
+        input: Vec<Batch>,
+        _of: StreamId,
+        _name: &str,
+        step: impl Fn(&Batch, &mut EvalStats) -> ShiftedBatch + 'static,
+    ) -> Vec<Batch> {
+        let shifted = |batch: Batch| {
+            let old: Vec<RecordMoment> = batch.times.iter().map(|number| self.moments[*number as usize]).collect();
+            // The operator has times, not numbers of moments; each row's sort key tells which one it was.
+            let rows = BinaryArray::from_iter_values((0..batch.len() as u32).map(u32::to_be_bytes));
+            let (sort_key, times) = (batch.sort_key.clone(), old.iter().map(|moment| moment.effective).collect());
+            let moved = step(&Batch { times, sort_key: rows, ..batch }, &mut EvalStats::default()).batch;
+            let row = |at: usize| u32::from_be_bytes(moved.sort_key.value(at).try_into().expect("four bytes"));
+            let rows: Vec<u32> = (0..moved.len()).map(row).collect();
+            let first = self.moments.len();
+            self.moments.extend(rows.iter().enumerate().map(|(at, row)| RecordMoment {
+                event_time: moved.event_times[at],
+                effective: moved.times[at],
+                ..old[*row as usize]
+            }));
+            let keys = take(&sort_key, &UInt32Array::from(rows), None).expect("rows are of the batch");
+            let times = (first as EventTime..self.moments.len() as EventTime).collect();
+            Batch { times, sort_key: keys.as_binary().clone(), ..moved }
+        };
+        input.into_iter().map(shifted).collect()
     }
 
     fn map(
@@ -256,7 +304,7 @@ impl TrainingGraph for LineageGraph<'_> {
     ) -> Vec<Batch> {
         let joined = |batch: Batch| {
             let effective =
-                |position: &EventTime| self.taken.batch.times[usize::try_from(*position).expect("times are positions")];
+                |number: &EventTime| self.moments[usize::try_from(*number).expect("times are numbers")].effective;
             let times: Vec<EventTime> = batch.times.iter().map(effective).collect();
             let RowsFound { columns, found } =
                 self.tables[&table].look_up(&self.plan.tables[table], &key_columns(&batch, &key), &times);

@@ -59,7 +59,7 @@ pub fn run(asked: &AskedEntity, common: &CommonArgs, options: &ExplainOptions) -
 
     // The records, and what is of them.
     let closed = served.as_ref().map(|served| served.time).or(options.as_of).unwrap_or(EventTime::MIN);
-    let since = group.layout.history_ms().map(|history_ms| closed.saturating_sub(history_ms));
+    let since = plan.history_of(group).map(|history_ms| closed.saturating_sub(history_ms));
     let topics = BoundTopics::new(&config, &plan.spec.name)?;
     let records = EntityRecords::read(&plan, number, &group.codec.encode_one(&entity), &topics, since)?;
     let moment = moment(served.as_ref(), options, group, &records);
