@@ -116,6 +116,22 @@ pub trait Aggregate: Copy + Send + Sync + 'static {
         false
     }
 
+    /// Returns how many of an entity's panes are kept at most, if each has so many records.
+    fn kept_panes(&self, panes: usize, _records: usize) -> usize {
+        panes
+    }
+
+    /// Returns the bytes that an accumulator holds outside itself.
+    fn heap_bytes(&self, _acc: &Self::Acc) -> usize {
+        0
+    }
+
+    /// Returns the bytes that an accumulator of so many records of different values holds outside itself at most, if each
+    /// value holds `value_heap` bytes.
+    fn estimated_heap(&self, _records: usize, _value_heap: usize) -> usize {
+        0
+    }
+
     /// Returns whether records can make an accumulator. Saved ones that they cannot are refused.
     fn admits(&self, _saved: &Self::Acc) -> bool {
         true

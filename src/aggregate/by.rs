@@ -13,12 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use super::algebra::{Aggregate, Invertible, Observed};
 use super::answers::Answers;
+use super::estimate::TEXT_BYTES;
 use super::feature::Feature;
+use super::heap::grown;
 use super::input::Needs;
 use super::value_key::ValueKey;
-
-/// Bytes that an entry adds to the accumulator in it, and the list of entries to that of one.
-pub const CATEGORY_BYTES: usize = size_of::<ValueKey>() + size_of::<Categories<u8>>();
 
 /// An aggregate of the records of each category.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +96,22 @@ impl<A: Aggregate> Aggregate for By<A> {
             later.get(category).is_some_and(|later| self.0.supersedes(later, acc))
         };
         earlier.0.iter().all(is_superseded)
+    }
+
+    /// As of one category.
+    fn kept_panes(&self, panes: usize, records: usize) -> usize {
+        self.0.kept_panes(panes, records)
+    }
+
+    fn heap_bytes(&self, acc: &Self::Acc) -> usize {
+        let entry = |(category, acc): &(ValueKey, A::Acc)| category.value().heap_bytes() + self.0.heap_bytes(acc);
+        acc.0.capacity() * size_of::<(ValueKey, A::Acc)>() + acc.0.iter().map(entry).sum::<usize>()
+    }
+
+    /// As of one category, a text.
+    fn estimated_heap(&self, records: usize, value_heap: usize) -> usize {
+        let entry = TEXT_BYTES + self.0.estimated_heap(records, value_heap);
+        if records == 0 { 0 } else { grown::<(ValueKey, A::Acc)>(1) + entry }
     }
 
     fn admits(&self, saved: &Self::Acc) -> bool {

@@ -4,6 +4,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::cow_vec::CowVec;
+use super::heap::make_room;
 use crate::value::Key;
 
 /// Slots by key. A look-up is one probe; a key is stored once.
@@ -44,6 +45,13 @@ fn is_at(prefixes: &[KeyPrefix], keys: &CowVec<Option<Key>>, slot: u32, prefix: 
 }
 
 impl Entities {
+    /// Bytes of an entity whose key has 16, about: a table of slots has room for a half more than are in it.
+    pub const BYTES: usize = {
+        let key = size_of::<Option<Key>>() + 2 * size_of::<usize>() + 16;
+        let table = (size_of::<u32>() + 1) * 3 / 2;
+        key + table + size_of::<KeyPrefix>() + size_of::<u64>()
+    };
+
     /// The slot of a key.
     pub fn find(&self, key: &[u8], hash: u64) -> Option<u32> {
         let prefix = KeyPrefix::of(key);
@@ -61,7 +69,9 @@ impl Entities {
                 let slot = self.free.pop().unwrap_or(prefixes.len() as u32);
                 if slot as usize == prefixes.len() {
                     keys.grow(prefixes.len() + 1);
+                    make_room(prefixes);
                     prefixes.push(prefix);
+                    make_room(hashes);
                     hashes.push(0);
                 }
                 self.key_bytes += key.len();
@@ -111,7 +121,7 @@ impl Entities {
         // A key is shared bytes with two counts before them.
         let keys =
             self.keys.capacity() * size_of::<Option<Key>>() + self.len() * 2 * size_of::<usize>() + self.key_bytes;
-        let table = self.slots.capacity() * (size_of::<u32>() + 1);
+        let table = self.slots.allocation_size();
         let by_slot = self.prefixes.capacity() * size_of::<KeyPrefix>() + self.hashes.capacity() * size_of::<u64>();
         keys + table + by_slot + self.free.capacity() * size_of::<u32>()
     }

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use super::algebra::{Aggregate, Invertible};
 use super::answers::Answers;
 use super::by::{By, Categories};
-use super::cost::Cost;
+use super::estimate::StateEstimate;
 use super::feature::Feature;
 use super::input::{LineInput, Needs};
 use super::op::Op;
@@ -47,8 +47,8 @@ pub trait Family: Any + Debug + Sync {
     /// The state that answers the ops. Ops of one family may share it.
     fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>>;
 
-    /// The state of an entity in `build`, given all ops of the family in a line.
-    fn cost(&self, ops: &[&Op], window: Window) -> Cost;
+    /// The bytes of the state of an entity in `build`, given all ops of the family in a line.
+    fn bytes(&self, ops: &[&Op], estimate: &StateEstimate) -> usize;
 
     /// The forms of its input that this op reads.
     fn needs(&self) -> Needs;

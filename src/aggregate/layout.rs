@@ -2,12 +2,13 @@
 
 use std::any::Any;
 
-use super::by::CATEGORY_BYTES;
+use super::entities::Entities;
+use super::estimate::{AssumedRecords, StateEstimate, TEXT_BYTES};
 use super::family::{Family, OpsInWindow, PlacedOp};
 use super::feature::Feature;
 use super::input::Needs;
 use super::op::Op;
-use super::window::{LastN, Window, WindowState};
+use super::window::{Window, WindowState};
 use crate::value::Scalar;
 
 /// The lines of a group and the width of its vectors.
@@ -27,6 +28,8 @@ pub struct AggregateSpec {
     pub with_digits: u32,
     /// True if the input is an int.
     pub integer: bool,
+    /// True if it is a string.
+    pub texts: bool,
     pub ops: Vec<Op>,
     pub windows: Vec<Window>,
     /// By window and op, the position of the answer in the vector.
@@ -45,29 +48,26 @@ impl AggregateSpec {
         self.ops.iter().map(|op| op.kind.family.needs()).fold(Needs::default(), Needs::or)
     }
 
-    /// Bytes for an entity in one window with all its panes: what it costs at most, for one category if the line has
-    /// categories.
-    pub fn bytes_per_entity(&self, window: Window) -> i64 {
-        let panes = window.panes().unwrap_or(0);
-        let cost = |(family, members): (&dyn Family, Vec<usize>)| {
-            let ops: Vec<&Op> = members.iter().map(|op| &self.ops[*op]).collect();
-            let cost = family.cost(&ops, window);
-            let category = if self.by { CATEGORY_BYTES } else { 0 };
-            let pane = if cost.pane == 0 { 0 } else { cost.pane + category };
-            ((cost.entity + category) as i64).saturating_add((pane as i64).saturating_mul(panes))
-        };
-        self.families().into_iter().map(cost).fold(0, i64::saturating_add)
+    /// Bytes for an entity in one window with so many records in each pane, without those that wait for a lag: what it
+    /// costs at most, for one category if the line has categories.
+    pub fn bytes_per_entity(&self, window: Window, records: usize) -> usize {
+        self.estimated(window, records, false)
     }
 
     /// Bytes of a record that waits for the lag of a window.
-    pub fn bytes_per_waiting_record(&self) -> i64 {
-        const TIMES_AND_SLOT: usize = 24;
-        let single = |(family, members): (&dyn Family, Vec<usize>)| {
+    pub fn bytes_per_waiting_record(&self, window: Window) -> usize {
+        self.estimated(window, 1, true)
+    }
+
+    fn estimated(&self, window: Window, records: usize, waiting: bool) -> usize {
+        let value_heap = if self.texts { TEXT_BYTES } else { 0 };
+        let records = AssumedRecords { a_pane: records, value_heap };
+        let estimate = StateEstimate { window, waiting, by: self.by, records };
+        let bytes = |(family, members): (&dyn Family, Vec<usize>)| {
             let ops: Vec<&Op> = members.iter().map(|op| &self.ops[*op]).collect();
-            let category = if self.by { CATEGORY_BYTES } else { 0 };
-            family.cost(&ops, LastN(1).into()).pane + category + TIMES_AND_SLOT
+            family.bytes(&ops, &estimate)
         };
-        self.families().into_iter().map(single).sum::<usize>() as i64
+        self.families().into_iter().map(bytes).fold(0, usize::saturating_add)
     }
 
     /// The answer of an op without counted records.
@@ -141,6 +141,15 @@ impl GroupLayout {
     pub fn is_ordered(&self) -> bool {
         let ops = || self.lines.iter().flat_map(|line| &line.ops);
         ops().any(|op| op.kind.family.is_ordered()) || self.windows().any(Window::is_ordered)
+    }
+
+    /// Bytes for an entity with so many records in each pane of its windows, without those that wait for a lag: what it
+    /// costs at most, for one category where a line has categories.
+    pub fn bytes_per_entity(&self, records: usize) -> usize {
+        let of_line = |line: &AggregateSpec| -> usize {
+            line.windows.iter().map(|window| line.bytes_per_entity(*window, records)).fold(0, usize::saturating_add)
+        };
+        self.lines.iter().map(of_line).fold(Entities::BYTES, usize::saturating_add)
     }
 
     /// The windows of all lines.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::AggregateKind;
 use super::algebra::{Aggregate, Observed};
 use super::answers::Answers;
-use super::cost::Cost;
+use super::estimate::StateEstimate;
 use super::family::{Family, OpsInWindow};
 use super::feature::{Feature, FeatureType};
 use super::input::{LineInput, Needs};
@@ -82,6 +82,10 @@ impl Aggregate for Members {
         later.0.iter().for_each(|run| acc.add(*run));
     }
 
+    fn heap_bytes(&self, acc: &NumberRuns) -> usize {
+        acc.0.capacity() * size_of::<NumberRun>()
+    }
+
     fn is_empty(&self, acc: &NumberRuns) -> bool {
         acc.0.is_empty()
     }
@@ -103,8 +107,8 @@ impl Family for MembersFamily {
         ops.ops.iter().map(|placed| build(placed.position)).collect()
     }
 
-    fn cost(&self, _ops: &[&Op], window: Window) -> Cost {
-        window.cost_of_any::<Members>()
+    fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
+        estimate.of_any(Members)
     }
 
     fn needs(&self) -> Needs {

@@ -26,14 +26,15 @@
 mod algebra;
 mod answers;
 mod by;
-mod cost;
 mod cow_vec;
 mod entities;
+mod estimate;
 mod exact;
 mod families;
 mod family;
 mod feature;
 mod feature_column;
+mod heap;
 mod input;
 mod layout;
 mod members;
@@ -53,7 +54,7 @@ use std::any::Any;
 use crate::value::Type;
 
 pub use algebra::{Aggregate, Invertible, Observed};
-pub use cost::Cost;
+pub use estimate::{AssumedRecords, StateEstimate};
 pub use exact::{MAX_DIGITS, fixed, quotient};
 pub use families::{
     Covariation, CovariationOp, DecayOp, Decayed, ExtentOp, Extremum, HALF_LIFE, HigherMomentOp, HigherMoments,

@@ -46,6 +46,8 @@ fn is_asking_time(asof: EventTime) -> bool {
 /// The state of one feature group on one worker.
 pub struct GroupState {
     entities: Entities,
+    /// Slots that windows have room for: an eighth more than there are, so that little of it is not used.
+    room: usize,
     windows: Vec<Box<dyn WindowState>>,
     /// Positions of the windows whose panes go along with vectors.
     divisible: Vec<usize>,
@@ -64,6 +66,7 @@ impl GroupState {
         GroupState {
             divisible: (0..windows.len()).filter(is_divisible).collect(),
             entities: Entities::default(),
+            room: 0,
             windows,
             provisional: ProvisionalEntities::default(),
             width: layout.width,
@@ -75,11 +78,11 @@ impl GroupState {
 
     /// The slot of an entity, which gets one if it has none.
     pub fn slot(&mut self, key: &[u8], hash: u64) -> u32 {
-        let before = self.entities.capacity();
         let slot = self.entities.slot(key, hash);
-        if self.entities.capacity() > before {
-            let room = self.entities.capacity().next_power_of_two();
-            self.windows.iter_mut().for_each(|window| window.grow(room));
+        if self.entities.capacity() > self.room {
+            let slots = self.entities.capacity();
+            self.room = (slots + slots / 8).next_multiple_of(256);
+            self.windows.iter_mut().for_each(|window| window.grow(self.room));
         }
         slot
     }
@@ -190,7 +193,8 @@ impl GroupState {
         self.len() == 0
     }
 
-    /// Memory held by entities and windows. It costs a step for each window and pane, not for each entity.
+    /// Memory held by entities and windows. Where entities hold memory of their own, it is that of all up to 4,096
+    /// entities, and beyond an estimate from as many of them.
     pub fn bytes(&self) -> usize {
         let windows: usize = self.windows.iter().map(|window| window.bytes()).sum();
         windows + self.entities.bytes() + self.provisional.bytes()

@@ -12,6 +12,7 @@ use super::load::LoadOptions;
 use super::replay_start::ReplayOptions;
 use super::{Failure, config, explain, features, inspect, live, load, logging, reference, replay, test};
 use crate::source::PlaybackSpeed;
+use crate::spec::AssumedEntities;
 use crate::time::EventTime;
 use crate::value::TimeRules;
 
@@ -103,6 +104,9 @@ enum Verb {
         /// Number of entities of each feature group for which memory is estimated.
         #[arg(long, value_name = "N")]
         entities: Option<u64>,
+        /// Number of records of an entity in each pane, or in all of a window without panes, that is assumed then.
+        #[arg(long, value_name = "N", default_value_t = AssumedEntities::RECORDS)]
+        records: usize,
         /// Prints JSON.
         #[arg(long)]
         json: bool,
@@ -268,7 +272,9 @@ impl Cli {
             Verb::Load { file, from, dead_letters, partitions, speed } => {
                 load::run(&file, &common, &LoadOptions { from, dead_letters, partitions, speed })
             }
-            Verb::Check { file, entities, json } => inspect::check(&file, &common, entities, json),
+            Verb::Check { file, entities, records, json } => {
+                inspect::check(&file, &common, AssumedEntities { entities, records }, json)
+            }
             Verb::Test { file, names } => test::run(&file, &common, &names),
             Verb::Features { verb } => verb.run(&common),
             Verb::Graph { file, format } => inspect::graph(&file, format),

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::{CommonArgs, GraphFormat};
 use super::{Failure, inputs, output};
 use crate::flow::draw::Graph;
-use crate::spec::Spec;
+use crate::spec::{AssumedEntities, Spec};
 
 /// Reads and checks a dataflow file.
 ///
@@ -19,7 +19,7 @@ pub fn load(file: &Path) -> Result<Spec, Failure> {
 ///
 /// # Errors
 /// If the file or the config has mistakes; the text lists all of them.
-pub fn check(file: &Path, common: &CommonArgs, entities: Option<u64>, json: bool) -> Result<(), Failure> {
+pub fn check(file: &Path, common: &CommonArgs, assumed: AssumedEntities, json: bool) -> Result<(), Failure> {
     let spec = match (load(file), common.load()) {
         (Ok(spec), Ok(config)) => {
             inputs::cluster(&config, &spec.name)?;
@@ -35,8 +35,8 @@ pub fn check(file: &Path, common: &CommonArgs, entities: Option<u64>, json: bool
         output::print_err(format!("{}:{warning}", file.display()));
     }
     let text = match json {
-        true => format!("{:#}\n", spec.to_json(entities)),
-        false => spec.explain(entities),
+        true => format!("{:#}\n", spec.to_json(assumed)),
+        false => spec.explain(assumed),
     };
     Ok(output::print(&text)?)
 }

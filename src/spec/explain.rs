@@ -3,43 +3,62 @@
 use std::fmt::{self, Write};
 
 use super::{Group, GroupFeature, JoinedLabel, Label, LearnAt, Line, Lookup, Model, Spec, Topic, Window, feature_type};
-use crate::aggregate::OpInput;
+use crate::aggregate::{AggregateSpec, GroupLayout, OpInput};
 use crate::model::{GateFallback, ParameterValue, Task};
 use crate::time::format_duration;
 use crate::value::{Scalar, Schema};
 
 impl Line {
-    /// Returns the bytes that an entity with all its panes takes in one of the windows: the worst case, for one category
-    /// if there are categories.
-    pub fn bytes_per_entity(&self, window: Window) -> i64 {
-        self.layout().bytes_per_entity(window)
+    /// Returns the bytes that an entity with so many records in each pane takes in one of the windows: the worst case, for
+    /// one category if there are categories.
+    pub fn bytes_per_entity(&self, window: Window, records: usize) -> usize {
+        self.layout().bytes_per_entity(window, records)
     }
 
     /// Returns the bytes of a record that waits for the lag of a window.
-    pub fn bytes_per_waiting_record(&self) -> i64 {
-        self.layout().bytes_per_waiting_record()
+    pub fn bytes_per_waiting_record(&self, window: Window) -> usize {
+        self.layout().bytes_per_waiting_record(window)
     }
 }
 
 impl Group {
-    /// Returns the bytes that an entity with all its panes takes: the worst case.
-    pub fn bytes_per_entity(&self) -> i64 {
-        self.lines
-            .iter()
-            .flat_map(|line| line.windows.iter().map(|window| line.bytes_per_entity(*window)))
-            .fold(0, i64::saturating_add)
+    /// Returns the bytes that an entity with so many records in each pane of its windows takes: the worst case, for one
+    /// category where there are categories.
+    pub fn bytes_per_entity(&self, records: usize) -> usize {
+        let lines = self.lines.iter().map(|line| AggregateSpec { windows: line.windows.clone(), ..line.layout() });
+        GroupLayout { lines: lines.collect(), width: self.features.len() }.bytes_per_entity(records)
+    }
+}
+
+/// The entities of each group whose memory is estimated.
+#[derive(Clone, Copy, Debug)]
+pub struct AssumedEntities {
+    /// How many there are, if their memory in all is wanted.
+    pub entities: Option<u64>,
+    /// Records of an entity in each pane, or in all of a window without panes.
+    pub records: usize,
+}
+
+impl AssumedEntities {
+    /// Records that are assumed unless they are given.
+    pub const RECORDS: usize = 10;
+}
+
+impl Default for AssumedEntities {
+    fn default() -> Self {
+        AssumedEntities { entities: None, records: Self::RECORDS }
     }
 }
 
 impl Spec {
-    /// Returns the plan as text; with `entities`, also the memory of that many entities of each group.
-    pub fn explain(&self, entities: Option<u64>) -> String {
+    /// Returns the plan as text, with the memory that entities take.
+    pub fn explain(&self, assumed: AssumedEntities) -> String {
         let mut out = String::new();
-        self.write(&mut out, entities).expect("writing to a string does not fail");
+        self.write(&mut out, assumed).expect("writing to a string does not fail");
         out
     }
 
-    fn write(&self, out: &mut String, entities: Option<u64>) -> fmt::Result {
+    fn write(&self, out: &mut String, assumed: AssumedEntities) -> fmt::Result {
         writeln!(out, "dataflow {}", self.name)?;
         for source in &self.sources {
             self.write_topic(out, "source", &source.topic)?;
@@ -55,7 +74,7 @@ impl Spec {
             writeln!(out, "  {}", columns(self.stream_schema(view.stream)))?;
         }
         for group in &self.groups {
-            self.write_group(out, group, entities)?;
+            self.write_group(out, group, assumed)?;
         }
         for model in &self.models {
             self.write_model(out, model)?;
@@ -73,16 +92,20 @@ impl Spec {
         writeln!(out, "  {}", columns(&topic.schema))
     }
 
-    fn write_group(&self, out: &mut String, group: &Group, entities: Option<u64>) -> fmt::Result {
+    fn write_group(&self, out: &mut String, group: &Group, assumed: AssumedEntities) -> fmt::Result {
+        let AssumedEntities { entities, records } = assumed;
         let entity = names(self.stream_schema(group.from), &group.entity);
-        let bytes = group.bytes_per_entity();
+        let bytes = group.bytes_per_entity(records);
         write!(out, "\nfeatures {}: of {} by {entity}", group.name, self.stream_name(group.from))?;
         write!(out, "; at most {} an entity", format_bytes(bytes))?;
         if group.lines.iter().any(|line| line.by.is_some()) {
             write!(out, " of one category")?;
         }
+        if bytes != group.bytes_per_entity(1) {
+            write!(out, " with {records} records a pane")?;
+        }
         if let Some(entities) = entities {
-            let total = format_bytes(bytes.saturating_mul(i64::try_from(entities).unwrap_or(i64::MAX)));
+            let total = format_bytes(bytes.saturating_mul(usize::try_from(entities).unwrap_or(usize::MAX)));
             write!(out, "; {total} for {entities} entities")?;
         }
         writeln!(out)?;
@@ -97,9 +120,9 @@ impl Spec {
                 write!(out, "  window {} of {}: ", window.size(), ops.join(", "))?;
                 window.details().map_or(Ok(()), |details| write!(out, "{details}, "))?;
                 window.panes().map_or(Ok(()), |panes| write!(out, "at most {panes} {}, ", window.pane_name()))?;
-                write!(out, "{}", format_bytes(line.bytes_per_entity(*window)))?;
+                write!(out, "{}", format_bytes(line.bytes_per_entity(*window, records)))?;
                 if window.lag_ms > 0 {
-                    let (lag, bytes) = (format_duration(window.lag_ms), line.bytes_per_waiting_record());
+                    let (lag, bytes) = (format_duration(window.lag_ms), line.bytes_per_waiting_record(*window));
                     write!(out, ", and {} for each record of the last {lag}", format_bytes(bytes))?;
                 }
                 writeln!(out)?;
@@ -238,7 +261,7 @@ fn names(schema: &Schema, columns: &[usize]) -> String {
 }
 
 /// Formats a number of bytes in the unit that leaves one to four digits.
-pub fn format_bytes(bytes: i64) -> String {
+pub fn format_bytes(bytes: usize) -> String {
     let mut rest = bytes as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if rest < 1024.0 {

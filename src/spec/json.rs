@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Group, Label, Model, Spec, Topic, Window, feature_type};
+use super::{AssumedEntities, Group, Label, Model, Spec, Topic, Window, feature_type};
 use crate::value::{Scalar, Schema};
 
 impl Spec {
-    /// Returns the plan as JSON; with `entities`, also the memory of that many entities of each group.
-    pub fn to_json(&self, entities: Option<u64>) -> Value {
+    /// Returns the plan as JSON, with the memory that entities take.
+    pub fn to_json(&self, assumed: AssumedEntities) -> Value {
         let sources = self.sources.iter().map(|source| {
             let mut value = topic(&source.topic);
             value["where"] = source.filter.as_ref().map(|filter| filter.text()).into();
@@ -27,12 +27,12 @@ impl Spec {
             "sources": sources.collect::<Vec<_>>(),
             "tables": self.tables.iter().map(|table| topic(&table.topic)).collect::<Vec<_>>(),
             "views": views.collect::<Vec<_>>(),
-            "features": self.groups.iter().map(|group| self.group_json(group, entities)).collect::<Vec<_>>(),
+            "features": self.groups.iter().map(|group| self.group_json(group, assumed)).collect::<Vec<_>>(),
             "models": self.models.iter().map(|model| self.model_json(model)).collect::<Vec<_>>(),
         })
     }
 
-    fn group_json(&self, group: &Group, entities: Option<u64>) -> Value {
+    fn group_json(&self, group: &Group, assumed: AssumedEntities) -> Value {
         let features = group.features.iter().map(|feature| {
             let line = &group.lines[feature.line];
             let from = self.stream_schema(group.from);
@@ -49,7 +49,7 @@ impl Spec {
                 "window": window(group.window(feature)),
             })
         });
-        let bytes = group.bytes_per_entity();
+        let bytes = group.bytes_per_entity(assumed.records);
         let mut value = json!({
             "name": group.name,
             "definition": self.group_definition(group),
@@ -58,8 +58,8 @@ impl Spec {
             "bytes_per_entity": bytes,
             "features": features.collect::<Vec<_>>(),
         });
-        if let Some(entities) = entities {
-            value["bytes"] = bytes.saturating_mul(i64::try_from(entities).unwrap_or(i64::MAX)).into();
+        if let Some(entities) = assumed.entities {
+            value["bytes"] = bytes.saturating_mul(usize::try_from(entities).unwrap_or(usize::MAX)).into();
         }
         value
     }

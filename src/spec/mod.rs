@@ -54,7 +54,7 @@ mod reference_prose;
 pub use crate::aggregate::Window;
 pub use checker::{load, parse};
 pub use definition::hash;
-pub use explain::format_bytes;
+pub use explain::{AssumedEntities, format_bytes};
 pub use problem::{Problem, Severity, SpecErrors};
 pub use reference::reference;
 pub use request_windows::FeatureName;

@@ -171,6 +171,7 @@ impl Line {
             digits: self.digits,
             with_digits: self.with.as_ref().map_or(0, |with| with.digits),
             integer: self.of.as_ref().is_none_or(|of| of.ty() == Type::Int),
+            texts: self.of.as_ref().is_some_and(|of| of.ty() == Type::String),
             ops: self.ops.clone(),
             by: self.by.is_some(),
             current: self.current,

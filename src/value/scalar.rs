@@ -25,6 +25,18 @@ pub enum Scalar {
 }
 
 impl Scalar {
+    /// Returns the bytes that it holds outside itself. Values that share a text share its bytes.
+    pub fn heap_bytes(&self) -> usize {
+        /// A shared text has two counts before it.
+        const COUNTS: usize = 2 * size_of::<usize>();
+        match self {
+            Scalar::String(text) => {
+                (COUNTS + text.len()).next_multiple_of(align_of::<usize>()) / Arc::strong_count(text)
+            }
+            _ => 0,
+        }
+    }
+
     /// Returns the value of a row of an Arrow column.
     ///
     /// # Panics

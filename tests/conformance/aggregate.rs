@@ -75,6 +75,7 @@ impl Case {
         let line = AggregateSpec {
             digits: 9,
             integer: false,
+            texts: false,
             ops: vec![self.op.clone()],
             windows: vec![self.window()],
             positions: vec![vec![0]],
@@ -710,7 +711,7 @@ fn ops_of_one_family_share_what_they_keep() {
     let bytes = |ops: &[&str], window: &str| {
         let ops = ops.iter().map(|op| Op::parse(op).unwrap()).collect();
         let line = AggregateSpec { digits: 9, ops, ..AggregateSpec::default() };
-        line.bytes_per_entity(Window::parse(window).unwrap())
+        line.bytes_per_entity(Window::parse(window).unwrap(), 1)
     };
     for window in ["1h", "lifetime"] {
         assert_eq!(bytes(&["mean", "stddev", "count"], window), bytes(&["stddev"], window));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use tidemill::aggregate::{Sliding, WindowShape};
-use tidemill::spec::{self, Label, LabelOp, LearnAt, Spec};
+use tidemill::spec::{self, AssumedEntities, Label, LabelOp, LearnAt, Spec};
 use tidemill::value::Type;
 
 fn flights_text() -> String {
@@ -189,13 +189,14 @@ fn a_definition_changes_with_what_is_computed_and_only_with_that() {
 #[test]
 fn the_plan_is_printed_with_what_it_costs() {
     let spec = flights();
-    let text = spec.explain(Some(1000));
+    let thousand = AssumedEntities { entities: Some(1000), ..AssumedEntities::default() };
+    let text = spec.explain(thousand);
     for part in
         ["features airport: of departures by origin", "for 1000 entities", "stddev of least(delay, 180)", "26 inputs"]
     {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
-    let outline = spec.to_json(Some(1000));
+    let outline = spec.to_json(thousand);
     let group = &outline["features"][0];
     assert_eq!(group["bytes"].as_i64().unwrap(), group["bytes_per_entity"].as_i64().unwrap() * 1000);
     assert_eq!(outline["models"][0]["inputs"].as_array().unwrap().len(), 26);

@@ -57,8 +57,8 @@ fn file(place: &str, text: &str) -> String {
 fn used(file: String) -> Result<(), String> {
     let use_all = move || {
         let spec: Spec = spec::parse(&file, "deep.toml").map_err(|errors| errors.to_string())?;
-        assert!(spec.explain(None).len() > 100);
-        spec.to_json(None);
+        assert!(spec.explain(Default::default()).len() > 100);
+        spec.to_json(Default::default());
         let plan = Plan::new(std::sync::Arc::new(spec));
         drop(plan);
         Ok(())

@@ -57,7 +57,7 @@ window = "1d"
 
 #[test]
 fn check_shows_by_which_columns_a_group_is_looked_up() {
-    let text = spec::parse(PAYS, "pays.toml").unwrap().explain(None);
+    let text = spec::parse(PAYS, "pays.toml").unwrap().explain(Default::default());
     assert!(text.contains("look-up of received by target = source: 2 of 2 features"), "{text}");
     assert!(text.contains("look-up of renamed by source: 2 of 2 features"), "{text}");
     assert!(text.contains("look-up of back by source = target, target = source: 1 of 1 features"), "{text}");

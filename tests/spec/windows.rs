@@ -56,7 +56,7 @@ fn names_end_in_the_window_and_in_its_lag() {
 
 #[test]
 fn the_plan_has_the_records_and_the_cost_of_each_window() {
-    let plan = checked(&format!(r#"{{ of = "amount", op = "sum", windows = {KINDS} }}"#)).explain(None);
+    let plan = checked(&format!(r#"{{ of = "amount", op = "sum", windows = {KINDS} }}"#)).explain(Default::default());
     for line in [
         "window tumbling 1h of sum: at most 2 panes, ",
         "window cumulative 1d of sum: offset -5h, at most 1 panes, ",
@@ -68,14 +68,15 @@ fn the_plan_has_the_records_and_the_cost_of_each_window() {
     ] {
         assert!(plan.contains(line), "{line:?} is not in\n{plan}");
     }
-    let lagged = checked(r#"{ of = "amount", op = "sum", windows = ["1h"], lag = "7d" }"#).explain(None);
+    let lagged = checked(r#"{ of = "amount", op = "sum", windows = ["1h"], lag = "7d" }"#).explain(Default::default());
     assert!(lagged.contains("the last 1h, as of 7d before"), "{lagged}");
     assert!(lagged.contains(" for each record of the last 7d"), "{lagged}");
 }
 
 #[test]
 fn the_plan_as_data_has_the_properties_of_each_window() {
-    let json = checked(&format!(r#"{{ of = "amount", op = "sum", windows = {KINDS}, lag = "1s" }}"#)).to_json(None);
+    let json = checked(&format!(r#"{{ of = "amount", op = "sum", windows = {KINDS}, lag = "1s" }}"#))
+        .to_json(Default::default());
     let features = json["features"][0]["features"].as_array().expect("a list");
     let windows: Vec<String> = features.iter().map(|feature| feature["window"].to_string()).collect();
     assert!(windows[2].contains(r#""tumbling_ms":3600000"#), "{windows:?}");

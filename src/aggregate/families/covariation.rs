@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
+use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::exact::{power_of_ten, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::Op;
-use crate::aggregate::window::{Window, WindowState};
+use crate::aggregate::window::WindowState;
 use crate::value::Scalar;
 
 /// The aggregate whose accumulators are sums of two inputs and of their products.
@@ -138,8 +138,8 @@ impl Family for CovariationOp {
         vec![ops.of_invertible(PairSums, finish)]
     }
 
-    fn cost(&self, _ops: &[&Op], window: Window) -> Cost {
-        window.cost_of_invertible::<PairSums>()
+    fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
+        estimate.of_invertible(PairSums)
     }
 
     fn needs(&self) -> Needs {

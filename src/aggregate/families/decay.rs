@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
+use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::exact::{power_of_ten, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
+use crate::aggregate::heap::grown;
 use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::{Op, OpParameter, ParameterType};
 use crate::aggregate::window::{Window, WindowState};
@@ -42,6 +43,8 @@ pub struct Decay {
     half_life_ms: i64,
     /// True if terms out of reach are dropped as they are added to. A sum from which records are taken out keeps them.
     forgets: bool,
+    /// Half-lives that the window spans.
+    most_terms: usize,
 }
 
 /// The terms of a decaying sum, ascending by half-life.
@@ -164,6 +167,15 @@ impl Aggregate for Decay {
         }
     }
 
+    fn heap_bytes(&self, acc: &DecayingSum) -> usize {
+        acc.0.capacity() * size_of::<Term>()
+    }
+
+    /// A term for each record, or for each half-life that the window spans if these are fewer.
+    fn estimated_heap(&self, records: usize, _value_heap: usize) -> usize {
+        grown::<Term>(records.min(self.most_terms))
+    }
+
     fn is_empty(&self, acc: &DecayingSum) -> bool {
         acc.0.is_empty()
     }
@@ -187,7 +199,9 @@ impl DecayOp {
     }
 
     fn aggregate(op: &Op, window: Window) -> Decay {
-        Decay { half_life_ms: Self::half_life_ms(op), forgets: window.reach_ms().is_none() }
+        let half_life_ms = Self::half_life_ms(op);
+        let most_terms = window.length_ms().map_or(REACH, |length_ms| length_ms / half_life_ms) + 2;
+        Decay { half_life_ms, forgets: window.reach_ms().is_none(), most_terms: most_terms as usize }
     }
 }
 
@@ -209,21 +223,12 @@ impl Family for DecayOp {
         ops.each().map(build).collect()
     }
 
-    /// A term for each half-life that the window spans, of which each pane has one or two.
-    fn cost(&self, ops: &[&Op], window: Window) -> Cost {
-        let of_one = |op: &&Op| {
-            let half_life_ms = Self::half_life_ms(op);
-            let terms = window.length_ms().map_or(REACH, |length_ms| length_ms / half_life_ms + 2) as usize;
-            let fixed = match window.reach_ms() {
-                None => window.cost_of_any::<Decay>(),
-                Some(_) => window.cost_of_invertible::<Decay>(),
-            };
-            let pane = if fixed.pane == 0 { 0 } else { fixed.pane + size_of::<Term>() };
-            Cost { entity: fixed.entity + terms * size_of::<Term>(), pane }
+    fn bytes(&self, ops: &[&Op], estimate: &StateEstimate) -> usize {
+        let of_one = |op: &&Op| match Self::aggregate(op, estimate.window) {
+            decay if decay.forgets => estimate.of_any(decay),
+            decay => estimate.of_invertible(decay),
         };
-        ops.iter()
-            .map(of_one)
-            .fold(Cost::default(), |all, one| Cost { entity: all.entity + one.entity, pane: all.pane + one.pane })
+        ops.iter().map(of_one).sum()
     }
 
     fn needs(&self) -> Needs {
@@ -258,7 +263,7 @@ mod tests {
 
     /// The decaying sum of values at times.
     fn sum_of(values: &[(EventTime, f64)], forgets: bool) -> DecayingSum {
-        let decay = Decay { half_life_ms: HALF_LIFE_MS, forgets };
+        let decay = Decay { half_life_ms: HALF_LIFE_MS, forgets, most_terms: 1_000 };
         let column: ArrayRef = Arc::new(values.iter().map(|(_, x)| Some(*x)).collect::<Float64Array>());
         let columns = InputColumns { of: Some(&column), digits: 9, needs: Decay::NEEDS, ..InputColumns::default() };
         let input = LineInput::new(&columns, &mut 0);

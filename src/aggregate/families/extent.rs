@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::extremum::order_preserving;
 use crate::aggregate::algebra::{Aggregate, Observed};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
+use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::Op;
-use crate::aggregate::window::{Window, WindowState};
+use crate::aggregate::window::WindowState;
 use crate::value::Scalar;
 
 /// The aggregate that keeps the smallest and the greatest value.
@@ -98,8 +98,8 @@ impl Family for ExtentOp {
         vec![ops.of_any(Extremes, finish)]
     }
 
-    fn cost(&self, _ops: &[&Op], window: Window) -> Cost {
-        window.cost_of_any::<Extremes>()
+    fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
+        estimate.of_any(Extremes)
     }
 
     fn needs(&self) -> Needs {

@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::algebra::{Aggregate, Observed};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
+use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::Op;
-use crate::aggregate::window::{Window, WindowState};
+use crate::aggregate::window::WindowState;
 use crate::value::Scalar;
 
 /// The family of ops that select a record.
@@ -100,6 +100,18 @@ impl Aggregate for Select {
         kind(one) == kind(other)
     }
 
+    fn kept_panes(&self, panes: usize, _records: usize) -> usize {
+        if self.0 == Extremum::Last { panes.min(1) } else { panes }
+    }
+
+    fn heap_bytes(&self, acc: &Selected) -> usize {
+        acc.0.as_ref().map_or(0, |selected| selected.value.heap_bytes())
+    }
+
+    fn estimated_heap(&self, records: usize, value_heap: usize) -> usize {
+        if records > 0 { value_heap } else { 0 }
+    }
+
     /// Ranks fall from pane to pane: the oldest wins.
     fn merged<'a>(&self, mut panes: impl Iterator<Item = &'a Selected>) -> Selected {
         panes.next().cloned().unwrap_or_default()
@@ -118,9 +130,8 @@ impl Family for Extremum {
         ops.each().map(build).collect()
     }
 
-    fn cost(&self, ops: &[&Op], window: Window) -> Cost {
-        let one = window.cost_of_any::<Select>();
-        Cost { entity: one.entity * ops.len(), pane: one.pane * ops.len() }
+    fn bytes(&self, ops: &[&Op], estimate: &StateEstimate) -> usize {
+        ops.iter().map(|op| estimate.of_any(Select(*op.kind.family_as::<Extremum>()))).sum()
     }
 
     fn needs(&self) -> Needs {

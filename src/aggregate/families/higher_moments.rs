@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
+use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::Op;
-use crate::aggregate::window::{Window, WindowState};
+use crate::aggregate::window::WindowState;
 use crate::value::Scalar;
 
 /// The aggregate whose accumulators are sums of powers.
@@ -129,8 +129,8 @@ impl Family for HigherMomentOp {
         vec![ops.of_invertible(Powers, finish)]
     }
 
-    fn cost(&self, _ops: &[&Op], window: Window) -> Cost {
-        window.cost_of_invertible::<Powers>()
+    fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
+        estimate.of_invertible(Powers)
     }
 
     fn needs(&self) -> Needs {

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::extremum::order_preserving;
 use crate::aggregate::algebra::{Aggregate, Observed};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
+use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
+use crate::aggregate::heap::grown;
 use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::{Op, OpParameter, ParameterType};
 use crate::aggregate::value_key::ValueKey;
-use crate::aggregate::window::{Window, WindowState};
+use crate::aggregate::window::WindowState;
 use crate::value::Scalar;
 
 /// The parameter of ops that keep k values.
@@ -112,6 +113,24 @@ impl Aggregate for KeepK {
         }
     }
 
+    /// Of the last records, a pane that has k of them is the oldest that is kept, until a newer one has k, too.
+    fn kept_panes(&self, panes: usize, records: usize) -> usize {
+        match self.keep {
+            Keep::Last | Keep::LastDistinct if records >= self.k => panes.min(2),
+            _ => panes,
+        }
+    }
+
+    fn heap_bytes(&self, acc: &Kept) -> usize {
+        let values: usize = acc.0.iter().map(|record| record.value.heap_bytes()).sum();
+        acc.0.capacity() * size_of::<KeptRecord>() + values
+    }
+
+    /// A list has one record more than k while it drops one.
+    fn estimated_heap(&self, records: usize, value_heap: usize) -> usize {
+        grown::<KeptRecord>(records.min(self.k + 1)) + records.min(self.k) * value_heap
+    }
+
     fn admits(&self, saved: &Kept) -> bool {
         saved.0.len() <= self.k && saved.0.iter().all(|record| !record.value.is_null())
     }
@@ -130,6 +149,12 @@ impl Aggregate for KeepK {
     }
 }
 
+impl Keep {
+    fn aggregate(op: &Op) -> KeepK {
+        KeepK { keep: *op.kind.family_as::<Keep>(), k: op.parameters.count(0) }
+    }
+}
+
 impl Family for Keep {
     fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
         let build = |ops: OpsInWindow<'_>| {
@@ -143,18 +168,13 @@ impl Family for Keep {
                     Keep::First | Keep::Top | Keep::Bottom => Feature::List(values.collect()),
                 };
             };
-            ops.of_any(KeepK { keep, k: op.parameters.count(0) }, finish)
+            ops.of_any(Self::aggregate(op), finish)
         };
         ops.each().map(build).collect()
     }
 
-    fn cost(&self, ops: &[&Op], window: Window) -> Cost {
-        let of_one = window.cost_of_any::<KeepK>();
-        let records: usize = ops.iter().map(|op| op.parameters.count(0) * size_of::<KeptRecord>()).sum();
-        match window.panes() {
-            Some(_) => Cost { entity: of_one.entity * ops.len(), pane: of_one.pane * ops.len() + records },
-            None => Cost { entity: of_one.entity * ops.len() + records, pane: of_one.pane },
-        }
+    fn bytes(&self, ops: &[&Op], estimate: &StateEstimate) -> usize {
+        ops.iter().map(|op| estimate.of_any(Self::aggregate(op))).sum()
     }
 
     fn needs(&self) -> Needs {

@@ -25,4 +25,4 @@ pub use moments::{Count, IntOverflow, MomentOp, MomentOrder, MomentSums, Moments
 pub use newest::NewestOp;
 pub use span::{Span, SpanOp, Spanned};
 pub use tallies::{Tallied, Tally, TallyBy, ValueTallyOp};
-pub use value_sketch::{SKETCH_BYTES, STANDARD_ERROR, ValueSketch};
+pub use value_sketch::{STANDARD_ERROR, ValueSketch};

@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
+use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::exact::{power_of_ten, quotient, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::Op;
-use crate::aggregate::window::{Window, WindowState};
+use crate::aggregate::window::WindowState;
 use crate::value::Scalar;
 
 /// The highest moment that an op needs; each includes those before it.
@@ -217,12 +217,12 @@ impl Family for MomentOp {
         }]
     }
 
-    fn cost(&self, ops: &[&Op], window: Window) -> Cost {
+    fn bytes(&self, ops: &[&Op], estimate: &StateEstimate) -> usize {
         let order = ops.iter().map(|op| Self::of(op).order).max();
         match order.unwrap_or(MomentOrder::Zeroth) {
-            MomentOrder::Zeroth => window.cost_of_invertible::<MomentsOf<Count>>(),
-            MomentOrder::First => window.cost_of_invertible::<MomentsOf<Total>>(),
-            MomentOrder::Second => window.cost_of_invertible::<MomentsOf<Spread>>(),
+            MomentOrder::Zeroth => estimate.of_invertible(MomentsOf::<Count>::default()),
+            MomentOrder::First => estimate.of_invertible(MomentsOf::<Total>::default()),
+            MomentOrder::Second => estimate.of_invertible(MomentsOf::<Spread>::default()),
         }
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::algebra::{Aggregate, Observed};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
+use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::input::{LineInput, Needs};
@@ -42,6 +42,10 @@ impl Aggregate for Newest {
         acc.0.is_none()
     }
 
+    fn kept_panes(&self, panes: usize, _records: usize) -> usize {
+        panes.min(1)
+    }
+
     fn supersedes(&self, later: &NewestTime, earlier: &NewestTime) -> bool {
         later >= earlier
     }
@@ -59,8 +63,8 @@ impl Family for NewestOp {
         vec![ops.of_any(Newest, finish)]
     }
 
-    fn cost(&self, _ops: &[&Op], window: Window) -> Cost {
-        window.cost_of_any::<Newest>()
+    fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
+        estimate.of_any(Newest)
     }
 
     fn needs(&self) -> Needs {

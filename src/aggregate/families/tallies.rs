@@ -12,22 +12,30 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
+use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
+use crate::aggregate::heap::tree;
 use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::{Op, OpParameters};
 use crate::aggregate::value_key::ValueKey;
-use crate::aggregate::window::{Window, WindowState};
+use crate::aggregate::window::WindowState;
 
 /// The key by which records are counted.
 pub trait Tallied: Clone + Debug + Ord + Send + Sync + Serialize + DeserializeOwned + 'static {
     fn of(record: Observed<'_>) -> Self;
+
+    /// Returns the bytes that the key holds outside itself.
+    fn heap_bytes(&self) -> usize;
 }
 
 impl Tallied for ValueKey {
     fn of(record: Observed<'_>) -> ValueKey {
         ValueKey::of(record.value())
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.value().heap_bytes()
     }
 }
 
@@ -109,6 +117,14 @@ impl<K: Tallied> Aggregate for TallyBy<K> {
         saved.iter().all(|(_, count)| (1..=1 << 48).contains(&count))
     }
 
+    fn heap_bytes(&self, acc: &Tally<K>) -> usize {
+        tree::<K, i64>(acc.0.len()) + acc.0.keys().map(K::heap_bytes).sum::<usize>()
+    }
+
+    fn estimated_heap(&self, records: usize, value_heap: usize) -> usize {
+        tree::<K, i64>(records) + records * value_heap
+    }
+
     fn is_empty(&self, acc: &Tally<K>) -> bool {
         acc.0.is_empty()
     }
@@ -142,8 +158,8 @@ impl Family for ValueTallyOp {
         vec![ops.of_invertible(TallyBy::<ValueKey>::default(), finish)]
     }
 
-    fn cost(&self, _ops: &[&Op], window: Window) -> Cost {
-        window.cost_of_invertible::<TallyBy<ValueKey>>()
+    fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
+        estimate.of_invertible(TallyBy::<ValueKey>::default())
     }
 
     fn needs(&self) -> Needs {

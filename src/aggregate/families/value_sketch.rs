@@ -18,6 +18,7 @@
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
+use crate::aggregate::heap::grown;
 use crate::aggregate::value_key::ValueKey;
 use crate::value::Scalar;
 
@@ -34,9 +35,6 @@ const REGISTERS: usize = 1 << REGISTER_BITS;
 
 /// The seed of the hash of values: XXH3, 64 bits. It never changes.
 const SEED: u64 = 0x7661_6c75_6573;
-
-/// Bytes that a sketch keeps at most, besides itself.
-pub const SKETCH_BYTES: usize = REGISTERS;
 
 /// A set of values, sketched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,6 +113,19 @@ impl ValueSketch {
                 *self = ValueSketch::Registers(registers);
             }
         }
+    }
+
+    /// Returns the bytes that it holds outside itself.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            ValueSketch::Hashes(hashes) => hashes.capacity() * size_of::<u64>(),
+            ValueSketch::Registers(registers) => registers.len(),
+        }
+    }
+
+    /// Returns the bytes that a sketch of so many values holds outside itself.
+    pub fn heap_of(values: usize) -> usize {
+        if values > MOST_HASHES { REGISTERS } else { grown::<u64>(values) }
     }
 
     /// Returns whether there are no values.

@@ -2,13 +2,13 @@
 
 use crate::aggregate::algebra::{Aggregate, Observed};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
-use crate::aggregate::families::{SKETCH_BYTES, ValueSketch};
+use crate::aggregate::estimate::StateEstimate;
+use crate::aggregate::families::ValueSketch;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::{Feature, FeatureType};
 use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::Op;
-use crate::aggregate::window::{Window, WindowState};
+use crate::aggregate::window::WindowState;
 use crate::aggregate::{AggregateKind, OpInput};
 use crate::value::{Scalar, Type};
 
@@ -47,6 +47,14 @@ impl Aggregate for Sketched {
         later.holds(earlier)
     }
 
+    fn heap_bytes(&self, acc: &ValueSketch) -> usize {
+        acc.heap_bytes()
+    }
+
+    fn estimated_heap(&self, records: usize, _value_heap: usize) -> usize {
+        ValueSketch::heap_of(records)
+    }
+
     fn admits(&self, saved: &ValueSketch) -> bool {
         saved.is_valid()
     }
@@ -66,12 +74,8 @@ impl Family for ApproxDistinctOp {
         vec![ops.of_any(Sketched, finish)]
     }
 
-    fn cost(&self, _ops: &[&Op], window: Window) -> Cost {
-        let fixed = window.cost_of_any::<Sketched>();
-        match window.panes() {
-            Some(_) => Cost { pane: fixed.pane + SKETCH_BYTES, ..fixed },
-            None => Cost { entity: fixed.entity + SKETCH_BYTES, ..fixed },
-        }
+    fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
+        estimate.of_any(Sketched)
     }
 
     fn needs(&self) -> Needs {

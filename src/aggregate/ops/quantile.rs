@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::algebra::{Aggregate, Observed};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
+use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::families::{Tallied, Tally, TallyBy};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::{Feature, FeatureType};
 use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::{Op, OpParameter, ParameterType};
-use crate::aggregate::window::{Window, WindowState};
+use crate::aggregate::window::WindowState;
 use crate::aggregate::{AggregateKind, OpInput};
 use crate::value::{Scalar, Type};
 
@@ -79,6 +79,10 @@ impl Tallied for QuantileBucket {
             other => unreachable!("the spec admits numbers only, not {other:?}"),
         }
     }
+
+    fn heap_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// The family of quantiles. All quantiles of a line in a window share their buckets.
@@ -97,8 +101,8 @@ impl Family for QuantileOp {
         vec![ops.of_invertible(TallyBy::<QuantileBucket>::default(), finish)]
     }
 
-    fn cost(&self, _ops: &[&Op], window: Window) -> Cost {
-        window.cost_of_invertible::<TallyBy<QuantileBucket>>()
+    fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
+        estimate.of_invertible(TallyBy::<QuantileBucket>::default())
     }
 
     fn needs(&self) -> Needs {

@@ -2,7 +2,7 @@
 
 use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
+use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::families::{Count, MomentSums, MomentsOf};
 use crate::aggregate::families::{Span, Spanned};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
@@ -53,10 +53,10 @@ impl Family for RateOp {
         }]
     }
 
-    fn cost(&self, _ops: &[&Op], window: Window) -> Cost {
-        match window.length_ms() {
-            Some(_) => window.cost_of_invertible::<MomentsOf<Count>>(),
-            None => window.cost_of_any::<Spanned>(),
+    fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
+        match estimate.window.length_ms() {
+            Some(_) => estimate.of_invertible(MomentsOf::<Count>::default()),
+            None => estimate.of_any(Spanned),
         }
     }
 

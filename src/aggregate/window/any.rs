@@ -14,7 +14,7 @@ use super::session::Session;
 use super::tumbling::Tumbling;
 use crate::aggregate::algebra::{Aggregate, Invertible};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
+use crate::aggregate::estimate::AssumedRecords;
 use crate::aggregate::feature::{Feature, FeatureType};
 use crate::time::format_duration;
 use crate::value::Scalar;
@@ -199,14 +199,18 @@ impl Window {
         of_kind!(self.shape, window => window.any(parts))
     }
 
-    /// The cost of the state of an invertible aggregate, without the records that wait for a lag.
-    pub(in crate::aggregate) fn cost_of_invertible<A: Invertible>(self) -> Cost {
-        of_kind!(self.shape, window => window.invertible_cost::<A>())
+    /// The bytes of an entity in the state of an invertible aggregate, without the records that wait for a lag.
+    pub(in crate::aggregate) fn invertible_bytes<A: Invertible>(
+        self,
+        aggregate: &A,
+        records: &AssumedRecords,
+    ) -> usize {
+        of_kind!(self.shape, window => window.invertible_bytes(aggregate, records))
     }
 
-    /// The cost of the state of any aggregate, without the records that wait for a lag.
-    pub(in crate::aggregate) fn cost_of_any<A: Aggregate>(self) -> Cost {
-        of_kind!(self.shape, window => window.any_cost::<A>())
+    /// The bytes of an entity in the state of any aggregate, without the records that wait for a lag.
+    pub(in crate::aggregate) fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
+        of_kind!(self.shape, window => window.any_bytes(aggregate, records))
     }
 }
 

@@ -130,7 +130,7 @@ pub trait ClosedWindow<A: Aggregate>: 'static {
     /// If the bytes are not what [`ClosedWindow::save`] encoded.
     fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error>;
 
-    /// Memory held, without what accumulators keep elsewhere.
+    /// Memory held, that of accumulators included; where there are many, an estimate from some of them.
     fn bytes(&self) -> usize;
 }
 

@@ -13,8 +13,9 @@ use super::parts::StateParts;
 use super::schedule::PaneSchedule;
 use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
 use crate::aggregate::cow_vec::CowVec;
+use crate::aggregate::estimate::{AssumedRecords, SCHEDULED};
+use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::{EventTime, format_duration};
 
@@ -75,10 +76,9 @@ impl WindowKind for Cumulative {
         parts.continued(closed)
     }
 
-    /// A pane is an accumulator and its entry in a schedule.
-    fn any_cost<A: Aggregate>(self) -> Cost {
-        let acc = size_of::<A::Acc>();
-        Cost { entity: size_of::<OpenStretch<A::Acc>>() - acc, pane: acc + size_of::<u32>() }
+    fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
+        let heap = aggregate.estimated_heap(records.a_pane, records.value_heap);
+        size_of::<OpenStretch<A::Acc>>() + heap + SCHEDULED
     }
 }
 
@@ -215,7 +215,9 @@ impl<A: Aggregate> ClosedWindow<A> for CumulativeWindow<A> {
     }
 
     fn bytes(&self) -> usize {
-        self.stretches.capacity() * size_of::<OpenStretch<A::Acc>>() + self.expiries.bytes()
+        let slots = self.stretches.capacity();
+        let heap = |slot: usize| self.aggregate.heap_bytes(&self.stretches.get(slot as u32).acc);
+        slots * size_of::<OpenStretch<A::Acc>>() + sampled(slots, heap) + self.expiries.bytes()
     }
 }
 

@@ -22,6 +22,9 @@ pub struct Deadlines {
 }
 
 impl Deadlines {
+    /// Bytes of a deadline, far or near, about: lists grow by doubling.
+    pub const BYTES: usize = size_of::<(EventTime, u32)>();
+
     /// No deadlines; most will be about `ahead_ms` ahead.
     pub fn new(ahead_ms: i64) -> Self {
         let bucket_ms = (ahead_ms / 16).max(1);
@@ -64,6 +67,6 @@ impl Deadlines {
 
     /// Memory held.
     pub fn bytes(&self) -> usize {
-        self.far.bytes() + self.near.len() * size_of::<(EventTime, u32)>()
+        self.far.bytes() + self.near.capacity() * size_of::<(EventTime, u32)>()
     }
 }

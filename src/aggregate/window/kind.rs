@@ -4,7 +4,7 @@ use super::maintained::WindowState;
 use super::parts::StateParts;
 use crate::aggregate::algebra::{Aggregate, Invertible};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
+use crate::aggregate::estimate::AssumedRecords;
 use crate::time::format_duration;
 
 /// A row of the reference.
@@ -80,13 +80,13 @@ pub trait WindowKind: Copy {
     where
         F: Fn(&A::Acc, &mut Answers<'_>) + 'static;
 
-    /// The cost of the state of an aggregate whose records can be subtracted.
-    fn invertible_cost<A: Invertible>(self) -> Cost {
-        self.any_cost::<A>()
+    /// The bytes of an entity in the state of an aggregate whose records can be subtracted.
+    fn invertible_bytes<A: Invertible>(self, aggregate: &A, records: &AssumedRecords) -> usize {
+        self.any_bytes(aggregate, records)
     }
 
-    /// The cost of the state of any aggregate.
-    fn any_cost<A: Aggregate>(self) -> Cost;
+    /// The bytes of an entity in the state of any aggregate.
+    fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize;
 }
 
 /// The text of a duration at the end of names, or its shortest spelling where the text has a dot: names of features have

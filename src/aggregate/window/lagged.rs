@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 use super::closed::{ClosedWindow, ContinuedWindow, Expired, LineUpdates, Single};
 use crate::aggregate::algebra::Aggregate;
+use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::EventTime;
 
-/// Records in a chunk of the queue.
+/// Records in a chunk of the queue, and those of them of which memory is measured.
 const CHUNK: usize = 1024;
+const SAMPLED: usize = 16;
 
 /// A record that waits, and the slot of its entity.
 type Waiting<T> = (u32, Single<T>);
@@ -54,10 +56,6 @@ impl<T: Clone> WaitingQueue<T> {
 
     fn iter(&self) -> impl Iterator<Item = &Waiting<T>> {
         self.chunks.iter().flat_map(|chunk| chunk.iter()).skip(self.left)
-    }
-
-    fn len(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.len()).sum::<usize>() - self.left
     }
 }
 
@@ -191,7 +189,12 @@ impl<A: Aggregate> ClosedWindow<A> for Lagged<A> {
     }
 
     fn bytes(&self) -> usize {
-        let waiting = self.queue.len() * size_of::<Waiting<A::Acc>>();
+        let chunk = |chunk: &Arc<Vec<Waiting<A::Acc>>>| {
+            let heap = sampled(chunk.len().min(SAMPLED), |at| self.aggregate.heap_bytes(&chunk[at].1.acc));
+            chunk.capacity() * size_of::<Waiting<A::Acc>>() + heap * chunk.len() / chunk.len().clamp(1, SAMPLED)
+        };
+        let chunks = &self.queue.chunks;
+        let waiting = sampled(chunks.len(), |at| chunk(&chunks[at]));
         self.inner.bytes() + waiting + self.counts.capacity() * size_of::<u32>()
     }
 }

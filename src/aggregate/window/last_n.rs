@@ -12,8 +12,9 @@ use super::parts::StateParts;
 use super::record_queue::{RecordQueue, Ring, SavedRecords, TwoStacks};
 use crate::aggregate::algebra::{Aggregate, Invertible};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
 use crate::aggregate::cow_vec::CowVec;
+use crate::aggregate::estimate::AssumedRecords;
+use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::EventTime;
 
@@ -100,12 +101,12 @@ impl WindowKind for LastN {
         parts.continued(closed)
     }
 
-    fn invertible_cost<A: Invertible>(self) -> Cost {
-        Cost { entity: size_of::<Ring<A::Acc>>(), pane: size_of::<A::Acc>() }
+    fn invertible_bytes<A: Invertible>(self, aggregate: &A, records: &AssumedRecords) -> usize {
+        size_of::<Ring<A::Acc>>() + Ring::estimated_heap(aggregate, self.0, records.value_heap)
     }
 
-    fn any_cost<A: Aggregate>(self) -> Cost {
-        Cost { entity: size_of::<TwoStacks<A::Acc>>(), pane: size_of::<A::Acc>() }
+    fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
+        size_of::<TwoStacks<A::Acc>>() + TwoStacks::estimated_heap(aggregate, self.0, records.value_heap)
     }
 }
 
@@ -115,19 +116,15 @@ struct LastNWindow<A: Aggregate, Q: RecordQueue<A>> {
     aggregate: A,
     /// By slot.
     queues: CowVec<Q>,
-    /// Records in all slots.
-    held: usize,
 }
 
 impl<A: Aggregate, Q: RecordQueue<A>> LastNWindow<A, Q> {
     fn new(window: LastN, aggregate: A) -> Self {
-        LastNWindow { window, aggregate, queues: CowVec::default(), held: 0 }
+        LastNWindow { window, aggregate, queues: CowVec::default() }
     }
 
     fn push(&mut self, slot: u32, single: A::Acc) {
-        let queue = self.queues.get_mut(slot);
-        self.held += usize::from(queue.len() < self.window.0);
-        queue.push(&self.aggregate, self.window.0, single);
+        self.queues.get_mut(slot).push(&self.aggregate, self.window.0, single);
     }
 }
 
@@ -137,8 +134,7 @@ impl<A: Aggregate, Q: RecordQueue<A>> ClosedWindow<A> for LastNWindow<A, Q> {
     }
 
     fn clear(&mut self, slot: u32) {
-        let queue = std::mem::take(self.queues.get_mut(slot));
-        self.held -= queue.len();
+        *self.queues.get_mut(slot) = Q::default();
     }
 
     fn admits(&self, _event_time: EventTime, _time: EventTime) -> bool {
@@ -197,16 +193,14 @@ impl<A: Aggregate, Q: RecordQueue<A>> ClosedWindow<A> for LastNWindow<A, Q> {
                 return Err(postcard::Error::DeserializeBadEncoding);
             }
             let Some(slot) = remap_slot(slots, saved)? else { continue };
-            self.clear(slot);
-            let held = Q::load(&aggregate, queue);
-            self.held += held.len();
-            *self.queues.get_mut(slot) = held;
+            *self.queues.get_mut(slot) = Q::load(&aggregate, queue);
         }
         Ok(())
     }
 
     fn bytes(&self) -> usize {
-        self.held * size_of::<A::Acc>() + self.queues.capacity() * size_of::<Q>()
+        let slots = self.queues.capacity();
+        slots * size_of::<Q>() + sampled(slots, |slot| self.queues.get(slot as u32).heap_bytes(&self.aggregate))
     }
 }
 

@@ -11,8 +11,9 @@ use super::parts::StateParts;
 use super::provisional::{Queued, Summed};
 use crate::aggregate::algebra::{Aggregate, Invertible};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
 use crate::aggregate::cow_vec::CowVec;
+use crate::aggregate::estimate::AssumedRecords;
+use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::EventTime;
 
@@ -83,8 +84,8 @@ impl WindowKind for Lifetime {
         parts.summed::<Queued<A>, _>(closed)
     }
 
-    fn any_cost<A: Aggregate>(self) -> Cost {
-        Cost { entity: size_of::<A::Acc>(), pane: 0 }
+    fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
+        size_of::<A::Acc>() + aggregate.estimated_heap(records.a_pane, records.value_heap)
     }
 }
 
@@ -163,6 +164,8 @@ impl<A: Aggregate> ClosedWindow<A> for LifetimeWindow<A> {
     }
 
     fn bytes(&self) -> usize {
-        self.accumulators.capacity() * size_of::<A::Acc>()
+        let slots = self.accumulators.capacity();
+        let heap = |slot: usize| self.aggregate.heap_bytes(self.accumulators.get(slot as u32));
+        slots * size_of::<A::Acc>() + sampled(slots, heap)
     }
 }

@@ -174,6 +174,6 @@ where
     }
 
     fn bytes(&self) -> usize {
-        self.closed.bytes() + self.provisional.bytes()
+        self.closed.bytes() + self.provisional.bytes(&self.aggregate)
     }
 }

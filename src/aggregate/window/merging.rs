@@ -13,9 +13,10 @@ use super::panes::Sliding;
 use super::saved_panes::{self, SavedPanes};
 use super::schedule::PaneSchedule;
 use crate::aggregate::algebra::Aggregate;
-use crate::aggregate::cost::Cost;
 use crate::aggregate::cow_vec::CowVec;
+use crate::aggregate::estimate::{AssumedRecords, pane_ring};
 use crate::aggregate::feature::PaneSet;
+use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::Encoder;
 use crate::time::EventTime;
 
@@ -28,19 +29,18 @@ pub struct Merging<A: Aggregate> {
     aggregate: A,
     /// By slot.
     panes: CowVec<Panes<A::Acc>>,
-    /// Panes in all slots.
-    held: usize,
     /// The slots that have had a pane.
     expiries: PaneSchedule,
 }
 
 impl<A: Aggregate> Merging<A> {
-    /// The cost of an entity, and of a pane and its expiry.
-    pub const COST: Cost =
-        Cost { entity: size_of::<Panes<A::Acc>>(), pane: size_of::<(i64, A::Acc)>() + size_of::<u32>() };
+    /// The bytes of an entity.
+    pub fn bytes_per_entity(window: Sliding, aggregate: &A, records: &AssumedRecords) -> usize {
+        size_of::<Panes<A::Acc>>() + pane_ring(aggregate, window.most_panes() as usize, records)
+    }
 
     pub fn new(window: Sliding, aggregate: A) -> Self {
-        Merging { window, aggregate, panes: CowVec::default(), held: 0, expiries: PaneSchedule::default() }
+        Merging { window, aggregate, panes: CowVec::default(), expiries: PaneSchedule::default() }
     }
 
     pub(super) fn window(&self) -> Sliding {
@@ -75,7 +75,6 @@ impl<A: Aggregate> Merging<A> {
         let superseded = |before: &usize| self.aggregate.supersedes(newest, &panes[*before].1);
         let superseded = (0..at).rev().take_while(superseded).count();
         panes.drain(at - superseded..at);
-        self.held = self.held + usize::from(!known) - superseded;
         if !known {
             self.expiries.register(pane, slot);
         }
@@ -88,8 +87,7 @@ impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
     }
 
     fn clear(&mut self, slot: u32) {
-        let panes = std::mem::take(self.panes.get_mut(slot));
-        self.held -= panes.len();
+        *self.panes.get_mut(slot) = Panes::default();
     }
 
     fn admits(&self, event_time: EventTime, time: EventTime) -> bool {
@@ -122,9 +120,7 @@ impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
         while let Some((pane, slots)) = self.expiries.pop_if(|pane| window.expires_at(pane) <= asof) {
             for slot in slots {
                 let panes = self.panes.get_mut(slot);
-                while panes.pop_front_if(|(oldest, _)| *oldest <= pane).is_some() {
-                    self.held -= 1;
-                }
+                while panes.pop_front_if(|(oldest, _)| *oldest <= pane).is_some() {}
                 expired.changed.push(slot);
                 if panes.is_empty() {
                     expired.emptied.push(slot);
@@ -172,6 +168,12 @@ impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
     }
 
     fn bytes(&self) -> usize {
-        self.held * size_of::<(i64, A::Acc)>() + self.expiries.bytes() + self.panes.capacity() * Self::COST.entity
+        let slots = self.panes.capacity();
+        let panes = |slot: usize| {
+            let panes = self.panes.get(slot as u32);
+            let heap: usize = panes.iter().map(|(_, acc)| self.aggregate.heap_bytes(acc)).sum();
+            panes.capacity() * size_of::<(i64, A::Acc)>() + heap
+        };
+        slots * size_of::<Panes<A::Acc>>() + sampled(slots, panes) + self.expiries.bytes()
     }
 }

@@ -39,6 +39,11 @@ impl Sliding {
         (pane + 1) * self.hop_ms + self.size_ms
     }
 
+    /// The most panes that an entity can have.
+    pub fn most_panes(self) -> i64 {
+        self.size_ms.div_euclid(self.hop_ms) + 2
+    }
+
     /// Returns whether a pane can hold records: its times are none that arithmetic on times could overflow with.
     pub fn has_pane(self, pane: i64) -> bool {
         const FARTHEST: i64 = 1 << 60;

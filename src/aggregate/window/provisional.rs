@@ -15,6 +15,7 @@ use std::sync::Arc;
 use super::closed::{ClosedWindow, ContinuedWindow, Single};
 use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::feature::PaneSet;
+use crate::aggregate::heap::sampled;
 use crate::time::EventTime;
 
 /// The provisional records of an aggregate beside a closed window, by provisional slot.
@@ -36,8 +37,8 @@ pub trait Provisional<A: Aggregate, W: ?Sized>: Default + 'static {
     }
     /// Empties a slot.
     fn clear(&mut self, slot: u32);
-    /// Memory held.
-    fn bytes(&self) -> usize;
+    /// Memory held, that of accumulators included.
+    fn bytes(&self, aggregate: &A) -> usize;
 }
 
 /// Visits the sum of what is closed and, if there is a provisional slot, what it adds.
@@ -95,8 +96,8 @@ impl<A: Invertible, W: ClosedWindow<A>> Provisional<A, W> for Summed<A> {
         self.0[slot as usize] = A::Acc::default();
     }
 
-    fn bytes(&self) -> usize {
-        self.0.capacity() * size_of::<A::Acc>()
+    fn bytes(&self, aggregate: &A) -> usize {
+        self.0.capacity() * size_of::<A::Acc>() + sampled(self.0.len(), |slot| aggregate.heap_bytes(&self.0[slot]))
     }
 }
 
@@ -104,13 +105,11 @@ impl<A: Invertible, W: ClosedWindow<A>> Provisional<A, W> for Summed<A> {
 /// those that a later one supersedes.
 pub struct Queued<A: Aggregate> {
     by_slot: Vec<VecDeque<(EventTime, A::Acc)>>,
-    /// Accumulators in all slots.
-    held: usize,
 }
 
 impl<A: Aggregate> Default for Queued<A> {
     fn default() -> Self {
-        Queued { by_slot: Vec::new(), held: 0 }
+        Queued { by_slot: Vec::new() }
     }
 }
 
@@ -136,13 +135,10 @@ impl<A: Aggregate, W: ClosedWindow<A>> Provisional<A, W> for Queued<A> {
         let newest = &queue[at].1;
         let superseded = (0..at).rev().take_while(|before| aggregate.supersedes(newest, &queue[*before].1)).count();
         queue.drain(at - superseded..at);
-        self.held = self.held + usize::from(!known) - superseded;
     }
 
     fn confirm(&mut self, _aggregate: &A, slot: u32, time: EventTime, _record: Observed<'_>) {
-        while self.by_slot[slot as usize].pop_front_if(|(known, _)| *known <= time).is_some() {
-            self.held -= 1;
-        }
+        while self.by_slot[slot as usize].pop_front_if(|(known, _)| *known <= time).is_some() {}
     }
 
     fn visit(
@@ -163,21 +159,23 @@ impl<A: Aggregate, W: ClosedWindow<A>> Provisional<A, W> for Queued<A> {
     }
 
     fn clear(&mut self, slot: u32) {
-        let queue = std::mem::take(&mut self.by_slot[slot as usize]);
-        self.held -= queue.len();
+        self.by_slot[slot as usize] = VecDeque::new();
     }
 
-    fn bytes(&self) -> usize {
-        let entries = self.held * size_of::<(EventTime, A::Acc)>();
-        entries + self.by_slot.capacity() * size_of::<VecDeque<(EventTime, A::Acc)>>()
+    fn bytes(&self, aggregate: &A) -> usize {
+        let entries = |slot: usize| {
+            let queue = &self.by_slot[slot];
+            let heap: usize = queue.iter().map(|(_, acc)| aggregate.heap_bytes(acc)).sum();
+            queue.capacity() * size_of::<(EventTime, A::Acc)>() + heap
+        };
+        let queues = self.by_slot.capacity() * size_of::<VecDeque<(EventTime, A::Acc)>>();
+        queues + sampled(self.by_slot.len(), entries)
     }
 }
 
 /// Of a window that its provisional records continue: for each slot, every record.
 pub struct Singles<A: Aggregate> {
     by_slot: Vec<OpenRecords<A::Acc>>,
-    /// Records in all slots.
-    held: usize,
 }
 
 /// The provisional records of a slot.
@@ -196,7 +194,7 @@ impl<T> Default for OpenRecords<T> {
 
 impl<A: Aggregate> Default for Singles<A> {
     fn default() -> Self {
-        Singles { by_slot: Vec::new(), held: 0 }
+        Singles { by_slot: Vec::new() }
     }
 }
 
@@ -214,14 +212,12 @@ impl<A: Aggregate> Provisional<A, dyn ContinuedWindow<A>> for Singles<A> {
         let singles = &mut self.by_slot[slot as usize].singles;
         let at = singles.partition_point(|known| known.time <= time);
         singles.insert(at, Single::of(aggregate, time, record));
-        self.held += 1;
     }
 
     fn confirm(&mut self, _aggregate: &A, slot: u32, time: EventTime, _record: Observed<'_>) {
         let singles = &mut self.by_slot[slot as usize].singles;
         let closed = singles.partition_point(|known| known.time <= time);
         singles.drain(..closed);
-        self.held -= closed;
     }
 
     fn visit(
@@ -248,11 +244,15 @@ impl<A: Aggregate> Provisional<A, dyn ContinuedWindow<A>> for Singles<A> {
     }
 
     fn clear(&mut self, slot: u32) {
-        let open = std::mem::take(&mut self.by_slot[slot as usize]);
-        self.held -= open.singles.len();
+        self.by_slot[slot as usize] = OpenRecords::default();
     }
 
-    fn bytes(&self) -> usize {
-        self.held * size_of::<Single<A::Acc>>() + self.by_slot.capacity() * size_of::<OpenRecords<A::Acc>>()
+    fn bytes(&self, aggregate: &A) -> usize {
+        let records = |slot: usize| {
+            let singles = &self.by_slot[slot].singles;
+            let heap: usize = singles.iter().map(|single| aggregate.heap_bytes(&single.acc)).sum();
+            singles.capacity() * size_of::<Single<A::Acc>>() + heap
+        };
+        self.by_slot.capacity() * size_of::<OpenRecords<A::Acc>>() + sampled(self.by_slot.len(), records)
     }
 }

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::algebra::{Aggregate, Invertible};
+use crate::aggregate::heap::grown;
 
 /// A queue of records, each an accumulator that has it alone.
 pub trait RecordQueue<A: Aggregate>: Clone + Default + Send + Sync + 'static {
@@ -19,6 +20,8 @@ pub trait RecordQueue<A: Aggregate>: Clone + Default + Send + Sync + 'static {
     fn len(&self) -> usize;
     /// The accumulator of the newest `n` records.
     fn newest(&self, aggregate: &A, n: usize) -> Cow<'_, A::Acc>;
+    /// The bytes that it holds outside itself.
+    fn heap_bytes(&self, aggregate: &A) -> usize;
     /// The queue as it is saved.
     fn saved(&self) -> SavedRecords<Cow<'_, A::Acc>>;
     /// The queue that was saved.
@@ -33,12 +36,25 @@ pub struct SavedRecords<T> {
     pub singles: Vec<T>,
 }
 
+/// The bytes that accumulators hold outside themselves.
+fn heap_of<'a, A: Aggregate>(aggregate: &A, accumulators: impl IntoIterator<Item = &'a A::Acc>) -> usize {
+    accumulators.into_iter().map(|acc| aggregate.heap_bytes(acc)).sum()
+}
+
 /// A running total and a ring of single records.
 #[derive(Clone, Default)]
 pub struct Ring<T> {
     total: T,
     /// Oldest first.
     singles: VecDeque<T>,
+}
+
+impl<T: Default + Clone> Ring<T> {
+    /// The bytes that a ring of `n` records holds outside itself.
+    pub fn estimated_heap<A: Invertible<Acc = T>>(aggregate: &A, n: usize, value_heap: usize) -> usize {
+        let heap = |records| aggregate.estimated_heap(records, value_heap);
+        grown::<T>(n) + n * heap(1) + heap(n)
+    }
 }
 
 impl<A: Invertible> RecordQueue<A> for Ring<A::Acc> {
@@ -64,6 +80,11 @@ impl<A: Invertible> RecordQueue<A> for Ring<A::Acc> {
         newest
     }
 
+    fn heap_bytes(&self, aggregate: &A) -> usize {
+        let singles = self.singles.capacity() * size_of::<A::Acc>();
+        singles + heap_of(aggregate, &self.singles) + aggregate.heap_bytes(&self.total)
+    }
+
     fn saved(&self) -> SavedRecords<Cow<'_, A::Acc>> {
         SavedRecords { merged: Vec::new(), singles: self.singles.iter().map(Cow::Borrowed).collect() }
     }
@@ -84,6 +105,16 @@ pub struct TwoStacks<T> {
     /// The younger part, oldest first, and its total.
     back: Vec<T>,
     total: T,
+}
+
+impl<T: Clone + Default> TwoStacks<T> {
+    /// The bytes that stacks of `n` records hold outside themselves, on average: the front has from none to all of them,
+    /// each merged with all that follow in it, and the back the others.
+    pub fn estimated_heap<A: Aggregate<Acc = T>>(aggregate: &A, n: usize, value_heap: usize) -> usize {
+        let heap = |records| aggregate.estimated_heap(records, value_heap);
+        let front: usize = (1..=n).map(|records| (n + 1 - records) * heap(records)).sum::<usize>() / n.max(1);
+        2 * grown::<T>(n) + front + n / 2 * heap(1) + heap(n / 2)
+    }
 }
 
 impl<A: Aggregate> RecordQueue<A> for TwoStacks<A::Acc> {
@@ -118,6 +149,12 @@ impl<A: Aggregate> RecordQueue<A> for TwoStacks<A::Acc> {
                 Cow::Owned(newest)
             }
         }
+    }
+
+    fn heap_bytes(&self, aggregate: &A) -> usize {
+        let records = (self.front.capacity() + self.back.capacity()) * size_of::<A::Acc>();
+        let stacks = heap_of(aggregate, self.front.iter().chain(&self.back));
+        records + stacks + aggregate.heap_bytes(&self.total)
     }
 
     fn saved(&self) -> SavedRecords<Cow<'_, A::Acc>> {

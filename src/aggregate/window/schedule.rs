@@ -10,20 +10,16 @@ use std::collections::VecDeque;
 pub struct PaneSchedule {
     /// By pane, ascending.
     by_pane: VecDeque<(i64, Vec<u32>)>,
-    /// Slots in all panes.
-    scheduled: usize,
 }
 
 impl PaneSchedule {
     /// Registers that a slot has something of a pane.
     pub fn register(&mut self, pane: i64, slot: u32) {
         self.slots(pane).push(slot);
-        self.scheduled += 1;
     }
 
     /// Registers many slots of a pane.
     pub fn extend(&mut self, pane: i64, slots: Vec<u32>) {
-        self.scheduled += slots.len();
         match self.slots(pane) {
             known if known.is_empty() => *known = slots,
             known => known.extend(slots),
@@ -56,13 +52,12 @@ impl PaneSchedule {
 
     /// Takes out the oldest pane, if it fulfils a condition, with its slots.
     pub fn pop_if(&mut self, is_due: impl Fn(i64) -> bool) -> Option<(i64, Vec<u32>)> {
-        let (pane, slots) = self.by_pane.pop_front_if(|(pane, _)| is_due(*pane))?;
-        self.scheduled -= slots.len();
-        Some((pane, slots))
+        self.by_pane.pop_front_if(|(pane, _)| is_due(*pane))
     }
 
     /// Memory held.
     pub fn bytes(&self) -> usize {
-        self.scheduled * size_of::<u32>()
+        let slots: usize = self.by_pane.iter().map(|(_, slots)| slots.capacity()).sum();
+        slots * size_of::<u32>() + self.by_pane.capacity() * size_of::<(i64, Vec<u32>)>()
     }
 }

@@ -17,8 +17,9 @@ use super::parts::StateParts;
 use super::saved_panes::{self, SavedPanes};
 use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
 use crate::aggregate::cow_vec::CowVec;
+use crate::aggregate::estimate::{AssumedRecords, SCHEDULED};
+use crate::aggregate::heap::{grown, sampled};
 use crate::aggregate::snapshot::Encoder;
 use crate::time::{EventTime, format_duration};
 
@@ -104,9 +105,11 @@ impl WindowKind for Series {
         parts.continued(closed)
     }
 
-    /// A pane is an accumulator and its entry in a schedule.
-    fn any_cost<A: Aggregate>(self) -> Cost {
-        Cost { entity: size_of::<StepPanes<A::Acc>>(), pane: size_of::<(i64, A::Acc)>() + size_of::<u32>() }
+    fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
+        let panes = WindowKind::panes(self).map_or(0, |panes| panes as usize);
+        let heap = aggregate.estimated_heap(records.a_pane, records.value_heap);
+        let ring = grown::<(i64, A::Acc)>(panes);
+        size_of::<StepPanes<A::Acc>>() + ring + panes.saturating_mul(heap + SCHEDULED)
     }
 }
 
@@ -126,8 +129,6 @@ struct SeriesWindow<A: Aggregate> {
     aggregate: A,
     /// By slot.
     panes: CowVec<StepPanes<A::Acc>>,
-    /// Panes in all slots.
-    held: usize,
     /// By pane.
     schedule: BTreeMap<i64, ScheduledPane>,
     /// The next time at which a pane moves on.
@@ -139,7 +140,7 @@ struct SeriesWindow<A: Aggregate> {
 impl<A: Aggregate> SeriesWindow<A> {
     fn new(series: Series, aggregate: A) -> Self {
         let (panes, schedule) = (CowVec::default(), BTreeMap::new());
-        SeriesWindow { series, aggregate, panes, held: 0, schedule, next_move: EventTime::MAX, asof: EventTime::MIN }
+        SeriesWindow { series, aggregate, panes, schedule, next_move: EventTime::MAX, asof: EventTime::MIN }
     }
 
     /// Adds to a pane of a slot.
@@ -148,7 +149,6 @@ impl<A: Aggregate> SeriesWindow<A> {
         let at = panes.partition_point(|(known, _)| *known < pane);
         if panes.get(at).is_none_or(|(known, _)| *known != pane) {
             panes.insert(at, (pane, A::Acc::default()));
-            self.held += 1;
             let scheduled = self.schedule.entry(pane).or_insert_with(|| {
                 self.next_move = self.next_move.min(self.series.moves_at(pane, 1));
                 ScheduledPane { next: 1, slots: Vec::new() }
@@ -178,8 +178,7 @@ impl<A: Aggregate> ClosedWindow<A> for SeriesWindow<A> {
     }
 
     fn clear(&mut self, slot: u32) {
-        let panes = std::mem::take(self.panes.get_mut(slot));
-        self.held -= panes.len();
+        *self.panes.get_mut(slot) = StepPanes::default();
     }
 
     fn admits(&self, event_time: EventTime, time: EventTime) -> bool {
@@ -214,16 +213,14 @@ impl<A: Aggregate> ClosedWindow<A> for SeriesWindow<A> {
             return;
         }
         (self.asof, self.next_move) = (asof, EventTime::MAX);
-        let (series, panes, held, next_move) = (self.series, &mut self.panes, &mut self.held, &mut self.next_move);
+        let (series, panes, next_move) = (self.series, &mut self.panes, &mut self.next_move);
         self.schedule.retain(|pane, scheduled| {
             if series.moves_at(*pane, scheduled.next) <= asof {
                 expired.changed.extend_from_slice(&scheduled.slots);
                 let Some(answer) = series.answer(*pane, asof) else {
                     for slot in &scheduled.slots {
                         let panes = panes.get_mut(*slot);
-                        while panes.pop_front_if(|(oldest, _)| *oldest <= *pane).is_some() {
-                            *held -= 1;
-                        }
+                        while panes.pop_front_if(|(oldest, _)| *oldest <= *pane).is_some() {}
                         if panes.is_empty() {
                             expired.emptied.push(*slot);
                         }
@@ -272,10 +269,14 @@ impl<A: Aggregate> ClosedWindow<A> for SeriesWindow<A> {
     }
 
     fn bytes(&self) -> usize {
-        let slots: usize = self.schedule.values().map(|scheduled| scheduled.slots.len()).sum();
-        self.held * size_of::<(i64, A::Acc)>()
-            + slots * size_of::<u32>()
-            + self.panes.capacity() * size_of::<StepPanes<A::Acc>>()
+        let scheduled: usize = self.schedule.values().map(|scheduled| scheduled.slots.capacity()).sum();
+        let slots = self.panes.capacity();
+        let panes = |slot: usize| {
+            let panes = self.panes.get(slot as u32);
+            let heap: usize = panes.iter().map(|(_, acc)| self.aggregate.heap_bytes(acc)).sum();
+            panes.capacity() * size_of::<(i64, A::Acc)>() + heap
+        };
+        slots * size_of::<StepPanes<A::Acc>>() + sampled(slots, panes) + scheduled * size_of::<u32>()
     }
 }
 

@@ -20,8 +20,9 @@ use super::maintained::WindowState;
 use super::parts::StateParts;
 use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
 use crate::aggregate::cow_vec::CowVec;
+use crate::aggregate::estimate::AssumedRecords;
+use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::{EventTime, format_duration};
 
@@ -92,8 +93,9 @@ impl WindowKind for Session {
         parts.continued(closed)
     }
 
-    fn any_cost<A: Aggregate>(self) -> Cost {
-        Cost { entity: size_of::<Run<A::Acc>>() + size_of::<(EventTime, u32)>(), pane: 0 }
+    fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
+        let heap = aggregate.estimated_heap(records.a_pane, records.value_heap);
+        size_of::<Run<A::Acc>>() + heap + Deadlines::BYTES
     }
 }
 
@@ -248,7 +250,9 @@ impl<A: Aggregate> ClosedWindow<A> for SessionWindow<A> {
     }
 
     fn bytes(&self) -> usize {
-        self.runs.capacity() * size_of::<Run<A::Acc>>() + self.ends.bytes()
+        let slots = self.runs.capacity();
+        let heap = |slot: usize| self.aggregate.heap_bytes(&self.runs.get(slot as u32).acc);
+        slots * size_of::<Run<A::Acc>>() + sampled(slots, heap) + self.ends.bytes()
     }
 }
 

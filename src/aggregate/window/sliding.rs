@@ -9,7 +9,7 @@ use super::provisional::{Queued, Summed};
 use super::subtracting::Subtracting;
 use crate::aggregate::algebra::{Aggregate, Invertible};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
+use crate::aggregate::estimate::AssumedRecords;
 use crate::time::{format_duration, parse_duration};
 
 impl WindowKind for Sliding {
@@ -58,7 +58,7 @@ impl WindowKind for Sliding {
     }
 
     fn panes(self) -> Option<i64> {
-        Some(self.size_ms.div_euclid(self.hop_ms) + 2)
+        Some(self.most_panes())
     }
 
     fn invertible<A: Invertible, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>
@@ -77,11 +77,11 @@ impl WindowKind for Sliding {
         parts.summed::<Queued<A>, _>(closed)
     }
 
-    fn invertible_cost<A: Invertible>(self) -> Cost {
-        Subtracting::<A>::COST
+    fn invertible_bytes<A: Invertible>(self, aggregate: &A, records: &AssumedRecords) -> usize {
+        Subtracting::bytes_per_entity(self, aggregate, records)
     }
 
-    fn any_cost<A: Aggregate>(self) -> Cost {
-        Merging::<A>::COST
+    fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
+        Merging::bytes_per_entity(self, aggregate, records)
     }
 }

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use super::closed::{ClosedWindow, Expired, LineUpdates, Single, Update};
 use super::panes::Sliding;
 use crate::aggregate::algebra::Invertible;
-use crate::aggregate::cost::Cost;
+use crate::aggregate::estimate::AssumedRecords;
+use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::EventTime;
 
@@ -48,8 +49,14 @@ pub struct Subtracting<A: Invertible> {
 }
 
 impl<A: Invertible> Subtracting<A> {
-    /// The cost of an entity and of a pane.
-    pub const COST: Cost = Cost { entity: size_of::<RunningTotal<A::Acc>>(), pane: size_of::<(u32, A::Acc)>() };
+    /// The bytes of an entity.
+    pub fn bytes_per_entity(window: Sliding, aggregate: &A, records: &AssumedRecords) -> usize {
+        let panes = window.most_panes() as usize;
+        let heap = |count| aggregate.estimated_heap(count, records.value_heap);
+        let pane = size_of::<(u32, A::Acc)>() + heap(records.a_pane);
+        let all = records.a_pane.saturating_mul(panes);
+        size_of::<RunningTotal<A::Acc>>() + heap(all) + panes.saturating_mul(pane)
+    }
 
     pub fn new(window: Sliding, aggregate: A) -> Self {
         Subtracting { window, aggregate, totals: Vec::new(), buckets: VecDeque::new(), spare: Vec::new() }
@@ -67,6 +74,10 @@ impl<A: Invertible> Subtracting<A> {
                 at
             }
             _ => {
+                if let Some(filled) = self.buckets.back_mut().and_then(|(_, bucket)| Arc::get_mut(bucket)) {
+                    // Only late records are added to it from now on.
+                    filled.shrink_to(filled.len() + filled.len() / 16);
+                }
                 self.buckets.push_back((pane, Arc::new(std::mem::take(&mut self.spare))));
                 self.buckets.len() - 1
             }
@@ -94,6 +105,7 @@ fn add_to_pane<T: Default>(
 
 impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
     fn grow(&mut self, slots: usize) {
+        self.totals.reserve_exact(slots.saturating_sub(self.totals.len()));
         self.totals.resize_with(slots, RunningTotal::default);
     }
 
@@ -216,7 +228,12 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
     }
 
     fn bytes(&self) -> usize {
-        let buckets = self.buckets.iter().map(|(_, bucket)| bucket.capacity());
-        (buckets.sum::<usize>() + self.spare.capacity()) * Self::COST.pane + self.totals.capacity() * Self::COST.entity
+        let heap = |acc: &A::Acc| self.aggregate.heap_bytes(acc);
+        let bucket = |bucket: &Vec<(u32, A::Acc)>| {
+            bucket.capacity() * size_of::<(u32, A::Acc)>() + sampled(bucket.len(), |at| heap(&bucket[at].1))
+        };
+        let buckets: usize = self.buckets.iter().map(|(_, panes)| bucket(panes)).sum();
+        let totals = self.totals.capacity() * size_of::<RunningTotal<A::Acc>>();
+        buckets + bucket(&self.spare) + totals + sampled(self.totals.len(), |slot| heap(&self.totals[slot].total))
     }
 }

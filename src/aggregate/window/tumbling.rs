@@ -17,8 +17,9 @@ use super::parts::StateParts;
 use super::schedule::PaneSchedule;
 use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::answers::Answers;
-use crate::aggregate::cost::Cost;
 use crate::aggregate::cow_vec::CowVec;
+use crate::aggregate::estimate::{AssumedRecords, SCHEDULED};
+use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::{EventTime, format_duration};
 
@@ -79,10 +80,9 @@ impl WindowKind for Tumbling {
         parts.continued(closed)
     }
 
-    /// A pane is an accumulator and its entry in a schedule.
-    fn any_cost<A: Aggregate>(self) -> Cost {
-        let acc = size_of::<A::Acc>();
-        Cost { entity: size_of::<Stretches<A::Acc>>() - 2 * acc, pane: acc + size_of::<u32>() }
+    fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
+        let heap = aggregate.estimated_heap(records.a_pane, records.value_heap);
+        size_of::<Stretches<A::Acc>>() + 2 * (heap + SCHEDULED)
     }
 }
 
@@ -261,7 +261,12 @@ impl<A: Aggregate> ClosedWindow<A> for FullStretches<A> {
     }
 
     fn bytes(&self) -> usize {
-        let stretches = self.stretches.capacity() * size_of::<Stretches<A::Acc>>();
+        let slots = self.stretches.capacity();
+        let heap = |slot: usize| {
+            let stretches = self.stretches.get(slot as u32);
+            self.aggregate.heap_bytes(&stretches.newest) + self.aggregate.heap_bytes(&stretches.before)
+        };
+        let stretches = slots * size_of::<Stretches<A::Acc>>() + sampled(slots, heap);
         stretches + self.filling.bytes() + self.shown.bytes()
     }
 }
