@@ -56,6 +56,7 @@ fn start(
         events,
         max_in_flight: Volume { records: 1 << 17, bytes: u64::MAX },
         nulls: Arc::default(),
+        dropped: Arc::default(),
         keep_unlabelled: false,
     };
     let (job, control) = (Arc::new(job), Arc::new(Control::default()));

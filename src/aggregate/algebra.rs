@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::assumed_records::AssumedRecords;
 use super::input::{LineInput, Needs};
 use super::value_key::ValueKey;
 use crate::time::EventTime;
@@ -126,9 +127,8 @@ pub trait Aggregate: Copy + Send + Sync + 'static {
         0
     }
 
-    /// Returns the bytes that an accumulator of so many records of different values holds outside itself at most, if each
-    /// value holds `value_heap` bytes.
-    fn estimated_heap(&self, _records: usize, _value_heap: usize) -> usize {
+    /// Returns the bytes that an accumulator of records of different values holds outside itself at most.
+    fn estimated_heap(&self, _records: &AssumedRecords) -> usize {
         0
     }
 

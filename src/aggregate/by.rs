@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::algebra::{Aggregate, Invertible, Observed};
 use super::answers::Answers;
-use super::estimate::TEXT_BYTES;
+use super::assumed_records::{AssumedRecords, TEXT_BYTES};
 use super::feature::Feature;
 use super::heap::grown;
 use super::input::Needs;
@@ -98,7 +98,7 @@ impl<A: Aggregate> Aggregate for By<A> {
         earlier.0.iter().all(is_superseded)
     }
 
-    /// As of one category.
+    /// Returns those of one category.
     fn kept_panes(&self, panes: usize, records: usize) -> usize {
         self.0.kept_panes(panes, records)
     }
@@ -108,10 +108,10 @@ impl<A: Aggregate> Aggregate for By<A> {
         acc.0.capacity() * size_of::<(ValueKey, A::Acc)>() + acc.0.iter().map(entry).sum::<usize>()
     }
 
-    /// As of one category, a text.
-    fn estimated_heap(&self, records: usize, value_heap: usize) -> usize {
-        let entry = TEXT_BYTES + self.0.estimated_heap(records, value_heap);
-        if records == 0 { 0 } else { grown::<(ValueKey, A::Acc)>(1) + entry }
+    /// Returns those of one category, a text.
+    fn estimated_heap(&self, records: &AssumedRecords) -> usize {
+        let entry = TEXT_BYTES + self.0.estimated_heap(records);
+        if records.count() == 0 { 0 } else { grown::<(ValueKey, A::Acc)>(1) + entry }
     }
 
     fn admits(&self, saved: &Self::Acc) -> bool {

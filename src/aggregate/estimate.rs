@@ -5,21 +5,9 @@
 //! entities with no more records; only `by` with more than one category, and texts longer than is assumed, take more.
 
 use super::algebra::{Aggregate, Invertible};
+use super::assumed_records::AssumedRecords;
 use super::by::By;
-use super::heap::grown;
 use super::window::{Single, Window};
-
-/// Bytes that a text is assumed to hold outside itself: 16 of text, and two counts.
-pub const TEXT_BYTES: usize = 32;
-
-/// The records of an entity that an estimate assumes.
-#[derive(Clone, Copy, Debug)]
-pub struct AssumedRecords {
-    /// Records in each pane, or in all of a window without panes.
-    pub a_pane: usize,
-    /// Bytes that each value holds outside itself.
-    pub value_heap: usize,
-}
 
 /// The state that is estimated.
 #[derive(Clone, Copy, Debug)]
@@ -53,16 +41,6 @@ impl StateEstimate {
     }
 
     fn single<A: Aggregate>(&self, aggregate: &A) -> usize {
-        size_of::<(u32, Single<A::Acc>)>() + aggregate.estimated_heap(1, self.records.value_heap)
+        size_of::<(u32, Single<A::Acc>)>() + aggregate.estimated_heap(&AssumedRecords { a_pane: 1, ..self.records })
     }
 }
-
-/// Returns the bytes of a ring of panes, each with as many records as are assumed, and of their entries in a schedule.
-pub fn pane_ring<A: Aggregate>(aggregate: &A, panes: usize, records: &AssumedRecords) -> usize {
-    let kept = aggregate.kept_panes(panes, records.a_pane);
-    let heap = aggregate.estimated_heap(records.a_pane, records.value_heap);
-    grown::<(i64, A::Acc)>(kept) + kept.saturating_mul(heap) + panes.saturating_mul(SCHEDULED)
-}
-
-/// Bytes of an entry in a schedule: lists of slots grow by doubling.
-pub const SCHEDULED: usize = size_of::<u32>() * 3 / 2;

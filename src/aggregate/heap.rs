@@ -28,7 +28,7 @@ pub fn grown<T>(len: usize) -> usize {
 pub fn tree<K, V>(len: usize) -> usize {
     /// Entries that a node has room for, and those that it has on average.
     const ROOM: usize = 11;
-    const FILLED: usize = 8;
+    const FILLED: usize = 7;
     let leaf = (ROOM * (size_of::<K>() + size_of::<V>()) + 12).next_multiple_of(8);
     if len <= ROOM {
         return if len == 0 { 0 } else { leaf };

@@ -2,8 +2,9 @@
 
 use std::any::Any;
 
+use super::assumed_records::{AssumedRecords, TEXT_BYTES};
 use super::entities::Entities;
-use super::estimate::{AssumedRecords, StateEstimate, TEXT_BYTES};
+use super::estimate::StateEstimate;
 use super::family::{Family, OpsInWindow, PlacedOp};
 use super::feature::Feature;
 use super::input::Needs;
@@ -61,7 +62,7 @@ impl AggregateSpec {
 
     fn estimated(&self, window: Window, records: usize, waiting: bool) -> usize {
         let value_heap = if self.texts { TEXT_BYTES } else { 0 };
-        let records = AssumedRecords { a_pane: records, value_heap };
+        let records = AssumedRecords { a_pane: records, panes: 1, value_heap };
         let estimate = StateEstimate { window, waiting, by: self.by, records };
         let bytes = |(family, members): (&dyn Family, Vec<usize>)| {
             let ops: Vec<&Op> = members.iter().map(|op| &self.ops[*op]).collect();

@@ -25,9 +25,11 @@
 
 mod algebra;
 mod answers;
+mod assumed_records;
 mod by;
 mod cow_vec;
 mod entities;
+mod entity_bound;
 mod estimate;
 mod exact;
 mod families;
@@ -43,6 +45,7 @@ mod op_input;
 mod open_answer;
 mod ops;
 mod provisional_entities;
+mod recency;
 mod requested;
 mod snapshot;
 mod state;
@@ -54,7 +57,9 @@ use std::any::Any;
 use crate::value::Type;
 
 pub use algebra::{Aggregate, Invertible, Observed};
-pub use estimate::{AssumedRecords, StateEstimate};
+pub use assumed_records::AssumedRecords;
+pub use entity_bound::EntityBound;
+pub use estimate::StateEstimate;
 pub use exact::{MAX_DIGITS, fixed, quotient};
 pub use families::{
     Covariation, CovariationOp, DecayOp, Decayed, ExtentOp, Extremum, HALF_LIFE, HigherMomentOp, HigherMoments,

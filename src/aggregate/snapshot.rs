@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cow_vec::CowVec;
+use super::recency::RecencySnapshot;
 use crate::time::EventTime;
 use crate::value::Key;
 
@@ -20,6 +21,10 @@ pub struct SavedGroup {
     pub keys: Vec<Option<Key>>,
     /// The state of each window for those slots, in its own encoding.
     pub windows: Vec<Vec<u8>>,
+    /// The slots of a group with a bound, part by part, the one longest without a record first; else none.
+    pub recency: Vec<u32>,
+    /// Entities that have been dropped at the bound.
+    pub dropped: u64,
 }
 
 /// The closed state of one feature group on one worker as of one moment. It shares with the group what has not changed
@@ -29,6 +34,8 @@ pub struct GroupSnapshot {
     pub(super) asof: EventTime,
     pub(super) keys: CowVec<Option<Key>>,
     pub(super) windows: Vec<Encoder>,
+    pub(super) recency: Option<RecencySnapshot>,
+    pub(super) dropped: u64,
 }
 
 impl GroupSnapshot {
@@ -39,6 +46,8 @@ impl GroupSnapshot {
             asof: self.asof,
             keys: self.keys.iter().cloned().collect(),
             windows: self.windows.into_iter().map(|encode| encode()).collect(),
+            recency: self.recency.map_or_else(Vec::new, |recency| recency.slots()),
+            dropped: self.dropped,
         }
     }
 }

@@ -25,17 +25,22 @@
 
 use super::answers::Answers;
 use super::entities::Entities;
+use super::entity_bound::EntityBound;
 use super::feature::Feature;
 use super::input::LineInput;
 use super::layout::GroupLayout;
 use super::provisional_entities::ProvisionalEntities;
-use super::snapshot::{GroupSnapshot, SavedGroup};
+use super::recency::Recency;
+use super::snapshot::{GroupSnapshot, SavedGroup, remap_slot};
 use super::window::{Expired, Update, WindowState};
 use crate::time::EventTime;
 use crate::value::Key;
 
 /// The largest number of records that a saved state can have had.
 const MOST_RECORDS: i64 = 1 << 60;
+
+/// The least number of dropped entities after which windows are compacted.
+const LEAST_COMPACTED: usize = 16;
 
 /// Returns whether a state can have been advanced to a time, or to none yet.
 fn is_asking_time(asof: EventTime) -> bool {
@@ -52,6 +57,11 @@ pub struct GroupState {
     /// Positions of the windows whose panes go along with vectors.
     divisible: Vec<usize>,
     provisional: ProvisionalEntities,
+    /// The order in which entities are dropped; `None` if the group has no bound.
+    recency: Option<Recency>,
+    /// Entities that have been dropped, and those since windows were compacted last.
+    dropped: u64,
+    uncompacted: usize,
     width: usize,
     /// The number in the total order of the next record.
     sequence: i64,
@@ -61,6 +71,11 @@ pub struct GroupState {
 
 impl GroupState {
     pub fn new(layout: &GroupLayout) -> Self {
+        GroupState::bounded(layout, None)
+    }
+
+    /// The state of a group that may have a bound, which [`GroupState::drop_excess`] keeps.
+    pub fn bounded(layout: &GroupLayout, bound: Option<EntityBound>) -> Self {
         let windows = layout.build();
         let is_divisible = |at: &usize| windows[*at].panes(None, None).is_some();
         GroupState {
@@ -69,6 +84,9 @@ impl GroupState {
             room: 0,
             windows,
             provisional: ProvisionalEntities::default(),
+            recency: bound.map(Recency::new),
+            dropped: 0,
+            uncompacted: 0,
             width: layout.width,
             sequence: 0,
             asof: EventTime::MIN,
@@ -112,6 +130,46 @@ impl GroupState {
             self.next_expiry = self.next_expiry.min(window.next_expiry());
         }
         self.sequence += updates.len() as i64;
+        if let Some(recency) = &mut self.recency {
+            for update in updates {
+                let hash = self.entities.entity(update.slot).map_or(0, |(_, hash)| hash);
+                recency.touch(update.slot, hash);
+            }
+        }
+    }
+
+    /// Drops the entities beyond the bound, those longest without a record; their slots and keys are appended to `dropped`.
+    pub fn drop_excess(&mut self, dropped: &mut Vec<(u32, Key)>) {
+        while let Some(slot) = self.recency.as_mut().and_then(Recency::excess) {
+            let Some((key, _)) = self.entities.entity(slot) else { unreachable!("a slot in the order has an entity") };
+            dropped.push((slot, key.clone()));
+            self.windows.iter_mut().for_each(|window| window.drop_entity(slot));
+            self.release(slot);
+            self.dropped += 1;
+            self.uncompacted += 1;
+        }
+        if self.uncompacted > self.entities.len().max(LEAST_COMPACTED) {
+            self.uncompacted = 0;
+            self.windows.iter_mut().for_each(|window| window.compact());
+        }
+    }
+
+    /// Frees the slot of an entity that no window has.
+    fn release(&mut self, slot: u32) {
+        if let (Some(recency), Some((_, hash))) = (&mut self.recency, self.entities.entity(slot)) {
+            recency.remove(slot, hash);
+        }
+        self.entities.release(slot);
+    }
+
+    /// Returns whether the group has a bound.
+    pub fn is_bounded(&self) -> bool {
+        self.recency.is_some()
+    }
+
+    /// Returns how many entities have been dropped, with those that the parts of a saved state had.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// Moves to an asking time, never back, as to one before that of a state that was loaded; slots whose answers change are
@@ -134,7 +192,7 @@ impl GroupState {
         let empty = self.windows.iter().all(|window| window.is_empty(slot));
         if empty {
             self.windows.iter_mut().for_each(|window| window.clear(slot));
-            self.entities.release(slot);
+            self.release(slot);
         }
         empty
     }
@@ -197,17 +255,25 @@ impl GroupState {
     /// entities, and beyond an estimate from as many of them.
     pub fn bytes(&self) -> usize {
         let windows: usize = self.windows.iter().map(|window| window.bytes()).sum();
-        windows + self.entities.bytes() + self.provisional.bytes()
+        let recency = self.recency.as_ref().map_or(0, Recency::bytes);
+        windows + self.entities.bytes() + self.provisional.bytes() + recency
     }
 
     /// The closed state as it is now.
     pub fn save(&self) -> GroupSnapshot {
         let windows = self.windows.iter().map(|window| window.save()).collect();
-        GroupSnapshot { sequence: self.sequence, asof: self.asof, keys: self.entities.keys(), windows }
+        GroupSnapshot {
+            sequence: self.sequence,
+            asof: self.asof,
+            keys: self.entities.keys(),
+            windows,
+            recency: self.recency.as_ref().map(Recency::snapshot),
+            dropped: self.dropped,
+        }
     }
 
     /// Adds the entities that are `mine`, by the hash of their keys, of a saved state, one of possibly several; returns
-    /// their slots.
+    /// their slots. The entities that it had dropped count as those of the owner of hash 0.
     ///
     /// # Errors
     /// If the bytes are not what [`GroupState::save`] saved of the same layout.
@@ -219,16 +285,34 @@ impl GroupState {
             return Err(postcard::Error::DeserializeBadEncoding);
         }
         self.sequence = self.sequence.max(saved.sequence);
+        if mine(0) {
+            self.dropped += saved.dropped;
+        }
         let hashed = saved.keys.iter().map(|key| key.as_ref().map(|key| (key, Key::hash_of(key.as_bytes()))));
         let mine = hashed.map(|key| key.filter(|(_, hash)| mine(*hash)));
         let slots: Vec<Option<u32>> = mine.map(|key| key.map(|(key, hash)| self.slot(key.as_bytes(), hash))).collect();
         for (window, bytes) in self.windows.iter_mut().zip(&saved.windows) {
             window.load(bytes, &slots)?;
         }
+        self.load_recency(&saved.recency, &slots)?;
         // Nothing expires by that, but windows are told the asking time.
         self.next_expiry = EventTime::MIN;
         self.advance(self.asof.max(saved.asof), &mut Expired::default());
         Ok(slots.into_iter().flatten().collect())
+    }
+
+    /// Adds the order of saved slots, each of which is mapped to one of `slots` or left out.
+    fn load_recency(&mut self, saved: &[u32], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
+        let Some(recency) = &mut self.recency else { return Ok(()) };
+        for slot in saved {
+            if let Some(slot) = remap_slot(slots, *slot)? {
+                let hash = self.entities.entity(slot).map_or(0, |(_, hash)| hash);
+                recency.touch(slot, hash);
+            }
+        }
+        // One that were missing would never be dropped.
+        let mine = slots.iter().flatten().filter(|slot| !recency.has(**slot)).count();
+        if mine == 0 { Ok(()) } else { Err(postcard::Error::DeserializeBadEncoding) }
     }
 
     /// The provisional slot of an entity, which gets one if it has none; a record of it must be added next.

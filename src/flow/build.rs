@@ -22,7 +22,7 @@ use super::op::{self, Assignments, Records};
 use super::plan::{LabelPlan, Plan};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint};
 use crate::expr::{EvalStats, Expr};
-use crate::metrics::NullCounts;
+use crate::metrics::{DroppedCounts, NullCounts};
 use crate::relation::{RelationOp, ShiftedBatch, StreamId, TrainingGraph, project};
 use crate::source::{
     IdlenessPolicy, InputFrontier, Partitions, PlaybackClock, Position, ReaderOptions, SourcePlan, Volume,
@@ -68,6 +68,8 @@ pub struct Job {
     pub max_in_flight: Volume,
     /// Values that could not be computed, by operator.
     pub nulls: Arc<NullCounts>,
+    /// Entities that were dropped at the bounds of their groups.
+    pub dropped: Arc<DroppedCounts>,
 }
 
 impl Job {
@@ -227,7 +229,8 @@ impl<'scope> Renderer<'_, 'scope> {
             let online_table = job.online.as_ref().and_then(|online| online.group(&group.name));
             let file = job.offline.as_ref().map(|files| files.features[index].clone());
             let nulls = job.nulls.place(&format!("features.{}", group.name));
-            let outputs = GroupOutputs { offline: file.is_some(), online: online_table.cloned(), nulls };
+            let dropped = job.dropped.group(&group.name);
+            let outputs = GroupOutputs { offline: file.is_some(), online: online_table.cloned(), nulls, dropped };
             let checkpoint = job.checkpoint(format!("features.{}", group.name));
             let GroupStreams { closed, online, enriched } =
                 op::group::group(self.scope, group, updates, lookups.collect(), outputs, checkpoint)?;

@@ -13,6 +13,7 @@ use timely::dataflow::channels::{ContainerBytes, Message};
 use timely::progress::Stamp;
 
 use super::codec;
+use crate::aggregate::EntityBound;
 use crate::time::EventTime;
 use crate::value::{AckToken, Batch, Key, KeyCodec, Type};
 
@@ -102,6 +103,8 @@ pub enum Route {
     Key { codec: KeyCodec, columns: Vec<usize> },
     /// The same as `Key`, by another hash than [`Key::hash_of`].
     HashedKey { codec: KeyCodec, columns: Vec<usize>, hash: fn(&[u8]) -> u64 },
+    /// To the worker that owns the part of the bound that the key in these columns belongs to.
+    Part { codec: KeyCodec, columns: Vec<usize>, bound: EntityBound },
     /// All rows to the worker that owns this hash.
     One(u64),
 }
@@ -118,7 +121,7 @@ impl Route {
             Route::Key { codec, columns } | Route::HashedKey { codec, columns, .. } => {
                 Route::HashedKey { codec, columns, hash }
             }
-            Route::One(worker) => Route::One(worker),
+            Route::Part { .. } | Route::One(_) => self,
         }
     }
 
@@ -151,10 +154,16 @@ impl Distributor<Batch> for BatchDistributor {
         let peers = pushers.len();
         let mut send = |to: usize, mut part: Batch| Message::push_at(&mut part, stamp.clone(), &mut pushers[to]);
         let batch = std::mem::take(batch);
-        let (codec, columns, hash) = match &self.route {
+        let (codec, columns) = match &self.route {
             Route::One(hash) => return send(worker_of(*hash, peers), batch),
-            Route::Key { codec, columns } => (codec, columns, Key::hash_of as fn(&[u8]) -> u64),
-            Route::HashedKey { codec, columns, hash } => (codec, columns, *hash),
+            Route::Key { codec, columns }
+            | Route::HashedKey { codec, columns, .. }
+            | Route::Part { codec, columns, .. } => (codec, columns),
+        };
+        let hash = |key: &[u8]| match &self.route {
+            Route::HashedKey { hash, .. } => hash(key),
+            Route::Part { bound, .. } => bound.part_of(Key::hash_of(key)),
+            Route::Key { .. } | Route::One(_) => Key::hash_of(key),
         };
         let mut rows = vec![Vec::new(); peers];
         let keys = codec.encode(&key_columns(&batch, columns));

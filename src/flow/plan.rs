@@ -10,7 +10,7 @@ use arrow_schema::{DataType, Field, Fields};
 use super::label_form::LabelForm;
 use super::label_pairs::LabelPairs;
 use super::record_order::RecordOrder;
-use crate::aggregate::{FeatureType, GroupLayout, InputColumns, LineInput};
+use crate::aggregate::{EntityBound, FeatureType, GroupLayout, InputColumns, LineInput};
 use crate::example::{FeatureAssembler, OwnRecord};
 use crate::expr::Expr;
 use crate::model::{InputShape, ModelOptions};
@@ -57,6 +57,8 @@ pub struct GroupPlan {
     /// Columns of the projection that each line reads.
     pub lines: Vec<LineColumns>,
     pub layout: GroupLayout,
+    /// The most entities; `None` without a bound.
+    pub bound: Option<EntityBound>,
     /// Names of the entity's columns.
     pub entity_names: Vec<String>,
     /// Names of the features, in the order of vectors.
@@ -91,6 +93,11 @@ pub struct LineColumns {
 }
 
 impl GroupPlan {
+    /// Returns whether the order of records of equal time matters: to an answer, or to which entity is dropped.
+    pub fn is_ordered(&self) -> bool {
+        self.layout.is_ordered() || self.bound.is_some()
+    }
+
     /// Returns the positions of the entity's columns in the projection.
     pub fn entity(&self) -> Vec<usize> {
         (0..self.codec.types().len()).collect()

@@ -105,7 +105,7 @@ fn plan_source(spec: &Spec, groups: &[Arc<GroupPlan>], index: usize) -> SourcePl
     let reaches: Option<Vec<i64>> = fed().map(reach).collect();
     let is_label = spec.models.iter().any(|model| matches!(&model.label, Label::Joined(label) if reads(label.from)));
     let is_example = spec.models.iter().any(|model| reads(model.examples));
-    let is_ordered = fed().any(|group| group.layout.is_ordered());
+    let is_ordered = fed().any(|group| group.is_ordered());
     // Examples and labels keep every record, as a window without end does.
     let reaches = reaches.filter(|_| !is_example && !is_label);
     SourcePlan {
@@ -155,6 +155,7 @@ fn plan_group(spec: &Spec, index: usize) -> GroupPlan {
         projection,
         lines,
         layout,
+        bound: group.bound,
         entity_names: entity().map(|column| column.name.clone()).collect(),
         names: group.features.iter().map(|feature| feature.name.clone()).collect(),
         types: group.features.iter().map(|feature| feature.ty).collect(),

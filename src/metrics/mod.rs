@@ -13,11 +13,13 @@
 //! assert!(NAMES.iter().any(|metric| metric.name == HTTP_REQUESTS.name));
 //! ```
 
+mod dropped;
 mod freshness;
 mod nulls;
 mod process;
 mod traffic;
 
+pub use dropped::DroppedCounts;
 pub use freshness::Freshness;
 pub use nulls::{NullCounter, NullCounts, NullMetric, NullReason};
 pub use process::{Metrics, OperatorCounts};
@@ -49,6 +51,7 @@ names! {
     SOURCE_OVERTAKEN = "tidemill_source_overtaken_total", ["source"], "Records that arrived behind the input frontier and took effect there.";
     SOURCE_LAG = "tidemill_source_lag_records", ["source", "partition"], "Records of a Kafka partition that have not been read yet.";
     STATE_BYTES = "tidemill_state_bytes", ["operator"], "Memory that an operator's state holds; of operators that do not measure it, its size in the newest checkpoint.";
+    ENTITIES_DROPPED = "tidemill_entities_dropped_total", ["group"], "Entities that a feature group has dropped at its bound: those longest without a record.";
     CHECKPOINT_SECONDS = "tidemill_checkpoint_duration_seconds", [], "Time from triggering a checkpoint until it is current.";
     CHECKPOINT_LAST = "tidemill_checkpoint_last_timestamp_seconds", [], "Wall-clock time at which the newest checkpoint became current.";
     CHECKPOINT_FAILURES = "tidemill_checkpoint_failures_total", [], "Checkpoints that could not be written.";

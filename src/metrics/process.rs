@@ -9,10 +9,10 @@ use prometheus::{
 };
 
 use super::{
-    CHECKPOINT_FAILURES, CHECKPOINT_LAST, CHECKPOINT_SECONDS, EVENT_TIME_AHEAD, FRESHNESS, HTTP_REQUESTS, HTTP_SECONDS,
-    MODEL_SCORE, MODEL_VERSION, MetricName, NULLS, NullMetric, OPERATOR_BUSY, OPERATOR_IN, OPERATOR_OUT, READY,
-    REDIS_PENDING, REDIS_REFUSED, REDIS_UP, REDIS_WRITTEN, REFUSED_LABELS, SOURCE_IN_FLIGHT, SOURCE_LAG,
-    SOURCE_OVERTAKEN, SOURCE_RECORDS, STATE_BYTES, STATE_ENTITIES, UNLABELLED, WATERMARK,
+    CHECKPOINT_FAILURES, CHECKPOINT_LAST, CHECKPOINT_SECONDS, ENTITIES_DROPPED, EVENT_TIME_AHEAD, FRESHNESS,
+    HTTP_REQUESTS, HTTP_SECONDS, MODEL_SCORE, MODEL_VERSION, MetricName, NULLS, NullMetric, OPERATOR_BUSY, OPERATOR_IN,
+    OPERATOR_OUT, READY, REDIS_PENDING, REDIS_REFUSED, REDIS_UP, REDIS_WRITTEN, REFUSED_LABELS, SOURCE_IN_FLIGHT,
+    SOURCE_LAG, SOURCE_OVERTAKEN, SOURCE_RECORDS, STATE_BYTES, STATE_ENTITIES, UNLABELLED, WATERMARK,
 };
 
 /// Counts of one operator of the graph, all workers together, as timely logs them.
@@ -36,6 +36,7 @@ pub struct Metrics {
     source_overtaken: IntCounterVec,
     pub source_lag: IntGaugeVec,
     pub state_bytes: IntGaugeVec,
+    entities_dropped: IntCounterVec,
     checkpoint_seconds: HistogramVec,
     checkpoint_last: GaugeVec,
     checkpoint_failures: IntCounterVec,
@@ -55,6 +56,8 @@ pub struct Metrics {
     pub http_requests: IntCounterVec,
     pub http_seconds: HistogramVec,
     operators: Mutex<BTreeMap<String, OperatorCounts>>,
+    /// By group with a bound, the entities that it has dropped.
+    dropped: Mutex<BTreeMap<String, u64>>,
     dataflow: String,
 }
 
@@ -94,6 +97,7 @@ impl Metrics {
             source_overtaken: register!(IntCounterVec, SOURCE_OVERTAKEN),
             source_lag: register!(IntGaugeVec, SOURCE_LAG),
             state_bytes: register!(IntGaugeVec, STATE_BYTES),
+            entities_dropped: register!(IntCounterVec, ENTITIES_DROPPED),
             checkpoint_seconds,
             checkpoint_last: register!(GaugeVec, CHECKPOINT_LAST),
             checkpoint_failures: register!(IntCounterVec, CHECKPOINT_FAILURES),
@@ -113,6 +117,7 @@ impl Metrics {
             http_requests: register!(IntCounterVec, HTTP_REQUESTS),
             http_seconds,
             operators: Mutex::default(),
+            dropped: Mutex::default(),
             dataflow: dataflow.to_owned(),
             registry,
         })
@@ -141,6 +146,18 @@ impl Metrics {
     pub fn overtaken_so_far(&self, source: &str, count: u64) {
         let counter = self.source_overtaken.with_label_values(&[source]);
         counter.inc_by(count.saturating_sub(counter.get()));
+    }
+
+    /// Raises the count of the entities that a group with a bound has dropped to `count`.
+    pub fn dropped_so_far(&self, group: &str, count: u64) {
+        let counter = self.entities_dropped.with_label_values(&[group]);
+        counter.inc_by(count.saturating_sub(counter.get()));
+        self.dropped.lock().expect("no holder panics").insert(group.to_owned(), counter.get());
+    }
+
+    /// Returns the entities that groups with a bound have dropped, by group.
+    pub fn dropped(&self) -> BTreeMap<String, u64> {
+        self.dropped.lock().expect("no holder panics").clone()
     }
 
     /// Adds what a worker has counted of an operator since its previous call.

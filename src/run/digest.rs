@@ -21,6 +21,9 @@ pub struct Digest {
     pub to: Option<EventTime>,
     pub sources: BTreeMap<String, RecordCounts>,
     pub features: BTreeMap<String, Content>,
+    /// Entities that groups with a bound have dropped, by group. Left out if no group has a bound.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub entities_dropped: BTreeMap<String, u64>,
     pub examples: BTreeMap<String, Content>,
     pub models: BTreeMap<String, Vec<VersionDigest>>,
     /// Examples and scores by model.

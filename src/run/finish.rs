@@ -75,6 +75,7 @@ pub fn outputs(
         to,
         sources: job::tallies(job),
         features: Default::default(),
+        entities_dropped: job::dropped(job),
         examples: Default::default(),
         models: job_events.finish()?,
         training,

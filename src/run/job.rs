@@ -134,6 +134,7 @@ pub fn prepare(
         events,
         max_in_flight: config.in_flight(),
         nulls: Arc::default(),
+        dropped: Arc::default(),
         keep_unlabelled: options.keep_unlabelled,
     };
     Ok(PreparedJob { job: Arc::new(job), events: received, inputs })
@@ -306,6 +307,12 @@ pub fn sample_instance(job: &Job, model: usize) -> Option<Sample> {
     Some(Sample { json: serde_json::Value::Object(fields.collect()).to_string() })
 }
 
+/// Returns the entities that groups with a bound have dropped, by group.
+pub fn dropped(job: &Job) -> BTreeMap<String, u64> {
+    let bounded = job.plan.groups.iter().filter(|group| group.bound.is_some());
+    bounded.map(|group| (group.name.clone(), job.dropped.of(&group.name))).collect()
+}
+
 /// Updates the gauges of sources and stores.
 pub fn update_gauges(job: &Job, metrics: &Metrics) {
     let mut overtaken_by_source: BTreeMap<String, u64> = BTreeMap::new();
@@ -341,6 +348,9 @@ pub fn update_gauges(job: &Job, metrics: &Metrics) {
             let counter = metrics.nulls.with_label_values(&[operator.as_str(), reason.as_str()]);
             counter.inc_by(count.saturating_sub(counter.get()));
         }
+    }
+    for (group, dropped) in dropped(job) {
+        metrics.dropped_so_far(&group, dropped);
     }
     for (operator, bytes) in job.coordinator.state_bytes() {
         metrics.state_bytes.with_label_values(&[operator.as_str()]).set(i64::try_from(bytes).unwrap_or(i64::MAX));

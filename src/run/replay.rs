@@ -203,6 +203,9 @@ fn summary(digest: &Digest, nulls: &BTreeMap<String, BTreeMap<String, u64>>, out
     for (group, content) in &digest.features {
         lines.push(format!("features {group}: {} rows, sha256 {}", content.rows, content.sha256));
     }
+    for (group, dropped) in &digest.entities_dropped {
+        lines.push(format!("features {group}: {dropped} entities dropped at the bound"));
+    }
     for (model, content) in &digest.examples {
         lines.push(format!("examples {model}: {} rows, sha256 {}", content.rows, content.sha256));
     }

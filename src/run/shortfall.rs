@@ -133,6 +133,7 @@ window = "1d"
             to: None,
             sources: [("asks", counts(asks)), ("sales", counts(sales))].map(|(k, v)| (k.to_owned(), v)).into(),
             features: BTreeMap::new(),
+            entities_dropped: BTreeMap::new(),
             examples: [("sold".to_owned(), Content { rows: examples, sha256: String::new() })].into(),
             models: [("sold".to_owned(), (0..versions).map(version).collect())].into(),
             training: BTreeMap::new(),

@@ -78,6 +78,11 @@ impl Baseline {
             let what = self.content("features", name, (here, there), out, &key_of_group(name).unwrap_or_default())?;
             found.extend(what.map(|what| format!("features {name}: {what}")));
         }
+        for (name, here, there) in both(&here.entities_dropped, &there.entities_dropped) {
+            let count = |dropped: Option<&u64>| dropped.map_or("none".to_owned(), u64::to_string);
+            let what = format!("entities dropped by {name}: {} here, {} there", count(here), count(there));
+            found.extend((here != there).then_some(what));
+        }
         for (name, here, there) in both(&here.examples, &there.examples) {
             let what = self.content("examples", name, (here, there), out, &key_of_model(name).unwrap_or_default())?;
             found.extend(what.map(|what| format!("examples {name}: {what}")));

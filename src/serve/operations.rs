@@ -43,7 +43,7 @@ fn metrics(service: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Reply,
     Ok(reply::exposition(service.metrics.exposition()))
 }
 
-/// Every operator of the graph with its counts.
+/// Every operator of the graph with its counts, and the entities that groups with a bound have dropped.
 fn dataflow(service: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
     let counted = service.metrics.operators();
     let operators: Vec<Value> = counted
@@ -57,7 +57,12 @@ fn dataflow(service: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Reply
             })
         })
         .collect();
-    Ok(reply::value(StatusCode::OK, &json!({ "dataflow": service.dataflow, "operators": operators })))
+    let mut answer = json!({ "dataflow": service.dataflow, "operators": operators });
+    let dropped = service.metrics.dropped();
+    if !dropped.is_empty() {
+        answer["entities_dropped"] = json!(dropped);
+    }
+    Ok(reply::value(StatusCode::OK, &answer))
 }
 
 /// The reasons against being ready.

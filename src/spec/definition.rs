@@ -70,7 +70,8 @@ impl Spec {
                 format!("of {of:?} where {filter:?} digits {} {ops:?} [{windows}]{modifiers}", line.digits)
             })
             .collect();
-        format!("group({} by {entity:?} {lines:?})", self.stream_text(group.from))
+        let bound = group.bound.map_or_else(String::new, |bound| format!(" at most {} entities", bound.entities()));
+        format!("group({} by {entity:?} {lines:?}{bound})", self.stream_text(group.from))
     }
 
     /// The text of a look-up: that of its group, and the columns of the examples where they have other names.

@@ -33,7 +33,7 @@ impl Group {
 /// The entities of each group whose memory is estimated.
 #[derive(Clone, Copy, Debug)]
 pub struct AssumedEntities {
-    /// How many there are, if their memory in all is wanted.
+    /// Their number, if their memory in all is wanted.
     pub entities: Option<u64>,
     /// Records of an entity in each pane, or in all of a window without panes.
     pub records: usize,
@@ -93,6 +93,7 @@ impl Spec {
     }
 
     fn write_group(&self, out: &mut String, group: &Group, assumed: AssumedEntities) -> fmt::Result {
+        // The group and its memory.
         let AssumedEntities { entities, records } = assumed;
         let entity = names(self.stream_schema(group.from), &group.entity);
         let bytes = group.bytes_per_entity(records);
@@ -109,6 +110,16 @@ impl Spec {
             write!(out, "; {total} for {entities} entities")?;
         }
         writeln!(out)?;
+        if let Some(bound) = group.bound {
+            let total = usize::try_from(bound.entities()).unwrap_or(usize::MAX).saturating_mul(bytes);
+            write!(out, "  at most {} entities, {}, ", bound.entities(), format_bytes(total))?;
+            match bound.parts() {
+                1 => {}
+                parts => write!(out, "in {parts} parts, ")?,
+            }
+            writeln!(out, "then those longest without a record are dropped")?;
+        }
+        // Its features and windows.
         let width = group.features.iter().map(|feature| feature.name.len()).max().unwrap_or(0);
         for feature in &group.features {
             let what = group.describe(feature, self.stream_schema(group.from));

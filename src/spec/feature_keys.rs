@@ -10,6 +10,8 @@ pub static FEATURES: Section = Section {
         key("from", "string", Required, "The source or view whose records are aggregated"),
         key("entity", "string or list of strings", Required, "Columns that identify an entity"),
         key("aggregate", "list of tables", Required, "The aggregates, see below"),
+        key("max_entities", "int", Nothing, "The most entities, see [bounds](concepts.md#bounds-of-feature-groups)"),
+        key("max_bytes", "int", Nothing, "The same in bytes, by those of an entity that `check` prints"),
         key(
             "request_windows",
             "bool",

@@ -8,8 +8,8 @@ use super::problem::Mistake;
 use super::reader::{Fields, TomlValue};
 use super::request_windows::FeatureName;
 use super::toml_text::Text;
-use super::{Group, GroupFeature, Line};
-use crate::aggregate::{FeatureType, KINDS, MAX_DIGITS, Op, OpError};
+use super::{AssumedEntities, Group, GroupFeature, Line, format_bytes};
+use crate::aggregate::{EntityBound, FeatureType, KINDS, MAX_DIGITS, Op, OpError};
 use crate::expr::{Expr, Scope, nearest};
 use crate::relation::StreamId;
 use crate::value::{Schema, Type};
@@ -43,8 +43,14 @@ impl<'a> Checker<'a> {
         if lines.is_empty() {
             self.problems.expected(fields.span("aggregate"), "this list is empty", "an aggregate at least");
         }
-        let mut group =
-            Group { name: name.value.to_owned(), from, entity: entity?, lines: Vec::new(), features: Vec::new() };
+        let mut group = Group {
+            name: name.value.to_owned(),
+            from,
+            entity: entity?,
+            lines: Vec::new(),
+            bound: None,
+            features: Vec::new(),
+        };
         let mut names = BTreeMap::new();
         for value in lines {
             let Some((line, features)) = self.line(value, Some((from, from_name.value))) else { continue };
@@ -58,7 +64,27 @@ impl<'a> Checker<'a> {
             group.lines.push(line);
         }
         self.keep_panes(fields, &mut group);
+        group.bound = self.bound(fields, &group);
         Some(group)
+    }
+
+    /// The bound of a group, in entities or in bytes.
+    fn bound(&self, fields: &Fields<'a>, group: &Group) -> Option<EntityBound> {
+        let entities = fields.int("max_entities", 1..i64::MAX);
+        let bytes = fields.int("max_bytes", 1..i64::MAX);
+        if fields.get("max_entities").is_some() && fields.get("max_bytes").is_some() {
+            self.problems.expected(fields.span("max_bytes"), "'max_entities' is a bound already", "one of the two");
+        }
+        if let Some(entities) = entities {
+            return Some(EntityBound::new(entities as u64));
+        }
+        let entity = group.bytes_per_entity(AssumedEntities::RECORDS);
+        let entities = bytes? as u64 / entity as u64;
+        if entities == 0 && !group.lines.is_empty() {
+            let message = format!("an entity takes {}", format_bytes(entity));
+            self.problems.expected(fields.span("max_bytes"), message, format!("at least {entity}"));
+        }
+        Some(EntityBound::new(entities))
     }
 
     /// One `aggregate` entry; each feature with the op that it is named by. The stream comes with its name, `None` if it is

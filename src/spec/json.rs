@@ -58,6 +58,9 @@ impl Spec {
             "bytes_per_entity": bytes,
             "features": features.collect::<Vec<_>>(),
         });
+        if let Some(bound) = group.bound {
+            value["max_entities"] = bound.entities().into();
+        }
         if let Some(entities) = assumed.entities {
             value["bytes"] = bytes.saturating_mul(usize::try_from(entities).unwrap_or(usize::MAX)).into();
         }

@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use super::test_case::TestCase;
-use crate::aggregate::{AggregateSpec, FeatureType, Op, Window, WindowShape};
+use crate::aggregate::{AggregateSpec, EntityBound, FeatureType, Op, Window, WindowShape};
 use crate::expr::Expr;
 use crate::model::{InputColumn, InputShape, ModelOptions};
 use crate::relation::{Relations, StreamId};
@@ -94,6 +94,8 @@ pub struct Group {
     /// Columns of `from`.
     pub entity: Vec<usize>,
     pub lines: Vec<Line>,
+    /// The most entities, beyond which those longest without a record are dropped.
+    pub bound: Option<EntityBound>,
     /// All features, in the order of vectors, Parquet and JSON: by line, then window, then op.
     pub features: Vec<GroupFeature>,
 }

@@ -130,6 +130,8 @@ pub struct Found {
     pub prices: BTreeMap<i64, Vec<Scalar>>,
     /// Values that could not be computed, by operator and reason.
     pub nulls: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Entities that were dropped, by group with a bound.
+    pub dropped: BTreeMap<String, u64>,
     /// Examples that were made to wait for a label, those for which none came, and those that wait at the end.
     pub made: u64,
     pub unlabelled: u64,
@@ -295,6 +297,7 @@ impl Run<'_> {
             events,
             max_in_flight: Volume { records: 64, bytes: u64::MAX },
             nulls: Arc::default(),
+            dropped: Arc::default(),
             keep_unlabelled: false,
         });
         let control = Arc::new(Control::default());
@@ -326,6 +329,7 @@ impl Run<'_> {
             prices: prices(&online),
             online: Some(online.clone()),
             nulls: job.nulls.counts(),
+            dropped: job::dropped(&job),
             snapshot: coordinator.collect().map(|(time, parts)| (time, parts.encode().collect())),
             ..Found::default()
         };

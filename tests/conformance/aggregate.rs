@@ -8,8 +8,8 @@ use crate::common::windows::{EVERY, NaiveShape, NaiveWindow, Times};
 use arrow_array::{ArrayRef, Float64Array, StringArray};
 use proptest::prelude::*;
 use tidemill::aggregate::{
-    AggregateSpec, Divisible, Expired, Feature, GroupLayout, GroupState, InputColumns, KINDS, LineInput, Op, OpInput,
-    RequestWindows, SavedGroup, Sliding, Update, Window, WindowShape,
+    AggregateSpec, Divisible, EntityBound, Expired, Feature, GroupLayout, GroupState, InputColumns, KINDS, LineInput,
+    Op, OpInput, RequestWindows, SavedGroup, Sliding, Update, Window, WindowShape,
 };
 use tidemill::value::{Key, Scalar};
 
@@ -667,6 +667,58 @@ proptest! {
                     let expected = case.defined(&events[..=at], asof, |_| asof);
                     prop_assert_eq!(bits(&group.answers(asof)), bits(&expected), "{} as of {}", case, asof);
                 }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A group that holds two of three entities, saved and loaded on the way.
+    #[test]
+    fn laws_an_entity_that_was_dropped_begins_anew(
+        events in small_events(),
+        chosen in windows(),
+        loaded_after in 0usize..60,
+    ) {
+        for case in cases_in(&chosen) {
+            let layout = case.layout();
+            let bounded = || GroupState::bounded(&layout, Some(EntityBound::new(2)));
+            let mut group = ClosedGroup { state: bounded(), layout: layout.clone() };
+            // By entity, the position of its newest event, and the first that counts.
+            let (mut newest, mut since) = ([0; 3], [0; 3]);
+            for (at, event) in events.iter().enumerate() {
+                group.feed(std::slice::from_ref(event));
+                newest[usize::from(event.entity)] = at;
+                if events.get(at + 1).is_some_and(|next| next.at == event.at) {
+                    continue;
+                }
+                let key = |entity: usize| [entity as u8];
+                let held: Vec<usize> =
+                    (0..3).filter(|entity| group.state.find(&key(*entity), Key::hash_of(&key(*entity))).is_some()).collect();
+                let oldest = held.iter().copied().min_by_key(|entity| newest[*entity]).filter(|_| held.len() > 2);
+                let mut dropped = Vec::new();
+                group.state.drop_excess(&mut dropped);
+                let dropped: Vec<&[u8]> = dropped.iter().map(|(_, key)| key.as_bytes()).collect();
+                prop_assert_eq!(dropped, oldest.iter().map(|entity| vec![*entity as u8]).collect::<Vec<_>>());
+                oldest.into_iter().for_each(|entity| since[entity] = at + 1);
+                if at == loaded_after {
+                    let saved = group.state.save().saved();
+                    group.state = bounded();
+                    group.state.load(saved, |_| true).unwrap();
+                }
+                let asof = event.at + 1;
+                let answers = group.answers(asof);
+                let own = |entity: u8| -> Vec<Event> {
+                    let counts = |(position, event): &(usize, &Event)| {
+                        event.entity == entity && *position >= since[usize::from(entity)]
+                    };
+                    events[..=at].iter().enumerate().filter(counts).map(|(_, event)| event.clone()).collect()
+                };
+                let expected: Vec<Feature> =
+                    (0..3).map(|entity| case.defined_of(&own(entity), entity, asof, asof)).collect();
+                prop_assert_eq!(bits(&answers), bits(&expected), "{} after {} events", case, at + 1);
             }
         }
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::answers::Answers;
+use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::exact::{power_of_ten, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
@@ -43,8 +44,8 @@ pub struct Decay {
     half_life_ms: i64,
     /// True if terms out of reach are dropped as they are added to. A sum from which records are taken out keeps them.
     forgets: bool,
-    /// Half-lives that the window spans.
-    most_terms: usize,
+    /// The time that a pane of the window spans, if that does not depend on the records.
+    pane_ms: Option<i64>,
 }
 
 /// The terms of a decaying sum, ascending by half-life.
@@ -171,9 +172,10 @@ impl Aggregate for Decay {
         acc.0.capacity() * size_of::<Term>()
     }
 
-    /// A term for each record, or for each half-life that the window spans if these are fewer.
-    fn estimated_heap(&self, records: usize, _value_heap: usize) -> usize {
-        grown::<Term>(records.min(self.most_terms))
+    /// A term for each record, or for each half-life that the panes span if these are fewer.
+    fn estimated_heap(&self, records: &AssumedRecords) -> usize {
+        let spanned = self.pane_ms.map_or(REACH, |pane_ms| pane_ms * records.panes as i64 / self.half_life_ms);
+        grown::<Term>(records.count().min(spanned as usize + 2))
     }
 
     fn is_empty(&self, acc: &DecayingSum) -> bool {
@@ -200,8 +202,7 @@ impl DecayOp {
 
     fn aggregate(op: &Op, window: Window) -> Decay {
         let half_life_ms = Self::half_life_ms(op);
-        let most_terms = window.length_ms().map_or(REACH, |length_ms| length_ms / half_life_ms) + 2;
-        Decay { half_life_ms, forgets: window.reach_ms().is_none(), most_terms: most_terms as usize }
+        Decay { half_life_ms, forgets: window.reach_ms().is_none(), pane_ms: window.pane_ms() }
     }
 }
 
@@ -263,7 +264,7 @@ mod tests {
 
     /// The decaying sum of values at times.
     fn sum_of(values: &[(EventTime, f64)], forgets: bool) -> DecayingSum {
-        let decay = Decay { half_life_ms: HALF_LIFE_MS, forgets, most_terms: 1_000 };
+        let decay = Decay { half_life_ms: HALF_LIFE_MS, forgets, pane_ms: None };
         let column: ArrayRef = Arc::new(values.iter().map(|(_, x)| Some(*x)).collect::<Float64Array>());
         let columns = InputColumns { of: Some(&column), digits: 9, needs: Decay::NEEDS, ..InputColumns::default() };
         let input = LineInput::new(&columns, &mut 0);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::algebra::{Aggregate, Observed};
 use crate::aggregate::answers::Answers;
+use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
@@ -108,8 +109,8 @@ impl Aggregate for Select {
         acc.0.as_ref().map_or(0, |selected| selected.value.heap_bytes())
     }
 
-    fn estimated_heap(&self, records: usize, value_heap: usize) -> usize {
-        if records > 0 { value_heap } else { 0 }
+    fn estimated_heap(&self, records: &AssumedRecords) -> usize {
+        if records.count() > 0 { records.value_heap } else { 0 }
     }
 
     /// Ranks fall from pane to pane: the oldest wins.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::extremum::order_preserving;
 use crate::aggregate::algebra::{Aggregate, Observed};
 use crate::aggregate::answers::Answers;
+use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
@@ -113,10 +114,10 @@ impl Aggregate for KeepK {
         }
     }
 
-    /// Of the last records, a pane that has k of them is the oldest that is kept, until a newer one has k, too.
+    /// Of the last records, a pane that has k of them is the oldest that is kept.
     fn kept_panes(&self, panes: usize, records: usize) -> usize {
         match self.keep {
-            Keep::Last | Keep::LastDistinct if records >= self.k => panes.min(2),
+            Keep::Last | Keep::LastDistinct if records >= self.k => panes.min(1),
             _ => panes,
         }
     }
@@ -127,8 +128,8 @@ impl Aggregate for KeepK {
     }
 
     /// A list has one record more than k while it drops one.
-    fn estimated_heap(&self, records: usize, value_heap: usize) -> usize {
-        grown::<KeptRecord>(records.min(self.k + 1)) + records.min(self.k) * value_heap
+    fn estimated_heap(&self, records: &AssumedRecords) -> usize {
+        grown::<KeptRecord>(records.count().min(self.k + 1)) + records.count().min(self.k) * records.value_heap
     }
 
     fn admits(&self, saved: &Kept) -> bool {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::answers::Answers;
+use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
@@ -121,8 +122,8 @@ impl<K: Tallied> Aggregate for TallyBy<K> {
         tree::<K, i64>(acc.0.len()) + acc.0.keys().map(K::heap_bytes).sum::<usize>()
     }
 
-    fn estimated_heap(&self, records: usize, value_heap: usize) -> usize {
-        tree::<K, i64>(records) + records * value_heap
+    fn estimated_heap(&self, records: &AssumedRecords) -> usize {
+        tree::<K, i64>(records.count()) + records.count().saturating_mul(records.value_heap)
     }
 
     fn is_empty(&self, acc: &Tally<K>) -> bool {

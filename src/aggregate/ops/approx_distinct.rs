@@ -2,6 +2,7 @@
 
 use crate::aggregate::algebra::{Aggregate, Observed};
 use crate::aggregate::answers::Answers;
+use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::families::ValueSketch;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
@@ -51,8 +52,8 @@ impl Aggregate for Sketched {
         acc.heap_bytes()
     }
 
-    fn estimated_heap(&self, records: usize, _value_heap: usize) -> usize {
-        ValueSketch::heap_of(records)
+    fn estimated_heap(&self, records: &AssumedRecords) -> usize {
+        ValueSketch::heap_of(records.count())
     }
 
     fn admits(&self, saved: &ValueSketch) -> bool {

@@ -14,7 +14,7 @@ use super::session::Session;
 use super::tumbling::Tumbling;
 use crate::aggregate::algebra::{Aggregate, Invertible};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::estimate::AssumedRecords;
+use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::feature::{Feature, FeatureType};
 use crate::time::format_duration;
 use crate::value::Scalar;
@@ -135,6 +135,18 @@ impl Window {
     /// The same as [`WindowKind::panes`].
     pub fn panes(self) -> Option<i64> {
         of_kind!(self.shape, window => window.panes())
+    }
+
+    /// The time that a pane spans, in ms; `None` if that depends on the records.
+    pub fn pane_ms(self) -> Option<i64> {
+        match self.shape {
+            WindowShape::Sliding(window) | WindowShape::Divisible(Divisible(window)) => Some(window.hop_ms),
+            WindowShape::Series(series) => Some(series.step.hop_ms),
+            WindowShape::Tumbling(Tumbling(cycle)) | WindowShape::Cumulative(Cumulative(cycle)) => {
+                Some(cycle.length_ms)
+            }
+            WindowShape::Session(_) | WindowShape::Lifetime(_) | WindowShape::LastN(_) => None,
+        }
     }
 
     /// The same as [`WindowKind::pane_name`].

@@ -76,6 +76,14 @@ pub trait ClosedWindow<A: Aggregate>: 'static {
     /// Empties a slot for its next entity.
     fn clear(&mut self, slot: u32);
 
+    /// Empties a slot whose entity may have records that the window has not expired, for its next entity.
+    fn drop_entity(&mut self, slot: u32) {
+        self.clear(slot);
+    }
+
+    /// Frees what dropped entities have left behind.
+    fn compact(&mut self) {}
+
     /// Returns whether a record of this event time may still count when it takes effect at `time`.
     fn admits(&self, event_time: EventTime, time: EventTime) -> bool;
 

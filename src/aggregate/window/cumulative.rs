@@ -13,8 +13,8 @@ use super::parts::StateParts;
 use super::schedule::PaneSchedule;
 use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::answers::Answers;
+use crate::aggregate::assumed_records::{AssumedRecords, SCHEDULED};
 use crate::aggregate::cow_vec::CowVec;
-use crate::aggregate::estimate::{AssumedRecords, SCHEDULED};
 use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::{EventTime, format_duration};
@@ -77,7 +77,7 @@ impl WindowKind for Cumulative {
     }
 
     fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
-        let heap = aggregate.estimated_heap(records.a_pane, records.value_heap);
+        let heap = aggregate.estimated_heap(records);
         size_of::<OpenStretch<A::Acc>>() + heap + SCHEDULED
     }
 }
@@ -138,6 +138,11 @@ impl<A: Aggregate> ClosedWindow<A> for CumulativeWindow<A> {
 
     fn clear(&mut self, slot: u32) {
         *self.stretches.get_mut(slot) = OpenStretch::default();
+    }
+
+    fn compact(&mut self) {
+        let stretches = &self.stretches;
+        self.expiries.retain(|number, slot| stretches.get(slot).number == number);
     }
 
     fn admits(&self, event_time: EventTime, time: EventTime) -> bool {

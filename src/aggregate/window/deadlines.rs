@@ -4,8 +4,11 @@
 //! deadlines wait in coarse buckets and are sorted only when their bucket is near, so a slot costs about one step a
 //! waiting time, however often its deadline moves.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+
+use hashbrown::HashSet;
 
 use super::schedule::PaneSchedule;
 use crate::time::EventTime;
@@ -57,6 +60,17 @@ impl Deadlines {
         if let Some(deadline) = look(slot) {
             self.register(slot, deadline);
         }
+    }
+
+    /// Keeps the slots that still have a deadline, each with its first registration.
+    pub fn retain(&mut self, has: impl Fn(u32) -> bool) {
+        let mut seen = HashSet::new();
+        let mut near = std::mem::take(&mut self.near).into_sorted_vec();
+        near.reverse();
+        near.retain(|Reverse((_, slot))| has(*slot) && seen.insert(*slot));
+        self.near = near.into();
+        let seen = RefCell::new(seen);
+        self.far.retain(|_, slot| has(slot) && seen.borrow_mut().insert(slot));
     }
 
     /// A time before which no deadline is due; `EventTime::MAX` if there are none.

@@ -30,7 +30,7 @@ use super::panes::Sliding;
 use super::parts::StateParts;
 use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::answers::Answers;
-use crate::aggregate::estimate::AssumedRecords;
+use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::feature::{Feature, PaneSet};
 use crate::time::EventTime;
 
@@ -143,7 +143,7 @@ impl WindowKind for Divisible {
     /// The panes and their copy in the online store.
     fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
         const COUNTS: usize = 2 * size_of::<usize>();
-        let copied = size_of::<(i64, A::Acc)>() + aggregate.estimated_heap(records.a_pane, records.value_heap);
+        let copied = size_of::<(i64, A::Acc)>() + aggregate.estimated_heap(records);
         let copy = COUNTS + size_of::<EntityPanes<A::Acc>>() + size_of::<Feature>();
         let kept = aggregate.kept_panes(self.0.most_panes() as usize, records.a_pane);
         Merging::bytes_per_entity(self.0, aggregate, records) + copy + kept.saturating_mul(copied)

@@ -4,7 +4,7 @@ use super::maintained::WindowState;
 use super::parts::StateParts;
 use crate::aggregate::algebra::{Aggregate, Invertible};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::estimate::AssumedRecords;
+use crate::aggregate::assumed_records::AssumedRecords;
 use crate::time::format_duration;
 
 /// A row of the reference.

@@ -19,8 +19,14 @@ use crate::time::EventTime;
 const CHUNK: usize = 1024;
 const SAMPLED: usize = 16;
 
-/// A record that waits, and the slot of its entity.
-type Waiting<T> = (u32, Single<T>);
+/// A record that waits.
+#[derive(Clone)]
+struct Waiting<T> {
+    /// The slot of its entity, and the number of entities that had been dropped from it: it is void once there are more.
+    slot: u32,
+    generation: u32,
+    single: Single<T>,
+}
 
 /// The records of all entities that wait, in the order in which they take effect.
 struct WaitingQueue<T> {
@@ -65,24 +71,59 @@ pub struct Lagged<A: Aggregate> {
     lag_ms: i64,
     inner: Box<dyn ClosedWindow<A>>,
     queue: WaitingQueue<A::Acc>,
-    /// By slot, the number of its records that wait.
-    counts: Vec<u32>,
+    /// By slot.
+    counts: Vec<WaitingCount>,
+}
+
+/// The records of a slot that wait.
+#[derive(Clone, Copy, Default)]
+struct WaitingCount {
+    records: u32,
+    /// The number of entities that have been dropped from the slot.
+    generation: u32,
+}
+
+impl WaitingCount {
+    /// Counts one more record of a slot, and returns it.
+    fn add<T>(&mut self, slot: u32, single: Single<T>) -> Waiting<T> {
+        self.records += 1;
+        Waiting { slot, generation: self.generation, single }
+    }
 }
 
 impl<A: Aggregate> Lagged<A> {
     pub fn new(aggregate: A, lag_ms: i64, inner: Box<dyn ClosedWindow<A>>) -> Self {
         Lagged { aggregate, lag_ms, inner, queue: WaitingQueue::new(), counts: Vec::new() }
     }
+
+    /// Returns whether the entity of a record that waits has not been dropped.
+    fn counts(&self, waiting: &Waiting<A::Acc>) -> bool {
+        self.counts[waiting.slot as usize].generation == waiting.generation
+    }
 }
 
 impl<A: Aggregate> ClosedWindow<A> for Lagged<A> {
     fn grow(&mut self, slots: usize) {
         self.inner.grow(slots);
-        self.counts.resize(slots.max(self.counts.len()), 0);
+        self.counts.resize(slots.max(self.counts.len()), WaitingCount::default());
     }
 
     fn clear(&mut self, slot: u32) {
         self.inner.clear(slot);
+    }
+
+    fn drop_entity(&mut self, slot: u32) {
+        self.inner.drop_entity(slot);
+        let count = &mut self.counts[slot as usize];
+        *count = WaitingCount { records: 0, generation: count.generation.wrapping_add(1) };
+    }
+
+    fn compact(&mut self) {
+        self.inner.compact();
+        let queue = std::mem::replace(&mut self.queue, WaitingQueue::new());
+        for waiting in queue.iter().filter(|waiting| self.counts(waiting)).cloned().collect::<Vec<_>>() {
+            self.queue.push(waiting);
+        }
     }
 
     fn admits(&self, event_time: EventTime, time: EventTime) -> bool {
@@ -94,8 +135,8 @@ impl<A: Aggregate> ClosedWindow<A> for Lagged<A> {
             let counts = self.inner.admits(update.event_time, update.time);
             match updates.observed::<A>(update, sequence).filter(|_| counts) {
                 Some(record) => {
-                    self.queue.push((update.slot, Single::of(&self.aggregate, update.time, record)));
-                    self.counts[update.slot as usize] += 1;
+                    let single = Single::of(&self.aggregate, update.time, record);
+                    self.queue.push(self.counts[update.slot as usize].add(update.slot, single));
                 }
                 None => rejected.push(update.slot),
             }
@@ -105,8 +146,7 @@ impl<A: Aggregate> ClosedWindow<A> for Lagged<A> {
     fn insert_single(&mut self, slot: u32, single: &Single<A::Acc>) -> bool {
         let counts = self.inner.admits(single.event_time, single.time);
         if counts {
-            self.queue.push((slot, single.clone()));
-            self.counts[slot as usize] += 1;
+            self.queue.push(self.counts[slot as usize].add(slot, single.clone()));
         }
         counts
     }
@@ -114,10 +154,13 @@ impl<A: Aggregate> ClosedWindow<A> for Lagged<A> {
     fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
         let asof = asof.saturating_sub(self.lag_ms);
         let mut entered = Vec::new();
-        while let Some((slot, single)) = self.queue.first().filter(|(_, single)| single.time < asof) {
-            self.inner.insert_single(*slot, single);
-            self.counts[*slot as usize] -= 1;
-            entered.push(*slot);
+        while let Some(waiting) = self.queue.first().filter(|waiting| waiting.single.time < asof) {
+            let count = &mut self.counts[waiting.slot as usize];
+            if count.generation == waiting.generation {
+                self.inner.insert_single(waiting.slot, &waiting.single);
+                count.records -= 1;
+                entered.push(waiting.slot);
+            }
             self.queue.pop();
         }
         self.inner.advance(asof, expired);
@@ -126,12 +169,12 @@ impl<A: Aggregate> ClosedWindow<A> for Lagged<A> {
     }
 
     fn next_expiry(&self) -> EventTime {
-        let enters = self.queue.first().map_or(EventTime::MAX, |(_, single)| single.time + 1);
+        let enters = self.queue.first().map_or(EventTime::MAX, |waiting| waiting.single.time + 1);
         enters.min(self.inner.next_expiry()).saturating_add(self.lag_ms)
     }
 
     fn is_empty(&self, slot: u32) -> bool {
-        self.counts[slot as usize] == 0 && self.inner.is_empty(slot)
+        self.counts[slot as usize].records == 0 && self.inner.is_empty(slot)
     }
 
     fn accumulated(&self, slot: u32) -> Cow<'_, A::Acc> {
@@ -145,20 +188,23 @@ impl<A: Aggregate> ClosedWindow<A> for Lagged<A> {
     /// The first record of all that wait, if it is of the slot; the others are like it.
     fn visit_hidden(&self, slot: u32, visit: &mut dyn FnMut(&A::Acc)) {
         self.inner.visit_hidden(slot, visit);
-        self.queue.first().into_iter().filter(|(known, _)| *known == slot).for_each(|(_, single)| visit(&single.acc));
+        let own = self.queue.first().filter(|waiting| waiting.slot == slot && self.counts(waiting));
+        own.into_iter().for_each(|waiting| visit(&waiting.single.acc));
     }
 
     fn save(&self) -> Encoder {
         let (inner, left, chunks) = (self.inner.save(), self.queue.left, self.queue.chunks.clone());
+        let generations: Vec<u32> = self.counts.iter().map(|count| count.generation).collect();
         Box::new(move || {
-            let waiting: Vec<_> = chunks.iter().flat_map(|chunk| chunk.iter()).skip(left).collect();
-            encoded(&(inner(), waiting))
+            let all = chunks.iter().flat_map(|chunk| chunk.iter()).skip(left);
+            let counted = all.filter(|waiting| generations[waiting.slot as usize] == waiting.generation);
+            encoded(&(inner(), counted.map(|waiting| (waiting.slot, &waiting.single)).collect::<Vec<_>>()))
         })
     }
 
     fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
         const FARTHEST: i64 = 1 << 60;
-        let (inner, saved) = postcard::from_bytes::<(Vec<u8>, Vec<Waiting<A::Acc>>)>(bytes)?;
+        let (inner, saved) = postcard::from_bytes::<(Vec<u8>, Vec<(u32, Single<A::Acc>)>)>(bytes)?;
         self.inner.load(&inner, slots)?;
         let is_time = |time: &EventTime| (-FARTHEST..=FARTHEST).contains(time);
         let is_single = |single: &Single<A::Acc>| {
@@ -174,15 +220,14 @@ impl<A: Aggregate> ClosedWindow<A> for Lagged<A> {
             let is_alike = |acc: &A::Acc| self.aggregate.is_empty(acc) || self.aggregate.are_alike(acc, &single.acc);
             let is_first = all.is_empty() && !self.inner.is_empty(slot);
             if is_first && !is_alike(&self.inner.accumulated(slot))
-                || all.first().is_some_and(|(_, one)| !is_alike(&one.acc))
+                || all.first().is_some_and(|waiting| !is_alike(&waiting.single.acc))
             {
                 return Err(postcard::Error::DeserializeBadEncoding);
             }
-            self.counts[slot as usize] += 1;
-            all.push((slot, single));
+            all.push(self.counts[slot as usize].add(slot, single));
         }
         // Of one entity, all records are from one worker, in their order.
-        all.sort_by_key(|(_, single)| single.time);
+        all.sort_by_key(|waiting| waiting.single.time);
         self.queue = WaitingQueue::new();
         all.into_iter().for_each(|waiting| self.queue.push(waiting));
         Ok(())
@@ -190,12 +235,12 @@ impl<A: Aggregate> ClosedWindow<A> for Lagged<A> {
 
     fn bytes(&self) -> usize {
         let chunk = |chunk: &Arc<Vec<Waiting<A::Acc>>>| {
-            let heap = sampled(chunk.len().min(SAMPLED), |at| self.aggregate.heap_bytes(&chunk[at].1.acc));
+            let heap = sampled(chunk.len().min(SAMPLED), |at| self.aggregate.heap_bytes(&chunk[at].single.acc));
             chunk.capacity() * size_of::<Waiting<A::Acc>>() + heap * chunk.len() / chunk.len().clamp(1, SAMPLED)
         };
         let chunks = &self.queue.chunks;
         let waiting = sampled(chunks.len(), |at| chunk(&chunks[at]));
-        self.inner.bytes() + waiting + self.counts.capacity() * size_of::<u32>()
+        self.inner.bytes() + waiting + self.counts.capacity() * size_of::<WaitingCount>()
     }
 }
 

@@ -12,8 +12,8 @@ use super::parts::StateParts;
 use super::record_queue::{RecordQueue, Ring, SavedRecords, TwoStacks};
 use crate::aggregate::algebra::{Aggregate, Invertible};
 use crate::aggregate::answers::Answers;
+use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::cow_vec::CowVec;
-use crate::aggregate::estimate::AssumedRecords;
 use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::EventTime;
@@ -102,11 +102,11 @@ impl WindowKind for LastN {
     }
 
     fn invertible_bytes<A: Invertible>(self, aggregate: &A, records: &AssumedRecords) -> usize {
-        size_of::<Ring<A::Acc>>() + Ring::estimated_heap(aggregate, self.0, records.value_heap)
+        size_of::<Ring<A::Acc>>() + Ring::estimated_heap(aggregate, self.0, records)
     }
 
     fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
-        size_of::<TwoStacks<A::Acc>>() + TwoStacks::estimated_heap(aggregate, self.0, records.value_heap)
+        size_of::<TwoStacks<A::Acc>>() + TwoStacks::estimated_heap(aggregate, self.0, records)
     }
 }
 

@@ -11,8 +11,8 @@ use super::parts::StateParts;
 use super::provisional::{Queued, Summed};
 use crate::aggregate::algebra::{Aggregate, Invertible};
 use crate::aggregate::answers::Answers;
+use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::cow_vec::CowVec;
-use crate::aggregate::estimate::AssumedRecords;
 use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::EventTime;
@@ -85,7 +85,7 @@ impl WindowKind for Lifetime {
     }
 
     fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
-        size_of::<A::Acc>() + aggregate.estimated_heap(records.a_pane, records.value_heap)
+        size_of::<A::Acc>() + aggregate.estimated_heap(records)
     }
 }
 

@@ -19,6 +19,10 @@ pub trait WindowState {
     fn grow(&mut self, slots: usize);
     /// Empties a slot for its next entity.
     fn clear(&mut self, slot: u32);
+    /// The same as [`ClosedWindow::drop_entity`].
+    fn drop_entity(&mut self, slot: u32);
+    /// The same as [`ClosedWindow::compact`].
+    fn compact(&mut self);
     /// The same as [`ClosedWindow::insert`].
     fn insert(&mut self, updates: &[Update], batches: &[&[LineInput]], sequence: i64, rejected: &mut Vec<u32>);
     /// The same as [`ClosedWindow::advance`].
@@ -81,6 +85,14 @@ where
 
     fn clear(&mut self, slot: u32) {
         self.closed.clear(slot);
+    }
+
+    fn drop_entity(&mut self, slot: u32) {
+        self.closed.drop_entity(slot);
+    }
+
+    fn compact(&mut self) {
+        self.closed.compact();
     }
 
     fn insert(&mut self, updates: &[Update], batches: &[&[LineInput]], sequence: i64, rejected: &mut Vec<u32>) {

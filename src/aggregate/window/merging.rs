@@ -13,10 +13,10 @@ use super::panes::Sliding;
 use super::saved_panes::{self, SavedPanes};
 use super::schedule::PaneSchedule;
 use crate::aggregate::algebra::Aggregate;
+use crate::aggregate::assumed_records::{AssumedRecords, SCHEDULED};
 use crate::aggregate::cow_vec::CowVec;
-use crate::aggregate::estimate::{AssumedRecords, pane_ring};
 use crate::aggregate::feature::PaneSet;
-use crate::aggregate::heap::sampled;
+use crate::aggregate::heap::{grown, sampled};
 use crate::aggregate::snapshot::Encoder;
 use crate::time::EventTime;
 
@@ -36,7 +36,11 @@ pub struct Merging<A: Aggregate> {
 impl<A: Aggregate> Merging<A> {
     /// The bytes of an entity.
     pub fn bytes_per_entity(window: Sliding, aggregate: &A, records: &AssumedRecords) -> usize {
-        size_of::<Panes<A::Acc>>() + pane_ring(aggregate, window.most_panes() as usize, records)
+        let panes = window.most_panes() as usize;
+        let kept = aggregate.kept_panes(panes, records.a_pane);
+        let heap = aggregate.estimated_heap(records);
+        let ring = grown::<(i64, A::Acc)>(kept) + kept.saturating_mul(heap);
+        size_of::<Panes<A::Acc>>() + ring + panes.saturating_mul(SCHEDULED)
     }
 
     pub fn new(window: Sliding, aggregate: A) -> Self {
@@ -88,6 +92,11 @@ impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
 
     fn clear(&mut self, slot: u32) {
         *self.panes.get_mut(slot) = Panes::default();
+    }
+
+    fn compact(&mut self) {
+        let panes = &self.panes;
+        self.expiries.retain(|pane, slot| panes.get(slot).binary_search_by_key(&pane, |(known, _)| *known).is_ok());
     }
 
     fn admits(&self, event_time: EventTime, time: EventTime) -> bool {

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::algebra::{Aggregate, Invertible};
+use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::heap::grown;
 
 /// A queue of records, each an accumulator that has it alone.
@@ -51,8 +52,8 @@ pub struct Ring<T> {
 
 impl<T: Default + Clone> Ring<T> {
     /// The bytes that a ring of `n` records holds outside itself.
-    pub fn estimated_heap<A: Invertible<Acc = T>>(aggregate: &A, n: usize, value_heap: usize) -> usize {
-        let heap = |records| aggregate.estimated_heap(records, value_heap);
+    pub fn estimated_heap<A: Invertible<Acc = T>>(aggregate: &A, n: usize, records: &AssumedRecords) -> usize {
+        let heap = |count| aggregate.estimated_heap(&AssumedRecords { a_pane: count, ..*records });
         grown::<T>(n) + n * heap(1) + heap(n)
     }
 }
@@ -110,8 +111,8 @@ pub struct TwoStacks<T> {
 impl<T: Clone + Default> TwoStacks<T> {
     /// The bytes that stacks of `n` records hold outside themselves, on average: the front has from none to all of them,
     /// each merged with all that follow in it, and the back the others.
-    pub fn estimated_heap<A: Aggregate<Acc = T>>(aggregate: &A, n: usize, value_heap: usize) -> usize {
-        let heap = |records| aggregate.estimated_heap(records, value_heap);
+    pub fn estimated_heap<A: Aggregate<Acc = T>>(aggregate: &A, n: usize, records: &AssumedRecords) -> usize {
+        let heap = |count| aggregate.estimated_heap(&AssumedRecords { a_pane: count, ..*records });
         let front: usize = (1..=n).map(|records| (n + 1 - records) * heap(records)).sum::<usize>() / n.max(1);
         2 * grown::<T>(n) + front + n / 2 * heap(1) + heap(n / 2)
     }

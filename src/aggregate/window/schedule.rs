@@ -45,6 +45,14 @@ impl PaneSchedule {
         &mut self.by_pane[at].1
     }
 
+    /// Keeps the slots that still have something of a pane, each once.
+    pub fn retain(&mut self, has: impl Fn(i64, u32) -> bool) {
+        for (pane, slots) in &mut self.by_pane {
+            retain_once(slots, |slot| has(*pane, slot));
+        }
+        self.by_pane.retain(|(_, slots)| !slots.is_empty());
+    }
+
     /// The oldest pane of which a slot has something.
     pub fn oldest(&self) -> Option<i64> {
         self.by_pane.front().map(|(pane, _)| *pane)
@@ -60,4 +68,12 @@ impl PaneSchedule {
         let slots: usize = self.by_pane.iter().map(|(_, slots)| slots.capacity()).sum();
         slots * size_of::<u32>() + self.by_pane.capacity() * size_of::<(i64, Vec<u32>)>()
     }
+}
+
+/// Keeps the slots that fulfil a condition, each once, and frees the room of the others.
+pub fn retain_once(slots: &mut Vec<u32>, keep: impl Fn(u32) -> bool) {
+    slots.retain(|slot| keep(*slot));
+    slots.sort_unstable();
+    slots.dedup();
+    slots.shrink_to(slots.len() + slots.len() / 8);
 }

@@ -15,10 +15,11 @@ use super::maintained::WindowState;
 use super::panes::Sliding;
 use super::parts::StateParts;
 use super::saved_panes::{self, SavedPanes};
+use super::schedule::retain_once;
 use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::answers::Answers;
+use crate::aggregate::assumed_records::{AssumedRecords, SCHEDULED};
 use crate::aggregate::cow_vec::CowVec;
-use crate::aggregate::estimate::{AssumedRecords, SCHEDULED};
 use crate::aggregate::heap::{grown, sampled};
 use crate::aggregate::snapshot::Encoder;
 use crate::time::{EventTime, format_duration};
@@ -107,7 +108,7 @@ impl WindowKind for Series {
 
     fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
         let panes = WindowKind::panes(self).map_or(0, |panes| panes as usize);
-        let heap = aggregate.estimated_heap(records.a_pane, records.value_heap);
+        let heap = aggregate.estimated_heap(records);
         let ring = grown::<(i64, A::Acc)>(panes);
         size_of::<StepPanes<A::Acc>>() + ring + panes.saturating_mul(heap + SCHEDULED)
     }
@@ -179,6 +180,15 @@ impl<A: Aggregate> ClosedWindow<A> for SeriesWindow<A> {
 
     fn clear(&mut self, slot: u32) {
         *self.panes.get_mut(slot) = StepPanes::default();
+    }
+
+    fn compact(&mut self) {
+        let panes = &self.panes;
+        let has = |slot, pane| panes.get(slot).binary_search_by_key(&pane, |(known, _)| *known).is_ok();
+        self.schedule.retain(|pane, scheduled| {
+            retain_once(&mut scheduled.slots, |slot| has(slot, *pane));
+            !scheduled.slots.is_empty()
+        });
     }
 
     fn admits(&self, event_time: EventTime, time: EventTime) -> bool {

@@ -20,8 +20,8 @@ use super::maintained::WindowState;
 use super::parts::StateParts;
 use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::answers::Answers;
+use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::cow_vec::CowVec;
-use crate::aggregate::estimate::AssumedRecords;
 use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::{EventTime, format_duration};
@@ -94,7 +94,7 @@ impl WindowKind for Session {
     }
 
     fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
-        let heap = aggregate.estimated_heap(records.a_pane, records.value_heap);
+        let heap = aggregate.estimated_heap(records);
         size_of::<Run<A::Acc>>() + heap + Deadlines::BYTES
     }
 }
@@ -174,6 +174,11 @@ impl<A: Aggregate> ClosedWindow<A> for SessionWindow<A> {
 
     fn clear(&mut self, slot: u32) {
         *self.runs.get_mut(slot) = Run::default();
+    }
+
+    fn compact(&mut self) {
+        let (runs, aggregate) = (&self.runs, self.aggregate);
+        self.ends.retain(|slot| !aggregate.is_empty(&runs.get(slot).acc));
     }
 
     fn admits(&self, _event_time: EventTime, _time: EventTime) -> bool {

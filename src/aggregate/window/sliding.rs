@@ -9,7 +9,7 @@ use super::provisional::{Queued, Summed};
 use super::subtracting::Subtracting;
 use crate::aggregate::algebra::{Aggregate, Invertible};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::estimate::AssumedRecords;
+use crate::aggregate::assumed_records::AssumedRecords;
 use crate::time::{format_duration, parse_duration};
 
 impl WindowKind for Sliding {

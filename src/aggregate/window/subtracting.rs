@@ -14,13 +14,22 @@ use std::sync::Arc;
 use super::closed::{ClosedWindow, Expired, LineUpdates, Single, Update};
 use super::panes::Sliding;
 use crate::aggregate::algebra::Invertible;
-use crate::aggregate::estimate::AssumedRecords;
+use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::EventTime;
 
 /// A pane and what it adds to the entities that have records in it.
-type Bucket<T> = (i64, Arc<Vec<(u32, T)>>);
+type Bucket<T> = (i64, Arc<Vec<PaneEntry<T>>>);
+
+/// The part of a pane that is of one entity.
+#[derive(Clone)]
+struct PaneEntry<T> {
+    slot: u32,
+    /// The number of entities that had been dropped from the slot. The entry is void once there are more.
+    generation: u32,
+    acc: T,
+}
 
 /// The running total of one entity.
 struct RunningTotal<T> {
@@ -28,11 +37,14 @@ struct RunningTotal<T> {
     /// The pane that was last added to, and the entity's position in its bucket.
     pane: i64,
     at: u32,
+    /// The number of entities that have been dropped from the slot.
+    generation: u32,
 }
 
-impl<T: Default> Default for RunningTotal<T> {
-    fn default() -> Self {
-        RunningTotal { total: T::default(), pane: i64::MIN, at: 0 }
+impl<T: Default> RunningTotal<T> {
+    /// The total of a slot that is empty.
+    fn empty(generation: u32) -> Self {
+        RunningTotal { total: T::default(), pane: i64::MIN, at: 0, generation }
     }
 }
 
@@ -45,21 +57,24 @@ pub struct Subtracting<A: Invertible> {
     /// By pane, ascending.
     buckets: VecDeque<Bucket<A::Acc>>,
     /// An emptied bucket, for the next pane: its memory is as large as a pane needs.
-    spare: Vec<(u32, A::Acc)>,
+    spare: Vec<PaneEntry<A::Acc>>,
+    /// True if entries of dropped entities may be left.
+    has_void: bool,
 }
 
 impl<A: Invertible> Subtracting<A> {
     /// The bytes of an entity.
     pub fn bytes_per_entity(window: Sliding, aggregate: &A, records: &AssumedRecords) -> usize {
         let panes = window.most_panes() as usize;
-        let heap = |count| aggregate.estimated_heap(count, records.value_heap);
-        let pane = size_of::<(u32, A::Acc)>() + heap(records.a_pane);
-        let all = records.a_pane.saturating_mul(panes);
-        size_of::<RunningTotal<A::Acc>>() + heap(all) + panes.saturating_mul(pane)
+        let heap = |records: &AssumedRecords| aggregate.estimated_heap(records);
+        let pane = size_of::<PaneEntry<A::Acc>>() + heap(records);
+        let all = AssumedRecords { panes, ..*records };
+        size_of::<RunningTotal<A::Acc>>() + heap(&all) + panes.saturating_mul(pane)
     }
 
     pub fn new(window: Sliding, aggregate: A) -> Self {
-        Subtracting { window, aggregate, totals: Vec::new(), buckets: VecDeque::new(), spare: Vec::new() }
+        let (totals, buckets, spare) = (Vec::new(), VecDeque::new(), Vec::new());
+        Subtracting { window, aggregate, totals, buckets, spare, has_void: false }
     }
 
     /// The position of a pane's bucket, nearly always the last.
@@ -88,29 +103,55 @@ impl<A: Invertible> Subtracting<A> {
 /// Adds to a slot's total and to its entry in the bucket of a pane.
 fn add_to_pane<T: Default>(
     total: &mut RunningTotal<T>,
-    bucket: &mut Vec<(u32, T)>,
+    bucket: &mut Vec<PaneEntry<T>>,
     (slot, pane): (u32, i64),
     add: impl Fn(&mut T),
 ) {
     add(&mut total.total);
     if total.pane == pane {
-        add(&mut bucket[total.at as usize].1);
+        add(&mut bucket[total.at as usize].acc);
     } else {
         (total.pane, total.at) = (pane, bucket.len() as u32);
         let mut acc = T::default();
         add(&mut acc);
-        bucket.push((slot, acc));
+        bucket.push(PaneEntry { slot, generation: total.generation, acc });
     }
 }
 
 impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
     fn grow(&mut self, slots: usize) {
         self.totals.reserve_exact(slots.saturating_sub(self.totals.len()));
-        self.totals.resize_with(slots, RunningTotal::default);
+        self.totals.resize_with(slots, || RunningTotal::empty(0));
     }
 
     fn clear(&mut self, slot: u32) {
-        self.totals[slot as usize] = RunningTotal::default();
+        let total = &mut self.totals[slot as usize];
+        *total = RunningTotal::empty(total.generation);
+    }
+
+    fn drop_entity(&mut self, slot: u32) {
+        let total = &mut self.totals[slot as usize];
+        *total = RunningTotal::empty(total.generation.wrapping_add(1));
+        self.has_void = true;
+    }
+
+    fn compact(&mut self) {
+        self.has_void = false;
+        for (pane, bucket) in &mut self.buckets {
+            // A bucket that a snapshot shares is compacted another time.
+            let Some(bucket) = Arc::get_mut(bucket) else {
+                self.has_void = true;
+                continue;
+            };
+            bucket.retain(|entry| self.totals[entry.slot as usize].generation == entry.generation);
+            for (at, entry) in (0u32..).zip(bucket.iter()) {
+                let total = &mut self.totals[entry.slot as usize];
+                if total.pane == *pane {
+                    total.at = at;
+                }
+            }
+            bucket.shrink_to(bucket.len() + bucket.len() / 8);
+        }
     }
 
     fn admits(&self, event_time: EventTime, time: EventTime) -> bool {
@@ -167,11 +208,14 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
     fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
         while self.buckets.front().is_some_and(|(pane, _)| self.window.expires_at(*pane) <= asof) {
             let (_, bucket) = self.buckets.pop_front().expect("just seen");
-            for (slot, acc) in bucket.iter() {
-                let total = &mut self.totals[*slot as usize].total;
-                self.aggregate.remove(total, acc);
+            for PaneEntry { slot, generation, acc } in bucket.iter() {
+                let total = &mut self.totals[*slot as usize];
+                if total.generation != *generation {
+                    continue;
+                }
+                self.aggregate.remove(&mut total.total, acc);
                 expired.changed.push(*slot);
-                if self.aggregate.is_empty(total) {
+                if self.aggregate.is_empty(&total.total) {
                     expired.emptied.push(*slot);
                 }
             }
@@ -196,7 +240,16 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
 
     fn save(&self) -> Encoder {
         let buckets: Vec<Bucket<A::Acc>> = self.buckets.iter().cloned().collect();
-        Box::new(move || encoded(&buckets))
+        let generations = self.has_void.then(|| self.totals.iter().map(|total| total.generation).collect::<Vec<_>>());
+        Box::new(move || {
+            let counts = |entry: &&PaneEntry<A::Acc>| {
+                generations.as_ref().is_none_or(|known| known[entry.slot as usize] == entry.generation)
+            };
+            let entries = |bucket: &Arc<Vec<PaneEntry<A::Acc>>>| {
+                bucket.iter().filter(counts).map(|entry| (entry.slot, entry.acc.clone())).collect::<Vec<_>>()
+            };
+            encoded(&buckets.iter().map(|(pane, bucket)| (*pane, entries(bucket))).collect::<Vec<_>>())
+        })
     }
 
     fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
@@ -229,8 +282,8 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
 
     fn bytes(&self) -> usize {
         let heap = |acc: &A::Acc| self.aggregate.heap_bytes(acc);
-        let bucket = |bucket: &Vec<(u32, A::Acc)>| {
-            bucket.capacity() * size_of::<(u32, A::Acc)>() + sampled(bucket.len(), |at| heap(&bucket[at].1))
+        let bucket = |bucket: &Vec<PaneEntry<A::Acc>>| {
+            bucket.capacity() * size_of::<PaneEntry<A::Acc>>() + sampled(bucket.len(), |at| heap(&bucket[at].acc))
         };
         let buckets: usize = self.buckets.iter().map(|(_, panes)| bucket(panes)).sum();
         let totals = self.totals.capacity() * size_of::<RunningTotal<A::Acc>>();

@@ -17,8 +17,8 @@ use super::parts::StateParts;
 use super::schedule::PaneSchedule;
 use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::answers::Answers;
+use crate::aggregate::assumed_records::{AssumedRecords, SCHEDULED};
 use crate::aggregate::cow_vec::CowVec;
-use crate::aggregate::estimate::{AssumedRecords, SCHEDULED};
 use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::{EventTime, format_duration};
@@ -81,7 +81,7 @@ impl WindowKind for Tumbling {
     }
 
     fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
-        let heap = aggregate.estimated_heap(records.a_pane, records.value_heap);
+        let heap = aggregate.estimated_heap(records);
         size_of::<Stretches<A::Acc>>() + 2 * (heap + SCHEDULED)
     }
 }
@@ -167,6 +167,16 @@ impl<A: Aggregate> ClosedWindow<A> for FullStretches<A> {
 
     fn clear(&mut self, slot: u32) {
         *self.stretches.get_mut(slot) = Stretches::default();
+    }
+
+    fn compact(&mut self) {
+        let (stretches, aggregate) = (&self.stretches, self.aggregate);
+        let has = |stretch: i64, slot: u32| {
+            let own = stretches.get(slot);
+            own.filling == stretch || own.filling == stretch + 1 && !aggregate.is_empty(&own.before)
+        };
+        self.filling.retain(has);
+        self.shown.retain(has);
     }
 
     fn admits(&self, event_time: EventTime, time: EventTime) -> bool {

@@ -1,6 +1,7 @@
 //! The entities of a feature group on one worker: their state, and its publishing to the online store.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::changes::Changes;
 use super::publisher::OnlinePublisher;
@@ -18,6 +19,8 @@ pub struct GroupEntities {
     /// `None` if there is no online store.
     pub publisher: Option<OnlinePublisher>,
     nulls: Arc<NullCounter>,
+    /// Counts the entities that are dropped at the bound.
+    dropped: Arc<AtomicU64>,
     /// True if an answer can depend on the order of records of equal time.
     is_ordered: bool,
     expired: Expired,
@@ -27,12 +30,19 @@ pub struct GroupEntities {
 }
 
 impl GroupEntities {
-    /// No entities. Sums that do not fit, in look-ups and changes, are counted in `nulls`.
-    pub fn new(plan: &GroupPlan, publisher: Option<OnlinePublisher>, nulls: Arc<NullCounter>) -> Self {
+    /// No entities. Sums that do not fit, in look-ups and changes, are counted in `nulls`, and entities that are dropped at
+    /// the bound in `dropped`.
+    pub fn new(
+        plan: &GroupPlan,
+        publisher: Option<OnlinePublisher>,
+        nulls: Arc<NullCounter>,
+        dropped: Arc<AtomicU64>,
+    ) -> Self {
         GroupEntities {
-            state: GroupState::new(&plan.layout),
+            state: GroupState::bounded(&plan.layout, plan.bound),
             publisher,
             nulls,
+            dropped,
             is_ordered: plan.layout.is_ordered(),
             expired: Expired::default(),
             row: vec![Feature::NULL; plan.layout.width],
@@ -47,8 +57,14 @@ impl GroupEntities {
         &self.row
     }
 
+    /// Counts the entities that a loaded state had dropped.
+    pub fn count_loaded(&self) {
+        self.dropped.fetch_add(self.state.dropped(), Relaxed);
+    }
+
     /// Inserts a run of closing updates, in the total order. If `changes` are wanted, the run is all updates of one time,
-    /// and their entities' vectors just after that time are pushed to them.
+    /// and their entities' vectors just after that time are pushed to them. If the group has a bound, the run is of one time,
+    /// too, and the entities beyond it are dropped after it.
     pub fn insert_run(
         &mut self,
         closing: &ClosingUpdates<'_>,
@@ -57,8 +73,9 @@ impl GroupEntities {
         last: EventTime,
         changes: Option<&mut Changes>,
     ) {
-        if changes.is_some() {
-            // An entity that leaves its windows by then is released before its update, not between that and its change.
+        if changes.is_some() || self.state.is_bounded() {
+            // An entity that leaves its windows by then is released before its update, not between that and its change, and
+            // does not count for the bound.
             self.advance(first);
         }
         let mut updates = std::mem::take(&mut self.updates);
@@ -78,8 +95,13 @@ impl GroupEntities {
             publisher.confirm(&mut self.state, closing, &updates, &rejected, self.is_ordered);
         }
         self.advance(last);
-        if let Some(changes) = changes {
-            self.push_changes(last, &updates, changes);
+        let touched = changes.as_ref().map(|_| self.touched(&updates));
+        if self.state.is_bounded() {
+            rejected.drain(..).for_each(|slot| self.release_if_empty(slot));
+            self.drop_excess();
+        }
+        if let (Some(changes), Some(touched)) = (changes, touched) {
+            self.push_changes(last, touched, changes);
         }
         rejected.into_iter().for_each(|slot| self.release_if_empty(slot));
         updates.clear();
@@ -111,15 +133,28 @@ impl GroupEntities {
         }
     }
 
-    /// Pushes the new vectors of the entities that had updates, once all records of `time` are inserted.
-    fn push_changes(&mut self, time: EventTime, updates: &[Update], changes: &mut Changes) {
+    /// Drops the entities beyond the bound.
+    fn drop_excess(&mut self) {
+        let mut dropped = Vec::new();
+        self.state.drop_excess(&mut dropped);
+        self.dropped.fetch_add(dropped.len() as u64, Relaxed);
+        if let Some(publisher) = &mut self.publisher {
+            dropped.into_iter().for_each(|(slot, key)| publisher.evict(slot, key));
+        }
+    }
+
+    /// The entities that had updates, by slot.
+    fn touched(&self, updates: &[Update]) -> Vec<(Key, u32)> {
         let mut touched: Vec<u32> = updates.iter().map(|update| update.slot).collect();
         touched.sort_unstable();
         touched.dedup();
-        let keys: Vec<(Key, u32)> =
-            touched.into_iter().filter_map(|slot| Some((self.state.key(slot)?.clone(), slot))).collect();
+        touched.into_iter().filter_map(|slot| Some((self.state.key(slot)?.clone(), slot))).collect()
+    }
+
+    /// Pushes the new vectors of the entities that had updates, once all records of `time` are inserted.
+    fn push_changes(&mut self, time: EventTime, touched: Vec<(Key, u32)>, changes: &mut Changes) {
         self.advance(time + 1);
-        for (key, slot) in keys {
+        for (key, slot) in touched {
             let slot = Some(slot).filter(|slot| self.state.key(*slot) == Some(&key));
             self.nulls.add(NullReason::SumOverflow, self.state.vector_into(slot, None, &mut self.row));
             changes.push(time, key, &self.row);

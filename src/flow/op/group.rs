@@ -118,7 +118,13 @@ fn wire<'scope>(
     lookups: Vec<Lookups<'scope>>,
 ) -> (Ports, GroupStreams<'scope>) {
     let identity = || Antichain::from_elem(0);
-    let pact = |columns| Route::Key { codec: plan.codec.clone(), columns }.pact();
+    let pact = |columns| {
+        let codec = plan.codec.clone();
+        match plan.bound {
+            None => Route::Key { codec, columns }.pact(),
+            Some(bound) => Route::Part { codec, columns, bound }.pact(),
+        }
+    };
     let updates = builder.new_input_connection(updates, pact(plan.entity()), []);
     let mut inputs = Vec::with_capacity(lookups.len());
     for Lookups { stream, entity, .. } in lookups {

@@ -4,6 +4,7 @@
 //! wanted, to the end of their time.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arrow_array::{Array, ArrayRef};
@@ -37,6 +38,8 @@ pub struct GroupOutputs {
     pub online: Option<Arc<OnlineTable>>,
     /// Counts the values that cannot be summed, and the sums that do not fit.
     pub nulls: Arc<NullCounter>,
+    /// Counts the entities that are dropped at the bound.
+    pub dropped: Arc<AtomicU64>,
 }
 
 /// A worker's share of a group's entities, and the updates and look-ups that wait to close.
@@ -102,10 +105,10 @@ impl GroupShard {
         outputs: GroupOutputs,
         wanted: impl Iterator<Item = (Vec<usize>, Vec<OwnRecord>)>,
     ) -> Self {
-        let GroupOutputs { offline, online, nulls } = outputs;
+        let GroupOutputs { offline, online, nulls, dropped } = outputs;
         let publisher = online.map(OnlinePublisher::new);
         GroupShard {
-            entities: GroupEntities::new(&plan, publisher, nulls.clone()),
+            entities: GroupEntities::new(&plan, publisher, nulls.clone(), dropped),
             nulls,
             offline,
             updates: Stash::default(),
@@ -124,7 +127,7 @@ impl GroupShard {
             if !part.keys.iter().flatten().all(|key| self.plan.codec.admits(key.as_bytes())) {
                 return Err(checkpoint.undecodable("a key is not one of the group's entity columns"));
             }
-            let mine = |hash| share.owns(hash);
+            let mine = |hash| share.owns(self.plan.bound.map_or(hash, |bound| bound.part_of(hash)));
             let slots = self.entities.state.load(part, mine).map_err(|error| checkpoint.undecodable(error))?;
             let mut row = vec![Feature::NULL; self.plan.layout.width];
             let is_typed = |row: &[Feature]| self.plan.types.iter().zip(row).all(|(ty, feature)| ty.admits(feature));
@@ -140,6 +143,7 @@ impl GroupShard {
                 publisher.mark_dirty(slots.into_iter());
             }
         }
+        self.entities.count_loaded();
         Ok(())
     }
 
@@ -203,7 +207,8 @@ impl GroupShard {
                 rest = &rest[1..];
                 continue;
             }
-            let together = |next: &&ClosingEvent| next.from == UPDATE && (changes.is_none() || next.row.time == time);
+            let by_time = changes.is_some() || self.plan.bound.is_some();
+            let together = |next: &&ClosingEvent| next.from == UPDATE && (!by_time || next.row.time == time);
             let (run, after) = rest.split_at(rest.iter().take_while(together).count());
             let last = run.last().map_or(time, |last| last.row.time);
             self.entities.insert_run(&closing, run.iter().map(|event| event.row), time, last, changes.as_mut());
@@ -227,7 +232,7 @@ impl GroupShard {
         }
         events.extend(self.updates.rows().map(|row| ClosingEvent { from: UPDATE, row }));
         let place = |event: &ClosingEvent| (event.row.time, event.from);
-        if self.plan.layout.is_ordered() {
+        if self.plan.is_ordered() {
             let order = |event: &ClosingEvent| match event.from {
                 UPDATE => self.updates.closing(event.row.batch).batch.sort_key.value(event.row.row as usize),
                 _ => &[],
