@@ -23,6 +23,10 @@ pub enum RegistryError {
     NoVersion { model: String, version: u64 },
     #[error("model `{model}` has no earlier champion to go back to")]
     NoEarlierChampion { model: String },
+    #[error("`{alias}` is no name of an alias; expected 1 to 64 letters, digits, `_`, `-` and `.`")]
+    Alias { alias: String },
+    #[error("`{by}` is no name of an author; expected 1 to 64 bytes, other than `trainer` and `recovery`")]
+    Author { by: String },
     #[error("`{path}` is damaged: it is not the JSON that was written")]
     DamagedJson {
         path: String,

@@ -19,6 +19,12 @@ use crate::time::EventTime;
 /// The alias of the version that answers requests.
 pub const CHAMPION: &str = "champion";
 
+/// The author of moves that follow from training.
+pub(super) const TRAINER: &str = "trainer";
+
+/// The author of moves that mend a history.
+pub(super) const RECOVERY: &str = "recovery";
+
 /// A move of one alias to another version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AliasMove {
@@ -35,6 +41,28 @@ pub struct AliasMove {
     pub reason: String,
     /// `trainer`, or the person who moved the alias by hand.
     pub by: String,
+}
+
+impl AliasMove {
+    /// Returns whether a person has made the move.
+    pub fn is_by_hand(&self) -> bool {
+        ![TRAINER, RECOVERY].contains(&self.by.as_str())
+    }
+}
+
+/// A move with its number, by which a history is ordered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    pub number: u64,
+    #[serde(flatten)]
+    pub made: AliasMove,
+}
+
+/// Returns the version that an alias pointed to at event time `t`, `None` before its first move. `moves` are all moves of
+/// a model, ascending.
+pub fn version_at(moves: &[HistoryEntry], alias: &str, t: EventTime) -> Option<u64> {
+    let held = moves.iter().rev().find(|entry| entry.made.time <= t)?;
+    held.made.aliases.get(alias).copied()
 }
 
 /// The two times of an alias move.
@@ -81,10 +109,10 @@ impl AliasHistory {
     ///
     /// # Errors
     /// If a move cannot be read.
-    pub fn moves(&self, model: &str) -> Result<Vec<(u64, AliasMove)>, RegistryError> {
+    pub fn moves(&self, model: &str) -> Result<Vec<HistoryEntry>, RegistryError> {
         let mut moves = Vec::new();
         for number in self.numbers(model)? {
-            moves.extend(self.read(model, number)?.map(|made| (number, made)));
+            moves.extend(self.read(model, number)?.map(|made| HistoryEntry { number, made }));
         }
         Ok(moves)
     }
@@ -120,20 +148,36 @@ impl AliasHistory {
         Ok(self.read(model, number)?.map(|made| made.aliases).unwrap_or_default())
     }
 
-    /// Returns the champion at event time `t`, `None` before the first.
+    /// Returns the number of the newest move, 0 if there is none, and the move unless it is damaged. Moves that other
+    /// processes have made are found.
     ///
     /// # Errors
-    /// If the history cannot be read.
-    pub fn champion_at(&self, model: &str, t: EventTime) -> Result<Option<u64>, RegistryError> {
-        let held = self.moves(model)?.into_iter().rev().find(|(_, made)| made.time <= t);
-        Ok(held.and_then(|(_, made)| made.aliases.get(CHAMPION).copied()))
+    /// If the store fails.
+    pub fn newest_entry(&self, model: &str) -> Result<(u64, Option<AliasMove>), RegistryError> {
+        let (mut number, mut newest) = (self.newest_seen(model)?, None);
+        loop {
+            match self.read(model, number + 1) {
+                Err(error) if error.is_damage() => newest = None,
+                Ok(None) => break,
+                read => newest = read?,
+            }
+            number += 1;
+            self.newest_seen.lock().insert(model.to_owned(), number);
+        }
+        if newest.is_none() {
+            newest = match self.read(model, number) {
+                Err(error) if error.is_damage() => None,
+                read => read?,
+            };
+        }
+        Ok((number, newest))
     }
 
     /// Appends a move under the next free number; another writer may take numbers meanwhile.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn append(&self, model: &str, request: &MoveRequest<'_>) -> Result<AliasMove, RegistryError> {
+    pub fn append(&self, model: &str, request: &MoveRequest<'_>) -> Result<HistoryEntry, RegistryError> {
         loop {
             // Moves are numbered without gaps and never deleted, so the search can start at the newest one seen.
             let newest = self.newest_seen(model)?;
@@ -154,7 +198,7 @@ impl AliasHistory {
             let number = newest + 1;
             if self.blobs.create(&move_path(model, number), seal(&made))? {
                 self.newest_seen.lock().insert(model.to_owned(), number);
-                return Ok(made);
+                return Ok(HistoryEntry { number, made });
             }
             self.newest_seen.lock().remove(model);
         }
@@ -173,6 +217,26 @@ impl AliasHistory {
                         return Ok(Some(made));
                     }
                 }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the champion before the present one; damaged moves are passed over.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn previous_champion(&self, model: &str) -> Result<Option<u64>, RegistryError> {
+        let mut present = None;
+        for number in (1..=self.newest_seen(model)?).rev() {
+            let champion = match self.read(model, number) {
+                Err(error) if error.is_damage() => None,
+                read => read?.and_then(|made| made.aliases.get(CHAMPION).copied()),
+            };
+            match (present, champion) {
+                (Some(present), Some(champion)) if champion != present => return Ok(Some(champion)),
+                (None, Some(champion)) => present = Some(champion),
+                _ => {}
             }
         }
         Ok(None)

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::RwLock;
 
+use super::history::CHAMPION;
 use super::{Manifest, Publication};
 use crate::model::Predictor;
 use crate::time::EventTime;
@@ -43,10 +44,23 @@ pub struct LiveModels {
 #[derive(Debug, Default)]
 struct LiveModel {
     champion: ArcSwapOption<Servable>,
+    /// The versions that aliases point to, as far as they are known.
+    aliases: RwLock<BTreeMap<String, u64>>,
     /// The newest versions, champions or not, ascending.
     recent: ArcSwap<Vec<Arc<Servable>>>,
     /// Manifests of the versions in the registry.
     stored: RwLock<BTreeMap<u64, Arc<Manifest>>>,
+    /// The state of the registry that the model was restored from.
+    restored: RwLock<Option<RestoredHistory>>,
+}
+
+/// The history of a model at a start.
+#[derive(Debug)]
+struct RestoredHistory {
+    /// The number of the newest move.
+    number: u64,
+    /// The newest version that the trainer has made champion.
+    by_trainer: Option<Manifest>,
 }
 
 impl LiveModels {
@@ -63,6 +77,19 @@ impl LiveModels {
     /// Returns the champion of a model, once it has one.
     pub fn champion(&self, model: &str) -> Option<Arc<Servable>> {
         self.models.get(model)?.champion.load_full()
+    }
+
+    /// Returns the versions that the aliases of a model point to, but the champion.
+    pub fn aliases(&self, model: &str) -> BTreeMap<String, u64> {
+        let aliases = self.models.get(model).map(|model| model.aliases.read().clone());
+        aliases.unwrap_or_default().into_iter().filter(|(alias, _)| alias != CHAMPION).collect()
+    }
+
+    /// Replaces the versions that aliases point to.
+    pub fn set_aliases(&self, model: &str, aliases: &BTreeMap<String, u64>) {
+        if let Some(model) = self.models.get(model) {
+            model.aliases.write().clone_from(aliases);
+        }
     }
 
     /// Returns a version of a model, if it is kept in memory.
@@ -89,11 +116,24 @@ impl LiveModels {
         let version = &made.version;
         let servable = Arc::new(Servable::new(made.manifest(), Arc::clone(&version.predictor)));
         model.add(Arc::clone(&servable), self.keep);
-        // After a restart versions are made again; an older one must not replace the champion.
+        // After a restart versions are made again; an older one must not replace the champion, and one that was champion
+        // before must not undo a move by hand.
         let newer = model.champion.load().as_ref().is_some_and(|champion| champion.version > version.number);
-        if version.champion == version.number && !newer {
+        if version.champion == version.number && !newer && !model.has_moved(made) {
             model.champion.store(Some(servable));
         }
+    }
+
+    /// Sets the number of the newest move that is in effect, and the newest version that the trainer has made champion.
+    pub(super) fn continue_from(&self, model: &str, number: u64, by_trainer: Option<Manifest>) {
+        if let Some(model) = self.models.get(model) {
+            *model.restored.write() = Some(RestoredHistory { number, by_trainer });
+        }
+    }
+
+    /// Returns the number of the newest move that was in effect when a model was restored; `None` if it was not.
+    pub(super) fn moves_seen(&self, model: &str) -> Option<u64> {
+        self.models.get(model)?.restored.read().as_ref().map(|restored| restored.number)
     }
 
     /// Makes a version champion by hand. Returns false if it is not kept in memory.
@@ -121,7 +161,7 @@ impl LiveModels {
     }
 
     /// Makes a version that was read champion.
-    pub(super) fn crown(&self, name: &str, servable: Arc<Servable>) {
+    pub fn crown(&self, name: &str, servable: Arc<Servable>) {
         if let Some(model) = self.models.get(name) {
             model.champion.store(Some(servable));
         }
@@ -134,6 +174,14 @@ impl LiveModels {
 }
 
 impl LiveModel {
+    /// Returns whether the trainer had moved the alias to a version, or to a later one of the same definition, before the
+    /// model was restored.
+    fn has_moved(&self, made: &Publication) -> bool {
+        let restored = self.restored.read();
+        let by_trainer = restored.as_ref().and_then(|restored| restored.by_trainer.as_ref());
+        by_trainer.is_some_and(|known| known.version >= made.version.number && known.definition == made.definition)
+    }
+
     fn add(&self, servable: Arc<Servable>, keep: usize) {
         self.recent.rcu(|recent| {
             let others = recent.iter().filter(|other| other.version != servable.version);

@@ -9,10 +9,11 @@
 //! Version numbers come from the trainer's state, so publishing a version again after a crash changes nothing.
 //!
 //! [`Registry`] reads and writes, blocking. [`Writer`] publishes on a thread of its own for a running dataflow.
-//! [`LiveModels`] holds the versions that requests read, without a lock.
+//! [`LiveModels`] holds the versions that requests read, without a lock. [`Follower`] notices alias moves that are made
+//! meanwhile.
 //!
 //! ```
-//! use tidemill::registry::{CHAMPION, LiveModels, Registry, When};
+//! use tidemill::registry::{CHAMPION, LiveModels, MoveByHand, Registry, When};
 //!
 //! let folder = tempfile::tempdir()?;
 //! let registry = Registry::scratch(folder.path().to_str().unwrap())?;
@@ -20,7 +21,8 @@
 //!
 //! // Only a version that exists can be promoted.
 //! let when = When { event: 86_400_000, wall: 0 };
-//! assert!(registry.promote("late", CHAMPION, 1, when, "to compare", "ann").is_err());
+//! let by_hand = MoveByHand { alias: CHAMPION, when, reason: "to compare", by: "ann" };
+//! assert!(registry.promote("late", 1, &by_hand).is_err());
 //!
 //! // A restart serves what the registry holds: nothing yet.
 //! let live = LiveModels::new(["late".to_owned()], 4);
@@ -30,7 +32,9 @@
 //! ```
 
 mod artifact;
+mod by_hand;
 mod error;
+mod follower;
 mod history;
 mod live;
 mod manifest;
@@ -41,8 +45,10 @@ mod store;
 mod writer;
 
 pub use artifact::{decode, encode};
+pub use by_hand::MoveByHand;
 pub use error::RegistryError;
-pub use history::{AliasMove, CHAMPION, When};
+pub use follower::Follower;
+pub use history::{AliasMove, CHAMPION, HistoryEntry, When, version_at};
 pub use live::{LiveModels, Servable};
 pub use manifest::{Manifest, Offsets, TimeRange};
 pub use publish::Publication;

@@ -3,16 +3,13 @@
 //! Publishing again changes nothing: a version with the same weights is left as it is if it is whole, and a move that the
 //! trainer has made is not repeated, so later moves stand, whether by the trainer or by hand.
 
-use super::history::{AliasHistory, CHAMPION, MoveRequest, When};
+use super::history::{AliasHistory, CHAMPION, MoveRequest, TRAINER, When};
 use super::objects::{manifest_path, read, read_json, weights_path};
 use super::{Manifest, Offsets, RegistryError, TimeRange, artifact};
 use crate::blob::Blobs;
 use crate::hash::{seal, sha256};
 use crate::model::{Decision, Version};
 use crate::time::EventTime;
-
-/// The author of moves that follow from training.
-const TRAINER: &str = "trainer";
 
 /// A version to be written to the registry.
 #[derive(Clone, Debug)]

@@ -7,15 +7,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::history::{CHAMPION, MoveRequest, NewestMove, When};
+use super::history::{CHAMPION, MoveRequest, NewestMove, RECOVERY, When};
 use super::live::{LiveModels, Servable};
 use super::{Manifest, Offsets, Registry, RegistryError, TimeRange};
 use crate::error::chain;
 use crate::model::{Decision, Predictor};
 use crate::time::EventTime;
-
-/// The author of moves that mend a history.
-const RECOVERY: &str = "recovery";
 
 /// A model's champion in a checkpoint.
 #[derive(Clone, Debug)]
@@ -93,8 +90,11 @@ fn restore_model(
     when: When,
     result: &mut Restoration,
 ) -> Result<(), RegistryError> {
+    // Later moves, and versions that are made again, are told from what the history has now.
+    live.continue_from(name, registry.newest_entry(name)?.0, registry.newest_by_trainer(name)?);
     // The champion that the history names.
     let NewestMove { made, damaged } = registry.newest_move(name)?;
+    made.iter().for_each(|made| live.set_aliases(name, &made.aliases));
     let named = made.and_then(|made| made.aliases.get(CHAMPION).copied());
     let history = damaged.last().map(|error| chain(error));
     result.errors.extend(damaged);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::history::{AliasHistory, AliasMove, CHAMPION, MoveRequest, NewestMove, When};
+use super::history::{AliasHistory, AliasMove, CHAMPION, HistoryEntry, MoveRequest, NewestMove, TRAINER, version_at};
 use super::objects::{manifest_path, read, read_json, weights_path};
-use super::{Manifest, Publication, RegistryError, artifact};
+use super::{Manifest, MoveByHand, Publication, RegistryError, artifact};
 use crate::blob::{BlobPath, Blobs, Durability};
 use crate::hash::{seal, sha256};
 use crate::model::Predictor;
@@ -133,8 +133,8 @@ impl Registry {
         Ok((manifest, predictor))
     }
 
-    /// Deletes versions until `keep` are left: the oldest first, never one that an alias points to. Returns those that were
-    /// deleted.
+    /// Deletes versions until `keep` are left: the oldest first, never one that an alias points to, nor the champion before
+    /// the present one, so that there is one to roll back to. Returns those that were deleted.
     ///
     /// # Errors
     /// If the store fails.
@@ -142,10 +142,15 @@ impl Registry {
         if keep == usize::MAX {
             return Ok(Vec::new());
         }
-        let aliases: BTreeMap<String, u64> = self.aliases(model)?;
         let versions = self.versions(model)?;
         let old = &versions[..versions.len().saturating_sub(keep.max(1))];
-        let old: Vec<u64> = old.iter().copied().filter(|old| !aliases.values().any(|kept| kept == old)).collect();
+        if old.is_empty() {
+            return Ok(Vec::new());
+        }
+        let aliases: BTreeMap<String, u64> = self.aliases(model)?;
+        let earlier = self.history.previous_champion(model)?;
+        let is_kept = |version: &u64| aliases.values().any(|kept| kept == version) || earlier == Some(*version);
+        let old: Vec<u64> = old.iter().copied().filter(|version| !is_kept(version)).collect();
         for version in &old {
             self.blobs.delete(&manifest_path(model, *version))?;
             self.blobs.delete(&weights_path(model, *version))?;
@@ -166,7 +171,7 @@ impl Registry {
     ///
     /// # Errors
     /// If a move cannot be read.
-    pub fn history(&self, model: &str) -> Result<Vec<(u64, AliasMove)>, RegistryError> {
+    pub fn history(&self, model: &str) -> Result<Vec<HistoryEntry>, RegistryError> {
         self.history.moves(model)
     }
 
@@ -183,46 +188,76 @@ impl Registry {
     /// # Errors
     /// If the history cannot be read.
     pub fn champion_at(&self, model: &str, t: EventTime) -> Result<Option<u64>, RegistryError> {
-        self.history.champion_at(model, t)
+        Ok(version_at(&self.history(model)?, CHAMPION, t))
     }
 
     /// Appends a move to the history of a model.
     ///
     /// # Errors
     /// If the store fails.
-    pub(super) fn append_move(&self, model: &str, request: &MoveRequest<'_>) -> Result<AliasMove, RegistryError> {
+    pub(super) fn append_move(&self, model: &str, request: &MoveRequest<'_>) -> Result<HistoryEntry, RegistryError> {
         self.history.append(model, request)
+    }
+
+    /// Returns the number of the newest move of a model, 0 if there is none, and the move unless it is damaged.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(super) fn newest_entry(&self, model: &str) -> Result<(u64, Option<AliasMove>), RegistryError> {
+        self.history.newest_entry(model)
+    }
+
+    /// Returns the newest version that the trainer has made champion, with the definition that it was made from.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(super) fn newest_by_trainer(&self, model: &str) -> Result<Option<Manifest>, RegistryError> {
+        let made = self.history.newest_by(model, TRAINER)?;
+        Ok(made.and_then(|made| self.manifest(model, *made.aliases.get(CHAMPION)?).ok()))
     }
 
     /// Points an alias at a version by hand, from event time `when.event` on.
     ///
     /// # Errors
-    /// If there is no such version, or the store fails.
-    pub fn promote(
-        &self,
-        model: &str,
-        alias: &str,
-        version: u64,
-        when: When,
-        reason: &str,
-        by: &str,
-    ) -> Result<AliasMove, RegistryError> {
+    /// If there is no such version, the alias or the author has no valid name, or the store fails.
+    pub fn promote(&self, model: &str, version: u64, by_hand: &MoveByHand<'_>) -> Result<HistoryEntry, RegistryError> {
+        by_hand.check()?;
         self.manifest(model, version)?;
-        self.history.append(model, &MoveRequest { alias, version, when, reason, by })
+        let MoveByHand { alias, when, reason, by } = *by_hand;
+        let before = self.aliases(model)?.get(alias).copied();
+        let entry = self.history.append(model, &MoveRequest { alias, version, when, reason, by })?;
+        // A running job may have deleted the version as an old one before it saw the alias.
+        if let (Err(error @ RegistryError::NoVersion { .. }), Some(version)) = (self.manifest(model, version), before) {
+            let reason = "the version was deleted meanwhile";
+            self.history.append(model, &MoveRequest { alias, version, when, reason, by })?;
+            return Err(error);
+        }
+        Ok(entry)
     }
 
-    /// Points the champion alias at the newest earlier champion that is still kept.
+    /// Points the champion alias at the version that [`Registry::earlier_champion`] returns.
     ///
     /// # Errors
     /// If there is no such version, or the store fails.
-    pub fn rollback(&self, model: &str, when: When, reason: &str, by: &str) -> Result<AliasMove, RegistryError> {
+    pub fn rollback(&self, model: &str, by_hand: &MoveByHand<'_>) -> Result<HistoryEntry, RegistryError> {
+        let none = || RegistryError::NoEarlierChampion { model: model.to_owned() };
+        let earlier = self.earlier_champion(model)?.ok_or_else(none)?;
+        self.promote(model, earlier, &MoveByHand { alias: CHAMPION, ..*by_hand })
+    }
+
+    /// Returns the newest version, of those that are kept, that was champion before the present champion became so for
+    /// the first time: rolling back again and again leads to the first.
+    ///
+    /// # Errors
+    /// If the history cannot be read.
+    pub fn earlier_champion(&self, model: &str) -> Result<Option<u64>, RegistryError> {
         let history = self.history(model)?;
-        let champions: Vec<u64> = history.iter().filter_map(|(_, made)| made.aliases.get(CHAMPION).copied()).collect();
+        let champions: Vec<u64> =
+            history.iter().filter_map(|entry| entry.made.aliases.get(CHAMPION).copied()).collect();
         let kept = self.versions(model)?;
-        let present = champions.last().copied();
-        let earlier = champions.iter().rev().find(|version| Some(**version) != present && kept.contains(version));
-        let earlier = earlier.ok_or_else(|| RegistryError::NoEarlierChampion { model: model.to_owned() })?;
-        self.promote(model, CHAMPION, *earlier, when, reason, by)
+        let first = champions.last().and_then(|present| champions.iter().position(|version| version == present));
+        let before = &champions[..first.unwrap_or(0)];
+        Ok(before.iter().rev().find(|version| kept.contains(version)).copied())
     }
 }
 

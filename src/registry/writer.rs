@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use super::{Manifest, Publication, Registry, RegistryError};
 use crate::error::chain;
@@ -19,6 +19,9 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1
 
 /// The interval at which a pausing writer checks whether it is to end.
 const CHECK: Duration = Duration::from_millis(10);
+
+/// The interval at which a writer that has nothing to write calls its `idle`.
+const IDLE: Duration = Duration::from_millis(500);
 
 /// The number of tries after which a writer that is to end gives up on a version, and on all after it.
 const LAST_TRIES: u32 = 3;
@@ -44,7 +47,7 @@ struct WriterState {
 
 impl Writer {
     /// Starts the thread. `keep` versions of a model are kept. `written` is called on that thread with the manifest of each
-    /// version, and with those that were deleted after it.
+    /// version, and with those that were deleted after it; `idle` about twice a second while all versions are written.
     ///
     /// # Errors
     /// If the thread cannot be started.
@@ -52,11 +55,12 @@ impl Writer {
         registry: Registry,
         keep: usize,
         written: impl FnMut(Manifest, &[u64]) + Send + 'static,
+        idle: impl FnMut(&Registry) + Send + 'static,
     ) -> Result<Self, std::io::Error> {
         let (sender, receiver) = unbounded();
         let state = Arc::new(WriterState::default());
         let of_thread = Arc::clone(&state);
-        let run = move || write_all(&registry, keep, &receiver, &of_thread, written);
+        let run = move || write_all(&registry, keep, &receiver, &of_thread, written, idle);
         let thread = threads::spawn("registry", run)?;
         Ok(Writer { sender: Some(sender), queued: AtomicU64::new(0), state, thread: Some(thread) })
     }
@@ -115,9 +119,18 @@ fn write_all(
     receiver: &Receiver<Box<Publication>>,
     state: &WriterState,
     mut written: impl FnMut(Manifest, &[u64]),
+    mut idle: impl FnMut(&Registry),
 ) -> Option<RegistryError> {
     let mut left = None;
-    for publication in receiver {
+    loop {
+        let publication = match receiver.recv_timeout(IDLE) {
+            Ok(publication) => publication,
+            Err(RecvTimeoutError::Timeout) => {
+                idle(registry);
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return left,
+        };
         // Versions are written in order: without this one, none after it may be.
         if left.is_some() {
             continue;
@@ -136,7 +149,6 @@ fn write_all(
         written(manifest, &deleted);
         state.done.fetch_add(1, SeqCst);
     }
-    left
 }
 
 fn write(registry: &Registry, publication: &Publication, state: &WriterState) -> Result<Manifest, RegistryError> {

@@ -6,6 +6,10 @@ use clap::{Args, ValueEnum};
 
 use super::Failure;
 use super::config::{Config, ConfigChange};
+use super::http_client::JobUrl;
+use crate::serve::Role;
+use crate::time::EventTime;
+use crate::value::TimeRules;
 
 /// Flags that every verb takes.
 #[derive(Args, Clone)]
@@ -38,6 +42,52 @@ impl CommonArgs {
             self.workers.map(|workers| ConfigChange { text: format!("workers={workers}"), flag: "--workers" });
         Config::load_changed(&self.config, &set.chain(workers).collect::<Vec<_>>())
     }
+}
+
+/// Flags of verbs that ask a running job.
+#[derive(Args, Clone, Debug, Default)]
+pub struct JobArgs {
+    /// The job's endpoint; by default that of `http.listen` in the config.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// File whose first line is the token that the endpoint takes; by default that of `http.tokens` in the config.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+impl JobArgs {
+    /// Returns the endpoint, to be read from.
+    ///
+    /// # Errors
+    /// If the URL, the token's file or the config is wrong.
+    pub fn job(&self, common: &CommonArgs) -> Result<JobUrl, Failure> {
+        self.job_for(common, Role::Read)
+    }
+
+    /// Returns the endpoint, to be used in a role.
+    ///
+    /// # Errors
+    /// If the URL, the token's file or the config is wrong.
+    pub fn job_for(&self, common: &CommonArgs, role: Role) -> Result<JobUrl, Failure> {
+        let job = JobUrl::new(self.url.as_deref(), || common.load())?;
+        let of_config = || {
+            let config = common.load().ok().filter(|_| self.url.is_none())?;
+            config.http.tokens.files(&config.base).into_iter().find(|(known, _)| *known == role).map(|(_, path)| path)
+        };
+        match self.token_file.clone().or_else(of_config) {
+            Some(file) => job.with_token_of(&file),
+            None => Ok(job),
+        }
+    }
+}
+
+/// Parses a point in event time.
+///
+/// # Errors
+/// If the text is none.
+pub fn moment_argument(text: &str) -> Result<EventTime, String> {
+    let time = TimeRules::default().of_text(text);
+    time.ok_or_else(|| "expected RFC 3339, a date or epoch ms".to_owned())
 }
 
 /// Output format of `graph`.

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::args::{CommonArgs, GraphFormat, RunOptions};
+use super::args::{CommonArgs, GraphFormat, JobArgs, RunOptions, moment_argument};
 use super::explain::ExplainOptions;
 use super::features::AskedEntity;
 use super::load::LoadOptions;
+use super::models::ModelsVerb;
 use super::replay_start::ReplayOptions;
 use super::{Failure, config, explain, features, inspect, live, load, logging, reference, replay, test};
 use crate::source::PlaybackSpeed;
@@ -125,6 +126,11 @@ enum Verb {
         #[command(subcommand)]
         verb: FeaturesVerb,
     },
+    /// Lists models and their versions, and moves their aliases: on a registry, or through a running job.
+    Models {
+        #[command(subcommand)]
+        verb: ModelsVerb,
+    },
     /// Draws the operators and edges of a dataflow.
     #[command(after_help = "Example: tidemill graph dataflows/flights.toml --format svg > flights.svg")]
     Graph {
@@ -162,9 +168,8 @@ enum FeaturesVerb {
         /// Prints the features in this window instead, from the panes that the group keeps (`request_windows`).
         #[arg(long, value_name = "DURATION")]
         window: Option<String>,
-        /// The job's endpoint; by default that of `http.listen` in the config.
-        #[arg(long, value_name = "URL")]
-        url: Option<String>,
+        #[command(flatten)]
+        job: JobArgs,
         /// Prints JSON.
         #[arg(long)]
         json: bool,
@@ -220,11 +225,6 @@ fn time_argument(text: &str) -> Result<Bound, String> {
     }
 }
 
-fn moment_argument(text: &str) -> Result<EventTime, String> {
-    let time = TimeRules::default().of_text(text);
-    time.ok_or_else(|| "expected RFC 3339, a date or epoch ms".to_owned())
-}
-
 fn speed_argument(text: &str) -> Result<PlaybackSpeed, String> {
     match (text, text.parse::<f64>()) {
         ("max", _) => Ok(PlaybackSpeed::Unlimited),
@@ -277,6 +277,7 @@ impl Cli {
             }
             Verb::Test { file, names } => test::run(&file, &common, &names),
             Verb::Features { verb } => verb.run(&common),
+            Verb::Models { verb } => verb.run(&common),
             Verb::Graph { file, format } => inspect::graph(&file, format),
             Verb::Completions { shell } => reference::completions(Cli::command(), shell),
             Verb::Man { out } => reference::man(Cli::command(), &out),
@@ -287,8 +288,8 @@ impl Cli {
 impl FeaturesVerb {
     fn run(self, common: &CommonArgs) -> Result<(), Failure> {
         match self {
-            FeaturesVerb::Get { group, entity: key, window, url, json } => {
-                features::get(&AskedEntity { group, key }, window.as_deref(), common, url.as_deref(), json)
+            FeaturesVerb::Get { group, entity: key, window, job, json } => {
+                features::get(&AskedEntity { group, key }, window.as_deref(), common, &job, json)
             }
             FeaturesVerb::Explain { group, entity: key, dataflow, features, as_of, url, replay, json } => {
                 let options = ExplainOptions { dataflow, features, as_of, url, replay, json };

@@ -1,10 +1,10 @@
 //! `features get`: the newest vector of an entity, from a running job.
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use serde_json::Value;
 
-use super::args::CommonArgs;
-use super::http_client::{HttpAnswer, JobUrl, segment};
+use super::args::{CommonArgs, JobArgs};
+use super::http_client::{JobUrl, segment};
 use super::{Failure, output};
 
 /// The entity that a verb asks for.
@@ -28,14 +28,7 @@ impl AskedEntity {
     /// If the job does not answer, has no such group or entity, or cannot answer the window.
     pub fn get(&self, window: Option<&str>, job: &JobUrl) -> anyhow::Result<Value> {
         let query = window.map_or_else(String::new, |window| format!("?window={}", segment(window)));
-        let HttpAnswer { status, body } = job.get(&(self.path() + &query))?;
-        match status {
-            200 => Ok(body),
-            status => {
-                let why = body["error"].as_str().map_or_else(|| format!("status {status}"), str::to_owned);
-                Err(anyhow!("the job answers: {why}"))
-            }
-        }
+        job.get(&(self.path() + &query))?.body()
     }
 }
 
@@ -47,10 +40,10 @@ pub fn get(
     asked: &AskedEntity,
     window: Option<&str>,
     common: &CommonArgs,
-    url: Option<&str>,
+    at: &JobArgs,
     json: bool,
 ) -> Result<(), Failure> {
-    let job = JobUrl::new(url, || common.load())?;
+    let job = at.job(common)?;
     let body = asked.get(window, &job)?;
     if json {
         return Ok(output::print(&format!("{body:#}\n"))?);

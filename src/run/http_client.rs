@@ -1,9 +1,11 @@
-//! A client of the endpoint: GET, without TLS, one request a connection.
+//! A client of the endpoint: GET and POST of JSON, without TLS, one request a connection.
 //!
 //! Requests are those of HTTP/1.0, so an answer is never chunked and ends with its connection, behind a proxy too.
 
+use std::fmt;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -11,6 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Failure;
 use super::config::Config;
+use crate::secret;
 
 /// The longest time that a connection, and each read of an answer, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,12 +30,21 @@ pub fn segment(text: &str) -> String {
 }
 
 /// The endpoint of a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct JobUrl {
     /// `HOST:PORT`
     authority: String,
     /// The beginning of every path, without a slash at its end.
     prefix: String,
+    /// Sent with every request.
+    token: Option<String>,
+}
+
+/// Shows no token.
+impl fmt::Debug for JobUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.prefix)
+    }
 }
 
 /// An answer.
@@ -69,7 +81,7 @@ impl JobUrl {
         let authority = if has_port { authority.to_owned() } else { format!("{authority}:80") };
         let prefix = path.trim_end_matches('/');
         let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
-        is_plain.then_some(JobUrl { authority, prefix })
+        is_plain.then_some(JobUrl { authority, prefix, token: None })
     }
 
     /// The URL of an endpoint that listens on an address of this machine.
@@ -81,7 +93,23 @@ impl JobUrl {
             "[::]" => "[::1]",
             host => host,
         };
-        Some(JobUrl { authority: format!("{host}:{port}"), prefix: String::new() })
+        Some(JobUrl { authority: format!("{host}:{port}"), prefix: String::new(), token: None })
+    }
+
+    /// Sends the first token of a file with every request.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or has no token.
+    pub fn with_token_of(mut self, file: &Path) -> Result<Self, Failure> {
+        let label = file.display();
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Failure::Usage(format!("error: --token-file: {label} cannot be read: {error}")))?;
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let token = lines.next().filter(|token| token.bytes().all(|byte| byte.is_ascii_graphic()));
+        let token = token.ok_or_else(|| Failure::Usage(format!("error: --token-file: {label} has no token")))?;
+        secret::keep(token);
+        self.token = Some(token.to_owned());
+        Ok(self)
     }
 
     /// Gets the JSON at a path, whose segments are encoded.
@@ -89,19 +117,43 @@ impl JobUrl {
     /// # Errors
     /// If nothing answers, or not with JSON.
     pub fn get(&self, path: &str) -> anyhow::Result<HttpAnswer> {
-        let url = format!("http://{}{}{path}", self.authority, self.prefix);
-        self.request(path).with_context(|| format!("{url} cannot be read; does the job run, and is --url right?"))
+        self.request(path, None)
     }
 
-    fn request(&self, path: &str) -> anyhow::Result<HttpAnswer> {
+    /// Posts JSON to a path, whose segments are encoded.
+    ///
+    /// # Errors
+    /// If nothing answers, or not with JSON.
+    pub fn post(&self, path: &str, body: &serde_json::Value) -> anyhow::Result<HttpAnswer> {
+        self.request(path, Some(body))
+    }
+
+    fn request(&self, path: &str, body: Option<&serde_json::Value>) -> anyhow::Result<HttpAnswer> {
+        let url = format!("http://{}{}{path}", self.authority, self.prefix);
+        let head = self.head(path, body.is_some());
+        let sent = match body.map(serde_json::Value::to_string) {
+            Some(body) => {
+                format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+            }
+            None => format!("{head}\r\n"),
+        };
+        self.exchange(&sent).with_context(|| format!("{url} cannot be read; does the job run, and is --url right?"))
+    }
+
+    /// Returns the beginning of a request.
+    fn head(&self, path: &str, has_body: bool) -> String {
+        let (method, JobUrl { authority, prefix, token }) = (if has_body { "POST" } else { "GET" }, self);
+        let token = token.as_ref().map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
+        format!(
+            "{method} {prefix}{path} HTTP/1.0\r\nHost: {authority}\r\nAccept: application/json\r\nConnection: close\r\n{token}"
+        )
+    }
+
+    fn exchange(&self, request: &str) -> anyhow::Result<HttpAnswer> {
         let mut stream = self.connect()?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let head = format!(
-            "GET {}{path} HTTP/1.0\r\nHost: {}\r\nAccept: application/json\r\nConnection: close\r\n\r\n",
-            self.prefix, self.authority
-        );
-        stream.write_all(head.as_bytes())?;
+        stream.write_all(request.as_bytes())?;
         let mut answer = Vec::new();
         stream.take(MOST_BYTES + 1).read_to_end(&mut answer)?;
         if answer.len() as u64 > MOST_BYTES {
@@ -123,6 +175,22 @@ impl JobUrl {
     }
 }
 
+impl HttpAnswer {
+    /// Returns the body of an answer with status 200.
+    ///
+    /// # Errors
+    /// If the job has refused the request, with its reason.
+    pub fn body(self) -> anyhow::Result<serde_json::Value> {
+        match self.status {
+            200 => Ok(self.body),
+            status => {
+                let why = self.body["error"].as_str().map_or_else(|| format!("status {status}"), str::to_owned);
+                Err(anyhow!("the job answers: {why}"))
+            }
+        }
+    }
+}
+
 fn parse_answer(answer: &[u8]) -> anyhow::Result<HttpAnswer> {
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").context("this is no answer of HTTP")?;
     let head = String::from_utf8_lossy(&answer[..end]);
@@ -138,7 +206,7 @@ mod tests {
     use super::*;
 
     fn url(authority: &str, prefix: &str) -> Option<JobUrl> {
-        Some(JobUrl { authority: authority.to_owned(), prefix: prefix.to_owned() })
+        Some(JobUrl { authority: authority.to_owned(), prefix: prefix.to_owned(), token: None })
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::flow::op::source::SourceEvent;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::model::{Decision, ModelKind, Version};
-use crate::registry::{LiveModels, Manifest, Publication, Registry, Writer};
+use crate::registry::{AliasMove, Follower, LiveModels, Manifest, Publication, Registry, Writer};
 use crate::source::DeadLetter;
 use crate::time::{EventTime, format_time};
 
@@ -77,6 +77,11 @@ struct CheckpointMark {
     letters: usize,
 }
 
+/// Returns the number of a version as the value of a gauge.
+fn as_gauge(version: u64) -> i64 {
+    i64::try_from(version).expect("versions are counted one by one")
+}
+
 /// Handles the events of a job.
 pub struct JobEvents {
     plan: Arc<Plan>,
@@ -115,7 +120,19 @@ impl JobEvents {
     ) -> anyhow::Result<Self> {
         let written = WrittenVersions::default();
         let (live_models, written_by_thread) = (live.clone(), written.clone());
-        let writer = Writer::start(versions.registry, versions.keep, move |manifest, deleted| {
+        let (mut follower, gauges) = (Follower::new(live.clone()), metrics.clone());
+        let follow = move |registry: &Registry| {
+            follower.poll(registry, |model, made| {
+                for (alias, version) in &made.aliases {
+                    gauges.model_version.with_label_values(&[model, alias]).set(as_gauge(*version));
+                }
+                if made.is_by_hand() {
+                    let AliasMove { moved, reason, by, .. } = made;
+                    tracing::info!(model, alias = moved, by, "an alias was moved by hand: {reason}");
+                }
+            });
+        };
+        let on_written = move |manifest: Manifest, deleted: &[u64]| {
             let version = VersionDigest {
                 version: manifest.version,
                 window_end: manifest.window.end,
@@ -130,7 +147,8 @@ impl JobEvents {
             written.digests.entry(manifest.name.clone()).or_default().insert(manifest.version, version);
             drop(written);
             live_models.stored(&manifest, deleted);
-        })?;
+        };
+        let writer = Writer::start(versions.registry, versions.keep, on_written, follow)?;
         Ok(JobEvents {
             plan: job.plan.clone(),
             job: job.clone(),
@@ -250,8 +268,7 @@ impl JobEvents {
         }
         log_window(&plan.name, version, busy);
         let gauge = |alias: &str, number: u64| {
-            let number = i64::try_from(number).expect("versions are counted one by one");
-            self.metrics.model_version.with_label_values(&[plan.name.as_str(), alias]).set(number);
+            self.metrics.model_version.with_label_values(&[plan.name.as_str(), alias]).set(as_gauge(number));
         };
         gauge("champion", version.champion);
         gauge("newest", version.number);

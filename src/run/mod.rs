@@ -9,6 +9,7 @@
 //! | `test`, `in_memory` | `test` |
 //! | `features`, [`explain`] | `features` |
 //! | `reference` | `completions`, `man` |
+//! | `models` | `models` |
 //!
 //! Shared by the verbs:
 //!
@@ -56,6 +57,7 @@ mod locks;
 mod log_file;
 mod logging;
 mod mended;
+mod models;
 mod online;
 mod output;
 mod panics;

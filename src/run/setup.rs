@@ -37,8 +37,8 @@ fn exposure(addr: SocketAddr) -> Option<String> {
     let whom = if ip.is_unspecified() { "on all addresses of this machine" } else { "on an address of a network" };
     (!ip.is_loopback()).then(|| {
         format!(
-            "warning: [http] listen is {addr}, {whom}: whoever can reach it can request predictions, features and \
-             metrics, without a password and unencrypted. Listen on 127.0.0.1, or see that only trusted hosts reach it"
+            "warning: [http] listen is {addr}, {whom}: requests are not encrypted, and whoever can reach it needs no \
+             token for the roles without one in http.tokens. Listen on 127.0.0.1, or see that only trusted hosts reach it"
         )
     })
 }
@@ -136,7 +136,7 @@ impl RunSetup {
             metrics: self.metrics.clone(),
             readiness: self.readiness.clone(),
         });
-        let mut endpoint = self.config.http.endpoint();
+        let mut endpoint = self.config.http.endpoint(&self.config.base);
         // No page of somebody else has the name of this machine, which often stands for a loopback address.
         endpoint.allowed_hosts.extend(system::host_name());
         let files = usize::try_from(system::raise_open_files()).unwrap_or(usize::MAX);
@@ -153,6 +153,14 @@ impl RunSetup {
             StartError::Address(_) => {
                 let place = self.config.origin.place(&["http", "listen"]);
                 Failure::Usage(format!("{place}: error: [http] listen: {error}"))
+            }
+            StartError::OpenAdmin(_) => {
+                let place = self.config.origin.place(&["http", "listen"]);
+                Failure::Usage(format!("{place}: error: [http] listen: {error}"))
+            }
+            StartError::Tokens { role, .. } => {
+                let place = self.config.origin.place(&["http", "tokens", role]);
+                Failure::Usage(format!("{place}: error: {error}"))
             }
             other => Failure::from(other),
         })?;

@@ -1,8 +1,10 @@
 //! A request to predict, on its way from its family's reader to its writer.
 
 use std::cell::RefCell;
+use std::fmt;
 
 use super::RequestError;
+use super::reply::Reply;
 use crate::example::{Frame, InstanceError};
 use crate::model::{PredictionMemory, Predictions};
 use crate::time::{EventTime, format_time};
@@ -33,6 +35,35 @@ pub enum Unanswered {
         model: usize,
         version: u64,
     },
+    /// The answer takes work that blocks, such as reading or writing the registry.
+    Blocking(BlockingWork),
+}
+
+/// Work that blocks, for a thread on which it may.
+pub struct BlockingWork(Box<dyn FnOnce() -> Result<Reply, RequestError> + Send>);
+
+impl BlockingWork {
+    /// Does it on another thread.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub async fn done(self) -> Result<Reply, RequestError> {
+        let done = tokio::task::spawn_blocking(self.0).await;
+        done.expect("work for a request returns errors and does not panic")
+    }
+}
+
+impl fmt::Debug for BlockingWork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BlockingWork")
+    }
+}
+
+impl Unanswered {
+    /// An answer that takes work that blocks.
+    pub fn blocking(work: impl FnOnce() -> Result<Reply, RequestError> + Send + 'static) -> Self {
+        Unanswered::Blocking(BlockingWork(Box::new(work)))
+    }
 }
 
 impl From<RequestError> for Unanswered {

@@ -74,6 +74,24 @@ pub enum RequestError {
          http.allowed_hosts"
     )]
     Host(String),
+    /// The role that the route is for.
+    #[error("this route takes a token of the role {0}; expected Authorization: Bearer TOKEN")]
+    NoToken(&'static str),
+    #[error("the token is of another role than {0}")]
+    WrongRole(&'static str),
+    #[error("content type {0:?}; this route takes application/json only")]
+    ContentType(String),
+    /// A move that cannot be made.
+    #[error("{0}")]
+    Move(RegistryError),
+    #[error("the registry of model {model} cannot be used now")]
+    RegistryAway {
+        model: String,
+        #[source]
+        source: Box<RegistryError>,
+    },
+    #[error("there is no registry here")]
+    NoRegistry,
     #[error("no version of model {0} yet")]
     NoVersion(String),
     #[error("version {version} of model {model} cannot be read now")]
@@ -120,7 +138,9 @@ impl RequestError {
             | RequestError::Window { .. }
             | RequestError::BrokenOff
             | RequestError::Gzip(_)
+            | RequestError::Move(_)
             | RequestError::OtherInputs { .. } => StatusCode::BAD_REQUEST,
+            RequestError::NoToken(_) => StatusCode::UNAUTHORIZED,
             RequestError::UnknownRoute(_)
             | RequestError::UnknownModel { .. }
             | RequestError::UnknownVersion { .. }
@@ -130,10 +150,13 @@ impl RequestError {
             | RequestError::UnknownEntity { .. } => StatusCode::NOT_FOUND,
             RequestError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             RequestError::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            RequestError::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            RequestError::ContentEncoding(_) | RequestError::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             RequestError::TooManyConnections | RequestError::TooManyBodies => StatusCode::TOO_MANY_REQUESTS,
-            RequestError::Host(_) => StatusCode::FORBIDDEN,
-            RequestError::NoVersion(_) | RequestError::Registry { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            RequestError::Host(_) | RequestError::WrongRole(_) => StatusCode::FORBIDDEN,
+            RequestError::NoVersion(_)
+            | RequestError::Registry { .. }
+            | RequestError::RegistryAway { .. }
+            | RequestError::NoRegistry => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -161,6 +184,13 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    #[error("the tokens of the role {role} cannot be used: {path}: {why}")]
+    Tokens { role: &'static str, path: String, why: String },
+    #[error(
+        "others can reach {0}, and whoever can could move the aliases of models; expected a loopback address, or a file \
+         with tokens as http.tokens.admin"
+    )]
+    OpenAdmin(SocketAddr),
     #[error("a serving thread cannot be started")]
     Thread(#[source] std::io::Error),
 }

@@ -15,6 +15,7 @@
 //! | arrives on a connection, which is admitted and whose activity is watched | `server`, `admission`, `connection` |
 //! | names a host that no web page can have | `hosts` |
 //! | is matched with a route, by path and method; has no query that the route does not take | `service`, `router` |
+//! | has a token of the route's role, if the role needs one | `tokens` |
 //! | has its body read, if the route takes one, within limits | `body`, `budget` |
 //! | is answered by the route's handler | `native`, `operations`, or a folder of a protocol: `open_inference`, `tensorflow`, `mlflow`, `feast` |
 //! | has its instances read, whatever form they are in | `served_models`, `instance_table`, `json_columns` |
@@ -58,6 +59,7 @@ mod served_windows;
 mod server;
 mod service;
 mod tensorflow;
+mod tokens;
 
 use call::Unanswered;
 use hyper::Method;
@@ -70,6 +72,7 @@ pub use readiness::Readiness;
 pub use router::Captures;
 pub use server::{Endpoint, Server, start};
 pub use service::{Service, ServiceConfig};
+pub use tokens::{Role, Tokens};
 
 /// Routes that share the shape of their errors.
 #[derive(Debug)]
@@ -89,6 +92,7 @@ pub struct HttpRoute {
     /// The pattern matches every path that goes on after its text before the first brace. The rest of the path, slashes
     /// included, is then one capture.
     is_prefix: bool,
+    pub role: Role,
     body: BodyRule,
     query: QueryRule,
     /// It is answered even if there are too many connections.
@@ -107,7 +111,7 @@ enum BodyRule {
 
 /// Answers a request from its captures, with its query, and its payload, whose body is empty under [`BodyRule::None`]. A
 /// handler does not block: one that needs a version from the registry returns [`Unanswered::VersionNotLoaded`] and is
-/// called again once the version is loaded.
+/// called again once the version is loaded; other work that blocks is returned as [`Unanswered::Blocking`].
 type Handler = fn(&Service, &Captures<'_>, Payload<'_>) -> Result<Reply, Unanswered>;
 
 /// Every family of routes.
@@ -123,16 +127,24 @@ pub static FAMILIES: &[&RouteFamily] = &[
 impl HttpRoute {
     /// A route for GET and HEAD. Each capture is a segment that is not empty.
     const fn get(pattern: &'static str, handler: Handler) -> HttpRoute {
-        HttpRoute::of(Method::GET, pattern, BodyRule::None, handler)
+        HttpRoute::of(Method::GET, pattern, Role::Read, BodyRule::None, handler)
     }
 
-    /// A route for POST with a body. Each capture is a segment that is not empty.
+    /// A route for POST with a body, of the role `predict` unless it is given another. Each capture is a segment that is
+    /// not empty.
     const fn post(pattern: &'static str, handler: Handler) -> HttpRoute {
-        HttpRoute::of(Method::POST, pattern, BodyRule::Whole, handler)
+        HttpRoute::of(Method::POST, pattern, Role::Predict, BodyRule::Whole, handler)
     }
 
-    const fn of(method: Method, pattern: &'static str, body: BodyRule, handler: Handler) -> HttpRoute {
-        HttpRoute { method, pattern, is_prefix: false, body, query: QueryRule::Named(&[]), is_reserved: false, handler }
+    const fn of(method: Method, pattern: &'static str, role: Role, body: BodyRule, handler: Handler) -> HttpRoute {
+        let query = QueryRule::Named(&[]);
+        HttpRoute { method, pattern, is_prefix: false, role, body, query, is_reserved: false, handler }
+    }
+
+    /// The same route for a role.
+    const fn of_role(mut self, role: Role) -> HttpRoute {
+        self.role = role;
+        self
     }
 
     /// The same route with one capture, of all that follows the text before the first brace.

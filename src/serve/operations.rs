@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use super::call::Unanswered;
 use super::payload::Payload;
 use super::reply::{self, Reply};
-use super::{Captures, HttpRoute, RouteFamily, Service};
+use super::{Captures, HttpRoute, Role, RouteFamily, Service};
 
 /// The family.
 pub static FAMILY: RouteFamily = RouteFamily {
     error: reply::error,
     routes: &[
-        HttpRoute::get("/health/live", live).with_any_query().reserved(),
-        HttpRoute::get("/health/ready", ready).with_any_query().reserved(),
+        HttpRoute::get("/health/live", live).of_role(Role::Open).with_any_query().reserved(),
+        HttpRoute::get("/health/ready", ready).of_role(Role::Open).with_any_query().reserved(),
         HttpRoute::get("/metrics", metrics).with_any_query().reserved(),
         HttpRoute::get("/dataflow", dataflow),
     ],

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 
 use super::RequestError;
@@ -45,6 +45,9 @@ pub fn failure(error: &RequestError, body: &serde_json::Value) -> Reply {
     }
     if let RequestError::ContentEncoding(_) = error {
         reply.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, identity"));
+    }
+    if let RequestError::NoToken(_) = error {
+        reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if error.status() == StatusCode::TOO_MANY_REQUESTS {
         reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));

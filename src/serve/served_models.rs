@@ -83,6 +83,19 @@ impl ServedModels {
         (self.models.len() == 1).then_some(0)
     }
 
+    /// The registry.
+    ///
+    /// # Errors
+    /// If the service has none.
+    pub fn registry(&self) -> Result<Registry, RequestError> {
+        self.registry.clone().ok_or(RequestError::NoRegistry)
+    }
+
+    /// The live versions.
+    pub fn live(&self) -> Arc<LiveModels> {
+        self.live.clone()
+    }
+
     /// The number of a model's champion, `None` before its first version.
     pub fn champion(&self, model: &ServedModel) -> Option<u64> {
         self.live.champion(&model.name).map(|champion| champion.version)
@@ -101,8 +114,13 @@ impl ServedModels {
         if alias == CHAMPION {
             return Ok(VersionRef::Champion);
         }
-        let (model, expected) = (model.name.clone(), CHAMPION.to_owned());
-        Err(RequestError::UnknownAlias { model, alias: alias.to_owned(), expected })
+        let aliases = self.live.aliases(&model.name);
+        let known = aliases.keys().map(String::as_str).chain([CHAMPION]).collect::<Vec<_>>();
+        aliases.get(alias).map(|version| VersionRef::Number(*version)).ok_or_else(|| RequestError::UnknownAlias {
+            model: model.name.clone(),
+            alias: alias.to_owned(),
+            expected: known.join(", "),
+        })
     }
 
     /// The champion of a model, once it has one that takes the inputs of the dataflow.

@@ -1,6 +1,7 @@
 //! The server: serving threads with a listener each on the same port, their start and their end.
 
 use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, ToSocketAddrs};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use super::connection::{Connections, SWEEPS};
 use super::hosts::AllowedHosts;
 use super::rules::ConnectionRules;
 use super::service::Service;
+use super::tokens::{Role, Tokens};
 use crate::threads::{self, Thread};
 
 /// The address and the limits of an endpoint.
@@ -40,6 +42,8 @@ pub struct Endpoint {
     pub max_connections_per_address: usize,
     /// Names that a request on a loopback address may have as its host, beside those of a loopback address.
     pub allowed_hosts: Vec<String>,
+    /// The files with the tokens of roles.
+    pub tokens: Vec<(Role, PathBuf)>,
 }
 
 /// The time that requests may still take once the server stops, unless it is told another.
@@ -94,10 +98,15 @@ impl Drop for Server {
 /// Starts an endpoint on threads of its own.
 ///
 /// # Errors
-/// If the address is wrong or taken, or a thread cannot be started.
+/// If the address is wrong or taken, tokens cannot be read, the admin routes would be open to others, or a thread cannot
+/// be started.
 pub fn start(endpoint: &Endpoint, service: &Arc<Service>) -> Result<Server, StartError> {
     let wrong = || StartError::Address(endpoint.listen.clone());
     let address = endpoint.listen.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(wrong)?;
+    let tokens = Arc::new(Tokens::read(&endpoint.tokens)?);
+    if !address.ip().to_canonical().is_loopback() && !tokens.protects(Role::Admin) {
+        return Err(StartError::OpenAdmin(address));
+    }
     let (listeners, addr) =
         listen(address, endpoint.threads.max(1)).map_err(|source| StartError::Listen { address, source })?;
     let (stop, stopped) = watch::channel(None);
@@ -116,6 +125,7 @@ pub fn start(endpoint: &Endpoint, service: &Arc<Service>) -> Result<Server, Star
             service: service.clone(),
             limits: limits.clone(),
             hosts: hosts.clone(),
+            tokens: tokens.clone(),
             sweep: (endpoint.request_timeout / SWEEPS).max(Duration::from_millis(1)),
             admission: admission.clone(),
         };
@@ -161,6 +171,7 @@ struct ServingThread {
     service: Arc<Service>,
     limits: Limits,
     hosts: Arc<AllowedHosts>,
+    tokens: Arc<Tokens>,
     /// The time between sweeps over the connections.
     sweep: Duration,
     /// Of the connections of all threads.
@@ -205,6 +216,7 @@ impl ServingThread {
         let rules = ConnectionRules {
             limits: self.limits.clone(),
             hosts: is_local.then(|| self.hosts.clone()),
+            tokens: self.tokens.clone(),
             is_reserved: place.is_none(),
         };
         match place {

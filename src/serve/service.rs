@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 
 use super::call::Unanswered;
 use super::payload::Payload;
@@ -13,7 +14,8 @@ use super::router::Router;
 use super::rules::ConnectionRules;
 use super::served_groups::ServedGroups;
 use super::served_models::{ServedModel, ServedModels};
-use super::{BodyRule, Captures, HttpRoute, Readiness, RequestError, body};
+use super::tokens::check_json;
+use super::{BodyRule, Captures, HttpRoute, Readiness, RequestError, Role, body};
 use crate::example::Program;
 use crate::metrics::Metrics;
 use crate::registry::{LiveModels, Registry};
@@ -77,7 +79,7 @@ impl Service {
                 body::discard_within(body, &rules.limits).await;
                 Err(RequestError::TooManyConnections)
             }
-            Ok((route, captures)) => match (route.query.check(parts.uri.query()), route.body) {
+            Ok((route, captures)) => match (check(route, &parts, rules), route.body) {
                 (Err(error), _) => {
                     body::discard_within(body, &rules.limits).await;
                     Err(error)
@@ -97,8 +99,19 @@ impl Service {
             Err(error) => Err(error),
         };
         let mut reply = answered.unwrap_or_else(|error| {
-            if let RequestError::Registry { model, version, source } = &error {
-                tracing::warn!(model, version, error = source as &dyn std::error::Error, "a version cannot be read");
+            match &error {
+                RequestError::Registry { model, version, source } => {
+                    tracing::warn!(
+                        model,
+                        version,
+                        error = source as &dyn std::error::Error,
+                        "a version cannot be read"
+                    );
+                }
+                RequestError::RegistryAway { model, source } => {
+                    tracing::warn!(model, error = source as &dyn std::error::Error, "the registry cannot be used");
+                }
+                _ => {}
             }
             (found.family.error)(&error)
         });
@@ -121,6 +134,7 @@ impl Service {
                 Ok(reply) => return Ok(reply),
                 Err(Unanswered::Refused(error)) => return Err(error),
                 Err(Unanswered::VersionNotLoaded { model, version }) => self.models.load(model, version).await?,
+                Err(Unanswered::Blocking(work)) => return work.done().await,
             }
         }
         // Other requests have loaded so many versions in between that this one was dropped again.
@@ -151,4 +165,11 @@ impl Service {
     pub(super) fn asking_time(&self) -> EventTime {
         self.online.asking_time()
     }
+}
+
+/// Checks what a request is besides its path and its body: its query, its token, and for a move its content type.
+fn check(route: &HttpRoute, parts: &Parts, rules: &ConnectionRules) -> Result<(), RequestError> {
+    rules.tokens.check(route.role, &parts.headers)?;
+    route.query.check(parts.uri.query())?;
+    if route.role == Role::Admin { check_json(&parts.headers) } else { Ok(()) }
 }

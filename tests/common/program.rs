@@ -43,6 +43,11 @@ impl Run {
         Run { child, address, said, reader: Some(reader) }
     }
 
+    /// Returns the URL of its endpoint.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Connects to its endpoint.
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).unwrap();

@@ -298,6 +298,7 @@ pub fn endpoint() -> Endpoint {
         max_connections: 64,
         max_connections_per_address: 64,
         allowed_hosts: Vec::new(),
+        tokens: Vec::new(),
     }
 }
 

@@ -127,6 +127,7 @@ fn compare(plan: &Arc<Plan>, until: &str, wanted_examples: usize) {
         max_connections: 16,
         max_connections_per_address: 16,
         allowed_hosts: Vec::new(),
+        tokens: Vec::new(),
     };
     let server = serve::start(&endpoint, &service).unwrap();
     let control = Arc::new(Control::default());

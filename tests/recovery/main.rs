@@ -11,6 +11,7 @@
 //! | `hostile` | saved state that no run has written |
 //! | `lists` | lists and maps as inputs of a model |
 //! | `locks` | two owners of one folder |
+//! | `models_verb` | the verbs on models, on a registry and through a running job |
 //! | `disk_full` | places that cannot be written |
 //! | `inputs` | mostly bad inputs; a run that is started from an earlier checkpoint |
 //! | `redis` | a mirror that goes down and comes back |
@@ -30,6 +31,7 @@ mod hostile;
 mod inputs;
 mod lists;
 mod locks;
+mod models_verb;
 mod redis;
 mod redis_hangs;
 mod redis_refuses;

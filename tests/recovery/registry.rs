@@ -7,7 +7,8 @@ use crate::common::training::{DAY, Trial, examples, generate};
 use tidemill::blob::BlobError;
 use tidemill::model::{Decision, Gate, ModelOptions, Version};
 use tidemill::registry::{
-    CHAMPION, LiveModels, Offsets, Publication, Registry, RegistryError, When, Writer, decode, encode,
+    CHAMPION, Follower, LiveModels, MoveByHand, Offsets, Publication, Registry, RegistryError, When, Writer, decode,
+    encode,
 };
 
 pub fn versions(windows: i64) -> Vec<Version> {
@@ -28,6 +29,11 @@ pub fn publication(version: &Version) -> Publication {
 /// A move that holds from an event time on, made at the epoch.
 fn at(event: i64) -> When {
     When { event, wall: 0 }
+}
+
+/// A move by hand that holds from an event time on.
+fn by_ann(alias: &str, event: i64) -> MoveByHand<'_> {
+    MoveByHand { alias, when: at(event), reason: "to compare", by: "ann" }
 }
 
 pub fn registry(folder: &Path) -> Registry {
@@ -83,7 +89,7 @@ fn publishing_again_changes_nothing_and_a_move_by_hand_stands() {
     let registry = registry(folder.path());
     let versions = versions(3);
     versions.iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
-    registry.promote("late", CHAMPION, 1, at(4 * DAY), "two and three are odd", "ann").unwrap();
+    registry.promote("late", 1, &by_ann(CHAMPION, 4 * DAY)).unwrap();
     let before = registry.history("late").unwrap();
     versions.iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
     assert_eq!(registry.history("late").unwrap(), before);
@@ -118,14 +124,112 @@ fn which_version_was_champion_at_t_always_has_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
     versions(3).iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
-    registry.rollback("late", at(3 * DAY + 5), "worse", "ann").unwrap();
+    registry.rollback("late", &by_ann(CHAMPION, 3 * DAY + 5)).unwrap();
     let champion = |t| registry.champion_at("late", t).unwrap();
     let champions = [champion(DAY - 1), champion(DAY), champion(2 * DAY), champion(3 * DAY), champion(3 * DAY + 5)];
     assert_eq!(champions, [None, Some(1), Some(2), Some(3), Some(2)]);
     assert!(matches!(
-        registry.promote("late", CHAMPION, 9, at(0), "", "ann"),
+        registry.promote("late", 9, &by_ann(CHAMPION, 0)),
         Err(RegistryError::NoVersion { version: 9, .. })
     ));
+}
+
+#[test]
+fn rolling_back_again_leads_to_the_first_champion() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    versions(4).iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    let back = || registry.rollback("late", &by_ann(CHAMPION, 5 * DAY)).map(|entry| entry.made.aliases[CHAMPION]);
+    assert_eq!([back().unwrap(), back().unwrap(), back().unwrap()], [3, 2, 1]);
+    assert!(matches!(back(), Err(RegistryError::NoEarlierChampion { .. })));
+    let numbers: Vec<u64> = registry.history("late").unwrap().iter().map(|entry| entry.number).collect();
+    assert_eq!(numbers, (1..=7).collect::<Vec<_>>());
+}
+
+#[test]
+fn writers_at_once_append_all_their_moves_each_to_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    versions(2).iter().for_each(|version| drop(registry(folder.path()).publish(&publication(version)).unwrap()));
+    std::thread::scope(|scope| {
+        for alias in ["a", "b", "c"] {
+            // Each has a registry of its own, as another process has.
+            let registry = registry(folder.path());
+            scope.spawn(move || {
+                for version in [1, 2, 1, 2, 1, 2, 1, 2] {
+                    registry.promote("late", version, &by_ann(alias, 2 * DAY)).unwrap();
+                }
+            });
+        }
+    });
+    let history = registry(folder.path()).history("late").unwrap();
+    assert_eq!(history.iter().map(|entry| entry.number).collect::<Vec<_>>(), (1..=26).collect::<Vec<_>>());
+    for pair in history.windows(2) {
+        let (mut before, after) = (pair[0].made.aliases.clone(), &pair[1].made);
+        before.insert(after.moved.clone(), after.aliases[&after.moved]);
+        assert_eq!(before, after.aliases, "move {}", pair[1].number);
+    }
+    let moved = |alias: &str| history.iter().filter(|entry| entry.made.moved == alias).count();
+    assert_eq!([moved("a"), moved("b"), moved("c"), moved(CHAMPION)], [8, 8, 8, 2]);
+}
+
+#[test]
+fn moves_of_other_processes_take_effect_in_a_running_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let (job, other) = (registry(folder.path()), registry(folder.path()));
+    let versions = versions(5);
+    let live = Arc::new(LiveModels::new(["late".to_owned()], 2));
+    let mut follower = Follower::new(live.clone());
+    let publish = |version: &Version| {
+        live.install(&publication(version));
+        job.publish(&publication(version)).unwrap();
+    };
+    let champion = || live.champion("late").unwrap().version;
+    let mut poll = || {
+        let mut moves = Vec::new();
+        follower.poll(&job, |model, made| moves.push((model.to_owned(), made.aliases.clone(), made.is_by_hand())));
+        moves
+    };
+    versions[..4].iter().for_each(publish);
+    assert_eq!((poll().len(), poll().len(), champion()), (1, 0, 4));
+    // Version 1 is no longer in memory.
+    other.promote("late", 1, &by_ann(CHAMPION, 4 * DAY)).unwrap();
+    assert_eq!(poll(), [("late".to_owned(), [(CHAMPION.to_owned(), 1)].into(), true)]);
+    assert_eq!(
+        (champion(), predictions(&live.champion("late").unwrap().predictor)),
+        (1, predictions(&versions[0].predictor))
+    );
+    // Other aliases do not move the champion; the trainer's next version does.
+    other.promote("late", 3, &by_ann("canary", 4 * DAY)).unwrap();
+    assert_eq!((poll()[0].1["canary"], champion()), (3, 1));
+    publish(&versions[4]);
+    assert_eq!((champion(), poll()[0].2, champion()), (5, false, 5));
+    // A version that cannot be read leaves the champion as it is, and so does a damaged move.
+    std::fs::write(folder.path().join("late/2/weights.safetensors"), "none").unwrap();
+    other.promote("late", 2, &by_ann(CHAMPION, 5 * DAY)).unwrap();
+    assert_eq!((poll().len(), champion()), (1, 5));
+    let entry = other.promote("late", 1, &by_ann(CHAMPION, 5 * DAY)).unwrap();
+    std::fs::write(folder.path().join(format!("late/history/{}.json", entry.number)), "{").unwrap();
+    assert_eq!((poll().len(), champion()), (0, 5));
+}
+
+#[test]
+fn versions_that_are_made_again_after_a_restart_do_not_undo_a_move_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    let versions = versions(5);
+    versions[..4].iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    registry.promote("late", 1, &by_ann(CHAMPION, 4 * DAY)).unwrap();
+    let live = Arc::new(LiveModels::new(["late".to_owned()], 4));
+    assert!(live.restore(&registry, |_| None, at(0)).errors.is_empty());
+    let mut follower = Follower::new(live.clone());
+    let mut champion = |version: &Version| {
+        live.install(&publication(version));
+        registry.publish(&publication(version)).unwrap();
+        let installed = live.champion("late").unwrap().version;
+        follower.poll(&registry, |_, _| {});
+        (installed, live.champion("late").unwrap().version)
+    };
+    assert_eq!([champion(&versions[2]), champion(&versions[3]), champion(&versions[4])], [(1, 1), (1, 1), (5, 5)]);
 }
 
 #[test]
@@ -134,11 +238,11 @@ fn two_writers_of_one_history_lose_no_move() {
     let (one, other) = (registry(folder.path()), registry(folder.path()));
     for version in versions(3) {
         one.publish(&publication(&version)).unwrap();
-        other.promote("late", "challenger", version.number, at(0), "", "ann").unwrap();
+        other.promote("late", version.number, &by_ann("challenger", 0)).unwrap();
     }
     let history = one.history("late").unwrap();
-    assert_eq!(history.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
-    assert_eq!(history[4].1.aliases, [(CHAMPION.to_owned(), 3), ("challenger".to_owned(), 2)].into());
+    assert_eq!(history.iter().map(|entry| entry.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(history[4].made.aliases, [(CHAMPION.to_owned(), 3), ("challenger".to_owned(), 2)].into());
 }
 
 #[test]
@@ -146,9 +250,12 @@ fn the_oldest_versions_go_but_never_one_that_an_alias_points_to() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
     versions(5).iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
-    registry.promote("late", "challenger", 2, at(5 * DAY), "to compare", "ann").unwrap();
+    registry.promote("late", 2, &by_ann("challenger", 5 * DAY)).unwrap();
     assert_eq!(registry.retain("late", 2).unwrap(), [1, 3]);
     assert_eq!(registry.versions("late").unwrap(), [2, 4, 5]);
+    // The champion before the present one stays, so that there is one to roll back to.
+    assert_eq!(registry.retain("late", 1).unwrap(), [0; 0]);
+    assert_eq!(registry.earlier_champion("late").unwrap(), Some(4));
 }
 
 #[test]
@@ -196,7 +303,7 @@ fn the_writer_writes_in_order_and_shows_what_it_wrote() {
         told.lock().unwrap().push(manifest.version);
         showing.stored(&manifest, deleted);
     };
-    let writer = Writer::start(registry(folder.path()), 2, written).unwrap();
+    let writer = Writer::start(registry(folder.path()), 2, written, |_| {}).unwrap();
     let versions = versions(4);
     for version in &versions {
         live.install(&publication(version));
@@ -222,7 +329,7 @@ fn a_registry_that_is_away_for_a_while_loses_nothing() {
     // A file stands where the model's folder should be.
     let obstacle = folder.path().join("registry/late");
     std::fs::write(&obstacle, "").unwrap();
-    let writer = Writer::start(registry.clone(), 9, |_, _| {}).unwrap();
+    let writer = Writer::start(registry.clone(), 9, |_, _| {}, |_| {}).unwrap();
     writer.publish(publication(&versions(1)[0]));
     std::thread::sleep(std::time::Duration::from_millis(150));
     std::fs::remove_file(&obstacle).unwrap();
@@ -249,7 +356,7 @@ fn a_refused_version_is_kept_with_its_reason_and_moves_nothing() {
     let manifest = registry.manifest("late", refused.number).unwrap();
     assert_eq!((manifest.decision.as_str(), manifest.reason.as_str()), ("refused", refused.reason.as_str()));
     assert!(manifest.scores.contains_key(&refused.number) && manifest.scores.len() == 2);
-    assert!(registry.history("late").unwrap().iter().all(|(_, made)| made.aliases[CHAMPION] != refused.number));
+    assert!(registry.history("late").unwrap().iter().all(|entry| entry.made.aliases[CHAMPION] != refused.number));
 }
 
 #[test]
@@ -267,7 +374,8 @@ fn the_versions_that_are_listed_can_be_asked_for_while_the_registry_lags_and_del
     std::fs::write(&obstacle, "").unwrap();
     let showing = live.clone();
     let writer =
-        Writer::start(registry.clone(), 3, move |manifest, deleted| showing.stored(&manifest, deleted)).unwrap();
+        Writer::start(registry.clone(), 3, move |manifest, deleted| showing.stored(&manifest, deleted), |_| {})
+            .unwrap();
     let versions = versions(6);
     for version in &versions {
         live.install(&publication(version));
@@ -291,7 +399,8 @@ fn the_versions_that_are_listed_can_be_asked_for_while_the_registry_lags_and_del
 fn a_registry_thread_that_panics_is_known_to_the_process_which_can_then_end() {
     let folder = tempfile::tempdir().unwrap();
     let writer =
-        Writer::start(registry(folder.path()), 2, |manifest, _| panic!("version {}", manifest.version)).unwrap();
+        Writer::start(registry(folder.path()), 2, |manifest, _| panic!("version {}", manifest.version), |_| {})
+            .unwrap();
     writer.publish(publication(&versions(1)[0]));
     let end = loop {
         if let Some(end) = tidemill::threads::process().first_end() {

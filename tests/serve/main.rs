@@ -7,6 +7,7 @@
 //! | `http` | every route and error, over real sockets |
 //! | `instances` | what an instance must contain, and what its time does |
 //! | `limits` | connections, the reserve, bodies in all, half-closed connections, hosts |
+//! | `moves` | moves of aliases, tokens of roles |
 //! | `protocols` | the protocols of other servers, with their clients |
 //! | `prometheus` | metrics, config and alert rules, with a real Prometheus |
 //! | `shutdown` | the end of a run that hangs, permissions of files, the warning of an open address |
@@ -19,6 +20,7 @@ mod entities;
 mod http;
 mod instances;
 mod limits;
+mod moves;
 mod prometheus;
 mod protocols;
 mod shutdown;

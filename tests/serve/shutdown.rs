@@ -120,14 +120,37 @@ fn a_run_that_hangs_ends_with_a_code_of_its_own_within_the_shutdown_timeout() {
 }
 
 #[test]
-fn a_run_that_others_can_reach_says_so() {
+fn a_run_that_others_can_reach_takes_a_token_for_moves_and_says_so() {
     let folder = folder();
-    for (listen, warns) in [("0.0.0.0:0", true), ("127.0.0.1:0", false), ("localhost:0", false)] {
+    fs::write(folder.path().join("admin"), "keeper-of-the-mill\n").unwrap();
+    let run = |listen: &str, more: &[&str]| {
         let mut command =
             command(folder.path(), "true", &["run", "--fresh", "--set", &format!("http.listen={listen}")]);
-        let run = Run::start(&mut command);
+        command.args(more);
+        command
+    };
+    let tokens = ["--set", "http.tokens.admin=file:admin"];
+    for (listen, warns) in [("0.0.0.0:0", true), ("127.0.0.1:0", false), ("localhost:0", false)] {
+        let run = Run::start(&mut run(listen, if warns { &tokens } else { &[] }));
         assert!(run.get("/health/live").starts_with("HTTP/1.1 200"));
         let said = run.stop();
         assert_eq!(said.contains("warning: [http] listen is 0.0.0.0:"), warns, "{said}");
+        assert!(!said.contains("keeper-of-the-mill"), "{said}");
+    }
+    for (more, expected) in [
+        (&[][..], "--set http.listen: error: [http] listen: others can reach 0.0.0.0:0"),
+        (
+            &["--set", "http.tokens.admin=keeper"],
+            "--set http.tokens.admin: error: http.tokens.admin: expected file:PATH",
+        ),
+        (
+            &["--set", "http.tokens.admin=file:none"],
+            "--set http.tokens.admin: error: the tokens of the role admin cannot",
+        ),
+    ] {
+        let ended = run("0.0.0.0:0", more).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{said}");
+        assert!(said.contains(expected) && !said.contains("keeper"), "{said}");
     }
 }

@@ -120,6 +120,17 @@ const WORDS: &[(&str, &str, &str)] = &[
         "Names that a request on a loopback address may have as its `Host`, with any port, beside `localhost`, the \
          name of the machine and loopback addresses; `\"*\"` allows all. Protects against web pages that resolve their name to this machine",
     ),
+    (
+        "http.tokens.read",
+        "`file:PATH`",
+        "File with a token a line, relative to the config file. Features, models and metrics are answered only with one of them. Without it, anyone who reaches the endpoint may read",
+    ),
+    ("http.tokens.predict", "`file:PATH`", "The same for predictions"),
+    (
+        "http.tokens.admin",
+        "`file:PATH`",
+        "The same for moving aliases. Required unless `http.listen` is a loopback address",
+    ),
     ("kafka", "table", "librdkafka settings, by their own names, for all topics without a file"),
     (
         "dead_letters.topic",

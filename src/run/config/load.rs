@@ -66,6 +66,10 @@ impl Config {
         if let Some(wrong) = config.http.mistake() {
             errors.push(format!("{}: error: {wrong}", config.origin.place(&["http", "max_total_body_bytes"])));
         }
+        for role in config.http.tokens.mistakes() {
+            let (place, name) = (config.origin.place(&["http", "tokens", role.name()]), role.name());
+            errors.push(format!("{place}: error: http.tokens.{name}: expected file:PATH, and never a token itself"));
+        }
         if errors.is_empty() { Ok(config) } else { Err(Failure::Usage(errors.join("\n"))) }
     }
 
@@ -316,6 +320,8 @@ mod tests {
             "topics.a",
             "topics.a.file.b",
             "http.listen.x",
+            "http.tokens.admin",
+            "http.tokens",
             "registry.keep",
             "dead_letters.topic.x",
         ];

@@ -37,7 +37,7 @@ pub use load::ConfigChange;
 pub use origin::Origin;
 pub use sections::{
     CheckpointConfig, DeadLettersConfig, HttpConfig, LogConfig, LogFormat, OfflineConfig, PlayConfig, RedisConfig,
-    RegistryConfig, TopicConfig,
+    RegistryConfig, TokensConfig, TopicConfig,
 };
 
 /// A config file with its overrides applied. [`keys`] describes each key.

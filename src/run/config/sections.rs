@@ -1,12 +1,12 @@
 //! The tables of a config.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::values;
-use crate::serve::Endpoint;
+use crate::serve::{Endpoint, Role};
 use crate::source::{FileBinding, PlaybackSpeed};
 
 /// `[topics.TOPIC]`: the files that replace a topic.
@@ -62,7 +62,51 @@ pub struct HttpConfig {
     pub max_connections: usize,
     pub max_connections_per_address: usize,
     pub allowed_hosts: Vec<String>,
+    pub tokens: TokensConfig,
 }
+
+/// `[http] tokens`: by role, `file:PATH` of a file with a token a line.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokensConfig {
+    pub read: Option<String>,
+    pub predict: Option<String>,
+    pub admin: Option<String>,
+}
+
+/// Shows no value: someone may have written a token.
+impl std::fmt::Debug for TokensConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokensConfig").finish_non_exhaustive()
+    }
+}
+
+impl TokensConfig {
+    /// Returns the setting of a role.
+    pub fn of(&self, role: Role) -> Option<&str> {
+        match role {
+            Role::Open => None,
+            Role::Read => self.read.as_deref(),
+            Role::Predict => self.predict.as_deref(),
+            Role::Admin => self.admin.as_deref(),
+        }
+    }
+
+    /// Returns the roles whose setting is no `file:PATH`.
+    pub fn mistakes(&self) -> impl Iterator<Item = Role> {
+        let is_file = |text: &str| text.strip_prefix(FILE).is_some_and(|path| !path.is_empty());
+        Role::ALL.into_iter().filter(move |role| self.of(*role).is_some_and(|text| !is_file(text)))
+    }
+
+    /// Returns the files of the roles that have one. Paths are relative to `base`.
+    pub fn files(&self, base: &Path) -> Vec<(Role, PathBuf)> {
+        let path = |role: Role| Some((role, base.join(self.of(role)?.strip_prefix(FILE)?)));
+        Role::ALL.into_iter().filter_map(path).collect()
+    }
+}
+
+/// The beginning of the location of a file.
+const FILE: &str = "file:";
 
 impl HttpConfig {
     /// Returns why no request could be answered within the limits.
@@ -76,8 +120,8 @@ impl HttpConfig {
         })
     }
 
-    /// Returns the settings of the endpoint.
-    pub fn endpoint(&self) -> Endpoint {
+    /// Returns the settings of the endpoint. The paths of tokens are relative to `base`.
+    pub fn endpoint(&self, base: &Path) -> Endpoint {
         Endpoint {
             listen: self.listen.clone(),
             threads: self.threads,
@@ -87,6 +131,7 @@ impl HttpConfig {
             max_connections: self.max_connections,
             max_connections_per_address: self.max_connections_per_address,
             allowed_hosts: self.allowed_hosts.clone(),
+            tokens: self.tokens.files(base),
         }
     }
 }
@@ -102,6 +147,7 @@ impl Default for HttpConfig {
             max_connections: 1024,
             max_connections_per_address: 512,
             allowed_hosts: Vec::new(),
+            tokens: TokensConfig::default(),
         }
     }
 }

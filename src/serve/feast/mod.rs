@@ -7,11 +7,13 @@ mod online_features;
 
 use serde_json::{Value, json};
 
-use super::{HttpRoute, RequestError, RouteFamily, reply, reply::Reply};
+use super::{HttpRoute, RequestError, Role, RouteFamily, reply, reply::Reply};
 
 /// The family.
-pub static FAMILY: RouteFamily =
-    RouteFamily { error, routes: &[HttpRoute::post("/get-online-features", online_features::online_features)] };
+pub static FAMILY: RouteFamily = RouteFamily {
+    error,
+    routes: &[HttpRoute::post("/get-online-features", online_features::online_features).of_role(Role::Read)],
+};
 
 /// Writes an error as Feast does.
 fn error(error: &RequestError) -> Reply {

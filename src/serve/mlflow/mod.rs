@@ -13,14 +13,14 @@ mod invocations;
 use hyper::StatusCode;
 use serde_json::json;
 
-use super::{HttpRoute, RequestError, RouteFamily, reply, reply::Reply};
+use super::{HttpRoute, RequestError, Role, RouteFamily, reply, reply::Reply};
 
 /// The family.
 pub static FAMILY: RouteFamily = RouteFamily {
     error,
     routes: &[
         HttpRoute::post("/invocations", invocations::invocations),
-        HttpRoute::get("/ping", invocations::ping).with_any_query().reserved(),
+        HttpRoute::get("/ping", invocations::ping).of_role(Role::Open).with_any_query().reserved(),
     ],
 };
 

@@ -3,19 +3,23 @@
 mod entities;
 mod features;
 mod models;
+mod moves;
 mod predict;
 
-use super::{HttpRoute, RouteFamily, reply};
+use super::{HttpRoute, Role, RouteFamily, reply};
 
 /// The family.
 pub static FAMILY: RouteFamily = RouteFamily {
     error: reply::error,
     routes: &[
         HttpRoute::post("/predict", predict::predict),
-        HttpRoute::post("/features/{group}", entities::entities),
+        HttpRoute::post("/features/{group}", entities::entities).of_role(Role::Read),
         HttpRoute::get("/features/{group}/{key}", features::features).prefix().with_query(&["window"]),
         HttpRoute::get("/models", models::models),
         HttpRoute::get("/models/{model}", models::model),
         HttpRoute::get("/models/{model}/versions", models::versions),
+        HttpRoute::get("/models/{model}/history", moves::history),
+        HttpRoute::post("/models/{model}/promote", moves::promote).of_role(Role::Admin),
+        HttpRoute::post("/models/{model}/rollback", moves::rollback).of_role(Role::Admin),
     ],
 };

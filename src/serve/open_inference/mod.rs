@@ -25,7 +25,7 @@ mod metadata;
 mod repository;
 mod tensor_type;
 
-use super::{HttpRoute, RouteFamily, reply};
+use super::{HttpRoute, Role, RouteFamily, reply};
 
 /// The family.
 pub static FAMILY: RouteFamily = RouteFamily {
@@ -34,8 +34,8 @@ pub static FAMILY: RouteFamily = RouteFamily {
         HttpRoute::post("/v2/models/{model}/infer", infer::infer),
         HttpRoute::post("/v2/models/{model}/versions/{version}/infer", infer::infer),
         HttpRoute::get("/v2", metadata::server),
-        HttpRoute::get("/v2/health/live", metadata::live).with_any_query().reserved(),
-        HttpRoute::get("/v2/health/ready", metadata::ready).with_any_query().reserved(),
+        HttpRoute::get("/v2/health/live", metadata::live).of_role(Role::Open).with_any_query().reserved(),
+        HttpRoute::get("/v2/health/ready", metadata::ready).of_role(Role::Open).with_any_query().reserved(),
         HttpRoute::get("/v2/models", metadata::models),
         HttpRoute::get("/v2/models/{model}", metadata::model),
         HttpRoute::get("/v2/models/{model}/versions/{version}", metadata::model),
@@ -45,6 +45,6 @@ pub static FAMILY: RouteFamily = RouteFamily {
         HttpRoute::get("/v2/models/{model}/versions/{version}/config", metadata::config),
         HttpRoute::get("/v2/models/{model}/stats", repository::stats),
         HttpRoute::get("/v2/models/{model}/versions/{version}/stats", repository::stats),
-        HttpRoute::post("/v2/repository/index", repository::index),
+        HttpRoute::post("/v2/repository/index", repository::index).of_role(Role::Read),
     ],
 };

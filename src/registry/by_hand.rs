@@ -1,0 +1,56 @@
+//! Alias moves by hand: who may make them, and under which names.
+//!
+//! A move by hand decides which version answers. It never touches the lineage: learning continues from the version that
+//! the trainer accepted last, and the trainer's next champion takes the alias again.
+
+use super::RegistryError;
+use super::history::{RECOVERY, TRAINER, When};
+
+/// The longest name of an alias or an author, in bytes.
+const LONGEST_NAME: usize = 64;
+
+/// A move by hand, but for the version.
+#[derive(Clone, Copy, Debug)]
+pub struct MoveByHand<'a> {
+    /// Letters, digits, `_`, `-` and `.`, at most 64.
+    pub alias: &'a str,
+    pub when: When,
+    pub reason: &'a str,
+    /// The author: any text but the names under which moves are made by themselves.
+    pub by: &'a str,
+}
+
+impl MoveByHand<'_> {
+    /// Checks the names.
+    ///
+    /// # Errors
+    /// If the alias has no valid name, or the author has that of the trainer or of a recovery.
+    pub(super) fn check(&self) -> Result<(), RegistryError> {
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
+        if self.alias.is_empty() || self.alias.len() > LONGEST_NAME || !self.alias.chars().all(is_plain) {
+            return Err(RegistryError::Alias { alias: self.alias.to_owned() });
+        }
+        if self.by.is_empty() || self.by.len() > LONGEST_NAME || [TRAINER, RECOVERY].contains(&self.by) {
+            return Err(RegistryError::Author { by: self.by.to_owned() });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_plain_and_the_trainer_has_its_own() {
+        let when = When { event: 0, wall: 0 };
+        let check = |alias: &str, by: &str| MoveByHand { alias, when, reason: "", by }.check();
+        assert!(check("canary-2.b_c", "Ann Lee").is_ok());
+        for alias in ["", "a b", "a/b", "é", &"a".repeat(65)] {
+            assert!(matches!(check(alias, "ann"), Err(RegistryError::Alias { .. })), "{alias}");
+        }
+        for by in ["", "trainer", "recovery", &"a".repeat(65)] {
+            assert!(matches!(check("champion", by), Err(RegistryError::Author { .. })), "{by}");
+        }
+    }
+}

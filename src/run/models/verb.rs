@@ -1,0 +1,168 @@
+//! The command line of `models`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, anyhow};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::place::{AskedMove, ModelPlace, PlaceArgs};
+use super::tables;
+use crate::registry::{CHAMPION, version_at};
+use crate::run::args::{CommonArgs, moment_argument};
+use crate::run::{Failure, output};
+use crate::serve::Role;
+use crate::time::{EventTime, format_time};
+
+/// Verbs on models.
+#[derive(Subcommand, Debug)]
+pub enum ModelsVerb {
+    /// Lists the models with their champions and versions.
+    #[command(after_help = "Example: tidemill models list --registry var/flights/registry")]
+    List {
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows a version of a model: its window, its scores, and the decision on it.
+    #[command(after_help = "Example: tidemill models show late --registry var/flights/registry")]
+    Show {
+        /// The model.
+        model: String,
+        /// The version; by default the champion.
+        #[arg(long, value_name = "N")]
+        version: Option<u64>,
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lists the moves of a model's aliases, or the champion at a time.
+    #[command(after_help = "Example: tidemill models history late --at 2013-01-15T12:00:00Z")]
+    History {
+        /// The model.
+        model: String,
+        /// Prints the version that was champion at this event time only: RFC 3339, a date or epoch ms. The exit code is 1 if there was none.
+        #[arg(long, value_name = "T", value_parser = moment_argument)]
+        at: Option<EventTime>,
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Points an alias of a model at a version. The champion answers until the trainer makes another one; what is learnt does not change.
+    #[command(after_help = "Example: tidemill models promote late 7 --reason 'version 8 drifts'")]
+    Promote {
+        /// The model.
+        model: String,
+        /// The version.
+        version: u64,
+        /// The alias.
+        #[arg(long, default_value = CHAMPION, value_name = "NAME")]
+        alias: String,
+        #[command(flatten)]
+        hand: HandArgs,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Makes the champion before the present one champion again; repeated, the one before that.
+    #[command(after_help = "Example: tidemill models rollback late --url http://127.0.0.1:8080")]
+    Rollback {
+        /// The model.
+        model: String,
+        #[command(flatten)]
+        hand: HandArgs,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+}
+
+/// Flags of moves by hand.
+#[derive(Args, Clone, Debug)]
+pub struct HandArgs {
+    /// Why, for the history.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Who, for the history; by default the user.
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    /// Event time from which the move holds: RFC 3339, a date or epoch ms. By default the newest of the registry; through a job, its watermark.
+    #[arg(long, value_name = "T", value_parser = moment_argument, requires = "registry")]
+    from: Option<EventTime>,
+}
+
+impl HandArgs {
+    /// Returns the move; `version` is `None` for a rollback.
+    fn asked(&self, version: Option<u64>, alias: &str) -> AskedMove {
+        let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
+        let default = if version.is_some() { "promoted by hand" } else { "rolled back by hand" };
+        AskedMove {
+            version,
+            alias: alias.to_owned(),
+            reason: self.reason.clone().unwrap_or_else(|| default.to_owned()),
+            by: self.by.clone().or_else(user).unwrap_or_else(|| "command line".to_owned()),
+            from: self.from,
+            wall: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64),
+        }
+    }
+}
+
+impl ModelsVerb {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// If the place of the models cannot be used, or has no such model or version.
+    pub fn run(self, common: &CommonArgs) -> Result<(), Failure> {
+        match self {
+            ModelsVerb::List { place, json } => {
+                let models = place.open(common, Role::Read)?.models()?;
+                print(json, &json!({ "models": models }), || tables::models(&models))
+            }
+            ModelsVerb::Show { model, version, place, json } => {
+                show(&place.open(common, Role::Read)?, &model, version, json)
+            }
+            ModelsVerb::History { model, at, place, json } => {
+                let moves = place.open(common, Role::Read)?.history(&model)?;
+                let Some(at) = at else {
+                    return print(json, &json!({ "history": moves }), || tables::history(&moves));
+                };
+                let champion = version_at(&moves, CHAMPION, at)
+                    .with_context(|| format!("model {model} had no champion at {}", format_time(at)))?;
+                let value = json!({ "model": model, "time": format_time(at), "champion": champion });
+                print(json, &value, || format!("{champion}\n"))
+            }
+            ModelsVerb::Promote { model, version, alias, hand, place } => {
+                make(&place.open(common, Role::Admin)?, &model, &hand.asked(Some(version), &alias))
+            }
+            ModelsVerb::Rollback { model, hand, place } => {
+                make(&place.open(common, Role::Admin)?, &model, &hand.asked(None, CHAMPION))
+            }
+        }
+    }
+}
+
+/// Prints JSON or text.
+fn print(json: bool, value: &serde_json::Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    Ok(output::print(&if json { format!("{value:#}\n") } else { text() })?)
+}
+
+fn show(place: &ModelPlace, model: &str, version: Option<u64>, json: bool) -> Result<(), Failure> {
+    let aliases = place.history(model)?.pop().map(|newest| newest.made.aliases).unwrap_or_default();
+    let champion = || aliases.get(CHAMPION).copied().with_context(|| format!("model {model} has no champion yet"));
+    let number = version.map_or_else(champion, Ok)?;
+    let manifest = place.manifests(model)?.into_iter().find(|manifest| manifest.version == number);
+    let manifest = manifest.ok_or_else(|| anyhow!("model {model} has no version {number}"))?;
+    let pointing = tables::aliases_of(&aliases, number);
+    let mut value = json!(manifest);
+    value["aliases"] = json!(pointing);
+    print(json, &value, || tables::version(&manifest, &pointing))
+}
+
+fn make(place: &ModelPlace, model: &str, asked: &AskedMove) -> Result<(), Failure> {
+    let entry = place.make(model, asked)?;
+    Ok(output::print(&tables::moved(model, &entry))?)
+}

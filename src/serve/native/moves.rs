@@ -1,0 +1,137 @@
+//! `GET /models/{model}/history`, `POST /models/{model}/promote` and `/rollback`: the moves of a model's aliases.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::model::InputColumn;
+use crate::registry::{CHAMPION, HistoryEntry, LiveModels, MoveByHand, Registry, RegistryError, Servable, When};
+use crate::serve::call::Unanswered;
+use crate::serve::payload::Payload;
+use crate::serve::reply::{self, Reply};
+use crate::serve::{Captures, RequestError, Service};
+
+/// The author of moves whose request names none.
+const BY: &str = "http";
+
+/// The body of a promotion.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Promotion {
+    version: u64,
+    alias: Option<String>,
+    reason: Option<String>,
+    by: Option<String>,
+}
+
+/// The body of a rollback.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rollback {
+    reason: Option<String>,
+    by: Option<String>,
+}
+
+/// Lists all moves of the model that the path names, ascending.
+///
+/// # Errors
+/// If there is no such model, or the registry cannot be read.
+pub fn history(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
+    let model = service.models[service.models.find(&captures.text(0)?)?].name.clone();
+    let registry = service.models.registry()?;
+    Err(Unanswered::blocking(move || {
+        let history = registry.history(&model).map_err(|error| refusal(&model, error))?;
+        Ok(reply::value(StatusCode::OK, &json!({ "history": history })))
+    }))
+}
+
+/// Points an alias of the model that the path names at a version, by default the champion, and answers with the move.
+///
+/// # Errors
+/// If there is no such model or version, the version takes other inputs, the body is malformed, or the registry cannot be
+/// written.
+pub fn promote(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
+    let moving = HandMove::of(service, captures)?;
+    let Promotion { version, alias, reason, by } = parse(payload)?;
+    Err(Unanswered::blocking(move || {
+        let alias = alias.as_deref().unwrap_or(CHAMPION);
+        moving.make(version, alias, reason.as_deref().unwrap_or("promoted by hand"), by.as_deref().unwrap_or(BY))
+    }))
+}
+
+/// Points the champion alias of the model that the path names at the champion before it, and answers with the move.
+///
+/// # Errors
+/// If there is no such model or champion, the body is malformed, or the registry cannot be written.
+pub fn rollback(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
+    let moving = HandMove::of(service, captures)?;
+    let Rollback { reason, by } =
+        if payload.bytes.trim_ascii().is_empty() { Rollback::default() } else { parse(payload)? };
+    Err(Unanswered::blocking(move || {
+        let model = &moving.model;
+        let earlier = moving.registry.earlier_champion(model).map_err(|error| refusal(model, error))?;
+        let none = || RequestError::Move(RegistryError::NoEarlierChampion { model: model.clone() });
+        let version = earlier.ok_or_else(none)?;
+        moving.make(version, CHAMPION, reason.as_deref().unwrap_or("rolled back by hand"), by.as_deref().unwrap_or(BY))
+    }))
+}
+
+fn parse<'a, T: Deserialize<'a>>(payload: Payload<'a>) -> Result<T, RequestError> {
+    serde_json::from_str(payload.text()?).map_err(|error| RequestError::Malformed(error.to_string()))
+}
+
+/// All that a move needs of the service.
+struct HandMove {
+    model: String,
+    /// The inputs that the program computes: a version that takes others cannot be served.
+    inputs: Vec<InputColumn>,
+    registry: Registry,
+    live: Arc<LiveModels>,
+    when: When,
+}
+
+impl HandMove {
+    fn of(service: &Service, captures: &Captures<'_>) -> Result<Self, RequestError> {
+        let model = &service.models[service.models.find(&captures.text(0)?)?];
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64);
+        Ok(HandMove {
+            model: model.name.clone(),
+            inputs: model.program.inputs().to_vec(),
+            registry: service.models.registry()?,
+            live: service.models.live(),
+            when: When { event: service.watermark().unwrap_or(wall), wall },
+        })
+    }
+
+    /// Writes the move, after which the version answers, and returns it.
+    fn make(&self, version: u64, alias: &str, reason: &str, by: &str) -> Result<Reply, RequestError> {
+        let HandMove { model, registry, .. } = self;
+        let (manifest, predictor) = registry.load(model, version).map_err(|error| refusal(model, error))?;
+        if predictor.inputs() != self.inputs {
+            return Err(RequestError::OtherInputs { model: model.clone(), version });
+        }
+        let by_hand = MoveByHand { alias, when: self.when, reason, by };
+        let entry: HistoryEntry = registry.promote(model, version, &by_hand).map_err(|error| refusal(model, error))?;
+        self.live.set_aliases(model, &entry.made.aliases);
+        if alias == CHAMPION && !self.live.promote(model, version) {
+            self.live.crown(model, Arc::new(Servable::new(manifest, Arc::new(predictor))));
+        }
+        tracing::info!(model, version, alias, by, "an alias was moved by hand: {reason}");
+        let entry = serde_json::to_value(&entry).expect("a move has a JSON form");
+        Ok(reply::value(StatusCode::OK, &entry))
+    }
+}
+
+/// Returns the error of a request for which the registry refuses a move or cannot be used.
+fn refusal(model: &str, error: RegistryError) -> RequestError {
+    match error {
+        RegistryError::NoVersion { version, .. } => RequestError::UnknownVersion { model: model.to_owned(), version },
+        RegistryError::NoEarlierChampion { .. } | RegistryError::Alias { .. } | RegistryError::Author { .. } => {
+            RequestError::Move(error)
+        }
+        source => RequestError::RegistryAway { model: model.to_owned(), source: Box::new(source) },
+    }
+}

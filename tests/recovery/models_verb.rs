@@ -1,0 +1,133 @@
+//! `tidemill models`: on a registry, and through a running job.
+
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::common::program::Run;
+use crate::common::servers::eventually;
+use crate::common::training::DAY;
+use crate::locks::Clicks;
+use crate::registry::{publication, registry, versions};
+
+/// Runs `tidemill models` with a config that is not that of any job.
+fn models(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+    command.arg("models").args(arguments).env("USER", "ann").stdin(Stdio::null());
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap()
+}
+
+/// Returns stdout of a verb that succeeds.
+fn printed(arguments: &[&str]) -> String {
+    let output = models(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&printed(&[arguments, &["--json"]].concat())).unwrap()
+}
+
+/// Returns what a verb that fails says.
+fn said(arguments: &[&str], code: i32) -> String {
+    let output = models(arguments);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    assert!(!said.contains("panicked"), "{said}");
+    said
+}
+
+#[test]
+fn the_verbs_read_a_registry_and_move_its_aliases() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    versions(3).iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    let on = ["--registry", folder.path().to_str().unwrap()];
+    let list = printed(&[&["list"], &on[..]].concat());
+    assert_eq!(list, "model  kind      champion  versions\nlate   logistic  3         3 from 1 to 3\n");
+    let shown = printed(&[&["show", "late"], &on[..]].concat());
+    for line in ["model        late", "version      3", "aliases      champion", "decision     published: no gate"] {
+        assert!(shown.lines().any(|found| found == line), "{line}: {shown}");
+    }
+    let shown = json(&[&["show", "late", "--version", "2"], &on[..]].concat());
+    assert_eq!((&shown["version"], &shown["aliases"]), (&2.into(), &Value::Array(vec![])));
+    // A move by hand holds from the newest event time that the registry knows of.
+    let moved = printed(&[&["promote", "late", "2", "--reason", "3 is odd"], &on[..]].concat());
+    assert_eq!(moved, "champion of late is version 2 from 1970-01-04T00:00:00.000Z on (move 4 of its history)\n");
+    let moved =
+        printed(&[&["promote", "late", "3", "--alias", "canary", "--from", "1970-01-04T06:00:00Z"], &on[..]].concat());
+    assert_eq!(moved, "canary of late is version 3 from 1970-01-04T06:00:00.000Z on (move 5 of its history)\n");
+    let moved = printed(&[&["rollback", "late", "--by", "bob"], &on[..]].concat());
+    assert_eq!(moved, "champion of late is version 1 from 1970-01-04T06:00:00.000Z on (move 6 of its history)\n");
+    let history = json(&[&["history", "late"], &on[..]].concat());
+    let by: Vec<&str> =
+        history["history"].as_array().unwrap().iter().map(|entry| entry["by"].as_str().unwrap()).collect();
+    assert_eq!(by, ["trainer", "trainer", "trainer", "ann", "ann", "bob"]);
+    assert_eq!(history["history"][5]["aliases"], serde_json::json!({ "canary": 3, "champion": 1 }));
+    let table = printed(&[&["history", "late"], &on[..]].concat());
+    assert!(table.starts_with("number  time") && table.lines().count() == 7, "{table}");
+    assert!(table.lines().nth(4).unwrap().ends_with("champion  2        ann      3 is odd"), "{table}");
+    // Which version was champion at T.
+    for (time, champion) in
+        [("1970-01-02", "1"), ("1970-01-03T12:00:00Z", "2"), ("259200000", "2"), ("1970-01-05", "1")]
+    {
+        assert_eq!(printed(&[&["history", "late", "--at", time], &on[..]].concat()).trim(), champion, "{time}");
+    }
+    let before = (DAY - 1).to_string();
+    let none = said(&[&["history", "late", "--at", &before], &on[..]].concat(), 1);
+    assert!(none.contains("model late had no champion at 1970-01-01T23:59:59.999Z"), "{none}");
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    registry.publish(&publication(&versions(1)[0])).unwrap();
+    let on = ["--registry", folder.path().to_str().unwrap()];
+    let fails = |arguments: &[&str], code| said(&[arguments, &on[..]].concat(), code);
+    assert!(fails(&["show", "lat"], 1).contains("has no model lat; did you mean late?"));
+    assert!(fails(&["history", "nonsense"], 1).contains("has no model nonsense; it has late"));
+    assert!(fails(&["show", "late", "--version", "7"], 1).contains("model late has no version 7"));
+    assert!(fails(&["promote", "late", "7"], 1).contains("model `late` has no version 7"));
+    assert!(fails(&["promote", "late", "1", "--alias", "a b"], 1).contains("`a b` is no name of an alias"));
+    assert!(fails(&["promote", "late", "1", "--by", "trainer"], 1).contains("`trainer` is no name of an author"));
+    assert!(fails(&["rollback", "late"], 1).contains("no earlier champion"));
+    assert!(fails(&["promote", "late", "1", "--from", "1960-01-01"], 1).contains("--from is before 1970-01-02"));
+    assert!(fails(&["history", "late", "--at", "soon"], 2).contains("expected RFC 3339, a date or epoch ms"));
+    assert_eq!(registry.history("late").unwrap().len(), 1, "nothing has moved");
+    let missing = folder.path().join("none");
+    assert!(said(&["list", "--registry", missing.to_str().unwrap()], 2).contains("there is no folder"));
+    assert!(!missing.exists());
+    assert!(said(&["list", "--registry", "s3://bucket"], 2).contains("error: --registry: `s3://bucket`"));
+    assert!(said(&["list", "--url", "http://127.0.0.1:9"], 1).contains("does the job run"));
+}
+
+#[test]
+fn a_running_job_notices_a_move_on_its_registry_and_makes_moves_itself() {
+    let clicks = Clicks::new();
+    let first = clicks.start("home", &[]);
+    eventually("the end", || first.says("all files are read"));
+    let path = clicks.path("home/clicks/registry");
+    let registry = ["--registry", path.to_str().unwrap()];
+    let url = first.url();
+    let has_champion = |run: &Run, version: u64| run.get("/models").contains(&format!("\"champion\":{version},"));
+    let newest = json(&["show", "x", "--url", &url])["version"].as_u64().unwrap();
+    assert!(newest > 10 && has_champion(&first, newest), "a version a day: {newest}");
+    printed(&[&["promote", "x", "3"], &registry[..]].concat());
+    eventually("the job has noticed", || has_champion(&first, 3));
+    eventually("its metric too", || first.metric("tidemill_model_version", "champion") == 3.0);
+    let moved = printed(&["rollback", "x", "--url", &url, "--reason", "3 is old"]);
+    assert!(moved.starts_with("champion of x is version 2 from "), "{moved}");
+    assert!(has_champion(&first, 2), "a move through a job holds at once");
+    let (of_job, of_registry) =
+        (json(&["history", "x", "--url", &url]), json(&[&["history", "x"], &registry[..]].concat()));
+    assert_eq!(of_job, of_registry);
+    assert!(said(&["promote", "x", "999", "--url", &url], 1).contains("the job answers: model x has no version 999"));
+    first.stop();
+    // A restart serves what the history says.
+    let second = clicks.start("home", &[]);
+    eventually("ready", || second.get("/health/ready").starts_with("HTTP/1.1 200"));
+    assert!(has_champion(&second, 2));
+    second.stop();
+    assert_eq!(json(&[&["history", "x"], &registry[..]].concat()), of_job);
+}
