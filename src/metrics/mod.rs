@@ -61,6 +61,7 @@ names! {
     UNLABELLED = "tidemill_model_unlabelled_total", ["model"], "Examples dropped because no label arrived in time.";
     REFUSED_LABELS = "tidemill_model_refused_labels_total", ["model", "reason"], "Examples dropped because the model's kind cannot learn their label, by reason.";
     MODEL_VERSION = "tidemill_model_version", ["model", "alias"], "Version that an alias points to.";
+    MODEL_ROLLBACKS = "tidemill_model_rollbacks_total", ["model"], "Champions that fell behind their predecessor and were rolled back.";
     MODEL_SCORE = "tidemill_model_score", ["model", "metric", "role"], "Prequential score over the newest window, by role: champion, predecessor, newest or no_skill.";
     STATE_ENTITIES = "tidemill_online_entities", ["group"], "Entities in the online store.";
     FRESHNESS = "tidemill_feature_freshness_seconds", ["group"], "Wall-clock time from the newest event time of a batch of records until the online store has their features; only for topics that follow the wall clock.";

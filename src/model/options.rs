@@ -133,6 +133,9 @@ pub struct Gate {
     /// The decision where the metric has no answer on any of them.
     #[serde(default, skip_serializing_if = "GateFallback::is_default")]
     pub unanswered: GateFallback,
+    /// How much worse than its predecessor a champion may be over a window; `None` for any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<f64>,
 }
 
 /// The decision of a gate that cannot compare: no example was held out, or the metric has no answer on them.

@@ -54,13 +54,22 @@ struct LiveModel {
     restored: RwLock<Option<RestoredHistory>>,
 }
 
+/// The trainer's newest move at a start.
+#[derive(Clone, Debug)]
+pub(super) struct TrainerMove {
+    /// Event time from which it holds.
+    pub time: EventTime,
+    /// That of the version that it made champion.
+    pub definition: String,
+}
+
 /// The history of a model at a start.
 #[derive(Debug)]
 struct RestoredHistory {
     /// The number of the newest move.
     number: u64,
-    /// The newest version that the trainer has made champion.
-    by_trainer: Option<Manifest>,
+    /// The newest move of the trainer.
+    by_trainer: Option<TrainerMove>,
 }
 
 impl LiveModels {
@@ -116,16 +125,21 @@ impl LiveModels {
         let version = &made.version;
         let servable = Arc::new(Servable::new(made.manifest(), Arc::clone(&version.predictor)));
         model.add(Arc::clone(&servable), self.keep);
-        // After a restart versions are made again; an older one must not replace the champion, and one that was champion
-        // before must not undo a move by hand.
+        // After a restart versions are made again; one that was champion before must not undo a later move.
+        if model.has_moved(made) {
+            return;
+        }
         let newer = model.champion.load().as_ref().is_some_and(|champion| champion.version > version.number);
-        if version.champion == version.number && !newer && !model.has_moved(made) {
+        if version.champion == version.number && !newer {
             model.champion.store(Some(servable));
+        } else if version.rolled_back.is_some() {
+            // One that is no longer in memory is loaded once the move is written.
+            self.promote(&made.model, version.champion);
         }
     }
 
-    /// Sets the number of the newest move that is in effect, and the newest version that the trainer has made champion.
-    pub(super) fn continue_from(&self, model: &str, number: u64, by_trainer: Option<Manifest>) {
+    /// Sets the number of the newest move that is in effect, and the newest move of the trainer.
+    pub(super) fn continue_from(&self, model: &str, number: u64, by_trainer: Option<TrainerMove>) {
         if let Some(model) = self.models.get(model) {
             *model.restored.write() = Some(RestoredHistory { number, by_trainer });
         }
@@ -174,12 +188,12 @@ impl LiveModels {
 }
 
 impl LiveModel {
-    /// Returns whether the trainer had moved the alias to a version, or to a later one of the same definition, before the
-    /// model was restored.
+    /// Returns whether the trainer had moved the alias at a version's window end, or later, for the same definition before
+    /// the model was restored.
     fn has_moved(&self, made: &Publication) -> bool {
         let restored = self.restored.read();
         let by_trainer = restored.as_ref().and_then(|restored| restored.by_trainer.as_ref());
-        by_trainer.is_some_and(|known| known.version >= made.version.number && known.definition == made.definition)
+        by_trainer.is_some_and(|known| known.time >= made.version.window_end && known.definition == made.definition)
     }
 
     fn add(&self, servable: Arc<Servable>, keep: usize) {

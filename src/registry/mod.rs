@@ -4,6 +4,7 @@
 //! {model}/{version}/weights.safetensors   all that a prediction needs
 //! {model}/{version}/model.json            the manifest, with the hash of the former; written last
 //! {model}/history/{number}.json           one alias move each, append-only; the highest number is current
+//! {model}/scores/{first}.json             the scores of a hundred windows each, kept when their versions are deleted
 //! ```
 //! JSON objects contain a checksum of themselves ([`crate::hash::seal`]). Every write is of a whole object, and a version exists once its `model.json` does, so a crash leaves no half of one.
 //! Version numbers come from the trainer's state, so publishing a version again after a crash changes nothing.
@@ -41,6 +42,7 @@ mod manifest;
 mod objects;
 mod publish;
 mod recovery;
+mod scores;
 mod store;
 mod writer;
 
@@ -53,5 +55,6 @@ pub use live::{LiveModels, Servable};
 pub use manifest::{Manifest, Offsets, TimeRange};
 pub use publish::Publication;
 pub use recovery::{Restoration, SavedChampion};
+pub use scores::ScorePoint;
 pub use store::Registry;
 pub use writer::Writer;

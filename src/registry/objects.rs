@@ -23,6 +23,15 @@ pub(super) fn move_path(model: &str, number: u64) -> BlobPath {
     BlobPath::from_iter([model, "history", &format!("{number}.json")])
 }
 
+pub(super) fn scores_folder(model: &str) -> BlobPath {
+    BlobPath::from_iter([model, "scores"])
+}
+
+/// The path of the object with the scores of a hundred versions, from `first` on.
+pub(super) fn scores_path(model: &str, first: u64) -> BlobPath {
+    BlobPath::from_iter([model, "scores", &format!("{first}.json")])
+}
+
 /// Reads an object. None if it does not exist.
 ///
 /// # Errors

@@ -5,7 +5,7 @@
 
 use super::history::{AliasHistory, CHAMPION, MoveRequest, TRAINER, When};
 use super::objects::{manifest_path, read, read_json, weights_path};
-use super::{Manifest, Offsets, RegistryError, TimeRange, artifact};
+use super::{Manifest, Offsets, RegistryError, TimeRange, artifact, scores};
 use crate::blob::Blobs;
 use crate::hash::{seal, sha256};
 use crate::model::{Decision, Version};
@@ -29,7 +29,8 @@ impl Publication {
         self.manifest_of(sha256(artifact::encode(&self.version.predictor)))
     }
 
-    /// Writes the version and, if it was accepted, makes it champion from its window's end on.
+    /// Writes the version and, if it was accepted, makes it champion from its window's end on; if the champion was rolled
+    /// back, the one before it.
     ///
     /// # Errors
     /// If the store fails; calling it again completes what was written so far.
@@ -58,11 +59,13 @@ impl Publication {
                 manifest
             }
         };
+        scores::write(blobs, self)?;
         // Move the alias, unless that was done already.
-        if version.decision == Decision::Published && (is_replaced || !self.has_moved(blobs, aliases)?) {
+        let moves = version.decision == Decision::Published || version.rolled_back.is_some();
+        if moves && (is_replaced || !self.has_moved(blobs, aliases)?) {
             let request = MoveRequest {
                 alias: CHAMPION,
-                version: version.number,
+                version: version.champion,
                 when: When { event: version.window_end, wall: self.wall_time },
                 reason: &version.reason,
                 by: TRAINER,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::history::{AliasHistory, AliasMove, CHAMPION, HistoryEntry, MoveRequest, NewestMove, TRAINER, version_at};
+use super::live::TrainerMove;
 use super::objects::{manifest_path, read, read_json, weights_path};
-use super::{Manifest, MoveByHand, Publication, RegistryError, artifact};
+use super::{Manifest, MoveByHand, Publication, RegistryError, ScorePoint, artifact, scores};
 use crate::blob::{BlobPath, Blobs, Durability};
 use crate::hash::{seal, sha256};
 use crate::model::Predictor;
@@ -167,6 +168,15 @@ impl Registry {
         publication.write(&self.blobs, &self.history)
     }
 
+    /// Returns the scores of a model's windows, ascending, those whose versions were deleted included. Empty for an unknown
+    /// model.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn scores(&self, model: &str) -> Result<Vec<ScorePoint>, RegistryError> {
+        scores::read(&self.blobs, model)
+    }
+
     /// Returns all alias moves with their numbers, ascending. Empty for an unknown model.
     ///
     /// # Errors
@@ -207,13 +217,14 @@ impl Registry {
         self.history.newest_entry(model)
     }
 
-    /// Returns the newest version that the trainer has made champion, with the definition that it was made from.
+    /// Returns the newest move of the trainer, if the version that it made champion can be read.
     ///
     /// # Errors
     /// If the store fails.
-    pub(super) fn newest_by_trainer(&self, model: &str) -> Result<Option<Manifest>, RegistryError> {
-        let made = self.history.newest_by(model, TRAINER)?;
-        Ok(made.and_then(|made| self.manifest(model, *made.aliases.get(CHAMPION)?).ok()))
+    pub(super) fn newest_by_trainer(&self, model: &str) -> Result<Option<TrainerMove>, RegistryError> {
+        let Some(made) = self.history.newest_by(model, TRAINER)? else { return Ok(None) };
+        let manifest = made.aliases.get(CHAMPION).and_then(|champion| self.manifest(model, *champion).ok());
+        Ok(manifest.map(|manifest| TrainerMove { time: made.time, definition: manifest.definition }))
     }
 
     /// Points an alias at a version by hand, from event time `when.event` on.

@@ -1,5 +1,6 @@
 //! The end of a bounded job: its outputs are closed, summed up, and listed with their hashes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
@@ -67,8 +68,12 @@ pub fn outputs(
 ) -> Result<FinishedOutputs, Failure> {
     let mut listed = Vec::new();
     write_waiting(job, &mut job_events)?;
-    let plans = job.plan.models.iter().zip(&job_events.training);
-    let training = plans.map(|(plan, reports)| (plan.name.clone(), reports.digest(plan))).collect();
+    let (reports, registry) = (std::mem::take(&mut job_events.training), job_events.registry.clone());
+    let models = job_events.finish()?;
+    let mut training = BTreeMap::new();
+    for (plan, reports) in job.plan.models.iter().zip(&reports) {
+        training.insert(plan.name.clone(), reports.digest(plan, registry.scores(&plan.name)?));
+    }
     let mut digest = Digest {
         dataflow: job.plan.spec.name.clone(),
         from,
@@ -77,7 +82,7 @@ pub fn outputs(
         features: Default::default(),
         entities_dropped: job::dropped(job),
         examples: Default::default(),
-        models: job_events.finish()?,
+        models,
         training,
         nulls: Default::default(),
     };

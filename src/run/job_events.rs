@@ -89,6 +89,8 @@ pub struct JobEvents {
     metrics: Arc<Metrics>,
     live: Arc<LiveModels>,
     writer: Writer,
+    /// The registry that is written.
+    pub registry: Registry,
     written: WrittenVersions,
     marked: CheckpointMark,
     letters: DeadLetterSink,
@@ -148,13 +150,15 @@ impl JobEvents {
             drop(written);
             live_models.stored(&manifest, deleted);
         };
-        let writer = Writer::start(versions.registry, versions.keep, on_written, follow)?;
+        let VersionSink { registry, keep } = versions;
+        let writer = Writer::start(registry.clone(), keep, on_written, follow)?;
         Ok(JobEvents {
             plan: job.plan.clone(),
             job: job.clone(),
             metrics: metrics.clone(),
             live: live.clone(),
             writer,
+            registry,
             written,
             marked: CheckpointMark::default(),
             letters: letters.into(),
@@ -272,6 +276,11 @@ impl JobEvents {
         };
         gauge("champion", version.champion);
         gauge("newest", version.number);
+        if let Some(fallen) = version.rolled_back {
+            self.metrics.model_rollbacks.with_label_values(&[plan.name.as_str()]).inc();
+            let (model, champion, reason) = (&plan.name, version.champion, &version.reason);
+            tracing::warn!(model, fallen, champion, "the champion was rolled back: {reason}");
+        }
         let scores = &version.prequential;
         for (role, scores) in [
             ("champion", &scores.champion),

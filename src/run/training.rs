@@ -10,6 +10,8 @@ use crate::flow::op::label::AttributionReport;
 use crate::flow::op::learn::{LearnState, LearningTotals};
 use crate::flow::plan::{LabelPlan, ModelPlan};
 use crate::model::{METRICS, OverallScores};
+use crate::registry::ScorePoint;
+use crate::time::format_time;
 use crate::value::Batch;
 
 /// The examples of a model in a digest: made = labelled + dropped + waiting.
@@ -22,6 +24,9 @@ pub struct TrainingDigest {
     /// Examples whose label can still come.
     pub waiting: u64,
     pub scores: ScoresDigest,
+    /// The scores of each window.
+    #[serde(default)]
+    pub windows: Vec<ScorePoint>,
 }
 
 /// The scores of all predictions that were made before the label was known.
@@ -73,8 +78,8 @@ impl TrainingReports {
         self.totals.as_mut()?.state.take()
     }
 
-    /// Returns the counts and scores of a model that has ended.
-    pub fn digest(&self, plan: &ModelPlan) -> TrainingDigest {
+    /// Returns the counts and scores of a model that has ended. `windows` are the scores of its windows.
+    pub fn digest(&self, plan: &ModelPlan, windows: Vec<ScorePoint>) -> TrainingDigest {
         let none = RefusedLabels::new();
         let (received, refused, scores) = match &self.totals {
             Some(totals) => (totals.received, &totals.refused, totals.scores.clone()),
@@ -92,6 +97,7 @@ impl TrainingReports {
             dropped,
             waiting: self.waiting,
             scores: ScoresDigest { examples: scores.examples, champion: scores.champion, no_skill: scores.no_skill },
+            windows,
         }
     }
 }
@@ -101,10 +107,38 @@ pub fn by_reason<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> String {
     counts.map(|(reason, count)| format!("{count} {reason}")).collect::<Vec<_>>().join(", ")
 }
 
+/// Windows that are printed: the newest.
+const PRINTED_WINDOWS: usize = 20;
+
+/// Returns a line for each of the newest windows that has scores, with the first metric of the model.
+fn of_windows(model: &str, windows: &[ScorePoint]) -> Vec<String> {
+    let scored: Vec<&ScorePoint> = windows.iter().filter(|window| window.examples > 0).collect();
+    let has = |name: &str| scored.iter().any(|window| window.champion.contains_key(name));
+    let Some(metric) = METRICS.iter().map(|metric| metric.name).find(|name| has(name)) else { return Vec::new() };
+    let earlier = scored.len().saturating_sub(PRINTED_WINDOWS);
+    let mut lines = Vec::new();
+    if earlier > 0 {
+        lines.push(format!("scores {model}: {earlier} earlier windows are in the digest"));
+    }
+    for window in &scored[earlier..] {
+        let (end, examples) = (format_time(window.window_end), window.examples);
+        let mut line = format!("scores {model} to {end}: {examples} scored");
+        if let Some(value) = window.champion.get(metric) {
+            let _ = write!(line, ", {metric} {value:.4}");
+        }
+        if let Some(base) = window.no_skill.get(metric) {
+            let _ = write!(line, " (no skill {base:.4})");
+        }
+        lines.push(line);
+    }
+    lines
+}
+
 impl TrainingDigest {
-    /// Returns the line on a model's examples and, if any was scored, the line on its scores.
+    /// Returns the line on a model's examples and, if any was scored, the lines on its scores: in all, and of each of the
+    /// newest windows.
     pub fn lines(&self, model: &str) -> Vec<String> {
-        let TrainingDigest { made, labelled, dropped, waiting, scores } = self;
+        let TrainingDigest { made, labelled, dropped, waiting, scores, windows } = self;
         let reasons = by_reason(dropped.iter().map(|(reason, count)| (reason.as_str(), *count)));
         let reasons = if reasons.is_empty() { String::new() } else { format!(" ({reasons})") };
         let total: u64 = dropped.values().sum();
@@ -123,6 +157,7 @@ impl TrainingDigest {
             }
             lines.push(line);
         }
+        lines.extend(of_windows(model, windows));
         lines
     }
 }

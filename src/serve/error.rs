@@ -41,6 +41,8 @@ pub enum RequestError {
     UnknownRoute(String),
     #[error("unknown model {found}; {}", hint(.nearest.as_deref(), .expected))]
     UnknownModel { found: String, nearest: Option<String>, expected: String },
+    #[error("unknown metric {found}; {}", hint(.nearest.as_deref(), .expected))]
+    UnknownMetric { found: String, nearest: Option<String>, expected: String },
     #[error("model {model} has no version {version}")]
     UnknownVersion { model: String, version: u64 },
     #[error("model {model} has no alias {alias}; expected {expected}")]
@@ -129,6 +131,7 @@ impl RequestError {
             RequestError::Malformed(_)
             | RequestError::Instance(_)
             | RequestError::UnknownField { .. }
+            | RequestError::UnknownMetric { .. }
             | RequestError::WhichModel(_)
             | RequestError::Key { .. }
             | RequestError::KeyCount { .. }

@@ -246,6 +246,8 @@ pub struct ServedModel {
     /// The name of its kind.
     pub kind: String,
     pub task: Task,
+    /// The names of the metrics that it is scored by; the first one is that of requests that name none.
+    pub metrics: Vec<&'static str>,
     pub program: Program,
     /// The sources of the program's look-ups, by their positions in it.
     tables: Vec<Arc<OnlineTable>>,
@@ -271,10 +273,12 @@ impl ServedModel {
         };
         let tables = program.sources().iter().map(table);
         let quote = |name: &str| serde_json::to_string(name).expect("text has a JSON form");
+        let kind = ModelKind::of(&options.kind).expect("the spec's models are of known kinds");
         ServedModel {
             name: program.model().to_owned(),
             kind: options.kind.name.clone(),
-            task: ModelKind::of(&options.kind).expect("the spec's models are of known kinds").task,
+            task: kind.task,
+            metrics: kind.metrics().map(|known| known.name).collect(),
             tables: tables.map(|table| table.expect("the store has all that is looked up").clone()).collect(),
             quoted: program.inputs().iter().map(|input| quote(&input.name)).collect(),
             head: format!("{{\"model\":{},\"version\":", quote(program.model())).into_bytes(),

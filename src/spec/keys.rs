@@ -182,6 +182,13 @@ pub static PUBLISH: Section = Section {
             "What happens where the metric has no answer, as the `auc` of examples of one class: `\"keep\"` refuses the \
              new version, `\"publish\"` accepts it. The first version of a model is always accepted",
         ),
+        key(
+            "rollback",
+            "float",
+            Nothing,
+            "How much worse than the champion before it a champion may be, by the prequential `metric` of one window. One that is \
+             worse is rolled back at the window's end",
+        ),
     ],
 };
 

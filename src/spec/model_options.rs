@@ -255,7 +255,9 @@ impl<'a> Checker<'a> {
         };
         let windows = *GATE_WINDOWS.start()..*GATE_WINDOWS.end() + 1;
         let unanswered = fields.text("unanswered").and_then(|text| self.one_of(&text, "unanswered", UNANSWERED));
+        let rollback = fields.get("rollback").map(|_| share("rollback", 0.0, Gate::admits_tolerance, Gate::TOLERANCE));
         Some(Gate {
+            rollback,
             tolerance: share("tolerance", 0.0, Gate::admits_tolerance, Gate::TOLERANCE),
             holdout: share("holdout", 0.1, Gate::admits_holdout, Gate::HOLDOUT),
             windows: fields.int("windows", windows).unwrap_or(3) as usize,

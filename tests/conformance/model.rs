@@ -46,6 +46,7 @@ fn everything() -> Vec<(String, ModelOptions)> {
             holdout: 0.2,
             windows: 3,
             unanswered: Default::default(),
+            rollback: Some(1e9),
         });
         let of_rows = ModelOptions {
             bins: 5,
@@ -506,6 +507,7 @@ fn gated() -> ModelOptions {
         holdout: 0.2,
         windows: 3,
         unanswered: Default::default(),
+        rollback: None,
     });
     ModelOptions { hash_bits: 10, publish, ..ModelOptions::default() }
 }
@@ -540,7 +542,7 @@ fn a_gate_whose_metric_has_no_answer_says_so_and_keeps_the_champion_unless_told_
     // From the second day on, all labels are of one class.
     rows.iter_mut().filter(|row| row.known >= DAY).for_each(|row| row.label = 1.0);
     let run = |rows: &[Row], metric: &str, holdout, unanswered| {
-        let publish = Gate { metric: metric.into(), tolerance: 0.02, holdout, windows: 1, unanswered };
+        let publish = Gate { metric: metric.into(), tolerance: 0.02, holdout, windows: 1, unanswered, rollback: None };
         Trial::new(rows.to_vec()).run(&ModelOptions { publish: Some(publish), ..gated() }).versions
     };
     let kept = run(&rows, "auc", 0.2, GateFallback::Keep);
@@ -576,6 +578,7 @@ fn a_poisoned_window_of_large_targets_is_refused() {
             holdout: 0.2,
             windows: 3,
             unanswered: GateFallback::Keep,
+            rollback: None,
         };
         let options = ModelOptions { kind: "linear".into(), publish: Some(gate), ..gated() };
         let versions = Trial::new(rows).run(&options).versions;
@@ -585,6 +588,46 @@ fn a_poisoned_window_of_large_targets_is_refused() {
         assert!(metric(&prequential.champion, "rmse") >= metric(&prequential.champion, "mae"), "{size}");
         assert!(metric(&prequential.champion, "rmse") < 0.1 * size, "{size}");
     }
+}
+
+#[test]
+fn a_poisoned_version_that_is_forced_through_is_rolled_back_within_one_window_and_leaves_no_trace() {
+    use Decision::{Published, Refused};
+    let mut rows = generate(8000, 31, 8);
+    flip(&mut rows, 3..4);
+    // Of a bounded metric, one window of wrong labels costs a good champion no more than the one before it.
+    let gate = Gate { metric: "accuracy".into(), tolerance: 1e9, rollback: Some(0.2), ..gated().publish.unwrap() };
+    let options = ModelOptions { publish: Some(gate), ..gated() };
+    let versions = Trial::new(rows.clone()).run(&options).versions;
+    let expected = [Published, Published, Published, Published, Refused, Published, Published, Published];
+    assert_eq!(decisions(&versions), expected);
+    let champions: Vec<u64> = versions.iter().map(|version| version.champion).collect();
+    assert_eq!(champions, [1, 2, 3, 4, 3, 6, 7, 8]);
+    let rolled_back: Vec<Option<u64>> = versions.iter().map(|version| version.rolled_back).collect();
+    assert_eq!(rolled_back, [None, None, None, None, Some(4), None, None, None]);
+    let reason = &versions[4].reason;
+    assert!(
+        reason.starts_with("it continues from version 4, which is rolled back to version 3: accuracy was worse by")
+    );
+    assert_eq!((versions[4].parent, versions[5].parent), (Some(4), Some(3)));
+    // Neither the poisoned window nor the one whose version continued from it is learnt.
+    let without: Vec<Row> = rows.iter().filter(|row| ![3, 4].contains(&(row.known / DAY))).cloned().collect();
+    let without = Trial::new(without).run(&options).versions;
+    let weights = |version: &Version| format!("{:?}", version.predictor.save());
+    assert_eq!(weights(&versions[5]), weights(&without[3]));
+    // Saving and loading, in between and while a window is closed, changes nothing.
+    let whole = Trial::new(rows.clone()).run(&options);
+    let pieces =
+        Trial { slice: 100, save_every: 3, work: 64, save_while_closing: true, ..Trial::new(rows) }.run(&options);
+    assert_eq!(pieces.digest(), whole.digest());
+    assert_eq!(pieces.versions[4].rolled_back, Some(4));
+}
+
+#[test]
+fn a_champion_as_good_as_its_predecessor_stays() {
+    let gate = Gate { rollback: Some(0.05), ..gated().publish.unwrap() };
+    let versions = Trial::new(generate(6000, 31, 6)).run(&ModelOptions { publish: Some(gate), ..gated() }).versions;
+    assert!(versions.iter().all(|version| version.rolled_back.is_none()));
 }
 
 #[test]

@@ -54,8 +54,9 @@ impl Clicks {
         Run::start(&mut self.run(home, sets))
     }
 
-    fn replay(&self, out: &Path) -> Command {
-        self.command("replay", &["--quiet", "--out", out.to_str().unwrap()])
+    /// Returns a command that replays into a folder.
+    pub fn replay(&self, out: &Path) -> Command {
+        self.command("replay", &["--out", out.to_str().unwrap()])
     }
 }
 

@@ -79,6 +79,56 @@ fn the_verbs_read_a_registry_and_move_its_aliases() {
 }
 
 #[test]
+fn scores_are_printed_window_by_window_from_a_registry_and_from_a_job_alike() {
+    let clicks = Clicks::new();
+    let out = clicks.path("out");
+    let ended = clicks.replay(&out).output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let printed_by_replay = String::from_utf8(ended.stdout).unwrap();
+    let digest: Value = serde_json::from_slice(&std::fs::read(out.join("digest.json")).unwrap()).unwrap();
+    let windows = digest["training"]["x"]["windows"].as_array().unwrap();
+    assert_eq!(windows.len(), digest["models"]["x"].as_array().unwrap().len());
+    let path = out.join("registry");
+    let on = ["--registry", path.to_str().unwrap()];
+    let scores = json(&[&["scores", "x", "--metric", "mae"], &on[..]].concat());
+    for (point, window) in scores["points"].as_array().unwrap().iter().zip(windows) {
+        let names = ["champion", "predecessor", "newest", "no_skill"];
+        let metrics = names.map(|name| window[name].get("mae").cloned().unwrap_or_default());
+        assert_eq!(names.map(|name| point[name].clone()), metrics);
+        let Some(champion) = window["champion"]["rmse"].as_f64() else { continue };
+        let line = format!(
+            "scores x to {}: {} scored, rmse {champion:.4} (no skill {:.4})",
+            window["window_end"].as_str().unwrap(),
+            window["examples"],
+            window["no_skill"]["rmse"].as_f64().unwrap()
+        );
+        assert!(printed_by_replay.lines().any(|found| found == line), "{line}: {printed_by_replay}");
+    }
+    assert!(printed_by_replay.lines().any(|line| line.starts_with("scores x: ")), "{printed_by_replay}");
+    let table = printed(&[&["scores", "x", "--start", "2020-01-10", "--end", "2020-01-12"], &on[..]].concat());
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0] == "rmse" && lines[1].starts_with("window end") && lines.len() == 4, "{table}");
+    assert!(
+        lines[2].starts_with("2020-01-11T00:00:00.000Z") && lines[3].starts_with("2020-01-12T00:00:00.000Z"),
+        "{table}"
+    );
+    assert!(
+        said(&[&["scores", "x", "--metric", "ma"], &on[..]].concat(), 1)
+            .contains("has no metric ma; did you mean mae?")
+    );
+    // A job answers the same.
+    let run = clicks.start("home", &[]);
+    eventually("the end", || run.says("all files are read"));
+    let of_job = json(&["scores", "x", "--metric", "mae", "--url", &run.url()]);
+    let newest = |scores: &Value| scores["points"].as_array().unwrap()[..10].to_vec();
+    assert_eq!(newest(&of_job), newest(&scores));
+    let url = run.url();
+    let of_job = json(&["scores", "x", "--start", "2020-01-10", "--end", "2020-01-12", "--url", &url]);
+    assert_eq!((&of_job["metric"], of_job["points"].as_array().unwrap().len()), (&"rmse".into(), 2));
+    run.stop();
+}
+
+#[test]
 fn what_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());

@@ -7,8 +7,8 @@ use crate::common::training::{DAY, Trial, examples, generate};
 use tidemill::blob::BlobError;
 use tidemill::model::{Decision, Gate, ModelOptions, Version};
 use tidemill::registry::{
-    CHAMPION, Follower, LiveModels, MoveByHand, Offsets, Publication, Registry, RegistryError, When, Writer, decode,
-    encode,
+    CHAMPION, Follower, LiveModels, MoveByHand, Offsets, Publication, Registry, RegistryError, ScorePoint, When,
+    Writer, decode, encode,
 };
 
 pub fn versions(windows: i64) -> Vec<Version> {
@@ -233,6 +233,79 @@ fn versions_that_are_made_again_after_a_restart_do_not_undo_a_move_by_hand() {
 }
 
 #[test]
+fn scores_stay_when_versions_are_deleted_and_are_written_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    let versions = versions(4);
+    let publish = |version: &Version| {
+        registry.publish(&publication(version)).unwrap();
+        registry.retain("late", 2).unwrap();
+    };
+    versions.iter().for_each(publish);
+    let points = registry.scores("late").unwrap();
+    let expected: Vec<ScorePoint> = versions.iter().map(|version| ScorePoint::of(&publication(version))).collect();
+    assert_eq!(points, expected);
+    assert_eq!(registry.versions("late").unwrap(), [3, 4], "the points outlive their versions");
+    assert!(points[0].champion.is_empty() && points[3].champion["logloss"] < points[3].no_skill["logloss"]);
+    let json: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("late/scores/1.json")).unwrap()).unwrap();
+    assert_eq!(
+        (&json["points"][1]["version"], &json["points"][1]["window_end"]),
+        (&2.into(), &"1970-01-03T00:00:00.000Z".into())
+    );
+    // Writing again changes nothing, and damage costs only what was in the object.
+    versions.iter().for_each(publish);
+    assert_eq!(registry.scores("late").unwrap(), expected);
+    std::fs::write(folder.path().join("late/scores/1.json"), "{").unwrap();
+    assert_eq!(registry.scores("late").unwrap(), []);
+    publish(&versions[3]);
+    assert_eq!(registry.scores("late").unwrap(), expected[3..]);
+    // Versions of another definition begin anew.
+    registry.publish(&Publication { definition: "other".into(), ..publication(&versions[0]) }).unwrap();
+    assert_eq!(registry.scores("late").unwrap(), expected[..1]);
+    assert_eq!((registry.models().unwrap(), registry.scores("never").unwrap()), (vec!["late".to_owned()], vec![]));
+}
+
+#[test]
+fn a_champion_that_falls_behind_is_rolled_back_in_the_registry_and_in_service() {
+    let mut rows = generate(6000, 31, 6);
+    rows.iter_mut().filter(|row| row.known / DAY == 3).for_each(|row| row.label = 1.0 - row.label);
+    let publish = Some(Gate {
+        metric: "accuracy".into(),
+        tolerance: 1e9,
+        holdout: 0.2,
+        windows: 3,
+        unanswered: Default::default(),
+        rollback: Some(0.2),
+    });
+    let versions = Trial::new(rows).run(&ModelOptions { hash_bits: 8, publish, ..ModelOptions::default() }).versions;
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    let live = LiveModels::new(["late".to_owned()], 8);
+    let mut champions = Vec::new();
+    for version in &versions {
+        live.install(&publication(version));
+        registry.publish(&publication(version)).unwrap();
+        registry.retain("late", 1).unwrap();
+        champions.push((live.champion("late").unwrap().version, registry.aliases("late").unwrap()[CHAMPION]));
+    }
+    assert_eq!(champions, [1, 2, 3, 4, 3, 6].map(|champion| (champion, champion)));
+    let history = registry.history("late").unwrap();
+    let moved = &history[4].made;
+    assert_eq!((moved.aliases[CHAMPION], moved.time, moved.by.as_str()), (3, 5 * DAY, "trainer"));
+    assert!(moved.reason.contains("version 4, which is rolled back to version 3"), "{}", moved.reason);
+    // Publishing again after a restart repeats no move.
+    let restarted = LiveModels::new(["late".to_owned()], 8);
+    assert!(restarted.restore(&registry, |_| None, at(0)).errors.is_empty());
+    for version in &versions[3..] {
+        restarted.install(&publication(version));
+        registry.publish(&publication(version)).unwrap();
+        assert_eq!(restarted.champion("late").unwrap().version, 6);
+    }
+    assert_eq!(registry.history("late").unwrap(), history);
+}
+
+#[test]
 fn two_writers_of_one_history_lose_no_move() {
     let folder = tempfile::tempdir().unwrap();
     let (one, other) = (registry(folder.path()), registry(folder.path()));
@@ -347,6 +420,7 @@ fn a_refused_version_is_kept_with_its_reason_and_moves_nothing() {
         holdout: 0.2,
         windows: 3,
         unanswered: Default::default(),
+        rollback: None,
     });
     let versions = Trial::new(rows).run(&ModelOptions { hash_bits: 8, publish, ..ModelOptions::default() }).versions;
     let folder = tempfile::tempdir().unwrap();

@@ -116,6 +116,44 @@ fn a_web_page_cannot_move_an_alias() {
     }
 }
 
+#[test]
+fn scores_over_time_are_those_of_the_registry() {
+    let folder = tempfile::tempdir().unwrap();
+    let shop = shop(folder.path());
+    let server = shop.serve();
+    let mut client = Client::connect(server.addr());
+    let points = shop.registry.as_ref().unwrap().scores("large").unwrap();
+    let scores = client.get("/models/large/scores").json();
+    assert_eq!((&scores["metric"], scores["points"].as_array().unwrap().len()), (&json!("logloss"), 3));
+    for (found, point) in scores["points"].as_array().unwrap().iter().zip(&points) {
+        let of = |scores: &std::collections::BTreeMap<String, f64>| json!(scores.get("logloss"));
+        let expected = json!({
+            "window_end": found["window_end"], "champion": of(&point.champion), "predecessor": of(&point.predecessor),
+            "newest": of(&point.newest), "no_skill": of(&point.no_skill)
+        });
+        assert_eq!(*found, expected);
+    }
+    assert_eq!(scores["points"][0]["champion"], Value::Null, "nothing is predicted before the first version");
+    // A window belongs to the times up to its end.
+    let end = |at: usize| scores["points"][at]["window_end"].as_str().unwrap().to_owned();
+    let mut get = |query: &str| client.get(&format!("/models/large/scores?{query}"));
+    let between = get(&format!("metric=auc&start={}&end={}", end(0), end(1))).json();
+    assert_eq!((&between["metric"], between["points"].as_array().unwrap().len()), (&json!("auc"), 1));
+    assert_eq!(between["points"][0]["window_end"], json!(end(1)));
+    for (query, error) in [
+        ("metric=ac", "unknown metric ac; did you mean auc?"),
+        ("start=soon", "start: \"soon\" is not a time"),
+        ("metric=auc&metric=f1", "query parameter metric is given twice"),
+        ("from=2020", "unknown query parameter \"from\"; this route takes metric, start, end"),
+        ("end=%ff", "the path is not UTF-8 once decoded"),
+    ] {
+        let answer = get(query);
+        assert_eq!((answer.status, answer.error().as_str()), (400, error), "{query}");
+    }
+    assert_eq!(client.get("/models/none/scores").status, 404);
+    server.drain();
+}
+
 fn with_token(client: &mut Client, method: &str, path: &str, token: &str) -> Answer {
     let body = if method == "POST" { r#"{"version":1,"instances":[]}"# } else { "" };
     let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json");

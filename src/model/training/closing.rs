@@ -10,6 +10,7 @@ use super::Version;
 use super::comparison::{Challenge, GateComparison, Verdict, named};
 use super::history::{RetainedVersion, class_numbers};
 use super::lineage::{Lineage, no_skill};
+use super::rollback::{self, FallenChampion};
 use super::setup::TrainingSetup;
 use super::state::TrainingState;
 use super::window::{LearningMemory, OpenWindow, ShardBatch};
@@ -160,7 +161,15 @@ impl Closing {
     pub fn finish(self, setup: &TrainingSetup, state: &mut TrainingState, end: EventTime) -> Version {
         let Closing { combined, candidate, comparison, .. } = self;
         let CandidateVersion { predictor, classes } = candidate.expect("a close that is done has a candidate");
+        let fallen = rollback::fallen(setup, state);
         let verdict = verdict(setup, state, comparison.as_ref());
+        let (rolled_back, verdict) = match fallen {
+            Some(FallenChampion { version, predecessor, verdict }) => {
+                state.history.reinstate(predecessor, end);
+                (Some(version), verdict)
+            }
+            None => (None, verdict),
+        };
         let accepted = verdict.decision == super::Decision::Published;
         let mut window = state.start_window(setup, end);
         let examples = window.examples();
@@ -170,7 +179,7 @@ impl Closing {
         if let Some(lineage) = &state.lineage {
             statistics.merge(&lineage.statistics);
         }
-        let before = state.history.champion().map(|champion| champion.number);
+        let before = rolled_back.or_else(|| state.history.champion().map(|champion| champion.number));
         let parent = state.lineage.as_ref().map(|lineage| lineage.version);
         state.newest += 1;
         let number = state.newest;
@@ -179,7 +188,10 @@ impl Closing {
         state.history.add(retained, accepted);
         if accepted {
             let learner = combined.unwrap_or_else(|| window.learners.swap_remove(0));
-            state.lineage = Some(Lineage::new(setup, number, statistics, Some(learner)));
+            let before = state.lineage.replace(Lineage::new(setup, number, statistics, Some(learner)));
+            state.previous = before.filter(|_| setup.can_roll_back());
+        } else if rolled_back.is_some() {
+            state.lineage = state.previous.take();
         }
 
         let prequential = window.scores.summary();
@@ -200,6 +212,7 @@ impl Closing {
             decision: verdict.decision,
             reason: verdict.reason,
             champion: state.history.champion().map_or(number, |champion| champion.number),
+            rolled_back,
             prequential,
             predictor,
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::Decision;
 use super::history::{RetainedVersion, by_number};
 use super::state::TrainingState;
-use crate::model::{Better, Gate, GateFallback, METRICS, Predictions, Predictor, Scores, Scoring, SparseRows};
+use crate::model::{Better, Gate, GateFallback, METRICS, Metric, Predictions, Predictor, Scores, Scoring, SparseRows};
 
 /// A candidate for the champion.
 pub(super) struct Challenge<'a> {
@@ -115,15 +115,8 @@ impl GateComparison {
         }
         let (windows, examples) = (self.windows.len(), pooled.candidate.examples());
         // Compare window by window.
-        let worse_by = |PairedScores { candidate, champion }: &PairedScores| {
-            let (own, best) = ((known.of)(candidate)?, (known.of)(champion)?);
-            Some(match known.better {
-                Better::Lower => difference(own, best),
-                Better::Higher => difference(best, own),
-                Better::Zero => difference(own.abs(), best.abs()),
-            })
-        };
-        let differences: Vec<f64> = self.windows.iter().filter_map(worse_by).collect();
+        let difference_in = |paired: &PairedScores| worse_by(known, &paired.candidate, &paired.champion);
+        let differences: Vec<f64> = self.windows.iter().filter_map(difference_in).collect();
         let compared = differences.len();
         // Without an answer, the gate's own rule decides.
         let Some(worse_by) = median(differences) else {
@@ -157,6 +150,16 @@ impl GateComparison {
     }
 }
 
+/// Returns how much worse scores are than others, by one metric. `None` if it has no answer on one of them.
+pub(super) fn worse_by(metric: &Metric, own: &Scores, other: &Scores) -> Option<f64> {
+    let (own, other) = ((metric.of)(own)?, (metric.of)(other)?);
+    Some(match metric.better {
+        Better::Lower => difference(own, other),
+        Better::Higher => difference(other, own),
+        Better::Zero => difference(own.abs(), other.abs()),
+    })
+}
+
 /// Returns `a − b`. Two metrics that are infinite alike are equal.
 fn difference(a: f64, b: f64) -> f64 {
     if a == b { 0.0 } else { a - b }
@@ -175,7 +178,7 @@ fn without_answer(metric: &str) -> &'static str {
 }
 
 /// Writes a number with four decimals, or in powers of ten where these would hide it.
-fn short(x: f64) -> String {
+pub(super) fn short(x: f64) -> String {
     if (1e-3..1e6).contains(&x) { format!("{x:.4}") } else { format!("{x:.3e}") }
 }
 

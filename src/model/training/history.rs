@@ -86,6 +86,17 @@ impl VersionHistory {
         self.retained.push(version);
     }
 
+    /// Returns the position of the version before the newest champion.
+    pub fn predecessor(&self) -> Option<usize> {
+        let before = self.champions.len().checked_sub(2)?;
+        self.position(self.champions[before].version)
+    }
+
+    /// Makes a version that was champion before champion again.
+    pub fn reinstate(&mut self, version: u64, from: EventTime) {
+        self.champions.push(ChampionSince { from, version });
+    }
+
     /// Forgets the versions that score no example of time `t` or later.
     pub fn forget_before(&mut self, t: EventTime) {
         let champion = self.champions.partition_point(|champion| champion.from <= t).saturating_sub(1);

@@ -18,6 +18,7 @@ mod examples;
 mod history;
 mod lineage;
 mod prequential;
+mod rollback;
 mod saved;
 mod setup;
 mod state;

@@ -19,6 +19,15 @@ pub(super) struct PrequentialScores {
     pub predecessor: Scores,
     pub newest: Scores,
     pub no_skill: Scores,
+    /// Scores of the newest champion and the one before it, where a champion can be rolled back.
+    pub duel: Option<DuelScores>,
+}
+
+/// Scores of the newest champion and of the one before it, on the examples that the newest one was champion for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct DuelScores {
+    pub champion: Scores,
+    pub predecessor: Scores,
 }
 
 /// The metrics of a window's predictions, by role. Empty before the first version.
@@ -34,9 +43,11 @@ pub struct WindowScores {
 }
 
 impl PrequentialScores {
-    pub fn new(scoring: Scoring) -> Self {
+    /// Scores of no predictions; `with_duel` where a champion can be rolled back.
+    pub fn new(scoring: Scoring, with_duel: bool) -> Self {
         let none = || Scores::new(scoring);
-        PrequentialScores { champion: none(), predecessor: none(), newest: none(), no_skill: none() }
+        let duel = with_duel.then(|| DuelScores { champion: none(), predecessor: none() });
+        PrequentialScores { champion: none(), predecessor: none(), newest: none(), no_skill: none(), duel }
     }
 
     pub fn summary(&self) -> WindowScores {
@@ -50,10 +61,10 @@ impl PrequentialScores {
     }
 
     /// Returns whether all are scores of that kind.
-    pub fn fit(&self, scoring: Scoring) -> bool {
-        [&self.champion, &self.predecessor, &self.newest, &self.no_skill]
-            .into_iter()
-            .all(|scores| scores.is_of(scoring))
+    pub fn fit(&self, scoring: Scoring, with_duel: bool) -> bool {
+        let duel = self.duel.iter().flat_map(|duel| [&duel.champion, &duel.predecessor]);
+        let mut all = [&self.champion, &self.predecessor, &self.newest, &self.no_skill].into_iter().chain(duel);
+        self.duel.is_some() == with_duel && all.all(|scores| scores.is_of(scoring))
     }
 }
 
@@ -139,6 +150,8 @@ impl ChunkScorer {
 
     /// Counts the predictions against the labels. NaN labels are skipped.
     pub fn count(&mut self, history: &VersionHistory, labels: &[f64], scores: &mut PrequentialScores) {
+        let newest = history.champion().map(|champion| champion.number);
+        let before = history.predecessor();
         for (row, (versions, label)) in self.versions.iter().zip(labels).enumerate() {
             let Some(versions) = versions.filter(|_| !label.is_nan()) else { continue };
             let mut add = |scores: &mut Scores, version: usize, start: usize| {
@@ -150,6 +163,12 @@ impl ChunkScorer {
             add(&mut scores.newest, versions.newest, self.newest[row]);
             if let Some(predecessor) = versions.predecessor {
                 add(&mut scores.predecessor, predecessor, self.predecessor[row]);
+                let is_of_newest =
+                    newest == Some(history.retained[versions.champion].number) && before == Some(predecessor);
+                if let Some(duel) = scores.duel.as_mut().filter(|_| is_of_newest) {
+                    add(&mut duel.champion, versions.champion, self.champion[row]);
+                    add(&mut duel.predecessor, predecessor, self.predecessor[row]);
+                }
             }
             let champion = &history.retained[versions.champion];
             scores.no_skill.add(by_number(&champion.no_skill, &champion.classes, &mut self.by_number), *label);

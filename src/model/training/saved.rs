@@ -30,6 +30,7 @@ struct SavedTrainer<'a> {
     newest: u64,
     classes: Cow<'a, Classes>,
     lineage: Option<SavedLineage<'a>>,
+    previous: Option<SavedLineage<'a>>,
     retained: Vec<SavedVersion<'a>>,
     champions: Cow<'a, [ChampionSince]>,
     held_out: Cow<'a, VecDeque<HeldOutWindow>>,
@@ -64,7 +65,7 @@ struct SavedWindow<'a> {
 
 /// Encodes a state.
 pub(super) fn encode(setup: &TrainingSetup, state: &TrainingState) -> Vec<u8> {
-    let TrainingState { newest, classes, lineage, history, held_out, window, total } = state;
+    let TrainingState { newest, classes, lineage, previous, history, held_out, window, total } = state;
     // The learners of the first window are made anew from what is buffered.
     let learners = window.learners.iter().filter(|_| lineage.is_some());
     let retained = history.retained.iter().map(|version| SavedVersion {
@@ -78,11 +79,8 @@ pub(super) fn encode(setup: &TrainingSetup, state: &TrainingState) -> Vec<u8> {
         definition: Cow::Borrowed(&setup.config.definition),
         newest: *newest,
         classes: Cow::Borrowed(classes),
-        lineage: lineage.as_ref().map(|lineage| SavedLineage {
-            version: lineage.version,
-            statistics: Cow::Borrowed(&lineage.statistics),
-            learner: lineage.learner.as_ref().map(|learner| learner.save()),
-        }),
+        lineage: lineage.as_ref().map(SavedLineage::of),
+        previous: previous.as_ref().map(SavedLineage::of),
         retained: retained.collect(),
         champions: Cow::Borrowed(&history.champions),
         held_out: Cow::Borrowed(held_out),
@@ -119,13 +117,8 @@ pub(super) fn decode(setup: &TrainingSetup, bytes: &[u8]) -> Result<TrainingStat
     }
     // Rebuild the learners and predictors from their tensors.
     let mut classes = saved.classes.into_owned();
-    let lineage = match saved.lineage {
-        Some(SavedLineage { version, statistics, learner: state }) => {
-            let learner = state.as_ref().map(|state| learner(setup, state)).transpose()?;
-            Some(Lineage::new(setup, version, statistics.into_owned(), learner))
-        }
-        None => None,
-    };
+    let lineage = saved.lineage.map(|lineage| lineage.restored(setup)).transpose()?;
+    let previous = saved.previous.map(|lineage| lineage.restored(setup)).transpose()?;
     let mut retained = Vec::with_capacity(saved.retained.len());
     for SavedVersion { number, end, no_skill, predictor } in saved.retained {
         let predictor = Arc::new(Predictor::load_into(&setup.layout, &predictor)?);
@@ -141,6 +134,7 @@ pub(super) fn decode(setup: &TrainingSetup, bytes: &[u8]) -> Result<TrainingStat
         newest: saved.newest,
         classes,
         lineage,
+        previous,
         history: VersionHistory { retained, champions: saved.champions.into_owned() },
         held_out: saved.held_out.into_owned(),
         window: OpenWindow {
@@ -167,6 +161,21 @@ fn learner(setup: &TrainingSetup, state: &Tensors) -> Result<Box<dyn Learner>, M
     Ok(learner)
 }
 
+impl<'a> SavedLineage<'a> {
+    fn of(lineage: &'a Lineage) -> Self {
+        SavedLineage {
+            version: lineage.version,
+            statistics: Cow::Borrowed(&lineage.statistics),
+            learner: lineage.learner.as_ref().map(|learner| learner.save()),
+        }
+    }
+
+    fn restored(self, setup: &TrainingSetup) -> Result<Lineage, ModelError> {
+        let learner = self.learner.as_ref().map(|state| learner(setup, state)).transpose()?;
+        Ok(Lineage::new(setup, self.version, self.statistics.into_owned(), learner))
+    }
+}
+
 impl SavedTrainer<'_> {
     /// Returns whether all parts are consistent and were made for the model.
     fn fits(&self, setup: &TrainingSetup) -> bool {
@@ -184,9 +193,10 @@ impl SavedTrainer<'_> {
             && window.trained.len() == shards
             && (window.learners.is_empty() || window.learners.len() == shards)
             && window.buffered.iter().chain(held_out).all(|examples| examples.fits(layout, is_label))
-            && window.scores.fit(scoring)
+            && window.scores.fit(scoring, setup.can_roll_back())
             && self.total.fit(scoring)
-            && self.lineage.as_ref().is_none_or(|lineage| lineage.statistics.fits(layout, task, classes))
+            && self.lineage.iter().chain(&self.previous).all(|lineage| lineage.statistics.fits(layout, task, classes))
+            && (setup.can_roll_back() || self.previous.is_none())
             && self.retained.is_sorted_by(|one, other| one.number < other.number && one.end <= other.end)
             && self.newest <= MOST_VERSIONS
             && self.retained.iter().all(|version| version.number <= self.newest && is_time(version.end))

@@ -58,6 +58,11 @@ impl TrainingSetup {
         self.config.options.publish.as_ref()
     }
 
+    /// Returns whether a champion can be rolled back.
+    pub fn can_roll_back(&self) -> bool {
+        self.gate().is_some_and(|gate| gate.rollback.is_some())
+    }
+
     /// Returns an untrained learner.
     pub fn untrained(&self) -> Box<dyn Learner> {
         self.kind.learner(&self.layout).expect("the options were checked when the trainer was made")

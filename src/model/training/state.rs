@@ -16,6 +16,8 @@ pub(super) struct TrainingState {
     /// Classes of the labels seen; none for other tasks.
     pub classes: Classes,
     pub lineage: Option<Lineage>,
+    /// The lineage up to the champion before, where a champion can be rolled back.
+    pub previous: Option<Lineage>,
     pub history: VersionHistory,
     /// Held-out examples of the newest windows before the open one, oldest first.
     pub held_out: VecDeque<HeldOutWindow>,
@@ -30,6 +32,7 @@ impl TrainingState {
             newest: 0,
             classes: Classes::default(),
             lineage: None,
+            previous: None,
             history: VersionHistory::default(),
             held_out: VecDeque::new(),
             window: OpenWindow::new(setup),

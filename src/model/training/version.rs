@@ -42,6 +42,8 @@ pub struct Version {
     pub reason: String,
     /// The champion from `window_end` on.
     pub champion: u64,
+    /// The version that was champion in the window and fell behind its predecessor, which is champion again.
+    pub rolled_back: Option<u64>,
     /// Scores of the predictions in this window.
     pub prequential: WindowScores,
     pub predictor: Arc<Predictor>,

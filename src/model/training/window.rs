@@ -74,7 +74,7 @@ impl OpenWindow {
             trained: vec![0; setup.shards()],
             buffered: Vec::new(),
             held_out: LabelledExamples::default(),
-            scores: PrequentialScores::new(setup.scoring()),
+            scores: PrequentialScores::new(setup.scoring(), setup.can_roll_back()),
         }
     }
 

@@ -7,12 +7,13 @@ use serde_json::json;
 
 use crate::blob::Blobs;
 use crate::expr::nearest;
-use crate::registry::{CHAMPION, HistoryEntry, Manifest, MoveByHand, Registry, When};
+use crate::model::METRICS;
+use crate::registry::{CHAMPION, HistoryEntry, Manifest, MoveByHand, Registry, ScorePoint, When};
 use crate::run::Failure;
 use crate::run::args::{CommonArgs, JobArgs};
 use crate::run::http_client::{JobUrl, segment};
 use crate::serve::Role;
-use crate::time::EventTime;
+use crate::time::{EventTime, format_time};
 
 /// Flags that say where models are.
 #[derive(Args, Clone, Debug)]
@@ -51,6 +52,35 @@ pub struct AskedMove {
     pub from: Option<EventTime>,
     /// Wall-clock time of the move.
     pub wall: EventTime,
+}
+
+/// The scores that are wanted.
+#[derive(Clone, Debug)]
+pub struct AskedScores {
+    /// `None` for the first metric that the model is scored by.
+    pub metric: Option<String>,
+    /// Windows that end after it.
+    pub start: Option<EventTime>,
+    /// Windows that do not end after it.
+    pub end: Option<EventTime>,
+}
+
+/// A metric over time.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MetricScores {
+    pub metric: String,
+    pub points: Vec<MetricPoint>,
+}
+
+/// A metric of one window; `None` where there is no answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MetricPoint {
+    /// RFC 3339.
+    pub window_end: String,
+    pub champion: Option<f64>,
+    pub predecessor: Option<f64>,
+    pub newest: Option<f64>,
+    pub no_skill: Option<f64>,
 }
 
 impl PlaceArgs {
@@ -123,6 +153,42 @@ impl ModelPlace {
         }
     }
 
+    /// Returns a metric of a model's windows, ascending.
+    ///
+    /// # Errors
+    /// If there is no such model or metric, or the place cannot be read.
+    pub fn scores(&self, model: &str, asked: &AskedScores) -> anyhow::Result<MetricScores> {
+        let AskedScores { metric, start, end } = asked;
+        match self {
+            ModelPlace::Job(job) => {
+                let time = |time: &Option<EventTime>| time.map(format_time);
+                let parameters = [("metric", metric.clone()), ("start", time(start)), ("end", time(end))];
+                let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name, value?)));
+                let parameters: Vec<String> =
+                    parameters.map(|(name, value)| format!("{name}={}", segment(&value))).collect();
+                let query = if parameters.is_empty() { String::new() } else { format!("?{}", parameters.join("&")) };
+                let body = job.get(&format!("{}{query}", path(model, "scores")))?.body()?;
+                serde_json::from_value(body).context("the answer has no scores that can be read")
+            }
+            ModelPlace::Registry(registry) => {
+                check(registry, model)?;
+                let points = registry.scores(model)?;
+                let metric = known_metric(model, &points, metric.as_deref())?.to_owned();
+                let is_asked = |point: &&ScorePoint| {
+                    start.is_none_or(|start| start < point.window_end) && end.is_none_or(|end| point.window_end <= end)
+                };
+                let points = points.iter().filter(is_asked).map(|point| MetricPoint {
+                    window_end: format_time(point.window_end),
+                    champion: point.champion.get(&metric).copied(),
+                    predecessor: point.predecessor.get(&metric).copied(),
+                    newest: point.newest.get(&metric).copied(),
+                    no_skill: point.no_skill.get(&metric).copied(),
+                });
+                Ok(MetricScores { points: points.collect(), metric })
+            }
+        }
+    }
+
     /// Moves an alias, and returns the move.
     ///
     /// # Errors
@@ -162,6 +228,21 @@ fn of_json<T: for<'de> Deserialize<'de>>(mut body: serde_json::Value, field: &st
     serde_json::from_value(body[field].take()).with_context(|| format!("the answer has no {field} that can be read"))
 }
 
+/// Returns the metric that was asked for, or the first one of which there is a score.
+fn known_metric<'a>(model: &str, points: &[ScorePoint], asked: Option<&'a str>) -> anyhow::Result<&'a str> {
+    let has =
+        |name: &str| points.iter().any(|point| point.no_skill.contains_key(name) || point.champion.contains_key(name));
+    let known = || METRICS.iter().map(|metric| metric.name).filter(|name| has(name));
+    match asked {
+        None => known().next().with_context(|| format!("model {model} has no scores yet")),
+        Some(asked) if known().any(|name| name == asked) => Ok(asked),
+        Some(asked) => Err(match nearest(asked, known()) {
+            Some(name) => anyhow!("model {model} has no metric {asked}; did you mean {name}?"),
+            None => anyhow!("model {model} has no metric {asked}; it has {}", known().collect::<Vec<_>>().join(", ")),
+        }),
+    }
+}
+
 /// Checks that a registry has a model.
 fn check(registry: &Registry, model: &str) -> anyhow::Result<()> {
     let models = registry.models()?;
@@ -182,7 +263,7 @@ fn event_time(registry: &Registry, model: &str, asked: &AskedMove) -> anyhow::Re
     match (asked.from, moved) {
         // Another answer for a time that the history has told already would be a lie.
         (Some(from), Some(moved)) if from < moved => {
-            let moved = crate::time::format_time(moved);
+            let moved = format_time(moved);
             bail!("--from is before {moved}, from which on the newest move holds; expected a later time")
         }
         (Some(from), _) => Ok(from),

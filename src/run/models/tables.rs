@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::place::ModelSummary;
+use super::place::{MetricPoint, MetricScores, ModelSummary};
 use crate::registry::{HistoryEntry, Manifest};
 use crate::time::format_time;
 
@@ -70,6 +70,17 @@ pub fn history(moves: &[HistoryEntry]) -> String {
         rows.push(row([&number.to_string(), &time, &wall, &made.moved, &version, &made.by, &made.reason]));
     }
     aligned(&rows)
+}
+
+/// Returns a table of a metric over time.
+pub fn scores(scores: &MetricScores) -> String {
+    let mut rows = vec![row(["window end", "champion", "predecessor", "newest", "no skill"])];
+    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+    for MetricPoint { window_end, champion, predecessor, newest, no_skill } in &scores.points {
+        let cells = [champion, predecessor, newest, no_skill].map(|value| number(*value));
+        rows.push(std::iter::once(window_end.clone()).chain(cells).collect());
+    }
+    format!("{}\n{}", scores.metric, aligned(&rows))
 }
 
 /// Returns a line on a move that was made.

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::place::{AskedMove, ModelPlace, PlaceArgs};
+use super::place::{AskedMove, AskedScores, ModelPlace, PlaceArgs};
 use super::tables;
 use crate::registry::{CHAMPION, version_at};
 use crate::run::args::{CommonArgs, moment_argument};
@@ -48,6 +48,26 @@ pub enum ModelsVerb {
         /// Prints the version that was champion at this event time only: RFC 3339, a date or epoch ms. The exit code is 1 if there was none.
         #[arg(long, value_name = "T", value_parser = moment_argument)]
         at: Option<EventTime>,
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints a metric of a model, window by window: of the champion, its predecessor, the newest version and no skill.
+    #[command(after_help = "Example: tidemill models scores late --metric auc --start 2013-01-15")]
+    Scores {
+        /// The model.
+        model: String,
+        /// The metric; by default the first one that the model is scored by.
+        #[arg(long, value_name = "METRIC")]
+        metric: Option<String>,
+        /// Prints only windows that end after this event time: RFC 3339, a date or epoch ms.
+        #[arg(long, value_name = "T", value_parser = moment_argument)]
+        start: Option<EventTime>,
+        /// Prints only windows that end at this event time or before.
+        #[arg(long, value_name = "T", value_parser = moment_argument)]
+        end: Option<EventTime>,
         #[command(flatten)]
         place: PlaceArgs,
         /// Prints JSON.
@@ -134,6 +154,11 @@ impl ModelsVerb {
                     .with_context(|| format!("model {model} had no champion at {}", format_time(at)))?;
                 let value = json!({ "model": model, "time": format_time(at), "champion": champion });
                 print(json, &value, || format!("{champion}\n"))
+            }
+            ModelsVerb::Scores { model, metric, start, end, place, json } => {
+                let place = place.open(common, Role::Read)?;
+                let scores = place.scores(&model, &AskedScores { metric, start, end })?;
+                print(json, &json!(scores), || tables::scores(&scores))
             }
             ModelsVerb::Promote { model, version, alias, hand, place } => {
                 make(&place.open(common, Role::Admin)?, &model, &hand.asked(Some(version), &alias))

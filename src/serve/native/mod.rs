@@ -5,6 +5,7 @@ mod features;
 mod models;
 mod moves;
 mod predict;
+mod scores;
 
 use super::{HttpRoute, Role, RouteFamily, reply};
 
@@ -19,6 +20,7 @@ pub static FAMILY: RouteFamily = RouteFamily {
         HttpRoute::get("/models/{model}", models::model),
         HttpRoute::get("/models/{model}/versions", models::versions),
         HttpRoute::get("/models/{model}/history", moves::history),
+        HttpRoute::get("/models/{model}/scores", scores::scores).with_query(&["metric", "start", "end"]),
         HttpRoute::post("/models/{model}/promote", moves::promote).of_role(Role::Admin),
         HttpRoute::post("/models/{model}/rollback", moves::rollback).of_role(Role::Admin),
     ],

@@ -126,7 +126,7 @@ impl HandMove {
 }
 
 /// Returns the error of a request for which the registry refuses a move or cannot be used.
-fn refusal(model: &str, error: RegistryError) -> RequestError {
+pub fn refusal(model: &str, error: RegistryError) -> RequestError {
     match error {
         RegistryError::NoVersion { version, .. } => RequestError::UnknownVersion { model: model.to_owned(), version },
         RegistryError::NoEarlierChampion { .. } | RegistryError::Alias { .. } | RegistryError::Author { .. } => {

@@ -1,0 +1,43 @@
+//! The rollback of a champion that falls behind the one before it.
+//!
+//! At a window's end the newest champion is compared with its predecessor, by the gate's metric over the examples of the
+//! window that it was champion for, each predicted before its label was known. If it is worse by more than `rollback`, the
+//! predecessor is champion again and the lineage goes back to it: whatever has continued from the champion is refused.
+//! A predecessor that was itself rolled back is never returned to.
+
+use super::comparison::{Verdict, short, worse_by};
+use super::setup::TrainingSetup;
+use super::state::TrainingState;
+use super::version::Decision;
+use crate::model::METRICS;
+
+/// A champion that has fallen behind.
+pub(super) struct FallenChampion {
+    pub version: u64,
+    /// The champion before it.
+    pub predecessor: u64,
+    /// The decision on the version of the window, which continues from the fallen one.
+    pub verdict: Verdict,
+}
+
+/// Returns the champion if it has fallen behind its predecessor in the open window.
+pub(super) fn fallen(setup: &TrainingSetup, state: &TrainingState) -> Option<FallenChampion> {
+    let gate = setup.gate()?;
+    let limit = gate.rollback?;
+    let (duel, previous) = (state.window.scores.duel.as_ref()?, state.previous.as_ref()?);
+    let champion = state.history.champion()?.number;
+    let metric = METRICS.iter().find(|known| known.name == gate.metric).expect("the gate's metric was checked");
+    let behind = worse_by(metric, &duel.champion, &duel.predecessor)?;
+    if behind.is_nan() || behind <= limit {
+        return None;
+    }
+    let (examples, predecessor) = (duel.champion.examples(), previous.version);
+    let reason = format!(
+        "it continues from version {champion}, which is rolled back to version {predecessor}: {} was worse by {} on the {examples} \
+         examples of the window; more than {limit}",
+        gate.metric,
+        short(behind)
+    );
+    let verdict = Verdict { decision: Decision::Refused, reason, scores: None };
+    Some(FallenChampion { version: champion, predecessor, verdict })
+}

@@ -1,0 +1,132 @@
+//! The scores of a model over time, kept as long as the registry, whatever versions are deleted.
+//!
+//! The scores of each window are a point, numbered by the version that was made at the window's end. A hundred points share
+//! an object, so that years of windows are read with few requests, and writing one stays cheap. Writing a point again
+//! changes nothing. Points of another definition than that of the first object are left over from an earlier lineage.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::manifest::rfc3339;
+use super::objects::{read_json, scores_folder, scores_path};
+use super::{Publication, RegistryError};
+use crate::blob::Blobs;
+use crate::error::chain;
+use crate::hash::seal;
+use crate::time::EventTime;
+
+/// Points in one object.
+const POINTS: u64 = 100;
+
+/// The metrics of the predictions of one window, each made before its label was known, by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScorePoint {
+    /// The version that was made at the window's end. It is not among those that are scored.
+    pub version: u64,
+    #[serde(with = "rfc3339")]
+    pub window_end: EventTime,
+    /// Predictions that were scored; 0 in the first window.
+    pub examples: u64,
+    pub champion: BTreeMap<String, f64>,
+    /// Of the champion before.
+    pub predecessor: BTreeMap<String, f64>,
+    /// Of the newest version, published or refused.
+    pub newest: BTreeMap<String, f64>,
+    /// Of predicting the mean label or the class frequencies.
+    pub no_skill: BTreeMap<String, f64>,
+}
+
+/// An object of points.
+#[derive(Debug, Serialize, Deserialize)]
+struct ScoreChunk {
+    definition: String,
+    /// Ascending by version.
+    points: Vec<ScorePoint>,
+}
+
+impl ScorePoint {
+    /// Returns the scores of a version's window. Metrics that are not finite have no form in JSON and are left out.
+    pub fn of(made: &Publication) -> Self {
+        let scores = &made.version.prequential;
+        let named = |metrics: &[(&'static str, f64)]| {
+            let finite = metrics.iter().filter(|(_, value)| value.is_finite());
+            finite.map(|(name, value)| ((*name).to_owned(), *value)).collect()
+        };
+        ScorePoint {
+            version: made.version.number,
+            window_end: made.version.window_end,
+            examples: scores.examples,
+            champion: named(&scores.champion),
+            predecessor: named(&scores.predecessor),
+            newest: named(&scores.newest),
+            no_skill: named(&scores.no_skill),
+        }
+    }
+}
+
+/// Writes the point of a version, unless it is there.
+///
+/// # Errors
+/// If the store fails.
+pub(super) fn write(blobs: &Blobs, made: &Publication) -> Result<(), RegistryError> {
+    let point = ScorePoint::of(made);
+    let path = scores_path(&made.model, first_of(point.version));
+    let stored = match read_json::<ScoreChunk>(blobs, &path) {
+        Err(error) if error.is_damage() => {
+            tracing::warn!(model = made.model, "earlier scores are lost: {}", chain(&error));
+            None
+        }
+        stored => stored?,
+    };
+    let stored = stored.filter(|chunk| chunk.definition == made.definition);
+    let mut chunk = stored.unwrap_or_else(|| ScoreChunk { definition: made.definition.clone(), points: Vec::new() });
+    match chunk.points.binary_search_by_key(&point.version, |known| known.version) {
+        Ok(at) if chunk.points[at] == point => return Ok(()),
+        Ok(at) => chunk.points[at] = point,
+        Err(at) => chunk.points.insert(at, point),
+    }
+    Ok(blobs.put(&path, seal(&chunk))?)
+}
+
+/// Returns the points of a model, ascending by window. Empty for an unknown model; an object that is damaged is skipped
+/// with a warning.
+///
+/// # Errors
+/// If the store fails.
+pub(super) fn read(blobs: &Blobs, model: &str) -> Result<Vec<ScorePoint>, RegistryError> {
+    let names = blobs.list(&scores_folder(model))?.objects;
+    let mut firsts: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect();
+    firsts.sort_unstable();
+    let (mut points, mut definition): (Vec<ScorePoint>, Option<String>) = (Vec::new(), None);
+    for first in firsts {
+        let chunk = match read_json::<ScoreChunk>(blobs, &scores_path(model, first)) {
+            Err(error) if error.is_damage() => {
+                tracing::warn!(model, "scores are left out: {}", chain(&error));
+                continue;
+            }
+            Ok(None) => continue,
+            chunk => chunk?.expect("none was told apart"),
+        };
+        if definition.get_or_insert_with(|| chunk.definition.clone()) != &chunk.definition {
+            break;
+        }
+        points.extend(chunk.points);
+    }
+    Ok(points)
+}
+
+/// Returns the version of the first point in the object that has the point of a version.
+fn first_of(version: u64) -> u64 {
+    (version.max(1) - 1) / POINTS * POINTS + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_versions_share_an_object() {
+        assert_eq!([1, 2, 100, 101, 200, 201].map(first_of), [1, 1, 1, 101, 101, 201]);
+    }
+}
