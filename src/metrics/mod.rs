@@ -61,6 +61,9 @@ names! {
     UNLABELLED = "tidemill_model_unlabelled_total", ["model"], "Examples dropped because no label arrived in time.";
     REFUSED_LABELS = "tidemill_model_refused_labels_total", ["model", "reason"], "Examples dropped because the model's kind cannot learn their label, by reason.";
     MODEL_VERSION = "tidemill_model_version", ["model", "alias"], "Version that an alias points to.";
+    MODEL_PSI = "tidemill_model_psi", ["model", "input"], "Population stability index of an input: the newest window against the champion's training window.";
+    MODEL_PREDICTION_PSI = "tidemill_model_prediction_psi", ["model"], "The same of the champion's predictions.";
+    MODEL_DRIFT = "tidemill_model_drift_total", ["model"], "Rises of the champion's error, as noticed by ADWIN.";
     MODEL_ROLLBACKS = "tidemill_model_rollbacks_total", ["model"], "Champions that fell behind their predecessor and were rolled back.";
     MODEL_SCORE = "tidemill_model_score", ["model", "metric", "role"], "Prequential score over the newest window, by role: champion, predecessor, newest or no_skill.";
     STATE_ENTITIES = "tidemill_online_entities", ["group"], "Entities in the online store.";

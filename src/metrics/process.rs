@@ -10,10 +10,10 @@ use prometheus::{
 
 use super::{
     CHECKPOINT_FAILURES, CHECKPOINT_LAST, CHECKPOINT_SECONDS, ENTITIES_DROPPED, EVENT_TIME_AHEAD, FRESHNESS,
-    HTTP_REQUESTS, HTTP_SECONDS, MODEL_ROLLBACKS, MODEL_SCORE, MODEL_VERSION, MetricName, NULLS, NullMetric,
-    OPERATOR_BUSY, OPERATOR_IN, OPERATOR_OUT, READY, REDIS_PENDING, REDIS_REFUSED, REDIS_UP, REDIS_WRITTEN,
-    REFUSED_LABELS, SOURCE_IN_FLIGHT, SOURCE_LAG, SOURCE_OVERTAKEN, SOURCE_RECORDS, STATE_BYTES, STATE_ENTITIES,
-    UNLABELLED, WATERMARK,
+    HTTP_REQUESTS, HTTP_SECONDS, MODEL_DRIFT, MODEL_PREDICTION_PSI, MODEL_PSI, MODEL_ROLLBACKS, MODEL_SCORE,
+    MODEL_VERSION, MetricName, NULLS, NullMetric, OPERATOR_BUSY, OPERATOR_IN, OPERATOR_OUT, READY, REDIS_PENDING,
+    REDIS_REFUSED, REDIS_UP, REDIS_WRITTEN, REFUSED_LABELS, SOURCE_IN_FLIGHT, SOURCE_LAG, SOURCE_OVERTAKEN,
+    SOURCE_RECORDS, STATE_BYTES, STATE_ENTITIES, UNLABELLED, WATERMARK,
 };
 
 /// Counts of one operator of the graph, all workers together, as timely logs them.
@@ -47,6 +47,9 @@ pub struct Metrics {
     pub unlabelled: IntCounterVec,
     pub refused_labels: IntCounterVec,
     pub model_version: IntGaugeVec,
+    pub model_psi: GaugeVec,
+    pub model_prediction_psi: GaugeVec,
+    pub model_drift: IntCounterVec,
     pub model_rollbacks: IntCounterVec,
     pub model_score: GaugeVec,
     pub online_entities: IntGaugeVec,
@@ -109,6 +112,9 @@ impl Metrics {
             unlabelled: register!(IntCounterVec, UNLABELLED),
             refused_labels: register!(IntCounterVec, REFUSED_LABELS),
             model_version: register!(IntGaugeVec, MODEL_VERSION),
+            model_psi: register!(GaugeVec, MODEL_PSI),
+            model_prediction_psi: register!(GaugeVec, MODEL_PREDICTION_PSI),
+            model_drift: register!(IntCounterVec, MODEL_DRIFT),
             model_rollbacks: register!(IntCounterVec, MODEL_ROLLBACKS),
             model_score: register!(GaugeVec, MODEL_SCORE),
             online_entities: register!(IntGaugeVec, STATE_ENTITIES),

@@ -24,6 +24,7 @@
 //! assert_eq!(OPTIMIZERS[0].name, "ftrl");
 //! ```
 
+mod adwin;
 mod check;
 mod classes;
 mod error;
@@ -57,5 +58,8 @@ pub use scores::{Better, METRICS, Metric, Scores, Scoring};
 pub use sparse_rows::{SparseRow, SparseRows};
 pub use task::Task;
 pub use tensor::{Tensor, Tensors};
-pub use training::{Decision, Examples, Labels, OverallScores, Scored, Trainer, TrainerConfig, Version, WindowScores};
+pub use training::{
+    Decision, DriftAlarm, Examples, Labels, OverallScores, Scored, Stability, Trainer, TrainerConfig, Version,
+    WindowScores,
+};
 pub use weights::Weights;

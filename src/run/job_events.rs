@@ -23,7 +23,7 @@ use crate::flow::op::learn::LearningReport;
 use crate::flow::op::source::SourceEvent;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
-use crate::model::{Decision, ModelKind, Version};
+use crate::model::{Decision, DriftAlarm, ModelKind, Stability, Version};
 use crate::registry::{AliasMove, Follower, LiveModels, Manifest, Publication, Registry, Writer};
 use crate::source::DeadLetter;
 use crate::time::{EventTime, format_time};
@@ -189,6 +189,7 @@ impl JobEvents {
                 self.publish(model, &version, busy);
                 return Ok(Some((model, *version)));
             }
+            JobEvent::Learning(model, LearningReport::Drift(alarm)) => self.drifted(model, &alarm),
             JobEvent::Learning(model, LearningReport::Refused(refused)) => self.refused(model, &refused),
             JobEvent::Learning(model, LearningReport::Ended(totals)) => self.training[model].ended(*totals),
             JobEvent::Attribution(model, report) => {
@@ -264,6 +265,37 @@ impl JobEvents {
         tracing::warn!(model = plan.name, window_end, expected, "examples dropped for their labels: {reasons}");
     }
 
+    /// Sets the gauges of a window's stability, and says what has changed much.
+    fn report_stability(&self, model: &str, stability: &Stability) {
+        for (input, index) in &stability.inputs {
+            self.metrics.model_psi.with_label_values(&[model, input]).set(*index);
+        }
+        if let Some(index) = stability.predictions {
+            self.metrics.model_prediction_psi.with_label_values(&[model]).set(index);
+        }
+        let much: Vec<String> = stability.changed().map(|(input, index)| format!("{input} {index:.2}")).collect();
+        if !much.is_empty() {
+            tracing::warn!(model, "inputs are not as in the champion's training window (PSI): {}", much.join(", "));
+        }
+        if let Some(index) = stability.predictions.filter(|index| *index > Stability::MUCH) {
+            tracing::warn!(model, "predictions are not as in the champion's training window: PSI {index:.2}");
+        }
+    }
+
+    /// Counts a rise of a champion's error, and says so.
+    fn drifted(&self, model: usize, alarm: &DriftAlarm) {
+        let model = self.plan.models[model].name.as_str();
+        self.metrics.model_drift.with_label_values(&[model]).inc();
+        let DriftAlarm { time, examples, error } = *alarm;
+        let time = format_time(time);
+        tracing::warn!(
+            model,
+            time,
+            examples,
+            "the error of the champion has risen: {error:.4} over the newest examples"
+        );
+    }
+
     fn publish(&mut self, model: usize, version: &Version, busy: Duration) {
         let plan = &self.plan.models[model];
         self.versions += 1;
@@ -281,6 +313,7 @@ impl JobEvents {
             let (model, champion, reason) = (&plan.name, version.champion, &version.reason);
             tracing::warn!(model, fallen, champion, "the champion was rolled back: {reason}");
         }
+        self.report_stability(&plan.name, &version.stability);
         let scores = &version.prequential;
         for (role, scores) in [
             ("champion", &scores.champion),

@@ -9,8 +9,8 @@ use crate::common::training::{DAY, Row, Trial, examples, generate, inputs, lcg, 
 use tidemill::model::preparation::{Observations, Preparation, Prepared, SlotLayout, Statistics};
 use tidemill::model::{
     Bounds, Classes, Combining, Decision, Gate, GateFallback, InputForm, KINDS, KindOptions, Labels, LearningStart,
-    ModelKind, ModelOptions, OPTIMIZERS, OptimizerOptions, ParameterValue, Scored, Shard, Task, TrainedBy, Trainer,
-    TrainerConfig, Version, WindowScores, check_options,
+    ModelKind, ModelOptions, OPTIMIZERS, OptimizerOptions, ParameterValue, Scored, Shard, Stability, Task, TrainedBy,
+    Trainer, TrainerConfig, Version, WindowScores, check_options,
 };
 
 /// Every kind with every optimizer, with the bounds of its parameters, and with the ways to prepare and shard.
@@ -621,6 +621,30 @@ fn a_poisoned_version_that_is_forced_through_is_rolled_back_within_one_window_an
         Trial { slice: 100, save_every: 3, work: 64, save_while_closing: true, ..Trial::new(rows) }.run(&options);
     assert_eq!(pieces.digest(), whole.digest());
     assert_eq!(pieces.versions[4].rolled_back, Some(4));
+}
+
+#[test]
+fn a_shifted_input_and_shifted_predictions_have_a_large_stability_index_in_their_window_alone() {
+    let mut rows = generate(8000, 31, 8);
+    // From one window on, one number is half of what it was, and another is null for a third of the rows.
+    for row in rows.iter_mut().filter(|row| row.known / DAY >= 5) {
+        row.x = row.x.map(|x| x / 2.0 + 700.0);
+        row.y = row.y.filter(|_| row.id % 3 > 0);
+    }
+    let versions = Trial::new(rows.clone()).run(&ModelOptions::default()).versions;
+    assert!(versions[0].stability.inputs.is_empty(), "there is no champion yet");
+    for version in &versions[1..] {
+        let changed: Vec<&str> = version.stability.changed().map(|(input, _)| input).collect();
+        let expected: &[&str] = if version.number == 6 { &["x", "y"] } else { &[] };
+        assert_eq!(changed, expected, "{}: {:?}", version.number, version.stability);
+        let predictions = version.stability.predictions.map(|index| index > Stability::MUCH);
+        let expected = (version.number > 2).then_some(version.number == 6);
+        assert_eq!(predictions, expected, "{}: {:?}", version.number, version.stability);
+    }
+    let pieces = Trial { slice: 70, save_every: 5, work: 64, save_while_closing: true, ..Trial::new(rows) };
+    let pieces = pieces.run(&ModelOptions::default()).versions;
+    let of = |versions: &[Version]| versions.iter().map(|version| version.stability.clone()).collect::<Vec<_>>();
+    assert_eq!(of(&pieces), of(&versions));
 }
 
 #[test]

@@ -19,6 +19,11 @@ use tidemill::value::{Key, Type};
 
 const SECOND: i64 = 1000;
 
+/// Folder of the data sets.
+fn data() -> Option<PathBuf> {
+    std::env::var_os("TIDEMILL_DATA").map(PathBuf::from)
+}
+
 /// Inputs, columns and labels, a row a second.
 struct Set {
     inputs: Vec<InputColumn>,
@@ -396,4 +401,85 @@ fn a_drift_is_followed() {
     let (forest, tree) = (accuracy("forest"), accuracy("hoeffding_tree"));
     println!("forest {forest}, tree {tree}");
     assert!(forest > 0.85 && forest > tree + 0.05, "forest {forest}, tree {tree}");
+}
+
+/// Alarms of a logistic model on rows of three numbers and a label, one a second, in windows of 500: the rows at whose label
+/// the error of the champion has risen.
+fn alarms(columns: &[Vec<f64>; 3], labels: &[f64]) -> Vec<usize> {
+    let window = 500;
+    let config = TrainerConfig {
+        name: "sea".into(),
+        inputs: ["x1", "x2", "x3"].map(|name| InputColumn::new(name, Type::Float)).to_vec(),
+        options: ModelOptions::default(),
+        window_ms: window as i64 * SECOND,
+        offset_ms: 0,
+        within_ms: 0,
+        definition: String::new(),
+    };
+    let mut trainer = Trainer::new(config).unwrap();
+    let mut noticed = Vec::new();
+    for from in (0..labels.len()).step_by(window) {
+        let rows = from..labels.len().min(from + window);
+        let time: Vec<i64> = rows.clone().map(|row| row as i64 * SECOND).collect();
+        let column = |column: &Vec<f64>| Arc::new(Float64Array::from(column[rows.clone()].to_vec())) as ArrayRef;
+        // Neither cutting the rows elsewhere nor saving in between changes an alarm.
+        let examples = Examples {
+            columns: columns.iter().map(column).collect(),
+            labels: Labels::Numbers(labels[rows.clone()].to_vec()),
+            hash: time.iter().map(|time| Key::hash_of(&time.to_le_bytes())).collect(),
+            known: time.clone(),
+            time,
+        };
+        let mut at = 0;
+        while at < examples.len() {
+            let len = (1 + (from + at) % 211).min(examples.len() - at);
+            trainer.learn(&examples.slice(at, len));
+            noticed.extend(trainer.take_alarms().iter().map(|alarm| (alarm.time / SECOND) as usize));
+            at += len;
+        }
+        if from % 3000 == 0 {
+            trainer = Trainer::load(trainer.config().clone(), &trainer.save()).unwrap();
+        }
+        trainer.close(trainer.window_of(from as i64 * SECOND));
+    }
+    noticed
+}
+
+/// Checks that each change is noticed within 1000 rows, and nothing is before the first.
+fn assert_noticed(noticed: &[usize], changes: &[usize]) {
+    assert!(noticed.iter().all(|row| *row >= changes[0]), "{noticed:?}");
+    for change in changes {
+        assert!(noticed.iter().any(|row| (*change..change + 1000).contains(row)), "{change}: {noticed:?}");
+    }
+}
+
+#[test]
+fn changes_of_the_sea_set_are_noticed_within_a_thousand_rows_and_nothing_before() {
+    let Some(path) = data().map(|folder| folder.join("sea_drift/events.csv.gz")).filter(|path| path.exists()) else {
+        eprintln!("SKIPPED: sea_drift is not there; set TIDEMILL_DATA");
+        return;
+    };
+    let mut text = String::new();
+    GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
+    let rows: Vec<csv::StringRecord> =
+        csv::Reader::from_reader(text.as_bytes()).records().map(Result::unwrap).collect();
+    let column = |at: usize| rows.iter().map(|row| row[at].parse::<f64>().unwrap()).collect::<Vec<f64>>();
+    let noticed = alarms(&[column(1), column(2), column(3)], &column(4));
+    println!("{noticed:?}");
+    assert_noticed(&noticed, &[12_500, 25_000, 37_500]);
+}
+
+#[test]
+fn changes_of_generated_concepts_are_noticed_and_a_model_that_improves_is_no_drift() {
+    let mut random = lcg(5);
+    let mut columns = [Vec::new(), Vec::new(), Vec::new()];
+    let mut labels = Vec::new();
+    for row in 0..24_000 {
+        let x = [random() * 10.0, random() * 10.0, random() * 10.0];
+        let limit = [8.0, 12.0, 7.0][row / 8_000];
+        let is_noise = random() < 0.1;
+        labels.push(f64::from(u8::from((x[0] + x[1] <= limit) != is_noise)));
+        columns.iter_mut().zip(x).for_each(|(column, x)| column.push(x));
+    }
+    assert_noticed(&alarms(&columns, &labels), &[8_000, 16_000]);
 }

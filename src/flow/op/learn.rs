@@ -21,7 +21,7 @@ use crate::flow::exchange::{Route, WorkerShare, key_columns};
 use crate::flow::nulls::count;
 use crate::flow::plan::{LabelPlan, ModelPlan};
 use crate::metrics::{NullCounter, NullReason};
-use crate::model::{Examples, ModelError, OverallScores, Scored, Trainer, TrainerConfig, Version};
+use crate::model::{DriftAlarm, Examples, ModelError, OverallScores, Scored, Trainer, TrainerConfig, Version};
 use crate::registry::SavedChampion;
 use crate::time::EventTime;
 use crate::value::{Batch, Key, KeyCodec};
@@ -44,6 +44,8 @@ pub struct LearnState {
 pub enum LearningReport {
     /// A window's end made a version. `busy` is the time that scoring and learning took since the one before.
     Version { version: Box<Version>, busy: Duration },
+    /// The champion's error has risen.
+    Drift(DriftAlarm),
     /// Labels of a window that has ended were refused.
     Refused(RefusedInWindow),
     /// The operator has ended.
@@ -323,6 +325,7 @@ impl TrainerQueue {
         let window_end = self.trainer.window_of(slice.known[0]);
         self.window_end = Some(window_end);
         let scored = self.trainer.learn(&slice);
+        self.trainer.take_alarms().into_iter().for_each(|alarm| report(LearningReport::Drift(alarm)));
         if self.kept != KeptExamples::Nothing {
             let kept = self.kept(&batch.slice(self.row, rows), &slice, window_end, &scored);
             self.scored.push(kept);

@@ -273,6 +273,16 @@ impl SlotLayout {
         &self.options
     }
 
+    /// Returns the names of the inputs that are read as numbers, in the order of observations.
+    pub(in crate::model) fn number_names(&self) -> impl Iterator<Item = &str> {
+        self.numbers.iter().map(|number| self.inputs[number.input].name.as_str())
+    }
+
+    /// Returns the names of the inputs that are read as categories, in the order of observations.
+    pub(in crate::model) fn category_names(&self) -> impl Iterator<Item = &str> {
+        self.categories.iter().map(|category| self.inputs[category.input].name.as_str())
+    }
+
     /// Returns the number of inputs that are numbers.
     pub fn number_count(&self) -> usize {
         self.numbers.len()

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Version;
 use super::comparison::{Challenge, GateComparison, Verdict, named};
 use super::history::{RetainedVersion, class_numbers};
-use super::lineage::{Lineage, no_skill};
+use super::lineage::{Lineage, TrainedVersion, no_skill};
 use super::rollback::{self, FallenChampion};
 use super::setup::TrainingSetup;
 use super::state::TrainingState;
@@ -179,6 +179,8 @@ impl Closing {
         if let Some(lineage) = &state.lineage {
             statistics.merge(&lineage.statistics);
         }
+        let training = state.lineage.as_ref().map(|lineage| &lineage.training);
+        let stability = training.map(|training| window.values.against(training, &setup.layout)).unwrap_or_default();
         let before = rolled_back.or_else(|| state.history.champion().map(|champion| champion.number));
         let parent = state.lineage.as_ref().map(|lineage| lineage.version);
         state.newest += 1;
@@ -188,7 +190,9 @@ impl Closing {
         state.history.add(retained, accepted);
         if accepted {
             let learner = combined.unwrap_or_else(|| window.learners.swap_remove(0));
-            let before = state.lineage.replace(Lineage::new(setup, number, statistics, Some(learner)));
+            let (version, learner, training) = (number, Some(learner), window.values);
+            let trained = TrainedVersion { version, statistics, training, learner };
+            let before = state.lineage.replace(Lineage::new(setup, trained));
             state.previous = before.filter(|_| setup.can_roll_back());
         } else if rolled_back.is_some() {
             state.lineage = state.previous.take();
@@ -214,6 +218,7 @@ impl Closing {
             champion: state.history.champion().map_or(number, |champion| champion.number),
             rolled_back,
             prequential,
+            stability,
             predictor,
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::setup::TrainingSetup;
+use super::stability::WindowValues;
 use crate::model::preparation::{LabelStatistics, Preparation, Statistics};
 use crate::model::{Classes, Learner, LearningStart, Predictor, Task};
 
@@ -13,14 +14,26 @@ pub(super) struct Lineage {
     pub statistics: Statistics,
     /// Frozen from the statistics; the next window is prepared with it.
     pub preparation: Arc<Preparation>,
+    /// The values of the window in which the version was trained.
+    pub training: WindowValues,
     /// None while the open window continues it and no later window can start from it again.
     pub learner: Option<Box<dyn Learner>>,
 }
 
+/// The parts of a [`Lineage`] that are not made from others.
+pub(super) struct TrainedVersion {
+    pub version: u64,
+    pub statistics: Statistics,
+    pub training: WindowValues,
+    pub learner: Option<Box<dyn Learner>>,
+}
+
 impl Lineage {
-    pub fn new(setup: &TrainingSetup, version: u64, statistics: Statistics, learner: Option<Box<dyn Learner>>) -> Self {
+    /// Freezes the preparation of a version.
+    pub fn new(setup: &TrainingSetup, trained: TrainedVersion) -> Self {
+        let TrainedVersion { version, statistics, training, learner } = trained;
         let preparation = Arc::new(Preparation::new(&setup.layout, &statistics));
-        Lineage { version, statistics, preparation, learner }
+        Lineage { version, statistics, preparation, training, learner }
     }
 
     /// Returns a learner for each shard, from which the next window continues.

@@ -14,6 +14,7 @@
 
 mod closing;
 mod comparison;
+mod drift;
 mod examples;
 mod history;
 mod lineage;
@@ -21,15 +22,18 @@ mod prequential;
 mod rollback;
 mod saved;
 mod setup;
+mod stability;
 mod state;
 mod totals;
 mod trainer;
 mod version;
 mod window;
 
+pub use drift::DriftAlarm;
 pub use examples::{Examples, Labels, Scored};
 pub use prequential::WindowScores;
 pub use setup::TrainerConfig;
+pub use stability::Stability;
 pub use totals::OverallScores;
 pub use trainer::Trainer;
 pub use version::{Decision, Version};

@@ -7,9 +7,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::Scored;
+use super::drift::{self, DriftAlarm};
 use super::history::{ScoringVersions, VersionHistory, by_number};
+use super::stability::WindowValues;
+use crate::model::adwin::AdaptiveWindow;
 use crate::model::preparation::Observations;
-use crate::model::{Predictions, Scores, Scoring, SparseRows};
+use crate::model::{Predictions, Scores, Scoring, SparseRows, Task};
 use crate::time::EventTime;
 
 /// A window's scores, by role.
@@ -172,6 +175,42 @@ impl ChunkScorer {
             }
             let champion = &history.retained[versions.champion];
             scores.no_skill.add(by_number(&champion.no_skill, &champion.classes, &mut self.by_number), *label);
+        }
+    }
+
+    /// Adds the examples, and the champions' predictions of them, to the values of their window.
+    pub fn record(
+        &mut self,
+        history: &VersionHistory,
+        observations: &Observations,
+        hashes: &[u64],
+        values: &mut WindowValues,
+    ) {
+        for (row, (versions, hash)) in self.versions.iter().zip(hashes).enumerate() {
+            let prediction = versions.map_or(&[][..], |versions| {
+                let (champion, start) = (&history.retained[versions.champion], self.champion[row]);
+                by_number(&self.values[start..start + champion.width()], &champion.classes, &mut self.by_number)
+            });
+            values.add(observations, row, *hash, prediction);
+        }
+    }
+
+    /// Adds the champions' errors to those before, in order, and appends the alarms. `known` are the times at which the
+    /// labels became known; NaN labels are skipped.
+    pub fn watch(
+        &self,
+        history: &VersionHistory,
+        task: Task,
+        labels: &[f64],
+        known: &[EventTime],
+        errors: &mut AdaptiveWindow,
+        alarms: &mut Vec<DriftAlarm>,
+    ) {
+        for (row, versions) in self.versions.iter().enumerate() {
+            let Some(versions) = versions.filter(|_| !labels[row].is_nan()) else { continue };
+            let (champion, start) = (&history.retained[versions.champion], self.champion[row]);
+            let prediction = &self.values[start..start + champion.width()];
+            alarms.extend(drift::observe(errors, task, champion, prediction, labels[row], known[row]));
         }
     }
 

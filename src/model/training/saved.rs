@@ -7,18 +7,20 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::history::{ChampionSince, RetainedVersion, VersionHistory, class_numbers};
-use super::lineage::Lineage;
+use super::lineage::{Lineage, TrainedVersion};
 use super::prequential::PrequentialScores;
 use super::setup::TrainingSetup;
+use super::stability::WindowValues;
 use super::state::TrainingState;
 use super::totals::TotalScores;
 use super::window::{HeldOutWindow, LabelledExamples, OpenWindow};
+use crate::model::adwin::AdaptiveWindow;
 use crate::model::preparation::Statistics;
 use crate::model::{Classes, LabelUse, Learner, ModelError, Predictor, Task, Tensors};
 use crate::time::EventTime;
 
 /// Raised when the form changes; an older state is refused.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// The largest number that a version can have.
 const MOST_VERSIONS: u64 = 1 << 53;
@@ -36,12 +38,14 @@ struct SavedTrainer<'a> {
     held_out: Cow<'a, VecDeque<HeldOutWindow>>,
     window: SavedWindow<'a>,
     total: Cow<'a, TotalScores>,
+    errors: Cow<'a, AdaptiveWindow>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct SavedLineage<'a> {
     version: u64,
     statistics: Cow<'a, Statistics>,
+    training: Cow<'a, WindowValues>,
     learner: Option<Tensors>,
 }
 
@@ -61,11 +65,12 @@ struct SavedWindow<'a> {
     buffered: Cow<'a, [LabelledExamples]>,
     held_out: Cow<'a, LabelledExamples>,
     scores: Cow<'a, PrequentialScores>,
+    values: Cow<'a, WindowValues>,
 }
 
 /// Encodes a state.
 pub(super) fn encode(setup: &TrainingSetup, state: &TrainingState) -> Vec<u8> {
-    let TrainingState { newest, classes, lineage, previous, history, held_out, window, total } = state;
+    let TrainingState { newest, classes, lineage, previous, history, held_out, window, total, errors } = state;
     // The learners of the first window are made anew from what is buffered.
     let learners = window.learners.iter().filter(|_| lineage.is_some());
     let retained = history.retained.iter().map(|version| SavedVersion {
@@ -91,8 +96,10 @@ pub(super) fn encode(setup: &TrainingSetup, state: &TrainingState) -> Vec<u8> {
             buffered: Cow::Borrowed(&window.buffered),
             held_out: Cow::Borrowed(&window.held_out),
             scores: Cow::Borrowed(&window.scores),
+            values: Cow::Borrowed(&window.values),
         },
         total: Cow::Borrowed(total),
+        errors: Cow::Borrowed(errors),
     };
     postcard::to_extend(&saved, Vec::new()).expect("a trainer's state holds nothing that cannot be written")
 }
@@ -144,8 +151,10 @@ pub(super) fn decode(setup: &TrainingSetup, bytes: &[u8]) -> Result<TrainingStat
             buffered: window.buffered.into_owned(),
             held_out: window.held_out.into_owned(),
             scores: window.scores.into_owned(),
+            values: window.values.into_owned(),
         },
         total: saved.total.into_owned(),
+        errors: saved.errors.into_owned(),
     })
 }
 
@@ -166,13 +175,15 @@ impl<'a> SavedLineage<'a> {
         SavedLineage {
             version: lineage.version,
             statistics: Cow::Borrowed(&lineage.statistics),
+            training: Cow::Borrowed(&lineage.training),
             learner: lineage.learner.as_ref().map(|learner| learner.save()),
         }
     }
 
     fn restored(self, setup: &TrainingSetup) -> Result<Lineage, ModelError> {
         let learner = self.learner.as_ref().map(|state| learner(setup, state)).transpose()?;
-        Ok(Lineage::new(setup, self.version, self.statistics.into_owned(), learner))
+        let (version, statistics, training) = (self.version, self.statistics.into_owned(), self.training.into_owned());
+        Ok(Lineage::new(setup, TrainedVersion { version, statistics, training, learner }))
     }
 }
 
@@ -195,8 +206,11 @@ impl SavedTrainer<'_> {
             && window.buffered.iter().chain(held_out).all(|examples| examples.fits(layout, is_label))
             && window.scores.fit(scoring, setup.can_roll_back())
             && self.total.fit(scoring)
+            && self.errors.fits()
             && self.lineage.iter().chain(&self.previous).all(|lineage| lineage.statistics.fits(layout, task, classes))
             && (setup.can_roll_back() || self.previous.is_none())
+            && window.values.fits(layout)
+            && self.lineage.iter().chain(&self.previous).all(|lineage| lineage.training.fits(layout))
             && self.retained.is_sorted_by(|one, other| one.number < other.number && one.end <= other.end)
             && self.newest <= MOST_VERSIONS
             && self.retained.iter().all(|version| version.number <= self.newest && is_time(version.end))

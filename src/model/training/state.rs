@@ -8,6 +8,7 @@ use super::setup::TrainingSetup;
 use super::totals::TotalScores;
 use super::window::{HeldOutWindow, LabelledExamples, OpenWindow};
 use crate::model::Classes;
+use crate::model::adwin::AdaptiveWindow;
 use crate::time::EventTime;
 
 pub(super) struct TrainingState {
@@ -24,6 +25,8 @@ pub(super) struct TrainingState {
     pub window: OpenWindow,
     /// Scores of the windows before the open one.
     pub total: TotalScores,
+    /// The newest errors of the champions.
+    pub errors: AdaptiveWindow,
 }
 
 impl TrainingState {
@@ -37,6 +40,7 @@ impl TrainingState {
             held_out: VecDeque::new(),
             window: OpenWindow::new(setup),
             total: TotalScores::new(setup.scoring()),
+            errors: AdaptiveWindow::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use super::saved;
 use super::setup::TrainingSetup;
 use super::state::TrainingState;
 use super::window::{ExampleChunk, LearningMemory};
-use super::{Examples, Labels, OverallScores, Scored, TrainerConfig, Version, WindowScores};
+use super::{DriftAlarm, Examples, Labels, OverallScores, Scored, TrainerConfig, Version, WindowScores};
 use crate::model::preparation::Observations;
 use crate::model::{ModelError, Predictor, Task};
 use crate::time::EventTime;
@@ -55,6 +55,8 @@ pub struct Trainer {
     memory: LearningMemory,
     observations: Observations,
     labels: Vec<f64>,
+    /// Alarms that were not taken yet.
+    alarms: Vec<DriftAlarm>,
 }
 
 impl Trainer {
@@ -77,6 +79,7 @@ impl Trainer {
             memory: LearningMemory::default(),
             observations: Observations::default(),
             labels: Vec::new(),
+            alarms: Vec::new(),
         }
     }
 
@@ -163,16 +166,25 @@ impl Trainer {
             self.read_labels(&examples.labels, from, len);
             // Score.
             let times = &examples.time[from..from + len];
-            let TrainingState { classes, lineage, history, window, .. } = &mut self.state;
+            let task = self.setup.task();
+            let TrainingState { classes, lineage, history, window, errors, .. } = &mut self.state;
             self.scorer.score(history, &self.observations, times, &mut self.memory.rows);
             self.scorer.count(history, &self.labels, &mut window.scores);
+            let known = &examples.known[from..from + len];
+            self.scorer.watch(history, task, &self.labels, known, errors, &mut self.alarms);
             self.scorer.append_to(history, &mut scored);
-            // Learn.
             let hashes = &examples.hash[from..from + len];
+            self.scorer.record(history, &self.observations, hashes, &mut window.values);
+            // Learn.
             let chunk = ExampleChunk { observations: &self.observations, labels: &self.labels, hashes };
             window.learn(&self.setup, lineage.as_mut(), classes, &chunk, &mut self.memory);
         }
         scored
+    }
+
+    /// Returns the rises of the champion's error that were noticed since the last call.
+    pub fn take_alarms(&mut self) -> Vec<DriftAlarm> {
+        std::mem::take(&mut self.alarms)
     }
 
     /// Reads labels as numbers: 0 or 1, a value, or the number of a class. NaN is no label, and a label that the kind

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::WindowScores;
+use super::{Stability, WindowScores};
 use crate::model::Predictor;
 use crate::time::EventTime;
 
@@ -46,5 +46,7 @@ pub struct Version {
     pub rolled_back: Option<u64>,
     /// Scores of the predictions in this window.
     pub prequential: WindowScores,
+    /// The values of this window against those of the window in which the champion was trained.
+    pub stability: Stability,
     pub predictor: Arc<Predictor>,
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::lineage::Lineage;
 use super::prequential::PrequentialScores;
 use super::setup::TrainingSetup;
+use super::stability::WindowValues;
 use crate::model::preparation::{Observations, Preparation, Prepared, SlotLayout, Statistics, mix};
 use crate::model::{Classes, LabelUse, Learner, ModelKind, SparseRows};
 use crate::time::EventTime;
@@ -21,6 +22,8 @@ pub(super) struct OpenWindow {
     pub buffered: Vec<LabelledExamples>,
     pub held_out: LabelledExamples,
     pub scores: PrequentialScores,
+    /// The values of all examples.
+    pub values: WindowValues,
 }
 
 /// Held-out examples of a window that has ended.
@@ -75,6 +78,7 @@ impl OpenWindow {
             buffered: Vec::new(),
             held_out: LabelledExamples::default(),
             scores: PrequentialScores::new(setup.scoring(), setup.can_roll_back()),
+            values: WindowValues::default(),
         }
     }
 

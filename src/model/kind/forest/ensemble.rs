@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::adwin::AdaptiveWindow;
 use super::resampling::{subspace, weight};
 use crate::model::Parameters;
+use crate::model::adwin::AdaptiveWindow;
 use crate::model::kind::example_buffer::ExampleShape;
 use crate::model::kind::growing::{GrowingModel, GrowthMemory};
 use crate::model::kind::hoeffding::{GrowthRule, HoeffdingTree};

@@ -10,7 +10,6 @@
 //!
 //! `seed` chooses the draws. With `shards`, one forest learns a window's examples at its end, shard after shard.
 
-mod adwin;
 mod ensemble;
 mod resampling;
 

@@ -59,6 +59,16 @@ impl AdaptiveWindow {
         self.seen.is_multiple_of(CLOCK) && self.shrink(delta)
     }
 
+    /// Returns the number of errors that are left.
+    pub fn len(&self) -> u64 {
+        self.count as u64
+    }
+
+    /// Returns the mean of the errors that are left.
+    pub fn mean(&self) -> f64 {
+        if self.count > 0.0 { self.total.sum / self.count } else { 0.0 }
+    }
+
     fn push(&mut self, bucket: ErrorBucket) {
         let mut bucket = bucket;
         for row in 0..MOST_ROWS {
