@@ -133,7 +133,7 @@ pub struct Gate {
     /// The decision where the metric has no answer on any of them.
     #[serde(default, skip_serializing_if = "GateFallback::is_default")]
     pub unanswered: GateFallback,
-    /// How much worse than its predecessor a champion may be over a window; `None` for any.
+    /// The most by which a champion may be worse than its predecessor over a window; `None` for no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<f64>,
 }

@@ -59,7 +59,7 @@ struct LiveModel {
 pub(super) struct TrainerMove {
     /// Event time from which it holds.
     pub time: EventTime,
-    /// That of the version that it made champion.
+    /// The definition of the version that it made champion.
     pub definition: String,
 }
 

@@ -7,26 +7,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::dead_letters::DeadLetterSink;
 use super::digest::VersionDigest;
 use super::letter_limit::DeadLetterLimit;
-use super::logging::TRAINING;
-use super::training::{TrainingReports, by_reason};
-use super::{job, print_err};
+use super::training::TrainingReports;
+use super::{job, model_reports, print_err};
 use crate::checkpoint::{Journal, Overtaken};
 use crate::flow::build::JobEvent;
-use crate::flow::op::RefusedInWindow;
 use crate::flow::op::label::AttributionReport;
 use crate::flow::op::learn::LearningReport;
 use crate::flow::op::source::SourceEvent;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
-use crate::model::{Decision, DriftAlarm, ModelKind, Stability, Version};
-use crate::registry::{AliasMove, Follower, LiveModels, Manifest, Publication, Registry, Writer};
+use crate::model::{Decision, Version};
+use crate::registry::{Follower, LiveModels, Manifest, Publication, Registry, Writer};
 use crate::source::DeadLetter;
-use crate::time::{EventTime, format_time};
+use crate::time::EventTime;
 
 /// The versions that the registry's thread has written.
 type WrittenVersions = Arc<Mutex<Written>>;
@@ -77,11 +74,6 @@ struct CheckpointMark {
     letters: usize,
 }
 
-/// Returns the number of a version as the value of a gauge.
-fn as_gauge(version: u64) -> i64 {
-    i64::try_from(version).expect("versions are counted one by one")
-}
-
 /// Handles the events of a job.
 pub struct JobEvents {
     plan: Arc<Plan>,
@@ -124,15 +116,7 @@ impl JobEvents {
         let (live_models, written_by_thread) = (live.clone(), written.clone());
         let (mut follower, gauges) = (Follower::new(live.clone()), metrics.clone());
         let follow = move |registry: &Registry| {
-            follower.poll(registry, |model, made| {
-                for (alias, version) in &made.aliases {
-                    gauges.model_version.with_label_values(&[model, alias]).set(as_gauge(*version));
-                }
-                if made.is_by_hand() {
-                    let AliasMove { moved, reason, by, .. } = made;
-                    tracing::info!(model, alias = moved, by, "an alias was moved by hand: {reason}");
-                }
-            });
+            follower.poll(registry, |model, made| model_reports::moved(&gauges, model, made));
         };
         let on_written = move |manifest: Manifest, deleted: &[u64]| {
             let version = VersionDigest {
@@ -189,8 +173,12 @@ impl JobEvents {
                 self.publish(model, &version, busy);
                 return Ok(Some((model, *version)));
             }
-            JobEvent::Learning(model, LearningReport::Drift(alarm)) => self.drifted(model, &alarm),
-            JobEvent::Learning(model, LearningReport::Refused(refused)) => self.refused(model, &refused),
+            JobEvent::Learning(model, LearningReport::Drift(alarm)) => {
+                model_reports::drift(&self.metrics, &self.plan.models[model].name, &alarm);
+            }
+            JobEvent::Learning(model, LearningReport::Refused(refused)) => {
+                model_reports::refused(&self.metrics, &self.plan.models[model], &refused);
+            }
             JobEvent::Learning(model, LearningReport::Ended(totals)) => self.training[model].ended(*totals),
             JobEvent::Attribution(model, report) => {
                 if let AttributionReport::Counts(counts) = &report {
@@ -252,79 +240,13 @@ impl JobEvents {
         warnings.into_iter().map(|what| format!("warning: {what}; all are in {}", self.letters.place())).collect()
     }
 
-    /// Counts the labels of a window that were refused, and says so.
-    fn refused(&self, model: usize, refused: &RefusedInWindow) {
-        let plan = &self.plan.models[model];
-        for (fault, count) in &refused.labels {
-            self.metrics.refused_labels.with_label_values(&[plan.name.as_str(), fault.name()]).inc_by(*count);
-        }
-        let reasons = by_reason(refused.labels.iter().map(|(fault, count)| (fault.name(), *count)));
-        let window_end = format_time(refused.window_end);
-        let kind = ModelKind::of(&plan.options.kind).expect("the spec has checked the kind");
-        let expected = kind.labels.describe();
-        tracing::warn!(model = plan.name, window_end, expected, "examples dropped for their labels: {reasons}");
-    }
-
-    /// Sets the gauges of a window's stability, and says what has changed much.
-    fn report_stability(&self, model: &str, stability: &Stability) {
-        for (input, index) in &stability.inputs {
-            self.metrics.model_psi.with_label_values(&[model, input]).set(*index);
-        }
-        if let Some(index) = stability.predictions {
-            self.metrics.model_prediction_psi.with_label_values(&[model]).set(index);
-        }
-        let much: Vec<String> = stability.changed().map(|(input, index)| format!("{input} {index:.2}")).collect();
-        if !much.is_empty() {
-            tracing::warn!(model, "inputs are not as in the champion's training window (PSI): {}", much.join(", "));
-        }
-        if let Some(index) = stability.predictions.filter(|index| *index > Stability::MUCH) {
-            tracing::warn!(model, "predictions are not as in the champion's training window: PSI {index:.2}");
-        }
-    }
-
-    /// Counts a rise of a champion's error, and says so.
-    fn drifted(&self, model: usize, alarm: &DriftAlarm) {
-        let model = self.plan.models[model].name.as_str();
-        self.metrics.model_drift.with_label_values(&[model]).inc();
-        let DriftAlarm { time, examples, error } = *alarm;
-        let time = format_time(time);
-        tracing::warn!(
-            model,
-            time,
-            examples,
-            "the error of the champion has risen: {error:.4} over the newest examples"
-        );
-    }
-
     fn publish(&mut self, model: usize, version: &Version, busy: Duration) {
         let plan = &self.plan.models[model];
         self.versions += 1;
         if self.job.from.is_some_and(|from| version.window_end <= from) {
             return;
         }
-        log_window(&plan.name, version, busy);
-        let gauge = |alias: &str, number: u64| {
-            self.metrics.model_version.with_label_values(&[plan.name.as_str(), alias]).set(as_gauge(number));
-        };
-        gauge("champion", version.champion);
-        gauge("newest", version.number);
-        if let Some(fallen) = version.rolled_back {
-            self.metrics.model_rollbacks.with_label_values(&[plan.name.as_str()]).inc();
-            let (model, champion, reason) = (&plan.name, version.champion, &version.reason);
-            tracing::warn!(model, fallen, champion, "the champion was rolled back: {reason}");
-        }
-        self.report_stability(&plan.name, &version.stability);
-        let scores = &version.prequential;
-        for (role, scores) in [
-            ("champion", &scores.champion),
-            ("predecessor", &scores.predecessor),
-            ("newest", &scores.newest),
-            ("no_skill", &scores.no_skill),
-        ] {
-            for (metric, value) in scores {
-                self.metrics.model_score.with_label_values(&[plan.name.as_str(), metric, role]).set(*value);
-            }
-        }
+        model_reports::version(&self.metrics, &plan.name, version, busy);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64);
         let publication = Publication {
             model: plan.name.clone(),
@@ -408,25 +330,4 @@ impl JobEvents {
         }
         Ok(versions)
     }
-}
-
-/// Logs a training window that has ended.
-fn log_window(model: &str, version: &Version, busy: Duration) {
-    let scores: serde_json::Map<String, serde_json::Value> =
-        version.prequential.champion.iter().map(|(name, x)| (name.to_string(), json!(x))).collect();
-    let scores = serde_json::Value::Object(scores).to_string();
-    tracing::info!(
-        target: TRAINING,
-        model,
-        version = version.number,
-        window_start = format_time(version.window_start),
-        window_end = format_time(version.window_end),
-        examples = version.examples,
-        scores,
-        decision = version.decision.name(),
-        reason = version.reason,
-        champion = version.champion,
-        learning_ms = busy.as_secs_f64() * 1e3,
-        "a training window has ended"
-    );
 }

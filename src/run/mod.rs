@@ -21,6 +21,7 @@
 //! | `resume` | where the partitions of a plan are read on |
 //! | [`job`] | assembles a plan's inputs, outputs and workers, and steps the workers |
 //! | `job_events`, `dead_letters` | handle the running graph's events: versions, dead letters, overtaken records |
+//! | `model_reports` | the metrics and log lines that follow from what models report |
 //! | `letter_limit` | ends a job of whose first records too many are dead letters |
 //! | `setup`, `locks` | the steps that open a live run; the locks on the folders that a run or a replay owns |
 //! | `checkpoints` | decides when a live run takes a checkpoint, and finds the one to start from |
@@ -57,6 +58,7 @@ mod locks;
 mod log_file;
 mod logging;
 mod mended;
+mod model_reports;
 mod models;
 mod online;
 mod output;

@@ -18,7 +18,7 @@ use super::{RequestError, StartError};
 /// The longest time after which a change of a file is noticed.
 const CHECK: Duration = Duration::from_secs(1);
 
-/// What a route is for.
+/// The use of a route, for which it may take a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Probes: never a token.

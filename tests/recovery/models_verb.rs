@@ -37,6 +37,12 @@ fn said(arguments: &[&str], code: i32) -> String {
     said
 }
 
+/// Returns the champion that the newest move of model `x` names.
+fn newest_champion(registry: &[&str]) -> u64 {
+    let list = json(&[&["list"], registry].concat());
+    list["models"][0]["champion"].as_u64().unwrap_or_default()
+}
+
 #[test]
 fn the_verbs_read_a_registry_and_move_its_aliases() {
     let folder = tempfile::tempdir().unwrap();
@@ -159,6 +165,7 @@ fn a_running_job_notices_a_move_on_its_registry_and_makes_moves_itself() {
     eventually("the end", || first.says("all files are read"));
     let path = clicks.path("home/clicks/registry");
     let registry = ["--registry", path.to_str().unwrap()];
+    eventually("all days have a version", || newest_champion(&registry) == 16);
     let url = first.url();
     let has_champion = |run: &Run, version: u64| run.get("/models").contains(&format!("\"champion\":{version},"));
     let newest = json(&["show", "x", "--url", &url])["version"].as_u64().unwrap();

@@ -10,9 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow_array::{Array, ArrayRef, Int64Array, TimestampMillisecondArray};
-use serde::{Deserialize, Serialize};
 
-use super::admission::{LabelAdmission, RefusedInWindow, RefusedLabels};
+use super::admission::{LabelAdmission, RefusedInWindow};
 use super::closed_times::{self, ClosedOperator, Interrupted};
 use super::{ClosingRow, Records, Stash};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
@@ -21,58 +20,18 @@ use crate::flow::exchange::{Route, WorkerShare, key_columns};
 use crate::flow::nulls::count;
 use crate::flow::plan::{LabelPlan, ModelPlan};
 use crate::metrics::{NullCounter, NullReason};
-use crate::model::{DriftAlarm, Examples, ModelError, OverallScores, Scored, Trainer, TrainerConfig, Version};
+use crate::model::{DriftAlarm, Examples, ModelError, Scored, Trainer, TrainerConfig, Version};
 use crate::registry::SavedChampion;
 use crate::time::EventTime;
 use crate::value::{Batch, Key, KeyCodec};
+
+pub use super::learning::{KeptExamples, LearnState, LearningReport, LearningTotals};
 
 /// Rows scored and learnt between two readings of the clock.
 const SLICE: usize = 1024;
 
 /// Longest duration of an activation.
 const MAX_ACTIVATION: Duration = Duration::from_millis(2);
-
-/// Saved state of the operator.
-#[derive(Serialize, Deserialize)]
-pub struct LearnState {
-    trainer: Vec<u8>,
-    window_end: Option<EventTime>,
-    admission: LabelAdmission,
-}
-
-/// A report of what is learnt.
-pub enum LearningReport {
-    /// A window's end made a version. `busy` is the time that scoring and learning took since the one before.
-    Version { version: Box<Version>, busy: Duration },
-    /// The champion's error has risen.
-    Drift(DriftAlarm),
-    /// Labels of a window that has ended were refused.
-    Refused(RefusedInWindow),
-    /// The operator has ended.
-    Ended(Box<LearningTotals>),
-}
-
-/// The counts and scores of a model from its first example on.
-pub struct LearningTotals {
-    /// Examples with a label, those included whose label was refused.
-    pub received: u64,
-    pub refused: RefusedLabels,
-    pub scores: OverallScores,
-    /// The state, to score examples that still wait for a label; `None` unless those are wanted.
-    pub state: Option<LearnState>,
-}
-
-/// The scored examples that are wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum KeptExamples {
-    /// None.
-    #[default]
-    Nothing,
-    /// Those with a label.
-    Labelled,
-    /// All; a label that is missing or was refused is null.
-    All,
-}
 
 /// Learns a stream of labelled examples and calls `report` with each version. Returns the examples that are `kept`, with
 /// the columns of [`ModelPlan::kept_columns`], at their own times.
@@ -164,6 +123,7 @@ impl<F: FnMut(LearningReport) + 'static> ClosedOperator for LearnOperator<F> {
                         LearningReport::Version { version, busy }
                     }
                     Learnt::Refused(refused) => LearningReport::Refused(refused),
+                    Learnt::Drift(alarm) => LearningReport::Drift(alarm),
                 });
             });
             if is_done || started.elapsed() >= MAX_ACTIVATION {
@@ -183,6 +143,7 @@ impl<F: FnMut(LearningReport) + 'static> ClosedOperator for LearnOperator<F> {
 enum Learnt {
     Version(Box<Version>),
     Refused(RefusedInWindow),
+    Drift(DriftAlarm),
 }
 
 /// A trainer and the examples that are queued for it.
@@ -325,7 +286,7 @@ impl TrainerQueue {
         let window_end = self.trainer.window_of(slice.known[0]);
         self.window_end = Some(window_end);
         let scored = self.trainer.learn(&slice);
-        self.trainer.take_alarms().into_iter().for_each(|alarm| report(LearningReport::Drift(alarm)));
+        self.trainer.take_alarms().into_iter().for_each(|alarm| report(Learnt::Drift(alarm)));
         if self.kept != KeptExamples::Nothing {
             let kept = self.kept(&batch.slice(self.row, rows), &slice, window_end, &scored);
             self.scored.push(kept);

@@ -11,6 +11,7 @@ pub mod group;
 pub mod label;
 mod label_total;
 pub mod learn;
+mod learning;
 pub mod map;
 pub mod newest_rows;
 mod pending_examples;

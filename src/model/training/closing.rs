@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Version;
-use super::comparison::{Challenge, GateComparison, Verdict, named};
+use super::comparison::{Challenge, GateComparison, PairedScores, Verdict, named};
 use super::history::{RetainedVersion, class_numbers};
 use super::lineage::{Lineage, TrainedVersion, no_skill};
 use super::rollback::{self, FallenChampion};
 use super::setup::TrainingSetup;
 use super::state::TrainingState;
 use super::window::{LearningMemory, OpenWindow, ShardBatch};
+use super::{Version, WindowScores};
 use crate::model::preparation::Preparation;
 use crate::model::{Learner, LearningStart, Predictor, Shard};
 use crate::time::EventTime;
@@ -199,13 +199,7 @@ impl Closing {
         }
 
         let prequential = window.scores.summary();
-        let scores = match (verdict.scores, before) {
-            (Some(scores), Some(before)) => {
-                BTreeMap::from([(number, named(&scores.candidate.all())), (before, named(&scores.champion.all()))])
-            }
-            (None, Some(before)) => BTreeMap::from([(before, named(&prequential.champion))]),
-            (_, None) => BTreeMap::new(),
-        };
+        let scores = scores_of(number, before, verdict.scores, &prequential);
         Version {
             number,
             window_start: end.saturating_sub(setup.config.window_ms),
@@ -229,5 +223,22 @@ fn verdict(setup: &TrainingSetup, state: &TrainingState, comparison: Option<&Gat
     match (comparison, state.history.champion()) {
         (Some(comparison), Some(champion)) => comparison.decide(gate, champion.number),
         _ => Verdict::published("the first version"),
+    }
+}
+
+/// Returns the metrics of a version and of the champion before it on the held-out examples, else those of that champion's
+/// predictions in the window.
+fn scores_of(
+    number: u64,
+    before: Option<u64>,
+    held_out: Option<PairedScores>,
+    prequential: &WindowScores,
+) -> BTreeMap<u64, BTreeMap<String, f64>> {
+    match (held_out, before) {
+        (Some(scores), Some(before)) => {
+            BTreeMap::from([(number, named(&scores.candidate.all())), (before, named(&scores.champion.all()))])
+        }
+        (None, Some(before)) => BTreeMap::from([(before, named(&prequential.champion))]),
+        (_, None) => BTreeMap::new(),
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::blob::Blobs;
 use crate::expr::nearest;
 use crate::model::METRICS;
-use crate::registry::{CHAMPION, HistoryEntry, Manifest, MoveByHand, Registry, ScorePoint, When};
+use crate::registry::{CHAMPION, HistoryEntry, Manifest, MoveByHand, Registry, RegistryError, ScorePoint, When};
 use crate::run::Failure;
 use crate::run::args::{CommonArgs, JobArgs};
 use crate::run::http_client::{JobUrl, segment};
@@ -25,7 +25,7 @@ pub struct PlaceArgs {
     job: JobArgs,
 }
 
-/// Where models are.
+/// A place that has models.
 pub enum ModelPlace {
     Registry(Registry),
     Job(JobUrl),
@@ -110,7 +110,7 @@ impl ModelPlace {
             ModelPlace::Registry(registry) => {
                 let summary = |name: String| {
                     let versions = registry.versions(&name)?;
-                    let newest = versions.last().map(|newest| registry.manifest(&name, *newest)).transpose()?;
+                    let newest = newest_of(registry, &name, &versions)?;
                     let champion = registry.aliases(&name)?.get(CHAMPION).copied();
                     Ok(ModelSummary {
                         kind: newest.map_or_else(String::new, |newest| newest.kind),
@@ -133,8 +133,9 @@ impl ModelPlace {
             ModelPlace::Job(job) => of_json(job.get(&path(model, "versions"))?.body()?, "versions"),
             ModelPlace::Registry(registry) => {
                 check(registry, model)?;
-                let manifests = registry.versions(model)?.into_iter().map(|version| registry.manifest(model, version));
-                Ok(manifests.collect::<Result<_, _>>()?)
+                let versions = registry.versions(model)?;
+                let manifests = versions.into_iter().map(|version| written(registry, model, version));
+                Ok(manifests.filter_map(Result::transpose).collect::<Result<_, _>>()?)
             }
         }
     }
@@ -243,6 +244,20 @@ fn known_metric<'a>(model: &str, points: &[ScorePoint], asked: Option<&'a str>) 
     }
 }
 
+/// Returns the manifest of a version; `None` while a job is writing or deleting it.
+fn written(registry: &Registry, model: &str, version: u64) -> Result<Option<Manifest>, RegistryError> {
+    match registry.manifest(model, version) {
+        Err(RegistryError::NoVersion { .. }) => Ok(None),
+        manifest => manifest.map(Some),
+    }
+}
+
+/// Returns the manifest of the newest version that is written.
+fn newest_of(registry: &Registry, model: &str, versions: &[u64]) -> Result<Option<Manifest>, RegistryError> {
+    let manifests = versions.iter().rev().map(|version| written(registry, model, *version));
+    manifests.filter_map(Result::transpose).next().transpose()
+}
+
 /// Checks that a registry has a model.
 fn check(registry: &Registry, model: &str) -> anyhow::Result<()> {
     let models = registry.models()?;
@@ -268,8 +283,7 @@ fn event_time(registry: &Registry, model: &str, asked: &AskedMove) -> anyhow::Re
         }
         (Some(from), _) => Ok(from),
         (None, moved) => {
-            let newest =
-                registry.versions(model)?.last().map(|newest| registry.manifest(model, *newest)).transpose()?;
+            let newest = newest_of(registry, model, &registry.versions(model)?)?;
             let ended = newest.map(|newest| newest.window.end);
             Ok(moved.max(ended).unwrap_or(asked.wall))
         }

@@ -1,4 +1,4 @@
-//! What the verbs of models print: tables with aligned columns.
+//! The output of the verbs on models: tables with aligned columns.
 
 use std::collections::BTreeMap;
 

@@ -104,10 +104,10 @@ pub enum ModelsVerb {
 /// Flags of moves by hand.
 #[derive(Args, Clone, Debug)]
 pub struct HandArgs {
-    /// Why, for the history.
+    /// The reason, for the history.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Who, for the history; by default the user.
+    /// The author, for the history; by default the user.
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     /// Event time from which the move holds: RFC 3339, a date or epoch ms. By default the newest of the registry; through a job, its watermark.

@@ -2,7 +2,7 @@
 //!
 //! Gomes et al. 2017, "Adaptive random forests for evolving data stream classification", with inputs drawn for each tree
 //! as in Gomes et al. 2019, "Streaming random patches". Each tree learns an example with a weight that is drawn from a
-//! Poisson distribution of mean 6 and divided by 6, by a seed and the number of the example. Its errors pass an [ADWIN](adwin) window:
+//! Poisson distribution of mean 6 and divided by 6, by a seed and the number of the example. Its errors pass an ADWIN window:
 //! once that sees them rise, a successor begins beside the tree. It takes over when it has been better by more than chance on
 //! the same examples, and is given up if it has not within 5000; unlike in the papers, where it takes over at a second rise:
 //! errors that come and go with the days would never let a tree grow. So a forest follows changes that a single tree would

@@ -1,0 +1,51 @@
+//! The surroundings of a learning operator: its saved state, what it reports, and what is wanted of it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::admission::{LabelAdmission, RefusedInWindow, RefusedLabels};
+use crate::model::{DriftAlarm, OverallScores, Version};
+use crate::time::EventTime;
+
+/// Saved state of the operator.
+#[derive(Serialize, Deserialize)]
+pub struct LearnState {
+    pub(super) trainer: Vec<u8>,
+    pub(super) window_end: Option<EventTime>,
+    pub(super) admission: LabelAdmission,
+}
+
+/// A report of what is learnt.
+pub enum LearningReport {
+    /// A window's end made a version. `busy` is the time that scoring and learning took since the one before.
+    Version { version: Box<Version>, busy: Duration },
+    /// The champion's error has risen.
+    Drift(DriftAlarm),
+    /// Labels of a window that has ended were refused.
+    Refused(RefusedInWindow),
+    /// The operator has ended.
+    Ended(Box<LearningTotals>),
+}
+
+/// The counts and scores of a model from its first example on.
+pub struct LearningTotals {
+    /// Examples with a label, those included whose label was refused.
+    pub received: u64,
+    pub refused: RefusedLabels,
+    pub scores: OverallScores,
+    /// The state, to score examples that still wait for a label; `None` unless those are wanted.
+    pub state: Option<LearnState>,
+}
+
+/// The scored examples that are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeptExamples {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those with a label.
+    Labelled,
+    /// All; a label that is missing or was refused is null.
+    All,
+}
