@@ -1,8 +1,11 @@
 # The program, its dataflows and configs on Debian, for a user without rights. To build and run the flights example:
 #
 #   docker build -t tidemill .
-#   docker run --rm -p 127.0.0.1:8080:8080 tidemill run dataflows/flights.toml --set http.listen=0.0.0.0:8080
+#   openssl rand -hex 32 > admin
+#   docker run --rm -p 127.0.0.1:8080:8080 -v "$PWD/admin:/run/secrets/admin:ro" tidemill run dataflows/flights.toml \
+#       --set http.listen=0.0.0.0:8080 --set http.tokens.admin=file:/run/secrets/admin
 #
+# Without a token for moves of aliases, a run does not listen where others reach it.
 # For another dataflow, mount its folder and name its file and config. State is in /var/lib/tidemill: keep it in a volume.
 
 FROM rust:1.95-slim-bookworm AS build
