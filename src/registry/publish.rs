@@ -5,7 +5,8 @@
 
 use super::history::{AliasHistory, CHAMPION, MoveRequest, TRAINER, When};
 use super::objects::{manifest_path, read, read_json, weights_path};
-use super::{Manifest, Offsets, RegistryError, TimeRange, artifact, scores};
+use super::scores::{self, ScorePoint};
+use super::{Manifest, Offsets, RegistryError, TimeRange, artifact};
 use crate::blob::Blobs;
 use crate::hash::{seal, sha256};
 use crate::model::{Decision, Version};
@@ -59,7 +60,7 @@ impl Publication {
                 manifest
             }
         };
-        scores::write(blobs, self)?;
+        scores::write(blobs, model, &self.definition, ScorePoint::of(version))?;
         // Move the alias, unless that was done already.
         let moves = version.decision == Decision::Published || version.rolled_back.is_some();
         if moves && (is_replaced || !self.has_moved(blobs, aliases)?) {

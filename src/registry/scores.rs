@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::RegistryError;
 use super::manifest::rfc3339;
 use super::objects::{read_json, scores_folder, scores_path};
-use super::{Publication, RegistryError};
 use crate::blob::Blobs;
 use crate::error::chain;
 use crate::hash::seal;
+use crate::model::Version;
 use crate::time::EventTime;
 
 /// Points in one object.
@@ -47,15 +48,15 @@ struct ScoreChunk {
 
 impl ScorePoint {
     /// Returns the scores of a version's window. Metrics that are not finite have no form in JSON and are left out.
-    pub fn of(made: &Publication) -> Self {
-        let scores = &made.version.prequential;
+    pub fn of(version: &Version) -> Self {
+        let scores = &version.prequential;
         let named = |metrics: &[(&'static str, f64)]| {
             let finite = metrics.iter().filter(|(_, value)| value.is_finite());
             finite.map(|(name, value)| ((*name).to_owned(), *value)).collect()
         };
         ScorePoint {
-            version: made.version.number,
-            window_end: made.version.window_end,
+            version: version.number,
+            window_end: version.window_end,
             examples: scores.examples,
             champion: named(&scores.champion),
             predecessor: named(&scores.predecessor),
@@ -65,22 +66,21 @@ impl ScorePoint {
     }
 }
 
-/// Writes the point of a version, unless it is there.
+/// Writes a point of a model, unless it is there. `definition` is the hash of what its version was made from.
 ///
 /// # Errors
 /// If the store fails.
-pub(super) fn write(blobs: &Blobs, made: &Publication) -> Result<(), RegistryError> {
-    let point = ScorePoint::of(made);
-    let path = scores_path(&made.model, first_of(point.version));
+pub(super) fn write(blobs: &Blobs, model: &str, definition: &str, point: ScorePoint) -> Result<(), RegistryError> {
+    let path = scores_path(model, first_of(point.version));
     let stored = match read_json::<ScoreChunk>(blobs, &path) {
         Err(error) if error.is_damage() => {
-            tracing::warn!(model = made.model, "earlier scores are lost: {}", chain(&error));
+            tracing::warn!(model, "earlier scores are lost: {}", chain(&error));
             None
         }
         stored => stored?,
     };
-    let stored = stored.filter(|chunk| chunk.definition == made.definition);
-    let mut chunk = stored.unwrap_or_else(|| ScoreChunk { definition: made.definition.clone(), points: Vec::new() });
+    let stored = stored.filter(|chunk| chunk.definition == definition);
+    let mut chunk = stored.unwrap_or_else(|| ScoreChunk { definition: definition.to_owned(), points: Vec::new() });
     match chunk.points.binary_search_by_key(&point.version, |known| known.version) {
         Ok(at) if chunk.points[at] == point => return Ok(()),
         Ok(at) => chunk.points[at] = point,

@@ -68,12 +68,14 @@ pub fn outputs(
 ) -> Result<FinishedOutputs, Failure> {
     let mut listed = Vec::new();
     write_waiting(job, &mut job_events)?;
+    // All versions are written first: the registry then has the scores of all windows.
     let (reports, registry) = (std::mem::take(&mut job_events.training), job_events.registry.clone());
     let models = job_events.finish()?;
     let mut training = BTreeMap::new();
     for (plan, reports) in job.plan.models.iter().zip(&reports) {
         training.insert(plan.name.clone(), reports.digest(plan, registry.scores(&plan.name)?));
     }
+    // Sum up what was read and made.
     let mut digest = Digest {
         dataflow: job.plan.spec.name.clone(),
         from,

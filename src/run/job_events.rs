@@ -114,10 +114,12 @@ impl JobEvents {
     ) -> anyhow::Result<Self> {
         let written = WrittenVersions::default();
         let (live_models, written_by_thread) = (live.clone(), written.clone());
+        // Moves of aliases that others make are noticed while all versions are written.
         let (mut follower, gauges) = (Follower::new(live.clone()), metrics.clone());
         let follow = move |registry: &Registry| {
             follower.poll(registry, |model, made| model_reports::moved(&gauges, model, made));
         };
+        // What is written belongs to the digest and to checkpoints.
         let on_written = move |manifest: Manifest, deleted: &[u64]| {
             let version = VersionDigest {
                 version: manifest.version,

@@ -72,6 +72,7 @@ impl Service {
     pub(super) async fn answer(&self, request: Request<Incoming>, rules: &ConnectionRules) -> Reply {
         let start = Instant::now();
         let (parts, body) = request.into_parts();
+        // Find the route and check what the request is, before its body is read.
         let found = self.router.find(&parts.method, parts.uri.path());
         let allowed = rules.hosts.as_ref().map_or(Ok(()), |hosts| hosts.check(&parts.uri, &parts.headers));
         let answered = match allowed.and(found.route) {
@@ -98,6 +99,7 @@ impl Service {
             },
             Err(error) => Err(error),
         };
+        // Write errors as the family does.
         let mut reply = answered.unwrap_or_else(|error| {
             match &error {
                 RequestError::Registry { model, version, source } => {

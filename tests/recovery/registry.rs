@@ -243,7 +243,7 @@ fn scores_stay_when_versions_are_deleted_and_are_written_once() {
     };
     versions.iter().for_each(publish);
     let points = registry.scores("late").unwrap();
-    let expected: Vec<ScorePoint> = versions.iter().map(|version| ScorePoint::of(&publication(version))).collect();
+    let expected: Vec<ScorePoint> = versions.iter().map(ScorePoint::of).collect();
     assert_eq!(points, expected);
     assert_eq!(registry.versions("late").unwrap(), [3, 4], "the points outlive their versions");
     assert!(points[0].champion.is_empty() && points[3].champion["logloss"] < points[3].no_skill["logloss"]);

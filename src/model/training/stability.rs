@@ -149,7 +149,7 @@ fn stability_index(before: &ValueCounts, now: &ValueCounts) -> f64 {
     let mut keys: Vec<u32> = before.keys().chain(now.keys()).copied().collect();
     keys.sort_unstable();
     keys.dedup();
-    let (mut groups, mut open) = (Vec::new(), Group::default());
+    let (mut groups, mut open) = (Vec::new(), ValueGroup::default());
     for key in keys {
         if key == NULL && !open.is_empty() {
             groups.push(std::mem::take(&mut open));
@@ -165,7 +165,7 @@ fn stability_index(before: &ValueCounts, now: &ValueCounts) -> f64 {
     }
     let (all_before, all_now) = (all_before as f64, all_now as f64);
     let smoothed = |count: u64, all: f64| (count as f64 + 0.5) / (all + 0.5 * groups.len() as f64);
-    let part = |group: &Group| {
+    let part = |group: &ValueGroup| {
         let (p, q) = (smoothed(group.before, all_before), smoothed(group.now, all_now));
         (q - p) * libm::log(q / p)
     };
@@ -174,12 +174,12 @@ fn stability_index(before: &ValueCounts, now: &ValueCounts) -> f64 {
 
 /// The values of both samples in a group.
 #[derive(Clone, Copy, Debug, Default)]
-struct Group {
+struct ValueGroup {
     before: u64,
     now: u64,
 }
 
-impl Group {
+impl ValueGroup {
     fn is_empty(self) -> bool {
         self.before == 0 && self.now == 0
     }
