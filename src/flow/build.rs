@@ -391,10 +391,7 @@ impl<'scope> TrainingGraph for DataflowGraph<'_, 'scope> {
         let (checkpoint, nulls) = (self.job.checkpoint(name), self.job.nulls.place(name));
         let schema = self.job.plan.spec.relations.schema(of);
         let shifted = op::shift::shift(input.clone(), name, step, schema, nulls, checkpoint);
-        shifted.unwrap_or_else(|error| {
-            self.error.get_or_insert(error);
-            input
-        })
+        shifted.map_err(|error| _ = self.error.get_or_insert(error)).unwrap_or(input)
     }
 
     fn concatenate(&mut self, inputs: Vec<Self::Stream>, name: &str) -> Self::Stream {
