@@ -178,12 +178,16 @@ impl CsvFrame {
         let most = 2 + input.iter().filter(|byte| matches!(byte, b',' | b'\n' | b'\r')).count();
         let mut ends = vec![0; most];
         let (mut read, mut fields, mut columns, mut lines) = (0, 0, 0, 0);
+        // A record that ends with the text takes two calls. Its ends are counted from its beginning.
+        let mut begin = 0;
         loop {
             let (result, taken, written, ended) = reader.read_record(input, &mut output[read..], &mut ends[fields..]);
             input = &input[taken..];
-            // The ends of a record are counted from its beginning.
-            ends[fields..fields + ended].iter_mut().for_each(|end| *end += read);
+            ends[fields..fields + ended].iter_mut().for_each(|end| *end += begin);
             (read, fields) = (read + written, fields + ended);
+            if matches!(result, ReadRecordResult::Record) {
+                begin = read;
+            }
             match result {
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
@@ -245,7 +249,7 @@ fn nan_as_null(text: &str) -> Cow<'_, str> {
             _ if is_escaped => is_escaped = false,
             b'\\' if in_text => is_escaped = true,
             b'"' => in_text = !in_text,
-            b'N' if !in_text && text[at..].starts_with("NaN") => {
+            b'N' if !in_text && at >= copied && text[at..].starts_with("NaN") => {
                 out.push_str(&text[copied..at]);
                 out.push_str("null");
                 copied = at + 3;

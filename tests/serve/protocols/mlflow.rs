@@ -64,7 +64,10 @@ fn a_missing_number_of_a_frame_is_null() {
     let expected = client.post("/predict", json!({ "instances": [order] }).to_string()).json()["predictions"].clone();
     assert_eq!(invoke(&mut client, "", body).json(), json!({ "predictions": expected }));
     let csv = "buyer,items,amount,age\nNaN,2,1.5,\n";
-    assert_eq!(invoke(&mut client, "content-type: text/CSV\r\n", csv).json(), json!({ "predictions": expected }));
+    for csv in [csv, csv.trim_end(), &csv.replace('\n', "\r\n")] {
+        assert_eq!(invoke(&mut client, "content-type: text/CSV\r\n", csv).json(), json!({ "predictions": expected }));
+    }
+    assert_eq!(invoke(&mut client, "", &body.replace(", NaN]", ", NaNaN]")).status, 400);
     server.drain();
 }
 
