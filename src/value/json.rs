@@ -4,29 +4,40 @@
 //! completed, with nulls from the first fault on, so that columns stay aligned; the caller drops the row if a fault is
 //! returned. Fields that are no column are ignored. An object that is null has no fields.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::cell::{CellRules, CellWriter, Found, ValueSeed};
+use super::json_plain::read_plain;
 use super::json_shape::{DELETED, ObjectShape, SharedShape, ValueShape};
 use super::{ColumnBuilder, FieldError, FieldFault, Schema, Type};
 
 /// Decoder of objects with the columns of one schema.
 #[derive(Debug)]
 pub struct JsonDecoder {
-    schema: Schema,
+    pub(super) schema: Schema,
     shape: ObjectShape,
     /// The mark of a delete, if these are records of a table.
     deleted: Option<usize>,
+    /// True if objects of this shape can be plain.
+    pub(super) may_be_plain: bool,
+    /// Objects to be read by the parser before one is expected to be plain again.
+    unplain: Cell<u32>,
 }
+
+/// Objects that are read by the parser after one that was not plain: the next are likely to be like it.
+const UNPLAIN_RUN: u32 = 64;
 
 impl JsonDecoder {
     /// Returns a decoder that finds each column at its path.
     pub fn new(schema: &Schema) -> Self {
         let deleted = schema.index_of(DELETED);
-        JsonDecoder { schema: schema.clone(), shape: ObjectShape::of(schema), deleted }
+        let shape = ObjectShape::of(schema);
+        let may_be_plain = schema.len() <= PlainColumns::BITS as usize && shape.is_flat();
+        JsonDecoder { schema: schema.clone(), shape, deleted, may_be_plain, unplain: Cell::new(0) }
     }
 
     /// Appends one row and sets in `present` which columns have a value. A missing column, or one that is null, is no
@@ -52,9 +63,11 @@ impl JsonDecoder {
             fallbacks: Vec::new(),
             before: None,
             gone: false,
+            plain: 0,
         };
         // If the text is valid UTF-8 as a whole, its strings need not be checked one by one.
         let parsed = match std::str::from_utf8(json) {
+            Ok(text) if self.expects_plain() && row.read_plain(text) => Ok(()),
             Ok(text) => row.read(serde_json::Deserializer::from_str(text)),
             Err(_) => row.read(serde_json::Deserializer::from_slice(json)),
         };
@@ -70,7 +83,17 @@ impl JsonDecoder {
             (None, Err(error)) => Err(FieldError { column: None, fault: FieldFault::Malformed(error.to_string()) }),
         }
     }
+
+    /// Returns whether the next object is likely to be plain.
+    fn expects_plain(&self) -> bool {
+        let left = self.unplain.get();
+        self.unplain.set(left.saturating_sub(1));
+        self.may_be_plain && left == 0
+    }
 }
+
+/// A set of columns, by position.
+type PlainColumns = u64;
 
 /// A row while its object is read.
 struct JsonRow<'a, 'de> {
@@ -86,6 +109,8 @@ struct JsonRow<'a, 'de> {
     before: Option<(&'a ObjectShape, &'de RawValue)>,
     /// True if the row after the change is null.
     gone: bool,
+    /// The columns that [`JsonRow::read_plain`] has read and [`JsonRow::read`] has not come to.
+    plain: PlainColumns,
 }
 
 impl<'a, 'de> JsonRow<'a, 'de> {
@@ -94,6 +119,30 @@ impl<'a, 'de> JsonRow<'a, 'de> {
         let shape = &self.decoder.shape;
         json.deserialize_map(ObjectSeed { row: self, shape, gone: false })?;
         json.end()
+    }
+
+    /// Reads the object if it is plain. If it is not, what has been read is kept for [`JsonRow::read`].
+    fn read_plain(&mut self, text: &'de str) -> bool {
+        let decoder = self.decoder;
+        let is_plain = read_plain(&decoder.shape, text, |column, found| {
+            let is_first = self.columns[column].len() == self.rows;
+            if let Some(seed) = is_first.then(|| self.seed(column)).flatten() {
+                let written = seed.rules.write(found, seed.cell);
+                self.note(column, written);
+                self.plain |= 1 << column;
+            }
+            is_first
+        });
+        if !is_plain {
+            decoder.unplain.set(UNPLAIN_RUN);
+        }
+        is_plain
+    }
+
+    /// Returns whether the next value of a column has been read as that of a plain object. It is the next only once.
+    fn take_plain(&mut self, column: usize) -> bool {
+        let others = self.plain & !(1_u64.checked_shl(column as u32).unwrap_or(0));
+        std::mem::replace(&mut self.plain, others) != others
     }
 
     /// Reads what was put off until all of the object was known.
@@ -188,6 +237,7 @@ impl<'a, 'de> ObjectSeed<'_, 'a, 'de> {
     fn read_field<A: MapAccess<'de>>(&mut self, value: &'a ValueShape, map: &mut A) -> Result<(), A::Error> {
         let row = &mut *self.row;
         match value {
+            ValueShape::Column(column) if row.take_plain(*column) => _ = map.next_value::<IgnoredAny>()?,
             ValueShape::Column(column) => match row.seed(*column) {
                 Some(seed) => {
                     let read = map.next_value_seed(seed)?;
@@ -287,9 +337,7 @@ impl Visitor<'_> for FieldIndex<'_> {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        let fields = &self.shape.fields;
-        let is_next = fields.get(self.next).is_some_and(|field| field.name == name);
-        Ok(if is_next { Some(self.next) } else { fields.iter().position(|field| field.name == name) })
+        Ok(self.shape.find(name, self.next))
     }
 }
 

@@ -109,6 +109,17 @@ impl ObjectShape {
         shape
     }
 
+    /// Returns the field of a name. `next` is the one to try first: nearly always they come in the order of the schema.
+    pub fn find(&self, name: &str, next: usize) -> Option<usize> {
+        let is_next = self.fields.get(next).is_some_and(|field| field.name == name);
+        if is_next { Some(next) } else { self.fields.iter().position(|field| field.name == name) }
+    }
+
+    /// Returns whether no field has columns below it.
+    pub fn is_flat(&self) -> bool {
+        self.fields.iter().all(|field| matches!(field.value, ValueShape::Column(_) | ValueShape::Fallback(_)))
+    }
+
     /// Returns the first column in or below the object.
     pub fn first_column(&self) -> Option<usize> {
         self.fields.iter().find_map(|field| match &field.value {

@@ -21,6 +21,7 @@ mod cell;
 mod field_error;
 mod json;
 mod json_encoder;
+mod json_plain;
 mod json_shape;
 mod key;
 mod scalar;
