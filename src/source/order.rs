@@ -8,7 +8,7 @@ use arrow_array::builder::BinaryBuilder;
 use arrow_array::{ArrayRef, BinaryArray, UInt32Array};
 
 use super::SourcePlan;
-use crate::time::Offset;
+use crate::time::{EventTime, Offset};
 use crate::value::{Batch, KeyCodec, Type};
 
 /// Computes sort keys and sorts batches by the total order.
@@ -60,12 +60,15 @@ impl TotalOrder {
         if (1..batch.len()).all(|row| place(row - 1) <= place(row)) {
             return batch;
         }
-        let mut rows: Vec<u32> = (0..batch.len() as u32).collect();
         if self.required {
+            let mut rows: Vec<u32> = (0..batch.len() as u32).collect();
             rows.sort_by_key(|row| (batch.times[*row as usize], batch.sort_key.value(*row as usize)));
-        } else {
-            rows.sort_by_key(|row| batch.times[*row as usize]);
+            return batch.take(&UInt32Array::from(rows));
         }
-        batch.take(&UInt32Array::from(rows))
+        // Each time with its row behind it in one integer, which compares faster than a pair.
+        let place = |(row, time): (u32, &EventTime)| (i128::from(*time) << u32::BITS) | i128::from(row);
+        let mut places: Vec<i128> = (0..).zip(batch.times.iter()).map(place).collect();
+        places.sort_unstable();
+        batch.take(&places.into_iter().map(|place| place as u32).collect())
     }
 }
