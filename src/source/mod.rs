@@ -81,7 +81,7 @@ pub use ledger::{EARLY_RECORDS, EarlyCounts, InFlight, Outcome, RecordCounts};
 pub use message::{Csv, DELETED, FORMATS, Format, Json, MessageEncoder, MessageFormat, WithFormat};
 pub use offset_index::{OffsetIndex, ReadBatch};
 pub use outlier::OutlierRule;
-pub use partitions::Partitions;
+pub use partitions::{Partitions, SlowestPositions};
 pub use plan::SourcePlan;
 pub use playback::{PlaybackClock, PlaybackSpeed};
 pub use position::Position;

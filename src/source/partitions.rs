@@ -10,6 +10,15 @@ use std::sync::{Arc, Mutex};
 use super::{EventClock, PartitionProgress, SourcePlan};
 use crate::time::EventTime;
 
+/// The positions of the slowest partitions; the maximum where there is none.
+#[derive(Clone, Copy, Debug)]
+pub struct SlowestPositions {
+    /// Of those that are neither idle nor ended.
+    pub active: EventTime,
+    /// Of those that have a backlog as well.
+    pub behind: EventTime,
+}
+
 /// All partitions of a job, in the order of their registration.
 #[derive(Debug, Default)]
 pub struct Partitions {
@@ -55,11 +64,24 @@ impl Partitions {
         self.is_discovery_complete() && self.with(|list| list.iter().all(|partition| partition.has_ended()))
     }
 
-    /// Returns the least position of the partitions that are neither idle nor ended; the maximum if there is none.
-    pub fn min_position(&self) -> EventTime {
-        let is_active = |partition: &&Arc<PartitionProgress>| !partition.has_ended() && !partition.is_idle();
-        self.with(|list| list.iter().filter(is_active).map(|partition| partition.position()).min())
-            .unwrap_or(EventTime::MAX)
+    /// Returns the positions of the slowest partitions.
+    pub fn slowest_positions(&self) -> SlowestPositions {
+        let mut slowest = SlowestPositions { active: EventTime::MAX, behind: EventTime::MAX };
+        self.with(|list| {
+            for partition in list.iter().filter(|partition| !partition.has_ended() && !partition.is_idle()) {
+                let position = partition.position();
+                slowest.active = slowest.active.min(position);
+                if partition.is_behind() {
+                    slowest.behind = slowest.behind.min(position);
+                }
+            }
+        });
+        slowest
+    }
+
+    /// Returns whether a partition has a backlog.
+    pub fn has_backlog(&self) -> bool {
+        self.with(|list| list.iter().any(|partition| partition.is_behind() && !partition.has_ended()))
     }
 
     /// Returns the newest effective time that was emitted into the graph; the minimum before the first record.

@@ -42,6 +42,7 @@ pub struct PartitionProgress {
     emitted: AtomicI64,
     ended: AtomicBool,
     idle: AtomicBool,
+    behind: AtomicBool,
     started: AtomicBool,
     live: AtomicBool,
     stats: Mutex<PartitionStats>,
@@ -62,6 +63,7 @@ impl PartitionProgress {
             emitted: AtomicI64::new(EventTime::MIN),
             ended: AtomicBool::new(false),
             idle: AtomicBool::new(false),
+            behind: AtomicBool::new(false),
             started: AtomicBool::new(false),
             live: AtomicBool::new(false),
             stats: Mutex::default(),
@@ -125,6 +127,16 @@ impl PartitionProgress {
 
     pub fn is_idle(&self) -> bool {
         self.idle.load(SeqCst)
+    }
+
+    /// Sets whether the partition has a backlog: a full read of records or more that are there already or, where the
+    /// transport does not know, that the last read was full.
+    pub fn set_behind(&self, behind: bool) {
+        self.behind.store(behind, SeqCst);
+    }
+
+    pub fn is_behind(&self) -> bool {
+        self.behind.load(SeqCst)
     }
 
     /// Returns the allowed lateness of the source.

@@ -81,6 +81,18 @@ impl ReadAhead {
         }
         self.total
     }
+    /// Returns whether the reads that end after `time` have at least this many records. Forgets none.
+    pub fn is_beyond(&self, time: EventTime, records: u64) -> bool {
+        let mut left = records;
+        let newest_first = self.reads.iter().rev().take_while(|read| read.until > time);
+        for read in newest_first {
+            left = left.saturating_sub(read.volume.records);
+            if left == 0 {
+                return true;
+            }
+        }
+        left == 0
+    }
 }
 
 #[cfg(test)]
@@ -92,6 +104,8 @@ mod tests {
         let mut ahead = ReadAhead::new(640);
         (0..100).for_each(|time| ahead.push(time, 4, 8));
         assert_eq!(ahead.beyond(-1).records, 400);
+        assert!(ahead.is_beyond(-1, 400) && !ahead.is_beyond(-1, 401));
+        assert!(ahead.is_beyond(96, 4) && !ahead.is_beyond(99, 1), "none is forgotten by a later time");
         // Three reads of four are counted as one.
         assert_eq!(ahead.beyond(49).records, 400 - 48 * 4);
         assert_eq!(ahead.beyond(99).records, 0);

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::{
     Advice, DeadLetter, EarlyCounts, FilePlace, InFlight, Ingest, IngestedBatch, InputStatus, OffsetIndex,
     OvertakenRecord, Partition, PartitionProgress, PartitionStats, PlaybackClock, Position, ReadAhead, ReadBatch,
-    RecordCounts, SourceError, TumblingWindow, UnackedOffsets, Volume,
+    RecordCounts, SlowestPositions, SourceError, TumblingWindow, UnackedOffsets, Volume,
 };
 use crate::expr::EvalStats;
 use crate::time::{EventTime, Offset};
@@ -23,6 +23,10 @@ use crate::value::Batch;
 
 /// Records taken from a partition in one read.
 const READ: usize = 8192;
+
+/// Records by which a partition with a backlog may be ahead of the slowest other one: what the workers of a graph have
+/// under way at a time.
+const ALIGNED: u64 = 2 * READ as u64;
 
 /// Polls that an idle period must span. One poll credits at most `idle_after / MIN_IDLE_POLLS`, and a gap of
 /// `idle_after` or more restarts the count, so a stalled process cannot call a partition idle without having polled it.
@@ -122,6 +126,8 @@ pub struct PartitionReader {
     overtaken: u64,
     /// The state at the first record that is not in a batch yet.
     mark: ReadMark,
+    /// True if the last read had as many records as one may have.
+    is_full: bool,
     ended: bool,
     failed: bool,
     /// The time for which there has been nothing to read, by the times of the polls; `None` if there was at the last poll.
@@ -150,6 +156,7 @@ impl PartitionReader {
             counts,
             overtaken,
             mark: ReadMark::default(),
+            is_full: false,
             ended: false,
             failed: false,
             idle_for: None,
@@ -161,20 +168,27 @@ impl PartitionReader {
         &self.progress
     }
 
-    /// Returns whether back pressure allows a read. `min_position` is the position of the slowest partition;
-    /// `is_processed` says whether the graph has processed everything that is closed.
+    /// Returns whether back pressure allows a read. `is_processed` says whether the graph has processed everything that is
+    /// closed.
     ///
     /// A partition may read while less than `max_in_flight` of it is in flight. If the graph has nothing left to do, it may
     /// also read while less than that is ahead of the slowest partition, or if it is the slowest itself: so what is in
     /// flight is bounded except for what lateness keeps open, and the slowest can always go on.
-    pub fn may_read(&mut self, min_position: EventTime, is_processed: bool) -> bool {
+    ///
+    /// Of partitions that have a backlog, those that are ahead by [`ALIGNED`] records wait for the others. What they would
+    /// read could not be closed yet, and a record that closes soon after it is read costs the least.
+    pub fn may_read(&mut self, slowest: SlowestPositions, is_processed: bool) -> bool {
         let limit = &self.options.max_in_flight;
-        let ahead = self.ahead.beyond(min_position);
+        let ahead = self.ahead.beyond(slowest.active);
         let in_flight = Volume { records: self.in_flight.len(), bytes: self.in_flight.bytes() };
-        let is_slowest = self.progress.position() <= min_position;
+        let position = self.progress.position();
+        let is_slowest = position <= slowest.active;
         !(self.ended || self.failed)
             && self.waiting.is_empty()
             && (in_flight.is_below(limit) || is_processed && (ahead.is_below(limit) || is_slowest))
+            && !(self.progress.is_behind()
+                && position > slowest.behind
+                && self.ahead.is_beyond(slowest.behind, ALIGNED))
     }
 
     /// Reads the next records and queues them. Records below `closed` are overtaken.
@@ -199,6 +213,7 @@ impl PartitionReader {
             }
         }
         self.ingest.take_evidence().into_iter().for_each(|evidence| self.progress.witness(evidence));
+        self.is_full = self.ingest.len() >= READ;
         self.count_idle_time();
         outcome.advice = self.ingest.take_advice(self.ended);
         if self.ingest.is_empty() {
@@ -340,6 +355,10 @@ impl PartitionReader {
     fn report(&mut self) {
         let read_up_to = if self.ended { Offset::MAX } else { self.ingest.offset() };
         let is_catching_up = self.ingest.is_catching_up();
+        let lag = self.partition.lag();
+        let is_behind = lag.map_or(self.is_full, |lag| lag >= READ as u64);
+        // What waits for the playback clock is no backlog.
+        self.progress.set_behind(is_behind && self.waiting.is_empty() && !self.ended && !self.failed);
         self.progress.report(PartitionStats {
             counts: self.counts,
             early: self.early,
@@ -347,7 +366,7 @@ impl PartitionReader {
             in_flight: if is_catching_up { self.counts.in_flight() } else { self.in_flight.len() },
             next_offset: self.ingest.next_offset(),
             served_offset: self.unacked.first().unwrap_or(read_up_to),
-            lag: self.partition.lag(),
+            lag,
             overtaken: self.overtaken,
         });
     }

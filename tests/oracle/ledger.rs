@@ -15,8 +15,8 @@ use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
 use tidemill::source::{
-    AssignedPartition, DeadLetter, IdlenessPolicy, Ingest, InputFrontier, PartitionStats, Partitions, PlaybackClock,
-    PlaybackSpeed, Reason, RecordCounts, TumblingWindow, Volume,
+    AssignedPartition, DeadLetter, IdlenessPolicy, Ingest, InputFrontier, PartitionReader, PartitionStats, Partitions,
+    PlaybackClock, PlaybackSpeed, ReaderOptions, Reason, RecordCounts, TumblingWindow, Volume,
 };
 use tidemill::store::Online;
 use tidemill::value::Scalar;
@@ -343,6 +343,52 @@ fn records_in_flight_are_bounded_if_one_topic_is_far_ahead_of_another() {
     assert_eq!(job::tallies(&job)["views"].applied, 60_000);
     assert!(most >= limit, "the test had the limit at work: {most}");
     assert!(most <= limit + read as u64, "{most} records were in flight");
+}
+
+/// Of two files, one that covers a thousand times as much time in as many records waits for the other; it reads on once
+/// that has no backlog any more, and the one that is behind never waits.
+#[test]
+fn partitions_with_a_backlog_are_read_in_step() {
+    const READ: usize = 8192;
+    let spec = tidemill::spec::parse(&SPEC.replace("LATENESS", "0s"), "spec.toml").expect("a right spec");
+    let plan = Plan::new(Arc::new(spec));
+    let partitions = Partitions::default();
+    let clock = PlaybackClock::new(&Arc::default(), PlaybackSpeed::Unlimited);
+    let options = Arc::new(ReaderOptions {
+        max_in_flight: Volume { records: u64::MAX, bytes: u64::MAX },
+        resume: i64::MIN,
+        until: i64::MAX,
+        idle_after: None,
+        windows: Vec::new(),
+    });
+    let reader = |topic: usize, reads: usize, step_ms: i64| {
+        let source = &plan.sources[topic];
+        let messages = (0..(reads * READ) as i64).map(|n| click("a", 1.0, n * step_ms)).collect();
+        let partition = Box::new(Memory { ends: false, ..Memory::new(messages, READ, &source.schema) });
+        let progress = partitions.register(source, 0);
+        PartitionReader::new(AssignedPartition::new(partition, Ingest::new(source.clone(), 0), progress), &options)
+    };
+    let read = |reader: &mut PartitionReader| {
+        reader.read(i64::MIN, &clock);
+        while reader.release(i64::MAX).is_some() {}
+        reader.report_progress();
+        reader.close(i64::MIN);
+    };
+    let (mut slow, mut fast) = (reader(0, 3, 1), reader(1, 9, 1_000));
+    read(&mut slow);
+    let mut reads = 0;
+    while fast.may_read(partitions.slowest_positions(), false) {
+        read(&mut fast);
+        reads += 1;
+    }
+    assert_eq!(reads, 2, "two reads are under way at a time");
+    // Two more reads of records, and one in vain, after which there is no backlog.
+    for _ in 0..3 {
+        assert!(slow.may_read(partitions.slowest_positions(), false));
+        assert!(!fast.may_read(partitions.slowest_positions(), true));
+        read(&mut slow);
+    }
+    assert!(fast.may_read(partitions.slowest_positions(), false));
 }
 
 #[test]

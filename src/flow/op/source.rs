@@ -107,11 +107,11 @@ pub fn records<'scope>(
 
             // Read as far as back pressure allows, and emit as far as the clock allows.
             let closed = *capability.time();
-            let min_position = shared.partitions.min_position();
+            let slowest = shared.partitions.slowest_positions();
             let is_processed = !shared.processed.less_than(&closed);
             let mut progressed = false;
             for reader in &mut readers {
-                if reader.may_read(min_position, is_processed) {
+                if reader.may_read(slowest, is_processed) {
                     let outcome = reader.read(closed, &shared.clock);
                     progressed |= outcome.progressed;
                     shared.report(reader.progress(), outcome);
