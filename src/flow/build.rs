@@ -12,7 +12,7 @@ use timely::dataflow::{ProbeHandle, Scope};
 
 use super::exchange::WorkerShare;
 use super::nulls::counted;
-use super::op::group::{GroupOutputs, GroupStreams, Lookups};
+use super::op::group::{GroupOutputs, Lookups};
 use super::op::label::{Attribution, AttributionReport};
 use super::op::learn::{KeptExamples, LearningReport};
 use super::op::sink::SharedFile;
@@ -203,10 +203,8 @@ impl<'scope> Renderer<'_, 'scope> {
         let mut streams = Streams::new();
         for (stream, node) in relations.iter() {
             let inputs = node.relation.inputs().into_iter().map(|input| streams[&input].clone()).collect();
-            let mut records = node.relation.render(&node.operator, inputs, &mut graph);
-            if node.is_view() {
-                records = records.probe_with(&self.probe);
-            }
+            let records = node.relation.render(&node.operator, inputs, &mut graph);
+            let records = if node.is_view() { records.probe_with(&self.probe) } else { records };
             streams.insert(stream, records);
         }
         graph.error.map_or(Ok(streams), Err)
@@ -226,19 +224,18 @@ impl<'scope> Renderer<'_, 'scope> {
                 features: asker.lookup.features.clone(),
                 own: asker.lookup.own.clone(),
             });
-            let online_table = job.online.as_ref().and_then(|online| online.group(&group.name));
+            let online = job.online.as_ref().and_then(|online| online.group(&group.name)).cloned();
             let file = job.offline.as_ref().map(|files| files.features[index].clone());
             let nulls = job.nulls.place(&format!("features.{}", group.name));
-            let dropped = job.dropped.group(&group.name);
-            let outputs = GroupOutputs { offline: file.is_some(), online: online_table.cloned(), nulls, dropped };
+            let (dropped, partitions) = (job.dropped.group(&group.name), job.partitions.clone());
+            let outputs = GroupOutputs { offline: file.is_some(), online, nulls, dropped, partitions };
             let checkpoint = job.checkpoint(format!("features.{}", group.name));
-            let GroupStreams { closed, online, enriched } =
-                op::group::group(self.scope, group, updates, lookups.collect(), outputs, checkpoint)?;
-            for (asker, stream) in group.askers.iter().zip(enriched) {
+            let streams = op::group::group(self.scope, group, updates, lookups.collect(), outputs, checkpoint)?;
+            for (asker, stream) in group.askers.iter().zip(streams.enriched) {
                 examples[asker.model] = stream;
             }
-            online.probe_with(&self.probe);
-            self.store(closed, format!("features.{}.offline", group.name), file, 0)?;
+            streams.online.probe_with(&self.probe);
+            self.store(streams.closed, format!("features.{}.offline", group.name), file, 0)?;
         }
         Ok(examples)
     }

@@ -10,6 +10,7 @@
 //! exactly the records before t. All updates and look-ups before the frontier have arrived, so batches do not matter.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use timely::container::NoopBuilder;
 use timely::dataflow::Scope;
@@ -142,6 +143,9 @@ fn wire<'scope>(
     (Ports { updates, closed: OutputBuilder::from(closed), lookups: ports }, streams)
 }
 
+/// The pause before publishing again while partitions have a backlog: most records that wait are then waiting to close.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(1);
+
 /// The work of an activation.
 struct GroupSchedule {
     shard: GroupShard,
@@ -206,7 +210,7 @@ impl GroupSchedule {
             None => (Some(done), Default::default()),
             Some(throttle) => {
                 let published = throttle.run(done, |slice| shard.publish_round(slice));
-                (published, throttle.wait())
+                (published, throttle.wait().max(if shard.has_backlog() { BACKLOG_PAUSE } else { Duration::ZERO }))
             }
         };
         if done == EventTime::MAX {

@@ -3,9 +3,9 @@
 //! A record is served before it closes. This is its way through the group:
 //!
 //! ```text
-//!  arrival             next activation                its time closes
-//!     |  on_batch,          |  publish: add_provisional     |  confirm, insert
-//!     |  enqueue            |                               |
+//!  arrival            a later activation               its time closes
+//!     |  enqueue            |  publish: add_provisional     |  confirm, insert
+//!     |                     |                               |
 //!     v                     v                               v
 //!   queued ----------> provisional --------------------> closed ------> expired
 //!     |                     |                             ^  |              |
@@ -14,17 +14,19 @@
 //!     |             +---------------------------------------------------------------+
 //!     |             | publish_round: for each dirty slot, closed state + provisional |--> OnlineTable
 //!     |             +---------------------------------------------------------------+     acks are dropped
-//!     +--------- closes before the next activation: never provisional --->^
+//!     +--------- closes before that: never provisional ------------------>^
 //! ```
 //!
 //! A record that arrives is *queued* for one activation: most of what arrives closes at once, as soon as the frontier of
-//! its source is known, and is then published once and not twice. If it does not close, it becomes *provisional*: it gets
-//! a provisional slot, and each window adds it beside the closed state ([`GroupState::add_provisional`]). When its time
-//! closes it is inserted into the closed state and *confirmed*, which takes it out of the provisional one; that changes
-//! nothing in the sum of both, so its entity is published again only if order matters or the record had not been
-//! provisional. Closed records leave when they *expire*. Each step marks the slots whose vectors may change, and a round
-//! writes the newest vectors of all marked slots, in slices. The acks of the batches that arrived before the round began
-//! are dropped when it ends: their records are served then.
+//! its source is known, and is then published once and not twice. While partitions have a backlog it stays queued for up
+//! to [`BACKLOG_WAIT`], in which the other partitions come to its time and it closes; the features are behind then by
+//! what is still to be read. If it does not close, it becomes *provisional*: it gets a provisional slot, and each window
+//! adds it beside the closed state ([`GroupState::add_provisional`]). When its time closes it is inserted into the closed
+//! state and *confirmed*, which takes it out of the provisional one; that changes nothing in the sum of both, so its
+//! entity is published again only if order matters or the record had not been provisional. Closed records leave when they
+//! *expire*. Each step marks the slots whose vectors may change, and a round writes the newest vectors of all marked
+//! slots, in slices. The acks of the batches that were no longer queued when the round began are dropped when it ends:
+//! their records are served then.
 //!
 //! A restart has no provisional records: checkpoints hold the closed state, and sources are read again from there.
 
@@ -44,6 +46,9 @@ use crate::value::{AckToken, Batch, Key};
 /// Slots that are prefetched together.
 const PREFETCHED: usize = 64;
 
+/// The longest time that a record stays queued while partitions have a backlog.
+const BACKLOG_WAIT: Duration = Duration::from_millis(200);
+
 /// No provisional slot: the row has no entity, or was done before its batch became provisional.
 const NO_SLOT: u32 = u32::MAX;
 
@@ -56,16 +61,14 @@ pub struct OnlinePublisher {
     dirty_provisional: DirtySet,
     /// Entities that have left their slots. They may have others.
     evicted: Vec<Key>,
-    /// Numbers of the batches that are not provisional yet, each with the activation in which it arrived.
-    queued: VecDeque<(u64, u64)>,
+    /// The batches that are not provisional yet, in order of arrival.
+    queued: VecDeque<QueuedBatch>,
     /// By number of the batch, the provisional slot of each row.
     provisional: HashMap<u64, Vec<u32>>,
     /// The same of the batches with closing rows, by position; empty for one that is not provisional.
     closing: Vec<Vec<u32>>,
-    /// The acks of batches that have arrived since the last round began.
-    fresh: DueAcks,
-    /// The acks of batches before, some of which were still queued then.
-    waiting: DueAcks,
+    /// The acks of batches that no round has published, in order of arrival.
+    acks: VecDeque<WaitingAck>,
     round: Option<PublishRound>,
     /// The cell of each slot in the online store, once it is known.
     cells: Vec<Option<Arc<OnlineCell>>>,
@@ -91,11 +94,21 @@ struct DueAcks {
     tokens: Vec<AckToken>,
 }
 
-impl DueAcks {
-    fn append(&mut self, mut other: DueAcks) {
-        self.newest = self.newest.max(other.newest);
-        self.tokens.append(&mut other.tokens);
-    }
+/// A batch to be acknowledged once a round has published it.
+pub struct WaitingAck {
+    /// The number of the batch; `None` if it is empty.
+    number: Option<u64>,
+    /// Its newest event time, if freshness is measured.
+    newest: Option<EventTime>,
+    token: AckToken,
+}
+
+/// A batch that is not provisional yet.
+struct QueuedBatch {
+    number: u64,
+    /// The activation in which it arrived.
+    activation: u64,
+    since: Instant,
 }
 
 /// A set of slots.
@@ -143,8 +156,7 @@ impl OnlinePublisher {
             queued: VecDeque::new(),
             provisional: HashMap::new(),
             closing: Vec::new(),
-            fresh: DueAcks::default(),
-            waiting: DueAcks::default(),
+            acks: VecDeque::new(),
             round: None,
             cells: Vec::new(),
             provisional_cells: Vec::new(),
@@ -152,24 +164,24 @@ impl OnlinePublisher {
         }
     }
 
-    /// Keeps the ack of a batch that has arrived until its records are served.
-    pub fn on_batch(&mut self, batch: &Batch) {
-        if self.table.is_measured() {
-            self.fresh.newest = self.fresh.newest.max(batch.event_times.iter().copied().max());
-        }
-        self.fresh.tokens.push(batch.ack.clone());
+    /// The ack of a batch that has arrived, to be queued with it.
+    pub fn ack_of(&self, batch: &Batch) -> WaitingAck {
+        let newest = if self.table.is_measured() { batch.event_times.iter().copied().max() } else { None };
+        WaitingAck { number: None, newest, token: batch.ack.clone() }
     }
 
-    /// Queues a stashed batch that arrived in an activation, to become provisional in a later one.
-    pub fn enqueue(&mut self, number: u64, activation: u64) {
-        self.queued.push_back((number, activation));
+    /// Queues a stashed batch that arrived in an activation, to become provisional in a later one. Its ack is kept until
+    /// its records are served. `number` is `None` if the batch is empty.
+    pub fn enqueue(&mut self, ack: WaitingAck, number: Option<u64>, activation: u64) {
+        self.acks.push_back(WaitingAck { number, ..ack });
+        let since = Instant::now();
+        self.queued.extend(number.map(|number| QueuedBatch { number, activation, since }));
     }
 
     /// Returns whether anything has arrived or changed that is not published yet.
     pub fn has_unpublished(&self) -> bool {
         let dirty = [&self.dirty, &self.dirty_provisional].iter().any(|set| !set.slots.is_empty());
-        let acks = [&self.fresh, &self.waiting].iter().any(|acks| !acks.tokens.is_empty());
-        acks || dirty || !self.evicted.is_empty() || self.round.is_some()
+        !self.acks.is_empty() || dirty || !self.evicted.is_empty() || self.round.is_some()
     }
 
     /// Marks slots whose vectors have changed.
@@ -236,39 +248,33 @@ impl OnlinePublisher {
 
     /// Publishes for the time of a slice, or without end, the vectors that have changed, provisional records included.
     /// Returns whether all are published that had changed when the round began. Batches that arrived in this activation
-    /// stay queued.
+    /// stay queued, and others for a while if there is a `backlog`.
     pub fn publish(
         &mut self,
         state: &mut GroupState,
         stash: &Stash<UpdateBatch>,
         activation: u64,
+        backlog: bool,
         slice: Option<Duration>,
     ) -> bool {
-        self.add_provisional(state, stash, activation);
+        self.add_provisional(state, stash, activation, backlog);
         if self.round.is_none() {
             self.publish_provisional(state);
             self.publish_evicted(state);
-            let fresh = std::mem::take(&mut self.fresh);
-            let mut acks = std::mem::take(&mut self.waiting);
-            if self.queued.is_empty() {
-                acks.append(fresh);
-            } else {
-                self.waiting = fresh;
-            }
-            self.round = Some(PublishRound { slots: self.dirty.take(), acks });
+            self.round = Some(PublishRound { slots: self.dirty.take(), acks: self.take_due_acks() });
         }
         // The slice begins here, so that each publishes something whatever the steps before took.
         self.publish_round(state, slice.map(|slice| Instant::now() + slice))
     }
 
     /// Adds the records of batches that have been queued for long enough to the provisional ones.
-    fn add_provisional(&mut self, state: &mut GroupState, stash: &Stash<UpdateBatch>, activation: u64) {
+    fn add_provisional(&mut self, state: &mut GroupState, stash: &Stash<UpdateBatch>, activation: u64, backlog: bool) {
         let mut updates: Vec<Update> = Vec::new();
         let mut queued = std::mem::take(&mut self.queued);
-        queued.retain(|(number, arrived)| {
+        queued.retain(|&QueuedBatch { number, activation: arrived, since }| {
             // A batch that is done has closed in the meantime, and is no reason to keep acks.
-            let Some(stashed) = stash.waiting(*number) else { return false };
-            if *arrived == activation {
+            let Some(stashed) = stash.waiting(number) else { return false };
+            if arrived == activation || backlog && since.elapsed() < BACKLOG_WAIT {
                 return true;
             }
             let (extra, batch) = (&stashed.extra, &stashed.batch);
@@ -284,10 +290,21 @@ impl OnlinePublisher {
             }
             state.add_provisional(&updates, &[&extra.inputs]);
             updates.clear();
-            self.provisional.insert(*number, slots);
+            self.provisional.insert(number, slots);
             false
         });
         self.queued = queued;
+    }
+
+    /// Removes the acks of the batches that arrived before those still queued.
+    fn take_due_acks(&mut self) -> DueAcks {
+        let mut due = DueAcks::default();
+        let end = self.queued.front().map_or(u64::MAX, |queued| queued.number);
+        while let Some(ack) = self.acks.pop_front_if(|ack| ack.number.is_none_or(|number| number < end)) {
+            due.newest = due.newest.max(ack.newest);
+            due.tokens.push(ack.token);
+        }
+        due
     }
 
     /// Publishes the entities to which provisional records were added; those with closed records go with the dirty slots.

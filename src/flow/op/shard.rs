@@ -25,6 +25,7 @@ use crate::flow::exchange::{WorkerShare, key_columns};
 use crate::flow::nulls::count;
 use crate::flow::plan::GroupPlan;
 use crate::metrics::{NullCounter, NullReason};
+use crate::source::Partitions;
 use crate::store::memory::OnlineTable;
 use crate::time::EventTime;
 use crate::value::{Batch, MOST_BATCH_BYTES};
@@ -40,6 +41,8 @@ pub struct GroupOutputs {
     pub nulls: Arc<NullCounter>,
     /// Counts the entities that are dropped at the bound.
     pub dropped: Arc<AtomicU64>,
+    /// The partitions of the job.
+    pub partitions: Arc<Partitions>,
 }
 
 /// A worker's share of a group's entities, and the updates and look-ups that wait to close.
@@ -48,6 +51,7 @@ pub struct GroupShard {
     /// True if the closed changes are wanted.
     offline: bool,
     nulls: Arc<NullCounter>,
+    partitions: Arc<Partitions>,
     entities: GroupEntities,
     updates: Stash<UpdateBatch>,
     lookups: Vec<PendingLookups>,
@@ -105,11 +109,12 @@ impl GroupShard {
         outputs: GroupOutputs,
         wanted: impl Iterator<Item = (Vec<usize>, Vec<OwnRecord>)>,
     ) -> Self {
-        let GroupOutputs { offline, online, nulls, dropped } = outputs;
+        let GroupOutputs { offline, online, nulls, dropped, partitions } = outputs;
         let publisher = online.map(OnlinePublisher::new);
         GroupShard {
             entities: GroupEntities::new(&plan, publisher, nulls.clone(), dropped),
             nulls,
+            partitions,
             offline,
             updates: Stash::default(),
             lookups: wanted.map(|(features, own)| PendingLookups::new(&features, own)).collect(),
@@ -160,12 +165,10 @@ impl GroupShard {
     /// Stashes a batch of updates.
     pub fn push_updates(&mut self, batch: Batch) {
         let updates = UpdateBatch::new(&self.plan, &batch, &self.nulls);
-        if let Some(publisher) = &mut self.entities.publisher {
-            publisher.on_batch(&batch);
-        }
+        let ack = self.entities.publisher.as_ref().map(|publisher| publisher.ack_of(&batch));
         let number = self.updates.push(None, batch, updates);
-        if let (Some(publisher), Some(number)) = (&mut self.entities.publisher, number) {
-            publisher.enqueue(number, self.activation);
+        if let (Some(publisher), Some(ack)) = (&mut self.entities.publisher, ack) {
+            publisher.enqueue(ack, number, self.activation);
         }
     }
 
@@ -274,8 +277,16 @@ impl GroupShard {
     /// Publishes the vectors that have changed to the online store, for some time or without end; returns whether all are
     /// there that had changed when the round began.
     pub fn publish_round(&mut self, slice: Option<Duration>) -> bool {
+        let backlog = self.has_backlog();
         let GroupEntities { state, publisher, .. } = &mut self.entities;
-        publisher.as_mut().is_none_or(|publisher| publisher.publish(state, &self.updates, self.activation, slice))
+        publisher
+            .as_mut()
+            .is_none_or(|publisher| publisher.publish(state, &self.updates, self.activation, backlog, slice))
+    }
+
+    /// Returns whether a partition of the job has a backlog.
+    pub fn has_backlog(&self) -> bool {
+        self.partitions.has_backlog()
     }
 
     /// Returns whether anything has arrived or changed that is not published yet.
