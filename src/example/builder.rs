@@ -24,6 +24,8 @@ pub struct ProgramBuilder {
     views: Vec<Vec<(String, usize)>>,
     /// Names of the features and their slots.
     features: Vec<(String, usize)>,
+    /// The same of those that are looked up for themselves, and not to derive others.
+    taken: Vec<(String, usize)>,
 }
 
 /// A cell of each row of a frame.
@@ -69,7 +71,9 @@ impl ProgramBuilder {
                 own: None,
             });
         }
+        let slots: Vec<usize> = columns.iter().map(|column| column.slot).collect();
         self.look_up(LookupSource::Table(lookup.table.to_owned()), lookup.key, key, columns, Vec::new());
+        self.columns.extend(slots);
     }
 
     /// Replaces the columns by a view's: `exprs` over the columns reached so far, declared by `schema`.
@@ -91,17 +95,45 @@ impl ProgramBuilder {
     pub fn look_up_features(&mut self, lookup: &FeatureLookup) {
         let entity = lookup.entity.iter().map(|column| self.columns[*column]).collect();
         let own: Vec<OwnStep> = lookup.own.iter().map(|own| self.own_step(own)).collect();
-        let mut columns = Vec::new();
-        let typed = lookup.types.iter().zip(&lookup.forms);
-        for ((position, name), (ty, form)) in lookup.features.iter().zip(&lookup.names).zip(typed) {
-            let slot = self.slot(*ty, Some(name));
-            self.slots[slot].form = *form;
-            self.features.push((name.clone(), slot));
-            let default = lookup.empty[*position].clone();
-            let own = lookup.own.iter().position(|own| own.features.contains(position));
-            columns.push(LookupColumn { position: *position, slot, ty: *ty, form: *form, default, own });
+        // The features of the vector that are taken or read by derived ones, each once.
+        let mut columns: Vec<LookupColumn> = Vec::new();
+        let mut place = |builder: &mut Self, position: usize, ty: Type, form: InputShape| {
+            if let Some(known) = columns.iter().find(|column| column.position == position) {
+                return known.slot;
+            }
+            let slot = builder.feature_slot(&lookup.names[position], ty);
+            builder.slots[slot].form = form;
+            let own = lookup.own.iter().position(|own| own.features.contains(&position));
+            columns.push(LookupColumn { position, slot, ty, form, default: lookup.empty[position].clone(), own });
+            slot
+        };
+        let mut taken = Vec::with_capacity(lookup.features.len());
+        let mut derivations = Vec::new();
+        for (position, (ty, form)) in lookup.features.iter().zip(lookup.types.iter().zip(&lookup.forms)) {
+            taken.push(match lookup.derived_at(*position) {
+                None => place(self, *position, *ty, *form),
+                Some(derived) => {
+                    let slot_of =
+                        |(position, ty): &(usize, Type)| (place(self, *position, *ty, InputShape::Value), *ty);
+                    let reads = derived.reads().iter().map(slot_of).collect();
+                    let slot = self.feature_slot(&lookup.names[*position], *ty);
+                    derivations.push(ProgramStep::Compute { reads, outputs: vec![(derived.expr().clone(), slot)] });
+                    slot
+                }
+            });
         }
         self.look_up(LookupSource::Group(lookup.group.clone()), &lookup.key, entity, columns, own);
+        let names = lookup.features.iter().map(|position| lookup.names[*position].clone());
+        self.taken.extend(names.zip(taken.iter().copied()));
+        self.steps.append(&mut derivations);
+        self.columns.append(&mut taken);
+    }
+
+    /// A slot for a feature, which an instance may set by its name.
+    fn feature_slot(&mut self, name: &str, ty: Type) -> usize {
+        let slot = self.slot(ty, Some(name));
+        self.features.push((name.to_owned(), slot));
+        slot
     }
 
     /// Adds the steps that compute what a line reads of the instance.
@@ -144,7 +176,6 @@ impl ProgramBuilder {
         // The first name wins: the record's, then views' from the outermost in, then features, then inputs.
         let views = std::mem::take(&mut self.views).into_iter().rev().flatten();
         let features = std::mem::take(&mut self.features);
-        let looked_up = features.clone();
         let named_inputs = assembler.names().iter().cloned().zip(inputs.iter().copied());
         for (name, slot) in views.chain(features).chain(named_inputs) {
             let ProgramSlot { ty, form, .. } = self.slots[slot];
@@ -161,7 +192,7 @@ impl ProgramBuilder {
             instance: self.instance,
             steps: self.steps.into_iter().filter_map(|step| prune(step, &needed)).collect(),
             sources: self.sources,
-            features: looked_up.into_iter().filter(|(_, slot)| needed[*slot]).map(|(name, _)| name).collect(),
+            features: self.taken.into_iter().filter(|(_, slot)| needed[*slot]).map(|(name, _)| name).collect(),
             inputs,
             declared: assembler.inputs(),
         }
@@ -225,7 +256,6 @@ impl ProgramBuilder {
     ) {
         let position = self.sources.len();
         self.sources.push(source);
-        self.columns.extend(columns.iter().map(|column| column.slot));
         self.steps.push(ProgramStep::LookUp(LookupStep {
             source: position,
             codec: KeyCodec::new(key_types),

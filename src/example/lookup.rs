@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::OwnRecord;
+use super::{DerivedFeature, OwnRecord};
 use crate::aggregate::Feature;
 use crate::expr::Expr;
 use crate::model::InputShape;
@@ -28,15 +28,24 @@ pub struct FeatureLookup {
     pub key: Vec<Type>,
     /// Columns of the example's stream that hold the entity.
     pub entity: Vec<usize>,
-    /// Positions in the group's vectors of the features taken.
+    /// Positions among the group's features, derived ones included, of the features taken.
     pub features: Vec<usize>,
-    /// Names of the features taken: `group.feature`.
+    /// Names of all features of the group: `group.feature`.
     pub names: Vec<String>,
     /// Types of the features taken, or of the values in their lists and maps.
     pub types: Vec<Type>,
     pub forms: Vec<InputShape>,
+    /// The derived features of the group. Their positions follow those of its vectors.
+    pub derived: Vec<DerivedFeature>,
     /// The vector of an entity without records.
     pub empty: Arc<[Feature]>,
     /// The lines of the group that count the example itself, with its columns.
     pub own: Vec<OwnRecord>,
+}
+
+impl FeatureLookup {
+    /// Returns the derived feature at a position among all features, if it is one.
+    pub fn derived_at(&self, position: usize) -> Option<&DerivedFeature> {
+        self.derived.get(position.checked_sub(self.empty.len())?)
+    }
 }

@@ -37,6 +37,7 @@
 
 mod assembler;
 mod builder;
+mod derived;
 mod fields;
 mod frame;
 mod instances;
@@ -49,6 +50,7 @@ mod steps;
 
 pub use assembler::FeatureAssembler;
 pub use builder::ProgramBuilder;
+pub use derived::DerivedFeature;
 pub use frame::Frame;
 pub use instances::{InstanceError, InstanceFault, InstancesSeed, MOST_CELLS};
 pub use lookup::{FeatureLookup, RowLookup};

@@ -10,13 +10,14 @@ use arrow_schema::{DataType, Field, Fields};
 use super::label_form::LabelForm;
 use super::label_pairs::LabelPairs;
 use super::record_order::RecordOrder;
-use crate::aggregate::{EntityBound, FeatureType, GroupLayout, InputColumns, LineInput};
-use crate::example::{FeatureAssembler, OwnRecord};
+use crate::aggregate::{EntityBound, Feature, FeatureType, GroupLayout, InputColumns, LineInput};
+use crate::example::{DerivedFeature, FeatureAssembler, OwnRecord};
 use crate::expr::Expr;
 use crate::model::{InputShape, ModelOptions};
 use crate::relation::StreamId;
 use crate::source::{SourcePlan, TumblingWindow};
 use crate::spec::{self, LabelOp, LearnAt, Spec};
+use crate::time::EventTime;
 use crate::value::{Batch, KeyCodec, Scalar, Schema, Type};
 
 /// All steps of a dataflow.
@@ -61,12 +62,16 @@ pub struct GroupPlan {
     pub bound: Option<EntityBound>,
     /// Names of the entity's columns.
     pub entity_names: Vec<String>,
-    /// Names of the features, in the order of vectors.
+    /// Names of the features: those of vectors in their order, then the derived ones.
     pub names: Vec<String>,
     /// Types of the features.
     pub types: Vec<FeatureType>,
     /// The forms in which models read them.
     pub forms: Vec<InputShape>,
+    /// The derived features. Their positions follow those of vectors.
+    pub derived: Vec<DerivedFeature>,
+    /// By position among these, whether it depends on the asking time.
+    pub finished_by_readers: Vec<bool>,
     /// The models whose examples look this group up.
     pub askers: Vec<Asker>,
 }
@@ -101,6 +106,19 @@ impl GroupPlan {
     /// Returns the positions of the entity's columns in the projection.
     pub fn entity(&self) -> Vec<usize> {
         (0..self.codec.types().len()).collect()
+    }
+
+    /// Returns the derived feature at a position among all features, if it is one.
+    pub fn derived_at(&self, position: usize) -> Option<&DerivedFeature> {
+        self.derived.get(position.checked_sub(self.layout.width)?)
+    }
+
+    /// Returns a feature of a vector as of an asking time, or one that is derived from it, by its position among all.
+    pub fn feature(&self, vector: &[Feature], position: usize, asking: EventTime) -> Feature {
+        match self.derived_at(position) {
+            Some(derived) => derived.of_vector(vector, asking).into(),
+            None => vector[position].finished(asking),
+        }
     }
 
     /// Returns the Arrow fields of the closed changes, after their time: the entity's columns, then the features.
@@ -168,7 +186,7 @@ pub struct LookupPlan {
     pub group: usize,
     /// Columns of the examples that hold the entity.
     pub entity: Vec<usize>,
-    /// Positions of the features in the group's vectors.
+    /// Positions among the group's features, derived ones included.
     pub features: Vec<usize>,
     /// The lines that count the example itself, with its columns.
     pub own: Vec<OwnRecord>,

@@ -157,9 +157,11 @@ fn plan_group(spec: &Spec, index: usize) -> GroupPlan {
         layout,
         bound: group.bound,
         entity_names: entity().map(|column| column.name.clone()).collect(),
-        names: group.features.iter().map(|feature| feature.name.clone()).collect(),
-        types: group.features.iter().map(|feature| feature.ty).collect(),
-        forms: group.features.iter().map(|feature| group.form(feature)).collect(),
+        names: group.feature_names().map(str::to_owned).collect(),
+        types: group.feature_types().collect(),
+        forms: (0..group.feature_count()).map(|feature| group.form_at(feature)).collect(),
+        derived: group.derived_features(),
+        finished_by_readers: group.derived.iter().map(|derived| group.is_finished_by_readers(derived)).collect(),
         askers: askers(spec, index),
     }
 }

@@ -30,9 +30,10 @@ impl Plan {
             key: group.codec.types().to_vec(),
             entity: lookup.entity.clone(),
             features: lookup.features.clone(),
-            names: lookup.features.iter().map(|feature| format!("{}.{}", group.name, group.names[*feature])).collect(),
+            names: group.names.iter().map(|feature| format!("{}.{feature}", group.name)).collect(),
             types: lookup.features.iter().map(|feature| group.types[*feature].of_values()).collect(),
             forms: lookup.features.iter().map(|feature| group.forms[*feature]).collect(),
+            derived: group.derived.clone(),
             empty: GroupState::new(&group.layout).vector(None, None).into(),
             own: lookup.own.clone(),
         }

@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use super::Failure;
 use super::config::{Clock, Config};
+use crate::aggregate::Feature;
+use crate::example::DerivedFeature;
+use crate::flow::plan::GroupPlan;
 use crate::flow::{Job, Plan};
 use crate::metrics::{Freshness, Metrics};
 use crate::source::PartitionStats;
 use crate::store::Online;
-use crate::store::redis::{JobProgress, Mirror, MirroredGroup, PartitionOffsets, RedisWriter};
+use crate::store::redis::{DerivedValues, JobProgress, Mirror, MirroredGroup, PartitionOffsets, RedisWriter};
+use crate::time::EventTime;
 
 /// Starts to measure the freshness of each group all of whose topics follow the wall clock.
 pub fn measure_freshness(plan: &Plan, config: &Config, online: &Online, metrics: &Metrics) {
@@ -31,7 +35,8 @@ pub fn start_mirror(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> 
     let groups = plan.groups.iter().filter_map(|group| {
         Some(MirroredGroup {
             name: group.name.clone(),
-            features: group.names.clone(),
+            features: mirrored_names(group),
+            derived: derived_values(group),
             table: online.group(&group.name)?.clone(),
             ttl_ms: group.layout.reach_ms(),
         })
@@ -50,6 +55,30 @@ pub fn start_mirror(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> 
     Ok(Some(RedisWriter::start(mirror)?))
 }
 
+/// Returns the derived features that are written to Redis, by position among them: those that do not depend on the asking time,
+/// which a reader computes.
+fn written(group: &GroupPlan) -> impl Iterator<Item = usize> {
+    (0..group.derived.len()).filter(|derived| !group.finished_by_readers[*derived])
+}
+
+/// Returns the names of the features that are written to Redis.
+fn mirrored_names(group: &GroupPlan) -> Vec<String> {
+    let width = group.layout.width;
+    let derived = written(group).map(|derived| group.names[width + derived].clone());
+    group.names[..width].iter().cloned().chain(derived).collect()
+}
+
+/// Returns the computation of the derived features that are written to Redis.
+fn derived_values(group: &GroupPlan) -> Option<DerivedValues> {
+    let derived: Vec<DerivedFeature> = written(group).map(|derived| group.derived[derived].clone()).collect();
+    if derived.is_empty() {
+        return None;
+    }
+    Some(Arc::new(move |vector: &[Feature]| {
+        derived.iter().map(|derived| derived.of_vector(vector, EventTime::MIN).into()).collect()
+    }))
+}
+
 /// Returns the progress of a job by partition.
 fn progress(job: &Job) -> JobProgress {
     // Read before the partitions: if discovery was complete by then, none is missing from the list.
@@ -60,4 +89,27 @@ fn progress(job: &Job) -> JobProgress {
         (partition.id.clone(), PartitionOffsets { next: next_offset, served: served_offset })
     });
     JobProgress { complete, partitions: partitions.collect(), newest: job.partitions.max_emitted_time() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Scalar;
+
+    #[test]
+    fn derived_features_are_written_unless_the_reader_finishes_what_they_read() {
+        let spec = "name = \"demo\"\n[source.clicks]\ntopic = \"clicks\"\nformat = \"json\"\ntime = \"at\"\n\
+                    columns = { user = \"string\", n = \"int\", at = \"timestamp\" }\n\
+                    [features.user]\nfrom = \"clicks\"\nentity = \"user\"\naggregate = [\n\
+                    { expr = \"n_sum_1h / time_since_last_1h\", as = \"pace\" },\n\
+                    { of = \"n\", op = \"sum\", windows = [\"1h\"] }, { op = \"time_since_last\", windows = [\"1h\"] },\n\
+                    { expr = \"n_sum_1h * 2\", as = \"twice\" }]\n";
+        let plan = Plan::new(Arc::new(crate::spec::parse(spec, "demo.toml").unwrap()));
+        let group = &plan.groups[0];
+        assert_eq!(group.names, ["n_sum_1h", "time_since_last_1h", "pace", "twice"]);
+        assert_eq!(mirrored_names(group), ["n_sum_1h", "time_since_last_1h", "twice"]);
+        let vector = [Scalar::Int(3), Scalar::Null].map(Feature::Value);
+        let values = derived_values(group).expect("one is written");
+        assert_eq!(values(&vector), [Feature::Value(Scalar::Int(6))]);
+    }
 }

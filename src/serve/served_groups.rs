@@ -1,5 +1,6 @@
 //! The feature groups of a dataflow as requests see them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -8,10 +9,12 @@ use super::RequestError;
 use super::router::decode;
 use super::served_windows::{AskedFeatures, ServedWindows};
 use crate::aggregate::Feature;
+use crate::example::DerivedFeature;
 use crate::expr::nearest;
 use crate::spec::{self, Spec};
 use crate::store::Online;
 use crate::store::memory::OnlineTable;
+use crate::time::EventTime;
 use crate::value::{Scalar, TimeRules, Type};
 
 /// The most entities of one request.
@@ -70,10 +73,11 @@ pub struct ServedGroup {
     pub entity: Vec<EntityColumn>,
     /// Names of the entity's columns as JSON.
     pub quoted_entity: Vec<String>,
-    /// Names of the features.
+    /// Names of the features, those of derived ones last.
     pub features: Vec<String>,
-    /// Names of the features as JSON.
+    /// The same as JSON.
     quoted_features: Vec<String>,
+    derived: Vec<DerivedFeature>,
     pub table: Arc<OnlineTable>,
     /// The windows that requests may ask for beside those declared.
     windows: ServedWindows,
@@ -86,12 +90,13 @@ impl ServedGroup {
         let columns = &spec.stream_schema(group.from).columns;
         let column = |at: &usize| EntityColumn { name: columns[*at].name.clone(), ty: columns[*at].ty };
         let entity: Vec<EntityColumn> = group.entity.iter().map(column).collect();
-        let quote = |name: &String| serde_json::to_string(name).expect("text has a JSON form");
+        let quote = |name: &str| serde_json::to_string(name).expect("text has a JSON form");
         ServedGroup {
             name: group.name.clone(),
             quoted_entity: entity.iter().map(|column| quote(&column.name)).collect(),
-            features: group.features.iter().map(|feature| feature.name.clone()).collect(),
-            quoted_features: group.features.iter().map(|feature| quote(&feature.name)).collect(),
+            features: group.feature_names().map(str::to_owned).collect(),
+            quoted_features: group.feature_names().map(quote).collect(),
+            derived: group.derived_features(),
             entity,
             windows: ServedWindows::new(group, spec.stream_schema(group.from)),
             table: online.group(&group.name).expect("the store has all groups").clone(),
@@ -104,7 +109,7 @@ impl ServedGroup {
     /// If the window cannot be answered from the panes that the group keeps.
     pub fn asked(&self, window: Option<&str>) -> Result<AskedFeatures<'_>, RequestError> {
         match window {
-            None => Ok(AskedFeatures::Declared(&self.quoted_features)),
+            None => Ok(AskedFeatures::Declared { quoted_names: &self.quoted_features, derived: &self.derived }),
             Some(window) => self.windows.find(window).map(AskedFeatures::InWindow),
         }
     }
@@ -120,6 +125,14 @@ impl ServedGroup {
             nearest: nearest(name, self.features.iter().map(String::as_str)),
             expected: self.features.join(", "),
         })
+    }
+
+    /// A feature for the entity of a vector, by its position: as it is there, or derived as of an asking time.
+    pub fn value<'v>(&self, vector: &'v [Feature], feature: usize, asking: EventTime) -> Cow<'v, Feature> {
+        match feature.checked_sub(self.features.len() - self.derived.len()) {
+            Some(derived) => Cow::Owned(self.derived[derived].of_vector(vector, asking).into()),
+            None => Cow::Borrowed(&vector[feature]),
+        }
     }
 
     /// The newest vector of an entity. One with a null has none: a record with a null in its entity is of no entity.

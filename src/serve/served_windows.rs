@@ -3,6 +3,7 @@
 use super::RequestError;
 use super::reply;
 use crate::aggregate::{Feature, RequestWindows, RequestedAnswer, RequestedWindow, Sliding, WindowKind};
+use crate::example::DerivedFeature;
 use crate::spec::{FeatureName, Group};
 use crate::time::{EventTime, parse_duration};
 use crate::value::Schema;
@@ -47,8 +48,11 @@ impl ServedWindows {
 
 /// The features of a group that a request asks for.
 pub enum AskedFeatures<'a> {
-    /// All that are declared, with their names as JSON.
-    Declared(&'a [String]),
+    /// All that are declared, with their names as JSON, and those of them that are derived, the last.
+    Declared {
+        quoted_names: &'a [String],
+        derived: &'a [DerivedFeature],
+    },
     InWindow(AskedWindow),
 }
 
@@ -57,8 +61,12 @@ impl AskedFeatures<'_> {
     /// of a time before which all records are closed.
     pub fn write(&self, vector: &[Feature], closed: EventTime, asking: EventTime, out: &mut Vec<u8>) {
         match self {
-            AskedFeatures::Declared(quoted_names) => {
-                reply::write_features(quoted_names.iter().map(String::as_str).zip(vector), asking, out);
+            AskedFeatures::Declared { quoted_names, derived } => {
+                let computed: Vec<Feature> =
+                    derived.iter().map(|derived| derived.of_vector(vector, asking).into()).collect();
+                let declared = vector.iter().take(quoted_names.len() - computed.len());
+                let names = quoted_names.iter().map(String::as_str);
+                reply::write_features(names.zip(declared.chain(&computed)), asking, out);
             }
             AskedFeatures::InWindow(AskedWindow { window, quoted_names }) => {
                 let values = window.values(vector, closed);

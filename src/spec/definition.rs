@@ -24,8 +24,9 @@ impl Spec {
         parts.extend(declared.tables.iter().map(|text| format!("table({text})")));
         parts.extend(self.views.iter().map(|view| self.stream_text(view.stream)));
         for group in &self.groups {
-            let names: Vec<&str> = group.features.iter().map(|feature| feature.name.as_str()).collect();
-            parts.push(format!("{:?} {names:?} {}", group.name, self.group_text(group)));
+            let names: Vec<&str> = group.feature_names().collect();
+            let derived = derived_text(group, 0..group.feature_count());
+            parts.push(format!("{:?} {names:?} {}{derived}", group.name, self.group_text(group)));
         }
         parts.extend(self.models.iter().map(|model| format!("{:?} {}", model.name, self.model_text(model))));
         hash(&parts.join("\n"))
@@ -74,7 +75,8 @@ impl Spec {
         format!("group({} by {entity:?} {lines:?}{bound})", self.stream_text(group.from))
     }
 
-    /// The text of a look-up: that of its group, and the columns of the examples where they have other names.
+    /// The text of a look-up: that of its group, the columns of the examples where they have other names, and the derived
+    /// features that it takes.
     fn lookup_text(&self, model: &Model, lookup: &Lookup) -> String {
         let group = &self.groups[lookup.group];
         let names = |schema: &Schema, columns: &[usize]| -> Vec<String> {
@@ -83,7 +85,7 @@ impl Spec {
         let theirs = names(self.stream_schema(group.from), &group.entity);
         let ours = names(self.stream_schema(model.examples), &lookup.entity);
         let by = if theirs == ours { String::new() } else { format!(" by {ours:?}") };
-        format!("{}{by}", self.group_text(group))
+        format!("{}{by}{}", self.group_text(group), derived_text(group, lookup.features.iter().copied()))
     }
 
     fn model_text(&self, model: &Model) -> String {
@@ -121,6 +123,12 @@ impl Spec {
         }
         format!("model({examples} {groups:?} {inputs:?} {label} window {window_ms} offset {offset_ms} {options})")
     }
+}
+
+/// The text of the derived features among some, by position; nothing if there are none.
+fn derived_text(group: &Group, features: impl Iterator<Item = usize>) -> String {
+    let derived = features.filter_map(|feature| group.derived_at(feature));
+    derived.map(|derived| format!(" derived {:?} {}", derived.name, derived.expr.canonical())).collect()
 }
 
 /// The text of the modifiers that a line has; nothing of those that it does not have.

@@ -10,6 +10,7 @@ use super::toml_text::Text;
 use super::types::DerivedColumn;
 use super::{Group, GroupFeature};
 use crate::aggregate::FeatureType;
+use crate::example::DerivedFeature;
 use crate::expr::{Expr, Scope};
 use crate::value::{Column, Schema, Type};
 
@@ -64,6 +65,12 @@ impl Group {
         read
     }
 
+    /// Returns the derived features, over the features of vectors that they read.
+    pub fn derived_features(&self) -> Vec<DerivedFeature> {
+        let ty = |position: usize| self.features[position].ty.scalar().expect("check_derived refuses lists and maps");
+        self.derived.iter().map(|derived| DerivedFeature::new(&derived.expr, ty)).collect()
+    }
+
     /// Returns whether a derived feature depends on the asking time.
     pub fn is_finished_by_readers(&self, derived: &DerivedColumn) -> bool {
         let depends = |feature: &GroupFeature| self.op(feature).kind.family.depends_on_asking(self.window(feature));
@@ -78,14 +85,15 @@ impl<'a> Checker<'a> {
         let others = entries.iter().filter_map(|fields| fields.text_if_any("as"));
         let others = others.filter(|name| group.features.iter().all(|feature| feature.name != name.value));
         let schema = group.schema();
+        let scope = Scope::of(group.name.as_str(), &schema);
         let others = others.map(|name| Column::new(name.value, Type::Float, true));
         let schema = Schema::new(schema.columns.into_iter().chain(others).collect());
-        let scope = Scope::of(group.name.as_str(), &schema);
+        let all = Scope::of(group.name.as_str(), &schema);
         let known = group.features.len();
         let read = |fields: Fields<'a>| {
             let name = fields.text("as");
             let text = fields.text("expr")?;
-            let expr = self.expr(&text, &scope);
+            let expr = Expr::parse(text.value, &all).ok().or_else(|| self.expr(&text, &scope));
             let name = name?;
             self.check_identifier(&name, "a name for a feature");
             let expr = expr?;
@@ -109,7 +117,11 @@ impl<'a> Checker<'a> {
             reads_well = false;
         }
         if expr.columns().iter().all(|column| *column >= known) && reads_well {
-            self.problems.expected(text.span.clone(), "this expression reads no feature", "a feature of this group in it");
+            self.problems.expected(
+                text.span.clone(),
+                "this expression reads no feature",
+                "a feature of this group in it",
+            );
             reads_well = false;
         }
         reads_well

@@ -120,10 +120,14 @@ impl Spec {
             writeln!(out, "then those longest without a record are dropped")?;
         }
         // Its features and windows.
-        let width = group.features.iter().map(|feature| feature.name.len()).max().unwrap_or(0);
+        let width = group.feature_names().map(str::len).max().unwrap_or(0);
         for feature in &group.features {
             let what = group.describe(feature, self.stream_schema(group.from));
             writeln!(out, "  {:width$}  {:9}  {what}", feature.name, feature.ty)?;
+        }
+        for derived in &group.derived {
+            let (name, ty) = (&derived.name, derived.expr.ty());
+            writeln!(out, "  {name:width$}  {:9}  {}", ty.name(), derived.expr.text().trim())?;
         }
         for line in &group.lines {
             for window in &line.windows {
@@ -153,7 +157,7 @@ impl Spec {
         for lookup in &model.lookups {
             let group = &self.groups[lookup.group];
             let entity = self.describe_entity(model, lookup);
-            let (taken, all) = (lookup.features.len(), group.features.len());
+            let (taken, all) = (lookup.features.len(), group.feature_count());
             writeln!(out, "  look-up of {} by {entity}: {taken} of {all} features", group.name)?;
         }
         // Training.

@@ -70,6 +70,22 @@ pub static AGGREGATE: Section = Section {
     ],
 };
 
+pub static DERIVED: Section = Section {
+    title: "a derived feature",
+    summary: "An entry of `aggregate` that is computed from the other features of the group, such as `{ expr = \"amount_sum_1h / \
+              amount_sum_7d\", as = \"ratio\" }`. It follows them, wherever the entry stands.",
+    keys: &[
+        key(
+            "expr",
+            "expression",
+            Required,
+            "An expression over features of the group, in any windows, but no lists, maps or derived features. What has no \
+             finite result is null",
+        ),
+        key("as", "string", Required, "The name of the feature"),
+    ],
+};
+
 pub static WINDOW: Section = Section {
     title: "a window",
     summary: "A text such as `\"3h\"`, or a table with one of the kinds of windows below and the keys that belong to it: \

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::checker::Checker;
+use super::derived::derived_entry;
 use super::keys::AGGREGATE;
 use super::problem::Mistake;
 use super::reader::{Fields, TomlValue};
@@ -32,7 +33,7 @@ impl<'a> Checker<'a> {
         let lines = fields.list("aggregate");
         let (Some(from), Some(from_name)) = (from, from_name) else {
             // What does not depend on the columns is checked all the same.
-            for value in lines.into_iter().flatten() {
+            for value in lines.into_iter().flatten().filter(|value| derived_entry(value, self.problems).is_none()) {
                 self.line(value, None);
             }
             return None;
@@ -50,9 +51,15 @@ impl<'a> Checker<'a> {
             lines: Vec::new(),
             bound: None,
             features: Vec::new(),
+            derived: Vec::new(),
         };
         let mut names = BTreeMap::new();
+        let mut derived = Vec::new();
         for value in lines {
+            if let Some(fields) = derived_entry(value, self.problems) {
+                derived.push(fields);
+                continue;
+            }
             let Some((line, features)) = self.line(value, Some((from, from_name.value))) else { continue };
             for (feature, place) in features {
                 if names.insert(feature.name.clone(), ()).is_some() {
@@ -65,6 +72,13 @@ impl<'a> Checker<'a> {
         }
         self.keep_panes(fields, &mut group);
         group.bound = self.bound(fields, &group);
+        for (derived, place) in self.derived(derived, &group) {
+            if names.insert(derived.name.clone(), ()).is_some() {
+                let message = format!("two features are named '{}'", derived.name);
+                self.problems.expected(place.span, message, "another name by 'as'");
+            }
+            group.derived.push(derived);
+        }
         Some(group)
     }
 

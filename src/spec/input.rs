@@ -186,10 +186,7 @@ impl<'a> Checker<'a> {
     fn form(&self, expr: &Expr, stream: StreamId) -> InputShape {
         let width = self.spec.stream_schema(stream).len();
         let feature = expr.as_column().and_then(|column| self.feature_at(column, width));
-        feature.map_or(InputShape::Value, |(group, feature)| {
-            let group = &self.spec.groups[group];
-            group.form(&group.features[feature])
-        })
+        feature.map_or(InputShape::Value, |(group, feature)| self.spec.groups[group].form_at(feature))
     }
 
     /// Records the groups whose features an expression of some form reads. One of single values has no lists and maps.
@@ -198,9 +195,9 @@ impl<'a> Checker<'a> {
         for column in expr.columns() {
             let Some((group, feature)) = self.feature_at(column, width) else { continue };
             let declared = &self.spec.groups[group];
-            let feature = &declared.features[feature];
-            if form.is_value() && feature.ty.scalar().is_none() {
-                let message = format!("'{}.{}' is of type {}", declared.name, feature.name, feature.ty);
+            let (name, ty) = declared.feature_column(feature);
+            if form.is_value() && ty.scalar().is_none() {
+                let message = format!("'{}.{name}' is of type {ty}", declared.name);
                 self.problems.expected(
                     span.clone(),
                     message,
@@ -217,7 +214,7 @@ impl<'a> Checker<'a> {
     fn feature_at(&self, column: usize, width: usize) -> Option<(usize, usize)> {
         let mut at = column.checked_sub(width)?;
         for (group, declared) in self.spec.groups.iter().enumerate() {
-            match at.checked_sub(declared.features.len()) {
+            match at.checked_sub(declared.feature_count()) {
                 Some(rest) => at = rest,
                 None => return Some((group, at)),
             }

@@ -49,6 +49,9 @@ impl Spec {
                 "window": window(group.window(feature)),
             })
         });
+        let derived = group.derived.iter().map(
+            |derived| json!({ "name": derived.name, "type": derived.expr.ty(), "expr": derived.expr.text().trim() }),
+        );
         let bytes = group.bytes_per_entity(assumed.records);
         let mut value = json!({
             "name": group.name,
@@ -57,6 +60,7 @@ impl Spec {
             "entity": names(self.stream_schema(group.from), &group.entity),
             "bytes_per_entity": bytes,
             "features": features.collect::<Vec<_>>(),
+            "derived": derived.collect::<Vec<_>>(),
         });
         if let Some(bound) = group.bound {
             value["max_entities"] = bound.entities().into();
@@ -71,7 +75,7 @@ impl Spec {
         let examples = self.stream_schema(model.examples);
         let lookups = model.lookups.iter().map(|lookup| {
             let group = &self.groups[lookup.group];
-            let features: Vec<&str> = lookup.features.iter().map(|at| group.features[*at].name.as_str()).collect();
+            let features: Vec<&str> = lookup.features.iter().map(|at| group.feature_column(*at).0).collect();
             let by = self.describe_entity(model, lookup);
             json!({ "group": group.name, "entity": names(examples, &lookup.entity), "by": by, "features": features })
         });

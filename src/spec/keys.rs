@@ -1,6 +1,6 @@
 //! Sections of a dataflow file and their keys, as the reader accepts them and the reference lists them.
 
-pub use super::feature_keys::{AGGREGATE, FEATURES, WINDOW};
+pub use super::feature_keys::{AGGREGATE, DERIVED, FEATURES, WINDOW};
 use super::section::Absent::{Is, Nothing, Required};
 use super::section::key;
 pub use super::section::{Absent, Section};
@@ -8,8 +8,8 @@ pub use super::stream_keys::{COLUMN, SOURCE, TABLE, VIEW};
 
 /// Every section, in the order of the reference.
 pub static SECTIONS: &[&Section] = &[
-    &FILE, &SOURCE, &TABLE, &COLUMN, &VIEW, &FEATURES, &AGGREGATE, &WINDOW, &MODEL, &INPUT, &LOOK_UP, &LABEL, &KIND,
-    &OPTIMIZER, &PUBLISH, &TEST,
+    &FILE, &SOURCE, &TABLE, &COLUMN, &VIEW, &FEATURES, &AGGREGATE, &DERIVED, &WINDOW, &MODEL, &INPUT, &LOOK_UP, &LABEL,
+    &KIND, &OPTIMIZER, &PUBLISH, &TEST,
 ];
 
 pub static FILE: Section = Section {

@@ -23,6 +23,7 @@ mod toml_text;
 mod types;
 
 mod checker;
+mod derived;
 mod group;
 mod input;
 mod instance;

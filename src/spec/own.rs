@@ -18,9 +18,10 @@ impl Line {
 }
 
 impl Group {
-    /// Returns the `current` lines of which one of these features is.
-    pub fn current_lines(&self, features: &[usize]) -> impl Iterator<Item = usize> {
-        let is_of = |line: &usize| features.iter().any(|feature| self.features[*feature].line == *line);
+    /// Returns the `current` lines of which one of these features is, or is derived from.
+    pub fn current_lines(&self, features: &[usize]) -> impl Iterator<Item = usize> + use<'_> {
+        let read = self.read_by(features);
+        let is_of = move |line: &usize| read.iter().any(|feature| self.features[*feature].line == *line);
         (0..self.lines.len()).filter(move |line| self.lines[*line].current && is_of(line))
     }
 }

@@ -142,7 +142,7 @@ impl<'a> Checker<'a> {
         };
         let of = |(name, value): (Text, &TomlValue)| {
             let feature = self.feature_position(group, &name)?;
-            Some(ExpectedFeature { feature, value: self.expected_value(group.features[feature].ty, value)? })
+            Some(ExpectedFeature { feature, value: self.expected_value(group.feature_column(feature).1, value)? })
         };
         Some(entries(table).into_iter().filter_map(of).collect())
     }
@@ -158,7 +158,7 @@ impl<'a> Checker<'a> {
 
     /// Returns the position of a feature by name; reports it if there is none.
     fn feature_position(&self, group: &Group, name: &Text) -> Option<usize> {
-        let names = || group.features.iter().map(|feature| feature.name.as_str());
+        let names = || group.feature_names();
         let found = names().position(|known| known == name.value);
         if found.is_none() {
             let message = format!("'{}' has no feature '{}'", group.name, name.value);

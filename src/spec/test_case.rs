@@ -53,7 +53,7 @@ pub struct Expectation {
     pub features: Vec<ExpectedFeature>,
 }
 
-/// A feature, by position in the group's vectors, and its expected value.
+/// A feature, by position among all of the group, and its expected value.
 #[derive(Clone, Debug)]
 pub struct ExpectedFeature {
     pub feature: usize,

@@ -98,6 +98,8 @@ pub struct Group {
     pub bound: Option<EntityBound>,
     /// All features, in the order of vectors, Parquet and JSON: by line, then window, then op.
     pub features: Vec<GroupFeature>,
+    /// Features that are computed from those. Their positions follow.
+    pub derived: Vec<DerivedColumn>,
 }
 
 impl Group {
@@ -106,7 +108,7 @@ impl Group {
         &self.lines[feature.line].ops[feature.op]
     }
 
-    /// Returns the features as the columns of an example. A list or a map stands there with the type of its values; only an
+    /// Returns the features as the columns of an example, derived ones last. A list or a map stands there with the type of its values; only an
     /// input that is nothing else may read it, see [`Group::form`].
     pub fn schema(&self) -> Schema {
         let column = |feature: &GroupFeature| {
@@ -116,7 +118,13 @@ impl Group {
                 self.lines[feature.line].by.is_some() || self.op(feature).empty().is_null(),
             )
         };
-        Schema::new(self.features.iter().map(column).collect())
+        let derived = |derived: &DerivedColumn| Column::new(&derived.name, derived.expr.ty(), true);
+        Schema::new(self.features.iter().map(column).chain(self.derived.iter().map(derived)).collect())
+    }
+
+    /// Returns the form in which a feature, by its position among all, is an input of a model.
+    pub fn form_at(&self, position: usize) -> InputShape {
+        self.features.get(position).map_or(InputShape::Value, |feature| self.form(feature))
     }
 
     /// Returns the form in which a feature is an input of a model.
@@ -194,6 +202,14 @@ pub struct GroupFeature {
     pub op: usize,
 }
 
+/// A derived feature of a group.
+#[derive(Clone, Debug)]
+pub struct DerivedColumn {
+    pub name: String,
+    /// Over the features of the group's vectors, by position.
+    pub expr: Expr,
+}
+
 /// A model: its examples, inputs and label, and the options of learning.
 #[derive(Debug)]
 pub struct Model {
@@ -220,7 +236,7 @@ pub struct Lookup {
     pub group: usize,
     /// The columns of the example's stream that hold the entity.
     pub entity: Vec<usize>,
-    /// Positions of the group's features that the example takes, in order.
+    /// Positions among the group's features, derived ones included, of those that the example takes, in order.
     pub features: Vec<usize>,
 }
 

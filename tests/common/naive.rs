@@ -380,7 +380,29 @@ fn own_vector(sales: &[Placed], shop: &Option<String>, at: AsOf, example: Option
         observed.extend(own.clone().filter(|own| is_counted(op, own)));
         answer(&observed, asked(WINDOWS[0], at))
     };
-    ops().into_iter().map(answer).collect()
+    let vector: Vec<Scalar> = ops().into_iter().map(answer).collect();
+    let derived = derived_of(&vector);
+    [vector, derived].concat()
+}
+
+/// The derived features of the group `own`, from its vector.
+fn derived_of(vector: &[Scalar]) -> Vec<Scalar> {
+    let of = |op: &str| &vector[ops().iter().position(|(known, _)| *known == op).expect("every op is there")];
+    let Scalar::Int(count) = of("count") else { panic!("a count is an int") };
+    let average = match of("sum") {
+        Scalar::Float(sum) if *count > 0 => Some(*sum / *count as f64),
+        _ => None,
+    };
+    let waited = match of("time_since_last") {
+        Scalar::Float(seconds) => *seconds,
+        _ => -1.0,
+    };
+    let size = match count {
+        0 => Scalar::Null,
+        1..=2 => Scalar::String("few".into()),
+        _ => Scalar::String("many".into()),
+    };
+    vec![float(average), Scalar::Float(waited * *count as f64), size]
 }
 
 /// Every op of x of an item by shop, in two windows, as JSON.

@@ -88,7 +88,10 @@ aggregate = [
 from = "sales"
 entity = "shop"
 aggregate = [
+  { expr = "x_sum_60ms / x_count_60ms", as = "average" },
+  { expr = "coalesce(x_time_since_last_60ms, -1) * x_count_60ms", as = "waited" },
   { of = "x", with = "nullif(item, 2)", op = [OPS], where = "item > 0", current = true, windows = [FIRST] },
+  { expr = "case when x_count_60ms > 2 then 'many' when x_count_60ms > 0 then 'few' end", as = "size" },
 ]
 
 [features.ever]

@@ -49,6 +49,7 @@ entity = "shop"
 aggregate = [
   { of = "amount", op = ["sum", "mean", "last_k(3)", "max", "stddev"], windows = ["1h", "1d"], where = "amount > -50" },
   { op = ["count", "time_since_last"], windows = ["1h", "lifetime"] },
+  { expr = "amount_sum_1h / amount_sum_1d + time_since_last_lifetime", as = "trend" },
 ]
 [features.turns]
 from = "moved"
@@ -273,6 +274,7 @@ fn a_feature_is_recomputed_to_what_a_replay_has_written() {
                 explained["windows"].as_array().unwrap().iter().flat_map(|of| of["features"].as_object().unwrap());
             let features: BTreeMap<&String, &Value> = features.collect();
             assert!(features.len() == 14 && features.values().all(|of| of["equal"] == true), "{features:?}");
+            assert_eq!(explained["derived"]["trend"]["equal"], true, "{explained}");
         }
     }
     // A value that is not that of the records is told.
@@ -343,6 +345,16 @@ fn a_feature_is_recomputed_to_what_a_job_serves() {
         shops_of.check(&explained, shop, shops_of.newest + 1, shops_of.newest + 1);
         let output = shops_of.command(&["features", "get", "shop", shop, "--url", &url, "--json"]).output().unwrap();
         let got: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let trend = &explained["derived"]["trend"];
+        assert_eq!((&trend["equal"], &trend["served"]), (&Value::Bool(true), &got["features"]["trend"]), "{shop}");
+        let of = |name: &str| got["features"][name].as_f64();
+        let ratio = of("amount_sum_1h").zip(of("amount_sum_1d")).map(|(hour, day)| hour / day);
+        let expected = ratio.filter(|ratio| ratio.is_finite()).zip(of("time_since_last_lifetime"));
+        let expected = expected.map(|(ratio, seconds)| ratio + seconds);
+        // Reading a float's text may be off by its last bit.
+        let is_near = |(one, other): (f64, f64)| (one - other).abs() <= 1e-12 * one.abs();
+        assert_eq!(trend["value"].is_null(), expected.is_none(), "{shop}");
+        assert!(trend["value"].as_f64().zip(expected).is_none_or(is_near), "{shop}: {trend}");
         for window in explained["windows"].as_array().unwrap() {
             for (name, of) in window["features"].as_object().unwrap() {
                 assert_eq!((&of["equal"], &of["served"]), (&Value::Bool(true), &got["features"][name]), "{name}");

@@ -23,6 +23,8 @@ aggregate = [
   { of = "amount / 2", as = "half", with = "items", op = ["sum", "count", "covariance", "max", "time_since_last"], where = "vip is not false", windows = ["1h"], current = true },
   { op = "count", as = "all", windows = ["1h", "lifetime"], current = true, default = -1 },
   { op = "count", as = "others", windows = ["1h"] },
+  { expr = "half_sum_1h / (all_lifetime - 2)", as = "share" },
+  { expr = "coalesce(half_time_since_last_1h, -1) * 2", as = "waited" },
 ]
 
 [model.paid]
@@ -72,7 +74,22 @@ impl History {
             let feature = if is_current(position) { with } else { without[position].clone() };
             feature.scalar(NOON)
         };
-        with.into_iter().enumerate().map(answer).collect()
+        let vector: Vec<Scalar> = with.into_iter().enumerate().map(answer).collect();
+        let derived = History::derived(&vector);
+        [vector, derived].concat()
+    }
+
+    /// The derived features of a vector.
+    fn derived(vector: &[Scalar]) -> Vec<Scalar> {
+        let share = match (&vector[0], &vector[6]) {
+            (Scalar::Float(half), Scalar::Int(all)) => Some(half / (*all - 2) as f64).filter(|share| share.is_finite()),
+            _ => None,
+        };
+        let waited = match &vector[4] {
+            Scalar::Float(seconds) => *seconds,
+            _ => -1.0,
+        };
+        vec![share.map_or(Scalar::Null, Scalar::Float), Scalar::Float(waited * 2.0)]
     }
 
     /// The state of all records, and of one more at noon.

@@ -49,6 +49,7 @@ impl Store {
             groups: vec![MirroredGroup {
                 name: "g".to_owned(),
                 features: ["n", "mean", "what"].map(str::to_owned).to_vec(),
+                derived: None,
                 table: self.table.clone(),
                 ttl_ms: Some(3_600_000),
             }],

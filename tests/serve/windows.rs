@@ -1,4 +1,4 @@
-//! Features in windows that requests ask for, over real sockets.
+//! Features in windows that requests ask for, and derived features, over real sockets.
 
 use std::sync::Arc;
 
@@ -19,7 +19,16 @@ aggregate = [
   { op = "rate", as = "orders", windows = ["1h"] },
   { of = "amount", as = "largest", op = "max", windows = ["lifetime"] },
   { of = "amount", as = "by_land", op = "count", by = "country", windows = ["3h"] },
+  { expr = "amount_sum_1h / amount_sum_3h", as = "share" },
+  { expr = "amount_time_since_last_1h / 60", as = "minutes" },
 ]
+
+[model.quick]
+kind = "linear"
+examples = "orders"
+features = ["paid.share", "paid.minutes * 2", "amount"]
+label = { value = "amount" }
+window = "1d"
 "#;
 
 const MINUTE: i64 = 60_000;
@@ -75,7 +84,7 @@ fn a_window_on_request_is_answered_under_its_own_names() {
     let mut client = Client::connect(server.addr());
     let declared = client.get("/features/paid/ann").json();
     assert_eq!(declared["features"]["amount_sum_3h"], 31.0);
-    assert_eq!(declared["features"].as_object().unwrap().len(), 12, "no panes are shown: {declared}");
+    assert_eq!(declared["features"].as_object().unwrap().len(), 14, "no panes are shown: {declared}");
     let answer = client.get("/features/paid/ann?window=2h");
     assert_eq!(answer.status, 200, "{answer:?}");
     let features = json!({
@@ -122,5 +131,42 @@ fn a_window_that_cannot_be_answered_is_refused_with_those_that_can() {
     let expected = "window: \"1h\" cannot be answered by group spend; it keeps no panes for requests, which request_windows = \
                     true makes it do";
     assert_eq!(client.get("/features/spend/ann?window=1h").error(), expected);
+    server.drain();
+}
+
+#[test]
+fn a_derived_feature_is_computed_for_whoever_asks() {
+    let shop = shop(&[170, 160, 20, 10]);
+    shop.publish(0, 1);
+    let server = shop.serve();
+    let mut client = Client::connect(server.addr());
+    let features = client.get("/features/paid/ann").json()["features"].clone();
+    assert_eq!((&features["share"], &features["minutes"]), (&json!(0.8), &json!(10.0)));
+    let many = client.post("/features/paid", r#"{"entities":[{"buyer":"ann"}]}"#).json();
+    assert_eq!(many["results"][0]["features"], features);
+    let feast = json!({ "features": ["paid:minutes", "paid:share"], "entities": { "buyer": ["ann", "bob"] } });
+    let feast = client.post("/get-online-features", feast.to_string()).json();
+    assert_eq!(
+        [&feast["results"][1]["values"], &feast["results"][2]["values"]],
+        [&json!([10.0, null]), &json!([0.8, null])]
+    );
+    // A prediction reads them by the same expressions, of what the instance sets too.
+    let order = json!({ "id": "o", "buyer": "ann", "amount": 1.0, "items": 1 });
+    let mut inputs = |name: &str, value: Value| {
+        let mut order = order.clone();
+        order[name] = value;
+        let answer = client.post("/predict", json!({ "instances": [order], "features": true }).to_string());
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["features"][0].clone()
+    };
+    let found = inputs("amount", json!(1.0));
+    assert_eq!((&found["paid.share"], &found["paid.minutes * 2"]), (&json!(0.8), &json!(20.0)));
+    assert_eq!(inputs("paid.share", json!(7))["paid.share"], 7.0);
+    assert_eq!(inputs("paid.amount_sum_3h", json!(16))["paid.share"], 0.75);
+    assert_eq!(inputs("paid.minutes", json!(4))["paid.minutes * 2"], 8.0);
+    // Without records, and without a result.
+    let unknown = inputs("buyer", json!("bob"));
+    assert_eq!((&unknown["paid.share"], &unknown["paid.minutes * 2"]), (&Value::Null, &Value::Null));
+    assert_eq!(inputs("paid.amount_sum_3h", json!(0))["paid.share"], Value::Null);
     server.drain();
 }

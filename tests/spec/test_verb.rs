@@ -28,6 +28,7 @@ entity = "shop"
 aggregate = [
   { of = "price", op = ["sum", "mean", "last_k(2)"], windows = ["1h"] },
   { op = "time_since_last", windows = ["1h"] },
+  { expr = "price_sum_1h / time_since_last_1h", as = "pace" },
   MORE
 ]
 "#;
@@ -92,14 +93,14 @@ NEWEST
     let (newest, earlier) = (
         r#"
 [test.expect]
-"shop/a%20b" = { price_sum_1h = 1.1, price_last2_1h = [1, 0.1], note_histogram5_lifetime = { x = 2 }, time_since_last_1h = 810.001 }
+"shop/a%20b" = { price_sum_1h = 1.1, price_last2_1h = [1, 0.1], note_histogram5_lifetime = { x = 2 }, time_since_last_1h = 810.001, pace = 0.001358023014786402 }
 "shop/c" = { price_sum_1h = 2.5, price_mean_1h = 2.5, note_histogram5_lifetime = { y = 1 } }
 [test.expect_null]
-"shop/nowhere" = ["price_mean_1h", "price_last2_1h"]
+"shop/nowhere" = ["price_mean_1h", "price_last2_1h", "pace"]
 "#,
         r#"
-expect = { "shop/a%20b" = { price_last2_1h = [1.0, 0.1], time_since_last_1h = 30 }, "shop/c" = {} }
-expect_null = { "shop/c" = ["price_sum_1h", "time_since_last_1h"] }
+expect = { "shop/a%20b" = { price_last2_1h = [1.0, 0.1], time_since_last_1h = 30, pace = 0.03666666666666667 }, "shop/c" = {} }
+expect_null = { "shop/c" = ["price_sum_1h", "time_since_last_1h", "pace"] }
 "#,
     );
     let block = block.replacen("NEWEST", &format!("{RECORDS}{newest}"), 1);

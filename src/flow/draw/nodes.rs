@@ -112,7 +112,7 @@ impl Graph {
 fn describe(spec: &Spec, group: &Group) -> String {
     let schema = spec.stream_schema(group.from);
     let entity: Vec<&str> = group.entity.iter().map(|at| schema.columns[*at].name.as_str()).collect();
-    let count = group.features.len();
+    let count = group.feature_count();
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} feature{plural} by {}", entity.join(", "))
 }

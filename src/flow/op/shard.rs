@@ -61,14 +61,16 @@ pub struct GroupShard {
 
 /// The look-ups of one stream that wait to close.
 struct PendingLookups {
-    /// The features to append.
-    features: Vec<WantedFeature>,
+    /// The features that are answered: those to append, and those that derived ones among them read.
+    answered: Vec<WantedFeature>,
+    /// The features to append, by position among all of the group.
+    features: Vec<usize>,
     /// The lines that count the record that looks up, with its columns.
     own: Vec<OwnRecord>,
     stash: Stash<LookupBatch>,
 }
 
-/// A feature that a look-up appends.
+/// A feature that is answered from a vector.
 #[derive(Clone, Copy)]
 struct WantedFeature {
     /// Its position in the group's vectors.
@@ -84,7 +86,7 @@ struct LookupBatch {
     named: Option<NullBuffer>,
     /// The input of each line that counts the records themselves.
     own: Vec<LineInput>,
-    /// A column for each feature, with the closing rows that are answered and not in `complete`.
+    /// A column for each feature that is answered, with the closing rows that are answered and not in `complete`.
     answers: Vec<FeatureColumn>,
     /// The columns of closing rows before those, cut where their texts are large.
     complete: Vec<Vec<ArrayRef>>,
@@ -117,7 +119,7 @@ impl GroupShard {
             partitions,
             offline,
             updates: Stash::default(),
-            lookups: wanted.map(|(features, own)| PendingLookups::new(&features, own)).collect(),
+            lookups: wanted.map(|(features, own)| PendingLookups::new(&plan, features, own)).collect(),
             activation: 0,
             plan,
         }
@@ -183,9 +185,9 @@ impl GroupShard {
         let key = key_columns(&batch, entity);
         let named = key.iter().fold(None, |named, column| NullBuffer::union(named.as_ref(), column.nulls()));
         let keys = self.plan.codec.encode(&key);
-        let PendingLookups { features, own, stash } = &mut self.lookups[index];
+        let PendingLookups { answered, own, stash, .. } = &mut self.lookups[index];
         let own = own.iter().map(|own| own_input(own, &batch, &self.nulls)).collect();
-        let answers = features.iter().map(|feature| FeatureColumn::new(self.plan.types[feature.position]));
+        let answers = answered.iter().map(|feature| FeatureColumn::new(self.plan.types[feature.position]));
         let answers = answers.collect();
         stash.push(capability, batch, LookupBatch { keys, named, own, answers, complete: Vec::new() });
     }
@@ -224,7 +226,10 @@ impl GroupShard {
             publisher.retire(&self.updates);
         }
         self.updates.retire();
-        changes.map_or_else(Vec::new, Changes::finish)
+        let mut failed = EvalStats::default();
+        let changes = changes.map_or_else(Vec::new, |changes| changes.finish(&mut failed));
+        count(&self.nulls, failed);
+        changes
     }
 
     /// Everything that closes: look-ups of one time before its updates, and those in the total order where that matters.
@@ -249,8 +254,9 @@ impl GroupShard {
 
     /// The look-ups of a stream that [`GroupShard::process_until`] has answered, with their features appended.
     pub fn enriched(&mut self, index: usize) -> Vec<(Capability<EventTime>, Batch)> {
-        let stash = &mut self.lookups[index].stash;
+        let PendingLookups { answered, features, stash, .. } = &mut self.lookups[index];
         let len = stash.closing_len();
+        let mut failed = EvalStats::default();
         let mut enriched = Vec::new();
         for position in 0..len {
             let stashed = stash.closing_mut(position);
@@ -266,11 +272,19 @@ impl GroupShard {
                 }
                 let batch = stashed.batch.slice(row, rows);
                 row += rows;
-                let columns = batch.columns.iter().cloned().chain(answers).collect();
+                let appended = features.iter().map(|feature| {
+                    let answer = |position: usize| answers[place(answered, position)].clone();
+                    match self.plan.derived_at(*feature) {
+                        Some(derived) => derived.eval(answer, rows, &mut failed),
+                        None => answer(*feature),
+                    }
+                });
+                let columns = batch.columns.iter().cloned().chain(appended).collect();
                 enriched.push((capability.clone(), batch.with_columns(columns)));
             }
         }
         stash.retire();
+        count(&self.nulls, failed);
         enriched
     }
 
@@ -300,6 +314,11 @@ impl GroupShard {
     }
 }
 
+/// Returns the place of a feature among those that are answered.
+fn place(answered: &[WantedFeature], position: usize) -> usize {
+    answered.iter().position(|wanted| wanted.position == position).expect("all that is read is answered")
+}
+
 /// Evaluates what a line reads of the records that look up.
 fn own_input(own: &OwnRecord, batch: &Batch, nulls: &NullCounter) -> LineInput {
     let mut failed = EvalStats::default();
@@ -312,12 +331,21 @@ fn own_input(own: &OwnRecord, batch: &Batch, nulls: &NullCounter) -> LineInput {
 }
 
 impl PendingLookups {
-    fn new(features: &[usize], own: Vec<OwnRecord>) -> Self {
-        let wanted = |position: &usize| {
-            let own = own.iter().position(|own| own.features.contains(position));
-            WantedFeature { position: *position, own }
+    fn new(plan: &GroupPlan, features: Vec<usize>, own: Vec<OwnRecord>) -> Self {
+        let mut answered: Vec<WantedFeature> = Vec::new();
+        let mut want = |position: usize| {
+            if answered.iter().all(|wanted| wanted.position != position) {
+                let own = own.iter().position(|own| own.features.contains(&position));
+                answered.push(WantedFeature { position, own });
+            }
         };
-        PendingLookups { features: features.iter().map(wanted).collect(), own, stash: Stash::default() }
+        for feature in &features {
+            match plan.derived_at(*feature) {
+                Some(derived) => derived.reads().iter().for_each(|(position, _)| want(*position)),
+                None => want(*feature),
+            }
+        }
+        PendingLookups { answered, features, own, stash: Stash::default() }
     }
 
     /// Appends the features of a closing look-up, as of the time that the state is advanced to: its own.
@@ -328,7 +356,7 @@ impl PendingLookups {
         let vector = entities.look_up(key.as_ref());
         // A record without an entity counts nowhere.
         let is_named = lookup.named.as_ref().is_none_or(|named| named.is_valid(at));
-        for (feature, column) in self.features.iter().zip(&mut lookup.answers) {
+        for (feature, column) in self.answered.iter().zip(&mut lookup.answers) {
             match (&vector[feature.position], feature.own) {
                 (Feature::Open(open), Some(line)) if is_named => {
                     column.append(&open.with(&lookup.own[line], at, row.time), row.time);

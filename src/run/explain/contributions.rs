@@ -44,7 +44,7 @@ pub struct Contribution {
     pub features: Vec<Recomputed>,
 }
 
-/// A feature that was recomputed.
+/// A feature, by position among all of the group, that was recomputed.
 pub struct Recomputed {
     pub feature: usize,
     pub value: Feature,
@@ -79,6 +79,18 @@ pub fn explain(
         }
     }
     contributions
+}
+
+/// Recomputes the derived features among some, from the features that contributions have recomputed.
+pub fn derived(group: &GroupPlan, contributions: &[Contribution], moment: Moment, wanted: &[usize]) -> Vec<Recomputed> {
+    let mut vector = vec![Feature::NULL; group.layout.width];
+    for of in contributions.iter().flat_map(|contribution| &contribution.features) {
+        vector[of.feature] = of.value.clone();
+    }
+    let derived = wanted.iter().filter(|feature| group.derived_at(**feature).is_some());
+    let recomputed =
+        |feature: &usize| Recomputed { feature: *feature, value: group.feature(&vector, *feature, moment.asking) };
+    derived.map(recomputed).collect()
 }
 
 /// The records that count for features.

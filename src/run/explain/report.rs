@@ -20,6 +20,8 @@ pub struct Report<'a> {
     pub records: &'a EntityRecords,
     pub moment: Moment,
     pub contributions: &'a [Contribution],
+    /// The derived features.
+    pub derived: &'a [Recomputed],
     /// The vector that it is compared with, and what that is in a word.
     pub served: Option<&'a ServedVector>,
     pub served_by: &'static str,
@@ -28,7 +30,7 @@ pub struct Report<'a> {
 impl Report<'_> {
     /// Returns the names of the features that differ from those served.
     pub fn differences(&self) -> Vec<&str> {
-        let all = self.contributions.iter().flat_map(|contribution| &contribution.features);
+        let all = self.contributions.iter().flat_map(|contribution| &contribution.features).chain(self.derived);
         let differs = |of: &&Recomputed| self.served_value(of).is_some_and(|served| *served != self.value(of));
         all.filter(differs).map(|of| self.group.names[of.feature].as_str()).collect()
     }
@@ -65,20 +67,13 @@ impl Report<'_> {
             "entity": entity,
             "as_of": format_time(self.moment.closed),
             "windows": windows,
+            "derived": self.derived.iter().map(|of| self.derived_json(of)).collect::<Map<_, _>>(),
         })
     }
 
     fn window_json(&self, contribution: &Contribution) -> Value {
         let line = &self.spec.lines[contribution.line];
-        let feature = |of: &Recomputed| {
-            let mut fields = json!({ "value": self.value(of) });
-            if let Some(served) = self.served_value(of) {
-                fields["served"] = served.clone();
-                fields["equal"] = (*served == self.value(of)).into();
-            }
-            (self.group.names[of.feature].clone(), fields)
-        };
-        let features: Map<String, Value> = contribution.features.iter().map(feature).collect();
+        let features: Map<String, Value> = contribution.features.iter().map(|of| self.feature_json(of)).collect();
         let record = |record: &usize| {
             let of = &self.records.records[*record];
             let mut fields = json!({
@@ -99,6 +94,27 @@ impl Report<'_> {
         })
     }
 
+    /// Returns the name of a feature with its value, and the one served.
+    fn feature_json(&self, of: &Recomputed) -> (String, Value) {
+        let mut fields = json!({ "value": self.value(of) });
+        if let Some(served) = self.served_value(of) {
+            fields["served"] = served.clone();
+            fields["equal"] = (*served == self.value(of)).into();
+        }
+        (self.group.names[of.feature].clone(), fields)
+    }
+
+    fn derived_json(&self, of: &Recomputed) -> (String, Value) {
+        let (name, mut fields) = self.feature_json(of);
+        fields["expr"] = self.expression(of).into();
+        (name, fields)
+    }
+
+    /// Returns the expression of a derived feature.
+    fn expression(&self, of: &Recomputed) -> String {
+        self.spec.derived_at(of.feature).map_or_else(String::new, |derived| derived.expr.text().trim().to_owned())
+    }
+
     /// Returns the explanation as text.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
@@ -114,17 +130,23 @@ impl Report<'_> {
             let count = contribution.records.len();
             let noun = if count == 1 { "record" } else { "records" };
             writeln!(out, "\n{}, {}: {count} {noun}", self.input(contribution), window.describe())?;
-            for of in &contribution.features {
-                write!(out, "  {} = {}", self.group.names[of.feature], self.value(of))?;
-                match self.served_value(of) {
-                    None => writeln!(out)?,
-                    Some(served) if *served == self.value(of) => writeln!(out, ", as {}", self.served_by)?,
-                    Some(served) => writeln!(out, ", but {} {}", served, self.served_by)?,
-                }
-            }
+            contribution.features.iter().try_for_each(|of| self.write_feature(out, of))?;
             self.write_records(out, contribution)?;
         }
+        for of in self.derived {
+            writeln!(out, "\n{}", self.expression(of))?;
+            self.write_feature(out, of)?;
+        }
         Ok(())
+    }
+
+    fn write_feature(&self, out: &mut String, of: &Recomputed) -> std::fmt::Result {
+        write!(out, "  {} = {}", self.group.names[of.feature], self.value(of))?;
+        match self.served_value(of) {
+            None => writeln!(out),
+            Some(served) if *served == self.value(of) => writeln!(out, ", as {}", self.served_by),
+            Some(served) => writeln!(out, ", but {} {}", served, self.served_by),
+        }
     }
 
     fn write_records(&self, out: &mut String, contribution: &Contribution) -> std::fmt::Result {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 
-use super::contributions::{Moment, explain};
+use super::contributions::{Moment, derived, explain};
 use super::lineage::EntityRecords;
 use super::report::Report;
 use super::served::{self, ServedVector};
@@ -64,7 +64,8 @@ pub fn run(asked: &AskedEntity, common: &CommonArgs, options: &ExplainOptions) -
     let records = EntityRecords::read(&plan, number, &group.codec.encode_one(&entity), &topics, since)?;
     let moment = moment(served.as_ref(), options, group, &records);
     let spec = &plan.spec.groups[number];
-    let contributions = explain(spec, group, &records, moment, &wanted);
+    let contributions = explain(spec, group, &records, moment, &spec.read_by(&wanted));
+    let derived = derived(group, &contributions, moment, &wanted);
 
     // The report.
     let report = Report {
@@ -74,6 +75,7 @@ pub fn run(asked: &AskedEntity, common: &CommonArgs, options: &ExplainOptions) -
         records: &records,
         moment,
         contributions: &contributions,
+        derived: &derived,
         served: served.as_ref(),
         served_by,
     };

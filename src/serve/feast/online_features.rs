@@ -3,6 +3,7 @@
 //! The answer has a list of values for each key column, then for each feature, with a value for each entity. The event
 //! time of a feature is the watermark: everything before it is in the value.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -43,7 +44,7 @@ struct OnlineFeaturesRequest<'a> {
 #[derive(Debug)]
 struct AskedFeature<'s> {
     group: &'s ServedGroup,
-    /// Position in the vectors of the group.
+    /// Position among the features of the group.
     feature: usize,
 }
 
@@ -84,8 +85,9 @@ pub fn online_features(service: &Service, _: &Captures<'_>, payload: Payload<'_>
             if at > 0 {
                 out.push(b',');
             }
-            let feature = vector.as_ref().map_or(&Feature::NULL, |vector| &vector[asked.feature]);
-            reply::write_feature(feature, service.asking_time(), &mut out);
+            let value = |vector| asked.group.value(vector, asked.feature, service.asking_time());
+            let feature = vector.as_deref().map_or(Cow::Owned(Feature::NULL), value);
+            reply::write_feature(&feature, service.asking_time(), &mut out);
         }
         out.push(b']');
         let found: Vec<bool> = vectors.iter().map(Option::is_some).collect();

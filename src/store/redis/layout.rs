@@ -122,7 +122,9 @@ pub fn write(
     let mut nulls = cmd("HDEL");
     nulls.arg(&text);
     let (mut has_values, mut has_nulls) = (false, false);
-    for (name, value) in group.features.iter().zip(vector.iter()) {
+    let derived = group.derived.as_ref().map_or_else(Vec::new, |derived| derived(vector));
+    let of_vector = vector.iter().take(group.features.len() - derived.len());
+    for (name, value) in group.features.iter().zip(of_vector.chain(&derived)) {
         match feature_text(value) {
             Some(value) => {
                 set.arg(name).arg(value.as_bytes());

@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use super::Online;
 use super::memory::OnlineTable;
+use crate::aggregate::Feature;
 use crate::metrics::Metrics;
 use crate::time::{EventTime, PartitionId};
 
@@ -40,12 +41,17 @@ pub use layout::key_text;
 pub use mirror_loop::MirrorStatus;
 pub use writer::RedisWriter;
 
+/// Computes features from a vector.
+pub type DerivedValues = Arc<dyn Fn(&[Feature]) -> Vec<Feature> + Send + Sync>;
+
 /// A feature group that is mirrored.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct MirroredGroup {
     pub name: String,
-    /// The names of the features, in the order of the group's vectors.
+    /// The names of the features, in the order of the group's vectors, then of the derived ones that are written.
     pub features: Vec<String>,
+    /// Computes the derived features that are written, from a vector; `None` if there are none.
+    pub derived: Option<DerivedValues>,
     pub table: Arc<OnlineTable>,
     /// The time after an entity's last change at which it has left all windows, and its hash expires, in ms; `None` for
     /// never.
