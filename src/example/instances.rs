@@ -50,7 +50,14 @@ impl fmt::Display for InstanceError {
         if let Some(field) = &self.field {
             write!(f, ".{field}")?;
         }
-        match &self.fault {
+        self.fault.fmt(f)
+    }
+}
+
+/// Writes what follows the place of the mistake.
+impl fmt::Display for InstanceFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             InstanceFault::Field(fault) => write!(f, ": {fault}"),
             InstanceFault::UnknownField { nearest: None } => f.write_str(": unknown field"),
             InstanceFault::UnknownField { nearest: Some(name) } => write!(f, ": unknown field; did you mean {name}?"),

@@ -54,7 +54,7 @@ pub use parameter::{Bounds, Parameter, ParameterValue, Parameters};
 pub use predictions::Predictions;
 pub use predictor::{PredictionMemory, Predictor};
 pub use preparation::{InputCell, InputColumn, InputShape, Prepared};
-pub use scores::{Better, METRICS, Metric, Scores, Scoring};
+pub use scores::{Better, METRICS, Metric, RANKING_METRICS, RankingMetric, RankingSums, Scores, Scoring};
 pub use sparse_rows::{SparseRow, SparseRows};
 pub use task::Task;
 pub use tensor::{Tensor, Tensors};

@@ -25,6 +25,20 @@ pub struct ModelOptions {
     pub start: LearningStart,
     pub seed: u64,
     pub publish: Option<Gate>,
+    /// The lists in which examples are scored; `None` if they are scored one by one alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranking: Option<RankingOptions>,
+}
+
+/// The lists in which examples are scored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RankingOptions {
+    /// Columns of the examples that tell users apart.
+    pub by: Vec<String>,
+    /// The least label of a relevant item.
+    pub relevant: f64,
+    /// The input by which the same lists are ranked for comparison.
+    pub popularity: Option<String>,
 }
 
 impl Default for ModelOptions {
@@ -40,6 +54,7 @@ impl Default for ModelOptions {
             start: LearningStart::Warm,
             seed: 0,
             publish: None,
+            ranking: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::flow::op::RefusedLabels;
 use crate::flow::op::label::AttributionReport;
 use crate::flow::op::learn::{LearnState, LearningTotals};
 use crate::flow::plan::{LabelPlan, ModelPlan};
-use crate::model::{METRICS, OverallScores};
+use crate::model::{METRICS, OverallScores, RANKING_METRICS};
 use crate::registry::ScorePoint;
 use crate::time::format_time;
 use crate::value::Batch;
@@ -148,11 +148,13 @@ impl TrainingDigest {
         let mut lines = vec![examples];
         if scores.examples > 0 {
             let mut line = format!("scores {model}: {} scored", scores.examples);
-            for metric in METRICS {
-                let Some(value) = scores.champion.get(metric.name) else { continue };
-                let _ = write!(line, ", {} {value:.4}", metric.name);
-                if let Some(base) = scores.no_skill.get(metric.name) {
-                    let _ = write!(line, " (no skill {base:.4})");
+            let metrics = METRICS.iter().map(|metric| (metric.name, "no skill"));
+            let of_lists = RANKING_METRICS.iter().map(|metric| (metric.name, "popularity"));
+            for (metric, compared) in metrics.chain(of_lists) {
+                let Some(value) = scores.champion.get(metric) else { continue };
+                let _ = write!(line, ", {metric} {value:.4}");
+                if let Some(base) = scores.no_skill.get(metric) {
+                    let _ = write!(line, " ({compared} {base:.4})");
                 }
             }
             lines.push(line);

@@ -20,6 +20,7 @@
 //! | is answered by the route's handler | `native`, `operations`, or a folder of a protocol: `open_inference`, `tensorflow`, `mlflow`, `feast` |
 //! | has its instances read, whatever form they are in | `served_models`, `instance_table`, `json_columns` |
 //! | is predicted for: version, look-ups, expressions, scores | `served_models` |
+//! | has items ranked, or left out, by what else is known of them and the user | `recommender` |
 //! | is refused | [`RequestError`], in the family's shape |
 //! | is counted | [`crate::metrics::Traffic`] |
 //!
@@ -50,6 +51,7 @@ mod payload;
 mod prediction_stats;
 mod query;
 mod readiness;
+mod recommender;
 mod reply;
 mod router;
 mod rules;

@@ -52,16 +52,21 @@ pub struct EntityColumn {
 impl EntityColumn {
     /// Returns the value of the column that a JSON value is, `None` if it is none. Times are RFC 3339 or epoch ms.
     pub fn scalar(&self, value: &Value) -> Option<Scalar> {
-        match (self.ty, value) {
-            (_, Value::Null) => Some(Scalar::Null),
-            (Type::String, Value::String(text)) => Some(Scalar::String(text.as_str().into())),
-            (Type::Int, Value::Number(number)) => number.as_i64().map(Scalar::Int),
-            (Type::Float, Value::Number(number)) => number.as_f64().map(Scalar::Float),
-            (Type::Bool, Value::Bool(value)) => Some(Scalar::Bool(*value)),
-            (Type::Timestamp, Value::String(text)) => TimeRules::default().of_text(text).map(Scalar::Timestamp),
-            (Type::Timestamp, Value::Number(number)) => number.as_i64().map(Scalar::Timestamp),
-            _ => None,
-        }
+        scalar(self.ty, value)
+    }
+}
+
+/// Returns the value of a type that a JSON value is, `None` if it is none. Times are RFC 3339 or epoch ms.
+pub fn scalar(ty: Type, value: &Value) -> Option<Scalar> {
+    match (ty, value) {
+        (_, Value::Null) => Some(Scalar::Null),
+        (Type::String, Value::String(text)) => Some(Scalar::String(text.as_str().into())),
+        (Type::Int, Value::Number(number)) => number.as_i64().map(Scalar::Int),
+        (Type::Float, Value::Number(number)) => number.as_f64().map(Scalar::Float),
+        (Type::Bool, Value::Bool(value)) => Some(Scalar::Bool(*value)),
+        (Type::Timestamp, Value::String(text)) => TimeRules::default().of_text(text).map(Scalar::Timestamp),
+        (Type::Timestamp, Value::Number(number)) => number.as_i64().map(Scalar::Timestamp),
+        _ => None,
     }
 }
 

@@ -12,6 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer};
 use super::RequestError;
 use super::call::{Call, Scratch, Unanswered, VersionRef};
 use super::prediction_stats::PredictionStats;
+use super::recommender::Recommender;
 use crate::example::{Frame, InstanceError, LookupSource, Program};
 use crate::expr::nearest;
 use crate::metrics::{Metrics, NullMetric, NullReason};
@@ -179,6 +180,14 @@ impl ServedModels {
         Ok(version)
     }
 
+    /// Returns the number of the version that a request asks for.
+    ///
+    /// # Errors
+    /// If it does not exist, is not loaded or takes other inputs.
+    pub fn check(&self, call: &Call) -> Result<u64, Unanswered> {
+        self.version(call.model, call.version).map(|version| version.version)
+    }
+
     /// The version that a request asks for.
     fn version(&self, model: usize, version: VersionRef) -> Result<Arc<Servable>, Unanswered> {
         let served = &self.models[model];
@@ -255,6 +264,8 @@ pub struct ServedModel {
     pub quoted: Vec<String>,
     /// The beginning of every answer, up to the version.
     pub head: Vec<u8>,
+    /// The items that it ranks, if it does.
+    pub recommender: Option<Recommender>,
     /// The newest version that was found to fit.
     fitting: ArcSwapOption<Servable>,
     /// Counts the inputs of requests that could not be computed or are out of range.
@@ -266,7 +277,13 @@ pub struct ServedModel {
 impl ServedModel {
     /// # Panics
     /// If the store lacks a table or group of the plan: both are made from the same plan.
-    pub fn new(program: Program, options: &ModelOptions, online: &Online, metrics: &Metrics) -> Self {
+    pub fn new(
+        program: Program,
+        options: &ModelOptions,
+        recommender: Option<Recommender>,
+        online: &Online,
+        metrics: &Metrics,
+    ) -> Self {
         let table = |source: &LookupSource| match source {
             LookupSource::Table(name) => online.table(name),
             LookupSource::Group(name) => online.group(name),
@@ -282,6 +299,7 @@ impl ServedModel {
             tables: tables.map(|table| table.expect("the store has all that is looked up").clone()).collect(),
             quoted: program.inputs().iter().map(|input| quote(&input.name)).collect(),
             head: format!("{{\"model\":{},\"version\":", quote(program.model())).into_bytes(),
+            recommender,
             fitting: ArcSwapOption::empty(),
             nulls: metrics.nulls_of(format!("model.{}.predict", program.model())),
             stats: PredictionStats::default(),

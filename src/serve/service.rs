@@ -9,6 +9,7 @@ use hyper::http::request::Parts;
 
 use super::call::Unanswered;
 use super::payload::Payload;
+use super::recommender::Recommender;
 use super::reply::{self, Reply};
 use super::router::Router;
 use super::rules::ConnectionRules;
@@ -56,7 +57,12 @@ impl Service {
         let ServiceConfig { spec, programs, online, live, registry, metrics, readiness } = config;
         assert_eq!(programs.len(), spec.models.len(), "there is a program for each model");
         let models = programs.into_iter().zip(&spec.models);
-        let models = models.map(|(plan, model)| ServedModel::new(plan, &model.options, &online, &metrics)).collect();
+        let models = models
+            .map(|(plan, model)| {
+                let recommender = model.recommend.as_ref().map(|of| Recommender::new(of, spec, &online));
+                ServedModel::new(plan, &model.options, recommender, &online, &metrics)
+            })
+            .collect();
         Arc::new(Service {
             dataflow: spec.name.clone(),
             models: ServedModels::new(models, live, registry),

@@ -188,6 +188,9 @@ impl Spec {
             }
             None => writeln!(out, "  every version is published")?,
         }
+        if let Some(recommend) = &model.recommend {
+            writeln!(out, "  recommends {}", self.tables[recommend.table].topic.name)?;
+        }
         // Inputs.
         writeln!(out, "  {} inputs", model.inputs.len())?;
         let width = model.inputs.iter().map(|input| input.name.len()).max().unwrap_or(0);

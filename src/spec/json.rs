@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{AssumedEntities, Group, Label, Model, Spec, Topic, Window, feature_type};
+use super::{AssumedEntities, FeatureRef, Group, Label, Model, Recommend, Spec, Topic, Window, feature_type};
 use crate::value::{Scalar, Schema};
 
 impl Spec {
@@ -94,6 +94,19 @@ impl Spec {
             "window_ms": model.window_ms,
             "offset_ms": model.offset_ms,
             "options": model.options,
+            "recommend": model.recommend.as_ref().map(|recommend| self.recommend_json(recommend)),
+        })
+    }
+
+    fn recommend_json(&self, recommend: &Recommend) -> Value {
+        let feature = |of: &FeatureRef| {
+            let group = &self.groups[of.group];
+            format!("{}.{}", group.name, group.features[of.feature].name)
+        };
+        json!({
+            "items": self.tables[recommend.table].topic.name,
+            "seen": recommend.seen.as_ref().map(feature),
+            "popularity": recommend.popularity.as_ref().map(feature),
         })
     }
 

@@ -9,7 +9,7 @@ pub use super::stream_keys::{COLUMN, SOURCE, TABLE, VIEW};
 /// Every section, in the order of the reference.
 pub static SECTIONS: &[&Section] = &[
     &FILE, &SOURCE, &TABLE, &COLUMN, &VIEW, &FEATURES, &AGGREGATE, &DERIVED, &WINDOW, &MODEL, &INPUT, &LOOK_UP, &LABEL,
-    &KIND, &OPTIMIZER, &PUBLISH, &TEST,
+    &KIND, &OPTIMIZER, &PUBLISH, &RECOMMEND, &RANKING, &TEST,
 ];
 
 pub static FILE: Section = Section {
@@ -81,6 +81,13 @@ pub static MODEL: Section = Section {
             Nothing,
             "Gate that a version must pass to become champion; without it, every version does",
         ),
+        key(
+            "recommend",
+            "table",
+            Nothing,
+            "The items that `POST /recommend` ranks by the model's predictions, see below",
+        ),
+        key("ranking", "table", Nothing, "Scores the examples of each user as a list, see below"),
     ],
 };
 
@@ -189,6 +196,46 @@ pub static PUBLISH: Section = Section {
             "How much worse than the champion before it a champion may be, by the prequential `metric` of one window. One that is \
              worse is rolled back at the window's end",
         ),
+    ],
+};
+
+pub static RECOMMEND: Section = Section {
+    title: "recommend",
+    summary: "Makes a model that predicts one value of a user and an item rank items for a user: an instance of each, best \
+              first. The key columns of the table of items are columns of the record that an instance is; all others \
+              are the user's.",
+    keys: &[
+        key(
+            "items",
+            "string",
+            Required,
+            "The table whose rows are the items, unless a request has candidates of its own",
+        ),
+        key(
+            "seen",
+            "string",
+            Nothing,
+            "A feature `group.feature` of the user that lists the items to be left out: `distinct_values`, `last_k` or \
+             another list of the items' key, which is one column then",
+        ),
+        key(
+            "popularity",
+            "string",
+            Nothing,
+            "A feature `group.feature` of the item, a number, that ranks the items for users that are new: those of whom \
+             the group of `seen` has no record",
+        ),
+    ],
+};
+
+pub static RANKING: Section = Section {
+    title: "ranking",
+    summary: "Scores the examples of one user in one window as a list that the model ranks, see [metrics](#metrics). For models \
+              that predict one value.",
+    keys: &[
+        key("by", "string or list of strings", Required, "Columns of the examples that tell users apart"),
+        key("relevant", "float", Is("0.5"), "The least label of a relevant item"),
+        key("popularity", "string", Nothing, "A numeric input by which the same lists are ranked for comparison"),
     ],
 };
 

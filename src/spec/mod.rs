@@ -36,6 +36,8 @@ mod model;
 mod model_options;
 mod modifiers;
 mod own;
+mod ranking;
+mod recommend;
 mod request_windows;
 mod select;
 mod test_block;

@@ -56,7 +56,12 @@ impl<'a> Checker<'a> {
             }
         };
         let names = parts.as_ref().map(|(entries, _)| entries.named_types());
-        let options = self.options(fields, kind, names.as_deref());
+        let mut options = self.options(fields, kind, names.as_deref());
+        if let (Some(options), Some(ranking)) = (&mut options, fields.get("ranking")) {
+            options.ranking = self.ranking(ranking, stream, known, names.as_deref());
+        }
+        let record = instance.as_ref().map(|way| way[0]);
+        let recommend = fields.get("recommend").and_then(|value| self.recommend(value, record, known));
         let (entries, label) = parts?;
         let BoundInputs { lookups, inputs, label } = self.look_ups(entries, label)?;
         Some(Model {
@@ -69,6 +74,7 @@ impl<'a> Checker<'a> {
             window_ms: window_ms?,
             offset_ms,
             options: options?,
+            recommend,
         })
     }
 

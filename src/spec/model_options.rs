@@ -94,6 +94,7 @@ impl<'a> Checker<'a> {
             start: start.unwrap_or_default(),
             seed,
             publish: gate.flatten(),
+            ranking: None,
         })
     }
 

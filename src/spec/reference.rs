@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use super::keys::{Absent, SECTIONS, Section};
-use super::reference_prose::{EXPRESSIONS, VALUES, VIEWS};
+use super::reference_prose::{EXPRESSIONS, LISTS, VALUES, VIEWS};
 use crate::aggregate::{self, AggregateKind, OpInput, OpParameters, WINDOWS, WindowForm};
 use crate::expr::FUNCTIONS;
-use crate::model::{Bounds, KINDS, METRICS, ModelKind, OPTIMIZERS, Parameter, TrainedBy};
+use crate::model::{Bounds, KINDS, METRICS, ModelKind, OPTIMIZERS, Parameter, RANKING_METRICS, TrainedBy};
 use crate::source::{FILE_FORMATS, FORMATS};
 use crate::value::Type;
 
@@ -14,6 +14,7 @@ use crate::value::Type;
 /// and metric.
 pub fn reference() -> String {
     let mut out = String::from(INTRODUCTION);
+    // The keys of a file.
     for section in SECTIONS {
         out += &section_text(section);
     }
@@ -29,6 +30,7 @@ pub fn reference() -> String {
             .iter()
             .map(|file| vec![format!("`.{}`", file.extension), format!("`{}`", file.format), file.summary.to_owned()]),
     );
+    // Values and expressions.
     out += VALUES;
     out += VIEWS;
     out += EXPRESSIONS;
@@ -37,6 +39,7 @@ pub fn reference() -> String {
         &["function", "description"],
         functions.map(|f| vec![format!("`{}`", f.signature), f.summary.to_owned()]),
     );
+    // Features and models.
     out += &windows();
     out += &aggregates();
     out += &kinds_of_models();
@@ -44,6 +47,11 @@ pub fn reference() -> String {
     out += &table(
         &["metric", "description"],
         METRICS.iter().map(|metric| vec![format!("`{}`", metric.name), metric.summary.to_owned()]),
+    );
+    out += LISTS;
+    out += &table(
+        &["metric", "description"],
+        RANKING_METRICS.iter().map(|metric| vec![format!("`{}`", metric.name), metric.summary.to_owned()]),
     );
     out += "\n## Optimizers\n\n`optimizer = \"NAME\"`, or a table such as `{ name = \"ftrl\", alpha = 0.1 }`.\n";
     for kind in OPTIMIZERS {

@@ -131,3 +131,11 @@ operators between two commas (a test such as IS NULL or LIKE counts as ten); `IN
 where it is. Checking takes time that grows with the length of the text.
 
 ";
+
+pub const LISTS: &str = "
+With `ranking`, a model's examples are scored in lists, too: those of one user in one window, in the order of the predictions
+that were made at their times. An item is relevant if its label is `relevant` or more. Metrics are means over the lists that have
+two items at least and a relevant one; equal predictions are in the order of the examples' keys, hashed. They are reported beside
+those of the same lists ranked by `popularity`, which is `no_skill` in the registry.
+
+";

@@ -202,6 +202,17 @@ impl OnlineTable {
         self.cells.len()
     }
 
+    /// The newest vectors of all keys, in no order.
+    ///
+    /// # Errors
+    /// The number of keys if that is more than `most`.
+    pub fn vectors(&self, most: usize) -> Result<Vec<Vector>, usize> {
+        match self.cells.len() {
+            keys if keys > most => Err(keys),
+            _ => Ok(self.cells.iter().map(|cell| cell.value().get()).collect()),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.cells.is_empty()
     }

@@ -117,6 +117,7 @@ pub fn examples(task: Task, rows: &[Row]) -> Examples {
         time: rows.iter().map(|row| row.time).collect(),
         known: rows.iter().map(|row| row.known).collect(),
         hash: rows.iter().map(|row| Key::hash_of(&row.id.to_le_bytes())).collect(),
+        users: Vec::new(),
     }
 }
 

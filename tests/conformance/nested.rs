@@ -101,7 +101,14 @@ fn run(options: &ModelOptions, rows: &[NestedRow], slice: usize, reload: bool) -
             };
             let first = number * slice;
             let hash = (first..first + rows.len()).map(|row| Key::hash_of(&row.to_le_bytes())).collect();
-            trainer.learn(&Examples { columns: columns(rows), labels, known: time.clone(), hash, time });
+            trainer.learn(&Examples {
+                columns: columns(rows),
+                labels,
+                known: time.clone(),
+                hash,
+                users: Vec::new(),
+                time,
+            });
             if reload {
                 trainer = Trainer::load(trainer.config().clone(), &trainer.save()).unwrap();
             }

@@ -94,6 +94,7 @@ impl Set {
                     _ => Labels::Numbers(self.labels[rows.clone()].to_vec()),
                 },
                 hash: time.iter().map(|time| Key::hash_of(&time.to_le_bytes())).collect(),
+                users: Vec::new(),
                 known: time.clone(),
                 time,
             });
@@ -427,6 +428,7 @@ fn alarms(columns: &[Vec<f64>; 3], labels: &[f64]) -> Vec<usize> {
             columns: columns.iter().map(column).collect(),
             labels: Labels::Numbers(labels[rows.clone()].to_vec()),
             hash: time.iter().map(|time| Key::hash_of(&time.to_le_bytes())).collect(),
+            users: Vec::new(),
             known: time.clone(),
             time,
         };

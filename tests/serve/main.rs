@@ -10,6 +10,7 @@
 //! | `moves` | moves of aliases, tokens of roles |
 //! | `protocols` | the protocols of other servers, with their clients |
 //! | `prometheus` | metrics, config and alert rules, with a real Prometheus |
+//! | `recommend` | items ranked for a user |
 //! | `shutdown` | the end of a run that hangs, permissions of files, the warning of an open address |
 //! | `windows` | features in windows that requests ask for |
 
@@ -23,5 +24,6 @@ mod limits;
 mod moves;
 mod prometheus;
 mod protocols;
+mod recommend;
 mod shutdown;
 mod windows;

@@ -23,7 +23,7 @@ use crate::metrics::{NullCounter, NullReason};
 use crate::model::{DriftAlarm, Examples, ModelError, Scored, Trainer, TrainerConfig, Version};
 use crate::registry::SavedChampion;
 use crate::time::EventTime;
-use crate::value::{Batch, Key, KeyCodec};
+use crate::value::{Batch, Key, KeyCodec, Type};
 
 pub use super::learning::{KeptExamples, LearnState, LearningReport, LearningTotals};
 
@@ -262,7 +262,18 @@ impl TrainerQueue {
             time: batch.event_times.to_vec(),
             known: batch.times.to_vec(),
             hash: keys.iter().map(|key| Key::hash_of(key.as_ref())).collect(),
+            users: self.users(batch),
         }
+    }
+
+    /// Returns hashes of the users in whose lists examples are scored; none if they are not.
+    fn users(&self, batch: &Batch) -> Vec<u64> {
+        let Some(ranking) = &self.plan.options.ranking else { return Vec::new() };
+        let place = |name: &String| self.plan.columns.index_of(name).expect("the spec has checked the columns");
+        let columns: Vec<usize> = ranking.by.iter().map(place).collect();
+        let types: Vec<Type> = columns.iter().map(|column| self.plan.columns.columns[*column].ty).collect();
+        let keys = KeyCodec::new(&types).encode(&key_columns(batch, &columns));
+        keys.iter().map(|key| Key::hash_of(key.as_ref())).collect()
     }
 
     /// Does one slice of work. Returns true once all examples before `upto` are learnt and every window that ended by

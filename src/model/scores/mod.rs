@@ -18,12 +18,14 @@ mod binary;
 mod exact_sum;
 mod metric;
 mod multiclass;
+mod ranking;
 mod ranks;
 mod regression;
 
 use serde::{Deserialize, Serialize};
 
 pub use metric::{Better, METRICS, Metric};
+pub use ranking::{RANKING_METRICS, RankingMetric, RankingSums};
 
 use super::Task;
 use binary::BinaryScores;

@@ -18,6 +18,7 @@ mod drift;
 mod examples;
 mod history;
 mod lineage;
+mod lists;
 mod prequential;
 mod rollback;
 mod saved;

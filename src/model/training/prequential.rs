@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::Scored;
 use super::drift::{self, DriftAlarm};
 use super::history::{ScoringVersions, VersionHistory, by_number};
+use super::lists::{ListedExample, RankedChunk, UserLists};
 use super::stability::WindowValues;
 use crate::model::adwin::AdaptiveWindow;
 use crate::model::preparation::Observations;
-use crate::model::{Predictions, Scores, Scoring, SparseRows, Task};
+use crate::model::{Predictions, RankingSums, Scores, Scoring, SparseRows, Task};
 use crate::time::EventTime;
 
 /// A window's scores, by role.
@@ -24,6 +25,8 @@ pub(super) struct PrequentialScores {
     pub no_skill: Scores,
     /// Scores of the newest champion and the one before it, where a champion can be rolled back.
     pub duel: Option<DuelScores>,
+    /// The same examples in lists, if they are scored so.
+    pub lists: Option<UserLists>,
 }
 
 /// Scores of the newest champion and of the one before it, on the examples that the newest one was champion for.
@@ -41,33 +44,48 @@ pub struct WindowScores {
     pub champion: Vec<(&'static str, f64)>,
     pub predecessor: Vec<(&'static str, f64)>,
     pub newest: Vec<(&'static str, f64)>,
-    /// Of predicting the mean label or the class frequencies.
+    /// Of predicting the mean label or the class frequencies; in lists, of popularity.
     pub no_skill: Vec<(&'static str, f64)>,
 }
 
 impl PrequentialScores {
-    /// Scores of no predictions; `with_duel` where a champion can be rolled back.
-    pub fn new(scoring: Scoring, with_duel: bool) -> Self {
+    /// Scores of no predictions; `with_duel` where a champion can be rolled back, `in_lists` where lists are scored.
+    pub fn new(scoring: Scoring, with_duel: bool, in_lists: bool) -> Self {
         let none = || Scores::new(scoring);
         let duel = with_duel.then(|| DuelScores { champion: none(), predecessor: none() });
-        PrequentialScores { champion: none(), predecessor: none(), newest: none(), no_skill: none(), duel }
-    }
-
-    pub fn summary(&self) -> WindowScores {
-        WindowScores {
-            examples: self.champion.examples(),
-            champion: self.champion.all(),
-            predecessor: self.predecessor.all(),
-            newest: self.newest.all(),
-            no_skill: self.no_skill.all(),
+        PrequentialScores {
+            champion: none(),
+            predecessor: none(),
+            newest: none(),
+            no_skill: none(),
+            duel,
+            lists: in_lists.then(UserLists::default),
         }
     }
 
+    pub fn summary(&self) -> WindowScores {
+        let lists = self.list_sums();
+        let all = |scores: &Scores, lists: &RankingSums| scores.all().into_iter().chain(lists.all()).collect();
+        WindowScores {
+            examples: self.champion.examples(),
+            champion: all(&self.champion, &lists[0]),
+            predecessor: all(&self.predecessor, &lists[1]),
+            newest: all(&self.newest, &lists[2]),
+            no_skill: all(&self.no_skill, &lists[3]),
+        }
+    }
+
+    /// Returns the sums of the lists as ranked by the champion, the champion before, the newest version, and popularity.
+    pub fn list_sums(&self) -> [RankingSums; 4] {
+        self.lists.as_ref().map(UserLists::sums).unwrap_or_default()
+    }
+
     /// Returns whether all are scores of that kind.
-    pub fn fit(&self, scoring: Scoring, with_duel: bool) -> bool {
+    pub fn fit(&self, scoring: Scoring, with_duel: bool, in_lists: bool) -> bool {
         let duel = self.duel.iter().flat_map(|duel| [&duel.champion, &duel.predecessor]);
         let mut all = [&self.champion, &self.predecessor, &self.newest, &self.no_skill].into_iter().chain(duel);
-        self.duel.is_some() == with_duel && all.all(|scores| scores.is_of(scoring))
+        let is_as_asked = self.duel.is_some() == with_duel && self.lists.is_some() == in_lists;
+        is_as_asked && all.all(|scores| scores.is_of(scoring))
     }
 }
 
@@ -148,6 +166,20 @@ impl ChunkScorer {
             if versions.newest == version {
                 self.newest[row] = start;
             }
+        }
+    }
+
+    /// Adds the examples to the lists of their users, with the first number of each prediction. NaN labels are skipped.
+    pub fn list(&self, labels: &[f64], chunk: &RankedChunk<'_>, lists: &mut UserLists) {
+        for (row, label) in labels.iter().enumerate() {
+            if self.versions[row].is_none() || label.is_nan() {
+                continue;
+            }
+            let of = |start: usize| if start == NONE { f64::NAN } else { self.values[start] };
+            let popularity = chunk.popularity.get(row).copied().unwrap_or(f64::NAN);
+            let scores = [of(self.champion[row]), of(self.predecessor[row]), of(self.newest[row]), popularity];
+            let relevant = *label >= chunk.relevant;
+            lists.push(chunk.users[row], ListedExample { tie: chunk.hashes[row], relevant, scores });
         }
     }
 

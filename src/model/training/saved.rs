@@ -20,7 +20,7 @@ use crate::model::{Classes, LabelUse, Learner, ModelError, Predictor, Task, Tens
 use crate::time::EventTime;
 
 /// Raised when the form changes; an older state is refused.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 
 /// The largest number that a version can have.
 const MOST_VERSIONS: u64 = 1 << 53;
@@ -204,7 +204,7 @@ impl SavedTrainer<'_> {
             && window.trained.len() == shards
             && (window.learners.is_empty() || window.learners.len() == shards)
             && window.buffered.iter().chain(held_out).all(|examples| examples.fits(layout, is_label))
-            && window.scores.fit(scoring, setup.can_roll_back())
+            && window.scores.fit(scoring, setup.can_roll_back(), setup.ranking().is_some())
             && self.total.fit(scoring)
             && self.errors.fits()
             && self.lineage.iter().chain(&self.previous).all(|lineage| lineage.statistics.fits(layout, task, classes))

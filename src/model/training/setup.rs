@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::preparation::{InputColumn, SlotLayout};
-use crate::model::{Gate, Learner, ModelError, ModelKind, ModelOptions, Scoring, Task, check_options};
+use crate::model::{Gate, Learner, ModelError, ModelKind, ModelOptions, RankingOptions, Scoring, Task, check_options};
 use crate::time::EventTime;
 
 /// The configuration of a trainer.
@@ -61,6 +61,17 @@ impl TrainingSetup {
     /// Returns whether a champion can be rolled back.
     pub fn can_roll_back(&self) -> bool {
         self.gate().is_some_and(|gate| gate.rollback.is_some())
+    }
+
+    /// Returns how examples are scored in lists, if they are.
+    pub fn ranking(&self) -> Option<&RankingOptions> {
+        self.config.options.ranking.as_ref()
+    }
+
+    /// Returns the position of the input by which lists are ranked for comparison, if there is one.
+    pub fn popularity(&self) -> Option<usize> {
+        let name = self.ranking()?.popularity.as_ref()?;
+        self.config.inputs.iter().position(|input| input.name == *name)
     }
 
     /// Returns an untrained learner.

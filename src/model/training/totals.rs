@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::prequential::PrequentialScores;
-use crate::model::{Scores, Scoring};
+use crate::model::{RankingSums, Scores, Scoring};
 
 /// The scores of all windows so far.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct TotalScores {
     champion: Scores,
     no_skill: Scores,
+    /// Of lists as ranked by the champions.
+    champion_lists: RankingSums,
+    /// Of lists as ranked by popularity.
+    popularity_lists: RankingSums,
 }
 
 /// The metrics of all predictions of a model, each made before its label was known.
@@ -21,31 +25,39 @@ pub struct OverallScores {
     pub examples: u64,
     /// Of the versions that were champion at the time of each example.
     pub champion: BTreeMap<String, f64>,
-    /// Of predicting the mean label or the class frequencies.
+    /// Of predicting the mean label or the class frequencies; in lists, of popularity.
     pub no_skill: BTreeMap<String, f64>,
 }
 
 impl TotalScores {
     pub fn new(scoring: Scoring) -> Self {
-        TotalScores { champion: Scores::new(scoring), no_skill: Scores::new(scoring) }
+        TotalScores {
+            champion: Scores::new(scoring),
+            no_skill: Scores::new(scoring),
+            champion_lists: RankingSums::default(),
+            popularity_lists: RankingSums::default(),
+        }
     }
 
     /// Adds the scores of a window.
     pub fn add(&mut self, window: &PrequentialScores) {
         self.champion.merge(&window.champion);
         self.no_skill.merge(&window.no_skill);
+        let [champion, _, _, popularity] = window.list_sums();
+        self.champion_lists.merge(&champion);
+        self.popularity_lists.merge(&popularity);
     }
 
     /// Returns the metrics.
     pub fn summary(&self) -> OverallScores {
-        let finite = |scores: &Scores| {
-            let finite = scores.all().into_iter().filter(|(_, value)| value.is_finite());
+        let finite = |scores: &Scores, lists: &RankingSums| {
+            let finite = scores.all().into_iter().chain(lists.all()).filter(|(_, value)| value.is_finite());
             finite.map(|(name, value)| (name.to_owned(), value)).collect()
         };
         OverallScores {
             examples: self.champion.examples(),
-            champion: finite(&self.champion),
-            no_skill: finite(&self.no_skill),
+            champion: finite(&self.champion, &self.champion_lists),
+            no_skill: finite(&self.no_skill, &self.popularity_lists),
         }
     }
 

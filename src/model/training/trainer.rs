@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef};
 
 use super::closing::{CHUNK, Closing};
+use super::lists::RankedChunk;
 use super::prequential::ChunkScorer;
 use super::saved;
 use super::setup::TrainingSetup;
@@ -14,6 +15,7 @@ use super::{DriftAlarm, Examples, Labels, OverallScores, Scored, TrainerConfig, 
 use crate::model::preparation::Observations;
 use crate::model::{ModelError, Predictor, Task};
 use crate::time::EventTime;
+use crate::value::Scalar;
 
 /// Scores examples, learns them, and makes a version at each window's end.
 ///
@@ -41,6 +43,7 @@ use crate::time::EventTime;
 ///     time: vec![0; 100],
 ///     known: vec![0; 100],
 ///     hash: (0..100).collect(),
+///     users: Vec::new(),
 /// };
 /// trainer.learn(&examples);
 /// let version = trainer.close(DAY_MS).unwrap();
@@ -172,6 +175,12 @@ impl Trainer {
             self.scorer.count(history, &self.labels, &mut window.scores);
             let known = &examples.known[from..from + len];
             self.scorer.watch(history, task, &self.labels, known, errors, &mut self.alarms);
+            if let (Some(ranking), Some(lists)) = (self.setup.ranking(), &mut window.scores.lists) {
+                let popularity = self.setup.popularity().map_or_else(Vec::new, |input| numbers(&columns[input]));
+                let (users, hashes) = (&examples.users[from..from + len], &examples.hash[from..from + len]);
+                let chunk = RankedChunk { users, hashes, popularity: &popularity, relevant: ranking.relevant };
+                self.scorer.list(&self.labels, &chunk, lists);
+            }
             self.scorer.append_to(history, &mut scored);
             let hashes = &examples.hash[from..from + len];
             self.scorer.record(history, &self.observations, hashes, &mut window.values);
@@ -227,6 +236,16 @@ impl Trainer {
         self.state.history.forget_before(end.saturating_sub(self.setup.config.within_ms));
         version
     }
+}
+
+/// Returns the values of a numeric column; a null is less than any.
+fn numbers(column: &ArrayRef) -> Vec<f64> {
+    let number = |row| match Scalar::of(column, row) {
+        Scalar::Int(value) => value as f64,
+        Scalar::Float(value) => value,
+        _ => f64::NEG_INFINITY,
+    };
+    (0..column.len()).map(number).collect()
 }
 
 #[cfg(test)]
@@ -345,6 +364,7 @@ mod tests {
             time: vec![0; 90],
             known: vec![0; 90],
             hash: (0..90).collect(),
+            users: Vec::new(),
         });
         let version = trainer.close(DAY_MS).unwrap();
         assert_eq!((version.examples, version.prequential.examples), (90, 0));

@@ -77,7 +77,7 @@ impl OpenWindow {
             trained: vec![0; setup.shards()],
             buffered: Vec::new(),
             held_out: LabelledExamples::default(),
-            scores: PrequentialScores::new(setup.scoring(), setup.can_roll_back()),
+            scores: PrequentialScores::new(setup.scoring(), setup.can_roll_back(), setup.ranking().is_some()),
             values: WindowValues::default(),
         }
     }

@@ -1,10 +1,11 @@
-//! The routes of tidemill itself: `/predict`, `/features`, `/models`. JSON in and out; an error is `{"error": "text"}`.
+//! The routes of tidemill itself: `/predict`, `/recommend`, `/features`, `/models`. JSON in and out; an error is `{"error": "text"}`.
 
 mod entities;
 mod features;
 mod models;
 mod moves;
 mod predict;
+mod recommend;
 mod scores;
 
 use super::{HttpRoute, Role, RouteFamily, reply};
@@ -14,6 +15,7 @@ pub static FAMILY: RouteFamily = RouteFamily {
     error: reply::error,
     routes: &[
         HttpRoute::post("/predict", predict::predict),
+        HttpRoute::post("/recommend", recommend::recommend),
         HttpRoute::post("/features/{group}", entities::entities).of_role(Role::Read),
         HttpRoute::get("/features/{group}/{key}", features::features).prefix().with_query(&["window"]),
         HttpRoute::get("/models", models::models),
