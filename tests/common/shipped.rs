@@ -119,6 +119,11 @@ impl Replayed {
         Replayed { folder }
     }
 
+    /// Returns the text of a file, such as `digest.json`.
+    pub fn text(&self, file: &str) -> String {
+        fs::read_to_string(self.folder.path().join("out").join(file)).unwrap()
+    }
+
     /// Returns the contents of a Parquet file, such as `features/user`.
     pub fn columns(&self, file: &str) -> Columns {
         Columns::read(&self.folder.path().join(format!("out/{file}.parquet")))

@@ -25,7 +25,9 @@ pub fn read(path: &str) -> String {
 
 /// Every Markdown file for readers, from the root.
 fn documents() -> Vec<String> {
-    let folders = ["", "docs", "docs/guides", "data/clicks", "data/flights", "data/fraud", "data/retail"].into_iter();
+    let folders =
+        ["", "docs", "docs/guides", "data/clicks", "data/flights", "data/fraud", "data/recommender", "data/retail"]
+            .into_iter();
     let files = folders.flat_map(|folder| fs::read_dir(root().join(folder)).into_iter().flatten());
     let paths = files.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|ext| ext == "md"));
     let mut paths: Vec<String> =

@@ -15,6 +15,7 @@
 //! | `ledger` | outcomes of records, back pressure and freshness |
 //! | `nulls` | counts of values that could not be computed |
 //! | `own` | features that count the record of whoever asks, against a recomputation with that record |
+//! | `recommender` | features of `dataflows/recommender.toml` and the scores of its lists, against loops over all ratings |
 //! | `retail` | the features of `dataflows/retail.toml`, against sums over all records of each customer |
 //! | `serving` | answers of the endpoint, against the operators of the graph; malformed requests |
 //! | `shifted` | features, examples and labels of a view with `at`, against a recomputation from all records |
@@ -40,6 +41,7 @@ mod labels;
 mod ledger;
 mod nulls;
 mod own;
+mod recommender;
 mod retail;
 mod serving;
 mod shifted;
