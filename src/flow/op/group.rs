@@ -10,7 +10,7 @@
 //! exactly the records before t. All updates and look-ups before the frontier have arrived, so batches do not matter.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use timely::container::NoopBuilder;
 use timely::dataflow::Scope;
@@ -88,6 +88,7 @@ pub fn group<'scope>(
             done: EventTime::MIN,
             throttle: is_online.then(PublishThrottle::default),
             activator,
+            measures_at: None,
         };
         move |frontiers| schedule.run(&mut ports, frontiers)
     });
@@ -157,6 +158,8 @@ struct GroupSchedule {
     /// `None` if there is no online store.
     throttle: Option<PublishThrottle>,
     activator: Activator,
+    /// The moment of the activation that is to come in which the state is measured.
+    measures_at: Option<Instant>,
 }
 
 impl GroupSchedule {
@@ -173,8 +176,22 @@ impl GroupSchedule {
                 self.checkpoint.save(stretch.until, SavedPart::deferred(move || snapshot.saved()));
             }
         }
-        self.checkpoint.measure_state(|| self.shard.state_bytes());
+        self.measure();
         self.publish();
+    }
+
+    /// Measures the state, now or in an activation of its own, so that what it holds is known although no input follows.
+    fn measure(&mut self) {
+        match self.checkpoint.measure_state(|| self.shard.state_bytes()) {
+            None => self.measures_at = None,
+            Some(wait) => {
+                let (now, is_over) = (Instant::now(), self.done == EventTime::MAX);
+                if !is_over && self.measures_at.is_none_or(|at| at <= now) {
+                    self.measures_at = Some(now + wait);
+                    self.activator.activate_after(wait);
+                }
+            }
+        }
     }
 
     /// Stashes what has arrived.
