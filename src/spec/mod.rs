@@ -16,6 +16,7 @@
 mod feature_keys;
 mod keys;
 mod problem;
+mod ranked_items;
 mod reader;
 mod section;
 mod stream_keys;
@@ -59,6 +60,7 @@ pub use checker::{load, parse};
 pub use definition::hash;
 pub use explain::{AssumedEntities, format_bytes};
 pub use problem::{Problem, Severity, SpecErrors};
+pub use ranked_items::{FeatureRef, ItemColumn, Recommend};
 pub use reference::reference;
 pub use request_windows::FeatureName;
 pub use test_case::{Expectation, ExpectedFeature, ExpectedValue, TestCase, TestRecord};
