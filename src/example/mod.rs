@@ -24,7 +24,7 @@
 //! let orders = Schema::new(vec![Column::new("amount", Type::Float, false), Column::new("at", Type::Timestamp, false)]);
 //! let double = Expr::parse("amount * 2", &Scope::of("orders", &orders)).unwrap();
 //! let mut builder = ProgramBuilder::default();
-//! builder.record(&orders, 1);
+//! builder.record(&orders, Some(1));
 //! let program = builder.finish("m", &FeatureAssembler::new([(InputColumn::new("double", Type::Float), double)]));
 //!
 //! let (mut frame, newest) = (Frame::default(), Some(0));
