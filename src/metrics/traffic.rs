@@ -9,8 +9,8 @@ use prometheus::{Histogram, IntCounter, IntCounterVec};
 
 use super::Metrics;
 
-/// The statuses that an endpoint answers with. Any other is counted as the last, 500.
-const CODES: [u16; 10] = [200, 400, 404, 405, 408, 413, 415, 429, 503, 500];
+/// The statuses that an endpoint answers with. The counter of any other is looked up.
+const CODES: [u16; 12] = [200, 400, 401, 403, 404, 405, 408, 413, 415, 429, 500, 503];
 
 /// The counters of one route.
 #[derive(Debug)]
@@ -34,8 +34,26 @@ impl Traffic {
     /// Counts one answer with its status, and the time from the request's head to it.
     pub fn count(&self, code: u16, took: Duration) {
         self.seconds.observe(took.as_secs_f64());
-        let at = CODES.iter().position(|known| *known == code).unwrap_or(CODES.len() - 1);
-        let make = || self.requests.with_label_values(&[self.route, &CODES[at].to_string()]);
-        self.codes[at].get_or_init(make).inc();
+        let counter = || self.requests.with_label_values(&[self.route, &code.to_string()]);
+        match CODES.iter().position(|known| *known == code) {
+            Some(at) => self.codes[at].get_or_init(counter).inc(),
+            None => counter().inc(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_is_counted_as_itself() {
+        let metrics = Metrics::new("test");
+        let traffic = Traffic::new(&metrics, "/predict");
+        for code in 100..600 {
+            traffic.count(code, Duration::ZERO);
+            let counted = metrics.http_requests.with_label_values(&["/predict", &code.to_string()]);
+            assert_eq!(counted.get(), 1, "{code}");
+        }
     }
 }
