@@ -175,7 +175,7 @@ impl PartitionReader {
     /// also read while less than that is ahead of the slowest partition, or if it is the slowest itself: so what is in
     /// flight is bounded except for what lateness keeps open, and the slowest can always go on.
     ///
-    /// Of partitions that have a backlog, those that are ahead by [`ALIGNED`] records wait for the others. What they would
+    /// Of partitions that have a backlog, those that are ahead by `ALIGNED` records wait for the others. What they would
     /// read could not be closed yet, and a record that closes soon after it is read costs the least.
     pub fn may_read(&mut self, slowest: SlowestPositions, is_processed: bool) -> bool {
         let limit = &self.options.max_in_flight;
