@@ -17,12 +17,14 @@ mod dropped;
 mod freshness;
 mod nulls;
 mod process;
+mod status;
 mod traffic;
 
 pub use dropped::DroppedCounts;
 pub use freshness::Freshness;
 pub use nulls::{NullCounter, NullCounts, NullMetric, NullReason};
 pub use process::{Metrics, OperatorCounts};
+pub use status::{FreshnessQuantiles, GroupStatus, SourceStatus};
 pub use traffic::Traffic;
 
 /// A metric: its name, labels and help.

@@ -34,7 +34,7 @@ pub struct Metrics {
     operator_busy: CounterVec,
     pub source_records: IntCounterVec,
     pub source_in_flight: IntGaugeVec,
-    source_overtaken: IntCounterVec,
+    pub(super) source_overtaken: IntCounterVec,
     pub source_lag: IntGaugeVec,
     pub state_bytes: IntGaugeVec,
     entities_dropped: IntCounterVec,

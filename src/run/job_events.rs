@@ -22,6 +22,7 @@ use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::model::{Decision, Version};
 use crate::registry::{Follower, LiveModels, Manifest, Publication, Registry, Writer};
+use crate::serve::{LetterBoard, ShownLetter};
 use crate::source::DeadLetter;
 use crate::time::EventTime;
 
@@ -89,6 +90,8 @@ pub struct JobEvents {
     limit: DeadLetterLimit,
     /// The journal of overtaken records, if the job takes checkpoints.
     pub journal: Option<Journal>,
+    /// The newest dead letters, if somebody shows them.
+    pub board: Option<Arc<LetterBoard>>,
     /// The number of versions made so far.
     pub versions: u64,
     /// Reports on examples and scores, by position of the model.
@@ -150,6 +153,7 @@ impl JobEvents {
             letters: letters.into(),
             limit,
             journal: None,
+            board: None,
             versions: 0,
             training: job.plan.models.iter().map(|_| TrainingReports::default()).collect(),
             dead_letters: 0,
@@ -213,6 +217,9 @@ impl JobEvents {
     fn keep(&mut self, letters: &[DeadLetter]) -> anyhow::Result<()> {
         self.dead_letters += letters.len() as u64;
         self.limit.observe(letters);
+        if let Some(board) = &self.board {
+            letters.iter().for_each(|letter| board.add(shown(letter)));
+        }
         self.letters.write(letters).context("dead letters cannot be kept")
     }
 
@@ -331,5 +338,16 @@ impl JobEvents {
             versions.entry(model.clone()).or_default().extend(written.values().cloned());
         }
         Ok(versions)
+    }
+}
+
+/// Returns a dead letter without its value.
+fn shown(letter: &DeadLetter) -> ShownLetter {
+    ShownLetter {
+        source: letter.source.clone(),
+        partition: letter.partition,
+        offset: letter.offset,
+        reason: letter.reason.name().to_owned(),
+        detail: letter.detail.clone(),
     }
 }

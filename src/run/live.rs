@@ -144,6 +144,7 @@ impl LiveRun {
         let versions = VersionSink { registry, keep: setup.config.registry.keep };
         let limit = DeadLetterLimit::new(setup.config.max_dead_letters);
         let mut job_events = JobEvents::new(&job, &setup.metrics, versions, &setup.live, letters, limit)?;
+        job_events.board = Some(setup.letters.clone());
         job_events.journal = checkpoints.is_enabled().then(|| checkpoints.journal()).transpose()?;
         saved_events.map_or(Ok(()), |bytes| job_events.restore(&bytes))?;
         // The graph is last: everything that it needs is there.

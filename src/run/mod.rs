@@ -30,6 +30,7 @@
 //! | `digest`, `finish`, `verify` | the digest of a finished run, how it is made, and how two are compared |
 //! | `shortfall` | why a replay made no example, or no version |
 //! | `output`, `panics` | what is printed: results, errors without secrets, bugs with their place |
+//! | `picture` | the graph with its rates, for the dashboard |
 //! | `logging`, `log_file` | the log, on stderr and in a file |
 //! | `status`, `forecast` | the status line of a live run on the terminal |
 //! | `system`, `watchdog` | what the system allows the process; ends it if a thread has ended or a run does not end |
@@ -63,6 +64,7 @@ mod models;
 mod online;
 mod output;
 mod panics;
+mod picture;
 mod reference;
 mod replay;
 mod replay_start;

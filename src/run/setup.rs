@@ -13,16 +13,17 @@ use super::config::Config;
 use super::job::{self, JobOptions, OfflineLayout, PreparedJob};
 use super::job_events::saved_champions;
 use super::locks::{Locks, RUN};
-use super::{Failure, finish, inspect, logging, online, print_err, system};
+use super::{Failure, finish, inspect, logging, online, picture, print_err, system};
 use crate::blob::Blobs;
 use crate::checkpoint::{CheckpointCoordinator, Overtaken};
 use crate::disk;
 use crate::error::chain;
 use crate::flow::Plan;
+use crate::flow::draw::Graph;
 use crate::flow::op::learn;
 use crate::metrics::Metrics;
 use crate::registry::{LiveModels, Registry, Restoration, SavedChampion, When};
-use crate::serve::{self, Readiness, Server, Service, ServiceConfig, StartError};
+use crate::serve::{self, DashboardConfig, LetterBoard, Readiness, Server, Service, ServiceConfig, StartError};
 use crate::store::Online;
 
 /// Versions of a model that can be requested without reading the registry.
@@ -53,6 +54,8 @@ pub struct RunSetup {
     pub online: Arc<Online>,
     pub live: Arc<LiveModels>,
     pub readiness: Arc<Readiness>,
+    /// The newest dead letters, for the dashboard.
+    pub letters: Arc<LetterBoard>,
 }
 
 impl RunSetup {
@@ -71,6 +74,7 @@ impl RunSetup {
             online: job::online_store(&plan),
             live: Arc::new(LiveModels::new(models, LIVE_VERSIONS)),
             readiness: Arc::new(Readiness::default()),
+            letters: Arc::default(),
             config,
             plan,
         })
@@ -122,6 +126,12 @@ impl RunSetup {
         Ok(Registry::open(&self.registry_url())?)
     }
 
+    /// Returns what the dashboard shows beside the state that requests are answered from.
+    fn dashboard(&self) -> DashboardConfig {
+        let graph = Graph::of(&self.plan.spec);
+        DashboardConfig { letters: self.letters.clone(), graph: Arc::new(move |rates| picture::draw(&graph, rates)) }
+    }
+
     /// Binds the endpoint's address and starts to answer. It is not ready before the graph runs.
     ///
     /// # Errors
@@ -135,6 +145,7 @@ impl RunSetup {
             registry: Some(self.registry()?),
             metrics: self.metrics.clone(),
             readiness: self.readiness.clone(),
+            dashboard: self.dashboard(),
         });
         let mut endpoint = self.config.http.endpoint(&self.config.base);
         // No page of somebody else has the name of this machine, which often stands for a loopback address.

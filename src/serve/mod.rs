@@ -38,15 +38,19 @@ mod body;
 mod budget;
 mod call;
 mod connection;
+mod dashboard;
+mod dashboard_config;
 mod error;
 mod feast;
 mod hosts;
 mod instance_table;
 mod json_columns;
+mod letter_board;
 mod mlflow;
 mod native;
 mod open_inference;
 mod operations;
+mod operator_rates;
 mod payload;
 mod prediction_stats;
 mod query;
@@ -69,7 +73,10 @@ use payload::Payload;
 use query::QueryRule;
 use reply::Reply;
 
+pub use dashboard_config::DashboardConfig;
 pub use error::{RequestError, StartError};
+pub use letter_board::{LetterBoard, ShownLetter};
+pub use operator_rates::OperatorRates;
 pub use readiness::Readiness;
 pub use router::Captures;
 pub use server::{Endpoint, Server, start};
@@ -124,6 +131,7 @@ pub static FAMILIES: &[&RouteFamily] = &[
     &tensorflow::FAMILY,
     &mlflow::FAMILY,
     &feast::FAMILY,
+    &dashboard::FAMILY,
 ];
 
 impl HttpRoute {

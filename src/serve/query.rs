@@ -46,6 +46,25 @@ pub fn parameter<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a, str>>,
     found.map(|(_, value)| percent_decode_str(value).decode_utf8().map_err(|_| RequestError::Path)).transpose()
 }
 
+/// The names and values of a form, as browsers send it: percent-encoded, with `+` for a space.
+///
+/// # Errors
+/// If one is not UTF-8 once decoded.
+pub fn form(query: &str) -> Result<Vec<FormValue>, RequestError> {
+    let text = |encoded: &str| {
+        let spaced = encoded.replace('+', " ");
+        percent_decode_str(&spaced).decode_utf8().map(Cow::into_owned).map_err(|_| RequestError::Path)
+    };
+    parameters(query).map(|(name, value)| Ok(FormValue { name: text(name)?, value: text(value)? })).collect()
+}
+
+/// A value of a form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormValue {
+    pub name: String,
+    pub value: String,
+}
+
 /// The names and values of the parameters, percent-encoded.
 fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
     let parameters = query.split('&').filter(|parameter| !parameter.is_empty());

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
+use super::query::FormValue;
 use super::{FAMILIES, HttpRoute, RequestError, RouteFamily, query};
 use crate::metrics::{Metrics, Traffic};
 
@@ -64,6 +65,14 @@ impl<'a> Captures<'a> {
     /// If it is not UTF-8 once percent-decoded.
     pub fn parameter(&self, name: &str) -> Result<Option<Cow<'a, str>>, RequestError> {
         query::parameter(self.query, name)
+    }
+
+    /// The query as the values of a form.
+    ///
+    /// # Errors
+    /// If one is not UTF-8 once decoded.
+    pub fn form(&self) -> Result<Vec<FormValue>, RequestError> {
+        query::form(self.query)
     }
 
     /// A capture as text.
@@ -178,11 +187,10 @@ mod tests {
         assert_eq!(find(&Method::POST, "/predict"), Ok(("/predict", captures(""))));
         assert_eq!(get("/features/airport/JFK"), Ok(("/features/{group}/{key}", captures("airport/JFK"))));
         assert_eq!(get("/features/desk/"), Ok(("/features/{group}/{key}", captures("desk/"))));
+        assert_eq!(get("/"), Ok(("/", captures(""))));
         assert_eq!(get("/models/late"), Ok(("/models/{model}", captures("late"))));
         assert_eq!(get("/models/late/versions"), Ok(("/models/{model}/versions", captures("late"))));
-        for path in
-            ["/", "", "/predict/", "/features/", "/models/", "/models//versions", "/models/a/b", "/Predict", "*"]
-        {
+        for path in ["", "/predict/", "/features/", "/models/", "/models//versions", "/models/a/b", "/Predict", "*"] {
             assert_eq!(get(path), Err(format!("unknown route {path}")));
         }
     }

@@ -31,6 +31,10 @@ impl ServedGroups {
         ServedGroups(spec.groups.iter().map(|group| ServedGroup::new(spec, group, online)).collect())
     }
 
+    pub fn iter(&self) -> std::slice::Iter<'_, ServedGroup> {
+        self.0.iter()
+    }
+
     /// # Errors
     /// If there is no group of this name.
     pub fn find(&self, name: &str) -> Result<&ServedGroup, RequestError> {

@@ -8,6 +8,8 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 
 use super::call::Unanswered;
+use super::dashboard_config::DashboardConfig;
+use super::operator_rates::RateSampler;
 use super::payload::Payload;
 use super::recommender::Recommender;
 use super::reply::{self, Reply};
@@ -35,6 +37,7 @@ pub struct ServiceConfig<'a> {
     pub registry: Option<Registry>,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
+    pub dashboard: DashboardConfig,
 }
 
 /// Answers requests. Shared by all serving threads.
@@ -46,6 +49,9 @@ pub struct Service {
     pub(super) groups: ServedGroups,
     pub(super) metrics: Arc<Metrics>,
     pub(super) readiness: Arc<Readiness>,
+    pub(super) dashboard: DashboardConfig,
+    /// Rates of the operators, for the dashboard.
+    pub(super) rates: RateSampler,
     online: Arc<Online>,
     router: Router,
 }
@@ -54,7 +60,7 @@ impl Service {
     /// # Panics
     /// If the parts are not of one dataflow.
     pub fn new(config: ServiceConfig<'_>) -> Arc<Self> {
-        let ServiceConfig { spec, programs, online, live, registry, metrics, readiness } = config;
+        let ServiceConfig { spec, programs, online, live, registry, metrics, readiness, dashboard } = config;
         assert_eq!(programs.len(), spec.models.len(), "there is a program for each model");
         let models = programs.into_iter().zip(&spec.models);
         let models = models
@@ -71,6 +77,8 @@ impl Service {
             online,
             metrics,
             readiness,
+            dashboard,
+            rates: RateSampler::new(Instant::now()),
         })
     }
 

@@ -1,15 +1,18 @@
 //! Roles and bearer tokens: what a request may do.
 //!
 //! Each role may have a file of tokens. A request for a route of that role must then carry one of them as
-//! `Authorization: Bearer TOKEN`; a role without a file is open. A file is read again when it changes, at the latest
+//! `Authorization: Bearer TOKEN`, or as the password that a browser asks for; a role without a file is open. A file is read again when it changes, at the latest
 //! after a second, so tokens are replaced without a restart. Tokens are compared in a time that does not depend on where
 //! they differ, and are in no log and no error.
 
+use std::borrow::Cow;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use parking_lot::Mutex;
 
@@ -109,8 +112,11 @@ impl Tokens {
         }
         let mut given = headers.get_all(AUTHORIZATION).iter();
         let (Some(value), None) = (given.next(), given.next()) else { return Err(RequestError::NoToken(role.name())) };
-        let token = bearer(value.as_bytes()).ok_or(RequestError::NoToken(role.name()))?;
-        let roles: Vec<Role> = self.files.iter().filter(|(_, file)| file.has(token)).map(|(role, _)| *role).collect();
+        let token = bearer(value.as_bytes()).map(Cow::Borrowed);
+        // A browser sends a password unasked, so moves of aliases do not take one.
+        let token = token.or_else(|| password(value.as_bytes()).filter(|_| role != Role::Admin).map(Cow::Owned));
+        let token = token.ok_or(RequestError::NoToken(role.name()))?;
+        let roles: Vec<Role> = self.files.iter().filter(|(_, file)| file.has(&token)).map(|(role, _)| *role).collect();
         match roles.contains(&role) {
             true => Ok(()),
             false if roles.is_empty() => Err(RequestError::NoToken(role.name())),
@@ -137,6 +143,14 @@ pub fn check_json(headers: &HeaderMap) -> Result<(), RequestError> {
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked("Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+}
+
+/// Returns the password of an `Authorization` as browsers send it, which is the token; `None` if it is of another scheme.
+fn password(value: &[u8]) -> Option<Vec<u8>> {
+    let (scheme, encoded) = value.split_at_checked("Basic ".len())?;
+    let decoded = scheme.eq_ignore_ascii_case(b"Basic ").then(|| BASE64.decode(encoded.trim_ascii()).ok())??;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    Some(decoded[colon + 1..].to_vec())
 }
 
 impl TokenFile {
@@ -227,6 +241,11 @@ mod tests {
             (Role::Read, "bearer  r2 ", 200),
             (Role::Admin, "Bearer r2", 200),
             (Role::Admin, "Bearer a1", 200),
+            // Of somebody:r1 and somebody:a1.
+            (Role::Read, "Basic c29tZWJvZHk6cjE=", 200),
+            (Role::Admin, "Basic c29tZWJvZHk6YTE=", 401),
+            (Role::Read, "Basic c29tZWJvZHk=", 401),
+            (Role::Read, "Basic =", 401),
             (Role::Read, "Bearer a1", 403),
             (Role::Admin, "Bearer r1", 403),
             (Role::Admin, "Bearer r", 401),

@@ -15,7 +15,7 @@ use tidemill::flow::Plan;
 use tidemill::metrics::Metrics;
 use tidemill::model::{Examples, InputShape, Labels, ModelKind, Task, Trainer, TrainerConfig, Version};
 use tidemill::registry::{LiveModels, Publication, Registry};
-use tidemill::serve::{Endpoint, Readiness, Server, Service, ServiceConfig, start};
+use tidemill::serve::{DashboardConfig, Endpoint, Readiness, Server, Service, ServiceConfig, start};
 use tidemill::spec;
 use tidemill::store::{Online, Upsert};
 use tidemill::value::{Scalar, Type};
@@ -205,6 +205,7 @@ pub struct Shop {
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
     pub registry: Option<Registry>,
+    pub dashboard: DashboardConfig,
 }
 
 impl Shop {
@@ -220,6 +221,7 @@ impl Shop {
             metrics: Metrics::new(&plan.spec.name),
             readiness: Arc::default(),
             registry: None,
+            dashboard: DashboardConfig::default(),
             plan,
         }
     }
@@ -280,6 +282,7 @@ impl Shop {
             registry: self.registry.clone(),
             metrics: self.metrics.clone(),
             readiness: self.readiness.clone(),
+            dashboard: self.dashboard.clone(),
         })
     }
 

@@ -7,7 +7,7 @@ use crate::tree::{Offence, tidy};
 const LONGEST: usize = 60;
 /// A longer body names its steps in comments.
 const LONGEST_WITHOUT_STEPS: usize = 40;
-/// The most braces within braces.
+/// The most braces within braces. A template of HTML is as deep as its document.
 const DEEPEST: usize = 5;
 
 #[test]
@@ -59,5 +59,8 @@ mod tried {
         let deep = |depth: usize| format!("fn f() {{ {} {} }}\n", "{".repeat(depth), "}".repeat(depth));
         assert_eq!(lines(functions, "a.rs", &deep(DEEPEST)), NONE);
         assert_eq!(lines(functions, "a.rs", &deep(DEEPEST + 1)), [1]);
+        let template = |after: &str| format!("fn f() {{ html! {{ {} {} }} {after} }}\n", "{".repeat(9), "}".repeat(9));
+        assert_eq!(lines(functions, "a.rs", &template("")), NONE);
+        assert_eq!(lines(functions, "a.rs", &template(&deep(DEEPEST))), [1]);
     }
 }

@@ -149,13 +149,18 @@ impl Source {
     /// The function whose `fn` is the token at `at`, `None` if it has no body.
     fn function(&self, at: usize) -> Option<Function<'_>> {
         let (mut depth, mut deepest, mut open) = (0_usize, 0, None);
-        for (last, token) in &self.tokens[at..] {
+        // The braces around a template of HTML, within which braces are those of the document.
+        let mut template = None;
+        let is_template =
+            |brace: usize| matches!(&self.tokens[..brace], [.., (_, name), (_, bang)] if name == "html" && bang == "!");
+        for (position, (last, token)) in self.tokens.iter().enumerate().skip(at) {
             match token.as_str() {
                 "{" if open.is_none() && depth == 0 => open = Some((*last, 0_usize)),
                 "{" => {
                     if let Some((_, braces)) = &mut open {
                         *braces += 1;
-                        deepest = deepest.max(*braces);
+                        deepest = if template.is_none() { deepest.max(*braces) } else { deepest };
+                        template = template.or(is_template(position).then_some(*braces));
                     }
                 }
                 "}" => match &mut open {
@@ -163,7 +168,10 @@ impl Source {
                         let body = *first..*last;
                         return Some(Function { line: self.tokens[at].0, name: &self.tokens[at + 1].1, body, deepest });
                     }
-                    Some((_, braces)) => *braces -= 1,
+                    Some((_, braces)) => {
+                        template = template.filter(|opened| opened != braces);
+                        *braces -= 1;
+                    }
                     None => {}
                 },
                 "(" | "[" if open.is_none() => depth += 1,
@@ -332,7 +340,7 @@ pub struct Function<'a> {
     pub name: &'a str,
     /// Lines of its braces.
     pub body: std::ops::Range<usize>,
-    /// Braces within braces of the body: 1 for a block in it.
+    /// Braces within braces of the body: 1 for a block in it. Those within `html!` do not count.
     pub deepest: usize,
 }
 

@@ -17,7 +17,7 @@ use tidemill::metrics::Metrics;
 use tidemill::registry::{LiveModels, Offsets, Publication};
 use tidemill::run::config::Config;
 use tidemill::run::job::{self, Control, JobOptions, OfflineLayout, PreparedJob};
-use tidemill::serve::{self, Endpoint, Readiness, Service, ServiceConfig};
+use tidemill::serve::{self, DashboardConfig, Endpoint, Readiness, Service, ServiceConfig};
 use tidemill::source::PlaybackSpeed;
 use tidemill::time::parse_time;
 use tidemill::value::Scalar;
@@ -117,6 +117,7 @@ fn compare(plan: &Arc<Plan>, until: &str, wanted_examples: usize) {
         registry: None,
         metrics: metrics.clone(),
         readiness: Arc::new(Readiness::default()),
+        dashboard: DashboardConfig::default(),
     });
     let endpoint = Endpoint {
         listen: "127.0.0.1:0".to_owned(),

@@ -3,6 +3,7 @@
 //! | file | covers |
 //! |---|---|
 //! | `bodies` | request bodies: content types, gzip |
+//! | `chromium`, `dashboard` | the pages of the dashboard, with a real browser and without |
 //! | `entities` | feature vectors of many entities at once |
 //! | `http` | every route and error, over real sockets |
 //! | `instances` | what an instance must contain, and what its time does |
@@ -15,8 +16,10 @@
 //! | `windows` | features in windows that requests ask for |
 
 mod bodies;
+mod chromium;
 #[path = "../common/mod.rs"]
 mod common;
+mod dashboard;
 mod entities;
 mod http;
 mod instances;

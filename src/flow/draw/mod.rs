@@ -75,6 +75,15 @@ pub struct GraphNode {
     pub detail: String,
 }
 
+/// A note on a node of a running graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeNote {
+    /// A few words, behind the node's kind.
+    pub text: String,
+    /// It runs more than any other node.
+    pub is_busiest: bool,
+}
+
 /// An edge between two nodes, by position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GraphEdge {

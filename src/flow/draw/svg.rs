@@ -1,10 +1,11 @@
 //! The graph as an SVG that needs no style sheet and suits light and dark pages.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::layout::{Crossing, GraphLayout, NodeBox};
-use super::{Graph, GraphNode};
+use super::{Graph, GraphNode, NodeNote};
 
 const HEIGHT: f64 = 56.0;
 const MARGIN: f64 = 12.0;
@@ -17,10 +18,17 @@ const DETAIL_PX: f64 = 11.0;
 const MOST_LETTERS: usize = 44;
 const FONT: &str = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif";
 const LINE: &str = "#8a919c";
+/// The frame of the busiest node.
+const BUSIEST: &str = "#c2410c";
 
 impl Graph {
     /// Returns the graph as an SVG document.
     pub fn svg(&self) -> String {
+        self.svg_with(&HashMap::new())
+    }
+
+    /// Returns the graph as an SVG document, with notes on nodes, by their ids.
+    pub fn svg_with(&self, notes: &HashMap<String, NodeNote>) -> String {
         let widths: Vec<f64> = self.nodes.iter().map(width).collect();
         let layout = GraphLayout::of(self, &widths, HEIGHT);
         let (width, height) = (layout.width + 2.0 * MARGIN, layout.height + 2.0 * MARGIN);
@@ -41,7 +49,7 @@ impl Graph {
             .expect("writing to a string does not fail");
         }
         for (node, placed) in self.nodes.iter().zip(&layout.nodes) {
-            out += &draw(node, *placed);
+            out += &draw(node, *placed, notes.get(&node.id));
         }
         out + "</svg>\n"
     }
@@ -61,8 +69,11 @@ fn cut(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn draw(node: &GraphNode, NodeBox { left, y, width }: NodeBox) -> String {
+fn draw(node: &GraphNode, NodeBox { left, y, width }: NodeBox, note: Option<&NodeNote>) -> String {
     let (fill, stroke) = node.kind.colours();
+    let (stroke, stroke_width) = if note.is_some_and(|note| note.is_busiest) { (BUSIEST, 3.0) } else { (stroke, 1.2) };
+    let kind = node.kind.name().to_uppercase();
+    let kind = note.map_or_else(|| kind.clone(), |note| format!("{kind} \u{b7} {}", note.text));
     let (x, top) = (left + width / 2.0, y - HEIGHT / 2.0);
     let line = |dy: f64, px: f64, style: &str, text: &str| {
         let text = escaped(text);
@@ -71,11 +82,11 @@ fn draw(node: &GraphNode, NodeBox { left, y, width }: NodeBox) -> String {
     };
     let frame = format!(
         "<g><title>{}</title><rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{HEIGHT}\" rx=\"7\" \
-         fill=\"{fill}\" stroke=\"{stroke}\" stroke-width=\"1.2\"/>\n",
+         fill=\"{fill}\" stroke=\"{stroke}\" stroke-width=\"{stroke_width}\"/>\n",
         escaped(&format!("{}: {}", node.id, node.detail))
     );
     frame
-        + &line(15.0, 9.0, "fill=\"#59616d\" letter-spacing=\"0.6\"", &node.kind.name().to_uppercase())
+        + &line(15.0, 9.0, "fill=\"#59616d\" letter-spacing=\"0.6\"", &kind)
         + &line(32.0, LABEL_PX, "fill=\"#1c2128\" font-weight=\"600\"", &node.label)
         + &line(47.0, DETAIL_PX, "fill=\"#3d444d\"", &cut(&node.detail))
         + "</g>\n"

@@ -1,0 +1,259 @@
+//! The handlers of the dashboard.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use hyper::StatusCode;
+use maud::html;
+use serde::de::DeserializeSeed;
+use serde_json::{Map, Value};
+
+use super::explorer::{self, FormField, FoundEntity};
+use super::overview::{GroupSummary, Overview};
+use super::scoring::{self, ShownModel, Trial};
+use super::shell;
+use crate::example::NeededColumn;
+use crate::expr::nearest;
+use crate::model::InputColumn;
+use crate::registry::{RegistryError, ScorePoint};
+use crate::serve::call::{Call, Scratch, Unanswered, VersionRef};
+use crate::serve::instance_table::{InstanceTable, TableCell};
+use crate::serve::payload::Payload;
+use crate::serve::query::FormValue;
+use crate::serve::reply::{self, Reply};
+use crate::serve::served_groups::{EntityColumn, ServedGroup};
+use crate::serve::served_models::ServedModel;
+use crate::serve::{Captures, RequestError, Service, operations};
+use crate::value::{Scalar, Type};
+
+/// The style sheet.
+pub fn style(_: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
+    Ok(shell::respond(StatusCode::OK, "text/css; charset=utf-8", shell::STYLE))
+}
+
+/// The script.
+pub fn script(_: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
+    Ok(shell::respond(StatusCode::OK, "text/javascript; charset=utf-8", shell::SCRIPT))
+}
+
+/// The icon.
+pub fn icon(_: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
+    Ok(shell::respond(StatusCode::OK, "image/svg+xml", shell::ICON))
+}
+
+/// The first page.
+pub fn overview(service: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
+    let metrics = &service.metrics;
+    let operators = metrics.operators();
+    let rates = service.rates.rates(Instant::now(), &operators);
+    let mut status = metrics.groups();
+    let group = |group: &ServedGroup| GroupSummary {
+        name: group.name.clone(),
+        entity: group.entity.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", "),
+        features: group.features.len(),
+        status: status.remove(&group.name).unwrap_or_default(),
+    };
+    let overview = Overview {
+        reasons: operations::reasons(service),
+        warnings: service.readiness.warnings(),
+        watermark: service.watermark(),
+        newest: service.newest(),
+        graph: (service.dashboard.graph)(&rates),
+        sources: metrics.sources(),
+        letters: service.dashboard.letters.shown(),
+        groups: service.groups.iter().map(group).collect(),
+        states: metrics.states(),
+        operators,
+        rates,
+    };
+    let models: Vec<ShownModel> = service.models.iter().map(|model| summary(service, model)).collect();
+    let (dataflow, registry) = (service.dataflow.clone(), service.models.registry().ok());
+    Err(Unanswered::blocking(move || {
+        let points = |model: &ShownModel| {
+            registry.as_ref().map_or_else(Vec::new, |registry| {
+                registry.scores(&model.name).unwrap_or_else(|error| {
+                    warn(&model.name, &error);
+                    Vec::new()
+                })
+            })
+        };
+        let sections = html! {
+            (overview.sections())
+            @for model in &models { (model.section(&points(model))) }
+        };
+        Ok(shell::page(&dataflow, "Dataflow", &sections))
+    }))
+}
+
+/// The page of a feature group.
+///
+/// # Errors
+/// If there is no such group, or the query is not UTF-8.
+pub fn group(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
+    let group = service.groups.find(&captures.text(0)?)?;
+    let given = captures.form()?;
+    let value = |name: &str| given.iter().find(|known| known.name == name).map(|known| known.value.clone());
+    let field = |column: &EntityColumn| FormField {
+        name: column.name.clone(),
+        hint: column.ty.name().to_owned(),
+        value: value(&column.name).unwrap_or_default(),
+        required: true,
+    };
+    let fields: Vec<FormField> = group.entity.iter().map(field).collect();
+    let found = (!given.is_empty()).then(|| find(service, group, &fields));
+    let sections = explorer::sections(&group.name, &fields, found.as_ref(), service.watermark());
+    Ok(shell::page(&service.dataflow, &format!("Features {}", group.name), &sections))
+}
+
+fn find(service: &Service, group: &ServedGroup, fields: &[FormField]) -> FoundEntity {
+    let mut key = Vec::with_capacity(fields.len());
+    for (column, field) in group.entity.iter().zip(fields) {
+        match Scalar::of_text(column.ty, &field.value) {
+            Some(value) => key.push(value),
+            None => return FoundEntity::Mistake(format!("{}: expected {}", column.name, column.ty.name())),
+        }
+    }
+    let Some(vector) = group.vector(&key) else { return FoundEntity::Unknown };
+    let asking = service.asking_time();
+    let named = group.features.iter().zip(vector.iter());
+    FoundEntity::Vector(named.map(|(name, feature)| (name.clone(), feature.to_json(asking))).collect())
+}
+
+/// The page of a model.
+///
+/// # Errors
+/// If there is no such model or metric.
+pub fn model(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
+    let model = &service.models[service.models.find(&captures.text(0)?)?];
+    let summary = summary(service, model);
+    let metric = match captures.parameter("metric")? {
+        None => summary.metrics.first().copied(),
+        Some(name) => Some(find_metric(&summary.metrics, name)?),
+    };
+    let trial = trial_fields(model, &[]);
+    let (dataflow, registry) = (service.dataflow.clone(), service.models.registry().ok());
+    Err(Unanswered::blocking(move || {
+        let points: Vec<ScorePoint> = match registry.map(|registry| registry.scores(&summary.name)) {
+            None => Vec::new(),
+            Some(Ok(points)) => points,
+            Some(Err(error)) => {
+                warn(&summary.name, &error);
+                Vec::new()
+            }
+        };
+        let sections = summary.sections(metric, &points, &trial);
+        Ok(shell::page(&dataflow, &format!("Model {}", summary.name), &sections))
+    }))
+}
+
+fn find_metric(metrics: &[&'static str], name: Cow<'_, str>) -> Result<&'static str, RequestError> {
+    let known = metrics.iter().copied().find(|known| *known == name);
+    known.ok_or_else(|| RequestError::UnknownMetric {
+        nearest: nearest(&name, metrics.iter().copied()),
+        found: name.into_owned(),
+        expected: metrics.join(", "),
+    })
+}
+
+/// The page of a trial. What is wrong with the instance is shown beside its form.
+///
+/// # Errors
+/// If there is no such model, or the query is not UTF-8.
+pub fn predict(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
+    let position = service.models.find(&captures.text(0)?)?;
+    let model = &service.models[position];
+    let given = captures.form()?;
+    let fields = trial_fields(model, &given);
+    let answered = match instance(model, &fields) {
+        Err(what) => Err(what),
+        Ok(instance) => match run(service, position, &instance) {
+            Ok(trial) => Ok(trial),
+            Err(Unanswered::Refused(error)) => Err(error.to_string()),
+            Err(other) => return Err(other),
+        },
+    };
+    let sections = scoring::trial_sections(&model.name, &fields, answered.as_ref().map_err(String::as_str));
+    Ok(shell::page(&service.dataflow, &format!("Predict {}", model.name), &sections))
+}
+
+/// Returns the columns that a form sets, and their values.
+///
+/// # Errors
+/// If a value is not one of its column's type.
+fn instance<'a>(model: &ServedModel, fields: &'a [FormField]) -> Result<(Vec<String>, Vec<TableCell<'a>>), String> {
+    let (mut names, mut cells) = (Vec::new(), Vec::new());
+    for (column, field) in model.program.needed().zip(fields).filter(|(_, field)| !field.value.is_empty()) {
+        let cell = match column.ty {
+            // Times are read with the rules of their column.
+            Type::String | Type::Timestamp => Some(TableCell::Text(&field.value)),
+            ty => match Scalar::of_text(ty, &field.value) {
+                Some(Scalar::Bool(value)) => Some(TableCell::Bool(value)),
+                Some(Scalar::Int(value)) => Some(TableCell::Int(value)),
+                Some(Scalar::Float(value)) => Some(TableCell::Float(value)),
+                _ => None,
+            },
+        };
+        cells.push(cell.ok_or_else(|| format!("{}: expected {}", column.name, column.ty.name()))?);
+        names.push(column.name.to_owned());
+    }
+    Ok((names, cells))
+}
+
+/// Predicts for an instance, as `/predict` does.
+fn run(
+    service: &Service,
+    position: usize,
+    (names, cells): &(Vec<String>, Vec<TableCell<'_>>),
+) -> Result<Trial, Unanswered> {
+    let model = &service.models[position];
+    Scratch::with(|scratch| {
+        let seed = model.program.instances(&mut scratch.frame, service.newest());
+        let read = seed.deserialize(InstanceTable { names, rows: 1, cell: |_, column: usize| cells[column] });
+        let fault = read.map_err(|error| RequestError::Malformed(error.to_string()))?.err();
+        let call = Call { model: position, version: VersionRef::Champion, fault };
+        let version = service.models.predict(&call, service.asking_time(), scratch)?;
+        let mut predictions = Vec::new();
+        reply::write_predictions(&version.predictor, &scratch.predictions, &mut predictions);
+        let predictions: Vec<Value> = serde_json::from_slice(&predictions).unwrap_or_default();
+        let input = |(at, input): (usize, &InputColumn)| {
+            let mut object = Vec::new();
+            let value = model.program.input(&scratch.frame, 0, at);
+            reply::write_inputs(std::iter::once((model.quoted[at].as_str(), value)), &mut object);
+            let object: Map<String, Value> = serde_json::from_slice(&object).unwrap_or_default();
+            (input.name.clone(), object.into_iter().next().map(|(_, value)| value).unwrap_or_default())
+        };
+        Ok(Trial {
+            version: version.version,
+            prediction: predictions.into_iter().next().unwrap_or_default(),
+            inputs: model.program.inputs().iter().enumerate().map(input).collect(),
+        })
+    })
+}
+
+/// Returns the fields of a trial: the columns from which inputs are made.
+fn trial_fields(model: &ServedModel, given: &[FormValue]) -> Vec<FormField> {
+    let field = |column: NeededColumn<'_>| FormField {
+        name: column.name.to_owned(),
+        hint: format!("{}{}", column.ty.name(), if column.nullable { ", optional" } else { "" }),
+        value: given
+            .iter()
+            .find(|known| known.name == column.name)
+            .map_or_else(String::new, |known| known.value.clone()),
+        required: false,
+    };
+    model.program.needed().map(field).collect()
+}
+
+fn summary(service: &Service, model: &ServedModel) -> ShownModel {
+    ShownModel {
+        name: model.name.clone(),
+        kind: model.kind.clone(),
+        champion: service.models.champion(model),
+        metrics: model.metrics.clone(),
+        versions: service.models.manifests(model),
+    }
+}
+
+fn warn(model: &str, error: &RegistryError) {
+    tracing::warn!(model, error = error as &dyn std::error::Error, "no scores are shown");
+}

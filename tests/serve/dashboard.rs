@@ -1,0 +1,137 @@
+//! The dashboard without a browser: its pages, their headers, its forms, and that whatever is shown is escaped.
+
+use std::sync::Arc;
+
+use tidemill::serve::{DashboardConfig, Endpoint, LetterBoard, Role, ShownLetter, start};
+use tidemill::value::Scalar;
+
+use crate::common::shop::{Answer, Client, Shop, endpoint};
+
+fn page(client: &mut Client, path: &str) -> String {
+    let answer = client.get(path);
+    assert_eq!(answer.status, 200, "{path}: {}", text(&answer));
+    let text = text(&answer);
+    assert!(text.starts_with("<!DOCTYPE html>") && text.ends_with("</html>"), "{path}: {text}");
+    for header in [
+        "content-type: text/html; charset=utf-8",
+        "content-security-policy: default-src 'none'; style-src 'self'; script-src 'self'",
+        "x-content-type-options: nosniff",
+        "cache-control: no-store",
+    ] {
+        assert!(answer.head.to_lowercase().contains(header), "{path}: {header}: {}", answer.head);
+    }
+    // Styles and scripts in the page would be blocked by its own policy.
+    for forbidden in ["<style", " style=", "javascript:", " onclick", "<script>", "http://", "https://"] {
+        let text = text.replace("http://www.w3.org/2000/svg", "");
+        assert!(!text.contains(forbidden), "{path}: {forbidden}: {text}");
+    }
+    text
+}
+
+fn text(answer: &Answer) -> String {
+    String::from_utf8(answer.body.clone()).unwrap()
+}
+
+#[test]
+fn the_first_page_shows_the_whole_dataflow() {
+    let mut shop = Shop::open();
+    let letters = Arc::new(LetterBoard::default());
+    shop.dashboard =
+        DashboardConfig { letters: letters.clone(), graph: Arc::new(|_| "<svg id=\"g\"></svg>".to_owned()) };
+    shop.metrics.source_records.with_label_values(&["orders", "0", "read"]).inc_by(1_234_567);
+    let server = shop.serve();
+    let mut client = Client::connect(server.addr());
+    let first = page(&mut client, "/");
+    for shown in
+        ["Ready", "orders", "1\u{202f}234\u{202f}567", "spend", "place", "large", "<svg id=\"g\">", "None since"]
+    {
+        assert!(first.contains(shown), "{shown}: {first}");
+    }
+    letters.add(ShownLetter {
+        source: "orders".to_owned(),
+        partition: 3,
+        offset: 77,
+        reason: "malformed".to_owned(),
+        detail: "amount: <script>alert(1)</script> is no float".to_owned(),
+    });
+    let second = page(&mut client, "/");
+    assert!(second.contains("3/77") && second.contains("malformed"), "{second}");
+    assert!(second.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{second}");
+    for (path, content_type) in [("/dashboard/style.css", "text/css"), ("/dashboard/live.js", "text/javascript")] {
+        let answer = client.get(path);
+        assert!(answer.status == 200 && answer.head.contains(content_type), "{answer:?}");
+    }
+    server.drain();
+}
+
+#[test]
+fn a_group_shows_the_vector_of_an_entity() {
+    let shop = Shop::open();
+    let hostile = "<b>\"'&";
+    shop.upsert(
+        "spend",
+        &[Scalar::String(hostile.into())],
+        vec![Scalar::Null, Scalar::Int(7), Scalar::String(hostile.into())],
+    );
+    let server = shop.serve();
+    let mut client = Client::connect(server.addr());
+    let empty = page(&mut client, "/dashboard/features/spend");
+    assert!(empty.contains("name=\"buyer\"") && !empty.contains("amount_mean_1h"), "{empty}");
+    let ann = page(&mut client, "/dashboard/features/spend?buyer=ann");
+    assert!(ann.contains("amount_mean_1h") && ann.contains("12.5") && ann.contains("value=\"ann\""), "{ann}");
+    let two = page(&mut client, "/dashboard/features/place?country=DE&items=2");
+    assert!(two.contains("items_sum_1d"), "{two}");
+    let escaped = page(&mut client, "/dashboard/features/spend?buyer=%3Cb%3E%22%27%26");
+    assert!(escaped.contains("&lt;b&gt;") && !escaped.contains("<b>"), "{escaped}");
+    // A form sends spaces as +.
+    assert!(page(&mut client, "/dashboard/features/spend?buyer=a%2Fb+c").contains("amount_mean_1h"));
+    assert!(page(&mut client, "/dashboard/features/spend?buyer=nobody").contains("There is no vector"));
+    assert!(page(&mut client, "/dashboard/features/place?country=DE&items=two").contains("items: expected int"));
+    let unknown = client.get("/dashboard/features/nothing");
+    assert_eq!(unknown.status, 404);
+    assert!(text(&unknown).contains("<!DOCTYPE html>") && text(&unknown).contains("nothing"));
+    assert_eq!(client.get("/dashboard/features/spend?buyer=%ff").status, 400);
+    server.drain();
+}
+
+#[test]
+fn a_trial_predicts_as_the_endpoint_does() {
+    let shop = Shop::open();
+    let server = shop.serve();
+    let mut client = Client::connect(server.addr());
+    let form = page(&mut client, "/dashboard/models/large");
+    for field in ["name=\"buyer\"", "name=\"amount\"", "name=\"items\"", "action=\"/dashboard/predict/large\""] {
+        assert!(form.contains(field), "{field}: {form}");
+    }
+    let tried = page(&mut client, "/dashboard/predict/large?id=&buyer=ann&country=DE&amount=20&items=2&at=");
+    let asked = r#"{"instances":[{"buyer":"ann","country":"DE","payload":{"amount":20},"items":2}]}"#;
+    let answer = client.post("/predict", asked).json();
+    let prediction = answer["predictions"][0].to_string();
+    assert!(tried.contains(&format!("<p class=\"big\">{prediction}</p>")), "{prediction}: {tried}");
+    assert!(tried.contains("spend.amount_mean_1h") && tried.contains("12.5"), "{tried}");
+    assert!(page(&mut client, "/dashboard/predict/large?buyer=ann&amount=much").contains("amount: expected float"));
+    // What is wrong with the instance is said beside the form.
+    assert!(page(&mut client, "/dashboard/predict/large?amount=20").contains("class=\"bad\""));
+    assert_eq!(client.get("/dashboard/models/large?metric=luck").status, 400);
+    assert_eq!(client.get("/dashboard/models/large?luck=1").status, 400);
+    server.drain();
+}
+
+#[test]
+fn with_tokens_a_browser_is_asked_for_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("read");
+    std::fs::write(&path, "r1\n").unwrap();
+    let shop = Shop::open();
+    let endpoint = Endpoint { tokens: vec![(Role::Read, path)], ..endpoint() };
+    let server = start(&endpoint, &shop.service()).unwrap();
+    let mut client = Client::connect(server.addr());
+    let refused = client.get("/");
+    assert_eq!(refused.status, 401);
+    assert!(refused.head.to_lowercase().contains("www-authenticate: basic realm="), "{}", refused.head);
+    // Of any:r1.
+    client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic YW55OnIx\r\n\r\n").unwrap();
+    let answer = client.receive().unwrap();
+    assert!(answer.status == 200 && text(&answer).contains("Ready"), "{answer:?}");
+    server.drain();
+}
