@@ -3,11 +3,13 @@
 //! | file | covers |
 //! |---|---|
 //! | `aggregate` | every aggregate of `KINDS` |
+//! | `artifact` | predictions of `examples/score.py` from artifacts |
 //! | `model` | every kind of model, with every optimizer |
 //! | `nested` | lists and maps as inputs of every kind of model |
 //! | `quality` | prequential scores on a generated drift and on classic data sets |
 
 mod aggregate;
+mod artifact;
 #[path = "../common/mod.rs"]
 mod common;
 mod model;

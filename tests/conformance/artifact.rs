@@ -1,0 +1,84 @@
+//! `examples/score.py` predicts from an artifact as the program does.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::common::training::{Row, Trial, examples, generate, task};
+use crate::model::default_of;
+use tidemill::model::{KINDS, ModelKind, ModelOptions, Predictor};
+use tidemill::registry;
+
+/// The kinds that the script reads.
+const KINDS_READ: [&str; 6] = ["linear", "logistic", "poisson", "passive_aggressive", "softmax", "gbdt"];
+
+fn instance(row: &Row) -> Value {
+    json!({ "x": row.x, "y": row.y, "town": row.town, "hour": row.hour, "flag": row.flag })
+}
+
+/// Returns the script's predictions, a line each.
+fn scored_by_script(python: &Path, predictor: &Predictor, rows: &[Row]) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = folder.path().join("weights.safetensors");
+    std::fs::write(&weights, registry::encode(predictor)).unwrap();
+    let mut script = Command::new(python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/score.py"))
+        .arg(&weights)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines: String = rows.iter().map(|row| format!("{}\n", instance(row))).collect();
+    let mut stdin = script.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
+    let output = script.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let answers = String::from_utf8(output.stdout).unwrap();
+    answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn assert_same(kind: &ModelKind, options: &ModelOptions, python: &Path) {
+    let outcome = Trial::new(generate(900, 11, 4)).run(options);
+    let predictor = &outcome.versions.last().unwrap().predictor;
+    let rows = generate(60, 12, 1);
+    let expected = predictor.predict(&examples(task(options), &rows).columns, rows.len());
+    let answers = scored_by_script(python, predictor, &rows);
+    assert_eq!(answers.len(), rows.len());
+    let mut distinct = std::collections::BTreeSet::new();
+    for (at, answer) in answers.iter().enumerate() {
+        let own = expected.row(at);
+        let theirs: Vec<f64> = match predictor.classes() {
+            [] => vec![answer.as_f64().unwrap()],
+            classes => classes.iter().map(|class| answer[&**class].as_f64().unwrap()).collect(),
+        };
+        assert_eq!(theirs.len(), own.len());
+        for (theirs, own) in theirs.iter().zip(own) {
+            let near = (theirs - own).abs() <= 1e-9 * own.abs().max(1.0);
+            assert!(near, "{} ({options:?}): {theirs} instead of {own}", kind.name);
+            distinct.insert(own.to_bits());
+        }
+    }
+    assert!(distinct.len() > 5, "{}: predictions that do not differ prove nothing", kind.name);
+}
+
+#[test]
+fn a_script_predicts_from_an_artifact_as_the_program_does() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if !root.join("target/clients/installed").exists() {
+        eprintln!("SKIPPED: tests/setup could not install the Python packages in target/clients");
+        return;
+    }
+    let python = root.join("target/clients/bin/python");
+    for kind in KINDS.iter().filter(|kind| KINDS_READ.contains(&kind.name)) {
+        let plain = ModelOptions { hash_bits: 10, ..default_of(kind) };
+        assert_same(kind, &plain, &python);
+        if kind.name != "gbdt" {
+            let crosses = vec![vec!["x".into(), "town".into()], vec!["hour".into(), "flag".into()]];
+            assert_same(kind, &ModelOptions { bins: 5, crosses, ..plain }, &python);
+        }
+    }
+}
