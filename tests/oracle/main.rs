@@ -2,6 +2,7 @@
 //!
 //! | file | covers |
 //! |---|---|
+//! | `anomaly` | the inputs, labels and AUC of `dataflows/anomaly.toml`, against loops over all readings |
 //! | `attribution` | labels that are joined from a stream, against a join of all records |
 //! | `clicks` | features and labels of `dataflows/clicks.toml`, against loops over all clicks of a visitor or an item |
 //! | `engine` | features, examples and labels of a dataflow, against a recomputation from all records |
@@ -26,6 +27,7 @@
 
 #![allow(clippy::duplicate_mod, reason = "each generator of data has its random numbers from one file")]
 
+mod anomaly;
 mod attribution;
 mod clicks;
 #[path = "../common/mod.rs"]
