@@ -57,6 +57,9 @@ columns = { item = "int", price = "float?", at = "timestamp" }
     };
 }
 
+/// The topics of all specs.
+pub const TOPICS: &str = topics!();
+
 const TEMPLATE: &str = concat!(
     "name = \"oracle\"\n",
     topics!(),

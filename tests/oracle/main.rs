@@ -5,6 +5,7 @@
 //! | `anomaly` | the inputs, labels and AUC of `dataflows/anomaly.toml`, against loops over all readings |
 //! | `attribution` | labels that are joined from a stream, against a join of all records |
 //! | `clicks` | features and labels of `dataflows/clicks.toml`, against loops over all clicks of a visitor or an item |
+//! | `differential` | windows of shops, against the `reduce` of differential dataflow |
 //! | `engine` | features, examples and labels of a dataflow, against a recomputation from all records |
 //! | `explain` | the records that features are of, against a list made from all records |
 //! | `explain_ops` | the records that each op of a line counts, against a list by what the op reads |
@@ -32,6 +33,7 @@ mod attribution;
 mod clicks;
 #[path = "../common/mod.rs"]
 mod common;
+mod differential;
 mod engine;
 mod explain;
 mod explain_ops;
