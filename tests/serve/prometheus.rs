@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::common::servers::{Program, eventually, free_ports};
+use crate::common::servers::{Program, Server, eventually, free_ports};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -34,13 +34,15 @@ struct Live {
 }
 
 impl Live {
-    fn start() -> Live {
+    /// `further` are config keys beside those that every run here has.
+    fn start(further: &[String]) -> Live {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
         command.current_dir(root()).args(["run", "dataflows/flights.toml", "--quiet"]);
         let sets = ["http.listen=127.0.0.1:0", "play.speed=max"].map(str::to_owned);
-        for set in sets.into_iter().chain([format!("data_dir={}", folder.path().display())]) {
-            command.args(["--set", &set]);
+        let home = format!("data_dir={}", folder.path().display());
+        for set in sets.iter().chain([&home]).chain(further) {
+            command.args(["--set", set]);
         }
         let mut program = Program::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
         let mut line = String::new();
@@ -111,7 +113,7 @@ impl Prometheus {
 
 #[test]
 fn the_series_of_prometheus_match_what_a_live_run_did() {
-    let live = Live::start();
+    let live = Live::start(&[]);
     let prometheus = Prometheus::start(live.address);
     eventually("a score of the champion", || {
         prometheus.value(r#"tidemill_model_score{model="late",metric="logloss",role="champion"}"#).is_some()
@@ -161,9 +163,56 @@ fn the_series_of_prometheus_match_what_a_live_run_did() {
     promtool(&["check", "metrics"], Path::new("."), &metrics);
 }
 
+/// Metrics that a run on files does not have, since they are of topics of Kafka.
+const OF_KAFKA: [&str; 2] = ["tidemill_source_lag_records", "tidemill_feature_freshness_seconds"];
+
+/// Returns the queries of the Grafana dashboard, with values in place of its variables.
+fn queries_of_the_dashboard() -> Vec<String> {
+    let dashboard: Value = serde_json::from_str(&read(&root().join("config/grafana/tidemill.json"))).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    let annotations = dashboard["annotations"]["list"].as_array().unwrap().iter();
+    let queries = targets.chain(annotations).map(|target| target["expr"].as_str().unwrap());
+    let filled = |query: &str| {
+        let pairs = [("$instance", ".*"), ("$metric", "logloss"), ("$__rate_interval", "1m")];
+        pairs.iter().fold(query.to_owned(), |query, (variable, value)| query.replace(variable, value))
+    };
+    queries.map(filled).collect()
+}
+
+#[test]
+fn every_query_of_the_grafana_dashboard_has_data() {
+    let redis = Server::redis();
+    let live = Live::start(&[format!("redis.url={}", redis.url())]);
+    let prometheus = Prometheus::start(live.address);
+    let body =
+        r#"{"instances":[{"carrier":"UA","dest":"IAH","distance":1400,"flight":1545,"origin":"EWR","tail":"N14228"}]}"#;
+    let predict = || {
+        let mut stream = TcpStream::connect(live.address).unwrap();
+        let length = body.len();
+        write!(stream, "POST /predict HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.lines().next().is_some_and(|status| status.ends_with("200 OK"))
+    };
+    eventually("a prediction", predict);
+    let queries = queries_of_the_dashboard();
+    assert!(queries.len() > 20, "{}", queries.len());
+    for query in queries {
+        assert!(!query.contains('$'), "{query}: a variable without a value");
+        // A value that is no number, as a quantile of no requests, is no data either. A rate needs requests all the time.
+        let has_data = || predict() && prometheus.ask(&query).iter().any(|(_, value)| value.is_finite());
+        match OF_KAFKA.iter().any(|metric| query.contains(metric)) {
+            true => assert!(!has_data(), "{query}: a run on files has no such metric"),
+            false => eventually(&query, has_data),
+        }
+    }
+}
+
 #[test]
 fn alert_rules_use_existing_metrics() {
-    let rules = std::fs::read_to_string(root().join("config/prometheus/alerts.yml")).unwrap();
+    let rules = ["config/prometheus/alerts.yml", "config/grafana/tidemill.json"];
+    let rules = rules.map(|path| read(&root().join(path))).concat();
     for word in rules.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_') {
         let Some(metric) = word.strip_prefix("tidemill_") else { continue };
         let base = metric.trim_end_matches("_bucket");
