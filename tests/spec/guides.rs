@@ -1,13 +1,17 @@
 //! Guides in `docs/guides`: their commands print what they show.
 //!
 //! The commands of a guide run one after another in one folder. In what is shown, a line `…` stands for any lines. A run goes
-//! on beside the commands after it; its endpoint is on a free port, wherever the guide has it.
+//! on beside the commands after it; its endpoint is on a free port, wherever the guide has it. A block that begins with
+//! `# rows: FILE` has the rows of that file, of CSV or Parquet, once the commands have run.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tidemill::value::Scalar;
 
 use crate::common::program::Run;
 
@@ -38,6 +42,39 @@ fn commands(guide: &str) -> Vec<Shown> {
         }
     }
     shown
+}
+
+/// The files whose rows are shown, with these rows.
+fn files_of_rows(guide: &str) -> Vec<(String, Vec<String>)> {
+    let blocks = guide.split("```text\n# rows: ").skip(1).map(|block| block.split("\n```").next().unwrap());
+    blocks
+        .map(|block| {
+            let mut lines = block.lines().map(str::to_owned);
+            (lines.next().unwrap(), lines.collect())
+        })
+        .collect()
+}
+
+/// Returns the rows of a file as lines of CSV, with a header. Nulls are empty.
+fn rows(path: &Path) -> Vec<String> {
+    if path.extension().is_some_and(|extension| extension == "csv") {
+        return fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect();
+    }
+    let file = fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    let names: Vec<String> = reader.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let mut lines = vec![names.join(",")];
+    for batch in reader.build().unwrap() {
+        let batch = batch.unwrap();
+        let text = |row, column: &arrow_array::ArrayRef| match Scalar::of(column, row) {
+            Scalar::Null => String::new(),
+            Scalar::Timestamp(time) => tidemill::time::format_time(time),
+            value => value.to_text(),
+        };
+        let line = |row| batch.columns().iter().map(|column| text(row, column)).collect::<Vec<_>>().join(",");
+        lines.extend((0..batch.num_rows()).map(line));
+    }
+    lines
 }
 
 /// Returns whether lines are those that are shown.
@@ -121,11 +158,15 @@ fn the_commands_of_the_guides_print_what_is_shown() {
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides")).unwrap() {
         let path = entry.unwrap().path();
         let mut guide = Guide::new();
-        for shown in commands(&fs::read_to_string(&path).unwrap()) {
+        let text = fs::read_to_string(&path).unwrap();
+        for shown in commands(&text) {
             match shown.command.starts_with("tidemill run ") {
                 true => guide.start(&shown.command),
                 false => guide.check(&shown, &path),
             }
+        }
+        for (file, shown) in files_of_rows(&text) {
+            assert_eq!(rows(&guide.folder.path().join(&file)), shown, "{}: the rows of {file}", path.display());
         }
         guides += 1;
     }
