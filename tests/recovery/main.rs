@@ -3,6 +3,7 @@
 //! | file | covers |
 //! |---|---|
 //! | `replay` | the whole program: replays and live runs give the same hashes |
+//! | `backup` | a copy of a run's files that goes on elsewhere |
 //! | `classes` | the same for models of all tasks, from file to endpoint |
 //! | `snapshot` | state that is saved and loaded on another number of workers |
 //! | `registry` | versions of models |
@@ -22,6 +23,7 @@
 //! Interruptions by a broker are in `tests/kafka`.
 
 mod champion;
+mod backup;
 mod classes;
 #[path = "../common/mod.rs"]
 mod common;
