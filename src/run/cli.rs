@@ -8,10 +8,12 @@ use clap_complete::Shell;
 use super::args::{CommonArgs, GraphFormat, JobArgs, RunOptions, moment_argument};
 use super::explain::ExplainOptions;
 use super::features::AskedEntity;
+use super::init::InitOptions;
 use super::load::LoadOptions;
 use super::models::ModelsVerb;
 use super::replay_start::ReplayOptions;
-use super::{Failure, config, explain, features, inspect, live, load, logging, reference, replay, test};
+use super::top::TopOptions;
+use super::{Failure, config, explain, features, init, inspect, live, load, logging, reference, replay, test, top};
 use crate::source::PlaybackSpeed;
 use crate::spec::AssumedEntities;
 use crate::time::EventTime;
@@ -111,6 +113,12 @@ enum Verb {
         /// Prints JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Writes a dataflow file to begin with, guessed from a sample, and a config that binds its topic to the sample.
+    #[command(after_help = "Example: tidemill init --sample clicks.csv.gz --entity user --label bought")]
+    Init {
+        #[command(flatten)]
+        options: InitOptions,
     },
     /// Runs the `[[test]]` blocks of a dataflow file, in memory; the exit code is 1 if one fails.
     #[command(after_help = "Example: tidemill test dataflows/flights.toml")]
@@ -287,6 +295,7 @@ impl Cli {
 
 impl FeaturesVerb {
     fn run(self, common: &CommonArgs) -> Result<(), Failure> {
+            Verb::Init { options } => init::run(&options, &common),
         match self {
             FeaturesVerb::Get { group, entity: key, window, job, json } => {
                 features::get(&AskedEntity { group, key }, window.as_deref(), common, &job, json)

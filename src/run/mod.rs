@@ -6,6 +6,7 @@
 //! | `replay` | `replay` |
 //! | `inspect` | `check`, `graph` |
 //! | `load`, `mended` | `load` |
+//! | `init` | `init` |
 //! | `test`, `in_memory` | `test` |
 //! | `features`, [`explain`] | `features` |
 //! | `reference` | `completions`, `man` |
@@ -49,6 +50,7 @@ mod http_client;
 mod in_memory;
 pub mod inputs;
 mod inspect;
+mod init;
 pub mod job;
 mod job_events;
 mod kafka_supervisor;

@@ -61,6 +61,7 @@ mod read_ahead;
 mod reader;
 mod record_time;
 mod refusal;
+mod sample;
 mod unacked;
 mod unit_advice;
 mod untimed;
@@ -72,7 +73,9 @@ pub use absent_advice::AbsentAdvice;
 pub use advice::Advice;
 pub use dead_letter::{DeadLetter, DeadLetterFile, Header, KeptLetters, RawMessage, Reason};
 pub use event_clock::{EventClock, Evidence};
-pub use file::{FILE_FORMATS, FileBinding, FileFormat, FilePartition, RecordText, RecordsPartition};
+pub use file::{
+    FILE_FORMATS, FileBinding, FileFormat, FilePartition, RecordText, RecordsPartition, sample as sample_file,
+};
 pub use file_place::{FileContent, FilePlace};
 pub use growing_batch::{IngestedBatch, OvertakenRecord};
 pub use ingest::{DEFAULT_RECORD_BYTES, Ingest, MOST_RECORD_BYTES};
@@ -89,6 +92,7 @@ pub use progress::{PartitionProgress, PartitionStats};
 pub use read_ahead::{ReadAhead, Volume};
 pub use reader::{AssignedPartition, PartitionReader, ReadOutcome, ReaderOptions};
 pub use record_time::{ComputedTime, RecordTime};
+pub use sample::{RecordSample, SampleColumn, SampleValue};
 pub use unacked::UnackedOffsets;
 pub use unit_advice::UnitAdvice;
 pub use watermark::Watermark;

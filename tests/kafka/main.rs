@@ -9,6 +9,7 @@
 //! | `staying`, `credentials` | a run survives its brokers and changes of credentials |
 //! | `pressure` | records that are read ahead are bounded |
 //! | `explain` | features are explained by the records of topics |
+//! | `init` | a dataflow is made of the messages of a topic |
 //! | `mirror` | Redis never shows older values |
 //!
 //! `broker`, `flights` and `live` start brokers and runs.
@@ -20,6 +21,7 @@ mod common;
 mod credentials;
 mod explain;
 mod flights;
+mod init;
 mod journal;
 mod letters;
 mod live;

@@ -7,6 +7,7 @@
 //! | `deployment` | the files that start the program in production |
 //! | `depth` | expressions of any depth and length |
 //! | `guides` | the commands of `docs/guides`, which print what is shown there |
+//! | `init` | dataflow files from samples |
 //! | `log_file` | the log file, completions and manual pages |
 //! | `look_ups` | groups that are looked up by columns of other names |
 //! | `mistakes` | the errors of files with mistakes, as golden files |
@@ -21,6 +22,7 @@ mod deployment;
 mod depth;
 mod guides;
 mod log_file;
+mod init;
 mod look_ups;
 mod mistakes;
 mod test_verb;

@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
+use super::csv_header;
 use super::csv_records::{CsvRecord, CsvRecords};
-use super::{FileBytes, FileContent, FileFormat, FileReader, FileSchema, OpenFile, OpenedFile};
+use super::{
+    FileBytes, FileContent, FileFormat, FileFunctions, FileReader, FileSchema, OpenFile, OpenedFile, SampledFile,
+};
 use crate::source::dead_letter::head_of;
 use crate::source::message::{Csv, MessageFormat, append_text};
-use crate::source::{DEFAULT_RECORD_BYTES, Ingest, InputStatus, RawMessage};
+use crate::source::{DEFAULT_RECORD_BYTES, Ingest, InputStatus, RawMessage, RecordSample, SampleColumn, SampleValue};
 use crate::value::{Column, ColumnBuilder, FieldError, FieldFault};
 
 pub static CSV: FileFormat = FileFormat {
     extension: "csv",
     format: Csv::NAME,
     summary: "CSV with a header; the config's `nulls` lists the fields that mean null",
-    open: OpenFile::Stream(open),
+    open: OpenFile::Stream(FileFunctions { open, sample }),
 };
 
 struct CsvReader {
@@ -56,6 +59,48 @@ pub(super) fn open(bytes: FileBytes, schema: &FileSchema) -> OpenedFile {
         columns: schema.schema.columns.clone(),
         nulls: schema.nulls.clone(),
     }))
+}
+
+/// Samples the first records. Every field is text; what an empty one means is not known yet.
+fn sample(bytes: FileBytes, rows: usize) -> SampledFile {
+    let mut records = CsvRecords::new(bytes).map_err(|error| error.to_string())?;
+    let next = |records: &mut CsvRecords, width| {
+        let found = records.next(DEFAULT_RECORD_BYTES, width).map_err(|error| error.to_string())?;
+        let fields = || records.fields().map(<[u8]>::to_vec).collect::<Vec<_>>();
+        Ok::<_, String>(match found {
+            CsvRecord::End => None,
+            CsvRecord::Fields { .. } => Some(fields()),
+            CsvRecord::Fault { .. } | CsvRecord::TooLong { .. } => Some(Vec::new()),
+        })
+    };
+    let header = next(&mut records, None)?.ok_or("is empty; expected a header and records")?;
+    let header: Vec<String> = header.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    csv_header::check_commas(&header)?;
+    let mut values: Vec<Vec<SampleValue>> = vec![Vec::new(); header.len()];
+    let mut sample = RecordSample { is_text: true, ..RecordSample::default() };
+    while let Some(fields) = next(&mut records, Some(header.len()))? {
+        if sample.rows == rows {
+            sample.has_more = true;
+            break;
+        }
+        if fields.len() != header.len() {
+            sample.refused += 1;
+            continue;
+        }
+        sample.rows += 1;
+        for (field, values) in fields.into_iter().zip(&mut values) {
+            let text = String::from_utf8(field);
+            values.push(text.map_or(SampleValue::Unreadable, |text| SampleValue::Text(text.into())));
+        }
+    }
+    csv_header::check_names(&header, &values)?;
+    for (at, (name, values)) in header.iter().zip(values).enumerate() {
+        match csv_header::fault_of(&header, at) {
+            Some(why) => sample.left_out.push(why),
+            None => sample.columns.push(SampleColumn { path: vec![name.clone()], values }),
+        }
+    }
+    Ok(sample)
 }
 
 impl CsvReader {

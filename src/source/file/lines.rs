@@ -2,16 +2,20 @@
 
 use std::io::{BufRead, Read};
 
-use super::{ContentHasher, FileBytes, FileContent, FileFormat, FileReader, FileSchema, OpenFile, OpenedFile, advance};
+use super::{
+    ContentHasher, FileBytes, FileContent, FileFormat, FileFunctions, FileReader, FileSchema, OpenFile, OpenedFile,
+    SampledFile, advance,
+};
 use crate::source::dead_letter::{HEAD_BYTES, head_of};
 use crate::source::message::{BYTE_ORDER_MARK, Json, MessageFormat};
-use crate::source::{Ingest, InputStatus, RawMessage};
+use crate::source::{DEFAULT_RECORD_BYTES, Ingest, InputStatus, RawMessage, RecordSample};
+use crate::value::Schema;
 
 pub static JSONL: FileFormat = FileFormat {
     extension: "jsonl",
     format: Json::NAME,
     summary: "one JSON object per line",
-    open: OpenFile::Stream(open::<Json>),
+    open: OpenFile::Stream(FileFunctions { open: open::<Json>, sample }),
 };
 
 struct LineReader<F> {
@@ -32,6 +36,33 @@ enum FoundLine {
 fn open<F: MessageFormat>(bytes: FileBytes, schema: &FileSchema) -> OpenedFile {
     let format = F::new(&schema.schema);
     Ok(Box::new(LineReader { bytes, line: Vec::new(), content: ContentHasher::default(), format }))
+}
+
+/// Samples the first objects of JSON.
+fn sample(bytes: FileBytes, rows: usize) -> SampledFile {
+    let format = Json::new(&Schema::new(Vec::new()));
+    let mut reader = LineReader { bytes, line: Vec::new(), content: ContentHasher::default(), format };
+    let mut sample = RecordSample::default();
+    loop {
+        let is_first = reader.content.length() == 0;
+        let found = reader.next(DEFAULT_RECORD_BYTES).map_err(|error| error.to_string())?;
+        let line = reader.line.as_slice();
+        let line = line.strip_prefix(BYTE_ORDER_MARK).filter(|_| is_first).unwrap_or(line);
+        match found {
+            FoundLine::End => break,
+            FoundLine::Whole if line.trim_ascii().is_empty() => continue,
+            _ if sample.rows == rows => {
+                sample.has_more = true;
+                break;
+            }
+            FoundLine::TooLong(_) => sample.refused += 1,
+            FoundLine::Whole => match serde_json::from_slice(line) {
+                Ok(record) => sample.push_json(&record),
+                Err(_) => sample.refused += 1,
+            },
+        }
+    }
+    Ok(sample)
 }
 
 impl<F> LineReader<F> {

@@ -6,6 +6,7 @@
 //! Parquet, have values of their own.
 
 mod csv;
+mod csv_header;
 mod csv_records;
 mod lines;
 mod natural_order;
@@ -14,6 +15,7 @@ mod parquet_column;
 mod partition;
 mod records;
 
+use std::fs::File;
 use std::io::BufRead;
 use std::path::Path;
 
@@ -21,7 +23,7 @@ pub use self::partition::{FileBinding, FilePartition};
 pub use self::records::{RecordText, RecordsPartition};
 use super::dead_letter::HEAD_BYTES;
 use super::file_place::{ContentHasher, FileContent, FilePlace};
-use super::{Ingest, InputStatus, SourceError};
+use super::{Ingest, InputStatus, RecordSample, SourceError};
 use crate::expr::nearest;
 use crate::value::{Column, Schema};
 
@@ -42,12 +44,21 @@ pub type FileBytes = Box<dyn BufRead + Send>;
 /// A file that can be read, or the reason why it cannot.
 pub type OpenedFile = Result<Box<dyn FileReader>, String>;
 
-/// The function that opens a file, by what it needs.
+/// A sample of a file, or the reason why there is none.
+pub type SampledFile = Result<RecordSample, String>;
+
+/// The functions of a format, by what they need.
 pub enum OpenFile {
     /// Bytes in order, decompressed.
-    Stream(fn(FileBytes, &FileSchema) -> OpenedFile),
+    Stream(FileFunctions<FileBytes>),
     /// The file itself, for formats that seek.
-    Seek(fn(std::fs::File, &FileSchema) -> OpenedFile),
+    Seek(FileFunctions<File>),
+}
+
+/// The functions that open a file with declared columns, and that sample its first records.
+pub struct FileFunctions<F> {
+    pub open: fn(F, &FileSchema) -> OpenedFile,
+    pub sample: fn(F, usize) -> SampledFile,
 }
 
 /// The columns to read from a file.
@@ -114,6 +125,33 @@ pub static FILE_FORMATS: &[&FileFormat] = &[&csv::CSV, &lines::JSONL, &parquet::
 /// # Errors
 /// If the extension is not one of [`FILE_FORMATS`], or the file cannot be opened or lacks a column.
 fn open(path: &Path, schema: &FileSchema) -> Result<Box<dyn FileReader>, SourceError> {
+    let opened = match found_file(path)? {
+        FoundFile::Stream(format, bytes) => (format.open)(bytes, schema),
+        FoundFile::Seek(format, file) => (format.open)(file, schema),
+    };
+    opened.map_err(|what| SourceError::File { path: path.display().to_string(), what })
+}
+
+/// Samples the first `rows` records of a file, whatever columns it has.
+///
+/// # Errors
+/// If the extension is not one of [`FILE_FORMATS`], or the file cannot be read.
+pub fn sample(path: &Path, rows: usize) -> Result<RecordSample, SourceError> {
+    let sampled = match found_file(path)? {
+        FoundFile::Stream(format, bytes) => (format.sample)(bytes, rows),
+        FoundFile::Seek(format, file) => (format.sample)(file, rows),
+    };
+    sampled.map_err(|what| SourceError::File { path: path.display().to_string(), what })
+}
+
+/// A file whose format is known, as that format reads it.
+enum FoundFile {
+    Stream(&'static FileFunctions<FileBytes>, FileBytes),
+    Seek(&'static FileFunctions<File>, File),
+}
+
+/// Finds the format of a file by its extension, and opens its bytes.
+fn found_file(path: &Path) -> Result<FoundFile, SourceError> {
     let label = path.display().to_string();
     let wrong = |what: String| SourceError::File { path: label.clone(), what };
     let io = |source| SourceError::Io { path: label.clone(), source };
@@ -128,14 +166,14 @@ fn open(path: &Path, schema: &FileSchema) -> Result<Box<dyn FileReader>, SourceE
             wrong(format!("unknown extension; expected one of {}, plain, .gz or .zst", known.join(", ")))
         })?;
 
-    let file = std::fs::File::open(path).map_err(io)?;
+    let file = File::open(path).map_err(io)?;
     let buffered = |bytes: Box<dyn std::io::Read + Send>| std::io::BufReader::with_capacity(1 << 16, bytes);
-    match format.open {
+    match &format.open {
         OpenFile::Seek(_) if name != plain => {
             Err(wrong(format!("a .{} file cannot be compressed as a whole", format.extension)))
         }
-        OpenFile::Seek(open) => open(file, schema).map_err(wrong),
-        OpenFile::Stream(open) => {
+        OpenFile::Seek(functions) => Ok(FoundFile::Seek(functions, file)),
+        OpenFile::Stream(functions) => {
             let bytes: FileBytes = if name.ends_with(".gz") {
                 Box::new(buffered(Box::new(flate2::read::MultiGzDecoder::new(file))))
             } else if name.ends_with(".zst") {
@@ -143,7 +181,7 @@ fn open(path: &Path, schema: &FileSchema) -> Result<Box<dyn FileReader>, SourceE
             } else {
                 Box::new(buffered(Box::new(file)))
             };
-            open(bytes, schema).map_err(wrong)
+            Ok(FoundFile::Stream(functions, bytes))
         }
     }
 }

@@ -11,17 +11,19 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMeta
 use serde_json::{Map, Value};
 
 use super::parquet_column::{FileColumn, FileValues};
-use super::{ContentHasher, FileContent, FileFormat, FileReader, FileSchema, OpenFile, OpenedFile};
+use super::{
+    ContentHasher, FileContent, FileFormat, FileFunctions, FileReader, FileSchema, OpenFile, OpenedFile, SampledFile,
+};
 use crate::source::dead_letter::head_of;
 use crate::source::message::{Json, MessageFormat};
-use crate::source::{Ingest, InputStatus, RawMessage};
+use crate::source::{Ingest, InputStatus, RawMessage, RecordSample, SampleColumn, SampleValue};
 use crate::value::{ColumnBuilder, FieldError, Found, TimeRules};
 
 pub static PARQUET: FileFormat = FileFormat {
     extension: "parquet",
     format: "parquet",
     summary: "Apache Parquet, uncompressed or with Snappy, gzip, LZ4, Brotli or Zstandard",
-    open: OpenFile::Seek(open),
+    open: OpenFile::Seek(FileFunctions { open, sample }),
 };
 
 struct ParquetReader {
@@ -92,6 +94,32 @@ fn open(mut file: File, schema: &FileSchema) -> OpenedFile {
     }
     let content = FileContent { length: 0, hash };
     Ok(Box::new(ParquetReader { batches, columns, values: Vec::new(), row: 0, rows: 0, content }))
+}
+
+/// Samples the first rows, in columns whose types may convert.
+fn sample(file: File, rows: usize) -> SampledFile {
+    let text = |error: parquet::errors::ParquetError| error.to_string();
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(text)?;
+    let roots: Vec<Field> = builder.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+    let mut sample = RecordSample::default();
+    let columns = FileColumn::all_readable(&roots.iter().collect::<Vec<_>>(), &mut sample.left_out);
+    let total = builder.metadata().file_metadata().num_rows();
+    sample.has_more = usize::try_from(total).is_ok_and(|total| total > rows);
+    let path = |column: &FileColumn| SampleColumn { path: column.path().to_vec(), values: Vec::new() };
+    sample.columns = columns.iter().map(path).collect();
+    for batch in project(builder, &columns).map_err(text)? {
+        let batch = batch.map_err(|error| error.to_string())?;
+        let taken = batch.num_rows().min(rows - sample.rows);
+        for (column, into) in columns.iter().zip(&mut sample.columns) {
+            let values = column.values(&batch);
+            into.values.extend((0..taken).map(|row| SampleValue::of(values.found(row))));
+        }
+        sample.rows += taken;
+        if sample.rows == rows {
+            break;
+        }
+    }
+    Ok(sample)
 }
 
 /// Finds the columns of a schema in the fields of a file.

@@ -86,6 +86,37 @@ impl FileColumn {
         Ok(Some(FileColumn { column: column.clone(), fields: path.to_vec(), data_type }))
     }
 
+    /// Returns all columns of a file whose types may convert to a declared type, those within structs too. Says of the
+    /// others why they are left out.
+    pub fn all_readable(roots: &[&Field], left_out: &mut Vec<String>) -> Vec<Self> {
+        let mut found = Vec::new();
+        let mut waiting: Vec<(Vec<String>, &Field)> = Vec::new();
+        waiting.extend(roots.iter().rev().map(|root| (vec![root.name().clone()], *root)));
+        while let Some((fields, field)) = waiting.pop() {
+            let data_type = field.data_type().clone();
+            match (field.data_type(), file_type(&data_type)) {
+                (DataType::Struct(inner), _) => {
+                    let below = |field: &Field| [fields.clone(), vec![field.name().clone()]].concat();
+                    waiting.extend(inner.iter().rev().map(|field| (below(field), field.as_ref())));
+                }
+                (_, Some(_)) => {
+                    let column = Column::new(fields.join("."), Type::String, true);
+                    found.push(FileColumn { column, fields, data_type });
+                }
+                (_, None) => {
+                    let path = fields.join(".");
+                    left_out.push(format!("{path:?} is left out: no type takes values of {data_type}"));
+                }
+            }
+        }
+        found
+    }
+
+    /// Returns the names of its fields, from the root inwards; none if the file lacks it.
+    pub fn path(&self) -> &[String] {
+        &self.fields
+    }
+
     /// Returns a column that a file lacks.
     pub fn absent(column: &Column) -> Self {
         FileColumn { column: column.clone(), fields: Vec::new(), data_type: DataType::Null }
