@@ -139,6 +139,12 @@ enum Verb {
         #[command(subcommand)]
         verb: ModelsVerb,
     },
+    /// Shows what a running job does: sources with their lag, the busiest operators, and the scores of models.
+    #[command(after_help = "Example: tidemill top --url http://127.0.0.1:8080\n         tidemill top --once --json")]
+    Top {
+        #[command(flatten)]
+        options: TopOptions,
+    },
     /// Draws the operators and edges of a dataflow.
     #[command(after_help = "Example: tidemill graph dataflows/flights.toml --format svg > flights.svg")]
     Graph {
@@ -293,6 +299,7 @@ impl Cli {
     }
 }
 
+            Verb::Top { options } => top::run(&options, &common),
 impl FeaturesVerb {
     fn run(self, common: &CommonArgs) -> Result<(), Failure> {
             Verb::Init { options } => init::run(&options, &common),

@@ -128,8 +128,29 @@ impl JobUrl {
         self.request(path, Some(body))
     }
 
-    fn request(&self, path: &str, body: Option<&serde_json::Value>) -> anyhow::Result<HttpAnswer> {
+    /// Gets the text at a path, which is not JSON if it is there.
+    ///
+    /// # Errors
+    /// If nothing answers, or with another status than 200.
+    pub fn text(&self, path: &str) -> anyhow::Result<String> {
+        let answer = self.exchange(&format!("{}\r\n", self.head(path, false))).with_context(|| self.unread(path))?;
+        let (status, body) = split_answer(&answer).with_context(|| self.unread(path))?;
+        match status {
+            200 => Ok(String::from_utf8_lossy(body).into_owned()),
+            status => {
+                let body = serde_json::from_slice(body).unwrap_or_default();
+                Err(HttpAnswer { status, body }.body().err().unwrap_or_else(|| anyhow!("status {status}")))
+            }
+        }
+    }
+
+    /// Returns what to say if a path cannot be read.
+    fn unread(&self, path: &str) -> String {
         let url = format!("http://{}{}{path}", self.authority, self.prefix);
+        format!("{url} cannot be read; does the job run, and is --url right?")
+    }
+
+    fn request(&self, path: &str, body: Option<&serde_json::Value>) -> anyhow::Result<HttpAnswer> {
         let head = self.head(path, body.is_some());
         let sent = match body.map(serde_json::Value::to_string) {
             Some(body) => {
@@ -137,7 +158,8 @@ impl JobUrl {
             }
             None => format!("{head}\r\n"),
         };
-        self.exchange(&sent).with_context(|| format!("{url} cannot be read; does the job run, and is --url right?"))
+        let answer = self.exchange(&sent).with_context(|| self.unread(path))?;
+        parse_answer(&answer).with_context(|| self.unread(path))
     }
 
     /// Returns the beginning of a request.
@@ -149,7 +171,8 @@ impl JobUrl {
         )
     }
 
-    fn exchange(&self, request: &str) -> anyhow::Result<HttpAnswer> {
+    /// Sends a request and returns the bytes of the answer.
+    fn exchange(&self, request: &str) -> anyhow::Result<Vec<u8>> {
         let mut stream = self.connect()?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -159,7 +182,7 @@ impl JobUrl {
         if answer.len() as u64 > MOST_BYTES {
             bail!("the answer has more than {MOST_BYTES} bytes");
         }
-        parse_answer(&answer)
+        Ok(answer)
     }
 
     /// Connects to the first address that answers.
@@ -191,13 +214,18 @@ impl HttpAnswer {
     }
 }
 
-fn parse_answer(answer: &[u8]) -> anyhow::Result<HttpAnswer> {
+/// Returns the status and the body of an answer.
+fn split_answer(answer: &[u8]) -> anyhow::Result<(u16, &[u8])> {
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").context("this is no answer of HTTP")?;
     let head = String::from_utf8_lossy(&answer[..end]);
     let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
-    let status = status.context("this is no answer of HTTP")?;
-    let body = serde_json::from_slice(&answer[end + 4..])
-        .with_context(|| format!("the answer, with status {status}, is not JSON"))?;
+    Ok((status.context("this is no answer of HTTP")?, &answer[end + 4..]))
+}
+
+fn parse_answer(answer: &[u8]) -> anyhow::Result<HttpAnswer> {
+    let (status, body) = split_answer(answer)?;
+    let body =
+        serde_json::from_slice(body).with_context(|| format!("the answer, with status {status}, is not JSON"))?;
     Ok(HttpAnswer { status, body })
 }
 

@@ -11,6 +11,7 @@
 //! | `features`, [`explain`] | `features` |
 //! | `reference` | `completions`, `man` |
 //! | `models` | `models` |
+//! | `top` | `top` |
 //!
 //! Shared by the verbs:
 //!
@@ -79,6 +80,7 @@ mod test;
 mod training;
 mod verify;
 mod watchdog;
+mod top;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -14,6 +14,7 @@
 //! | `recommend` | items ranked for a user |
 //! | `shutdown` | the end of a run that hangs, permissions of files, the warning of an open address |
 //! | `windows` | features in windows that requests ask for |
+//! | `top` | `tidemill top` |
 
 mod bodies;
 mod chromium;
@@ -30,3 +31,4 @@ mod protocols;
 mod recommend;
 mod shutdown;
 mod windows;
+mod top;
