@@ -98,6 +98,13 @@ pub enum GraphFormat {
     Svg,
 }
 
+/// A kind of files that has a JSON schema.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SchemaOf {
+    Dataflow,
+    Config,
+}
+
 /// The flags of `run`.
 #[derive(Clone, Debug)]
 pub struct RunOptions {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::args::{CommonArgs, GraphFormat, JobArgs, RunOptions, moment_argument};
+use super::args::{CommonArgs, GraphFormat, JobArgs, RunOptions, SchemaOf, moment_argument};
 use super::explain::ExplainOptions;
 use super::features::AskedEntity;
 use super::init::InitOptions;
@@ -160,6 +160,12 @@ enum Verb {
         /// The shell.
         shell: Shell,
     },
+    /// Prints the JSON schema of dataflow files or configs, by which editors complete and check them.
+    #[command(after_help = "Example: tidemill schema dataflow > dataflow.schema.json")]
+    Schema {
+        /// The kind of files.
+        of: SchemaOf,
+    },
     /// Writes a manual page of each command.
     #[command(after_help = "Example: tidemill man --out ~/.local/share/man/man1")]
     Man {
@@ -289,20 +295,21 @@ impl Cli {
             Verb::Check { file, entities, records, json } => {
                 inspect::check(&file, &common, AssumedEntities { entities, records }, json)
             }
+            Verb::Init { options } => init::run(&options, &common),
             Verb::Test { file, names } => test::run(&file, &common, &names),
             Verb::Features { verb } => verb.run(&common),
             Verb::Models { verb } => verb.run(&common),
+            Verb::Top { options } => top::run(&options, &common),
             Verb::Graph { file, format } => inspect::graph(&file, format),
             Verb::Completions { shell } => reference::completions(Cli::command(), shell),
+            Verb::Schema { of } => reference::schema(of),
             Verb::Man { out } => reference::man(Cli::command(), &out),
         }
     }
 }
 
-            Verb::Top { options } => top::run(&options, &common),
 impl FeaturesVerb {
     fn run(self, common: &CommonArgs) -> Result<(), Failure> {
-            Verb::Init { options } => init::run(&options, &common),
         match self {
             FeaturesVerb::Get { group, entity: key, window, job, json } => {
                 features::get(&AskedEntity { group, key }, window.as_deref(), common, &job, json)

@@ -9,7 +9,7 @@
 //! | `init` | `init` |
 //! | `test`, `in_memory` | `test` |
 //! | `features`, [`explain`] | `features` |
-//! | `reference` | `completions`, `man` |
+//! | `reference` | `completions`, `man`, `schema` |
 //! | `models` | `models` |
 //! | `top` | `top` |
 //!

@@ -1,4 +1,4 @@
-//! `completions` and `man`: what shells and `man` know of the command line, generated from its definition.
+//! `completions`, `man` and `schema`: what shells, `man` and editors know, generated from the program's own tables.
 
 use std::path::Path;
 
@@ -6,7 +6,9 @@ use anyhow::Context;
 use clap::Command;
 use clap_complete::Shell;
 
-use super::{Failure, output};
+use super::args::SchemaOf;
+use super::{Failure, config, output};
+use crate::spec;
 
 /// Prints a shell's completion script.
 ///
@@ -27,4 +29,16 @@ pub fn man(command: Command, out: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(out).with_context(|| format!("{} cannot be created", out.display()))?;
     clap_mangen::generate_to(command, out).with_context(|| format!("a page cannot be written to {}", out.display()))?;
     Ok(output::print(&format!("{}\n", out.join("tidemill.1").display()))?)
+}
+
+/// Prints the JSON schema of a kind of files.
+///
+/// # Errors
+/// If stdout cannot be written.
+pub fn schema(of: SchemaOf) -> Result<(), Failure> {
+    let schema = match of {
+        SchemaOf::Dataflow => spec::schema(),
+        SchemaOf::Config => config::schema(),
+    };
+    Ok(output::print(&format!("{schema:#}\n"))?)
 }

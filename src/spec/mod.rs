@@ -54,6 +54,7 @@ mod explain;
 mod json;
 mod reference;
 mod reference_prose;
+mod schema;
 
 pub use crate::aggregate::Window;
 pub use checker::{load, parse};
@@ -63,5 +64,6 @@ pub use problem::{Problem, Severity, SpecErrors};
 pub use ranked_items::{FeatureRef, ItemColumn, Recommend};
 pub use reference::reference;
 pub use request_windows::FeatureName;
+pub use schema::schema;
 pub use test_case::{Expectation, ExpectedFeature, ExpectedValue, TestCase, TestRecord};
 pub use types::*;

@@ -35,9 +35,14 @@ const BOUNDS: &[(&str, RangeInclusive<i64>)] = &[
     ("log.keep", 0..=1000),
 ];
 
+/// Returns the bounds of a key: of a duration in ms; `None` if it has none.
+pub fn range_of(path: &str) -> Option<RangeInclusive<i64>> {
+    BOUNDS.iter().find(|(key, _)| *key == path).map(|(_, range)| range.clone())
+}
+
 /// Returns the bounds of a key in words, `None` if it has none.
 pub fn bounds_of(path: &str, is_duration: bool) -> Option<String> {
-    let (_, bounds) = BOUNDS.iter().find(|(key, _)| *key == path)?;
+    let bounds = range_of(path)?;
     let (least, most) = (*bounds.start(), *bounds.end());
     Some(match is_duration {
         true => format!("{:?} to {:?}", format_duration(least), format_duration(most)),

@@ -6,6 +6,7 @@
 //! | `bounds` | the bounds of numbers and durations |
 //! | `load` | reads a file and its overrides as a [`Config`] |
 //! | `origin` | the place of each key, for errors |
+//! | `schema` | the JSON schema, for editors |
 //! | `sections` | the tables of a config |
 //! | `values` | the spelling of values: durations, speeds, texts |
 //!
@@ -21,6 +22,7 @@ mod bounds;
 mod keys;
 mod load;
 mod origin;
+mod schema;
 mod sections;
 mod values;
 
@@ -35,6 +37,7 @@ use crate::source::{DEFAULT_RECORD_BYTES, Volume};
 pub use keys::{ConfigKey, help, keys};
 pub use load::ConfigChange;
 pub use origin::Origin;
+pub use schema::schema;
 pub use sections::{
     CheckpointConfig, DeadLettersConfig, HttpConfig, LogConfig, LogFormat, OfflineConfig, PlayConfig, RedisConfig,
     RegistryConfig, TokensConfig, TopicConfig,
