@@ -6,12 +6,9 @@
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use crossbeam_channel::Receiver;
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::args::{CommonArgs, RunOptions};
 use super::checkpoints::{Checkpoints, RestoredState};
@@ -21,10 +18,11 @@ use super::job::{self, Control, OfflineLayout, PreparedJob};
 use super::job_events::{JobEvents, VersionSink};
 use super::letter_limit::DeadLetterLimit;
 use super::locks::Locks;
+use super::reload::{self, RunFiles};
 use super::setup::RunSetup;
+use super::signals::Signals;
 use super::status::TerminalStatus;
-use super::watchdog::{self, EndRequest};
-use super::{Failure, finish, online, print_err};
+use super::{Failure, finish, online, print_err, watchdog};
 use crate::flow::Job;
 use crate::flow::build::JobEvent;
 use crate::model::Decision;
@@ -70,11 +68,14 @@ impl ShutdownTimes {
 pub fn run(file: &Path, common: &CommonArgs, options: RunOptions) -> Result<(), Failure> {
     let mut run = LiveRun::open(file, common, options)?;
     let served = run.serve();
-    run.shut_down(served)
+    let restarts = run.files.restarts;
+    run.shut_down(served)?;
+    if restarts { reload::restart() } else { Ok(()) }
 }
 
 /// A live run whose graph has been started.
 struct LiveRun {
+    files: RunFiles,
     options: RunOptions,
     setup: RunSetup,
     signals: Signals,
@@ -154,6 +155,7 @@ impl LiveRun {
         job::update_gauges(&job, &setup.metrics);
         Ok(LiveRun {
             status: TerminalStatus::new(&setup.plan, server.addr(), common.quiet, std::io::stderr().is_terminal()),
+            files: RunFiles::new(file, common),
             options,
             setup,
             signals,
@@ -206,6 +208,7 @@ impl LiveRun {
             Err(_) => {}
         }
         self.take_checkpoints()?;
+        self.reload();
         self.advance_shutdown();
         if self.refreshed.elapsed() >= REFRESH {
             self.refreshed = Instant::now();
@@ -245,10 +248,22 @@ impl LiveRun {
         Ok(())
     }
 
+    /// Goes over to the files as they are now, if that was requested and nothing is lost by it.
+    fn reload(&mut self) {
+        let is_running = matches!(self.shutdown, Shutdown::Running);
+        if self.signals.take_reload() && is_running {
+            let keeps_state = self.checkpoints.is_enabled() && !self.checkpoints.is_paused();
+            self.files.reload(&self.setup.plan.spec, &self.setup.config, keeps_state);
+            if self.files.restarts {
+                self.signals.request_end();
+            }
+        }
+    }
+
     /// Requests the end if it is time, triggers the last checkpoint, and stops the graph after it.
     fn advance_shutdown(&mut self) {
         let at_end = self.options.until_end && self.control.has_ended(self.setup.config.workers);
-        if matches!(self.shutdown, Shutdown::Running) && (at_end || self.signals.received()) {
+        if matches!(self.shutdown, Shutdown::Running) && (at_end || self.signals.is_end_requested()) {
             self.shutdown = Shutdown::Draining { since: Instant::now() };
         }
         if let Shutdown::Draining { since } = self.shutdown
@@ -289,7 +304,7 @@ impl LiveRun {
         // The process ends next. Its memory is returned as a whole, which is faster than vector by vector.
         std::mem::forget(self.job.online.clone());
         // A run that was interrupted continues from its checkpoint, so its files stay open; any other is complete.
-        if self.options.until_end && !self.signals.received() || !self.checkpoints.is_enabled() {
+        if self.options.until_end && !self.signals.is_end_requested() || !self.checkpoints.is_enabled() {
             let outputs = finish::outputs(&self.job, self.job_events, None, None)?;
             if self.job.offline.is_some() {
                 outputs.write(&self.setup.offline())?;
@@ -347,27 +362,4 @@ impl LiveRun {
 /// Returns whether the brokers cannot be reached.
 fn is_away(inputs: &Inputs) -> bool {
     inputs.kafka().is_some_and(|kafka| kafka.error().is_some())
-}
-
-/// SIGINT and SIGTERM: the first requests the end of the run, the second ends the process at once.
-struct Signals {
-    received: Arc<AtomicBool>,
-}
-
-impl Signals {
-    /// Handles the signals, and starts the watchdog that ends the process if the run takes longer than `within` to end.
-    fn install(within: Duration) -> anyhow::Result<Self> {
-        let received = Arc::default();
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&received))
-                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&received)))
-                .context("signal handlers cannot be installed")?;
-        }
-        watchdog::start(Some(EndRequest { received: Arc::clone(&received), within }))?;
-        Ok(Signals { received })
-    }
-
-    fn received(&self) -> bool {
-        self.received.load(SeqCst)
-    }
 }

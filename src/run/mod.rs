@@ -25,6 +25,7 @@
 //! | `job_events`, `dead_letters` | handle the running graph's events: versions, dead letters, overtaken records |
 //! | `model_reports` | the metrics and log lines that follow from what models report |
 //! | `letter_limit` | ends a job of whose first records too many are dead letters |
+//! | `signals`, `reload` | signals to a live run; how it goes over to changed files |
 //! | `setup`, `locks` | the steps that open a live run; the locks on the folders that a run or a replay owns |
 //! | `checkpoints` | decides when a live run takes a checkpoint, and finds the one to start from |
 //! | `online` | connects the online store to its freshness metric and its Redis mirror |
@@ -49,9 +50,9 @@ mod finish;
 mod forecast;
 mod http_client;
 mod in_memory;
+mod init;
 pub mod inputs;
 mod inspect;
-mod init;
 pub mod job;
 mod job_events;
 mod kafka_supervisor;
@@ -69,18 +70,20 @@ mod output;
 mod panics;
 mod picture;
 mod reference;
+mod reload;
 mod replay;
 mod replay_start;
 mod resume;
 mod setup;
 mod shortfall;
+mod signals;
 mod status;
 mod system;
 mod test;
+mod top;
 mod training;
 mod verify;
 mod watchdog;
-mod top;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

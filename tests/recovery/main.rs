@@ -18,12 +18,13 @@
 //! | `redis` | a mirror that goes down and comes back |
 //! | `redis_hangs` | a mirror that never answers a write |
 //! | `redis_refuses` | a mirror that refuses some keys, or all |
+//! | `reload` | SIGHUP |
 //! | `united` | streams of several sources |
 //!
 //! Interruptions by a broker are in `tests/kafka`.
 
-mod champion;
 mod backup;
+mod champion;
 mod classes;
 #[path = "../common/mod.rs"]
 mod common;
@@ -38,6 +39,7 @@ mod redis;
 mod redis_hangs;
 mod redis_refuses;
 mod registry;
+mod reload;
 mod replay;
 mod snapshot;
 mod united;

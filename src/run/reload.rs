@@ -1,0 +1,158 @@
+//! SIGHUP: the dataflow file and the config are read again, and the run goes over to them if nothing that it keeps is
+//! lost.
+//!
+//! The files are checked while the run goes on. If they are wrong, or the run's state is not of what they define, it
+//! says so and nothing changes. Otherwise the run takes its last checkpoint as at a stop, and the process starts itself
+//! again with the same arguments: it has the same id, and continues from that checkpoint.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+
+use super::args::CommonArgs;
+use super::config::Config;
+use super::{Failure, inputs, inspect, print_err};
+use crate::spec::Spec;
+
+/// The files of a run, and what it was started with.
+pub struct RunFiles {
+    file: PathBuf,
+    common: CommonArgs,
+    /// True once the process is to start again after the end of the run.
+    pub restarts: bool,
+}
+
+impl RunFiles {
+    /// The files of a run that was started with these arguments.
+    pub fn new(file: &Path, common: &CommonArgs) -> Self {
+        RunFiles { file: file.to_owned(), common: common.clone(), restarts: false }
+    }
+
+    /// Reads the files again, and says what follows: the process is to start again, or the run goes on as it is.
+    /// `keeps_state` is false for a run without checkpoints.
+    pub fn reload(&mut self, spec: &Spec, config: &Config, keeps_state: bool) {
+        let refused = |why: &str| print_err(format_args!("SIGHUP: {why}; the run goes on with what it has"));
+        let (new, new_config) = match self.read() {
+            Ok(read) => read,
+            Err(Failure::Usage(text)) => {
+                print_err(text.trim_end());
+                return refused("the files are wrong");
+            }
+            Err(Failure::Runtime(error)) => {
+                print_err(format_args!("error: {error:#}"));
+                return refused("the files cannot be read");
+            }
+        };
+        if new.name != spec.name {
+            return refused(&format!("the file is of another dataflow, {:?}", new.name));
+        }
+        if new.definition() != spec.definition() {
+            let lost = lost(spec, &new).join(", ");
+            let what = format!("the dataflow file has changed, and a checkpoint of the run is not of it: {lost}");
+            return refused(&format!("{what}; stop the run, and start it with --fresh to compute all of it anew"));
+        }
+        if !has_changed(config, &new_config) {
+            return refused("nothing has changed");
+        }
+        if !keeps_state {
+            return refused("the config has changed, and without checkpoints the state would be lost");
+        }
+        print_err("SIGHUP: the config has changed; starting again from a last checkpoint");
+        self.restarts = true;
+    }
+
+    fn read(&self) -> Result<(Spec, Config), Failure> {
+        let (spec, config) = (inspect::load(&self.file)?, self.common.load()?);
+        inputs::cluster(&config, &spec.name)?;
+        inputs::check_formats(&spec, &config)?;
+        Ok((spec, config))
+    }
+}
+
+/// Returns whether a config has another value.
+fn has_changed(old: &Config, new: &Config) -> bool {
+    let values = |config: &Config| serde_json::to_value(config).expect("a config is plain values");
+    values(old) != values(new)
+}
+
+/// Returns what a run keeps of a dataflow that another one does not define alike.
+fn lost(old: &Spec, new: &Spec) -> Vec<String> {
+    let mut lost = Vec::new();
+    for group in &old.groups {
+        let definition = old.group_definition(group);
+        let is_kept = new.groups.iter().any(|it| it.name == group.name && new.group_definition(it) == definition);
+        lost.extend((!is_kept).then(|| format!("the features of {}", group.name)));
+    }
+    for model in &old.models {
+        let definition = old.model_definition(model);
+        let is_kept = new.models.iter().any(|it| it.name == model.name && new.model_definition(it) == definition);
+        lost.extend((!is_kept).then(|| format!("the versions of {}", model.name)));
+    }
+    if lost.is_empty() {
+        lost.push("what has been read of its sources".to_owned());
+    }
+    lost
+}
+
+/// Replaces the process by a new one of the same program and arguments, which continues from the newest checkpoint.
+/// Returns only if that fails.
+///
+/// # Errors
+/// If the program cannot be started.
+pub fn restart() -> Result<(), Failure> {
+    let program = std::env::current_exe().context("the program cannot be found")?;
+    // A program that was replaced by a newer one has this mark behind its path.
+    let path = program.to_string_lossy();
+    let program = path.strip_suffix(" (deleted)").map_or_else(|| program.clone(), PathBuf::from);
+    let error = Command::new(&program).args(continuing(std::env::args_os().skip(1))).exec();
+    Err(Failure::Runtime(anyhow::Error::new(error).context(format!("{} cannot be started", program.display()))))
+}
+
+/// Returns arguments without those that say where to start from.
+fn continuing(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut kept = Vec::new();
+    let mut skips_value = false;
+    for argument in arguments {
+        let text = argument.to_string_lossy().into_owned();
+        if std::mem::take(&mut skips_value) {
+            continue;
+        }
+        match text.as_str() {
+            "--fresh" => {}
+            "--checkpoint" => skips_value = true,
+            text if text.starts_with("--checkpoint=") => {}
+            _ => kept.push(argument),
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_does_not_say_where_to_start_from() {
+        let arguments =
+            ["run", "a.toml", "--fresh", "--checkpoint", "7.json", "--set", "workers=2", "--checkpoint=8.json"];
+        assert_eq!(continuing(arguments.map(OsString::from).into_iter()), ["run", "a.toml", "--set", "workers=2"]);
+    }
+
+    #[test]
+    fn what_would_be_lost_is_named() {
+        let parse = |window: &str, label: &str| {
+            let text = format!(
+                "name = \"d\"\n[source.s]\ntopic = \"s\"\nformat = \"json\"\ntime = \"at\"\ncolumns = {{ u = \"string\", x = \"float\", at = \"timestamp\" }}\n\
+                 [features.g]\nfrom = \"s\"\nentity = \"u\"\naggregate = [{{ op = \"count\", windows = [\"{window}\"] }}]\n\
+                 [model.m]\nkind = \"logistic\"\nexamples = \"s\"\nfeatures = [\"x\"]\nlabel = {{ value = \"{label}\" }}\nwindow = \"1d\"\n"
+            );
+            crate::spec::parse(&text, "d.toml").unwrap_or_else(|errors| panic!("{errors}"))
+        };
+        let old = parse("1h", "x > 1");
+        assert_eq!(lost(&old, &parse("2h", "x > 1")), ["the features of g"]);
+        assert_eq!(lost(&old, &parse("1h", "x > 2")), ["the versions of m"]);
+    }
+}
