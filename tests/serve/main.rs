@@ -11,10 +11,11 @@
 //! | `moves` | moves of aliases, tokens of roles |
 //! | `protocols` | the protocols of other servers, with their clients |
 //! | `prometheus` | metrics, config and alert rules, with a real Prometheus |
+//! | `python` | the Python client of this repository |
 //! | `recommend` | items ranked for a user |
 //! | `shutdown` | the end of a run that hangs, permissions of files, the warning of an open address |
-//! | `windows` | features in windows that requests ask for |
 //! | `top` | `tidemill top` |
+//! | `windows` | features in windows that requests ask for |
 
 mod bodies;
 mod chromium;
@@ -28,7 +29,8 @@ mod limits;
 mod moves;
 mod prometheus;
 mod protocols;
+mod python;
 mod recommend;
 mod shutdown;
-mod windows;
 mod top;
+mod windows;
