@@ -92,7 +92,7 @@ impl Metrics {
         let http_seconds = histogram(HTTP_SECONDS, 50e-6, 16);
         let freshness = histogram(FRESHNESS, 1e-3, 20);
         let checkpoint_seconds = histogram(CHECKPOINT_SECONDS, 1e-3, 16);
-        Arc::new(Metrics {
+        let metrics = Arc::new(Metrics {
             ready: register!(IntGaugeVec, READY),
             operator_in: register!(IntCounterVec, OPERATOR_IN),
             operator_out: register!(IntCounterVec, OPERATOR_OUT),
@@ -129,7 +129,16 @@ impl Metrics {
             dropped: Mutex::default(),
             dataflow: dataflow.to_owned(),
             registry,
-        })
+        });
+        metrics.checkpoint_failures.with_label_values::<&str>(&[]);
+        metrics
+    }
+
+    /// Exports the counters of rare events of a model, at 0 until the first one: an increase from nothing would not be seen.
+    pub fn export_model(&self, model: &str) {
+        for counter in [&self.model_drift, &self.model_rollbacks] {
+            counter.with_label_values(&[model]);
+        }
     }
 
     /// Records that a checkpoint became current, `took` after it was triggered.

@@ -68,9 +68,11 @@ impl RunSetup {
         logging::open_file(&config)?;
         let plan = Arc::new(Plan::new(Arc::new(inspect::load(file)?)));
         let models = plan.models.iter().map(|model| model.name.clone());
+        let metrics = Metrics::new(&plan.spec.name);
+        models.clone().for_each(|model| metrics.export_model(&model));
         Ok(RunSetup {
             home: config.home(&plan.spec.name),
-            metrics: Metrics::new(&plan.spec.name),
+            metrics,
             online: job::online_store(&plan),
             live: Arc::new(LiveModels::new(models, LIVE_VERSIONS)),
             readiness: Arc::new(Readiness::default()),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::common::servers::{Program, Server, eventually, free_ports};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use tidemill::serve::{FAMILIES, Role};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -235,6 +236,70 @@ fn the_shipped_config_is_valid_and_every_alert_fires_when_it_should() {
             assert!(tests.contains(&format!("- name: {alert} {what}\n")), "no test where {alert} {what}");
         }
         assert!(operations.contains(&format!("| `{alert}` | ")), "docs/operations.md: no row for {alert}");
+    }
+}
+
+/// Returns a test of promtool in which one route alone has requests: `series` of it, and whether an alert is then expected.
+fn alert_test(alert: &str, series: &[String], expected: &str) -> String {
+    let series: String = series.iter().map(|name| format!("  - {{ series: '{name}', values: '0+100x30' }}\n")).collect();
+    format!(
+        "- interval: 1m\n  input_series:\n{series}  alert_rule_test:\n  - eval_time: 20m\n    alertname: {alert}\n    exp_alerts: {expected}\n"
+    )
+}
+
+#[test]
+fn probes_of_every_protocol_raise_no_alert_and_slow_predictions_of_every_protocol_do() {
+    let mut tests = String::new();
+    let mut routes: Vec<(&str, bool)> = Vec::new();
+    for route in FAMILIES.iter().flat_map(|family| family.routes) {
+        let is_probe = route.role == Role::Open || route.pattern.ends_with("/ready");
+        let is_inference = route.role == Role::Predict && route.method == "POST" && route.pattern != "/recommend";
+        if is_probe || is_inference {
+            routes.push((route.pattern, is_inference));
+        }
+    }
+    // TensorFlow Serving and KServe ask for the status of a model.
+    routes.push(("/v1/models/{model}", false));
+    for family in ["/health/ready", "/v2/health/ready", "/ping", "/v2/models/{model}/ready"] {
+        assert!(routes.contains(&(family, false)), "{family}");
+    }
+    for (route, is_inference) in routes {
+        let code = |code: u16| format!(r#"tidemill_http_requests_total{{instance="a:1",route="{route}",code="{code}"}}"#);
+        let labels = "severity: critical, instance: \"a:1\"";
+        let summary = "exp_annotations: { summary: \"50% of requests to a:1 fail\" }";
+        let fires = format!("[{{ exp_labels: {{ {labels} }}, {summary} }}]");
+        let errors = if is_inference { &fires } else { "[]" };
+        tests += &alert_test("TidemillHttpErrors", &[code(200), code(503)], errors);
+        let bucket = |le: &str| {
+            format!(
+                r#"tidemill_http_request_duration_seconds_bucket{{instance="a:1",route="{route}",le="{le}"}}"#
+            )
+        };
+        let summary = "exp_annotations: { summary: \"the 99th percentile of prediction latency is 199ms\" }";
+        let fires = format!("[{{ exp_labels: {{ severity: warning, instance: \"a:1\" }}, {summary} }}]");
+        let slow = if is_inference { &fires } else { "[]" };
+        let none = alert_test("TidemillSlowPredictions", &[bucket("0.2"), bucket("+Inf")], slow);
+        let zero = format!("  - {{ series: '{}', values: '0x30' }}\n", bucket("0.1"));
+        tests += &none.replacen("input_series:\n", &format!("input_series:\n{zero}"), 1);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let rules = root().join("config/prometheus/alerts.yml");
+    let file = format!("rule_files: [{rules:?}]\nevaluation_interval: 1m\ntests:\n{tests}");
+    std::fs::write(folder.path().join("routes.yml"), file).unwrap();
+    promtool(&["test", "rules", "routes.yml"], folder.path(), b"");
+}
+
+#[test]
+fn counters_of_rare_events_are_exported_before_the_first_one() {
+    let live = Live::start(&[]);
+    let metrics = String::from_utf8(get(live.address, "/metrics").expect("metrics")).unwrap();
+    for series in [
+        r#"tidemill_model_rollbacks_total{model="late"}"#,
+        r#"tidemill_model_drift_total{model="late"}"#,
+        "tidemill_checkpoint_failures_total",
+    ] {
+        let value = metrics.lines().find_map(|line| line.strip_prefix(series));
+        assert_eq!(value, Some(" 0"), "{series}");
     }
 }
 
