@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use tidemill::run::config::Config;
+use tidemill::run::config::{Clock, Config};
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -24,6 +24,8 @@ fn the_config_for_kubernetes_fits_its_manifests() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/kubernetes/config.toml");
     let config = Config::load(&path, &[]).unwrap_or_else(|error| panic!("{error:?}"));
     let set = read("config/kubernetes/statefulset.yaml");
+    // The flights are of the past, which the wall clock would close at once.
+    assert!(set.contains("[\"run\", \"dataflows/flights.toml\"") && config.clock == Clock::Stream);
     let grace = Duration::from_secs(value(&set, "terminationGracePeriodSeconds", ':').parse().unwrap());
     assert!(grace > config.shutdown_timeout, "{grace:?}");
     let port = value(&set, "containerPort", ':');
@@ -53,14 +55,19 @@ fn the_commands_of_the_unit_are_those_of_the_program() {
     for (name, text) in [("flights.toml", small), ("config.toml", config), ("a.csv", "user,at\nx,2020-01-01\n")] {
         fs::write(folder.path().join(name), text).unwrap();
     }
-    for key in ["ExecStartPre", "ExecStart"] {
-        let line = value(&unit, key, '=').replace("%i", "flights").replace("/etc/tidemill", etc);
-        let line = line.replace("/var/lib/tidemill", &format!("{etc}/state"));
+    let line = value(&unit, "ExecStart", '=').replace("%i", "flights").replace("/etc/tidemill", etc);
+    let line = line.replace("/var/lib/tidemill", &format!("{etc}/state"));
+    let run = || {
         let arguments = line.strip_prefix("/usr/local/bin/tidemill ").unwrap().split(' ');
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
-        command.args(arguments).current_dir(folder.path());
-        let output = command.args((key == "ExecStart").then_some("--until-end")).output().unwrap();
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-    }
+        command.args(arguments).arg("--until-end").current_dir(folder.path()).output().unwrap()
+    };
+    let output = run();
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     assert!(folder.path().join("state/small").is_dir());
+
+    // A wrong file is not started again and again: the main process itself ends with the status that prevents it.
+    fs::write(folder.path().join("flights.toml"), small.replace("count", "cuont")).unwrap();
+    let status = run().status.code().unwrap().to_string();
+    assert_eq!(status, value(&unit, "RestartPreventExitStatus", '='));
 }
