@@ -1,6 +1,6 @@
 //! Guides in `docs/guides`: their commands print what they show.
 //!
-//! The commands of a guide run one after another in one folder. In what is shown, a line `…` stands for any lines. A run goes
+//! The commands and scripts of a guide run one after another in one folder. In what is shown, a line `…` stands for any lines. A run goes
 //! on beside the commands after it; its endpoint is on a free port, wherever the guide has it. A block that begins with
 //! `# rows: FILE` has the rows of that file, of CSV or Parquet, once the commands have run.
 
@@ -27,18 +27,14 @@ struct Shown {
     output: Vec<String>,
 }
 
-/// The commands of the blocks ```` ```console ````.
+/// The commands of the blocks ```` ```console ```` and ```` ```python ````.
 fn commands(guide: &str) -> Vec<Shown> {
     let mut shown: Vec<Shown> = Vec::new();
-    for block in guide.split("```console\n").skip(1) {
-        let mut continues = false;
-        for line in block.split("\n```").next().unwrap().lines() {
-            match line.strip_prefix("$ ") {
-                Some(command) => shown.push(Shown { command: command.to_owned(), output: Vec::new() }),
-                None if continues => shown.last_mut().unwrap().command += &format!("\n{line}"),
-                None => shown.last_mut().unwrap().output.push(line.to_owned()),
-            }
-            continues = line.ends_with('\\');
+    for block in guide.split("\n```").skip(1).step_by(2) {
+        match block.split_once('\n') {
+            Some(("console", block)) => add_commands(block, &mut shown),
+            Some(("python", block)) => shown.extend(script(block)),
+            _ => {}
         }
     }
     shown
@@ -75,6 +71,33 @@ fn rows(path: &Path) -> Vec<String> {
         lines.extend((0..batch.num_rows()).map(line));
     }
     lines
+}
+
+/// Adds the commands of a block ```` ```console ````.
+fn add_commands(block: &str, shown: &mut Vec<Shown>) {
+    let mut continues = false;
+    for line in block.lines() {
+        match line.strip_prefix("$ ") {
+            Some(command) => shown.push(Shown { command: command.to_owned(), output: Vec::new() }),
+            None if continues => shown.last_mut().unwrap().command += &format!("\n{line}"),
+            None => shown.last_mut().unwrap().output.push(line.to_owned()),
+        }
+        continues = line.ends_with('\\');
+    }
+}
+
+/// The command that runs a block ```` ```python ```` that ends with a comment, which is what it prints. `None` if it does not, or
+/// the clients that it imports could not be installed.
+fn script(block: &str) -> Option<Shown> {
+    block.lines().last().filter(|line| line.starts_with("# "))?;
+    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients");
+    if !clients.join("installed").exists() {
+        eprintln!("SKIPPED: tests/setup could not install the Python clients in target/clients: {block}");
+        return None;
+    }
+    let command = format!("{} - <<'END'\n{block}\nEND", clients.join("bin/python").display());
+    let comments = block.lines().filter_map(|line| line.strip_prefix("# "));
+    Some(Shown { command, output: comments.map(str::to_owned).collect() })
 }
 
 /// Returns whether lines are those that are shown.
