@@ -15,16 +15,17 @@ use super::functions::Arg;
 use super::operand::{try_map1, try_map2};
 use super::tree::Expr;
 use super::{ExprError, start_of};
+use crate::time::length::{self, LONGEST_MS, LengthFault};
 use crate::value::Type;
 
 /// Units of an interval by their names, without a plural's `s`, and their lengths in ms.
-static UNITS: &[(&[&str], f64)] = &[
-    (&["millisecond", "ms", "msec"], 1.0),
-    (&["second", "sec", "s"], 1e3),
-    (&["minute", "min", "m"], 6e4),
-    (&["hour", "hr", "h"], 3.6e6),
-    (&["day", "d"], 8.64e7),
-    (&["week", "w"], 6.048e8),
+static UNITS: &[(&[&str], i64)] = &[
+    (&["millisecond", "ms", "msec"], 1),
+    (&["second", "sec", "s"], 1_000),
+    (&["minute", "min", "m"], 60_000),
+    (&["hour", "hr", "h"], 3_600_000),
+    (&["day", "d"], 86_400_000),
+    (&["week", "w"], 604_800_000),
 ];
 
 const FORM: &str = "a length such as interval '6 hours', in units from milliseconds to weeks";
@@ -124,33 +125,41 @@ fn length_of(interval: &ast::Interval) -> Result<i64, String> {
     }
 }
 
-/// Parses numbers, each with its unit: `1 day 2.5 hours`, `-30s`.
+/// Parses numbers, each with its unit: `1 day 2.5 hours`, `-30s`. They are read as decimals, so `2.3 hours` are exact.
 fn parse(text: &str) -> Result<i64, String> {
     let wrong = || format!("'{}' is not an interval", text.trim());
-    let (mut rest, mut total) = (text.trim(), 0.0);
+    let too_long = || format!("'{}' is too long", text.trim());
+    let (mut rest, mut total) = (text.trim(), 0_i64);
     if rest.is_empty() {
         return Err(wrong());
     }
     while !rest.is_empty() {
         let end = rest.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+'))).unwrap_or(rest.len());
-        let number: f64 = rest[..end].parse().map_err(|_| wrong())?;
+        let number = &rest[..end];
+        if length::parse(number, 1) == Err(LengthFault::NoNumber) {
+            return Err(wrong());
+        }
         rest = rest[end..].trim_start();
         let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
         let name = rest[..end].to_ascii_lowercase();
         let singular = name.strip_suffix('s').filter(|singular| singular.len() > 1).unwrap_or(&name);
-        let named = |(names, _): &&(&[&str], f64)| names.iter().any(|known| *known == name || *known == singular);
-        let Some((_, length)) = UNITS.iter().find(named) else {
+        let named = |(names, _): &&(&[&str], i64)| names.iter().any(|known| *known == name || *known == singular);
+        let Some((_, unit_ms)) = UNITS.iter().find(named) else {
             return Err(match singular {
                 "month" | "mon" | "year" | "yr" | "quarter" => format!("a {singular} has no fixed length"),
                 "" => wrong(),
                 _ => format!("'{name}' is no unit of an interval"),
             });
         };
-        total += number * length;
+        let ms = length::parse(number, *unit_ms).map_err(|fault| match fault {
+            LengthFault::NoNumber => wrong(),
+            LengthFault::Fraction => format!("'{}' is not a whole number of milliseconds", text.trim()),
+            LengthFault::TooLong => too_long(),
+        })?;
+        total = total.checked_add(ms).filter(|total| total.abs() <= LONGEST_MS).ok_or_else(too_long)?;
         rest = rest[end..].trim_start();
     }
-    let ms = to_int(total).filter(|_| total.fract() == 0.0 && total.abs() < 1e15);
-    ms.ok_or_else(|| format!("'{}' is not a whole number of milliseconds", text.trim()))
+    Ok(total)
 }
 
 #[cfg(test)]
@@ -167,6 +176,8 @@ mod tests {
             ("250 ms", 250),
             ("2 Weeks", 1_209_600_000),
             ("1min", 60_000),
+            ("2.3 hours", 8_280_000),
+            ("1.1 weeks -0.7 days", 604_800_000 / 10 * 11 - 86_400_000 / 10 * 7),
         ] {
             assert_eq!(parse(text), Ok(ms), "{text}");
         }
@@ -175,5 +186,9 @@ mod tests {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse("1 month").unwrap_err().contains("no fixed length"));
+        assert_eq!(parse("0.5 ms").unwrap_err(), "'0.5 ms' is not a whole number of milliseconds");
+        for text in ["1000000000 weeks", "99999999999999999999999999999999 s", "11574074 days 11574074 days"] {
+            assert_eq!(parse(text).unwrap_err(), format!("'{text}' is too long"));
+        }
     }
 }

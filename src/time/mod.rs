@@ -11,6 +11,7 @@
 //! ```
 
 mod format;
+pub mod length;
 mod text;
 
 use chrono::{DateTime, SecondsFormat};
@@ -67,22 +68,22 @@ pub fn in_range(time: EventTime) -> bool {
 /// ```
 /// use tidemill::time::parse_duration;
 /// assert_eq!(parse_duration("1h"), Some(3_600_000));
-/// assert_eq!(parse_duration("1.5s"), Some(1_500));
+/// assert_eq!(parse_duration("2.3h"), Some(8_280_000));
 /// assert_eq!(parse_duration("an hour"), None);
 /// ```
 pub fn parse_duration(text: &str) -> Option<i64> {
     let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
     let unit = match &text[split..] {
-        "ms" => 1.0,
-        "s" => 1e3,
-        "m" => 6e4,
-        "h" => 3.6e6,
-        "d" => 8.64e7,
-        "w" => 6.048e8,
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => DAY_MS,
+        "w" => 7 * DAY_MS,
         _ => return None,
     };
-    let ms = text[..split].parse::<f64>().ok()? * unit;
-    (ms.is_finite() && ms.fract() == 0.0 && ms < 1e14).then_some(ms as i64)
+    let ms = length::parse(&text[..split], unit).ok()?;
+    (ms < 100_000_000_000_000).then_some(ms)
 }
 
 /// Formats a duration in ms by its shortest exact spelling: `3600000` is `1h`.
