@@ -15,7 +15,7 @@ use super::algebra::{Aggregate, Invertible, Observed};
 use super::answers::Answers;
 use super::assumed_records::{AssumedRecords, TEXT_BYTES};
 use super::feature::Feature;
-use super::heap::grown;
+use super::heap::{grown, sum_of};
 use super::input::Needs;
 use super::value_key::ValueKey;
 
@@ -110,8 +110,8 @@ impl<A: Aggregate> Aggregate for By<A> {
 
     /// Returns those of one category, a text.
     fn estimated_heap(&self, records: &AssumedRecords) -> usize {
-        let entry = TEXT_BYTES + self.0.estimated_heap(records);
-        if records.count() == 0 { 0 } else { grown::<(ValueKey, A::Acc)>(1) + entry }
+        let entry = [TEXT_BYTES, self.0.estimated_heap(records), grown::<(ValueKey, A::Acc)>(1)];
+        if records.count() == 0 { 0 } else { sum_of(entry) }
     }
 
     fn admits(&self, saved: &Self::Acc) -> bool {

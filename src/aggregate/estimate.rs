@@ -41,6 +41,7 @@ impl StateEstimate {
     }
 
     fn single<A: Aggregate>(&self, aggregate: &A) -> usize {
-        size_of::<(u32, Single<A::Acc>)>() + aggregate.estimated_heap(&AssumedRecords { a_pane: 1, ..self.records })
+        let heap = aggregate.estimated_heap(&AssumedRecords { a_pane: 1, ..self.records });
+        heap.saturating_add(size_of::<(u32, Single<A::Acc>)>())
     }
 }

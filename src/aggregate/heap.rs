@@ -1,4 +1,5 @@
 //! Memory that containers hold outside themselves: measured of those there are, estimated of those there will be.
+//! Estimates saturate: a window may have more panes than any machine has memory for.
 
 /// The most items that a measurement looks at.
 const SAMPLES: usize = 4096;
@@ -14,6 +15,11 @@ pub fn sampled(len: usize, bytes: impl Fn(usize) -> usize) -> usize {
     (sum as u128 * len as u128 / samples as u128) as usize
 }
 
+/// Returns the sum of estimates.
+pub fn sum_of(bytes: impl IntoIterator<Item = usize>) -> usize {
+    bytes.into_iter().fold(0, usize::saturating_add)
+}
+
 /// Returns the bytes of a vector or a ring that has grown to so many items one by one.
 pub fn grown<T>(len: usize) -> usize {
     let least = match size_of::<T>() {
@@ -21,7 +27,8 @@ pub fn grown<T>(len: usize) -> usize {
         ..=1024 => 4,
         _ => 1,
     };
-    if len == 0 { 0 } else { len.next_power_of_two().max(least).saturating_mul(size_of::<T>()) }
+    let room = len.checked_next_power_of_two().unwrap_or(usize::MAX).max(least);
+    if len == 0 { 0 } else { room.saturating_mul(size_of::<T>()) }
 }
 
 /// Returns about the bytes of a B-tree map of so many entries.
@@ -34,8 +41,8 @@ pub fn tree<K, V>(len: usize) -> usize {
         return if len == 0 { 0 } else { leaf };
     }
     let leaves = len.div_ceil(FILLED);
-    let inner = leaves.div_ceil(FILLED) * (leaf + (ROOM + 1) * size_of::<usize>());
-    leaves * leaf + inner
+    let inner = leaves.div_ceil(FILLED).saturating_mul(leaf + (ROOM + 1) * size_of::<usize>());
+    leaves.saturating_mul(leaf).saturating_add(inner)
 }
 
 /// Makes room for one more item where there is none: an eighth of what there is, so that large arrays hold little that
@@ -49,6 +56,13 @@ pub fn make_room<T>(items: &mut Vec<T>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn estimates_of_more_items_than_fit_saturate() {
+        assert_eq!(grown::<u64>(usize::MAX), usize::MAX);
+        assert_eq!(tree::<i64, i64>(usize::MAX), usize::MAX);
+        assert_eq!(sum_of([usize::MAX, 1]), usize::MAX);
+    }
 
     #[test]
     fn a_sum_is_exact_up_to_the_most_samples_and_near_beyond() {

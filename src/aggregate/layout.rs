@@ -7,6 +7,7 @@ use super::entities::Entities;
 use super::estimate::StateEstimate;
 use super::family::{Family, OpsInWindow, PlacedOp};
 use super::feature::Feature;
+use super::heap::sum_of;
 use super::input::Needs;
 use super::op::Op;
 use super::window::{Window, WindowState};
@@ -51,7 +52,7 @@ impl AggregateSpec {
 
     /// Bytes for an entity in one window with so many records in each pane, without those that wait for a lag: what it
     /// costs at most, for one category if the line has categories.
-    pub fn bytes_per_entity(&self, window: Window, records: usize) -> usize {
+    pub fn bytes_per_entity(&self, window: Window, records: u64) -> usize {
         self.estimated(window, records, false)
     }
 
@@ -60,15 +61,16 @@ impl AggregateSpec {
         self.estimated(window, 1, true)
     }
 
-    fn estimated(&self, window: Window, records: usize, waiting: bool) -> usize {
+    fn estimated(&self, window: Window, records: u64, waiting: bool) -> usize {
         let value_heap = if self.texts { TEXT_BYTES } else { 0 };
-        let records = AssumedRecords { a_pane: records, panes: 1, value_heap };
+        let a_pane = usize::try_from(records).unwrap_or(usize::MAX);
+        let records = AssumedRecords { a_pane, panes: 1, value_heap };
         let estimate = StateEstimate { window, waiting, by: self.by, records };
         let bytes = |(family, members): (&dyn Family, Vec<usize>)| {
             let ops: Vec<&Op> = members.iter().map(|op| &self.ops[*op]).collect();
             family.bytes(&ops, &estimate)
         };
-        self.families().into_iter().map(bytes).fold(0, usize::saturating_add)
+        sum_of(self.families().into_iter().map(bytes))
     }
 
     /// The answer of an op without counted records.
@@ -146,11 +148,11 @@ impl GroupLayout {
 
     /// Bytes for an entity with so many records in each pane of its windows, without those that wait for a lag: what it
     /// costs at most, for one category where a line has categories.
-    pub fn bytes_per_entity(&self, records: usize) -> usize {
+    pub fn bytes_per_entity(&self, records: u64) -> usize {
         let of_line = |line: &AggregateSpec| -> usize {
-            line.windows.iter().map(|window| line.bytes_per_entity(*window, records)).fold(0, usize::saturating_add)
+            sum_of(line.windows.iter().map(|window| line.bytes_per_entity(*window, records)))
         };
-        self.lines.iter().map(of_line).fold(Entities::BYTES, usize::saturating_add)
+        sum_of(self.lines.iter().map(of_line)).saturating_add(Entities::BYTES)
     }
 
     /// The windows of all lines.

@@ -108,8 +108,8 @@ enum Verb {
         #[arg(long, value_name = "N")]
         entities: Option<u64>,
         /// Number of records of an entity in each pane, or in all of a window without panes, that is assumed then.
-        #[arg(long, value_name = "N", default_value_t = AssumedEntities::RECORDS)]
-        records: usize,
+        #[arg(long, value_name = "N", default_value_t = AssumedEntities::RECORDS, value_parser = clap::value_parser!(u64).range(AssumedEntities::BOUNDS))]
+        records: u64,
         /// Prints JSON.
         #[arg(long)]
         json: bool,
@@ -211,14 +211,13 @@ enum FeaturesVerb {
         #[arg(long = "feature", value_name = "F")]
         features: Vec<String>,
         /// Explains the features as of this time, without a running job: RFC 3339, a date or epoch ms.
-        #[arg(long, value_name = "T", value_parser = moment_argument)]
+        #[arg(long, value_name = "T", value_parser = moment_argument, conflicts_with_all = ["url", "token_file"])]
         as_of: Option<EventTime>,
-        /// Compares with the job at this endpoint; by default that of `http.listen` in the config.
-        #[arg(long, value_name = "URL", conflicts_with = "as_of")]
-        url: Option<String>,
+        #[command(flatten)]
+        job: JobArgs,
         /// Compares with the newest vector of the entity, or the newest before `--as-of`, in the output directory of a
         /// replay.
-        #[arg(long, value_name = "DIR", conflicts_with = "url")]
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "token_file"])]
         replay: Option<PathBuf>,
         /// Prints JSON.
         #[arg(long)]
@@ -314,8 +313,8 @@ impl FeaturesVerb {
             FeaturesVerb::Get { group, entity: key, window, job, json } => {
                 features::get(&AskedEntity { group, key }, window.as_deref(), common, &job, json)
             }
-            FeaturesVerb::Explain { group, entity: key, dataflow, features, as_of, url, replay, json } => {
-                let options = ExplainOptions { dataflow, features, as_of, url, replay, json };
+            FeaturesVerb::Explain { group, entity: key, dataflow, features, as_of, job, replay, json } => {
+                let options = ExplainOptions { dataflow, features, as_of, job, replay, json };
                 explain::run(&AskedEntity { group, key }, common, &options)
             }
         }

@@ -1,6 +1,7 @@
 //! The output of `tidemill check`: what a file computes, and how much memory an entity takes.
 
 use std::fmt::{self, Write};
+use std::ops::RangeInclusive;
 
 use super::{Group, GroupFeature, JoinedLabel, Label, LearnAt, Line, Lookup, Model, Spec, Topic, Window, feature_type};
 use crate::aggregate::{AggregateSpec, GroupLayout, OpInput};
@@ -11,7 +12,7 @@ use crate::value::{Scalar, Schema};
 impl Line {
     /// Returns the bytes that an entity with so many records in each pane takes in one of the windows: the worst case, for
     /// one category if there are categories.
-    pub fn bytes_per_entity(&self, window: Window, records: usize) -> usize {
+    pub fn bytes_per_entity(&self, window: Window, records: u64) -> usize {
         self.layout().bytes_per_entity(window, records)
     }
 
@@ -24,7 +25,7 @@ impl Line {
 impl Group {
     /// Returns the bytes that an entity with so many records in each pane of its windows takes: the worst case, for one
     /// category where there are categories.
-    pub fn bytes_per_entity(&self, records: usize) -> usize {
+    pub fn bytes_per_entity(&self, records: u64) -> usize {
         let lines = self.lines.iter().map(|line| AggregateSpec { windows: line.windows.clone(), ..line.layout() });
         GroupLayout { lines: lines.collect(), width: self.features.len() }.bytes_per_entity(records)
     }
@@ -36,12 +37,15 @@ pub struct AssumedEntities {
     /// Their number, if their memory in all is wanted.
     pub entities: Option<u64>,
     /// Records of an entity in each pane, or in all of a window without panes.
-    pub records: usize,
+    pub records: u64,
 }
 
 impl AssumedEntities {
     /// Records that are assumed unless they are given.
-    pub const RECORDS: usize = 10;
+    pub const RECORDS: u64 = 10;
+
+    /// Records that may be given.
+    pub const BOUNDS: RangeInclusive<u64> = 1..=1_000_000_000;
 }
 
 impl Default for AssumedEntities {
@@ -98,7 +102,7 @@ impl Spec {
         let entity = names(self.stream_schema(group.from), &group.entity);
         let bytes = group.bytes_per_entity(records);
         write!(out, "\nfeatures {}: of {} by {entity}", group.name, self.stream_name(group.from))?;
-        write!(out, "; at most {} an entity", format_bytes(bytes))?;
+        write!(out, "; about {} an entity", format_bytes(bytes))?;
         if group.lines.iter().any(|line| line.by.is_some()) {
             write!(out, " of one category")?;
         }

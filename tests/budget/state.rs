@@ -128,7 +128,7 @@ impl Case {
 
     fn check(&self) {
         let (measured, truth) = self.filled();
-        let estimated = self.layout.bytes_per_entity(self.records) * self.entities;
+        let estimated = self.layout.bytes_per_entity(self.records as u64) * self.entities;
         let line = self.line();
         let (op, window) = (&line.ops[0], line.windows[0].canonical());
         let what = format!(

@@ -57,6 +57,21 @@ fn into_full_device(mut command: Command) -> Output {
 }
 
 #[test]
+fn check_estimates_for_one_to_a_billion_records() {
+    let check = |records: &str| program(&["check", FLIGHTS, "--records", records]).output().unwrap();
+    for records in ["1", "1000000000"] {
+        let output = check(records);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    for records in ["0", "1000000001", "18446744073709551616", "many"] {
+        let output = check(records);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{records}: {said}");
+        assert!(said.contains("--records"), "{records}: {said}");
+    }
+}
+
+#[test]
 fn a_closed_pipe_ends_every_verb_quietly_and_a_full_device_is_an_error() {
     let verbs: [&[&str]; 6] = [
         &["check", FLIGHTS],

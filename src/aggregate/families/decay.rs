@@ -16,7 +16,7 @@ use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::exact::{power_of_ten, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
-use crate::aggregate::heap::grown;
+use crate::aggregate::heap::{grown, sum_of};
 use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::{Op, OpParameter, ParameterType};
 use crate::aggregate::window::{Window, WindowState};
@@ -229,7 +229,7 @@ impl Family for DecayOp {
             decay if decay.forgets => estimate.of_any(decay),
             decay => estimate.of_invertible(decay),
         };
-        ops.iter().map(of_one).sum()
+        sum_of(ops.iter().map(of_one))
     }
 
     fn needs(&self) -> Needs {

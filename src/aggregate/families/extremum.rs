@@ -8,6 +8,7 @@ use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
+use crate::aggregate::heap::sum_of;
 use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::Op;
 use crate::aggregate::window::WindowState;
@@ -132,7 +133,7 @@ impl Family for Extremum {
     }
 
     fn bytes(&self, ops: &[&Op], estimate: &StateEstimate) -> usize {
-        ops.iter().map(|op| estimate.of_any(Select(*op.kind.family_as::<Extremum>()))).sum()
+        sum_of(ops.iter().map(|op| estimate.of_any(Select(*op.kind.family_as::<Extremum>()))))
     }
 
     fn needs(&self) -> Needs {

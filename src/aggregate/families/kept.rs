@@ -12,7 +12,7 @@ use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
-use crate::aggregate::heap::grown;
+use crate::aggregate::heap::{grown, sum_of};
 use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::{Op, OpParameter, ParameterType};
 use crate::aggregate::value_key::ValueKey;
@@ -175,7 +175,7 @@ impl Family for Keep {
     }
 
     fn bytes(&self, ops: &[&Op], estimate: &StateEstimate) -> usize {
-        ops.iter().map(|op| estimate.of_any(Self::aggregate(op))).sum()
+        sum_of(ops.iter().map(|op| estimate.of_any(Self::aggregate(op))))
     }
 
     fn needs(&self) -> Needs {

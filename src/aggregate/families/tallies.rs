@@ -16,7 +16,7 @@ use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
-use crate::aggregate::heap::tree;
+use crate::aggregate::heap::{sum_of, tree};
 use crate::aggregate::input::{LineInput, Needs};
 use crate::aggregate::op::{Op, OpParameters};
 use crate::aggregate::value_key::ValueKey;
@@ -123,7 +123,7 @@ impl<K: Tallied> Aggregate for TallyBy<K> {
     }
 
     fn estimated_heap(&self, records: &AssumedRecords) -> usize {
-        tree::<K, i64>(records.count()) + records.count().saturating_mul(records.value_heap)
+        sum_of([tree::<K, i64>(records.count()), records.count().saturating_mul(records.value_heap)])
     }
 
     fn is_empty(&self, acc: &Tally<K>) -> bool {

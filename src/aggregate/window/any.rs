@@ -111,6 +111,14 @@ impl Window {
         of_kind!(self.shape, window => window.properties()).into_iter().chain(lag).collect()
     }
 
+    /// The window as a dataflow file writes it: without panes that go along with vectors. Its answers are the same.
+    pub fn as_written(self) -> Window {
+        match self.shape {
+            WindowShape::Divisible(Divisible(sliding)) => Window { shape: WindowShape::Sliding(sliding), ..self },
+            _ => self,
+        }
+    }
+
     /// A text that two windows share if and only if they are the same.
     pub fn canonical(self) -> String {
         let shape = of_kind!(self.shape, window => window.canonical());
@@ -137,16 +145,9 @@ impl Window {
         of_kind!(self.shape, window => window.panes())
     }
 
-    /// The time that a pane spans, in ms; `None` if that depends on the records.
+    /// The same as [`WindowKind::pane_ms`].
     pub fn pane_ms(self) -> Option<i64> {
-        match self.shape {
-            WindowShape::Sliding(window) | WindowShape::Divisible(Divisible(window)) => Some(window.hop_ms),
-            WindowShape::Series(series) => Some(series.step.hop_ms),
-            WindowShape::Tumbling(Tumbling(cycle)) | WindowShape::Cumulative(Cumulative(cycle)) => {
-                Some(cycle.length_ms)
-            }
-            WindowShape::Session(_) | WindowShape::Lifetime(_) | WindowShape::LastN(_) => None,
-        }
+        of_kind!(self.shape, window => window.pane_ms())
     }
 
     /// The same as [`WindowKind::pane_name`].

@@ -15,7 +15,7 @@ use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::answers::Answers;
 use crate::aggregate::assumed_records::{AssumedRecords, SCHEDULED};
 use crate::aggregate::cow_vec::CowVec;
-use crate::aggregate::heap::sampled;
+use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::{EventTime, format_duration};
 
@@ -68,6 +68,10 @@ impl WindowKind for Cumulative {
         Some(1)
     }
 
+    fn pane_ms(self) -> Option<i64> {
+        Some(self.0.length_ms)
+    }
+
     fn any<A: Aggregate, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>
     where
         F: Fn(&A::Acc, &mut Answers<'_>) + 'static,
@@ -78,7 +82,7 @@ impl WindowKind for Cumulative {
 
     fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
         let heap = aggregate.estimated_heap(records);
-        size_of::<OpenStretch<A::Acc>>() + heap + SCHEDULED
+        sum_of([size_of::<OpenStretch<A::Acc>>(), heap, SCHEDULED])
     }
 }
 

@@ -32,6 +32,7 @@ use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::answers::Answers;
 use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::feature::{Feature, PaneSet};
+use crate::aggregate::heap::sum_of;
 use crate::time::EventTime;
 
 /// A sliding window whose panes go along with vectors.
@@ -132,6 +133,10 @@ impl WindowKind for Divisible {
         self.0.panes()
     }
 
+    fn pane_ms(self) -> Option<i64> {
+        self.0.pane_ms()
+    }
+
     fn any<A: Aggregate, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>
     where
         F: Fn(&A::Acc, &mut Answers<'_>) + 'static,
@@ -143,9 +148,9 @@ impl WindowKind for Divisible {
     /// The panes and their copy in the online store.
     fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
         const COUNTS: usize = 2 * size_of::<usize>();
-        let copied = size_of::<(i64, A::Acc)>() + aggregate.estimated_heap(records);
+        let copied = aggregate.estimated_heap(records).saturating_add(size_of::<(i64, A::Acc)>());
         let copy = COUNTS + size_of::<EntityPanes<A::Acc>>() + size_of::<Feature>();
         let kept = aggregate.kept_panes(self.0.most_panes() as usize, records.a_pane);
-        Merging::bytes_per_entity(self.0, aggregate, records) + copy + kept.saturating_mul(copied)
+        sum_of([Merging::bytes_per_entity(self.0, aggregate, records), copy, kept.saturating_mul(copied)])
     }
 }

@@ -54,6 +54,10 @@ pub trait WindowKind: Copy {
     fn panes(self) -> Option<i64> {
         None
     }
+    /// The time that a pane spans, in ms; `None` if that depends on the records.
+    fn pane_ms(self) -> Option<i64> {
+        None
+    }
     /// The name of panes in the plan.
     fn pane_name(self) -> &'static str {
         "panes"

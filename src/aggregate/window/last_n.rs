@@ -14,7 +14,7 @@ use crate::aggregate::algebra::{Aggregate, Invertible};
 use crate::aggregate::answers::Answers;
 use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::cow_vec::CowVec;
-use crate::aggregate::heap::sampled;
+use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::EventTime;
 
@@ -102,11 +102,11 @@ impl WindowKind for LastN {
     }
 
     fn invertible_bytes<A: Invertible>(self, aggregate: &A, records: &AssumedRecords) -> usize {
-        size_of::<Ring<A::Acc>>() + Ring::estimated_heap(aggregate, self.0, records)
+        sum_of([size_of::<Ring<A::Acc>>(), Ring::estimated_heap(aggregate, self.0, records)])
     }
 
     fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
-        size_of::<TwoStacks<A::Acc>>() + TwoStacks::estimated_heap(aggregate, self.0, records)
+        sum_of([size_of::<TwoStacks<A::Acc>>(), TwoStacks::estimated_heap(aggregate, self.0, records)])
     }
 }
 

@@ -85,7 +85,7 @@ impl WindowKind for Lifetime {
     }
 
     fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
-        size_of::<A::Acc>() + aggregate.estimated_heap(records)
+        aggregate.estimated_heap(records).saturating_add(size_of::<A::Acc>())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::assumed_records::{AssumedRecords, SCHEDULED};
 use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::feature::PaneSet;
-use crate::aggregate::heap::{grown, sampled};
+use crate::aggregate::heap::{grown, sampled, sum_of};
 use crate::aggregate::snapshot::Encoder;
 use crate::time::EventTime;
 
@@ -39,8 +39,9 @@ impl<A: Aggregate> Merging<A> {
         let panes = window.most_panes() as usize;
         let kept = aggregate.kept_panes(panes, records.a_pane);
         let heap = aggregate.estimated_heap(records);
-        let ring = grown::<(i64, A::Acc)>(kept) + kept.saturating_mul(heap);
-        size_of::<Panes<A::Acc>>() + ring + panes.saturating_mul(SCHEDULED)
+        let ring = grown::<(i64, A::Acc)>(kept);
+        let scheduled = panes.saturating_mul(SCHEDULED);
+        sum_of([size_of::<Panes<A::Acc>>(), ring, kept.saturating_mul(heap), scheduled])
     }
 
     pub fn new(window: Sliding, aggregate: A) -> Self {

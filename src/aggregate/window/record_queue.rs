@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::algebra::{Aggregate, Invertible};
 use crate::aggregate::assumed_records::AssumedRecords;
-use crate::aggregate::heap::grown;
+use crate::aggregate::heap::{grown, sum_of};
 
 /// A queue of records, each an accumulator that has it alone.
 pub trait RecordQueue<A: Aggregate>: Clone + Default + Send + Sync + 'static {
@@ -54,7 +54,7 @@ impl<T: Default + Clone> Ring<T> {
     /// The bytes that a ring of `n` records holds outside itself.
     pub fn estimated_heap<A: Invertible<Acc = T>>(aggregate: &A, n: usize, records: &AssumedRecords) -> usize {
         let heap = |count| aggregate.estimated_heap(&AssumedRecords { a_pane: count, ..*records });
-        grown::<T>(n) + n * heap(1) + heap(n)
+        sum_of([grown::<T>(n), n.saturating_mul(heap(1)), heap(n)])
     }
 }
 
@@ -113,8 +113,8 @@ impl<T: Clone + Default> TwoStacks<T> {
     /// each merged with all that follow in it, and the back the others.
     pub fn estimated_heap<A: Aggregate<Acc = T>>(aggregate: &A, n: usize, records: &AssumedRecords) -> usize {
         let heap = |count| aggregate.estimated_heap(&AssumedRecords { a_pane: count, ..*records });
-        let front: usize = (1..=n).map(|records| (n + 1 - records) * heap(records)).sum::<usize>() / n.max(1);
-        2 * grown::<T>(n) + front + n / 2 * heap(1) + heap(n / 2)
+        let front = sum_of((1..=n).map(|records| (n + 1 - records).saturating_mul(heap(records)))) / n.max(1);
+        sum_of([grown::<T>(n), grown::<T>(n), front, (n / 2).saturating_mul(heap(1)), heap(n / 2)])
     }
 }
 

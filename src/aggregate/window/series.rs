@@ -20,7 +20,7 @@ use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::answers::Answers;
 use crate::aggregate::assumed_records::{AssumedRecords, SCHEDULED};
 use crate::aggregate::cow_vec::CowVec;
-use crate::aggregate::heap::{grown, sampled};
+use crate::aggregate::heap::{grown, sampled, sum_of};
 use crate::aggregate::snapshot::Encoder;
 use crate::time::{EventTime, format_duration};
 
@@ -94,6 +94,10 @@ impl WindowKind for Series {
         Some((self.steps as i64 * self.step.size_ms).div_euclid(self.step.hop_ms) + 2)
     }
 
+    fn pane_ms(self) -> Option<i64> {
+        Some(self.step.hop_ms)
+    }
+
     fn steps(self) -> Option<usize> {
         Some(self.steps)
     }
@@ -110,7 +114,7 @@ impl WindowKind for Series {
         let panes = WindowKind::panes(self).map_or(0, |panes| panes as usize);
         let heap = aggregate.estimated_heap(records);
         let ring = grown::<(i64, A::Acc)>(panes);
-        size_of::<StepPanes<A::Acc>>() + ring + panes.saturating_mul(heap + SCHEDULED)
+        sum_of([size_of::<StepPanes<A::Acc>>(), ring, panes.saturating_mul(heap.saturating_add(SCHEDULED))])
     }
 }
 

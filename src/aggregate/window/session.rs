@@ -22,7 +22,7 @@ use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::answers::Answers;
 use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::cow_vec::CowVec;
-use crate::aggregate::heap::sampled;
+use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::{EventTime, format_duration};
 
@@ -95,7 +95,7 @@ impl WindowKind for Session {
 
     fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
         let heap = aggregate.estimated_heap(records);
-        size_of::<Run<A::Acc>>() + heap + Deadlines::BYTES
+        sum_of([size_of::<Run<A::Acc>>(), heap, Deadlines::BYTES])
     }
 }
 

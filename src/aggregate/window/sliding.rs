@@ -61,6 +61,10 @@ impl WindowKind for Sliding {
         Some(self.most_panes())
     }
 
+    fn pane_ms(self) -> Option<i64> {
+        Some(self.hop_ms)
+    }
+
     fn invertible<A: Invertible, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>
     where
         F: Fn(&A::Acc, &mut Answers<'_>) + 'static,

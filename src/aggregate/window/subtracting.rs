@@ -15,7 +15,7 @@ use super::closed::{ClosedWindow, Expired, LineUpdates, Single, Update};
 use super::panes::Sliding;
 use crate::aggregate::algebra::Invertible;
 use crate::aggregate::assumed_records::AssumedRecords;
-use crate::aggregate::heap::sampled;
+use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::EventTime;
 
@@ -67,9 +67,9 @@ impl<A: Invertible> Subtracting<A> {
     pub fn bytes_per_entity(window: Sliding, aggregate: &A, records: &AssumedRecords) -> usize {
         let panes = window.most_panes() as usize;
         let heap = |records: &AssumedRecords| aggregate.estimated_heap(records);
-        let pane = size_of::<PaneEntry<A::Acc>>() + heap(records);
+        let pane = heap(records).saturating_add(size_of::<PaneEntry<A::Acc>>());
         let all = AssumedRecords { panes, ..*records };
-        size_of::<RunningTotal<A::Acc>>() + heap(&all) + panes.saturating_mul(pane)
+        sum_of([size_of::<RunningTotal<A::Acc>>(), heap(&all), panes.saturating_mul(pane)])
     }
 
     pub fn new(window: Sliding, aggregate: A) -> Self {

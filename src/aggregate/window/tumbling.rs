@@ -19,7 +19,7 @@ use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::answers::Answers;
 use crate::aggregate::assumed_records::{AssumedRecords, SCHEDULED};
 use crate::aggregate::cow_vec::CowVec;
-use crate::aggregate::heap::sampled;
+use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::time::{EventTime, format_duration};
 
@@ -72,6 +72,10 @@ impl WindowKind for Tumbling {
         Some(2)
     }
 
+    fn pane_ms(self) -> Option<i64> {
+        Some(self.0.length_ms)
+    }
+
     fn any<A: Aggregate, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>
     where
         F: Fn(&A::Acc, &mut Answers<'_>) + 'static,
@@ -82,7 +86,7 @@ impl WindowKind for Tumbling {
 
     fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
         let heap = aggregate.estimated_heap(records);
-        size_of::<Stretches<A::Acc>>() + 2 * (heap + SCHEDULED)
+        sum_of([size_of::<Stretches<A::Acc>>(), heap, heap, 2 * SCHEDULED])
     }
 }
 

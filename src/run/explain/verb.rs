@@ -13,9 +13,8 @@ use super::topics::BoundTopics;
 use crate::expr::nearest;
 use crate::flow::Plan;
 use crate::flow::plan::GroupPlan;
-use crate::run::args::CommonArgs;
+use crate::run::args::{CommonArgs, JobArgs};
 use crate::run::features::AskedEntity;
-use crate::run::http_client::JobUrl;
 use crate::run::{Failure, inspect, output};
 use crate::time::EventTime;
 use crate::value::{Scalar, Type};
@@ -28,7 +27,7 @@ pub struct ExplainOptions {
     pub features: Vec<String>,
     pub as_of: Option<EventTime>,
     /// The running job to compare with.
-    pub url: Option<String>,
+    pub job: JobArgs,
     /// The folder of a replay to compare with.
     pub replay: Option<PathBuf>,
     pub json: bool,
@@ -52,7 +51,7 @@ pub fn run(asked: &AskedEntity, common: &CommonArgs, options: &ExplainOptions) -
         (Some(folder), before) => (Some(served::of_replay(folder, group, &entity, before)?), "written"),
         (None, Some(_)) => (None, ""),
         (None, None) => {
-            let job = JobUrl::new(options.url.as_deref(), || Ok(config.clone()))?;
+            let job = options.job.job(common)?;
             (Some(served::of_job(&job, asked, group)?), "served")
         }
     };
