@@ -5,6 +5,7 @@
 //! are stored by them. Where things run, and the names of topics, are in no text.
 
 use super::{Group, JoinedLabel, Label, LearnAt, Line, Lookup, Model, Spec, Topic};
+use crate::aggregate::Window;
 use crate::expr::Expr;
 use crate::hash::sha256;
 use crate::relation::{DeclaredTexts, StreamId};
@@ -26,7 +27,7 @@ impl Spec {
         for group in &self.groups {
             let names: Vec<&str> = group.feature_names().collect();
             let derived = derived_text(group, 0..group.feature_count());
-            parts.push(format!("{:?} {names:?} {}{derived}", group.name, self.group_text(group)));
+            parts.push(format!("{:?} {names:?} {}{derived}", group.name, self.state_text(group)));
         }
         parts.extend(self.models.iter().map(|model| format!("{:?} {}", model.name, self.model_text(model))));
         hash(&parts.join("\n"))
@@ -34,7 +35,7 @@ impl Spec {
 
     /// Returns the hash of what determines a group's state.
     pub fn group_definition(&self, group: &Group) -> String {
-        hash(&self.group_text(group))
+        hash(&self.state_text(group))
     }
 
     /// Returns the hash of what determines a model's versions.
@@ -55,7 +56,17 @@ impl Spec {
         self.relations.canonical(stream, &self.declared_texts())
     }
 
-    fn group_text(&self, group: &Group) -> String {
+    /// The text of a group's state.
+    fn state_text(&self, group: &Group) -> String {
+        self.group_text(group, Window::canonical)
+    }
+
+    /// The text of a group's features. Panes that are kept for requests change no feature, and so no model that reads it.
+    fn features_text(&self, group: &Group) -> String {
+        self.group_text(group, |window| window.as_written().canonical())
+    }
+
+    fn group_text(&self, group: &Group, text_of: impl Fn(Window) -> String) -> String {
         let schema = self.stream_schema(group.from);
         let entity: Vec<&str> = group.entity.iter().map(|at| schema.columns[*at].name.as_str()).collect();
         let lines: Vec<String> = group
@@ -64,7 +75,7 @@ impl Spec {
             .map(|line| {
                 let text = |expr: &Option<Expr>| expr.as_ref().map(Expr::canonical);
                 let ops: Vec<String> = line.ops.iter().map(ToString::to_string).collect();
-                let windows: Vec<String> = line.windows.iter().map(|window| window.canonical()).collect();
+                let windows: Vec<String> = line.windows.iter().map(|window| text_of(*window)).collect();
                 let windows = windows.join(", ");
                 let (of, filter) = (text(&line.of), text(&line.filter));
                 let modifiers = modifiers_text(line, schema);
@@ -85,7 +96,7 @@ impl Spec {
         let theirs = names(self.stream_schema(group.from), &group.entity);
         let ours = names(self.stream_schema(model.examples), &lookup.entity);
         let by = if theirs == ours { String::new() } else { format!(" by {ours:?}") };
-        format!("{}{by}{}", self.group_text(group), derived_text(group, lookup.features.iter().copied()))
+        format!("{}{by}{}", self.features_text(group), derived_text(group, lookup.features.iter().copied()))
     }
 
     fn model_text(&self, model: &Model) -> String {

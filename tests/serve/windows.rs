@@ -35,7 +35,12 @@ const MINUTE: i64 = 60_000;
 
 /// A shop in which "ann" has bought for 1, 2, 4, … at some minutes before noon, the watermark being noon.
 fn shop(minutes: &[i64]) -> Shop {
-    let shop = Shop::bare(&format!("{SHOP}{PAID}"));
+    shop_of(PAID, minutes)
+}
+
+/// The same with a group and a model in place of [`PAID`].
+fn shop_of(paid: &str, minutes: &[i64]) -> Shop {
+    let shop = Shop::bare(&format!("{SHOP}{paid}"));
     let plan = shop.plan.groups.iter().find(|group| group.name == "paid").unwrap();
     let amounts: ArrayRef = Arc::new((0..minutes.len()).map(|at| Some((1 << at) as f64)).collect::<Float64Array>());
     let lands: ArrayRef =
@@ -111,6 +116,25 @@ fn a_window_on_request_is_answered_under_its_own_names() {
 }
 
 #[test]
+fn panes_for_requests_change_neither_features_nor_predictions() {
+    let answers = |paid: &str| {
+        let more = "\"paid.amount_sum_3h\", \"paid.largest_max_lifetime\", \"paid.share\"";
+        let shop = shop_of(&paid.replace("\"paid.share\"", more), &[170, 90, 20]);
+        shop.publish(0, 1);
+        let server = shop.serve();
+        let mut client = Client::connect(server.addr());
+        let orders = ["ann", "bob"].map(|buyer| json!({ "id": "o", "buyer": buyer, "amount": 1.0, "items": 1 }));
+        let predicted = client.post("/predict", json!({ "instances": orders, "features": true }).to_string()).json();
+        let features = client.get("/features/paid/ann").json();
+        server.drain();
+        (predicted, features)
+    };
+    let kept = answers(PAID);
+    assert_eq!(kept.0["features"][0]["paid.amount_sum_3h"], 7.0, "{}", kept.0);
+    assert_eq!(answers(&PAID.replace("request_windows = true\n", "")), kept);
+}
+
+#[test]
 fn a_window_that_cannot_be_answered_is_refused_with_those_that_can() {
     let shop = shop(&[10]);
     let server = shop.serve();
@@ -142,6 +166,12 @@ fn a_derived_feature_is_computed_for_whoever_asks() {
     let mut client = Client::connect(server.addr());
     let features = client.get("/features/paid/ann").json()["features"].clone();
     assert_eq!((&features["share"], &features["minutes"]), (&json!(0.8), &json!(10.0)));
+    let page = String::from_utf8(client.get("/dashboard/features/paid?buyer=ann").body).unwrap();
+    for (name, value) in features.as_object().unwrap() {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let row = format!("<code>{name}</code></th><td class=\"wrap\">{}</td>", text.replace('"', "&quot;"));
+        assert!(page.contains(&row), "{row} is not in {page}");
+    }
     let many = client.post("/features/paid", r#"{"entities":[{"buyer":"ann"}]}"#).json();
     assert_eq!(many["results"][0]["features"], features);
     let feast = json!({ "features": ["paid:minutes", "paid:share"], "entities": { "buyer": ["ann", "bob"] } });

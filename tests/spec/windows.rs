@@ -1,7 +1,7 @@
 //! Windows in dataflow files: the names of their features, what the plan says of them, and which of them are the same.
 
 use tidemill::aggregate::{Feature, FeatureType};
-use tidemill::spec::{self, Spec};
+use tidemill::spec::{self, AssumedEntities, Spec};
 use tidemill::value::{Scalar, Type};
 
 /// A file with an aggregate.
@@ -109,6 +109,39 @@ fn windows_of_different_records_have_different_definitions() {
     assert_eq!(definitions.len(), windows.len());
     let moved = |offset: &str| of(&format!(r#"{{ cumulative = "1d", offset = "{offset}" }}"#));
     assert_eq!(moved("-5h"), moved("19h"), "of the same records");
+}
+
+#[test]
+fn panes_for_requests_are_of_the_state_of_a_group_and_of_no_model_that_reads_it() {
+    let line = r#"{ of = "amount", op = ["sum", "max"], windows = ["3h", "1d", "lifetime"] }"#;
+    let model = "[model.m]\nkind = \"linear\"\nexamples = \"payments\"\nfeatures = [\"user.*\"]\n\
+                 label = { value = \"amount\" }\nwindow = \"1d\"\n";
+    let plain = format!("{}{model}", file(line));
+    let kept = plain.replace("entity = \"user\"", "entity = \"user\"\nrequest_windows = true");
+    let [plain, kept] = [plain, kept].map(|text| spec::parse(&text, "windows.toml").unwrap());
+    assert_ne!(plain.group_definition(&plain.groups[0]), kept.group_definition(&kept.groups[0]));
+    assert_ne!(plain.definition(), kept.definition(), "a checkpoint of the one is none of the other");
+    assert_eq!(plain.model_definition(&plain.models[0]), kept.model_definition(&kept.models[0]));
+    let plan = kept.explain(Default::default());
+    assert!(plan.contains("window 1d of sum, max: hop 1h, panes with vectors, at most "), "{plan}");
+    assert!(plan.contains("window 3h of sum, max: hop 5m, panes with vectors, at most "), "{plan}");
+    let bytes = |spec: &Spec| spec.groups[0].bytes_per_entity(AssumedEntities::RECORDS);
+    assert!(bytes(&kept) > bytes(&plain), "the panes are copied beside the vector");
+    let of_model = |spec: &Spec| spec.to_json(Default::default())["models"][0].clone();
+    assert_eq!(of_model(&plain), of_model(&kept));
+}
+
+#[test]
+fn a_window_of_more_panes_than_fit_any_memory_has_an_estimate() {
+    let windows =
+        r#"[{ sliding = "36500d", hop = "1ms" }, { series = 1000, step = "36500d", hop = "1ms" }, "last 1000"]"#;
+    for op in ["sum", "distinct", "last_k(100)", "quantile(0.5)", "decayed_sum(\"1h\")"] {
+        let of = format!(r#"{{ of = "amount", op = {op:?}, windows = {windows} }}"#);
+        let of = if op == "sum" { of } else { of.replace(r#"{ series = 1000, step = "36500d", hop = "1ms" }, "#, "") };
+        let spec = checked(&of);
+        let plan = spec.explain(AssumedEntities { entities: Some(u64::MAX), records: *AssumedEntities::BOUNDS.end() });
+        assert!(plan.contains(" TiB for 18446744073709551615 entities"), "{plan}");
+    }
 }
 
 #[test]
