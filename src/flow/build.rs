@@ -386,8 +386,9 @@ impl<'scope> TrainingGraph for DataflowGraph<'_, 'scope> {
         step: impl Fn(&Batch, &mut EvalStats) -> ShiftedBatch + 'static,
     ) -> Self::Stream {
         let (checkpoint, nulls) = (self.job.checkpoint(name), self.job.nulls.place(name));
-        let schema = self.job.plan.spec.relations.schema(of);
-        let shifted = op::shift::shift(input.clone(), name, step, schema, nulls, checkpoint);
+        let relations = &self.job.plan.spec.relations;
+        let (schema, sources) = (relations.schema(of), relations.sources(of).len());
+        let shifted = op::shift::shift(input.clone(), name, step, schema, sources, nulls, checkpoint);
         shifted.map_err(|error| _ = self.error.get_or_insert(error)).unwrap_or(input)
     }
 

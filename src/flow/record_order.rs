@@ -5,7 +5,11 @@
 //! several ways. Places in one source are prefix-free, so keys of different records compare as their places do, and one
 //! key begins with the other's place only if both are of one record.
 
+use arrow_array::Array;
+use arrow_schema::ArrowError;
+
 use crate::relation::{Relations, StreamId};
+use crate::value::Batch;
 
 /// The order of the records of two streams, by their sort keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +46,37 @@ impl RecordOrder {
         Some(RecordOrder { one: ranks(&one), other: ranks(&other) })
     }
 
+    /// The same as [`check_ranks`], of records of the one stream.
+    ///
+    /// # Errors
+    /// If a sort key is none of that stream.
+    pub fn check(&self, batch: &Batch) -> Result<(), ArrowError> {
+        check_ranks(batch, self.one.0.len())
+    }
+
     /// Returns whether a record of the one stream is before a record of the other, of the same time, by their sort keys.
     /// A record is not before itself.
     pub fn is_before(&self, one: &[u8], other: &[u8]) -> bool {
         let (one, other) = (self.one.place(one), self.other.place(other));
         let is_same = one.0 == other.0 && (one.1.starts_with(other.1) || other.1.starts_with(one.1));
         !is_same && one < other
+    }
+}
+
+/// Checks the sort keys of saved records of a stream with so many sources: of several, each begins with the rank of one. All
+/// are null where no operator needs the order.
+///
+/// # Errors
+/// If one does not.
+pub fn check_ranks(batch: &Batch, sources: usize) -> Result<(), ArrowError> {
+    let keys = &batch.sort_key;
+    if sources < 2 || keys.null_count() == keys.len() {
+        return Ok(());
+    }
+    let rank = |key: Option<&[u8]>| Some(usize::from(u16::from_be_bytes(*key?.first_chunk()?)));
+    match keys.iter().all(|key| rank(key).is_some_and(|rank| rank < sources)) {
+        true => Ok(()),
+        false => Err(ArrowError::ParseError("a sort key does not begin with the rank of a source".to_owned())),
     }
 }
 
@@ -75,6 +104,24 @@ mod tests {
         assert!(!order.is_before(&key(1, b"a"), &key(0, b"z")), "c is behind b");
         assert!(order.is_before(&key(1, b"a"), &key(1, b"b")), "both are of c");
         assert!(!order.is_before(&key(1, b"b"), &key(1, b"a")));
+    }
+
+    #[test]
+    fn saved_sort_keys_begin_with_the_rank_of_a_source_where_there_are_several() {
+        let batch = |keys: &[Option<&[u8]>]| Batch {
+            times: (0..keys.len() as i64).collect(),
+            event_times: (0..keys.len() as i64).collect(),
+            sort_key: keys.iter().copied().collect(),
+            ..Batch::default()
+        };
+        let order = RecordOrder { one: Ranks(vec![0, 2]), other: Ranks(vec![1]) };
+        for right in [&[Some(&b"\0\x01a"[..]), Some(b"\0\0")][..], &[None, None], &[]] {
+            assert!(order.check(&batch(right)).is_ok(), "{right:?}");
+        }
+        for wrong in [&[Some(&b"\0\x02a"[..])][..], &[Some(b"\0")], &[Some(b"")], &[Some(b"\0\0a"), None]] {
+            assert!(order.check(&batch(wrong)).is_err(), "{wrong:?}");
+            assert!(check_ranks(&batch(wrong), 1).is_ok(), "keys of one source have no rank");
+        }
     }
 
     #[test]

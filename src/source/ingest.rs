@@ -210,6 +210,9 @@ impl Ingest {
     /// Computes the event times that are expressions, and judges their records. To be called after each read of the
     /// transport, before anything is asked of what was read.
     pub fn end_read(&mut self) {
+        if self.untimed.is_empty() {
+            return;
+        }
         let untimed = self.untimed.take();
         let plan = self.plan.clone();
         let RecordTime::Computed(time) = &plan.time else { return };

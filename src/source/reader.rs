@@ -345,20 +345,24 @@ impl PartitionReader {
         ReadMark { first: place.as_ref().map(|place| place.offset), newest: self.ingest.watermark().newest(), place }
     }
 
-    /// Closes the records below the frontier and reports the counts.
+    /// Closes the records below the frontier and reports the counts, and whether there is a backlog. Between a read and
+    /// its release the batch waits, which says nothing of a backlog.
     pub fn close(&mut self, frontier: EventTime) {
         self.in_flight.close(frontier, &mut self.counts);
         self.index.close(frontier);
+        self.progress.set_behind(self.has_backlog());
         self.report();
+    }
+
+    fn has_backlog(&self) -> bool {
+        let is_behind = self.partition.lag().map_or(self.is_full, |lag| lag >= READ as u64);
+        // What waits for the playback clock is no backlog.
+        is_behind && self.waiting.is_empty() && !self.ended && !self.failed
     }
 
     fn report(&mut self) {
         let read_up_to = if self.ended { Offset::MAX } else { self.ingest.offset() };
         let is_catching_up = self.ingest.is_catching_up();
-        let lag = self.partition.lag();
-        let is_behind = lag.map_or(self.is_full, |lag| lag >= READ as u64);
-        // What waits for the playback clock is no backlog.
-        self.progress.set_behind(is_behind && self.waiting.is_empty() && !self.ended && !self.failed);
         self.progress.report(PartitionStats {
             counts: self.counts,
             early: self.early,
@@ -366,7 +370,7 @@ impl PartitionReader {
             in_flight: if is_catching_up { self.counts.in_flight() } else { self.in_flight.len() },
             next_offset: self.ingest.next_offset(),
             served_offset: self.unacked.first().unwrap_or(read_up_to),
-            lag,
+            lag: self.partition.lag(),
             overtaken: self.overtaken,
         });
     }

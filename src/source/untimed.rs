@@ -26,6 +26,10 @@ impl UntimedRecords {
         self.records.push(record);
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
     /// Returns the size of the records as they were received.
     pub fn raw_bytes(&self) -> usize {
         self.raw_bytes

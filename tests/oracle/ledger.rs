@@ -186,6 +186,23 @@ fn messages() -> impl Strategy<Value = Vec<String>> {
     })
 }
 
+#[test]
+fn records_that_wait_to_close_count_in_the_state() {
+    const CLICKS: u64 = 5_000;
+    let at = 1_000_000_000;
+    let clicks = (0..CLICKS as i64).map(|n| click("a", 1.0, at + n)).collect();
+    let started = start("1h", [clicks, vec![click("a", 1.0, at)]], 500, 1, 1 << 20, false);
+    let bytes = || started.job.coordinator.state_bytes().get("features.user").copied().unwrap_or_default();
+    let begun = Instant::now();
+    // Two times, a name and an amount each.
+    while bytes() < CLICKS * 30 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{} bytes are measured", bytes());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    started.control.stop();
+    started.end();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -369,7 +386,10 @@ fn partitions_with_a_backlog_are_read_in_step() {
         PartitionReader::new(AssignedPartition::new(partition, Ingest::new(source.clone(), 0), progress), &options)
     };
     let read = |reader: &mut PartitionReader| {
+        let was_behind = reader.progress().is_behind();
         reader.read(i64::MIN, &clock);
+        // The batch waits to be released, which says nothing of a backlog.
+        assert_eq!(reader.progress().is_behind(), was_behind);
         while reader.release(i64::MAX).is_some() {}
         reader.report_progress();
         reader.close(i64::MIN);

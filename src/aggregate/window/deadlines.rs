@@ -4,7 +4,6 @@
 //! deadlines wait in coarse buckets and are sorted only when their bucket is near, so a slot costs about one step a
 //! waiting time, however often its deadline moves.
 
-use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -69,8 +68,7 @@ impl Deadlines {
         near.reverse();
         near.retain(|Reverse((_, slot))| has(*slot) && seen.insert(*slot));
         self.near = near.into();
-        let seen = RefCell::new(seen);
-        self.far.retain(|_, slot| has(slot) && seen.borrow_mut().insert(slot));
+        self.far.retain(|_, slot| has(slot) && seen.insert(slot));
     }
 
     /// A time before which no deadline is due; `EventTime::MAX` if there are none.

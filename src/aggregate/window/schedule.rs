@@ -46,7 +46,7 @@ impl PaneSchedule {
     }
 
     /// Keeps the slots that still have something of a pane, each once.
-    pub fn retain(&mut self, has: impl Fn(i64, u32) -> bool) {
+    pub fn retain(&mut self, mut has: impl FnMut(i64, u32) -> bool) {
         for (pane, slots) in &mut self.by_pane {
             retain_once(slots, |slot| has(*pane, slot));
         }
@@ -71,7 +71,7 @@ impl PaneSchedule {
 }
 
 /// Keeps the slots that fulfil a condition, each once, and frees the room of the others.
-pub fn retain_once(slots: &mut Vec<u32>, keep: impl Fn(u32) -> bool) {
+pub fn retain_once(slots: &mut Vec<u32>, mut keep: impl FnMut(u32) -> bool) {
     slots.retain(|slot| keep(*slot));
     slots.sort_unstable();
     slots.dedup();

@@ -87,7 +87,7 @@ impl<F: FnMut(AttributionReport) + 'static> ClosedOperator for Attributor<F> {
     const IS_MEASURED: bool = true;
 
     fn state_bytes(&self) -> usize {
-        self.state.bytes()
+        self.state.bytes() + self.examples.bytes() + self.labels.bytes()
     }
 
     fn push(&mut self, input: usize, batch: Batch) {

@@ -52,6 +52,7 @@ impl SavedPending {
     /// If they are not examples and labels of this plan.
     pub fn read(self, plan: &Attribution) -> Result<(Batch, Vec<SavedLabel>), ArrowError> {
         let batch = self.batch.batch(&plan.types)?;
+        plan.order.as_ref().map_or(Ok(()), |order| order.check(&batch))?;
         if self.labels.len() != batch.len() || !self.labels.iter().all(|label| label.is_of(plan)) {
             return Err(ArrowError::ParseError("not as many labels as examples, or of another type".to_owned()));
         }

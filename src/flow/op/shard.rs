@@ -308,9 +308,13 @@ impl GroupShard {
         self.entities.publisher.as_ref().is_some_and(OnlinePublisher::has_unpublished)
     }
 
-    /// Memory held by the entities' state.
+    /// Memory held by the entities' state, and by the updates and look-ups that wait to close.
     pub fn state_bytes(&self) -> usize {
-        self.entities.bytes()
+        let updates = self.updates.bytes() + self.updates.extras().map(|extra| extra.keys.size()).sum::<usize>();
+        let lookups = self.lookups.iter().map(|PendingLookups { stash, .. }| {
+            stash.bytes() + stash.extras().map(|extra| extra.keys.size()).sum::<usize>()
+        });
+        self.entities.bytes() + updates + lookups.sum::<usize>()
     }
 }
 

@@ -17,6 +17,7 @@ use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart, Stretch}
 use crate::expr::EvalStats;
 use crate::flow::exchange::WorkerShare;
 use crate::flow::nulls::count;
+use crate::flow::record_order::check_ranks;
 use crate::flow::saved_batch::SavedBatch;
 use crate::metrics::{NullCounter, NullReason};
 use crate::relation::ShiftedBatch;
@@ -31,8 +32,8 @@ struct SavedShift {
     waiting: Vec<SavedBatch>,
 }
 
-/// Returns the records of a stream at their new times, which `step` finds. `schema` are their columns; `name` is that of
-/// the operator. Records that are dropped, and those that keep their own times, are counted in `nulls`.
+/// Returns the records of a stream at their new times, which `step` finds. `schema` are their columns, `sources` is how many
+/// sources they come from; `name` is that of the operator. Records that are dropped, and those that keep their own times, are counted in `nulls`.
 ///
 /// # Errors
 /// If saved state cannot be read.
@@ -41,6 +42,7 @@ pub fn shift<'scope>(
     name: &str,
     step: impl Fn(&Batch, &mut EvalStats) -> ShiftedBatch + 'static,
     schema: &Schema,
+    sources: usize,
     nulls: Arc<NullCounter>,
     checkpoint: OperatorCheckpoint,
 ) -> Result<Records<'scope>, CheckpointError> {
@@ -52,7 +54,8 @@ pub fn shift<'scope>(
             continue;
         }
         for saved in part.waiting {
-            let batch = saved.batch(&types).map_err(|error| checkpoint.undecodable(error))?;
+            let batch = saved.batch(&types).and_then(|batch| check_ranks(&batch, sources).map(|()| batch));
+            let batch = batch.map_err(|error| checkpoint.undecodable(error))?;
             operator.waiting.push(None, batch, ());
         }
     }

@@ -105,7 +105,12 @@ impl<X> Stash<X> {
         numbers.iter().map(|number| rest(&self.waiting[number])).collect()
     }
 
-    /// The memory of the rows that are not done, in bytes.
+    /// The values that were computed of the batches on arrival.
+    pub fn extras(&self) -> impl Iterator<Item = &X> {
+        self.waiting.values().chain(&self.closing).map(|stashed| &stashed.extra)
+    }
+
+    /// The memory of the rows that are not done, in bytes, without what was computed of them on arrival.
     pub fn bytes(&self) -> usize {
         let closing = self.closing.iter().map(|stashed| stashed.batch.bytes());
         self.waiting_rows().iter().map(Batch::bytes).chain(closing).sum()
