@@ -128,9 +128,12 @@ impl Choices {
         });
     }
 
+    /// Returns the values, one a row even where all rows took one constant branch: an operation on it that fails does so in
+    /// each of them.
     fn finish(mut self, open: BooleanBuffer, last: Operand) -> Operand {
+        let rows = open.len();
         self.add(open, last.clone());
-        self.merged.unwrap_or(last)
+        Operand::Rows(self.merged.unwrap_or(last).into_rows(rows))
     }
 }
 

@@ -526,6 +526,31 @@ proptest! {
     }
 }
 
+/// The value of a branch that all rows take may be a constant, and fail in what is made of it.
+#[test]
+fn a_failure_behind_a_branch_that_all_rows_take_is_counted_in_each_of_them() {
+    let int = |value: i64| Box::new(Tree::Literal(Scalar::Int(value)));
+    let zero = Tree::Case(vec![(Tree::Column(7), *int(0))], Some(int(1)));
+    let first = Tree::Call("coalesce", vec![zero.clone(), *int(1)]);
+    let row = |b2: bool| {
+        let value = |(at, (_, ty)): (usize, &(&str, Type))| match (at, ty) {
+            (7, _) => Scalar::Bool(b2),
+            (_, Type::Int) => Scalar::Int(1),
+            (_, Type::Float) => Scalar::Float(1.0),
+            (_, Type::String) => Scalar::String("a".into()),
+            (_, Type::Bool) => Scalar::Bool(true),
+            (_, Type::Timestamp) => Scalar::Timestamp(0),
+        };
+        COLUMNS.iter().enumerate().map(value).collect::<Vec<_>>()
+    };
+    for by in [zero, first] {
+        let tree = Tree::Infix("/", int(1), Box::new(by));
+        for rows in [vec![], vec![true; 5], vec![false; 5], vec![true, false, true]] {
+            check(Type::Int, &tree, &rows.into_iter().map(row).collect::<Vec<_>>()).unwrap();
+        }
+    }
+}
+
 fn errors(text: &str) -> Vec<(String, String)> {
     let errors = Expr::parse(text, &Scope::of("r", &schema())).unwrap_err();
     errors.into_iter().map(|e| (text[e.span.start..].to_owned(), e.to_string())).collect()
