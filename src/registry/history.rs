@@ -3,7 +3,7 @@
 //! Each move is one object, numbered from 1 and never changed; it lists all aliases as they stand after it. A move
 //! holds from its event time on, so the champion at T is that of the highest-numbered move whose time is not after T.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -36,7 +36,7 @@ pub struct AliasMove {
     pub wall_time: EventTime,
     /// All aliases after the move.
     pub aliases: BTreeMap<String, u64>,
-    /// The alias that moved.
+    /// The alias that moved, or was removed.
     pub moved: String,
     pub reason: String,
     /// `trainer`, or the person who moved the alias by hand.
@@ -78,7 +78,8 @@ pub struct When {
 #[derive(Clone, Debug)]
 pub(super) struct MoveRequest<'a> {
     pub alias: &'a str,
-    pub version: u64,
+    /// The version that the alias points to from then on; `None` removes the alias.
+    pub version: Option<u64>,
     pub when: When,
     pub reason: &'a str,
     pub by: &'a str,
@@ -186,7 +187,10 @@ impl AliasHistory {
                 aliases => Some(aliases?),
             }
             .unwrap_or_default();
-            aliases.insert(request.alias.to_owned(), request.version);
+            match request.version {
+                Some(version) => _ = aliases.insert(request.alias.to_owned(), version),
+                None => _ = aliases.remove(request.alias),
+            }
             let made = AliasMove {
                 time: request.when.event,
                 wall_time: request.when.wall,
@@ -222,24 +226,31 @@ impl AliasHistory {
         Ok(None)
     }
 
-    /// Returns the champion before the present one; damaged moves are passed over.
+    /// Returns the present champion and the one before it, and the newest two that the trainer has made champion: it
+    /// compares with the one, and rolls back to the other, whatever has been moved by hand. Damaged moves are passed over.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn previous_champion(&self, model: &str) -> Result<Option<u64>, RegistryError> {
-        let mut present = None;
+    pub fn newest_champions(&self, model: &str) -> Result<BTreeSet<u64>, RegistryError> {
+        let (mut all, mut by_trainer) = (BTreeSet::new(), BTreeSet::new());
         for number in (1..=self.newest_seen(model)?).rev() {
-            let champion = match self.read(model, number) {
+            let made = match self.read(model, number) {
                 Err(error) if error.is_damage() => None,
-                read => read?.and_then(|made| made.aliases.get(CHAMPION).copied()),
+                read => read?,
             };
-            match (present, champion) {
-                (Some(present), Some(champion)) if champion != present => return Ok(Some(champion)),
-                (None, Some(champion)) => present = Some(champion),
-                _ => {}
+            let Some(made) = made else { continue };
+            let Some(champion) = made.aliases.get(CHAMPION) else { continue };
+            for (champions, counts) in [(&mut all, true), (&mut by_trainer, made.by == TRAINER)] {
+                if counts && champions.len() < 2 {
+                    champions.insert(*champion);
+                }
+            }
+            if all.len() == 2 && by_trainer.len() == 2 {
+                break;
             }
         }
-        Ok(None)
+        all.append(&mut by_trainer);
+        Ok(all)
     }
 
     /// Returns the number of the newest move, 0 if there is none.

@@ -66,7 +66,7 @@ impl Publication {
         if moves && (is_replaced || !self.has_moved(blobs, aliases)?) {
             let request = MoveRequest {
                 alias: CHAMPION,
-                version: version.champion,
+                version: Some(version.champion),
                 when: When { event: version.window_end, wall: self.wall_time },
                 reason: &version.reason,
                 by: TRAINER,

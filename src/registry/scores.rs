@@ -95,25 +95,61 @@ pub(super) fn write(blobs: &Blobs, model: &str, definition: &str, point: ScorePo
 /// # Errors
 /// If the store fails.
 pub(super) fn read(blobs: &Blobs, model: &str) -> Result<Vec<ScorePoint>, RegistryError> {
-    let names = blobs.list(&scores_folder(model))?.objects;
-    let mut firsts: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect();
-    firsts.sort_unstable();
     let (mut points, mut definition): (Vec<ScorePoint>, Option<String>) = (Vec::new(), None);
-    for first in firsts {
-        let chunk = match read_json::<ScoreChunk>(blobs, &scores_path(model, first)) {
-            Err(error) if error.is_damage() => {
-                tracing::warn!(model, "scores are left out: {}", chain(&error));
-                continue;
-            }
-            Ok(None) => continue,
-            chunk => chunk?.expect("none was told apart"),
-        };
+    for first in firsts(blobs, model)? {
+        let Some(chunk) = read_chunk(blobs, model, first)? else { continue };
         if definition.get_or_insert_with(|| chunk.definition.clone()) != &chunk.definition {
             break;
         }
         points.extend(chunk.points);
     }
     Ok(points)
+}
+
+/// Returns the newest points of a model, `most` at most, as [`read`] does. Of the objects before theirs only the first is
+/// read, which says what definition points are of.
+///
+/// # Errors
+/// If the store fails.
+pub(super) fn read_newest(blobs: &Blobs, model: &str, most: usize) -> Result<Vec<ScorePoint>, RegistryError> {
+    let firsts = firsts(blobs, model)?;
+    let mut definition = None;
+    for first in &firsts {
+        if let Some(chunk) = read_chunk(blobs, model, *first)? {
+            definition = Some(chunk.definition);
+            break;
+        }
+    }
+    let mut newest_first: Vec<ScorePoint> = Vec::new();
+    for first in firsts.iter().rev() {
+        if newest_first.len() >= most {
+            break;
+        }
+        let chunk = read_chunk(blobs, model, *first)?.filter(|chunk| Some(&chunk.definition) == definition.as_ref());
+        newest_first.extend(chunk.into_iter().flat_map(|chunk| chunk.points.into_iter().rev()));
+    }
+    newest_first.truncate(most);
+    newest_first.reverse();
+    Ok(newest_first)
+}
+
+/// Returns the numbers of a model's objects, ascending.
+fn firsts(blobs: &Blobs, model: &str) -> Result<Vec<u64>, RegistryError> {
+    let names = blobs.list(&scores_folder(model))?.objects;
+    let mut firsts: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect();
+    firsts.sort_unstable();
+    Ok(firsts)
+}
+
+/// Reads an object; `None` if it is missing or, with a warning, damaged.
+fn read_chunk(blobs: &Blobs, model: &str, first: u64) -> Result<Option<ScoreChunk>, RegistryError> {
+    match read_json::<ScoreChunk>(blobs, &scores_path(model, first)) {
+        Err(error) if error.is_damage() => {
+            tracing::warn!(model, "scores are left out: {}", chain(&error));
+            Ok(None)
+        }
+        chunk => chunk,
+    }
 }
 
 /// Returns the version of the first point in the object that has the point of a version.
@@ -124,6 +160,34 @@ fn first_of(version: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blob::Durability;
+
+    #[test]
+    fn the_newest_points_are_the_last_of_all_however_many_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(&folder.path().display().to_string(), Durability::Process).unwrap();
+        let none = BTreeMap::new;
+        let point = |version: u64| ScorePoint {
+            version,
+            window_end: version as i64,
+            examples: 1,
+            champion: none(),
+            predecessor: none(),
+            newest: none(),
+            no_skill: none(),
+        };
+        // Those of an earlier lineage are left over behind.
+        for version in (1..=250).chain([301, 302]) {
+            let definition = if version > 300 { "earlier" } else { "abc" };
+            write(&blobs, "m", definition, point(version)).unwrap();
+        }
+        let all = read(&blobs, "m").unwrap();
+        assert_eq!(all.len(), 250);
+        for most in [0, 1, 50, 51, 120, 250, 1_000] {
+            assert_eq!(read_newest(&blobs, "m", most).unwrap(), all[all.len().saturating_sub(most)..], "{most}");
+        }
+        assert_eq!(read_newest(&blobs, "other", 5).unwrap(), []);
+    }
 
     #[test]
     fn a_hundred_versions_share_an_object() {

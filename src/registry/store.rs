@@ -135,7 +135,8 @@ impl Registry {
     }
 
     /// Deletes versions until `keep` are left: the oldest first, never one that an alias points to, nor the champion before
-    /// the present one, so that there is one to roll back to. Returns those that were deleted.
+    /// the present one, nor the trainer's champion and the one before it, so that there is one to roll back to. Returns those
+    /// that were deleted.
     ///
     /// # Errors
     /// If the store fails.
@@ -149,8 +150,8 @@ impl Registry {
             return Ok(Vec::new());
         }
         let aliases: BTreeMap<String, u64> = self.aliases(model)?;
-        let earlier = self.history.previous_champion(model)?;
-        let is_kept = |version: &u64| aliases.values().any(|kept| kept == version) || earlier == Some(*version);
+        let champions = self.history.newest_champions(model)?;
+        let is_kept = |version: &u64| aliases.values().any(|kept| kept == version) || champions.contains(version);
         let old: Vec<u64> = old.iter().copied().filter(|version| !is_kept(version)).collect();
         for version in &old {
             self.blobs.delete(&manifest_path(model, *version))?;
@@ -175,6 +176,15 @@ impl Registry {
     /// If the store fails.
     pub fn scores(&self, model: &str) -> Result<Vec<ScorePoint>, RegistryError> {
         scores::read(&self.blobs, model)
+    }
+
+    /// Returns the scores of a model's newest windows, `most` at most, ascending. It costs a few
+    /// requests to the store, however many windows there are.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn newest_scores(&self, model: &str, most: usize) -> Result<Vec<ScorePoint>, RegistryError> {
+        scores::read_newest(&self.blobs, model, most)
     }
 
     /// Returns all alias moves with their numbers, ascending. Empty for an unknown model.
@@ -234,13 +244,20 @@ impl Registry {
     pub fn promote(&self, model: &str, version: u64, by_hand: &MoveByHand<'_>) -> Result<HistoryEntry, RegistryError> {
         by_hand.check()?;
         self.manifest(model, version)?;
+        self.move_alias(model, version, by_hand)
+    }
+
+    /// Points an alias at a version that was there a moment ago. If it is there no longer, the move is undone: the alias
+    /// points to what it did before, or is removed.
+    fn move_alias(&self, model: &str, version: u64, by_hand: &MoveByHand<'_>) -> Result<HistoryEntry, RegistryError> {
         let MoveByHand { alias, when, reason, by } = *by_hand;
         let before = self.aliases(model)?.get(alias).copied();
-        let entry = self.history.append(model, &MoveRequest { alias, version, when, reason, by })?;
+        let request = MoveRequest { alias, version: Some(version), when, reason, by };
+        let entry = self.history.append(model, &request)?;
         // A running job may have deleted the version as an old one before it saw the alias.
-        if let (Err(error @ RegistryError::NoVersion { .. }), Some(version)) = (self.manifest(model, version), before) {
+        if let Err(error @ RegistryError::NoVersion { .. }) = self.manifest(model, version) {
             let reason = "the version was deleted meanwhile";
-            self.history.append(model, &MoveRequest { alias, version, when, reason, by })?;
+            self.history.append(model, &MoveRequest { version: before, reason, ..request })?;
             return Err(error);
         }
         Ok(entry)
@@ -275,5 +292,30 @@ impl Registry {
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Registry").field(&self.url()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::When;
+
+    /// A move to a version that was deleted after it was looked for.
+    #[test]
+    fn a_move_to_a_version_that_is_deleted_meanwhile_is_undone_for_a_new_alias_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Registry::open(&folder.path().display().to_string()).unwrap();
+        let when = When { event: 0, wall: 0 };
+        let by_hand = |alias| MoveByHand { alias, when, reason: "to compare", by: "ann" };
+        let known = MoveRequest { alias: "canary", version: Some(1), when, reason: "", by: "ann" };
+        registry.append_move("late", &known).unwrap();
+        for (alias, after) in [("canary", Some(1)), ("shadow", None)] {
+            let undone = registry.move_alias("late", 7, &by_hand(alias));
+            assert!(matches!(undone, Err(RegistryError::NoVersion { version: 7, .. })), "{undone:?}");
+            assert_eq!(registry.aliases("late").unwrap().get(alias).copied(), after, "{alias}");
+        }
+        let history = registry.history("late").unwrap();
+        assert_eq!(history.len(), 5, "the moves and their reversals stay in the history");
+        assert_eq!(history[4].made.reason, "the version was deleted meanwhile");
     }
 }

@@ -47,6 +47,10 @@ pub fn moved(metrics: &Metrics, model: &str, made: &AliasMove) {
     for (alias, version) in &made.aliases {
         metrics.model_version.with_label_values(&[model, alias]).set(as_gauge(*version));
     }
+    if !made.aliases.contains_key(&made.moved) {
+        // Ignored: the alias may never have been exported.
+        let _ = metrics.model_version.remove_label_values(&[model, &made.moved]);
+    }
     if made.is_by_hand() {
         let AliasMove { moved, reason, by, .. } = made;
         tracing::info!(model, alias = moved, by, "an alias was moved by hand: {reason}");

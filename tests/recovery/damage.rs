@@ -14,7 +14,7 @@ use tidemill::time::PartitionId;
 use tidemill::value::{AckToken, Batch};
 
 use crate::common::training::DAY;
-use crate::registry::{publication, registry, versions};
+use crate::registry::{publication, publish, registry, versions};
 
 fn columns() -> Fields {
     [Field::new("user", DataType::Utf8, true)].into_iter().collect()
@@ -285,7 +285,7 @@ fn publishing_again_mends_weights_and_a_damaged_history_takes_further_moves() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
     let versions = versions(4);
-    versions[..3].iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    publish(&registry, &versions[..3]);
     std::fs::write(folder.path().join("late/3/weights.safetensors"), "x").unwrap();
     registry.publish(&publication(&versions[2])).unwrap();
     registry.load("late", 3).unwrap();

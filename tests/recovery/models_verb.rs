@@ -8,7 +8,7 @@ use crate::common::program::Run;
 use crate::common::servers::eventually;
 use crate::common::training::DAY;
 use crate::locks::Clicks;
-use crate::registry::{publication, registry, versions};
+use crate::registry::{publish, registry, versions};
 
 /// Runs `tidemill models` with a config that is not that of any job.
 fn models(arguments: &[&str]) -> Output {
@@ -47,7 +47,7 @@ fn newest_champion(registry: &[&str]) -> u64 {
 fn the_verbs_read_a_registry_and_move_its_aliases() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
-    versions(3).iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    publish(&registry, &versions(3));
     let on = ["--registry", folder.path().to_str().unwrap()];
     let list = printed(&[&["list"], &on[..]].concat());
     assert_eq!(list, "model  kind      champion  versions\nlate   logistic  3         3 from 1 to 3\n");
@@ -97,6 +97,7 @@ fn scores_are_printed_window_by_window_from_a_registry_and_from_a_job_alike() {
     let path = out.join("registry");
     let on = ["--registry", path.to_str().unwrap()];
     let scores = json(&[&["scores", "x", "--metric", "mae"], &on[..]].concat());
+    assert_eq!(scores["points"].as_array().unwrap().len(), windows.len());
     for (point, window) in scores["points"].as_array().unwrap().iter().zip(windows) {
         let names = ["champion", "predecessor", "newest", "no_skill"];
         let metrics = names.map(|name| window[name].get("mae").cloned().unwrap_or_default());
@@ -138,7 +139,7 @@ fn scores_are_printed_window_by_window_from_a_registry_and_from_a_job_alike() {
 fn what_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
-    registry.publish(&publication(&versions(1)[0])).unwrap();
+    publish(&registry, &versions(1));
     let on = ["--registry", folder.path().to_str().unwrap()];
     let fails = |arguments: &[&str], code| said(&[arguments, &on[..]].concat(), code);
     assert!(fails(&["show", "lat"], 1).contains("has no model lat; did you mean late?"));

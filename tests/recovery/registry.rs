@@ -26,6 +26,11 @@ pub fn publication(version: &Version) -> Publication {
     }
 }
 
+/// Publishes versions one after the other.
+pub fn publish(registry: &Registry, versions: &[Version]) {
+    versions.iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+}
+
 /// A move that holds from an event time on, made at the epoch.
 fn at(event: i64) -> When {
     When { event, wall: 0 }
@@ -66,7 +71,7 @@ fn a_version_read_back_predicts_the_same_bits() {
 fn model_json_is_as_the_contract_has_it() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
-    versions(2).iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    publish(&registry, &versions(2));
     let read = |path: &str| -> serde_json::Value {
         serde_json::from_slice(&std::fs::read(folder.path().join(path)).unwrap()).unwrap()
     };
@@ -88,10 +93,10 @@ fn publishing_again_changes_nothing_and_a_move_by_hand_stands() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
     let versions = versions(3);
-    versions.iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    publish(&registry, &versions);
     registry.promote("late", 1, &by_ann(CHAMPION, 4 * DAY)).unwrap();
     let before = registry.history("late").unwrap();
-    versions.iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    publish(&registry, &versions);
     assert_eq!(registry.history("late").unwrap(), before);
     assert_eq!(registry.aliases("late").unwrap()[CHAMPION], 1);
 }
@@ -101,13 +106,13 @@ fn a_version_that_is_made_again_after_it_was_deleted_is_champion_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
     let versions = versions(4);
-    let publish = |version: &Version| {
+    let publish_and_retain = |version: &Version| {
         registry.publish(&publication(version)).unwrap();
         registry.retain("late", 2).unwrap();
     };
-    versions.iter().for_each(publish);
+    versions.iter().for_each(publish_and_retain);
     let history = registry.history("late").unwrap();
-    versions[1..].iter().for_each(publish);
+    versions[1..].iter().for_each(publish_and_retain);
     assert_eq!(registry.history("late").unwrap(), history);
     assert_eq!(registry.aliases("late").unwrap()[CHAMPION], 4);
 
@@ -123,7 +128,7 @@ fn a_version_that_is_made_again_after_it_was_deleted_is_champion_no_more() {
 fn which_version_was_champion_at_t_always_has_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
-    versions(3).iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    publish(&registry, &versions(3));
     registry.rollback("late", &by_ann(CHAMPION, 3 * DAY + 5)).unwrap();
     let champion = |t| registry.champion_at("late", t).unwrap();
     let champions = [champion(DAY - 1), champion(DAY), champion(2 * DAY), champion(3 * DAY), champion(3 * DAY + 5)];
@@ -138,7 +143,7 @@ fn which_version_was_champion_at_t_always_has_an_answer() {
 fn rolling_back_again_leads_to_the_first_champion() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
-    versions(4).iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    publish(&registry, &versions(4));
     let back = || registry.rollback("late", &by_ann(CHAMPION, 5 * DAY)).map(|entry| entry.made.aliases[CHAMPION]);
     assert_eq!([back().unwrap(), back().unwrap(), back().unwrap()], [3, 2, 1]);
     assert!(matches!(back(), Err(RegistryError::NoEarlierChampion { .. })));
@@ -217,7 +222,7 @@ fn versions_that_are_made_again_after_a_restart_do_not_undo_a_move_by_hand() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
     let versions = versions(5);
-    versions[..4].iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    publish(&registry, &versions[..4]);
     registry.promote("late", 1, &by_ann(CHAMPION, 4 * DAY)).unwrap();
     let live = Arc::new(LiveModels::new(["late".to_owned()], 4));
     assert!(live.restore(&registry, |_| None, at(0)).errors.is_empty());
@@ -237,11 +242,11 @@ fn scores_stay_when_versions_are_deleted_and_are_written_once() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
     let versions = versions(4);
-    let publish = |version: &Version| {
+    let publish_and_retain = |version: &Version| {
         registry.publish(&publication(version)).unwrap();
         registry.retain("late", 2).unwrap();
     };
-    versions.iter().for_each(publish);
+    versions.iter().for_each(publish_and_retain);
     let points = registry.scores("late").unwrap();
     let expected: Vec<ScorePoint> = versions.iter().map(ScorePoint::of).collect();
     assert_eq!(points, expected);
@@ -254,11 +259,11 @@ fn scores_stay_when_versions_are_deleted_and_are_written_once() {
         (&2.into(), &"1970-01-03T00:00:00.000Z".into())
     );
     // Writing again changes nothing, and damage costs only what was in the object.
-    versions.iter().for_each(publish);
+    versions.iter().for_each(publish_and_retain);
     assert_eq!(registry.scores("late").unwrap(), expected);
     std::fs::write(folder.path().join("late/scores/1.json"), "{").unwrap();
     assert_eq!(registry.scores("late").unwrap(), []);
-    publish(&versions[3]);
+    publish_and_retain(&versions[3]);
     assert_eq!(registry.scores("late").unwrap(), expected[3..]);
     // Versions of another definition begin anew.
     registry.publish(&Publication { definition: "other".into(), ..publication(&versions[0]) }).unwrap();
@@ -322,13 +327,26 @@ fn two_writers_of_one_history_lose_no_move() {
 fn the_oldest_versions_go_but_never_one_that_an_alias_points_to() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
-    versions(5).iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    publish(&registry, &versions(5));
     registry.promote("late", 2, &by_ann("challenger", 5 * DAY)).unwrap();
     assert_eq!(registry.retain("late", 2).unwrap(), [1, 3]);
     assert_eq!(registry.versions("late").unwrap(), [2, 4, 5]);
     // The champion before the present one stays, so that there is one to roll back to.
     assert_eq!(registry.retain("late", 1).unwrap(), [0; 0]);
     assert_eq!(registry.earlier_champion("late").unwrap(), Some(4));
+}
+
+#[test]
+fn the_trainers_champion_and_the_one_before_it_stay_whatever_is_moved_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    publish(&registry, &versions(5));
+    for version in [1, 2] {
+        registry.promote("late", version, &by_ann(CHAMPION, 5 * DAY)).unwrap();
+    }
+    // The trainer compares with 5 and can roll back to 4; by hand, 2 can be taken back to 1.
+    assert_eq!(registry.retain("late", 1).unwrap(), [3]);
+    assert_eq!(registry.versions("late").unwrap(), [1, 2, 4, 5]);
 }
 
 #[test]
@@ -414,7 +432,7 @@ fn a_registry_that_is_away_for_a_while_loses_nothing() {
 fn a_refused_version_is_kept_with_its_reason_and_moves_nothing() {
     let mut rows = generate(3000, 31, 4);
     rows.iter_mut().filter(|row| row.known / DAY == 2).for_each(|row| row.label = 1.0 - row.label);
-    let publish = Some(Gate {
+    let gate = Some(Gate {
         metric: "logloss".into(),
         tolerance: 0.02,
         holdout: 0.2,
@@ -422,10 +440,11 @@ fn a_refused_version_is_kept_with_its_reason_and_moves_nothing() {
         unanswered: Default::default(),
         rollback: None,
     });
-    let versions = Trial::new(rows).run(&ModelOptions { hash_bits: 8, publish, ..ModelOptions::default() }).versions;
+    let versions =
+        Trial::new(rows).run(&ModelOptions { hash_bits: 8, publish: gate, ..ModelOptions::default() }).versions;
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
-    versions.iter().for_each(|version| drop(registry.publish(&publication(version)).unwrap()));
+    publish(&registry, &versions);
     let refused = versions.iter().find(|version| version.decision == Decision::Refused).unwrap();
     let manifest = registry.manifest("late", refused.number).unwrap();
     assert_eq!((manifest.decision.as_str(), manifest.reason.as_str()), ("refused", refused.reason.as_str()));
