@@ -1,11 +1,11 @@
 //! The log file: lines are appended until it has `max_bytes`, then it is renamed and a new one is begun.
 //!
 //! `tidemill.log` is the file that is written; `tidemill.log.1` is the one before it, `tidemill.log.2` the one before that,
-//! up to as many as are kept. A line is never divided between two files. A file that is moved or deleted by others is
-//! written until it is full, as others may still read it.
+//! up to as many as are kept. A line is never divided between two files, and one that could be written in part only, as on a
+//! full disk, is removed. A file that is moved or deleted by others is written until it is full, as others may still read it.
 
 use std::fs::{File, OpenOptions, remove_file, rename};
-use std::io::{ErrorKind, Result, Write};
+use std::io::{ErrorKind, Read, Result, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// A log file and the older ones beside it.
@@ -14,6 +14,8 @@ pub struct LogFile {
     path: PathBuf,
     file: File,
     /// The length of the file.
+    length: u64,
+    /// The bytes that count towards `max_bytes`: all of the file, unless it is written on for want of a new one.
     bytes: u64,
     max_bytes: u64,
     /// The number of older files that are kept.
@@ -21,7 +23,8 @@ pub struct LogFile {
 }
 
 impl LogFile {
-    /// Opens a file to append to, or creates it, and its directory.
+    /// Opens a file to append to, or creates it, and its directory. A last line without its end, as an interrupted process
+    /// leaves it, is removed.
     ///
     /// # Errors
     /// If it cannot be created or opened.
@@ -30,8 +33,9 @@ impl LogFile {
             std::fs::create_dir_all(folder)?;
         }
         let file = append_to(path)?;
-        let bytes = file.metadata()?.len();
-        Ok(LogFile { path: path.to_owned(), file, bytes, max_bytes, keep })
+        let bytes = whole_lines(path)?;
+        file.set_len(bytes)?;
+        Ok(LogFile { path: path.to_owned(), file, length: bytes, bytes, max_bytes, keep })
     }
 
     /// Appends a line, to a new file if this one would exceed its length. A line that is longer than a file may be has a
@@ -42,10 +46,18 @@ impl LogFile {
     pub fn append(&mut self, line: &[u8]) -> Result<()> {
         let bytes = line.len() as u64;
         if self.bytes > 0 && self.bytes + bytes > self.max_bytes {
-            self.rotate()?;
+            // Set first: if a step fails, the file is written on, and no line before it is as full again tries anew, which
+            // would rename the older files once more.
+            self.bytes = 0;
+            let _ = self.rotate();
         }
-        self.file.write_all(line)?;
+        if let Err(error) = self.file.write_all(line) {
+            // What was written of it would be the beginning of the next line.
+            self.file.set_len(self.length)?;
+            return Err(error);
+        }
         self.bytes += bytes;
+        self.length += bytes;
         Ok(())
     }
 
@@ -61,7 +73,8 @@ impl LogFile {
             }
         }
         self.file = append_to(&self.path)?;
-        self.bytes = self.file.metadata()?.len();
+        self.length = self.file.metadata()?.len();
+        self.bytes = self.length;
         Ok(())
     }
 
@@ -75,6 +88,25 @@ impl LogFile {
 
 fn append_to(path: &Path) -> Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Returns the length of the whole lines of a file.
+fn whole_lines(path: &Path) -> Result<u64> {
+    const BLOCK: u64 = 8192;
+    let mut file = File::open(path)?;
+    let mut end = file.metadata()?.len();
+    let mut block = Vec::new();
+    while end > 0 {
+        let begin = end.saturating_sub(BLOCK);
+        file.seek(SeekFrom::Start(begin))?;
+        block.clear();
+        (&file).take(end - begin).read_to_end(&mut block)?;
+        if let Some(at) = block.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(begin + at as u64 + 1);
+        }
+        end = begin;
+    }
+    Ok(0)
 }
 
 /// Returns the result of a step on a file that need not exist.
@@ -135,6 +167,39 @@ mod tests {
         expect(&folder.path().join("logs"), &[("a.log", "one\n2\n")]);
         log.append(b"3\n").unwrap();
         expect(&folder.path().join("logs"), &[("a.log", "3\n")]);
+    }
+
+    #[test]
+    fn a_last_line_that_was_written_in_part_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.log");
+        let long = "x".repeat(20_000);
+        for (before, after) in [("", ""), ("half", ""), ("one\n", "one\n"), ("one\nha", "one\n"), (&long, "")] {
+            std::fs::write(&path, before).unwrap();
+            let mut log = LogFile::open(&path, 1_000, 1).unwrap();
+            log.append(b"two\n").unwrap();
+            expect(folder.path(), &[("a.log", &format!("{after}two\n"))]);
+        }
+        std::fs::write(&path, format!("one\n{long}")).unwrap();
+        LogFile::open(&path, 1_000, 1).unwrap();
+        expect(folder.path(), &[("a.log", "one\n")]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_begun_does_not_push_out_the_older_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.log");
+        let mut log = LogFile::open(&path, 8, 1).unwrap();
+        log.append(b"one\n").unwrap();
+        // A folder in its place cannot replace an older file.
+        log.path = folder.path().join("b.log");
+        std::fs::create_dir(&log.path).unwrap();
+        std::fs::write(log.older(1), "older\n").unwrap();
+        for line in ["three\n", "four\n", "five\n"] {
+            log.append(line.as_bytes()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\nthree\nfour\nfive\n", "no line is lost");
+        assert_eq!(std::fs::read_to_string(log.older(1)).unwrap(), "older\n");
     }
 
     #[test]
