@@ -171,7 +171,8 @@ impl Closing {
             None => (None, verdict),
         };
         let accepted = verdict.decision == super::Decision::Published;
-        let mut window = state.start_window(setup, end);
+        let lists = state.window.scores.list_sums();
+        let mut window = state.start_window(setup, end, &lists);
         let examples = window.examples();
 
         // The statistics of the lineage, if the version is accepted.
@@ -198,7 +199,7 @@ impl Closing {
             state.lineage = state.previous.take();
         }
 
-        let prequential = window.scores.summary();
+        let prequential = window.scores.summary(&lists);
         let scores = scores_of(number, before, verdict.scores, &prequential);
         Version {
             number,

@@ -63,8 +63,8 @@ impl PrequentialScores {
         }
     }
 
-    pub fn summary(&self) -> WindowScores {
-        let lists = self.list_sums();
+    /// Returns the metrics, given those of [`PrequentialScores::list_sums`].
+    pub fn summary(&self, lists: &[RankingSums; 4]) -> WindowScores {
         let all = |scores: &Scores, lists: &RankingSums| scores.all().into_iter().chain(lists.all()).collect();
         WindowScores {
             examples: self.champion.examples(),
@@ -75,7 +75,8 @@ impl PrequentialScores {
         }
     }
 
-    /// Returns the sums of the lists as ranked by the champion, the champion before, the newest version, and popularity.
+    /// Returns the sums of the lists as ranked by the champion, the champion before, the newest version, and popularity. Each
+    /// list is sorted four times.
     pub fn list_sums(&self) -> [RankingSums; 4] {
         self.lists.as_ref().map(UserLists::sums).unwrap_or_default()
     }

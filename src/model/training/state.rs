@@ -7,8 +7,8 @@ use super::lineage::Lineage;
 use super::setup::TrainingSetup;
 use super::totals::TotalScores;
 use super::window::{HeldOutWindow, LabelledExamples, OpenWindow};
-use crate::model::Classes;
 use crate::model::adwin::AdaptiveWindow;
+use crate::model::{Classes, RankingSums};
 use crate::time::EventTime;
 
 pub(super) struct TrainingState {
@@ -44,10 +44,11 @@ impl TrainingState {
         }
     }
 
-    /// Starts a window and returns the one before, which ended at `end`. Its held-out examples stay for the gate.
-    pub fn start_window(&mut self, setup: &TrainingSetup, end: EventTime) -> OpenWindow {
+    /// Starts a window and returns the one before, which ended at `end` and has these sums of lists. Its held-out examples
+    /// stay for the gate.
+    pub fn start_window(&mut self, setup: &TrainingSetup, end: EventTime, lists: &[RankingSums; 4]) -> OpenWindow {
         let mut window = std::mem::replace(&mut self.window, OpenWindow::new(setup));
-        self.total.add(&window.scores);
+        self.total.add(&window.scores, lists);
         if let Some(gate) = setup.gate() {
             if !window.held_out.labels.is_empty() {
                 let examples = std::mem::take(&mut window.held_out);

@@ -39,13 +39,13 @@ impl TotalScores {
         }
     }
 
-    /// Adds the scores of a window.
-    pub fn add(&mut self, window: &PrequentialScores) {
+    /// Adds the scores of a window, given its [`PrequentialScores::list_sums`].
+    pub fn add(&mut self, window: &PrequentialScores, lists: &[RankingSums; 4]) {
         self.champion.merge(&window.champion);
         self.no_skill.merge(&window.no_skill);
-        let [champion, _, _, popularity] = window.list_sums();
-        self.champion_lists.merge(&champion);
-        self.popularity_lists.merge(&popularity);
+        let [champion, _, _, popularity] = lists;
+        self.champion_lists.merge(champion);
+        self.popularity_lists.merge(popularity);
     }
 
     /// Returns the metrics.

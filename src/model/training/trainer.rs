@@ -116,13 +116,15 @@ impl Trainer {
 
     /// Returns the scores of the open window so far.
     pub fn scores(&self) -> WindowScores {
-        self.state.window.scores.summary()
+        let scores = &self.state.window.scores;
+        scores.summary(&scores.list_sums())
     }
 
     /// Returns the scores of all predictions so far, the open window included.
     pub fn overall_scores(&self) -> OverallScores {
         let mut total = self.state.total.clone();
-        total.add(&self.state.window.scores);
+        let scores = &self.state.window.scores;
+        total.add(scores, &scores.list_sums());
         total.summary()
     }
 
@@ -231,7 +233,8 @@ impl Trainer {
         while !self.work(CHUNK) {}
         let version = self.closing.take().map(|closing| closing.finish(&self.setup, &mut self.state, end));
         if version.is_none() {
-            self.state.start_window(&self.setup, end);
+            let lists = self.state.window.scores.list_sums();
+            self.state.start_window(&self.setup, end, &lists);
         }
         self.state.history.forget_before(end.saturating_sub(self.setup.config.within_ms));
         version
