@@ -37,7 +37,7 @@ pub struct Metrics {
     pub(super) source_overtaken: IntCounterVec,
     pub source_lag: IntGaugeVec,
     pub state_bytes: IntGaugeVec,
-    entities_dropped: IntCounterVec,
+    pub(super) entities_dropped: IntCounterVec,
     checkpoint_seconds: HistogramVec,
     checkpoint_last: GaugeVec,
     checkpoint_failures: IntCounterVec,
@@ -61,8 +61,6 @@ pub struct Metrics {
     pub http_requests: IntCounterVec,
     pub http_seconds: HistogramVec,
     operators: Mutex<BTreeMap<String, OperatorCounts>>,
-    /// By group with a bound, the entities that it has dropped.
-    dropped: Mutex<BTreeMap<String, u64>>,
     dataflow: String,
 }
 
@@ -126,7 +124,6 @@ impl Metrics {
             http_requests: register!(IntCounterVec, HTTP_REQUESTS),
             http_seconds,
             operators: Mutex::default(),
-            dropped: Mutex::default(),
             dataflow: dataflow.to_owned(),
             registry,
         });
@@ -170,12 +167,6 @@ impl Metrics {
     pub fn dropped_so_far(&self, group: &str, count: u64) {
         let counter = self.entities_dropped.with_label_values(&[group]);
         counter.inc_by(count.saturating_sub(counter.get()));
-        self.dropped.lock().expect("no holder panics").insert(group.to_owned(), counter.get());
-    }
-
-    /// Returns the entities that groups with a bound have dropped, by group.
-    pub fn dropped(&self) -> BTreeMap<String, u64> {
-        self.dropped.lock().expect("no holder panics").clone()
     }
 
     /// Adds what a worker has counted of an operator since its previous call.

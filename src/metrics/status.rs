@@ -25,6 +25,8 @@ pub struct SourceStatus {
 pub struct GroupStatus {
     /// Entities in the online store.
     pub entities: u64,
+    /// Entities dropped at the group's bound; `None` if it has none.
+    pub dropped: Option<u64>,
     /// Quantiles of freshness, in seconds; `None` if the group's topics do not follow the wall clock.
     pub freshness: Option<FreshnessQuantiles>,
 }
@@ -34,6 +36,13 @@ pub struct GroupStatus {
 pub struct FreshnessQuantiles {
     pub median: f64,
     pub p99: f64,
+}
+
+impl SourceStatus {
+    /// Returns how many records have been read.
+    pub fn read(&self) -> u64 {
+        self.outcomes.get("read").copied().unwrap_or_default()
+    }
 }
 
 impl Metrics {
@@ -65,6 +74,9 @@ impl Metrics {
             groups.entry(label(metric.get_label(), "group")).or_default().entities =
                 metric.get_gauge().get_value() as u64;
         }
+        for (name, dropped) in self.dropped() {
+            groups.entry(name).or_default().dropped = Some(dropped);
+        }
         for metric in children(&self.freshness) {
             let group = groups.entry(label(metric.get_label(), "group")).or_default();
             let median = quantile(&metric, 0.5);
@@ -72,6 +84,12 @@ impl Metrics {
                 median.zip(quantile(&metric, 0.99)).map(|(median, p99)| FreshnessQuantiles { median, p99 });
         }
         groups
+    }
+
+    /// Returns the entities that groups with a bound have dropped, by group.
+    pub fn dropped(&self) -> BTreeMap<String, u64> {
+        let metrics = children(&self.entities_dropped).into_iter();
+        metrics.map(|metric| (label(metric.get_label(), "group"), metric.get_counter().get_value() as u64)).collect()
     }
 
     /// Returns the bytes of each operator's state, by operator.
@@ -115,7 +133,11 @@ mod tests {
         assert_eq!((sources["a"].lag, sources["a"].watermark), (Some(7), None));
 
         metrics.online_entities.with_label_values(&["g"]).set(9);
-        assert_eq!(metrics.groups()["g"], GroupStatus { entities: 9, freshness: None });
+        assert_eq!(metrics.groups()["g"], GroupStatus { entities: 9, dropped: None, freshness: None });
+        metrics.dropped_so_far("g", 0);
+        assert_eq!(metrics.groups()["g"].dropped, Some(0), "it has a bound");
+        metrics.dropped_so_far("g", 3);
+        assert_eq!((metrics.groups()["g"].dropped, metrics.dropped()["g"]), (Some(3), 3));
         let freshness = metrics.freshness.with_label_values(&["g"]);
         (0..99).for_each(|_| freshness.observe(0.003));
         freshness.observe(1.5);

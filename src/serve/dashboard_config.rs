@@ -1,14 +1,13 @@
 //! The parts of the dashboard that a run adds: the picture of its graph, and its dead letters.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use super::letter_board::LetterBoard;
-use super::operator_rates::OperatorRates;
+use super::operator_rates::SampledRates;
 
-/// Draws the graph with the rates of its operators, as an SVG.
-type DrawGraph = dyn Fn(&BTreeMap<String, OperatorRates>) -> String + Send + Sync;
+/// Draws the graph with the rates of its nodes, as an SVG.
+type DrawGraph = dyn Fn(&SampledRates) -> String + Send + Sync;
 
 /// Parts of the dashboard that are not of the state that requests are answered from.
 #[derive(Clone)]

@@ -1,12 +1,10 @@
 //! Instances in JSON column by column: an object with a list for each column.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::RequestError;
 use super::instance_table::{InstanceTable, TableCell};
+use super::json_parts::JsonParts;
 
 /// Columns of the same length.
 #[derive(Debug, Default)]
@@ -22,10 +20,11 @@ impl<'a> JsonColumns<'a> {
     /// If the field is no object with lists of the same length.
     pub fn read(field: &str, json: &'a RawValue) -> Result<Self, RequestError> {
         let wrong = |what: String| RequestError::Malformed(format!("{field}{what}"));
-        let entries: JsonEntries<'a> = serde_json::from_str(json.get())
-            .map_err(|_| wrong(": expected an object with a list of values for each column".to_owned()))?;
+        let Ok(JsonParts::Object(entries)) = serde_json::from_str::<JsonParts<&RawValue>>(json.get()) else {
+            return Err(wrong(": expected an object with a list of values for each column".to_owned()));
+        };
         let mut read = JsonColumns::default();
-        for (name, list) in entries.0 {
+        for (name, list) in entries {
             let cells: Vec<&RawValue> = serde_json::from_str(list.get())
                 .map_err(|_| wrong(format!(".{name}: expected a list with a value for each instance")))?;
             if let Some(first) = read.columns.first().map(Vec::len).filter(|first| *first != cells.len()) {
@@ -76,28 +75,5 @@ fn alone<'a>(cell: &&'a RawValue) -> Option<&'a RawValue> {
     match serde_json::from_str::<Vec<&RawValue>>(cell.get()).ok()?[..] {
         [item] => Some(item),
         _ => None,
-    }
-}
-
-/// The entries of a JSON object in their order, those of the same name too.
-struct JsonEntries<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for JsonEntries<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct JsonEntriesVisitor;
-        impl<'de> Visitor<'de> for JsonEntriesVisitor {
-            type Value = Vec<(String, &'de RawValue)>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(entries)
-            }
-        }
-        deserializer.deserialize_map(JsonEntriesVisitor).map(JsonEntries)
     }
 }

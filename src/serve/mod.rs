@@ -34,6 +34,7 @@
 //! ```
 
 mod admission;
+mod answer_moment;
 mod body;
 mod budget;
 mod call;
@@ -45,6 +46,7 @@ mod feast;
 mod hosts;
 mod instance_table;
 mod json_columns;
+mod json_parts;
 mod letter_board;
 mod mlflow;
 mod native;
@@ -76,7 +78,7 @@ use reply::Reply;
 pub use dashboard_config::DashboardConfig;
 pub use error::{RequestError, StartError};
 pub use letter_board::{LetterBoard, ShownLetter};
-pub use operator_rates::OperatorRates;
+pub use operator_rates::{OperatorRates, SampledRates};
 pub use readiness::Readiness;
 pub use router::Captures;
 pub use server::{Endpoint, Server, start};
@@ -165,7 +167,13 @@ impl HttpRoute {
 
     /// The same route with any query, which it ignores: probes and scrapers add parameters of their own.
     const fn with_any_query(mut self) -> HttpRoute {
-        self.query = QueryRule::Ignored;
+        self.query = QueryRule::Any;
+        self
+    }
+
+    /// The same route with the fields of a form as its query, which its handler checks.
+    const fn with_form(mut self) -> HttpRoute {
+        self.query = QueryRule::Form;
         self
     }
 

@@ -1,4 +1,4 @@
-//! Rates of operators over the last seconds, from their counts each time that somebody looks.
+//! Rates of operators, sources and tables over the last seconds, from their counts each time that somebody looks.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -22,6 +22,14 @@ pub struct OperatorRates {
     pub busy: f64,
 }
 
+/// The rates of a job.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SampledRates {
+    pub operators: BTreeMap<String, OperatorRates>,
+    /// Records read per second, by source or table: those that the ledger counts, whatever becomes of them.
+    pub reads: BTreeMap<String, f64>,
+}
+
 /// Counts of the last seconds.
 #[derive(Debug)]
 pub struct RateSampler(Mutex<VecDeque<RateSample>>);
@@ -29,17 +37,25 @@ pub struct RateSampler(Mutex<VecDeque<RateSample>>);
 #[derive(Debug)]
 struct RateSample {
     at: Instant,
-    counts: BTreeMap<String, OperatorCounts>,
+    counts: SampledCounts,
+}
+
+/// The counts of a job.
+#[derive(Clone, Debug, Default)]
+pub struct SampledCounts {
+    pub operators: BTreeMap<String, OperatorCounts>,
+    /// Records read, by source or table.
+    pub reads: BTreeMap<String, u64>,
 }
 
 impl RateSampler {
     /// Returns a sampler for counts that are zero now.
     pub fn new(now: Instant) -> Self {
-        RateSampler(Mutex::new([RateSample { at: now, counts: BTreeMap::new() }].into()))
+        RateSampler(Mutex::new([RateSample { at: now, counts: SampledCounts::default() }].into()))
     }
 
-    /// Returns the rates of all operators up to now, given their counts.
-    pub fn rates(&self, now: Instant, counts: &BTreeMap<String, OperatorCounts>) -> BTreeMap<String, OperatorRates> {
+    /// Returns the rates up to now, given the counts.
+    pub fn rates(&self, now: Instant, counts: &SampledCounts) -> SampledRates {
         let mut samples = self.0.lock();
         // The oldest sample that is kept is at least as old as the span, if there is one.
         while samples.get(1).is_some_and(|second| now.duration_since(second.at) >= SPAN) {
@@ -48,7 +64,7 @@ impl RateSampler {
         let oldest = &samples[0];
         let seconds = now.duration_since(oldest.at).as_secs_f64().max(1e-3);
         let rate = |(name, counts): (&String, &OperatorCounts)| {
-            let before = oldest.counts.get(name).cloned().unwrap_or_default();
+            let before = oldest.counts.operators.get(name).cloned().unwrap_or_default();
             let rates = OperatorRates {
                 records_in: counts.records_in.saturating_sub(before.records_in) as f64 / seconds,
                 records_out: counts.records_out.saturating_sub(before.records_out) as f64 / seconds,
@@ -56,7 +72,12 @@ impl RateSampler {
             };
             (name.clone(), rates)
         };
-        let rates = counts.iter().map(rate).collect();
+        let read = |(name, reads): (&String, &u64)| {
+            let before = oldest.counts.reads.get(name).copied().unwrap_or_default();
+            (name.clone(), reads.saturating_sub(before) as f64 / seconds)
+        };
+        let operators = counts.operators.iter().map(rate).collect();
+        let rates = SampledRates { operators, reads: counts.reads.iter().map(read).collect() };
         if samples.back().is_none_or(|newest| now.duration_since(newest.at) >= PERIOD) {
             samples.push_back(RateSample { at: now, counts: counts.clone() });
         }
@@ -74,9 +95,14 @@ mod tests {
         let sampler = RateSampler::new(start);
         let rate = |second: u64, records_in: u64| {
             let counts = OperatorCounts { records_in, records_out: 0, busy_seconds: records_in as f64 / 1024.0 };
-            let rates = sampler.rates(start + Duration::from_secs(second), &BTreeMap::from([("a".to_owned(), counts)]));
-            assert_eq!(rates["a"].busy, rates["a"].records_in / 1024.0);
-            rates["a"].records_in
+            let counts = SampledCounts {
+                operators: BTreeMap::from([("a".to_owned(), counts)]),
+                reads: BTreeMap::from([("s".to_owned(), 2 * records_in)]),
+            };
+            let SampledRates { operators, reads } = sampler.rates(start + Duration::from_secs(second), &counts);
+            assert_eq!(operators["a"].busy, operators["a"].records_in / 1024.0);
+            assert_eq!(reads["s"], 2.0 * operators["a"].records_in);
+            operators["a"].records_in
         };
         assert_eq!(rate(4, 400), 100.0);
         assert_eq!(rate(8, 800), 100.0);

@@ -1,7 +1,7 @@
 //! Counts of a model's predictions, by version, as the statistics of the protocols want them.
 //!
-//! A request adds to counters of its version without a lock. The counters of a version are made with its first request,
-//! and those of the lowest versions are dropped beyond a bound.
+//! A request adds to the counters of its version without a lock. They are created by the first request for the version; where
+//! there are more versions than a bound allows, the counters of the lowest are dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -10,7 +10,9 @@ use super::RequestError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueryRule {
     /// Any, which it ignores: probes and scrapers add parameters of their own.
-    Ignored,
+    Any,
+    /// The fields of a form, which depend on what the path names: the handler checks them, by [`check_fields`].
+    Form,
     /// Those of these names, each once at most.
     Named(&'static [&'static str]),
 }
@@ -58,6 +60,22 @@ pub fn form(query: &str) -> Result<Vec<FormValue>, RequestError> {
     parameters(query).map(|(name, value)| Ok(FormValue { name: text(name)?, value: text(value)? })).collect()
 }
 
+/// Checks the values of a form that has fields of these names.
+///
+/// # Errors
+/// If there is a value for no field, or there are two for one.
+pub fn check_fields(given: &[FormValue], names: &[&str]) -> Result<(), RequestError> {
+    for (at, FormValue { name, .. }) in given.iter().enumerate() {
+        if !names.contains(&name.as_str()) {
+            return Err(RequestError::Query { found: name.clone(), expected: names.join(", ") });
+        }
+        if given[..at].iter().any(|before| before.name == *name) {
+            return Err(RequestError::QueryTwice(name.clone()));
+        }
+    }
+    Ok(())
+}
+
 /// A value of a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormValue {
@@ -87,7 +105,7 @@ mod tests {
             check(QueryRule::Named(&[]), "a=1"),
             Err("unknown query parameter \"a\"; this route takes none".to_owned())
         );
-        assert_eq!(check(QueryRule::Ignored, "a=1&a=1"), Ok(()));
+        assert_eq!(check(QueryRule::Any, "a=1&a=1"), Ok(()));
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct EntityFeature {
 /// A candidate: its key, and its columns as an instance has them.
 #[derive(Clone, Debug)]
 pub struct ItemCandidate {
+    /// Its place among the candidates of a request; `None` of a row of the items' table.
+    pub index: Option<usize>,
     /// The values of its key columns, in the order of [`Recommender::key_columns`].
     pub key: Vec<Scalar>,
     /// All its columns, by name.
@@ -87,6 +89,7 @@ impl Recommender {
             let present =
                 self.columns.iter().map(|column| (column, value(column))).filter(|(_, value)| !value.is_null());
             ItemCandidate {
+                index: None,
                 key: self.key_columns().map(value).collect(),
                 fields: present.map(|(column, value)| (column.name.clone(), value.to_json())).collect(),
             }

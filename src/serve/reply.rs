@@ -36,26 +36,33 @@ pub fn error(error: &RequestError) -> Reply {
     failure(error, &serde_json::json!({ "error": error.to_string() }))
 }
 
-/// An error with a body, and the headers that its status asks for.
+/// An error with a body.
 pub fn failure(error: &RequestError, body: &serde_json::Value) -> Reply {
-    let mut reply = value(error.status(), body);
-    if let RequestError::Method(methods) = error {
-        let methods = HeaderValue::from_str(&methods.join(", ")).expect("names of methods are ASCII");
-        reply.headers_mut().insert(ALLOW, methods);
-    }
-    if let RequestError::ContentEncoding(_) = error {
-        reply.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, identity"));
-    }
-    if let RequestError::NoToken(_) = error {
-        reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    value(error.status(), body)
+}
+
+/// Adds the headers that an error asks for to its answer, in whichever shape that is: those that the answer does not have.
+pub fn add_error_headers(error: &RequestError, reply: &mut Reply) {
+    let headers = reply.headers_mut();
+    match error {
+        RequestError::Method(methods) => {
+            let methods = HeaderValue::from_str(&methods.join(", ")).expect("names of methods are ASCII");
+            headers.entry(ALLOW).or_insert(methods);
+        }
+        RequestError::ContentEncoding(_) => {
+            headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip, identity"));
+        }
+        RequestError::NoToken(_) => {
+            headers.entry(WWW_AUTHENTICATE).or_insert(HeaderValue::from_static("Bearer"));
+        }
+        _ => {}
     }
     if error.status() == StatusCode::TOO_MANY_REQUESTS {
-        reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        headers.entry(RETRY_AFTER).or_insert(HeaderValue::from_static("1"));
     }
     if error.ends_connection() {
-        end_connection(&mut reply);
+        end_connection(reply);
     }
-    reply
 }
 
 /// Makes an answer the last on its connection.

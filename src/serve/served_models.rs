@@ -16,7 +16,7 @@ use super::recommender::Recommender;
 use crate::example::{Frame, InstanceError, LookupSource, Program};
 use crate::expr::nearest;
 use crate::metrics::{Metrics, NullMetric, NullReason};
-use crate::model::{ModelKind, ModelOptions, Task};
+use crate::model::{ModelKind, ModelOptions, RANKING_METRICS, Task};
 use crate::registry::{CHAMPION, LiveModels, Manifest, Registry, RegistryError, Servable};
 use crate::store::Online;
 use crate::store::memory::OnlineTable;
@@ -291,11 +291,12 @@ impl ServedModel {
         let tables = program.sources().iter().map(table);
         let quote = |name: &str| serde_json::to_string(name).expect("text has a JSON form");
         let kind = ModelKind::of(&options.kind).expect("the spec's models are of known kinds");
+        let of_lists = RANKING_METRICS.iter().map(|known| known.name).filter(|_| options.ranking.is_some());
         ServedModel {
             name: program.model().to_owned(),
             kind: options.kind.name.clone(),
             task: kind.task,
-            metrics: kind.metrics().map(|known| known.name).collect(),
+            metrics: kind.metrics().map(|known| known.name).chain(of_lists).collect(),
             tables: tables.map(|table| table.expect("the store has all that is looked up").clone()).collect(),
             quoted: program.inputs().iter().map(|input| quote(&input.name)).collect(),
             head: format!("{{\"model\":{},\"version\":", quote(program.model())).into_bytes(),

@@ -1,11 +1,12 @@
 //! Windows on request: the features of an entity in a window other than those declared.
 
 use super::RequestError;
+use super::answer_moment::AnswerMoment;
 use super::reply;
 use crate::aggregate::{Feature, RequestWindows, RequestedAnswer, RequestedWindow, Sliding, WindowKind};
 use crate::example::DerivedFeature;
 use crate::spec::{FeatureName, Group};
-use crate::time::{EventTime, parse_duration};
+use crate::time::parse_duration;
 use crate::value::Schema;
 
 /// The windows of a group that requests may ask for.
@@ -57,9 +58,10 @@ pub enum AskedFeatures<'a> {
 }
 
 impl AskedFeatures<'_> {
-    /// Appends the features of the entity of a vector as JSON: finished as of an asking time, those of a window on request as
-    /// of a time before which all records are closed.
-    pub fn write(&self, vector: &[Feature], closed: EventTime, asking: EventTime, out: &mut Vec<u8>) {
+    /// Appends the features of the entity of a vector as JSON: finished as of a moment's asking time, those of a window on
+    /// request as of its watermark.
+    pub fn write(&self, vector: &[Feature], moment: AnswerMoment, out: &mut Vec<u8>) {
+        let asking = moment.asking;
         match self {
             AskedFeatures::Declared { quoted_names, derived } => {
                 let computed: Vec<Feature> =
@@ -69,7 +71,7 @@ impl AskedFeatures<'_> {
                 reply::write_features(names.zip(declared.chain(&computed)), asking, out);
             }
             AskedFeatures::InWindow(AskedWindow { window, quoted_names }) => {
-                let values = window.values(vector, closed);
+                let values = window.values(vector, moment.closed());
                 reply::write_features(quoted_names.iter().map(String::as_str).zip(&values), asking, out);
             }
         }

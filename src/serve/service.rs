@@ -7,6 +7,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 
+use super::answer_moment::AnswerMoment;
 use super::call::Unanswered;
 use super::dashboard_config::DashboardConfig;
 use super::operator_rates::RateSampler;
@@ -129,7 +130,9 @@ impl Service {
                 }
                 _ => {}
             }
-            (found.family.error)(&error)
+            let mut reply = (found.family.error)(&error);
+            reply::add_error_headers(&error, &mut reply);
+            reply
         });
         if rules.is_reserved {
             reply::end_connection(&mut reply);
@@ -167,19 +170,14 @@ impl Service {
         }
     }
 
-    /// The time before which everything is closed; `EventTime::MIN` before the first record.
-    pub(super) fn closed_time(&self) -> EventTime {
-        self.watermark().unwrap_or(EventTime::MIN)
-    }
-
     /// The newest event time of any record; `None` before the first.
     pub(super) fn newest(&self) -> Option<EventTime> {
         Some(self.online.newest()).filter(|newest| *newest != EventTime::MIN)
     }
 
-    /// The asking time of features that depend on it.
-    pub(super) fn asking_time(&self) -> EventTime {
-        self.online.asking_time()
+    /// The moment of an answer, to be taken once and before anything is looked up.
+    pub(super) fn moment(&self) -> AnswerMoment {
+        AnswerMoment { watermark: self.watermark(), asking: self.online.asking_time() }
     }
 }
 

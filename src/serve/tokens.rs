@@ -1,9 +1,9 @@
 //! Roles and bearer tokens: what a request may do.
 //!
 //! Each role may have a file of tokens. A request for a route of that role must then carry one of them as
-//! `Authorization: Bearer TOKEN`, or as the password that a browser asks for; a role without a file is open. A file is read again when it changes, at the latest
-//! after a second, so tokens are replaced without a restart. Tokens are compared in a time that does not depend on where
-//! they differ, and are in no log and no error.
+//! `Authorization: Bearer TOKEN` or, but for the role admin, as the password that a browser asks for; a role without a file is
+//! open. A file is read again when it changes, at the latest after a second, so tokens are replaced without a restart. Tokens
+//! are compared in a time that does not depend on where they differ, and are in no log and no error.
 
 use std::borrow::Cow;
 use std::hint::black_box;

@@ -103,7 +103,15 @@ fn a_trial_predicts_as_the_endpoint_does() {
     for field in ["name=\"buyer\"", "name=\"amount\"", "name=\"items\"", "action=\"/dashboard/predict/large\""] {
         assert!(form.contains(field), "{field}: {form}");
     }
-    let tried = page(&mut client, "/dashboard/predict/large?id=&buyer=ann&country=DE&amount=20&items=2&at=");
+    // A form sends all its fields.
+    let mut query = String::new();
+    for field in form.split("<input name=\"").skip(1) {
+        let name = field.split('"').next().unwrap();
+        let values = [("buyer", "ann"), ("country", "DE"), ("amount", "20"), ("items", "2")];
+        let value = values.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
+        query += &format!("{name}={value}&");
+    }
+    let tried = page(&mut client, &format!("/dashboard/predict/large?{query}"));
     let asked = r#"{"instances":[{"buyer":"ann","country":"DE","payload":{"amount":20},"items":2}]}"#;
     let answer = client.post("/predict", asked).json();
     let prediction = answer["predictions"][0].to_string();
@@ -114,6 +122,86 @@ fn a_trial_predicts_as_the_endpoint_does() {
     assert!(page(&mut client, "/dashboard/predict/large?amount=20").contains("class=\"bad\""));
     assert_eq!(client.get("/dashboard/models/large?metric=luck").status, 400);
     assert_eq!(client.get("/dashboard/models/large?luck=1").status, 400);
+    // A form has each of its fields once, and no other.
+    for path in ["predict/large?buyer=ann&byer=bob", "features/spend?buyer=ann&id=7", "features/spend?country=DE"] {
+        let refused = client.get(&format!("/dashboard/{path}"));
+        assert!(refused.status == 400 && text(&refused).contains("unknown query parameter"), "{path}: {refused:?}");
+    }
+    for path in ["predict/large?amount=1&amount=2", "features/spend?buyer=ann&buyer=bob"] {
+        let refused = client.get(&format!("/dashboard/{path}"));
+        assert!(refused.status == 400 && text(&refused).contains("is given twice"), "{path}: {refused:?}");
+    }
+    server.drain();
+}
+
+#[test]
+fn the_script_is_loaded_where_something_is_kept_fresh() {
+    let shop = Shop::open();
+    let server = shop.serve();
+    let mut client = Client::connect(server.addr());
+    for (path, is_live) in [
+        ("/", true),
+        ("/dashboard/models/large", true),
+        ("/dashboard/features/spend", false),
+        ("/dashboard/features/spend?buyer=ann", true),
+        ("/dashboard/predict/large", false),
+    ] {
+        let page = page(&mut client, path);
+        assert_eq!((page.contains("live.js"), page.contains("id=\"live\"")), (is_live, is_live), "{path}");
+        assert_eq!(page.contains(" data-live"), is_live, "{path}");
+    }
+    let missing = client.get("/dashboard/features/data-live");
+    assert!(missing.status == 404 && !text(&missing).contains("live.js"), "{missing:?}");
+    server.drain();
+}
+
+#[test]
+fn a_group_with_a_bound_shows_what_it_has_dropped() {
+    let shop = Shop::open();
+    let server = shop.serve();
+    let mut client = Client::connect(server.addr());
+    assert!(!page(&mut client, "/").contains("dropped"));
+    shop.metrics.dropped_so_far("spend", 1234);
+    let first = page(&mut client, "/");
+    assert!(first.contains("dropped") && first.contains("1\u{202f}234"), "{first}");
+    assert_eq!(client.get("/dataflow").json()["entities_dropped"]["spend"], 1234);
+    server.drain();
+}
+
+#[test]
+fn errors_have_the_same_headers_in_every_shape() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens");
+    std::fs::write(&path, "t1\n").unwrap();
+    let shop = Shop::open();
+    let endpoint =
+        Endpoint { tokens: [Role::Read, Role::Predict].map(|role| (role, path.clone())).into(), ..endpoint() };
+    let server = start(&endpoint, &shop.service()).unwrap();
+    let mut client = Client::connect(server.addr());
+    let header = |answer: &Answer, name: &str| {
+        let lines = answer.head.lines().filter_map(|line| line.split_once(": "));
+        let mut found = lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned());
+        let value = found.next();
+        assert_eq!(found.next(), None, "{name} once: {}", answer.head);
+        value
+    };
+    for (path, scheme) in [("/", "basic"), ("/models", "bearer"), ("/v2/models", "bearer"), ("/v1/models", "bearer")] {
+        let refused = client.get(path);
+        assert_eq!(refused.status, 401, "{path}");
+        assert!(header(&refused, "www-authenticate").unwrap().starts_with(scheme), "{path}: {}", refused.head);
+    }
+    for path in
+        ["/predict", "/invocations", "/get-online-features", "/v2/models/large/infer", "/v1/models/large:predict"]
+    {
+        let refused = client.post(path, "{}");
+        assert_eq!((refused.status, header(&refused, "www-authenticate").as_deref()), (401, Some("bearer")), "{path}");
+        let wrong = client.get(path);
+        assert_eq!((wrong.status, header(&wrong, "allow").as_deref()), (405, Some("post")), "{path}");
+    }
+    for path in ["/", "/metrics", "/ping", "/v2", "/v1/models", "/dashboard/models/large"] {
+        let wrong = client.post(path, "{}");
+        assert_eq!((wrong.status, header(&wrong, "allow").as_deref()), (405, Some("get, head")), "{path}");
+    }
     server.drain();
 }
 

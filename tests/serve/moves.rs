@@ -89,6 +89,7 @@ fn a_wrong_move_is_refused_and_changes_nothing() {
     assert_eq!(refused("/models/large/rollback", json!({ "version": 1 })).0, 400);
     assert_eq!(client.get("/models/large/promote").status, 405);
     assert_eq!(client.get("/models/none/history").status, 404);
+    assert_eq!(champion(&mut client), 3);
     assert_eq!(client.get("/models/large/history").json()["history"].as_array().unwrap().len(), 3);
     // Without a registry there is nothing to move.
     let bare = Shop::open();
@@ -125,6 +126,7 @@ fn scores_over_time_are_those_of_the_registry() {
     let points = shop.registry.as_ref().unwrap().scores("large").unwrap();
     let scores = client.get("/models/large/scores").json();
     assert_eq!((&scores["metric"], scores["points"].as_array().unwrap().len()), (&json!("logloss"), 3));
+    assert_eq!(points.len(), 3);
     for (found, point) in scores["points"].as_array().unwrap().iter().zip(&points) {
         let of = |scores: &std::collections::BTreeMap<String, f64>| json!(scores.get("logloss"));
         let expected = json!({

@@ -157,7 +157,8 @@ fn the_series_of_prometheus_match_what_a_live_run_did() {
     assert!(get(live.address, "/models").is_some());
     let asked = r#"tidemill_http_requests_total{route="/models",code="200"} == 1"#;
     eventually("the request", || prometheus.value(asked).is_some());
-    let firing = prometheus.ask(r#"ALERTS{alertstate="firing"}"#);
+    // Months pass in seconds, in which the flights drift: that alert is right.
+    let firing = prometheus.ask(r#"ALERTS{alertstate="firing",alertname!="TidemillModelDrift"}"#);
     assert!(firing.is_empty(), "{firing:?}");
 
     let metrics = get(live.address, "/metrics").expect("metrics");
@@ -241,7 +242,8 @@ fn the_shipped_config_is_valid_and_every_alert_fires_when_it_should() {
 
 /// Returns a test of promtool in which one route alone has requests: `series` of it, and whether an alert is then expected.
 fn alert_test(alert: &str, series: &[String], expected: &str) -> String {
-    let series: String = series.iter().map(|name| format!("  - {{ series: '{name}', values: '0+100x30' }}\n")).collect();
+    let series: String =
+        series.iter().map(|name| format!("  - {{ series: '{name}', values: '0+100x30' }}\n")).collect();
     format!(
         "- interval: 1m\n  input_series:\n{series}  alert_rule_test:\n  - eval_time: 20m\n    alertname: {alert}\n    exp_alerts: {expected}\n"
     )
@@ -264,16 +266,15 @@ fn probes_of_every_protocol_raise_no_alert_and_slow_predictions_of_every_protoco
         assert!(routes.contains(&(family, false)), "{family}");
     }
     for (route, is_inference) in routes {
-        let code = |code: u16| format!(r#"tidemill_http_requests_total{{instance="a:1",route="{route}",code="{code}"}}"#);
+        let code =
+            |code: u16| format!(r#"tidemill_http_requests_total{{instance="a:1",route="{route}",code="{code}"}}"#);
         let labels = "severity: critical, instance: \"a:1\"";
         let summary = "exp_annotations: { summary: \"50% of requests to a:1 fail\" }";
         let fires = format!("[{{ exp_labels: {{ {labels} }}, {summary} }}]");
         let errors = if is_inference { &fires } else { "[]" };
         tests += &alert_test("TidemillHttpErrors", &[code(200), code(503)], errors);
         let bucket = |le: &str| {
-            format!(
-                r#"tidemill_http_request_duration_seconds_bucket{{instance="a:1",route="{route}",le="{le}"}}"#
-            )
+            format!(r#"tidemill_http_request_duration_seconds_bucket{{instance="a:1",route="{route}",le="{le}"}}"#)
         };
         let summary = "exp_annotations: { summary: \"the 99th percentile of prediction latency is 199ms\" }";
         let fires = format!("[{{ exp_labels: {{ severity: warning, instance: \"a:1\" }}, {summary} }}]");

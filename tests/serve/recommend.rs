@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tidemill::aggregate::Feature;
+use tidemill::registry::Registry;
 use tidemill::store::Upsert;
 use tidemill::value::Scalar;
 
@@ -139,15 +140,38 @@ fn candidates_of_a_request_have_columns_of_their_own() {
 }
 
 #[test]
+fn a_model_that_ranks_has_metrics_of_lists() {
+    let ranking = format!("{RECOMMEND}\nranking = {{ by = [\"user\"], relevant = 1 }}");
+    let mut shop = Shop::bare(&FILMS.replace("RECOMMEND", &ranking).replace("matrix_factorization\"", "logistic\""));
+    let folder = tempfile::tempdir().unwrap();
+    shop.registry = Some(Registry::scratch(&folder.path().display().to_string()).unwrap());
+    let server = shop.serve();
+    let mut client = Client::connect(server.addr());
+    for metric in ["ndcg@10", "recall@10", "logloss"] {
+        let answer = client.get(&format!("/models/stars/scores?metric={metric}"));
+        assert_eq!((answer.status, &answer.json()["metric"]), (200, &json!(metric)), "{answer:?}");
+    }
+    server.drain();
+    let shop = films();
+    let server = shop.serve();
+    let answer = Client::connect(server.addr()).get("/models/stars/scores?metric=ndcg@10");
+    assert_eq!(answer.status, 400, "its lists are not scored: {answer:?}");
+    server.drain();
+}
+
+#[test]
 fn items_are_ranked_by_popularity_for_a_user_who_is_new() {
     let shop = films();
     shop.publish(0, 1);
     let server = shop.serve();
     let mut client = Client::connect(server.addr());
+    let predicted = |client: &mut Client| client.get("/v2/models/stars/stats").json().to_string();
+    let before = predicted(&mut client);
     let answer = client.post("/recommend", r#"{"user":{"user":"bob"},"n":4}"#).json();
     assert_eq!(answer["by"], "popularity");
     let expected = [("f005", 9.0), ("f003", 4.0), ("f004", 4.0), ("f000", 0.0)];
     assert_eq!(items(&answer), expected.map(|(film, count)| (film.to_owned(), count)));
+    assert_eq!(predicted(&mut client), before, "nothing is scored");
     server.drain();
 }
 
@@ -178,6 +202,16 @@ fn the_mistakes_of_a_request_are_named() {
         (r#"{"user":{"user":"ann"},"candidates":[{"film":null}]}"#, "candidates[0].film: expected string, found null"),
         (
             r#"{"user":{"user":"ann"},"candidates":[{"film":"f"},{"film":"g","gender":"a"}]}"#,
+            "candidates[1].gender: unknown field; did you mean genre?",
+        ),
+        (
+            r#"{"user":{"user":"ann"},"candidates":[{"film":"f001"},{"film":"f002"},{"film":"g","genre":1}]}"#,
+            "candidates[2].genre: expected string, found the number 1",
+        ),
+        // A user who is new is not scored, and has no other mistakes for that.
+        (r#"{"user":{"user":"bob","divice":"tv"}}"#, "user.divice: unknown field; did you mean device?"),
+        (
+            r#"{"user":{"user":"bob"},"candidates":[{"film":"f"},{"film":"g","gender":"a"}]}"#,
             "candidates[1].gender: unknown field; did you mean genre?",
         ),
         (r#"{"user":{"user":"ann"},"n":0}"#, "n: expected 1 to 1000, found 0"),

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::blob::Blobs;
 use crate::expr::nearest;
-use crate::model::METRICS;
+use crate::model::{METRICS, RANKING_METRICS};
 use crate::registry::{CHAMPION, HistoryEntry, Manifest, MoveByHand, Registry, RegistryError, ScorePoint, When};
 use crate::run::Failure;
 use crate::run::args::{CommonArgs, JobArgs};
@@ -233,7 +233,8 @@ fn of_json<T: for<'de> Deserialize<'de>>(mut body: serde_json::Value, field: &st
 fn known_metric<'a>(model: &str, points: &[ScorePoint], asked: Option<&'a str>) -> anyhow::Result<&'a str> {
     let has =
         |name: &str| points.iter().any(|point| point.no_skill.contains_key(name) || point.champion.contains_key(name));
-    let known = || METRICS.iter().map(|metric| metric.name).filter(|name| has(name));
+    let of_lists = RANKING_METRICS.iter().map(|metric| metric.name);
+    let known = || METRICS.iter().map(|metric| metric.name).chain(of_lists.clone()).filter(|name| has(name));
     match asked {
         None => known().next().with_context(|| format!("model {model} has no scores yet")),
         Some(asked) if known().any(|name| name == asked) => Ok(asked),

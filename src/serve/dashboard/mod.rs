@@ -41,9 +41,9 @@ pub static FAMILY: RouteFamily = RouteFamily {
         HttpRoute::get("/dashboard/style.css", pages::style),
         HttpRoute::get("/dashboard/live.js", pages::script),
         HttpRoute::get("/dashboard/icon.svg", pages::icon),
-        HttpRoute::get("/dashboard/features/{group}", pages::group).with_any_query(),
+        HttpRoute::get("/dashboard/features/{group}", pages::group).with_form(),
         HttpRoute::get("/dashboard/models/{model}", pages::model).with_query(&["metric"]),
-        HttpRoute::get("/dashboard/predict/{model}", pages::predict).with_any_query().of_role(Role::Predict),
+        HttpRoute::get("/dashboard/predict/{model}", pages::predict).with_form().of_role(Role::Predict),
     ],
 };
 

@@ -8,7 +8,7 @@ use super::chart::meter;
 use super::text::{bytes, count, seconds, short, time};
 use crate::metrics::{GroupStatus, OperatorCounts, SourceStatus};
 use crate::serve::letter_board::ShownLetters;
-use crate::serve::operator_rates::OperatorRates;
+use crate::serve::operator_rates::SampledRates;
 use crate::time::EventTime;
 
 /// Outcomes of records, in the order in which they are shown.
@@ -38,7 +38,7 @@ pub struct Overview {
     pub sources: BTreeMap<String, SourceStatus>,
     pub letters: ShownLetters,
     pub operators: BTreeMap<String, OperatorCounts>,
-    pub rates: BTreeMap<String, OperatorRates>,
+    pub rates: SampledRates,
     /// Bytes of state by operator.
     pub states: BTreeMap<String, u64>,
     pub groups: Vec<GroupSummary>,
@@ -56,7 +56,12 @@ pub struct GroupSummary {
 impl Overview {
     /// Returns the operator that ran for most of the last seconds, with its share of one core.
     pub fn busiest(&self) -> Option<(&str, f64)> {
-        let busy = self.rates.iter().map(|(name, rates)| (name.as_str(), rates.busy)).filter(|(_, busy)| *busy > 0.0);
+        let busy = self
+            .rates
+            .operators
+            .iter()
+            .map(|(name, rates)| (name.as_str(), rates.busy))
+            .filter(|(_, busy)| *busy > 0.0);
         busy.max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
@@ -117,7 +122,7 @@ impl Overview {
                             tr {
                                 th scope="row" { (name) }
                                 td { (shown(source.watermark.map(|seconds| (seconds * 1e3) as EventTime))) }
-                                td.number { (short(self.rate_of_source(name).round())) }
+                                td.number { (short(self.rates.reads.get(name).copied().unwrap_or_default().round())) }
                                 td.number { @match source.lag { Some(lag) => (count(lag)), None => "–" } }
                                 @for (outcome, _) in OUTCOMES {
                                     @let records = source.outcomes.get(outcome).copied().unwrap_or_default();
@@ -133,11 +138,6 @@ impl Overview {
                 }
             }
         }
-    }
-
-    fn rate_of_source(&self, name: &str) -> f64 {
-        let operators = ["source", "table"].map(|kind| self.rates.get(&format!("{kind}.{name}")));
-        operators.into_iter().flatten().map(|rates| rates.records_out).sum()
     }
 
     fn letters(&self) -> Markup {
@@ -171,6 +171,8 @@ impl Overview {
     }
 
     fn groups(&self) -> Markup {
+        // A column that only groups with a bound have a use for.
+        let has_bounds = self.groups.iter().any(|group| group.status.dropped.is_some());
         html! {
             h2 { "Feature groups" }
             div.scroll tabindex="0" role="region" aria-label="Feature groups" {
@@ -181,6 +183,7 @@ impl Overview {
                             th scope="col" { "entity" }
                             th.number scope="col" { "features" }
                             th.number scope="col" { "entities" }
+                            @if has_bounds { th.number scope="col" { "dropped" } }
                             th.number scope="col" { "freshness p50" }
                             th.number scope="col" { "p99" }
                         }
@@ -192,6 +195,12 @@ impl Overview {
                                 td { (group.entity) }
                                 td.number { (group.features) }
                                 td.number { (count(group.status.entities)) }
+                                @if has_bounds {
+                                    @let dropped = group.status.dropped;
+                                    td.number.warn[dropped.is_some_and(|dropped| dropped > 0)] {
+                                        @match dropped { Some(dropped) => (count(dropped)), None => "–" }
+                                    }
+                                }
                                 @match group.status.freshness {
                                     Some(freshness) => {
                                         td.number { "≤ " (seconds(freshness.median)) }
@@ -209,7 +218,7 @@ impl Overview {
 
     fn operators(&self) -> Markup {
         let mut names: Vec<&String> = self.operators.keys().collect();
-        let busy = |name: &String| self.rates.get(name).map_or(0.0, |rates| rates.busy);
+        let busy = |name: &String| self.rates.operators.get(name).map_or(0.0, |rates| rates.busy);
         names.sort_by(|a, b| busy(b).total_cmp(&busy(a)).then_with(|| a.cmp(b)));
         html! {
             h2 { "Operators" }
@@ -230,7 +239,7 @@ impl Overview {
                     }
                     tbody {
                         @for name in names.into_iter().take(MOST_OPERATORS) {
-                            @let rates = self.rates.get(name).copied().unwrap_or_default();
+                            @let rates = self.rates.operators.get(name).copied().unwrap_or_default();
                             @let percent = percent(rates.busy);
                             tr {
                                 th scope="row" { (name) }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::explorer::{self, FormField, FoundEntity};
 use super::overview::{GroupSummary, Overview};
-use super::scoring::{self, ShownModel, Trial};
+use super::scoring::{self, MOST_WINDOWS, ShownModel, Trial};
 use super::shell;
 use crate::example::NeededColumn;
 use crate::expr::nearest;
@@ -18,12 +18,14 @@ use crate::model::InputColumn;
 use crate::registry::{RegistryError, ScorePoint};
 use crate::serve::call::{Call, Scratch, Unanswered, VersionRef};
 use crate::serve::instance_table::{InstanceTable, TableCell};
+use crate::serve::operator_rates::SampledCounts;
 use crate::serve::payload::Payload;
-use crate::serve::query::FormValue;
+use crate::serve::query::{FormValue, check_fields};
 use crate::serve::reply::{self, Reply};
 use crate::serve::served_groups::{EntityColumn, ServedGroup};
 use crate::serve::served_models::ServedModel;
 use crate::serve::{Captures, RequestError, Service, operations};
+use crate::time::EventTime;
 use crate::value::{Scalar, Type};
 
 /// The style sheet.
@@ -43,9 +45,12 @@ pub fn icon(_: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unan
 
 /// The first page.
 pub fn overview(service: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
+    // The state of the process, from its metrics.
     let metrics = &service.metrics;
-    let operators = metrics.operators();
-    let rates = service.rates.rates(Instant::now(), &operators);
+    let (operators, sources) = (metrics.operators(), metrics.sources());
+    let reads = sources.iter().map(|(name, source)| (name.clone(), source.read()));
+    let counts = SampledCounts { operators: operators.clone(), reads: reads.collect() };
+    let rates = service.rates.rates(Instant::now(), &counts);
     let mut status = metrics.groups();
     let group = |group: &ServedGroup| GroupSummary {
         name: group.name.clone(),
@@ -59,19 +64,20 @@ pub fn overview(service: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<R
         watermark: service.watermark(),
         newest: service.newest(),
         graph: (service.dashboard.graph)(&rates),
-        sources: metrics.sources(),
+        sources,
         letters: service.dashboard.letters.shown(),
         groups: service.groups.iter().map(group).collect(),
         states: metrics.states(),
         operators,
         rates,
     };
+    // The models, whose scores are in the registry.
     let models: Vec<ShownModel> = service.models.iter().map(|model| summary(service, model)).collect();
     let (dataflow, registry) = (service.dataflow.clone(), service.models.registry().ok());
     Err(Unanswered::blocking(move || {
         let points = |model: &ShownModel| {
             registry.as_ref().map_or_else(Vec::new, |registry| {
-                registry.scores(&model.name).unwrap_or_else(|error| {
+                registry.newest_scores(&model.name, MOST_WINDOWS).unwrap_or_else(|error| {
                     warn(&model.name, &error);
                     Vec::new()
                 })
@@ -88,10 +94,11 @@ pub fn overview(service: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<R
 /// The page of a feature group.
 ///
 /// # Errors
-/// If there is no such group, or the query is not UTF-8.
+/// If there is no such group, or the query is no form of its entity.
 pub fn group(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
     let group = service.groups.find(&captures.text(0)?)?;
     let given = captures.form()?;
+    check_fields(&given, &group.entity.iter().map(|column| column.name.as_str()).collect::<Vec<_>>())?;
     let value = |name: &str| given.iter().find(|known| known.name == name).map(|known| known.value.clone());
     let field = |column: &EntityColumn| FormField {
         name: column.name.clone(),
@@ -100,12 +107,14 @@ pub fn group(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Resu
         required: true,
     };
     let fields: Vec<FormField> = group.entity.iter().map(field).collect();
-    let found = (!given.is_empty()).then(|| find(service, group, &fields));
-    let sections = explorer::sections(&group.name, &fields, found.as_ref(), service.watermark());
+    let moment = service.moment();
+    let found = (!given.is_empty()).then(|| find(group, &fields, moment.asking));
+    let sections = explorer::sections(&group.name, &fields, found.as_ref(), moment.watermark);
     Ok(shell::page(&service.dataflow, &format!("Features {}", group.name), &sections))
 }
 
-fn find(service: &Service, group: &ServedGroup, fields: &[FormField]) -> FoundEntity {
+/// Finds the vector of the entity that a form names; features are as of an asking time.
+fn find(group: &ServedGroup, fields: &[FormField], asking: EventTime) -> FoundEntity {
     let mut key = Vec::with_capacity(fields.len());
     for (column, field) in group.entity.iter().zip(fields) {
         match Scalar::of_text(column.ty, &field.value) {
@@ -114,9 +123,8 @@ fn find(service: &Service, group: &ServedGroup, fields: &[FormField]) -> FoundEn
         }
     }
     let Some(vector) = group.vector(&key) else { return FoundEntity::Unknown };
-    let asking = service.asking_time();
-    let named = group.features.iter().zip(vector.iter());
-    FoundEntity::Vector(named.map(|(name, feature)| (name.clone(), feature.to_json(asking))).collect())
+    let value = |(at, name): (usize, &String)| (name.clone(), group.value(&vector, at, asking).to_json(asking));
+    FoundEntity::Vector(group.features.iter().enumerate().map(value).collect())
 }
 
 /// The page of a model.
@@ -133,7 +141,8 @@ pub fn model(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Resu
     let trial = trial_fields(model, &[]);
     let (dataflow, registry) = (service.dataflow.clone(), service.models.registry().ok());
     Err(Unanswered::blocking(move || {
-        let points: Vec<ScorePoint> = match registry.map(|registry| registry.scores(&summary.name)) {
+        let points: Vec<ScorePoint> = match registry.map(|registry| registry.newest_scores(&summary.name, MOST_WINDOWS))
+        {
             None => Vec::new(),
             Some(Ok(points)) => points,
             Some(Err(error)) => {
@@ -158,11 +167,12 @@ fn find_metric(metrics: &[&'static str], name: Cow<'_, str>) -> Result<&'static 
 /// The page of a trial. What is wrong with the instance is shown beside its form.
 ///
 /// # Errors
-/// If there is no such model, or the query is not UTF-8.
+/// If there is no such model, or the query is no form of its columns.
 pub fn predict(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
     let position = service.models.find(&captures.text(0)?)?;
     let model = &service.models[position];
     let given = captures.form()?;
+    check_fields(&given, &model.program.needed().map(|column| column.name).collect::<Vec<_>>())?;
     let fields = trial_fields(model, &given);
     let answered = match instance(model, &fields) {
         Err(what) => Err(what),
@@ -211,7 +221,7 @@ fn run(
         let read = seed.deserialize(InstanceTable { names, rows: 1, cell: |_, column: usize| cells[column] });
         let fault = read.map_err(|error| RequestError::Malformed(error.to_string()))?.err();
         let call = Call { model: position, version: VersionRef::Champion, fault };
-        let version = service.models.predict(&call, service.asking_time(), scratch)?;
+        let version = service.models.predict(&call, service.moment().asking, scratch)?;
         let mut predictions = Vec::new();
         reply::write_predictions(&version.predictor, &scratch.predictions, &mut predictions);
         let predictions: Vec<Value> = serde_json::from_slice(&predictions).unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::registry::{Manifest, ScorePoint};
 use crate::time::EventTime;
 
 /// The number of newest windows that a chart shows.
-const MOST_WINDOWS: usize = 200;
+pub const MOST_WINDOWS: usize = 200;
 
 /// The number of newest versions that a page lists.
 const MOST_VERSIONS: usize = 50;
@@ -195,7 +195,6 @@ fn decision(decision: &str) -> Markup {
 
 /// Returns the chart of a metric.
 fn scores(metric: &str, points: &[ScorePoint]) -> Markup {
-    let points = &points[points.len().saturating_sub(MOST_WINDOWS)..];
     let times: Vec<EventTime> = points.iter().map(|point| point.window_end).collect();
     let line = |class, name, scores: fn(&ScorePoint) -> &BTreeMap<String, f64>| ChartLine {
         class,

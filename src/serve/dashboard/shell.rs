@@ -21,8 +21,10 @@ pub const SCRIPT: &str = include_str!("live.js");
 /// The picture of a mill's wheel on water.
 pub const ICON: &str = include_str!("icon.svg");
 
-/// Returns a page of a dataflow.
+/// Returns a page of a dataflow. The script is loaded if a section is to be kept fresh.
 pub fn page(dataflow: &str, title: &str, sections: &Markup) -> Reply {
+    // A text cannot have it: its quotes and brackets are escaped, so it ends no tag.
+    let is_live = sections.0.split('<').any(|tag| tag.split('>').next().is_some_and(|tag| tag.contains(" data-live")));
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -32,14 +34,14 @@ pub fn page(dataflow: &str, title: &str, sections: &Markup) -> Reply {
                 title { (title) " · tidemill" }
                 link rel="stylesheet" href="/dashboard/style.css";
                 link rel="icon" type="image/svg+xml" href="/dashboard/icon.svg";
-                script src="/dashboard/live.js" defer {}
+                @if is_live { script src="/dashboard/live.js" defer {} }
             }
             body {
                 a.skip href="#main" { "Skip to the contents" }
                 header {
                     h1 { a href="/" { (dataflow) } }
                     p { (title) }
-                    p #live role="status" aria-live="polite" {}
+                    @if is_live { p #live role="status" aria-live="polite" {} }
                 }
                 main #main { (sections) }
                 footer {

@@ -67,6 +67,7 @@ pub fn online_features(service: &Service, _: &Captures<'_>, payload: Payload<'_>
     check_count(entities.rows())?;
     check_keys(&entities, &asked)?;
     let names = names(&request, &entities, &asked)?;
+    let moment = service.moment();
     let vectors = vectors(&entities, &asked)?;
     // Keys first, then features, each with its values, statuses and times.
     let mut out = Vec::with_capacity(256);
@@ -78,16 +79,16 @@ pub fn online_features(service: &Service, _: &Captures<'_>, payload: Payload<'_>
         serde_json::to_writer(&mut out, &entities.column(name)).expect("writing to memory cannot fail");
         write_end(&vec![true; entities.rows()], NO_TIME, &mut out);
     }
-    let watermark = service.watermark().map_or_else(|| NO_TIME.to_owned(), format_time);
+    let watermark = moment.watermark.map_or_else(|| NO_TIME.to_owned(), format_time);
     for (asked, vectors) in asked.iter().zip(&vectors) {
         out.extend_from_slice(b",{\"values\":[");
         for (at, vector) in vectors.iter().enumerate() {
             if at > 0 {
                 out.push(b',');
             }
-            let value = |vector| asked.group.value(vector, asked.feature, service.asking_time());
+            let value = |vector| asked.group.value(vector, asked.feature, moment.asking);
             let feature = vector.as_deref().map_or(Cow::Owned(Feature::NULL), value);
-            reply::write_feature(&feature, service.asking_time(), &mut out);
+            reply::write_feature(&feature, moment.asking, &mut out);
         }
         out.push(b']');
         let found: Vec<bool> = vectors.iter().map(Option::is_some).collect();

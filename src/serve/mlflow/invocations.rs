@@ -32,7 +32,7 @@ pub fn invocations(service: &Service, _: &Captures<'_>, payload: Payload<'_>) ->
     let version = invocation.params.version.map_or(VersionRef::Champion, VersionRef::Number);
     Scratch::with(|scratch| {
         let fault = invocation.frame.instances(&service.models, model, service.newest(), &mut scratch.frame)?;
-        let version = service.models.predict(&Call { model, version, fault }, service.asking_time(), scratch)?;
+        let version = service.models.predict(&Call { model, version, fault }, service.moment().asking, scratch)?;
         let mut out = Vec::with_capacity(32 + 24 * scratch.predictions.values().len());
         out.extend_from_slice(b"{\"predictions\":");
         reply::write_predictions(&version.predictor, &scratch.predictions, &mut out);

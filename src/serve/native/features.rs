@@ -18,6 +18,7 @@ pub fn features(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> R
     let key = group.key(&segments.collect::<Vec<_>>())?;
     let window = captures.parameter("window")?;
     let asked = group.asked(window.as_deref())?;
+    let moment = service.moment();
     let Some(vector) = group.table.get(&group.table.codec().encode_one(&key)) else {
         let entity = key.iter().map(Scalar::to_text).collect::<Vec<_>>().join(", ");
         return Err(RequestError::UnknownEntity { group: group.name.clone(), entity }.into());
@@ -28,9 +29,9 @@ pub fn features(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> R
     out.extend_from_slice(b",\"entity\":");
     reply::write_object(group.quoted_entity.iter().map(String::as_str).zip(&key), &mut out);
     out.extend_from_slice(b",\"features\":");
-    asked.write(&vector, service.closed_time(), service.asking_time(), &mut out);
+    asked.write(&vector, moment, &mut out);
     out.extend_from_slice(b",\"watermark\":");
-    match service.watermark() {
+    match moment.watermark {
         Some(time) => reply::write_text(&format_time(time), &mut out),
         None => out.extend_from_slice(b"null"),
     }

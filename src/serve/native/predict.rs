@@ -31,9 +31,10 @@ pub fn predict(service: &Service, _: &Captures<'_>, payload: Payload<'_>) -> Res
     Scratch::with(|scratch| {
         let reader = RequestReader { models: &service.models, newest: service.newest() };
         let request = reader.read(payload.text()?, &mut scratch.frame)?;
-        let version = service.models.predict(&request.call, service.asking_time(), scratch)?;
+        let moment = service.moment();
+        let version = service.models.predict(&request.call, moment.asking, scratch)?;
         let model = &service.models[request.call.model];
-        Ok(reply::json(write_answer(model, &version, service.watermark(), request.features, scratch)))
+        Ok(reply::json(write_answer(model, &version, moment.watermark, request.features, scratch)))
     })
 }
 

@@ -56,15 +56,18 @@ struct RecommendRequest {
 pub fn recommend(service: &Service, _: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
     let request = read(service, payload.text()?)?;
     let (model, recommender) = (&service.models[request.model], recommender(&service.models[request.model])?);
-    let history = history(recommender, &request, service.asking_time())?;
+    let asking = service.moment().asking;
+    let history = history(recommender, &request, asking)?;
     let candidates = candidates(recommender, &request, history.as_ref())?;
-    // Whether there is a version is told for new users, too.
-    let (version, mut scores) = scores(service, &request, &candidates)?;
-    let mut by = "model";
-    if let (Some(popularity), None) = (&recommender.popularity, history) {
-        by = "popularity";
-        scores = popularities(recommender, popularity, &candidates, service.asking_time());
-    }
+    // One version scores all candidates, whatever becomes champion in between. That there is none is told for new users, too.
+    let version = service.models.check(&Call { model: request.model, version: VersionRef::Champion, fault: None })?;
+    let (by, scores) = match (&recommender.popularity, history) {
+        (Some(popularity), None) => {
+            check(service, &request, &candidates)?;
+            ("popularity", popularities(recommender, popularity, &candidates, asking))
+        }
+        _ => ("model", scores(service, &request, version, &candidates, asking)?),
+    };
     let best = best(recommender, &candidates, &scores, request.n);
     let items = best.into_iter().map(|at| RankedItem { candidate: &candidates[at], score: scores[at] });
     Ok(reply::json(write_answer(model, version, by, items)))
@@ -177,40 +180,62 @@ fn best(recommender: &Recommender, candidates: &[ItemCandidate], scores: &[f64],
     order
 }
 
-/// Predicts for each candidate with the user's columns, slice by slice; returns the version and the scores.
+/// Predicts for each candidate with the user's columns, by one version.
 fn scores(
     service: &Service,
     request: &RecommendRequest,
+    version: u64,
     candidates: &[ItemCandidate],
-) -> Result<(u64, Vec<f64>), Unanswered> {
-    let call = Call { model: request.model, version: VersionRef::Champion, fault: None };
-    let program = &service.models[request.model].program;
-    // One version scores all slices, whatever becomes champion in between.
-    let version = service.models.check(&call)?;
-    let call = Call { version: VersionRef::Number(version), ..call };
+    asking: EventTime,
+) -> Result<Vec<f64>, Unanswered> {
+    let call = Call { model: request.model, version: VersionRef::Number(version), fault: None };
     let mut scores = Vec::with_capacity(candidates.len());
+    read_instances(service, request, candidates, |scratch| {
+        service.models.predict(&call, asking, scratch)?;
+        scores.extend(scratch.predictions.rows().map(|prediction| prediction[0]));
+        Ok(())
+    })?;
+    Ok(scores)
+}
+
+/// Checks the columns of the user and of candidates that are not scored: all of those of the body, or one item.
+fn check(service: &Service, request: &RecommendRequest, candidates: &[ItemCandidate]) -> Result<(), Unanswered> {
+    let some = if request.candidates.is_some() { candidates } else { &candidates[..candidates.len().min(1)] };
+    read_instances(service, request, some, |_| Ok(()))
+}
+
+/// Reads the candidates with the user's columns into a frame, slice by slice, and calls `then` after each.
+fn read_instances(
+    service: &Service,
+    request: &RecommendRequest,
+    candidates: &[ItemCandidate],
+    mut then: impl FnMut(&mut Scratch) -> Result<(), Unanswered>,
+) -> Result<(), Unanswered> {
+    let program = &service.models[request.model].program;
     Scratch::with(|scratch| {
-        for (number, slice) in candidates.chunks(SLICE).enumerate() {
+        candidates.chunks(SLICE).try_for_each(|slice| {
             let instances = slice.iter().map(|candidate| instance(&request.user, &candidate.fields));
             let text = Value::Array(instances.collect()).to_string();
             let seed = program.instances(&mut scratch.frame, service.newest());
             let read = seed.deserialize(&mut serde_json::Deserializer::from_str(&text));
             let read = read.map_err(|error| malformed(error.to_string()))?;
-            read.map_err(|fault| fault_of(&fault, number * SLICE, &request.user))?;
-            service.models.predict(&call, service.asking_time(), scratch)?;
-            scores.extend(scratch.predictions.rows().map(|prediction| prediction[0]));
-        }
-        Ok((version, scores))
+            read.map_err(|fault| fault_of(&fault, &slice[fault.index], &request.user))?;
+            then(scratch)
+        })
     })
 }
 
-/// The error of an instance, whose fields are those of the user and of a candidate.
-fn fault_of(fault: &InstanceError, first: usize, user: &Map<String, Value>) -> RequestError {
-    let index = first + fault.index;
+/// The error of an instance, whose fields are those of the user and of a candidate: one of the body by its place there, a
+/// row of the items' table by its key.
+fn fault_of(fault: &InstanceError, candidate: &ItemCandidate, user: &Map<String, Value>) -> RequestError {
+    let item = match candidate.index {
+        Some(index) => format!("candidates[{index}]"),
+        None => format!("item {}", candidate.key.iter().map(Scalar::to_text).collect::<Vec<_>>().join(", ")),
+    };
     let place = match &fault.field {
         Some(field) if user.contains_key(field) => format!("user.{field}"),
-        Some(field) => format!("candidates[{index}].{field}"),
-        None => format!("candidates[{index}]"),
+        Some(field) => format!("{item}.{field}"),
+        None => item,
     };
     malformed(format!("{place}{}", fault.fault))
 }
@@ -302,5 +327,5 @@ fn candidate(recommender: &Recommender, index: usize, value: Value) -> Result<It
         let value = scalar(ty, found).filter(|value| !value.is_null());
         value.ok_or_else(|| malformed(format!("candidates[{index}].{name}: expected {ty}, found {found}")))
     });
-    Ok(ItemCandidate { key: key.collect::<Result<_, _>>()?, fields })
+    Ok(ItemCandidate { index: Some(index), key: key.collect::<Result<_, _>>()?, fields })
 }

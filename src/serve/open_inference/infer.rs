@@ -18,8 +18,9 @@ pub fn infer(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -
     let columns = request.columns(binary)?;
     Scratch::with(|scratch| {
         let fault = service.models.read_instances(model, columns.table(), service.newest(), &mut scratch.frame)?;
-        let version = service.models.predict(&Call { model, version, fault }, service.asking_time(), scratch)?;
-        let watermark = scratch.watermark_text(service.watermark()).map(str::to_owned);
+        let moment = service.moment();
+        let version = service.models.predict(&Call { model, version, fault }, moment.asking, scratch)?;
+        let watermark = scratch.watermark_text(moment.watermark).map(str::to_owned);
         Ok(infer_response::answer(&request, &version, watermark.as_deref(), &scratch.predictions)?)
     })
 }

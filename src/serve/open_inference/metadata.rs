@@ -1,4 +1,4 @@
-//! The server, its health, its models and their configuration.
+//! Metadata of the Open Inference Protocol: of the server, its health, its models and their configuration.
 
 use hyper::StatusCode;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! The REST interface of TensorFlow Serving, and version 1 of KServe's: `/v1/models`.
 //!
-//! Both have the same routes. Where an answer of theirs is another, it has the fields of both. Labels of TensorFlow Serving
+//! Both have the same routes. Where their answers differ, the answer here has the fields of both. Labels of TensorFlow Serving
 //! are aliases.
 //!
 //! | form | request | answer |

@@ -74,7 +74,7 @@ fn answer(service: &Service, model: usize, version: VersionRef, payload: Payload
             (None, None) => return Err(malformed("instances: missing, or inputs in the form of columns").into()),
             (Some(_), Some(_)) => return Err(malformed("both instances and inputs; expected one of them").into()),
         };
-        let version = models.predict(&Call { model, version, fault }, service.asking_time(), scratch)?;
+        let version = models.predict(&Call { model, version, fault }, service.moment().asking, scratch)?;
         Ok(reply::json(write(form, &version, &scratch.predictions)))
     })
 }
