@@ -30,11 +30,6 @@ impl SparseRows {
         self.index.is_empty()
     }
 
-    /// Returns the number of entries of a row, if all have the same.
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
     pub fn row(&self, row: usize) -> SparseRow<'_> {
         let cells = match self.ends.get(row) {
             None => row * self.width..(row + 1) * self.width,

@@ -1,4 +1,4 @@
-//! The versions in service: what requests predict with, read without a lock, and what they list.
+//! The versions in service: those that requests predict with, which are read without a lock, and those that they list.
 //!
 //! The dataflow installs a version the moment its window ends; the registry's thread reports what it has written and
 //! deleted. A request takes one reference and predicts with it, whatever is swapped in meanwhile. The versions that are

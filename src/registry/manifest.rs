@@ -41,8 +41,8 @@ pub struct TimeRange {
     pub end: EventTime,
 }
 
-/// Times as RFC 3339 text, UTC, in ms.
-pub(super) mod rfc3339 {
+/// Times as RFC 3339 text, UTC, in ms, for `serde(with)`.
+pub mod rfc3339 {
     use super::{Deserialize, Deserializer, EventTime, Serialize, Serializer, format_time, parse_time};
 
     pub fn serialize<S: Serializer>(time: &EventTime, serializer: S) -> Result<S::Ok, S::Error> {

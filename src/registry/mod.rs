@@ -6,8 +6,9 @@
 //! {model}/history/{number}.json           one alias move each, append-only; the highest number is current
 //! {model}/scores/{first}.json             the scores of a hundred windows each, kept when their versions are deleted
 //! ```
-//! JSON objects contain a checksum of themselves ([`crate::hash::seal`]). Every write is of a whole object, and a version exists once its `model.json` does, so a crash leaves no half of one.
-//! Version numbers come from the trainer's state, so publishing a version again after a crash changes nothing.
+//! JSON objects contain a checksum of themselves ([`crate::hash::seal`]). Every write is of a whole object, and a version exists
+//! once its `model.json` does, so a crash leaves no half of one. Version numbers come from the trainer's state, so publishing a
+//! version again after a crash changes nothing.
 //!
 //! [`Registry`] reads and writes, blocking. [`Writer`] publishes on a thread of its own for a running dataflow.
 //! [`LiveModels`] holds the versions that requests read, without a lock. [`Follower`] notices alias moves that are made
@@ -52,7 +53,7 @@ pub use error::RegistryError;
 pub use follower::Follower;
 pub use history::{AliasMove, CHAMPION, HistoryEntry, When, version_at};
 pub use live::{LiveModels, Servable};
-pub use manifest::{Manifest, Offsets, TimeRange};
+pub use manifest::{Manifest, Offsets, TimeRange, rfc3339};
 pub use publish::Publication;
 pub use recovery::{Restoration, SavedChampion};
 pub use scores::ScorePoint;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::training::TrainingDigest;
+use crate::registry::rfc3339;
 use crate::source::RecordCounts;
 use crate::store::offline::Content;
 use crate::time::EventTime;
@@ -62,7 +63,7 @@ pub struct VersionDigest {
 mod time {
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use super::rfc3339;
+    use crate::registry::rfc3339;
     use crate::time::EventTime;
 
     pub fn serialize<S: Serializer>(time: &Option<EventTime>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -76,21 +77,5 @@ mod time {
         #[derive(Deserialize)]
         struct At(#[serde(with = "rfc3339")] EventTime);
         Ok(Option::<At>::deserialize(deserializer)?.map(|At(time)| time))
-    }
-}
-
-/// Times as RFC 3339 text.
-mod rfc3339 {
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    use crate::time::{EventTime, format_time, parse_time};
-
-    pub fn serialize<S: Serializer>(time: &EventTime, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format_time(*time))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EventTime, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_time(&text).ok_or_else(|| de::Error::custom("expected RFC 3339"))
     }
 }

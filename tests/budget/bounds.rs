@@ -6,10 +6,12 @@ use proptest::prelude::*;
 
 use crate::allocator::allocated;
 use crate::common::engine::{Found, Inputs, Record, Run};
+use crate::common::order::{Placed, place, text};
 use crate::common::topics::topic;
 use tidemill::aggregate::{
     AggregateSpec, EntityBound, Expired, GroupLayout, GroupState, LineInput, Op, Update, Window,
 };
+use tidemill::spec::AssumedEntities;
 use tidemill::value::{Key, Scalar};
 
 /// A group of lifetime windows that holds two shops, and one of short windows that holds three pairs.
@@ -61,25 +63,10 @@ label = { value = "item > 0" }
 window = "200ms"
 "#;
 
-/// A sale with the time at which it takes effect.
-#[derive(Clone)]
-struct Placed {
-    effective: i64,
-    record: Record,
-}
-
-/// The sales in the total order. Times follow from the watermarks of the partitions.
+/// The sales in the total order.
 fn placed(inputs: &Inputs, partitions: usize) -> Vec<Placed> {
-    let mut newest = vec![i64::MIN; partitions];
-    let place = |record: &Record| {
-        let newest = &mut newest[record.partition("sales", partitions)];
-        let effective = record.at.max(newest.saturating_sub(25));
-        *newest = record.at.max(*newest);
-        Placed { effective, record: record.clone() }
-    };
-    let mut sales: Vec<Placed> = inputs.sales.iter().map(place).collect();
-    // Offsets rise in the order of the list.
-    sales.sort_by_key(|sale| (sale.effective, sale.record.id.clone()));
+    let mut sales = place("sales", &inputs.sales, 25, partitions);
+    sales.sort_by_key(Placed::order);
     sales
 }
 
@@ -124,10 +111,6 @@ impl Bounded {
     fn records(&self, key: &[Scalar]) -> &[Placed] {
         self.held.iter().find(|(known, _)| known == key).map_or(&[], |(_, records)| records)
     }
-}
-
-fn text(value: &Option<String>) -> Scalar {
-    value.as_ref().map_or(Scalar::Null, |text| Scalar::String(text.as_str().into()))
 }
 
 fn shop_key(record: &Record) -> Option<Vec<Scalar>> {
@@ -246,6 +229,71 @@ proptest! {
         if let Some((time, parts)) = stopped.snapshot {
             let resumed = Run { start: Some((time, parts)), workers: 4 - workers, ..run() }.run(&inputs);
             is_as_expected(&resumed, &expected, time)?;
+        }
+    }
+}
+
+#[test]
+fn a_bound_in_bytes_is_one_of_as_many_entities_as_fit() {
+    let of = |bound: &str| SPEC.replace("max_entities = 3", bound);
+    let parsed = tidemill::spec::parse(SPEC, "bounds.toml").expect("a right spec");
+    let entity = parsed.groups[1].bytes_per_entity(AssumedEntities::RECORDS);
+    let sale = |at: i64| Record {
+        id: format!("k{at}"),
+        shop: Some(format!("s{}", at % 3)),
+        item: at % 7,
+        x: None,
+        step: 0,
+        at: 1_000_000 + at,
+    };
+    let inputs = Inputs { sales: (0..300).map(sale).collect(), ..Inputs::default() };
+    let run = |spec: &str| Run { spec, read: 20, ..Run::default() }.run(&inputs);
+    let three = run(SPEC);
+    assert!(three.dropped["pair"] > 100, "{:?}", three.dropped);
+    for bytes in [3 * entity, 4 * entity - 1] {
+        let found = run(&of(&format!("max_bytes = {bytes}")));
+        assert_eq!((found.pair, found.dropped), (three.pair.clone(), three.dropped.clone()), "{bytes}");
+    }
+    assert_ne!(run(&of(&format!("max_bytes = {}", 4 * entity))).dropped, three.dropped);
+    let small = tidemill::spec::parse(&of(&format!("max_bytes = {}", entity - 1)), "bounds.toml").unwrap_err();
+    assert!(small.to_string().contains(&format!("expected at least {entity}")), "{small}");
+}
+
+/// Entities with as many records as the bytes of an entity assume hold no more than the bound.
+#[test]
+fn memory_stays_within_a_bound_in_bytes() {
+    const MOST: usize = 1_000;
+    for window in ["1h", "lifetime"].map(|text| Window::parse(text).expect("a window")) {
+        for op in ["sum", "max", "distinct"].map(|text| Op::parse(text).expect("an op")) {
+            let line = AggregateSpec {
+                ops: vec![op.clone()],
+                integer: true,
+                windows: vec![window],
+                positions: vec![vec![0]],
+                ..AggregateSpec::default()
+            };
+            let layout = GroupLayout { lines: vec![line], width: 1 };
+            let bound = layout.bytes_per_entity(1) * MOST;
+            let (state, held) = allocated(|| {
+                let mut state = GroupState::bounded(&layout, Some(EntityBound::new(MOST as u64)));
+                let values: arrow_array::ArrayRef = std::sync::Arc::new(arrow_array::Int64Array::from(vec![7]));
+                let needs = layout.lines[0].needs();
+                let columns = tidemill::aggregate::InputColumns { of: Some(&values), needs, ..Default::default() };
+                let input = [LineInput::new(&columns, &mut 0)];
+                for entity in 0..10 * MOST {
+                    let key = format!("{entity:016}");
+                    let time = 1_000_000 + entity as i64 * 5;
+                    state.advance(time, &mut Expired::default());
+                    let slot = state.slot(key.as_bytes(), Key::hash_of(key.as_bytes()));
+                    let update = Update { slot, batch: 0, row: 0, time, event_time: time };
+                    state.insert(&[update], &[&input], &mut Vec::new());
+                    state.drop_excess(&mut Vec::new());
+                }
+                state
+            });
+            let name = format!("{op} in {}", window.canonical());
+            assert_eq!(state.len(), MOST, "{name}");
+            assert!(held <= bound * 5 / 4, "{name}: {held} bytes, and the bound is {bound}");
         }
     }
 }

@@ -6,6 +6,7 @@
 //! | `naive`, `definitions`, `windows` | the oracle: the same results recomputed from all records |
 //! | `program`, `servers` | runs of the program and of real servers as child processes |
 //! | `nested` | the flights with lists and maps among the inputs |
+//! | `order` | records in the total order, by the definitions |
 //! | `shipped` | replays of shipped dataflows on given records, and what they write |
 //! | `shop` | an endpoint over a small dataflow, and an HTTP client |
 //! | `training` | random rows for models |
@@ -16,6 +17,7 @@ pub mod definitions;
 pub mod engine;
 pub mod naive;
 pub mod nested;
+pub mod order;
 pub mod program;
 pub mod servers;
 pub mod shipped;

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use tidemill::value::Scalar;
 
 use crate::common::engine::{Found, Inputs, Record, Run};
+use crate::common::order::{Placed, place};
 use crate::common::topics::topic;
 
 const STREAMS: [&str; 3] = ["asks", "sales", "both"];
@@ -78,25 +79,6 @@ impl JoinedLabel {
     }
 }
 
-/// A record with its place in the total order: time, source by name, key, offset.
-#[derive(Clone, Debug)]
-struct Placed {
-    order: (i64, &'static str, String, usize),
-    record: Record,
-}
-
-/// Effective times by the definition of the watermark in each partition.
-fn place(source: &'static str, records: &[Record], lateness: i64, partitions: usize) -> Vec<Placed> {
-    let mut newest = vec![i64::MIN; partitions];
-    let placed = |(offset, record): (usize, &Record)| {
-        let newest = &mut newest[record.partition(source, partitions)];
-        let effective = record.at.max(newest.saturating_sub(lateness));
-        *newest = record.at.max(*newest);
-        Placed { order: (effective, source, record.id.clone(), offset), record: record.clone() }
-    };
-    records.iter().enumerate().map(placed).collect()
-}
-
 /// The fates of examples: time, time of learning, id and label of those that are learnt, and the numbers of those
 /// that are dropped and that wait.
 #[derive(Debug, Default, PartialEq)]
@@ -110,29 +92,29 @@ impl Fates {
     fn of(label: &JoinedLabel, inputs: &Inputs, partitions: usize) -> Fates {
         let asks = place("asks", &inputs.asks, 40, partitions);
         let sales = place("sales", &inputs.sales, 25, partitions);
-        let Some(end) = asks.iter().chain(&sales).map(|placed| placed.order.0 + 1).max() else {
+        let Some(end) = asks.iter().chain(&sales).map(|placed| placed.effective + 1).max() else {
             return Fates::default();
         };
         let stream = |name: &str| {
             let asks = asks.iter().filter(|_| name != "sales");
             let mut records: Vec<&Placed> = asks.chain(sales.iter().filter(|_| name != "asks")).collect();
-            records.sort_by(|a, b| a.order.cmp(&b.order));
+            records.sort_by(|a, b| a.order().cmp(&b.order()));
             records
         };
         let shares_source = label.examples == label.from || [label.examples, label.from].contains(&"both");
         let labels = stream(label.from);
         let mut fates = Fates::default();
         for example in stream(label.examples) {
-            let t = example.order.0;
+            let t = example.effective;
             let horizon = t + label.within;
             let belongs = |other: &&&Placed| {
                 other.record.item == example.record.item
-                    && (t + label.after..=horizon).contains(&other.order.0)
-                    && (!shares_source || other.order > example.order)
-                    && other.order.0 < end
+                    && (t + label.after..=horizon).contains(&other.effective)
+                    && (!shares_source || other.order() > example.order())
+                    && other.effective < end
             };
             let valued =
-                |other: &&Placed| Some((other.order.0, value_of(label.value, &other.record, &example.record)?));
+                |other: &&Placed| Some((other.effective, value_of(label.value, &other.record, &example.record)?));
             let valued: Vec<(i64, f64)> = labels.iter().filter(belongs).filter_map(valued).collect();
             let first = valued.first().copied();
             let known = first.map(|(known, _)| known).filter(|_| !label.is_learnt_at_horizon()).unwrap_or(horizon);

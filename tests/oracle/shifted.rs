@@ -9,16 +9,9 @@ use proptest::prelude::*;
 use tidemill::value::Scalar;
 
 use crate::common::engine::{Found, Inputs, Record, Run};
+use crate::common::order::{Placed, float, int, place, row_as_of, text};
 use crate::common::spec::SHIFTED;
 use crate::common::topics::topic;
-
-/// A record of a source with its effective time and offset.
-#[derive(Clone, Debug)]
-struct Placed {
-    effective: i64,
-    offset: usize,
-    record: Record,
-}
 
 /// A record of a view, with its place in the total order: time, key, offset.
 #[derive(Clone, Debug)]
@@ -30,29 +23,15 @@ struct Known {
     later: Option<f64>,
 }
 
-/// Effective times by the definition of the watermark in each partition.
-fn place(name: &str, records: &[Record], lateness: i64, partitions: usize) -> Vec<Placed> {
-    let mut newest = vec![i64::MIN; partitions];
-    let placed = |(offset, record): (usize, &Record)| {
-        let newest = &mut newest[record.partition(name, partitions)];
-        let effective = record.at.max(newest.saturating_sub(lateness));
-        *newest = record.at.max(*newest);
-        Placed { effective, offset, record: record.clone() }
-    };
-    records.iter().enumerate().map(placed).collect()
-}
-
-/// The price of an item as of a time. A delete is a row without a shop.
+/// The price of an item as of a time.
 fn price(prices: &[Placed], item: i64, a: i64) -> Option<f64> {
-    let rows = prices.iter().filter(|p| p.record.item == item && p.effective < a);
-    let row = rows.max_by_key(|p| p.record.at)?;
-    row.record.shop.as_ref().and(row.record.x)
+    row_as_of(prices, item, a)?.x
 }
 
 /// The records that take effect before `end`, and the numbers of those without a time and with one that is too early.
 fn known(sales: &[Placed], prices: &[Placed], end: i64) -> (Vec<Known>, u64, u64) {
     let (mut known, mut dropped, mut early) = (Vec::new(), 0, 0);
-    for Placed { effective, offset, record } in sales.iter().filter(|sale| sale.effective < end) {
+    for Placed { effective, offset, record, .. } in sales.iter().filter(|sale| sale.effective < end) {
         if record.x.is_none_or(|x| x == 0.125) {
             dropped += 1;
             continue;
@@ -71,18 +50,6 @@ fn known(sales: &[Placed], prices: &[Placed], end: i64) -> (Vec<Known>, u64, u64
     known.retain(|known| known.order.0 < end);
     known.sort_by(|a, b| a.order.cmp(&b.order));
     (known, dropped, early)
-}
-
-fn text(value: &Option<String>) -> Scalar {
-    value.as_ref().map_or(Scalar::Null, |text| Scalar::String(text.as_str().into()))
-}
-
-fn int(value: Option<i64>) -> Scalar {
-    value.map_or(Scalar::Null, Scalar::Int)
-}
-
-fn float(value: Option<f64>) -> Scalar {
-    value.map_or(Scalar::Null, Scalar::Float)
 }
 
 /// The records of a window as of `a`.

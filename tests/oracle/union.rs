@@ -9,46 +9,15 @@ use proptest::prelude::*;
 use tidemill::value::Scalar;
 
 use crate::common::engine::{Inputs, Record, Run};
+use crate::common::order::{Placed, float, int, place, row_as_of, text};
 use crate::common::spec::UNITED;
 use crate::common::topics::topic;
-
-/// A record with its effective time and offset.
-#[derive(Clone, Debug)]
-struct Placed {
-    effective: i64,
-    offset: usize,
-    record: Record,
-}
 
 /// A record of the union, in the total order: time, source by name, key, offset, number of the SELECT.
 #[derive(Clone, Debug)]
 struct United {
     order: (i64, &'static str, String, usize, usize),
     record: Record,
-}
-
-/// Effective times by the definition of the watermark in each partition.
-fn place(name: &str, records: &[Record], lateness: i64, partitions: usize) -> Vec<Placed> {
-    let mut newest = vec![i64::MIN; partitions];
-    let placed = |(offset, record): (usize, &Record)| {
-        let newest = &mut newest[record.partition(name, partitions)];
-        let effective = record.at.max(newest.saturating_sub(lateness));
-        *newest = record.at.max(*newest);
-        Placed { effective, offset, record: record.clone() }
-    };
-    records.iter().enumerate().map(placed).collect()
-}
-
-fn text(value: &Option<String>) -> Scalar {
-    value.as_ref().map_or(Scalar::Null, |text| Scalar::String(text.as_str().into()))
-}
-
-fn int(value: Option<i64>) -> Scalar {
-    value.map_or(Scalar::Null, Scalar::Int)
-}
-
-fn float(value: Option<f64>) -> Scalar {
-    value.map_or(Scalar::Null, Scalar::Float)
 }
 
 /// The records of a window as of `a`.
@@ -85,12 +54,8 @@ fn unite(asks: &[Placed], sales: &[Placed], prices: &[Placed]) -> Vec<United> {
         both.push(united(sale, "sales", 2, Record { item: sale.record.item + 100, ..sale.record.clone() }));
     }
     for ask in asks {
-        let rows = prices.iter().filter(|p| p.record.item == ask.record.item && p.effective < ask.effective);
-        // Of the newest event time, the last in the total order.
-        let row = rows.max_by_key(|p| p.record.at);
-        // A delete is a row without a shop.
-        if let Some(price) = row.filter(|price| price.record.shop.is_some()) {
-            both.push(united(ask, "asks", 1, Record { x: price.record.x, ..ask.record.clone() }));
+        if let Some(price) = row_as_of(prices, ask.record.item, ask.effective) {
+            both.push(united(ask, "asks", 1, Record { x: price.x, ..ask.record.clone() }));
         }
     }
     both.sort_by(|a, b| a.order.cmp(&b.order));
