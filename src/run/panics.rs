@@ -1,4 +1,4 @@
-//! Panics: bugs, told by their place and message, not by the type of what was thrown.
+//! Panics, which are bugs: each is reported in one line, with its place and message.
 
 use std::any::Any;
 use std::panic::PanicHookInfo;

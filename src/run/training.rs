@@ -1,4 +1,4 @@
-//! Summaries of training: the fate of the examples of each model, and the scores of all their predictions.
+//! Summaries of training: what became of the examples of each model, and the scores of all its predictions.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,4 +1,4 @@
-//! Contributions: which records of an entity each feature is of, and the features recomputed from just those.
+//! Contributions: the records of an entity that each feature is computed from, and the features recomputed from just those.
 
 use std::sync::Arc;
 

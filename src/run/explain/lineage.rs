@@ -1,9 +1,9 @@
 //! Lineage: the records of topics that reach a feature group for one entity, each with the place that it came from.
 //!
-//! The operators of the group's stream run on batches, one source at a time. Here the time of a record is the number of
-//! its moment: its position among those that were read together, and when it takes effect. By it, the record is known
-//! again whatever operators have made of its columns. Only a view's `at` gives a record another moment. Tables are looked
-//! up as of the time at which the record takes effect.
+//! The operators of the group's stream run on batches, one source at a time. In place of its effective time, a record has
+//! the number of a moment: a position among the records that were read together, with an event time and an effective time.
+//! Operators keep the times of records, so the number says which record a row came from, whatever has become of its columns.
+//! Only a view's `at` gives a record another moment. Tables are looked up as of the effective time.
 
 use std::collections::{BTreeSet, HashMap};
 

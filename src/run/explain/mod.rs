@@ -1,6 +1,6 @@
 //! `features explain`: the records that a feature is of, and its value recomputed from just those.
 //!
-//! The topics are read again; nothing is logged for it while a job runs. The path of one record:
+//! The topics are read again, so a running job keeps nothing for it. The path of one record:
 //!
 //! | step | where |
 //! |---|---|

@@ -1,8 +1,9 @@
 //! The vector that an explanation is compared with: the one that a running job serves, or that a replay has written.
 //!
-//! A job that is running tells up to which time everything is closed, but not which records have arrived beside those, nor
-//! the asking time. Of a vector that it serves, both are found: the records that have arrived are the first ones, in the
-//! total order, of which the vector is that which was served; the asking time is one of those that a job can have.
+//! A job that is running tells up to which time everything is closed, but neither which later records it has received nor
+//! the asking time. Both are found by trial: records are added in the total order to those that are closed, for as long as
+//! the vector can be the one that was served, and the asking time is the one, among those that a job can have, at which the
+//! values are equal.
 
 use std::path::Path;
 
