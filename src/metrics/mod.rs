@@ -74,6 +74,8 @@ names! {
     REDIS_PENDING = "tidemill_redis_pending_keys", ["group"], "Entities whose newest vector is not in Redis yet.";
     REDIS_WRITTEN = "tidemill_redis_written_total", ["group"], "Vectors written to Redis and entities deleted from it.";
     REDIS_REFUSED = "tidemill_redis_refused_total", ["group", "reason"], "Writes of an entity that Redis refused, by its error code; the log names the keys.";
+    TLS_EXPIRY = "tidemill_tls_certificate_expiry_timestamp_seconds", [], "Time at which the certificate of the endpoint expires; absent without TLS.";
+    TLS_FAILURES = "tidemill_tls_handshake_failures_total", [], "Connections that ended before TLS was agreed on.";
     HTTP_REQUESTS = "tidemill_http_requests_total", ["route", "code"], "HTTP requests answered.";
     HTTP_SECONDS = "tidemill_http_request_duration_seconds", ["route"], "Time from the head of a request until its response.";
 }

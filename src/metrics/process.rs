@@ -13,7 +13,7 @@ use super::{
     HTTP_REQUESTS, HTTP_SECONDS, MODEL_DRIFT, MODEL_PREDICTION_PSI, MODEL_PSI, MODEL_ROLLBACKS, MODEL_SCORE,
     MODEL_VERSION, MetricName, NULLS, NullMetric, OPERATOR_BUSY, OPERATOR_IN, OPERATOR_OUT, READY, REDIS_PENDING,
     REDIS_REFUSED, REDIS_UP, REDIS_WRITTEN, REFUSED_LABELS, SOURCE_IN_FLIGHT, SOURCE_LAG, SOURCE_OVERTAKEN,
-    SOURCE_RECORDS, STATE_BYTES, STATE_ENTITIES, UNLABELLED, WATERMARK,
+    SOURCE_RECORDS, STATE_BYTES, STATE_ENTITIES, TLS_EXPIRY, TLS_FAILURES, UNLABELLED, WATERMARK,
 };
 
 /// Counts of one operator of the graph, all workers together, as timely logs them.
@@ -58,6 +58,8 @@ pub struct Metrics {
     pub redis_pending: IntGaugeVec,
     pub redis_written: IntCounterVec,
     pub redis_refused: IntCounterVec,
+    tls_expiry: GaugeVec,
+    tls_failures: IntCounterVec,
     pub http_requests: IntCounterVec,
     pub http_seconds: HistogramVec,
     operators: Mutex<BTreeMap<String, OperatorCounts>>,
@@ -121,6 +123,8 @@ impl Metrics {
             redis_pending: register!(IntGaugeVec, REDIS_PENDING),
             redis_written: register!(IntCounterVec, REDIS_WRITTEN),
             redis_refused: register!(IntCounterVec, REDIS_REFUSED),
+            tls_expiry: register!(GaugeVec, TLS_EXPIRY),
+            tls_failures: register!(IntCounterVec, TLS_FAILURES),
             http_requests: register!(IntCounterVec, HTTP_REQUESTS),
             http_seconds,
             operators: Mutex::default(),
@@ -150,6 +154,18 @@ impl Metrics {
     pub fn checkpoint_failed(&self) {
         let none: &[&str] = &[];
         self.checkpoint_failures.with_label_values(none).inc();
+    }
+
+    /// Records that a certificate is in force until `expiry`, in seconds since 1970.
+    pub fn certificate_expires(&self, expiry: i64) {
+        let none: &[&str] = &[];
+        self.tls_expiry.with_label_values(none).set(expiry as f64);
+    }
+
+    /// Counts a connection that ended before TLS was agreed on.
+    pub fn handshake_failed(&self) {
+        let none: &[&str] = &[];
+        self.tls_failures.with_label_values(none).inc();
     }
 
     /// Returns the counts of null values in a place outside the graph.

@@ -53,6 +53,9 @@ pub struct JobArgs {
     /// File whose first line is the token that the endpoint takes; by default that of `http.tokens` in the config.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// File with the certificates, in PEM, of authorities that an endpoint with `https://` is trusted by; by default those of the system. The endpoint of the config is trusted by its own certificate.
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
 }
 
 impl JobArgs {
@@ -69,7 +72,10 @@ impl JobArgs {
     /// # Errors
     /// If the URL, the token's file or the config is wrong.
     pub fn job_for(&self, common: &CommonArgs, role: Role) -> Result<JobUrl, Failure> {
-        let job = JobUrl::new(self.url.as_deref(), || common.load())?;
+        let mut job = JobUrl::new(self.url.as_deref(), || common.load())?;
+        if let Some(file) = &self.ca_file {
+            job = job.with_authorities_of(file)?;
+        }
         let of_config = || {
             let config = common.load().ok().filter(|_| self.url.is_none())?;
             config.http.tokens.files(&config.base).into_iter().find(|(known, _)| *known == role).map(|(_, path)| path)

@@ -211,13 +211,13 @@ enum FeaturesVerb {
         #[arg(long = "feature", value_name = "F")]
         features: Vec<String>,
         /// Explains the features as of this time, without a running job: RFC 3339, a date or epoch ms.
-        #[arg(long, value_name = "T", value_parser = moment_argument, conflicts_with_all = ["url", "token_file"])]
+        #[arg(long, value_name = "T", value_parser = moment_argument, conflicts_with_all = ["url", "token_file", "ca_file"])]
         as_of: Option<EventTime>,
         #[command(flatten)]
         job: JobArgs,
         /// Compares with the newest vector of the entity, or the newest before `--as-of`, in the output directory of a
         /// replay.
-        #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "token_file"])]
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "token_file", "ca_file"])]
         replay: Option<PathBuf>,
         /// Prints JSON.
         #[arg(long)]

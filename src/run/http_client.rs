@@ -1,9 +1,9 @@
-//! A client of the endpoint: GET and POST of JSON, without TLS, one request a connection.
+//! A client of the endpoint: GET and POST of JSON, by HTTP or HTTPS, one request a connection.
 //!
 //! Requests are those of HTTP/1.0, so an answer is never chunked and ends with its connection, behind a proxy too.
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Failure;
 use super::config::Config;
+use super::job_tls::Trust;
 use crate::secret;
 
 /// The longest time that a connection, and each read of an answer, may take.
@@ -38,12 +39,14 @@ pub struct JobUrl {
     prefix: String,
     /// Sent with every request.
     token: Option<String>,
+    /// The certificates taken from the endpoint; `None` for connections that are not encrypted.
+    trust: Option<Trust>,
 }
 
 /// Shows no token.
 impl fmt::Debug for JobUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.prefix)
+        write!(f, "{}://{}{}", self.scheme(), self.authority, self.prefix)
     }
 }
 
@@ -64,24 +67,31 @@ impl JobUrl {
             Some(url) => JobUrl::parse(url)
                 .ok_or_else(|| Failure::Usage(format!("error: --url: {url:?} is no URL; expected http://HOST:PORT"))),
             None => {
-                let listen = config()?.http.listen;
-                JobUrl::of_listen(&listen).ok_or_else(|| {
+                let config = config()?;
+                let listen = &config.http.listen;
+                let mut job = JobUrl::of_listen(listen).ok_or_else(|| {
                     Failure::Usage(format!("error: http.listen is {listen:?}; expected the job's address by --url"))
-                })
+                })?;
+                // The certificate may be for another name than that of the address, but it is known.
+                job.trust = config.http.tls.files(&config.base).map(|files| Trust::Certificate(files.cert));
+                Ok(job)
             }
         }
     }
 
     fn parse(url: &str) -> Option<Self> {
-        let rest = url.strip_prefix("http://")?;
+        let (rest, trust, port) = match url.strip_prefix("https://") {
+            Some(rest) => (rest, Some(Trust::System), 443),
+            None => (url.strip_prefix("http://")?, None, 80),
+        };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let is_plain =
             !authority.is_empty() && !authority.contains(['@', '?', '#', ' ']) && !path.contains(['?', '#', ' ']);
-        let authority = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+        let authority = if has_port { authority.to_owned() } else { format!("{authority}:{port}") };
         let prefix = path.trim_end_matches('/');
         let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
-        is_plain.then_some(JobUrl { authority, prefix, token: None })
+        is_plain.then_some(JobUrl { authority, prefix, token: None, trust })
     }
 
     /// The URL of an endpoint that listens on an address of this machine.
@@ -93,7 +103,23 @@ impl JobUrl {
             "[::]" => "[::1]",
             host => host,
         };
-        Some(JobUrl { authority: format!("{host}:{port}"), prefix: String::new(), token: None })
+        Some(JobUrl { authority: format!("{host}:{port}"), prefix: String::new(), token: None, trust: None })
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.trust.is_some() { "https" } else { "http" }
+    }
+
+    /// Takes certificates that an authority of a file has signed, and no others.
+    ///
+    /// # Errors
+    /// If the endpoint is not asked by HTTPS.
+    pub fn with_authorities_of(mut self, file: &Path) -> Result<Self, Failure> {
+        if self.trust.is_none() {
+            return Err(Failure::Usage(format!("error: --ca-file: {self:?} has no certificate; expected https://")));
+        }
+        self.trust = Some(Trust::Authorities(file.to_owned()));
+        Ok(self)
     }
 
     /// Sends the first token of a file with every request.
@@ -146,8 +172,7 @@ impl JobUrl {
 
     /// Returns what to say if a path cannot be read.
     fn unread(&self, path: &str) -> String {
-        let url = format!("http://{}{}{path}", self.authority, self.prefix);
-        format!("{url} cannot be read; does the job run, and is --url right?")
+        format!("{self:?}{path} cannot be read; does the job run, and is --url right?")
     }
 
     fn request(&self, path: &str, body: Option<&serde_json::Value>) -> anyhow::Result<HttpAnswer> {
@@ -164,7 +189,7 @@ impl JobUrl {
 
     /// Returns the beginning of a request.
     fn head(&self, path: &str, has_body: bool) -> String {
-        let (method, JobUrl { authority, prefix, token }) = (if has_body { "POST" } else { "GET" }, self);
+        let (method, JobUrl { authority, prefix, token, .. }) = (if has_body { "POST" } else { "GET" }, self);
         let token = token.as_ref().map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
         format!(
             "{method} {prefix}{path} HTTP/1.0\r\nHost: {authority}\r\nAccept: application/json\r\nConnection: close\r\n{token}"
@@ -173,12 +198,16 @@ impl JobUrl {
 
     /// Sends a request and returns the bytes of the answer.
     fn exchange(&self, request: &str) -> anyhow::Result<Vec<u8>> {
-        let mut stream = self.connect()?;
+        let stream = self.connect()?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        stream.write_all(request.as_bytes())?;
-        let mut answer = Vec::new();
-        stream.take(MOST_BYTES + 1).read_to_end(&mut answer)?;
+        let answer = match &self.trust {
+            None => exchange_over(stream, request)?,
+            Some(trust) => {
+                let host = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
+                exchange_over(trust.begin(host, stream)?, request)?
+            }
+        };
         if answer.len() as u64 > MOST_BYTES {
             bail!("the answer has more than {MOST_BYTES} bytes");
         }
@@ -214,6 +243,18 @@ impl HttpAnswer {
     }
 }
 
+/// Sends a request and returns all that comes until the connection ends.
+fn exchange_over(mut stream: impl Read + Write, request: &str) -> std::io::Result<Vec<u8>> {
+    stream.write_all(request.as_bytes())?;
+    stream.flush()?;
+    let mut answer = Vec::new();
+    match stream.take(MOST_BYTES + 1).read_to_end(&mut answer) {
+        // Some servers end TLS without saying so. A body that was cut is no JSON object.
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof && !answer.is_empty() => Ok(answer),
+        read => read.map(|_| answer),
+    }
+}
+
 /// Returns the status and the body of an answer.
 fn split_answer(answer: &[u8]) -> anyhow::Result<(u16, &[u8])> {
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").context("this is no answer of HTTP")?;
@@ -234,7 +275,7 @@ mod tests {
     use super::*;
 
     fn url(authority: &str, prefix: &str) -> Option<JobUrl> {
-        Some(JobUrl { authority: authority.to_owned(), prefix: prefix.to_owned(), token: None })
+        Some(JobUrl { authority: authority.to_owned(), prefix: prefix.to_owned(), token: None, trust: None })
     }
 
     #[test]
@@ -242,7 +283,11 @@ mod tests {
         assert_eq!(JobUrl::parse("http://127.0.0.1:8080"), url("127.0.0.1:8080", ""));
         assert_eq!(JobUrl::parse("http://job/"), url("job:80", ""));
         assert_eq!(JobUrl::parse("http://[::1]:8080/mill/"), url("[::1]:8080", "/mill"));
-        for wrong in ["", "job:8080", "https://job", "http://", "http://a@job", "http://job/?x=1", "http:///x"] {
+        let encrypted = JobUrl { trust: Some(Trust::System), ..url("job:443", "/mill").unwrap() };
+        assert_eq!(JobUrl::parse("https://job/mill"), Some(encrypted));
+        for wrong in
+            ["", "job:8080", "ftp://job", "https://", "http://", "http://a@job", "http://job/?x=1", "http:///x"]
+        {
             assert_eq!(JobUrl::parse(wrong), None, "{wrong}");
         }
     }

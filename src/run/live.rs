@@ -141,7 +141,7 @@ impl LiveRun {
         // Dead letters are opened before the graph, which may send some at once.
         let letters = DeadLetterSink::open(&setup.home, &setup.config, &job, &inputs)?;
         // Ignored: stdout may be closed.
-        let _ = writeln!(std::io::stdout(), "listening on http://{}", server.addr());
+        let _ = writeln!(std::io::stdout(), "listening on {}", server.url());
         let versions = VersionSink { registry, keep: setup.config.registry.keep };
         let limit = DeadLetterLimit::new(setup.config.max_dead_letters);
         let mut job_events = JobEvents::new(&job, &setup.metrics, versions, &setup.live, letters, limit)?;
@@ -154,7 +154,7 @@ impl LiveRun {
         setup.readiness.started();
         job::update_gauges(&job, &setup.metrics);
         Ok(LiveRun {
-            status: TerminalStatus::new(&setup.plan, server.addr(), common.quiet, std::io::stderr().is_terminal()),
+            status: TerminalStatus::new(&setup.plan, server.url(), common.quiet, std::io::stderr().is_terminal()),
             files: RunFiles::new(file, common),
             options,
             setup,

@@ -19,13 +19,14 @@
 //! |---|---|
 //! | `args`, [`config`] | flags of every verb; the config file |
 //! | [`inputs`], `kafka_supervisor` | open the files and Kafka topics of a plan |
-//! | `http_client` | asks the endpoint of a running job |
+//! | `http_client`, `job_tls` | ask the endpoint of a running job |
 //! | `resume` | where the partitions of a plan are read on |
 //! | [`job`] | assembles a plan's inputs, outputs and workers, and steps the workers |
 //! | `job_events`, `dead_letters` | handle the running graph's events: versions, dead letters, overtaken records |
 //! | `model_reports` | the metrics and log lines that follow from what models report |
 //! | `letter_limit` | ends a job of whose first records too many are dead letters |
 //! | `signals`, `reload` | signals to a live run; how it goes over to changed files |
+//! | `exposure` | the warning about an endpoint that others can reach |
 //! | `setup`, `locks` | the steps that open a live run; the locks on the folders that a run or a replay owns |
 //! | `checkpoints` | decides when a live run takes a checkpoint, and finds the one to start from |
 //! | `online` | connects the online store to its freshness metric and its Redis mirror |
@@ -45,6 +46,7 @@ pub mod config;
 mod dead_letters;
 mod digest;
 pub mod explain;
+mod exposure;
 mod features;
 mod finish;
 mod forecast;
@@ -55,6 +57,7 @@ pub mod inputs;
 mod inspect;
 pub mod job;
 mod job_events;
+mod job_tls;
 mod kafka_supervisor;
 mod letter_limit;
 mod live;

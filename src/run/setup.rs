@@ -1,6 +1,5 @@
 //! The parts of a live run that exist before its checkpoint is known, and the steps that open the others.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,7 +12,7 @@ use super::config::Config;
 use super::job::{self, JobOptions, OfflineLayout, PreparedJob};
 use super::job_events::saved_champions;
 use super::locks::{Locks, RUN};
-use super::{Failure, finish, inspect, logging, online, picture, print_err, system};
+use super::{Failure, exposure, finish, inspect, logging, online, picture, print_err, system};
 use crate::blob::Blobs;
 use crate::checkpoint::{CheckpointCoordinator, Overtaken};
 use crate::disk;
@@ -31,18 +30,6 @@ const LIVE_VERSIONS: usize = 16;
 
 /// Files that the process may need beside a socket for each connection.
 const OTHER_FILES: usize = 256;
-
-/// Returns a warning if others than this machine can reach an address.
-fn exposure(addr: SocketAddr) -> Option<String> {
-    let ip = addr.ip().to_canonical();
-    let whom = if ip.is_unspecified() { "on all addresses of this machine" } else { "on an address of a network" };
-    (!ip.is_loopback()).then(|| {
-        format!(
-            "warning: [http] listen is {addr}, {whom}: requests are not encrypted, and whoever can reach it needs no \
-             token for the roles without one in http.tokens. Listen on 127.0.0.1, or see that only trusted hosts reach it"
-        )
-    })
-}
 
 /// A checked dataflow and config, with the stores that the graph writes and the endpoint reads.
 pub struct RunSetup {
@@ -171,13 +158,17 @@ impl RunSetup {
                 let place = self.config.origin.place(&["http", "listen"]);
                 Failure::Usage(format!("{place}: error: [http] listen: {error}"))
             }
+            StartError::Tls { key, .. } => {
+                let place = self.config.origin.place(&["http", "tls", key]);
+                Failure::Usage(format!("{place}: error: {error}"))
+            }
             StartError::Tokens { role, .. } => {
                 let place = self.config.origin.place(&["http", "tokens", role]);
                 Failure::Usage(format!("{place}: error: {error}"))
             }
             other => Failure::from(other),
         })?;
-        exposure(server.addr()).iter().for_each(print_err);
+        exposure::warning(server.addr(), &self.config.http).iter().for_each(print_err);
         Ok(server)
     }
 
@@ -256,24 +247,5 @@ impl RunSetup {
             print_err(format_args!("starting over: the models of an earlier run are kept in {}", kept.display()));
         }
         self.lock_stores(locks)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_warning_is_given_where_other_machines_can_reach_the_endpoint() {
-        let warns = |addr: &str| exposure(addr.parse().unwrap());
-        for local in ["127.0.0.1:8080", "127.3.2.1:1", "[::1]:8080", "[::ffff:127.0.0.1]:8080"] {
-            assert_eq!(warns(local), None);
-        }
-        for open in ["0.0.0.0:8080", "[::]:8080", "[::ffff:0.0.0.0]:80"] {
-            assert!(warns(open).unwrap().contains(&format!("listen is {open}, on all addresses")), "{open}");
-        }
-        for open in ["10.0.0.7:8080", "192.0.2.1:80", "[fe80::1]:80", "[2001:db8::1]:80", "[::ffff:10.0.0.7]:80"] {
-            assert!(warns(open).unwrap().contains("on an address of a network"), "{open}");
-        }
     }
 }

@@ -1,7 +1,6 @@
 //! The status of a live run on the terminal: its progress, its newest version, and how to request a prediction.
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::forecast::Forecast;
@@ -14,7 +13,7 @@ use crate::time::{EventTime, format_time};
 /// The status line of a job, and the lines that are printed once.
 pub struct TerminalStatus {
     models: Vec<String>,
-    addr: SocketAddr,
+    url: String,
     quiet: bool,
     /// True if the line can be redrawn in place.
     terminal: bool,
@@ -30,11 +29,11 @@ pub struct TerminalStatus {
 }
 
 impl TerminalStatus {
-    /// Returns the status of a job that serves at `addr`.
-    pub fn new(plan: &Plan, addr: SocketAddr, quiet: bool, terminal: bool) -> Self {
+    /// Returns the status of a job that serves at `url`.
+    pub fn new(plan: &Plan, url: String, quiet: bool, terminal: bool) -> Self {
         TerminalStatus {
             models: plan.models.iter().map(|model| model.name.clone()).collect(),
-            addr,
+            url,
             quiet,
             terminal,
             seen: (Instant::now(), 0),
@@ -77,7 +76,7 @@ impl TerminalStatus {
             let named = if self.models.len() > 1 { format!("\"model\":\"{name}\",") } else { String::new() };
             let body = format!("{{{named}\"instances\":[{}]}}", sample.json).replace('\'', "'\\''");
             self.line(&format!("{name} v{} is serving. Request a prediction:", version.number));
-            self.line(&format!("  curl --json '{body}' http://{}/predict", self.addr));
+            self.line(&format!("  curl --json '{body}' {}/predict", self.url));
         }
     }
 

@@ -18,12 +18,14 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::admission::Admitted;
 use super::rules::ConnectionRules;
 use super::service::Service;
+use super::tls;
 
 /// The largest head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -178,8 +180,37 @@ impl Drop for ConnectionGuard {
     }
 }
 
-/// Answers the requests of a connection until it ends or is signalled to.
+/// Answers the requests of a connection, encrypted or not, until it ends or is signalled to.
 async fn serve(stream: TcpStream, service: Arc<Service>, rules: ConnectionRules, activity: &Activity) {
+    let Some(tls) = rules.tls.clone() else { return answer_requests(stream, service, rules, activity).await };
+    // A handshake takes no longer than a request may: it is no activity, so the sweep ends it.
+    match unless_signalled(activity, tls::handshake(tls, stream)).await.flatten() {
+        Some(stream) => {
+            activity.touch();
+            answer_requests(stream, service, rules, activity).await;
+        }
+        None => service.metrics.handshake_failed(),
+    }
+}
+
+/// Does work of a connection that has no request yet; `None` if the connection is signalled to end before it is done.
+async fn unless_signalled<T>(activity: &Activity, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        activity.register(cx.waker());
+        match activity.signal.load(Relaxed) {
+            CONTINUE => work.as_mut().poll(cx).map(Some),
+            _ => Poll::Ready(None),
+        }
+    })
+    .await
+}
+
+/// Answers the requests of a connection until it ends or is signalled to.
+async fn answer_requests<S>(stream: S, service: Arc<Service>, rules: ConnectionRules, activity: &Activity)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let answer = service_fn(|request| {
         activity.touch();
         let (service, rules) = (&service, &rules);

@@ -189,6 +189,8 @@ pub enum StartError {
     },
     #[error("the tokens of the role {role} cannot be used: {path}: {why}")]
     Tokens { role: &'static str, path: String, why: String },
+    #[error("http.tls.{key}: {path}: {why}")]
+    Tls { key: &'static str, path: String, why: String },
     #[error(
         "others can reach {0}, and whoever can could move the aliases of models; expected a loopback address, or a file \
          with tokens as http.tokens.admin"

@@ -13,6 +13,7 @@
 //! | a request | where |
 //! |---|---|
 //! | arrives on a connection, which is admitted and whose activity is watched | `server`, `admission`, `connection` |
+//! | is decrypted, if the endpoint has a certificate | `tls`, `certificate_expiry` |
 //! | names a host that no web page can have | `hosts` |
 //! | is matched with a route, by path and method; has no query that the route does not take | `service`, `router` |
 //! | has a token of the route's role, if the role needs one | `tokens` |
@@ -38,11 +39,13 @@ mod answer_moment;
 mod body;
 mod budget;
 mod call;
+mod certificate_expiry;
 mod connection;
 mod dashboard;
 mod dashboard_config;
 mod error;
 mod feast;
+mod file_stamp;
 mod hosts;
 mod instance_table;
 mod json_columns;
@@ -67,6 +70,7 @@ mod served_windows;
 mod server;
 mod service;
 mod tensorflow;
+mod tls;
 mod tokens;
 
 use call::Unanswered;
@@ -83,6 +87,7 @@ pub use readiness::Readiness;
 pub use router::Captures;
 pub use server::{Endpoint, Server, start};
 pub use service::{Service, ServiceConfig};
+pub use tls::TlsFiles;
 pub use tokens::{Role, Tokens};
 
 /// Routes that share the shape of their errors.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustls::ServerConfig;
+
 use super::body::Limits;
 use super::hosts::AllowedHosts;
 use super::tokens::Tokens;
@@ -13,6 +15,8 @@ pub struct ConnectionRules {
     /// The hosts that requests may name, if the connection is to a loopback address.
     pub hosts: Option<Arc<AllowedHosts>>,
     pub tokens: Arc<Tokens>,
+    /// The certificate that the connection is encrypted with; `None` if it is not.
+    pub tls: Option<Arc<ServerConfig>>,
     /// There are too many connections: only routes in reserve are answered, once.
     pub is_reserved: bool,
 }

@@ -19,6 +19,7 @@ use super::connection::{Connections, SWEEPS};
 use super::hosts::AllowedHosts;
 use super::rules::ConnectionRules;
 use super::service::Service;
+use super::tls::{ServerTls, TlsFiles};
 use super::tokens::{Role, Tokens};
 use crate::threads::{self, Thread};
 
@@ -44,6 +45,8 @@ pub struct Endpoint {
     pub allowed_hosts: Vec<String>,
     /// The files with the tokens of roles.
     pub tokens: Vec<(Role, PathBuf)>,
+    /// The certificate and its key; `None` for connections that are not encrypted.
+    pub tls: Option<TlsFiles>,
 }
 
 /// The time that requests may still take once the server stops, unless it is told another.
@@ -62,6 +65,7 @@ const REGISTRY_READERS: usize = 2;
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
+    is_encrypted: bool,
     /// Sends the time until which open requests are still answered.
     stop: watch::Sender<Option<Instant>>,
     threads: Vec<Thread<()>>,
@@ -71,6 +75,11 @@ impl Server {
     /// The address listened on, with the real port.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The URL of the endpoint.
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.is_encrypted { "https" } else { "http" }, self.addr)
     }
 
     /// Stops accepting, answers the requests that have arrived, and returns, at the latest after some seconds.
@@ -98,7 +107,7 @@ impl Drop for Server {
 /// Starts an endpoint on threads of its own.
 ///
 /// # Errors
-/// If the address is wrong or taken, tokens cannot be read, the admin routes would be open to others, or a thread cannot
+/// If the address is wrong or taken, tokens or the certificate cannot be read, the admin routes would be open to others, or a thread cannot
 /// be started.
 pub fn start(endpoint: &Endpoint, service: &Arc<Service>) -> Result<Server, StartError> {
     let wrong = || StartError::Address(endpoint.listen.clone());
@@ -107,6 +116,7 @@ pub fn start(endpoint: &Endpoint, service: &Arc<Service>) -> Result<Server, Star
     if !address.ip().to_canonical().is_loopback() && !tokens.protects(Role::Admin) {
         return Err(StartError::OpenAdmin(address));
     }
+    let tls = endpoint.tls.as_ref().map(|files| ServerTls::read(files, &service.metrics)).transpose()?.map(Arc::new);
     let (listeners, addr) =
         listen(address, endpoint.threads.max(1)).map_err(|source| StartError::Listen { address, source })?;
     let (stop, stopped) = watch::channel(None);
@@ -126,6 +136,7 @@ pub fn start(endpoint: &Endpoint, service: &Arc<Service>) -> Result<Server, Star
             limits: limits.clone(),
             hosts: hosts.clone(),
             tokens: tokens.clone(),
+            tls: tls.clone(),
             sweep: (endpoint.request_timeout / SWEEPS).max(Duration::from_millis(1)),
             admission: admission.clone(),
         };
@@ -133,7 +144,7 @@ pub fn start(endpoint: &Endpoint, service: &Arc<Service>) -> Result<Server, Star
         let run = move || thread.run(&runtime, listener, stopped);
         started.push(threads::spawn(format!("serve-{index}"), run).map_err(StartError::Thread)?);
     }
-    Ok(Server { addr, stop, threads: started })
+    Ok(Server { addr, is_encrypted: tls.is_some(), stop, threads: started })
 }
 
 /// Opens `count` listeners on one port and returns its address. A first socket is bound without sharing, so that a port
@@ -172,6 +183,7 @@ struct ServingThread {
     limits: Limits,
     hosts: Arc<AllowedHosts>,
     tokens: Arc<Tokens>,
+    tls: Option<Arc<ServerTls>>,
     /// The time between sweeps over the connections.
     sweep: Duration,
     /// Of the connections of all threads.
@@ -191,7 +203,11 @@ impl ServingThread {
                 tokio::select! {
                     // An error means that the server was dropped.
                     _ = stopped.changed() => break,
-                    _ = sweep.tick() => connections.sweep(),
+                    _ = sweep.tick() => {
+                        connections.sweep();
+                        // A certificate that cannot be used is logged although nobody connects.
+                        self.tls.iter().for_each(|tls| drop(tls.newest()));
+                    }
                     accepted = listener.accept() => match accepted {
                         Ok((stream, client)) => self.admit(stream, client.ip(), &mut connections),
                         Err(_) => sleep(EXHAUSTED).await,
@@ -217,6 +233,7 @@ impl ServingThread {
             limits: self.limits.clone(),
             hosts: is_local.then(|| self.hosts.clone()),
             tokens: self.tokens.clone(),
+            tls: self.tls.as_ref().map(|tls| tls.newest()),
             is_reserved: place.is_none(),
         };
         match place {

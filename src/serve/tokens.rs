@@ -9,17 +9,15 @@ use std::borrow::Cow;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use parking_lot::Mutex;
 
+use super::file_stamp::{CHECK, FileStamp};
 use super::{RequestError, StartError};
-
-/// The longest time after which a change of a file is noticed.
-const CHECK: Duration = Duration::from_secs(1);
 
 /// The use of a route, for which it may take a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,13 +71,6 @@ impl std::fmt::Debug for TokenState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} tokens", self.tokens.len())
     }
-}
-
-/// The size and the time of a file's newest change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileStamp {
-    bytes: u64,
-    changed: SystemTime,
 }
 
 impl Tokens {
@@ -166,7 +157,7 @@ impl TokenFile {
         let mut state = self.state.lock();
         if state.checked.elapsed() >= CHECK {
             state.checked = Instant::now();
-            let now = stamp(&self.path);
+            let now = FileStamp::of(&self.path);
             if now != state.stamp {
                 state.stamp = now;
                 let path = self.path.display();
@@ -189,14 +180,9 @@ fn same(known: &[u8], given: &[u8]) -> bool {
     known.len() == given.len() && differing == 0
 }
 
-fn stamp(path: &Path) -> Option<FileStamp> {
-    let found = std::fs::metadata(path).ok()?;
-    Some(FileStamp { bytes: found.len(), changed: found.modified().ok()? })
-}
-
 /// Reads the tokens of a file. Empty lines and those that begin with `#` are skipped.
 fn read_tokens(path: &Path) -> Result<(Vec<String>, Option<FileStamp>), String> {
-    let before = stamp(path);
+    let before = FileStamp::of(path);
     let text = std::fs::read_to_string(path).map_err(|error| format!("the file cannot be read: {error}"))?;
     let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let mut tokens = Vec::new();

@@ -19,6 +19,7 @@ pub fn limited(kib: u64) -> Command {
 /// A started program.
 pub struct Run {
     child: Child,
+    url: String,
     address: String,
     said: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
@@ -38,14 +39,15 @@ impl Run {
         });
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").map(str::to_owned);
-        let address = address.unwrap_or_else(|| panic!("{line:?}: {}", said.lock().unwrap()));
-        Run { child, address, said, reader: Some(reader) }
+        let url = line.trim().strip_prefix("listening on ").map(str::to_owned);
+        let url: String = url.unwrap_or_else(|| panic!("{line:?}: {}", said.lock().unwrap()));
+        let address = url.split_once("://").expect("it is a URL").1.to_owned();
+        Run { child, url, address, said, reader: Some(reader) }
     }
 
     /// Returns the URL of its endpoint.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.url.clone()
     }
 
     /// Connects to its endpoint.

@@ -303,6 +303,7 @@ pub fn endpoint() -> Endpoint {
         max_connections_per_address: 64,
         allowed_hosts: Vec::new(),
         tokens: Vec::new(),
+        tls: None,
     }
 }
 
@@ -362,8 +363,16 @@ impl Client {
     /// # Panics
     /// If nothing arrives for ten seconds.
     pub fn receive(&mut self) -> Option<Answer> {
+        self.receive_to(false)
+    }
+
+    /// Returns the next answer, which has no body if it is that to a HEAD request; `None` once the connection is closed.
+    ///
+    /// # Panics
+    /// If nothing arrives for ten seconds.
+    pub fn receive_to(&mut self, is_head: bool) -> Option<Answer> {
         loop {
-            if let Some(answer) = self.parse() {
+            if let Some(answer) = self.parse(is_head) {
                 return Some(answer);
             }
             let mut more = [0; 8192];
@@ -376,11 +385,11 @@ impl Client {
         }
     }
 
-    fn parse(&mut self) -> Option<Answer> {
+    fn parse(&mut self, is_head: bool) -> Option<Answer> {
         let end = self.buffer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
         let head = String::from_utf8_lossy(&self.buffer[..end]).to_lowercase();
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
-        let length: usize = length.unwrap_or(0);
+        let length: usize = if is_head { 0 } else { length.unwrap_or(0) };
         if self.buffer.len() < end + length {
             return None;
         }

@@ -129,6 +129,7 @@ fn compare(plan: &Arc<Plan>, until: &str, wanted_examples: usize) {
         max_connections_per_address: 16,
         allowed_hosts: Vec::new(),
         tokens: Vec::new(),
+        tls: None,
     };
     let server = serve::start(&endpoint, &service).unwrap();
     let control = Arc::new(Control::default());

@@ -15,6 +15,7 @@
 //! | `recommend` | items ranked for a user |
 //! | `shutdown` | the end of a run that hangs, permissions of files, the warning of an open address |
 //! | `top` | `tidemill top` |
+//! | `tls` | certificates, real clients, handshakes |
 //! | `windows` | features in windows that requests ask for |
 
 mod bodies;
@@ -32,5 +33,6 @@ mod protocols;
 mod python;
 mod recommend;
 mod shutdown;
+mod tls;
 mod top;
 mod windows;

@@ -131,6 +131,17 @@ const WORDS: &[(&str, &str, &str)] = &[
         "`file:PATH`",
         "The same for moving aliases. Required unless `http.listen` is a loopback address",
     ),
+    (
+        "http.tls.cert",
+        "path",
+        "Certificate of the endpoint in PEM, followed by those that lead to its authority, relative to the config file. With \
+         it, only HTTPS is answered. Read again when it changes; see [TLS](#tls)",
+    ),
+    (
+        "http.tls.key",
+        "path",
+        "Private key of the certificate in PEM, without a password, relative to the config file. Read again when it changes",
+    ),
     ("kafka", "table", "librdkafka settings, by their own names, for all topics without a file"),
     (
         "dead_letters.topic",

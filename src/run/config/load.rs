@@ -66,6 +66,11 @@ impl Config {
         if let Some(wrong) = config.http.mistake() {
             errors.push(format!("{}: error: {wrong}", config.origin.place(&["http", "max_total_body_bytes"])));
         }
+        if let Some(missing) = config.http.tls.missing() {
+            let given = if missing == "key" { "cert" } else { "key" };
+            let place = config.origin.place(&["http", "tls", given]);
+            errors.push(format!("{place}: error: http.tls.{given} is given without http.tls.{missing}; expected both"));
+        }
         for role in config.http.tokens.mistakes() {
             let (place, name) = (config.origin.place(&["http", "tokens", role.name()]), role.name());
             errors.push(format!("{place}: error: http.tokens.{name}: expected file:PATH, and never a token itself"));

@@ -40,7 +40,7 @@ pub use origin::Origin;
 pub use schema::schema;
 pub use sections::{
     CheckpointConfig, DeadLettersConfig, HttpConfig, LogConfig, LogFormat, OfflineConfig, PlayConfig, RedisConfig,
-    RegistryConfig, TokensConfig, TopicConfig,
+    RegistryConfig, TlsConfig, TokensConfig, TopicConfig,
 };
 
 /// A config file with its overrides applied. [`keys`] describes each key.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::values;
-use crate::serve::{Endpoint, Role};
+use crate::serve::{Endpoint, Role, TlsFiles};
 use crate::source::{FileBinding, PlaybackSpeed};
 
 /// `[topics.TOPIC]`: the files that replace a topic.
@@ -63,6 +63,32 @@ pub struct HttpConfig {
     pub max_connections_per_address: usize,
     pub allowed_hosts: Vec<String>,
     pub tokens: TokensConfig,
+    pub tls: TlsConfig,
+}
+
+/// `[http] tls`: the certificate of the endpoint and its key.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsConfig {
+    pub cert: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+}
+
+impl TlsConfig {
+    /// Returns the key of the config that is missing beside the other one.
+    pub fn missing(&self) -> Option<&'static str> {
+        match (&self.cert, &self.key) {
+            (Some(_), None) => Some("key"),
+            (None, Some(_)) => Some("cert"),
+            _ => None,
+        }
+    }
+
+    /// Returns the files, if the endpoint has a certificate. Paths are relative to `base`.
+    pub fn files(&self, base: &Path) -> Option<TlsFiles> {
+        let (cert, key) = (self.cert.as_ref()?, self.key.as_ref()?);
+        Some(TlsFiles { cert: base.join(cert), key: base.join(key) })
+    }
 }
 
 /// `[http] tokens`: by role, `file:PATH` of a file with a token a line.
@@ -120,7 +146,7 @@ impl HttpConfig {
         })
     }
 
-    /// Returns the settings of the endpoint. The paths of tokens are relative to `base`.
+    /// Returns the settings of the endpoint. Paths are relative to `base`.
     pub fn endpoint(&self, base: &Path) -> Endpoint {
         Endpoint {
             listen: self.listen.clone(),
@@ -132,6 +158,7 @@ impl HttpConfig {
             max_connections_per_address: self.max_connections_per_address,
             allowed_hosts: self.allowed_hosts.clone(),
             tokens: self.tokens.files(base),
+            tls: self.tls.files(base),
         }
     }
 }
@@ -148,6 +175,7 @@ impl Default for HttpConfig {
             max_connections_per_address: 512,
             allowed_hosts: Vec::new(),
             tokens: TokensConfig::default(),
+            tls: TlsConfig::default(),
         }
     }
 }

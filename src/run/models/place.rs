@@ -19,7 +19,7 @@ use crate::time::{EventTime, format_time};
 #[derive(Args, Clone, Debug)]
 pub struct PlaceArgs {
     /// Registry to use directly, whether a job runs on it or not: a path or `file://` URL. A running job notices moves within a second.
-    #[arg(long, value_name = "URL", conflicts_with_all = ["url", "token_file"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["url", "token_file", "ca_file"])]
     registry: Option<String>,
     #[command(flatten)]
     job: JobArgs,

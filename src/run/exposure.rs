@@ -1,0 +1,61 @@
+//! The warning about an endpoint that others than this machine can reach.
+
+use std::net::SocketAddr;
+
+use super::config::HttpConfig;
+use crate::serve::Role;
+
+/// Returns a warning if others than this machine can reach an endpoint, and not everything keeps them out.
+pub fn warning(addr: SocketAddr, http: &HttpConfig) -> Option<String> {
+    let ip = addr.ip().to_canonical();
+    let whom = if ip.is_unspecified() { "on all addresses of this machine" } else { "on an address of a network" };
+    let open = Role::ALL.into_iter().filter(|role| http.tokens.of(*role).is_none()).map(Role::name);
+    let open: Vec<&str> = open.collect();
+    let mut gaps = Vec::new();
+    if http.tls.cert.is_none() {
+        gaps.push("requests are not encrypted without http.tls".to_owned());
+    }
+    if !open.is_empty() {
+        let roles = open.join(" and ");
+        gaps.push(format!("whoever can reach it needs no token of the roles {roles}, which have none in http.tokens"));
+    }
+    (!ip.is_loopback() && !gaps.is_empty()).then(|| {
+        format!(
+            "warning: [http] listen is {addr}, {whom}: {}. Listen on 127.0.0.1, or see that only trusted hosts reach it",
+            gaps.join(", and ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warns(addr: &str, config: &str) -> Option<String> {
+        warning(addr.parse().unwrap(), &toml::from_str(config).unwrap())
+    }
+
+    #[test]
+    fn a_warning_is_given_where_other_machines_can_reach_the_endpoint() {
+        for local in ["127.0.0.1:8080", "127.3.2.1:1", "[::1]:8080", "[::ffff:127.0.0.1]:8080"] {
+            assert_eq!(warns(local, ""), None);
+        }
+        for open in ["0.0.0.0:8080", "[::]:8080", "[::ffff:0.0.0.0]:80"] {
+            assert!(warns(open, "").unwrap().contains(&format!("listen is {open}, on all addresses")), "{open}");
+        }
+        for open in ["10.0.0.7:8080", "192.0.2.1:80", "[fe80::1]:80", "[2001:db8::1]:80", "[::ffff:10.0.0.7]:80"] {
+            assert!(warns(open, "").unwrap().contains("on an address of a network"), "{open}");
+        }
+    }
+
+    #[test]
+    fn the_warning_names_what_is_missing_and_ends_with_it() {
+        let tls = "tls = { cert = \"a\", key = \"b\" }\n";
+        let text = warns("10.0.0.7:80", &format!("{tls}tokens = {{ admin = \"file:x\" }}")).unwrap();
+        assert!(text.contains("no token of the roles read and predict") && !text.contains("encrypted"), "{text}");
+        let tokens = "tokens = { read = \"file:r\", predict = \"file:p\", admin = \"file:a\" }";
+        let text = warns("10.0.0.7:80", tokens).unwrap();
+        assert!(text.contains("not encrypted") && !text.contains("roles"), "{text}");
+        assert_eq!(warns("10.0.0.7:80", &format!("{tls}{tokens}")), None);
+    }
+}
