@@ -13,13 +13,16 @@
 //! assert!(NAMES.iter().any(|metric| metric.name == HTTP_REQUESTS.name));
 //! ```
 
+mod backend_traffic;
 mod dropped;
 mod freshness;
+mod gateway_counters;
 mod nulls;
 mod process;
 mod status;
 mod traffic;
 
+pub use backend_traffic::BackendTraffic;
 pub use dropped::DroppedCounts;
 pub use freshness::Freshness;
 pub use nulls::{NullCounter, NullCounts, NullMetric, NullReason};
@@ -76,6 +79,10 @@ names! {
     REDIS_REFUSED = "tidemill_redis_refused_total", ["group", "reason"], "Writes of an entity that Redis refused, by its error code; the log names the keys.";
     TLS_EXPIRY = "tidemill_tls_certificate_expiry_timestamp_seconds", [], "Time at which the certificate of the endpoint expires; absent without TLS.";
     TLS_FAILURES = "tidemill_tls_handshake_failures_total", [], "Connections that ended before TLS was agreed on.";
+    GATEWAY_UP = "tidemill_gateway_server_up", ["server"], "1 while a server behind the gateway gets requests, else 0.";
+    GATEWAY_REQUESTS = "tidemill_gateway_requests_total", ["server", "code"], "Requests that a server behind the gateway has answered; the code is error if it did not.";
+    GATEWAY_RETRIES = "tidemill_gateway_retries_total", ["server"], "Requests that were sent to another server because this one failed.";
+    GATEWAY_IN_FLIGHT = "tidemill_gateway_in_flight_requests", ["server"], "Requests that a server behind the gateway has not answered yet.";
     HTTP_REQUESTS = "tidemill_http_requests_total", ["route", "code"], "HTTP requests answered.";
     HTTP_SECONDS = "tidemill_http_request_duration_seconds", ["route"], "Time from the head of a request until its response.";
 }

@@ -8,6 +8,7 @@ use prometheus::{
     CounterVec, Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::gateway_counters::GatewayCounters;
 use super::{
     CHECKPOINT_FAILURES, CHECKPOINT_LAST, CHECKPOINT_SECONDS, ENTITIES_DROPPED, EVENT_TIME_AHEAD, FRESHNESS,
     HTTP_REQUESTS, HTTP_SECONDS, MODEL_DRIFT, MODEL_PREDICTION_PSI, MODEL_PSI, MODEL_ROLLBACKS, MODEL_SCORE,
@@ -58,6 +59,7 @@ pub struct Metrics {
     pub redis_pending: IntGaugeVec,
     pub redis_written: IntCounterVec,
     pub redis_refused: IntCounterVec,
+    pub(super) gateway: GatewayCounters,
     tls_expiry: GaugeVec,
     tls_failures: IntCounterVec,
     pub http_requests: IntCounterVec,
@@ -123,6 +125,7 @@ impl Metrics {
             redis_pending: register!(IntGaugeVec, REDIS_PENDING),
             redis_written: register!(IntCounterVec, REDIS_WRITTEN),
             redis_refused: register!(IntCounterVec, REDIS_REFUSED),
+            gateway: GatewayCounters::new(&registry),
             tls_expiry: register!(GaugeVec, TLS_EXPIRY),
             tls_failures: register!(IntCounterVec, TLS_FAILURES),
             http_requests: register!(IntCounterVec, HTTP_REQUESTS),

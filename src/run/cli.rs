@@ -13,7 +13,9 @@ use super::load::LoadOptions;
 use super::models::ModelsVerb;
 use super::replay_start::ReplayOptions;
 use super::top::TopOptions;
-use super::{Failure, config, explain, features, init, inspect, live, load, logging, reference, replay, test, top};
+use super::{
+    Failure, config, explain, features, gateway, init, inspect, live, load, logging, reference, replay, test, top,
+};
 use crate::source::PlaybackSpeed;
 use crate::spec::AssumedEntities;
 use crate::time::EventTime;
@@ -145,6 +147,9 @@ enum Verb {
         #[command(flatten)]
         options: TopOptions,
     },
+    /// Passes requests on to several servers of one dataflow, those of `gateway.servers`, until SIGINT or SIGTERM.
+    #[command(after_help = "Example: tidemill gateway --config gateway.toml")]
+    Gateway,
     /// Draws the operators and edges of a dataflow.
     #[command(after_help = "Example: tidemill graph dataflows/flights.toml --format svg > flights.svg")]
     Graph {
@@ -299,6 +304,7 @@ impl Cli {
             Verb::Features { verb } => verb.run(&common),
             Verb::Models { verb } => verb.run(&common),
             Verb::Top { options } => top::run(&options, &common),
+            Verb::Gateway => gateway::run(&common),
             Verb::Graph { file, format } => inspect::graph(&file, format),
             Verb::Completions { shell } => reference::completions(Cli::command(), shell),
             Verb::Schema { of } => reference::schema(of),

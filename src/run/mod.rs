@@ -12,6 +12,7 @@
 //! | `reference` | `completions`, `man`, `schema` |
 //! | `models` | `models` |
 //! | `top` | `top` |
+//! | `gateway` | `gateway` |
 //!
 //! Shared by the verbs:
 //!
@@ -25,8 +26,8 @@
 //! | `job_events`, `dead_letters` | handle the running graph's events: versions, dead letters, overtaken records |
 //! | `model_reports` | the metrics and log lines that follow from what models report |
 //! | `letter_limit` | ends a job of whose first records too many are dead letters |
-//! | `signals`, `reload` | signals to a live run; how it goes over to changed files |
-//! | `exposure` | the warning about an endpoint that others can reach |
+//! | `signals`, `reload` | signals to a run or a gateway; how a run goes over to changed files |
+//! | `endpoint` | opens the endpoint of a run or a gateway |
 //! | `setup`, `locks` | the steps that open a live run; the locks on the folders that a run or a replay owns |
 //! | `checkpoints` | decides when a live run takes a checkpoint, and finds the one to start from |
 //! | `online` | connects the online store to its freshness metric and its Redis mirror |
@@ -45,11 +46,12 @@ mod cli;
 pub mod config;
 mod dead_letters;
 mod digest;
+mod endpoint;
 pub mod explain;
-mod exposure;
 mod features;
 mod finish;
 mod forecast;
+mod gateway;
 mod http_client;
 mod in_memory;
 mod init;

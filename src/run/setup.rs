@@ -12,7 +12,7 @@ use super::config::Config;
 use super::job::{self, JobOptions, OfflineLayout, PreparedJob};
 use super::job_events::saved_champions;
 use super::locks::{Locks, RUN};
-use super::{Failure, exposure, finish, inspect, logging, online, picture, print_err, system};
+use super::{Failure, endpoint, finish, inspect, logging, online, picture, print_err};
 use crate::blob::Blobs;
 use crate::checkpoint::{CheckpointCoordinator, Overtaken};
 use crate::disk;
@@ -22,14 +22,11 @@ use crate::flow::draw::Graph;
 use crate::flow::op::learn;
 use crate::metrics::Metrics;
 use crate::registry::{LiveModels, Registry, Restoration, SavedChampion, When};
-use crate::serve::{self, DashboardConfig, LetterBoard, Readiness, Server, Service, ServiceConfig, StartError};
+use crate::serve::{DashboardConfig, LetterBoard, Readiness, Server, Service, ServiceConfig};
 use crate::store::Online;
 
 /// Versions of a model that can be requested without reading the registry.
 const LIVE_VERSIONS: usize = 16;
-
-/// Files that the process may need beside a socket for each connection.
-const OTHER_FILES: usize = 256;
 
 /// A checked dataflow and config, with the stores that the graph writes and the endpoint reads.
 pub struct RunSetup {
@@ -136,40 +133,7 @@ impl RunSetup {
             readiness: self.readiness.clone(),
             dashboard: self.dashboard(),
         });
-        let mut endpoint = self.config.http.endpoint(&self.config.base);
-        // No page of somebody else has the name of this machine, which often stands for a loopback address.
-        endpoint.allowed_hosts.extend(system::host_name());
-        let files = usize::try_from(system::raise_open_files()).unwrap_or(usize::MAX);
-        let most = files.saturating_sub(OTHER_FILES).max(1);
-        if endpoint.max_connections > most {
-            print_err(format_args!(
-                "warning: [http] max_connections is {}, but the process may open {files} files; {most} connections are \
-                 accepted. Raise the limit (ulimit -n) for more",
-                endpoint.max_connections
-            ));
-            endpoint.max_connections = most;
-        }
-        let server = serve::start(&endpoint, &service).map_err(|error| match error {
-            StartError::Address(_) => {
-                let place = self.config.origin.place(&["http", "listen"]);
-                Failure::Usage(format!("{place}: error: [http] listen: {error}"))
-            }
-            StartError::OpenAdmin(_) => {
-                let place = self.config.origin.place(&["http", "listen"]);
-                Failure::Usage(format!("{place}: error: [http] listen: {error}"))
-            }
-            StartError::Tls { key, .. } => {
-                let place = self.config.origin.place(&["http", "tls", key]);
-                Failure::Usage(format!("{place}: error: {error}"))
-            }
-            StartError::Tokens { role, .. } => {
-                let place = self.config.origin.place(&["http", "tokens", role]);
-                Failure::Usage(format!("{place}: error: {error}"))
-            }
-            other => Failure::from(other),
-        })?;
-        exposure::warning(server.addr(), &self.config.http).iter().for_each(print_err);
-        Ok(server)
+        endpoint::open(&self.config, &service)
     }
 
     /// Opens the inputs and outputs of the job, which starts from a restored state and repeats a journal. With

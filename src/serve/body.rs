@@ -97,6 +97,16 @@ pub async fn read_body(headers: &HeaderMap, body: Incoming, limits: &Limits) -> 
     Ok(HeldBody { bytes, _held: held })
 }
 
+/// Reads a body within the limits, compressed or not.
+///
+/// # Errors
+/// If it is larger or takes longer, the bodies of all requests hold too many bytes, or the connection breaks off.
+pub async fn read_as_sent(body: Incoming, limits: &Limits) -> Result<HeldBody, RequestError> {
+    let mut held = limits.bodies.begin();
+    let bytes = read(body, limits, &mut held).await?;
+    Ok(HeldBody { bytes, _held: held })
+}
+
 /// Reads a body within the limits without keeping it, so that a client that sends all of it first receives its answer.
 pub async fn discard_within(mut body: Incoming, limits: &Limits) {
     let _ = timeout(limits.body_time, discard(&mut body, limits.body_bytes)).await;

@@ -23,8 +23,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::admission::Admitted;
+use super::request_service::RequestService;
 use super::rules::ConnectionRules;
-use super::service::Service;
 use super::tls;
 
 /// The largest head of a request, in bytes.
@@ -121,7 +121,13 @@ impl Connections {
     }
 
     /// Spawns a task that answers the requests of a connection, which has a place until it ends.
-    pub fn admit(&mut self, stream: TcpStream, service: Arc<Service>, rules: ConnectionRules, place: Admitted) {
+    pub fn admit<S: RequestService>(
+        &mut self,
+        stream: TcpStream,
+        service: Arc<S>,
+        rules: ConnectionRules,
+        place: Admitted,
+    ) {
         let activity: Arc<Activity> = Arc::default();
         self.watched.push(WatchedConnection { activity: activity.clone(), touches: 0, inactive: 0 });
         let guard = ConnectionGuard { activity, _place: Some(place) };
@@ -132,7 +138,7 @@ impl Connections {
     }
 
     /// Spawns a task that answers one request of a connection for which there is no place.
-    pub fn admit_reserved(&mut self, stream: TcpStream, service: Arc<Service>, rules: ConnectionRules) {
+    pub fn admit_reserved<S: RequestService>(&mut self, stream: TcpStream, service: Arc<S>, rules: ConnectionRules) {
         let activity = self.reserve.begin();
         let guard = ConnectionGuard { activity, _place: None };
         tokio::spawn(async move {
@@ -181,7 +187,7 @@ impl Drop for ConnectionGuard {
 }
 
 /// Answers the requests of a connection, encrypted or not, until it ends or is signalled to.
-async fn serve(stream: TcpStream, service: Arc<Service>, rules: ConnectionRules, activity: &Activity) {
+async fn serve<S: RequestService>(stream: TcpStream, service: Arc<S>, rules: ConnectionRules, activity: &Activity) {
     let Some(tls) = rules.tls.clone() else { return answer_requests(stream, service, rules, activity).await };
     // A handshake takes no longer than a request may: it is no activity, so the sweep ends it.
     match unless_signalled(activity, tls::handshake(tls, stream)).await.flatten() {
@@ -189,7 +195,7 @@ async fn serve(stream: TcpStream, service: Arc<Service>, rules: ConnectionRules,
             activity.touch();
             answer_requests(stream, service, rules, activity).await;
         }
-        None => service.metrics.handshake_failed(),
+        None => service.metrics().handshake_failed(),
     }
 }
 
@@ -207,9 +213,10 @@ async fn unless_signalled<T>(activity: &Activity, work: impl Future<Output = T>)
 }
 
 /// Answers the requests of a connection until it ends or is signalled to.
-async fn answer_requests<S>(stream: S, service: Arc<Service>, rules: ConnectionRules, activity: &Activity)
+async fn answer_requests<S, T>(stream: T, service: Arc<S>, rules: ConnectionRules, activity: &Activity)
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: RequestService,
+    T: AsyncRead + AsyncWrite + Unpin,
 {
     let answer = service_fn(|request| {
         activity.touch();

@@ -96,6 +96,14 @@ pub enum RequestError {
     NoRegistry,
     #[error("no version of model {0} yet")]
     NoVersion(String),
+    /// The gateway has nobody to ask.
+    #[error("no server is ready; try again later")]
+    NoServer,
+    /// A server behind the gateway, and another one if the request could be sent twice.
+    #[error("the server that was asked did not answer: {0}")]
+    ServerFailed(String),
+    #[error("the server that was asked did not answer in time")]
+    ServerLate,
     #[error("version {version} of model {model} cannot be read now")]
     Registry {
         model: String,
@@ -127,6 +135,7 @@ impl RequestError {
         match self {
             RequestError::Instance(InstanceError { fault: InstanceFault::TooMany, .. })
             | RequestError::TooManyEntities { .. }
+            // What is more than the limits allow.
             | RequestError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             RequestError::Malformed(_)
             | RequestError::Instance(_)
@@ -159,7 +168,11 @@ impl RequestError {
             RequestError::NoVersion(_)
             | RequestError::Registry { .. }
             | RequestError::RegistryAway { .. }
-            | RequestError::NoRegistry => StatusCode::SERVICE_UNAVAILABLE,
+            | RequestError::NoRegistry
+            | RequestError::NoServer => StatusCode::SERVICE_UNAVAILABLE,
+            RequestError::ServerFailed(_) => StatusCode::BAD_GATEWAY,
+            RequestError::ServerLate => StatusCode::GATEWAY_TIMEOUT,
+            // What the client cannot mend.
         }
     }
 

@@ -12,8 +12,7 @@
 //!
 //! | a request | where |
 //! |---|---|
-//! | arrives on a connection, which is admitted and whose activity is watched | `server`, `admission`, `connection` |
-//! | is decrypted, if the endpoint has a certificate | `tls`, `certificate_expiry` |
+//! | arrives on a connection, which is admitted, watched, and encrypted if there is a certificate | `server`, `admission`, `connection`, `tls` |
 //! | names a host that no web page can have | `hosts` |
 //! | is matched with a route, by path and method; has no query that the route does not take | `service`, `router` |
 //! | has a token of the route's role, if the role needs one | `tokens` |
@@ -22,8 +21,8 @@
 //! | has its instances read, whatever form they are in | `served_models`, `instance_table`, `json_columns` |
 //! | is predicted for: version, look-ups, expressions, scores | `served_models` |
 //! | has items ranked, or left out, by what else is known of them and the user | `recommender` |
-//! | is refused | [`RequestError`], in the family's shape |
-//! | is counted | [`crate::metrics::Traffic`] |
+//! | is refused, in the family's shape, and counted | [`RequestError`], [`crate::metrics::Traffic`] |
+//! | is passed on to another server instead of all that, by a [`Gateway`] | `gateway` |
 //!
 //! Every route has a pattern of its own, which is its label in metrics:
 //!
@@ -46,6 +45,7 @@ mod dashboard_config;
 mod error;
 mod feast;
 mod file_stamp;
+mod gateway;
 mod hosts;
 mod instance_table;
 mod json_columns;
@@ -62,6 +62,7 @@ mod query;
 mod readiness;
 mod recommender;
 mod reply;
+mod request_service;
 mod router;
 mod rules;
 mod served_groups;
@@ -81,9 +82,11 @@ use reply::Reply;
 
 pub use dashboard_config::DashboardConfig;
 pub use error::{RequestError, StartError};
+pub use gateway::{BackendUrl, BalancePolicy, Gateway, GatewayConfig, HealthChecks};
 pub use letter_board::{LetterBoard, ShownLetter};
 pub use operator_rates::{OperatorRates, SampledRates};
 pub use readiness::Readiness;
+pub use request_service::RequestService;
 pub use router::Captures;
 pub use server::{Endpoint, Server, start};
 pub use service::{Service, ServiceConfig};
@@ -105,8 +108,7 @@ pub struct HttpRoute {
     pub method: Method,
     /// The path, with captures in braces; also the value of the label `route` of metrics.
     pub pattern: &'static str,
-    /// The pattern matches every path that goes on after its text before the first brace. The rest of the path, slashes
-    /// included, is then one capture.
+    /// All of a path after the text before the first brace, slashes included, is one capture.
     is_prefix: bool,
     pub role: Role,
     body: BodyRule,

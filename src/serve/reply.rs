@@ -57,7 +57,7 @@ pub fn add_error_headers(error: &RequestError, reply: &mut Reply) {
         }
         _ => {}
     }
-    if error.status() == StatusCode::TOO_MANY_REQUESTS {
+    if error.status() == StatusCode::TOO_MANY_REQUESTS || matches!(error, RequestError::NoServer) {
         headers.entry(RETRY_AFTER).or_insert(HeaderValue::from_static("1"));
     }
     if error.ends_connection() {
@@ -66,7 +66,7 @@ pub fn add_error_headers(error: &RequestError, reply: &mut Reply) {
 }
 
 /// Makes an answer the last on its connection.
-pub fn end_connection(reply: &mut Reply) {
+pub fn end_connection<B>(reply: &mut Response<B>) {
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }
 

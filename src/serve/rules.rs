@@ -1,12 +1,15 @@
 //! Rules for the requests of a connection.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use hyper::http::request::Parts;
 use rustls::ServerConfig;
 
 use super::body::Limits;
 use super::hosts::AllowedHosts;
-use super::tokens::Tokens;
+use super::tokens::{Tokens, check_json};
+use super::{HttpRoute, RequestError, Role};
 
 /// Rules for the requests of one connection.
 #[derive(Clone, Debug)]
@@ -15,8 +18,22 @@ pub struct ConnectionRules {
     /// The hosts that requests may name, if the connection is to a loopback address.
     pub hosts: Option<Arc<AllowedHosts>>,
     pub tokens: Arc<Tokens>,
+    /// The address of the client.
+    pub client: IpAddr,
     /// The certificate that the connection is encrypted with; `None` if it is not.
     pub tls: Option<Arc<ServerConfig>>,
     /// There are too many connections: only routes in reserve are answered, once.
     pub is_reserved: bool,
+}
+
+impl ConnectionRules {
+    /// Checks what a request is besides its path and its body: its query, its token, and for a move its content type.
+    ///
+    /// # Errors
+    /// If the route does not take such a request.
+    pub fn check(&self, route: &HttpRoute, parts: &Parts) -> Result<(), RequestError> {
+        self.tokens.check(route.role, &parts.headers)?;
+        route.query.check(parts.uri.query())?;
+        if route.role == Role::Admin { check_json(&parts.headers) } else { Ok(()) }
+    }
 }

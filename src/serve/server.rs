@@ -17,8 +17,8 @@ use super::body::Limits;
 use super::budget::BodyBudget;
 use super::connection::{Connections, SWEEPS};
 use super::hosts::AllowedHosts;
+use super::request_service::RequestService;
 use super::rules::ConnectionRules;
-use super::service::Service;
 use super::tls::{ServerTls, TlsFiles};
 use super::tokens::{Role, Tokens};
 use crate::threads::{self, Thread};
@@ -109,14 +109,14 @@ impl Drop for Server {
 /// # Errors
 /// If the address is wrong or taken, tokens or the certificate cannot be read, the admin routes would be open to others, or a thread cannot
 /// be started.
-pub fn start(endpoint: &Endpoint, service: &Arc<Service>) -> Result<Server, StartError> {
+pub fn start<S: RequestService>(endpoint: &Endpoint, service: &Arc<S>) -> Result<Server, StartError> {
     let wrong = || StartError::Address(endpoint.listen.clone());
     let address = endpoint.listen.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(wrong)?;
     let tokens = Arc::new(Tokens::read(&endpoint.tokens)?);
     if !address.ip().to_canonical().is_loopback() && !tokens.protects(Role::Admin) {
         return Err(StartError::OpenAdmin(address));
     }
-    let tls = endpoint.tls.as_ref().map(|files| ServerTls::read(files, &service.metrics)).transpose()?.map(Arc::new);
+    let tls = endpoint.tls.as_ref().map(|files| ServerTls::read(files, service.metrics())).transpose()?.map(Arc::new);
     let (listeners, addr) =
         listen(address, endpoint.threads.max(1)).map_err(|source| StartError::Listen { address, source })?;
     let (stop, stopped) = watch::channel(None);
@@ -178,8 +178,8 @@ fn opened(socket: Socket) -> std::io::Result<StdListener> {
 }
 
 /// The state of one serving thread.
-struct ServingThread {
-    service: Arc<Service>,
+struct ServingThread<S> {
+    service: Arc<S>,
     limits: Limits,
     hosts: Arc<AllowedHosts>,
     tokens: Arc<Tokens>,
@@ -190,7 +190,7 @@ struct ServingThread {
     admission: Arc<ConnectionLimits>,
 }
 
-impl ServingThread {
+impl<S: RequestService> ServingThread<S> {
     /// Accepts connections until the server stops, then waits for them to end.
     fn run(self, runtime: &Runtime, listener: StdListener, mut stopped: watch::Receiver<Option<Instant>>) {
         runtime.block_on(async {
@@ -233,6 +233,7 @@ impl ServingThread {
             limits: self.limits.clone(),
             hosts: is_local.then(|| self.hosts.clone()),
             tokens: self.tokens.clone(),
+            client,
             tls: self.tls.as_ref().map(|tls| tls.newest()),
             is_reserved: place.is_none(),
         };

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -14,12 +16,12 @@ use super::operator_rates::RateSampler;
 use super::payload::Payload;
 use super::recommender::Recommender;
 use super::reply::{self, Reply};
+use super::request_service::RequestService;
 use super::router::Router;
 use super::rules::ConnectionRules;
 use super::served_groups::ServedGroups;
 use super::served_models::{ServedModel, ServedModels};
-use super::tokens::check_json;
-use super::{BodyRule, Captures, HttpRoute, Readiness, RequestError, Role, body};
+use super::{BodyRule, Captures, HttpRoute, Readiness, RequestError, body};
 use crate::example::Program;
 use crate::metrics::Metrics;
 use crate::registry::{LiveModels, Registry};
@@ -95,7 +97,7 @@ impl Service {
                 body::discard_within(body, &rules.limits).await;
                 Err(RequestError::TooManyConnections)
             }
-            Ok((route, captures)) => match (check(route, &parts, rules), route.body) {
+            Ok((route, captures)) => match (rules.check(route, &parts), route.body) {
                 (Err(error), _) => {
                     body::discard_within(body, &rules.limits).await;
                     Err(error)
@@ -181,9 +183,14 @@ impl Service {
     }
 }
 
-/// Checks what a request is besides its path and its body: its query, its token, and for a move its content type.
-fn check(route: &HttpRoute, parts: &Parts, rules: &ConnectionRules) -> Result<(), RequestError> {
-    rules.tokens.check(route.role, &parts.headers)?;
-    route.query.check(parts.uri.query())?;
-    if route.role == Role::Admin { check_json(&parts.headers) } else { Ok(()) }
+impl RequestService for Service {
+    type Answer = Full<Bytes>;
+
+    async fn answer(&self, request: Request<Incoming>, rules: &ConnectionRules) -> Reply {
+        Service::answer(self, request, rules).await
+    }
+
+    fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
 }

@@ -39,8 +39,8 @@ pub use load::ConfigChange;
 pub use origin::Origin;
 pub use schema::schema;
 pub use sections::{
-    CheckpointConfig, DeadLettersConfig, HttpConfig, LogConfig, LogFormat, OfflineConfig, PlayConfig, RedisConfig,
-    RegistryConfig, TlsConfig, TokensConfig, TopicConfig,
+    CheckpointConfig, DeadLettersConfig, GatewaySection, HttpConfig, LogConfig, LogFormat, OfflineConfig, PlayConfig,
+    RedisConfig, RegistryConfig, TlsConfig, TokensConfig, TopicConfig,
 };
 
 /// A config file with its overrides applied. [`keys`] describes each key.
@@ -71,6 +71,7 @@ pub struct Config {
     pub checkpoint: CheckpointConfig,
     pub offline: OfflineConfig,
     pub log: LogConfig,
+    pub gateway: GatewaySection,
     /// The folder that the paths of topics are relative to: that of the config file.
     #[serde(skip)]
     pub base: PathBuf,
@@ -109,6 +110,7 @@ impl Default for Config {
             checkpoint: CheckpointConfig::default(),
             offline: OfflineConfig::default(),
             log: LogConfig::default(),
+            gateway: GatewaySection::default(),
             base: PathBuf::new(),
             origin: Origin::default(),
         }

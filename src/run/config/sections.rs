@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::values;
-use crate::serve::{Endpoint, Role, TlsFiles};
+use crate::serve::{BackendUrl, BalancePolicy, Endpoint, Role, TlsFiles};
 use crate::source::{FileBinding, PlaybackSpeed};
 
 /// `[topics.TOPIC]`: the files that replace a topic.
@@ -256,4 +256,56 @@ pub enum LogFormat {
     #[default]
     Json,
     Text,
+}
+
+/// `[gateway]`: the servers that a gateway stands before.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewaySection {
+    pub servers: Vec<String>,
+    pub policy: BalancePolicy,
+    pub entity: Vec<String>,
+    #[serde(with = "values::duration")]
+    pub health_interval: Duration,
+}
+
+impl Default for GatewaySection {
+    fn default() -> Self {
+        GatewaySection {
+            servers: Vec::new(),
+            policy: BalancePolicy::default(),
+            entity: Vec::new(),
+            health_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+impl GatewaySection {
+    /// Returns the servers, or the position of the first that is no URL.
+    ///
+    /// # Errors
+    /// If one is no URL.
+    pub fn backends(&self) -> Result<Vec<BackendUrl>, usize> {
+        let url = |(at, url): (usize, &String)| BackendUrl::parse(url).ok_or(at);
+        self.servers.iter().enumerate().map(url).collect()
+    }
+
+    /// Returns what is wrong: the key and why. The values are not told, as one may have a password.
+    pub fn mistake(&self) -> Option<(&'static str, String)> {
+        let wrong = self.backends().err().map(|at| {
+            ("servers", format!("gateway.servers: entry {} is no URL of a server; expected http://HOST:PORT", at + 1))
+        });
+        let twice = || {
+            let mut known = Vec::new();
+            let is_known = |url: BackendUrl| {
+                known.contains(&url) || {
+                    known.push(url);
+                    false
+                }
+            };
+            let at = self.backends().ok()?.into_iter().position(is_known)?;
+            Some(("servers", format!("gateway.servers: entry {} is a server named before", at + 1)))
+        };
+        wrong.or_else(twice)
+    }
 }

@@ -1,12 +1,50 @@
-//! The warning about an endpoint that others than this machine can reach.
+//! Opening the endpoint of a run or a gateway by its config.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use super::config::HttpConfig;
-use crate::serve::Role;
+use super::config::{Config, HttpConfig};
+use super::{Failure, print_err, system};
+use crate::serve::{self, RequestService, Role, Server, StartError};
+
+/// Files that the process may need beside a socket for each connection.
+const OTHER_FILES: usize = 256;
+
+/// Binds the address of a config and starts to answer. Warns on stderr about limits of the system, and if others can reach
+/// the endpoint.
+///
+/// # Errors
+/// If the address cannot be bound, or tokens or certificate cannot be used.
+pub fn open<S: RequestService>(config: &Config, service: &Arc<S>) -> Result<Server, Failure> {
+    let mut endpoint = config.http.endpoint(&config.base);
+    // No page of somebody else has the name of this machine, which often stands for a loopback address.
+    endpoint.allowed_hosts.extend(system::host_name());
+    let files = usize::try_from(system::raise_open_files()).unwrap_or(usize::MAX);
+    let most = files.saturating_sub(OTHER_FILES).max(1);
+    if endpoint.max_connections > most {
+        print_err(format_args!(
+            "warning: [http] max_connections is {}, but the process may open {files} files; {most} connections are \
+             accepted. Raise the limit (ulimit -n) for more",
+            endpoint.max_connections
+        ));
+        endpoint.max_connections = most;
+    }
+    let server = serve::start(&endpoint, service).map_err(|error| {
+        let at =
+            |path: &[&str], what: &str| Failure::Usage(format!("{}: error: {what}{error}", config.origin.place(path)));
+        match error {
+            StartError::Address(_) | StartError::OpenAdmin(_) => at(&["http", "listen"], "[http] listen: "),
+            StartError::Tls { key, .. } => at(&["http", "tls", key], ""),
+            StartError::Tokens { role, .. } => at(&["http", "tokens", role], ""),
+            other => Failure::from(other),
+        }
+    })?;
+    warning(server.addr(), &config.http).iter().for_each(print_err);
+    Ok(server)
+}
 
 /// Returns a warning if others than this machine can reach an endpoint, and not everything keeps them out.
-pub fn warning(addr: SocketAddr, http: &HttpConfig) -> Option<String> {
+fn warning(addr: SocketAddr, http: &HttpConfig) -> Option<String> {
     let ip = addr.ip().to_canonical();
     let whom = if ip.is_unspecified() { "on all addresses of this machine" } else { "on an address of a network" };
     let open = Role::ALL.into_iter().filter(|role| http.tokens.of(*role).is_none()).map(Role::name);
