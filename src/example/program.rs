@@ -15,7 +15,7 @@ use crate::aggregate::Feature;
 use crate::expr::EvalStats;
 use crate::model::{self, InputCell};
 use crate::time::EventTime;
-use crate::value::Type;
+use crate::value::{Scalar, Type};
 
 /// The serving program of one model. Built once and shared by all requests.
 #[derive(Debug)]
@@ -116,6 +116,17 @@ impl Program {
             }
         }
         failed
+    }
+
+    /// Returns the key by which the first feature group is looked up for a row, after [`Program::run`]; `None` if there is
+    /// none.
+    pub fn entity<'a>(&'a self, frame: &'a Frame, row: usize) -> Option<impl Iterator<Item = &'a Scalar>> {
+        let of_group = |step: &'a ProgramStep| match step {
+            ProgramStep::LookUp(step) if matches!(self.sources[step.source], LookupSource::Group(_)) => Some(step),
+            _ => None,
+        };
+        let step = self.steps.iter().find_map(of_group)?;
+        Some(step.key.iter().map(move |slot| frame.get(row, *slot)))
     }
 
     /// Returns the value of an input, by position, after [`Program::run`].

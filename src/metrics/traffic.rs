@@ -31,6 +31,11 @@ impl Traffic {
         }
     }
 
+    /// The pattern of the route.
+    pub fn route(&self) -> &'static str {
+        self.route
+    }
+
     /// Counts one answer with its status, and the time from the request's head to it.
     pub fn count(&self, code: u16, took: Duration) {
         self.seconds.observe(took.as_secs_f64());

@@ -58,7 +58,7 @@ pub fn start(level: &str) {
 /// # Errors
 /// If the file cannot be created or opened.
 pub fn open_file(config: &Config) -> Result<(), Failure> {
-    let LogConfig { file: path, format, max_bytes, keep } = &config.log;
+    let LogConfig { file: path, format, max_bytes, keep, .. } = &config.log;
     let Some(path) = path else { return Ok(()) };
     let file = LogFile::open(path, *max_bytes, *keep).map_err(|error| {
         let place = config.origin.place(&["log", "file"]);

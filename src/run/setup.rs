@@ -132,6 +132,7 @@ impl RunSetup {
             metrics: self.metrics.clone(),
             readiness: self.readiness.clone(),
             dashboard: self.dashboard(),
+            logged_share: self.config.log.predictions,
         });
         endpoint::open(&self.config, &service)
     }

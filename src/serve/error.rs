@@ -70,6 +70,8 @@ pub enum RequestError {
     TooManyConnections,
     #[error("the bodies of all requests together are larger than the endpoint may hold; try again later")]
     TooManyBodies,
+    #[error("too many requests wait for the registry; try again later")]
+    TooMuchWaiting,
     /// The host that a request on a loopback address names.
     #[error(
         "host {0:?} is not allowed on a loopback address; expected localhost, 127.0.0.1, [::1] or one of \
@@ -94,8 +96,6 @@ pub enum RequestError {
     },
     #[error("there is no registry here")]
     NoRegistry,
-    #[error("no version of model {0} yet")]
-    NoVersion(String),
     /// The gateway has nobody to ask.
     #[error("no server is ready; try again later")]
     NoServer,
@@ -104,6 +104,8 @@ pub enum RequestError {
     ServerFailed(String),
     #[error("the server that was asked did not answer in time")]
     ServerLate,
+    #[error("no version of model {0} yet")]
+    NoVersion(String),
     #[error("version {version} of model {model} cannot be read now")]
     Registry {
         model: String,
@@ -133,9 +135,9 @@ fn possible_windows(expected: &str) -> String {
 impl RequestError {
     pub fn status(&self) -> StatusCode {
         match self {
+            // What is more than the limits allow.
             RequestError::Instance(InstanceError { fault: InstanceFault::TooMany, .. })
             | RequestError::TooManyEntities { .. }
-            // What is more than the limits allow.
             | RequestError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             RequestError::Malformed(_)
             | RequestError::Instance(_)
@@ -163,8 +165,11 @@ impl RequestError {
             RequestError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             RequestError::TooSlow => StatusCode::REQUEST_TIMEOUT,
             RequestError::ContentEncoding(_) | RequestError::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            RequestError::TooManyConnections | RequestError::TooManyBodies => StatusCode::TOO_MANY_REQUESTS,
+            RequestError::TooManyConnections | RequestError::TooManyBodies | RequestError::TooMuchWaiting => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             RequestError::Host(_) | RequestError::WrongRole(_) => StatusCode::FORBIDDEN,
+            // What the client cannot mend.
             RequestError::NoVersion(_)
             | RequestError::Registry { .. }
             | RequestError::RegistryAway { .. }
@@ -172,7 +177,6 @@ impl RequestError {
             | RequestError::NoServer => StatusCode::SERVICE_UNAVAILABLE,
             RequestError::ServerFailed(_) => StatusCode::BAD_GATEWAY,
             RequestError::ServerLate => StatusCode::GATEWAY_TIMEOUT,
-            // What the client cannot mend.
         }
     }
 

@@ -19,7 +19,7 @@
 //! | has its body read, if the route takes one, within limits | `body`, `budget` |
 //! | is answered by the route's handler | `native`, `operations`, or a folder of a protocol: `open_inference`, `tensorflow`, `mlflow`, `feast` |
 //! | has its instances read, whatever form they are in | `served_models`, `instance_table`, `json_columns` |
-//! | is predicted for: version, look-ups, expressions, scores | `served_models` |
+//! | is predicted for: version, look-ups, expressions, scores; some are logged | `served_models`, `prediction_log` |
 //! | has items ranked, or left out, by what else is known of them and the user | `recommender` |
 //! | is refused, in the family's shape, and counted | [`RequestError`], [`crate::metrics::Traffic`] |
 //! | is passed on to another server instead of all that, by a [`Gateway`] | `gateway` |
@@ -57,6 +57,7 @@ mod open_inference;
 mod operations;
 mod operator_rates;
 mod payload;
+mod prediction_log;
 mod prediction_stats;
 mod query;
 mod readiness;

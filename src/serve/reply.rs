@@ -107,7 +107,7 @@ pub fn write_predictions(predictor: &Predictor, predictions: &Predictions, out: 
 }
 
 /// Appends a prediction: a number, an int if it is a cluster, or an object from class to probability if it has classes.
-fn write_prediction(predictor: &Predictor, prediction: &[f64], out: &mut Vec<u8>) {
+pub fn write_prediction(predictor: &Predictor, prediction: &[f64], out: &mut Vec<u8>) {
     let classes = predictor.classes();
     if predictor.kind().task == Task::Clustering {
         return serde_json::to_writer(out, &(prediction[0] as u64)).expect("writing to memory cannot fail");
@@ -125,6 +125,18 @@ fn write_prediction(predictor: &Predictor, prediction: &[f64], out: &mut Vec<u8>
         write_float(*probability, out);
     }
     out.push(b'}');
+}
+
+/// Appends a list of values.
+pub fn write_list<'a>(values: impl Iterator<Item = &'a Scalar>, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (at, value) in values.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write_scalar(value, out);
+    }
+    out.push(b']');
 }
 
 /// Appends a JSON string.

@@ -11,6 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer};
 
 use super::RequestError;
 use super::call::{Call, Scratch, Unanswered, VersionRef};
+use super::prediction_log::{LoggedModel, PredictionLog};
 use super::prediction_stats::PredictionStats;
 use super::recommender::Recommender;
 use crate::example::{Frame, InstanceError, LookupSource, Program};
@@ -31,6 +32,7 @@ pub struct ServedModels {
     models: Vec<ServedModel>,
     live: Arc<LiveModels>,
     registry: Option<Registry>,
+    log: Option<PredictionLog>,
     /// Versions read from the registry for requests that named them, newest last.
     loaded: Mutex<Vec<LoadedVersion>>,
 }
@@ -42,8 +44,13 @@ struct LoadedVersion {
 }
 
 impl ServedModels {
-    pub fn new(models: Vec<ServedModel>, live: Arc<LiveModels>, registry: Option<Registry>) -> Self {
-        ServedModels { models, live, registry, loaded: Mutex::default() }
+    pub fn new(
+        models: Vec<ServedModel>,
+        live: Arc<LiveModels>,
+        registry: Option<Registry>,
+        log: Option<PredictionLog>,
+    ) -> Self {
+        ServedModels { models, live, registry, log, loaded: Mutex::default() }
     }
 
     pub fn iter(&self) -> std::slice::Iter<'_, ServedModel> {
@@ -176,7 +183,11 @@ impl ServedModels {
         let input = |row: usize, input: usize| model.program.input(frame, row, input);
         model.nulls.add(NullReason::OutOfRange, version.predictor.out_of_range(frame.rows(), input));
         version.predictor.predict_values(frame.rows(), input, memory, predictions);
-        stats.succeeded(frame.rows(), start.elapsed());
+        let took = start.elapsed();
+        stats.succeeded(frame.rows(), took);
+        if let Some(log) = self.log {
+            log.write(LoggedModel { program: &model.program, quoted: &model.quoted, version: &version }, scratch, took);
+        }
         Ok(version)
     }
 

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::http::request::Parts;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer_moment::AnswerMoment;
 use super::call::Unanswered;
 use super::dashboard_config::DashboardConfig;
 use super::operator_rates::RateSampler;
 use super::payload::Payload;
+use super::prediction_log::PredictionLog;
 use super::recommender::Recommender;
 use super::reply::{self, Reply};
 use super::request_service::RequestService;
@@ -29,6 +30,13 @@ use crate::spec::Spec;
 use crate::store::Online;
 use crate::time::EventTime;
 
+/// The most requests that wait at a time for work that blocks, such as reading a version from the registry. Further ones
+/// are refused, so that a registry that hangs does not take up all connections.
+const MOST_WAITING: usize = 64;
+
+/// The target of log lines on requests that could not be answered although they were right.
+const ERRORS: &str = "errors";
+
 /// The state that a service answers from.
 pub struct ServiceConfig<'a> {
     pub spec: &'a Spec,
@@ -41,6 +49,8 @@ pub struct ServiceConfig<'a> {
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
     pub dashboard: DashboardConfig,
+    /// The share of the entities whose predictions are logged.
+    pub logged_share: f64,
 }
 
 /// Answers requests. Shared by all serving threads.
@@ -57,13 +67,16 @@ pub struct Service {
     pub(super) rates: RateSampler,
     online: Arc<Online>,
     router: Router,
+    /// A permit for each request that may wait for work that blocks.
+    waiting: Semaphore,
 }
 
 impl Service {
     /// # Panics
     /// If the parts are not of one dataflow.
     pub fn new(config: ServiceConfig<'_>) -> Arc<Self> {
-        let ServiceConfig { spec, programs, online, live, registry, metrics, readiness, dashboard } = config;
+        let ServiceConfig { spec, programs, online, live, registry, metrics, readiness, dashboard, logged_share } =
+            config;
         assert_eq!(programs.len(), spec.models.len(), "there is a program for each model");
         let models = programs.into_iter().zip(&spec.models);
         let models = models
@@ -74,7 +87,7 @@ impl Service {
             .collect();
         Arc::new(Service {
             dataflow: spec.name.clone(),
-            models: ServedModels::new(models, live, registry),
+            models: ServedModels::new(models, live, registry, PredictionLog::new(logged_share)),
             groups: ServedGroups::new(spec, &online),
             router: Router::new(&metrics),
             online,
@@ -82,6 +95,7 @@ impl Service {
             readiness,
             dashboard,
             rates: RateSampler::new(Instant::now()),
+            waiting: Semaphore::new(MOST_WAITING),
         })
     }
 
@@ -121,6 +135,8 @@ impl Service {
             match &error {
                 RequestError::Registry { model, version, source } => {
                     tracing::warn!(
+                        target: ERRORS,
+                        route = found.traffic.route(),
                         model,
                         version,
                         error = source as &dyn std::error::Error,
@@ -128,7 +144,8 @@ impl Service {
                     );
                 }
                 RequestError::RegistryAway { model, source } => {
-                    tracing::warn!(model, error = source as &dyn std::error::Error, "the registry cannot be used");
+                    let (route, error) = (found.traffic.route(), source as &dyn std::error::Error);
+                    tracing::warn!(target: ERRORS, route, model, error, "the registry cannot be used");
                 }
                 _ => {}
             }
@@ -154,12 +171,23 @@ impl Service {
             match (route.handler)(self, captures, payload) {
                 Ok(reply) => return Ok(reply),
                 Err(Unanswered::Refused(error)) => return Err(error),
-                Err(Unanswered::VersionNotLoaded { model, version }) => self.models.load(model, version).await?,
-                Err(Unanswered::Blocking(work)) => return work.done().await,
+                Err(Unanswered::VersionNotLoaded { model, version }) => {
+                    let _permit = self.wait()?;
+                    self.models.load(model, version).await?;
+                }
+                Err(Unanswered::Blocking(work)) => {
+                    let _permit = self.wait()?;
+                    return work.done().await;
+                }
             }
         }
         // Other requests have loaded so many versions in between that this one was dropped again.
         Err(RequestError::TooManyConnections)
+    }
+
+    /// Lets a request wait for work that blocks, unless too many do.
+    fn wait(&self) -> Result<SemaphorePermit<'_>, RequestError> {
+        self.waiting.try_acquire().map_err(|_| RequestError::TooMuchWaiting)
     }
 
     /// The time before which everything is closed; `None` before the first record.

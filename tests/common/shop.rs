@@ -283,6 +283,7 @@ impl Shop {
             metrics: self.metrics.clone(),
             readiness: self.readiness.clone(),
             dashboard: self.dashboard.clone(),
+            logged_share: 0.0,
         })
     }
 
@@ -364,6 +365,16 @@ impl Client {
     /// If nothing arrives for ten seconds.
     pub fn receive(&mut self) -> Option<Answer> {
         self.receive_to(false)
+    }
+
+    /// Returns the next answer if it arrives within a time.
+    pub fn receive_within(&mut self, time: Duration) -> Option<Answer> {
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let mut more = [0; 8192];
+        let read = self.stream.read(&mut more).ok();
+        self.stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        self.buffer.extend_from_slice(&more[..read?]);
+        self.receive()
     }
 
     /// Returns the next answer, which has no body if it is that to a HEAD request; `None` once the connection is closed.

@@ -118,6 +118,7 @@ fn compare(plan: &Arc<Plan>, until: &str, wanted_examples: usize) {
         metrics: metrics.clone(),
         readiness: Arc::new(Readiness::default()),
         dashboard: DashboardConfig::default(),
+        logged_share: 0.0,
     });
     let endpoint = Endpoint {
         listen: "127.0.0.1:0".to_owned(),

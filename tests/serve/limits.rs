@@ -4,9 +4,10 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::json;
+use tidemill::registry::Registry;
 use tidemill::serve::{Endpoint, Server, start};
 
-use crate::common::shop::{Answer, Client, Shop, endpoint, post};
+use crate::common::shop::{Answer, Client, LARGE, SHOP, Shop, endpoint, post};
 
 fn body() -> String {
     json!({ "instances": [{ "buyer": "Ann", "amount": 20.0, "items": 2 }] }).to_string()
@@ -79,6 +80,50 @@ fn health_and_metrics_are_answered_while_slow_clients_hold_every_connection() {
         }
         server.drain();
     }
+}
+
+#[test]
+fn a_registry_that_hangs_holds_up_a_bounded_number_of_requests() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shop = Shop::bare(&format!("{SHOP}{LARGE}"));
+    shop.registry = Some(Registry::scratch(&folder.path().display().to_string()).unwrap());
+    shop.fill();
+    shop.publish(0, 3);
+    shop.readiness.started();
+    let server =
+        start(&Endpoint { max_connections: 200, max_connections_per_address: 200, ..endpoint() }, &shop.service())
+            .unwrap();
+    // Version 1 is no longer in memory, and nobody writes to the pipe that takes the place of its file.
+    let weights = folder.path().join("large/1/weights.safetensors");
+    std::fs::remove_file(&weights).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&weights).status().unwrap().success());
+    let first = json!({ "version": 1, "instances": [{ "buyer": "Ann", "amount": 20.0, "items": 2 }] }).to_string();
+    let mut waiting: Vec<Client> = Vec::new();
+    let refused = loop {
+        let mut client = Client::connect(server.addr());
+        client.send(&post("/predict", first.as_bytes())).unwrap();
+        if let Some(answer) = client.receive_within(Duration::from_millis(30)) {
+            break answer;
+        }
+        waiting.push(client);
+        assert!(waiting.len() <= 64, "no more may wait");
+    };
+    assert_eq!((refused.status, waiting.len()), (429, 64));
+    assert_eq!(refused.error(), "too many requests wait for the registry; try again later");
+    assert!(refused.head.contains("retry-after: 1"), "{}", refused.head);
+    assert_eq!(Client::connect(server.addr()).post("/predict", body()).status, 200, "others are answered");
+    // Whoever reads the pipe next finds its end at once.
+    let released = std::thread::spawn(move || {
+        while std::fs::OpenOptions::new().write(true).open(&weights).is_ok() && weights.exists() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    for client in &mut waiting {
+        assert_eq!(client.receive().unwrap().status, 503);
+    }
+    assert_eq!(Client::connect(server.addr()).post("/predict", body()).status, 200);
+    server.drain();
+    drop((folder, released));
 }
 
 #[test]

@@ -33,6 +33,8 @@ const BOUNDS: &[(&str, RangeInclusive<i64>)] = &[
     ("checkpoint.keep", 1..=1 << 40),
     ("log.max_bytes", 1000..=1 << 40),
     ("log.keep", 0..=1000),
+    ("log.predictions", 0..=1),
+    ("gateway.health_interval", 10..=DAY),
 ];
 
 /// Returns the bounds of a key: of a duration in ms; `None` if it has none.

@@ -175,6 +175,24 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("log.format", "text", "Format of the log file: `\"json\"`, an object per line, or `\"text\"`"),
     ("log.max_bytes", "int", "Size of the log file beyond which it is renamed to `FILE.1` and a new one is begun"),
     ("log.keep", "int", "Number of older log files to keep beside it"),
+    (
+        "log.predictions",
+        "number",
+        "Share of the entities whose predictions are logged to the file, by hash: 0 for none, 1 for all. See [log file](#log-file)",
+    ),
+    ("gateway.servers", "list", "URLs `http://HOST:PORT` of the servers that `tidemill gateway` passes requests on to"),
+    (
+        "gateway.policy",
+        "text",
+        "How it chooses a server: `\"round_robin\"` in turn, `\"least_busy\"` by open requests, `\"hash\"` by the entity, so that \
+         an entity stays with a server",
+    ),
+    (
+        "gateway.entity",
+        "list",
+        "Columns of the entity that `\"hash\"` goes by; without any, it goes by the whole request",
+    ),
+    ("gateway.health_interval", "duration", "Time between questions to each server whether it is ready"),
 ];
 
 /// Returns every key with its default.

@@ -66,6 +66,13 @@ impl Config {
         if let Some(wrong) = config.http.mistake() {
             errors.push(format!("{}: error: {wrong}", config.origin.place(&["http", "max_total_body_bytes"])));
         }
+        if config.log.predictions > 0.0 && config.log.file.is_none() {
+            let place = config.origin.place(&["log", "predictions"]);
+            errors.push(format!("{place}: error: log.predictions is given without log.file, which they are logged to"));
+        }
+        if let Some((key, wrong)) = config.gateway.mistake() {
+            errors.push(format!("{}: error: {wrong}", config.origin.place(&["gateway", key])));
+        }
         if let Some(missing) = config.http.tls.missing() {
             let given = if missing == "key" { "cert" } else { "key" };
             let place = config.origin.place(&["http", "tls", given]);

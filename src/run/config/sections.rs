@@ -241,11 +241,13 @@ pub struct LogConfig {
     pub format: LogFormat,
     pub max_bytes: u64,
     pub keep: usize,
+    /// The share of the entities whose predictions are logged.
+    pub predictions: f64,
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        LogConfig { file: None, format: LogFormat::Json, max_bytes: 10_000_000, keep: 5 }
+        LogConfig { file: None, format: LogFormat::Json, max_bytes: 10_000_000, keep: 5, predictions: 0.0 }
     }
 }
 
