@@ -220,33 +220,45 @@ fn is_anchor(line: &str, anchor: &str) -> bool {
     slug == anchor
 }
 
+/// Documents for contributors, which name files and tests.
+const GUIDES: [&str; 2] = ["CONTRIBUTING.md", "SECURITY.md"];
+
 #[test]
-fn paths_in_the_guide_for_contributors_exist() {
-    let text = read("CONTRIBUTING.md");
-    for quoted in text.split('`').skip(1).step_by(2) {
-        let is_path =
-            ["src/", "tests/", "docs/", "benches/", "dataflows/", "config/"].iter().any(|top| quoted.starts_with(top));
-        if is_path && !quoted.contains(['{', ' ', '*', 'N']) {
-            assert!(root().join(quoted).exists(), "CONTRIBUTING.md: there is no {quoted}");
+fn paths_in_the_guides_for_contributors_exist() {
+    for guide in GUIDES {
+        for quoted in read(guide).split('`').skip(1).step_by(2) {
+            let is_path = ["src/", "tests/", "docs/", "benches/", "dataflows/", "config/"]
+                .iter()
+                .any(|top| quoted.starts_with(top));
+            if is_path && !quoted.contains(['{', ' ', '*', 'N']) {
+                assert!(root().join(quoted).exists(), "{guide}: there is no {quoted}");
+            }
         }
     }
 }
 
-/// Checks pairs `` `tests/…/file.rs` `name` ``, which name a test of a file.
+/// Checks lists `` `tests/…/file.rs` `name`, `name` ``, which name tests and other items of a file.
 #[test]
-fn tests_in_the_guide_for_contributors_exist() {
-    let text = read("CONTRIBUTING.md");
-    let quoted: Vec<&str> = text.split('`').collect();
-    let mut seen = 0;
-    for three in quoted.windows(3).skip(1).step_by(2) {
-        let [path, " ", name] = three else { continue };
-        if path.starts_with("tests/") && path.ends_with(".rs") {
-            let there = read(path).contains(&format!("fn {name}("));
-            assert!(there, "CONTRIBUTING.md: {path} has no test {name}");
-            seen += 1;
+fn tests_in_the_guides_for_contributors_exist() {
+    for guide in GUIDES {
+        let text = read(guide);
+        let quoted: Vec<&str> = text.split('`').collect();
+        let (mut file, mut seen) = ("", 0);
+        for two in quoted[1..].chunks(2) {
+            let [name, after] = two else { continue };
+            if name.ends_with(".rs") {
+                file = name;
+            } else if !file.is_empty() {
+                let there = ["fn", "const"].iter().any(|kind| read(file).contains(&format!("{kind} {name}")));
+                assert!(there, "{guide}: {file} has no {name}");
+                seen += 1;
+            }
+            if ![" ", ", "].contains(after) {
+                file = "";
+            }
         }
+        assert!(seen > 0, "{guide} names tests");
     }
-    assert!(seen > 0, "the promises name their tests");
 }
 
 /// Checks blocks ```` ```toml ```` whose first line is `# file: PATH`: they quote that file, with `# …` for omitted lines.

@@ -4,15 +4,20 @@
 //! |---|---|
 //! | `bodies` | request bodies: content types, gzip |
 //! | `chromium`, `dashboard` | the pages of the dashboard, with a real browser and without |
+//! | `clicks` | a small dataflow for runs of the program |
 //! | `entities` | feature vectors of many entities at once |
+//! | `fuzz` | requests made of parts at random, for every reader |
+//! | `gateway` | what it passes on, whom it chooses, servers that fail |
 //! | `http` | every route and error, over real sockets |
 //! | `instances` | what an instance must contain, and what its time does |
 //! | `limits` | connections, the reserve, bodies in all, half-closed connections, hosts |
+//! | `logged` | the log of predictions |
 //! | `moves` | moves of aliases, tokens of roles |
 //! | `protocols` | the protocols of other servers, with their clients |
 //! | `prometheus` | metrics, config and alert rules, with a real Prometheus |
 //! | `python` | the Python client of this repository |
 //! | `recommend` | items ranked for a user |
+//! | `secrets` | secrets are in nothing that a run says or writes |
 //! | `shutdown` | the end of a run that hangs, permissions of files, the warning of an open address |
 //! | `top` | `tidemill top` |
 //! | `tls` | certificates, real clients, handshakes |
@@ -20,18 +25,23 @@
 
 mod bodies;
 mod chromium;
+mod clicks;
 #[path = "../common/mod.rs"]
 mod common;
 mod dashboard;
 mod entities;
+mod fuzz;
+mod gateway;
 mod http;
 mod instances;
 mod limits;
+mod logged;
 mod moves;
 mod prometheus;
 mod protocols;
 mod python;
 mod recommend;
+mod secrets;
 mod shutdown;
 mod tls;
 mod top;

@@ -5,40 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::clicks;
 use crate::common::program::Run;
-
-const SPEC: &str = r#"
-name = "clicks"
-[source.clicks]
-topic = "clicks"
-format = "csv"
-key = ["id"]
-time = "at"
-columns = { id = "string", user = "string", paid = "bool", at = "timestamp" }
-[features.user]
-from = "clicks"
-entity = "user"
-aggregate = [{ op = "count", windows = ["1h"] }]
-[model.paid]
-kind = "logistic"
-examples = "clicks"
-features = ["user.*"]
-label = { value = "paid" }
-window = "1h"
-"#;
 
 /// A folder with a dataflow, its input, in which a record is refused, and a config.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let mut rows = "id,user,paid,at\n".to_owned();
-    for at in 0..600 {
-        rows += &format!("c{at},u{},{},{}\n", at % 7, at % 3 == 0, 1_577_836_800_000_i64 + at * 60_000);
-    }
-    rows += "x,u1,maybe,1577836800000\n";
-    fs::write(folder.path().join("clicks.csv"), rows).unwrap();
-    fs::write(folder.path().join("clicks.toml"), SPEC).unwrap();
-    let config =
-        "[topics.clicks]\nfile = \"clicks.csv\"\n[http]\nlisten = \"127.0.0.1:0\"\n[offline]\nenabled = true\n";
+    clicks::write(folder.path());
+    let config = format!("{}[http]\nlisten = \"127.0.0.1:0\"\n[offline]\nenabled = true\n", clicks::TOPICS);
     fs::write(folder.path().join("config.toml"), config).unwrap();
     folder
 }

@@ -12,7 +12,7 @@
 mod clients;
 mod feast;
 mod mlflow;
-mod mutations;
+pub mod mutations;
 mod open_inference;
 mod tensorflow;
 

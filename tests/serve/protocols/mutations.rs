@@ -11,14 +11,14 @@ use super::{columns, orders, shop};
 use crate::common::shop::{Answer, Client, Shop};
 
 /// A request that is answered with 200.
-struct Sound {
-    path: &'static str,
-    headers: String,
-    body: Vec<u8>,
+pub struct Sound {
+    pub path: &'static str,
+    pub headers: String,
+    pub body: Vec<u8>,
 }
 
 /// A request of every reader of bodies.
-fn sound() -> Vec<Sound> {
+pub fn sound() -> Vec<Sound> {
     let plain = |path, body: Value| Sound { path, headers: String::new(), body: body.to_string().into_bytes() };
     let tensors = [texts(&["Ann", "bob"]), [1i64, 2].iter().flat_map(|value| value.to_le_bytes()).collect()];
     let tensor = |name: &str, datatype: &str, at: usize| {
