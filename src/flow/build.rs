@@ -204,6 +204,7 @@ impl<'scope> Renderer<'_, 'scope> {
         for (stream, node) in relations.iter() {
             let inputs = node.relation.inputs().into_iter().map(|input| streams[&input].clone()).collect();
             let records = node.relation.render(&node.operator, inputs, &mut graph);
+            let records = op::tap::tapped(records, self.job.online.as_deref(), node.name.as_deref());
             let records = if node.is_view() { records.probe_with(&self.probe) } else { records };
             streams.insert(stream, records);
         }

@@ -12,9 +12,10 @@ use super::init::InitOptions;
 use super::load::LoadOptions;
 use super::models::ModelsVerb;
 use super::replay_start::ReplayOptions;
+use super::tap::TapOptions;
 use super::top::TopOptions;
 use super::{
-    Failure, config, explain, features, gateway, init, inspect, live, load, logging, reference, replay, test, top,
+    Failure, config, explain, features, gateway, init, inspect, live, load, logging, reference, replay, tap, test, top,
 };
 use crate::source::PlaybackSpeed;
 use crate::spec::AssumedEntities;
@@ -150,6 +151,13 @@ enum Verb {
     /// Passes requests on to several servers of one dataflow, those of `gateway.servers`, until SIGINT or SIGTERM.
     #[command(after_help = "Example: tidemill gateway --config gateway.toml")]
     Gateway,
+    /// Prints the records of a source or a view as a running job reads them, or the vector of an entity as it changes: a
+    /// JSON object a line.
+    #[command(after_help = "Example: tidemill tap clicks --where user=u1\n         tidemill tap airport JFK --count 1")]
+    Tap {
+        #[command(flatten)]
+        options: TapOptions,
+    },
     /// Draws the operators and edges of a dataflow.
     #[command(after_help = "Example: tidemill graph dataflows/flights.toml --format svg > flights.svg")]
     Graph {
@@ -305,6 +313,7 @@ impl Cli {
             Verb::Models { verb } => verb.run(&common),
             Verb::Top { options } => top::run(&options, &common),
             Verb::Gateway => gateway::run(&common),
+            Verb::Tap { options } => tap::run(&options, &common),
             Verb::Graph { file, format } => inspect::graph(&file, format),
             Verb::Completions { shell } => reference::completions(Cli::command(), shell),
             Verb::Schema { of } => reference::schema(of),

@@ -26,11 +26,11 @@ use crate::source::{
     IdlenessPolicy, InputFrontier, Outcome, PartitionStats, Partitions, PlaybackClock, PlaybackSpeed, RecordCounts,
     TumblingWindow,
 };
-use crate::store::Online;
 use crate::store::offline::OrderedFile;
+use crate::store::{Online, Tap};
 use crate::threads::{self, Thread};
 use crate::time::EventTime;
-use crate::value::Scalar;
+use crate::value::{Scalar, Schema};
 
 /// The interval at which a worker publishes its operators' counts.
 const PUBLISH: Duration = Duration::from_millis(200);
@@ -144,7 +144,11 @@ pub fn prepare(
 pub fn online_store(plan: &Plan) -> Arc<Online> {
     let groups = plan.groups.iter().map(|group| (group.name.clone(), group.codec.types().to_vec()));
     let tables = plan.tables.iter().map(|table| (table.name.clone(), table.key_codec.types().to_vec()));
-    Online::new(groups, tables)
+    let online = Online::new(groups, tables);
+    let streams = plan.spec.relations.iter().filter_map(|(_, node)| Some((node.name.clone()?, node)));
+    let tap = |schema: &Schema| Arc::new(Tap::new(schema.names().map(str::to_owned).collect()));
+    online.set_taps(streams.map(|(name, node)| (name, tap(&node.schema))).collect());
+    online
 }
 
 /// Creates the offline files of a plan in a folder, for rows from a time on.

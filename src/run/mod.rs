@@ -11,7 +11,7 @@
 //! | `features`, [`explain`] | `features` |
 //! | `reference` | `completions`, `man`, `schema` |
 //! | `models` | `models` |
-//! | `top` | `top` |
+//! | `top`, `tap` | `top`, `tap` |
 //! | `gateway` | `gateway` |
 //!
 //! Shared by the verbs:
@@ -84,6 +84,7 @@ mod shortfall;
 mod signals;
 mod status;
 mod system;
+mod tap;
 mod test;
 mod top;
 mod training;

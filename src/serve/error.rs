@@ -49,6 +49,8 @@ pub enum RequestError {
     UnknownAlias { model: String, alias: String, expected: String },
     #[error("unknown feature group {found}; {}", hint(.nearest.as_deref(), .expected))]
     UnknownGroup { found: String, nearest: Option<String>, expected: String },
+    #[error("unknown stream {found}; {}", hint(.nearest.as_deref(), .expected))]
+    UnknownStream { found: String, nearest: Option<String>, expected: String },
     #[error("group {group} has no feature {found}; {}", hint(.nearest.as_deref(), .expected))]
     UnknownFeature { group: String, found: String, nearest: Option<String>, expected: String },
     #[error("group {group} has no entity {entity}")]
@@ -160,6 +162,7 @@ impl RequestError {
             | RequestError::UnknownVersion { .. }
             | RequestError::UnknownAlias { .. }
             | RequestError::UnknownGroup { .. }
+            | RequestError::UnknownStream { .. }
             | RequestError::UnknownFeature { .. }
             | RequestError::UnknownEntity { .. } => StatusCode::NOT_FOUND,
             RequestError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,

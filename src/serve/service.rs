@@ -27,7 +27,7 @@ use crate::example::Program;
 use crate::metrics::Metrics;
 use crate::registry::{LiveModels, Registry};
 use crate::spec::Spec;
-use crate::store::Online;
+use crate::store::{Online, Taps};
 use crate::time::EventTime;
 
 /// The most requests that wait at a time for work that blocks, such as reading a version from the registry. Further ones
@@ -208,6 +208,11 @@ impl Service {
     /// The moment of an answer, to be taken once and before anything is looked up.
     pub(super) fn moment(&self) -> AnswerMoment {
         AnswerMoment { watermark: self.watermark(), asking: self.online.asking_time() }
+    }
+
+    /// The taps of the streams of the dataflow; `None` if nothing is computed here.
+    pub(super) fn taps(&self) -> Option<&Taps> {
+        self.online.taps()
     }
 }
 

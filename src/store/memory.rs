@@ -13,7 +13,7 @@ use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
 use twox_hash::XxHash3_64;
 
-use super::{Upsert, Vector};
+use super::{Taps, Upsert, Vector};
 use crate::aggregate::Feature;
 use crate::metrics::Freshness;
 use crate::time::EventTime;
@@ -225,6 +225,8 @@ pub struct Online {
     tables: HashMap<String, Arc<OnlineTable>>,
     watermark: AtomicI64,
     newest: AtomicI64,
+    /// Unset in a store without streams.
+    taps: OnceLock<Taps>,
 }
 
 impl Online {
@@ -239,7 +241,18 @@ impl Online {
             tables: tables.into_iter().map(table).collect(),
             watermark: AtomicI64::new(EventTime::MIN),
             newest: AtomicI64::new(EventTime::MIN),
+            taps: OnceLock::new(),
         })
+    }
+
+    /// Sets the taps of the streams from which the store is filled. A second call has no effect.
+    pub fn set_taps(&self, taps: Taps) {
+        let _ = self.taps.set(taps);
+    }
+
+    /// Returns the taps of all streams, by name.
+    pub fn taps(&self) -> Option<&Taps> {
+        self.taps.get()
     }
 
     /// The vectors of a feature group.

@@ -1,5 +1,6 @@
 //! Stores: the newest features for serving ([`memory`], mirrored in [`redis`]), and all of them for training elsewhere
-//! ([`offline`], read back by [`offline_rows`], checked by [`checksums`]).
+//! ([`offline`], read back by [`offline_rows`], checked by [`checksums`]); and the newest records of streams that someone
+//! watches (`taps`).
 
 pub mod checksums;
 mod content;
@@ -7,6 +8,7 @@ pub mod memory;
 pub mod offline;
 pub mod offline_rows;
 pub mod redis;
+mod taps;
 
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use crate::aggregate::Feature;
 use crate::value::Key;
 
 pub use memory::Online;
+pub use taps::{Tap, TapReading, Taps};
 
 /// The features of an entity or the columns of a table row, shared by their readers.
 pub type Vector = Arc<[Feature]>;

@@ -1,4 +1,4 @@
-//! `tidemill top` on a running job.
+//! `tidemill top` and `tidemill tap` on a running job.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -64,4 +64,55 @@ fn top_shows_sources_operators_and_scores_and_takes_a_token() {
     run.stop();
     let away = top(&asked);
     assert!(text(&away.stderr).contains("does the job run"), "{}", text(&away.stderr));
+}
+
+#[test]
+fn tap_prints_records_of_a_stream_and_vectors_of_an_entity() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args([
+        "run",
+        "dataflows/clicks.toml",
+        "--config",
+        "config/clicks.toml",
+    ]);
+    let home = format!("data_dir={}", folder.path().display());
+    // Two weeks of clicks in two minutes, so that there are some while the test looks on.
+    for set in ["http.listen=127.0.0.1:0", "play.speed=10000", &home] {
+        command.args(["--set", set]);
+    }
+    let run = Run::start(&mut command);
+    let url = run.url();
+    let tap = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_tidemill")).arg("tap").args(arguments).args(["--url", &url]).output().unwrap()
+    };
+    let lines = |arguments: &[&str]| -> Vec<Value> {
+        let output = tap(arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let clicks = lines(&["clicks", "--count", "20"]);
+    assert_eq!(clicks.len(), 20);
+    let names: Vec<&String> = clicks[0].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["action", "at", "category", "channel", "item", "price", "user"]);
+    assert!(clicks.windows(2).all(|pair| pair[0]["at"].as_str() <= pair[1]["at"].as_str()), "{clicks:?}");
+    let views = lines(&["looks", "--where", "channel=ad", "--count", "3"]);
+    assert!(views.iter().all(|view| view["channel"] == "ad" && view["hour"].is_i64()), "{views:?}");
+
+    // The vector of an item changes with its clicks.
+    let item = clicks[0]["item"].as_str().unwrap();
+    let vectors = lines(&["item", item, "--count", "2"]);
+    assert_eq!((&vectors[0]["group"], &vectors[0]["entity"]["item"]), (&"item".into(), &item.into()));
+    assert_ne!(vectors[0]["features"], vectors[1]["features"]);
+
+    for (arguments, said) in [
+        (&["clicks_", "--count", "1"][..], "unknown stream clicks_; did you mean clicks?"),
+        (&["item", "nothing"], "group item has no entity nothing"),
+        (&["item", "i1", "--where", "a=b"], "--where is for records"),
+        (&["clicks", "--where", "a"], "expected COLUMN=VALUE"),
+    ] {
+        let refused = tap(arguments);
+        assert!(!refused.status.success() && text(&refused.stderr).contains(said), "{}", text(&refused.stderr));
+    }
+    run.stop();
 }

@@ -23,6 +23,7 @@ pub mod sink;
 pub mod source;
 mod stash;
 pub mod table;
+pub mod tap;
 mod throttle;
 pub mod union;
 mod updates;
