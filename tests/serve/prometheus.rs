@@ -197,6 +197,7 @@ fn every_query_of_the_grafana_dashboard_has_data() {
         stream.read_to_string(&mut answer).unwrap();
         answer.lines().next().is_some_and(|status| status.ends_with("200 OK"))
     };
+    eventually("a champion", || prometheus.value(r#"tidemill_model_version{model="late",alias="champion"}"#).is_some());
     eventually("a prediction", predict);
     let queries = queries_of_the_dashboard();
     assert!(queries.len() > 20, "{}", queries.len());
