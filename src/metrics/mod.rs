@@ -69,6 +69,7 @@ names! {
     MODEL_PSI = "tidemill_model_psi", ["model", "input"], "Population stability index of an input: the newest window against the champion's training window.";
     MODEL_PREDICTION_PSI = "tidemill_model_prediction_psi", ["model"], "The same of the champion's predictions.";
     MODEL_DRIFT = "tidemill_model_drift_total", ["model"], "Rises of the champion's error, as noticed by ADWIN.";
+    MODEL_DIVERGED = "tidemill_model_diverged_total", ["model"], "Versions that were refused because their error on their own window was above that of no skill.";
     MODEL_ROLLBACKS = "tidemill_model_rollbacks_total", ["model"], "Champions that fell behind their predecessor and were rolled back.";
     MODEL_SCORE = "tidemill_model_score", ["model", "metric", "role"], "Prequential score over the newest window, by role: champion, predecessor, newest or no_skill.";
     STATE_ENTITIES = "tidemill_online_entities", ["group"], "Entities in the online store.";

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::preparation::InputColumn;
-use super::{BINS, GATE_WINDOWS, Gate, HASH_BITS, ModelError, ModelKind, ModelOptions, SHARDS};
+use super::{BINS, GATE_WINDOWS, Gate, HASH_BITS, MIN_EXAMPLES, ModelError, ModelKind, ModelOptions, SHARDS};
 
 /// Checks the options of a model of these inputs.
 ///
@@ -17,6 +17,7 @@ pub fn check_options(options: &ModelOptions, inputs: &[InputColumn]) -> Result<(
         ("hash_bits", i64::from(options.hash_bits), HASH_BITS),
         ("bins", options.bins as i64, BINS),
         ("shards", options.shards as i64, SHARDS),
+        ("min_examples", i64::try_from(options.min_examples).unwrap_or(i64::MAX), MIN_EXAMPLES),
     ];
     errors.extend(ranges.into_iter().filter_map(|(name, found, range)| out_of_range(name, found, &range)));
     // The numbers of a layout are only sensible within the ranges.

@@ -60,6 +60,6 @@ pub use task::Task;
 pub use tensor::{Tensor, Tensors};
 pub use training::{
     Decision, DriftAlarm, Examples, Labels, OverallScores, Scored, Stability, Trainer, TrainerConfig, Version,
-    WindowScores,
+    WaitingWindow, WindowScores,
 };
 pub use weights::Weights;

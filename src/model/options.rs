@@ -23,6 +23,9 @@ pub struct ModelOptions {
     /// Virtual shards; the result depends on their number, never on workers.
     pub shards: usize,
     pub start: LearningStart,
+    /// The examples that the first version is learnt from at least.
+    #[serde(default = "default_min_examples", skip_serializing_if = "is_default_min_examples")]
+    pub min_examples: u64,
     pub seed: u64,
     pub publish: Option<Gate>,
     /// The lists in which examples are scored; `None` if they are scored one by one alone.
@@ -52,11 +55,20 @@ impl Default for ModelOptions {
             hash_bits: 18,
             shards: 1,
             start: LearningStart::Warm,
+            min_examples: default_min_examples(),
             seed: 0,
             publish: None,
             ranking: None,
         }
     }
+}
+
+fn default_min_examples() -> u64 {
+    20
+}
+
+fn is_default_min_examples(examples: &u64) -> bool {
+    *examples == default_min_examples()
 }
 
 /// The kind, its task and its parameters. In JSON it is a plain string if neither task nor parameter was written.
@@ -179,6 +191,9 @@ pub const HASH_BITS: RangeInclusive<i64> = 4..=24;
 
 /// The values that `shards` may have.
 pub const SHARDS: RangeInclusive<i64> = 1..=1024;
+
+/// The values that `min_examples` may have.
+pub const MIN_EXAMPLES: RangeInclusive<i64> = 1..=1_000_000;
 
 /// The values that a gate's `windows` may have.
 pub const GATE_WINDOWS: RangeInclusive<i64> = 1..=1000;

@@ -41,6 +41,12 @@ impl Weights {
         Self::from_parts(first, &rest, slots)
     }
 
+    /// Adds to the weight of the bias, which is 1 in every row.
+    pub fn plus_bias(mut self, base: f64) -> Self {
+        self.dense[0] += base;
+        self
+    }
+
     fn from_parts(dense: Box<[f64]>, rest: &[(u32, f64)], slots: usize) -> Self {
         let size = slots - dense.len();
         let hashed = if rest.len() * 8 >= size {

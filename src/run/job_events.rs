@@ -182,6 +182,9 @@ impl JobEvents {
             JobEvent::Learning(model, LearningReport::Drift(alarm)) => {
                 model_reports::drift(&self.metrics, &self.plan.models[model].name, &alarm);
             }
+            JobEvent::Learning(model, LearningReport::Waiting(end, waiting)) => {
+                model_reports::waiting(&self.plan.models[model].name, end, &waiting);
+            }
             JobEvent::Learning(model, LearningReport::Refused(refused)) => {
                 model_reports::refused(&self.metrics, &self.plan.models[model], &refused);
             }

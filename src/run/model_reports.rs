@@ -9,9 +9,9 @@ use super::training::by_reason;
 use crate::flow::op::RefusedInWindow;
 use crate::flow::plan::ModelPlan;
 use crate::metrics::Metrics;
-use crate::model::{DriftAlarm, ModelKind, Stability, Version};
+use crate::model::{DriftAlarm, ModelKind, Stability, Version, WaitingWindow};
 use crate::registry::AliasMove;
-use crate::time::format_time;
+use crate::time::{EventTime, format_time};
 
 /// Returns the number of a version as the value of a gauge.
 fn as_gauge(version: u64) -> i64 {
@@ -27,6 +27,11 @@ pub fn version(metrics: &Metrics, model: &str, version: &Version, busy: Duration
         metrics.model_rollbacks.with_label_values(&[model]).inc();
         let (champion, reason) = (version.champion, &version.reason);
         tracing::warn!(model, fallen, champion, "the champion was rolled back: {reason}");
+    }
+    if version.diverged {
+        metrics.model_diverged.with_label_values(&[model]).inc();
+        let (number, reason) = (version.number, &version.reason);
+        tracing::warn!(model, version = number, "a version was refused: {reason}; a lower learning rate may help");
     }
     stability(metrics, model, &version.stability);
     let scores = &version.prequential;
@@ -67,6 +72,15 @@ pub fn refused(metrics: &Metrics, plan: &ModelPlan, refused: &RefusedInWindow) {
     let kind = ModelKind::of(&plan.options.kind).expect("the spec has checked the kind");
     let expected = kind.labels.describe();
     tracing::warn!(model = plan.name, window_end, expected, "examples dropped for their labels: {reasons}");
+}
+
+/// Says that a window has made no version.
+pub fn waiting(model: &str, window_end: EventTime, waiting: &WaitingWindow) {
+    let (window_end, WaitingWindow { examples, least, is_of_one_class }) = (format_time(window_end), waiting);
+    match is_of_one_class {
+        true => tracing::info!(model, window_end, examples, "no version yet: all labels are of one class"),
+        false => tracing::info!(model, window_end, examples, "no version yet: the first one needs {least} examples"),
+    }
 }
 
 /// Counts a rise of a champion's error, and says so.

@@ -74,6 +74,13 @@ pub static MODEL: Section = Section {
             Is("\"warm\""),
             "What a window starts from: the newest accepted version, or an untrained model",
         ),
+        key(
+            "min_examples",
+            "int",
+            Is("20"),
+            "Examples from which the first version is made at least. Windows that end before are waited out: their examples are \
+             kept, and learnt with those of the window in which there are enough",
+        ),
         key("seed", "int", Is("0"), "Seed of the random numbers of kinds that draw some, as `mlp` and `forest`"),
         key(
             "publish",

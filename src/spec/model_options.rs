@@ -11,7 +11,7 @@ use super::reader::{Fields, TomlValue, entries, number, text, wrong};
 use super::toml_text::Text;
 use crate::expr::nearest;
 use crate::model::{
-    BINS, GATE_WINDOWS, Gate, GateFallback, HASH_BITS, InputForm, KINDS, KindOptions, LearningStart, ModelKind,
+    BINS, GATE_WINDOWS, Gate, GateFallback, HASH_BITS, InputForm, KINDS, KindOptions, LearningStart, MIN_EXAMPLES, ModelKind,
     ModelOptions, OPTIMIZERS, OptimizerOptions, Parameter, ParameterValue, SHARDS, TrainedBy,
 };
 use crate::value::Type;
@@ -82,6 +82,7 @@ impl<'a> Checker<'a> {
         let optimizer = self.optimizer(fields, known);
         let hash_bits = whole("hash_bits", HASH_BITS, i64::from(defaults.hash_bits)) as u32;
         let shards = whole("shards", SHARDS, defaults.shards as i64) as usize;
+        let min_examples = whole("min_examples", MIN_EXAMPLES, defaults.min_examples as i64) as u64;
         let seed = fields.int("seed", 0..i64::MAX).unwrap_or(0) as u64;
         Some(ModelOptions {
             kind: kind?.1,
@@ -92,6 +93,7 @@ impl<'a> Checker<'a> {
             hash_bits,
             shards,
             start: start.unwrap_or_default(),
+            min_examples,
             seed,
             publish: gate.flatten(),
             ranking: None,

@@ -20,7 +20,7 @@ use crate::flow::exchange::{Route, WorkerShare, key_columns};
 use crate::flow::nulls::count;
 use crate::flow::plan::{LabelPlan, ModelPlan};
 use crate::metrics::{NullCounter, NullReason};
-use crate::model::{DriftAlarm, Examples, ModelError, Scored, Trainer, TrainerConfig, Version};
+use crate::model::{DriftAlarm, Examples, ModelError, Scored, Trainer, TrainerConfig, Version, WaitingWindow};
 use crate::registry::SavedChampion;
 use crate::time::EventTime;
 use crate::value::{Batch, Key, KeyCodec, Type};
@@ -124,6 +124,7 @@ impl<F: FnMut(LearningReport) + 'static> ClosedOperator for LearnOperator<F> {
                     }
                     Learnt::Refused(refused) => LearningReport::Refused(refused),
                     Learnt::Drift(alarm) => LearningReport::Drift(alarm),
+                    Learnt::Waiting(end, waiting) => LearningReport::Waiting(end, waiting),
                 });
             });
             if is_done || started.elapsed() >= MAX_ACTIVATION {
@@ -144,6 +145,8 @@ enum Learnt {
     Version(Box<Version>),
     Refused(RefusedInWindow),
     Drift(DriftAlarm),
+    /// A window has ended without a version.
+    Waiting(EventTime, WaitingWindow),
 }
 
 /// A trainer and the examples that are queued for it.
@@ -284,8 +287,11 @@ impl TrainerQueue {
         if let Some(end) = self.window_end.filter(|end| *end <= next) {
             if self.trainer.work(SLICE) {
                 self.window_end = None;
-                if let Some(version) = self.trainer.close(end) {
-                    report(Learnt::Version(Box::new(version)));
+                match self.trainer.close(end) {
+                    Some(version) => report(Learnt::Version(Box::new(version))),
+                    None => {
+                        self.trainer.waiting().into_iter().for_each(|waiting| report(Learnt::Waiting(end, waiting)));
+                    }
                 }
             }
             return false;

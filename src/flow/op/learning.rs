@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::admission::{LabelAdmission, RefusedInWindow, RefusedLabels};
-use crate::model::{DriftAlarm, OverallScores, Version};
+use crate::model::{DriftAlarm, OverallScores, Version, WaitingWindow};
 use crate::time::EventTime;
 
 /// Saved state of the operator.
@@ -22,6 +22,8 @@ pub enum LearningReport {
     Version { version: Box<Version>, busy: Duration },
     /// The champion's error has risen.
     Drift(DriftAlarm),
+    /// The window that ended then has made no version: its examples wait for more.
+    Waiting(EventTime, WaitingWindow),
     /// Labels of a window that has ended were refused.
     Refused(RefusedInWindow),
     /// The operator has ended.

@@ -16,6 +16,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::base_rate::BaseRate;
 use super::glm::Link;
 use super::linear::Linear;
 use super::logistic::Logistic;
@@ -36,6 +37,7 @@ pub(super) static BINARY: ModelKind = ModelKind {
     trained_by: TrainedBy::Optimizer,
     combining: Combining::Averaged,
     least_categories: 0,
+    by_steps: true,
     standardises_label: false,
     build: |layout, parameters, optimizer| build::<Logistic>(layout, parameters, optimizer, INTERACTING),
     load: |layout, tensors| load::<Logistic>(layout, tensors, INTERACTING),
@@ -79,6 +81,7 @@ const INTERACTING: Range<usize> = 1..usize::MAX;
 /// A sum of weighted slots, and of the products of some.
 struct FactorModel<L> {
     link: L,
+    base: BaseRate,
     optimizer: Box<dyn Optimizer>,
     factors: SlotVectors,
     /// The entries of a row that have factors.
@@ -110,6 +113,7 @@ pub(super) fn build<L: Link>(
     let start = VectorStart { seed: layout.options().seed, spread: SPREAD };
     Box::new(FactorModel::<L> {
         link: L::new(parameters),
+        base: BaseRate::default(),
         optimizer: optimizer.expect("the kind is trained by an optimizer").make(),
         factors: SlotVectors::new(layout.slots(), rank, start),
         entries,
@@ -142,7 +146,8 @@ fn products(sums: &[f64], squares: f64) -> f64 {
 }
 
 impl<L: Link> FactorModel<L> {
-    fn learn_row(&mut self, row: SparseRow<'_>, target: f64) {
+    /// Learns a row that counts `weight` times.
+    fn learn_row(&mut self, row: SparseRow<'_>, target: f64, weight: f64) {
         let own = part(row, &self.entries);
         let FactorMemory { positions, sums } = &mut self.memory;
         positions.clear();
@@ -153,7 +158,8 @@ impl<L: Link> FactorModel<L> {
         let squares = entries
             .clone()
             .fold(0.0, |squares, (position, x)| squares + add_entry(sums, self.factors.vector(*position), *x));
-        let slope = self.link.slope(self.optimizer.dot(row) + products(sums, squares), target);
+        let sum = self.base.sum() + self.optimizer.dot(row) + products(sums, squares);
+        let slope = weight * self.link.slope(sum, target);
         self.optimizer.step(row, slope);
         for (position, x) in entries.filter(|(_, x)| **x != 0.0) {
             self.factors.step(*position, self.rate, |f, v| slope * x * (sums[f] - v * x) + self.l2 * v);
@@ -163,8 +169,9 @@ impl<L: Link> FactorModel<L> {
 
 impl<L: Link> Learner for FactorModel<L> {
     fn learn(&mut self, batch: &Prepared<'_>) {
-        for (row, target) in batch.rows().iter().zip(batch.targets()) {
-            self.learn_row(row, *target);
+        self.base.get_or_set(|| L::base(batch.preparation().labels()));
+        for ((row, target), weight) in batch.rows().iter().zip(batch.targets()).zip(batch.weights()) {
+            self.learn_row(row, *target, weight);
         }
     }
 
@@ -172,12 +179,14 @@ impl<L: Link> Learner for FactorModel<L> {
         let mut states: Vec<_> = shards.iter().map(|shard| (shard.learner.save(), shard.examples)).collect();
         self.factors.average(FACTORS, &states)?;
         states.iter_mut().for_each(|(state, _)| state.retain(|name, _| !name.starts_with(FACTORS)));
-        self.optimizer.load(&tensor::average(&states))
+        let mean = tensor::average(&states);
+        self.base = BaseRate::load(&mean)?;
+        self.optimizer.load(&mean)
     }
 
     fn freeze(&self) -> Box<dyn Scorer> {
         Box::new(FrozenFactors::<L> {
-            weights: Weights::of_optimizer(&*self.optimizer, self.dense, self.slots),
+            weights: Weights::of_optimizer(&*self.optimizer, self.dense, self.slots).plus_bias(self.base.sum()),
             factors: self.factors.freeze(),
             entries: self.entries.clone(),
             rank: self.rank,
@@ -187,12 +196,14 @@ impl<L: Link> Learner for FactorModel<L> {
 
     fn save(&self) -> Tensors {
         let mut tensors = self.optimizer.save();
+        self.base.save(&mut tensors);
         self.factors.save(FACTORS, &mut tensors);
         tensors
     }
 
     fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
         self.factors.load(FACTORS, tensors)?;
+        self.base = BaseRate::load(tensors)?;
         self.optimizer.load(tensors)
     }
 
@@ -268,6 +279,7 @@ mod tests {
         };
         let mut model = FactorModel::<Logistic> {
             link: Logistic,
+            base: BaseRate::default(),
             optimizer: optimizer.make(),
             factors: SlotVectors::new(layout.slots(), 3, VectorStart { seed: 1, spread: 0.5 }),
             entries: INTERACTING,
@@ -292,7 +304,7 @@ mod tests {
             }
             sum
         };
-        model.learn_row(row, 1.0);
+        model.learn_row(row, 1.0, 1.0);
         let before = model.factors.squares().to_vec();
         let slope = model.link.slope(model.optimizer.dot(row) + sum(&model), 1.0);
         let expected: Vec<f64> = (0..9)
@@ -306,7 +318,7 @@ mod tests {
                 slope * (shifted(1e-5) - shifted(-1e-5)) / 2e-5
             })
             .collect();
-        model.learn_row(row, 1.0);
+        model.learn_row(row, 1.0, 1.0);
         for ((grown, was), expected) in model.factors.squares().iter().zip(before).zip(expected) {
             assert!(((grown - was).sqrt() - expected.abs()).abs() < 1e-6, "{grown} {was} {expected}");
         }

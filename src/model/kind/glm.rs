@@ -2,9 +2,10 @@
 
 use std::marker::PhantomData;
 
+use super::base_rate::{BaseRate, ShiftedLoss};
 use super::{Learner, Scorer};
 use crate::model::optimizer::{Loss, Optimizer, OptimizerSetup};
-use crate::model::preparation::{Prepared, SlotLayout};
+use crate::model::preparation::{LabelStatistics, Prepared, SlotLayout};
 use crate::model::{ModelError, Parameters, Predictions, Tensors, Weights};
 
 /// The difference between such kinds: how a sum becomes a prediction, and the loss in it.
@@ -14,10 +15,14 @@ pub(super) trait Link: Loss + Copy + Send + Sync + 'static {
 
     /// Returns the prediction at a weighted sum. Finite for any finite sum.
     fn predict(sum: f64) -> f64;
+
+    /// Returns the sum that predicts the base rate of labels.
+    fn base(labels: &LabelStatistics) -> f64;
 }
 
 struct GeneralizedLinear<L> {
     optimizer: Box<dyn Optimizer>,
+    base: BaseRate,
     dense: usize,
     slots: usize,
     link: L,
@@ -34,7 +39,8 @@ pub(super) fn build<L: Link>(
     optimizer: Option<OptimizerSetup>,
 ) -> Box<dyn Learner> {
     let optimizer = optimizer.expect("the kind is trained by an optimizer").make();
-    Box::new(GeneralizedLinear { optimizer, dense: layout.dense(), slots: layout.slots(), link: L::new(parameters) })
+    let (base, link) = (BaseRate::default(), L::new(parameters));
+    Box::new(GeneralizedLinear { optimizer, base, dense: layout.dense(), slots: layout.slots(), link })
 }
 
 pub(super) fn load<L: Link>(layout: &SlotLayout, tensors: &Tensors) -> Result<Box<dyn Scorer>, ModelError> {
@@ -47,27 +53,31 @@ const WEIGHTS: &str = "weights";
 
 impl<L: Link> Learner for GeneralizedLinear<L> {
     fn learn(&mut self, batch: &Prepared<'_>) {
-        for (row, target) in batch.rows().iter().zip(batch.targets()) {
-            self.optimizer.learn(row, *target, &self.link);
+        let by = self.base.get_or_set(|| L::base(batch.preparation().labels()));
+        let loss = ShiftedLoss { loss: &self.link, by };
+        for ((row, target), weight) in batch.rows().iter().zip(batch.targets()).zip(batch.weights()) {
+            self.optimizer.learn(row, *target, weight, &loss);
         }
     }
 
     fn freeze(&self) -> Box<dyn Scorer> {
-        let weights = Weights::of_optimizer(&*self.optimizer, self.dense, self.slots);
+        let weights = Weights::of_optimizer(&*self.optimizer, self.dense, self.slots).plus_bias(self.base.sum());
         Box::new(FrozenLinear::<L> { weights, link: PhantomData })
     }
 
     fn save(&self) -> Tensors {
-        self.optimizer.save()
+        let mut tensors = self.optimizer.save();
+        self.base.save(&mut tensors);
+        tensors
     }
 
     fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
+        self.base = BaseRate::load(tensors)?;
         self.optimizer.load(tensors)
     }
 
     fn clone_box(&self) -> Box<dyn Learner> {
-        let GeneralizedLinear { dense, slots, link, .. } = *self;
-        Box::new(GeneralizedLinear { optimizer: self.optimizer.clone_box(), dense, slots, link })
+        Box::new(GeneralizedLinear { optimizer: self.optimizer.clone_box(), ..*self })
     }
 }
 

@@ -86,6 +86,7 @@ pub(super) const fn kind<M: GrowingModel>(
         trained_by: TrainedBy::Itself,
         combining: Combining::Kept,
         least_categories: 0,
+        by_steps: false,
         standardises_label: false,
         build,
         load,

@@ -48,6 +48,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     trained_by: TrainedBy::Itself,
     combining: Combining::Averaged,
     least_categories: 0,
+    by_steps: false,
     standardises_label: false,
     build: |layout, parameters, _| Box::new(HalfSpaceTrees::new(layout, parameters)),
     load,

@@ -12,6 +12,7 @@
 use super::glm::{self, Link};
 use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
 use crate::model::optimizer::Loss;
+use crate::model::preparation::LabelStatistics;
 use crate::model::{Bounds, Parameter, Parameters};
 
 pub(super) static KIND: ModelKind = ModelKind {
@@ -44,6 +45,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     trained_by: TrainedBy::Optimizer,
     combining: Combining::Averaged,
     least_categories: 0,
+    by_steps: true,
     standardises_label: true,
     build: glm::build::<Linear>,
     load: glm::load::<Linear>,
@@ -87,6 +89,11 @@ impl Link for Linear {
 
     fn predict(sum: f64) -> f64 {
         sum.clamp(-MOST_PREDICTION, MOST_PREDICTION)
+    }
+
+    /// Standardised labels have a mean of 0.
+    fn base(_: &LabelStatistics) -> f64 {
+        0.0
     }
 }
 

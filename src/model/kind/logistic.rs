@@ -4,6 +4,7 @@ use super::glm::{self, Link};
 use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
 use crate::model::Parameters;
 use crate::model::optimizer::Loss;
+use crate::model::preparation::LabelStatistics;
 
 pub(super) static KIND: ModelKind = ModelKind {
     name: "logistic",
@@ -16,6 +17,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     trained_by: TrainedBy::Optimizer,
     combining: Combining::Averaged,
     least_categories: 0,
+    by_steps: true,
     standardises_label: false,
     build: glm::build::<Logistic>,
     load: glm::load::<Logistic>,
@@ -35,6 +37,10 @@ impl Link for Logistic {
 
     fn predict(sum: f64) -> f64 {
         1.0 / (1.0 + libm::exp(-sum.clamp(-MOST, MOST)))
+    }
+
+    fn base(labels: &LabelStatistics) -> f64 {
+        labels.log_odds()
     }
 }
 

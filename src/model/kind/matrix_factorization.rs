@@ -49,6 +49,7 @@ pub(super) static REGRESSION: ModelKind = ModelKind {
     trained_by: TrainedBy::Optimizer,
     combining: Combining::Averaged,
     least_categories: 2,
+    by_steps: true,
     standardises_label: true,
     build: |layout, parameters, optimizer| build::<Linear>(layout, parameters, optimizer, user_and_item(layout)),
     load: |layout, tensors| load::<Linear>(layout, tensors, user_and_item(layout)),

@@ -4,6 +4,7 @@
 //! whether an optimizer trains it, and makes a [`Learner`], which learns, and a [`Scorer`], which predicts. A kind that
 //! has several tasks is one [`ModelKind`] for each, all of one name.
 
+mod base_rate;
 mod class_states;
 mod class_table;
 mod example_buffer;

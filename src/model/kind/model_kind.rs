@@ -75,6 +75,8 @@ pub struct ModelKind {
     pub combining: Combining,
     /// The least number of categorical inputs.
     pub least_categories: usize,
+    /// True if each example moves weights by a step: it can count several times then, and steps that are too long diverge.
+    pub by_steps: bool,
     /// True if the label is learnt in standard deviations from its mean.
     pub standardises_label: bool,
     pub build: Build,

@@ -10,7 +10,10 @@
 //!
 //! A margin is no probability. It becomes one by Platt's scaling (1999), p = 1/(1 + exp(−(a·m + b))), whose a and b
 //! follow the log loss of each margin taken before its example is learnt, with AdaGrad's steps (Duchi et al. 2011). They
-//! start at a = 1 and b = 0; a is kept positive, so a wider margin always is a higher probability.
+//! start at a = 1 and where the probability is the base rate at the margin that the rarer class alone leaves: b is as far
+//! from 0 as the log-odds are beyond ±1. a is kept positive, so a wider margin always is a higher probability.
+//!
+//! An example of weight h counts with a bound of h·C, and h times in the scaling.
 
 use super::{Combining, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Task, TrainedBy};
 use crate::model::optimizer::OptimizerSetup;
@@ -37,6 +40,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     trained_by: TrainedBy::Itself,
     combining: Combining::Averaged,
     least_categories: 0,
+    by_steps: true,
     standardises_label: false,
     build,
     load,
@@ -66,8 +70,13 @@ impl PlattScaling {
         1.0 / (1.0 + libm::exp(-odds))
     }
 
-    fn learn(&mut self, margin: f64, truth: bool) {
-        let slope = self.probability(margin) - f64::from(u8::from(truth));
+    /// Starts at the base rate of labels.
+    fn start(&mut self, log_odds: f64) {
+        self.offset = log_odds - log_odds.clamp(-1.0, 1.0);
+    }
+
+    fn learn(&mut self, margin: f64, truth: bool, weight: f64) {
+        let slope = weight * (self.probability(margin) - f64::from(u8::from(truth)));
         let [mut factor, mut offset] = [slope * margin, slope];
         for (gradient, squares) in [&mut factor, &mut offset].into_iter().zip(&mut self.squares) {
             *squares += *gradient * *gradient;
@@ -114,26 +123,30 @@ impl PassiveAggressive {
         square
     }
 
-    /// Returns tau. The bias is an entry of every row, so `square` is at least 1.
-    fn step_size(&self, loss: f64, square: f64) -> f64 {
+    /// Returns tau of an example of positive weight. The bias is an entry of every row, so `square` is at least 1.
+    fn step_size(&self, loss: f64, square: f64, weight: f64) -> f64 {
+        let c = weight * self.c;
         match self.variant {
-            1 => self.c.min(loss / square),
-            _ => loss / (square + 0.5 / self.c),
+            1 => c.min(loss / square),
+            _ => loss / (square + 0.5 / c),
         }
     }
 }
 
 impl Learner for PassiveAggressive {
     fn learn(&mut self, batch: &Prepared<'_>) {
-        for (row, target) in batch.rows().iter().zip(batch.targets()) {
+        if self.scaling.squares == [0.0; 2] {
+            self.scaling.start(batch.preparation().labels().log_odds());
+        }
+        for ((row, target), weight) in batch.rows().iter().zip(batch.targets()).zip(batch.weights()) {
             let truth = *target > 0.5;
             let margin = self.margin(row);
-            self.scaling.learn(margin, truth);
+            self.scaling.learn(margin, truth, weight);
             let sign = if truth { 1.0 } else { -1.0 };
             let loss = 1.0 - sign * margin;
             if loss > 0.0 {
                 let square = self.square(row);
-                let step = sign * self.step_size(loss, square);
+                let step = sign * self.step_size(loss, square, weight);
                 for (slot, x) in row.index.iter().zip(row.value) {
                     self.weights[*slot as usize] += step * x;
                 }
@@ -213,9 +226,9 @@ mod tests {
         assert_eq!(learner_one.square(SparseRow { index: &[0, 1, 2], value: &[1.0, 2.0, -1.0] }), 6.0);
         assert_eq!(learner_one.square(SparseRow { index: &[0, 1, 1], value: &[1.0, 1.0, 1.0] }), 5.0, "a shared slot");
         // The loss of an untrained model is 1.
-        assert_eq!(learner_one.step_size(1.0, 6.0), 1.0 / 6.0);
-        assert_eq!(learner(0.1, 1).step_size(1.0, 6.0), 0.1);
-        assert_eq!(learner(1.0, 2).step_size(1.0, 6.0), 1.0 / 6.5);
+        assert_eq!(learner_one.step_size(1.0, 6.0, 1.0), 1.0 / 6.0);
+        assert_eq!(learner(0.1, 1).step_size(1.0, 6.0, 1.0), 0.1);
+        assert_eq!(learner(1.0, 2).step_size(1.0, 6.0, 1.0), 1.0 / 6.5);
     }
 
     #[test]
@@ -224,7 +237,7 @@ mod tests {
         for round in 0..20_000 {
             // At a margin of 8, 3 of 4 labels are true; at −8, 1 of 4.
             let side = round % 2 == 0;
-            scaling.learn(if side { 8.0 } else { -8.0 }, (round / 2 % 4 != 0) == side);
+            scaling.learn(if side { 8.0 } else { -8.0 }, (round / 2 % 4 != 0) == side, 1.0);
         }
         assert!((scaling.probability(8.0) - 0.75).abs() < 0.02, "{scaling:?}");
         assert!((scaling.probability(-8.0) - 0.25).abs() < 0.02, "{scaling:?}");

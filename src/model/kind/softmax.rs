@@ -5,11 +5,13 @@
 //! p_c = exp(z_c) / Σ exp(z_k),   slope of the log loss by z_c:  p_c − [c is the label]
 //! ```
 //! (Bridle 1990; Bishop 2006, section 4.3.4). A class that a shard has not seen before joins with weights of zero at its
-//! first example; a version lists the classes that its shards know, ascending. So a version knows a new class from the
+//! first example, and starts at its share among the labels that are known, or at the least share of a class if it is not
+//! among them; a version lists the classes that its shards know, ascending. So a version knows a new class from the
 //! end of the window on in which it first came.
 
 use std::sync::Arc;
 
+use super::base_rate::BaseRate;
 use super::class_states::{ClassStates, class_order};
 use super::{Combining, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
 use crate::model::optimizer::{Optimizer, OptimizerSetup};
@@ -28,6 +30,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     trained_by: TrainedBy::Optimizer,
     combining: Combining::Averaged,
     least_categories: 0,
+    by_steps: true,
     standardises_label: false,
     build,
     load,
@@ -60,7 +63,7 @@ struct Softmax {
     dense: usize,
     max_classes: usize,
     /// The weights of each class.
-    classes: ClassStates<Box<dyn Optimizer>>,
+    classes: ClassStates<ClassWeights>,
     probabilities: Vec<f64>,
 }
 
@@ -75,24 +78,48 @@ fn build(layout: &SlotLayout, parameters: &Parameters, optimizer: Option<Optimiz
     })
 }
 
+/// The weights of one class.
+struct ClassWeights {
+    base: BaseRate,
+    optimizer: Box<dyn Optimizer>,
+}
+
+impl ClassWeights {
+    fn save(&self) -> Tensors {
+        let mut tensors = self.optimizer.save();
+        self.base.save(&mut tensors);
+        tensors
+    }
+
+    /// Reads weights into those of a new optimizer.
+    fn load(mut optimizer: Box<dyn Optimizer>, tensors: &Tensors) -> Result<Self, ModelError> {
+        optimizer.load(tensors)?;
+        Ok(ClassWeights { base: BaseRate::load(tensors)?, optimizer })
+    }
+}
+
 impl Softmax {
-    fn learn_row(&mut self, row: SparseRow<'_>, truth: usize) {
+    /// Learns a row that counts `weight` times.
+    fn learn_row(&mut self, row: SparseRow<'_>, truth: usize, weight: f64) {
         self.probabilities.clear();
-        self.probabilities.extend(self.classes.states().iter().map(|optimizer| optimizer.dot(row)));
+        let sums = self.classes.states().iter().map(|class| class.base.sum() + class.optimizer.dot(row));
+        self.probabilities.extend(sums);
         normalise(&mut self.probabilities);
-        for (at, (optimizer, probability)) in self.classes.states_mut().iter_mut().zip(&self.probabilities).enumerate()
-        {
-            optimizer.step(row, probability - f64::from(u8::from(at == truth)));
+        for (at, (class, probability)) in self.classes.states_mut().iter_mut().zip(&self.probabilities).enumerate() {
+            class.optimizer.step(row, weight * (probability - f64::from(u8::from(at == truth))));
         }
     }
 }
 
 impl Learner for Softmax {
     fn learn(&mut self, batch: &Prepared<'_>) {
-        for (row, target) in batch.rows().iter().zip(batch.targets()) {
+        for ((row, target), weight) in batch.rows().iter().zip(batch.targets()).zip(batch.weights()) {
             let Softmax { classes, setup, .. } = self;
-            if let Some(truth) = classes.position(*target as u32, batch.classes(), || setup.make()) {
-                self.learn_row(row, truth);
+            let least = classes.states().iter().map(|class| class.base.sum()).reduce(f64::min).unwrap_or(0.0);
+            let own = batch.preparation().labels().log_share(*target as usize);
+            let untouched = || ClassWeights { base: BaseRate::of(own.unwrap_or(least)), optimizer: setup.make() };
+            if let Some(truth) = classes.position(*target as u32, batch.classes(), untouched) {
+                self.learn_row(row, truth, weight);
             }
         }
     }
@@ -109,16 +136,24 @@ impl Learner for Softmax {
             }
         }
         let untouched = self.setup.make().save();
+        let class_in = |state: &Tensors, name: &Arc<str>| -> Result<Option<Tensors>, ModelError> {
+            let at = tensor::texts(state, CLASSES)?.iter().position(|known| known == name);
+            Ok(at.map(|at| class_state(state, at)))
+        };
         let mut combined = ClassStates::new(self.max_classes);
         for name in names {
-            let mut own = Vec::with_capacity(states.len());
+            let (mut own, mut base) = (Vec::with_capacity(states.len()), BaseRate::default());
             for (state, examples) in &states {
-                let at = tensor::texts(state, CLASSES)?.iter().position(|known| *known == name);
-                own.push((at.map_or_else(|| untouched.clone(), |at| class_state(state, at)), *examples));
+                let class = class_in(state, &name)?;
+                if let Some(class) = class.as_ref().filter(|_| !base.is_known()) {
+                    base = BaseRate::load(class)?;
+                }
+                own.push((class.unwrap_or_else(|| untouched.clone()), *examples));
             }
+            own.iter_mut().for_each(|(class, _)| base.save(class));
             let mut optimizer = self.setup.make();
             optimizer.load(&tensor::average(&own))?;
-            combined.push(name, optimizer);
+            combined.push(name, ClassWeights { base, optimizer });
         }
         self.classes = combined;
         Ok(())
@@ -126,7 +161,10 @@ impl Learner for Softmax {
 
     fn freeze(&self) -> Box<dyn Scorer> {
         let classes = self.classes.ascending();
-        let weights = classes.iter().map(|class| Weights::of_optimizer(&**class.state, self.dense, self.setup.slots));
+        let weights = classes.iter().map(|class| {
+            let ClassWeights { base, optimizer } = class.state;
+            Weights::of_optimizer(&**optimizer, self.dense, self.setup.slots).plus_bias(base.sum())
+        });
         let weights = weights.collect();
         Box::new(FrozenSoftmax { classes: classes.iter().map(|class| Arc::clone(class.name)).collect(), weights })
     }
@@ -143,9 +181,7 @@ impl Learner for Softmax {
     fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
         let mut classes = ClassStates::new(self.max_classes);
         for (at, name) in tensor::texts(tensors, CLASSES)?.into_iter().enumerate() {
-            let mut optimizer = self.setup.make();
-            optimizer.load(&class_state(tensors, at))?;
-            classes.push(name, optimizer);
+            classes.push(name, ClassWeights::load(self.setup.make(), &class_state(tensors, at))?);
         }
         self.classes = classes;
         Ok(())
@@ -153,8 +189,9 @@ impl Learner for Softmax {
 
     fn clone_box(&self) -> Box<dyn Learner> {
         let mut classes = ClassStates::new(self.max_classes);
-        for (name, optimizer) in self.classes.names().iter().zip(self.classes.states()) {
-            classes.push(Arc::clone(name), optimizer.clone_box());
+        for (name, class) in self.classes.names().iter().zip(self.classes.states()) {
+            let copy = ClassWeights { base: class.base, optimizer: class.optimizer.clone_box() };
+            classes.push(Arc::clone(name), copy);
         }
         Box::new(Softmax { setup: self.setup.clone(), classes, probabilities: Vec::new(), ..*self })
     }

@@ -25,10 +25,10 @@ pub trait Optimizer: Send {
     /// Moves the weights of a row against the gradient `slope` x value, slot by slot in the row's order.
     fn step(&mut self, row: SparseRow<'_>, slope: f64);
 
-    /// Moves the weights of a row against the loss of its sum.
-    fn learn(&mut self, row: SparseRow<'_>, target: f64, loss: &dyn Loss) {
+    /// Moves the weights of a row against the loss of its sum, which counts `weight` times.
+    fn learn(&mut self, row: SparseRow<'_>, target: f64, weight: f64, loss: &dyn Loss) {
         let slope = loss.slope(self.dot(row), target);
-        self.step(row, slope);
+        self.step(row, weight * slope);
     }
 
     /// Returns the weight of a slot.

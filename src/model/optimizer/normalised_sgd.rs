@@ -8,7 +8,8 @@
 //! r = 1/(sqrt(A)·s),   m = sqrt(rows/norms),   k = m·Σ x²·r
 //! w += u·m·r·x                                            with u·k the descent of the loss over a time of rate·k
 //! ```
-//! So the unit of an input does not matter, and a step never passes the label, however large the rate is.
+//! So the unit of an input does not matter, and a step never passes the label, however large the rate is. An example of
+//! weight h counts as h examples: its g², its norm, its row and its time are taken h times.
 //!
 //! Shards average w, A, s and the two sums.
 
@@ -46,8 +47,8 @@ struct NormalisedSgd {
 }
 
 impl NormalisedSgd {
-    /// Adds a row with the slope of its loss to A, s and the norms. Returns m and k.
-    fn prepare(&mut self, row: SparseRow<'_>, slope: f64) -> [f64; 2] {
+    /// Adds a row of a weight with the slope of its loss to A, s and the norms. Returns m and k.
+    fn prepare(&mut self, row: SparseRow<'_>, slope: f64, weight: f64) -> [f64; 2] {
         let state = self.state.as_slice_mut().expect("the state is row-major");
         let mut reach = 0.0;
         for (slot, x) in row.index.iter().zip(row.value).filter(|(_, x)| **x != 0.0) {
@@ -55,17 +56,17 @@ impl NormalisedSgd {
                 unreachable!("a slot has three cells")
             };
             let gradient = slope * x;
-            *squares += gradient * gradient;
+            *squares += weight * gradient * gradient;
             if x.abs() > *most {
                 *w *= *most / x.abs();
                 *most = x.abs();
             }
-            self.totals[1] += (x / *most) * (x / *most);
+            self.totals[1] += weight * (x / *most) * (x / *most);
             if *squares > 0.0 {
                 reach += x * x / (squares.sqrt() * *most);
             }
         }
-        self.totals[0] += 1.0;
+        self.totals[0] += weight;
         let scale = if self.totals[1] > 0.0 { (self.totals[0] / self.totals[1]).sqrt() } else { 0.0 };
         [scale, scale * reach]
     }
@@ -92,21 +93,21 @@ impl Optimizer for NormalisedSgd {
     /// Takes the slope to be the same all the way.
     fn step(&mut self, row: SparseRow<'_>, slope: f64) {
         if slope != 0.0 {
-            let [scale, _] = self.prepare(row, slope);
+            let [scale, _] = self.prepare(row, slope, 1.0);
             self.shift(row, -self.rate * slope * scale);
         }
     }
 
-    fn learn(&mut self, row: SparseRow<'_>, target: f64, loss: &dyn Loss) {
+    fn learn(&mut self, row: SparseRow<'_>, target: f64, weight: f64, loss: &dyn Loss) {
         let sum = self.dot(row);
         let slope = loss.slope(sum, target);
-        if slope == 0.0 {
+        if slope == 0.0 || weight == 0.0 {
             return;
         }
-        let [scale, reach] = self.prepare(row, slope);
+        let [scale, reach] = self.prepare(row, slope, weight);
         // The rate at which the sum moves may be so small that the quotient below has no digits left.
-        let step = match self.rate * reach {
-            time if time < 1e-6 => -self.rate * slope,
+        let step = match weight * self.rate * reach {
+            time if time < 1e-6 => -weight * self.rate * slope,
             time => loss.descent(sum, target, time) / reach,
         };
         self.shift(row, step * scale);
@@ -165,7 +166,7 @@ mod tests {
             let mut optimizer = optimizer(0.5, 2);
             for round in 0..500_u32 {
                 let x = f64::from(round * 7 % 11) - 5.0;
-                optimizer.learn(SparseRow { index: &[0, 1], value: &[1.0, x * unit] }, 2.0 + x, &Squared);
+                optimizer.learn(SparseRow { index: &[0, 1], value: &[1.0, x * unit] }, 2.0 + x, 1.0, &Squared);
             }
             optimizer.dot(SparseRow { index: &[0, 1], value: &[1.0, 3.0 * unit] })
         };
@@ -185,7 +186,7 @@ mod tests {
             let row = SparseRow { index: &[0], value: &[x] };
             let target = 2.0 * x + f64::from(round % 3);
             let slope = weight * x - target;
-            optimizer.learn(row, target, &Squared);
+            optimizer.learn(row, target, 1.0, &Squared);
             if slope == 0.0 {
                 continue;
             }
@@ -214,7 +215,7 @@ mod tests {
         let (row, target) = (SparseRow { index: &[0, 1], value: &[1.0, 3.0] }, 2.0);
         for rate in [1e-9, 0.5, 1e6] {
             let mut optimizer = optimizer(rate, 2);
-            optimizer.learn(row, target, &Squared);
+            optimizer.learn(row, target, 1.0, &Squared);
             let expected = target * -libm::expm1(-rate * 2.0 / 2f64.sqrt() / target);
             assert!((optimizer.dot(row) - expected).abs() <= 1e-6 * expected, "{} {expected}", optimizer.dot(row));
         }

@@ -2,6 +2,8 @@
 //!
 //! A number x becomes z = (x − mean)/stddev, clipped to ±[`CLIP`] so that one wild value cannot throw the weights; a
 //! number that never varied becomes 0; a null becomes 0 and its indicator 1. With bins, the bin of x is 1 beside it.
+//! Before, x is brought into the range of the numbers that the version knows: weights say nothing of what lies beyond, and
+//! a stddev that a single window has measured may be far too small for the next one, as that of an hour of the day.
 //! A category's slot is the top bits of its hash, and an item that a bag does not have counts 0 there; a cross's those of its
 //! parts' hashes mixed in order. A category of a map has the slot of its hash, too, and there its number divided by the root
 //! of the mean square of all numbers of the map, clipped: a category that a map does not have is 0, and so 0 stays 0.
@@ -10,7 +12,7 @@ use std::sync::Arc;
 
 use super::layout::CrossPart;
 use super::values::{mix, null_of};
-use super::{Observations, SlotLayout, Statistics};
+use super::{LabelStatistics, Observations, SlotLayout, Statistics};
 use crate::model::tensor::{self, Tensor, Tensors};
 use crate::model::{ModelError, SparseRows};
 
@@ -25,12 +27,17 @@ pub struct Preparation {
     mean: Vec<f64>,
     /// 1/stddev; 0 of a number that never varied.
     scale: Vec<f64>,
+    /// The numbers between which each is brought.
+    low: Vec<f64>,
+    high: Vec<f64>,
     /// Of each map whose categories have entries, 1 / the root of the mean square of its numbers; 0 if all were 0.
     map_scale: Vec<f64>,
     /// The inner edges of each number's bins, ascending.
     edges: Vec<Vec<f64>>,
     /// Mean and stddev of the label, for kinds that learn it standardised.
     label: [f64; 2],
+    /// The labels from whose base rate an untrained model starts. Not saved: what is read back only predicts.
+    labels: LabelStatistics,
 }
 
 impl Preparation {
@@ -42,14 +49,23 @@ impl Preparation {
             Some(sketch) if layout.numbers[number].bins.is_some() => sketch.edges(layout.options.bins),
             _ => Vec::new(),
         };
+        let bounds = || statistics.ranges.iter().map(|range| range.bounds());
         Preparation {
             layout: Arc::clone(layout),
+            low: bounds().map(|[low, _]| low).collect(),
+            high: bounds().map(|[_, high]| high).collect(),
             mean: statistics.numbers.iter().map(|moments| moments.mean()).collect(),
             scale: statistics.numbers.iter().map(|moments| scale(moments.variance())).collect(),
             map_scale: statistics.maps.iter().map(|moments| scale_of_map(moments.mean_square())).collect(),
             edges: (0..layout.numbers.len()).map(edges).collect(),
             label: statistics.labels.mean_and_deviation(),
+            labels: statistics.labels.clone(),
         }
+    }
+
+    /// Returns the labels that the version knows; none if it was read back.
+    pub(in crate::model) fn labels(&self) -> &LabelStatistics {
+        &self.labels
     }
 
     /// Returns a label in standard deviations from the mean label; 0 where labels never varied.
@@ -116,11 +132,10 @@ impl Preparation {
     #[inline]
     fn encode_numbers(&self, numbers: &[f64], index: &mut [u32], value: &mut [f64]) -> usize {
         let own = index[1..].iter_mut().zip(&mut value[1..]);
-        let known = self.mean.iter().zip(&self.scale);
-        for (number, ((x, (mean, scale)), (slot, cell))) in numbers.iter().zip(known).zip(own).enumerate() {
+        for (number, (x, (slot, cell))) in numbers.iter().zip(own).enumerate() {
             let null = x.is_nan();
             *slot = 1 + 2 * number as u32 + u32::from(null);
-            *cell = if null { 1.0 } else { ((x - mean) * scale).clamp(-CLIP, CLIP) };
+            *cell = if null { 1.0 } else { self.standardise(number, *x) };
         }
         let mut at = 1 + numbers.len();
         for (number, (bins, edges)) in self.layout.numbers.iter().zip(&self.edges).enumerate() {
@@ -137,6 +152,13 @@ impl Preparation {
             at += 1;
         }
         at
+    }
+
+    /// Returns a number that is not null in standard deviations from its mean.
+    #[inline]
+    fn standardise(&self, number: usize, x: f64) -> f64 {
+        let known = x.clamp(self.low[number], self.high[number]);
+        ((known - self.mean[number]) * self.scale[number]).clamp(-CLIP, CLIP)
     }
 
     /// Returns the hash of a combination: the hashes of its parts, mixed in order.
@@ -167,6 +189,8 @@ impl Preparation {
         tensors.insert(LABEL.to_owned(), Tensor::vector(self.label.to_vec()));
         tensors.insert(MEAN.to_owned(), Tensor::vector(self.mean.clone()));
         tensors.insert(SCALE.to_owned(), Tensor::vector(self.scale.clone()));
+        tensors.insert(LOW.to_owned(), Tensor::vector(self.low.clone()));
+        tensors.insert(HIGH.to_owned(), Tensor::vector(self.high.clone()));
         if !self.map_scale.is_empty() {
             tensors.insert(MAP_SCALE.to_owned(), Tensor::vector(self.map_scale.clone()));
         }
@@ -180,6 +204,11 @@ impl Preparation {
         let numbers = Some(layout.numbers.len());
         let mean = tensor::floats(tensors, MEAN, numbers)?.to_vec();
         let scale = tensor::floats(tensors, SCALE, numbers)?.to_vec();
+        let low = tensor::floats(tensors, LOW, numbers)?.to_vec();
+        let high = tensor::floats(tensors, HIGH, numbers)?.to_vec();
+        if low.iter().zip(&high).any(|(low, high)| low.is_nan() || high.is_nan() || low > high) {
+            return Err(tensor::misfit(LOW, "a range ends before it begins"));
+        }
         let map_scale = match layout.maps.len() {
             0 => Vec::new(),
             maps => tensor::floats(tensors, MAP_SCALE, Some(maps))?.to_vec(),
@@ -197,13 +226,16 @@ impl Preparation {
             edges.push(cut.ok_or_else(|| tensor::misfit(EDGE_ENDS, "it does not fit the edges"))?.to_vec());
             start = *end as usize;
         }
-        Ok(Preparation { layout: Arc::clone(layout), mean, scale, map_scale, edges, label: [label[0], label[1]] })
+        let (layout, label) = (Arc::clone(layout), [label[0], label[1]]);
+        Ok(Preparation { layout, mean, scale, low, high, map_scale, edges, label, labels: LabelStatistics::default() })
     }
 }
 
 const LABEL: &str = "preparation.label";
 const MEAN: &str = "preparation.mean";
 const SCALE: &str = "preparation.scale";
+const LOW: &str = "preparation.low";
+const HIGH: &str = "preparation.high";
 const MAP_SCALE: &str = "preparation.map_scale";
 const EDGES: &str = "preparation.edges";
 const EDGE_ENDS: &str = "preparation.edge_ends";
@@ -248,7 +280,8 @@ mod tests {
         let mut rows = SparseRows::default();
         preparation.encode(&seen, &[0, 1, 2, 3, 4], &mut rows);
         let numbers: Vec<(u32, f64)> = rows.iter().map(|row| (row.index[1], row.value[1])).collect();
-        assert_eq!(numbers, [(1, -1.0), (1, 0.0), (1, 1.0), (2, 1.0), (1, CLIP)]);
+        // The last is beyond the range of those that were observed.
+        assert_eq!(numbers, [(1, -1.0), (1, 0.0), (1, 1.0), (2, 1.0), (1, 1.0)]);
         assert_eq!(rows.row(0).index[2], rows.row(1).index[2]);
         assert!(rows.iter().all(|row| row.index[0] == 0 && row.index[2] >= 3));
     }

@@ -14,6 +14,8 @@ pub struct Prepared<'a> {
     observations: &'a Observations,
     select: &'a [u32],
     targets: &'a [f64],
+    /// The weight of each example; none if all are 1.
+    weights: &'a [f64],
     classes: Option<&'a Classes>,
     memory: Cell<SparseRows>,
     rows: OnceCell<SparseRows>,
@@ -32,13 +34,19 @@ impl<'a> Prepared<'a> {
     /// A batch to be predicted: the observations at `select`, in that order.
     pub fn new(preparation: &'a Preparation, observations: &'a Observations, select: &'a [u32]) -> Self {
         let (memory, rows) = (Cell::default(), OnceCell::new());
-        Prepared { preparation, observations, select, targets: &[], classes: None, memory, rows }
+        Prepared { preparation, observations, select, targets: &[], weights: &[], classes: None, memory, rows }
     }
 
     /// Adds a target for each example: 0 or 1, a value, or the number of a class in `classes`. NaN is no label.
     pub fn with_targets(self, targets: &'a [f64], classes: &'a Classes) -> Self {
         debug_assert_eq!(targets.len(), self.select.len());
         Prepared { targets, classes: Some(classes), ..self }
+    }
+
+    /// Adds a weight for each example, or none where all are 1.
+    pub fn with_weights(self, weights: &'a [f64]) -> Self {
+        debug_assert!(weights.is_empty() || weights.len() == self.select.len());
+        Prepared { weights, ..self }
     }
 
     /// Encodes into the memory of an earlier batch.
@@ -81,6 +89,17 @@ impl<'a> Prepared<'a> {
     /// Returns the targets; none for a batch that is predicted.
     pub fn targets(&self) -> &'a [f64] {
         self.targets
+    }
+
+    /// Returns the weights, as many as there are targets.
+    pub fn weights(&self) -> impl Iterator<Item = f64> + use<'a> {
+        let weights = self.weights;
+        (0..self.targets.len()).map(move |at| weights.get(at).copied().unwrap_or(1.0))
+    }
+
+    /// Returns the preparation of the examples.
+    pub fn preparation(&self) -> &'a Preparation {
+        self.preparation
     }
 
     /// Returns the classes that targets are numbers of.

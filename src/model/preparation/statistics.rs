@@ -9,11 +9,40 @@ use crate::model::Task;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
     pub(super) numbers: Vec<ExactMoments>,
+    /// The least and the largest of each number.
+    pub(super) ranges: Vec<NumberRange>,
     /// Of the numbers of each map whose categories have entries, all categories together.
     pub(super) maps: Vec<ExactMoments>,
     /// One for each number if any is cut into bins, else none.
     pub(super) sketches: Vec<Sketch>,
     pub(in crate::model) labels: LabelStatistics,
+}
+
+/// The numbers that an input has had, from the least to the largest.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct NumberRange {
+    low: f64,
+    high: f64,
+}
+
+impl NumberRange {
+    /// The range of no numbers.
+    const EMPTY: NumberRange = NumberRange { low: f64::INFINITY, high: f64::NEG_INFINITY };
+
+    #[inline]
+    fn add(&mut self, x: f64) {
+        // Adding 0 makes one zero of both.
+        (self.low, self.high) = (self.low.min(x + 0.0), self.high.max(x + 0.0));
+    }
+
+    fn merge(&mut self, other: &NumberRange) {
+        (self.low, self.high) = (self.low.min(other.low), self.high.max(other.high));
+    }
+
+    /// Returns the least and the largest number; zeros of no numbers.
+    pub fn bounds(self) -> [f64; 2] {
+        if self.low <= self.high { [self.low, self.high] } else { [0.0; 2] }
+    }
 }
 
 /// Statistics of the labels, as far as the task needs them.
@@ -30,6 +59,7 @@ impl Statistics {
         let sketches = if layout.options.bins > 1 { layout.numbers.len() } else { 0 };
         Statistics {
             numbers: vec![ExactMoments::default(); layout.numbers.len()],
+            ranges: vec![NumberRange::EMPTY; layout.numbers.len()],
             maps: vec![ExactMoments::default(); layout.maps.len()],
             sketches: vec![Sketch::default(); sketches],
             labels: LabelStatistics::new(task),
@@ -39,9 +69,11 @@ impl Statistics {
     /// Adds the selected examples; there is a label for each observation, and NaN is none.
     pub fn observe(&mut self, observations: &Observations, labels: &[f64], select: &[u32]) {
         for row in select {
-            for (moments, x) in self.numbers.iter_mut().zip(observations.numbers(*row as usize)) {
+            let known = self.numbers.iter_mut().zip(&mut self.ranges);
+            for ((moments, range), x) in known.zip(observations.numbers(*row as usize)) {
                 if !x.is_nan() {
                     moments.add(*x);
+                    range.add(*x);
                 }
             }
             for entry in observations.entries(*row as usize) {
@@ -59,6 +91,7 @@ impl Statistics {
     /// Adds everything that `other` has seen.
     pub fn merge(&mut self, other: &Statistics) {
         self.numbers.iter_mut().zip(&other.numbers).for_each(|(all, more)| all.merge(more));
+        self.ranges.iter_mut().zip(&other.ranges).for_each(|(all, more)| all.merge(more));
         self.maps.iter_mut().zip(&other.maps).for_each(|(all, more)| all.merge(more));
         self.sketches.iter_mut().zip(&other.sketches).for_each(|(all, more)| all.merge(more));
         self.labels.merge(&other.labels);
@@ -74,8 +107,15 @@ impl Statistics {
         };
         labels
             && self.numbers.len() == empty.numbers.len()
+            && self.ranges.len() == empty.ranges.len()
             && self.maps.len() == empty.maps.len()
             && self.sketches.len() == empty.sketches.len()
+    }
+}
+
+impl Default for LabelStatistics {
+    fn default() -> Self {
+        LabelStatistics::Values(ExactMoments::default())
     }
 }
 
@@ -99,7 +139,8 @@ impl LabelStatistics {
         }
     }
 
-    fn merge(&mut self, other: &LabelStatistics) {
+    /// Adds everything that `other` has seen.
+    pub fn merge(&mut self, other: &LabelStatistics) {
         match (self, other) {
             (LabelStatistics::Values(all), LabelStatistics::Values(more)) => all.merge(more),
             (LabelStatistics::Classes(all), LabelStatistics::Classes(more)) => {
@@ -108,6 +149,54 @@ impl LabelStatistics {
             }
             _ => unreachable!("statistics of one model are of one task"),
         }
+    }
+
+    /// Returns the number of labels.
+    pub fn count(&self) -> u64 {
+        match self {
+            LabelStatistics::Values(moments) => moments.count(),
+            LabelStatistics::Classes(counts) => counts.iter().sum(),
+        }
+    }
+
+    /// Returns how many labels are true, of labels that are 0 or 1.
+    fn trues(&self) -> f64 {
+        match self {
+            LabelStatistics::Values(moments) => moments.sum(),
+            LabelStatistics::Classes(_) => 0.0,
+        }
+    }
+
+    /// Returns whether labels that are classes, or 0 and 1, are all of one.
+    pub fn is_of_one_class(&self) -> bool {
+        match self {
+            LabelStatistics::Values(moments) => self.trues() == 0.0 || self.trues() == moments.count() as f64,
+            LabelStatistics::Classes(counts) => counts.iter().filter(|count| **count > 0).count() < 2,
+        }
+    }
+
+    /// Returns the log-odds of true, with half an example added to each side (Krichevsky and Trofimov 1981).
+    pub fn log_odds(&self) -> f64 {
+        let (all, trues) = (self.count() as f64, self.trues());
+        libm::log((trues + 0.5) / (all - trues + 0.5))
+    }
+
+    /// Returns the log of the mean, with half an example of a mean of 1 added; 0 of no labels.
+    pub fn log_mean(&self) -> f64 {
+        match self {
+            LabelStatistics::Values(moments) if moments.sum() >= 0.0 => {
+                libm::log((moments.sum() + 0.5) / (moments.count() as f64 + 0.5))
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// Returns the log of the share of a class, by its number, with half an example added; `None` of one that is not known.
+    pub fn log_share(&self, class: usize) -> Option<f64> {
+        let LabelStatistics::Classes(counts) = self else { return None };
+        let count = *counts.get(class).filter(|count| **count > 0)? as f64;
+        let classes = counts.iter().filter(|count| **count > 0).count() as f64;
+        Some(libm::log((count + 0.5) / (self.count() as f64 + 0.5 * classes)))
     }
 
     /// Returns mean and standard deviation; zeros of classes.

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::comparison::{Challenge, GateComparison, PairedScores, Verdict, named};
+use super::divergence::{DivergenceCheck, Suspect};
 use super::history::{RetainedVersion, class_numbers};
 use super::lineage::{Lineage, TrainedVersion, no_skill};
 use super::rollback::{self, FallenChampion};
 use super::setup::TrainingSetup;
 use super::state::TrainingState;
 use super::window::{LearningMemory, OpenWindow, ShardBatch};
-use super::{Version, WindowScores};
+use super::{Decision, Version, WindowScores};
 use crate::model::preparation::Preparation;
 use crate::model::{Learner, LearningStart, Predictor, Shard};
 use crate::time::EventTime;
@@ -31,6 +32,8 @@ pub(super) struct Closing {
     /// The combined shards; none of a single shard that learnt everything along the way.
     combined: Option<Box<dyn Learner>>,
     candidate: Option<CandidateVersion>,
+    divergence: Option<DivergenceCheck>,
+    is_checked: bool,
     comparison: Option<GateComparison>,
 }
 
@@ -66,16 +69,38 @@ impl Closing {
                     return false;
                 }
                 self.make_candidate(setup, state);
-                setup.gate().is_none() || state.history.champion().is_none()
+                let is_compared = setup.gate().is_some() && state.history.champion().is_some();
+                !is_compared && !setup.kind.by_steps
+            }
+            Some(_) if setup.kind.by_steps && !self.is_checked => {
+                self.is_checked = self.check_divergence(setup, state, memory, rows);
+                self.is_checked && (setup.gate().is_none() || state.history.champion().is_none())
             }
             Some(candidate) => {
-                let Some(champion) = state.history.champion() else { return true };
+                let champion = state.history.champion().filter(|_| setup.gate().is_some());
+                let Some(champion) = champion else { return true };
                 let comparison = self.comparison.get_or_insert_with(|| GateComparison::new(setup.scoring()));
                 let challenge = Challenge { candidate: &candidate.predictor, classes: &candidate.classes, champion };
                 let cost = candidate.predictor.cost().max(champion.predictor.cost());
                 comparison.advance(&challenge, state, &mut memory.rows, (rows / cost).max(1), CHUNK)
             }
         }
+    }
+
+    /// Compares the candidate with no skill. Returns true when all is compared.
+    fn check_divergence(
+        &mut self,
+        setup: &TrainingSetup,
+        state: &TrainingState,
+        memory: &mut LearningMemory,
+        rows: usize,
+    ) -> bool {
+        let Some(CandidateVersion { predictor, classes }) = &self.candidate else { return false };
+        let check = self.divergence.get_or_insert_with(|| DivergenceCheck::new(setup, state, predictor));
+        let champion = state.history.champion();
+        let cost = champion.map_or(1, |champion| champion.predictor.cost()).max(predictor.cost());
+        let rows = (rows / cost).clamp(1, CHUNK);
+        check.advance(&Suspect { candidate: predictor, classes, champion }, state, &mut memory.rows, rows)
     }
 
     /// Learns the first window. Returns true when all is learnt.
@@ -159,10 +184,17 @@ impl Closing {
     /// # Panics
     /// If the close is not done but for the decision.
     pub fn finish(self, setup: &TrainingSetup, state: &mut TrainingState, end: EventTime) -> Version {
-        let Closing { combined, candidate, comparison, .. } = self;
+        let Closing { combined, candidate, divergence, comparison, .. } = self;
         let CandidateVersion { predictor, classes } = candidate.expect("a close that is done has a candidate");
         let fallen = rollback::fallen(setup, state);
         let verdict = verdict(setup, state, comparison.as_ref());
+        let champion = state.history.champion().map(|champion| champion.number);
+        let diverged = divergence.and_then(|check| check.reason(champion));
+        let is_diverged = diverged.is_some();
+        let verdict = match diverged {
+            Some(reason) => Verdict { decision: Decision::Refused, reason, ..verdict },
+            None => verdict,
+        };
         let (rolled_back, verdict) = match fallen {
             Some(FallenChampion { version, predecessor, verdict }) => {
                 state.history.reinstate(predecessor, end);
@@ -170,7 +202,7 @@ impl Closing {
             }
             None => (None, verdict),
         };
-        let accepted = verdict.decision == super::Decision::Published;
+        let accepted = verdict.decision == Decision::Published;
         let lists = state.window.scores.list_sums();
         let mut window = state.start_window(setup, end, &lists);
         let examples = window.examples();
@@ -186,7 +218,7 @@ impl Closing {
         let parent = state.lineage.as_ref().map(|lineage| lineage.version);
         state.newest += 1;
         let number = state.newest;
-        let no_skill = no_skill(setup.task(), &statistics, &state.classes, &predictor);
+        let no_skill = no_skill(setup.task(), &statistics.labels, &state.classes, &predictor);
         let retained = RetainedVersion { number, end, no_skill, classes, predictor: Arc::clone(&predictor) };
         state.history.add(retained, accepted);
         if accepted {
@@ -210,8 +242,9 @@ impl Closing {
             scores,
             decision: verdict.decision,
             reason: verdict.reason,
-            champion: state.history.champion().map_or(number, |champion| champion.number),
+            champion: state.history.champion().map_or(0, |champion| champion.number),
             rolled_back,
+            diverged: is_diverged,
             prequential,
             stability,
             predictor,

@@ -43,8 +43,8 @@ impl Lineage {
             let restarted = || self.learner.as_ref().and_then(|learner| learner.restarted());
             return (0..shards).map(|_| restarted().unwrap_or_else(|| setup.untrained())).collect();
         }
-        // A window without a gate is always accepted, so none starts from this version again.
-        if shards == 1 && options.publish.is_none() {
+        // Without a gate a window is accepted unless it diverges, so none else starts from this version again.
+        if shards == 1 && options.publish.is_none() && !setup.kind.by_steps {
             return self.learner.take().into_iter().collect();
         }
         self.learner.iter().flat_map(|learner| (0..shards).map(|_| learner.clone_box())).collect()
@@ -53,8 +53,8 @@ impl Lineage {
 
 /// Returns the prediction of a model without skill, which knows only the labels: their mean; the frequencies of classes,
 /// with half an example added to each (Krichevsky and Trofimov 1981), so that none is impossible.
-pub(super) fn no_skill(task: Task, statistics: &Statistics, classes: &Classes, predictor: &Predictor) -> Vec<f64> {
-    match (&statistics.labels, task) {
+pub(super) fn no_skill(task: Task, labels: &LabelStatistics, classes: &Classes, predictor: &Predictor) -> Vec<f64> {
+    match (labels, task) {
         (LabelStatistics::Values(labels), Task::Binary) => {
             let examples = labels.count() as f64;
             vec![(labels.mean() * examples + 0.5) / (examples + 1.0)]

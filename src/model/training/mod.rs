@@ -5,15 +5,17 @@
 //!
 //! - **Scoring** comes first: by the version that was champion at t, by the champion before it and by the newest.
 //! - **Learning** goes along, in a single pass, prepared with the statistics up to the version before. Only the first
-//!   window has none: it is buffered, measured, and learnt at its close.
+//!   window has none: it is buffered, measured, and learnt at its close. One of too few examples is waited out.
 //! - **Closing** combines the shards, compares candidate and champion on held-out examples, and accepts or refuses. A
-//!   refused version leaves no trace in the lineage: neither in the weights nor in the statistics of later versions.
+//!   refused version leaves no trace in the lineage: neither in the weights nor in the statistics of later versions. A
+//!   version that has diverged is refused, gate or not.
 //!
 //! Invariant: everything is a function of the sequence of examples. The way in which it is cut into calls of
 //! [`Trainer::learn`], and saving and loading in between, change no bit.
 
 mod closing;
 mod comparison;
+mod divergence;
 mod drift;
 mod examples;
 mod history;
@@ -28,6 +30,7 @@ mod state;
 mod totals;
 mod trainer;
 mod version;
+mod waiting;
 mod window;
 
 pub use drift::DriftAlarm;
@@ -38,3 +41,4 @@ pub use stability::Stability;
 pub use totals::OverallScores;
 pub use trainer::Trainer;
 pub use version::{Decision, Version};
+pub use waiting::WaitingWindow;

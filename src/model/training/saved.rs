@@ -13,14 +13,14 @@ use super::setup::TrainingSetup;
 use super::stability::WindowValues;
 use super::state::TrainingState;
 use super::totals::TotalScores;
-use super::window::{HeldOutWindow, LabelledExamples, OpenWindow};
+use super::window::{HeldOutWindow, LabelledExamples, OpenWindow, RecentExamples};
 use crate::model::adwin::AdaptiveWindow;
 use crate::model::preparation::Statistics;
 use crate::model::{Classes, LabelUse, Learner, ModelError, Predictor, Task, Tensors};
 use crate::time::EventTime;
 
 /// Raised when the form changes; an older state is refused.
-const FORMAT: u32 = 7;
+const FORMAT: u32 = 8;
 
 /// The largest number that a version can have.
 const MOST_VERSIONS: u64 = 1 << 53;
@@ -64,6 +64,7 @@ struct SavedWindow<'a> {
     trained: Cow<'a, [u64]>,
     buffered: Cow<'a, [LabelledExamples]>,
     held_out: Cow<'a, LabelledExamples>,
+    recent: Cow<'a, RecentExamples>,
     scores: Cow<'a, PrequentialScores>,
     values: Cow<'a, WindowValues>,
 }
@@ -95,6 +96,7 @@ pub(super) fn encode(setup: &TrainingSetup, state: &TrainingState) -> Vec<u8> {
             trained: Cow::Borrowed(&window.trained),
             buffered: Cow::Borrowed(&window.buffered),
             held_out: Cow::Borrowed(&window.held_out),
+            recent: Cow::Borrowed(&window.recent),
             scores: Cow::Borrowed(&window.scores),
             values: Cow::Borrowed(&window.values),
         },
@@ -150,6 +152,7 @@ pub(super) fn decode(setup: &TrainingSetup, bytes: &[u8]) -> Result<TrainingStat
             trained: window.trained.into_owned(),
             buffered: window.buffered.into_owned(),
             held_out: window.held_out.into_owned(),
+            recent: window.recent.into_owned(),
             scores: window.scores.into_owned(),
             values: window.values.into_owned(),
         },
@@ -203,7 +206,7 @@ impl SavedTrainer<'_> {
         window.statistics.fits(layout, task, classes)
             && window.trained.len() == shards
             && (window.learners.is_empty() || window.learners.len() == shards)
-            && window.buffered.iter().chain(held_out).all(|examples| examples.fits(layout, is_label))
+            && window.buffered.iter().chain(held_out).chain(&window.recent.pieces).all(|examples| examples.fits(layout, is_label))
             && window.scores.fit(scoring, setup.can_roll_back(), setup.ranking().is_some())
             && self.total.fit(scoring)
             && self.errors.fits()

@@ -6,6 +6,7 @@ use super::history::VersionHistory;
 use super::lineage::Lineage;
 use super::setup::TrainingSetup;
 use super::totals::TotalScores;
+use super::waiting::WaitingWindow;
 use super::window::{HeldOutWindow, LabelledExamples, OpenWindow};
 use crate::model::adwin::AdaptiveWindow;
 use crate::model::{Classes, RankingSums};
@@ -42,6 +43,11 @@ impl TrainingState {
             total: TotalScores::new(setup.scoring()),
             errors: AdaptiveWindow::default(),
         }
+    }
+
+    /// Returns why the open window would make no version if it ended now: it would be the first one, from too few examples.
+    pub fn waiting(&self, setup: &TrainingSetup) -> Option<WaitingWindow> {
+        if self.lineage.is_some() { None } else { WaitingWindow::of(setup, &self.window) }
     }
 
     /// Starts a window and returns the one before, which ended at `end` and has these sums of lists. Its held-out examples

@@ -11,7 +11,7 @@ use super::saved;
 use super::setup::TrainingSetup;
 use super::state::TrainingState;
 use super::window::{ExampleChunk, LearningMemory};
-use super::{DriftAlarm, Examples, Labels, OverallScores, Scored, TrainerConfig, Version, WindowScores};
+use super::{DriftAlarm, Examples, Labels, OverallScores, Scored, TrainerConfig, Version, WaitingWindow, WindowScores};
 use crate::model::preparation::Observations;
 use crate::model::{ModelError, Predictor, Task};
 use crate::time::EventTime;
@@ -221,18 +221,24 @@ impl Trainer {
     /// Continues closing the open window, for about `rows` rows of work. Returns true once [`Trainer::close`] only has to
     /// decide. To be called when no example of the window can come any more.
     pub fn work(&mut self, rows: usize) -> bool {
-        if self.state.window.examples() == 0 {
+        if self.state.window.examples() == 0 || self.waiting().is_some() {
             return true;
         }
         let closing = self.closing.get_or_insert_default();
         closing.advance(&self.setup, &mut self.state, &mut self.memory, rows.max(1))
     }
 
-    /// Closes the open window, which ends at `end`, and returns its version. None if it had no example to learn.
+    /// Returns the examples that wait for a first version: if the open window ended now, they would be kept.
+    pub fn waiting(&self) -> Option<WaitingWindow> {
+        self.state.waiting(&self.setup)
+    }
+
+    /// Closes the open window, which ends at `end`, and returns its version. None if it had no example to learn, or too few
+    /// for a first version; these are kept then.
     pub fn close(&mut self, end: EventTime) -> Option<Version> {
         while !self.work(CHUNK) {}
         let version = self.closing.take().map(|closing| closing.finish(&self.setup, &mut self.state, end));
-        if version.is_none() {
+        if version.is_none() && self.waiting().is_none() {
             let lists = self.state.window.scores.list_sums();
             self.state.start_window(&self.setup, end, &lists);
         }

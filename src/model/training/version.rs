@@ -33,17 +33,19 @@ pub struct Version {
     pub window_end: EventTime,
     /// The version that learning continued from.
     pub parent: Option<u64>,
-    /// Examples learnt in this window.
+    /// Examples learnt in this window, and for the first version in those waited out before.
     pub examples: u64,
     /// Metrics by version: of the held-out examples if there is a gate, else the prequential scores of the window's
     /// champion.
     pub scores: BTreeMap<u64, BTreeMap<String, f64>>,
     pub decision: Decision,
     pub reason: String,
-    /// The champion from `window_end` on.
+    /// The champion from `window_end` on; 0 if there is none yet.
     pub champion: u64,
     /// The version that was champion in the window and fell behind its predecessor, which is champion again.
     pub rolled_back: Option<u64>,
+    /// True if it was refused because its error on its own window is above that of no skill.
+    pub diverged: bool,
     /// Scores of the predictions in this window.
     pub prequential: WindowScores,
     /// The values of this window against those of the window in which the champion was trained.

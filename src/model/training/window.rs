@@ -21,6 +21,8 @@ pub(super) struct OpenWindow {
     /// The first window's examples, in pieces of [`PIECE`] rows.
     pub buffered: Vec<LabelledExamples>,
     pub held_out: LabelledExamples,
+    /// The newest examples to learn, of kinds that learn by steps.
+    pub recent: RecentExamples,
     pub scores: PrequentialScores,
     /// The values of all examples.
     pub values: WindowValues,
@@ -31,6 +33,12 @@ pub(super) struct OpenWindow {
 pub(super) struct HeldOutWindow {
     pub end: EventTime,
     pub examples: LabelledExamples,
+}
+
+/// The newest examples of a window: the last full piece, and the piece that grows.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(super) struct RecentExamples {
+    pub pieces: [LabelledExamples; 2],
 }
 
 /// Observations with their labels and the shards that learn them.
@@ -77,6 +85,7 @@ impl OpenWindow {
             trained: vec![0; setup.shards()],
             buffered: Vec::new(),
             held_out: LabelledExamples::default(),
+            recent: RecentExamples::default(),
             scores: PrequentialScores::new(setup.scoring(), setup.can_roll_back(), setup.ranking().is_some()),
             values: WindowValues::default(),
         }
@@ -108,6 +117,9 @@ impl OpenWindow {
                 ExampleRole::HeldOut => self.held_out.push(chunk.observations, row, *label, 0),
                 ExampleRole::Shard(shard) => {
                     selected[shard].push(row as u32);
+                    if setup.kind.by_steps {
+                        self.recent.push(chunk.observations, row, *label);
+                    }
                     if lineage.is_none() {
                         self.buffer(chunk.observations, row, *label, shard);
                     }
@@ -161,6 +173,19 @@ impl OpenWindow {
         }
         let piece = self.buffered.last_mut().expect("a piece with room was just added");
         piece.push(observations, row, label, shard);
+    }
+}
+
+impl RecentExamples {
+    /// The examples of a full piece.
+    const PIECE: usize = 256;
+
+    fn push(&mut self, observations: &Observations, row: usize, label: f64) {
+        let [full, growing] = &mut self.pieces;
+        if growing.labels.len() == Self::PIECE {
+            *full = std::mem::take(growing);
+        }
+        growing.push(observations, row, label, 0);
     }
 }
 

@@ -80,6 +80,7 @@ const ANY_TASK: ModelKind = ModelKind {
     trained_by: TrainedBy::Itself,
     combining: Combining::Kept,
     least_categories: 0,
+    by_steps: false,
     standardises_label: false,
     build: learner::build_binary,
     load: learner::load_binary,

@@ -33,6 +33,7 @@ pub(super) static BINARY: ModelKind = ModelKind {
     trained_by: TrainedBy::Itself,
     combining: Combining::Averaged,
     least_categories: 0,
+    by_steps: true,
     standardises_label: false,
     build: |layout, parameters, _| Box::new(Mlp::new(layout, parameters, Task::Binary)),
     load: |layout, tensors| frozen::load(layout, tensors, Task::Binary),

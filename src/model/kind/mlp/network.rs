@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use super::super::base_rate::BaseRate;
 use super::super::class_states::ClassStates;
-use super::super::slot_vectors::{SlotVectors, VectorStart, adagrad_step};
+use super::super::glm::Link;
+use super::super::logistic::Logistic;
+use super::super::slot_vectors::{FrozenVectors, SlotVectors, VectorStart, adagrad_step};
 use super::super::softmax::class_state;
 use super::activation::{Activation, slope_sums};
 use super::frozen::{CLASSES, DIRECT, FrozenMlp, FrozenOutput, HIDDEN, WEIGHTS};
@@ -18,6 +21,7 @@ const SQUARES: &str = "squares";
 /// The weights of one output: one for a number or a probability of true, else one for each class.
 #[derive(Clone)]
 struct OutputWeights {
+    base: BaseRate,
     /// By hidden unit.
     weights: Vec<f64>,
     squares: Vec<f64>,
@@ -72,8 +76,8 @@ impl Mlp {
         mlp
     }
 
-    /// Learns a row; the truth is a label, or the position of a class.
-    fn learn_row(&mut self, row: SparseRow<'_>, truth: f64) {
+    /// Learns a row that counts `weight` times; the truth is a label, or the position of a class.
+    fn learn_row(&mut self, row: SparseRow<'_>, truth: f64, weight: f64) {
         let LayerMemory { positions, units, slopes, sums } = &mut self.memory;
         // Forward.
         positions.clear();
@@ -88,6 +92,7 @@ impl Mlp {
         sums.extend(self.outputs.states_mut().iter_mut().map(|output| output.sum(units, row)));
         // Slopes of the loss.
         slope_sums(self.task, sums, truth);
+        sums.iter_mut().for_each(|slope| *slope *= weight);
         slopes.clear();
         slopes.extend(units.iter().enumerate().map(|(at, unit)| {
             let above = self.outputs.states().iter().zip(&*sums);
@@ -100,6 +105,16 @@ impl Mlp {
         for (position, x) in positions.iter().zip(row.value).filter(|(_, x)| **x != 0.0) {
             self.hidden.step(*position, self.rate, |at, _| slopes[at] * x);
         }
+    }
+
+    /// Returns the position of a class, which joins if it is new: at its share among the labels that are known, or at the
+    /// least share of a class if it is not among them. None if there are too many.
+    fn class(&mut self, number: u32, batch: &Prepared<'_>) -> Option<usize> {
+        let (width, slots) = (self.width, self.slots);
+        let least = self.outputs.states().iter().map(|output| output.base.sum()).reduce(f64::min).unwrap_or(0.0);
+        let share = batch.preparation().labels().log_share(number as usize).unwrap_or(least);
+        let joining = || OutputWeights { base: BaseRate::of(share), ..untouched(width, slots) };
+        self.outputs.position(number, batch.classes(), joining)
     }
 
     /// Reads the outputs of a saved state.
@@ -117,17 +132,26 @@ impl Mlp {
 /// Returns the weights of an output that has learnt nothing.
 fn untouched(width: usize, slots: usize) -> OutputWeights {
     let direct = SlotVectors::new(slots, 1, VectorStart { seed: 0, spread: 0.0 });
-    OutputWeights { weights: vec![0.0; width], squares: vec![0.0; width], direct }
+    OutputWeights { base: BaseRate::default(), weights: vec![0.0; width], squares: vec![0.0; width], direct }
 }
 
 impl OutputWeights {
     /// Returns the sum of a row whose hidden units have these values.
     fn sum(&mut self, units: &[f64], row: SparseRow<'_>) -> f64 {
-        let hidden = self.weights.iter().zip(units).fold(0.0, |sum, (weight, unit)| sum + weight * unit);
+        let base = self.base.sum();
+        let hidden = self.weights.iter().zip(units).fold(base, |sum, (weight, unit)| sum + weight * unit);
         row.index.iter().zip(row.value).fold(hidden, |sum, (slot, x)| {
             let position = self.direct.position(*slot);
             sum + self.direct.vector(position)[0] * x
         })
+    }
+
+    /// Returns the direct connections, that of the bias with the base rate.
+    fn frozen_direct(&self) -> FrozenVectors {
+        let mut direct = self.direct.clone();
+        let bias = direct.position(0);
+        direct.add(bias, 0, self.base.sum());
+        direct.freeze()
     }
 
     fn step(&mut self, units: &[f64], row: SparseRow<'_>, slope: f64, rate: f64) {
@@ -146,11 +170,13 @@ impl OutputWeights {
             (SQUARES.to_owned(), Tensor::vector(self.squares.clone())),
         ]);
         self.direct.save(DIRECT, &mut tensors);
+        self.base.save(&mut tensors);
         tensors
     }
 
     fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
         let width = Some(self.weights.len());
+        self.base = BaseRate::load(tensors)?;
         self.weights = tensor::floats(tensors, WEIGHTS, width)?.to_vec();
         self.squares = tensor::floats(tensors, SQUARES, width)?.to_vec();
         self.direct.load(DIRECT, tensors)
@@ -159,6 +185,11 @@ impl OutputWeights {
     /// Replaces these by the average of states, weighted by their examples.
     fn average(&mut self, mut states: Vec<(Tensors, u64)>) -> Result<(), ModelError> {
         self.direct.average(DIRECT, &states)?;
+        for (state, _) in &states {
+            if !self.base.is_known() {
+                self.base = BaseRate::load(state)?;
+            }
+        }
         states.iter_mut().for_each(|(state, _)| state.retain(|name, _| !name.starts_with(DIRECT)));
         let mean = tensor::average(&states);
         let width = Some(self.weights.len());
@@ -170,17 +201,17 @@ impl OutputWeights {
 
 impl Learner for Mlp {
     fn learn(&mut self, batch: &Prepared<'_>) {
-        for (row, target) in batch.rows().iter().zip(batch.targets()) {
-            let (width, slots) = (self.width, self.slots);
+        let labels = batch.preparation().labels();
+        if self.task == Task::Binary {
+            self.outputs.states_mut()[0].base.get_or_set(|| Logistic::base(labels));
+        }
+        for ((row, target), weight) in batch.rows().iter().zip(batch.targets()).zip(batch.weights()) {
             let truth = match self.task {
-                Task::Multiclass => {
-                    let class = self.outputs.position(*target as u32, batch.classes(), || untouched(width, slots));
-                    class.map(|class| class as f64)
-                }
+                Task::Multiclass => self.class(*target as u32, batch).map(|class| class as f64),
                 _ => Some(*target),
             };
             if let Some(truth) = truth {
-                self.learn_row(row, truth);
+                self.learn_row(row, truth, weight);
             }
         }
     }
@@ -225,7 +256,7 @@ impl Learner for Mlp {
                 .iter()
                 .map(|output| FrozenOutput {
                     weights: output.state.weights.clone(),
-                    direct: output.state.direct.freeze(),
+                    direct: output.state.frozen_direct(),
                 })
                 .collect(),
         })
@@ -294,11 +325,11 @@ mod tests {
                 let mut before = mlp(task, activation);
                 // Some learning, so that no weight is zero.
                 for round in 0..20 {
-                    before.learn_row(row, f64::from(round % 2) * target);
+                    before.learn_row(row, f64::from(round % 2) * target, 1.0);
                 }
                 before.rate = 1e-9;
                 let mut after = before.clone();
-                after.learn_row(row, target);
+                after.learn_row(row, target, 1.0);
                 // AdaGrad's sum of squares grows by the square of the gradient.
                 let gradient = |grown: f64, was: f64| (grown - was).sqrt();
                 for position in 0..3 {

@@ -32,6 +32,7 @@ pub(super) static BINARY: ModelKind = ModelKind {
     trained_by: TrainedBy::Itself,
     combining: Combining::Added,
     least_categories: 0,
+    by_steps: false,
     standardises_label: false,
     build: |layout, parameters, _| Box::new(NaiveBayes::new(layout, parameters, Task::Binary)),
     load: |layout, tensors| likelihoods::load(layout, tensors, Task::Binary),
