@@ -46,6 +46,7 @@ fn examples(seed: u64, day: i64) -> Examples {
         labels: Labels::Numbers((0..ROWS).map(|_| f64::from(u8::from(random(&mut state) < 0.3))).collect()),
         time: known.iter().map(|known| known - 3_600_000).collect(),
         hash: known.iter().map(|known| Key::hash_of(&known.to_le_bytes())).collect(),
+        weights: Vec::new(),
         users: Vec::new(),
         known,
     }

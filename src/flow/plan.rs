@@ -169,6 +169,8 @@ pub struct ModelPlan {
     pub stream_width: usize,
     pub assembly: Arc<FeatureAssembler>,
     pub label: LabelPlan,
+    /// The weight of an example, over its columns.
+    pub weight: Option<Expr>,
     /// The form of its labels and scores.
     pub labels: LabelForm,
     /// Columns of the example whose hash decides the holdout and the shard.

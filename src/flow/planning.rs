@@ -238,6 +238,7 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
             model.inputs.iter().map(|input| (input.column(), input.expr.remap(&to))),
         )),
         label,
+        weight: model.weight.clone(),
         labels: LabelForm::of(kind.task),
         identity,
         window_ms: model.window_ms,

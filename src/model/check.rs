@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::preparation::InputColumn;
-use super::{BINS, GATE_WINDOWS, Gate, HASH_BITS, MIN_EXAMPLES, ModelError, ModelKind, ModelOptions, SHARDS};
+use super::{BINS, EXPIRE, GATE_WINDOWS, Gate, HASH_BITS, MIN_COUNT, MIN_EXAMPLES, NGRAMS, ModelError, ModelKind, ModelOptions, SHARDS};
 
 /// Checks the options of a model of these inputs.
 ///
@@ -13,11 +13,15 @@ pub fn check_options(options: &ModelOptions, inputs: &[InputColumn]) -> Result<(
     let mut errors = Vec::new();
     let kind = ModelKind::of(&options.kind).map_err(|error| errors.push(error)).ok();
     errors.extend(kind.into_iter().flat_map(|kind| kind.check(options)));
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let ranges = [
         ("hash_bits", i64::from(options.hash_bits), HASH_BITS),
         ("bins", options.bins as i64, BINS),
         ("shards", options.shards as i64, SHARDS),
-        ("min_examples", i64::try_from(options.min_examples).unwrap_or(i64::MAX), MIN_EXAMPLES),
+        ("min_examples", whole(options.min_examples), MIN_EXAMPLES),
+        ("min_count", whole(options.preparing.min_count), MIN_COUNT),
+        ("expire", whole(options.preparing.expire), EXPIRE),
+        ("ngrams", options.preparing.ngrams as i64, NGRAMS),
     ];
     errors.extend(ranges.into_iter().filter_map(|(name, found, range)| out_of_range(name, found, &range)));
     // The numbers of a layout are only sensible within the ranges.

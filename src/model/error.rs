@@ -9,6 +9,20 @@ pub enum ModelError {
     UnknownKind { found: String, expected: String },
     #[error("models of kind `{kind}` read inputs as they are; expected no `{option}`")]
     NeedlessOption { kind: &'static str, option: &'static str },
+    #[error("models of kind `{kind}` count every example once; expected no `{option}`")]
+    UnweightedKind { kind: &'static str, option: &'static str },
+    #[error("models of kind `{kind}` predict no classes; expected no `class_weight`")]
+    NoClasses { kind: &'static str },
+    #[error("models of kind `{kind}` do not predict the probability of true; expected no `negative_sampling`")]
+    NoNegatives { kind: &'static str },
+    #[error("`class_weight` names the class `{found}`; expected `true` or `false`")]
+    UnknownClass { found: String },
+    #[error("models of kind `{kind}` have no weights of single categories to forget; expected no `expire`")]
+    NothingToForget { kind: &'static str },
+    #[error("`tokens` names `{input}`, which is no single string")]
+    NoText { input: String },
+    #[error("a cross takes single values, and `{input}` is a text")]
+    CrossedText { input: String },
     #[error("unknown optimizer `{found}`; expected one of {expected}")]
     UnknownOptimizer { found: String, expected: String },
     #[error("models of kind `{kind}` are trained by an optimizer; expected one in `optimizer`")]

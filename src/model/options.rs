@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{ParameterValue, Task};
+use super::{InputOptions, ParameterValue, SamplingOptions, Task};
 
 /// Everything about a model that is not its data. Its JSON is a part of the definition hash and of each artifact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,12 @@ pub struct ModelOptions {
     #[serde(default = "default_min_examples", skip_serializing_if = "is_default_min_examples")]
     pub min_examples: u64,
     pub seed: u64,
+    /// How inputs are prepared, beside bins and crosses.
+    #[serde(default, skip_serializing_if = "InputOptions::is_default")]
+    pub preparing: InputOptions,
+    /// How much each example counts.
+    #[serde(default, skip_serializing_if = "SamplingOptions::is_default")]
+    pub sampling: SamplingOptions,
     pub publish: Option<Gate>,
     /// The lists in which examples are scored; `None` if they are scored one by one alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,6 +63,8 @@ impl Default for ModelOptions {
             start: LearningStart::Warm,
             min_examples: default_min_examples(),
             seed: 0,
+            preparing: InputOptions::default(),
+            sampling: SamplingOptions::default(),
             publish: None,
             ranking: None,
         }

@@ -10,7 +10,7 @@ use arrow_array::ArrayRef;
 
 use super::preparation::{Observations, Preparation, Prepared, SlotLayout};
 use super::{
-    InputCell, InputColumn, ModelError, ModelKind, ModelOptions, Predictions, Scorer, SparseRows, Tensors,
+    InputCell, InputColumn, ModelError, ModelKind, ModelOptions, Predictions, Scorer, SparseRows, Task, Tensors,
     check_options,
 };
 
@@ -81,6 +81,13 @@ impl Predictor {
         let batch = Prepared::new(&self.preparation, observations, select).with_memory(std::mem::take(rows));
         self.scorer.predict(&batch, predictions);
         *rows = batch.into_memory();
+        let negatives = self.options().sampling.negatives();
+        if self.kind.task == Task::Binary && negatives < 1.0 {
+            // The odds among the examples that were learnt, times the share of those that are not true.
+            for p in predictions.values_mut() {
+                *p = *p * negatives / (*p * negatives + 1.0 - *p);
+            }
+        }
         if self.kind.standardises_label {
             for prediction in predictions.values_mut() {
                 *prediction = self.preparation.restore_label(*prediction);

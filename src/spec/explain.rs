@@ -178,6 +178,12 @@ impl Spec {
             Some(optimizer) => writeln!(out, "  optimizer {}{}", optimizer.name, parameters(&optimizer.parameters))?,
             None => writeln!(out, "  no optimizer")?,
         }
+        if let Some(weight) = &options.sampling.weight {
+            writeln!(out, "  each example counts {weight} times")?;
+        }
+        if let Some(share) = options.sampling.negative_sampling {
+            writeln!(out, "  learns {share} of the examples that are not true")?;
+        }
         match &options.publish {
             Some(gate) => {
                 let (metric, tolerance, holdout) = (&gate.metric, gate.tolerance, gate.holdout);

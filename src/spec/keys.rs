@@ -61,6 +61,32 @@ pub static MODEL: Section = Section {
         ),
         key("bins", "int", Is("0"), "Number of quantile bins that are added for every numeric input; 0 for none"),
         key("categorical", "list of strings", Is("[]"), "Inputs to be treated as categories"),
+        key(
+            "tokens",
+            "list of strings",
+            Is("[]"),
+            "Strings among the inputs that are texts: instead of one category, they are a bag of their words, in lower case",
+        ),
+        key("ngrams", "int", Is("1"), "Number of words of a text that are an entry together, at most; up to 5"),
+        key(
+            "winsorise",
+            "float",
+            Is("0.0"),
+            "Share of the numbers at either end that is brought to the quantile there, as known from the windows before: `0.01` \
+             cuts a hundredth at each end",
+        ),
+        key(
+            "min_count",
+            "int",
+            Is("1"),
+            "Number of examples from which on a category has a weight of its own; rarer ones of an input share one",
+        ),
+        key(
+            "expire",
+            "int",
+            Is("0"),
+            "Number of windows after which a category that has not come is forgotten, with what was learnt of it; 0 for never",
+        ),
         key("hash_bits", "int", Is("18"), "Base-2 logarithm of the number of hashed weights"),
         key(
             "shards",
@@ -80,6 +106,26 @@ pub static MODEL: Section = Section {
             Is("20"),
             "Examples from which the first version is made at least. Windows that end before are waited out: their examples are \
              kept, and learnt with those of the window in which there are enough",
+        ),
+        key(
+            "weight",
+            "expression",
+            Nothing,
+            "How often an example counts when it is learnt, over the columns of the examples: a number from 0, where it is not \
+             learnt at all, to 1e6, at which greater ones are cut. Null counts once, a negative number as 0",
+        ),
+        key(
+            "class_weight",
+            "`\"balanced\"` or table",
+            Nothing,
+            "How often the examples of a class count when they are learnt: `{ true = 10 }`, `{ low = 0.5, high = 2 }`, 1 for others; \
+             or inverse to the number of examples of the class so far. It moves predictions towards the classes that count more",
+        ),
+        key(
+            "negative_sampling",
+            "float",
+            Is("1.0"),
+            "The share, chosen by key, of the examples whose label is false that is learnt. Predictions are corrected for it",
         ),
         key("seed", "int", Is("0"), "Seed of the random numbers of kinds that draw some, as `mlp` and `forest`"),
         key(

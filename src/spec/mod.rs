@@ -15,9 +15,11 @@
 
 mod feature_keys;
 mod keys;
+mod preparing;
 mod problem;
 mod ranked_items;
 mod reader;
+mod sampling;
 mod section;
 mod stream_keys;
 mod toml_text;

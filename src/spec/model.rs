@@ -18,7 +18,8 @@ impl<'a> Checker<'a> {
         let inputs: Vec<InputColumn> = model.inputs.iter().map(ModelInput::column).collect();
         if let Err(errors) = check_options(&model.options, &inputs) {
             for error in errors {
-                let mistake = Mistake::new(name.span.clone(), error.to_string());
+                let span = option(&error).map_or_else(|| name.span.clone(), |key| fields.span(key));
+                let mistake = Mistake::new(span, error.to_string());
                 self.problems.add(match remedy(&error) {
                     Some(expected) => mistake.expected(expected),
                     None => mistake,
@@ -40,6 +41,7 @@ impl<'a> Checker<'a> {
             let expected = format!("less than {}", format_duration(window_ms));
             self.problems.expected(fields.span("offset"), message, expected);
         }
+        let examples_name = examples.as_ref().map_or("", |name| name.value);
         let kind = self.model_kind(fields);
         let known = kind.as_ref().map(|(kind, _)| *kind);
         if known.is_none_or(|kind| kind.label == LabelUse::Required) {
@@ -56,7 +58,11 @@ impl<'a> Checker<'a> {
             }
         };
         let names = parts.as_ref().map(|(entries, _)| entries.named_types());
+        let sampling = self.sampling(fields, stream.zip(Some(examples_name)));
         let mut options = self.options(fields, kind, names.as_deref());
+        if let Some(options) = &mut options {
+            options.sampling = sampling.options;
+        }
         if let (Some(options), Some(ranking)) = (&mut options, fields.get("ranking")) {
             options.ranking = self.ranking(ranking, stream, known, names.as_deref());
         }
@@ -71,6 +77,7 @@ impl<'a> Checker<'a> {
             lookups,
             inputs,
             label,
+            weight: sampling.weight,
             window_ms: window_ms?,
             offset_ms,
             options: options?,
@@ -109,6 +116,21 @@ impl<'a> Checker<'a> {
                 None
             }
         }
+    }
+}
+
+/// Returns the key whose value is wrong, if it is one that has no check of its own.
+fn option(error: &ModelError) -> Option<&'static str> {
+    match error {
+        ModelError::UnweightedKind { option, .. } => Some(option),
+        ModelError::NoClasses { .. } | ModelError::UnknownClass { .. } => Some("class_weight"),
+        ModelError::NoNegatives { .. } => Some("negative_sampling"),
+        ModelError::NothingToForget { .. } => Some("expire"),
+        ModelError::NoText { .. } => Some("tokens"),
+        ModelError::OutOfRange { name, .. } => {
+            ["class_weight", "negative_sampling"].into_iter().find(|option| *option == name)
+        }
+        _ => None,
     }
 }
 

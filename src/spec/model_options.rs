@@ -79,6 +79,7 @@ impl<'a> Checker<'a> {
         let crosses = fields.list("crosses").map_or_else(Vec::new, |list| {
             list.into_iter().filter_map(|cross| self.cross(cross, inputs, &categorical, bins)).collect()
         });
+        let preparing = self.preparing(fields, inputs);
         let optimizer = self.optimizer(fields, known);
         let hash_bits = whole("hash_bits", HASH_BITS, i64::from(defaults.hash_bits)) as u32;
         let shards = whole("shards", SHARDS, defaults.shards as i64) as usize;
@@ -95,6 +96,8 @@ impl<'a> Checker<'a> {
             start: start.unwrap_or_default(),
             min_examples,
             seed,
+            preparing,
+            sampling: defaults.sampling,
             publish: gate.flatten(),
             ranking: None,
         })
@@ -103,7 +106,7 @@ impl<'a> Checker<'a> {
     /// Reports options about prepared rows of a kind that does not read them.
     fn refuse_options_of_rows(&self, fields: &Fields<'a>, kind: Option<&'static ModelKind>) {
         let Some(kind) = kind.filter(|kind| kind.reads == InputForm::Observations) else { return };
-        for key in ["crosses", "bins", "hash_bits"].into_iter().filter(|key| fields.get(key).is_some()) {
+        for key in ["crosses", "bins", "hash_bits", "winsorise", "min_count"].into_iter().filter(|key| fields.get(key).is_some()) {
             let message = format!("models of kind '{}' read inputs as they are", kind.name);
             self.problems.expected(fields.span(key), message, format!("no '{key}'"));
         }
@@ -145,7 +148,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Returns the type of an input that an option names; reports an unknown one.
-    fn input_type(&self, name: &Text, inputs: Option<&[(String, Type)]>) -> Option<Type> {
+    pub(super) fn input_type(&self, name: &Text, inputs: Option<&[(String, Type)]>) -> Option<Type> {
         let inputs = inputs?;
         let found = inputs.iter().find(|(known, _)| known == name.value).map(|(_, ty)| *ty);
         if found.is_none() {

@@ -224,6 +224,8 @@ pub struct Model {
     /// look-up's features, in the order of `lookups`.
     pub inputs: Vec<ModelInput>,
     pub label: Label,
+    /// The weight of an example, over the columns of its stream; `None` if all count once.
+    pub weight: Option<Expr>,
     /// Length of a training window, in event ms.
     pub window_ms: i64,
     /// Shift of the windows' edges from the UTC epoch, in event ms.

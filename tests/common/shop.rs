@@ -160,6 +160,7 @@ pub fn train(plan: &Plan, model: usize, windows: i64) -> Vec<Version> {
             },
             known: time.clone(),
             hash: (0..rows as u64).collect(),
+            weights: Vec::new(),
             users: Vec::new(),
             time,
         };

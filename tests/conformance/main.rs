@@ -6,7 +6,9 @@
 //! | `artifact` | predictions of `examples/score.py` from artifacts |
 //! | `model` | every kind of model, with every optimizer |
 //! | `nested` | lists and maps as inputs of every kind of model |
+//! | `prepared` | how inputs are prepared, and how much examples count |
 //! | `quality` | prequential scores on a generated drift and on classic data sets |
+//! | `untuned` | models at their defaults on what is rare, tiny, constant or diverges |
 
 mod aggregate;
 mod artifact;
@@ -14,4 +16,6 @@ mod artifact;
 mod common;
 mod model;
 mod nested;
+mod prepared;
 mod quality;
+mod untuned;

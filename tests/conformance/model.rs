@@ -8,9 +8,9 @@ use std::sync::Arc;
 use crate::common::training::{DAY, Row, Trial, examples, generate, inputs, lcg, task, trainer};
 use tidemill::model::preparation::{Observations, Preparation, Prepared, SlotLayout, Statistics};
 use tidemill::model::{
-    Bounds, Classes, Combining, Decision, Gate, GateFallback, InputForm, KINDS, KindOptions, Labels, LearningStart,
-    ModelKind, ModelOptions, OPTIMIZERS, OptimizerOptions, ParameterValue, Scored, Shard, Stability, Task, TrainedBy,
-    Trainer, TrainerConfig, Version, WindowScores, check_options,
+    Bounds, ClassWeights, Classes, Combining, Decision, Gate, GateFallback, InputForm, InputOptions, KINDS, KindOptions,
+    Labels, LearningStart, ModelKind, ModelOptions, OPTIMIZERS, OptimizerOptions, ParameterValue, SamplingOptions, Scored,
+    Shard, Stability, Task, TrainedBy, Trainer, TrainerConfig, Version, WindowScores, check_options,
 };
 
 /// Every kind with every optimizer, with the bounds of its parameters, and with the ways to prepare and shard.
@@ -59,9 +59,29 @@ fn everything() -> Vec<(String, ModelOptions)> {
             ..if kind.reads == InputForm::Observations { plain } else { of_rows }
         };
         all.push((format!("{named} sharded, gated, with bins and crosses"), rich.clone()));
+        all.push((format!("{named} weighted, sampled and prepared"), prepared(kind)));
         all.push((format!("{named} fresh"), ModelOptions { start: LearningStart::Fresh, publish: None, ..rich }));
     }
     all
+}
+
+/// The options of a kind with every way to weigh, sample and prepare that it has.
+fn prepared(kind: &ModelKind) -> ModelOptions {
+    let has_classes = matches!(kind.task, Task::Binary | Task::Multiclass);
+    let has_rows = kind.reads != InputForm::Observations;
+    let sampling = SamplingOptions {
+        weight: kind.by_steps.then(|| "weight".to_owned()),
+        class_weight: (kind.by_steps && has_classes).then_some(ClassWeights::Balanced),
+        negative_sampling: (kind.task == Task::Binary).then_some(0.7),
+    };
+    let preparing = InputOptions {
+        winsorise: if has_rows { 0.01 } else { 0.0 },
+        min_count: if has_rows { 3 } else { 1 },
+        expire: if kind.by_steps { 2 } else { 0 },
+        tokens: if kind.least_categories == 0 { vec!["town".to_owned()] } else { vec![] },
+        ngrams: 2,
+    };
+    ModelOptions { hash_bits: 10, shards: 2, sampling, preparing, ..default_of(kind) }
 }
 
 /// The values of a parameter that are tried: the bounds of whole numbers, every word but the default, and numbers that go
@@ -254,6 +274,7 @@ fn the_unit_of_an_input_hardly_matters() {
 #[test]
 fn constant_inputs_and_windows_of_one_row_are_learnt() {
     for (name, options) in everything() {
+        let options = ModelOptions { min_examples: 1, ..options };
         let mut rows = generate(300, 47, 3);
         rows.iter_mut().for_each(|row| row.y = Some(7.0));
         for (window, row) in rows.iter_mut().take(20).enumerate() {

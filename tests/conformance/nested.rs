@@ -106,6 +106,7 @@ fn run(options: &ModelOptions, rows: &[NestedRow], slice: usize, reload: bool) -
                 labels,
                 known: time.clone(),
                 hash,
+                weights: Vec::new(),
                 users: Vec::new(),
                 time,
             });

@@ -23,7 +23,7 @@ use crate::metrics::{NullCounter, NullReason};
 use crate::model::{DriftAlarm, Examples, ModelError, Scored, Trainer, TrainerConfig, Version, WaitingWindow};
 use crate::registry::SavedChampion;
 use crate::time::EventTime;
-use crate::value::{Batch, Key, KeyCodec, Type};
+use crate::value::{Batch, Key, KeyCodec, Scalar, Type};
 
 pub use super::learning::{KeptExamples, LearnState, LearningReport, LearningTotals};
 
@@ -257,6 +257,7 @@ impl TrainerQueue {
         let keys = self.identity.encode(&key_columns(batch, &self.plan.identity));
         let mut failed = EvalStats::default();
         let columns = self.plan.assembly.assemble(&batch.columns[..width], batch.len(), &mut failed);
+        let weights = self.plan.weight.as_ref().map(|weight| weight.eval(&batch.columns[..width], batch.len(), &mut failed));
         count(&self.nulls, failed);
         self.nulls.add(NullReason::OutOfRange, self.trainer.out_of_range(&columns));
         Examples {
@@ -265,6 +266,7 @@ impl TrainerQueue {
             time: batch.event_times.to_vec(),
             known: batch.times.to_vec(),
             hash: keys.iter().map(|key| Key::hash_of(key.as_ref())).collect(),
+            weights: weights.as_ref().map_or_else(Vec::new, numbers_of),
             users: self.users(batch),
         }
     }
@@ -334,6 +336,17 @@ impl TrainerQueue {
         columns.push(Arc::new(version.collect::<Int64Array>()));
         batch.with_columns(columns)
     }
+}
+
+/// Returns the values of a column of numbers or bools; NaN is null.
+fn numbers_of(column: &ArrayRef) -> Vec<f64> {
+    let number = |row| match Scalar::of(column, row) {
+        Scalar::Int(value) => value as f64,
+        Scalar::Float(value) => value,
+        Scalar::Bool(value) => f64::from(u8::from(value)),
+        _ => f64::NAN,
+    };
+    (0..column.len()).map(number).collect()
 }
 
 /// Scores examples that still wait for their labels with a trainer in a saved state; returns them with the columns of

@@ -169,7 +169,7 @@ impl<L: Link> FactorModel<L> {
 
 impl<L: Link> Learner for FactorModel<L> {
     fn learn(&mut self, batch: &Prepared<'_>) {
-        self.base.get_or_set(|| L::base(batch.preparation().labels()));
+        self.base.get_or_set(|| L::base(batch.weigher()));
         for ((row, target), weight) in batch.rows().iter().zip(batch.targets()).zip(batch.weights()) {
             self.learn_row(row, *target, weight);
         }
@@ -182,6 +182,11 @@ impl<L: Link> Learner for FactorModel<L> {
         let mean = tensor::average(&states);
         self.base = BaseRate::load(&mean)?;
         self.optimizer.load(&mean)
+    }
+
+    fn forget(&mut self, slots: &[u32]) {
+        slots.iter().for_each(|slot| self.optimizer.forget(*slot));
+        self.factors.forget(slots);
     }
 
     fn freeze(&self) -> Box<dyn Scorer> {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::base_rate::{BaseRate, ShiftedLoss};
 use super::{Learner, Scorer};
 use crate::model::optimizer::{Loss, Optimizer, OptimizerSetup};
-use crate::model::preparation::{LabelStatistics, Prepared, SlotLayout};
+use crate::model::preparation::{ClassWeigher, Prepared, SlotLayout};
 use crate::model::{ModelError, Parameters, Predictions, Tensors, Weights};
 
 /// The difference between such kinds: how a sum becomes a prediction, and the loss in it.
@@ -17,7 +17,7 @@ pub(super) trait Link: Loss + Copy + Send + Sync + 'static {
     fn predict(sum: f64) -> f64;
 
     /// Returns the sum that predicts the base rate of labels.
-    fn base(labels: &LabelStatistics) -> f64;
+    fn base(classes: ClassWeigher<'_>) -> f64;
 }
 
 struct GeneralizedLinear<L> {
@@ -53,11 +53,15 @@ const WEIGHTS: &str = "weights";
 
 impl<L: Link> Learner for GeneralizedLinear<L> {
     fn learn(&mut self, batch: &Prepared<'_>) {
-        let by = self.base.get_or_set(|| L::base(batch.preparation().labels()));
+        let by = self.base.get_or_set(|| L::base(batch.weigher()));
         let loss = ShiftedLoss { loss: &self.link, by };
         for ((row, target), weight) in batch.rows().iter().zip(batch.targets()).zip(batch.weights()) {
             self.optimizer.learn(row, *target, weight, &loss);
         }
+    }
+
+    fn forget(&mut self, slots: &[u32]) {
+        slots.iter().for_each(|slot| self.optimizer.forget(*slot));
     }
 
     fn freeze(&self) -> Box<dyn Scorer> {

@@ -12,7 +12,7 @@
 use super::glm::{self, Link};
 use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
 use crate::model::optimizer::Loss;
-use crate::model::preparation::LabelStatistics;
+use crate::model::preparation::ClassWeigher;
 use crate::model::{Bounds, Parameter, Parameters};
 
 pub(super) static KIND: ModelKind = ModelKind {
@@ -92,7 +92,7 @@ impl Link for Linear {
     }
 
     /// Standardised labels have a mean of 0.
-    fn base(_: &LabelStatistics) -> f64 {
+    fn base(_: ClassWeigher<'_>) -> f64 {
         0.0
     }
 }

@@ -4,7 +4,7 @@ use super::glm::{self, Link};
 use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
 use crate::model::Parameters;
 use crate::model::optimizer::Loss;
-use crate::model::preparation::LabelStatistics;
+use crate::model::preparation::ClassWeigher;
 
 pub(super) static KIND: ModelKind = ModelKind {
     name: "logistic",
@@ -39,8 +39,8 @@ impl Link for Logistic {
         1.0 / (1.0 + libm::exp(-sum.clamp(-MOST, MOST)))
     }
 
-    fn base(labels: &LabelStatistics) -> f64 {
-        labels.log_odds()
+    fn base(classes: ClassWeigher<'_>) -> f64 {
+        classes.log_odds()
     }
 }
 

@@ -74,6 +74,9 @@ pub trait Learner: Any + Send {
         self.load(&tensor::average(&states))
     }
 
+    /// Puts the weights of hashed slots back to where they started, of kinds that learn by steps.
+    fn forget(&mut self, _slots: &[u32]) {}
+
     /// Returns a copy of the current state that predicts.
     fn freeze(&self) -> Box<dyn Scorer>;
 

@@ -166,6 +166,8 @@ impl ModelKind {
         for (option, _) in of_rows.into_iter().filter(|(_, is_set)| *is_set && self.reads == InputForm::Observations) {
             errors.push(ModelError::NeedlessOption { kind: self.name, option });
         }
+        errors.extend(options.preparing.check(self));
+        errors.extend(options.sampling.check(self));
         match (self.trained_by, &options.optimizer) {
             (TrainedBy::Optimizer, None) => errors.push(ModelError::NoOptimizer { kind: self.name }),
             (TrainedBy::Itself, Some(_)) => errors.push(ModelError::NeedlessOptimizer { kind: self.name }),

@@ -136,7 +136,7 @@ impl PassiveAggressive {
 impl Learner for PassiveAggressive {
     fn learn(&mut self, batch: &Prepared<'_>) {
         if self.scaling.squares == [0.0; 2] {
-            self.scaling.start(batch.preparation().labels().log_odds());
+            self.scaling.start(batch.weigher().log_odds());
         }
         for ((row, target), weight) in batch.rows().iter().zip(batch.targets()).zip(batch.weights()) {
             let truth = *target > 0.5;
@@ -152,6 +152,10 @@ impl Learner for PassiveAggressive {
                 }
             }
         }
+    }
+
+    fn forget(&mut self, slots: &[u32]) {
+        slots.iter().for_each(|slot| self.weights[*slot as usize] = 0.0);
     }
 
     fn freeze(&self) -> Box<dyn Scorer> {

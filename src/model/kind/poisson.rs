@@ -4,7 +4,7 @@ use super::glm::{self, Link};
 use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
 use crate::model::Parameters;
 use crate::model::optimizer::Loss;
-use crate::model::preparation::LabelStatistics;
+use crate::model::preparation::ClassWeigher;
 
 pub(super) static KIND: ModelKind = ModelKind {
     name: "poisson",
@@ -41,8 +41,8 @@ impl Link for Poisson {
         libm::exp(sum.clamp(-MOST, MOST))
     }
 
-    fn base(labels: &LabelStatistics) -> f64 {
-        labels.log_mean()
+    fn base(classes: ClassWeigher<'_>) -> f64 {
+        classes.labels.log_mean()
     }
 }
 

@@ -82,6 +82,21 @@ impl SlotVectors {
         self.values.iter_mut().skip(at).step_by(self.width).for_each(|value| *value *= factor);
     }
 
+    /// Removes the vectors of slots.
+    pub fn forget(&mut self, slots: &[u32]) {
+        if slots.iter().all(|slot| self.positions[*slot as usize] == 0) {
+            return;
+        }
+        let all = std::mem::replace(self, SlotVectors::new(self.positions.len(), self.width, self.start));
+        for (at, slot) in all.slots.iter().enumerate().filter(|(_, slot)| !slots.contains(slot)) {
+            let (from, to) = (at * all.width, (at + 1) * all.width);
+            self.slots.push(*slot);
+            self.positions[*slot as usize] = self.slots.len() as u32;
+            self.values.extend_from_slice(&all.values[from..to]);
+            self.squares.extend_from_slice(&all.squares[from..to]);
+        }
+    }
+
     /// Removes all vectors.
     pub fn clear(&mut self) {
         *self = SlotVectors::new(self.positions.len(), self.width, self.start);

@@ -116,7 +116,7 @@ impl Learner for Softmax {
         for ((row, target), weight) in batch.rows().iter().zip(batch.targets()).zip(batch.weights()) {
             let Softmax { classes, setup, .. } = self;
             let least = classes.states().iter().map(|class| class.base.sum()).reduce(f64::min).unwrap_or(0.0);
-            let own = batch.preparation().labels().log_share(*target as usize);
+            let own = batch.weigher().log_share(*target as usize);
             let untouched = || ClassWeights { base: BaseRate::of(own.unwrap_or(least)), optimizer: setup.make() };
             if let Some(truth) = classes.position(*target as u32, batch.classes(), untouched) {
                 self.learn_row(row, truth, weight);
@@ -157,6 +157,12 @@ impl Learner for Softmax {
         }
         self.classes = combined;
         Ok(())
+    }
+
+    fn forget(&mut self, slots: &[u32]) {
+        for class in self.classes.states_mut() {
+            slots.iter().for_each(|slot| class.optimizer.forget(*slot));
+        }
     }
 
     fn freeze(&self) -> Box<dyn Scorer> {

@@ -68,6 +68,10 @@ impl Optimizer for Adam {
         }
     }
 
+    fn forget(&mut self, slot: u32) {
+        self.state.row_mut(slot as usize).fill(0.0);
+    }
+
     fn clone_box(&self) -> Box<dyn Optimizer> {
         Box::new(self.clone())
     }

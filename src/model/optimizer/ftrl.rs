@@ -85,6 +85,10 @@ impl Optimizer for Ftrl {
         }
     }
 
+    fn forget(&mut self, slot: u32) {
+        self.state.row_mut(slot as usize).fill(0.0);
+    }
+
     fn clone_box(&self) -> Box<dyn Optimizer> {
         Box::new(self.clone())
     }

@@ -34,6 +34,9 @@ pub trait Optimizer: Send {
     /// Returns the weight of a slot.
     fn weight(&self, slot: usize) -> f64;
 
+    /// Puts a slot back to where it started.
+    fn forget(&mut self, slot: u32);
+
     /// Returns an independent copy.
     fn clone_box(&self) -> Box<dyn Optimizer>;
 

@@ -113,6 +113,10 @@ impl Optimizer for NormalisedSgd {
         self.shift(row, step * scale);
     }
 
+    fn forget(&mut self, slot: u32) {
+        self.state.row_mut(slot as usize).fill(0.0);
+    }
+
     fn clone_box(&self) -> Box<dyn Optimizer> {
         Box::new(self.clone())
     }

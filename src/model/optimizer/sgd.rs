@@ -59,6 +59,10 @@ impl Optimizer for Sgd {
         }
     }
 
+    fn forget(&mut self, slot: u32) {
+        self.weights[slot as usize] = 0.0;
+    }
+
     fn clone_box(&self) -> Box<dyn Optimizer> {
         Box::new(self.clone())
     }

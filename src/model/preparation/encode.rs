@@ -3,18 +3,21 @@
 //! A number x becomes z = (x − mean)/stddev, clipped to ±[`CLIP`] so that one wild value cannot throw the weights; a
 //! number that never varied becomes 0; a null becomes 0 and its indicator 1. With bins, the bin of x is 1 beside it.
 //! Before, x is brought into the range of the numbers that the version knows: weights say nothing of what lies beyond, and
-//! a stddev that a single window has measured may be far too small for the next one, as that of an hour of the day.
+//! a stddev that a single window has measured may be far too small for the next one, as that of an hour of the day. With
+//! `winsorise` that range is the one between two quantiles, and mean and stddev are those of the numbers brought into it.
 //! A category's slot is the top bits of its hash, and an item that a bag does not have counts 0 there; a cross's those of its
 //! parts' hashes mixed in order. A category of a map has the slot of its hash, too, and there its number divided by the root
 //! of the mean square of all numbers of the map, clipped: a category that a map does not have is 0, and so 0 stays 0.
 
 use std::sync::Arc;
 
+use super::admission::{AdmittedSlots, CROSS, cross_of_categories, rare_of};
 use super::layout::CrossPart;
+use super::sketch::WinsorisedMoments;
 use super::values::{mix, null_of};
-use super::{LabelStatistics, Observations, SlotLayout, Statistics};
+use super::{ClassWeigher, LabelStatistics, Observations, SlotLayout, Statistics};
 use crate::model::tensor::{self, Tensor, Tensors};
-use crate::model::{ModelError, SparseRows};
+use crate::model::{Classes, ModelError, SparseRows};
 
 /// Standardised numbers are clipped to this many standard deviations either way.
 pub const CLIP: f64 = 10.0;
@@ -38,6 +41,15 @@ pub struct Preparation {
     label: [f64; 2],
     /// The labels from whose base rate an untrained model starts. Not saved: what is read back only predicts.
     labels: LabelStatistics,
+    /// The slots of categories that have one of their own; `None` if all have.
+    admitted: Option<AdmittedSlots>,
+}
+
+/// What a version knows of a number.
+struct KnownNumber {
+    mean: f64,
+    variance: f64,
+    bounds: [f64; 2],
 }
 
 impl Preparation {
@@ -49,13 +61,15 @@ impl Preparation {
             Some(sketch) if layout.numbers[number].bins.is_some() => sketch.edges(layout.options.bins),
             _ => Vec::new(),
         };
-        let bounds = || statistics.ranges.iter().map(|range| range.bounds());
+        let known: Vec<KnownNumber> = (0..layout.numbers.len()).map(|at| known(layout, statistics, at)).collect();
+        let least = layout.options.preparing.min_count;
         Preparation {
             layout: Arc::clone(layout),
-            low: bounds().map(|[low, _]| low).collect(),
-            high: bounds().map(|[_, high]| high).collect(),
-            mean: statistics.numbers.iter().map(|moments| moments.mean()).collect(),
-            scale: statistics.numbers.iter().map(|moments| scale(moments.variance())).collect(),
+            low: known.iter().map(|number| number.bounds[0]).collect(),
+            high: known.iter().map(|number| number.bounds[1]).collect(),
+            mean: known.iter().map(|number| number.mean).collect(),
+            scale: known.iter().map(|number| scale(number.variance)).collect(),
+            admitted: (least > 1).then(|| statistics.uses.admitted(layout, least)),
             map_scale: statistics.maps.iter().map(|moments| scale_of_map(moments.mean_square())).collect(),
             edges: (0..layout.numbers.len()).map(edges).collect(),
             label: statistics.labels.mean_and_deviation(),
@@ -66,6 +80,11 @@ impl Preparation {
     /// Returns the labels that the version knows; none if it was read back.
     pub(in crate::model) fn labels(&self) -> &LabelStatistics {
         &self.labels
+    }
+
+    /// Returns the weights of classes, of those that are given.
+    pub(in crate::model) fn weigher<'a>(&'a self, classes: Option<&'a Classes>) -> ClassWeigher<'a> {
+        ClassWeigher { sampling: &self.layout.options.sampling, labels: &self.labels, classes }
     }
 
     /// Returns a label in standard deviations from the mean label; 0 where labels never varied.
@@ -93,6 +112,7 @@ impl Preparation {
             }
             return;
         }
+        let layout = &*self.layout;
         let widths = select.iter().map(|row| width + observations.entries(*row as usize).len());
         for (row, (index, value)) in select.iter().zip(rows.reset_to(widths)) {
             let (index, slots) = index.split_at_mut(width);
@@ -100,7 +120,7 @@ impl Preparation {
             self.encode_row(observations, *row as usize, index, value);
             let cells = slots.iter_mut().zip(numbers);
             for (entry, (slot, number)) in observations.entries(*row as usize).iter().zip(cells) {
-                *slot = self.slot(entry.hash);
+                *slot = self.own_slot(entry.hash, layout.maps[entry.map as usize].seed);
                 *number = (entry.number * self.map_scale[entry.map as usize]).clamp(-CLIP, CLIP);
             }
         }
@@ -115,10 +135,13 @@ impl Preparation {
         value.fill(1.0);
         let at = self.encode_numbers(observations.numbers(row), index, value);
         let alone = layout.categories.iter().zip(categories).filter(|(category, _)| category.alone);
-        let hashes = alone.map(|(_, hash)| *hash);
-        let crosses = layout.crosses.iter().map(|parts| self.cross(parts, observations, row));
-        for (cell, hash) in index[at..].iter_mut().zip(hashes.chain(crosses)) {
-            *cell = self.slot(hash);
+        let slots = alone.map(|(category, hash)| self.own_slot(*hash, category.seed));
+        let crosses = (0_u64..).zip(&layout.crosses).map(|(at, parts)| match cross_of_categories(parts, categories) {
+            Some(hash) => self.own_slot(hash, CROSS + 1 + at),
+            None => layout.slot(self.cross(parts, observations, row)),
+        });
+        for (cell, slot) in index[at..].iter_mut().zip(slots.chain(crosses)) {
+            *cell = slot;
         }
         // Categories without a slot of their own are the last.
         for (number, (category, hash)) in layout.categories.iter().zip(categories).enumerate() {
@@ -173,9 +196,14 @@ impl Preparation {
         })
     }
 
+    /// Returns the slot of a category of the input or cross that has the hash `seed`, or the one that all its rare ones share.
     #[inline]
-    fn slot(&self, hash: u64) -> u32 {
-        self.layout.dense() as u32 + (hash >> (64 - self.layout.options.hash_bits)) as u32
+    fn own_slot(&self, hash: u64, seed: u64) -> u32 {
+        let slot = self.layout.slot(hash);
+        match &self.admitted {
+            Some(admitted) if !admitted.contains(slot) => self.layout.slot(rare_of(seed)),
+            _ => slot,
+        }
     }
 
     /// Adds the tensors that [`Preparation::load`] reads.
@@ -191,6 +219,9 @@ impl Preparation {
         tensors.insert(SCALE.to_owned(), Tensor::vector(self.scale.clone()));
         tensors.insert(LOW.to_owned(), Tensor::vector(self.low.clone()));
         tensors.insert(HIGH.to_owned(), Tensor::vector(self.high.clone()));
+        if let Some(admitted) = &self.admitted {
+            tensors.insert(ADMITTED.to_owned(), Tensor::indices(admitted.slots()));
+        }
         if !self.map_scale.is_empty() {
             tensors.insert(MAP_SCALE.to_owned(), Tensor::vector(self.map_scale.clone()));
         }
@@ -226,8 +257,9 @@ impl Preparation {
             edges.push(cut.ok_or_else(|| tensor::misfit(EDGE_ENDS, "it does not fit the edges"))?.to_vec());
             start = *end as usize;
         }
-        let (layout, label) = (Arc::clone(layout), [label[0], label[1]]);
-        Ok(Preparation { layout, mean, scale, low, high, map_scale, edges, label, labels: LabelStatistics::default() })
+        let admitted = (layout.options.preparing.min_count > 1).then(|| read_admitted(layout, tensors)).transpose()?;
+        let (layout, label, labels) = (Arc::clone(layout), [label[0], label[1]], LabelStatistics::default());
+        Ok(Preparation { layout, mean, scale, low, high, map_scale, edges, label, labels, admitted })
     }
 }
 
@@ -240,8 +272,28 @@ const MAP_SCALE: &str = "preparation.map_scale";
 const EDGES: &str = "preparation.edges";
 const EDGE_ENDS: &str = "preparation.edge_ends";
 
-/// The initial hash of every cross.
-const CROSS: u64 = 0x6372_6F73_7300_0000;
+const ADMITTED: &str = "preparation.admitted";
+
+/// Returns what statistics say of a number.
+fn known(layout: &SlotLayout, statistics: &Statistics, number: usize) -> KnownNumber {
+    let share = layout.options.preparing.winsorise;
+    let sketch = statistics.sketches.get(number).filter(|_| share > 0.0);
+    match sketch.and_then(|sketch| sketch.winsorised(share)) {
+        Some(WinsorisedMoments { low, high, mean, variance }) => KnownNumber { mean, variance, bounds: [low, high] },
+        None => {
+            let (moments, range) = (&statistics.numbers[number], statistics.ranges[number]);
+            KnownNumber { mean: moments.mean(), variance: moments.variance(), bounds: range.bounds() }
+        }
+    }
+}
+
+fn read_admitted(layout: &SlotLayout, tensors: &Tensors) -> Result<AdmittedSlots, ModelError> {
+    let slots = tensor::integers(tensors, ADMITTED, None)?;
+    if slots.iter().any(|slot| *slot as usize >= layout.slots()) {
+        return Err(tensor::misfit(ADMITTED, "a slot does not exist"));
+    }
+    Ok(AdmittedSlots::new(layout.slots(), slots.iter().copied()))
+}
 
 /// Returns the bin of a number: how many edges are not above it. None for null.
 #[inline]

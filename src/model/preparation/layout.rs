@@ -10,7 +10,7 @@
 //! A bool is a number, 0 or 1, and is not cut into bins; a cross takes it as a category. A null string or category is
 //! a category of its own. A list is several numbers or categories; those of bags come after the single categories.
 //!
-//! A map is either so many numbers that are not cut, or entries of its own: see [`MapForm`]. The entries come after all
+//! A text is a map of its words. A map is either so many numbers that are not cut, or entries of its own: see [`MapForm`]. The entries come after all
 //! others of a row, one for each category of the map, with a hashed slot each.
 //!
 //! ```
@@ -116,7 +116,7 @@ pub(super) struct Category {
     pub alone: bool,
 }
 
-/// A map whose categories have entries.
+/// A map whose categories have entries, or a text whose words have some.
 #[derive(Clone, Debug)]
 pub(super) struct MapInput {
     pub input: usize,
@@ -124,6 +124,7 @@ pub(super) struct MapInput {
     pub seed: u64,
     /// True if its values are categories, too.
     pub categorical: bool,
+    pub is_text: bool,
 }
 
 /// A part of a cross: a position among the numbers or among the categories.
@@ -176,6 +177,7 @@ impl SlotLayout {
                 errors.push(ModelError::UnknownInput { option: "categorical", found: name.clone() });
             }
         }
+        errors.extend(text_errors(inputs, options));
         let mut bags = Vec::new();
         // Sort the inputs into numbers and categories.
         let mut layout = SlotLayout {
@@ -190,13 +192,14 @@ impl SlotLayout {
         for (at, input) in inputs.iter().enumerate() {
             let seed = Key::hash_of(input.name.as_bytes());
             let categorical = input.ty == Type::String || options.categorical.contains(&input.name);
-            let has_entries = input.form == InputShape::Map && map_form == MapForm::Entries;
+            let is_text = layout.is_text(at);
+            let has_entries = (input.form == InputShape::Map || is_text) && map_form == MapForm::Entries;
             match input.ty {
                 Type::Timestamp => {
                     errors.push(ModelError::InputType { input: input.name.clone(), ty: input.ty });
                 }
-                _ if has_entries => layout.maps.push(MapInput { input: at, seed, categorical }),
-                _ if categorical && input.form != InputShape::Map => {
+                _ if has_entries => layout.maps.push(MapInput { input: at, seed, categorical, is_text }),
+                _ if categorical && !is_text && input.form != InputShape::Map => {
                     let in_bag = !input.form.is_value();
                     let categories = if in_bag { &mut bags } else { &mut layout.categories };
                     let category = |part| Category { input: at, part, in_bag, seed, alone: true };
@@ -204,7 +207,7 @@ impl SlotLayout {
                 }
                 _ => {
                     let number = |part| Number { input: at, part, bins: None, seed };
-                    layout.numbers.extend((0..input.form.parts()).map(number));
+                    layout.numbers.extend((0..layout.parts(at)).map(number));
                 }
             }
         }
@@ -232,7 +235,8 @@ impl SlotLayout {
         let mut next = 1 + 2 * self.numbers.len();
         for number in &mut self.numbers {
             let input = &self.inputs[number.input];
-            if self.options.bins > 1 && input.ty != Type::Bool && input.form != InputShape::Map {
+            let is_number = matches!(input.ty, Type::Int | Type::Float) && input.form != InputShape::Map;
+            if self.options.bins > 1 && is_number {
                 number.bins = Some(next as u32);
                 next += self.options.bins;
             }
@@ -242,6 +246,9 @@ impl SlotLayout {
 
     /// Resolves an input of a cross; a bool gets a category for it.
     fn part(&mut self, input: usize) -> Result<CrossPart, ModelError> {
+        if self.is_text(input) {
+            return Err(ModelError::CrossedText { input: self.inputs[input].name.clone() });
+        }
         if !self.inputs[input].form.is_value() {
             return Err(ModelError::CrossedList { input: self.inputs[input].name.clone() });
         }
@@ -307,6 +314,27 @@ impl SlotLayout {
         self.options.categorical.contains(&self.inputs[input].name)
     }
 
+    /// Returns whether an input is a text.
+    pub(super) fn is_text(&self, input: usize) -> bool {
+        self.options.preparing.tokens.contains(&self.inputs[input].name)
+    }
+
+    /// Returns whether an input is a single number or category.
+    pub(super) fn is_single(&self, input: usize) -> bool {
+        self.inputs[input].form.is_value() && !self.is_text(input)
+    }
+
+    /// Returns how many numbers or categories an input is.
+    pub(super) fn parts(&self, input: usize) -> usize {
+        if self.is_text(input) { MAP_INPUTS } else { self.inputs[input].form.parts() }
+    }
+
+    /// Returns the slot of a hash.
+    #[inline]
+    pub(super) fn slot(&self, hash: u64) -> u32 {
+        self.dense as u32 + (hash >> (u64::BITS - self.options.hash_bits)) as u32
+    }
+
     /// Returns how many categories an observation has.
     pub fn category_count(&self) -> usize {
         self.categories.len()
@@ -326,6 +354,16 @@ impl SlotLayout {
     pub fn width(&self) -> usize {
         self.categories().end + self.crosses.len()
     }
+}
+
+/// Returns what is wrong with the inputs that are named as texts.
+fn text_errors(inputs: &[InputColumn], options: &ModelOptions) -> Vec<ModelError> {
+    let error = |name: &String| match inputs.iter().find(|input| input.name == *name) {
+        None => Some(ModelError::UnknownInput { option: "tokens", found: name.clone() }),
+        Some(input) if input.ty == Type::String && input.form.is_value() => None,
+        Some(_) => Some(ModelError::NoText { input: name.clone() }),
+    };
+    options.preparing.tokens.iter().filter_map(error).collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@
 //! A version's moments and quantiles come from [`Statistics`], which are exact: they depend on the set of examples seen,
 //! not on their order, nor on how they were batched, sharded or merged.
 
+mod admission;
+mod class_weigher;
 mod encode;
 mod layout;
 mod moments;
@@ -18,8 +20,10 @@ mod observations;
 mod prepared;
 mod sketch;
 mod statistics;
+mod tokens;
 mod values;
 
+pub(super) use class_weigher::ClassWeigher;
 pub use encode::{CLIP, Preparation};
 pub use layout::{InputColumn, InputShape, MAP_INPUTS, MapForm, SlotLayout};
 pub use moments::{ExactMoments, LARGEST};

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::{Category, MapInput, Number};
 use super::nested::{InputCell, NestedRows, fill_categories, fill_numbers, push_entries};
+use super::tokens::{fill_tokens, push_tokens};
 use super::values::{bounded, hash, hash_float, hash_of, null_of, number_of};
 use super::{InputColumn, InputShape, MapEntry, SlotLayout};
-use crate::value::Type;
+use crate::value::{Scalar, Type};
 
 /// Examples as numbers and hashed categories, row-major, in the layout's order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -49,7 +50,7 @@ impl Observations {
         self.numbers.resize(rows * self.width.0, 0.0);
         self.categories.resize(rows * self.width.1, 0);
         for (at, number) in layout.numbers.iter().enumerate() {
-            if !layout.inputs[number.input].form.is_value() {
+            if !layout.is_single(number.input) {
                 if number.part == 0 {
                     self.decode_nested_numbers(layout, at, &columns[number.input]);
                 }
@@ -78,12 +79,17 @@ impl Observations {
         if layout.maps.is_empty() {
             return;
         }
-        let nested =
-            |map: &MapInput| NestedRows::new(&columns[map.input], layout.inputs[map.input].ty, InputShape::Map);
-        let mut maps: Vec<NestedRows<'_>> = layout.maps.iter().map(nested).collect();
+        let nested = |map: &MapInput| {
+            (!map.is_text).then(|| NestedRows::new(&columns[map.input], layout.inputs[map.input].ty, InputShape::Map))
+        };
+        let mut maps: Vec<Option<NestedRows<'_>>> = layout.maps.iter().map(nested).collect();
+        let ngrams = layout.options.preparing.ngrams;
         for row in 0..self.rows {
             for (at, (rows, map)) in (0u32..).zip(maps.iter_mut().zip(&layout.maps)) {
-                push_entries(rows.value(row), at, map.seed, map.categorical, &mut self.entries);
+                match rows {
+                    Some(rows) => push_entries(rows.value(row), at, map.seed, map.categorical, &mut self.entries),
+                    None => push_tokens(text_at(&columns[map.input], row), at, map.seed, ngrams, &mut self.entries),
+                }
             }
             self.end_row();
         }
@@ -96,6 +102,13 @@ impl Observations {
     /// Decodes a list or map into its numbers, the first of which is at a position.
     fn decode_nested_numbers(&mut self, layout: &SlotLayout, at: usize, column: &ArrayRef) {
         let Number { input, seed, .. } = layout.numbers[at];
+        if layout.is_text(input) {
+            for (row, numbers) in self.numbers.chunks_exact_mut(self.width.0).enumerate() {
+                let cells = &mut numbers[at..at + layout.parts(input)];
+                fill_tokens(text_at(column, row), seed, layout.options.preparing.ngrams, cells);
+            }
+            return;
+        }
         let (form, categorical) = (layout.inputs[input].form, layout.is_categorical(input));
         let mut rows = NestedRows::new(column, layout.inputs[input].ty, form);
         for (row, numbers) in self.numbers.chunks_exact_mut(self.width.0).enumerate() {
@@ -129,10 +142,17 @@ impl Observations {
         self.categories.clear();
         self.entries.clear();
         self.ends.clear();
+        let ngrams = layout.options.preparing.ngrams;
         for row in 0..rows {
             for number in &layout.numbers {
                 let form = layout.inputs[number.input].form;
-                if form.is_value() {
+                if layout.is_text(number.input) {
+                    if number.part == 0 {
+                        let at = self.numbers.len();
+                        self.numbers.resize(at + layout.parts(number.input), f64::NAN);
+                        fill_tokens(text_of(value(row, number.input)), number.seed, ngrams, &mut self.numbers[at..]);
+                    }
+                } else if form.is_value() {
                     self.numbers.push(number_of(value(row, number.input).scalar()));
                 } else if number.part == 0 {
                     let (at, categorical) = (self.numbers.len(), layout.is_categorical(number.input));
@@ -150,7 +170,11 @@ impl Observations {
                 }
             }
             for (at, map) in (0u32..).zip(&layout.maps) {
-                push_entries(value(row, map.input), at, map.seed, map.categorical, &mut self.entries);
+                let value = value(row, map.input);
+                match map.is_text {
+                    true => push_tokens(text_of(value), at, map.seed, ngrams, &mut self.entries),
+                    false => push_entries(value, at, map.seed, map.categorical, &mut self.entries),
+                }
             }
             if !layout.maps.is_empty() {
                 self.end_row();
@@ -233,7 +257,7 @@ impl SlotLayout {
                 Type::Bool | Type::String | Type::Timestamp => 0,
             }
         };
-        let of_maps = self.maps.iter().filter(|map| !map.categorical).map(|map| {
+        let of_maps = self.maps.iter().filter(|map| !map.categorical && !map.is_text).map(|map| {
             let column = &columns[map.input];
             let mut rows = NestedRows::new(column, self.inputs[map.input].ty, InputShape::Map);
             (0..column.len()).map(|row| rows.value(row).beyond()).sum::<usize>()
@@ -253,6 +277,16 @@ impl SlotLayout {
         };
         (0..rows).map(in_row).sum::<usize>() as u64
     }
+}
+
+/// Returns the text of a row; `None` of a null.
+fn text_at(column: &ArrayRef, row: usize) -> Option<&str> {
+    column.is_valid(row).then(|| column.as_string::<i32>().value(row))
+}
+
+/// Returns the text of a value; `None` of a null.
+fn text_of(value: InputCell<'_>) -> Option<&str> {
+    if let Scalar::String(text) = value.scalar() { Some(text) } else { None }
 }
 
 fn decode_numbers<'a>(column: &dyn Array, ty: Type, cells: impl Iterator<Item = &'a mut f64>) {
@@ -318,7 +352,6 @@ mod tests {
 
     use super::*;
     use crate::model::ModelOptions;
-    use crate::value::Scalar;
 
     #[test]
     fn null_and_what_is_not_finite_are_one_and_an_empty_string_is_another() {

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 
-use super::{Observations, Preparation};
+use super::{ClassWeigher, LabelStatistics, Observations, Preparation};
 use crate::model::{Classes, SparseRows};
 
 /// Selected observations, as a version prepares them, with the targets that are learnt.
@@ -97,9 +97,14 @@ impl<'a> Prepared<'a> {
         (0..self.targets.len()).map(move |at| weights.get(at).copied().unwrap_or(1.0))
     }
 
-    /// Returns the preparation of the examples.
-    pub fn preparation(&self) -> &'a Preparation {
-        self.preparation
+    /// Returns the labels that the version knows.
+    pub(in crate::model) fn labels(&self) -> &'a LabelStatistics {
+        self.preparation.labels()
+    }
+
+    /// Returns the weights of classes.
+    pub(in crate::model) fn weigher(&self) -> ClassWeigher<'a> {
+        self.preparation.weigher(self.classes)
     }
 
     /// Returns the classes that targets are numbers of.

@@ -110,6 +110,54 @@ impl Sketch {
     }
 }
 
+/// The numbers between which a share of all is, with the mean and variance of the numbers that are brought in between.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct WinsorisedMoments {
+    pub low: f64,
+    pub high: f64,
+    pub mean: f64,
+    pub variance: f64,
+}
+
+impl Sketch {
+    /// Returns the moments of the numbers with a share of them at either end brought to the bounds of the buckets there.
+    /// `None` if no number is beyond these bounds, so that nothing is to be brought. Numbers of a bucket are taken to be spread
+    /// evenly over it.
+    pub(super) fn winsorised(&self, share: f64) -> Option<WinsorisedMoments> {
+        let buckets: Vec<(f64, u64)> = self.buckets().collect();
+        let most = (share * self.total as f64).floor() as u64;
+        let beyond = |counts: &mut dyn Iterator<Item = u64>| {
+            let mut below = 0;
+            counts.take_while(|count| { below += count; below <= most }).count()
+        };
+        let first = beyond(&mut buckets.iter().map(|(_, count)| *count));
+        let last = buckets.len().checked_sub(1 + beyond(&mut buckets.iter().rev().map(|(_, count)| *count)))?;
+        if first > last || (first == 0 && last + 1 == buckets.len()) {
+            return None;
+        }
+        let (low, high) = (buckets[first].0, end_of(buckets[last].0));
+        let parts = buckets.iter().enumerate().map(|(at, (start, count))| {
+            let (x, width) = match at {
+                at if at < first => (low, 0.0),
+                at if at > last => (high, 0.0),
+                _ => ((start + end_of(*start)) / 2.0, end_of(*start) - start),
+            };
+            (x, width, *count as f64)
+        });
+        let total = self.total as f64;
+        let mean = parts.clone().fold(0.0, |sum, (x, _, count)| sum + x * count / total);
+        let variance = parts.fold(0.0, |sum, (x, width, count)| {
+            sum + ((x - mean) * (x - mean) + width * width / 12.0) * count / total
+        });
+        Some(WinsorisedMoments { low, high, mean, variance })
+    }
+}
+
+/// Returns the end of the bucket that starts at a number.
+fn end_of(start: f64) -> f64 {
+    from_ordered(((ordered(start) >> SHIFT) + 1) << SHIFT)
+}
+
 /// Returns the bits of a float, arranged so that they compare as the floats do; both zeros are equal.
 #[inline]
 fn ordered(x: f64) -> u64 {
@@ -159,6 +207,22 @@ mod tests {
         (0..100).for_each(|x| sketch.add(f64::from(x)));
         assert_eq!(sketch.edges(4), [25.0, 50.0, 75.0]);
         assert_eq!(Sketch::default().edges(4), [0.0; 0]);
+    }
+
+    #[test]
+    fn a_share_of_the_numbers_at_either_end_is_brought_in() {
+        let mut sketch = Sketch::default();
+        (0..100).for_each(|x| sketch.add(f64::from(x)));
+        [-1e12, 1e12].into_iter().for_each(|x| sketch.add(x));
+        let found = sketch.winsorised(0.02).unwrap();
+        // Two of 102 at either end; a bucket is half a unit wide there.
+        assert_eq!((found.low, found.high), (1.0, 98.5), "{found:?}");
+        assert!((found.mean - 49.5).abs() < 1.0 && (found.variance.sqrt() - 29.0).abs() < 1.0, "{found:?}");
+        // Nothing is beyond the bucket in which all are.
+        let mut narrow = Sketch::default();
+        (0..100).for_each(|x| narrow.add(2000.0 + f64::from(x) / 100.0));
+        assert_eq!(narrow.winsorised(0.05), None);
+        assert_eq!(Sketch::default().winsorised(0.05), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::admission::SlotUses;
 use super::{ExactMoments, Observations, Sketch, SlotLayout};
 use crate::model::Task;
 
@@ -13,8 +14,9 @@ pub struct Statistics {
     pub(super) ranges: Vec<NumberRange>,
     /// Of the numbers of each map whose categories have entries, all categories together.
     pub(super) maps: Vec<ExactMoments>,
-    /// One for each number if any is cut into bins, else none.
+    /// One for each number if any is cut into bins or winsorised, else none.
     pub(super) sketches: Vec<Sketch>,
+    pub(super) uses: SlotUses,
     pub(in crate::model) labels: LabelStatistics,
 }
 
@@ -56,12 +58,14 @@ pub enum LabelStatistics {
 impl Statistics {
     /// Statistics of no examples.
     pub fn new(layout: &SlotLayout, task: Task) -> Self {
-        let sketches = if layout.options.bins > 1 { layout.numbers.len() } else { 0 };
+        let has_sketches = layout.options.bins > 1 || layout.options.preparing.winsorise > 0.0;
+        let sketches = if has_sketches { layout.numbers.len() } else { 0 };
         Statistics {
             numbers: vec![ExactMoments::default(); layout.numbers.len()],
             ranges: vec![NumberRange::EMPTY; layout.numbers.len()],
             maps: vec![ExactMoments::default(); layout.maps.len()],
             sketches: vec![Sketch::default(); sketches],
+            uses: SlotUses::default(),
             labels: LabelStatistics::new(task),
         }
     }
@@ -88,8 +92,31 @@ impl Statistics {
         }
     }
 
+    /// Counts the categories of the selected examples.
+    pub fn observe_slots(&mut self, layout: &SlotLayout, observations: &Observations, select: &[u32]) {
+        if layout.options.preparing.counts_slots() {
+            self.uses.observe(layout, observations, select);
+        }
+    }
+
+    /// Ends the window in which these were seen, adds those of the windows before, and returns the slots that are forgotten.
+    pub(in crate::model) fn follow(&mut self, layout: &SlotLayout, earlier: Option<&Statistics>) -> Vec<u32> {
+        let none = SlotUses::default();
+        self.uses.follow(earlier.map_or(&none, |earlier| &earlier.uses));
+        if let Some(earlier) = earlier {
+            self.merge_all_but_uses(earlier);
+        }
+        let expire = layout.options.preparing.expire;
+        if expire > 0 { self.uses.expire(expire) } else { Vec::new() }
+    }
+
     /// Adds everything that `other` has seen.
     pub fn merge(&mut self, other: &Statistics) {
+        self.uses.merge(&other.uses);
+        self.merge_all_but_uses(other);
+    }
+
+    fn merge_all_but_uses(&mut self, other: &Statistics) {
         self.numbers.iter_mut().zip(&other.numbers).for_each(|(all, more)| all.merge(more));
         self.ranges.iter_mut().zip(&other.ranges).for_each(|(all, more)| all.merge(more));
         self.maps.iter_mut().zip(&other.maps).for_each(|(all, more)| all.merge(more));
@@ -108,6 +135,7 @@ impl Statistics {
         labels
             && self.numbers.len() == empty.numbers.len()
             && self.ranges.len() == empty.ranges.len()
+            && self.uses.fits(layout)
             && self.maps.len() == empty.maps.len()
             && self.sketches.len() == empty.sketches.len()
     }
@@ -128,7 +156,7 @@ impl LabelStatistics {
     }
 
     #[inline]
-    fn add(&mut self, label: f64) {
+    pub(super) fn add(&mut self, label: f64) {
         match self {
             LabelStatistics::Values(moments) => moments.add(label),
             LabelStatistics::Classes(counts) => {
@@ -199,8 +227,25 @@ impl LabelStatistics {
         Some(libm::log((count + 0.5) / (self.count() as f64 + 0.5 * classes)))
     }
 
+    /// Returns the number of labels by that of labels of one class times the number of classes, with half an example added to
+    /// each: the weight with which all classes weigh the same. 1 of a class that is not known.
+    pub fn balance(&self, label: f64) -> f64 {
+        let (own, classes) = match self {
+            LabelStatistics::Values(_) if label > 0.5 => (self.trues(), 2.0),
+            LabelStatistics::Values(moments) => (moments.count() as f64 - self.trues(), 2.0),
+            LabelStatistics::Classes(counts) => {
+                let own = counts.get(label as usize).copied().unwrap_or(0) as f64;
+                (own, counts.iter().filter(|count| **count > 0).count() as f64)
+            }
+        };
+        match self {
+            LabelStatistics::Classes(_) if own == 0.0 => 1.0,
+            _ => (self.count() as f64 + 0.5 * classes) / (classes * (own + 0.5)),
+        }
+    }
+
     /// Returns mean and standard deviation; zeros of classes.
-    pub(super) fn mean_and_deviation(&self) -> [f64; 2] {
+    pub(in crate::model) fn mean_and_deviation(&self) -> [f64; 2] {
         match self {
             LabelStatistics::Values(moments) => [moments.mean(), moments.variance().sqrt()],
             LabelStatistics::Classes(_) => [0.0; 2],

@@ -125,8 +125,9 @@ impl Closing {
             for shard in 0..setup.shards() {
                 let own = (from..to).filter(|row| piece.shards[*row] as usize == shard);
                 let select: Vec<u32> = own.map(|row| row as u32).collect();
-                let (observations, labels) = (&piece.observations, &piece.labels);
-                let batch = ShardBatch { preparation: &preparation, classes, observations, labels, select: &select };
+                let (observations, labels, weights) = (&piece.observations, &piece.labels, &piece.weights);
+                let (preparation, select) = (&preparation, &select);
+                let batch = ShardBatch { preparation, classes, observations, labels, weights, select };
                 window.learn_shard(setup.kind, shard, &batch, memory);
             }
             left -= to - from;
@@ -209,9 +210,8 @@ impl Closing {
 
         // The statistics of the lineage, if the version is accepted.
         let mut statistics = window.statistics;
-        if let Some(lineage) = &state.lineage {
-            statistics.merge(&lineage.statistics);
-        }
+        let earlier = state.lineage.as_ref().map(|lineage| &lineage.statistics);
+        let forgotten = statistics.follow(&setup.layout, earlier);
         let training = state.lineage.as_ref().map(|lineage| &lineage.training);
         let stability = training.map(|training| window.values.against(training, &setup.layout)).unwrap_or_default();
         let before = rolled_back.or_else(|| state.history.champion().map(|champion| champion.number));
@@ -222,7 +222,8 @@ impl Closing {
         let retained = RetainedVersion { number, end, no_skill, classes, predictor: Arc::clone(&predictor) };
         state.history.add(retained, accepted);
         if accepted {
-            let learner = combined.unwrap_or_else(|| window.learners.swap_remove(0));
+            let mut learner = combined.unwrap_or_else(|| window.learners.swap_remove(0));
+            learner.forget(&forgotten);
             let (version, learner, training) = (number, Some(learner), window.values);
             let trained = TrainedVersion { version, statistics, training, learner };
             let before = state.lineage.replace(Lineage::new(setup, trained));

@@ -7,13 +7,17 @@
 //! champion's: after a sudden change a version that learns slowly may be above no skill, but is better than the one before,
 //! and refusing it would never end.
 //!
-//! The loss is the log loss of a class, and the pinball loss of a value, at the quantile of the model's loss.
+//! The loss is the log loss of a class, and the pinball loss of a value, at the quantile of the model's loss. Examples count
+//! with the weights with which they are learnt. A difference of less than [`LEAST_LOSS`] nats or standard deviations of the
+//! label does not matter either: where all of a few hundred labels are equal, there is no noise to compare with.
 
 use super::comparison::short;
 use super::history::{RetainedVersion, by_number};
 use super::lineage;
 use super::setup::TrainingSetup;
 use super::state::TrainingState;
+use super::window::LabelledExamples;
+use crate::model::preparation::ClassWeigher;
 use crate::model::{Predictions, Predictor, Scoring, SparseRows, Task};
 
 /// Standard errors beyond which a difference is no noise.
@@ -22,6 +26,9 @@ const NOISE: f64 = 3.0;
 /// The share of no skill's loss by which a difference matters.
 const MATERIAL: f64 = 0.1;
 
+/// The difference that matters at least, in nats or standard deviations of the label.
+const LEAST_LOSS: f64 = 0.02;
+
 /// The examples that a comparison needs.
 const LEAST: u64 = 30;
 
@@ -29,6 +36,11 @@ const LEAST: u64 = 30;
 pub(super) struct DivergenceCheck {
     scoring: Scoring,
     no_skill: Vec<f64>,
+    /// [`LEAST_LOSS`] in the unit of the loss.
+    least: f64,
+    /// By the trainer's number of a class, or by 0 and 1, the weight of its examples.
+    class_weights: Vec<f64>,
+    weight: f64,
     /// The piece, and the row of it, that is compared next.
     next: BufferedRow,
     examples: u64,
@@ -61,9 +73,27 @@ impl DivergenceCheck {
         if let Some(lineage) = &state.lineage {
             labels.merge(&lineage.statistics.labels);
         }
+        let sampling = &setup.config.options.sampling;
+        let weigher = ClassWeigher { sampling, labels: &labels, classes: Some(&state.classes) };
+        let classes = if setup.task() == Task::Multiclass { state.classes.len() } else { 2 };
+        let class_weights: Vec<f64> = match weigher.is_uniform() {
+            true => Vec::new(),
+            false => (0..classes).map(|class| weigher.weight(class as f64)).collect(),
+        };
+        let mut no_skill = lineage::no_skill(setup.task(), &labels, &state.classes, candidate);
+        if !class_weights.is_empty() {
+            reweigh(setup.task(), &mut no_skill, |at| match candidate.classes().get(at) {
+                Some(name) => state.classes.find(name).map_or(1.0, |number| class_weights[number as usize]),
+                None => class_weights[at],
+            });
+        }
+        let deviation = if setup.task() == Task::Regression { labels.mean_and_deviation()[1] } else { 1.0 };
         DivergenceCheck {
             scoring: setup.scoring(),
-            no_skill: lineage::no_skill(setup.task(), &labels, &state.classes, candidate),
+            no_skill,
+            least: LEAST_LOSS * deviation,
+            class_weights,
+            weight: 0.0,
             next: BufferedRow::default(),
             examples: 0,
             candidate: 0.0,
@@ -96,19 +126,30 @@ impl DivergenceCheck {
             own.push(loss(self.scoring, by_number(prediction, suspect.classes, &mut self.spread), *label));
         }
         if let Some(champion) = suspect.champion {
+            let mut champions = Vec::with_capacity(labels.len());
             champion.predictor.predict_observed(&examples.observations, &select, memory, &mut self.predictions);
             for (prediction, label) in self.predictions.rows().zip(labels) {
                 let prediction = by_number(prediction, &champion.classes, &mut self.spread);
-                self.champion += loss(self.scoring, prediction, *label);
+                champions.push(loss(self.scoring, prediction, *label));
             }
+            let weights = (from..to).map(|row| self.weight_of(examples, row));
+            self.champion += champions.iter().zip(weights).fold(0.0, |sum, (loss, weight)| sum + loss * weight);
         }
-        for (own, label) in own.into_iter().zip(labels) {
+        for (at, (own, label)) in own.into_iter().zip(labels).enumerate() {
             let base = loss(self.scoring, by_number(&self.no_skill, suspect.classes, &mut self.spread), *label);
-            self.add(own, base);
+            let weight = self.weight_of(examples, from + at);
+            self.add(own * weight, base * weight);
+            self.weight += weight;
         }
         let is_done = to == examples.labels.len();
         self.next = if is_done { BufferedRow { piece: piece + 1, row: 0 } } else { BufferedRow { piece, row: to } };
         self.next.piece == pieces.len()
+    }
+
+    /// Returns the weight with which an example is learnt.
+    fn weight_of(&self, examples: &LabelledExamples, row: usize) -> f64 {
+        let of_class = self.class_weights.get(examples.labels[row] as usize).copied().unwrap_or(1.0);
+        examples.weights.get(row).copied().unwrap_or(1.0) * of_class
     }
 
     fn add(&mut self, own: f64, base: f64) {
@@ -128,7 +169,7 @@ impl DivergenceCheck {
         }
         let count = examples as f64;
         let noise = NOISE * (self.squares / (count - 1.0) / count).sqrt();
-        let is_above = mean > noise && mean * count > MATERIAL * base;
+        let is_above = mean > noise && mean * count > (MATERIAL * base).max(self.least * self.weight);
         // A loss that is no number is above any.
         let has_diverged = candidate.is_nan() || is_above && (champion.is_none() || candidate > self.champion);
         let which = if self.scoring.task == Task::Regression { "pinball loss" } else { "log loss" };
@@ -137,13 +178,26 @@ impl DivergenceCheck {
                 Some(version) => format!("version {version} stays champion"),
                 None => "there is no version to be served yet".to_owned(),
             };
-            let (own, base) = (short(candidate / count), short(base / count));
+            let weight = self.weight.max(f64::MIN_POSITIVE);
+            let (own, base) = (short(candidate / weight), short(base / weight));
             format!(
                 "it has diverged: its {which} on the newest {examples} examples that it has learnt is {own}, and {base} without \
                  skill; {stays}"
             )
         })
     }
+}
+
+/// Multiplies the shares of classes by weights, and makes shares of them again.
+fn reweigh(task: Task, shares: &mut [f64], weight: impl Fn(usize) -> f64) {
+    if task == Task::Binary {
+        let (yes, no) = (shares[0] * weight(1), (1.0 - shares[0]) * weight(0));
+        shares[0] = yes / (yes + no);
+        return;
+    }
+    shares.iter_mut().enumerate().for_each(|(at, share)| *share *= weight(at));
+    let total: f64 = shares.iter().sum();
+    shares.iter_mut().for_each(|share| *share /= total);
 }
 
 /// Returns the loss of a prediction.

@@ -19,6 +19,8 @@ pub struct Examples {
     pub known: Vec<EventTime>,
     /// Hashes of the examples' keys, by which they are held out and dealt to shards.
     pub hash: Vec<u64>,
+    /// The weights of the examples; empty if all are 1. One that is null counts once, a negative one not at all.
+    pub weights: Vec<f64>,
     /// Hashes of the users whose lists they are scored in; empty if they are not.
     pub users: Vec<u64>,
 }
@@ -76,6 +78,7 @@ impl Examples {
             time: self.time[from..from + rows].to_vec(),
             known: self.known[from..from + rows].to_vec(),
             hash: self.hash[from..from + rows].to_vec(),
+            weights: self.weights.get(from..from + rows).unwrap_or_default().to_vec(),
             users: self.users.get(from..from + rows).unwrap_or_default().to_vec(),
         }
     }

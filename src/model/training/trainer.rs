@@ -43,6 +43,7 @@ use crate::value::Scalar;
 ///     time: vec![0; 100],
 ///     known: vec![0; 100],
 ///     hash: (0..100).collect(),
+///     weights: Vec::new(),
 ///     users: Vec::new(),
 /// };
 /// trainer.learn(&examples);
@@ -187,7 +188,8 @@ impl Trainer {
             let hashes = &examples.hash[from..from + len];
             self.scorer.record(history, &self.observations, hashes, &mut window.values);
             // Learn.
-            let chunk = ExampleChunk { observations: &self.observations, labels: &self.labels, hashes };
+            let weights = examples.weights.get(from..from + len).unwrap_or_default();
+            let chunk = ExampleChunk { observations: &self.observations, labels: &self.labels, hashes, weights };
             window.learn(&self.setup, lineage.as_mut(), classes, &chunk, &mut self.memory);
         }
         scored
@@ -373,6 +375,7 @@ mod tests {
             time: vec![0; 90],
             known: vec![0; 90],
             hash: (0..90).collect(),
+            weights: Vec::new(),
             users: Vec::new(),
         });
         let version = trainer.close(DAY_MS).unwrap();

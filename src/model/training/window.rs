@@ -7,7 +7,7 @@ use super::prequential::PrequentialScores;
 use super::setup::TrainingSetup;
 use super::stability::WindowValues;
 use crate::model::preparation::{Observations, Preparation, Prepared, SlotLayout, Statistics, mix};
-use crate::model::{Classes, LabelUse, Learner, ModelKind, SparseRows};
+use crate::model::{Classes, LabelUse, Learner, ModelKind, SamplingOptions, SparseRows};
 use crate::time::EventTime;
 
 /// A window that examples still come into.
@@ -47,6 +47,14 @@ pub(super) struct LabelledExamples {
     pub observations: Observations,
     pub labels: Vec<f64>,
     pub shards: Vec<u32>,
+    /// Empty if all are 1.
+    pub weights: Vec<f64>,
+}
+
+/// The place of an example that is kept: the shard that learns it, and its weight.
+struct KeptAs {
+    shard: usize,
+    weight: Option<f64>,
 }
 
 /// A chunk of examples that are learnt together: observations, and a label and a key's hash for each.
@@ -54,6 +62,16 @@ pub(super) struct ExampleChunk<'a> {
     pub observations: &'a Observations,
     pub labels: &'a [f64],
     pub hashes: &'a [u64],
+    /// Empty if all are 1.
+    pub weights: &'a [f64],
+}
+
+impl ExampleChunk<'_> {
+    /// Returns the weight of a row, if weights are given: 1 if it is null, and from 0 to the most.
+    fn weight(&self, row: usize) -> Option<f64> {
+        let weight = *self.weights.get(row)?;
+        Some(if weight.is_nan() { 1.0 } else { weight.clamp(0.0, SamplingOptions::MOST) })
+    }
 }
 
 /// Examples that one shard learns: the selected observations, and a label for each observation.
@@ -62,6 +80,8 @@ pub(super) struct ShardBatch<'a> {
     pub classes: &'a Classes,
     pub observations: &'a Observations,
     pub labels: &'a [f64],
+    /// By observation; empty if all are 1.
+    pub weights: &'a [f64],
     pub select: &'a [u32],
 }
 
@@ -70,8 +90,13 @@ pub(super) struct ShardBatch<'a> {
 pub(super) struct LearningMemory {
     pub rows: SparseRows,
     targets: Vec<f64>,
+    weights: Vec<f64>,
+    /// By observation.
+    own_weights: Vec<f64>,
     /// Rows to learn, by shard.
     selected: Vec<Vec<u32>>,
+    /// Rows that count in the statistics.
+    observed: Vec<u32>,
 }
 
 /// Rows of a piece of the buffer: pieces are not moved when the buffer grows.
@@ -109,19 +134,32 @@ impl OpenWindow {
         // Deal the examples to the shards.
         let shards = setup.shards();
         let holdout = setup.gate().map_or(0.0, |gate| gate.holdout);
+        let negatives = setup.config.options.sampling.negatives();
         let mut selected = std::mem::take(&mut memory.selected);
         selected.resize(shards, Vec::new());
+        memory.observed.clear();
+        memory.own_weights.clear();
+        if !chunk.weights.is_empty() {
+            memory.own_weights.extend((0..chunk.labels.len()).map(|row| chunk.weight(row).unwrap_or(1.0)));
+        }
         for (row, (label, hash)) in chunk.labels.iter().zip(chunk.hashes).enumerate() {
             match role(*hash, holdout, shards) {
                 _ if label.is_nan() && setup.kind.label == LabelUse::Required => {}
-                ExampleRole::HeldOut => self.held_out.push(chunk.observations, row, *label, 0),
+                ExampleRole::HeldOut => {
+                    self.held_out.push(chunk.observations, row, *label, KeptAs { shard: 0, weight: None });
+                }
                 ExampleRole::Shard(shard) => {
-                    selected[shard].push(row as u32);
+                    let kept = KeptAs { shard, weight: chunk.weight(row) };
+                    memory.observed.push(row as u32);
                     if setup.kind.by_steps {
-                        self.recent.push(chunk.observations, row, *label);
+                        self.recent.push(chunk.observations, row, *label, KeptAs { shard: 0, ..kept });
                     }
+                    if *label == 0.0 && !is_sampled(*hash, negatives) || kept.weight == Some(0.0) {
+                        continue;
+                    }
+                    selected[shard].push(row as u32);
                     if lineage.is_none() {
-                        self.buffer(chunk.observations, row, *label, shard);
+                        self.buffer(chunk.observations, row, *label, kept);
                     }
                 }
             }
@@ -134,26 +172,37 @@ impl OpenWindow {
             lineage.preparation.clone()
         });
         // Learn shard by shard.
+        let ExampleChunk { observations, labels, .. } = *chunk;
+        self.statistics.observe(observations, labels, &memory.observed);
+        self.statistics.observe_slots(&setup.layout, observations, &memory.observed);
+        let weights = std::mem::take(&mut memory.own_weights);
         for (shard, select) in selected.iter_mut().enumerate() {
-            let ExampleChunk { observations, labels, .. } = *chunk;
-            self.statistics.observe(observations, labels, select);
             self.trained[shard] += select.len() as u64;
             if let Some(preparation) = &preparation {
-                let batch = ShardBatch { preparation, classes, observations, labels, select };
+                let batch = ShardBatch { preparation, classes, observations, labels, weights: &weights, select };
                 self.learn_shard(setup.kind, shard, &batch, memory);
             }
             select.clear();
         }
+        memory.own_weights = weights;
         memory.selected = selected;
     }
 
     /// Learns a batch with the learner of one shard.
     pub fn learn_shard(&mut self, kind: &ModelKind, shard: usize, batch: &ShardBatch<'_>, memory: &mut LearningMemory) {
-        let ShardBatch { preparation, classes, observations, labels, select } = *batch;
+        let ShardBatch { preparation, classes, observations, labels, weights: own, select } = *batch;
         if select.is_empty() {
             return;
         }
-        let LearningMemory { rows, targets, .. } = memory;
+        let LearningMemory { rows, targets, weights, .. } = memory;
+        let weigher = preparation.weigher(Some(classes));
+        weights.clear();
+        if !own.is_empty() || !weigher.is_uniform() {
+            weights.extend(select.iter().map(|row| {
+                let row = *row as usize;
+                own.get(row).copied().unwrap_or(1.0) * weigher.weight(labels[row])
+            }));
+        }
         targets.clear();
         targets.extend(select.iter().map(|row| match labels[*row as usize] {
             label if kind.standardises_label => preparation.standardise_label(label),
@@ -161,18 +210,19 @@ impl OpenWindow {
         }));
         let prepared = Prepared::new(preparation, observations, select)
             .with_targets(targets, classes)
+            .with_weights(weights)
             .with_memory(std::mem::take(rows));
         self.learners[shard].learn(&prepared);
         *rows = prepared.into_memory();
     }
 
     /// Keeps an example to be learnt at the close.
-    fn buffer(&mut self, observations: &Observations, row: usize, label: f64, shard: usize) {
+    fn buffer(&mut self, observations: &Observations, row: usize, label: f64, kept: KeptAs) {
         if self.buffered.last().is_none_or(|piece| piece.labels.len() >= PIECE) {
             self.buffered.push(LabelledExamples::default());
         }
         let piece = self.buffered.last_mut().expect("a piece with room was just added");
-        piece.push(observations, row, label, shard);
+        piece.push(observations, row, label, kept);
     }
 }
 
@@ -180,20 +230,22 @@ impl RecentExamples {
     /// The examples of a full piece.
     const PIECE: usize = 256;
 
-    fn push(&mut self, observations: &Observations, row: usize, label: f64) {
+    fn push(&mut self, observations: &Observations, row: usize, label: f64, kept: KeptAs) {
         let [full, growing] = &mut self.pieces;
         if growing.labels.len() == Self::PIECE {
             *full = std::mem::take(growing);
         }
-        growing.push(observations, row, label, 0);
+        growing.push(observations, row, label, kept);
     }
 }
 
 impl LabelledExamples {
-    pub fn push(&mut self, observations: &Observations, row: usize, label: f64, shard: usize) {
+    /// Adds a row of observations. All rows have a weight, or none has.
+    fn push(&mut self, observations: &Observations, row: usize, label: f64, kept: KeptAs) {
         self.observations.push(observations, row);
         self.labels.push(label);
-        self.shards.push(shard as u32);
+        self.shards.push(kept.shard as u32);
+        self.weights.extend(kept.weight);
     }
 
     /// Returns whether these are consistent and were made for a layout, with labels that `is_label` admits.
@@ -202,6 +254,8 @@ impl LabelledExamples {
         self.observations.fits(layout)
             && self.observations.len() == self.labels.len()
             && self.labels.len() == self.shards.len()
+            && (self.weights.is_empty() || self.weights.len() == self.labels.len())
+            && self.weights.iter().all(|weight| (0.0..=SamplingOptions::MOST).contains(weight))
             && self.labels.iter().all(|label| is_label(*label))
             && self.shards.iter().all(|shard| (*shard as usize) < shards)
     }
@@ -213,6 +267,12 @@ enum ExampleRole {
     HeldOut,
     /// Learnt by this shard.
     Shard(usize),
+}
+
+/// Returns whether an example that is not true is learnt, by its key's hash alone.
+fn is_sampled(hash: u64, share: f64) -> bool {
+    const NEGATIVE: u64 = 3;
+    share >= 1.0 || ((mix(hash, NEGATIVE) >> 11) as f64 / (1_u64 << 53) as f64) < share
 }
 
 /// Returns the role of an example by its key's hash alone: all examples of a key have one role, in every window.

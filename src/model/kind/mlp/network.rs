@@ -112,7 +112,7 @@ impl Mlp {
     fn class(&mut self, number: u32, batch: &Prepared<'_>) -> Option<usize> {
         let (width, slots) = (self.width, self.slots);
         let least = self.outputs.states().iter().map(|output| output.base.sum()).reduce(f64::min).unwrap_or(0.0);
-        let share = batch.preparation().labels().log_share(number as usize).unwrap_or(least);
+        let share = batch.weigher().log_share(number as usize).unwrap_or(least);
         let joining = || OutputWeights { base: BaseRate::of(share), ..untouched(width, slots) };
         self.outputs.position(number, batch.classes(), joining)
     }
@@ -201,9 +201,8 @@ impl OutputWeights {
 
 impl Learner for Mlp {
     fn learn(&mut self, batch: &Prepared<'_>) {
-        let labels = batch.preparation().labels();
         if self.task == Task::Binary {
-            self.outputs.states_mut()[0].base.get_or_set(|| Logistic::base(labels));
+            self.outputs.states_mut()[0].base.get_or_set(|| Logistic::base(batch.weigher()));
         }
         for ((row, target), weight) in batch.rows().iter().zip(batch.targets()).zip(batch.weights()) {
             let truth = match self.task {
@@ -242,6 +241,11 @@ impl Learner for Mlp {
         }
         self.outputs = outputs;
         Ok(())
+    }
+
+    fn forget(&mut self, slots: &[u32]) {
+        self.hidden.forget(slots);
+        self.outputs.states_mut().iter_mut().for_each(|output| output.direct.forget(slots));
     }
 
     fn freeze(&self) -> Box<dyn Scorer> {
