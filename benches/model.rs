@@ -47,6 +47,8 @@ fn examples(seed: u64, day: i64) -> Examples {
         time: known.iter().map(|known| known - 3_600_000).collect(),
         hash: known.iter().map(|known| Key::hash_of(&known.to_le_bytes())).collect(),
         weights: Vec::new(),
+        segments: Vec::new(),
+        keys: Vec::new(),
         users: Vec::new(),
         known,
     }

@@ -43,10 +43,14 @@ class Version:
         self.kind, self.task = (kind, None) if isinstance(kind, str) else (kind["name"], kind.get("task"))
         if any("form" in column for column in self.inputs):
             sys.exit("score.py: inputs that are lists or maps are not read here")
+        if self.options.get("preparing", {}).get("tokens"):
+            sys.exit("score.py: texts are not read here")
         is_category = lambda column: column["ty"] == "string" or column["name"] in self.options["categorical"]
         self.categories = [column for column in self.inputs if is_category(column)]
         self.numbers = [column for column in self.inputs if not is_category(column)]
         self.seeds = {column["name"]: xxhash.xxh3_64_intdigest(column["name"].encode()) for column in self.inputs}
+        admitted = self.tensors.get("preparation.admitted")
+        self.admitted = None if admitted is None else set(admitted.tolist())
         if "classes" in self.tensors:
             self.classes = json.loads(bytes(self.tensors["classes"]))
 
@@ -75,7 +79,8 @@ class Version:
         yield 0, 1.0
         for at, column in enumerate(self.numbers):
             x = self.number(column, instance)
-            z = (x - self.tensors["preparation.mean"][at]) * self.tensors["preparation.scale"][at]
+            low, high, mean, scale = (self.tensors["preparation." + name][at] for name in ("low", "high", "mean", "scale"))
+            z = (min(max(x, low), high) - mean) * scale
             yield (2 + 2 * at, 1.0) if math.isnan(x) else (1 + 2 * at, min(max(z, -CLIP), CLIP))
             if bins > 1 and column["ty"] != "bool":
                 bin = None if math.isnan(x) else int(sum(self.edges(at) <= x))
@@ -83,16 +88,20 @@ class Version:
                 if bin is not None:
                     yield at_bins + bin, 1.0
                 at_bins += bins
-        hashes = [self.category(column, instance) for column in self.categories]
-        for cross in self.options["crosses"]:
+        hashes = [(self.category(column, instance), self.seeds[column["name"]]) for column in self.categories]
+        for at, cross in enumerate(self.options["crosses"]):
             hash = 0x63726F7373000000
+            # Those of numbers are of no input whose rare categories share a slot.
+            seed = None if any(name in first for name in cross) else hash + 1 + at
             for column in (next(column for column in self.inputs if column["name"] == name) for name in cross):
                 name = column["name"]
                 part = mix(self.seeds[name], first[name]) if name in first else self.category(column, instance)
                 hash = mix(hash, part)
-            hashes.append(hash)
-        for hash in hashes:
-            yield at_bins + (hash >> 64 - self.options["hash_bits"]), 1.0
+            hashes.append((hash, seed))
+        slot = lambda hash: at_bins + (hash >> 64 - self.options["hash_bits"])
+        for hash, seed in hashes:
+            is_rare = seed is not None and self.admitted is not None and slot(hash) not in self.admitted
+            yield slot(mix(seed, 0x72617265) if is_rare else hash), 1.0
 
     @functools.cache
     def weights(self, prefix):
@@ -130,7 +139,9 @@ class Version:
     def predict(self, instance):
         """A number, or the probability of each class by its name."""
         bounded = lambda x, most: min(max(x, -most), most)
-        odds = lambda x: 1 / (1 + math.exp(-bounded(x, 15)))
+        sampled = self.options.get("sampling", {}).get("negative_sampling", 1)
+        corrected = lambda p: p * sampled / (p * sampled + 1 - p)
+        odds = lambda x: corrected(1 / (1 + math.exp(-bounded(x, 15))))
         if self.kind == "gbdt":
             sums = self.leaves(instance)
             if "classes" not in self.tensors:

@@ -71,7 +71,7 @@ names! {
     MODEL_DRIFT = "tidemill_model_drift_total", ["model"], "Rises of the champion's error, as noticed by ADWIN.";
     MODEL_DIVERGED = "tidemill_model_diverged_total", ["model"], "Versions that were refused because their error on their own window was above that of no skill.";
     MODEL_ROLLBACKS = "tidemill_model_rollbacks_total", ["model"], "Champions that fell behind their predecessor and were rolled back.";
-    MODEL_SCORE = "tidemill_model_score", ["model", "metric", "role"], "Prequential score over the newest window, by role: champion, predecessor, newest or no_skill.";
+    MODEL_SCORE = "tidemill_model_score", ["model", "metric", "role"], "Prequential score over the newest window, by role: champion, predecessor, newest, no_skill, or persistence where keys are named.";
     STATE_ENTITIES = "tidemill_online_entities", ["group"], "Entities in the online store.";
     FRESHNESS = "tidemill_feature_freshness_seconds", ["group"], "Wall-clock time from the newest event time of a batch of records until the online store has their features; only for topics that follow the wall clock.";
     REDIS_UP = "tidemill_redis_up", [], "1 while features are written to Redis, else 0; absent without Redis.";

@@ -3,7 +3,10 @@
 use std::ops::RangeInclusive;
 
 use super::preparation::InputColumn;
-use super::{BINS, EXPIRE, GATE_WINDOWS, Gate, HASH_BITS, MIN_COUNT, MIN_EXAMPLES, NGRAMS, ModelError, ModelKind, ModelOptions, SHARDS};
+use super::{
+    BINS, EXPIRE, GATE_WINDOWS, Gate, HASH_BITS, MIN_COUNT, MIN_EXAMPLES, ModelError, ModelKind, ModelOptions, NGRAMS,
+    SHARDS,
+};
 
 /// Checks the options of a model of these inputs.
 ///

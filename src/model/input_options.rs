@@ -1,12 +1,10 @@
-//! Options on how inputs are prepared, beside bins and crosses.
+//! Options on the preparation of inputs, beside bins and crosses.
 
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::{InputForm, ModelError, ModelKind};
-
-/// How inputs are prepared, beside bins and crosses.
+/// The preparation of inputs, beside bins and crosses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct InputOptions {
@@ -53,22 +51,5 @@ impl InputOptions {
     /// Returns whether the uses of hashed slots are counted.
     pub(super) fn counts_slots(&self) -> bool {
         self.min_count > 1 || self.expire > 0
-    }
-
-    /// Returns what is wrong with the options of a model of a kind, beside ranges of whole numbers.
-    pub(super) fn check(&self, kind: &ModelKind) -> Vec<ModelError> {
-        let mut errors = Vec::new();
-        let of_rows = [("winsorise", self.winsorise > 0.0), ("min_count", self.min_count > 1)];
-        for (option, _) in of_rows.into_iter().filter(|(_, is_set)| *is_set && kind.reads == InputForm::Observations) {
-            errors.push(ModelError::NeedlessOption { kind: kind.name, option });
-        }
-        if self.expire > 0 && !kind.by_steps {
-            errors.push(ModelError::NothingToForget { kind: kind.name });
-        }
-        if !Self::admits_winsorise(self.winsorise) {
-            let (name, expected) = ("winsorise".to_owned(), Self::WINSORISE.to_owned());
-            errors.push(ModelError::OutOfRange { name, found: self.winsorise, expected });
-        }
-        errors
     }
 }

@@ -37,6 +37,7 @@ mod parameter;
 mod predictions;
 mod predictor;
 pub mod preparation;
+mod report_options;
 mod sampling;
 mod scores;
 mod sparse_rows;
@@ -57,13 +58,14 @@ pub use parameter::{Bounds, Parameter, ParameterValue, Parameters};
 pub use predictions::Predictions;
 pub use predictor::{PredictionMemory, Predictor};
 pub use preparation::{InputCell, InputColumn, InputShape, Prepared};
+pub use report_options::ReportOptions;
 pub use sampling::{ClassWeights, SamplingOptions};
 pub use scores::{Better, METRICS, Metric, RANKING_METRICS, RankingMetric, RankingSums, Scores, Scoring};
 pub use sparse_rows::{SparseRow, SparseRows};
 pub use task::Task;
 pub use tensor::{Tensor, Tensors};
 pub use training::{
-    Decision, DriftAlarm, Examples, Labels, OverallScores, Scored, Stability, Trainer, TrainerConfig, Version,
-    WaitingWindow, WindowScores,
+    Decision, DriftAlarm, Examples, Labels, OverallScores, Scored, SegmentSummaries, SegmentSummary, Stability,
+    Trainer, TrainerConfig, Version, WaitingWindow, WindowScores,
 };
 pub use weights::Weights;

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{InputOptions, ParameterValue, SamplingOptions, Task};
+use super::{InputOptions, ParameterValue, ReportOptions, SamplingOptions, Task};
 
 /// Everything about a model that is not its data. Its JSON is a part of the definition hash and of each artifact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,13 +27,16 @@ pub struct ModelOptions {
     #[serde(default = "default_min_examples", skip_serializing_if = "is_default_min_examples")]
     pub min_examples: u64,
     pub seed: u64,
-    /// How inputs are prepared, beside bins and crosses.
+    /// The preparation of inputs, beside bins and crosses.
     #[serde(default, skip_serializing_if = "InputOptions::is_default")]
     pub preparing: InputOptions,
-    /// How much each example counts.
+    /// The weights of examples.
     #[serde(default, skip_serializing_if = "SamplingOptions::is_default")]
     pub sampling: SamplingOptions,
     pub publish: Option<Gate>,
+    /// Reports beside scores.
+    #[serde(default, skip_serializing_if = "ReportOptions::is_default")]
+    pub reports: ReportOptions,
     /// The lists in which examples are scored; `None` if they are scored one by one alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ranking: Option<RankingOptions>,
@@ -66,6 +69,7 @@ impl Default for ModelOptions {
             preparing: InputOptions::default(),
             sampling: SamplingOptions::default(),
             publish: None,
+            reports: ReportOptions::default(),
             ranking: None,
         }
     }

@@ -56,6 +56,6 @@ pub use live::{LiveModels, Servable};
 pub use manifest::{Manifest, Offsets, TimeRange, rfc3339};
 pub use publish::Publication;
 pub use recovery::{Restoration, SavedChampion};
-pub use scores::ScorePoint;
+pub use scores::{ScorePoint, SegmentMetric, SegmentMetrics, SegmentPoint, SegmentPoints};
 pub use store::Registry;
 pub use writer::Writer;

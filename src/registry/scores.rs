@@ -14,7 +14,7 @@ use super::objects::{read_json, scores_folder, scores_path};
 use crate::blob::Blobs;
 use crate::error::chain;
 use crate::hash::seal;
-use crate::model::Version;
+use crate::model::{SegmentSummaries, SegmentSummary, Version};
 use crate::time::EventTime;
 
 /// Points in one object.
@@ -36,6 +36,44 @@ pub struct ScorePoint {
     pub newest: BTreeMap<String, f64>,
     /// Of predicting the mean label or the class frequencies.
     pub no_skill: BTreeMap<String, f64>,
+    /// Of predicting the last known label of the same key, if keys are named.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub persistence: BTreeMap<String, f64>,
+    /// By column and value, if columns are named.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub segments: SegmentPoints,
+}
+
+/// The metrics of one segment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SegmentPoint {
+    pub examples: u64,
+    pub champion: BTreeMap<String, f64>,
+    pub no_skill: BTreeMap<String, f64>,
+}
+
+/// The metrics of segments, by column and value.
+pub type SegmentPoints = BTreeMap<String, BTreeMap<String, SegmentPoint>>;
+
+impl SegmentPoint {
+    /// Returns the metrics of segments. Those that are not finite have no form in JSON and are left out.
+    pub fn all(segments: &SegmentSummaries) -> SegmentPoints {
+        let point = |summary: &SegmentSummary| SegmentPoint {
+            examples: summary.examples,
+            champion: named(&summary.champion),
+            no_skill: named(&summary.no_skill),
+        };
+        let of_column = |values: &BTreeMap<String, SegmentSummary>| {
+            values.iter().map(|(value, summary)| (value.clone(), point(summary))).collect()
+        };
+        segments.iter().map(|(column, values)| (column.clone(), of_column(values))).collect()
+    }
+}
+
+/// Returns the metrics that are finite, by name.
+fn named(metrics: &[(&'static str, f64)]) -> BTreeMap<String, f64> {
+    let finite = metrics.iter().filter(|(_, value)| value.is_finite());
+    finite.map(|(name, value)| ((*name).to_owned(), *value)).collect()
 }
 
 /// An object of points.
@@ -46,14 +84,34 @@ struct ScoreChunk {
     points: Vec<ScorePoint>,
 }
 
+/// One metric of a segment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SegmentMetric {
+    pub examples: u64,
+    pub champion: Option<f64>,
+    pub no_skill: Option<f64>,
+}
+
+/// One metric of segments, by column and value.
+pub type SegmentMetrics = BTreeMap<String, BTreeMap<String, SegmentMetric>>;
+
 impl ScorePoint {
+    /// Returns one metric of its segments.
+    pub fn segments_of(&self, metric: &str) -> SegmentMetrics {
+        let of = |point: &SegmentPoint| SegmentMetric {
+            examples: point.examples,
+            champion: point.champion.get(metric).copied(),
+            no_skill: point.no_skill.get(metric).copied(),
+        };
+        let of_column = |values: &BTreeMap<String, SegmentPoint>| {
+            values.iter().map(|(value, point)| (value.clone(), of(point))).collect()
+        };
+        self.segments.iter().map(|(column, values)| (column.clone(), of_column(values))).collect()
+    }
+
     /// Returns the scores of a version's window. Metrics that are not finite have no form in JSON and are left out.
     pub fn of(version: &Version) -> Self {
         let scores = &version.prequential;
-        let named = |metrics: &[(&'static str, f64)]| {
-            let finite = metrics.iter().filter(|(_, value)| value.is_finite());
-            finite.map(|(name, value)| ((*name).to_owned(), *value)).collect()
-        };
         ScorePoint {
             version: version.number,
             window_end: version.window_end,
@@ -62,6 +120,8 @@ impl ScorePoint {
             predecessor: named(&scores.predecessor),
             newest: named(&scores.newest),
             no_skill: named(&scores.no_skill),
+            persistence: named(&scores.persistence),
+            segments: SegmentPoint::all(&scores.segments),
         }
     }
 }

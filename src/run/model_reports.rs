@@ -40,6 +40,7 @@ pub fn version(metrics: &Metrics, model: &str, version: &Version, busy: Duration
         ("predecessor", &scores.predecessor),
         ("newest", &scores.newest),
         ("no_skill", &scores.no_skill),
+        ("persistence", &scores.persistence),
     ] {
         for (metric, value) in scores {
             metrics.model_score.with_label_values(&[model, metric, role]).set(*value);
@@ -74,7 +75,7 @@ pub fn refused(metrics: &Metrics, plan: &ModelPlan, refused: &RefusedInWindow) {
     tracing::warn!(model = plan.name, window_end, expected, "examples dropped for their labels: {reasons}");
 }
 
-/// Says that a window has made no version.
+/// Logs a window that has made no version.
 pub fn waiting(model: &str, window_end: EventTime, waiting: &WaitingWindow) {
     let (window_end, WaitingWindow { examples, least, is_of_one_class }) = (format_time(window_end), waiting);
     match is_of_one_class {

@@ -10,7 +10,7 @@ use crate::flow::op::label::AttributionReport;
 use crate::flow::op::learn::{LearnState, LearningTotals};
 use crate::flow::plan::{LabelPlan, ModelPlan};
 use crate::model::{METRICS, OverallScores, RANKING_METRICS};
-use crate::registry::ScorePoint;
+use crate::registry::{ScorePoint, SegmentPoint, SegmentPoints};
 use crate::time::format_time;
 use crate::value::Batch;
 
@@ -35,6 +35,12 @@ pub struct ScoresDigest {
     pub examples: u64,
     pub champion: BTreeMap<String, f64>,
     pub no_skill: BTreeMap<String, f64>,
+    /// Of the last known label of the same key, if keys are named.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub persistence: BTreeMap<String, f64>,
+    /// By column and value, if columns are named.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub segments: SegmentPoints,
 }
 
 /// Reports of one model, as they come.
@@ -96,7 +102,13 @@ impl TrainingReports {
             labelled: received - refused.values().sum::<u64>(),
             dropped,
             waiting: self.waiting,
-            scores: ScoresDigest { examples: scores.examples, champion: scores.champion, no_skill: scores.no_skill },
+            scores: ScoresDigest {
+                examples: scores.examples,
+                segments: SegmentPoint::all(&scores.segments),
+                champion: scores.champion,
+                no_skill: scores.no_skill,
+                persistence: scores.persistence,
+            },
             windows,
         }
     }
@@ -134,6 +146,21 @@ fn of_windows(model: &str, windows: &[ScorePoint]) -> Vec<String> {
     lines
 }
 
+/// Returns a line for each segment, with the first metric of the model.
+fn of_segments(model: &str, segments: &SegmentPoints) -> Vec<String> {
+    let values = segments.iter().flat_map(|(column, values)| values.iter().map(move |value| (column, value)));
+    let line = |(column, (value, point)): (&String, (&String, &SegmentPoint))| {
+        let metric = METRICS.iter().map(|metric| metric.name).find(|name| point.champion.contains_key(*name))?;
+        let mut line = format!("scores {model} where {column} is {value}: {} scored", point.examples);
+        let _ = write!(line, ", {metric} {:.4}", point.champion[metric]);
+        if let Some(base) = point.no_skill.get(metric) {
+            let _ = write!(line, " (no skill {base:.4})");
+        }
+        Some(line)
+    };
+    values.filter_map(line).collect()
+}
+
 impl TrainingDigest {
     /// Returns the line on a model's examples and, if any was scored, the lines on its scores: in all, and of each of the
     /// newest windows.
@@ -154,10 +181,13 @@ impl TrainingDigest {
                 let Some(value) = scores.champion.get(metric) else { continue };
                 let _ = write!(line, ", {metric} {value:.4}");
                 if let Some(base) = scores.no_skill.get(metric) {
-                    let _ = write!(line, " ({compared} {base:.4})");
+                    let persistence = scores.persistence.get(metric);
+                    let persistence = persistence.map_or_else(String::new, |own| format!(", persistence {own:.4}"));
+                    let _ = write!(line, " ({compared} {base:.4}{persistence})");
                 }
             }
             lines.push(line);
+            lines.extend(of_segments(model, &scores.segments));
         }
         lines.extend(of_windows(model, windows));
         lines

@@ -140,6 +140,19 @@ pub static MODEL: Section = Section {
             Nothing,
             "The items that `POST /recommend` ranks by the model's predictions, see below",
         ),
+        key(
+            "segments",
+            "list of strings",
+            Is("[]"),
+            "Columns of the examples by whose values scores are split as well: the first 20 values of each, and `other` for the rest",
+        ),
+        key(
+            "persistence",
+            "string or list of strings",
+            Nothing,
+            "Columns of the examples that tell keys apart: predictions are compared with the last known label of the same key, the \
+             prediction that nothing changes",
+        ),
         key("ranking", "table", Nothing, "Scores the examples of each user as a list, see below"),
     ],
 };

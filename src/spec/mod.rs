@@ -41,6 +41,7 @@ mod modifiers;
 mod own;
 mod ranking;
 mod recommend;
+mod reports;
 mod request_windows;
 mod select;
 mod test_block;

@@ -62,6 +62,7 @@ impl<'a> Checker<'a> {
         let mut options = self.options(fields, kind, names.as_deref());
         if let Some(options) = &mut options {
             options.sampling = sampling.options;
+            options.reports = self.reports(fields, stream, known);
         }
         if let (Some(options), Some(ranking)) = (&mut options, fields.get("ranking")) {
             options.ranking = self.ranking(ranking, stream, known, names.as_deref());

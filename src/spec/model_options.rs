@@ -11,8 +11,8 @@ use super::reader::{Fields, TomlValue, entries, number, text, wrong};
 use super::toml_text::Text;
 use crate::expr::nearest;
 use crate::model::{
-    BINS, GATE_WINDOWS, Gate, GateFallback, HASH_BITS, InputForm, KINDS, KindOptions, LearningStart, MIN_EXAMPLES, ModelKind,
-    ModelOptions, OPTIMIZERS, OptimizerOptions, Parameter, ParameterValue, SHARDS, TrainedBy,
+    BINS, GATE_WINDOWS, Gate, GateFallback, HASH_BITS, InputForm, KINDS, KindOptions, LearningStart, MIN_EXAMPLES,
+    ModelKind, ModelOptions, OPTIMIZERS, OptimizerOptions, Parameter, ParameterValue, SHARDS, TrainedBy,
 };
 use crate::value::Type;
 
@@ -99,6 +99,7 @@ impl<'a> Checker<'a> {
             preparing,
             sampling: defaults.sampling,
             publish: gate.flatten(),
+            reports: defaults.reports,
             ranking: None,
         })
     }
@@ -106,7 +107,10 @@ impl<'a> Checker<'a> {
     /// Reports options about prepared rows of a kind that does not read them.
     fn refuse_options_of_rows(&self, fields: &Fields<'a>, kind: Option<&'static ModelKind>) {
         let Some(kind) = kind.filter(|kind| kind.reads == InputForm::Observations) else { return };
-        for key in ["crosses", "bins", "hash_bits", "winsorise", "min_count"].into_iter().filter(|key| fields.get(key).is_some()) {
+        for key in ["crosses", "bins", "hash_bits", "winsorise", "min_count"]
+            .into_iter()
+            .filter(|key| fields.get(key).is_some())
+        {
             let message = format!("models of kind '{}' read inputs as they are", kind.name);
             self.problems.expected(fields.span(key), message, format!("no '{key}'"));
         }

@@ -1,4 +1,4 @@
-//! How inputs of a model are prepared, beside bins and crosses.
+//! Preparation of a model's inputs, beside bins and crosses.
 
 use super::checker::Checker;
 use super::reader::{Fields, text};

@@ -1,4 +1,4 @@
-//! How much each example of a model counts: `weight`, `class_weight` and `negative_sampling`.
+//! Weights of a model's examples: `weight`, `class_weight` and `negative_sampling`.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::model::{ClassWeights, SamplingOptions};
 use crate::relation::StreamId;
 use crate::value::Type;
 
-/// How much each example counts, with the expression of its weight over the columns of its stream.
+/// The weights of examples, with the expression of its weight over the columns of its stream.
 #[derive(Default)]
 pub struct Sampling {
     pub options: SamplingOptions,

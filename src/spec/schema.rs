@@ -91,6 +91,9 @@ fn value_of(of: &'static Section, key: &SectionKey) -> Value {
         (title, "publish") if title == MODEL.title => section(&PUBLISH),
         (title, "recommend") if title == MODEL.title => section(&RECOMMEND),
         (title, "ranking") if title == MODEL.title => section(&RANKING),
+        (title, "class_weight") if title == MODEL.title => {
+            any(vec![json!({ "enum": ["balanced"] }), named(json!({ "type": "number" }))])
+        }
         (title, "records") if title == TEST.title => named(list(json!({ "type": "object" }))),
         // Plain values.
         _ => of_form(key.form),

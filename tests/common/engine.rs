@@ -343,7 +343,7 @@ impl Run<'_> {
                 JobEvent::Source(SourceEvent::Failed(error)) => panic!("{error}"),
                 JobEvent::Source(SourceEvent::Overtaken(_) | SourceEvent::Advice { .. }) => {}
                 JobEvent::OfflineFailed(error) => panic!("{error}"),
-                JobEvent::Learning(_, LearningReport::Drift(_)) => {}
+                JobEvent::Learning(_, LearningReport::Drift(_) | LearningReport::Waiting(..)) => {}
                 JobEvent::Learning(_, LearningReport::Refused(refused)) => found.refused.push(refused),
                 JobEvent::Learning(_, LearningReport::Ended(totals)) => found.totals = Some(*totals),
                 JobEvent::Attribution(_, AttributionReport::Counts(ExampleCounts { made, unlabelled })) => {

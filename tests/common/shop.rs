@@ -161,6 +161,8 @@ pub fn train(plan: &Plan, model: usize, windows: i64) -> Vec<Version> {
             known: time.clone(),
             hash: (0..rows as u64).collect(),
             weights: Vec::new(),
+            segments: Vec::new(),
+            keys: Vec::new(),
             users: Vec::new(),
             time,
         };

@@ -118,6 +118,8 @@ pub fn examples(task: Task, rows: &[Row]) -> Examples {
         known: rows.iter().map(|row| row.known).collect(),
         hash: rows.iter().map(|row| Key::hash_of(&row.id.to_le_bytes())).collect(),
         weights: Vec::new(),
+        segments: Vec::new(),
+        keys: Vec::new(),
         users: Vec::new(),
     }
 }
@@ -139,6 +141,17 @@ pub fn trainer(options: &ModelOptions) -> Trainer {
 /// The weight of a row, for options with one: some count half, some not at all, and some have none.
 pub fn weight(row: &Row) -> f64 {
     [0.5, 1.0, 2.0, 0.0, 1.5, f64::NAN][(row.id % 6) as usize]
+}
+
+/// Adds the towns as segments, and one of five keys, for options that name them.
+pub fn report(options: &ModelOptions, rows: &[Row], examples: &mut Examples) {
+    if !options.reports.segments.is_empty() {
+        let town = |row: &Row| row.town.as_deref().unwrap_or("null").into();
+        examples.segments = vec![rows.iter().map(town).collect()];
+    }
+    if !options.reports.persistence.is_empty() {
+        examples.keys = rows.iter().map(|row| row.id % 5).collect();
+    }
 }
 
 /// The way in which rows pass through a trainer.
@@ -179,6 +192,7 @@ impl Trial {
                 if options.sampling.weight.is_some() {
                     examples.weights = slice.iter().map(weight).collect();
                 }
+                report(options, slice, &mut examples);
                 scored.append(trainer.learn(&examples));
                 calls += 1;
                 if self.save_every > 0 && calls % self.save_every == 0 {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::common::training::{Row, Trial, examples, generate, task};
 use crate::model::default_of;
-use tidemill::model::{KINDS, ModelKind, ModelOptions, Predictor};
+use tidemill::model::{InputOptions, KINDS, ModelKind, ModelOptions, Predictor, SamplingOptions, Task};
 use tidemill::registry;
 
 /// The kinds that the script reads.
@@ -78,7 +78,12 @@ fn a_script_predicts_from_an_artifact_as_the_program_does() {
         assert_same(kind, &plain, &python);
         if kind.name != "gbdt" {
             let crosses = vec![vec!["x".into(), "town".into()], vec!["hour".into(), "flag".into()]];
-            assert_same(kind, &ModelOptions { bins: 5, crosses, ..plain }, &python);
+            let rich = ModelOptions { bins: 5, crosses, ..plain };
+            assert_same(kind, &rich, &python);
+            let preparing = InputOptions { winsorise: 0.02, min_count: 60, ..InputOptions::default() };
+            let negative_sampling = (kind.task == Task::Binary).then_some(0.5);
+            let sampling = SamplingOptions { negative_sampling, ..SamplingOptions::default() };
+            assert_same(kind, &ModelOptions { preparing, sampling, ..rich }, &python);
         }
     }
 }

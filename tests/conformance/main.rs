@@ -8,6 +8,7 @@
 //! | `nested` | lists and maps as inputs of every kind of model |
 //! | `prepared` | how inputs are prepared, and how much examples count |
 //! | `quality` | prequential scores on a generated drift and on classic data sets |
+//! | `reported` | scores by segment and of persistence |
 //! | `untuned` | models at their defaults on what is rare, tiny, constant or diverges |
 
 mod aggregate;
@@ -18,4 +19,5 @@ mod model;
 mod nested;
 mod prepared;
 mod quality;
+mod reported;
 mod untuned;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use crate::common::training::{DAY, Row, Trial, examples, generate, inputs, lcg, task, trainer};
 use tidemill::model::preparation::{Observations, Preparation, Prepared, SlotLayout, Statistics};
 use tidemill::model::{
-    Bounds, ClassWeights, Classes, Combining, Decision, Gate, GateFallback, InputForm, InputOptions, KINDS, KindOptions,
-    Labels, LearningStart, ModelKind, ModelOptions, OPTIMIZERS, OptimizerOptions, ParameterValue, SamplingOptions, Scored,
-    Shard, Stability, Task, TrainedBy, Trainer, TrainerConfig, Version, WindowScores, check_options,
+    Bounds, ClassWeights, Classes, Combining, Decision, Gate, GateFallback, InputForm, InputOptions, KINDS,
+    KindOptions, Labels, LearningStart, ModelKind, ModelOptions, OPTIMIZERS, OptimizerOptions, ParameterValue,
+    ReportOptions, SamplingOptions, Scored, Shard, Stability, Task, TrainedBy, Trainer, TrainerConfig, Version,
+    WindowScores, check_options,
 };
 
 /// Every kind with every optimizer, with the bounds of its parameters, and with the ways to prepare and shard.
@@ -81,7 +82,9 @@ fn prepared(kind: &ModelKind) -> ModelOptions {
         tokens: if kind.least_categories == 0 { vec!["town".to_owned()] } else { vec![] },
         ngrams: 2,
     };
-    ModelOptions { hash_bits: 10, shards: 2, sampling, preparing, ..default_of(kind) }
+    let persistence = if kind.task == Task::Clustering { vec![] } else { vec!["id".to_owned()] };
+    let reports = ReportOptions { segments: vec!["town".to_owned()], persistence };
+    ModelOptions { hash_bits: 10, shards: 2, sampling, preparing, reports, ..default_of(kind) }
 }
 
 /// The values of a parameter that are tried: the bounds of whole numbers, every word but the default, and numbers that go
@@ -719,24 +722,24 @@ fn options_are_checked_all_at_once() {
 
 /// Digests of every version and prediction of a small run.
 const DIGESTS: &str = "\
-eaeea302e9dcb539 logistic by ftrl
-3b7093a91f28b37a logistic by adagrad
-6594628f04a97a5d logistic by sgd
-070982c6e94f11fd logistic by adam
-5e97c47bb5fe9578 logistic sharded, gated, with bins and crosses
-c9f8f3575a05e517 logistic fresh
-2691cc5e0a6c2632 linear by ftrl
-e207751cd504cdf7 linear by adagrad
-9b08d9583df076ae linear by sgd
-5cddad9da5ac8243 linear by adam
-12fd4a1c28ad1e9b linear sharded, gated, with bins and crosses
-6686ac51759988e7 linear fresh
-9013065d8f558d3c poisson by ftrl
-7935ff9e9c6f1cb8 poisson by adagrad
-3e8a034afd5d88b2 poisson by sgd
-34b6d3f712f6a152 poisson by adam
-7df94a9487215408 poisson sharded, gated, with bins and crosses
-befbf06ffef4bcbe poisson fresh
+735338df054bf15d logistic by ftrl
+635a8e40b3c006a0 logistic by adagrad
+9981d532c67ba5e5 logistic by sgd
+7261395caaa2f0d7 logistic by adam
+07d16c34564bf878 logistic sharded, gated, with bins and crosses
+b6289e91d748b5f3 logistic fresh
+e6e916eddddec48a linear by ftrl
+e22862d3532f48d1 linear by adagrad
+d7f66a0899ab506a linear by sgd
+e4f1e723415dad3f linear by adam
+525df87e6e69fd94 linear sharded, gated, with bins and crosses
+17147de097ef4463 linear fresh
+8bc0fed97c5d08c1 poisson by ftrl
+ad1a38bc94a9ceec poisson by adagrad
+09fe05af6ae271b8 poisson by sgd
+e76a369a8631f3ac poisson by adam
+cb6d1d317f46c62b poisson sharded, gated, with bins and crosses
+19a34c740109583f poisson fresh
 ";
 
 /// A model in use predicts the same after an upgrade, and a replay repeats its versions.

@@ -107,6 +107,8 @@ fn run(options: &ModelOptions, rows: &[NestedRow], slice: usize, reload: bool) -
                 known: time.clone(),
                 hash,
                 weights: Vec::new(),
+                segments: Vec::new(),
+                keys: Vec::new(),
                 users: Vec::new(),
                 time,
             });

@@ -61,9 +61,9 @@ fn a_number_that_is_constant_within_a_window_does_no_harm() {
             versions.into_iter().map(|version| version.prequential).filter(|scores| scores.examples > 50).collect()
         };
         let (with, without) = (scores(rows), scores(without));
-        for (window, scores) in with.iter().enumerate() {
-            let (own, base) = (metric(&scores.champion, name), metric(&scores.no_skill, name));
-            assert!(own < 1.15 * base, "{:?}: {name} is {own} in window {window}, and {base} without skill", options.kind);
+        for (window, (own, bare)) in with.iter().zip(&without).enumerate() {
+            let (own, bare) = (metric(&own.champion, name), metric(&bare.champion, name));
+            assert!(own < 1.25 * bare + 0.05, "{:?}: {own} in window {window}, {bare} without the hour", options.kind);
         }
         let mean = |scores: &[WindowScores]| scores.iter().map(|s| metric(&s.champion, name)).sum::<f64>();
         let (with, without) = (mean(&with), mean(&without));
@@ -105,8 +105,7 @@ fn a_window_of_one_class_waits_for_another_but_not_for_ever() {
         let mut rows = generate(400, 11, 4);
         for row in rows.iter_mut() {
             let day = row.known / DAY;
-            (row.label, row.class) =
-                if day < 2 || row.id % 3 > 0 { (0.0, "usual") } else { (1.0, "rare") };
+            (row.label, row.class) = if day < 2 || row.id % 3 > 0 { (0.0, "usual") } else { (1.0, "rare") };
         }
         let versions = Trial::new(rows).run(&options).versions;
         let first = &versions[0];
@@ -128,10 +127,14 @@ fn descending(kind: &str, rate: f64) -> ModelOptions {
 
 #[test]
 fn a_version_that_diverges_is_refused_without_a_gate_and_never_served() {
-    for kind in ["logistic", "linear", "softmax", "factorization_machine"] {
-        let rows = generate(3000, 15, 6);
+    for kind in ["logistic", "linear", "factorization_machine"] {
+        let (mut rows, mut random) = (generate(3000, 15, 6), lcg(16));
+        for row in rows.iter_mut().filter(|_| random() < 0.3) {
+            (row.label, row.class) = (1.0 - row.label, "middle");
+        }
         let ran = Trial::new(rows.clone()).run(&descending(kind, 300.0));
-        assert!(ran.versions.iter().all(|version| version.diverged), "{kind}: {:?}", ran.versions[0].reason);
+        let reasons: Vec<&str> = ran.versions.iter().map(|version| version.reason.as_str()).collect();
+        assert!(ran.versions.iter().all(|version| version.diverged), "{kind}: {reasons:#?}");
         for version in &ran.versions {
             assert_eq!((version.decision, version.champion), (Decision::Refused, 0), "{kind}");
             assert!(version.reason.starts_with("it has diverged: its "), "{}", version.reason);

@@ -11,6 +11,7 @@
 //! | `log_file` | the log file, completions and manual pages |
 //! | `look_ups` | groups that are looked up by columns of other names |
 //! | `mistakes` | the errors of files with mistakes, as golden files |
+//! | `reports` | segments, persistence and weights, in what a replay prints and in the registry |
 //! | `schemas` | the JSON schemas of dataflow files and configs |
 //! | `test_verb` | `[[test]]` blocks, as `tidemill test` runs them |
 //! | `windows` | windows of every kind: names, plan, definitions |
@@ -26,6 +27,7 @@ mod init;
 mod log_file;
 mod look_ups;
 mod mistakes;
+mod reports;
 mod schemas;
 mod test_verb;
 mod windows;

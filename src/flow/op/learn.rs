@@ -13,6 +13,7 @@ use arrow_array::{Array, ArrayRef, Int64Array, TimestampMillisecondArray};
 
 use super::admission::{LabelAdmission, RefusedInWindow};
 use super::closed_times::{self, ClosedOperator, Interrupted};
+use super::example_columns;
 use super::{ClosingRow, Records, Stash};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint, SavedPart, Stretch};
 use crate::expr::EvalStats;
@@ -23,7 +24,7 @@ use crate::metrics::{NullCounter, NullReason};
 use crate::model::{DriftAlarm, Examples, ModelError, Scored, Trainer, TrainerConfig, Version, WaitingWindow};
 use crate::registry::SavedChampion;
 use crate::time::EventTime;
-use crate::value::{Batch, Key, KeyCodec, Scalar, Type};
+use crate::value::{Batch, Key, KeyCodec};
 
 pub use super::learning::{KeptExamples, LearnState, LearningReport, LearningTotals};
 
@@ -257,28 +258,29 @@ impl TrainerQueue {
         let keys = self.identity.encode(&key_columns(batch, &self.plan.identity));
         let mut failed = EvalStats::default();
         let columns = self.plan.assembly.assemble(&batch.columns[..width], batch.len(), &mut failed);
-        let weights = self.plan.weight.as_ref().map(|weight| weight.eval(&batch.columns[..width], batch.len(), &mut failed));
+        let weights =
+            self.plan.weight.as_ref().map(|weight| weight.eval(&batch.columns[..width], batch.len(), &mut failed));
         count(&self.nulls, failed);
         self.nulls.add(NullReason::OutOfRange, self.trainer.out_of_range(&columns));
+        let (reports, schema) = (&self.plan.options.reports, &self.plan.columns);
+        let segments = example_columns::positions(schema, &reports.segments);
+        let segments = segments.into_iter().map(|column| &batch.columns[column]);
+        let hashes = |names: &Vec<String>| match names.is_empty() {
+            true => Vec::new(),
+            false => example_columns::hashes(batch, schema, names),
+        };
         Examples {
             columns,
             labels: self.plan.labels.read(&batch.columns[width]),
             time: batch.event_times.to_vec(),
             known: batch.times.to_vec(),
             hash: keys.iter().map(|key| Key::hash_of(key.as_ref())).collect(),
-            weights: weights.as_ref().map_or_else(Vec::new, numbers_of),
-            users: self.users(batch),
+            weights: weights.as_ref().map_or_else(Vec::new, example_columns::numbers),
+            segments: segments.map(example_columns::texts).collect(),
+            keys: hashes(&reports.persistence),
+            // The users in whose lists examples are scored.
+            users: self.plan.options.ranking.as_ref().map_or_else(Vec::new, |ranking| hashes(&ranking.by)),
         }
-    }
-
-    /// Returns hashes of the users in whose lists examples are scored; none if they are not.
-    fn users(&self, batch: &Batch) -> Vec<u64> {
-        let Some(ranking) = &self.plan.options.ranking else { return Vec::new() };
-        let place = |name: &String| self.plan.columns.index_of(name).expect("the spec has checked the columns");
-        let columns: Vec<usize> = ranking.by.iter().map(place).collect();
-        let types: Vec<Type> = columns.iter().map(|column| self.plan.columns.columns[*column].ty).collect();
-        let keys = KeyCodec::new(&types).encode(&key_columns(batch, &columns));
-        keys.iter().map(|key| Key::hash_of(key.as_ref())).collect()
     }
 
     /// Does one slice of work. Returns true once all examples before `upto` are learnt and every window that ended by
@@ -336,17 +338,6 @@ impl TrainerQueue {
         columns.push(Arc::new(version.collect::<Int64Array>()));
         batch.with_columns(columns)
     }
-}
-
-/// Returns the values of a column of numbers or bools; NaN is null.
-fn numbers_of(column: &ArrayRef) -> Vec<f64> {
-    let number = |row| match Scalar::of(column, row) {
-        Scalar::Int(value) => value as f64,
-        Scalar::Float(value) => value,
-        Scalar::Bool(value) => f64::from(u8::from(value)),
-        _ => f64::NAN,
-    };
-    (0..column.len()).map(number).collect()
 }
 
 /// Scores examples that still wait for their labels with a trainer in a saved state; returns them with the columns of

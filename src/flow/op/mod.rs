@@ -7,6 +7,7 @@ mod attribution;
 mod changes;
 mod closed_times;
 mod entities;
+mod example_columns;
 pub mod group;
 pub mod label;
 mod label_total;

@@ -22,6 +22,7 @@ mod matrix_factorization;
 mod mlp;
 mod model_kind;
 mod naive_bayes;
+mod option_checks;
 mod passive_aggressive;
 mod poisson;
 mod slot_vectors;

@@ -155,7 +155,9 @@ impl ModelKind {
             InputForm::Slots => MapForm::Entries,
             InputForm::Rows | InputForm::Observations => MapForm::Numbers,
         };
-        SlotLayout::with_maps(inputs, options, map_form)
+        let layout = SlotLayout::with_maps(inputs, options, map_form)?;
+        // Weights extrapolate; where distances or densities count, what is far off is what matters.
+        Ok(if self.by_steps { layout.ranged() } else { layout })
     }
 
     /// Returns everything that is wrong with the options that not every kind has.
@@ -166,8 +168,8 @@ impl ModelKind {
         for (option, _) in of_rows.into_iter().filter(|(_, is_set)| *is_set && self.reads == InputForm::Observations) {
             errors.push(ModelError::NeedlessOption { kind: self.name, option });
         }
-        errors.extend(options.preparing.check(self));
-        errors.extend(options.sampling.check(self));
+        errors.extend(self.check_preparing(&options.preparing));
+        errors.extend(self.check_sampling(&options.sampling));
         match (self.trained_by, &options.optimizer) {
             (TrainedBy::Optimizer, None) => errors.push(ModelError::NoOptimizer { kind: self.name }),
             (TrainedBy::Itself, Some(_)) => errors.push(ModelError::NeedlessOptimizer { kind: self.name }),

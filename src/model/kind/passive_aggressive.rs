@@ -10,8 +10,8 @@
 //!
 //! A margin is no probability. It becomes one by Platt's scaling (1999), p = 1/(1 + exp(−(a·m + b))), whose a and b
 //! follow the log loss of each margin taken before its example is learnt, with AdaGrad's steps (Duchi et al. 2011). They
-//! start at a = 1 and where the probability is the base rate at the margin that the rarer class alone leaves: b is as far
-//! from 0 as the log-odds are beyond ±1. a is kept positive, so a wider margin always is a higher probability.
+//! start at a = 1 and at the log-odds of the base rate as far as they are beyond ±1, the margin that the rule aims at. a is kept
+//! positive, so a wider margin always is a higher probability.
 //!
 //! An example of weight h counts with a bound of h·C, and h times in the scaling.
 
@@ -72,7 +72,7 @@ impl PlattScaling {
 
     /// Starts at the base rate of labels.
     fn start(&mut self, log_odds: f64) {
-        self.offset = log_odds - log_odds.clamp(-1.0, 1.0);
+        self.offset = log_odds;
     }
 
     fn learn(&mut self, margin: f64, truth: bool, weight: f64) {

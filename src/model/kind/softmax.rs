@@ -63,7 +63,7 @@ struct Softmax {
     dense: usize,
     max_classes: usize,
     /// The weights of each class.
-    classes: ClassStates<ClassWeights>,
+    classes: ClassStates<ClassOptimizer>,
     probabilities: Vec<f64>,
 }
 
@@ -79,12 +79,12 @@ fn build(layout: &SlotLayout, parameters: &Parameters, optimizer: Option<Optimiz
 }
 
 /// The weights of one class.
-struct ClassWeights {
+struct ClassOptimizer {
     base: BaseRate,
     optimizer: Box<dyn Optimizer>,
 }
 
-impl ClassWeights {
+impl ClassOptimizer {
     fn save(&self) -> Tensors {
         let mut tensors = self.optimizer.save();
         self.base.save(&mut tensors);
@@ -94,7 +94,7 @@ impl ClassWeights {
     /// Reads weights into those of a new optimizer.
     fn load(mut optimizer: Box<dyn Optimizer>, tensors: &Tensors) -> Result<Self, ModelError> {
         optimizer.load(tensors)?;
-        Ok(ClassWeights { base: BaseRate::load(tensors)?, optimizer })
+        Ok(ClassOptimizer { base: BaseRate::load(tensors)?, optimizer })
     }
 }
 
@@ -117,7 +117,7 @@ impl Learner for Softmax {
             let Softmax { classes, setup, .. } = self;
             let least = classes.states().iter().map(|class| class.base.sum()).reduce(f64::min).unwrap_or(0.0);
             let own = batch.weigher().log_share(*target as usize);
-            let untouched = || ClassWeights { base: BaseRate::of(own.unwrap_or(least)), optimizer: setup.make() };
+            let untouched = || ClassOptimizer { base: BaseRate::of(own.unwrap_or(least)), optimizer: setup.make() };
             if let Some(truth) = classes.position(*target as u32, batch.classes(), untouched) {
                 self.learn_row(row, truth, weight);
             }
@@ -153,7 +153,7 @@ impl Learner for Softmax {
             own.iter_mut().for_each(|(class, _)| base.save(class));
             let mut optimizer = self.setup.make();
             optimizer.load(&tensor::average(&own))?;
-            combined.push(name, ClassWeights { base, optimizer });
+            combined.push(name, ClassOptimizer { base, optimizer });
         }
         self.classes = combined;
         Ok(())
@@ -168,7 +168,7 @@ impl Learner for Softmax {
     fn freeze(&self) -> Box<dyn Scorer> {
         let classes = self.classes.ascending();
         let weights = classes.iter().map(|class| {
-            let ClassWeights { base, optimizer } = class.state;
+            let ClassOptimizer { base, optimizer } = class.state;
             Weights::of_optimizer(&**optimizer, self.dense, self.setup.slots).plus_bias(base.sum())
         });
         let weights = weights.collect();
@@ -187,7 +187,7 @@ impl Learner for Softmax {
     fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
         let mut classes = ClassStates::new(self.max_classes);
         for (at, name) in tensor::texts(tensors, CLASSES)?.into_iter().enumerate() {
-            classes.push(name, ClassWeights::load(self.setup.make(), &class_state(tensors, at))?);
+            classes.push(name, ClassOptimizer::load(self.setup.make(), &class_state(tensors, at))?);
         }
         self.classes = classes;
         Ok(())
@@ -196,7 +196,7 @@ impl Learner for Softmax {
     fn clone_box(&self) -> Box<dyn Learner> {
         let mut classes = ClassStates::new(self.max_classes);
         for (name, class) in self.classes.names().iter().zip(self.classes.states()) {
-            let copy = ClassWeights { base: class.base, optimizer: class.optimizer.clone_box() };
+            let copy = ClassOptimizer { base: class.base, optimizer: class.optimizer.clone_box() };
             classes.push(Arc::clone(name), copy);
         }
         Box::new(Softmax { setup: self.setup.clone(), classes, probabilities: Vec::new(), ..*self })

@@ -2,8 +2,9 @@
 //!
 //! A number x becomes z = (x − mean)/stddev, clipped to ±[`CLIP`] so that one wild value cannot throw the weights; a
 //! number that never varied becomes 0; a null becomes 0 and its indicator 1. With bins, the bin of x is 1 beside it.
-//! Before, x is brought into the range of the numbers that the version knows: weights say nothing of what lies beyond, and
-//! a stddev that a single window has measured may be far too small for the next one, as that of an hour of the day. With
+//! For kinds that learn weights by steps, x is before brought into the range of the numbers that the version knows: weights say
+//! nothing of what lies beyond, and a stddev that a single window has measured may be far too small for the next one, as that
+//! of an hour of the day. With
 //! `winsorise` that range is the one between two quantiles, and mean and stddev are those of the numbers brought into it.
 //! A category's slot is the top bits of its hash, and an item that a bag does not have counts 0 there; a cross's those of its
 //! parts' hashes mixed in order. A category of a map has the slot of its hash, too, and there its number divided by the root
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use super::admission::{AdmittedSlots, CROSS, cross_of_categories, rare_of};
 use super::layout::CrossPart;
+use super::moments::LARGEST;
 use super::sketch::WinsorisedMoments;
 use super::values::{mix, null_of};
 use super::{ClassWeigher, LabelStatistics, Observations, SlotLayout, Statistics};
@@ -45,7 +47,7 @@ pub struct Preparation {
     admitted: Option<AdmittedSlots>,
 }
 
-/// What a version knows of a number.
+/// The moments and bounds of a number, as a version knows them.
 struct KnownNumber {
     mean: f64,
     variance: f64,
@@ -75,11 +77,6 @@ impl Preparation {
             label: statistics.labels.mean_and_deviation(),
             labels: statistics.labels.clone(),
         }
-    }
-
-    /// Returns the labels that the version knows; none if it was read back.
-    pub(in crate::model) fn labels(&self) -> &LabelStatistics {
-        &self.labels
     }
 
     /// Returns the weights of classes, of those that are given.
@@ -282,7 +279,8 @@ fn known(layout: &SlotLayout, statistics: &Statistics, number: usize) -> KnownNu
         Some(WinsorisedMoments { low, high, mean, variance }) => KnownNumber { mean, variance, bounds: [low, high] },
         None => {
             let (moments, range) = (&statistics.numbers[number], statistics.ranges[number]);
-            KnownNumber { mean: moments.mean(), variance: moments.variance(), bounds: range.bounds() }
+            let bounds = if layout.is_ranged { range.bounds() } else { [-LARGEST, LARGEST] };
+            KnownNumber { mean: moments.mean(), variance: moments.variance(), bounds }
         }
     }
 }
@@ -332,8 +330,7 @@ mod tests {
         let mut rows = SparseRows::default();
         preparation.encode(&seen, &[0, 1, 2, 3, 4], &mut rows);
         let numbers: Vec<(u32, f64)> = rows.iter().map(|row| (row.index[1], row.value[1])).collect();
-        // The last is beyond the range of those that were observed.
-        assert_eq!(numbers, [(1, -1.0), (1, 0.0), (1, 1.0), (2, 1.0), (1, 1.0)]);
+        assert_eq!(numbers, [(1, -1.0), (1, 0.0), (1, 1.0), (2, 1.0), (1, CLIP)]);
         assert_eq!(rows.row(0).index[2], rows.row(1).index[2]);
         assert!(rows.iter().all(|row| row.index[0] == 0 && row.index[2] >= 3));
     }
@@ -347,6 +344,19 @@ mod tests {
         assert_eq!(cells, [[1, 3], [1, 5], [1, 2], [1, 5]]);
         assert_eq!(rows.row(2).value, [1.0, 0.0, 1.0, 1.0, 1.0]);
         assert!(rows.iter().all(|row| row.index.len() == 5));
+    }
+
+    #[test]
+    fn a_number_beyond_those_that_are_known_is_brought_to_the_nearest_of_them() {
+        let layout = SlotLayout::new(&[InputColumn::new("x", Type::Float)], &ModelOptions::default()).unwrap();
+        let layout = Arc::new(layout.ranged());
+        let column: ArrayRef = Arc::new(Float64Array::from(vec![1.0, 2.0, 3.0, 1e17, -1e17]));
+        let seen = Observations::decode(&layout, &[column], 5);
+        let mut statistics = Statistics::new(&layout, Task::Regression);
+        statistics.observe(&seen, &[0.0; 5], &[0, 1, 2]);
+        let mut rows = SparseRows::default();
+        Preparation::new(&layout, &statistics).encode(&seen, &[3, 4], &mut rows);
+        assert_eq!([rows.row(0).value[1], rows.row(1).value[1]], [1.0, -1.0]);
     }
 
     #[test]

@@ -145,6 +145,8 @@ pub struct SlotLayout {
     /// The maps whose categories have entries.
     pub(super) maps: Vec<MapInput>,
     pub(super) crosses: Vec<Vec<CrossPart>>,
+    /// True if numbers are brought into the range of those that a version knows.
+    pub(super) is_ranged: bool,
     dense: usize,
 }
 
@@ -178,8 +180,6 @@ impl SlotLayout {
             }
         }
         errors.extend(text_errors(inputs, options));
-        let mut bags = Vec::new();
-        // Sort the inputs into numbers and categories.
         let mut layout = SlotLayout {
             inputs: inputs.to_vec(),
             options: options.clone(),
@@ -187,31 +187,10 @@ impl SlotLayout {
             categories: Vec::new(),
             maps: Vec::new(),
             crosses: Vec::new(),
+            is_ranged: false,
             dense: 0,
         };
-        for (at, input) in inputs.iter().enumerate() {
-            let seed = Key::hash_of(input.name.as_bytes());
-            let categorical = input.ty == Type::String || options.categorical.contains(&input.name);
-            let is_text = layout.is_text(at);
-            let has_entries = (input.form == InputShape::Map || is_text) && map_form == MapForm::Entries;
-            match input.ty {
-                Type::Timestamp => {
-                    errors.push(ModelError::InputType { input: input.name.clone(), ty: input.ty });
-                }
-                _ if has_entries => layout.maps.push(MapInput { input: at, seed, categorical, is_text }),
-                _ if categorical && !is_text && input.form != InputShape::Map => {
-                    let in_bag = !input.form.is_value();
-                    let categories = if in_bag { &mut bags } else { &mut layout.categories };
-                    let category = |part| Category { input: at, part, in_bag, seed, alone: true };
-                    categories.extend((0..input.form.parts()).map(category));
-                }
-                _ => {
-                    let number = |part| Number { input: at, part, bins: None, seed };
-                    layout.numbers.extend((0..layout.parts(at)).map(number));
-                }
-            }
-        }
-        layout.categories.append(&mut bags);
+        errors.extend(layout.sort_inputs(map_form));
         layout.place_bins();
         // Resolve the parts of crosses.
         for cross in &options.crosses {
@@ -229,6 +208,39 @@ impl SlotLayout {
             layout.crosses.push(parts);
         }
         if errors.is_empty() { Ok(layout) } else { Err(errors) }
+    }
+
+    /// Brings numbers into the range of those that a version knows.
+    pub(in crate::model) fn ranged(self) -> Self {
+        SlotLayout { is_ranged: true, ..self }
+    }
+
+    /// Sorts the inputs into numbers, categories and maps. Returns what is wrong with their types.
+    fn sort_inputs(&mut self, map_form: MapForm) -> Vec<ModelError> {
+        let (mut errors, mut bags) = (Vec::new(), Vec::new());
+        for at in 0..self.inputs.len() {
+            let InputColumn { name, ty, form } = &self.inputs[at];
+            let seed = Key::hash_of(name.as_bytes());
+            let categorical = *ty == Type::String || self.options.categorical.contains(name);
+            let is_text = self.is_text(at);
+            let has_entries = (*form == InputShape::Map || is_text) && map_form == MapForm::Entries;
+            match ty {
+                Type::Timestamp => errors.push(ModelError::InputType { input: name.clone(), ty: *ty }),
+                _ if has_entries => self.maps.push(MapInput { input: at, seed, categorical, is_text }),
+                _ if categorical && !is_text && *form != InputShape::Map => {
+                    let in_bag = !form.is_value();
+                    let categories = if in_bag { &mut bags } else { &mut self.categories };
+                    let category = |part| Category { input: at, part, in_bag, seed, alone: true };
+                    categories.extend((0..form.parts()).map(category));
+                }
+                _ => {
+                    let number = |part| Number { input: at, part, bins: None, seed };
+                    self.numbers.extend((0..self.parts(at)).map(number));
+                }
+            }
+        }
+        self.categories.append(&mut bags);
+        errors
     }
 
     fn place_bins(&mut self) {

@@ -144,6 +144,7 @@ impl Observations {
         self.ends.clear();
         let ngrams = layout.options.preparing.ngrams;
         for row in 0..rows {
+            // Numbers, then categories, then entries.
             for number in &layout.numbers {
                 let form = layout.inputs[number.input].form;
                 if layout.is_text(number.input) {

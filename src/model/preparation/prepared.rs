@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 
-use super::{ClassWeigher, LabelStatistics, Observations, Preparation};
+use super::{ClassWeigher, Observations, Preparation};
 use crate::model::{Classes, SparseRows};
 
 /// Selected observations, as a version prepares them, with the targets that are learnt.
@@ -95,11 +95,6 @@ impl<'a> Prepared<'a> {
     pub fn weights(&self) -> impl Iterator<Item = f64> + use<'a> {
         let weights = self.weights;
         (0..self.targets.len()).map(move |at| weights.get(at).copied().unwrap_or(1.0))
-    }
-
-    /// Returns the labels that the version knows.
-    pub(in crate::model) fn labels(&self) -> &'a LabelStatistics {
-        self.preparation.labels()
     }
 
     /// Returns the weights of classes.

@@ -128,7 +128,12 @@ impl Sketch {
         let most = (share * self.total as f64).floor() as u64;
         let beyond = |counts: &mut dyn Iterator<Item = u64>| {
             let mut below = 0;
-            counts.take_while(|count| { below += count; below <= most }).count()
+            counts
+                .take_while(|count| {
+                    below += count;
+                    below <= most
+                })
+                .count()
         };
         let first = beyond(&mut buckets.iter().map(|(_, count)| *count));
         let last = buckets.len().checked_sub(1 + beyond(&mut buckets.iter().rev().map(|(_, count)| *count)))?;
@@ -146,9 +151,8 @@ impl Sketch {
         });
         let total = self.total as f64;
         let mean = parts.clone().fold(0.0, |sum, (x, _, count)| sum + x * count / total);
-        let variance = parts.fold(0.0, |sum, (x, width, count)| {
-            sum + ((x - mean) * (x - mean) + width * width / 12.0) * count / total
-        });
+        let variance = parts
+            .fold(0.0, |sum, (x, width, count)| sum + ((x - mean) * (x - mean) + width * width / 12.0) * count / total);
         Some(WinsorisedMoments { low, high, mean, variance })
     }
 }

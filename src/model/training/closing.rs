@@ -187,21 +187,15 @@ impl Closing {
     pub fn finish(self, setup: &TrainingSetup, state: &mut TrainingState, end: EventTime) -> Version {
         let Closing { combined, candidate, divergence, comparison, .. } = self;
         let CandidateVersion { predictor, classes } = candidate.expect("a close that is done has a candidate");
-        let fallen = rollback::fallen(setup, state);
-        let verdict = verdict(setup, state, comparison.as_ref());
         let champion = state.history.champion().map(|champion| champion.number);
         let diverged = divergence.and_then(|check| check.reason(champion));
         let is_diverged = diverged.is_some();
-        let verdict = match diverged {
-            Some(reason) => Verdict { decision: Decision::Refused, reason, ..verdict },
-            None => verdict,
-        };
-        let (rolled_back, verdict) = match fallen {
+        let (rolled_back, verdict) = match rollback::fallen(setup, state) {
             Some(FallenChampion { version, predecessor, verdict }) => {
                 state.history.reinstate(predecessor, end);
                 (Some(version), verdict)
             }
-            None => (None, verdict),
+            None => (None, verdict(setup, state, comparison.as_ref(), diverged)),
         };
         let accepted = verdict.decision == Decision::Published;
         let lists = state.window.scores.list_sums();
@@ -253,7 +247,22 @@ impl Closing {
     }
 }
 
-fn verdict(setup: &TrainingSetup, state: &TrainingState, comparison: Option<&GateComparison>) -> Verdict {
+/// Returns the decision on a version. `diverged` is the reason why it has diverged, if it has.
+fn verdict(
+    setup: &TrainingSetup,
+    state: &TrainingState,
+    comparison: Option<&GateComparison>,
+    diverged: Option<String>,
+) -> Verdict {
+    let verdict = compared(setup, state, comparison);
+    match diverged {
+        Some(reason) => Verdict { decision: Decision::Refused, reason, ..verdict },
+        None => verdict,
+    }
+}
+
+/// Returns the gate's decision on a version.
+fn compared(setup: &TrainingSetup, state: &TrainingState, comparison: Option<&GateComparison>) -> Verdict {
     let Some(gate) = setup.gate() else { return Verdict::published("no gate") };
     match (comparison, state.history.champion()) {
         (Some(comparison), Some(champion)) => comparison.decide(gate, champion.number),

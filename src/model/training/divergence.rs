@@ -21,7 +21,7 @@ use crate::model::preparation::ClassWeigher;
 use crate::model::{Predictions, Predictor, Scoring, SparseRows, Task};
 
 /// Standard errors beyond which a difference is no noise.
-const NOISE: f64 = 3.0;
+const NOISE: f64 = 2.0;
 
 /// The share of no skill's loss by which a difference matters.
 const MATERIAL: f64 = 0.1;

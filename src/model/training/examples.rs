@@ -21,6 +21,10 @@ pub struct Examples {
     pub hash: Vec<u64>,
     /// The weights of the examples; empty if all are 1. One that is null counts once, a negative one not at all.
     pub weights: Vec<f64>,
+    /// By column that segments are of, the text of each example's value.
+    pub segments: Vec<Vec<Arc<str>>>,
+    /// Hashes of the keys whose last labels predictions are compared with; empty if they are not.
+    pub keys: Vec<u64>,
     /// Hashes of the users whose lists they are scored in; empty if they are not.
     pub users: Vec<u64>,
 }
@@ -79,6 +83,8 @@ impl Examples {
             known: self.known[from..from + rows].to_vec(),
             hash: self.hash[from..from + rows].to_vec(),
             weights: self.weights.get(from..from + rows).unwrap_or_default().to_vec(),
+            segments: self.segments.iter().map(|column| column[from..from + rows].to_vec()).collect(),
+            keys: self.keys.get(from..from + rows).unwrap_or_default().to_vec(),
             users: self.users.get(from..from + rows).unwrap_or_default().to_vec(),
         }
     }

@@ -4,12 +4,16 @@
 //! stands no skill at all: the label statistics that were known when the champion was made. The scores count in the
 //! window in which the label became known (Dawid 1984; Gama et al. 2013 for windows).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Scored;
 use super::drift::{self, DriftAlarm};
 use super::history::{ScoringVersions, VersionHistory, by_number};
 use super::lists::{ListedExample, RankedChunk, UserLists};
+use super::persistence::LastLabels;
+use super::segments::{SegmentNames, SegmentScores, SegmentSummaries};
 use super::stability::WindowValues;
 use crate::model::adwin::AdaptiveWindow;
 use crate::model::preparation::Observations;
@@ -27,6 +31,10 @@ pub(super) struct PrequentialScores {
     pub duel: Option<DuelScores>,
     /// The same examples in lists, if they are scored so.
     pub lists: Option<UserLists>,
+    /// The same examples by segment.
+    pub segments: SegmentScores,
+    /// Scores of the last known label of the same key, if there are keys.
+    pub persistence: Option<Scores>,
 }
 
 /// Scores of the newest champion and of the one before it, on the examples that the newest one was champion for.
@@ -46,12 +54,26 @@ pub struct WindowScores {
     pub newest: Vec<(&'static str, f64)>,
     /// Of predicting the mean label or the class frequencies; in lists, of popularity.
     pub no_skill: Vec<(&'static str, f64)>,
+    /// Of predicting the last known label of the same key; none if no key is named.
+    pub persistence: Vec<(&'static str, f64)>,
+    /// By column and value; none if no column is named.
+    pub segments: SegmentSummaries,
+}
+
+/// The metrics of predictions that are labels, not probabilities.
+const OF_DECISIONS: &[&str] = &["accuracy", "f1", "macro_f1", "rmse", "mae", "pinball", "mape", "r2"];
+
+/// Returns the metrics of persistence.
+pub(super) fn of_persistence(scores: Option<&Scores>) -> Vec<(&'static str, f64)> {
+    let all = scores.map_or_else(Vec::new, Scores::all);
+    all.into_iter().filter(|(name, _)| OF_DECISIONS.contains(name)).collect()
 }
 
 impl PrequentialScores {
-    /// Scores of no predictions; `with_duel` where a champion can be rolled back, `in_lists` where lists are scored.
-    pub fn new(scoring: Scoring, with_duel: bool, in_lists: bool) -> Self {
+    /// Scores of no predictions.
+    pub fn new(scoring: Scoring, roles: ScoredRoles) -> Self {
         let none = || Scores::new(scoring);
+        let ScoredRoles { with_duel, in_lists, with_persistence } = roles;
         let duel = with_duel.then(|| DuelScores { champion: none(), predecessor: none() });
         PrequentialScores {
             champion: none(),
@@ -60,6 +82,8 @@ impl PrequentialScores {
             no_skill: none(),
             duel,
             lists: in_lists.then(UserLists::default),
+            segments: SegmentScores::default(),
+            persistence: with_persistence.then(none),
         }
     }
 
@@ -72,6 +96,8 @@ impl PrequentialScores {
             predecessor: all(&self.predecessor, &lists[1]),
             newest: all(&self.newest, &lists[2]),
             no_skill: all(&self.no_skill, &lists[3]),
+            persistence: of_persistence(self.persistence.as_ref()),
+            segments: self.segments.summaries(),
         }
     }
 
@@ -82,12 +108,39 @@ impl PrequentialScores {
     }
 
     /// Returns whether all are scores of that kind.
-    pub fn fit(&self, scoring: Scoring, with_duel: bool, in_lists: bool) -> bool {
+    pub fn fit(&self, scoring: Scoring, roles: ScoredRoles) -> bool {
         let duel = self.duel.iter().flat_map(|duel| [&duel.champion, &duel.predecessor]);
-        let mut all = [&self.champion, &self.predecessor, &self.newest, &self.no_skill].into_iter().chain(duel);
-        let is_as_asked = self.duel.is_some() == with_duel && self.lists.is_some() == in_lists;
-        is_as_asked && all.all(|scores| scores.is_of(scoring))
+        let all = [&self.champion, &self.predecessor, &self.newest, &self.no_skill].into_iter().chain(duel);
+        let is_as_asked = self.duel.is_some() == roles.with_duel
+            && self.lists.is_some() == roles.in_lists
+            && self.persistence.is_some() == roles.with_persistence;
+        is_as_asked && self.segments.fit(scoring) && all.chain(&self.persistence).all(|scores| scores.is_of(scoring))
     }
+}
+
+/// The scores that there are beside those of versions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ScoredRoles {
+    /// True where a champion can be rolled back.
+    pub with_duel: bool,
+    /// True where lists are scored.
+    pub in_lists: bool,
+    /// True where keys are named.
+    pub with_persistence: bool,
+}
+
+/// The surroundings of a chunk of examples that is scored by segment and against persistence.
+pub(super) struct ReportedChunk<'a> {
+    pub scoring: Scoring,
+    /// The columns that segments are of.
+    pub columns: &'a [String],
+    /// By column, the value of each example.
+    pub segments: &'a [&'a [Arc<str>]],
+    /// The hash of each example's key; empty if there are none.
+    pub keys: &'a [u64],
+    pub times: &'a [EventTime],
+    pub known: &'a [EventTime],
+    pub within: EventTime,
 }
 
 /// The start of no prediction.
@@ -208,6 +261,61 @@ impl ChunkScorer {
             }
             let champion = &history.retained[versions.champion];
             scores.no_skill.add(by_number(&champion.no_skill, &champion.classes, &mut self.by_number), *label);
+        }
+    }
+
+    /// Counts the champions' predictions by segment. NaN labels are skipped.
+    pub fn count_segments(
+        &mut self,
+        history: &VersionHistory,
+        labels: &[f64],
+        chunk: &ReportedChunk<'_>,
+        names: &mut SegmentNames,
+        scores: &mut SegmentScores,
+    ) {
+        for (row, (versions, label)) in self.versions.iter().zip(labels).enumerate() {
+            let Some(versions) = versions.filter(|_| !label.is_nan()) else { continue };
+            let (champion, start) = (&history.retained[versions.champion], self.champion[row]);
+            for (column, values) in chunk.columns.iter().zip(chunk.segments) {
+                let pair = scores.of(names, column, &values[row], chunk.scoring);
+                let prediction = &self.values[start..start + champion.width()];
+                pair.champion.add(by_number(prediction, &champion.classes, &mut self.by_number), *label);
+                pair.no_skill.add(by_number(&champion.no_skill, &champion.classes, &mut self.by_number), *label);
+            }
+        }
+    }
+
+    /// Counts the last known labels of the examples' keys as predictions, and adds the labels. NaN labels are skipped.
+    pub fn count_persistence(
+        &mut self,
+        history: &VersionHistory,
+        labels: &[f64],
+        chunk: &ReportedChunk<'_>,
+        last: &mut LastLabels,
+        scores: &mut Scores,
+    ) {
+        let mut one_hot = Vec::new();
+        for (row, (versions, label)) in self.versions.iter().zip(labels).enumerate().filter(|(_, (_, l))| !l.is_nan()) {
+            let Some(key) = chunk.keys.get(row).copied() else { continue };
+            if let Some(versions) = versions {
+                let champion = &history.retained[versions.champion];
+                let prediction = match last.before(key, chunk.times[row]) {
+                    None => by_number(&champion.no_skill, &champion.classes, &mut self.by_number),
+                    Some(label) if chunk.scoring.task == Task::Multiclass => {
+                        one_hot.clear();
+                        one_hot.resize(label as usize + 1, 0.0);
+                        one_hot[label as usize] = 1.0;
+                        one_hot.as_slice()
+                    }
+                    Some(label) => {
+                        one_hot.clear();
+                        one_hot.push(label);
+                        one_hot.as_slice()
+                    }
+                };
+                scores.add(prediction, *label);
+            }
+            last.add(key, chunk.known[row], *label, chunk.within);
         }
     }
 

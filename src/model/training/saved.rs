@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::history::{ChampionSince, RetainedVersion, VersionHistory, class_numbers};
 use super::lineage::{Lineage, TrainedVersion};
+use super::persistence::LastLabels;
 use super::prequential::PrequentialScores;
+use super::segments::SegmentNames;
 use super::setup::TrainingSetup;
 use super::stability::WindowValues;
 use super::state::TrainingState;
@@ -39,6 +41,8 @@ struct SavedTrainer<'a> {
     window: SavedWindow<'a>,
     total: Cow<'a, TotalScores>,
     errors: Cow<'a, AdaptiveWindow>,
+    segments: Cow<'a, SegmentNames>,
+    last_labels: Cow<'a, LastLabels>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -71,7 +75,7 @@ struct SavedWindow<'a> {
 
 /// Encodes a state.
 pub(super) fn encode(setup: &TrainingSetup, state: &TrainingState) -> Vec<u8> {
-    let TrainingState { newest, classes, lineage, previous, history, held_out, window, total, errors } = state;
+    let TrainingState { newest, classes, lineage, previous, history, held_out, window, total, errors, .. } = state;
     // The learners of the first window are made anew from what is buffered.
     let learners = window.learners.iter().filter(|_| lineage.is_some());
     let retained = history.retained.iter().map(|version| SavedVersion {
@@ -102,6 +106,8 @@ pub(super) fn encode(setup: &TrainingSetup, state: &TrainingState) -> Vec<u8> {
         },
         total: Cow::Borrowed(total),
         errors: Cow::Borrowed(errors),
+        segments: Cow::Borrowed(&state.segments),
+        last_labels: Cow::Borrowed(&state.last_labels),
     };
     postcard::to_extend(&saved, Vec::new()).expect("a trainer's state holds nothing that cannot be written")
 }
@@ -158,6 +164,8 @@ pub(super) fn decode(setup: &TrainingSetup, bytes: &[u8]) -> Result<TrainingStat
         },
         total: saved.total.into_owned(),
         errors: saved.errors.into_owned(),
+        segments: saved.segments.into_owned(),
+        last_labels: saved.last_labels.into_owned(),
     })
 }
 
@@ -206,9 +214,16 @@ impl SavedTrainer<'_> {
         window.statistics.fits(layout, task, classes)
             && window.trained.len() == shards
             && (window.learners.is_empty() || window.learners.len() == shards)
-            && window.buffered.iter().chain(held_out).chain(&window.recent.pieces).all(|examples| examples.fits(layout, is_label))
-            && window.scores.fit(scoring, setup.can_roll_back(), setup.ranking().is_some())
-            && self.total.fit(scoring)
+            && window
+                .buffered
+                .iter()
+                .chain(held_out)
+                .chain(&window.recent.pieces)
+                .all(|examples| examples.fits(layout, is_label))
+            && window.scores.fit(scoring, setup.scored_roles())
+            && self.total.fit(scoring, setup.scored_roles())
+            && self.segments.fits()
+            && self.last_labels.fits(is_label)
             && self.errors.fits()
             && self.lineage.iter().chain(&self.previous).all(|lineage| lineage.statistics.fits(layout, task, classes))
             && (setup.can_roll_back() || self.previous.is_none())

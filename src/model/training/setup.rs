@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::prequential::ScoredRoles;
 use crate::model::preparation::{InputColumn, SlotLayout};
 use crate::model::{Gate, Learner, ModelError, ModelKind, ModelOptions, RankingOptions, Scoring, Task, check_options};
 use crate::time::EventTime;
@@ -61,6 +62,15 @@ impl TrainingSetup {
     /// Returns whether a champion can be rolled back.
     pub fn can_roll_back(&self) -> bool {
         self.gate().is_some_and(|gate| gate.rollback.is_some())
+    }
+
+    /// Returns what is scored beside the versions.
+    pub fn scored_roles(&self) -> ScoredRoles {
+        ScoredRoles {
+            with_duel: self.can_roll_back(),
+            in_lists: self.ranking().is_some(),
+            with_persistence: !self.config.options.reports.persistence.is_empty(),
+        }
     }
 
     /// Returns how examples are scored in lists, if they are.

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use super::history::VersionHistory;
 use super::lineage::Lineage;
+use super::persistence::LastLabels;
+use super::segments::SegmentNames;
 use super::setup::TrainingSetup;
 use super::totals::TotalScores;
 use super::waiting::WaitingWindow;
@@ -28,6 +30,10 @@ pub(super) struct TrainingState {
     pub total: TotalScores,
     /// The newest errors of the champions.
     pub errors: AdaptiveWindow,
+    /// The values that have scores of their own.
+    pub segments: SegmentNames,
+    /// The last labels of keys, where persistence is scored.
+    pub last_labels: LastLabels,
 }
 
 impl TrainingState {
@@ -40,8 +46,10 @@ impl TrainingState {
             history: VersionHistory::default(),
             held_out: VecDeque::new(),
             window: OpenWindow::new(setup),
-            total: TotalScores::new(setup.scoring()),
+            total: TotalScores::new(setup.scoring(), setup.scored_roles()),
             errors: AdaptiveWindow::default(),
+            segments: SegmentNames::default(),
+            last_labels: LastLabels::default(),
         }
     }
 

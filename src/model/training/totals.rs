@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::prequential::PrequentialScores;
+use super::prequential::{PrequentialScores, ScoredRoles, of_persistence};
+use super::segments::{SegmentScores, SegmentSummaries};
 use crate::model::{RankingSums, Scores, Scoring};
 
 /// The scores of all windows so far.
@@ -12,6 +13,8 @@ use crate::model::{RankingSums, Scores, Scoring};
 pub(super) struct TotalScores {
     champion: Scores,
     no_skill: Scores,
+    persistence: Option<Scores>,
+    segments: SegmentScores,
     /// Of lists as ranked by the champions.
     champion_lists: RankingSums,
     /// Of lists as ranked by popularity.
@@ -27,13 +30,19 @@ pub struct OverallScores {
     pub champion: BTreeMap<String, f64>,
     /// Of predicting the mean label or the class frequencies; in lists, of popularity.
     pub no_skill: BTreeMap<String, f64>,
+    /// Of predicting the last known label of the same key; none if no key is named.
+    pub persistence: BTreeMap<String, f64>,
+    /// By column and value; none if no column is named.
+    pub segments: SegmentSummaries,
 }
 
 impl TotalScores {
-    pub fn new(scoring: Scoring) -> Self {
+    pub fn new(scoring: Scoring, roles: ScoredRoles) -> Self {
         TotalScores {
             champion: Scores::new(scoring),
             no_skill: Scores::new(scoring),
+            persistence: roles.with_persistence.then(|| Scores::new(scoring)),
+            segments: SegmentScores::default(),
             champion_lists: RankingSums::default(),
             popularity_lists: RankingSums::default(),
         }
@@ -43,6 +52,10 @@ impl TotalScores {
     pub fn add(&mut self, window: &PrequentialScores, lists: &[RankingSums; 4]) {
         self.champion.merge(&window.champion);
         self.no_skill.merge(&window.no_skill);
+        self.segments.merge(&window.segments);
+        if let (Some(all), Some(more)) = (&mut self.persistence, &window.persistence) {
+            all.merge(more);
+        }
         let [champion, _, _, popularity] = lists;
         self.champion_lists.merge(champion);
         self.popularity_lists.merge(popularity);
@@ -58,11 +71,21 @@ impl TotalScores {
             examples: self.champion.examples(),
             champion: finite(&self.champion, &self.champion_lists),
             no_skill: finite(&self.no_skill, &self.popularity_lists),
+            persistence: of_persistence(self.persistence.as_ref())
+                .into_iter()
+                .filter(|(_, value)| value.is_finite())
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+            segments: self.segments.summaries(),
         }
     }
 
     /// Returns whether these are scores of that kind.
-    pub fn fit(&self, scoring: Scoring) -> bool {
-        self.champion.is_of(scoring) && self.no_skill.is_of(scoring)
+    pub fn fit(&self, scoring: Scoring, roles: ScoredRoles) -> bool {
+        self.champion.is_of(scoring)
+            && self.no_skill.is_of(scoring)
+            && self.persistence.is_some() == roles.with_persistence
+            && self.persistence.iter().all(|scores| scores.is_of(scoring))
+            && self.segments.fit(scoring)
     }
 }

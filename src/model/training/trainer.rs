@@ -6,7 +6,7 @@ use arrow_array::{Array, ArrayRef};
 
 use super::closing::{CHUNK, Closing};
 use super::lists::RankedChunk;
-use super::prequential::ChunkScorer;
+use super::prequential::{ChunkScorer, ReportedChunk};
 use super::saved;
 use super::setup::TrainingSetup;
 use super::state::TrainingState;
@@ -44,6 +44,8 @@ use crate::value::Scalar;
 ///     known: vec![0; 100],
 ///     hash: (0..100).collect(),
 ///     weights: Vec::new(),
+///     segments: Vec::new(),
+///     keys: Vec::new(),
 ///     users: Vec::new(),
 /// };
 /// trainer.learn(&examples);
@@ -173,7 +175,8 @@ impl Trainer {
             // Score.
             let times = &examples.time[from..from + len];
             let task = self.setup.task();
-            let TrainingState { classes, lineage, history, window, errors, .. } = &mut self.state;
+            let TrainingState { classes, lineage, history, window, errors, segments, last_labels, .. } =
+                &mut self.state;
             self.scorer.score(history, &self.observations, times, &mut self.memory.rows);
             self.scorer.count(history, &self.labels, &mut window.scores);
             let known = &examples.known[from..from + len];
@@ -183,6 +186,20 @@ impl Trainer {
                 let (users, hashes) = (&examples.users[from..from + len], &examples.hash[from..from + len]);
                 let chunk = RankedChunk { users, hashes, popularity: &popularity, relevant: ranking.relevant };
                 self.scorer.list(&self.labels, &chunk, lists);
+            }
+            let values: Vec<&[Arc<str>]> = examples.segments.iter().map(|column| &column[from..from + len]).collect();
+            let chunk = ReportedChunk {
+                scoring: self.setup.scoring(),
+                columns: &self.setup.config.options.reports.segments,
+                segments: &values,
+                keys: examples.keys.get(from..from + len).unwrap_or_default(),
+                times,
+                known,
+                within: self.setup.config.within_ms,
+            };
+            self.scorer.count_segments(history, &self.labels, &chunk, segments, &mut window.scores.segments);
+            if let Some(scores) = &mut window.scores.persistence {
+                self.scorer.count_persistence(history, &self.labels, &chunk, last_labels, scores);
             }
             self.scorer.append_to(history, &mut scored);
             let hashes = &examples.hash[from..from + len];
@@ -282,6 +299,7 @@ mod tests {
         trained_by: TrainedBy::Itself,
         combining: Combining::Added,
         least_categories: 0,
+        by_steps: false,
         standardises_label: false,
         build: |_, _, _| Box::new(Centre::default()),
         load: |_, tensors| Ok(Box::new(Centre::read(tensors)?)),
@@ -376,6 +394,8 @@ mod tests {
             known: vec![0; 90],
             hash: (0..90).collect(),
             weights: Vec::new(),
+            segments: Vec::new(),
+            keys: Vec::new(),
             users: Vec::new(),
         });
         let version = trainer.close(DAY_MS).unwrap();

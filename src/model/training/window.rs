@@ -111,7 +111,7 @@ impl OpenWindow {
             buffered: Vec::new(),
             held_out: LabelledExamples::default(),
             recent: RecentExamples::default(),
-            scores: PrequentialScores::new(setup.scoring(), setup.can_roll_back(), setup.ranking().is_some()),
+            scores: PrequentialScores::new(setup.scoring(), setup.scored_roles()),
             values: WindowValues::default(),
         }
     }
@@ -131,39 +131,8 @@ impl OpenWindow {
         chunk: &ExampleChunk<'_>,
         memory: &mut LearningMemory,
     ) {
-        // Deal the examples to the shards.
-        let shards = setup.shards();
-        let holdout = setup.gate().map_or(0.0, |gate| gate.holdout);
-        let negatives = setup.config.options.sampling.negatives();
+        self.deal(setup, lineage.is_none(), chunk, memory);
         let mut selected = std::mem::take(&mut memory.selected);
-        selected.resize(shards, Vec::new());
-        memory.observed.clear();
-        memory.own_weights.clear();
-        if !chunk.weights.is_empty() {
-            memory.own_weights.extend((0..chunk.labels.len()).map(|row| chunk.weight(row).unwrap_or(1.0)));
-        }
-        for (row, (label, hash)) in chunk.labels.iter().zip(chunk.hashes).enumerate() {
-            match role(*hash, holdout, shards) {
-                _ if label.is_nan() && setup.kind.label == LabelUse::Required => {}
-                ExampleRole::HeldOut => {
-                    self.held_out.push(chunk.observations, row, *label, KeptAs { shard: 0, weight: None });
-                }
-                ExampleRole::Shard(shard) => {
-                    let kept = KeptAs { shard, weight: chunk.weight(row) };
-                    memory.observed.push(row as u32);
-                    if setup.kind.by_steps {
-                        self.recent.push(chunk.observations, row, *label, KeptAs { shard: 0, ..kept });
-                    }
-                    if *label == 0.0 && !is_sampled(*hash, negatives) || kept.weight == Some(0.0) {
-                        continue;
-                    }
-                    selected[shard].push(row as u32);
-                    if lineage.is_none() {
-                        self.buffer(chunk.observations, row, *label, kept);
-                    }
-                }
-            }
-        }
         // Start from the lineage at the first example.
         let preparation = lineage.map(|lineage| {
             if self.learners.is_empty() && selected.iter().any(|rows| !rows.is_empty()) {
@@ -186,6 +155,41 @@ impl OpenWindow {
         }
         memory.own_weights = weights;
         memory.selected = selected;
+    }
+
+    /// Deals examples to the shards that learn them; those of the first window are kept as well.
+    fn deal(&mut self, setup: &TrainingSetup, is_first: bool, chunk: &ExampleChunk<'_>, memory: &mut LearningMemory) {
+        let shards = setup.shards();
+        let holdout = setup.gate().map_or(0.0, |gate| gate.holdout);
+        let negatives = setup.config.options.sampling.negatives();
+        memory.selected.resize(shards, Vec::new());
+        memory.observed.clear();
+        memory.own_weights.clear();
+        if !chunk.weights.is_empty() {
+            memory.own_weights.extend((0..chunk.labels.len()).map(|row| chunk.weight(row).unwrap_or(1.0)));
+        }
+        for (row, (label, hash)) in chunk.labels.iter().zip(chunk.hashes).enumerate() {
+            match role(*hash, holdout, shards) {
+                _ if label.is_nan() && setup.kind.label == LabelUse::Required => {}
+                ExampleRole::HeldOut => {
+                    self.held_out.push(chunk.observations, row, *label, KeptAs { shard: 0, weight: None });
+                }
+                ExampleRole::Shard(shard) => {
+                    let kept = KeptAs { shard, weight: chunk.weight(row) };
+                    memory.observed.push(row as u32);
+                    if setup.kind.by_steps {
+                        self.recent.push(chunk.observations, row, *label, KeptAs { shard: 0, ..kept });
+                    }
+                    if *label == 0.0 && !is_sampled(*hash, negatives) || kept.weight == Some(0.0) {
+                        continue;
+                    }
+                    memory.selected[shard].push(row as u32);
+                    if is_first {
+                        self.buffer(chunk.observations, row, *label, kept);
+                    }
+                }
+            }
+        }
     }
 
     /// Learns a batch with the learner of one shard.

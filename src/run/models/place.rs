@@ -8,7 +8,9 @@ use serde_json::json;
 use crate::blob::Blobs;
 use crate::expr::nearest;
 use crate::model::{METRICS, RANKING_METRICS};
-use crate::registry::{CHAMPION, HistoryEntry, Manifest, MoveByHand, Registry, RegistryError, ScorePoint, When};
+use crate::registry::{
+    CHAMPION, HistoryEntry, Manifest, MoveByHand, Registry, RegistryError, ScorePoint, SegmentMetrics, When,
+};
 use crate::run::Failure;
 use crate::run::args::{CommonArgs, JobArgs};
 use crate::run::http_client::{JobUrl, segment};
@@ -81,6 +83,10 @@ pub struct MetricPoint {
     pub predecessor: Option<f64>,
     pub newest: Option<f64>,
     pub no_skill: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persistence: Option<f64>,
+    #[serde(default, skip_serializing_if = "SegmentMetrics::is_empty")]
+    pub segments: SegmentMetrics,
 }
 
 impl PlaceArgs {
@@ -184,6 +190,8 @@ impl ModelPlace {
                     predecessor: point.predecessor.get(&metric).copied(),
                     newest: point.newest.get(&metric).copied(),
                     no_skill: point.no_skill.get(&metric).copied(),
+                    persistence: point.persistence.get(&metric).copied(),
+                    segments: point.segments_of(&metric),
                 });
                 Ok(MetricScores { points: points.collect(), metric })
             }

@@ -75,12 +75,28 @@ pub fn history(moves: &[HistoryEntry]) -> String {
 /// Returns a table of a metric over time.
 pub fn scores(scores: &MetricScores) -> String {
     let mut rows = vec![row(["window end", "champion", "predecessor", "newest", "no skill"])];
+    let has_persistence = scores.points.iter().any(|point| point.persistence.is_some());
+    rows[0].extend(has_persistence.then(|| "persistence".to_owned()));
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
-    for MetricPoint { window_end, champion, predecessor, newest, no_skill } in &scores.points {
+    for MetricPoint { window_end, champion, predecessor, newest, no_skill, persistence, .. } in &scores.points {
         let cells = [champion, predecessor, newest, no_skill].map(|value| number(*value));
-        rows.push(std::iter::once(window_end.clone()).chain(cells).collect());
+        let persistence = has_persistence.then(|| number(*persistence));
+        rows.push(std::iter::once(window_end.clone()).chain(cells).chain(persistence).collect());
     }
-    format!("{}\n{}", scores.metric, aligned(&rows))
+    let mut text = format!("{}\n{}", scores.metric, aligned(&rows));
+    let mut rows = vec![row(["window end", "segment", "examples", "champion", "no skill"])];
+    for point in &scores.points {
+        let values = point.segments.iter().flat_map(|(column, values)| values.iter().map(move |value| (column, value)));
+        for (column, (value, metric)) in values {
+            let cells = [metric.champion, metric.no_skill].map(number);
+            let head = [point.window_end.clone(), format!("{column} = {value}"), metric.examples.to_string()];
+            rows.push(head.into_iter().chain(cells).collect());
+        }
+    }
+    if rows.len() > 1 {
+        text += &format!("\n{}", aligned(&rows));
+    }
+    text
 }
 
 /// Returns a line on a move that was made.

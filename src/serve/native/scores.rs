@@ -14,7 +14,7 @@ use crate::time::{EventTime, format_time};
 use crate::value::TimeRules;
 
 /// Lists a metric of the windows that end after `start` and not after `end`, ascending: of the champion, its predecessor,
-/// the newest version and no skill, null where there is no answer.
+/// the newest version and no skill, null where there is no answer; with persistence and segments if the model has them.
 ///
 /// # Errors
 /// If there is no such model or metric, a time is none, or the registry cannot be read.
@@ -55,11 +55,18 @@ fn time(captures: &Captures<'_>, name: &str) -> Result<Option<EventTime>, Reques
 }
 
 fn of_metric(point: &ScorePoint, metric: &str) -> Value {
-    json!({
+    let mut value = json!({
         "window_end": format_time(point.window_end),
         "champion": point.champion.get(metric),
         "predecessor": point.predecessor.get(metric),
         "newest": point.newest.get(metric),
         "no_skill": point.no_skill.get(metric),
-    })
+    });
+    if !point.persistence.is_empty() {
+        value["persistence"] = json!(point.persistence.get(metric));
+    }
+    if !point.segments.is_empty() {
+        value["segments"] = json!(point.segments_of(metric));
+    }
+    value
 }
