@@ -8,7 +8,7 @@
 //! | A dataflow file and a config are read and checked, all mistakes at once | [`spec`], [`run`] | [`spec::Spec`] |
 //! | The spec becomes a plan: every name resolved, every expression bound | [`flow::plan`] | [`flow::plan::Plan`] |
 //! | A transport delivers bytes of a partition; a format decodes them; the watermark gives each record its effective time or a dead letter | [`source`] | [`value::Batch`] |
-//! | A view projects it and reads table rows as of its time | [`relation`], [`flow::op`] | [`value::Batch`] |
+//! | A view projects it and reads table rows and features as of its time | [`relation`], [`flow::op`] | [`value::Batch`] |
 //! | Feature groups aggregate it by entity, in panes; closed and provisional vectors go to the store | [`aggregate`], [`flow::op`], [`store`] | [`store::Vector`] |
 //! | An example visits its groups in a chain, each appending its vector as of the example's time | [`flow::op`] | [`value::Batch`] |
 //! | The label joins; the example is scored by the version in force and learnt in its window | [`model`] | [`model::Examples`] |

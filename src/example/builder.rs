@@ -91,6 +91,13 @@ impl ProgramBuilder {
         self.project(schema, &exprs);
     }
 
+    /// Appends the columns of an entity, `on` over the columns reached so far, and then features of it.
+    pub fn look_up_entity(&mut self, on: &[Expr], lookup: &FeatureLookup) {
+        let mut entity = self.slots_of(on.iter());
+        self.columns.append(&mut entity);
+        self.look_up_features(lookup);
+    }
+
     /// Appends features of an entity.
     pub fn look_up_features(&mut self, lookup: &FeatureLookup) {
         let entity = lookup.entity.iter().map(|column| self.columns[*column]).collect();

@@ -1,15 +1,16 @@
-//! Rendering of a plan into the graph of one worker, stage by stage: sources, tables, views, feature groups, models.
+//! Rendering of a plan into the graph of one worker, stage by stage: sources and tables, views and feature groups in the
+//! order of the plan's steps, models.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::{ArrayRef, UInt32Array};
 use crossbeam_channel::Sender;
 use timely::dataflow::operators::Probe;
 use timely::dataflow::{ProbeHandle, Scope};
 
+use super::dataflow_graph::DataflowGraph;
 use super::exchange::WorkerShare;
 use super::nulls::counted;
 use super::op::group::{GroupOutputs, Lookups};
@@ -19,18 +20,17 @@ use super::op::sink::SharedFile;
 use super::op::source::{SourceEvent, SourceShared};
 use super::op::table::TableArrangement;
 use super::op::{self, Assignments, Records};
-use super::plan::{LabelPlan, Plan};
+use super::plan::{Asker, LabelPlan, Plan, PlanStep};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint};
-use crate::expr::{EvalStats, Expr};
+use crate::expr::Expr;
 use crate::metrics::{DroppedCounts, NullCounts};
-use crate::relation::{RelationOp, ShiftedBatch, StreamId, TrainingGraph, project};
+use crate::relation::{RelationOp, StreamId, project};
 use crate::source::{
     IdlenessPolicy, InputFrontier, Partitions, PlaybackClock, Position, ReaderOptions, SourcePlan, Volume,
 };
 use crate::store::Online;
 use crate::store::offline::OfflineError;
 use crate::time::{EventTime, PartitionId};
-use crate::value::Batch;
 
 /// An event of the running graph.
 pub enum JobEvent {
@@ -144,14 +144,28 @@ pub fn build(scope: Scope<'_, EventTime>, job: &Arc<Job>) -> Result<ProbeHandle<
     let renderer = Renderer { scope, job, shared, probe };
     let sources = renderer.sources();
     let tables = renderer.tables()?;
-    let streams = renderer.views(sources, &tables)?;
-    let examples = renderer.groups(&streams)?;
-    renderer.models(&streams, examples)?;
+    let rendered = renderer.steps(sources, &tables)?;
+    renderer.models(&rendered)?;
     Ok(renderer.probe)
 }
 
 /// The streams of all relations, by [`StreamId`].
 type Streams<'scope> = HashMap<StreamId, Records<'scope>>;
+
+/// The streams that have been rendered so far.
+struct Rendered<'scope> {
+    streams: Streams<'scope>,
+    /// By model, its examples with the features of the groups that they have passed; `None` if they have passed none.
+    examples: Vec<Option<Records<'scope>>>,
+}
+
+impl<'scope> Rendered<'scope> {
+    /// Returns the examples of a model, by position, as far as they have come.
+    fn examples_of(&self, plan: &Plan, model: usize) -> Records<'scope> {
+        let passed = self.examples[model].as_ref();
+        passed.unwrap_or_else(|| &self.streams[&plan.models[model].examples]).clone()
+    }
+}
 
 /// Renders the stages of a plan.
 struct Renderer<'a, 'scope> {
@@ -192,60 +206,87 @@ impl<'scope> Renderer<'_, 'scope> {
         Ok(tables)
     }
 
-    /// The streams of all relations: sources, views and the steps inside views.
-    fn views(
+    /// The streams of all relations, and the examples of all models with the features that they look up: they pass the
+    /// groups in order, and each group answers all models and views that ask it.
+    fn steps(
         &self,
         sources: Vec<Records<'scope>>,
         tables: &[TableArrangement<'scope>],
-    ) -> Result<Streams<'scope>, CheckpointError> {
-        let relations = &self.job.plan.spec.relations;
-        let mut graph = DataflowGraph { scope: self.scope, job: self.job, error: None, sources, tables };
-        let mut streams = Streams::new();
-        for (stream, node) in relations.iter() {
-            let inputs = node.relation.inputs().into_iter().map(|input| streams[&input].clone()).collect();
-            let records = node.relation.render(&node.operator, inputs, &mut graph);
-            let records = op::tap::tapped(records, self.job.online.as_deref(), node.name.as_deref());
-            let records = if node.is_view() { records.probe_with(&self.probe) } else { records };
-            streams.insert(stream, records);
+    ) -> Result<Rendered<'scope>, CheckpointError> {
+        let (job, plan) = (self.job, &self.job.plan);
+        let mut graph = DataflowGraph {
+            scope: self.scope,
+            plan,
+            coordinator: &job.coordinator,
+            nulls: &job.nulls,
+            error: None,
+            sources,
+            tables,
+            answers: HashMap::new(),
+        };
+        let mut rendered = Rendered { streams: Streams::new(), examples: vec![None; plan.models.len()] };
+        for step in &plan.steps {
+            match step {
+                PlanStep::Stream(stream) => {
+                    let node = plan.spec.relations.node(*stream);
+                    let inputs = node.relation.inputs().into_iter().map(|input| rendered.streams[&input].clone());
+                    let records = node.relation.render(&node.operator, inputs.collect(), &mut graph);
+                    let records = op::tap::tapped(records, job.online.as_deref(), node.name.as_deref());
+                    let records = if node.is_view() { records.probe_with(&self.probe) } else { records };
+                    rendered.streams.insert(*stream, records);
+                }
+                PlanStep::Group(group) => self.group(*group, &mut graph, &mut rendered)?,
+            }
         }
-        graph.error.map_or(Ok(streams), Err)
+        graph.error.map_or(Ok(rendered), Err)
     }
 
-    /// The examples of all models, by position, with the features that they look up. They pass the groups in order;
-    /// each group answers all models that ask it.
-    fn groups(&self, streams: &Streams<'scope>) -> Result<Vec<Records<'scope>>, CheckpointError> {
+    /// Adds a feature group, with all that it is asked.
+    fn group(
+        &self,
+        index: usize,
+        graph: &mut DataflowGraph<'_, 'scope>,
+        rendered: &mut Rendered<'scope>,
+    ) -> Result<(), CheckpointError> {
         let (job, plan) = (self.job, &self.job.plan);
-        let mut examples: Vec<Records<'_>> = plan.models.iter().map(|model| streams[&model.examples].clone()).collect();
-        for (index, group) in plan.groups.iter().enumerate() {
-            let updates =
-                self.projected(streams, group.from, format!("features.{}.values", group.name), &group.projection);
-            let lookups = group.askers.iter().map(|asker| Lookups {
-                stream: examples[asker.model].clone(),
-                entity: asker.lookup.entity.clone(),
-                features: asker.lookup.features.clone(),
-                own: asker.lookup.own.clone(),
-            });
-            let online = job.online.as_ref().and_then(|online| online.group(&group.name)).cloned();
-            let file = job.offline.as_ref().map(|files| files.features[index].clone());
-            let nulls = job.nulls.place(&format!("features.{}", group.name));
-            let (dropped, partitions) = (job.dropped.group(&group.name), job.partitions.clone());
-            let outputs = GroupOutputs { offline: file.is_some(), online, nulls, dropped, partitions };
-            let checkpoint = job.checkpoint(format!("features.{}", group.name));
-            let streams = op::group::group(self.scope, group, updates, lookups.collect(), outputs, checkpoint)?;
-            for (asker, stream) in group.askers.iter().zip(streams.enriched) {
-                examples[asker.model] = stream;
+        let group = &plan.groups[index];
+        let values = format!("features.{}.values", group.name);
+        let updates = self.projected(&rendered.streams, group.from, values, &group.projection);
+        // The streams that ask.
+        let asking = |asker: &Asker| match asker {
+            Asker::Model { model, .. } => rendered.examples_of(plan, *model),
+            Asker::View { operator, join } => graph.asking(rendered.streams[&join.input].clone(), operator, join),
+        };
+        let asking: Vec<Records<'_>> = group.askers.iter().map(asking).collect();
+        let lookups = group.askers.iter().map(Asker::lookup).zip(asking).map(|(lookup, stream)| Lookups {
+            stream,
+            entity: lookup.entity.clone(),
+            features: lookup.features.clone(),
+            own: lookup.own.clone(),
+        });
+        // The operator, and where its outputs go.
+        let online = job.online.as_ref().and_then(|online| online.group(&group.name)).cloned();
+        let file = job.offline.as_ref().map(|files| files.features[index].clone());
+        let nulls = job.nulls.place(&format!("features.{}", group.name));
+        let (dropped, partitions) = (job.dropped.group(&group.name), job.partitions.clone());
+        let outputs = GroupOutputs { offline: file.is_some(), online, nulls, dropped, partitions };
+        let checkpoint = job.checkpoint(format!("features.{}", group.name));
+        let streams = op::group::group(self.scope, group, updates, lookups.collect(), outputs, checkpoint)?;
+        for (asker, stream) in group.askers.iter().zip(streams.enriched) {
+            match asker {
+                Asker::Model { model, .. } => rendered.examples[*model] = Some(stream),
+                Asker::View { operator, .. } => _ = graph.answers.insert(operator.clone(), stream),
             }
-            streams.online.probe_with(&self.probe);
-            self.store(streams.closed, format!("features.{}.offline", group.name), file, 0)?;
         }
-        Ok(examples)
+        streams.online.probe_with(&self.probe);
+        self.store(streams.closed, format!("features.{}.offline", group.name), file, 0)
     }
 
     /// Labels, learns and stores the examples of all models.
-    fn models(&self, streams: &Streams<'scope>, examples: Vec<Records<'scope>>) -> Result<(), CheckpointError> {
+    fn models(&self, rendered: &Rendered<'scope>) -> Result<(), CheckpointError> {
         let (job, plan) = (self.job, &self.job.plan);
-        for (index, (model, examples)) in plan.models.iter().zip(examples).enumerate() {
-            let labelled = self.labelled(streams, index, examples)?;
+        for (index, model) in plan.models.iter().enumerate() {
+            let labelled = self.labelled(&rendered.streams, index, rendered.examples_of(plan, index))?;
             let events = job.events.clone();
             let checkpoint = job.checkpoint(format!("model.{}.learn", model.name));
             let (wanted, nulls) = (job.kept_examples(), job.nulls.place(&format!("model.{}.learn", model.name)));
@@ -338,62 +379,5 @@ impl<'scope> Renderer<'_, 'scope> {
         let failed = move |error| _ = events.send(JobEvent::OfflineFailed(error));
         op::sink::file(records, &name, file, delay_ms, checkpoint, failed)?.probe_with(&self.probe);
         Ok(())
-    }
-}
-
-/// The graph into which relations are rendered.
-struct DataflowGraph<'a, 'scope> {
-    scope: Scope<'scope, EventTime>,
-    job: &'a Arc<Job>,
-    /// Why saved state cannot be read, if it cannot.
-    error: Option<CheckpointError>,
-    sources: Vec<Records<'scope>>,
-    tables: &'a [TableArrangement<'scope>],
-}
-
-impl<'scope> TrainingGraph for DataflowGraph<'_, 'scope> {
-    type Stream = Records<'scope>;
-
-    fn source(&mut self, source: usize) -> Self::Stream {
-        self.sources[source].clone()
-    }
-
-    fn map(
-        &mut self,
-        input: Self::Stream,
-        name: &str,
-        step: impl FnMut(Batch, &mut EvalStats) -> Batch + 'static,
-    ) -> Self::Stream {
-        op::map::map(input, name, counted(self.job.nulls.place(name), step))
-    }
-
-    fn look_up(
-        &mut self,
-        keyed: Self::Stream,
-        name: &str,
-        table: usize,
-        key: Vec<usize>,
-        join: impl Fn(&Batch, &[ArrayRef], &UInt32Array) -> Batch + 'static,
-    ) -> Self::Stream {
-        op::table::look_up(keyed, name, &self.tables[table], &self.job.plan.tables[table], key, join)
-    }
-
-    /// Keeps the first error; the graph is then not run.
-    fn shift(
-        &mut self,
-        input: Self::Stream,
-        of: StreamId,
-        name: &str,
-        step: impl Fn(&Batch, &mut EvalStats) -> ShiftedBatch + 'static,
-    ) -> Self::Stream {
-        let (checkpoint, nulls) = (self.job.checkpoint(name), self.job.nulls.place(name));
-        let relations = &self.job.plan.spec.relations;
-        let (schema, sources) = (relations.schema(of), relations.sources(of).len());
-        let shifted = op::shift::shift(input.clone(), name, step, schema, sources, nulls, checkpoint);
-        shifted.map_err(|error| _ = self.error.get_or_insert(error)).unwrap_or(input)
-    }
-
-    fn concatenate(&mut self, inputs: Vec<Self::Stream>, name: &str) -> Self::Stream {
-        op::union::concatenate(self.scope, inputs, name)
     }
 }

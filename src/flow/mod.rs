@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod codec;
+mod dataflow_graph;
 pub mod draw;
 pub mod exchange;
 pub mod label_form;
@@ -17,6 +18,7 @@ pub mod record_order;
 pub mod saved_batch;
 pub mod saved_state;
 mod serving;
+mod steps;
 pub mod telemetry;
 
 pub use build::{Job, build};

@@ -11,10 +11,10 @@ use super::label_form::LabelForm;
 use super::label_pairs::LabelPairs;
 use super::record_order::RecordOrder;
 use crate::aggregate::{EntityBound, Feature, FeatureType, GroupLayout, InputColumns, LineInput};
-use crate::example::{DerivedFeature, FeatureAssembler, OwnRecord};
+use crate::example::{DerivedFeature, FeatureAssembler, FeatureLookup};
 use crate::expr::Expr;
 use crate::model::{InputShape, ModelOptions};
-use crate::relation::StreamId;
+use crate::relation::{GroupJoin, StreamId};
 use crate::source::{SourcePlan, TumblingWindow};
 use crate::spec::{self, LabelOp, LearnAt, Spec};
 use crate::time::EventTime;
@@ -32,6 +32,17 @@ pub struct Plan {
     pub groups: Vec<Arc<GroupPlan>>,
     /// Models, in the order of the spec.
     pub models: Vec<Arc<ModelPlan>>,
+    /// Streams and groups, in the order in which they are rendered.
+    pub steps: Vec<PlanStep>,
+}
+
+/// A stream or a feature group that is rendered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanStep {
+    /// The relation of a stream.
+    Stream(StreamId),
+    /// A feature group, by position.
+    Group(usize),
 }
 
 /// The reader of a table, and the encodings of its keys and rows.
@@ -72,16 +83,27 @@ pub struct GroupPlan {
     pub derived: Vec<DerivedFeature>,
     /// By position among these, whether it depends on the asking time.
     pub finished_by_readers: Vec<bool>,
-    /// The models whose examples look this group up.
+    /// The models and views whose records look this group up.
     pub askers: Vec<Asker>,
 }
 
-/// A model that looks a group up.
+/// A model or a view that looks a group up.
 #[derive(Clone, Debug)]
-pub struct Asker {
-    /// Position of the model.
-    pub model: usize,
-    pub lookup: LookupPlan,
+pub enum Asker {
+    /// The examples of a model, by position.
+    Model { model: usize, lookup: Arc<FeatureLookup> },
+    /// A join of a view, with its operator.
+    View { operator: String, join: GroupJoin },
+}
+
+impl Asker {
+    /// Returns the look-up.
+    pub fn lookup(&self) -> &FeatureLookup {
+        match self {
+            Asker::Model { lookup, .. } => lookup,
+            Asker::View { join, .. } => &join.lookup,
+        }
+    }
 }
 
 /// The columns of a group's projection that a line reads.
@@ -159,7 +181,8 @@ pub struct ModelPlan {
     pub examples: StreamId,
     /// The way of an instance, from the driving source to `examples`.
     pub instance: Vec<StreamId>,
-    pub lookups: Vec<LookupPlan>,
+    /// The look-ups, in the order in which groups answer.
+    pub lookups: Vec<Arc<FeatureLookup>>,
     /// The columns of an example: those of its stream, then the features looked up, a list or map with the type of its
     /// values.
     pub columns: Schema,
@@ -180,18 +203,6 @@ pub struct ModelPlan {
     pub options: ModelOptions,
     /// SHA-256 of the model's definition.
     pub definition: String,
-}
-
-/// One look-up in a feature group.
-#[derive(Clone, Debug)]
-pub struct LookupPlan {
-    pub group: usize,
-    /// Columns of the examples that hold the entity.
-    pub entity: Vec<usize>,
-    /// Positions among the group's features, derived ones included.
-    pub features: Vec<usize>,
-    /// The lines that count the example itself, with its columns.
-    pub own: Vec<OwnRecord>,
 }
 
 /// The steps that find labels.

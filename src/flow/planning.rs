@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::label_form::LabelForm;
 use super::label_pairs::LabelPairs;
-use super::plan::{Asker, GroupPlan, LabelPlan, LineColumns, LookupPlan, ModelPlan, Plan, TablePlan};
+use super::plan::{Asker, GroupPlan, LabelPlan, LineColumns, ModelPlan, Plan, TablePlan};
 use super::record_order::RecordOrder;
-use crate::aggregate::{AggregateSpec, GroupLayout};
-use crate::example::{FeatureAssembler, OwnColumns, OwnRecord};
+use super::steps::steps;
+use crate::example::{FeatureAssembler, FeatureLookup};
 use crate::expr::Expr;
 use crate::model::ModelKind;
 use crate::relation::StreamId;
@@ -51,6 +51,7 @@ impl Plan {
             models: spec.models.iter().map(|model| Arc::new(plan_model(&spec, &groups, model))).collect(),
             tables,
             groups,
+            steps: steps(&spec),
             spec,
         }
     }
@@ -75,9 +76,14 @@ impl Plan {
         reaches.filter(|_| !is_shifted).map(|reaches| reaches.into_iter().max().unwrap_or(0))
     }
 
-    /// Returns the same of one group. How long before its time a record of a view with `at` was read is not known.
+    /// Returns the same of one group. How long before its time a record of a view with `at` was read is not known. The
+    /// windows of the groups that its records look up reach back from those records.
     pub fn history_of(&self, group: &GroupPlan) -> Option<i64> {
-        group.layout.history_ms().filter(|_| !self.spec.relations.is_shifted(group.from))
+        let own = group.layout.history_ms().filter(|_| !self.spec.relations.is_shifted(group.from))?;
+        let asked =
+            self.spec.relations.groups(group.from).into_iter().map(|asked| self.history_of(&self.groups[asked]));
+        let asked: Option<Vec<i64>> = asked.collect();
+        Some(own.saturating_add(asked?.into_iter().max().unwrap_or(0)))
     }
 
     /// Returns the sources whose records a stream has, ascending.
@@ -140,21 +146,13 @@ fn plan_group(spec: &Spec, index: usize) -> GroupPlan {
         filter: place(line.filter.clone()),
     };
     let lines = group.lines.iter().map(read).collect();
-    let mut layout = GroupLayout { lines: Vec::new(), width: group.features.len() };
-    for (number, line) in group.lines.iter().enumerate() {
-        let mut positions = vec![vec![0; line.ops.len()]; line.windows.len()];
-        for (position, feature) in group.features.iter().enumerate().filter(|(_, feature)| feature.line == number) {
-            positions[feature.window][feature.op] = position;
-        }
-        layout.lines.push(AggregateSpec { windows: line.windows.clone(), positions, ..line.layout() });
-    }
     GroupPlan {
         name: group.name.clone(),
         from: group.from,
         codec: KeyCodec::new(&entity().map(|column| column.ty).collect::<Vec<_>>()),
         projection,
         lines,
-        layout,
+        layout: group.layout(),
         bound: group.bound,
         entity_names: entity().map(|column| column.name.clone()).collect(),
         names: group.feature_names().map(str::to_owned).collect(),
@@ -166,45 +164,33 @@ fn plan_group(spec: &Spec, index: usize) -> GroupPlan {
     }
 }
 
-/// The models whose examples look a group up, in their order.
+/// The models, then the views that look a group up, in their order.
 fn askers(spec: &Spec, group: usize) -> Vec<Asker> {
-    let asker = |(number, model): (usize, &spec::Model)| {
-        let lookup = model.lookups.iter().find(|lookup| lookup.group == group)?;
-        Some(Asker { model: number, lookup: plan_lookup(spec, lookup, model.examples) })
+    let of_model = |(model, declared): (usize, &spec::Model)| {
+        let lookup = declared.lookups.iter().find(|lookup| lookup.group == group)?;
+        Some(Asker::Model { model, lookup: plan_lookup(spec, lookup, declared.examples) })
     };
-    spec.models.iter().enumerate().filter_map(asker).collect()
+    let models = spec.models.iter().enumerate().filter_map(of_model);
+    let joins = spec.relations.group_joins().filter(|(_, join)| join.group == group);
+    let views = joins.map(|(stream, join)| {
+        let operator = spec.relations.node(stream).operator.clone();
+        Asker::View { operator, join: join.clone() }
+    });
+    models.chain(views).collect()
 }
 
-fn plan_lookup(spec: &Spec, lookup: &spec::Lookup, examples: StreamId) -> LookupPlan {
-    let group = &spec.groups[lookup.group];
-    let own = group.current_lines(&lookup.features).map(|number| {
-        let line = &group.lines[number];
-        let columns = spec.own_columns(group, line, examples).expect("the spec has checked the columns");
-        let to = |column: usize| columns[&column];
-        let layout = line.layout();
-        OwnRecord {
-            features: (0..group.features.len()).filter(|at| group.features[*at].line == number).collect(),
-            columns: OwnColumns {
-                of: line.of.as_ref().map(|of| of.remap(&to)),
-                with: line.with.as_ref().map(|with| with.expr.remap(&to)),
-                by: line.by.map(|by| Expr::column(to(by), &spec.stream_schema(examples).columns[to(by)])),
-                filter: line.filter.as_ref().map(|filter| filter.remap(&to)),
-            },
-            digits: layout.digits,
-            with_digits: layout.with_digits,
-            needs: layout.needs(),
-        }
-    });
-    let own = own.collect();
-    LookupPlan { group: lookup.group, entity: lookup.entity.clone(), features: lookup.features.clone(), own }
+fn plan_lookup(spec: &Spec, lookup: &spec::Lookup, examples: StreamId) -> Arc<FeatureLookup> {
+    let asking = spec.stream_schema(examples);
+    Arc::new(spec.feature_lookup(lookup.group, &lookup.features, lookup.entity.clone(), asking))
 }
 
 fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> ModelPlan {
     let stream = spec.stream_schema(model.examples);
     // All models' chains visit groups in one order, so that the graph has no cycle; the spec's expressions count
     // columns in the order in which the model names groups.
+    let order = spec.group_order.sorted(groups.len());
     let mut lookups: Vec<&spec::Lookup> = model.lookups.iter().collect();
-    lookups.sort_by_key(|lookup| lookup.group);
+    lookups.sort_by_key(|lookup| order.iter().position(|group| *group == lookup.group));
     let mut columns = stream.clone();
     let mut feature_types = Vec::new();
     let mut places: HashMap<(usize, usize), usize> = HashMap::new();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{CanonicalText, DeclaredTexts, Relation, RelationOp, SourceRecords, StreamId, ViewReads};
+use super::{CanonicalText, DeclaredTexts, GroupJoin, Relation, RelationOp, SourceRecords, StreamId, ViewReads};
 use crate::expr::with_stack;
 use crate::value::Schema;
 
@@ -92,6 +92,28 @@ impl Relations {
         sources.into_iter().collect()
     }
 
+    /// Returns the feature groups that records look up on some way to a stream.
+    pub fn groups(&self, stream: StreamId) -> BTreeSet<usize> {
+        let mut groups = BTreeSet::new();
+        let (mut seen, mut open) = (BTreeSet::new(), vec![stream]);
+        while let Some(stream) = open.pop() {
+            let relation = &self.node(stream).relation;
+            if let Relation::GroupJoin(join) = relation {
+                groups.insert(join.group);
+            }
+            open.extend(relation.inputs().into_iter().filter(|input| seen.insert(*input)));
+        }
+        groups
+    }
+
+    /// Returns the joins with a feature group, each with its stream.
+    pub fn group_joins(&self) -> impl Iterator<Item = (StreamId, &GroupJoin)> {
+        self.iter().filter_map(|(stream, node)| match &node.relation {
+            Relation::GroupJoin(join) => Some((stream, join)),
+            _ => None,
+        })
+    }
+
     /// Returns whether records on some way to a stream take effect later than at their source.
     pub fn is_shifted(&self, stream: StreamId) -> bool {
         let (mut seen, mut open) = (BTreeSet::new(), vec![stream]);
@@ -151,7 +173,7 @@ impl Relations {
         Ok(path)
     }
 
-    /// Returns the canonical text of a stream, given those of the sources and tables.
+    /// Returns the canonical text of a stream, given those of the sources, tables and groups.
     pub fn canonical(&self, stream: StreamId, declared: &DeclaredTexts) -> String {
         self.canonical_text(stream, declared).into_text()
     }
@@ -163,7 +185,7 @@ impl Relations {
         relation.canonical(inputs, declared)
     }
 
-    /// Describes how a view is made from the sources, views and tables that it reads directly.
+    /// Describes how a view is made from the sources, views, tables and feature groups that it reads directly.
     pub fn describe(&self, view: StreamId) -> String {
         let relation = &self.node(view).relation;
         let describe = |input: StreamId| match &self.node(input).name {
@@ -174,7 +196,7 @@ impl Relations {
         relation.describe(&inputs)
     }
 
-    /// Returns the streams and tables that a view reads directly.
+    /// Returns the streams, tables and feature groups that a view reads directly.
     pub fn reads(&self, view: StreamId) -> ViewReads {
         let mut reads = ViewReads::default();
         self.add_reads(view, &mut reads);

@@ -10,8 +10,8 @@
 //!
 //! Training and serving share the declaration and no more than that: the same bound expressions, evaluated by the same
 //! [`Expr::eval`](crate::expr::Expr::eval), the same keys and the same order of columns. Each of the two walks over it
-//! by code of its own, and where they must differ the file says so: serving reads a table's newest row instead of the
-//! row as of the record's time, ignores a WHERE and an `at`, and keeps an instance whose JOIN finds no row.
+//! by code of its own, and where they must differ the file says so: serving reads a table's newest row and a group's
+//! newest vector instead of those as of the record's time, ignores a WHERE and an `at`, and keeps an instance whose JOIN finds no row.
 //! `tests/oracle/serving.rs` runs both halves of every operator on the same records and compares the bits.
 //!
 //! ```
@@ -37,6 +37,7 @@
 
 mod filter;
 mod graph;
+mod group_join;
 mod op;
 mod project;
 mod shift;
@@ -48,6 +49,7 @@ mod union;
 
 pub use filter::Filter;
 pub use graph::{RelationNode, Relations};
+pub use group_join::GroupJoin;
 pub use op::{CanonicalText, DeclaredTexts, RelationOp, TrainingGraph};
 pub use project::{Project, project};
 pub use shift::Shift;
@@ -71,6 +73,8 @@ pub enum Relation {
     Project(Project),
     /// `[LEFT] JOIN` with a table: the row as of the record's time, appended.
     TableJoin(TableJoin),
+    /// `LEFT JOIN` with a feature group: the entity's features as of the record's time, appended.
+    GroupJoin(GroupJoin),
     /// `at`: the same records at later times.
     Shift(Shift),
     /// UNION ALL: the records of all inputs.
@@ -85,6 +89,7 @@ macro_rules! dispatch {
             Relation::Filter($op) => $value,
             Relation::Project($op) => $value,
             Relation::TableJoin($op) => $value,
+            Relation::GroupJoin($op) => $value,
             Relation::Shift($op) => $value,
             Relation::Union($op) => $value,
         }

@@ -3,7 +3,7 @@
 use arrow_array::{ArrayRef, UInt32Array};
 
 use super::{ShiftedBatch, StreamId, ViewReads};
-use crate::example::ProgramBuilder;
+use crate::example::{FeatureLookup, ProgramBuilder};
 use crate::expr::EvalStats;
 use crate::value::{Batch, Schema};
 
@@ -64,6 +64,16 @@ pub trait TrainingGraph {
         join: impl Fn(&Batch, &[ArrayRef], &UInt32Array) -> Batch + 'static,
     ) -> Self::Stream;
 
+    /// Appends to each record an entity and features of it, as of the record's time. `append_entity` appends the columns
+    /// by which they are looked up.
+    fn look_up_features(
+        &mut self,
+        input: Self::Stream,
+        name: &str,
+        lookup: &FeatureLookup,
+        append_entity: impl FnMut(Batch, &mut EvalStats) -> Batch + 'static,
+    ) -> Self::Stream;
+
     /// Moves the records of a stream, `of`, to later times. `step` returns those of a batch at theirs.
     fn shift(
         &mut self,
@@ -77,11 +87,13 @@ pub trait TrainingGraph {
     fn concatenate(&mut self, inputs: Vec<Self::Stream>, name: &str) -> Self::Stream;
 }
 
-/// Canonical texts of the sources and tables that relations read, by position.
+/// Canonical texts of the sources, tables and feature groups that relations read, by position.
 #[derive(Debug)]
 pub struct DeclaredTexts {
     pub sources: Vec<String>,
     pub tables: Vec<String>,
+    /// Hashes of the texts, since a group is made from a stream that may read other groups.
+    pub groups: Vec<String>,
 }
 
 /// The canonical text of a stream: equal for views that say the same, however they are written.

@@ -87,10 +87,10 @@ impl<'a> Checker<'a> {
             self.table(name, &table);
         }
         let views = self.section(&fields, "view", &super::keys::VIEW);
-        self.views(views);
-        for (name, table) in self.section(&fields, "features", &super::keys::FEATURES) {
-            self.group(name, &table);
-        }
+        let views = self.read_views(views);
+        let groups = self.section(&fields, "features", &super::keys::FEATURES);
+        groups.iter().for_each(|(name, _)| self.declare(name, "feature group"));
+        self.bind_drafts(views, groups);
         for (name, table) in self.section(&fields, "model", &super::keys::MODEL) {
             self.model(name, &table);
         }

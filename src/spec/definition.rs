@@ -43,13 +43,23 @@ impl Spec {
         hash(&self.model_text(model))
     }
 
+    /// The texts of sources, tables and, if any is looked up by a view, groups.
     fn declared_texts(&self) -> DeclaredTexts {
         let sources = self.sources.iter().map(|source| {
             let filter = source.filter.as_ref().map(Expr::canonical);
             format!("source({} where {filter:?})", topic_text(&source.topic))
         });
         let tables = self.tables.iter().map(|table| topic_text(&table.topic));
-        DeclaredTexts { sources: sources.collect(), tables: tables.collect() }
+        let (sources, tables) = (sources.collect(), tables.collect());
+        let mut declared = DeclaredTexts { sources, tables, groups: Vec::new() };
+        if self.relations.group_joins().next().is_some() {
+            // Each comes after those that its text contains.
+            for group in &self.groups {
+                let text = self.group_text(group, &declared, written_text);
+                declared.groups.push(hash(&text));
+            }
+        }
+        declared
     }
 
     fn stream_text(&self, stream: StreamId) -> String {
@@ -58,15 +68,15 @@ impl Spec {
 
     /// The text of a group's state.
     fn state_text(&self, group: &Group) -> String {
-        self.group_text(group, Window::canonical)
+        self.group_text(group, &self.declared_texts(), Window::canonical)
     }
 
-    /// The text of a group's features. Panes that are kept for requests change no feature, and so no model that reads it.
+    /// The text of a group's features.
     fn features_text(&self, group: &Group) -> String {
-        self.group_text(group, |window| window.as_written().canonical())
+        self.group_text(group, &self.declared_texts(), written_text)
     }
 
-    fn group_text(&self, group: &Group, text_of: impl Fn(Window) -> String) -> String {
+    fn group_text(&self, group: &Group, declared: &DeclaredTexts, text_of: impl Fn(Window) -> String) -> String {
         let schema = self.stream_schema(group.from);
         let entity: Vec<&str> = group.entity.iter().map(|at| schema.columns[*at].name.as_str()).collect();
         let lines: Vec<String> = group
@@ -83,7 +93,8 @@ impl Spec {
             })
             .collect();
         let bound = group.bound.map_or_else(String::new, |bound| format!(" at most {} entities", bound.entities()));
-        format!("group({} by {entity:?} {lines:?}{bound})", self.stream_text(group.from))
+        let from = self.relations.canonical(group.from, declared);
+        format!("group({from} by {entity:?} {lines:?}{bound})")
     }
 
     /// The text of a look-up: that of its group, the columns of the examples where they have other names, and the derived
@@ -134,6 +145,12 @@ impl Spec {
         }
         format!("model({examples} {groups:?} {inputs:?} {label} window {window_ms} offset {offset_ms} {options})")
     }
+}
+
+/// The text of a window as it is written. Panes that are kept for requests change no feature, and so no model or view that
+/// reads it.
+fn written_text(window: Window) -> String {
+    window.as_written().canonical()
 }
 
 /// The text of the derived features among some, by position; nothing if there are none.

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::ops::RangeInclusive;
 
 use super::{Group, GroupFeature, JoinedLabel, Label, LearnAt, Line, Lookup, Model, Spec, Topic, Window, feature_type};
-use crate::aggregate::{AggregateSpec, GroupLayout, OpInput};
+use crate::aggregate::OpInput;
 use crate::model::{GateFallback, ParameterValue, Task};
 use crate::time::format_duration;
 use crate::value::{Scalar, Schema};
@@ -26,8 +26,7 @@ impl Group {
     /// Returns the bytes that an entity with so many records in each pane of its windows takes: the worst case, for one
     /// category where there are categories.
     pub fn bytes_per_entity(&self, records: u64) -> usize {
-        let lines = self.lines.iter().map(|line| AggregateSpec { windows: line.windows.clone(), ..line.layout() });
-        GroupLayout { lines: lines.collect(), width: self.features.len() }.bytes_per_entity(records)
+        self.layout().bytes_per_entity(records)
     }
 }
 

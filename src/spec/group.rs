@@ -16,12 +16,12 @@ use crate::relation::StreamId;
 use crate::value::{Schema, Type};
 
 impl<'a> Checker<'a> {
-    pub fn group(&mut self, name: Text<'a>, fields: &Fields<'a>) {
-        self.declare(&name, "feature group");
+    /// Binds a feature group.
+    pub fn group(&mut self, name: &Text<'a>, fields: &Fields<'a>) {
         let before = self.problems.count();
-        let group = self.read_group(&name, fields);
+        let group = self.read_group(name, fields);
         match group {
-            Some(group) if self.problems.count() == before => self.spec.groups.push(group),
+            Some(group) if self.problems.count() == before => self.add_group(group),
             _ => self.mark_broken(name.value),
         }
     }

@@ -247,7 +247,10 @@ impl<'a> Checker<'a> {
                 }
             }
             let entity = self.entity(*group, &entries, span)?;
-            self.check_own(*group, &features, (entries.stream, &entries.stream_name), span);
+            let asking = (self.spec.stream_schema(entries.stream), entries.stream_name.as_str());
+            self.own_mistakes(*group, &features, asking, span)
+                .into_iter()
+                .for_each(|mistake| self.problems.add(mistake));
             lookups.push(Lookup { group: *group, entity, features });
         }
         let to = |column: usize| places.get(&column).copied().unwrap_or(column);

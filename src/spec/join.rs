@@ -1,11 +1,49 @@
-//! Joins of a view: ON compares every key column of the table with an expression over what stands before it.
+//! Joins of a view: ON compares every key column of a table, or every column of a group's entity, with an expression
+//! over what stands before it.
 
 use super::checker::Checker;
 use super::problem::Mistake;
 use super::select::{Equality, JoinShape};
-use super::types::Topic;
 use super::view_sql::ViewSql;
-use crate::expr::{Expr, Scope};
+use crate::expr::{Expr, Scope, nearest};
+use crate::value::{Column, Schema};
+
+/// A table or feature group that a view joins.
+pub struct JoinTarget {
+    pub kind: TargetKind,
+    pub name: String,
+    /// The columns of a row; or those of an entity, then all features of the group.
+    pub schema: Schema,
+    /// Positions of the columns that ON compares.
+    pub key: Vec<usize>,
+    /// True if all columns are null of a record without a row. Every entity has a vector.
+    pub is_outer: bool,
+}
+
+/// The kind of what a view joins, with its position.
+#[derive(Clone, Copy, Debug)]
+pub enum TargetKind {
+    Table(usize),
+    Group(usize),
+}
+
+impl TargetKind {
+    /// Returns the words for one column that ON compares, and for all of them.
+    fn key_words(self) -> [&'static str; 2] {
+        match self {
+            TargetKind::Table(_) => ["a key of the table", "every key of the table"],
+            TargetKind::Group(_) => ["a column of the entity", "every column of the entity"],
+        }
+    }
+
+    /// Returns the words for what a column that ON compares is to the target.
+    fn role(self) -> &'static str {
+        match self {
+            TargetKind::Table(_) => "a key",
+            TargetKind::Group(_) => "of the entity",
+        }
+    }
+}
 
 /// The names that an ON condition may use.
 pub struct JoinScope<'a> {
@@ -16,23 +54,68 @@ pub struct JoinScope<'a> {
     pub all: &'a Scope,
 }
 
-/// One condition of ON: a key column of the table, by its position in the key, and the expression that it equals.
+/// One condition of ON: a column of the key, by its position in it, and the expression that it equals.
 struct KeyCondition {
     key: usize,
     value: Expr,
 }
 
 impl Checker<'_> {
-    /// Binds ON; returns an expression for each column of the table's key, over the columns before the table.
-    pub fn bind_join(&self, topic: &Topic, join: &JoinShape, scope: &JoinScope) -> Option<Vec<Expr>> {
-        let mut on: Vec<Option<Expr>> = vec![None; topic.key.len()];
+    /// Returns the table or group that a view joins; reports it if there is none.
+    pub fn join_target(&self, join: &JoinShape, sql: &ViewSql, scope: &Scope) -> Option<JoinTarget> {
+        let item = &join.table;
+        let placed = |message: String| Mistake::new(item.span.clone(), message);
+        if scope.has(&item.alias) {
+            let message = format!("'{}' stands for something else in this view already", item.alias);
+            self.problems.add_inside(sql.text, [placed(message).expected("another alias")]);
+            return None;
+        }
+        let tables = || self.spec.tables.iter().map(|table| table.topic.name.as_str());
+        let groups = || self.spec.groups.iter().map(|group| group.name.as_str());
+        if let Some(table) = tables().position(|name| name == item.name) {
+            let topic = &self.spec.tables[table].topic;
+            let (kind, schema, key) = (TargetKind::Table(table), topic.schema.clone(), topic.key.clone());
+            return Some(JoinTarget { kind, name: topic.name.clone(), schema, key, is_outer: join.outer });
+        }
+        if let Some(group) = groups().position(|name| name == item.name) {
+            if !join.outer {
+                let expected = "LEFT JOIN: every entity has a vector, one without records that of no records";
+                let message = format!("an inner JOIN with the feature group '{}'", item.name);
+                self.problems.add_inside(sql.text, [placed(message).expected(expected)]);
+            }
+            return Some(self.group_target(group));
+        }
+        if !self.is_broken(&item.name) {
+            let mistake = match self.spec.stream(&item.name) {
+                Some(_) => placed(format!("'{}' is a stream", item.name)),
+                None => placed(format!("unknown table or feature group '{}'", item.name)),
+            };
+            let mistake = mistake.expected("a table or a feature group: a stream is joined with those only");
+            self.problems.add_inside(sql.text, [mistake.suggest(nearest(&item.name, tables().chain(groups())))]);
+        }
+        None
+    }
+
+    fn group_target(&self, group: usize) -> JoinTarget {
+        let declared = &self.spec.groups[group];
+        let entity = self.spec.entity_columns(declared).map(|column| Column::new(&column.name, column.ty, true));
+        let mut columns: Vec<Column> = entity.collect();
+        let key = (0..columns.len()).collect();
+        columns.extend(declared.schema().columns);
+        let (kind, name) = (TargetKind::Group(group), declared.name.clone());
+        JoinTarget { kind, name, schema: Schema::new(columns), key, is_outer: false }
+    }
+
+    /// Binds ON; returns an expression for each column of the key, over the columns before the join.
+    pub fn bind_join(&self, target: &JoinTarget, join: &JoinShape, scope: &JoinScope) -> Option<Vec<Expr>> {
+        let mut on: Vec<Option<Expr>> = vec![None; target.key.len()];
         let mut complete = true;
         for equality in &join.equalities {
-            let Some(KeyCondition { key, value }) = self.key_condition(topic, join, equality, scope) else {
+            let Some(KeyCondition { key, value }) = self.key_condition(target, join, equality, scope) else {
                 complete = false;
                 continue;
             };
-            let declared = &topic.schema.columns[topic.key[key]];
+            let declared = &target.schema.columns[target.key[key]];
             let report = |message: String, expected: &str| {
                 self.problems
                     .add_inside(scope.sql.text, [Mistake::new(equality.span.clone(), message).expected(expected)]);
@@ -46,11 +129,12 @@ impl Checker<'_> {
             }
         }
         if complete {
-            for (key, _) in topic.key.iter().zip(&on).filter(|(_, found)| found.is_none()) {
-                let column = &topic.schema.columns[*key].name;
+            let [_, every] = target.kind.key_words();
+            for (key, _) in target.key.iter().zip(&on).filter(|(_, found)| found.is_none()) {
+                let column = &target.schema.columns[*key].name;
                 let message = format!("the join does not say what '{}.{column}' equals", join.table.alias);
                 let mistake = Mistake::new(join.table.span.clone(), message);
-                self.problems.add_inside(scope.sql.text, [mistake.expected("every key of the table in ON")]);
+                self.problems.add_inside(scope.sql.text, [mistake.expected(format!("{every} in ON"))]);
             }
         }
         on.into_iter().collect()
@@ -59,7 +143,7 @@ impl Checker<'_> {
     /// Binds one equality, whichever side the table's column is on.
     fn key_condition(
         &self,
-        topic: &Topic,
+        target: &JoinTarget,
         join: &JoinShape,
         equality: &Equality,
         scope: &JoinScope,
@@ -81,18 +165,19 @@ impl Checker<'_> {
             (None, Some(column)) if is_before(&left) => (column - width, left),
             _ => {
                 let name = &join.table.alias;
+                let [a_key, _] = target.kind.key_words();
                 report(
-                    "this does not compare a key of the table with what stands before it".to_owned(),
+                    format!("this does not compare {a_key} with what stands before it"),
                     format!("{name}.key = an expression without {name}"),
                 );
                 return None;
             }
         };
-        let key = topic.key.iter().position(|key| *key == column);
+        let key = target.key.iter().position(|key| *key == column);
         if key.is_none() {
-            let keys: Vec<&str> = topic.key.iter().map(|key| topic.schema.columns[*key].name.as_str()).collect();
-            let name = &topic.schema.columns[column].name;
-            report(format!("'{name}' is not a key of '{}'", topic.name), keys.join(", "));
+            let keys: Vec<&str> = target.key.iter().map(|key| target.schema.columns[*key].name.as_str()).collect();
+            let name = &target.schema.columns[column].name;
+            report(format!("'{name}' is not {} of '{}'", target.kind.role(), target.name), keys.join(", "));
         }
         Some(KeyCondition { key: key?, value })
     }

@@ -18,8 +18,11 @@ impl Spec {
             let tables: Vec<&str> = reads.tables.iter().map(|table| self.tables[*table].topic.name.as_str()).collect();
             let from: Vec<&str> = reads.streams.iter().map(|stream| self.stream_name(*stream)).collect();
             let from = if let [only] = from[..] { json!(only) } else { json!(from) };
+            let groups: Vec<&str> = reads.groups.iter().map(|group| self.groups[*group].name.as_str()).collect();
             let columns = columns(self.stream_schema(view.stream));
-            json!({ "name": view.name, "from": from, "tables": tables, "at": reads.at, "columns": columns })
+            json!({
+                "name": view.name, "from": from, "tables": tables, "features": groups, "at": reads.at, "columns": columns
+            })
         });
         json!({
             "dataflow": self.name,

@@ -26,7 +26,11 @@ impl<'a> Checker<'a> {
                 });
             }
         }
-        self.warn_of_leaks(&model, fields.span("label"));
+        self.check_asked(&model, &fields.span("features"));
+        // A view with a mistake may have columns that no relation makes.
+        if self.problems.count() == 0 {
+            self.warn_of_leaks(&model, fields.span("label"));
+        }
         self.spec.models.push(model);
     }
 

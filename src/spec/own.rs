@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::checker::Checker;
+use super::problem::Mistake;
 use super::{Group, Line, Spec};
 use crate::expr::Expr;
-use crate::relation::StreamId;
+use crate::value::Schema;
 
 impl Line {
     /// Returns the columns of its group's stream that the line reads.
@@ -27,21 +28,21 @@ impl Group {
 }
 
 impl Spec {
-    /// Returns, for each column that a line reads, the one of the same name and type in a stream of examples.
+    /// Returns, for each column that a line reads, the one of the same name and type among those of whoever asks.
     ///
     /// # Errors
-    /// The columns that the stream does not have.
+    /// The columns that are not among them.
     pub fn own_columns(
         &self,
         group: &Group,
         line: &Line,
-        examples: StreamId,
+        asking: &Schema,
     ) -> Result<BTreeMap<usize, usize>, Vec<usize>> {
-        let (from, to) = (self.stream_schema(group.from), self.stream_schema(examples));
+        let from = self.stream_schema(group.from);
         let (mut found, mut missing) = (BTreeMap::new(), Vec::new());
         for column in line.reads() {
             let wanted = &from.columns[column];
-            match to.index_of(&wanted.name).filter(|at| to.columns[*at].ty == wanted.ty) {
+            match asking.index_of(&wanted.name).filter(|at| asking.columns[*at].ty == wanted.ty) {
                 Some(at) => _ = found.insert(column, at),
                 None if missing.contains(&column) => {}
                 None => missing.push(column),
@@ -52,13 +53,21 @@ impl Spec {
 }
 
 impl Checker<'_> {
-    /// Reports the columns that examples lack to be counted by the `current` lines of features that they look up.
-    pub fn check_own(&self, group: usize, features: &[usize], examples: (StreamId, &str), span: &Range<usize>) {
+    /// The mistakes of columns that records of a stream, with a name, lack to be counted by the `current` lines of
+    /// features that they look up.
+    pub fn own_mistakes(
+        &self,
+        group: usize,
+        features: &[usize],
+        asking: (&Schema, &str),
+        span: &Range<usize>,
+    ) -> Vec<Mistake> {
         let group = &self.spec.groups[group];
-        let (examples, stream) = examples;
-        let (from, to) = (self.spec.stream_schema(group.from), self.spec.stream_schema(examples));
+        let (to, stream) = asking;
+        let from = self.spec.stream_schema(group.from);
+        let mut mistakes = Vec::new();
         for number in group.current_lines(features) {
-            let missing = self.spec.own_columns(group, &group.lines[number], examples).err();
+            let missing = self.spec.own_columns(group, &group.lines[number], to).err();
             let feature = group.features.iter().find(|feature| feature.line == number).expect("lines have features");
             for column in missing.into_iter().flatten().map(|column| &from.columns[column]) {
                 if self.is_broken(&column.name) {
@@ -71,8 +80,9 @@ impl Checker<'_> {
                 let message =
                     format!("{what}, which the 'current' aggregate of '{}.{}' reads", group.name, feature.name);
                 let expected = format!("a column '{}' of type {}, or no 'current'", column.name, column.ty);
-                self.problems.expected(span.clone(), message, expected);
+                mistakes.push(Mistake::new(span.clone(), message).expected(expected));
             }
         }
+        mistakes
     }
 }

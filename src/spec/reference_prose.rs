@@ -74,6 +74,8 @@ A joined table is looked up as of the record's event time. ON must compare every
 expression over the relations before it. If the table has no such row, JOIN drops the record and LEFT JOIN keeps it with
 nulls.
 
+A feature group is joined like a table, by [LEFT JOIN](#features-of-features).
+
 ```sql
 SELECT id, amount, 'card' AS method FROM card_payments
 UNION ALL
@@ -100,6 +102,36 @@ takes effect before the one that it is made from: if `at` is earlier than its ev
 dropped and counted there (`no_time`). Records that wait are kept in memory and in checkpoints. A replay ends at `--to`, or
 just after the newest event: what would take effect later does not. `--cold` reads topics from their beginning, since the
 shift is not known before.
+
+### Features of features
+
+```toml
+[view.scored]
+sql = \"SELECT p.*, p.amount / c.amount_mean_1d AS relative FROM payments p LEFT JOIN card c ON c.card = p.card\"
+
+[features.merchant]
+from      = \"scored\"
+entity    = \"merchant\"
+aggregate = [{ of = \"relative\", op = \"max\", windows = [\"7d\"] }]
+```
+
+`LEFT JOIN group ON` adds the features of an entity as of the record's time, the same that an example of a model would look up
+then: those of all records of the group strictly before it. ON compares every column of the entity with an expression over the
+relations before it. The columns of the group are those of the entity, then its features, without lists and maps. From there
+on they are columns like any other: for feature groups, models, labels, other views and UNION ALL.
+
+- Every entity has features: one without records, or one that was dropped at the bound of its group, those of no records. JOIN
+  without LEFT is therefore rejected.
+- A record does not see itself, unless a feature is `current`. FROM must then have, by name and type, the columns that the
+  aggregate reads.
+- A record of such a view reaches the feature groups over it when its time closes.
+- A prediction looks the newest vector up, by the columns of the instance.
+
+A group answers a record when it has all records before it, so it cannot be asked twice in a row, nor be made from its own
+answers. `tidemill check` rejects a group whose `from` leads back to itself by way of joins, with the way; a view or a model
+that looks up a group whose features the records have already, where they are to be selected in the view instead; and two
+groups that would each have to answer after the other. A second group of the same definition helps where one would have to
+answer twice.
 
 All other SQL (GROUP BY, DISTINCT, ORDER BY, subqueries, parentheses around a SELECT, UNION without ALL, INTERSECT,
 EXCEPT) is rejected: use a feature group to aggregate, and a second view in place of a subquery.

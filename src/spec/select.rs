@@ -8,8 +8,10 @@ use sqlparser::tokenizer::Span;
 use super::problem::Mistake;
 use crate::expr::{Positions, parse_select, start_of, start_of_name, start_of_query, start_of_set};
 
-const FORM: &str =
-    "SELECT items FROM stream [[LEFT] JOIN table ON its keys]… [WHERE condition] [UNION ALL another SELECT]…";
+const FORM: &str = "SELECT items FROM stream [[LEFT] JOIN table ON its keys]… [LEFT JOIN group ON its entity]… [WHERE condition] [UNION ALL another SELECT]…";
+
+/// The joins of a view.
+const JOIN_FORM: &str = "[LEFT] JOIN table ON its keys, or LEFT JOIN group ON its entity";
 
 /// `SELECT items FROM from joins WHERE filter`.
 pub struct SelectShape {
@@ -30,7 +32,7 @@ pub struct FromItem {
     pub span: Range<usize>,
 }
 
-/// `[LEFT] JOIN table ON equalities`.
+/// `[LEFT] JOIN table ON equalities`, or with a feature group in place of the table.
 pub struct JoinShape {
     pub table: FromItem,
     /// LEFT JOIN.
@@ -48,6 +50,11 @@ pub struct Equality {
 }
 
 impl SelectShape {
+    /// The names in FROM: that of the stream, then those of the joins.
+    pub fn named(&self) -> impl Iterator<Item = &FromItem> {
+        std::iter::once(&self.from).chain(self.joins.iter().map(|join| &join.table))
+    }
+
     /// Reads SQL: the SELECTs that UNION ALL joins, one or more.
     ///
     /// # Errors
@@ -220,8 +227,8 @@ impl SelectReader<'_> {
         let (outer, constraint) = match join.join_operator {
             JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => (false, constraint),
             JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => (true, constraint),
-            JoinOperator::CrossJoin(_) => return self.refuse(span, "CROSS JOIN", "[LEFT] JOIN table ON its keys"),
-            _ => return self.refuse(span, "this kind of JOIN", "[LEFT] JOIN table ON its keys"),
+            JoinOperator::CrossJoin(_) => return self.refuse(span, "CROSS JOIN", JOIN_FORM),
+            _ => return self.refuse(span, "this kind of JOIN", JOIN_FORM),
         };
         match constraint {
             JoinConstraint::On(condition) => {

@@ -93,7 +93,8 @@ pub static VIEW: Section = Section {
             "sql",
             "SQL",
             Required,
-            "A SELECT over a source or another view, or several joined by UNION ALL, see [below](#the-sql-of-a-view)",
+            "A SELECT over a source or another view, or several joined by UNION ALL, see [below](#the-sql-of-a-view). It may look up \
+             tables and feature groups",
         ),
         key(
             "at",

@@ -1,5 +1,6 @@
 //! The contents of a checked dataflow file.
 
+use super::group_order::GroupOrder;
 use super::problem::Problem;
 use super::ranked_items::Recommend;
 use super::test_case::TestCase;
@@ -20,7 +21,10 @@ pub struct Spec {
     pub relations: Relations,
     /// Each after those that it reads.
     pub views: Vec<View>,
+    /// Each after those that the records of its stream look up.
     pub groups: Vec<Group>,
+    /// The order in which groups answer.
+    pub group_order: GroupOrder,
     pub models: Vec<Model>,
     pub tests: Vec<TestCase>,
     /// Problems that are no mistakes: of what is probably not meant.

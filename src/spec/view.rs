@@ -1,33 +1,25 @@
-//! Views: the order in which they are read, and the relations of their SQL.
+//! Views: the relations of their SQL.
 
 use sqlparser::ast;
 
 use super::View;
 use super::checker::Checker;
+use super::drafts::ViewDraft;
 use super::join::JoinScope;
 use super::problem::Mistake;
 use super::reader::Fields;
 use super::select::{FromItem, SelectShape};
 use super::toml_text::Text;
+use super::view_parts::{BoundJoin, ViewParts};
 use super::view_sql::ViewSql;
-use crate::expr::{Expr, Positions, Scope, nearest, start_of, start_of_item};
-use crate::relation::{ColumnMismatch, Filter, Project, Relation, Shift, StreamId, TableJoin, Union};
+use crate::expr::{Expr, Positions, Scope, start_of, start_of_item};
+use crate::relation::{ColumnMismatch, Relation, Shift, StreamId, Union};
 use crate::value::{Schema, Type};
 
-/// A view whose SQL has been read but not bound.
-struct Draft<'a> {
-    name: Text<'a>,
-    sql: Text<'a>,
-    /// The SELECTs that UNION ALL joins.
-    selects: Vec<SelectShape>,
-    /// The expression of the time at which its records take effect.
-    at: Option<Text<'a>>,
-}
-
 impl<'a> Checker<'a> {
-    /// Reads all views, each after those that it reads.
-    pub fn views(&mut self, views: Vec<(Text<'a>, Fields<'a>)>) {
-        let mut open: Vec<Draft> = Vec::with_capacity(views.len());
+    /// Reads the SQL of all views.
+    pub fn read_views(&mut self, views: Vec<(Text<'a>, Fields<'a>)>) -> Vec<ViewDraft<'a>> {
+        let mut drafts: Vec<ViewDraft> = Vec::with_capacity(views.len());
         for (name, fields) in views {
             self.declare(&name, "view");
             let Some(sql) = fields.text("sql") else {
@@ -35,40 +27,18 @@ impl<'a> Checker<'a> {
                 continue;
             };
             match SelectShape::read_all(sql.value) {
-                Ok(selects) => open.push(Draft { name, sql, selects, at: fields.text("at") }),
+                Ok(selects) => drafts.push(ViewDraft { name, sql, selects, at: fields.text("at") }),
                 Err(mistakes) => {
                     self.problems.add_inside(&sql, mistakes);
                     self.mark_broken(name.value);
                 }
             }
         }
-        while !open.is_empty() {
-            match open.iter().position(|draft| awaited(draft, &open).is_none()) {
-                Some(next) => {
-                    let draft = open.remove(next);
-                    self.view(&draft);
-                }
-                None => {
-                    self.report_cycle(&open);
-                    open.clear();
-                }
-            }
-        }
+        drafts
     }
 
-    /// Reports views that wait for each other.
-    fn report_cycle(&self, drafts: &[Draft<'a>]) {
-        for draft in drafts {
-            let Some(from) = awaited(draft, drafts) else { continue };
-            let message = format!("view '{}' is made from itself by way of '{}'", draft.name.value, from.name);
-            let mistake =
-                Mistake::new(from.span.clone(), message).expected("a source, or a view that does not lead back here");
-            self.problems.add_inside(&draft.sql, [mistake]);
-            self.mark_broken(draft.name.value);
-        }
-    }
-
-    fn view(&mut self, draft: &Draft<'a>) {
+    /// Binds a view.
+    pub fn view(&mut self, draft: &ViewDraft<'a>) {
         let name = draft.name.value;
         let stream = self.bind_view(draft);
         match stream.and_then(|stream| self.shifted(draft, stream)) {
@@ -78,7 +48,7 @@ impl<'a> Checker<'a> {
             }
             None => {
                 // What does not depend on the columns is reported all the same.
-                draft.selects.iter().for_each(|select| self.check_unbound(select, &draft.sql));
+                draft.selects.iter().for_each(|select| self.check_unbound(select, draft));
                 if let (Some(at), None) = (&draft.at, stream) {
                     self.expr(at, &Scope::undeclared());
                 }
@@ -88,7 +58,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Adds the relation that moves the records of a view to its `at`, if it has one; returns the view's stream.
-    fn shifted(&mut self, draft: &Draft<'a>, stream: StreamId) -> Option<StreamId> {
+    fn shifted(&mut self, draft: &ViewDraft<'a>, stream: StreamId) -> Option<StreamId> {
         let Some(text) = &draft.at else { return Some(stream) };
         let name = draft.name.value;
         let at = self.expr(text, &Scope::of(name, self.spec.stream_schema(stream)))?;
@@ -102,7 +72,8 @@ impl<'a> Checker<'a> {
     }
 
     /// Reports the mistakes of a SELECT that do not depend on columns.
-    fn check_unbound(&self, select: &SelectShape, text: &Text) {
+    fn check_unbound(&self, select: &SelectShape, draft: &ViewDraft) {
+        let text = &draft.sql;
         let positions = Positions::of(text.value);
         let items = select.items.iter().filter_map(|item| match item {
             ast::SelectItem::UnnamedExpr(tree) | ast::SelectItem::ExprWithAlias { expr: tree, .. } => Some(tree),
@@ -114,15 +85,15 @@ impl<'a> Checker<'a> {
             let mistakes = Expr::bind(tree, &Scope::undeclared(), &positions).err();
             self.problems.add_inside(text, mistakes.into_iter().flatten());
         }
-        let sql = ViewSql::new(text, false);
+        let sql = ViewSql::new(draft.name.value, text, false);
         for join in &select.joins {
-            self.joined_table(&join.table, &sql, &Scope::default());
+            self.join_target(join, &sql, &Scope::default());
         }
     }
 
     /// Adds the relations of a view; returns its stream.
-    fn bind_view(&mut self, draft: &Draft<'a>) -> Option<StreamId> {
-        let sql = ViewSql::new(&draft.sql, self.touches_broken(draft.sql.value));
+    fn bind_view(&mut self, draft: &ViewDraft<'a>) -> Option<StreamId> {
+        let sql = ViewSql::new(draft.name.value, &draft.sql, self.touches_broken(draft.sql.value));
         let operator = format!("view.{}", draft.name.value);
         if let [only] = draft.selects.as_slice() {
             return self.select(only, &sql, &operator, None);
@@ -156,43 +127,26 @@ impl<'a> Checker<'a> {
         operator: &str,
         names: Option<&Schema>,
     ) -> Option<StreamId> {
-        let mut stream = self.resolve_from(&select.from, sql)?;
+        let stream = self.resolve_from(&select.from, sql)?;
         let mut scope = Scope::of(select.from.alias.as_str(), self.spec.stream_schema(stream));
 
-        // Joins: the scope grows by each table. After a mistake in ON the others are still checked.
+        // Joins: the scope grows by each. After a mistake in ON the others are still checked.
+        let mut joins = Vec::with_capacity(select.joins.len());
         for shape in &select.joins {
-            let table = self.joined_table(&shape.table, sql, &scope)?;
-            let topic = &self.spec.tables[table].topic;
+            let target = self.join_target(shape, sql, &scope)?;
             let before = scope.clone();
-            scope = match shape.outer {
-                true => scope.with_outer(shape.table.alias.as_str(), &topic.schema),
-                false => scope.with(shape.table.alias.as_str(), &topic.schema),
+            scope = match target.is_outer {
+                true => scope.with_outer(shape.table.alias.as_str(), &target.schema),
+                false => scope.with(shape.table.alias.as_str(), &target.schema),
             };
-            let join_scope = JoinScope { sql, before: &before, all: &scope };
-            let Some(on) = self.bind_join(topic, shape, &join_scope) else { continue };
-            let join = TableJoin {
-                input: stream,
-                width: before.width(),
-                table,
-                table_name: topic.name.clone(),
-                table_schema: topic.schema.clone(),
-                key: topic.key.iter().map(|column| topic.schema.columns[*column].ty).collect(),
-                on,
-                outer: shape.outer,
-            };
-            let name = format!("{operator}.{}", topic.name);
-            stream = self.spec.relations.add(name, Relation::TableJoin(join));
+            let on = self.bind_join(&target, shape, &JoinScope { sql, before: &before, all: &scope });
+            joins.push(BoundJoin { target, offset: before.width(), on, span: shape.table.span.clone() });
         }
 
         // WHERE, then items.
-        if let Some(tree) = &select.filter
-            && let Some(predicate) = self.bind_condition(tree, &scope, sql)
-        {
-            let filter = Relation::Filter(Filter { input: stream, predicate });
-            stream = self.spec.relations.add(format!("{operator}.where"), filter);
-        }
+        let filter = select.filter.as_ref().and_then(|tree| self.bind_condition(tree, &scope, sql));
         let items = self.bind_items(&select.items, &scope, sql, names)?;
-        Some(self.spec.relations.add(operator, Relation::Project(Project::new(stream, items))))
+        Some(self.add_select(ViewParts { from: stream, joins, filter, items }, sql, operator))
     }
 
     fn bind_condition(&self, tree: &ast::Expr, scope: &Scope, sql: &ViewSql) -> Option<Expr> {
@@ -214,33 +168,6 @@ impl<'a> Checker<'a> {
         }
         found.ok()
     }
-
-    /// Returns the position of a joined table; reports it if there is none.
-    fn joined_table(&self, item: &FromItem, sql: &ViewSql, scope: &Scope) -> Option<usize> {
-        let placed = |message: String| Mistake::new(item.span.clone(), message);
-        if scope.has(&item.alias) {
-            let message = format!("'{}' stands for something else in this view already", item.alias);
-            self.problems.add_inside(sql.text, [placed(message).expected("another alias")]);
-            return None;
-        }
-        let tables = || self.spec.tables.iter().map(|table| table.topic.name.as_str());
-        let found = tables().position(|name| name == item.name);
-        if found.is_none() && !self.is_broken(&item.name) {
-            let mistake = match self.spec.stream(&item.name) {
-                Some(_) => placed(format!("'{}' is a stream", item.name)),
-                None => placed(format!("unknown table '{}'", item.name)),
-            };
-            let mistake = mistake.expected("a table: a stream is joined with tables only");
-            self.problems.add_inside(sql.text, [mistake.suggest(nearest(&item.name, tables()))]);
-        }
-        found
-    }
-}
-
-/// Returns the name in FROM that a view waits for: that of a view which has not been read.
-fn awaited<'d>(draft: &'d Draft, open: &[Draft]) -> Option<&'d FromItem> {
-    let is_open = |from: &&FromItem| open.iter().any(|other| other.name.value == from.name);
-    draft.selects.iter().map(|select| &select.from).find(is_open)
 }
 
 /// The mistake of a SELECT whose columns do not fit those of the first SELECT of its union.

@@ -6,6 +6,8 @@ use crate::expr::Positions;
 
 /// A view's SQL, with the positions of its parts.
 pub struct ViewSql<'a> {
+    /// Name of the view.
+    pub view: &'a str,
     pub text: &'a Text<'a>,
     pub positions: Positions<'a>,
     /// Set if the SQL names something broken: its mistakes may be consequences of that.
@@ -13,9 +15,9 @@ pub struct ViewSql<'a> {
 }
 
 impl<'a> ViewSql<'a> {
-    /// The SQL in a string of the file.
-    pub fn new(text: &'a Text<'a>, is_suspect: bool) -> Self {
-        ViewSql { text, positions: Positions::of(text.value), is_suspect }
+    /// The SQL of a view, in a string of the file.
+    pub fn new(view: &'a str, text: &'a Text<'a>, is_suspect: bool) -> Self {
+        ViewSql { view, text, positions: Positions::of(text.value), is_suspect }
     }
 
     /// Reports mistakes, unless they may be consequences of others.

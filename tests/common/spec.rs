@@ -197,6 +197,68 @@ window = "200ms"
 "#
 );
 
+/// Features of features: a view of two sources whose records look groups up, one of which counts the asks themselves; a
+/// group over it; and a group over a view that looks that one up. Groups and views stand in an order in which they cannot
+/// answer.
+pub const CHAINED: &str = concat!(
+    "name = \"chained\"\n",
+    topics!(),
+    r#"
+[view.deep]
+sql = "SELECT s.shop, s.at, p.busy_sum_120ms AS sums FROM sales s LEFT JOIN pair p ON p.item = s.item + 1 AND p.shop = s.shop"
+
+[view.scored]
+sql = """
+SELECT a.id, a.shop, a.item, a.x, a.at, s.item_count_60ms AS busy, coalesce(s.twice, -1) AS twice,
+       own.count_100ms AS seen, own.top, own.others_100ms AS others, p.price
+FROM asks a LEFT JOIN own ON own.item = a.item LEFT JOIN prices p ON p.item = a.item LEFT JOIN shop s ON s.shop = a.shop
+UNION ALL
+SELECT v.id, v.shop, v.item, v.x, v.at, s.item_count_60ms, s.twice, 0, v.x, s.item_last_60ms, v.x
+FROM sales v LEFT JOIN shop s ON s.shop = CASE WHEN v.item = 0 THEN 's0' ELSE v.shop END
+"""
+
+[features.ever]
+from = "deep"
+entity = "shop"
+aggregate = [{ of = "sums", op = ["count", "sum"], windows = ["lifetime"] }]
+
+[features.pair]
+from = "scored"
+entity = ["shop", "item"]
+aggregate = [
+  { of = "busy", op = ["count", "sum", "last"], windows = [{ sliding = "120ms", hop = "20ms" }] },
+  { of = "seen", op = "sum", windows = [{ sliding = "120ms", hop = "20ms" }] },
+  { of = "top", op = "max", windows = [{ sliding = "120ms", hop = "20ms" }] },
+]
+
+[features.own]
+from = "asks"
+entity = "item"
+aggregate = [
+  { op = "count", windows = [{ sliding = "100ms", hop = "10ms" }], current = true },
+  { of = "x", op = "max", windows = [{ sliding = "100ms", hop = "10ms" }], current = true },
+  { op = "count", as = "others", windows = [{ sliding = "100ms", hop = "10ms" }] },
+  { expr = "x_max_100ms", as = "top" },
+]
+
+[features.shop]
+from = "sales"
+entity = "shop"
+aggregate = [
+  { of = "item", op = ["count", "sum", "last"], windows = [{ sliding = "60ms", hop = "7ms" }] },
+  { expr = "item_sum_60ms * 2", as = "twice" },
+]
+
+[model.sold]
+kind = "logistic"
+examples = "scored"
+instance = "asks"
+features = ["pair.*", "busy", "twice", "seen", "top", "others", "price"]
+label = { from = "sales", on = "id", value = "x > 0", within = "80ms" }
+window = "200ms"
+"#
+);
+
 /// A group `shop` with every op with a scalar answer and a group `collected` with all others, in some windows, and a model
 /// whose examples look the former up.
 pub fn windowed(windows: &[NaiveWindow]) -> String {

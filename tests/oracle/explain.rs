@@ -406,3 +406,26 @@ fn what_cannot_be_explained_is_told_with_what_was_expected() {
         assert!(found == code && stderr.starts_with(text), "{entity:?} {flags:?}: {found} {stderr}");
     }
 }
+
+#[test]
+fn a_group_whose_records_look_another_up_is_refused() {
+    let shops_of = Shops::new(19);
+    let more = r#"
+[view.compared]
+sql = "SELECT s.id, s.shop, s.price / g.amount_mean_1h AS relative FROM sold s LEFT JOIN shop g ON g.shop = s.shop"
+[features.rated]
+from = "compared"
+entity = "shop"
+aggregate = [{ of = "relative", op = "max", windows = ["1d"] }]
+"#;
+    fs::write(shops_of.folder.path().join("shops.toml"), format!("{DATAFLOW}{more}")).unwrap();
+    let output = shops_of.explain(&["rated", "a"], &["--as-of", "2024-01-02"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.starts_with("error: rated is of 'compared', whose records have features of shop as of their times"),
+        "{said}"
+    );
+    // The group that is looked up can be explained as ever.
+    assert!(shops_of.explain(&["shop", "a"], &["--as-of", "2024-01-02"]).status.success());
+}

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `anomaly` | the inputs, labels and AUC of `dataflows/anomaly.toml`, against loops over all readings |
 //! | `attribution` | labels that are joined from a stream, against a join of all records |
+//! | `chained` | features of features, and examples that have them, against a recomputation from all records |
 //! | `clicks` | features and labels of `dataflows/clicks.toml`, against loops over all clicks of a visitor or an item |
 //! | `differential` | windows of shops, against the `reduce` of differential dataflow |
 //! | `engine` | features, examples and labels of a dataflow, against a recomputation from all records |
@@ -30,6 +31,7 @@
 
 mod anomaly;
 mod attribution;
+mod chained;
 mod clicks;
 #[path = "../common/mod.rs"]
 mod common;

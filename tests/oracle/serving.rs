@@ -13,6 +13,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Map, Value, json};
 use tidemill::aggregate::{Deferred, Feature, FeatureType};
+use tidemill::example::FeatureLookup;
 use tidemill::expr::EvalStats;
 use tidemill::flow::plan::ModelPlan;
 use tidemill::relation::{RelationOp, ShiftedBatch, StreamId, TrainingGraph};
@@ -52,6 +53,40 @@ label = { value = "amount > 10" }
 window = "1d"
 "#;
 
+/// A model on a view whose records look up groups: one by an expression, one that counts the record itself, and, by way
+/// of a view on that view, another one whose features the model looks up, too, in a group over it.
+const CHAINED: &str = r#"
+[view.scored]
+sql = """
+SELECT p.*, s.amount_mean_1h AS usual, p.amount / s.amount_mean_1h AS relative, s.country_last_1h AS before,
+       d.all_1h, d.share, d.waited
+FROM placed p LEFT JOIN paid d ON d.country = p.country LEFT JOIN spend s ON s.buyer = lower(p.buyer)
+"""
+
+[features.scores]
+from = "scored"
+entity = "tier"
+aggregate = [{ of = "relative", op = ["max", "count"], windows = ["1h"] }]
+
+[view.rescored]
+sql = """
+SELECT s.*, c.relative_max_1h AS highest, c.relative_count_1h + s.all_1h AS both
+FROM scored s LEFT JOIN scores c ON c.tier = s.tier
+"""
+
+[features.rescores]
+from = "rescored"
+entity = "buyer"
+aggregate = [{ of = "highest", op = ["last", "mean"], windows = ["1h"] }]
+
+[model.rescored]
+kind = "linear"
+examples = "rescored"
+features = ["rescores.*", "usual", "relative", "before", "all_1h", "share", "waited", "highest", "both", "amount"]
+label = { value = "amount" }
+window = "1d"
+"#;
+
 fn column<'a>(ty: Type, values: impl IntoIterator<Item = &'a Scalar>) -> ArrayRef {
     let mut builder = ColumnBuilder::new(ty);
     values.into_iter().for_each(|value| builder.append(value));
@@ -74,6 +109,7 @@ pub fn batch(schema: &Schema, records: &[Vec<Scalar>]) -> Batch {
 /// The graph of training on one batch of one source, with tables as they are in the online store.
 struct Eager<'a> {
     shop: &'a Shop,
+    history: &'a History,
     records: Batch,
 }
 
@@ -116,6 +152,19 @@ impl TrainingGraph for Eager<'_> {
         join(&keyed, &columns, &found)
     }
 
+    fn look_up_features(
+        &mut self,
+        input: Batch,
+        _name: &str,
+        lookup: &FeatureLookup,
+        mut append_entity: impl FnMut(Batch, &mut EvalStats) -> Batch + 'static,
+    ) -> Batch {
+        let keyed = append_entity(input, &mut EvalStats::default());
+        let answers = answers(self.shop, self.history, lookup, &keyed);
+        let columns = keyed.columns.iter().cloned().chain(answers).collect();
+        keyed.with_columns(columns)
+    }
+
     fn shift(
         &mut self,
         input: Batch,
@@ -132,12 +181,30 @@ impl TrainingGraph for Eager<'_> {
     }
 }
 
+/// A column for each feature of a look-up by records.
+fn answers(shop: &Shop, history: &History, lookup: &FeatureLookup, records: &Batch) -> Vec<ArrayRef> {
+    let asking = shop.online.asking_time();
+    let table = shop.online.group(&lookup.group).unwrap();
+    let record = |row: usize| records.columns.iter().map(|column| Scalar::of(column, row)).collect::<Vec<_>>();
+    let answer = |row: usize| {
+        let record = record(row);
+        let entity: Vec<Scalar> = lookup.entity.iter().map(|at| record[*at].clone()).collect();
+        match table.get(&table.codec().encode_one(&entity)) {
+            _ if lookup.group == "paid" => history.with(shop, &record),
+            Some(vector) => vector.iter().map(|feature| feature.scalar(asking)).collect(),
+            None => lookup.empty.iter().map(|feature| feature.scalar(asking)).collect(),
+        }
+    };
+    let answers: Vec<Vec<Scalar>> = (0..records.len()).map(answer).collect();
+    let taken = lookup.features.iter().zip(&lookup.types);
+    taken.map(|(feature, ty)| column(*ty, answers.iter().map(|answers| &answers[*feature]))).collect()
+}
+
 /// The model's inputs of records of its driving source, by the training halves of the operators on their way. Returns
 /// the numbers of the records that become examples, and a column for each input.
 fn assemble(model: &ModelPlan, shop: &Shop, history: &History, records: &[Vec<Scalar>]) -> (Vec<usize>, Vec<ArrayRef>) {
     let relations = &shop.plan.spec.relations;
-    let asking = shop.online.asking_time();
-    let mut graph = Eager { shop, records: batch(relations.schema(model.instance[0]), records) };
+    let mut graph = Eager { shop, history, records: batch(relations.schema(model.instance[0]), records) };
     let mut streams: HashMap<StreamId, Batch> = HashMap::new();
     for stream in &model.instance {
         let node = relations.node(*stream);
@@ -152,22 +219,7 @@ fn assemble(model: &ModelPlan, shop: &Shop, history: &History, records: &[Vec<Sc
     let examples = &streams[&model.examples];
     let (rows, mut columns) = (examples.len(), examples.columns.clone());
     for lookup in &model.lookups {
-        let lookup = shop.plan.feature_lookup(lookup);
-        let table = shop.online.group(&lookup.group).unwrap();
-        let vector = |row: usize| {
-            let entity: Vec<Scalar> = lookup.entity.iter().map(|at| Scalar::of(&examples.columns[*at], row)).collect();
-            table.get(&table.codec().encode_one(&entity))
-        };
-        let example = |row: usize| examples.columns.iter().map(|column| Scalar::of(column, row)).collect::<Vec<_>>();
-        let answers = |row: usize| match vector(row) {
-            _ if lookup.group == "paid" => history.with(shop, &example(row)),
-            Some(vector) => vector.iter().map(|feature| feature.scalar(asking)).collect(),
-            None => lookup.empty.iter().map(|feature| feature.scalar(asking)).collect(),
-        };
-        let answers: Vec<Vec<Scalar>> = (0..rows).map(answers).collect();
-        for (feature, ty) in lookup.features.iter().zip(&lookup.types) {
-            columns.push(column(*ty, answers.iter().map(|answers| &answers[*feature])));
-        }
+        columns.extend(answers(shop, history, lookup, examples));
     }
     let kept = examples.times.iter().map(|number| *number as usize).collect();
     (kept, model.assembly.assemble(&columns, rows, &mut EvalStats::default()))
@@ -175,7 +227,7 @@ fn assemble(model: &ModelPlan, shop: &Shop, history: &History, records: &[Vec<Sc
 
 /// A dataflow whose stores are full of random rows, nulls among them.
 fn random_shop() -> (Shop, History) {
-    let shop = Shop::bare(&format!("{SHOP}{LARGE}{COUNTED}{UNITED}{PAID}"));
+    let shop = Shop::bare(&format!("{SHOP}{LARGE}{COUNTED}{UNITED}{PAID}{CHAINED}"));
     let mut random = StdRng::seed_from_u64(3);
     for group in shop.plan.groups.iter().filter(|group| group.name != "paid") {
         for _ in 0..15 {

@@ -2,7 +2,7 @@
 //! nothing had happened.
 
 use crate::common::engine::{Inputs, Record, Run};
-use crate::common::spec::{SHIFTED, SPEC, UNITED};
+use crate::common::spec::{CHAINED, SHIFTED, SPEC, UNITED};
 use crate::common::topics::topic;
 use proptest::prelude::*;
 use tidemill::value::Scalar;
@@ -76,6 +76,22 @@ proptest! {
             prop_assert_eq!(again, versions);
         }
     }
+
+    #[test]
+    fn a_restart_from_a_snapshot_of_features_of_features_changes_no_bit(
+        asks in topic(60),
+        sales in topic(120),
+        prices in topic(20),
+        at in 0i64..700,
+        before in 1usize..4,
+        after in 1usize..4,
+    ) {
+        let inputs = Inputs { asks, sales, prices };
+        if let Some((expected, found, versions, again)) = both(CHAINED, &inputs, 1_000_000 + at, (before, after), None) {
+            prop_assert_eq!(found, expected);
+            prop_assert_eq!(again, versions);
+        }
+    }
 }
 
 proptest! {
@@ -130,6 +146,18 @@ fn every_operator_has_state_that_a_restart_needs() {
         let (expected, found, versions, again) =
             both(&SPEC, &inputs, t, (1, 2), Some(operator)).expect("the run passes T");
         assert!((found, again) != (expected, versions), "the run did not miss the state of {operator}");
+    }
+}
+
+#[test]
+fn groups_that_others_look_up_have_state_that_a_restart_needs() {
+    let (inputs, t) = (steady(), 1_000_450);
+    let (expected, found, versions, again) = both(CHAINED, &inputs, t, (2, 3), None).expect("the run passes T");
+    assert_eq!((&found, &again), (&expected, &versions));
+    assert!(!versions.is_empty());
+    for operator in ["features.shop", "features.own", "features.pair", "features.ever"] {
+        let lost = both(CHAINED, &inputs, t, (1, 2), Some(operator)).expect("the run passes T");
+        assert!((lost.0, lost.2) != (lost.1, lost.3), "the run did not miss the state of {operator}");
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `command_line` | the program itself: where it prints, and what it says of files that it cannot use |
 //! | `deployment` | the files that start the program in production |
 //! | `depth` | expressions of any depth and length |
+//! | `features_of_features` | views that look feature groups up |
 //! | `guides` | the commands of `docs/guides`, which print what is shown there |
 //! | `init` | dataflow files from samples |
 //! | `log_file` | the log file, completions and manual pages |
@@ -22,6 +23,7 @@ mod command_line;
 mod common;
 mod deployment;
 mod depth;
+mod features_of_features;
 mod guides;
 mod init;
 mod log_file;

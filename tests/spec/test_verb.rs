@@ -165,3 +165,31 @@ fn a_file_without_tests_is_wrong_usage_and_definitions_do_not_depend_on_tests() 
     let hash = |text: &str| tidemill::spec::parse(text, "shops.toml").unwrap().definition();
     assert_eq!(hash(&plain), hash(&(plain.clone() + block)));
 }
+
+#[test]
+fn features_of_features_are_tested_like_any_other() {
+    let text = DATAFLOW.replace("  MORE\n", "")
+        + r#"
+[view.rated]
+sql = "SELECT s.note, s.price / g.price_mean_1h AS relative FROM sold s LEFT JOIN shop g ON g.shop = s.shop"
+
+[features.note]
+from = "rated"
+entity = "note"
+aggregate = [{ of = "relative", op = ["max", "count"], windows = ["1d"] }]
+
+[[test]]
+name = "relative to the mean of the shop"
+records.items = [{ item = 1, shop = "a", at = "2024-01-01T00:00:00Z" }]
+records.sales = [
+  { id = "1", item = 1, price = 2, note = "x", at = "2024-01-01T10:00:00Z" },
+  { id = "2", item = 1, price = 3, note = "x", at = "2024-01-01T10:10:00Z" },
+  { id = "3", item = 1, price = 10, note = "x", at = "2024-01-01T10:20:00Z" },
+]
+expect = { "note/x" = { relative_max_1d = 4, relative_count_1d = RIGHT } }
+"#;
+    let (code, out, err) = said(&test(&text.replace("RIGHT", "2"), &["--workers", "2"]));
+    assert_eq!((code, out.as_str()), (0, "ok    relative to the mean of the shop\n"), "{err}");
+    let (code, out, _) = said(&test(&text.replace("RIGHT", "3"), &[]));
+    assert!(code == 1 && out.contains("relative_count_1d"), "{out}");
+}

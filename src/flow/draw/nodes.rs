@@ -30,23 +30,22 @@ impl Graph {
             .iter()
             .map(|table| graph.node(NodeKind::Table, &table.topic.name, format!("topic {}", table.topic.topic)))
             .collect();
-        // Views, each after those that it reads.
+        // Views and feature groups, each after those that it reads.
+        let mut groups: Vec<Option<usize>> = vec![None; spec.groups.len()];
         for view in &spec.views {
             let reads = spec.relations.reads(view.stream);
             let filtered = if reads.is_filtered { ", filtered" } else { "" };
             let columns = spec.stream_schema(view.stream).len();
             let at = reads.at.map_or_else(String::new, |at| format!(", at {at}"));
+            reads.groups.iter().for_each(|group| _ = graph.group(spec, *group, &streams, &mut groups));
             let node = graph.node(NodeKind::View, &view.name, format!("{columns} columns{filtered}{at}"));
             reads.streams.iter().for_each(|input| graph.edge(streams[input], node, ""));
             reads.tables.iter().for_each(|table| graph.edge(tables[*table], node, "as of"));
+            reads.groups.iter().filter_map(|group| groups[*group]).for_each(|group| graph.edge(group, node, "as of"));
             streams.insert(view.stream, node);
         }
-        let mut groups = Vec::with_capacity(spec.groups.len());
-        for group in &spec.groups {
-            let node = graph.node(NodeKind::Features, &group.name, describe(spec, group));
-            graph.edge(streams[&group.from], node, "");
-            groups.push(node);
-        }
+        let groups: Vec<usize> =
+            (0..spec.groups.len()).map(|group| graph.group(spec, group, &streams, &mut groups)).collect();
         let models: Vec<usize> = spec.models.iter().map(|model| graph.model(model, &streams, &groups)).collect();
         if !groups.is_empty() || !tables.is_empty() {
             let store = graph.node(NodeKind::Store, "online store", "newest vectors and rows".to_owned());
@@ -66,6 +65,18 @@ impl Graph {
 
     fn edge(&mut self, from: usize, to: usize, label: &str) {
         self.edges.push(GraphEdge { from, to, label: label.to_owned() });
+    }
+
+    /// Adds a feature group, by position, if it is not among those that have been added; returns its node.
+    fn group(&mut self, spec: &Spec, number: usize, streams: &StreamNodes, added: &mut [Option<usize>]) -> usize {
+        if let Some(node) = added[number] {
+            return node;
+        }
+        let group = &spec.groups[number];
+        let node = self.node(NodeKind::Features, &group.name, describe(spec, group));
+        self.edge(streams[&group.from], node, "");
+        added[number] = Some(node);
+        node
     }
 
     /// Adds examples, label and learner of a model; returns the learner.

@@ -14,6 +14,7 @@ use arrow_select::take::take;
 use super::table_history::{RowsFound, TableHistory};
 use super::topics::{Topics, read};
 use crate::aggregate::{LineInput, Op};
+use crate::example::FeatureLookup;
 use crate::expr::EvalStats;
 use crate::flow::Plan;
 use crate::flow::exchange::key_columns;
@@ -59,7 +60,7 @@ impl EntityRecords {
     /// Reads the records of an entity of the group at a position. `since` is the time before which none can count.
     ///
     /// # Errors
-    /// If a topic cannot be read.
+    /// If records of the group look up other groups, or a topic cannot be read.
     pub fn read(
         plan: &Plan,
         group: usize,
@@ -68,6 +69,7 @@ impl EntityRecords {
         since: Option<EventTime>,
     ) -> Result<Self, Failure> {
         let group = &plan.groups[group];
+        refuse_asking(plan, group)?;
         let needed = needed_streams(plan, group.from);
         let tables = histories(plan, &needed, topics)?;
         let mut found = FoundRecords::default();
@@ -164,6 +166,21 @@ impl FoundRecords {
             newest: newest.unwrap_or(EventTime::MIN),
         }
     }
+}
+
+/// Refuses a group whose records look up other groups: their vectors as of each record's time are not kept.
+fn refuse_asking(plan: &Plan, group: &GroupPlan) -> Result<(), Failure> {
+    let relations = &plan.spec.relations;
+    let asked: Vec<String> =
+        relations.groups(group.from).into_iter().map(|asked| plan.groups[asked].name.clone()).collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let (name, from, asked) = (&group.name, plan.spec.stream_name(group.from), asked.join(", "));
+    Err(Failure::Usage(format!(
+        "error: {name} is of '{from}', whose records have features of {asked} as of their times, which the topics do not \
+         contain; groups of records that look no group up can be explained"
+    )))
 }
 
 /// Returns the streams from which a stream is made, itself included.
@@ -311,6 +328,16 @@ impl TrainingGraph for LineageGraph<'_> {
             join(&batch, &columns, &found)
         };
         keyed.into_iter().map(joined).collect()
+    }
+
+    fn look_up_features(
+        &mut self,
+        _input: Vec<Batch>,
+        _name: &str,
+        _lookup: &FeatureLookup,
+        _append_entity: impl FnMut(Batch, &mut EvalStats) -> Batch + 'static,
+    ) -> Vec<Batch> {
+        unreachable!("groups whose records look others up are refused")
     }
 
     fn concatenate(&mut self, inputs: Vec<Vec<Batch>>, _name: &str) -> Vec<Batch> {
