@@ -118,6 +118,7 @@ aggregate = [{{ of = "amount", op = ["count", "mean", "stddev"], windows = ["1h"
         events,
         max_in_flight: Volume { records: 1 << 20, bytes: u64::MAX },
         nulls: Arc::default(),
+        live: Arc::default(),
         dropped: Arc::default(),
         keep_unlabelled: false,
     });

@@ -56,6 +56,7 @@ fn start(
         events,
         max_in_flight: Volume { records: 1 << 17, bytes: u64::MAX },
         nulls: Arc::default(),
+        live: Arc::default(),
         dropped: Arc::default(),
         keep_unlabelled: false,
     };

@@ -225,6 +225,7 @@ pub fn run(plan: &Arc<Plan>, transports: Vec<Box<dyn Partition>>, workers: usize
         events,
         max_in_flight: Volume { records: 1 << 17, bytes: u64::MAX },
         nulls: Arc::default(),
+        live: Arc::default(),
         dropped: Arc::default(),
         keep_unlabelled: false,
     });

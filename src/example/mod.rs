@@ -38,6 +38,7 @@
 mod assembler;
 mod builder;
 mod derived;
+mod entity;
 mod fields;
 mod frame;
 mod instances;
@@ -51,6 +52,7 @@ mod steps;
 pub use assembler::FeatureAssembler;
 pub use builder::ProgramBuilder;
 pub use derived::DerivedFeature;
+pub use entity::EntityColumns;
 pub use frame::Frame;
 pub use instances::{InstanceError, InstanceFault, InstancesSeed, MOST_CELLS};
 pub use lookup::{FeatureLookup, RowLookup};

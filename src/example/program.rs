@@ -120,7 +120,7 @@ impl Program {
 
     /// Returns the key by which the first feature group is looked up for a row, after [`Program::run`]; `None` if there is
     /// none.
-    pub fn entity<'a>(&'a self, frame: &'a Frame, row: usize) -> Option<impl Iterator<Item = &'a Scalar>> {
+    pub fn looked_up<'a>(&'a self, frame: &'a Frame, row: usize) -> Option<impl Iterator<Item = &'a Scalar>> {
         let of_group = |step: &'a ProgramStep| match step {
             ProgramStep::LookUp(step) if matches!(self.sources[step.source], LookupSource::Group(_)) => Some(step),
             _ => None,

@@ -24,6 +24,7 @@ use super::plan::{Asker, LabelPlan, Plan, PlanStep};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint};
 use crate::expr::Expr;
 use crate::metrics::{DroppedCounts, NullCounts};
+use crate::registry::LiveModels;
 use crate::relation::{RelationOp, StreamId, project};
 use crate::source::{
     IdlenessPolicy, InputFrontier, Partitions, PlaybackClock, Position, ReaderOptions, SourcePlan, Volume,
@@ -68,6 +69,8 @@ pub struct Job {
     pub max_in_flight: Volume,
     /// Values that could not be computed, by operator.
     pub nulls: Arc<NullCounts>,
+    /// The versions in service, and the splits whose arms are scored.
+    pub live: Arc<LiveModels>,
     /// Entities that were dropped at the bounds of their groups.
     pub dropped: Arc<DroppedCounts>,
 }
@@ -287,10 +290,10 @@ impl<'scope> Renderer<'_, 'scope> {
         let (job, plan) = (self.job, &self.job.plan);
         for (index, model) in plan.models.iter().enumerate() {
             let labelled = self.labelled(&rendered.streams, index, rendered.examples_of(plan, index))?;
-            let events = job.events.clone();
+            let (events, live) = (job.events.clone(), job.live.clone());
             let checkpoint = job.checkpoint(format!("model.{}.learn", model.name));
             let (wanted, nulls) = (job.kept_examples(), job.nulls.place(&format!("model.{}.learn", model.name)));
-            let kept = op::learn::learn(labelled, model.clone(), checkpoint, wanted, nulls, move |report| {
+            let kept = op::learn::learn(labelled, model.clone(), checkpoint, wanted, nulls, live, move |report| {
                 let _ = events.send(JobEvent::Learning(index, report));
             })?;
             let file = job.offline.as_ref().map(|files| files.examples[index].clone());

@@ -13,6 +13,7 @@
 //! assert!(NAMES.iter().any(|metric| metric.name == HTTP_REQUESTS.name));
 //! ```
 
+mod arms;
 mod backend_traffic;
 mod dropped;
 mod freshness;
@@ -22,6 +23,7 @@ mod process;
 mod status;
 mod traffic;
 
+pub use arms::{PredictionCounter, ShadowCounters};
 pub use backend_traffic::BackendTraffic;
 pub use dropped::DroppedCounts;
 pub use freshness::Freshness;
@@ -71,6 +73,13 @@ names! {
     MODEL_DRIFT = "tidemill_model_drift_total", ["model"], "Rises of the champion's error, as noticed by ADWIN.";
     MODEL_DIVERGED = "tidemill_model_diverged_total", ["model"], "Versions that were refused because their error on their own window was above that of no skill.";
     MODEL_ROLLBACKS = "tidemill_model_rollbacks_total", ["model"], "Champions that fell behind their predecessor and were rolled back.";
+    MODEL_ARM_SCORE = "tidemill_model_arm_score", ["model", "metric", "arm"], "Score of an arm of a split over the newest window, on all of its examples.";
+    SPLIT_SHARE = "tidemill_split_share", ["model", "arm"], "Share of the entities that an arm of a split answers, once its ramp is over.";
+    SPLIT_TAKEN_BACK = "tidemill_split_taken_back_total", ["model"], "Splits with a ramp that were cleared because an arm fell behind the champion.";
+    PREDICTIONS = "tidemill_predictions_total", ["model", "arm"], "Instances that were predicted for, by the arm that answered: champion without a split, and version where the request named one.";
+    SHADOW_PREDICTIONS = "tidemill_shadow_predictions_total", ["model", "arm"], "Instances that a shadow predicted for beside the answer.";
+    SHADOW_DIFFERENCE = "tidemill_shadow_difference_total", ["model", "arm"], "Sum of the differences between a shadow's predictions and the answers: absolute, of classes half the sum over all.";
+    SHADOW_SKIPPED = "tidemill_shadow_skipped_total", ["model", "arm"], "Instances that a shadow was to predict for and did not: shadows have had their part of the time, or lacked a version or an input.";
     MODEL_SCORE = "tidemill_model_score", ["model", "metric", "role"], "Prequential score over the newest window, by role: champion, predecessor, newest, no_skill, or persistence where keys are named.";
     STATE_ENTITIES = "tidemill_online_entities", ["group"], "Entities in the online store.";
     FRESHNESS = "tidemill_feature_freshness_seconds", ["group"], "Wall-clock time from the newest event time of a batch of records until the online store has their features; only for topics that follow the wall clock.";

@@ -8,6 +8,7 @@ use prometheus::{
     CounterVec, Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::arms::ArmMetrics;
 use super::gateway_counters::GatewayCounters;
 use super::{
     CHECKPOINT_FAILURES, CHECKPOINT_LAST, CHECKPOINT_SECONDS, ENTITIES_DROPPED, EVENT_TIME_AHEAD, FRESHNESS,
@@ -54,6 +55,7 @@ pub struct Metrics {
     pub model_diverged: IntCounterVec,
     pub model_rollbacks: IntCounterVec,
     pub model_score: GaugeVec,
+    pub arms: ArmMetrics,
     pub online_entities: IntGaugeVec,
     pub freshness: HistogramVec,
     pub redis_up: IntGaugeVec,
@@ -121,6 +123,7 @@ impl Metrics {
             model_diverged: register!(IntCounterVec, MODEL_DIVERGED),
             model_rollbacks: register!(IntCounterVec, MODEL_ROLLBACKS),
             model_score: register!(GaugeVec, MODEL_SCORE),
+            arms: ArmMetrics::new(&registry),
             online_entities: register!(IntGaugeVec, STATE_ENTITIES),
             freshness,
             redis_up: register!(IntGaugeVec, REDIS_UP),

@@ -65,7 +65,8 @@ pub use sparse_rows::{SparseRow, SparseRows};
 pub use task::Task;
 pub use tensor::{Tensor, Tensors};
 pub use training::{
-    Decision, DriftAlarm, Examples, Labels, OverallScores, Scored, SegmentSummaries, SegmentSummary, Stability,
-    Trainer, TrainerConfig, Version, WaitingWindow, WindowScores,
+    ArmScorer, ArmWindow, Decision, DriftAlarm, Examples, Labels, OverallScores, SavedArms, Scored, ScoredArm,
+    ScoredVersion, SegmentSummaries, SegmentSummary, Stability, Trainer, TrainerConfig, Version, WaitingWindow,
+    WindowScores,
 };
 pub use weights::Weights;

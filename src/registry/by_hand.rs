@@ -1,10 +1,11 @@
-//! Alias moves by hand: who may make them, and under which names.
+//! Alias moves and splits by hand: who may make them, and under which names.
 //!
 //! A move by hand decides which version answers. It never touches the lineage: learning continues from the version that
 //! the trainer accepted last, and the trainer's next champion takes the alias again.
 
 use super::RegistryError;
 use super::history::{RECOVERY, TRAINER, When};
+use super::split_log::RAMP;
 
 /// The longest name of an alias or an author, in bytes.
 const LONGEST_NAME: usize = 64;
@@ -20,21 +21,37 @@ pub struct MoveByHand<'a> {
     pub by: &'a str,
 }
 
+/// A split that a person makes or clears, but for its arms.
+#[derive(Clone, Copy, Debug)]
+pub struct SplitByHand<'a> {
+    pub when: When,
+    pub reason: &'a str,
+    pub by: &'a str,
+}
+
 impl MoveByHand<'_> {
     /// Checks the names.
     ///
     /// # Errors
-    /// If the alias has no valid name, or the author has that of the trainer or of a recovery.
+    /// If the alias has no valid name, or the author has that of the trainer, a recovery or a ramp.
     pub(super) fn check(&self) -> Result<(), RegistryError> {
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
         if self.alias.is_empty() || self.alias.len() > LONGEST_NAME || !self.alias.chars().all(is_plain) {
             return Err(RegistryError::Alias { alias: self.alias.to_owned() });
         }
-        if self.by.is_empty() || self.by.len() > LONGEST_NAME || [TRAINER, RECOVERY].contains(&self.by) {
-            return Err(RegistryError::Author { by: self.by.to_owned() });
-        }
-        Ok(())
+        check_author(self.by)
     }
+}
+
+/// Checks the author of a move or a split.
+///
+/// # Errors
+/// If there is none, or the name is one under which changes are made by themselves.
+pub(super) fn check_author(by: &str) -> Result<(), RegistryError> {
+    if by.is_empty() || by.len() > LONGEST_NAME || [TRAINER, RECOVERY, RAMP].contains(&by) {
+        return Err(RegistryError::Author { by: by.to_owned() });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -49,7 +66,7 @@ mod tests {
         for alias in ["", "a b", "a/b", "é", &"a".repeat(65)] {
             assert!(matches!(check(alias, "ann"), Err(RegistryError::Alias { .. })), "{alias}");
         }
-        for by in ["", "trainer", "recovery", &"a".repeat(65)] {
+        for by in ["", "trainer", "recovery", "ramp", &"a".repeat(65)] {
             assert!(matches!(check("champion", by), Err(RegistryError::Author { .. })), "{by}");
         }
     }

@@ -25,8 +25,11 @@ pub enum RegistryError {
     NoEarlierChampion { model: String },
     #[error("`{alias}` is no name of an alias; expected 1 to 64 letters, digits, `_`, `-` and `.`")]
     Alias { alias: String },
-    #[error("`{by}` is no name of an author; expected 1 to 64 bytes, other than `trainer` and `recovery`")]
+    #[error("`{by}` is no name of an author; expected 1 to 64 bytes, other than `trainer`, `recovery` and `ramp`")]
     Author { by: String },
+    /// A split that cannot be made.
+    #[error("{detail}")]
+    Split { detail: String },
     #[error("`{path}` is damaged: it is not the JSON that was written")]
     DamagedJson {
         path: String,

@@ -1,13 +1,16 @@
-//! Following the histories: alias moves that are made while a job runs, by hand or by another process, take effect in it.
+//! Following the registry: alias moves and splits that are made while a job runs, by hand or by another process, take
+//! effect in it.
 //!
 //! A [`Follower`] looks for new moves once everything that the job has made is written, so the newest move is the newest
-//! decision. It costs one request to the store for each model. A version that cannot be read leaves the champion as it is.
+//! decision. It costs two requests to the store for each model. A version that cannot be read leaves the champion as it is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::history::{AliasMove, CHAMPION};
-use super::live::{LiveModels, Servable};
+use super::live::LiveModels;
+use super::servable::Servable;
+use super::split::SplitEntry;
 use super::{Registry, RegistryError};
 use crate::error::chain;
 
@@ -48,8 +51,20 @@ impl Follower {
             {
                 tracing::warn!(model, version = champion, "the champion cannot be served: {}", chain(&error));
             }
-            self.live.set_aliases(model, &newest.aliases);
+            self.live.moved(model, &newest);
             moved(model, &newest);
+        }
+    }
+
+    /// Looks for new splits, which are in force from now on, and for the versions that their arms name; `changed` is called
+    /// with the model and its newest split. Errors are logged.
+    pub fn poll_splits(&self, registry: &Registry, mut changed: impl FnMut(&str, &SplitEntry)) {
+        for model in self.live.models() {
+            match self.live.refresh_splits(registry, model) {
+                Err(error) => tracing::debug!(model, "the splits cannot be read: {}", chain(&error)),
+                Ok(false) => {}
+                Ok(true) => self.live.splits().newest(model).iter().for_each(|entry| changed(model, entry)),
+            }
         }
     }
 

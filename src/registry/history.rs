@@ -74,6 +74,15 @@ pub struct When {
     pub wall: EventTime,
 }
 
+/// The trainer's newest move at a start.
+#[derive(Clone, Debug)]
+pub(super) struct TrainerMove {
+    /// Event time from which it holds.
+    pub time: EventTime,
+    /// The definition of the version that it made champion.
+    pub definition: String,
+}
+
 /// A move to be appended to the history.
 #[derive(Clone, Debug)]
 pub(super) struct MoveRequest<'a> {

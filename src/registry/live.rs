@@ -11,32 +11,16 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::RwLock;
 
-use super::history::CHAMPION;
-use super::{Manifest, Publication};
-use crate::model::Predictor;
-use crate::time::EventTime;
-
-/// A version that can answer requests.
-#[derive(Clone, Debug)]
-pub struct Servable {
-    pub version: u64,
-    pub window_end: EventTime,
-    pub predictor: Arc<Predictor>,
-    pub manifest: Arc<Manifest>,
-}
-
-impl Servable {
-    /// A version as its manifest describes it.
-    pub fn new(manifest: Manifest, predictor: Arc<Predictor>) -> Self {
-        let (version, window_end) = (manifest.version, manifest.window.end);
-        Servable { version, window_end, predictor, manifest: Arc::new(manifest) }
-    }
-}
+use super::history::{AliasMove, CHAMPION, TrainerMove};
+use super::servable::Servable;
+use super::split_board::SplitBoard;
+use super::{Manifest, Publication, Registry, RegistryError};
 
 /// The models of a dataflow, by name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct LiveModels {
     models: BTreeMap<String, LiveModel>,
+    splits: Arc<SplitBoard>,
     keep: usize,
 }
 
@@ -54,15 +38,6 @@ struct LiveModel {
     restored: RwLock<Option<RestoredHistory>>,
 }
 
-/// The trainer's newest move at a start.
-#[derive(Clone, Debug)]
-pub(super) struct TrainerMove {
-    /// Event time from which it holds.
-    pub time: EventTime,
-    /// The definition of the version that it made champion.
-    pub definition: String,
-}
-
 /// The history of a model at a start.
 #[derive(Debug)]
 struct RestoredHistory {
@@ -75,7 +50,13 @@ struct RestoredHistory {
 impl LiveModels {
     /// Models without a version yet. The newest `keep` versions of each are kept in memory.
     pub fn new(models: impl IntoIterator<Item = String>, keep: usize) -> Self {
-        LiveModels { models: models.into_iter().map(|name| (name, LiveModel::default())).collect(), keep }
+        let models: BTreeMap<_, _> = models.into_iter().map(|name| (name, LiveModel::default())).collect();
+        LiveModels { splits: Arc::new(SplitBoard::new(models.keys().cloned())), models, keep }
+    }
+
+    /// Returns the splits of the models.
+    pub fn splits(&self) -> &Arc<SplitBoard> {
+        &self.splits
     }
 
     /// Returns the names of the models, ascending.
@@ -94,18 +75,29 @@ impl LiveModels {
         aliases.unwrap_or_default().into_iter().filter(|(alias, _)| alias != CHAMPION).collect()
     }
 
-    /// Replaces the versions that aliases point to.
-    pub fn set_aliases(&self, model: &str, aliases: &BTreeMap<String, u64>) {
-        if let Some(model) = self.models.get(model) {
-            model.aliases.write().clone_from(aliases);
+    /// Sets the versions that aliases point to after a move.
+    pub fn moved(&self, name: &str, made: &AliasMove) {
+        if let Some(model) = self.models.get(name) {
+            model.aliases.write().clone_from(&made.aliases);
+            self.splits.note(name, made);
         }
     }
 
+    /// Reads the splits of a model that were made since, and the versions that they name. Returns whether anything has
+    /// changed.
+    ///
+    /// # Errors
+    /// If the registry cannot be read.
+    pub fn refresh_splits(&self, registry: &Registry, name: &str) -> Result<bool, RegistryError> {
+        self.splits.refresh(registry, name, |version| self.version(name, version))
+    }
+
     /// Returns a version of a model, if it is kept in memory.
-    pub fn version(&self, model: &str, version: u64) -> Option<Arc<Servable>> {
-        let model = self.models.get(model)?;
+    pub fn version(&self, name: &str, version: u64) -> Option<Arc<Servable>> {
+        let model = self.models.get(name)?;
         let champion = model.champion.load_full().filter(|champion| champion.version == version);
-        champion.or_else(|| model.recent.load().iter().find(|kept| kept.version == version).cloned())
+        let recent = || model.recent.load().iter().find(|kept| kept.version == version).cloned();
+        champion.or_else(recent).or_else(|| self.splits.pinned(name, version))
     }
 
     /// Returns the manifests of the versions that can be asked for, ascending. Empty for an unknown model.

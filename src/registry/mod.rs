@@ -4,6 +4,7 @@
 //! {model}/{version}/weights.safetensors   all that a prediction needs
 //! {model}/{version}/model.json            the manifest, with the hash of the former; written last
 //! {model}/history/{number}.json           one alias move each, append-only; the highest number is current
+//! {model}/splits/{number}.json            one split each, append-only; the highest number is current
 //! {model}/scores/{first}.json             the scores of a hundred windows each, kept when their versions are deleted
 //! ```
 //! JSON objects contain a checksum of themselves ([`crate::hash::seal`]). Every write is of a whole object, and a version exists
@@ -11,8 +12,8 @@
 //! version again after a crash changes nothing.
 //!
 //! [`Registry`] reads and writes, blocking. [`Writer`] publishes on a thread of its own for a running dataflow.
-//! [`LiveModels`] holds the versions that requests read, without a lock. [`Follower`] notices alias moves that are made
-//! meanwhile.
+//! [`LiveModels`] holds the versions and [`SplitBoard`] the splits that requests read, without a lock. [`Follower`] notices
+//! alias moves and splits that are made meanwhile, and [`RampGuard`] takes a ramp back whose arms fall behind.
 //!
 //! ```
 //! use tidemill::registry::{CHAMPION, LiveModels, MoveByHand, Registry, When};
@@ -34,6 +35,7 @@
 //! ```
 
 mod artifact;
+mod asked_split;
 mod by_hand;
 mod error;
 mod follower;
@@ -42,20 +44,32 @@ mod live;
 mod manifest;
 mod objects;
 mod publish;
+mod ramp_guard;
 mod recovery;
 mod scores;
+mod servable;
+mod split;
+mod split_board;
+mod split_log;
 mod store;
 mod writer;
 
 pub use artifact::{decode, encode};
-pub use by_hand::MoveByHand;
+pub use asked_split::AskedSplit;
+pub use by_hand::{MoveByHand, SplitByHand};
 pub use error::RegistryError;
 pub use follower::Follower;
 pub use history::{AliasMove, CHAMPION, HistoryEntry, When, version_at};
-pub use live::{LiveModels, Servable};
+pub use live::LiveModels;
 pub use manifest::{Manifest, Offsets, TimeRange, rfc3339};
 pub use publish::Publication;
+pub use ramp_guard::{RampGuard, RampRule};
 pub use recovery::{Restoration, SavedChampion};
-pub use scores::{ScorePoint, SegmentMetric, SegmentMetrics, SegmentPoint, SegmentPoints};
+pub use scores::{ArmPoint, ScorePoint, SegmentMetric, SegmentMetrics, SegmentPoint, SegmentPoints};
+pub use servable::Servable;
+pub use split::{
+    ArmTarget, RampStep, ShadowArm, Split, SplitArm, SplitEntry, arm_seed, choose, draw, percent, split_at,
+};
+pub use split_board::{ServingArm, ServingSplit, SplitBoard};
 pub use store::Registry;
 pub use writer::Writer;

@@ -23,6 +23,14 @@ pub(super) fn move_path(model: &str, number: u64) -> BlobPath {
     BlobPath::from_iter([model, "history", &format!("{number}.json")])
 }
 
+pub(super) fn splits_path(model: &str) -> BlobPath {
+    BlobPath::from_iter([model, "splits"])
+}
+
+pub(super) fn split_path(model: &str, number: u64) -> BlobPath {
+    BlobPath::from_iter([model, "splits", &format!("{number}.json")])
+}
+
 pub(super) fn scores_folder(model: &str) -> BlobPath {
     BlobPath::from_iter([model, "scores"])
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::history::{CHAMPION, MoveRequest, NewestMove, RECOVERY, When};
-use super::live::{LiveModels, Servable};
+use super::live::LiveModels;
+use super::servable::Servable;
 use super::{Manifest, Offsets, Registry, RegistryError, TimeRange};
 use crate::error::chain;
 use crate::model::{Decision, Predictor};
@@ -77,6 +78,7 @@ impl LiveModels {
         for name in self.models() {
             let restored = restore_model(self, registry, name, &saved, when, &mut result);
             result.errors.extend(restored.err());
+            result.errors.extend(self.refresh_splits(registry, name).err());
         }
         result
     }
@@ -94,7 +96,7 @@ fn restore_model(
     live.continue_from(name, registry.newest_entry(name)?.0, registry.newest_by_trainer(name)?);
     // The champion that the history names.
     let NewestMove { made, damaged } = registry.newest_move(name)?;
-    made.iter().for_each(|made| live.set_aliases(name, &made.aliases));
+    made.iter().for_each(|made| live.moved(name, made));
     let named = made.and_then(|made| made.aliases.get(CHAMPION).copied());
     let history = damaged.last().map(|error| chain(error));
     result.errors.extend(damaged);

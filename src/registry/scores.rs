@@ -14,7 +14,7 @@ use super::objects::{read_json, scores_folder, scores_path};
 use crate::blob::Blobs;
 use crate::error::chain;
 use crate::hash::seal;
-use crate::model::{SegmentSummaries, SegmentSummary, Version};
+use crate::model::{ArmWindow, SegmentSummaries, SegmentSummary, Version};
 use crate::time::EventTime;
 
 /// Points in one object.
@@ -42,6 +42,9 @@ pub struct ScorePoint {
     /// By column and value, if columns are named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub segments: SegmentPoints,
+    /// Of the arms of a split, but those that are other models.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arms: Vec<ArmPoint>,
 }
 
 /// The metrics of one segment.
@@ -74,6 +77,15 @@ impl SegmentPoint {
 fn named(metrics: &[(&'static str, f64)]) -> BTreeMap<String, f64> {
     let finite = metrics.iter().filter(|(_, value)| value.is_finite());
     finite.map(|(name, value)| ((*name).to_owned(), *value)).collect()
+}
+
+/// The metrics of an arm's predictions of one window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArmPoint {
+    pub name: String,
+    /// `None` for the champion.
+    pub version: Option<u64>,
+    pub scores: BTreeMap<String, f64>,
 }
 
 /// An object of points.
@@ -112,6 +124,8 @@ impl ScorePoint {
     /// Returns the scores of a version's window. Metrics that are not finite have no form in JSON and are left out.
     pub fn of(version: &Version) -> Self {
         let scores = &version.prequential;
+        let arm =
+            |arm: &ArmWindow| ArmPoint { name: arm.name.clone(), version: arm.version, scores: named(&arm.scores) };
         ScorePoint {
             version: version.number,
             window_end: version.window_end,
@@ -122,6 +136,7 @@ impl ScorePoint {
             no_skill: named(&scores.no_skill),
             persistence: named(&scores.persistence),
             segments: SegmentPoint::all(&scores.segments),
+            arms: version.arms.iter().map(arm).collect(),
         }
     }
 }
@@ -235,6 +250,9 @@ mod tests {
             predecessor: none(),
             newest: none(),
             no_skill: none(),
+            persistence: none(),
+            segments: SegmentPoints::new(),
+            arms: Vec::new(),
         };
         // Those of an earlier lineage are left over behind.
         for version in (1..=250).chain([301, 302]) {

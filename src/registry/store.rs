@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::history::{AliasHistory, AliasMove, CHAMPION, HistoryEntry, MoveRequest, NewestMove, TRAINER, version_at};
-use super::live::TrainerMove;
+use super::by_hand::check_author;
+use super::history::{
+    AliasHistory, AliasMove, CHAMPION, HistoryEntry, MoveRequest, NewestMove, TRAINER, TrainerMove, When, version_at,
+};
 use super::objects::{manifest_path, read, read_json, weights_path};
-use super::{Manifest, MoveByHand, Publication, RegistryError, ScorePoint, artifact, scores};
+use super::split::{ArmTarget, Split, SplitEntry};
+use super::split_log::{LogTail, RAMP, SplitLog, SplitRequest};
+use super::{Manifest, MoveByHand, Publication, RegistryError, ScorePoint, SplitByHand, artifact, scores};
 use crate::blob::{BlobPath, Blobs, Durability};
 use crate::hash::{seal, sha256};
 use crate::model::Predictor;
@@ -19,6 +23,7 @@ use crate::time::EventTime;
 pub struct Registry {
     blobs: Blobs,
     history: AliasHistory,
+    splits: SplitLog,
 }
 
 impl Registry {
@@ -42,7 +47,8 @@ impl Registry {
 
     fn open_with(url: &str, durability: Durability) -> Result<Self, RegistryError> {
         let blobs = Blobs::open(url, durability)?;
-        Ok(Registry { history: AliasHistory::new(blobs.clone()), blobs })
+        let (history, splits) = (AliasHistory::new(blobs.clone()), SplitLog::new(blobs.clone()));
+        Ok(Registry { history, splits, blobs })
     }
 
     /// Returns the url of the registry, as it was given.
@@ -134,9 +140,9 @@ impl Registry {
         Ok((manifest, predictor))
     }
 
-    /// Deletes versions until `keep` are left: the oldest first, never one that an alias points to, nor the champion before
-    /// the present one, nor the trainer's champion and the one before it, so that there is one to roll back to. Returns those
-    /// that were deleted.
+    /// Deletes versions until `keep` are left: the oldest first, never one that an alias points to or the newest split names,
+    /// nor the champion before the present one, nor the trainer's champion and the one before it, so that there is one to roll
+    /// back to. Returns those that were deleted.
     ///
     /// # Errors
     /// If the store fails.
@@ -151,7 +157,13 @@ impl Registry {
         }
         let aliases: BTreeMap<String, u64> = self.aliases(model)?;
         let champions = self.history.newest_champions(model)?;
-        let is_kept = |version: &u64| aliases.values().any(|kept| kept == version) || champions.contains(version);
+        let split = self.splits.newest(model)?.and_then(|entry| entry.split);
+        let is_arm = |version: u64| {
+            split.iter().flat_map(Split::targets).any(|(_, target)| *target == ArmTarget::Version(version))
+        };
+        let is_kept = |version: &u64| {
+            aliases.values().any(|kept| kept == version) || champions.contains(version) || is_arm(*version)
+        };
         let old: Vec<u64> = old.iter().copied().filter(|version| !is_kept(version)).collect();
         for version in &old {
             self.blobs.delete(&manifest_path(model, *version))?;
@@ -271,6 +283,87 @@ impl Registry {
         let none = || RegistryError::NoEarlierChampion { model: model.to_owned() };
         let earlier = self.earlier_champion(model)?.ok_or_else(none)?;
         self.promote(model, earlier, &MoveByHand { alias: CHAMPION, ..*by_hand })
+    }
+
+    /// Returns all splits of a model, ascending. Empty for an unknown model.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn splits(&self, model: &str) -> Result<Vec<SplitEntry>, RegistryError> {
+        Ok(self.splits.after(model, 0)?.entries)
+    }
+
+    /// Returns the splits of a model after a number.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(super) fn splits_after(&self, model: &str, number: u64) -> Result<LogTail, RegistryError> {
+        self.splits.after(model, number)
+    }
+
+    /// Splits the entities of a model from event time `when.event` on, or clears its split.
+    ///
+    /// # Errors
+    /// If an arm names a version, an alias or a model that there is not, the author has no valid name, or the store fails.
+    pub fn split(
+        &self,
+        model: &str,
+        split: Option<&Split>,
+        by_hand: &SplitByHand<'_>,
+    ) -> Result<SplitEntry, RegistryError> {
+        let SplitByHand { when, reason, by } = *by_hand;
+        check_author(by)?;
+        split.map_or(Ok(()), |split| self.check_targets(model, split))?;
+        let append = |split, reason| {
+            let entry = self.splits.append(model, &SplitRequest { split, when, reason, by, reverts: None })?;
+            Ok::<_, RegistryError>(entry.expect("an entry that takes back no other is always appended"))
+        };
+        let entry = append(split, reason)?;
+        // A running job may have deleted a version as an old one before it saw the split.
+        if let Some(error) = split.and_then(|split| self.check_targets(model, split).err()) {
+            append(None, "a version was deleted meanwhile")?;
+            return Err(error);
+        }
+        Ok(entry)
+    }
+
+    /// Checks that there is what the arms of a split name.
+    fn check_targets(&self, model: &str, split: &Split) -> Result<(), RegistryError> {
+        for (name, target) in split.targets() {
+            let missing = |what: &str| RegistryError::Split { detail: format!("arm {name}: {what}") };
+            match target {
+                ArmTarget::Champion => {}
+                ArmTarget::Version(version) => drop(self.manifest(model, *version)?),
+                ArmTarget::Alias(alias) => {
+                    let aliases = self.aliases(model)?;
+                    if !aliases.contains_key(alias) {
+                        let known = aliases.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                        return Err(missing(&format!("model {model} has no alias {alias}; it has {known}")));
+                    }
+                }
+                ArmTarget::Model(other) if other == model => return Err(missing("it is the model itself")),
+                ArmTarget::Model(other) => {
+                    if self.aliases(other)?.is_empty() {
+                        return Err(missing(&format!("there is no model {other} with a champion")));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Clears a split whose ramp has gone back, from an event time on. `None` if it is not the newest any more.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(super) fn revert_split(
+        &self,
+        model: &str,
+        number: u64,
+        when: When,
+        reason: &str,
+    ) -> Result<Option<SplitEntry>, RegistryError> {
+        self.splits.append(model, &SplitRequest { split: None, when, reason, by: RAMP, reverts: Some(number) })
     }
 
     /// Returns the newest version, of those that are kept, that was champion before the present champion became so for

@@ -74,6 +74,7 @@ pub fn run(
         events,
         max_in_flight: Config::default().in_flight(),
         nulls: Arc::default(),
+        live: Arc::default(),
         dropped: Arc::default(),
         keep_unlabelled: false,
     });

@@ -21,7 +21,7 @@ use crate::flow::build::{JobEvent, OfflineFiles};
 use crate::flow::op::Assignments;
 use crate::flow::{Job, Plan, build, telemetry};
 use crate::metrics::Metrics;
-use crate::registry::Offsets;
+use crate::registry::{LiveModels, Offsets};
 use crate::source::{
     IdlenessPolicy, InputFrontier, Outcome, PartitionStats, Partitions, PlaybackClock, PlaybackSpeed, RecordCounts,
     TumblingWindow,
@@ -52,6 +52,8 @@ pub struct JobOptions<'a> {
     pub since: Option<EventTime>,
     /// The online store to write, if the job serves.
     pub online: Option<Arc<Online>>,
+    /// The versions in service; none of a job that does not serve.
+    pub live: Arc<LiveModels>,
     /// The overtaken records of an earlier run, which take effect as they did then.
     pub journal: Vec<Overtaken>,
     /// The folder for Parquet files and their layout; `None` to write none.
@@ -70,6 +72,7 @@ impl JobOptions<'_> {
             until: None,
             since: None,
             online: None,
+            live: Arc::default(),
             journal: Vec::new(),
             offline: None,
             keep_unlabelled: false,
@@ -134,6 +137,7 @@ pub fn prepare(
         events,
         max_in_flight: config.in_flight(),
         nulls: Arc::default(),
+        live: options.live,
         dropped: Arc::default(),
         keep_unlabelled: options.keep_unlabelled,
     };

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::dead_letters::DeadLetterSink;
 use super::digest::VersionDigest;
 use super::letter_limit::DeadLetterLimit;
+use super::rollout::RolloutWatch;
 use super::training::TrainingReports;
 use super::{job, model_reports, print_err};
 use crate::checkpoint::{Journal, Overtaken};
@@ -21,7 +22,7 @@ use crate::flow::op::source::SourceEvent;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::model::{Decision, Version};
-use crate::registry::{Follower, LiveModels, Manifest, Publication, Registry, Writer};
+use crate::registry::{LiveModels, Manifest, Publication, Registry, Writer};
 use crate::serve::{LetterBoard, ShownLetter};
 use crate::source::DeadLetter;
 use crate::time::EventTime;
@@ -82,6 +83,8 @@ pub struct JobEvents {
     metrics: Arc<Metrics>,
     live: Arc<LiveModels>,
     writer: Writer,
+    /// Follows the registry; asked once more when all is written.
+    watch: RolloutWatch,
     /// The registry that is written.
     pub registry: Registry,
     written: WrittenVersions,
@@ -117,11 +120,9 @@ impl JobEvents {
     ) -> anyhow::Result<Self> {
         let written = WrittenVersions::default();
         let (live_models, written_by_thread) = (live.clone(), written.clone());
-        // Moves of aliases that others make are noticed while all versions are written.
-        let (mut follower, gauges) = (Follower::new(live.clone()), metrics.clone());
-        let follow = move |registry: &Registry| {
-            follower.poll(registry, |model, made| model_reports::moved(&gauges, model, made));
-        };
+        // Moves of aliases and splits that others make are noticed while all versions are written.
+        let watch = RolloutWatch::new(&job.plan, live, metrics);
+        let (of_thread, follow) = (watch.clone(), watch.clone());
         // What is written belongs to the digest and to checkpoints.
         let on_written = move |manifest: Manifest, deleted: &[u64]| {
             let version = VersionDigest {
@@ -138,15 +139,17 @@ impl JobEvents {
             written.digests.entry(manifest.name.clone()).or_default().insert(manifest.version, version);
             drop(written);
             live_models.stored(&manifest, deleted);
+            of_thread.written();
         };
         let VersionSink { registry, keep } = versions;
-        let writer = Writer::start(registry.clone(), keep, on_written, follow)?;
+        let writer = Writer::start(registry.clone(), keep, on_written, move |registry| follow.poll(registry))?;
         Ok(JobEvents {
             plan: job.plan.clone(),
             job: job.clone(),
             metrics: metrics.clone(),
             live: live.clone(),
             writer,
+            watch,
             registry,
             written,
             marked: CheckpointMark::default(),
@@ -335,6 +338,7 @@ impl JobEvents {
     /// If a version cannot be written.
     pub fn finish(self) -> anyhow::Result<BTreeMap<String, Vec<VersionDigest>>> {
         self.writer.finish()?;
+        self.watch.poll(&self.registry);
         let mut versions: BTreeMap<String, Vec<VersionDigest>> =
             self.plan.models.iter().map(|model| (model.name.clone(), Vec::new())).collect();
         for (model, written) in self.written.lock().expect("no holder panics").digests.iter() {

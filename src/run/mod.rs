@@ -79,6 +79,7 @@ mod reload;
 mod replay;
 mod replay_start;
 mod resume;
+mod rollout;
 mod setup;
 mod shortfall;
 mod signals;

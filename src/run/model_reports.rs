@@ -1,5 +1,6 @@
 //! Reports on models: the metrics and the lines of the log that follow from versions, labels, drift and moves of aliases.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,8 +10,8 @@ use super::training::by_reason;
 use crate::flow::op::RefusedInWindow;
 use crate::flow::plan::ModelPlan;
 use crate::metrics::Metrics;
-use crate::model::{DriftAlarm, ModelKind, Stability, Version, WaitingWindow};
-use crate::registry::AliasMove;
+use crate::model::{DriftAlarm, METRICS, ModelKind, Stability, Version, WaitingWindow};
+use crate::registry::{AliasMove, CHAMPION, SplitEntry};
 use crate::time::{EventTime, format_time};
 
 /// Returns the number of a version as the value of a gauge.
@@ -46,6 +47,39 @@ pub fn version(metrics: &Metrics, model: &str, version: &Version, busy: Duration
             metrics.model_score.with_label_values(&[model, metric, role]).set(*value);
         }
     }
+    for arm in &version.arms {
+        for (metric, value) in &arm.scores {
+            metrics.arms.score.with_label_values(&[model, metric, &arm.name]).set(*value);
+        }
+    }
+}
+
+/// Reports a split that a running job has noticed: its arms, and the end of those that it has no more. `known` are the arms
+/// of the split before, and become its own.
+pub fn split(metrics: &Metrics, model: &str, entry: &SplitEntry, known: &mut BTreeSet<String>) {
+    let arms = || entry.split.iter().flat_map(|split| &split.arms);
+    let names: BTreeSet<String> =
+        entry.split.iter().flat_map(|split| split.targets()).map(|(name, _)| name.to_owned()).collect();
+    for gone in std::mem::replace(known, names.clone()).difference(&names).filter(|name| *name != CHAMPION) {
+        metrics.arms.forget_arm(model, gone, METRICS.iter().map(|metric| metric.name));
+    }
+    for arm in arms() {
+        metrics.arms.share.with_label_values(&[model, &arm.name]).set(arm.share);
+    }
+    let SplitEntry { reason, by, number, .. } = entry;
+    match &entry.split {
+        Some(split) => tracing::info!(model, by, split = number, "the entities are split: {split}; {reason}"),
+        None => {
+            let _ = metrics.arms.share.remove_label_values(&[model, CHAMPION]);
+            tracing::info!(model, by, split = number, "the split was cleared: {reason}");
+        }
+    }
+}
+
+/// Reports a split that was cleared because an arm had fallen behind.
+pub fn taken_back(metrics: &Metrics, model: &str, entry: &SplitEntry) {
+    metrics.arms.taken_back.with_label_values(&[model]).inc();
+    tracing::warn!(model, split = entry.reverts, time = format_time(entry.time), "{}", entry.reason);
 }
 
 /// Reports a move of an alias that a running job has noticed.

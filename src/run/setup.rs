@@ -156,6 +156,7 @@ impl RunSetup {
         }
         let options = JobOptions {
             online: Some(self.online.clone()),
+            live: self.live.clone(),
             journal,
             offline: self.config.offline.enabled.then_some((offline.as_path(), layout)),
             ..JobOptions::new(self.config.play.speed, bounded)

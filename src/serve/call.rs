@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 
 use super::RequestError;
+use super::answer_moment::AnswerMoment;
 use super::reply::Reply;
 use crate::example::{Frame, InstanceError};
 use crate::model::{PredictionMemory, Predictions};
@@ -22,8 +23,28 @@ pub struct Call {
 /// The version that is to predict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VersionRef {
+    /// The request names none: the arm of each instance, or the champion without a split.
+    Unnamed,
     Champion,
     Number(u64),
+}
+
+impl From<Option<u64>> for VersionRef {
+    fn from(named: Option<u64>) -> Self {
+        named.map_or(VersionRef::Unnamed, VersionRef::Number)
+    }
+}
+
+/// Reads the instances of a request again, for the model at a position. Returns the first mistake in an instance, if any.
+pub type ReadFor<'a> = &'a dyn Fn(usize, &mut Frame) -> Result<Option<InstanceError>, RequestError>;
+
+/// A request for a model that has a split.
+#[derive(Clone, Copy)]
+pub struct SplitCall<'a> {
+    /// Position of the model.
+    pub model: usize,
+    pub moment: AnswerMoment,
+    pub read: ReadFor<'a>,
 }
 
 /// The reason why a handler returned no answer.
@@ -80,6 +101,8 @@ pub struct Scratch {
     pub memory: PredictionMemory,
     /// One for each instance.
     pub predictions: Predictions,
+    /// The instances as another model reads them, which an arm or a shadow may be.
+    pub other: Frame,
     /// The watermark of the previous answer and its text.
     watermark: Option<(EventTime, String)>,
 }

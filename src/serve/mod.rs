@@ -20,6 +20,7 @@
 //! | is answered by the route's handler | `native`, `operations`, or a folder of a protocol: `open_inference`, `tensorflow`, `mlflow`, `feast` |
 //! | has its instances read, whatever form they are in | `served_models`, `instance_table`, `json_columns` |
 //! | is predicted for: version, look-ups, expressions, scores; some are logged | `served_models`, `prediction_log` |
+//! | is predicted for by the arms of a split, and by shadows beside | `split_prediction`, `model_split`, `answered` |
 //! | has items ranked, or left out, by what else is known of them and the user | `recommender` |
 //! | is refused, in the family's shape, and counted | [`RequestError`], [`crate::metrics::Traffic`] |
 //! | is passed on to another server instead of all that, by a [`Gateway`] | `gateway` |
@@ -35,6 +36,7 @@
 
 mod admission;
 mod answer_moment;
+mod answered;
 mod body;
 mod budget;
 mod call;
@@ -52,6 +54,7 @@ mod json_columns;
 mod json_parts;
 mod letter_board;
 mod mlflow;
+mod model_split;
 mod native;
 mod open_inference;
 mod operations;
@@ -67,10 +70,12 @@ mod request_service;
 mod router;
 mod rules;
 mod served_groups;
+mod served_model;
 mod served_models;
 mod served_windows;
 mod server;
 mod service;
+mod split_prediction;
 mod tensorflow;
 mod tls;
 mod tokens;

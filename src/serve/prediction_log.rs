@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use twox_hash::XxHash3_64;
 
+use super::answered::Answered;
 use super::call::Scratch;
 use super::reply;
 use crate::example::Program;
-use crate::registry::Servable;
 
 /// The target of the lines.
 const PREDICTIONS: &str = "predictions";
@@ -23,13 +23,13 @@ pub struct PredictionLog {
     share: f64,
 }
 
-/// The model and the version that have made predictions.
+/// The model that a request asked, and the source of its predictions.
 #[derive(Clone, Copy)]
 pub struct LoggedModel<'a> {
     pub program: &'a Program,
     /// The inputs' names as JSON.
     pub quoted: &'a [String],
-    pub version: &'a Servable,
+    pub answered: &'a Answered,
 }
 
 impl PredictionLog {
@@ -47,7 +47,7 @@ impl PredictionLog {
 
     /// Logs the predictions of a request, which took so long.
     pub fn write(self, by: LoggedModel<'_>, scratch: &Scratch, took: Duration) {
-        let LoggedModel { program, quoted, version } = by;
+        let LoggedModel { program, quoted, answered } = by;
         if !tracing::enabled!(target: PREDICTIONS, tracing::Level::INFO) {
             return;
         }
@@ -58,7 +58,7 @@ impl PredictionLog {
                 let cells = names.map(|(at, name)| (name.as_str(), program.input(&scratch.frame, row, at)));
                 reply::write_inputs(cells, out);
             };
-            match program.entity(&scratch.frame, row) {
+            match program.looked_up(&scratch.frame, row) {
                 Some(key) => reply::write_list(key, &mut entity),
                 None => write_inputs(&mut entity),
             }
@@ -67,12 +67,12 @@ impl PredictionLog {
             }
             write_inputs(&mut inputs);
             let mut predicted = Vec::new();
-            reply::write_prediction(&version.predictor, prediction, &mut predicted);
+            reply::write_prediction(answered, prediction, &mut predicted);
             let [entity, inputs, predicted] = [&entity, &inputs, &predicted].map(|json| String::from_utf8_lossy(json));
             tracing::info!(
                 target: PREDICTIONS,
                 model = program.model(),
-                version = version.version,
+                version = answered.version_at(row),
                 entity = &*entity,
                 inputs = &*inputs,
                 prediction = &*predicted,

@@ -4,14 +4,23 @@ use std::io::Write;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{
+    ACCEPT_ENCODING, ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use hyper::{Response, StatusCode};
 
 use super::RequestError;
+use super::answered::Answered;
 use crate::aggregate::Feature;
-use crate::model::{InputCell, Predictions, Predictor, Task};
+use crate::model::{InputCell, Predictions, Task};
 use crate::time::{EventTime, format_time};
 use crate::value::Scalar;
+
+/// The header with the arm of each instance, of answers whose body has no room for it.
+const ARMS: HeaderName = HeaderName::from_static("tidemill-arms");
+
+/// The most instances whose arms the header lists.
+const MOST_LISTED: usize = 64;
 
 /// An answer with a body of known length.
 pub type Reply = Response<Full<Bytes>>;
@@ -65,6 +74,15 @@ pub fn add_error_headers(error: &RequestError, reply: &mut Reply) {
     }
 }
 
+/// Adds the header with the arms of a split to an answer, if they are few enough.
+pub fn with_arms(mut reply: Reply, answered: &Answered) -> Reply {
+    let text = answered.arms_text().filter(|_| answered.instances() <= MOST_LISTED);
+    if let Some(value) = text.and_then(|text| HeaderValue::from_str(&text).ok()) {
+        reply.headers_mut().insert(ARMS, value);
+    }
+    reply
+}
+
 /// Makes an answer the last on its connection.
 pub fn end_connection<B>(reply: &mut Response<B>) {
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -95,21 +113,21 @@ pub fn write_float(value: f64, out: &mut Vec<u8>) {
 }
 
 /// Appends a list of predictions.
-pub fn write_predictions(predictor: &Predictor, predictions: &Predictions, out: &mut Vec<u8>) {
+pub fn write_predictions(answered: &Answered, predictions: &Predictions, out: &mut Vec<u8>) {
     out.push(b'[');
     for (at, prediction) in predictions.rows().enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        write_prediction(predictor, prediction, out);
+        write_prediction(answered, prediction, out);
     }
     out.push(b']');
 }
 
 /// Appends a prediction: a number, an int if it is a cluster, or an object from class to probability if it has classes.
-pub fn write_prediction(predictor: &Predictor, prediction: &[f64], out: &mut Vec<u8>) {
-    let classes = predictor.classes();
-    if predictor.kind().task == Task::Clustering {
+pub fn write_prediction(answered: &Answered, prediction: &[f64], out: &mut Vec<u8>) {
+    let classes = answered.classes();
+    if answered.task() == Task::Clustering {
         return serde_json::to_writer(out, &(prediction[0] as u64)).expect("writing to memory cannot fail");
     }
     if classes.is_empty() {

@@ -1,26 +1,24 @@
-//! The models of a dataflow as requests see them: programs bound to the online store, and versions.
+//! The models of a dataflow as requests see them, and their versions.
 
 use std::fmt::Display;
 use std::ops::Index;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use serde::de::{DeserializeSeed, Deserializer};
 
 use super::RequestError;
-use super::call::{Call, Scratch, Unanswered, VersionRef};
+use super::answer_moment::AnswerMoment;
+use super::answered::Answered;
+use super::call::{Call, ReadFor, Scratch, SplitCall, Unanswered, VersionRef};
+use super::model_split::ShadowBudget;
 use super::prediction_log::{LoggedModel, PredictionLog};
-use super::prediction_stats::PredictionStats;
-use super::recommender::Recommender;
-use crate::example::{Frame, InstanceError, LookupSource, Program};
+use super::served_model::ServedModel;
+use crate::example::{Frame, InstanceError};
 use crate::expr::nearest;
-use crate::metrics::{Metrics, NullMetric, NullReason};
-use crate::model::{ModelKind, ModelOptions, RANKING_METRICS, Task};
+use crate::metrics::NullReason;
 use crate::registry::{CHAMPION, LiveModels, Manifest, Registry, RegistryError, Servable};
-use crate::store::Online;
-use crate::store::memory::OnlineTable;
 use crate::time::EventTime;
 
 /// Versions kept of those that requests named and [`LiveModels`] does not hold.
@@ -30,9 +28,11 @@ const MOST_LOADED: usize = 8;
 #[derive(Debug)]
 pub struct ServedModels {
     models: Vec<ServedModel>,
-    live: Arc<LiveModels>,
+    pub(super) live: Arc<LiveModels>,
     registry: Option<Registry>,
     log: Option<PredictionLog>,
+    /// The time that shadows may take.
+    pub(super) shadow_budget: ShadowBudget,
     /// Versions read from the registry for requests that named them, newest last.
     loaded: Mutex<Vec<LoadedVersion>>,
 }
@@ -50,7 +50,7 @@ impl ServedModels {
         registry: Option<Registry>,
         log: Option<PredictionLog>,
     ) -> Self {
-        ServedModels { models, live, registry, log, loaded: Mutex::default() }
+        ServedModels { models, live, registry, log, shadow_budget: ShadowBudget::default(), loaded: Mutex::default() }
     }
 
     pub fn iter(&self) -> std::slice::Iter<'_, ServedModel> {
@@ -164,14 +164,30 @@ impl ServedModels {
         })
     }
 
-    /// Predicts for the instances in `scratch`: looks up, as of `asking`, and computes what they do not have, then scores
-    /// them. Returns the version that predicted, and leaves the predictions in `scratch`.
+    /// Predicts for the instances in `scratch`: looks up and computes what they do not have, then scores them, by the arm of
+    /// each if there is a split and the request names no version. Returns what predicted, and leaves the predictions in
+    /// `scratch`. `read` reads the instances for another model.
     ///
     /// # Errors
     /// If the version does not exist, is not loaded or takes other inputs, or if an instance is faulty.
-    pub fn predict(&self, call: &Call, asking: EventTime, scratch: &mut Scratch) -> Result<Arc<Servable>, Unanswered> {
+    pub fn predict(
+        &self,
+        call: &Call,
+        moment: AnswerMoment,
+        scratch: &mut Scratch,
+        read: ReadFor<'_>,
+    ) -> Result<Answered, Unanswered> {
         let start = Instant::now();
         let model = &self.models[call.model];
+        let split = match (call.version, &call.fault) {
+            (VersionRef::Unnamed, None) => self.live.splits().serving(&model.name, moment.watermark),
+            _ => None,
+        };
+        if let Some(serving) = split {
+            let answered = self.predict_split(SplitCall { model: call.model, moment, read }, &serving, scratch)?;
+            self.log(model, &answered, scratch, start.elapsed());
+            return Ok(answered);
+        }
         let version = self.version(call.model, call.version)?;
         let stats = model.stats.of(version.version);
         if let Some(fault) = &call.fault {
@@ -179,16 +195,24 @@ impl ServedModels {
             return Err(RequestError::Instance(fault.clone()).into());
         }
         let Scratch { frame, memory, predictions, .. } = scratch;
-        model.complete(frame, asking);
+        model.complete(frame, moment.asking);
         let input = |row: usize, input: usize| model.program.input(frame, row, input);
         model.nulls.add(NullReason::OutOfRange, version.predictor.out_of_range(frame.rows(), input));
         version.predictor.predict_values(frame.rows(), input, memory, predictions);
         let took = start.elapsed();
         stats.succeeded(frame.rows(), took);
+        let is_named = matches!(call.version, VersionRef::Number(_));
+        if is_named { &model.by_named } else { &model.by_champion }.add(frame.rows());
+        let answered = Answered::by(version);
+        self.log(model, &answered, scratch, took);
+        Ok(answered)
+    }
+
+    /// Logs predictions, if the entity of an instance is one of those that are logged.
+    fn log(&self, model: &ServedModel, answered: &Answered, scratch: &Scratch, took: Duration) {
         if let Some(log) = self.log {
-            log.write(LoggedModel { program: &model.program, quoted: &model.quoted, version: &version }, scratch, took);
+            log.write(LoggedModel { program: &model.program, quoted: &model.quoted, answered }, scratch, took);
         }
-        Ok(version)
     }
 
     /// Returns the number of the version that a request asks for.
@@ -203,7 +227,7 @@ impl ServedModels {
     fn version(&self, model: usize, version: VersionRef) -> Result<Arc<Servable>, Unanswered> {
         let served = &self.models[model];
         let number = match version {
-            VersionRef::Champion => {
+            VersionRef::Unnamed | VersionRef::Champion => {
                 return self.servable(served).ok_or_else(|| RequestError::NoVersion(served.name.clone()).into());
             }
             VersionRef::Number(number) => number,
@@ -256,87 +280,5 @@ impl Index<usize> for ServedModels {
     type Output = ServedModel;
     fn index(&self, model: usize) -> &ServedModel {
         &self.models[model]
-    }
-}
-
-/// All that requests need of one model but its versions.
-#[derive(Debug)]
-pub struct ServedModel {
-    pub name: String,
-    /// The name of its kind.
-    pub kind: String,
-    pub task: Task,
-    /// The names of the metrics that it is scored by; the first one is that of requests that name none.
-    pub metrics: Vec<&'static str>,
-    pub program: Program,
-    /// The sources of the program's look-ups, by their positions in it.
-    tables: Vec<Arc<OnlineTable>>,
-    /// The inputs' names as JSON.
-    pub quoted: Vec<String>,
-    /// The beginning of every answer, up to the version.
-    pub head: Vec<u8>,
-    /// The items that it ranks, if it does.
-    pub recommender: Option<Recommender>,
-    /// The newest version that was found to fit.
-    fitting: ArcSwapOption<Servable>,
-    /// Counts the inputs of requests that could not be computed or are out of range.
-    nulls: NullMetric,
-    /// Counts of the predictions of each version.
-    pub stats: PredictionStats,
-}
-
-impl ServedModel {
-    /// # Panics
-    /// If the store lacks a table or group of the plan: both are made from the same plan.
-    pub fn new(
-        program: Program,
-        options: &ModelOptions,
-        recommender: Option<Recommender>,
-        online: &Online,
-        metrics: &Metrics,
-    ) -> Self {
-        let table = |source: &LookupSource| match source {
-            LookupSource::Table(name) => online.table(name),
-            LookupSource::Group(name) => online.group(name),
-        };
-        let tables = program.sources().iter().map(table);
-        let quote = |name: &str| serde_json::to_string(name).expect("text has a JSON form");
-        let kind = ModelKind::of(&options.kind).expect("the spec's models are of known kinds");
-        let of_lists = RANKING_METRICS.iter().map(|known| known.name).filter(|_| options.ranking.is_some());
-        ServedModel {
-            name: program.model().to_owned(),
-            kind: options.kind.name.clone(),
-            task: kind.task,
-            metrics: kind.metrics().map(|known| known.name).chain(of_lists).collect(),
-            tables: tables.map(|table| table.expect("the store has all that is looked up").clone()).collect(),
-            quoted: program.inputs().iter().map(|input| quote(&input.name)).collect(),
-            head: format!("{{\"model\":{},\"version\":", quote(program.model())).into_bytes(),
-            recommender,
-            fitting: ArcSwapOption::empty(),
-            nulls: metrics.nulls_of(format!("model.{}.predict", program.model())),
-            stats: PredictionStats::default(),
-            program,
-        }
-    }
-
-    /// Looks up, as of an asking time, and computes the values that the instances in a frame do not have.
-    fn complete(&self, frame: &mut Frame, asking: EventTime) {
-        let failed = self.program.run(frame, asking, |source, key| self.tables[source].get_encoded(key));
-        self.nulls.add(NullReason::NonFinite, failed.non_finite);
-        self.nulls.add(NullReason::Overflow, failed.overflow);
-        self.nulls.add(NullReason::Unreadable, failed.unreadable);
-    }
-
-    /// Returns whether a version takes the inputs that the program computes. One from before a change of the dataflow
-    /// may not.
-    fn fits(&self, version: &Arc<Servable>) -> bool {
-        if self.fitting.load().as_ref().is_some_and(|known| Arc::ptr_eq(known, version)) {
-            return true;
-        }
-        let fits = version.predictor.inputs() == self.program.inputs();
-        if fits {
-            self.fitting.store(Some(version.clone()));
-        }
-        fits
     }
 }

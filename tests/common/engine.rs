@@ -297,6 +297,7 @@ impl Run<'_> {
             events,
             max_in_flight: Volume { records: 64, bytes: u64::MAX },
             nulls: Arc::default(),
+            live: Arc::default(),
             dropped: Arc::default(),
             keep_unlabelled: false,
         });

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use crate::common::training::{DAY, Row, Trial, examples, generate, inputs, lcg, task, trainer};
 use tidemill::model::preparation::{Observations, Preparation, Prepared, SlotLayout, Statistics};
 use tidemill::model::{
-    Bounds, ClassWeights, Classes, Combining, Decision, Gate, GateFallback, InputForm, InputOptions, KINDS,
+    ArmScorer, Bounds, ClassWeights, Classes, Combining, Decision, Gate, GateFallback, InputForm, InputOptions, KINDS,
     KindOptions, Labels, LearningStart, ModelKind, ModelOptions, OPTIMIZERS, OptimizerOptions, ParameterValue,
-    ReportOptions, SamplingOptions, Scored, Shard, Stability, Task, TrainedBy, Trainer, TrainerConfig, Version,
-    WindowScores, check_options,
+    ReportOptions, SamplingOptions, Scored, ScoredArm, ScoredVersion, Shard, Stability, Task, TrainedBy, Trainer,
+    TrainerConfig, Version, WindowScores, check_options,
 };
 
 /// Every kind with every optimizer, with the bounds of its parameters, and with the ways to prepare and shard.
@@ -752,5 +752,47 @@ fn versions_and_predictions_of_the_known_kinds_never_change() {
     let found: String = everything().into_iter().map(digest).collect();
     for known in DIGESTS.lines() {
         assert!(found.lines().any(|line| line == known), "{known}\nis not in\n{found}");
+    }
+}
+
+#[test]
+fn an_arm_that_is_the_champion_has_the_bits_of_its_scores() {
+    for (name, options) in everything().into_iter().filter(|(name, _)| !name.contains(" with ")) {
+        if task(&options) == Task::Clustering {
+            continue;
+        }
+        // Labels are known at once, so the champion of an example is that of its window.
+        let rows: Vec<Row> = generate(900, 5, 3).into_iter().map(|row| Row { time: row.known, ..row }).collect();
+        let windows: Vec<&[Row]> = rows.chunk_by(|one, other| one.known / DAY == other.known / DAY).collect();
+        let mut trainer = trainer(&options);
+        let close = |trainer: &mut Trainer, window: &[Row]| {
+            trainer.learn(&examples(task(&options), window));
+            trainer.close(trainer.window_of(window[0].known)).unwrap()
+        };
+        let first = close(&mut trainer, windows[0]);
+        let arm = |name: &str, version: Option<&Version>| ScoredArm {
+            name: name.to_owned(),
+            version: version
+                .map(|version| ScoredVersion { number: version.number, predictor: version.predictor.clone() }),
+        };
+        let config = trainer.config().clone();
+        let mut arms = ArmScorer::new(&config);
+        arms.open(vec![arm("champion", None), arm("same", Some(&first)), arm("again", Some(&first))]);
+        let (before, after) = windows[1].split_at(windows[1].len() / 3);
+        arms.score(&examples(task(&options), before));
+        // A restart in the midst of the window changes no bit.
+        let saved = arms.save();
+        let mut restarted = ArmScorer::new(&config);
+        restarted.load(saved, |number| (number == 1).then(|| first.predictor.clone()));
+        restarted.score(&examples(task(&options), after));
+        let second = close(&mut trainer, windows[1]);
+        let closed = restarted.close(&second.prequential);
+        assert_eq!(closed.len(), 3, "{name}");
+        let bits =
+            |scores: &[(&'static str, f64)]| scores.iter().map(|(name, x)| (*name, x.to_bits())).collect::<Vec<_>>();
+        for arm in &closed {
+            assert_eq!(bits(&arm.scores), bits(&second.prequential.champion), "{name}: {}", arm.name);
+        }
+        assert!(!second.prequential.champion.is_empty(), "{name}");
     }
 }

@@ -108,6 +108,7 @@ fn launch(
         events,
         max_in_flight: Volume { records: limit, bytes: u64::MAX },
         nulls: Arc::default(),
+        live: Arc::default(),
         dropped: Arc::default(),
         keep_unlabelled: false,
     });

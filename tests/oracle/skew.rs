@@ -67,6 +67,7 @@ fn compare(plan: &Arc<Plan>, until: &str, wanted_examples: usize) {
 
     // A replay, whose examples are the expectation.
     let wanted = JobOptions {
+        live: Arc::default(),
         bounded: true,
         pace: PlaybackSpeed::Unlimited,
         from: None,
@@ -95,6 +96,7 @@ fn compare(plan: &Arc<Plan>, until: &str, wanted_examples: usize) {
     // A live job that is stepped to each example's time.
     let online = job::online_store(plan);
     let wanted = JobOptions {
+        live: Arc::default(),
         bounded: true,
         pace: PlaybackSpeed::Manual,
         from: None,

@@ -67,6 +67,7 @@ fn start(plan: &Arc<Plan>, parts: &SnapshotParts) -> Result<(), String> {
         events: crossbeam_channel::unbounded().0,
         max_in_flight: Volume { records: 64, bytes: u64::MAX },
         nulls: Arc::default(),
+        live: Arc::default(),
         dropped: Arc::default(),
         keep_unlabelled: false,
     });

@@ -19,6 +19,7 @@
 //! | `redis_hangs` | a mirror that never answers a write |
 //! | `redis_refuses` | a mirror that refuses some keys, or all |
 //! | `reload` | SIGHUP |
+//! | `rollout` | arms that are scored, and ramps that go back |
 //! | `united` | streams of several sources |
 //!
 //! Interruptions by a broker are in `tests/kafka`.
@@ -41,5 +42,6 @@ mod redis_refuses;
 mod registry;
 mod reload;
 mod replay;
+mod rollout;
 mod snapshot;
 mod united;

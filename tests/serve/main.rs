@@ -20,6 +20,7 @@
 //! | `secrets` | secrets are in nothing that a run says or writes |
 //! | `shutdown` | the end of a run that hangs, permissions of files, the warning of an open address |
 //! | `top` | `tidemill top` |
+//! | `splits` | arms of a split: which one answers, what the answer says of it, shadows |
 //! | `tls` | certificates, real clients, handshakes |
 //! | `windows` | features in windows that requests ask for |
 
@@ -43,6 +44,7 @@ mod python;
 mod recommend;
 mod secrets;
 mod shutdown;
+mod splits;
 mod tls;
 mod top;
 mod windows;

@@ -21,8 +21,10 @@ use crate::flow::exchange::{Route, WorkerShare, key_columns};
 use crate::flow::nulls::count;
 use crate::flow::plan::{LabelPlan, ModelPlan};
 use crate::metrics::{NullCounter, NullReason};
-use crate::model::{DriftAlarm, Examples, ModelError, Scored, Trainer, TrainerConfig, Version, WaitingWindow};
-use crate::registry::SavedChampion;
+use crate::model::{
+    ArmScorer, DriftAlarm, Examples, ModelError, Scored, Trainer, TrainerConfig, Version, WaitingWindow,
+};
+use crate::registry::{LiveModels, SavedChampion};
 use crate::time::EventTime;
 use crate::value::{Batch, Key, KeyCodec};
 
@@ -45,12 +47,13 @@ pub fn learn<'scope>(
     checkpoint: OperatorCheckpoint,
     kept: KeptExamples,
     nulls: Arc<NullCounter>,
+    live: Arc<LiveModels>,
     report: impl FnMut(LearningReport) + 'static,
 ) -> Result<Records<'scope>, CheckpointError> {
     let scope = labelled.scope();
     let home = Key::hash_of(plan.name.as_bytes());
     let here = WorkerShare::of(scope).owns(home);
-    let mut queue = TrainerQueue::new(plan.clone(), kept, nulls);
+    let mut queue = TrainerQueue { live, ..TrainerQueue::new(plan.clone(), kept, nulls) };
     for part in checkpoint.load::<Option<LearnState>>()?.into_iter().flatten().filter(|_| here) {
         queue.load(part).map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -164,6 +167,9 @@ struct TrainerQueue {
     kept: KeptExamples,
     scored: Vec<Batch>,
     admission: LabelAdmission,
+    /// The splits, whose arms are scored.
+    live: Arc<LiveModels>,
+    arms: ArmScorer,
     /// Counts the inputs that could not be computed or are out of range.
     nulls: Arc<NullCounter>,
 }
@@ -183,8 +189,11 @@ fn config(plan: &ModelPlan) -> TrainerConfig {
 impl TrainerQueue {
     fn new(plan: Arc<ModelPlan>, kept: KeptExamples, nulls: Arc<NullCounter>) -> Self {
         let types: Vec<_> = plan.identity.iter().map(|column| plan.columns.columns[*column].ty).collect();
+        let config = config(&plan);
         TrainerQueue {
-            trainer: Trainer::new(config(&plan)).expect("the spec has checked the model's options"),
+            arms: ArmScorer::new(&config),
+            live: Arc::default(),
+            trainer: Trainer::new(config).expect("the spec has checked the model's options"),
             identity: KeyCodec::new(&types),
             plan,
             queue: VecDeque::new(),
@@ -205,12 +214,21 @@ impl TrainerQueue {
             return Err(vec![ModelError::DamagedState("the open window does not end where windows do".to_owned())]);
         }
         (self.window_end, self.admission) = (saved.window_end, saved.admission);
+        let name = &self.plan.name;
+        self.arms.load(saved.arms, |version| {
+            let found = self.live.version(name, version);
+            // A trainer that is only asked for its champion has no versions to score.
+            if found.is_none() && self.live.models().any(|model| model == name) {
+                tracing::warn!(model = name, version, "an arm is not scored on: its version is not in the registry");
+            }
+            found.map(|servable| servable.predictor.clone())
+        });
         Ok(())
     }
 
     fn save(&self) -> LearnState {
         let admission = self.admission.clone();
-        LearnState { trainer: self.trainer.save(), window_end: self.window_end, admission }
+        LearnState { trainer: self.trainer.save(), window_end: self.window_end, admission, arms: self.arms.save() }
     }
 
     /// Returns what has been learnt so far.
@@ -292,7 +310,10 @@ impl TrainerQueue {
             if self.trainer.work(SLICE) {
                 self.window_end = None;
                 match self.trainer.close(end) {
-                    Some(version) => report(Learnt::Version(Box::new(version))),
+                    Some(mut version) => {
+                        version.arms = self.arms.close(&version.prequential);
+                        report(Learnt::Version(Box::new(version)));
+                    }
                     None => {
                         self.trainer.waiting().into_iter().for_each(|waiting| report(Learnt::Waiting(end, waiting)));
                     }
@@ -302,10 +323,16 @@ impl TrainerQueue {
         }
         self.admission.take_ended(next).into_iter().for_each(|refused| report(Learnt::Refused(refused)));
         let Some((batch, examples)) = self.queue.front() else { return true };
-        let rows = self.trainer.slice(SLICE).min(batch.len() - self.row);
+        // Each arm predicts all examples of the window.
+        let slice = SLICE / (1 + self.arms.versions());
+        let rows = self.trainer.slice(slice).min(batch.len() - self.row);
         let slice = examples.slice(self.row, rows);
         let window_end = self.trainer.window_of(slice.known[0]);
-        self.window_end = Some(window_end);
+        if self.window_end.replace(window_end).is_none() {
+            let start = window_end.saturating_sub(self.plan.window_ms);
+            self.arms.open(self.live.splits().scored(&self.plan.name, start));
+        }
+        self.arms.score(&slice);
         let scored = self.trainer.learn(&slice);
         self.trainer.take_alarms().into_iter().for_each(|alarm| report(Learnt::Drift(alarm)));
         if self.kept != KeptExamples::Nothing {

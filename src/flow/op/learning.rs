@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::admission::{LabelAdmission, RefusedInWindow, RefusedLabels};
-use crate::model::{DriftAlarm, OverallScores, Version, WaitingWindow};
+use crate::model::{DriftAlarm, OverallScores, SavedArms, Version, WaitingWindow};
 use crate::time::EventTime;
 
 /// Saved state of the operator.
@@ -14,6 +14,7 @@ pub struct LearnState {
     pub(super) trainer: Vec<u8>,
     pub(super) window_end: Option<EventTime>,
     pub(super) admission: LabelAdmission,
+    pub(super) arms: SavedArms,
 }
 
 /// A report of what is learnt.

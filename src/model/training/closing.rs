@@ -241,6 +241,7 @@ impl Closing {
             rolled_back,
             diverged: is_diverged,
             prequential,
+            arms: Vec::new(),
             stability,
             predictor,
         }

@@ -13,6 +13,7 @@
 //! Invariant: everything is a function of the sequence of examples. The way in which it is cut into calls of
 //! [`Trainer::learn`], and saving and loading in between, change no bit.
 
+mod arms;
 mod closing;
 mod comparison;
 mod divergence;
@@ -35,6 +36,7 @@ mod version;
 mod waiting;
 mod window;
 
+pub use arms::{ArmScorer, ArmWindow, SavedArms, ScoredArm, ScoredVersion};
 pub use drift::DriftAlarm;
 pub use examples::{Examples, Labels, Scored};
 pub use prequential::WindowScores;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Stability, WindowScores};
+use super::{ArmWindow, Stability, WindowScores};
 use crate::model::Predictor;
 use crate::time::EventTime;
 
@@ -48,6 +48,8 @@ pub struct Version {
     pub diverged: bool,
     /// Scores of the predictions in this window.
     pub prequential: WindowScores,
+    /// Scores of the arms of a split in this window, which are no business of the trainer: empty as it makes the version.
+    pub arms: Vec<ArmWindow>,
     /// The values of this window against those of the window in which the champion was trained.
     pub stability: Stability,
     pub predictor: Arc<Predictor>,

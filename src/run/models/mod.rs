@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `verb` | the command line |
 //! | `place` | where the models are: a registry, or the endpoint of a job |
+//! | `splits` | the arms that answer for a model |
 //! | `tables` | what is printed |
 
 mod place;
+mod splits;
 mod tables;
 mod verb;
 

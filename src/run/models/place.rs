@@ -229,7 +229,8 @@ impl ModelPlace {
     }
 }
 
-fn path(model: &str, verb: &str) -> String {
+/// Returns the path of a route on a model.
+pub(super) fn path(model: &str, verb: &str) -> String {
     format!("/models/{}/{verb}", segment(model))
 }
 
@@ -262,13 +263,13 @@ fn written(registry: &Registry, model: &str, version: u64) -> Result<Option<Mani
 }
 
 /// Returns the manifest of the newest version that is written.
-fn newest_of(registry: &Registry, model: &str, versions: &[u64]) -> Result<Option<Manifest>, RegistryError> {
+pub(super) fn newest_of(registry: &Registry, model: &str, versions: &[u64]) -> Result<Option<Manifest>, RegistryError> {
     let manifests = versions.iter().rev().map(|version| written(registry, model, *version));
     manifests.filter_map(Result::transpose).next().transpose()
 }
 
 /// Checks that a registry has a model.
-fn check(registry: &Registry, model: &str) -> anyhow::Result<()> {
+pub(super) fn check(registry: &Registry, model: &str) -> anyhow::Result<()> {
     let models = registry.models()?;
     if models.iter().any(|known| known == model) {
         return Ok(());

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::place::{MetricPoint, MetricScores, ModelSummary};
-use crate::registry::{HistoryEntry, Manifest};
-use crate::time::format_time;
+use super::splits::ModelSplits;
+use crate::registry::{ArmTarget, CHAMPION, HistoryEntry, Manifest, SplitEntry, percent, version_at};
+use crate::time::{EventTime, format_duration, format_time};
 
 /// Returns rows as text, with columns of one width each but for the last.
 fn aligned(rows: &[Vec<String>]) -> String {
@@ -110,4 +111,72 @@ pub fn moved(model: &str, entry: &HistoryEntry) -> String {
 /// Returns the aliases that point to a version.
 pub fn aliases_of(aliases: &BTreeMap<String, u64>, version: u64) -> Vec<&str> {
     aliases.iter().filter(|(_, target)| **target == version).map(|(alias, _)| alias.as_str()).collect()
+}
+
+/// Returns a line on a split that was made or cleared.
+pub fn split(model: &str, entry: &SplitEntry) -> String {
+    let (time, number) = (format_time(entry.time), entry.number);
+    match &entry.split {
+        Some(split) => format!("{model} is split from {time} on (split {number}): {split}\n{}", ramp(entry)),
+        None => format!("{model} is not split from {time} on (split {number})\n"),
+    }
+}
+
+/// Returns the steps of a split's ramp; nothing without one.
+fn ramp(entry: &SplitEntry) -> String {
+    let steps = entry.split.iter().flat_map(|split| &split.ramp);
+    let steps: Vec<String> =
+        steps.map(|step| format!("{} for {}", percent(step.share), format_duration(step.for_ms))).collect();
+    if steps.is_empty() { String::new() } else { format!("ramp: {}, then the weights\n", steps.join(", ")) }
+}
+
+/// Returns the split in force with the share of each arm, and all splits so far.
+pub fn splits(splits: &ModelSplits) -> String {
+    let current = splits.current.as_ref();
+    let history = split_history(&splits.splits);
+    match current {
+        None => format!("no split: the champion answers\n{history}"),
+        Some(current) => {
+            let ramp = splits.splits.iter().find(|entry| current["number"] == entry.number).map(ramp);
+            format!("{}{}{history}", split_line(Some(current)), ramp.unwrap_or_default())
+        }
+    }
+}
+
+/// Returns a line on the split in force with the share of each arm; nothing without one.
+pub fn split_line(current: Option<&serde_json::Value>) -> String {
+    let Some(shares) = current.and_then(|current| current["shares"].as_object()) else { return String::new() };
+    let share = |(name, share): (&String, &serde_json::Value)| {
+        format!("{name} {}", percent(share.as_f64().unwrap_or_default()))
+    };
+    format!("split: {}\n", shares.iter().map(share).collect::<Vec<_>>().join(", "))
+}
+
+/// Returns a line on the split in force at a time, with the version of each arm then.
+pub fn shares(entry: &SplitEntry, at: EventTime, moves: &[HistoryEntry]) -> String {
+    let arms = entry.split.iter().flat_map(|split| &split.arms).zip(entry.shares_at(at));
+    let arm = |target: &ArmTarget| match target {
+        ArmTarget::Champion => version_at(moves, CHAMPION, at),
+        ArmTarget::Alias(alias) => version_at(moves, alias, at),
+        ArmTarget::Version(version) => Some(*version),
+        ArmTarget::Model(_) => None,
+    };
+    let arms = arms.map(|(of, (name, share))| match arm(&of.target) {
+        Some(version) => format!("{name} {} (version {version})", percent(share)),
+        None => format!("{name} {}", percent(share)),
+    });
+    format!("split: {}\n", arms.collect::<Vec<_>>().join(", "))
+}
+
+/// Returns a table of splits; nothing if there are none.
+pub fn split_history(splits: &[SplitEntry]) -> String {
+    if splits.is_empty() {
+        return String::new();
+    }
+    let mut rows = vec![row(["split", "time", "wall time", "arms", "by", "reason"])];
+    for SplitEntry { number, time, wall_time, split, by, reason, .. } in splits {
+        let arms = split.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
+        rows.push(row([&number.to_string(), &format_time(*time), &format_time(*wall_time), &arms, by, reason]));
+    }
+    aligned(&rows)
 }

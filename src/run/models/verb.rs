@@ -7,8 +7,9 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::place::{AskedMove, AskedScores, ModelPlace, PlaceArgs};
+use super::splits::{AskedChange, SplitArgs, with_shares};
 use super::tables;
-use crate::registry::{CHAMPION, version_at};
+use crate::registry::{CHAMPION, split_at, version_at};
 use crate::run::args::{CommonArgs, moment_argument};
 use crate::run::{Failure, output};
 use crate::serve::Role;
@@ -89,6 +90,23 @@ pub enum ModelsVerb {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// Shows the split of a model, or deals its entities to arms: the champion, aliases, versions, or other models.
+    #[command(
+        after_help = "Example: tidemill models split late champion=90 challenger=10 --ramp '1%: 1d, 5%: 2d' --shadow 7"
+    )]
+    Split {
+        /// The model.
+        model: String,
+        #[command(flatten)]
+        split: SplitArgs,
+        #[command(flatten)]
+        hand: HandArgs,
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Makes the champion before the present one champion again; repeated, the one before that.
     #[command(after_help = "Example: tidemill models rollback late --url http://127.0.0.1:8080")]
     Rollback {
@@ -118,17 +136,26 @@ pub struct HandArgs {
 impl HandArgs {
     /// Returns the move; `version` is `None` for a rollback.
     fn asked(&self, version: Option<u64>, alias: &str) -> AskedMove {
-        let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
         let default = if version.is_some() { "promoted by hand" } else { "rolled back by hand" };
         AskedMove {
             version,
             alias: alias.to_owned(),
             reason: self.reason.clone().unwrap_or_else(|| default.to_owned()),
-            by: self.by.clone().or_else(user).unwrap_or_else(|| "command line".to_owned()),
+            by: self.author(),
             from: self.from,
-            wall: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64),
+            wall: wall(),
         }
     }
+
+    fn author(&self) -> String {
+        let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
+        self.by.clone().or_else(user).unwrap_or_else(|| "command line".to_owned())
+    }
+}
+
+/// Returns the time of the wall clock.
+fn wall() -> EventTime {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64)
 }
 
 impl ModelsVerb {
@@ -146,14 +173,7 @@ impl ModelsVerb {
                 show(&place.open(common, Role::Read)?, &model, version, json)
             }
             ModelsVerb::History { model, at, place, json } => {
-                let moves = place.open(common, Role::Read)?.history(&model)?;
-                let Some(at) = at else {
-                    return print(json, &json!({ "history": moves }), || tables::history(&moves));
-                };
-                let champion = version_at(&moves, CHAMPION, at)
-                    .with_context(|| format!("model {model} had no champion at {}", format_time(at)))?;
-                let value = json!({ "model": model, "time": format_time(at), "champion": champion });
-                print(json, &value, || format!("{champion}\n"))
+                history(&place.open(common, Role::Read)?, &model, at, json)
             }
             ModelsVerb::Scores { model, metric, start, end, place, json } => {
                 let place = place.open(common, Role::Read)?;
@@ -162,6 +182,22 @@ impl ModelsVerb {
             }
             ModelsVerb::Promote { model, version, alias, hand, place } => {
                 make(&place.open(common, Role::Admin)?, &model, &hand.asked(Some(version), &alias))
+            }
+            ModelsVerb::Split { model, split, hand, place, json } => {
+                let Some(asked) = split.asked()? else {
+                    let splits = place.open(common, Role::Read)?.splits(&model)?;
+                    return print(
+                        json,
+                        &json!({ "model": model, "current": splits.current, "splits": splits.splits }),
+                        || tables::splits(&splits),
+                    );
+                };
+                let default = if asked.is_some() { "split by hand" } else { "cleared by hand" };
+                let reason = hand.reason.clone().unwrap_or_else(|| default.to_owned());
+                let (by, from, wall) = (hand.author(), hand.from, wall());
+                let change = AskedChange { split: asked, reason, by, from, wall };
+                let entry = place.open(common, Role::Admin)?.set_split(&model, &change)?;
+                print(json, &with_shares(&entry, entry.time), || tables::split(&model, &entry))
             }
             ModelsVerb::Rollback { model, hand, place } => {
                 make(&place.open(common, Role::Admin)?, &model, &hand.asked(None, CHAMPION))
@@ -175,6 +211,24 @@ fn print(json: bool, value: &serde_json::Value, text: impl FnOnce() -> String) -
     Ok(output::print(&if json { format!("{value:#}\n") } else { text() })?)
 }
 
+/// Prints the moves and the splits of a model, or the champion and the split at a time.
+fn history(place: &ModelPlace, model: &str, at: Option<EventTime>, json: bool) -> Result<(), Failure> {
+    let (moves, splits) = (place.history(model)?, place.splits(model)?.splits);
+    let Some(at) = at else {
+        return print(json, &json!({ "history": moves, "splits": splits }), || {
+            format!("{}{}", tables::history(&moves), tables::split_history(&splits))
+        });
+    };
+    let champion = version_at(&moves, CHAMPION, at)
+        .with_context(|| format!("model {model} had no champion at {}", format_time(at)))?;
+    let split = split_at(&splits, at).filter(|entry| entry.split.is_some());
+    let shown = split.map(|entry| with_shares(entry, at));
+    let value = json!({ "model": model, "time": format_time(at), "champion": champion, "split": shown });
+    print(json, &value, || {
+        format!("{champion}\n{}", split.map_or_else(String::new, |entry| tables::shares(entry, at, &moves)))
+    })
+}
+
 fn show(place: &ModelPlace, model: &str, version: Option<u64>, json: bool) -> Result<(), Failure> {
     let aliases = place.history(model)?.pop().map(|newest| newest.made.aliases).unwrap_or_default();
     let champion = || aliases.get(CHAMPION).copied().with_context(|| format!("model {model} has no champion yet"));
@@ -184,7 +238,9 @@ fn show(place: &ModelPlace, model: &str, version: Option<u64>, json: bool) -> Re
     let pointing = tables::aliases_of(&aliases, number);
     let mut value = json!(manifest);
     value["aliases"] = json!(pointing);
-    print(json, &value, || tables::version(&manifest, &pointing))
+    let current = place.splits(model)?.current;
+    value["split"] = current.clone().unwrap_or_default();
+    print(json, &value, || format!("{}{}", tables::version(&manifest, &pointing), tables::split_line(current.as_ref())))
 }
 
 fn make(place: &ModelPlace, model: &str, asked: &AskedMove) -> Result<(), Failure> {

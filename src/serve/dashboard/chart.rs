@@ -1,5 +1,6 @@
 //! Line charts as SVG, coloured by the style sheet.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use maud::{Markup, PreEscaped, html};
@@ -19,7 +20,7 @@ const BOTTOM: f64 = 28.0;
 #[derive(Clone, Debug)]
 pub struct ChartLine {
     pub class: &'static str,
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub values: Vec<Option<f64>>,
 }
 
@@ -116,7 +117,7 @@ mod tests {
     use super::*;
 
     fn line(values: &[Option<f64>]) -> ChartLine {
-        ChartLine { class: "champion", name: "champion", values: values.to_vec() }
+        ChartLine { class: "champion", name: "champion".into(), values: values.to_vec() }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The handlers of the dashboard.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use hyper::StatusCode;
@@ -8,6 +9,7 @@ use maud::html;
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
 
+use super::arms::ShownSplit;
 use super::explorer::{self, FormField, FoundEntity};
 use super::overview::{GroupSummary, Overview};
 use super::scoring::{self, MOST_WINDOWS, ShownModel, Trial};
@@ -23,7 +25,7 @@ use crate::serve::payload::Payload;
 use crate::serve::query::{FormValue, check_fields};
 use crate::serve::reply::{self, Reply};
 use crate::serve::served_groups::{EntityColumn, ServedGroup};
-use crate::serve::served_models::ServedModel;
+use crate::serve::served_model::ServedModel;
 use crate::serve::{Captures, RequestError, Service, operations};
 use crate::time::EventTime;
 use crate::value::{Scalar, Type};
@@ -141,8 +143,8 @@ pub fn model(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Resu
     let trial = trial_fields(model, &[]);
     let (dataflow, registry) = (service.dataflow.clone(), service.models.registry().ok());
     Err(Unanswered::blocking(move || {
-        let points: Vec<ScorePoint> = match registry.map(|registry| registry.newest_scores(&summary.name, MOST_WINDOWS))
-        {
+        let points = registry.as_ref().map(|registry| registry.newest_scores(&summary.name, MOST_WINDOWS));
+        let points: Vec<ScorePoint> = match points {
             None => Vec::new(),
             Some(Ok(points)) => points,
             Some(Err(error)) => {
@@ -150,7 +152,12 @@ pub fn model(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Resu
                 Vec::new()
             }
         };
-        let sections = summary.sections(metric, &points, &trial);
+        let mut others = BTreeMap::new();
+        for name in summary.split.iter().flat_map(|split| split.others.keys()) {
+            let points = registry.as_ref().and_then(|registry| registry.scores(name).ok());
+            others.insert(name.clone(), points.unwrap_or_default());
+        }
+        let sections = summary.sections(metric, &points, &others, &trial);
         Ok(shell::page(&dataflow, &format!("Model {}", summary.name), &sections))
     }))
 }
@@ -221,9 +228,9 @@ fn run(
         let read = seed.deserialize(InstanceTable { names, rows: 1, cell: |_, column: usize| cells[column] });
         let fault = read.map_err(|error| RequestError::Malformed(error.to_string()))?.err();
         let call = Call { model: position, version: VersionRef::Champion, fault };
-        let version = service.models.predict(&call, service.moment().asking, scratch)?;
+        let answered = service.models.predict(&call, service.moment(), scratch, &|_, _| Ok(None))?;
         let mut predictions = Vec::new();
-        reply::write_predictions(&version.predictor, &scratch.predictions, &mut predictions);
+        reply::write_predictions(&answered, &scratch.predictions, &mut predictions);
         let predictions: Vec<Value> = serde_json::from_slice(&predictions).unwrap_or_default();
         let input = |(at, input): (usize, &InputColumn)| {
             let mut object = Vec::new();
@@ -233,7 +240,7 @@ fn run(
             (input.name.clone(), object.into_iter().next().map(|(_, value)| value).unwrap_or_default())
         };
         Ok(Trial {
-            version: version.version,
+            version: answered.version.version,
             prediction: predictions.into_iter().next().unwrap_or_default(),
             inputs: model.program.inputs().iter().enumerate().map(input).collect(),
         })
@@ -261,7 +268,19 @@ fn summary(service: &Service, model: &ServedModel) -> ShownModel {
         champion: service.models.champion(model),
         metrics: model.metrics.clone(),
         versions: service.models.manifests(model),
+        split: split(service, model),
     }
+}
+
+fn split(service: &Service, model: &ServedModel) -> Option<ShownSplit> {
+    let now = service.watermark();
+    let serving = service.models.live().splits().serving(&model.name, now)?;
+    let others = serving.entry.split.iter().flat_map(|split| split.models());
+    let champion = |name: &str| {
+        let other = &service.models[service.models.find(name).ok()?];
+        Some((name.to_owned(), service.models.champion(other)?))
+    };
+    Some(ShownSplit { others: others.filter_map(champion).collect(), now: now.unwrap_or(serving.entry.time), serving })
 }
 
 fn warn(model: &str, error: &RegistryError) {

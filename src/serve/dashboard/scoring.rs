@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
+use super::arms::ShownSplit;
 use super::chart::{ChartLine, chart};
 use super::escaped;
 use super::explorer::{FormField, form};
@@ -28,6 +29,8 @@ pub struct ShownModel {
     pub metrics: Vec<&'static str>,
     /// Ascending.
     pub versions: Vec<Arc<Manifest>>,
+    /// `None` if the champion answers alone.
+    pub split: Option<ShownSplit>,
 }
 
 impl ShownModel {
@@ -52,6 +55,7 @@ impl ShownModel {
                     Some(version) => { "champion " strong { "v" (version) } },
                     None => strong.warn { "no version yet" },
                 }
+                @if let Some(split) = &self.split { ", split over " (split.serving.arms.len()) " arms" }
                 ", " (count(self.versions.len() as u64)) " versions"
                 @if let Some(newest) = self.versions.last() {
                     "; newest v" (newest.version) " " (decision(&newest.decision)) ": " (newest.reason)
@@ -60,8 +64,15 @@ impl ShownModel {
         }
     }
 
-    /// Returns the sections of the model's own page, which shows one metric.
-    pub fn sections(&self, metric: Option<&'static str>, points: &[ScorePoint], trial: &[FormField]) -> Markup {
+    /// Returns the sections of the model's own page, which shows one metric. `others` are the scores of the other models that
+    /// arms of its split stand for.
+    pub fn sections(
+        &self,
+        metric: Option<&'static str>,
+        points: &[ScorePoint],
+        others: &BTreeMap<String, Vec<ScorePoint>>,
+        trial: &[FormField],
+    ) -> Markup {
         let link = |name: &str| format!("/dashboard/models/{}?metric={}", escaped(&self.name), escaped(name));
         html! {
             section #scores data-live {
@@ -79,6 +90,9 @@ impl ShownModel {
                 } @else {
                     p.muted { "Models of this kind are not scored." }
                 }
+            }
+            @if let Some(split) = &self.split {
+                (split.section(metric, &points[points.len().saturating_sub(MOST_WINDOWS)..], others))
             }
             section {
                 h2 { "Try a prediction" }
@@ -196,9 +210,9 @@ fn decision(decision: &str) -> Markup {
 /// Returns the chart of a metric.
 fn scores(metric: &str, points: &[ScorePoint]) -> Markup {
     let times: Vec<EventTime> = points.iter().map(|point| point.window_end).collect();
-    let line = |class, name, scores: fn(&ScorePoint) -> &BTreeMap<String, f64>| ChartLine {
+    let line = |class, name: &'static str, scores: fn(&ScorePoint) -> &BTreeMap<String, f64>| ChartLine {
         class,
-        name,
+        name: name.into(),
         values: points.iter().map(|point| scores(point).get(metric).copied()).collect(),
     };
     let lines = [

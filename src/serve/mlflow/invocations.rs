@@ -3,6 +3,7 @@
 use hyper::StatusCode;
 
 use super::invocation::Invocation;
+use crate::example::Frame;
 use crate::serve::call::{Call, Scratch, Unanswered, VersionRef};
 use crate::serve::operations;
 use crate::serve::payload::Payload;
@@ -29,14 +30,17 @@ pub fn invocations(service: &Service, _: &Captures<'_>, payload: Payload<'_>) ->
     let invocation = Invocation::read(payload, &text)?;
     let named = invocation.params.model.as_deref().or_else(|| payload.header(TARGET_MODEL));
     let model = service.models.named(named)?;
-    let version = invocation.params.version.map_or(VersionRef::Champion, VersionRef::Number);
+    let version = VersionRef::from(invocation.params.version);
     Scratch::with(|scratch| {
-        let fault = invocation.frame.instances(&service.models, model, service.newest(), &mut scratch.frame)?;
-        let version = service.models.predict(&Call { model, version, fault }, service.moment().asking, scratch)?;
+        let read = |model: usize, frame: &mut Frame| {
+            invocation.frame.instances(&service.models, model, service.newest(), frame)
+        };
+        let fault = read(model, &mut scratch.frame)?;
+        let answered = service.models.predict(&Call { model, version, fault }, service.moment(), scratch, &read)?;
         let mut out = Vec::with_capacity(32 + 24 * scratch.predictions.values().len());
         out.extend_from_slice(b"{\"predictions\":");
-        reply::write_predictions(&version.predictor, &scratch.predictions, &mut out);
+        reply::write_predictions(&answered, &scratch.predictions, &mut out);
         out.push(b'}');
-        Ok(reply::json(out))
+        Ok(reply::with_arms(reply::json(out), &answered))
     })
 }

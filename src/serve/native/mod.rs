@@ -7,6 +7,7 @@ mod moves;
 mod predict;
 mod recommend;
 mod scores;
+mod splits;
 mod tap;
 
 use super::{HttpRoute, Role, RouteFamily, reply};
@@ -24,6 +25,8 @@ pub static FAMILY: RouteFamily = RouteFamily {
         HttpRoute::get("/models/{model}/versions", models::versions),
         HttpRoute::get("/models/{model}/history", moves::history),
         HttpRoute::get("/models/{model}/scores", scores::scores).with_query(&["metric", "start", "end"]),
+        HttpRoute::get("/models/{model}/split", splits::split),
+        HttpRoute::post("/models/{model}/split", splits::set).of_role(Role::Admin),
         HttpRoute::get("/tap/{stream}", tap::tap).with_query(&["from", "most"]),
         HttpRoute::post("/models/{model}/promote", moves::promote).of_role(Role::Admin),
         HttpRoute::post("/models/{model}/rollback", moves::rollback).of_role(Role::Admin),

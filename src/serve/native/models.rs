@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use crate::serve::call::Unanswered;
 use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
-use crate::serve::served_models::{ServedModel, ServedModels};
+use crate::serve::served_model::ServedModel;
+use crate::serve::served_models::ServedModels;
 use crate::serve::{Captures, Service};
 
 /// Lists every model with its champion and the versions that can be asked for.

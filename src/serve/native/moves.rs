@@ -15,7 +15,7 @@ use crate::serve::reply::{self, Reply};
 use crate::serve::{Captures, RequestError, Service};
 
 /// The author of moves whose request names none.
-const BY: &str = "http";
+pub const BY: &str = "http";
 
 /// The body of a promotion.
 #[derive(Debug, Deserialize)]
@@ -84,17 +84,21 @@ fn parse<'a, T: Deserialize<'a>>(payload: Payload<'a>) -> Result<T, RequestError
 }
 
 /// All that a move needs of the service.
-struct HandMove {
-    model: String,
+pub struct HandMove {
+    pub model: String,
     /// The inputs that the program computes: a version that takes others cannot be served.
-    inputs: Vec<InputColumn>,
-    registry: Registry,
-    live: Arc<LiveModels>,
-    when: When,
+    pub inputs: Vec<InputColumn>,
+    pub registry: Registry,
+    pub live: Arc<LiveModels>,
+    pub when: When,
 }
 
 impl HandMove {
-    fn of(service: &Service, captures: &Captures<'_>) -> Result<Self, RequestError> {
+    /// A move of the model that the path names, as of now.
+    ///
+    /// # Errors
+    /// If there is no such model, or no registry.
+    pub fn of(service: &Service, captures: &Captures<'_>) -> Result<Self, RequestError> {
         let model = &service.models[service.models.find(&captures.text(0)?)?];
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64);
         Ok(HandMove {
@@ -115,7 +119,8 @@ impl HandMove {
         }
         let by_hand = MoveByHand { alias, when: self.when, reason, by };
         let entry: HistoryEntry = registry.promote(model, version, &by_hand).map_err(|error| refusal(model, error))?;
-        self.live.set_aliases(model, &entry.made.aliases);
+        self.live.moved(model, &entry.made);
+        self.live.refresh_splits(registry, model).map_err(|error| refusal(model, error))?;
         if alias == CHAMPION && !self.live.promote(model, version) {
             self.live.crown(model, Arc::new(Servable::new(manifest, Arc::new(predictor))));
         }
@@ -129,9 +134,10 @@ impl HandMove {
 pub fn refusal(model: &str, error: RegistryError) -> RequestError {
     match error {
         RegistryError::NoVersion { version, .. } => RequestError::UnknownVersion { model: model.to_owned(), version },
-        RegistryError::NoEarlierChampion { .. } | RegistryError::Alias { .. } | RegistryError::Author { .. } => {
-            RequestError::Move(error)
-        }
+        RegistryError::NoEarlierChampion { .. }
+        | RegistryError::Alias { .. }
+        | RegistryError::Author { .. }
+        | RegistryError::Split { .. } => RequestError::Move(error),
         source => RequestError::RegistryAway { model: model.to_owned(), source: Box::new(source) },
     }
 }

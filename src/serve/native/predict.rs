@@ -12,11 +12,12 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 
 use crate::example::{Frame, InstanceError};
 use crate::expr::nearest;
-use crate::registry::Servable;
+use crate::serve::answered::Answered;
 use crate::serve::call::{Call, Scratch, Unanswered, VersionRef};
 use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
-use crate::serve::served_models::{ServedModel, ServedModels};
+use crate::serve::served_model::ServedModel;
+use crate::serve::served_models::ServedModels;
 use crate::serve::{Captures, RequestError, Service};
 use crate::time::EventTime;
 
@@ -29,33 +30,35 @@ const FIELDS: [&str; 4] = ["instances", "model", "version", "features"];
 /// If the body is malformed, or names a model or version that does not exist or is not loaded.
 pub fn predict(service: &Service, _: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
     Scratch::with(|scratch| {
-        let reader = RequestReader { models: &service.models, newest: service.newest() };
+        let reader = RequestReader { models: &service.models, newest: service.newest(), only: None };
         let request = reader.read(payload.text()?, &mut scratch.frame)?;
         let moment = service.moment();
-        let version = service.models.predict(&request.call, moment.asking, scratch)?;
+        let read = |model: usize, frame: &mut Frame| reader.read_again(payload.text()?, frame, model);
+        let answered = service.models.predict(&request.call, moment, scratch, &read)?;
         let model = &service.models[request.call.model];
-        Ok(reply::json(write_answer(model, &version, moment.watermark, request.features, scratch)))
+        Ok(reply::json(write_answer(model, &answered, moment.watermark, request.features, scratch)))
     })
 }
 
 /// The answer as JSON; with `features`, also the inputs of each instance.
 fn write_answer(
     model: &ServedModel,
-    version: &Servable,
+    answered: &Answered,
     watermark: Option<EventTime>,
     features: bool,
     scratch: &mut Scratch,
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(model.head.len() + 80 + 24 * scratch.predictions.values().len());
     out.extend_from_slice(&model.head);
-    write!(out, "{}", version.version).expect("writing to memory cannot fail");
+    write!(out, "{}", answered.version.version).expect("writing to memory cannot fail");
     out.extend_from_slice(b",\"watermark\":");
     match scratch.watermark_text(watermark) {
         Some(text) => reply::write_text(text, &mut out),
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"predictions\":");
-    reply::write_predictions(&version.predictor, &scratch.predictions, &mut out);
+    reply::write_predictions(answered, &scratch.predictions, &mut out);
+    write_arms(answered, &mut out);
     if features {
         out.extend_from_slice(b",\"features\":[");
         for row in 0..scratch.frame.rows() {
@@ -72,6 +75,25 @@ fn write_answer(
     out
 }
 
+/// Appends the name and the version of each instance's arm, if there is a split.
+fn write_arms(answered: &Answered, out: &mut Vec<u8>) {
+    if answered.instances() == 0 {
+        return;
+    }
+    out.extend_from_slice(b",\"arms\":[");
+    for (at, (name, _)) in answered.arms().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        reply::write_text(name, out);
+    }
+    out.extend_from_slice(b"],\"versions\":[");
+    for (at, (_, version)) in answered.arms().enumerate() {
+        write!(out, "{}{version}", if at > 0 { "," } else { "" }).expect("writing to memory cannot fail");
+    }
+    out.push(b']');
+}
+
 /// A request as read from a body; its instances are in the frame.
 #[derive(Debug)]
 struct PredictRequest {
@@ -86,6 +108,8 @@ struct RequestReader<'a> {
     models: &'a ServedModels,
     /// The event time of instances that have none.
     newest: Option<EventTime>,
+    /// The model that instances are read for, whichever the body names.
+    only: Option<usize>,
 }
 
 impl RequestReader<'_> {
@@ -101,9 +125,14 @@ impl RequestReader<'_> {
             Some(read_for) if read_for == Some(model) => {}
             Some(_) => envelope = Envelope::read(body, self, frame, Some(model))?,
         }
-        let version = envelope.version.map_or(VersionRef::Champion, VersionRef::Number);
+        let version = VersionRef::from(envelope.version);
         let call = Call { model, version, fault: envelope.fault };
         Ok(PredictRequest { call, features: envelope.features.unwrap_or(false) })
+    }
+
+    /// Reads the instances of a body again, for another model than it names. Returns the first mistake in an instance.
+    fn read_again(self, body: &str, frame: &mut Frame, model: usize) -> Result<Option<InstanceError>, RequestError> {
+        Ok(Envelope::read(body, RequestReader { only: Some(model), ..self }, frame, Some(model))?.fault)
     }
 }
 
@@ -188,7 +217,7 @@ impl<'de> Visitor<'de> for EnvelopeSeed<'_> {
                 "features" => envelope.features = map.next_value().map_err(named)?,
                 _ => {
                     let named = envelope.model.as_deref().and_then(|model| self.reader.models.find(model).ok());
-                    let model = named.or(self.assumed);
+                    let model = self.reader.only.or(named).or(self.assumed);
                     envelope.instances = Some(model);
                     match model.map(|model| &self.reader.models[model]) {
                         Some(model) => {

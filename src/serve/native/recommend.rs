@@ -13,12 +13,13 @@ use serde_json::{Map, Value};
 use crate::aggregate::Feature;
 use crate::example::InstanceError;
 use crate::expr::nearest;
+use crate::serve::answer_moment::AnswerMoment;
 use crate::serve::call::{Call, Scratch, Unanswered, VersionRef};
 use crate::serve::payload::Payload;
 use crate::serve::recommender::{EntityFeature, ItemCandidate, Recommender, keys_of};
 use crate::serve::reply::{self, Reply};
 use crate::serve::served_groups::scalar;
-use crate::serve::served_models::ServedModel;
+use crate::serve::served_model::ServedModel;
 use crate::serve::{Captures, RequestError, Service};
 use crate::time::EventTime;
 use crate::value::{Key, Scalar, Type};
@@ -56,7 +57,8 @@ struct RecommendRequest {
 pub fn recommend(service: &Service, _: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
     let request = read(service, payload.text()?)?;
     let (model, recommender) = (&service.models[request.model], recommender(&service.models[request.model])?);
-    let asking = service.moment().asking;
+    let moment = service.moment();
+    let asking = moment.asking;
     let history = history(recommender, &request, asking)?;
     let candidates = candidates(recommender, &request, history.as_ref())?;
     // One version scores all candidates, whatever becomes champion in between. That there is none is told for new users, too.
@@ -66,7 +68,7 @@ pub fn recommend(service: &Service, _: &Captures<'_>, payload: Payload<'_>) -> R
             check(service, &request, &candidates)?;
             ("popularity", popularities(recommender, popularity, &candidates, asking))
         }
-        _ => ("model", scores(service, &request, version, &candidates, asking)?),
+        _ => ("model", scores(service, &request, version, &candidates, moment)?),
     };
     let best = best(recommender, &candidates, &scores, request.n);
     let items = best.into_iter().map(|at| RankedItem { candidate: &candidates[at], score: scores[at] });
@@ -186,12 +188,12 @@ fn scores(
     request: &RecommendRequest,
     version: u64,
     candidates: &[ItemCandidate],
-    asking: EventTime,
+    moment: AnswerMoment,
 ) -> Result<Vec<f64>, Unanswered> {
     let call = Call { model: request.model, version: VersionRef::Number(version), fault: None };
     let mut scores = Vec::with_capacity(candidates.len());
     read_instances(service, request, candidates, |scratch| {
-        service.models.predict(&call, asking, scratch)?;
+        service.models.predict(&call, moment, scratch, &|_, _| Ok(None))?;
         scores.extend(scratch.predictions.rows().map(|prediction| prediction[0]));
         Ok(())
     })?;

@@ -8,8 +8,8 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use super::infer_request::{HEADER_LENGTH, InferRequest};
 use super::tensor_type::TensorType;
 use crate::model::{Predictions, Task};
-use crate::registry::Servable;
 use crate::serve::RequestError;
+use crate::serve::answered::Answered;
 use crate::serve::reply::{self, Reply};
 
 /// The name of the output that every model has.
@@ -61,18 +61,18 @@ pub fn output_type(task: Task, name: &str) -> TensorType {
 /// If it asks for an output that there is not, or for one twice.
 pub fn answer(
     request: &InferRequest<'_>,
-    version: &Servable,
+    answered: &Answered,
     watermark: Option<&str>,
     predictions: &Predictions,
 ) -> Result<Reply, RequestError> {
-    let outputs = outputs(request, version, predictions)?;
-    let mut json = head(request, version, watermark);
+    let outputs = outputs(request, answered, predictions)?;
+    let mut json = head(request, answered, watermark);
     let mut binary = Vec::new();
     for (at, output) in outputs.iter().enumerate() {
         if at > 0 {
             json.push(b',');
         }
-        output.write(version.predictor.kind().task, &mut json, &mut binary);
+        output.write(answered.task(), &mut json, &mut binary);
     }
     json.extend_from_slice(b"]}");
     if !outputs.iter().any(|output| output.is_binary) {
@@ -87,7 +87,8 @@ pub fn answer(
 }
 
 /// The beginning of an answer, up to its outputs.
-fn head(request: &InferRequest<'_>, version: &Servable, watermark: Option<&str>) -> Vec<u8> {
+fn head(request: &InferRequest<'_>, answered: &Answered, watermark: Option<&str>) -> Vec<u8> {
+    let version = &answered.version;
     let mut json = Vec::with_capacity(256);
     json.extend_from_slice(b"{\"model_name\":");
     reply::write_text(&version.manifest.name, &mut json);
@@ -97,9 +98,15 @@ fn head(request: &InferRequest<'_>, version: &Servable, watermark: Option<&str>)
         json.extend_from_slice(b",\"id\":");
         reply::write_text(id, &mut json);
     }
-    if let Some(watermark) = watermark {
-        json.extend_from_slice(b",\"parameters\":{\"watermark\":");
-        reply::write_text(watermark, &mut json);
+    let arms = answered.arms_text();
+    let parameters = [("watermark", watermark), ("arms", arms.as_deref())];
+    for (at, (name, text)) in parameters.into_iter().filter_map(|(name, text)| Some((name, text?))).enumerate() {
+        json.extend_from_slice(if at == 0 { b",\"parameters\":{" } else { b"," });
+        reply::write_text(name, &mut json);
+        json.push(b':');
+        reply::write_text(text, &mut json);
+    }
+    if watermark.is_some() || arms.is_some() {
         json.push(b'}');
     }
     json.extend_from_slice(b",\"outputs\":[");
@@ -109,15 +116,14 @@ fn head(request: &InferRequest<'_>, version: &Servable, watermark: Option<&str>)
 /// The outputs that a request asks for, in its order; all in theirs if it names none.
 fn outputs<'a>(
     request: &InferRequest<'_>,
-    version: &'a Servable,
+    answered: &'a Answered,
     predictions: &'a Predictions,
 ) -> Result<Vec<OutputTensor<'a>>, RequestError> {
     let binary = request.parameters.as_ref().is_some_and(|parameters| parameters.binary_data_output);
-    let predictor = &version.predictor;
-    let known = output_names(predictor.kind().task);
+    let known = output_names(answered.task());
     let tensor = |name: &'static str, is_binary: bool| {
-        let (classes, rows) = (predictor.classes(), predictions.len());
-        let (shape, values) = match predictor.kind().task {
+        let (classes, rows) = (answered.classes(), predictions.len());
+        let (shape, values) = match answered.task() {
             Task::Multiclass if name == CLASSES => (vec![classes.len()], OutputValues::Classes(classes)),
             Task::Multiclass => (vec![rows, classes.len()], OutputValues::Floats(predictions.values())),
             Task::Clustering => (vec![rows], OutputValues::Clusters(predictions.values())),

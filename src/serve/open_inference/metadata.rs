@@ -10,7 +10,7 @@ use crate::serve::call::Unanswered;
 use crate::serve::operations;
 use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
-use crate::serve::served_models::ServedModel;
+use crate::serve::served_model::ServedModel;
 use crate::serve::{Captures, RequestError, Service};
 
 /// The format of every model: weights in a safetensors file.

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::example::Frame;
 use crate::model::{Predictions, Task};
-use crate::registry::Servable;
+use crate::serve::answered::Answered;
 use crate::serve::call::{Call, Scratch, Unanswered, VersionRef};
 use crate::serve::json_columns::JsonColumns;
 use crate::serve::payload::Payload;
@@ -32,13 +33,13 @@ enum ServingForm {
     Columns,
 }
 
-/// Predicts with the champion, or the version that the path names.
+/// Predicts with the version that the path names; without one with the champion, or the arms of a split.
 ///
 /// # Errors
 /// If there is no such model or version, or the body is malformed.
 pub fn predict(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
     let model = service.models.find(&captures.text(0)?)?;
-    let version = captures.version(1)?.map_or(VersionRef::Champion, VersionRef::Number);
+    let version = VersionRef::from(captures.version(1)?);
     answer(service, model, version, payload)
 }
 
@@ -61,33 +62,37 @@ fn answer(service: &Service, model: usize, version: VersionRef, payload: Payload
     }
     Scratch::with(|scratch| {
         let (models, newest, frame) = (&service.models, service.newest(), &mut scratch.frame);
-        let (form, fault) = match (request.instances, request.inputs) {
-            (Some(rows), None) => {
-                let mut rows = serde_json::Deserializer::from_str(rows.get());
-                (ServingForm::Rows, models.read_instances(model, &mut rows, newest, frame)?)
-            }
-            (None, Some(columns)) => {
-                let program = &models[model].program;
-                let columns = JsonColumns::read("inputs", columns)?.unnested(|name| program.takes_list(name));
-                (ServingForm::Columns, models.read_instances(model, columns.table(), newest, frame)?)
-            }
+        let (form, body) = match (request.instances, request.inputs) {
+            (Some(rows), None) => (ServingForm::Rows, rows),
+            (None, Some(columns)) => (ServingForm::Columns, columns),
             (None, None) => return Err(malformed("instances: missing, or inputs in the form of columns").into()),
             (Some(_), Some(_)) => return Err(malformed("both instances and inputs; expected one of them").into()),
         };
-        let version = models.predict(&Call { model, version, fault }, service.moment().asking, scratch)?;
-        Ok(reply::json(write(form, &version, &scratch.predictions)))
+        let read = |model: usize, frame: &mut Frame| match form {
+            ServingForm::Rows => {
+                models.read_instances(model, &mut serde_json::Deserializer::from_str(body.get()), newest, frame)
+            }
+            ServingForm::Columns => {
+                let program = &models[model].program;
+                let columns = JsonColumns::read("inputs", body)?.unnested(|name| program.takes_list(name));
+                models.read_instances(model, columns.table(), newest, frame)
+            }
+        };
+        let fault = read(model, frame)?;
+        let answered = models.predict(&Call { model, version, fault }, service.moment(), scratch, &read)?;
+        Ok(reply::with_arms(reply::json(write(form, &answered, &scratch.predictions)), &answered))
     })
 }
 
-fn write(form: ServingForm, version: &Servable, predictions: &Predictions) -> Vec<u8> {
+fn write(form: ServingForm, answered: &Answered, predictions: &Predictions) -> Vec<u8> {
     let mut out = Vec::with_capacity(32 + 24 * predictions.values().len());
     out.extend_from_slice(match form {
         ServingForm::Rows => b"{\"predictions\":",
         ServingForm::Columns => b"{\"outputs\":",
     });
-    match (form, version.predictor.kind().task) {
+    match (form, answered.task()) {
         (ServingForm::Columns, Task::Multiclass) => {
-            for (at, class) in version.predictor.classes().iter().enumerate() {
+            for (at, class) in answered.classes().iter().enumerate() {
                 out.push(if at == 0 { b'{' } else { b',' });
                 reply::write_text(class, &mut out);
                 out.push(b':');
@@ -96,7 +101,7 @@ fn write(form: ServingForm, version: &Servable, predictions: &Predictions) -> Ve
             }
             out.push(b'}');
         }
-        _ => reply::write_predictions(&version.predictor, predictions, &mut out),
+        _ => reply::write_predictions(answered, predictions, &mut out),
     }
     out.push(b'}');
     out

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::serve::call::{Unanswered, VersionRef};
 use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
-use crate::serve::served_models::ServedModel;
+use crate::serve::served_model::ServedModel;
 use crate::serve::{Captures, RequestError, Service};
 
 /// Lists the names of the models.
@@ -47,7 +47,7 @@ pub fn version(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Re
 pub fn label(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
     let model = named(service, captures)?;
     let version = match service.models.alias(model, &captures.text(1)?)? {
-        VersionRef::Champion => service.models.champion(model),
+        VersionRef::Unnamed | VersionRef::Champion => service.models.champion(model),
         VersionRef::Number(number) => Some(number),
     };
     let version = version.ok_or_else(|| RequestError::NoVersion(model.name.clone()))?;

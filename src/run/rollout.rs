@@ -1,0 +1,83 @@
+//! Splits in a running job: changes by others are noticed, and ramps that fall behind are taken back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::model_reports;
+use crate::flow::Plan;
+use crate::flow::plan::ModelPlan;
+use crate::metrics::Metrics;
+use crate::model::{METRICS, ModelKind};
+use crate::registry::{Follower, LiveModels, RampGuard, RampRule, Registry, SplitEntry};
+
+/// Follows the registry of a job, and guards its ramps. Cloning shares it.
+#[derive(Clone)]
+pub struct RolloutWatch(Arc<Mutex<RolloutState>>);
+
+struct RolloutState {
+    follower: Follower,
+    guard: RampGuard,
+    reports: SplitReports,
+}
+
+/// The metrics of splits, with the arms that they have by model.
+struct SplitReports {
+    metrics: Arc<Metrics>,
+    arms: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl RolloutWatch {
+    /// Watches the models of a plan.
+    pub fn new(plan: &Plan, live: &Arc<LiveModels>, metrics: &Arc<Metrics>) -> Self {
+        let rules = plan.models.iter().filter_map(|model| Some((model.name.clone(), rule(model)?)));
+        let guard = RampGuard::new(live.clone(), rules.collect());
+        let mut reports = SplitReports { metrics: metrics.clone(), arms: BTreeMap::new() };
+        for model in live.models() {
+            // A counter that begins with its first increase shows none to Prometheus.
+            metrics.arms.taken_back.with_label_values(&[model]).inc_by(0);
+            live.splits().newest(model).iter().for_each(|entry| reports.split(model, entry));
+        }
+        RolloutWatch(Arc::new(Mutex::new(RolloutState { follower: Follower::new(live.clone()), guard, reports })))
+    }
+
+    /// Notes that a version was written, with the scores of its window.
+    pub fn written(&self) {
+        self.0.lock().expect("no holder panics").guard.set_due();
+    }
+
+    /// Looks for moves and splits that others have made, and checks the ramps if there are new scores.
+    pub fn poll(&self, registry: &Registry) {
+        let mut state = self.0.lock().expect("no holder panics");
+        let RolloutState { follower, guard, reports } = &mut *state;
+        follower.poll(registry, |model, made| model_reports::moved(&reports.metrics, model, made));
+        follower.poll_splits(registry, |model, entry| {
+            guard.set_due();
+            reports.split(model, entry);
+        });
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64);
+        guard.check(registry, wall, |model, entry| {
+            model_reports::taken_back(&reports.metrics, model, entry);
+            reports.split(model, entry);
+        });
+    }
+}
+
+impl SplitReports {
+    fn split(&mut self, model: &str, entry: &SplitEntry) {
+        let known = self.arms.entry(model.to_owned()).or_default();
+        model_reports::split(&self.metrics, model, entry, known);
+    }
+}
+
+/// Returns the rule of a model's gate; without one, the first metric of its kind and no tolerance. `None` if models of its
+/// kind are not scored.
+fn rule(plan: &ModelPlan) -> Option<RampRule> {
+    let kind = ModelKind::of(&plan.options.kind).expect("the spec has checked the kind");
+    let (name, tolerance) = match &plan.options.publish {
+        Some(gate) => (gate.metric.clone(), gate.tolerance),
+        None => (kind.metrics().next()?.name.to_owned(), 0.0),
+    };
+    let better = METRICS.iter().find(|known| known.name == name)?.better;
+    Some(RampRule { metric: name, better, tolerance, window_ms: plan.window_ms })
+}
