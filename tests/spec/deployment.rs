@@ -71,3 +71,36 @@ fn the_commands_of_the_unit_are_those_of_the_program() {
     let status = run().status.code().unwrap().to_string();
     assert_eq!(status, value(&unit, "RestartPreventExitStatus", '='));
 }
+
+#[test]
+fn a_release_archive_has_the_program_and_is_the_same_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let pack = |name: &str| {
+        let archives = folder.path().join(name);
+        let mut make = Command::new("make");
+        make.args(["--silent", "dist", concat!("BIN=", env!("CARGO_BIN_EXE_tidemill"))]);
+        make.arg(format!("ARCHIVES={}", archives.display())).current_dir(env!("CARGO_MANIFEST_DIR"));
+        let output = make.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        archives
+    };
+    let (one, other) = (pack("one"), pack("other"));
+    let sum = fs::read_dir(&one).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let sum = sum.into_iter().find(|name| name.ends_with(".sha256")).unwrap();
+    assert_eq!(fs::read(one.join(&sum)).unwrap(), fs::read(other.join(&sum)).unwrap());
+    let run = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).current_dir(&one).output().unwrap();
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run("sha256sum", &["--check", &sum]);
+    let archive = sum.strip_suffix(".sha256").unwrap();
+    run("tar", &["-xzf", archive]);
+    let unpacked = archive.strip_suffix(".tar.gz").unwrap();
+    assert!(run(&format!("./{unpacked}/tidemill"), &["--version"]).starts_with("tidemill "));
+    let flights = format!("{unpacked}/dataflows/flights.toml");
+    run(&format!("{unpacked}/tidemill"), &["check", &flights, "--config", &format!("{unpacked}/config/embedded.toml")]);
+    for file in ["LICENSE", "README.md", "man/tidemill.1", "completions/tidemill.bash"] {
+        assert!(one.join(unpacked).join(file).exists(), "{file}");
+    }
+}
