@@ -118,13 +118,9 @@ impl Choices {
             return;
         }
         self.merged = Some(match self.merged.take() {
-            None if reached.count_set_bits() == reached.len() => value,
             // The other rows have a value that no row reaches yet.
-            None => Operand::Rows(value.into_rows(reached.len())),
-            Some(before) => {
-                let mask = BooleanArray::new(reached, None);
-                Operand::Rows(zip(&mask, &value, &before).expect("binding made the types equal"))
-            }
+            None => value,
+            Some(before) => merge(reached, value, before),
         });
     }
 
@@ -135,6 +131,19 @@ impl Choices {
         self.add(open, last.clone());
         Operand::Rows(self.merged.unwrap_or(last).into_rows(rows))
     }
+}
+
+/// Returns one value in the rows that are set, and another in the others.
+fn merge(set: BooleanBuffer, value: Operand, other: Operand) -> Operand {
+    let rows = set.len();
+    let mask = BooleanArray::new(set, None);
+    // Arrow copies a single value beside a column row by row, so a column of a small one is faster.
+    let is_small = value.array().data_type().is_primitive();
+    let (value, other) = match value.is_same() != other.is_same() && is_small {
+        true => (Operand::Rows(value.into_rows(rows)), Operand::Rows(other.into_rows(rows))),
+        false => (value, other),
+    };
+    Operand::Rows(zip(&mask, &value, &other).expect("binding made the types equal"))
 }
 
 /// Evaluates an expression for the rows that reached it; the others may have any value.

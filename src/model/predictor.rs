@@ -14,6 +14,9 @@ use super::{
     check_options,
 };
 
+/// Rows that are prepared at a time: few enough for a cache.
+const MOST_ROWS: usize = 512;
+
 /// Memory that predictions can be made in again and again.
 #[derive(Debug, Default)]
 pub struct PredictionMemory {
@@ -39,10 +42,16 @@ impl Predictor {
     /// # Panics
     /// If a column is not of its input's type or does not have `rows` rows.
     pub fn predict(&self, columns: &[ArrayRef], rows: usize) -> Predictions {
-        let observations = Observations::decode(self.preparation.layout(), columns, rows);
-        let select: Vec<u32> = (0..rows as u32).collect();
-        let mut predictions = Predictions::default();
-        self.predict_observed(&observations, &select, &mut SparseRows::default(), &mut predictions);
+        let PredictionMemory { mut observations, mut select, rows: mut prepared } = PredictionMemory::default();
+        let mut predictions = Predictions::new(self.scorer.width());
+        for from in (0..rows).step_by(MOST_ROWS) {
+            let len = MOST_ROWS.min(rows - from);
+            let slice: Vec<ArrayRef> = columns.iter().map(|column| column.slice(from, len)).collect();
+            observations.refill(self.preparation.layout(), &slice, len);
+            select.clear();
+            select.extend(0..len as u32);
+            self.append_observed(&observations, &select, &mut prepared, &mut predictions);
+        }
         predictions
     }
 
@@ -78,6 +87,18 @@ impl Predictor {
         predictions: &mut Predictions,
     ) {
         predictions.reset(self.scorer.width());
+        self.append_observed(observations, select, rows, predictions);
+    }
+
+    /// Appends the predictions of the selected observations; `rows` is working memory.
+    fn append_observed(
+        &self,
+        observations: &Observations,
+        select: &[u32],
+        rows: &mut SparseRows,
+        predictions: &mut Predictions,
+    ) {
+        let known = predictions.values().len();
         let batch = Prepared::new(&self.preparation, observations, select).with_memory(std::mem::take(rows));
         self.scorer.predict(&batch, predictions);
         *rows = batch.into_memory();
@@ -89,7 +110,7 @@ impl Predictor {
             }
         }
         if self.kind.standardises_label {
-            for prediction in predictions.values_mut() {
+            for prediction in &mut predictions.values_mut()[known..] {
                 *prediction = self.preparation.restore_label(*prediction);
             }
         }
