@@ -32,6 +32,7 @@ pub struct FilePlace {
 }
 
 /// The running hash of what is read of a file.
+#[derive(Clone)]
 pub struct ContentHasher {
     length: u64,
     hasher: XxHash3_64,

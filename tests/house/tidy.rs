@@ -62,6 +62,7 @@ const HOMES: &[(&str, &str)] = &[
     ("signal_hook", "run/ main.rs"),
     ("rustix", "run/ threads.rs"),
     ("csv_core", "source/ serve/mlflow/"),
+    ("memchr", "source/"),
     ("flate2", "source/ serve/body.rs"),
     ("zstd", "source/"),
     ("parquet", "store/offline source/file/parquet"),

@@ -14,6 +14,7 @@ use std::io::BufRead;
 use std::ops::Range;
 
 use csv_core::ReadRecordResult;
+use memchr::{memchr, memchr_iter};
 
 use super::{ContentHasher, FileBytes, FileContent, advance};
 
@@ -53,8 +54,9 @@ pub struct CsvRecords {
     /// Bytes that have been read from the file; those from `start` on have not been used.
     buffer: Vec<u8>,
     start: usize,
+    /// The content and the lines, counted from 1, of what has been used up to this position in the buffer.
+    counted: usize,
     content: ContentHasher,
-    /// The number of the line at `start`, from 1.
     line: u64,
     /// The text of all fields of the record, and where each ends.
     text: Vec<u8>,
@@ -74,6 +76,7 @@ impl CsvRecords {
             core: csv_core::Reader::new(),
             buffer: Vec::new(),
             start: 0,
+            counted: 0,
             content: ContentHasher::default(),
             line: 1,
             text: vec![0; 1024],
@@ -111,7 +114,9 @@ impl CsvRecords {
 
     /// Returns what has been read.
     pub fn content(&self) -> FileContent {
-        self.content.content()
+        let mut content = self.content.clone();
+        content.push(&self.buffer[self.counted..self.start]);
+        content.content()
     }
 
     /// Skips to a number of bytes from the beginning of the file, or to its end.
@@ -119,9 +124,11 @@ impl CsvRecords {
     /// # Errors
     /// If the file cannot be read.
     pub fn skip_to(&mut self, length: u64) -> std::io::Result<()> {
+        self.count_used();
         let wanted = length.saturating_sub(self.content.length());
         let buffered = usize::try_from(wanted).unwrap_or(usize::MAX).min(self.buffer.len() - self.start);
         self.consume(buffered);
+        self.count_used();
         advance(&mut self.bytes, &mut self.content, length)
     }
 
@@ -142,8 +149,10 @@ impl CsvRecords {
         if raw.len() > most {
             return self.refuse_line(most, "is not closed within max_record_bytes");
         }
-        let spans_lines = raw.contains(&b'"') && raw.iter().any(|byte| is_line_break(*byte));
-        let why = match quote_fault(raw) {
+        let has_quote = memchr(b'"', raw).is_some();
+        let spans_lines = has_quote && raw.iter().any(|byte| is_line_break(*byte));
+        let fault = if has_quote { quote_fault(raw) } else { None };
+        let why = match fault {
             Some(QuoteFault::NotClosed) if at_end => Some("is not closed before the end of the file"),
             Some(QuoteFault::TextAfter) if spans_lines => Some("is closed in a later line, with text after the quote"),
             _ if spans_lines && width.is_some_and(|width| self.count != width && has_line_of(raw, width)) => {
@@ -198,6 +207,7 @@ impl CsvRecords {
             }
         };
         if end <= most {
+            self.count_used();
             let why = format!("line {}: a quoted field that begins here {why}", self.line);
             let raw = self.start..self.start + end;
             self.consume(end);
@@ -221,9 +231,10 @@ impl CsvRecords {
             }
         }
         // The head takes the place of what has been used.
+        self.count_used();
         self.buffer.drain(..self.start);
         self.buffer.splice(..0, head.iter().copied());
-        self.start = head.len();
+        (self.start, self.counted) = (head.len(), head.len());
         Ok(CsvRecord::TooLong { raw: 0..head.len(), bytes })
     }
 
@@ -241,18 +252,24 @@ impl CsvRecords {
 
     /// Marks bytes of the buffer as used.
     fn consume(&mut self, count: usize) {
-        let used = &self.buffer[self.start..self.start + count];
-        self.line += used.iter().filter(|byte| **byte == b'\n').count() as u64;
-        self.content.push(used);
         self.start += count;
+    }
+
+    /// Counts the content and the lines of what has been used since the last time.
+    fn count_used(&mut self) {
+        let used = &self.buffer[self.counted..self.start];
+        self.line += memchr_iter(b'\n', used).count() as u64;
+        self.content.push(used);
+        self.counted = self.start;
     }
 
     /// Adds the next bytes of the file to the buffer. Returns whether there are any.
     fn fill(&mut self) -> std::io::Result<bool> {
         // What is left is moved to the front only if it is small, so each byte is moved few times.
         if self.start > self.buffer.len() / 2 {
+            self.count_used();
             self.buffer.drain(..self.start);
-            self.start = 0;
+            (self.start, self.counted) = (0, 0);
         }
         let chunk = self.bytes.fill_buf()?;
         let count = chunk.len();
@@ -273,9 +290,6 @@ enum QuoteFault {
 
 /// Returns the first fault of a record's quotes. Quotes within a field that does not begin with one are text.
 fn quote_fault(record: &[u8]) -> Option<QuoteFault> {
-    if !record.contains(&b'"') {
-        return None;
-    }
     let mut at = 0;
     loop {
         if record.get(at) == Some(&b'"') {
