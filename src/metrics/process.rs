@@ -75,6 +75,15 @@ fn opts(name: MetricName) -> Opts {
     Opts::new(name.name, name.help)
 }
 
+/// Registers a histogram of seconds, each of whose buckets is twice as wide as the one before.
+fn histogram(registry: &Registry, name: MetricName, least: f64, buckets: usize) -> HistogramVec {
+    let buckets = prometheus::exponential_buckets(least, 2.0, buckets).expect("the buckets rise");
+    let seconds = HistogramOpts::from(opts(name)).buckets(buckets);
+    let histogram = HistogramVec::new(seconds, name.labels).expect("the name is a valid metric name");
+    registry.register(Box::new(histogram.clone())).expect("each name is registered once");
+    histogram
+}
+
 impl Metrics {
     /// Registers all metrics, for a dataflow of this name.
     pub fn new(dataflow: &str) -> Arc<Self> {
@@ -86,17 +95,10 @@ impl Metrics {
                 metric
             }};
         }
-        let histogram = |name: MetricName, least: f64, buckets: usize| {
-            let buckets = prometheus::exponential_buckets(least, 2.0, buckets).expect("the buckets rise");
-            let seconds = HistogramOpts::from(opts(name)).buckets(buckets);
-            let histogram = HistogramVec::new(seconds, name.labels).expect("the name is a valid metric name");
-            registry.register(Box::new(histogram.clone())).expect("each name is registered once");
-            histogram
-        };
         // The upper bounds: 50 us to 1.6 s of a request, 1 ms to 9 min of freshness, 1 ms to 33 s of a checkpoint.
-        let http_seconds = histogram(HTTP_SECONDS, 50e-6, 16);
-        let freshness = histogram(FRESHNESS, 1e-3, 20);
-        let checkpoint_seconds = histogram(CHECKPOINT_SECONDS, 1e-3, 16);
+        let http_seconds = histogram(&registry, HTTP_SECONDS, 50e-6, 16);
+        let freshness = histogram(&registry, FRESHNESS, 1e-3, 20);
+        let checkpoint_seconds = histogram(&registry, CHECKPOINT_SECONDS, 1e-3, 16);
         let metrics = Arc::new(Metrics {
             ready: register!(IntGaugeVec, READY),
             operator_in: register!(IntCounterVec, OPERATOR_IN),
@@ -145,7 +147,7 @@ impl Metrics {
 
     /// Exports the counters of rare events of a model, at 0 until the first one: an increase from nothing would not be seen.
     pub fn export_model(&self, model: &str) {
-        for counter in [&self.model_drift, &self.model_rollbacks] {
+        for counter in [&self.model_drift, &self.model_diverged, &self.model_rollbacks] {
             counter.with_label_values(&[model]);
         }
     }

@@ -20,7 +20,7 @@
 //! | is answered by the route's handler | `native`, `operations`, or a folder of a protocol: `open_inference`, `tensorflow`, `mlflow`, `feast` |
 //! | has its instances read, whatever form they are in | `served_models`, `instance_table`, `json_columns` |
 //! | is predicted for: version, look-ups, expressions, scores; some are logged | `served_models`, `prediction_log` |
-//! | is predicted for by the arms of a split, and by shadows beside | `split_prediction`, `model_split`, `answered` |
+//! | is predicted for by the arms of a split and, beside, by shadows | `split_prediction`, `model_split`, `answered` |
 //! | has items ranked, or left out, by what else is known of them and the user | `recommender` |
 //! | is refused, in the family's shape, and counted | [`RequestError`], [`crate::metrics::Traffic`] |
 //! | is passed on to another server instead of all that, by a [`Gateway`] | `gateway` |
@@ -172,12 +172,6 @@ impl HttpRoute {
         self
     }
 
-    /// The same route with one capture, of all that follows the text before the first brace.
-    const fn prefix(mut self) -> HttpRoute {
-        self.is_prefix = true;
-        self
-    }
-
     /// The same route with any query, which it ignores: probes and scrapers add parameters of their own.
     const fn with_any_query(mut self) -> HttpRoute {
         self.query = QueryRule::Any;
@@ -200,14 +194,5 @@ impl HttpRoute {
     const fn reserved(mut self) -> HttpRoute {
         self.is_reserved = true;
         self
-    }
-
-    /// The names of the methods taken.
-    fn methods(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.method.as_str()).chain((self.method == Method::GET).then_some("HEAD"))
-    }
-
-    fn takes(&self, method: &Method) -> bool {
-        self.method == *method || self.method == Method::GET && *method == Method::HEAD
     }
 }

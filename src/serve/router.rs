@@ -6,6 +6,7 @@ use hyper::Method;
 use percent_encoding::percent_decode_str;
 
 use super::query::FormValue;
+use super::reply::{self, Reply};
 use super::{FAMILIES, HttpRoute, RequestError, RouteFamily, query};
 use crate::metrics::{Metrics, Traffic};
 
@@ -164,6 +165,32 @@ impl Router {
                 RouteMatch { family: FAMILIES[0], traffic: &self.unknown, route: Err(error) }
             }
         }
+    }
+}
+
+impl RouteFamily {
+    /// Returns an error in the family's shape, with the headers that it asks for.
+    pub(super) fn refusal(&self, error: &RequestError) -> Reply {
+        let mut reply = (self.error)(error);
+        reply::add_error_headers(error, &mut reply);
+        reply
+    }
+}
+
+impl HttpRoute {
+    /// The same route with one capture, of all that follows the text before the first brace.
+    pub(super) const fn prefix(mut self) -> HttpRoute {
+        self.is_prefix = true;
+        self
+    }
+
+    /// The names of the methods taken.
+    pub(super) fn methods(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.method.as_str()).chain((self.method == Method::GET).then_some("HEAD"))
+    }
+
+    pub(super) fn takes(&self, method: &Method) -> bool {
+        self.method == *method || self.method == Method::GET && *method == Method::HEAD
     }
 }
 

@@ -150,9 +150,7 @@ impl Service {
                 }
                 _ => {}
             }
-            let mut reply = (found.family.error)(&error);
-            reply::add_error_headers(&error, &mut reply);
-            reply
+            found.family.refusal(&error)
         });
         if rules.is_reserved {
             reply::end_connection(&mut reply);

@@ -195,6 +195,10 @@ fn errors_have_the_same_headers_in_every_shape() {
     {
         let refused = client.post(path, "{}");
         assert_eq!((refused.status, header(&refused, "www-authenticate").as_deref()), (401, Some("bearer")), "{path}");
+        // A name of a model may have a colon, so that GET of the last one is another route.
+        if path.contains(':') {
+            continue;
+        }
         let wrong = client.get(path);
         assert_eq!((wrong.status, header(&wrong, "allow").as_deref()), (405, Some("post")), "{path}");
     }

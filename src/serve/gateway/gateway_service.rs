@@ -191,7 +191,7 @@ impl RequestService for Gateway {
             Ok((route, _)) => self.answer_route(route, request, rules).await,
             Err(error) => Err(error),
         };
-        let mut answer = answered.unwrap_or_else(|error| (found.family.error)(&error).map(AnswerBody::Whole));
+        let mut answer = answered.unwrap_or_else(|error| found.family.refusal(&error).map(AnswerBody::Whole));
         if rules.is_reserved {
             reply::end_connection(&mut answer);
         }
