@@ -46,8 +46,12 @@ impl Predictor {
         let mut predictions = Predictions::new(self.scorer.width());
         for from in (0..rows).step_by(MOST_ROWS) {
             let len = MOST_ROWS.min(rows - from);
-            let slice: Vec<ArrayRef> = columns.iter().map(|column| column.slice(from, len)).collect();
-            observations.refill(self.preparation.layout(), &slice, len);
+            if len == rows {
+                observations.refill(self.preparation.layout(), columns, len);
+            } else {
+                let part: Vec<ArrayRef> = columns.iter().map(|column| column.slice(from, len)).collect();
+                observations.refill(self.preparation.layout(), &part, len);
+            }
             select.clear();
             select.extend(0..len as u32);
             self.append_observed(&observations, &select, &mut prepared, &mut predictions);
