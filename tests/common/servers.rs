@@ -12,12 +12,20 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until a condition holds; `what` describes it in the panic that ends the wait.
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn eventually(what: &str, is_so: impl FnMut() -> bool) {
+    assert!(holds_in_time(is_so), "not within {PATIENCE:?}: {what}");
+}
+
+/// Waits until a condition holds. Returns false if it does not within [`PATIENCE`].
+pub fn holds_in_time(mut is_so: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        if begun.elapsed() >= PATIENCE {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(2));
     }
+    true
 }
 
 /// Returns ports that nothing listens on. They are below the range that the system assigns ports from, so they are still
