@@ -274,28 +274,32 @@ fn memory_stays_within_a_bound_in_bytes() {
             };
             let layout = GroupLayout { lines: vec![line], width: 1 };
             let bound = layout.bytes_per_entity(1) * MOST;
-            let (state, held) = allocated(|| {
-                let mut state = GroupState::bounded(&layout, Some(EntityBound::new(MOST as u64)));
-                let values: arrow_array::ArrayRef = std::sync::Arc::new(arrow_array::Int64Array::from(vec![7]));
-                let needs = layout.lines[0].needs();
-                let columns = tidemill::aggregate::InputColumns { of: Some(&values), needs, ..Default::default() };
-                let input = [LineInput::new(&columns, &mut 0)];
-                for entity in 0..10 * MOST {
-                    let key = format!("{entity:016}");
-                    let time = 1_000_000 + entity as i64 * 5;
-                    state.advance(time, &mut Expired::default());
-                    let slot = state.slot(key.as_bytes(), Key::hash_of(key.as_bytes()));
-                    let update = Update { slot, batch: 0, row: 0, time, event_time: time };
-                    state.insert(&[update], &[&input], &mut Vec::new());
-                    state.drop_excess(&mut Vec::new());
-                }
-                state
-            });
+            let (state, held) = allocated(|| bounded(&layout, MOST, 10 * MOST));
             let name = format!("{op} in {}", window.canonical());
             assert_eq!(state.len(), MOST, "{name}");
             assert!(held <= bound * 5 / 4, "{name}: {held} bytes, and the bound is {bound}");
         }
     }
+}
+
+/// Returns the state of a group that holds at most `most` entities, after a record of each of `entities`, within a few minutes,
+/// so that none expires.
+fn bounded(layout: &GroupLayout, most: usize, entities: usize) -> GroupState {
+    let mut state = GroupState::bounded(layout, Some(EntityBound::new(most as u64)));
+    let values: arrow_array::ArrayRef = std::sync::Arc::new(arrow_array::Int64Array::from(vec![7]));
+    let needs = layout.lines[0].needs();
+    let columns = tidemill::aggregate::InputColumns { of: Some(&values), needs, ..Default::default() };
+    let input = [LineInput::new(&columns, &mut 0)];
+    for entity in 0..entities {
+        let key = format!("{entity:016}");
+        let time = 1_000_000 + entity as i64 * 5;
+        state.advance(time, &mut Expired::default());
+        let slot = state.slot(key.as_bytes(), Key::hash_of(key.as_bytes()));
+        let update = Update { slot, batch: 0, row: 0, time, event_time: time };
+        state.insert(&[update], &[&input], &mut Vec::new());
+        state.drop_excess(&mut Vec::new());
+    }
+    state
 }
 
 #[test]
@@ -333,24 +337,7 @@ fn memory_stays_within_the_bound_however_many_entities_come() {
                 ..AggregateSpec::default()
             };
             let layout = GroupLayout { lines: vec![line], width: 2 };
-            let (state, held) = allocated(|| {
-                let mut state = GroupState::bounded(&layout, Some(EntityBound::new(MOST as u64)));
-                let values: arrow_array::ArrayRef = std::sync::Arc::new(arrow_array::Int64Array::from(vec![7]));
-                let needs = layout.lines[0].needs();
-                let columns = tidemill::aggregate::InputColumns { of: Some(&values), needs, ..Default::default() };
-                let input = [LineInput::new(&columns, &mut 0)];
-                // Within a few minutes, so that none expires.
-                for entity in 0..40 * MOST {
-                    let key = format!("{entity:016}");
-                    let time = 1_000_000 + entity as i64 * 5;
-                    state.advance(time, &mut Expired::default());
-                    let slot = state.slot(key.as_bytes(), Key::hash_of(key.as_bytes()));
-                    let update = Update { slot, batch: 0, row: 0, time, event_time: time };
-                    state.insert(&[update], &[&input], &mut Vec::new());
-                    state.drop_excess(&mut Vec::new());
-                }
-                state
-            });
+            let (state, held) = allocated(|| bounded(&layout, MOST, 40 * MOST));
             let name = format!("{op} in {}", window.canonical());
             assert_eq!((state.len(), state.dropped()), (MOST, 39 * MOST as u64), "{name}");
             // A few panes or records each, of as many entities as have been dropped since the last compaction, too.

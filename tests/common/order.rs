@@ -1,7 +1,12 @@
 //! Records in the total order, by the definitions: watermarks, effective times, and rows of tables as of a time.
 
+use std::collections::BTreeMap;
+
 use super::engine::Record;
 use tidemill::value::Scalar;
+
+/// The place of a record in the total order: time, source by name, key, offset.
+pub type Order = (i64, &'static str, String, usize);
 
 /// A record of a source with its effective time and offset.
 #[derive(Clone, Debug)]
@@ -13,9 +18,10 @@ pub struct Placed {
 }
 
 impl Placed {
-    /// Its place in the total order: time, source by name, key, offset.
-    pub fn order(&self) -> (i64, &'static str, String, usize) {
-        (self.effective, self.source, self.record.id.clone(), self.offset)
+    /// Its place in the total order: time, source by name, key, offset. The key of prices is the item.
+    pub fn order(&self) -> Order {
+        let key = if self.source == "prices" { self.record.item.to_string() } else { self.record.id.clone() };
+        (self.effective, self.source, key, self.offset)
     }
 }
 
@@ -52,4 +58,23 @@ pub fn int(value: Option<i64>) -> Scalar {
 /// Returns a float as a value of a column.
 pub fn float(value: Option<f64>) -> Scalar {
     value.map_or(Scalar::Null, Scalar::Float)
+}
+
+/// Returns a row for every entity and effective time that had records: the vector just after them. `records` have their
+/// effective times.
+pub fn changes<'a, K: Ord + Clone>(
+    records: impl Iterator<Item = (i64, &'a Record)>,
+    key: impl Fn(&Record) -> Option<K>,
+    scalars: impl Fn(K) -> Vec<Scalar>,
+    vector: impl Fn(&Record, i64) -> Vec<Scalar>,
+) -> Vec<Vec<Scalar>> {
+    let mut rows = BTreeMap::new();
+    for (time, record) in records {
+        let Some(key) = key(record) else { continue };
+        let mut row = vec![Scalar::Timestamp(time)];
+        row.extend(scalars(key.clone()));
+        row.extend(vector(record, time + 1));
+        rows.insert((time, key), row);
+    }
+    rows.into_values().collect()
 }

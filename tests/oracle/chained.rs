@@ -9,18 +9,9 @@ use proptest::prelude::*;
 use tidemill::value::Scalar;
 
 use crate::common::engine::{Found, Inputs, Record, Run};
+use crate::common::order::{Order, Placed, changes, float, int, place, row_as_of, text};
 use crate::common::spec::CHAINED;
 use crate::common::topics::topic;
-
-/// The place of a record in the total order of all: time, source, key, offset.
-type Order = (i64, &'static str, String, usize);
-
-/// A record of a source.
-#[derive(Clone, Debug)]
-struct Placed {
-    order: Order,
-    record: Record,
-}
 
 /// A record of the view `scored`.
 #[derive(Clone, Debug)]
@@ -43,60 +34,17 @@ struct Deep {
     sums: Option<i64>,
 }
 
-/// Anything with a place, made of a record of a source.
-trait Ordered {
-    fn order(&self) -> &Order;
-    fn record(&self) -> &Record;
-
-    /// Returns whether it counts in a window as of `a`.
-    fn is_in(&self, a: i64, size: i64, hop: i64) -> bool {
-        self.record().at >= (a - size).div_euclid(hop) * hop && self.order().0 < a
-    }
+/// Returns whether a record that takes effect at `effective` counts in a window as of `a`.
+fn is_in(effective: i64, record: &Record, a: i64, size: i64, hop: i64) -> bool {
+    record.at >= (a - size).div_euclid(hop) * hop && effective < a
 }
 
-macro_rules! ordered {
-    ($($name:ty),*) => {
-        $(impl Ordered for $name {
-            fn order(&self) -> &Order {
-                &self.order
-            }
-
-            fn record(&self) -> &Record {
-                &self.record
-            }
-        })*
-    };
-}
-
-ordered!(Placed, Scored, Deep);
-
-/// The records of a topic that take effect before `end`, in the total order, by the definition of the watermark in each
-/// partition.
-fn place(topic: &'static str, records: &[Record], lateness: i64, partitions: usize, end: i64) -> Vec<Placed> {
-    let mut newest = vec![i64::MIN; partitions];
-    let placed = |(offset, record): (usize, &Record)| {
-        let newest = &mut newest[record.partition(topic, partitions)];
-        let effective = record.at.max(newest.saturating_sub(lateness));
-        *newest = record.at.max(*newest);
-        let key = if topic == "prices" { record.item.to_string() } else { record.id.clone() };
-        Placed { order: (effective, topic, key, offset), record: record.clone() }
-    };
-    let mut placed: Vec<Placed> = records.iter().enumerate().map(placed).collect();
-    placed.retain(|placed| placed.order.0 < end);
-    placed.sort_by(|a, b| a.order.cmp(&b.order));
+/// The records of a topic that take effect before `end`, in the total order.
+fn placed(topic: &'static str, records: &[Record], lateness: i64, partitions: usize, end: i64) -> Vec<Placed> {
+    let mut placed = place(topic, records, lateness, partitions);
+    placed.retain(|placed| placed.effective < end);
+    placed.sort_by_key(Placed::order);
     placed
-}
-
-fn text(value: &Option<String>) -> Scalar {
-    value.as_ref().map_or(Scalar::Null, |text| Scalar::String(text.as_str().into()))
-}
-
-fn int(value: Option<i64>) -> Scalar {
-    value.map_or(Scalar::Null, Scalar::Int)
-}
-
-fn float(value: Option<f64>) -> Scalar {
-    value.map_or(Scalar::Null, Scalar::Float)
 }
 
 /// The sum of ints, null of none.
@@ -106,21 +54,23 @@ fn sum(of: impl Iterator<Item = i64> + Clone) -> Option<i64> {
 
 /// The items of a shop as of `a`.
 fn items(sales: &[Placed], shop: &Option<String>, a: i64) -> Vec<i64> {
-    let of = sales.iter().filter(|sale| shop.is_some() && sale.record.shop == *shop && sale.is_in(a, 60, 7));
+    let of = sales
+        .iter()
+        .filter(|sale| shop.is_some() && sale.record.shop == *shop && is_in(sale.effective, &sale.record, a, 60, 7));
     of.map(|sale| sale.record.item).collect()
 }
 
-/// The price of an item as of a time. A delete is a row without a shop.
+/// The price of an item as of a time.
 fn price(prices: &[Placed], item: i64, a: i64) -> Option<f64> {
-    let row = prices.iter().filter(|p| p.record.item == item && p.order.0 < a).max_by_key(|p| p.record.at)?;
-    row.record.shop.as_ref().and(row.record.x)
+    row_as_of(prices, item, a)?.x
 }
 
 fn scored(asks: &[Placed], sales: &[Placed], prices: &[Placed]) -> Vec<Scored> {
-    let of_ask = |Placed { order, record }: &Placed| {
-        let t = order.0;
+    let of_ask = |ask: &Placed| {
+        let (t, record) = (ask.effective, &ask.record);
         let items = items(sales, &record.shop, t);
-        let same = asks.iter().filter(|ask| ask.record.item == record.item && ask.is_in(t, 100, 10));
+        let same =
+            asks.iter().filter(|ask| ask.record.item == record.item && is_in(ask.effective, &ask.record, t, 100, 10));
         let xs = same.clone().map(|ask| ask.record.x).chain([record.x]).flatten();
         Scored {
             busy: items.len() as i64,
@@ -129,13 +79,14 @@ fn scored(asks: &[Placed], sales: &[Placed], prices: &[Placed]) -> Vec<Scored> {
             top: xs.max_by(f64::total_cmp),
             others: Some(same.count() as i64),
             price: price(prices, record.item, t),
-            order: order.clone(),
+            order: ask.order(),
             record: record.clone(),
         }
     };
-    let of_sale = |Placed { order, record }: &Placed| {
+    let of_sale = |sale: &Placed| {
+        let record = &sale.record;
         let shop = if record.item == 0 { Some("s0".to_owned()) } else { record.shop.clone() };
-        let items = items(sales, &shop, order.0);
+        let items = items(sales, &shop, sale.effective);
         Scored {
             busy: items.len() as i64,
             twice: sum(items.iter().copied()).map(|sum| sum * 2),
@@ -143,7 +94,7 @@ fn scored(asks: &[Placed], sales: &[Placed], prices: &[Placed]) -> Vec<Scored> {
             top: record.x,
             others: items.last().copied(),
             price: record.x,
-            order: order.clone(),
+            order: sale.order(),
             record: record.clone(),
         }
     };
@@ -154,7 +105,8 @@ fn scored(asks: &[Placed], sales: &[Placed], prices: &[Placed]) -> Vec<Scored> {
 
 fn pair_vector(scored: &[Scored], shop: &Option<String>, item: i64, a: i64) -> Vec<Scalar> {
     let is_of = |record: &Record| shop.is_some() && record.shop == *shop && record.item == item;
-    let of: Vec<&Scored> = scored.iter().filter(|r| is_of(&r.record) && r.is_in(a, 120, 20)).collect();
+    let of: Vec<&Scored> =
+        scored.iter().filter(|r| is_of(&r.record) && is_in(r.order.0, &r.record, a, 120, 20)).collect();
     vec![
         Scalar::Int(of.len() as i64),
         int(sum(of.iter().map(|r| r.busy))),
@@ -165,12 +117,13 @@ fn pair_vector(scored: &[Scored], shop: &Option<String>, item: i64, a: i64) -> V
 }
 
 fn deep(sales: &[Placed], scored: &[Scored]) -> Vec<Deep> {
-    let of = |Placed { order, record }: &Placed| {
-        let sums = match pair_vector(scored, &record.shop, record.item + 1, order.0)[1] {
+    let of = |sale: &Placed| {
+        let record = &sale.record;
+        let sums = match pair_vector(scored, &record.shop, record.item + 1, sale.effective)[1] {
             Scalar::Int(sum) => Some(sum),
             _ => None,
         };
-        Deep { order: order.clone(), record: record.clone(), sums }
+        Deep { order: sale.order(), record: record.clone(), sums }
     };
     sales.iter().map(of).collect()
 }
@@ -180,34 +133,18 @@ fn ever_vector(deep: &[Deep], shop: &Option<String>, a: i64) -> Vec<Scalar> {
     vec![Scalar::Int(of.clone().count() as i64), int(sum(of))]
 }
 
-/// A row for every entity and time that had records: the vector just after them.
-fn changes<R: Ordered, K: Ord + Clone>(
-    records: &[R],
-    key: impl Fn(&Record) -> Option<K>,
-    scalars: impl Fn(K) -> Vec<Scalar>,
-    vector: impl Fn(&Record, i64) -> Vec<Scalar>,
-) -> Vec<Vec<Scalar>> {
-    let mut rows = BTreeMap::new();
-    for of in records {
-        let Some(key) = key(of.record()) else { continue };
-        let time = of.order().0;
-        let mut row = vec![Scalar::Timestamp(time)];
-        row.extend(scalars(key.clone()));
-        row.extend(vector(of.record(), time + 1));
-        rows.insert((time, key), row);
-    }
-    rows.into_values().collect()
-}
-
 /// The examples, each with the first sale of its id within 80 ms that is behind it: a sale is not its own label.
 fn examples(scored: &[Scored], sales: &[Placed]) -> Vec<Vec<Scalar>> {
     let row = |of: &Scored| {
         let (t, record) = (of.order.0, &of.record);
         let fits = |sale: &&Placed| {
-            sale.order > of.order && sale.record.id == record.id && sale.record.x.is_some() && sale.order.0 <= t + 80
+            sale.order() > of.order
+                && sale.record.id == record.id
+                && sale.record.x.is_some()
+                && sale.effective <= t + 80
         };
         let label = sales.iter().find(fits)?;
-        let known = label.order.0;
+        let known = label.effective;
         let mut row = vec![
             Scalar::Timestamp(t),
             Scalar::Timestamp(known),
@@ -233,21 +170,25 @@ fn examples(scored: &[Scored], sales: &[Placed]) -> Vec<Vec<Scalar>> {
 
 fn check(found: &Found, inputs: &Inputs, partitions: usize, until: Option<i64>) -> Result<(), TestCaseError> {
     let end = until.unwrap_or(i64::MAX);
-    let asks = place("asks", &inputs.asks, 40, partitions, end);
-    let sales = place("sales", &inputs.sales, 25, partitions, end);
-    let prices = place("prices", &inputs.prices, 0, partitions, end);
+    let asks = placed("asks", &inputs.asks, 40, partitions, end);
+    let sales = placed("sales", &inputs.sales, 25, partitions, end);
+    let prices = placed("prices", &inputs.prices, 0, partitions, end);
     let scored = scored(&asks, &sales, &prices);
     let deep = deep(&sales, &scored);
 
     let pairs = changes(
-        &scored,
+        scored.iter().map(|r| (r.order.0, &r.record)),
         |r| r.shop.clone().map(|shop| (shop, r.item)),
         |(shop, item)| vec![text(&Some(shop)), Scalar::Int(item)],
         |r, a| pair_vector(&scored, &r.shop, r.item, a),
     );
     prop_assert_eq!(&found.pair, &pairs);
-    let ever =
-        changes(&deep, |r| r.shop.clone(), |shop| vec![text(&Some(shop))], |r, a| ever_vector(&deep, &r.shop, a));
+    let ever = changes(
+        deep.iter().map(|r| (r.order.0, &r.record)),
+        |r| r.shop.clone(),
+        |shop| vec![text(&Some(shop))],
+        |r, a| ever_vector(&deep, &r.shop, a),
+    );
     prop_assert_eq!(&found.ever, &ever);
     // An entity is kept while it has records that count.
     let counts = |vector: &[Scalar]| vector[0] != Scalar::Int(0);

@@ -230,7 +230,7 @@ fn compare_examples(shop: &Shop, examples: &Columns) {
         let (t, user, item) = (examples.time("_time", row), examples.text("user", row), examples.text("item", row));
         assert!(expected.remove(&(t, user.to_owned(), item.to_owned())), "{user} {item} at {t}");
         for (name, value) in of_visitor(shop, user, t).into_iter().chain(of_item(shop, user, item, t)) {
-            // What only an expression reads is no column.
+            // Features that only expressions read are no columns.
             let found = match name {
                 "visit.price_mean_session30m" => {
                     let Scalar::Float(price) = examples.get("price", row) else { panic!("no price") };

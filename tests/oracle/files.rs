@@ -343,7 +343,7 @@ fn another_file_of_the_same_name_ends_the_run() {
     let error = refused(&place, &[one]).unwrap_err();
     assert!(error.contains("it is the last of 1 files, and 2 were read before"), "{error}");
     assert!(refused(&place, &[two]).is_err(), "a file that was read is gone");
-    // What has not been read may change.
+    // Files that have not been read may change.
     write(&both[0], lines(&["x"]));
     assert_eq!(refused(&place_after(&both, 0), &both), Ok(()));
 }

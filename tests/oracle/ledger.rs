@@ -488,7 +488,7 @@ fn event_time_that_a_wrong_wall_clock_has_moved_is_noticed_until_records_or_the_
     let (hour, now) = (3_600_000, partitions.clock().now());
     live.start_from(now - hour);
     assert_eq!(live.ahead_ms(), 0);
-    // What a wall clock two hours ahead leaves behind.
+    // The state that a wall clock two hours ahead leaves behind.
     live.start_from(now + 2 * hour);
     let ahead = live.ahead_ms();
     assert!((2 * hour - 60_000..=2 * hour).contains(&ahead), "{ahead} ms ahead");

@@ -113,7 +113,7 @@ fn oracle_of_the_recommender_dataflow() {
     assert_eq!(examples.len(), all.len());
     check_examples(&examples, &all, &genres);
 
-    // What a user has rated, after each rating.
+    // The ratings of a user, after each of them.
     let history = replayed.columns("features/history");
     for row in (0..history.len()).step_by(17) {
         let (time, user) = (history.time("_time", row), history.text("user", row));

@@ -3,13 +3,11 @@
 //!
 //! Records come late and tie before and after the shift; some have no new time, and some an earlier one.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 use tidemill::value::Scalar;
 
 use crate::common::engine::{Found, Inputs, Record, Run};
-use crate::common::order::{Placed, float, int, place, row_as_of, text};
+use crate::common::order::{Placed, changes, float, int, place, row_as_of, text};
 use crate::common::spec::SHIFTED;
 use crate::common::topics::topic;
 
@@ -70,24 +68,6 @@ fn pair_vector(known: &[Known], shop: &Option<String>, item: i64, a: i64) -> Vec
         known.iter().filter(|r| shop.is_some() && r.record.shop == *shop && r.record.item == item).collect();
     let prices: Vec<f64> = window(&of, a, 120, 20).iter().filter_map(|r| r.later).collect();
     vec![Scalar::Int(prices.len() as i64), float(prices.last().copied())]
-}
-
-/// A row for every entity and time that had records: the vector just after them.
-fn changes<K: Ord + Clone>(
-    known: &[Known],
-    key: impl Fn(&Record) -> Option<K>,
-    scalars: impl Fn(K) -> Vec<Scalar>,
-    vector: impl Fn(&Record, i64) -> Vec<Scalar>,
-) -> Vec<Vec<Scalar>> {
-    let mut rows = BTreeMap::new();
-    for Known { order, record, .. } in known {
-        let Some(key) = key(record) else { continue };
-        let mut row = vec![Scalar::Timestamp(order.0)];
-        row.extend(scalars(key.clone()));
-        row.extend(vector(record, order.0 + 1));
-        rows.insert((order.0, key), row);
-    }
-    rows.into_values().collect()
 }
 
 /// An example with the label that came of the first known record behind it.
@@ -154,11 +134,15 @@ fn check(
     let end = until.unwrap_or(newest.map_or(i64::MIN, |newest| newest + 1));
     let (known, dropped, early) = known(&sales, &prices, end);
 
-    let shops =
-        changes(&known, |r| r.shop.clone(), |shop| vec![text(&Some(shop))], |r, a| shop_vector(&known, &r.shop, a));
+    let shops = changes(
+        known.iter().map(|r| (r.order.0, &r.record)),
+        |r| r.shop.clone(),
+        |shop| vec![text(&Some(shop))],
+        |r, a| shop_vector(&known, &r.shop, a),
+    );
     prop_assert_eq!(&found.shop, &shops);
     let pairs = changes(
-        &known,
+        known.iter().map(|r| (r.order.0, &r.record)),
         |r| r.shop.clone().map(|shop| (shop, r.item)),
         |(shop, item)| vec![text(&Some(shop)), Scalar::Int(item)],
         |r, a| pair_vector(&known, &r.shop, r.item, a),

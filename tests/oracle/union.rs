@@ -3,13 +3,11 @@
 //! Records of both sources tie in time and come late, so that the total order of the stream decides what is first and
 //! last. Whatever the partitions, the batches and the workers, the files must be what the definition says.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 use tidemill::value::Scalar;
 
 use crate::common::engine::{Inputs, Record, Run};
-use crate::common::order::{Placed, float, int, place, row_as_of, text};
+use crate::common::order::{Placed, changes, float, int, place, row_as_of, text};
 use crate::common::spec::UNITED;
 use crate::common::topics::topic;
 
@@ -62,24 +60,6 @@ fn unite(asks: &[Placed], sales: &[Placed], prices: &[Placed]) -> Vec<United> {
     both
 }
 
-/// A row for every entity and time that had records: the vector just after them.
-fn changes<K: Ord + Clone>(
-    both: &[United],
-    key: impl Fn(&Record) -> Option<K>,
-    scalars: impl Fn(K) -> Vec<Scalar>,
-    vector: impl Fn(&Record, i64) -> Vec<Scalar>,
-) -> Vec<Vec<Scalar>> {
-    let mut rows = BTreeMap::new();
-    for United { order, record } in both {
-        let Some(key) = key(record) else { continue };
-        let mut row = vec![Scalar::Timestamp(order.0)];
-        row.extend(scalars(key.clone()));
-        row.extend(vector(record, order.0 + 1));
-        rows.insert((order.0, key), row);
-    }
-    rows.into_values().collect()
-}
-
 /// The examples, each with the first sale of its id within 80 ms that is behind it: a sale is not its own label.
 fn examples(both: &[United], sales: &[Placed]) -> Vec<Vec<Scalar>> {
     let mut rows = Vec::new();
@@ -114,17 +94,21 @@ fn examples(both: &[United], sales: &[Placed]) -> Vec<Vec<Scalar>> {
 fn is_as_computed(inputs: &Inputs, read: usize, workers: usize, partitions: usize) -> Result<(), TestCaseError> {
     let asks = place("asks", &inputs.asks, 40, partitions);
     let mut sales = place("sales", &inputs.sales, 25, partitions);
-    sales.sort_by_key(|sale| (sale.effective, sale.record.id.clone(), sale.offset));
+    sales.sort_by_key(Placed::order);
     let mut prices = place("prices", &inputs.prices, 0, partitions);
-    prices.sort_by_key(|price| (price.effective, price.record.item, price.offset));
+    prices.sort_by_key(Placed::order);
     let both = unite(&asks, &sales, &prices);
 
     let found = Run { spec: UNITED, read, workers, partitions, ..Run::default() }.run(inputs);
-    let shops =
-        changes(&both, |r| r.shop.clone(), |shop| vec![text(&Some(shop))], |r, a| shop_vector(&both, &r.shop, a));
+    let shops = changes(
+        both.iter().map(|r| (r.order.0, &r.record)),
+        |r| r.shop.clone(),
+        |shop| vec![text(&Some(shop))],
+        |r, a| shop_vector(&both, &r.shop, a),
+    );
     prop_assert_eq!(&found.shop, &shops);
     let pairs = changes(
-        &both,
+        both.iter().map(|r| (r.order.0, &r.record)),
         |r| r.shop.clone().map(|shop| (shop, r.item)),
         |(shop, item)| vec![text(&Some(shop)), Scalar::Int(item)],
         |r, a| pair_vector(&both, &r.shop, r.item, a),

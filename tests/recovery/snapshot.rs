@@ -42,6 +42,16 @@ fn both(
     Some((expected, [again.shop, again.pair, again.ever, again.examples], expected_versions, again.versions))
 }
 
+/// Checks that a run that starts from a snapshot as of `at` has the results of one that reads everything; `workers` are the
+/// numbers of workers before and after it.
+fn restart_changes_no_bit(spec: &str, inputs: &Inputs, at: i64, workers: (usize, usize)) -> Result<(), TestCaseError> {
+    if let Some((expected, found, versions, again)) = both(spec, inputs, at, workers, None) {
+        prop_assert_eq!(found, expected);
+        prop_assert_eq!(again, versions);
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -54,11 +64,7 @@ proptest! {
         before in 1usize..4,
         after in 1usize..4,
     ) {
-        let inputs = Inputs { asks, sales, prices };
-        if let Some((expected, found, versions, again)) = both(&SPEC, &inputs, 1_000_000 + at, (before, after), None) {
-            prop_assert_eq!(found, expected);
-            prop_assert_eq!(again, versions);
-        }
+        restart_changes_no_bit(&SPEC, &Inputs { asks, sales, prices }, 1_000_000 + at, (before, after))?;
     }
 
     #[test]
@@ -70,11 +76,7 @@ proptest! {
         before in 1usize..4,
         after in 1usize..4,
     ) {
-        let inputs = Inputs { asks, sales, prices };
-        if let Some((expected, found, versions, again)) = both(UNITED, &inputs, 1_000_000 + at, (before, after), None) {
-            prop_assert_eq!(found, expected);
-            prop_assert_eq!(again, versions);
-        }
+        restart_changes_no_bit(UNITED, &Inputs { asks, sales, prices }, 1_000_000 + at, (before, after))?;
     }
 
     #[test]
@@ -86,11 +88,7 @@ proptest! {
         before in 1usize..4,
         after in 1usize..4,
     ) {
-        let inputs = Inputs { asks, sales, prices };
-        if let Some((expected, found, versions, again)) = both(CHAINED, &inputs, 1_000_000 + at, (before, after), None) {
-            prop_assert_eq!(found, expected);
-            prop_assert_eq!(again, versions);
-        }
+        restart_changes_no_bit(CHAINED, &Inputs { asks, sales, prices }, 1_000_000 + at, (before, after))?;
     }
 }
 
@@ -107,12 +105,8 @@ proptest! {
         after in 1usize..4,
         of_view in any::<bool>(),
     ) {
-        let inputs = Inputs { asks, sales, prices };
         let spec = SHIFTED.replace("EXAMPLES", if of_view { "priced" } else { "asked" });
-        if let Some((expected, found, versions, again)) = both(&spec, &inputs, 1_000_000 + at, (before, after), None) {
-            prop_assert_eq!(found, expected);
-            prop_assert_eq!(again, versions);
-        }
+        restart_changes_no_bit(&spec, &Inputs { asks, sales, prices }, 1_000_000 + at, (before, after))?;
     }
 }
 
