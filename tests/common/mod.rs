@@ -3,6 +3,7 @@
 //! | module | contents |
 //! |---|---|
 //! | `certificates` | an authority, and pairs that it has signed |
+//! | `clicks` | a small dataflow for runs of the program |
 //! | `engine`, `spec`, `topics` | runs of the engine on records in memory, its dataflow, random records |
 //! | `naive`, `definitions`, `windows` | the oracle: the same results recomputed from all records |
 //! | `program`, `servers` | runs of the program and of real servers as child processes |
@@ -15,6 +16,7 @@
 #![allow(dead_code, reason = "each program uses a part")]
 
 pub mod certificates;
+pub mod clicks;
 pub mod definitions;
 pub mod engine;
 pub mod naive;

@@ -71,7 +71,7 @@ fn a_gzip_body_is_read_as_what_it_contains() {
     }
     client.send(b"0\r\n\r\n").unwrap();
     assert_eq!(client.receive().unwrap().json(), expected);
-    // What is not gzip, or not all of it, is the client's mistake, and the connection goes on.
+    // A body that is not gzip, or is cut, is a client error, and the connection stays open.
     for wrong in [body().as_bytes(), &packed[..packed.len() - 1], &[packed.as_slice(), b"x"].concat(), b""] {
         let answer = send(&mut client, "content-encoding: gzip\r\n", wrong);
         assert!(answer.status == 400 && answer.error().starts_with("the body is not valid gzip"), "{answer:?}");

@@ -118,7 +118,7 @@ fn a_trial_predicts_as_the_endpoint_does() {
     assert!(tried.contains(&format!("<p class=\"big\">{prediction}</p>")), "{prediction}: {tried}");
     assert!(tried.contains("spend.amount_mean_1h") && tried.contains("12.5"), "{tried}");
     assert!(page(&mut client, "/dashboard/predict/large?buyer=ann&amount=much").contains("amount: expected float"));
-    // What is wrong with the instance is said beside the form.
+    // Errors of the instance are shown beside the form.
     assert!(page(&mut client, "/dashboard/predict/large?amount=20").contains("class=\"bad\""));
     assert_eq!(client.get("/dashboard/models/large?metric=luck").status, 400);
     assert_eq!(client.get("/dashboard/models/large?luck=1").status, 400);

@@ -15,8 +15,8 @@ use tidemill::serve::{
     BackendUrl, BalancePolicy, Endpoint, Gateway, GatewayConfig, HealthChecks, Readiness, Role, Server, TlsFiles, start,
 };
 
-use crate::clicks;
 use crate::common::certificates::Authority;
+use crate::common::clicks;
 use crate::common::program::Run;
 use crate::common::servers::{Program, eventually, free_ports};
 use crate::common::shop::{Answer, Client, Shop, endpoint, post};

@@ -114,7 +114,7 @@ fn only_columns_that_inputs_are_made_from_must_be_there() {
     // An inner object may be null, where none of its columns is needed.
     assert_eq!(ask("recent", json!({ "buyer": "ann", "payload": null })), Ok(()));
     assert_eq!(ask("large", json!({ "buyer": "ann", "items": 2, "payload": null })), missing("amount"));
-    // What is needed suffices, and each of it is needed unless it is nullable.
+    // The needed columns suffice, and each of them is required unless it is nullable.
     for (model, whole) in [
         ("large", json!({ "buyer": "ann", "amount": 1, "items": 2 })),
         ("returned", json!({ "who": "ann", "value": 1 })),

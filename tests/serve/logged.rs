@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::clicks;
+use crate::common::clicks;
 use crate::common::program::Run;
 use crate::common::servers::eventually;
 use crate::common::shop::Client;

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `bodies` | request bodies: content types, gzip |
 //! | `chromium`, `dashboard` | the pages of the dashboard, with a real browser and without |
-//! | `clicks` | a small dataflow for runs of the program |
 //! | `entities` | feature vectors of many entities at once |
 //! | `fuzz` | requests made of parts at random, for every reader |
 //! | `gateway` | what it passes on, whom it chooses, servers that fail |
@@ -26,7 +25,6 @@
 
 mod bodies;
 mod chromium;
-mod clicks;
 #[path = "../common/mod.rs"]
 mod common;
 mod dashboard;

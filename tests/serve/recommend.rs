@@ -114,7 +114,7 @@ fn the_best_of_all_items_are_those_that_predict_ranks_first_without_what_was_see
     assert_eq!(items(&answer), expected[..10]);
     let more = client.post("/recommend", json!({ "model": "stars", "user": user, "n": 1000 }).to_string()).json();
     assert_eq!(items(&more), expected, "every item but the two that were seen");
-    // What was seen is ranked among the others if it is asked for.
+    // Seen items are ranked among the others on request.
     let all: Vec<String> = (0..600).map(|film| format!("f{film:03}")).collect();
     let expected = ranked(&mut client, "ann", &all, genre);
     let body = json!({ "user": user, "n": 1000, "exclude_seen": false });

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::clicks;
 use crate::common::certificates::Authority;
+use crate::common::clicks;
 use crate::common::program::Run;
 use crate::common::servers::{Server, eventually};
 
@@ -104,7 +104,7 @@ fn no_secret_is_in_anything_that_a_run_says_or_writes() {
             assert!(!found, "{secret} is in {place}: {:?}", String::from_utf8_lossy(bytes));
         }
     }
-    // What a client writes into a query is told back to it, and to nobody else.
+    // A query is echoed in the answer to its client, and nowhere else.
     for (place, bytes) in said.iter().filter(|(place, _)| !place.contains("token=")) {
         assert!(!bytes.windows(QUERIED.len()).any(|part| part == QUERIED.as_bytes()), "{place}");
     }

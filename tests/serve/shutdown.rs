@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::clicks;
+use crate::common::clicks;
 use crate::common::program::Run;
 
 /// A folder with a dataflow, its input, in which a record is refused, and a config.

@@ -1,6 +1,7 @@
 //! `tidemill top` and `tidemill tap` on a running job.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -14,6 +15,15 @@ fn top(arguments: &[&str]) -> Output {
     command.output().unwrap()
 }
 
+/// Starts the shipped dataflow of clicks with its data in `folder`, and with one more config key.
+fn run_of_clicks(folder: &Path, set: &str) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.args(["run", "dataflows/clicks.toml", "--config", "config/clicks.toml", "--set", set]);
+    let home = format!("data_dir={}", folder.display());
+    Run::start(command.args(["--set", "http.listen=127.0.0.1:0", "--set", &home]))
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -23,19 +33,7 @@ fn top_shows_sources_operators_and_scores_and_takes_a_token() {
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     fs::write(&token, "open-sesame-1234\n").unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).args([
-        "run",
-        "dataflows/clicks.toml",
-        "--config",
-        "config/clicks.toml",
-    ]);
-    let home = format!("data_dir={}", folder.path().display());
-    let read = format!("http.tokens.read=file:{}", token.display());
-    for set in ["http.listen=127.0.0.1:0", &home, &read] {
-        command.args(["--set", set]);
-    }
-    let run = Run::start(&mut command);
+    let run = run_of_clicks(folder.path(), &format!("http.tokens.read=file:{}", token.display()));
     let (url, token) = (run.url(), token.display().to_string());
     let asked = ["--url", &url, "--token-file", &token];
     let json = || -> Value { serde_json::from_slice(&top(&[&asked[..], &["--json"]].concat()).stdout).unwrap() };
@@ -69,19 +67,8 @@ fn top_shows_sources_operators_and_scores_and_takes_a_token() {
 #[test]
 fn tap_prints_records_of_a_stream_and_vectors_of_an_entity() {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).args([
-        "run",
-        "dataflows/clicks.toml",
-        "--config",
-        "config/clicks.toml",
-    ]);
-    let home = format!("data_dir={}", folder.path().display());
     // Two weeks of clicks in two minutes, so that there are some while the test looks on.
-    for set in ["http.listen=127.0.0.1:0", "play.speed=10000", &home] {
-        command.args(["--set", set]);
-    }
-    let run = Run::start(&mut command);
+    let run = run_of_clicks(folder.path(), "play.speed=10000");
     let url = run.url();
     let tap = |arguments: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_tidemill")).arg("tap").args(arguments).args(["--url", &url]).output().unwrap()

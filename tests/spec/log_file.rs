@@ -7,37 +7,14 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const SPEC: &str = r#"
-name = "clicks"
-[source.clicks]
-topic = "clicks"
-format = "csv"
-time = "at"
-columns = { user = "string", paid = "bool", at = "timestamp" }
-[features.user]
-from = "clicks"
-entity = "user"
-aggregate = [{ op = "count", windows = ["1h"] }]
-[model.paid]
-kind = "logistic"
-examples = "clicks"
-features = ["user.*"]
-label = { value = "paid" }
-window = "1h"
-"#;
+use crate::common::clicks;
 
 /// A folder with a dataflow over ten hours of clicks, one of them malformed.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let mut rows = "user,paid,at\n".to_owned();
-    for at in 0..600_i64 {
-        rows += &format!("u{},{},{}\n", at % 7, at % 3 == 0, 1_577_836_800_000 + at * 60_000);
-    }
-    rows += "u1,maybe,1577872800000\n";
-    let config = "[topics.clicks]\nfile = \"clicks.csv\"\n[http]\nlisten = \"127.0.0.1:0\"\n";
-    for (name, text) in [("clicks.csv", rows.as_str()), ("clicks.toml", SPEC), ("config.toml", config)] {
-        fs::write(folder.path().join(name), text).unwrap();
-    }
+    clicks::write(folder.path());
+    let config = format!("{}[http]\nlisten = \"127.0.0.1:0\"\n", clicks::TOPICS);
+    fs::write(folder.path().join("config.toml"), config).unwrap();
     folder
 }
 
@@ -120,7 +97,8 @@ fn a_log_file_that_cannot_be_opened_is_refused_at_its_key() {
 #[test]
 fn the_last_error_is_in_the_log_file() {
     let folder = folder();
-    let wrong = SPEC.replace("user = \"string\", paid = \"bool\"", "user = \"string\", paid = \"timestamp\"");
+    let right = fs::read_to_string(folder.path().join("clicks.toml")).unwrap();
+    let wrong = right.replace("user = \"string\", paid = \"bool\"", "user = \"string\", paid = \"timestamp\"");
     let wrong = wrong.replace("value = \"paid\"", "value = \"user = 'u1'\"");
     fs::write(folder.path().join("clicks.toml"), wrong).unwrap();
     let output = job(folder.path(), &["replay", "--out", "out"], &["log.file=a.log"]);
