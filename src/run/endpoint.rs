@@ -29,18 +29,28 @@ pub fn open<S: RequestService>(config: &Config, service: &Arc<S>) -> Result<Serv
         ));
         endpoint.max_connections = most;
     }
-    let server = serve::start(&endpoint, service).map_err(|error| {
-        let at =
-            |path: &[&str], what: &str| Failure::Usage(format!("{}: error: {what}{error}", config.origin.place(path)));
-        match error {
-            StartError::Address(_) | StartError::OpenAdmin(_) => at(&["http", "listen"], "[http] listen: "),
-            StartError::Tls { key, .. } => at(&["http", "tls", key], ""),
-            StartError::Tokens { role, .. } => at(&["http", "tokens", role], ""),
-            other => Failure::from(other),
-        }
-    })?;
+    let server = serve::start(&endpoint, service).map_err(|error| failure(config, error))?;
     warning(server.addr(), &config.http).iter().for_each(print_err);
     Ok(server)
+}
+
+/// Checks whether the endpoint of a config could be opened, but for its port.
+///
+/// # Errors
+/// If the address is wrong, or tokens or certificate cannot be used.
+pub fn check(config: &Config) -> Result<(), Failure> {
+    serve::check(&config.http.endpoint(&config.base)).map_err(|error| failure(config, error))
+}
+
+/// Returns an error of an endpoint, with the place of the config that it is about.
+fn failure(config: &Config, error: StartError) -> Failure {
+    let at = |path: &[&str], what: &str| Failure::Usage(format!("{}: error: {what}{error}", config.origin.place(path)));
+    match error {
+        StartError::Address(_) | StartError::OpenAdmin(_) => at(&["http", "listen"], "[http] listen: "),
+        StartError::Tls { key, .. } => at(&["http", "tls", key], ""),
+        StartError::Tokens { role, .. } => at(&["http", "tokens", role], ""),
+        other => Failure::from(other),
+    }
 }
 
 /// Returns a warning if others than this machine can reach an endpoint, and not everything keeps them out.

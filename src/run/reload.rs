@@ -14,7 +14,7 @@ use anyhow::Context;
 
 use super::args::CommonArgs;
 use super::config::Config;
-use super::{Failure, inputs, inspect, print_err};
+use super::{Failure, endpoint, inputs, inspect, print_err};
 use crate::spec::Spec;
 
 /// The files of a run, and what it was started with.
@@ -68,6 +68,7 @@ impl RunFiles {
         let (spec, config) = (inspect::load(&self.file)?, self.common.load()?);
         inputs::cluster(&config, &spec.name)?;
         inputs::check_formats(&spec, &config)?;
+        endpoint::check(&config)?;
         Ok((spec, config))
     }
 }

@@ -21,6 +21,7 @@ use super::request_service::RequestService;
 use super::rules::ConnectionRules;
 use super::tls::{ServerTls, TlsFiles};
 use super::tokens::{Role, Tokens};
+use crate::metrics::Metrics;
 use crate::threads::{self, Thread};
 
 /// The address and the limits of an endpoint.
@@ -104,19 +105,42 @@ impl Drop for Server {
     }
 }
 
+/// The address of an endpoint, and the contents of its files.
+#[derive(Debug)]
+struct EndpointFiles {
+    address: SocketAddr,
+    tokens: Tokens,
+    tls: Option<ServerTls>,
+}
+
+impl EndpointFiles {
+    fn read(endpoint: &Endpoint, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
+        let wrong = || StartError::Address(endpoint.listen.clone());
+        let address = endpoint.listen.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(wrong)?;
+        let tokens = Tokens::read(&endpoint.tokens)?;
+        if !address.ip().to_canonical().is_loopback() && !tokens.protects(Role::Admin) {
+            return Err(StartError::OpenAdmin(address));
+        }
+        let tls = endpoint.tls.as_ref().map(|files| ServerTls::read(files, metrics)).transpose()?;
+        Ok(EndpointFiles { address, tokens, tls })
+    }
+}
+
+/// Checks whether an endpoint could be started, but for its port.
+///
+/// # Errors
+/// If the address is wrong, tokens or the certificate cannot be read, or the admin routes would be open to others.
+pub fn check(endpoint: &Endpoint) -> Result<(), StartError> {
+    EndpointFiles::read(endpoint, &Metrics::new("")).map(drop)
+}
+
 /// Starts an endpoint on threads of its own.
 ///
 /// # Errors
-/// If the address is wrong or taken, tokens or the certificate cannot be read, the admin routes would be open to others, or a thread cannot
-/// be started.
+/// As [`check`], or if the port is taken or a thread cannot be started.
 pub fn start<S: RequestService>(endpoint: &Endpoint, service: &Arc<S>) -> Result<Server, StartError> {
-    let wrong = || StartError::Address(endpoint.listen.clone());
-    let address = endpoint.listen.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(wrong)?;
-    let tokens = Arc::new(Tokens::read(&endpoint.tokens)?);
-    if !address.ip().to_canonical().is_loopback() && !tokens.protects(Role::Admin) {
-        return Err(StartError::OpenAdmin(address));
-    }
-    let tls = endpoint.tls.as_ref().map(|files| ServerTls::read(files, service.metrics())).transpose()?.map(Arc::new);
+    let EndpointFiles { address, tokens, tls } = EndpointFiles::read(endpoint, service.metrics())?;
+    let (tokens, tls) = (Arc::new(tokens), tls.map(Arc::new));
     let (listeners, addr) =
         listen(address, endpoint.threads.max(1)).map_err(|source| StartError::Listen { address, source })?;
     let (stop, stopped) = watch::channel(None);

@@ -26,6 +26,12 @@ fn a_run_goes_over_to_another_config_and_loses_nothing() {
     run.signal("HUP");
     says("config.toml:");
     says("SIGHUP: the files are wrong; the run goes on with what it has");
+    fs::write(&config, format!("{right_config}[http.tokens]\nadmin = \"file:nowhere\"\n")).unwrap();
+    run.signal("HUP");
+    says("nowhere: the file cannot be read");
+    fs::write(&config, format!("{right_config}[http.tls]\ncert = \"no.pem\"\nkey = \"no.key\"\n")).unwrap();
+    run.signal("HUP");
+    says("no.pem");
     fs::write(&config, &right_config).unwrap();
     fs::write(&file, right_file.replace("of = \"fraud\", as = \"risk\"", "of = \"1 - fraud\", as = \"risk\"")).unwrap();
     run.signal("HUP");
