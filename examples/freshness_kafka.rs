@@ -232,7 +232,7 @@ fn watch(
     let produced = produced.clone();
     std::thread::spawn(move || {
         let mut took = Vec::new();
-        // What is under way at the end is waited for.
+        // Waits for the requests that are under way at the end.
         while Instant::now() < until + Duration::from_secs(1) {
             let counted = count();
             let now = Instant::now();

@@ -12,7 +12,7 @@ pub fn consume(servers: &str, topics: &[(&str, usize)], messages: usize, mut eac
         ("bootstrap.servers", servers),
         ("group.id", "bare"),
         ("enable.auto.commit", "false"),
-        // What tidemill sets, too.
+        // As tidemill sets them.
         ("fetch.queue.backoff.ms", "10"),
         ("queued.max.messages.kbytes", "4096"),
         ("queued.min.messages", "50000"),

@@ -172,7 +172,7 @@ mod tests {
                     risen.push(at);
                 }
             }
-            // What is left from before the rise may be noticed later, but nothing is once the rate has fallen.
+            // The values from before the rise may still cause detections while the rate is high, but not after it has fallen.
             assert!(risen.first().is_some_and(|at| (4000..4500).contains(at)), "{seed}: {risen:?}");
             assert!(risen.last().is_some_and(|at| *at < 8000), "{seed}: {risen:?}");
             assert!(window.fits());

@@ -1,6 +1,6 @@
 //! `at`: a view whose records take effect later than those that they are made from.
 //!
-//! What becomes known later is a record of the time at which it does: a chargeback six hours after its payment, a
+//! A fact that becomes known later is a record at the time at which it does: a chargeback six hours after its payment, a
 //! forecast at the hour that it is for. A record of effective time e and event time t whose `at` is a becomes one of event
 //! time max(a, t) and effective time max(a, e). So it never takes effect before it was there: where a lies before t, t
 //! stands, counted; where the record was late, it takes effect no earlier than it did. A record whose `at` is null, or no

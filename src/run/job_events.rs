@@ -123,7 +123,7 @@ impl JobEvents {
         // Moves of aliases and splits that others make are noticed while all versions are written.
         let watch = RolloutWatch::new(&job.plan, live, metrics);
         let (of_thread, follow) = (watch.clone(), watch.clone());
-        // What is written belongs to the digest and to checkpoints.
+        // Written versions go into the digest and into checkpoints.
         let on_written = move |manifest: Manifest, deleted: &[u64]| {
             let version = VersionDigest {
                 version: manifest.version,

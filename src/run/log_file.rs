@@ -52,7 +52,7 @@ impl LogFile {
             let _ = self.rotate();
         }
         if let Err(error) = self.file.write_all(line) {
-            // What was written of it would be the beginning of the next line.
+            // A partly written line would be joined with the next one.
             self.file.set_len(self.length)?;
             return Err(error);
         }

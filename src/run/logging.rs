@@ -39,7 +39,7 @@ struct FileLevels {
 /// Starts logging to stderr, from `level` on: for people on a terminal, JSON otherwise.
 pub fn start(level: &str) {
     let stderr = EnvFilter::new(format!("{level},{STDERR}=off"));
-    // What cannot be logged is not complained of where it cannot be written either.
+    // A failure to write a log line is not logged: that would fail, too.
     let to_stderr = || fmt::layer().with_writer(|| StderrLog).log_internal_errors(false);
     let to_file = || fmt::layer().with_writer(|| FileLog).with_ansi(false).log_internal_errors(false);
     let (json_level, json) = reload::Layer::new(LevelFilter::OFF);

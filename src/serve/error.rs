@@ -137,7 +137,7 @@ fn possible_windows(expected: &str) -> String {
 impl RequestError {
     pub fn status(&self) -> StatusCode {
         match self {
-            // What is more than the limits allow.
+            // Beyond the limits.
             RequestError::Instance(InstanceError { fault: InstanceFault::TooMany, .. })
             | RequestError::TooManyEntities { .. }
             | RequestError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -172,7 +172,7 @@ impl RequestError {
                 StatusCode::TOO_MANY_REQUESTS
             }
             RequestError::Host(_) | RequestError::WrongRole(_) => StatusCode::FORBIDDEN,
-            // What the client cannot mend.
+            // Not the fault of the client.
             RequestError::NoVersion(_)
             | RequestError::Registry { .. }
             | RequestError::RegistryAway { .. }

@@ -199,7 +199,7 @@ impl GrowingBatch {
             }
             let passed = passed.as_boolean();
             keep.iter_mut().enumerate().for_each(|(row, keep)| *keep &= passed.is_valid(row) && passed.value(row));
-            // What is missing is null there, so it is false only if no value could make it true.
+            // Missing columns are null, so the condition is false only if no value of theirs could make it true.
             let is_excluded = |at: &usize| rows[*at].is_incomplete && passed.is_valid(*at) && !passed.value(*at);
             excluded.extend((0..rows.len()).filter(is_excluded).map(|at| rows[at].offset));
             self.letters.retain(|letter| excluded.binary_search(&letter.offset).is_err());

@@ -333,7 +333,7 @@ impl Ingest {
             let Arrival { offset, message_time, decoded, raw } = arrival;
             self.admit(offset, message_time, decoded, || raw);
             if self.has_ended() {
-                // What comes after the end is as if it had not been pushed.
+                // Records after the end are dropped, as if they had not been pushed.
                 self.waiting.clear();
             }
         }

@@ -96,7 +96,7 @@ impl Judge {
         }
         let mut effective = self.watermark.observe(time);
         let late = effective != time;
-        // What an earlier run has overtaken takes effect as it did then.
+        // A record that was overtaken in an earlier run takes effect at the same time again.
         if let Some(overtaken) = self.overrides.remove(&offset) {
             effective = effective.max(overtaken);
         }

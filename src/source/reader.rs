@@ -356,7 +356,7 @@ impl PartitionReader {
 
     fn has_backlog(&self) -> bool {
         let is_behind = self.partition.lag().map_or(self.is_full, |lag| lag >= READ as u64);
-        // What waits for the playback clock is no backlog.
+        // Records that wait for the playback clock are no backlog.
         is_behind && self.waiting.is_empty() && !self.ended && !self.failed
     }
 
@@ -366,7 +366,7 @@ impl PartitionReader {
         self.progress.report(PartitionStats {
             counts: self.counts,
             early: self.early,
-            // What an earlier run has counted and this one has not read again yet is in flight, too.
+            // Records that an earlier run has counted and this one has not read again yet are in flight, too.
             in_flight: if is_catching_up { self.counts.in_flight() } else { self.in_flight.len() },
             next_offset: self.ingest.next_offset(),
             served_offset: self.unacked.first().unwrap_or(read_up_to),

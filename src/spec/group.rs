@@ -32,7 +32,7 @@ impl<'a> Checker<'a> {
         let entity = fields.texts("entity");
         let lines = fields.list("aggregate");
         let (Some(from), Some(from_name)) = (from, from_name) else {
-            // What does not depend on the columns is checked all the same.
+            // The checks that need no columns are made all the same.
             for value in lines.into_iter().flatten().filter(|value| derived_entry(value, self.problems).is_none()) {
                 self.line(value, None);
             }

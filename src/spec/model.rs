@@ -54,7 +54,7 @@ impl<'a> Checker<'a> {
         let parts = match stream.zip(examples) {
             Some((stream, examples)) => self.parts(fields, stream, examples.value, known),
             None => {
-                // What does not depend on the columns is checked all the same.
+                // The checks that need no columns are made all the same.
                 self.check_unbound_entries(fields);
                 self.label_of(fields, None, known);
                 fields.text("instance").and_then(|name| self.stream(&name));

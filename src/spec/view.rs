@@ -47,7 +47,7 @@ impl<'a> Checker<'a> {
                 self.spec.views.push(View { name: name.to_owned(), stream });
             }
             None => {
-                // What does not depend on the columns is reported all the same.
+                // The checks that need no columns are made all the same.
                 draft.selects.iter().for_each(|select| self.check_unbound(select, draft));
                 if let (Some(at), None) = (&draft.at, stream) {
                     self.expr(at, &Scope::undeclared());

@@ -662,7 +662,7 @@ proptest! {
         for (at, event) in events.iter().enumerate() {
             group.feed(std::slice::from_ref(event));
             for asof in [event.at + 1, event.at + 6] {
-                // What is asked for later is not advanced to before a record that takes effect first.
+                // The state does not advance to a time of asking before a record that takes effect earlier.
                 if events.get(at + 1).is_none_or(|next| next.at >= asof) {
                     let expected = case.defined(&events[..=at], asof, |_| asof);
                     prop_assert_eq!(bits(&group.answers(asof)), bits(&expected), "{} as of {}", case, asof);

@@ -65,7 +65,7 @@ fn bounded(max_in_flight: Option<u64>, partitions: u32, records: i64) {
     for labels in &labels {
         until("as many in flight as are allowed", || in_flight(&run, labels) >= most - 10.0);
     }
-    // What comes now is not fetched; the lag has it all the same.
+    // Records from now on are not fetched; the lag includes them all the same.
     fill(records / 2..records);
     // The silent topic says a word now and then: each time all partitions have had their chance to read on.
     for _ in 0..4 {
@@ -86,7 +86,7 @@ fn bounded(max_in_flight: Option<u64>, partitions: u32, records: i64) {
 
     broker.write(&quiet, 0, &[click(records)]);
     for labels in &labels {
-        // What has the very last time is open, and in the features all the same.
+        // Records of the very last time are not closed, and in the features all the same.
         until("all is applied", || {
             in_flight(&run, labels);
             of("applied", labels) == (records - 1) as f64

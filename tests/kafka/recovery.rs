@@ -158,7 +158,7 @@ fn a_checkpoint_of_another_version_of_tidemill_is_refused() {
     let manifest = checkpoints.join(format!("{:08}.json", whole(&checkpoints).last().unwrap()));
     let mut json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&manifest).unwrap()).unwrap();
     json["format"] = 1.into();
-    // What else it has may be anything.
+    // The rest of the manifest does not matter.
     json.as_object_mut().unwrap().remove("parts");
     std::fs::write(&manifest, json.to_string()).unwrap();
     let (code, said) = january.run(home.path(), 1, &[]).outcome();

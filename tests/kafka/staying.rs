@@ -58,7 +58,7 @@ fn a_run_survives_its_brokers_discovers_new_partitions_and_resumes() {
     let run = start(folder.path(), DATAFLOW, &config);
     run.has_read(24.0);
     until("going on", || run.says("resuming from checkpoint"));
-    // What has been read is in the graph, which may still be at it.
+    // The records that were read are in the graph, which may not have processed all of them yet.
     until("all of them", || {
         let user = run.get("/features/user/u");
         user.contains("\"amount_count_30d\":23") && user.contains("\"amount_sum_30d\":23")

@@ -144,7 +144,7 @@ fn a_ramp_goes_back_by_itself_at_the_same_window_whatever_interrupts_the_run() {
     last.stop();
     let (one, other) = (outcome(&rising.registry("first")), outcome(&rising.registry("killed")));
     assert_eq!(one, other);
-    // What has come of it.
+    // The outcome of the ramp.
     let back = &one["x"]["splits"][1];
     assert_eq!((&back["by"], &back["reverts"], &back["split"]), (&json!("ramp"), &json!(1), &Value::Null));
     assert_eq!(back["time"], "2020-01-13T00:00:00.000Z", "the end of the first window that begins after the split");

@@ -70,7 +70,7 @@ fn a_replay_prints_segments_and_persistence_and_so_do_the_scores_of_its_registry
     let point = &points["points"][4];
     assert!(point["persistence"].is_f64() && point["segments"]["user"]["u0"]["no_skill"].is_f64(), "{points}");
 
-    // What is prepared is served.
+    // `check` shows the same preparation.
     let plan = program(&["check", "clicks.toml", "--config", "config.toml"]);
     assert!(plan.contains("each example counts ") && plan.contains("learns 0.9 of"), "{plan}");
 }

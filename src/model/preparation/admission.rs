@@ -1,7 +1,7 @@
 //! Admission of categories: rare ones share a slot, and those that no longer come are forgotten.
 //!
-//! What is counted is the use of hashed slots, so memory is bounded by their number, and categories that share a slot by
-//! chance count as one. Counts are those of the windows up to a version; like all statistics they do not depend on order.
+//! Uses are counted by hashed slot, so memory is bounded by the number of slots, and categories that collide in a slot
+//! count as one. Counts are those of the windows up to a version; like all statistics they do not depend on order.
 //! A cross of numbers is not counted, since its bins change from version to version.
 
 use std::collections::BTreeMap;

@@ -2,10 +2,10 @@
 //!
 //! A number x becomes z = (x − mean)/stddev, clipped to ±[`CLIP`] so that one wild value cannot throw the weights; a
 //! number that never varied becomes 0; a null becomes 0 and its indicator 1. With bins, the bin of x is 1 beside it.
-//! For kinds that learn weights by steps, x is before brought into the range of the numbers that the version knows: weights say
-//! nothing of what lies beyond, and a stddev that a single window has measured may be far too small for the next one, as that
-//! of an hour of the day. With
-//! `winsorise` that range is the one between two quantiles, and mean and stddev are those of the numbers brought into it.
+//! For kinds that learn weights by steps, x is first clamped to the range of the numbers that the version has seen: its
+//! weights say nothing about values beyond, and the stddev of a single window may be far too small for the next one, as that
+//! of the hour of the day is. With `winsorise` the range is the one between two quantiles, and mean and stddev are those of
+//! the clamped numbers.
 //! A category's slot is the top bits of its hash, and an item that a bag does not have counts 0 there; a cross's those of its
 //! parts' hashes mixed in order. A category of a map has the slot of its hash, too, and there its number divided by the root
 //! of the mean square of all numbers of the map, clipped: a category that a map does not have is 0, and so 0 stays 0.

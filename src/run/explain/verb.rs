@@ -42,7 +42,7 @@ pub fn run(asked: &AskedEntity, common: &CommonArgs, options: &ExplainOptions) -
     let plan = Plan::new(Arc::new(inspect::load(&options.dataflow)?));
     let config = common.load()?;
 
-    // What is asked, and what it is compared with.
+    // The feature to explain, and the served value to compare it with.
     let number = find(&plan, &asked.group)?;
     let group = &plan.groups[number];
     let entity = entity(&plan, number, &asked.key)?;

@@ -265,7 +265,7 @@ impl CsvRecords {
 
     /// Adds the next bytes of the file to the buffer. Returns whether there are any.
     fn fill(&mut self) -> std::io::Result<bool> {
-        // What is left is moved to the front only if it is small, so each byte is moved few times.
+        // The unread rest is moved to the front only if it is small, so each byte is moved few times.
         if self.start > self.buffer.len() / 2 {
             self.count_used();
             self.buffer.drain(..self.start);

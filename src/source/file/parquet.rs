@@ -83,7 +83,7 @@ fn open(mut file: File, schema: &FileSchema) -> OpenedFile {
     let columns = find(schema, &roots)?;
     let batches = project(builder, &columns).map_err(|error| text(&error))?;
 
-    // Whether text is a number or a bool is known only by reading all of it.
+    // Text is a number or a bool only if every value of the column is one.
     let scan: Vec<FileColumn> = find(schema, &roots)?.into_iter().filter(FileColumn::must_be_scanned).collect();
     if !scan.is_empty() {
         let builder = ParquetRecordBatchReaderBuilder::try_new(scanned).map_err(|error| text(&error))?;

@@ -257,7 +257,7 @@ fn found(array: &dyn Array, row: usize) -> Found<'_> {
         DataType::Date32 => Found::Time(i64::from(number!(Date32Type)) * DAY_MS),
         DataType::Date64 => Found::Time(number!(Date64Type)),
         DataType::Timestamp(unit, _) => Found::Time(match unit {
-            // What does not fit is out of the range of event times in any case.
+            // A value that overflows is out of the range of event times in any case.
             ArrowUnit::Second => number!(TimestampSecondType).saturating_mul(1000),
             ArrowUnit::Millisecond => number!(TimestampMillisecondType),
             ArrowUnit::Microsecond => number!(TimestampMicrosecondType).div_euclid(1000),
