@@ -13,12 +13,14 @@ const LONGEST_NAME: usize = 64;
 /// A move by hand, but for the version.
 #[derive(Clone, Copy, Debug)]
 pub struct MoveByHand<'a> {
-    /// Letters, digits, `_`, `-` and `.`, at most 64.
+    /// Letters, digits, `_`, `-` and `.`, at most 64, and not digits alone: an arm of a split names a version by them.
     pub alias: &'a str,
     pub when: When,
     pub reason: &'a str,
     /// The author: any text but the names under which moves are made by themselves.
     pub by: &'a str,
+    /// The number of the move that this one takes back, if it is a rollback.
+    pub reverts: Option<u64>,
 }
 
 /// A split that a person makes or clears, but for its arms.
@@ -36,7 +38,8 @@ impl MoveByHand<'_> {
     /// If the alias has no valid name, or the author has that of the trainer, a recovery or a ramp.
     pub(super) fn check(&self) -> Result<(), RegistryError> {
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
-        if self.alias.is_empty() || self.alias.len() > LONGEST_NAME || !self.alias.chars().all(is_plain) {
+        let is_number = self.alias.chars().all(|letter| letter.is_ascii_digit());
+        if is_number || self.alias.len() > LONGEST_NAME || !self.alias.chars().all(is_plain) {
             return Err(RegistryError::Alias { alias: self.alias.to_owned() });
         }
         check_author(self.by)
@@ -61,9 +64,9 @@ mod tests {
     #[test]
     fn names_are_plain_and_the_trainer_has_its_own() {
         let when = When { event: 0, wall: 0 };
-        let check = |alias: &str, by: &str| MoveByHand { alias, when, reason: "", by }.check();
+        let check = |alias: &str, by: &str| MoveByHand { alias, when, reason: "", by, reverts: None }.check();
         assert!(check("canary-2.b_c", "Ann Lee").is_ok());
-        for alias in ["", "a b", "a/b", "é", &"a".repeat(65)] {
+        for alias in ["", "3", "a b", "a/b", "é", &"a".repeat(65)] {
             assert!(matches!(check(alias, "ann"), Err(RegistryError::Alias { .. })), "{alias}");
         }
         for by in ["", "trainer", "recovery", "ramp", &"a".repeat(65)] {

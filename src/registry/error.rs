@@ -23,7 +23,9 @@ pub enum RegistryError {
     NoVersion { model: String, version: u64 },
     #[error("model `{model}` has no earlier champion to go back to")]
     NoEarlierChampion { model: String },
-    #[error("`{alias}` is no name of an alias; expected 1 to 64 letters, digits, `_`, `-` and `.`")]
+    #[error(
+        "`{alias}` is no name of an alias; expected 1 to 64 letters, digits, `_`, `-` and `.`, and not digits alone"
+    )]
     Alias { alias: String },
     #[error("`{by}` is no name of an author; expected 1 to 64 bytes, other than `trainer`, `recovery` and `ramp`")]
     Author { by: String },

@@ -41,6 +41,9 @@ pub struct AliasMove {
     pub reason: String,
     /// `trainer`, or the person who moved the alias by hand.
     pub by: String,
+    /// The number of the move that this one takes back, with those after it: it is a rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverts: Option<u64>,
 }
 
 impl AliasMove {
@@ -63,6 +66,40 @@ pub struct HistoryEntry {
 pub fn version_at(moves: &[HistoryEntry], alias: &str, t: EventTime) -> Option<u64> {
     let held = moves.iter().rev().find(|entry| entry.made.time <= t)?;
     held.made.aliases.get(alias).copied()
+}
+
+/// A champion to go back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EarlierChampion {
+    pub version: u64,
+    /// The number of the move after which it was champion no longer.
+    pub reverts: u64,
+}
+
+/// Returns the newest champion before the present one that `is_kept`. A rollback takes back the move that it reverts, and
+/// those after it, so that rolling back again and again leads to the first champion. `moves` are all moves of a model,
+/// ascending.
+pub fn earlier_champion(moves: &[HistoryEntry], is_kept: impl Fn(u64) -> bool) -> Option<EarlierChampion> {
+    /// A champion, and the number of the move that made it so.
+    struct Reign {
+        version: u64,
+        since: u64,
+    }
+    // Those that have not been taken back, the present one last.
+    let mut reigns: Vec<Reign> = Vec::new();
+    for HistoryEntry { number, made } in moves {
+        if let Some(reverts) = made.reverts {
+            reigns.retain(|reign| reign.since < reverts);
+        }
+        let Some(version) = made.aliases.get(CHAMPION).copied() else { continue };
+        if reigns.last().is_none_or(|reign| reign.version != version) {
+            reigns.push(Reign { version, since: *number });
+        }
+    }
+    let present = reigns.last()?.version;
+    let mut pairs = reigns.windows(2).rev();
+    let found = pairs.find(|pair| pair[0].version != present && is_kept(pair[0].version))?;
+    Some(EarlierChampion { version: found[0].version, reverts: found[1].since })
 }
 
 /// The two times of an alias move.
@@ -92,6 +129,8 @@ pub(super) struct MoveRequest<'a> {
     pub when: When,
     pub reason: &'a str,
     pub by: &'a str,
+    /// The number of the move that this one takes back, if it is a rollback.
+    pub reverts: Option<u64>,
 }
 
 /// The newest move of a model that can be read.
@@ -207,6 +246,7 @@ impl AliasHistory {
                 moved: request.alias.to_owned(),
                 reason: request.reason.to_owned(),
                 by: request.by.to_owned(),
+                reverts: request.reverts,
             };
             let number = newest + 1;
             if self.blobs.create(&move_path(model, number), seal(&made))? {
@@ -233,6 +273,28 @@ impl AliasHistory {
             }
         }
         Ok(None)
+    }
+
+    /// Returns the number of the trainer's newest move that made a version champion; damaged ones are passed over.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn newest_crowning(&self, model: &str, version: u64) -> Result<Option<u64>, RegistryError> {
+        let mut newest = None;
+        for number in (1..=self.newest_seen(model)?).rev() {
+            let made = match self.read(model, number) {
+                Err(error) if error.is_damage() => None,
+                read => read?,
+            };
+            let Some(made) = made.filter(|made| made.by == TRAINER) else { continue };
+            match made.aliases.get(CHAMPION) == Some(&version) {
+                true => newest = Some(number),
+                // The moves before made others champion.
+                false if newest.is_some() => break,
+                false => {}
+            }
+        }
+        Ok(newest)
     }
 
     /// Returns the present champion and the one before it, and the newest two that the trainer has made champion: it

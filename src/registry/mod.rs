@@ -24,7 +24,7 @@
 //!
 //! // Only a version that exists can be promoted.
 //! let when = When { event: 86_400_000, wall: 0 };
-//! let by_hand = MoveByHand { alias: CHAMPION, when, reason: "to compare", by: "ann" };
+//! let by_hand = MoveByHand { alias: CHAMPION, when, reason: "to compare", by: "ann", reverts: None };
 //! assert!(registry.promote("late", 1, &by_hand).is_err());
 //!
 //! // A restart serves what the registry holds: nothing yet.
@@ -59,7 +59,7 @@ pub use asked_split::AskedSplit;
 pub use by_hand::{MoveByHand, SplitByHand};
 pub use error::RegistryError;
 pub use follower::Follower;
-pub use history::{AliasMove, CHAMPION, HistoryEntry, When, version_at};
+pub use history::{AliasMove, CHAMPION, EarlierChampion, HistoryEntry, When, version_at};
 pub use live::LiveModels;
 pub use manifest::{Manifest, Offsets, TimeRange, rfc3339};
 pub use publish::Publication;

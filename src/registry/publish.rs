@@ -64,12 +64,15 @@ impl Publication {
         // Move the alias, unless that was done already.
         let moves = version.decision == Decision::Published || version.rolled_back.is_some();
         if moves && (is_replaced || !self.has_moved(blobs, aliases)?) {
+            let reverts =
+                version.rolled_back.map(|refused| aliases.newest_crowning(model, refused)).transpose()?.flatten();
             let request = MoveRequest {
                 alias: CHAMPION,
                 version: Some(version.champion),
                 when: When { event: version.window_end, wall: self.wall_time },
                 reason: &version.reason,
                 by: TRAINER,
+                reverts,
             };
             aliases.append(model, &request)?;
         }

@@ -204,7 +204,8 @@ fn mend(
     if is_made_again || is_named {
         return Ok(is_named);
     }
-    let request = MoveRequest { alias: CHAMPION, version: Some(saved.version), when, reason: why, by: RECOVERY };
+    let request =
+        MoveRequest { alias: CHAMPION, version: Some(saved.version), when, reason: why, by: RECOVERY, reverts: None };
     registry.append_move(name, &request)?;
     Ok(true)
 }

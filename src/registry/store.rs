@@ -5,7 +5,8 @@ use std::fmt;
 
 use super::by_hand::check_author;
 use super::history::{
-    AliasHistory, AliasMove, CHAMPION, HistoryEntry, MoveRequest, NewestMove, TRAINER, TrainerMove, When, version_at,
+    AliasHistory, AliasMove, CHAMPION, EarlierChampion, HistoryEntry, MoveRequest, NewestMove, TRAINER, TrainerMove,
+    When, earlier_champion, version_at,
 };
 use super::objects::{manifest_path, read, read_json, weights_path};
 use super::split::{ArmTarget, Split, SplitEntry};
@@ -262,14 +263,14 @@ impl Registry {
     /// Points an alias at a version that was there a moment ago. If it is there no longer, the move is undone: the alias
     /// points to what it did before, or is removed.
     fn move_alias(&self, model: &str, version: u64, by_hand: &MoveByHand<'_>) -> Result<HistoryEntry, RegistryError> {
-        let MoveByHand { alias, when, reason, by } = *by_hand;
+        let MoveByHand { alias, when, reason, by, reverts } = *by_hand;
         let before = self.aliases(model)?.get(alias).copied();
-        let request = MoveRequest { alias, version: Some(version), when, reason, by };
+        let request = MoveRequest { alias, version: Some(version), when, reason, by, reverts };
         let entry = self.history.append(model, &request)?;
         // A running job may have deleted the version as an old one before it saw the alias.
         if let Err(error @ RegistryError::NoVersion { .. }) = self.manifest(model, version) {
             let reason = "the version was deleted meanwhile";
-            self.history.append(model, &MoveRequest { version: before, reason, ..request })?;
+            self.history.append(model, &MoveRequest { version: before, reason, reverts: None, ..request })?;
             return Err(error);
         }
         Ok(entry)
@@ -281,8 +282,8 @@ impl Registry {
     /// If there is no such version, or the store fails.
     pub fn rollback(&self, model: &str, by_hand: &MoveByHand<'_>) -> Result<HistoryEntry, RegistryError> {
         let none = || RegistryError::NoEarlierChampion { model: model.to_owned() };
-        let earlier = self.earlier_champion(model)?.ok_or_else(none)?;
-        self.promote(model, earlier, &MoveByHand { alias: CHAMPION, ..*by_hand })
+        let EarlierChampion { version, reverts } = self.earlier_champion(model)?.ok_or_else(none)?;
+        self.promote(model, version, &MoveByHand { alias: CHAMPION, reverts: Some(reverts), ..*by_hand })
     }
 
     /// Returns all splits of a model, ascending. Empty for an unknown model.
@@ -366,19 +367,13 @@ impl Registry {
         self.splits.append(model, &SplitRequest { split: None, when, reason, by: RAMP, reverts: Some(number) })
     }
 
-    /// Returns the newest version, of those that are kept, that was champion before the present champion became so for
-    /// the first time: rolling back again and again leads to the first.
+    /// Returns the newest champion before the present one, of the versions that are kept; see [`earlier_champion`].
     ///
     /// # Errors
     /// If the history cannot be read.
-    pub fn earlier_champion(&self, model: &str) -> Result<Option<u64>, RegistryError> {
-        let history = self.history(model)?;
-        let champions: Vec<u64> =
-            history.iter().filter_map(|entry| entry.made.aliases.get(CHAMPION).copied()).collect();
-        let kept = self.versions(model)?;
-        let first = champions.last().and_then(|present| champions.iter().position(|version| version == present));
-        let before = &champions[..first.unwrap_or(0)];
-        Ok(before.iter().rev().find(|version| kept.contains(version)).copied())
+    pub fn earlier_champion(&self, model: &str) -> Result<Option<EarlierChampion>, RegistryError> {
+        let (history, kept) = (self.history(model)?, self.versions(model)?);
+        Ok(earlier_champion(&history, |version| kept.contains(&version)))
     }
 }
 
@@ -399,8 +394,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let registry = Registry::open(&folder.path().display().to_string()).unwrap();
         let when = When { event: 0, wall: 0 };
-        let by_hand = |alias| MoveByHand { alias, when, reason: "to compare", by: "ann" };
-        let known = MoveRequest { alias: "canary", version: Some(1), when, reason: "", by: "ann" };
+        let by_hand = |alias| MoveByHand { alias, when, reason: "to compare", by: "ann", reverts: None };
+        let known = MoveRequest { alias: "canary", version: Some(1), when, reason: "", by: "ann", reverts: None };
         registry.append_move("late", &known).unwrap();
         for (alias, after) in [("canary", Some(1)), ("shadow", None)] {
             let undone = registry.move_alias("late", 7, &by_hand(alias));

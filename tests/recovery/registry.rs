@@ -38,7 +38,7 @@ fn at(event: i64) -> When {
 
 /// A move by hand that holds from an event time on.
 fn by_ann(alias: &str, event: i64) -> MoveByHand<'_> {
-    MoveByHand { alias, when: at(event), reason: "to compare", by: "ann" }
+    MoveByHand { alias, when: at(event), reason: "to compare", by: "ann", reverts: None }
 }
 
 pub fn registry(folder: &Path) -> Registry {
@@ -149,6 +149,26 @@ fn rolling_back_again_leads_to_the_first_champion() {
     assert!(matches!(back(), Err(RegistryError::NoEarlierChampion { .. })));
     let numbers: Vec<u64> = registry.history("late").unwrap().iter().map(|entry| entry.number).collect();
     assert_eq!(numbers, (1..=7).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_rollback_takes_back_a_promotion_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = registry(folder.path());
+    publish(&registry, &versions(4));
+    let promote = |version| registry.promote("late", version, &by_ann(CHAMPION, 5 * DAY)).unwrap();
+    let back = || registry.rollback("late", &by_ann(CHAMPION, 5 * DAY)).unwrap().made;
+    for promoted in [1, 3] {
+        let number = promote(promoted).number;
+        let made = back();
+        assert_eq!((made.aliases[CHAMPION], made.reverts), (4, Some(number)), "{promoted}");
+    }
+    promote(2);
+    promote(1);
+    assert_eq!([back(), back(), back(), back()].map(|made| made.aliases[CHAMPION]), [2, 4, 3, 2]);
+    // A promotion after rollbacks is taken back, too.
+    promote(4);
+    assert_eq!([back(), back()].map(|made| made.aliases[CHAMPION]), [2, 1]);
 }
 
 #[test]
@@ -298,6 +318,8 @@ fn a_champion_that_falls_behind_is_rolled_back_in_the_registry_and_in_service() 
     let history = registry.history("late").unwrap();
     let moved = &history[4].made;
     assert_eq!((moved.aliases[CHAMPION], moved.time, moved.by.as_str()), (3, 5 * DAY, "trainer"));
+    // The move that made version 4 champion.
+    assert_eq!(moved.reverts, Some(4));
     assert!(moved.reason.contains("version 4, which is rolled back to version 3"), "{}", moved.reason);
     // Publishing again after a restart repeats no move.
     let restarted = LiveModels::new(["late".to_owned()], 8);
@@ -333,7 +355,7 @@ fn the_oldest_versions_go_but_never_one_that_an_alias_points_to() {
     assert_eq!(registry.versions("late").unwrap(), [2, 4, 5]);
     // The champion before the present one stays, so that there is one to roll back to.
     assert_eq!(registry.retain("late", 1).unwrap(), [0; 0]);
-    assert_eq!(registry.earlier_champion("late").unwrap(), Some(4));
+    assert_eq!(registry.earlier_champion("late").unwrap().map(|earlier| earlier.version), Some(4));
 }
 
 #[test]

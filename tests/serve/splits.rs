@@ -247,7 +247,7 @@ fn arms_follow_their_alias_and_one_that_cannot_be_served_is_left_out() {
     client.post("/models/large/promote", json!({ "version": 3 }).to_string());
     // Deleted behind our back before the split is read: its entities are answered by the others.
     let when = When { event: 0, wall: 0 };
-    registry.promote("large", 3, &MoveByHand { alias: "gone", when, reason: "", by: "ann" }).unwrap();
+    registry.promote("large", 3, &MoveByHand { alias: "gone", when, reason: "", by: "ann", reverts: None }).unwrap();
     set(&mut client, &json!({ "clear": true }));
     server.drain();
     std::fs::write(

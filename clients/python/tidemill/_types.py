@@ -72,6 +72,8 @@ class Move:
     reason: Optional[str]
     by: Optional[str]
     number: Optional[int] = None
+    #: The number of the move that this one takes back, if it is a rollback.
+    reverts: Optional[int] = None
 
 
 @dataclass(frozen=True)

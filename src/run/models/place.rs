@@ -218,7 +218,7 @@ impl ModelPlace {
             ModelPlace::Registry(registry) => {
                 check(registry, model)?;
                 let when = When { event: event_time(registry, model, asked)?, wall: asked.wall };
-                let by_hand = MoveByHand { alias, when, reason, by };
+                let by_hand = MoveByHand { alias, when, reason, by, reverts: None };
                 let made = match version {
                     Some(version) => registry.promote(model, *version, &by_hand),
                     None => registry.rollback(model, &by_hand),

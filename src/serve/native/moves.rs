@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::model::InputColumn;
-use crate::registry::{CHAMPION, HistoryEntry, LiveModels, MoveByHand, Registry, RegistryError, Servable, When};
+use crate::registry::{
+    CHAMPION, EarlierChampion, HistoryEntry, LiveModels, MoveByHand, Registry, RegistryError, Servable, When,
+};
 use crate::serve::call::Unanswered;
 use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
@@ -58,7 +60,8 @@ pub fn promote(service: &Service, captures: &Captures<'_>, payload: Payload<'_>)
     let Promotion { version, alias, reason, by } = parse(payload)?;
     Err(Unanswered::blocking(move || {
         let alias = alias.as_deref().unwrap_or(CHAMPION);
-        moving.make(version, alias, reason.as_deref().unwrap_or("promoted by hand"), by.as_deref().unwrap_or(BY))
+        let (reason, by) = (reason.as_deref().unwrap_or("promoted by hand"), by.as_deref().unwrap_or(BY));
+        moving.make(version, &MoveByHand { alias, when: moving.when, reason, by, reverts: None })
     }))
 }
 
@@ -74,8 +77,9 @@ pub fn rollback(service: &Service, captures: &Captures<'_>, payload: Payload<'_>
         let model = &moving.model;
         let earlier = moving.registry.earlier_champion(model).map_err(|error| refusal(model, error))?;
         let none = || RequestError::Move(RegistryError::NoEarlierChampion { model: model.clone() });
-        let version = earlier.ok_or_else(none)?;
-        moving.make(version, CHAMPION, reason.as_deref().unwrap_or("rolled back by hand"), by.as_deref().unwrap_or(BY))
+        let EarlierChampion { version, reverts } = earlier.ok_or_else(none)?;
+        let (reason, by) = (reason.as_deref().unwrap_or("rolled back by hand"), by.as_deref().unwrap_or(BY));
+        moving.make(version, &MoveByHand { alias: CHAMPION, when: moving.when, reason, by, reverts: Some(reverts) })
     }))
 }
 
@@ -111,14 +115,14 @@ impl HandMove {
     }
 
     /// Writes the move, after which the version answers, and returns it.
-    fn make(&self, version: u64, alias: &str, reason: &str, by: &str) -> Result<Reply, RequestError> {
+    fn make(&self, version: u64, by_hand: &MoveByHand<'_>) -> Result<Reply, RequestError> {
         let HandMove { model, registry, .. } = self;
+        let MoveByHand { alias, reason, by, .. } = *by_hand;
         let (manifest, predictor) = registry.load(model, version).map_err(|error| refusal(model, error))?;
         if predictor.inputs() != self.inputs {
             return Err(RequestError::OtherInputs { model: model.clone(), version });
         }
-        let by_hand = MoveByHand { alias, when: self.when, reason, by };
-        let entry: HistoryEntry = registry.promote(model, version, &by_hand).map_err(|error| refusal(model, error))?;
+        let entry: HistoryEntry = registry.promote(model, version, by_hand).map_err(|error| refusal(model, error))?;
         self.live.moved(model, &entry.made);
         self.live.refresh_splits(registry, model).map_err(|error| refusal(model, error))?;
         if alias == CHAMPION && !self.live.promote(model, version) {
