@@ -65,8 +65,8 @@ pub fn online_features(service: &Service, _: &Captures<'_>, payload: Payload<'_>
     let asked = asked(service, &request)?;
     let entities = JsonColumns::read("entities", request.entities)?;
     check_count(entities.rows())?;
-    check_keys(&entities, &asked)?;
-    let names = names(&request, &entities, &asked)?;
+    let keys = key_names(service, &entities)?;
+    let names = names(&request, &keys, &asked)?;
     let moment = service.moment();
     let vectors = vectors(&entities, &asked)?;
     // Keys first, then features, each with its values, statuses and times.
@@ -74,7 +74,7 @@ pub fn online_features(service: &Service, _: &Captures<'_>, payload: Payload<'_>
     out.extend_from_slice(b"{\"metadata\":{\"feature_names\":");
     serde_json::to_writer(&mut out, &names).expect("writing to memory cannot fail");
     out.extend_from_slice(b"},\"results\":[");
-    for (at, name) in entities.names().iter().enumerate() {
+    for (at, name) in keys.iter().enumerate() {
         out.extend_from_slice(if at == 0 { b"{\"values\":" } else { b",{\"values\":" });
         serde_json::to_writer(&mut out, &entities.column(name)).expect("writing to memory cannot fail");
         write_end(&vec![true; entities.rows()], NO_TIME, &mut out);
@@ -131,27 +131,27 @@ fn asked<'s>(service: &'s Service, request: &OnlineFeaturesRequest<'_>) -> Resul
     }
 }
 
-/// Checks that each key column is given once, and that no others are.
-fn check_keys(entities: &JsonColumns<'_>, asked: &[AskedFeature<'_>]) -> Result<(), RequestError> {
-    for (at, name) in entities.names().iter().enumerate() {
-        let is_key = asked.iter().any(|asked| asked.group.entity.iter().any(|column| column.name == *name));
-        if !is_key {
-            return Err(malformed(format!("entities.{name}: no key of what is asked for")));
-        }
-        if entities.names()[..at].contains(name) {
-            return Err(malformed(format!("entities.{name}: duplicate field")));
-        }
+/// Returns the columns that are keys of a group, not only of those that are asked for, in the order in which they are given.
+/// Other columns are ignored. Feast does both.
+///
+/// # Errors
+/// If a column is given twice.
+fn key_names(service: &Service, entities: &JsonColumns<'_>) -> Result<Vec<String>, RequestError> {
+    let names = entities.names();
+    if let Some(twice) = (1..names.len()).find(|at| names[..*at].contains(&names[*at])) {
+        return Err(malformed(format!("entities.{}: duplicate field", names[twice])));
     }
-    Ok(())
+    let is_key = |name: &&String| service.groups.iter().any(|group| group.entity.iter().any(|key| key.name == **name));
+    Ok(names.iter().filter(is_key).cloned().collect())
 }
 
 /// The names of the columns of the answer.
 fn names(
     request: &OnlineFeaturesRequest<'_>,
-    entities: &JsonColumns<'_>,
+    keys: &[String],
     asked: &[AskedFeature<'_>],
 ) -> Result<Vec<String>, RequestError> {
-    let mut names = entities.names().to_vec();
+    let mut names = keys.to_vec();
     for AskedFeature { group, feature } in asked {
         let feature = &group.features[*feature];
         let name = if request.full_feature_names { format!("{}__{feature}", group.name) } else { feature.clone() };
