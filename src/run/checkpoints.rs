@@ -8,6 +8,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
+
 use super::args::RunOptions;
 use super::config::Config;
 use super::inputs::{self, Inputs};
@@ -89,23 +91,8 @@ impl Checkpoints {
 
         // Find the checkpoint to start from.
         let fault = |found: &StoredCheckpoint| fault(found, &fingerprint, plan);
-        let newest = match &options.checkpoint {
-            _ if options.fresh => Ok(NewestCheckpoint::default()),
-            Some(path) => {
-                let chosen = store.checkpoint_at(path, fault);
-                chosen.map(|chosen| NewestCheckpoint { checkpoint: Some(chosen), skipped: Vec::new() })
-            }
-            None => store.newest(fault),
-        };
-        let NewestCheckpoint { checkpoint, skipped } = newest.map_err(|error| match error {
-            CheckpointError::Format { .. } => Failure::Usage(format!("error: {error}; start without it by --fresh")),
-            other if options.checkpoint.is_some() => Failure::Usage(format!("error: --checkpoint: {}", chain(&other))),
-            other => Failure::from(other),
-        })?;
+        let checkpoint = find(&store, options, fault)?;
         let chosen = options.checkpoint.as_ref().and_then(|_| Some(checkpoint.as_ref()?.number));
-        for error in skipped {
-            print_err(format_args!("warning: skipped: {}", chain(&error)));
-        }
 
         // Take its state apart.
         let restored = match checkpoint {
@@ -308,6 +295,41 @@ fn accept(snapshot: &StoredCheckpoint, fingerprint: &Fingerprint, url: &str) -> 
             "error: {what}; expected a checkpoint of this file and config; start without it by --fresh"
         )))
     })
+}
+
+/// Returns the checkpoint that a run starts from, if there is one; reports those that are skipped. `fault` finds what is wrong
+/// with one.
+///
+/// # Errors
+/// If the checkpoints cannot be read, or there are some and none of them can be used.
+fn find(
+    store: &CheckpointStore,
+    options: &RunOptions,
+    fault: impl Fn(&StoredCheckpoint) -> Option<String>,
+) -> Result<Option<StoredCheckpoint>, Failure> {
+    let newest = match &options.checkpoint {
+        _ if options.fresh => Ok(NewestCheckpoint::default()),
+        Some(path) => {
+            let chosen = store.checkpoint_at(path, fault);
+            chosen.map(|chosen| NewestCheckpoint { checkpoint: Some(chosen), skipped: Vec::new() })
+        }
+        None => store.newest(fault),
+    };
+    let NewestCheckpoint { checkpoint, skipped } = newest.map_err(|error| match error {
+        CheckpointError::Format { .. } => Failure::Usage(format!("error: {error}; start without it by --fresh")),
+        other if options.checkpoint.is_some() => Failure::Usage(format!("error: --checkpoint: {}", chain(&other))),
+        other => Failure::from(other),
+    })?;
+    for error in &skipped {
+        print_err(format_args!("warning: skipped: {}", chain(error)));
+    }
+    if checkpoint.is_none() && !skipped.is_empty() {
+        let url = store.url();
+        return Err(Failure::Runtime(anyhow!(
+            "no checkpoint in {url} can be used; to start from nothing, use --fresh, which keeps the checkpoints and models of the earlier run"
+        )));
+    }
+    Ok(checkpoint)
 }
 
 /// Returns what is wrong with a checkpoint of this plan and config. One of another is refused as a whole, by [`mismatch`].
