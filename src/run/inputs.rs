@@ -81,6 +81,14 @@ pub fn check_formats(spec: &Spec, config: &Config) -> Result<(), Failure> {
     check_messages(spec.topics().filter(|topic| !config.topics.contains_key(&topic.topic)))
 }
 
+/// Checks the files that topics of a plan are bound to.
+///
+/// # Errors
+/// If there are none, or the first of a topic cannot be opened.
+pub fn check_files(plan: &Plan, config: &Config) -> Result<(), Failure> {
+    plan.readers().filter(|source| is_file(source, config)).try_for_each(|source| file(source, config).map(drop))
+}
+
 /// Checks the formats of topics whose records are messages.
 ///
 /// # Errors

@@ -1,9 +1,11 @@
 //! `check` and `graph`: a dataflow file explained without running it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::args::{CommonArgs, GraphFormat};
-use super::{Failure, inputs, output};
+use super::{Failure, endpoint, inputs, output};
+use crate::flow::Plan;
 use crate::flow::draw::Graph;
 use crate::spec::{AssumedEntities, Spec};
 
@@ -24,7 +26,10 @@ pub fn check(file: &Path, common: &CommonArgs, assumed: AssumedEntities, json: b
         (Ok(spec), Ok(config)) => {
             inputs::cluster(&config, &spec.name)?;
             inputs::check_formats(&spec, &config)?;
-            spec
+            let plan = Plan::new(Arc::new(spec));
+            inputs::check_files(&plan, &config)?;
+            endpoint::check(&config)?;
+            plan.spec
         }
         (Err(Failure::Usage(of_file)), Err(Failure::Usage(of_config))) => {
             return Err(Failure::Usage(format!("{of_file}\n{of_config}")));
