@@ -47,7 +47,7 @@ impl<'a> Fields<'a> {
         let Some(key) = self.section.keys.iter().find(|key| key.name == name) else { return };
         if !self.table.contains_key(name) && !self.meant.iter().any(|meant| meant == name) {
             let message = format!("missing key '{name}' in {}", self.section.title);
-            self.problems.expected(self.at.clone(), message, format!("{name} = {}", key.form));
+            self.problems.expected(self.at.clone(), message, format!("{name} = {}", key.plain_form()));
         }
     }
 
@@ -56,7 +56,7 @@ impl<'a> Fields<'a> {
         let Some(key) = self.section.keys.iter().find(|key| key.name == name) else { return };
         if !self.table.contains_key(name) && !self.meant.iter().any(|meant| meant == name) {
             let message = format!("missing key '{name}' beside '{beside}'");
-            self.problems.expected(self.at.clone(), message, format!("{name} = {}", key.form));
+            self.problems.expected(self.at.clone(), message, format!("{name} = {}", key.plain_form()));
         }
     }
 

@@ -19,6 +19,16 @@ pub struct SectionKey {
     pub summary: &'static str,
 }
 
+impl SectionKey {
+    /// Returns the form without the links that it has in the reference.
+    pub fn plain_form(&self) -> String {
+        let mut parts = self.form.split("](#");
+        let first = parts.next().unwrap_or_default().to_owned();
+        let rest = parts.map(|part| part.split_once(')').map_or(part, |(_, rest)| rest));
+        (first + &rest.collect::<String>()).replace('[', "")
+    }
+}
+
 /// The meaning of a missing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absent {
@@ -33,4 +43,20 @@ pub enum Absent {
 /// A key of a section.
 pub const fn key(name: &'static str, form: &'static str, absent: Absent, summary: &'static str) -> SectionKey {
     SectionKey { name, form, absent, summary }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_has_no_links_in_messages() {
+        let plain = |form| key("k", form, Absent::Required, "").plain_form();
+        assert_eq!(plain("[format](#formats)"), "format");
+        assert_eq!(
+            plain("[window](#windows) or list of [windows](#windows), or none"),
+            "window or list of windows, or none"
+        );
+        assert_eq!(plain("string or list of strings"), "string or list of strings");
+    }
 }

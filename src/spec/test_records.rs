@@ -16,7 +16,7 @@ use super::{Spec, Topic};
 use crate::expr::{Expr, nearest};
 use crate::source::{Format, Ingest, Json, MessageFormat, RawMessage, SourcePlan};
 use crate::time::EventTime;
-use crate::value::{DELETED, Schema};
+use crate::value::{DELETED, Schema, Type};
 
 /// The records of a block.
 pub struct BlockRecords {
@@ -102,6 +102,11 @@ impl<'a> Checker<'a> {
 
     /// Decodes records as a run would; reports those that it would refuse. Returns the newest event time.
     fn decode(&self, records: &[PlacedRecord], plan: &Arc<SourcePlan>) -> Option<EventTime> {
+        // The time column may be a mistake of the source, which is reported there.
+        let is_timestamp = |time: usize| plan.schema.columns[time].ty == Type::Timestamp;
+        if !plan.time.column().is_none_or(is_timestamp) {
+            return None;
+        }
         let mut ingest = Ingest::new(plan.clone(), 0);
         let mut format = Json::new(&plan.schema);
         for (offset, record) in (0..).zip(records) {

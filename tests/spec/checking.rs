@@ -51,6 +51,26 @@ label    = { value = "ms + coalesce(user.ms_last_1h, 0)" }
 window   = "6h"
 "#;
 
+/// A file that lacks a line is valid or refused, as one is in which another column is the event time.
+#[test]
+fn a_shipped_file_without_one_of_its_lines_is_valid_or_refused() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("dataflows");
+    let mut refused = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        for at in (0..lines.len()).filter(|at| !lines[*at].trim().is_empty()) {
+            let edited = [&lines[..at], &lines[at + 1..]].concat().join("\n");
+            refused += usize::from(spec::parse(&edited, "edited.toml").is_err());
+        }
+        for column in ["user", "item", "price"] {
+            let edited = text.replace("\ntime    = \"at\"", &format!("\ntime = \"{column}\""));
+            refused += usize::from(edited != text && spec::parse(&edited, "edited.toml").is_err());
+        }
+    }
+    assert!(refused > 100, "{refused}");
+}
+
 fn small(edit: impl Fn(&str) -> String) -> Spec {
     spec::parse(&edit(SMALL), "small.toml").unwrap_or_else(|errors| panic!("{errors}"))
 }

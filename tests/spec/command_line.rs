@@ -57,6 +57,39 @@ fn into_full_device(mut command: Command) -> Output {
 }
 
 #[test]
+fn check_reports_what_the_config_says_of_files_and_the_endpoint() {
+    let folder = small();
+    fs::write(folder.path().join("token"), "").unwrap();
+    let check = |set: &str| {
+        let mut command = program(&["check", "small.toml", "--config", "config.toml", "--set", set]);
+        command.current_dir(folder.path()).output().unwrap()
+    };
+    assert!(check("http.listen=127.0.0.1:0").status.success());
+    for (set, said) in [
+        ("http.listen=foo", "[http] listen: "),
+        ("http.listen=127.0.0.1:99999", "[http] listen: "),
+        ("http.listen=0.0.0.0:1", "[http] listen: "),
+        ("topics.asks.file=nothere.csv", "[topics.asks]: "),
+        ("topics.asks.file=no*.csv", "[topics.asks]: "),
+        ("http.tokens.read=file:token", "the tokens of the role read cannot be used: "),
+    ] {
+        let Output { status, stderr, .. } = check(set);
+        let stderr = String::from_utf8(stderr).unwrap();
+        assert!(status.code() == Some(2) && stderr.contains(said), "{set}: {status}: {stderr}");
+    }
+}
+
+#[test]
+fn the_values_of_an_entity_may_be_negative_numbers() {
+    for verb in [&["features", "get"][..], &["tap"]] {
+        let output =
+            program(&[verb, &["user", "plain", "-3", "--url", "http://127.0.0.1:1"]].concat()).output().unwrap();
+        // It is asked for: there is no such job.
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
 fn check_estimates_for_one_to_a_billion_records() {
     let check = |records: &str| program(&["check", FLIGHTS, "--records", records]).output().unwrap();
     for records in ["1", "1000000000"] {
