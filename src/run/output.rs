@@ -19,6 +19,17 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     written(write_all(&mut io::stdout().lock(), secret::masked(text).as_bytes()))
 }
 
+/// Prints a line to stdout as a part of an endless result. Returns false once its reader has closed it.
+///
+/// # Errors
+/// If stdout cannot be written, for another reason.
+pub fn print_line(line: &str) -> anyhow::Result<bool> {
+    let line = format!("{}\n", secret::masked(line));
+    let result = write_all(&mut io::stdout().lock(), line.as_bytes());
+    let is_open = result.is_ok();
+    written(result).map(|()| is_open)
+}
+
 /// Returns the result of writing to stdout, which is no error if its reader has closed it.
 ///
 /// # Errors

@@ -21,6 +21,7 @@ pub struct TapOptions {
     /// A source or a view; with an entity, a feature group.
     name: String,
     /// The values of the entity's columns, in their order.
+    #[arg(allow_negative_numbers = true)]
     entity: Vec<String>,
     /// Prints only records in which a column has this value as text; may be repeated.
     #[arg(long = "where", value_name = "COLUMN=VALUE", value_parser = condition_argument)]
@@ -56,7 +57,7 @@ impl Condition {
     }
 }
 
-/// Prints records or vectors, an object a line, until it is interrupted or enough have been printed.
+/// Prints records or vectors, an object a line, until it is interrupted, enough have been printed or stdout is closed.
 ///
 /// # Errors
 /// If the job does not answer, or has no such stream, group or entity.
@@ -87,7 +88,9 @@ fn records(options: &TapOptions, job: &JobUrl, most: usize) -> Result<(), Failur
         let records = answer["records"].as_array().context("the answer has no records")?;
         let wanted = records.iter().filter(|record| options.conditions.iter().all(|it| it.is_met(record)));
         for record in wanted.take(most - printed) {
-            output::print(&format!("{record}\n"))?;
+            if !output::print_line(&record.to_string())? {
+                return Ok(());
+            }
             printed += 1;
         }
         if records.is_empty() {
@@ -100,15 +103,15 @@ fn records(options: &TapOptions, job: &JobUrl, most: usize) -> Result<(), Failur
 /// Prints the vector of an entity, and again whenever a feature has changed.
 fn vectors(asked: &AskedEntity, job: &JobUrl, most: usize) -> Result<(), Failure> {
     let mut known = Value::Null;
-    let mut printed = 0;
+    let (mut printed, mut is_open) = (0, true);
     loop {
         let answer = asked.get(None, job)?;
         if answer["features"] != known {
             known = answer["features"].clone();
-            output::print(&format!("{answer}\n"))?;
+            is_open = output::print_line(&answer.to_string())?;
             printed += 1;
         }
-        if printed >= most {
+        if !is_open || printed >= most {
             return Ok(());
         }
         sleep(PAUSE);

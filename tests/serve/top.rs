@@ -92,6 +92,18 @@ fn tap_prints_records_of_a_stream_and_vectors_of_an_entity() {
     assert_eq!((&vectors[0]["group"], &vectors[0]["entity"]["item"]), (&"item".into(), &item.into()));
     assert_ne!(vectors[0]["features"], vectors[1]["features"]);
 
+    // A reader that closes the pipe ends it.
+    for arguments in [&["clicks"][..], &["item", item]] {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        let mut child = command.arg("tap").args(arguments).args(["--url", &url]).stdout(writer).spawn().unwrap();
+        drop(command);
+        std::io::Read::read_exact(&mut reader, &mut [0]).unwrap();
+        drop(reader);
+        eventually("the end of a tap that nobody reads", || child.try_wait().unwrap().is_some());
+        assert!(child.wait().unwrap().success());
+    }
+
     for (arguments, said) in [
         (&["clicks_", "--count", "1"][..], "unknown stream clicks_; did you mean clicks?"),
         (&["item", "nothing"], "group item has no entity nothing"),
