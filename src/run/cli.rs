@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use tracing::level_filters::LevelFilter;
 
 use super::args::{CommonArgs, GraphFormat, JobArgs, RunOptions, SchemaOf, moment_argument};
 use super::explain::ExplainOptions;
@@ -196,7 +197,7 @@ enum FeaturesVerb {
         /// The feature group.
         group: String,
         /// The values of the entity's columns, in their order.
-        #[arg(required = true)]
+        #[arg(required = true, allow_negative_numbers = true)]
         entity: Vec<String>,
         /// Prints the features in this window instead, from the panes that the group keeps (`request_windows`).
         #[arg(long, value_name = "DURATION")]
@@ -215,7 +216,7 @@ enum FeaturesVerb {
         /// The feature group.
         group: String,
         /// The values of the entity's columns, in their order.
-        #[arg(required = true)]
+        #[arg(required = true, allow_negative_numbers = true)]
         entity: Vec<String>,
         /// The dataflow file. The config says where its topics are.
         #[arg(long, value_name = "FILE")]
@@ -269,10 +270,10 @@ impl Cli {
     /// Starts logging to stderr, as much as the flags say.
     pub fn start_logging(&self) {
         logging::start(match (self.common.quiet, self.common.verbose) {
-            (true, _) => "error",
-            (false, 0) => "warn",
-            (false, 1) => "info",
-            (false, _) => "debug",
+            (true, _) => LevelFilter::ERROR,
+            (false, 0) => LevelFilter::WARN,
+            (false, 1) => LevelFilter::INFO,
+            (false, _) => LevelFilter::DEBUG,
         });
     }
 

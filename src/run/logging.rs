@@ -10,9 +10,10 @@ use std::sync::{Mutex, OnceLock};
 
 use anyhow::Context;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use super::Failure;
 use super::config::{Config, LogConfig, LogFormat};
@@ -37,8 +38,8 @@ struct FileLevels {
 }
 
 /// Starts logging to stderr, from `level` on: for people on a terminal, JSON otherwise.
-pub fn start(level: &str) {
-    let stderr = EnvFilter::new(format!("{level},{STDERR}=off"));
+pub fn start(level: LevelFilter) {
+    let stderr = Targets::new().with_default(level).with_target(STDERR, LevelFilter::OFF);
     // A failure to write a log line is not logged: that would fail, too.
     let to_stderr = || fmt::layer().with_writer(|| StderrLog).log_internal_errors(false);
     let to_file = || fmt::layer().with_writer(|| FileLog).with_ansi(false).log_internal_errors(false);
