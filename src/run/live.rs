@@ -3,7 +3,7 @@
 //! A [`LiveRun`] is opened, serves in ticks of at most [`TICK`], and is shut down. Its end goes through [`Shutdown`]: a
 //! signal, or the end of bounded inputs, leads to a last checkpoint, after which the graph is stopped.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -154,7 +154,7 @@ impl LiveRun {
         setup.readiness.started();
         job::update_gauges(&job, &setup.metrics);
         Ok(LiveRun {
-            status: TerminalStatus::new(&setup.plan, server.url(), common.quiet, std::io::stderr().is_terminal()),
+            status: setup.status(server.url(), common.quiet, options.until_end),
             files: RunFiles::new(file, common),
             options,
             setup,

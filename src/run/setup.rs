@@ -1,5 +1,6 @@
 //! The parts of a live run that exist before its checkpoint is known, and the steps that open the others.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,6 +13,7 @@ use super::config::Config;
 use super::job::{self, JobOptions, OfflineLayout, PreparedJob};
 use super::job_events::saved_champions;
 use super::locks::{Locks, RUN};
+use super::status::{SampleRequest, StatusOptions, TerminalStatus};
 use super::{Failure, endpoint, finish, inspect, logging, online, picture, print_err};
 use crate::blob::Blobs;
 use crate::checkpoint::{CheckpointCoordinator, Overtaken};
@@ -22,7 +24,7 @@ use crate::flow::draw::Graph;
 use crate::flow::op::learn;
 use crate::metrics::Metrics;
 use crate::registry::{LiveModels, Registry, Restoration, SavedChampion, When};
-use crate::serve::{DashboardConfig, LetterBoard, Readiness, Server, Service, ServiceConfig};
+use crate::serve::{DashboardConfig, LetterBoard, Readiness, Role, Server, Service, ServiceConfig};
 use crate::store::Online;
 
 /// Versions of a model that can be requested without reading the registry.
@@ -110,6 +112,15 @@ impl RunSetup {
     /// If its url is wrong, or the folder cannot be made.
     pub fn registry(&self) -> Result<Registry, Failure> {
         Ok(Registry::open(&self.registry_url())?)
+    }
+
+    /// Returns the status of a job on the terminal; `url` is that of its endpoint.
+    pub fn status(&self, url: String, quiet: bool, until_end: bool) -> TerminalStatus {
+        let Config { http, base, .. } = &self.config;
+        let token = http.tokens.files(base).into_iter().find(|(role, _)| *role == Role::Predict).map(|(_, file)| file);
+        let sample = SampleRequest { url, cert: http.tls.files(base).map(|files| files.cert), token };
+        let options = StatusOptions { quiet, terminal: std::io::stderr().is_terminal(), until_end };
+        TerminalStatus::new(&self.plan, &self.live, sample, options)
     }
 
     /// Returns what the dashboard shows beside the state that requests are answered from.

@@ -1,6 +1,7 @@
 //! The status of a live run on the terminal: its progress, its newest version, and how to request a prediction.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::forecast::Forecast;
@@ -8,36 +9,78 @@ use super::job;
 use super::print_err;
 use crate::flow::{Job, Plan};
 use crate::model::{Decision, Version};
+use crate::registry::LiveModels;
 use crate::time::{EventTime, format_time};
+
+/// The form of requests for predictions at the endpoint of a job.
+pub struct SampleRequest {
+    pub url: String,
+    /// The certificate of the endpoint, if its connections are encrypted.
+    pub cert: Option<PathBuf>,
+    /// The file with the tokens of those who may predict, if they need one.
+    pub token: Option<PathBuf>,
+}
+
+impl SampleRequest {
+    /// Returns the command that requests a prediction with a body of JSON, for a shell.
+    fn command(&self, body: &str) -> String {
+        let mut flags = String::new();
+        if let Some(cert) = &self.cert {
+            flags += &format!(" --cacert '{}'", cert.display());
+        }
+        if let Some(token) = &self.token {
+            flags += &format!(" -H \"Authorization: Bearer $(head -n 1 '{}')\"", token.display());
+        }
+        format!("curl{flags} --json '{body}' {}/predict", self.url)
+    }
+}
+
+/// Options of a [`TerminalStatus`].
+#[derive(Clone, Copy, Debug)]
+pub struct StatusOptions {
+    /// True if there is neither a status line nor a line for each version.
+    pub quiet: bool,
+    /// True if the line can be redrawn in place.
+    pub terminal: bool,
+    /// True if the job ends with its inputs.
+    pub until_end: bool,
+}
 
 /// The status line of a job, and the lines that are printed once.
 pub struct TerminalStatus {
     models: Vec<String>,
-    url: String,
+    sample: SampleRequest,
     quiet: bool,
     /// True if the line can be redrawn in place.
     terminal: bool,
     /// When the line was last drawn, and the number of records then.
     seen: (Instant, u64),
-    /// The newest version, in words; `None` before the first.
+    /// The newest version, or after a restart those that are served, in words; `None` before the first.
     newest: Option<String>,
     forecast: Forecast,
     /// True once the command for a prediction has been printed.
     has_sample: bool,
     /// True once the end of the inputs has been printed.
     ended: bool,
+    /// True if the job ends with its inputs.
+    until_end: bool,
 }
 
 impl TerminalStatus {
-    /// Returns the status of a job that serves at `url`.
-    pub fn new(plan: &Plan, url: String, quiet: bool, terminal: bool) -> Self {
+    /// Returns the status of a job that answers by `sample`, with the models that it serves already.
+    pub fn new(plan: &Plan, live: &LiveModels, sample: SampleRequest, options: StatusOptions) -> Self {
+        let names: Vec<String> = plan.models.iter().map(|model| model.name.clone()).collect();
+        let served = names.iter().filter_map(|name| Some(format!("{name} v{} champion", live.champion(name)?.version)));
+        let served = served.collect::<Vec<String>>().join(", ");
+        let StatusOptions { quiet, terminal, until_end } = options;
         TerminalStatus {
-            models: plan.models.iter().map(|model| model.name.clone()).collect(),
-            url,
+            newest: Some(served).filter(|served| !served.is_empty()),
+            models: names,
+            sample,
             quiet,
             terminal,
+            until_end,
             seen: (Instant::now(), 0),
-            newest: None,
             forecast: Forecast::new(plan.models.iter().map(|model| model.training_window()).collect()),
             has_sample: false,
             ended: false,
@@ -76,7 +119,7 @@ impl TerminalStatus {
             let named = if self.models.len() > 1 { format!("\"model\":\"{name}\",") } else { String::new() };
             let body = format!("{{{named}\"instances\":[{}]}}", sample.json).replace('\'', "'\\''");
             self.line(&format!("{name} v{} is serving. Request a prediction:", version.number));
-            self.line(&format!("  curl --json '{body}' {}/predict", self.url));
+            self.line(&format!("  {}", self.sample.command(&body)));
         }
     }
 
@@ -93,7 +136,8 @@ impl TerminalStatus {
         };
         if job.partitions.all_ended() && !self.ended {
             self.ended = true;
-            self.line(&format!("{time}  all files are read: {read} records; still serving"));
+            let next = if self.until_end { "stopping" } else { "still serving" };
+            self.line(&format!("{time}  all files are read: {read} records; {next}"));
         }
         if self.terminal && !self.quiet {
             // Errors are ignored as in `print_err`.

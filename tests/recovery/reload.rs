@@ -46,7 +46,9 @@ fn a_run_goes_over_to_another_config_and_loses_nothing() {
     says("SIGHUP: the config has changed; starting again from a last checkpoint");
     says("resuming from checkpoint");
     eventually("it serves again", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-    run.stop();
+    let said = run.stop();
+    let resumed = said.split("resuming from checkpoint").nth(1).expect("it resumed");
+    assert!(!resumed.contains("no version yet"), "{resumed}");
 
     // The versions are those of a run without a stop.
     end(folder.path());
