@@ -109,7 +109,7 @@ impl Predictor {
         let negatives = self.options().sampling.negatives();
         if self.kind.task == Task::Binary && negatives < 1.0 {
             // The odds among the examples that were learnt, times the share of those that are not true.
-            for p in predictions.values_mut() {
+            for p in &mut predictions.values_mut()[known..] {
                 *p = *p * negatives / (*p * negatives + 1.0 - *p);
             }
         }

@@ -64,6 +64,17 @@ fn predictions_are_corrected_for_negatives_that_were_not_learnt() {
 }
 
 #[test]
+fn predictions_of_many_rows_at_once_are_corrected_a_single_time() {
+    let rows = rare(2000, 4);
+    let sampling = SamplingOptions { negative_sampling: Some(0.2), ..SamplingOptions::default() };
+    let version = last(&rows, &sampled(sampling));
+    let all = version.predictor.predict(&examples(Task::Binary, &rows).columns, rows.len());
+    for (row, predicted) in rows.iter().zip(all.values()).step_by(97) {
+        assert_eq!(prediction(&version, row).to_bits(), predicted.to_bits());
+    }
+}
+
+#[test]
 fn classes_count_as_their_weights_say() {
     let rows = rare(10_000, 10);
     let with = |class_weight| {
