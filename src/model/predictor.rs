@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 
+use super::explanation::PartMap;
 use super::preparation::{Observations, Preparation, Prepared, SlotLayout};
 use super::{
-    InputCell, InputColumn, ModelError, ModelKind, ModelOptions, Predictions, Scorer, SparseRows, Task, Tensors,
-    check_options,
+    Explainer, Explanations, InputCell, InputColumn, ModelError, ModelKind, ModelOptions, Predictions, Scorer,
+    SparseRows, Task, Tensors, check_options,
 };
 
 /// Rows that are prepared at a time: few enough for a cache.
@@ -77,6 +78,40 @@ impl Predictor {
         self.predict_observed(observations, select, prepared, predictions);
     }
 
+    /// Explains the predictions of single values; `value(row, input)` returns one. `None` if the kind has no attribution.
+    ///
+    /// # Panics
+    /// If a value is neither null nor of its input's type.
+    pub fn explain_values<'a>(
+        &self,
+        rows: usize,
+        value: impl Fn(usize, usize) -> InputCell<'a>,
+        memory: &mut PredictionMemory,
+    ) -> Option<Explanations> {
+        let explainer = self.scorer.explainer()?;
+        let PredictionMemory { observations, select, rows: prepared } = memory;
+        observations.refill_values(self.preparation.layout(), rows, value);
+        select.clear();
+        select.extend(0..rows as u32);
+        let parts = PartMap::of(self.preparation.layout());
+        let mut explanations = Explanations::new(parts.names().to_vec(), self.width());
+        let batch = Prepared::new(&self.preparation, observations, select).with_memory(std::mem::take(prepared));
+        explainer.explain(&batch, &parts, &mut explanations);
+        *prepared = batch.into_memory();
+        Some(explanations)
+    }
+
+    /// Returns about how many steps an explanation takes, where that is more than a prediction takes.
+    pub fn explanation_cost(&self) -> usize {
+        self.scorer.explainer().map_or(0, Explainer::explanation_cost)
+    }
+
+    /// Returns how many numbers an explanation has.
+    pub fn explanation_width(&self) -> usize {
+        let layout = self.preparation.layout();
+        self.width() * (1 + layout.inputs().len() + layout.options().crosses.len())
+    }
+
     /// Returns how many values are null to the model because they are numbers beyond ±10^18.
     pub fn out_of_range<'a>(&self, rows: usize, value: impl Fn(usize, usize) -> InputCell<'a>) -> u64 {
         self.preparation.layout().values_out_of_range(rows, value)
@@ -111,11 +146,6 @@ impl Predictor {
             // The odds among the examples that were learnt, times the share of those that are not true.
             for p in &mut predictions.values_mut()[known..] {
                 *p = *p * negatives / (*p * negatives + 1.0 - *p);
-            }
-        }
-        if self.kind.standardises_label {
-            for prediction in &mut predictions.values_mut()[known..] {
-                *prediction = self.preparation.restore_label(*prediction);
             }
         }
     }

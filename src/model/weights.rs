@@ -5,6 +5,7 @@
 //! Both give the same bits: an unset slot is +0.0 in either.
 
 use super::optimizer::Optimizer;
+use super::score_sum::ScoreSum;
 use super::tensor::{self, Tensor, Tensors};
 use super::{ModelError, SparseRow};
 
@@ -89,10 +90,18 @@ impl Weights {
         }
     }
 
+    /// Returns the terms of a row's weighted sum, one for each entry.
+    #[inline]
+    pub(super) fn terms(&self, row: SparseRow<'_>) -> impl Iterator<Item = f64> {
+        row.index.iter().zip(row.value).map(|(slot, value)| self.get(*slot) * value)
+    }
+
     /// Returns the weighted sum of a row, added up from the left.
     #[inline]
-    pub fn dot(&self, row: SparseRow<'_>) -> f64 {
-        row.index.iter().zip(row.value).fold(0.0, |sum, (slot, value)| sum + self.get(*slot) * value)
+    pub(super) fn dot(&self, row: SparseRow<'_>) -> ScoreSum {
+        let mut sum = ScoreSum::default();
+        self.terms(row).for_each(|term| sum.add(term));
+        sum
     }
 
     pub fn slots(&self) -> usize {

@@ -118,15 +118,16 @@ fn aggregates() -> String {
 /// Formats the section of the kinds of models, with the parameters of each.
 fn kinds_of_models() -> String {
     let mut out = String::new();
-    out += "\n## Kinds of models\n\nThe values of `kind`, and the metrics by which their versions are scored.\n\n";
+    out += "\n## Kinds of models\n\nThe values of `kind`, the metrics by which their versions are scored, and how their predictions are\n[explained](models.md#explanations).\n\n";
     out += &table(
-        &["kind", "task", "metrics", "optimizer", "description"],
+        &["kind", "task", "metrics", "optimizer", "explained", "description"],
         KINDS.iter().map(|kind| {
             let metrics: Vec<String> = kind.metrics().map(|metric| format!("`{}`", metric.name)).collect();
             let metrics = if metrics.is_empty() { "none".to_owned() } else { metrics.join(", ") };
             let optimizer = if kind.trained_by == TrainedBy::Optimizer { "yes" } else { "no" };
             let (name, task) = (format!("`{}`", kind.name), format!("`{}`", kind.task.name()));
-            vec![name, task, metrics, optimizer.to_owned(), kind.summary.to_owned()]
+            let explained = kind.attribution.summary().to_owned();
+            vec![name, task, metrics, optimizer.to_owned(), explained, kind.summary.to_owned()]
         }),
     );
     out += CLASSES;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `aggregate` | every aggregate of `KINDS` |
 //! | `artifact` | predictions of `examples/score.py` from artifacts |
+//! | `explained` | explanations of predictions, by every kind of model |
 //! | `model` | every kind of model, with every optimizer |
 //! | `nested` | lists and maps as inputs of every kind of model |
 //! | `prepared` | how inputs are prepared, and how much examples count |
@@ -15,6 +16,7 @@ mod aggregate;
 mod artifact;
 #[path = "../common/mod.rs"]
 mod common;
+mod explained;
 mod model;
 mod nested;
 mod prepared;

@@ -67,7 +67,7 @@ fn everything() -> Vec<(String, ModelOptions)> {
 }
 
 /// The options of a kind with every way to weigh, sample and prepare that it has.
-fn prepared(kind: &ModelKind) -> ModelOptions {
+pub fn prepared(kind: &ModelKind) -> ModelOptions {
     let has_classes = matches!(kind.task, Task::Binary | Task::Multiclass);
     let has_rows = kind.reads != InputForm::Observations;
     let sampling = SamplingOptions {

@@ -6,10 +6,11 @@ use arrow_array::builder::{Float64Builder, ListBuilder, MapBuilder, StringBuilde
 use arrow_array::{ArrayRef, StringArray};
 
 use crate::common::training::{DAY, lcg, task};
+use crate::explained::{assert_additive, assert_adds_up};
 use crate::model::default_of;
 use tidemill::model::{
-    Examples, InputCell, InputColumn, InputShape, KINDS, Labels, ModelOptions, PredictionMemory, Predictions, Task,
-    Trainer, TrainerConfig, Version,
+    AttributionRule, Examples, InputCell, InputColumn, InputShape, KINDS, Labels, ModelOptions, PredictionMemory,
+    Predictions, Task, Trainer, TrainerConfig, Version,
 };
 use tidemill::value::{Key, Scalar, Type};
 
@@ -160,6 +161,13 @@ fn every_kind_learns_lists_and_maps_the_same_in_any_slices_and_serves_what_it_le
         let (mut memory, mut served) = (PredictionMemory::default(), Predictions::default());
         predictor.predict_values(rows.len(), cell, &mut memory, &mut served);
         assert_eq!(bits(&served), bits(&trained), "{}", kind.name);
+        if kind.explains() {
+            let explanations = assert_adds_up(&options, predictor, rows.len(), cell);
+            // Two of the inputs are constant to all kinds but those that read users and items.
+            if kind.attribution == AttributionRule::Terms && kind.name != "naive_bayes" {
+                assert_additive(predictor, rows.len(), cell, &explanations);
+            }
+        }
     }
 }
 

@@ -21,10 +21,17 @@ use super::glm::Link;
 use super::linear::Linear;
 use super::logistic::Logistic;
 use super::slot_vectors::{FrozenVectors, SlotVectors, VectorStart};
-use super::{Combining, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
+use super::{
+    Combining, Explainer, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy,
+};
+use crate::model::explanation::PartMap;
 use crate::model::optimizer::{Optimizer, OptimizerSetup};
 use crate::model::preparation::{Prepared, SlotLayout};
-use crate::model::{Bounds, ModelError, Parameter, Parameters, Predictions, SparseRow, Tensors, Weights, tensor};
+use crate::model::score_sum::ScoreSum;
+use crate::model::{
+    AttributionRule, Bounds, Explanations, ModelError, Parameter, Parameters, Predictions, SparseRow, Tensors, Weights,
+    tensor,
+};
 
 pub(super) static BINARY: ModelKind = ModelKind {
     name: "factorization_machine",
@@ -39,6 +46,7 @@ pub(super) static BINARY: ModelKind = ModelKind {
     least_categories: 0,
     by_steps: true,
     standardises_label: false,
+    attribution: AttributionRule::Pairs,
     build: |layout, parameters, optimizer| build::<Logistic>(layout, parameters, optimizer, INTERACTING),
     load: |layout, tensors| load::<Logistic>(layout, tensors, INTERACTING),
 };
@@ -242,23 +250,65 @@ pub(super) fn load<L: Link>(
     Ok(Box::new(FrozenFactors::<L> { weights, factors, entries, rank, link: PhantomData }))
 }
 
+impl<L> FrozenFactors<L> {
+    /// Returns the sum of a row, and replaces `sums` by those of each factor.
+    ///
+    /// The share of an entry of the products is half of u·(s − u), where u is its vector times its number and s the sum of
+    /// all of these. So the sizes of all shares together are at most ½·Σ |u|·(|s| + |u|).
+    fn sum(&self, row: SparseRow<'_>, sums: &mut [f64]) -> ScoreSum {
+        sums.fill(0.0);
+        let own = part(row, &self.entries);
+        let (mut squares, mut lengths) = (0.0, 0.0);
+        for (slot, x) in own.index.iter().zip(own.value) {
+            if let Some(vector) = self.factors.get(*slot) {
+                let square = add_entry(sums, vector, *x);
+                squares += square;
+                lengths += square.sqrt();
+            }
+        }
+        let length = sums.iter().fold(0.0, |total, sum| total + sum * sum).sqrt();
+        let size = 0.5 * (lengths * length + squares);
+        self.weights.dot(row).plus(ScoreSum::new(products(sums, squares), size))
+    }
+}
+
 impl<L: Link> Scorer for FrozenFactors<L> {
     fn predict(&self, batch: &Prepared<'_>, predictions: &mut Predictions) {
-        let mut sums = vec![0.0; self.rank];
+        let (mut sums, scale) = (vec![0.0; self.rank], L::scale(batch.label_scale()));
         for row in batch.rows().iter() {
-            sums.fill(0.0);
-            let own = part(row, &self.entries);
-            let squares = own.index.iter().zip(own.value).fold(0.0, |squares, (slot, x)| {
-                squares + self.factors.get(*slot).map_or(0.0, |vector| add_entry(&mut sums, vector, *x))
-            });
-            let sum = self.weights.dot(row) + products(&sums, squares);
-            predictions.values_mut().push(L::predict(sum));
+            let raw = scale.restore_sum(self.sum(row, &mut sums)).raw();
+            predictions.values_mut().push(L::link(raw, scale));
         }
+    }
+
+    fn explainer(&self) -> Option<&dyn Explainer> {
+        Some(self)
     }
 
     fn save(&self, tensors: &mut Tensors) {
         self.weights.save(WEIGHTS, tensors);
         self.factors.save(FACTORS, tensors);
+    }
+}
+
+impl<L: Link> Explainer for FrozenFactors<L> {
+    /// Half of each product goes to either of its two entries.
+    fn explain(&self, batch: &Prepared<'_>, parts: &PartMap, explanations: &mut Explanations) {
+        let (mut sums, scale) = (vec![0.0; self.rank], L::scale(batch.label_scale()));
+        for (row, entries) in batch.rows().iter().zip(batch.map_entries()) {
+            let sum = self.sum(row, &mut sums);
+            let mut explained = explanations.start();
+            for (at, term) in self.weights.terms(row).enumerate() {
+                explained.add(parts.of_entry(at, entries), 0, term * scale.stddev);
+            }
+            let own = part(row, &self.entries);
+            for (at, (slot, x)) in (self.entries.start..).zip(own.index.iter().zip(own.value)) {
+                let vector = self.factors.get(*slot).unwrap_or_default();
+                let share = vector.iter().zip(&sums).fold(0.0, |share, (v, sum)| share + v * x * (sum - v * x));
+                explained.add(parts.of_entry(at, entries), 0, 0.5 * share * scale.stddev);
+            }
+            explained.settle(0, scale.restore_sum(sum));
+        }
     }
 }
 

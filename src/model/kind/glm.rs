@@ -3,10 +3,11 @@
 use std::marker::PhantomData;
 
 use super::base_rate::{BaseRate, ShiftedLoss};
-use super::{Learner, Scorer};
+use super::{Explainer, Learner, Scorer};
+use crate::model::explanation::PartMap;
 use crate::model::optimizer::{Loss, Optimizer, OptimizerSetup};
-use crate::model::preparation::{ClassWeigher, Prepared, SlotLayout};
-use crate::model::{ModelError, Parameters, Predictions, Tensors, Weights};
+use crate::model::preparation::{ClassWeigher, LabelScale, Prepared, SlotLayout};
+use crate::model::{Explanations, ModelError, Parameters, Predictions, Tensors, Weights};
 
 /// The difference between such kinds: how a sum becomes a prediction, and the loss in it.
 pub(super) trait Link: Loss + Copy + Send + Sync + 'static {
@@ -15,6 +16,16 @@ pub(super) trait Link: Loss + Copy + Send + Sync + 'static {
 
     /// Returns the prediction at a weighted sum. Finite for any finite sum.
     fn predict(sum: f64) -> f64;
+
+    /// Returns the scale in which a version's raw scores are, of labels that have this scale.
+    fn scale(_: LabelScale) -> LabelScale {
+        LabelScale::AS_IS
+    }
+
+    /// Returns the prediction at a raw score of a scale.
+    fn link(raw: f64, _: LabelScale) -> f64 {
+        Self::predict(raw)
+    }
 
     /// Returns the sum that predicts the base rate of labels.
     fn base(classes: ClassWeigher<'_>) -> f64;
@@ -87,11 +98,30 @@ impl<L: Link> Learner for GeneralizedLinear<L> {
 
 impl<L: Link> Scorer for FrozenLinear<L> {
     fn predict(&self, batch: &Prepared<'_>, predictions: &mut Predictions) {
-        predictions.values_mut().extend(batch.rows().iter().map(|row| L::predict(self.weights.dot(row))));
+        let scale = L::scale(batch.label_scale());
+        let raw = |row| scale.restore_sum(self.weights.dot(row)).raw();
+        predictions.values_mut().extend(batch.rows().iter().map(|row| L::link(raw(row), scale)));
+    }
+
+    fn explainer(&self) -> Option<&dyn Explainer> {
+        Some(self)
     }
 
     fn save(&self, tensors: &mut Tensors) {
         self.weights.save(WEIGHTS, tensors);
+    }
+}
+
+impl<L: Link> Explainer for FrozenLinear<L> {
+    fn explain(&self, batch: &Prepared<'_>, parts: &PartMap, explanations: &mut Explanations) {
+        let scale = L::scale(batch.label_scale());
+        for (row, entries) in batch.rows().iter().zip(batch.map_entries()) {
+            let mut explained = explanations.start();
+            for (at, term) in self.weights.terms(row).enumerate() {
+                explained.add(parts.of_entry(at, entries), 0, term * scale.stddev);
+            }
+            explained.settle(0, scale.restore_sum(self.weights.dot(row)));
+        }
     }
 }
 

@@ -1,63 +1,21 @@
-//! The learner and the scorer of models that grow with every example: of one tree, or of several.
-//!
-//! A version is one tensor `tree`: the bytes of the model (postcard), with the statistics by which its leaves predict. For
-//! classes there are also `classes`, their names, and `order`, by class its position in the model.
+//! The learner of models that grow with every example: of one tree, or of several.
 
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use super::class_table::{self, ClassTable};
+use super::class_table::ClassTable;
 use super::example_buffer::{ExampleBuffer, ExampleShape};
+use super::growing_model::{GrowingModel, GrowthMemory};
+use super::grown::{FrozenModel, TREE, decode_bytes, encode_bytes, load_binary, load_multiclass, load_regression};
 use super::model_kind::{Build, Load};
 use super::target_form::TargetForm;
 use super::{Combining, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, TrainedBy};
 use crate::model::optimizer::OptimizerSetup;
-use crate::model::preparation::{Observation, Prepared, SlotLayout};
-use crate::model::tensor::{self, Tensor};
-use crate::model::{Classes, ModelError, Parameter, Parameters, Predictions, Task, Tensors};
-
-const TREE: &str = "tree";
+use crate::model::preparation::{Prepared, SlotLayout};
+use crate::model::tensor;
+use crate::model::{AttributionRule, Classes, ModelError, Parameter, Parameters, Task, Tensors};
 
 /// The prefix of the tensors of examples that are learnt at the window's end.
 const PENDING: &str = "pending";
-
-/// Working memory of learning an example.
-#[derive(Debug, Default)]
-pub(super) struct GrowthMemory {
-    pub prediction: Vec<f64>,
-    /// By input of a leaf, the bin of its value; none of a null.
-    pub bins: Vec<Option<usize>>,
-}
-
-/// A model that learns one example after another.
-pub(super) trait GrowingModel: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// Parameters that are not a part of the state.
-    type Rule: Copy + Send + Sync + 'static;
-
-    fn rule(parameters: &Parameters, layout: &SlotLayout) -> Self::Rule;
-
-    /// A model that has seen nothing.
-    fn untrained(rule: &Self::Rule, form: TargetForm, shape: ExampleShape) -> Self;
-
-    /// Learns an example.
-    fn learn(&mut self, rule: &Self::Rule, example: Observation<'_>, target: f64, memory: &mut GrowthMemory);
-
-    /// Appends the prediction of an example: a probability for each class, or a value.
-    fn predict(&self, example: Observation<'_>, out: &mut Vec<f64>);
-
-    /// Makes room for more classes.
-    fn widen(&mut self, classes: usize);
-
-    fn form(&self) -> TargetForm;
-
-    /// Returns how many rows of a linear model take as long as an example, about.
-    fn cost(&self) -> usize;
-
-    /// Returns whether this is a consistent model of targets of a form and of examples of a shape.
-    fn fits(&self, form: TargetForm, shape: ExampleShape) -> bool;
-}
 
 /// A kind whose models grow, for one of its tasks.
 ///
@@ -88,6 +46,7 @@ pub(super) const fn kind<M: GrowingModel>(
         least_categories: 0,
         by_steps: false,
         standardises_label: false,
+        attribution: AttributionRule::Path,
         build,
         load,
     }
@@ -248,7 +207,7 @@ impl<M: GrowingModel> Learner for GrowingLearner<M> {
     fn freeze(&self) -> Box<dyn Scorer> {
         let order = self.targets.classes.ascending();
         let names = order.iter().map(|at| Arc::clone(&self.targets.classes.names()[*at])).collect();
-        Box::new(FrozenModel { task: self.targets.task, classes: names, order, model: self.model.clone() })
+        Box::new(FrozenModel::new(self.targets.task, names, order, self.model.clone()))
     }
 
     fn save(&self) -> Tensors {
@@ -284,105 +243,5 @@ impl<M: GrowingModel> Learner for GrowingLearner<M> {
             memory: GrowthMemory::default(),
             ..*self
         })
-    }
-}
-
-/// Returns a value as a tensor of bytes.
-fn encode_bytes<T: Serialize>(value: &T) -> Tensor {
-    let bytes = postcard::to_extend(value, Vec::new()).expect("a tree holds nothing that cannot be written");
-    Tensor::bytes(&[bytes.len()], bytes).expect("a vector fits its own length")
-}
-
-/// Reads a value that [`encode_bytes`] returned.
-///
-/// # Errors
-/// If there is no such tensor, it is damaged, or the value does not fit.
-fn decode_bytes<T: DeserializeOwned>(
-    tensors: &Tensors,
-    name: &str,
-    fits: impl Fn(&T) -> bool,
-) -> Result<T, ModelError> {
-    let bytes = tensor::bytes(tensors, name)?;
-    let (value, rest) = postcard::take_from_bytes(bytes).map_err(|error| tensor::misfit(name, &error.to_string()))?;
-    if !rest.is_empty() || !fits(&value) {
-        return Err(tensor::misfit(name, "it is not consistent"));
-    }
-    Ok(value)
-}
-
-struct FrozenModel<M> {
-    task: Task,
-    /// Ascending; none for other tasks.
-    classes: Vec<Arc<str>>,
-    /// By class, its position in the model.
-    order: Vec<usize>,
-    model: M,
-}
-
-const ORDER: &str = "order";
-
-fn load<M: GrowingModel>(layout: &SlotLayout, tensors: &Tensors, task: Task) -> Result<Box<dyn Scorer>, ModelError> {
-    let (mut classes, mut order) = (Vec::new(), Vec::new());
-    if task == Task::Multiclass {
-        classes = class_table::load_names(tensors)?;
-        order = tensor::integers(tensors, ORDER, Some(classes.len()))?.iter().map(|at| *at as usize).collect();
-        if !(0..classes.len()).all(|at| order.contains(&at)) {
-            return Err(tensor::misfit(ORDER, "it is not a permutation"));
-        }
-    }
-    let form = match task {
-        Task::Binary => TargetForm::Classes(2),
-        Task::Multiclass => TargetForm::Classes(classes.len()),
-        _ => TargetForm::Value,
-    };
-    let shape = ExampleShape::of(layout);
-    let model = decode_bytes(tensors, TREE, |model: &M| model.fits(form, shape))?;
-    Ok(Box::new(FrozenModel { task, classes, order, model }))
-}
-
-fn load_binary<M: GrowingModel>(layout: &SlotLayout, tensors: &Tensors) -> Result<Box<dyn Scorer>, ModelError> {
-    load::<M>(layout, tensors, Task::Binary)
-}
-
-fn load_multiclass<M: GrowingModel>(layout: &SlotLayout, tensors: &Tensors) -> Result<Box<dyn Scorer>, ModelError> {
-    load::<M>(layout, tensors, Task::Multiclass)
-}
-
-fn load_regression<M: GrowingModel>(layout: &SlotLayout, tensors: &Tensors) -> Result<Box<dyn Scorer>, ModelError> {
-    load::<M>(layout, tensors, Task::Regression)
-}
-
-impl<M: GrowingModel> Scorer for FrozenModel<M> {
-    fn width(&self) -> usize {
-        if self.task == Task::Multiclass { self.classes.len() } else { 1 }
-    }
-
-    fn cost(&self) -> usize {
-        self.model.cost()
-    }
-
-    fn classes(&self) -> &[Arc<str>] {
-        &self.classes
-    }
-
-    fn predict(&self, batch: &Prepared<'_>, predictions: &mut Predictions) {
-        let mut memory = Vec::new();
-        for example in batch.observations() {
-            memory.clear();
-            self.model.predict(example, &mut memory);
-            match self.task {
-                Task::Binary => predictions.values_mut().push(memory[1]),
-                Task::Multiclass => predictions.values_mut().extend(self.order.iter().map(|at| memory[*at])),
-                _ => predictions.values_mut().push(memory[0]),
-            }
-        }
-    }
-
-    fn save(&self, tensors: &mut Tensors) {
-        tensors.insert(TREE.to_owned(), encode_bytes(&self.model));
-        if self.task == Task::Multiclass {
-            class_table::save_names(&self.classes, tensors);
-            tensors.insert(ORDER.to_owned(), Tensor::indices(self.order.iter().map(|at| *at as u32).collect()));
-        }
     }
 }

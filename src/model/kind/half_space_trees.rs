@@ -21,7 +21,7 @@ use std::sync::Arc;
 use super::{Combining, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Task, TrainedBy};
 use crate::model::preparation::{Prepared, SlotLayout, mix};
 use crate::model::tensor::{self, Tensor};
-use crate::model::{Bounds, ModelError, Parameter, Parameters, Predictions, SparseRow, Tensors};
+use crate::model::{AttributionRule, Bounds, ModelError, Parameter, Parameters, Predictions, SparseRow, Tensors};
 
 pub(super) static KIND: ModelKind = ModelKind {
     name: "half_space_trees",
@@ -50,6 +50,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     least_categories: 0,
     by_steps: false,
     standardises_label: false,
+    attribution: AttributionRule::None,
     build: |layout, parameters, _| Box::new(HalfSpaceTrees::new(layout, parameters)),
     load,
 };

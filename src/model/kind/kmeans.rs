@@ -20,7 +20,9 @@ use super::slot_vectors::{FrozenVectors, SlotVectors, VectorStart};
 use super::{Combining, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
 use crate::model::preparation::{Prepared, SlotLayout, mix};
 use crate::model::tensor::{self, Tensor};
-use crate::model::{Bounds, ModelError, Parameter, Parameters, Predictions, SparseRow, SparseRows, Tensors};
+use crate::model::{
+    AttributionRule, Bounds, ModelError, Parameter, Parameters, Predictions, SparseRow, SparseRows, Tensors,
+};
 
 pub(super) static KIND: ModelKind = ModelKind {
     name: "kmeans",
@@ -43,6 +45,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     least_categories: 0,
     by_steps: false,
     standardises_label: false,
+    attribution: AttributionRule::None,
     build: |layout, parameters, _| Box::new(KMeans::new(layout, parameters)),
     load,
 };

@@ -12,8 +12,8 @@
 use super::glm::{self, Link};
 use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
 use crate::model::optimizer::Loss;
-use crate::model::preparation::ClassWeigher;
-use crate::model::{Bounds, Parameter, Parameters};
+use crate::model::preparation::{ClassWeigher, LabelScale};
+use crate::model::{AttributionRule, Bounds, Parameter, Parameters};
 
 pub(super) static KIND: ModelKind = ModelKind {
     name: "linear",
@@ -47,6 +47,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     least_categories: 0,
     by_steps: true,
     standardises_label: true,
+    attribution: AttributionRule::Terms,
     build: glm::build::<Linear>,
     load: glm::load::<Linear>,
 };
@@ -89,6 +90,14 @@ impl Link for Linear {
 
     fn predict(sum: f64) -> f64 {
         sum.clamp(-MOST_PREDICTION, MOST_PREDICTION)
+    }
+
+    fn scale(labels: LabelScale) -> LabelScale {
+        labels
+    }
+
+    fn link(raw: f64, labels: LabelScale) -> f64 {
+        raw.max(labels.restore(-MOST_PREDICTION)).min(labels.restore(MOST_PREDICTION))
     }
 
     /// Standardised labels have a mean of 0.

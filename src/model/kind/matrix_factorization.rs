@@ -17,7 +17,7 @@ use super::linear::Linear;
 use super::logistic::Logistic;
 use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
 use crate::model::preparation::SlotLayout;
-use crate::model::{Bounds, Parameter};
+use crate::model::{AttributionRule, Bounds, Parameter};
 
 pub(super) static REGRESSION: ModelKind = ModelKind {
     name: "matrix_factorization",
@@ -51,6 +51,7 @@ pub(super) static REGRESSION: ModelKind = ModelKind {
     least_categories: 2,
     by_steps: true,
     standardises_label: true,
+    attribution: AttributionRule::Pairs,
     build: |layout, parameters, optimizer| build::<Linear>(layout, parameters, optimizer, user_and_item(layout)),
     load: |layout, tensors| load::<Linear>(layout, tensors, user_and_item(layout)),
 };

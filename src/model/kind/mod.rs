@@ -13,6 +13,8 @@ mod forest;
 mod gbdt;
 mod glm;
 mod growing;
+mod growing_model;
+mod grown;
 mod half_space_trees;
 mod hoeffding;
 mod kmeans;
@@ -34,8 +36,9 @@ use std::sync::Arc;
 
 pub use model_kind::{Combining, InputForm, LabelUse, ModelKind, TrainedBy};
 
+use super::explanation::PartMap;
 use super::preparation::Prepared;
-use super::{LabelDomain, ModelError, Predictions, Task, Tensors, tensor};
+use super::{Explanations, LabelDomain, ModelError, Predictions, Task, Tensors, tensor};
 
 /// A model that learns. Reading is `&self`, learning `&mut self`.
 pub trait Learner: Any + Send {
@@ -120,8 +123,25 @@ pub trait Scorer: Send + Sync {
     /// Appends a prediction of [`Scorer::width`] finite numbers for each example of a batch.
     fn predict(&self, batch: &Prepared<'_>, predictions: &mut Predictions);
 
+    /// Returns this model as one that explains, if the kind has an [`crate::model::AttributionRule`].
+    fn explainer(&self) -> Option<&dyn Explainer> {
+        None
+    }
+
     /// Adds the tensors that [`ModelKind::load`] reads.
     fn save(&self, tensors: &mut Tensors);
+}
+
+/// A frozen model whose raw scores can be split.
+pub trait Explainer {
+    /// Appends the explanation of each example of a batch. A raw score is what the link makes the number of the prediction
+    /// from that [`Scorer::predict`] appends.
+    fn explain(&self, batch: &Prepared<'_>, parts: &PartMap, explanations: &mut Explanations);
+
+    /// Returns about how many steps the explanation of one example takes, where that is more than its prediction takes.
+    fn explanation_cost(&self) -> usize {
+        0
+    }
 }
 
 /// Every kind, in the order of the reference; the first is the default.

@@ -4,8 +4,8 @@ use super::{KINDS, Learner, Scorer};
 use crate::model::optimizer::OptimizerSetup;
 use crate::model::preparation::{InputColumn, MapForm, SlotLayout};
 use crate::model::{
-    KindOptions, LabelDomain, METRICS, Metric, ModelError, ModelOptions, OptimizerKind, Parameter, Parameters, Scoring,
-    Task, Tensors,
+    AttributionRule, KindOptions, LabelDomain, METRICS, Metric, ModelError, ModelOptions, OptimizerKind, Parameter,
+    Parameters, Scoring, Task, Tensors,
 };
 
 /// The use that a kind makes of labels.
@@ -79,11 +79,25 @@ pub struct ModelKind {
     pub by_steps: bool,
     /// True if the label is learnt in standard deviations from its mean.
     pub standardises_label: bool,
+    /// The rule by which raw scores are split into the contributions of inputs.
+    pub attribution: AttributionRule,
     pub build: Build,
     pub load: Load,
 }
 
 impl ModelKind {
+    /// Returns the names of the kinds whose predictions can be explained, for all their tasks.
+    pub fn explained() -> Vec<&'static str> {
+        let mut names: Vec<_> = KINDS.iter().filter(|kind| kind.explains()).map(|kind| kind.name).collect();
+        names.dedup();
+        names
+    }
+
+    /// Returns whether predictions can be explained.
+    pub fn explains(&self) -> bool {
+        self.attribution != AttributionRule::None
+    }
+
     /// Returns the kind of that name, for its first task.
     ///
     /// # Errors

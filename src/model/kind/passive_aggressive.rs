@@ -15,11 +15,15 @@
 //!
 //! An example of weight h counts with a bound of h·C, and h times in the scaling.
 
-use super::{Combining, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Task, TrainedBy};
+use super::{Combining, Explainer, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Task, TrainedBy};
+use crate::model::explanation::PartMap;
 use crate::model::optimizer::OptimizerSetup;
 use crate::model::preparation::{Prepared, SlotLayout};
+use crate::model::score_sum::ScoreSum;
 use crate::model::tensor::{self, Tensor};
-use crate::model::{Bounds, ModelError, Parameter, Parameters, Predictions, SparseRow, Tensors, Weights};
+use crate::model::{
+    AttributionRule, Bounds, Explanations, ModelError, Parameter, Parameters, Predictions, SparseRow, Tensors, Weights,
+};
 
 pub(super) static KIND: ModelKind = ModelKind {
     name: "passive_aggressive",
@@ -42,6 +46,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     least_categories: 0,
     by_steps: true,
     standardises_label: false,
+    attribution: AttributionRule::Terms,
     build,
     load,
 };
@@ -66,8 +71,17 @@ struct PlattScaling {
 
 impl PlattScaling {
     fn probability(&self, margin: f64) -> f64 {
-        let odds = (self.factor * margin + self.offset).clamp(-MOST_ODDS, MOST_ODDS);
-        1.0 / (1.0 + libm::exp(-odds))
+        Self::link(self.factor * margin + self.offset)
+    }
+
+    /// Returns the probability at scaled margins.
+    fn link(odds: f64) -> f64 {
+        1.0 / (1.0 + libm::exp(-odds.clamp(-MOST_ODDS, MOST_ODDS)))
+    }
+
+    /// Returns the sum that is scaled, of the terms of a margin.
+    fn scale(&self, margin: ScoreSum) -> ScoreSum {
+        margin.scaled(self.factor, self.offset)
     }
 
     /// Starts at the base rate of labels.
@@ -205,13 +219,29 @@ fn read_scaling(tensors: &Tensors, len: usize) -> Result<PlattScaling, ModelErro
 
 impl Scorer for FrozenMargin {
     fn predict(&self, batch: &Prepared<'_>, predictions: &mut Predictions) {
-        let probability = |row| self.scaling.probability(self.weights.dot(row));
+        let probability = |row| PlattScaling::link(self.scaling.scale(self.weights.dot(row)).raw());
         predictions.values_mut().extend(batch.rows().iter().map(probability));
+    }
+
+    fn explainer(&self) -> Option<&dyn Explainer> {
+        Some(self)
     }
 
     fn save(&self, tensors: &mut Tensors) {
         self.weights.save(WEIGHTS, tensors);
         tensors.insert(SCALING.to_owned(), Tensor::vector(vec![self.scaling.factor, self.scaling.offset]));
+    }
+}
+
+impl Explainer for FrozenMargin {
+    fn explain(&self, batch: &Prepared<'_>, parts: &PartMap, explanations: &mut Explanations) {
+        for (row, entries) in batch.rows().iter().zip(batch.map_entries()) {
+            let mut explained = explanations.start();
+            for (at, term) in self.weights.terms(row).enumerate() {
+                explained.add(parts.of_entry(at, entries), 0, term * self.scaling.factor);
+            }
+            explained.settle(0, self.scaling.scale(self.weights.dot(row)));
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::glm::{self, Link};
 use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
-use crate::model::Parameters;
 use crate::model::optimizer::Loss;
 use crate::model::preparation::ClassWeigher;
+use crate::model::{AttributionRule, Parameters};
 
 pub(super) static KIND: ModelKind = ModelKind {
     name: "poisson",
@@ -19,6 +19,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     least_categories: 0,
     by_steps: true,
     standardises_label: false,
+    attribution: AttributionRule::Terms,
     build: glm::build::<Poisson>,
     load: glm::load::<Poisson>,
 };

@@ -13,11 +13,16 @@ use std::sync::Arc;
 
 use super::base_rate::BaseRate;
 use super::class_states::{ClassStates, class_order};
-use super::{Combining, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy};
+use super::{
+    Combining, Explainer, InputForm, LabelDomain, LabelUse, Learner, ModelKind, Scorer, Shard, Task, TrainedBy,
+};
+use crate::model::explanation::PartMap;
 use crate::model::optimizer::{Optimizer, OptimizerSetup};
 use crate::model::preparation::{Prepared, SlotLayout};
 use crate::model::tensor::{self, Tensor};
-use crate::model::{Bounds, ModelError, Parameter, Parameters, Predictions, SparseRow, Tensors, Weights};
+use crate::model::{
+    AttributionRule, Bounds, Explanations, ModelError, Parameter, Parameters, Predictions, SparseRow, Tensors, Weights,
+};
 
 pub(super) static KIND: ModelKind = ModelKind {
     name: "softmax",
@@ -32,6 +37,7 @@ pub(super) static KIND: ModelKind = ModelKind {
     least_categories: 0,
     by_steps: true,
     standardises_label: false,
+    attribution: AttributionRule::Terms,
     build,
     load,
 };
@@ -244,15 +250,33 @@ impl Scorer for FrozenSoftmax {
         let values = predictions.values_mut();
         for row in batch.rows().iter() {
             let from = values.len();
-            values.extend(self.weights.iter().map(|weights| weights.dot(row)));
+            values.extend(self.weights.iter().map(|weights| weights.dot(row).raw()));
             normalise(&mut values[from..]);
         }
+    }
+
+    fn explainer(&self) -> Option<&dyn Explainer> {
+        Some(self)
     }
 
     fn save(&self, tensors: &mut Tensors) {
         let names: Vec<&str> = self.classes.iter().map(|name| &**name).collect();
         tensors.insert(CLASSES.to_owned(), Tensor::texts(&names));
         self.weights.iter().enumerate().for_each(|(at, weights)| weights.save(&prefix(at), tensors));
+    }
+}
+
+impl Explainer for FrozenSoftmax {
+    fn explain(&self, batch: &Prepared<'_>, parts: &PartMap, explanations: &mut Explanations) {
+        for (row, entries) in batch.rows().iter().zip(batch.map_entries()) {
+            let mut explained = explanations.start();
+            for (class, weights) in self.weights.iter().enumerate() {
+                for (at, term) in weights.terms(row).enumerate() {
+                    explained.add(parts.of_entry(at, entries), class, term);
+                }
+                explained.settle(class, weights.dot(row));
+            }
+        }
     }
 }
 

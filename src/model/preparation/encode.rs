@@ -17,7 +17,7 @@ use super::layout::CrossPart;
 use super::moments::LARGEST;
 use super::sketch::WinsorisedMoments;
 use super::values::{mix, null_of};
-use super::{ClassWeigher, LabelStatistics, Observations, SlotLayout, Statistics};
+use super::{ClassWeigher, LabelScale, LabelStatistics, Observations, SlotLayout, Statistics};
 use crate::model::tensor::{self, Tensor, Tensors};
 use crate::model::{Classes, ModelError, SparseRows};
 
@@ -86,14 +86,14 @@ impl Preparation {
 
     /// Returns a label in standard deviations from the mean label; 0 where labels never varied.
     pub fn standardise_label(&self, label: f64) -> f64 {
-        let [mean, stddev] = self.label;
+        let LabelScale { mean, stddev } = self.label_scale();
         if stddev > 0.0 { (label - mean) / stddev } else { 0.0 }
     }
 
-    /// Inverts [`Preparation::standardise_label`].
-    pub fn restore_label(&self, standardised: f64) -> f64 {
+    /// Returns mean and standard deviation of the labels that the version knows.
+    pub(in crate::model) fn label_scale(&self) -> LabelScale {
         let [mean, stddev] = self.label;
-        mean + standardised * stddev
+        LabelScale { mean, stddev }
     }
 
     pub fn layout(&self) -> &Arc<SlotLayout> {

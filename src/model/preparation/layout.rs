@@ -302,6 +302,24 @@ impl SlotLayout {
         self.categories.iter().map(|category| self.inputs[category.input].name.as_str())
     }
 
+    /// Returns the input of each entry of a row behind the bias and before the crosses, in order.
+    pub(in crate::model) fn entry_inputs(&self) -> impl Iterator<Item = usize> {
+        let binned = self.numbers.iter().filter(|number| number.bins.is_some());
+        let numbers = self.numbers.iter().chain(binned).map(|number| number.input);
+        numbers.chain(self.categories.iter().filter(|category| category.alone).map(|category| category.input))
+    }
+
+    /// Returns the input of each map whose categories have entries.
+    pub(in crate::model) fn map_inputs(&self) -> impl Iterator<Item = usize> {
+        self.maps.iter().map(|map| map.input)
+    }
+
+    /// Returns the input of each number of an observation, then of each category.
+    pub(in crate::model) fn observed_inputs(&self) -> impl Iterator<Item = usize> {
+        let numbers = self.numbers.iter().map(|number| number.input);
+        numbers.chain(self.categories.iter().map(|category| category.input))
+    }
+
     /// Returns the number of inputs that are numbers.
     pub fn number_count(&self) -> usize {
         self.numbers.len()

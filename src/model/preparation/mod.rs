@@ -13,6 +13,7 @@
 mod admission;
 mod class_weigher;
 mod encode;
+mod label_scale;
 mod layout;
 mod moments;
 mod nested;
@@ -25,6 +26,7 @@ mod values;
 
 pub(super) use class_weigher::ClassWeigher;
 pub use encode::{CLIP, Preparation};
+pub(super) use label_scale::LabelScale;
 pub use layout::{InputColumn, InputShape, MAP_INPUTS, MapForm, SlotLayout};
 pub use moments::{ExactMoments, LARGEST};
 pub use nested::InputCell;

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 
-use super::{ClassWeigher, Observations, Preparation};
+use super::{ClassWeigher, LabelScale, MapEntry, Observations, Preparation};
 use crate::model::{Classes, SparseRows};
 
 /// Selected observations, as a version prepares them, with the targets that are learnt.
@@ -84,6 +84,17 @@ impl<'a> Prepared<'a> {
             numbers: observations.numbers(*row as usize),
             categories: observations.categories(*row as usize),
         })
+    }
+
+    /// Returns the entries of maps of each example, which are the last ones of its row.
+    pub(in crate::model) fn map_entries(&self) -> impl Iterator<Item = &'a [MapEntry]> {
+        let observations = self.observations;
+        self.select.iter().map(move |row| observations.entries(*row as usize))
+    }
+
+    /// Returns the scale of labels.
+    pub(in crate::model) fn label_scale(&self) -> LabelScale {
+        self.preparation.label_scale()
     }
 
     /// Returns the targets; none for a batch that is predicted.

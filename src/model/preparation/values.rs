@@ -15,6 +15,14 @@ pub struct MapEntry {
     pub(super) number: f64,
 }
 
+impl MapEntry {
+    /// Returns the position of its map among those with entries.
+    #[inline]
+    pub(in crate::model) fn position(self) -> usize {
+        self.map as usize
+    }
+}
+
 /// Returns a value as a number; NaN of one that is null to a model.
 pub(super) fn number_of(value: &Scalar) -> f64 {
     match value {

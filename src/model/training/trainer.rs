@@ -282,7 +282,7 @@ mod tests {
     use crate::model::kind::{Combining, InputForm, LabelUse, Learner, ModelKind, Scorer, Shard, TrainedBy};
     use crate::model::preparation::{Prepared, SlotLayout};
     use crate::model::tensor::{self, Tensor};
-    use crate::model::{InputColumn, LabelDomain, ModelOptions, Predictions, Tensors};
+    use crate::model::{AttributionRule, InputColumn, LabelDomain, ModelOptions, Predictions, Tensors};
     use crate::time::DAY_MS;
     use crate::value::Type;
 
@@ -301,6 +301,7 @@ mod tests {
         least_categories: 0,
         by_steps: false,
         standardises_label: false,
+        attribution: AttributionRule::None,
         build: |_, _, _| Box::new(Centre::default()),
         load: |_, tensors| Ok(Box::new(Centre::read(tensors)?)),
     };

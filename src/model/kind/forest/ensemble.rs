@@ -6,7 +6,7 @@ use super::resampling::{subspace, weight};
 use crate::model::Parameters;
 use crate::model::adwin::AdaptiveWindow;
 use crate::model::kind::example_buffer::ExampleShape;
-use crate::model::kind::growing::{GrowingModel, GrowthMemory};
+use crate::model::kind::growing_model::{GrowingModel, GrowthMemory, NodeValues};
 use crate::model::kind::hoeffding::{GrowthRule, HoeffdingTree};
 use crate::model::kind::target_form::TargetForm;
 use crate::model::preparation::{Observation, SlotLayout, mix};
@@ -177,6 +177,25 @@ impl GrowingModel for AdaptiveForest {
             }
         }
         out[from..].iter_mut().for_each(|sum| *sum /= self.trees.len() as f64);
+    }
+
+    fn node_values(&self) -> Vec<NodeValues> {
+        self.trees.iter().map(|member| member.tree.node_values()).collect()
+    }
+
+    fn explain(&self, values: &[NodeValues], example: Observation<'_>, step: &mut dyn FnMut(usize, &[f64])) {
+        let (trees, mut shares) = (self.trees.len() as f64, Vec::new());
+        for (member, values) in self.trees.iter().zip(values) {
+            member.tree.explain(values, example, &mut |input, changes| {
+                shares.clear();
+                shares.extend(changes.iter().map(|change| change / trees));
+                step(input, &shares);
+            });
+        }
+    }
+
+    fn path_size(&self) -> f64 {
+        self.trees.iter().map(|member| member.tree.path_size()).fold(0.0, f64::max)
     }
 
     fn widen(&mut self, classes: usize) {

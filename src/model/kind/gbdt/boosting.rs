@@ -260,18 +260,18 @@ impl BoostingFit {
     fn tree(&self) -> BoostedTree {
         let mut tree = BoostedTree::default();
         for node in self.grower.nodes() {
-            let value = self.rule.rate * self.rule.split().value(node.sum);
+            let leaf = BoostedNode::leaf(self.rule.rate * self.rule.split().value(node.sum), node.sum.count());
             let node = match &node.split {
-                None => BoostedNode::leaf(value),
+                None => leaf,
                 Some((best, children)) => match best.bins {
                     SplitBins::UpTo { bin, nulls_left } => {
                         // Above the last cut there are only nulls.
                         let cut = self.cuts[best.input as usize].get(bin as usize - 1).copied().unwrap_or(f64::MAX);
-                        BoostedNode::number(value, best.input, cut, nulls_left, *children)
+                        leaf.testing_number(best.input, cut, nulls_left, *children)
                     }
                     SplitBins::In(set) => {
                         tree.sets.push(set);
-                        BoostedNode::category(value, best.input, tree.sets.len() as u32 - 1, *children)
+                        leaf.testing_category(best.input, tree.sets.len() as u32 - 1, *children)
                     }
                 },
             };

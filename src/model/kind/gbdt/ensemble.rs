@@ -12,6 +12,7 @@
 //! | `trees.set` | of a category, the set of bins that go left; 4294967295 for another node |
 //! | `trees.left`, `trees.right` | the children, counted from the tree's first node |
 //! | `trees.value` | the value of a leaf; of another node, that which it would have as a leaf |
+//! | `trees.cover` | by node, the examples that it was fitted to; versions of earlier programs lack it |
 //! | `sets` | by set, 8 words of 32 bits; bin b is bit b mod 32 of word b / 32 |
 //! | `vocabulary.ends`, `vocabulary.hashes` | by category, its bins from 1 on: the halves of their hashes, high first |
 
@@ -23,6 +24,9 @@ use crate::model::kind::example_buffer::ExampleShape;
 use crate::model::preparation::Observation;
 use crate::model::tensor::{self, Tensor};
 use crate::model::{ModelError, Tensors};
+
+/// Leaves of a tree, at most.
+pub(super) const MOST_LEAVES: usize = 1024;
 
 /// The input of a leaf.
 const LEAF: u32 = u32::MAX;
@@ -41,22 +45,43 @@ pub(super) struct BoostedNode {
     left: u32,
     right: u32,
     value: f64,
+    /// The examples that it was fitted to; 0 if that was not saved.
+    cover: u32,
 }
 
 impl BoostedNode {
     /// A leaf.
-    pub fn leaf(value: f64) -> Self {
-        BoostedNode { input: LEAF, cut: 0.0, nulls_left: false, set: NO_SET, left: 0, right: 0, value }
+    pub fn leaf(value: f64, cover: u32) -> Self {
+        BoostedNode { input: LEAF, cut: 0.0, nulls_left: false, set: NO_SET, left: 0, right: 0, value, cover }
     }
 
-    /// A node that tests a number.
-    pub fn number(value: f64, input: u32, cut: f64, nulls_left: bool, children: [u32; 2]) -> Self {
-        BoostedNode { input, cut, nulls_left, left: children[0], right: children[1], ..Self::leaf(value) }
+    /// A node like a leaf, but one that tests a number.
+    pub fn testing_number(self, input: u32, cut: f64, nulls_left: bool, children: [u32; 2]) -> Self {
+        BoostedNode { input, cut, nulls_left, left: children[0], right: children[1], ..self }
     }
 
-    /// A node that tests a category.
-    pub fn category(value: f64, input: u32, set: u32, children: [u32; 2]) -> Self {
-        BoostedNode { input, set, left: children[0], right: children[1], ..Self::leaf(value) }
+    /// A node like a leaf, but one that tests a category.
+    pub fn testing_category(self, input: u32, set: u32, children: [u32; 2]) -> Self {
+        BoostedNode { input, set, left: children[0], right: children[1], ..self }
+    }
+
+    /// Returns the input that is tested; `None` of a leaf.
+    #[inline]
+    pub fn tested(&self) -> Option<usize> {
+        (self.input != LEAF).then_some(self.input as usize)
+    }
+
+    /// Returns the positions of the children, the left one first.
+    pub fn children(&self) -> [usize; 2] {
+        [self.left as usize, self.right as usize]
+    }
+
+    pub fn value(&self) -> f64 {
+        self.value
+    }
+
+    pub fn cover(&self) -> u32 {
+        self.cover
     }
 }
 
@@ -68,20 +93,33 @@ pub(super) struct BoostedTree {
 }
 
 impl BoostedTree {
+    /// Returns whether each node but the root is the child of one, and no path is longer than that of a fitted tree can be.
+    fn is_tree(&self) -> bool {
+        let mut parents = vec![0_u8; self.nodes.len()];
+        let tests = self.nodes.iter().filter(|node| node.tested().is_some());
+        tests.flat_map(|node| node.children()).for_each(|child| parents[child] = parents[child].saturating_add(1));
+        parents[0] == 0 && parents[1..].iter().all(|count| *count == 1) && self.nodes.len() < 2 * MOST_LEAVES
+    }
+
     /// Returns the value of an example's leaf; `bins` are those of its categories.
     #[inline]
     fn value(&self, numbers: &[f64], bins: &[u8]) -> f64 {
         let mut node = &self.nodes[0];
-        while node.input != LEAF {
-            let input = node.input as usize;
-            let goes_left = match numbers.get(input) {
-                Some(x) if x.is_nan() => node.nulls_left,
-                Some(x) => *x <= node.cut,
-                None => contains(&self.sets[node.set as usize], bins[input - numbers.len()]),
-            };
-            node = &self.nodes[if goes_left { node.left } else { node.right } as usize];
+        while let Some(input) = node.tested() {
+            node =
+                &self.nodes[if self.goes_left(node, input, numbers, bins) { node.left } else { node.right } as usize];
         }
         node.value
+    }
+
+    /// Returns whether a node, which tests an input, sends an example to the left.
+    #[inline]
+    pub fn goes_left(&self, node: &BoostedNode, input: usize, numbers: &[f64], bins: &[u8]) -> bool {
+        match numbers.get(input) {
+            Some(x) if x.is_nan() => node.nulls_left,
+            Some(x) => *x <= node.cut,
+            None => contains(&self.sets[node.set as usize], bins[input - numbers.len()]),
+        }
     }
 }
 
@@ -112,13 +150,19 @@ impl BoostedEnsemble {
     /// Adds the values of an example's leaves to the sum of each output; `bins` is memory.
     #[inline]
     pub fn add_values(&self, example: Observation<'_>, bins: &mut Vec<u8>, sums: &mut [f64]) {
-        bins.clear();
-        bins.extend(self.vocabularies.iter().zip(example.categories).map(|(known, hash)| known.bin(*hash)));
+        self.find_bins(example, bins);
         for round in self.trees.chunks_exact(self.outputs().max(1)) {
             for (sum, tree) in sums.iter_mut().zip(round) {
                 *sum += tree.value(example.numbers, bins);
             }
         }
+    }
+
+    /// Replaces `bins` by those of an example's categories.
+    #[inline]
+    pub fn find_bins(&self, example: Observation<'_>, bins: &mut Vec<u8>) {
+        bins.clear();
+        bins.extend(self.vocabularies.iter().zip(example.categories).map(|(known, hash)| known.bin(*hash)));
     }
 
     /// Returns the same ensemble with the outputs in another order.
@@ -165,6 +209,7 @@ impl BoostedEnsemble {
             (LEFT.to_owned(), integers(|node| node.left)),
             (RIGHT.to_owned(), integers(|node| node.right)),
             (VALUE.to_owned(), floats(|node| node.value)),
+            (COVER.to_owned(), integers(|node| node.cover)),
             (SETS.to_owned(), Tensor::indices(words.flat_map(|word| [*word as u32, (word >> 32) as u32]).collect())),
             (VOCABULARY_ENDS.to_owned(), ends(&mut self.vocabularies.iter().map(|known| known.hashes().len()))),
             (
@@ -188,6 +233,7 @@ impl BoostedEnsemble {
         let (cut, value) = (tensor::floats(tensors, CUT, nodes)?, tensor::floats(tensors, VALUE, nodes)?);
         let (left, right) = (tensor::integers(tensors, LEFT, nodes)?, tensor::integers(tensors, RIGHT, nodes)?);
         let (set, nulls) = (tensor::integers(tensors, SET, nodes)?, tensor::bytes(tensors, NULLS_LEFT)?);
+        let cover = load_covers(tensors, input.len())?;
         let sets = load_sets(tensors)?;
         if base.iter().chain([&scale]).chain(cut).chain(value).any(|number| !number.is_finite()) {
             return Err(tensor::misfit(VALUE, "a cut, a value or a base is not finite"));
@@ -222,6 +268,7 @@ impl BoostedEnsemble {
                     left: left[at],
                     right: right[at],
                     value: value[at],
+                    cover: cover[at],
                 };
                 if is_category {
                     node.set = tree.sets.len() as u32;
@@ -233,10 +280,18 @@ impl BoostedEnsemble {
             start = end;
         }
         let vocabularies = Arc::new(load_vocabularies(tensors, shape.categories)?);
-        if start != input.len() {
-            return Err(tensor::misfit(ENDS, "its trees do not hold every node"));
+        if start != input.len() || !trees.iter().all(|tree| tree.is_tree()) {
+            return Err(tensor::misfit(ENDS, "its trees do not hold every node a single time, or too many"));
         }
         Ok(BoostedEnsemble { base, scale, trees, vocabularies })
+    }
+}
+
+/// Reads the covers of so many nodes; zeros if there are none.
+fn load_covers(tensors: &Tensors, nodes: usize) -> Result<Vec<u32>, ModelError> {
+    match tensors.contains_key(COVER) {
+        true => Ok(tensor::integers(tensors, COVER, Some(nodes))?.to_vec()),
+        false => Ok(vec![0; nodes]),
     }
 }
 
@@ -279,6 +334,7 @@ const NULLS_LEFT: &str = "trees.nulls_left";
 const SET: &str = "trees.set";
 const LEFT: &str = "trees.left";
 const RIGHT: &str = "trees.right";
+const COVER: &str = "trees.cover";
 const VALUE: &str = "trees.value";
 const SETS: &str = "sets";
 const VOCABULARY_ENDS: &str = "vocabulary.ends";

@@ -1,24 +1,22 @@
-//! The learner, which keeps examples and fits them at each window's end, and the scorer.
+//! The learner, which keeps examples and fits them at each window's end.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::boosting::{BoostingFit, BoostingRule, link};
+use super::boosting::{BoostingFit, BoostingRule};
 use super::ensemble::BoostedEnsemble;
+use super::frozen::FrozenBoosting;
 use super::grid::Vocabulary;
-use crate::model::kind::class_table::{self, ClassTable};
+use crate::model::kind::class_table::ClassTable;
 use crate::model::kind::example_buffer::{ExampleBuffer, ExampleShape};
 use crate::model::kind::{Learner, Scorer, Shard};
 use crate::model::optimizer::OptimizerSetup;
 use crate::model::preparation::{ExactMoments, Prepared, SlotLayout};
 use crate::model::tensor::{self, Tensor};
-use crate::model::{LearningStart, ModelError, Parameters, Predictions, Task, Tensors};
+use crate::model::{LearningStart, ModelError, Parameters, Task, Tensors};
 
 /// Cells of histograms that count as one row of work.
 const CELLS_PER_ROW: usize = 512;
-
-/// Trees that take as long to predict as a row of a linear model, about.
-const TREES_PER_ROW: usize = 16;
 
 /// A part of the trees, which a warm fit renews.
 const RENEWED: usize = 4;
@@ -245,7 +243,7 @@ impl Learner for GradientBoosting {
             }
             _ => (Vec::new(), self.ensemble.clone()),
         };
-        Box::new(FrozenBoosting { task: self.rule.task, classes, ensemble })
+        Box::new(FrozenBoosting::new(self.rule.task, classes, ensemble))
     }
 
     fn save(&self) -> Tensors {
@@ -321,67 +319,3 @@ const CURRENT: &str = "current";
 const WINDOWS: &str = "kept.windows";
 const FITTED_ON: &str = "fitted_on";
 const OUTPUTS: &str = "outputs";
-
-struct FrozenBoosting {
-    task: Task,
-    /// Ascending; none for other tasks.
-    classes: Vec<Arc<str>>,
-    ensemble: BoostedEnsemble,
-}
-
-fn load(layout: &SlotLayout, tensors: &Tensors, task: Task) -> Result<Box<dyn Scorer>, ModelError> {
-    let classes = match task {
-        Task::Multiclass => class_table::load_names(tensors)?,
-        _ => Vec::new(),
-    };
-    let outputs = if task == Task::Multiclass { classes.len() } else { 1 };
-    let ensemble = BoostedEnsemble::load(ExampleShape::of(layout), outputs, tensors)?;
-    Ok(Box::new(FrozenBoosting { task, classes, ensemble }))
-}
-
-pub(super) fn load_binary(layout: &SlotLayout, tensors: &Tensors) -> Result<Box<dyn Scorer>, ModelError> {
-    load(layout, tensors, Task::Binary)
-}
-
-pub(super) fn load_multiclass(layout: &SlotLayout, tensors: &Tensors) -> Result<Box<dyn Scorer>, ModelError> {
-    load(layout, tensors, Task::Multiclass)
-}
-
-pub(super) fn load_regression(layout: &SlotLayout, tensors: &Tensors) -> Result<Box<dyn Scorer>, ModelError> {
-    load(layout, tensors, Task::Regression)
-}
-
-impl Scorer for FrozenBoosting {
-    fn width(&self) -> usize {
-        self.ensemble.outputs()
-    }
-
-    fn cost(&self) -> usize {
-        1 + self.ensemble.trees.len() / TREES_PER_ROW
-    }
-
-    fn classes(&self) -> &[Arc<str>] {
-        &self.classes
-    }
-
-    fn predict(&self, batch: &Prepared<'_>, predictions: &mut Predictions) {
-        let BoostedEnsemble { base, scale, .. } = &self.ensemble;
-        let mut bins = Vec::new();
-        let mut sums = vec![0.0; base.len()];
-        let values = predictions.values_mut();
-        for example in batch.observations() {
-            sums.fill(0.0);
-            self.ensemble.add_values(example, &mut bins, &mut sums);
-            let from = values.len();
-            values.extend(base.iter().zip(&sums).map(|(base, sum)| base + scale * sum));
-            link(self.task, &mut values[from..]);
-        }
-    }
-
-    fn save(&self, tensors: &mut Tensors) {
-        if self.task == Task::Multiclass {
-            class_table::save_names(&self.classes, tensors);
-        }
-        self.ensemble.save(tensors);
-    }
-}

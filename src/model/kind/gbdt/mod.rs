@@ -15,6 +15,7 @@
 
 mod boosting;
 mod ensemble;
+mod frozen;
 mod grid;
 mod grower;
 mod histogram;
@@ -22,10 +23,11 @@ mod learner;
 #[cfg(test)]
 mod oracle;
 mod search;
+mod shapley;
 
 use super::softmax::MAX_CLASSES;
 use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
-use crate::model::{Bounds, Parameter};
+use crate::model::{AttributionRule, Bounds, Parameter};
 
 static PARAMETERS: &[Parameter] = &[
     Parameter {
@@ -40,7 +42,12 @@ static PARAMETERS: &[Parameter] = &[
         bounds: Bounds::UpTo(0.0, 1.0),
         summary: "share of its best step that a leaf takes; less needs more trees",
     },
-    Parameter { name: "max_leaves", default: 31.0, bounds: Bounds::Whole(2, 1024), summary: "most leaves of a tree" },
+    Parameter {
+        name: "max_leaves",
+        default: 31.0,
+        bounds: Bounds::Whole(2, ensemble::MOST_LEAVES as u32),
+        summary: "most leaves of a tree",
+    },
     Parameter { name: "min_leaf", default: 20.0, bounds: Bounds::Whole(1, 1000), summary: "least examples of a leaf" },
     Parameter {
         name: "l2",
@@ -82,8 +89,9 @@ const ANY_TASK: ModelKind = ModelKind {
     least_categories: 0,
     by_steps: false,
     standardises_label: false,
+    attribution: AttributionRule::Shapley,
     build: learner::build_binary,
-    load: learner::load_binary,
+    load: frozen::load_binary,
 };
 
 pub(super) static BINARY: ModelKind = ModelKind {
@@ -96,7 +104,7 @@ pub(super) static MULTICLASS: ModelKind = ModelKind {
     task: Task::Multiclass,
     labels: LabelDomain::Class,
     build: learner::build_multiclass,
-    load: learner::load_multiclass,
+    load: frozen::load_multiclass,
     ..ANY_TASK
 };
 
@@ -105,6 +113,6 @@ pub(super) static REGRESSION: ModelKind = ModelKind {
     task: Task::Regression,
     labels: LabelDomain::Value,
     build: learner::build_regression,
-    load: learner::load_regression,
+    load: frozen::load_regression,
     ..ANY_TASK
 };

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::observer::{FoundSplit, InputObserver, InputValue, SplitTest};
-use crate::model::kind::growing::GrowthMemory;
+use crate::model::kind::growing_model::GrowthMemory;
 use crate::model::kind::target_form::TargetForm;
 
 /// The least probability of a class.
@@ -69,7 +69,7 @@ impl LeafStatistics {
         let (is_better, mut off) = (self.losses[1] < self.losses[0], None);
         for by_inputs in [false, true].into_iter().filter(|_| !self.observers.is_empty()) {
             prediction.clear();
-            self.predict_by(form, |input, _| bins[input], by_inputs, prediction);
+            self.predict_by(form, |input, _| bins[input], by_inputs, prediction, |_, _| {});
             self.losses[usize::from(by_inputs)] += weight * loss(form, prediction, target);
             if by_inputs == is_better {
                 off = Some(difference(form, prediction, target));
@@ -86,7 +86,19 @@ impl LeafStatistics {
     #[inline]
     pub fn predict(&self, form: TargetForm, value: impl Fn(usize) -> InputValue, out: &mut Vec<f64>) {
         let bin = |input, observer: &InputObserver| observer.bin(value(input));
-        self.predict_by(form, bin, self.losses[1] < self.losses[0], out);
+        self.predict_by(form, bin, self.losses[1] < self.losses[0], out, |_, _| {});
+    }
+
+    /// Calls `after` with each input by which an example is predicted, and with what is predicted up to it: odds of the classes,
+    /// or the change of the value by it alone.
+    pub fn predict_step_by_step(
+        &self,
+        form: TargetForm,
+        value: impl Fn(usize) -> InputValue,
+        after: impl FnMut(usize, &[f64]),
+    ) {
+        let bin = |input, observer: &InputObserver| observer.bin(value(input));
+        self.predict_by(form, bin, self.losses[1] < self.losses[0], &mut Vec::new(), after);
     }
 
     #[inline]
@@ -96,6 +108,7 @@ impl LeafStatistics {
         bin: impl Fn(usize, &InputObserver) -> Option<usize>,
         by_inputs: bool,
         out: &mut Vec<f64>,
+        mut after: impl FnMut(usize, &[f64]),
     ) {
         let observers = self.observers.iter().enumerate().filter(|_| by_inputs);
         match form {
@@ -114,6 +127,7 @@ impl LeafStatistics {
                     if most < 1e-100 {
                         out[from..].iter_mut().for_each(|odds| *odds *= 1e100);
                     }
+                    after(input, &out[from..]);
                 }
                 debug_assert_eq!(out.len() - from, classes);
                 normalise(&mut out[from..]);
@@ -122,7 +136,9 @@ impl LeafStatistics {
                 let mean = self.totals[1];
                 let effects = observers.filter_map(|(input, observer)| {
                     let cell = observer.cell(form, bin(input, observer)?);
-                    Some((cell[1] - mean) * (cell[0] / (cell[0] + SHRINKAGE)))
+                    let effect = (cell[1] - mean) * (cell[0] / (cell[0] + SHRINKAGE));
+                    after(input, &[effect]);
+                    Some(effect)
                 });
                 out.push(effects.fold(mean, |sum, effect| sum + effect));
             }
@@ -146,8 +162,20 @@ impl LeafStatistics {
     }
 }
 
+/// Returns what is predicted of targets by a cell alone: frequencies of the classes, or the mean.
+pub(super) fn simple_prediction(form: TargetForm, cell: &[f64]) -> Vec<f64> {
+    match form {
+        TargetForm::Classes(_) => {
+            let mut odds: Vec<f64> = cell.iter().map(|weight| weight + PRIOR).collect();
+            normalise(&mut odds);
+            odds
+        }
+        TargetForm::Value => vec![cell[1]],
+    }
+}
+
 /// Makes odds probabilities that are at least [`LEAST`], nearly.
-fn normalise(odds: &mut [f64]) {
+pub(super) fn normalise(odds: &mut [f64]) {
     let total = odds.iter().fold(0.0, |sum, own| sum + own);
     odds.iter_mut().for_each(|own| *own = (*own / total).max(LEAST));
     let total = odds.iter().fold(0.0, |sum, own| sum + own);

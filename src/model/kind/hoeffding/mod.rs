@@ -10,6 +10,7 @@ mod leaf;
 mod observer;
 #[cfg(test)]
 mod oracle;
+mod path;
 mod single;
 mod tree;
 

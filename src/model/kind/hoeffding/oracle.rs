@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::tree::{GrowthRule, HoeffdingTree};
 use crate::model::kind::example_buffer::ExampleShape;
-use crate::model::kind::growing::GrowthMemory;
+use crate::model::kind::growing_model::GrowthMemory;
 use crate::model::kind::target_form::TargetForm;
 use crate::model::preparation::Observation;
 

@@ -3,7 +3,7 @@
 use super::tree::{GrowthRule, HoeffdingTree};
 use crate::model::Parameters;
 use crate::model::kind::example_buffer::ExampleShape;
-use crate::model::kind::growing::{GrowingModel, GrowthMemory};
+use crate::model::kind::growing_model::{GrowingModel, GrowthMemory, NodeValues};
 use crate::model::kind::target_form::TargetForm;
 use crate::model::preparation::{Observation, SlotLayout};
 
@@ -37,6 +37,18 @@ impl GrowingModel for HoeffdingTree {
 
     fn predict(&self, example: Observation<'_>, out: &mut Vec<f64>) {
         HoeffdingTree::predict(self, example, out);
+    }
+
+    fn node_values(&self) -> Vec<NodeValues> {
+        vec![HoeffdingTree::node_values(self)]
+    }
+
+    fn explain(&self, values: &[NodeValues], example: Observation<'_>, step: &mut dyn FnMut(usize, &[f64])) {
+        HoeffdingTree::explain(self, &values[0], example, step);
+    }
+
+    fn path_size(&self) -> f64 {
+        HoeffdingTree::path_size(self)
     }
 
     fn widen(&mut self, classes: usize) {

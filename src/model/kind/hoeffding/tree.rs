@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::leaf::LeafStatistics;
 use super::observer::{FoundSplit, InputObserver, InputValue, SplitTest};
 use crate::model::kind::example_buffer::ExampleShape;
-use crate::model::kind::growing::GrowthMemory;
+use crate::model::kind::growing_model::GrowthMemory;
 use crate::model::kind::target_form::TargetForm;
 use crate::model::preparation::Observation;
 
@@ -38,7 +38,7 @@ pub(in crate::model::kind) struct GrowthRule {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-enum TreeNode {
+pub(super) enum TreeNode {
     Leaf(u32),
     Split {
         /// Position among the tree's inputs.
@@ -50,6 +50,15 @@ enum TreeNode {
         /// The targets when it was split.
         totals: Vec<f64>,
     },
+}
+
+/// The place of an example after a node.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum PathEnd {
+    /// At the end: this leaf.
+    Leaf(usize),
+    /// At another node, because of an input of the tree.
+    Split { input: usize, next: usize },
 }
 
 /// Examples before the root has cuts.
@@ -65,18 +74,18 @@ struct RootSample {
 /// A Hoeffding tree.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::model::kind) struct HoeffdingTree {
-    form: TargetForm,
+    pub(super) form: TargetForm,
     /// Numbers of an example; categories are counted from there.
     numbers: u32,
     /// The inputs that are used, ascending.
-    inputs: Vec<u32>,
+    pub(super) inputs: Vec<u32>,
     /// Shared with copies, until one of them changes.
-    nodes: Arc<Vec<TreeNode>>,
-    leaves: Vec<Arc<LeafStatistics>>,
+    pub(super) nodes: Arc<Vec<TreeNode>>,
+    pub(super) leaves: Vec<Arc<LeafStatistics>>,
     /// None once the root's cuts are taken for good.
     sample: Option<RootSample>,
     /// The least and the largest value, between which predictions lie.
-    extent: [f64; 2],
+    pub(super) extent: [f64; 2],
 }
 
 /// Returns an example's value of an input; categories are counted after the numbers.
@@ -103,7 +112,7 @@ impl HoeffdingTree {
     }
 
     #[inline]
-    fn value(&self, example: Observation<'_>, input: usize) -> InputValue {
+    pub(super) fn value(&self, example: Observation<'_>, input: usize) -> InputValue {
         value_of(example, self.inputs[input], self.numbers)
     }
 
@@ -112,17 +121,26 @@ impl HoeffdingTree {
     fn find(&self, example: Observation<'_>) -> (usize, usize) {
         let mut at = 0;
         loop {
-            match &self.nodes[at] {
-                TreeNode::Leaf(leaf) => return (at, *leaf as usize),
-                TreeNode::Split { input, test, nulls_left, left, right, .. } => {
-                    let goes_left = match (self.value(example, *input as usize), test) {
-                        (InputValue::Number(x), SplitTest::UpTo(_)) if x.is_nan() => *nulls_left,
-                        (InputValue::Number(x), SplitTest::UpTo(cut)) => x <= *cut,
-                        (InputValue::Category(hash), SplitTest::Is(own)) => hash == *own,
-                        _ => *nulls_left,
-                    };
-                    at = (if goes_left { *left } else { *right }) as usize;
-                }
+            match self.next(at, example) {
+                PathEnd::Leaf(leaf) => return (at, leaf),
+                PathEnd::Split { next, .. } => at = next,
+            }
+        }
+    }
+
+    /// Returns where an example goes from a node.
+    #[inline]
+    pub(super) fn next(&self, node: usize, example: Observation<'_>) -> PathEnd {
+        match &self.nodes[node] {
+            TreeNode::Leaf(leaf) => PathEnd::Leaf(*leaf as usize),
+            TreeNode::Split { input, test, nulls_left, left, right, .. } => {
+                let goes_left = match (self.value(example, *input as usize), test) {
+                    (InputValue::Number(x), SplitTest::UpTo(_)) if x.is_nan() => *nulls_left,
+                    (InputValue::Number(x), SplitTest::UpTo(cut)) => x <= *cut,
+                    (InputValue::Category(hash), SplitTest::Is(own)) => hash == *own,
+                    _ => *nulls_left,
+                };
+                PathEnd::Split { input: *input as usize, next: (if goes_left { *left } else { *right }) as usize }
             }
         }
     }

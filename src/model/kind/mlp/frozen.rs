@@ -81,7 +81,7 @@ impl Scorer for FrozenMlp {
 
     fn predict(&self, batch: &Prepared<'_>, predictions: &mut Predictions) {
         let values = predictions.values_mut();
-        let mut units = vec![0.0; self.width];
+        let (mut units, labels) = (vec![0.0; self.width], batch.label_scale());
         for row in batch.rows().iter() {
             units.fill(0.0);
             for (slot, x) in row.index.iter().zip(row.value) {
@@ -95,7 +95,7 @@ impl Scorer for FrozenMlp {
             match self.task {
                 Task::Binary => values[from] = Logistic::predict(values[from]),
                 Task::Multiclass => normalise(&mut values[from..]),
-                _ => values[from] = Linear::predict(values[from]),
+                _ => values[from] = labels.restore(Linear::predict(values[from])),
             }
         }
     }

@@ -18,7 +18,7 @@ mod network;
 
 use super::softmax::MAX_CLASSES;
 use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
-use crate::model::{Bounds, Parameter};
+use crate::model::{AttributionRule, Bounds, Parameter};
 use activation::{RELU, TANH};
 use network::Mlp;
 
@@ -35,6 +35,7 @@ pub(super) static BINARY: ModelKind = ModelKind {
     least_categories: 0,
     by_steps: true,
     standardises_label: false,
+    attribution: AttributionRule::None,
     build: |layout, parameters, _| Box::new(Mlp::new(layout, parameters, Task::Binary)),
     load: |layout, tensors| frozen::load(layout, tensors, Task::Binary),
 };

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use super::super::class_states::{NamedClass, class_order};
 use super::evidence::{CategorySlot, ClassEvidence};
-use crate::model::kind::Scorer;
+use crate::model::explanation::PartMap;
+use crate::model::kind::{Explainer, Scorer};
 use crate::model::preparation::{ExactMoments, Observation, Prepared, SlotLayout};
+use crate::model::score_sum::ScoreSum;
 use crate::model::tensor::{self, Tensor};
-use crate::model::{ModelError, Predictions, SparseRow, Task, Tensors};
+use crate::model::{Explanations, ModelError, Predictions, SparseRow, Task, Tensors};
 
 /// The least variance of a number in a class, as a share of its variance in all examples.
 const LEAST_VARIANCE: f64 = 1e-3;
@@ -108,30 +110,79 @@ impl Likelihoods {
         self.categories = all.into_iter().collect();
     }
 
-    /// Replaces `sums` by the probability of each class.
-    fn probabilities(&self, observation: Observation<'_>, row: SparseRow<'_>, sums: &mut [f64]) {
+    /// Calls `add` with each term of the log-probabilities but the prior, with its evidence and the position of its class.
+    fn for_each_term(
+        &self,
+        observation: Observation<'_>,
+        row: SparseRow<'_>,
+        mut add: impl FnMut(BayesEvidence, usize, f64),
+    ) {
         let classes = self.classes.len();
-        sums.copy_from_slice(&self.prior);
         let distributions = self.mean.chunks_exact(classes).zip(self.variance.chunks_exact(classes));
-        for (x, (mean, variance)) in observation.numbers.iter().zip(distributions) {
+        for (number, (x, (mean, variance))) in observation.numbers.iter().zip(distributions).enumerate() {
             if x.is_nan() || variance[0] == 0.0 {
                 continue;
             }
-            for ((sum, mean), variance) in sums.iter_mut().zip(mean).zip(variance) {
-                *sum -= 0.5 * (libm::log(*variance) + (x - mean) * (x - mean) / variance);
+            for (class, (mean, variance)) in mean.iter().zip(variance).enumerate() {
+                let term = -0.5 * (libm::log(*variance) + (x - mean) * (x - mean) / variance);
+                add(BayesEvidence::Number(number), class, term);
             }
         }
         for (at, entry) in self.entries.clone().enumerate() {
             let category = CategorySlot { entry: entry as u32, slot: row.index[entry] };
             let known = self.categories.binary_search(&category);
             let shares = known.map_or(&self.unknown[at * classes..], |at| &self.known[at * classes..]);
-            sums.iter_mut().zip(shares).for_each(|(sum, share)| *sum += share);
+            shares[..classes]
+                .iter()
+                .enumerate()
+                .for_each(|(class, share)| add(BayesEvidence::Entry(entry), class, *share));
         }
-        let most = sums.iter().fold(f64::NEG_INFINITY, |most, sum| most.max(*sum));
-        sums.iter_mut().for_each(|sum| *sum = libm::exp((*sum - most).max(-MOST_DISTANCE)));
-        let total = sums.iter().fold(0.0, |total, sum| total + sum);
-        sums.iter_mut().for_each(|sum| *sum /= total);
     }
+
+    /// Replaces `sums` by the log-probability of each class, up to a constant.
+    fn sums(&self, observation: Observation<'_>, row: SparseRow<'_>, sums: &mut Vec<ScoreSum>) {
+        sums.clear();
+        sums.extend(self.prior.iter().map(|prior| ScoreSum::new(*prior, prior.abs())));
+        self.for_each_term(observation, row, |_, class, term| sums[class].add(term));
+    }
+
+    /// Returns the log-odds of true.
+    fn odds(sums: &[ScoreSum]) -> ScoreSum {
+        sums[1].plus(sums[0].scaled(-1.0, 0.0))
+    }
+
+    /// Appends the probability of each class, or that of true.
+    fn append_probabilities(&self, sums: &[ScoreSum], out: &mut Vec<f64>) {
+        match self.task {
+            Task::Multiclass => {
+                let from = out.len();
+                out.extend(sums.iter().map(|sum| sum.raw()));
+                normalise(&mut out[from..]);
+            }
+            _ => {
+                let mut both = [0.0, Self::odds(sums).raw()];
+                normalise(&mut both);
+                out.push(both[1]);
+            }
+        }
+    }
+}
+
+/// The evidence that a term of a log-probability is of.
+#[derive(Clone, Copy, Debug)]
+enum BayesEvidence {
+    /// A number of an observation.
+    Number(usize),
+    /// The entry at a place of a row.
+    Entry(usize),
+}
+
+/// Replaces log-probabilities by probabilities.
+fn normalise(sums: &mut [f64]) {
+    let most = sums.iter().fold(f64::NEG_INFINITY, |most, sum| most.max(*sum));
+    sums.iter_mut().for_each(|sum| *sum = libm::exp((*sum - most).max(-MOST_DISTANCE)));
+    let total = sums.iter().fold(0.0, |total, sum| total + sum);
+    sums.iter_mut().for_each(|sum| *sum /= total);
 }
 
 /// Reads the tensors that [`Likelihoods`] saves.
@@ -185,16 +236,15 @@ impl Scorer for Likelihoods {
     }
 
     fn predict(&self, batch: &Prepared<'_>, predictions: &mut Predictions) {
-        let values = predictions.values_mut();
-        let mut sums = vec![0.0; self.classes.len()];
+        let mut sums = Vec::with_capacity(self.classes.len());
         for (row, observation) in batch.rows().iter().zip(batch.observations()) {
-            self.probabilities(observation, row, &mut sums);
-            match self.task {
-                Task::Multiclass => values.extend_from_slice(&sums),
-                // The classes are false and true.
-                _ => values.push(sums[1]),
-            }
+            self.sums(observation, row, &mut sums);
+            self.append_probabilities(&sums, predictions.values_mut());
         }
+    }
+
+    fn explainer(&self) -> Option<&dyn Explainer> {
+        Some(self)
     }
 
     fn save(&self, tensors: &mut Tensors) {
@@ -212,6 +262,31 @@ impl Scorer for Likelihoods {
         let column = |of: fn(&CategorySlot) -> u32| Tensor::indices(self.categories.iter().map(of).collect());
         tensors.insert(ENTRY.to_owned(), column(|category| category.entry));
         tensors.insert(SLOT.to_owned(), column(|category| category.slot));
+    }
+}
+
+impl Explainer for Likelihoods {
+    fn explain(&self, batch: &Prepared<'_>, parts: &PartMap, explanations: &mut Explanations) {
+        let mut sums = Vec::with_capacity(self.classes.len());
+        for (row, observation) in batch.rows().iter().zip(batch.observations()) {
+            self.sums(observation, row, &mut sums);
+            let mut explained = explanations.start();
+            self.for_each_term(observation, row, |evidence, class, term| {
+                let part = match evidence {
+                    BayesEvidence::Number(number) => Some(parts.of_observed(number)),
+                    BayesEvidence::Entry(at) => parts.of_entry(at, &[]),
+                };
+                match self.task {
+                    Task::Multiclass => explained.add(part, class, term),
+                    // The log-odds are those of true, the second class.
+                    _ => explained.add(part, 0, if class == 1 { term } else { -term }),
+                }
+            });
+            match self.task {
+                Task::Multiclass => sums.iter().enumerate().for_each(|(class, sum)| explained.settle(class, *sum)),
+                _ => explained.settle(0, Self::odds(&sums)),
+            }
+        }
     }
 }
 
@@ -259,10 +334,11 @@ mod tests {
         let named: Vec<_> = names.iter().zip(&classes).map(|(name, state)| NamedClass { name, state }).collect();
         let likelihoods = Likelihoods::new(&named, Task::Binary, 2.0, 2..3);
         for (x, slot) in [(3.0, 5), (6.0, 6), (5.5, 7), (f64::NAN, 5), (5.0, 99)] {
-            let mut sums = [0.0; 2];
+            let (mut sums, mut found) = (Vec::new(), Vec::new());
             let row = SparseRow { index: &[0, 1, slot], value: &[1.0; 3] };
-            likelihoods.probabilities(Observation { numbers: &[x], categories: &[] }, row, &mut sums);
-            assert!((sums[1] - naive(x, slot)).abs() < 1e-9, "{x} {slot}: {} {}", sums[1], naive(x, slot));
+            likelihoods.sums(Observation { numbers: &[x], categories: &[] }, row, &mut sums);
+            likelihoods.append_probabilities(&sums, &mut found);
+            assert!((found[0] - naive(x, slot)).abs() < 1e-9, "{x} {slot}: {} {}", found[0], naive(x, slot));
         }
     }
 }

@@ -18,7 +18,7 @@ mod likelihoods;
 
 use super::softmax::MAX_CLASSES;
 use super::{Combining, InputForm, LabelDomain, LabelUse, ModelKind, Task, TrainedBy};
-use crate::model::{Bounds, Parameter};
+use crate::model::{AttributionRule, Bounds, Parameter};
 use learner::NaiveBayes;
 
 pub(super) static BINARY: ModelKind = ModelKind {
@@ -34,6 +34,7 @@ pub(super) static BINARY: ModelKind = ModelKind {
     least_categories: 0,
     by_steps: false,
     standardises_label: false,
+    attribution: AttributionRule::Terms,
     build: |layout, parameters, _| Box::new(NaiveBayes::new(layout, parameters, Task::Binary)),
     load: |layout, tensors| likelihoods::load(layout, tensors, Task::Binary),
 };
