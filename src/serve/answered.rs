@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Predictions, Task};
+use crate::model::{Explanations, Predictions, Task};
 use crate::registry::Servable;
 
 /// The source of the predictions of a request.
@@ -16,6 +16,8 @@ pub struct Answered {
     by_row: Vec<usize>,
     /// The classes of all arms, if they differ.
     classes: Option<Vec<Arc<str>>>,
+    /// Of all instances, without a split.
+    explanations: Option<Explanations>,
 }
 
 /// An arm that has predicted.
@@ -27,12 +29,24 @@ pub struct AnsweringArm {
     pub rows: Vec<usize>,
     /// A prediction for each of them.
     pub predictions: Predictions,
+    /// An explanation for each of them, if they are to be explained.
+    pub explanations: Option<Explanations>,
+}
+
+/// The explanation of the prediction for an instance.
+#[derive(Clone, Copy, Debug)]
+pub struct AnsweredExplanation<'a> {
+    /// The class of each of its outputs; none for other tasks.
+    pub classes: &'a [Arc<str>],
+    pub explanations: &'a Explanations,
+    /// Its position among the explanations.
+    pub row: usize,
 }
 
 impl Answered {
     /// One version has predicted for all.
-    pub fn by(version: Arc<Servable>) -> Self {
-        Answered { version, arms: Vec::new(), by_row: Vec::new(), classes: None }
+    pub fn by(version: Arc<Servable>, explanations: Option<Explanations>) -> Self {
+        Answered { version, arms: Vec::new(), by_row: Vec::new(), classes: None, explanations }
     }
 
     /// Arms have predicted, each for an instance at least. Replaces `predictions` by those of all, in the order of the
@@ -72,7 +86,7 @@ impl Answered {
             }
         }
         let version = arms[by_row.first().copied().unwrap_or(0)].version.clone();
-        Answered { version, arms, by_row, classes }
+        Answered { version, arms, by_row, classes, explanations: None }
     }
 
     pub fn task(&self) -> Task {
@@ -92,6 +106,22 @@ impl Answered {
     /// The number of the version that predicted for an instance.
     pub fn version_at(&self, row: usize) -> u64 {
         self.by_row.get(row).map_or(&self.version, |arm| &self.arms[*arm].version).version
+    }
+
+    /// The explanation of the prediction for an instance, in the classes of the version that made it; `None` if it is not
+    /// explained.
+    pub fn explanation(&self, row: usize) -> Option<AnsweredExplanation<'_>> {
+        match self.by_row.get(row).map(|arm| &self.arms[*arm]) {
+            Some(arm) => Some(AnsweredExplanation {
+                classes: arm.version.predictor.classes(),
+                explanations: arm.explanations.as_ref()?,
+                row: arm.rows.binary_search(&row).ok()?,
+            }),
+            None => {
+                let classes = self.version.predictor.classes();
+                Some(AnsweredExplanation { classes, explanations: self.explanations.as_ref()?, row })
+            }
+        }
     }
 
     /// The number of instances that arms have predicted for.

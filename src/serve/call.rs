@@ -16,6 +16,8 @@ pub struct Call {
     /// Position of the model.
     pub model: usize,
     pub version: VersionRef,
+    /// The predictions are to be explained.
+    pub explain: bool,
     /// The first mistake in an instance. It is reported once the version is known to exist.
     pub fault: Option<InstanceError>,
 }
@@ -44,6 +46,7 @@ pub struct SplitCall<'a> {
     /// Position of the model.
     pub model: usize,
     pub moment: AnswerMoment,
+    pub explain: bool,
     pub read: ReadFor<'a>,
 }
 

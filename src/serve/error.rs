@@ -25,6 +25,10 @@ pub enum RequestError {
     KeyCount { group: String, expected: String, count: usize, found: usize },
     #[error("entities: {found} of them; expected {most} at most")]
     TooManyEntities { found: usize, most: usize },
+    #[error("model {model} is of kind {kind}, whose predictions cannot be explained; expected one of {expected}")]
+    NotExplained { model: String, kind: String, expected: String },
+    #[error("instances: {found} of them to be explained by model {model}; expected {most} at most")]
+    TooManyExplained { model: String, found: usize, most: usize },
     #[error("the path is not UTF-8 once decoded")]
     Path,
     /// A parameter of a query that the route does not take, and those that it takes.
@@ -140,6 +144,7 @@ impl RequestError {
             // Beyond the limits.
             RequestError::Instance(InstanceError { fault: InstanceFault::TooMany, .. })
             | RequestError::TooManyEntities { .. }
+            | RequestError::TooManyExplained { .. }
             | RequestError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             RequestError::Malformed(_)
             | RequestError::Instance(_)
@@ -148,6 +153,7 @@ impl RequestError {
             | RequestError::WhichModel(_)
             | RequestError::Key { .. }
             | RequestError::KeyCount { .. }
+            | RequestError::NotExplained { .. }
             | RequestError::Path
             | RequestError::Query { .. }
             | RequestError::QueryTwice(_)

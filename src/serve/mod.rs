@@ -21,6 +21,7 @@
 //! | has its instances read, whatever form they are in | `served_models`, `instance_table`, `json_columns` |
 //! | is predicted for: version, look-ups, expressions, scores; some are logged | `served_models`, `prediction_log` |
 //! | is predicted for by the arms of a split and, beside, by shadows | `split_prediction`, `model_split`, `answered` |
+//! | has its predictions explained, if it asks for that | `explaining` |
 //! | has items ranked, or left out, by what else is known of them and the user | `recommender` |
 //! | is refused, in the family's shape, and counted | [`RequestError`], [`crate::metrics::Traffic`] |
 //! | is passed on to another server instead of all that, by a [`Gateway`] | `gateway` |
@@ -45,6 +46,7 @@ mod connection;
 mod dashboard;
 mod dashboard_config;
 mod error;
+mod explaining;
 mod feast;
 mod file_stamp;
 mod gateway;

@@ -1,6 +1,7 @@
 //! Answers: bodies and headers.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -10,7 +11,7 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 
 use super::RequestError;
-use super::answered::Answered;
+use super::answered::{Answered, AnsweredExplanation};
 use crate::aggregate::Feature;
 use crate::model::{InputCell, Predictions, Task};
 use crate::time::{EventTime, format_time};
@@ -126,23 +127,54 @@ pub fn write_predictions(answered: &Answered, predictions: &Predictions, out: &m
 
 /// Appends a prediction: a number, an int if it is a cluster, or an object from class to probability if it has classes.
 pub fn write_prediction(answered: &Answered, prediction: &[f64], out: &mut Vec<u8>) {
-    let classes = answered.classes();
     if answered.task() == Task::Clustering {
         return serde_json::to_writer(out, &(prediction[0] as u64)).expect("writing to memory cannot fail");
     }
+    write_outputs(answered.classes(), prediction, out);
+}
+
+/// Appends a number, or an object from class to number if there are classes.
+fn write_outputs(classes: &[Arc<str>], outputs: &[f64], out: &mut Vec<u8>) {
     if classes.is_empty() {
-        return write_float(prediction[0], out);
+        return write_float(outputs[0], out);
     }
     out.push(b'{');
-    for (at, (class, probability)) in classes.iter().zip(prediction).enumerate() {
+    for (at, (class, output)) in classes.iter().zip(outputs).enumerate() {
         if at > 0 {
             out.push(b',');
         }
         write_text(class, out);
         out.push(b':');
-        write_float(*probability, out);
+        write_float(*output, out);
     }
     out.push(b'}');
+}
+
+/// Appends `"explanations"`, a list of the explanations of predictions for so many instances: objects of the base and the
+/// contributions by part, each of which is a number, or an object from class to number if predictions have classes.
+///
+/// # Panics
+/// If the predictions are not explained.
+pub fn write_explanations(answered: &Answered, instances: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\"explanations\":[");
+    for row in 0..instances {
+        let AnsweredExplanation { classes, explanations, row: at } =
+            answered.explanation(row).expect("predictions that are to be explained are, or their request is refused");
+        out.extend_from_slice(if row == 0 { b"{\"base\":" } else { b",{\"base\":" });
+        write_outputs(classes, explanations.base(at), out);
+        out.extend_from_slice(b",\"contributions\":{");
+        for (part, (name, contribution)) in explanations.parts().iter().zip(explanations.contributions(at)).enumerate()
+        {
+            if part > 0 {
+                out.push(b',');
+            }
+            write_text(name, out);
+            out.push(b':');
+            write_outputs(classes, contribution, out);
+        }
+        out.extend_from_slice(b"}}");
+    }
+    out.push(b']');
 }
 
 /// Appends a list of values.

@@ -12,6 +12,7 @@ use super::RequestError;
 use super::answer_moment::AnswerMoment;
 use super::answered::Answered;
 use super::call::{Call, ReadFor, Scratch, SplitCall, Unanswered, VersionRef};
+use super::explaining::explain;
 use super::model_split::ShadowBudget;
 use super::prediction_log::{LoggedModel, PredictionLog};
 use super::served_model::ServedModel;
@@ -184,7 +185,8 @@ impl ServedModels {
             _ => None,
         };
         if let Some(serving) = split {
-            let answered = self.predict_split(SplitCall { model: call.model, moment, read }, &serving, scratch)?;
+            let split = SplitCall { model: call.model, moment, explain: call.explain, read };
+            let answered = self.predict_split(split, &serving, scratch)?;
             self.log(model, &answered, scratch, start.elapsed());
             return Ok(answered);
         }
@@ -197,13 +199,15 @@ impl ServedModels {
         let Scratch { frame, memory, predictions, .. } = scratch;
         model.complete(frame, moment.asking);
         let input = |row: usize, input: usize| model.program.input(frame, row, input);
+        let explanations = call.explain.then(|| explain(model, &version.predictor, frame.rows(), input, memory));
+        let explanations = explanations.transpose()?;
         model.nulls.add(NullReason::OutOfRange, version.predictor.out_of_range(frame.rows(), input));
         version.predictor.predict_values(frame.rows(), input, memory, predictions);
         let took = start.elapsed();
         stats.succeeded(frame.rows(), took);
         let is_named = matches!(call.version, VersionRef::Number(_));
         if is_named { &model.by_named } else { &model.by_champion }.add(frame.rows());
-        let answered = Answered::by(version);
+        let answered = Answered::by(version, explanations);
         self.log(model, &answered, scratch, took);
         Ok(answered)
     }

@@ -10,10 +10,11 @@ use std::time::Instant;
 use super::RequestError;
 use super::answered::{Answered, AnsweringArm, Classified, difference};
 use super::call::{Scratch, SplitCall, Unanswered};
+use super::explaining::explain;
 use super::model_split::ModelSplit;
 use super::served_models::ServedModels;
 use crate::metrics::NullReason;
-use crate::model::Predictions;
+use crate::model::{Explanations, Predictions};
 use crate::registry::{ArmTarget, Servable, ServingArm, ServingSplit};
 
 /// A version that an arm stands for, with the position of its model.
@@ -27,6 +28,12 @@ struct RowsFor<'a> {
     model: usize,
     version: &'a Arc<Servable>,
     rows: &'a [usize],
+}
+
+/// A prediction for each of some rows, and their explanations if they are to be explained.
+struct RowsAnswered {
+    predictions: Predictions,
+    explanations: Option<Explanations>,
 }
 
 impl ServedModels {
@@ -64,10 +71,10 @@ impl ServedModels {
                 let ArmVersion { model: other, version } =
                     versions[at].as_ref().expect("an arm without a version has no share");
                 let wanted = RowsFor { model: *other, version, rows: &rows };
-                let predictions = self.predict_rows(call, &wanted, scratch)?;
+                let RowsAnswered { predictions, explanations } = self.predict_rows(call, &wanted, scratch)?;
                 split.counters[at].add(rows.len());
                 let name = serving.arms[at].name.clone();
-                arms.push(AnsweringArm { name, version: version.clone(), rows, predictions });
+                arms.push(AnsweringArm { name, version: version.clone(), rows, predictions, explanations });
             }
         }
         let answered = if arms.is_empty() {
@@ -76,9 +83,10 @@ impl ServedModels {
             let version = self.servable(served).ok_or_else(none)?;
             let all: Vec<usize> = (0..rows).collect();
             let wanted = RowsFor { model, version: &version, rows: &all };
-            scratch.predictions = self.predict_rows(call, &wanted, scratch)?;
+            let RowsAnswered { predictions, explanations } = self.predict_rows(call, &wanted, scratch)?;
+            scratch.predictions = predictions;
             served.by_champion.add(rows);
-            Answered::by(version)
+            Answered::by(version, explanations)
         } else {
             Answered::by_arms(arms, &mut scratch.predictions)
         };
@@ -91,13 +99,13 @@ impl ServedModels {
     /// Predicts for rows with a version, of the model that was asked or of another.
     ///
     /// # Errors
-    /// If an instance lacks what the other model needs.
+    /// If an instance lacks what the other model needs, or the version does not explain what is to be explained.
     fn predict_rows(
         &self,
         call: SplitCall<'_>,
         wanted: &RowsFor<'_>,
         scratch: &mut Scratch,
-    ) -> Result<Predictions, RequestError> {
+    ) -> Result<RowsAnswered, RequestError> {
         let start = Instant::now();
         let RowsFor { model, version, rows } = *wanted;
         let served = &self[model];
@@ -114,10 +122,12 @@ impl ServedModels {
         };
         let input = |row: usize, input: usize| served.program.input(frame, rows[row], input);
         served.nulls.add(NullReason::OutOfRange, version.predictor.out_of_range(rows.len(), input));
+        let explanations = call.explain.then(|| explain(served, &version.predictor, rows.len(), input, memory));
+        let explanations = explanations.transpose()?;
         let mut predictions = Predictions::default();
         version.predictor.predict_values(rows.len(), input, memory, &mut predictions);
         served.stats.of(version.version).succeeded(rows.len(), start.elapsed());
-        Ok(predictions)
+        Ok(RowsAnswered { predictions, explanations })
     }
 
     /// Predicts with the shadows of a split, and counts how far they are from the answer.
@@ -138,7 +148,8 @@ impl ServedModels {
             let version = self.version_of(call.model, arm).filter(|_| self.shadow_budget.has_time());
             let predicted = version.and_then(|ArmVersion { model: other, version }| {
                 let wanted = RowsFor { model: other, version: &version, rows: &rows };
-                let predictions = self.predict_rows(call, &wanted, scratch).ok()?;
+                let unexplained = SplitCall { explain: false, ..call };
+                let RowsAnswered { predictions, .. } = self.predict_rows(unexplained, &wanted, scratch).ok()?;
                 let classes = version.predictor.classes();
                 let differences = rows.iter().zip(predictions.rows()).map(|(row, values)| {
                     let answer = Classified { classes: answered.classes(), values: scratch.predictions.row(*row) };

@@ -23,7 +23,7 @@ use crate::protocols::orders;
 const REQUESTS: u64 = 20_000;
 
 /// Pieces of paths, queries and headers that mean something to some reader.
-const WORDS: [&str; 30] = [
+const WORDS: [&str; 31] = [
     "large",
     "levels",
     "sorts",
@@ -47,6 +47,7 @@ const WORDS: [&str; 30] = [
     "%zz",
     "..",
     "a:predict",
+    "a:explain",
     ":",
     "é",
     "",
@@ -77,7 +78,10 @@ fn bodies() -> Vec<Sound> {
         body: csv.as_bytes().to_vec(),
     };
     let own = [
-        plain("/predict", json!({ "model": "large", "version": 2, "instances": orders(), "features": true })),
+        plain(
+            "/predict",
+            json!({ "model": "large", "version": 2, "instances": orders(), "features": true, "explain": true }),
+        ),
         plain(
             "/features/place",
             json!({ "entities": [{ "country": "DE", "items": 2 }, { "country": null, "items": 1 }] }),

@@ -5,6 +5,7 @@
 //! | `bodies` | request bodies: content types, gzip |
 //! | `chromium`, `dashboard` | the pages of the dashboard, with a real browser and without |
 //! | `entities` | feature vectors of many entities at once |
+//! | `explained` | explanations of predictions |
 //! | `fuzz` | requests made of parts at random, for every reader |
 //! | `gateway` | what it passes on, whom it chooses, servers that fail |
 //! | `http` | every route and error, over real sockets |
@@ -29,6 +30,7 @@ mod chromium;
 mod common;
 mod dashboard;
 mod entities;
+mod explained;
 mod fuzz;
 mod gateway;
 mod http;

@@ -1,10 +1,11 @@
 """The client of clients/python against a job of dataflows/fraud.toml: arguments are its URL and the examples of a replay."""
 
+import math
 import sys
 import time
 
 import tidemill
-from tidemill import BadRequest, Client, Model, NotFound, NotReachable, Prediction, load_examples
+from tidemill import BadRequest, Client, Explanation, Model, NotFound, NotReachable, Prediction, load_examples
 
 url, examples = sys.argv[1:]
 client = Client(url)
@@ -44,6 +45,12 @@ assert len(prediction.predictions) == 2 and all(0 < one < 1 for one in predictio
 assert prediction.features[0]["amount"] == 51.63 and prediction.watermark.endswith("Z")
 older = client.predict(instances, version=model.versions[0])
 assert older.version == model.versions[0] and older.features is None
+explained = client.predict(instances, features=True, explain=True)
+assert older.explanations is None and prediction.explanations is None and len(explained.explanations) == 2
+for one, explanation, inputs in zip(explained.predictions, explained.explanations, explained.features):
+    assert isinstance(explanation, Explanation) and set(explanation.contributions) >= set(inputs)
+    odds = explanation.base + sum(explanation.contributions.values())
+    assert abs(1 / (1 + math.exp(-odds)) - one) < 1e-12, (odds, one)
 error = raises(BadRequest, lambda: client.predict([{"customer": "9"}]), "terminal")
 assert error.status == 400
 raises(NotFound, lambda: client.predict(instances, version=10_000))

@@ -227,7 +227,7 @@ fn run(
         let seed = model.program.instances(&mut scratch.frame, service.newest());
         let read = seed.deserialize(InstanceTable { names, rows: 1, cell: |_, column: usize| cells[column] });
         let fault = read.map_err(|error| RequestError::Malformed(error.to_string()))?.err();
-        let call = Call { model: position, version: VersionRef::Champion, fault };
+        let call = Call { model: position, version: VersionRef::Champion, explain: false, fault };
         let answered = service.models.predict(&call, service.moment(), scratch, &|_, _| Ok(None))?;
         let mut predictions = Vec::new();
         reply::write_predictions(&answered, &scratch.predictions, &mut predictions);

@@ -36,7 +36,12 @@ pub fn invocations(service: &Service, _: &Captures<'_>, payload: Payload<'_>) ->
             invocation.frame.instances(&service.models, model, service.newest(), frame)
         };
         let fault = read(model, &mut scratch.frame)?;
-        let answered = service.models.predict(&Call { model, version, fault }, service.moment(), scratch, &read)?;
+        let answered = service.models.predict(
+            &Call { model, version, explain: false, fault },
+            service.moment(),
+            scratch,
+            &read,
+        )?;
         let mut out = Vec::with_capacity(32 + 24 * scratch.predictions.values().len());
         out.extend_from_slice(b"{\"predictions\":");
         reply::write_predictions(&answered, &scratch.predictions, &mut out);

@@ -22,7 +22,7 @@ use crate::serve::{Captures, RequestError, Service};
 use crate::time::EventTime;
 
 /// The fields of a request.
-const FIELDS: [&str; 4] = ["instances", "model", "version", "features"];
+const FIELDS: [&str; 5] = ["instances", "model", "version", "features", "explain"];
 
 /// Predicts for the instances of a body.
 ///
@@ -36,16 +36,16 @@ pub fn predict(service: &Service, _: &Captures<'_>, payload: Payload<'_>) -> Res
         let read = |model: usize, frame: &mut Frame| reader.read_again(payload.text()?, frame, model);
         let answered = service.models.predict(&request.call, moment, scratch, &read)?;
         let model = &service.models[request.call.model];
-        Ok(reply::json(write_answer(model, &answered, moment.watermark, request.features, scratch)))
+        Ok(reply::json(write_answer(model, &answered, moment.watermark, &request, scratch)))
     })
 }
 
-/// The answer as JSON; with `features`, also the inputs of each instance.
+/// The answer to a request as JSON; if it asks for them, also the inputs and the explanation of each instance.
 fn write_answer(
     model: &ServedModel,
     answered: &Answered,
     watermark: Option<EventTime>,
-    features: bool,
+    request: &PredictRequest,
     scratch: &mut Scratch,
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(model.head.len() + 80 + 24 * scratch.predictions.values().len());
@@ -59,7 +59,7 @@ fn write_answer(
     out.extend_from_slice(b",\"predictions\":");
     reply::write_predictions(answered, &scratch.predictions, &mut out);
     write_arms(answered, &mut out);
-    if features {
+    if request.features {
         out.extend_from_slice(b",\"features\":[");
         for row in 0..scratch.frame.rows() {
             if row > 0 {
@@ -70,6 +70,10 @@ fn write_answer(
             reply::write_inputs(values, &mut out);
         }
         out.push(b']');
+    }
+    if request.call.explain {
+        out.push(b',');
+        reply::write_explanations(answered, scratch.frame.rows(), &mut out);
     }
     out.push(b'}');
     out
@@ -126,7 +130,7 @@ impl RequestReader<'_> {
             Some(_) => envelope = Envelope::read(body, self, frame, Some(model))?,
         }
         let version = VersionRef::from(envelope.version);
-        let call = Call { model, version, fault: envelope.fault };
+        let call = Call { model, version, explain: envelope.explain.unwrap_or(false), fault: envelope.fault };
         Ok(PredictRequest { call, features: envelope.features.unwrap_or(false) })
     }
 
@@ -142,6 +146,7 @@ struct Envelope<'de> {
     model: Option<Cow<'de, str>>,
     version: Option<u64>,
     features: Option<bool>,
+    explain: Option<bool>,
     /// The model that the instances were read for: the inner `None` if it was not known yet, so that they were skipped;
     /// the outer `None` if the body has no instances.
     instances: Option<Option<usize>>,
@@ -215,6 +220,7 @@ impl<'de> Visitor<'de> for EnvelopeSeed<'_> {
                 }
                 "version" => envelope.version = map.next_value().map_err(named)?,
                 "features" => envelope.features = map.next_value().map_err(named)?,
+                "explain" => envelope.explain = map.next_value().map_err(named)?,
                 _ => {
                     let named = envelope.model.as_deref().and_then(|model| self.reader.models.find(model).ok());
                     let model = self.reader.only.or(named).or(self.assumed);

@@ -62,7 +62,12 @@ pub fn recommend(service: &Service, _: &Captures<'_>, payload: Payload<'_>) -> R
     let history = history(recommender, &request, asking)?;
     let candidates = candidates(recommender, &request, history.as_ref())?;
     // One version scores all candidates, whatever becomes champion in between. That there is none is told for new users, too.
-    let version = service.models.check(&Call { model: request.model, version: VersionRef::Champion, fault: None })?;
+    let version = service.models.check(&Call {
+        model: request.model,
+        version: VersionRef::Champion,
+        explain: false,
+        fault: None,
+    })?;
     let (by, scores) = match (&recommender.popularity, history) {
         (Some(popularity), None) => {
             check(service, &request, &candidates)?;
@@ -190,7 +195,7 @@ fn scores(
     candidates: &[ItemCandidate],
     moment: AnswerMoment,
 ) -> Result<Vec<f64>, Unanswered> {
-    let call = Call { model: request.model, version: VersionRef::Number(version), fault: None };
+    let call = Call { model: request.model, version: VersionRef::Number(version), explain: false, fault: None };
     let mut scores = Vec::with_capacity(candidates.len());
     read_instances(service, request, candidates, |scratch| {
         service.models.predict(&call, moment, scratch, &|_, _| Ok(None))?;

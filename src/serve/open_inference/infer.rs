@@ -23,7 +23,8 @@ pub fn infer(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -
         };
         let fault = read(model, &mut scratch.frame)?;
         let moment = service.moment();
-        let answered = service.models.predict(&Call { model, version, fault }, moment, scratch, &read)?;
+        let answered =
+            service.models.predict(&Call { model, version, explain: false, fault }, moment, scratch, &read)?;
         let watermark = scratch.watermark_text(moment.watermark).map(str::to_owned);
         Ok(infer_response::answer(&request, &answered, watermark.as_deref(), &scratch.predictions)?)
     })

@@ -1,4 +1,5 @@
-//! `POST /v1/models/{model}[/versions/{version}|/labels/{alias}]:predict`: rows or columns in, rows or columns out.
+//! `POST /v1/models/{model}[/versions/{version}|/labels/{alias}]:predict`: rows or columns in, rows or columns out; and the
+//! same with `:explain`, which also explains what it predicts.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -33,14 +34,19 @@ enum ServingForm {
     Columns,
 }
 
+/// The answer that a request asks for: predictions alone, or their explanations, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ServingVerb {
+    Predict,
+    Explain,
+}
+
 /// Predicts with the version that the path names; without one with the champion, or the arms of a split.
 ///
 /// # Errors
 /// If there is no such model or version, or the body is malformed.
 pub fn predict(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
-    let model = service.models.find(&captures.text(0)?)?;
-    let version = VersionRef::from(captures.version(1)?);
-    answer(service, model, version, payload)
+    answer(service, ServingVerb::Predict, by_number(service, captures)?, payload)
 }
 
 /// Predicts with the version that an alias points to.
@@ -48,12 +54,49 @@ pub fn predict(service: &Service, captures: &Captures<'_>, payload: Payload<'_>)
 /// # Errors
 /// If there is no such model or alias, or the body is malformed.
 pub fn predict_by_label(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
-    let model = service.models.find(&captures.text(0)?)?;
-    let version = service.models.alias(&service.models[model], &captures.text(1)?)?;
-    answer(service, model, version, payload)
+    answer(service, ServingVerb::Predict, by_label(service, captures)?, payload)
 }
 
-fn answer(service: &Service, model: usize, version: VersionRef, payload: Payload<'_>) -> Result<Reply, Unanswered> {
+/// Predicts as [`predict`] does, and explains the predictions.
+///
+/// # Errors
+/// The same, and if the model does not explain.
+pub fn explain(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
+    answer(service, ServingVerb::Explain, by_number(service, captures)?, payload)
+}
+
+/// Predicts as [`predict_by_label`] does, and explains the predictions.
+///
+/// # Errors
+/// The same, and if the model does not explain.
+pub fn explain_by_label(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
+    answer(service, ServingVerb::Explain, by_label(service, captures)?, payload)
+}
+
+/// The model and the version that a path names.
+struct NamedVersion {
+    /// The position of the model.
+    model: usize,
+    version: VersionRef,
+}
+
+fn by_number(service: &Service, captures: &Captures<'_>) -> Result<NamedVersion, RequestError> {
+    let model = service.models.find(&captures.text(0)?)?;
+    Ok(NamedVersion { model, version: VersionRef::from(captures.version(1)?) })
+}
+
+fn by_label(service: &Service, captures: &Captures<'_>) -> Result<NamedVersion, RequestError> {
+    let model = service.models.find(&captures.text(0)?)?;
+    Ok(NamedVersion { model, version: service.models.alias(&service.models[model], &captures.text(1)?)? })
+}
+
+fn answer(
+    service: &Service,
+    verb: ServingVerb,
+    named: NamedVersion,
+    payload: Payload<'_>,
+) -> Result<Reply, Unanswered> {
+    let NamedVersion { model, version } = named;
     let malformed = |what: &str| RequestError::Malformed(what.to_owned());
     let request: SignatureRequest<'_> =
         serde_json::from_str(payload.text()?).map_err(|error| malformed(&error.to_string()))?;
@@ -79,12 +122,13 @@ fn answer(service: &Service, model: usize, version: VersionRef, payload: Payload
             }
         };
         let fault = read(model, frame)?;
-        let answered = models.predict(&Call { model, version, fault }, service.moment(), scratch, &read)?;
-        Ok(reply::with_arms(reply::json(write(form, &answered, &scratch.predictions)), &answered))
+        let call = Call { model, version, explain: verb == ServingVerb::Explain, fault };
+        let answered = models.predict(&call, service.moment(), scratch, &read)?;
+        Ok(reply::with_arms(reply::json(write(form, verb, &answered, &scratch.predictions)), &answered))
     })
 }
 
-fn write(form: ServingForm, answered: &Answered, predictions: &Predictions) -> Vec<u8> {
+fn write(form: ServingForm, verb: ServingVerb, answered: &Answered, predictions: &Predictions) -> Vec<u8> {
     let mut out = Vec::with_capacity(32 + 24 * predictions.values().len());
     out.extend_from_slice(match form {
         ServingForm::Rows => b"{\"predictions\":",
@@ -102,6 +146,10 @@ fn write(form: ServingForm, answered: &Answered, predictions: &Predictions) -> V
             out.push(b'}');
         }
         _ => reply::write_predictions(answered, predictions, &mut out),
+    }
+    if verb == ServingVerb::Explain {
+        out.push(b',');
+        reply::write_explanations(answered, predictions.len(), &mut out);
     }
     out.push(b'}');
     out

@@ -42,6 +42,7 @@ pub fn sound() -> Vec<Sound> {
         },
         plain("/v1/models/large:predict", json!({ "signature_name": "", "instances": orders() })),
         plain("/v1/models/levels/labels/champion:predict", json!({ "inputs": columns() })),
+        plain("/v1/models/levels/versions/1:explain", json!({ "inputs": columns() })),
         plain("/invocations", json!({ "dataframe_records": orders(), "params": { "model": "sorts", "version": 1 } })),
         plain("/invocations", json!({ "dataframe_split": split(), "params": { "model": "large" } })),
         plain(
