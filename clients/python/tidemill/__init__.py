@@ -15,6 +15,7 @@ from ._examples import load_examples
 from ._types import (
     EntityVector,
     EntityVectors,
+    Explanation,
     Model,
     Move,
     Prediction,
@@ -31,6 +32,7 @@ __all__ = [
     "Client",
     "EntityVector",
     "EntityVectors",
+    "Explanation",
     "Model",
     "Move",
     "NotAllowed",

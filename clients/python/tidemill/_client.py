@@ -13,6 +13,7 @@ from ._errors import NotReachable, error_of
 from ._types import (
     EntityVector,
     EntityVectors,
+    Explanation,
     Model,
     Move,
     Prediction,
@@ -72,10 +73,18 @@ class Client:
         model: Optional[str] = None,
         version: Optional[int] = None,
         features: bool = False,
+        explain: bool = False,
     ) -> Prediction:
-        """Predicts for instances. `model` may be left out if there is one; `version` is the champion otherwise."""
-        body: dict = {"model": model, "version": version, "features": features or None, "instances": list(instances)}
-        return _of(Prediction, self._post("/predict", body))
+        """Predicts for instances. `model` may be left out if there is one; `version` is the champion otherwise.
+
+        With `features`, the answer has the model's inputs; with `explain`, what each of them contributes.
+        """
+        body: dict = {"model": model, "version": version, "instances": list(instances)}
+        body.update(features=features or None, explain=explain or None)
+        answer = self._post("/predict", body)
+        if "explanations" in answer:
+            answer["explanations"] = [_of(Explanation, explanation) for explanation in answer["explanations"]]
+        return _of(Prediction, answer)
 
     def recommend(
         self,

@@ -9,6 +9,19 @@ from typing import Any, Mapping, Optional, Sequence, Union
 PredictedValue = Union[float, int, Mapping[str, float]]
 
 
+#: A number, or an object of class -> number.
+ExplainedValue = Union[float, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A prediction before its link, as a sum: the base and all contributions, which add up to it exactly."""
+
+    base: ExplainedValue
+    #: By input, or by cross.
+    contributions: Mapping[str, ExplainedValue]
+
+
 @dataclass(frozen=True)
 class Prediction:
     """Predictions of one version, one for each instance."""
@@ -20,6 +33,8 @@ class Prediction:
     predictions: Sequence[PredictedValue]
     #: The model's inputs for each instance, if they were asked for.
     features: Optional[Sequence[Mapping[str, Any]]] = None
+    #: An explanation of each prediction, if they were asked for.
+    explanations: Optional[Sequence[Explanation]] = None
 
 
 @dataclass(frozen=True)
