@@ -65,7 +65,7 @@ pub use manifest::{Manifest, Offsets, TimeRange, rfc3339};
 pub use publish::Publication;
 pub use ramp_guard::{RampGuard, RampRule};
 pub use recovery::{Restoration, SavedChampion};
-pub use scores::{ArmPoint, ScorePoint, SegmentMetric, SegmentMetrics, SegmentPoint, SegmentPoints};
+pub use scores::{ArmPoint, DriftPoint, ScorePoint, SegmentMetric, SegmentMetrics, SegmentPoint, SegmentPoints};
 pub use servable::Servable;
 pub use split::{
     ArmTarget, RampStep, ShadowArm, Split, SplitArm, SplitEntry, arm_seed, choose, draw, percent, split_at,

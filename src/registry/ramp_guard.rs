@@ -165,6 +165,7 @@ mod tests {
             no_skill: BTreeMap::new(),
             persistence: BTreeMap::new(),
             segments: BTreeMap::new(),
+            drift: Default::default(),
             arms: canary.map(arm).into_iter().collect(),
         }
     }

@@ -14,7 +14,7 @@ use super::objects::{read_json, scores_folder, scores_path};
 use crate::blob::Blobs;
 use crate::error::chain;
 use crate::hash::seal;
-use crate::model::{ArmWindow, SegmentSummaries, SegmentSummary, Version};
+use crate::model::{ArmWindow, SegmentSummaries, SegmentSummary, Stability, Version};
 use crate::time::EventTime;
 
 /// Points in one object.
@@ -42,9 +42,38 @@ pub struct ScorePoint {
     /// By column and value, if columns are named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub segments: SegmentPoints,
+    /// Of the values, not of the scores.
+    #[serde(default, skip_serializing_if = "DriftPoint::is_empty")]
+    pub drift: DriftPoint,
     /// Of the arms of a split, but those that are other models.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arms: Vec<ArmPoint>,
+}
+
+/// The population stability indices of one window, against the training window of the champion.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DriftPoint {
+    /// By name of the input.
+    pub inputs: BTreeMap<String, f64>,
+    /// Of the predictions; `None` if either window has too few.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictions: Option<f64>,
+}
+
+impl DriftPoint {
+    /// Returns the indices of a window's stability that are finite.
+    fn of(stability: &Stability) -> Self {
+        let finite = |(input, index): (&String, &f64)| index.is_finite().then(|| (input.clone(), *index));
+        DriftPoint {
+            inputs: stability.inputs.iter().filter_map(finite).collect(),
+            predictions: stability.predictions.filter(|index| index.is_finite()),
+        }
+    }
+
+    /// Returns whether there is nothing to compare with yet.
+    fn is_empty(&self) -> bool {
+        *self == DriftPoint::default()
+    }
 }
 
 /// The metrics of one segment.
@@ -136,6 +165,7 @@ impl ScorePoint {
             no_skill: named(&scores.no_skill),
             persistence: named(&scores.persistence),
             segments: SegmentPoint::all(&scores.segments),
+            drift: DriftPoint::of(&version.stability),
             arms: version.arms.iter().map(arm).collect(),
         }
     }
@@ -252,6 +282,7 @@ mod tests {
             no_skill: none(),
             persistence: none(),
             segments: SegmentPoints::new(),
+            drift: DriftPoint::default(),
             arms: Vec::new(),
         };
         // Those of an earlier lineage are left over behind.
@@ -265,6 +296,21 @@ mod tests {
             assert_eq!(read_newest(&blobs, "m", most).unwrap(), all[all.len().saturating_sub(most)..], "{most}");
         }
         assert_eq!(read_newest(&blobs, "other", 5).unwrap(), []);
+    }
+
+    #[test]
+    fn drift_is_kept_and_points_of_earlier_programs_have_none() {
+        let stability = Stability {
+            inputs: [("x".to_owned(), 0.25), ("y".to_owned(), f64::INFINITY)].into(),
+            predictions: Some(0.5),
+        };
+        let drift = DriftPoint::of(&stability);
+        assert_eq!(drift, DriftPoint { inputs: [("x".to_owned(), 0.25)].into(), predictions: Some(0.5) });
+        let json = r#"{"version":1,"window_end":"2024-01-01T00:00:00.000Z","examples":0,"champion":{},"predecessor":{},"newest":{},"no_skill":{}}"#;
+        let earlier: ScorePoint = serde_json::from_str(json).unwrap();
+        assert!(earlier.drift.is_empty() && serde_json::to_string(&earlier).unwrap() == json);
+        let kept = ScorePoint { drift, ..earlier };
+        assert_eq!(serde_json::from_str::<ScorePoint>(&serde_json::to_string(&kept).unwrap()).unwrap(), kept);
     }
 
     #[test]

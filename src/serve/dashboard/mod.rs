@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `/` | readiness, the graph with live rates, sources and their ledger, dead letters, groups, operators, models |
 //! | `/dashboard/features/{group}` | the vector of an entity |
-//! | `/dashboard/models/{model}` | scores over windows, arms of a split, versions with the gate's decisions |
+//! | `/dashboard/models/{model}` | scores and drift over windows, arms of a split, versions with the gate's decisions |
 //! | `/dashboard/predict/{model}` | a prediction for an instance from a form |
 //!
 //! A page is HTML with pictures in SVG, complete without a script. `live.js` fetches the page again every two seconds and
@@ -14,7 +14,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `shell` | the frame of all pages, their headers, their errors |
-//! | `overview`, `explorer`, `scoring`, `arms` | the sections of pages, from plain values |
+//! | `overview`, `explorer`, `scoring`, `arms`, `drift` | the sections of pages, from plain values |
 //! | `pages` | the handlers: collect the values, from the state that other routes answer from |
 //! | `chart`, `text` | charts and numbers |
 //!
@@ -23,6 +23,7 @@
 
 mod arms;
 mod chart;
+mod drift;
 mod explorer;
 mod overview;
 mod pages;

@@ -7,9 +7,9 @@ use maud::{Markup, html};
 
 use super::arms::ShownSplit;
 use super::chart::{ChartLine, chart};
-use super::escaped;
 use super::explorer::{FormField, form};
 use super::text::{count, short, time};
+use super::{drift, escaped};
 use crate::registry::{Manifest, ScorePoint};
 use crate::time::EventTime;
 
@@ -94,6 +94,7 @@ impl ShownModel {
             @if let Some(split) = &self.split {
                 (split.section(metric, &points[points.len().saturating_sub(MOST_WINDOWS)..], others))
             }
+            (drift::section(points))
             section {
                 h2 { "Try a prediction" }
                 p.muted { "Columns of a record of the stream. What can be looked up is; empty fields are left out." }
