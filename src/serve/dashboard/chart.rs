@@ -33,7 +33,9 @@ pub fn chart(title: &str, times: &[EventTime], lines: &[ChartLine]) -> Markup {
     }
     // A flat line is in the middle of its chart.
     let margin = if most > least { (most - least) * 0.08 } else { most.abs().max(1.0) * 0.1 };
-    let (low, high) = (least - margin, most + margin);
+    // What is never negative has no room below zero.
+    let low = if least >= 0.0 { (least - margin).max(0.0) } else { least - margin };
+    let high = most + margin;
     let x = |at: usize| LEFT + (WIDTH - LEFT - RIGHT) * (at as f64 + 0.5) / times.len() as f64;
     let y = |value: f64| TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low);
     html! {
@@ -133,5 +135,7 @@ mod tests {
         assert!(chart("auc", &[0], &[line(&[None])]).into_string().contains("No scores yet"));
         let flat = chart("auc", &[0, 1], &[line(&[Some(0.0), Some(0.0)])]).into_string();
         assert!(!flat.contains("NaN") && !flat.contains("inf"), "{flat}");
+        let above = chart("psi", &[0, 1], &[line(&[Some(0.0), Some(8.0)])]).into_string();
+        assert!(above.contains(">0</text>") && !above.contains(">-"), "{above}");
     }
 }
