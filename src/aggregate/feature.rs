@@ -18,7 +18,7 @@ use std::sync::Arc;
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_schema::{DataType, Field, Fields};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::input::LineInput;
 use crate::time::EventTime;
@@ -130,6 +130,15 @@ pub enum Feature {
 pub trait PaneSet: Any + fmt::Debug + Send + Sync {
     /// Returns whether another has the same records in the same panes.
     fn is_same(&self, other: &dyn PaneSet) -> bool;
+
+    /// Returns them as bytes.
+    fn encode(&self) -> Vec<u8>;
+
+    /// Returns the panes of the same window that bytes are.
+    ///
+    /// # Errors
+    /// If the bytes are none of panes of this window.
+    fn decode(&self, bytes: &[u8]) -> Result<Arc<dyn PaneSet>, postcard::Error>;
 }
 
 impl PartialEq for dyn PaneSet {
@@ -149,6 +158,15 @@ pub trait OpenFeature: Any + fmt::Debug + Send + Sync {
 
     /// Returns whether another is of the same records.
     fn is_same(&self, other: &dyn OpenFeature) -> bool;
+
+    /// Returns the records that it is of, as bytes.
+    fn encode(&self) -> Vec<u8>;
+
+    /// Returns the same feature of the records that bytes are.
+    ///
+    /// # Errors
+    /// If the bytes are none of records of such a feature.
+    fn decode(&self, bytes: &[u8]) -> Result<Arc<dyn OpenFeature>, postcard::Error>;
 }
 
 impl PartialEq for dyn OpenFeature {
@@ -169,7 +187,7 @@ pub enum Deferred {
 }
 
 /// Records since an event time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountSince {
     pub n: i64,
     /// In epoch ms.
@@ -177,7 +195,7 @@ pub struct CountSince {
 }
 
 /// A value as of one moment that halves each half-life.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decaying {
     pub value: f64,
     /// In epoch ms.

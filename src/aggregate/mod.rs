@@ -28,6 +28,7 @@ mod answers;
 mod assumed_records;
 mod by;
 mod cow_vec;
+mod encoded_vector;
 mod entities;
 mod entity_bound;
 mod estimate;
@@ -58,6 +59,7 @@ use crate::value::Type;
 
 pub use algebra::{Aggregate, Invertible, Observed};
 pub use assumed_records::AssumedRecords;
+pub use encoded_vector::{VectorDecoder, encode_vector};
 pub use entity_bound::EntityBound;
 pub use estimate::StateEstimate;
 pub use exact::{MAX_DIGITS, fixed, quotient};

@@ -67,6 +67,18 @@ impl<A: Aggregate> OpenFeature for OpenAnswer<A> {
         let other = (other as &dyn Any).downcast_ref::<OpenAnswer<A>>();
         other.is_some_and(|other| self.acc == other.acc && self.position == other.position)
     }
+
+    fn encode(&self) -> Vec<u8> {
+        postcard::to_stdvec(&*self.acc).expect("accumulators have a binary form")
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<Arc<dyn OpenFeature>, postcard::Error> {
+        let acc: A::Acc = postcard::from_bytes(bytes)?;
+        if !self.aggregate.admits(&acc) {
+            return Err(postcard::Error::DeserializeBadEncoding);
+        }
+        Ok(Arc::new(OpenAnswer { acc: Arc::new(acc), finish: self.finish.clone(), ..*self }))
+    }
 }
 
 impl<A: Aggregate> fmt::Debug for OpenAnswer<A> {

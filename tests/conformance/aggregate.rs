@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, Float64Array, StringArray};
 use proptest::prelude::*;
 use tidemill::aggregate::{
     AggregateSpec, Divisible, EntityBound, Expired, Feature, GroupLayout, GroupState, InputColumns, KINDS, LineInput,
-    Op, OpInput, RequestWindows, SavedGroup, Sliding, Update, Window, WindowShape,
+    Op, OpInput, RequestWindows, SavedGroup, Sliding, Update, VectorDecoder, Window, WindowShape, encode_vector,
 };
 use tidemill::value::{Key, Scalar};
 
@@ -258,6 +258,7 @@ fn small_events() -> impl Strategy<Value = Vec<Event>> {
 struct ClosedGroup {
     layout: GroupLayout,
     state: GroupState,
+    decoder: VectorDecoder,
 }
 
 impl ClosedGroup {
@@ -266,7 +267,22 @@ impl ClosedGroup {
     }
 
     fn of(layout: GroupLayout) -> Self {
-        ClosedGroup { state: GroupState::new(&layout), layout }
+        let decoder = VectorDecoder::of_group(&layout, Vec::new());
+        ClosedGroup { state: GroupState::new(&layout), layout, decoder }
+    }
+
+    /// A vector as a replica has it, to which it came as bytes.
+    fn as_decoded(&self, vector: &[Feature]) -> Vec<Feature> {
+        let mut published = vector.to_vec();
+        published.resize(self.state.published_width(), Feature::NULL);
+        if vector.len() < published.len() {
+            let mut empty = published.clone();
+            self.state.published_into(None, None, &mut empty);
+            published[vector.len()..].clone_from_slice(&empty[vector.len()..]);
+        }
+        let decoded = self.decoder.decode(&encode_vector(&published)).expect("it was encoded");
+        assert_eq!(decoded, published);
+        decoded
     }
 
     fn inputs(&self, events: &[Event]) -> LineInput {
@@ -312,7 +328,7 @@ impl ClosedGroup {
     fn answer(&mut self, entity: u8, asof: i64) -> Option<Feature> {
         self.advance(asof);
         let slot = self.state.find(&[entity], Key::hash_of(&[entity]))?;
-        Some(self.state.vector(Some(slot), None)[0].finished(asof))
+        Some(self.as_decoded(&self.state.vector(Some(slot), None))[0].finished(asof))
     }
 
     /// The vectors of the entities as of the time advanced to, those that depend on the asking time unfinished.
@@ -376,7 +392,7 @@ impl<'a> ProvisionalGroup<'a> {
             let state = &self.group.state;
             let mut row = vec![Feature::NULL; state.published_width()];
             state.published_into(state.find(&key, hash), state.find_provisional(&key, hash), &mut row);
-            row
+            self.group.as_decoded(&row)
         };
         (0..3).map(vector).collect()
     }
@@ -385,7 +401,8 @@ impl<'a> ProvisionalGroup<'a> {
         let answer = |entity: u8| {
             let (key, hash) = ([entity], Key::hash_of(&[entity]));
             let state = &self.group.state;
-            state.vector(state.find(&key, hash), state.find_provisional(&key, hash))[0].finished(asking)
+            let vector = state.vector(state.find(&key, hash), state.find_provisional(&key, hash));
+            self.group.as_decoded(&vector)[0].finished(asking)
         };
         (0..3).map(answer).collect()
     }
@@ -599,7 +616,7 @@ proptest! {
             group.advance(asking);
             let input = group.inputs(&own);
             let slot = group.state.find(&[own[0].entity], Key::hash_of(&[own[0].entity]));
-            let open = group.state.vector(slot, None).remove(0);
+            let open = group.as_decoded(&group.state.vector(slot, None)).remove(0);
             let Feature::Open(with) = &open else { panic!("{case} is {open:?}") };
             let all: Vec<Event> = events.iter().chain(&own).cloned().collect();
             let expected = case.defined_with_own(&all);
@@ -685,7 +702,7 @@ proptest! {
         for case in cases_in(&chosen) {
             let layout = case.layout();
             let bounded = || GroupState::bounded(&layout, Some(EntityBound::new(2)));
-            let mut group = ClosedGroup { state: bounded(), layout: layout.clone() };
+            let mut group = ClosedGroup { state: bounded(), ..ClosedGroup::of(layout.clone()) };
             // By entity, the position of its newest event, and the first that counts.
             let (mut newest, mut since) = ([0; 3], [0; 3]);
             for (at, event) in events.iter().enumerate() {

@@ -20,7 +20,11 @@
 //! effect at t will be in W when it closes if p expires after t, so it is if p expires after both.
 
 use std::any::Any;
+use std::fmt::Debug;
 use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::closed::{ClosedWindow, ContinuedWindow, Single};
 use super::kind::{WindowForm, WindowKind};
@@ -40,7 +44,7 @@ use crate::time::EventTime;
 pub struct Divisible(pub Sliding);
 
 /// The records that a window has of an entity.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct EntityPanes<T> {
     /// Closed ones, by pane, ascending, without panes that a later one supersedes.
     closed: Vec<(i64, T)>,
@@ -48,9 +52,19 @@ struct EntityPanes<T> {
     provisional: Vec<Single<T>>,
 }
 
-impl<T: Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static> PaneSet for EntityPanes<T> {
+impl<T: Debug + PartialEq + Send + Sync + Serialize + DeserializeOwned + 'static> PaneSet for EntityPanes<T> {
     fn is_same(&self, other: &dyn PaneSet) -> bool {
         (other as &dyn Any).downcast_ref::<Self>().is_some_and(|other| self == other)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("accumulators have a binary form")
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<Arc<dyn PaneSet>, postcard::Error> {
+        let panes: EntityPanes<T> = postcard::from_bytes(bytes)?;
+        let is_sorted = panes.closed.is_sorted_by(|(one, _), (other, _)| one < other);
+        if is_sorted { Ok(Arc::new(panes)) } else { Err(postcard::Error::DeserializeBadEncoding) }
     }
 }
 
