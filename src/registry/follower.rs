@@ -2,9 +2,10 @@
 //! effect in it.
 //!
 //! A [`Follower`] looks for new moves once everything that the job has made is written, so the newest move is the newest
-//! decision. It costs two requests to the store for each model. A version that cannot be read leaves the champion as it is.
+//! decision. It costs two requests to the store for each model. A version that cannot be read leaves the champion as it is,
+//! and is tried again with each poll.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::history::{AliasMove, CHAMPION};
@@ -20,6 +21,17 @@ pub struct Follower {
     live: Arc<LiveModels>,
     /// By model, the number of the newest move that was looked at.
     seen: BTreeMap<String, u64>,
+    /// By model, the champion that cannot be served, and the reason.
+    uncrowned: BTreeMap<String, UnservedChampion>,
+    /// Versions whose manifests cannot be read, by model.
+    damaged: BTreeSet<(String, u64)>,
+}
+
+/// A champion that cannot be served.
+#[derive(Clone, Debug)]
+pub struct UnservedChampion {
+    pub version: u64,
+    pub reason: String,
 }
 
 impl Follower {
@@ -27,13 +39,27 @@ impl Follower {
     /// after those that [`Follower::poll`] finds first.
     pub fn new(live: Arc<LiveModels>) -> Self {
         let seen = live.models().filter_map(|model| Some((model.to_owned(), live.moves_seen(model)?))).collect();
-        Follower { live, seen }
+        Follower { live, seen, uncrowned: BTreeMap::new(), damaged: BTreeSet::new() }
+    }
+
+    /// Follows all live models of a process that does not make them: champions that could not be restored are tried again.
+    pub fn retrying(live: Arc<LiveModels>) -> Self {
+        let mut follower = Follower::new(live.clone());
+        for model in live.models() {
+            let served = live.champion(model).map(|champion| champion.version);
+            if let Some(version) = live.named_champion(model).filter(|named| served != Some(*named)) {
+                let unserved = UnservedChampion { version, reason: "it is damaged".to_owned() };
+                follower.uncrowned.insert(model.to_owned(), unserved);
+            }
+        }
+        follower
     }
 
     /// Looks for new moves. The champion of the newest one answers from now on; `moved` is called with the model and the
     /// move. Errors are logged.
     pub fn poll(&mut self, registry: &Registry, mut moved: impl FnMut(&str, &AliasMove)) {
-        for model in self.live.models() {
+        let live = self.live.clone();
+        for model in live.models() {
             let (number, newest) = match registry.newest_entry(model) {
                 Ok(newest) => newest,
                 Err(error) => {
@@ -42,16 +68,19 @@ impl Follower {
                 }
             };
             let seen = self.seen.insert(model.to_owned(), number);
+            if seen == Some(number)
+                && let Some(version) = self.uncrowned.get(model).map(|unserved| unserved.version)
+            {
+                self.crown(registry, model, version);
+            }
             if seen == Some(number) || seen.is_none() && self.live.champion(model).is_none() {
                 continue;
             }
             let Some(newest) = newest else { continue };
-            if let Some(champion) = newest.aliases.get(CHAMPION)
-                && let Err(error) = self.crown(registry, model, *champion)
-            {
-                tracing::warn!(model, version = champion, "the champion cannot be served: {}", chain(&error));
+            if let Some(champion) = newest.aliases.get(CHAMPION) {
+                self.crown(registry, model, *champion);
             }
-            self.live.moved(model, &newest);
+            live.moved(model, &newest);
             moved(model, &newest);
         }
     }
@@ -68,8 +97,56 @@ impl Follower {
         }
     }
 
-    /// Makes a version champion, unless it is.
-    fn crown(&self, registry: &Registry, model: &str, version: u64) -> Result<(), RegistryError> {
+    /// Looks for versions that others have written or deleted, so that they are listed. One that cannot be read is logged
+    /// once, and skipped until it can be.
+    ///
+    /// # Errors
+    /// If the registry cannot be read.
+    pub fn poll_versions(&mut self, registry: &Registry) -> Result<(), RegistryError> {
+        let live = self.live.clone();
+        for model in live.models() {
+            let (versions, known) = (registry.versions(model)?, live.stored_versions(model));
+            let gone: Vec<u64> = known.iter().filter(|version| !versions.contains(version)).copied().collect();
+            live.forget(model, &gone);
+            for version in versions.into_iter().filter(|version| !known.contains(version)) {
+                let place = (model.to_owned(), version);
+                match registry.manifest(model, version) {
+                    Ok(manifest) => {
+                        self.damaged.remove(&place);
+                        live.stored(&manifest, &[]);
+                    }
+                    // It is being written.
+                    Err(RegistryError::NoVersion { .. }) => {}
+                    Err(error) => {
+                        if self.damaged.insert(place) {
+                            tracing::warn!(model, version, "a version cannot be read: {}", chain(&error));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the champions that cannot be served, by model.
+    pub fn uncrowned(&self) -> &BTreeMap<String, UnservedChampion> {
+        &self.uncrowned
+    }
+
+    /// Makes a version champion, unless it is. Why it cannot be is logged once for each reason.
+    fn crown(&mut self, registry: &Registry, model: &str, version: u64) {
+        let Err(error) = self.try_to_crown(registry, model, version) else {
+            self.uncrowned.remove(model);
+            return;
+        };
+        let reason = chain(&error);
+        let known = self.uncrowned.insert(model.to_owned(), UnservedChampion { version, reason: reason.clone() });
+        if known.is_none_or(|known| (known.version, &known.reason) != (version, &reason)) {
+            tracing::warn!(model, version, "the champion cannot be served: {reason}");
+        }
+    }
+
+    fn try_to_crown(&self, registry: &Registry, model: &str, version: u64) -> Result<(), RegistryError> {
         if self.live.champion(model).is_some_and(|champion| champion.version == version)
             || self.live.promote(model, version)
         {

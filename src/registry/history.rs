@@ -197,6 +197,19 @@ impl AliasHistory {
         Ok(self.read(model, number)?.map(|made| made.aliases).unwrap_or_default())
     }
 
+    /// Forgets which moves were seen, as those that follow are of another history.
+    pub fn forget_seen(&self) {
+        self.newest_seen.lock().clear();
+    }
+
+    /// Returns the first move, which never changes; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn first(&self, model: &str) -> Result<Option<AliasMove>, RegistryError> {
+        self.read(model, 1)
+    }
+
     /// Returns the number of the newest move, 0 if there is none, and the move unless it is damaged. Moves that other
     /// processes have made are found.
     ///

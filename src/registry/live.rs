@@ -5,7 +5,7 @@
 //! listed are those that can be asked for: the ones in memory, which the registry may not have yet or no longer, and those
 //! in the registry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -73,6 +73,11 @@ impl LiveModels {
     pub fn aliases(&self, model: &str) -> BTreeMap<String, u64> {
         let aliases = self.models.get(model).map(|model| model.aliases.read().clone());
         aliases.unwrap_or_default().into_iter().filter(|(alias, _)| alias != CHAMPION).collect()
+    }
+
+    /// Returns the version that the newest move that is known names as champion, whether it is served or not.
+    pub(super) fn named_champion(&self, model: &str) -> Option<u64> {
+        self.models.get(model)?.aliases.read().get(CHAMPION).copied()
     }
 
     /// Sets the versions that aliases point to after a move.
@@ -157,6 +162,31 @@ impl LiveModels {
         let mut stored = model.stored.write();
         stored.insert(manifest.version, Arc::new(manifest.clone()));
         deleted.iter().for_each(|version| drop(stored.remove(version)));
+    }
+
+    /// Returns the versions of a model that the registry is known to have.
+    pub(super) fn stored_versions(&self, name: &str) -> BTreeSet<u64> {
+        self.models.get(name).map(|model| model.stored.read().keys().copied().collect()).unwrap_or_default()
+    }
+
+    /// Removes versions that were deleted from the registry.
+    pub(super) fn forget(&self, name: &str, deleted: &[u64]) {
+        if let Some(model) = self.models.get(name) {
+            let mut stored = model.stored.write();
+            deleted.iter().for_each(|version| drop(stored.remove(version)));
+        }
+    }
+
+    /// Forgets all versions, aliases and splits, as the registry is another one.
+    pub fn clear(&self) {
+        for model in self.models.values() {
+            model.champion.store(None);
+            model.recent.store(Arc::default());
+            model.aliases.write().clear();
+            model.stored.write().clear();
+            *model.restored.write() = None;
+        }
+        self.splits.clear();
     }
 
     /// Adds a version that was read.

@@ -51,6 +51,7 @@ mod servable;
 mod split;
 mod split_board;
 mod split_log;
+mod started_over;
 mod store;
 mod writer;
 
@@ -58,7 +59,7 @@ pub use artifact::{decode, encode};
 pub use asked_split::AskedSplit;
 pub use by_hand::{MoveByHand, SplitByHand};
 pub use error::RegistryError;
-pub use follower::Follower;
+pub use follower::{Follower, UnservedChampion};
 pub use history::{AliasMove, CHAMPION, EarlierChampion, HistoryEntry, When, version_at};
 pub use live::LiveModels;
 pub use manifest::{Manifest, Offsets, TimeRange, rfc3339};

@@ -88,6 +88,14 @@ impl SplitBoard {
         SplitBoard { models: models.into_iter().map(|name| (name, BoardModel::default())).collect() }
     }
 
+    /// Forgets all splits.
+    pub(super) fn clear(&self) {
+        for model in self.models.values() {
+            *model.known.lock() = KnownSplits::default();
+            model.serving.store(Arc::default());
+        }
+    }
+
     /// Returns the split of a model in force at event time `t`, or the newest if no time is known yet.
     pub fn serving(&self, model: &str, t: Option<EventTime>) -> Option<Arc<ServingSplit>> {
         let serving = self.models.get(model)?.serving.load();

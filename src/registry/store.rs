@@ -23,7 +23,7 @@ use crate::time::EventTime;
 #[derive(Clone)]
 pub struct Registry {
     blobs: Blobs,
-    history: AliasHistory,
+    pub(super) history: AliasHistory,
     splits: SplitLog,
 }
 
