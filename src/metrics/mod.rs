@@ -83,7 +83,7 @@ names! {
     MODEL_SCORE = "tidemill_model_score", ["model", "metric", "role"], "Prequential score over the newest window, by role: champion, predecessor, newest, no_skill, or persistence where keys are named.";
     STATE_ENTITIES = "tidemill_online_entities", ["group"], "Entities in the online store.";
     FRESHNESS = "tidemill_feature_freshness_seconds", ["group"], "Wall-clock time from the newest event time of a batch of records until the online store has their features; only for topics that follow the wall clock.";
-    REDIS_UP = "tidemill_redis_up", [], "1 while features are written to Redis, else 0; absent without Redis.";
+    REDIS_UP = "tidemill_redis_up", [], "1 while features are written to Redis or, by a replica, read from it, else 0; absent without Redis.";
     REDIS_PENDING = "tidemill_redis_pending_keys", ["group"], "Entities whose newest vector is not in Redis yet.";
     REDIS_WRITTEN = "tidemill_redis_written_total", ["group"], "Vectors written to Redis and entities deleted from it.";
     REDIS_REFUSED = "tidemill_redis_refused_total", ["group", "reason"], "Writes of an entity that Redis refused, by its error code; the log names the keys.";

@@ -16,7 +16,8 @@ use super::replay_start::ReplayOptions;
 use super::tap::TapOptions;
 use super::top::TopOptions;
 use super::{
-    Failure, config, explain, features, gateway, init, inspect, live, load, logging, reference, replay, tap, test, top,
+    Failure, config, explain, features, gateway, init, inspect, live, load, logging, reference, replay, replica, tap,
+    test, top,
 };
 use crate::source::PlaybackSpeed;
 use crate::spec::AssumedEntities;
@@ -148,6 +149,16 @@ enum Verb {
     Top {
         #[command(flatten)]
         options: TopOptions,
+    },
+    /// Serves features and predictions as a run does, without computing them: from the registry and the Redis that a run
+    /// writes to, until SIGINT or SIGTERM.
+    #[command(
+        after_help = "Example: tidemill serve dataflows/flights.toml --set redis.url=redis://127.0.0.1:6379 \\\n    \
+                            --set registry.url=/srv/registry --set http.listen=127.0.0.1:8081"
+    )]
+    Serve {
+        /// The dataflow file, the same as that of the run.
+        file: PathBuf,
     },
     /// Passes requests on to several servers of one dataflow, those of `gateway.servers`, until SIGINT or SIGTERM.
     #[command(after_help = "Example: tidemill gateway --config gateway.toml")]
@@ -313,6 +324,7 @@ impl Cli {
             Verb::Features { verb } => verb.run(&common),
             Verb::Models { verb } => verb.run(&common),
             Verb::Top { options } => top::run(&options, &common),
+            Verb::Serve { file } => replica::run(&file, &common),
             Verb::Gateway => gateway::run(&common),
             Verb::Tap { options } => tap::run(&options, &common),
             Verb::Graph { file, format } => inspect::graph(&file, format),

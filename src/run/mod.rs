@@ -12,6 +12,7 @@
 //! | `reference` | `completions`, `man`, `schema` |
 //! | `models` | `models` |
 //! | `top`, `tap` | `top`, `tap` |
+//! | `replica`, `replica_models` | `serve` |
 //! | `gateway` | `gateway` |
 //!
 //! Shared by the verbs:
@@ -26,8 +27,8 @@
 //! | `job_events`, `dead_letters` | handle the running graph's events: versions, dead letters, overtaken records |
 //! | `model_reports` | the metrics and log lines that follow from what models report |
 //! | `letter_limit` | ends a job of whose first records too many are dead letters |
-//! | `signals`, `reload` | signals to a run or a gateway; how a run goes over to changed files |
-//! | `endpoint` | opens the endpoint of a run or a gateway |
+//! | `signals`, `reload` | signals to a run, a replica or a gateway; how a run goes over to changed files |
+//! | `endpoint` | opens the endpoint of a run, a replica or a gateway |
 //! | `setup`, `locks` | the steps that open a live run; the locks on the folders that a run or a replay owns |
 //! | `checkpoints` | decides when a live run takes a checkpoint, and finds the one to start from |
 //! | `online` | connects the online store to its freshness metric and its Redis mirror |
@@ -78,6 +79,8 @@ mod reference;
 mod reload;
 mod replay;
 mod replay_start;
+mod replica;
+mod replica_models;
 mod resume;
 mod rollout;
 mod setup;

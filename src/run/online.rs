@@ -11,7 +11,10 @@ use crate::flow::{Job, Plan};
 use crate::metrics::{Freshness, Metrics};
 use crate::source::PartitionStats;
 use crate::store::Online;
-use crate::store::redis::{DerivedValues, JobProgress, Mirror, MirroredGroup, PartitionOffsets, RedisWriter};
+use crate::store::redis::{
+    DerivedValues, JobProgress, Mirror, MirroredGroup, MirroredRows, PartitionOffsets, RedisWriter, ReplicaDefinition,
+    ReplicaMirror,
+};
 use crate::time::EventTime;
 
 /// Starts to measure the freshness of each group all of whose topics follow the wall clock.
@@ -45,6 +48,7 @@ pub fn start_mirror(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> 
         url: url.clone(),
         dataflow: plan.spec.name.clone(),
         groups: groups.collect(),
+        replicas: config.redis.replicas.then(|| replica_mirror(plan, online)),
         online: online.clone(),
         metrics: metrics.clone(),
         progress: Box::new({
@@ -53,6 +57,15 @@ pub fn start_mirror(config: &Config, job: &Arc<Job>, metrics: &Arc<Metrics>) -> 
         }),
     };
     Ok(Some(RedisWriter::start(mirror)?))
+}
+
+/// Returns what replicas need beside the groups.
+fn replica_mirror(plan: &Plan, online: &Online) -> ReplicaMirror {
+    let rows = plan.spec.tables.iter().filter_map(|table| {
+        let name = table.topic.name.clone();
+        Some(MirroredRows { table: online.table(&name)?.clone(), name })
+    });
+    ReplicaMirror { definition: ReplicaDefinition::new(&plan.spec.definition()), tables: rows.collect() }
 }
 
 /// Returns the derived features that are written to Redis, by position among them: those that do not depend on the asking time,

@@ -1,4 +1,4 @@
-//! Splits in a running job: changes by others are noticed, and ramps that fall behind are taken back.
+//! Splits in a running job or a replica: changes by others are noticed. In a job, ramps that fall behind are taken back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,9 @@ use crate::flow::Plan;
 use crate::flow::plan::ModelPlan;
 use crate::metrics::Metrics;
 use crate::model::{METRICS, ModelKind};
-use crate::registry::{Follower, LiveModels, RampGuard, RampRule, Registry, SplitEntry};
+use crate::registry::{
+    Follower, LiveModels, RampGuard, RampRule, Registry, RegistryError, SplitEntry, UnservedChampion,
+};
 
 /// Follows the registry of a job, and guards its ramps. Cloning shares it.
 #[derive(Clone)]
@@ -17,7 +19,8 @@ pub struct RolloutWatch(Arc<Mutex<RolloutState>>);
 
 struct RolloutState {
     follower: Follower,
-    guard: RampGuard,
+    /// `None` in a replica: only the job that learns decides.
+    guard: Option<RampGuard>,
     reports: SplitReports,
 }
 
@@ -32,18 +35,29 @@ impl RolloutWatch {
     pub fn new(plan: &Plan, live: &Arc<LiveModels>, metrics: &Arc<Metrics>) -> Self {
         let rules = plan.models.iter().filter_map(|model| Some((model.name.clone(), rule(model)?)));
         let guard = RampGuard::new(live.clone(), rules.collect());
-        let mut reports = SplitReports { metrics: metrics.clone(), arms: BTreeMap::new() };
         for model in live.models() {
             // A counter that begins with its first increase shows none to Prometheus.
             metrics.arms.taken_back.with_label_values(&[model]).inc_by(0);
+        }
+        RolloutWatch::with(Follower::new(live.clone()), Some(guard), live, metrics)
+    }
+
+    /// Follows live models that a job of another process makes.
+    pub fn following(live: &Arc<LiveModels>, metrics: &Arc<Metrics>) -> Self {
+        RolloutWatch::with(Follower::retrying(live.clone()), None, live, metrics)
+    }
+
+    fn with(follower: Follower, guard: Option<RampGuard>, live: &Arc<LiveModels>, metrics: &Arc<Metrics>) -> Self {
+        let mut reports = SplitReports { metrics: metrics.clone(), arms: BTreeMap::new() };
+        for model in live.models() {
             live.splits().newest(model).iter().for_each(|entry| reports.split(model, entry));
         }
-        RolloutWatch(Arc::new(Mutex::new(RolloutState { follower: Follower::new(live.clone()), guard, reports })))
+        RolloutWatch(Arc::new(Mutex::new(RolloutState { follower, guard, reports })))
     }
 
     /// Notes that a version was written, with the scores of its window.
     pub fn written(&self) {
-        self.0.lock().expect("no holder panics").guard.set_due();
+        self.0.lock().expect("no holder panics").guard.iter_mut().for_each(RampGuard::set_due);
     }
 
     /// Looks for moves and splits that others have made, and checks the ramps if there are new scores.
@@ -52,14 +66,28 @@ impl RolloutWatch {
         let RolloutState { follower, guard, reports } = &mut *state;
         follower.poll(registry, |model, made| model_reports::moved(&reports.metrics, model, made));
         follower.poll_splits(registry, |model, entry| {
-            guard.set_due();
+            guard.iter_mut().for_each(RampGuard::set_due);
             reports.split(model, entry);
         });
+        let Some(guard) = guard else { return };
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64);
         guard.check(registry, wall, |model, entry| {
             model_reports::taken_back(&reports.metrics, model, entry);
             reports.split(model, entry);
         });
+    }
+
+    /// Looks for versions that others have written or deleted.
+    ///
+    /// # Errors
+    /// If the registry cannot be read.
+    pub fn poll_versions(&self, registry: &Registry) -> Result<(), RegistryError> {
+        self.0.lock().expect("no holder panics").follower.poll_versions(registry)
+    }
+
+    /// Returns the champions that cannot be served, by model.
+    pub fn uncrowned(&self) -> BTreeMap<String, UnservedChampion> {
+        self.0.lock().expect("no holder panics").follower.uncrowned().clone()
     }
 }
 

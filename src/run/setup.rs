@@ -25,10 +25,11 @@ use crate::flow::op::learn;
 use crate::metrics::Metrics;
 use crate::registry::{LiveModels, Registry, Restoration, SavedChampion, When};
 use crate::serve::{DashboardConfig, LetterBoard, Readiness, Role, Server, Service, ServiceConfig};
+use crate::spec::Spec;
 use crate::store::Online;
 
 /// Versions of a model that can be requested without reading the registry.
-const LIVE_VERSIONS: usize = 16;
+pub const LIVE_VERSIONS: usize = 16;
 
 /// A checked dataflow and config, with the stores that the graph writes and the endpoint reads.
 pub struct RunSetup {
@@ -42,6 +43,18 @@ pub struct RunSetup {
     pub readiness: Arc<Readiness>,
     /// The newest dead letters, for the dashboard.
     pub letters: Arc<LetterBoard>,
+}
+
+/// Returns the url of a dataflow's registry: that of the config, or a folder of the dataflow.
+pub fn registry_url(config: &Config, dataflow: &str) -> String {
+    let own = || config.home(dataflow).join("registry").to_string_lossy().into_owned();
+    config.registry.url.clone().unwrap_or_else(own)
+}
+
+/// Returns what the dashboard shows beside the state that requests are answered from.
+pub fn dashboard(spec: &Spec, letters: &Arc<LetterBoard>) -> DashboardConfig {
+    let graph = Graph::of(spec);
+    DashboardConfig { letters: letters.clone(), graph: Arc::new(move |rates| picture::draw(&graph, rates)) }
 }
 
 impl RunSetup {
@@ -102,8 +115,7 @@ impl RunSetup {
 
     /// Returns the url of the registry: that of the config, or a folder of the dataflow.
     fn registry_url(&self) -> String {
-        let own = || self.home.join("registry").to_string_lossy().into_owned();
-        self.config.registry.url.clone().unwrap_or_else(own)
+        registry_url(&self.config, &self.plan.spec.name)
     }
 
     /// Opens the registry.
@@ -123,12 +135,6 @@ impl RunSetup {
         TerminalStatus::new(&self.plan, &self.live, sample, options)
     }
 
-    /// Returns what the dashboard shows beside the state that requests are answered from.
-    fn dashboard(&self) -> DashboardConfig {
-        let graph = Graph::of(&self.plan.spec);
-        DashboardConfig { letters: self.letters.clone(), graph: Arc::new(move |rates| picture::draw(&graph, rates)) }
-    }
-
     /// Binds the endpoint's address and starts to answer. It is not ready before the graph runs.
     ///
     /// # Errors
@@ -137,12 +143,12 @@ impl RunSetup {
         let service = Service::new(ServiceConfig {
             spec: &self.plan.spec,
             programs: (0..self.plan.models.len()).map(|model| self.plan.program(model)).collect(),
-            online: self.online.clone(),
+            online: self.online.clone().into(),
             live: self.live.clone(),
             registry: Some(self.registry()?),
             metrics: self.metrics.clone(),
             readiness: self.readiness.clone(),
-            dashboard: self.dashboard(),
+            dashboard: dashboard(&self.plan.spec, &self.letters),
             logged_share: self.config.log.predictions,
         });
         endpoint::open(&self.config, &service)

@@ -45,7 +45,7 @@ pub type ReadFor<'a> = &'a dyn Fn(usize, &mut Frame) -> Result<Option<InstanceEr
 pub struct SplitCall<'a> {
     /// Position of the model.
     pub model: usize,
-    pub moment: AnswerMoment,
+    pub moment: AnswerMoment<'a>,
     pub explain: bool,
     pub read: ReadFor<'a>,
 }
@@ -54,6 +54,8 @@ pub struct SplitCall<'a> {
 #[derive(Debug)]
 pub enum Unanswered {
     Refused(RequestError),
+    /// Something that was looked up must be fetched first.
+    NotFetched,
     /// The request names a version that must be read from the registry first.
     VersionNotLoaded {
         model: usize,
@@ -84,6 +86,14 @@ impl fmt::Debug for BlockingWork {
 }
 
 impl Unanswered {
+    /// Checks that nothing that was looked up is missing, before anything is counted that the next call would count again.
+    ///
+    /// # Errors
+    /// If something must be fetched first.
+    pub fn check_fetched(moment: AnswerMoment<'_>) -> Result<(), Self> {
+        if moment.lookups.is_complete() { Ok(()) } else { Err(Unanswered::NotFetched) }
+    }
+
     /// An answer that takes work that blocks.
     pub fn blocking(work: impl FnOnce() -> Result<Reply, RequestError> + Send + 'static) -> Self {
         Unanswered::Blocking(BlockingWork(Box::new(work)))

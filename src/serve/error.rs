@@ -6,6 +6,7 @@ use hyper::StatusCode;
 
 use crate::example::{InstanceError, InstanceFault};
 use crate::registry::RegistryError;
+use crate::store::redis::FetchError;
 
 /// An error of a request. Clients read its `Display`.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +101,9 @@ pub enum RequestError {
         #[source]
         source: Box<RegistryError>,
     },
+    /// A look-up cannot be fetched.
+    #[error("{0}")]
+    Store(FetchError),
     #[error("there is no registry here")]
     NoRegistry,
     /// The gateway has nobody to ask.
@@ -182,6 +186,7 @@ impl RequestError {
             RequestError::NoVersion(_)
             | RequestError::Registry { .. }
             | RequestError::RegistryAway { .. }
+            | RequestError::Store(_)
             | RequestError::NoRegistry
             | RequestError::NoServer => StatusCode::SERVICE_UNAVAILABLE,
             RequestError::ServerFailed(_) => StatusCode::BAD_GATEWAY,

@@ -1,14 +1,17 @@
-//! The payload of a request: its headers and its body.
+//! The payload of a request: its headers, its body, and its look-ups.
 
 use hyper::header::HeaderMap;
 
 use super::RequestError;
+use crate::store::RequestLookups;
 
-/// The headers of a request, and its body as it is after decompression.
+/// The headers of a request, its body as it is after decompression, and its look-ups.
 #[derive(Clone, Copy, Debug)]
 pub struct Payload<'a> {
     pub headers: &'a HeaderMap,
     pub bytes: &'a [u8],
+    /// The look-ups of the request.
+    pub lookups: &'a RequestLookups,
 }
 
 impl<'a> Payload<'a> {

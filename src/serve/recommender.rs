@@ -1,12 +1,11 @@
 //! Recommenders: what a model needs besides its program to rank items for a user.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
+use super::answer_moment::AnswerMoment;
 use crate::aggregate::Feature;
 use crate::spec::{FeatureRef, ItemColumn, Recommend, Spec};
-use crate::store::memory::OnlineTable;
-use crate::store::{Online, Vector};
+use crate::store::{LookupTable, OnlineStore, RequestLookups, Vector};
 use crate::time::EventTime;
 use crate::value::{Key, KeyCodec, Scalar, Type};
 
@@ -14,7 +13,7 @@ use crate::value::{Key, KeyCodec, Scalar, Type};
 #[derive(Debug)]
 pub struct Recommender {
     /// The rows of items.
-    table: Arc<OnlineTable>,
+    table: LookupTable,
     /// The columns of items that records have, in the order of the table.
     pub columns: Vec<ItemColumn>,
     codec: KeyCodec,
@@ -27,7 +26,7 @@ pub struct Recommender {
 /// A feature of an entity, in the online store.
 #[derive(Debug)]
 pub struct EntityFeature {
-    table: Arc<OnlineTable>,
+    table: LookupTable,
     /// Names and types of the entity's columns.
     pub entity: Vec<(String, Type)>,
     position: usize,
@@ -47,14 +46,14 @@ pub struct ItemCandidate {
 impl Recommender {
     /// # Panics
     /// If the store lacks a table or group: both are made from the same spec.
-    pub fn new(recommend: &Recommend, spec: &Spec, online: &Online) -> Self {
+    pub fn new(recommend: &Recommend, spec: &Spec, online: &OnlineStore) -> Self {
         let topic = &spec.tables[recommend.table].topic;
         let feature = |of: &FeatureRef| {
             let group = &spec.groups[of.group];
             let columns = &spec.stream_schema(group.from).columns;
             let entity = group.entity.iter().map(|at| (columns[*at].name.clone(), columns[*at].ty));
             EntityFeature {
-                table: online.group(&group.name).expect("the store has all groups").clone(),
+                table: online.group(&group.name).expect("the store has all groups"),
                 entity: entity.collect(),
                 position: of.feature,
             }
@@ -62,7 +61,7 @@ impl Recommender {
         let keys = || recommend.columns.iter().filter(|column| column.is_key);
         let quote = |column: &ItemColumn| serde_json::to_string(&column.name).expect("text has a JSON form");
         Recommender {
-            table: online.table(&topic.name).expect("the store has all tables").clone(),
+            table: online.table(&topic.name).expect("the store has all tables"),
             codec: KeyCodec::new(&keys().map(|column| column.ty).collect::<Vec<_>>()),
             quoted: keys().map(quote).collect(),
             columns: recommend.columns.clone(),
@@ -82,8 +81,8 @@ impl Recommender {
     }
 
     /// Returns all items, in the order of their keys; the number of them if that is more than `most`.
-    pub fn items(&self, most: usize) -> Result<Vec<ItemCandidate>, usize> {
-        let rows = self.table.vectors(most)?;
+    pub fn items(&self, most: usize, lookups: &RequestLookups) -> Result<Vec<ItemCandidate>, usize> {
+        let rows = self.table.vectors(most, lookups)?;
         let item = |row: &Vector| {
             let value = |column: &ItemColumn| row[column.position].scalar(EventTime::MIN);
             let present =
@@ -103,9 +102,9 @@ impl Recommender {
 impl EntityFeature {
     /// Returns the feature of an entity as of an asking time; `None` if the store does not have the entity, as it has none
     /// with a null.
-    pub fn of(&self, key: &[Scalar], asking: EventTime) -> Option<Feature> {
-        let vector = self.table.get(&self.table.codec().encode_one(key))?;
-        Some(vector[self.position].finished(asking))
+    pub fn of(&self, key: &[Scalar], moment: AnswerMoment<'_>) -> Option<Feature> {
+        let vector = self.table.get(self.table.codec().encode_one(key).as_bytes(), moment.lookups)?;
+        Some(vector[self.position].finished(moment.asking))
     }
 }
 

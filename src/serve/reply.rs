@@ -67,7 +67,8 @@ pub fn add_error_headers(error: &RequestError, reply: &mut Reply) {
         }
         _ => {}
     }
-    if error.status() == StatusCode::TOO_MANY_REQUESTS || matches!(error, RequestError::NoServer) {
+    let is_away = matches!(error, RequestError::NoServer | RequestError::Store(_));
+    if error.status() == StatusCode::TOO_MANY_REQUESTS || is_away {
         headers.entry(RETRY_AFTER).or_insert(HeaderValue::from_static("1"));
     }
     if error.ends_connection() {

@@ -12,8 +12,7 @@ use crate::aggregate::Feature;
 use crate::example::DerivedFeature;
 use crate::expr::nearest;
 use crate::spec::{self, Spec};
-use crate::store::Online;
-use crate::store::memory::OnlineTable;
+use crate::store::{LookupTable, OnlineStore, RequestLookups};
 use crate::time::EventTime;
 use crate::value::{Scalar, TimeRules, Type};
 
@@ -27,7 +26,7 @@ pub struct ServedGroups(Vec<ServedGroup>);
 impl ServedGroups {
     /// # Panics
     /// If the store lacks a group: both are made from the same spec.
-    pub fn new(spec: &Spec, online: &Online) -> Self {
+    pub fn new(spec: &Spec, online: &OnlineStore) -> Self {
         ServedGroups(spec.groups.iter().map(|group| ServedGroup::new(spec, group, online)).collect())
     }
 
@@ -87,7 +86,7 @@ pub struct ServedGroup {
     /// The same as JSON.
     quoted_features: Vec<String>,
     derived: Vec<DerivedFeature>,
-    pub table: Arc<OnlineTable>,
+    table: LookupTable,
     /// The windows that requests may ask for beside those declared.
     windows: ServedWindows,
 }
@@ -95,7 +94,7 @@ pub struct ServedGroup {
 impl ServedGroup {
     /// # Panics
     /// If the store lacks the group: both are made from the same spec.
-    fn new(spec: &Spec, group: &spec::Group, online: &Online) -> Self {
+    fn new(spec: &Spec, group: &spec::Group, online: &OnlineStore) -> Self {
         let columns = &spec.stream_schema(group.from).columns;
         let column = |at: &usize| EntityColumn { name: columns[*at].name.clone(), ty: columns[*at].ty };
         let entity: Vec<EntityColumn> = group.entity.iter().map(column).collect();
@@ -108,7 +107,7 @@ impl ServedGroup {
             derived: group.derived_features(),
             entity,
             windows: ServedWindows::new(group, spec.stream_schema(group.from)),
-            table: online.group(&group.name).expect("the store has all groups").clone(),
+            table: online.group(&group.name).expect("the store has all groups"),
         }
     }
 
@@ -145,9 +144,9 @@ impl ServedGroup {
     }
 
     /// The newest vector of an entity. One with a null has none: a record with a null in its entity is of no entity.
-    pub fn vector(&self, key: &[Scalar]) -> Option<Arc<[Feature]>> {
+    pub fn vector(&self, key: &[Scalar], lookups: &RequestLookups) -> Option<Arc<[Feature]>> {
         let is_whole = !key.iter().any(Scalar::is_null);
-        is_whole.then(|| self.table.get(&self.table.codec().encode_one(key))).flatten()
+        is_whole.then(|| self.table.get(self.table.codec().encode_one(key).as_bytes(), lookups)).flatten()
     }
 
     /// The entity that the segments of a path name, one for each of its columns.

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
+use super::answer_moment::AnswerMoment;
+use super::call::Unanswered;
 use super::model_split::ModelSplit;
 use super::prediction_stats::PredictionStats;
 use super::recommender::Recommender;
 use crate::example::{Frame, LookupSource, Program};
+use crate::expr::EvalStats;
 use crate::metrics::{Metrics, NullMetric, NullReason, PredictionCounter};
 use crate::model::{ModelKind, ModelOptions, RANKING_METRICS, Task};
 use crate::registry::{CHAMPION, Servable, ServingSplit};
-use crate::store::Online;
-use crate::store::memory::OnlineTable;
-use crate::time::EventTime;
+use crate::store::{LookupTable, OnlineStore};
 
 /// The arm, in metrics, of requests that name a version.
 const NAMED: &str = "version";
@@ -29,7 +30,7 @@ pub struct ServedModel {
     pub metrics: Vec<&'static str>,
     pub program: Program,
     /// The sources of the program's look-ups, by their positions in it.
-    tables: Vec<Arc<OnlineTable>>,
+    tables: Vec<LookupTable>,
     /// The inputs' names as JSON.
     pub quoted: Vec<String>,
     /// The beginning of every answer, up to the version.
@@ -58,7 +59,7 @@ impl ServedModel {
         program: Program,
         options: &ModelOptions,
         recommender: Option<Recommender>,
-        online: &Online,
+        online: &OnlineStore,
         metrics: &Arc<Metrics>,
     ) -> Self {
         let table = |source: &LookupSource| match source {
@@ -74,7 +75,7 @@ impl ServedModel {
             kind: options.kind.name.clone(),
             task: kind.task,
             metrics: kind.metrics().map(|known| known.name).chain(of_lists).collect(),
-            tables: tables.map(|table| table.expect("the store has all that is looked up").clone()).collect(),
+            tables: tables.map(|table| table.expect("the store has all that is looked up")).collect(),
             quoted: program.inputs().iter().map(|input| quote(&input.name)).collect(),
             head: format!("{{\"model\":{},\"version\":", quote(program.model())).into_bytes(),
             recommender,
@@ -89,12 +90,23 @@ impl ServedModel {
         }
     }
 
-    /// Looks up, as of an asking time, and computes the values that the instances in a frame do not have.
-    pub(super) fn complete(&self, frame: &mut Frame, asking: EventTime) {
-        let failed = self.program.run(frame, asking, |source, key| self.tables[source].get_encoded(key));
+    /// Looks up, as of the asking time of an answer, the values that the instances in a frame do not have.
+    pub(super) fn look_up(&self, frame: &mut Frame, moment: AnswerMoment<'_>) -> EvalStats {
+        let look_up = |source: usize, key: &[u8]| self.tables[source].get(key, moment.lookups);
+        self.program.run(frame, moment.asking, look_up)
+    }
+
+    /// Looks up, as of the asking time of an answer, and computes the values that the instances in a frame do not have.
+    ///
+    /// # Errors
+    /// If something must be fetched first.
+    pub(super) fn complete(&self, frame: &mut Frame, moment: AnswerMoment<'_>) -> Result<(), Unanswered> {
+        let failed = self.look_up(frame, moment);
+        Unanswered::check_fetched(moment)?;
         self.nulls.add(NullReason::NonFinite, failed.non_finite);
         self.nulls.add(NullReason::Overflow, failed.overflow);
         self.nulls.add(NullReason::Unreadable, failed.unreadable);
+        Ok(())
     }
 
     /// Returns whether a version takes the inputs that the program computes. One from before a change of the dataflow

@@ -174,7 +174,7 @@ impl ServedModels {
     pub fn predict(
         &self,
         call: &Call,
-        moment: AnswerMoment,
+        moment: AnswerMoment<'_>,
         scratch: &mut Scratch,
         read: ReadFor<'_>,
     ) -> Result<Answered, Unanswered> {
@@ -193,11 +193,12 @@ impl ServedModels {
         let version = self.version(call.model, call.version)?;
         let stats = model.stats.of(version.version);
         if let Some(fault) = &call.fault {
+            Unanswered::check_fetched(moment)?;
             stats.failed(start.elapsed());
             return Err(RequestError::Instance(fault.clone()).into());
         }
         let Scratch { frame, memory, predictions, .. } = scratch;
-        model.complete(frame, moment.asking);
+        model.complete(frame, moment)?;
         let input = |row: usize, input: usize| model.program.input(frame, row, input);
         let explanations = call.explain.then(|| explain(model, &version.predictor, frame.rows(), input, memory));
         let explanations = explanations.transpose()?;

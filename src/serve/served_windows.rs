@@ -60,7 +60,7 @@ pub enum AskedFeatures<'a> {
 impl AskedFeatures<'_> {
     /// Appends the features of the entity of a vector as JSON: finished as of a moment's asking time, those of a window on
     /// request as of its watermark.
-    pub fn write(&self, vector: &[Feature], moment: AnswerMoment, out: &mut Vec<u8>) {
+    pub fn write(&self, vector: &[Feature], moment: AnswerMoment<'_>, out: &mut Vec<u8>) {
         let asking = moment.asking;
         match self {
             AskedFeatures::Declared { quoted_names, derived } => {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::HeaderMap;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer_moment::AnswerMoment;
@@ -28,12 +29,15 @@ use crate::example::Program;
 use crate::metrics::Metrics;
 use crate::registry::{LiveModels, Registry};
 use crate::spec::Spec;
-use crate::store::{Online, Taps};
+use crate::store::{OnlineStore, RequestLookups, StoreTimes, Taps};
 use crate::time::EventTime;
 
 /// The most requests that wait at a time for work that blocks, such as reading a version from the registry. Further ones
 /// are refused, so that a registry that hangs does not take up all connections.
 const MOST_WAITING: usize = 64;
+
+/// The most times that a handler is called for one request: look-ups depend on each other, but not that often.
+const MOST_CALLS: usize = 64;
 
 /// The target of log lines on requests that could not be answered although they were right.
 const ERRORS: &str = "errors";
@@ -43,7 +47,7 @@ pub struct ServiceConfig<'a> {
     pub spec: &'a Spec,
     /// One for each model of the spec, in its order.
     pub programs: Vec<Program>,
-    pub online: Arc<Online>,
+    pub online: OnlineStore,
     pub live: Arc<LiveModels>,
     /// Holds versions that [`LiveModels`] no longer does.
     pub registry: Option<Registry>,
@@ -66,7 +70,7 @@ pub struct Service {
     pub(super) dashboard: DashboardConfig,
     /// Rates of the operators, for the dashboard.
     pub(super) rates: RateSampler,
-    online: Arc<Online>,
+    online: OnlineStore,
     router: Router,
     /// A permit for each request that may wait for work that blocks.
     waiting: Semaphore,
@@ -119,13 +123,10 @@ impl Service {
                 }
                 (Ok(()), BodyRule::None) => {
                     let captures = captures.with_query(parts.uri.query());
-                    self.respond(route, &captures, Payload { headers: &parts.headers, bytes: &[] }).await
+                    self.respond(route, &captures, &parts.headers, &[]).await
                 }
                 (Ok(()), BodyRule::Whole) => match body::read_body(&parts.headers, body, &rules.limits).await {
-                    Ok(body) => {
-                        let payload = Payload { headers: &parts.headers, bytes: &body.bytes };
-                        self.respond(route, &captures, payload).await
-                    }
+                    Ok(body) => self.respond(route, &captures, &parts.headers, &body.bytes).await,
                     Err(error) => Err(error),
                 },
             },
@@ -159,16 +160,27 @@ impl Service {
         reply
     }
 
-    /// Calls the handler of a route; a second time if a version had to be loaded from the registry first.
+    /// Calls the handler of a route; again if what it looks up had to be fetched first, or a version had to be loaded from
+    /// the registry.
     async fn respond(
         &self,
         route: &HttpRoute,
         captures: &Captures<'_>,
-        payload: Payload<'_>,
+        headers: &HeaderMap,
+        bytes: &[u8],
     ) -> Result<Reply, RequestError> {
-        for _ in 0..2 {
-            match (route.handler)(self, captures, payload) {
+        let lookups = RequestLookups::default();
+        let payload = Payload { headers, bytes, lookups: &lookups };
+        for _ in 0..MOST_CALLS {
+            let answered = (route.handler)(self, captures, payload);
+            if !lookups.is_complete() {
+                // Whatever the answer is, it is one to a request that has looked something up which was not there yet.
+                self.online.fetch(&lookups).await.map_err(RequestError::Store)?;
+                continue;
+            }
+            match answered {
                 Ok(reply) => return Ok(reply),
+                Err(Unanswered::NotFetched) => {}
                 Err(Unanswered::Refused(error)) => return Err(error),
                 Err(Unanswered::VersionNotLoaded { model, version }) => {
                     let _permit = self.wait()?;
@@ -180,7 +192,7 @@ impl Service {
                 }
             }
         }
-        // Other requests have loaded so many versions in between that this one was dropped again.
+        // Other requests have loaded so many versions in between that this one was dropped again, for one.
         Err(RequestError::TooManyConnections)
     }
 
@@ -189,24 +201,25 @@ impl Service {
         self.waiting.try_acquire().map_err(|_| RequestError::TooMuchWaiting)
     }
 
-    /// The time before which everything is closed; `None` before the first record.
-    pub(super) fn watermark(&self) -> Option<EventTime> {
-        match self.online.watermark() {
-            EventTime::MIN => None,
-            // The inputs have ended: the watermark is then just after the newest record.
-            EventTime::MAX => self.newest().map(|newest| newest + 1),
-            time => Some(time),
-        }
+    /// The times now, for what is no answer from the store.
+    pub(super) fn times(&self) -> StoreTimes {
+        self.online.times()
     }
 
-    /// The newest event time of any record; `None` before the first.
-    pub(super) fn newest(&self) -> Option<EventTime> {
-        Some(self.online.newest()).filter(|newest| *newest != EventTime::MIN)
+    /// The event time of instances that have none: the newest of any record; `None` before the first.
+    pub(super) fn newest(&self, payload: Payload<'_>) -> Option<EventTime> {
+        self.online.times_for(payload.lookups).newest()
+    }
+
+    /// The same for an answer whose moment has been taken.
+    pub(super) fn newest_at(&self, moment: AnswerMoment<'_>) -> Option<EventTime> {
+        self.online.times_for(moment.lookups).newest()
     }
 
     /// The moment of an answer, to be taken once and before anything is looked up.
-    pub(super) fn moment(&self) -> AnswerMoment {
-        AnswerMoment { watermark: self.watermark(), asking: self.online.asking_time() }
+    pub(super) fn moment<'a>(&self, payload: Payload<'a>) -> AnswerMoment<'a> {
+        let times = self.online.times_for(payload.lookups);
+        AnswerMoment { watermark: times.closed(), asking: times.asking(), lookups: payload.lookups }
     }
 
     /// The taps of the streams of the dataflow; `None` if nothing is computed here.

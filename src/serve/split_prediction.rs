@@ -50,7 +50,8 @@ impl ServedModels {
         let SplitCall { model, moment, .. } = call;
         let served = &self[model];
         let split = served.split(serving);
-        served.complete(&mut scratch.frame, moment.asking);
+        served.complete(&mut scratch.frame, moment)?;
+        self.look_up_others(call, serving, scratch)?;
         // Deal the instances to the arms that can be served.
         let versions: Vec<Option<ArmVersion>> = serving.arms.iter().map(|arm| self.version_of(model, arm)).collect();
         let shares = serving.entry.shares_at(moment.watermark.unwrap_or(serving.entry.time));
@@ -96,6 +97,31 @@ impl ServedModels {
         Ok(answered)
     }
 
+    /// Looks up what other models need that are arms or shadows, before anything is counted.
+    ///
+    /// # Errors
+    /// If something must be fetched first.
+    fn look_up_others(
+        &self,
+        call: SplitCall<'_>,
+        serving: &ServingSplit,
+        scratch: &mut Scratch,
+    ) -> Result<(), Unanswered> {
+        // Where nothing is fetched, it is looked up when it is needed.
+        if !call.moment.lookups.is_fetched() {
+            return Ok(());
+        }
+        for arm in serving.arms.iter().chain(&serving.shadows) {
+            let other = self.version_of(call.model, arm).filter(|arm| arm.model != call.model);
+            if let Some(ArmVersion { model, .. }) = other
+                && (call.read)(model, &mut scratch.other)?.is_none()
+            {
+                self[model].look_up(&mut scratch.other, call.moment);
+            }
+        }
+        Unanswered::check_fetched(call.moment)
+    }
+
     /// Predicts for rows with a version, of the model that was asked or of another.
     ///
     /// # Errors
@@ -105,7 +131,7 @@ impl ServedModels {
         call: SplitCall<'_>,
         wanted: &RowsFor<'_>,
         scratch: &mut Scratch,
-    ) -> Result<RowsAnswered, RequestError> {
+    ) -> Result<RowsAnswered, Unanswered> {
         let start = Instant::now();
         let RowsFor { model, version, rows } = *wanted;
         let served = &self[model];
@@ -115,9 +141,9 @@ impl ServedModels {
         } else {
             if let Some(fault) = (call.read)(model, other)? {
                 served.stats.of(version.version).failed(start.elapsed());
-                return Err(RequestError::Instance(fault));
+                return Err(RequestError::Instance(fault).into());
             }
-            served.complete(other, call.moment.asking);
+            served.complete(other, call.moment)?;
             other
         };
         let input = |row: usize, input: usize| served.program.input(frame, rows[row], input);

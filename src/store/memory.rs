@@ -13,7 +13,7 @@ use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
 use twox_hash::XxHash3_64;
 
-use super::{Taps, Upsert, Vector};
+use super::{StoreTimes, Taps, Upsert, Vector};
 use crate::aggregate::Feature;
 use crate::metrics::Freshness;
 use crate::time::EventTime;
@@ -285,13 +285,8 @@ impl Online {
         self.newest.load(Relaxed)
     }
 
-    /// The time as of which requests ask: the newest time of a record or, where event time follows the clock in a quiet
-    /// stream, the watermark. `EventTime::MIN` before the first record.
-    pub fn asking_time(&self) -> EventTime {
-        match self.watermark() {
-            // The inputs are used up: time stands still at the newest record.
-            EventTime::MAX => self.newest(),
-            watermark => watermark.max(self.newest()),
-        }
+    /// Both times.
+    pub fn times(&self) -> StoreTimes {
+        StoreTimes { watermark: self.watermark(), newest: self.newest() }
     }
 }

@@ -4,19 +4,25 @@
 
 pub mod checksums;
 mod content;
+mod lookups;
 pub mod memory;
 pub mod offline;
 pub mod offline_rows;
+mod online_store;
 pub mod redis;
 mod taps;
+mod times;
 
 use std::sync::Arc;
 
 use crate::aggregate::Feature;
 use crate::value::Key;
 
+pub use lookups::{Fetched, FetchedVector, LookupTable, MissingLookups, RemoteTable, RequestLookups};
 pub use memory::Online;
+pub use online_store::OnlineStore;
 pub use taps::{Tap, TapReading, Taps};
+pub use times::StoreTimes;
 
 /// The features of an entity or the columns of a table row, shared by their readers.
 pub type Vector = Arc<[Feature]>;

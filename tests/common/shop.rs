@@ -280,7 +280,7 @@ impl Shop {
         Service::new(ServiceConfig {
             spec: &self.plan.spec,
             programs: (0..self.plan.models.len()).map(|model| self.plan.program(model)).collect(),
-            online: self.online.clone(),
+            online: self.online.clone().into(),
             live: self.live.clone(),
             registry: self.registry.clone(),
             metrics: self.metrics.clone(),

@@ -183,7 +183,7 @@ impl TrainingGraph for Eager<'_> {
 
 /// A column for each feature of a look-up by records.
 fn answers(shop: &Shop, history: &History, lookup: &FeatureLookup, records: &Batch) -> Vec<ArrayRef> {
-    let asking = shop.online.asking_time();
+    let asking = shop.online.times().asking();
     let table = shop.online.group(&lookup.group).unwrap();
     let record = |row: usize| records.columns.iter().map(|column| Scalar::of(column, row)).collect::<Vec<_>>();
     let answer = |row: usize| {

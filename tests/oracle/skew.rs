@@ -114,7 +114,7 @@ fn compare(plan: &Arc<Plan>, until: &str, wanted_examples: usize) {
     let service = Service::new(ServiceConfig {
         spec: &plan.spec,
         programs: vec![plan.program(0)],
-        online: online.clone(),
+        online: online.clone().into(),
         live: live.clone(),
         registry: None,
         metrics: metrics.clone(),

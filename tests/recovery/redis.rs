@@ -13,13 +13,15 @@ use tidemill::aggregate::Feature;
 use tidemill::metrics::Metrics;
 use tidemill::store::memory::OnlineTable;
 use tidemill::store::redis::{
-    JobProgress, Mirror, MirrorStatus, MirroredGroup, PartitionOffsets, RedisWriter, key_text,
+    JobProgress, Mirror, MirrorStatus, MirroredGroup, MirroredRows, PartitionOffsets, RedisWriter, ReplicaDefinition,
+    ReplicaMirror, key_text,
 };
 use tidemill::store::{Online, Upsert};
 use tidemill::time::PartitionId;
 use tidemill::value::{Scalar, Type};
 
-/// An online store of one group `g`, keyed by a text and a number, with the features `n`, `mean` and `what`.
+/// An online store of one group `g`, keyed by a text and a number, with the features `n`, `mean` and `what`, and a table `t`,
+/// keyed by a text.
 pub struct Store {
     online: Arc<Online>,
     table: Arc<OnlineTable>,
@@ -29,7 +31,8 @@ pub struct Store {
 
 impl Store {
     pub fn new() -> Self {
-        let online = Online::new([("g".to_owned(), vec![Type::String, Type::Int])], []);
+        let groups = [("g".to_owned(), vec![Type::String, Type::Int])];
+        let online = Online::new(groups, [("t".to_owned(), vec![Type::String])]);
         online.advance(1_000);
         let table = online.group("g").unwrap().clone();
         let store = Store { online, table, metrics: Metrics::new("d"), progress: Arc::default() };
@@ -42,6 +45,17 @@ impl Store {
     }
 
     fn writer_at(&self, url: String) -> RedisWriter {
+        self.writer_with(url, None)
+    }
+
+    /// A writer that writes for replicas, too.
+    pub fn writer_for_replicas(&self, server: &Server) -> RedisWriter {
+        let table = self.online.table("t").unwrap().clone();
+        let tables = vec![MirroredRows { name: "t".to_owned(), table }];
+        self.writer_with(server.url(), Some(ReplicaMirror { definition: ReplicaDefinition::new("d"), tables }))
+    }
+
+    fn writer_with(&self, url: String, replicas: Option<ReplicaMirror>) -> RedisWriter {
         let progress = self.progress.clone();
         RedisWriter::start(Mirror {
             url,
@@ -53,6 +67,7 @@ impl Store {
                 table: self.table.clone(),
                 ttl_ms: Some(3_600_000),
             }],
+            replicas,
             online: self.online.clone(),
             metrics: self.metrics.clone(),
             progress: Box::new(move || progress.lock().unwrap().clone()),
@@ -74,6 +89,14 @@ impl Store {
     fn put(&self, user: &str, item: i64, vector: [Scalar; 3]) {
         let key = self.table.codec().encode_one(&[Scalar::String(user.into()), Scalar::Int(item)]);
         self.table.apply(Upsert { key, vector: Some(vector.into_iter().map(Feature::Value).collect()) });
+    }
+
+    /// Writes the row of a key, or deletes it.
+    pub fn set_row(&self, key: &str, value: Option<i64>) {
+        let table = self.online.table("t").unwrap();
+        let text = Scalar::String(key.into());
+        let row = value.map(|value| [text.clone(), Scalar::Int(value)].map(Feature::Value).into());
+        table.apply(Upsert { key: table.codec().encode_one(&[text]), vector: row });
     }
 
     pub fn remove(&self, user: &str) {
@@ -191,6 +214,82 @@ fn a_server_that_comes_back_empty_receives_everything_again() {
 
     let _: () = redis::cmd("FLUSHALL").query(&mut redis).unwrap();
     eventually("all once more", || size(&mut redis) == 2_501);
+}
+
+#[test]
+fn a_server_that_is_emptied_while_the_job_goes_on_receives_everything_again() {
+    let server = Server::redis();
+    let store = Arc::new(Store::new());
+    (0..2_500).for_each(|n| store.set(&format!("u{n}"), n));
+    let _writer = store.writer(&server);
+    let mut redis = server.connection();
+    let size = |redis: &mut Connection| redis::cmd("DBSIZE").query::<u64>(redis).unwrap_or(0);
+    eventually("all", || size(&mut redis) == 2_501);
+    // An entity changes, and with it what has been read.
+    let is_over = Arc::new(AtomicU64::new(0));
+    let going_on = std::thread::spawn({
+        let (store, is_over) = (store.clone(), is_over.clone());
+        move || {
+            let mut record = 1;
+            while is_over.load(SeqCst) == 0 {
+                store.reach(record, record);
+                store.set("u0", record as i64);
+                record += 1;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    });
+    let _: () = redis::cmd("FLUSHALL").query(&mut redis).unwrap();
+    eventually("all again", || size(&mut redis) == 2_501);
+    is_over.store(1, SeqCst);
+    going_on.join().unwrap();
+}
+
+/// A transaction that reads all of it finds either no definition or everything that the store has.
+#[test]
+fn replicas_are_told_of_everything_only_while_it_is_there() {
+    let server = Server::redis();
+    let store = Store::new();
+    (0..5_000).for_each(|n| store.set(&format!("u{n}"), n));
+    (0..100).for_each(|n| store.set_row(&format!("r{n}"), Some(n)));
+    let _writer = store.writer_for_replicas(&server);
+    let mut redis = server.connection();
+    // Hashes and vectors of the entities, the rows, the progress and the state.
+    let everything = 10_000 + 3;
+    let mut is_complete = || {
+        let mut asked = redis::pipe();
+        asked.atomic().cmd("HMGET").arg("tidemill:d:_replica").arg(&["writer", "definition"]).cmd("DBSIZE");
+        asked.cmd("HLEN").arg("tidemill:d:_rows:t");
+        let (state, keys, rows): ([Option<String>; 2], u64, u64) = asked.query(&mut redis).unwrap();
+        let is_told = state.iter().all(Option::is_some);
+        assert!(!is_told || (keys, rows) == (everything, 100), "{state:?} with {keys} keys and {rows} rows");
+        is_told
+    };
+    eventually("everything", &mut is_complete);
+    for _ in 0..5 {
+        redis::cmd("FLUSHALL").exec(&mut server.connection()).unwrap();
+        assert!(!is_complete());
+        eventually("everything again", &mut is_complete);
+    }
+}
+
+#[test]
+fn a_writer_that_starts_deletes_rows_that_its_store_does_not_have() {
+    let server = Server::redis();
+    let mut redis = server.connection();
+    let mut rows = || -> u64 { redis::cmd("HLEN").arg("tidemill:d:_rows:t").query(&mut redis).unwrap() };
+    {
+        let store = Store::new();
+        (0..2_500).for_each(|n| store.set_row(&format!("r{n}"), Some(n)));
+        let _writer = store.writer_for_replicas(&server);
+        eventually("all rows", || rows() == 2_500);
+        store.set_row("r7", None);
+        eventually("one less", || rows() == 2_499);
+    }
+    let store = Store::new();
+    (0..10).for_each(|n| store.set_row(&format!("r{n}"), Some(n)));
+    let _writer = store.writer_for_replicas(&server);
+    eventually("its rows alone", || rows() == 10);
 }
 
 #[test]
@@ -342,7 +441,15 @@ fn an_invalid_address_is_refused_at_once() {
     let store = Store::new();
     let progress = Box::new(JobProgress::default);
     let (online, metrics) = (store.online.clone(), store.metrics.clone());
-    let mirror = Mirror { url: "nowhere".into(), dataflow: "d".into(), groups: Vec::new(), online, metrics, progress };
+    let mirror = Mirror {
+        url: "nowhere".into(),
+        dataflow: "d".into(),
+        groups: Vec::new(),
+        replicas: None,
+        online,
+        metrics,
+        progress,
+    };
     assert!(RedisWriter::start(mirror).is_err());
 }
 

@@ -40,7 +40,7 @@ fn values() -> BTreeMap<String, BTreeSet<String>> {
 /// Returns every hash of the dataflow: its group and entity, and its fields.
 fn hashes(redis: &mut Connection) -> Vec<(Vec<String>, BTreeMap<String, String>)> {
     let keys: Vec<String> = redis::cmd("KEYS").arg("tidemill:flights:*").query(redis).unwrap();
-    let entities = keys.into_iter().filter(|key| !key.ends_with(":_positions"));
+    let entities = keys.into_iter().filter(|key| !key.starts_with("tidemill:flights:_"));
     let hash = |key: String| {
         let fields = redis::cmd("HGETALL").arg(&key).query(redis).unwrap();
         let parts = key.split(':').skip(2).map(|part| part.replace("%3A", ":").replace("%25", "%"));

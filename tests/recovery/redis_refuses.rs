@@ -77,6 +77,24 @@ fn keys_that_may_not_be_written_are_left_and_the_others_are_written() {
 }
 
 #[test]
+fn features_are_written_where_nothing_may_be_written_for_replicas() {
+    let server = Server::redis();
+    let mut redis = server.connection();
+    run(&mut redis, &["ACL", "SETUSER", "default", "resetkeys", "~tidemill:d:_positions", "~tidemill:d:g:*"]);
+    let store = Store::new();
+    store.set("a", 1);
+    store.set_row("r", Some(1));
+    let writer = store.writer_for_replicas(&server);
+    eventually("a", || count(&mut redis, "a") == Some(1));
+    store.set("a", 2);
+    store.set_row("r", Some(2));
+    eventually("a further change", || count(&mut redis, "a") == Some(2));
+    assert!(is_writing(&writer));
+    assert_eq!(store.metric(r#"tidemill_redis_pending_keys{group="g"}"#), 0.0);
+    assert_eq!(writer.finish(Duration::from_secs(5)), 0);
+}
+
+#[test]
 fn a_server_without_memory_or_of_reads_only_receives_everything_once_it_takes_writes() {
     let server = Server::redis();
     let mut redis = server.connection();

@@ -154,6 +154,11 @@ const WORDS: &[(&str, &str, &str)] = &[
         "Redis server that all feature vectors are written to: `redis://[:PASSWORD@]HOST:PORT[/DB]` or `redis+unix:///PATH`",
     ),
     (
+        "redis.replicas",
+        "bool",
+        "Whether what replicas (`tidemill serve`) answer from is written to Redis beside the features. It takes about half as much memory there as the features do",
+    ),
+    (
         "registry.url",
         "path or `file://` URL",
         "Location of the model registry; by default `{data_dir}/{dataflow}/registry`",

@@ -188,11 +188,19 @@ pub struct DeadLettersConfig {
 }
 
 /// `[redis]`: the mirror of the online store.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RedisConfig {
     /// The address of the server; `None` for no mirror.
     pub url: Option<String>,
+    /// True to write what replicas need, too.
+    pub replicas: bool,
+}
+
+impl Default for RedisConfig {
+    fn default() -> Self {
+        RedisConfig { url: None, replicas: true }
+    }
 }
 
 /// `[registry]`: the registry of model versions.

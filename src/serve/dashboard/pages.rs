@@ -18,6 +18,7 @@ use crate::example::NeededColumn;
 use crate::expr::nearest;
 use crate::model::InputColumn;
 use crate::registry::{RegistryError, ScorePoint};
+use crate::serve::answer_moment::AnswerMoment;
 use crate::serve::call::{Call, Scratch, Unanswered, VersionRef};
 use crate::serve::instance_table::{InstanceTable, TableCell};
 use crate::serve::operator_rates::SampledCounts;
@@ -27,7 +28,6 @@ use crate::serve::reply::{self, Reply};
 use crate::serve::served_groups::{EntityColumn, ServedGroup};
 use crate::serve::served_model::ServedModel;
 use crate::serve::{Captures, RequestError, Service, operations};
-use crate::time::EventTime;
 use crate::value::{Scalar, Type};
 
 /// The style sheet.
@@ -63,8 +63,8 @@ pub fn overview(service: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<R
     let overview = Overview {
         reasons: operations::reasons(service),
         warnings: service.readiness.warnings(),
-        watermark: service.watermark(),
-        newest: service.newest(),
+        watermark: service.times().closed(),
+        newest: service.times().newest(),
         graph: (service.dashboard.graph)(&rates),
         sources,
         letters: service.dashboard.letters.shown(),
@@ -97,7 +97,7 @@ pub fn overview(service: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<R
 ///
 /// # Errors
 /// If there is no such group, or the query is no form of its entity.
-pub fn group(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
+pub fn group(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
     let group = service.groups.find(&captures.text(0)?)?;
     let given = captures.form()?;
     check_fields(&given, &group.entity.iter().map(|column| column.name.as_str()).collect::<Vec<_>>())?;
@@ -109,14 +109,15 @@ pub fn group(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Resu
         required: true,
     };
     let fields: Vec<FormField> = group.entity.iter().map(field).collect();
-    let moment = service.moment();
-    let found = (!given.is_empty()).then(|| find(group, &fields, moment.asking));
+    let moment = service.moment(payload);
+    let found = (!given.is_empty()).then(|| find(group, &fields, moment));
     let sections = explorer::sections(&group.name, &fields, found.as_ref(), moment.watermark);
     Ok(shell::page(&service.dataflow, &format!("Features {}", group.name), &sections))
 }
 
-/// Finds the vector of the entity that a form names; features are as of an asking time.
-fn find(group: &ServedGroup, fields: &[FormField], asking: EventTime) -> FoundEntity {
+/// Finds the vector of the entity that a form names; features are as of a moment.
+fn find(group: &ServedGroup, fields: &[FormField], moment: AnswerMoment<'_>) -> FoundEntity {
+    let asking = moment.asking;
     let mut key = Vec::with_capacity(fields.len());
     for (column, field) in group.entity.iter().zip(fields) {
         match Scalar::of_text(column.ty, &field.value) {
@@ -124,7 +125,7 @@ fn find(group: &ServedGroup, fields: &[FormField], asking: EventTime) -> FoundEn
             None => return FoundEntity::Mistake(format!("{}: expected {}", column.name, column.ty.name())),
         }
     }
-    let Some(vector) = group.vector(&key) else { return FoundEntity::Unknown };
+    let Some(vector) = group.vector(&key, moment.lookups) else { return FoundEntity::Unknown };
     let value = |(at, name): (usize, &String)| (name.clone(), group.value(&vector, at, asking).to_json(asking));
     FoundEntity::Vector(group.features.iter().enumerate().map(value).collect())
 }
@@ -175,7 +176,7 @@ fn find_metric(metrics: &[&'static str], name: Cow<'_, str>) -> Result<&'static 
 ///
 /// # Errors
 /// If there is no such model, or the query is no form of its columns.
-pub fn predict(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
+pub fn predict(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
     let position = service.models.find(&captures.text(0)?)?;
     let model = &service.models[position];
     let given = captures.form()?;
@@ -183,7 +184,7 @@ pub fn predict(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Re
     let fields = trial_fields(model, &given);
     let answered = match instance(model, &fields) {
         Err(what) => Err(what),
-        Ok(instance) => match run(service, position, &instance) {
+        Ok(instance) => match run(service, position, &instance, payload) {
             Ok(trial) => Ok(trial),
             Err(Unanswered::Refused(error)) => Err(error.to_string()),
             Err(other) => return Err(other),
@@ -221,14 +222,15 @@ fn run(
     service: &Service,
     position: usize,
     (names, cells): &(Vec<String>, Vec<TableCell<'_>>),
+    payload: Payload<'_>,
 ) -> Result<Trial, Unanswered> {
     let model = &service.models[position];
     Scratch::with(|scratch| {
-        let seed = model.program.instances(&mut scratch.frame, service.newest());
+        let seed = model.program.instances(&mut scratch.frame, service.newest(payload));
         let read = seed.deserialize(InstanceTable { names, rows: 1, cell: |_, column: usize| cells[column] });
         let fault = read.map_err(|error| RequestError::Malformed(error.to_string()))?.err();
         let call = Call { model: position, version: VersionRef::Champion, explain: false, fault };
-        let answered = service.models.predict(&call, service.moment(), scratch, &|_, _| Ok(None))?;
+        let answered = service.models.predict(&call, service.moment(payload), scratch, &|_, _| Ok(None))?;
         let mut predictions = Vec::new();
         reply::write_predictions(&answered, &scratch.predictions, &mut predictions);
         let predictions: Vec<Value> = serde_json::from_slice(&predictions).unwrap_or_default();
@@ -273,7 +275,7 @@ fn summary(service: &Service, model: &ServedModel) -> ShownModel {
 }
 
 fn split(service: &Service, model: &ServedModel) -> Option<ShownSplit> {
-    let now = service.watermark();
+    let now = service.times().closed();
     let serving = service.models.live().splits().serving(&model.name, now)?;
     let others = serving.entry.split.iter().flat_map(|split| split.models());
     let champion = |name: &str| {

@@ -17,6 +17,7 @@ use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
 use crate::serve::served_groups::{ServedGroup, check_count};
 use crate::serve::{Captures, RequestError, Service};
+use crate::store::RequestLookups;
 use crate::time::format_time;
 use crate::value::Scalar;
 
@@ -67,8 +68,8 @@ pub fn online_features(service: &Service, _: &Captures<'_>, payload: Payload<'_>
     check_count(entities.rows())?;
     let keys = key_names(service, &entities)?;
     let names = names(&request, &keys, &asked)?;
-    let moment = service.moment();
-    let vectors = vectors(&entities, &asked)?;
+    let moment = service.moment(payload);
+    let vectors = vectors(&entities, &asked, moment.lookups)?;
     // Keys first, then features, each with its values, statuses and times.
     let mut out = Vec::with_capacity(256);
     out.extend_from_slice(b"{\"metadata\":{\"feature_names\":");
@@ -166,7 +167,11 @@ fn names(
 }
 
 /// The vectors of each feature's group, for all entities. Those of a group are looked up once.
-fn vectors(entities: &JsonColumns<'_>, asked: &[AskedFeature<'_>]) -> Result<Vec<Arc<GroupVectors>>, RequestError> {
+fn vectors(
+    entities: &JsonColumns<'_>,
+    asked: &[AskedFeature<'_>],
+    lookups: &RequestLookups,
+) -> Result<Vec<Arc<GroupVectors>>, RequestError> {
     let mut known: Vec<(&str, Arc<GroupVectors>)> = Vec::new();
     let mut all = Vec::with_capacity(asked.len());
     for AskedFeature { group, .. } in asked {
@@ -175,7 +180,7 @@ fn vectors(entities: &JsonColumns<'_>, asked: &[AskedFeature<'_>]) -> Result<Vec
             Some(vectors) => vectors,
             None => {
                 let keys = keys(entities, group)?;
-                let vectors = Arc::new(keys.iter().map(|key| group.vector(key)).collect::<GroupVectors>());
+                let vectors = Arc::new(keys.iter().map(|key| group.vector(key, lookups)).collect::<GroupVectors>());
                 known.push((&group.name, vectors.clone()));
                 vectors
             }

@@ -33,15 +33,11 @@ pub fn invocations(service: &Service, _: &Captures<'_>, payload: Payload<'_>) ->
     let version = VersionRef::from(invocation.params.version);
     Scratch::with(|scratch| {
         let read = |model: usize, frame: &mut Frame| {
-            invocation.frame.instances(&service.models, model, service.newest(), frame)
+            invocation.frame.instances(&service.models, model, service.newest(payload), frame)
         };
         let fault = read(model, &mut scratch.frame)?;
-        let answered = service.models.predict(
-            &Call { model, version, explain: false, fault },
-            service.moment(),
-            scratch,
-            &read,
-        )?;
+        let call = Call { model, version, explain: false, fault };
+        let answered = service.models.predict(&call, service.moment(payload), scratch, &read)?;
         let mut out = Vec::with_capacity(32 + 24 * scratch.predictions.values().len());
         out.extend_from_slice(b"{\"predictions\":");
         reply::write_predictions(&answered, &scratch.predictions, &mut out);

@@ -25,7 +25,7 @@ pub fn entities(service: &Service, captures: &Captures<'_>, payload: Payload<'_>
     let group = service.groups.find(&captures.text(0)?)?;
     let EntitiesRequest { keys, window } = read(group, payload)?;
     let asked = group.asked(window.as_deref())?;
-    let moment = service.moment();
+    let moment = service.moment(payload);
     let mut out = Vec::with_capacity(64 + 256 * keys.len());
     out.extend_from_slice(b"{\"results\":[");
     for (at, key) in keys.iter().enumerate() {
@@ -48,10 +48,10 @@ fn write_result(
     group: &ServedGroup,
     key: &[Scalar],
     asked: &AskedFeatures<'_>,
-    moment: AnswerMoment,
+    moment: AnswerMoment<'_>,
     out: &mut Vec<u8>,
 ) {
-    let found = group.vector(key);
+    let found = group.vector(key, moment.lookups);
     let status: &[u8] = if found.is_some() { b"{\"status\":\"found\"" } else { b"{\"status\":\"not_found\"" };
     out.extend_from_slice(status);
     out.extend_from_slice(b",\"entity\":");

@@ -12,14 +12,14 @@ use crate::value::Scalar;
 ///
 /// # Errors
 /// If there is no such group or entity, or the group cannot answer the window.
-pub fn features(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
+pub fn features(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
     let mut segments = captures.raw(0).split('/');
     let group = service.groups.find(&decode(segments.next().unwrap_or_default())?)?;
     let key = group.key(&segments.collect::<Vec<_>>())?;
     let window = captures.parameter("window")?;
     let asked = group.asked(window.as_deref())?;
-    let moment = service.moment();
-    let Some(vector) = group.table.get(&group.table.codec().encode_one(&key)) else {
+    let moment = service.moment(payload);
+    let Some(vector) = group.vector(&key, moment.lookups) else {
         let entity = key.iter().map(Scalar::to_text).collect::<Vec<_>>().join(", ");
         return Err(RequestError::UnknownEntity { group: group.name.clone(), entity }.into());
     };

@@ -110,7 +110,7 @@ impl HandMove {
             inputs: model.program.inputs().to_vec(),
             registry: service.models.registry()?,
             live: service.models.live(),
-            when: When { event: service.watermark().unwrap_or(wall), wall },
+            when: When { event: service.times().closed().unwrap_or(wall), wall },
         })
     }
 

@@ -30,9 +30,9 @@ const FIELDS: [&str; 5] = ["instances", "model", "version", "features", "explain
 /// If the body is malformed, or names a model or version that does not exist or is not loaded.
 pub fn predict(service: &Service, _: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
     Scratch::with(|scratch| {
-        let reader = RequestReader { models: &service.models, newest: service.newest(), only: None };
+        let reader = RequestReader { models: &service.models, newest: service.newest(payload), only: None };
         let request = reader.read(payload.text()?, &mut scratch.frame)?;
-        let moment = service.moment();
+        let moment = service.moment(payload);
         let read = |model: usize, frame: &mut Frame| reader.read_again(payload.text()?, frame, model);
         let answered = service.models.predict(&request.call, moment, scratch, &read)?;
         let model = &service.models[request.call.model];

@@ -21,7 +21,6 @@ use crate::serve::reply::{self, Reply};
 use crate::serve::served_groups::scalar;
 use crate::serve::served_model::ServedModel;
 use crate::serve::{Captures, RequestError, Service};
-use crate::time::EventTime;
 use crate::value::{Key, Scalar, Type};
 
 /// The fields of a request.
@@ -57,10 +56,11 @@ struct RecommendRequest {
 pub fn recommend(service: &Service, _: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
     let request = read(service, payload.text()?)?;
     let (model, recommender) = (&service.models[request.model], recommender(&service.models[request.model])?);
-    let moment = service.moment();
-    let asking = moment.asking;
-    let history = history(recommender, &request, asking)?;
-    let candidates = candidates(recommender, &request, history.as_ref())?;
+    let moment = service.moment(payload);
+    let history = history(recommender, &request, moment)?;
+    let candidates = candidates(recommender, &request, history.as_ref(), moment)?;
+    // Both decide what is looked up next.
+    Unanswered::check_fetched(moment)?;
     // One version scores all candidates, whatever becomes champion in between. That there is none is told for new users, too.
     let version = service.models.check(&Call {
         model: request.model,
@@ -70,8 +70,8 @@ pub fn recommend(service: &Service, _: &Captures<'_>, payload: Payload<'_>) -> R
     })?;
     let (by, scores) = match (&recommender.popularity, history) {
         (Some(popularity), None) => {
-            check(service, &request, &candidates)?;
-            ("popularity", popularities(recommender, popularity, &candidates, asking))
+            check(service, &request, &candidates, moment)?;
+            ("popularity", popularities(recommender, popularity, &candidates, moment))
         }
         _ => ("model", scores(service, &request, version, &candidates, moment)?),
     };
@@ -111,7 +111,7 @@ fn write_answer<'a>(
 fn history(
     recommender: &Recommender,
     request: &RecommendRequest,
-    asking: EventTime,
+    moment: AnswerMoment<'_>,
 ) -> Result<Option<Feature>, RequestError> {
     let Some(seen) = &recommender.seen else {
         return match request.exclude_seen {
@@ -126,7 +126,7 @@ fn history(
         }
     };
     let key = seen.entity.iter().map(value).collect::<Result<Vec<Scalar>, _>>()?;
-    Ok(seen.of(&key, asking))
+    Ok(seen.of(&key, moment))
 }
 
 /// The candidates of a request, or all items, without those that the user has seen.
@@ -134,6 +134,7 @@ fn candidates(
     recommender: &Recommender,
     request: &RecommendRequest,
     history: Option<&Feature>,
+    moment: AnswerMoment<'_>,
 ) -> Result<Vec<ItemCandidate>, RequestError> {
     let all = match &request.candidates {
         Some(candidates) if candidates.len() > MOST_CANDIDATES => {
@@ -141,7 +142,7 @@ fn candidates(
             return Err(malformed(format!("candidates: {found} of them; expected {MOST_CANDIDATES} at most")));
         }
         Some(candidates) => candidates.clone(),
-        None => recommender.items(MOST_CANDIDATES).map_err(|items| {
+        None => recommender.items(MOST_CANDIDATES, moment.lookups).map_err(|items| {
             malformed(format!("candidates: missing, and there are {items} items; expected {MOST_CANDIDATES} at most"))
         })?,
     };
@@ -157,14 +158,14 @@ fn popularities(
     recommender: &Recommender,
     popularity: &EntityFeature,
     candidates: &[ItemCandidate],
-    asking: EventTime,
+    moment: AnswerMoment<'_>,
 ) -> Vec<f64> {
     // The entity's columns are key columns, in an order of its own.
     let place = |name: &String| recommender.key_columns().position(|column| column.name == *name);
     let places: Vec<usize> = popularity.entity.iter().map(|(name, _)| place(name).expect("a key column")).collect();
     let of = |candidate: &ItemCandidate| {
         let key: Vec<Scalar> = places.iter().map(|at| candidate.key[*at].clone()).collect();
-        match popularity.of(&key, asking).map(|feature| feature.scalar(asking)) {
+        match popularity.of(&key, moment).map(|feature| feature.scalar(moment.asking)) {
             Some(Scalar::Int(count)) => count as f64,
             Some(Scalar::Float(value)) => value,
             _ => 0.0,
@@ -193,11 +194,20 @@ fn scores(
     request: &RecommendRequest,
     version: u64,
     candidates: &[ItemCandidate],
-    moment: AnswerMoment,
+    moment: AnswerMoment<'_>,
 ) -> Result<Vec<f64>, Unanswered> {
     let call = Call { model: request.model, version: VersionRef::Number(version), explain: false, fault: None };
+    let model = &service.models[request.model];
+    if moment.lookups.is_fetched() {
+        // All slices first, so that what they look up is fetched together.
+        read_instances(service, request, candidates, moment, |scratch| {
+            model.look_up(&mut scratch.frame, moment);
+            Ok(())
+        })?;
+        Unanswered::check_fetched(moment)?;
+    }
     let mut scores = Vec::with_capacity(candidates.len());
-    read_instances(service, request, candidates, |scratch| {
+    read_instances(service, request, candidates, moment, |scratch| {
         service.models.predict(&call, moment, scratch, &|_, _| Ok(None))?;
         scores.extend(scratch.predictions.rows().map(|prediction| prediction[0]));
         Ok(())
@@ -206,9 +216,14 @@ fn scores(
 }
 
 /// Checks the columns of the user and of candidates that are not scored: all of those of the body, or one item.
-fn check(service: &Service, request: &RecommendRequest, candidates: &[ItemCandidate]) -> Result<(), Unanswered> {
+fn check(
+    service: &Service,
+    request: &RecommendRequest,
+    candidates: &[ItemCandidate],
+    moment: AnswerMoment<'_>,
+) -> Result<(), Unanswered> {
     let some = if request.candidates.is_some() { candidates } else { &candidates[..candidates.len().min(1)] };
-    read_instances(service, request, some, |_| Ok(()))
+    read_instances(service, request, some, moment, |_| Ok(()))
 }
 
 /// Reads the candidates with the user's columns into a frame, slice by slice, and calls `then` after each.
@@ -216,6 +231,7 @@ fn read_instances(
     service: &Service,
     request: &RecommendRequest,
     candidates: &[ItemCandidate],
+    moment: AnswerMoment<'_>,
     mut then: impl FnMut(&mut Scratch) -> Result<(), Unanswered>,
 ) -> Result<(), Unanswered> {
     let program = &service.models[request.model].program;
@@ -223,7 +239,7 @@ fn read_instances(
         candidates.chunks(SLICE).try_for_each(|slice| {
             let instances = slice.iter().map(|candidate| instance(&request.user, &candidate.fields));
             let text = Value::Array(instances.collect()).to_string();
-            let seed = program.instances(&mut scratch.frame, service.newest());
+            let seed = program.instances(&mut scratch.frame, service.newest_at(moment));
             let read = seed.deserialize(&mut serde_json::Deserializer::from_str(&text));
             let read = read.map_err(|error| malformed(error.to_string()))?;
             read.map_err(|fault| fault_of(&fault, &slice[fault.index], &request.user))?;

@@ -23,7 +23,7 @@ const CLEAR: &str = "clear";
 /// If there is no such model, or the registry cannot be read.
 pub fn split(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
     let model = service.models[service.models.find(&captures.text(0)?)?].name.clone();
-    let (registry, now) = (service.models.registry()?, service.watermark());
+    let (registry, now) = (service.models.registry()?, service.times().closed());
     Err(Unanswered::blocking(move || {
         let entries = registry.splits(&model).map_err(|error| refusal(&model, error))?;
         let newest = now.map_or(entries.last(), |now| split_at(&entries, now));

@@ -19,12 +19,12 @@ pub fn infer(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -
     let columns = request.columns(binary)?;
     Scratch::with(|scratch| {
         let read = |model: usize, frame: &mut Frame| {
-            service.models.read_instances(model, columns.table(), service.newest(), frame)
+            service.models.read_instances(model, columns.table(), service.newest(payload), frame)
         };
         let fault = read(model, &mut scratch.frame)?;
-        let moment = service.moment();
-        let answered =
-            service.models.predict(&Call { model, version, explain: false, fault }, moment, scratch, &read)?;
+        let moment = service.moment(payload);
+        let call = Call { model, version, explain: false, fault };
+        let answered = service.models.predict(&call, moment, scratch, &read)?;
         let watermark = scratch.watermark_text(moment.watermark).map(str::to_owned);
         Ok(infer_response::answer(&request, &answered, watermark.as_deref(), &scratch.predictions)?)
     })

@@ -104,7 +104,7 @@ fn answer(
         return Err(malformed(&format!("signature_name: expected {SIGNATURE}, found {found:?}")).into());
     }
     Scratch::with(|scratch| {
-        let (models, newest, frame) = (&service.models, service.newest(), &mut scratch.frame);
+        let (models, newest, frame) = (&service.models, service.newest(payload), &mut scratch.frame);
         let (form, body) = match (request.instances, request.inputs) {
             (Some(rows), None) => (ServingForm::Rows, rows),
             (None, Some(columns)) => (ServingForm::Columns, columns),
@@ -123,7 +123,7 @@ fn answer(
         };
         let fault = read(model, frame)?;
         let call = Call { model, version, explain: verb == ServingVerb::Explain, fault };
-        let answered = models.predict(&call, service.moment(), scratch, &read)?;
+        let answered = models.predict(&call, service.moment(payload), scratch, &read)?;
         Ok(reply::with_arms(reply::json(write(form, verb, &answered, &scratch.predictions)), &answered))
     })
 }

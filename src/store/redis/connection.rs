@@ -21,6 +21,8 @@ const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(5);
 /// The timeout for all answers to a pipeline.
 const ANSWERS: Duration = Duration::from_secs(20);
+/// The number of fields that a scan asks for at a time.
+const SCANNED: usize = 1000;
 const WRITER: &str = "_writer";
 const NEWEST: &str = "_newest";
 const WATERMARK: &str = "_watermark";
@@ -46,6 +48,8 @@ pub struct MirrorConnection {
     token: String,
     /// The progress that was recorded last.
     written: Option<RecordedProgress>,
+    /// True once the token has been written. It is written once, so that it is missing after the server was emptied.
+    is_claimed: bool,
 }
 
 /// The progress that a server has beside the vectors.
@@ -110,7 +114,7 @@ impl MirrorConnection {
                     .filter(|time| (EARLIEST..LATEST).contains(time))
                     .unwrap_or(EventTime::MIN),
             };
-            let link = MirrorConnection { connection, key, token: token.to_owned(), written: None };
+            let link = MirrorConnection { connection, key, token: token.to_owned(), written: None, is_claimed: false };
             Ok((link, handshake))
         };
         open().map_err(RedisError::Away)
@@ -123,7 +127,10 @@ impl MirrorConnection {
         if self.written.as_ref() == Some(&now) {
             return;
         }
-        pipe.cmd("HSET").arg(&self.key).arg(WRITER).arg(&self.token).arg(NEWEST).arg(now.newest);
+        pipe.cmd("HSET").arg(&self.key).arg(NEWEST).arg(now.newest);
+        if !std::mem::replace(&mut self.is_claimed, true) {
+            pipe.arg(WRITER).arg(&self.token);
+        }
         pipe.arg(WATERMARK).arg(watermark);
         for (PartitionId { source, partition }, next) in &now.positions {
             pipe.arg(format!("{source}:{partition}")).arg(*next);
@@ -155,6 +162,44 @@ impl MirrorConnection {
         Ok(refused)
     }
 
+    /// Returns the fields of a hash, `None` for those that it does not have or that may not be read. A key of another type is
+    /// deleted.
+    ///
+    /// # Errors
+    /// If the server is unreachable.
+    pub fn fields(&mut self, key: &str, names: &[&str]) -> Result<Vec<Option<String>>, RedisError> {
+        let asked = cmd("HMGET").arg(key).arg(names).query(&mut self.connection);
+        match asked {
+            Err(error) if is_wrong_type(&error) => {
+                let deleted = cmd("DEL").arg(key).exec(&mut self.connection);
+                deleted.map(|()| vec![None; names.len()]).map_err(RedisError::Away)
+            }
+            Err(error) if refusal::is_refused(&error) => Ok(vec![None; names.len()]),
+            fields => fields.map_err(RedisError::Away),
+        }
+    }
+
+    /// Calls `visit` with the name of each field of a hash; with some of them twice if it changes meanwhile.
+    ///
+    /// # Errors
+    /// If the server is unreachable.
+    pub fn visit_names(&mut self, key: &str, mut visit: impl FnMut(&[u8])) -> Result<(), RedisError> {
+        let mut cursor = 0u64;
+        loop {
+            let asked = cmd("HSCAN").arg(key).arg(cursor).arg("COUNT").arg(SCANNED).query(&mut self.connection);
+            let (next, pairs): (u64, Vec<Vec<u8>>) = match asked {
+                // One of another type is replaced when a row is written.
+                Err(error) if refusal::is_refused(&error) => return Ok(()),
+                scanned => scanned.map_err(RedisError::Away)?,
+            };
+            pairs.iter().step_by(2).for_each(|name| visit(name));
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+
     /// Asks the server whose vectors it has now.
     ///
     /// # Errors
@@ -164,7 +209,7 @@ impl MirrorConnection {
         let writer: Option<String> = asked.map_err(RedisError::Away)?;
         Ok(match writer {
             None => {
-                self.written = None;
+                (self.written, self.is_claimed) = (None, false);
                 ServerState::Lost
             }
             Some(writer) if writer == self.token => ServerState::Kept,

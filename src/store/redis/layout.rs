@@ -18,14 +18,18 @@ use super::MirroredGroup;
 use crate::aggregate::{Deferred, Feature};
 use crate::store::Vector;
 use crate::time::EventTime;
-use crate::value::{Key, Scalar};
+use crate::value::Scalar;
 
 /// The field of the watermark, beside those of the features.
 const WATERMARK: &str = "_watermark";
 
 /// Returns the key of an entity's hash.
 pub fn key_text(dataflow: &str, group: &str, key: &[Scalar]) -> String {
-    let mut text = format!("tidemill:{}:{}", escaped(dataflow), escaped(group));
+    with_key(format!("tidemill:{}:{}", escaped(dataflow), escaped(group)), key)
+}
+
+/// Returns a text with the values of a key behind it.
+pub fn with_key(mut text: String, key: &[Scalar]) -> String {
     for value in key {
         text.push(':');
         text.push_str(&escaped(&value_text(value).unwrap_or_default()));
@@ -39,7 +43,7 @@ pub fn positions_key(dataflow: &str) -> String {
 }
 
 /// Percent-encodes `%` and `:`.
-fn escaped(text: &str) -> Cow<'_, str> {
+pub fn escaped(text: &str) -> Cow<'_, str> {
     if text.contains(['%', ':']) { text.replace('%', "%25").replace(':', "%3A").into() } else { text.into() }
 }
 
@@ -101,26 +105,18 @@ fn float_text(value: f64) -> String {
     if scientific.len() < plain.len() { scientific } else { plain }
 }
 
-/// Appends the commands that write an entity's newest vector to its hash, or delete the hash if there is none. A reader
+/// Appends the commands that write an entity's newest vector to its hash, at the key `text`, or delete the hash if there is none. A reader
 /// sees the old vector or the new one, never a mixture: nulls have no field, and fields are deleted and set in one
 /// transaction.
-pub fn write(
-    pipe: &mut Pipeline,
-    dataflow: &str,
-    group: &MirroredGroup,
-    key: &Key,
-    vector: Option<&Vector>,
-    asof: EventTime,
-) {
-    let text = key_of(dataflow, group, key);
+pub fn write(pipe: &mut Pipeline, text: &str, group: &MirroredGroup, vector: Option<&Vector>, asof: EventTime) {
     let Some(vector) = vector else {
-        pipe.add_command(delete(&text)).ignore();
+        pipe.add_command(delete(text)).ignore();
         return;
     };
     let mut set = cmd("HSET");
-    set.arg(&text);
+    set.arg(text);
     let mut nulls = cmd("HDEL");
-    nulls.arg(&text);
+    nulls.arg(text);
     let (mut has_values, mut has_nulls) = (false, false);
     let derived = group.derived.as_ref().map_or_else(Vec::new, |derived| derived(vector));
     let of_vector = vector.iter().take(group.features.len() - derived.len());
@@ -141,7 +137,7 @@ pub fn write(
         has_values = true;
     }
     if !has_values {
-        pipe.add_command(delete(&text)).ignore();
+        pipe.add_command(delete(text)).ignore();
         return;
     }
     if has_nulls {
@@ -150,26 +146,8 @@ pub fn write(
         pipe.add_command(set).ignore();
     }
     if let Some(ttl_ms) = group.ttl_ms {
-        pipe.cmd("PEXPIRE").arg(&text).arg(ttl_ms).ignore();
+        pipe.cmd("PEXPIRE").arg(text).arg(ttl_ms).ignore();
     }
-}
-
-/// Appends the same commands as [`write`] for a key that holds another type than a hash.
-pub fn replace(
-    pipe: &mut Pipeline,
-    dataflow: &str,
-    group: &MirroredGroup,
-    key: &Key,
-    vector: Option<&Vector>,
-    asof: EventTime,
-) {
-    pipe.add_command(delete(&key_of(dataflow, group, key))).ignore();
-    write(pipe, dataflow, group, key, vector, asof);
-}
-
-/// Returns the key of the hash of an entity of a group.
-pub fn key_of(dataflow: &str, group: &MirroredGroup, key: &Key) -> String {
-    key_text(dataflow, &group.name, &group.table.codec().decode_one(key.as_bytes()))
 }
 
 fn delete(text: &str) -> Cmd {

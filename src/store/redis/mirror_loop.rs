@@ -1,6 +1,6 @@
 //! The thread of the mirror: it takes changed keys from the store and writes their vectors to Redis.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,14 @@ use tracing::{info, warn};
 
 use super::catch_up::CatchUp;
 use super::connection::{MirrorConnection, ServerState};
-use super::layout::{key_of, replace, write};
+use super::queue::{BatchedEntity, MirrorQueue};
 use super::refusal::{RefusalKind, RefusedCommand};
+use super::replica_state::ReplicaState;
 use super::{Mirror, RedisError};
 use crate::error::chain;
-use crate::store::Vector;
+use crate::store::StoreTimes;
 use crate::time::{EventTime, PartitionId};
-use crate::value::Key;
 
-/// The largest number of entities in a pipeline.
-const BATCH: usize = 1000;
 /// The pause while nothing is pending.
 const IDLE: Duration = Duration::from_millis(5);
 /// The interval at which the server is asked whether it still has what was written.
@@ -54,10 +52,9 @@ pub struct MirrorLoop {
     ends: Receiver<Instant>,
     /// The time at which the thread ends, once it has been asked to.
     deadline: Option<Instant>,
-    /// By group, dirty keys that were taken from its table and are not written yet.
-    pending: Vec<Vec<Key>>,
-    /// By group, keys that the server refuses. They are tried again every [`RETRY`], and when they change.
-    refused: Vec<HashSet<Key>>,
+    queue: MirrorQueue,
+    /// The state that replicas read.
+    replicas: ReplicaState,
     retried: Instant,
     /// The `run_id` of the server that has what was written.
     run_id: Option<String>,
@@ -68,28 +65,20 @@ pub struct MirrorLoop {
     earlier_watermark: EventTime,
 }
 
-/// An entity in a batch.
-struct BatchedEntity {
-    group: usize,
-    key: Key,
-    vector: Option<Vector>,
-}
-
 impl MirrorLoop {
     /// Returns the loop of a mirror whose end is requested by the other side of `ends`.
     pub fn new(mirror: Mirror, client: Client, status: Arc<Mutex<MirrorStatus>>, ends: Receiver<Instant>) -> Self {
         let token =
             format!("{}-{:x}", std::process::id(), std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0));
-        let groups = mirror.groups.len();
         MirrorLoop {
+            queue: MirrorQueue::new(&mirror),
+            replicas: ReplicaState::new(&mirror, &token),
             mirror,
             client,
             token,
             status,
             ends,
             deadline: None,
-            pending: vec![Vec::new(); groups],
-            refused: vec![HashSet::new(); groups],
             retried: Instant::now(),
             run_id: None,
             positions_known: false,
@@ -110,7 +99,7 @@ impl MirrorLoop {
             pause = (pause * 2).min(PAUSE.1);
         }
         self.mirror.metrics.redis_up.with_label_values::<&str>(&[]).set(0);
-        let pending = self.pending();
+        let pending = self.queue.pending();
         if pending > 0 {
             warn!(target: "redis", pending, "stopped before all entities were written to Redis");
         }
@@ -122,7 +111,7 @@ impl MirrorLoop {
         let (mut connection, handshake) = MirrorConnection::connect(&self.client, &self.mirror.dataflow, &self.token)?;
         // Another server, or one that was restarted or written by another process, may lack anything.
         if !(handshake.own && handshake.run_id.is_some() && handshake.run_id == self.run_id) {
-            self.requeue_everything();
+            self.queue.requeue_everything();
         }
         if !self.positions_known {
             self.earlier_watermark = self.earlier_watermark.max(handshake.watermark);
@@ -132,9 +121,12 @@ impl MirrorLoop {
             return Ok(());
         }
         self.run_id = handshake.run_id;
+        if self.queue.is_requeued() {
+            self.replicas.begin(&mut connection, &mut self.queue)?;
+        }
         let (mut checked, mut shared, mut first) = (Instant::now(), false, true);
         loop {
-            let written = self.write(&mut connection, first)?;
+            let written = self.write(&mut connection, first || self.deadline.is_some())?;
             if std::mem::take(&mut first) {
                 *pause = PAUSE.0;
                 self.set_status(MirrorStatus::Writing);
@@ -146,10 +138,10 @@ impl MirrorLoop {
             }
             if self.retried.elapsed() >= RETRY {
                 self.retried = Instant::now();
-                self.retry_refused();
+                self.queue.retry_refused();
             }
             if written == 0 {
-                self.update_gauges();
+                self.queue.update_gauges();
                 if self.deadline.is_some() || self.is_over() {
                     return Ok(());
                 }
@@ -181,12 +173,13 @@ impl MirrorLoop {
 
     /// Returns true if the server has been emptied; everything is pending then. `shared` is set once another process was
     /// seen to write there.
-    fn check_server(&self, connection: &mut MirrorConnection, shared: &mut bool) -> Result<bool, RedisError> {
+    fn check_server(&mut self, connection: &mut MirrorConnection, shared: &mut bool) -> Result<bool, RedisError> {
         match connection.state()? {
             ServerState::Kept => {}
             ServerState::Lost => {
                 warn!(target: "redis", "Redis has been emptied; writing everything again");
-                self.requeue_everything();
+                self.queue.requeue_everything();
+                self.replicas.begin(connection, &mut self.queue)?;
                 return Ok(true);
             }
             ServerState::Shared if !std::mem::replace(shared, true) => {
@@ -197,63 +190,51 @@ impl MirrorLoop {
         Ok(false)
     }
 
-    fn requeue_everything(&self) {
-        self.mirror.groups.iter().for_each(|group| group.table.mark_all_dirty());
-    }
-
-    /// Marks the keys that the server has refused as changed.
-    fn retry_refused(&mut self) {
-        for (group, refused) in self.mirror.groups.iter().zip(&mut self.refused) {
-            group.table.requeue(refused.drain());
-        }
-    }
-
-    /// Writes up to [`BATCH`] pending entities and returns their number. With `always`, writes the progress even if nothing
-    /// is pending.
+    /// Writes the next batch and returns the number of its entities. With `always`, writes the progress even if nothing is
+    /// pending.
     fn write(&mut self, connection: &mut MirrorConnection, always: bool) -> Result<usize, RedisError> {
         let mirror = &self.mirror;
         // The order matters: a vector that is read after the watermark includes everything before it, and a vector that
         // is read before the progress includes nothing beyond it.
         let asof = mirror.online.watermark().max(self.earlier_watermark);
-        let mut batch: Vec<BatchedEntity> = Vec::new();
-        for (index, (group, pending)) in mirror.groups.iter().zip(&mut self.pending).enumerate() {
-            if pending.is_empty() {
-                *pending = group.table.drain_dirty();
-            }
-            let some = pending.len().min(BATCH - batch.len());
-            batch.extend(pending.drain(pending.len() - some..).map(|key| {
-                let vector = group.table.get(&key);
-                BatchedEntity { group: index, key, vector }
-            }));
-        }
-        if batch.is_empty() && !always {
+        let finished = self.queue.finished();
+        let batch = self.queue.next_batch(|| StoreTimes { watermark: asof, newest: mirror.online.newest() });
+        let is_idle = batch.is_empty() && !always;
+        if is_idle && !self.replicas.is_due(finished, self.queue.is_complete()) {
             return Ok(0);
         }
         let mut pipe = pipe();
-        connection.record(&mut pipe, &(mirror.progress)(), asof);
+        if !is_idle {
+            connection.record(&mut pipe, &(mirror.progress)(), asof);
+        }
+        self.replicas.announce(&mut pipe, finished, self.queue.is_complete());
         // By entity, the number of commands up to its last.
         let mut ends = Vec::with_capacity(batch.len());
         let first = pipe.len();
-        for BatchedEntity { group, key, vector } in &batch {
-            write(&mut pipe, &mirror.dataflow, &mirror.groups[*group], key, vector.as_ref(), asof);
+        for BatchedEntity { part, key, vector } in &batch {
+            self.queue.parts[*part].write(&mut pipe, key, vector.as_ref(), asof);
+            if self.queue.for_replicas {
+                self.queue.parts[*part].write_for_replicas(&mut pipe, key, vector.as_ref());
+            }
             ends.push(pipe.len());
         }
         self.positions_known = true;
         let count = batch.len();
         let sent = if pipe.is_empty() { Ok(Vec::new()) } else { connection.send(&pipe) };
-        let sent = sent.and_then(|refusals| self.sort_out(connection, &batch, (first, &ends), refusals, asof));
-        if sent.is_err() {
-            // Back to the dirty keys: what has changed in the meantime is written once, not twice.
-            batch.into_iter().for_each(|entity| self.pending[entity.group].push(entity.key));
-            for (group, pending) in self.mirror.groups.iter().zip(&mut self.pending) {
-                group.table.requeue(pending.drain(..));
+        match sent.and_then(|refusals| self.sort_out(connection, &batch, (first, &ends), refusals, asof)) {
+            Ok(refused) => self.queue.settle(&batch, &refused),
+            Err(error) => {
+                self.queue.fail(batch);
+                self.replicas.forget();
+                self.queue.update_gauges();
+                return Err(error);
             }
         }
-        self.update_gauges();
-        sent.map(|()| count)
+        self.queue.update_gauges();
+        Ok(count)
     }
 
-    /// Counts the entities of a batch that are written, replaces keys of another type, and keeps those that the server
+    /// Replaces the keys of a batch that hold another type, and returns the positions of the entities that the server
     /// refuses. The commands of the first entity begin at `first`, and those of each end before its number in `ends`.
     ///
     /// # Errors
@@ -265,7 +246,7 @@ impl MirrorLoop {
         (first, ends): (usize, &[usize]),
         refusals: Vec<RefusedCommand>,
         asof: EventTime,
-    ) -> Result<(), RedisError> {
+    ) -> Result<BTreeSet<usize>, RedisError> {
         // The first refusal of each entity.
         let mut of_entity: BTreeMap<usize, RefusedCommand> = BTreeMap::new();
         let mut of_server = None;
@@ -279,16 +260,17 @@ impl MirrorLoop {
         }
         if let Some((entity, refusal)) = of_server {
             if let Some(entity) = batch.get(entity).filter(|_| refusal.command >= first) {
-                self.count_refusal(entity.group, refusal.code());
+                self.queue.count_refusal(entity.part, refusal.code());
             }
             return Err(refusal.into());
         }
-        let mut replaced = pipe();
+        let (mut replaced, mut refused) = (pipe(), BTreeSet::new());
+        let mut lost_rows = false;
         for (named, (entity, refusal)) in of_entity.iter().enumerate() {
-            let BatchedEntity { group, key, vector } = &batch[*entity];
-            let mirrored = &self.mirror.groups[*group];
-            let (text, code) = (key_of(&self.mirror.dataflow, mirrored, key), refusal.code());
-            self.count_refusal(*group, code);
+            let BatchedEntity { part, key, vector } = &batch[*entity];
+            let mirrored = &self.queue.parts[*part];
+            let (text, code) = (mirrored.key_of(key), refusal.code());
+            self.queue.count_refusal(*part, code);
             let is_replaced = refusal.kind() == RefusalKind::WrongType;
             if named < NAMED {
                 let what = if is_replaced { "it is replaced" } else { "it is left and tried again later" };
@@ -296,32 +278,25 @@ impl MirrorLoop {
                 warn!(target: "redis", key = text, code, reason, "a key cannot be written; {what}");
             }
             if is_replaced {
-                replace(&mut replaced, &self.mirror.dataflow, mirrored, key, vector.as_ref(), asof);
+                mirrored.replace(&mut replaced, key, vector.as_ref(), asof);
+                lost_rows |= mirrored.rows().is_some();
             } else {
-                self.refused[*group].insert(key.clone());
+                refused.insert(*entity);
             }
         }
         if let Some(refusal) = if replaced.is_empty() { None } else { connection.send(&replaced)?.into_iter().next() } {
             return Err(refusal.into());
         }
-        for (index, BatchedEntity { group, key, .. }) in batch.iter().enumerate() {
-            if of_entity.get(&index).is_none_or(|refusal| refusal.kind() == RefusalKind::WrongType) {
-                self.refused[*group].remove(key.as_bytes());
-                let name = self.mirror.groups[*group].name.as_str();
-                self.mirror.metrics.redis_written.with_label_values(&[name]).inc();
-            }
+        if lost_rows {
+            self.replicas.lose(connection)?;
+            self.queue.requeue_everything();
         }
-        Ok(())
-    }
-
-    fn count_refusal(&self, group: usize, code: &str) {
-        let name = self.mirror.groups[group].name.as_str();
-        self.mirror.metrics.redis_refused.with_label_values(&[name, code]).inc();
+        Ok(refused)
     }
 
     /// Pauses, but not beyond the deadline.
     fn rest(&mut self, wait: Duration) {
-        self.update_gauges();
+        self.queue.update_gauges();
         let now = Instant::now();
         let until = self.deadline.map_or(now + wait, |deadline| deadline.min(now + wait));
         match self.ends.recv_timeout(until - now.min(until)) {
@@ -363,21 +338,5 @@ impl MirrorLoop {
         let up = i64::from(status == MirrorStatus::Writing);
         self.mirror.metrics.redis_up.with_label_values::<&str>(&[]).set(up);
         *known = status;
-    }
-
-    fn pending(&self) -> usize {
-        (0..self.mirror.groups.len()).map(|group| self.pending_of(group)).sum()
-    }
-
-    /// Returns the number of entities of a group whose newest vector is not in Redis.
-    fn pending_of(&self, group: usize) -> usize {
-        self.mirror.groups[group].table.dirty_len() + self.pending[group].len() + self.refused[group].len()
-    }
-
-    fn update_gauges(&self) {
-        for (index, group) in self.mirror.groups.iter().enumerate() {
-            let pending = i64::try_from(self.pending_of(index)).unwrap_or(i64::MAX);
-            self.mirror.metrics.redis_pending.with_label_values(&[group.name.as_str()]).set(pending);
-        }
     }
 }

@@ -11,6 +11,9 @@
 //! type than a hash is replaced, as all keys below `tidemill:{dataflow}:` are the mirror's; others are tried again now and
 //! then. If the server has no memory or is read-only, it is tried again like one that is unreachable.
 //!
+//! Replicas (`tidemill serve`) answer from Redis as the run does from its store. For them, vectors are written in a binary
+//! form as well, and the rows of tables: `replica_layout` has the layout, [`RemoteStore`] reads it.
+//!
 //! A client never reads an older vector of an entity than it has read before, whatever restarts: the job's progress is
 //! written before the vectors ([`JobProgress`]), and a writer that starts waits until its job has caught up with it.
 //!
@@ -25,7 +28,13 @@ mod catch_up;
 mod connection;
 mod layout;
 mod mirror_loop;
+mod part;
+mod queue;
 mod refusal;
+mod remote_store;
+mod replica_layout;
+mod replica_reader;
+mod replica_state;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -39,6 +48,8 @@ use crate::time::{EventTime, PartitionId};
 
 pub use layout::key_text;
 pub use mirror_loop::MirrorStatus;
+pub use remote_store::{FetchError, RemoteStore, RemoteStoreConfig, RemoteTableConfig};
+pub use replica_layout::ReplicaDefinition;
 pub use writer::RedisWriter;
 
 /// Computes features from a vector.
@@ -56,6 +67,19 @@ pub struct MirroredGroup {
     /// The time after an entity's last change at which it has left all windows, and its hash expires, in ms; `None` for
     /// never.
     pub ttl_ms: Option<i64>,
+}
+
+/// A table whose rows replicas look up.
+#[derive(Clone)]
+pub struct MirroredRows {
+    pub name: String,
+    pub table: Arc<OnlineTable>,
+}
+
+/// The settings of what is written for replicas, beside the features.
+pub struct ReplicaMirror {
+    pub definition: ReplicaDefinition,
+    pub tables: Vec<MirroredRows>,
 }
 
 /// The progress of a job in one partition.
@@ -82,6 +106,8 @@ pub struct Mirror {
     pub url: String,
     pub dataflow: String,
     pub groups: Vec<MirroredGroup>,
+    /// `None` to write features only.
+    pub replicas: Option<ReplicaMirror>,
     pub online: Arc<Online>,
     pub metrics: Arc<Metrics>,
     /// Returns the job's progress; called by the writer's thread. A record must be counted as read before any vector

@@ -29,13 +29,14 @@ impl RedisWriter {
         Client::open(url).map(|_| ()).map_err(|error| secret::masked(&error.to_string()).into_owned())
     }
 
-    /// Starts the thread; from now on the groups' tables record what changes. The server need not be reachable.
+    /// Starts the thread; from now on the groups and tables record what changes. The server need not be reachable.
     ///
     /// # Errors
     /// If the address is not one of a Redis server, or the thread cannot be started.
     pub fn start(mirror: Mirror) -> Result<RedisWriter, RedisError> {
         let client = Client::open(mirror.url.as_str()).map_err(RedisError::Address)?;
-        mirror.groups.iter().for_each(|group| group.table.track_changes());
+        let tables = mirror.replicas.iter().flat_map(|replicas| &replicas.tables).map(|rows| &rows.table);
+        mirror.groups.iter().map(|group| &group.table).chain(tables).for_each(|table| table.track_changes());
         mirror.metrics.redis_up.with_label_values::<&str>(&[]).set(0);
         let status = Arc::new(Mutex::new(MirrorStatus::Starting));
         let (end, ends) = bounded(1);
