@@ -12,11 +12,13 @@
 //! | `instances` | what an instance must contain, and what its time does |
 //! | `limits` | connections, the reserve, bodies in all, half-closed connections, hosts |
 //! | `logged` | the log of predictions |
+//! | `market` | a dataflow with features of every form, for replicas |
 //! | `moves` | moves of aliases, tokens of roles |
 //! | `protocols` | the protocols of other servers, with their clients |
 //! | `prometheus` | metrics, config and alert rules, with a real Prometheus |
 //! | `python` | the Python client of this repository |
 //! | `recommend` | items ranked for a user |
+//! | `replica` | replicas: the bytes of the run, without the run, without Redis, of another file |
 //! | `secrets` | secrets are in nothing that a run says or writes |
 //! | `shutdown` | the end of a run that hangs, permissions of files, the warning of an open address |
 //! | `top` | `tidemill top` |
@@ -37,11 +39,13 @@ mod http;
 mod instances;
 mod limits;
 mod logged;
+mod market;
 mod moves;
 mod prometheus;
 mod protocols;
 mod python;
 mod recommend;
+mod replica;
 mod secrets;
 mod shutdown;
 mod splits;
