@@ -50,6 +50,7 @@ mod recency;
 mod requested;
 mod snapshot;
 mod state;
+mod step_budget;
 mod value_key;
 mod window;
 
@@ -79,6 +80,7 @@ pub use ops::{KINDS, RELATIVE_ERROR};
 pub use requested::{RequestWindows, RequestedAnswer, RequestedWindow};
 pub use snapshot::{Encoder, GroupSnapshot, SavedGroup};
 pub use state::GroupState;
+pub use step_budget::StepBudget;
 pub use value_key::ValueKey;
 pub use window::{
     ClosedWindow, ContinuedWindow, Cumulative, Cycle, Divisible, Expired, LastN, Lifetime, LineUpdates, Series,

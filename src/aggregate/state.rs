@@ -32,6 +32,7 @@ use super::layout::GroupLayout;
 use super::provisional_entities::ProvisionalEntities;
 use super::recency::Recency;
 use super::snapshot::{GroupSnapshot, SavedGroup, remap_slot};
+use super::step_budget::StepBudget;
 use super::window::{Expired, Update, WindowState};
 use crate::time::EventTime;
 use crate::value::Key;
@@ -175,16 +176,27 @@ impl GroupState {
     /// Moves to an asking time, never back, as to one before that of a state that was loaded; slots whose answers change are
     /// appended to `expired`.
     pub fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
+        let is_there = self.advance_within(asof, &mut StepBudget::unlimited(), expired);
+        debug_assert!(is_there, "an unlimited budget is enough");
+    }
+
+    /// The same as [`GroupState::advance`] as far as a budget goes; returns whether the state is there. Until it is, no more
+    /// may be done with it than to release entities and to advance it to the same time, with another budget.
+    pub fn advance_within(&mut self, asof: EventTime, budget: &mut StepBudget, expired: &mut Expired) -> bool {
         let asof = asof.max(self.asof);
         self.asof = asof;
         if asof < self.next_expiry {
-            return;
+            return true;
         }
-        self.next_expiry = EventTime::MAX;
         for window in &mut self.windows {
-            window.advance(asof, expired);
-            self.next_expiry = self.next_expiry.min(window.next_expiry());
+            window.advance(asof, budget, expired);
+            if budget.is_spent() {
+                return false;
+            }
         }
+        let next = self.windows.iter().map(|window| window.next_expiry());
+        self.next_expiry = next.min().unwrap_or(EventTime::MAX);
+        true
     }
 
     /// Frees the slot of an entity that has left all windows; returns whether it has.

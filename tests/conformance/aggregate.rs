@@ -1,6 +1,7 @@
 //! Laws of every aggregate in every kind of window: each of `KINDS` goes through all of them, beside its definition in
 //! the naive oracle.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::common::naive::{self, Asked, Definition, Observation};
@@ -9,7 +10,7 @@ use arrow_array::{ArrayRef, Float64Array, StringArray};
 use proptest::prelude::*;
 use tidemill::aggregate::{
     AggregateSpec, Divisible, EntityBound, Expired, Feature, GroupLayout, GroupState, InputColumns, KINDS, LineInput,
-    Op, OpInput, RequestWindows, SavedGroup, Sliding, Update, VectorDecoder, Window, WindowShape, encode_vector,
+    Op, OpInput, RequestWindows, SavedGroup, Sliding, StepBudget, Update, VectorDecoder, Window, WindowShape, encode_vector,
 };
 use tidemill::value::{Key, Scalar};
 
@@ -259,6 +260,8 @@ struct ClosedGroup {
     layout: GroupLayout,
     state: GroupState,
     decoder: VectorDecoder,
+    /// The steps in which it is advanced at a time.
+    piece: usize,
 }
 
 impl ClosedGroup {
@@ -268,7 +271,7 @@ impl ClosedGroup {
 
     fn of(layout: GroupLayout) -> Self {
         let decoder = VectorDecoder::of_group(&layout, Vec::new());
-        ClosedGroup { state: GroupState::new(&layout), layout, decoder }
+        ClosedGroup { state: GroupState::new(&layout), layout, decoder, piece: usize::MAX }
     }
 
     /// A vector as a replica has it, to which it came as bytes.
@@ -314,12 +317,21 @@ impl ClosedGroup {
         }
     }
 
-    fn advance(&mut self, asof: i64) {
-        let mut expired = Expired::default();
-        self.state.advance(asof, &mut expired);
-        for slot in expired.emptied {
-            if self.state.key(slot).is_some() {
-                self.state.release_if_empty(slot);
+    /// Advances the state; returns the entities whose answers may have changed.
+    fn advance(&mut self, asof: i64) -> BTreeSet<u8> {
+        let mut changed = BTreeSet::new();
+        loop {
+            let (mut expired, mut budget) = (Expired::default(), StepBudget::new(self.piece));
+            let is_there = self.state.advance_within(asof, &mut budget, &mut expired);
+            let keys = expired.changed.iter().filter_map(|slot| self.state.key(*slot));
+            changed.extend(keys.map(|key| key.as_bytes()[0]));
+            for slot in expired.emptied {
+                if self.state.key(slot).is_some() {
+                    self.state.release_if_empty(slot);
+                }
+            }
+            if is_there {
+                return changed;
             }
         }
     }
@@ -430,6 +442,21 @@ proptest! {
                 asof += step;
                 let expected = case.defined(&events, asof, |_| asof);
                 prop_assert_eq!(bits(&group.answers(asof)), bits(&expected), "{} as of {}", case, asof);
+            }
+        }
+    }
+
+    /// A boundary that is crossed in pieces, between which entities are released, is crossed as if at once.
+    #[test]
+    fn laws_of_pieces(events in small_events(), windows in windows(), piece in 1usize..4, steps in prop::collection::vec(0i64..60, 1..6)) {
+        for case in cases_in(&windows) {
+            let mut groups = [ClosedGroup::new(&case), ClosedGroup { piece, ..ClosedGroup::new(&case) }];
+            groups.iter_mut().for_each(|group| group.feed(&events));
+            let mut asof = events[events.len() - 1].at + 1;
+            for step in &steps {
+                asof += step;
+                let [whole, pieces] = groups.each_mut().map(|group| (group.advance(asof), bits(&group.shown()), group.state.len()));
+                prop_assert_eq!(whole, pieces, "{} as of {} by {}", case, asof, piece);
             }
         }
     }

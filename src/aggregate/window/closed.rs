@@ -9,6 +9,7 @@ use crate::aggregate::algebra::{Aggregate, Observed};
 use crate::aggregate::feature::PaneSet;
 use crate::aggregate::input::LineInput;
 use crate::aggregate::snapshot::Encoder;
+use crate::aggregate::step_budget::StepBudget;
 use crate::time::EventTime;
 
 /// A record of an entity.
@@ -96,8 +97,9 @@ pub trait ClosedWindow<A: Aggregate>: 'static {
     fn insert_single(&mut self, slot: u32, single: &Single<A::Acc>) -> bool;
 
     /// Moves to an asking time: panes that it leaves behind expire. The slots whose answers it changes are appended to
-    /// `expired`.
-    fn advance(&mut self, asof: EventTime, expired: &mut Expired);
+    /// `expired`. Each takes a step of the budget; once that is spent, the window is to be moved to the same time again
+    /// before anything else is done with it, except to empty slots.
+    fn advance(&mut self, asof: EventTime, budget: &mut StepBudget, expired: &mut Expired);
 
     /// The next asking time at which a pane expires or an answer changes; `EventTime::MAX` if none does.
     fn next_expiry(&self) -> EventTime;

@@ -17,6 +17,7 @@ use crate::aggregate::assumed_records::{AssumedRecords, SCHEDULED};
 use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::aggregate::step_budget::StepBudget;
 use crate::time::{EventTime, format_duration};
 
 /// The stretch of a cycle that the asking time is in, up to it.
@@ -176,17 +177,15 @@ impl<A: Aggregate> ClosedWindow<A> for CumulativeWindow<A> {
         counts
     }
 
-    fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
+    fn advance(&mut self, asof: EventTime, budget: &mut StepBudget, expired: &mut Expired) {
         let cycle = self.cycle;
-        while let Some((number, slots)) = self.expiries.pop_if(|number| cycle.end(number) <= asof) {
-            for slot in slots {
-                let stretch = self.stretches.get_mut(slot);
-                if stretch.number == number {
-                    *stretch = OpenStretch::default();
-                    expired.emptied.push(slot);
-                }
-                expired.changed.push(slot);
+        while let Some((number, slot)) = self.expiries.pop_due(budget, |number| cycle.end(number) <= asof) {
+            let stretch = self.stretches.get_mut(slot);
+            if stretch.number == number {
+                *stretch = OpenStretch::default();
+                expired.emptied.push(slot);
             }
+            expired.changed.push(slot);
         }
     }
 

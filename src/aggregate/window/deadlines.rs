@@ -10,6 +10,7 @@ use std::collections::BinaryHeap;
 use hashbrown::HashSet;
 
 use super::schedule::PaneSchedule;
+use crate::aggregate::step_budget::StepBudget;
 use crate::time::EventTime;
 
 /// A deadline for each registered slot.
@@ -42,14 +43,19 @@ impl Deadlines {
     }
 
     /// Takes out the slots whose deadline is no later than a time: `look` returns the deadline of a slot, if it is later
-    /// by now.
-    pub fn advance(&mut self, asof: EventTime, mut look: impl FnMut(u32) -> Option<EventTime>) {
+    /// by now. Each look takes a step of the budget.
+    pub fn advance(
+        &mut self,
+        asof: EventTime,
+        budget: &mut StepBudget,
+        mut look: impl FnMut(u32) -> Option<EventTime>,
+    ) {
         let bucket_ms = self.bucket_ms;
-        while let Some((bucket, slots)) = self.far.pop_if(|bucket| bucket * bucket_ms <= asof) {
+        while let Some((bucket, slot)) = self.far.pop_due(budget, |bucket| bucket * bucket_ms <= asof) {
             self.begun = self.begun.max(bucket);
-            slots.into_iter().for_each(|slot| self.look_again(slot, &mut look));
+            self.look_again(slot, &mut look);
         }
-        while self.near.peek().is_some_and(|Reverse((deadline, _))| *deadline <= asof) {
+        while self.near.peek().is_some_and(|Reverse((deadline, _))| *deadline <= asof) && budget.take() {
             let Some(Reverse((_, slot))) = self.near.pop() else { break };
             self.look_again(slot, &mut look);
         }

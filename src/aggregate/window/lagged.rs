@@ -13,6 +13,7 @@ use super::closed::{ClosedWindow, ContinuedWindow, Expired, LineUpdates, Single}
 use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::aggregate::step_budget::StepBudget;
 use crate::time::EventTime;
 
 /// Records in a chunk of the queue, and those of them of which memory is measured.
@@ -151,21 +152,26 @@ impl<A: Aggregate> ClosedWindow<A> for Lagged<A> {
         counts
     }
 
-    fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
+    fn advance(&mut self, asof: EventTime, budget: &mut StepBudget, expired: &mut Expired) {
         let asof = asof.saturating_sub(self.lag_ms);
-        let mut entered = Vec::new();
         while let Some(waiting) = self.queue.first().filter(|waiting| waiting.single.time < asof) {
-            let count = &mut self.counts[waiting.slot as usize];
+            if !budget.take() {
+                return;
+            }
+            let slot = waiting.slot;
+            let count = &mut self.counts[slot as usize];
             if count.generation == waiting.generation {
-                self.inner.insert_single(waiting.slot, &waiting.single);
+                self.inner.insert_single(slot, &waiting.single);
                 count.records -= 1;
-                entered.push(waiting.slot);
+                expired.changed.push(slot);
+                // One that does not count may have been the last that its entity had.
+                if self.is_empty(slot) {
+                    expired.emptied.push(slot);
+                }
             }
             self.queue.pop();
         }
-        self.inner.advance(asof, expired);
-        expired.emptied.extend(entered.iter().filter(|slot| self.is_empty(**slot)));
-        expired.changed.append(&mut entered);
+        self.inner.advance(asof, budget, expired);
     }
 
     fn next_expiry(&self) -> EventTime {

@@ -16,6 +16,7 @@ use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::aggregate::step_budget::StepBudget;
 use crate::time::EventTime;
 
 /// The newest so many records.
@@ -159,7 +160,7 @@ impl<A: Aggregate, Q: RecordQueue<A>> ClosedWindow<A> for LastNWindow<A, Q> {
         true
     }
 
-    fn advance(&mut self, _asof: EventTime, _expired: &mut Expired) {}
+    fn advance(&mut self, _asof: EventTime, _budget: &mut StepBudget, _expired: &mut Expired) {}
 
     fn next_expiry(&self) -> EventTime {
         EventTime::MAX

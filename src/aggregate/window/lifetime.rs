@@ -15,6 +15,7 @@ use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::aggregate::step_budget::StepBudget;
 use crate::time::EventTime;
 
 /// All records before the asking time.
@@ -129,7 +130,7 @@ impl<A: Aggregate> ClosedWindow<A> for LifetimeWindow<A> {
         true
     }
 
-    fn advance(&mut self, _asof: EventTime, _expired: &mut Expired) {}
+    fn advance(&mut self, _asof: EventTime, _budget: &mut StepBudget, _expired: &mut Expired) {}
 
     fn next_expiry(&self) -> EventTime {
         EventTime::MAX

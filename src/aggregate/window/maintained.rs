@@ -10,6 +10,7 @@ use crate::aggregate::answers::Answers;
 use crate::aggregate::feature::{Feature, PaneSet};
 use crate::aggregate::input::LineInput;
 use crate::aggregate::snapshot::Encoder;
+use crate::aggregate::step_budget::StepBudget;
 use crate::time::EventTime;
 
 /// A `MaintainedWindow` of any family and kind of window. Slots are the group's; provisional slots are those of
@@ -26,7 +27,7 @@ pub trait WindowState {
     /// The same as [`ClosedWindow::insert`].
     fn insert(&mut self, updates: &[Update], batches: &[&[LineInput]], sequence: i64, rejected: &mut Vec<u32>);
     /// The same as [`ClosedWindow::advance`].
-    fn advance(&mut self, asof: EventTime, expired: &mut Expired);
+    fn advance(&mut self, asof: EventTime, budget: &mut StepBudget, expired: &mut Expired);
     /// The same as [`ClosedWindow::next_expiry`].
     fn next_expiry(&self) -> EventTime;
     fn is_empty(&self, slot: u32) -> bool;
@@ -99,8 +100,8 @@ where
         self.closed.insert(LineUpdates { updates, batches, line: self.line }, sequence, rejected);
     }
 
-    fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
-        self.closed.advance(asof, expired);
+    fn advance(&mut self, asof: EventTime, budget: &mut StepBudget, expired: &mut Expired) {
+        self.closed.advance(asof, budget, expired);
     }
 
     fn next_expiry(&self) -> EventTime {

@@ -18,6 +18,7 @@ use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::feature::PaneSet;
 use crate::aggregate::heap::{grown, sampled, sum_of};
 use crate::aggregate::snapshot::Encoder;
+use crate::aggregate::step_budget::StepBudget;
 use crate::time::EventTime;
 
 /// Panes ascending, none superseded by the next.
@@ -125,16 +126,14 @@ impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
         counts
     }
 
-    fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
+    fn advance(&mut self, asof: EventTime, budget: &mut StepBudget, expired: &mut Expired) {
         let window = self.window;
-        while let Some((pane, slots)) = self.expiries.pop_if(|pane| window.expires_at(pane) <= asof) {
-            for slot in slots {
-                let panes = self.panes.get_mut(slot);
-                while panes.pop_front_if(|(oldest, _)| *oldest <= pane).is_some() {}
-                expired.changed.push(slot);
-                if panes.is_empty() {
-                    expired.emptied.push(slot);
-                }
+        while let Some((pane, slot)) = self.expiries.pop_due(budget, |pane| window.expires_at(pane) <= asof) {
+            let panes = self.panes.get_mut(slot);
+            while panes.pop_front_if(|(oldest, _)| *oldest <= pane).is_some() {}
+            expired.changed.push(slot);
+            if panes.is_empty() {
+                expired.emptied.push(slot);
             }
         }
     }

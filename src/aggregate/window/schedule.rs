@@ -1,14 +1,16 @@
 //! Schedules: which slots have something of a pane, so that a boundary costs a step for each of them and no scan of all.
 //!
-//! A window takes all slots of a pane at once when it moves past the boundary, so a boundary at which a million entities
-//! change is one long step. To take them in slices, a window would take some of a pane's slots at a time.
+//! A window that moves past the boundary takes them out one by one, as far as its budget of steps goes: a boundary at
+//! which a million entities change is worked off in pieces.
 
 use std::collections::VecDeque;
+
+use crate::aggregate::step_budget::StepBudget;
 
 /// Slots by pane. A slot may be registered more than once.
 #[derive(Default)]
 pub struct PaneSchedule {
-    /// By pane, ascending.
+    /// By pane, ascending; none is empty.
     by_pane: VecDeque<(i64, Vec<u32>)>,
 }
 
@@ -16,14 +18,6 @@ impl PaneSchedule {
     /// Registers that a slot has something of a pane.
     pub fn register(&mut self, pane: i64, slot: u32) {
         self.slots(pane).push(slot);
-    }
-
-    /// Registers many slots of a pane.
-    pub fn extend(&mut self, pane: i64, slots: Vec<u32>) {
-        match self.slots(pane) {
-            known if known.is_empty() => *known = slots,
-            known => known.extend(slots),
-        }
     }
 
     /// The slots of a pane, nearly always the newest.
@@ -58,9 +52,17 @@ impl PaneSchedule {
         self.by_pane.front().map(|(pane, _)| *pane)
     }
 
-    /// Takes out the oldest pane, if it fulfils a condition, with its slots.
-    pub fn pop_if(&mut self, is_due: impl Fn(i64) -> bool) -> Option<(i64, Vec<u32>)> {
-        self.by_pane.pop_front_if(|(pane, _)| is_due(*pane))
+    /// Takes out a slot of the oldest pane, for a step of the budget, if the pane fulfils a condition.
+    pub fn pop_due(&mut self, budget: &mut StepBudget, is_due: impl Fn(i64) -> bool) -> Option<(i64, u32)> {
+        let (pane, slots) = self.by_pane.front_mut().filter(|(pane, _)| is_due(*pane))?;
+        if !budget.take() {
+            return None;
+        }
+        let popped = slots.pop().map(|slot| (*pane, slot));
+        if slots.is_empty() {
+            self.by_pane.pop_front();
+        }
+        popped
     }
 
     /// Memory held.

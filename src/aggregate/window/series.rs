@@ -22,6 +22,7 @@ use crate::aggregate::assumed_records::{AssumedRecords, SCHEDULED};
 use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::heap::{grown, sampled, sum_of};
 use crate::aggregate::snapshot::Encoder;
+use crate::aggregate::step_budget::StepBudget;
 use crate::time::{EventTime, format_duration};
 
 /// So many steps, one before the other.
@@ -126,6 +127,8 @@ struct ScheduledPane {
     /// The answer that it moves on to next.
     next: usize,
     slots: Vec<u32>,
+    /// Slots, the first ones, of which it has moved on already.
+    moved: usize,
 }
 
 /// The panes of every entity.
@@ -156,7 +159,7 @@ impl<A: Aggregate> SeriesWindow<A> {
             panes.insert(at, (pane, A::Acc::default()));
             let scheduled = self.schedule.entry(pane).or_insert_with(|| {
                 self.next_move = self.next_move.min(self.series.moves_at(pane, 1));
-                ScheduledPane { next: 1, slots: Vec::new() }
+                ScheduledPane { next: 1, slots: Vec::new(), moved: 0 }
             });
             scheduled.slots.push(slot);
         }
@@ -222,7 +225,7 @@ impl<A: Aggregate> ClosedWindow<A> for SeriesWindow<A> {
         counts
     }
 
-    fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
+    fn advance(&mut self, asof: EventTime, budget: &mut StepBudget, expired: &mut Expired) {
         if asof < self.next_move {
             return;
         }
@@ -230,18 +233,24 @@ impl<A: Aggregate> ClosedWindow<A> for SeriesWindow<A> {
         let (series, panes, next_move) = (self.series, &mut self.panes, &mut self.next_move);
         self.schedule.retain(|pane, scheduled| {
             if series.moves_at(*pane, scheduled.next) <= asof {
-                expired.changed.extend_from_slice(&scheduled.slots);
-                let Some(answer) = series.answer(*pane, asof) else {
-                    for slot in &scheduled.slots {
+                let moving = &scheduled.slots[scheduled.moved..];
+                let moving = &moving[..budget.take_up_to(moving.len())];
+                scheduled.moved += moving.len();
+                expired.changed.extend_from_slice(moving);
+                let answer = series.answer(*pane, asof);
+                if answer.is_none() {
+                    for slot in moving {
                         let panes = panes.get_mut(*slot);
                         while panes.pop_front_if(|(oldest, _)| *oldest <= *pane).is_some() {}
                         if panes.is_empty() {
                             expired.emptied.push(*slot);
                         }
                     }
-                    return false;
-                };
-                scheduled.next = answer + 1;
+                }
+                if scheduled.moved == scheduled.slots.len() {
+                    let Some(answer) = answer else { return false };
+                    (scheduled.next, scheduled.moved) = (answer + 1, 0);
+                }
             }
             *next_move = (*next_move).min(series.moves_at(*pane, scheduled.next));
             true

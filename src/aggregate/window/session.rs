@@ -24,6 +24,7 @@ use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::aggregate::step_budget::StepBudget;
 use crate::time::{EventTime, format_duration};
 
 /// The run of records that are no more than `gap_ms` apart, cut where it would span `max_ms`.
@@ -202,9 +203,9 @@ impl<A: Aggregate> ClosedWindow<A> for SessionWindow<A> {
         self.add(slot, single.time, single.event_time, |acc| aggregate.merge(acc, &single.acc))
     }
 
-    fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
+    fn advance(&mut self, asof: EventTime, budget: &mut StepBudget, expired: &mut Expired) {
         let (session, runs) = (self.session, &mut self.runs);
-        self.ends.advance(asof, |slot| {
+        self.ends.advance(asof, budget, |slot| {
             let end = session.end(runs.get(slot));
             if end > asof {
                 return Some(end);

@@ -17,6 +17,7 @@ use crate::aggregate::algebra::Invertible;
 use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::aggregate::step_budget::StepBudget;
 use crate::time::EventTime;
 
 /// A pane and what it adds to the entities that have records in it.
@@ -56,6 +57,8 @@ pub struct Subtracting<A: Invertible> {
     totals: Vec<RunningTotal<A::Acc>>,
     /// By pane, ascending.
     buckets: VecDeque<Bucket<A::Acc>>,
+    /// Entries of the oldest bucket, the last ones, that are subtracted already: it is leaving, and a snapshot shares it.
+    subtracted: usize,
     /// An emptied bucket, for the next pane: its memory is as large as a pane needs.
     spare: Vec<PaneEntry<A::Acc>>,
     /// True if entries of dropped entities may be left.
@@ -74,7 +77,7 @@ impl<A: Invertible> Subtracting<A> {
 
     pub fn new(window: Sliding, aggregate: A) -> Self {
         let (totals, buckets, spare) = (Vec::new(), VecDeque::new(), Vec::new());
-        Subtracting { window, aggregate, totals, buckets, spare, has_void: false }
+        Subtracting { window, aggregate, totals, buckets, subtracted: 0, spare, has_void: false }
     }
 
     /// The position of a pane's bucket, nearly always the last.
@@ -205,10 +208,12 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
         counts
     }
 
-    fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
+    fn advance(&mut self, asof: EventTime, budget: &mut StepBudget, expired: &mut Expired) {
         while self.buckets.front().is_some_and(|(pane, _)| self.window.expires_at(*pane) <= asof) {
-            let (_, bucket) = self.buckets.pop_front().expect("just seen");
-            for PaneEntry { slot, generation, acc } in bucket.iter() {
+            let (_, bucket) = &mut self.buckets[0];
+            let kept = bucket.len() - self.subtracted;
+            let from = kept - budget.take_up_to(kept);
+            for PaneEntry { slot, generation, acc } in &bucket[from..kept] {
                 let total = &mut self.totals[*slot as usize];
                 if total.generation != *generation {
                     continue;
@@ -219,9 +224,19 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
                     expired.emptied.push(*slot);
                 }
             }
-            if let Ok(mut bucket) = Arc::try_unwrap(bucket) {
-                bucket.clear();
-                self.spare = bucket;
+            self.subtracted += kept - from;
+            if let Some(bucket) = Arc::get_mut(bucket) {
+                // Piece by piece: accumulators may hold memory of their own.
+                bucket.truncate(from);
+                self.subtracted = 0;
+            }
+            if from > 0 {
+                return;
+            }
+            self.subtracted = 0;
+            let (_, bucket) = self.buckets.pop_front().expect("just seen");
+            if let Ok(emptied) = Arc::try_unwrap(bucket) {
+                self.spare = emptied;
             }
         }
     }

@@ -21,6 +21,7 @@ use crate::aggregate::assumed_records::{AssumedRecords, SCHEDULED};
 use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::aggregate::step_budget::StepBudget;
 use crate::time::{EventTime, format_duration};
 
 /// The newest whole stretch of a cycle.
@@ -210,24 +211,23 @@ impl<A: Aggregate> ClosedWindow<A> for FullStretches<A> {
         counts
     }
 
-    fn advance(&mut self, asof: EventTime, expired: &mut Expired) {
+    fn advance(&mut self, asof: EventTime, budget: &mut StepBudget, expired: &mut Expired) {
         let cycle = self.cycle;
         self.current = cycle.stretch(asof);
-        while let Some((stretch, slots)) = self.filling.pop_if(|stretch| cycle.end(stretch) <= asof) {
-            expired.changed.extend_from_slice(&slots);
-            self.shown.extend(stretch, slots);
+        while let Some((stretch, slot)) = self.filling.pop_due(budget, |stretch| cycle.end(stretch) <= asof) {
+            expired.changed.push(slot);
+            self.shown.register(stretch, slot);
         }
-        while let Some((stretch, slots)) = self.shown.pop_if(|stretch| cycle.end(stretch + 1) <= asof) {
-            for slot in slots {
-                let stretches = self.stretches.get_mut(slot);
-                if stretches.filling == stretch {
-                    *stretches = Stretches::default();
-                    expired.emptied.push(slot);
-                } else if stretches.filling == stretch + 1 {
-                    stretches.before = A::Acc::default();
-                }
-                expired.changed.push(slot);
+        // None is taken from here before the last has come.
+        while let Some((stretch, slot)) = self.shown.pop_due(budget, |stretch| cycle.end(stretch + 1) <= asof) {
+            let stretches = self.stretches.get_mut(slot);
+            if stretches.filling == stretch {
+                *stretches = Stretches::default();
+                expired.emptied.push(slot);
+            } else if stretches.filling == stretch + 1 {
+                stretches.before = A::Acc::default();
             }
+            expired.changed.push(slot);
         }
     }
 

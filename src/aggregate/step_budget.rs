@@ -1,0 +1,57 @@
+//! Budgets of steps, by which long work is cut into pieces.
+//!
+//! At a boundary that many entities cross at once, a window has a step of work for each of them. It takes as many as the
+//! budget has and continues where it stopped when it is called again, so whoever drives it can look at the clock in
+//! between. Nothing but the number of calls depends on the budget.
+
+/// The steps that a piece of work may still take.
+#[derive(Debug)]
+pub struct StepBudget {
+    left: usize,
+}
+
+impl StepBudget {
+    /// A budget of this many steps.
+    ///
+    /// # Panics
+    /// If there are none: work would never end.
+    pub fn new(steps: usize) -> Self {
+        assert!(steps > 0, "a piece of work has at least one step");
+        StepBudget { left: steps }
+    }
+
+    /// A budget that is never spent.
+    pub fn unlimited() -> Self {
+        StepBudget { left: usize::MAX }
+    }
+
+    /// Takes a step; returns false if none is left.
+    pub fn take(&mut self) -> bool {
+        self.take_up_to(1) == 1
+    }
+
+    /// Takes up to this many steps; returns how many.
+    pub fn take_up_to(&mut self, steps: usize) -> usize {
+        let taken = steps.min(self.left);
+        self.left -= taken;
+        taken
+    }
+
+    /// Returns whether no step is left, so that work may be left.
+    pub fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_spent_once_its_steps_are_taken() {
+        let mut budget = StepBudget::new(3);
+        assert!(budget.take());
+        assert_eq!((budget.take_up_to(5), budget.is_spent(), budget.take()), (2, true, false));
+        assert!(!StepBudget::unlimited().is_spent());
+    }
+}
