@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use common::user_name;
 use tidemill::aggregate::Feature;
 use tidemill::checkpoint::CheckpointCoordinator;
-use tidemill::flow::op::Assignments;
+use tidemill::flow::op::{Assignments, SliceLength};
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
@@ -121,6 +121,7 @@ aggregate = [{{ of = "amount", op = ["count", "mean", "stddev"], windows = ["1h"
         live: Arc::default(),
         dropped: Arc::default(),
         keep_unlabelled: false,
+        slice: SliceLength::default(),
     });
     let begun_us = now_us();
     let control = Arc::new(Control::default());

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use common::{Messages, Spread, json_partitions, payments, plan};
 use tidemill::checkpoint::{CheckpointCoordinator, CheckpointStore, Fingerprint};
-use tidemill::flow::op::Assignments;
+use tidemill::flow::op::{Assignments, SliceLength};
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
@@ -59,6 +59,7 @@ fn start(
         live: Arc::default(),
         dropped: Arc::default(),
         keep_unlabelled: false,
+        slice: SliceLength::default(),
     };
     let (job, control) = (Arc::new(job), Arc::new(Control::default()));
     let graph = job::start(&job, workers, &Metrics::new("restart"), &control);

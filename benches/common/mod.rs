@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::build::JobEvent;
-use tidemill::flow::op::Assignments;
 use tidemill::flow::op::source::SourceEvent;
+use tidemill::flow::op::{Assignments, SliceLength};
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
@@ -17,6 +17,7 @@ use tidemill::source::{
     AssignedPartition, Ingest, InputFrontier, InputStatus, Partition, Partitions, PlaybackClock, PlaybackSpeed,
     RawMessage, SourceError, Volume,
 };
+use tidemill::store::Online;
 use tidemill::value::JsonDecoder;
 
 /// 2023-11-14T22:13:20Z, when the payments begin.
@@ -201,6 +202,16 @@ pub fn json_partitions(plan: &Plan, messages: &[Arc<Messages>]) -> Vec<Box<dyn P
 
 /// Runs a plan with one source on partitions, to the end; with the online store in the process if that is wanted.
 pub fn run(plan: &Arc<Plan>, transports: Vec<Box<dyn Partition>>, workers: usize, online: bool) {
+    run_into(plan, transports, workers, online.then(|| job::online_store(plan)));
+}
+
+/// The same with the online store, which the partitions are told.
+pub fn run_with(plan: &Arc<Plan>, transports: impl FnOnce(&Arc<Online>) -> Vec<Box<dyn Partition>>, workers: usize) {
+    let online = job::online_store(plan);
+    run_into(plan, transports(&online), workers, Some(online));
+}
+
+fn run_into(plan: &Arc<Plan>, transports: Vec<Box<dyn Partition>>, workers: usize, online: Option<Arc<Online>>) {
     let partitions = Arc::new(Partitions::default());
     let frontier = InputFrontier::new(&partitions, None, None);
     let clock = PlaybackClock::new(&partitions, PlaybackSpeed::Unlimited);
@@ -220,7 +231,7 @@ pub fn run(plan: &Arc<Plan>, transports: Vec<Box<dyn Partition>>, workers: usize
         clock,
         from: None,
         coordinator: CheckpointCoordinator::fresh(),
-        online: online.then(|| job::online_store(plan)),
+        online,
         offline: None,
         events,
         max_in_flight: Volume { records: 1 << 17, bytes: u64::MAX },
@@ -228,6 +239,7 @@ pub fn run(plan: &Arc<Plan>, transports: Vec<Box<dyn Partition>>, workers: usize
         live: Arc::default(),
         dropped: Arc::default(),
         keep_unlabelled: false,
+        slice: SliceLength::default(),
     });
     let control = Arc::new(Control::default());
     control.until_end.store(true, SeqCst);

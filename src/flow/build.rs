@@ -19,7 +19,7 @@ use super::op::learn::{KeptExamples, LearningReport};
 use super::op::sink::SharedFile;
 use super::op::source::{SourceEvent, SourceShared};
 use super::op::table::TableArrangement;
-use super::op::{self, Assignments, Records};
+use super::op::{self, Assignments, Records, SliceLength};
 use super::plan::{Asker, LabelPlan, Plan, PlanStep};
 use crate::checkpoint::{CheckpointCoordinator, CheckpointError, OperatorCheckpoint};
 use crate::expr::Expr;
@@ -73,6 +73,8 @@ pub struct Job {
     pub live: Arc<LiveModels>,
     /// Entities that were dropped at the bounds of their groups.
     pub dropped: Arc<DroppedCounts>,
+    /// How long a feature group works at a time; no result depends on it.
+    pub slice: SliceLength,
 }
 
 impl Job {
@@ -272,7 +274,8 @@ impl<'scope> Renderer<'_, 'scope> {
         let file = job.offline.as_ref().map(|files| files.features[index].clone());
         let nulls = job.nulls.place(&format!("features.{}", group.name));
         let (dropped, partitions) = (job.dropped.group(&group.name), job.partitions.clone());
-        let outputs = GroupOutputs { offline: file.is_some(), online, nulls, dropped, partitions };
+        let slice = job.slice;
+        let outputs = GroupOutputs { offline: file.is_some(), online, nulls, dropped, partitions, slice };
         let checkpoint = job.checkpoint(format!("features.{}", group.name));
         let streams = op::group::group(self.scope, group, updates, lookups.collect(), outputs, checkpoint)?;
         for (asker, stream) in group.askers.iter().zip(streams.enriched) {

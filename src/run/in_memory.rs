@@ -11,8 +11,8 @@ use super::config::Config;
 use super::job::{self, Control};
 use crate::checkpoint::CheckpointCoordinator;
 use crate::flow::build::JobEvent;
-use crate::flow::op::Assignments;
 use crate::flow::op::source::SourceEvent;
+use crate::flow::op::{Assignments, SliceLength};
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
 use crate::source::{
@@ -77,6 +77,7 @@ pub fn run(
         live: Arc::default(),
         dropped: Arc::default(),
         keep_unlabelled: false,
+        slice: SliceLength::default(),
     });
 
     // Run it to its end.

@@ -18,7 +18,7 @@ use super::inputs::{self, Inputs};
 use super::resume::ResumePoints;
 use crate::checkpoint::{CheckpointCoordinator, Overtaken};
 use crate::flow::build::{JobEvent, OfflineFiles};
-use crate::flow::op::Assignments;
+use crate::flow::op::{Assignments, SliceLength};
 use crate::flow::{Job, Plan, build, telemetry};
 use crate::metrics::Metrics;
 use crate::registry::{LiveModels, Offsets};
@@ -140,6 +140,7 @@ pub fn prepare(
         live: options.live,
         dropped: Arc::default(),
         keep_unlabelled: options.keep_unlabelled,
+        slice: SliceLength::default(),
     };
     Ok(PreparedJob { job: Arc::new(job), events: received, inputs })
 }

@@ -11,11 +11,10 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tidemill::aggregate::Feature;
 use tidemill::checkpoint::{CheckpointCoordinator, SnapshotParts};
 use tidemill::flow::build::{JobEvent, positions};
-use tidemill::flow::op::Assignments;
-use tidemill::flow::op::RefusedInWindow;
 use tidemill::flow::op::label::{AttributionReport, ExampleCounts};
 use tidemill::flow::op::learn::{LearningReport, LearningTotals};
 use tidemill::flow::op::source::SourceEvent;
+use tidemill::flow::op::{Assignments, RefusedInWindow, SliceLength};
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control, OfflineLayout};
@@ -203,6 +202,15 @@ pub struct Run<'a> {
     pub since: Option<i64>,
     /// The time at which outputs stop.
     pub until: Option<i64>,
+    /// False if nothing is written to files.
+    pub offline: bool,
+    /// How long feature groups work at a time.
+    pub slice: SliceLength,
+}
+
+/// Slices of one piece of so many steps.
+pub fn slices(piece: usize) -> SliceLength {
+    SliceLength { piece, lasts: Duration::ZERO }
 }
 
 impl Default for Run<'_> {
@@ -217,6 +225,8 @@ impl Default for Run<'_> {
             from: None,
             since: None,
             until: None,
+            offline: true,
+            slice: SliceLength::default(),
         }
     }
 }
@@ -293,13 +303,14 @@ impl Run<'_> {
             from: None,
             coordinator: coordinator.clone(),
             online: Some(online.clone()),
-            offline: Some(offline.clone()),
+            offline: self.offline.then(|| offline.clone()),
             events,
             max_in_flight: Volume { records: 64, bytes: u64::MAX },
             nulls: Arc::default(),
             live: Arc::default(),
             dropped: Arc::default(),
             keep_unlabelled: false,
+            slice: self.slice,
         });
         let control = Arc::new(Control::default());
         control.until_end.store(true, SeqCst);

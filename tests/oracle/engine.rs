@@ -11,6 +11,7 @@ use crate::common::spec::{BOUNDED, SPEC};
 use crate::common::topics::{rising, topic};
 use proptest::prelude::*;
 use tidemill::flow::Plan;
+use tidemill::flow::op::SliceLength;
 use tidemill::value::Scalar;
 
 /// A late record that no window can hold, of an entity whose last record leaves at the very time at which it takes
@@ -157,5 +158,29 @@ proptest! {
         prop_assert_eq!(&found.defaulted, &given(&expected.defaulted));
         prop_assert_eq!(&found.own, &given(&expected.own));
         prop_assert_eq!(&unscored(&found), &given(&expected.examples));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A group yields in the middle of boundaries, of runs of look-ups and of what it publishes.
+    #[test]
+    fn oracle_of_groups_that_yield_after_each_piece_of_their_work(
+        asks in topic(60),
+        sales in topic(120),
+        prices in topic(20),
+        read in 1usize..40,
+        workers in 1usize..4,
+        piece in 1usize..6,
+    ) {
+        let inputs = Inputs { asks, sales, prices };
+        let expected = naive::compute(&inputs);
+        let run = |offline, slice| Run { read, workers, offline, slice, ..Run::default() }.run(&inputs);
+        is_as_computed(&run(true, engine::slices(piece)), &expected)?;
+        // Without files, records of several times are inserted together.
+        let (found, usual) = (run(false, engine::slices(piece)), run(false, SliceLength::default()));
+        prop_assert_eq!((&found.shown, &found.shown_ever), (&expected.shown, &expected.shown_ever));
+        prop_assert_eq!((&found.versions, &found.tallies), (&usual.versions, &usual.tallies));
     }
 }

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use tidemill::aggregate::Feature;
 use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::build::JobEvent;
-use tidemill::flow::op::Assignments;
 use tidemill::flow::op::source::SourceEvent;
+use tidemill::flow::op::{Assignments, SliceLength};
 use tidemill::flow::{Job, Plan};
 use tidemill::metrics::Metrics;
 use tidemill::run::job::{self, Control};
@@ -111,6 +111,7 @@ fn launch(
         live: Arc::default(),
         dropped: Arc::default(),
         keep_unlabelled: false,
+        slice: SliceLength::default(),
     });
     let control = Arc::new(Control::default());
     control.until_end.store(ends, SeqCst);

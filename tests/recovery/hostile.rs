@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::common::engine::{Inputs, Record, Run};
 use rand::{RngExt, SeedableRng};
 use tidemill::checkpoint::{CheckpointCoordinator, SnapshotParts};
-use tidemill::flow::op::Assignments;
+use tidemill::flow::op::{Assignments, SliceLength};
 use tidemill::flow::saved_state;
 use tidemill::flow::{Job, Plan, build};
 use tidemill::run::job::{self, OfflineLayout};
@@ -70,6 +70,7 @@ fn start(plan: &Arc<Plan>, parts: &SnapshotParts) -> Result<(), String> {
         live: Arc::default(),
         dropped: Arc::default(),
         keep_unlabelled: false,
+        slice: SliceLength::default(),
     });
     timely::execute_directly(move |worker| {
         let dataflow = worker.next_dataflow_index();

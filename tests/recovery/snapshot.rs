@@ -1,7 +1,7 @@
 //! Snapshots: state saved as of a closed time, loaded into a fresh graph with another number of workers, goes on as if
 //! nothing had happened.
 
-use crate::common::engine::{Inputs, Record, Run};
+use crate::common::engine::{Inputs, Record, Run, slices};
 use crate::common::spec::{CHAINED, SHIFTED, SPEC, UNITED};
 use crate::common::topics::topic;
 use proptest::prelude::*;
@@ -107,6 +107,37 @@ proptest! {
     ) {
         let spec = SHIFTED.replace("EXAMPLES", if of_view { "priced" } else { "asked" });
         restart_changes_no_bit(&spec, &Inputs { asks, sales, prices }, 1_000_000 + at, (before, after))?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Feature groups yield in the middle of the boundaries that lie between the barrier and what they have processed.
+    #[test]
+    fn a_snapshot_of_groups_that_yield_after_each_piece_is_that_of_others(
+        asks in topic(60),
+        sales in topic(120),
+        prices in topic(20),
+        at in 0i64..700,
+        before in 1usize..4,
+        after in 1usize..4,
+        piece in 1usize..4,
+        chained in any::<bool>(),
+    ) {
+        let (inputs, t) = (Inputs { asks, sales, prices }, 1_000_000 + at);
+        let spec = if chained { CHAINED } else { &SPEC };
+        let run = |workers, start, slice| Run { spec, workers, start, slice, snapshot: Some(t), ..Run::default() };
+        let whole = run(before, None, Default::default()).run(&inputs);
+        let sliced = run(before, None, slices(piece)).run(&inputs);
+        prop_assert_eq!(&sliced.examples, &whole.examples);
+        if let Some(snapshot) = sliced.snapshot {
+            let again = Run { snapshot: None, ..run(after, Some(snapshot), slices(piece)) }.run(&inputs);
+            let found = [again.shop, again.pair, again.ever, again.examples];
+            let [shop, pair, ever] = [&whole.shop, &whole.pair, &whole.ever].map(|rows| from(rows, 0, t));
+            prop_assert_eq!(found, [shop, pair, ever, from(&whole.examples, 1, t)]);
+            prop_assert_eq!((&again.shown, &again.shown_ever), (&whole.shown, &whole.shown_ever));
+        }
     }
 }
 

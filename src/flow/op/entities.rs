@@ -7,6 +7,7 @@ use super::changes::Changes;
 use super::publisher::OnlinePublisher;
 use super::stash::ClosingRow;
 use super::updates::ClosingUpdates;
+use super::work_slice::WorkSlice;
 use crate::aggregate::{Expired, Feature, GroupSnapshot, GroupState, Update};
 use crate::flow::plan::GroupPlan;
 use crate::metrics::{NullCounter, NullReason};
@@ -27,6 +28,20 @@ pub struct GroupEntities {
     row: Vec<Feature>,
     /// Memory for the updates of a run.
     updates: Vec<Update>,
+}
+
+/// A run of updates that is inserted and not finished.
+pub struct InsertedRun {
+    /// The number of its updates.
+    pub events: usize,
+    /// The time of the last.
+    last: EventTime,
+    /// The time that the state is to be advanced to next.
+    pub until: EventTime,
+    /// The entities that had updates, with their slots, where closed changes are wanted.
+    touched: Vec<(Key, u32)>,
+    /// The slots of updates that some window did not count. They may be empty.
+    rejected: Vec<u32>,
 }
 
 impl GroupEntities {
@@ -62,24 +77,21 @@ impl GroupEntities {
         self.dropped.fetch_add(self.state.dropped(), Relaxed);
     }
 
-    /// Inserts a run of closing updates, in the total order. If `changes` are wanted, the run is all updates of one time,
-    /// and their entities' vectors just after that time are pushed to them. If the group has a bound, the run is of one time,
-    /// too, and the entities beyond it are dropped after it.
+    /// Inserts a run of closing updates, in the total order, the last of which takes effect at `last`. Returns what is left
+    /// to do, by [`GroupEntities::finish_run`], once the state is advanced to [`InsertedRun::until`].
+    ///
+    /// Where closed changes are wanted (`with_changes`) or the group has a bound, the run is all updates of one time, which
+    /// the state is advanced to: an entity that leaves its windows by then is released before its update, not between that
+    /// and its change, and does not count for the bound. The entities beyond the bound are dropped after the run.
     pub fn insert_run(
         &mut self,
         closing: &ClosingUpdates<'_>,
         run: impl ExactSizeIterator<Item = ClosingRow>,
-        first: EventTime,
         last: EventTime,
-        changes: Option<&mut Changes>,
-    ) {
-        if changes.is_some() || self.state.is_bounded() {
-            // An entity that leaves its windows by then is released before its update, not between that and its change, and
-            // does not count for the bound.
-            self.advance(first);
-        }
-        let mut updates = std::mem::take(&mut self.updates);
-        updates.reserve(run.len());
+        with_changes: bool,
+    ) -> InsertedRun {
+        let (mut updates, events) = (std::mem::take(&mut self.updates), run.len());
+        updates.reserve(events);
         for ClosingRow { time, batch, row } in run {
             let stashed = closing.stash.closing(batch);
             if stashed.extra.is_named(row as usize) {
@@ -94,23 +106,43 @@ impl GroupEntities {
         if let Some(publisher) = &mut self.publisher {
             publisher.confirm(&mut self.state, closing, &updates, &rejected, self.is_ordered);
         }
-        self.advance(last);
-        let touched = changes.as_ref().map(|_| self.touched(&updates));
+        let touched = if with_changes { self.touched(&updates) } else { Vec::new() };
         if self.state.is_bounded() {
             rejected.drain(..).for_each(|slot| self.release_if_empty(slot));
             self.drop_excess();
         }
-        if let (Some(changes), Some(touched)) = (changes, touched) {
-            self.push_changes(last, touched, changes);
-        }
-        rejected.into_iter().for_each(|slot| self.release_if_empty(slot));
         updates.clear();
         self.updates = updates;
+        InsertedRun { events, last, until: last + EventTime::from(with_changes), touched, rejected }
     }
 
-    /// Moves the state to an asking time. Entities that have no records any more are released.
-    pub fn advance(&mut self, asof: EventTime) {
-        self.state.advance(asof, &mut self.expired);
+    /// Ends a run, once the state is advanced to [`InsertedRun::until`]: if `changes` are wanted, the vectors of its entities
+    /// just after its time are pushed to them.
+    pub fn finish_run(&mut self, run: InsertedRun, changes: Option<&mut Changes>) {
+        if let Some(changes) = changes {
+            for (key, slot) in run.touched {
+                let slot = Some(slot).filter(|slot| self.state.key(*slot) == Some(&key));
+                self.nulls.add(NullReason::SumOverflow, self.state.vector_into(slot, None, &mut self.row));
+                changes.push(run.last, key, &self.row);
+            }
+        }
+        run.rejected.into_iter().for_each(|slot| self.release_if_empty(slot));
+    }
+
+    /// Moves the state to an asking time, as far as a slice goes; returns whether it is there. Entities that have no records
+    /// any more are released.
+    pub fn advance(&mut self, asof: EventTime, slice: &WorkSlice) -> bool {
+        loop {
+            let is_there = self.state.advance_within(asof, &mut slice.budget(), &mut self.expired);
+            self.release_expired();
+            if is_there || slice.is_over() {
+                return is_there;
+            }
+        }
+    }
+
+    /// Marks the entities whose panes have expired as changed, and releases those that have no records any more.
+    fn release_expired(&mut self) {
         if let Some(publisher) = &mut self.publisher {
             publisher.mark_dirty(self.expired.changed.iter().copied());
         }
@@ -149,16 +181,6 @@ impl GroupEntities {
         touched.sort_unstable();
         touched.dedup();
         touched.into_iter().filter_map(|slot| Some((self.state.key(slot)?.clone(), slot))).collect()
-    }
-
-    /// Pushes the new vectors of the entities that had updates, once all records of `time` are inserted.
-    fn push_changes(&mut self, time: EventTime, touched: Vec<(Key, u32)>, changes: &mut Changes) {
-        self.advance(time + 1);
-        for (key, slot) in touched {
-            let slot = Some(slot).filter(|slot| self.state.key(*slot) == Some(&key));
-            self.nulls.add(NullReason::SumOverflow, self.state.vector_into(slot, None, &mut self.row));
-            changes.push(time, key, &self.row);
-        }
     }
 
     /// The closed state as it is now.

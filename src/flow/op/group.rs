@@ -8,6 +8,10 @@
 //!
 //! Updates and look-ups are processed together in order of time, look-ups first among equals: a look-up as of t sees
 //! exactly the records before t. All updates and look-ups before the frontier have arrived, so batches do not matter.
+//!
+//! The operator holds its worker for a few milliseconds at most ([`SliceLength`]), also when the panes of a million
+//! entities leave at once. What closes is processed in slices; until the last, the outputs stay where they are in time,
+//! nothing is given out or saved, and nothing is published: a vector in the online store is as of one time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,9 +26,11 @@ use timely::progress::Antichain;
 use timely::progress::frontier::MutableAntichain;
 use timely::scheduling::Activator;
 
+use super::closed_times::Interrupted;
 use super::shard::GroupShard;
 use super::sink::SinkProgress;
 use super::throttle::PublishThrottle;
+use super::work_slice::{SliceLength, WorkSlice};
 use super::{Records, frontier_of};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint, SavedPart};
 use crate::example::OwnRecord;
@@ -69,7 +75,7 @@ pub fn group<'scope>(
 ) -> Result<GroupStreams<'scope>, CheckpointError> {
     let worker = WorkerShare::of(scope);
     let wanted = lookups.iter().map(|lookups| (lookups.features.clone(), lookups.own.clone()));
-    let is_online = outputs.online.is_some();
+    let (is_online, length) = (outputs.online.is_some(), outputs.slice);
     let mut shard = GroupShard::new(plan.clone(), outputs, wanted);
     shard.load(&checkpoint, worker)?;
 
@@ -86,7 +92,8 @@ pub fn group<'scope>(
             checkpoint,
             capabilities,
             done: EventTime::MIN,
-            throttle: is_online.then(PublishThrottle::default),
+            length,
+            throttle: is_online.then(|| PublishThrottle::new(length)),
             activator,
             measures_at: None,
         };
@@ -155,6 +162,7 @@ struct GroupSchedule {
     capabilities: Vec<Capability<EventTime>>,
     /// Everything before this is processed.
     done: EventTime,
+    length: SliceLength,
     /// `None` if there is no online store.
     throttle: Option<PublishThrottle>,
     activator: Activator,
@@ -166,18 +174,38 @@ impl GroupSchedule {
     fn run(&mut self, ports: &mut Ports, frontiers: &[MutableAntichain<EventTime>]) {
         self.receive(ports);
         let frontier = frontiers.iter().map(frontier_of).min().unwrap_or(EventTime::MAX);
-        for stretch in self.checkpoint.stretches(frontier) {
+        let is_interrupted = self.advance(ports, frontier).is_err();
+        self.measure();
+        if is_interrupted {
+            self.activator.activate();
+        } else {
+            self.publish();
+        }
+    }
+
+    /// Processes everything before the frontier, and saves the state where a barrier lies on the way. What another slice had
+    /// to leave is processed first, and then nothing else: it is published before more is begun.
+    fn advance(&mut self, ports: &mut Ports, frontier: EventTime) -> Result<(), Interrupted> {
+        let slice = WorkSlice::begin(self.length);
+        let mut upto = frontier;
+        if let Some(until) = self.shard.closing_before() {
+            self.process(ports, until, &slice)?;
+            upto = until;
+        }
+        for stretch in self.checkpoint.stretches(upto) {
             if stretch.until > self.done {
-                self.done = stretch.until;
-                self.process(ports);
+                self.shard.close_before(stretch.until);
+                self.process(ports, stretch.until, &slice)?;
             }
             if stretch.save_after {
                 let snapshot = self.shard.save();
                 self.checkpoint.save(stretch.until, SavedPart::deferred(move || snapshot.saved()));
             }
         }
-        self.measure();
-        self.publish();
+        if self.done < frontier {
+            self.activator.activate();
+        }
+        Ok(())
     }
 
     /// Measures the state, now or in an activation of its own, so that what it holds is known although no input follows.
@@ -206,10 +234,12 @@ impl GroupSchedule {
         }
     }
 
-    /// Processes everything before `done`, and sends what comes of it.
-    fn process(&mut self, ports: &mut Ports) {
+    /// Processes what closes before `until`, as far as a slice goes, and sends what comes of it once all is processed.
+    fn process(&mut self, ports: &mut Ports, until: EventTime, slice: &WorkSlice) -> Result<(), Interrupted> {
+        let changes = self.shard.process(slice)?;
+        self.done = until;
         let mut closed = ports.closed.activate();
-        for mut batch in self.shard.process_until(self.done) {
+        for mut batch in changes {
             closed.session_with_builder(&self.capabilities[0]).give_container(&mut batch);
         }
         for (index, port) in ports.lookups.iter_mut().enumerate() {
@@ -218,6 +248,7 @@ impl GroupSchedule {
                 enriched.session_with_builder(&capability).give_container(&mut batch);
             }
         }
+        Ok(())
     }
 
     /// Publishes if it is time, downgrades the capabilities, and asks to be activated again if anything is left.

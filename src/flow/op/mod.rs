@@ -6,6 +6,7 @@ mod assignments;
 mod attribution;
 mod changes;
 mod closed_times;
+mod closing;
 mod entities;
 mod example_columns;
 pub mod group;
@@ -16,11 +17,13 @@ mod learning;
 pub mod map;
 pub mod newest_rows;
 mod pending_examples;
+mod pending_lookups;
 mod publisher;
 mod saved_examples;
 mod shard;
 pub mod shift;
 pub mod sink;
+mod slot_set;
 pub mod source;
 mod stash;
 pub mod table;
@@ -28,10 +31,12 @@ pub mod tap;
 mod throttle;
 pub mod union;
 mod updates;
+mod work_slice;
 
 pub use admission::{RefusedInWindow, RefusedLabels};
 pub use assignments::Assignments;
 pub use stash::{ClosingRow, Stash, StashedBatch};
+pub use work_slice::SliceLength;
 
 use timely::dataflow::Stream;
 

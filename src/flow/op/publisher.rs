@@ -23,9 +23,10 @@
 //! what is still to be read. If it does not close, it becomes *provisional*: it gets a provisional slot, and each window
 //! adds it beside the closed state ([`GroupState::add_provisional`]). When its time closes it is inserted into the closed
 //! state and *confirmed*, which takes it out of the provisional one; that changes nothing in the sum of both, so its
-//! entity is published again only if order matters or the record had not been provisional. Closed records leave when they
-//! *expire*. Each step marks the slots whose vectors may change, and a round writes the newest vectors of all marked
-//! slots, in slices. The acks of the batches that were no longer queued when the round began are dropped when it ends:
+//! entity is published again only if order matters or the record had not been published as provisional. Closed records
+//! leave when they *expire*. Each step marks the slots whose vectors may change, and a round writes the newest vectors of
+//! all marked slots, in slices: at first those of provisional slots and of entities that have left, which may turn out to
+//! be in other slots. The acks of the batches that were no longer queued when the round began are dropped when it ends:
 //! their records are served then.
 //!
 //! A restart has no provisional records: checkpoints hold the closed state, and sources are read again from there.
@@ -37,14 +38,13 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 
 use super::Stash;
+use super::slot_set::SlotSet;
 use super::updates::{ClosingUpdates, UpdateBatch};
+use super::work_slice::WorkSlice;
 use crate::aggregate::{Feature, GroupState, Update};
 use crate::store::memory::{OnlineCell, OnlineTable};
 use crate::time::EventTime;
 use crate::value::{AckToken, Batch, Key};
-
-/// Slots that are prefetched together.
-const PREFETCHED: usize = 64;
 
 /// The longest time that a record stays queued while partitions have a backlog.
 const BACKLOG_WAIT: Duration = Duration::from_millis(200);
@@ -55,12 +55,8 @@ const NO_SLOT: u32 = u32::MAX;
 /// Publishes the entities of one worker.
 pub struct OnlinePublisher {
     table: Arc<OnlineTable>,
-    /// Slots whose vectors may have changed.
-    dirty: DirtySet,
-    /// Provisional slots to which records were added.
-    dirty_provisional: DirtySet,
-    /// Entities that have left their slots. They may have others.
-    evicted: Vec<Key>,
+    /// What has changed and is in no round yet.
+    changed: ChangedVectors,
     /// The batches that are not provisional yet, in order of arrival.
     queued: VecDeque<QueuedBatch>,
     /// By number of the batch, the provisional slot of each row.
@@ -70,18 +66,42 @@ pub struct OnlinePublisher {
     /// The acks of batches that no round has published, in order of arrival.
     acks: VecDeque<WaitingAck>,
     round: Option<PublishRound>,
+    /// Memory for the changes of the next round.
+    spare: ChangedVectors,
     /// The cell of each slot in the online store, once it is known.
     cells: Vec<Option<Arc<OnlineCell>>>,
     /// The cell of each provisional slot, once it is known.
     provisional_cells: Vec<Option<Arc<OnlineCell>>>,
-    /// Memory for the vector that is being written.
+    /// Memory for the vector that is being written, and for the slots of a piece of a round.
     row: Vec<Feature>,
+    piece: Vec<u32>,
+}
+
+/// The entities whose vectors may have changed.
+#[derive(Default)]
+struct ChangedVectors {
+    /// Provisional slots to which records were added.
+    provisional: SlotSet,
+    /// Entities that have left their slots. They may have others, and be here more than once.
+    evicted: Vec<Key>,
+    slots: SlotSet,
+}
+
+impl ChangedVectors {
+    fn is_empty(&self) -> bool {
+        self.provisional.is_empty() && self.evicted.is_empty() && self.slots.is_empty()
+    }
+
+    /// Memory held, without that of keys.
+    fn bytes(&self) -> usize {
+        self.provisional.bytes() + self.evicted.capacity() * size_of::<Key>() + self.slots.bytes()
+    }
 }
 
 /// A round of publishing that is under way.
 struct PublishRound {
-    /// The slots left to publish, descending.
-    slots: Vec<u32>,
+    /// What is left to publish.
+    changed: ChangedVectors,
     /// The acks due when it ends.
     acks: DueAcks,
 }
@@ -111,56 +131,22 @@ struct QueuedBatch {
     since: Instant,
 }
 
-/// A set of slots.
-#[derive(Default)]
-struct DirtySet {
-    slots: Vec<u32>,
-    is_dirty: Vec<bool>,
-}
-
-impl DirtySet {
-    fn mark(&mut self, slot: u32) {
-        if slot as usize >= self.is_dirty.len() {
-            self.is_dirty.resize((slot as usize + 1).next_power_of_two(), false);
-        }
-        if !std::mem::replace(&mut self.is_dirty[slot as usize], true) {
-            self.slots.push(slot);
-        }
-    }
-
-    /// Empties the set and returns its slots, descending. Hand the vector back to [`DirtySet::recycle`].
-    fn take(&mut self) -> Vec<u32> {
-        let mut slots = std::mem::take(&mut self.slots);
-        slots.iter().for_each(|slot| self.is_dirty[*slot as usize] = false);
-        slots.sort_unstable_by(|a, b| b.cmp(a));
-        slots
-    }
-
-    /// Reuses the memory of a vector that [`DirtySet::take`] returned.
-    fn recycle(&mut self, mut slots: Vec<u32>) {
-        slots.clear();
-        if self.slots.is_empty() {
-            self.slots = slots;
-        }
-    }
-}
-
 impl OnlinePublisher {
     /// A publisher that has published nothing.
     pub fn new(table: Arc<OnlineTable>) -> Self {
         OnlinePublisher {
             table,
-            dirty: DirtySet::default(),
-            dirty_provisional: DirtySet::default(),
-            evicted: Vec::new(),
+            changed: ChangedVectors::default(),
             queued: VecDeque::new(),
             provisional: HashMap::new(),
             closing: Vec::new(),
             acks: VecDeque::new(),
             round: None,
+            spare: ChangedVectors::default(),
             cells: Vec::new(),
             provisional_cells: Vec::new(),
             row: Vec::new(),
+            piece: Vec::new(),
         }
     }
 
@@ -180,13 +166,12 @@ impl OnlinePublisher {
 
     /// Returns whether anything has arrived or changed that is not published yet.
     pub fn has_unpublished(&self) -> bool {
-        let dirty = [&self.dirty, &self.dirty_provisional].iter().any(|set| !set.slots.is_empty());
-        !self.acks.is_empty() || dirty || !self.evicted.is_empty() || self.round.is_some()
+        !self.acks.is_empty() || !self.changed.is_empty() || self.round.is_some()
     }
 
     /// Marks slots whose vectors have changed.
     pub fn mark_dirty(&mut self, slots: impl Iterator<Item = u32>) {
-        slots.for_each(|slot| self.dirty.mark(slot));
+        slots.for_each(|slot| self.changed.slots.insert(slot));
     }
 
     /// Registers that an entity has left its slot.
@@ -194,7 +179,7 @@ impl OnlinePublisher {
         if let Some(cell) = self.cells.get_mut(slot as usize) {
             *cell = None;
         }
-        self.evicted.push(key);
+        self.changed.evicted.push(key);
     }
 
     /// Prepares for the closing rows of a stash, until [`OnlinePublisher::retire`].
@@ -214,7 +199,7 @@ impl OnlinePublisher {
     }
 
     /// Takes records that were inserted into the closed state out of the provisional one. An entity changes if its
-    /// record was not provisional, if order matters (`ordered`), or if a window has `rejected` the record.
+    /// record has not been published as provisional, if order matters (`ordered`), or if a window has `rejected` the record.
     pub fn confirm(
         &mut self,
         state: &mut GroupState,
@@ -230,11 +215,11 @@ impl OnlinePublisher {
             if slot != NO_SLOT {
                 confirmed.push(Update { slot, ..*update });
             }
-            if ordered || slot == NO_SLOT {
-                self.dirty.mark(update.slot);
+            if ordered || slot == NO_SLOT || self.is_unpublished(slot) {
+                self.changed.slots.insert(update.slot);
             }
         }
-        rejected.iter().for_each(|slot| self.dirty.mark(*slot));
+        self.mark_dirty(rejected.iter().copied());
         if !confirmed.is_empty() {
             let mut freed = Vec::new();
             state.confirm(&confirmed, &closing.inputs, &mut freed);
@@ -246,29 +231,21 @@ impl OnlinePublisher {
         }
     }
 
-    /// Publishes for the time of a slice, or without end, the vectors that have changed, provisional records included.
-    /// Returns whether all are published that had changed when the round began. Batches that arrived in this activation
-    /// stay queued, and others for a while if there is a `backlog`.
-    pub fn publish(
+    /// Returns whether records were added to a provisional slot that have not been published since.
+    fn is_unpublished(&self, slot: u32) -> bool {
+        let rounds = [Some(&self.changed), self.round.as_ref().map(|round| &round.changed)];
+        rounds.into_iter().flatten().any(|changed| changed.provisional.contains(slot))
+    }
+
+    /// Adds the records of batches that have been queued for long enough to the provisional ones. Batches that arrived in
+    /// this activation stay queued, and others for a while if there is a `backlog`.
+    pub fn add_provisional(
         &mut self,
         state: &mut GroupState,
         stash: &Stash<UpdateBatch>,
         activation: u64,
         backlog: bool,
-        slice: Option<Duration>,
-    ) -> bool {
-        self.add_provisional(state, stash, activation, backlog);
-        if self.round.is_none() {
-            self.publish_provisional(state);
-            self.publish_evicted(state);
-            self.round = Some(PublishRound { slots: self.dirty.take(), acks: self.take_due_acks() });
-        }
-        // The slice begins here, so that each publishes something whatever the steps before took.
-        self.publish_round(state, slice.map(|slice| Instant::now() + slice))
-    }
-
-    /// Adds the records of batches that have been queued for long enough to the provisional ones.
-    fn add_provisional(&mut self, state: &mut GroupState, stash: &Stash<UpdateBatch>, activation: u64, backlog: bool) {
+    ) {
         let mut updates: Vec<Update> = Vec::new();
         let mut queued = std::mem::take(&mut self.queued);
         queued.retain(|&QueuedBatch { number, activation: arrived, since }| {
@@ -283,7 +260,7 @@ impl OnlinePublisher {
                 if extra.is_named(row) {
                     let key = extra.keys.row(row).data();
                     *slot = state.provisional_slot(key, Key::hash_of(key));
-                    self.dirty_provisional.mark(*slot);
+                    self.changed.provisional.insert(*slot);
                     let (time, event_time) = (batch.times[row], batch.event_times[row]);
                     updates.push(Update { slot: *slot, batch: 0, row: row as u32, time, event_time });
                 }
@@ -307,58 +284,69 @@ impl OnlinePublisher {
         due
     }
 
-    /// Publishes the entities to which provisional records were added; those with closed records go with the dirty slots.
-    fn publish_provisional(&mut self, state: &GroupState) {
-        let dirty = self.dirty_provisional.take();
-        for slot in &dirty {
-            let Some((key, hash)) = state.provisional_entity(*slot) else { continue };
-            match state.find(key.as_bytes(), hash) {
-                Some(closed) => self.dirty.mark(closed),
-                None => self.publish_provisional_slot(state, *slot, key),
-            }
-        }
-        self.dirty_provisional.recycle(dirty);
-    }
-
-    /// Publishes evicted entities, whatever their slots are now, or removes them.
-    fn publish_evicted(&mut self, state: &GroupState) {
-        let mut evicted = std::mem::take(&mut self.evicted);
-        evicted.sort_unstable();
-        evicted.dedup();
-        for key in evicted {
-            let hash = Key::hash_of(key.as_bytes());
-            match (state.find(key.as_bytes(), hash), state.find_provisional(key.as_bytes(), hash)) {
-                (Some(slot), _) => self.dirty.mark(slot),
-                (None, Some(slot)) => self.publish_provisional_slot(state, slot, &key),
-                (None, None) => self.table.remove(&key),
-            }
-        }
-    }
-
-    /// Continues the round until a moment; returns whether it is over. Then its acks are dropped.
-    fn publish_round(&mut self, state: &GroupState, until: Option<Instant>) -> bool {
+    /// Publishes for a slice the vectors that have changed, provisional records included. Returns whether all are published
+    /// that had changed when the round began. Then its acks are dropped.
+    pub fn publish(&mut self, state: &GroupState, slice: &WorkSlice) -> bool {
+        let mut round = self.round.take().unwrap_or_else(|| PublishRound {
+            acks: self.take_due_acks(),
+            changed: std::mem::replace(&mut self.changed, std::mem::take(&mut self.spare)),
+        });
         self.cells.resize(state.capacity(), None);
-        let Some(mut round) = self.round.take() else { return true };
-        // Neighbouring slots have neighbouring state and cells. All that some slots need is prefetched before any of them
-        // is published, so that the processor waits for memory once and not slot by slot.
-        while !round.slots.is_empty() && until.is_none_or(|until| Instant::now() < until) {
-            let rest = round.slots.len().saturating_sub(PREFETCHED);
-            let some = &round.slots[rest..];
+        while !round.changed.is_empty() {
+            self.publish_piece(state, &mut round.changed, slice.piece());
+            if !round.changed.is_empty() && slice.is_over() {
+                self.round = Some(round);
+                return false;
+            }
+        }
+        self.spare = round.changed;
+        round.acks.newest.into_iter().for_each(|newest| self.table.observe_freshness(newest));
+        true
+    }
+
+    /// Publishes up to this many of the vectors that have changed. What is found to be in another slot is published later.
+    fn publish_piece(&mut self, state: &GroupState, changed: &mut ChangedVectors, most: usize) {
+        let mut piece = std::mem::take(&mut self.piece);
+        if !changed.provisional.is_empty() {
+            changed.provisional.take_least(most, &mut piece);
+            piece.iter().for_each(|slot| self.publish_provisional(state, *slot, &mut changed.slots));
+        } else if !changed.evicted.is_empty() {
+            let rest = changed.evicted.len().saturating_sub(most);
+            for key in changed.evicted.drain(rest..) {
+                self.publish_evicted(state, &key, &mut changed.slots);
+            }
+        } else {
+            changed.slots.take_least(most, &mut piece);
+            // Neighbouring slots have neighbouring state and cells. All that some slots need is prefetched before any of
+            // them is published, so that the processor waits for memory once and not slot by slot.
             let prefetch = |slot: &u32| {
                 let cell = self.cells[*slot as usize].as_ref().is_some_and(|cell| cell.prefetch());
                 state.prefetch(*slot) ^ usize::from(cell)
             };
-            std::hint::black_box(some.iter().map(prefetch).sum::<usize>());
-            some.iter().for_each(|slot| self.publish_slot(state, *slot));
-            round.slots.truncate(rest);
+            std::hint::black_box(piece.iter().map(prefetch).sum::<usize>());
+            piece.iter().for_each(|slot| self.publish_slot(state, *slot));
         }
-        if !round.slots.is_empty() {
-            self.round = Some(round);
-            return false;
+        piece.clear();
+        self.piece = piece;
+    }
+
+    /// Publishes the entity in a provisional slot, if there is one; one with closed records goes with the other slots.
+    fn publish_provisional(&mut self, state: &GroupState, slot: u32, slots: &mut SlotSet) {
+        let Some((key, hash)) = state.provisional_entity(slot) else { return };
+        match state.find(key.as_bytes(), hash) {
+            Some(closed) => slots.insert(closed),
+            None => self.publish_provisional_slot(state, slot, key),
         }
-        self.dirty.recycle(round.slots);
-        round.acks.newest.into_iter().for_each(|newest| self.table.observe_freshness(newest));
-        true
+    }
+
+    /// Publishes an evicted entity, whatever its slot is now, or removes it.
+    fn publish_evicted(&mut self, state: &GroupState, key: &Key, slots: &mut SlotSet) {
+        let hash = Key::hash_of(key.as_bytes());
+        match (state.find(key.as_bytes(), hash), state.find_provisional(key.as_bytes(), hash)) {
+            (Some(slot), _) => slots.insert(slot),
+            (None, Some(slot)) => self.publish_provisional_slot(state, slot, key),
+            (None, None) => self.table.remove(key),
+        }
     }
 
     /// Publishes the entity in a slot, if there is one.
@@ -384,6 +372,8 @@ impl OnlinePublisher {
     pub fn bytes(&self) -> usize {
         let cells = self.cells.capacity() + self.provisional_cells.capacity();
         let rows: usize = self.provisional.values().map(Vec::capacity).sum();
-        cells * size_of::<Option<Arc<OnlineCell>>>() + rows * size_of::<u32>()
+        let sets = [Some(&self.changed), Some(&self.spare), self.round.as_ref().map(|round| &round.changed)];
+        let sets: usize = sets.into_iter().flatten().map(ChangedVectors::bytes).sum();
+        cells * size_of::<Option<Arc<OnlineCell>>>() + rows * size_of::<u32>() + sets
     }
 }

@@ -1,36 +1,37 @@
 //! One worker's share of a feature group: processes updates and look-ups in order of time.
 //!
 //! Updates that close together are inserted together, up to the next look-up or, where the changes of each time are
-//! wanted, to the end of their time.
+//! wanted, to the end of their time. What closes is processed in slices: the shard keeps its place between them, and
+//! neither answers nor changes are given out before the last.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
-use arrow_array::{Array, ArrayRef};
-use arrow_buffer::NullBuffer;
-use arrow_row::Rows;
 use timely::dataflow::operators::Capability;
 
+use super::Stash;
 use super::changes::Changes;
+use super::closed_times::Interrupted;
+use super::closing::{ClosingEvent, ClosingEvents, UPDATE};
 use super::entities::GroupEntities;
+use super::pending_lookups::PendingLookups;
 use super::publisher::OnlinePublisher;
 use super::updates::{ClosingUpdates, UpdateBatch};
-use super::{ClosingRow, Stash};
-use crate::aggregate::{Feature, FeatureColumn, GroupSnapshot, LineInput, SavedGroup};
+use super::work_slice::{SliceLength, WorkSlice};
+use crate::aggregate::{Feature, GroupSnapshot, SavedGroup};
 use crate::checkpoint::{CheckpointError, OperatorCheckpoint};
 use crate::example::OwnRecord;
 use crate::expr::EvalStats;
-use crate::flow::exchange::{WorkerShare, key_columns};
+use crate::flow::exchange::WorkerShare;
 use crate::flow::nulls::count;
 use crate::flow::plan::GroupPlan;
-use crate::metrics::{NullCounter, NullReason};
+use crate::metrics::NullCounter;
 use crate::source::Partitions;
 use crate::store::memory::OnlineTable;
 use crate::time::EventTime;
-use crate::value::{Batch, MOST_BATCH_BYTES};
+use crate::value::Batch;
 
-/// The changes of a group that are wanted.
+/// The changes of a group that are wanted, and how they are made.
 #[derive(Clone, Debug, Default)]
 pub struct GroupOutputs {
     /// True if a row is wanted for every entity and time that had records.
@@ -43,6 +44,8 @@ pub struct GroupOutputs {
     pub dropped: Arc<AtomicU64>,
     /// The partitions of the job.
     pub partitions: Arc<Partitions>,
+    /// How long the operator works at a time.
+    pub slice: SliceLength,
 }
 
 /// A worker's share of a group's entities, and the updates and look-ups that wait to close.
@@ -55,53 +58,14 @@ pub struct GroupShard {
     entities: GroupEntities,
     updates: Stash<UpdateBatch>,
     lookups: Vec<PendingLookups>,
+    /// What closes and is not processed.
+    closing: Option<ClosingEvents>,
     /// The number of the operator's activation.
     activation: u64,
 }
 
-/// The look-ups of one stream that wait to close.
-struct PendingLookups {
-    /// The features that are answered: those to append, and those that derived ones among them read.
-    answered: Vec<WantedFeature>,
-    /// The features to append, by position among all of the group.
-    features: Vec<usize>,
-    /// The lines that count the record that looks up, with its columns.
-    own: Vec<OwnRecord>,
-    stash: Stash<LookupBatch>,
-}
-
-/// A feature that is answered from a vector.
-#[derive(Clone, Copy)]
-struct WantedFeature {
-    /// Its position in the group's vectors.
-    position: usize,
-    /// The position of its line among those that count the record that looks up, if it does.
-    own: Option<usize>,
-}
-
-/// A batch of look-ups with what is computed on its arrival.
-struct LookupBatch {
-    keys: Rows,
-    /// Rows without a null in the entity's columns; `None`: all.
-    named: Option<NullBuffer>,
-    /// The input of each line that counts the records themselves.
-    own: Vec<LineInput>,
-    /// A column for each feature that is answered, with the closing rows that are answered and not in `complete`.
-    answers: Vec<FeatureColumn>,
-    /// The columns of closing rows before those, cut where their texts are large.
-    complete: Vec<Vec<ArrayRef>>,
-}
-
-/// A closing update or look-up.
-#[derive(Clone, Copy)]
-struct ClosingEvent {
-    /// The position of the stream of look-ups, or [`UPDATE`].
-    from: u32,
-    row: ClosingRow,
-}
-
-/// Updates come after the look-ups of their time.
-const UPDATE: u32 = u32::MAX;
+/// The most updates that are inserted together, unless closed changes are wanted or the group has a bound.
+const MOST_IN_RUN: usize = 1024;
 
 impl GroupShard {
     /// An empty shard. `wanted` has, for each stream of look-ups, the features to append and the lines that count the
@@ -111,7 +75,7 @@ impl GroupShard {
         outputs: GroupOutputs,
         wanted: impl Iterator<Item = (Vec<usize>, Vec<OwnRecord>)>,
     ) -> Self {
-        let GroupOutputs { offline, online, nulls, dropped, partitions } = outputs;
+        let GroupOutputs { offline, online, nulls, dropped, partitions, .. } = outputs;
         let publisher = online.map(OnlinePublisher::new);
         GroupShard {
             entities: GroupEntities::new(&plan, publisher, nulls.clone(), dropped),
@@ -120,6 +84,7 @@ impl GroupShard {
             offline,
             updates: Stash::default(),
             lookups: wanted.map(|(features, own)| PendingLookups::new(&plan, features, own)).collect(),
+            closing: None,
             activation: 0,
             plan,
         }
@@ -182,61 +147,83 @@ impl GroupShard {
         batch: Batch,
         entity: &[usize],
     ) {
-        let key = key_columns(&batch, entity);
-        let named = key.iter().fold(None, |named, column| NullBuffer::union(named.as_ref(), column.nulls()));
-        let keys = self.plan.codec.encode(&key);
-        let PendingLookups { answered, own, stash, .. } = &mut self.lookups[index];
-        let own = own.iter().map(|own| own_input(own, &batch, &self.nulls)).collect();
-        let answers = answered.iter().map(|feature| FeatureColumn::new(self.plan.types[feature.position]));
-        let answers = answers.collect();
-        stash.push(capability, batch, LookupBatch { keys, named, own, answers, complete: Vec::new() });
+        self.lookups[index].push(&self.plan, capability, batch, entity, &self.nulls);
     }
 
-    /// Processes everything before `until`. Returns the closed changes, if they are wanted. Look-ups
-    /// are taken by [`GroupShard::enriched`] next.
-    pub fn process_until(&mut self, until: EventTime) -> Vec<Batch> {
+    /// Closes everything before `until`, to be processed by [`GroupShard::process`].
+    pub fn close_before(&mut self, until: EventTime) {
         self.updates.close_before(until);
-        self.lookups.iter_mut().for_each(|lookups| lookups.stash.close_before(until));
+        self.lookups.iter_mut().for_each(|lookups| lookups.close_before(until));
         if let Some(publisher) = &mut self.entities.publisher {
             publisher.close_before(&self.updates);
         }
-        let events = self.events();
-        let closing = ClosingUpdates::of(&self.updates);
-        let mut changes = self.offline.then(|| Changes::new(&self.plan));
-        let mut rest = events.as_slice();
-        while let Some(first) = rest.first() {
-            let time = first.row.time;
-            if first.from != UPDATE {
-                self.entities.advance(time);
-                self.lookups[first.from as usize].answer(first.row, &mut self.entities);
-                rest = &rest[1..];
-                continue;
-            }
-            let by_time = changes.is_some() || self.plan.bound.is_some();
-            let together = |next: &&ClosingEvent| next.from == UPDATE && (!by_time || next.row.time == time);
-            let (run, after) = rest.split_at(rest.iter().take_while(together).count());
-            let last = run.last().map_or(time, |last| last.row.time);
-            self.entities.insert_run(&closing, run.iter().map(|event| event.row), time, last, changes.as_mut());
-            rest = after;
-        }
-        if until < EventTime::MAX {
-            self.entities.advance(until);
+        let changes = self.offline.then(|| Changes::new(&self.plan));
+        self.closing = Some(ClosingEvents { until, events: self.events(), at: 0, inserted: None, changes });
+    }
+
+    /// Returns the time before which everything is closed and is being processed, if any is.
+    pub fn closing_before(&self) -> Option<EventTime> {
+        self.closing.as_ref().map(|closing| closing.until)
+    }
+
+    /// Processes what closes, as far as a slice goes. Returns the closed changes, if they are wanted, once all is processed.
+    /// Look-ups are taken by [`GroupShard::enriched`] next.
+    ///
+    /// # Errors
+    /// If the slice is over before: the rest is to be processed by another.
+    pub fn process(&mut self, slice: &WorkSlice) -> Result<Vec<Batch>, Interrupted> {
+        let Some(mut closing) = self.closing.take() else { return Ok(Vec::new()) };
+        if !self.process_events(&mut closing, slice) {
+            self.closing = Some(closing);
+            return Err(Interrupted);
         }
         if let Some(publisher) = &mut self.entities.publisher {
             publisher.retire(&self.updates);
         }
         self.updates.retire();
         let mut failed = EvalStats::default();
-        let changes = changes.map_or_else(Vec::new, |changes| changes.finish(&mut failed));
+        let changes = closing.changes.map_or_else(Vec::new, |changes| changes.finish(&mut failed));
         count(&self.nulls, failed);
-        changes
+        Ok(changes)
+    }
+
+    /// Processes events in order, each once the state is advanced to it, then advances the state to the end. Returns whether
+    /// it is there.
+    fn process_events(&mut self, closing: &mut ClosingEvents, slice: &WorkSlice) -> bool {
+        let updates = ClosingUpdates::of(&self.updates);
+        let with_changes = closing.changes.is_some();
+        let by_time = with_changes || self.plan.bound.is_some();
+        loop {
+            if let Some(run) = closing.inserted.take_if(|run| self.entities.advance(run.until, slice)) {
+                self.entities.finish_run(run, closing.changes.as_mut());
+            }
+            let Some(first) = closing.rest().first().copied().filter(|_| closing.inserted.is_none()) else { break };
+            let is_lookup = first.from != UPDATE;
+            if (is_lookup || by_time) && !self.entities.advance(first.row.time, slice) {
+                return false;
+            }
+            if is_lookup {
+                self.lookups[first.from as usize].answer(first.row, &mut self.entities);
+                closing.at += 1;
+            } else {
+                let run = closing.run(by_time, MOST_IN_RUN);
+                let last = run.last().map_or(first.row.time, |last| last.row.time);
+                let run = self.entities.insert_run(&updates, run.iter().map(|event| event.row), last, with_changes);
+                closing.at += run.events;
+                closing.inserted = Some(run);
+            }
+            if (!is_lookup || closing.at.is_multiple_of(slice.piece())) && slice.is_over() {
+                return false;
+            }
+        }
+        closing.inserted.is_none() && (closing.until == EventTime::MAX || self.entities.advance(closing.until, slice))
     }
 
     /// Everything that closes: look-ups of one time before its updates, and those in the total order where that matters.
     fn events(&self) -> Vec<ClosingEvent> {
         let mut events: Vec<ClosingEvent> = Vec::new();
         for (from, lookups) in (0u32..).zip(&self.lookups) {
-            events.extend(lookups.stash.rows().map(|row| ClosingEvent { from, row }));
+            events.extend(lookups.rows().map(|row| ClosingEvent { from, row }));
         }
         events.extend(self.updates.rows().map(|row| ClosingEvent { from: UPDATE, row }));
         let place = |event: &ClosingEvent| (event.row.time, event.from);
@@ -252,50 +239,23 @@ impl GroupShard {
         events
     }
 
-    /// The look-ups of a stream that [`GroupShard::process_until`] has answered, with their features appended.
+    /// The look-ups of a stream that [`GroupShard::process`] has answered, with their features appended.
     pub fn enriched(&mut self, index: usize) -> Vec<(Capability<EventTime>, Batch)> {
-        let PendingLookups { answered, features, stash, .. } = &mut self.lookups[index];
-        let len = stash.closing_len();
         let mut failed = EvalStats::default();
-        let mut enriched = Vec::new();
-        for position in 0..len {
-            let stashed = stash.closing_mut(position);
-            let capability = stashed.capability.clone().expect("look-ups are stashed with their capability");
-            let LookupBatch { answers, complete, .. } = &mut stashed.extra;
-            let mut parts = std::mem::take(complete);
-            parts.push(answers.iter_mut().map(FeatureColumn::finish).collect());
-            let mut row = stashed.done;
-            for answers in parts {
-                let rows = answers.first().map_or(stashed.closing_rows().end - row, |column| column.len());
-                if rows == 0 {
-                    continue;
-                }
-                let batch = stashed.batch.slice(row, rows);
-                row += rows;
-                let appended = features.iter().map(|feature| {
-                    let answer = |position: usize| answers[place(answered, position)].clone();
-                    match self.plan.derived_at(*feature) {
-                        Some(derived) => derived.eval(answer, rows, &mut failed),
-                        None => answer(*feature),
-                    }
-                });
-                let columns = batch.columns.iter().cloned().chain(appended).collect();
-                enriched.push((capability.clone(), batch.with_columns(columns)));
-            }
-        }
-        stash.retire();
+        let enriched = self.lookups[index].enriched(&self.plan, &mut failed);
         count(&self.nulls, failed);
         enriched
     }
 
-    /// Publishes the vectors that have changed to the online store, for some time or without end; returns whether all are
+    /// Publishes the vectors that have changed to the online store, for a slice or without end; returns whether all are
     /// there that had changed when the round began.
-    pub fn publish_round(&mut self, slice: Option<Duration>) -> bool {
+    pub fn publish_round(&mut self, slice: Option<SliceLength>) -> bool {
         let backlog = self.has_backlog();
         let GroupEntities { state, publisher, .. } = &mut self.entities;
-        publisher
-            .as_mut()
-            .is_none_or(|publisher| publisher.publish(state, &self.updates, self.activation, backlog, slice))
+        let Some(publisher) = publisher else { return true };
+        publisher.add_provisional(state, &self.updates, self.activation, backlog);
+        // The slice begins here, so that each publishes something whatever the step before took.
+        publisher.publish(state, &slice.map_or_else(WorkSlice::endless, WorkSlice::begin))
     }
 
     /// Returns whether a partition of the job has a backlog.
@@ -311,65 +271,6 @@ impl GroupShard {
     /// Memory held by the entities' state, and by the updates and look-ups that wait to close.
     pub fn state_bytes(&self) -> usize {
         let updates = self.updates.bytes() + self.updates.extras().map(|extra| extra.keys.size()).sum::<usize>();
-        let lookups = self.lookups.iter().map(|PendingLookups { stash, .. }| {
-            stash.bytes() + stash.extras().map(|extra| extra.keys.size()).sum::<usize>()
-        });
-        self.entities.bytes() + updates + lookups.sum::<usize>()
-    }
-}
-
-/// Returns the place of a feature among those that are answered.
-fn place(answered: &[WantedFeature], position: usize) -> usize {
-    answered.iter().position(|wanted| wanted.position == position).expect("all that is read is answered")
-}
-
-/// Evaluates what a line reads of the records that look up.
-fn own_input(own: &OwnRecord, batch: &Batch, nulls: &NullCounter) -> LineInput {
-    let mut failed = EvalStats::default();
-    let columns = own.columns.map(|expr| expr.as_ref().map(|expr| expr.eval(&batch.columns, batch.len(), &mut failed)));
-    count(nulls, failed);
-    let mut unsummable = 0;
-    let input = own.input(&columns, &mut unsummable);
-    nulls.add(NullReason::Unsummable, unsummable);
-    input
-}
-
-impl PendingLookups {
-    fn new(plan: &GroupPlan, features: Vec<usize>, own: Vec<OwnRecord>) -> Self {
-        let mut answered: Vec<WantedFeature> = Vec::new();
-        let mut want = |position: usize| {
-            if answered.iter().all(|wanted| wanted.position != position) {
-                let own = own.iter().position(|own| own.features.contains(&position));
-                answered.push(WantedFeature { position, own });
-            }
-        };
-        for feature in &features {
-            match plan.derived_at(*feature) {
-                Some(derived) => derived.reads().iter().for_each(|(position, _)| want(*position)),
-                None => want(*feature),
-            }
-        }
-        PendingLookups { answered, features, own, stash: Stash::default() }
-    }
-
-    /// Appends the features of a closing look-up, as of the time that the state is advanced to: its own.
-    fn answer(&mut self, row: ClosingRow, entities: &mut GroupEntities) {
-        let lookup = &mut self.stash.closing_mut(row.batch).extra;
-        let at = row.row as usize;
-        let key = lookup.keys.row(at);
-        let vector = entities.look_up(key.as_ref());
-        // A record without an entity counts nowhere.
-        let is_named = lookup.named.as_ref().is_none_or(|named| named.is_valid(at));
-        for (feature, column) in self.answered.iter().zip(&mut lookup.answers) {
-            match (&vector[feature.position], feature.own) {
-                (Feature::Open(open), Some(line)) if is_named => {
-                    column.append(&open.with(&lookup.own[line], at, row.time), row.time);
-                }
-                (answer, _) => column.append(answer, row.time),
-            }
-        }
-        if lookup.answers.iter().map(FeatureColumn::text_bytes).sum::<usize>() >= MOST_BATCH_BYTES {
-            lookup.complete.push(lookup.answers.iter_mut().map(FeatureColumn::finish).collect());
-        }
+        self.entities.bytes() + updates + self.lookups.iter().map(PendingLookups::bytes).sum::<usize>()
     }
 }

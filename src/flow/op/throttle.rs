@@ -2,15 +2,12 @@
 //!
 //! Publishing at every activation would rewrite hot entities. After publishing for t the operator pauses 4t (20 % of a
 //! worker's time), and t once a round has taken 5 ms (50 %): a busy group publishes each entity once in a while, and a quiet
-//! one at once. Rounds are cut into slices of 2 ms so that other operators can run. (The beginning of a round is not cut:
-//! it adds provisional records and publishes evicted entities.)
+//! one at once. Rounds are cut into slices of 2 ms so that other operators can run.
 
 use std::time::{Duration, Instant};
 
+use super::work_slice::SliceLength;
 use crate::time::EventTime;
-
-/// The longest slice.
-const SLICE: Duration = Duration::from_millis(2);
 
 /// The pause after a slice, as a multiple of its duration, while the round has taken less than `SHORT_ROUND`; 1x after
 /// that.
@@ -19,6 +16,7 @@ const SHORT_ROUND: Duration = Duration::from_millis(5);
 
 /// The schedule of a group's rounds of publishing.
 pub struct PublishThrottle {
+    length: SliceLength,
     /// No slice begins before this.
     next: Instant,
     round: Option<ThrottledRound>,
@@ -32,17 +30,16 @@ struct ThrottledRound {
     taken: Duration,
 }
 
-impl Default for PublishThrottle {
-    fn default() -> Self {
-        PublishThrottle { next: Instant::now(), round: None }
-    }
-}
-
 impl PublishThrottle {
+    /// A throttle of slices of this length.
+    pub fn new(length: SliceLength) -> Self {
+        PublishThrottle { length, next: Instant::now(), round: None }
+    }
+
     /// Publishes a slice, unless it is too soon; `done` is the time before which everything is closed. Returns the time
-    /// before which everything is published, once a round is over. `publish` publishes for some time, if one is given,
+    /// before which everything is published, once a round is over. `publish` publishes for a slice, if its length is given,
     /// and returns whether its round is over. At the end of time all is published at once.
-    pub fn run(&mut self, done: EventTime, mut publish: impl FnMut(Option<Duration>) -> bool) -> Option<EventTime> {
+    pub fn run(&mut self, done: EventTime, mut publish: impl FnMut(Option<SliceLength>) -> bool) -> Option<EventTime> {
         let begun = Instant::now();
         if done == EventTime::MAX {
             // A round that began before may lack what has closed since.
@@ -53,7 +50,7 @@ impl PublishThrottle {
             return None;
         }
         let round = self.round.get_or_insert(ThrottledRound { closed: done, taken: Duration::ZERO });
-        let over = publish(Some(SLICE));
+        let over = publish(Some(self.length));
         let took = begun.elapsed();
         round.taken += took;
         self.next = begun + took + if round.taken < SHORT_ROUND { took * PAUSE_FACTOR } else { took };
@@ -76,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_round_covers_what_had_closed_when_it_began_and_the_last_covers_everything() {
-        let mut throttle = PublishThrottle::default();
+        let mut throttle = PublishThrottle::new(SliceLength::default());
         assert_eq!(throttle.run(7, |_| false), None);
         throttle.next = Instant::now();
         assert_eq!(throttle.run(8, |_| true), Some(7));
@@ -93,7 +90,8 @@ mod tests {
 
     #[test]
     fn publishing_again_at_once_is_too_soon() {
-        let (mut throttle, begun, took) = (PublishThrottle::default(), Instant::now(), Duration::from_millis(1));
+        let mut throttle = PublishThrottle::new(SliceLength::default());
+        let (begun, took) = (Instant::now(), Duration::from_millis(1));
         let slow = |_| {
             std::thread::sleep(took);
             true
