@@ -4,15 +4,16 @@
 //! Every key has a cell of its own: a writer keeps the cells that it writes often and looks no key up, and a vector that
 //! no reader holds is overwritten in place.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use twox_hash::XxHash3_64;
 
+use super::dirty_keys::DirtyKeys;
 use super::{StoreTimes, Taps, Upsert, Vector};
 use crate::aggregate::Feature;
 use crate::metrics::Freshness;
@@ -25,7 +26,7 @@ pub struct OnlineTable {
     codec: KeyCodec,
     cells: DashMap<Key, Arc<OnlineCell>, Seeded>,
     /// Keys whose newest vector a mirror does not have yet; unset without a mirror.
-    dirty: OnceLock<Mutex<HashSet<Key, Seeded>>>,
+    dirty: OnceLock<DirtyKeys<Seeded>>,
     freshness: OnceLock<Freshness>,
 }
 
@@ -141,16 +142,13 @@ impl OnlineTable {
 
     fn mark_dirty(&self, key: &Key) {
         if let Some(dirty) = self.dirty.get() {
-            let mut dirty = dirty.lock();
-            if !dirty.contains(key) {
-                dirty.insert(key.clone());
-            }
+            dirty.insert(key);
         }
     }
 
     /// Tracks keys that change for a mirror, from now on; at first, all keys are dirty.
     pub fn track_changes(&self) {
-        self.dirty.get_or_init(|| Mutex::new(HashSet::with_hasher(self.cells.hasher().clone())));
+        self.dirty.get_or_init(|| DirtyKeys::new(self.cells.hasher().clone()));
         self.mark_all_dirty();
     }
 
@@ -161,24 +159,17 @@ impl OnlineTable {
 
     /// Marks keys dirty again that were drained and could not be mirrored.
     pub fn requeue(&self, keys: impl IntoIterator<Item = Key>) {
-        if let Some(dirty) = self.dirty.get() {
-            dirty.lock().extend(keys);
-        }
+        keys.into_iter().for_each(|key| self.mark_dirty(&key));
     }
 
     /// Removes the dirty keys and returns them.
     pub fn drain_dirty(&self) -> Vec<Key> {
-        let take = |dirty: &Mutex<HashSet<Key, Seeded>>| {
-            let mut dirty = dirty.lock();
-            let empty = HashSet::with_hasher(dirty.hasher().clone());
-            std::mem::replace(&mut *dirty, empty)
-        };
-        self.dirty.get().map(take).into_iter().flatten().collect()
+        self.dirty.get().map_or_else(Vec::new, DirtyKeys::drain)
     }
 
     /// The number of dirty keys.
     pub fn dirty_len(&self) -> usize {
-        self.dirty.get().map_or(0, |dirty| dirty.lock().len())
+        self.dirty.get().map_or(0, DirtyKeys::len)
     }
 
     /// Measures freshness from now on.

@@ -4,6 +4,7 @@
 
 pub mod checksums;
 mod content;
+mod dirty_keys;
 mod lookups;
 pub mod memory;
 pub mod offline;
