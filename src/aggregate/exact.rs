@@ -16,6 +16,18 @@ const LIMIT: f64 = 1e18;
 const POWERS: [f64; 19] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18];
 
+/// Powers of ten, up to that of [`MAX_DIGITS`].
+const INTEGER_POWERS: [u64; MAX_DIGITS as usize + 1] =
+    [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
+
+/// count · 10^digits.
+///
+/// # Panics
+/// Above [`MAX_DIGITS`].
+pub fn scaled_count(count: u64, digits: u32) -> u128 {
+    u128::from(count) * u128::from(INTEGER_POWERS[digits as usize])
+}
+
 /// 10^digits.
 ///
 /// # Panics
@@ -85,21 +97,33 @@ fn scaled_exactly(x: f64, digits: u32) -> i128 {
 /// If the denominator is 0, or 2^95 or above.
 pub fn quotient(numerator: i128, denominator: u128) -> f64 {
     /// Integers up to this are floats, and the division of two floats rounds once.
-    const FLOATS: u128 = 1 << f64::MANTISSA_DIGITS;
+    const FLOATS: i64 = 1 << f64::MANTISSA_DIGITS;
+    // Of 64 bits, the conversions are one instruction each.
+    if let (Ok(numerator), Ok(denominator)) = (i64::try_from(numerator), i64::try_from(denominator))
+        && (-FLOATS..=FLOATS).contains(&numerator)
+        && denominator <= FLOATS
+    {
+        assert!(denominator != 0, "a denominator is a count times a power of ten");
+        return numerator as f64 / denominator as f64;
+    }
     assert!(denominator >> 95 == 0, "a denominator is a count times a power of ten");
     let magnitude = numerator.unsigned_abs();
-    let nearest = if magnitude <= FLOATS && denominator <= FLOATS {
-        magnitude as f64 / denominator as f64
-    } else {
-        // At least 64 bits of the quotient, with a sticky last bit for whatever is left, round as the whole would.
-        let (mut bits, mut rest, mut places) = (magnitude / denominator, magnitude % denominator, 0);
-        while bits >> 64 == 0 && rest != 0 {
-            (bits, rest) = ((bits << 32) | ((rest << 32) / denominator), (rest << 32) % denominator);
-            places += 32;
-        }
-        (bits | u128::from(rest != 0)) as f64 / 2f64.powi(places)
-    };
+    // At least 64 bits of the quotient, with a sticky last bit for whatever is left, round as the whole would.
+    let (mut bits, mut rest, mut places) = (magnitude / denominator, magnitude % denominator, 0);
+    while bits >> 64 == 0 && rest != 0 {
+        (bits, rest) = ((bits << 32) | ((rest << 32) / denominator), (rest << 32) % denominator);
+        places += 32;
+    }
+    let nearest = (bits | u128::from(rest != 0)) as f64 / 2f64.powi(places);
     if numerator < 0 { -nearest } else { nearest }
+}
+
+/// The f64 nearest to an integer, halves to even.
+pub fn nearest(value: i128) -> f64 {
+    match i64::try_from(value) {
+        Ok(value) => value as f64,
+        Err(_) => value as f64,
+    }
 }
 
 /// The f64 nearest to a 256-bit integer, halves to even.

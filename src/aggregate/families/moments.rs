@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::answers::Answers;
 use crate::aggregate::estimate::StateEstimate;
-use crate::aggregate::exact::{power_of_ten, quotient, to_f64};
+use crate::aggregate::exact::{nearest, power_of_ten, quotient, scaled_count, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::input::{LineInput, Needs};
@@ -69,19 +69,14 @@ impl Moments {
         match (self.n, self.integer) {
             (0, _) => Ok(Scalar::Null),
             (_, true) => i64::try_from(self.s).map(Scalar::Int).map_err(|_| IntOverflow),
-            (_, false) => Ok(Scalar::Float(quotient(self.s, self.scale(1)))),
+            (_, false) => Ok(Scalar::Float(quotient(self.s, scaled_count(1, self.digits)))),
         }
     }
 
     /// The f64 nearest to S / (n 10^d).
     pub fn mean(&self) -> Option<f64> {
-        let n = u128::try_from(self.n).ok().filter(|n| *n > 0)?;
-        Some(quotient(self.s, self.scale(n)))
-    }
-
-    /// Returns n 10^d.
-    fn scale(&self, n: u128) -> u128 {
-        n * 10u128.pow(self.digits)
+        let n = u64::try_from(self.n).ok().filter(|n| *n > 0)?;
+        Some(quotient(self.s, scaled_count(n, self.digits)))
     }
 
     /// (nQ − S²) / (n (n − 1)) / 10^2d.
@@ -98,10 +93,16 @@ impl Moments {
 
     /// The value of `nQ − S²`, rounded once.
     fn spread(&self) -> f64 {
-        // Nearly always 128 bits are enough, and 256 are slow.
-        let squares = self.q.to_i128().and_then(|q| q.checked_mul(self.n.into()));
+        // Nearly always 128 bits are enough, and 256 are slow. So are multiplications that check for an overflow.
+        let q = self.q.to_i128();
+        if let (Some(q), Ok(n), Ok(s)) = (q, u32::try_from(self.n), i64::try_from(self.s))
+            && q >> 94 == 0
+        {
+            return nearest(q * i128::from(n) - i128::from(s) * i128::from(s));
+        }
+        let squares = q.and_then(|q| q.checked_mul(self.n.into()));
         if let (Some(squares), Some(square)) = (squares, self.s.checked_mul(self.s)) {
-            return (squares - square) as f64;
+            return nearest(squares - square);
         }
         let s = i256::from_i128(self.s);
         to_f64(i256::from_i128(self.n.into()).wrapping_mul(self.q).wrapping_sub(s.wrapping_mul(s)))
