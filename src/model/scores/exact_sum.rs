@@ -97,22 +97,25 @@ impl ProductSum {
 }
 
 impl<const WORDS: usize> WideSum<WORDS> {
-    /// Adds or subtracts magnitude · 2^place.
+    /// Adds or subtracts magnitude · 2^place: three words have it, and those above may have a carry.
     #[inline]
     fn shift(&mut self, magnitude: u128, place: u32, negative: bool) {
         let (word, bit) = ((place / 64) as usize, place % 64);
         let (low, high) = (magnitude << bit, if bit == 0 { 0 } else { (magnitude >> (128 - bit)) as u64 });
-        let parts = [low as u64, (low >> 64) as u64, high];
-        let mut carry = false;
-        for (at, cell) in self.0[word..].iter_mut().enumerate() {
-            if at >= parts.len() && !carry {
+        let (touched, above) = self.0[word..].split_at_mut(3);
+        let pair = u128::from(touched[1]) << 64 | u128::from(touched[0]);
+        let (pair, carry) = if negative { pair.overflowing_sub(low) } else { pair.overflowing_add(low) };
+        (touched[0], touched[1]) = (pair as u64, (pair >> 64) as u64);
+        let step = if negative { u64::overflowing_sub } else { u64::overflowing_add };
+        let (once, first) = step(touched[2], high);
+        let (twice, second) = step(once, carry.into());
+        touched[2] = twice;
+        let mut carry = first || second;
+        for cell in above {
+            if !carry {
                 break;
             }
-            let part = parts.get(at).copied().unwrap_or(0);
-            let step = if negative { u64::overflowing_sub } else { u64::overflowing_add };
-            let (once, first) = step(*cell, part);
-            let (twice, second) = step(once, carry.into());
-            (*cell, carry) = (twice, first || second);
+            (*cell, carry) = step(*cell, 1);
         }
     }
 

@@ -15,7 +15,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Distinct predictions that have counts of their own, unless told otherwise.
 pub const DISTINCT: usize = 1 << 16;
 
-/// Predictions that are sorted in at a time.
+/// Predictions that are sorted in at a time, at least. While there are more counts than twice as many, as many wait as half
+/// of the counts: all of those are copied then.
 const PENDING: usize = 1 << 13;
 
 /// Counts by prediction, in ascending order.
@@ -58,7 +59,7 @@ impl RankCounts {
         // The bits of floats that are not negative are in the order of their values, and the sign is free.
         let bits = if prediction > 0.0 { prediction.min(1.0).to_bits() } else { 0 };
         self.pending.push(bits << 1 | u64::from(truth));
-        if self.pending.len() >= PENDING {
+        if self.pending.len() >= PENDING.max(self.counts.len() / 2) {
             self.settle();
         }
     }
@@ -94,17 +95,41 @@ impl RankCounts {
             }
             self.counts = joined;
         }
-        while self.counts.len() > self.limit {
-            self.drop_bits(self.dropped + 1);
+        if self.counts.len() > self.limit {
+            self.drop_bits(self.dropped + self.bits_to_drop());
         }
+    }
+
+    /// Returns the least number of bits without which no more counts are left than the limit.
+    fn bits_to_drop(&self) -> u32 {
+        // Neighbours differ until as many bits are dropped as their highest different bit has places.
+        let mut parted_by = [0; u64::BITS as usize + 1];
+        for pair in self.counts.windows(2) {
+            parted_by[(u64::BITS - (pair[0].key ^ pair[1].key).leading_zeros()) as usize] += 1;
+        }
+        let mut left = 1;
+        for (places, parted) in parted_by.iter().enumerate().rev() {
+            left += parted;
+            if left > self.limit {
+                return places as u32;
+            }
+        }
+        0
     }
 
     /// Drops so many bits.
     fn drop_bits(&mut self, dropped: u32) {
         let more = dropped - self.dropped;
-        let mut counts: Vec<RankCount> = Vec::with_capacity(self.counts.len());
-        self.counts.iter().for_each(|count| push(&mut counts, RankCount { key: count.key >> more, ..*count }));
-        (self.counts, self.dropped) = (counts, dropped);
+        self.counts.iter_mut().for_each(|count| count.key >>= more);
+        self.counts.dedup_by(|next, last| {
+            let is_same = last.key == next.key;
+            if is_same {
+                last.positives += next.positives;
+                last.negatives += next.negatives;
+            }
+            is_same
+        });
+        self.dropped = dropped;
     }
 
     /// Adds everything that `other` has counted.
@@ -212,6 +237,9 @@ impl<'de> Deserialize<'de> for RankCounts {
         let SavedRanks { limit, dropped, counts } = SavedRanks::deserialize(deserializer)?;
         if dropped >= u64::BITS {
             return Err(serde::de::Error::custom("more bits are dropped than a prediction has"));
+        }
+        if limit == 0 {
+            return Err(serde::de::Error::custom("no predictions are counted"));
         }
         let mut key = 0u64;
         let mut read = Vec::with_capacity(counts.len());
