@@ -56,7 +56,7 @@ impl Sketch {
     }
 
     fn page(&mut self, key: u16) -> usize {
-        let at = self.pages.iter().position(|page| *page >= key).unwrap_or(self.pages.len());
+        let at = self.pages.partition_point(|page| *page < key);
         if self.pages.get(at) != Some(&key) {
             self.pages.insert(at, key);
             self.counts.splice(at * PAGE..at * PAGE, [0; PAGE]);
