@@ -274,3 +274,61 @@ impl GroupShard {
         self.entities.bytes() + updates + self.lookups.iter().map(PendingLookups::bytes).sum::<usize>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use arrow_array::{ArrayRef, StringArray};
+
+    use super::*;
+    use crate::aggregate::Feature;
+    use crate::flow::Plan;
+    use crate::store::Online;
+    use crate::value::Scalar;
+
+    const SPEC: &str = "name = \"demo\"\n[source.clicks]\ntopic = \"clicks\"\nformat = \"json\"\ntime = \"at\"\n\
+                        columns = { user = \"string\", at = \"timestamp\" }\n\
+                        [features.user]\nfrom = \"clicks\"\nentity = \"user\"\n\
+                        aggregate = [{ op = \"count\", windows = [\"1h\"] }]\n";
+
+    fn batch(users: &[&str], time: EventTime) -> Batch {
+        let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(users.to_vec()))];
+        let times = vec![time; users.len()];
+        Batch { times: times.clone().into(), event_times: times.into(), columns, ..Batch::default() }
+    }
+
+    /// Publishes one vector of a round at a time.
+    const SMALL: SliceLength = SliceLength { piece: 1, lasts: Duration::ZERO };
+
+    #[test]
+    fn a_record_that_closes_before_a_round_comes_to_it_is_published() {
+        let plan = Plan::new(Arc::new(crate::spec::parse(SPEC, "demo.toml").unwrap()));
+        let online = Online::new([("user".to_owned(), plan.groups[0].codec.types().to_vec())], []);
+        let table = online.group("user").unwrap();
+        let outputs = GroupOutputs { online: Some(table.clone()), ..GroupOutputs::default() };
+        let mut shard = GroupShard::new(plan.groups[0].clone(), outputs, std::iter::empty());
+        let close = |shard: &mut GroupShard, until| {
+            shard.close_before(until);
+            assert!(shard.process(&WorkSlice::endless()).expect("a slice without end").is_empty());
+        };
+        // A round is under way when a record becomes provisional, and when it closes.
+        shard.begin_activation();
+        shard.push_updates(batch(&["a", "b", "c"], 1));
+        close(&mut shard, 5);
+        assert!(!shard.publish_round(Some(SMALL)));
+        shard.begin_activation();
+        shard.push_updates(batch(&["d"], 10));
+        shard.begin_activation();
+        assert!(!shard.publish_round(Some(SMALL)));
+        close(&mut shard, 20);
+        while shard.has_unpublished() {
+            shard.publish_round(Some(SMALL));
+        }
+        for user in ["a", "b", "c", "d"] {
+            let key = table.codec().encode_one(&[Scalar::String(user.into())]);
+            let shown = table.get(&key).unwrap_or_else(|| panic!("{user} is not shown"));
+            assert_eq!(*shown, [Feature::Value(Scalar::Int(1))]);
+        }
+    }
+}
