@@ -25,7 +25,7 @@ const BEGIN: i64 = 1_699_999_200_000;
 /// The time for which the group is left alone before the panes leave, so that it has nothing else to do then.
 const REST: Duration = Duration::from_millis(500);
 
-/// Where a round stands.
+/// A phase of a round.
 enum Phase {
     /// Every entity has a payment; so many have had theirs.
     Fill(u32),

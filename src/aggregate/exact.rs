@@ -20,7 +20,7 @@ const POWERS: [f64; 19] =
 const INTEGER_POWERS: [u64; MAX_DIGITS as usize + 1] =
     [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
 
-/// count · 10^digits.
+/// Returns count · 10^digits.
 ///
 /// # Panics
 /// Above [`MAX_DIGITS`].

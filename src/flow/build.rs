@@ -73,7 +73,7 @@ pub struct Job {
     pub live: Arc<LiveModels>,
     /// Entities that were dropped at the bounds of their groups.
     pub dropped: Arc<DroppedCounts>,
-    /// How long a feature group works at a time; no result depends on it.
+    /// The length of the slices in which feature groups work; no result depends on it.
     pub slice: SliceLength,
 }
 

@@ -204,7 +204,7 @@ pub struct Run<'a> {
     pub until: Option<i64>,
     /// False if nothing is written to files.
     pub offline: bool,
-    /// How long feature groups work at a time.
+    /// The length of the slices in which feature groups work.
     pub slice: SliceLength,
 }
 

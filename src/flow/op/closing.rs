@@ -23,7 +23,7 @@ pub struct ClosingEvents {
     pub events: Vec<ClosingEvent>,
     /// Events before this are done, but for what is left of the run before it.
     pub at: usize,
-    /// What is left to do of a run that is inserted.
+    /// The run that is inserted and not finished, if there is one.
     pub inserted: Option<InsertedRun>,
     /// `None` if closed changes are not wanted.
     pub changes: Option<Changes>,

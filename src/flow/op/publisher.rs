@@ -55,7 +55,7 @@ const NO_SLOT: u32 = u32::MAX;
 /// Publishes the entities of one worker.
 pub struct OnlinePublisher {
     table: Arc<OnlineTable>,
-    /// What has changed and is in no round yet.
+    /// The changes that are in no round yet.
     changed: ChangedVectors,
     /// The batches that are not provisional yet, in order of arrival.
     queued: VecDeque<QueuedBatch>,
@@ -100,7 +100,7 @@ impl ChangedVectors {
 
 /// A round of publishing that is under way.
 struct PublishRound {
-    /// What is left to publish.
+    /// The changes left to publish.
     changed: ChangedVectors,
     /// The acks due when it ends.
     acks: DueAcks,

@@ -44,7 +44,7 @@ pub struct GroupOutputs {
     pub dropped: Arc<AtomicU64>,
     /// The partitions of the job.
     pub partitions: Arc<Partitions>,
-    /// How long the operator works at a time.
+    /// The length of the slices in which the operator works.
     pub slice: SliceLength,
 }
 
@@ -58,7 +58,7 @@ pub struct GroupShard {
     entities: GroupEntities,
     updates: Stash<UpdateBatch>,
     lookups: Vec<PendingLookups>,
-    /// What closes and is not processed.
+    /// The events that close and are not all processed.
     closing: Option<ClosingEvents>,
     /// The number of the operator's activation.
     activation: u64,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::aggregate::StepBudget;
 
-/// How long slices are.
+/// The length of slices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SliceLength {
     /// Steps between two looks at the clock, each of which is about what one entity costs.
