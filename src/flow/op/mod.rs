@@ -10,6 +10,7 @@ mod closing;
 mod entities;
 mod example_columns;
 pub mod group;
+mod key_stack;
 pub mod label;
 mod label_total;
 pub mod learn;

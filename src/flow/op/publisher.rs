@@ -38,6 +38,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 
 use super::Stash;
+use super::key_stack::KeyStack;
 use super::slot_set::SlotSet;
 use super::updates::{ClosingUpdates, UpdateBatch};
 use super::work_slice::WorkSlice;
@@ -83,7 +84,7 @@ struct ChangedVectors {
     /// Provisional slots to which records were added.
     provisional: SlotSet,
     /// Entities that have left their slots. They may have others, and be here more than once.
-    evicted: Vec<Key>,
+    evicted: KeyStack,
     slots: SlotSet,
 }
 
@@ -94,7 +95,7 @@ impl ChangedVectors {
 
     /// Memory held, without that of keys.
     fn bytes(&self) -> usize {
-        self.provisional.bytes() + self.evicted.capacity() * size_of::<Key>() + self.slots.bytes()
+        self.provisional.bytes() + self.evicted.bytes() + self.slots.bytes()
     }
 }
 
@@ -311,8 +312,7 @@ impl OnlinePublisher {
             changed.provisional.take_least(most, &mut piece);
             piece.iter().for_each(|slot| self.publish_provisional(state, *slot, &mut changed.slots));
         } else if !changed.evicted.is_empty() {
-            let rest = changed.evicted.len().saturating_sub(most);
-            for key in changed.evicted.drain(rest..) {
+            for key in changed.evicted.pop_some(most) {
                 self.publish_evicted(state, &key, &mut changed.slots);
             }
         } else {
