@@ -10,7 +10,8 @@ use arrow_array::{ArrayRef, Float64Array, StringArray};
 use proptest::prelude::*;
 use tidemill::aggregate::{
     AggregateSpec, Divisible, EntityBound, Expired, Feature, GroupLayout, GroupState, InputColumns, KINDS, LineInput,
-    Op, OpInput, RequestWindows, SavedGroup, Sliding, StepBudget, Update, VectorDecoder, Window, WindowShape, encode_vector,
+    Op, OpInput, RequestWindows, SavedGroup, Sliding, StepBudget, Update, VectorDecoder, Window, WindowShape,
+    encode_vector,
 };
 use tidemill::value::{Key, Scalar};
 

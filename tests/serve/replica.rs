@@ -9,7 +9,7 @@ use std::time::Duration;
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
-use crate::clicks;
+use crate::common::clicks;
 use crate::common::program::Run;
 use crate::common::servers::{Server, eventually};
 use crate::common::shop::{Answer, Client};
