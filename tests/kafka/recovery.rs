@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 const SPEED: &str = "play.speed=1500000";
 
 /// Longer than a run takes.
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(120);
 
 /// An interruption of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -113,7 +113,7 @@ fn a_replay_from_a_checkpoint_equals_the_rest_of_a_whole_one() {
         let often = |speed| [speed, "checkpoint.interval=40ms", "checkpoint.keep=1000"];
         let mut run = january.run(home.path(), 2, &often("play.speed=50000"));
         let in_between = || manifests(&checkpoints).into_iter().find(|(time, _)| *time >= EIGHTH);
-        run.watch(Duration::from_secs(60), || in_between().is_some());
+        run.watch(Duration::from_secs(240), || in_between().is_some());
         run.terminate();
         january.run(home.path(), 2, &often("play.speed=max")).end();
         let (time, manifest) = in_between().expect("one was seen");
