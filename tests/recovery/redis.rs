@@ -31,9 +31,14 @@ pub struct Store {
 
 impl Store {
     pub fn new() -> Self {
+        let store = Store::before_anything_closed();
+        store.online.advance(1_000);
+        store
+    }
+
+    fn before_anything_closed() -> Self {
         let groups = [("g".to_owned(), vec![Type::String, Type::Int])];
         let online = Online::new(groups, [("t".to_owned(), vec![Type::String])]);
-        online.advance(1_000);
         let table = online.group("g").unwrap().clone();
         let store = Store { online, table, metrics: Metrics::new("d"), progress: Arc::default() };
         store.reach(0, 0);
@@ -338,6 +343,20 @@ fn a_writer_that_restarts_waits_until_its_job_has_caught_up() {
     store.reach(60, 50);
     eventually("going on", || count(&mut redis, "a") == Some(55));
     eventually("writing", || writer.status() == MirrorStatus::Writing);
+}
+
+#[test]
+fn an_entity_that_was_written_before_anything_closed_gets_its_watermark_later() {
+    let server = Server::redis();
+    let store = Store::before_anything_closed();
+    store.set("a", 1);
+    let writer = store.writer(&server);
+    let mut redis = server.connection();
+    eventually("the vector", || count(&mut redis, "a") == Some(1));
+    assert_eq!(hash(&mut redis, &key("a")).get("_watermark"), None);
+    store.online.advance(7_000);
+    eventually("the watermark", || hash(&mut redis, &key("a")).get("_watermark").is_some_and(|time| time == "7000"));
+    assert_eq!(writer.finish(Duration::from_secs(5)), 0);
 }
 
 #[test]

@@ -197,6 +197,9 @@ impl MirrorLoop {
         // The order matters: a vector that is read after the watermark includes everything before it, and a vector that
         // is read before the progress includes nothing beyond it.
         let asof = mirror.online.watermark().max(self.earlier_watermark);
+        if asof > EventTime::MIN {
+            self.queue.retry_without_watermark();
+        }
         let finished = self.queue.finished();
         let batch = self.queue.next_batch(|| StoreTimes { watermark: asof, newest: mirror.online.newest() });
         let is_idle = batch.is_empty() && !always;
@@ -222,7 +225,7 @@ impl MirrorLoop {
         let count = batch.len();
         let sent = if pipe.is_empty() { Ok(Vec::new()) } else { connection.send(&pipe) };
         match sent.and_then(|refusals| self.sort_out(connection, &batch, (first, &ends), refusals, asof)) {
-            Ok(refused) => self.queue.settle(&batch, &refused),
+            Ok(refused) => self.queue.settle(&batch, &refused, asof),
             Err(error) => {
                 self.queue.fail(batch);
                 self.replicas.forget();

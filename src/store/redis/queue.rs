@@ -11,6 +11,7 @@ use super::Mirror;
 use super::part::MirroredPart;
 use crate::metrics::Metrics;
 use crate::store::{StoreTimes, Vector};
+use crate::time::EventTime;
 use crate::value::Key;
 
 /// The largest number of entities in a batch.
@@ -23,6 +24,8 @@ pub struct MirrorQueue {
     pending: Vec<Vec<Key>>,
     /// By part, keys that the server refuses.
     refused: Vec<HashSet<Key>>,
+    /// By part, keys that were written before anything was closed, without a watermark.
+    without_watermark: Vec<HashSet<Key>>,
     /// True if this user may write for replicas, and is to.
     pub for_replicas: bool,
     /// True once everything has been marked dirty, until a round takes it.
@@ -57,6 +60,7 @@ impl MirrorQueue {
         MirrorQueue {
             pending: vec![Vec::new(); parts.len()],
             refused: vec![HashSet::new(); parts.len()],
+            without_watermark: vec![HashSet::new(); parts.len()],
             parts,
             for_replicas: mirror.replicas.is_some(),
             is_requeued: true,
@@ -81,6 +85,13 @@ impl MirrorQueue {
     pub fn retry_refused(&mut self) {
         for (part, refused) in self.parts.iter().zip(&mut self.refused) {
             part.table.requeue(refused.drain());
+        }
+    }
+
+    /// Marks the keys that were written without a watermark as changed.
+    pub fn retry_without_watermark(&mut self) {
+        for (part, keys) in self.parts.iter().zip(&mut self.without_watermark) {
+            part.table.requeue(keys.drain());
         }
     }
 
@@ -129,9 +140,13 @@ impl MirrorQueue {
         self.is_requeued |= self.round.take().is_some_and(|round| round.is_full);
     }
 
-    /// Counts the entities of a batch that is done, and keeps those that the server refuses, by their positions in it.
-    pub fn settle(&mut self, batch: &[BatchedEntity], refused: &BTreeSet<usize>) {
+    /// Counts the entities of a batch that is done, and keeps those that the server refuses, by their positions in it, and those
+    /// that were written as of no time.
+    pub fn settle(&mut self, batch: &[BatchedEntity], refused: &BTreeSet<usize>, asof: EventTime) {
         for (index, BatchedEntity { part, key, .. }) in batch.iter().enumerate() {
+            if asof == EventTime::MIN && self.parts[*part].rows().is_none() {
+                self.without_watermark[*part].insert(key.clone());
+            }
             if refused.contains(&index) {
                 self.refused[*part].insert(key.clone());
             } else {
