@@ -75,7 +75,7 @@ assert move.aliases["champion"] == chosen and move.reason == "a test"
 assert client.history("fraud")[-1].aliases == move.aliases
 assert client.predict(instances).version == chosen
 back = client.rollback("fraud")
-assert back.aliases["champion"] < chosen
+assert (back.aliases["champion"], back.reverts) == (model.champion, move.number), (back, move)
 raises(NotFound, lambda: client.promote("fraud", 10_000))
 
 # Examples.
