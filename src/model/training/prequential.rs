@@ -319,15 +319,17 @@ impl ChunkScorer {
         }
     }
 
-    /// Adds the examples, and the champions' predictions of them, to the values of their window.
+    /// Adds the examples that are counted, and the champions' predictions of them, to the values of their window.
     pub fn record(
         &mut self,
         history: &VersionHistory,
         observations: &Observations,
         hashes: &[u64],
+        is_counted: impl Fn(usize) -> bool,
         values: &mut WindowValues,
     ) {
-        for (row, (versions, hash)) in self.versions.iter().zip(hashes).enumerate() {
+        for (row, (versions, hash)) in self.versions.iter().zip(hashes).enumerate().filter(|(row, _)| is_counted(*row))
+        {
             let prediction = versions.map_or(&[][..], |versions| {
                 let (champion, start) = (&history.retained[versions.champion], self.champion[row]);
                 by_number(&self.values[start..start + champion.width()], &champion.classes, &mut self.by_number)

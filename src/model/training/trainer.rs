@@ -13,7 +13,7 @@ use super::state::TrainingState;
 use super::window::{ExampleChunk, LearningMemory};
 use super::{DriftAlarm, Examples, Labels, OverallScores, Scored, TrainerConfig, Version, WaitingWindow, WindowScores};
 use crate::model::preparation::Observations;
-use crate::model::{ModelError, Predictor, Task};
+use crate::model::{LabelUse, ModelError, Predictor, Task};
 use crate::time::EventTime;
 use crate::value::Scalar;
 
@@ -203,7 +203,10 @@ impl Trainer {
             }
             self.scorer.append_to(history, &mut scored);
             let hashes = &examples.hash[from..from + len];
-            self.scorer.record(history, &self.observations, hashes, &mut window.values);
+            // An example that nothing is learnt from is no part of a window, whether it is kept for the files or not.
+            let needs_label = self.setup.kind.label == LabelUse::Required;
+            let is_counted = |row: usize| !(needs_label && self.labels[row].is_nan());
+            self.scorer.record(history, &self.observations, hashes, is_counted, &mut window.values);
             // Learn.
             let weights = examples.weights.get(from..from + len).unwrap_or_default();
             let chunk = ExampleChunk { observations: &self.observations, labels: &self.labels, hashes, weights };
