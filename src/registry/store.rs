@@ -367,7 +367,7 @@ impl Registry {
         self.splits.append(model, &SplitRequest { split: None, when, reason, by: RAMP, reverts: Some(number) })
     }
 
-    /// Returns the newest champion before the present one, of the versions that are kept; see [`earlier_champion`].
+    /// Returns the newest champion before the present one, of the versions that are kept.
     ///
     /// # Errors
     /// If the history cannot be read.
