@@ -722,24 +722,24 @@ fn options_are_checked_all_at_once() {
 
 /// Digests of every version and prediction of a small run.
 const DIGESTS: &str = "\
-735338df054bf15d logistic by ftrl
-635a8e40b3c006a0 logistic by adagrad
-9981d532c67ba5e5 logistic by sgd
-7261395caaa2f0d7 logistic by adam
-07d16c34564bf878 logistic sharded, gated, with bins and crosses
-b6289e91d748b5f3 logistic fresh
-e6e916eddddec48a linear by ftrl
-e22862d3532f48d1 linear by adagrad
-d7f66a0899ab506a linear by sgd
-e4f1e723415dad3f linear by adam
-525df87e6e69fd94 linear sharded, gated, with bins and crosses
-17147de097ef4463 linear fresh
-8bc0fed97c5d08c1 poisson by ftrl
-ad1a38bc94a9ceec poisson by adagrad
-09fe05af6ae271b8 poisson by sgd
-e76a369a8631f3ac poisson by adam
-cb6d1d317f46c62b poisson sharded, gated, with bins and crosses
-19a34c740109583f poisson fresh
+78b4bd96f3958b97 logistic by ftrl
+e21eba2da2e54a62 logistic by adagrad
+a0ef06723d532cea logistic by sgd
+35e069782c4a42ce logistic by adam
+c4127c8302368efe logistic sharded, gated, with bins and crosses
+4712adc910006636 logistic fresh
+695821b428795440 linear by ftrl
+b9c721de6916903e linear by adagrad
+bdef118206f58d86 linear by sgd
+64e4625bda97dfbe linear by adam
+300bc030df4da789 linear sharded, gated, with bins and crosses
+f7cdb4d6f57ab421 linear fresh
+27577e3db35ae660 poisson by ftrl
+27c9a6e0e784b5ac poisson by adagrad
+a9ef867f01afc16e poisson by sgd
+402ca167a41d6e21 poisson by adam
+5e3856da6f5e1f5b poisson sharded, gated, with bins and crosses
+b886e86283c1cbf5 poisson fresh
 ";
 
 /// A model in use predicts the same after an upgrade, and a replay repeats its versions.
