@@ -4,7 +4,8 @@
 //!
 //! In each round, every entity has a payment within one minute, and all of them leave the window of an hour at the same
 //! time, by which the entities are gone: from the state and from the online store. Meanwhile the source goes on reading
-//! one record at a time. A gap is the time between two of its reads, in which the worker ran the other operators once.
+//! one record at a time. A gap is the time between two of its reads, in which the worker ran the other operators once: in
+//! wall time, and in processor time of the worker's thread, which a busy machine changes less.
 
 #[path = "../benches/common/mod.rs"]
 mod common;
@@ -32,7 +33,40 @@ enum Phase {
     /// All are in the online store, since then.
     Rest(Option<Instant>),
     /// The panes leave: the end of the newest read, and the longest gap so far.
-    Leave(Instant, Duration),
+    Leave(Moment, Gap),
+}
+
+/// A moment of the worker's thread.
+#[derive(Clone, Copy)]
+struct Moment {
+    wall: Instant,
+    processor: Duration,
+}
+
+impl Moment {
+    /// # Panics
+    /// If the system does not account the time of threads as Linux does.
+    fn now() -> Self {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("the system is Linux");
+        let ns = text.split(' ').next().and_then(|ns| ns.parse().ok()).expect("the first number is ns on a processor");
+        Moment { wall: Instant::now(), processor: Duration::from_nanos(ns) }
+    }
+}
+
+/// The longest times between two moments.
+#[derive(Clone, Copy, Default)]
+struct Gap {
+    wall: Duration,
+    processor: Duration,
+}
+
+impl Gap {
+    fn or_between(self, before: Moment, after: Moment) -> Self {
+        Gap {
+            wall: self.wall.max(after.wall - before.wall),
+            processor: self.processor.max(after.processor.saturating_sub(before.processor)),
+        }
+    }
 }
 
 /// A partition of generated payments.
@@ -45,7 +79,7 @@ struct Payments {
     time: i64,
     offset: u64,
     online: Arc<Online>,
-    longest: Arc<Mutex<Vec<Duration>>>,
+    longest: Arc<Mutex<Vec<Gap>>>,
 }
 
 impl Payments {
@@ -73,7 +107,6 @@ impl Payments {
 
 impl Partition for Payments {
     fn read(&mut self, max: usize, ingest: &mut Ingest) -> Result<InputStatus, SourceError> {
-        let begun = Instant::now();
         let start = BEGIN + self.round * 120 * MINUTE_MS;
         match self.phase {
             Phase::Fill(from) => {
@@ -90,14 +123,14 @@ impl Partition for Payments {
                 self.push(ingest, "clock", time);
                 let since = since.or_else(|| (self.shown() > self.entities as usize).then(Instant::now));
                 self.phase = match since {
-                    Some(since) if since.elapsed() >= REST => Phase::Leave(Instant::now(), Duration::ZERO),
+                    Some(since) if since.elapsed() >= REST => Phase::Leave(Moment::now(), Gap::default()),
                     since => Phase::Rest(since),
                 };
             }
             Phase::Leave(before, longest) => {
-                let longest = longest.max(begun - before);
+                let longest = longest.or_between(before, Moment::now());
                 self.push(ingest, "clock", (self.time + 1).max(start + 61 * MINUTE_MS));
-                self.phase = Phase::Leave(Instant::now(), longest);
+                self.phase = Phase::Leave(Moment::now(), longest);
                 if self.shown() <= 1 {
                     self.longest.lock().expect("no holder panics").push(longest);
                     (self.round, self.phase) = (self.round + 1, Phase::Fill(0));
@@ -130,12 +163,13 @@ fn main() {
     };
     run_with(&plan, payments, 1);
     let longest = longest.lock().expect("no holder panics");
-    let ms = |gap: &Duration| gap.as_secs_f64() * 1e3;
-    for (round, gap) in (1..).zip(longest.iter()) {
-        println!("round {round}: longest gap {:>8.2} ms", ms(gap));
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    for (round, Gap { wall, processor }) in (1..).zip(longest.iter()) {
+        println!("round {round}: longest gap {:>8.2} ms, {:>8.2} ms of processor time", ms(*wall), ms(*processor));
     }
     println!(
-        "{entities} entities leave at once: longest gap {:.2} ms, median of the rounds",
-        median(longest.iter().map(ms))
+        "{entities} entities leave at once: longest gap {:.2} ms, {:.2} ms of processor time, medians of the rounds",
+        median(longest.iter().map(|gap| ms(gap.wall))),
+        median(longest.iter().map(|gap| ms(gap.processor)))
     );
 }

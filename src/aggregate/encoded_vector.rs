@@ -139,7 +139,7 @@ impl VectorDecoder {
         }
         let decoded = encoded.into_iter().zip(&self.empty).map(|(feature, empty)| feature.decoded(empty));
         let vector = decoded.collect::<Result<Vec<Feature>, _>>()?;
-        // What is open has been checked by its aggregate, and panes by their window.
+        // Open answers have been checked by their aggregate, and panes by their window.
         let fits = |(feature, ty): (&Feature, &FeatureType)| {
             matches!(feature, Feature::Open(_) | Feature::Panes(_)) || ty.admits(feature)
         };

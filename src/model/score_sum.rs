@@ -8,7 +8,7 @@
 //! unit  = 2^(k − 50)
 //! raw   = the multiple of the unit that is nearest to Σ term
 //! ```
-//! What is rounded away is below the error that adding such terms has anyway, and it leaves two bits of room: numbers
+//! The rounding error is below the error that adding such terms has anyway, and rounding leaves two bits of room: numbers
 //! that are rounded to the same unit add up without an error as long as their sizes are below four times the size.
 //!
 //! Every prediction takes its raw score from here, explained or not, so that an explanation changes no bit of it.

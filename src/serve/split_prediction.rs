@@ -107,7 +107,7 @@ impl ServedModels {
         serving: &ServingSplit,
         scratch: &mut Scratch,
     ) -> Result<(), Unanswered> {
-        // Where nothing is fetched, it is looked up when it is needed.
+        // In a process with its own tables, look-ups are answered when they are needed.
         if !call.moment.lookups.is_fetched() {
             return Ok(());
         }

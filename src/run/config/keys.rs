@@ -156,7 +156,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     (
         "redis.replicas",
         "bool",
-        "Whether what replicas (`tidemill serve`) answer from is written to Redis beside the features. It takes about half as much memory there as the features do",
+        "True to write the state that replicas (`tidemill serve`) answer from to Redis, beside the features. It takes about half as much memory there as the features do",
     ),
     (
         "registry.url",

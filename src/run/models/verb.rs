@@ -107,7 +107,7 @@ pub enum ModelsVerb {
         #[arg(long)]
         json: bool,
     },
-    /// Makes the champion before the present one champion again, as it was before the move that made the present one; repeated, the one before that.
+    /// Makes the champion before the present one champion again, by taking back the newest move that has not been taken back; repeated, the move before that.
     #[command(after_help = "Example: tidemill models rollback late --url http://127.0.0.1:8080")]
     Rollback {
         /// The model.

@@ -33,7 +33,7 @@ pub fn chart(title: &str, times: &[EventTime], lines: &[ChartLine]) -> Markup {
     }
     // A flat line is in the middle of its chart.
     let margin = if most > least { (most - least) * 0.08 } else { most.abs().max(1.0) * 0.1 };
-    // What is never negative has no room below zero.
+    // An axis of values that are never negative begins at zero.
     let low = if least >= 0.0 { (least - margin).max(0.0) } else { least - margin };
     let high = most + margin;
     let x = |at: usize| LEFT + (WIDTH - LEFT - RIGHT) * (at as f64 + 0.5) / times.len() as f64;

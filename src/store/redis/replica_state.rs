@@ -61,7 +61,7 @@ impl ReplicaState {
         self.forget();
         let mut pipe = pipe();
         match &self.definition {
-            // What an earlier process wrote for replicas is not up to date any more.
+            // The state that an earlier process wrote for replicas is stale.
             None => _ = pipe.cmd("DEL").arg(&self.key),
             Some(definition) => {
                 let known = connection.fields(&self.key, &[WRITER, DEFINITION])?;

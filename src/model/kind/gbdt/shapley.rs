@@ -1,8 +1,8 @@
 //! Shapley values of boosted trees: how much each input moves a prediction from the mean of the trees.
 //!
-//! What a tree expects of an example of which only the inputs S are known is the mean of its leaves: a split by an input of S
-//! is decided by the example, and on any other one both sides count by their examples. The Shapley value of an input is the
-//! mean, over all orders in which the inputs can become known, of what that expectation changes by when it does:
+//! The expectation E[S] of a tree, for an example of which only the inputs S are known, is a mean of its leaves: a split by an
+//! input of S is decided by the example, and on any other one both sides count by their examples. The Shapley value of an input is the
+//! mean change of that expectation when the input becomes known, over all orders in which the inputs can:
 //! ```text
 //! φ_i = Σ_{S without i} |S|!·(n − |S| − 1)!/n! · (E[S and i] − E[S])        Σ_i φ_i = value − E[∅]
 //! ```
