@@ -10,7 +10,7 @@ use super::{
 use crate::source::dead_letter::head_of;
 use crate::source::message::{Csv, MessageFormat, append_text};
 use crate::source::{DEFAULT_RECORD_BYTES, Ingest, InputStatus, RawMessage, RecordSample, SampleColumn, SampleValue};
-use crate::value::{Column, ColumnBuilder, FieldError, FieldFault};
+use crate::value::{Column, ColumnBuilder, FieldError, FieldFault, Found};
 
 pub static CSV: FileFormat = FileFormat {
     extension: "csv",
@@ -114,16 +114,22 @@ impl CsvReader {
     fn append(&self, builders: &mut [ColumnBuilder], present: &mut Vec<bool>) -> Result<(), FieldError> {
         present.clear();
         let mut fault = None;
+        let bytes = self.records.bytes();
+        // Checked once for all fields. A field may still begin or end within a character.
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
         for ((column, field), builder) in self.columns.iter().zip(&self.fields).zip(builders) {
-            let text = field.and_then(|field| self.records.field(field));
-            let text = text.filter(|text| !is_null(&self.nulls, text));
-            present.push(text.is_some());
-            let appended = match text {
+            let place = field.and_then(|field| self.records.field(field));
+            let place = place.filter(|place| !is_null(&self.nulls, &bytes[place.clone()]));
+            present.push(place.is_some());
+            let appended = match place {
                 None => {
                     builder.append_null();
                     Ok(())
                 }
-                Some(text) => append_text(column, text, builder),
+                Some(place) => match text.get(place.clone()) {
+                    Some(text) => column.rules().write(Found::Text(text), builder),
+                    None => append_text(column, &bytes[place], builder),
+                },
             };
             if let Err(found) = appended {
                 fault.get_or_insert(FieldError { column: Some(column.name.clone()), fault: found });

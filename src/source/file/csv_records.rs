@@ -9,12 +9,14 @@
 //!
 //! Then its first line is the record that is refused, and reading goes on at the next line. Bytes are buffered up to the
 //! largest size of a record. A line that is longer is passed over.
+//!
+//! Most lines have no quotes. Such a line is split at its commas where it is, without a parser.
 
 use std::io::BufRead;
 use std::ops::Range;
 
 use csv_core::ReadRecordResult;
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use super::{ContentHasher, FileBytes, FileContent, advance};
 
@@ -49,7 +51,7 @@ enum RecordEnd {
 
 /// The records of a CSV file.
 pub struct CsvRecords {
-    bytes: FileBytes,
+    file: FileBytes,
     core: csv_core::Reader,
     /// Bytes that have been read from the file; those from `start` on have not been used.
     buffer: Vec<u8>,
@@ -58,11 +60,22 @@ pub struct CsvRecords {
     counted: usize,
     content: ContentHasher,
     line: u64,
-    /// The text of all fields of the record, and where each ends.
+    /// The bytes of the record that was found last.
+    record: RecordBytes,
+    /// The text of all fields of a record that was parsed.
     text: Vec<u8>,
+    /// Where each field of the record ends.
     ends: Vec<usize>,
     /// The number of fields of the record.
     count: usize,
+}
+
+/// The bytes that fields are parts of.
+enum RecordBytes {
+    /// `text`, where each field begins at the end of the one before.
+    Parsed,
+    /// This part of the buffer, where a comma is between two fields.
+    Line(Range<usize>),
 }
 
 impl CsvRecords {
@@ -72,15 +85,16 @@ impl CsvRecords {
     /// If the file cannot be read.
     pub fn new(bytes: FileBytes) -> std::io::Result<Self> {
         let mut records = CsvRecords {
-            bytes,
+            file: bytes,
             core: csv_core::Reader::new(),
             buffer: Vec::new(),
             start: 0,
             counted: 0,
             content: ContentHasher::default(),
             line: 1,
+            record: RecordBytes::Parsed,
             text: vec![0; 1024],
-            ends: vec![0; 64],
+            ends: Vec::new(),
             count: 0,
         };
         while records.buffer.len() < 3 && records.fill()? {}
@@ -92,14 +106,23 @@ impl CsvRecords {
 
     /// Returns the fields of the record that was found last.
     pub fn fields(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends[..self.count].iter().copied());
-        starts.zip(&self.ends[..self.count]).map(|(start, end)| &self.text[start..*end])
+        (0..self.count).filter_map(|index| Some(&self.bytes()[self.field(index)?]))
     }
 
-    /// Returns a field of the record that was found last.
-    pub fn field(&self, index: usize) -> Option<&[u8]> {
-        let end = self.ends[..self.count].get(index)?;
-        Some(&self.text[index.checked_sub(1).map_or(0, |before| self.ends[before])..*end])
+    /// Returns the bytes that the fields of the record that was found last are parts of.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.record {
+            RecordBytes::Parsed => &self.text[..self.ends[..self.count].last().copied().unwrap_or(0)],
+            RecordBytes::Line(line) => &self.buffer[line.clone()],
+        }
+    }
+
+    /// Returns where in its bytes a field of the record that was found last is.
+    pub fn field(&self, index: usize) -> Option<Range<usize>> {
+        let ends = &self.ends[..self.count];
+        let between = usize::from(matches!(self.record, RecordBytes::Line(_)));
+        let start = index.checked_sub(1).map_or(Some(0), |before| Some(ends.get(before)? + between))?;
+        Some(start..*ends.get(index)?)
     }
 
     /// Returns the number of fields of the record that was found last.
@@ -129,7 +152,7 @@ impl CsvRecords {
         let buffered = usize::try_from(wanted).unwrap_or(usize::MAX).min(self.buffer.len() - self.start);
         self.consume(buffered);
         self.count_used();
-        advance(&mut self.bytes, &mut self.content, length)
+        advance(&mut self.file, &mut self.content, length)
     }
 
     /// Finds the next record: of at most `most` bytes, and of `width` fields if it spans lines.
@@ -139,6 +162,13 @@ impl CsvRecords {
     pub fn next(&mut self, most: usize, width: Option<usize>) -> std::io::Result<CsvRecord> {
         if !self.skip_line_breaks()? {
             return Ok(CsvRecord::End);
+        }
+        if let Some(end) = self.split_line(most) {
+            let raw = self.start..self.start + end;
+            self.record = RecordBytes::Line(raw.clone());
+            // With the line break.
+            self.consume(end + 1);
+            return Ok(CsvRecord::Fields { raw });
         }
         let (end, at_end) = match self.parse(most)? {
             RecordEnd::At(end) => (end, false),
@@ -170,9 +200,26 @@ impl CsvRecords {
         }
     }
 
+    /// Splits the line at the start at its commas and returns its length, if it is buffered whole, is no longer than a
+    /// record may be, and has no quotes.
+    fn split_line(&mut self, most: usize) -> Option<usize> {
+        let rest = &self.buffer[self.start..];
+        let line = &rest[..memchr(b'\n', &rest[..rest.len().min(most.saturating_add(1))])?];
+        if memchr2(b'"', b'\r', line).is_some() {
+            return None;
+        }
+        self.ends.clear();
+        self.ends.extend(memchr_iter(b',', line));
+        self.ends.push(line.len());
+        self.count = self.ends.len();
+        Some(line.len())
+    }
+
     /// Parses the record at the start into `text` and `ends`.
     fn parse(&mut self, most: usize) -> std::io::Result<RecordEnd> {
         self.core.reset();
+        self.record = RecordBytes::Parsed;
+        self.ends.resize(self.ends.len().max(64), 0);
         let (mut at, mut written, mut count, mut at_end) = (0, 0, 0, false);
         loop {
             let input = &self.buffer[self.start + at..];
@@ -271,10 +318,10 @@ impl CsvRecords {
             self.buffer.drain(..self.start);
             (self.start, self.counted) = (0, 0);
         }
-        let chunk = self.bytes.fill_buf()?;
+        let chunk = self.file.fill_buf()?;
         let count = chunk.len();
         self.buffer.extend_from_slice(chunk);
-        self.bytes.consume(count);
+        self.file.consume(count);
         Ok(count > 0)
     }
 }
@@ -331,4 +378,51 @@ fn trimmed(record: &[u8]) -> &[u8] {
 
 fn is_line_break(byte: u8) -> bool {
     matches!(byte, b'\n' | b'\r')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The records of a text, in order: their fields and their bytes.
+    fn records(text: &str, chunk: usize) -> Vec<(Vec<Vec<u8>>, Vec<u8>)> {
+        let file = std::io::BufReader::with_capacity(chunk, std::io::Cursor::new(text.as_bytes().to_vec()));
+        let mut records = CsvRecords::new(Box::new(file)).unwrap();
+        let mut found = Vec::new();
+        loop {
+            match records.next(1000, None).unwrap() {
+                CsvRecord::End => break,
+                CsvRecord::Fields { raw } => {
+                    let fields: Vec<Vec<u8>> = records.fields().map(<[u8]>::to_vec).collect();
+                    assert_eq!(fields.len(), records.len());
+                    found.push((fields, records.raw(&raw).to_vec()));
+                }
+                CsvRecord::Fault { .. } | CsvRecord::TooLong { .. } => panic!("the text is right"),
+            }
+        }
+        assert_eq!(records.content().length, text.len() as u64);
+        found
+    }
+
+    proptest! {
+        #[test]
+        fn lines_have_the_fields_that_a_parser_finds(
+            lines in prop::collection::vec("[a-c, \u{e9}]{0,6}(,\"[a,]{0,2}\"){0,1}\n{1,2}|[a,]{1,3}\r\n{0,1}", 0..8),
+            last in "[a,]{0,3}",
+            chunk in 1..20_usize,
+        ) {
+            let text = lines.concat() + &last;
+            let mut parser = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+            let parsed: Vec<Vec<Vec<u8>>> =
+                parser.byte_records().map(|record| record.unwrap().iter().map(<[u8]>::to_vec).collect()).collect();
+            let found = records(&text, chunk);
+            prop_assert_eq!(found.iter().map(|(fields, _)| fields.clone()).collect::<Vec<_>>(), parsed);
+            for (fields, raw) in &found {
+                let is_plain = !raw.contains(&b'"');
+                prop_assert!(!is_plain || fields.join(&b',') == *raw);
+            }
+        }
+    }
 }
