@@ -1,5 +1,6 @@
 //! Predictions over HTTP beside a bare hyper reply of the same size, in one run: requests per second, CPU a request,
-//! and their ratio.
+//! and their ratio. Then the latency at half of that rate, with and without a gateway at a twentieth, by a client
+//! that does not wait for answers.
 //!
 //! `cargo run --release --example predict_load [seconds a round] [rounds] [connections] [dataflow file]`
 //!
@@ -8,16 +9,19 @@
 //! machine: where it has two cores, the server has one. CPU a request is that of the serving thread, which tells the
 //! cost even where the client is what limits the rate.
 
+#[path = "http_load/mod.rs"]
+mod http_load;
 #[path = "../tests/common/shop.rs"]
 mod serving;
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use http_load::{Latencies, closed_loop, open_loop, thread_seconds};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
@@ -27,10 +31,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serving::{Client, NOON, Shop, any, endpoint, post};
 use tidemill::aggregate::Feature;
-use tidemill::serve::start;
+use tidemill::metrics::Metrics;
+use tidemill::serve::{BackendUrl, BalancePolicy, Gateway, GatewayConfig, HealthChecks, Readiness, Server, start};
 use tidemill::store::Upsert;
 use tidemill::value::{Scalar, Type};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Builder;
 
 const FLIGHTS: &str = r#"
@@ -114,14 +118,13 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number =
         |at: usize, otherwise: u64| arguments.get(at).map_or(otherwise, |text| text.parse().expect("a number"));
-    let (seconds, rounds, connections) = (number(0, 2), number(1, 5), number(2, 16) as usize);
+    let (time, rounds, connections) = (Duration::from_secs(number(0, 2)), number(1, 5), number(2, 16) as usize);
     let file = arguments.get(3).map(|path| std::fs::read_to_string(path).expect("a file that can be read"));
 
     let shop = Shop::bare(file.as_deref().unwrap_or(FLIGHTS));
     fill(&shop);
     shop.publish(0, 1);
     let server = start(&serving_endpoint(), &shop.service()).expect("a free port");
-    let requests = requests();
     let answer = Client::connect(server.addr()).post("/predict", instance(0));
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     println!("{}", String::from_utf8_lossy(&answer.body));
@@ -129,37 +132,94 @@ fn main() {
     println!("{looked_up} looked-up features, {} inputs", shop.plan.models[0].assembly.names().len());
     let bare = serve_bare(answer.body.into());
 
-    for addr in [bare, server.addr()] {
-        load(addr, &requests, connections, Duration::from_millis(300));
+    let load = Load { requests: requests(), connections, time };
+    let rate = load.compare(bare, server.addr(), rounds);
+    load.half(server.addr(), rate / 2.0);
+    server.drain();
+}
+
+/// Requests, and the connections and the time of a round.
+struct Load {
+    requests: Vec<Vec<u8>>,
+    connections: usize,
+    time: Duration,
+}
+
+impl Load {
+    fn closed(&self, addr: SocketAddr, time: Duration) -> Latencies {
+        closed_loop(addr, &self.requests, self.connections, time)
     }
-    let mut rates = [Vec::new(), Vec::new()];
-    for round in 0..rounds {
-        for (which, (name, thread, addr)) in
-            [("bare", "bare", bare), ("predict", "serve-0", server.addr())].iter().enumerate()
-        {
-            let before = cpu(thread);
-            let (count, latencies) = load(*addr, &requests, connections, Duration::from_secs(seconds));
-            let rate = count as f64 / seconds as f64;
-            let cost = (cpu(thread) - before) * 1e6 / count as f64;
-            rates[which].push((rate, cost));
-            let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize].as_micros();
+
+    /// Prints rates and processor times beside those of the bare server. Returns the median rate of predictions.
+    fn compare(&self, bare: SocketAddr, server: SocketAddr, rounds: u64) -> f64 {
+        for addr in [bare, server] {
+            self.closed(addr, Duration::from_millis(300));
+        }
+        let mut figures = [Vec::new(), Vec::new()];
+        for round in 0..rounds {
+            let servers = [("bare", "bare", bare), ("predict", "serve-0", server)];
+            for (figures, (name, thread, addr)) in figures.iter_mut().zip(servers) {
+                let before = thread_seconds(thread);
+                let latencies = self.closed(addr, self.time);
+                let count = latencies.count() as f64;
+                let (rate, cost) = (count / self.time.as_secs_f64(), (thread_seconds(thread) - before) * 1e6 / count);
+                figures.push((rate, cost));
+                let (p50, p99) = (latencies.quantile(0.5), latencies.quantile(0.99));
+                println!(
+                    "round {round} {name:8} {rate:9.0} requests/s  {cost:6.2} us CPU each  p50 {p50:.3} ms  p99 {p99:.3} ms"
+                );
+            }
+        }
+        let median = |which: usize, pick: fn(&(f64, f64)) -> f64| {
+            let mut values: Vec<f64> = figures[which].iter().map(pick).collect();
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        let (bare_rate, rate) = (median(0, |x| x.0), median(1, |x| x.0));
+        let (bare_cost, cost) = (median(0, |x| x.1), median(1, |x| x.1));
+        println!("median: predict {rate:.0}/s, bare {bare_rate:.0}/s, ratio {:.3}", rate / bare_rate);
+        println!("median: predict {cost:.2} us, bare {bare_cost:.2} us of CPU, ratio {:.3}", bare_cost / cost);
+        rate
+    }
+
+    /// Prints latencies at a fixed rate, and at a tenth of it with and without a gateway.
+    fn half(&self, server: SocketAddr, rate: f64) {
+        let (_checks, gateway) = front(server);
+        for (name, addr, rate) in [
+            ("predict", server, rate),
+            ("predict", server, rate / 10.0),
+            ("predict by gateway", gateway.addr(), rate / 10.0),
+        ] {
+            let latencies = open_loop(addr, &self.requests, self.connections, rate, self.time * 2);
+            let at = |share| latencies.quantile(share);
             println!(
-                "round {round} {name:8} {rate:9.0} requests/s  {cost:6.2} us CPU each  p50 {} us  p99 {} us",
+                "open loop {name:18} {rate:6.0} requests/s  p50 {:.3} ms  p99 {:.3} ms  p99.9 {:.3} ms",
                 at(0.5),
-                at(0.99)
+                at(0.99),
+                at(0.999)
             );
         }
+        gateway.drain();
     }
-    let median = |which: usize, pick: fn(&(f64, f64)) -> f64| {
-        let mut values: Vec<f64> = rates[which].iter().map(pick).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
+}
+
+/// A gateway before one server.
+fn front(server: SocketAddr) -> (HealthChecks, Server) {
+    let config = GatewayConfig {
+        servers: vec![BackendUrl::parse(&format!("http://{server}")).expect("an address")],
+        policy: BalancePolicy::RoundRobin,
+        entity: Vec::new(),
+        timeout: Duration::from_secs(10),
     };
-    let (bare_rate, rate) = (median(0, |x| x.0), median(1, |x| x.0));
-    let (bare_cost, cost) = (median(0, |x| x.1), median(1, |x| x.1));
-    println!("median: predict {rate:.0}/s, bare {bare_rate:.0}/s, ratio {:.3}", rate / bare_rate);
-    println!("median: predict {cost:.2} us, bare {bare_cost:.2} us of CPU, ratio {:.3}", bare_cost / cost);
-    server.drain();
+    let readiness = Arc::new(Readiness::default());
+    let gateway = Gateway::new(config, &Metrics::new("gateway"), &readiness);
+    let checks = HealthChecks::start(&gateway, Duration::from_millis(50)).expect("a thread");
+    readiness.started();
+    let server = start(&serving_endpoint(), &gateway).expect("a free port");
+    while Client::connect(server.addr()).post("/predict", instance(0)).status != 200 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    (checks, server)
 }
 
 fn serving_endpoint() -> tidemill::serve::Endpoint {
@@ -250,61 +310,4 @@ fn serve_bare(reply: Bytes) -> SocketAddr {
     };
     std::thread::Builder::new().name("bare".to_owned()).spawn(serve).expect("a thread");
     addr
-}
-
-/// Seconds of CPU that the thread of this name has had.
-fn cpu(name: &str) -> f64 {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
-    let is_it =
-        |path: &std::path::Path| std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name);
-    let path = tasks.filter_map(|task| Some(task.ok()?.path())).find(|path| is_it(path)).expect("the thread runs");
-    let text = std::fs::read_to_string(path.join("schedstat")).expect("Linux with scheduler statistics");
-    text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).expect("nanoseconds come first") / 1e9
-}
-
-/// Asks over some connections for some time: answers counted, and how long a sample of them took, ascending.
-fn load(addr: SocketAddr, requests: &[Vec<u8>], connections: usize, time: Duration) -> (u64, Vec<Duration>) {
-    let requests: Arc<[Vec<u8>]> = requests.into();
-    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let end = Instant::now() + time;
-        let ask = |first: usize| {
-            let requests = requests.clone();
-            async move {
-                let mut stream = tokio::net::TcpStream::connect(addr).await.expect("a connection");
-                stream.set_nodelay(true).expect("an open socket");
-                let (mut count, mut latencies, mut answer) = (0, Vec::new(), vec![0; 8192]);
-                loop {
-                    let begun = Instant::now();
-                    if begun >= end {
-                        return (count, latencies);
-                    }
-                    let request = &requests[(first + count as usize) % requests.len()];
-                    stream.write_all(request).await.expect("an open connection");
-                    let mut read = 0;
-                    while !is_whole(&answer[..read]) {
-                        let more = stream.read(&mut answer[read..]).await.expect("an open connection");
-                        assert!(more > 0, "the server closed a connection");
-                        read += more;
-                    }
-                    count += 1;
-                    latencies.push(begun.elapsed());
-                }
-            }
-        };
-        let tasks: Vec<_> = (0..connections).map(|index| tokio::spawn(ask(index * 16))).collect();
-        let (mut count, mut latencies) = (0, Vec::new());
-        for task in tasks {
-            let (more, took) = task.await.expect("asking does not panic");
-            count += more;
-            latencies.extend(took);
-        }
-        latencies.sort();
-        (count, latencies)
-    })
-}
-
-/// Answers are JSON objects of one packet, so one that ends with a brace is whole.
-fn is_whole(answer: &[u8]) -> bool {
-    answer.ends_with(b"}")
 }
