@@ -6,16 +6,13 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::tensor_columns::{TensorCells, TensorColumns, TensorHead, binary_cells};
 use super::tensor_type::TensorType;
 use crate::serve::RequestError;
-use crate::serve::instance_table::{InstanceTable, TableCell};
 use crate::serve::payload::{Payload, text_of};
 
 /// The header that tells the length of the JSON before binary tensors.
 pub const HEADER_LENGTH: &str = "inference-header-content-length";
-
-/// Values of `content_type`, a parameter of MLServer's clients, that mean what a tensor of a column is here.
-const COLUMN_TYPES: [&str; 4] = ["np", "str", "pd", "datetime"];
 
 /// The body of a request, with its tensors still to be decoded.
 #[derive(Debug, Deserialize)]
@@ -75,27 +72,6 @@ struct InputParameters {
     content_type: Option<String>,
 }
 
-/// The values of an input tensor.
-#[derive(Debug)]
-enum TensorCells<'a> {
-    Json(Vec<&'a RawValue>),
-    /// Values of one width.
-    Fixed {
-        ty: TensorType,
-        width: usize,
-        bytes: &'a [u8],
-    },
-    Texts(Vec<&'a str>),
-}
-
-/// The input tensors of a request as columns of the same length.
-#[derive(Debug)]
-pub struct TensorColumns<'a> {
-    names: Vec<String>,
-    columns: Vec<TensorCells<'a>>,
-    rows: usize,
-}
-
 impl<'a> InferRequest<'a> {
     /// Reads the JSON of a body. Returns the binary tensors after it as well.
     ///
@@ -132,48 +108,27 @@ impl<'a> InferRequest<'a> {
     /// # Errors
     /// If one is malformed or of another length than its shape or the others.
     pub fn columns(&self, mut binary: &'a [u8]) -> Result<TensorColumns<'a>, RequestError> {
-        let mut decoded = TensorColumns { names: Vec::new(), columns: Vec::new(), rows: 0 };
-        for (at, input) in self.inputs.iter().enumerate() {
-            let wrong = |what: String| malformed(format!("inputs[{at}] ({}): {what}", input.name));
-            let rows = input.rows().map_err(wrong)?;
-            if at > 0 && rows != decoded.rows {
-                return Err(wrong(format!("it has {rows} rows and {} has {}", self.inputs[0].name, decoded.rows)));
-            }
-            decoded.rows = rows;
-            decoded.columns.push(input.cells(rows, &mut binary).map_err(wrong)?);
-            decoded.names.push(input.name.clone());
+        let mut columns = TensorColumns::default();
+        for input in &self.inputs {
+            columns.push(input.head(), |ty, rows| input.cells(ty, rows, &mut binary))?;
         }
-        if self.inputs.is_empty() {
-            return Err(malformed("inputs: expected a tensor for each column".to_owned()));
-        }
+        columns.check()?;
         if !binary.is_empty() {
             return Err(malformed(format!("{} bytes after the last binary tensor", binary.len())));
         }
-        Ok(decoded)
+        Ok(columns)
     }
 }
 
 impl<'a> InputTensor<'a> {
-    /// The number of rows by the shape.
-    fn rows(&self) -> Result<usize, String> {
-        match self.shape[..] {
-            [rows] | [rows, 1] => Ok(usize::try_from(rows).unwrap_or(usize::MAX)),
-            _ => Err(format!("shape {:?}; expected [N] or [N, 1], for a tensor is one column", self.shape)),
-        }
+    fn head(&self) -> TensorHead<'_> {
+        let content_type = self.parameters.as_ref().and_then(|parameters| parameters.content_type.as_deref());
+        TensorHead { name: &self.name, datatype: &self.datatype, shape: &self.shape, content_type }
     }
 
     /// The values of the tensor, as many as `rows`. A binary one is taken from the beginning of `binary`.
-    fn cells(&self, rows: usize, binary: &mut &'a [u8]) -> Result<TensorCells<'a>, String> {
-        let ty = TensorType::find(&self.datatype).ok_or_else(|| {
-            let known: Vec<&str> = TensorType::ALL.iter().map(|known| known.name()).collect();
-            format!("datatype {:?}; expected one of {}", self.datatype, known.join(", "))
-        })?;
+    fn cells(&self, ty: TensorType, rows: usize, binary: &mut &'a [u8]) -> Result<TensorCells<'a>, String> {
         let parameters = self.parameters.as_ref();
-        if let Some(content_type) = parameters.and_then(|parameters| parameters.content_type.as_deref())
-            && !COLUMN_TYPES.contains(&content_type)
-        {
-            return Err(format!("content_type {content_type:?}; expected one of {}", COLUMN_TYPES.join(", ")));
-        }
         match (parameters.and_then(|parameters| parameters.binary_data_size), self.data) {
             (None, Some(data)) => json_cells(ty, data, rows),
             (Some(size), None) => {
@@ -225,42 +180,6 @@ fn is_of(ty: TensorType, json: &str) -> bool {
             matches!(first, Some(b'-' | b'0'..=b'9'))
         }
         _ => json.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9')),
-    }
-}
-
-/// The values in the bytes of a binary tensor.
-fn binary_cells(ty: TensorType, bytes: &[u8], rows: usize) -> Result<TensorCells<'_>, String> {
-    if let Some(width) = ty.width() {
-        if rows.checked_mul(width) != Some(bytes.len()) {
-            return Err(format!("{} bytes; expected {rows} values of {width} bytes by the shape", bytes.len()));
-        }
-        return Ok(TensorCells::Fixed { ty, width, bytes });
-    }
-    let (mut texts, mut left) = (Vec::new(), bytes);
-    while !left.is_empty() {
-        let (length, rest) = left.split_first_chunk::<4>().ok_or("the length of the last text is cut off")?;
-        let length = u32::from_le_bytes(*length) as usize;
-        let (text, rest) = rest
-            .split_at_checked(length)
-            .ok_or_else(|| format!("text {} has {length} bytes, of which {} are there", texts.len(), rest.len()))?;
-        texts.push(std::str::from_utf8(text).map_err(|_| format!("text {} is not UTF-8", texts.len()))?);
-        left = rest;
-    }
-    if texts.len() != rows {
-        return Err(format!("{} texts; expected {rows} by the shape", texts.len()));
-    }
-    Ok(TensorCells::Texts(texts))
-}
-
-impl<'a> TensorColumns<'a> {
-    /// The columns as instances.
-    pub fn table(&self) -> InstanceTable<'_, impl Fn(usize, usize) -> TableCell<'a>> {
-        let cell = |row: usize, column: usize| match &self.columns[column] {
-            TensorCells::Json(cells) => TableCell::Json(cells[row]),
-            TensorCells::Fixed { ty, width, bytes } => ty.decode(&bytes[row * width..(row + 1) * width]),
-            TensorCells::Texts(texts) => TableCell::Text(texts[row]),
-        };
-        InstanceTable { names: &self.names, rows: self.rows, cell }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Metadata of the Open Inference Protocol: of the server, its health, its models and their configuration.
 
 use hyper::StatusCode;
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::infer_response::{CLASSES, output_names, output_type};
+use super::output_tensor::{CLASSES, output_names, output_type};
 use super::tensor_type::TensorType;
+use crate::example::NeededColumn;
 use crate::model::Task;
 use crate::serve::call::Unanswered;
 use crate::serve::operations;
@@ -17,7 +19,26 @@ use crate::serve::{Captures, RequestError, Service};
 const PLATFORM: &str = "tidemill_safetensors";
 
 /// The extensions of the protocol that are served.
-const EXTENSIONS: [&str; 3] = ["binary_tensor_data", "model_configuration", "statistics"];
+pub const EXTENSIONS: [&str; 3] = ["binary_tensor_data", "model_configuration", "statistics"];
+
+/// A model as clients see it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelDescription {
+    pub name: String,
+    pub versions: Vec<String>,
+    pub platform: &'static str,
+    pub inputs: Vec<TensorDescription>,
+    pub outputs: Vec<TensorDescription>,
+}
+
+/// An input or output of a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct TensorDescription {
+    pub name: String,
+    pub datatype: &'static str,
+    /// -1 for a size that depends on the request.
+    pub shape: Vec<i64>,
+}
 
 /// Describes the server.
 pub fn server(_: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
@@ -46,27 +67,32 @@ pub fn models(service: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Rep
 /// # Errors
 /// If there is no such model or version.
 pub fn model(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
-    let model = named(service, captures)?;
-    let versions: Vec<String> =
-        service.models.manifests(model).iter().map(|manifest| manifest.version.to_string()).collect();
-    let inputs: Vec<Value> = model
-        .program
-        .needed()
-        .map(
-            |column| json!({ "name": column.name, "datatype": TensorType::of_column(column.ty).name(), "shape": [-1] }),
-        )
-        .collect();
-    let outputs: Vec<Value> = output_names(model.task)
-        .iter()
-        .map(|name| {
-            let shape = output_shape(service, model, name);
-            json!({ "name": name, "datatype": output_type(model.task, name).name(), "shape": shape })
-        })
-        .collect();
-    let answer = json!({
-        "name": model.name, "versions": versions, "platform": PLATFORM, "inputs": inputs, "outputs": outputs
-    });
-    Ok(reply::value(StatusCode::OK, &answer))
+    let described = ModelDescription::of(service, named(service, captures)?);
+    Ok(reply::value(StatusCode::OK, &serde_json::to_value(described).expect("texts and numbers have a JSON form")))
+}
+
+impl ModelDescription {
+    /// The description of a model as it is now.
+    pub fn of(service: &Service, model: &ServedModel) -> Self {
+        let needed = model.program.needed();
+        let input = |column: NeededColumn<'_>| TensorDescription {
+            name: column.name.to_owned(),
+            datatype: TensorType::of_column(column.ty).name(),
+            shape: vec![-1],
+        };
+        let output = |name: &&'static str| TensorDescription {
+            name: (*name).to_owned(),
+            datatype: output_type(model.task, name).name(),
+            shape: output_shape(service, model, name),
+        };
+        ModelDescription {
+            name: model.name.clone(),
+            versions: service.models.manifests(model).iter().map(|manifest| manifest.version.to_string()).collect(),
+            platform: PLATFORM,
+            inputs: needed.map(input).collect(),
+            outputs: output_names(model.task).iter().map(output).collect(),
+        }
+    }
 }
 
 /// Answers 200 if a model has a version, or the version that the path names, else 503.
@@ -75,8 +101,13 @@ pub fn model(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Resu
 /// If there is no such model or version.
 pub fn model_ready(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
     let model = named(service, captures)?;
-    let is_ready = captures.version(1)?.is_some() || service.models.servable(model).is_some();
+    let is_ready = is_ready(service, model, captures.version(1)?);
     Ok(readiness(json!({ "name": model.name }), is_ready))
+}
+
+/// Returns whether a model has a version; one that is named is known to exist.
+pub fn is_ready(service: &Service, model: &ServedModel, version: Option<u64>) -> bool {
+    version.is_some() || service.models.servable(model).is_some()
 }
 
 /// Describes a model in the form of Triton's model configuration.
@@ -109,10 +140,16 @@ pub fn config(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Res
 
 /// The model that the path names, once the version that it may name is known to exist.
 pub fn named<'s>(service: &'s Service, captures: &Captures<'_>) -> Result<&'s ServedModel, RequestError> {
-    let model = &service.models[service.models.find(&captures.text(0)?)?];
-    if let Some(version) = captures.version(1)? {
-        service.models.manifest(model, version)?;
-    }
+    found(service, &captures.text(0)?, captures.version(1)?)
+}
+
+/// The model of a name, once the version is known to exist.
+///
+/// # Errors
+/// If there is no such model or version.
+pub fn found<'s>(service: &'s Service, name: &str, version: Option<u64>) -> Result<&'s ServedModel, RequestError> {
+    let model = &service.models[service.models.find(name)?];
+    version.map_or(Ok(()), |version| service.models.manifest(model, version).map(drop))?;
     Ok(model)
 }
 

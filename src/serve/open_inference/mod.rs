@@ -3,8 +3,10 @@
 //! | file | covers |
 //! |---|---|
 //! | `tensor_type` | datatypes, and the values of binary tensors |
-//! | `infer_request` | reading a body: JSON, then binary tensors; one input tensor is one column of the instances |
-//! | `infer_response` | writing predictions as output tensors, in JSON or binary |
+//! | `tensor_columns` | the input tensors, each of which is one column of the instances |
+//! | `output_tensor` | the predictions as output tensors |
+//! | `infer_request` | reading a body: JSON, then binary tensors |
+//! | `infer_response` | writing output tensors, in JSON or binary |
 //! | `infer` | the route that puts the two around a prediction |
 //! | `metadata` | the server, its health, its models and their configuration |
 //! | `repository` | the versions that can be asked for, and their statistics |
@@ -18,12 +20,14 @@
 //!
 //! Errors are `{"error": "text"}`, as everywhere.
 
-mod infer;
+pub(super) mod infer;
 mod infer_request;
 mod infer_response;
-mod metadata;
+pub(super) mod metadata;
+pub(super) mod output_tensor;
 mod repository;
-mod tensor_type;
+pub(super) mod tensor_columns;
+pub(super) mod tensor_type;
 
 use super::{HttpRoute, Role, RouteFamily, reply};
 
