@@ -5,10 +5,27 @@ use std::sync::Arc;
 
 use super::config::{Config, HttpConfig};
 use super::{Failure, print_err, system};
-use crate::serve::{self, RequestService, Role, Server, StartError};
+use crate::serve::{self, RequestService, Role, Server, Service, StartError};
 
 /// Files that the process may need beside a socket for each connection.
 const OTHER_FILES: usize = 256;
+
+/// Opens the endpoint of a dataflow, and the port of gRPC if the config has one.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_service(config: &Config, service: &Arc<Service>) -> Result<Server, Failure> {
+    #[cfg(feature = "grpc")]
+    if let Some(listen) = &config.grpc.listen {
+        let mut server = open(config, service)?;
+        let opened = server.open_grpc(listen, &config.http.endpoint(&config.base), service);
+        let addr = opened.map_err(|error| failure(config, error))?;
+        print_err(format_args!("listening for gRPC on {addr}"));
+        warning("[grpc]", addr, &config.http).iter().for_each(print_err);
+        return Ok(server);
+    }
+    open(config, service)
+}
 
 /// Binds the address of a config and starts to answer. Warns on stderr about limits of the system, and if others can reach
 /// the endpoint.
@@ -30,7 +47,7 @@ pub fn open<S: RequestService>(config: &Config, service: &Arc<S>) -> Result<Serv
         endpoint.max_connections = most;
     }
     let server = serve::start(&endpoint, service).map_err(|error| failure(config, error))?;
-    warning(server.addr(), &config.http).iter().for_each(print_err);
+    warning("[http]", server.addr(), &config.http).iter().for_each(print_err);
     Ok(server)
 }
 
@@ -39,14 +56,17 @@ pub fn open<S: RequestService>(config: &Config, service: &Arc<S>) -> Result<Serv
 /// # Errors
 /// If the address is wrong, or tokens or certificate cannot be used.
 pub fn check(config: &Config) -> Result<(), Failure> {
-    serve::check(&config.http.endpoint(&config.base)).map_err(|error| failure(config, error))
+    let grpc = config.grpc.listen.as_ref().map_or(Ok(()), |listen| serve::resolve("grpc.listen", listen).map(drop));
+    let checked = serve::check(&config.http.endpoint(&config.base)).and(grpc);
+    checked.map_err(|error| failure(config, error))
 }
 
 /// Returns an error of an endpoint, with the place of the config that it is about.
 fn failure(config: &Config, error: StartError) -> Failure {
     let at = |path: &[&str], what: &str| Failure::Usage(format!("{}: error: {what}{error}", config.origin.place(path)));
     match error {
-        StartError::Address(_) | StartError::OpenAdmin(_) => at(&["http", "listen"], "[http] listen: "),
+        StartError::Address { key: "grpc.listen", .. } => at(&["grpc", "listen"], "[grpc] listen: "),
+        StartError::Address { .. } | StartError::OpenAdmin(_) => at(&["http", "listen"], "[http] listen: "),
         StartError::Tls { key, .. } => at(&["http", "tls", key], ""),
         StartError::Tokens { role, .. } => at(&["http", "tokens", role], ""),
         other => Failure::from(other),
@@ -54,7 +74,7 @@ fn failure(config: &Config, error: StartError) -> Failure {
 }
 
 /// Returns a warning if others than this machine can reach an endpoint, and not everything keeps them out.
-fn warning(addr: SocketAddr, http: &HttpConfig) -> Option<String> {
+fn warning(section: &str, addr: SocketAddr, http: &HttpConfig) -> Option<String> {
     let ip = addr.ip().to_canonical();
     let whom = if ip.is_unspecified() { "on all addresses of this machine" } else { "on an address of a network" };
     let open = Role::ALL.into_iter().filter(|role| http.tokens.of(*role).is_none()).map(Role::name);
@@ -69,7 +89,7 @@ fn warning(addr: SocketAddr, http: &HttpConfig) -> Option<String> {
     }
     (!ip.is_loopback() && !gaps.is_empty()).then(|| {
         format!(
-            "warning: [http] listen is {addr}, {whom}: {}. Listen on 127.0.0.1, or see that only trusted hosts reach it",
+            "warning: {section} listen is {addr}, {whom}: {}. Listen on 127.0.0.1, or see that only trusted hosts reach it",
             gaps.join(", and ")
         )
     })
@@ -80,7 +100,7 @@ mod tests {
     use super::*;
 
     fn warns(addr: &str, config: &str) -> Option<String> {
-        warning(addr.parse().unwrap(), &toml::from_str(config).unwrap())
+        warning("[http]", addr.parse().unwrap(), &toml::from_str(config).unwrap())
     }
 
     #[test]

@@ -64,6 +64,10 @@ fn settings(config: &Config) -> Result<GatewayConfig, Failure> {
              [\"http://127.0.0.1:8081\"]"
         )));
     }
+    if config.grpc.listen.is_some() {
+        let place = config.origin.place(&["grpc", "listen"]);
+        return Err(Failure::Usage(format!("{place}: error: grpc.listen is given; a gateway passes on HTTP only")));
+    }
     Ok(GatewayConfig {
         servers,
         policy: section.policy,

@@ -58,7 +58,7 @@ pub fn run(file: &Path, common: &CommonArgs) -> Result<(), Failure> {
         dashboard: dashboard(&plan.spec, &Arc::<LetterBoard>::default()),
         logged_share: config.log.predictions,
     });
-    let server = endpoint::open(&config, &service)?;
+    let server = endpoint::open_service(&config, &service)?;
     readiness.started();
     // Ignored: stdout may be closed.
     let _ = writeln!(std::io::stdout(), "listening on {}", server.url());

@@ -151,7 +151,7 @@ impl RunSetup {
             dashboard: dashboard(&self.plan.spec, &self.letters),
             logged_share: self.config.log.predictions,
         });
-        endpoint::open(&self.config, &service)
+        endpoint::open_service(&self.config, &service)
     }
 
     /// Opens the inputs and outputs of the job, which starts from a restored state and repeats a journal. With

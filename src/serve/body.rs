@@ -36,6 +36,19 @@ pub struct HeldBody {
     _held: HeldBytes,
 }
 
+#[cfg(feature = "grpc")]
+impl HeldBody {
+    /// The same, decompressed within the limits. It is gzip.
+    ///
+    /// # Errors
+    /// If it is not, is larger, or the bodies of all requests hold too many bytes.
+    pub fn decompressed(self, limits: &Limits) -> Result<Self, RequestError> {
+        let HeldBody { bytes, _held: mut held } = self;
+        let bytes = decompress(&bytes, limits.body_bytes, &mut held)?;
+        Ok(HeldBody { bytes, _held: held })
+    }
+}
+
 /// A body that is too large is read and discarded up to this multiple of the limit, so that a client that sends all of
 /// it before it reads still receives the error.
 const DISCARDED: usize = 8;

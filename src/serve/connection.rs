@@ -1,14 +1,17 @@
-//! Connections: each answers its requests in turn, and is closed when it is inactive for too long.
+//! Connections: each answers its requests, and is closed when it is inactive for too long.
 //!
 //! A connection is active when the head of a request has arrived and when the request has been answered. A connection
 //! that was inactive for the request timeout is closed, whatever it was doing: idling, sending a head byte by byte, not
 //! reading its answers. There is no timer for each request, only one sweep over all connections of a thread every
 //! quarter of the timeout.
+//!
+//! Requests in HTTP/1.1 are answered in turn, those in HTTP/2 at the same time. An inactive connection of HTTP/2 is told to
+//! end first (GOAWAY), so that its client sends nothing more on it, and closed after as long again.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::task::{Poll, Waker};
@@ -16,6 +19,8 @@ use std::time::Duration;
 
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
+#[cfg(feature = "grpc")]
+use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,7 +28,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::admission::Admitted;
-use super::request_service::RequestService;
+use super::request_service::{HttpVersion, RequestService};
 use super::rules::ConnectionRules;
 use super::tls;
 
@@ -31,6 +36,13 @@ use super::tls;
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// The most header fields of a request.
 const MAX_HEADERS: usize = 100;
+
+/// The most requests of a connection of HTTP/2 at a time. Each may hold the part of its body that is not counted.
+#[cfg(feature = "grpc")]
+const MAX_STREAMS: u32 = 32;
+/// Bytes that a client may send on a stream, and on all of a connection, before they are read.
+#[cfg(feature = "grpc")]
+const WINDOW_BYTES: u32 = 256 << 10;
 
 /// The most connections of a thread beyond the limits.
 const MAX_RESERVED: usize = 64;
@@ -57,7 +69,7 @@ struct Activity {
 }
 
 impl Activity {
-    /// Records activity. Only the connection's own task calls this, so that a load and a store suffice.
+    /// Records activity. Only tasks on the connection's thread call this, so that a load and a store suffice.
     fn touch(&self) {
         self.touches.store(self.touches.load(Relaxed).wrapping_add(1), Relaxed);
     }
@@ -83,6 +95,8 @@ impl Activity {
 #[derive(Debug)]
 struct WatchedConnection {
     activity: Arc<Activity>,
+    /// It is told to end before it is closed.
+    is_warned: bool,
     touches: u32,
     /// Sweeps since the last activity.
     inactive: u32,
@@ -102,8 +116,10 @@ impl Connections {
             let touches = watched.activity.touches.load(Relaxed);
             watched.inactive = if touches == watched.touches { watched.inactive + 1 } else { 0 };
             watched.touches = touches;
-            if watched.inactive >= SWEEPS {
-                watched.activity.signal(ABORT);
+            match watched.inactive / SWEEPS {
+                0 => {}
+                1 if watched.is_warned => watched.activity.signal(FINISH),
+                _ => watched.activity.signal(ABORT),
             }
             !watched.activity.ended.load(Relaxed)
         });
@@ -129,7 +145,8 @@ impl Connections {
         place: Admitted,
     ) {
         let activity: Arc<Activity> = Arc::default();
-        self.watched.push(WatchedConnection { activity: activity.clone(), touches: 0, inactive: 0 });
+        let is_warned = S::HTTP != HttpVersion::Http1;
+        self.watched.push(WatchedConnection { activity: activity.clone(), is_warned, touches: 0, inactive: 0 });
         let guard = ConnectionGuard { activity, _place: Some(place) };
         tokio::spawn(async move {
             let guard = guard;
@@ -187,7 +204,12 @@ impl Drop for ConnectionGuard {
 }
 
 /// Answers the requests of a connection, encrypted or not, until it ends or is signalled to.
-async fn serve<S: RequestService>(stream: TcpStream, service: Arc<S>, rules: ConnectionRules, activity: &Activity) {
+async fn serve<S: RequestService>(
+    stream: TcpStream,
+    service: Arc<S>,
+    rules: ConnectionRules,
+    activity: &Arc<Activity>,
+) {
     let Some(tls) = rules.tls.clone() else { return answer_requests(stream, service, rules, activity).await };
     // A handshake takes no longer than a request may: it is no activity, so the sweep ends it.
     match unless_signalled(activity, tls::handshake(tls, stream)).await.flatten() {
@@ -212,8 +234,21 @@ async fn unless_signalled<T>(activity: &Activity, work: impl Future<Output = T>)
     .await
 }
 
-/// Answers the requests of a connection until it ends or is signalled to.
-async fn answer_requests<S, T>(stream: T, service: Arc<S>, rules: ConnectionRules, activity: &Activity)
+/// Answers the requests of a connection, in the version of HTTP that it speaks, until it ends or is signalled to.
+async fn answer_requests<S, T>(stream: T, service: Arc<S>, rules: ConnectionRules, activity: &Arc<Activity>)
+where
+    S: RequestService,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    match S::HTTP {
+        HttpVersion::Http1 => answer_in_turn(stream, service, rules, activity).await,
+        #[cfg(feature = "grpc")]
+        HttpVersion::Http2 => answer_streams(stream, service, rules, activity).await,
+    }
+}
+
+/// Answers the requests of a connection of HTTP/1.1.
+async fn answer_in_turn<S, T>(stream: T, service: Arc<S>, rules: ConnectionRules, activity: &Activity)
 where
     S: RequestService,
     T: AsyncRead + AsyncWrite + Unpin,
@@ -234,6 +269,38 @@ where
         .max_header_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), answer);
+    until_signalled(connection, activity, |connection| connection.graceful_shutdown()).await;
+}
+
+/// Answers the requests of a connection of HTTP/2, each in a task of its own on the same thread. A request that the client
+/// cancels is dropped.
+#[cfg(feature = "grpc")]
+async fn answer_streams<S, T>(stream: T, service: Arc<S>, rules: ConnectionRules, activity: &Arc<Activity>)
+where
+    S: RequestService,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let rules = Arc::new(rules);
+    let answer = service_fn(|request| {
+        activity.touch();
+        let (service, rules, activity) = (service.clone(), rules.clone(), activity.clone());
+        async move {
+            let reply = service.answer(request, &rules).await;
+            activity.touch();
+            Ok::<_, Infallible>(reply)
+        }
+    });
+    let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_header_list_size(MAX_HEAD_BYTES as u32)
+        .serve_connection(TokioIo::new(stream), answer);
+    until_signalled(connection, activity, |connection| connection.graceful_shutdown()).await;
+}
+
+/// Runs a connection until it ends or is signalled to; `finish` lets it end after its current requests.
+async fn until_signalled<C: Future>(connection: C, activity: &Activity, finish: impl Fn(Pin<&mut C>)) {
     let mut connection = pin!(connection);
     let mut finishing = false;
     poll_fn(|cx| {
@@ -242,7 +309,7 @@ where
             ABORT => return Poll::Ready(()),
             FINISH if !finishing => {
                 finishing = true;
-                connection.as_mut().graceful_shutdown();
+                finish(connection.as_mut());
             }
             _ => debug_assert!(activity.signal.load(Relaxed) == CONTINUE || finishing),
         }

@@ -90,8 +90,8 @@ pub enum RequestError {
     NoToken(&'static str),
     #[error("the token is of another role than {0}")]
     WrongRole(&'static str),
-    #[error("content type {0:?}; this route takes application/json only")]
-    ContentType(String),
+    #[error("content type {found:?}; this route takes {expected} only")]
+    ContentType { found: String, expected: &'static str },
     /// A move that cannot be made.
     #[error("{0}")]
     Move(RegistryError),
@@ -177,7 +177,7 @@ impl RequestError {
             | RequestError::UnknownEntity { .. } => StatusCode::NOT_FOUND,
             RequestError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             RequestError::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            RequestError::ContentEncoding(_) | RequestError::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            RequestError::ContentEncoding(_) | RequestError::ContentType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             RequestError::TooManyConnections | RequestError::TooManyBodies | RequestError::TooMuchWaiting => {
                 StatusCode::TOO_MANY_REQUESTS
             }
@@ -210,8 +210,9 @@ impl RequestError {
 /// An error of starting an endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("http.listen is {0:?}; expected ADDRESS:PORT")]
-    Address(String),
+    /// The config key of the address, and its value.
+    #[error("{key} is {found:?}; expected ADDRESS:PORT")]
+    Address { key: &'static str, found: String },
     #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,

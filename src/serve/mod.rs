@@ -24,6 +24,7 @@
 //! | has its predictions explained, if it asks for that | `explaining` |
 //! | has items ranked, or left out, by what else is known of them and the user | `recommender` |
 //! | is refused, in the family's shape, and counted | [`RequestError`], [`crate::metrics::Traffic`] |
+//! | is a call of gRPC, with the feature of that name: the same on a port of its own, in HTTP/2 | `grpc`, `message_frame` |
 //! | is passed on to another server instead of all that, by a [`Gateway`] | `gateway` |
 //!
 //! Every route has a pattern of its own, which is its label in metrics:
@@ -39,6 +40,7 @@ mod admission;
 mod answer_moment;
 mod answered;
 mod body;
+mod body_rule;
 mod budget;
 mod call;
 mod certificate_expiry;
@@ -50,11 +52,15 @@ mod explaining;
 mod feast;
 mod file_stamp;
 mod gateway;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod hosts;
 mod instance_table;
 mod json_columns;
 mod json_parts;
 mod letter_board;
+#[cfg(feature = "grpc")]
+mod message_frame;
 mod mlflow;
 mod model_split;
 mod native;
@@ -82,6 +88,7 @@ mod tensorflow;
 mod tls;
 mod tokens;
 
+use body_rule::BodyRule;
 use call::Unanswered;
 use hyper::Method;
 use payload::Payload;
@@ -91,12 +98,14 @@ use reply::Reply;
 pub use dashboard_config::DashboardConfig;
 pub use error::{RequestError, StartError};
 pub use gateway::{BackendUrl, BalancePolicy, Gateway, GatewayConfig, HealthChecks};
+#[cfg(feature = "grpc")]
+pub use grpc::FAMILY as GRPC;
 pub use letter_board::{LetterBoard, ShownLetter};
 pub use operator_rates::{OperatorRates, SampledRates};
 pub use readiness::Readiness;
 pub use request_service::RequestService;
 pub use router::Captures;
-pub use server::{Endpoint, Server, check, start};
+pub use server::{Endpoint, Server, check, resolve, start};
 pub use service::{Service, ServiceConfig};
 pub use tls::TlsFiles;
 pub use tokens::{Role, Tokens};
@@ -124,15 +133,6 @@ pub struct HttpRoute {
     /// It is answered even if there are too many connections.
     is_reserved: bool,
     handler: Handler,
-}
-
-/// The body that a route takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum BodyRule {
-    /// None; one that is sent is not read.
-    None,
-    /// The whole body, within the limits of the endpoint.
-    Whole,
 }
 
 /// Answers a request from its captures, with its query, and its payload, whose body is empty under [`BodyRule::None`]. A

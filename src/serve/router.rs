@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::query::FormValue;
 use super::reply::{self, Reply};
-use super::{FAMILIES, HttpRoute, RequestError, RouteFamily, query};
+use super::{HttpRoute, RequestError, RouteFamily, query};
 use crate::metrics::{Metrics, Traffic};
 
 /// The label of requests whose path no route has.
@@ -89,13 +89,20 @@ impl<'a> Captures<'a> {
     /// # Errors
     /// If it is no number.
     pub fn version(&self, index: usize) -> Result<Option<u64>, RequestError> {
-        let text = self.text(index)?;
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let wrong = |_| RequestError::Key { column: "version".to_owned(), found: text.to_string(), expected: "int" };
-        text.parse().map(Some).map_err(wrong)
+        version_of(&self.text(index)?)
     }
+}
+
+/// The number of a version in a text; `None` if it is empty.
+///
+/// # Errors
+/// If it is no number.
+pub fn version_of(text: &str) -> Result<Option<u64>, RequestError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |_| RequestError::Key { column: "version".to_owned(), found: text.to_owned(), expected: "int" };
+    text.parse().map(Some).map_err(wrong)
 }
 
 /// A segment of a path as text.
@@ -109,6 +116,8 @@ pub fn decode(segment: &str) -> Result<Cow<'_, str>, RequestError> {
 /// Every route of every family with its counters.
 #[derive(Debug)]
 pub struct Router {
+    /// Errors about paths that no route has are written in the shape of this family.
+    first: &'static RouteFamily,
     routes: Vec<CountedRoute>,
     /// Counts requests whose path no route has, and rejected connections.
     pub unknown: Traffic,
@@ -133,14 +142,14 @@ pub struct RouteMatch<'s, 'p> {
 }
 
 impl Router {
-    /// The routes of [`FAMILIES`].
-    pub fn new(metrics: &Metrics) -> Self {
-        let routes = FAMILIES.iter().flat_map(|family| family.routes.iter().map(move |route| (*family, route)));
+    /// The routes of families.
+    pub fn new(families: &[&'static RouteFamily], metrics: &Metrics) -> Self {
+        let routes = families.iter().flat_map(|family| family.routes.iter().map(move |route| (*family, route)));
         let count = |(family, route): (&'static RouteFamily, &'static HttpRoute)| {
             let traffic = Traffic::new(metrics, route.pattern);
             CountedRoute { family, route, traffic }
         };
-        Router { routes: routes.map(count).collect(), unknown: Traffic::new(metrics, UNKNOWN) }
+        Router { first: families[0], routes: routes.map(count).collect(), unknown: Traffic::new(metrics, UNKNOWN) }
     }
 
     /// Finds the route for a method and a path. A path with routes for other methods only is an error that names these.
@@ -162,7 +171,7 @@ impl Router {
             }
             None => {
                 let error = RequestError::UnknownRoute(path.to_owned());
-                RouteMatch { family: FAMILIES[0], traffic: &self.unknown, route: Err(error) }
+                RouteMatch { family: self.first, traffic: &self.unknown, route: Err(error) }
             }
         }
     }
@@ -197,9 +206,10 @@ impl HttpRoute {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::FAMILIES;
 
     fn find(method: &Method, path: &str) -> Result<(&'static str, Captures<'static>), String> {
-        let router = Router::new(&Metrics::new("test"));
+        let router = Router::new(FAMILIES, &Metrics::new("test"));
         let path: &'static str = path.to_owned().leak();
         router.find(method, path).route.map(|(route, captures)| (route.pattern, captures)).map_err(|e| e.to_string())
     }
@@ -231,7 +241,7 @@ mod tests {
 
     #[test]
     fn no_two_routes_match_one_request_and_captures_fit() {
-        let router = Router::new(&Metrics::new("test"));
+        let router = Router::new(FAMILIES, &Metrics::new("test"));
         for counted in &router.routes {
             let pattern = counted.route.pattern;
             assert!(pattern.matches('{').count() <= MOST_CAPTURES, "{pattern}");

@@ -16,9 +16,12 @@ use super::admission::ConnectionLimits;
 use super::body::Limits;
 use super::budget::BodyBudget;
 use super::connection::{Connections, SWEEPS};
+#[cfg(feature = "grpc")]
+use super::grpc::GrpcService;
 use super::hosts::AllowedHosts;
 use super::request_service::RequestService;
 use super::rules::ConnectionRules;
+use super::service::Service;
 use super::tls::{ServerTls, TlsFiles};
 use super::tokens::{Role, Tokens};
 use crate::metrics::Metrics;
@@ -67,9 +70,33 @@ const REGISTRY_READERS: usize = 2;
 pub struct Server {
     addr: SocketAddr,
     is_encrypted: bool,
+    shared: SharedRules,
     /// Sends the time until which open requests are still answered.
     stop: watch::Sender<Option<Instant>>,
     threads: Vec<Thread<()>>,
+}
+
+/// The rules and limits of all connections of a server, whatever they speak.
+#[derive(Clone, Debug)]
+struct SharedRules {
+    /// Serving threads of each address.
+    threads: usize,
+    limits: Limits,
+    hosts: Arc<AllowedHosts>,
+    tokens: Arc<Tokens>,
+    /// Of the connections of all threads.
+    admission: Arc<ConnectionLimits>,
+    /// The time between sweeps over the connections of a thread.
+    sweep: Duration,
+}
+
+/// An address to listen on, and the certificate of its connections.
+#[derive(Debug)]
+struct Listening {
+    /// The beginning of the names of its threads.
+    name: &'static str,
+    address: SocketAddr,
+    tls: Option<ServerTls>,
 }
 
 impl Server {
@@ -98,6 +125,45 @@ impl Server {
     }
 }
 
+#[cfg(feature = "grpc")]
+impl Server {
+    /// Answers gRPC as well, at an address of its own, under the same rules and limits. Returns the address with the real
+    /// port.
+    ///
+    /// # Errors
+    /// If the address is wrong or taken, the certificate cannot be read, or a thread cannot be started.
+    pub fn open_grpc(
+        &mut self,
+        listen: &str,
+        endpoint: &Endpoint,
+        service: &Arc<Service>,
+    ) -> Result<SocketAddr, StartError> {
+        let service = Arc::new(GrpcService::new(service.clone()));
+        let tls = read_tls::<GrpcService>(endpoint, service.metrics())?;
+        let listening = Listening { name: "grpc", address: resolve("grpc.listen", listen)?, tls };
+        self.listen(listening, &service)
+    }
+}
+
+impl Server {
+    /// Listens on an address, on threads of its own. Returns the address with the real port.
+    fn listen<S: RequestService>(&mut self, at: Listening, service: &Arc<S>) -> Result<SocketAddr, StartError> {
+        let Listening { name, address, tls } = at;
+        let tls = tls.map(Arc::new);
+        let (listeners, addr) =
+            listen(address, self.shared.threads).map_err(|source| StartError::Listen { address, source })?;
+        for (index, listener) in listeners.into_iter().enumerate() {
+            let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(REGISTRY_READERS).build();
+            let runtime = runtime.map_err(StartError::Thread)?;
+            let thread = ServingThread { service: service.clone(), shared: self.shared.clone(), tls: tls.clone() };
+            let stopped = self.stop.subscribe();
+            let run = move || thread.run(&runtime, listener, stopped);
+            self.threads.push(threads::spawn(format!("{name}-{index}"), run).map_err(StartError::Thread)?);
+        }
+        Ok(addr)
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // Before the channel is closed, by which they end.
@@ -114,16 +180,28 @@ struct EndpointFiles {
 }
 
 impl EndpointFiles {
-    fn read(endpoint: &Endpoint, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
-        let wrong = || StartError::Address(endpoint.listen.clone());
-        let address = endpoint.listen.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(wrong)?;
+    fn read<S: RequestService>(endpoint: &Endpoint, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
+        let address = resolve("http.listen", &endpoint.listen)?;
         let tokens = Tokens::read(&endpoint.tokens)?;
         if !address.ip().to_canonical().is_loopback() && !tokens.protects(Role::Admin) {
             return Err(StartError::OpenAdmin(address));
         }
-        let tls = endpoint.tls.as_ref().map(|files| ServerTls::read(files, metrics)).transpose()?;
-        Ok(EndpointFiles { address, tokens, tls })
+        Ok(EndpointFiles { address, tokens, tls: read_tls::<S>(endpoint, metrics)? })
     }
+}
+
+/// Reads the certificate of an endpoint for what a service speaks.
+fn read_tls<S: RequestService>(endpoint: &Endpoint, metrics: &Arc<Metrics>) -> Result<Option<ServerTls>, StartError> {
+    endpoint.tls.as_ref().map(|files| ServerTls::read(files, S::HTTP.alpn(), metrics)).transpose()
+}
+
+/// Returns the first address of a value of a config key.
+///
+/// # Errors
+/// If it is no `ADDRESS:PORT`.
+pub fn resolve(key: &'static str, listen: &str) -> Result<SocketAddr, StartError> {
+    let wrong = || StartError::Address { key, found: listen.to_owned() };
+    listen.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(wrong)
 }
 
 /// Checks whether an endpoint could be started, but for its port.
@@ -131,7 +209,7 @@ impl EndpointFiles {
 /// # Errors
 /// If the address is wrong, tokens or the certificate cannot be read, or the admin routes would be open to others.
 pub fn check(endpoint: &Endpoint) -> Result<(), StartError> {
-    EndpointFiles::read(endpoint, &Metrics::new("")).map(drop)
+    EndpointFiles::read::<Service>(endpoint, &Metrics::new("")).map(drop)
 }
 
 /// Starts an endpoint on threads of its own.
@@ -139,36 +217,23 @@ pub fn check(endpoint: &Endpoint) -> Result<(), StartError> {
 /// # Errors
 /// As [`check`], or if the port is taken or a thread cannot be started.
 pub fn start<S: RequestService>(endpoint: &Endpoint, service: &Arc<S>) -> Result<Server, StartError> {
-    let EndpointFiles { address, tokens, tls } = EndpointFiles::read(endpoint, service.metrics())?;
-    let (tokens, tls) = (Arc::new(tokens), tls.map(Arc::new));
-    let (listeners, addr) =
-        listen(address, endpoint.threads.max(1)).map_err(|source| StartError::Listen { address, source })?;
-    let (stop, stopped) = watch::channel(None);
-    let admission = ConnectionLimits::new(endpoint.max_connections, endpoint.max_connections_per_address);
-    let limits = Limits {
-        body_bytes: endpoint.max_body_bytes,
-        body_time: endpoint.request_timeout,
-        bodies: BodyBudget::new(endpoint.max_total_body_bytes),
+    let EndpointFiles { address, tokens, tls } = EndpointFiles::read::<S>(endpoint, service.metrics())?;
+    let shared = SharedRules {
+        threads: endpoint.threads.max(1),
+        limits: Limits {
+            body_bytes: endpoint.max_body_bytes,
+            body_time: endpoint.request_timeout,
+            bodies: BodyBudget::new(endpoint.max_total_body_bytes),
+        },
+        hosts: Arc::new(AllowedHosts::new(&endpoint.allowed_hosts)),
+        tokens: Arc::new(tokens),
+        admission: ConnectionLimits::new(endpoint.max_connections, endpoint.max_connections_per_address),
+        sweep: (endpoint.request_timeout / SWEEPS).max(Duration::from_millis(1)),
     };
-    let hosts = Arc::new(AllowedHosts::new(&endpoint.allowed_hosts));
-    let mut started = Vec::new();
-    for (index, listener) in listeners.into_iter().enumerate() {
-        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(REGISTRY_READERS).build();
-        let runtime = runtime.map_err(StartError::Thread)?;
-        let thread = ServingThread {
-            service: service.clone(),
-            limits: limits.clone(),
-            hosts: hosts.clone(),
-            tokens: tokens.clone(),
-            tls: tls.clone(),
-            sweep: (endpoint.request_timeout / SWEEPS).max(Duration::from_millis(1)),
-            admission: admission.clone(),
-        };
-        let stopped = stopped.clone();
-        let run = move || thread.run(&runtime, listener, stopped);
-        started.push(threads::spawn(format!("serve-{index}"), run).map_err(StartError::Thread)?);
-    }
-    Ok(Server { addr, is_encrypted: tls.is_some(), stop, threads: started })
+    let (stop, threads) = (watch::Sender::new(None), Vec::new());
+    let mut server = Server { addr: address, is_encrypted: tls.is_some(), shared, stop, threads };
+    server.addr = server.listen(Listening { name: "serve", address, tls }, service)?;
+    Ok(server)
 }
 
 /// Opens `count` listeners on one port and returns its address. A first socket is bound without sharing, so that a port
@@ -204,14 +269,8 @@ fn opened(socket: Socket) -> std::io::Result<StdListener> {
 /// The state of one serving thread.
 struct ServingThread<S> {
     service: Arc<S>,
-    limits: Limits,
-    hosts: Arc<AllowedHosts>,
-    tokens: Arc<Tokens>,
+    shared: SharedRules,
     tls: Option<Arc<ServerTls>>,
-    /// The time between sweeps over the connections.
-    sweep: Duration,
-    /// Of the connections of all threads.
-    admission: Arc<ConnectionLimits>,
 }
 
 impl<S: RequestService> ServingThread<S> {
@@ -220,7 +279,7 @@ impl<S: RequestService> ServingThread<S> {
         runtime.block_on(async {
             let listener = TcpListener::from_std(listener).expect("the runtime has a driver for sockets");
             let mut connections = Connections::default();
-            let mut sweep = interval(self.sweep);
+            let mut sweep = interval(self.shared.sweep);
             // A thread that was not scheduled did not read from its connections either, so missed sweeps do not count.
             sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
@@ -252,11 +311,12 @@ impl<S: RequestService> ServingThread<S> {
         // On an error small answers are slower, nothing else.
         let _ = stream.set_nodelay(true);
         let is_local = stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
-        let place = self.admission.admit(client);
+        let SharedRules { limits, hosts, tokens, admission, .. } = &self.shared;
+        let place = admission.admit(client);
         let rules = ConnectionRules {
-            limits: self.limits.clone(),
-            hosts: is_local.then(|| self.hosts.clone()),
-            tokens: self.tokens.clone(),
+            limits: limits.clone(),
+            hosts: is_local.then(|| hosts.clone()),
+            tokens: tokens.clone(),
             client,
             tls: self.tls.as_ref().map(|tls| tls.newest()),
             is_reserved: place.is_none(),

@@ -11,6 +11,7 @@ use hyper::header::HeaderMap;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer_moment::AnswerMoment;
+use super::body::HeldBody;
 use super::call::Unanswered;
 use super::dashboard_config::DashboardConfig;
 use super::operator_rates::RateSampler;
@@ -24,7 +25,7 @@ use super::rules::ConnectionRules;
 use super::served_groups::ServedGroups;
 use super::served_model::ServedModel;
 use super::served_models::ServedModels;
-use super::{BodyRule, Captures, HttpRoute, Readiness, RequestError, body};
+use super::{BodyRule, Captures, FAMILIES, HttpRoute, Readiness, RequestError, body};
 use crate::example::Program;
 use crate::metrics::Metrics;
 use crate::registry::{LiveModels, Registry};
@@ -94,7 +95,7 @@ impl Service {
             dataflow: spec.name.clone(),
             models: ServedModels::new(models, live, registry, PredictionLog::new(logged_share)),
             groups: ServedGroups::new(spec, &online),
-            router: Router::new(&metrics),
+            router: Router::new(FAMILIES, &metrics),
             online,
             metrics,
             readiness,
@@ -106,10 +107,20 @@ impl Service {
 
     /// Answers a request and counts it. Whatever is wrong with the request becomes an error of its route's family.
     pub(super) async fn answer(&self, request: Request<Incoming>, rules: &ConnectionRules) -> Reply {
+        self.answer_by(&self.router, request, rules).await
+    }
+
+    /// The same by the routes of another router.
+    pub(super) async fn answer_by(
+        &self,
+        router: &Router,
+        request: Request<Incoming>,
+        rules: &ConnectionRules,
+    ) -> Reply {
         let start = Instant::now();
         let (parts, body) = request.into_parts();
         // Find the route and check what the request is, before its body is read.
-        let found = self.router.find(&parts.method, parts.uri.path());
+        let found = router.find(&parts.method, parts.uri.path());
         let allowed = rules.hosts.as_ref().map_or(Ok(()), |hosts| hosts.check(&parts.uri, &parts.headers));
         let answered = match allowed.and(found.route) {
             Ok((route, _)) if rules.is_reserved && !route.is_reserved => {
@@ -125,7 +136,7 @@ impl Service {
                     let captures = captures.with_query(parts.uri.query());
                     self.respond(route, &captures, &parts.headers, &[]).await
                 }
-                (Ok(()), BodyRule::Whole) => match body::read_body(&parts.headers, body, &rules.limits).await {
+                (Ok(()), rule) => match read(rule, &parts.headers, body, rules).await {
                     Ok(body) => self.respond(route, &captures, &parts.headers, &body.bytes).await,
                     Err(error) => Err(error),
                 },
@@ -225,6 +236,20 @@ impl Service {
     /// The taps of the streams of the dataflow; `None` if nothing is computed here.
     pub(super) fn taps(&self) -> Option<&Taps> {
         self.online.taps()
+    }
+}
+
+/// Reads a body by the rule of its route.
+async fn read(
+    rule: BodyRule,
+    headers: &HeaderMap,
+    body: Incoming,
+    rules: &ConnectionRules,
+) -> Result<HeldBody, RequestError> {
+    match rule {
+        #[cfg(feature = "grpc")]
+        BodyRule::Message => super::message_frame::read_message(headers, body, &rules.limits).await,
+        _ => body::read_body(headers, body, &rules.limits).await,
     }
 }
 

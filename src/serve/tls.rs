@@ -1,6 +1,6 @@
 //! TLS of the endpoint: its certificate, read again when it changes, and the handshake of a connection.
 //!
-//! Connections speak TLS 1.2 or 1.3 and HTTP/1.1. The files of the certificate and of its key are looked at when a
+//! Connections speak TLS 1.2 or 1.3. The files of the certificate and of its key are looked at when a
 //! connection is accepted, at most once a second. If one has changed, new connections have the new pair, and open ones go
 //! on. A pair that cannot be used, as while only one of the two has been replaced, is logged, and the one before it stays.
 //!
@@ -46,6 +46,8 @@ pub struct TlsFiles {
 /// The certificate of an endpoint, kept up to date with its files.
 pub struct ServerTls {
     files: TlsFiles,
+    /// The name of the protocol that connections speak.
+    alpn: &'static [u8],
     metrics: Arc<Metrics>,
     state: Mutex<TlsState>,
 }
@@ -70,14 +72,14 @@ impl ServerTls {
     ///
     /// # Errors
     /// If one cannot be read, is not what it should be, or the two do not belong together.
-    pub fn read(files: &TlsFiles, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
+    pub fn read(files: &TlsFiles, alpn: &'static [u8], metrics: &Arc<Metrics>) -> Result<Self, StartError> {
         let stamps = files.stamps();
-        let config = files.config(metrics).map_err(|Unusable { key, path, why }| {
+        let config = files.config(alpn, metrics).map_err(|Unusable { key, path, why }| {
             let path = path.display().to_string();
             StartError::Tls { key, path, why }
         })?;
         let state = Mutex::new(TlsState { config, stamps, checked: Instant::now() });
-        Ok(ServerTls { files: files.clone(), metrics: metrics.clone(), state })
+        Ok(ServerTls { files: files.clone(), alpn, metrics: metrics.clone(), state })
     }
 
     /// Returns the certificate for a new connection, read again if its files have changed.
@@ -88,7 +90,7 @@ impl ServerTls {
             let stamps = self.files.stamps();
             if stamps != state.stamps {
                 state.stamps = stamps;
-                match self.files.config(&self.metrics) {
+                match self.files.config(self.alpn, &self.metrics) {
                     Ok(config) => {
                         tracing::info!("{} has changed; its certificate is in force", self.files.cert.display());
                         state.config = config;
@@ -117,7 +119,7 @@ impl TlsFiles {
     }
 
     /// Reads the files as the settings of connections.
-    fn config(&self, metrics: &Metrics) -> Result<Arc<ServerConfig>, Unusable> {
+    fn config(&self, alpn: &[u8], metrics: &Metrics) -> Result<Arc<ServerConfig>, Unusable> {
         let wrong = |key: &'static str, path: &Path, why: String| Unusable { key, path: path.to_owned(), why };
         let chain = read_chain(&self.cert).map_err(|why| wrong("cert", &self.cert, why))?;
         let private = read_key(&self.key).map_err(|why| wrong("key", &self.key, why))?;
@@ -136,7 +138,7 @@ impl TlsFiles {
             }
             error => wrong("cert", &self.cert, format!("the certificate cannot be used: {error}")),
         })?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![alpn.to_vec()];
         if let Some(expiry) = expiry {
             metrics.certificate_expires(expiry);
         }

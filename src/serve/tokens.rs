@@ -126,7 +126,7 @@ pub fn check_json(headers: &HeaderMap) -> Result<(), RequestError> {
     if media.eq_ignore_ascii_case("application/json") {
         Ok(())
     } else {
-        Err(RequestError::ContentType(value.to_owned()))
+        Err(RequestError::ContentType { found: value.to_owned(), expected: "application/json" })
     }
 }
 

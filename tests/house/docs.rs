@@ -177,6 +177,11 @@ fn every_route_outcome_and_reason_is_documented() {
     let text = read(OPERATIONS);
     let routes: BTreeSet<&str> = FAMILIES.iter().flat_map(|family| family.routes).map(|route| route.pattern).collect();
     assert_eq!(first_names(section(&text, "## Endpoint")), routes);
+    #[cfg(feature = "grpc")]
+    {
+        let methods: BTreeSet<&str> = tidemill::serve::GRPC.routes.iter().map(|route| route.pattern).collect();
+        assert_eq!(first_names(section(&text, "## gRPC")), methods);
+    }
     let reasons: Vec<String> =
         Reason::ALL.iter().map(|reason| serde_json::to_string(reason).unwrap().trim_matches('"').to_owned()).collect();
     let folders = first_names(section(&text, "## Folders"));

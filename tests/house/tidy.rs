@@ -51,6 +51,7 @@ const HOMES: &[(&str, &str)] = &[
     ("rustls_native_certs", "run/job_tls.rs"),
     ("tokio_rustls", "serve/"),
     ("prometheus", "metrics/"),
+    ("prost", "serve/grpc/"),
     ("ndarray", "model/"),
     ("object_store", "blob.rs"),
     ("sqlparser", "expr/ spec/"),

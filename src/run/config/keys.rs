@@ -142,6 +142,11 @@ const WORDS: &[(&str, &str, &str)] = &[
         "path",
         "Private key of the certificate in PEM, without a password, relative to the config file. Read again when it changes",
     ),
+    (
+        "grpc.listen",
+        "text",
+        "Address and port on which gRPC is answered beside HTTP, under the same limits, tokens and certificate; by default it is not. Only in a program that was built with the feature `grpc`; see [gRPC](#grpc)",
+    ),
     ("kafka", "table", "librdkafka settings, by their own names, for all topics without a file"),
     (
         "dead_letters.topic",

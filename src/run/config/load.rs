@@ -66,6 +66,9 @@ impl Config {
         if let Some(wrong) = config.http.mistake() {
             errors.push(format!("{}: error: {wrong}", config.origin.place(&["http", "max_total_body_bytes"])));
         }
+        if let Some(wrong) = config.grpc.mistake(cfg!(feature = "grpc")) {
+            errors.push(format!("{}: error: {wrong}", config.origin.place(&["grpc", "listen"])));
+        }
         if config.log.predictions > 0.0 && config.log.file.is_none() {
             let place = config.origin.place(&["log", "predictions"]);
             errors.push(format!("{place}: error: log.predictions is given without log.file, which they are logged to"));

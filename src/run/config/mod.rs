@@ -39,8 +39,8 @@ pub use load::ConfigChange;
 pub use origin::Origin;
 pub use schema::schema;
 pub use sections::{
-    CheckpointConfig, DeadLettersConfig, GatewaySection, HttpConfig, LogConfig, LogFormat, OfflineConfig, PlayConfig,
-    RedisConfig, RegistryConfig, TlsConfig, TokensConfig, TopicConfig,
+    CheckpointConfig, DeadLettersConfig, GatewaySection, GrpcSection, HttpConfig, LogConfig, LogFormat, OfflineConfig,
+    PlayConfig, RedisConfig, RegistryConfig, TlsConfig, TokensConfig, TopicConfig,
 };
 
 /// A config file with its overrides applied. [`keys`] describes each key.
@@ -63,6 +63,7 @@ pub struct Config {
     pub topics: BTreeMap<String, TopicConfig>,
     pub play: PlayConfig,
     pub http: HttpConfig,
+    pub grpc: GrpcSection,
     #[serde(deserialize_with = "values::texts")]
     pub kafka: BTreeMap<String, String>,
     pub dead_letters: DeadLettersConfig,
@@ -103,6 +104,7 @@ impl Default for Config {
             topics: BTreeMap::new(),
             play: PlayConfig::default(),
             http: HttpConfig::default(),
+            grpc: GrpcSection::default(),
             kafka: BTreeMap::new(),
             dead_letters: DeadLettersConfig::default(),
             redis: RedisConfig::default(),

@@ -180,6 +180,23 @@ impl Default for HttpConfig {
     }
 }
 
+/// `[grpc]`: the port of gRPC, beside that of HTTP and under its rules.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrpcSection {
+    pub listen: Option<String>,
+}
+
+impl GrpcSection {
+    /// Returns why gRPC cannot be answered, if it is asked for, by a program with the feature `grpc` or without it.
+    pub fn mistake(&self, has_feature: bool) -> Option<&'static str> {
+        (self.listen.is_some() && !has_feature).then_some(
+            "grpc.listen is given, but this program was built without gRPC; expected one that was built with \
+             `cargo build --release --features grpc`",
+        )
+    }
+}
+
 /// `[dead_letters]`: the topic for dead letters of Kafka's topics.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -18,7 +18,7 @@ use crate::serve::reply::{self, Reply};
 use crate::serve::request_service::RequestService;
 use crate::serve::router::Router;
 use crate::serve::rules::ConnectionRules;
-use crate::serve::{BodyRule, HttpRoute, Readiness, RequestError, Role, body};
+use crate::serve::{BodyRule, FAMILIES, HttpRoute, Readiness, RequestError, Role, body};
 
 /// The settings of a gateway.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ impl Gateway {
             balancer: Balancer::new(backends.collect(), policy),
             entity,
             timeout,
-            router: Router::new(metrics),
+            router: Router::new(FAMILIES, metrics),
             metrics: metrics.clone(),
             readiness: readiness.clone(),
         })
@@ -116,7 +116,7 @@ impl Gateway {
         // Read whole and as it was sent; it stays counted until the answer begins.
         let held = match route.body {
             BodyRule::None => None,
-            BodyRule::Whole => Some(body::read_as_sent(body, &rules.limits).await?),
+            _ => Some(body::read_as_sent(body, &rules.limits).await?),
         };
         let bytes = held.as_ref().map(|held| held.bytes.clone()).unwrap_or_default();
         let hash = match self.balancer.needs_hash() {
