@@ -9,7 +9,7 @@ use super::{columns, orders, predicted, shop};
 use crate::common::shop::Client;
 
 /// Runs a script of `tests/serve/protocols` with the packages of a folder, unless they could not be installed.
-fn run(packages: &str, script: &str, arguments: &[String]) {
+pub fn run(packages: &str, script: &str, arguments: &[String]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let installed = root.join("target").join(packages);
     if !installed.join("installed").exists() {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `clients` | the public Python clients, unchanged |
 //! | `feast` | `/get-online-features` |
+//! | `grpc` | the Open Inference Protocol and health checks over gRPC |
 //! | `mlflow` | `/ping` and `/invocations` |
 //! | `mutations` | bodies that are cut or damaged anywhere |
 //! | `open_inference` | `/v2`, with tensors in JSON and binary |
@@ -11,6 +12,8 @@
 
 mod clients;
 mod feast;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod mlflow;
 pub mod mutations;
 mod open_inference;
