@@ -6,19 +6,25 @@
 # make dist    an archive of the program and its files for this machine, with its SHA-256, in target/release-archives
 
 CARGO ?= cargo
+# The features that are tested.
+ALL := grpc
+# Those of the program that `make dist` builds.
+FEATURES ?=
 
 .PHONY: test lint audit bench fmt dist
 
-# One build for everything: the tests' own build of the program is optimised enough for its first run, too.
+# One build for everything: the tests' own build of the program is optimised enough for its first run, too. It has every
+# feature; `make lint` sees that the program is built without them as well.
 test:
 	tests/setup
-	$(CARGO) test --locked
+	$(CARGO) test --locked --features $(ALL)
 	TIDEMILL=target/debug/tidemill tests/first_light.sh
 
 lint:
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --locked
+	$(CARGO) clippy --all-targets --locked --features $(ALL) -- -D warnings
+	$(CARGO) clippy --locked -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --locked --features $(ALL)
 
 # Licences, sources and duplicates are also a part of `make test`, without cargo-deny.
 audit:
@@ -40,7 +46,7 @@ BIN ?=
 # Equal files make equal archives: no times, owners or orders of the machine are in them.
 dist: BUILT := $(or $(BIN),target/dist/tidemill)
 dist:
-	$(if $(BIN),,$(CARGO) build --profile dist --locked)
+	$(if $(BIN),,$(CARGO) build --profile dist --locked --features "$(FEATURES)")
 	rm -rf $(ARCHIVES)/$(ARCHIVE)
 	mkdir -p $(ARCHIVES)/$(ARCHIVE)/completions
 	install -m 755 $(BUILT) $(ARCHIVES)/$(ARCHIVE)/tidemill
