@@ -336,3 +336,17 @@ impl GatewaySection {
         wrong.or_else(twice)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_of_grpc_is_refused_by_a_program_that_was_built_without_it() {
+        let section = |listen: Option<&str>| GrpcSection { listen: listen.map(str::to_owned) };
+        let wrong = section(Some("127.0.0.1:8081")).mistake(false).expect("it is refused");
+        assert!(wrong.contains("--features grpc"), "{wrong}");
+        assert_eq!(section(Some("127.0.0.1:8081")).mistake(true), None);
+        assert_eq!(section(None).mistake(false), None);
+    }
+}

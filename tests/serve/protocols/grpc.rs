@@ -383,6 +383,21 @@ fn the_program_answers_on_the_port_of_its_config() {
 }
 
 #[test]
+fn an_address_that_cannot_be_listened_on_is_refused_with_its_key() {
+    let said = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let wrong = said(&["check", "dataflows/flights.toml", "--set", "grpc.listen=nowhere"]);
+    assert!(wrong.contains("grpc.listen is \"nowhere\"; expected ADDRESS:PORT"), "{wrong}");
+    let servers = "gateway.servers=[\"http://127.0.0.1:1\"]";
+    let wrong = said(&["gateway", "--set", servers, "--set", "grpc.listen=127.0.0.1:0"]);
+    assert!(wrong.contains("grpc.listen is given; a gateway passes on HTTP only"), "{wrong}");
+}
+
+#[test]
 fn any_bytes_at_the_port_end_their_connection_alone() {
     let shop = shop();
     let (server, grpc) = serve(&shop, &endpoint());
