@@ -35,15 +35,17 @@ pub fn check_options(options: &ModelOptions, inputs: &[InputColumn]) -> Result<(
         }
     }
     if let (Some(gate), Some(kind)) = (&options.publish, kind) {
-        errors.extend(check_gate(gate, kind));
+        errors.extend(check_gate(gate, kind, options.ranking.is_some()));
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
-fn check_gate(gate: &Gate, kind: &ModelKind) -> Vec<ModelError> {
+/// Returns what is wrong with a gate of a kind, whose examples are scored in lists or not.
+fn check_gate(gate: &Gate, kind: &ModelKind, in_lists: bool) -> Vec<ModelError> {
     let mut errors = Vec::new();
-    if !kind.metrics().any(|metric| metric.name == gate.metric) {
-        let names = kind.metrics().map(|metric| metric.name).collect::<Vec<_>>().join(", ");
+    let metrics: Vec<&str> = kind.gate_metrics(in_lists).collect();
+    if !metrics.contains(&gate.metric.as_str()) {
+        let names = metrics.join(", ");
         let expected = if names.is_empty() { "none, since they are not scored".to_owned() } else { names };
         errors.push(ModelError::UnknownMetric { found: gate.metric.clone(), expected });
     }

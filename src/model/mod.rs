@@ -63,7 +63,7 @@ pub use predictor::{PredictionMemory, Predictor};
 pub use preparation::{InputCell, InputColumn, InputShape, Prepared};
 pub use report_options::ReportOptions;
 pub use sampling::{ClassWeights, SamplingOptions};
-pub use scores::{Better, METRICS, Metric, RANKING_METRICS, RankingMetric, RankingSums, Scores, Scoring};
+pub use scores::{Better, ListedScores, METRICS, Metric, RANKING_METRICS, RankingMetric, RankingSums, Scores, Scoring};
 pub use sparse_rows::{SparseRow, SparseRows};
 pub use task::Task;
 pub use tensor::{Tensor, Tensors};

@@ -10,7 +10,7 @@ use super::training::by_reason;
 use crate::flow::op::RefusedInWindow;
 use crate::flow::plan::ModelPlan;
 use crate::metrics::Metrics;
-use crate::model::{DriftAlarm, METRICS, ModelKind, Stability, Version, WaitingWindow};
+use crate::model::{DriftAlarm, METRICS, ModelKind, RANKING_METRICS, Stability, Version, WaitingWindow};
 use crate::registry::{AliasMove, CHAMPION, SplitEntry};
 use crate::time::{EventTime, format_time};
 
@@ -61,7 +61,8 @@ pub fn split(metrics: &Metrics, model: &str, entry: &SplitEntry, known: &mut BTr
     let names: BTreeSet<String> =
         entry.split.iter().flat_map(|split| split.targets()).map(|(name, _)| name.to_owned()).collect();
     for gone in std::mem::replace(known, names.clone()).difference(&names).filter(|name| *name != CHAMPION) {
-        metrics.arms.forget_arm(model, gone, METRICS.iter().map(|metric| metric.name));
+        let of_lists = RANKING_METRICS.iter().map(|metric| metric.name);
+        metrics.arms.forget_arm(model, gone, METRICS.iter().map(|metric| metric.name).chain(of_lists));
     }
     for arm in arms() {
         metrics.arms.share.with_label_values(&[model, &arm.name]).set(arm.share);

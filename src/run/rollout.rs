@@ -8,7 +8,7 @@ use super::model_reports;
 use crate::flow::Plan;
 use crate::flow::plan::ModelPlan;
 use crate::metrics::Metrics;
-use crate::model::{METRICS, ModelKind};
+use crate::model::{Better, ModelKind};
 use crate::registry::{
     Follower, LiveModels, RampGuard, RampRule, Registry, RegistryError, SplitEntry, UnservedChampion,
 };
@@ -106,6 +106,6 @@ fn rule(plan: &ModelPlan) -> Option<RampRule> {
         Some(gate) => (gate.metric.clone(), gate.tolerance),
         None => (kind.metrics().next()?.name.to_owned(), 0.0),
     };
-    let better = METRICS.iter().find(|known| known.name == name)?.better;
+    let better = Better::of(&name)?;
     Some(RampRule { metric: name, better, tolerance, window_ms: plan.window_ms })
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::{Group, GroupFeature, JoinedLabel, Label, LearnAt, Line, Lookup, Model, Spec, Topic, Window, feature_type};
 use crate::aggregate::OpInput;
-use crate::model::{GateFallback, ParameterValue, Task};
+use crate::model::{GateFallback, ParameterValue, RankingMetric, Task};
 use crate::time::format_duration;
 use crate::value::{Scalar, Schema};
 
@@ -187,9 +187,10 @@ impl Spec {
             Some(gate) => {
                 let (metric, tolerance, holdout) = (&gate.metric, gate.tolerance, gate.holdout);
                 let windows = gate.windows;
+                let lists = if RankingMetric::find(metric).is_some() { "the lists of " } else { "" };
                 writeln!(
                     out,
-                    "  published if {metric} is worse by {tolerance} at most, on {holdout} of {windows} windows"
+                    "  published if {metric} is worse by {tolerance} at most, on {holdout} of {lists}{windows} windows"
                 )?;
                 if gate.unanswered == GateFallback::Publish {
                     writeln!(out, "  published where {metric} has no answer")?;

@@ -244,9 +244,19 @@ pub static PUBLISH: Section = Section {
     summary: "A new version becomes champion if it is worse than the champion by at most `tolerance`, measured on examples \
               that neither was trained on.",
     keys: &[
-        key("metric", "string", Required, "A metric of the model's kind, see below"),
+        key(
+            "metric",
+            "string",
+            Required,
+            "A metric of the model's kind, see below; with a `ranking`, also one of lists, such as `ndcg@10`",
+        ),
         key("tolerance", "float", Is("0.0"), "How much worse a new version may be"),
-        key("holdout", "float", Is("0.1"), "Share of the examples, chosen by key, that is never trained on"),
+        key(
+            "holdout",
+            "float",
+            Is("0.1"),
+            "Share of the examples, chosen by key, that is never trained on; for a metric of lists, the share of whole lists",
+        ),
         key("windows", "int", Is("3"), "Number of newest windows whose held-out examples are compared"),
         key(
             "unanswered",

@@ -73,7 +73,8 @@ impl<'a> Checker<'a> {
         let start = fields.text("start").and_then(|text| self.one_of(&text, "start", STARTS));
         let known = kind.as_ref().map(|(kind, _)| *kind);
         self.refuse_options_of_rows(fields, known);
-        let gate = fields.get("publish").map(|value| self.gate(value, known));
+        let in_lists = fields.get("ranking").is_some();
+        let gate = fields.get("publish").map(|value| self.gate(value, known, in_lists));
         let bins = whole("bins", BINS, defaults.bins as i64) as usize;
         let categorical = fields.list("categorical").map_or_else(Vec::new, |list| self.categorical(list, inputs));
         let crosses = fields.list("crosses").map_or_else(Vec::new, |list| {
@@ -244,17 +245,12 @@ impl<'a> Checker<'a> {
         Some((parameter.name.to_owned(), found))
     }
 
-    fn gate(&self, value: &'a TomlValue<'a>, kind: Option<&'static ModelKind>) -> Option<Gate> {
+    /// Reads a gate. `in_lists` says whether the model's examples are scored in lists.
+    fn gate(&self, value: &'a TomlValue<'a>, kind: Option<&'static ModelKind>, in_lists: bool) -> Option<Gate> {
         let fields = Fields::of(value, &PUBLISH, self.problems)?;
         let metric = fields.text("metric");
         if let (Some(metric), Some(kind)) = (&metric, kind) {
-            let words: Vec<(&str, ())> = kind.metrics().map(|metric| (metric.name, ())).collect();
-            if words.is_empty() {
-                let message = format!("models of kind '{}' are not scored", kind.name);
-                self.problems.expected(metric.span.clone(), message, "no 'publish'");
-            } else {
-                self.one_of(metric, "metric", &words);
-            }
+            self.gate_metric(metric, kind, in_lists);
         }
         let share = |key, default, admits: fn(f64) -> bool, expected: &str| {
             let found = fields.number(key).unwrap_or(default);

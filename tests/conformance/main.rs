@@ -9,6 +9,7 @@
 //! | `nested` | lists and maps as inputs of every kind of model |
 //! | `prepared` | how inputs are prepared, and how much examples count |
 //! | `quality` | prequential scores on a generated drift and on classic data sets |
+//! | `ranked` | gates and arms that are compared by how well they rank |
 //! | `reported` | scores by segment and of persistence |
 //! | `untuned` | models at their defaults on what is rare, tiny, constant or diverges |
 
@@ -21,5 +22,6 @@ mod model;
 mod nested;
 mod prepared;
 mod quality;
+mod ranked;
 mod reported;
 mod untuned;

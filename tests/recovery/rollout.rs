@@ -19,7 +19,6 @@ struct Rising {
 
 impl Rising {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let model = |name: &str| {
             format!(
                 "[model.{name}]\nkind = \"linear\"\nexamples = \"clicks\"\nfeatures = [\"user.*\"]\n\
@@ -36,8 +35,14 @@ impl Rising {
             + &model("y");
         let rows = (0..400).map(|n| format!("u{},{n},2020-01-{:02}T{:02}:00:00Z\n", n % 3, n / 24 + 1, n % 24));
         let csv = "user,x,at\n".to_owned() + &rows.collect::<String>();
+        Self::of(&dataflow, &csv)
+    }
+
+    /// A folder with this dataflow, which is named `rising` and reads the topic `clicks`.
+    fn of(dataflow: &str, csv: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let config = "[topics.clicks]\nfile = \"clicks.csv\"\n[http]\nlisten = \"127.0.0.1:0\"\n[checkpoint]\ninterval = \"1s\"\n";
-        for (name, text) in [("clicks.csv", csv.as_str()), ("rising.toml", &dataflow), ("config.toml", config)] {
+        for (name, text) in [("clicks.csv", csv), ("rising.toml", dataflow), ("config.toml", config)] {
             fs::write(folder.path().join(name), text).unwrap();
         }
         Rising { folder }
@@ -170,6 +175,55 @@ fn a_ramp_goes_back_by_itself_at_the_same_window_whatever_interrupts_the_run() {
         }
     }
     assert!(compared >= 6, "{compared}");
+}
+
+/// A model that ranks the clicks of each user, and publishes by how well it does: whoever liked `a` likes `b` from the ninth day on.
+fn ranking() -> Rising {
+    let dataflow = "name = \"rising\"\n\
+        [source.clicks]\ntopic = \"clicks\"\nformat = \"json\"\ntime = \"at\"\n\
+        columns = { user = \"string\", kind = \"string\", x = \"float\", at = \"timestamp\" }\n\
+        [model.y]\nkind = \"linear\"\nexamples = \"clicks\"\nfeatures = [\"kind\"]\nstart = \"fresh\"\n\
+        label = { value = \"x\" }\nwindow = \"1d\"\nranking = { by = \"user\" }\n\
+        publish = { metric = \"ndcg@10\", tolerance = 0.05, holdout = 0.3, windows = 1, unanswered = \"publish\" }\n";
+    let row = |n: usize| {
+        let (day, quarter) = (n / 96, n % 96);
+        let kind = if (n / 12).is_multiple_of(2) { "a" } else { "b" };
+        let likes = if day < 8 { "a" } else { "b" };
+        let (x, hour, minute) = (u8::from(kind == likes), quarter / 4, quarter % 4 * 15);
+        format!("u{},{kind},{x},2020-01-{:02}T{hour:02}:{minute:02}:00Z\n", n % 12, day + 1)
+    };
+    Rising::of(dataflow, &("user,kind,x,at\n".to_owned() + &(0..1600).map(row).collect::<String>()))
+}
+
+#[test]
+fn a_ramp_goes_back_by_itself_when_its_arm_ranks_worse_than_the_champion() {
+    let ranking = ranking();
+    let first = ranking.start("home", "43200");
+    eventually("three versions", || ranking.newest("home") >= 3);
+    first.stop();
+    assert!(ranking.newest("home") < 7);
+    let split = ["split", "y", "champion=9", "old=1", "--arm", "old=1", "--ramp", "5%: 20d"];
+    ranking.models("home", &[&split[..], &["--from", "2020-01-07T06:00:00Z"]].concat());
+    let second = ranking.start("home", "max");
+    eventually("the end", || second.says("all files are read") && ranking.newest("home") == 16);
+    eventually("the ramp has gone back", || ranking.registry("home").splits("y").unwrap().len() == 2);
+    second.stop();
+    let back = ranking.registry("home").splits("y").unwrap().remove(1);
+    let reason = &back.reason;
+    assert!(
+        reason.starts_with("arm old was taken back: ndcg@10 0.") && reason.ends_with("; more than 0.05"),
+        "{reason}"
+    );
+    assert_eq!(json!(back)["time"], "2020-01-11T00:00:00.000Z", "the version of the ninth day is the first that knows");
+    // Until the change both ranked alike.
+    let points = ranking.registry("home").scores("y").unwrap();
+    let scored: Vec<(f64, f64)> = points
+        .iter()
+        .filter_map(|point| Some((*point.arms.iter().find(|arm| arm.name == "old")?.scores.get("ndcg@10")?, point)))
+        .map(|(arm, point)| (arm, point.champion["ndcg@10"]))
+        .collect();
+    assert!(scored.len() >= 3 && scored[0] == (1.0, 1.0), "{scored:?}");
+    assert!(scored.iter().any(|(arm, champion)| *arm < 0.6 && *champion == 1.0), "{scored:?}");
 }
 
 fn by_ann(event: i64) -> SplitByHand<'static> {

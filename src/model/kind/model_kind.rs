@@ -5,7 +5,7 @@ use crate::model::optimizer::OptimizerSetup;
 use crate::model::preparation::{InputColumn, MapForm, SlotLayout};
 use crate::model::{
     AttributionRule, KindOptions, LabelDomain, METRICS, Metric, ModelError, ModelOptions, OptimizerKind, Parameter,
-    Parameters, Scoring, Task, Tensors,
+    Parameters, RANKING_METRICS, Scoring, Task, Tensors,
 };
 
 /// The use that a kind makes of labels.
@@ -158,6 +158,13 @@ impl ModelKind {
     pub fn metrics(&self) -> impl Iterator<Item = &'static Metric> + use<> {
         let task = self.task;
         METRICS.iter().filter(move |metric| metric.tasks.contains(&task))
+    }
+
+    /// Returns the names of the metrics that a gate may compare: those that apply, and those of lists if examples are scored in
+    /// lists.
+    pub fn gate_metrics(&self, in_lists: bool) -> impl Iterator<Item = &'static str> + use<> {
+        let of_lists = RANKING_METRICS.iter().filter(move |_| in_lists).map(|metric| metric.name);
+        self.metrics().map(|metric| metric.name).chain(of_lists)
     }
 
     /// Returns the layout of a model of this kind.

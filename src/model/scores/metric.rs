@@ -1,6 +1,6 @@
 //! Metrics: one number from the scores of a run of predictions.
 
-use super::Scores;
+use super::{RankingMetric, Scores};
 use crate::model::Task;
 
 /// The direction in which a metric is better.
@@ -10,6 +10,14 @@ pub enum Better {
     Higher,
     /// Nearer to zero.
     Zero,
+}
+
+impl Better {
+    /// Returns the direction of a metric of examples or of lists; `None` if there is none of that name.
+    pub fn of(metric: &str) -> Option<Better> {
+        let of_examples = METRICS.iter().find(|known| known.name == metric).map(|known| known.better);
+        of_examples.or_else(|| RankingMetric::find(metric).map(|_| Better::Higher))
+    }
 }
 
 /// A metric, as a dataflow file and a version name it.

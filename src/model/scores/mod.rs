@@ -16,6 +16,7 @@
 
 mod binary;
 mod exact_sum;
+mod listed;
 mod metric;
 mod multiclass;
 mod ranking;
@@ -24,6 +25,7 @@ mod regression;
 
 use serde::{Deserialize, Serialize};
 
+pub use listed::ListedScores;
 pub use metric::{Better, METRICS, Metric};
 pub use ranking::{RANKING_METRICS, RankingMetric, RankingSums};
 

@@ -26,7 +26,14 @@ pub struct RankingMetric {
     of: fn(&[bool]) -> f64,
 }
 
-/// Every metric of lists.
+impl RankingMetric {
+    /// Returns the metric of a name.
+    pub fn find(name: &str) -> Option<&'static RankingMetric> {
+        RANKING_METRICS.iter().find(|metric| metric.name == name)
+    }
+}
+
+/// Every metric of lists; more is better.
 pub static RANKING_METRICS: [RankingMetric; 4] = [
     RankingMetric {
         name: "ndcg@10",
@@ -102,6 +109,11 @@ impl RankingSums {
     pub fn merge(&mut self, other: &RankingSums) {
         self.lists = self.lists.saturating_add(other.lists);
         self.sums.iter_mut().zip(other.sums).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+    }
+
+    /// Returns the number of lists that tell something.
+    pub fn lists(&self) -> u64 {
+        self.lists
     }
 
     /// Returns every metric by name; none of no list.

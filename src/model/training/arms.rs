@@ -2,7 +2,8 @@
 //!
 //! Every arm predicts every example of the window before its label is learnt, whatever share of the requests it answers, so
 //! arms are compared on the same examples. Each has one version for the whole window, where the champion of an example is
-//! that of the example's own time. An arm that is the champion has the champion's scores.
+//! that of the example's own time. An arm that is the champion has the champion's scores. Where a model's examples are scored in
+//! lists, so are those of its arms.
 
 use std::sync::Arc;
 
@@ -10,8 +11,9 @@ use arrow_array::{Array, ArrayRef};
 use serde::{Deserialize, Serialize};
 
 use super::history::{by_number, class_numbers};
+use super::lists::{ListedExample, RankedLists};
 use super::{Examples, Labels, TrainerConfig, WindowScores};
-use crate::model::{Classes, ModelKind, Predictor, Scores, Scoring};
+use crate::model::{Classes, ListedScores, ModelKind, Predictor, Scores, Scoring};
 
 /// Rows that an arm predicts at a time.
 const CHUNK: usize = 256;
@@ -44,6 +46,8 @@ pub struct ArmWindow {
 pub struct ArmScorer {
     kind: &'static ModelKind,
     scoring: Scoring,
+    /// The least label of a relevant example, if lists are scored.
+    relevant: Option<f64>,
     /// Names of the arms that are the champion.
     champions: Vec<String>,
     arms: Vec<RunningArm>,
@@ -60,6 +64,8 @@ struct RunningArm {
     /// The numbers of its classes.
     classes: Vec<u32>,
     scores: Scores,
+    /// The same examples in the lists of their users, if lists are scored.
+    lists: Option<RankedLists<1>>,
 }
 
 /// The saved form of an [`ArmScorer`]: all but the versions, which are found by their numbers.
@@ -75,6 +81,7 @@ struct SavedArm {
     name: String,
     number: u64,
     scores: Scores,
+    lists: Option<RankedLists<1>>,
 }
 
 impl ArmScorer {
@@ -87,6 +94,7 @@ impl ArmScorer {
         ArmScorer {
             kind,
             scoring: kind.scoring(&config.options),
+            relevant: config.options.ranking.as_ref().map(|ranking| ranking.relevant),
             champions: Vec::new(),
             arms: Vec::new(),
             classes: Classes::default(),
@@ -101,14 +109,17 @@ impl ArmScorer {
         for ScoredArm { name, version } in arms {
             match version {
                 None => self.champions.push(name),
-                Some(version) => self.add(name, version, Scores::new(self.scoring)),
+                Some(ScoredVersion { number, predictor }) => {
+                    let lists = self.relevant.map(|_| RankedLists::default());
+                    self.add(SavedArm { name, number, scores: Scores::new(self.scoring), lists }, predictor);
+                }
             }
         }
     }
 
-    fn add(&mut self, name: String, ScoredVersion { number, predictor }: ScoredVersion, scores: Scores) {
+    fn add(&mut self, SavedArm { name, number, scores, lists }: SavedArm, predictor: Arc<Predictor>) {
         let classes = class_numbers(&mut self.classes, &predictor);
-        self.arms.push(RunningArm { name, number, predictor, classes, scores });
+        self.arms.push(RunningArm { name, number, predictor, classes, scores, lists });
     }
 
     /// Returns the number of versions that are scored beside the champion.
@@ -127,9 +138,12 @@ impl ArmScorer {
             let columns: Vec<ArrayRef> = examples.columns.iter().map(|column| column.slice(from, len)).collect();
             for arm in &mut self.arms {
                 let predictions = arm.predictor.predict(&columns, len);
-                for (prediction, label) in predictions.rows().zip(&self.labels[from..]) {
-                    if !label.is_nan() {
-                        arm.scores.add(by_number(prediction, &arm.classes, &mut self.by_number), *label);
+                let labelled = predictions.rows().zip(&self.labels[from..]).enumerate();
+                for (at, (prediction, label)) in labelled.filter(|(_, (_, label))| !label.is_nan()) {
+                    arm.scores.add(by_number(prediction, &arm.classes, &mut self.by_number), *label);
+                    if let (Some(lists), Some(relevant)) = (&mut arm.lists, self.relevant) {
+                        let (tie, relevant) = (examples.hash[from + at], *label >= relevant);
+                        lists.push(examples.users[from + at], ListedExample { tie, relevant, scores: [prediction[0]] });
                     }
                 }
             }
@@ -159,7 +173,10 @@ impl ArmScorer {
         let champion = |name| ArmWindow { name, version: None, scores: window.champion.clone() };
         let mut closed: Vec<ArmWindow> = std::mem::take(&mut self.champions).into_iter().map(champion).collect();
         closed.extend(self.arms.drain(..).map(|arm| {
-            let scores = if arm.scores.examples() > 0 { arm.scores.all() } else { Vec::new() };
+            let [lists] = arm.lists.as_ref().map(RankedLists::sums).unwrap_or_default();
+            let has_scores = arm.scores.examples() > 0;
+            let scores = ListedScores { each: arm.scores, lists };
+            let scores = if has_scores { scores.all() } else { Vec::new() };
             ArmWindow { name: arm.name, version: Some(arm.number), scores }
         }));
         closed
@@ -167,8 +184,10 @@ impl ArmScorer {
 
     /// Returns the state, between two calls.
     pub fn save(&self) -> SavedArms {
-        let arm =
-            |arm: &RunningArm| SavedArm { name: arm.name.clone(), number: arm.number, scores: arm.scores.clone() };
+        let arm = |arm: &RunningArm| {
+            let RunningArm { name, number, scores, lists, .. } = arm;
+            SavedArm { name: name.clone(), number: *number, scores: scores.clone(), lists: lists.clone() }
+        };
         SavedArms {
             champions: self.champions.clone(),
             arms: self.arms.iter().map(arm).collect(),
@@ -180,9 +199,10 @@ impl ArmScorer {
     pub fn load(&mut self, saved: SavedArms, find: impl Fn(u64) -> Option<Arc<Predictor>>) {
         self.open(Vec::new());
         (self.champions, self.classes) = (saved.champions, saved.classes);
-        for SavedArm { name, number, scores } in saved.arms {
-            if let Some(predictor) = find(number).filter(|_| scores.is_of(self.scoring)) {
-                self.add(name, ScoredVersion { number, predictor }, scores);
+        for arm in saved.arms {
+            let fits = arm.scores.is_of(self.scoring) && arm.lists.is_some() == self.relevant.is_some();
+            if let Some(predictor) = find(arm.number).filter(|_| fits) {
+                self.add(arm, predictor);
             }
         }
     }

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::comparison::{Challenge, GateComparison, PairedScores, Verdict, named};
+use super::comparison::{Challenge, GateComparison, Verdict, named};
 use super::divergence::{DivergenceCheck, Suspect};
 use super::history::{RetainedVersion, class_numbers};
 use super::lineage::{Lineage, TrainedVersion, no_skill};
+use super::paired::PairedScores;
 use super::rollback::{self, FallenChampion};
 use super::setup::TrainingSetup;
 use super::state::TrainingState;
@@ -79,7 +80,7 @@ impl Closing {
             Some(candidate) => {
                 let champion = state.history.champion().filter(|_| setup.gate().is_some());
                 let Some(champion) = champion else { return true };
-                let comparison = self.comparison.get_or_insert_with(|| GateComparison::new(setup.scoring()));
+                let comparison = self.comparison.get_or_insert_with(|| GateComparison::new(setup));
                 let challenge = Challenge { candidate: &candidate.predictor, classes: &candidate.classes, champion };
                 let cost = candidate.predictor.cost().max(champion.predictor.cost());
                 comparison.advance(&challenge, state, &mut memory.rows, (rows / cost).max(1), CHUNK)
@@ -281,7 +282,7 @@ fn scores_of(
 ) -> BTreeMap<u64, BTreeMap<String, f64>> {
     match (held_out, before) {
         (Some(scores), Some(before)) => {
-            BTreeMap::from([(number, named(&scores.candidate.all())), (before, named(&scores.champion.all()))])
+            BTreeMap::from([(number, named(&scores.own.all())), (before, named(&scores.other.all()))])
         }
         (None, Some(before)) => BTreeMap::from([(before, named(&prequential.champion))]),
         (_, None) => BTreeMap::new(),

@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 
 use super::Decision;
 use super::history::{RetainedVersion, by_number};
+use super::lists::{ListedExample, RankedLists};
+use super::paired::PairedScores;
+use super::setup::TrainingSetup;
 use super::state::TrainingState;
-use crate::model::{Better, Gate, GateFallback, METRICS, Metric, Predictions, Predictor, Scores, Scoring, SparseRows};
+use super::window::LabelledExamples;
+use crate::model::{Gate, GateFallback, Predictions, Predictor, RankingMetric, Scoring, SparseRows};
 
 /// A candidate for the champion.
 pub(super) struct Challenge<'a> {
@@ -19,17 +23,15 @@ pub(super) struct Challenge<'a> {
 /// Scores of candidate and champion on the held-out examples, window by window.
 pub(super) struct GateComparison {
     scoring: Scoring,
+    /// The least label of a relevant example, if whole lists are held out.
+    relevant: Option<f64>,
     windows: Vec<PairedScores>,
     /// The row up to which the last of these windows is compared.
     row: usize,
+    /// The lists of the last window, as ranked by candidate and champion.
+    lists: RankedLists<2>,
     by_number: Vec<f64>,
     predictions: Predictions,
-}
-
-#[derive(Clone)]
-pub(super) struct PairedScores {
-    pub candidate: Scores,
-    pub champion: Scores,
 }
 
 /// The gate's decision on a version.
@@ -47,16 +49,18 @@ impl Verdict {
     }
 }
 
-impl PairedScores {
-    fn new(scoring: Scoring) -> Self {
-        PairedScores { candidate: Scores::ranking_all(scoring), champion: Scores::ranking_all(scoring) }
-    }
-}
-
 impl GateComparison {
-    pub fn new(scoring: Scoring) -> Self {
-        let windows = vec![PairedScores::new(scoring)];
-        GateComparison { scoring, windows, row: 0, by_number: Vec::new(), predictions: Predictions::default() }
+    pub fn new(setup: &TrainingSetup) -> Self {
+        let scoring = setup.scoring();
+        GateComparison {
+            scoring,
+            relevant: setup.gated_lists().map(|ranking| ranking.relevant),
+            windows: vec![PairedScores::ranking_all(scoring)],
+            row: 0,
+            lists: RankedLists::default(),
+            by_number: Vec::new(),
+            predictions: Predictions::default(),
+        }
     }
 
     /// Scores about `rows` more held-out examples, in chunks of at most `chunk`. Returns true once all are scored.
@@ -74,31 +78,55 @@ impl GateComparison {
             let (window, from) = (self.windows.len() - 1, self.row);
             let examples = windows[window];
             let to = examples.labels.len().min(from + left.min(chunk));
-            let select: Vec<u32> = (from as u32..to as u32).collect();
-            let PairedScores { candidate, champion } = &mut self.windows[window];
-            let versions = [
-                (challenge.candidate, challenge.classes, candidate),
-                (&*challenge.champion.predictor, &*challenge.champion.classes, champion),
-            ];
-            for (predictor, classes, scores) in versions {
-                predictor.predict_observed(&examples.observations, &select, memory, &mut self.predictions);
-                let labelled = self.predictions.rows().zip(&examples.labels[from..to]);
-                for (prediction, label) in labelled.filter(|(_, label)| !label.is_nan()) {
-                    scores.add(by_number(prediction, classes, &mut self.by_number), *label);
-                }
-            }
+            self.score(challenge, examples, to, memory);
             left -= to - from;
             self.row = to;
             // Go on with the next window.
             if to == examples.labels.len() {
+                let PairedScores { own, other } = &mut self.windows[window];
+                // Added, since a comparison that is done may be asked to go on.
+                let [by_own, by_other] = std::mem::take(&mut self.lists).sums();
+                own.lists.merge(&by_own);
+                other.lists.merge(&by_other);
                 if self.windows.len() == windows.len() {
                     return true;
                 }
-                self.windows.push(PairedScores::new(self.scoring));
+                self.windows.push(PairedScores::ranking_all(self.scoring));
                 self.row = 0;
             }
         }
         false
+    }
+
+    /// Scores the examples of the last window up to a row.
+    fn score(&mut self, challenge: &Challenge<'_>, examples: &LabelledExamples, to: usize, memory: &mut SparseRows) {
+        let from = self.row;
+        let select: Vec<u32> = (from as u32..to as u32).collect();
+        let PairedScores { own, other } = self.windows.last_mut().expect("there is a window from the start on");
+        let versions = [
+            (challenge.candidate, challenge.classes, own),
+            (&*challenge.champion.predictor, &*challenge.champion.classes, other),
+        ];
+        // The numbers by which candidate and champion rank each row.
+        let mut ranked = vec![[f64::NAN; 2]; if self.relevant.is_some() { to - from } else { 0 }];
+        for (by, (predictor, classes, scores)) in versions.into_iter().enumerate() {
+            predictor.predict_observed(&examples.observations, &select, memory, &mut self.predictions);
+            let labelled = self.predictions.rows().zip(&examples.labels[from..to]).enumerate();
+            for (at, (prediction, label)) in labelled.filter(|(_, (_, label))| !label.is_nan()) {
+                scores.each.add(by_number(prediction, classes, &mut self.by_number), *label);
+                if let Some(ranked) = ranked.get_mut(at) {
+                    ranked[by] = prediction[0];
+                }
+            }
+        }
+        let Some(relevant) = self.relevant else { return };
+        for ((scores, label), place) in ranked.into_iter().zip(&examples.labels[from..to]).zip(&examples.places[from..])
+        {
+            if !label.is_nan() {
+                let example = ListedExample { tie: place.tie, relevant: *label >= relevant, scores };
+                self.lists.push(place.list, example);
+            }
+        }
     }
 
     /// Decides on the candidate.
@@ -107,16 +135,13 @@ impl GateComparison {
     /// without bound on a poisoned window, and a mean would let that one window decide for all.
     pub fn decide(&self, gate: &Gate, champion: u64) -> Verdict {
         let Gate { metric, tolerance, unanswered, .. } = gate;
-        let known = METRICS.iter().find(|known| known.name == *metric).expect("the gate's metric was checked");
-        let mut pooled = PairedScores::new(self.scoring);
+        let mut pooled = PairedScores::ranking_all(self.scoring);
         for window in &self.windows {
-            pooled.candidate.merge(&window.candidate);
-            pooled.champion.merge(&window.champion);
+            pooled.merge(window);
         }
-        let (windows, examples) = (self.windows.len(), pooled.candidate.examples());
+        let (windows, examples) = (self.windows.len(), pooled.own.each.examples());
         // Compare window by window.
-        let difference_in = |paired: &PairedScores| worse_by(known, &paired.candidate, &paired.champion);
-        let differences: Vec<f64> = self.windows.iter().filter_map(difference_in).collect();
+        let differences: Vec<f64> = self.windows.iter().filter_map(|paired| paired.worse_by(metric)).collect();
         let compared = differences.len();
         // Without an answer, the gate's own rule decides.
         let Some(worse_by) = median(differences) else {
@@ -135,6 +160,7 @@ impl GateComparison {
             return Verdict { decision, reason: format!("{why}; {then}"), scores };
         };
         // Decide by the median.
+        let (count, of) = pooled.counted(metric);
         let accepted = worse_by <= *tolerance;
         let compared_with = match worse_by.total_cmp(&0.0) {
             _ if worse_by == 0.0 => format!("equal to that of version {champion}"),
@@ -142,27 +168,12 @@ impl GateComparison {
             _ => format!("better than of version {champion} by {}", short(-worse_by)),
         };
         let reason = format!(
-            "{metric} {compared_with}, the median of {compared} windows of {examples} held-out examples; {} {tolerance}",
+            "{metric} {compared_with}, the median of {compared} windows of {count} held-out {of}; {} {tolerance}",
             if accepted { "within" } else { "more than" },
         );
         let decision = if accepted { Decision::Published } else { Decision::Refused };
         Verdict { decision, reason, scores: Some(pooled) }
     }
-}
-
-/// Returns how much worse scores are than others, by one metric. `None` if it has no answer on one of them.
-pub(super) fn worse_by(metric: &Metric, own: &Scores, other: &Scores) -> Option<f64> {
-    let (own, other) = ((metric.of)(own)?, (metric.of)(other)?);
-    Some(match metric.better {
-        Better::Lower => difference(own, other),
-        Better::Higher => difference(other, own),
-        Better::Zero => difference(own.abs(), other.abs()),
-    })
-}
-
-/// Returns `a − b`. Two metrics that are infinite alike are equal.
-fn difference(a: f64, b: f64) -> f64 {
-    if a == b { 0.0 } else { a - b }
 }
 
 /// Returns the reason why a metric of some windows has no answer.
@@ -173,6 +184,9 @@ fn without_answer(metric: &str) -> &'static str {
         "mape" => " in any window: the labels of each are all 0",
         "f1" => " in any window: none has a positive label or prediction",
         "r2" => " in any window: the labels of each are all equal",
+        _ if RankingMetric::find(metric).is_some() => {
+            " in any window: none has a list of two examples, one of them relevant"
+        }
         _ => "",
     }
 }

@@ -53,7 +53,16 @@ pub(super) struct ScoringVersions {
     pub newest: usize,
 }
 
+/// The champion, by number, and the position of the one before it: `None` unless there are both.
+pub(super) type Duelists = Option<(u64, usize)>;
+
 impl ScoringVersions {
+    /// Returns the two champions among these versions, as [`VersionHistory::duelists`] does.
+    #[inline]
+    pub fn duelists(&self, history: &VersionHistory) -> Duelists {
+        Some((history.retained[self.champion].number, self.predecessor?))
+    }
+
     pub fn positions(&self) -> impl Iterator<Item = usize> + use<> {
         [Some(self.champion), self.predecessor, Some(self.newest)].into_iter().flatten()
     }
@@ -86,10 +95,10 @@ impl VersionHistory {
         self.retained.push(version);
     }
 
-    /// Returns the position of the version before the newest champion.
-    pub fn predecessor(&self) -> Option<usize> {
+    /// Returns the newest champion and the one before it.
+    pub fn duelists(&self) -> Duelists {
         let before = self.champions.len().checked_sub(2)?;
-        self.position(self.champions[before].version)
+        Some((self.champion()?.number, self.position(self.champions[before].version)?))
     }
 
     /// Makes a version that was champion before champion again.

@@ -1,7 +1,8 @@
-//! Lists of the open window: the examples of each user, with the scores by which they can be ranked.
+//! Lists: examples of one window that are ranked together, with the scores by which they can be ranked.
 //!
-//! The predictions that rank an example are those that score it: of the versions in force at its own time. What is kept is a
-//! few numbers for each scored example of the window, until its end.
+//! The scores that rank an example are the predictions of it: prequential ones of the versions in force at its own time, an
+//! arm's of its version, a gate's of the candidate and the champion. What is kept is a few numbers for each example, until the
+//! lists are whole.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +10,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::RankingSums;
 
-/// Scores by which an example is ranked: of the champion, of the champion before, of the newest version, and popularity.
-/// NaN stands for none.
-pub(super) type RankingScores = [f64; 4];
-
-/// The examples of a window by user.
+/// The examples of a window by list, each with `N` scores to rank it by.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct UserLists {
-    by_user: BTreeMap<u64, Vec<ListedExample>>,
+#[serde(bound(serialize = "[f64; N]: Serialize", deserialize = "[f64; N]: Deserialize<'de>"))]
+pub(super) struct RankedLists<const N: usize> {
+    by_list: BTreeMap<u64, Vec<ListedExample<N>>>,
 }
+
+/// The lists of prequential scores: by the champion, the champion before, the newest version, and popularity.
+pub(super) type UserLists = RankedLists<4>;
 
 /// An example in a list.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct ListedExample {
+#[serde(bound(serialize = "[f64; N]: Serialize", deserialize = "[f64; N]: Deserialize<'de>"))]
+pub(super) struct ListedExample<const N: usize> {
     /// The hash of its key, which decides between equal scores.
     pub tie: u64,
     pub relevant: bool,
-    pub scores: RankingScores,
+    /// NaN stands for none.
+    pub scores: [f64; N],
 }
 
 /// A chunk of examples, without their predictions.
@@ -41,18 +44,25 @@ pub(super) struct RankedChunk<'a> {
     pub relevant: f64,
 }
 
-impl UserLists {
-    /// Adds an example of a user.
-    pub fn push(&mut self, user: u64, example: ListedExample) {
-        self.by_user.entry(user).or_default().push(example);
+/// The place of a held-out example: the hash of its list, and that of its key, which decides between equal scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ListPlace {
+    pub list: u64,
+    pub tie: u64,
+}
+
+impl<const N: usize> RankedLists<N> {
+    /// Adds an example to a list.
+    pub fn push(&mut self, list: u64, example: ListedExample<N>) {
+        self.by_list.entry(list).or_default().push(example);
     }
 
     /// Returns the sums of the lists as ranked by each of the scores. A list in which an example has no such score is left
     /// out.
-    pub fn sums(&self) -> [RankingSums; 4] {
-        let mut sums: [RankingSums; 4] = Default::default();
+    pub fn sums(&self) -> [RankingSums; N] {
+        let mut sums: [RankingSums; N] = std::array::from_fn(|_| RankingSums::default());
         let mut list = Vec::new();
-        for examples in self.by_user.values() {
+        for examples in self.by_list.values() {
             for (by, sums) in sums.iter_mut().enumerate() {
                 if examples.iter().any(|example| example.scores[by].is_nan()) {
                     continue;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Scored;
 use super::drift::{self, DriftAlarm};
+use super::duel::DuelScores;
 use super::history::{ScoringVersions, VersionHistory, by_number};
 use super::lists::{ListedExample, RankedChunk, UserLists};
 use super::persistence::LastLabels;
@@ -35,13 +36,6 @@ pub(super) struct PrequentialScores {
     pub segments: SegmentScores,
     /// Scores of the last known label of the same key, if there are keys.
     pub persistence: Option<Scores>,
-}
-
-/// Scores of the newest champion and of the one before it, on the examples that the newest one was champion for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct DuelScores {
-    pub champion: Scores,
-    pub predecessor: Scores,
 }
 
 /// The metrics of a window's predictions, by role. Empty before the first version.
@@ -74,13 +68,12 @@ impl PrequentialScores {
     pub fn new(scoring: Scoring, roles: ScoredRoles) -> Self {
         let none = || Scores::new(scoring);
         let ScoredRoles { with_duel, in_lists, with_persistence } = roles;
-        let duel = with_duel.then(|| DuelScores { champion: none(), predecessor: none() });
         PrequentialScores {
             champion: none(),
             predecessor: none(),
             newest: none(),
             no_skill: none(),
-            duel,
+            duel: with_duel.then(|| DuelScores::new(scoring, in_lists)),
             lists: in_lists.then(UserLists::default),
             segments: SegmentScores::default(),
             persistence: with_persistence.then(none),
@@ -109,11 +102,11 @@ impl PrequentialScores {
 
     /// Returns whether all are scores of that kind.
     pub fn fit(&self, scoring: Scoring, roles: ScoredRoles) -> bool {
-        let duel = self.duel.iter().flat_map(|duel| [&duel.champion, &duel.predecessor]);
-        let all = [&self.champion, &self.predecessor, &self.newest, &self.no_skill].into_iter().chain(duel);
+        let all = [&self.champion, &self.predecessor, &self.newest, &self.no_skill].into_iter();
         let is_as_asked = self.duel.is_some() == roles.with_duel
             && self.lists.is_some() == roles.in_lists
             && self.persistence.is_some() == roles.with_persistence;
+        let is_as_asked = is_as_asked && self.duel.iter().all(|duel| duel.fits(scoring, roles.in_lists));
         is_as_asked && self.segments.fit(scoring) && all.chain(&self.persistence).all(|scores| scores.is_of(scoring))
     }
 }
@@ -223,24 +216,36 @@ impl ChunkScorer {
         }
     }
 
-    /// Adds the examples to the lists of their users, with the first number of each prediction. NaN labels are skipped.
-    pub fn list(&self, labels: &[f64], chunk: &RankedChunk<'_>, lists: &mut UserLists) {
+    /// Adds the examples to the lists of their users, with the first number of each prediction, if lists are scored. NaN labels
+    /// are skipped.
+    pub fn list(
+        &self,
+        history: &VersionHistory,
+        labels: &[f64],
+        chunk: &RankedChunk<'_>,
+        scores: &mut PrequentialScores,
+    ) {
+        let PrequentialScores { lists: Some(lists), duel, .. } = scores else { return };
+        let mut of_duel = duel.as_mut().and_then(|duel| duel.lists.as_mut());
+        let duelists = history.duelists();
         for (row, label) in labels.iter().enumerate() {
-            if self.versions[row].is_none() || label.is_nan() {
-                continue;
-            }
+            let Some(versions) = self.versions[row].filter(|_| !label.is_nan()) else { continue };
             let of = |start: usize| if start == NONE { f64::NAN } else { self.values[start] };
             let popularity = chunk.popularity.get(row).copied().unwrap_or(f64::NAN);
             let scores = [of(self.champion[row]), of(self.predecessor[row]), of(self.newest[row]), popularity];
-            let relevant = *label >= chunk.relevant;
-            lists.push(chunk.users[row], ListedExample { tie: chunk.hashes[row], relevant, scores });
+            let (user, tie, relevant) = (chunk.users[row], chunk.hashes[row], *label >= chunk.relevant);
+            lists.push(user, ListedExample { tie, relevant, scores });
+            if let Some(lists) =
+                of_duel.as_mut().filter(|_| duelists.is_some() && duelists == versions.duelists(history))
+            {
+                lists.push(user, ListedExample { tie, relevant, scores: [scores[0], scores[1]] });
+            }
         }
     }
 
     /// Counts the predictions against the labels. NaN labels are skipped.
     pub fn count(&mut self, history: &VersionHistory, labels: &[f64], scores: &mut PrequentialScores) {
-        let newest = history.champion().map(|champion| champion.number);
-        let before = history.predecessor();
+        let duelists = history.duelists();
         for (row, (versions, label)) in self.versions.iter().zip(labels).enumerate() {
             let Some(versions) = versions.filter(|_| !label.is_nan()) else { continue };
             let mut add = |scores: &mut Scores, version: usize, start: usize| {
@@ -252,9 +257,7 @@ impl ChunkScorer {
             add(&mut scores.newest, versions.newest, self.newest[row]);
             if let Some(predecessor) = versions.predecessor {
                 add(&mut scores.predecessor, predecessor, self.predecessor[row]);
-                let is_of_newest =
-                    newest == Some(history.retained[versions.champion].number) && before == Some(predecessor);
-                if let Some(duel) = scores.duel.as_mut().filter(|_| is_of_newest) {
+                if let Some(duel) = scores.duel.as_mut().filter(|_| duelists == versions.duelists(history)) {
                     add(&mut duel.champion, versions.champion, self.champion[row]);
                     add(&mut duel.predecessor, predecessor, self.predecessor[row]);
                 }

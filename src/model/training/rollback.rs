@@ -5,11 +5,10 @@
 //! predecessor is champion again and the lineage goes back to it: whatever has continued from the champion is refused.
 //! A predecessor that was itself rolled back is never returned to.
 
-use super::comparison::{Verdict, short, worse_by};
+use super::comparison::{Verdict, short};
 use super::setup::TrainingSetup;
 use super::state::TrainingState;
 use super::version::Decision;
-use crate::model::METRICS;
 
 /// A champion that has fallen behind.
 pub(super) struct FallenChampion {
@@ -26,15 +25,15 @@ pub(super) fn fallen(setup: &TrainingSetup, state: &TrainingState) -> Option<Fal
     let limit = gate.rollback?;
     let (duel, previous) = (state.window.scores.duel.as_ref()?, state.previous.as_ref()?);
     let champion = state.history.champion()?.number;
-    let metric = METRICS.iter().find(|known| known.name == gate.metric).expect("the gate's metric was checked");
-    let behind = worse_by(metric, &duel.champion, &duel.predecessor)?;
+    let scores = duel.pair();
+    let behind = scores.worse_by(&gate.metric)?;
     if behind.is_nan() || behind <= limit {
         return None;
     }
-    let (examples, predecessor) = (duel.champion.examples(), previous.version);
+    let ((count, of), predecessor) = (scores.counted(&gate.metric), previous.version);
     let reason = format!(
-        "it continues from version {champion}, which is rolled back to version {predecessor}: {} was worse by {} on the {examples} \
-         examples of the window; more than {limit}",
+        "it continues from version {champion}, which is rolled back to version {predecessor}: {} was worse by {} on the {count} \
+         {of} of the window; more than {limit}",
         gate.metric,
         short(behind)
     );

@@ -22,7 +22,7 @@ use crate::model::{Classes, LabelUse, Learner, ModelError, Predictor, Task, Tens
 use crate::time::EventTime;
 
 /// Raised when the form changes; an older state is refused.
-const FORMAT: u32 = 8;
+const FORMAT: u32 = 9;
 
 /// The largest number that a version can have.
 const MOST_VERSIONS: u64 = 1 << 53;
@@ -210,16 +210,18 @@ impl SavedTrainer<'_> {
             _ => setup.kind.labels.fault(label).is_none(),
         };
         let window = &self.window;
-        let held_out = self.held_out.iter().map(|window| &window.examples).chain([&*window.held_out]);
+        let held_out = || self.held_out.iter().map(|window| &window.examples).chain([&*window.held_out]);
+        let has_places = |examples: &LabelledExamples| examples.places.len() == examples.labels.len();
         window.statistics.fits(layout, task, classes)
             && window.trained.len() == shards
             && (window.learners.is_empty() || window.learners.len() == shards)
             && window
                 .buffered
                 .iter()
-                .chain(held_out)
+                .chain(held_out())
                 .chain(&window.recent.pieces)
                 .all(|examples| examples.fits(layout, is_label))
+            && (setup.gated_lists().is_none() || held_out().all(has_places))
             && window.scores.fit(scoring, setup.scored_roles())
             && self.total.fit(scoring, setup.scored_roles())
             && self.segments.fits()

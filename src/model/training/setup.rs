@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::prequential::ScoredRoles;
-use crate::model::preparation::{InputColumn, SlotLayout};
-use crate::model::{Gate, Learner, ModelError, ModelKind, ModelOptions, RankingOptions, Scoring, Task, check_options};
+use crate::model::preparation::{InputColumn, SlotLayout, mix};
+use crate::model::{
+    Gate, Learner, ModelError, ModelKind, ModelOptions, RankingMetric, RankingOptions, Scoring, Task, check_options,
+};
 use crate::time::EventTime;
 
 /// The configuration of a trainer.
@@ -76,6 +78,18 @@ impl TrainingSetup {
     /// Returns how examples are scored in lists, if they are.
     pub fn ranking(&self) -> Option<&RankingOptions> {
         self.config.options.ranking.as_ref()
+    }
+
+    /// Returns how examples are scored in lists, if the gate compares lists: then whole lists are held out.
+    pub fn gated_lists(&self) -> Option<&RankingOptions> {
+        self.ranking().filter(|_| self.gate().is_some_and(|gate| RankingMetric::find(&gate.metric).is_some()))
+    }
+
+    /// Returns the hash of each example's list, if whole lists are held out: that of its user and of the window in which its
+    /// label became known. So a list is held out or learnt as a whole, and other lists of the user are learnt.
+    pub fn held_out_lists(&self, users: &[u64], known: &[EventTime]) -> Vec<u64> {
+        let list = |(user, known): (&u64, &EventTime)| mix(*user, self.window_of(*known) as u64);
+        self.gated_lists().map_or_else(Vec::new, |_| users.iter().zip(known).map(list).collect())
     }
 
     /// Returns the position of the input by which lists are ranked for comparison, if there is one.

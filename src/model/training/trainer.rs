@@ -181,11 +181,12 @@ impl Trainer {
             self.scorer.count(history, &self.labels, &mut window.scores);
             let known = &examples.known[from..from + len];
             self.scorer.watch(history, task, &self.labels, known, errors, &mut self.alarms);
-            if let (Some(ranking), Some(lists)) = (self.setup.ranking(), &mut window.scores.lists) {
+            let hashes = &examples.hash[from..from + len];
+            if let Some(ranking) = self.setup.ranking() {
                 let popularity = self.setup.popularity().map_or_else(Vec::new, |input| numbers(&columns[input]));
-                let (users, hashes) = (&examples.users[from..from + len], &examples.hash[from..from + len]);
+                let users = &examples.users[from..from + len];
                 let chunk = RankedChunk { users, hashes, popularity: &popularity, relevant: ranking.relevant };
-                self.scorer.list(&self.labels, &chunk, lists);
+                self.scorer.list(history, &self.labels, &chunk, &mut window.scores);
             }
             let values: Vec<&[Arc<str>]> = examples.segments.iter().map(|column| &column[from..from + len]).collect();
             let chunk = ReportedChunk {
@@ -202,14 +203,16 @@ impl Trainer {
                 self.scorer.count_persistence(history, &self.labels, &chunk, last_labels, scores);
             }
             self.scorer.append_to(history, &mut scored);
-            let hashes = &examples.hash[from..from + len];
             // An example that nothing is learnt from is no part of a window, whether it is kept for the files or not.
             let needs_label = self.setup.kind.label == LabelUse::Required;
             let is_counted = |row: usize| !(needs_label && self.labels[row].is_nan());
             self.scorer.record(history, &self.observations, hashes, is_counted, &mut window.values);
             // Learn.
             let weights = examples.weights.get(from..from + len).unwrap_or_default();
-            let chunk = ExampleChunk { observations: &self.observations, labels: &self.labels, hashes, weights };
+            let users = examples.users.get(from..from + len).unwrap_or_default();
+            let lists = &self.setup.held_out_lists(users, known)[..];
+            let (observations, labels) = (&self.observations, &self.labels[..]);
+            let chunk = ExampleChunk { observations, labels, hashes, lists, weights };
             window.learn(&self.setup, lineage.as_mut(), classes, &chunk, &mut self.memory);
         }
         scored

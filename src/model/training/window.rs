@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::lineage::Lineage;
+use super::lists::ListPlace;
 use super::prequential::PrequentialScores;
 use super::setup::TrainingSetup;
 use super::stability::WindowValues;
@@ -49,12 +50,17 @@ pub(super) struct LabelledExamples {
     pub shards: Vec<u32>,
     /// Empty if all are 1.
     pub weights: Vec<f64>,
+    /// The places of held-out examples; empty unless whole lists are held out.
+    pub places: Vec<ListPlace>,
 }
 
-/// The place of an example that is kept: the shard that learns it, and its weight.
+/// The part of an example that is kept beside its observations and its label.
+#[derive(Clone, Copy, Default)]
 struct KeptAs {
+    /// The shard that learns it.
     shard: usize,
     weight: Option<f64>,
+    place: Option<ListPlace>,
 }
 
 /// A chunk of examples that are learnt together: observations, and a label and a key's hash for each.
@@ -62,6 +68,8 @@ pub(super) struct ExampleChunk<'a> {
     pub observations: &'a Observations,
     pub labels: &'a [f64],
     pub hashes: &'a [u64],
+    /// The hash of the list of each; empty unless whole lists are held out.
+    pub lists: &'a [u64],
     /// Empty if all are 1.
     pub weights: &'a [f64],
 }
@@ -169,13 +177,15 @@ impl OpenWindow {
             memory.own_weights.extend((0..chunk.labels.len()).map(|row| chunk.weight(row).unwrap_or(1.0)));
         }
         for (row, (label, hash)) in chunk.labels.iter().zip(chunk.hashes).enumerate() {
-            match role(*hash, holdout, shards) {
+            let list = chunk.lists.get(row).copied();
+            match role(*hash, list.unwrap_or(*hash), holdout, shards) {
                 _ if label.is_nan() && setup.kind.label == LabelUse::Required => {}
                 ExampleRole::HeldOut => {
-                    self.held_out.push(chunk.observations, row, *label, KeptAs { shard: 0, weight: None });
+                    let place = list.map(|list| ListPlace { list, tie: *hash });
+                    self.held_out.push(chunk.observations, row, *label, KeptAs { place, ..KeptAs::default() });
                 }
                 ExampleRole::Shard(shard) => {
-                    let kept = KeptAs { shard, weight: chunk.weight(row) };
+                    let kept = KeptAs { shard, weight: chunk.weight(row), place: None };
                     memory.observed.push(row as u32);
                     if setup.kind.by_steps {
                         self.recent.push(chunk.observations, row, *label, KeptAs { shard: 0, ..kept });
@@ -244,12 +254,13 @@ impl RecentExamples {
 }
 
 impl LabelledExamples {
-    /// Adds a row of observations. All rows have a weight, or none has.
+    /// Adds a row of observations. All rows have a weight, or none has; so with places.
     fn push(&mut self, observations: &Observations, row: usize, label: f64, kept: KeptAs) {
         self.observations.push(observations, row);
         self.labels.push(label);
         self.shards.push(kept.shard as u32);
         self.weights.extend(kept.weight);
+        self.places.extend(kept.place);
     }
 
     /// Returns whether these are consistent and were made for a layout, with labels that `is_label` admits.
@@ -259,6 +270,7 @@ impl LabelledExamples {
             && self.observations.len() == self.labels.len()
             && self.labels.len() == self.shards.len()
             && (self.weights.is_empty() || self.weights.len() == self.labels.len())
+            && (self.places.is_empty() || self.places.len() == self.labels.len())
             && self.weights.iter().all(|weight| (0.0..=SamplingOptions::MOST).contains(weight))
             && self.labels.iter().all(|label| is_label(*label))
             && self.shards.iter().all(|shard| (*shard as usize) < shards)
@@ -279,10 +291,11 @@ fn is_sampled(hash: u64, share: f64) -> bool {
     share >= 1.0 || ((mix(hash, NEGATIVE) >> 11) as f64 / (1_u64 << 53) as f64) < share
 }
 
-/// Returns the role of an example by its key's hash alone: all examples of a key have one role, in every window.
-fn role(hash: u64, holdout: f64, shards: usize) -> ExampleRole {
+/// Returns the role of an example by hashes alone: that of its key, and that of what is held out whole. This is the key, too, so
+/// that all examples of a key have one role in every window, or the list of the example.
+fn role(hash: u64, held_out_by: u64, holdout: f64, shards: usize) -> ExampleRole {
     const HOLDOUT: u64 = 1;
     const SHARD: u64 = 2;
-    let share = (mix(hash, HOLDOUT) >> 11) as f64 / (1_u64 << 53) as f64;
+    let share = (mix(held_out_by, HOLDOUT) >> 11) as f64 / (1_u64 << 53) as f64;
     if share < holdout { ExampleRole::HeldOut } else { ExampleRole::Shard((mix(hash, SHARD) % shards as u64) as usize) }
 }
