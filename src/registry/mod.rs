@@ -37,6 +37,7 @@
 mod artifact;
 mod asked_split;
 mod by_hand;
+mod champion_period;
 mod error;
 mod follower;
 mod history;
@@ -58,6 +59,7 @@ mod writer;
 pub use artifact::{decode, encode};
 pub use asked_split::AskedSplit;
 pub use by_hand::{MoveByHand, SplitByHand};
+pub use champion_period::{ChampionPeriod, champion_periods};
 pub use error::RegistryError;
 pub use follower::{Follower, UnservedChampion};
 pub use history::{AliasMove, CHAMPION, EarlierChampion, HistoryEntry, When, version_at};

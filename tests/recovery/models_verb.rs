@@ -79,6 +79,22 @@ fn the_verbs_read_a_registry_and_move_its_aliases() {
     {
         assert_eq!(printed(&[&["history", "late", "--at", time], &on[..]].concat()).trim(), champion, "{time}");
     }
+    // When a version was champion, by whom and why.
+    let shown = printed(&[&["show", "late"], &on[..]].concat());
+    let of_second = json(&[&["show", "late", "--version", "2"], &on[..]].concat());
+    let period = |from: &str, until: Value, number: u64, by: &str, reason: &str| serde_json::json!({ "from": from, "until": until, "move": number, "by": by, "reason": reason });
+    let (third, fourth, sixth) = ("1970-01-03T00:00:00.000Z", "1970-01-04T00:00:00.000Z", "1970-01-04T06:00:00.000Z");
+    let learnt = of_second["champion"][0]["reason"].as_str().unwrap();
+    let of_trainer = period(third, fourth.into(), 2, "trainer", learnt);
+    let of_ann = period(fourth, sixth.into(), 4, "ann", "3 is odd");
+    assert_eq!(of_second["champion"], serde_json::json!([of_trainer, of_ann]));
+    let listed = printed(&[&["show", "late", "--version", "2"], &on[..]].concat());
+    let second = format!("             {fourth} to {sixth} by ann (move 4): 3 is odd");
+    assert!(listed.lines().any(|line| line == second), "{listed}");
+    let by_bob = format!("champion     from {sixth} on by bob (move 6): rolled back by hand");
+    assert!(shown.lines().any(|line| line == by_bob), "{shown}");
+    let at = json(&[&["history", "late", "--at", "1970-01-05"], &on[..]].concat());
+    assert_eq!(at["period"], period(sixth, Value::Null, 6, "bob", "rolled back by hand"));
     let before = (DAY - 1).to_string();
     let none = said(&[&["history", "late", "--at", &before], &on[..]].concat(), 1);
     assert!(none.contains("model late had no champion at 1970-01-01T23:59:59.999Z"), "{none}");

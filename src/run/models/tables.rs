@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::place::{MetricPoint, MetricScores, ModelSummary};
 use super::splits::ModelSplits;
-use crate::registry::{ArmTarget, CHAMPION, HistoryEntry, Manifest, SplitEntry, percent, version_at};
+use crate::registry::{ArmTarget, CHAMPION, ChampionPeriod, HistoryEntry, Manifest, SplitEntry, percent, version_at};
 use crate::time::{EventTime, format_duration, format_time};
 
 /// Returns rows as text, with columns of one width each but for the last.
@@ -38,8 +40,26 @@ pub fn models(models: &[ModelSummary]) -> String {
     aligned(&rows)
 }
 
-/// Returns the description of a version with its scores. `aliases` are those that point to it.
-pub fn version(manifest: &Manifest, aliases: &[&str]) -> String {
+/// Returns a period in which a version was champion, as JSON.
+pub fn period_value(period: &ChampionPeriod<'_>) -> serde_json::Value {
+    let ChampionPeriod { from, until, by: HistoryEntry { number, made } } = period;
+    let (from, until) = (format_time(*from), until.map(format_time));
+    json!({ "from": from, "until": until, "move": number, "by": made.by, "reason": made.reason })
+}
+
+/// Returns a line on a period in which a version was champion.
+fn period_line(period: &ChampionPeriod<'_>) -> String {
+    let ChampionPeriod { from, until, by: HistoryEntry { number, made } } = period;
+    let time = match until {
+        Some(until) => format!("{} to {}", format_time(*from), format_time(*until)),
+        None => format!("from {} on", format_time(*from)),
+    };
+    format!("{time} by {} (move {number}): {}", made.by, made.reason)
+}
+
+/// Returns the description of a version with its scores. `aliases` are those that point to it, `periods` those in which it was
+/// champion.
+pub fn version(manifest: &Manifest, aliases: &[&str], periods: &[ChampionPeriod<'_>]) -> String {
     let Manifest { window, decision, reason, .. } = manifest;
     let aliases = if aliases.is_empty() { "none".to_owned() } else { aliases.join(", ") };
     let parent = manifest.parent.map_or_else(|| "none".to_owned(), |parent| parent.to_string());
@@ -55,6 +75,11 @@ pub fn version(manifest: &Manifest, aliases: &[&str]) -> String {
         row(["definition", &manifest.definition]),
         row(["sha256", &manifest.sha256]),
     ];
+    let lines: Vec<String> = periods.iter().map(period_line).collect();
+    let never = lines.is_empty().then_some("never");
+    for (at, line) in lines.iter().map(String::as_str).chain(never).enumerate() {
+        rows.push(row([if at == 0 { "champion" } else { "" }, line]));
+    }
     for (scored, metrics) in &manifest.scores {
         let metrics: Vec<String> = metrics.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
         rows.push(row([&format!("scores of {scored}"), &metrics.join(", ")]));

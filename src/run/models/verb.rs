@@ -9,7 +9,7 @@ use serde_json::json;
 use super::place::{AskedMove, AskedScores, ModelPlace, PlaceArgs};
 use super::splits::{AskedChange, SplitArgs, with_shares};
 use super::tables;
-use crate::registry::{CHAMPION, split_at, version_at};
+use crate::registry::{CHAMPION, champion_periods, split_at, version_at};
 use crate::run::args::{CommonArgs, moment_argument};
 use crate::run::{Failure, output};
 use crate::serve::Role;
@@ -221,16 +221,20 @@ fn history(place: &ModelPlace, model: &str, at: Option<EventTime>, json: bool) -
     };
     let champion = version_at(&moves, CHAMPION, at)
         .with_context(|| format!("model {model} had no champion at {}", format_time(at)))?;
+    let periods = champion_periods(&moves, champion);
+    let period = periods.iter().rev().find(|period| period.from <= at).map(tables::period_value);
     let split = split_at(&splits, at).filter(|entry| entry.split.is_some());
     let shown = split.map(|entry| with_shares(entry, at));
-    let value = json!({ "model": model, "time": format_time(at), "champion": champion, "split": shown });
+    let time = format_time(at);
+    let value = json!({ "model": model, "time": time, "champion": champion, "period": period, "split": shown });
     print(json, &value, || {
         format!("{champion}\n{}", split.map_or_else(String::new, |entry| tables::shares(entry, at, &moves)))
     })
 }
 
 fn show(place: &ModelPlace, model: &str, version: Option<u64>, json: bool) -> Result<(), Failure> {
-    let aliases = place.history(model)?.pop().map(|newest| newest.made.aliases).unwrap_or_default();
+    let moves = place.history(model)?;
+    let aliases = moves.last().map(|newest| newest.made.aliases.clone()).unwrap_or_default();
     let champion = || aliases.get(CHAMPION).copied().with_context(|| format!("model {model} has no champion yet"));
     let number = version.map_or_else(champion, Ok)?;
     let manifest = place.manifests(model)?.into_iter().find(|manifest| manifest.version == number);
@@ -238,9 +242,14 @@ fn show(place: &ModelPlace, model: &str, version: Option<u64>, json: bool) -> Re
     let pointing = tables::aliases_of(&aliases, number);
     let mut value = json!(manifest);
     value["aliases"] = json!(pointing);
+    let periods = champion_periods(&moves, number);
+    value["champion"] = periods.iter().map(tables::period_value).collect();
     let current = place.splits(model)?.current;
     value["split"] = current.clone().unwrap_or_default();
-    print(json, &value, || format!("{}{}", tables::version(&manifest, &pointing), tables::split_line(current.as_ref())))
+    print(json, &value, || {
+        let version = tables::version(&manifest, &pointing, &periods);
+        format!("{version}{}", tables::split_line(current.as_ref()))
+    })
 }
 
 fn make(place: &ModelPlace, model: &str, asked: &AskedMove) -> Result<(), Failure> {
