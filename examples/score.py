@@ -3,11 +3,12 @@
 
 usage: score.py WEIGHTS <INSTANCES    a JSON object of inputs by name per line; a prediction per line
 
-For the kinds linear, logistic, poisson, passive_aggressive, softmax and gbdt, on inputs that are single values.
-Needs the packages numpy, safetensors and xxhash.
+For every kind of model, on inputs that are single values. Needs the packages numpy, safetensors and xxhash, and for
+hoeffding_tree and forest grown_trees.py beside it.
 """
 
 import functools
+import itertools
 import json
 import math
 import struct
@@ -31,6 +32,11 @@ def mix(one, other):
     return bits ^ bits >> 31
 
 
+def share(hash):
+    """A hash as a number from 0 up to 1."""
+    return (hash >> 11) / (1 << 53)
+
+
 class Version:
     """The inputs, options and tensors of an artifact."""
 
@@ -41,6 +47,8 @@ class Version:
         self.options, self.inputs = header["options"], header["inputs"]
         kind = self.options["kind"]
         self.kind, self.task = (kind, None) if isinstance(kind, str) else (kind["name"], kind.get("task"))
+        first = "regression" if self.kind in ("linear", "matrix_factorization") else "binary"
+        self.is_regression = (self.task or first) == "regression"
         if any("form" in column for column in self.inputs):
             sys.exit("score.py: inputs that are lists or maps are not read here")
         if self.options.get("preparing", {}).get("tokens"):
@@ -73,20 +81,25 @@ class Version:
         ends = [0, *self.tensors["preparation.edge_ends"]]
         return self.tensors["preparation.edges"][ends[at] : ends[at + 1]]
 
-    def row(self, instance):
-        """The entries (slot, value) of an instance."""
+    def parameter(self, name, default):
+        """A parameter of the kind as written, else its default."""
+        kind = self.options["kind"]
+        return dict([] if isinstance(kind, str) else kind["parameters"]).get(name, default)
+
+    def parts(self, instance):
+        """The entries (slot, value) of the numbers of an instance, of their bins, and of its categories and crosses."""
         bins, first, at_bins = self.options["bins"], {}, 1 + 2 * len(self.numbers)
-        yield 0, 1.0
+        numbers, binned, hashed = [], [], []
         for at, column in enumerate(self.numbers):
             x = self.number(column, instance)
             low, high, mean, scale = (self.tensors["preparation." + name][at] for name in ("low", "high", "mean", "scale"))
             z = (min(max(x, low), high) - mean) * scale
-            yield (2 + 2 * at, 1.0) if math.isnan(x) else (1 + 2 * at, min(max(z, -CLIP), CLIP))
+            numbers.append((2 + 2 * at, 1.0) if math.isnan(x) else (1 + 2 * at, min(max(z, -CLIP), CLIP)))
             if bins > 1 and column["ty"] != "bool":
                 bin = None if math.isnan(x) else int(sum(self.edges(at) <= x))
                 first[column["name"]] = WORD if bin is None else bin
                 if bin is not None:
-                    yield at_bins + bin, 1.0
+                    binned.append((at_bins + bin, 1.0))
                 at_bins += bins
         hashes = [(self.category(column, instance), self.seeds[column["name"]]) for column in self.categories]
         for at, cross in enumerate(self.options["crosses"]):
@@ -101,7 +114,18 @@ class Version:
         slot = lambda hash: at_bins + (hash >> 64 - self.options["hash_bits"])
         for hash, seed in hashes:
             is_rare = seed is not None and self.admitted is not None and slot(hash) not in self.admitted
-            yield slot(mix(seed, 0x72617265) if is_rare else hash), 1.0
+            hashed.append((slot(mix(seed, 0x72617265) if is_rare else hash), 1.0))
+        return numbers, binned, hashed
+
+    def row(self, instance):
+        """The entries (slot, value) of an instance, the bias first."""
+        return [(0, 1.0), *itertools.chain(*self.parts(instance))]
+
+    @functools.cached_property
+    def first_category(self):
+        """The position of the first category in a row."""
+        binned = [column for column in self.numbers if column["ty"] != "bool"] if self.options["bins"] > 1 else []
+        return 1 + len(self.numbers) + len(binned)
 
     @functools.cache
     def weights(self, prefix):
@@ -112,6 +136,101 @@ class Version:
     def dot(self, prefix, row):
         """The weighted sum of a row's entries."""
         return sum(self.weights(prefix).get(slot, 0.0) * value for slot, value in row)
+
+    @functools.cache
+    def vectors(self, prefix):
+        """The vectors by slot."""
+        return dict(zip(self.tensors[prefix + ".slot"].tolist(), self.tensors[prefix + ".value"]))
+
+    def vector_sum(self, prefix, entries, width):
+        """The sum of the vectors of entries, each times its value."""
+        vectors = self.vectors(prefix)
+        return sum((vectors[slot] * x for slot, x in entries if slot in vectors), numpy.zeros(width))
+
+    def products(self, instance):
+        """The sum of the products of the factors of every two entries: of all but the bias, or of user and item."""
+        row, vectors = self.row(instance), self.vectors("factors")
+        entries = self.parts(instance)[2][:2] if self.kind == "matrix_factorization" else row[1:]
+        terms = [vectors[slot] * x for slot, x in entries if slot in vectors]
+        total = sum(terms, numpy.zeros(len(next(iter(vectors.values()), []))))
+        return (total @ total - sum(term @ term for term in terms)) / 2
+
+    def outputs(self, instance):
+        """The sums of the outputs of a network with a hidden layer."""
+        row = self.row(instance)
+        units = self.vector_sum("hidden", row, int(self.parameter("hidden", 16)))
+        units = numpy.tanh(units) if self.parameter("activation", "tanh") == "tanh" else numpy.maximum(units, 0)
+        direct = lambda at: self.vector_sum(f"{at}.direct", row, 1)[0]
+        return [self.tensors[f"{at}.weights"] @ units + direct(at) for at in range(len(self.classes))]
+
+    def evidence(self, instance):
+        """The log-probability of each class by naive Bayes, up to a constant."""
+        table = lambda name: self.tensors[name].reshape(-1, len(self.classes))
+        sums, known = self.tensors["prior"].copy(), zip(self.tensors["entry"].tolist(), self.tensors["slot"].tolist())
+        known = {category: at for at, category in enumerate(known)}
+        for at, column in enumerate(self.numbers):
+            x, mean, variance = self.number(column, instance), table("mean")[at], table("variance")[at]
+            if not math.isnan(x) and variance[0] > 0:
+                sums -= (numpy.log(variance) + (x - mean) ** 2 / variance) / 2
+        for at, (slot, _) in enumerate(self.parts(instance)[2]):
+            seen = known.get((self.first_category + at, slot))
+            sums += table("unknown")[at] if seen is None else table("known")[seen]
+        return sums
+
+    def cluster(self, instance):
+        """The position of the nearest centre."""
+        counts, squares = self.tensors["counts"], self.tensors["squares"]
+        products = self.vector_sum("sums", self.row(instance)[1:], len(counts))
+        with numpy.errstate(divide="ignore", invalid="ignore"):
+            distances = numpy.where(counts > 0, squares / counts**2 - 2 * products / counts, math.inf)
+        return int(distances.argmin())
+
+    @functools.cached_property
+    def halves(self):
+        """By tree and part of the space, the dimension and the threshold at which it is halved."""
+        depth, halves = int(self.parameter("depth", 8)), []
+        dimensions = len(self.numbers) + len(self.categories) + len(self.options["crosses"])
+
+        def divide(own, seed, part, ranges):
+            if part < 1 << depth:
+                dimension = int(share(mix(seed, part)) * dimensions)
+                low, high = ranges[dimension]
+                middle = (low + high) / 2
+                own[part] = dimension, middle
+                for half, kept in enumerate([(low, middle), (middle, high)]):
+                    divide(own, seed, 2 * part + half, ranges | {dimension: kept})
+
+        for tree in range(int(self.parameter("trees", 25))):
+            seed, ranges = mix(self.options["seed"], tree), {}
+            for dimension in range(dimensions):
+                middle = share(mix(mix(seed, 1 << 32), dimension))
+                reach = 2 * max(middle, 1 - middle)
+                ranges[dimension] = middle - reach, middle + reach
+            halves.append({})
+            divide(halves[-1], seed, 1, ranges)
+        return halves
+
+    def unusual(self, instance):
+        """How thinly the space around an instance is filled, from 0 to 1."""
+        numbers, _, hashed = self.parts(instance)
+        place = [min(max((z / 3 + 1) / 2, 0), 1) if slot % 2 else 0.5 for slot, z in numbers]
+        place += [share(mix(self.first_category + at, slot)) for at, (slot, _) in enumerate(hashed)]
+        masses = self.tensors["mass"].reshape(len(self.halves), -1)
+        densities = []
+        for mass, halves in zip(masses, self.halves):
+            part, parts = 1, 1
+            while part in halves and mass[part] >= 0.1 * mass[1]:
+                dimension, threshold = halves[part]
+                part, parts = 2 * part + (place[dimension] >= threshold), 2 * parts
+            densities.append(mass[part] / mass[1] * parts if mass[1] > 0 else 1.0)
+        return 1 / (1 + sum(densities) / len(densities))
+
+    @functools.cached_property
+    def grown(self):
+        """The trees of a hoeffding_tree or a forest."""
+        import grown_trees
+
+        return grown_trees.read(bytes(self.tensors["tree"]), self.kind)
 
     def leaves(self, instance):
         """The sum of the leaves' values of the trees of each output."""
@@ -142,24 +261,44 @@ class Version:
         sampled = self.options.get("sampling", {}).get("negative_sampling", 1)
         corrected = lambda p: p * sampled / (p * sampled + 1 - p)
         odds = lambda x: corrected(1 / (1 + math.exp(-bounded(x, 15))))
+        mean, deviation = self.tensors["preparation.label"]
+        value = lambda total: float(mean + bounded(total, 100) * deviation)
+        if self.kind == "kmeans":
+            return self.cluster(instance)
+        if self.kind == "half_space_trees":
+            return float(self.unusual(instance))
+        if self.kind in ("hoeffding_tree", "forest"):
+            hashes = [self.category(column, instance) for column in self.categories]
+            found = self.grown.predict([self.number(column, instance) for column in self.numbers] + hashes)
+            if self.task == "multiclass":
+                return {name: float(found[at]) for name, at in zip(self.classes, self.tensors["order"])}
+            return float(found[0] if self.task == "regression" else corrected(found[1]))
+        if self.kind == "naive_bayes":
+            sums = self.evidence(instance)
+            shares = numpy.exp(numpy.maximum(sums - sums.max(), -15))
+            shares /= shares.sum()
+            return dict(zip(self.classes, shares.tolist())) if self.task == "multiclass" else corrected(float(shares[1]))
         if self.kind == "gbdt":
             sums = self.leaves(instance)
             if "classes" not in self.tensors:
                 return float(sums[0]) if self.task == "regression" else odds(sums[0])
+        elif self.kind == "mlp":
+            sums = self.outputs(instance)
+            if self.task != "multiclass":
+                return value(sums[0]) if self.task == "regression" else odds(sums[0])
         elif self.kind == "softmax":
-            row = list(self.row(instance))
+            row = self.row(instance)
             sums = [self.dot(f"weights.{at}", row) for at in range(len(self.classes))]
-        elif self.kind in ("linear", "logistic", "poisson", "passive_aggressive"):
+        else:
             total = self.dot("weights", self.row(instance))
-            if self.kind == "linear":
-                mean, deviation = self.tensors["preparation.label"]
-                return float(mean + bounded(total, 100) * deviation)
             if self.kind == "poisson":
                 return math.exp(bounded(total, 30))
+            if self.kind in ("factorization_machine", "matrix_factorization"):
+                total += self.products(instance)
+            if self.is_regression:
+                return value(total)
             factor, offset = self.tensors.get("scaling", (1, 0))
             return odds(factor * total + offset)
-        else:
-            sys.exit(f"score.py: no {self.kind} is read here")
         exponentials = numpy.exp(numpy.clip(sums, -15, 15))
         return dict(zip(self.classes, (exponentials / exponentials.sum()).tolist()))
 
