@@ -4,6 +4,8 @@
 //! of its features, since its state does not depend on them; a model's includes the names of its inputs, since weights
 //! are stored by them. Where things run, and the names of topics, are in no text.
 
+use std::collections::BTreeMap;
+
 use super::{Group, JoinedLabel, Label, LearnAt, Line, Lookup, Model, Spec, Topic};
 use crate::aggregate::Window;
 use crate::expr::Expr;
@@ -97,8 +99,8 @@ impl Spec {
         format!("group({from} by {entity:?} {lines:?}{bound})")
     }
 
-    /// The text of a look-up: that of its group, the columns of the examples where they have other names, and the derived
-    /// features that it takes.
+    /// The text of a look-up: that of its group, the columns of the examples where they have other names, the features that it
+    /// takes, by the names under which the model has them, and the derived ones among them.
     fn lookup_text(&self, model: &Model, lookup: &Lookup) -> String {
         let group = &self.groups[lookup.group];
         let names = |schema: &Schema, columns: &[usize]| -> Vec<String> {
@@ -107,7 +109,11 @@ impl Spec {
         let theirs = names(self.stream_schema(group.from), &group.entity);
         let ours = names(self.stream_schema(model.examples), &lookup.entity);
         let by = if theirs == ours { String::new() } else { format!(" by {ours:?}") };
-        format!("{}{by}{}", self.features_text(group), derived_text(group, lookup.features.iter().copied()))
+        // The text of the group has no names: of two features that swap theirs, each would be taken for the other.
+        let all: Vec<&str> = group.feature_names().collect();
+        let taken: BTreeMap<usize, &str> = lookup.features.iter().map(|feature| (*feature, all[*feature])).collect();
+        let derived = derived_text(group, lookup.features.iter().copied());
+        format!("{}{by} takes {taken:?}{derived}", self.features_text(group))
     }
 
     fn model_text(&self, model: &Model) -> String {

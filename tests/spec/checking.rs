@@ -209,6 +209,29 @@ fn a_definition_changes_with_what_is_computed_and_only_with_that() {
 }
 
 #[test]
+fn a_model_whose_features_swap_their_names_is_another_and_one_whose_lines_do_is_the_same() {
+    let definitions = |first: &str, second: &str, list: &str| {
+        let text = format!(
+            "name = \"swapped\"\n\
+             [source.clicks]\ntopic = \"clicks\"\nformat = \"json\"\ntime = \"at\"\n\
+             columns = {{ user = \"string\", x = \"float\", y = \"float\", at = \"timestamp\" }}\n\
+             [features.user]\nfrom = \"clicks\"\nentity = \"user\"\n\
+             aggregate = [{{ of = \"x\", as = \"{first}\", op = \"mean\", windows = [\"1h\"] }}, \
+             {{ of = \"y\", as = \"{second}\", op = \"mean\", windows = [\"1h\"] }}]\n\
+             [model.m]\nkind = \"logistic\"\nexamples = \"clicks\"\nfeatures = [{list}]\n\
+             label = {{ value = \"x > 1\" }}\nwindow = \"1d\"\n"
+        );
+        let spec = tidemill::spec::parse(&text, "swapped.toml").unwrap();
+        (spec.group_definition(&spec.groups[0]), spec.model_definition(&spec.models[0]))
+    };
+    let list = "\"user.a_mean_1h\", \"user.b_mean_1h\"";
+    let (plain, swapped) = (definitions("a", "b", list), definitions("b", "a", list));
+    assert_eq!(plain.0, swapped.0, "the state of the group is the same");
+    assert_ne!(plain.1, swapped.1, "the model would take x for y");
+    assert_ne!(plain.1, definitions("a", "b", "\"user.b_mean_1h\", \"user.a_mean_1h\"").1, "weights go by position");
+}
+
+#[test]
 fn the_plan_is_printed_with_what_it_costs() {
     let spec = flights();
     let thousand = AssumedEntities { entities: Some(1000), ..AssumedEntities::default() };
