@@ -142,6 +142,9 @@ fn scores_are_printed_window_by_window_from_a_registry_and_from_a_job_alike() {
     // A job answers the same.
     let run = clicks.start("home", &[]);
     eventually("the end", || run.says("all files are read"));
+    // The registry is written on a thread of its own.
+    let written = || json(&["scores", "x", "--url", &run.url()])["points"].as_array().unwrap().len();
+    eventually("the scores are written", || written() >= 12);
     let of_job = json(&["scores", "x", "--metric", "mae", "--url", &run.url()]);
     let newest = |scores: &Value| scores["points"].as_array().unwrap()[..10].to_vec();
     assert_eq!(newest(&of_job), newest(&scores));
