@@ -47,21 +47,32 @@ fn is_held_out(row: &Row, holdout: f64) -> bool {
     (draw as f64 / (1_u64 << 53) as f64) < holdout
 }
 
+/// The day and the user of a list.
+type ListKey = (i64, u64);
+
+/// An item of a list.
+struct Item {
+    score: f64,
+    tie: u64,
+    is_relevant: bool,
+}
+
 /// The mean of the normalised discounted cumulative gain of the first ten of each list, of `(list, score, row)`.
-fn ndcg<'a>(rows: impl Iterator<Item = ((i64, u64), f64, &'a Row)>) -> f64 {
-    let mut lists: BTreeMap<(i64, u64), Vec<(f64, u64, bool)>> = BTreeMap::new();
+fn ndcg<'a>(rows: impl Iterator<Item = (ListKey, f64, &'a Row)>) -> f64 {
+    let mut lists: BTreeMap<ListKey, Vec<Item>> = BTreeMap::new();
     for (list, score, row) in rows {
-        lists.entry(list).or_default().push((score, Key::hash_of(&row.id.to_le_bytes()), row.label >= 0.5));
+        let (tie, is_relevant) = (Key::hash_of(&row.id.to_le_bytes()), row.label >= 0.5);
+        lists.entry(list).or_default().push(Item { score, tie, is_relevant });
     }
-    let gain = |list: &[(f64, u64, bool)]| -> f64 {
+    let gain = |list: &[Item]| -> f64 {
         let first = list.iter().take(10).enumerate();
-        first.map(|(at, item)| if item.2 { 1.0 / (at as f64 + 2.0).log2() } else { 0.0 }).sum()
+        first.map(|(at, item)| if item.is_relevant { 1.0 / (at as f64 + 2.0).log2() } else { 0.0 }).sum()
     };
     let (mut sum, mut told) = (0.0, 0.0);
-    for mut list in lists.into_values().filter(|list| list.len() > 1 && list.iter().any(|item| item.2)) {
-        list.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
+    for mut list in lists.into_values().filter(|list| list.len() > 1 && list.iter().any(|item| item.is_relevant)) {
+        list.sort_by(|one, other| other.score.total_cmp(&one.score).then(one.tie.cmp(&other.tie)));
         let found = gain(&list);
-        list.sort_by_key(|item| !item.2);
+        list.sort_by_key(|item| !item.is_relevant);
         (sum, told) = (sum + found / gain(&list), told + 1.0);
     }
     sum / told

@@ -209,7 +209,7 @@ fn a_definition_changes_with_what_is_computed_and_only_with_that() {
 }
 
 #[test]
-fn a_model_whose_features_swap_their_names_is_another_and_one_whose_lines_do_is_the_same() {
+fn a_model_whose_features_swap_their_names_is_another() {
     let definitions = |first: &str, second: &str, list: &str| {
         let text = format!(
             "name = \"swapped\"\n\
