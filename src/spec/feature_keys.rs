@@ -45,7 +45,7 @@ pub static AGGREGATE: Section = Section {
             "bool",
             Is("false"),
             "True if the record of whoever looks the features up counts, too: an example, or an instance in a request. Its stream \
-             must have, by name and type, the columns that the aggregate reads. For sliding, cumulative and lifetime windows",
+             must have, by name and type, the columns that the aggregate reads. For sliding, cumulative and lifetime windows, and sessions without a `max`",
         ),
         key(
             "default",

@@ -7,7 +7,7 @@ use super::checker::Checker;
 use super::group::digits;
 use super::reader::{Fields, TomlValue};
 use super::toml_text::Text;
-use crate::aggregate::{FeatureType, KINDS, Op, OpInput, Window, WindowShape};
+use crate::aggregate::{FeatureType, KINDS, Op, OpInput, Window};
 use crate::expr::Scope;
 use crate::time::parse_time;
 use crate::value::{Scalar, Schema, Type};
@@ -71,14 +71,9 @@ impl<'a> Checker<'a> {
     /// time and from which it drives out no other.
     pub fn current(&self, fields: &Fields<'a>, windows: &[(Window, String)]) -> bool {
         let current = fields.bool("current").unwrap_or(false);
-        let is_open = |window: &Window| {
-            let is_of =
-                matches!(window.shape, WindowShape::Sliding(_) | WindowShape::Cumulative(_) | WindowShape::Lifetime(_));
-            is_of && window.lag_ms == 0
-        };
-        for (window, _) in windows.iter().filter(|(window, _)| current && !is_open(window)) {
+        for (window, _) in windows.iter().filter(|(window, _)| current && !window.admits_own()) {
             let message = format!("a record of one's own cannot count in {}", window.describe());
-            let expected = "'current' with sliding, cumulative and lifetime windows that do not lag";
+            let expected = "'current' with sliding, cumulative and lifetime windows and sessions without 'max', none of which lags";
             self.problems.expected(fields.span("current"), message, expected);
         }
         current

@@ -10,8 +10,7 @@ use arrow_array::{ArrayRef, Float64Array, StringArray};
 use proptest::prelude::*;
 use tidemill::aggregate::{
     AggregateSpec, Divisible, EntityBound, Expired, Feature, GroupLayout, GroupState, InputColumns, KINDS, LineInput,
-    Op, OpInput, RequestWindows, SavedGroup, Sliding, StepBudget, Update, VectorDecoder, Window, WindowShape,
-    encode_vector,
+    Op, OpInput, RequestWindows, SavedGroup, Sliding, StepBudget, Update, VectorDecoder, Window, encode_vector,
 };
 use tidemill::value::{Key, Scalar};
 
@@ -630,12 +629,7 @@ proptest! {
         let (own, events) = events.split_last().expect("there are events");
         let asking = own.at + later;
         let own = [Event { at: asking, late: 0, ..own.clone() }];
-        let is_open = |case: &Case| {
-            let shape = case.window.window().shape;
-            let is_of = matches!(shape, WindowShape::Sliding(_) | WindowShape::Cumulative(_) | WindowShape::Lifetime(_));
-            is_of && case.window.lag == 0
-        };
-        for case in cases().filter(is_open) {
+        for case in cases().filter(|case| case.window.window().admits_own()) {
             let mut group = ClosedGroup::of(GroupLayout {
                 lines: case.layout().lines.into_iter().map(|line| AggregateSpec { current: true, ..line }).collect(),
                 width: 1,

@@ -160,6 +160,11 @@ impl Window {
         of_kind!(self.shape, window => window.is_ordered())
     }
 
+    /// The same as [`WindowKind::admits_own`]. A window that lags admits none.
+    pub fn admits_own(self) -> bool {
+        self.lag_ms == 0 && of_kind!(self.shape, window => window.admits_own())
+    }
+
     /// Returns whether its features are lists of answers.
     pub fn is_series(self) -> bool {
         self.steps().is_some()

@@ -65,6 +65,10 @@ impl WindowKind for Cumulative {
         Some(self.0.length_ms)
     }
 
+    fn admits_own(self) -> bool {
+        true
+    }
+
     fn panes(self) -> Option<i64> {
         Some(1)
     }

@@ -143,6 +143,10 @@ impl WindowKind for Divisible {
         self.0.reach_ms()
     }
 
+    fn admits_own(self) -> bool {
+        self.0.admits_own()
+    }
+
     fn panes(self) -> Option<i64> {
         self.0.panes()
     }

@@ -70,6 +70,10 @@ pub trait WindowKind: Copy {
     fn is_ordered(self) -> bool {
         false
     }
+    /// Returns whether a record at the asking time would be in it, beside all records that are.
+    fn admits_own(self) -> bool {
+        false
+    }
 
     /// The state of an aggregate whose records can be subtracted.
     fn invertible<A: Invertible, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>

@@ -69,6 +69,10 @@ impl WindowKind for Lifetime {
         None
     }
 
+    fn admits_own(self) -> bool {
+        true
+    }
+
     fn invertible<A: Invertible, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>
     where
         F: Fn(&A::Acc, &mut Answers<'_>) + 'static,

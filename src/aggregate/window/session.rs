@@ -86,6 +86,11 @@ impl WindowKind for Session {
         true
     }
 
+    /// With a `max`, the record may begin a run of its own instead.
+    fn admits_own(self) -> bool {
+        self.max_ms.is_none()
+    }
+
     fn any<A: Aggregate, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>
     where
         F: Fn(&A::Acc, &mut Answers<'_>) + 'static,

@@ -57,6 +57,10 @@ impl WindowKind for Sliding {
         Some(self.size_ms + self.hop_ms)
     }
 
+    fn admits_own(self) -> bool {
+        true
+    }
+
     fn panes(self) -> Option<i64> {
         Some(self.most_panes())
     }
