@@ -28,6 +28,9 @@ pub struct JsonDecoder {
     unplain: Cell<u32>,
 }
 
+/// The beginning of the parser's error of a number beyond all floats.
+const OUT_OF_RANGE: &str = "number out of range";
+
 /// Objects that are read by the parser after one that was not plain: the next are likely to be like it.
 const UNPLAIN_RUN: u32 = 64;
 
@@ -77,7 +80,7 @@ impl JsonDecoder {
         match (fault, parsed) {
             (Some(fault), _) => Err(fault),
             (None, Ok(())) => Ok(()),
-            (None, Err(error)) if error.to_string().starts_with("number out of range") => {
+            (None, Err(error)) if error.to_string().starts_with(OUT_OF_RANGE) => {
                 Err(FieldError { column: None, fault: FieldFault::NonFinite })
             }
             (None, Err(error)) => Err(FieldError { column: None, fault: FieldFault::Malformed(error.to_string()) }),
@@ -188,9 +191,17 @@ impl<'a, 'de> JsonRow<'a, 'de> {
         }
     }
 
+    /// Records a number beyond all floats, at which the parser stops, as a fault of its column.
+    fn note_range(&mut self, column: usize, error: &impl fmt::Display) {
+        if error.to_string().starts_with(OUT_OF_RANGE) {
+            self.fail(column, FieldFault::NonFinite);
+        }
+    }
+
     fn read_value(&mut self, column: usize, raw: &'de RawValue) -> serde_json::Result<()> {
         if let Some(seed) = self.seed(column) {
-            let read = seed.deserialize(&mut serde_json::Deserializer::from_str(raw.get()))?;
+            let read = seed.deserialize(&mut serde_json::Deserializer::from_str(raw.get()));
+            let read = read.inspect_err(|error| self.note_range(column, error))?;
             self.note(column, read);
         }
         Ok(())
@@ -240,7 +251,7 @@ impl<'a, 'de> ObjectSeed<'_, 'a, 'de> {
             ValueShape::Column(column) if row.take_plain(*column) => _ = map.next_value::<IgnoredAny>()?,
             ValueShape::Column(column) => match row.seed(*column) {
                 Some(seed) => {
-                    let read = map.next_value_seed(seed)?;
+                    let read = map.next_value_seed(seed).inspect_err(|error| row.note_range(*column, error))?;
                     row.note(*column, read);
                 }
                 None => _ = map.next_value::<IgnoredAny>()?,
@@ -373,7 +384,7 @@ mod tests {
         assert_eq!(decode(r#"{"id":null,"payload":null,"n":"7","at":"1706688000000"}"#), Ok(()));
         assert_eq!(fault(r#"{"id":7,"payload":{"amount":1}}"#), "id: expected string, found the number 7");
         assert_eq!(fault(r#"{"id":"a","payload":{"amount":1},"n":1.5}"#), "n: expected int, found the number 1.5");
-        assert_eq!(fault(r#"{"id":"a","payload":{"amount":1e999}}"#), "not a finite number");
+        assert_eq!(fault(r#"{"id":"a","payload":{"amount":1e999}}"#), "amount: not a finite number");
         assert_eq!(fault(r#"{"id":"a","payload":{"amount":1},"at":"soon"}"#), "at: \"soon\" is not a time");
         assert_eq!(fault(r#"{"id":"a","id":"b","payload":{"amount":1}}"#), "id: malformed: duplicate field");
         assert!(fault(r#"{"id":"a","pay"#).starts_with("malformed: EOF"));

@@ -165,6 +165,8 @@ fn each_bad_record_is_a_dead_letter_with_its_reason_and_position() {
         assert_eq!(letter.value.as_deref(), Some(message.as_bytes()), "the record is kept as it was");
         assert_eq!((letter.topic.as_str(), letter.partition), ("clicks", 0));
         assert!(!letter.detail.is_empty());
+        let is_named = letter.detail.starts_with("amount: ");
+        assert!(letter.reason != Reason::NonFinite || is_named, "{letter:?}");
     }
     let tally = job::tallies(&job)["clicks"];
     assert_eq!((tally.read, tally.applied, tally.dead_letter), (14, 1, 13));
