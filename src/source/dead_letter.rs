@@ -57,7 +57,7 @@ impl From<&FieldError> for Reason {
     fn from(error: &FieldError) -> Reason {
         match error.fault {
             FieldFault::Malformed(_) => Reason::Malformed,
-            FieldFault::Missing => Reason::MissingField,
+            FieldFault::Missing | FieldFault::Null(_) => Reason::MissingField,
             FieldFault::WrongType { .. } => Reason::WrongType,
             FieldFault::NonFinite => Reason::NonFinite,
             FieldFault::UnparsableTime(_) => Reason::UnparsableTime,

@@ -22,7 +22,7 @@ impl Refusal {
         let column = error.column.as_ref().and_then(|name| plan.schema.index_of(name));
         let is_time = column.is_some_and(|column| plan.time.reads(column));
         let is_incomplete = match error.fault {
-            FieldFault::Missing => true,
+            FieldFault::Missing | FieldFault::Null(_) => true,
             FieldFault::Malformed(_) => false,
             FieldFault::WrongType { .. } | FieldFault::NonFinite | FieldFault::UnparsableTime(_) => is_time,
         };

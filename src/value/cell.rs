@@ -162,7 +162,7 @@ impl CellRules<'_> {
     fn convert<C: CellWriter>(&self, found: Found<'_>, cell: C) -> Result<(), FieldFault> {
         let fault = match (self.ty, found) {
             (_, Found::Null) if self.nullable => None,
-            (_, Found::Null) => Some(FieldFault::Missing),
+            (_, Found::Null) => Some(FieldFault::Null(self.ty)),
             (Type::Int, found) => match int_of(found) {
                 Some(value) => {
                     cell.int(value);

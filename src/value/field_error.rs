@@ -10,6 +10,8 @@ pub enum FieldFault {
     /// The record or the field cannot be parsed.
     Malformed(String),
     Missing,
+    /// Null in a column of this type that takes none.
+    Null(Type),
     WrongType {
         expected: Type,
         found: String,
@@ -39,6 +41,7 @@ impl fmt::Display for FieldFault {
         match self {
             FieldFault::Malformed(why) => write!(f, "malformed: {why}"),
             FieldFault::Missing => f.write_str("missing"),
+            FieldFault::Null(expected) => write!(f, "expected {expected}, found null"),
             FieldFault::WrongType { expected, found } => write!(f, "expected {expected}, found {found}"),
             FieldFault::NonFinite => f.write_str("not a finite number"),
             FieldFault::UnparsableTime(text) => write!(f, "{text:?} is not a time"),

@@ -91,7 +91,7 @@ fn a_bad_instance_is_named_with_its_field() {
     assert_eq!(with("buyer", json!(7)), "instances[1].buyer: expected string, found the number 7");
     assert_eq!(with("items", json!("two")), "instances[1].items: expected int, found the text \"two\"");
     assert_eq!(with("items", json!(1.5)), "instances[1].items: expected int, found the number 1.5");
-    assert_eq!(with("items", Value::Null), "instances[1].items: missing");
+    assert_eq!(with("items", Value::Null), "instances[1].items: expected int, found null");
     assert_eq!(with("vip", json!([1])), "instances[1].vip: expected bool, found a list");
     assert_eq!(with("at", json!("soon")), "instances[1].at: \"soon\" is not a time");
     assert!(with("at", json!("1800-01-01")).starts_with("instances[1].at: 1800-01-01T00:00:00.000Z is outside"));

@@ -146,7 +146,7 @@ impl FileColumn {
         let values = self.values(batch);
         let mut cell = ColumnBuilder::new(self.column.ty);
         let is_wrong = |row: &usize| match self.column.rules().write(values.found(*row), &mut cell) {
-            Ok(()) | Err(FieldFault::Missing | FieldFault::NonFinite) => false,
+            Ok(()) | Err(FieldFault::Missing | FieldFault::Null(_) | FieldFault::NonFinite) => false,
             Err(_) => true,
         };
         let Some(row) = (0..batch.num_rows()).find(is_wrong) else { return Ok(()) };
