@@ -36,7 +36,7 @@ struct Measured {
     model: &'static str,
     /// The score that is compared.
     metric: &'static str,
-    /// What the script measures beside it.
+    /// The library beside it, by its name in the script.
     peer: Option<&'static str>,
 }
 

@@ -44,6 +44,11 @@ impl Frame {
         self.overrides.resize(self.rows * self.width, false);
     }
 
+    /// Forgets the instance that was being read, before another body is.
+    pub fn forget_reading(&mut self) {
+        self.reading = None;
+    }
+
     /// Returns the position of the instance that was being read when reading failed.
     pub fn reading(&self) -> Option<usize> {
         self.reading

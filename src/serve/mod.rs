@@ -57,6 +57,8 @@ mod grpc;
 mod hosts;
 mod instance_table;
 mod json_columns;
+mod json_error;
+mod json_fields;
 mod json_parts;
 mod letter_board;
 #[cfg(feature = "grpc")]

@@ -161,7 +161,7 @@ fn what_cannot_be_explained_is_refused() {
         }
     }
     let wrong = json!({ "model": "large", "instances": [], "explain": 1 });
-    assert!(client.post("/predict", wrong.to_string()).error().starts_with("explain: invalid type"));
+    assert!(client.post("/predict", wrong.to_string()).error().starts_with("explain: expected true or false"));
     let many = |explain: bool| {
         let instances: Vec<Value> = (0..28_000).map(|_| json!({ "amount": 1 })).collect();
         json!({ "model": "many", "instances": instances, "explain": explain }).to_string()

@@ -306,7 +306,7 @@ fn a_wrong_split_is_refused_and_changes_nothing() {
         ),
         (json!({ "weights": { "champion": 1 }, "ramp": "1h" }), 400, "ramp: expected an arm beside champion"),
         (json!({ "weights": { "champion": 1 }, "by": "ramp" }), 400, "`ramp` is no name of an author"),
-        (json!({ "weights": { "champion": "x" } }), 400, "invalid type: string"),
+        (json!({ "weights": { "champion": "x" } }), 400, "expected a number, found the text"),
         (json!({ "weight": {} }), 400, "unknown field `weight`"),
         (json!({ "clear": true, "weights": {} }), 400, "weights: a split that is cleared has none"),
     ] {

@@ -16,7 +16,7 @@ use crate::serve::json_columns::JsonColumns;
 use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
 use crate::serve::served_groups::{ServedGroup, check_count};
-use crate::serve::{Captures, RequestError, Service};
+use crate::serve::{Captures, RequestError, Service, json_error};
 use crate::store::RequestLookups;
 use crate::time::format_time;
 use crate::value::Scalar;
@@ -57,8 +57,7 @@ type GroupVectors = Vec<Option<Arc<[Feature]>>>;
 /// # Errors
 /// If there is no such group, feature or model, or the body is malformed or lists too many entities.
 pub fn online_features(service: &Service, _: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
-    let request: OnlineFeaturesRequest<'_> =
-        serde_json::from_str(payload.text()?).map_err(|error| malformed(error.to_string()))?;
+    let request: OnlineFeaturesRequest<'_> = json_error::parse(payload.text()?, "an object with entities")?;
     if request.include_feature_view_version_metadata {
         let what = "include_feature_view_version_metadata: expected false, for feature groups have no versions";
         return Err(malformed(what.to_owned()).into());

@@ -16,6 +16,7 @@ use crate::serve::RequestError;
 use crate::serve::instance_table::{InstanceTable, TableCell};
 use crate::serve::json_columns::JsonColumns;
 use crate::serve::payload::Payload;
+use crate::serve::{RequestError, json_error};
 use crate::serve::served_models::ServedModels;
 use crate::time::EventTime;
 
@@ -102,7 +103,7 @@ impl<'a> Invocation<'a> {
                 frame: DataFrame::Csv(CsvFrame::read(text)?),
             });
         }
-        let body: InvocationBody<'a> = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        let body: InvocationBody<'a> = json_error::parse(text, "a data frame in JSON")?;
         let InvocationBody { params, dataframe_split, dataframe_records, instances, inputs } = body;
         let frame = match (dataframe_split, dataframe_records, instances, inputs) {
             (Some(split), None, None, None) => DataFrame::Split(split.checked()?),

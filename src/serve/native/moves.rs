@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hyper::StatusCode;
-use serde::Deserialize;
 use serde_json::json;
 
 use crate::model::InputColumn;
@@ -12,6 +11,7 @@ use crate::registry::{
     CHAMPION, EarlierChampion, HistoryEntry, LiveModels, MoveByHand, Registry, RegistryError, Servable, When,
 };
 use crate::serve::call::Unanswered;
+use crate::serve::json_fields::JsonFields;
 use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
 use crate::serve::{Captures, RequestError, Service};
@@ -20,8 +20,7 @@ use crate::serve::{Captures, RequestError, Service};
 pub const BY: &str = "http";
 
 /// The body of a promotion.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 struct Promotion {
     version: u64,
     alias: Option<String>,
@@ -29,12 +28,30 @@ struct Promotion {
     by: Option<String>,
 }
 
+impl Promotion {
+    fn read(payload: Payload<'_>) -> Result<Self, RequestError> {
+        let fields = JsonFields::read(payload.text()?, &["version", "alias", "reason", "by"])?;
+        let (version, alias) = (fields.whole_number("version")?, fields.text("alias")?);
+        Ok(Promotion { version, alias, reason: fields.text("reason")?, by: fields.text("by")? })
+    }
+}
+
 /// The body of a rollback.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default)]
 struct Rollback {
     reason: Option<String>,
     by: Option<String>,
+}
+
+impl Rollback {
+    /// Reads a body, which may be empty.
+    fn read(payload: Payload<'_>) -> Result<Self, RequestError> {
+        if payload.bytes.trim_ascii().is_empty() {
+            return Ok(Rollback::default());
+        }
+        let fields = JsonFields::read(payload.text()?, &["reason", "by"])?;
+        Ok(Rollback { reason: fields.text("reason")?, by: fields.text("by")? })
+    }
 }
 
 /// Lists all moves of the model that the path names, ascending.
@@ -57,7 +74,7 @@ pub fn history(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Re
 /// written.
 pub fn promote(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
     let moving = HandMove::of(service, captures)?;
-    let Promotion { version, alias, reason, by } = parse(payload)?;
+    let Promotion { version, alias, reason, by } = Promotion::read(payload)?;
     Err(Unanswered::blocking(move || {
         let alias = alias.as_deref().unwrap_or(CHAMPION);
         let (reason, by) = (reason.as_deref().unwrap_or("promoted by hand"), by.as_deref().unwrap_or(BY));
@@ -71,8 +88,7 @@ pub fn promote(service: &Service, captures: &Captures<'_>, payload: Payload<'_>)
 /// If there is no such model or champion, the body is malformed, or the registry cannot be written.
 pub fn rollback(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
     let moving = HandMove::of(service, captures)?;
-    let Rollback { reason, by } =
-        if payload.bytes.trim_ascii().is_empty() { Rollback::default() } else { parse(payload)? };
+    let Rollback { reason, by } = Rollback::read(payload)?;
     Err(Unanswered::blocking(move || {
         let model = &moving.model;
         let earlier = moving.registry.earlier_champion(model).map_err(|error| refusal(model, error))?;
@@ -81,10 +97,6 @@ pub fn rollback(service: &Service, captures: &Captures<'_>, payload: Payload<'_>
         let (reason, by) = (reason.as_deref().unwrap_or("rolled back by hand"), by.as_deref().unwrap_or(BY));
         moving.make(version, &MoveByHand { alias: CHAMPION, when: moving.when, reason, by, reverts: Some(reverts) })
     }))
-}
-
-fn parse<'a, T: Deserialize<'a>>(payload: Payload<'a>) -> Result<T, RequestError> {
-    serde_json::from_str(payload.text()?).map_err(|error| RequestError::Malformed(error.to_string()))
 }
 
 /// All that a move needs of the service.

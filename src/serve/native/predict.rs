@@ -18,7 +18,7 @@ use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
 use crate::serve::served_model::ServedModel;
 use crate::serve::served_models::ServedModels;
-use crate::serve::{Captures, RequestError, Service};
+use crate::serve::{Captures, RequestError, Service, json_error};
 use crate::time::EventTime;
 
 /// The fields of a request.
@@ -162,12 +162,15 @@ impl<'de> Envelope<'de> {
         frame: &mut Frame,
         assumed: Option<usize>,
     ) -> Result<Self, RequestError> {
+        json_error::check_not_empty(body, "an object with instances")?;
+        // The mistake may be before any instance of this body.
+        frame.forget_reading();
         let mut json = serde_json::Deserializer::from_str(body);
         let seed = EnvelopeSeed { reader, frame: &mut *frame, assumed };
         let read = seed.deserialize(&mut json).and_then(|envelope| json.end().map(|()| envelope));
         let envelope = read.map_err(|error| {
             let place = frame.reading().map_or_else(String::new, |index| format!("instances[{index}]: "));
-            RequestError::Malformed(format!("{place}{error}"))
+            RequestError::Malformed(format!("{place}{}", json_error::reworded(&error.to_string())))
         })?;
         match envelope.unknown {
             Some(found) => {

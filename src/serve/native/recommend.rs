@@ -20,7 +20,7 @@ use crate::serve::recommender::{EntityFeature, ItemCandidate, Recommender, keys_
 use crate::serve::reply::{self, Reply};
 use crate::serve::served_groups::scalar;
 use crate::serve::served_model::ServedModel;
-use crate::serve::{Captures, RequestError, Service};
+use crate::serve::{Captures, RequestError, Service, json_error};
 use crate::value::{Key, Scalar, Type};
 
 /// The fields of a request.
@@ -282,7 +282,7 @@ fn recommender(model: &ServedModel) -> Result<&Recommender, RequestError> {
 
 /// Reads a body.
 fn read(service: &Service, body: &str) -> Result<RecommendRequest, RequestError> {
-    let body: Value = serde_json::from_str(body).map_err(|error| malformed(error.to_string()))?;
+    let body: Value = json_error::parse(body, "an object with a user")?;
     let Value::Object(mut fields) = body else {
         return Err(malformed("expected an object with a user".to_owned()));
     };

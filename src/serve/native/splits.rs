@@ -9,7 +9,7 @@ use crate::registry::{ArmTarget, AskedSplit, Split, SplitByHand, SplitEntry, Whe
 use crate::serve::call::Unanswered;
 use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
-use crate::serve::{Captures, RequestError, Service};
+use crate::serve::{Captures, RequestError, Service, json_error};
 use crate::time::EventTime;
 
 /// The fields of a request beside those of a split.
@@ -76,8 +76,8 @@ struct RequestedSplit {
 
 impl RequestedSplit {
     fn read(body: &str) -> Result<Self, RequestError> {
-        let malformed = |error: serde_json::Error| RequestError::Malformed(error.to_string());
-        let mut fields: Map<String, Value> = serde_json::from_str(body).map_err(malformed)?;
+        let malformed = |error: serde_json::Error| json_error::malformed(&error);
+        let mut fields: Map<String, Value> = json_error::parse(body, "an object with weights")?;
         let mut text = |name: &str, default: &str| match fields.remove(name) {
             None | Some(Value::Null) => Ok(default.to_owned()),
             Some(Value::String(text)) => Ok(text),

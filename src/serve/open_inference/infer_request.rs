@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 
 use super::tensor_columns::{TensorCells, TensorColumns, TensorHead, binary_cells};
 use super::tensor_type::TensorType;
-use crate::serve::RequestError;
 use crate::serve::payload::{Payload, text_of};
+use crate::serve::{RequestError, json_error};
 
 /// The header that tells the length of the JSON before binary tensors.
 pub const HEADER_LENGTH: &str = "inference-header-content-length";
@@ -93,7 +93,7 @@ impl<'a> InferRequest<'a> {
             }
         };
         let request: InferRequest<'a> =
-            serde_json::from_str(text_of(json)?).map_err(|error| malformed(error.to_string()))?;
+            serde_json::from_str(text_of(json)?).map_err(|error| json_error::malformed(&error))?;
         if let Some(content_type) =
             request.parameters.as_ref().and_then(|parameters| parameters.content_type.as_deref())
             && content_type != "pd"

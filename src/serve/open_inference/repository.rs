@@ -9,7 +9,7 @@ use crate::serve::call::Unanswered;
 use crate::serve::payload::Payload;
 use crate::serve::prediction_stats::RequestCount;
 use crate::serve::reply::{self, Reply};
-use crate::serve::{Captures, RequestError, Service};
+use crate::serve::{Captures, Service, json_error};
 
 /// The body of a request for the index, which may be empty.
 #[derive(Debug, Default, Deserialize)]
@@ -28,7 +28,7 @@ pub fn index(service: &Service, _: &Captures<'_>, payload: Payload<'_>) -> Resul
     let text = payload.text()?;
     let request = match text.trim_ascii() {
         "" => IndexRequest::default(),
-        json => serde_json::from_str(json).map_err(|error| RequestError::Malformed(error.to_string()))?,
+        json => json_error::parse(json, "an object")?,
     };
     let mut all = Vec::new();
     for model in service.models.iter() {

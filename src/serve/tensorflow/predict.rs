@@ -11,7 +11,7 @@ use crate::serve::call::{Call, Scratch, Unanswered, VersionRef};
 use crate::serve::json_columns::JsonColumns;
 use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
-use crate::serve::{Captures, RequestError, Service};
+use crate::serve::{Captures, RequestError, Service, json_error};
 
 /// The signature that a request may name.
 const SIGNATURE: &str = "serving_default";
@@ -98,8 +98,7 @@ fn answer(
 ) -> Result<Reply, Unanswered> {
     let NamedVersion { model, version } = named;
     let malformed = |what: &str| RequestError::Malformed(what.to_owned());
-    let request: SignatureRequest<'_> =
-        serde_json::from_str(payload.text()?).map_err(|error| malformed(&error.to_string()))?;
+    let request: SignatureRequest<'_> = json_error::parse(payload.text()?, "an object with instances or inputs")?;
     if let Some(found) = request.signature_name.filter(|name| !["", SIGNATURE].contains(&name.as_str())) {
         return Err(malformed(&format!("signature_name: expected {SIGNATURE}, found {found:?}")).into());
     }

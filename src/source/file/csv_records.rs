@@ -74,7 +74,7 @@ pub struct CsvRecords {
 enum RecordBytes {
     /// `text`, where each field begins at the end of the one before.
     Parsed,
-    /// This part of the buffer, where a comma is between two fields.
+    /// A part of the buffer, where a comma is between two fields.
     Line(Range<usize>),
 }
 

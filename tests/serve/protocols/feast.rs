@@ -115,7 +115,7 @@ fn errors_are_exceptions_of_feast() {
     ] {
         assert_eq!(error(body), bad(text));
     }
-    assert!(error(json!({ "features": [] })).2.starts_with("missing field `entities`"));
+    assert!(error(json!({ "features": [] })).2.starts_with("entities: missing"));
     assert!(error(json!({ "feature": [], "entities": buyer })).2.starts_with("unknown field `feature`"));
     let many: Vec<String> = (0..1001).map(|buyer| buyer.to_string()).collect();
     let many = error(json!({ "features": ["spend:amount_mean_1h"], "entities": { "buyer": many } }));

@@ -247,7 +247,7 @@ fn what_is_wrong_with_a_request_is_named_with_its_tensor() {
     let both = json!({ "binary_data_size": 1 });
     assert!(error(&|r| r["inputs"][0]["parameters"] = both.clone()).starts_with("inputs[0] (buyer): both data and"));
     assert_eq!(error(&|r| r["inputs"] = json!([])), "inputs: expected a tensor for each column");
-    assert!(error(&|r| drop(r.as_object_mut().unwrap().remove("inputs"))).starts_with("missing field `inputs`"));
+    assert!(error(&|r| drop(r.as_object_mut().unwrap().remove("inputs"))).starts_with("inputs: missing"));
     assert_eq!(
         error(&|r| r["outputs"] = json!([{ "name": "predict" }])),
         "outputs[0]: unknown output predict; expected predictions"
