@@ -33,14 +33,17 @@ impl<'a> Captures<'a> {
         let rest = path.strip_prefix(literal)?;
         if route.is_prefix {
             captures.segments[0] = rest;
-            return (!rest.is_empty()).then_some(captures);
+            let least = route.pattern.matches('{').count();
+            return (rest.splitn(least, '/').count() == least).then_some(captures);
         }
         let (mut segments, mut next) = (rest.split('/'), 0);
         for expected in route.pattern[literal.len()..].split('/') {
             let segment = segments.next()?;
             match expected.strip_prefix('{').and_then(|capture| capture.split_once('}')) {
                 Some((_, suffix)) => {
-                    captures.segments[next] = segment.strip_suffix(suffix).filter(|captured| !captured.is_empty())?;
+                    // A colon begins the action of a path, as in `late:predict`.
+                    let is_whole = |captured: &&str| !captured.is_empty() && !captured.contains(':');
+                    captures.segments[next] = segment.strip_suffix(suffix).filter(is_whole)?;
                     next += 1;
                 }
                 None if segment != expected => return None,
@@ -227,7 +230,18 @@ mod tests {
         assert_eq!(get("/"), Ok(("/", captures(""))));
         assert_eq!(get("/models/late"), Ok(("/models/{model}", captures("late"))));
         assert_eq!(get("/models/late/versions"), Ok(("/models/{model}/versions", captures("late"))));
-        for path in ["", "/predict/", "/features/", "/models/", "/models//versions", "/models/a/b", "/Predict", "*"] {
+        for path in [
+            "",
+            "/predict/",
+            "/features/",
+            "/models/late:predict",
+            "/v1/models/late:nope",
+            "/models/",
+            "/models//versions",
+            "/models/a/b",
+            "/Predict",
+            "*",
+        ] {
             assert_eq!(get(path), Err(format!("unknown route {path}")));
         }
     }
@@ -243,6 +257,9 @@ mod tests {
     fn no_two_routes_match_one_request_and_captures_fit() {
         let router = Router::new(FAMILIES, &Metrics::new("test"));
         for counted in &router.routes {
+        for (method, path) in [(&Method::GET, "/v1/models/late:predict"), (&Method::HEAD, "/features/airport")] {
+            assert_eq!(find(method, path), Err("this route takes POST only".to_owned()), "{path}");
+        }
             let pattern = counted.route.pattern;
             assert!(pattern.matches('{').count() <= MOST_CAPTURES, "{pattern}");
             let found = router.find(&counted.route.method, pattern).route.expect("a pattern is a path of its route").0;

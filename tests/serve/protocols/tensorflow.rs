@@ -89,7 +89,9 @@ fn what_is_wrong_with_a_request_is_said() {
     assert_eq!(status("/v1/models/large/versions/x:predict").0, 400);
     let alias = "model large has no alias canary; expected champion".to_owned();
     assert_eq!(status("/v1/models/large/labels/canary:predict"), (404, alias));
-    assert_eq!(status("/v1/models/:predict").0, 405);
+    for path in ["/v1/models/:predict", "/v1/models/large:nope", "/v1/models/large/versions/1:nope"] {
+        assert_eq!(status(path), (404, format!("unknown route {path}")));
+    }
     assert_eq!(status("/v1/models/large").0, 405);
     server.drain();
 }
