@@ -30,6 +30,10 @@ pub enum RequestError {
     NotExplained { model: String, kind: String, expected: String },
     #[error("instances: {found} of them to be explained by model {model}; expected {most} at most")]
     TooManyExplained { model: String, found: usize, most: usize },
+    #[error(
+        "{0:?} in the path is no percent-encoding; expected % and two hexadecimal digits, such as %25 for % itself"
+    )]
+    PercentEncoding(String),
     #[error("the path is not UTF-8 once decoded")]
     Path,
     /// A parameter of a query that the route does not take, and those that it takes.
@@ -158,6 +162,7 @@ impl RequestError {
             | RequestError::Key { .. }
             | RequestError::KeyCount { .. }
             | RequestError::NotExplained { .. }
+            | RequestError::PercentEncoding(_)
             | RequestError::Path
             | RequestError::Query { .. }
             | RequestError::QueryTwice(_)

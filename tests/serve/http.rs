@@ -248,6 +248,12 @@ fn an_entity_is_read_from_the_path() {
     assert_eq!(error("/features/place/DE/3"), (404, "group place has no entity DE, 3".to_owned()));
     assert_eq!(error("/features/place/DE/two"), (400, "items: expected int, found \"two\"".to_owned()));
     assert_eq!(error("/features/spend/%ff").0, 400);
+    for (path, shown) in [("/features/spend/%zz", "%zz"), ("/features/place/DE/%2", "%2"), ("/models/large%", "%")] {
+        let expected = format!(
+            "{shown:?} in the path is no percent-encoding; expected % and two hexadecimal digits, such as %25 for % itself"
+        );
+        assert_eq!(error(path), (400, expected), "{path}");
+    }
     assert_eq!(error("/features/spent/ann"), (404, "unknown feature group spent; did you mean spend?".to_owned()));
     let count = "group place has the entity country, items, so it takes 2 in the path; found 1";
     assert_eq!(error("/features/place/DE"), (400, count.to_owned()));
