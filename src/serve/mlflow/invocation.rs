@@ -12,12 +12,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::example::{Frame, InstanceError};
-use crate::serve::RequestError;
 use crate::serve::instance_table::{InstanceTable, TableCell};
 use crate::serve::json_columns::JsonColumns;
 use crate::serve::payload::Payload;
-use crate::serve::{RequestError, json_error};
 use crate::serve::served_models::ServedModels;
+use crate::serve::{RequestError, json_error};
 use crate::time::EventTime;
 
 /// A data frame to predict for, and the parameters beside it.
@@ -86,8 +85,9 @@ impl<'a> Invocation<'a> {
     /// The text of a body; NaN is null in JSON.
     ///
     /// # Errors
-    /// If the body is not UTF-8.
+    /// If the body is not UTF-8, or says that it is something else than JSON or CSV in UTF-8.
     pub fn text(payload: Payload<'a>) -> Result<Cow<'a, str>, RequestError> {
+        check_content_type(payload)?;
         let text = payload.text()?;
         Ok(if is_csv(payload) { text.into() } else { nan_as_null(text) })
     }
@@ -230,6 +230,34 @@ impl CsvFrame {
             "" => TableCell::Null,
             text => TableCell::Text(text),
         }
+    }
+}
+
+/// Formats of data frames that other servers of these protocols take.
+const OTHER_FORMATS: [&str; 7] = [
+    "application/parquet",
+    "application/x-parquet",
+    "application/vnd.apache.parquet",
+    "application/vnd.apache.arrow.stream",
+    "application/x-recordio-protobuf",
+    "application/x-npy",
+    "text/libsvm",
+];
+
+/// Checks that a body does not claim to be in another format than JSON or CSV, or another encoding than UTF-8.
+fn check_content_type(payload: Payload<'_>) -> Result<(), RequestError> {
+    let content_type = payload.header(CONTENT_TYPE.as_str()).unwrap_or_default();
+    let mut parts = content_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let is_other_format = OTHER_FORMATS.iter().any(|format| essence.eq_ignore_ascii_case(format));
+    let is_other_charset = parts.filter_map(|parameter| parameter.split_once('=')).any(|(name, value)| {
+        let charset = value.trim().trim_matches('"');
+        let is_utf8 = ["utf-8", "utf8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known));
+        name.trim().eq_ignore_ascii_case("charset") && !is_utf8
+    });
+    match is_other_format || is_other_charset {
+        true => Err(RequestError::ContentType { found: content_type.to_owned(), expected: "JSON and CSV in UTF-8" }),
+        false => Ok(()),
     }
 }
 

@@ -108,6 +108,13 @@ fn errors_are_in_the_form_of_mlflow() {
     assert_eq!(error(csv, "buyer,items\na\n"), bad("row 0: 1 fields; expected 2, as in the header"));
     let wrong = ORDERS.replace(",0,", ",x,");
     assert_eq!(error(csv, &wrong), bad("instances[2].items: expected int, found the text \"x\""));
+    for content_type in
+        ["application/vnd.apache.parquet", "application/x-parquet", "text/csv; header=1; charset=\"UTF-16\""]
+    {
+        let expected = format!("content type {content_type:?}; this route takes JSON and CSV in UTF-8 only");
+        let headers = format!("content-type: {content_type}\r\n");
+        assert_eq!(error(&headers, ORDERS), (415, "BAD_REQUEST".to_owned(), expected));
+    }
     let other = client.get("/invocations");
     assert_eq!((other.status, &other.json()["message"]), (405, &json!("this route takes POST only")));
     assert!(other.head.contains("allow: post"));
