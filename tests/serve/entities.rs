@@ -73,11 +73,32 @@ fn what_is_wrong_with_a_body_is_named_with_its_entity_and_column() {
             "window: \"2h\" cannot be answered by group place; it keeps no panes for requests, which request_windows = true \
              makes it do",
         ),
+        (r#"{"entities":[],"entities":[]}"#, "entities: duplicate field"),
+    ] {
+        assert_eq!(error("/features/place", body), bad(text), "{body}");
+    }
+    assert_eq!(error("/features/place", " "), bad("the body is empty; expected an object with entities"));
+    assert_eq!(error("/features/place", "{").0, 400);
+    assert_eq!(error("/features/plaec", "{}"), (404, "unknown feature group plaec; did you mean place?".to_owned()));
+    assert_eq!(error("/features/place/DE/2", "{}"), (405, "this route takes GET and HEAD only".to_owned()));
+    let many: Vec<Value> = (0..1001).map(|items| json!({ "country": "DE", "items": items })).collect();
+    let body = json!({ "entities": many }).to_string();
+    assert_eq!(error("/features/place", &body), (413, "entities: 1001 of them; expected 1000 at most".to_owned()));
+    let listed = client.get("/features/place");
+    assert!(listed.status == 405 && listed.head.to_lowercase().contains("allow: post\r"), "{listed:?}");
+    server.drain();
+}
+
+#[test]
+fn an_entity_that_is_wrong_fails_alone() {
+    let shop = Shop::open();
+    let server = shop.serve();
+    let mut client = Client::connect(server.addr());
+    for (body, text) in [
         (r#"{"entities":[{"country":"DE","items":2},5]}"#, "entities[1]: expected an object"),
         (r#"{"entities":[{"country":"DE"}]}"#, "entities[0].items: missing"),
         (r#"{"entities":[{"country":"DE","items":"2"}]}"#, "entities[0].items: expected int, found \"2\""),
         (r#"{"entities":[{"country":null,"items":"2"}]}"#, "entities[0].items: expected int, found \"2\""),
-        (r#"{"entities":[],"entities":[]}"#, "entities: duplicate field"),
         (r#"{"entities":[null]}"#, "entities[0]: expected an object"),
         (
             r#"{"entities":[{"country":"DE","items":2},{"items":2,"country":"DE","items":2}]}"#,
@@ -93,14 +114,21 @@ fn what_is_wrong_with_a_body_is_named_with_its_entity_and_column() {
             "entities[0].item: no column of the entity; expected country, items; did you mean items?",
         ),
     ] {
-        assert_eq!(error("/features/place", body), bad(text), "{body}");
+        // The wrong entity is the last; another before it and one behind it are answered.
+        let body = body.replace("]}", r#",{"country":"DE","items":2}]}"#);
+        let answer = client.post("/features/place", &body);
+        assert_eq!(answer.status, 200, "{body}: {answer:?}");
+        let results = answer.json()["results"].clone();
+        let (good, others) = results.as_array().unwrap().split_last().unwrap();
+        assert_eq!((&good["status"], good.get("error")), (&json!("found"), None), "{body}");
+        let wrong = others.last().unwrap();
+        assert_eq!(
+            (&wrong["status"], &wrong["features"], &wrong["error"]),
+            (&json!("not_found"), &Value::Null, &json!(text))
+        );
+        assert!(others[..others.len() - 1].iter().all(|other| other == good), "{body}");
     }
-    assert_eq!(error("/features/place", "{").0, 400);
-    assert_eq!(error("/features/plaec", "{}"), (404, "unknown feature group plaec; did you mean place?".to_owned()));
-    assert_eq!(error("/features/place/DE/2", "{}"), (405, "this route takes GET and HEAD only".to_owned()));
-    let many: Vec<Value> = (0..1001).map(|items| json!({ "country": "DE", "items": items })).collect();
-    let body = json!({ "entities": many }).to_string();
-    assert_eq!(error("/features/place", &body), (413, "entities: 1001 of them; expected 1000 at most".to_owned()));
-    assert_eq!(client.get("/features/place").status, 400, "GET takes an entity in the path");
+    let unknown = client.post("/features/place", r#"{"entities":[{"country":"DE","item":2}]}"#).json();
+    assert_eq!(unknown["results"][0]["entity"], json!({ "country": "DE", "item": 2 }), "as it was given");
     server.drain();
 }

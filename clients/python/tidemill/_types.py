@@ -55,6 +55,8 @@ class EntityVector:
     status: str
     entity: Mapping[str, Any]
     features: Optional[Mapping[str, Any]]
+    #: What is wrong with the entity, if it is none of the group.
+    error: Optional[str] = None
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 //! `POST /features/{group}`: the newest vectors of many entities, or their features in the window of `"window"`.
 //!
-//! An entity that the group does not have is `not_found`, and so is one with a null, whose records no group aggregates; the
-//! others are answered all the same. A body that is malformed is refused as a whole.
+//! An entity that the group does not have is `not_found`, and so is one with a null, whose records no group aggregates, and
+//! one that is no entity of the group, whose result also has the `error`; the others are answered all the same. A body that
+//! is malformed otherwise is refused as a whole.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::expr::nearest;
 use crate::serve::answer_moment::AnswerMoment;
@@ -13,7 +14,7 @@ use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
 use crate::serve::served_groups::{EntityColumn, ServedGroup, check_count};
 use crate::serve::served_windows::AskedFeatures;
-use crate::serve::{Captures, RequestError, Service};
+use crate::serve::{Captures, RequestError, Service, json_error};
 use crate::time::format_time;
 use crate::value::Scalar;
 
@@ -23,16 +24,19 @@ use crate::value::Scalar;
 /// If there is no such group, the body is malformed or lists too many, or the group cannot answer the window.
 pub fn entities(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
     let group = service.groups.find(&captures.text(0)?)?;
-    let EntitiesRequest { keys, window } = read(group, payload)?;
+    let EntitiesRequest { entities, window } = read(group, payload)?;
     let asked = group.asked(window.as_deref())?;
     let moment = service.moment(payload);
-    let mut out = Vec::with_capacity(64 + 256 * keys.len());
+    let mut out = Vec::with_capacity(64 + 256 * entities.len());
     out.extend_from_slice(b"{\"results\":[");
-    for (at, key) in keys.iter().enumerate() {
+    for (at, entity) in entities.iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        write_result(group, key, &asked, moment, &mut out);
+        match entity {
+            Ok(key) => write_result(group, key, &asked, moment, &mut out),
+            Err(wrong) => out.extend_from_slice(wrong.result().to_string().as_bytes()),
+        }
     }
     out.extend_from_slice(b"],\"watermark\":");
     match moment.watermark {
@@ -64,10 +68,23 @@ fn write_result(
     out.push(b'}');
 }
 
+/// An object that is no entity of the group.
+struct WrongEntity {
+    /// As the body has it; null if it is no object.
+    given: Value,
+    error: String,
+}
+
+impl WrongEntity {
+    fn result(&self) -> Value {
+        json!({ "status": "not_found", "entity": self.given, "features": null, "error": self.error })
+    }
+}
+
 /// The contents of a body.
 struct EntitiesRequest {
-    /// The entities, in order.
-    keys: Vec<Vec<Scalar>>,
+    /// The keys of the entities, in order.
+    entities: Vec<Result<Vec<Scalar>, WrongEntity>>,
     window: Option<String>,
 }
 
@@ -76,8 +93,7 @@ const FIELDS: [&str; 2] = ["entities", "window"];
 
 /// Reads a body.
 fn read(group: &ServedGroup, payload: Payload<'_>) -> Result<EntitiesRequest, RequestError> {
-    let body: JsonParts<JsonParts<JsonParts<Value>>> =
-        serde_json::from_str(payload.text()?).map_err(|error| RequestError::Malformed(error.to_string()))?;
+    let body: JsonParts<JsonParts<JsonParts<Value>>> = json_error::parse(payload.text()?, "an object with entities")?;
     let malformed = |what: &str| RequestError::Malformed(what.to_owned());
     let JsonParts::Object(fields) = body else { return Err(malformed("expected an object with entities")) };
     if let Some((found, _)) = fields.iter().find(|(name, _)| !FIELDS.contains(&name.as_str())) {
@@ -102,28 +118,38 @@ fn read(group: &ServedGroup, payload: Payload<'_>) -> Result<EntitiesRequest, Re
         Some(_) => return Err(malformed("window: expected a duration, such as \"2h\"")),
     };
     check_count(list.len())?;
-    let keys = list.iter().enumerate().map(|(index, entity)| key(group, index, entity));
-    Ok(EntitiesRequest { keys: keys.collect::<Result<_, _>>()?, window })
+    let read = |(index, entity): (usize, &JsonParts<Value>)| {
+        key(group, entity)
+            .map_err(|what| WrongEntity { given: given_by(entity), error: format!("entities[{index}]{what}") })
+    };
+    Ok(EntitiesRequest { entities: list.iter().enumerate().map(read).collect(), window })
 }
 
-/// Reads an entity: an object with a value for each of its columns, or null.
-fn key(group: &ServedGroup, index: usize, entity: &JsonParts<Value>) -> Result<Vec<Scalar>, RequestError> {
-    let wrong = |what: String| RequestError::Malformed(format!("entities[{index}]{what}"));
-    let JsonParts::Object(fields) = entity else { return Err(wrong(": expected an object".to_owned())) };
+/// The object that stands for an entity in a body; null if it is none.
+fn given_by(entity: &JsonParts<Value>) -> Value {
+    match entity {
+        JsonParts::Object(fields) => Value::Object(fields.iter().cloned().collect::<Map<_, _>>()),
+        _ => Value::Null,
+    }
+}
+
+/// Reads an entity: an object with a value for each of its columns, or null. The error is what follows the entity's place.
+fn key(group: &ServedGroup, entity: &JsonParts<Value>) -> Result<Vec<Scalar>, String> {
+    let JsonParts::Object(fields) = entity else { return Err(": expected an object".to_owned()) };
     let names = || group.entity.iter().map(|column| column.name.as_str());
     if let Some((found, _)) = fields.iter().find(|(name, _)| names().all(|known| known != name)) {
         let nearest = nearest(found, names()).map_or_else(String::new, |name| format!("; did you mean {name}?"));
         let expected = names().collect::<Vec<_>>().join(", ");
-        return Err(wrong(format!(".{found}: no column of the entity; expected {expected}{nearest}")));
+        return Err(format!(".{found}: no column of the entity; expected {expected}{nearest}"));
     }
     let value = |column: &EntityColumn| {
         let name = column.name.as_str();
         let mut given = fields.iter().filter(|(known, _)| known == name).map(|(_, value)| value);
-        let found = given.next().ok_or_else(|| wrong(format!(".{name}: missing")))?;
+        let found = given.next().ok_or_else(|| format!(".{name}: missing"))?;
         if given.next().is_some() {
-            return Err(wrong(format!(".{name}: duplicate field")));
+            return Err(format!(".{name}: duplicate field"));
         }
-        column.scalar(found).ok_or_else(|| wrong(format!(".{name}: expected {}, found {found}", column.ty)))
+        column.scalar(found).ok_or_else(|| format!(".{name}: expected {}, found {found}", column.ty))
     };
     group.entity.iter().map(value).collect()
 }
