@@ -1,10 +1,9 @@
 //! The endpoint: predictions, features, versions and metrics over HTTP.
 //!
 //! Each serving thread has its own listener on the shared port, a single-threaded runtime, and the connections that it
-//! accepted; it answers each request itself. Requests read shared state without a lock: the programs of the models,
-//! the online store and the live versions. Bodies, heads, connections and time are bounded, in all and for one client.
-//! Whatever a client sends, it is answered or cut off; no input makes a serving thread panic. Health and metrics are
-//! answered on further connections as well, so that a probe does not fail because of clients.
+//! accepted. Requests read shared state without a lock: the programs of the models, the online store and the live
+//! versions. Bodies, heads, connections and time are bounded, in all and for one client. Whatever a client sends, it is
+//! answered or cut off; no input makes a serving thread panic. Probes are answered on further connections as well.
 //!
 //! Routes are entries of tables, one table a [`RouteFamily`]. A family reads requests and writes answers and errors in its
 //! own shape; what lies between, from a call with its instances to a prediction, is shared by all of them. Adding a route
@@ -58,7 +57,6 @@ mod hosts;
 mod instance_table;
 mod json_columns;
 mod json_error;
-mod json_fields;
 mod json_parts;
 mod letter_board;
 #[cfg(feature = "grpc")]

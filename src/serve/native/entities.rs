@@ -70,7 +70,7 @@ fn write_result(
 
 /// An object that is no entity of the group.
 struct WrongEntity {
-    /// As the body has it; null if it is no object.
+    /// The object in the body; null if it is none.
     given: Value,
     error: String,
 }

@@ -2,6 +2,7 @@
 
 mod entities;
 mod features;
+mod json_fields;
 mod models;
 mod moves;
 mod predict;

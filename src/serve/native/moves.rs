@@ -6,12 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hyper::StatusCode;
 use serde_json::json;
 
+use super::json_fields::JsonFields;
 use crate::model::InputColumn;
 use crate::registry::{
     CHAMPION, EarlierChampion, HistoryEntry, LiveModels, MoveByHand, Registry, RegistryError, Servable, When,
 };
 use crate::serve::call::Unanswered;
-use crate::serve::json_fields::JsonFields;
 use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
 use crate::serve::{Captures, RequestError, Service};

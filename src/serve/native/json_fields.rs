@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::json_parts::JsonParts;
-use super::{RequestError, json_error};
 use crate::expr::nearest;
+use crate::serve::json_parts::JsonParts;
+use crate::serve::{RequestError, json_error};
 
 /// Fields of known names, each there once at most.
 pub struct JsonFields(Vec<(String, Value)>);
