@@ -261,7 +261,7 @@ fn what_is_wrong_with_a_request_is_named_with_its_tensor() {
         error(&|r| r["inputs"][0]["name"] = json!("buyr")),
         "instances[0].buyr: unknown field; did you mean buyer?"
     );
-    assert_eq!(error(&|r| r["inputs"][0]["data"][2] = Value::Null), "instances[2].buyer: missing");
+    assert_eq!(error(&|r| r["inputs"][0]["data"][2] = Value::Null), "instances[2].buyer: expected string, found null");
     let text = json!({ "name": "items", "datatype": "BYTES", "shape": [3], "data": ["1", "two", "3"] });
     assert_eq!(error(&|r| r["inputs"][3] = text.clone()), "instances[1].items: expected int, found the text \"two\"");
     assert!(error(&|r| r["inputs"][3]["name"] = json!("buyer")).ends_with("buyer: malformed: duplicate field"));
