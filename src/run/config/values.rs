@@ -1,15 +1,32 @@
 //! The spelling of config values: durations, speeds, lists, texts.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
+
+/// A visitor of texts, with what is expected in place of another value.
+struct ExpectedText(&'static str);
+
+impl de::Visitor<'_> for ExpectedText {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+}
 
 /// Durations, as `"10s"`.
 pub mod duration {
     use std::time::Duration;
 
-    use serde::{Deserialize, Deserializer, Serializer, de};
+    use serde::{Deserializer, Serializer, de};
 
+    use super::ExpectedText;
     use crate::time::{format_duration, parse_duration};
 
     pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -17,7 +34,7 @@ pub mod duration {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = deserializer.deserialize_str(ExpectedText("a duration such as \"10s\""))?;
         let ms = parse_duration(&text).ok_or_else(|| de::Error::custom("expected a duration such as \"10s\""))?;
         Ok(Duration::from_millis(ms as u64))
     }
@@ -27,8 +44,9 @@ pub mod duration {
 pub mod duration_or_off {
     use std::time::Duration;
 
-    use serde::{Deserialize, Deserializer, Serializer, de};
+    use serde::{Deserializer, Serializer, de};
 
+    use super::ExpectedText;
     use crate::time::parse_duration;
 
     pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -39,7 +57,7 @@ pub mod duration_or_off {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = deserializer.deserialize_str(ExpectedText("a duration such as \"30s\", or \"off\""))?;
         let ms = (text != "off").then(|| parse_duration(&text).filter(|ms| *ms > 0));
         match ms {
             None => Ok(None),
