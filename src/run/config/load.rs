@@ -2,6 +2,10 @@
 
 use std::path::Path;
 
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue, Deserializer};
+
 use super::origin::{Origin, position};
 use super::{Config, keys};
 use crate::blob::Blobs;
@@ -9,6 +13,9 @@ use crate::expr::nearest;
 use crate::run::Failure;
 use crate::store::redis::RedisWriter;
 use crate::{disk, secret};
+
+/// Bytes of the longest name that is taken for a key.
+const LONGEST_KEY: usize = 32;
 
 /// A change of a key on the command line.
 pub struct ConfigChange {
@@ -40,52 +47,68 @@ impl Config {
                 None => format!("{label}: error: cannot be read: {}; expected --config PATH", error.source),
             })
         })?;
-        let located = |error: toml::de::Error| {
-            let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
-            Failure::Usage(format!("{label}:{line}:{column}: error: {}", what(&error)))
-        };
         // The file is read without overrides first, so that a mistake in it has a line and a column. After that, each
-        // override is read with those before it, so that a mistake is that of one.
-        let mut config: Config = toml::from_str(&text).map_err(located)?;
-        let mut table: toml::Table = toml::from_str(&text).map_err(located)?;
+        // override is read with those before it that can be read, so that a mistake is that of one.
+        let (mut table, mut errors) = decode(&label, &text);
+        let mut config: Config = table.clone().try_into().unwrap_or_default();
         let mut origin = Origin::new(&label, &text);
         for change in changes {
-            let path = apply(&mut table, change)?;
-            let flag = flag_of(change, &path);
-            config = table
-                .clone()
-                .try_into()
-                .map_err(|error: toml::de::Error| Failure::Usage(format!("{flag}: error: {}", what(&error))))?;
-            origin.overridden(path, flag);
+            let mut changed = table.clone();
+            let read = apply(&mut changed, change).and_then(|path| {
+                let flag = flag_of(change, &path);
+                match changed.clone().try_into() {
+                    Ok(read) => Ok((read, path)),
+                    Err(error) => Err(format!("{flag}: error: {}", what(&error))),
+                }
+            });
+            match read {
+                Ok((read, path)) => {
+                    (config, table) = (read, changed);
+                    let flag = flag_of(change, &path);
+                    origin.overridden(path, flag);
+                }
+                Err(error) => errors.push(error),
+            }
         }
         config.origin = origin;
         config.base = path.parent().map(Path::to_owned).unwrap_or_default();
         config.keep_secrets();
-        let mut errors = config.out_of_bounds();
+        // What a key says of another one is judged only if both could be read.
+        let is_whole = errors.is_empty();
+        errors.extend(config.out_of_bounds());
         errors.extend(config.wrong_urls());
-        if let Some(wrong) = config.http.mistake() {
-            errors.push(format!("{}: error: {wrong}", config.origin.place(&["http", "max_total_body_bytes"])));
-        }
-        if let Some(wrong) = config.grpc.mistake(cfg!(feature = "grpc")) {
-            errors.push(format!("{}: error: {wrong}", config.origin.place(&["grpc", "listen"])));
-        }
-        if config.log.predictions > 0.0 && config.log.file.is_none() {
-            let place = config.origin.place(&["log", "predictions"]);
-            errors.push(format!("{place}: error: log.predictions is given without log.file, which they are logged to"));
-        }
-        if let Some((key, wrong)) = config.gateway.mistake() {
-            errors.push(format!("{}: error: {wrong}", config.origin.place(&["gateway", key])));
-        }
-        if let Some(missing) = config.http.tls.missing() {
-            let given = if missing == "key" { "cert" } else { "key" };
-            let place = config.origin.place(&["http", "tls", given]);
-            errors.push(format!("{place}: error: http.tls.{given} is given without http.tls.{missing}; expected both"));
-        }
-        for role in config.http.tokens.mistakes() {
-            let (place, name) = (config.origin.place(&["http", "tokens", role.name()]), role.name());
-            errors.push(format!("{place}: error: http.tokens.{name}: expected file:PATH, and never a token itself"));
+        if is_whole {
+            errors.extend(config.contradictions());
         }
         if errors.is_empty() { Ok(config) } else { Err(Failure::Usage(errors.join("\n"))) }
+    }
+
+    /// Returns an error for each key that does not fit another one, or names what it must not.
+    fn contradictions(&self) -> Vec<String> {
+        let mut errors = Vec::new();
+        if let Some(wrong) = self.http.mistake() {
+            errors.push(format!("{}: error: {wrong}", self.origin.place(&["http", "max_total_body_bytes"])));
+        }
+        if let Some(wrong) = self.grpc.mistake(cfg!(feature = "grpc")) {
+            errors.push(format!("{}: error: {wrong}", self.origin.place(&["grpc", "listen"])));
+        }
+        if self.log.predictions > 0.0 && self.log.file.is_none() {
+            let place = self.origin.place(&["log", "predictions"]);
+            errors.push(format!("{place}: error: log.predictions is given without log.file, which they are logged to"));
+        }
+        if let Some((key, wrong)) = self.gateway.mistake() {
+            errors.push(format!("{}: error: {wrong}", self.origin.place(&["gateway", key])));
+        }
+        if let Some(missing) = self.http.tls.missing() {
+            let given = if missing == "key" { "cert" } else { "key" };
+            let place = self.origin.place(&["http", "tls", given]);
+            errors.push(format!("{place}: error: http.tls.{given} is given without http.tls.{missing}; expected both"));
+        }
+        for role in self.http.tokens.mistakes() {
+            let (place, name) = (self.origin.place(&["http", "tokens", role.name()]), role.name());
+            errors.push(format!("{place}: error: http.tokens.{name}: expected file:PATH, and never a token itself"));
+        }
+        errors
     }
 
     /// Returns an error for each URL that nothing can be opened at.
@@ -117,6 +140,60 @@ impl Config {
     }
 }
 
+/// Reads a config file, and returns all that can be read of it, and an error for each key that cannot.
+fn decode(label: &str, text: &str) -> (toml::Table, Vec<String>) {
+    let at = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+    let mut errors = Vec::new();
+    let mut document = match DeTable::parse(text) {
+        Ok(document) => document,
+        Err(error) => {
+            let (line, column) = position(text, at(&error));
+            return (toml::Table::new(), vec![format!("{label}:{line}:{column}: error: {}", what(&error))]);
+        }
+    };
+    // Decoding ends at a mistake: the key is left out, and the rest is decoded again.
+    let mut left_out: Vec<Vec<String>> = Vec::new();
+    while let Err(error) = Config::deserialize(Deserializer::from(document.clone())) {
+        let key = leave_out(document.as_mut(), at(&error));
+        // A key that was left out before is not missing.
+        let is_missing = |path: &Vec<String>| {
+            let (name, table) = path.split_last().expect("a path has a key");
+            key.as_deref() == Some(table) && error.message() == format!("missing field `{name}`")
+        };
+        if !left_out.iter().any(is_missing) {
+            errors.push((at(&error), what(&error)));
+        }
+        let Some(key) = key else {
+            document.as_mut().clear();
+            break;
+        };
+        left_out.push(key);
+    }
+    errors.sort();
+    let located = errors.into_iter().map(|(at, what)| {
+        let (line, column) = position(text, at);
+        format!("{label}:{line}:{column}: error: {what}")
+    });
+    (toml::Table::deserialize(Deserializer::from(document)).unwrap_or_default(), located.collect())
+}
+
+/// Removes the innermost key that a byte offset is in, or in the value of, and returns its path.
+fn leave_out(table: &mut DeTable<'_>, at: usize) -> Option<Vec<String>> {
+    for (key, value) in table.iter_mut() {
+        let DeValue::Table(inner) = value.as_mut() else { continue };
+        if let Some(mut path) = leave_out(inner, at) {
+            path.insert(0, key.get_ref().to_string());
+            return Some(path);
+        }
+    }
+    let is_there = |(key, value): &(&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
+        key.span().contains(&at) || value.span().contains(&at)
+    };
+    let name = table.iter().find(is_there)?.0.get_ref().to_string();
+    table.remove(name.as_str());
+    Some(vec![name])
+}
+
 /// Returns the message of an error, without values, as they may be secret; for an unknown key or word, with the most
 /// similar one that exists.
 fn what(error: &toml::de::Error) -> String {
@@ -131,7 +208,9 @@ fn what(error: &toml::de::Error) -> String {
         Some(value) => format!("this is {}", kind_of(value)),
         None if message.starts_with("unknown variant ") => "unknown word".to_owned(),
         // A name that is like none may be a value in the wrong place.
-        None if message.starts_with("unknown field ") && meant.is_empty() => "unknown field".to_owned(),
+        None if message.starts_with("unknown field ") && meant.is_empty() && !is_spelt_as_key(found) => {
+            "unknown field".to_owned()
+        }
         None => kind.to_owned(),
     };
     let expected = match expected {
@@ -156,11 +235,17 @@ fn kind_of(value: &str) -> &'static str {
     }
 }
 
-/// Returns a flag and the key that it sets, without the value, and without a key that is like none: it may be a value.
+/// Returns whether a name is spelt as the keys of a config are, and so hardly a value in the wrong place.
+fn is_spelt_as_key(name: &str) -> bool {
+    name.len() <= LONGEST_KEY && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+}
+
+/// Returns a flag and the key that it sets, without the value, and without a key that is neither like one nor spelt as one:
+/// it may be a value.
 fn flag_of(change: &ConfigChange, path: &[String]) -> String {
     let known = |part: &str| {
         let mut names = keys().into_iter().flat_map(|key| key.path.split('.'));
-        names.any(|name| name == part || nearest(part, [name]).is_some())
+        is_spelt_as_key(part) || names.any(|name| name == part || nearest(part, [name]).is_some())
     };
     let is_free = |at: usize| path[0] == "kafka" || (path[0] == "topics" && at == 1);
     let plain = |part: &str| part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
@@ -173,11 +258,11 @@ fn flag_of(change: &ConfigChange, path: &[String]) -> String {
 
 /// Sets one key and returns its path. The value is TOML or, if it does not parse, plain text. Everything after `kafka.` is
 /// one key.
-fn apply(table: &mut toml::Table, change: &ConfigChange) -> Result<Vec<String>, Failure> {
+fn apply(table: &mut toml::Table, change: &ConfigChange) -> Result<Vec<String>, String> {
     let (path, value) = change
         .text
         .split_once('=')
-        .ok_or_else(|| Failure::Usage(format!("{}: error: this sets nothing; expected KEY.PATH=VALUE", change.flag)))?;
+        .ok_or_else(|| format!("{}: error: this sets nothing; expected KEY.PATH=VALUE", change.flag))?;
     let value = match toml::from_str::<toml::Table>(&format!("value = {value}")) {
         Ok(mut parsed) if parsed.len() == 1 => {
             parsed.remove("value").unwrap_or_else(|| toml::Value::String(value.to_owned()))
@@ -188,7 +273,7 @@ fn apply(table: &mut toml::Table, change: &ConfigChange) -> Result<Vec<String>, 
         Some(("kafka", key)) => vec!["kafka".to_owned(), key.to_owned()],
         _ => path.split('.').map(str::to_owned).collect(),
     };
-    let wrong = |why: &str| Failure::Usage(format!("{}: error: {why}", flag_of(change, &names)));
+    let wrong = |why: &str| format!("{}: error: {why}", flag_of(change, &names));
     let (last, parents) = names.split_last().expect("splitting gives at least one part");
     if names.iter().any(String::is_empty) {
         return Err(wrong("a part of the key is empty; expected KEY.PATH=VALUE"));
@@ -244,7 +329,22 @@ mod tests {
             "{error}"
         );
         assert!(error.ends_with("; did you mean workers?"), "{error}");
-        assert!(!load("colour = 1", &[]).unwrap_err().contains("did you mean"));
+        let error = load("colour = 1", &[]).unwrap_err();
+        assert!(error.starts_with("config.toml:1:1: error: unknown field `colour`, expected one of"), "{error}");
+        assert!(!error.contains("did you mean"));
+        let error = load("", &["nokey=1"]).unwrap_err();
+        assert!(error.starts_with("--set nokey: error: unknown field `nokey`, expected one of"), "{error}");
+        assert_eq!(
+            load("max_ahead = 5", &["idle_after=5", "checkpoint.interval=true"])
+                .unwrap_err()
+                .lines()
+                .collect::<Vec<_>>(),
+            [
+                "config.toml:1:13: error: this is an int, expected a duration such as \"10s\"",
+                "--set idle_after: error: this is an int, expected a duration such as \"10s\"",
+                "--set checkpoint.interval: error: this is a bool, expected a duration such as \"30s\", or \"off\"",
+            ]
+        );
         assert!(load("", &["workers"]).unwrap_err().contains("expected KEY.PATH=VALUE"));
         let error = load("clock = \"wal\"", &[]).unwrap_err();
         assert_eq!(error, "config.toml:1:9: error: unknown word, expected `wall` or `stream`; did you mean wall?");
@@ -254,6 +354,35 @@ mod tests {
             load_bytes(b"workers = 1\n# caf\xe9\n", &[])
                 .unwrap_err()
                 .starts_with("config.toml:2:6: error: the byte 0xe9")
+        );
+    }
+
+    #[test]
+    fn all_mistakes_of_a_file_and_of_the_overrides_are_reported_together() {
+        let text = "workers = \"two\"\nclock = \"wal\"\nmax_in_flight = 0\n[http]\nthreds = 2\nlisten = 8080\n\
+                    tls = { cert = 1, key = \"k\" }\n[topics.a]\nfile = 3\n[topics.b]\nnulls = []\n\
+                    [topics.c]\nfile = \"c.csv\"\nmax_ahead = \"long\"\n";
+        let error =
+            load(text, &["checkpoint.keep=many", "workers", "http.threads=0", "offline.enabled=1"]).unwrap_err();
+        let places: Vec<&str> = error.lines().map(|line| line.split(": error: ").next().unwrap()).collect();
+        assert_eq!(
+            places,
+            [
+                "config.toml:1:11",
+                "config.toml:2:9",
+                "config.toml:5:1",
+                "config.toml:6:10",
+                "config.toml:7:16",
+                "config.toml:9:8",
+                "config.toml:10:1",
+                "config.toml:14:13",
+                "--set checkpoint.keep",
+                "--set",
+                "--set offline.enabled",
+                "config.toml:3:1",
+                "--set http.threads",
+            ],
+            "{error}"
         );
     }
 
