@@ -28,6 +28,12 @@ impl Group {
     pub fn bytes_per_entity(&self, records: u64) -> usize {
         self.layout().bytes_per_entity(records)
     }
+
+    /// Returns the bytes of so many entities; `None` without a number of them.
+    pub(super) fn bytes_of(&self, assumed: AssumedEntities) -> Option<usize> {
+        let entities = usize::try_from(assumed.entities?).unwrap_or(usize::MAX);
+        Some(self.bytes_per_entity(assumed.records).saturating_mul(entities))
+    }
 }
 
 /// The entities of each group whose memory is estimated.
@@ -61,6 +67,14 @@ impl Spec {
         out
     }
 
+    /// Returns the bytes of the entities of all groups; `None` without a number of entities.
+    pub(super) fn bytes_of(&self, assumed: AssumedEntities) -> Option<usize> {
+        let groups = self.groups.iter().map(|group| group.bytes_of(assumed));
+        groups
+            .fold(Some(0), |sum: Option<usize>, bytes| Some(sum?.saturating_add(bytes?)))
+            .filter(|_| assumed.entities.is_some())
+    }
+
     fn write(&self, out: &mut String, assumed: AssumedEntities) -> fmt::Result {
         writeln!(out, "dataflow {}", self.name)?;
         for source in &self.sources {
@@ -78,6 +92,9 @@ impl Spec {
         }
         for group in &self.groups {
             self.write_group(out, group, assumed)?;
+        }
+        if let Some(bytes) = self.bytes_of(assumed) {
+            writeln!(out, "\nall feature groups: {}", format_bytes(bytes))?;
         }
         for model in &self.models {
             self.write_model(out, model)?;
@@ -108,9 +125,8 @@ impl Spec {
         if bytes != group.bytes_per_entity(1) {
             write!(out, " with {records} records a pane")?;
         }
-        if let Some(entities) = entities {
-            let total = format_bytes(bytes.saturating_mul(usize::try_from(entities).unwrap_or(usize::MAX)));
-            write!(out, "; {total} for {entities} entities")?;
+        if let (Some(entities), Some(total)) = (entities, group.bytes_of(assumed)) {
+            write!(out, "; {} for {entities} entities", format_bytes(total))?;
         }
         writeln!(out)?;
         if let Some(bound) = group.bound {

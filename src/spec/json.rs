@@ -24,7 +24,7 @@ impl Spec {
                 "name": view.name, "from": from, "tables": tables, "features": groups, "at": reads.at, "columns": columns
             })
         });
-        json!({
+        let mut value = json!({
             "dataflow": self.name,
             "definition": self.definition(),
             "sources": sources.collect::<Vec<_>>(),
@@ -32,7 +32,11 @@ impl Spec {
             "views": views.collect::<Vec<_>>(),
             "features": self.groups.iter().map(|group| self.group_json(group, assumed)).collect::<Vec<_>>(),
             "models": self.models.iter().map(|model| self.model_json(model)).collect::<Vec<_>>(),
-        })
+        });
+        if let Some(bytes) = self.bytes_of(assumed) {
+            value["bytes"] = bytes.into();
+        }
+        value
     }
 
     fn group_json(&self, group: &Group, assumed: AssumedEntities) -> Value {
@@ -68,8 +72,8 @@ impl Spec {
         if let Some(bound) = group.bound {
             value["max_entities"] = bound.entities().into();
         }
-        if let Some(entities) = assumed.entities {
-            value["bytes"] = bytes.saturating_mul(usize::try_from(entities).unwrap_or(usize::MAX)).into();
+        if let Some(bytes) = group.bytes_of(assumed) {
+            value["bytes"] = bytes.into();
         }
         value
     }

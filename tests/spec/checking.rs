@@ -4,7 +4,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use tidemill::aggregate::{Sliding, WindowShape};
-use tidemill::spec::{self, AssumedEntities, Label, LabelOp, LearnAt, Spec};
+use tidemill::spec::{self, AssumedEntities, Label, LabelOp, LearnAt, Spec, format_bytes};
 use tidemill::value::Type;
 
 use crate::features_of_features::PAY;
@@ -242,6 +242,13 @@ fn the_plan_is_printed_with_what_it_costs() {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     let outline = spec.to_json(thousand);
+    let groups = outline["features"].as_array().unwrap();
+    let sum: u64 = groups.iter().map(|group| group["bytes"].as_u64().unwrap()).sum();
+    assert!(groups.len() > 1 && outline["bytes"] == sum, "{} {sum}", outline["bytes"]);
+    let all = format!("\nall feature groups: {}\n", format_bytes(sum as usize));
+    assert!(text.contains(&all), "{all} is not in\n{text}");
+    let without = AssumedEntities::default();
+    assert!(spec.to_json(without)["bytes"].is_null() && !spec.explain(without).contains("all feature groups"));
     let group = &outline["features"][0];
     assert_eq!(group["bytes"].as_i64().unwrap(), group["bytes_per_entity"].as_i64().unwrap() * 1000);
     assert_eq!(outline["models"][0]["inputs"].as_array().unwrap().len(), 26);
