@@ -41,6 +41,61 @@ fn the_config_for_kubernetes_fits_its_manifests() {
     }
 }
 
+/// Returns the `--set` of a manifest's only line of arguments that begins with a verb.
+fn sets(manifest: &str, verb: &str) -> Vec<String> {
+    let mut lines = manifest.lines().filter(|line| line.trim().starts_with(&format!("args: [\"{verb}\"")));
+    let arguments: Vec<&str> = lines.next().unwrap().split('"').skip(1).step_by(2).collect();
+    assert!(lines.next().is_none(), "{verb} is there twice");
+    let is_set = |pair: &&[&str]| pair[0] == "--set";
+    arguments.windows(2).filter(is_set).map(|pair| pair[1].to_owned()).collect()
+}
+
+#[test]
+fn the_replicas_and_gateways_for_kubernetes_fit_the_run_and_each_other() {
+    let load = |path: &str, sets: &[String]| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        Config::load(&path, sets).unwrap_or_else(|error| panic!("{error:?}"))
+    };
+    let file = |name: &str| read(&format!("config/kubernetes-replicas/{name}"));
+    let (run, replicas, gateway) = (file("run.yaml"), file("replicas.yaml"), file("gateway.yaml"));
+    let base = "config/kubernetes/config.toml";
+    let of_run = load(base, &sets(&run, "run"));
+    let of_replica = load(base, &sets(&replicas, "serve"));
+    let of_gateway = load("config/kubernetes-replicas/gateway.toml", &sets(&gateway, "gateway"));
+    // The run writes where the replicas read, on a volume that both mount.
+    assert!(of_run.redis.url.is_some() && of_run.redis.replicas);
+    assert_eq!(of_run.registry.url, of_replica.registry.url);
+    let (name, mounted) =
+        (value(&file("registry.yaml"), "name", ':').to_owned(), "mountPath: /var/lib/tidemill-registry\n");
+    assert!(of_run.registry.url.unwrap().starts_with("/var/lib/tidemill-registry/"));
+    for manifest in [&run, &replicas] {
+        assert!(manifest.contains(mounted) && value(manifest, "claimName", ':') == name);
+    }
+    // The gateways know each replica, which lets them open as many connections as they take.
+    let count: usize = value(&replicas, "replicas", ':').parse().unwrap();
+    let service = value(&replicas, "serviceName", ':');
+    assert!(replicas.contains(&format!("kind: Service\nmetadata:\n  name: {service}\n")));
+    let known = (0..count).map(|at| format!("http://tidemill-replica-{at}.{service}:8080"));
+    assert_eq!(of_gateway.gateway.servers, known.collect::<Vec<_>>());
+    assert!(of_replica.http.max_connections_per_address >= of_gateway.http.max_connections);
+    let gateways: usize = value(&gateway, "replicas", ':').parse().unwrap();
+    assert!(of_replica.http.max_connections >= gateways * of_gateway.http.max_connections);
+    for (config, manifest) in [(&of_replica, &replicas), (&of_gateway, &gateway)] {
+        let grace = Duration::from_secs(value(manifest, "terminationGracePeriodSeconds", ':').parse().unwrap());
+        assert!(grace > config.shutdown_timeout, "{grace:?}");
+        assert!(config.http.listen.ends_with(&format!(":{}", value(manifest, "containerPort", ':'))));
+        assert_eq!(value(&read("Dockerfile"), "USER", ' '), value(manifest, "runAsUser", ':'));
+        for path in ["/health/live", "/health/ready"] {
+            assert!(manifest.contains(&format!("path: {path}\n")), "{path}");
+        }
+    }
+    let kustomization = file("kustomization.yaml");
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/kubernetes-replicas")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name == "kustomization.yaml" || kustomization.contains(&format!("{name}\n")), "{name} is not applied");
+    }
+}
+
 #[test]
 fn the_commands_of_the_unit_are_those_of_the_program() {
     let unit = read("config/systemd/tidemill@.service");

@@ -89,7 +89,7 @@ fn every_dataflow_that_is_shipped_fits_the_schema() {
 
 #[test]
 fn every_config_that_is_shipped_fits_the_schema() {
-    accept("config", &["config", "config/kubernetes"]);
+    accept("config", &["config", "config/kubernetes", "config/kubernetes-replicas"]);
 }
 
 /// Returns a document with a key renamed at each place that has it, or with another value there.
