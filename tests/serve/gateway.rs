@@ -454,6 +454,11 @@ fn a_gateway_without_servers_or_with_wrong_ones_does_not_start() {
         let said = refused(&[&format!("gateway.servers={servers}")]);
         assert!(said.contains(expected) && !said.contains("hush"), "{said}");
     }
+    let unnamed = refused(&["gateway.policy=hash", "gateway.servers=[\"http://a:80\"]"]);
+    assert!(
+        unnamed.starts_with("--set gateway.policy: error: gateway.policy is \"hash\" without gateway.entity"),
+        "{unnamed}"
+    );
     assert!(refused(&["gateway.policy=random"]).contains("--set gateway.policy: error: unknown word"));
 }
 

@@ -197,11 +197,7 @@ const WORDS: &[(&str, &str, &str)] = &[
         "How it chooses a server: `\"round_robin\"` in turn, `\"least_busy\"` by open requests, `\"hash\"` by the entity, so that \
          an entity stays with a server",
     ),
-    (
-        "gateway.entity",
-        "list",
-        "Columns of the entity that `\"hash\"` goes by; without any, it goes by the whole request",
-    ),
+    ("gateway.entity", "list", "Columns of the entity that `\"hash\"` goes by, which needs them"),
     ("gateway.health_interval", "duration", "Time between questions to each server whether it is ready"),
 ];
 

@@ -333,7 +333,13 @@ impl GatewaySection {
             let at = self.backends().ok()?.into_iter().position(is_known)?;
             Some(("servers", format!("gateway.servers: entry {} is a server named before", at + 1)))
         };
-        wrong.or_else(twice)
+        let spread = || {
+            let is_wrong = self.policy == BalancePolicy::Hash && self.entity.is_empty();
+            let why = "gateway.policy is \"hash\" without gateway.entity, so that it would go by the whole request, and an \
+                       entity would not stay with a server; expected gateway.entity = [\"COLUMN\"], its columns";
+            is_wrong.then(|| ("policy", why.to_owned()))
+        };
+        wrong.or_else(twice).or_else(spread)
     }
 }
 
