@@ -8,7 +8,7 @@ use super::Failure;
 use super::config::{Config, ConfigChange};
 use super::http_client::JobUrl;
 use crate::serve::Role;
-use crate::time::EventTime;
+use crate::time::{EARLIEST, EventTime, LATEST};
 use crate::value::TimeRules;
 
 /// Flags that every verb takes.
@@ -94,6 +94,18 @@ impl JobArgs {
 pub fn moment_argument(text: &str) -> Result<EventTime, String> {
     let time = TimeRules::default().of_text(text);
     time.ok_or_else(|| "expected RFC 3339, a date or epoch ms".to_owned())
+}
+
+/// Parses a point in event time, `earliest` or `latest`: the first and the last that a record may have.
+///
+/// # Errors
+/// If the text is none.
+pub fn any_moment_argument(text: &str) -> Result<EventTime, String> {
+    match text {
+        "earliest" => Ok(EARLIEST),
+        "latest" => Ok(LATEST),
+        text => moment_argument(text).map_err(|_| "expected RFC 3339, a date, epoch ms, earliest or latest".to_owned()),
+    }
 }
 
 /// Output format of `graph`.

@@ -6,7 +6,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use tracing::level_filters::LevelFilter;
 
-use super::args::{CommonArgs, GraphFormat, JobArgs, RunOptions, SchemaOf, moment_argument};
+use super::args::{CommonArgs, GraphFormat, JobArgs, RunOptions, SchemaOf, any_moment_argument};
 use super::explain::ExplainOptions;
 use super::features::AskedEntity;
 use super::init::InitOptions;
@@ -235,8 +235,8 @@ enum FeaturesVerb {
         /// Explains this feature only; may be repeated.
         #[arg(long = "feature", value_name = "F")]
         features: Vec<String>,
-        /// Explains the features as of this time, without a running job: RFC 3339, a date or epoch ms.
-        #[arg(long, value_name = "T", value_parser = moment_argument, conflicts_with_all = ["url", "token_file", "ca_file"])]
+        /// Explains the features as of this time, without a running job: RFC 3339, a date, epoch ms, `earliest`, or `latest` for after the newest record.
+        #[arg(long, value_name = "T", value_parser = any_moment_argument, conflicts_with_all = ["url", "token_file", "ca_file"])]
         as_of: Option<EventTime>,
         #[command(flatten)]
         job: JobArgs,

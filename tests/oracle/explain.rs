@@ -250,8 +250,20 @@ fn oracle_of_the_records_of_features_as_of_any_time() {
         assert_eq!(explained["as_of"], format_time(as_of));
         shops_of.check(&explained, shop, as_of, as_of);
     }
-    let none = shops_of.explained(&["shop", "nowhere"], &["--as-of", &shops_of.newest.to_string()]);
-    shops_of.check(&none, "nowhere", shops_of.newest, shops_of.newest);
+    let latest = shops_of.explained(&["shop", "s 0"], &["--as-of", "latest"]);
+    shops_of.check(&latest, "s 0", shops_of.newest + 1, shops_of.newest + 1);
+    let newest = format_time(shops_of.newest);
+    for (shop, as_of, named) in
+        [("nowhere", newest.as_str(), newest.as_str()), ("s 0", "earliest", "1900-01-01T00:00:00.000Z")]
+    {
+        let output = shops_of.explain(&["shop", shop], &["--as-of", as_of]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && output.stdout.is_empty(), "{said}");
+        assert!(
+            said.contains(&format!("shop has no entity {shop} as of {named}: it has no record before then")),
+            "{said}"
+        );
+    }
     let late = shops_of.moved.iter().filter(|of| of.effective > of.time).count();
     assert!(late > 5, "{late} records are late");
 }
@@ -427,5 +439,5 @@ aggregate = [{ of = "relative", op = "max", windows = ["1d"] }]
         "{said}"
     );
     // The group that is looked up can be explained as ever.
-    assert!(shops_of.explain(&["shop", "a"], &["--as-of", "2024-01-02"]).status.success());
+    assert!(shops_of.explain(&["shop", "s 0"], &["--as-of", "latest"]).status.success());
 }

@@ -16,7 +16,7 @@ use crate::flow::plan::GroupPlan;
 use crate::run::args::{CommonArgs, JobArgs};
 use crate::run::features::AskedEntity;
 use crate::run::{Failure, inspect, output};
-use crate::time::EventTime;
+use crate::time::{EventTime, LATEST, format_time};
 use crate::value::{Scalar, Type};
 
 /// The flags of `features explain`.
@@ -58,10 +58,15 @@ pub fn run(asked: &AskedEntity, common: &CommonArgs, options: &ExplainOptions) -
 
     // The records, and what is of them.
     let closed = served.as_ref().map(|served| served.time).or(options.as_of).unwrap_or(EventTime::MIN);
-    let since = plan.history_of(group).map(|history_ms| closed.saturating_sub(history_ms));
+    // The newest record is known once all are read.
+    let history = plan.history_of(group).filter(|_| closed != LATEST);
+    let since = history.map(|history_ms| closed.saturating_sub(history_ms));
     let topics = BoundTopics::new(&config, &plan.spec.name)?;
     let records = EntityRecords::read(&plan, number, &group.codec.encode_one(&entity), &topics, since)?;
     let moment = moment(served.as_ref(), options, group, &records);
+    if served.is_none() && moment.arrived == 0 {
+        return Err(unknown(asked, moment.closed, since));
+    }
     let spec = &plan.spec.groups[number];
     let contributions = explain(spec, group, &records, moment, &spec.read_by(&wanted));
     let derived = derived(group, &contributions, moment, &wanted);
@@ -85,6 +90,14 @@ pub fn run(asked: &AskedEntity, common: &CommonArgs, options: &ExplainOptions) -
     }
 }
 
+/// Returns the error for an entity without a record before a time, of those since the beginning of its windows.
+fn unknown(asked: &AskedEntity, before: EventTime, since: Option<EventTime>) -> Failure {
+    let since =
+        since.map_or_else(String::new, |since| format!(" and since {}, where its windows begin", format_time(since)));
+    let (group, key, before) = (&asked.group, asked.key.join(", "), format_time(before));
+    Failure::Runtime(anyhow!("{group} has no entity {key} as of {before}: it has no record before then{since}"))
+}
+
 fn moment(
     served: Option<&ServedVector>,
     options: &ExplainOptions,
@@ -94,6 +107,7 @@ fn moment(
     match (served, &options.replay, options.as_of) {
         (Some(vector), Some(_), _) => served::moment_of_replay(vector, records),
         (Some(vector), None, _) => served::moment_of_job(vector, group, records),
+        (None, _, Some(LATEST)) => Moment::as_of(records.newest.saturating_add(1), records),
         (None, _, as_of) => Moment::as_of(as_of.unwrap_or(EventTime::MIN), records),
     }
 }

@@ -10,7 +10,7 @@ use super::place::{AskedMove, AskedScores, ModelPlace, PlaceArgs};
 use super::splits::{AskedChange, SplitArgs, with_shares};
 use super::tables;
 use crate::registry::{CHAMPION, champion_periods, split_at, version_at};
-use crate::run::args::{CommonArgs, moment_argument};
+use crate::run::args::{CommonArgs, any_moment_argument, moment_argument};
 use crate::run::{Failure, output};
 use crate::serve::Role;
 use crate::time::{EventTime, format_time};
@@ -46,8 +46,8 @@ pub enum ModelsVerb {
     History {
         /// The model.
         model: String,
-        /// Prints the version that was champion at this event time only: RFC 3339, a date or epoch ms. The exit code is 1 if there was none.
-        #[arg(long, value_name = "T", value_parser = moment_argument)]
+        /// Prints the version that was champion at this event time only: RFC 3339, a date, epoch ms, `earliest` or `latest`. The exit code is 1 if there was none.
+        #[arg(long, value_name = "T", value_parser = any_moment_argument)]
         at: Option<EventTime>,
         #[command(flatten)]
         place: PlaceArgs,
@@ -63,11 +63,11 @@ pub enum ModelsVerb {
         /// The metric; by default the first one that the model is scored by.
         #[arg(long, value_name = "METRIC")]
         metric: Option<String>,
-        /// Prints only windows that end after this event time: RFC 3339, a date or epoch ms.
-        #[arg(long, value_name = "T", value_parser = moment_argument)]
+        /// Prints only windows that end after this event time: RFC 3339, a date, epoch ms, `earliest` or `latest`.
+        #[arg(long, value_name = "T", value_parser = any_moment_argument)]
         start: Option<EventTime>,
         /// Prints only windows that end at this event time or before.
-        #[arg(long, value_name = "T", value_parser = moment_argument)]
+        #[arg(long, value_name = "T", value_parser = any_moment_argument)]
         end: Option<EventTime>,
         #[command(flatten)]
         place: PlaceArgs,
