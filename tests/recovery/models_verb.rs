@@ -139,6 +139,13 @@ fn scores_are_printed_window_by_window_from_a_registry_and_from_a_job_alike() {
         said(&[&["scores", "x", "--metric", "ma"], &on[..]].concat(), 1)
             .contains("has no metric ma; did you mean mae?")
     );
+    let all = json(&[&["scores", "x", "--start", "earliest", "--end", "latest"], &on[..]].concat());
+    assert_eq!(all, json(&[&["scores", "x"], &on[..]].concat()));
+    let newest = json(&[&["history", "x", "--at", "latest"], &on[..]].concat());
+    assert_eq!(newest["champion"], json(&[&["show", "x"], &on[..]].concat())["version"]);
+    assert!(
+        said(&[&["history", "x", "--at", "earliest"], &on[..]].concat(), 1).contains("had no champion at 1900-01-01")
+    );
     // A job answers the same.
     let run = clicks.start("home", &[]);
     eventually("the end", || run.says("all files are read"));
@@ -169,11 +176,22 @@ fn what_is_not_there_is_named() {
     assert!(fails(&["promote", "late", "1", "--by", "trainer"], 1).contains("`trainer` is no name of an author"));
     assert!(fails(&["rollback", "late"], 1).contains("no earlier champion"));
     assert!(fails(&["promote", "late", "1", "--from", "1960-01-01"], 1).contains("--from is before 1970-01-02"));
-    assert!(fails(&["history", "late", "--at", "soon"], 2).contains("expected RFC 3339, a date or epoch ms"));
+    assert!(
+        fails(&["history", "late", "--at", "soon"], 2)
+            .contains("expected RFC 3339, a date, epoch ms, earliest or latest")
+    );
     assert_eq!(registry.history("late").unwrap().len(), 1, "nothing has moved");
     let missing = folder.path().join("none");
     assert!(said(&["list", "--registry", missing.to_str().unwrap()], 2).contains("there is no folder"));
     assert!(!missing.exists());
+    let other = tempfile::tempdir().unwrap();
+    let path = other.path().to_str().unwrap();
+    assert_eq!(said(&["list", "--registry", path], 0), "");
+    std::fs::create_dir(other.path().join("late")).unwrap();
+    for verb in [&["list"][..], &["show", "late"], &["history", "late"], &["scores", "late"]] {
+        let error = said(&[verb, &["--registry", path]].concat(), 2);
+        assert!(error.starts_with(&format!("error: --registry: there is no registry in {path}: ")), "{error}");
+    }
     assert!(said(&["list", "--registry", "s3://bucket"], 2).contains("error: --registry: `s3://bucket`"));
     assert!(said(&["list", "--url", "http://127.0.0.1:9"], 1).contains("does the job run"));
 }

@@ -1,11 +1,14 @@
 //! The place of models: a registry that is read and written directly, or the endpoint of a running job.
 
+use std::path::Path;
+
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::blob::Blobs;
+use crate::disk::LOCK;
 use crate::expr::nearest;
 use crate::model::{METRICS, RANKING_METRICS};
 use crate::registry::{
@@ -101,7 +104,15 @@ impl PlaceArgs {
         if !folder.is_dir() {
             return Err(Failure::Usage(format!("error: --registry: there is no folder {}", folder.display())));
         }
-        Ok(ModelPlace::Registry(Registry::open(url)?))
+        let registry = Registry::open(url)?;
+        if !is_registry(&registry, &folder)? {
+            return Err(Failure::Usage(format!(
+                "error: --registry: there is no registry in {}: it has files, but no model; expected the folder that \
+                 registry.url names, by default {{data_dir}}/{{dataflow}}/registry",
+                folder.display()
+            )));
+        }
+        Ok(ModelPlace::Registry(registry))
     }
 }
 
@@ -266,6 +277,22 @@ fn written(registry: &Registry, model: &str, version: u64) -> Result<Option<Mani
 pub(super) fn newest_of(registry: &Registry, model: &str, versions: &[u64]) -> Result<Option<Manifest>, RegistryError> {
     let manifests = versions.iter().rev().map(|version| written(registry, model, *version));
     manifests.filter_map(Result::transpose).next().transpose()
+}
+
+/// Returns whether a folder is a registry: one that has a model, or nothing yet.
+fn is_registry(registry: &Registry, folder: &Path) -> anyhow::Result<bool> {
+    for model in registry.models()? {
+        if !registry.versions(&model)?.is_empty() || !registry.history(&model)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    let cannot_read = || format!("{} cannot be read", folder.display());
+    for entry in std::fs::read_dir(folder).with_context(cannot_read)? {
+        if entry.with_context(cannot_read)?.file_name() != LOCK {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Checks that a registry has a model.
