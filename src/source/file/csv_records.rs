@@ -64,7 +64,7 @@ pub struct CsvRecords {
     record: RecordBytes,
     /// The text of all fields of a record that was parsed.
     text: Vec<u8>,
-    /// Where each field of the record ends.
+    /// The end of each field of the record.
     ends: Vec<usize>,
     /// The number of fields of the record.
     count: usize,
