@@ -187,8 +187,9 @@ fn queries_of_the_dashboard() -> Vec<String> {
 #[test]
 fn every_query_of_the_grafana_dashboard_has_data() {
     let redis = Server::redis();
-    // Versions are published for 40 seconds: Prometheus scrapes several of them, as it would those of a real stream.
-    let live = Live::start("200000", &[format!("redis.url={}", redis.url())]);
+    // Versions are published for 80 seconds: Prometheus scrapes several of them, as it would those of a real stream.
+    let sets = [format!("redis.url={}", redis.url()), "checkpoint.interval=2s".to_owned()];
+    let live = Live::start("100000", &sets);
     let prometheus = Prometheus::start(live.address);
     let body =
         r#"{"instances":[{"carrier":"UA","dest":"IAH","distance":1400,"flight":1545,"origin":"EWR","tail":"N14228"}]}"#;
