@@ -69,10 +69,9 @@ impl Spec {
 
     /// Returns the bytes of the entities of all groups; `None` without a number of entities.
     pub(super) fn bytes_of(&self, assumed: AssumedEntities) -> Option<usize> {
-        let groups = self.groups.iter().map(|group| group.bytes_of(assumed));
-        groups
-            .fold(Some(0), |sum: Option<usize>, bytes| Some(sum?.saturating_add(bytes?)))
-            .filter(|_| assumed.entities.is_some())
+        assumed.entities?;
+        let mut groups = self.groups.iter().map(|group| group.bytes_of(assumed));
+        groups.try_fold(0, |sum: usize, bytes| Some(sum.saturating_add(bytes?)))
     }
 
     fn write(&self, out: &mut String, assumed: AssumedEntities) -> fmt::Result {
