@@ -185,8 +185,10 @@ fn a_topic_that_was_deleted_and_created_again_is_not_resumed() {
     run.has_read(30.0);
     delete(&broker, "clicks");
     make(50);
+    // Either the new topic is seen first, or that it lacks the offset that is read next.
     let said = run.ends(1);
-    assert!(said.contains("topic \"clicks\": was deleted and made anew"), "{said}");
+    let reasons = ["was deleted and made anew", "has expired or is of another topic of this name"];
+    assert!(reasons.iter().any(|reason| said.contains(reason)), "{said}");
 }
 
 fn delete(broker: &Broker, topic: &str) {
