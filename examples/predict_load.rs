@@ -134,7 +134,7 @@ fn main() {
 
     let load = Load { requests: requests(), connections, time };
     let rate = load.compare(bare, server.addr(), rounds);
-    load.half(server.addr(), rate / 2.0);
+    load.half(bare, server.addr(), rate / 2.0);
     server.drain();
 }
 
@@ -182,10 +182,11 @@ impl Load {
         rate
     }
 
-    /// Prints latencies at a fixed rate, and at a tenth of it with and without a gateway.
-    fn half(&self, server: SocketAddr, rate: f64) {
+    /// Prints latencies at a fixed rate beside those of the bare server, and at a tenth of it with and without a gateway.
+    fn half(&self, bare: SocketAddr, server: SocketAddr, rate: f64) {
         let (_checks, gateway) = front(server);
         for (name, addr, rate) in [
+            ("bare", bare, rate),
             ("predict", server, rate),
             ("predict", server, rate / 10.0),
             ("predict by gateway", gateway.addr(), rate / 10.0),
