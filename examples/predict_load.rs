@@ -5,9 +5,9 @@
 //! `cargo run --release --example predict_load [seconds a round] [rounds] [connections] [dataflow file]`
 //!
 //! The dataflow has one model over flights, with 16 looked-up features of 6 groups and a joined table. Its store is
-//! filled with random vectors, its model trained on random examples. Requests have one instance each, keep their connection and are not pipelined. Client and server share the
-//! machine: where it has two cores, the server has one. CPU a request is that of the serving thread, which tells the
-//! cost even where the client is what limits the rate.
+//! filled with random vectors, its model trained on random examples. Requests have one instance each, keep their
+//! connection and are not pipelined. Client and server share the machine: where it has two cores, the server has one.
+//! CPU a request is that of the serving thread, which tells the cost even where the client is what limits the rate.
 
 #[path = "http_load/mod.rs"]
 mod http_load;

@@ -1,29 +1,20 @@
-//! Generated files: each as CSV, and as text of Vowpal Wabbit where that is measured.
+//! Generated files: each as CSV and as text of Vowpal Wabbit.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-/// Pseudo-random numbers (Knuth's LCG): the same in every run.
-struct Random(u64);
+use super::common::Random;
 
-impl Random {
-    /// In [0, 1).
-    fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
-    }
+/// A number that is about standard normal.
+fn normal(random: &mut Random) -> f64 {
+    (0..12).map(|_| random.unit()).sum::<f64>() - 6.0
+}
 
-    /// About standard normal.
-    fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
-    }
-
-    /// One of `count` ranks, smaller ones more often.
-    fn rank(&mut self, count: usize) -> usize {
-        let unit = self.unit();
-        ((unit * unit) * count as f64) as usize
-    }
+/// One of `count` ranks, smaller ones more often.
+fn rank(random: &mut Random, count: usize) -> usize {
+    let unit = random.unit();
+    ((unit * unit) * count as f64) as usize
 }
 
 /// A pair of files.
@@ -57,9 +48,9 @@ pub fn numbers(folder: &Path, name: &str, rows: usize, count: usize) -> std::io:
     let names: Vec<String> = (0..count).map(|at| format!("x{at}")).collect();
     let mut files = Files::new(folder, name, &format!("{},y", names.join(",")))?;
     let mut random = Random(1);
-    let weights: Vec<f64> = (0..count).map(|_| random.normal() / 3.0).collect();
+    let weights: Vec<f64> = (0..count).map(|_| normal(&mut random) / 3.0).collect();
     for at in 0..rows {
-        let x: Vec<f64> = (0..count).map(|_| random.normal()).collect();
+        let x: Vec<f64> = (0..count).map(|_| normal(&mut random)).collect();
         let linear: f64 = x.iter().zip(&weights).map(|(x, weight)| x * weight).sum();
         let label = random.unit() < sigmoid(linear + x[0] * x[1] - x[2] * x[3]);
         let fields: Vec<String> = x.iter().map(|x| format!("{x:.4}")).collect();
@@ -81,9 +72,9 @@ pub fn categories(folder: &Path, name: &str, rows: usize) -> std::io::Result<()>
     let names: Vec<String> = (0..CATEGORIES.len()).map(|at| format!("c{at}")).collect();
     let mut files = Files::new(folder, name, &format!("{},y", names.join(",")))?;
     let mut random = Random(2);
-    let effect = |column: usize, value: usize| Random((column * 1_000_003 + value) as u64 + 77).normal() / 3.0;
+    let effect = |column: usize, value: usize| normal(&mut Random((column * 1_000_003 + value) as u64 + 77)) / 3.0;
     for at in 0..rows {
-        let values: Vec<usize> = CATEGORIES.iter().map(|count| random.rank(*count)).collect();
+        let values: Vec<usize> = CATEGORIES.iter().map(|count| rank(&mut random, *count)).collect();
         let single: f64 = values.iter().enumerate().map(|(column, value)| effect(column, *value)).sum();
         let pair = effect(99, values[0] * 1000 + values[1]) * 2.0;
         let label = random.unit() < sigmoid(single + pair - 2.0);
@@ -105,12 +96,12 @@ pub fn ratings(folder: &Path, name: &str, rows: usize) -> std::io::Result<()> {
     let taste = |seed: usize| {
         let mut random = Random(seed as u64);
         random.unit();
-        [random.normal(), random.normal()]
+        [normal(&mut random), normal(&mut random)]
     };
     for at in 0..rows {
-        let (user, item) = (random.rank(10_000), random.rank(1000));
+        let (user, item) = (rank(&mut random, 10_000), rank(&mut random, 1000));
         let (u, i) = (taste(user), taste(item + 1_000_000));
-        let rating = 3.0 + 0.3 * i[0] + 0.5 * (u[0] * i[0] + u[1] * i[1]) + 0.3 * random.normal();
+        let rating = 3.0 + 0.3 * i[0] + 0.5 * (u[0] * i[0] + u[1] * i[1]) + 0.3 * normal(&mut random);
         writeln!(files.csv, "{at},u{user},i{item},{rating:.2}")?;
         writeln!(files.vw, "{rating:.2} |u u{user} |i i{item}")?;
     }

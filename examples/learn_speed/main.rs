@@ -4,9 +4,11 @@
 //!
 //! The files are written to `FOLDER` if they are not there. Of tidemill, the time is that of decoding a CSV file, of the
 //! trainer's whole way of an example (scored by three versions, then learnt), and of the ends of windows. `PYTHON` is an
-//! interpreter that has `vowpalwabbit`, `river`, `lightgbm` and `numpy`; without it, no library is measured. `share` is
-//! the part of the examples that there are, 1 by default. All times are of the processor.
+//! interpreter that has `vowpalwabbit`, `river`, `lightgbm` and `numpy`; without it, no library is measured. `share`, 1 by
+//! default, scales the numbers of examples; files of another share need another folder. All times are of the processor.
 
+#[path = "../../benches/common/mod.rs"]
+mod common;
 mod data;
 
 use std::path::Path;

@@ -16,7 +16,10 @@ PEER, FOLDER, ROWS = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 
 
 def vw(name, arguments):
-    """Vowpal Wabbit's own driver on its own text format. The loss is progressive, as tidemill's by window is not."""
+    """Vowpal Wabbit's own driver on its own text format.
+
+    Its loss is that of each row by all rows before; tidemill's is by the rows of the windows before.
+    """
     import vowpalwabbit
 
     path = FOLDER / f"{name}.part.vw"
@@ -34,7 +37,7 @@ def vw(name, arguments):
 def rows(name, count):
     """Returns inputs and labels of the first rows."""
     with open(FOLDER / f"{name}.csv") as lines:
-        read = [row for row in itertools.islice(csv.DictReader(lines), count)]
+        read = list(itertools.islice(csv.DictReader(lines), count))
     labels = [float(row.pop("y")) for row in read]
     for row in read:
         row.pop("at")

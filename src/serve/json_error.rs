@@ -31,12 +31,15 @@ pub fn malformed(error: &serde_json::Error) -> RequestError {
 
 /// The text of an error as `expected …, found …`, with what stands before it and its position.
 pub fn reworded(text: &str) -> String {
-    if let Some((place, rest)) = text.split_once("missing field `")
-        && let Some((name, position)) = rest.split_once('`')
-    {
-        return format!("{place}{name}: missing{position}");
-    }
     let mismatch = text.split_once("invalid type: ").or_else(|| text.split_once("invalid value: "));
+    // A value that was found may have the words of an error itself.
+    let before = mismatch.map_or(text, |(place, _)| place);
+    if let Some(at) = before.find("missing field `") {
+        let (place, rest) = (&text[..at], &text[at + "missing field `".len()..]);
+        if let Some((name, position)) = rest.split_once('`') {
+            return format!("{place}{name}: missing{position}");
+        }
+    }
     let Some((place, (found, rest))) =
         mismatch.and_then(|(place, rest)| Some((place, rest.rsplit_once(", expected ")?)))
     else {
@@ -104,6 +107,10 @@ mod tests {
             (
                 r#"{"version":"a, expected u64"}"#,
                 r#"expected a whole number of at least 0, found the text "a, expected u64" at line 1 column 28"#,
+            ),
+            (
+                r#"{"version":"missing field `x`"}"#,
+                "expected a whole number of at least 0, found the text \"missing field `x`\" at line 1 column 30",
             ),
             (r#"{"version":-1}"#, "expected a whole number of at least 0, found the number -1 at line 1 column 13"),
             (r#"{"version":1,"share":[]}"#, "expected a number, found a list at line 1 column 21"),

@@ -54,12 +54,12 @@ pub(super) struct ScoringVersions {
 }
 
 /// The champion, by number, and the position of the one before it: `None` unless there are both.
-pub(super) type Duelists = Option<(u64, usize)>;
+pub(super) type ChampionPair = Option<(u64, usize)>;
 
 impl ScoringVersions {
-    /// Returns the two champions among these versions, as [`VersionHistory::duelists`] does.
+    /// Returns the two champions among these versions, as [`VersionHistory::champion_pair`] does.
     #[inline]
-    pub fn duelists(&self, history: &VersionHistory) -> Duelists {
+    pub fn champion_pair(&self, history: &VersionHistory) -> ChampionPair {
         Some((history.retained[self.champion].number, self.predecessor?))
     }
 
@@ -96,7 +96,7 @@ impl VersionHistory {
     }
 
     /// Returns the newest champion and the one before it.
-    pub fn duelists(&self) -> Duelists {
+    pub fn champion_pair(&self) -> ChampionPair {
         let before = self.champions.len().checked_sub(2)?;
         Some((self.champion()?.number, self.position(self.champions[before].version)?))
     }

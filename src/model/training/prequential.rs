@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Scored;
 use super::drift::{self, DriftAlarm};
-use super::duel::DuelScores;
 use super::history::{ScoringVersions, VersionHistory, by_number};
 use super::lists::{ListedExample, RankedChunk, UserLists};
 use super::persistence::LastLabels;
+use super::rollback_scores::RollbackScores;
 use super::segments::{SegmentNames, SegmentScores, SegmentSummaries};
 use super::stability::WindowValues;
 use crate::model::adwin::AdaptiveWindow;
@@ -29,7 +29,7 @@ pub(super) struct PrequentialScores {
     pub newest: Scores,
     pub no_skill: Scores,
     /// Scores of the newest champion and the one before it, where a champion can be rolled back.
-    pub duel: Option<DuelScores>,
+    pub rollback: Option<RollbackScores>,
     /// The same examples in lists, if they are scored so.
     pub lists: Option<UserLists>,
     /// The same examples by segment.
@@ -67,13 +67,13 @@ impl PrequentialScores {
     /// Scores of no predictions.
     pub fn new(scoring: Scoring, roles: ScoredRoles) -> Self {
         let none = || Scores::new(scoring);
-        let ScoredRoles { with_duel, in_lists, with_persistence } = roles;
+        let ScoredRoles { with_rollback, in_lists, with_persistence } = roles;
         PrequentialScores {
             champion: none(),
             predecessor: none(),
             newest: none(),
             no_skill: none(),
-            duel: with_duel.then(|| DuelScores::new(scoring, in_lists)),
+            rollback: with_rollback.then(|| RollbackScores::new(scoring, in_lists)),
             lists: in_lists.then(UserLists::default),
             segments: SegmentScores::default(),
             persistence: with_persistence.then(none),
@@ -103,10 +103,10 @@ impl PrequentialScores {
     /// Returns whether all are scores of that kind.
     pub fn fit(&self, scoring: Scoring, roles: ScoredRoles) -> bool {
         let all = [&self.champion, &self.predecessor, &self.newest, &self.no_skill].into_iter();
-        let is_as_asked = self.duel.is_some() == roles.with_duel
+        let is_as_asked = self.rollback.is_some() == roles.with_rollback
             && self.lists.is_some() == roles.in_lists
             && self.persistence.is_some() == roles.with_persistence;
-        let is_as_asked = is_as_asked && self.duel.iter().all(|duel| duel.fits(scoring, roles.in_lists));
+        let is_as_asked = is_as_asked && self.rollback.iter().all(|rollback| rollback.fits(scoring, roles.in_lists));
         is_as_asked && self.segments.fit(scoring) && all.chain(&self.persistence).all(|scores| scores.is_of(scoring))
     }
 }
@@ -115,7 +115,7 @@ impl PrequentialScores {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ScoredRoles {
     /// True where a champion can be rolled back.
-    pub with_duel: bool,
+    pub with_rollback: bool,
     /// True where lists are scored.
     pub in_lists: bool,
     /// True where keys are named.
@@ -225,9 +225,9 @@ impl ChunkScorer {
         chunk: &RankedChunk<'_>,
         scores: &mut PrequentialScores,
     ) {
-        let PrequentialScores { lists: Some(lists), duel, .. } = scores else { return };
-        let mut of_duel = duel.as_mut().and_then(|duel| duel.lists.as_mut());
-        let duelists = history.duelists();
+        let PrequentialScores { lists: Some(lists), rollback, .. } = scores else { return };
+        let mut of_rollback = rollback.as_mut().and_then(|rollback| rollback.lists.as_mut());
+        let champion_pair = history.champion_pair();
         for (row, label) in labels.iter().enumerate() {
             let Some(versions) = self.versions[row].filter(|_| !label.is_nan()) else { continue };
             let of = |start: usize| if start == NONE { f64::NAN } else { self.values[start] };
@@ -235,8 +235,9 @@ impl ChunkScorer {
             let scores = [of(self.champion[row]), of(self.predecessor[row]), of(self.newest[row]), popularity];
             let (user, tie, relevant) = (chunk.users[row], chunk.hashes[row], *label >= chunk.relevant);
             lists.push(user, ListedExample { tie, relevant, scores });
-            if let Some(lists) =
-                of_duel.as_mut().filter(|_| duelists.is_some() && duelists == versions.duelists(history))
+            if let Some(lists) = of_rollback
+                .as_mut()
+                .filter(|_| champion_pair.is_some() && champion_pair == versions.champion_pair(history))
             {
                 lists.push(user, ListedExample { tie, relevant, scores: [scores[0], scores[1]] });
             }
@@ -245,7 +246,7 @@ impl ChunkScorer {
 
     /// Counts the predictions against the labels. NaN labels are skipped.
     pub fn count(&mut self, history: &VersionHistory, labels: &[f64], scores: &mut PrequentialScores) {
-        let duelists = history.duelists();
+        let champion_pair = history.champion_pair();
         for (row, (versions, label)) in self.versions.iter().zip(labels).enumerate() {
             let Some(versions) = versions.filter(|_| !label.is_nan()) else { continue };
             let mut add = |scores: &mut Scores, version: usize, start: usize| {
@@ -257,9 +258,11 @@ impl ChunkScorer {
             add(&mut scores.newest, versions.newest, self.newest[row]);
             if let Some(predecessor) = versions.predecessor {
                 add(&mut scores.predecessor, predecessor, self.predecessor[row]);
-                if let Some(duel) = scores.duel.as_mut().filter(|_| duelists == versions.duelists(history)) {
-                    add(&mut duel.champion, versions.champion, self.champion[row]);
-                    add(&mut duel.predecessor, predecessor, self.predecessor[row]);
+                if let Some(rollback) =
+                    scores.rollback.as_mut().filter(|_| champion_pair == versions.champion_pair(history))
+                {
+                    add(&mut rollback.champion, versions.champion, self.champion[row]);
+                    add(&mut rollback.predecessor, predecessor, self.predecessor[row]);
                 }
             }
             let champion = &history.retained[versions.champion];

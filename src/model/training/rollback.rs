@@ -23,9 +23,9 @@ pub(super) struct FallenChampion {
 pub(super) fn fallen(setup: &TrainingSetup, state: &TrainingState) -> Option<FallenChampion> {
     let gate = setup.gate()?;
     let limit = gate.rollback?;
-    let (duel, previous) = (state.window.scores.duel.as_ref()?, state.previous.as_ref()?);
+    let (scores, previous) = (state.window.scores.rollback.as_ref()?, state.previous.as_ref()?);
     let champion = state.history.champion()?.number;
-    let scores = duel.pair();
+    let scores = scores.pair();
     let behind = scores.worse_by(&gate.metric)?;
     if behind.is_nan() || behind <= limit {
         return None;

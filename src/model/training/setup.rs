@@ -69,7 +69,7 @@ impl TrainingSetup {
     /// Returns what is scored beside the versions.
     pub fn scored_roles(&self) -> ScoredRoles {
         ScoredRoles {
-            with_duel: self.can_roll_back(),
+            with_rollback: self.can_roll_back(),
             in_lists: self.ranking().is_some(),
             with_persistence: !self.config.options.reports.persistence.is_empty(),
         }

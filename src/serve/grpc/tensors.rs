@@ -146,8 +146,8 @@ fn typed_cells(ty: TensorType, contents: &InferTensorContents, rows: usize) -> R
         Fp64 => little_endian(ty, &contents.fp64_contents, |value| Some(value.to_le_bytes()))?,
         Fp16 | Bf16 | Bytes => {
             let texts = contents.bytes_contents.iter().enumerate();
-            let text = |(at, text)| std::str::from_utf8(text).map_err(|_| format!("text {at} is not UTF-8"));
-            let texts = texts.map(|(at, bytes): (usize, &Vec<u8>)| text((at, bytes.as_slice())));
+            let texts =
+                texts.map(|(at, bytes)| std::str::from_utf8(bytes).map_err(|_| format!("text {at} is not UTF-8")));
             return Ok(TensorCells::Texts(texts.collect::<Result<_, _>>()?));
         }
     };

@@ -8,18 +8,18 @@ use crate::model::{ListedScores, Scores, Scoring};
 
 /// Scores of the newest champion and of the one before it, on the examples that the newest one was champion for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct DuelScores {
+pub(super) struct RollbackScores {
     pub champion: Scores,
     pub predecessor: Scores,
     /// The same examples in lists, ranked by either, if they are scored so.
     pub lists: Option<RankedLists<2>>,
 }
 
-impl DuelScores {
+impl RollbackScores {
     /// Scores of no predictions.
     pub fn new(scoring: Scoring, in_lists: bool) -> Self {
         let (champion, predecessor) = (Scores::new(scoring), Scores::new(scoring));
-        DuelScores { champion, predecessor, lists: in_lists.then(RankedLists::default) }
+        RollbackScores { champion, predecessor, lists: in_lists.then(RankedLists::default) }
     }
 
     /// Returns the scores of the champion and of the one before it. Each list is sorted twice.
