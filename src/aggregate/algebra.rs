@@ -6,11 +6,9 @@
 
 use std::fmt::Debug;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use super::assumed_records::AssumedRecords;
-use super::input::{LineInput, Needs};
+use super::input::{LineInput, Reads};
+use super::state_codec::{StateReader, StateWriter};
 use super::value_key::ValueKey;
 use crate::time::EventTime;
 use crate::value::Scalar;
@@ -31,8 +29,9 @@ pub struct Observed<'a> {
 impl<'a> Observed<'a> {
     /// The record in a row of a line's input, if the line counts it (its filter holds, and neither its value nor its
     /// category is null) and the aggregate takes it.
-    pub fn of<A: Aggregate>(input: &'a LineInput, row: usize, event_time: EventTime, sequence: i64) -> Option<Self> {
-        A::counts(input, row).then_some(Observed { input, row, event_time, sequence })
+    #[inline]
+    pub fn of(reads: Reads, input: &'a LineInput, row: usize, event_time: EventTime, sequence: i64) -> Option<Self> {
+        reads.counts(input, row).then_some(Observed { input, row, event_time, sequence })
     }
 
     /// The value as a scaled integer; 0 where the line only counts, `None` where it cannot be summed.
@@ -67,7 +66,7 @@ impl<'a> Observed<'a> {
     /// The value.
     ///
     /// # Panics
-    /// If the aggregate's `NEEDS` leave values out.
+    /// If the aggregate does not read values.
     pub fn value(&self) -> Scalar {
         Scalar::of(self.input.values(), self.row)
     }
@@ -83,25 +82,11 @@ impl<'a> Observed<'a> {
 ///
 /// Equality is to the bit. So an answer is a function of the set of records; an aggregate that depends on their order
 /// keeps their sequence, and its family says that [it is ordered](super::Family::is_ordered).
-pub trait Aggregate: Copy + Send + Sync + 'static {
-    type Acc: Clone + Default + Debug + PartialEq + Send + Sync + Serialize + DeserializeOwned + 'static;
+pub trait Aggregate: Copy + Debug + Send + Sync + 'static {
+    type Acc: Clone + Default + Debug + PartialEq + Send + Sync + 'static;
 
-    /// The forms of its input that `insert` reads.
-    const NEEDS: Needs;
-
-    /// True if it counts records whose value cannot be summed, though it needs scaled values; others are rejected.
-    const COUNTS_UNSUMMABLE: bool = false;
-
-    /// True if it reads a second value; records without one are rejected.
-    const PAIRED: bool = false;
-
-    /// Returns whether the record in a row of a line's input counts: the line counts it, and it has the values that are
-    /// read.
-    #[inline]
-    fn counts(input: &LineInput, row: usize) -> bool {
-        let is_summable = || !Self::NEEDS.scaled || Self::COUNTS_UNSUMMABLE || input.scaled(row).is_some();
-        input.keeps(row) && is_summable() && (!Self::PAIRED || input.scaled_with(row).is_some())
-    }
+    /// The parts of a record that `insert` reads.
+    fn reads(&self) -> Reads;
 
     /// Adds a record.
     fn insert(&self, acc: &mut Self::Acc, record: Observed<'_>);
@@ -110,6 +95,15 @@ pub trait Aggregate: Copy + Send + Sync + 'static {
     fn merge(&self, acc: &mut Self::Acc, later: &Self::Acc);
 
     fn is_empty(&self, acc: &Self::Acc) -> bool;
+
+    /// Appends the binary form of an accumulator.
+    fn write(&self, acc: &Self::Acc, to: &mut StateWriter);
+
+    /// Reads an accumulator from its binary form.
+    ///
+    /// # Errors
+    /// If the bytes that follow are none of an accumulator.
+    fn read(&self, from: &mut StateReader<'_>) -> Result<Self::Acc, postcard::Error>;
 
     /// Returns whether a pane adds nothing to any merge that has a later pane: `earlier` + `later` = `later`. Windows drop such
     /// panes.

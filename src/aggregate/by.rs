@@ -8,15 +8,13 @@
 
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-
 use super::algebra::{Aggregate, Invertible, Observed};
 use super::answers::Answers;
 use super::assumed_records::{AssumedRecords, TEXT_BYTES};
 use super::feature::Feature;
 use super::heap::{grown, sum_of};
-use super::input::Needs;
+use super::input::Reads;
+use super::state_codec::{StateReader, StateWriter};
 use super::value_key::ValueKey;
 
 /// An aggregate of the records of each category.
@@ -24,8 +22,7 @@ use super::value_key::ValueKey;
 pub struct By<A>(pub A);
 
 /// The categories that have records, ascending, and the accumulator of each.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(bound(serialize = "T: Serialize", deserialize = "T: DeserializeOwned"))]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Categories<T>(Vec<(ValueKey, T)>);
 
 impl<T> Default for Categories<T> {
@@ -73,9 +70,10 @@ impl<T: Default> Categories<T> {
 
 impl<A: Aggregate> Aggregate for By<A> {
     type Acc = Categories<A::Acc>;
-    const NEEDS: Needs = A::NEEDS;
-    const COUNTS_UNSUMMABLE: bool = A::COUNTS_UNSUMMABLE;
-    const PAIRED: bool = A::PAIRED;
+
+    fn reads(&self) -> Reads {
+        self.0.reads()
+    }
 
     fn insert(&self, acc: &mut Self::Acc, record: Observed<'_>) {
         self.0.insert(acc.entry(record.category()), record);
@@ -89,6 +87,17 @@ impl<A: Aggregate> Aggregate for By<A> {
 
     fn is_empty(&self, acc: &Self::Acc) -> bool {
         acc.0.is_empty()
+    }
+
+    fn write(&self, acc: &Self::Acc, to: &mut StateWriter) {
+        to.all(acc.0.iter(), |to, (category, acc)| {
+            to.value(category);
+            self.0.write(acc, to);
+        });
+    }
+
+    fn read(&self, from: &mut StateReader<'_>) -> Result<Self::Acc, postcard::Error> {
+        Ok(Categories(from.all(|from| Ok((from.value()?, self.0.read(from)?)))?))
     }
 
     fn supersedes(&self, later: &Self::Acc, earlier: &Self::Acc) -> bool {

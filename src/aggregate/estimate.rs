@@ -7,6 +7,7 @@
 use super::algebra::{Aggregate, Invertible};
 use super::assumed_records::AssumedRecords;
 use super::by::By;
+use super::erasable::Erasable;
 use super::window::{Single, Window};
 
 /// The state that is estimated.
@@ -21,22 +22,42 @@ pub struct StateEstimate {
 }
 
 impl StateEstimate {
-    /// Returns the bytes of an invertible aggregate.
-    pub fn of_invertible<A: Invertible>(&self, aggregate: A) -> usize {
+    /// Returns the bytes of an invertible aggregate whose state is compiled for it.
+    pub fn of_invertible<A: Invertible + Erasable>(&self, aggregate: A) -> usize {
         match (self.waiting, self.by) {
             (true, _) => self.of_any(aggregate),
-            (false, true) => self.window.invertible_bytes(&By(aggregate), &self.records),
+            (false, true) => self.erased_invertible(aggregate),
             (false, false) => self.window.invertible_bytes(&aggregate, &self.records),
         }
     }
 
-    /// Returns the bytes of any aggregate.
-    pub fn of_any<A: Aggregate>(&self, aggregate: A) -> usize {
+    /// Returns the bytes of any aggregate whose state is compiled for it.
+    pub fn of_any<A: Erasable>(&self, aggregate: A) -> usize {
         match (self.waiting, self.by) {
-            (true, true) => self.single(&By(aggregate)),
+            (_, true) => self.erased(aggregate),
             (true, false) => self.single(&aggregate),
-            (false, true) => self.window.any_bytes(&By(aggregate), &self.records),
             (false, false) => self.window.any_bytes(&aggregate, &self.records),
+        }
+    }
+
+    /// Returns the bytes of an invertible aggregate whose state is shared by all families.
+    pub fn erased_invertible<A: Invertible + Erasable>(&self, aggregate: A) -> usize {
+        let any = aggregate.erased();
+        match (self.waiting, self.by) {
+            (true, _) => self.erased(aggregate),
+            (false, true) => self.window.invertible_bytes(&By(any), &self.records),
+            (false, false) => self.window.invertible_bytes(&any, &self.records),
+        }
+    }
+
+    /// Returns the bytes of any aggregate whose state is shared by all families.
+    pub fn erased<A: Erasable>(&self, aggregate: A) -> usize {
+        let any = aggregate.erased();
+        match (self.waiting, self.by) {
+            (true, true) => self.single(&By(any)),
+            (true, false) => self.single(&any),
+            (false, true) => self.window.any_bytes(&By(any), &self.records),
+            (false, false) => self.window.any_bytes(&any, &self.records),
         }
     }
 

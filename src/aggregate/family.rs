@@ -6,9 +6,10 @@ use std::fmt::Debug;
 use super::algebra::{Aggregate, Invertible};
 use super::answers::Answers;
 use super::by::{By, Categories};
+use super::erasable::{Erasable, finisher};
 use super::estimate::StateEstimate;
 use super::feature::Feature;
-use super::input::{LineInput, Needs};
+use super::input::Reads;
 use super::op::Op;
 use super::open_answer::{Finisher, OpenAnswer};
 use super::window::{Window, WindowState};
@@ -50,12 +51,8 @@ pub trait Family: Any + Debug + Sync {
     /// The bytes of the state of an entity in `build`, given all ops of the family in a line.
     fn bytes(&self, ops: &[&Op], estimate: &StateEstimate) -> usize;
 
-    /// The forms of its input that this op reads.
-    fn needs(&self) -> Needs;
-
-    /// Returns whether this op counts the record in a row of its line's input: one that the line counts and that has the
-    /// values that the op reads.
-    fn counts(&self, input: &LineInput, row: usize) -> bool;
+    /// The parts of a record that this op reads, and so which records of its line it counts.
+    fn reads(&self) -> Reads;
 
     /// Returns whether this op's answer depends on the order of records of equal time.
     fn is_ordered(&self) -> bool;
@@ -72,37 +69,63 @@ impl<'a> OpsInWindow<'a> {
         self.ops.iter().map(|placed| OpsInWindow { ops: vec![*placed], ..self.clone() })
     }
 
-    /// The state of an invertible aggregate. Given an accumulator, `finish` writes the features of all the ops.
-    pub(super) fn of_invertible<A: Invertible>(
+    /// The state of an invertible aggregate, compiled for it. Given an accumulator, `finish` writes the features of all the
+    /// ops.
+    pub(super) fn of_invertible<A: Invertible + Erasable>(
         &self,
         aggregate: A,
         finish: impl Fn(&A::Acc, &mut Answers<'_>) + Send + Sync + 'static,
     ) -> Box<dyn WindowState> {
-        if self.by {
-            let by = By(aggregate);
-            return self.window.of_invertible(self.line, by, self.finish(by, self.by_category::<A>(finish)));
+        match self.by {
+            true => self.erased_invertible(aggregate, finish),
+            false => self.window.of_invertible(self.line, aggregate, self.finish(aggregate, Box::new(finish))),
         }
-        self.window.of_invertible(self.line, aggregate, self.finish(aggregate, Box::new(finish)))
     }
 
-    /// The state of any aggregate. Given an accumulator, `finish` writes the features of all the ops.
-    pub(super) fn of_any<A: Aggregate>(
+    /// The state of any aggregate, compiled for it. Given an accumulator, `finish` writes the features of all the ops.
+    pub(super) fn of_any<A: Erasable>(
         &self,
         aggregate: A,
         finish: impl Fn(&A::Acc, &mut Answers<'_>) + Send + Sync + 'static,
     ) -> Box<dyn WindowState> {
+        match self.by {
+            true => self.erased(aggregate, finish),
+            false => self.window.of_any(self.line, aggregate, self.finish(aggregate, Box::new(finish))),
+        }
+    }
+
+    /// The state of an invertible aggregate, shared by those of all families. Given an accumulator, `finish` writes the
+    /// features of all the ops.
+    pub(super) fn erased_invertible<A: Invertible + Erasable>(
+        &self,
+        aggregate: A,
+        finish: impl Fn(&A::Acc, &mut Answers<'_>) + Send + Sync + 'static,
+    ) -> Box<dyn WindowState> {
+        let (aggregate, finish) = (aggregate.erased(), finisher::<A>(finish));
         if self.by {
             let by = By(aggregate);
-            return self.window.of_any(self.line, by, self.finish(by, self.by_category::<A>(finish)));
+            return self.window.of_invertible(self.line, by, self.finish(by, self.by_category(finish)));
         }
-        self.window.of_any(self.line, aggregate, self.finish(aggregate, Box::new(finish)))
+        self.window.of_invertible(self.line, aggregate, self.finish(aggregate, finish))
+    }
+
+    /// The state of any aggregate, shared by those of all families. Given an accumulator, `finish` writes the features of
+    /// all the ops.
+    pub(super) fn erased<A: Erasable>(
+        &self,
+        aggregate: A,
+        finish: impl Fn(&A::Acc, &mut Answers<'_>) + Send + Sync + 'static,
+    ) -> Box<dyn WindowState> {
+        let (aggregate, finish) = (aggregate.erased(), finisher::<A>(finish));
+        if self.by {
+            let by = By(aggregate);
+            return self.window.of_any(self.line, by, self.finish(by, self.by_category(finish)));
+        }
+        self.window.of_any(self.line, aggregate, self.finish(aggregate, finish))
     }
 
     /// Writes maps from categories to what `finish` writes of each.
-    fn by_category<A: Aggregate>(
-        &self,
-        finish: impl Fn(&A::Acc, &mut Answers<'_>) + Send + Sync + 'static,
-    ) -> Finisher<Categories<A::Acc>> {
+    fn by_category<T: Default + 'static>(&self, finish: Finisher<T>) -> Finisher<Categories<T>> {
         let positions = self.positions();
         Box::new(move |categories, row| categories.finish(&positions, &finish, row))
     }

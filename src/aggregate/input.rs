@@ -177,3 +177,34 @@ impl Needs {
         Needs { scaled: self.scaled || other.scaled, values: self.values || other.values }
     }
 }
+
+/// The parts of a record that an aggregate reads, and so which records it counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reads {
+    pub needs: Needs,
+    /// True if it counts records whose value cannot be summed, though it reads scaled values; others are rejected.
+    pub counts_unsummable: bool,
+    /// True if it reads a second value; records without one are rejected.
+    pub paired: bool,
+}
+
+impl Reads {
+    /// The value, scaled.
+    pub const SCALED: Reads = Reads::of(Needs { scaled: true, values: false });
+    /// The value itself.
+    pub const VALUES: Reads = Reads::of(Needs { scaled: false, values: true });
+    /// The event time alone.
+    pub const TIMES: Reads = Reads::of(Needs { scaled: false, values: false });
+
+    const fn of(needs: Needs) -> Reads {
+        Reads { needs, counts_unsummable: false, paired: false }
+    }
+
+    /// Returns whether the record in a row of a line's input counts: the line counts it, and it has the values that are
+    /// read.
+    #[inline]
+    pub fn counts(&self, input: &LineInput, row: usize) -> bool {
+        let is_summable = || !self.needs.scaled || self.counts_unsummable || input.scaled(row).is_some();
+        input.keeps(row) && is_summable() && (!self.paired || input.scaled_with(row).is_some())
+    }
+}

@@ -47,7 +47,7 @@ pub struct AggregateSpec {
 impl AggregateSpec {
     /// The forms of the input that the line reads.
     pub fn needs(&self) -> Needs {
-        self.ops.iter().map(|op| op.kind.family.needs()).fold(Needs::default(), Needs::or)
+        self.ops.iter().map(|op| op.kind.family.reads().needs).fold(Needs::default(), Needs::or)
     }
 
     /// Bytes for an entity in one window with so many records in each pane, without those that wait for a lag: what it

@@ -12,10 +12,11 @@ use super::answers::Answers;
 use super::estimate::StateEstimate;
 use super::family::{Family, OpsInWindow};
 use super::feature::{Feature, FeatureType};
-use super::input::{LineInput, Needs};
+use super::input::Reads;
 use super::layout::AggregateSpec;
 use super::op::Op;
 use super::op_input::OpInput;
+use super::state_codec::{StateReader, StateWriter};
 use super::window::{Window, WindowState};
 use crate::value::{Scalar, Type};
 
@@ -44,11 +45,11 @@ impl AggregateSpec {
 
 /// The aggregate that keeps the numbers of its records.
 #[derive(Clone, Copy, Debug)]
-struct Members;
+pub struct Members;
 
 /// A set of numbers, as runs: ascending, with a gap between any two.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct NumberRuns(Vec<NumberRun>);
+pub struct NumberRuns(Vec<NumberRun>);
 
 /// Consecutive numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,7 +72,10 @@ impl NumberRuns {
 
 impl Aggregate for Members {
     type Acc = NumberRuns;
-    const NEEDS: Needs = Needs { scaled: true, values: false };
+
+    fn reads(&self) -> Reads {
+        Reads::SCALED
+    }
 
     fn insert(&self, acc: &mut NumberRuns, record: Observed<'_>) {
         let number = i64::try_from(record.summable()).expect("the input is a column of ints");
@@ -89,6 +93,14 @@ impl Aggregate for Members {
     fn is_empty(&self, acc: &NumberRuns) -> bool {
         acc.0.is_empty()
     }
+
+    fn write(&self, acc: &Self::Acc, to: &mut StateWriter) {
+        to.value(acc);
+    }
+
+    fn read(&self, from: &mut StateReader<'_>) -> Result<Self::Acc, postcard::Error> {
+        from.value()
+    }
 }
 
 /// The family of the one kind.
@@ -97,26 +109,23 @@ struct MembersFamily;
 
 impl Family for MembersFamily {
     fn build(&self, ops: &OpsInWindow<'_>) -> Vec<Box<dyn WindowState>> {
-        let build = |position: usize| {
+        let build = |ops: OpsInWindow<'_>| {
+            let position = ops.ops[0].position;
             let finish = move |acc: &NumberRuns, row: &mut Answers<'_>| {
                 let numbers = acc.0.iter().flat_map(|run| run.first..=run.last);
                 row[position] = Feature::List(numbers.map(Scalar::Int).collect());
             };
-            ops.window.of_any(ops.line, Members, finish)
+            ops.erased(Members, finish)
         };
-        ops.ops.iter().map(|placed| build(placed.position)).collect()
+        ops.each().map(build).collect()
     }
 
     fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
-        estimate.of_any(Members)
+        estimate.erased(Members)
     }
 
-    fn needs(&self) -> Needs {
-        Members::NEEDS
-    }
-
-    fn counts(&self, input: &LineInput, row: usize) -> bool {
-        Members::counts(input, row)
+    fn reads(&self) -> Reads {
+        Members.reads()
     }
 
     fn is_ordered(&self) -> bool {

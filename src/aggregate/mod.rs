@@ -25,12 +25,14 @@
 
 mod algebra;
 mod answers;
+mod any_aggregate;
 mod assumed_records;
 mod by;
 mod cow_vec;
 mod encoded_vector;
 mod entities;
 mod entity_bound;
+mod erasable;
 mod estimate;
 mod exact;
 mod families;
@@ -50,6 +52,7 @@ mod recency;
 mod requested;
 mod snapshot;
 mod state;
+mod state_codec;
 mod step_budget;
 mod value_key;
 mod window;
@@ -59,9 +62,11 @@ use std::any::Any;
 use crate::value::Type;
 
 pub use algebra::{Aggregate, Invertible, Observed};
+pub use any_aggregate::{AnyAccumulator, AnyAggregate};
 pub use assumed_records::AssumedRecords;
 pub use encoded_vector::{VectorDecoder, encode_vector};
 pub use entity_bound::EntityBound;
+pub use erasable::Erasable;
 pub use estimate::StateEstimate;
 pub use exact::{MAX_DIGITS, fixed, quotient};
 pub use families::{
@@ -72,7 +77,7 @@ pub use families::{
 pub use family::{Family, OpsInWindow, PlacedOp};
 pub use feature::{CountSince, Decaying, Deferred, Feature, FeatureType, OpenFeature, PaneSet};
 pub use feature_column::FeatureColumn;
-pub use input::{InputColumns, LineInput, Needs};
+pub use input::{InputColumns, LineInput, Needs, Reads};
 pub use layout::{AggregateSpec, GroupLayout};
 pub use op::{Op, OpError, OpParameter, OpParameters, ParameterType};
 pub use op_input::OpInput;
@@ -80,6 +85,7 @@ pub use ops::{KINDS, RELATIVE_ERROR};
 pub use requested::{RequestWindows, RequestedAnswer, RequestedWindow};
 pub use snapshot::{Encoder, GroupSnapshot, SavedGroup};
 pub use state::GroupState;
+pub use state_codec::{StateReader, StateWriter};
 pub use step_budget::StepBudget;
 pub use value_key::ValueKey;
 pub use window::{

@@ -12,6 +12,7 @@ use super::algebra::{Aggregate, Observed, PROVISIONAL};
 use super::answers::Answers;
 use super::feature::{Feature, OpenFeature};
 use super::input::LineInput;
+use super::state_codec::{StateReader, StateWriter};
 use crate::time::EventTime;
 
 /// Writes the features of an accumulator into a vector.
@@ -55,7 +56,9 @@ impl<A: Aggregate> OpenFeature for OpenAnswer<A> {
     }
 
     fn with(&self, input: &LineInput, row: usize, asking: EventTime) -> Feature {
-        let Some(record) = Observed::of::<A>(input, row, asking, PROVISIONAL) else { return self.without() };
+        let Some(record) = Observed::of(self.aggregate.reads(), input, row, asking, PROVISIONAL) else {
+            return self.without();
+        };
         let mut own = A::Acc::default();
         self.aggregate.insert(&mut own, record);
         let mut acc = A::Acc::clone(&self.acc);
@@ -69,11 +72,13 @@ impl<A: Aggregate> OpenFeature for OpenAnswer<A> {
     }
 
     fn encode(&self) -> Vec<u8> {
-        postcard::to_stdvec(&*self.acc).expect("accumulators have a binary form")
+        let mut writer = StateWriter::default();
+        self.aggregate.write(&self.acc, &mut writer);
+        writer.into_bytes()
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<Arc<dyn OpenFeature>, postcard::Error> {
-        let acc: A::Acc = postcard::from_bytes(bytes)?;
+        let acc = self.aggregate.read(&mut StateReader::new(bytes))?;
         if !self.aggregate.admits(&acc) {
             return Err(postcard::Error::DeserializeBadEncoding);
         }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cow_vec::CowVec;
 use super::recency::RecencySnapshot;
+use super::state_codec::StateWriter;
 use crate::time::EventTime;
 use crate::value::Key;
 
@@ -52,9 +53,11 @@ impl GroupSnapshot {
     }
 }
 
-/// The encoding of a window's state.
-pub(super) fn encoded(state: &impl Serialize) -> Vec<u8> {
-    postcard::to_stdvec(state).expect("the state of a window always encodes")
+/// The encoding of a window's state: the number of its entries, and each as `write` appends it.
+pub(super) fn encoded<T>(entries: impl Iterator<Item = T>, write: impl FnMut(&mut StateWriter, T)) -> Vec<u8> {
+    let mut writer = StateWriter::default();
+    writer.all(entries.collect::<Vec<_>>().into_iter(), write);
+    writer.into_bytes()
 }
 
 /// The slot that a saved one is mapped to; `None` if the entity in it is not loaded.

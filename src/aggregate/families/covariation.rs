@@ -13,8 +13,9 @@ use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::exact::{power_of_ten, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
-use crate::aggregate::input::{LineInput, Needs};
+use crate::aggregate::input::Reads;
 use crate::aggregate::op::Op;
+use crate::aggregate::state_codec::{StateReader, StateWriter};
 use crate::aggregate::window::WindowState;
 use crate::value::Scalar;
 
@@ -85,8 +86,10 @@ impl Covariation {
 
 impl Aggregate for PairSums {
     type Acc = Covariation;
-    const NEEDS: Needs = Needs { scaled: true, values: false };
-    const PAIRED: bool = true;
+
+    fn reads(&self) -> Reads {
+        Reads { paired: true, ..Reads::SCALED }
+    }
 
     fn insert(&self, acc: &mut Covariation, record: Observed<'_>) {
         let (x, y) = (record.summable(), record.paired());
@@ -105,6 +108,14 @@ impl Aggregate for PairSums {
 
     fn is_empty(&self, acc: &Covariation) -> bool {
         acc.n == 0
+    }
+
+    fn write(&self, acc: &Self::Acc, to: &mut StateWriter) {
+        to.value(acc);
+    }
+
+    fn read(&self, from: &mut StateReader<'_>) -> Result<Self::Acc, postcard::Error> {
+        from.value()
     }
 
     fn admits(&self, saved: &Covariation) -> bool {
@@ -135,19 +146,15 @@ impl Family for CovariationOp {
                 row[*position] = Feature::Value(Scalar::from(finish(acc, digits)));
             }
         };
-        vec![ops.of_invertible(PairSums, finish)]
+        vec![ops.erased_invertible(PairSums, finish)]
     }
 
     fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
-        estimate.of_invertible(PairSums)
+        estimate.erased_invertible(PairSums)
     }
 
-    fn needs(&self) -> Needs {
-        PairSums::NEEDS
-    }
-
-    fn counts(&self, input: &LineInput, row: usize) -> bool {
-        PairSums::counts(input, row)
+    fn reads(&self) -> Reads {
+        PairSums.reads()
     }
 
     fn is_ordered(&self) -> bool {

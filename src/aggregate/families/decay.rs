@@ -17,8 +17,9 @@ use crate::aggregate::exact::{power_of_ten, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::heap::{grown, sum_of};
-use crate::aggregate::input::{LineInput, Needs};
+use crate::aggregate::input::Reads;
 use crate::aggregate::op::{Op, OpParameter, ParameterType};
+use crate::aggregate::state_codec::{StateReader, StateWriter};
 use crate::aggregate::window::{Window, WindowState};
 use crate::time::EventTime;
 
@@ -139,7 +140,10 @@ impl DecayingSum {
 
 impl Aggregate for Decay {
     type Acc = DecayingSum;
-    const NEEDS: Needs = Needs { scaled: true, values: false };
+
+    fn reads(&self) -> Reads {
+        Reads::SCALED
+    }
 
     fn admits(&self, saved: &DecayingSum) -> bool {
         let is_term = |term: &Term| {
@@ -181,6 +185,14 @@ impl Aggregate for Decay {
     fn is_empty(&self, acc: &DecayingSum) -> bool {
         acc.0.is_empty()
     }
+
+    fn write(&self, acc: &Self::Acc, to: &mut StateWriter) {
+        to.value(acc);
+    }
+
+    fn read(&self, from: &mut StateReader<'_>) -> Result<Self::Acc, postcard::Error> {
+        from.value()
+    }
 }
 
 impl Invertible for Decay {
@@ -217,8 +229,8 @@ impl Family for DecayOp {
                 row[position] = acc.totals(half_life_ms, digits).map_or(Feature::NULL, finish);
             };
             match Self::aggregate(op, ops.window) {
-                decay if decay.forgets => ops.of_any(decay, write),
-                decay => ops.of_invertible(decay, write),
+                decay if decay.forgets => ops.erased(decay, write),
+                decay => ops.erased_invertible(decay, write),
             }
         };
         ops.each().map(build).collect()
@@ -226,18 +238,14 @@ impl Family for DecayOp {
 
     fn bytes(&self, ops: &[&Op], estimate: &StateEstimate) -> usize {
         let of_one = |op: &&Op| match Self::aggregate(op, estimate.window) {
-            decay if decay.forgets => estimate.of_any(decay),
-            decay => estimate.of_invertible(decay),
+            decay if decay.forgets => estimate.erased(decay),
+            decay => estimate.erased_invertible(decay),
         };
         sum_of(ops.iter().map(of_one))
     }
 
-    fn needs(&self) -> Needs {
-        Decay::NEEDS
-    }
-
-    fn counts(&self, input: &LineInput, row: usize) -> bool {
-        Decay::counts(input, row)
+    fn reads(&self) -> Reads {
+        Reads::SCALED
     }
 
     fn is_ordered(&self) -> bool {
@@ -257,7 +265,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::aggregate::{Deferred, InputColumns};
+    use crate::aggregate::{Deferred, InputColumns, LineInput};
     use crate::value::Scalar;
 
     const HALF_LIFE_MS: i64 = 1_000;
@@ -266,11 +274,12 @@ mod tests {
     fn sum_of(values: &[(EventTime, f64)], forgets: bool) -> DecayingSum {
         let decay = Decay { half_life_ms: HALF_LIFE_MS, forgets, pane_ms: None };
         let column: ArrayRef = Arc::new(values.iter().map(|(_, x)| Some(*x)).collect::<Float64Array>());
-        let columns = InputColumns { of: Some(&column), digits: 9, needs: Decay::NEEDS, ..InputColumns::default() };
+        let columns =
+            InputColumns { of: Some(&column), digits: 9, needs: Reads::SCALED.needs, ..InputColumns::default() };
         let input = LineInput::new(&columns, &mut 0);
         let mut sum = DecayingSum::default();
         for (row, (time, _)) in values.iter().enumerate() {
-            decay.insert(&mut sum, Observed::of::<Decay>(&input, row, *time, 0).expect("no value is null"));
+            decay.insert(&mut sum, Observed::of(Reads::SCALED, &input, row, *time, 0).expect("no value is null"));
         }
         sum
     }

@@ -8,8 +8,9 @@ use crate::aggregate::answers::Answers;
 use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
-use crate::aggregate::input::{LineInput, Needs};
+use crate::aggregate::input::Reads;
 use crate::aggregate::op::Op;
+use crate::aggregate::state_codec::{StateReader, StateWriter};
 use crate::aggregate::window::WindowState;
 use crate::value::Scalar;
 
@@ -58,7 +59,10 @@ impl Extent {
 
 impl Aggregate for Extremes {
     type Acc = Extent;
-    const NEEDS: Needs = Needs { scaled: false, values: true };
+
+    fn reads(&self) -> Reads {
+        Reads::VALUES
+    }
 
     fn insert(&self, acc: &mut Extent, record: Observed<'_>) {
         let value = record.value();
@@ -78,6 +82,14 @@ impl Aggregate for Extremes {
         acc.0.is_none()
     }
 
+    fn write(&self, acc: &Self::Acc, to: &mut StateWriter) {
+        to.value(acc);
+    }
+
+    fn read(&self, from: &mut StateReader<'_>) -> Result<Self::Acc, postcard::Error> {
+        from.value()
+    }
+
     fn supersedes(&self, later: &Extent, earlier: &Extent) -> bool {
         let mut both = later.clone();
         self.merge(&mut both, earlier);
@@ -95,19 +107,15 @@ impl Family for ExtentOp {
         let finish = move |acc: &Extent, row: &mut Answers<'_>| {
             positions.iter().for_each(|position| row[*position] = Feature::Value(acc.range()));
         };
-        vec![ops.of_any(Extremes, finish)]
+        vec![ops.erased(Extremes, finish)]
     }
 
     fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
-        estimate.of_any(Extremes)
+        estimate.erased(Extremes)
     }
 
-    fn needs(&self) -> Needs {
-        Extremes::NEEDS
-    }
-
-    fn counts(&self, input: &LineInput, row: usize) -> bool {
-        Extremes::counts(input, row)
+    fn reads(&self) -> Reads {
+        Extremes.reads()
     }
 
     fn is_ordered(&self) -> bool {

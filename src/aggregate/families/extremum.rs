@@ -9,8 +9,9 @@ use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::heap::sum_of;
-use crate::aggregate::input::{LineInput, Needs};
+use crate::aggregate::input::Reads;
 use crate::aggregate::op::Op;
+use crate::aggregate::state_codec::{StateReader, StateWriter};
 use crate::aggregate::window::WindowState;
 use crate::value::Scalar;
 
@@ -67,7 +68,10 @@ impl Extremum {
 
 impl Aggregate for Select {
     type Acc = Selected;
-    const NEEDS: Needs = Needs { scaled: false, values: true };
+
+    fn reads(&self) -> Reads {
+        Reads::VALUES
+    }
 
     fn insert(&self, acc: &mut Selected, record: Observed<'_>) {
         let candidate = self.0.candidate(record);
@@ -84,6 +88,14 @@ impl Aggregate for Select {
 
     fn is_empty(&self, acc: &Selected) -> bool {
         acc.0.is_none()
+    }
+
+    fn write(&self, acc: &Self::Acc, to: &mut StateWriter) {
+        to.value(acc);
+    }
+
+    fn read(&self, from: &mut StateReader<'_>) -> Result<Self::Acc, postcard::Error> {
+        from.value()
     }
 
     fn supersedes(&self, later: &Selected, earlier: &Selected) -> bool {
@@ -136,12 +148,8 @@ impl Family for Extremum {
         sum_of(ops.iter().map(|op| estimate.of_any(Select(*op.kind.family_as::<Extremum>()))))
     }
 
-    fn needs(&self) -> Needs {
-        Select::NEEDS
-    }
-
-    fn counts(&self, input: &LineInput, row: usize) -> bool {
-        Select::counts(input, row)
+    fn reads(&self) -> Reads {
+        Select(*self).reads()
     }
 
     fn is_ordered(&self) -> bool {

@@ -12,8 +12,9 @@ use crate::aggregate::answers::Answers;
 use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
-use crate::aggregate::input::{LineInput, Needs};
+use crate::aggregate::input::Reads;
 use crate::aggregate::op::Op;
+use crate::aggregate::state_codec::{StateReader, StateWriter};
 use crate::aggregate::window::WindowState;
 use crate::value::Scalar;
 
@@ -72,7 +73,10 @@ impl HigherMoments {
 
 impl Aggregate for Powers {
     type Acc = HigherMoments;
-    const NEEDS: Needs = Needs { scaled: true, values: false };
+
+    fn reads(&self) -> Reads {
+        Reads::SCALED
+    }
 
     fn insert(&self, acc: &mut HigherMoments, record: Observed<'_>) {
         let x: I512 = record.summable().as_();
@@ -98,6 +102,14 @@ impl Aggregate for Powers {
 
     fn is_empty(&self, acc: &HigherMoments) -> bool {
         acc.n == 0
+    }
+
+    fn write(&self, acc: &Self::Acc, to: &mut StateWriter) {
+        to.value(acc);
+    }
+
+    fn read(&self, from: &mut StateReader<'_>) -> Result<Self::Acc, postcard::Error> {
+        from.value()
     }
 }
 
@@ -126,19 +138,15 @@ impl Family for HigherMomentOp {
                 row[*position] = Feature::Value(Scalar::from(finish(acc)));
             }
         };
-        vec![ops.of_invertible(Powers, finish)]
+        vec![ops.erased_invertible(Powers, finish)]
     }
 
     fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
-        estimate.of_invertible(Powers)
+        estimate.erased_invertible(Powers)
     }
 
-    fn needs(&self) -> Needs {
-        Powers::NEEDS
-    }
-
-    fn counts(&self, input: &LineInput, row: usize) -> bool {
-        Powers::counts(input, row)
+    fn reads(&self) -> Reads {
+        Powers.reads()
     }
 
     fn is_ordered(&self) -> bool {

@@ -13,8 +13,9 @@ use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::heap::{grown, sum_of};
-use crate::aggregate::input::{LineInput, Needs};
+use crate::aggregate::input::Reads;
 use crate::aggregate::op::{Op, OpParameter, ParameterType};
+use crate::aggregate::state_codec::{StateReader, StateWriter};
 use crate::aggregate::value_key::ValueKey;
 use crate::aggregate::window::WindowState;
 use crate::value::Scalar;
@@ -100,7 +101,10 @@ impl KeepK {
 
 impl Aggregate for KeepK {
     type Acc = Kept;
-    const NEEDS: Needs = Needs { scaled: false, values: true };
+
+    fn reads(&self) -> Reads {
+        Reads::VALUES
+    }
 
     fn insert(&self, acc: &mut Kept, record: Observed<'_>) {
         self.add(&mut acc.0, &self.ranked(record));
@@ -140,6 +144,14 @@ impl Aggregate for KeepK {
         acc.0.is_empty()
     }
 
+    fn write(&self, acc: &Self::Acc, to: &mut StateWriter) {
+        to.value(acc);
+    }
+
+    fn read(&self, from: &mut StateReader<'_>) -> Result<Self::Acc, postcard::Error> {
+        from.value()
+    }
+
     fn supersedes(&self, later: &Kept, earlier: &Kept) -> bool {
         let (Some(worst), Some(best)) = (later.0.last(), earlier.0.first()) else { return earlier.0.is_empty() };
         later.0.len() == self.k
@@ -169,21 +181,17 @@ impl Family for Keep {
                     Keep::First | Keep::Top | Keep::Bottom => Feature::List(values.collect()),
                 };
             };
-            ops.of_any(Self::aggregate(op), finish)
+            ops.erased(Self::aggregate(op), finish)
         };
         ops.each().map(build).collect()
     }
 
     fn bytes(&self, ops: &[&Op], estimate: &StateEstimate) -> usize {
-        sum_of(ops.iter().map(|op| estimate.of_any(Self::aggregate(op))))
+        sum_of(ops.iter().map(|op| estimate.erased(Self::aggregate(op))))
     }
 
-    fn needs(&self) -> Needs {
-        KeepK::NEEDS
-    }
-
-    fn counts(&self, input: &LineInput, row: usize) -> bool {
-        KeepK::counts(input, row)
+    fn reads(&self) -> Reads {
+        Reads::VALUES
     }
 
     fn is_ordered(&self) -> bool {

@@ -12,12 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::answers::Answers;
+use crate::aggregate::erasable::Erasable;
 use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::exact::{nearest, power_of_ten, quotient, scaled_count, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
-use crate::aggregate::input::{LineInput, Needs};
+use crate::aggregate::input::{Needs, Reads};
 use crate::aggregate::op::Op;
+use crate::aggregate::state_codec::{StateReader, StateWriter};
 use crate::aggregate::window::WindowState;
 use crate::value::Scalar;
 
@@ -153,8 +155,10 @@ impl<M> Default for MomentsOf<M> {
 
 impl<M: MomentSums> Aggregate for MomentsOf<M> {
     type Acc = M;
-    const NEEDS: Needs = Needs { scaled: M::READS_VALUES, values: false };
-    const COUNTS_UNSUMMABLE: bool = true;
+
+    fn reads(&self) -> Reads {
+        Reads { needs: Needs { scaled: M::READS_VALUES, values: false }, counts_unsummable: true, paired: false }
+    }
 
     fn insert(&self, acc: &mut M, record: Observed<'_>) {
         acc.insert(record.scaled());
@@ -166,6 +170,14 @@ impl<M: MomentSums> Aggregate for MomentsOf<M> {
 
     fn is_empty(&self, acc: &M) -> bool {
         acc.count() == 0
+    }
+
+    fn write(&self, acc: &Self::Acc, to: &mut StateWriter) {
+        to.value(acc);
+    }
+
+    fn read(&self, from: &mut StateReader<'_>) -> Result<Self::Acc, postcard::Error> {
+        from.value()
     }
 
     fn admits(&self, saved: &M) -> bool {
@@ -185,7 +197,10 @@ impl MomentOp {
     }
 
     /// The state that keeps the sums `M`.
-    fn state<M: MomentSums>(ops: &OpsInWindow<'_>) -> Box<dyn WindowState> {
+    fn state<M: MomentSums>(ops: &OpsInWindow<'_>) -> Box<dyn WindowState>
+    where
+        MomentsOf<M>: Erasable<Acc = M>,
+    {
         let (digits, integer) = (ops.digits, ops.integer);
         let answer = |placed: &PlacedOp<'_>| {
             let default = placed.default.cloned().unwrap_or(Scalar::Null);
@@ -227,12 +242,9 @@ impl Family for MomentOp {
         }
     }
 
-    fn needs(&self) -> Needs {
-        Needs { scaled: self.order > MomentOrder::Zeroth, values: false }
-    }
-
-    fn counts(&self, input: &LineInput, row: usize) -> bool {
-        MomentsOf::<Spread>::counts(input, row)
+    fn reads(&self) -> Reads {
+        let needs = Needs { scaled: self.order > MomentOrder::Zeroth, values: false };
+        Reads { needs, counts_unsummable: true, paired: false }
     }
 
     fn is_ordered(&self) -> bool {

@@ -7,8 +7,9 @@ use crate::aggregate::answers::Answers;
 use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
-use crate::aggregate::input::{LineInput, Needs};
+use crate::aggregate::input::Reads;
 use crate::aggregate::op::Op;
+use crate::aggregate::state_codec::{StateReader, StateWriter};
 use crate::aggregate::window::{Window, WindowState};
 use crate::time::EventTime;
 
@@ -28,7 +29,10 @@ pub struct NewestOp {
 
 impl Aggregate for Newest {
     type Acc = NewestTime;
-    const NEEDS: Needs = Needs { scaled: false, values: false };
+
+    fn reads(&self) -> Reads {
+        Reads::TIMES
+    }
 
     fn insert(&self, acc: &mut NewestTime, record: Observed<'_>) {
         *acc = NewestTime(Some(record.event_time)).max(*acc);
@@ -40,6 +44,14 @@ impl Aggregate for Newest {
 
     fn is_empty(&self, acc: &NewestTime) -> bool {
         acc.0.is_none()
+    }
+
+    fn write(&self, acc: &Self::Acc, to: &mut StateWriter) {
+        to.value(acc);
+    }
+
+    fn read(&self, from: &mut StateReader<'_>) -> Result<Self::Acc, postcard::Error> {
+        from.value()
     }
 
     fn kept_panes(&self, panes: usize, _records: usize) -> usize {
@@ -60,19 +72,15 @@ impl Family for NewestOp {
                 row[*position] = acc.0.map_or(Feature::NULL, answer);
             }
         };
-        vec![ops.of_any(Newest, finish)]
+        vec![ops.erased(Newest, finish)]
     }
 
     fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
-        estimate.of_any(Newest)
+        estimate.erased(Newest)
     }
 
-    fn needs(&self) -> Needs {
-        Newest::NEEDS
-    }
-
-    fn counts(&self, input: &LineInput, row: usize) -> bool {
-        Newest::counts(input, row)
+    fn reads(&self) -> Reads {
+        Newest.reads()
     }
 
     fn is_ordered(&self) -> bool {

@@ -7,8 +7,9 @@ use crate::aggregate::answers::Answers;
 use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
-use crate::aggregate::input::{LineInput, Needs};
+use crate::aggregate::input::Reads;
 use crate::aggregate::op::Op;
+use crate::aggregate::state_codec::{StateReader, StateWriter};
 use crate::aggregate::window::{Window, WindowState};
 use crate::time::EventTime;
 
@@ -33,7 +34,10 @@ pub struct SpanOp {
 
 impl Aggregate for Spanned {
     type Acc = Span;
-    const NEEDS: Needs = Needs { scaled: false, values: false };
+
+    fn reads(&self) -> Reads {
+        Reads::TIMES
+    }
 
     fn insert(&self, acc: &mut Span, record: Observed<'_>) {
         self.merge(acc, &Span { n: 1, oldest: record.event_time, newest: record.event_time });
@@ -57,6 +61,14 @@ impl Aggregate for Spanned {
     fn is_empty(&self, acc: &Span) -> bool {
         acc.n == 0
     }
+
+    fn write(&self, acc: &Self::Acc, to: &mut StateWriter) {
+        to.value(acc);
+    }
+
+    fn read(&self, from: &mut StateReader<'_>) -> Result<Self::Acc, postcard::Error> {
+        from.value()
+    }
 }
 
 impl Family for SpanOp {
@@ -68,19 +80,15 @@ impl Family for SpanOp {
                 row[*position] = if acc.n == 0 { Feature::NULL } else { finish(acc) };
             }
         };
-        vec![ops.of_any(Spanned, finish)]
+        vec![ops.erased(Spanned, finish)]
     }
 
     fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
-        estimate.of_any(Spanned)
+        estimate.erased(Spanned)
     }
 
-    fn needs(&self) -> Needs {
-        Spanned::NEEDS
-    }
-
-    fn counts(&self, input: &LineInput, row: usize) -> bool {
-        Spanned::counts(input, row)
+    fn reads(&self) -> Reads {
+        Spanned.reads()
     }
 
     fn is_ordered(&self) -> bool {

@@ -17,8 +17,9 @@ use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::heap::{sum_of, tree};
-use crate::aggregate::input::{LineInput, Needs};
+use crate::aggregate::input::Reads;
 use crate::aggregate::op::{Op, OpParameters};
+use crate::aggregate::state_codec::{StateReader, StateWriter};
 use crate::aggregate::value_key::ValueKey;
 use crate::aggregate::window::WindowState;
 
@@ -104,7 +105,10 @@ impl<K: Ord + Clone> Tally<K> {
 
 impl<K: Tallied> Aggregate for TallyBy<K> {
     type Acc = Tally<K>;
-    const NEEDS: Needs = Needs { scaled: false, values: true };
+
+    fn reads(&self) -> Reads {
+        Reads::VALUES
+    }
 
     fn insert(&self, acc: &mut Tally<K>, record: Observed<'_>) {
         *acc.0.entry(K::of(record)).or_default() += 1;
@@ -128,6 +132,14 @@ impl<K: Tallied> Aggregate for TallyBy<K> {
 
     fn is_empty(&self, acc: &Tally<K>) -> bool {
         acc.0.is_empty()
+    }
+
+    fn write(&self, acc: &Self::Acc, to: &mut StateWriter) {
+        to.value(acc);
+    }
+
+    fn read(&self, from: &mut StateReader<'_>) -> Result<Self::Acc, postcard::Error> {
+        from.value()
     }
 }
 
@@ -156,19 +168,15 @@ impl Family for ValueTallyOp {
                 row[*position] = if tally.0.is_empty() { empty.clone() } else { finish(tally, parameters) };
             }
         };
-        vec![ops.of_invertible(TallyBy::<ValueKey>::default(), finish)]
+        vec![ops.erased_invertible(TallyBy::<ValueKey>::default(), finish)]
     }
 
     fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
-        estimate.of_invertible(TallyBy::<ValueKey>::default())
+        estimate.erased_invertible(TallyBy::<ValueKey>::default())
     }
 
-    fn needs(&self) -> Needs {
-        TallyBy::<ValueKey>::NEEDS
-    }
-
-    fn counts(&self, input: &LineInput, row: usize) -> bool {
-        TallyBy::<ValueKey>::counts(input, row)
+    fn reads(&self) -> Reads {
+        TallyBy::<ValueKey>::default().reads()
     }
 
     fn is_ordered(&self) -> bool {

@@ -7,8 +7,9 @@ use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::families::ValueSketch;
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::{Feature, FeatureType};
-use crate::aggregate::input::{LineInput, Needs};
+use crate::aggregate::input::Reads;
 use crate::aggregate::op::Op;
+use crate::aggregate::state_codec::{StateReader, StateWriter};
 use crate::aggregate::window::WindowState;
 use crate::aggregate::{AggregateKind, OpInput};
 use crate::value::{Scalar, Type};
@@ -30,7 +31,10 @@ pub struct Sketched;
 
 impl Aggregate for Sketched {
     type Acc = ValueSketch;
-    const NEEDS: Needs = Needs { scaled: false, values: true };
+
+    fn reads(&self) -> Reads {
+        Reads::VALUES
+    }
 
     fn insert(&self, acc: &mut ValueSketch, record: Observed<'_>) {
         acc.insert(record.value());
@@ -42,6 +46,14 @@ impl Aggregate for Sketched {
 
     fn is_empty(&self, acc: &ValueSketch) -> bool {
         acc.is_empty()
+    }
+
+    fn write(&self, acc: &Self::Acc, to: &mut StateWriter) {
+        to.value(acc);
+    }
+
+    fn read(&self, from: &mut StateReader<'_>) -> Result<Self::Acc, postcard::Error> {
+        from.value()
     }
 
     fn supersedes(&self, later: &ValueSketch, earlier: &ValueSketch) -> bool {
@@ -72,19 +84,15 @@ impl Family for ApproxDistinctOp {
             let count = Feature::Value(Scalar::Int(acc.count()));
             positions.iter().for_each(|position| row[*position] = count.clone());
         };
-        vec![ops.of_any(Sketched, finish)]
+        vec![ops.erased(Sketched, finish)]
     }
 
     fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
-        estimate.of_any(Sketched)
+        estimate.erased(Sketched)
     }
 
-    fn needs(&self) -> Needs {
-        Sketched::NEEDS
-    }
-
-    fn counts(&self, input: &LineInput, row: usize) -> bool {
-        Sketched::counts(input, row)
+    fn reads(&self) -> Reads {
+        Sketched.reads()
     }
 
     fn is_ordered(&self) -> bool {

@@ -40,7 +40,8 @@ mod variance_pop;
 
 use super::AggregateKind;
 
-pub use quantile::RELATIVE_ERROR;
+pub use approx_distinct::Sketched;
+pub use quantile::{QuantileBucket, RELATIVE_ERROR};
 
 /// Every kind of aggregate, in the order of the reference.
 pub static KINDS: &[&AggregateKind] = &[

@@ -7,13 +7,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::algebra::{Aggregate, Observed};
+use crate::aggregate::algebra::Observed;
 use crate::aggregate::answers::Answers;
 use crate::aggregate::estimate::StateEstimate;
 use crate::aggregate::families::{Tallied, Tally, TallyBy};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::{Feature, FeatureType};
-use crate::aggregate::input::{LineInput, Needs};
+use crate::aggregate::input::Reads;
 use crate::aggregate::op::{Op, OpParameter, ParameterType};
 use crate::aggregate::window::WindowState;
 use crate::aggregate::{AggregateKind, OpInput};
@@ -98,19 +98,15 @@ impl Family for QuantileOp {
                 row[*position] = Feature::Value(quantile(tally, *q).into());
             }
         };
-        vec![ops.of_invertible(TallyBy::<QuantileBucket>::default(), finish)]
+        vec![ops.erased_invertible(TallyBy::<QuantileBucket>::default(), finish)]
     }
 
     fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
-        estimate.of_invertible(TallyBy::<QuantileBucket>::default())
+        estimate.erased_invertible(TallyBy::<QuantileBucket>::default())
     }
 
-    fn needs(&self) -> Needs {
-        Needs { scaled: false, values: true }
-    }
-
-    fn counts(&self, input: &LineInput, row: usize) -> bool {
-        TallyBy::<QuantileBucket>::counts(input, row)
+    fn reads(&self) -> Reads {
+        Reads::VALUES
     }
 
     fn is_ordered(&self) -> bool {

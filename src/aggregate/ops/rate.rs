@@ -7,7 +7,7 @@ use crate::aggregate::families::{Count, MomentSums, MomentsOf};
 use crate::aggregate::families::{Span, Spanned};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::{Deferred, Feature, FeatureType};
-use crate::aggregate::input::{LineInput, Needs};
+use crate::aggregate::input::Reads;
 use crate::aggregate::op::Op;
 use crate::aggregate::window::{Window, WindowState};
 use crate::aggregate::{AggregateKind, OpInput};
@@ -48,7 +48,7 @@ impl Family for RateOp {
                     };
                     positions.iter().for_each(|position| row[*position] = rate.clone());
                 };
-                ops.of_any(Spanned, finish)
+                ops.erased(Spanned, finish)
             }
         }]
     }
@@ -56,16 +56,12 @@ impl Family for RateOp {
     fn bytes(&self, _ops: &[&Op], estimate: &StateEstimate) -> usize {
         match estimate.window.length_ms() {
             Some(_) => estimate.of_invertible(MomentsOf::<Count>::default()),
-            None => estimate.of_any(Spanned),
+            None => estimate.erased(Spanned),
         }
     }
 
-    fn needs(&self) -> Needs {
-        Spanned::NEEDS
-    }
-
-    fn counts(&self, input: &LineInput, row: usize) -> bool {
-        Spanned::counts(input, row)
+    fn reads(&self) -> Reads {
+        Spanned.reads()
     }
 
     fn is_ordered(&self) -> bool {

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::aggregate::algebra::{Aggregate, Observed};
 use crate::aggregate::feature::PaneSet;
-use crate::aggregate::input::LineInput;
+use crate::aggregate::input::{LineInput, Reads};
 use crate::aggregate::snapshot::Encoder;
+use crate::aggregate::state_codec::{StateReader, StateWriter};
 use crate::aggregate::step_budget::StepBudget;
 use crate::time::EventTime;
 
@@ -36,15 +35,16 @@ pub struct LineUpdates<'a> {
 }
 
 impl<'a> LineUpdates<'a> {
-    /// The record of an update, if the line counts it and the aggregate takes its value.
-    pub fn observed<A: Aggregate>(&self, update: &Update, sequence: i64) -> Option<Observed<'a>> {
+    /// The record of an update, if an aggregate that reads so much counts it.
+    #[inline]
+    pub fn observed(&self, reads: Reads, update: &Update, sequence: i64) -> Option<Observed<'a>> {
         let input = &self.batches[update.batch as usize][self.line];
-        Observed::of::<A>(input, update.row as usize, update.event_time, sequence)
+        Observed::of(reads, input, update.row as usize, update.event_time, sequence)
     }
 }
 
 /// A record as the accumulator that has it alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Single<T> {
     /// When it takes effect.
     pub time: EventTime,
@@ -58,6 +58,21 @@ impl<T: Default> Single<T> {
         let (event_time, mut acc) = (record.event_time, T::default());
         aggregate.insert(&mut acc, record);
         Single { time, event_time, acc }
+    }
+
+    /// Appends its binary form.
+    pub fn write<A: Aggregate<Acc = T>>(&self, aggregate: &A, to: &mut StateWriter) {
+        to.value(&self.time);
+        to.value(&self.event_time);
+        aggregate.write(&self.acc, to);
+    }
+
+    /// Reads one from its binary form.
+    ///
+    /// # Errors
+    /// If the bytes that follow are none of one.
+    pub fn read<A: Aggregate<Acc = T>>(aggregate: &A, from: &mut StateReader<'_>) -> Result<Self, postcard::Error> {
+        Ok(Single { time: from.value()?, event_time: from.value()?, acc: aggregate.read(from)? })
     }
 }
 

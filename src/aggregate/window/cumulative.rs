@@ -17,6 +17,7 @@ use crate::aggregate::assumed_records::{AssumedRecords, SCHEDULED};
 use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::aggregate::state_codec::StateReader;
 use crate::aggregate::step_budget::StepBudget;
 use crate::time::{EventTime, format_duration};
 
@@ -162,7 +163,7 @@ impl<A: Aggregate> ClosedWindow<A> for CumulativeWindow<A> {
         let aggregate = self.aggregate;
         for (update, sequence) in updates.updates.iter().zip(sequence..) {
             let counts = self.admits(update.event_time, update.time);
-            match updates.observed::<A>(update, sequence).filter(|_| counts) {
+            match updates.observed(self.aggregate.reads(), update, sequence).filter(|_| counts) {
                 Some(record) => {
                     let number = self.cycle.stretch(update.event_time);
                     self.add(update.slot, number, |acc| aggregate.insert(acc, record));
@@ -206,16 +207,21 @@ impl<A: Aggregate> ClosedWindow<A> for CumulativeWindow<A> {
     }
 
     fn save(&self) -> Encoder {
-        let stretches = self.stretches.clone();
+        let (aggregate, stretches) = (self.aggregate, self.stretches.clone());
         Box::new(move || {
             let held = (0u32..).zip(stretches.iter()).filter(|(_, stretch)| stretch.number > i64::MIN);
-            encoded(&held.map(|(slot, stretch)| (slot, stretch.number, &stretch.acc)).collect::<Vec<_>>())
+            encoded(held, |to, (slot, stretch)| {
+                to.value(&slot);
+                to.value(&stretch.number);
+                aggregate.write(&stretch.acc, to);
+            })
         })
     }
 
     fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
         let aggregate = self.aggregate;
-        for (saved, number, acc) in postcard::from_bytes::<Vec<(u32, i64, A::Acc)>>(bytes)? {
+        let read = |from: &mut StateReader<'_>| Ok((from.value()?, from.value()?, aggregate.read(from)?));
+        for (saved, number, acc) in StateReader::new(bytes).all(read)? {
             if !self.cycle.has_stretch(number) || !aggregate.admits(&acc) {
                 return Err(postcard::Error::DeserializeBadEncoding);
             }

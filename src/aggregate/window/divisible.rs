@@ -20,11 +20,7 @@
 //! effect at t will be in W when it closes if p expires after t, so it is if p expires after both.
 
 use std::any::Any;
-use std::fmt::Debug;
 use std::sync::Arc;
-
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::closed::{ClosedWindow, ContinuedWindow, Single};
 use super::kind::{WindowForm, WindowKind};
@@ -37,6 +33,7 @@ use crate::aggregate::answers::Answers;
 use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::feature::{Feature, PaneSet};
 use crate::aggregate::heap::sum_of;
+use crate::aggregate::state_codec::{StateReader, StateWriter};
 use crate::time::EventTime;
 
 /// A sliding window whose panes go along with vectors.
@@ -44,27 +41,40 @@ use crate::time::EventTime;
 pub struct Divisible(pub Sliding);
 
 /// The records that a window has of an entity.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct EntityPanes<T> {
+#[derive(Debug)]
+struct EntityPanes<A: Aggregate> {
+    aggregate: A,
     /// Closed ones, by pane, ascending, without panes that a later one supersedes.
-    closed: Vec<(i64, T)>,
+    closed: Vec<(i64, A::Acc)>,
     /// Provisional ones, in the order of their times.
-    provisional: Vec<Single<T>>,
+    provisional: Vec<Single<A::Acc>>,
 }
 
-impl<T: Debug + PartialEq + Send + Sync + Serialize + DeserializeOwned + 'static> PaneSet for EntityPanes<T> {
+impl<A: Aggregate> PaneSet for EntityPanes<A> {
     fn is_same(&self, other: &dyn PaneSet) -> bool {
-        (other as &dyn Any).downcast_ref::<Self>().is_some_and(|other| self == other)
+        let other = (other as &dyn Any).downcast_ref::<Self>();
+        other.is_some_and(|other| self.closed == other.closed && self.provisional == other.provisional)
     }
 
     fn encode(&self) -> Vec<u8> {
-        postcard::to_stdvec(self).expect("accumulators have a binary form")
+        let mut writer = StateWriter::default();
+        writer.all(self.closed.iter(), |to, (pane, acc)| {
+            to.value(pane);
+            self.aggregate.write(acc, to);
+        });
+        writer.all(self.provisional.iter(), |to, single| single.write(&self.aggregate, to));
+        writer.into_bytes()
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<Arc<dyn PaneSet>, postcard::Error> {
-        let panes: EntityPanes<T> = postcard::from_bytes(bytes)?;
-        let is_sorted = panes.closed.is_sorted_by(|(one, _), (other, _)| one < other);
-        if is_sorted { Ok(Arc::new(panes)) } else { Err(postcard::Error::DeserializeBadEncoding) }
+        let (mut reader, aggregate) = (StateReader::new(bytes), self.aggregate);
+        let closed: Vec<(i64, _)> = reader.all(|from| Ok((from.value()?, aggregate.read(from)?)))?;
+        let provisional = reader.all(|from| Single::read(&aggregate, from))?;
+        let is_sorted = closed.is_sorted_by(|(one, _), (other, _)| one < other);
+        match is_sorted {
+            true => Ok(Arc::new(EntityPanes { aggregate, closed, provisional })),
+            false => Err(postcard::Error::DeserializeBadEncoding),
+        }
     }
 }
 
@@ -72,7 +82,7 @@ impl<A: Aggregate> Merging<A> {
     /// The panes of a slot, and the provisional records beside them.
     pub(super) fn shared(&self, slot: Option<u32>, provisional: &[Single<A::Acc>]) -> Arc<dyn PaneSet> {
         let closed = slot.map_or_else(Vec::new, |slot| self.panes_of(slot).iter().cloned().collect());
-        Arc::new(EntityPanes { closed, provisional: provisional.to_vec() })
+        Arc::new(EntityPanes { aggregate: self.aggregate(), closed, provisional: provisional.to_vec() })
     }
 
     /// The accumulator of the records of an entity that are in this window as of a time before which all are closed, given
@@ -81,8 +91,8 @@ impl<A: Aggregate> Merging<A> {
     /// # Panics
     /// If they are panes of another aggregate.
     pub(super) fn of_shared(&self, panes: &dyn PaneSet, asof: EventTime) -> A::Acc {
-        let panes = (panes as &dyn Any).downcast_ref::<EntityPanes<A::Acc>>();
-        let EntityPanes { closed, provisional } = panes.expect("a line's panes are those of its own aggregates");
+        let panes = (panes as &dyn Any).downcast_ref::<EntityPanes<A>>();
+        let EntityPanes { closed, provisional, .. } = panes.expect("a line's panes are those of its own aggregates");
         let (window, aggregate) = (self.window(), self.aggregate());
         let inside = closed.iter().filter(|(pane, _)| window.expires_at(*pane) > asof);
         let mut acc = aggregate.merged(inside.map(|(_, acc)| acc));
@@ -167,7 +177,7 @@ impl WindowKind for Divisible {
     fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
         const COUNTS: usize = 2 * size_of::<usize>();
         let copied = aggregate.estimated_heap(records).saturating_add(size_of::<(i64, A::Acc)>());
-        let copy = COUNTS + size_of::<EntityPanes<A::Acc>>() + size_of::<Feature>();
+        let copy = COUNTS + size_of::<EntityPanes<A>>() + size_of::<Feature>();
         let kept = aggregate.kept_panes(self.0.most_panes() as usize, records.a_pane);
         sum_of([Merging::bytes_per_entity(self.0, aggregate, records), copy, kept.saturating_mul(copied)])
     }

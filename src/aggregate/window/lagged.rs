@@ -12,7 +12,8 @@ use std::sync::Arc;
 use super::closed::{ClosedWindow, ContinuedWindow, Expired, LineUpdates, Single};
 use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::heap::sampled;
-use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::aggregate::snapshot::{Encoder, remap_slot};
+use crate::aggregate::state_codec::{StateReader, StateWriter};
 use crate::aggregate::step_budget::StepBudget;
 use crate::time::EventTime;
 
@@ -134,7 +135,7 @@ impl<A: Aggregate> ClosedWindow<A> for Lagged<A> {
     fn insert(&mut self, updates: LineUpdates<'_>, sequence: i64, rejected: &mut Vec<u32>) {
         for (update, sequence) in updates.updates.iter().zip(sequence..) {
             let counts = self.inner.admits(update.event_time, update.time);
-            match updates.observed::<A>(update, sequence).filter(|_| counts) {
+            match updates.observed(self.aggregate.reads(), update, sequence).filter(|_| counts) {
                 Some(record) => {
                     let single = Single::of(&self.aggregate, update.time, record);
                     self.queue.push(self.counts[update.slot as usize].add(update.slot, single));
@@ -200,17 +201,26 @@ impl<A: Aggregate> ClosedWindow<A> for Lagged<A> {
 
     fn save(&self) -> Encoder {
         let (inner, left, chunks) = (self.inner.save(), self.queue.left, self.queue.chunks.clone());
+        let aggregate = self.aggregate;
         let generations: Vec<u32> = self.counts.iter().map(|count| count.generation).collect();
         Box::new(move || {
             let all = chunks.iter().flat_map(|chunk| chunk.iter()).skip(left);
             let counted = all.filter(|waiting| generations[waiting.slot as usize] == waiting.generation);
-            encoded(&(inner(), counted.map(|waiting| (waiting.slot, &waiting.single)).collect::<Vec<_>>()))
+            let mut writer = StateWriter::default();
+            writer.value(&inner());
+            writer.all(counted.collect::<Vec<_>>().into_iter(), |to, waiting| {
+                to.value(&waiting.slot);
+                waiting.single.write(&aggregate, to);
+            });
+            writer.into_bytes()
         })
     }
 
     fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
         const FARTHEST: i64 = 1 << 60;
-        let (inner, saved) = postcard::from_bytes::<(Vec<u8>, Vec<(u32, Single<A::Acc>)>)>(bytes)?;
+        let (mut reader, aggregate) = (StateReader::new(bytes), self.aggregate);
+        let inner: Vec<u8> = reader.value()?;
+        let saved: Vec<(u32, _)> = reader.all(|from| Ok((from.value()?, Single::read(&aggregate, from)?)))?;
         self.inner.load(&inner, slots)?;
         let is_time = |time: &EventTime| (-FARTHEST..=FARTHEST).contains(time);
         let is_single = |single: &Single<A::Acc>| {

@@ -16,6 +16,7 @@ use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::aggregate::state_codec::StateReader;
 use crate::aggregate::step_budget::StepBudget;
 use crate::time::EventTime;
 
@@ -144,7 +145,7 @@ impl<A: Aggregate, Q: RecordQueue<A>> ClosedWindow<A> for LastNWindow<A, Q> {
 
     fn insert(&mut self, updates: LineUpdates<'_>, sequence: i64, rejected: &mut Vec<u32>) {
         for (update, sequence) in updates.updates.iter().zip(sequence..) {
-            match updates.observed::<A>(update, sequence) {
+            match updates.observed(self.aggregate.reads(), update, sequence) {
                 Some(record) => {
                     let mut single = A::Acc::default();
                     self.aggregate.insert(&mut single, record);
@@ -175,16 +176,20 @@ impl<A: Aggregate, Q: RecordQueue<A>> ClosedWindow<A> for LastNWindow<A, Q> {
     }
 
     fn save(&self) -> Encoder {
-        let queues = self.queues.clone();
+        let (aggregate, queues) = (self.aggregate, self.queues.clone());
         Box::new(move || {
             let held = (0u32..).zip(queues.iter()).filter(|(_, queue)| queue.len() > 0);
-            encoded(&held.map(|(slot, queue)| (slot, queue.saved())).collect::<Vec<_>>())
+            encoded(held, |to, (slot, queue)| {
+                to.value(&slot);
+                queue.write(&aggregate, to);
+            })
         })
     }
 
     fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
         let aggregate = self.aggregate;
-        for (saved, queue) in postcard::from_bytes::<Vec<(u32, SavedRecords<A::Acc>)>>(bytes)? {
+        let read = |from: &mut StateReader<'_>| Ok((from.value()?, SavedRecords::read(&aggregate, from)?));
+        for (saved, queue) in StateReader::new(bytes).all(read)? {
             let all = || queue.merged.iter().chain(&queue.singles);
             let is_alike = || all().zip(all().skip(1)).all(|(one, other)| aggregate.are_alike(one, other));
             if !(1..=self.window.0).contains(&all().count())

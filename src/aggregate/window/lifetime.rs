@@ -15,6 +15,7 @@ use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::heap::sampled;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::aggregate::state_codec::StateReader;
 use crate::aggregate::step_budget::StepBudget;
 use crate::time::EventTime;
 
@@ -122,7 +123,7 @@ impl<A: Aggregate> ClosedWindow<A> for LifetimeWindow<A> {
 
     fn insert(&mut self, updates: LineUpdates<'_>, sequence: i64, rejected: &mut Vec<u32>) {
         for (update, sequence) in updates.updates.iter().zip(sequence..) {
-            match updates.observed::<A>(update, sequence) {
+            match updates.observed(self.aggregate.reads(), update, sequence) {
                 Some(record) => self.aggregate.insert(self.accumulators.get_mut(update.slot), record),
                 None => rejected.push(update.slot),
             }
@@ -152,12 +153,16 @@ impl<A: Aggregate> ClosedWindow<A> for LifetimeWindow<A> {
         let (aggregate, accumulators) = (self.aggregate, self.accumulators.clone());
         Box::new(move || {
             let held = (0u32..).zip(accumulators.iter()).filter(|(_, acc)| !aggregate.is_empty(acc));
-            encoded(&held.collect::<Vec<_>>())
+            encoded(held, |to, (slot, acc)| {
+                to.value(&slot);
+                aggregate.write(acc, to);
+            })
         })
     }
 
     fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
-        for (saved, acc) in postcard::from_bytes::<Vec<(u32, A::Acc)>>(bytes)? {
+        let aggregate = self.aggregate;
+        for (saved, acc) in StateReader::new(bytes).all(|from| Ok((from.value()?, aggregate.read(from)?)))? {
             if !self.aggregate.admits(&acc) {
                 return Err(postcard::Error::DeserializeBadEncoding);
             }

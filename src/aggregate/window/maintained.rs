@@ -159,7 +159,7 @@ where
         let line = LineUpdates { updates, batches, line: self.line };
         updates.iter().for_each(|update| self.provisional.extend_to(update.slot, update.time));
         for update in updates.iter().filter(|update| self.closed.admits(update.event_time, update.time)) {
-            if let Some(record) = line.observed::<A>(update, PROVISIONAL) {
+            if let Some(record) = line.observed(self.aggregate.reads(), update, PROVISIONAL) {
                 self.provisional.add(&self.aggregate, update.slot, update.time, record);
             }
         }
@@ -168,7 +168,7 @@ where
     fn confirm(&mut self, updates: &[Update], batches: &[&[LineInput]]) {
         let line = LineUpdates { updates, batches, line: self.line };
         for update in updates.iter().filter(|update| self.closed.admits(update.event_time, update.time)) {
-            if let Some(record) = line.observed::<A>(update, PROVISIONAL) {
+            if let Some(record) = line.observed(self.aggregate.reads(), update, PROVISIONAL) {
                 self.provisional.confirm(&self.aggregate, update.slot, update.time, record);
             }
         }

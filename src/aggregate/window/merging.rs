@@ -110,7 +110,7 @@ impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
         for (update, sequence) in updates.updates.iter().zip(sequence..) {
             let pane = self.window.pane(update.event_time);
             let counts = self.window.expires_at(pane) > update.time;
-            match updates.observed::<A>(update, sequence).filter(|_| counts) {
+            match updates.observed(self.aggregate.reads(), update, sequence).filter(|_| counts) {
                 Some(record) => self.add(update.slot, pane, |acc| aggregate.insert(acc, record)),
                 None => rejected.push(update.slot),
             }
@@ -163,7 +163,7 @@ impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
     }
 
     fn save(&self) -> Encoder {
-        saved_panes::encoder::<A>(&self.panes)
+        saved_panes::encoder(self.aggregate, &self.panes)
     }
 
     fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {

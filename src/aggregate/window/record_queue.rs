@@ -7,11 +7,10 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
-
 use crate::aggregate::algebra::{Aggregate, Invertible};
 use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::heap::{grown, sum_of};
+use crate::aggregate::state_codec::{StateReader, StateWriter};
 
 /// A queue of records, each an accumulator that has it alone.
 pub trait RecordQueue<A: Aggregate>: Clone + Default + Send + Sync + 'static {
@@ -23,18 +22,31 @@ pub trait RecordQueue<A: Aggregate>: Clone + Default + Send + Sync + 'static {
     fn newest(&self, aggregate: &A, n: usize) -> Cow<'_, A::Acc>;
     /// The bytes that it holds outside itself.
     fn heap_bytes(&self, aggregate: &A) -> usize;
-    /// The queue as it is saved.
-    fn saved(&self) -> SavedRecords<Cow<'_, A::Acc>>;
+    /// Appends the queue as [`SavedRecords::read`] reads it.
+    fn write(&self, aggregate: &A, to: &mut StateWriter);
     /// The queue that was saved.
     fn load(aggregate: &A, saved: SavedRecords<A::Acc>) -> Self;
 }
 
 /// A queue as it is saved, oldest first.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct SavedRecords<T> {
     /// Of the older part, each record merged with all that follow in it.
     pub merged: Vec<T>,
     pub singles: Vec<T>,
+}
+
+impl<T> SavedRecords<T> {
+    /// Reads a queue.
+    ///
+    /// # Errors
+    /// If the bytes that follow are none of one.
+    pub fn read<A: Aggregate<Acc = T>>(aggregate: &A, from: &mut StateReader<'_>) -> Result<Self, postcard::Error> {
+        Ok(SavedRecords {
+            merged: from.all(|from| aggregate.read(from))?,
+            singles: from.all(|from| aggregate.read(from))?,
+        })
+    }
 }
 
 /// The bytes that accumulators hold outside themselves.
@@ -86,8 +98,9 @@ impl<A: Invertible> RecordQueue<A> for Ring<A::Acc> {
         singles + heap_of(aggregate, &self.singles) + aggregate.heap_bytes(&self.total)
     }
 
-    fn saved(&self) -> SavedRecords<Cow<'_, A::Acc>> {
-        SavedRecords { merged: Vec::new(), singles: self.singles.iter().map(Cow::Borrowed).collect() }
+    fn write(&self, aggregate: &A, to: &mut StateWriter) {
+        to.count(0);
+        to.all(self.singles.iter(), |to, single| aggregate.write(single, to));
     }
 
     fn load(aggregate: &A, saved: SavedRecords<A::Acc>) -> Self {
@@ -158,9 +171,9 @@ impl<A: Aggregate> RecordQueue<A> for TwoStacks<A::Acc> {
         records + stacks + aggregate.heap_bytes(&self.total)
     }
 
-    fn saved(&self) -> SavedRecords<Cow<'_, A::Acc>> {
-        let merged = self.front.iter().rev().map(Cow::Borrowed).collect();
-        SavedRecords { merged, singles: self.back.iter().map(Cow::Borrowed).collect() }
+    fn write(&self, aggregate: &A, to: &mut StateWriter) {
+        to.all(self.front.iter().rev(), |to, merged| aggregate.write(merged, to));
+        to.all(self.back.iter(), |to, single| aggregate.write(single, to));
     }
 
     fn load(aggregate: &A, saved: SavedRecords<A::Acc>) -> Self {

@@ -6,6 +6,7 @@ use super::panes::Sliding;
 use crate::aggregate::algebra::Aggregate;
 use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::aggregate::state_codec::StateReader;
 
 /// The panes of a slot, read from a saved state.
 pub struct SavedPanes<T> {
@@ -15,11 +16,17 @@ pub struct SavedPanes<T> {
 }
 
 /// Encodes the panes of all slots that have some.
-pub fn encoder<A: Aggregate>(panes: &CowVec<VecDeque<(i64, A::Acc)>>) -> Encoder {
+pub fn encoder<A: Aggregate>(aggregate: A, panes: &CowVec<VecDeque<(i64, A::Acc)>>) -> Encoder {
     let panes = panes.clone();
     Box::new(move || {
-        let held: Vec<_> = (0u32..).zip(panes.iter()).filter(|(_, panes)| !panes.is_empty()).collect();
-        encoded(&held)
+        let held = (0u32..).zip(panes.iter()).filter(|(_, panes)| !panes.is_empty());
+        encoded(held, |to, (slot, panes)| {
+            to.value(&slot);
+            to.all(panes.iter(), |to, (pane, acc)| {
+                to.value(pane);
+                aggregate.write(acc, to);
+            });
+        })
     })
 }
 
@@ -34,7 +41,8 @@ pub fn decode<A: Aggregate>(
     aggregate: A,
 ) -> Result<Vec<SavedPanes<A::Acc>>, postcard::Error> {
     let mut mine = Vec::new();
-    for (saved, panes) in postcard::from_bytes::<Vec<(u32, Vec<(i64, A::Acc)>)>>(bytes)? {
+    let pane = |from: &mut StateReader<'_>| Ok((from.value::<i64>()?, aggregate.read(from)?));
+    for (saved, panes) in StateReader::new(bytes).all(|from| Ok((from.value()?, from.all(pane)?)))? {
         let is_alike = |panes: &[(i64, A::Acc)]| aggregate.are_alike(&panes[0].1, &panes[1].1);
         if !panes.iter().all(|(pane, acc)| window.has_pane(*pane) && aggregate.admits(acc))
             || !panes.is_sorted_by(|(one, _), (other, _)| one < other)

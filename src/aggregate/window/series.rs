@@ -206,7 +206,7 @@ impl<A: Aggregate> ClosedWindow<A> for SeriesWindow<A> {
         let aggregate = self.aggregate;
         for (update, sequence) in updates.updates.iter().zip(sequence..) {
             let counts = self.admits(update.event_time, update.time);
-            match updates.observed::<A>(update, sequence).filter(|_| counts) {
+            match updates.observed(self.aggregate.reads(), update, sequence).filter(|_| counts) {
                 Some(record) => {
                     let pane = self.series.step.pane(update.event_time);
                     self.add(update.slot, pane, |acc| aggregate.insert(acc, record));
@@ -278,7 +278,7 @@ impl<A: Aggregate> ClosedWindow<A> for SeriesWindow<A> {
     }
 
     fn save(&self) -> Encoder {
-        saved_panes::encoder::<A>(&self.panes)
+        saved_panes::encoder(self.aggregate, &self.panes)
     }
 
     fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {

@@ -24,6 +24,7 @@ use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::aggregate::state_codec::StateReader;
 use crate::aggregate::step_budget::StepBudget;
 use crate::time::{EventTime, format_duration};
 
@@ -194,7 +195,7 @@ impl<A: Aggregate> ClosedWindow<A> for SessionWindow<A> {
     fn insert(&mut self, updates: LineUpdates<'_>, sequence: i64, rejected: &mut Vec<u32>) {
         let aggregate = self.aggregate;
         for (update, sequence) in updates.updates.iter().zip(sequence..) {
-            let counts = updates.observed::<A>(update, sequence).is_some_and(|record| {
+            let counts = updates.observed(self.aggregate.reads(), update, sequence).is_some_and(|record| {
                 self.add(update.slot, update.time, update.event_time, |acc| aggregate.insert(acc, record))
             });
             if !counts {
@@ -238,13 +239,21 @@ impl<A: Aggregate> ClosedWindow<A> for SessionWindow<A> {
         let (aggregate, runs) = (self.aggregate, self.runs.clone());
         Box::new(move || {
             let held = (0u32..).zip(runs.iter()).filter(|(_, run)| !aggregate.is_empty(&run.acc));
-            encoded(&held.map(|(slot, run)| (slot, run.start, run.newest, &run.acc)).collect::<Vec<_>>())
+            encoded(held, |to, (slot, run)| {
+                to.value(&slot);
+                to.value(&run.start);
+                to.value(&run.newest);
+                aggregate.write(&run.acc, to);
+            })
         })
     }
 
     fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
         const FARTHEST: i64 = 1 << 60;
-        for (saved, start, newest, acc) in postcard::from_bytes::<Vec<(u32, EventTime, EventTime, A::Acc)>>(bytes)? {
+        let aggregate = self.aggregate;
+        let read =
+            |from: &mut StateReader<'_>| Ok((from.value()?, from.value()?, from.value()?, aggregate.read(from)?));
+        for (saved, start, newest, acc) in StateReader::new(bytes).all(read)? {
             let is_run = start <= newest && [start, newest].iter().all(|time| (-FARTHEST..=FARTHEST).contains(time));
             if !is_run || !self.aggregate.admits(&acc) || self.aggregate.is_empty(&acc) {
                 return Err(postcard::Error::DeserializeBadEncoding);

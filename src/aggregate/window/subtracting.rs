@@ -17,6 +17,7 @@ use crate::aggregate::algebra::Invertible;
 use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::aggregate::state_codec::StateReader;
 use crate::aggregate::step_budget::StepBudget;
 use crate::time::EventTime;
 
@@ -172,7 +173,7 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
             let (run, after) = rest.split_at(run);
             let expires_at = window.expires_at(pane);
             let observed = |(update, sequence): (&Update, i64)| {
-                if expires_at > update.time { updates.observed::<A>(update, sequence) } else { None }
+                if expires_at > update.time { updates.observed(aggregate.reads(), update, sequence) } else { None }
             };
             let mut numbered = run.iter().zip(sequence..);
             // A bucket is made only for a record that counts, and looked up once.
@@ -254,22 +255,28 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
     }
 
     fn save(&self) -> Encoder {
+        let aggregate = self.aggregate;
         let buckets: Vec<Bucket<A::Acc>> = self.buckets.iter().cloned().collect();
         let generations = self.has_void.then(|| self.totals.iter().map(|total| total.generation).collect::<Vec<_>>());
         Box::new(move || {
             let counts = |entry: &&PaneEntry<A::Acc>| {
                 generations.as_ref().is_none_or(|known| known[entry.slot as usize] == entry.generation)
             };
-            let entries = |bucket: &Arc<Vec<PaneEntry<A::Acc>>>| {
-                bucket.iter().filter(counts).map(|entry| (entry.slot, entry.acc.clone())).collect::<Vec<_>>()
-            };
-            encoded(&buckets.iter().map(|(pane, bucket)| (*pane, entries(bucket))).collect::<Vec<_>>())
+            encoded(buckets.iter(), |to, (pane, bucket)| {
+                to.value(pane);
+                let entries: Vec<&PaneEntry<A::Acc>> = bucket.iter().filter(counts).collect();
+                to.all(entries.into_iter(), |to, entry| {
+                    to.value(&entry.slot);
+                    aggregate.write(&entry.acc, to);
+                });
+            })
         })
     }
 
     fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
         let aggregate = self.aggregate;
-        let saved = postcard::from_bytes::<Vec<(i64, Vec<(u32, A::Acc)>)>>(bytes)?;
+        let entry = |from: &mut StateReader<'_>| Ok((from.value::<u32>()?, aggregate.read(from)?));
+        let saved: Vec<(i64, _)> = StateReader::new(bytes).all(|from| Ok((from.value()?, from.all(entry)?)))?;
         let accumulators = saved.iter().flat_map(|(_, saved)| saved.iter().map(|(_, acc)| acc));
         if !saved.iter().all(|(pane, _)| self.window.has_pane(*pane))
             || !saved.is_sorted_by(|(one, _), (other, _)| one < other)

@@ -21,6 +21,7 @@ use crate::aggregate::assumed_records::{AssumedRecords, SCHEDULED};
 use crate::aggregate::cow_vec::CowVec;
 use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
+use crate::aggregate::state_codec::StateReader;
 use crate::aggregate::step_budget::StepBudget;
 use crate::time::{EventTime, format_duration};
 
@@ -192,7 +193,7 @@ impl<A: Aggregate> ClosedWindow<A> for FullStretches<A> {
         let aggregate = self.aggregate;
         for (update, sequence) in updates.updates.iter().zip(sequence..) {
             let counts = self.admits(update.event_time, update.time);
-            match updates.observed::<A>(update, sequence).filter(|_| counts) {
+            match updates.observed(self.aggregate.reads(), update, sequence).filter(|_| counts) {
                 Some(record) => {
                     let stretch = self.cycle.stretch(update.event_time);
                     self.add(update.slot, stretch, |acc| aggregate.insert(acc, record));
@@ -249,16 +250,24 @@ impl<A: Aggregate> ClosedWindow<A> for FullStretches<A> {
     }
 
     fn save(&self) -> Encoder {
-        let stretches = self.stretches.clone();
+        let (aggregate, stretches) = (self.aggregate, self.stretches.clone());
         Box::new(move || {
             let held = (0u32..).zip(stretches.iter()).filter(|(_, held)| held.filling > i64::MIN);
-            encoded(&held.map(|(slot, held)| (slot, held.filling, &held.newest, &held.before)).collect::<Vec<_>>())
+            encoded(held, |to, (slot, held)| {
+                to.value(&slot);
+                to.value(&held.filling);
+                aggregate.write(&held.newest, to);
+                aggregate.write(&held.before, to);
+            })
         })
     }
 
     fn load(&mut self, bytes: &[u8], slots: &[Option<u32>]) -> Result<(), postcard::Error> {
         let aggregate = self.aggregate;
-        for (saved, filling, newest, before) in postcard::from_bytes::<Vec<(u32, i64, A::Acc, A::Acc)>>(bytes)? {
+        let read = |from: &mut StateReader<'_>| {
+            Ok((from.value()?, from.value()?, aggregate.read(from)?, aggregate.read(from)?))
+        };
+        for (saved, filling, newest, before) in StateReader::new(bytes).all(read)? {
             let is_alike = aggregate.is_empty(&before) || aggregate.are_alike(&newest, &before);
             if !self.cycle.has_stretch(filling) || !aggregate.admits(&newest) || !aggregate.admits(&before) || !is_alike
             {

@@ -108,7 +108,7 @@ impl EntityRecords {
     /// Returns whether an op of a line counts a record: the condition holds, and no value that the op reads is null.
     pub fn is_counted(&self, record: usize, line: usize, op: &Op) -> bool {
         let RecordPlace { batch, row } = self.places[record];
-        op.kind.family.counts(&self.inputs[batch as usize][line], row as usize)
+        op.kind.family.reads().counts(&self.inputs[batch as usize][line], row as usize)
     }
 
     /// The value of a record in a column of the group's projection.
