@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use arrow_array::BooleanArray;
 use arrow_array::builder::StringBuilder;
 
+use super::compare::null_rows;
 use super::eval::EvalRows;
 use super::operand::{Operand, extent, map1, try_map1};
 use super::tree::{Expr, ExprNode};
@@ -88,7 +90,7 @@ fn choose_by_bool(condition: &Operand, yes: Expr, no: Expr) -> Operand {
     let mask = condition.clone().into_booleans(condition.array().len());
     let pick = |expr: Expr| expr.operand(EvalRows::CONSTANT, &mut EvalStats::default());
     let chosen = arrow_select::zip::zip(&mask, &pick(yes), &pick(no)).expect("both branches have one type");
-    let nulls = arrow_select::nullif::nullif(&chosen, &arrow_arith::boolean::is_null(&mask).expect("a bool column"));
+    let nulls = arrow_select::nullif::nullif(&chosen, &BooleanArray::new(null_rows(&mask), None));
     Operand::new(nulls.expect("the lengths agree"), same)
 }
 

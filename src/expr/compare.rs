@@ -3,12 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow_arith::boolean::{and_kleene, is_not_null, is_null, not, or_kleene};
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, BooleanArray};
-use arrow_buffer::BooleanBuffer;
-use arrow_ord::cmp;
+use arrow_buffer::{BooleanBuffer, NullBuffer};
 
-use super::operand::{Operand, extent, map2};
+use super::operand::{Numbers, Operand, extent, map2};
 use super::tree::Expr;
 use crate::value::{Scalar, Type};
 
@@ -46,26 +45,53 @@ pub fn compare(comparison: CompareOperator, a: Expr, b: Expr) -> Expr {
 
 /// Compares two operands of one type, see [`compare`].
 pub fn compared(comparison: CompareOperator, ty: Type, a: &Operand, b: &Operand) -> Operand {
-    if ty == Type::Float {
-        let (a, b) = (a.floats(), b.floats());
-        return match comparison {
-            CompareOperator::Equal => map2(a, b, |a, b| a == b).booleans(),
-            CompareOperator::NotEqual => map2(a, b, |a, b| a != b).booleans(),
-            CompareOperator::Less => map2(a, b, |a, b| a < b).booleans(),
-            CompareOperator::LessOrEqual => map2(a, b, |a, b| a <= b).booleans(),
-            CompareOperator::Greater => map2(a, b, |a, b| a > b).booleans(),
-            CompareOperator::GreaterOrEqual => map2(a, b, |a, b| a >= b).booleans(),
-        };
+    match ty {
+        Type::Float => compared_numbers(comparison, a.floats(), b.floats()),
+        Type::Int | Type::Timestamp => compared_numbers(comparison, a.ints(), b.ints()),
+        Type::String => {
+            let (a_texts, b_texts) = (a.array().as_string::<i32>(), b.array().as_string::<i32>());
+            compared_rows(comparison, a, b, |row| a_texts.value(row), |row| b_texts.value(row))
+        }
+        Type::Bool => {
+            let (a_truth, b_truth) = (a.array().as_boolean(), b.array().as_boolean());
+            compared_rows(comparison, a, b, |row| a_truth.value(row), |row| b_truth.value(row))
+        }
     }
-    let answer = match comparison {
-        CompareOperator::Equal => cmp::eq(a, b),
-        CompareOperator::NotEqual => cmp::neq(a, b),
-        CompareOperator::Less => cmp::lt(a, b),
-        CompareOperator::LessOrEqual => cmp::lt_eq(a, b),
-        CompareOperator::Greater => cmp::gt(a, b),
-        CompareOperator::GreaterOrEqual => cmp::gt_eq(a, b),
+}
+
+fn compared_numbers<T: Copy + PartialOrd>(comparison: CompareOperator, a: Numbers<T>, b: Numbers<T>) -> Operand {
+    match comparison {
+        CompareOperator::Equal => map2(a, b, |a, b| a == b),
+        CompareOperator::NotEqual => map2(a, b, |a, b| a != b),
+        CompareOperator::Less => map2(a, b, |a, b| a < b),
+        CompareOperator::LessOrEqual => map2(a, b, |a, b| a <= b),
+        CompareOperator::Greater => map2(a, b, |a, b| a > b),
+        CompareOperator::GreaterOrEqual => map2(a, b, |a, b| a >= b),
+    }
+    .booleans()
+}
+
+/// Compares the values that `a_value` and `b_value` return for each row of their arrays, those under a null included.
+fn compared_rows<T: PartialOrd>(
+    comparison: CompareOperator,
+    a: &Operand,
+    b: &Operand,
+    a_value: impl Fn(usize) -> T,
+    b_value: impl Fn(usize) -> T,
+) -> Operand {
+    let rows = if a.is_same() { b.array().len() } else { a.array().len() };
+    let x = |row| a_value(if a.is_same() { 0 } else { row });
+    let y = |row| b_value(if b.is_same() { 0 } else { row });
+    let values = match comparison {
+        CompareOperator::Equal => BooleanBuffer::collect_bool(rows, |row| x(row) == y(row)),
+        CompareOperator::NotEqual => BooleanBuffer::collect_bool(rows, |row| x(row) != y(row)),
+        CompareOperator::Less => BooleanBuffer::collect_bool(rows, |row| x(row) < y(row)),
+        CompareOperator::LessOrEqual => BooleanBuffer::collect_bool(rows, |row| x(row) <= y(row)),
+        CompareOperator::Greater => BooleanBuffer::collect_bool(rows, |row| x(row) > y(row)),
+        CompareOperator::GreaterOrEqual => BooleanBuffer::collect_bool(rows, |row| x(row) >= y(row)),
     };
-    Operand::new(Arc::new(answer.expect("binding made the types equal")), a.is_same() && b.is_same())
+    let nulls = NullBuffer::union(a.validity(rows).as_ref(), b.validity(rows).as_ref());
+    Operand::new(Arc::new(BooleanArray::new(values, nulls)), a.is_same() && b.is_same())
 }
 
 /// Builds `a BETWEEN low AND high`, all of one type.
@@ -75,7 +101,7 @@ pub fn between(a: Expr, low: Expr, high: Expr) -> Expr {
     Expr::call("between", Type::Bool, nullable, vec![a, low, high], move |args, _| {
         let above = compared(CompareOperator::GreaterOrEqual, ty, &args[0], &args[1]);
         let below = compared(CompareOperator::LessOrEqual, ty, &args[0], &args[2]);
-        connected(&[above, below], |a, b| and_kleene(a, b).expect("the lengths agree"))
+        connected(&[above, below], and_kleene)
     })
 }
 
@@ -87,7 +113,7 @@ pub fn in_any(a: Expr, items: Vec<Expr>) -> Expr {
     Expr::call("in", Type::Bool, nullable, args, move |args, _| {
         let (a, items) = args.split_first().expect("IN has a left side");
         let hits: Vec<Operand> = items.iter().map(|item| compared(CompareOperator::Equal, ty, a, item)).collect();
-        connected(&hits, |a, b| or_kleene(a, b).expect("the lengths agree"))
+        connected(&hits, or_kleene)
     })
 }
 
@@ -97,12 +123,40 @@ fn truth(operand: &Operand) -> BooleanArray {
 
 /// Builds `a AND b`: false where either is false, else null where either is null.
 pub fn and(a: Expr, b: Expr) -> Expr {
-    connective("and", a, b, |a, b| and_kleene(a, b).expect("the lengths agree"))
+    connective("and", a, b, and_kleene)
 }
 
 /// Builds `a OR b`: true where either is true, else null where either is null.
 pub fn or(a: Expr, b: Expr) -> Expr {
-    connective("or", a, b, |a, b| or_kleene(a, b).expect("the lengths agree"))
+    connective("or", a, b, or_kleene)
+}
+
+/// Returns `a AND b` row by row.
+fn and_kleene(a: &BooleanArray, b: &BooleanArray) -> BooleanArray {
+    let is_true = &rows_of(a, true) & &rows_of(b, true);
+    let is_false = &rows_of(a, false) | &rows_of(b, false);
+    BooleanArray::new(is_true.clone(), Some(NullBuffer::new(&is_true | &is_false)))
+}
+
+/// Returns `a OR b` row by row.
+fn or_kleene(a: &BooleanArray, b: &BooleanArray) -> BooleanArray {
+    let is_true = &rows_of(a, true) | &rows_of(b, true);
+    let is_false = &rows_of(a, false) & &rows_of(b, false);
+    BooleanArray::new(is_true.clone(), Some(NullBuffer::new(&is_true | &is_false)))
+}
+
+/// Returns the rows that are `wanted`, and not null.
+fn rows_of(truth: &BooleanArray, wanted: bool) -> BooleanBuffer {
+    let hits = if wanted { truth.values().clone() } else { !truth.values() };
+    match truth.nulls() {
+        Some(valid) => &hits & valid.inner(),
+        None => hits,
+    }
+}
+
+/// Returns the rows of a column that are null.
+pub(super) fn null_rows(array: &dyn Array) -> BooleanBuffer {
+    array.nulls().map_or_else(|| BooleanBuffer::new_unset(array.len()), |valid| !valid.inner())
 }
 
 type Connective = fn(&BooleanArray, &BooleanArray) -> BooleanArray;
@@ -123,7 +177,9 @@ fn connected(args: &[Operand], f: Connective) -> Operand {
 pub fn negation(a: Expr) -> Expr {
     let nullable = a.nullable;
     Expr::call("not", Type::Bool, nullable, vec![a], |args, _| {
-        Operand::new(Arc::new(not(&truth(&args[0])).expect("a bool column")), args[0].is_same())
+        let truth = truth(&args[0]);
+        let negated = BooleanArray::new(!truth.values(), truth.nulls().cloned());
+        Operand::new(Arc::new(negated), args[0].is_same())
     })
 }
 
@@ -131,9 +187,9 @@ pub fn negation(a: Expr) -> Expr {
 pub fn null_test(a: Expr, null: bool) -> Expr {
     let name = if null { "is null" } else { "is not null" };
     Expr::call(name, Type::Bool, false, vec![a], move |args, _| {
-        let array = args[0].array();
-        let answer = if null { is_null(array) } else { is_not_null(array) };
-        Operand::new(Arc::new(answer.expect("every column can be tested")), args[0].is_same())
+        let nulls = null_rows(args[0].array());
+        let answer = if null { nulls } else { !&nulls };
+        Operand::new(Arc::new(BooleanArray::new(answer, None)), args[0].is_same())
     })
 }
 
@@ -141,10 +197,8 @@ pub fn null_test(a: Expr, null: bool) -> Expr {
 pub fn truth_test(a: Expr, wanted: bool) -> Expr {
     let name = if wanted { "is true" } else { "is false" };
     Expr::call(name, Type::Bool, false, vec![a], move |args, _| {
-        let truth = truth(&args[0]);
-        let hits = if wanted { truth.values().clone() } else { !truth.values() };
-        let valid = truth.nulls().map_or_else(|| BooleanBuffer::new_set(truth.len()), |n| n.inner().clone());
-        Operand::new(Arc::new(BooleanArray::new(&hits & &valid, None)), args[0].is_same())
+        let hits = rows_of(&truth(&args[0]), wanted);
+        Operand::new(Arc::new(BooleanArray::new(hits, None)), args[0].is_same())
     })
 }
 

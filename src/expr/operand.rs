@@ -72,6 +72,11 @@ impl Operand {
         Texts { array: self.array().as_string(), same: self.is_same() }
     }
 
+    /// Returns the validity of each of `rows` rows.
+    pub fn validity(&self, rows: usize) -> Option<NullBuffer> {
+        validity(self.array().nulls(), self.is_same(), rows)
+    }
+
     /// Returns a bool operand as a column of `rows` rows.
     pub fn into_booleans(self, rows: usize) -> BooleanArray {
         self.into_rows(rows).as_boolean().clone()
@@ -92,12 +97,16 @@ impl<T: Copy> Numbers<'_, T> {
         self.nulls.is_none_or(|nulls| nulls.is_valid(row)).then(|| self.values[row])
     }
 
-    /// Returns the validity of each of `rows` rows.
     fn validity(&self, rows: usize) -> Option<NullBuffer> {
-        match self.nulls {
-            Some(nulls) if self.same => nulls.is_null(0).then(|| NullBuffer::new_null(rows)),
-            nulls => nulls.cloned(),
-        }
+        validity(self.nulls, self.same, rows)
+    }
+}
+
+/// Returns the validity of each of `rows` rows, given that of the array behind them.
+fn validity(nulls: Option<&NullBuffer>, same: bool, rows: usize) -> Option<NullBuffer> {
+    match nulls {
+        Some(nulls) if same => nulls.is_null(0).then(|| NullBuffer::new_null(rows)),
+        nulls => nulls.cloned(),
     }
 }
 
