@@ -15,7 +15,7 @@ use crate::value::{Column, KeyCodec, Schema, TimeRules, Type};
 #[derive(Default)]
 pub struct ProgramBuilder {
     slots: Vec<ProgramSlot>,
-    /// ProgramSlot of each column of the relation reached so far.
+    /// Slot of each column of the relation reached so far.
     columns: Vec<usize>,
     steps: Vec<ProgramStep>,
     sources: Vec<LookupSource>,

@@ -26,7 +26,7 @@ pub struct Program {
     pub(super) sources: Vec<LookupSource>,
     /// Names of the features from which inputs are made.
     pub(super) features: Vec<String>,
-    /// ProgramSlot of each input.
+    /// Slot of each input.
     pub(super) inputs: Vec<usize>,
     /// Name and type of each input.
     pub(super) declared: Vec<model::InputColumn>,

@@ -232,12 +232,12 @@ impl<'scope> Renderer<'_, 'scope> {
         let mut rendered = Rendered { streams: Streams::new(), examples: vec![None; plan.models.len()] };
         for step in &plan.steps {
             match step {
-                PlanStep::Stream(stream) => {
+                PlanStep::Stream { stream, probed } => {
                     let node = plan.spec.relations.node(*stream);
                     let inputs = node.relation.inputs().into_iter().map(|input| rendered.streams[&input].clone());
                     let records = node.relation.render(&node.operator, inputs.collect(), &mut graph);
                     let records = op::tap::tapped(records, job.online.as_deref(), node.name.as_deref());
-                    let records = if node.is_view() { records.probe_with(&self.probe) } else { records };
+                    let records = if *probed { records.probe_with(&self.probe) } else { records };
                     rendered.streams.insert(*stream, records);
                 }
                 PlanStep::Group(group) => self.group(*group, &mut graph, &mut rendered)?,

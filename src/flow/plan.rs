@@ -39,8 +39,8 @@ pub struct Plan {
 /// A stream or a feature group that is rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlanStep {
-    /// The relation of a stream.
-    Stream(StreamId),
+    /// The relation of a stream. `probed` is true of a view's: the run waits for it at the end of its inputs.
+    Stream { stream: StreamId, probed: bool },
     /// A feature group, by position.
     Group(usize),
 }

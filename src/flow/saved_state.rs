@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::op::newest_rows;
 use super::plan::{LabelPlan, Plan};
 use crate::checkpoint::{JOB_EVENTS, SnapshotParts, TOPIC_IDS};
-use crate::relation::Relation;
+use crate::relation::RelationOp;
 use crate::source::{Outcome, Position};
 
 /// The ends of the names of operators that save state only if the run writes offline files.
@@ -19,9 +19,9 @@ pub fn operators(plan: &Plan) -> BTreeSet<String> {
     let learners = plan.models.iter().map(|model| format!("model.{}.learn", model.name));
     let joined = plan.models.iter().filter(|model| matches!(model.label, LabelPlan::Joined { .. }));
     let labels = joined.map(|model| format!("model.{}.label", model.name));
-    let shifted = plan.spec.relations.iter().filter(|(_, node)| matches!(node.relation, Relation::Shift(_)));
-    let shifted = shifted.map(|(_, node)| node.operator.clone());
-    sources.chain(tables).chain(shifted).chain(groups).chain(learners).chain(labels).collect()
+    let relations = plan.spec.relations.iter().filter(|(_, node)| node.relation.saves_state());
+    let relations = relations.map(|(_, node)| node.operator.clone());
+    sources.chain(tables).chain(relations).chain(groups).chain(learners).chain(labels).collect()
 }
 
 /// Returns what is wrong with the parts of a checkpoint of this plan, if anything is: an operator or a worker's part of

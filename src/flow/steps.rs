@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::plan::PlanStep;
-use crate::relation::{Relation, RelationOp, StreamId};
+use crate::relation::{RelationOp, StreamId};
 use crate::spec::Spec;
 
 /// Returns the steps of a dataflow, each after those that it needs: a stream after its inputs and the group that answers
@@ -24,13 +24,10 @@ pub fn steps(spec: &Spec) -> Vec<PlanStep> {
 fn add_streams(spec: &Spec, groups: &BTreeSet<usize>, streams: &mut BTreeSet<StreamId>, steps: &mut Vec<PlanStep>) {
     // Each relation comes after its inputs.
     for (stream, node) in spec.relations.iter() {
-        let is_answered = match &node.relation {
-            Relation::GroupJoin(join) => groups.contains(&join.group),
-            _ => true,
-        };
+        let is_answered = node.relation.waits_for().is_none_or(|group| groups.contains(&group));
         let is_free = is_answered && node.relation.inputs().iter().all(|input| streams.contains(input));
         if is_free && streams.insert(stream) {
-            steps.push(PlanStep::Stream(stream));
+            steps.push(PlanStep::Stream { stream, probed: node.is_view() });
         }
     }
 }

@@ -71,6 +71,10 @@ impl RelationOp for GroupJoin {
         reads.groups.push(self.group);
     }
 
+    fn waits_for(&self) -> Option<usize> {
+        Some(self.group)
+    }
+
     fn render<G: TrainingGraph>(&self, name: &str, mut inputs: Vec<G::Stream>, graph: &mut G) -> G::Stream {
         let join = self.clone();
         let append_entity = move |batch: Batch, failed: &mut EvalStats| join.append_entity(&batch, failed);

@@ -117,6 +117,14 @@ impl RelationOp for Relation {
         dispatch!(self, op => op.add_reads(reads));
     }
 
+    fn waits_for(&self) -> Option<usize> {
+        dispatch!(self, op => op.waits_for())
+    }
+
+    fn saves_state(&self) -> bool {
+        dispatch!(self, op => op.saves_state())
+    }
+
     fn render<G: TrainingGraph>(&self, name: &str, inputs: Vec<G::Stream>, graph: &mut G) -> G::Stream {
         dispatch!(self, op => op.render(name, inputs, graph))
     }

@@ -9,9 +9,9 @@ use crate::value::{Batch, Schema};
 
 /// An operator of views.
 ///
-/// Laws: `render` keeps the times of records, but where a view has an `at`, and never emits one before its input's time. For a record that the
-/// operator keeps and tables that do not change, the columns that `render` computes have the bits of the values that the
-/// steps of `serve` compute.
+/// Laws: `render` keeps the times of records, except where a view has an `at`, and never emits one before its input's
+/// time. For a record that the operator keeps and tables that do not change, the columns that `render` computes have the
+/// bits of the values that the steps of `serve` compute.
 pub trait RelationOp {
     /// Returns the streams that it reads, in order.
     fn inputs(&self) -> Vec<StreamId>;
@@ -27,6 +27,16 @@ pub trait RelationOp {
 
     /// Adds what it reads beside its inputs.
     fn add_reads(&self, _reads: &mut ViewReads) {}
+
+    /// Returns the position of the feature group that answers its records, before which it cannot be rendered.
+    fn waits_for(&self) -> Option<usize> {
+        None
+    }
+
+    /// Returns whether the rendered operator saves state of its own in a checkpoint, under its name.
+    fn saves_state(&self) -> bool {
+        false
+    }
 
     /// Training: adds the operator to a graph under a name and returns its output.
     fn render<G: TrainingGraph>(&self, name: &str, inputs: Vec<G::Stream>, graph: &mut G) -> G::Stream;

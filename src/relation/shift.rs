@@ -74,6 +74,11 @@ impl RelationOp for Shift {
         reads.at = Some(self.at.text().into_owned());
     }
 
+    /// Records wait for their new times.
+    fn saves_state(&self) -> bool {
+        true
+    }
+
     fn render<G: TrainingGraph>(&self, name: &str, mut inputs: Vec<G::Stream>, graph: &mut G) -> G::Stream {
         let shift = self.clone();
         graph.shift(inputs.remove(0), self.input, name, move |batch, failed| shift.apply(batch, failed))

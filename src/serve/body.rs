@@ -87,8 +87,7 @@ impl ContentCoding {
     }
 }
 
-/// Reads a body within the limits and decompresses it. Its `Content-Type` is not looked at: the routes that take a body
-/// take JSON, whatever a client calls it.
+/// Reads a body within the limits and decompresses it. Its `Content-Type` is left to the route.
 ///
 /// # Errors
 /// If it is compressed in another way than by gzip or is not valid gzip, is larger or takes longer, the bodies of all

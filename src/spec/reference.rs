@@ -70,7 +70,9 @@ fn windows() -> String {
     };
     let kinds =
         table(&["window", "written", "in names", "records as of t", "kept of an entity"], WINDOWS.iter().map(row));
-    format!("{WINDOWS_BEFORE}{kinds}{WINDOWS_AFTER}")
+    let notes = WINDOWS.iter().map(|form| form.notes).filter(|notes| !notes.is_empty());
+    let notes: String = notes.map(|notes| format!("\n{notes}\n")).collect();
+    format!("{WINDOWS_BEFORE}{kinds}{notes}{WINDOWS_AFTER}")
 }
 
 /// Formats the section of the aggregates.
@@ -221,25 +223,6 @@ are in the plan that `check` prints.
 ";
 
 const WINDOWS_AFTER: &str = "
-**Tumbling** windows answer for the newest whole stretch of time: at 10:20, `{ tumbling = \"1h\" }` is of 09:00 to 10:00.
-**Cumulative** ones answer for the current stretch so far: `{ cumulative = \"1d\", offset = \"-5h\" }` is of today since
-19:00Z of the day before, which is midnight at UTC+5. Two of one length in one line have the same name, whatever their
-offsets: give one of them another name by `as` in a line of its own.
-
-**Session** windows have the run of records that is going on. A record that takes effect at t with event time e begins a run
-if there is none, or if t is more than the gap after the newest event time of the last. Otherwise it joins the run if it is
-within the gap of its records: oldest − gap <= e <= newest + gap. A `max` cuts runs: a record with e >= oldest + max begins
-the next one. A late record from before the run does not count, and one between two runs never joins them. As of t, the
-window is empty if the newest event time is more than the gap before t. Only records that the operation counts make a run:
-one whose value is null does not hold it together.
-
-**Last N** windows have the newest N records of those that the operation counts: the `where` holds, and the value is not
-null, nor that of `with` if the operation reads it. N is at most 100,000. With `by`, they are N in all, not N of each category.
-
-**Series** are lists of n answers, one for each step, oldest first: `{ series = 7, step = \"1d\" }` has the last seven days,
-each ending where the next begins and the last at t. A step without records has the empty answer, and an entity without
-records has n of them; n is at most 1,000. Ops whose answers are lists or maps, or depend on the asking time, cannot be in a series.
-
 **Lag.** `lag = \"7d\"` in a line makes all its windows those as of t − 7d, to the ms. Answers that depend on the asking time
 are as of then, too. Records wait for that long, each on its own: `check` says how many bytes one takes.
 

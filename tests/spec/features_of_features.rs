@@ -75,9 +75,10 @@ fn groups_answer_before_the_records_that_have_their_features() {
     let groups: Vec<&str> = plan.groups.iter().map(|group| group.name.as_str()).collect();
     assert_eq!(groups, ["card", "merchant"], "a group comes after those that its records look up");
     let at = |step: PlanStep| plan.steps.iter().position(|known| *known == step).expect("everything is rendered");
-    let scored = at(PlanStep::Stream(plan.spec.stream("scored").unwrap()));
+    let view = |name| PlanStep::Stream { stream: plan.spec.stream(name).unwrap(), probed: true };
+    let scored = at(view("scored"));
     assert!(at(PlanStep::Group(0)) < scored && scored < at(PlanStep::Group(1)));
-    assert!(at(PlanStep::Group(1)) < at(PlanStep::Stream(plan.spec.stream("worst").unwrap())));
+    assert!(at(PlanStep::Group(1)) < at(view("worst")));
     let passed: Vec<&str> = plan.models[0].lookups.iter().map(|lookup| lookup.group.as_str()).collect();
     assert_eq!(passed, ["card", "merchant"], "examples pass the groups in the same order");
     assert_eq!(plan.steps.len(), plan.groups.len() + plan.spec.relations.iter().count());

@@ -1,7 +1,7 @@
 //! `quantile(q)`: a value that a share q of the records does not exceed.
 //!
 //! Values are counted in buckets whose bounds grow by γ = (1 + α) / (1 − α) with α = 1 %, as in DDSketch (Masson, Rim
-//! and Lee, "DDSketch: A Fast and Fully-Mergeable Quantile Sketch with Relative-Error Guarantees", 2019). QuantileBucket i > 0
+//! and Lee, "DDSketch: A Fast and Fully-Mergeable Quantile Sketch with Relative-Error Guarantees", 2019). Bucket i > 0
 //! holds the magnitudes in (γ^(i−1), γ^i] and answers 2·γ^i / (γ + 1), which is off by at most α of any of them. Buckets
 //! are integers with counts, so merging and subtracting are exact.
 

@@ -32,6 +32,9 @@ impl WindowKind for Cumulative {
         suffix: "cumulative1d",
         records: "event time from floor((t − offset) / W)·W + offset on",
         state: "a value",
+        notes: "**Cumulative** ones answer for the current stretch so far: `{ cumulative = \"1d\", offset = \"-5h\" }` is of
+today since 19:00Z of the day before, which is midnight at UTC+5. Two of one length in one line have the same
+name, whatever their offsets: give one of them another name by `as` in a line of its own.",
     };
 
     fn suffix(self, written: &str) -> String {

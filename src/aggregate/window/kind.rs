@@ -19,6 +19,8 @@ pub struct WindowForm {
     pub records: &'static str,
     /// The state of an entity.
     pub state: &'static str,
+    /// Its paragraph after the table, as Markdown; empty if the row says all.
+    pub notes: &'static str,
 }
 
 /// A kind of window.

@@ -32,6 +32,7 @@ impl WindowKind for Lifetime {
         suffix: NAME,
         records: "all before t. None leaves, so no record is too late, and entities are kept forever",
         state: "a value",
+        notes: "",
     };
 
     fn parse(text: &str) -> Option<Self> {

@@ -56,6 +56,10 @@ impl WindowKind for Series {
         suffix: "series7x1d",
         records: "a list of answers, oldest first, each of a sliding window of one step that ends where the next begins",
         state: "a value for each hop with records",
+        notes: "**Series** are lists of n answers, one for each step, oldest first: `{ series = 7, step = \"1d\" }` has the last
+seven days, each ending where the next begins and the last at t. A step without records has the empty answer,
+and an entity without records has n of them; n is at most 1,000. Ops whose answers are lists or maps, or depend
+on the asking time, cannot be in a series.",
     };
 
     fn suffix(self, written: &str) -> String {

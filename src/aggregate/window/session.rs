@@ -41,8 +41,14 @@ impl WindowKind for Session {
         name: "session",
         written: "`{ session = \"30m\", max = \"12h\" }`",
         suffix: "session30m",
-        records: "the run of records, each within the gap of the others, whose newest is within the gap of t; see below",
+        records: "the run of records, each within the gap of its neighbour, whose newest is within the gap of t; see below",
         state: "a value",
+        notes: "**Session** windows have the run of records that is going on. A record that takes effect at t with event time e
+begins a run if there is none, or if t is more than the gap after the newest event time of the last. Otherwise
+it joins the run if it is within the gap of its records: oldest − gap <= e <= newest + gap. A `max` cuts runs: a
+record with e >= oldest + max begins the next one. A late record from before the run does not count, and one
+between two runs never joins them. As of t, the window is empty if the newest event time is more than the gap
+before t. Only records that the operation counts make a run: one whose value is null does not hold it together.",
     };
 
     fn suffix(self, written: &str) -> String {

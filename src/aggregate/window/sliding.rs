@@ -19,6 +19,7 @@ impl WindowKind for Sliding {
         suffix: "3h",
         records: "event time from floor((t − W) / hop)·hop on",
         state: "a value, and one for each hop with records",
+        notes: "",
     };
 
     fn parse(text: &str) -> Option<Self> {

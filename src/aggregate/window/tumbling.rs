@@ -36,6 +36,8 @@ impl WindowKind for Tumbling {
         suffix: "tumbling1h",
         records: "event time in [E − W, E), where E = floor((t − offset) / W)·W + offset",
         state: "two values",
+        notes: "**Tumbling** windows answer for the newest whole stretch of time: at 10:20, `{ tumbling = \"1h\" }` is of 09:00
+to 10:00.",
     };
 
     fn suffix(self, written: &str) -> String {

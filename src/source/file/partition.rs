@@ -1,4 +1,4 @@
-//! The one partition of a topic that is bound to files, read one after another.
+//! The one partition of a topic that is bound to files, which are read one after another.
 
 use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
