@@ -79,7 +79,7 @@ impl ClicksData {
             let (pause, favourite) = ((6 + shop.random.below(60)) * HOUR, shop.random.below(6));
             let mut at = START + shop.random.below(2 * pause);
             while at < START + DAYS * DAY {
-                // Nobody comes at night.
+                // No visits at night.
                 let hour = at % DAY / HOUR;
                 at += 7_u64.saturating_sub(hour) * HOUR;
                 at = shop.visit(user, favourite, at) + 10 * 60 + shop.random.below(2 * pause);

@@ -36,7 +36,7 @@ const QUOTES_PER_S: u64 = 100;
 /// Connections over which predictions are asked for.
 const CLIENTS: u64 = 4;
 
-/// When each probe was produced, from the first.
+/// The times at which the probes were produced, from the first.
 type Produced = Arc<Mutex<Vec<Instant>>>;
 
 fn now_ms() -> i64 {

@@ -3,7 +3,7 @@
 //! `cargo run --release --example restart -- [entities] [records] [workers]`
 //!
 //! Payments of so many users are read as fast as they can be; a checkpoint is asked for half way. The pause is the
-//! longest time without a record worked off while it was under way, beside the longest before it. Then a new graph
+//! longest time without a record processed while it was under way, and the longest before it. Then a new graph
 //! starts from the checkpoint on disk until all its entities can be served.
 
 #[path = "../benches/common/mod.rs"]

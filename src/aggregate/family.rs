@@ -39,7 +39,7 @@ pub struct OpsInWindow<'a> {
     pub ops: Vec<PlacedOp<'a>>,
     /// True if each feature is a map from the categories of records to answers.
     pub by: bool,
-    /// True if the record of whoever asks counts, too.
+    /// True if the record that looks up counts, too.
     pub current: bool,
 }
 
@@ -131,7 +131,7 @@ impl<'a> OpsInWindow<'a> {
     }
 
     /// Writes what `finish` writes, except for an accumulator without records where the line has defaults. A line that
-    /// counts the record of whoever asks leaves the features open.
+    /// counts the record that looks up leaves the features open.
     fn finish<A: Aggregate>(&self, aggregate: A, finish: Finisher<A::Acc>) -> Finisher<A::Acc> {
         let default = |placed: &PlacedOp<'_>| Some((placed.position, Feature::Value(placed.default?.clone())));
         let defaults: Vec<(usize, Feature)> = self.ops.iter().filter_map(default).collect();

@@ -1,7 +1,7 @@
 //! Features: the values that vectors hold, and their types.
 //!
 //! A feature is a scalar, a list or a map, or it depends on when it is asked for: the state keeps what does not change
-//! between records, and whoever reads the vector finishes it with an asking time.
+//! between records, and the reader of the vector finishes it with an asking time.
 //!
 //! ```
 //! use tidemill::aggregate::{Deferred, Feature};
@@ -120,7 +120,7 @@ pub enum Feature {
     AsOf(Deferred),
     /// A map whose values are scalars of which some depend on the asking time. Entries by key, ascending.
     MapAsOf(Arc<[(Arc<str>, Feature)]>),
-    /// A feature to which whoever asks adds the record that it is itself.
+    /// A feature that still lacks the record that looks it up.
     Open(Arc<dyn OpenFeature>),
     /// No feature, but what features of other windows are made of. It stands behind those of a vector.
     Panes(Arc<dyn PaneSet>),
@@ -190,7 +190,7 @@ pub enum Deferred {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountSince {
     pub n: i64,
-    /// In epoch ms.
+    /// Event time in epoch ms.
     pub since: EventTime,
 }
 
@@ -198,7 +198,7 @@ pub struct CountSince {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decaying {
     pub value: f64,
-    /// In epoch ms.
+    /// The moment of the value, in epoch ms.
     pub as_of: EventTime,
     pub half_life_ms: i64,
 }

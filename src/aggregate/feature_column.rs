@@ -107,7 +107,7 @@ impl FeatureColumn {
         }
     }
 
-    /// The column built so far; the builder starts anew.
+    /// The column built so far; the builder is empty again.
     pub fn finish(&mut self) -> ArrayRef {
         match self {
             FeatureColumn::Scalar(column) => column.finish(),

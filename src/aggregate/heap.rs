@@ -45,8 +45,7 @@ pub fn tree<K, V>(len: usize) -> usize {
     leaves.saturating_mul(leaf).saturating_add(inner)
 }
 
-/// Makes room for one more item where there is none: an eighth of what there is, so that large arrays hold little that
-/// is not used.
+/// Makes room for one more item. Grows capacity by an eighth, so that large arrays waste little.
 pub fn make_room<T>(items: &mut Vec<T>) {
     if items.len() == items.capacity() {
         items.reserve_exact((items.len() / 8).max(64));

@@ -38,7 +38,7 @@ pub struct AggregateSpec {
     pub positions: Vec<Vec<usize>>,
     /// True if each feature is a map from the categories of records to answers.
     pub by: bool,
-    /// True if the record of whoever asks counts, too.
+    /// True if the record that looks up counts, too.
     pub current: bool,
     /// By op, the answer without counted records; empty if the line has no `default`.
     pub defaults: Vec<Scalar>,

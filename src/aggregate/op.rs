@@ -107,7 +107,7 @@ pub struct Op {
     text: String,
 }
 
-/// Why a text is no op.
+/// The reason why a text is not an op.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum OpError {
     #[error("unknown op '{0}'")]

@@ -1,8 +1,8 @@
-//! Answers that are left open, for the record of whoever asks.
+//! Answers that still lack the asking record.
 //!
 //! A line that is `current` answers with the accumulator of its window instead of a value: an example, or an instance at
-//! serving, adds the record that it is itself and finishes it. Whoever has no record of its own, such as an offline file
-//! of features, reads the value without one.
+//! serving, adds its own record and finishes it. A reader without a record, such as an offline file of features, reads
+//! the value without one.
 
 use std::any::Any;
 use std::fmt;

@@ -1,8 +1,8 @@
 //! Budgets of steps, by which long work is cut into pieces.
 //!
-//! At a boundary that many entities cross at once, a window has a step of work for each of them. It takes as many as the
-//! budget has and continues where it stopped when it is called again, so whoever drives it can look at the clock in
-//! between. Nothing but the number of calls depends on the budget.
+//! When many entities cross a boundary at once, a window does one step for each. It does as many steps as the budget has
+//! and continues where it stopped when it is called again, so that the caller can read the clock in between. Only the
+//! number of calls depends on the budget.
 
 /// The steps that a piece of work may still take.
 #[derive(Debug)]

@@ -64,7 +64,7 @@ pub struct WrittenCheckpoint {
 pub struct NewestCheckpoint {
     /// `None` if no checkpoint is complete.
     pub checkpoint: Option<StoredCheckpoint>,
-    /// Why each newer checkpoint was skipped.
+    /// The errors for which newer checkpoints were skipped.
     pub skipped: Vec<CheckpointError>,
 }
 

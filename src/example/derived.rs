@@ -1,10 +1,10 @@
 //! Derived features: expressions over the other features of a group.
 //!
-//! A vector has no derived features. They are computed from it, as of an asking time, by whoever reads it: the look-ups of
-//! examples and the offline file for the rows of a batch together, a request for the vectors that it shows, the writer of Redis
-//! for each entity. So a derived feature of one that depends on the asking time does so, too, and one of features that count
-//! the record of whoever asks counts it. All evaluate the same expression over columns of the same types, so their results have
-//! the same bits.
+//! A vector has no derived features. They are computed from it, as of an asking time, by each reader: the look-ups of
+//! examples and the offline file for the rows of a batch together, a request for the vectors that it shows, the writer of
+//! Redis for each entity. So a derived feature of one that depends on the asking time does so, too, and one of features
+//! that count the record that looks up counts it. All evaluate the same expression over columns of the same types, so
+//! their results have the same bits.
 //!
 //! ```
 //! use tidemill::aggregate::{Feature, FeatureType};

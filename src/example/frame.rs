@@ -107,7 +107,7 @@ impl Frame {
         self.nested.get(row * self.width + slot).unwrap_or(&Feature::NULL)
     }
 
-    /// Writes a list or map to a cell, whoever has set it.
+    /// Writes a list or map to a cell, overridden or computed.
     pub(super) fn set_nested(&mut self, row: usize, slot: usize, feature: Feature) {
         if self.nested.len() < self.cells.len() {
             self.nested.resize(self.cells.len(), Feature::NULL);

@@ -1,4 +1,4 @@
-//! The record that an example is itself, as the lines read it that count it.
+//! An example's own record, as `current` lines read it.
 
 use arrow_array::ArrayRef;
 

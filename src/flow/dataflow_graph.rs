@@ -25,7 +25,7 @@ pub struct DataflowGraph<'a, 'scope> {
     pub coordinator: &'a Arc<CheckpointCoordinator>,
     /// Values that could not be computed, by operator.
     pub nulls: &'a NullCounts,
-    /// Why saved state cannot be read, if it cannot.
+    /// The error for which saved state cannot be read.
     pub error: Option<CheckpointError>,
     pub sources: Vec<Records<'scope>>,
     pub tables: &'a [TableArrangement<'scope>],

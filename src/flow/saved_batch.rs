@@ -1,4 +1,4 @@
-//! Batches in saved state: the buffers of their columns, without the types, which whoever reads them knows.
+//! Batches in saved state: the buffers of their columns, without the types, which the reader knows.
 //!
 //! Saved bytes are not trusted: a hash tells that they are the ones that were written, and not that this version wrote
 //! them. So the form has no nesting, nothing is allocated for a length before as many bytes have been seen, and each

@@ -135,11 +135,11 @@ impl ExplainedRow<'_> {
 #[derive(Clone, Debug)]
 pub struct PartMap {
     names: Vec<String>,
-    /// By place in a row, without the entries of maps; none for the bias.
+    /// Parts of the entries of a row, by place, without those of maps; none for the bias.
     entries: Vec<Option<usize>>,
-    /// By map whose categories have entries.
+    /// Parts of the maps whose categories have entries.
     maps: Vec<usize>,
-    /// By number of an observation, then by category.
+    /// Parts of the numbers of an observation, then of its categories.
     observed: Vec<usize>,
 }
 

@@ -13,7 +13,7 @@ use super::ModelError;
 pub struct Parameter {
     /// The key in a dataflow file.
     pub name: &'static str,
-    /// Of words, the position of the default among them.
+    /// The default; if the parameter is a word, its position among the words.
     pub default: f64,
     pub bounds: Bounds,
     pub summary: &'static str,

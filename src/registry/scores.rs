@@ -29,23 +29,24 @@ pub struct ScorePoint {
     pub window_end: EventTime,
     /// Predictions that were scored; 0 in the first window.
     pub examples: u64,
+    /// Metrics of the champion's predictions.
     pub champion: BTreeMap<String, f64>,
-    /// Of the champion before.
+    /// Metrics of the previous champion's predictions.
     pub predecessor: BTreeMap<String, f64>,
-    /// Of the newest version, published or refused.
+    /// Metrics of the newest version's predictions, published or refused.
     pub newest: BTreeMap<String, f64>,
-    /// Of predicting the mean label or the class frequencies.
+    /// Metrics of predicting the mean label or the class frequencies.
     pub no_skill: BTreeMap<String, f64>,
-    /// Of predicting the last known label of the same key, if keys are named.
+    /// Metrics of predicting the last known label of the same key, if keys are named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub persistence: BTreeMap<String, f64>,
-    /// By column and value, if columns are named.
+    /// Metrics by column and value, if columns are named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub segments: SegmentPoints,
-    /// Of the values, not of the scores.
+    /// Stability indices of the inputs and the predictions.
     #[serde(default, skip_serializing_if = "DriftPoint::is_empty")]
     pub drift: DriftPoint,
-    /// Of the arms of a split, but those that are other models.
+    /// Metrics of the arms of a split, except those that are other models.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arms: Vec<ArmPoint>,
 }
@@ -53,9 +54,9 @@ pub struct ScorePoint {
 /// The population stability indices of one window, against the training window of the champion.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DriftPoint {
-    /// By name of the input.
+    /// Indices of the inputs, by name.
     pub inputs: BTreeMap<String, f64>,
-    /// Of the predictions; `None` if either window has too few.
+    /// Index of the predictions; `None` if either window has too few.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predictions: Option<f64>,
 }
@@ -121,7 +122,7 @@ pub struct ArmPoint {
 #[derive(Debug, Serialize, Deserialize)]
 struct ScoreChunk {
     definition: String,
-    /// Ascending by version.
+    /// Points, ascending by version.
     points: Vec<ScorePoint>,
 }
 

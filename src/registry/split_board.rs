@@ -33,14 +33,14 @@ pub struct SplitBoard {
 #[derive(Debug, Default)]
 struct BoardModel {
     known: Mutex<KnownSplits>,
-    /// Ascending by number.
+    /// Splits in force, ascending by number.
     serving: ArcSwap<Vec<Arc<ServingSplit>>>,
 }
 
 /// The splits of a model, as far as they have been read.
 #[derive(Debug, Default)]
 struct KnownSplits {
-    /// Ascending by number.
+    /// Entries, ascending by number.
     entries: Vec<SplitEntry>,
     /// The number up to which the log was read.
     newest: u64,

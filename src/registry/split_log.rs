@@ -32,7 +32,7 @@ pub(super) struct SplitLog {
 /// A part of a log.
 #[derive(Debug, Default)]
 pub(super) struct LogTail {
-    /// Ascending; damaged ones are left out.
+    /// Entries, ascending; damaged ones are left out.
     pub entries: Vec<SplitEntry>,
     /// The number of the newest, damaged or not; that from which on was read less 1 if there is none.
     pub newest: u64,

@@ -41,7 +41,7 @@ struct WriterState {
     closing: AtomicBool,
     /// The number of versions written.
     done: AtomicU64,
-    /// Why the version that is being retried was not written.
+    /// The error for which the version that is being retried was not written.
     last_error: Mutex<Option<String>>,
 }
 

@@ -54,7 +54,7 @@ impl From<DeadLetterFile> for DeadLetterSink {
 
 impl DeadLetterSink {
     /// Opens the sink of a live run. A job that starts from a checkpoint continues the file: letters of records that it
-    /// will read again are removed. Any other job begins it anew.
+    /// will read again are removed. Any other job starts the file again.
     ///
     /// # Errors
     /// If the file cannot be written, or the brokers' settings are wrong.

@@ -89,10 +89,10 @@ struct LiveRun {
     control: Arc<Control>,
     graph: Thread<anyhow::Result<()>>,
     status: TerminalStatus,
-    /// When the status line and the gauges were last updated.
+    /// The time at which the status line and the gauges were last updated.
     refreshed: Instant,
     shutdown: Shutdown,
-    /// Why Kafka ends the job, if it does.
+    /// The error of Kafka that ends the job.
     refused: Option<Failure>,
     /// The Kafka error that has been reported and still holds.
     kafka_error: Option<String>,

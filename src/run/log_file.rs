@@ -46,7 +46,7 @@ impl LogFile {
     pub fn append(&mut self, line: &[u8]) -> Result<()> {
         let bytes = line.len() as u64;
         if self.bytes > 0 && self.bytes + bytes > self.max_bytes {
-            // Set first: if a step fails, the file is written on, and no line before it is as full again tries anew, which
+            // Set first: if a step fails, the file is written on, and no line tries again before it is as full, which
             // would rename the older files once more.
             self.bytes = 0;
             let _ = self.rotate();

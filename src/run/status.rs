@@ -53,7 +53,7 @@ pub struct TerminalStatus {
     quiet: bool,
     /// True if the line can be redrawn in place.
     terminal: bool,
-    /// When the line was last drawn, and the number of records then.
+    /// The time at which the line was last drawn, and the number of records then.
     seen: (Instant, u64),
     /// The newest version, or after a restart those that are served, in words; `None` before the first.
     newest: Option<String>,

@@ -35,10 +35,10 @@ pub struct ScoresDigest {
     pub examples: u64,
     pub champion: BTreeMap<String, f64>,
     pub no_skill: BTreeMap<String, f64>,
-    /// Of the last known label of the same key, if keys are named.
+    /// Metrics of the last known label of the same key, if keys are named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub persistence: BTreeMap<String, f64>,
-    /// By column and value, if columns are named.
+    /// Metrics by column and value, if columns are named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub segments: SegmentPoints,
 }

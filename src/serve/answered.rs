@@ -16,7 +16,7 @@ pub struct Answered {
     by_row: Vec<usize>,
     /// The classes of all arms, if they differ.
     classes: Option<Vec<Arc<str>>>,
-    /// Of all instances, without a split.
+    /// Explanations of all instances, if there is no split.
     explanations: Option<Explanations>,
 }
 

@@ -5,8 +5,8 @@
 //! reading its answers. There is no timer for each request, only one sweep over all connections of a thread every
 //! quarter of the timeout.
 //!
-//! Requests in HTTP/1.1 are answered in turn, those in HTTP/2 at the same time. An inactive connection of HTTP/2 is told to
-//! end first (GOAWAY), so that its client sends nothing more on it, and closed after as long again.
+//! Requests in HTTP/1.1 are answered in turn, those in HTTP/2 at the same time. An inactive connection of HTTP/2 is
+//! sent GOAWAY first, so that its client sends nothing more on it, and is closed after as long again.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -84,7 +84,7 @@ struct SharedRules {
     limits: Limits,
     hosts: Arc<AllowedHosts>,
     tokens: Arc<Tokens>,
-    /// Of the connections of all threads.
+    /// Limits of the connections of all threads together.
     admission: Arc<ConnectionLimits>,
     /// The time between sweeps over the connections of a thread.
     sweep: Duration,
@@ -288,7 +288,7 @@ impl<S: RequestService> ServingThread<S> {
                     _ = stopped.changed() => break,
                     _ = sweep.tick() => {
                         connections.sweep();
-                        // A certificate that cannot be used is logged although nobody connects.
+                        // A certificate that cannot be used is logged even if no client connects.
                         self.tls.iter().for_each(|tls| drop(tls.newest()));
                     }
                     accepted = listener.accept() => match accepted {

@@ -203,7 +203,7 @@ impl Service {
                 }
             }
         }
-        // Other requests have loaded so many versions in between that this one was dropped again, for one.
+        // For example, other requests loaded so many versions that this one was evicted.
         Err(RequestError::TooManyConnections)
     }
 

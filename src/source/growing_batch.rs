@@ -87,7 +87,7 @@ impl ComputedTimes {
 pub(super) struct GrowingBatch {
     pub rows: Vec<Row>,
     columns: Vec<ColumnBuilder>,
-    /// Which columns the last record has; kept to be reused.
+    /// Flags of the columns that the last record has; reused.
     present: Vec<bool>,
     pub letters: Vec<DeadLetter>,
     /// Bytes of the letters.

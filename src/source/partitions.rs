@@ -13,9 +13,9 @@ use crate::time::EventTime;
 /// The positions of the slowest partitions; the maximum where there is none.
 #[derive(Clone, Copy, Debug)]
 pub struct SlowestPositions {
-    /// Of those that are neither idle nor ended.
+    /// Position of the slowest partition that is neither idle nor ended.
     pub active: EventTime,
-    /// Of those that have a backlog as well.
+    /// Position of the slowest of these that also has a backlog.
     pub behind: EventTime,
 }
 

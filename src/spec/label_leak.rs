@@ -1,4 +1,4 @@
-//! Labels that are known to whoever asks for a prediction.
+//! Labels that are known when a prediction is requested.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

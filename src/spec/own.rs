@@ -1,4 +1,4 @@
-//! The record of whoever looks features up, which `current` lines count.
+//! The record that looks features up, which `current` lines count.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -28,7 +28,7 @@ impl Group {
 }
 
 impl Spec {
-    /// Returns, for each column that a line reads, the one of the same name and type among those of whoever asks.
+    /// Returns, for each column that a line reads, the one of the same name and type among those of the record that looks up.
     ///
     /// # Errors
     /// The columns that are not among them.

@@ -166,7 +166,7 @@ pub struct Line {
     pub windows: Vec<Window>,
     /// By op, the answer without counted records; empty without `default`.
     pub defaults: Vec<Scalar>,
-    /// True if the record of whoever looks up counts, too.
+    /// True if the record that looks up counts, too.
     pub current: bool,
 }
 
@@ -278,14 +278,14 @@ pub fn feature_type(input: &InputColumn) -> FeatureType {
 /// The time at which a joined label is learnt and scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LearnAt {
-    /// When it is known: at the time of its record, or at the horizon if none came.
+    /// The time of its record, or the horizon if none came.
     Known,
-    /// At the horizon, `within_ms` after the example, whatever the label is.
+    /// The horizon, `within_ms` after the example, whatever the label is.
     Horizon,
 }
 
 impl LearnAt {
-    /// Every time.
+    /// All times, in the order of the reference.
     pub const ALL: [LearnAt; 2] = [LearnAt::Known, LearnAt::Horizon];
 
     /// Returns the spelling in dataflow files.

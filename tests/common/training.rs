@@ -22,9 +22,9 @@ pub struct Row {
     pub town: Option<String>,
     pub hour: Option<i64>,
     pub flag: Option<bool>,
-    /// Of a binary model or a regression.
+    /// The label of a binary model or a regression.
     pub label: f64,
-    /// Of a multiclass model.
+    /// The label of a multiclass model.
     pub class: &'static str,
     pub id: u64,
 }

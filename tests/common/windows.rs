@@ -9,7 +9,7 @@ use tidemill::value::Type;
 use NaiveShape::Tumbling as Tumbles;
 use NaiveShape::{Cumulative as Cumulated, Last, Lifetime as Ever, Series as Steps, Session as Run, Sliding as Slides};
 
-/// When a record takes effect, and its event time.
+/// The time at which a record takes effect, and its event time.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub effective: i64,

@@ -1,5 +1,5 @@
 //! Views whose records look feature groups up, against a naive oracle: as features of other groups, as examples, and as
-//! whoever looks those groups up in turn.
+//! the records that look those groups up in turn.
 //!
 //! Every vector is recomputed from all the records before the one that has it. Records come late and tie.
 

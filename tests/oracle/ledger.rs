@@ -366,8 +366,8 @@ fn records_in_flight_are_bounded_if_one_topic_is_far_ahead_of_another() {
     assert!(most <= limit + read as u64, "{most} records were in flight");
 }
 
-/// Of two files, one that covers a thousand times as much time in as many records waits for the other; it reads on once
-/// that has no backlog any more, and the one that is behind never waits.
+/// A file that covers a thousand times as much time in as many records as another waits for that one; it reads on once
+/// the other has no backlog any more, and the one that is behind never waits.
 #[test]
 fn partitions_with_a_backlog_are_read_in_step() {
     const READ: usize = 8192;

@@ -17,7 +17,7 @@
 //! | `labels` | what becomes of examples and their labels |
 //! | `ledger` | outcomes of records, back pressure and freshness |
 //! | `nulls` | counts of values that could not be computed |
-//! | `own` | features that count the record of whoever asks, against a recomputation with that record |
+//! | `own` | features that count the record that looks them up, against a recomputation with that record |
 //! | `recommender` | features of `dataflows/recommender.toml` and the scores of its lists, against loops over all ratings |
 //! | `retail` | the features of `dataflows/retail.toml`, against sums over all records of each customer |
 //! | `serving` | answers of the endpoint, against the operators of the graph; malformed requests |

@@ -1,4 +1,4 @@
-//! A feature group that counts the record of whoever asks: its vectors, and what they answer with another record.
+//! A feature group that counts the record that looks it up: its vectors, and what they answer with another record.
 //!
 //! The answer with a record is by the definition: that of the records before and of this one, closed behind them.
 

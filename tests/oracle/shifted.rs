@@ -1,5 +1,5 @@
 //! Views with `at` against a naive oracle: records that take effect at times of their own, as features, as examples, as
-//! labels, and as whoever looks a table up.
+//! labels, and as records that look a table up.
 //!
 //! Records come late and tie before and after the shift; some have no new time, and some an earlier one.
 

@@ -285,7 +285,7 @@ fn scores_stay_when_versions_are_deleted_and_are_written_once() {
     assert_eq!(registry.scores("late").unwrap(), []);
     publish_and_retain(&versions[3]);
     assert_eq!(registry.scores("late").unwrap(), expected[3..]);
-    // Versions of another definition begin anew.
+    // Versions of another definition start a new list.
     registry.publish(&Publication { definition: "other".into(), ..publication(&versions[0]) }).unwrap();
     assert_eq!(registry.scores("late").unwrap(), expected[..1]);
     assert_eq!((registry.models().unwrap(), registry.scores("never").unwrap()), (vec!["late".to_owned()], vec![]));

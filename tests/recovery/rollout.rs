@@ -177,7 +177,7 @@ fn a_ramp_goes_back_by_itself_at_the_same_window_whatever_interrupts_the_run() {
     assert!(compared >= 6, "{compared}");
 }
 
-/// A model that ranks the clicks of each user, and publishes by how well it does: whoever liked `a` likes `b` from the ninth day on.
+/// A model that ranks the clicks of each user, and publishes by how well it does: users who liked `a` like `b` from the ninth day on.
 fn ranking() -> Rising {
     let dataflow = "name = \"rising\"\n\
         [source.clicks]\ntopic = \"clicks\"\nformat = \"json\"\ntime = \"at\"\n\
@@ -251,7 +251,7 @@ fn splits_are_kept_in_order_and_what_they_name_is_not_deleted() {
     assert_eq!(registry.retain("late", 1).unwrap(), [1], "nothing names it any more");
     let gone = registry.split("late", Some(&asked(r#"{"weights": {"1": 1}}"#)), &by_ann(9));
     assert!(matches!(gone, Err(RegistryError::NoVersion { version: 1, .. })), "{gone:?}");
-    // A damaged entry is passed over, and its number is not taken again.
+    // A damaged entry is skipped, and its number is not taken again.
     fs::write(folder.path().join("late/splits/3.json"), "{").unwrap();
     let fourth = registry.split("late", None, &by_ann(9)).unwrap();
     assert_eq!(fourth.number, 4);

@@ -93,7 +93,7 @@ fn a_registry_that_hangs_holds_up_a_bounded_number_of_requests() {
     let server =
         start(&Endpoint { max_connections: 200, max_connections_per_address: 200, ..endpoint() }, &shop.service())
             .unwrap();
-    // Version 1 is no longer in memory, and nobody writes to the pipe that takes the place of its file.
+    // Version 1 is no longer in memory, and no process writes to the pipe that takes the place of its file.
     let weights = folder.path().join("large/1/weights.safetensors");
     std::fs::remove_file(&weights).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&weights).status().unwrap().success());
@@ -112,7 +112,7 @@ fn a_registry_that_hangs_holds_up_a_bounded_number_of_requests() {
     assert_eq!(refused.error(), "too many requests wait for the registry; try again later");
     assert!(refused.head.contains("retry-after: 1"), "{}", refused.head);
     assert_eq!(Client::connect(server.addr()).post("/predict", body()).status, 200, "others are answered");
-    // Whoever reads the pipe next finds its end at once.
+    // The next reader of the pipe finds its end at once.
     let released = std::thread::spawn(move || {
         while std::fs::OpenOptions::new().write(true).open(&weights).is_ok() && weights.exists() {
             std::thread::sleep(Duration::from_millis(1));

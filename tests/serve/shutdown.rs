@@ -76,7 +76,7 @@ fn a_run_restricts_the_files_of_an_earlier_version() {
 #[test]
 fn a_run_that_hangs_ends_with_a_code_of_its_own_within_the_shutdown_timeout() {
     let folder = folder();
-    // Nobody reads from the pipe, so opening it waits forever.
+    // No process reads from the pipe, so opening it waits forever.
     let home = folder.path().join("var/clicks");
     fs::create_dir_all(&home).unwrap();
     assert!(Command::new("mkfifo").arg(home.join("dead_letters.jsonl")).status().unwrap().success());

@@ -1,4 +1,4 @@
-//! The program itself: what it prints where nobody reads, and what it says of files and configs that it cannot use.
+//! The program itself: its output to a closed pipe, and what it says of files and configs that it cannot use.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -44,7 +44,7 @@ fn replay(folder: &Path) -> Command {
     command
 }
 
-/// Runs a command whose stdout nobody reads.
+/// Runs a command whose stdout is not read.
 fn into_closed_pipe(mut command: Command) -> Output {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

@@ -118,7 +118,7 @@ impl Aggregate for KeepK {
         }
     }
 
-    /// Of the last records, a pane that has k of them is the oldest that is kept.
+    /// A pane that has k of the last records is the oldest that is kept.
     fn kept_panes(&self, panes: usize, records: usize) -> usize {
         match self.keep {
             Keep::Last | Keep::LastDistinct if records >= self.k => panes.min(1),

@@ -19,7 +19,7 @@ pub struct Update {
     /// The position of its batch among those passed along, and its row there.
     pub batch: u32,
     pub row: u32,
-    /// When it takes effect.
+    /// The time at which it takes effect.
     pub time: EventTime,
     pub event_time: EventTime,
 }
@@ -46,7 +46,7 @@ impl<'a> LineUpdates<'a> {
 /// A record as the accumulator that has it alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Single<T> {
-    /// When it takes effect.
+    /// The time at which it takes effect.
     pub time: EventTime,
     pub event_time: EventTime,
     pub acc: T,
@@ -80,7 +80,7 @@ impl<T: Default> Single<T> {
 #[derive(Debug, Default)]
 pub struct Expired {
     pub changed: Vec<u32>,
-    /// Of those, the ones in which a window has become empty.
+    /// Changed slots in which a window has become empty.
     pub emptied: Vec<u32>,
 }
 

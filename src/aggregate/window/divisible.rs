@@ -102,7 +102,7 @@ impl<A: Aggregate> Merging<A> {
     }
 }
 
-/// Of a sliding window, provisional records add to what is closed, whatever their times.
+/// Provisional records of a sliding window add to what is closed, whatever their times.
 impl<A: Aggregate> ContinuedWindow<A> for Merging<A> {
     fn visit_continued(
         &self,

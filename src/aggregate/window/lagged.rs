@@ -32,7 +32,7 @@ struct Waiting<T> {
 
 /// The records of all entities that wait, in the order in which they take effect.
 struct WaitingQueue<T> {
-    /// None is empty.
+    /// Chunks of waiting records, none of them empty.
     chunks: VecDeque<Arc<Vec<Waiting<T>>>>,
     /// Records of the first chunk that have left.
     left: usize,

@@ -56,7 +56,7 @@ fn visit_sum<A: Aggregate, W: ClosedWindow<A>>(
     visit(&acc);
 }
 
-/// Of an invertible aggregate: one accumulator a slot.
+/// The records of an invertible aggregate: one accumulator a slot.
 pub struct Summed<A: Aggregate>(Vec<A::Acc>);
 
 impl<A: Aggregate> Default for Summed<A> {
@@ -101,8 +101,8 @@ impl<A: Invertible, W: ClosedWindow<A>> Provisional<A, W> for Summed<A> {
     }
 }
 
-/// Of any other aggregate: for each slot, an accumulator for each time at which records take effect, ascending, without
-/// those that a later one supersedes.
+/// The records of any other aggregate: for each slot, an accumulator for each time at which records take effect, ascending,
+/// without those that a later one supersedes.
 pub struct Queued<A: Aggregate> {
     by_slot: Vec<VecDeque<(EventTime, A::Acc)>>,
 }
@@ -173,7 +173,7 @@ impl<A: Aggregate, W: ClosedWindow<A>> Provisional<A, W> for Queued<A> {
     }
 }
 
-/// Of a window that its provisional records continue: for each slot, every record.
+/// The records of a window that they continue: for each slot, every record.
 pub struct Singles<A: Aggregate> {
     by_slot: Vec<OpenRecords<A::Acc>>,
 }

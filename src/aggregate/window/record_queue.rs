@@ -31,7 +31,7 @@ pub trait RecordQueue<A: Aggregate>: Clone + Default + Send + Sync + 'static {
 /// A queue as it is saved, oldest first.
 #[derive(Clone, Debug)]
 pub struct SavedRecords<T> {
-    /// Of the older part, each record merged with all that follow in it.
+    /// The records of the older part, each merged with all that follow in it.
     pub merged: Vec<T>,
     pub singles: Vec<T>,
 }

@@ -11,7 +11,7 @@ use crate::aggregate::state_codec::StateReader;
 /// The panes of a slot, read from a saved state.
 pub struct SavedPanes<T> {
     pub slot: u32,
-    /// Ascending, each with its accumulator.
+    /// Panes, ascending, each with its accumulator.
     pub panes: Vec<(i64, T)>,
 }
 

@@ -1,7 +1,7 @@
 //! Schedules: which slots have something of a pane, so that a boundary costs a step for each of them and no scan of all.
 //!
 //! A window that moves past the boundary takes them out one by one, as far as its budget of steps goes: a boundary at
-//! which a million entities change is worked off in pieces.
+//! which a million entities change is processed in pieces.
 
 use std::collections::VecDeque;
 

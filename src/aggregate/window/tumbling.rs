@@ -99,8 +99,9 @@ to 10:00.",
 struct Stretches<T> {
     /// The newest stretch of which it has records; `i64::MIN` if none.
     filling: i64,
-    /// Of that stretch, and of the one before.
+    /// The accumulator of that stretch.
     newest: T,
+    /// The accumulator of the stretch before it.
     before: T,
 }
 

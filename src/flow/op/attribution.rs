@@ -25,7 +25,7 @@ pub struct Attribution {
     pub after_ms: i64,
     /// The longest time from an example to its label, in ms of event time.
     pub within_ms: i64,
-    /// When an example with a label is output.
+    /// The time at which an example with a label is output.
     pub learn: LearnAt,
     /// The way in which the records of an example's horizon make its label.
     pub op: LabelOp,

@@ -11,7 +11,7 @@
 //!
 //! The operator holds its worker for a few milliseconds at most ([`SliceLength`]), also when the panes of a million
 //! entities leave at once. What closes is processed in slices; until the last, the outputs stay where they are in time,
-//! nothing is given out or saved, and nothing is published: a vector in the online store is as of one time.
+//! no output is sent or saved, and nothing is published: a vector in the online store is as of one time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

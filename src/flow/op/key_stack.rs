@@ -8,7 +8,7 @@ const CHUNK: usize = 1024;
 /// A stack of keys, in chunks: a vector of a million keys would be copied as it grows, which takes milliseconds.
 #[derive(Debug, Default)]
 pub struct KeyStack {
-    /// None is empty.
+    /// Chunks of keys, none of them empty.
     chunks: Vec<Vec<Key>>,
 }
 

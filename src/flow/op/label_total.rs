@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::aggregate::{MAX_DIGITS, fixed, quotient};
 use crate::spec::LabelOp;
 
-/// The records of an example's horizon so far, as far as its label depends on them. Sums are exact: see
-/// [`fixed`].
+/// Aggregated label records of an example's horizon. Sums are exact: see [`fixed`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum LabelTotal {
     Count(u64),

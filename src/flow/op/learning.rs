@@ -44,7 +44,7 @@ pub struct LearningTotals {
 /// The scored examples that are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeptExamples {
-    /// None.
+    /// No examples.
     #[default]
     Nothing,
     /// Those with a label.

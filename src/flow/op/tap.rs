@@ -1,4 +1,4 @@
-//! The tap of a stream: shows its batches to those who look on.
+//! The tap of a stream: copies the stream's batches to `tidemill tap`.
 
 use super::Records;
 use super::map::map;

@@ -25,7 +25,7 @@ pub(super) const TREE: &str = "tree";
 /// A model that does not grow any more.
 pub(super) struct FrozenModel<M> {
     task: Task,
-    /// Ascending; none for other tasks.
+    /// Classes, ascending; none for other tasks.
     classes: Vec<Arc<str>>,
     /// By class, its position in the model.
     order: Vec<usize>,

@@ -210,7 +210,7 @@ pub(super) fn adagrad_step(value: &mut f64, squares: &mut f64, rate: f64, gradie
 #[derive(Clone, Debug)]
 pub(super) struct FrozenVectors {
     width: usize,
-    /// Ascending.
+    /// Slots, ascending.
     slots: Vec<u32>,
     /// (vectors, width).
     values: Vec<f64>,

@@ -144,7 +144,7 @@ mod tests {
         (KIND.build)(&Parameters::resolve("coin", KIND.parameters, &[]).unwrap(), slots)
     }
 
-    /// The rules as printed, for one input, with the sums over all rows taken anew for each.
+    /// The rules as printed, for one input, with the sums over all rows computed for each.
     fn textbook(rows: &[(f64, f64)], x: f64) -> f64 {
         let most = |rows: &[(f64, f64)]| rows.iter().fold(0.0_f64, |most, (x, _)| most.max(x.abs()));
         let steepest = |rows: &[(f64, f64)]| rows.iter().fold(1.0_f64, |most, (_, slope)| most.max(slope.abs()));

@@ -178,7 +178,7 @@ mod tests {
         assert!((learn(1.0) - learn(1024.0)).abs() < 1e-9 && (learn(1.0) - learn(1.0 / 1024.0)).abs() < 1e-9);
     }
 
-    /// The rules as printed, for rows of one input, with the sums over all rows taken anew for each.
+    /// The rules as printed, for rows of one input, with the sums over all rows computed for each.
     #[test]
     fn oracle_the_rules_as_printed() {
         let mut optimizer = optimizer(0.5, 1);

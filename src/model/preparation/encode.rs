@@ -35,7 +35,7 @@ pub struct Preparation {
     /// The numbers between which each is brought.
     low: Vec<f64>,
     high: Vec<f64>,
-    /// Of each map whose categories have entries, 1 / the root of the mean square of its numbers; 0 if all were 0.
+    /// By map whose categories have entries: 1 / the root of the mean square of its numbers; 0 if all were 0.
     map_scale: Vec<f64>,
     /// The inner edges of each number's bins, ascending.
     edges: Vec<Vec<f64>>,

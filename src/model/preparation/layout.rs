@@ -94,7 +94,7 @@ impl InputColumn {
 pub(super) struct Number {
     /// Position among the inputs.
     pub input: usize,
-    /// Which of the numbers of a list or map it is; 0 of a single one.
+    /// Position among the numbers of its list or map; 0 of a single one.
     pub part: usize,
     /// The first of its bins' slots, if it is cut.
     pub bins: Option<u32>,
@@ -106,7 +106,7 @@ pub(super) struct Number {
 #[derive(Clone, Debug)]
 pub(super) struct Category {
     pub input: usize,
-    /// Which of the items of a list it is; 0 of a single one.
+    /// Position among the items of its list; 0 of a single one.
     pub part: usize,
     /// True for an item of a list.
     pub in_bag: bool,

@@ -12,7 +12,7 @@ pub struct Statistics {
     pub(super) numbers: Vec<ExactMoments>,
     /// The least and the largest of each number.
     pub(super) ranges: Vec<NumberRange>,
-    /// Of the numbers of each map whose categories have entries, all categories together.
+    /// Moments of the numbers of each map whose categories have entries, all categories together.
     pub(super) maps: Vec<ExactMoments>,
     /// One for each number if any is cut into bins or winsorised, else none.
     pub(super) sketches: Vec<Sketch>,

@@ -5,9 +5,9 @@ use super::{RankingSums, Scores};
 /// Scores of the same predictions in both ways.
 #[derive(Clone, Debug)]
 pub struct ListedScores {
-    /// One by one.
+    /// Scores of single predictions.
     pub each: Scores,
-    /// Of no list if they rank none.
+    /// Scores of ranked lists; of none if the predictions rank none.
     pub lists: RankingSums,
 }
 

@@ -71,7 +71,7 @@ pub enum Scores {
     Binary(Box<BinaryScores>),
     Multiclass(Box<MulticlassScores>),
     Regression(Box<RegressionScores>),
-    /// Of scores that are no probabilities, but rank as they do.
+    /// Scores of predictions that rank as probabilities do, but are none.
     Anomaly(Box<BinaryScores>),
 }
 

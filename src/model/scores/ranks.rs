@@ -26,7 +26,7 @@ pub struct RankCounts {
     limit: usize,
     /// The number of trailing bits of a prediction that are dropped.
     dropped: u32,
-    /// Ascending by key.
+    /// Counts, ascending by key.
     counts: Vec<RankCount>,
     /// Predictions that are not counted yet: their bits, and the truth as last bit.
     pending: Vec<u64>,

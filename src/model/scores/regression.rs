@@ -17,8 +17,9 @@ pub struct RegressionScores {
     examples: u64,
     /// Errors that are no finite number, since the prediction is none.
     unbounded: u64,
-    /// Of predictions above the value, and of those below.
+    /// Errors of predictions above the value.
     over: FloatSum,
+    /// Errors of predictions below the value.
     under: FloatSum,
     /// Errors relative to the value, of the examples whose value is not 0.
     relative: FloatSum,

@@ -32,9 +32,9 @@ pub struct Examples {
 /// A label for each example.
 #[derive(Clone, Debug)]
 pub enum Labels {
-    /// Of a binary model, 0 or 1; of a regression, the value. NaN is no label.
+    /// Labels of a binary model, 0 or 1, or of a regression. NaN is a missing label.
     Numbers(Vec<f64>),
-    /// Of a multiclass model. Null is no label.
+    /// Labels of a multiclass model. Null is a missing label.
     Classes(StringArray),
 }
 

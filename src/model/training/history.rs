@@ -37,9 +37,9 @@ pub(super) struct ChampionSince {
 /// Retained versions, and the champions by time.
 #[derive(Default)]
 pub(super) struct VersionHistory {
-    /// Ascending by number.
+    /// Retained versions, ascending by number.
     pub retained: Vec<RetainedVersion>,
-    /// Ascending by time.
+    /// Champions, ascending by time.
     pub champions: Vec<ChampionSince>,
 }
 

@@ -10,7 +10,7 @@ use crate::model::{Classes, Learner, LearningStart, Predictor, Task};
 /// The state of the newest accepted version.
 pub(super) struct Lineage {
     pub version: u64,
-    /// Of everything that the lineage has learnt.
+    /// Statistics of everything that the lineage has learnt.
     pub statistics: Statistics,
     /// Frozen from the statistics; the next window is prepared with it.
     pub preparation: Arc<Preparation>,

@@ -5,9 +5,9 @@ use crate::model::{Better, ListedScores, RankingMetric, RankingSums, Scores, Sco
 /// Scores of two versions on the same examples.
 #[derive(Clone)]
 pub(super) struct PairedScores {
-    /// Of the one that is judged.
+    /// Scores of the version that is judged.
     pub own: ListedScores,
-    /// Of the one that it is compared with.
+    /// Scores of the version that it is compared with.
     pub other: ListedScores,
 }
 

@@ -46,11 +46,11 @@ pub struct WindowScores {
     pub champion: Vec<(&'static str, f64)>,
     pub predecessor: Vec<(&'static str, f64)>,
     pub newest: Vec<(&'static str, f64)>,
-    /// Of predicting the mean label or the class frequencies; in lists, of popularity.
+    /// Metrics of predicting the mean label or the class frequencies; in lists, of ranking by popularity.
     pub no_skill: Vec<(&'static str, f64)>,
-    /// Of predicting the last known label of the same key; none if no key is named.
+    /// Metrics of predicting the last known label of the same key; none if no key is named.
     pub persistence: Vec<(&'static str, f64)>,
-    /// By column and value; none if no column is named.
+    /// Metrics by column and value; none if no column is named.
     pub segments: SegmentSummaries,
 }
 

@@ -17,7 +17,7 @@ use crate::model::preparation::{Observations, SlotLayout, mix};
 /// Examples of a window that all count.
 const WHOLE: u64 = 1_000;
 
-/// Of further examples, one in so many counts, as so many.
+/// Of the examples beyond [`WHOLE`], one in this many counts, with this weight.
 const SAMPLED: u64 = 16;
 
 /// Examples that a window needs for a comparison.
@@ -52,9 +52,9 @@ pub(super) struct WindowValues {
 /// The indices of a window against the champion's training window.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stability {
-    /// By name of the input.
+    /// Indices of the inputs, by name.
     pub inputs: BTreeMap<String, f64>,
-    /// Of the predictions: the largest of all classes. `None` if either window has too few.
+    /// Index of the predictions, the largest of all classes. `None` if either window has too few.
     pub predictions: Option<f64>,
 }
 

@@ -15,9 +15,9 @@ pub(super) struct TotalScores {
     no_skill: Scores,
     persistence: Option<Scores>,
     segments: SegmentScores,
-    /// Of lists as ranked by the champions.
+    /// Scores of lists as ranked by the champions.
     champion_lists: RankingSums,
-    /// Of lists as ranked by popularity.
+    /// Scores of lists as ranked by popularity.
     popularity_lists: RankingSums,
 }
 
@@ -26,13 +26,13 @@ pub(super) struct TotalScores {
 pub struct OverallScores {
     /// Examples that were scored.
     pub examples: u64,
-    /// Of the versions that were champion at the time of each example.
+    /// Metrics of the versions that were champion at the time of each example.
     pub champion: BTreeMap<String, f64>,
-    /// Of predicting the mean label or the class frequencies; in lists, of popularity.
+    /// Metrics of predicting the mean label or the class frequencies; in lists, of ranking by popularity.
     pub no_skill: BTreeMap<String, f64>,
-    /// Of predicting the last known label of the same key; none if no key is named.
+    /// Metrics of predicting the last known label of the same key; none if no key is named.
     pub persistence: BTreeMap<String, f64>,
-    /// By column and value; none if no column is named.
+    /// Metrics by column and value; none if no column is named.
     pub segments: SegmentSummaries,
 }
 

@@ -13,7 +13,7 @@ use crate::time::EventTime;
 
 /// A window that examples still come into.
 pub(super) struct OpenWindow {
-    /// Of the examples learnt or buffered.
+    /// Statistics of the examples learnt or buffered.
     pub statistics: Statistics,
     /// One for each shard; none before the first example to learn.
     pub learners: Vec<Box<dyn Learner>>,

@@ -32,7 +32,7 @@ pub struct EntityRecord {
     pub partition: u32,
     pub offset: Offset,
     pub event_time: EventTime,
-    /// When it takes effect: its event time unless it is late.
+    /// The time at which it takes effect: its event time unless it is late.
     pub effective: EventTime,
 }
 

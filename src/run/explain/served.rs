@@ -27,7 +27,7 @@ const MOST_PROVISIONAL: usize = 100_000;
 pub struct ServedVector {
     /// By position in the group's vectors.
     pub features: Vec<Value>,
-    /// Of a job, the time up to which everything is closed; of a replay, the time of the vector's last records.
+    /// The time up to which everything is closed in a job; in a replay, the time of the vector's last records.
     pub time: EventTime,
 }
 

@@ -14,7 +14,7 @@ use crate::value::{Batch, Key, Scalar};
 
 /// A change of a key.
 struct RowChange {
-    /// When it takes effect.
+    /// The time at which it takes effect.
     time: EventTime,
     /// The position of the row; `None` for a delete.
     row: Option<u32>,

@@ -27,7 +27,7 @@ pub struct ShownModel {
     pub champion: Option<u64>,
     /// The metrics that it is scored by, the first one by default.
     pub metrics: Vec<&'static str>,
-    /// Ascending.
+    /// Manifests of its versions, ascending.
     pub versions: Vec<Arc<Manifest>>,
     /// `None` if the champion answers alone.
     pub split: Option<ShownSplit>,

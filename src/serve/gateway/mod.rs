@@ -9,7 +9,7 @@
 //! | is sent to another server if the first one fails and it changes nothing | `gateway_service` |
 //! | is answered: a small answer whole, so that a server may fail before its end, a large one as it comes | `answer_body` |
 //!
-//! A server that fails is taken out at once. `health` asks each of them regularly, and takes them out and in again.
+//! A server that fails is taken out at once. `health` asks each of them regularly, and removes and restores them.
 
 mod answer_body;
 mod backend;

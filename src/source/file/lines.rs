@@ -78,7 +78,7 @@ impl<F> LineReader<F> {
         if is_whole || self.line.len() <= most {
             return Ok(FoundLine::Whole);
         }
-        // The rest of a line that is too long is passed over.
+        // The rest of a line that is too long is skipped.
         self.line.truncate(HEAD_BYTES);
         self.line.shrink_to(HEAD_BYTES);
         let mut length = bounded;

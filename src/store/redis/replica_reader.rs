@@ -127,7 +127,7 @@ impl ReplicaReader {
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
             batch.extend(self.requests.try_iter().take(BATCH - batch.len().min(BATCH)));
-            // Nobody waits for these any more.
+            // No request waits for these any more.
             batch.retain(|request| !request.answer.is_closed());
         }
     }
@@ -158,7 +158,7 @@ impl ReplicaReader {
         }
         self.read_all(connection, batch, &mut answers)?;
         for (request, answer) in batch.drain(..).zip(answers) {
-            // Ignored: nobody may wait for it any more.
+            // Ignored: the request may have been given up.
             let _ = request.answer.send(Ok(answer));
         }
         Ok(state)

@@ -40,7 +40,7 @@ pub(super) struct BoostedNode {
     input: u32,
     cut: f64,
     nulls_left: bool,
-    /// Of a category, the position of its set.
+    /// The position of the set of a category.
     set: u32,
     left: u32,
     right: u32,

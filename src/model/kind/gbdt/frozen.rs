@@ -19,7 +19,7 @@ const TREES_PER_ROW: usize = 16;
 /// Boosted trees that predict.
 pub(super) struct FrozenBoosting {
     task: Task,
-    /// Ascending; none for other tasks.
+    /// Classes, ascending; none for other tasks.
     classes: Vec<Arc<str>>,
     ensemble: BoostedEnsemble,
     shapley: ShapleyTrees,

@@ -8,8 +8,8 @@
 //!
 //! Sums of integers do not depend on order, so shards only hand over their examples.
 //!
-//! With `start = "fresh"` every window makes all trees anew. With `"warm"` it renews the oldest quarter: they are left out,
-//! and as many are grown on what the others leave over. All are made anew once the kept examples have grown by a half
+//! With `start = "fresh"` every window refits all trees. With `"warm"` it renews the oldest quarter: they are left out,
+//! and as many are grown on what the others leave over. All are refitted once the kept examples have grown by a half
 //! since that was last done, and where a class has joined. So warm windows cost little, and a young model is as good as
 //! its examples allow.
 

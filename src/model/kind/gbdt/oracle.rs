@@ -1,4 +1,4 @@
-//! Trees grown by counting every example anew for every candidate, and trials against them.
+//! Trees grown by counting every example for every candidate, and trials against them.
 
 use proptest::prelude::*;
 

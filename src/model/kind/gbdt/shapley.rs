@@ -12,7 +12,7 @@
 //! size. So a leaf costs the square of the inputs on its path.
 //!
 //! Numbers and categories of observations are the inputs here. Those of one input of the model, such as the items of a list,
-//! are added up by whoever asks.
+//! are added up by the caller.
 
 use super::ensemble::{BoostedEnsemble, BoostedNode, BoostedTree};
 use crate::model::preparation::Observation;

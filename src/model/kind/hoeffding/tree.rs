@@ -21,7 +21,7 @@ use crate::model::kind::growing_model::GrowthMemory;
 use crate::model::kind::target_form::TargetForm;
 use crate::model::preparation::Observation;
 
-/// Examples from which the root's cuts are taken at first, and at last: they are taken anew whenever there are twice as
+/// Examples from which the root's cuts are taken at first, and at last: they are taken again whenever there are twice as
 /// many.
 const FIRST_SAMPLE: usize = 16;
 const SAMPLE: usize = 256;
@@ -179,7 +179,7 @@ impl HoeffdingTree {
         })
     }
 
-    /// Adds an example, which has been learnt, to the sample of the root. Takes the cuts anew where that is due.
+    /// Adds an example, which has been learnt, to the sample of the root. Takes the cuts again where that is due.
     fn sample(&mut self, example: Observation<'_>, target: f64, weight: f64) {
         let sample = self.sample.as_mut().expect("the root's cuts are not final yet");
         for input in 0..self.inputs.len() {

@@ -24,7 +24,7 @@ pub(super) const WEIGHTS: &str = "weights";
 pub(super) struct FrozenMlp {
     pub task: Task,
     pub activation: Activation,
-    /// Ascending; one empty name for a model without classes.
+    /// Classes, ascending; one empty name for a model without classes.
     pub classes: Vec<Arc<str>>,
     pub width: usize,
     pub hidden: FrozenVectors,

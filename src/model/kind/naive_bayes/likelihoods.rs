@@ -34,7 +34,7 @@ pub(super) struct Likelihoods {
     task: Task,
     /// The entries of a row that are categories.
     entries: Range<usize>,
-    /// Ascending; false and true of a binary model.
+    /// Classes, ascending; false and true of a binary model.
     classes: Vec<Arc<str>>,
     /// Log-probabilities of the classes.
     prior: Vec<f64>,
@@ -42,7 +42,7 @@ pub(super) struct Likelihoods {
     mean: Vec<f64>,
     /// (numbers, classes); 0 of a number that never varied.
     variance: Vec<f64>,
-    /// Ascending.
+    /// Categories by slot, ascending.
     categories: Vec<CategorySlot>,
     /// Log-probabilities of the categories: (categories, classes).
     known: Vec<f64>,
