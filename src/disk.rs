@@ -17,6 +17,8 @@ use std::fs::File;
 use std::io::{Error, ErrorKind, Result, Write};
 use std::path::{Path, PathBuf};
 
+use crate::error::LineColumn;
+
 /// The name of the file that locks a folder, which does not count among the folder's contents.
 pub const LOCK: &str = "tidemill.lock";
 
@@ -140,7 +142,7 @@ pub fn read_text(path: &Path) -> std::result::Result<String, TextError> {
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "this is UTF-16; expected a text in UTF-8".to_owned(),
             _ => format!("the byte 0x{:02x} is not UTF-8 here; expected a text in UTF-8", bytes[at]),
         };
-        let place = (before.matches('\n').count() + 1, line.chars().count() + 1);
+        let place = LineColumn { line: before.matches('\n').count() + 1, column: line.chars().count() + 1 };
         TextError { place: Some(place), source: Error::new(ErrorKind::InvalidData, message) }
     })
 }
@@ -148,8 +150,8 @@ pub fn read_text(path: &Path) -> std::result::Result<String, TextError> {
 /// The reason why a text file cannot be read.
 #[derive(Debug)]
 pub struct TextError {
-    /// Line and column, both from 1; `None` if the file as a whole cannot be read.
-    pub place: Option<(usize, usize)>,
+    /// `None` if the file as a whole cannot be read.
+    pub place: Option<LineColumn>,
     pub source: Error,
 }
 
@@ -195,14 +197,14 @@ mod tests {
     fn a_byte_that_is_not_utf8_is_found_by_line_and_column() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        for (bytes, place, part) in [
+        for (bytes, (line, column), part) in [
             (&b"a = 1\nb = \"\xe9\"\n"[..], (2, 6), "0xe9"),
             (b"\xff\xfea\0", (1, 1), "UTF-16"),
             ("é = \"".as_bytes().iter().copied().chain([0xc3]).collect::<Vec<u8>>().as_slice(), (1, 6), "0xc3"),
         ] {
             std::fs::write(&path, bytes).unwrap();
             let error = read_text(&path).unwrap_err();
-            assert_eq!(error.place, Some(place));
+            assert_eq!(error.place, Some(LineColumn { line, column }));
             assert!(error.source.to_string().contains(part), "{}", error.source);
         }
         assert!(read_text(&folder.path().join("none")).unwrap_err().place.is_none());

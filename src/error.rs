@@ -1,6 +1,20 @@
-//! Errors as one line of text.
+//! Errors as one line of text, and the places of mistakes in texts.
 
 use std::error::Error;
+use std::fmt;
+
+/// A place in a text: its line and its column in characters, both from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineColumn {
+    pub line: usize,
+    pub column: usize,
+}
+
+impl fmt::Display for LineColumn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
 
 /// Returns an error with its causes, the outermost first, separated by `: `.
 ///

@@ -19,11 +19,11 @@
 //! Modules are declared in the order of their dependencies: a module uses only modules declared before it
 //! (`tests/house/tidy.rs`).
 
+pub mod error;
 pub mod secret;
 
 pub mod blob;
 pub mod disk;
-pub mod error;
 pub mod hash;
 pub mod metrics;
 pub mod threads;

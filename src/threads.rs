@@ -1,7 +1,7 @@
 //! Threads that the process cannot do without.
 //!
 //! A thread that is started here must not end before it is asked to: if it panics or returns, or if the system no longer
-//! knows it, that is recorded as a [`ThreadEnd`], and whoever watches the process can end it. Without that, a process
+//! knows it, that is recorded as a [`ThreadEnd`], and the watchdog can end the process. Without that, a process
 //! whose thread has died would stay and look healthy while part of its work is not done.
 //!
 //! [`spawn`] and the other functions of the module use the threads of this process. A [`Threads`] of one's own is for
@@ -251,7 +251,7 @@ impl<T> Drop for Thread<T> {
 /// Returns the message of a panic.
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("for a reason that is no text").to_owned()
+    text.unwrap_or("with a payload that is not text").to_owned()
 }
 
 /// Returns whether the system knows a thread of this process; true if that cannot be found out.
@@ -273,7 +273,7 @@ mod tests {
     fn a_panic_is_recorded_with_its_message_and_the_first_one_stays() {
         let threads: Arc<Threads> = Arc::default();
         let first = threads.spawn("one", move || -> () { panic!("at {}", 7) }).unwrap();
-        assert!(first.join().is_err(), "whoever joins it learns of it, too");
+        assert!(first.join().is_err(), "the one that joins it learns of it, too");
         assert!(threads.spawn_finite("two", || -> () { panic!("later") }).unwrap().join().is_err());
         let end = threads.first_end().unwrap();
         assert_eq!(end.to_string(), "thread one has panicked: at 7");
@@ -309,7 +309,7 @@ mod tests {
         assert!(caught.is_err());
         assert_eq!(
             threads.first_end().unwrap().to_string(),
-            "thread worker has panicked: for a reason that is no text"
+            "thread worker has panicked: with a payload that is not text"
         );
     }
 

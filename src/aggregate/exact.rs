@@ -5,6 +5,39 @@
 //! rounded once, to the nearest f64.
 
 use arrow_buffer::i256;
+use serde::{Deserialize, Serialize};
+
+/// A sum of 256 bits, as accumulators keep and save it: in halves, since `i256` has no encoding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WideSum {
+    low: u128,
+    high: i128,
+}
+
+impl WideSum {
+    /// Returns the sum.
+    pub fn value(self) -> i256 {
+        i256::from_parts(self.low, self.high)
+    }
+
+    /// Adds a number.
+    pub fn add(&mut self, by: i256) {
+        *self = self.value().wrapping_add(by).into();
+    }
+
+    /// Adds a number that is not negative and has at most 128 bits.
+    pub fn add_small(&mut self, by: u128) {
+        let (low, carry) = self.low.overflowing_add(by);
+        *self = WideSum { low, high: self.high + i128::from(carry) };
+    }
+}
+
+impl From<i256> for WideSum {
+    fn from(sum: i256) -> Self {
+        let (low, high) = sum.to_parts();
+        WideSum { low, high }
+    }
+}
 
 /// The most digits after the point that a sum can keep.
 pub const MAX_DIGITS: u32 = 9;

@@ -28,8 +28,10 @@ pub(super) fn read(field: &InstanceField, value: &Value) -> Result<Feature, Fiel
             entries.sort_by(|(a, _), (b, _)| a.cmp(b));
             Ok(if entries.is_empty() { Feature::NULL } else { Feature::Map(entries.into()) })
         }
-        (InputShape::Map, other) => Err(FieldFault::Malformed(format!("{other} is no object of {} values", field.ty))),
-        (_, other) => Err(FieldFault::Malformed(format!("{other} is no list of {} values", field.ty))),
+        (InputShape::Map, other) => {
+            Err(FieldFault::Malformed(format!("{other} is not an object of {} values", field.ty)))
+        }
+        (_, other) => Err(FieldFault::Malformed(format!("{other} is not a list of {} values", field.ty))),
     }
 }
 

@@ -148,7 +148,7 @@ fn parse(text: &str) -> Result<i64, String> {
             return Err(match singular {
                 "month" | "mon" | "year" | "yr" | "quarter" => format!("a {singular} has no fixed length"),
                 "" => wrong(),
-                _ => format!("'{name}' is no unit of an interval"),
+                _ => format!("'{name}' is not a unit of an interval"),
             });
         };
         let ms = length::parse(number, *unit_ms).map_err(|fault| match fault {

@@ -10,6 +10,7 @@ use super::dialect::ExprDialect;
 use super::limits::{self, with_stack_for};
 use super::scope::in_quotes;
 use super::{Expr, ExprError, Scope};
+use crate::error::LineColumn;
 
 impl Expr {
     /// Reads, binds and checks one expression.
@@ -150,15 +151,15 @@ impl<'a> Positions<'a> {
         Some(mark + rest.char_indices().nth(character % MARK_EVERY).map_or(rest.len(), |(byte, _)| byte))
     }
 
-    /// Returns the one-based line and column (in characters) of a byte.
-    pub fn line_column(&self, byte: usize) -> (usize, usize) {
+    /// Returns the line and column of a byte.
+    pub fn line_column(&self, byte: usize) -> LineColumn {
         let line = self.lines.partition_point(|start| *start <= byte).max(1);
         let start = self.lines[line - 1];
         let mut end = byte.clamp(start, self.text.len());
         while !self.text.is_char_boundary(end) {
             end -= 1;
         }
-        (line, self.text[start..end].chars().count() + 1)
+        LineColumn { line, column: self.text[start..end].chars().count() + 1 }
     }
 
     /// Converts the parser's error, which has its position only in its text: `… at Line: 1, Column: 9`.

@@ -19,7 +19,7 @@ pub enum ModelError {
     UnknownClass { found: String },
     #[error("models of kind `{kind}` have no weights of single categories to forget; expected no `expire`")]
     NothingToForget { kind: &'static str },
-    #[error("`tokens` names `{input}`, which is no single string")]
+    #[error("`tokens` names `{input}`, which is not a single string")]
     NoText { input: String },
     #[error("a cross takes single values, and `{input}` is a text")]
     CrossedText { input: String },

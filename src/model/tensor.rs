@@ -117,7 +117,8 @@ pub(super) fn bytes<'a>(tensors: &'a Tensors, name: &str) -> Result<&'a [u8], Mo
 /// If there is no such tensor, or it does not hold texts.
 pub(super) fn texts(tensors: &Tensors, name: &str) -> Result<Vec<Arc<str>>, ModelError> {
     let cells = bytes(tensors, name)?;
-    serde_json::from_slice(cells).map_err(|_| misfit(name, "it does not hold an array of strings"))
+    serde_json::from_slice(cells)
+        .map_err(|error| misfit(name, &format!("it does not hold an array of strings: {error}")))
 }
 
 fn check<'a, T>(name: &str, cells: &'a [T], len: Option<usize>) -> Result<&'a [T], ModelError> {

@@ -111,7 +111,7 @@ impl AskedSplit {
         let is_name = |name: &str| (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(is_plain);
         if let Some(name) = names.iter().find(|name| !is_name(name)) {
             return Err(format!(
-                "`{name}` is no name of an arm; expected 1 to {LONGEST_NAME} letters, digits, `_`, `-`, `.` and `:`"
+                "`{name}` is not a valid name of an arm; expected 1 to {LONGEST_NAME} letters, digits, `_`, `-`, `.` and `:`"
             ));
         }
         match self.arms.keys().find(|name| !names.contains(name)) {
@@ -128,7 +128,7 @@ fn ramp(text: &str, split: &Split) -> Result<Vec<RampStep>, String> {
     }
     let own: f64 = split.arms.iter().filter(|arm| arm.target != ArmTarget::Champion).map(|arm| arm.share).sum();
     if own <= 0.0 {
-        return Err("expected an arm beside champion with a weight above 0".to_owned());
+        return Err("expected an arm other than champion with a weight above 0".to_owned());
     }
     let duration = |text: &str| parse_duration(text).filter(|ms| *ms > 0);
     // A length in all: even steps.
@@ -187,13 +187,13 @@ mod tests {
             ("{}", "weights: expected at least one arm"),
             (r#"{"weights": {"champion": -1}}"#, "weights.champion: expected a number"),
             (r#"{"weights": {"champion": 0}}"#, "weights: expected one above 0"),
-            (r#"{"weights": {"a b": 1}}"#, "`a b` is no name of an arm"),
-            (r#"{"weights": {"a": 1}, "arms": {"a": "b c"}}"#, "weights.a: `b c` is no target"),
+            (r#"{"weights": {"a b": 1}}"#, "`a b` is not a valid name of an arm"),
+            (r#"{"weights": {"a": 1}, "arms": {"a": "b c"}}"#, "weights.a: `b c` is not a target"),
             (r#"{"weights": {"champion": 1}, "shadows": {"champion": 1}}"#, "shadows.champion: there is an arm"),
             (r#"{"weights": {"champion": 1}, "shadows": {"new": 2}}"#, "shadows.new: expected a share"),
             (r#"{"weights": {"champion": 1}, "arms": {"new": "7"}}"#, "arms.new: there is neither"),
             (r#"{"weights": {"new": 1}, "ramp": "1h"}"#, "ramp: expected an arm champion"),
-            (r#"{"weights": {"champion": 1}, "ramp": "1h"}"#, "ramp: expected an arm beside champion"),
+            (r#"{"weights": {"champion": 1}, "ramp": "1h"}"#, "ramp: expected an arm other than champion"),
             (r#"{"weights": {"champion": 1, "new": 1}, "ramp": "soon"}"#, "ramp: expected a duration"),
             (r#"{"weights": {"champion": 1, "new": 1}, "ramp": "60%: 1h"}"#, "ramp: 60 %: expected more than 0 %"),
             (

@@ -23,11 +23,9 @@ pub enum RegistryError {
     NoVersion { model: String, version: u64 },
     #[error("model `{model}` has no earlier champion to go back to")]
     NoEarlierChampion { model: String },
-    #[error(
-        "`{alias}` is no name of an alias; expected 1 to 64 letters, digits, `_`, `-` and `.`, and not digits alone"
-    )]
+    #[error("`{alias}` is not a valid alias; expected 1 to 64 letters, digits, `_`, `-` and `.`, and not digits alone")]
     Alias { alias: String },
-    #[error("`{by}` is no name of an author; expected 1 to 64 bytes, other than `trainer`, `recovery` and `ramp`")]
+    #[error("`{by}` is not a valid author; expected 1 to 64 bytes, other than `trainer`, `recovery` and `ramp`")]
     Author { by: String },
     /// A split that cannot be made.
     #[error("{detail}")]

@@ -22,7 +22,7 @@ pub struct Follower {
     /// By model, the number of the newest move that was looked at.
     seen: BTreeMap<String, u64>,
     /// By model, the champion that cannot be served, and the reason.
-    uncrowned: BTreeMap<String, UnservedChampion>,
+    unserved_champions: BTreeMap<String, UnservedChampion>,
     /// Versions whose manifests cannot be read, by model.
     damaged: BTreeSet<(String, u64)>,
 }
@@ -39,7 +39,7 @@ impl Follower {
     /// after those that [`Follower::poll`] finds first.
     pub fn new(live: Arc<LiveModels>) -> Self {
         let seen = live.models().filter_map(|model| Some((model.to_owned(), live.moves_seen(model)?))).collect();
-        Follower { live, seen, uncrowned: BTreeMap::new(), damaged: BTreeSet::new() }
+        Follower { live, seen, unserved_champions: BTreeMap::new(), damaged: BTreeSet::new() }
     }
 
     /// Follows all live models of a process that does not make them: champions that could not be restored are tried again.
@@ -49,7 +49,7 @@ impl Follower {
             let served = live.champion(model).map(|champion| champion.version);
             if let Some(version) = live.named_champion(model).filter(|named| served != Some(*named)) {
                 let unserved = UnservedChampion { version, reason: "it is damaged".to_owned() };
-                follower.uncrowned.insert(model.to_owned(), unserved);
+                follower.unserved_champions.insert(model.to_owned(), unserved);
             }
         }
         follower
@@ -69,16 +69,16 @@ impl Follower {
             };
             let seen = self.seen.insert(model.to_owned(), number);
             if seen == Some(number)
-                && let Some(version) = self.uncrowned.get(model).map(|unserved| unserved.version)
+                && let Some(version) = self.unserved_champions.get(model).map(|unserved| unserved.version)
             {
-                self.crown(registry, model, version);
+                self.install_champion(registry, model, version);
             }
             if seen == Some(number) || seen.is_none() && self.live.champion(model).is_none() {
                 continue;
             }
             let Some(newest) = newest else { continue };
             if let Some(champion) = newest.aliases.get(CHAMPION) {
-                self.crown(registry, model, *champion);
+                self.install_champion(registry, model, *champion);
             }
             live.moved(model, &newest);
             moved(model, &newest);
@@ -129,31 +129,32 @@ impl Follower {
     }
 
     /// Returns the champions that cannot be served, by model.
-    pub fn uncrowned(&self) -> &BTreeMap<String, UnservedChampion> {
-        &self.uncrowned
+    pub fn unserved_champions(&self) -> &BTreeMap<String, UnservedChampion> {
+        &self.unserved_champions
     }
 
-    /// Makes a version champion, unless it is. Why it cannot be is logged once for each reason.
-    fn crown(&mut self, registry: &Registry, model: &str, version: u64) {
-        let Err(error) = self.try_to_crown(registry, model, version) else {
-            self.uncrowned.remove(model);
+    /// Makes a version champion, unless it is. The reason why it cannot be is logged once.
+    fn install_champion(&mut self, registry: &Registry, model: &str, version: u64) {
+        let Err(error) = self.try_install_champion(registry, model, version) else {
+            self.unserved_champions.remove(model);
             return;
         };
         let reason = chain(&error);
-        let known = self.uncrowned.insert(model.to_owned(), UnservedChampion { version, reason: reason.clone() });
+        let known =
+            self.unserved_champions.insert(model.to_owned(), UnservedChampion { version, reason: reason.clone() });
         if known.is_none_or(|known| (known.version, &known.reason) != (version, &reason)) {
             tracing::warn!(model, version, "the champion cannot be served: {reason}");
         }
     }
 
-    fn try_to_crown(&self, registry: &Registry, model: &str, version: u64) -> Result<(), RegistryError> {
+    fn try_install_champion(&self, registry: &Registry, model: &str, version: u64) -> Result<(), RegistryError> {
         if self.live.champion(model).is_some_and(|champion| champion.version == version)
             || self.live.promote(model, version)
         {
             return Ok(());
         }
         let (manifest, predictor) = registry.load(model, version)?;
-        self.live.crown(model, Arc::new(Servable::new(manifest, Arc::new(predictor))));
+        self.live.install_champion(model, Arc::new(Servable::new(manifest, Arc::new(predictor))));
         Ok(())
     }
 }

@@ -81,23 +81,23 @@ pub struct EarlierChampion {
 /// ascending.
 pub fn earlier_champion(moves: &[HistoryEntry], is_kept: impl Fn(u64) -> bool) -> Option<EarlierChampion> {
     /// A champion, and the number of the move that made it so.
-    struct Reign {
+    struct ChampionTerm {
         version: u64,
         since: u64,
     }
     // Those that have not been taken back, the present one last.
-    let mut reigns: Vec<Reign> = Vec::new();
+    let mut terms: Vec<ChampionTerm> = Vec::new();
     for HistoryEntry { number, made } in moves {
         if let Some(reverts) = made.reverts {
-            reigns.retain(|reign| reign.since < reverts);
+            terms.retain(|term| term.since < reverts);
         }
         let Some(version) = made.aliases.get(CHAMPION).copied() else { continue };
-        if reigns.last().is_none_or(|reign| reign.version != version) {
-            reigns.push(Reign { version, since: *number });
+        if terms.last().is_none_or(|term| term.version != version) {
+            terms.push(ChampionTerm { version, since: *number });
         }
     }
-    let present = reigns.last()?.version;
-    let mut pairs = reigns.windows(2).rev();
+    let present = terms.last()?.version;
+    let mut pairs = terms.windows(2).rev();
     let found = pairs.find(|pair| pair[0].version != present && is_kept(pair[0].version))?;
     Some(EarlierChampion { version: found[0].version, reverts: found[1].since })
 }
@@ -270,7 +270,7 @@ impl AliasHistory {
         }
     }
 
-    /// Returns the newest move made by `by`; damaged ones are passed over.
+    /// Returns the newest move made by `by`; damaged ones are skipped.
     ///
     /// # Errors
     /// If the store fails.
@@ -288,7 +288,7 @@ impl AliasHistory {
         Ok(None)
     }
 
-    /// Returns the number of the trainer's newest move that made a version champion; damaged ones are passed over.
+    /// Returns the number of the trainer's newest move that made a version champion; damaged ones are skipped.
     ///
     /// # Errors
     /// If the store fails.
@@ -311,7 +311,7 @@ impl AliasHistory {
     }
 
     /// Returns the present champion and the one before it, and the newest two that the trainer has made champion: it
-    /// compares with the one, and rolls back to the other, whatever has been moved by hand. Damaged moves are passed over.
+    /// compares with the one, and rolls back to the other, whatever has been moved by hand. Damaged moves are skipped.
     ///
     /// # Errors
     /// If the store fails.

@@ -197,7 +197,7 @@ impl LiveModels {
     }
 
     /// Makes a version that was read champion.
-    pub fn crown(&self, name: &str, servable: Arc<Servable>) {
+    pub fn install_champion(&self, name: &str, servable: Arc<Servable>) {
         if let Some(model) = self.models.get(name) {
             model.champion.store(Some(servable));
         }

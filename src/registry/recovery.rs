@@ -102,7 +102,7 @@ fn restore_model(
     result.errors.extend(damaged);
     let whole = load_versions(live, registry, name, named, &mut result.errors)?;
     if let (Some(champion), None) = (&whole.champion, &history) {
-        live.crown(name, Arc::clone(champion));
+        live.install_champion(name, Arc::clone(champion));
         return Ok(());
     }
     // The champion of the checkpoint, else the newest version that is whole.
@@ -118,7 +118,7 @@ fn restore_model(
     };
     let Some(served) = served else { return Ok(()) };
     live.add(name, &served);
-    live.crown(name, Arc::clone(&served));
+    live.install_champion(name, Arc::clone(&served));
     let why = why.unwrap_or_else(|| "its history names no champion".to_owned());
     let mut text = format!("version {} {what} is served: {why}", served.version);
     if let Some(saved) = saved {

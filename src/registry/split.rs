@@ -221,12 +221,12 @@ impl FromStr for ArmTarget {
             return Ok(ArmTarget::Model(model.to_owned()));
         }
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            let version = text.parse().map_err(|_| format!("`{text}` is no number of a version"))?;
+            let version = text.parse().map_err(|_| format!("`{text}` is not a version number"))?;
             return Ok(ArmTarget::Version(version));
         }
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
         if text.is_empty() || text.len() > 64 || !text.chars().all(is_plain) {
-            return Err(format!("`{text}` is no target; expected an alias, the number of a version, or model:NAME"));
+            return Err(format!("`{text}` is not a target; expected an alias, the number of a version, or model:NAME"));
         }
         Ok(ArmTarget::Alias(text.to_owned()))
     }
@@ -286,7 +286,7 @@ mod tests {
             assert_eq!(old, chosen(&before, entity), "the same entity has the same arm");
             counts[old] += 1;
             if old != new {
-                // `c` has grown beside both, `b` beside `a`: nobody moves another way.
+                // `c` has grown beside both, `b` beside `a`: no entity moves another way.
                 assert!(new == 2 || (old, new) == (0, 1), "{old} to {new}");
                 moves += 1;
             }
@@ -303,7 +303,7 @@ mod tests {
         let (before, after) = ([("champion", 0.9), ("canary", 0.1)], [("champion", 0.8), ("canary", 0.2)]);
         let moves = (0..50_000).filter(|entity| {
             let (old, new) = (chosen(&before, *entity), chosen(&after, *entity));
-            assert!(old == new || new == 1, "nobody leaves the canary");
+            assert!(old == new || new == 1, "no entity leaves the canary");
             old != new
         });
         let share = moves.count() as f64 / 50_000.0;

@@ -39,7 +39,7 @@ pub struct Checkpoints {
     keep: usize,
     /// The event time of the newest checkpoint.
     newest: EventTime,
-    /// When the last one was triggered.
+    /// The time of the last trigger.
     triggered: Instant,
     /// True if none is triggered for now.
     paused: bool,
@@ -292,7 +292,7 @@ pub fn fingerprint(plan: &Plan, config: &Config) -> Fingerprint {
 fn accept(snapshot: &StoredCheckpoint, fingerprint: &Fingerprint, url: &str) -> Result<(), Failure> {
     mismatch(snapshot, fingerprint, url).map_or(Ok(()), |what| {
         Err(Failure::Usage(format!(
-            "error: {what}; expected a checkpoint of this file and config; start without it by --fresh"
+            "error: {what}; expected a checkpoint of this file and config; use --fresh to start without it"
         )))
     })
 }
@@ -316,7 +316,7 @@ fn find(
         None => store.newest(fault),
     };
     let NewestCheckpoint { checkpoint, skipped } = newest.map_err(|error| match error {
-        CheckpointError::Format { .. } => Failure::Usage(format!("error: {error}; start without it by --fresh")),
+        CheckpointError::Format { .. } => Failure::Usage(format!("error: {error}; use --fresh to start without it")),
         other if options.checkpoint.is_some() => Failure::Usage(format!("error: --checkpoint: {}", chain(&other))),
         other => Failure::from(other),
     })?;

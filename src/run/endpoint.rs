@@ -85,7 +85,7 @@ fn warning(section: &str, addr: SocketAddr, http: &HttpConfig) -> Option<String>
     }
     if !open.is_empty() {
         let roles = open.join(" and ");
-        gaps.push(format!("whoever can reach it needs no token of the roles {roles}, which have none in http.tokens"));
+        gaps.push(format!("clients need no token for the roles {roles}, which have none in http.tokens"));
     }
     (!ip.is_loopback() && !gaps.is_empty()).then(|| {
         format!(

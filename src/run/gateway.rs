@@ -40,9 +40,7 @@ pub fn run(common: &CommonArgs) -> Result<(), Failure> {
         std::thread::sleep(TICK);
         watchdog::stand_in();
         if signals.take_reload() {
-            print_err(
-                "SIGHUP: a gateway reads its certificate and tokens again by itself, and other settings at its start",
-            );
+            print_err("SIGHUP ignored: certificate and tokens reload by themselves; other settings need a restart");
         }
     }
     readiness.block("shutdown", "the gateway is stopping");

@@ -64,8 +64,9 @@ impl JobUrl {
     /// If it is no URL of HTTP, or the config does not say the port.
     pub fn new(given: Option<&str>, config: impl FnOnce() -> Result<Config, Failure>) -> Result<Self, Failure> {
         match given {
-            Some(url) => JobUrl::parse(url)
-                .ok_or_else(|| Failure::Usage(format!("error: --url: {url:?} is no URL; expected http://HOST:PORT"))),
+            Some(url) => JobUrl::parse(url).ok_or_else(|| {
+                Failure::Usage(format!("error: --url: {url:?} is not a valid URL; expected http://HOST:PORT"))
+            }),
             None => {
                 let config = config()?;
                 let listen = &config.http.listen;
@@ -257,10 +258,10 @@ fn exchange_over(mut stream: impl Read + Write, request: &str) -> std::io::Resul
 
 /// Returns the status and the body of an answer.
 fn split_answer(answer: &[u8]) -> anyhow::Result<(u16, &[u8])> {
-    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").context("this is no answer of HTTP")?;
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").context("the server did not answer in HTTP")?;
     let head = String::from_utf8_lossy(&answer[..end]);
     let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
-    Ok((status.context("this is no answer of HTTP")?, &answer[end + 4..]))
+    Ok((status.context("the server did not answer in HTTP")?, &answer[end + 4..]))
 }
 
 fn parse_answer(answer: &[u8]) -> anyhow::Result<HttpAnswer> {

@@ -36,7 +36,7 @@ impl Trust {
     /// If the trusted certificates cannot be read, or the host is no name and no address.
     pub fn begin(&self, host: &str, stream: TcpStream) -> anyhow::Result<StreamOwned<ClientConnection, TcpStream>> {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(host.clone()).with_context(|| format!("{host:?} is no host"))?;
+        let name = ServerName::try_from(host.clone()).with_context(|| format!("{host:?} is not a host name"))?;
         let client = ClientConnection::new(Arc::new(self.config()?), name)?;
         Ok(StreamOwned::new(client, stream))
     }
@@ -66,7 +66,7 @@ impl Trust {
 fn roots(authorities: Vec<CertificateDer<'static>>) -> anyhow::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     if roots.add_parsable_certificates(authorities).0 == 0 {
-        bail!("there are no certificates of authorities; expected some in the system, or --ca-file");
+        bail!("no trusted CA certificates were found on this system; pass --ca-file");
     }
     Ok(roots)
 }

@@ -69,7 +69,7 @@ impl KafkaStatus {
         let mut ids = self.topic_ids.lock().expect("no holder panics");
         match ids.get(topic) {
             Some(before) if *before != id => Err(KafkaError::DataLoss(format!(
-                "topic {topic:?}: was deleted and made anew, its id was {before} and is {id}; a run with --fresh starts over"
+                "topic {topic:?} was deleted and recreated (id {before}, now {id}); use --fresh to start over"
             ))),
             _ => {
                 ids.insert(topic.to_owned(), id);

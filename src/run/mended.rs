@@ -74,7 +74,7 @@ impl MendedLetters {
         let reader = reader.ok_or_else(|| format!("the dataflow has no source or table {source:?}"))?;
         let value = value.ok_or("a delete, which has no value to mend")?;
         let format = match &format {
-            Some(name) => Some(Format::named(name).ok_or_else(|| format!("there is no format {name:?} of messages"))?),
+            Some(name) => Some(Format::named(name).ok_or_else(|| format!("there is no message format {name:?}"))?),
             None => reader.format,
         };
         let format = format.ok_or("it has no \"format\"; expected \"json\" or \"csv\"")?;

@@ -34,7 +34,7 @@ impl RunFiles {
     /// Reads the files again, and says what follows: the process is to start again, or the run goes on as it is.
     /// `keeps_state` is false for a run without checkpoints.
     pub fn reload(&mut self, spec: &Spec, config: &Config, keeps_state: bool) {
-        let refused = |why: &str| print_err(format_args!("SIGHUP: {why}; the run goes on with what it has"));
+        let refused = |why: &str| print_err(format_args!("SIGHUP: {why}; the run keeps its current config"));
         let (new, new_config) = match self.read() {
             Ok(read) => read,
             Err(Failure::Usage(text)) => {
@@ -52,7 +52,7 @@ impl RunFiles {
         if new.definition() != spec.definition() {
             let lost = lost(spec, &new).join(", ");
             let what = format!("the dataflow file has changed, and a checkpoint of the run is not of it: {lost}");
-            return refused(&format!("{what}; stop the run, and start it with --fresh to compute all of it anew"));
+            return refused(&format!("{what}; stop the run, and start it with --fresh to compute all of it again"));
         }
         if !has_changed(config, &new_config) {
             return refused("nothing has changed");

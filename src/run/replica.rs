@@ -67,8 +67,7 @@ pub fn run(file: &Path, common: &CommonArgs) -> Result<(), Failure> {
         watchdog::stand_in();
         if signals.take_reload() {
             print_err(
-                "SIGHUP: a replica reads its certificate, tokens and models again by itself, and other settings at its \
-                 start",
+                "SIGHUP ignored: certificate, tokens and models reload by themselves; other settings need a restart",
             );
         }
     }

@@ -113,9 +113,9 @@ impl FollowedRegistry {
             Err(error) => self.readiness.warn(REGISTRY, format!("it cannot be read: {}", chain(&error))),
         }
         self.watch.poll(&self.registry);
-        let uncrowned = self.watch.uncrowned();
+        let unserved_champions = self.watch.unserved_champions();
         for model in self.live.models() {
-            match (uncrowned.get(model), self.live.champion(model)) {
+            match (unserved_champions.get(model), self.live.champion(model)) {
                 (Some(unserved), Some(served)) => {
                     let text = format!("version {} is served: {}", served.version, unserved.reason);
                     self.readiness.warn(subject(model), text);

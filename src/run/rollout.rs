@@ -86,8 +86,8 @@ impl RolloutWatch {
     }
 
     /// Returns the champions that cannot be served, by model.
-    pub fn uncrowned(&self) -> BTreeMap<String, UnservedChampion> {
-        self.0.lock().expect("no holder panics").follower.uncrowned().clone()
+    pub fn unserved_champions(&self) -> BTreeMap<String, UnservedChampion> {
+        self.0.lock().expect("no holder panics").follower.unserved_champions().clone()
     }
 }
 

@@ -17,11 +17,11 @@ pub const THREAD_ENDED: u8 = 3;
 /// The exit code if a run did not end in time.
 pub const ENDED_LATE: u8 = 4;
 
-/// The time between two looks.
+/// The time between two checks.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// The looks after which the system is asked for its threads.
-const LOOKS: u32 = 20;
+/// The checks after which the system is asked for its threads.
+const CHECKS_PER_SCAN: u32 = 20;
 
 /// The longest time that the process waits for its last message to be written.
 const MESSAGE: Duration = Duration::from_millis(300);
@@ -46,7 +46,7 @@ struct ProcessEnd {
 struct Watchdog {
     threads: Arc<Threads>,
     end: Option<EndRequest>,
-    /// When the request was first seen.
+    /// The time at which the request was first seen.
     since: Option<Instant>,
 }
 
@@ -57,9 +57,9 @@ struct Watchdog {
 pub fn start(end: Option<EndRequest>) -> std::io::Result<()> {
     let mut watchdog = Watchdog { threads: threads::process().clone(), end, since: None };
     let watch = move || {
-        for look in 1u32.. {
+        for check in 1u32.. {
             std::thread::sleep(INTERVAL);
-            if look % LOOKS == 0 {
+            if check % CHECKS_PER_SCAN == 0 {
                 watchdog.threads.find_vanished();
             }
             if let Some(ProcessEnd { code, message }) = watchdog.look(Instant::now()) {
@@ -107,7 +107,7 @@ impl Watchdog {
 
 /// Ends the process without waiting for anything, after a message.
 fn end_process(code: u8, message: String) {
-    // On another thread, as nobody may read what is written.
+    // On another thread, as the message may not be read.
     let written = std::thread::Builder::new().spawn(move || print_err(message));
     let since = Instant::now();
     while written.as_ref().is_ok_and(|thread| !thread.is_finished()) && since.elapsed() < MESSAGE {
@@ -131,7 +131,7 @@ mod tests {
         let (mut watchdog, received) = watchdog(Some(Duration::from_secs(5)));
         let begun = Instant::now();
         let at = |seconds: u64| begun + Duration::from_secs(seconds);
-        assert_eq!(watchdog.look(at(100)), None, "nobody has asked it to end");
+        assert_eq!(watchdog.look(at(100)), None, "no end was requested");
         received.store(true, SeqCst);
         assert_eq!(watchdog.look(at(200)), None);
         assert_eq!(watchdog.look(at(204)), None);

@@ -182,7 +182,7 @@ async fn read_whole(mut body: Incoming, max_bytes: usize, held: &mut HeldBytes) 
 /// The next data frame of a body, `None` at its end. Trailers are skipped.
 async fn next(body: &mut Incoming) -> Result<Option<Bytes>, RequestError> {
     while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame.map_err(|_| RequestError::BrokenOff)?.into_data() {
+        if let Ok(data) = frame.map_err(RequestError::BrokenOff)?.into_data() {
             return Ok(Some(data));
         }
     }

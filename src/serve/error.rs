@@ -31,7 +31,7 @@ pub enum RequestError {
     #[error("instances: {found} of them to be explained by model {model}; expected {most} at most")]
     TooManyExplained { model: String, found: usize, most: usize },
     #[error(
-        "{0:?} in the path is no percent-encoding; expected % and two hexadecimal digits, such as %25 for % itself"
+        "{0:?} in the path is not valid percent-encoding; expected % and two hexadecimal digits, such as %25 for % itself"
     )]
     PercentEncoding(String),
     #[error("the path is not UTF-8 once decoded")]
@@ -67,10 +67,10 @@ pub enum RequestError {
     /// The methods that the path takes.
     #[error("this route takes {} only", .0.join(" and "))]
     Method(Vec<&'static str>),
-    #[error("the request took too long to come")]
+    #[error("the request took too long to arrive")]
     TooSlow,
     #[error("the connection broke off before the body was whole")]
-    BrokenOff,
+    BrokenOff(#[source] hyper::Error),
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
     #[error("content encoding {0:?}; expected gzip or identity")]
@@ -108,9 +108,9 @@ pub enum RequestError {
     /// A look-up cannot be fetched.
     #[error("{0}")]
     Store(FetchError),
-    #[error("there is no registry here")]
+    #[error("this server has no registry")]
     NoRegistry,
-    /// The gateway has nobody to ask.
+    /// No server behind the gateway is ready.
     #[error("no server is ready; try again later")]
     NoServer,
     /// A server behind the gateway, and another one if the request could be sent twice.
@@ -167,7 +167,7 @@ impl RequestError {
             | RequestError::Query { .. }
             | RequestError::QueryTwice(_)
             | RequestError::Window { .. }
-            | RequestError::BrokenOff
+            | RequestError::BrokenOff(_)
             | RequestError::Gzip(_)
             | RequestError::Move(_)
             | RequestError::OtherInputs { .. } => StatusCode::BAD_REQUEST,
@@ -206,7 +206,7 @@ impl RequestError {
             RequestError::TooLarge(_)
                 | RequestError::TooManyBodies
                 | RequestError::TooSlow
-                | RequestError::BrokenOff
+                | RequestError::BrokenOff(_)
                 | RequestError::Host(_)
         )
     }
@@ -229,7 +229,7 @@ pub enum StartError {
     #[error("http.tls.{key}: {path}: {why}")]
     Tls { key: &'static str, path: String, why: String },
     #[error(
-        "others can reach {0}, and whoever can could move the aliases of models; expected a loopback address, or a file \
+        "others can reach {0}, and any of them could move the aliases of models; expected a loopback address, or a file \
          with tokens as http.tokens.admin"
     )]
     OpenAdmin(SocketAddr),

@@ -130,7 +130,7 @@ impl<'de> Deserializer<'de> for TableCell<'de> {
             TableCell::Int(value) => value.to_string(),
             TableCell::Unsigned(value) => value.to_string(),
             TableCell::Float(value) if value.is_finite() => serde_json::to_string(&value)?,
-            TableCell::Float(value) => return Err(Error::custom(format_args!("{value} is no finite number"))),
+            TableCell::Float(value) => return Err(Error::custom(format_args!("{value} is not a finite number"))),
             TableCell::Text(text) => serde_json::to_string(text)?,
         };
         serde_json::Deserializer::from_reader(json.as_bytes()).deserialize_newtype_struct(name, visitor)

@@ -188,7 +188,7 @@ fn read_tokens(path: &Path) -> Result<(Vec<String>, Option<FileStamp>), String> 
     let mut tokens = Vec::new();
     for (at, line) in lines {
         if !line.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(format!("line {} is no token; expected visible ASCII characters without spaces", at + 1));
+            return Err(format!("line {} is not a token; expected visible ASCII characters without spaces", at + 1));
         }
         tokens.push(line.to_owned());
     }
@@ -258,7 +258,7 @@ mod tests {
         };
         assert!(error("# none\n").contains("has no token"));
         let two = error("secret-1\nsecret 2\n");
-        assert!(two.contains("line 2 is no token") && !two.contains("secret"), "{two}");
+        assert!(two.contains("line 2 is not a token") && !two.contains("secret"), "{two}");
         let missing = Tokens::read(&[(Role::Admin, folder.path().join("none"))]).unwrap_err().to_string();
         assert!(missing.contains("cannot be read"), "{missing}");
     }

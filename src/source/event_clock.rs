@@ -86,7 +86,7 @@ impl EventClock {
     }
 
     /// Takes evidence of the brokers' clock into account.
-    pub fn witness(&self, evidence: Evidence) {
+    pub fn observe_broker_time(&self, evidence: Evidence) {
         self.now();
         let mut state = self.state.lock().expect("no holder panics");
         let (Evidence::AtLeast(at) | Evidence::Now(at)) = evidence;
@@ -134,14 +134,14 @@ mod tests {
         };
         // The machine was suspended for an hour.
         clock.state.lock().unwrap().time -= HOUR as f64;
-        clock.witness(Evidence::AtLeast(wall - 2 * HOUR));
+        clock.observe_broker_time(Evidence::AtLeast(wall - 2 * HOUR));
         assert!(offset(&clock) < -HOUR / 2);
-        clock.witness(Evidence::AtLeast(wall));
+        clock.observe_broker_time(Evidence::AtLeast(wall));
         assert!(offset(&clock) > -HOUR / 2);
-        clock.witness(Evidence::AtLeast(wall + 10 * HOUR));
+        clock.observe_broker_time(Evidence::AtLeast(wall + 10 * HOUR));
         assert!(offset(&clock) <= 0, "no message moves it beyond the wall clock");
         // The wall clock has been ahead of the brokers since the start.
-        clock.witness(Evidence::Now(wall - HOUR));
+        clock.observe_broker_time(Evidence::Now(wall - HOUR));
         assert!(offset(&clock) <= SKEW_MS - HOUR);
     }
 }

@@ -107,8 +107,8 @@ impl Ingest {
         self.waiting.judge_by(OutlierRule::new(max_ahead_ms, self.plan.lateness_ms));
     }
 
-    /// Keeps evidence of the brokers' clock until it is taken.
-    pub fn witness(&mut self, evidence: Evidence) {
+    /// Keeps evidence of the brokers' clock until [`Ingest::take_evidence`].
+    pub fn observe_broker_time(&mut self, evidence: Evidence) {
         self.evidence = Some(evidence);
     }
 

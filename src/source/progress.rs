@@ -91,8 +91,8 @@ impl PartitionProgress {
     }
 
     /// Takes evidence of the brokers' clock into account.
-    pub fn witness(&self, evidence: Evidence) {
-        self.clock.witness(evidence);
+    pub fn observe_broker_time(&self, evidence: Evidence) {
+        self.clock.observe_broker_time(evidence);
     }
 
     /// Raises the watermark: no later record takes effect before it.

@@ -212,7 +212,7 @@ impl PartitionReader {
                 self.failed = true;
             }
         }
-        self.ingest.take_evidence().into_iter().for_each(|evidence| self.progress.witness(evidence));
+        self.ingest.take_evidence().into_iter().for_each(|evidence| self.progress.observe_broker_time(evidence));
         self.is_full = self.ingest.len() >= READ;
         self.count_idle_time();
         outcome.advice = self.ingest.take_advice(self.ended);

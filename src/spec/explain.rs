@@ -284,7 +284,7 @@ impl Group {
             text += &format!(", by {}", from.columns[column].name);
         }
         if line.current {
-            text += ", and the record of whoever asks";
+            text += ", and the record that looks them up";
         }
         if let Some(default) = line.defaults.get(feature.op) {
             text += &format!(", {} without records", default.to_json());

@@ -44,7 +44,7 @@ pub static AGGREGATE: Section = Section {
             "current",
             "bool",
             Is("false"),
-            "True if the record of whoever looks the features up counts, too: an example, or an instance in a request. Its stream \
+            "True if the record that looks the features up counts, too: an example, or an instance of a request. Its stream \
              must have, by name and type, the columns that the aggregate reads. For sliding, cumulative and lifetime windows, and sessions without a `max`",
         ),
         key(
@@ -97,7 +97,7 @@ pub static WINDOW: Section = Section {
             "cumulative",
             "duration",
             Nothing,
-            "Length of the stretches of time that a cumulative window begins anew with",
+            "Length of the stretches of time at each of which a cumulative window restarts",
         ),
         key("session", "duration", Nothing, "The longest gap between the records of a session"),
         key("series", "int", Nothing, "Number of answers in a series"),

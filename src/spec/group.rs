@@ -185,7 +185,7 @@ impl<'a> Checker<'a> {
                 self.problems.expected(
                     text.span.clone(),
                     "the features of this expression have no name",
-                    "'as' beside it",
+                    "a name in 'as'",
                 );
                 None
             }

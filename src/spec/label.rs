@@ -70,7 +70,7 @@ impl<'a> Checker<'a> {
         for key in ["on", "after", "within", "otherwise", "learn"] {
             if fields.get(key).is_some() {
                 let message = format!("'{key}' without 'from'");
-                self.problems.expected(fields.span(key), message, "'from' beside it, or 'value' alone");
+                self.problems.expected(fields.span(key), message, "'from' as well, or 'value' alone");
             }
         }
         let scope = examples.map_or_else(Scope::undeclared, |(examples, name)| self.example_scope(examples, name));
@@ -106,7 +106,7 @@ impl<'a> Checker<'a> {
             self.problems.add_inside(&text, [Mistake::new(0..0, message).expected(expected)]);
         };
         if task == Some(Task::Multiclass) {
-            report(&format!("a {} is no class", op.name()), "the value of one record: a string, an int or a bool");
+            report(&format!("a {} is not a class", op.name()), "the value of one record: a string, an int or a bool");
         }
         match op {
             LabelOp::Count if argument_text.trim() != "*" => {
@@ -115,7 +115,7 @@ impl<'a> Checker<'a> {
             }
             LabelOp::Count => {
                 if fields.get("otherwise").is_some() {
-                    let message = "'otherwise' beside count(*), which is 0 without a record";
+                    let message = "'otherwise' with count(*), which is 0 without a record";
                     self.problems.expected(fields.span("otherwise"), message, "no 'otherwise'");
                 }
                 Expr::parse("true", &scope).ok()
@@ -202,7 +202,7 @@ impl<'a> Checker<'a> {
                 self.problems.expected(
                     fields.at.clone(),
                     format!("'from' without '{key}'"),
-                    format!("'{key}' beside it"),
+                    format!("'{key}' as well"),
                 );
             }
         }

@@ -87,7 +87,7 @@ impl<'a> Checker<'a> {
         let mut columns = vec![None; entity.len()];
         for (key, value) in entries(table) {
             let Some(position) = entity.iter().position(|column| *column == key.value) else {
-                let message = format!("'{}' is no column of the entity of '{}'", key.value, group.name);
+                let message = format!("'{}' is not a column of the entity of '{}'", key.value, group.name);
                 self.problems.expected(key.span, message, format!("one of {}", entity.join(", ")));
                 continue;
             };

@@ -142,7 +142,7 @@ fn option(error: &ModelError) -> Option<&'static str> {
 /// Returns what is expected instead of options that do not go together, where the error does not say so itself.
 fn remedy(error: &ModelError) -> Option<String> {
     match error {
-        ModelError::UnusedParameter { name, when } => Some(format!("`{when}` beside it, or no `{name}`")),
+        ModelError::UnusedParameter { name, when } => Some(format!("`{when}` as well, or no `{name}`")),
         ModelError::FewCategories { .. } => Some("strings, or numbers that `categorical` lists".to_owned()),
         _ => None,
     }

@@ -67,8 +67,8 @@ impl<'a> Checker<'a> {
         ops.iter().filter_map(|(op, _)| self.default_of(op, value, of)).collect()
     }
 
-    /// Reads `current`: whether the record of whoever looks up counts, which it can in windows that reach up to the asking
-    /// time and from which it drives out no other.
+    /// Reads `current`: true if the record that looks up counts, which it can in windows that reach up to the asking time
+    /// and from which it drives out no other.
     pub fn current(&self, fields: &Fields<'a>, windows: &[(Window, String)]) -> bool {
         let current = fields.bool("current").unwrap_or(false);
         for (window, _) in windows.iter().filter(|(window, _)| current && !window.admits_own()) {
@@ -88,7 +88,7 @@ impl<'a> Checker<'a> {
         };
         let default = scalar(value.get_ref(), ty);
         if default.is_none() {
-            let message = format!("this is no answer of op '{op}', which is of type {ty}");
+            let message = format!("this is not an answer of op '{op}', which is of type {ty}");
             self.problems.expected(value.span(), message, form(ty));
         }
         default

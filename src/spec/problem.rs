@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::toml_text::{self, Text};
 use crate::disk::TextError;
+use crate::error::LineColumn;
 use crate::expr::{ExprError, Positions};
 
 /// A mistake; its span is in bytes of the file.
@@ -16,8 +17,8 @@ pub type Mistake = ExprError;
 /// One problem of a dataflow file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Line and column (in characters), both from 1; `None` if the file could not be read at all.
-    pub place: Option<(usize, usize)>,
+    /// `None` if the file could not be read at all.
+    pub place: Option<LineColumn>,
     pub message: String,
     pub expected: Option<String>,
     pub suggestion: Option<String>,
@@ -66,8 +67,8 @@ impl fmt::Display for SpecErrors {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((line, column)) = self.place {
-            write!(f, "{line}:{column}:")?;
+        if let Some(place) = self.place {
+            write!(f, "{place}:")?;
         }
         let severity = match self.severity {
             Severity::Error => "error",
@@ -139,8 +140,8 @@ impl<'a> Problems<'a> {
         }
     }
 
-    /// Returns the one-based line and column (in characters) of a byte of the file.
-    pub fn line_column(&self, at: usize) -> (usize, usize) {
+    /// Returns the line and column of a byte of the file.
+    pub fn line_column(&self, at: usize) -> LineColumn {
         self.positions.line_column(at)
     }
 

@@ -52,7 +52,7 @@ impl<'a> Checker<'a> {
                 |(name, ty): &(String, Type)| name == popularity.value && matches!(ty, Type::Int | Type::Float);
             if !inputs.iter().any(is_number) {
                 let names = || inputs.iter().map(|(name, _)| name.as_str());
-                let message = format!("'{}' is no numeric input of this model", popularity.value);
+                let message = format!("'{}' is not a numeric input of this model", popularity.value);
                 let mistake = Mistake::new(popularity.span.clone(), message).expected("a name in 'features'");
                 self.problems.add(mistake.suggest(nearest(popularity.value, names())));
             }

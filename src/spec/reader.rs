@@ -55,7 +55,7 @@ impl<'a> Fields<'a> {
     pub fn require_with(&self, name: &str, beside: &str) {
         let Some(key) = self.section.keys.iter().find(|key| key.name == name) else { return };
         if !self.table.contains_key(name) && !self.meant.iter().any(|meant| meant == name) {
-            let message = format!("missing key '{name}' beside '{beside}'");
+            let message = format!("key '{beside}' requires '{name}'");
             self.problems.expected(self.at.clone(), message, format!("{name} = {}", key.plain_form()));
         }
     }

@@ -35,7 +35,7 @@ impl<'a> Checker<'a> {
         let item = |name: &str| keys.iter().any(|key| key.name == name);
         if let (Some(popularity), None) = (&popularity, &seen) {
             let message = "'popularity' without 'seen', which tells the users that are new";
-            self.problems.expected(popularity.span.clone(), message, "'seen' beside it");
+            self.problems.expected(popularity.span.clone(), message, "'seen' as well");
         }
         let of_seen = |ty: &FeatureType| match keys.as_slice() {
             [key] => *ty == FeatureType::List(key.ty),
@@ -124,7 +124,7 @@ impl<'a> Checker<'a> {
             !is_entity(&column.name) || of_record != Some(column.ty)
         });
         if let Some(column) = unfit {
-            let message = format!("'{name}' has features of each '{}', which is no column of {whose}", column.name);
+            let message = format!("'{name}' has features of each '{}', which is not a column of {whose}", column.name);
             self.problems.add(wrong(message).expected(format!("a group whose entity is columns of {whose}")));
             return None;
         }

@@ -49,7 +49,7 @@ impl<'a> Checker<'a> {
         match value.get_ref() {
             DeValue::String(text) if text == "balanced" => Some(ClassWeights::Balanced),
             DeValue::String(text) => {
-                self.problems.expected(value.span(), format!("'{text}' is no class weight"), EXPECTED);
+                self.problems.expected(value.span(), format!("'{text}' is not a class weight"), EXPECTED);
                 None
             }
             DeValue::Table(table) => {

@@ -11,6 +11,7 @@ use super::reader::{Fields, TomlValue, entries, texts, wrong};
 use super::test_case::{Expectation, ExpectedFeature, ExpectedValue, TestCase};
 use super::toml_text::Text;
 use crate::aggregate::FeatureType;
+use crate::error::LineColumn;
 use crate::expr::nearest;
 use crate::time::{EARLIEST, EventTime, LATEST, format_time, in_range};
 use crate::value::{Scalar, TimeRules, Type};
@@ -72,7 +73,7 @@ impl<'a> Checker<'a> {
         let records = records?;
         let newest = records.newest.map(|newest| newest + 1);
         let asof = asked.unwrap_or(newest)?;
-        let (line, _) = self.problems.line_column(fields.at.start);
+        let LineColumn { line, .. } = self.problems.line_column(fields.at.start);
         Some(TestCase {
             name: fields.text("name")?.value.to_owned(),
             line,
@@ -123,7 +124,7 @@ impl<'a> Checker<'a> {
             let text = percent_decode_str(segment).decode_utf8().ok();
             let value = text.and_then(|text| Scalar::of_text(column.ty, &text));
             if value.is_none() {
-                let message = format!("'{segment}' is no value of the column '{}'", column.name);
+                let message = format!("'{segment}' is not a value of the column '{}'", column.name);
                 self.problems.expected(
                     path.span.clone(),
                     message,

@@ -52,8 +52,8 @@ impl<'a> Checker<'a> {
                 list.iter().filter_map(|record| self.placed_record(record, &plan)).collect();
             records.newest = records.newest.max(self.decode(&placed, &plan));
             let of = |record: PlacedRecord| {
-                let (line, _) = self.problems.line_column(record.value.span().start);
-                TestRecord { json: record.json, line }
+                let place = self.problems.line_column(record.value.span().start);
+                TestRecord { json: record.json, line: place.line }
             };
             records.by_topic[topic] = placed.into_iter().map(of).collect();
         }

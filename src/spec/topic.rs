@@ -192,7 +192,7 @@ impl<'a> Checker<'a> {
         rules.format = format.and_then(|text| match TimeFormat::new(text.value) {
             Ok(format) => Some(format),
             Err(why) => {
-                let message = format!("{:?} is no format of times: {why}", text.value);
+                let message = format!("{:?} is not a time format: {why}", text.value);
                 let expected = "directives of strftime that determine a date, such as \"%d/%m/%Y %H:%M\"";
                 self.problems.expected(text.span.clone(), message, expected);
                 None

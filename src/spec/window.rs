@@ -59,7 +59,7 @@ impl<'a> Checker<'a> {
         let mut own = true;
         for key in WINDOW.keys.iter().map(|key| key.name).filter(|key| key != kind && !others.contains(key)) {
             if fields.get(key).is_some() {
-                let expected = format!("'{}' beside '{kind}' at most", others.join("' and '"));
+                let expected = format!("no keys but '{kind}' and '{}'", others.join("', '"));
                 self.problems.expected(fields.span(key), format!("a {kind} window has no '{key}'"), expected);
                 own = false;
             }
@@ -113,7 +113,7 @@ impl<'a> Checker<'a> {
         let max_ms = fields.span_of_time("max");
         let gap_ms = fields.span_of_time("session")?;
         if fields.get("max").is_some() && max_ms? <= gap_ms {
-            let message = format!("a max of {} is no longer than the gap", format_duration(max_ms?));
+            let message = format!("a max of {} is not longer than the gap", format_duration(max_ms?));
             let expected = format!("more than {}", format_duration(gap_ms));
             self.problems.expected(fields.span("max"), message, expected);
             return None;

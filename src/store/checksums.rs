@@ -114,7 +114,7 @@ pub fn read(folder: &Path) -> Result<Vec<FileSum>, ChecksumError> {
     let path = folder.join(LIST);
     let damaged = |detail: String| ChecksumError::Damaged { path: path.display().to_string(), detail };
     let text = std::fs::read(&path).map_err(|error| damaged(format!("it cannot be read: {error}")))?;
-    let text = String::from_utf8(text).map_err(|_| damaged("it is not text".to_owned()))?;
+    let text = String::from_utf8(text).map_err(|error| damaged(format!("it is not text: {error}")))?;
     if !text.is_empty() && !text.ends_with('\n') {
         return Err(damaged("its last line has no end".to_owned()));
     }
@@ -150,7 +150,7 @@ pub fn verify_file(folder: &Path, sum: &FileSum) -> Result<(), ChecksumError> {
         _ => damaged(format!("it cannot be read: {error}")),
     })?;
     if found != sum.sha256 {
-        return Err(damaged(format!("its sha256 is {found}, {LIST} beside it says {}", sum.sha256)));
+        return Err(damaged(format!("its sha256 is {found}, {LIST} says {}", sum.sha256)));
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ use crate::hash::hex;
 use crate::time::EventTime;
 use crate::value::{Batch, Type};
 
-/// Why the offline store cannot go on.
+/// The reason why the offline store cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum OfflineError {
     #[error("{path}: cannot be written")]
@@ -87,7 +87,7 @@ pub struct OrderedFile {
     sums: PartSums,
     hash: Sha256,
     rows: u64,
-    /// Rows before this are passed over.
+    /// Rows before this are skipped.
     from: EventTime,
     /// Not written yet; each ascending in time.
     pending: Vec<Batch>,
@@ -152,7 +152,7 @@ impl OrderedFile {
         self.part.is_some()
     }
 
-    /// Begins anew, where it is written in parts: those of an earlier run are deleted.
+    /// Starts over where it is written in parts: those of an earlier run are deleted.
     ///
     /// # Errors
     /// If the file system refuses.
@@ -180,7 +180,7 @@ impl OrderedFile {
         self.delete_parts(saved.part)?;
         let state = saved.hash.as_slice().try_into().ok();
         let hash = state.and_then(|state| Sha256::deserialize(state).ok());
-        self.hash = hash.ok_or_else(|| self.damaged("the saved hash of its rows is no hash"))?;
+        self.hash = hash.ok_or_else(|| self.damaged("the saved hash of its rows is invalid"))?;
         (self.rows, self.part, self.pending) = (saved.rows, Some(saved.part), pending);
         Ok(())
     }

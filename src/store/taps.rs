@@ -1,7 +1,7 @@
 //! Taps of streams: their newest records, kept only while someone asks for them.
 //!
-//! A stream that nobody has asked for in the last [`WATCHED`] costs a look at a number for each batch. What is asked for is
-//! kept as JSON, up to [`KEPT`] records; those that a reader was too slow for are counted.
+//! A stream that no request has asked for in the last [`WATCHED`] costs a look at a number for each batch. Others are kept
+//! as JSON, up to [`KEPT`] records; those that a reader was too slow for are counted.
 //!
 //! ```
 //! use tidemill::store::Tap;
@@ -127,7 +127,7 @@ mod tests {
         let tap = Tap::new(vec!["n".to_owned()]);
         tap.observe(&batch(0, 5));
         let first = tap.read(None, 10);
-        assert_eq!((first.records.len(), first.next, first.missed), (0, 0, 0), "nobody had asked");
+        assert_eq!((first.records.len(), first.next, first.missed), (0, 0, 0), "no request had asked");
         tap.observe(&batch(5, 8));
         let read = tap.read(Some(first.next), 2);
         assert_eq!(read.records, [serde_json::json!({ "n": 5 }), serde_json::json!({ "n": 6 })]);

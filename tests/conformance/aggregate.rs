@@ -194,7 +194,7 @@ impl Case {
 #[derive(Clone, Debug)]
 struct Event {
     entity: u8,
-    /// When it takes effect.
+    /// The time at which it takes effect.
     at: i64,
     /// The time from its event time to then.
     late: i64,
@@ -623,7 +623,7 @@ proptest! {
         }
     }
 
-    /// A line that is current answers as if the record of whoever asks had come last, and without it as any other.
+    /// A line that is current answers as if the record that looks up had come last, and without it as any other.
     #[test]
     fn laws_of_an_own_record(events in small_events(), later in 1i64..150) {
         let (own, events) = events.split_last().expect("there are events");
@@ -716,7 +716,7 @@ proptest! {
 
     /// A group that holds two of three entities, saved and loaded on the way.
     #[test]
-    fn laws_an_entity_that_was_dropped_begins_anew(
+    fn laws_an_entity_that_was_dropped_starts_empty(
         events in small_events(),
         chosen in windows(),
         loaded_after in 0usize..60,

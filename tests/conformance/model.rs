@@ -384,12 +384,12 @@ fn a_shard_without_examples_does_not_count_when_shards_are_combined() {
         let mut combined = kind.learner(&layout).unwrap();
         let shards = [Shard { learner: &*idle, examples: 0 }, Shard { learner: &*learner, examples: 400 }];
         combined.combine(&shards).unwrap();
-        // Clusters of shards, and those for which there are too few rows to begin, start anew from the rows of all shards.
+        // Clusters of shards, and those for which there are too few rows to begin, start again from the rows of all shards.
         let few_rows = options.kind.parameters.contains(&("clusters".to_owned(), 256.0.into()));
-        let starts_anew = kind.task == Task::Clustering && (options.shards > 1 || few_rows);
-        assert!(starts_anew || combined.save() == learner.save(), "{name}");
+        let starts_again = kind.task == Task::Clustering && (options.shards > 1 || few_rows);
+        assert!(starts_again || combined.save() == learner.save(), "{name}");
         match kind.combining {
-            Combining::Averaged if starts_anew => {}
+            Combining::Averaged if starts_again => {}
             // Two shards in the same state have that state for their mean.
             Combining::Averaged => {
                 let copy = learner.clone_box();

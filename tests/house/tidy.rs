@@ -9,32 +9,35 @@ use std::path::Path;
 use crate::tokens::Source;
 use crate::tree::{Offence, offences, report, root, tidy};
 
-/// Top-level modules in the order in which a record meets them, and what each may use beside itself.
+/// Top-level modules in the order of `src/lib.rs`, and the modules before it that each may use.
 const LAYERS: &[(&str, &str)] = &[
-    ("secret", ""),
-    ("disk", ""),
     ("error", ""),
-    ("hash", ""),
+    ("secret", ""),
     ("blob", "secret"),
+    ("disk", "error"),
+    ("hash", ""),
     ("metrics", ""),
     ("threads", ""),
     ("time", ""),
     ("value", "time"),
-    ("expr", "time value"),
     ("aggregate", "time value"),
+    ("expr", "error time value"),
     ("model", "time value"),
-    ("example", "time value expr aggregate model"),
+    ("example", "time value aggregate expr model"),
     ("relation", "time value expr example"),
-    ("source", "secret disk time value metrics expr aggregate"),
-    ("store", "secret disk error hash time value metrics threads expr aggregate"),
-    ("registry", "blob error hash time value metrics threads model"),
-    ("checkpoint", "blob disk error hash time value metrics"),
-    ("spec", "disk hash time value metrics expr aggregate model example relation source store registry checkpoint"),
-    ("flow", "time value metrics expr aggregate model example relation source store registry checkpoint spec"),
-    ("serve", "time value metrics threads expr aggregate model example store registry spec"),
+    ("source", "secret disk metrics time value aggregate expr"),
+    ("store", "error secret disk hash metrics threads time value aggregate expr"),
+    ("checkpoint", "error blob disk hash metrics time value"),
+    ("registry", "error blob hash metrics threads time value model"),
+    (
+        "spec",
+        "error disk hash metrics time value aggregate expr model example relation source store checkpoint registry",
+    ),
+    ("flow", "metrics time value aggregate expr model example relation source store checkpoint registry spec"),
+    ("serve", "metrics threads time value aggregate expr model example store registry spec"),
     (
         "run",
-        "secret disk error hash blob time value metrics threads expr aggregate model example relation source store registry checkpoint spec flow serve",
+        "error secret blob disk hash metrics threads time value aggregate expr model example relation source store checkpoint registry spec flow serve",
     ),
 ];
 

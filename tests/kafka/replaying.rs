@@ -63,7 +63,7 @@ fn a_cold_replay_equals_a_whole_one_and_reads_far_fewer_records() {
         }
         assert_eq!(count(&cold, "weather"), count(&whole, "weather"), "a table is read from its beginning");
         let tally = &cold["sources"]["departures"];
-        assert_eq!(tally["read"], tally["applied"], "what is passed over is not counted");
+        assert_eq!(tally["read"], tally["applied"], "what is skipped is not counted");
         for partitions in [1, 4] {
             let broker = Broker::stopped();
             broker.start();

@@ -179,7 +179,7 @@ fn a_topic_that_was_deleted_and_created_again_is_not_resumed() {
     let output = again.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("topic \"clicks\": was deleted and made anew") && said.contains("--fresh"), "{said}");
+    assert!(said.contains("topic \"clicks\" was deleted and recreated") && said.contains("--fresh"), "{said}");
 
     let run = Run::start(again.arg("--fresh"));
     run.has_read(30.0);
@@ -187,7 +187,7 @@ fn a_topic_that_was_deleted_and_created_again_is_not_resumed() {
     make(50);
     // Either the new topic is seen first, or that it lacks the offset that is read next.
     let said = run.ends(1);
-    let reasons = ["was deleted and made anew", "has expired or is of another topic of this name"];
+    let reasons = ["was deleted and recreated", "has expired or is of another topic of this name"];
     assert!(reasons.iter().any(|reason| said.contains(reason)), "{said}");
 }
 

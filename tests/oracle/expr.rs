@@ -581,7 +581,7 @@ fn a_mistake_is_reported_where_it_is() {
         ("t * interval '1 hour'", "t * interval '1 hour'", "operator * is not supported with an interval"),
         ("f + interval '1 hour'", "f + interval '1 hour'", "this is a float"),
         ("interval '1 hour'", "'1 hour'", "an interval by itself"),
-        ("strptime(s, '%H:%M')", "'%H:%M')", "'%H:%M' is no format of times: it does not determine a date and time"),
+        ("strptime(s, '%H:%M')", "'%H:%M')", "'%H:%M' is not a time format: it does not determine a date and time"),
         ("(select 1)", "select 1)", "a subquery is not supported in an expression"),
         ("length('é') + ünknown", "ünknown", "unknown column 'ünknown'"),
     ] {

@@ -172,8 +172,8 @@ fn what_is_not_there_is_named() {
     assert!(fails(&["history", "nonsense"], 1).contains("has no model nonsense; it has late"));
     assert!(fails(&["show", "late", "--version", "7"], 1).contains("model late has no version 7"));
     assert!(fails(&["promote", "late", "7"], 1).contains("model `late` has no version 7"));
-    assert!(fails(&["promote", "late", "1", "--alias", "a b"], 1).contains("`a b` is no name of an alias"));
-    assert!(fails(&["promote", "late", "1", "--by", "trainer"], 1).contains("`trainer` is no name of an author"));
+    assert!(fails(&["promote", "late", "1", "--alias", "a b"], 1).contains("`a b` is not a valid alias"));
+    assert!(fails(&["promote", "late", "1", "--by", "trainer"], 1).contains("`trainer` is not a valid author"));
     assert!(fails(&["rollback", "late"], 1).contains("no earlier champion"));
     assert!(fails(&["promote", "late", "1", "--from", "1960-01-01"], 1).contains("--from is before 1970-01-02"));
     assert!(

@@ -21,11 +21,11 @@ fn a_run_goes_over_to_another_config_and_loses_nothing() {
     let [right_file, right_config] = [&file, &config].map(|path| fs::read_to_string(path).unwrap());
 
     run.signal("HUP");
-    says("SIGHUP: nothing has changed; the run goes on with what it has");
+    says("SIGHUP: nothing has changed; the run keeps its current config");
     fs::write(&config, right_config.clone() + "wrokers = 2\n").unwrap();
     run.signal("HUP");
     says("config.toml:");
-    says("SIGHUP: the files are wrong; the run goes on with what it has");
+    says("SIGHUP: the files are wrong; the run keeps its current config");
     fs::write(&config, format!("{right_config}[http.tokens]\nadmin = \"file:nowhere\"\n")).unwrap();
     run.signal("HUP");
     says("nowhere: the file cannot be read");

@@ -513,7 +513,7 @@ fn nginx_as_the_guide_has_it_repeats_predictions_on_another_server() {
         ask("/predict", &order()).ends_with(" 200")
     });
     let answer = ask("/models/large/promote", r#"{"version":2}"#);
-    assert_eq!(answer, r#"{"error":"there is no registry here"} 503"#);
+    assert_eq!(answer, r#"{"error":"this server has no registry"} 503"#);
     let [first, second] = servers;
     first.drain();
     for _ in 0..20 {

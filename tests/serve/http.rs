@@ -250,7 +250,7 @@ fn an_entity_is_read_from_the_path() {
     assert_eq!(error("/features/spend/%ff").0, 400);
     for (path, shown) in [("/features/spend/%zz", "%zz"), ("/features/place/DE/%2", "%2"), ("/models/large%", "%")] {
         let expected = format!(
-            "{shown:?} in the path is no percent-encoding; expected % and two hexadecimal digits, such as %25 for % itself"
+            "{shown:?} in the path is not valid percent-encoding; expected % and two hexadecimal digits, such as %25 for % itself"
         );
         assert_eq!(error(path), (400, expected), "{path}");
     }
@@ -566,7 +566,7 @@ fn requests_that_have_arrived_are_answered_before_the_server_stops() {
     let draining = std::thread::spawn(move || server.drain());
     let since = Instant::now();
     while std::net::TcpStream::connect(addr).is_ok() {
-        assert!(since.elapsed() < Duration::from_secs(10), "nobody listens any more");
+        assert!(since.elapsed() < Duration::from_secs(10), "the server has stopped listening");
         std::thread::sleep(Duration::from_millis(1));
     }
     busy.send(body.as_bytes()).unwrap();

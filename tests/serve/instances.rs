@@ -218,10 +218,10 @@ fn lists_and_maps_are_shown_and_can_be_overridden() {
     for (name, value, why) in [
         (last, json!([1, 2, 3]), "malformed: a list of 3 items, expected at most 2"),
         (last, json!([1, "x"]), "malformed: [1]: expected float, found the text \"x\""),
-        (last, json!(7), "malformed: 7 is no list of float values"),
+        (last, json!(7), "malformed: 7 is not a list of float values"),
         (distinct, json!([["a"]]), "malformed: [0]: expected string, found a list"),
         (histogram, json!({ "DE": 1.5 }), "malformed: DE: expected int, found the number 1.5"),
-        (histogram, json!([]), "malformed: [] is no object of int values"),
+        (histogram, json!([]), "malformed: [] is not an object of int values"),
     ] {
         assert_eq!(ask(json!({ "buyer": "ann", name: value })), Err((400, format!("instances[0].{name}: {why}"))));
     }

@@ -106,7 +106,7 @@ fn a_wrong_move_is_refused_and_changes_nothing() {
     let bare = Shop::open();
     let server = bare.serve();
     let answer = Client::connect(server.addr()).post(promote, json!({ "version": 1 }).to_string());
-    assert_eq!((answer.status, answer.error().as_str()), (503, "there is no registry here"));
+    assert_eq!((answer.status, answer.error().as_str()), (503, "this server has no registry"));
 }
 
 #[test]

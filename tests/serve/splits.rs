@@ -103,7 +103,7 @@ fn each_entity_is_answered_by_its_arm_and_stays_with_it() {
     set(&mut client, &json!({ "weights": { "champion": 60, "old": 40 }, "arms": { "old": "1" } }));
     let more = predict(&mut client, &buyers, json!({}));
     let moved = arms.iter().zip(more["arms"].as_array().unwrap()).filter(|(before, after)| {
-        assert!(**before != "old" || **after == "old", "nobody leaves the arm that grows");
+        assert!(**before != "old" || **after == "old", "no entity leaves the arm that grows");
         **before != after.as_str().unwrap()
     });
     let moved = moved.count() as f64 / 400.0;
@@ -304,8 +304,8 @@ fn a_wrong_split_is_refused_and_changes_nothing() {
             400,
             "entity: instances have no column byer; did you mean buyer?",
         ),
-        (json!({ "weights": { "champion": 1 }, "ramp": "1h" }), 400, "ramp: expected an arm beside champion"),
-        (json!({ "weights": { "champion": 1 }, "by": "ramp" }), 400, "`ramp` is no name of an author"),
+        (json!({ "weights": { "champion": 1 }, "ramp": "1h" }), 400, "ramp: expected an arm other than champion"),
+        (json!({ "weights": { "champion": 1 }, "by": "ramp" }), 400, "`ramp` is not a valid author"),
         (json!({ "weights": { "champion": "x" } }), 400, "expected a number, found the text"),
         (json!({ "weight": {} }), 400, "unknown field `weight`"),
         (json!({ "clear": true, "weights": {} }), 400, "weights: a split that is cleared has none"),
@@ -318,7 +318,7 @@ fn a_wrong_split_is_refused_and_changes_nothing() {
     let bare = Shop::open();
     let server = bare.serve();
     let answer = Client::connect(server.addr()).get("/models/large/split");
-    assert_eq!((answer.status, answer.error().as_str()), (503, "there is no registry here"));
+    assert_eq!((answer.status, answer.error().as_str()), (503, "this server has no registry"));
 }
 
 #[test]

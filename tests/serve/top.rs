@@ -100,7 +100,7 @@ fn tap_prints_records_of_a_stream_and_vectors_of_an_entity() {
         drop(command);
         std::io::Read::read_exact(&mut reader, &mut [0]).unwrap();
         drop(reader);
-        eventually("the end of a tap that nobody reads", || child.try_wait().unwrap().is_some());
+        eventually("the end of a tap whose output is closed", || child.try_wait().unwrap().is_some());
         assert!(child.wait().unwrap().success());
     }
 

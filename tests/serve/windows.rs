@@ -159,7 +159,7 @@ fn a_window_that_cannot_be_answered_is_refused_with_those_that_can() {
 }
 
 #[test]
-fn a_derived_feature_is_computed_for_whoever_asks() {
+fn a_derived_feature_is_computed_for_every_reader() {
     let shop = shop(&[170, 160, 20, 10]);
     shop.publish(0, 1);
     let server = shop.serve();

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use tidemill::aggregate::{Sliding, WindowShape};
+use tidemill::error::LineColumn;
 use tidemill::spec::{self, AssumedEntities, Label, LabelOp, LearnAt, Spec, format_bytes};
 use tidemill::value::Type;
 
@@ -327,7 +328,7 @@ proptest! {
             prop_assert!(!errors.problems.is_empty());
             let lines: Vec<&str> = text.split('\n').collect();
             for problem in &errors.problems {
-                let (line, column) = problem.place.expect("a text has places");
+                let LineColumn { line, column } = problem.place.expect("a text has places");
                 prop_assert!(line <= lines.len(), "{errors}");
                 prop_assert!(column <= lines[line - 1].chars().count() + 1, "{errors}");
             }

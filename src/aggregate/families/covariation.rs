@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::answers::Answers;
 use crate::aggregate::estimate::StateEstimate;
-use crate::aggregate::exact::{power_of_ten, to_f64};
+use crate::aggregate::exact::{WideSum, power_of_ten, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::input::Reads;
@@ -23,18 +23,15 @@ use crate::value::Scalar;
 #[derive(Clone, Copy, Debug)]
 pub struct PairSums;
 
-/// A sum of products: its low and its high half.
-type SumParts = (u128, i128);
-
 /// The number of pairs, the sums of their scaled values and of the products of these: a commutative group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Covariation {
     n: i64,
     x: i128,
     y: i128,
-    xx: SumParts,
-    yy: SumParts,
-    xy: SumParts,
+    xx: WideSum,
+    yy: WideSum,
+    xy: WideSum,
 }
 
 /// The inputs of a covariation in units: digits after the point that their values were scaled by.
@@ -44,25 +41,21 @@ pub struct PairDigits {
     pub with: u32,
 }
 
-fn shifted(sum: SumParts, by: i256) -> SumParts {
-    i256::from_parts(sum.0, sum.1).wrapping_add(by).to_parts()
-}
-
 impl Covariation {
     /// Adds the sums of `other` times `sign`, 1 or −1.
     fn add(&mut self, other: &Covariation, sign: i64) {
-        let signed = |sum: SumParts| i256::from_parts(sum.0, sum.1).wrapping_mul(i256::from_i128(sign.into()));
+        let signed = |sum: WideSum| sum.value().wrapping_mul(i256::from_i128(sign.into()));
         self.n += sign * other.n;
         self.x += i128::from(sign) * other.x;
         self.y += i128::from(sign) * other.y;
-        self.xx = shifted(self.xx, signed(other.xx));
-        self.yy = shifted(self.yy, signed(other.yy));
-        self.xy = shifted(self.xy, signed(other.xy));
+        self.xx.add(signed(other.xx));
+        self.yy.add(signed(other.yy));
+        self.xy.add(signed(other.xy));
     }
 
     /// Returns nΣAB − ΣAΣB, rounded once.
-    fn spread(&self, products: SumParts, a: i128, b: i128) -> f64 {
-        let products = i256::from_parts(products.0, products.1);
+    fn spread(&self, products: WideSum, a: i128, b: i128) -> f64 {
+        let products = products.value();
         let product = i256::from_i128(a).wrapping_mul(i256::from_i128(b));
         to_f64(i256::from_i128(self.n.into()).wrapping_mul(products).wrapping_sub(product))
     }
@@ -97,9 +90,9 @@ impl Aggregate for PairSums {
         acc.n += 1;
         acc.x += x;
         acc.y += y;
-        acc.xx = shifted(acc.xx, wide_x.wrapping_mul(wide_x));
-        acc.yy = shifted(acc.yy, wide_y.wrapping_mul(wide_y));
-        acc.xy = shifted(acc.xy, wide_x.wrapping_mul(wide_y));
+        acc.xx.add(wide_x.wrapping_mul(wide_x));
+        acc.yy.add(wide_y.wrapping_mul(wide_y));
+        acc.xy.add(wide_x.wrapping_mul(wide_y));
     }
 
     fn merge(&self, acc: &mut Covariation, later: &Covariation) {
@@ -169,7 +162,7 @@ mod tests {
 
     fn covariation(pairs: &[(i64, i64)]) -> Covariation {
         pairs.iter().fold(Covariation::default(), |mut all, (x, y)| {
-            let product = |a: &i64, b: &i64| i256::from_i128(i128::from(*a) * i128::from(*b)).to_parts();
+            let product = |a: &i64, b: &i64| WideSum::from(i256::from_i128(i128::from(*a) * i128::from(*b)));
             let (x_sum, y_sum) = ((*x).into(), (*y).into());
             let one = Covariation { n: 1, x: x_sum, y: y_sum, xx: product(x, x), yy: product(y, y), xy: product(x, y) };
             all.add(&one, 1);

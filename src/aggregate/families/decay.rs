@@ -13,7 +13,7 @@ use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::answers::Answers;
 use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::estimate::StateEstimate;
-use crate::aggregate::exact::{power_of_ten, to_f64};
+use crate::aggregate::exact::{WideSum, power_of_ten, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::heap::{grown, sum_of};
@@ -61,25 +61,21 @@ struct Term {
     n: i64,
     /// Sum of the weights.
     weight: i128,
-    /// Sum of the weighted scaled values: low and high half.
-    sum: (u128, i128),
+    /// Sum of the weighted scaled values.
+    sum: WideSum,
 }
 
 impl Term {
-    fn shift_sum(&mut self, by: i256) {
-        self.sum = i256::from_parts(self.sum.0, self.sum.1).wrapping_add(by).to_parts();
-    }
-
     fn add(&mut self, other: &Term) {
         self.n += other.n;
         self.weight += other.weight;
-        self.shift_sum(i256::from_parts(other.sum.0, other.sum.1));
+        self.sum.add(other.sum.value());
     }
 
     fn remove(&mut self, other: &Term) {
         self.n -= other.n;
         self.weight -= other.weight;
-        self.shift_sum(i256::from_parts(other.sum.0, other.sum.1).wrapping_neg());
+        self.sum.add(other.sum.value().wrapping_neg());
     }
 }
 
@@ -131,7 +127,7 @@ impl DecayingSum {
         for term in self.within_reach() {
             let scale = libm::exp2((term.half_life - newest) as f64) / UNIT;
             weight += term.weight as f64 * scale;
-            sum += to_f64(i256::from_parts(term.sum.0, term.sum.1)) * scale;
+            sum += to_f64(term.sum.value()) * scale;
         }
         let as_of = newest.saturating_mul(half_life_ms);
         Some(Decayed { weight, sum: sum / power_of_ten(digits), as_of, half_life_ms })
@@ -158,7 +154,7 @@ impl Aggregate for Decay {
         let half_life = record.event_time.div_euclid(self.half_life_ms);
         let rest = record.event_time.rem_euclid(self.half_life_ms) as f64 / self.half_life_ms as f64;
         let weight = (libm::exp2(rest) * UNIT).round_ties_even() as i128;
-        let sum = i256::from_i128(weight).wrapping_mul(i256::from_i128(record.summable())).to_parts();
+        let sum = i256::from_i128(weight).wrapping_mul(i256::from_i128(record.summable())).into();
         acc.add(&Term { half_life, n: 1, weight, sum });
         if self.forgets {
             acc.forget();

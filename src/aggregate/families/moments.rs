@@ -14,7 +14,7 @@ use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::answers::Answers;
 use crate::aggregate::erasable::Erasable;
 use crate::aggregate::estimate::StateEstimate;
-use crate::aggregate::exact::{nearest, power_of_ten, quotient, scaled_count, to_f64};
+use crate::aggregate::exact::{WideSum, nearest, power_of_ten, quotient, scaled_count, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::input::{Needs, Reads};
@@ -26,11 +26,11 @@ use crate::value::Scalar;
 /// The highest moment that an op needs; each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MomentOrder {
-    /// The number of values.
+    /// The count.
     Zeroth,
-    /// And their sum.
+    /// The count and the sum.
     First,
-    /// And the sum of their squares.
+    /// The count, the sum and the sum of squares.
     Second,
 }
 
@@ -317,14 +317,8 @@ pub struct Spread {
     /// Values that cannot be summed.
     unsummable: i64,
     s: i128,
-    /// The sum of squares: low and high half.
-    q: (u128, i128),
-}
-
-impl Spread {
-    fn shift_q(&mut self, by: i256) {
-        self.q = i256::from_parts(self.q.0, self.q.1).wrapping_add(by).to_parts();
-    }
+    /// The sum of squares.
+    q: WideSum,
 }
 
 impl MomentSums for Spread {
@@ -337,30 +331,27 @@ impl MomentSums for Spread {
         self.n += 1;
         self.s += x;
         match i64::try_from(x) {
-            Ok(small) => {
-                let (low, carry) = self.q.0.overflowing_add((i128::from(small) * i128::from(small)) as u128);
-                self.q = (low, self.q.1 + i128::from(carry));
-            }
-            Err(_) => self.shift_q(i256::from_i128(x).wrapping_mul(i256::from_i128(x))),
+            Ok(small) => self.q.add_small((i128::from(small) * i128::from(small)) as u128),
+            Err(_) => self.q.add(i256::from_i128(x).wrapping_mul(i256::from_i128(x))),
         }
     }
     fn add(&mut self, other: &Self) {
         self.n += other.n;
         self.unsummable += other.unsummable;
         self.s += other.s;
-        self.shift_q(i256::from_parts(other.q.0, other.q.1));
+        self.q.add(other.q.value());
     }
     fn remove(&mut self, other: &Self) {
         self.n -= other.n;
         self.unsummable -= other.unsummable;
         self.s -= other.s;
-        self.shift_q(i256::from_parts(other.q.0, other.q.1).wrapping_neg());
+        self.q.add(other.q.value().wrapping_neg());
     }
     fn count(&self) -> i64 {
         self.n + self.unsummable
     }
     fn sums(&self) -> Sums {
-        Sums { n: self.n, s: self.s, q: i256::from_parts(self.q.0, self.q.1) }
+        Sums { n: self.n, s: self.s, q: self.q.value() }
     }
 }
 

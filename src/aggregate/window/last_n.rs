@@ -36,7 +36,8 @@ impl WindowKind for LastN {
         suffix: "last10",
         records: "the last N in the total order that the line counts. None leaves by time: entities are kept forever",
         state: "a value, and one for each of the N records",
-        notes: "**Last N** windows have the newest N records of those that the operation counts: the `where` holds, and the
+        notes:
+            "**Last N** windows have the newest N records of those that the operation counts: the `where` holds, and the
 value is not null, nor that of `with` if the operation reads it. N is at most 100,000. With `by`, they are N in
 all, not N of each category.",
     };

@@ -126,7 +126,7 @@ fn strptime(mut args: Vec<Arg>) -> Result<Expr, ExprError> {
         return Err(ExprError::new(format.span, "the format is not a constant").expected(expected));
     };
     let format = TimeFormat::new(&written).map_err(|why| {
-        ExprError::new(format.span, format!("'{written}' is no format of times: {why}")).expected(expected)
+        ExprError::new(format.span, format!("'{written}' is not a time format: {why}")).expected(expected)
     })?;
     Ok(Expr::call(format!("strptime'{written}'"), Type::Timestamp, true, vec![text], move |args, stats| {
         let (rows, same) = extent(args);

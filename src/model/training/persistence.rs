@@ -71,7 +71,7 @@ mod tests {
         assert_eq!([15, 20, 21, 30, 31].map(|t| last.before(7, t)), [10.0, 10.0, 20.0, 20.0, 30.0].map(Some));
         assert_eq!((last.before(7, 10), last.before(8, 31)), (None, None));
         last.add(7, 100, 1.0, 15);
-        assert_eq!(last.by_key[&7].len(), 2, "what nobody can ask for is dropped");
+        assert_eq!(last.by_key[&7].len(), 2, "what can no longer be looked up is dropped");
         assert_eq!(last.before(7, 90), Some(30.0));
     }
 }

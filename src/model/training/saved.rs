@@ -76,7 +76,7 @@ struct SavedWindow<'a> {
 /// Encodes a state.
 pub(super) fn encode(setup: &TrainingSetup, state: &TrainingState) -> Vec<u8> {
     let TrainingState { newest, classes, lineage, previous, history, held_out, window, total, errors, .. } = state;
-    // The learners of the first window are made anew from what is buffered.
+    // The learners of the first window are made again from what is buffered.
     let learners = window.learners.iter().filter(|_| lineage.is_some());
     let retained = history.retained.iter().map(|version| SavedVersion {
         number: version.number,
@@ -119,7 +119,8 @@ pub(super) fn encode(setup: &TrainingSetup, state: &TrainingState) -> Vec<u8> {
 pub(super) fn decode(setup: &TrainingSetup, bytes: &[u8]) -> Result<TrainingState, ModelError> {
     // Read, and check that the parts fit each other.
     let damaged = |what: &str| ModelError::DamagedState(what.to_owned());
-    let (format, _) = postcard::take_from_bytes::<u32>(bytes).map_err(|_| damaged("it is empty"))?;
+    let (format, _) =
+        postcard::take_from_bytes::<u32>(bytes).map_err(|error| damaged(&format!("it has no format: {error}")))?;
     if format != FORMAT {
         return Err(damaged(&format!("it has format {format}, expected {FORMAT}")));
     }

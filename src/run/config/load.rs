@@ -43,7 +43,7 @@ impl Config {
         let label = path.display().to_string();
         let text = disk::read_text(path).map_err(|error| {
             Failure::Usage(match error.place {
-                Some((line, column)) => format!("{label}:{line}:{column}: error: {}", error.source),
+                Some(place) => format!("{label}:{place}: error: {}", error.source),
                 None => format!("{label}: error: cannot be read: {}; expected --config PATH", error.source),
             })
         })?;
@@ -147,8 +147,8 @@ fn decode(label: &str, text: &str) -> (toml::Table, Vec<String>) {
     let mut document = match DeTable::parse(text) {
         Ok(document) => document,
         Err(error) => {
-            let (line, column) = position(text, at(&error));
-            return (toml::Table::new(), vec![format!("{label}:{line}:{column}: error: {}", what(&error))]);
+            let place = position(text, at(&error));
+            return (toml::Table::new(), vec![format!("{label}:{place}: error: {}", what(&error))]);
         }
     };
     // Decoding ends at a mistake: the key is left out, and the rest is decoded again.
@@ -170,10 +170,7 @@ fn decode(label: &str, text: &str) -> (toml::Table, Vec<String>) {
         left_out.push(key);
     }
     errors.sort();
-    let located = errors.into_iter().map(|(at, what)| {
-        let (line, column) = position(text, at);
-        format!("{label}:{line}:{column}: error: {what}")
-    });
+    let located = errors.into_iter().map(|(at, what)| format!("{label}:{}: error: {what}", position(text, at)));
     (toml::Table::deserialize(Deserializer::from(document)).unwrap_or_default(), located.collect())
 }
 
@@ -281,7 +278,7 @@ fn apply(table: &mut toml::Table, change: &ConfigChange) -> Result<Vec<String>, 
     let mut place = table;
     for (depth, name) in parents.iter().enumerate() {
         let inner = place.entry(name).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        place = inner.as_table_mut().ok_or_else(|| wrong(&format!("part {} of the key is no table", depth + 1)))?;
+        place = inner.as_table_mut().ok_or_else(|| wrong(&format!("part {} of the key is not a table", depth + 1)))?;
     }
     place.insert(last.clone(), value);
     Ok(names)

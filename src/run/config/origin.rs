@@ -4,6 +4,8 @@ use std::fmt;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::error::LineColumn;
+
 /// The file and the overrides that a config was read from.
 #[derive(Clone, Default)]
 pub struct Origin {
@@ -49,8 +51,7 @@ impl Origin {
             return change.flag.clone();
         }
         let Some(at) = self.start_of(path) else { return self.label.clone() };
-        let (line, column) = position(&self.text, at);
-        format!("{}:{line}:{column}", self.label)
+        format!("{}:{}", self.label, position(&self.text, at))
     }
 
     fn start_of(&self, path: &[&str]) -> Option<usize> {
@@ -69,9 +70,9 @@ impl Origin {
     }
 }
 
-/// Returns the line and the column, counted from 1, of a byte offset in a text.
-pub fn position(text: &str, at: usize) -> (usize, usize) {
+/// Returns the line and the column of a byte offset in a text.
+pub fn position(text: &str, at: usize) -> LineColumn {
     let before = &text[..text.floor_char_boundary(at)];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    LineColumn { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
 }

@@ -65,7 +65,7 @@ pub fn run(options: &InitOptions, common: &CommonArgs) -> Result<(), Failure> {
             (sample, topic.clone(), None, format!("topic {topic}"))
         }
         (None, None) => {
-            return Err(Failure::Usage("error: there is no sample; expected --sample or --topic".to_owned()));
+            return Err(Failure::Usage("error: no sample was given; expected --sample or --topic".to_owned()));
         }
     };
     let name = match &options.name {
@@ -164,7 +164,7 @@ fn topic_of(path: &Path) -> String {
 
 /// Returns a glob that matches a file alone, relative to a folder that need not exist.
 fn glob_of(path: &Path, folder: &Path) -> Result<String, Failure> {
-    let path = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
+    let path = std::path::absolute(path).with_context(|| format!("{} is not a path", path.display()))?;
     let name = path.file_name().unwrap_or_default();
     let path = real(path.parent().unwrap_or(&path))?.join(name);
     let folder = real(folder)?;
@@ -183,7 +183,7 @@ fn glob_of(path: &Path, folder: &Path) -> Result<String, Failure> {
 
 /// Returns a folder's path without links, as far as it exists.
 fn real(folder: &Path) -> anyhow::Result<PathBuf> {
-    let folder = std::path::absolute(folder).with_context(|| format!("{} is no path", folder.display()))?;
+    let folder = std::path::absolute(folder).with_context(|| format!("{} is not a path", folder.display()))?;
     let there = folder.ancestors().find_map(|path| Some((path, path.canonicalize().ok()?)));
     let (known, real) = there.with_context(|| format!("{} cannot be found", folder.display()))?;
     let rest = folder.strip_prefix(known).expect("an ancestor is a beginning of the path");

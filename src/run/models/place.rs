@@ -224,7 +224,7 @@ impl ModelPlace {
                     None => ("rollback", json!({ "reason": reason, "by": by })),
                 };
                 let entry = job.post(&path(model, verb), &body)?.body()?;
-                serde_json::from_value(entry).context("the answer is no move")
+                serde_json::from_value(entry).context("the answer is not a move")
             }
             ModelPlace::Registry(registry) => {
                 check(registry, model)?;

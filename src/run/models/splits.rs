@@ -148,7 +148,7 @@ impl ModelPlace {
                 body["reason"] = json!(reason);
                 body["by"] = json!(by);
                 let entry = job.post(&path(model, "split"), &body)?.body()?;
-                serde_json::from_value(entry).context("the answer is no split")
+                serde_json::from_value(entry).context("the answer is not a split")
             }
             ModelPlace::Registry(registry) => {
                 check(registry, model)?;

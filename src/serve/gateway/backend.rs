@@ -57,7 +57,7 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// A server that is out until it is found to be ready.
+    /// A server that gets no requests until a health check succeeds.
     pub fn new(index: usize, url: BackendUrl, metrics: &Metrics) -> Arc<Self> {
         let traffic = BackendTraffic::new(metrics, &url.to_string());
         traffic.set_in(false);
@@ -77,15 +77,15 @@ impl Backend {
         self.in_flight.load(Relaxed)
     }
 
-    /// Takes the server in, as it is ready.
-    pub fn take_in(&self) {
+    /// Sends the server requests from now on, as it is ready.
+    pub fn mark_ready(&self) {
         if !self.is_in.swap(true, Relaxed) {
             tracing::info!("{} is ready and gets requests", self.url);
             self.traffic.set_in(true);
         }
     }
 
-    /// Takes the server out, for a reason.
+    /// Sends the server no requests until it is ready again.
     pub fn take_out(&self, why: &dyn fmt::Display) {
         if self.is_in.swap(false, Relaxed) {
             self.outages.fetch_add(1, Relaxed);

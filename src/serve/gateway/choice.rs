@@ -69,7 +69,7 @@ mod tests {
         let metrics = Metrics::new("test");
         let url = |index: usize| BackendUrl::parse(&format!("http://mill-{index}:8080")).unwrap();
         let backends: Vec<_> = (0..3).map(|index| Backend::new(index, url(index), &metrics)).collect();
-        backends.iter().for_each(|backend| backend.take_in());
+        backends.iter().for_each(|backend| backend.mark_ready());
         Balancer::new(backends, policy)
     }
 
@@ -112,7 +112,7 @@ mod tests {
             let now = chosen(&balancer, entity, None);
             assert!(if *before == 2 { now != 2 } else { now == *before });
         }
-        balancer.backends[2].take_in();
+        balancer.backends[2].mark_ready();
         assert_eq!(Vec::from_iter((0..300).map(|entity| chosen(&balancer, entity, None))), before);
     }
 }

@@ -69,7 +69,7 @@ async fn watch_all(
             loop {
                 ticks.tick().await;
                 match check(&backend, period.max(SHORTEST)).await {
-                    Ok(()) => backend.take_in(),
+                    Ok(()) => backend.mark_ready(),
                     Err(why) => backend.take_out(&why),
                 }
                 asked.take();

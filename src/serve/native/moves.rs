@@ -138,7 +138,7 @@ impl HandMove {
         self.live.moved(model, &entry.made);
         self.live.refresh_splits(registry, model).map_err(|error| refusal(model, error))?;
         if alias == CHAMPION && !self.live.promote(model, version) {
-            self.live.crown(model, Arc::new(Servable::new(manifest, Arc::new(predictor))));
+            self.live.install_champion(model, Arc::new(Servable::new(manifest, Arc::new(predictor))));
         }
         tracing::info!(model, version, alias, by, "an alias was moved by hand: {reason}");
         let entry = serde_json::to_value(&entry).expect("a move has a JSON form");

@@ -35,5 +35,5 @@ pub fn tap(service: &Service, captures: &Captures<'_>, _: Payload<'_>) -> Result
 /// Reads a number of the query.
 fn number(captures: &Captures<'_>, name: &str) -> Result<Option<u64>, RequestError> {
     let Some(text) = captures.parameter(name)? else { return Ok(None) };
-    text.parse().map(Some).map_err(|_| RequestError::Malformed(format!("{name}: {text:?} is no whole number")))
+    text.parse().map(Some).map_err(|_| RequestError::Malformed(format!("{name}: {text:?} is not a whole number")))
 }

@@ -8,7 +8,7 @@
 //! - has another number of fields than the header, while one of its later lines has the right number by itself.
 //!
 //! Then its first line is the record that is refused, and reading goes on at the next line. Bytes are buffered up to the
-//! largest size of a record. A line that is longer is passed over.
+//! largest size of a record. A line that is longer is skipped.
 //!
 //! Most lines have no quotes. Such a line is split at its commas where it is, without a parser.
 
@@ -79,7 +79,7 @@ enum RecordBytes {
 }
 
 impl CsvRecords {
-    /// Returns the records of a file from its beginning; a byte order mark is passed over.
+    /// Returns the records of a file from its beginning; a byte order mark is skipped.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -260,11 +260,11 @@ impl CsvRecords {
             self.consume(end);
             return Ok(CsvRecord::Fault { raw, why });
         }
-        self.pass_over_line()
+        self.skip_line()
     }
 
-    /// Passes over a line that is too long; only its beginning is kept.
-    fn pass_over_line(&mut self) -> std::io::Result<CsvRecord> {
+    /// Skips a line that is too long; only its beginning is kept.
+    fn skip_line(&mut self) -> std::io::Result<CsvRecord> {
         let mut bytes = 0;
         let head = self.buffer[self.start..].iter().take(super::HEAD_BYTES).copied().collect::<Vec<u8>>();
         loop {

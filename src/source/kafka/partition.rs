@@ -158,7 +158,7 @@ impl<F: MessageFormat> PollState<F> {
         let is_new = std::mem::replace(&mut self.caught_up, false);
         if let Some(time) = message.time() {
             let is_now = is_new && message.has_broker_time();
-            ingest.witness(if is_now { Evidence::Now(time) } else { Evidence::AtLeast(time) });
+            ingest.observe_broker_time(if is_now { Evidence::Now(time) } else { Evidence::AtLeast(time) });
         }
         if bytes > ingest.max_record_bytes() {
             let head = |part: Option<&[u8]>| part.map(|bytes| head_of(bytes).to_vec());

@@ -224,7 +224,7 @@ impl MirrorLoop {
         self.positions_known = true;
         let count = batch.len();
         let sent = if pipe.is_empty() { Ok(Vec::new()) } else { connection.send(&pipe) };
-        match sent.and_then(|refusals| self.sort_out(connection, &batch, (first, &ends), refusals, asof)) {
+        match sent.and_then(|refusals| self.replace_wrong_types(connection, &batch, (first, &ends), refusals, asof)) {
             Ok(refused) => self.queue.settle(&batch, &refused, asof),
             Err(error) => {
                 self.queue.fail(batch);
@@ -242,7 +242,7 @@ impl MirrorLoop {
     ///
     /// # Errors
     /// If the server refuses writes as such, or fails.
-    fn sort_out(
+    fn replace_wrong_types(
         &mut self,
         connection: &mut MirrorConnection,
         batch: &[BatchedEntity],

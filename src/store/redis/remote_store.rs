@@ -87,8 +87,12 @@ pub enum FetchError {
     Late,
     #[error("too many requests wait for Redis; try again later")]
     Busy,
-    #[error("Redis has a damaged value at {0}")]
-    Damaged(String),
+    #[error("Redis has a damaged value at {part}")]
+    Damaged {
+        part: String,
+        #[source]
+        source: postcard::Error,
+    },
 }
 
 impl RemoteStore {
@@ -216,7 +220,8 @@ impl RemoteStore {
     /// Decodes a value; `None` if an earlier definition has left it there.
     fn decode(&self, part: &RemotePart, value: &[u8]) -> Result<Option<Vector>, FetchError> {
         let Some(bytes) = self.definition.untagged(value) else { return Ok(None) };
-        let decoded = part.decoder.decode(bytes).map_err(|_| FetchError::Damaged(part.name.clone()))?;
+        let damaged = |source| FetchError::Damaged { part: part.name.clone(), source };
+        let decoded = part.decoder.decode(bytes).map_err(damaged)?;
         Ok(Some(decoded.into()))
     }
 }

@@ -289,7 +289,7 @@ fn a_message_that_does_not_come_in_time_is_not_waited_for() {
     let (sender, answer) = calls.begin(INFER);
     sender.send(Bytes::from_static(&[0, 0])).unwrap();
     let answer = calls.runtime.block_on(answer).unwrap();
-    assert_eq!((answer.status, answer.text.as_str()), (DEADLINE_EXCEEDED, "the request took too long to come"));
+    assert_eq!((answer.status, answer.text.as_str()), (DEADLINE_EXCEEDED, "the request took too long to arrive"));
     // A connection without calls is told to end, and ended.
     let mut idle = Calls::connect(grpc);
     assert_eq!(idle.call(CHECK, b"").status, OK);

@@ -1,4 +1,4 @@
-//! A tree by the book, which keeps every example at its leaf and counts anew at each search; and trials against it.
+//! A tree by the book, which keeps every example at its leaf and counts them at each search; and trials against it.
 
 use std::collections::BTreeMap;
 
@@ -156,7 +156,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn oracle_a_tree_that_counts_anew(seed in any::<u64>(), noise in 0.0..0.9_f64, grace in 20..90_u32) {
+    fn oracle_a_tree_counted_at_each_search(seed in any::<u64>(), noise in 0.0..0.9_f64, grace in 20..90_u32) {
         let rule = GrowthRule { grace: f64::from(grace), confidence: 4.0, tau: 0.05, max_leaves: 1000 };
         let mut tree = HoeffdingTree::new(TargetForm::Classes(2), SHAPE, (0..4).collect());
         let mut naive = NaiveNode::default();
