@@ -3,9 +3,10 @@
 //! `cargo run --example anomaly_data -- DIR` writes `readings.csv` and `inspections.csv` to a folder. The data are the
 //! same wherever they are made: all is integer arithmetic from one seed.
 //!
-//! Every ten minutes each machine reports its temperature: a level of its own, warmer in the afternoon, with noise. From the
-//! fourth day on, machines fail for some hours: one slowly becomes too hot, the readings of another jump, and those of a third
-//! no longer change. Twelve hours after the end of a failure, an inspection names the readings that were taken in it.
+//! Every ten minutes each machine reports its temperature: a level of its own, warmer in the afternoon, with noise.
+//! From the fourth day on, machines fail for some hours: one slowly becomes too hot, the readings of another jump, and
+//! those of a third no longer change. Twelve hours after the end of a failure, an inspection names the readings that
+//! were taken in it.
 
 use std::fmt::Write;
 use std::path::PathBuf;

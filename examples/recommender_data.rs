@@ -4,8 +4,8 @@
 //! the same wherever they are made: all is integer arithmetic from one seed.
 //!
 //! A film has a genre and a quality of its own, and some are far better known than others. A user likes some genres and
-//! dislikes others, joins on one of the first 50 days, and rates a few films in an evening: mostly of the genres that he likes,
-//! and mostly the well-known ones. Stars are quality and taste, with a mood on top, from 1 to 5 in halves.
+//! dislikes others, joins on one of the first 50 days, and rates a few films in an evening: mostly of the genres that
+//! he likes, and mostly the well-known ones. Stars are quality and taste, with a mood on top, from 1 to 5 in halves.
 
 use std::fmt::Write;
 use std::path::PathBuf;

@@ -23,7 +23,7 @@ const PRODUCTS: u64 = 120;
 /// 2025-01-01, in minutes.
 const START: u64 = 28_928_160;
 
-/// In minutes.
+/// A day in minutes.
 const DAY: u64 = 1440;
 
 const COUNTRIES: [&str; 4] = ["France", "Germany", "Ireland", "United Kingdom"];

@@ -15,7 +15,8 @@
 //! | A window's end makes a version; the gate decides; the registry keeps it; the live cell shows it | [`registry`] | [`registry::LiveModels`] |
 //! | A request evaluates the same expressions, look-ups and preparation for one instance | [`relation`], [`example`], [`serve`] | JSON |
 //!
-//! `docs/architecture.md` follows one event and one request file by file, and `docs/glossary.md` explains the terms.
+//! [`docs/architecture.md`](../docs/architecture.md) follows one event and one request file by file, and
+//! [`docs/glossary.md`](../docs/glossary.md) explains the terms.
 //! Modules are declared in the order of their dependencies: a module uses only modules declared before it
 //! (`tests/house/tidy.rs`).
 

@@ -67,7 +67,7 @@ pub fn spawn_finite<T: Send + 'static>(
     PROCESS.spawn_finite(name, work)
 }
 
-/// Does work on the present thread of this process. See [`Threads::watch`].
+/// Runs work on the present thread of this process. See [`Threads::watch`].
 pub fn watch<T>(name: impl Into<String>, work: impl FnOnce() -> T) -> T {
     PROCESS.watch(name, work)
 }
@@ -90,7 +90,7 @@ pub struct ThreadEnd {
 /// The way in which a thread ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndCause {
-    /// It panicked, with this message.
+    /// The thread panicked, with this message.
     Panicked(String),
     /// Its work was done, though it never should be.
     Returned,
@@ -114,9 +114,9 @@ struct WatchedThread {
     name: String,
     /// The system's id, 0 until the thread runs.
     id: AtomicI32,
-    /// It may return.
+    /// True if the thread may return.
     may_end: AtomicBool,
-    /// It no longer does its work.
+    /// True if the thread no longer does its work.
     has_ended: AtomicBool,
 }
 
@@ -168,7 +168,7 @@ impl Threads {
         }
     }
 
-    /// Does work on the present thread, which may return from it, but not panic. A panic is recorded and goes on.
+    /// Runs work on the present thread, which may return from it, but not panic. A panic is recorded and goes on.
     pub fn watch<T>(&self, name: impl Into<String>, work: impl FnOnce() -> T) -> T {
         self.run(&self.enlist(name.into(), true), work)
     }
@@ -222,7 +222,7 @@ impl Threads {
 }
 
 impl<T> Thread<T> {
-    /// Lets the thread return from now on. To be called before it is asked to.
+    /// Allows the thread to return from now on. To be called before it is asked to.
     pub fn expect_end(&self) {
         self.watched.may_end.store(true, SeqCst);
     }

@@ -105,8 +105,8 @@ pub trait Aggregate: Copy + Debug + Send + Sync + 'static {
     /// If the bytes that follow are none of an accumulator.
     fn read(&self, from: &mut StateReader<'_>) -> Result<Self::Acc, postcard::Error>;
 
-    /// Returns whether a pane adds nothing to any merge that has a later pane: `earlier` + `later` = `later`. Windows drop such
-    /// panes.
+    /// Returns whether a pane adds nothing to any merge that has a later pane: `earlier` + `later` = `later`. Windows
+    /// drop such panes.
     fn supersedes(&self, _later: &Self::Acc, _earlier: &Self::Acc) -> bool {
         false
     }

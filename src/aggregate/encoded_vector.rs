@@ -1,9 +1,9 @@
 //! Vectors as bytes, for a process that answers from them without the state that they are of.
 //!
-//! A vector has more than values: what is finished with the asking time, accumulators that take the record that looks up,
-//! and panes. All of it is encoded, so that the decoded vector gives the same answers, to the bit. What an accumulator is of,
-//! and how it is finished, is not encoded: it is that of the vector of an entity without records, which the reader makes from
-//! the same layout.
+//! A vector has more than values: what is finished with the asking time, accumulators that take the record that looks
+//! up, and panes. All of it is encoded, so that the decoded vector gives the same answers, to the bit. What an
+//! accumulator is of, and how it is finished, is not encoded: it is that of the vector of an entity without records,
+//! which the reader makes from the same layout.
 //!
 //! ```
 //! use tidemill::aggregate::{Deferred, Feature, VectorDecoder, encode_vector};

@@ -101,7 +101,7 @@ pub struct AggregateKind {
     pub name: &'static str,
     /// One line for the reference.
     pub summary: &'static str,
-    /// In the order in which they are written.
+    /// Parameters, in the order in which they are written.
     pub parameters: &'static [OpParameter],
     pub input: OpInput,
     /// The type of the answer, given the type of `of`.

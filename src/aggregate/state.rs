@@ -307,7 +307,7 @@ impl GroupState {
             window.load(bytes, &slots)?;
         }
         self.load_recency(&saved.recency, &slots)?;
-        // Nothing expires by that, but windows are told the asking time.
+        // Nothing expires by that, but windows need the asking time.
         self.next_expiry = EventTime::MIN;
         self.advance(self.asof.max(saved.asof), &mut Expired::default());
         Ok(slots.into_iter().flatten().collect())

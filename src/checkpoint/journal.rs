@@ -163,9 +163,9 @@ fn object_path(number: u64) -> BlobPath {
 /// The form of the lines of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LineForm {
-    /// Each has a checksum and an end.
+    /// Records with a checksum and an end each.
     Checked,
-    /// None has a checksum, and the last may be truncated.
+    /// Records without checksums, of which the last may be truncated.
     Appended,
     /// A copy of either: a checksum is compared where there is one.
     Any,

@@ -37,8 +37,8 @@ struct ProgramSlot {
 }
 
 impl ProgramBuilder {
-    /// Starts from the columns of the driving source's records; `time` is the position of the event time; `None` if that is an expression: then
-    /// an instance has no time of its own but the columns that the expression reads.
+    /// Starts from the columns of the driving source's records; `time` is the position of the event time; `None` if
+    /// that is an expression: then an instance has no time of its own but the columns that the expression reads.
     pub fn record(&mut self, schema: &Schema, time: Option<usize>) {
         for (position, column) in schema.columns.iter().enumerate() {
             let slot = self.slot(column.ty, Some(&column.name));

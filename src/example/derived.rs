@@ -32,7 +32,7 @@ use crate::value::{ColumnBuilder, Scalar, Type};
 pub struct DerivedFeature {
     /// The features that it reads: positions in the group's vectors, and types.
     reads: Vec<(usize, Type)>,
-    /// Over the columns of these.
+    /// The expression, over the columns of these.
     expr: Expr,
 }
 

@@ -117,7 +117,7 @@ impl InstanceFields {
         free
     }
 
-    /// Lets every field be null whose slot is not needed.
+    /// Makes every field nullable whose slot is not needed.
     fn relax(&mut self, needed: &[bool]) {
         self.visit(&mut |fields| fields.iter_mut().for_each(|field| field.nullable |= !needed[field.slot]));
     }

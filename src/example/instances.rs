@@ -38,7 +38,7 @@ pub enum InstanceFault {
     },
     /// The event time is outside the allowed range.
     TimeOutOfRange(EventTime),
-    /// There is no event time, and no record has been seen whose time could be taken.
+    /// An instance without an event time, before any record whose time could be taken.
     NoTime,
     /// The request exceeds [`MOST_CELLS`].
     TooMany,

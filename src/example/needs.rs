@@ -8,7 +8,7 @@ use super::steps::ProgramStep;
 /// The inputs of a program and the steps that make them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InputNeeds<'a> {
-    /// In the order of their dependencies; each slot is written by one of them.
+    /// Steps, in the order of their dependencies; each slot is written by one of them.
     pub steps: &'a [ProgramStep],
     /// Slots of the inputs.
     pub inputs: &'a [usize],

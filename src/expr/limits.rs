@@ -112,6 +112,7 @@ pub fn check(tokens: &[TokenWithSpan]) -> Result<(), LimitExceeded> {
     let mut levels = Levels { open: vec![Level::default()], tokens: 0, prefixes: 0, selects: 0, dots: 0 };
     let mut before = &Token::EOF;
     for TokenWithSpan { token, span } in tokens {
+        // The token, and the names of a path that it continues.
         let word = match token {
             Token::Whitespace(_) => continue,
             Token::Word(word) => word.keyword,
@@ -122,6 +123,7 @@ pub fn check(tokens: &[TokenWithSpan]) -> Result<(), LimitExceeded> {
             (_, Token::Period) => levels.dots,
             _ => 0,
         };
+        // What it adds to the innermost level, and the levels that it closes.
         levels.add(if is_suffix(token, word) { SUFFIX } else { 1 });
         let opens = matches!(token, Token::LParen | Token::LBracket | Token::LBrace) || word == Keyword::CASE;
         let in_case = levels.innermost().is_case;
@@ -147,6 +149,7 @@ pub fn check(tokens: &[TokenWithSpan]) -> Result<(), LimitExceeded> {
                 }
             }
         }
+        // The level that it opens, and the limits.
         if opens {
             levels.open.push(Level { is_case: word == Keyword::CASE, ..Level::default() });
         }

@@ -343,6 +343,7 @@ impl<'scope> Renderer<'_, 'scope> {
                     otherwise: otherwise.clone(),
                     keep_unlabelled: job.kept_examples() == KeptExamples::All,
                 };
+                // The operator, which reports each attribution and saves the examples that wait.
                 let events = job.events.clone();
                 let checkpoint = job.checkpoint(format!("model.{}.label", model.name));
                 let nulls = job.nulls.place(&format!("model.{}.label", model.name));

@@ -99,11 +99,11 @@ pub fn worker_of(hash: u64, peers: usize) -> usize {
 /// The rule by which rows are sent to workers.
 #[derive(Clone)]
 pub enum Route {
-    /// To the worker that owns the key in these columns.
+    /// The worker that owns the key in these columns.
     Key { codec: KeyCodec, columns: Vec<usize> },
     /// The same as `Key`, by another hash than [`Key::hash_of`].
     HashedKey { codec: KeyCodec, columns: Vec<usize>, hash: fn(&[u8]) -> u64 },
-    /// To the worker that owns the part of the bound that the key in these columns belongs to.
+    /// The worker that owns the part of the bound to which the key in these columns belongs.
     Part { codec: KeyCodec, columns: Vec<usize>, bound: EntityBound },
     /// All rows to the worker that owns this hash.
     One(u64),

@@ -11,7 +11,7 @@ use crate::value::{Batch, Scalar};
 /// The expression of a label over a record and an example.
 #[derive(Clone, Debug)]
 pub struct LabelPairs {
-    /// Over the record's columns from `record_from` on, then the columns of the example.
+    /// The value, over the record's columns from `record_from` on, then the columns of the example.
     pub value: Expr,
     /// The columns of a record before this one are those of its key.
     pub record_from: usize,

@@ -191,6 +191,7 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
     let order = spec.group_order.sorted(groups.len());
     let mut lookups: Vec<&spec::Lookup> = model.lookups.iter().collect();
     lookups.sort_by_key(|lookup| order.iter().position(|group| *group == lookup.group));
+    // The columns of complete examples, and the places that the expressions of the spec have among them.
     let mut columns = stream.clone();
     let mut feature_types = Vec::new();
     let mut places: HashMap<(usize, usize), usize> = HashMap::new();
@@ -206,6 +207,7 @@ fn plan_model(spec: &Spec, groups: &[Arc<GroupPlan>], model: &spec::Model) -> Mo
     let named = model.lookups.iter().flat_map(|lookup| lookup.features.iter().map(|feature| (lookup.group, *feature)));
     let moved: Vec<usize> = (0..stream.len()).chain(named.map(|place| places[&place])).collect();
     let to = |column: usize| moved[column];
+    // The label, and the columns by which examples are told apart.
     let (label, identity) = match &model.label {
         Label::Joined(label) => (joined_label(spec, model.examples, label), label.example_on.clone()),
         Label::Immediate { value } => (LabelPlan::Immediate { value: value.remap(&to) }, identity_of(spec, model)),

@@ -18,7 +18,8 @@ pub struct RecordOrder {
     other: Ranks,
 }
 
-/// By the rank of a source in a stream, the same in both streams together. A stream of one source has no ranks in its sort keys.
+/// By the rank of a source in a stream, the same in both streams together. A stream of one source has no ranks in its
+/// sort keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Ranks(Vec<usize>);
 

@@ -14,7 +14,7 @@ pub struct BackendTraffic {
     server: String,
     up: IntGauge,
     requests: IntCounterVec,
-    /// Those answered with 200, which need no look-up.
+    /// Requests answered with 200, which need no look-up.
     good: IntCounter,
     retries: IntCounter,
     in_flight: IntGauge,

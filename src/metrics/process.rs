@@ -87,6 +87,7 @@ fn histogram(registry: &Registry, name: MetricName, least: f64, buckets: usize) 
 impl Metrics {
     /// Registers all metrics, for a dataflow of this name.
     pub fn new(dataflow: &str) -> Arc<Self> {
+        // Each metric is registered under its name in `names!`.
         let registry = Registry::new();
         macro_rules! register {
             ($kind:ident, $name:expr) => {{

@@ -20,13 +20,13 @@ pub enum LabelDomain {
 /// The fault of a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum LabelFault {
-    /// It is null, and none can come later.
+    /// A label that is null, and none can come later.
     Null,
-    /// It is neither 0 nor 1.
+    /// A label that is neither 0 nor 1.
     NotTruth,
-    /// It is negative.
+    /// A negative label.
     Negative,
-    /// It is beyond ±10^18, or infinite.
+    /// A label beyond ±10^18, or infinite.
     OutOfRange,
 }
 

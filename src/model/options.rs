@@ -10,7 +10,7 @@ use super::{InputOptions, ParameterValue, ReportOptions, SamplingOptions, Task};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelOptions {
     pub kind: KindOptions,
-    /// None for kinds that are not trained by an optimizer.
+    /// `None` for kinds that are not trained by an optimizer.
     pub optimizer: Option<OptimizerOptions>,
     /// Inputs, by name, whose combination is hashed into one categorical input.
     pub crosses: Vec<Vec<String>>,
@@ -88,7 +88,7 @@ fn is_default_min_examples(examples: &u64) -> bool {
 pub struct KindOptions {
     /// A name in [`super::KINDS`].
     pub name: String,
-    /// None for the first task of that kind.
+    /// `None` for the first task of that kind.
     pub task: Option<Task>,
     /// `(name, value)` as written.
     pub parameters: Vec<(String, ParameterValue)>,

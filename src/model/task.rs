@@ -12,7 +12,7 @@ pub enum Task {
     Multiclass,
     /// Labels and predictions are values.
     Regression,
-    /// There are no labels; a prediction is the number of a cluster, from 0.
+    /// No labels; a prediction is the number of a cluster, from 0.
     Clustering,
     /// A prediction is a score from 0 to 1 that is higher the more unusual an example is. Labels are 0 or 1, for usual and
     /// unusual, and only score.

@@ -13,8 +13,8 @@ pub struct ChampionPeriod<'a> {
     pub by: &'a HistoryEntry,
 }
 
-/// Returns the times in which a version was champion, ascending: those at which [`version_at`](super::version_at) returns it.
-/// `moves` are all moves of a model, ascending.
+/// Returns the times in which a version was champion, ascending: those at which [`version_at`](super::version_at)
+/// returns it. `moves` are all moves of a model, ascending.
 pub fn champion_periods(moves: &[HistoryEntry], version: u64) -> Vec<ChampionPeriod<'_>> {
     let is_champion = |entry: &HistoryEntry| entry.made.aliases.get(CHAMPION) == Some(&version);
     let mut by_time: Vec<&HistoryEntry> = moves.iter().collect();

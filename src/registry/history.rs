@@ -1,4 +1,4 @@
-//! The history of a model's aliases, which tells the champion at any event time.
+//! The history of a model's aliases, from which the champion at any event time follows.
 //!
 //! Each move is one object, numbered from 1 and never changed; it lists all aliases as they stand after it. A move
 //! holds from its event time on, so the champion at T is that of the highest-numbered move whose time is not after T.

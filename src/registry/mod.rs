@@ -7,9 +7,9 @@
 //! {model}/splits/{number}.json            one split each, append-only; the highest number is current
 //! {model}/scores/{first}.json             the scores of a hundred windows each, kept when their versions are deleted
 //! ```
-//! JSON objects contain a checksum of themselves ([`crate::hash::seal`]). Every write is of a whole object, and a version exists
-//! once its `model.json` does, so a crash leaves no half of one. Version numbers come from the trainer's state, so publishing a
-//! version again after a crash changes nothing.
+//! JSON objects contain a checksum of themselves ([`crate::hash::seal`]). Every write is of a whole object, and a
+//! version exists once its `model.json` does, so a crash leaves no half of one. Version numbers come from the trainer's
+//! state, so publishing a version again after a crash changes nothing.
 //!
 //! [`Registry`] reads and writes, blocking. [`Writer`] publishes on a thread of its own for a running dataflow.
 //! [`LiveModels`] holds the versions and [`SplitBoard`] the splits that requests read, without a lock. [`Follower`] notices

@@ -26,7 +26,7 @@ pub struct SavedChampion {
 }
 
 impl SavedChampion {
-    /// Returns its manifest; of one that is not known, what the checkpoint tells of it.
+    /// Returns its manifest; of one that is not known, as much as the checkpoint has.
     fn manifest_of(&self, model: &str) -> Manifest {
         self.manifest.clone().unwrap_or_else(|| Manifest {
             name: model.to_owned(),
@@ -92,7 +92,7 @@ fn restore_model(
     when: When,
     result: &mut Restoration,
 ) -> Result<(), RegistryError> {
-    // Later moves, and versions that are made again, are told from what the history has now.
+    // Later moves, and versions that are made again, are found by what the history has now.
     live.continue_from(name, registry.newest_entry(name)?.0, registry.newest_by_trainer(name)?);
     // The champion that the history names.
     let NewestMove { made, damaged } = registry.newest_move(name)?;

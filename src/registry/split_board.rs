@@ -66,7 +66,7 @@ struct TargetMove {
 #[derive(Debug)]
 pub struct ServingSplit {
     pub entry: SplitEntry,
-    /// In the order of the split's.
+    /// Arms, in the order of the split's.
     pub arms: Vec<ServingArm>,
     pub shadows: Vec<ServingArm>,
 }
@@ -156,8 +156,8 @@ impl SplitBoard {
         known.moves.drain(..least);
     }
 
-    /// Reads the splits that were made since, and the versions that they name. `in_memory` returns a version that need not be
-    /// read. Returns whether anything has changed.
+    /// Reads the splits that were made since, and the versions that they name. `in_memory` returns a version that need
+    /// not be read. Returns whether anything has changed.
     ///
     /// # Errors
     /// If the log cannot be read. A version that cannot be is logged, and its arm is left out.

@@ -1,10 +1,10 @@
-//! A registry in the place of another one, as after `run --fresh`: how it is told, and what is forgotten then.
+//! A registry in the place of another one, as after `run --fresh`: how it is recognised, and what is forgotten then.
 
 use super::history::AliasMove;
 use super::{Registry, RegistryError};
 
 impl Registry {
-    /// Returns the first move of a model, by which one registry is told from another; `None` if there is none yet.
+    /// Returns the first move of a model, by which one registry is distinguished from another; `None` if there is none yet.
     ///
     /// # Errors
     /// If it cannot be read.

@@ -141,9 +141,9 @@ impl Registry {
         Ok((manifest, predictor))
     }
 
-    /// Deletes versions until `keep` are left: the oldest first, never one that an alias points to or the newest split names,
-    /// nor the champion before the present one, nor the trainer's champion and the one before it, so that there is one to roll
-    /// back to. Returns those that were deleted.
+    /// Deletes versions until `keep` are left: the oldest first, never one that an alias points to or the newest split
+    /// names, nor the champion before the present one, nor the trainer's champion and the one before it, so that there
+    /// is one to roll back to. Returns those that were deleted.
     ///
     /// # Errors
     /// If the store fails.

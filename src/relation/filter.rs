@@ -9,7 +9,7 @@ use crate::value::Schema;
 #[derive(Debug)]
 pub struct Filter {
     pub input: StreamId,
-    /// Over the input's columns.
+    /// The condition, over the input's columns.
     pub predicate: Expr,
 }
 

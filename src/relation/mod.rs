@@ -11,8 +11,9 @@
 //! Training and serving share the declaration and no more than that: the same bound expressions, evaluated by the same
 //! [`Expr::eval`](crate::expr::Expr::eval), the same keys and the same order of columns. Each of the two walks over it
 //! by code of its own, and where they must differ the file says so: serving reads a table's newest row and a group's
-//! newest vector instead of those as of the record's time, ignores a WHERE and an `at`, and keeps an instance whose JOIN finds no row.
-//! `tests/oracle/serving.rs` runs both halves of every operator on the same records and compares the bits.
+//! newest vector instead of those as of the record's time, ignores a WHERE and an `at`, and keeps an instance whose
+//! JOIN finds no row. `tests/oracle/serving.rs` runs both halves of every operator on the same records and compares the
+//! bits.
 //!
 //! ```
 //! use tidemill::expr::{Expr, Scope};

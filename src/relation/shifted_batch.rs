@@ -5,7 +5,7 @@ use crate::value::Batch;
 /// The records of a batch at their new times.
 #[derive(Debug, Default)]
 pub struct ShiftedBatch {
-    /// In the order of the new times, and of sort keys within one time.
+    /// Records, in the order of the new times, and of sort keys within one time.
     pub batch: Batch,
     /// Records without a new time, which were dropped.
     pub dropped: u64,

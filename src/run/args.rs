@@ -53,7 +53,8 @@ pub struct JobArgs {
     /// File whose first line is the token that the endpoint takes; by default that of `http.tokens` in the config.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// File with the certificates, in PEM, of authorities that an endpoint with `https://` is trusted by; by default those of the system. The endpoint of the config is trusted by its own certificate.
+    /// File with the certificates, in PEM, of authorities that an endpoint with `https://` is trusted by; by default
+    /// those of the system. The endpoint of the config is trusted by its own certificate.
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 }

@@ -297,8 +297,8 @@ fn accept(snapshot: &StoredCheckpoint, fingerprint: &Fingerprint, url: &str) -> 
     })
 }
 
-/// Returns the checkpoint that a run starts from, if there is one; reports those that are skipped. `fault` finds what is wrong
-/// with one.
+/// Returns the checkpoint that a run starts from, if there is one; reports those that are skipped. `fault` finds what
+/// is wrong with one.
 ///
 /// # Errors
 /// If the checkpoints cannot be read, or there are some and none of them can be used.

@@ -85,7 +85,7 @@ pub struct PreparedJob {
     pub job: Arc<Job>,
     /// The events that the graph will send.
     pub events: Receiver<JobEvent>,
-    /// To be kept as long as the job runs: dropping it ends the thread that supervises Kafka.
+    /// Inputs, kept as long as the job runs: dropping them ends the thread that supervises Kafka.
     pub inputs: Inputs,
 }
 
@@ -324,6 +324,7 @@ pub fn dropped(job: &Job) -> BTreeMap<String, u64> {
 
 /// Updates the gauges of sources and stores.
 pub fn update_gauges(job: &Job, metrics: &Metrics) {
+    // The partitions.
     let mut overtaken_by_source: BTreeMap<String, u64> = BTreeMap::new();
     let mut watermarks: BTreeMap<String, EventTime> = BTreeMap::new();
     for progress in job.partitions.list() {
@@ -345,6 +346,7 @@ pub fn update_gauges(job: &Job, metrics: &Metrics) {
         let least = watermarks.entry(source.to_owned()).or_insert(watermark);
         *least = watermark.min(*least);
     }
+    // The sources, over all of their partitions.
     for (source, watermark) in watermarks.into_iter().filter(|(_, watermark)| *watermark != EventTime::MIN) {
         metrics.watermark.with_label_values(&[source.as_str()]).set(watermark as f64 / 1e3);
     }

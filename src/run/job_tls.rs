@@ -20,10 +20,10 @@ use rustls::{
 /// The certificates that a client takes from a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
-    /// Those that an authority of the system has signed for the host.
+    /// Certificates that an authority of the system has signed for the host.
     #[default]
     System,
-    /// Those that an authority in a file has signed for the host.
+    /// Certificates that an authority in a file has signed for the host.
     Authorities(PathBuf),
     /// The first one of a file and no other, whatever host it is for: that of a job of the same config.
     Certificate(PathBuf),

@@ -1,5 +1,5 @@
-//! Limit on dead letters: ends a job if too many of the first records of a source are refused, as it then probably reads them
-//! with wrong declarations.
+//! Limit on dead letters: ends a job if too many of the first records of a source are refused, as it then probably
+//! reads them with wrong declarations.
 //!
 //! A source is judged once, by its first [`EARLY_RECORDS`] records or, if it ends before, by the records that it had. Of
 //! fewer than [`FEW_RECORDS`], some may well be bad, so such a source only fails if every record is a dead letter.

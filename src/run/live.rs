@@ -248,7 +248,7 @@ impl LiveRun {
         Ok(())
     }
 
-    /// Goes over to the files as they are now, if that was requested and nothing is lost by it.
+    /// Restarts with the files as they are now, if that was requested and nothing is lost by it.
     fn reload(&mut self) {
         let is_running = matches!(self.shutdown, Shutdown::Running);
         if self.signals.take_reload() && is_running {
@@ -313,8 +313,9 @@ impl LiveRun {
         Ok(())
     }
 
-    /// Reports that event time has run ahead, or no longer is: in the log, on stderr and in the readiness of the endpoint. As
-    /// long as it is ahead, no checkpoint is taken, so that the newest is from before, or those before it are kept.
+    /// Reports that event time has run ahead, or no longer is: in the log, on stderr and in the readiness of the
+    /// endpoint. As long as it is ahead, no checkpoint is taken, so that the newest is from before, or those before it
+    /// are kept.
     fn report_event_time(&mut self) {
         let ahead_ms = self.job.frontier.ahead_ms();
         let is_ahead = ahead_ms > MOST_AHEAD_MS;

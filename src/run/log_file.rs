@@ -1,8 +1,9 @@
 //! The log file: lines are appended until it has `max_bytes`, then it is renamed and a new one is begun.
 //!
-//! `tidemill.log` is the file that is written; `tidemill.log.1` is the one before it, `tidemill.log.2` the one before that,
-//! up to as many as are kept. A line is never divided between two files, and one that could be written in part only, as on a
-//! full disk, is removed. A file that is moved or deleted by others is written until it is full, as others may still read it.
+//! `tidemill.log` is the file that is written; `tidemill.log.1` is the one before it, `tidemill.log.2` the one before
+//! that, up to as many as are kept. A line is never divided between two files, and one that could be written in part
+//! only, as on a full disk, is removed. A file that is moved or deleted by others is written until it is full, as
+//! others may still read it.
 
 use std::fs::{File, OpenOptions, remove_file, rename};
 use std::io::{ErrorKind, Read, Result, Seek, SeekFrom, Write};

@@ -1,9 +1,9 @@
 //! The log: to stderr from the start, and to a file once the config has been read.
 //!
 //! Both are layers of one `tracing` subscriber. stderr has warnings and errors unless flags say otherwise. The file has
-//! everything from `info` on, among it a line for each training window (target [`TRAINING`]), and whatever verbs print to
-//! stderr (target [`STDERR`]), which the layer of stderr leaves out. The file has a layer for each [`LogFormat`]; their level
-//! is off until [`open_file`].
+//! everything from `info` on, among it a line for each training window (target [`TRAINING`]), and whatever verbs print
+//! to stderr (target [`STDERR`]), which the layer of stderr leaves out. The file has a layer for each [`LogFormat`];
+//! their level is off until [`open_file`].
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, OnceLock};

@@ -1,5 +1,17 @@
 //! The composition root: command line, config, and the verbs.
 //!
+//! Invariant: a verb reads its files, checks them whole and locks what it writes before it changes anything. It fails
+//! with the usage, the dataflow file or the config ([`Failure::Usage`], exit code 2), or else with an error and its causes
+//! ([`Failure::Runtime`], exit code 1).
+//!
+//! ```
+//! use clap::Parser;
+//! use tidemill::run::Cli;
+//!
+//! assert!(Cli::try_parse_from(["tidemill", "check", "demo.toml", "--set", "http.listen=127.0.0.1:0"]).is_ok());
+//! assert!(Cli::try_parse_from(["tidemill", "chekc", "demo.toml"]).unwrap_err().to_string().contains("'check'"));
+//! ```
+//!
 //! | file | verb |
 //! |---|---|
 //! | `live` | `run` |
@@ -19,12 +31,15 @@
 //!
 //! | file | contents |
 //! |---|---|
+//! | `cli` | the verbs and their flags |
 //! | `args`, [`config`] | flags of every verb; the config file |
 //! | [`inputs`], `kafka_supervisor` | open the files and Kafka topics of a plan |
 //! | `http_client`, `job_tls` | ask the endpoint of a running job |
 //! | `resume` | where the partitions of a plan are read on |
 //! | [`job`] | assembles a plan's inputs, outputs and workers, and steps the workers |
 //! | `job_events`, `dead_letters` | handle the running graph's events: versions, dead letters, overtaken records |
+//! | `rollout` | follows the aliases and splits of models that others move, and reports them |
+//! | `training` | the training of each model in the digest: versions, scores, labels |
 //! | `model_reports` | the metrics and log lines that follow from what models report |
 //! | `letter_limit` | ends a job of whose first records too many are dead letters |
 //! | `signals`, `reload` | signals to a run, a replica or a gateway; how a run goes over to changed files |

@@ -98,7 +98,7 @@ pub fn moved(metrics: &Metrics, model: &str, made: &AliasMove) {
     }
 }
 
-/// Counts the labels of a window that were refused, and says so.
+/// Counts and logs the labels of a window that were refused.
 pub fn refused(metrics: &Metrics, plan: &ModelPlan, refused: &RefusedInWindow) {
     for (fault, count) in &refused.labels {
         metrics.refused_labels.with_label_values(&[plan.name.as_str(), fault.name()]).inc_by(*count);
@@ -119,7 +119,7 @@ pub fn waiting(model: &str, window_end: EventTime, waiting: &WaitingWindow) {
     }
 }
 
-/// Counts a rise of a champion's error, and says so.
+/// Counts and logs a rise of a champion's error.
 pub fn drift(metrics: &Metrics, model: &str, alarm: &DriftAlarm) {
     metrics.model_drift.with_label_values(&[model]).inc();
     let DriftAlarm { time, examples, error } = *alarm;

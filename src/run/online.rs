@@ -68,8 +68,8 @@ fn replica_mirror(plan: &Plan, online: &Online) -> ReplicaMirror {
     ReplicaMirror { definition: ReplicaDefinition::new(&plan.spec.definition()), tables: rows.collect() }
 }
 
-/// Returns the derived features that are written to Redis, by position among them: those that do not depend on the asking time,
-/// which a reader computes.
+/// Returns the derived features that are written to Redis, by position among them: those that do not depend on the
+/// asking time, which a reader computes.
 fn written(group: &GroupPlan) -> impl Iterator<Item = usize> {
     (0..group.derived.len()).filter(|derived| !group.finished_by_readers[*derived])
 }

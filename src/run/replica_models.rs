@@ -132,7 +132,7 @@ impl FollowedRegistry {
     fn is_other(&mut self) -> bool {
         let mut is_other = false;
         for model in self.live.models() {
-            // One that cannot be read now is told by others.
+            // One that cannot be read now is reported elsewhere.
             let Ok(Some(first)) = self.registry.first_move(model) else { continue };
             let before = self.first.insert(model.to_owned(), first.clone());
             is_other |= before.is_some_and(|before| before != first);

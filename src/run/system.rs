@@ -7,14 +7,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 /// The permissions that no file or directory has that the process makes: writing for the group, anything for others.
 const DENIED: u32 = 0o027;
 
-/// Lets no other user than those of the group read what the process writes from now on, whatever it was started with:
+/// Hides what the process writes from now on from users outside its group, whatever it was started with:
 /// files have the mode 0640 or a stricter one, directories 0750. To be called before there are other threads.
 pub fn restrict_files() {
     let before = umask(Mode::from_raw_mode(DENIED));
     umask(before | Mode::from_raw_mode(DENIED));
 }
 
-/// Lets the process open as many files as the system allows it, and returns how many.
+/// Raises the number of files that the process may open as far as the system allows, and returns it.
 pub fn raise_open_files() -> u64 {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     // Without the right to do so the limit stays as it is.

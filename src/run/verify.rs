@@ -178,6 +178,7 @@ fn rows(mut here: OfflineRows, mut there: OfflineRows, key: &[String]) -> anyhow
     if names != there.names() {
         return Ok(format!("the columns are {} here and {} there", names.join(", "), there.names().join(", ")));
     }
+    // Rows are named by their time and their key.
     let place: Vec<usize> = names
         .iter()
         .enumerate()
@@ -200,6 +201,7 @@ fn rows(mut here: OfflineRows, mut there: OfflineRows, key: &[String]) -> anyhow
             (None, Some(there)) => return Ok(format!("{}: {}", shown(&there), only(false))),
             (None, None) => return Ok("the rows are the same; one digest does not belong to its file".to_owned()),
         };
+        // The first difference: a value of the same row, or a row that one of the files lacks.
         let Some(column) = (0..names.len()).find(|column| !same(&here[*column], &there[*column])) else { continue };
         if place.iter().all(|column| same(&here[*column], &there[*column])) {
             let (name, here_has, there_has) = (&names[column], json(&here[column]), json(&there[column]));

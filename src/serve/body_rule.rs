@@ -3,7 +3,7 @@
 /// The body that a route takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyRule {
-    /// None; one that is sent is not read.
+    /// No body; one that is sent is not read.
     None,
     /// The whole body, within the limits of the endpoint.
     Whole,

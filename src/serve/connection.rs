@@ -95,7 +95,7 @@ impl Activity {
 #[derive(Debug)]
 struct WatchedConnection {
     activity: Arc<Activity>,
-    /// It is told to end before it is closed.
+    /// True once GOAWAY was sent.
     is_warned: bool,
     touches: u32,
     /// Sweeps since the last activity.

@@ -130,7 +130,7 @@ pub struct HttpRoute {
     pub role: Role,
     body: BodyRule,
     query: QueryRule,
-    /// It is answered even if there are too many connections.
+    /// True if it is answered even with too many connections.
     is_reserved: bool,
     handler: Handler,
 }

@@ -13,7 +13,7 @@ pub enum QueryRule {
     Any,
     /// The fields of a form, which depend on what the path names: the handler checks them, by [`check_fields`].
     Form,
-    /// Those of these names, each once at most.
+    /// Parameters of these names, each once at most.
     Named(&'static [&'static str]),
 }
 

@@ -22,7 +22,7 @@ pub struct ConnectionRules {
     pub client: IpAddr,
     /// The certificate that the connection is encrypted with; `None` if it is not.
     pub tls: Option<Arc<ServerConfig>>,
-    /// There are too many connections: only routes in reserve are answered, once.
+    /// True if there are too many connections: only routes in reserve are answered, once.
     pub is_reserved: bool,
 }
 

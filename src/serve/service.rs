@@ -207,7 +207,7 @@ impl Service {
         Err(RequestError::TooManyConnections)
     }
 
-    /// Lets a request wait for work that blocks, unless too many do.
+    /// Admits a request to work that blocks, unless too many wait for some.
     fn wait(&self) -> Result<SemaphorePermit<'_>, RequestError> {
         self.waiting.try_acquire().map_err(|_| RequestError::TooMuchWaiting)
     }

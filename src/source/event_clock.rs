@@ -34,9 +34,9 @@ const SKEW_MS: i64 = 1_000;
 /// A piece of evidence of the brokers' clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// It is at this time or later.
+    /// The brokers' clock is at this time or later.
     AtLeast(EventTime),
-    /// It has just been at this time.
+    /// The brokers' clock has just been at this time.
     Now(EventTime),
 }
 
@@ -49,7 +49,7 @@ pub struct EventClock {
 
 #[derive(Clone, Copy, Debug)]
 struct ClockState {
-    /// In ms; a fraction is kept, however often the clock is read.
+    /// Time in ms; a fraction is kept, however often the clock is read.
     time: f64,
     /// The wall clock when it was last read.
     wall: EventTime,

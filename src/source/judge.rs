@@ -13,10 +13,10 @@ use crate::time::{EventTime, Offset, in_range};
 
 /// The decision on one record.
 pub(super) enum RecordVerdict {
-    /// It has an effective time.
+    /// A record with an effective time.
     Effective(EffectiveTime),
     Refused(Refusal),
-    /// It was refused, outside the wanted range.
+    /// A record that was refused outside the wanted range.
     Skipped,
 }
 

@@ -125,11 +125,11 @@ pub trait Partition: Send {
 /// The state of a partition after a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputStatus {
-    /// There may be more records now.
+    /// More records may be there now.
     MoreAvailable,
-    /// There is no record now; there may be one later.
+    /// No record is there now; one may come later.
     NothingAvailable,
-    /// There will be no further record.
+    /// No further record will come.
     EndOfInput,
 }
 

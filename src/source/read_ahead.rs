@@ -24,7 +24,7 @@ const MERGED_BYTES: u64 = 1 << 20;
 /// Records of a partition by the newest effective time of the read that they came with.
 #[derive(Debug)]
 pub struct ReadAhead {
-    /// In the order of reading.
+    /// Reads, in order.
     reads: VecDeque<CountedRead>,
     /// Reads are merged until they have this many records.
     grain: u64,
@@ -72,8 +72,8 @@ impl ReadAhead {
         }
     }
 
-    /// Returns the records in reads that end after `time`, and their bytes. Reads that end at or before `time`, or an earlier
-    /// argument, are forgotten.
+    /// Returns the records in reads that end after `time`, and their bytes. Reads that end at or before `time`, or an
+    /// earlier argument, are forgotten.
     pub fn beyond(&mut self, time: EventTime) -> Volume {
         while let Some(read) = self.reads.pop_front_if(|read| read.until <= time) {
             self.total.records -= read.volume.records;

@@ -73,9 +73,9 @@ impl AssignedPartition {
 pub struct ReaderOptions {
     /// Back pressure: a partition with this many records or bytes in flight is read on only if the graph waits for it.
     pub max_in_flight: Volume,
-    /// Everything before this is in the state that the graph starts from.
+    /// The time before which everything is in the state that the graph starts from.
     pub resume: EventTime,
-    /// Everything at or after this is skipped.
+    /// The time at or after which everything is skipped.
     pub until: EventTime,
     /// The time that a partition has nothing to read before it is idle; `None` if it never is.
     pub idle_after: Option<Duration>,

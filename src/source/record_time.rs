@@ -37,7 +37,7 @@ pub enum RecordTime {
 /// An event time by expression.
 #[derive(Clone, Debug)]
 pub struct ComputedTime {
-    /// Over the columns of the topic.
+    /// The expression, over the columns of the topic.
     expr: Expr,
     /// Positions of the columns that it reads, ascending.
     reads: Vec<usize>,

@@ -84,7 +84,7 @@ pub struct SampleColumn {
 /// The first records of a file or a topic.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RecordSample {
-    /// In the order of the file; those of JSON in the order in which records have them first.
+    /// Columns in the order of the file; those of JSON in the order in which records have them first.
     pub columns: Vec<SampleColumn>,
     pub rows: usize,
     /// Number of records that could not be read.
@@ -145,8 +145,8 @@ impl RecordSample {
         });
     }
 
-    /// Leaves out the columns that cannot be declared: those that no record has a readable value of, and those with a part of
-    /// their path that has no name.
+    /// Leaves out the columns that cannot be declared: those that no record has a readable value of, and those with a
+    /// part of their path that has no name.
     pub fn leave_out_unusable(&mut self) {
         let RecordSample { columns, left_out, .. } = self;
         columns.retain(|column| {

@@ -99,8 +99,8 @@ impl Spec {
         format!("group({from} by {entity:?} {lines:?}{bound})")
     }
 
-    /// The text of a look-up: that of its group, the columns of the examples where they have other names, the features that it
-    /// takes, by the names under which the model has them, and the derived ones among them.
+    /// The text of a look-up: that of its group, the columns of the examples where they have other names, the features
+    /// that it takes, by the names under which the model has them, and the derived ones among them.
     fn lookup_text(&self, model: &Model, lookup: &Lookup) -> String {
         let group = &self.groups[lookup.group];
         let names = |schema: &Schema, columns: &[usize]| -> Vec<String> {

@@ -39,7 +39,7 @@ impl Group {
 /// The entities of each group whose memory is estimated.
 #[derive(Clone, Copy, Debug)]
 pub struct AssumedEntities {
-    /// Their number, if their memory in all is wanted.
+    /// Number of entities, if their memory in all is wanted.
     pub entities: Option<u64>,
     /// Records of an entity in each pane, or in all of a window without panes.
     pub records: u64,

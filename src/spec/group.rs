@@ -38,6 +38,7 @@ impl<'a> Checker<'a> {
             }
             return None;
         };
+        // The entity, and the features of each line.
         let lines = lines?;
         let schema = self.spec.stream_schema(from);
         let entity = entity.and_then(|names| self.columns(&names, schema, from_name.value));
@@ -70,6 +71,7 @@ impl<'a> Checker<'a> {
             }
             group.lines.push(line);
         }
+        // Options of the whole group, then features derived from those of its lines.
         self.keep_panes(fields, &mut group);
         group.bound = self.bound(fields, &group);
         for (derived, place) in self.derived(derived, &group) {
@@ -139,6 +141,7 @@ impl<'a> Checker<'a> {
         if suspect {
             return None;
         }
+        // What depends on the type of the input and on the ops.
         let chosen = self.resolution(&fields, of.as_ref().map(Expr::ty));
         let digits = of.as_ref().map_or(0, |of| digits(of, schema, chosen));
         let stem = self.stem(alias.as_ref(), of_text.as_ref(), of.as_ref(), schema);

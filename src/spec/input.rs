@@ -60,6 +60,7 @@ impl<'a> Checker<'a> {
         stream: StreamId,
         name: &str,
     ) -> Option<Entries> {
+        // The entries that can be read make inputs; the others are reported.
         let scope = self.example_scope(stream, name);
         let before = self.problems.count();
         let mut skipped = false;

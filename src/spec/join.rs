@@ -50,7 +50,7 @@ pub struct JoinScope<'a> {
     pub sql: &'a ViewSql<'a>,
     /// The columns before the table.
     pub before: &'a Scope,
-    /// Those, then the table's.
+    /// The columns before the JOIN, then the table's.
     pub all: &'a Scope,
 }
 

@@ -99,6 +99,7 @@ impl<'a> Checker<'a> {
         let blank = |bytes: usize| " ".repeat(bytes);
         let padded = blank(argument.start) + argument_text + &blank(text.value.len() - argument.end);
         let operand = Text { value: &padded, span: text.span.clone() };
+        // The value of the first record, or the total of all.
         if op == LabelOp::First {
             return self.label_value(&text, &scope, task);
         }
@@ -262,8 +263,8 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// Returns the total that a value asks for, and the bytes of its argument: `First` and the whole value if it is not a call of
-/// one.
+/// Returns the total that a value asks for, and the bytes of its argument: `First` and the whole value if it is not a
+/// call of one.
 fn total(value: &str) -> (LabelOp, Range<usize>) {
     let call = |op: LabelOp| {
         let start = value.len() - value.trim_start().len();

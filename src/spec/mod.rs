@@ -9,9 +9,9 @@
 //! assert_eq!(errors.to_string(), "demo.toml:3:22: error: unknown stream 'nowhere'; expected a source or a view");
 //! ```
 //!
-//! The keys of a file are declared once, in `keys` and `feature_keys`: the reader refuses others, and the reference lists them. A
-//! declaration whose mistake matters to its users is marked *broken*: references to it are not checked, so that one
-//! mistake is reported once.
+//! The keys of a file are declared once, in `keys` and `feature_keys`: the reader refuses others, and the reference
+//! lists them. A declaration whose mistake matters to its users is marked *broken*: references to it are not checked,
+//! so that one mistake is reported once.
 
 mod feature_keys;
 mod keys;

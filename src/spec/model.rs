@@ -46,6 +46,7 @@ impl<'a> Checker<'a> {
             self.problems.expected(fields.span("offset"), message, expected);
         }
         let examples_name = examples.as_ref().map_or("", |name| name.value);
+        // The kind, by which inputs, label and options are checked.
         let kind = self.model_kind(fields);
         let known = kind.as_ref().map(|(kind, _)| *kind);
         if known.is_none_or(|kind| kind.label == LabelUse::Required) {
@@ -73,6 +74,7 @@ impl<'a> Checker<'a> {
         }
         let record = instance.as_ref().map(|way| way[0]);
         let recommend = fields.get("recommend").and_then(|value| self.recommend(value, record, known));
+        // The look-ups by which the inputs are found.
         let (entries, label) = parts?;
         let BoundInputs { lookups, inputs, label } = self.look_ups(entries, label)?;
         Some(Model {

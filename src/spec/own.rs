@@ -28,7 +28,8 @@ impl Group {
 }
 
 impl Spec {
-    /// Returns, for each column that a line reads, the one of the same name and type among those of the record that looks up.
+    /// Returns, for each column that a line reads, the one of the same name and type among those of the record that
+    /// looks up.
     ///
     /// # Errors
     /// The columns that are not among them.

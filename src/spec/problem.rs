@@ -28,9 +28,9 @@ pub struct Problem {
 /// The weight of a problem: whether the file can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// It cannot.
+    /// The file cannot be used.
     Error,
-    /// It can, but may not do what is meant.
+    /// The file can be used, but may not do what is meant.
     Warning,
 }
 
@@ -38,7 +38,7 @@ pub enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct SpecErrors {
     pub path: String,
-    /// In the order of their positions.
+    /// Problems, in the order of their positions.
     pub problems: Vec<Problem>,
 }
 

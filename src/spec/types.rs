@@ -113,8 +113,8 @@ impl Group {
         &self.lines[feature.line].ops[feature.op]
     }
 
-    /// Returns the features as the columns of an example, derived ones last. A list or a map stands there with the type of its values; only an
-    /// input that is nothing else may read it, see [`Group::form`].
+    /// Returns the features as the columns of an example, derived ones last. A list or a map stands there with the type
+    /// of its values; only an input that is nothing else may read it, see [`Group::form`].
     pub fn schema(&self) -> Schema {
         let column = |feature: &GroupFeature| {
             Column::new(
@@ -154,7 +154,7 @@ impl Group {
 pub struct Line {
     /// The beginning of the names of its features: `as`, or the column that `of` is.
     pub stem: Option<String>,
-    /// Over the columns of `from`.
+    /// The input, over the columns of `from`.
     pub of: Option<Expr>,
     pub filter: Option<Expr>,
     /// Decimal digits kept of a float: `X = round(x * 10^digits)`. 0 for an int.
@@ -173,7 +173,7 @@ pub struct Line {
 /// The second input of a line.
 #[derive(Debug)]
 pub struct SecondInput {
-    /// Over the columns of `from`.
+    /// The expression, over the columns of `from`.
     pub expr: Expr,
     /// Decimal digits kept, as those of the line.
     pub digits: u32,
@@ -211,7 +211,7 @@ pub struct GroupFeature {
 #[derive(Clone, Debug)]
 pub struct DerivedColumn {
     pub name: String,
-    /// Over the features of the group's vectors, by position.
+    /// The expression, over the features of the group's vectors, by position.
     pub expr: Expr,
 }
 
@@ -302,7 +302,7 @@ impl LearnAt {
 pub enum LabelOp {
     /// The value of the first in the total order that has one.
     First,
-    /// Their number.
+    /// The number of records.
     Count,
     /// The sum of their values.
     Sum,
@@ -311,7 +311,7 @@ pub enum LabelOp {
 }
 
 impl LabelOp {
-    /// Those of all records, which dataflow files write as calls.
+    /// Operations over all records, which dataflow files write as calls.
     pub const TOTALS: [LabelOp; 3] = [LabelOp::Count, LabelOp::Sum, LabelOp::Max];
 
     /// Returns the name of the call in dataflow files.
@@ -336,8 +336,8 @@ pub struct JoinedLabel {
     /// Columns of the example's stream.
     pub example_on: Vec<usize>,
     pub op: LabelOp,
-    /// Over the columns of `from`, then those of the example's stream. Bool or numeric; for classes, a string, an int or a
-    /// bool. True for a count.
+    /// The value, over the columns of `from`, then those of the example's stream. Bool or numeric; for classes, a string, an
+    /// int or a bool. True for a count.
     pub value: Expr,
     pub after_ms: i64,
     pub within_ms: i64,
@@ -374,6 +374,6 @@ pub enum Label {
     Immediate {
         value: Expr,
     },
-    /// None: the kind of the model does without.
+    /// No label: the kind of the model does without.
     Unlabelled,
 }

@@ -136,7 +136,7 @@ impl<'a> Checker<'a> {
 
     /// A window that is written as a text.
     fn named_window(&self, text: &Text<'a>) -> Option<(Window, String)> {
-        // A duration of zero is none of a window, and told as such.
+        // A duration of zero is reported as such, since no window has one.
         if let Some(ms) = parse_duration(text.value) {
             positive(text, ms, self.problems)?;
         }

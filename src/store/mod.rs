@@ -1,6 +1,23 @@
 //! Stores: the newest features for serving ([`memory`], mirrored in [`redis`]), and all of them for training elsewhere
 //! ([`offline`], read back by [`offline_rows`], checked by [`checksums`]); and the newest records of streams that someone
 //! watches (`taps`).
+//!
+//! Invariant: a reader never sees half of a vector, nor an older vector of a key after a newer one. Writing to memory
+//! cannot fail; a mirror that cannot be written is behind, and catches up; an offline file that cannot be written ends
+//! the run with an [`offline::OfflineError`].
+//!
+//! ```
+//! use tidemill::aggregate::Feature;
+//! use tidemill::store::Online;
+//! use tidemill::value::{Scalar, Type};
+//!
+//! let online = Online::new([("spend".to_owned(), vec![Type::String])], []);
+//! let spend = online.group("spend").unwrap();
+//! let ann = spend.codec().encode_one(&[Scalar::String("ann".into())]);
+//! assert_eq!(spend.get(&ann), None);
+//! spend.write(&ann, &mut None, &[Feature::Value(Scalar::Int(3))]);
+//! assert_eq!(spend.get(&ann).unwrap()[0], Feature::Value(Scalar::Int(3)));
+//! ```
 
 pub mod checksums;
 mod content;

@@ -259,7 +259,7 @@ impl OrderedFile {
         close(writer, &self.path)
     }
 
-    /// Takes in rows, ordered by their event times from here on.
+    /// Adds rows, ordered by their event times from here on.
     pub fn push(&mut self, batch: Batch) {
         let mut rows: Vec<u32> = (0..batch.len() as u32).collect();
         rows.sort_by_key(|row| batch.event_times[*row as usize]);

@@ -8,9 +8,9 @@
 pub enum LengthFault {
     /// Its text is no decimal number.
     NoNumber,
-    /// It is not a whole number of ms.
+    /// A length that is not a whole number of ms.
     Fraction,
-    /// It is longer than [`LONGEST_MS`].
+    /// A length above [`LONGEST_MS`].
     TooLong,
 }
 

@@ -14,8 +14,8 @@ use crate::time::EventTime;
 /// The bytes of a batch that is made in the graph, at most, unless it is a single row.
 pub const MOST_BATCH_BYTES: usize = 256 << 20;
 
-/// Cuts rows into runs of at most [`MOST_BATCH_BYTES`] bytes, or of one row. `total` is the size of all of them or more: only if
-/// it is too large is the size of each row asked for.
+/// Cuts rows into runs of at most [`MOST_BATCH_BYTES`] bytes, or of one row. `total` is the size of all of them or
+/// more: only if it is too large is the size of each row asked for.
 pub fn cut_by_bytes<R>(rows: &[R], total: usize, bytes: impl Fn(&R) -> usize) -> Vec<&[R]> {
     if total <= MOST_BATCH_BYTES {
         return vec![rows];

@@ -104,7 +104,7 @@ pub enum Found<'a> {
     Object,
 }
 
-/// In words, as the object of "found".
+/// The value in words, as the object of "found".
 impl fmt::Display for Found<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

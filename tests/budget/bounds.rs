@@ -282,8 +282,8 @@ fn memory_stays_within_a_bound_in_bytes() {
     }
 }
 
-/// Returns the state of a group that holds at most `most` entities, after a record of each of `entities`, within a few minutes,
-/// so that none expires.
+/// Returns the state of a group that holds at most `most` entities, after a record of each of `entities`, within a few
+/// minutes, so that none expires.
 fn bounded(layout: &GroupLayout, most: usize, entities: usize) -> GroupState {
     let mut state = GroupState::bounded(layout, Some(EntityBound::new(most as u64)));
     let values: arrow_array::ArrayRef = std::sync::Arc::new(arrow_array::Int64Array::from(vec![7]));

@@ -190,7 +190,7 @@ pub struct Run<'a> {
     /// Records read at a time.
     pub read: usize,
     pub workers: usize,
-    /// Over how many partitions the records of each topic are dealt, by key.
+    /// The number of partitions over which the records of each topic are dealt, by key.
     pub partitions: usize,
     /// Start from a snapshot.
     pub start: Option<(i64, SnapshotParts)>,

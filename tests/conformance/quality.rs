@@ -1,7 +1,7 @@
 //! Prequential scores of models on a generated drift, and on classic data sets if there are any.
 //!
-//! The sets are read from `classic/*.csv.gz` under the folder that `TIDEMILL_DATA` names: a header, a column that is left out,
-//! the inputs, and the label. Without that folder their tests print so and pass.
+//! The sets are read from `classic/*.csv.gz` under the folder that `TIDEMILL_DATA` names: a header, a column that is
+//! left out, the inputs, and the label. Without that folder their tests print so and pass.
 
 use std::collections::BTreeSet;
 use std::io::Read;

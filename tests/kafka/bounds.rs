@@ -1,4 +1,5 @@
-//! The end of a bounded run, on files and on Kafka: everything that takes effect before it and nothing else, in batches of any size.
+//! The end of a bounded run, on files and on Kafka: everything that takes effect before it and nothing else, in batches
+//! of any size.
 
 use std::path::Path;
 use std::sync::Arc;

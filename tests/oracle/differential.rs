@@ -1,8 +1,8 @@
 //! Differential dataflow's own `reduce` as a second oracle.
 //!
-//! A record is inserted into a collection at the first time as of which a window holds it, and removed at the first as of which
-//! the window no longer does. What `reduce` makes of the collection at a time is then what an example of that time
-//! looks up. Nothing here is shared with the engine, nor with the naive oracle.
+//! A record is inserted into a collection at the first time as of which a window holds it, and removed at the first as
+//! of which the window no longer does. What `reduce` makes of the collection at a time is then what an example of that
+//! time looks up. Nothing here is shared with the engine, nor with the naive oracle.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

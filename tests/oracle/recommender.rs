@@ -64,8 +64,8 @@ fn check_examples(examples: &Columns, all: &[Rating], genres: &BTreeMap<String, 
     }
 }
 
-/// The mean average precision of the lists of each user in each window, ranked by a column, best first. Lists in which scores
-/// are equal are left out, and told by the second number.
+/// The mean average precision of the lists of each user in each window, ranked by a column, best first. Lists in which
+/// scores are equal are left out, and told by the second number.
 fn map(examples: &Columns, column: &str) -> (f64, usize) {
     let mut lists: BTreeMap<(i64, String), Vec<(f64, bool)>> = BTreeMap::new();
     for row in 0..examples.len() {

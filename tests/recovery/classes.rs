@@ -1,5 +1,6 @@
-//! Models of all tasks, with and without optimizers, labels and shards, from file to endpoint: replays and a live run give the
-//! same hashes, offline files hold a map from class to probability, and the endpoint returns objects, numbers and clusters.
+//! Models of all tasks, with and without optimizers, labels and shards, from file to endpoint: replays and a live run
+//! give the same hashes, offline files hold a map from class to probability, and the endpoint returns objects, numbers
+//! and clusters.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};

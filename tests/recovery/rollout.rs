@@ -177,7 +177,8 @@ fn a_ramp_goes_back_by_itself_at_the_same_window_whatever_interrupts_the_run() {
     assert!(compared >= 6, "{compared}");
 }
 
-/// A model that ranks the clicks of each user, and publishes by how well it does: users who liked `a` like `b` from the ninth day on.
+/// A model that ranks the clicks of each user, and publishes by how well it does: users who liked `a` like `b` from the
+/// ninth day on.
 fn ranking() -> Rising {
     let dataflow = "name = \"rising\"\n\
         [source.clicks]\ntopic = \"clicks\"\nformat = \"json\"\ntime = \"at\"\n\

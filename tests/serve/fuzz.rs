@@ -1,8 +1,8 @@
 //! Requests made of parts at random, for every reader of requests: each is answered well or as an error of the caller, in
 //! JSON where it is an error, and the connection can be used on unless the answer ends it.
 //!
-//! The requests are made of what the readers look for: real routes, real bodies, and values that are nearly right. The seed is
-//! fixed, so a failure is repeated; the message has the request.
+//! The requests are made of what the readers look for: real routes, real bodies, and values that are nearly right. The
+//! seed is fixed, so a failure is repeated; the message has the request.
 
 use std::io::Write;
 

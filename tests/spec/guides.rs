@@ -1,8 +1,8 @@
 //! Guides in `docs/guides`: their commands print what they show.
 //!
-//! The commands and scripts of a guide run one after another in one folder. In what is shown, a line `…` stands for any lines. A run goes
-//! on beside the commands after it; its endpoint is on a free port, wherever the guide has it. A block that begins with
-//! `# rows: FILE` has the rows of that file, of CSV or Parquet, once the commands have run.
+//! The commands and scripts of a guide run one after another in one folder. In what is shown, a line `…` stands for any
+//! lines. A run goes on beside the commands after it; its endpoint is on a free port, wherever the guide has it. A
+//! block that begins with `# rows: FILE` has the rows of that file, of CSV or Parquet, once the commands have run.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -86,8 +86,8 @@ fn add_commands(block: &str, shown: &mut Vec<Shown>) {
     }
 }
 
-/// The command that runs a block ```` ```python ```` that ends with a comment, which is what it prints. `None` if it does not, or
-/// the clients that it imports could not be installed.
+/// The command that runs a block ```` ```python ```` that ends with a comment, which is what it prints. `None` if it
+/// does not, or the clients that it imports could not be installed.
 fn script(block: &str) -> Option<Shown> {
     block.lines().last().filter(|line| line.starts_with("# "))?;
     let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients");

@@ -2,6 +2,12 @@
 //!
 //! A kind says what it takes and answers, and its family makes the answer. Those whose family has no other member have
 //! it in their file.
+//!
+//! ```
+//! use tidemill::aggregate::KINDS;
+//! let mean = KINDS.iter().find(|kind| kind.name == "mean").unwrap();
+//! assert!(mean.parameters.is_empty());
+//! ```
 
 mod approx_distinct;
 mod bottom_k;

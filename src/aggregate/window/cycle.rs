@@ -8,7 +8,7 @@ use crate::time::{EventTime, format_duration};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cycle {
     pub length_ms: i64,
-    /// May be negative; shorter than the length.
+    /// Shift from multiples of the length, shorter than it; may be negative.
     pub offset_ms: i64,
 }
 

@@ -117,7 +117,7 @@ impl<A: Aggregate> ContinuedWindow<A> for Merging<A> {
     }
 }
 
-/// Everything but the state is that of the sliding window.
+/// The sliding window with another state.
 impl WindowKind for Divisible {
     const FORM: WindowForm = Sliding::FORM;
 

@@ -180,7 +180,7 @@ pub struct Singles<A: Aggregate> {
 
 /// The provisional records of a slot.
 struct OpenRecords<T> {
-    /// In the order of their times.
+    /// Records, in the order of their times.
     singles: Vec<Single<T>>,
     /// The time just after the newest record, also where that does not count.
     asof: EventTime,

@@ -84,7 +84,7 @@ before t. Only records that the operation counts make a run: one whose value is 
         self.max_ms.map(|max_ms| max_ms + self.gap_ms + 1)
     }
 
-    /// None: a run is cut by where it began, and so by the one before.
+    /// `None`: a run is cut by where it began, and so by the one before.
     fn history_ms(self) -> Option<i64> {
         None
     }

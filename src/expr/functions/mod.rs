@@ -1,4 +1,10 @@
 //! Functions of expressions. A new one is one entry in one of the lists here; its row in the reference is generated.
+//!
+//! ```
+//! use tidemill::expr::FUNCTIONS;
+//! let round = FUNCTIONS.iter().copied().flatten().find(|function| function.name == "round").unwrap();
+//! assert_eq!(round.signature, "round(x [, digits])");
+//! ```
 
 use std::ops::Range;
 

@@ -80,7 +80,7 @@ pub struct GraphNode {
 pub struct NodeNote {
     /// A few words, behind the node's kind.
     pub text: String,
-    /// It runs more than any other node.
+    /// True of the node that runs most.
     pub is_busiest: bool,
 }
 
@@ -89,7 +89,7 @@ pub struct NodeNote {
 pub struct GraphEdge {
     pub from: usize,
     pub to: usize,
-    /// May be empty.
+    /// The text at the edge; may be empty.
     pub label: String,
 }
 

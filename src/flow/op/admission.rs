@@ -20,7 +20,7 @@ pub struct LabelAdmission {
     pub received: u64,
     /// All refused labels.
     pub refused: RefusedLabels,
-    /// Those of windows that have not been reported, by the window's end.
+    /// Refused labels of windows that have not been reported, by the window's end.
     by_window: BTreeMap<EventTime, RefusedLabels>,
 }
 

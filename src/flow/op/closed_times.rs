@@ -50,7 +50,7 @@ pub trait ClosedOperator: 'static {
 /// The progress of an operator instance, and its part in checkpoints.
 pub struct ClosedTimes {
     checkpoint: OperatorCheckpoint,
-    /// Everything before this time is processed.
+    /// The time before which everything is processed.
     done: EventTime,
     /// The stretch that was interrupted, to be finished first.
     current: Option<Stretch>,

@@ -158,9 +158,9 @@ const BACKLOG_PAUSE: Duration = Duration::from_millis(1);
 struct GroupSchedule {
     shard: GroupShard,
     checkpoint: OperatorCheckpoint,
-    /// Those of the closed changes and of what is published; none at the end of time.
+    /// Capabilities of the closed changes and of what is published; none at the end of time.
     capabilities: Vec<Capability<EventTime>>,
-    /// Everything before this is processed.
+    /// The time before which everything is processed.
     done: EventTime,
     length: SliceLength,
     /// `None` if there is no online store.

@@ -1,10 +1,11 @@
 //! Attribution: an example waits for its label.
 //!
 //! Both inputs are distributed by the label's key. The label of an example at t is the first record in the total order
-//! with the same key, t + after <= its time <= t + within, and a value; where both streams have records of one source, it must
-//! be behind the example in the total order. Or it is made from all such records, and known at t + within. The example is output with it at that record's time, or at t + within if that is
-//! when it is to be learnt. If none came, it is output at t + within with the label that stands for none, or is dropped and
-//! counted. Whether a label is one that the model's kind can learn is checked where it is learnt.
+//! with the same key, t + after <= its time <= t + within, and a value; where both streams have records of one source,
+//! it must be behind the example in the total order. Or it is made from all such records, and known at t + within. The
+//! example is output with it at that record's time, or at t + within if that is when it is to be learnt. If none came,
+//! it is output at t + within with the label that stands for none, or is dropped and counted. Whether a label is one
+//! that the model's kind can learn is checked where it is learnt.
 
 use std::sync::Arc;
 

@@ -47,8 +47,8 @@ pub enum KeptExamples {
     /// No examples.
     #[default]
     Nothing,
-    /// Those with a label.
+    /// Examples with a label.
     Labelled,
-    /// All; a label that is missing or was refused is null.
+    /// All examples; a label that is missing or was refused is null.
     All,
 }

@@ -247,7 +247,7 @@ impl PendingExamples {
         }
     }
 
-    /// Lets an example that has its label wait for its horizon.
+    /// Keeps an example that has its label until its horizon.
     fn hold(&mut self, example: ExampleRef, label: Scalar) {
         let known = self.horizon(&example);
         self.labelled.entry(known).or_default().push(LabelledRow { example, known, label });
@@ -258,7 +258,7 @@ impl PendingExamples {
         example.time.saturating_add(self.plan.within_ms)
     }
 
-    /// Lets an example wait for its label.
+    /// Keeps an example until its label arrives.
     fn wait(&mut self, example: ExampleRef) {
         let key = Key::from_bytes(self.batches[&example.batch].keys.row(example.row as usize).as_ref());
         self.deadlines.entry(self.horizon(&example)).or_default().push(key.clone());

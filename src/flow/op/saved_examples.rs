@@ -26,7 +26,7 @@ pub struct SavedPending {
 /// The state of the label of a pending example.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum SavedLabel {
-    /// It is not known.
+    /// A label that is not known.
     Open,
     /// The label, which is learnt at the horizon.
     Known(Scalar),

@@ -219,7 +219,7 @@ impl GroupShard {
         closing.inserted.is_none() && (closing.until == EventTime::MAX || self.entities.advance(closing.until, slice))
     }
 
-    /// Everything that closes: look-ups of one time before its updates, and those in the total order where that matters.
+    /// Returns everything that closes: look-ups of one time before its updates, and those in the total order where that matters.
     fn events(&self) -> Vec<ClosingEvent> {
         let mut events: Vec<ClosingEvent> = Vec::new();
         for (from, lookups) in (0u32..).zip(&self.lookups) {

@@ -1,9 +1,10 @@
 //! Shift: records wait until the time at which they take effect.
 //!
-//! A record arrives at its own time, which closes first; its new time is the same or later ([`crate::relation::Shift`]). It is output once
-//! that is closed, too. Were it output on arrival, the online store would show it before it takes effect, and a
-//! checkpoint would lose it: as of T, the source has it behind itself, and no operator after this one has seen it. So the
-//! state as of T is the records whose own times are before T and whose new times are not.
+//! A record arrives at its own time, which closes first; its new time is the same or later
+//! ([`crate::relation::Shift`]). It is output once that is closed, too. Were it output on arrival, the online store
+//! would show it before it takes effect, and a checkpoint would lose it: as of T, the source has it behind itself, and
+//! no operator after this one has seen it. So the state as of T is the records whose own times are before T and whose
+//! new times are not.
 //!
 //! Records stay on the worker that reads them; operators behind this one distribute them by what they need.
 
@@ -32,8 +33,9 @@ struct SavedShift {
     waiting: Vec<SavedBatch>,
 }
 
-/// Returns the records of a stream at their new times, which `step` finds. `schema` are their columns, `sources` is how many
-/// sources they come from; `name` is that of the operator. Records that are dropped, and those that keep their own times, are counted in `nulls`.
+/// Returns the records of a stream at their new times, which `step` finds. `schema` are their columns, `sources` is how
+/// many sources they come from; `name` is that of the operator. Records that are dropped, and those that keep their own
+/// times, are counted in `nulls`.
 ///
 /// # Errors
 /// If saved state cannot be read.

@@ -1,8 +1,9 @@
 //! Tables: the newest row per key, as a differential arrangement; and look-ups in it as of a record's time.
 //!
-//! Keys and rows are stored in the bytes of [`crate::value::KeyCodec`]. What a look-up at t sees is the accumulation of all changes
-//! strictly before t, so the arrangement is compacted to just before what may still be asked. [`newest_rows`] decides
-//! which records are changes: a late one is none if its key has a row, or was deleted, at a newer event time.
+//! Keys and rows are stored in the bytes of [`crate::value::KeyCodec`]. What a look-up at t sees is the accumulation of
+//! all changes strictly before t, so the arrangement is compacted to just before what may still be asked.
+//! [`newest_rows`] decides which records are changes: a late one is none if its key has a row, or was deleted, at a
+//! newer event time.
 
 use std::collections::{BTreeMap, HashMap};
 

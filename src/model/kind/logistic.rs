@@ -50,7 +50,7 @@ impl Loss for Logistic {
         Self::predict(sum) - f64::from(u8::from(target > 0.5))
     }
 
-    /// With p the log-odds of the truth, dp/dt = 1/(1 + e^p), so that p + e^p grows by the time.
+    /// The flow of the gradient: with p the log-odds of the truth, dp/dt = 1/(1 + e^p), so that p + e^p grows by the time.
     fn descent(&self, sum: f64, target: f64, time: f64) -> f64 {
         let sign = if target > 0.5 { 1.0 } else { -1.0 };
         let start = sign * sum.clamp(-MOST, MOST);

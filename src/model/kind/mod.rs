@@ -3,6 +3,12 @@
 //! A kind is a [`ModelKind`] in a file of its own and a line in [`KINDS`]. It declares its task, its parameters and
 //! whether an optimizer trains it, and makes a [`Learner`], which learns, and a [`Scorer`], which predicts. A kind that
 //! has several tasks is one [`ModelKind`] for each, all of one name.
+//!
+//! ```
+//! use tidemill::model::{KINDS, Task};
+//! let poisson = KINDS.iter().find(|kind| kind.name == "poisson").unwrap();
+//! assert_eq!(poisson.task, Task::Regression);
+//! ```
 
 mod base_rate;
 mod class_states;

@@ -15,7 +15,7 @@ pub enum LabelUse {
     Required,
     /// Examples without a label are learnt as well; their target is NaN.
     Optional,
-    /// There are no labels; every target is NaN, and nothing is scored.
+    /// No labels: every target is NaN, and nothing is scored.
     None,
 }
 

@@ -32,7 +32,7 @@ pub(super) struct SlotVectors {
     start: VectorStart,
     /// By slot, one more than the position of its vector; 0 of a slot without one.
     positions: Vec<u32>,
-    /// In the order in which they were first learnt.
+    /// Slots, in the order in which they were first learnt.
     slots: Vec<u32>,
     /// (vectors, width).
     values: Vec<f64>,

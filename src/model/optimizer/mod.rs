@@ -4,6 +4,12 @@
 //! side by side in one row of a matrix (so that a hashed slot costs one cache line). A kind that is linear in its slots
 //! hands it each row with the loss, to [`Optimizer::learn`]. Another takes [`Optimizer::dot`], adds what else its sum has,
 //! finds the slope of its loss there, and calls [`Optimizer::step`].
+//!
+//! ```
+//! use tidemill::model::OPTIMIZERS;
+//! let ftrl = OPTIMIZERS.iter().find(|optimizer| optimizer.name == "ftrl").unwrap();
+//! assert!(ftrl.parameters.iter().any(|parameter| parameter.name == "l1"));
+//! ```
 
 mod adagrad;
 mod adam;

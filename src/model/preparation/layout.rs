@@ -10,8 +10,8 @@
 //! A bool is a number, 0 or 1, and is not cut into bins; a cross takes it as a category. A null string or category is
 //! a category of its own. A list is several numbers or categories; those of bags come after the single categories.
 //!
-//! A text is a map of its words. A map is either so many numbers that are not cut, or entries of its own: see [`MapForm`]. The entries come after all
-//! others of a row, one for each category of the map, with a hashed slot each.
+//! A text is a map of its words. A map is either so many numbers that are not cut, or entries of its own: see
+//! [`MapForm`]. The entries come after all others of a row, one for each category of the map, with a hashed slot each.
 //!
 //! ```
 //! use tidemill::model::preparation::SlotLayout;

@@ -136,6 +136,7 @@ impl Observations {
         rows: usize,
         value: impl Fn(usize, usize) -> InputCell<'a>,
     ) {
+        // The buffers are cleared and reused.
         self.width = (layout.numbers.len(), layout.categories.len());
         self.rows = rows;
         self.numbers.clear();

@@ -27,7 +27,7 @@ pub struct Metric {
     pub summary: &'static str,
     pub better: Better,
     pub tasks: &'static [Task],
-    /// None for other tasks, and where there is no answer: of no examples, or the AUC of one class.
+    /// The value; `None` for other tasks, and where there is no answer: of no examples, or the AUC of one class.
     pub of: fn(&Scores) -> Option<f64>,
 }
 

@@ -188,6 +188,7 @@ impl Closing {
     pub fn finish(self, setup: &TrainingSetup, state: &mut TrainingState, end: EventTime) -> Version {
         let Closing { combined, candidate, divergence, comparison, .. } = self;
         let CandidateVersion { predictor, classes } = candidate.expect("a close that is done has a candidate");
+        // The verdict: a rollback of the champion, or the gate's on the candidate.
         let champion = state.history.champion().map(|champion| champion.number);
         let diverged = divergence.and_then(|check| check.reason(champion));
         let is_diverged = diverged.is_some();
@@ -202,7 +203,6 @@ impl Closing {
         let lists = state.window.scores.list_sums();
         let mut window = state.start_window(setup, end, &lists);
         let examples = window.examples();
-
         // The statistics of the lineage, if the version is accepted.
         let mut statistics = window.statistics;
         let earlier = state.lineage.as_ref().map(|lineage| &lineage.statistics);
@@ -226,7 +226,7 @@ impl Closing {
         } else if rolled_back.is_some() {
             state.lineage = state.previous.take();
         }
-
+        // The report of the version.
         let prequential = window.scores.summary(&lists);
         let scores = scores_of(number, before, verdict.scores, &prequential);
         Version {

@@ -19,7 +19,7 @@ pub struct DriftAlarm {
     pub time: EventTime,
     /// The number of newest examples that are left, most of them from after the rise.
     pub examples: u64,
-    /// Their mean error, from 0 to 1.
+    /// Mean error of these examples, from 0 to 1.
     pub error: f64,
 }
 

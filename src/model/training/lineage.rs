@@ -16,7 +16,7 @@ pub(super) struct Lineage {
     pub preparation: Arc<Preparation>,
     /// The values of the window in which the version was trained.
     pub training: WindowValues,
-    /// None while the open window continues it and no later window can start from it again.
+    /// `None` while the open window continues it and no later window can start from it again.
     pub learner: Option<Box<dyn Learner>>,
 }
 

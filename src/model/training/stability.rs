@@ -17,7 +17,7 @@ use crate::model::preparation::{Observations, SlotLayout, mix};
 /// Examples of a window that all count.
 const WHOLE: u64 = 1_000;
 
-/// Of the examples beyond [`WHOLE`], one in this many counts, with this weight.
+/// One in this many of the examples beyond [`WHOLE`] counts, with this weight.
 const SAMPLED: u64 = 16;
 
 /// Examples that a window needs for a comparison.

@@ -27,7 +27,7 @@ impl Decision {
 /// A version of a model, made at a window's end.
 #[derive(Clone, Debug)]
 pub struct Version {
-    /// From 1, in window order.
+    /// Number of the version, from 1, in window order.
     pub number: u64,
     pub window_start: EventTime,
     pub window_end: EventTime,

@@ -317,7 +317,7 @@ impl GatewaySection {
         self.servers.iter().enumerate().map(url).collect()
     }
 
-    /// Returns what is wrong: the key and why. The values are not told, as one may have a password.
+    /// Returns what is wrong: the key and why. The values are left out, as one may have a password.
     pub fn mistake(&self) -> Option<(&'static str, String)> {
         let wrong = self.backends().err().map(|at| {
             ("servers", format!("gateway.servers: entry {} is no URL of a server; expected http://HOST:PORT", at + 1))

@@ -39,7 +39,7 @@ const TIME_WORDS: [&str; 22] = [
     "utc",
 ];
 
-/// At most this share of the values may be of another form than the others.
+/// Largest share of the values that may be of another form than the others.
 const STRAY: f64 = 0.002;
 
 /// A column with its guessed type.

@@ -1,8 +1,8 @@
 //! `init`: a dataflow file to begin with, from a sample of a file or a topic.
 //!
-//! Facts that a sample does not show are guessed. Every guess is explained in a comment of the file that it is written to, and one
-//! that may well be wrong is marked *unsure* there and on stderr. The file is checked before it is written, so that it
-//! passes `check` whatever the sample has.
+//! Facts that a sample does not show are guessed. Every guess is explained in a comment of the file that it is written
+//! to, and one that may well be wrong is marked *unsure* there and on stderr. The file is checked before it is written,
+//! so that it passes `check` whatever the sample has.
 //!
 //! | file | contents |
 //! |---|---|

@@ -56,6 +56,7 @@ impl SampleSketch {
             };
             return Err(Failure::Usage(format!("error: the sample has no records{refused}; expected one at least")));
         }
+        // The types of the columns, and the texts that are null in any of them.
         let mut taken = Vec::new();
         let new = |column| GuessedColumn::new(column, sample.is_text, &mut taken);
         let mut columns: Vec<GuessedColumn> = sample.columns.iter().map(new).collect();
@@ -68,6 +69,7 @@ impl SampleSketch {
             column.read(sampled, &null_texts);
         }
 
+        // The time, the entities and the label, each from the columns that are left.
         let timing = match &named.time {
             Some(name) => GuessedTiming::of_name(name, &columns)?,
             None => GuessedTiming::guess(&columns).ok_or_else(|| no_time(&columns))?,

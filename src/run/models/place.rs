@@ -23,7 +23,8 @@ use crate::time::{EventTime, format_time};
 /// Flags that say where models are.
 #[derive(Args, Clone, Debug)]
 pub struct PlaceArgs {
-    /// Registry to use directly, whether a job runs on it or not: a path or `file://` URL. A running job notices moves within a second.
+    /// Registry to use directly, whether a job runs on it or not: a path or `file://` URL. A running job notices moves
+    /// within a second.
     #[arg(long, value_name = "URL", conflicts_with_all = ["url", "token_file", "ca_file"])]
     registry: Option<String>,
     #[command(flatten)]
@@ -313,7 +314,7 @@ pub(super) fn check(registry: &Registry, model: &str) -> anyhow::Result<()> {
 fn event_time(registry: &Registry, model: &str, asked: &AskedMove) -> anyhow::Result<EventTime> {
     let moved = registry.history(model)?.iter().map(|entry| entry.made.time).max();
     match (asked.from, moved) {
-        // Another answer for a time that the history has told already would be a lie.
+        // The history has answered for that time already, and an answer must not change.
         (Some(from), Some(moved)) if from < moved => {
             let moved = format_time(moved);
             bail!("--from is before {moved}, from which on the newest move holds; expected a later time")

@@ -57,8 +57,8 @@ fn period_line(period: &ChampionPeriod<'_>) -> String {
     format!("{time} by {} (move {number}): {}", made.by, made.reason)
 }
 
-/// Returns the description of a version with its scores. `aliases` are those that point to it, `periods` those in which it was
-/// champion.
+/// Returns the description of a version with its scores. `aliases` are those that point to it, `periods` those in which
+/// it was champion.
 pub fn version(manifest: &Manifest, aliases: &[&str], periods: &[ChampionPeriod<'_>]) -> String {
     let Manifest { window, decision, reason, .. } = manifest;
     let aliases = if aliases.is_empty() { "none".to_owned() } else { aliases.join(", ") };

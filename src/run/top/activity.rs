@@ -32,7 +32,7 @@ pub struct SourceActivity {
     pub in_flight: f64,
     /// Records of Kafka that have not been read; `None` for files.
     pub lag: Option<f64>,
-    /// In seconds since 1970; `None` before the first record.
+    /// Watermark in seconds since 1970; `None` before the first record.
     pub watermark: Option<f64>,
 }
 

@@ -9,9 +9,9 @@ use crate::time::EventTime;
 pub enum FoundEntity {
     /// Its features, by name, as JSON.
     Vector(Vec<(String, serde_json::Value)>),
-    /// It has no vector.
+    /// An entity without a vector.
     Unknown,
-    /// It cannot be asked for.
+    /// A key that no entity can have.
     Mistake(String),
 }
 

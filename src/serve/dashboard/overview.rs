@@ -173,6 +173,7 @@ impl Overview {
     fn groups(&self) -> Markup {
         // A column that only groups with a bound have a use for.
         let has_bounds = self.groups.iter().any(|group| group.status.dropped.is_some());
+        // One row a group.
         html! {
             h2 { "Feature groups" }
             div.scroll tabindex="0" role="region" aria-label="Feature groups" {

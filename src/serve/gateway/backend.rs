@@ -47,7 +47,7 @@ pub struct Backend {
     /// Its position among all servers.
     pub index: usize,
     pub url: BackendUrl,
-    /// It gets requests.
+    /// True while it gets requests.
     is_in: AtomicBool,
     /// The number of times that it was taken out. Connections from before are not used again.
     outages: AtomicU64,

@@ -12,7 +12,7 @@ use super::backend::Backend;
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum BalancePolicy {
-    /// One after the other.
+    /// Servers in turn.
     #[default]
     RoundRobin,
     /// The one with the fewest requests that it has not answered yet; in turn among several.

@@ -36,13 +36,13 @@ pub fn live(_: &Service, _: &Captures<'_>, payload: Payload<'_>) -> Result<Reply
     Ok(answer(&ServerLiveResponse { live: true }))
 }
 
-/// Tells whether every model has a version and there is no other reason against readiness.
+/// Answers whether every model has a version and there is no other reason against readiness.
 pub fn ready(service: &Service, _: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
     decode::<ServerReadyRequest>(payload)?;
     Ok(answer(&ServerReadyResponse { ready: operations::reasons(service).is_empty() }))
 }
 
-/// Tells whether a model has a version, or the version that is named.
+/// Answers whether a model has a version, or the version that is named.
 ///
 /// # Errors
 /// If there is no such model or version.

@@ -1,4 +1,5 @@
-//! The routes of tidemill itself: `/predict`, `/recommend`, `/features`, `/models`. JSON in and out; an error is `{"error": "text"}`.
+//! The routes of tidemill itself: `/predict`, `/recommend`, `/features`, `/models`. JSON in and out; an error is
+//! `{"error": "text"}`.
 
 mod entities;
 mod features;

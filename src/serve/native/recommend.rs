@@ -61,7 +61,7 @@ pub fn recommend(service: &Service, _: &Captures<'_>, payload: Payload<'_>) -> R
     let candidates = candidates(recommender, &request, history.as_ref(), moment)?;
     // Both decide what is looked up next.
     Unanswered::check_fetched(moment)?;
-    // One version scores all candidates, whatever becomes champion in between. That there is none is told for new users, too.
+    // One version scores all candidates, whatever becomes champion in between. A missing version is an error for new users, too.
     let version = service.models.check(&Call {
         model: request.model,
         version: VersionRef::Champion,

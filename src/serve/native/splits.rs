@@ -138,7 +138,7 @@ fn check_inputs(moving: &HandMove, split: &Split) -> Result<(), RequestError> {
                 registry.aliases(model).map_err(|error| refusal(model, error))?.get(alias).copied()
             }
         };
-        // An alias that there is not is told when the split is made.
+        // An alias that does not exist is reported when the split is made.
         let Some(version) = version else { continue };
         let (_, predictor) = registry.load(model, version).map_err(|error| refusal(model, error))?;
         if predictor.inputs() != moving.inputs {

@@ -1,4 +1,4 @@
-//! `GET /tap/{stream}?from=&most=`: the newest records of a source or a view, for those who look on.
+//! `GET /tap/{stream}?from=&most=`: the newest records of a source or a view, for `tidemill tap`.
 
 use hyper::StatusCode;
 use serde_json::json;

@@ -27,7 +27,7 @@ pub enum CsvRecord {
     Fields {
         raw: Range<usize>,
     },
-    /// It is refused for this reason.
+    /// A record that is refused, with the reason.
     Fault {
         raw: Range<usize>,
         why: String,

@@ -4,6 +4,12 @@
 //! A format of files is a container: it finds the records in the bytes of a file and passes each to the partition's
 //! [`Ingest`]. Containers of messages, such as lines of JSON, decode them by a [`super::MessageFormat`]; others, such as
 //! Parquet, have values of their own.
+//!
+//! ```
+//! use tidemill::source::FILE_FORMATS;
+//! let parquet = FILE_FORMATS.iter().find(|format| format.extension == "parquet").unwrap();
+//! assert_eq!(parquet.format, "parquet");
+//! ```
 
 mod csv;
 mod csv_header;

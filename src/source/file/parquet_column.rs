@@ -232,6 +232,7 @@ fn found(array: &dyn Array, row: usize) -> Found<'_> {
         };
     }
     match array.data_type() {
+        // Numbers.
         DataType::Boolean => Found::Bool(array.as_boolean().value(row)),
         DataType::Int8 => Found::Int(number!(Int8Type).into()),
         DataType::Int16 => Found::Int(number!(Int16Type).into()),
@@ -251,6 +252,7 @@ fn found(array: &dyn Array, row: usize) -> Found<'_> {
         DataType::Decimal64(..) => decimal!(Decimal64Type),
         DataType::Decimal128(..) => decimal!(Decimal128Type),
         DataType::Decimal256(..) => decimal!(Decimal256Type),
+        // Texts and times.
         DataType::Utf8 => Found::Text(array.as_string::<i32>().value(row)),
         DataType::LargeUtf8 => Found::Text(array.as_string::<i64>().value(row)),
         DataType::Utf8View => Found::Text(array.as_string_view().value(row)),

@@ -147,6 +147,7 @@ impl<F: MessageFormat> PollState<F> {
         if let Some(code) = message.event() {
             return self.on_event(message, code);
         }
+        // The end of what is read, and the position after the message.
         let offset = message.offset();
         if self.end.is_some_and(|end| offset >= end) {
             self.ended = true;
@@ -160,6 +161,7 @@ impl<F: MessageFormat> PollState<F> {
             let is_now = is_new && message.has_broker_time();
             ingest.observe_broker_time(if is_now { Evidence::Now(time) } else { Evidence::AtLeast(time) });
         }
+        // A record that is too large, a delete, or a value.
         if bytes > ingest.max_record_bytes() {
             let head = |part: Option<&[u8]>| part.map(|bytes| head_of(bytes).to_vec());
             let raw = || RawMessage {

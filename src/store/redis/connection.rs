@@ -33,11 +33,11 @@ pub type ReadPositions = BTreeMap<PartitionId, u64>;
 /// The vectors of this dataflow that a server has.
 #[derive(Debug, PartialEq)]
 pub enum ServerState {
-    /// Those that this process wrote.
+    /// Keys that this process wrote.
     Kept,
     /// None: everything must be written again.
     Lost,
-    /// Those of this process, and another process writes there, too.
+    /// Keys of this process, and another process writes there, too.
     Shared,
 }
 
@@ -162,8 +162,8 @@ impl MirrorConnection {
         Ok(refused)
     }
 
-    /// Returns the fields of a hash, `None` for those that it does not have or that may not be read. A key of another type is
-    /// deleted.
+    /// Returns the fields of a hash, `None` for those that it does not have or that may not be read. A key of another
+    /// type is deleted.
     ///
     /// # Errors
     /// If the server is unreachable.

@@ -58,8 +58,8 @@ fn value_text(value: &Scalar) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Returns a feature as text: a scalar as [`value_text`], a list or a map as JSON, and what depends on the asking time as what a
-/// reader finishes it from. `None` for a null.
+/// Returns a feature as text: a scalar as [`value_text`], a list or a map as JSON, and what depends on the asking time
+/// as what a reader finishes it from. `None` for a null.
 fn feature_text(feature: &Feature) -> Option<Cow<'_, str>> {
     match feature {
         Feature::Value(value) => value_text(value),
@@ -105,9 +105,9 @@ fn float_text(value: f64) -> String {
     if scientific.len() < plain.len() { scientific } else { plain }
 }
 
-/// Appends the commands that write an entity's newest vector to its hash, at the key `text`, or delete the hash if there is none. A reader
-/// sees the old vector or the new one, never a mixture: nulls have no field, and fields are deleted and set in one
-/// transaction.
+/// Appends the commands that write an entity's newest vector to its hash, at the key `text`, or delete the hash if
+/// there is none. A reader sees the old vector or the new one, never a mixture: nulls have no field, and fields are
+/// deleted and set in one transaction.
 pub fn write(pipe: &mut Pipeline, text: &str, group: &MirroredGroup, vector: Option<&Vector>, asof: EventTime) {
     let Some(vector) = vector else {
         pipe.add_command(delete(text)).ignore();

@@ -261,12 +261,14 @@ impl MirrorLoop {
                 of_entity.entry(entity).or_insert(refusal);
             }
         }
+        // A refusal of writes as such ends the round.
         if let Some((entity, refusal)) = of_server {
             if let Some(entity) = batch.get(entity).filter(|_| refusal.command >= first) {
                 self.queue.count_refusal(entity.part, refusal.code());
             }
             return Err(refusal.into());
         }
+        // Keys of a wrong type are replaced, others wait for the next round.
         let (mut replaced, mut refused) = (pipe(), BTreeSet::new());
         let mut lost_rows = false;
         for (named, (entity, refusal)) in of_entity.iter().enumerate() {

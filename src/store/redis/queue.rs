@@ -140,8 +140,8 @@ impl MirrorQueue {
         self.is_requeued |= self.round.take().is_some_and(|round| round.is_full);
     }
 
-    /// Counts the entities of a batch that is done, and keeps those that the server refuses, by their positions in it, and those
-    /// that were written as of no time.
+    /// Counts the entities of a batch that is done, and keeps those that the server refuses, by their positions in it,
+    /// and those that were written as of no time.
     pub fn settle(&mut self, batch: &[BatchedEntity], refused: &BTreeSet<usize>, asof: EventTime) {
         for (index, BatchedEntity { part, key, .. }) in batch.iter().enumerate() {
             if asof == EventTime::MIN && self.parts[*part].rows().is_none() {

@@ -1,9 +1,9 @@
 //! The thread of a replica that reads from Redis.
 //!
-//! It has one connection and answers all requests that wait at a time with one round trip: the more come, the more a round
-//! trip is for. Each is read in one transaction with the state that the run has written, so that it is known to be of the
-//! replica's definition and complete. While Redis cannot be read, requests are refused at once with the reason, and connecting
-//! is tried again with pauses.
+//! It has one connection and answers all requests that wait at a time with one round trip: the more come, the more a
+//! round trip is for. Each is read in one transaction with the state that the run has written, so that it is known to
+//! be of the replica's definition and complete. While Redis cannot be read, requests are refused at once with the
+//! reason, and connecting is tried again with pauses.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,8 @@
 //! The state that replicas read: whether Redis has everything of a definition, and as of which times.
 //!
-//! Redis has everything while the hash `_replica` has both a `writer` and a `definition`. The writer is set before everything
-//! is written and the definition after it, so that a server that is emptied at any moment in between does not have both.
+//! Redis has everything while the hash `_replica` has both a `writer` and a `definition`. The writer is set before
+//! everything is written and the definition after it, so that a server that is emptied at any moment in between does
+//! not have both.
 
 use std::time::{Duration, Instant};
 
@@ -97,7 +98,7 @@ impl ReplicaState {
         Ok(())
     }
 
-    /// Tells replicas at once that something is missing.
+    /// Notifies replicas at once that something is missing.
     ///
     /// # Errors
     /// If the server is unreachable.
@@ -114,14 +115,14 @@ impl ReplicaState {
         self.is_complete = false;
     }
 
-    /// Returns whether there is anything to tell, given the times of the newest round and whether Redis has everything.
+    /// Returns whether there is anything to write for replicas, given the times of the newest round and whether Redis has everything.
     pub fn is_due(&self, finished: Option<StoreTimes>, is_complete: bool) -> bool {
         let completes = is_complete && !self.is_complete;
         let is_later = finished.is_some() && finished != self.times && self.written.elapsed() >= INTERVAL;
         self.definition.is_some() && !self.is_refused && finished.is_some() && (completes || is_later)
     }
 
-    /// Appends the commands that tell it.
+    /// Appends the commands that write it.
     pub fn announce(&mut self, pipe: &mut Pipeline, finished: Option<StoreTimes>, is_complete: bool) {
         let (Some(definition), Some(times), false) = (&self.definition, finished, self.is_refused) else { return };
         if finished != self.times {

@@ -20,7 +20,7 @@ use crate::model::preparation::Observation;
 /// An input on a path.
 #[derive(Clone, Copy, Debug)]
 struct PathStep {
-    /// None of the root's, which stands for the empty set.
+    /// `None` of the root's, which stands for the empty set.
     input: Option<usize>,
     /// The share of the examples that go along if the input is not known.
     unknown: f64,

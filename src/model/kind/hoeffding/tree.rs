@@ -55,9 +55,9 @@ pub(super) enum TreeNode {
 /// The place of an example after a node.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum PathEnd {
-    /// At the end: this leaf.
+    /// The end of the path: this leaf.
     Leaf(usize),
-    /// At another node, because of an input of the tree.
+    /// Another node, because of an input of the tree.
     Split { input: usize, next: usize },
 }
 
@@ -82,7 +82,7 @@ pub(in crate::model::kind) struct HoeffdingTree {
     /// Shared with copies, until one of them changes.
     pub(super) nodes: Arc<Vec<TreeNode>>,
     pub(super) leaves: Vec<Arc<LeafStatistics>>,
-    /// None once the root's cuts are taken for good.
+    /// `None` once the root's cuts are taken for good.
     sample: Option<RootSample>,
     /// The least and the largest value, between which predictions lie.
     pub(super) extent: [f64; 2],
@@ -320,6 +320,7 @@ impl HoeffdingTree {
                     && form.fits(totals)
             }
         };
+        // The sample of the root, while its cuts are not final.
         let has_cuts = self.leaves.iter().all(|leaf| leaf.observers.len() == self.inputs.len());
         let sample = self.sample.as_ref().is_none_or(|sample| {
             let rows = sample.targets.len();
@@ -336,6 +337,7 @@ impl HoeffdingTree {
                 && self.leaves.len() == 1
                 && (self.leaves[0].observers.is_empty() || has_cuts)
         });
+        // The whole tree, and its shape.
         self.form == form
             && self.numbers as usize == shape.numbers
             && self.inputs.iter().all(|input| *input < all)
