@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::tree::root;
+use crate::tree::{report, root};
 
 /// A package of the lock file.
 struct Package {
@@ -104,21 +104,52 @@ fn every_dependency_has_an_allowed_licence() {
 
 #[test]
 fn every_dependency_is_from_an_allowed_registry() {
-    let allowed = texts(&policy()["sources"]["allow-registry"], "");
-    let others = packages().into_iter().filter_map(|package| Some((package.name, package.source?)));
-    for (name, source) in others {
-        assert!(allowed.iter().any(|registry| source == format!("registry+{registry}")), "{name}: {source}");
-    }
+    report(foreign(&packages(), &texts(&policy()["sources"]["allow-registry"], "")));
+}
+
+/// The packages that are from none of the allowed registries.
+fn foreign(packages: &[Package], allowed: &[String]) -> Vec<String> {
+    let others = packages.iter().filter_map(|package| Some((&package.name, package.source.as_ref()?)));
+    let is_foreign = |source: &str| !allowed.iter().any(|registry| source == format!("registry+{registry}"));
+    others.filter(|(_, source)| is_foreign(source)).map(|(name, source)| format!("{name}: {source}")).collect()
 }
 
 #[test]
 fn no_dependency_is_there_twice_without_a_reason() {
-    let mut versions: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    packages().into_iter().for_each(|package| versions.entry(package.name).or_default().push(package.version));
+    report(duplicates(&packages(), &texts(&policy()["bans"]["skip"], "crate")));
+}
+
+/// The packages of more than one version that are not `skipped`, and the skipped ones of one version.
+fn duplicates(packages: &[Package], skipped: &[String]) -> Vec<String> {
+    let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    packages.iter().for_each(|package| versions.entry(&package.name).or_default().push(&package.version));
     versions.retain(|_, versions| versions.len() > 1);
-    let skipped = texts(&policy()["bans"]["skip"], "crate");
-    let twice: Vec<&String> = versions.keys().collect();
-    assert_eq!(twice, skipped.iter().collect::<Vec<_>>(), "{versions:?}");
+    let needless = skipped.iter().filter(|name| !versions.contains_key(name.as_str()));
+    let needless = needless.map(|name| format!("{name} is skipped and has one version"));
+    let twice = versions.iter().filter(|(name, _)| !skipped.iter().any(|known| known == *name));
+    twice.map(|(name, versions)| format!("{name} has the versions {}", versions.join(", "))).chain(needless).collect()
+}
+
+#[test]
+fn a_foreign_registry_and_a_duplicate_are_seen() {
+    let package = |name: &str, version: &str, source: Option<&str>| Package {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        license: String::new(),
+        source: source.map(str::to_owned),
+    };
+    let packages = [
+        package("own", "1", None),
+        package("a", "1", Some("registry+https://crates")),
+        package("a", "2", Some("registry+https://crates")),
+        package("b", "1", Some("git+https://crates")),
+    ];
+    assert_eq!(foreign(&packages, &["https://crates".to_owned()]), ["b: git+https://crates"]);
+    assert_eq!(
+        duplicates(&packages, &["b".to_owned()]),
+        ["a has the versions 1, 2", "b is skipped and has one version"]
+    );
+    assert_eq!(duplicates(&packages, &["a".to_owned()]), Vec::<String>::new());
 }
 
 #[test]

@@ -13,6 +13,8 @@ use tidemill::run::config::{ConfigKey, keys};
 use tidemill::serve::FAMILIES;
 use tidemill::source::{Outcome, Reason};
 
+use crate::tree::report;
+
 const OPERATIONS: &str = "docs/operations.md";
 
 pub fn root() -> PathBuf {
@@ -23,17 +25,28 @@ pub fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every Markdown file for readers, from the root.
+/// Every Markdown file of the tree, from the root. Build outputs, hidden folders and those beside the project are left out.
 fn documents() -> Vec<String> {
-    let folders =
-        ["", "docs", "docs/guides", "data/clicks", "data/flights", "data/fraud", "data/recommender", "data/retail"]
-            .into_iter();
-    let files = folders.flat_map(|folder| fs::read_dir(root().join(folder)).into_iter().flatten());
-    let paths = files.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|ext| ext == "md"));
-    let mut paths: Vec<String> =
-        paths.map(|path| path.strip_prefix(root()).unwrap().to_string_lossy().into_owned()).collect();
+    let mut paths = Vec::new();
+    let mut folders = vec![root()];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() && !path.is_symlink() && !name.starts_with('.') && !["target", "shared"].contains(&&*name)
+            {
+                folders.push(path);
+            } else if name.ends_with(".md") {
+                paths.push(path.strip_prefix(root()).unwrap().to_string_lossy().into_owned());
+            }
+        }
+    }
     paths.sort();
     paths
+}
+
+/// Checks every document by a rule that returns what is wrong in a text.
+fn check(rule: fn(&str, &str) -> Vec<String>) {
+    report(documents().iter().flat_map(|path| rule(path, &read(path))).collect());
 }
 
 /// The section under a heading, up to the next of its level.
@@ -160,16 +173,18 @@ fn value(argument: &Arg) -> String {
 
 #[test]
 fn every_metric_that_a_document_names_exists() {
+    check(unknown_metrics);
+}
+
+fn unknown_metrics(path: &str, text: &str) -> Vec<String> {
+    const HISTOGRAM: [&str; 3] = ["_bucket", "_sum", "_count"];
     let known = |found: &str| {
         let is = |name: &str| found == name || found.strip_prefix(name).is_some_and(|end| HISTOGRAM.contains(&end));
         NAMES.iter().any(|name| is(name.name))
     };
-    const HISTOGRAM: [&str; 3] = ["_bucket", "_sum", "_count"];
-    for path in documents() {
-        for word in read(&path).split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_') {
-            assert!(!word.starts_with("tidemill_") || known(word), "{path}: there is no metric {word}");
-        }
-    }
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let unknown = words.filter(|word| word.starts_with("tidemill_") && !known(word));
+    unknown.map(|word| format!("{path}: there is no metric {word}")).collect()
 }
 
 #[test]
@@ -195,26 +210,21 @@ fn every_route_outcome_and_reason_is_documented() {
 
 #[test]
 fn links_lead_somewhere() {
-    let mut wrong = Vec::new();
-    for path in documents() {
-        let text = read(&path);
-        let folder = root().join(&path).parent().map(Path::to_owned).unwrap_or_default();
-        for (at, _) in text.match_indices("](") {
-            let link = text[at + 2..].split([')', ' ']).next().unwrap_or_default();
-            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
-            if link.contains("://") {
-                continue;
-            }
-            let target = if file.is_empty() { root().join(&path) } else { folder.join(file) };
-            let there = target.exists()
-                && (anchor.is_empty()
-                    || fs::read_to_string(&target).unwrap_or_default().lines().any(|l| is_anchor(l, anchor)));
-            if !there {
-                wrong.push(format!("{path}: {link}"));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "these links lead nowhere:\n{}", wrong.join("\n"));
+    check(dead_links);
+}
+
+fn dead_links(path: &str, text: &str) -> Vec<String> {
+    let folder = root().join(path).parent().map(Path::to_owned).unwrap_or_default();
+    let is_dead = |link: &&str| {
+        let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+        let target = folder.join(file);
+        let text = || if file.is_empty() { text.to_owned() } else { fs::read_to_string(&target).unwrap_or_default() };
+        !link.contains("://")
+            && !((file.is_empty() || target.exists())
+                && (anchor.is_empty() || text().lines().any(|line| is_anchor(line, anchor))))
+    };
+    let links = text.match_indices("](").map(|(at, _)| text[at + 2..].split([')', ' ']).next().unwrap_or_default());
+    links.filter(is_dead).map(|link| format!("{path}: {link} leads nowhere")).collect()
 }
 
 /// Returns whether a line is the heading of an anchor.
@@ -230,16 +240,16 @@ const GUIDES: [&str; 2] = ["CONTRIBUTING.md", "SECURITY.md"];
 
 #[test]
 fn paths_in_the_guides_for_contributors_exist() {
-    for guide in GUIDES {
-        for quoted in read(guide).split('`').skip(1).step_by(2) {
-            let is_path = ["src/", "tests/", "docs/", "benches/", "dataflows/", "config/"]
-                .iter()
-                .any(|top| quoted.starts_with(top));
-            if is_path && !quoted.contains(['{', ' ', '*', 'N']) {
-                assert!(root().join(quoted).exists(), "{guide}: there is no {quoted}");
-            }
-        }
-    }
+    report(GUIDES.iter().flat_map(|guide| missing_paths(guide, &read(guide))).collect());
+}
+
+fn missing_paths(guide: &str, text: &str) -> Vec<String> {
+    let tops = ["src/", "tests/", "docs/", "benches/", "dataflows/", "config/", "examples/"];
+    let is_path =
+        |quoted: &&str| tops.iter().any(|top| quoted.starts_with(top)) && !quoted.contains(['{', ' ', '*', 'N']);
+    let paths = text.split('`').skip(1).step_by(2).filter(is_path);
+    let missing = paths.filter(|path| !root().join(path).exists());
+    missing.map(|path| format!("{guide}: there is no {path}")).collect()
 }
 
 /// Checks lists `` `tests/…/file.rs` `name`, `name` ``, which name tests and other items of a file.
@@ -247,39 +257,77 @@ fn paths_in_the_guides_for_contributors_exist() {
 fn tests_in_the_guides_for_contributors_exist() {
     for guide in GUIDES {
         let text = read(guide);
-        let quoted: Vec<&str> = text.split('`').collect();
-        let (mut file, mut seen) = ("", 0);
-        for two in quoted[1..].chunks(2) {
-            let [name, after] = two else { continue };
-            if name.ends_with(".rs") {
-                file = name;
-            } else if !file.is_empty() {
-                let there = ["fn", "const"].iter().any(|kind| read(file).contains(&format!("{kind} {name}")));
-                assert!(there, "{guide}: {file} has no {name}");
-                seen += 1;
-            }
-            if ![" ", ", "].contains(after) {
-                file = "";
-            }
-        }
-        assert!(seen > 0, "{guide} names tests");
+        assert!(named_items(&text).next().is_some(), "{guide} names tests");
+        report(missing_items(guide, &text));
     }
+}
+
+/// The items that a guide names, each with its file.
+fn named_items(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let quoted: Vec<&str> = text.split('`').collect();
+    let (mut file, mut named) = ("", Vec::new());
+    for two in quoted[1..].chunks(2) {
+        let [name, after] = two else { continue };
+        if name.ends_with(".rs") {
+            file = name;
+        } else if !file.is_empty() {
+            named.push((file, *name));
+        }
+        if ![" ", ", "].contains(after) {
+            file = "";
+        }
+    }
+    named.into_iter()
+}
+
+fn missing_items(guide: &str, text: &str) -> Vec<String> {
+    let is_missing = |(file, name): &(&str, &str)| {
+        !["fn", "const"].iter().any(|kind| read(file).contains(&format!("{kind} {name}")))
+    };
+    let missing = named_items(text).filter(is_missing);
+    missing.map(|(file, name)| format!("{guide}: {file} has no {name}")).collect()
 }
 
 /// Checks blocks ```` ```toml ```` whose first line is `# file: PATH`: they quote that file, with `# …` for omitted lines.
 #[test]
 fn excerpts_are_verbatim() {
-    let mut seen = 0;
-    for path in documents() {
-        for block in read(&path).split("```toml\n# file: ").skip(1) {
-            let (file, rest) = block.split_once('\n').unwrap();
-            let whole = read(file);
-            let excerpt = rest.split("```").next().unwrap();
-            for part in excerpt.split("\n# …\n").map(str::trim).filter(|part| !part.is_empty()) {
-                assert!(whole.contains(part), "{path}: this is not in {file}:\n{part}");
-                seen += 1;
-            }
-        }
+    check(wrong_excerpts);
+    assert!(read("README.md").contains(EXCERPT), "the README quotes a dataflow file");
+}
+
+/// The start of a block that quotes a file.
+const EXCERPT: &str = "```toml\n# file: ";
+
+fn wrong_excerpts(path: &str, text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for block in text.split(EXCERPT).skip(1) {
+        let (file, rest) = block.split_once('\n').unwrap();
+        let whole = read(file);
+        let excerpt = rest.split("```").next().unwrap();
+        let parts = excerpt.split("\n# …\n").map(str::trim).filter(|part| !whole.contains(part));
+        wrong.extend(parts.map(|part| format!("{path}: this is not in {file}:\n{part}")));
     }
-    assert!(seen > 0, "the README quotes a dataflow file");
+    wrong
+}
+
+mod tried {
+    use super::*;
+
+    #[test]
+    fn a_dead_link_and_an_unknown_metric_are_seen() {
+        let text = "# A b\n[a](#a-b) [b](architecture.md#one-event) [c](https://none) [d](#none) [e](none.md) [f](start.md#none)\n";
+        let dead = ["#none", "none.md", "start.md#none"].map(|link| format!("docs/a.md: {link} leads nowhere"));
+        assert_eq!(dead_links("docs/a.md", text), dead);
+        let text = "`tidemill_state_bytes` tidemill_none, tidemill_http_request_duration_seconds_bucket";
+        assert_eq!(unknown_metrics("a.md", text), ["a.md: there is no metric tidemill_none"]);
+    }
+
+    #[test]
+    fn a_missing_path_item_or_quotation_is_seen() {
+        let text = "`src/lib.rs` `src/none.rs` `src/{name}.rs`; `tests/house/docs.rs` `none`, `read`.";
+        assert_eq!(missing_paths("A", text), ["A: there is no src/none.rs"]);
+        assert_eq!(missing_items("A", text), ["A: tests/house/docs.rs has no none"]);
+        let text = format!("{EXCERPT}rustfmt.toml\nnone = 1\n# …\n{}```\n", read("rustfmt.toml"));
+        assert_eq!(wrong_excerpts("A", &text), ["A: this is not in rustfmt.toml:\nnone = 1"]);
+    }
 }

@@ -5,8 +5,9 @@ use crate::tree::{Offence, tidy};
 
 /// The most lines of a body.
 const LONGEST: usize = 60;
-/// A longer body names its steps in comments.
+/// A longer body names its steps in comments, of which it has at least [`FEWEST_STEPS`].
 const LONGEST_WITHOUT_STEPS: usize = 40;
+const FEWEST_STEPS: usize = 2;
 /// The most braces within braces. A template of HTML is as deep as its document.
 const DEEPEST: usize = 5;
 
@@ -23,11 +24,14 @@ fn functions(source: &Source) -> Vec<Offence> {
         if lines > LONGEST {
             offend(format!("has {lines} lines; {LONGEST} is the most"));
         }
-        let steps = source.comments.iter().any(|(line, comment)| {
+        let is_step = |(line, comment): &&(usize, String)| {
             function.body.contains(line) && !comment.starts_with("///") && !comment.starts_with("// SAFETY")
-        });
-        if lines > LONGEST_WITHOUT_STEPS && !steps {
-            offend(format!("has {lines} lines and no comment that names a step"));
+        };
+        // A comment of several lines is one.
+        let lines_of_steps: Vec<usize> = source.comments.iter().filter(is_step).map(|(line, _)| *line).collect();
+        let steps = lines_of_steps.iter().filter(|line| !lines_of_steps.contains(&(**line - 1))).count();
+        if lines > LONGEST_WITHOUT_STEPS && steps < FEWEST_STEPS {
+            offend(format!("has {lines} lines and {steps} comments that name a step; expected {FEWEST_STEPS}"));
         }
         if deepest > DEEPEST {
             offend(format!("is {deepest} deep; {DEEPEST} is the most"));
@@ -48,9 +52,11 @@ mod tried {
     fn a_long_function_and_one_without_steps_are_seen() {
         assert_eq!(lines(functions, "a.rs", &body(LONGEST_WITHOUT_STEPS)), NONE);
         assert_eq!(lines(functions, "a.rs", &body(LONGEST_WITHOUT_STEPS + 1)), [1]);
-        let steps = body(LONGEST - 1).replacen("a();", "// One.\na();", 1);
-        assert_eq!(lines(functions, "a.rs", &steps), NONE);
-        assert_eq!(lines(functions, "a.rs", &steps.replacen("// One.", "// One.\n// Two.", 1)), [1]);
+        let one = body(LONGEST - 3).replacen("a();", "// One\n// step.\na();", 1);
+        assert_eq!(lines(functions, "a.rs", &one), [1]);
+        let two = one.replacen("a();\na();", "a();\n// Two.\na();", 1);
+        assert_eq!(lines(functions, "a.rs", &two), NONE);
+        assert_eq!(lines(functions, "a.rs", &two.replacen("// Two.", "// Two.\n// Three.", 1)), [1]);
         assert_eq!(lines(functions, "a.rs", &format!("#[cfg(test)]\nmod tests {{\n{}}}\n", body(LONGEST * 2))), NONE);
     }
 

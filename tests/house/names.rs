@@ -1,4 +1,5 @@
-//! House rules for names and signatures: a type name is unique in the crate, and a record has named fields.
+//! House rules for names and signatures: a type name is unique in the crate, and a record has named fields, in functions
+//! that other files can call, in aliases of types and in public fields.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,9 @@ fn a_type_name_is_unique_in_the_crate() {
 fn no_wide_tuple_is_in_a_public_signature() {
     tidy("src", tuples);
 }
+
+/// Aliases that must be tuples, by name: differential's operators take the data of a collection as (data, time, diff).
+const TUPLES_OF_DIFFERENTIAL: &[&str] = &["Change"];
 
 /// Every name that more than one type has, with all places.
 fn twins(sources: &[Source]) -> Vec<String> {
@@ -41,12 +45,40 @@ fn tuples(source: &Source) -> Vec<Offence> {
         let Some(open) = (at + 2..).take_while(|at| !token(*at).is_empty()).find(|at| token(*at) == "(") else {
             continue;
         };
-        let widest = widest_tuple(source, open);
+        let widest = widest_tuple(source, open, true);
         if widest > WIDEST_TUPLE {
             offences.push((*line, format!("fn {}: a tuple of {widest} in its signature", token(at + 1))));
         }
     }
+    offences.extend(declared_tuples(source));
     offences
+}
+
+/// Tuples in aliases of types and in public fields.
+fn declared_tuples(source: &Source) -> Vec<Offence> {
+    let token = |at: usize| source.tokens.get(at).map_or("", |(_, token)| token.as_str());
+    let (blocks, tests) = (source.blocks(), source.test_line());
+    let mut offences = Vec::new();
+    for (at, (line, name)) in source.tokens.iter().enumerate().filter(|(_, (line, _))| *line < tests) {
+        let is_alias = name == "type" && !["impl", "trait"].contains(&blocks[at]);
+        let is_field = name == ":" && blocks[at] == "struct" && is_public_field(source, at);
+        if !is_alias && !is_field {
+            continue;
+        }
+        let end = (at..source.tokens.len()).find(|at| [":", "="].contains(&token(*at))).unwrap_or(at);
+        let named = if is_alias { token(at + 1) } else { token(at - 1) };
+        let widest = widest_tuple(source, end + 1, false);
+        if widest > WIDEST_TUPLE && !(is_alias && TUPLES_OF_DIFFERENTIAL.contains(&named)) {
+            offences.push((*line, format!("{named}: a tuple of {widest}")));
+        }
+    }
+    offences
+}
+
+/// Returns whether the field whose `:` is at `at` is `pub`, `pub(super)` or the like.
+fn is_public_field(source: &Source, at: usize) -> bool {
+    let before = source.tokens[..at].iter().rev().map(|(_, token)| token.as_str());
+    before.take_while(|token| !["{", ",", "]"].contains(token)).any(|token| token == "pub")
 }
 
 /// Returns whether the function whose `fn` is at `at` is `pub`, `pub(super)` or the like.
@@ -55,9 +87,9 @@ fn is_public(source: &Source, at: usize) -> bool {
     before.take_while(|token| !["{", "}", ";", "]"].contains(token)).any(|token| token == "pub")
 }
 
-/// The most members of a tuple in a signature whose parameters open at `open`: not counted are the parameters
-/// themselves and those of `Fn(…)`.
-fn widest_tuple(source: &Source, open: usize) -> usize {
+/// The most members of a tuple in a signature whose parameters open at `open`, or in a type that starts there: not counted
+/// are the parameters themselves and those of `Fn(…)`.
+fn widest_tuple(source: &Source, open: usize, is_signature: bool) -> usize {
     /// A bracket, and its members so far where it is a tuple's.
     struct Bracket {
         tuple: bool,
@@ -71,9 +103,12 @@ fn widest_tuple(source: &Source, open: usize) -> usize {
         match here {
             "" => break,
             "{" | ";" if stack.is_empty() => break,
+            "," | "}" if stack.is_empty() && !is_signature => break,
             "(" | "[" | "{" | "<" => {
                 let called = token(at - 1).starts_with(|letter: char| letter.is_alphanumeric()) || token(at - 1) == ">";
-                let tuple = here == "(" && at != open && (!called || ["mut", "dyn", "as"].contains(&token(at - 1)));
+                let tuple = here == "("
+                    && !(is_signature && at == open)
+                    && (!called || ["mut", "dyn", "as"].contains(&token(at - 1)));
                 stack.push(Bracket { tuple, commas: 0, trailing: false });
             }
             ">" if ["-", "="].contains(&token(at - 1)) => {}
@@ -118,6 +153,16 @@ mod tried {
         let right = "fn f(a: (u8, u8, u8)) {}\npub fn g(a: u8, b: u8, c: u8) -> (u8, u8) {\n    let a = (1, 2, 3);\n}\n\
                      pub fn h(f: impl Fn(u8, u8, u8) -> u8, g: fn(u8, u8, u8)) -> HashMap<u8, (u8, [u8; 3])> {}\n\
                      pub fn i() -> (HashMap<u8, u8>, u8) {}\n";
+        assert_eq!(lines(tuples, "a.rs", right), NONE);
+    }
+
+    #[test]
+    fn a_wide_tuple_is_seen_in_aliases_and_public_fields() {
+        let wrong = "type A = (u8, u8, u8);\npub type B<T> = Vec<(T, u8, u8)>;\nstruct C {\n    pub a: Option<(u8, u8, u8)>,\n    \
+                     pub(super) b: (\n        u8,\n        u8,\n        u8,\n    ),\n}\n";
+        assert_eq!(lines(tuples, "a.rs", wrong), [1, 2, 4, 5]);
+        let right = "pub type Change = (u8, u8, u8);\ntype F = fn(u8, u8, u8) -> (u8, u8);\nstruct C {\n    a: (u8, u8, u8),\n    \
+                     pub b: (u8, u8),\n    pub c: HashMap<u8, (u8, [u8; 3])>,\n}\nfn f(a: u8) {\n    let b: (u8, u8, u8);\n}\n";
         assert_eq!(lines(tuples, "a.rs", right), NONE);
     }
 }

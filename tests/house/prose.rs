@@ -5,8 +5,34 @@ use crate::tree::{Offence, offences, report};
 
 /// First words that open no definition: relative clauses without a head, and verbs that name no operation.
 const OPENERS: &[&str] = &[
-    "What", "Who", "Whose", "Whoever", "Whether", "Has", "Had", "Says", "Gives", "Where", "Nobody", "Nothing", "How",
-    "As", "That",
+    "What",
+    "Who",
+    "Whose",
+    "Whoever",
+    "Whether",
+    "Which",
+    "Has",
+    "Had",
+    "Says",
+    "Gives",
+    "Tells",
+    "Where",
+    "When",
+    "Why",
+    "Nobody",
+    "Nothing",
+    "How",
+    "As",
+    "That",
+    "And",
+    "Of",
+    "Because",
+    "Ascending",
+    "Descending",
+    "It",
+    "Those",
+    "Their",
+    "Over",
 ];
 
 /// The same, of more than one word.

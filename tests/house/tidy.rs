@@ -124,18 +124,24 @@ fn no_type_or_file_has_a_dead_word_for_a_name() {
 }
 
 #[test]
-fn the_table_of_layers_names_every_module() {
-    let source = fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    let source = Source::new("lib.rs", &source);
-    let known: Vec<&str> = LAYERS.iter().map(|(name, _)| *name).collect();
-    for name in source.modules() {
-        assert!(known.contains(&name), "src/lib.rs declares {name}, which LAYERS does not know");
+fn the_table_of_layers_has_every_module_in_the_order_of_the_crate() {
+    report(disorder(&fs::read_to_string(root().join("src/lib.rs")).unwrap(), LAYERS));
+}
+
+/// The differences between the modules that `lib.rs` declares and a table of layers, and the layers that may use one
+/// that is not above them.
+fn disorder(lib: &str, layers: &[(&str, &str)]) -> Vec<String> {
+    let source = Source::new("lib.rs", lib);
+    let (declared, known) = (source.modules(), layers.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    let mut wrong = Vec::new();
+    if declared != known {
+        wrong.push(format!("src/lib.rs declares {}, and LAYERS has {}", declared.join(" "), known.join(" ")));
     }
-    for (at, (name, below)) in LAYERS.iter().enumerate() {
-        for other in below.split_terminator(' ') {
-            assert!(known[..at].contains(&other), "{name} may use {other}, which is not above it in LAYERS");
-        }
+    for (at, (name, below)) in layers.iter().enumerate() {
+        let others = below.split_terminator(' ').filter(|other| !known[..at].contains(other));
+        wrong.extend(others.map(|other| format!("{name} may use {other}, which is not above it in LAYERS")));
     }
+    wrong
 }
 
 fn layers(source: &Source) -> Vec<Offence> {
@@ -267,6 +273,16 @@ mod tried {
     }
 
     #[test]
+    fn a_module_without_a_layer_and_one_in_another_order_are_seen() {
+        let lib = "pub mod a;\npub mod b;\n";
+        assert_eq!(disorder(lib, &[("a", ""), ("b", "a")]), Vec::<String>::new());
+        assert_eq!(disorder(lib, &[("a", "")]), ["src/lib.rs declares a b, and LAYERS has a"]);
+        let found = disorder(lib, &[("b", "a"), ("a", "")]);
+        let other = "b may use a, which is not above it in LAYERS";
+        assert_eq!(found, ["src/lib.rs declares a b, and LAYERS has b a", other]);
+    }
+
+    #[test]
     fn comments_and_strings_break_no_layer() {
         let right = "//! [`crate::flow`]\n/* use crate::flow; /* crate::run */ */\nconst A: &str = \"crate::flow\";\n\
                      const B: &str = r#\"\" crate::flow\"#;\nconst C: char = '\"'; // crate::flow\nconst D: &[u8] = b\"\\\"crate::flow\";\n\
@@ -310,7 +326,7 @@ mod tried {
     }
 
     #[test]
-    fn what_is_unfinished_silenced_or_badly_named_is_seen() {
+    fn unfinished_silenced_and_badly_named_code_is_seen() {
         let marker = MARKERS[0];
         let wrong = format!("// {marker}: later\nfn f() {{ todo!() }}\n#[ignore]\nfn g() {{}}\n#[ignore = \"slow\"]\n");
         assert_eq!(lines(unfinished, "a.rs", &wrong), [1, 2, 3]);
