@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 
 /// A sum of 256 bits, as accumulators keep and save it: in halves, since `i256` has no encoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct WideSum {
+pub struct Sum256 {
     low: u128,
     high: i128,
 }
 
-impl WideSum {
+impl Sum256 {
     /// Returns the sum.
     pub fn value(self) -> i256 {
         i256::from_parts(self.low, self.high)
@@ -28,14 +28,14 @@ impl WideSum {
     /// Adds a number that is not negative and has at most 128 bits.
     pub fn add_small(&mut self, by: u128) {
         let (low, carry) = self.low.overflowing_add(by);
-        *self = WideSum { low, high: self.high + i128::from(carry) };
+        *self = Sum256 { low, high: self.high + i128::from(carry) };
     }
 }
 
-impl From<i256> for WideSum {
+impl From<i256> for Sum256 {
     fn from(sum: i256) -> Self {
         let (low, high) = sum.to_parts();
-        WideSum { low, high }
+        Sum256 { low, high }
     }
 }
 

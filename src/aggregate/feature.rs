@@ -29,7 +29,7 @@ use crate::value::{ColumnBuilder, Scalar, Type};
 pub enum FeatureType {
     Scalar(Type),
     List(Type),
-    /// From text to values of a type.
+    /// A map from text to values of a type.
     Map(Type),
 }
 
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_since_a_time_that_is_to_come_are_none() {
+    fn seconds_since_a_later_time_are_zero() {
         assert_eq!(Deferred::SecondsSince(5_000).at(4_000), Scalar::Float(0.0));
         assert_eq!(Deferred::SecondsSince(5_000).at(5_001), Scalar::Float(0.001));
     }

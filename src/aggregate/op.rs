@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_op_that_is_not_one_is_told_what_was_expected() {
+    fn a_text_that_is_not_an_op_is_refused_with_the_reason() {
         let wrong = |text| Op::parse(text).unwrap_err();
         assert_eq!(wrong("meen"), OpError::Unknown("meen".to_owned()));
         assert_eq!(wrong("mean()"), OpError::NoParameters("mean".to_owned()));

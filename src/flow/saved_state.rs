@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_that_does_not_add_up_is_said() {
+    fn a_ledger_that_does_not_add_up_is_reported() {
         assert_eq!(wrong_position(&position()), None);
         let mut more = position();
         more.counts.applied = 9;

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rise_is_seen_soon_and_a_fall_or_noise_is_none() {
+    fn a_rise_raises_an_alarm_and_a_fall_or_noise_does_not() {
         for seed in 1..20 {
             let mut state = seed;
             let mut window = AdaptiveWindow::default();

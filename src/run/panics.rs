@@ -29,7 +29,7 @@ mod tests {
     use super::message;
 
     #[test]
-    fn a_panic_is_told_by_its_message() {
+    fn a_panic_is_reported_with_its_message() {
         assert_eq!(message(&"a vector is too long"), "a vector is too long");
         assert_eq!(message(&"a vector is too long".to_owned()), "a vector is too long");
         assert_eq!(message(&7), "without a message");

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_lost_is_named() {
+    fn a_refused_reload_names_the_state_it_would_lose() {
         let parse = |window: &str, label: &str| {
             let text = format!(
                 "name = \"d\"\n[source.s]\ntopic = \"s\"\nformat = \"json\"\ntime = \"at\"\ncolumns = {{ u = \"string\", x = \"float\", at = \"timestamp\" }}\n\

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_gzip_body_inflates_to_counts_as_held() {
+    fn the_inflated_bytes_of_a_gzip_body_count_as_held() {
         let (packed, budget) = (gzip(&vec![b' '; 1 << 20]), BodyBudget::new(1 << 19));
         let refused = decompress(&packed, 1 << 20, &mut budget.begin());
         assert!(matches!(refused, Err(RequestError::TooManyBodies)), "{refused:?}");

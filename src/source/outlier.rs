@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_confirmed_early_is_no_outlier_whatever_follows() {
+    fn a_record_that_is_confirmed_early_is_not_an_outlier() {
         let confirming = std::iter::repeat_n(DAY, FOLLOWERS / 4 + 1);
         assert!(RULE.is_confirmed(DAY, confirming.clone()));
         let most = confirming.chain((0..).map(|minute| minute * 60_000).take(FOLLOWERS - FOLLOWERS / 4 - 1));

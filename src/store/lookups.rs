@@ -180,7 +180,7 @@ mod tests {
     use crate::value::{Scalar, Type};
 
     #[test]
-    fn what_has_not_been_fetched_is_missing_until_it_is() {
+    fn a_look_up_is_missing_until_it_is_fetched() {
         let table = LookupTable::Remote(RemoteTable { position: 3, codec: KeyCodec::new(&[Type::Int]) });
         let key = table.codec().encode_one(&[Scalar::Int(7)]);
         let lookups = RequestLookups::default();

@@ -223,7 +223,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_is_formatted_is_parsed(time in super::super::EARLIEST..super::super::LATEST) {
+        fn a_formatted_time_is_parsed_back(time in super::super::EARLIEST..super::super::LATEST) {
             proptest::prop_assert_eq!(parse_time(&super::super::format_time(time)), Some(time));
             proptest::prop_assert_eq!(parse_any(&super::super::format_time(time)), Some(time));
         }

@@ -191,7 +191,7 @@ fn entities_are_as_large_as_estimated_in_every_window_with_few_and_many_records(
 }
 
 #[test]
-fn what_many_entities_hold_is_estimated_from_some_of_them() {
+fn the_memory_of_many_entities_is_estimated_from_some_of_them() {
     let op = Op::parse("distinct").expect("an op");
     Case::new(&op, Lifetime.into(), true, false).with(50_000, 3).check();
 }

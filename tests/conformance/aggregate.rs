@@ -433,7 +433,7 @@ proptest! {
 
     /// An answer is its definition over the records that its window holds.
     #[test]
-    fn laws_of_the_definition(events in small_events(), windows in windows(), steps in prop::collection::vec(0i64..60, 1..4)) {
+    fn laws_an_answer_is_its_definition(events in small_events(), windows in windows(), steps in prop::collection::vec(0i64..60, 1..4)) {
         for case in cases_in(&windows) {
             let mut group = ClosedGroup::new(&case);
             group.feed(&events);
@@ -448,7 +448,7 @@ proptest! {
 
     /// A boundary that is crossed in pieces, between which entities are released, is crossed as if at once.
     #[test]
-    fn laws_of_pieces(events in small_events(), windows in windows(), piece in 1usize..4, steps in prop::collection::vec(0i64..60, 1..6)) {
+    fn laws_pieces_of_a_boundary_equal_one_advance(events in small_events(), windows in windows(), piece in 1usize..4, steps in prop::collection::vec(0i64..60, 1..6)) {
         for case in cases_in(&windows) {
             let mut groups = [ClosedGroup::new(&case), ClosedGroup { piece, ..ClosedGroup::new(&case) }];
             groups.iter_mut().for_each(|group| group.feed(&events));
@@ -463,7 +463,7 @@ proptest! {
 
     /// Records that are inserted together, without an asking time between them, count as they do one by one.
     #[test]
-    fn laws_of_runs(events in small_events(), windows in windows(), later in 1i64..60) {
+    fn laws_a_run_equals_single_inserts(events in small_events(), windows in windows(), later in 1i64..60) {
         let asof = events[events.len() - 1].at + later;
         for case in cases_in(&windows) {
             let mut group = ClosedGroup::new(&case);
@@ -479,7 +479,7 @@ proptest! {
 
     /// An entity whose answer moves on without a record of it is told as changed.
     #[test]
-    fn laws_of_change(events in small_events(), windows in windows()) {
+    fn laws_a_changed_answer_is_reported(events in small_events(), windows in windows()) {
         let end = events[events.len() - 1].at + 1;
         for case in cases_in(&windows) {
             let mut group = ClosedGroup::new(&case);
@@ -504,7 +504,7 @@ proptest! {
     /// However records are cut into batches, and wherever the state is saved and loaded, by one worker or by several, the
     /// answer has the same bits.
     #[test]
-    fn laws_of_batches_and_snapshots(events in events(), windows in windows(), cut in 0usize..60, later in 0i64..150, peers in 1u64..4) {
+    fn laws_batches_and_snapshots_change_no_bit(events in events(), windows in windows(), cut in 0usize..60, later in 0i64..150, peers in 1u64..4) {
         let cut = cut.min(events.len());
         let asof = events[events.len() - 1].at + later;
         for case in cases_in(&windows) {
@@ -525,7 +525,7 @@ proptest! {
     /// Records that have left a window have no effect: only the records inside it matter. Once none will be inside, nothing
     /// is kept.
     #[test]
-    fn laws_of_leaving(events in events(), windows in windows(), later in 0i64..150) {
+    fn laws_expired_records_leave_nothing_behind(events in events(), windows in windows(), later in 0i64..150) {
         let asof = events[events.len() - 1].at + 1 + later;
         for case in cases_in(&windows) {
             // Ops that sum do not count values that cannot be summed, so a window by the order of what counts differs.
@@ -547,7 +547,7 @@ proptest! {
     /// windows, it is as if all of them had taken effect just now; a window that lags does not show them; any other is
     /// as of the time just after the newest of them.
     #[test]
-    fn laws_of_provisional_records(events in small_events(), windows in windows(), came in prop::collection::vec(any::<u32>(), 60), steps in prop::collection::vec(0i64..300, 1..6)) {
+    fn laws_provisional_records_count_at_once(events in small_events(), windows in windows(), came in prop::collection::vec(any::<u32>(), 60), steps in prop::collection::vec(0i64..300, 1..6)) {
         // Of one time, only the order of arrival is known until they close.
         let events: Vec<Event> =
             events.into_iter().zip(0..).map(|(event, index)| Event { at: event.at + index, ..event }).collect();
@@ -583,10 +583,10 @@ proptest! {
         }
     }
 
-    /// A window on request has the answer that it would have if it were declared: of any multiple of the hop, whatever is closed,
-    /// and from vectors that were published as of another time if no record of the entity came in between.
+    /// A window on request has the answer that it would have if it were declared: of any multiple of the hop, whatever
+    /// is closed, and from vectors that were published as of another time if no record of the entity came in between.
     #[test]
-    fn laws_of_windows_on_request(events in small_events(), came in prop::collection::vec(any::<u32>(), 60), steps in prop::collection::vec(0i64..200, 1..5), later in 0i64..12, hops in 1i64..11) {
+    fn laws_a_window_on_request_answers_as_a_declared_one(events in small_events(), came in prop::collection::vec(any::<u32>(), 60), steps in prop::collection::vec(0i64..200, 1..5), later in 0i64..12, hops in 1i64..11) {
         let events: Vec<Event> =
             events.into_iter().zip(0..).map(|(event, index)| Event { at: event.at + index, ..event }).collect();
         let mut arrival: Vec<usize> = (0..events.len()).collect();
@@ -625,7 +625,7 @@ proptest! {
 
     /// A line that is current answers as if the record that looks up had come last, and without it as any other.
     #[test]
-    fn laws_of_an_own_record(events in small_events(), later in 1i64..150) {
+    fn laws_an_own_record_counts_as_the_newest_one(events in small_events(), later in 1i64..150) {
         let (own, events) = events.split_last().expect("there are events");
         let asking = own.at + later;
         let own = [Event { at: asking, late: 0, ..own.clone() }];
@@ -650,7 +650,7 @@ proptest! {
 
     /// Aggregates that are not ordered do not depend on the order of records of one time.
     #[test]
-    fn laws_of_order(events in events(), windows in windows(), swaps in prop::collection::vec((0usize..60, 0usize..60), 0..20)) {
+    fn laws_unordered_aggregates_ignore_the_order_of_ties(events in events(), windows in windows(), swaps in prop::collection::vec((0usize..60, 0usize..60), 0..20)) {
         let at = events[0].at;
         let mut shuffled: Vec<Event> = events.iter().map(|event| Event { at, late: 0, ..event.clone() }).collect();
         let same_time = shuffled.clone();
@@ -668,7 +668,7 @@ proptest! {
 
     /// The memory that is reported grows with entities and their panes.
     #[test]
-    fn laws_of_memory(events in events(), windows in windows()) {
+    fn laws_reported_memory_grows_with_entities_and_panes(events in events(), windows in windows()) {
         for case in cases_in(&windows) {
             let mut group = ClosedGroup::new(&case);
             let empty = group.state.bytes();
@@ -685,7 +685,7 @@ proptest! {
 
     /// Sessions of a few ms, of records that are late by as much: all edges of a run are met.
     #[test]
-    fn laws_of_the_edges_of_sessions(
+    fn laws_sessions_split_and_join_at_their_edges(
         steps in prop::collection::vec((0i64..8, prop_oneof![Just(0), 0i64..16]), 1..40),
         max in prop::option::of(6i64..14),
     ) {

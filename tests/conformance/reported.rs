@@ -72,7 +72,7 @@ fn oracle_persistence_is_the_last_label_of_the_key_that_was_known_before_the_exa
 }
 
 #[test]
-fn what_is_not_asked_for_is_not_reported() {
+fn reports_that_are_not_requested_are_left_out() {
     for kind in KINDS {
         let options = ModelOptions { reports: ReportOptions::default(), ..reported(kind) };
         let versions = Trial::new(generate(300, 25, 3)).run(&options).versions;

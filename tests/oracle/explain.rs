@@ -388,7 +388,7 @@ fn a_feature_is_recomputed_to_what_a_job_serves() {
 }
 
 #[test]
-fn what_cannot_be_explained_is_told_with_what_was_expected() {
+fn a_feature_that_cannot_be_explained_is_refused_with_the_expected_form() {
     let shops_of = Shops::new(19);
     let said = |entity: &[&str], flags: &[&str]| {
         let output = shops_of.explain(entity, flags);

@@ -150,7 +150,7 @@ fn a_stray_quote_before_quoted_fields_costs_one_record() {
 }
 
 #[test]
-fn a_quote_that_is_open_at_the_end_of_a_file_is_said() {
+fn a_quote_that_is_open_at_the_end_of_a_file_is_reported() {
     let found = read_csv("user,at\na,1\n\"b,2\nc,3", WHOLE);
     assert_eq!((users(&found), values(&found)), (vec!["a", "c"], vec!["\"b,2"]));
     let detail = &found.letters[0].detail;

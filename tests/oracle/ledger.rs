@@ -289,7 +289,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_counts_as_read_before_an_end_is_the_same_in_batches_of_any_size(
+    fn records_before_an_end_are_counted_the_same_in_batches_of_any_size(
         clicks in messages(),
         read in prop_oneof![1usize..50, Just(1000usize)],
         workers in 1usize..3,
@@ -437,7 +437,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_said_to_be_shown_is_in_the_online_store(
+    fn records_reported_as_published_are_in_the_online_store(
         amounts in prop::collection::vec((0usize..4, -1i32..5), 1..300),
         read in 1usize..50,
         workers in 1usize..4,

@@ -49,7 +49,7 @@ fn inputs() -> Inputs {
 }
 
 #[test]
-fn what_cannot_be_computed_is_null_and_counted_where_it_is() {
+fn a_value_that_cannot_be_computed_is_null_and_counted_at_its_operator() {
     let expected = [
         // 4e19 is counted once for the line, whatever its windows and ops. Two of the items do not fit: as rows of the
         // third and the fourth sale, and for the fourth as an example.

@@ -89,7 +89,7 @@ fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn what_a_run_owns_is_refused_to_every_other_run_and_replay() {
+fn files_of_a_run_are_refused_to_every_other_run_and_replay() {
     let clicks = Clicks::new();
     let shared = |key: &str| format!("{key}.url={}", clicks.path(key).display());
     let sets = [shared("registry"), shared("checkpoint"), "offline.enabled=true".to_owned()];

@@ -162,7 +162,7 @@ fn scores_are_printed_window_by_window_from_a_registry_and_from_a_job_alike() {
 }
 
 #[test]
-fn what_is_not_there_is_named() {
+fn a_missing_model_or_version_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
     publish(&registry, &versions(1));

@@ -20,8 +20,8 @@ use tidemill::store::{Online, Upsert};
 use tidemill::time::PartitionId;
 use tidemill::value::{Scalar, Type};
 
-/// An online store of one group `g`, keyed by a text and a number, with the features `n`, `mean` and `what`, and a table `t`,
-/// keyed by a text.
+/// An online store of one group `g`, keyed by a text and a number, with the features `n`, `mean` and `what`, and a
+/// table `t`, keyed by a text.
 pub struct Store {
     online: Arc<Online>,
     table: Arc<OnlineTable>,
@@ -252,7 +252,7 @@ fn a_server_that_is_emptied_while_the_job_goes_on_receives_everything_again() {
 
 /// A transaction that reads all of it finds either no definition or everything that the store has.
 #[test]
-fn replicas_are_told_of_everything_only_while_it_is_there() {
+fn replicas_see_a_complete_state_only_while_redis_has_all_of_it() {
     let server = Server::redis();
     let store = Store::new();
     (0..5_000).for_each(|n| store.set(&format!("u{n}"), n));

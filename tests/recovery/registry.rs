@@ -125,7 +125,7 @@ fn a_version_that_is_made_again_after_it_was_deleted_is_champion_no_more() {
 }
 
 #[test]
-fn which_version_was_champion_at_t_always_has_an_answer() {
+fn the_champion_at_any_time_is_known() {
     let folder = tempfile::tempdir().unwrap();
     let registry = registry(folder.path());
     publish(&registry, &versions(3));

@@ -51,7 +51,7 @@ fn each_entity_has_a_result_of_its_own_in_the_order_asked() {
 }
 
 #[test]
-fn what_is_wrong_with_a_body_is_named_with_its_entity_and_column() {
+fn a_wrong_body_is_refused_with_its_entity_and_column() {
     let shop = Shop::open();
     let server = shop.serve();
     let mut client = Client::connect(server.addr());

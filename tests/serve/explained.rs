@@ -32,8 +32,8 @@ label = { value = "items" }
 window = "1d"
 "#;
 
-/// A dataflow with versions of seven models: `large` binary, `counted` a value, `levels` of classes, `sorts` clusters, `other`
-/// trees, `deep` a network, `many` of classes and many inputs.
+/// A dataflow with versions of seven models: `large` binary, `counted` a value, `levels` of classes, `sorts` clusters,
+/// `other` trees, `deep` a network, `many` of classes and many inputs.
 fn shop(folder: &std::path::Path) -> Shop {
     let mut shop = Shop::bare(&format!("{SHOP}{LARGE}{COUNTED}{LEVELS}{SORTS}{OTHERS}"));
     shop.registry = Some(Registry::scratch(&folder.display().to_string()).unwrap());
@@ -139,7 +139,7 @@ fn a_request_in_the_words_of_kserve_is_explained_by_version_and_by_label() {
 }
 
 #[test]
-fn what_cannot_be_explained_is_refused() {
+fn a_prediction_that_cannot_be_explained_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let shop = shop(folder.path());
     let endpoint = Endpoint { max_body_bytes: 4 << 20, max_total_body_bytes: 16 << 20, ..endpoint() };

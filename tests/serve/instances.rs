@@ -141,7 +141,7 @@ fn only_columns_that_inputs_are_made_from_must_be_there() {
 }
 
 #[test]
-fn what_only_overridden_values_are_made_from_may_be_absent() {
+fn an_instance_may_leave_out_columns_of_overridden_values() {
     let shop = open();
     let server = shop.serve();
     let mut client = Client::connect(server.addr());

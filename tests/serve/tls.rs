@@ -109,7 +109,7 @@ fn curl_and_python_are_answered_over_tls_1_2_and_1_3_and_no_older_version() {
 }
 
 #[test]
-fn a_request_that_is_not_encrypted_is_told_so() {
+fn an_unencrypted_request_is_refused_with_the_reason() {
     let (shop, authority) = (Shop::open(), Authority::new());
     let server = serve(&shop, &authority.pair("server"));
     let mut plain = Client::connect(server.addr());

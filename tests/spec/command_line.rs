@@ -166,7 +166,7 @@ fn files_that_are_not_utf8_are_refused_at_the_byte() {
 }
 
 #[test]
-fn what_librdkafka_refuses_has_its_place_and_no_value() {
+fn a_setting_that_librdkafka_refuses_has_its_place_and_no_value() {
     let folder = small();
     let marker = "hunter-2-hunter";
     let check = |kafka: &str, set: &[&str]| {

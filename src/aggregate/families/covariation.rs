@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::answers::Answers;
 use crate::aggregate::estimate::StateEstimate;
-use crate::aggregate::exact::{WideSum, power_of_ten, to_f64};
+use crate::aggregate::exact::{Sum256, power_of_ten, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::input::Reads;
@@ -29,9 +29,9 @@ pub struct Covariation {
     n: i64,
     x: i128,
     y: i128,
-    xx: WideSum,
-    yy: WideSum,
-    xy: WideSum,
+    xx: Sum256,
+    yy: Sum256,
+    xy: Sum256,
 }
 
 /// The inputs of a covariation in units: digits after the point that their values were scaled by.
@@ -44,7 +44,7 @@ pub struct PairDigits {
 impl Covariation {
     /// Adds the sums of `other` times `sign`, 1 or −1.
     fn add(&mut self, other: &Covariation, sign: i64) {
-        let signed = |sum: WideSum| sum.value().wrapping_mul(i256::from_i128(sign.into()));
+        let signed = |sum: Sum256| sum.value().wrapping_mul(i256::from_i128(sign.into()));
         self.n += sign * other.n;
         self.x += i128::from(sign) * other.x;
         self.y += i128::from(sign) * other.y;
@@ -54,7 +54,7 @@ impl Covariation {
     }
 
     /// Returns nΣAB − ΣAΣB, rounded once.
-    fn spread(&self, products: WideSum, a: i128, b: i128) -> f64 {
+    fn spread(&self, products: Sum256, a: i128, b: i128) -> f64 {
         let products = products.value();
         let product = i256::from_i128(a).wrapping_mul(i256::from_i128(b));
         to_f64(i256::from_i128(self.n.into()).wrapping_mul(products).wrapping_sub(product))
@@ -68,8 +68,8 @@ impl Covariation {
         (self.n > 1).then(|| self.spread(self.xy, self.x, self.y) / (n * (n - 1.0)) / unit)
     }
 
-    /// Pearson's correlation (nΣXY − ΣXΣY) / √((nΣXX − (ΣX)²)(nΣYY − (ΣY)²)), within 6·10^−16 of its magnitude and from −1 to
-    /// 1; `None` below two pairs and where all values of an input are equal.
+    /// Pearson's correlation (nΣXY − ΣXΣY) / √((nΣXX − (ΣX)²)(nΣYY − (ΣY)²)), within 6·10^−16 of its magnitude and from
+    /// −1 to 1; `None` below two pairs and where all values of an input are equal.
     pub fn correlation(&self) -> Option<f64> {
         let (of, with) = (self.spread(self.xx, self.x, self.x), self.spread(self.yy, self.y, self.y));
         let both = self.spread(self.xy, self.x, self.y);
@@ -162,7 +162,7 @@ mod tests {
 
     fn covariation(pairs: &[(i64, i64)]) -> Covariation {
         pairs.iter().fold(Covariation::default(), |mut all, (x, y)| {
-            let product = |a: &i64, b: &i64| WideSum::from(i256::from_i128(i128::from(*a) * i128::from(*b)));
+            let product = |a: &i64, b: &i64| Sum256::from(i256::from_i128(i128::from(*a) * i128::from(*b)));
             let (x_sum, y_sum) = ((*x).into(), (*y).into());
             let one = Covariation { n: 1, x: x_sum, y: y_sum, xx: product(x, x), yy: product(y, y), xy: product(x, y) };
             all.add(&one, 1);
@@ -174,7 +174,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_removed_leaves_nothing_behind(one: Vec<(i64, i64)>, other: Vec<(i64, i64)>) {
+        fn removed_pairs_leave_nothing_behind(one: Vec<(i64, i64)>, other: Vec<(i64, i64)>) {
             let (one, other) = (covariation(&one), covariation(&other));
             let mut both = one;
             PairSums.merge(&mut both, &other);

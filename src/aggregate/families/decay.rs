@@ -13,7 +13,7 @@ use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::answers::Answers;
 use crate::aggregate::assumed_records::AssumedRecords;
 use crate::aggregate::estimate::StateEstimate;
-use crate::aggregate::exact::{WideSum, power_of_ten, to_f64};
+use crate::aggregate::exact::{Sum256, power_of_ten, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::heap::{grown, sum_of};
@@ -62,7 +62,7 @@ struct Term {
     /// Sum of the weights.
     weight: i128,
     /// Sum of the weighted scaled values.
-    sum: WideSum,
+    sum: Sum256,
 }
 
 impl Term {

@@ -14,7 +14,7 @@ use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::answers::Answers;
 use crate::aggregate::erasable::Erasable;
 use crate::aggregate::estimate::StateEstimate;
-use crate::aggregate::exact::{WideSum, nearest, power_of_ten, quotient, scaled_count, to_f64};
+use crate::aggregate::exact::{Sum256, nearest, power_of_ten, quotient, scaled_count, to_f64};
 use crate::aggregate::family::{Family, OpsInWindow, PlacedOp};
 use crate::aggregate::feature::Feature;
 use crate::aggregate::input::{Needs, Reads};
@@ -318,7 +318,7 @@ pub struct Spread {
     unsummable: i64,
     s: i128,
     /// The sum of squares.
-    q: WideSum,
+    q: Sum256,
 }
 
 impl MomentSums for Spread {
@@ -382,7 +382,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn laws_of_the_moments(values: Vec<i64>, cut: usize) {
+        fn laws_moments_form_a_commutative_group(values: Vec<i64>, cut: usize) {
             laws::<Count>(&values, cut);
             laws::<Total>(&values, cut);
             laws::<Spread>(&values, cut);

@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn oracle_the_sum_over_all_pairs() {
+    fn oracle_the_sum_is_that_over_all_pairs() {
         let vectors = [[0.5, -1.0], [2.0, 0.25], [-0.75, 1.5], [1.0, 1.0]];
         let values = [1.0, -2.0, 0.5, 3.0];
         let mut sums = [0.0; 2];

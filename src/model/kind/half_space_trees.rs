@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_far_from_the_rest_is_unusual() {
+    fn a_distant_example_is_unusual() {
         let mut trees = trees();
         learn(&mut trees, &ring(600));
         let frozen = FrozenTrees { division: Arc::clone(&trees.division), masses: trees.reference.clone() };

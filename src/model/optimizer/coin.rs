@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn oracle_the_rules_as_printed() {
+    fn oracle_weights_follow_the_rules_as_printed() {
         let mut coin = coin(1);
         let mut rows = Vec::new();
         for round in 0..300_u32 {

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn oracle_the_textbook() {
+    fn oracle_weights_are_those_of_the_textbook() {
         for rates in [[0.1, 1.0, 0.0, 0.0], [0.5, 0.2, 0.3, 0.01]] {
             let mut ftrl = Ftrl::new(rates, 3);
             let mut book = Textbook { z: vec![0.0; 3], n: vec![0.0; 3], rates };

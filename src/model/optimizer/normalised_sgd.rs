@@ -180,7 +180,7 @@ mod tests {
 
     /// The rules as printed, for rows of one input, with the sums over all rows computed for each.
     #[test]
-    fn oracle_the_rules_as_printed() {
+    fn oracle_weights_follow_the_rules_as_printed() {
         let mut optimizer = optimizer(0.5, 1);
         let mut rows: Vec<[f64; 2]> = Vec::new();
         let mut weight = 0.0;

@@ -16,7 +16,7 @@ pub struct BinaryScores {
     loss: FloatSum,
     /// Squared distances of the predictions from 0 or 1.
     squared: ProductSum,
-    /// At a threshold of 0.5.
+    /// Confusion at a threshold of 0.5.
     confusion: Confusion,
     ranks: RankCounts,
     reliability: [ReliabilityBin; RELIABILITY_BINS],
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_of_a_small_run() {
+    fn oracle_metrics_of_few_predictions_follow_from_their_definitions() {
         let scores = scores(&[(0.9, true), (0.8, false), (0.3, true), (0.1, false)]);
         let get = |name| scores.get(name).unwrap();
         assert_eq!(get("accuracy"), 0.5);

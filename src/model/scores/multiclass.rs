@@ -85,7 +85,7 @@ mod tests {
     use crate::model::{Scores, Task};
 
     #[test]
-    fn metrics_of_a_small_run() {
+    fn oracle_metrics_of_few_predictions_follow_from_their_definitions() {
         let mut scores = Scores::new(Task::Multiclass);
         scores.add(&[0.5, 0.3, 0.2], 0.0);
         scores.add(&[0.5, 0.3, 0.2], 1.0);

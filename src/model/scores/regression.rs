@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_of_a_small_run() {
+    fn oracle_metrics_of_few_predictions_follow_from_their_definitions() {
         let scores = scores(&[(1.0, 2.0), (4.0, 4.0), (9.0, 6.0)]);
         assert_eq!(scores.get("mae"), Some(4.0 / 3.0));
         assert_eq!(scores.get("rmse"), Some((10.0_f64 / 3.0).sqrt()));

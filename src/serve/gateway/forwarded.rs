@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_the_connection_stays_there_and_the_client_is_named() {
+    fn headers_of_the_connection_are_dropped_and_the_client_is_named() {
         let sent = headers(&[
             ("host", "mill.example"),
             ("connection", "close, X-Mine"),

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_another_definition_is_none() {
+    fn a_value_of_another_definition_is_ignored() {
         let (one, other) = (ReplicaDefinition::new("a"), ReplicaDefinition::new("b"));
         let vector: Vector = [Feature::Value(Scalar::Int(1))].into();
         let value = one.encoded(&vector);

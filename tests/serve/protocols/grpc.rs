@@ -201,7 +201,7 @@ fn a_call_is_answered_as_a_request_over_http() {
 }
 
 #[test]
-fn what_is_no_call_is_refused() {
+fn a_request_that_is_not_a_call_is_refused() {
     let shop = shop();
     let (server, grpc) = serve(&shop, &endpoint());
     let mut calls = Calls::connect(grpc);

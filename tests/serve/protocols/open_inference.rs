@@ -204,7 +204,7 @@ fn a_null_of_a_data_frame_is_nan() {
 }
 
 #[test]
-fn what_is_wrong_with_a_request_is_named_with_its_tensor() {
+fn a_wrong_request_is_refused_with_its_tensor() {
     let shop = Shop::open();
     let server = shop.serve();
     let mut client = Client::connect(server.addr());
@@ -357,7 +357,7 @@ fn metadata_list_the_columns_that_inputs_are_made_from() {
 }
 
 #[test]
-fn readiness_is_told_by_status_and_body() {
+fn readiness_is_in_the_status_and_the_body() {
     let shop = Shop::bare(&format!("{SHOP}{LARGE}"));
     let server = shop.serve();
     let mut client = Client::connect(server.addr());

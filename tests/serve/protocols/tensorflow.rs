@@ -44,7 +44,7 @@ fn rows_and_columns_are_predicted_for_as_instances_are() {
 }
 
 #[test]
-fn what_is_wrong_with_a_request_is_said() {
+fn a_wrong_request_is_refused_with_the_reason() {
     let shop = Shop::open();
     let server = shop.serve();
     let mut client = Client::connect(server.addr());

@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn oracle_the_definition() {
+    fn oracle_predictions_follow_from_the_definition() {
         let mut classes =
             [0, 1].map(|_| ClassEvidence { numbers: vec![ExactMoments::default()], ..Default::default() });
         for (x, slot, class) in &ROWS {
