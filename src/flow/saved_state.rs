@@ -62,7 +62,7 @@ fn wrong_positions(source: &str, parts: &SnapshotParts) -> Option<String> {
         };
         for position in positions {
             if !seen.insert(position.partition) {
-                return Some(format!("partition {} of {source} is there twice", position.partition));
+                return Some(format!("partition {} of {source} has two positions", position.partition));
             }
             if let Some(fault) = wrong_position(&position) {
                 return Some(format!("partition {} of {source}: {fault}", position.partition));

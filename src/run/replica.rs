@@ -128,7 +128,7 @@ fn remote_store(
             decoder: VectorDecoder::of_columns(&types),
         }
     });
-    // Say what becomes of Redis, each time that it changes.
+    // Log each change of the state of Redis.
     readiness.block(REDIS, "Redis has not been read yet");
     let (readiness, up) = (readiness.clone(), metrics.redis_up.with_label_values::<&str>(&[]));
     up.set(0);

@@ -133,7 +133,7 @@ fn verify_files(folder: &Path, digest: &Digest) -> anyhow::Result<()> {
 }
 
 fn only(here: bool) -> String {
-    if here { "is here and not there".to_owned() } else { "is there and not here".to_owned() }
+    if here { "is only here".to_owned() } else { "is only there".to_owned() }
 }
 
 /// Returns the entries of two maps by name; `None` if one lacks the name.

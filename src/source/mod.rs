@@ -14,7 +14,7 @@
 //! come, the time that is closed, the clock that closes it while there are no records, and the one by which files are
 //! played.
 //!
-//! Invariant: what becomes of a record depends on the log alone, never on arrival, batch sizes or other partitions. The
+//! Invariant: the outcome of a record depends on the log alone, never on arrival, batch sizes or other partitions. The
 //! one exception, a record that arrives below the closed frontier, is counted and journalled as *overtaken*.
 //!
 //! ```

@@ -1,4 +1,4 @@
-//! Feature groups: entities, aggregates, and the features that come of them.
+//! Feature groups: entities, aggregates, and the features that they make.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Tests of a dataflow file: records, and the features that must come of them.
+//! Tests of a dataflow file: records, and the features that they must make.
 //!
 //! A float that is written as one (`12.5`, `1e3`) is expected within a relative [`TOLERANCE`]; every other value is
 //! expected exactly. TOML has no null, so features that must be null are listed apart.

@@ -272,12 +272,12 @@ fn the_first_differences_of_two_replays_are_named() {
     differs(&changed, &[row]);
     let fewer = [
         "source clicks: read is 19 here and 20 there",
-        "features user: at 2020-01-01T00:00:07.000Z, user = \"u1\": is there and not here",
+        "features user: at 2020-01-01T00:00:07.000Z, user = \"u1\": is only there",
     ];
     differs(&[&clicks[..7], &clicks[8..]].concat(), &fewer);
     let last = [
         "source clicks: read is 19 here and 20 there",
-        "features user: at 2020-01-01T00:00:19.000Z, user = \"u1\": is there and not here",
+        "features user: at 2020-01-01T00:00:19.000Z, user = \"u1\": is only there",
     ];
     differs(&clicks[..19], &last);
 }

@@ -189,7 +189,7 @@ fn awkward_files_are_read_as_far_as_they_can_be() {
     );
     mixed.has(
         &["amount = { type = \"float?\", path = \"pay.amount\" }"],
-        &["column x: 1 of 2 values are no", "\"tags\" is left out", "1 records cannot be read"],
+        &["column x: 1 of 2 values are not", "\"tags\" is left out", "1 records cannot be read"],
     );
     let late = Made::of_text("late.csv", "at,x\n2024-01-31,1\n2024-01-01,2\n2024-01-15,3\n", &[]);
     late.has(&[], &["lateness: the records are not in order of time"]);

@@ -166,7 +166,7 @@ struct GroupSchedule {
     /// `None` if there is no online store.
     throttle: Option<PublishThrottle>,
     activator: Activator,
-    /// The moment of the activation that is to come in which the state is measured.
+    /// The time of the next activation that measures the state.
     measures_at: Option<Instant>,
 }
 
@@ -234,7 +234,7 @@ impl GroupSchedule {
         }
     }
 
-    /// Processes what closes before `until`, as far as a slice goes, and sends what comes of it once all is processed.
+    /// Processes what closes before `until`, as far as a slice goes, and sends the results once all is processed.
     fn process(&mut self, ports: &mut Ports, until: EventTime, slice: &WorkSlice) -> Result<(), Interrupted> {
         let changes = self.shard.process(slice)?;
         self.done = until;

@@ -146,7 +146,8 @@ impl GuessedColumn {
         self.distinct = different.len();
         if let Some(misfit) = misfit {
             let ty = self.column.ty;
-            self.doubt = Some(format!("{misfits} of {} values are no {ty}, such as {misfit}", self.values.len()));
+            self.doubt =
+                Some(format!("{misfits} of {} values are not of type {ty}, such as {misfit}", self.values.len()));
         } else if self.distinct == 0 {
             self.doubt = Some("there is no value".to_owned());
         }
@@ -347,6 +348,6 @@ mod tests {
         values.push("twelve");
         let guessed = guess("x", &values);
         assert_eq!((guessed.column.ty, guessed.column.nullable), (Type::Int, false));
-        assert_eq!(guessed.doubt.as_deref(), Some("1 of 1000 values are no int, such as the text \"twelve\""));
+        assert_eq!(guessed.doubt.as_deref(), Some("1 of 1000 values are not of type int, such as the text \"twelve\""));
     }
 }

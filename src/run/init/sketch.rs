@@ -118,7 +118,7 @@ impl SampleSketch {
             add(format!("label {name}"), &target.doubt);
             for revealing in &target.revealing {
                 let column = &self.columns[*revealing].column.name;
-                doubts.push(format!("column {column}: {name} follows from it, so it is no input"));
+                doubts.push(format!("column {column}: {name} follows from it, so it is not an input"));
             }
         }
         doubts.extend(self.left_out.iter().cloned());
