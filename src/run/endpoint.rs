@@ -120,7 +120,7 @@ mod tests {
     fn the_warning_names_what_is_missing_and_ends_with_it() {
         let tls = "tls = { cert = \"a\", key = \"b\" }\n";
         let text = warns("10.0.0.7:80", &format!("{tls}tokens = {{ admin = \"file:x\" }}")).unwrap();
-        assert!(text.contains("no token of the roles read and predict") && !text.contains("encrypted"), "{text}");
+        assert!(text.contains("no token for the roles read and predict") && !text.contains("encrypted"), "{text}");
         let tokens = "tokens = { read = \"file:r\", predict = \"file:p\", admin = \"file:a\" }";
         let text = warns("10.0.0.7:80", tokens).unwrap();
         assert!(text.contains("not encrypted") && !text.contains("roles"), "{text}");

@@ -405,7 +405,12 @@ fn a_feature_that_cannot_be_explained_is_refused_with_the_expected_form() {
             2,
             "error: --feature: shop has no feature \"count_2h\"; did you mean count_1h?",
         ),
-        (&["shop", "a"], &["--url", "ftp://x"], 2, "error: --url: \"ftp://x\" is no URL; expected http://HOST:PORT"),
+        (
+            &["shop", "a"],
+            &["--url", "ftp://x"],
+            2,
+            "error: --url: \"ftp://x\" is not a valid URL; expected http://HOST:PORT",
+        ),
         (
             &["shop", "a"],
             &["--url", "http://127.0.0.1:1"],

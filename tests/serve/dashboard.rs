@@ -52,7 +52,7 @@ fn the_first_page_shows_the_whole_dataflow() {
         partition: 3,
         offset: 77,
         reason: "malformed".to_owned(),
-        detail: "amount: <script>alert(1)</script> is no float".to_owned(),
+        detail: "amount: <script>alert(1)</script> is not a float".to_owned(),
     });
     let second = page(&mut client, "/");
     assert!(second.contains("3/77") && second.contains("malformed"), "{second}");

@@ -447,8 +447,8 @@ fn a_gateway_without_servers_or_with_wrong_ones_does_not_start() {
     };
     assert!(refused(&[]).contains("gateway.servers has none"));
     for (servers, expected) in [
-        ("[\"http://a:1\", \"http://user:hush@b:2\"]", "gateway.servers: entry 2 is no URL of a server"),
-        ("[\"https://a\"]", "entry 1 is no URL of a server; expected http://HOST:PORT"),
+        ("[\"http://a:1\", \"http://user:hush@b:2\"]", "gateway.servers: entry 2 is not the URL of a server"),
+        ("[\"https://a\"]", "entry 1 is not the URL of a server; expected http://HOST:PORT"),
         ("[\"http://a:80\", \"http://a\"]", "entry 2 is a server named before"),
     ] {
         let said = refused(&[&format!("gateway.servers={servers}")]);

@@ -320,7 +320,10 @@ impl GatewaySection {
     /// Returns what is wrong: the key and why. The values are left out, as one may have a password.
     pub fn mistake(&self) -> Option<(&'static str, String)> {
         let wrong = self.backends().err().map(|at| {
-            ("servers", format!("gateway.servers: entry {} is no URL of a server; expected http://HOST:PORT", at + 1))
+            (
+                "servers",
+                format!("gateway.servers: entry {} is not the URL of a server; expected http://HOST:PORT", at + 1),
+            )
         });
         let twice = || {
             let mut known = Vec::new();

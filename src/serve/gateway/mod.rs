@@ -10,6 +10,12 @@
 //! | is answered: a small answer whole, so that a server may fail before its end, a large one as it comes | `answer_body` |
 //!
 //! A server that fails is taken out at once. `health` asks each of them regularly, and removes and restores them.
+//!
+//! ```
+//! use tidemill::serve::BackendUrl;
+//! assert_eq!(BackendUrl::parse("http://replica-0:8080/").unwrap().to_string(), "http://replica-0:8080");
+//! assert_eq!(BackendUrl::parse("replica-0:8080"), None);
+//! ```
 
 mod answer_body;
 mod backend;

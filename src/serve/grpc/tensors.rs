@@ -163,7 +163,7 @@ fn little_endian<T: Copy + std::fmt::Display, const WIDTH: usize>(
 ) -> Result<Vec<u8>, String> {
     let mut all = Vec::with_capacity(WIDTH * values.len());
     for (at, value) in values.iter().enumerate() {
-        all.extend(bytes(*value).ok_or_else(|| format!("value {at}: {value} is no {}", ty.name()))?);
+        all.extend(bytes(*value).ok_or_else(|| format!("value {at}: {value} is not of type {}", ty.name()))?);
     }
     Ok(all)
 }

@@ -1,5 +1,11 @@
 //! The routes of tidemill itself: `/predict`, `/recommend`, `/features`, `/models`. JSON in and out; an error is
 //! `{"error": "text"}`.
+//!
+//! ```
+//! use tidemill::serve::{FAMILIES, Role};
+//! let mut routes = FAMILIES.iter().flat_map(|family| family.routes);
+//! assert_eq!(routes.find(|route| route.pattern == "/predict").unwrap().role, Role::Predict);
+//! ```
 
 mod entities;
 mod features;

@@ -153,7 +153,7 @@ impl FileColumn {
         let (name, ty, data_type) = (self.fields.join("."), self.column.ty, &self.data_type);
         let found = values.found(row);
         Err(format!(
-            "column {name:?} has the type {data_type}, and {found} is no {ty}, which is the declared type of {:?}; \
+            "column {name:?} has the type {data_type}, and {found} is not of type {ty}, which is the declared type of {:?}; \
              declare it as a string, or write the file with another type",
             self.column.name
         ))

@@ -171,7 +171,7 @@ request.model_version = "champion"
 wrong('version: expected int, found "champion"', request)
 wrong("instances[0].amount: missing", pb.ModelInferRequest(model_name="large", inputs=[request.inputs[0]]))
 wrong("inputs: expected a tensor for each column", pb.ModelInferRequest(model_name="large"))
-wrong("value 1: 300 is no INT8", typed(items=("INT8", "int_contents", [1, 300, 2])))
+wrong("value 1: 300 is not of type INT8", typed(items=("INT8", "int_contents", [1, 300, 2])))
 wrong("values of INT64 in another field than int64_contents", typed(items=("INT64", "int_contents", [1, 2, 3])))
 wrong("FP16 has no contents", typed(amount=("FP16", "fp32_contents", [1, 2, 3])))
 wrong("text 1 is not UTF-8", typed(country=("BYTES", "bytes_contents", [b"DE", b"\xff", b"FR"])))
