@@ -60,6 +60,11 @@ pub struct JobArgs {
 }
 
 impl JobArgs {
+    /// Returns whether one of the flags is given.
+    pub fn is_given(&self) -> bool {
+        self.url.is_some() || self.token_file.is_some() || self.ca_file.is_some()
+    }
+
     /// Returns the endpoint, to be read from.
     ///
     /// # Errors

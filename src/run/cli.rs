@@ -220,29 +220,32 @@ enum FeaturesVerb {
         json: bool,
     },
     /// Lists the records that the features of an entity are of, and recomputes them from just those. The topics are read
-    /// again. The exit code is 1 if a feature is not as the running job serves it, or as the replay has written it.
-    #[command(after_help = "Example: tidemill features explain airport JFK --dataflow dataflows/flights.toml \\\n    \
-                            --feature delay_mean_3h --as-of 2013-01-01T12:00:00Z")]
+    /// again: by the running job or, with a dataflow file, by this command. The exit code is 1 if a feature is not as the
+    /// running job serves it, or as the replay has written it.
+    #[command(
+        after_help = "Example: tidemill features explain airport JFK --feature delay_mean_3h\n         tidemill \
+                            features explain airport JFK --dataflow dataflows/flights.toml --as-of 2013-01-01T12:00:00Z"
+    )]
     Explain {
         /// The feature group.
         group: String,
         /// The values of the entity's columns, in their order.
         #[arg(required = true, allow_negative_numbers = true)]
         entity: Vec<String>,
-        /// The dataflow file. The config says where its topics are.
+        /// Reads the topics of this dataflow file, where the config says that they are, in place of asking the job to.
         #[arg(long, value_name = "FILE")]
-        dataflow: PathBuf,
+        dataflow: Option<PathBuf>,
         /// Explains this feature only; may be repeated.
         #[arg(long = "feature", value_name = "F")]
         features: Vec<String>,
-        /// Explains the features as of this time, without a running job: RFC 3339, a date, epoch ms, `earliest`, or `latest` for after the newest record.
-        #[arg(long, value_name = "T", value_parser = any_moment_argument, conflicts_with_all = ["url", "token_file", "ca_file"])]
+        /// Explains the features as of this time, and compares them with nothing: RFC 3339, a date, epoch ms, `earliest`, or `latest` for after the newest record.
+        #[arg(long, value_name = "T", value_parser = any_moment_argument)]
         as_of: Option<EventTime>,
         #[command(flatten)]
         job: JobArgs,
         /// Compares with the newest vector of the entity, or the newest before `--as-of`, in the output directory of a
         /// replay.
-        #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "token_file", "ca_file"])]
+        #[arg(long, value_name = "DIR", requires = "dataflow", conflicts_with_all = ["url", "token_file", "ca_file"])]
         replay: Option<PathBuf>,
         /// Prints JSON.
         #[arg(long)]

@@ -16,10 +16,10 @@ pub struct AskedEntity {
 }
 
 impl AskedEntity {
-    /// The path of its vector.
-    fn path(&self) -> String {
+    /// The path of its vector, or of another thing that a route has of it.
+    pub fn path(&self, route: &str) -> String {
         let key: Vec<String> = self.key.iter().map(|value| segment(value)).collect();
-        format!("/features/{}/{}", segment(&self.group), key.join("/"))
+        format!("/{route}/{}/{}", segment(&self.group), key.join("/"))
     }
 
     /// Gets its vector from a job, or its features in another window: the body of `GET /features`.
@@ -28,7 +28,7 @@ impl AskedEntity {
     /// If the job does not answer, has no such group or entity, or cannot answer the window.
     pub fn get(&self, window: Option<&str>, job: &JobUrl) -> anyhow::Result<Value> {
         let query = window.map_or_else(String::new, |window| format!("?window={}", segment(window)));
-        job.get(&(self.path() + &query))?.body()
+        job.get(&(self.path("features") + &query))?.body()
     }
 }
 

@@ -16,7 +16,7 @@ use super::config::Config;
 use super::job_tls::Trust;
 use crate::secret;
 
-/// The longest time that a connection, and each read of an answer, may take.
+/// The longest time that a connection may take, and each read of an answer unless it is known to take longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The largest answer.
@@ -41,6 +41,8 @@ pub struct JobUrl {
     token: Option<String>,
     /// The certificates taken from the endpoint; `None` for connections that are not encrypted.
     trust: Option<Trust>,
+    /// The longest time that each read of an answer may take.
+    patience: Duration,
 }
 
 /// Shows no token.
@@ -92,7 +94,7 @@ impl JobUrl {
         let authority = if has_port { authority.to_owned() } else { format!("{authority}:{port}") };
         let prefix = path.trim_end_matches('/');
         let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
-        is_plain.then_some(JobUrl { authority, prefix, token: None, trust })
+        is_plain.then_some(JobUrl { authority, prefix, token: None, trust, patience: PATIENCE })
     }
 
     /// The URL of an endpoint that listens on an address of this machine.
@@ -104,7 +106,13 @@ impl JobUrl {
             "[::]" => "[::1]",
             host => host,
         };
-        Some(JobUrl { authority: format!("{host}:{port}"), prefix: String::new(), token: None, trust: None })
+        let authority = format!("{host}:{port}");
+        Some(JobUrl { authority, prefix: String::new(), token: None, trust: None, patience: PATIENCE })
+    }
+
+    /// Waits this long for each read of an answer.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        JobUrl { patience, ..self }
     }
 
     fn scheme(&self) -> &'static str {
@@ -155,7 +163,7 @@ impl JobUrl {
         self.request(path, Some(body))
     }
 
-    /// Gets the text at a path, which is not JSON if it is there.
+    /// Gets the text at a path.
     ///
     /// # Errors
     /// If nothing answers, or with another status than 200.
@@ -200,7 +208,7 @@ impl JobUrl {
     /// Sends a request and returns the bytes of the answer.
     fn exchange(&self, request: &str) -> anyhow::Result<Vec<u8>> {
         let stream = self.connect()?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(self.patience))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let answer = match &self.trust {
             None => exchange_over(stream, request)?,
@@ -276,7 +284,8 @@ mod tests {
     use super::*;
 
     fn url(authority: &str, prefix: &str) -> Option<JobUrl> {
-        Some(JobUrl { authority: authority.to_owned(), prefix: prefix.to_owned(), token: None, trust: None })
+        let (authority, prefix) = (authority.to_owned(), prefix.to_owned());
+        Some(JobUrl { authority, prefix, token: None, trust: None, patience: PATIENCE })
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub fn run(file: &Path, common: &CommonArgs) -> Result<(), Failure> {
         metrics,
         readiness: readiness.clone(),
         dashboard: dashboard(&plan.spec, &Arc::<LetterBoard>::default()),
+        explainer: None,
         logged_share: config.log.predictions,
     });
     let server = endpoint::open_service(&config, &service)?;

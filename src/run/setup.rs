@@ -14,7 +14,7 @@ use super::job::{self, JobOptions, OfflineLayout, PreparedJob};
 use super::job_events::saved_champions;
 use super::locks::{Locks, RUN};
 use super::status::{SampleRequest, StatusOptions, TerminalStatus};
-use super::{Failure, endpoint, finish, inspect, logging, online, picture, print_err};
+use super::{Failure, endpoint, explain, finish, inspect, logging, online, picture, print_err};
 use crate::blob::Blobs;
 use crate::checkpoint::{CheckpointCoordinator, Overtaken};
 use crate::disk;
@@ -149,6 +149,7 @@ impl RunSetup {
             metrics: self.metrics.clone(),
             readiness: self.readiness.clone(),
             dashboard: dashboard(&self.plan.spec, &self.letters),
+            explainer: Some(explain::explainer(&self.plan, &self.config)),
             logged_share: self.config.log.predictions,
         });
         endpoint::open_service(&self.config, &service)

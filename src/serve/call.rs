@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::RequestError;
 use super::answer_moment::AnswerMoment;
+use super::explainer::ExplanationTask;
 use super::reply::Reply;
 use crate::example::{Frame, InstanceError};
 use crate::model::{PredictionMemory, Predictions};
@@ -63,6 +64,8 @@ pub enum Unanswered {
     },
     /// The answer takes work that blocks, such as reading or writing the registry.
     Blocking(BlockingWork),
+    /// The answer takes an explanation of features, for which the client must stay.
+    Explaining(ExplanationTask),
 }
 
 /// Work that blocks, for a thread on which it may.

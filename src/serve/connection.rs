@@ -13,8 +13,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::http1::Builder;
@@ -22,11 +21,11 @@ use hyper::service::service_fn;
 #[cfg(feature = "grpc")]
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::activity::{ABORT, Activity, CONTINUE, FINISH, WatchedStream};
 use super::admission::Admitted;
 use super::request_service::{HttpVersion, RequestService};
 use super::rules::ConnectionRules;
@@ -52,45 +51,6 @@ const RESERVED_TIME: Duration = Duration::from_secs(2);
 /// Sweeps without activity after which a connection is closed.
 pub const SWEEPS: u32 = 4;
 
-/// Signals to a connection: go on, end after the current request, end at once.
-const CONTINUE: u8 = 0;
-const FINISH: u8 = 1;
-const ABORT: u8 = 2;
-
-/// The state that a connection shares with the thread that watches it.
-#[derive(Debug, Default)]
-struct Activity {
-    /// Grows with each sign of activity.
-    touches: AtomicU32,
-    /// The newest signal.
-    signal: AtomicU8,
-    ended: AtomicBool,
-    waker: Mutex<Option<Waker>>,
-}
-
-impl Activity {
-    /// Records activity. Only tasks on the connection's thread call this, so that a load and a store suffice.
-    fn touch(&self) {
-        self.touches.store(self.touches.load(Relaxed).wrapping_add(1), Relaxed);
-    }
-
-    /// Signals to the connection and wakes its task.
-    fn signal(&self, signal: u8) {
-        self.signal.store(signal, Relaxed);
-        if let Some(waker) = self.waker.lock().take() {
-            waker.wake();
-        }
-    }
-
-    /// Registers the waker of the connection's task.
-    fn register(&self, waker: &Waker) {
-        let mut known = self.waker.lock();
-        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            *known = Some(waker.clone());
-        }
-    }
-}
-
 /// A connection and its activity at the previous sweep.
 #[derive(Debug)]
 struct WatchedConnection {
@@ -113,7 +73,7 @@ impl Connections {
     /// Closes connections that are inactive and removes those that have ended.
     pub fn sweep(&mut self) {
         self.watched.retain_mut(|watched| {
-            let touches = watched.activity.touches.load(Relaxed);
+            let touches = watched.activity.touches();
             watched.inactive = if touches == watched.touches { watched.inactive + 1 } else { 0 };
             watched.touches = touches;
             match watched.inactive / SWEEPS {
@@ -121,7 +81,7 @@ impl Connections {
                 1 if watched.is_warned => watched.activity.signal(FINISH),
                 _ => watched.activity.signal(ABORT),
             }
-            !watched.activity.ended.load(Relaxed)
+            !watched.activity.has_ended()
         });
     }
 
@@ -132,7 +92,7 @@ impl Connections {
 
     /// Removes connections that have ended; returns whether none is left.
     pub fn is_empty(&mut self) -> bool {
-        self.watched.retain(|watched| !watched.activity.ended.load(Relaxed));
+        self.watched.retain(|watched| !watched.activity.has_ended());
         self.watched.is_empty()
     }
 
@@ -144,7 +104,7 @@ impl Connections {
         rules: ConnectionRules,
         place: Admitted,
     ) {
-        let activity: Arc<Activity> = Arc::default();
+        let activity = rules.activity.clone();
         let is_warned = S::HTTP != HttpVersion::Http1;
         self.watched.push(WatchedConnection { activity: activity.clone(), is_warned, touches: 0, inactive: 0 });
         let guard = ConnectionGuard { activity, _place: Some(place) };
@@ -156,7 +116,8 @@ impl Connections {
 
     /// Spawns a task that answers one request of a connection for which there is no place.
     pub fn admit_reserved<S: RequestService>(&mut self, stream: TcpStream, service: Arc<S>, rules: ConnectionRules) {
-        let activity = self.reserve.begin();
+        let activity = rules.activity.clone();
+        self.reserve.begin(activity.clone());
         let guard = ConnectionGuard { activity, _place: None };
         tokio::spawn(async move {
             let guard = guard;
@@ -177,16 +138,14 @@ struct Reserve {
 
 impl Reserve {
     /// Begins a connection, in place of the oldest if there are as many as there may be.
-    fn begin(&mut self) -> Arc<Activity> {
-        self.open.retain(|activity| !activity.ended.load(Relaxed));
+    fn begin(&mut self, activity: Arc<Activity>) {
+        self.open.retain(|activity| !activity.has_ended());
         if self.open.len() == MAX_RESERVED
             && let Some(oldest) = self.open.pop_front()
         {
             oldest.signal(ABORT);
         }
-        let activity: Arc<Activity> = Arc::default();
-        self.open.push_back(activity.clone());
-        activity
+        self.open.push_back(activity);
     }
 }
 
@@ -199,7 +158,7 @@ struct ConnectionGuard {
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.activity.ended.store(true, Relaxed);
+        self.activity.end();
     }
 }
 
@@ -210,6 +169,7 @@ async fn serve<S: RequestService>(
     rules: ConnectionRules,
     activity: &Arc<Activity>,
 ) {
+    let stream = WatchedStream::new(stream, activity.clone());
     let Some(tls) = rules.tls.clone() else { return answer_requests(stream, service, rules, activity).await };
     // A handshake takes no longer than a request may: it is no activity, so the sweep ends it.
     match unless_signalled(activity, tls::handshake(tls, stream)).await.flatten() {
@@ -226,7 +186,7 @@ async fn unless_signalled<T>(activity: &Activity, work: impl Future<Output = T>)
     let mut work = pin!(work);
     poll_fn(|cx| {
         activity.register(cx.waker());
-        match activity.signal.load(Relaxed) {
+        match activity.newest_signal() {
             CONTINUE => work.as_mut().poll(cx).map(Some),
             _ => Poll::Ready(None),
         }
@@ -305,13 +265,13 @@ async fn until_signalled<C: Future>(connection: C, activity: &Activity, finish: 
     let mut finishing = false;
     poll_fn(|cx| {
         activity.register(cx.waker());
-        match activity.signal.load(Relaxed) {
+        match activity.newest_signal() {
             ABORT => return Poll::Ready(()),
             FINISH if !finishing => {
                 finishing = true;
                 finish(connection.as_mut());
             }
-            _ => debug_assert!(activity.signal.load(Relaxed) == CONTINUE || finishing),
+            _ => debug_assert!(activity.newest_signal() == CONTINUE || finishing),
         }
         // An error is the client's: it disconnected, or sent something that is not HTTP and was answered so.
         connection.as_mut().poll(cx).map(drop)

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use hyper::StatusCode;
 
+use super::explainer::ExplanationFailure;
 use crate::example::{InstanceError, InstanceFault};
 use crate::registry::RegistryError;
 use crate::store::redis::FetchError;
@@ -118,6 +119,15 @@ pub enum RequestError {
     ServerFailed(String),
     #[error("the server that was asked did not answer in time")]
     ServerLate,
+    /// The most features explained at a time.
+    #[error("features are being explained for {0} other requests; try again later")]
+    TooManyExplanations(usize),
+    #[error("{0}")]
+    Explanation(#[from] ExplanationFailure),
+    #[error(
+        "a replica has no sources to explain features from; ask the run, or use `tidemill features explain --dataflow FILE`"
+    )]
+    NoSources,
     #[error("no version of model {0} yet")]
     NoVersion(String),
     #[error("version {version} of model {model} cannot be read now")]
@@ -179,13 +189,16 @@ impl RequestError {
             | RequestError::UnknownGroup { .. }
             | RequestError::UnknownStream { .. }
             | RequestError::UnknownFeature { .. }
-            | RequestError::UnknownEntity { .. } => StatusCode::NOT_FOUND,
+            | RequestError::UnknownEntity { .. }
+            | RequestError::NoSources => StatusCode::NOT_FOUND,
+            RequestError::Explanation(failure) => failure.status(),
             RequestError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             RequestError::TooSlow => StatusCode::REQUEST_TIMEOUT,
             RequestError::ContentEncoding(_) | RequestError::ContentType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            RequestError::TooManyConnections | RequestError::TooManyBodies | RequestError::TooMuchWaiting => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            RequestError::TooManyConnections
+            | RequestError::TooManyBodies
+            | RequestError::TooMuchWaiting
+            | RequestError::TooManyExplanations(_) => StatusCode::TOO_MANY_REQUESTS,
             RequestError::Host(_) | RequestError::WrongRole(_) => StatusCode::FORBIDDEN,
             // Not the fault of the client.
             RequestError::NoVersion(_)

@@ -21,6 +21,7 @@
 //! | is predicted for: version, look-ups, expressions, scores; some are logged | `served_models`, `prediction_log` |
 //! | is predicted for by the arms of a split and, beside, by shadows | `split_prediction`, `model_split`, `answered` |
 //! | has its predictions explained, if it asks for that | `explaining` |
+//! | asks where features come from: the sources are read again, on another thread | `explainer`, `activity` |
 //! | has items ranked, or left out, by what else is known of them and the user | `recommender` |
 //! | is refused, in the family's shape, and counted | [`RequestError`], [`crate::metrics::Traffic`] |
 //! | is a call of gRPC, with the feature of that name: the same on a port of its own, in HTTP/2 | `grpc`, `message_frame` |
@@ -35,6 +36,7 @@
 //! assert!(patterns.contains(&"/predict") && patterns.contains(&"/features/{group}/{key}"));
 //! ```
 
+mod activity;
 mod admission;
 mod answer_moment;
 mod answered;
@@ -47,6 +49,7 @@ mod connection;
 mod dashboard;
 mod dashboard_config;
 mod error;
+mod explainer;
 mod explaining;
 mod feast;
 mod file_stamp;
@@ -97,6 +100,10 @@ use reply::Reply;
 
 pub use dashboard_config::DashboardConfig;
 pub use error::{RequestError, StartError};
+pub use explainer::{
+    ExplainedFeature, ExplainedMoment, ExplainedRecord, ExplainedWindow, ExplanationFailure, ExplanationLimits,
+    ExplanationRequest, FeatureExplainer, FeatureExplanation, Named, NamedValues, ServedVector,
+};
 pub use gateway::{BackendUrl, BalancePolicy, Gateway, GatewayConfig, HealthChecks};
 #[cfg(feature = "grpc")]
 pub use grpc::FAMILY as GRPC;
@@ -137,7 +144,8 @@ pub struct HttpRoute {
 
 /// Answers a request from its captures, with its query, and its payload, whose body is empty under [`BodyRule::None`]. A
 /// handler does not block: one that needs a version from the registry returns [`Unanswered::VersionNotLoaded`] and is
-/// called again once the version is loaded; other work that blocks is returned as [`Unanswered::Blocking`].
+/// called again once the version is loaded; other work that blocks is returned as [`Unanswered::Blocking`], and explanations of
+/// features as [`Unanswered::Explaining`].
 type Handler = fn(&Service, &Captures<'_>, Payload<'_>) -> Result<Reply, Unanswered>;
 
 /// Every family of routes.

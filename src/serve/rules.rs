@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hyper::http::request::Parts;
 use rustls::ServerConfig;
 
+use super::activity::Activity;
 use super::body::Limits;
 use super::hosts::AllowedHosts;
 use super::tokens::{Tokens, check_json};
@@ -24,6 +25,8 @@ pub struct ConnectionRules {
     pub tls: Option<Arc<ServerConfig>>,
     /// True if there are too many connections: only routes in reserve are answered, once.
     pub is_reserved: bool,
+    /// The activity of the connection.
+    pub activity: Arc<Activity>,
 }
 
 impl ConnectionRules {

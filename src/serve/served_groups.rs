@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::RequestError;
+use super::answer_moment::AnswerMoment;
+use super::explainer::ServedVector;
 use super::router::decode;
 use super::served_windows::{AskedFeatures, ServedWindows};
 use crate::aggregate::Feature;
@@ -32,6 +34,11 @@ impl ServedGroups {
 
     pub fn iter(&self) -> std::slice::Iter<'_, ServedGroup> {
         self.0.iter()
+    }
+
+    /// Returns the position of a group among those of the dataflow.
+    pub fn position(&self, group: &ServedGroup) -> usize {
+        self.0.iter().position(|known| std::ptr::eq(known, group)).expect("the group is one of these")
     }
 
     /// # Errors
@@ -147,6 +154,20 @@ impl ServedGroup {
     pub fn vector(&self, key: &[Scalar], lookups: &RequestLookups) -> Option<Arc<[Feature]>> {
         let is_whole = !key.iter().any(Scalar::is_null);
         is_whole.then(|| self.table.get(self.table.codec().encode_one(key).as_bytes(), lookups)).flatten()
+    }
+
+    /// The newest vector of an entity as it is sent at a moment, with derived features; `None` if it has none.
+    pub fn served(&self, key: &[Scalar], moment: AnswerMoment<'_>) -> Option<ServedVector> {
+        let vector = self.vector(key, moment.lookups)?;
+        let value = |feature| self.value(&vector, feature, moment.asking).to_json(moment.asking);
+        let features = (0..self.features.len()).map(value).collect();
+        Some(ServedVector { features, time: moment.watermark.unwrap_or(EventTime::MIN) })
+    }
+
+    /// The error for an entity without a vector.
+    pub fn unknown_entity(&self, key: &[Scalar]) -> RequestError {
+        let entity = key.iter().map(Scalar::to_text).collect::<Vec<_>>().join(", ");
+        RequestError::UnknownEntity { group: self.name.clone(), entity }
     }
 
     /// The entity that the segments of a path name, one for each of its columns.

@@ -320,6 +320,7 @@ impl<S: RequestService> ServingThread<S> {
             client,
             tls: self.tls.as_ref().map(|tls| tls.newest()),
             is_reserved: place.is_none(),
+            activity: Arc::default(),
         };
         match place {
             Some(place) => connections.admit(stream, self.service.clone(), rules, place),

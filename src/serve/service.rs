@@ -10,10 +10,12 @@ use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::activity::Activity;
 use super::answer_moment::AnswerMoment;
 use super::body::HeldBody;
 use super::call::Unanswered;
 use super::dashboard_config::DashboardConfig;
+use super::explainer::{ExplanationFailure, FeatureExplainer};
 use super::operator_rates::RateSampler;
 use super::payload::Payload;
 use super::prediction_log::PredictionLog;
@@ -55,6 +57,8 @@ pub struct ServiceConfig<'a> {
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
     pub dashboard: DashboardConfig,
+    /// Explains features from the sources; `None` if there are none here.
+    pub explainer: Option<FeatureExplainer>,
     /// The share of the entities whose predictions are logged.
     pub logged_share: f64,
 }
@@ -69,6 +73,7 @@ pub struct Service {
     pub(super) metrics: Arc<Metrics>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) dashboard: DashboardConfig,
+    explainer: Option<FeatureExplainer>,
     /// Rates of the operators, for the dashboard.
     pub(super) rates: RateSampler,
     online: OnlineStore,
@@ -81,8 +86,8 @@ impl Service {
     /// # Panics
     /// If the parts are not of one dataflow.
     pub fn new(config: ServiceConfig<'_>) -> Arc<Self> {
-        let ServiceConfig { spec, programs, online, live, registry, metrics, readiness, dashboard, logged_share } =
-            config;
+        let ServiceConfig { spec, programs, online, live, registry, metrics, readiness, .. } = config;
+        let ServiceConfig { dashboard, explainer, logged_share, .. } = config;
         assert_eq!(programs.len(), spec.models.len(), "there is a program for each model");
         let models = programs.into_iter().zip(&spec.models);
         let models = models
@@ -100,6 +105,7 @@ impl Service {
             metrics,
             readiness,
             dashboard,
+            explainer,
             rates: RateSampler::new(Instant::now()),
             waiting: Semaphore::new(MOST_WAITING),
         })
@@ -134,10 +140,10 @@ impl Service {
                 }
                 (Ok(()), BodyRule::None) => {
                     let captures = captures.with_query(parts.uri.query());
-                    self.respond(route, &captures, &parts.headers, &[]).await
+                    self.respond(route, &captures, &parts.headers, &[], &rules.activity).await
                 }
                 (Ok(()), rule) => match read(rule, &parts.headers, body, rules).await {
-                    Ok(body) => self.respond(route, &captures, &parts.headers, &body.bytes).await,
+                    Ok(body) => self.respond(route, &captures, &parts.headers, &body.bytes, &rules.activity).await,
                     Err(error) => Err(error),
                 },
             },
@@ -160,6 +166,10 @@ impl Service {
                     let (route, error) = (found.traffic.route(), source as &dyn std::error::Error);
                     tracing::warn!(target: ERRORS, route, model, error, "the registry cannot be used");
                 }
+                RequestError::Explanation(error @ ExplanationFailure::Source(_)) => {
+                    let route = found.traffic.route();
+                    tracing::warn!(target: ERRORS, route, %error, "features cannot be explained");
+                }
                 _ => {}
             }
             found.family.refusal(&error)
@@ -179,6 +189,7 @@ impl Service {
         captures: &Captures<'_>,
         headers: &HeaderMap,
         bytes: &[u8],
+        activity: &Activity,
     ) -> Result<Reply, RequestError> {
         let lookups = RequestLookups::default();
         let payload = Payload { headers, bytes, lookups: &lookups };
@@ -201,6 +212,10 @@ impl Service {
                     let _permit = self.wait()?;
                     return work.done().await;
                 }
+                Err(Unanswered::Explaining(task)) => {
+                    let explained = activity.while_present(task.done()).await;
+                    return explained.unwrap_or(Err(ExplanationFailure::Cancelled.into()));
+                }
             }
         }
         // For example, other requests loaded so many versions that this one was evicted.
@@ -210,6 +225,14 @@ impl Service {
     /// Admits a request to work that blocks, unless too many wait for some.
     fn wait(&self) -> Result<SemaphorePermit<'_>, RequestError> {
         self.waiting.try_acquire().map_err(|_| RequestError::TooMuchWaiting)
+    }
+
+    /// The explainer of features.
+    ///
+    /// # Errors
+    /// If there are no sources here.
+    pub(super) fn explainer(&self) -> Result<&FeatureExplainer, RequestError> {
+        self.explainer.as_ref().ok_or(RequestError::NoSources)
     }
 
     /// The times now, for what is no answer from the store.

@@ -18,11 +18,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
 use rustls::{Error, InconsistentKeys, ServerConfig};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::StartError;
+use super::activity::WatchedStream;
 use super::certificate_expiry::expiry;
 use super::file_stamp::{CHECK, FileStamp};
 use crate::metrics::Metrics;
@@ -171,9 +171,9 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
 
 /// Does the handshake of a connection; `None` if the client does not do its part. A request that is not encrypted is
 /// answered with an error.
-pub async fn handshake(tls: Arc<ServerConfig>, mut stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+pub async fn handshake(tls: Arc<ServerConfig>, mut stream: WatchedStream) -> Option<TlsStream<WatchedStream>> {
     let mut first = [0];
-    let arrived = stream.peek(&mut first).await.ok()?;
+    let arrived = stream.stream.peek(&mut first).await.ok()?;
     if arrived == 1 && first[0].is_ascii_uppercase() && first[0] != HANDSHAKE {
         let _ = stream.write_all(PLAIN.as_bytes()).await;
         let _ = stream.shutdown().await;

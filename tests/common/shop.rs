@@ -15,7 +15,7 @@ use tidemill::flow::Plan;
 use tidemill::metrics::Metrics;
 use tidemill::model::{Examples, InputShape, Labels, ModelKind, Task, Trainer, TrainerConfig, Version};
 use tidemill::registry::{LiveModels, Publication, Registry};
-use tidemill::serve::{DashboardConfig, Endpoint, Readiness, Server, Service, ServiceConfig, start};
+use tidemill::serve::{DashboardConfig, Endpoint, FeatureExplainer, Readiness, Server, Service, ServiceConfig, start};
 use tidemill::spec;
 use tidemill::store::{Online, Upsert};
 use tidemill::value::{Scalar, Type};
@@ -209,6 +209,7 @@ pub struct Shop {
     pub readiness: Arc<Readiness>,
     pub registry: Option<Registry>,
     pub dashboard: DashboardConfig,
+    pub explainer: Option<FeatureExplainer>,
 }
 
 impl Shop {
@@ -225,6 +226,7 @@ impl Shop {
             readiness: Arc::default(),
             registry: None,
             dashboard: DashboardConfig::default(),
+            explainer: None,
             plan,
         }
     }
@@ -286,6 +288,7 @@ impl Shop {
             metrics: self.metrics.clone(),
             readiness: self.readiness.clone(),
             dashboard: self.dashboard.clone(),
+            explainer: self.explainer.clone(),
             logged_share: 0.0,
         })
     }

@@ -388,6 +388,64 @@ fn a_feature_is_recomputed_to_what_a_job_serves() {
 }
 
 #[test]
+fn a_job_explains_its_features_itself_as_the_command_does_from_the_topics() {
+    let shops_of = Shops::new(23);
+    let (job, url) = serving(&shops_of, shops_of.newest + 1);
+    let asked = |arguments: &[&str], flags: &[&str]| {
+        let output = shops_of.command(&[&["features", "explain"], arguments, flags].concat()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?} {flags:?}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (by_job, by_command) = (["--url", url.as_str()], ["--dataflow", "shops.toml"]);
+    let compared = [by_command, by_job].concat();
+    for group in ["shop", "turns"] {
+        for (shop, hours) in shops().into_iter().zip([3, 11, 26, 60]) {
+            for json in [&["--json"][..], &[]] {
+                let of = [&[group, shop], json].concat();
+                assert_eq!(asked(&of, &by_job), asked(&of, &compared), "{of:?}");
+                let as_of = (START + hours * HOUR + 1_234).to_string();
+                let of = [&of[..], &["--as-of", &as_of]].concat();
+                assert_eq!(asked(&of, &by_job), asked(&of, &by_command), "{of:?}");
+            }
+        }
+    }
+    let of = ["shop", "s 0", "--feature", "count_1h", "--feature", "trend", "--json"];
+    let one = asked(&of, &by_job);
+    assert_eq!(one, asked(&of, &compared));
+    let one: Value = serde_json::from_str(&one).unwrap();
+    assert!(one["derived"]["trend"]["equal"] == true && !one["windows"].as_array().unwrap().is_empty(), "{one}");
+
+    // Of too many records, the newest are listed, and the value is of all.
+    let answer = |path: &str| {
+        let answer = job.get(path);
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        (answer[9..12].to_owned(), serde_json::from_str::<Value>(body).unwrap())
+    };
+    let path = "/explain/shop/s%200?feature=count_lifetime";
+    let ((_, all), (_, few)) = (answer(path), answer(&format!("{path}&most=3")));
+    let (all, few) = (&all["windows"][0], &few["windows"][0]);
+    let records = all["records"].as_array().unwrap();
+    assert_eq!(few["records"].as_array().unwrap(), &records[records.len() - 3..]);
+    assert_eq!((all.get("not_listed"), &few["not_listed"]), (None, &Value::from(records.len() - 3)));
+    assert_eq!(
+        (&few["features"], few["features"]["count_lifetime"]["equal"].as_bool()),
+        (&all["features"], Some(true))
+    );
+
+    // A time before all records, and a source that is gone.
+    let (status, body) = answer("/explain/shop/s%200?as_of=2024-01-01");
+    assert!(status == "404" && body["error"].as_str().unwrap().starts_with("shop has no entity s 0 as of"), "{body}");
+    fs::rename(shops_of.folder.path().join("items.jsonl"), shops_of.folder.path().join("gone")).unwrap();
+    let (status, body) = answer("/explain/shop/s%200");
+    assert!(status == "503" && body["error"].as_str().unwrap().contains("[topics.items]"), "{body}");
+    let output = shops_of.command(&["features", "explain", "shop", "s 0", "--url", &url]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("the job answers: the sources cannot be read"), "{said}");
+    job.stop();
+}
+
+#[test]
 fn a_feature_that_cannot_be_explained_is_refused_with_the_expected_form() {
     let shops_of = Shops::new(19);
     let said = |entity: &[&str], flags: &[&str]| {
@@ -416,6 +474,12 @@ fn a_feature_that_cannot_be_explained_is_refused_with_the_expected_form() {
             &["--url", "http://127.0.0.1:1"],
             1,
             "error: http://127.0.0.1:1/features/shop/a cannot be read; does the job run, and is --url right?",
+        ),
+        (
+            &["shop", "a"],
+            &["--as-of", "2024-01-02", "--url", "http://127.0.0.1:1"],
+            2,
+            "error: with --dataflow and --as-of no job is asked; expected no --url, --token-file or --ca-file",
         ),
         (&["shop", "a"], &["--replay", "nowhere"], 1, "error: nowhere/features/shop.parquet: cannot be read"),
     ] {

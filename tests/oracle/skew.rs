@@ -120,6 +120,7 @@ fn compare(plan: &Arc<Plan>, until: &str, wanted_examples: usize) {
         metrics: metrics.clone(),
         readiness: Arc::new(Readiness::default()),
         dashboard: DashboardConfig::default(),
+        explainer: None,
         logged_share: 0.0,
     });
     let endpoint = Endpoint {

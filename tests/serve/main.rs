@@ -6,6 +6,7 @@
 //! | `chromium`, `dashboard` | the pages of the dashboard, with a real browser and without |
 //! | `entities` | feature vectors of many entities at once |
 //! | `explained` | explanations of predictions |
+//! | `explainer` | explanations of features: their places, their limits, clients that leave |
 //! | `fuzz` | requests made of parts at random, for every reader |
 //! | `gateway` | what it passes on, whom it chooses, servers that fail |
 //! | `http` | every route and error, over real sockets |
@@ -33,6 +34,7 @@ mod common;
 mod dashboard;
 mod entities;
 mod explained;
+mod explainer;
 mod fuzz;
 mod gateway;
 mod http;

@@ -9,6 +9,7 @@ use crate::aggregate::{
     AggregateSpec, Expired, Feature, GroupLayout, GroupState, InputColumns, LineInput, Needs, Update,
 };
 use crate::flow::plan::GroupPlan;
+use crate::serve::{ExplanationFailure, ExplanationLimits};
 use crate::spec::{Group, GroupFeature};
 use crate::time::EventTime;
 use crate::value::{Key, Scalar};
@@ -52,13 +53,17 @@ pub struct Recomputed {
 
 /// Explains the features at the given positions of a group's vectors, window by window. Ops that count other records than
 /// the first op of a window, such as those that leave out what has no second value, are explained apart.
+///
+/// # Errors
+/// If a limit is reached.
 pub fn explain(
     spec: &Group,
     group: &GroupPlan,
     records: &EntityRecords,
     moment: Moment,
     wanted: &[usize],
-) -> Vec<Contribution> {
+    limits: &ExplanationLimits,
+) -> Result<Vec<Contribution>, ExplanationFailure> {
     let mut contributions = Vec::new();
     for (line, declared) in spec.lines.iter().enumerate() {
         for window in 0..declared.windows.len() {
@@ -71,6 +76,7 @@ pub fn explain(
                 continue;
             }
             for ChosenRecords { records: members, features } in choose(spec, group, records, moment, &features) {
+                limits.check(0)?;
                 let vector = vector(&only(&group.layout, line, window), records, &records.inputs(), moment, &members);
                 let recomputed = |feature: usize| Recomputed { feature, value: vector[feature].clone() };
                 let features = features.into_iter().map(recomputed).collect();
@@ -78,7 +84,7 @@ pub fn explain(
             }
         }
     }
-    contributions
+    Ok(contributions)
 }
 
 /// Recomputes the derived features among some, from the features that contributions have recomputed.
@@ -138,22 +144,26 @@ pub fn vector(
 
 /// Calls `each` with the vectors of an entity as of a time up to which everything is closed, while up to `most` records arrive
 /// beside those that are closed: with the number of records that have arrived, first of just those that are closed.
+///
+/// # Errors
+/// The first of a call.
 pub fn arriving(
     layout: &GroupLayout,
     records: &EntityRecords,
     closed: EventTime,
     most: usize,
-    mut each: impl FnMut(usize, Vec<Feature>),
-) {
+    mut each: impl FnMut(usize, Vec<Feature>) -> Result<(), ExplanationFailure>,
+) -> Result<(), ExplanationFailure> {
     let first = Moment::as_of(closed, records).arrived;
     let all: Vec<usize> = (0..records.records.len().min(first.saturating_add(most))).collect();
     let inputs = records.inputs();
     let mut entity = EntityState::closed(layout, records, &inputs, &all[..first], closed);
-    each(first, entity.vector());
+    each(first, entity.vector())?;
     for arrived in first..all.len() {
         entity.add(&all[arrived..=arrived]);
-        each(arrived + 1, entity.vector());
+        each(arrived + 1, entity.vector())?;
     }
+    Ok(())
 }
 
 /// The state of the one entity of a group.

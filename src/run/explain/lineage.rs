@@ -11,6 +11,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, BinaryArray, UInt32Array};
 use arrow_select::take::take;
 
+use super::error::ExplainError;
 use super::table_history::{RowsFound, TableHistory};
 use super::topics::{Topics, read};
 use crate::aggregate::{LineInput, Op};
@@ -20,7 +21,7 @@ use crate::flow::Plan;
 use crate::flow::exchange::key_columns;
 use crate::flow::plan::GroupPlan;
 use crate::relation::{RelationOp, ShiftedBatch, StreamId, TrainingGraph, ViewReads, project};
-use crate::run::Failure;
+use crate::serve::{ExplanationFailure, ExplanationLimits};
 use crate::source::IngestedBatch;
 use crate::time::{EventTime, Offset};
 use crate::value::{Batch, Key, Scalar};
@@ -60,30 +61,33 @@ impl EntityRecords {
     /// Reads the records of an entity of the group at a position. `since` is the time before which none can count.
     ///
     /// # Errors
-    /// If records of the group look up other groups, or a topic cannot be read.
+    /// If records of the group look up other groups, a topic cannot be read, or a limit is reached.
     pub fn read(
         plan: &Plan,
         group: usize,
         entity: &Key,
         topics: &impl Topics,
         since: Option<EventTime>,
-    ) -> Result<Self, Failure> {
+        limits: &ExplanationLimits,
+    ) -> Result<Self, ExplainError> {
         let group = &plan.groups[group];
         refuse_asking(plan, group)?;
         let needed = needed_streams(plan, group.from);
-        let tables = histories(plan, &needed, topics)?;
+        let tables = histories(plan, &needed, topics, limits)?;
+        let of_tables: usize = tables.values().map(TableHistory::len).sum();
         let mut found = FoundRecords::default();
         for source in plan.sources_of(group.from) {
             let reader = &plan.sources[source];
             for open in topics.open(reader, since)? {
                 let number = open.number;
-                read(open, &reader.topic, |taken| {
+                read(open, &reader.topic, limits, |taken| {
                     let mut graph = LineageGraph { plan, source, taken: &taken, tables: &tables, moments: Vec::new() };
                     for derived in graph.derive(&needed, group.from) {
                         let projected = project(&derived, &group.projection, &mut EvalStats::default());
                         found.keep(group, entity, &projected, |moment| graph.record(moment, &reader.source, number));
                     }
                     found.newest = found.newest.max(taken.last);
+                    of_tables + found.records.len()
                 })?;
             }
         }
@@ -169,7 +173,7 @@ impl FoundRecords {
 }
 
 /// Refuses a group whose records look up other groups: their vectors as of each record's time are not kept.
-fn refuse_asking(plan: &Plan, group: &GroupPlan) -> Result<(), Failure> {
+fn refuse_asking(plan: &Plan, group: &GroupPlan) -> Result<(), ExplanationFailure> {
     let relations = &plan.spec.relations;
     let asked: Vec<String> =
         relations.groups(group.from).into_iter().map(|asked| plan.groups[asked].name.clone()).collect();
@@ -177,8 +181,8 @@ fn refuse_asking(plan: &Plan, group: &GroupPlan) -> Result<(), Failure> {
         return Ok(());
     }
     let (name, from, asked) = (&group.name, plan.spec.stream_name(group.from), asked.join(", "));
-    Err(Failure::Usage(format!(
-        "error: {name} is of '{from}', whose records have features of {asked} as of their times, which the topics do not \
+    Err(ExplanationFailure::Refused(format!(
+        "{name} is of '{from}', whose records have features of {asked} as of their times, which the topics do not \
          contain; groups of records that look no group up can be explained"
     )))
 }
@@ -199,10 +203,11 @@ fn histories(
     plan: &Plan,
     needed: &BTreeSet<StreamId>,
     topics: &impl Topics,
-) -> Result<HashMap<usize, TableHistory>, Failure> {
+    limits: &ExplanationLimits,
+) -> Result<HashMap<usize, TableHistory>, ExplainError> {
     let mut reads = ViewReads::default();
     needed.iter().for_each(|stream| plan.spec.relations.node(*stream).relation.add_reads(&mut reads));
-    let mut histories = HashMap::new();
+    let (mut histories, mut kept) = (HashMap::new(), 0);
     for table in reads.tables {
         if histories.contains_key(&table) {
             continue;
@@ -210,7 +215,11 @@ fn histories(
         let table_plan = &plan.tables[table];
         let mut batches = Vec::new();
         for open in topics.open(&table_plan.reader, None)? {
-            read(open, &table_plan.reader.topic, |taken| batches.push(taken.batch))?;
+            read(open, &table_plan.reader.topic, limits, |taken| {
+                kept += taken.batch.len();
+                batches.push(taken.batch);
+                kept
+            })?;
         }
         histories.insert(table, TableHistory::of(table_plan, &batches));
     }

@@ -16,20 +16,13 @@ use crate::aggregate::{Deferred, Feature};
 use crate::flow::plan::GroupPlan;
 use crate::run::features::AskedEntity;
 use crate::run::http_client::JobUrl;
+use crate::serve::{ExplanationFailure, ExplanationLimits, ServedVector};
 use crate::store::offline_rows::OfflineRows;
 use crate::time::{EventTime, format_time};
 use crate::value::{Scalar, TimeRules};
 
 /// The most records that may have arrived and not be closed.
 const MOST_PROVISIONAL: usize = 100_000;
-
-/// A vector with the time that belongs to it.
-pub struct ServedVector {
-    /// By position in the group's vectors.
-    pub features: Vec<Value>,
-    /// The time up to which everything is closed in a job; in a replay, the time of the vector's last records.
-    pub time: EventTime,
-}
 
 /// Gets the vector that a job serves.
 ///
@@ -88,7 +81,15 @@ pub fn moment_of_replay(vector: &ServedVector, records: &EntityRecords) -> Momen
 }
 
 /// Returns the moment at which a job served a vector: that of the most records that fit, or of all if none do.
-pub fn moment_of_job(served: &ServedVector, group: &GroupPlan, records: &EntityRecords) -> Moment {
+///
+/// # Errors
+/// If a limit is reached.
+pub fn moment_of_job(
+    served: &ServedVector,
+    group: &GroupPlan,
+    records: &EntityRecords,
+    limits: &ExplanationLimits,
+) -> Result<Moment, ExplanationFailure> {
     let mut moment = Moment { closed: served.time, arrived: records.records.len(), asking: served.time };
     let served_at = served.time;
     arriving(&group.layout, records, served_at, MOST_PROVISIONAL, |arrived, found| {
@@ -99,8 +100,9 @@ pub fn moment_of_job(served: &ServedVector, group: &GroupPlan, records: &EntityR
         if found.iter().zip(&served.features).all(fits) {
             moment = Moment { arrived, asking: asking_time(&found, served, records), ..moment };
         }
-    });
-    moment
+        limits.check(0)
+    })?;
+    Ok(moment)
 }
 
 /// Returns the asking time at which features have the values that were served; the watermark if none does.

@@ -62,6 +62,11 @@ impl TableHistory {
         history
     }
 
+    /// The number of changes.
+    pub fn len(&self) -> usize {
+        self.changes.values().map(Vec::len).sum()
+    }
+
     /// The row of a key as of a time.
     fn row(&self, key: &[u8], time: EventTime) -> Option<u32> {
         let changes = self.changes.get(key)?;

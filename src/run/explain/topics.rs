@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 
+use super::error::ExplainError;
 use crate::run::config::Config;
 use crate::run::resume::RecordBounds;
 use crate::run::{Failure, inputs};
+use crate::serve::ExplanationLimits;
 use crate::source::kafka::{Cluster, Consumer, KafkaError, PartitionRange};
 use crate::source::{Ingest, IngestedBatch, InputStatus, Partition, SourcePlan};
 use crate::time::EventTime;
@@ -52,24 +54,31 @@ impl ReopenedPartition {
     }
 }
 
-/// Reads a partition of a topic to its end, in the order of offsets.
+/// Reads a partition of a topic to its end, in the order of offsets. `each` keeps what it needs and returns the number of
+/// records kept so far.
 ///
 /// # Errors
-/// If it cannot be read, or brokers deliver nothing for a long time.
-pub fn read(partition: ReopenedPartition, topic: &str, mut each: impl FnMut(IngestedBatch)) -> Result<(), Failure> {
+/// If it cannot be read, brokers deliver nothing for a long time, or a limit is reached.
+pub fn read(
+    partition: ReopenedPartition,
+    topic: &str,
+    limits: &ExplanationLimits,
+    mut each: impl FnMut(IngestedBatch) -> usize,
+) -> Result<(), ExplainError> {
     let ReopenedPartition { number, mut transport, mut ingest, consumer } = partition;
-    let mut progressed = Instant::now();
+    let (mut progressed, mut kept) = (Instant::now(), 0);
     loop {
-        let status =
-            transport.read(READ, &mut ingest).with_context(|| format!("topic {topic:?}, partition {number}"))?;
+        let status = transport.read(READ, &mut ingest).with_context(|| format!("topic {topic:?}, partition {number}"));
+        let status = status.map_err(Failure::Runtime)?;
         if status == InputStatus::EndOfInput {
             ingest.end_input();
         }
         let is_idle = ingest.is_empty();
         if !is_idle {
             progressed = Instant::now();
-            each(ingest.take_unsorted());
+            kept = each(ingest.take_unsorted());
         }
+        limits.check(kept)?;
         if status == InputStatus::EndOfInput {
             return Ok(());
         }
@@ -78,9 +87,8 @@ pub fn read(partition: ReopenedPartition, topic: &str, mut each: impl FnMut(Inge
             if progressed.elapsed() > PATIENCE {
                 let why = consumer.cluster().health().last_error().unwrap_or_default();
                 let seconds = PATIENCE.as_secs();
-                return Err(Failure::Runtime(anyhow!(
-                    "topic {topic:?}, partition {number}: no records for {seconds} s: {why}"
-                )));
+                let what = anyhow!("topic {topic:?}, partition {number}: no records for {seconds} s: {why}");
+                return Err(Failure::Runtime(what).into());
             }
             std::thread::sleep(PAUSE);
         }

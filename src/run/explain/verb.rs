@@ -1,32 +1,42 @@
-//! The verb: what is asked, what it is compared with, and where it is printed.
+//! The verb: what is asked, who answers it, and where it is printed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 
-use super::contributions::{Moment, derived, explain};
-use super::lineage::EntityRecords;
-use super::report::Report;
-use super::served::{self, ServedVector};
+use super::answer::answer;
+use super::error::ExplainError;
+use super::served;
+use super::text::text;
 use super::topics::BoundTopics;
 use crate::expr::nearest;
 use crate::flow::Plan;
 use crate::flow::plan::GroupPlan;
 use crate::run::args::{CommonArgs, JobArgs};
 use crate::run::features::AskedEntity;
+use crate::run::http_client::segment;
 use crate::run::{Failure, inspect, output};
-use crate::time::{EventTime, LATEST, format_time};
+use crate::serve::{ExplainedMoment, ExplanationLimits, ExplanationRequest, FeatureExplanation};
+use crate::time::EventTime;
 use crate::value::{Scalar, Type};
+
+/// The longest time that a job may take to answer; it has a limit of its own.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The most records of a window that a job is asked for.
+const MOST_LISTED: usize = 10_000;
 
 /// The flags of `features explain`.
 #[derive(Clone, Debug)]
 pub struct ExplainOptions {
-    pub dataflow: PathBuf,
+    /// The dataflow file; without one, the running job explains.
+    pub dataflow: Option<PathBuf>,
     /// The features to explain; all if there are none.
     pub features: Vec<String>,
     pub as_of: Option<EventTime>,
-    /// The running job to compare with.
+    /// The running job to ask, or to compare with.
     pub job: JobArgs,
     /// The folder of a replay to compare with.
     pub replay: Option<PathBuf>,
@@ -39,77 +49,59 @@ pub struct ExplainOptions {
 /// If the file, the config or what is asked is wrong, a topic cannot be read, what it is compared with is not there, or a
 /// feature is not as served.
 pub fn run(asked: &AskedEntity, common: &CommonArgs, options: &ExplainOptions) -> Result<(), Failure> {
-    let plan = Plan::new(Arc::new(inspect::load(&options.dataflow)?));
-    let config = common.load()?;
-
-    // The feature to explain, and the served value to compare it with.
-    let number = find(&plan, &asked.group)?;
-    let group = &plan.groups[number];
-    let entity = entity(&plan, number, &asked.key)?;
-    let wanted = features(group, &options.features)?;
-    let (served, served_by) = match (&options.replay, options.as_of) {
-        (Some(folder), before) => (Some(served::of_replay(folder, group, &entity, before)?), "written"),
-        (None, Some(_)) => (None, ""),
-        (None, None) => {
-            let job = options.job.job(common)?;
-            (Some(served::of_job(&job, asked, group)?), "served")
-        }
+    let explanation = match &options.dataflow {
+        Some(file) => from_topics(file, asked, common, options)?,
+        None => from_job(asked, common, options)?,
     };
-
-    // The records, and what is of them.
-    let closed = served.as_ref().map(|served| served.time).or(options.as_of).unwrap_or(EventTime::MIN);
-    // The newest record is known once all are read.
-    let history = plan.history_of(group).filter(|_| closed != LATEST);
-    let since = history.map(|history_ms| closed.saturating_sub(history_ms));
-    let topics = BoundTopics::new(&config, &plan.spec.name)?;
-    let records = EntityRecords::read(&plan, number, &group.codec.encode_one(&entity), &topics, since)?;
-    let moment = moment(served.as_ref(), options, group, &records);
-    if served.is_none() && moment.arrived == 0 {
-        return Err(unknown(asked, moment.closed, since));
-    }
-    let spec = &plan.spec.groups[number];
-    let contributions = explain(spec, group, &records, moment, &spec.read_by(&wanted));
-    let derived = derived(group, &contributions, moment, &wanted);
-
-    // The report.
-    let report = Report {
-        spec,
-        group,
-        entity: &entity,
-        records: &records,
-        moment,
-        contributions: &contributions,
-        derived: &derived,
-        served: served.as_ref(),
-        served_by,
-    };
-    output::print(&if options.json { format!("{:#}\n", report.to_json()) } else { report.to_text() })?;
-    match report.differences().as_slice() {
+    let served_by = if options.replay.is_some() { "written" } else { "served" };
+    let json = || serde_json::to_value(&explanation).expect("an explanation has a JSON form");
+    output::print(&if options.json { format!("{:#}\n", json()) } else { text(&explanation, served_by) })?;
+    let differ = explanation.features().filter(|(_, of)| of.equal == Some(false));
+    match differ.map(|(name, _)| name).collect::<Vec<_>>().as_slice() {
         [] => Ok(()),
         names => Err(Failure::Runtime(anyhow!("{} differ from what is {served_by}", names.join(", ")))),
     }
 }
 
-/// Returns the error for an entity without a record before a time, of those since the beginning of its windows.
-fn unknown(asked: &AskedEntity, before: EventTime, since: Option<EventTime>) -> Failure {
-    let since =
-        since.map_or_else(String::new, |since| format!(" and since {}, where its windows begin", format_time(since)));
-    let (group, key, before) = (&asked.group, asked.key.join(", "), format_time(before));
-    Failure::Runtime(anyhow!("{group} has no entity {key} as of {before}: it has no record before then{since}"))
+/// Asks the running job.
+fn from_job(asked: &AskedEntity, common: &CommonArgs, options: &ExplainOptions) -> Result<FeatureExplanation, Failure> {
+    let mut path = format!("{}?most={MOST_LISTED}", asked.path("explain"));
+    if !options.features.is_empty() {
+        path += &format!("&feature={}", segment(&options.features.join(",")));
+    }
+    if let Some(as_of) = options.as_of {
+        path += &format!("&as_of={as_of}");
+    }
+    let body = options.job.job(common)?.with_patience(PATIENCE).text(&path)?;
+    Ok(serde_json::from_str(&body).context("the answer is no explanation; is the job of this version of tidemill?")?)
 }
 
-fn moment(
-    served: Option<&ServedVector>,
+/// Reads the topics of a dataflow.
+fn from_topics(
+    file: &Path,
+    asked: &AskedEntity,
+    common: &CommonArgs,
     options: &ExplainOptions,
-    group: &GroupPlan,
-    records: &EntityRecords,
-) -> Moment {
-    match (served, &options.replay, options.as_of) {
-        (Some(vector), Some(_), _) => served::moment_of_replay(vector, records),
-        (Some(vector), None, _) => served::moment_of_job(vector, group, records),
-        (None, _, Some(LATEST)) => Moment::as_of(records.newest.saturating_add(1), records),
-        (None, _, as_of) => Moment::as_of(as_of.unwrap_or(EventTime::MIN), records),
-    }
+) -> Result<FeatureExplanation, Failure> {
+    let plan = Plan::new(Arc::new(inspect::load(file)?));
+    let config = common.load()?;
+    let number = find(&plan, &asked.group)?;
+    let group = &plan.groups[number];
+    let key = entity(&plan, number, &asked.key)?;
+    let features = features(group, &options.features)?;
+    let moment = match (&options.replay, options.as_of) {
+        (Some(folder), before) => ExplainedMoment::Written(served::of_replay(folder, group, &key, before)?),
+        (None, Some(_)) if options.job.is_given() => {
+            let what =
+                "error: with --dataflow and --as-of no job is asked; expected no --url, --token-file or --ca-file";
+            return Err(Failure::Usage(what.to_owned()));
+        }
+        (None, Some(time)) => ExplainedMoment::AsOf(time),
+        (None, None) => ExplainedMoment::Served(served::of_job(&options.job.job(common)?, asked, group)?),
+    };
+    let topics = BoundTopics::new(&config, &plan.spec.name)?;
+    let request = ExplanationRequest { group: number, key, features, moment, most_listed: usize::MAX };
+    answer(&plan, &request, &topics, &ExplanationLimits::none()).map_err(ExplainError::into_failure)
 }
 
 /// Returns the position of a group by name.

@@ -4,9 +4,8 @@ use crate::serve::call::Unanswered;
 use crate::serve::payload::Payload;
 use crate::serve::reply::{self, Reply};
 use crate::serve::router::decode;
-use crate::serve::{Captures, RequestError, Service};
+use crate::serve::{Captures, Service};
 use crate::time::format_time;
-use crate::value::Scalar;
 
 /// Shows the newest vector of the entity that the path names.
 ///
@@ -20,8 +19,7 @@ pub fn features(service: &Service, captures: &Captures<'_>, payload: Payload<'_>
     let asked = group.asked(window.as_deref())?;
     let moment = service.moment(payload);
     let Some(vector) = group.vector(&key, moment.lookups) else {
-        let entity = key.iter().map(Scalar::to_text).collect::<Vec<_>>().join(", ");
-        return Err(RequestError::UnknownEntity { group: group.name.clone(), entity }.into());
+        return Err(group.unknown_entity(&key).into());
     };
     let mut out = Vec::with_capacity(256);
     out.extend_from_slice(b"{\"group\":");

@@ -1,5 +1,5 @@
-//! The routes of tidemill itself: `/predict`, `/recommend`, `/features`, `/models`. JSON in and out; an error is
-//! `{"error": "text"}`.
+//! The routes of tidemill itself: `/predict`, `/recommend`, `/features`, `/explain`, `/models`. JSON in and out;
+//! an error is `{"error": "text"}`.
 //!
 //! ```
 //! use tidemill::serve::{FAMILIES, Role};
@@ -8,6 +8,7 @@
 //! ```
 
 mod entities;
+mod explanation;
 mod features;
 mod json_fields;
 mod models;
@@ -28,6 +29,9 @@ pub static FAMILY: RouteFamily = RouteFamily {
         HttpRoute::post("/recommend", recommend::recommend),
         HttpRoute::post("/features/{group}", entities::entities).of_role(Role::Read),
         HttpRoute::get("/features/{group}/{key}", features::features).prefix().with_query(&["window"]),
+        HttpRoute::get("/explain/{group}/{key}", explanation::explanation)
+            .prefix()
+            .with_query(&["feature", "as_of", "most"]),
         HttpRoute::get("/models", models::models),
         HttpRoute::get("/models/{model}", models::model),
         HttpRoute::get("/models/{model}/versions", models::versions),
