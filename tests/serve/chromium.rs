@@ -7,9 +7,10 @@ use std::process::{Command, Output};
 use crate::common::program::Run;
 
 /// Pages of the flights.
-const PAGES: [&str; 4] = [
+const PAGES: [&str; 5] = [
     "/",
     "/dashboard/features/airport?origin=JFK",
+    "/dashboard/explain/airport/delay_mean_3h?origin=JFK",
     "/dashboard/models/late?metric=auc",
     "/dashboard/predict/late?carrier=UA&dest=IAH&distance=1400&flight=1545&origin=EWR&tail=N14228",
 ];

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use tidemill::serve::{DashboardConfig, Endpoint, LetterBoard, Role, ShownLetter, start};
+use serde_json::json;
+use tidemill::serve::{
+    DashboardConfig, Endpoint, ExplainedMoment, FeatureExplainer, LetterBoard, Role, ShownLetter, start,
+};
 use tidemill::value::Scalar;
 
 use crate::common::shop::{Answer, Client, Shop, endpoint};
@@ -86,11 +89,67 @@ fn a_group_shows_the_vector_of_an_entity() {
     // A form sends spaces as +.
     assert!(page(&mut client, "/dashboard/features/spend?buyer=a%2Fb+c").contains("amount_mean_1h"));
     assert!(page(&mut client, "/dashboard/features/spend?buyer=nobody").contains("There is no vector"));
-    assert!(page(&mut client, "/dashboard/features/place?country=DE&items=two").contains("items: expected int"));
+    assert!(page(&mut client, "/dashboard/features/place?country=DE&items=two").contains("items: expected int, found"));
     let unknown = client.get("/dashboard/features/nothing");
     assert_eq!(unknown.status, 404);
     assert!(text(&unknown).contains("<!DOCTYPE html>") && text(&unknown).contains("nothing"));
     assert_eq!(client.get("/dashboard/features/spend?buyer=%ff").status, 400);
+    server.drain();
+}
+
+#[test]
+fn a_feature_links_to_the_records_that_it_is_of() {
+    let mut shop = Shop::open();
+    let hostile = "<b>\"'&/";
+    shop.upsert("spend", &[Scalar::String(hostile.into())], vec![Scalar::Float(2.5), Scalar::Int(7), Scalar::Null]);
+    shop.explainer = Some(FeatureExplainer::new(|request, _| {
+        assert_eq!((request.group, request.features.as_slice(), request.most_listed), (0, &[0][..], 200));
+        let ExplainedMoment::Served(served) = &request.moment else { panic!("{request:?}") };
+        let record = |offset: u64, effective: &str| {
+            json!({
+                "source": "<orders>", "partition": 3, "offset": offset, "time": "T1", "effective": effective, "value": 2.5,
+            })
+        };
+        let value = json!({
+            "group": "spend", "entity": {}, "as_of": "T2", "derived": {},
+            "windows": [{
+                "of": "amount", "where": "amount < 9", "window": "the last 1h", "not_listed": 1234,
+                "features": { "amount_mean_1h": { "value": 2.75, "served": served.features[0], "equal": false } },
+                "records": [record(71, "T1"), record(72, "T9")],
+            }],
+        });
+        Ok(serde_json::from_value(value).unwrap())
+    }));
+    let server = shop.serve();
+    let mut client = Client::connect(server.addr());
+    let vector = page(&mut client, "/dashboard/features/spend?buyer=%3Cb%3E%22%27%26%2F");
+    let links: Vec<&str> = vector.split("<a href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let links: Vec<&&str> = links.iter().filter(|link| link.starts_with("/dashboard/explain/")).collect();
+    assert_eq!(links.len(), 3, "{vector}");
+    let explained = page(&mut client, links[0]);
+    for shown in ["2.75", "2.5", "the last 1h", "amount &lt; 9", "&lt;orders&gt;", "1\u{202f}234 older", "late: T9"] {
+        assert!(explained.contains(shown), "{shown}: {explained}");
+    }
+    assert!(explained.contains("<td class=\"bad\">no</td>") && !explained.contains("<b>"), "{explained}");
+    assert!(explained.find(">72<") < explained.find(">71<"), "newest first: {explained}");
+    // It is not read again and again by the script.
+    assert!(!explained.contains("live.js"), "{explained}");
+    for (path, status, said) in [
+        ("spend/amount_mean_2h?buyer=ann", 404, "did you mean amount_mean_1h?"),
+        ("spend/amount_mean_1h?buyer=nobody", 404, "no entity nobody"),
+        ("spend/amount_mean_1h?byer=ann", 400, "unknown query parameter"),
+        ("place/items_sum_1d?country=DE&items=two", 400, "items: expected int"),
+    ] {
+        let refused = client.get(&format!("/dashboard/explain/{path}"));
+        assert!(refused.status == status && text(&refused).contains(said), "{path}: {refused:?}");
+    }
+    server.drain();
+    // A replica says how.
+    let server = Shop::open().serve();
+    let mut client = Client::connect(server.addr());
+    let ann = page(&mut client, "/dashboard/features/spend?buyer=ann");
+    assert!(ann.contains("features explain spend ann --dataflow FILE") && !ann.contains("/dashboard/explain"), "{ann}");
+    assert_eq!(client.get("/dashboard/explain/spend/amount_mean_1h?buyer=ann").status, 404);
     server.drain();
 }
 

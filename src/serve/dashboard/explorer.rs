@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::text::time;
+use super::{escaped, query};
 use crate::time::EventTime;
 
 /// The vector of an entity that was asked for, or why there is none.
@@ -24,12 +25,13 @@ pub struct FormField {
     pub required: bool,
 }
 
-/// Returns the sections of a group.
+/// Returns the sections of a group. Each feature has a link to where it comes from, if features are explained here.
 pub fn sections(
     group: &str,
     fields: &[FormField],
     found: Option<&FoundEntity>,
     watermark: Option<EventTime>,
+    is_explained: bool,
 ) -> Markup {
     html! {
         section {
@@ -48,20 +50,33 @@ pub fn sections(
                                 caption { "The newest vector" @if let Some(watermark) = watermark { "; closed up to " (time(watermark)) } }
                                 tbody {
                                     @for (name, value) in features {
-                                        tr { th scope="row" { code { (name) } } td.wrap { (value) } }
+                                        tr {
+                                            th scope="row" { code { (name) } }
+                                            td.wrap { (value) }
+                                            @if is_explained {
+                                                td { a href=(explanation(group, name, fields)) { "explain" } }
+                                            }
+                                        }
                                     }
                                 }
                             }
                         }
-                        p.muted {
-                            "Where the values come from: "
-                            code { "tidemill features explain " (group) " " (keys(fields)) " --dataflow FILE" }
+                        @if !is_explained {
+                            p.muted {
+                                "Where the values come from: "
+                                code { "tidemill features explain " (group) " " (keys(fields)) " --dataflow FILE" }
+                            }
                         }
                     }
                 }
             }
         }
     }
+}
+
+/// Returns the path of the explanation of a feature.
+fn explanation(group: &str, feature: &str, fields: &[FormField]) -> String {
+    format!("/dashboard/explain/{}/{}?{}", escaped(group), escaped(feature), query(fields))
 }
 
 /// Returns a form that asks for a page by GET, so that it works without a script.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `/` | readiness, the graph with live rates, sources and their ledger, dead letters, groups, operators, models |
 //! | `/dashboard/features/{group}` | the vector of an entity |
+//! | `/dashboard/explain/{group}/{feature}` | the records that a feature of an entity is of |
 //! | `/dashboard/models/{model}` | scores and drift over windows, arms of a split, versions with the gate's decisions |
 //! | `/dashboard/predict/{model}` | a prediction for an instance from a form |
 //!
@@ -14,7 +15,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `shell` | the frame of all pages, their headers, their errors |
-//! | `overview`, `explorer`, `scoring`, `arms`, `drift` | the sections of pages, from plain values |
+//! | `overview`, `explorer`, `explained`, `scoring`, `arms`, `drift` | the sections of pages, from plain values |
 //! | `pages` | the handlers: collect the values, from the state that other routes answer from |
 //! | `chart`, `text` | charts and numbers |
 //!
@@ -24,6 +25,7 @@
 mod arms;
 mod chart;
 mod drift;
+mod explained;
 mod explorer;
 mod overview;
 mod pages;
@@ -34,6 +36,7 @@ mod text;
 use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use super::{HttpRoute, Role, RouteFamily};
+use explorer::FormField;
 
 /// The family.
 pub static FAMILY: RouteFamily = RouteFamily {
@@ -44,6 +47,7 @@ pub static FAMILY: RouteFamily = RouteFamily {
         HttpRoute::get("/dashboard/live.js", pages::script),
         HttpRoute::get("/dashboard/icon.svg", pages::icon),
         HttpRoute::get("/dashboard/features/{group}", pages::group).with_form(),
+        HttpRoute::get("/dashboard/explain/{group}/{feature}", pages::explained).with_form(),
         HttpRoute::get("/dashboard/models/{model}", pages::model).with_query(&["metric"]),
         HttpRoute::get("/dashboard/predict/{model}", pages::predict).with_form().of_role(Role::Predict),
     ],
@@ -52,4 +56,10 @@ pub static FAMILY: RouteFamily = RouteFamily {
 /// Returns a text as a segment of a path or a value of a query.
 fn escaped(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, NON_ALPHANUMERIC)
+}
+
+/// Returns the values of a form as a query.
+fn query(fields: &[FormField]) -> String {
+    let pairs = fields.iter().map(|field| format!("{}={}", escaped(&field.name), escaped(&field.value)));
+    pairs.collect::<Vec<_>>().join("&")
 }

@@ -10,6 +10,7 @@ use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
 
 use super::arms::ShownSplit;
+use super::explained;
 use super::explorer::{self, FormField, FoundEntity};
 use super::overview::{GroupSummary, Overview};
 use super::scoring::{self, MOST_WINDOWS, ShownModel, Trial};
@@ -20,6 +21,7 @@ use crate::model::InputColumn;
 use crate::registry::{RegistryError, ScorePoint};
 use crate::serve::answer_moment::AnswerMoment;
 use crate::serve::call::{Call, Scratch, Unanswered, VersionRef};
+use crate::serve::explainer::{ExplainedMoment, ExplanationRequest};
 use crate::serve::instance_table::{InstanceTable, TableCell};
 use crate::serve::operator_rates::SampledCounts;
 use crate::serve::payload::Payload;
@@ -29,6 +31,9 @@ use crate::serve::served_groups::{EntityColumn, ServedGroup};
 use crate::serve::served_model::ServedModel;
 use crate::serve::{Captures, RequestError, Service, operations};
 use crate::value::{Scalar, Type};
+
+/// The most records of a window that the page of an explanation lists.
+const MOST_LISTED: usize = 200;
 
 /// The style sheet.
 pub fn style(_: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<Reply, Unanswered> {
@@ -100,7 +105,20 @@ pub fn overview(service: &Service, _: &Captures<'_>, _: Payload<'_>) -> Result<R
 pub fn group(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
     let group = service.groups.find(&captures.text(0)?)?;
     let given = captures.form()?;
-    check_fields(&given, &group.entity.iter().map(|column| column.name.as_str()).collect::<Vec<_>>())?;
+    let fields = entity_fields(group, &given)?;
+    let moment = service.moment(payload);
+    let found = (!given.is_empty()).then(|| find(group, &fields, moment));
+    let is_explained = service.explainer().is_ok();
+    let sections = explorer::sections(&group.name, &fields, found.as_ref(), moment.watermark, is_explained);
+    Ok(shell::page(&service.dataflow, &format!("Features {}", group.name), &sections))
+}
+
+/// Returns the fields of an entity, with the values of a form.
+///
+/// # Errors
+/// If the form has other fields, or one twice.
+fn entity_fields(group: &ServedGroup, given: &[FormValue]) -> Result<Vec<FormField>, RequestError> {
+    check_fields(given, &group.entity.iter().map(|column| column.name.as_str()).collect::<Vec<_>>())?;
     let value = |name: &str| given.iter().find(|known| known.name == name).map(|known| known.value.clone());
     let field = |column: &EntityColumn| FormField {
         name: column.name.clone(),
@@ -108,26 +126,58 @@ pub fn group(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -
         value: value(&column.name).unwrap_or_default(),
         required: true,
     };
-    let fields: Vec<FormField> = group.entity.iter().map(field).collect();
-    let moment = service.moment(payload);
-    let found = (!given.is_empty()).then(|| find(group, &fields, moment));
-    let sections = explorer::sections(&group.name, &fields, found.as_ref(), moment.watermark);
-    Ok(shell::page(&service.dataflow, &format!("Features {}", group.name), &sections))
+    Ok(group.entity.iter().map(field).collect())
+}
+
+/// Reads the entity in a form. The error says which value is none of its column.
+fn entity(group: &ServedGroup, fields: &[FormField]) -> Result<Vec<Scalar>, RequestError> {
+    let value = |(column, field): (&EntityColumn, &FormField)| {
+        Scalar::of_text(column.ty, &field.value).ok_or_else(|| RequestError::Key {
+            column: column.name.clone(),
+            found: field.value.clone(),
+            expected: column.ty.name(),
+        })
+    };
+    group.entity.iter().zip(fields).map(value).collect()
 }
 
 /// Finds the vector of the entity that a form names; features are as of a moment.
 fn find(group: &ServedGroup, fields: &[FormField], moment: AnswerMoment<'_>) -> FoundEntity {
-    let asking = moment.asking;
-    let mut key = Vec::with_capacity(fields.len());
-    for (column, field) in group.entity.iter().zip(fields) {
-        match Scalar::of_text(column.ty, &field.value) {
-            Some(value) => key.push(value),
-            None => return FoundEntity::Mistake(format!("{}: expected {}", column.name, column.ty.name())),
-        }
-    }
-    let Some(vector) = group.vector(&key, moment.lookups) else { return FoundEntity::Unknown };
-    let value = |(at, name): (usize, &String)| (name.clone(), group.value(&vector, at, asking).to_json(asking));
-    FoundEntity::Vector(group.features.iter().enumerate().map(value).collect())
+    let key = match entity(group, fields) {
+        Ok(key) => key,
+        Err(mistake) => return FoundEntity::Mistake(mistake.to_string()),
+    };
+    let Some(served) = group.served(&key, moment) else { return FoundEntity::Unknown };
+    FoundEntity::Vector(group.features.iter().cloned().zip(served.features).collect())
+}
+
+/// The page of an explanation of a feature, as it is served for the entity in a form.
+///
+/// # Errors
+/// If there is no such group, feature or entity, the query is no form of an entity, or the feature cannot be explained now.
+pub fn explained(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> Result<Reply, Unanswered> {
+    let group = service.groups.find(&captures.text(0)?)?;
+    let feature = group.feature(&captures.text(1)?)?;
+    let fields = entity_fields(group, &captures.form()?)?;
+    let key = entity(group, &fields)?;
+    let explainer = service.explainer()?;
+    let moment = service.moment(payload);
+    let served = group.served(&key, moment).ok_or_else(|| group.unknown_entity(&key))?;
+    Unanswered::check_fetched(moment)?;
+    let (dataflow, name, feature_name) =
+        (service.dataflow.clone(), group.name.clone(), group.features[feature].clone());
+    let write = move |explanation| {
+        let sections = explained::sections(&name, &feature_name, &fields, &explanation);
+        shell::page(&dataflow, &format!("Explanation of {feature_name}"), &sections)
+    };
+    let request = ExplanationRequest {
+        group: service.groups.position(group),
+        key,
+        features: vec![feature],
+        moment: ExplainedMoment::Served(served),
+        most_listed: MOST_LISTED,
+    };
+    Err(Unanswered::Explaining(explainer.task(request, write)?))
 }
 
 /// The page of a model.
