@@ -20,6 +20,7 @@ mod freshness;
 mod gateway_counters;
 mod nulls;
 mod process;
+mod replica;
 mod status;
 mod traffic;
 
@@ -87,6 +88,10 @@ names! {
     REDIS_PENDING = "tidemill_redis_pending_keys", ["group"], "Entities whose newest vector is not in Redis yet.";
     REDIS_WRITTEN = "tidemill_redis_written_total", ["group"], "Vectors written to Redis and entities deleted from it.";
     REDIS_REFUSED = "tidemill_redis_refused_total", ["group", "reason"], "Writes of an entity that Redis refused, by its error code; the log names the keys.";
+    REPLICA_WATERMARK = "tidemill_replica_watermark_timestamp_seconds", [], "Event time before which everything is closed in what a replica answers from.";
+    REPLICA_LAG = "tidemill_replica_lag_seconds", [], "Event time by which the newest record that the run has read is ahead of the newest in what a replica answers from.";
+    REPLICA_RUN = "tidemill_replica_run_written_timestamp_seconds", [], "Time at which the run last wrote to the Redis that a replica reads, by the run's clock.";
+    REPLICA_REGISTRY = "tidemill_replica_registry_read_timestamp_seconds", [], "Time at which a replica last read the registry.";
     TLS_EXPIRY = "tidemill_tls_certificate_expiry_timestamp_seconds", [], "Time at which the certificate of the endpoint expires; absent without TLS.";
     TLS_FAILURES = "tidemill_tls_handshake_failures_total", [], "Connections that ended before TLS was agreed on.";
     GATEWAY_UP = "tidemill_gateway_server_up", ["server"], "1 while a server behind the gateway gets requests, else 0.";

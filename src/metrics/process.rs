@@ -10,6 +10,7 @@ use prometheus::{
 
 use super::arms::ArmMetrics;
 use super::gateway_counters::GatewayCounters;
+use super::replica::ReplicaMetrics;
 use super::{
     CHECKPOINT_FAILURES, CHECKPOINT_LAST, CHECKPOINT_SECONDS, ENTITIES_DROPPED, EVENT_TIME_AHEAD, FRESHNESS,
     HTTP_REQUESTS, HTTP_SECONDS, MODEL_DIVERGED, MODEL_DRIFT, MODEL_PREDICTION_PSI, MODEL_PSI, MODEL_ROLLBACKS,
@@ -63,6 +64,7 @@ pub struct Metrics {
     pub redis_written: IntCounterVec,
     pub redis_refused: IntCounterVec,
     pub(super) gateway: GatewayCounters,
+    pub replica: ReplicaMetrics,
     tls_expiry: GaugeVec,
     tls_failures: IntCounterVec,
     pub http_requests: IntCounterVec,
@@ -134,6 +136,7 @@ impl Metrics {
             redis_written: register!(IntCounterVec, REDIS_WRITTEN),
             redis_refused: register!(IntCounterVec, REDIS_REFUSED),
             gateway: GatewayCounters::new(&registry),
+            replica: ReplicaMetrics::new(&registry),
             tls_expiry: register!(GaugeVec, TLS_EXPIRY),
             tls_failures: register!(IntCounterVec, TLS_FAILURES),
             http_requests: register!(IntCounterVec, HTTP_REQUESTS),

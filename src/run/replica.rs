@@ -21,7 +21,7 @@ use crate::registry::{LiveModels, Registry};
 use crate::serve::{LetterBoard, Readiness, Service, ServiceConfig};
 use crate::spec::Spec;
 use crate::store::OnlineStore;
-use crate::store::redis::{RemoteStore, RemoteStoreConfig, RemoteTableConfig, ReplicaDefinition};
+use crate::store::redis::{RemoteStore, RemoteStoreConfig, RemoteTableConfig, ReplicaDefinition, RunProgress};
 
 /// The interval at which signals are looked for.
 const TICK: Duration = Duration::from_millis(20);
@@ -131,16 +131,23 @@ fn remote_store(
     });
     // Log each change of the state of Redis.
     readiness.block(REDIS, "Redis has not been read yet");
-    let (readiness, up) = (readiness.clone(), metrics.redis_up.with_label_values::<&str>(&[]));
+    let (readiness, metrics) = (readiness.clone(), metrics.clone());
+    let up = metrics.redis_up.with_label_values::<&str>(&[]);
     up.set(0);
-    let known = Mutex::new(None);
+    let (known, shown) = (Mutex::new(None), Mutex::new(None));
     let store = RemoteStore::start(RemoteStoreConfig {
         url,
         dataflow: spec.name.clone(),
         definition: ReplicaDefinition::new(&spec.definition()),
         groups: groups.collect(),
         tables: tables.collect(),
-        observe: Box::new(move |reason| {
+        observe: Box::new(move |found| {
+            let reason = found.err();
+            if let Ok(progress) = found
+                && shown.lock().replace(progress) != Some(progress)
+            {
+                export(&progress, &metrics);
+            }
             let before = known.lock().replace(reason.map(str::to_owned));
             if before.as_ref().is_some_and(|before| before.as_deref() == reason) {
                 return;
@@ -159,4 +166,11 @@ fn remote_store(
         }),
     })?;
     Ok(store)
+}
+
+/// Exports how far the replica is behind the run.
+fn export(progress: &RunProgress, metrics: &Metrics) {
+    progress.times.closed().iter().for_each(|time| metrics.replica.closed_up_to(*time));
+    progress.written.iter().for_each(|time| metrics.replica.run_written_at(*time));
+    metrics.replica.behind_by(progress.behind_ms());
 }

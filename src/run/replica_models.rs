@@ -109,7 +109,10 @@ impl FollowedRegistry {
             self.watch = RolloutWatch::following(&self.live, &self.metrics);
         }
         match self.watch.poll_versions(&self.registry) {
-            Ok(()) => self.readiness.settle(REGISTRY),
+            Ok(()) => {
+                self.metrics.replica.registry_read();
+                self.readiness.settle(REGISTRY);
+            }
             Err(error) => self.readiness.warn(REGISTRY, format!("it cannot be read: {}", chain(&error))),
         }
         self.watch.poll(&self.registry);

@@ -4,10 +4,11 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
+use tidemill::time::parse_time;
 
 use crate::common::clicks;
 use crate::common::program::Run;
@@ -155,7 +156,8 @@ fn market_requests() -> Vec<Asked> {
     all.push(send("/get-online-features", &feast));
     all.push(get("/features/buyer/u1/u2"));
     all.push(get("/features/buyers/u1"));
-    all.push(get("/dashboard/features/buyer?buyer=u3"));
+    // The page of an entity has links to explanations at the run alone.
+    all.push(get("/dashboard/features/buyer"));
     all
 }
 
@@ -181,6 +183,55 @@ fn a_replica_answers_each_request_with_the_bytes_of_the_run() {
     let after: Vec<String> = market_requests().iter().map(|asked| shown(ask(&mut client(&replica), asked))).collect();
     assert_eq!(before, after);
     assert!(is_ready(&replica));
+    replica.stop();
+}
+
+#[test]
+fn a_replica_exports_how_far_it_is_behind() {
+    let (folder, redis) = (tempfile::tempdir().unwrap(), Server::redis());
+    let (file, config) = market(folder.path());
+    let mill = Mill { folder: folder.path(), file, config, redis: &redis };
+    let run = mill.run(&[]);
+    let replica = mill.replica(&[]);
+    let value = |name: &str| -> Option<f64> {
+        let metrics = replica.get("/metrics");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        line
+    };
+    let watermark = || {
+        let answer = client(&run).get("/features/buyer/u1");
+        let text = (answer.status == 200).then(|| answer.json()["watermark"].as_str().map(str::to_owned)).flatten();
+        text.and_then(|text| parse_time(&text)).map(|time| time as f64 / 1e3)
+    };
+    eventually("the replica is as far as the run", || {
+        let known = value("tidemill_replica_watermark_timestamp_seconds");
+        known.is_some() && known == watermark() && value("tidemill_replica_lag_seconds") == Some(0.0)
+    });
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let written = || value("tidemill_replica_run_written_timestamp_seconds").unwrap();
+    let read = || value("tidemill_replica_registry_read_timestamp_seconds").unwrap();
+    // The run has used up its inputs, and says so again and again.
+    let (before, before_read) = (written(), read());
+    assert!((now() - before).abs() < 120.0 && (now() - before_read).abs() < 120.0, "{before} {before_read}");
+    eventually("the run and the registry are heard of again", || written() > before && read() > before_read);
+    run.stop();
+    // What a run that does not keep up would have said.
+    let newest: i64 = redis::cmd("HGET")
+        .arg(&["tidemill:market:_replica", "newest"])
+        .query(&mut redis.connection())
+        .expect("the run has written it");
+    let ahead = (newest + 90_500).to_string();
+    let set: i64 =
+        redis::cmd("HSET").arg(&["tidemill:market:_replica", "read", &ahead]).query(&mut redis.connection()).unwrap();
+    assert_eq!(set, 0, "it was there");
+    eventually("the lag", || value("tidemill_replica_lag_seconds") == Some(90.5));
+    let last = written();
+    eventually("the registry is read without a run", || read() > last + 2.0);
+    assert_eq!(written(), last);
+    // A run has none of these.
+    let run = mill.run(&[]);
+    assert!(!run.get("/metrics").contains("tidemill_replica_"));
+    run.stop();
     replica.stop();
 }
 

@@ -210,7 +210,7 @@ impl MirrorLoop {
         if !is_idle {
             connection.record(&mut pipe, &(mirror.progress)(), asof);
         }
-        self.replicas.announce(&mut pipe, finished, self.queue.is_complete());
+        self.replicas.announce(&mut pipe, finished, self.queue.is_complete(), mirror.online.newest());
         // By entity, the number of commands up to its last.
         let mut ends = Vec::with_capacity(batch.len());
         let first = pipe.len();

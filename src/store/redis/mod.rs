@@ -49,7 +49,7 @@ use crate::time::{EventTime, PartitionId};
 pub use layout::key_text;
 pub use mirror_loop::MirrorStatus;
 pub use remote_store::{FetchError, RemoteStore, RemoteStoreConfig, RemoteTableConfig};
-pub use replica_layout::ReplicaDefinition;
+pub use replica_layout::{ReplicaDefinition, RunProgress};
 pub use writer::RedisWriter;
 
 /// Computes features from a vector.

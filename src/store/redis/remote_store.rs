@@ -10,7 +10,7 @@ use redis::Client;
 use tokio::sync::oneshot;
 
 use super::RedisError;
-use super::replica_layout::{ReplicaDefinition, rows_key, state_key, times_of, vector_key};
+use super::replica_layout::{ReplicaDefinition, RunProgress, rows_key, state_key, time_of, vector_key};
 use super::replica_reader::{RawAnswer, RawFields, RawRequest, RawRows, RawState, ReplicaReader};
 use crate::aggregate::VectorDecoder;
 use crate::store::{Fetched, FetchedVector, LookupTable, RemoteTable, RequestLookups, StoreTimes, Vector};
@@ -33,8 +33,8 @@ pub struct RemoteTableConfig {
     pub decoder: VectorDecoder,
 }
 
-/// A function of the reason why nothing can be answered, or `None` while everything can.
-pub type StoreObserver = Box<dyn Fn(Option<&str>) + Send>;
+/// A function of how far the run is while everything can be answered, else of the reason why nothing can.
+pub type StoreObserver = Box<dyn Fn(Result<RunProgress, &str>) + Send>;
 
 /// The settings of a [`RemoteStore`].
 pub struct RemoteStoreConfig {
@@ -115,13 +115,13 @@ impl RemoteStore {
                 move |state| match state {
                     Ok(state) => match check(&dataflow, &definition, state) {
                         Ok(found) => {
-                            times.watermark.store(found.watermark, Relaxed);
-                            times.newest.store(found.newest, Relaxed);
-                            observe(None);
+                            times.watermark.store(found.times.watermark, Relaxed);
+                            times.newest.store(found.times.newest, Relaxed);
+                            observe(Ok(found));
                         }
-                        Err(reason) => observe(Some(&reason)),
+                        Err(reason) => observe(Err(&reason)),
                     },
-                    Err(reason) => observe(Some(reason)),
+                    Err(reason) => observe(Err(reason)),
                 }
             }),
         };
@@ -188,7 +188,7 @@ impl RemoteStore {
         let answered = tokio::time::timeout(PATIENCE, answered).await.map_err(|_| FetchError::Late)?;
         let stopping = |_| FetchError::Unavailable("the process is stopping".to_owned());
         let raw = answered.map_err(stopping)?.map_err(FetchError::Unavailable)?;
-        let times = check(&self.dataflow, &self.definition, &raw.state).map_err(FetchError::Unavailable)?;
+        let times = check(&self.dataflow, &self.definition, &raw.state).map_err(FetchError::Unavailable)?.times;
         // Decode it.
         let RawAnswer { values, fields, all, .. } = raw;
         let (mut values, mut fields, mut found) = (values.into_iter(), fields.into_iter(), Vec::new());
@@ -241,10 +241,13 @@ fn bytes_of(keys: &BTreeSet<Key>) -> Vec<Vec<u8>> {
 }
 
 /// Returns the times of a state, if everything of a definition is there; else the reason why not.
-fn check(dataflow: &str, definition: &ReplicaDefinition, state: &RawState) -> Result<StoreTimes, String> {
+fn check(dataflow: &str, definition: &ReplicaDefinition, state: &RawState) -> Result<RunProgress, String> {
     match (&state.writer, &state.definition) {
         (Some(_), Some(found)) if found == definition.text() => {
-            Ok(times_of(state.watermark.as_deref(), state.newest.as_deref()))
+            let RawState { watermark, newest, read, written, .. } = state;
+            let times = StoreTimes { watermark: time_of(watermark.as_deref()), newest: time_of(newest.as_deref()) };
+            let written = written.as_deref().and_then(|text| text.parse().ok());
+            Ok(RunProgress { times, read: time_of(read.as_deref()), written })
         }
         (Some(_), Some(_)) => Err(format!(
             "Redis has the features of {dataflow} for another dataflow file, or as another version of tidemill writes \
@@ -269,8 +272,11 @@ mod tests {
             definition: definition.map(|definition| definition.text().to_owned()),
             watermark: Some("5".to_owned()),
             newest: Some("9".to_owned()),
+            read: Some("11".to_owned()),
+            written: Some("70".to_owned()),
         };
-        assert_eq!(check("d", &mine, &state(Some("w"), Some(&mine))), Ok(StoreTimes { watermark: 5, newest: 9 }));
+        let found = RunProgress { times: StoreTimes { watermark: 5, newest: 9 }, read: 11, written: Some(70) };
+        assert_eq!(check("d", &mine, &state(Some("w"), Some(&mine))), Ok(found));
         let reason = |state| check("d", &mine, &state).unwrap_err();
         assert!(reason(state(Some("w"), Some(&ReplicaDefinition::new("b")))).contains("another dataflow file"));
         assert!(reason(state(Some("w"), None)).contains("not have all features"));

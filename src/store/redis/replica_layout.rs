@@ -4,7 +4,7 @@
 //!
 //! | key | contents |
 //! |---|---|
-//! | `_replica` | a hash: the `definition` of the dataflow file and the `writer`, both there while Redis has everything; the times `watermark` and `newest`, in epoch ms |
+//! | `_replica` | a hash: the `definition` of the dataflow file and the `writer`, both there while Redis has everything; the times `watermark` and `newest` as of which it is, in epoch ms; how far the run had `read` by event time when it had last `written`, by its clock |
 //! | `_vector:{group}:{key}` | the vector of an entity, with all that an answer is finished from; it expires with the entity's hash |
 //! | `_rows:{table}` | a hash: the rows of a table by their encoded keys |
 //!
@@ -25,6 +25,8 @@ pub const DEFINITION: &str = "definition";
 pub const WATERMARK: &str = "watermark";
 pub const NEWEST: &str = "newest";
 pub const WRITER: &str = "writer";
+pub const READ: &str = "read";
+pub const WRITTEN: &str = "written";
 
 /// Bytes of a tag.
 const TAG: usize = 8;
@@ -118,10 +120,35 @@ pub fn write_times(pipe: &mut Pipeline, state: &str, times: StoreTimes) {
     pipe.cmd("HSET").arg(state).arg(WATERMARK).arg(times.watermark).arg(NEWEST).arg(times.newest).ignore();
 }
 
-/// Returns the times in the fields of the hash `_replica`; a time that is missing is the minimum.
-pub fn times_of(watermark: Option<&str>, newest: Option<&str>) -> StoreTimes {
-    let time = |text: Option<&str>| text.and_then(|text| text.parse().ok()).unwrap_or(EventTime::MIN);
-    StoreTimes { watermark: time(watermark), newest: time(newest) }
+/// How far Redis and the run are, as a replica reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunProgress {
+    /// The times as of which Redis has everything.
+    pub times: StoreTimes,
+    /// The newest event time of a record that the run had read; the minimum before the first.
+    pub read: EventTime,
+    /// When the run had read that, in epoch ms by its clock; `None` if it has not said so.
+    pub written: Option<i64>,
+}
+
+impl RunProgress {
+    /// The event time, in ms, by which the run is ahead of what is in Redis: at least 0.
+    pub fn behind_ms(&self) -> i64 {
+        match (self.times.newest(), self.read) {
+            (_, EventTime::MIN) | (None, _) => 0,
+            (Some(newest), read) => read.saturating_sub(newest).max(0),
+        }
+    }
+}
+
+/// Appends the command that writes how far the run is, by event time and by the clock.
+pub fn write_progress(pipe: &mut Pipeline, state: &str, read: EventTime, wall_ms: i64) {
+    pipe.cmd("HSET").arg(state).arg(READ).arg(read).arg(WRITTEN).arg(wall_ms).ignore();
+}
+
+/// Returns a time in a field of the hash `_replica`; the minimum if it is missing.
+pub fn time_of(text: Option<&str>) -> EventTime {
+    text.and_then(|text| text.parse().ok()).unwrap_or(EventTime::MIN)
 }
 
 fn of(words: &[&str]) -> Cmd {
@@ -141,6 +168,14 @@ mod tests {
         assert_eq!(vector_key("flights", "route", &key), "tidemill:flights:_vector:route:A%3AB%25:-7");
         assert_eq!(state_key("flights"), "tidemill:flights:_replica");
         assert_eq!(rows_key("flights", "weather"), "tidemill:flights:_rows:weather");
+    }
+
+    #[test]
+    fn a_replica_is_behind_by_what_the_run_has_read_and_not_written() {
+        let behind =
+            |newest, read| RunProgress { times: StoreTimes { watermark: 0, newest }, read, written: None }.behind_ms();
+        assert_eq!((behind(5, 9), behind(9, 9), behind(9, 5)), (4, 0, 0));
+        assert_eq!((behind(EventTime::MIN, 9), behind(9, EventTime::MIN)), (0, 0));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use redis::{Client, Connection, FromRedisValue, Pipeline, Value, pipe};
 use tokio::sync::oneshot;
 
-use super::replica_layout::{DEFINITION, NEWEST, WATERMARK, WRITER};
+use super::replica_layout::{DEFINITION, NEWEST, READ, WATERMARK, WRITER, WRITTEN};
 use crate::secret;
 
 /// The timeout for connecting.
@@ -69,6 +69,8 @@ pub struct RawState {
     pub definition: Option<String>,
     pub watermark: Option<String>,
     pub newest: Option<String>,
+    pub read: Option<String>,
+    pub written: Option<String>,
 }
 
 /// A function of the state, or of the reason why it cannot be read.
@@ -135,12 +137,12 @@ impl ReplicaReader {
     /// Answers the requests of a batch, which is empty then. Returns the state.
     fn answer(&self, connection: &mut Connection, batch: &mut Vec<RawRequest>) -> redis::RedisResult<RawState> {
         let mut asked = pipe();
-        asked.atomic().cmd("HMGET").arg(&self.state).arg(&[WRITER, DEFINITION, WATERMARK, NEWEST]);
+        asked.atomic().cmd("HMGET").arg(&self.state).arg(&[WRITER, DEFINITION, WATERMARK, NEWEST, READ, WRITTEN]);
         batch.iter().for_each(|request| ask(&mut asked, request));
         let mut found = asked.query::<Vec<Value>>(connection)?.into_iter();
         let mut next = move || found.next().unwrap_or(Value::Nil);
-        let [writer, definition, watermark, newest] = <[Option<String>; 4]>::from_redis_value(next())?;
-        let state = RawState { writer, definition, watermark, newest };
+        let [writer, definition, watermark, newest, read, written] = <[Option<String>; 6]>::from_redis_value(next())?;
+        let state = RawState { writer, definition, watermark, newest, read, written };
         let mut answers = Vec::with_capacity(batch.len());
         for request in batch.iter() {
             let mut answer = RawAnswer { state: state.clone(), ..RawAnswer::default() };

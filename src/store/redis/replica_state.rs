@@ -1,10 +1,12 @@
 //! The state that replicas read: whether Redis has everything of a definition, and as of which times.
 //!
-//! Redis has everything while the hash `_replica` has both a `writer` and a `definition`. The writer is set before
-//! everything is written and the definition after it, so that a server that is emptied at any moment in between does
-//! not have both.
+//! Redis has everything while the hash `_replica` has both a `writer` and a `definition`. The writer is set before everything
+//! is written and the definition after it, so that a server that is emptied at any moment in between does not have both.
+//!
+//! Beside that, and whether or not there is anything to write, it has how far the run has read and when it said so, from which a
+//! replica sees how far it is behind.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redis::{Pipeline, pipe};
 use tracing::warn;
@@ -12,14 +14,18 @@ use tracing::warn;
 use super::connection::MirrorConnection;
 use super::queue::MirrorQueue;
 use super::refusal::RefusalKind;
-use super::replica_layout::{DEFINITION, ReplicaDefinition, WRITER, state_key, write_times};
+use super::replica_layout::{DEFINITION, ReplicaDefinition, WRITER, state_key, write_progress, write_times};
 use super::{Mirror, RedisError};
 use crate::error::chain;
 use crate::store::StoreTimes;
+use crate::time::EventTime;
 use crate::value::Key;
 
 /// The interval at which the times are written while nothing else is.
 const INTERVAL: Duration = Duration::from_millis(100);
+
+/// The interval at which the progress of the run is written.
+const PROGRESS: Duration = Duration::from_secs(1);
 
 /// The state of the hash `_replica`.
 pub struct ReplicaState {
@@ -31,6 +37,8 @@ pub struct ReplicaState {
     /// The times that were written last.
     times: Option<StoreTimes>,
     written: Instant,
+    /// When the progress of the run was written last; `None` if it is not known that the server has it.
+    told: Option<Instant>,
     /// True once the definition has been written.
     is_complete: bool,
     /// True if this user may not write for replicas.
@@ -46,6 +54,7 @@ impl ReplicaState {
             token: token.to_owned(),
             times: None,
             written: Instant::now(),
+            told: None,
             is_complete: false,
             is_refused: false,
         }
@@ -112,6 +121,7 @@ impl ReplicaState {
     /// Makes the times be written again, as it is not known what the server has.
     pub fn forget(&mut self) {
         self.times = None;
+        self.told = None;
         self.is_complete = false;
     }
 
@@ -119,12 +129,24 @@ impl ReplicaState {
     pub fn is_due(&self, finished: Option<StoreTimes>, is_complete: bool) -> bool {
         let completes = is_complete && !self.is_complete;
         let is_later = finished.is_some() && finished != self.times && self.written.elapsed() >= INTERVAL;
-        self.definition.is_some() && !self.is_refused && finished.is_some() && (completes || is_later)
+        let tells = finished.is_some() && (completes || is_later) || self.is_progress_due();
+        self.definition.is_some() && !self.is_refused && tells
     }
 
-    /// Appends the commands that write it.
-    pub fn announce(&mut self, pipe: &mut Pipeline, finished: Option<StoreTimes>, is_complete: bool) {
-        let (Some(definition), Some(times), false) = (&self.definition, finished, self.is_refused) else { return };
+    fn is_progress_due(&self) -> bool {
+        self.told.is_none_or(|told| told.elapsed() >= PROGRESS)
+    }
+
+    /// Appends the commands that tell it, and how far the run has `read` by now if that is due.
+    pub fn announce(&mut self, pipe: &mut Pipeline, finished: Option<StoreTimes>, is_complete: bool, read: EventTime) {
+        let (Some(definition), false) = (&self.definition, self.is_refused) else { return };
+        // First the progress: what Redis has is never ahead of what was read.
+        if self.is_progress_due() {
+            let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64);
+            write_progress(pipe, &self.key, read, wall);
+            self.told = Some(Instant::now());
+        }
+        let Some(times) = finished else { return };
         if finished != self.times {
             write_times(pipe, &self.key, times);
             (self.times, self.written) = (finished, Instant::now());
