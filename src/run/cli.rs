@@ -163,9 +163,12 @@ enum Verb {
     /// Passes requests on to several servers of one dataflow, those of `gateway.servers`, until SIGINT or SIGTERM.
     #[command(after_help = "Example: tidemill gateway --config gateway.toml")]
     Gateway,
-    /// Prints the records of a source or a view as a running job reads them, or the vector of an entity as it changes: a
-    /// JSON object a line.
-    #[command(after_help = "Example: tidemill tap clicks --where user=u1\n         tidemill tap airport JFK --count 1")]
+    /// Prints the records of a source or a view as a running job reads them, or the vectors of a feature group or of one
+    /// entity as they change: a JSON object a line.
+    #[command(
+        after_help = "Example: tidemill tap clicks --where user=u1\n         tidemill tap airport\n         tidemill \
+                            tap airport JFK --count 1"
+    )]
     Tap {
         #[command(flatten)]
         options: TapOptions,

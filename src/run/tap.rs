@@ -1,4 +1,4 @@
-//! `tap`: the records of a stream as they come, or the vector of an entity as it changes, from a running job.
+//! `tap`: the records of a stream as they come, the vectors of a group or of one entity as they change, from a running job.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -18,12 +18,12 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The flags of `tap`.
 #[derive(Args, Clone, Debug)]
 pub struct TapOptions {
-    /// A source or a view; with an entity, a feature group.
+    /// A source, a view or a feature group.
     name: String,
-    /// The values of the entity's columns, in their order.
+    /// The values of the columns of one entity of a group, in their order; without them, all entities.
     #[arg(allow_negative_numbers = true)]
     entity: Vec<String>,
-    /// Prints only records in which a column has this value as text; may be repeated.
+    /// Prints only records in which a column, or vectors in which a column of the entity or a feature, has this value as text; may be repeated.
     #[arg(long = "where", value_name = "COLUMN=VALUE", value_parser = condition_argument)]
     conditions: Vec<Condition>,
     /// Ends after this many lines.
@@ -46,12 +46,14 @@ fn condition_argument(text: &str) -> Result<Condition, String> {
 }
 
 impl Condition {
-    /// Returns whether a record meets the condition. Null is the empty text.
-    fn is_met(&self, record: &Value) -> bool {
-        let found = match &record[&self.column] {
-            Value::Null => String::new(),
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
+    /// Returns whether a record or a vector meets the condition. Null is the empty text.
+    fn is_met(&self, line: &Value) -> bool {
+        let places = [line, &line["entity"], &line["features"]];
+        let found = places.into_iter().find_map(|place| place.get(&self.column));
+        let found = match found {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
         };
         found == self.value
     }
@@ -65,39 +67,53 @@ pub fn run(options: &TapOptions, common: &CommonArgs) -> Result<(), Failure> {
     let job = options.job.job(common)?;
     let most = options.count.unwrap_or(usize::MAX);
     if options.entity.is_empty() {
-        return records(options, &job, most);
+        return changes(options, &job, most);
     }
     if !options.conditions.is_empty() {
-        return Err(Failure::Usage("error: --where is for records; expected a stream without an entity".to_owned()));
+        return Err(Failure::Usage("error: --where is for many records or vectors; expected no entity".to_owned()));
     }
     vectors(&AskedEntity { group: options.name.clone(), key: options.entity.clone() }, &job, most)
 }
 
-/// Prints the records of a stream from now on.
-fn records(options: &TapOptions, job: &JobUrl, most: usize) -> Result<(), Failure> {
+/// Prints the records of a stream, or the vectors of a group as they change, from now on.
+fn changes(options: &TapOptions, job: &JobUrl, most: usize) -> Result<(), Failure> {
     let path = format!("/tap/{}", segment(&options.name));
     let mut next = None;
     let mut printed = 0;
     while printed < most {
         let query = next.map_or_else(String::new, |next: u64| format!("?from={next}"));
-        let answer = job.get(&(path.clone() + &query))?.body()?;
-        next = Some(answer["next"].as_u64().context("the answer has no number of the next record")?);
+        let mut answer = job.get(&(path.clone() + &query))?.body()?;
+        next = Some(answer["next"].as_u64().context("the answer has no number of the next")?);
         if let Some(missed) = answer["missed"].as_u64().filter(|missed| *missed > 0) {
-            print_err(format_args!("{missed} records were missed"));
+            let what = if answer["group"].is_string() { "changes" } else { "records" };
+            print_err(format_args!("{missed} {what} were missed"));
         }
-        let records = answer["records"].as_array().context("the answer has no records")?;
-        let wanted = records.iter().filter(|record| options.conditions.iter().all(|it| it.is_met(record)));
-        for record in wanted.take(most - printed) {
-            if !output::print_line(&record.to_string())? {
+        let lines = lines(&mut answer).context("the answer has no records")?;
+        let wanted = lines.iter().filter(|line| options.conditions.iter().all(|it| it.is_met(line)));
+        for line in wanted.take(most - printed) {
+            if !output::print_line(&line.to_string())? {
                 return Ok(());
             }
             printed += 1;
         }
-        if records.is_empty() {
+        if lines.is_empty() {
             sleep(PAUSE);
         }
     }
     Ok(())
+}
+
+/// Takes the lines out of an answer: records, or vectors in the form of those of one entity.
+fn lines(answer: &mut Value) -> Option<Vec<Value>> {
+    if let Some(Value::Array(records)) = answer.get_mut("records").map(Value::take) {
+        return Some(records);
+    }
+    let Value::Array(mut vectors) = answer.get_mut("vectors")?.take() else { return None };
+    for vector in &mut vectors {
+        vector["group"] = answer["group"].clone();
+        vector["watermark"] = answer["watermark"].clone();
+    }
+    Some(vectors)
 }
 
 /// Prints the vector of an entity, and again whenever a feature has changed.

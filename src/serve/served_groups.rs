@@ -14,9 +14,9 @@ use crate::aggregate::Feature;
 use crate::example::DerivedFeature;
 use crate::expr::nearest;
 use crate::spec::{self, Spec};
-use crate::store::{LookupTable, OnlineStore, RequestLookups};
+use crate::store::{ChangeTap, LookupTable, OnlineStore, RequestLookups};
 use crate::time::EventTime;
-use crate::value::{Scalar, TimeRules, Type};
+use crate::value::{Key, Scalar, TimeRules, Type};
 
 /// The most entities of one request.
 const MOST_ENTITIES: usize = 1_000;
@@ -162,6 +162,16 @@ impl ServedGroup {
         let value = |feature| self.value(&vector, feature, moment.asking).to_json(moment.asking);
         let features = (0..self.features.len()).map(value).collect();
         Some(ServedVector { features, time: moment.watermark.unwrap_or(EventTime::MIN) })
+    }
+
+    /// The tap of the changes of its vectors; `None` if they are made in another process.
+    pub fn tap(&self) -> Option<&ChangeTap> {
+        self.table.tap()
+    }
+
+    /// The values of the entity's columns in a key.
+    pub fn decode(&self, key: &Key) -> Vec<Scalar> {
+        self.table.codec().decode_one(key.as_bytes())
     }
 
     /// The error for an entity without a vector.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::memory::OnlineTable;
-use super::{StoreTimes, Vector};
+use super::{ChangeTap, StoreTimes, Vector};
 use crate::value::{Key, KeyCodec};
 
 /// The newest vectors of a group or rows of a table, as requests look them up.
@@ -43,6 +43,14 @@ impl LookupTable {
         match self {
             LookupTable::InProcess(table) => table.codec(),
             LookupTable::Remote(table) => &table.codec,
+        }
+    }
+
+    /// Returns the tap of its changes; `None` if they are made in another process.
+    pub fn tap(&self) -> Option<&ChangeTap> {
+        match self {
+            LookupTable::InProcess(table) => Some(table.tap()),
+            LookupTable::Remote(_) => None,
         }
     }
 

@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 use twox_hash::XxHash3_64;
 
 use super::dirty_keys::DirtyKeys;
-use super::{StoreTimes, Taps, Upsert, Vector};
+use super::{ChangeTap, StoreTimes, Taps, Upsert, Vector};
 use crate::aggregate::Feature;
 use crate::metrics::Freshness;
 use crate::time::EventTime;
@@ -28,6 +28,7 @@ pub struct OnlineTable {
     /// Keys whose newest vector a mirror does not have yet; unset without a mirror.
     dirty: OnceLock<DirtyKeys<Seeded>>,
     freshness: OnceLock<Freshness>,
+    tap: ChangeTap,
 }
 
 /// The newest vector of one key.
@@ -87,6 +88,7 @@ impl OnlineTable {
             cells: DashMap::with_hasher(seeded),
             dirty: OnceLock::new(),
             freshness: OnceLock::new(),
+            tap: ChangeTap::default(),
         }
     }
 
@@ -132,12 +134,19 @@ impl OnlineTable {
             }
         }
         self.mark_dirty(key);
+        self.tap.note(key);
     }
 
     /// Removes a key.
     pub fn remove(&self, key: &Key) {
         self.cells.remove(key);
         self.mark_dirty(key);
+        self.tap.note(key);
+    }
+
+    /// The tap of its changes.
+    pub fn tap(&self) -> &ChangeTap {
+        &self.tap
     }
 
     fn mark_dirty(&self, key: &Key) {

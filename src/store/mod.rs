@@ -1,6 +1,6 @@
 //! Stores: the newest features for serving ([`memory`], mirrored in [`redis`]), and all of them for training elsewhere
-//! ([`offline`], read back by [`offline_rows`], checked by [`checksums`]); and the newest records of streams that someone
-//! watches (`taps`).
+//! ([`offline`], read back by [`offline_rows`], checked by [`checksums`]); and the newest records of streams and changes of
+//! groups that someone watches (`taps`, `change_tap`).
 //!
 //! Invariant: a reader never sees half of a vector, nor an older vector of a key after a newer one. Writing to memory
 //! cannot fail; a mirror that cannot be written is behind, and catches up; an offline file that cannot be written ends
@@ -19,6 +19,7 @@
 //! assert_eq!(spend.get(&ann).unwrap()[0], Feature::Value(Scalar::Int(3)));
 //! ```
 
+mod change_tap;
 pub mod checksums;
 mod content;
 mod dirty_keys;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use crate::aggregate::Feature;
 use crate::value::Key;
 
+pub use change_tap::{ChangeReading, ChangeTap};
 pub use lookups::{Fetched, FetchedVector, LookupTable, MissingLookups, RemoteTable, RequestLookups};
 pub use memory::Online;
 pub use online_store::OnlineStore;

@@ -92,8 +92,18 @@ fn tap_prints_records_of_a_stream_and_vectors_of_an_entity() {
     assert_eq!((&vectors[0]["group"], &vectors[0]["entity"]["item"]), (&"item".into(), &item.into()));
     assert_ne!(vectors[0]["features"], vectors[1]["features"]);
 
+    // Vectors of a group are those of its entities, and change.
+    let all = lines(&["item", "--count", "300"]);
+    let items: std::collections::BTreeSet<&str> = all.iter().map(|of| of["entity"]["item"].as_str().unwrap()).collect();
+    assert!(items.len() > 3 && all.iter().all(|of| of["group"] == "item" && of["watermark"].is_string()), "{all:?}");
+    let features = |of: &Value| of["features"].as_object().map(|features| features.keys().cloned().collect::<Vec<_>>());
+    let expected = features(&vectors[0]);
+    assert!(all.iter().all(|of| of["features"].is_null() || features(of) == expected), "{all:?}");
+    let one = lines(&["item", "--where", &format!("item={item}"), "--count", "2"]);
+    assert!(one.iter().all(|of| of["entity"]["item"] == item) && one[0] != one[1], "{one:?}");
+
     // A reader that closes the pipe ends it.
-    for arguments in [&["clicks"][..], &["item", item]] {
+    for arguments in [&["clicks"][..], &["item", item], &["item"]] {
         let (mut reader, writer) = std::io::pipe().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
         let mut child = command.arg("tap").args(arguments).args(["--url", &url]).stdout(writer).spawn().unwrap();
@@ -107,7 +117,7 @@ fn tap_prints_records_of_a_stream_and_vectors_of_an_entity() {
     for (arguments, said) in [
         (&["clicks_", "--count", "1"][..], "unknown stream clicks_; did you mean clicks?"),
         (&["item", "nothing"], "group item has no entity nothing"),
-        (&["item", "i1", "--where", "a=b"], "--where is for records"),
+        (&["item", "i1", "--where", "a=b"], "--where is for many records or vectors"),
         (&["clicks", "--where", "a"], "expected COLUMN=VALUE"),
     ] {
         let refused = tap(arguments);
