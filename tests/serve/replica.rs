@@ -12,9 +12,13 @@ use tidemill::time::parse_time;
 
 use crate::common::clicks;
 use crate::common::program::Run;
+#[cfg(feature = "grpc")]
+use crate::common::servers::free_ports;
 use crate::common::servers::{Server, eventually};
 use crate::common::shop::{Answer, Client};
 use crate::market;
+#[cfg(feature = "grpc")]
+use crate::protocols;
 
 /// A run of a dataflow, and what its replicas are started with.
 struct Mill<'a> {
@@ -233,6 +237,28 @@ fn a_replica_exports_how_far_it_is_behind() {
     assert!(!run.get("/metrics").contains("tidemill_replica_"));
     run.stop();
     replica.stop();
+}
+
+#[cfg(feature = "grpc")]
+#[test]
+fn a_replica_answers_calls_of_grpc_with_the_bits_of_the_run() {
+    let (folder, redis) = (tempfile::tempdir().unwrap(), Server::redis());
+    let (file, config) = market(folder.path());
+    let mill = Mill { folder: folder.path(), file, config, redis: &redis };
+    let [of_run, of_replica] = free_ports().map(|port| format!("127.0.0.1:{port}"));
+    let run = mill.run(&[&format!("grpc.listen={of_run}")]);
+    let replica = mill.replica(&[&format!("grpc.listen={of_replica}")]);
+    assert_same(&run, &replica, &of_model("large", &market::instances()));
+    // A tensor has no null.
+    let instances: Vec<Value> = market::instances().into_iter().take(40).collect();
+    let http = run.url().replace("http://", "");
+    let arguments = [http, of_run, of_replica.clone(), Value::from(instances).to_string()];
+    protocols::clients::run("clients", "grpc_replica.py", &arguments);
+    // It goes on without the run, and ends with the replica.
+    run.stop();
+    assert!(std::net::TcpStream::connect(&of_replica).is_ok());
+    replica.stop();
+    assert!(std::net::TcpStream::connect(&of_replica).is_err());
 }
 
 /// The first rows of a file of the examples.

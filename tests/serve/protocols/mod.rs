@@ -10,7 +10,7 @@
 //! | `open_inference` | `/v2`, with tensors in JSON and binary |
 //! | `tensorflow` | `/v1/models`, by rows and columns |
 
-mod clients;
+pub mod clients;
 mod feast;
 #[cfg(feature = "grpc")]
 mod grpc;
