@@ -199,6 +199,11 @@ impl GroupState {
         true
     }
 
+    /// Returns a time before which no answer changes unless a record is inserted; `EventTime::MAX` if none ever does.
+    pub fn next_expiry(&self) -> EventTime {
+        self.next_expiry
+    }
+
     /// Frees the slot of an entity that has left all windows; returns whether it has.
     pub fn release_if_empty(&mut self, slot: u32) -> bool {
         let empty = self.windows.iter().all(|window| window.is_empty(slot));

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::RequestError;
 use super::answer_moment::AnswerMoment;
-use super::explainer::ExplanationTask;
+use super::explainer::{AT_ONCE, ExplanationRequest, FeatureExplainer, FeatureExplanation, ReservedExplanation};
 use super::reply::Reply;
 use crate::example::{Frame, InstanceError};
 use crate::model::{PredictionMemory, Predictions};
@@ -68,6 +68,28 @@ pub enum Unanswered {
     Explaining(ExplanationTask),
 }
 
+/// An explanation of features that has a place, and the answer that is made of it.
+pub struct ExplanationTask {
+    reserved: ReservedExplanation,
+    write: Box<dyn FnOnce(FeatureExplanation) -> Reply + Send>,
+}
+
+impl ExplanationTask {
+    /// Explains on another thread, for as long as this is waited for.
+    ///
+    /// # Errors
+    /// Those of the explanation.
+    pub async fn done(self) -> Result<Reply, RequestError> {
+        Ok((self.write)(self.reserved.explained().await?))
+    }
+}
+
+impl fmt::Debug for ExplanationTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ExplanationTask").field(&self.reserved).finish()
+    }
+}
+
 /// Work that blocks, for a thread on which it may.
 pub struct BlockingWork(Box<dyn FnOnce() -> Result<Reply, RequestError> + Send>);
 
@@ -95,6 +117,18 @@ impl Unanswered {
     /// If something must be fetched first.
     pub fn check_fetched(moment: AnswerMoment<'_>) -> Result<(), Self> {
         if moment.lookups.is_complete() { Ok(()) } else { Err(Unanswered::NotFetched) }
+    }
+
+    /// An answer that takes an explanation of features, of which `write` makes it; a refusal if too many are being made.
+    pub fn explaining(
+        explainer: &FeatureExplainer,
+        request: ExplanationRequest,
+        write: impl FnOnce(FeatureExplanation) -> Reply + Send + 'static,
+    ) -> Self {
+        match explainer.reserve(request) {
+            Some(reserved) => Unanswered::Explaining(ExplanationTask { reserved, write: Box::new(write) }),
+            None => Unanswered::Refused(RequestError::TooManyExplanations(AT_ONCE)),
+        }
     }
 
     /// An answer that takes work that blocks.

@@ -6,8 +6,7 @@
 //! answered or cut off; no input makes a serving thread panic. Probes are answered on further connections as well.
 //!
 //! Routes are entries of tables, one table a [`RouteFamily`]. A family reads requests and writes answers and errors in its
-//! own shape; what lies between, from a call with its instances to a prediction, is shared by all of them. Adding a route
-//! is one entry in one family; adding a family is one file and one line in [`FAMILIES`].
+//! own shape; what lies between is shared by all. A new route is one entry in one family, a new family one line in [`FAMILIES`].
 //!
 //! | a request | where |
 //! |---|---|
@@ -20,8 +19,7 @@
 //! | has its instances read, whatever form they are in | `served_models`, `instance_table`, `json_columns` |
 //! | is predicted for: version, look-ups, expressions, scores; some are logged | `served_models`, `prediction_log` |
 //! | is predicted for by the arms of a split and, beside, by shadows | `split_prediction`, `model_split`, `answered` |
-//! | has its predictions explained, if it asks for that | `explaining` |
-//! | asks where features come from: the sources are read again, on another thread | `explainer`, `activity` |
+//! | has its predictions explained, or its features: from the sources, on another thread | `explaining`; [`explainer`] |
 //! | has items ranked, or left out, by what else is known of them and the user | `recommender` |
 //! | is refused, in the family's shape, and counted | [`RequestError`], [`crate::metrics::Traffic`] |
 //! | is a call of gRPC, with the feature of that name: the same on a port of its own, in HTTP/2 | `grpc`, `message_frame` |
@@ -49,7 +47,7 @@ mod connection;
 mod dashboard;
 mod dashboard_config;
 mod error;
-mod explainer;
+pub mod explainer;
 mod explaining;
 mod feast;
 mod file_stamp;
@@ -100,10 +98,6 @@ use reply::Reply;
 
 pub use dashboard_config::DashboardConfig;
 pub use error::{RequestError, StartError};
-pub use explainer::{
-    ExplainedFeature, ExplainedMoment, ExplainedRecord, ExplainedWindow, ExplanationFailure, ExplanationLimits,
-    ExplanationRequest, FeatureExplainer, FeatureExplanation, Named, NamedValues, ServedVector,
-};
 pub use gateway::{BackendUrl, BalancePolicy, Gateway, GatewayConfig, HealthChecks};
 #[cfg(feature = "grpc")]
 pub use grpc::FAMILY as GRPC;
@@ -144,8 +138,7 @@ pub struct HttpRoute {
 
 /// Answers a request from its captures, with its query, and its payload, whose body is empty under [`BodyRule::None`]. A
 /// handler does not block: one that needs a version from the registry returns [`Unanswered::VersionNotLoaded`] and is
-/// called again once the version is loaded; other work that blocks is returned as [`Unanswered::Blocking`], and explanations of
-/// features as [`Unanswered::Explaining`].
+/// called again once the version is loaded; other work that takes long is returned as one more case of [`Unanswered`].
 type Handler = fn(&Service, &Captures<'_>, Payload<'_>) -> Result<Reply, Unanswered>;
 
 /// Every family of routes.
@@ -165,8 +158,7 @@ impl HttpRoute {
         HttpRoute::of(Method::GET, pattern, Role::Read, BodyRule::None, handler)
     }
 
-    /// A route for POST with a body, of the role `predict` unless it is given another. Each capture is a segment that is
-    /// not empty.
+    /// A route for POST with a body, of the role `predict` unless it is given another. Captures are as above.
     const fn post(pattern: &'static str, handler: Handler) -> HttpRoute {
         HttpRoute::of(Method::POST, pattern, Role::Predict, BodyRule::Whole, handler)
     }

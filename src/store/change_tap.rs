@@ -148,7 +148,7 @@ mod tests {
         let first = tap.read(None, 10);
         assert_eq!((first.keys.len(), first.next, first.missed), (0, 0, 0), "nobody had asked");
         // Three changes of two keys.
-        [5, 6, 5].map(|number| tap.note(&key(number)));
+        [5, 6, 5].iter().for_each(|number| tap.note(&key(*number)));
         assert_eq!(tap.read(Some(0), 10), ChangeReading { keys: vec![key(5), key(6)], next: 3, missed: 0 });
         assert_eq!(tap.read(Some(0), 1), ChangeReading { keys: vec![key(5)], next: 1, missed: 0 });
         assert_eq!(tap.read(Some(0), 0), ChangeReading { keys: vec![], next: 0, missed: 0 });

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use tidemill::serve::{
-    DashboardConfig, Endpoint, ExplainedMoment, FeatureExplainer, LetterBoard, Role, ShownLetter, start,
-};
+use tidemill::serve::explainer::{ExplainedMoment, FeatureExplainer};
+use tidemill::serve::{DashboardConfig, Endpoint, LetterBoard, Role, ShownLetter, start};
 use tidemill::value::Scalar;
 
 use crate::common::shop::{Answer, Client, Shop, endpoint};

@@ -1,15 +1,19 @@
 //! Explanations of features on request: what is asked of the explainer, its places, its limits, clients that leave.
 
+use std::collections::BTreeSet;
+use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidemill::serve::{
-    Endpoint, ExplainedMoment, ExplanationFailure, ExplanationRequest, FeatureExplainer, FeatureExplanation, start,
+use tidemill::serve::explainer::{
+    ExplainedMoment, ExplanationFailure, ExplanationRequest, FeatureExplainer, FeatureExplanation,
 };
+use tidemill::serve::{Endpoint, start};
 use tidemill::value::Scalar;
 
+use crate::common::program::Run;
 use crate::common::servers::eventually;
 use crate::common::shop::{Client, NOON, Shop, endpoint};
 
@@ -84,6 +88,28 @@ fn what_cannot_be_asked_is_refused_with_what_was_expected() {
     server.drain();
 }
 
+#[test]
+fn a_job_explains_what_it_serves_while_it_reads_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["run", "dataflows/flights.toml"]);
+    for set in ["http.listen=127.0.0.1:0", "play.speed=100000", &format!("data_dir={}", folder.path().display())] {
+        command.args(["--set", set]);
+    }
+    let run = Run::start(&mut command);
+    eventually("an entity", || run.get("/features/airport/JFK").starts_with("HTTP/1.1 200"));
+    let mut moments = BTreeSet::new();
+    for _ in 0..6 {
+        let answer = run.get("/explain/airport/JFK?most=0");
+        let body: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        let windows = body["windows"].as_array().unwrap_or_else(|| panic!("{answer}")).iter();
+        let features: Vec<&Value> = windows.flat_map(|of| of["features"].as_object().unwrap().values()).collect();
+        assert!(features.len() == 5 && features.iter().all(|of| of["equal"] == true), "{body}");
+        moments.insert(body["as_of"].as_str().unwrap().to_owned());
+    }
+    assert!(moments.len() > 1, "it did not read on: {moments:?}");
+}
+
 /// A shop whose explanations take until they are told to end, and say how they ended.
 struct Slow {
     shop: Shop,
@@ -97,7 +123,7 @@ fn slow(time: Duration) -> Slow {
     let ((end, told), (ends, ended), (begins, begun)) = (channel(), channel(), channel());
     let (told, ends, begins) = (Mutex::new(told), Mutex::new(ends), Mutex::new(begins));
     let mut shop = Shop::open();
-    let explain = move |request: &ExplanationRequest, limits: &tidemill::serve::ExplanationLimits| {
+    let explain = move |request: &ExplanationRequest, limits: &tidemill::serve::explainer::ExplanationLimits| {
         // A test that does not ask has dropped its end.
         let _ = begins.lock().unwrap().send(());
         let found = loop {

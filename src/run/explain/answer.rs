@@ -7,7 +7,7 @@ use super::report::Report;
 use super::served::{moment_of_job, moment_of_replay};
 use super::topics::Topics;
 use crate::flow::Plan;
-use crate::serve::{
+use crate::serve::explainer::{
     ExplainedMoment, ExplanationFailure, ExplanationLimits, ExplanationRequest, FeatureExplanation, ServedVector,
 };
 use crate::time::{EventTime, LATEST, format_time};

@@ -9,7 +9,7 @@ use crate::aggregate::{
     AggregateSpec, Expired, Feature, GroupLayout, GroupState, InputColumns, LineInput, Needs, Update,
 };
 use crate::flow::plan::GroupPlan;
-use crate::serve::{ExplanationFailure, ExplanationLimits};
+use crate::serve::explainer::{ExplanationFailure, ExplanationLimits};
 use crate::spec::{Group, GroupFeature};
 use crate::time::EventTime;
 use crate::value::{Key, Scalar};
@@ -166,6 +166,38 @@ pub fn arriving(
     Ok(())
 }
 
+/// Calls `each` with the moments after a time at which the vector of an entity changes, while everything is closed up to each
+/// of them, and with its vector then: up to `most`, for as long as it returns true, and records come or leave a window.
+///
+/// # Errors
+/// The first of a call.
+pub fn closing(
+    layout: &GroupLayout,
+    records: &EntityRecords,
+    since: EventTime,
+    most: usize,
+    mut each: impl FnMut(Moment, Vec<Feature>) -> Result<bool, ExplanationFailure>,
+) -> Result<(), ExplanationFailure> {
+    let all: Vec<usize> = (0..records.records.len()).collect();
+    let mut moment = Moment::as_of(since, records);
+    let inputs = records.inputs();
+    let mut entity = EntityState::closed(layout, records, &inputs, &all[..moment.arrived], since);
+    for _ in 0..most {
+        let next = records.records.get(moment.arrived).map(|record| record.effective.saturating_add(1));
+        let time = entity.state.next_expiry().min(next.unwrap_or(EventTime::MAX));
+        if time == EventTime::MAX || time > records.newest.saturating_add(1) {
+            break;
+        }
+        let later = Moment::as_of(time.max(moment.closed.saturating_add(1)), records);
+        entity.close(&all[moment.arrived..later.arrived], later.closed);
+        moment = later;
+        if !each(moment, entity.vector())? {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// The state of the one entity of a group.
 struct EntityState<'a> {
     state: GroupState,
@@ -191,10 +223,17 @@ impl<'a> EntityState<'a> {
     ) -> Self {
         let mut state = GroupState::new(layout);
         let slot = state.slot(KEY, Key::hash_of(KEY));
-        let updates: Vec<Update> = chosen.iter().map(|record| update(records, slot, *record)).collect();
-        state.insert(&updates, inputs, &mut Vec::new());
-        state.advance(closed, &mut Expired::default());
-        EntityState { state, records, inputs, slot, provisional: None, closed }
+        let mut entity = EntityState { state, records, inputs, slot, provisional: None, closed };
+        entity.close(chosen, closed);
+        entity
+    }
+
+    /// Closes further records, in the total order, up to a time.
+    fn close(&mut self, chosen: &[usize], closed: EventTime) {
+        let updates: Vec<Update> = chosen.iter().map(|record| update(self.records, self.slot, *record)).collect();
+        self.state.insert(&updates, self.inputs, &mut Vec::new());
+        self.state.advance(closed, &mut Expired::default());
+        self.closed = closed;
     }
 
     fn provisional_slot(&mut self) -> u32 {

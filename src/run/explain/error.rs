@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 
 use crate::run::Failure;
-use crate::serve::ExplanationFailure;
+use crate::serve::explainer::ExplanationFailure;
 
 /// An error of an explanation.
 #[derive(Debug)]

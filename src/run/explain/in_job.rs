@@ -9,7 +9,7 @@ use super::error::ExplainError;
 use super::topics::BoundTopics;
 use crate::flow::Plan;
 use crate::run::config::Config;
-use crate::serve::FeatureExplainer;
+use crate::serve::explainer::FeatureExplainer;
 
 /// The niceness of a thread that explains. The workers of the graph have the processors first.
 const NICENESS: i32 = 10;

@@ -21,7 +21,7 @@ use crate::flow::Plan;
 use crate::flow::exchange::key_columns;
 use crate::flow::plan::GroupPlan;
 use crate::relation::{RelationOp, ShiftedBatch, StreamId, TrainingGraph, ViewReads, project};
-use crate::serve::{ExplanationFailure, ExplanationLimits};
+use crate::serve::explainer::{ExplanationFailure, ExplanationLimits};
 use crate::source::IngestedBatch;
 use crate::time::{EventTime, Offset};
 use crate::value::{Batch, Key, Scalar};

@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::contributions::{Contribution, Moment, Recomputed};
 use super::lineage::EntityRecords;
 use crate::flow::plan::GroupPlan;
-use crate::serve::{
-    ExplainedFeature, ExplainedRecord, ExplainedWindow, FeatureExplanation, Named, NamedValues, ServedVector,
+use crate::serve::explainer::{
+    ExplainedFeature, ExplainedRecord, ExplainedWindow, FeatureExplanation, NamedValue, NamedValues, ServedVector,
 };
 use crate::spec::Group;
 use crate::time::format_time;
@@ -34,7 +34,7 @@ impl Report<'_> {
         let values = self.group.entity_names.iter().zip(self.entity);
         FeatureExplanation {
             group: self.group.name.clone(),
-            entity: values.map(|(name, value)| Named { name: name.clone(), value: value.to_json() }).collect(),
+            entity: values.map(|(name, value)| NamedValue { name: name.clone(), value: value.to_json() }).collect(),
             as_of: format_time(self.moment.closed),
             windows: self.contributions.iter().map(|contribution| self.window(contribution)).collect(),
             derived: self.features(self.derived),
@@ -76,7 +76,7 @@ impl Report<'_> {
             let expr = self.spec.derived_at(of.feature).map(|derived| derived.expr.text().trim().to_owned());
             let equal = served.map(|served| *served == value);
             let feature = ExplainedFeature { value, served: served.cloned(), equal, expr };
-            Named { name: self.group.names[of.feature].clone(), value: feature }
+            NamedValue { name: self.group.names[of.feature].clone(), value: feature }
         };
         recomputed.iter().map(feature).collect()
     }

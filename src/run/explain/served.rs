@@ -3,26 +3,30 @@
 //! A job that is running tells up to which time everything is closed, but neither which later records it has received nor
 //! the asking time. Both are found by trial: records are added in the total order to those that are closed, for as long as
 //! the vector can be the one that was served, and the asking time is the one, among those that a job can have, at which the
-//! values are equal.
+//! values are equal. A job that reads fast may have closed the entity's records beyond the time that it tells, which is that
+//! of all groups; then the first later time is taken at which the vector is the one that was served.
 
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use serde_json::Value;
 
-use super::contributions::{Moment, arriving};
+use super::contributions::{Moment, arriving, closing};
 use super::lineage::EntityRecords;
 use crate::aggregate::{Deferred, Feature};
 use crate::flow::plan::GroupPlan;
 use crate::run::features::AskedEntity;
 use crate::run::http_client::JobUrl;
-use crate::serve::{ExplanationFailure, ExplanationLimits, ServedVector};
+use crate::serve::explainer::{ExplanationFailure, ExplanationLimits, ServedVector};
 use crate::store::offline_rows::OfflineRows;
 use crate::time::{EventTime, format_time};
 use crate::value::{Scalar, TimeRules};
 
 /// The most records that may have arrived and not be closed.
 const MOST_PROVISIONAL: usize = 100_000;
+
+/// The most changes of the vector after the time up to which a job tells that everything is closed.
+const MOST_CLOSED: usize = 100_000;
 
 /// Gets the vector that a job serves.
 ///
@@ -80,7 +84,8 @@ pub fn moment_of_replay(vector: &ServedVector, records: &EntityRecords) -> Momen
     Moment { asking: vector.time, ..Moment::as_of(vector.time + 1, records) }
 }
 
-/// Returns the moment at which a job served a vector: that of the most records that fit, or of all if none do.
+/// Returns the moment at which a job served a vector: that of the most records that fit; if none do, the first at which later
+/// closed records do, else the time that the job told.
 ///
 /// # Errors
 /// If a limit is reached.
@@ -90,19 +95,30 @@ pub fn moment_of_job(
     records: &EntityRecords,
     limits: &ExplanationLimits,
 ) -> Result<Moment, ExplanationFailure> {
-    let mut moment = Moment { closed: served.time, arrived: records.records.len(), asking: served.time };
-    let served_at = served.time;
-    arriving(&group.layout, records, served_at, MOST_PROVISIONAL, |arrived, found| {
+    let fits = |found: &[Feature], time: EventTime| {
         let fits = |(feature, served): (&Feature, &Value)| match feature {
             Feature::AsOf(_) => true,
-            feature => feature.to_json(served_at) == *served,
+            feature => feature.to_json(time) == *served,
         };
-        if found.iter().zip(&served.features).all(fits) {
-            moment = Moment { arrived, asking: asking_time(&found, served, records), ..moment };
+        found.iter().zip(&served.features).all(fits)
+    };
+    let told = Moment::as_of(served.time, records);
+    let mut fitting = None;
+    arriving(&group.layout, records, served.time, MOST_PROVISIONAL, |arrived, found| {
+        if fits(&found, served.time) {
+            fitting = Some(Moment { arrived, asking: asking_time(&found, served, records), ..told });
         }
         limits.check(0)
     })?;
-    Ok(moment)
+    if fitting.is_none() {
+        closing(&group.layout, records, served.time, MOST_CLOSED, |moment, found| {
+            if fits(&found, moment.closed) {
+                fitting = Some(Moment { asking: asking_time(&found, served, records), ..moment });
+            }
+            limits.check(0).map(|()| fitting.is_none())
+        })?;
+    }
+    Ok(fitting.unwrap_or(told))
 }
 
 /// Returns the asking time at which features have the values that were served; the watermark if none does.

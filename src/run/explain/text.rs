@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::serve::{ExplainedFeature, ExplainedRecord, ExplainedWindow, FeatureExplanation, Named};
+use crate::serve::explainer::{ExplainedFeature, ExplainedRecord, ExplainedWindow, FeatureExplanation, NamedValue};
 
 /// Returns an explanation as text. `served_by` is the word for how a value came about with which one is compared.
 pub fn text(explanation: &FeatureExplanation, served_by: &str) -> String {
@@ -42,7 +42,7 @@ fn input(window: &ExplainedWindow) -> String {
     format!("{of}{filter}")
 }
 
-fn write_feature(out: &mut String, of: &Named<ExplainedFeature>, served_by: &str) -> std::fmt::Result {
+fn write_feature(out: &mut String, of: &NamedValue<ExplainedFeature>, served_by: &str) -> std::fmt::Result {
     let ExplainedFeature { value, served, equal, .. } = &of.value;
     write!(out, "  {} = {value}", of.name)?;
     match (equal, served) {

@@ -9,7 +9,7 @@ use super::error::ExplainError;
 use crate::run::config::Config;
 use crate::run::resume::RecordBounds;
 use crate::run::{Failure, inputs};
-use crate::serve::ExplanationLimits;
+use crate::serve::explainer::ExplanationLimits;
 use crate::source::kafka::{Cluster, Consumer, KafkaError, PartitionRange};
 use crate::source::{Ingest, IngestedBatch, InputStatus, Partition, SourcePlan};
 use crate::time::EventTime;

@@ -18,7 +18,7 @@ use crate::run::args::{CommonArgs, JobArgs};
 use crate::run::features::AskedEntity;
 use crate::run::http_client::segment;
 use crate::run::{Failure, inspect, output};
-use crate::serve::{ExplainedMoment, ExplanationLimits, ExplanationRequest, FeatureExplanation};
+use crate::serve::explainer::{ExplainedMoment, ExplanationLimits, ExplanationRequest, FeatureExplanation};
 use crate::time::EventTime;
 use crate::value::{Scalar, Type};
 

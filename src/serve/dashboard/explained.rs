@@ -31,7 +31,7 @@ pub fn sections(group: &str, feature: &str, fields: &[FormField], explanation: &
 /// Returns the value that was recomputed beside the one that is served.
 fn compared(of: &ExplainedFeature) -> Markup {
     html! {
-        table {
+        div.scroll tabindex="0" role="region" aria-label="Values" { table {
             tbody {
                 tr { th scope="row" { "Recomputed from the records" } td.wrap { (of.value) } }
                 @if let Some(served) = &of.served { tr { th scope="row" { "Served" } td.wrap { (served) } } }
@@ -43,7 +43,7 @@ fn compared(of: &ExplainedFeature) -> Markup {
                     }
                 }
             }
-        }
+        } }
     }
 }
 

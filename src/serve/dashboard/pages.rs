@@ -177,7 +177,7 @@ pub fn explained(service: &Service, captures: &Captures<'_>, payload: Payload<'_
         moment: ExplainedMoment::Served(served),
         most_listed: MOST_LISTED,
     };
-    Err(Unanswered::Explaining(explainer.task(request, write)?))
+    Err(Unanswered::explaining(explainer, request, write))
 }
 
 /// The page of a model.

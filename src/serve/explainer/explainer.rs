@@ -11,14 +11,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::explanation::FeatureExplanation;
 use super::failure::ExplanationFailure;
 use super::limits::ExplanationLimits;
-use crate::serve::RequestError;
-use crate::serve::reply::Reply;
 use crate::threads;
 use crate::time::EventTime;
 use crate::value::Scalar;
 
 /// The most explanations at a time.
-const AT_ONCE: usize = 2;
+pub const AT_ONCE: usize = 2;
 
 /// The longest time that one may take.
 const TIME: Duration = Duration::from_secs(60);
@@ -43,9 +41,9 @@ pub struct ExplanationRequest {
 #[derive(Clone, Debug)]
 pub enum ExplainedMoment {
     AsOf(EventTime),
-    /// That at which a vector was served, with which they are compared.
+    /// The moment at which a vector was served, with which they are compared.
     Served(ServedVector),
-    /// That just after a replay has written a vector, with which they are compared.
+    /// The moment just after a replay has written a vector, with which they are compared.
     Written(ServedVector),
 }
 
@@ -93,32 +91,19 @@ impl FeatureExplainer {
         FeatureExplainer { time, ..self }
     }
 
-    /// Takes a place and returns the explanation as a task; `write` makes an answer of it.
-    ///
-    /// # Errors
-    /// If there are too many explanations.
-    pub fn task(
-        &self,
-        request: ExplanationRequest,
-        write: impl FnOnce(FeatureExplanation) -> Reply + Send + 'static,
-    ) -> Result<ExplanationTask, RequestError> {
-        let place = self.places.clone().try_acquire_owned().map_err(|_| RequestError::TooManyExplanations(AT_ONCE))?;
-        Ok(ExplanationTask { explainer: self.clone(), request, place, write: Box::new(write) })
+    /// Takes a place for an explanation; `None` if there are as many as there may be.
+    pub fn reserve(&self, request: ExplanationRequest) -> Option<ReservedExplanation> {
+        let place = self.places.clone().try_acquire_owned().ok()?;
+        Some(ReservedExplanation { explainer: self.clone(), request, place })
     }
 }
 
 /// An explanation that has a place and has not begun.
-pub struct ExplanationTask {
+#[derive(Debug)]
+pub struct ReservedExplanation {
     explainer: FeatureExplainer,
     request: ExplanationRequest,
     place: OwnedSemaphorePermit,
-    write: Box<dyn FnOnce(FeatureExplanation) -> Reply + Send>,
-}
-
-impl fmt::Debug for ExplanationTask {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExplanationTask").field("request", &self.request).finish_non_exhaustive()
-    }
 }
 
 /// Cancels an explanation when it is dropped: nobody waits for it any more.
@@ -130,13 +115,13 @@ impl Drop for CancelOnDrop {
     }
 }
 
-impl ExplanationTask {
+impl ReservedExplanation {
     /// Explains on another thread, which gives the place back when it ends, though nobody waits for it.
     ///
     /// # Errors
     /// Those of the explanation.
-    pub async fn done(self) -> Result<Reply, RequestError> {
-        let ExplanationTask { explainer, request, place, write } = self;
+    pub async fn explained(self) -> Result<FeatureExplanation, ExplanationFailure> {
+        let ReservedExplanation { explainer, request, place } = self;
         let limits = ExplanationLimits::new(explainer.time, MOST_RECORDS);
         let _guard = CancelOnDrop(limits.clone());
         let (send, explained) = oneshot::channel();
@@ -150,7 +135,6 @@ impl ExplanationTask {
         };
         let thread = threads::spawn_finite("explain", explain);
         thread.map_err(|error| ExplanationFailure::Source(format!("no thread can be started: {error}")))?;
-        let found = explained.await.unwrap_or(Err(ExplanationFailure::Internal));
-        Ok(write(found?))
+        explained.await.unwrap_or(Err(ExplanationFailure::Internal))
     }
 }

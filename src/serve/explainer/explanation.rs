@@ -1,7 +1,7 @@
 //! An explanation of features of one entity, as it is sent and printed.
 //!
 //! ```
-//! use tidemill::serve::FeatureExplanation;
+//! use tidemill::serve::explainer::FeatureExplanation;
 //! let text = r#"{"group":"user","entity":{"user":"u1"},"as_of":"2024-01-01T00:00:00.000Z",
 //!     "windows":[{"of":null,"where":null,"window":"the last 1h","features":{"count_1h":{"value":1}},
 //!     "records":[{"source":"clicks","partition":0,"offset":7,
@@ -55,7 +55,7 @@ pub struct ExplainedFeature {
     /// The value that it is compared with, if it is compared.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub served: Option<Value>,
-    /// Whether both are equal.
+    /// True if both are equal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub equal: Option<bool>,
     /// The expression of a derived feature.

@@ -17,8 +17,10 @@ mod failure;
 mod limits;
 mod named;
 
-pub use explainer::{ExplainedMoment, ExplanationRequest, ExplanationTask, FeatureExplainer, ServedVector};
+pub use explainer::{
+    AT_ONCE, ExplainedMoment, ExplanationRequest, FeatureExplainer, ReservedExplanation, ServedVector,
+};
 pub use explanation::{ExplainedFeature, ExplainedRecord, ExplainedWindow, FeatureExplanation};
 pub use failure::ExplanationFailure;
 pub use limits::ExplanationLimits;
-pub use named::{Named, NamedValues};
+pub use named::{NamedValue, NamedValues};

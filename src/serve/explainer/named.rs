@@ -1,7 +1,7 @@
 //! Values by name that keep their order: a JSON object.
 //!
 //! ```
-//! use tidemill::serve::{Named, NamedValues};
+//! use tidemill::serve::explainer::{NamedValue, NamedValues};
 //! let text = r#"{"b":1,"a":2}"#;
 //! let values: NamedValues<u8> = serde_json::from_str(text).unwrap();
 //! assert_eq!(values.iter().map(|of| (of.name.as_str(), of.value)).collect::<Vec<_>>(), [("b", 1), ("a", 2)]);
@@ -16,17 +16,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A value and its name.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Named<T> {
+pub struct NamedValue<T> {
     pub name: String,
     pub value: T,
 }
 
 /// Values by name, in their order.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NamedValues<T>(Vec<Named<T>>);
+pub struct NamedValues<T>(Vec<NamedValue<T>>);
 
 impl<T> NamedValues<T> {
-    pub fn iter(&self) -> std::slice::Iter<'_, Named<T>> {
+    pub fn iter(&self) -> std::slice::Iter<'_, NamedValue<T>> {
         self.0.iter()
     }
 
@@ -35,8 +35,8 @@ impl<T> NamedValues<T> {
     }
 }
 
-impl<T> FromIterator<Named<T>> for NamedValues<T> {
-    fn from_iter<I: IntoIterator<Item = Named<T>>>(values: I) -> Self {
+impl<T> FromIterator<NamedValue<T>> for NamedValues<T> {
+    fn from_iter<I: IntoIterator<Item = NamedValue<T>>>(values: I) -> Self {
         NamedValues(values.into_iter().collect())
     }
 }
@@ -66,7 +66,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<NamedValues<T>, A::Error> {
         let mut values = Vec::new();
         while let Some((name, value)) = map.next_entry()? {
-            values.push(Named { name, value });
+            values.push(NamedValue { name, value });
         }
         Ok(NamedValues(values))
     }

@@ -45,7 +45,7 @@ pub fn explanation(service: &Service, captures: &Captures<'_>, payload: Payload<
     let request = ExplanationRequest { group, key, features, moment, most_listed };
     // Features keep the order in which they are declared.
     let write = |explanation| reply::json(serde_json::to_vec(&explanation).expect("an explanation has a JSON form"));
-    Err(Unanswered::Explaining(explainer.task(request, write)?))
+    Err(Unanswered::explaining(explainer, request, write))
 }
 
 /// Returns the positions of features by name, ascending.

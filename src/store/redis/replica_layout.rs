@@ -120,7 +120,7 @@ pub fn write_times(pipe: &mut Pipeline, state: &str, times: StoreTimes) {
     pipe.cmd("HSET").arg(state).arg(WATERMARK).arg(times.watermark).arg(NEWEST).arg(times.newest).ignore();
 }
 
-/// How far Redis and the run are, as a replica reads it.
+/// The progress of Redis and of the run, as a replica reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunProgress {
     /// The times as of which Redis has everything.
