@@ -112,6 +112,12 @@ pub fn check_messages<'a>(topics: impl Iterator<Item = &'a Topic>) -> Result<(),
                     "error: {name}: topic {of:?} has the format {first:?} in {before} and {named:?} here; expected one format"
                 )));
             }
+            let (before_it, here) = (other.schema.separator.text(), topic.schema.separator.text());
+            if !format.names_columns && before_it != here {
+                return Err(Failure::Usage(format!(
+                    "error: {name}: topic {of:?} has the separator {before_it:?} in {before} and {here:?} here; expected one separator"
+                )));
+            }
             if !format.names_columns && other.schema != topic.schema {
                 return Err(Failure::Usage(format!(
                     "error: {name}: the columns {columns} are not those of {before}; expected the same, since messages of topic {of:?} have the format {named:?}, which does not name them"
@@ -198,7 +204,7 @@ mod tests {
         let mut text = String::from("name = \"demo\"\n");
         for [name, format, columns] in sources {
             text += &format!(
-                "[source.{name}]\ntopic = \"clicks\"\nformat = {format:?}\ntime = \"at\"\ncolumns = {{ at = \"timestamp\", {columns} }}\n"
+                "[source.{name}]\ntopic = \"clicks\"\nformat = \"{format}\"\ntime = \"at\"\ncolumns = {{ at = \"timestamp\", {columns} }}\n"
             );
         }
         let spec = crate::spec::parse(&text, "demo.toml").unwrap_or_else(|errors| panic!("{errors}"));
@@ -221,6 +227,8 @@ mod tests {
         let wrong = check(&[["a", "json", ""], ["b", "csv", ""]]).unwrap_err();
         assert!(wrong.contains("has the format \"json\" in a and \"csv\" here"), "{wrong}");
         assert_eq!(check(&[["a", "json", "x = \"int\""], ["b", "json", "y = \"int\""]]), Ok(()));
+        let wrong = check(&[["a", "csv", ""], ["b", "csv\"\nseparator = \";", ""]]).unwrap_err();
+        assert!(wrong.contains("has the separator \",\" in a and \";\" here; expected one separator"), "{wrong}");
         let wrong = check(&[["a", "csv", "x = \"int\""], ["b", "csv", "y = \"int\""]]).unwrap_err();
         assert!(wrong.contains("the columns at, y are not those of a"), "{wrong}");
     }

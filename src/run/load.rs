@@ -261,13 +261,14 @@ impl TopicCopy {
     fn new(plan: SourcePlan, format: &Format, partition: Box<dyn Partition>) -> Self {
         // A delete is a message without a value, so the mark is not written.
         let columns = plan.schema.len() - usize::from(plan.is_table);
-        let value = format.encoder(&Schema::new(plan.schema.columns[..columns].to_vec()));
+        let schema = |columns: Vec<Column>| Schema::new(columns).separated_by(plan.schema.separator);
+        let value = format.encoder(&schema(plan.schema.columns[..columns].to_vec()));
         // A key is flat, wherever the value has its columns.
         let flat = |index: &usize| Column {
             path: vec![plan.schema.columns[*index].name.clone()],
             ..plan.schema.columns[*index].clone()
         };
-        let key = Schema::new(plan.key.iter().map(flat).collect());
+        let key = schema(plan.key.iter().map(flat).collect());
         let plan = Arc::new(plan);
         TopicCopy {
             partition,

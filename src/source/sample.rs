@@ -15,7 +15,7 @@
 
 use serde_json::Value;
 
-use crate::value::Found;
+use crate::value::{Found, Separator};
 
 /// The deepest object of a JSON record whose fields are columns. A deeper one is a value that no type takes.
 const DEEPEST: usize = 8;
@@ -93,6 +93,8 @@ pub struct RecordSample {
     pub has_more: bool,
     /// True if every value is text, as in CSV.
     pub is_text: bool,
+    /// The separator of its fields, if it is CSV.
+    pub separator: Separator,
     /// Remarks on the columns that are left out.
     pub left_out: Vec<String>,
 }

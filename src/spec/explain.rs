@@ -7,7 +7,7 @@ use super::{Group, GroupFeature, JoinedLabel, Label, LearnAt, Line, Lookup, Mode
 use crate::aggregate::OpInput;
 use crate::model::{GateFallback, ParameterValue, RankingMetric, Task};
 use crate::time::format_duration;
-use crate::value::{Scalar, Schema};
+use crate::value::{Scalar, Schema, Separator};
 
 impl Line {
     /// Returns the bytes that an entity with so many records in each pane takes in one of the windows: the worst case, for
@@ -103,6 +103,9 @@ impl Spec {
 
     fn write_topic(&self, out: &mut String, kind: &str, topic: &Topic) -> fmt::Result {
         write!(out, "\n{kind} {}: topic {}, {}", topic.name, topic.topic, topic.format)?;
+        if topic.schema.separator != Separator::default() {
+            write!(out, ", CSV separated by {:?}", topic.schema.separator.text())?;
+        }
         if !topic.key.is_empty() {
             write!(out, ", key {}", names(&topic.schema, &topic.key))?;
         }

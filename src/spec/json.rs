@@ -145,6 +145,7 @@ fn topic(topic: &Topic) -> Value {
         "name": topic.name,
         "topic": topic.topic,
         "format": topic.format,
+        "separator": topic.schema.separator.text(),
         "key": names(&topic.schema, &topic.key),
         "time": topic.time.text(&topic.schema),
         "lateness_ms": topic.lateness_ms,

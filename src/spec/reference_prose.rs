@@ -15,7 +15,7 @@ is a dead letter. JSON is that of messages, of `.jsonl` files and of instances i
 | `timestamp` | text and numbers, see below | text, see below | dates, timestamps of any unit and zone; integers, floats, decimals and text, see below |
 
 Null is `null` in JSON, a field that the config's `nulls` lists in CSV, and null in Parquet, where a column may also have
-the type null. Text in CSV messages is null if it is empty and not quoted. Spaces around text that is no `string` are
+the type null. The fields of CSV have the `separator` of the source or table between them. Text in CSV messages is null if it is empty and not quoted. Spaces around text that is no `string` are
 ignored. Text in Parquet may be dictionary-encoded, large or a view.
 
 A Parquet column of a type that never converts, such as bytes, a list or a time of day, is an error before the first row.

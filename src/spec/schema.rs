@@ -12,7 +12,7 @@ use super::keys::{
 use super::section::SectionKey;
 use crate::model::{KINDS, OPTIMIZERS, Parameter};
 use crate::source::{FILE_FORMATS, FORMATS};
-use crate::value::Type;
+use crate::value::{Separator, Type};
 
 /// Returns the schema, of draft 7, which editors of TOML read.
 pub fn schema() -> Value {
@@ -167,6 +167,7 @@ fn of_form(form: &str) -> Value {
             names.dedup();
             json!({ "enum": names })
         }
+        "separator" => json!({ "enum": Separator::ALL.map(Separator::text) }),
         words if words.starts_with('`') => {
             let words: Vec<&str> = words.split('`').skip(1).step_by(2).map(|word| word.trim_matches('"')).collect();
             json!({ "enum": words })

@@ -6,6 +6,8 @@ use super::section::{Section, key};
 const TIME: &str =
     "The event time: a column that is a timestamp and never null, or an [expression](#times-by-expression)";
 
+const SEPARATOR: &str = "What separates the fields of CSV: `\",\"`, `\";\"`, `\"\\t\"` or `\"|\"`. It holds for messages in that format, and for CSV files that the topic is bound to";
+
 pub static SOURCE: Section = Section {
     title: "[source.NAME]",
     summary: "A stream of records.",
@@ -24,6 +26,7 @@ pub static SOURCE: Section = Section {
             "Columns of the message key. Records with the same key must be in the same partition",
         ),
         key("time", "string or expression", Required, TIME),
+        key("separator", "separator", Is("\",\""), SEPARATOR),
         key("lateness", "duration", Is("\"0s\""), "How far out of order the records of a partition may be"),
         key(
             "where",
@@ -50,6 +53,7 @@ pub static TABLE: Section = Section {
         ),
         key("key", "string or list of strings", Required, "Columns that identify a row; never null"),
         key("time", "string or expression", Required, TIME),
+        key("separator", "separator", Is("\",\""), SEPARATOR),
         key("lateness", "duration", Is("\"0s\""), "How far out of order the records of a partition may be"),
         key("columns", "table", Required, "Names and types of the columns, in order"),
     ],

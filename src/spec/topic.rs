@@ -13,7 +13,7 @@ use crate::expr::{Expr, Scope, nearest};
 use crate::relation::SourceRecords;
 use crate::source::{FILE_FORMATS, FORMATS, RecordTime};
 use crate::time::TimeFormat;
-use crate::value::{Column, Schema, TimeRules, TimeUnit, Type};
+use crate::value::{Column, Schema, Separator, TimeRules, TimeUnit, Type};
 
 /// Names of columns that tidemill itself adds to examples, features and files.
 static RESERVED: &[&str] =
@@ -52,15 +52,26 @@ impl<'a> Checker<'a> {
             self.check_topic(topic);
         }
         let format = fields.text("format").and_then(|text| self.one_of(&text, "format", &format_names()));
+        let separator = fields.text("separator").and_then(|text| self.separator(&text)).unwrap_or_default();
         let lateness_ms = fields.duration("lateness").unwrap_or(0);
         let keys = fields.texts("key");
         let time = fields.text("time");
-        let schema = fields.get("columns").and_then(|columns| self.schema(columns))?;
+        let schema = fields.get("columns").and_then(|columns| self.schema(columns))?.separated_by(separator);
         let key = keys.and_then(|names| self.key(&names, &schema, name.value)).unwrap_or_default();
         let time = time.and_then(|text| self.time(&text, &schema, name.value)).unwrap_or_default();
         let topic = topic.map_or_else(String::new, |topic| topic.value.to_owned());
         let format = format.unwrap_or(FORMATS[0].name);
         Some(Topic { name: name.value.to_owned(), topic, format, schema, key, time, lateness_ms })
+    }
+
+    /// Checks the separator of CSV.
+    fn separator(&self, text: &Text) -> Option<Separator> {
+        let found = Separator::named(text.value);
+        if found.is_none() {
+            let message = format!("{:?} cannot separate the fields of CSV", text.value);
+            self.problems.expected(text.span.clone(), message, Separator::EXPECTED);
+        }
+        found
     }
 
     /// Checks a topic's name by Kafka's rule.

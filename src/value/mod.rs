@@ -26,6 +26,7 @@ mod json_shape;
 mod key;
 mod scalar;
 mod schema;
+mod separator;
 mod time_rules;
 mod tuple;
 
@@ -39,4 +40,5 @@ pub use json_shape::DELETED;
 pub use key::{Key, KeyCodec};
 pub use scalar::{ColumnBuilder, Scalar};
 pub use schema::{Column, Schema, Type};
+pub use separator::Separator;
 pub use time_rules::{TimeRules, TimeUnit};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Fields, TimeUnit as ArrowUnit};
 use serde::{Deserialize, Serialize};
 
-use super::TimeRules;
+use super::{Separator, TimeRules};
 
 /// The type of a column. `timestamp` is event time in ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -89,15 +89,22 @@ impl Column {
     }
 }
 
-/// Columns in their declared order.
+/// Columns in their declared order, and how records hold them where that is not said by the columns.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schema {
     pub columns: Vec<Column>,
+    /// Of the fields of records in CSV.
+    pub separator: Separator,
 }
 
 impl Schema {
     pub fn new(columns: Vec<Column>) -> Self {
-        Schema { columns }
+        Schema { columns, separator: Separator::default() }
+    }
+
+    /// The same columns of records with another separator in CSV.
+    pub fn separated_by(self, separator: Separator) -> Self {
+        Schema { separator, ..self }
     }
 
     /// Returns the position of a column.

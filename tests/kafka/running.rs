@@ -44,7 +44,8 @@ struct Flights {
 }
 
 impl Flights {
-    /// The topics get this suffix, so that tests share a broker, and this format.
+    /// The topics get this suffix, so that tests share a broker, and this format. CSV is separated by semicolons then, in the
+    /// files as well.
     fn new(suffix: &str, format: &str) -> Flights {
         let folder = tempfile::tempdir().unwrap();
         let mut config = String::new();
@@ -54,14 +55,16 @@ impl Flights {
             let lines = BufReader::new(flate2::read::MultiGzDecoder::new(packed)).lines();
             let path = folder.path().join(format!("{topic}.csv"));
             let mut file = std::fs::File::create(&path).unwrap();
-            lines.take(records + 1).for_each(|line| writeln!(file, "{}", line.unwrap()).unwrap());
+            let separated = |line: String| if format == "csv" { line.replace(',', ";") } else { line };
+            lines.take(records + 1).for_each(|line| writeln!(file, "{}", separated(line.unwrap())).unwrap());
             config += &format!("[topics.\"{topic}{suffix}\"]\nfile = {path:?}\nnulls = [\"NA\"]\n");
             let named = |name: &str| format!("= \"{name}\"\nformat");
             let found = dataflow.len();
             dataflow = dataflow.replace(&named(topic), &named(&format!("{topic}{suffix}")));
             assert!(dataflow.len() > found || suffix.is_empty(), "{topic}");
         }
-        let dataflow = dataflow.replace("= \"json\"", &format!("= {format:?}"));
+        let separator = if format == "csv" { "\nseparator = \";\"" } else { "" };
+        let dataflow = dataflow.replace("= \"json\"", &format!("= {format:?}{separator}"));
         let write = |name: &str, text: &str| {
             let path = folder.path().join(name);
             std::fs::write(&path, text).unwrap();

@@ -230,7 +230,6 @@ fn a_sample_of_which_there_is_no_dataflow_is_refused_with_the_reason() {
         ("header.csv", "at,x\n", "the sample has no records"),
         ("values.csv", "2024-01-31,1\n2024-02-01,2\n", "its first line has only numbers and times"),
         ("again.csv", "UA,2024-01-31\nUA,2024-02-01\n", "its first line has \"UA\", which is a value further down"),
-        ("semicolons.csv", "at;x\n2024-01-31;1,5\n", "several ';'; expected fields that are separated by commas"),
         ("airports.csv", "faa,name,lat\n04G,Lansdowne,41.1\n06A,Moton,32.4\n", "no column of the sample is a time"),
         ("none.jsonl", "[1]\n2\n", "the sample has no records that can be read (2 cannot)"),
         ("broken.parquet", "PAR1", "broken.parquet"),
@@ -238,6 +237,60 @@ fn a_sample_of_which_there_is_no_dataflow_is_refused_with_the_reason() {
     ] {
         let stderr = refused(name, content, &[]);
         assert!(stderr.contains(said), "{name}: {stderr}");
+    }
+}
+
+/// Clicks with fields that have every separator, and quotes.
+fn separated(separator: char) -> String {
+    let mut content = String::new();
+    let fields = |fields: [String; 4]| {
+        let quoted = fields.map(|field| match field.contains([separator, '"', '\n']) {
+            true => format!("\"{}\"", field.replace('"', "\"\"")),
+            false => field,
+        });
+        quoted.join(&separator.to_string()) + "\n"
+    };
+    content += &fields(["at", "user", "price, in EUR", "bought"].map(str::to_owned));
+    let texts = ["a,b", "c;d", "e\tf", "g|h", "i \"j\" k", "l\nm"];
+    for n in 0..300 {
+        let at = format!("2024-01-{:02}T{:02}:00:00Z", n / 24 + 1, n % 24);
+        let price = format!("{}.{}", n * 7 % 90, n % 10);
+        content += &fields([at, texts[n * n % 6].to_owned(), price, (n % 3 == 0).to_string()]);
+    }
+    content
+}
+
+#[test]
+fn files_with_every_separator_make_the_same_dataflow_with_the_same_results() {
+    let digest = |separator: char, name: &str| {
+        let made = Made::of_text(name, separated(separator), &["--entity", "user", "--name", "clicks"]);
+        let replayed = made.run(&["replay", "--out", "out"]);
+        assert!(replayed.status.success(), "{separator:?}: {}", text(&replayed.stderr));
+        let digest = fs::read_to_string(made.folder.path().join("out/digest.json")).unwrap();
+        let checked = text(&made.run(&["check", "--json"]).stdout);
+        let checked: serde_json::Value = serde_json::from_str(&checked).unwrap();
+        (digest, checked["sources"][0]["separator"].clone(), made)
+    };
+    let (expected, default, made) = digest(',', "clicks.csv");
+    assert_eq!(default, ",");
+    assert!(!made.dataflow().contains("separator"), "{}", made.dataflow());
+    assert!(expected.contains("\"applied\": 300") || expected.contains("\"applied\":300"), "{expected}");
+    for (separator, written) in
+        [(';', r#"separator = ";""#), ('\t', r#"separator = "\t""#), ('|', r#"separator = "|""#)]
+    {
+        let (found, told, made) = digest(separator, "clicks.csv");
+        assert_eq!((told, found), (separator.to_string().into(), expected.clone()), "{separator:?}");
+        made.has(&[written], &[]);
+        assert!(text(&made.run(&["check"]).stdout).contains("CSV separated by"));
+        // Without the key, what is wrong is said.
+        let dataflow = made.folder.path().join(&made.files()[0]);
+        fs::write(&dataflow, made.dataflow().replace(written, "")).unwrap();
+        let wrong = made.run(&["check"]);
+        let said = text(&wrong.stderr);
+        assert!(
+            wrong.status.code() == Some(2) && said.contains(written) && said.contains("has no column \"at\""),
+            "{said}"
+        );
     }
 }
 

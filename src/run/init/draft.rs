@@ -8,7 +8,7 @@ use super::names::{self, quoted};
 use super::sketch::SampleSketch;
 use super::target::GuessedTarget;
 use crate::time::{DAY_MS, format_duration};
-use crate::value::Type;
+use crate::value::{Separator, Type};
 
 /// The most different texts or keys of a column that is an input.
 const MOST_CATEGORIES: usize = 1000;
@@ -79,6 +79,10 @@ fn source_text(sketch: &SampleSketch, source: &str, topic: &str) -> String {
     let mut text = format!("\n[source.{source}]\ntopic    = {}\n", quoted(topic));
     let line = |setting: String, comment: String| format!("{setting:WIDTH$} # {comment}\n");
     text += &line("format   = \"json\"".to_owned(), "of messages; a file is read by its extension".to_owned());
+    if sketch.separator != Separator::default() {
+        let separator = format!("separator = {:?}", sketch.separator.text());
+        text += &line(separator, "between the fields of a CSV file".to_owned());
+    }
     text += &line(format!("time     = {}", quoted(&timing.text)), why(&timing.why, &timing.doubt));
     let lateness = quoted(&format_duration(timing.lateness_ms));
     text += &line(format!("lateness = {lateness}"), why(&timing.why_lateness, &timing.doubt_of_lateness));

@@ -11,6 +11,7 @@ use super::target::GuessedTarget;
 use super::timing::GuessedTiming;
 use crate::run::Failure;
 use crate::source::RecordSample;
+use crate::value::Separator;
 
 /// The columns that the user has named.
 #[derive(Args, Clone, Debug, Default)]
@@ -36,6 +37,8 @@ pub struct SampleSketch {
     pub span: SampledSpan,
     /// Texts that mean null, in any column.
     pub null_texts: BTreeSet<&'static str>,
+    /// Of the fields of CSV.
+    pub separator: Separator,
     pub rows: usize,
     pub has_more: bool,
     /// Remarks on the columns and records that are left out.
@@ -89,8 +92,9 @@ impl SampleSketch {
             left_out.push(format!("{} records cannot be read; they become dead letters", sample.refused));
         }
         let span = SampledSpan::of(&timing.times);
-        let (rows, has_more) = (sample.rows, sample.has_more);
-        let mut sketch = SampleSketch { columns, timing, entities, target, span, null_texts, rows, has_more, left_out };
+        let (rows, has_more, separator) = (sample.rows, sample.has_more, sample.separator);
+        let mut sketch =
+            SampleSketch { columns, timing, entities, target, span, null_texts, separator, rows, has_more, left_out };
         // The event time is never null.
         if let Some(at) = sketch.timing.column {
             sketch.columns[at].column.nullable = false;

@@ -1,5 +1,6 @@
 //! CSV files with a header: columns are found by their paths or names, other columns are ignored.
 
+use std::io::{BufRead, Cursor, Read};
 use std::sync::Arc;
 
 use super::csv_header;
@@ -10,7 +11,7 @@ use super::{
 use crate::source::dead_letter::head_of;
 use crate::source::message::{Csv, MessageFormat, append_text};
 use crate::source::{DEFAULT_RECORD_BYTES, Ingest, InputStatus, RawMessage, RecordSample, SampleColumn, SampleValue};
-use crate::value::{Column, ColumnBuilder, FieldError, FieldFault, Found};
+use crate::value::{Column, ColumnBuilder, FieldError, FieldFault, Found, Separator};
 
 pub static CSV: FileFormat = FileFormat {
     extension: "csv",
@@ -33,7 +34,7 @@ struct CsvReader {
 
 /// Opens the bytes of a file.
 pub(super) fn open(bytes: FileBytes, schema: &FileSchema) -> OpenedFile {
-    let mut records = CsvRecords::new(bytes).map_err(|error| error.to_string())?;
+    let mut records = CsvRecords::new(bytes, schema.schema.separator).map_err(|error| error.to_string())?;
     let line: Arc<str> = match records.next(DEFAULT_RECORD_BYTES, None).map_err(|error| error.to_string())? {
         CsvRecord::End => "".into(),
         CsvRecord::Fields { raw } => String::from_utf8_lossy(records.raw(&raw)).into(),
@@ -48,7 +49,8 @@ pub(super) fn open(bytes: FileBytes, schema: &FileSchema) -> OpenedFile {
     for (column, field) in schema.schema.columns.iter().zip(&fields) {
         if field.is_none() && !schema.optional.contains(&column.name) {
             let known: Vec<_> = header.iter().map(|name| String::from_utf8_lossy(name)).collect();
-            return Err(schema.lacks(column, &known.iter().map(AsRef::as_ref).collect::<Vec<_>>()));
+            let lacks = schema.lacks(column, &known.iter().map(AsRef::as_ref).collect::<Vec<_>>());
+            return Err(lacks + &csv_header::other_separator(&line, schema.schema.separator));
         }
     }
     Ok(Box::new(CsvReader {
@@ -61,9 +63,11 @@ pub(super) fn open(bytes: FileBytes, schema: &FileSchema) -> OpenedFile {
     }))
 }
 
-/// Samples the first records. Every field is text; what an empty one means is not known yet.
+/// Samples the first records. Every field is text; what an empty one means is not known yet. The separator is the one that
+/// the header has most of.
 fn sample(bytes: FileBytes, rows: usize) -> SampledFile {
-    let mut records = CsvRecords::new(bytes).map_err(|error| error.to_string())?;
+    let (separator, bytes) = sampled_separator(bytes).map_err(|error| error.to_string())?;
+    let mut records = CsvRecords::new(bytes, separator).map_err(|error| error.to_string())?;
     let next = |records: &mut CsvRecords, width| {
         let found = records.next(DEFAULT_RECORD_BYTES, width).map_err(|error| error.to_string())?;
         let fields = || records.fields().map(<[u8]>::to_vec).collect::<Vec<_>>();
@@ -75,9 +79,8 @@ fn sample(bytes: FileBytes, rows: usize) -> SampledFile {
     };
     let header = next(&mut records, None)?.ok_or("is empty; expected a header and records")?;
     let header: Vec<String> = header.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-    csv_header::check_commas(&header)?;
     let mut values: Vec<Vec<SampleValue>> = vec![Vec::new(); header.len()];
-    let mut sample = RecordSample { is_text: true, ..RecordSample::default() };
+    let mut sample = RecordSample { is_text: true, separator, ..RecordSample::default() };
     while let Some(fields) = next(&mut records, Some(header.len()))? {
         if sample.rows == rows {
             sample.has_more = true;
@@ -101,6 +104,14 @@ fn sample(bytes: FileBytes, rows: usize) -> SampledFile {
         }
     }
     Ok(sample)
+}
+
+/// Returns the separator of a file by its first line, and the bytes of the file with that line again.
+fn sampled_separator(mut bytes: FileBytes) -> std::io::Result<(Separator, FileBytes)> {
+    let mut line = Vec::new();
+    bytes.by_ref().take(DEFAULT_RECORD_BYTES as u64).read_until(b'\n', &mut line)?;
+    let separator = Separator::most_of(&String::from_utf8_lossy(&line));
+    Ok((separator, Box::new(Cursor::new(line).chain(bytes))))
 }
 
 impl CsvReader {

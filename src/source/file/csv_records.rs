@@ -10,7 +10,7 @@
 //! Then its first line is the record that is refused, and reading goes on at the next line. Bytes are buffered up to the
 //! largest size of a record. A line that is longer is skipped.
 //!
-//! Most lines have no quotes. Such a line is split at its commas where it is, without a parser.
+//! Most lines have no quotes. Such a line is split at its separators where it is, without a parser.
 
 use std::io::BufRead;
 use std::ops::Range;
@@ -19,6 +19,7 @@ use csv_core::ReadRecordResult;
 use memchr::{memchr, memchr_iter, memchr2};
 
 use super::{ContentHasher, FileBytes, FileContent, advance};
+use crate::value::Separator;
 
 /// The next record of a file.
 pub enum CsvRecord {
@@ -52,6 +53,8 @@ enum RecordEnd {
 /// The records of a CSV file.
 pub struct CsvRecords {
     file: FileBytes,
+    /// Between two fields.
+    separator: u8,
     core: csv_core::Reader,
     /// Bytes that have been read from the file; those from `start` on have not been used.
     buffer: Vec<u8>,
@@ -74,19 +77,22 @@ pub struct CsvRecords {
 enum RecordBytes {
     /// `text`, where each field begins at the end of the one before.
     Parsed,
-    /// A part of the buffer, where a comma is between two fields.
+    /// A part of the buffer, where a separator is between two fields.
     Line(Range<usize>),
 }
 
 impl CsvRecords {
-    /// Returns the records of a file from its beginning; a byte order mark is skipped.
+    /// Returns the records of a file from its beginning, whose fields have a separator between them; a byte order mark is
+    /// skipped.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn new(bytes: FileBytes) -> std::io::Result<Self> {
+    pub fn new(bytes: FileBytes, separator: Separator) -> std::io::Result<Self> {
+        let separator = separator.byte();
         let mut records = CsvRecords {
             file: bytes,
-            core: csv_core::Reader::new(),
+            separator,
+            core: parser(separator),
             buffer: Vec::new(),
             start: 0,
             counted: 0,
@@ -181,11 +187,13 @@ impl CsvRecords {
         }
         let has_quote = memchr(b'"', raw).is_some();
         let spans_lines = has_quote && raw.iter().any(|byte| is_line_break(*byte));
-        let fault = if has_quote { quote_fault(raw) } else { None };
+        let fault = if has_quote { quote_fault(raw, self.separator) } else { None };
         let why = match fault {
             Some(QuoteFault::NotClosed) if at_end => Some("is not closed before the end of the file"),
             Some(QuoteFault::TextAfter) if spans_lines => Some("is closed in a later line, with text after the quote"),
-            _ if spans_lines && width.is_some_and(|width| self.count != width && has_line_of(raw, width)) => {
+            _ if spans_lines
+                && width.is_some_and(|width| self.count != width && has_line_of(raw, width, self.separator)) =>
+            {
                 Some("is closed in a later line, which gives another number of fields than the header has")
             }
             _ => None,
@@ -200,7 +208,7 @@ impl CsvRecords {
         }
     }
 
-    /// Splits the line at the start at its commas and returns its length, if it is buffered whole, is no longer than a
+    /// Splits the line at the start at its separators and returns its length, if it is buffered whole, is no longer than a
     /// record may be, and has no quotes.
     fn split_line(&mut self, most: usize) -> Option<usize> {
         let rest = &self.buffer[self.start..];
@@ -209,7 +217,7 @@ impl CsvRecords {
             return None;
         }
         self.ends.clear();
-        self.ends.extend(memchr_iter(b',', line));
+        self.ends.extend(memchr_iter(self.separator, line));
         self.ends.push(line.len());
         self.count = self.ends.len();
         Some(line.len())
@@ -329,14 +337,14 @@ impl CsvRecords {
 /// The fault of the quotes of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum QuoteFault {
-    /// Text between a closing quote and the comma.
+    /// Text between a closing quote and the separator.
     TextAfter,
     /// A quoted field without a closing quote.
     NotClosed,
 }
 
 /// Returns the first fault of a record's quotes. Quotes within a field that does not begin with one are text.
-fn quote_fault(record: &[u8]) -> Option<QuoteFault> {
+fn quote_fault(record: &[u8], separator: u8) -> Option<QuoteFault> {
     let mut at = 0;
     loop {
         if record.get(at) == Some(&b'"') {
@@ -346,12 +354,13 @@ fn quote_fault(record: &[u8]) -> Option<QuoteFault> {
                 match record.get(at) {
                     _ if at > record.len() => return Some(QuoteFault::NotClosed),
                     Some(b'"') => at += 1,
-                    Some(b',') | None => break,
+                    None => break,
+                    Some(byte) if *byte == separator => break,
                     Some(_) => return Some(QuoteFault::TextAfter),
                 }
             }
         }
-        match record.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b',')) {
+        match record.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == separator)) {
             Some(length) => at += length + 1,
             None => return None,
         }
@@ -359,15 +368,20 @@ fn quote_fault(record: &[u8]) -> Option<QuoteFault> {
 }
 
 /// Returns whether a line of a record, after its first, is by itself a record of this many fields.
-fn has_line_of(record: &[u8], width: usize) -> bool {
+fn has_line_of(record: &[u8], width: usize, separator: u8) -> bool {
     let is_record = |line: &[u8]| {
-        let mut core = csv_core::Reader::new();
+        let mut core = parser(separator);
         let (mut text, mut ends) = (vec![0; line.len()], vec![0; width + 1]);
         let (_, _, _, count) = core.read_record(line, &mut text, &mut ends);
         let (_, _, _, last) = core.read_record(&[], &mut text, &mut ends[count..]);
-        count + last == width && quote_fault(line).is_none()
+        count + last == width && quote_fault(line, separator).is_none()
     };
     record.split(|byte| is_line_break(*byte)).skip(1).filter(|line| !line.is_empty()).any(is_record)
+}
+
+/// Returns a parser of fields with this separator.
+fn parser(separator: u8) -> csv_core::Reader {
+    csv_core::ReaderBuilder::new().delimiter(separator).build()
 }
 
 /// Returns a record without the line break at its end.
@@ -387,9 +401,9 @@ mod tests {
     use super::*;
 
     /// The records of a text, in order: their fields and their bytes.
-    fn records(text: &str, chunk: usize) -> Vec<(Vec<Vec<u8>>, Vec<u8>)> {
+    fn records(text: &str, separator: Separator, chunk: usize) -> Vec<(Vec<Vec<u8>>, Vec<u8>)> {
         let file = std::io::BufReader::with_capacity(chunk, std::io::Cursor::new(text.as_bytes().to_vec()));
-        let mut records = CsvRecords::new(Box::new(file)).unwrap();
+        let mut records = CsvRecords::new(Box::new(file), separator).unwrap();
         let mut found = Vec::new();
         loop {
             match records.next(1000, None).unwrap() {
@@ -412,16 +426,24 @@ mod tests {
             lines in prop::collection::vec("[a-c, \u{e9}]{0,6}(,\"[a,]{0,2}\"){0,1}\n{1,2}|[a,]{1,3}\r\n{0,1}", 0..8),
             last in "[a,]{0,3}",
             chunk in 1..20_usize,
+            separator in prop::sample::select(Separator::ALL.to_vec()),
         ) {
-            let text = lines.concat() + &last;
-            let mut parser = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+            // Commas are then text like any other.
+            let swapped = |letter| match letter {
+                ',' => separator.text().to_owned(),
+                letter if separator.text().starts_with(letter) => ",".to_owned(),
+                letter => letter.to_string(),
+            };
+            let text: String = (lines.concat() + &last).chars().map(swapped).collect();
+            let mut builder = csv::ReaderBuilder::new();
+            let mut parser = builder.delimiter(separator.byte()).has_headers(false).flexible(true).from_reader(text.as_bytes());
             let parsed: Vec<Vec<Vec<u8>>> =
                 parser.byte_records().map(|record| record.unwrap().iter().map(<[u8]>::to_vec).collect()).collect();
-            let found = records(&text, chunk);
+            let found = records(&text, separator, chunk);
             prop_assert_eq!(found.iter().map(|(fields, _)| fields.clone()).collect::<Vec<_>>(), parsed);
             for (fields, raw) in &found {
                 let is_plain = !raw.contains(&b'"');
-                prop_assert!(!is_plain || fields.join(&b',') == *raw);
+                prop_assert!(!is_plain || fields.join(&separator.byte()) == *raw);
             }
         }
     }

@@ -30,7 +30,7 @@ impl<F: MessageFormat> Tombstones<F> {
         let columns = plan.key.iter().map(|column| &plan.schema.columns[*column]);
         let plain = columns
             .map(|column| Column { time: column.time.clone(), ..Column::new(column.name.clone(), column.ty, false) });
-        let schema = Schema::new(plain.collect());
+        let schema = Schema::new(plain.collect()).separated_by(plan.schema.separator);
         let last = |index: usize| plan.schema.columns[plan.key[index]].path.last().expect("a path has a name").clone();
         let placed = |outer: &[&str]| {
             let mut schema = schema.clone();

@@ -1,6 +1,6 @@
 //! CSV messages: one record a message, without a header.
 //!
-//! Fields are the columns in their declared order, separated by commas. A field that has a comma, a quote or a line break
+//! Fields are the columns in their declared order, separated by commas, or by what the source says. A field that has a separator, a quote or a line break
 //! is quoted, with quotes inside doubled (RFC 4180). An empty field is null, `""` is the empty text. A line break may end
 //! the message. The column [`DELETED`] of a table may be left out.
 //!
@@ -26,6 +26,8 @@ use crate::value::{Column, ColumnBuilder, FieldError, FieldFault, Found, Scalar,
 /// The format `csv`.
 pub struct Csv {
     columns: Vec<Column>,
+    /// Between two fields.
+    separator: u8,
     /// Text of a quoted field whose doubled quotes have been undone.
     unescaped: Vec<u8>,
 }
@@ -37,7 +39,7 @@ impl MessageFormat for Csv {
     const NAMES_COLUMNS: bool = false;
 
     fn new(schema: &Schema) -> Self {
-        Csv { columns: schema.columns.clone(), unescaped: Vec::new() }
+        Csv { columns: schema.columns.clone(), separator: schema.separator.byte(), unescaped: Vec::new() }
     }
 
     fn decode(
@@ -57,7 +59,7 @@ impl MessageFormat for Csv {
     fn encode(&self, columns: &[ArrayRef], row: usize, message: &mut Vec<u8>) {
         for (index, (column, values)) in self.columns.iter().zip(columns).enumerate() {
             if index > 0 {
-                message.push(b',');
+                message.push(self.separator);
             }
             let written = match Scalar::typed(column.ty, values, row) {
                 Scalar::Null => Ok(()),
@@ -66,11 +68,11 @@ impl MessageFormat for Csv {
                 // The shortest text that reads back to the same bits.
                 Scalar::Float(value) => write!(message, "{value:?}"),
                 Scalar::Timestamp(time) => {
-                    push_text(column.time.write(time).as_bytes(), message);
+                    push_text(column.time.write(time).as_bytes(), self.separator, message);
                     Ok(())
                 }
                 Scalar::String(text) => {
-                    push_text(text.as_bytes(), message);
+                    push_text(text.as_bytes(), self.separator, message);
                     Ok(())
                 }
             };
@@ -99,7 +101,7 @@ impl Csv {
                 let (found, expected) = (present.len(), self.columns.len());
                 return Err(malformed(format!("{found} fields, expected {expected}")));
             };
-            let field = Field::scan(record, start).map_err(|why| malformed(why.to_owned()))?;
+            let field = Field::scan(record, start, self.separator).map_err(|why| malformed(why.to_owned()))?;
             next = field.next;
             let is_null = field.text.is_empty() && !field.is_quoted;
             let text = match field.has_quotes {
@@ -140,10 +142,10 @@ impl Field {
     ///
     /// # Errors
     /// If the record is no CSV, or goes on after a line break.
-    fn scan(record: &[u8], start: usize) -> Result<Field, &'static str> {
+    fn scan(record: &[u8], start: usize, separator: u8) -> Result<Field, &'static str> {
         let after = |end: usize| (end < record.len()).then_some(end + 1);
         if record.get(start) != Some(&b'"') {
-            let end = record[start..].iter().position(|byte| matches!(byte, b',' | b'\n'));
+            let end = record[start..].iter().position(|byte| *byte == separator || *byte == b'\n');
             let end = end.map_or(record.len(), |length| start + length);
             return match record.get(end) {
                 Some(b'\n') => Err("a line break outside quotes, expected one record a message"),
@@ -156,10 +158,10 @@ impl Field {
             let end = at + quote;
             match record.get(end + 1) {
                 Some(b'"') => (at, has_quotes) = (end + 2, true),
-                Some(b',') | None => {
+                Some(byte) if *byte != separator => return Err("text after a quoted field, expected a separator"),
+                Some(_) | None => {
                     return Ok(Field { text: start + 1..end, is_quoted: true, has_quotes, next: after(end + 1) });
                 }
-                Some(_) => return Err("text after a quoted field, expected a comma"),
             }
         }
     }
@@ -185,8 +187,9 @@ fn undouble(text: &[u8], single: &mut Vec<u8>) {
 }
 
 /// Appends a text as a field, quoted if it must be.
-fn push_text(text: &[u8], message: &mut Vec<u8>) {
-    if !text.is_empty() && !text.iter().any(|byte| matches!(byte, b'"' | b',' | b'\n' | b'\r')) {
+fn push_text(text: &[u8], separator: u8, message: &mut Vec<u8>) {
+    let is_plain = |byte: &u8| *byte != separator && !matches!(byte, b'"' | b'\n' | b'\r');
+    if !text.is_empty() && text.iter().all(is_plain) {
         return message.extend_from_slice(text);
     }
     message.push(b'"');
@@ -216,7 +219,7 @@ pub fn append_text(column: &Column, bytes: &[u8], builder: &mut ColumnBuilder) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::Type;
+    use crate::value::{Separator, Type};
 
     fn decode(columns: &[(&str, Type)], message: &str) -> Result<Vec<Scalar>, String> {
         let schema = Schema::new(columns.iter().map(|(name, ty)| Column::new(*name, *ty, true)).collect());
@@ -242,8 +245,28 @@ mod tests {
         assert_eq!(fault("a,7,8"), "malformed: more fields than the 2 columns");
         assert_eq!(fault("a,7\nb,8"), "malformed: a line break outside quotes, expected one record a message");
         assert_eq!(fault("\"a,7"), "malformed: a quoted field is not closed");
-        assert_eq!(fault("\"a\"b,7"), "malformed: text after a quoted field, expected a comma");
+        assert_eq!(fault("\"a\"b,7"), "malformed: text after a quoted field, expected a separator");
         assert_eq!(fault("a,b"), "n: expected int, found the text \"b\"");
+    }
+
+    #[test]
+    fn fields_may_have_another_separator() {
+        let columns =
+            || [("name", Type::String), ("x", Type::Float)].map(|(name, ty)| Column::new(name, ty, true)).to_vec();
+        for (separator, record) in
+            [(Separator::Semicolon, "a,b;1.5"), (Separator::Tab, "a,b\t1.5"), (Separator::Bar, "a,b|1.5")]
+        {
+            let schema = Schema::new(columns()).separated_by(separator);
+            let mut builders: Vec<_> = schema.columns.iter().map(|column| ColumnBuilder::new(column.ty)).collect();
+            let mut csv = Csv::new(&schema);
+            csv.decode(record.as_bytes(), &mut builders, &mut Vec::new()).unwrap();
+            let columns: Vec<ArrayRef> = builders.iter_mut().map(ColumnBuilder::finish).collect();
+            assert_eq!(Scalar::of(&columns[0], 0), Scalar::String("a,b".into()));
+            assert_eq!(Scalar::of(&columns[1], 0), Scalar::Float(1.5));
+            let mut message = Vec::new();
+            csv.encode(&columns, 0, &mut message);
+            assert_eq!(String::from_utf8(message).unwrap(), record);
+        }
     }
 
     #[test]

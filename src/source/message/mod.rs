@@ -138,7 +138,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::value::{Column, Scalar, Type};
+    use crate::value::{Column, Scalar, Separator, Type};
 
     /// Encodes rows of nullable columns and decodes each message.
     struct RoundTrip<'a> {
@@ -170,7 +170,9 @@ mod tests {
 
     fn value(ty: Type) -> BoxedStrategy<Scalar> {
         let value = match ty {
-            Type::String => prop_oneof![".*", "[a\",\n\r ]{0,4}"].prop_map(|text| Scalar::String(text.into())).boxed(),
+            Type::String => {
+                prop_oneof![".*", "[a\",;|\t\n\r ]{0,4}"].prop_map(|text| Scalar::String(text.into())).boxed()
+            }
             Type::Int => any::<i64>().prop_map(Scalar::Int).boxed(),
             Type::Float => any::<u64>()
                 .prop_map(f64::from_bits)
@@ -197,12 +199,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_format_reads_back_what_it_has_written(rows in prop::collection::vec(row(), 1..4)) {
+        fn every_format_reads_back_what_it_has_written(
+            rows in prop::collection::vec(row(), 1..4),
+            separator in prop::sample::select(Separator::ALL.to_vec()),
+        ) {
             let mut columns: Vec<_> = Type::ALL.iter().map(|ty| Column::new(format!("{ty}\"\n"), *ty, true)).collect();
             // Formats that nest find these two in one object.
             columns[1].path = vec!["in".into(), "a".into()];
             columns[3].path = vec!["in".into(), "b".into()];
-            let schema = Schema::new(columns);
+            let schema = Schema::new(columns).separated_by(separator);
             for format in FORMATS {
                 let decoded = format.with(RoundTrip { schema: &schema, rows: &rows });
                 prop_assert_eq!(bits(&decoded), bits(&rows), "{}", format.name);
