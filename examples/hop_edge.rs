@@ -9,6 +9,8 @@
 
 #[path = "../benches/common/mod.rs"]
 mod common;
+#[path = "processor_time/mod.rs"]
+mod processor_time;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -44,12 +46,8 @@ struct Moment {
 }
 
 impl Moment {
-    /// # Panics
-    /// If the system does not account the time of threads as Linux does.
     fn now() -> Self {
-        let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("the system is Linux");
-        let ns = text.split(' ').next().and_then(|ns| ns.parse().ok()).expect("the first number is ns on a processor");
-        Moment { wall: Instant::now(), processor: Duration::from_nanos(ns) }
+        Moment { wall: Instant::now(), processor: processor_time::of_this_thread() }
     }
 }
 

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "an example uses a part")]
 
+#[path = "../processor_time/mod.rs"]
+mod processor_time;
+
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -103,12 +106,7 @@ pub fn open_loop(addr: SocketAddr, requests: &[Vec<u8>], connections: usize, rat
 
 /// Seconds of processor time that the thread of this name has had.
 pub fn thread_seconds(name: &str) -> f64 {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
-    let is_it =
-        |path: &std::path::Path| std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name);
-    let path = tasks.filter_map(|task| Some(task.ok()?.path())).find(|path| is_it(path)).expect("the thread runs");
-    let text = std::fs::read_to_string(path.join("schedstat")).expect("Linux with scheduler statistics");
-    text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).expect("nanoseconds come first") / 1e9
+    processor_time::of_thread(name).as_secs_f64()
 }
 
 fn connect(addr: SocketAddr) -> TcpStream {

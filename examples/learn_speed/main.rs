@@ -10,6 +10,8 @@
 #[path = "../../benches/common/mod.rs"]
 mod common;
 mod data;
+#[path = "../processor_time/mod.rs"]
+mod processor_time;
 
 use std::path::Path;
 use std::process::Command;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 
 use arrow_array::Float64Array;
 use arrow_array::cast::AsArray;
+use data::Peers;
 use tidemill::flow::Plan;
 use tidemill::model::{Examples, Labels, Trainer, TrainerConfig};
 use tidemill::source::{FilePartition, Ingest, InputStatus, Partition};
@@ -141,8 +144,8 @@ fn write(folder: &Path, file: &str, share: f64) {
     }
     let rows = |rows: f64| (rows * share) as usize;
     let written = match file {
-        "numbers" => data::numbers(folder, file, rows(1e6), 20),
-        "table" => data::numbers(folder, file, 100_000, 30),
+        "numbers" => data::numbers(folder, file, rows(1e6), 20, Peers::VowpalWabbit),
+        "table" => data::numbers(folder, file, 100_000, 30, Peers::OfCsv),
         "categories" => data::categories(folder, file, rows(2e6)),
         "ratings" => data::ratings(folder, file, rows(1e6)),
         other => panic!("no data {other}"),
@@ -177,17 +180,17 @@ fn train(path: &Path, measured: &Measured, rows: usize) -> Run {
     let mut ingest = Ingest::new(source.clone(), 0);
     let mut run = Run { decode_s: 0.0, train_s: 0.0, loss: f64::NAN };
     for end in (BATCH..=rows).step_by(BATCH) {
-        let begun = processor_seconds();
+        let begun = processor_time::of_this_thread();
         let status = partition.read(BATCH, &mut ingest).expect("the file can be read");
         let examples = examples(&ingest.take().batch, &columns, label);
-        let decoded = processor_seconds();
+        let decoded = processor_time::of_this_thread();
         assert!(examples.len() == BATCH && (end == rows || status != InputStatus::EndOfInput));
         trainer.learn(&examples);
         if end % measured.window == 0 {
             trainer.close(end as i64).expect("a version");
         }
-        run.decode_s += decoded - begun;
-        run.train_s += processor_seconds() - decoded;
+        run.decode_s += (decoded - begun).as_secs_f64();
+        run.train_s += (processor_time::of_this_thread() - decoded).as_secs_f64();
     }
     run.loss = trainer.overall_scores().champion.get(measured.metric).copied().unwrap_or(f64::NAN);
     run
@@ -245,10 +248,4 @@ fn measure_peer(python: &str, peer: &str, folder: &Path, rows: usize) -> (f64, f
     let line = text.lines().last().expect("a line");
     let (rate, loss) = line.split_once(' ').expect("two numbers");
     (rate.parse().expect("a number"), loss.parse().expect("a number"))
-}
-
-/// Processor time of this thread.
-fn processor_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux with scheduler statistics");
-    text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).expect("nanoseconds come first") / 1e9
 }
