@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::example_buffer::ExampleShape;
+use super::hoeffding::{Bin, SearchMemory};
 use super::target_form::TargetForm;
 use crate::model::Parameters;
 use crate::model::preparation::{Observation, SlotLayout};
@@ -31,8 +32,9 @@ impl NodeValues {
 #[derive(Debug, Default)]
 pub(super) struct GrowthMemory {
     pub prediction: Vec<f64>,
-    /// By input of a leaf, the bin of its value; none of a null.
-    pub bins: Vec<Option<usize>>,
+    /// By input of a leaf, the bin of its value.
+    pub bins: Vec<Bin>,
+    pub search: SearchMemory,
 }
 
 /// A model that learns one example after another.

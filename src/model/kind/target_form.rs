@@ -98,13 +98,4 @@ impl TargetForm {
         };
         cells.len().is_multiple_of(self.width().max(1)) && cells.chunks_exact(self.width().max(1)).all(is_cell)
     }
-
-    /// Rearranges cells for more classes than before.
-    pub fn widen(cells: &mut Vec<f64>, from: usize, to: usize) {
-        if from > 0 {
-            let row =
-                |cell: &[f64]| cell.iter().copied().chain(std::iter::repeat_n(0.0, to - from)).collect::<Vec<_>>();
-            *cells = cells.chunks_exact(from).flat_map(row).collect();
-        }
-    }
 }

@@ -7,7 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::observer::{FoundSplit, InputObserver, InputValue, SplitTest};
+use super::leaf_inputs::{Bin, FoundSplit, InputCells, InputValue, LeafInputs, NO_BIN};
+use super::saved_leaf::SavedLeaf;
 use crate::model::kind::growing_model::GrowthMemory;
 use crate::model::kind::target_form::TargetForm;
 
@@ -18,25 +19,29 @@ const LEAST: f64 = 1e-6;
 const PRIOR: f64 = 0.5;
 const SHRINKAGE: f64 = 10.0;
 
+/// The largest of the odds below which all are multiplied by its inverse.
+const SMALL_ODDS: f64 = 1e-100;
+
 /// The statistics of a leaf.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "SavedLeaf", into = "SavedLeaf")]
 pub(super) struct LeafStatistics {
     pub totals: Vec<f64>,
-    /// One for each input of the tree; none before the tree has cuts.
-    pub observers: Vec<InputObserver>,
+    /// Those of the inputs of the tree; none before the tree has cuts.
+    pub inputs: LeafInputs,
     /// Losses of the simple prediction and of that by the inputs, each made before its example was learnt.
-    losses: [f64; 2],
+    pub losses: [f64; 2],
     /// The weight of the targets that it started with, which the inputs' statistics do not have.
-    inherited: f64,
+    pub inherited: f64,
     /// The weight at the last search for a split.
     pub searched: f64,
 }
 
 impl LeafStatistics {
     /// A leaf that starts with the targets of a cell.
-    pub fn new(totals: Vec<f64>, observers: Vec<InputObserver>, form: TargetForm) -> Self {
+    pub fn new(totals: Vec<f64>, inputs: LeafInputs, form: TargetForm) -> Self {
         let inherited = form.weight(&totals);
-        LeafStatistics { totals, observers, losses: [0.0; 2], inherited, searched: inherited }
+        LeafStatistics { totals, inputs, losses: [0.0; 2], inherited, searched: inherited }
     }
 
     /// Returns the weight of the targets that the leaf has learnt itself.
@@ -46,9 +51,7 @@ impl LeafStatistics {
 
     /// A child of this leaf. `split` is by the input at `input`.
     pub fn child(&self, form: TargetForm, input: usize, split: &FoundSplit, is_left: bool, totals: Vec<f64>) -> Self {
-        let within = |at: usize| -> Option<(SplitTest, bool)> { (at == input).then_some((split.test, is_left)) };
-        let observers = self.observers.iter().enumerate().map(|(at, own)| own.of_child(form, within(at)));
-        Self::new(totals, observers.collect(), form)
+        Self::new(totals, self.inputs.of_child(form, (input, split.test, is_left)), form)
     }
 
     /// Learns a target; `value` returns that of an input. Returns the difference of the
@@ -63,21 +66,21 @@ impl LeafStatistics {
         weight: f64,
         memory: &mut GrowthMemory,
     ) -> Option<f64> {
-        let GrowthMemory { prediction, bins } = memory;
+        let GrowthMemory { prediction, bins, .. } = memory;
         bins.clear();
-        bins.extend(self.observers.iter().enumerate().map(|(input, observer)| observer.bin(value(input))));
+        bins.extend(self.inputs.iter().enumerate().map(|(input, cells)| cells.bin(value(input))));
         let (is_better, mut off) = (self.losses[1] < self.losses[0], None);
-        for by_inputs in [false, true].into_iter().filter(|_| !self.observers.is_empty()) {
+        for by_inputs in [false, true].into_iter().filter(|_| !self.inputs.is_empty()) {
             prediction.clear();
-            self.predict_by(form, |input, _| bins[input], by_inputs, prediction, |_, _| {});
+            self.append_prediction(form, |input, _| bins[input], by_inputs, prediction);
             self.losses[usize::from(by_inputs)] += weight * loss(form, prediction, target);
             if by_inputs == is_better {
                 off = Some(difference(form, prediction, target));
             }
         }
         form.add(&mut self.totals, target, weight);
-        for (input, (observer, bin)) in self.observers.iter_mut().zip(&*bins).enumerate() {
-            observer.observe(form, value(input), *bin, target, weight);
+        for (input, bin) in bins.iter().enumerate() {
+            self.inputs.observe(form, input, value(input), *bin, target, weight);
         }
         off
     }
@@ -85,8 +88,8 @@ impl LeafStatistics {
     /// Appends the prediction that has had the lower loss: probabilities, or a value.
     #[inline]
     pub fn predict(&self, form: TargetForm, value: impl Fn(usize) -> InputValue, out: &mut Vec<f64>) {
-        let bin = |input, observer: &InputObserver| observer.bin(value(input));
-        self.predict_by(form, bin, self.losses[1] < self.losses[0], out, |_, _| {});
+        let bin = |input, cells: InputCells<'_>| cells.bin(value(input));
+        self.append_prediction(form, bin, self.losses[1] < self.losses[0], out);
     }
 
     /// Calls `after` with each input by which an example is predicted, and with what is predicted up to it: odds of the classes,
@@ -97,34 +100,72 @@ impl LeafStatistics {
         value: impl Fn(usize) -> InputValue,
         after: impl FnMut(usize, &[f64]),
     ) {
-        let bin = |input, observer: &InputObserver| observer.bin(value(input));
+        let bin = |input, cells: InputCells<'_>| cells.bin(value(input));
         self.predict_by(form, bin, self.losses[1] < self.losses[0], &mut Vec::new(), after);
+    }
+
+    #[inline]
+    fn append_prediction(
+        &self,
+        form: TargetForm,
+        bin: impl Fn(usize, InputCells<'_>) -> Bin,
+        by_inputs: bool,
+        out: &mut Vec<f64>,
+    ) {
+        match (form, &self.totals[..]) {
+            (TargetForm::Classes(2), [no, yes]) => {
+                out.extend_from_slice(&self.predict_two([*no, *yes], bin, by_inputs));
+            }
+            _ => self.predict_by(form, bin, by_inputs, out, |_, _| {}),
+        }
+    }
+
+    /// Returns the probabilities of two classes: those of [`LeafStatistics::predict_by`], without vectors.
+    #[inline]
+    fn predict_two(&self, totals: [f64; 2], bin: impl Fn(usize, InputCells<'_>) -> Bin, by_inputs: bool) -> [f64; 2] {
+        let mut odds = totals.map(|weight| weight + PRIOR);
+        for (input, cells) in self.inputs.iter().enumerate().filter(|_| by_inputs) {
+            let bin = bin(input, cells);
+            if bin == NO_BIN {
+                continue;
+            }
+            let (own, all, bins) = (cells.cell(bin), cells.known(), cells.bins());
+            odds[0] *= (own[0] + PRIOR) / (all[0] + PRIOR * bins);
+            odds[1] *= (own[1] + PRIOR) / (all[1] + PRIOR * bins);
+            if !(odds[0] >= SMALL_ODDS || odds[1] >= SMALL_ODDS) {
+                odds = odds.map(|odds| odds * 1e100);
+            }
+        }
+        normalise(&mut odds);
+        odds
     }
 
     #[inline]
     fn predict_by(
         &self,
         form: TargetForm,
-        bin: impl Fn(usize, &InputObserver) -> Option<usize>,
+        bin: impl Fn(usize, InputCells<'_>) -> Bin,
         by_inputs: bool,
         out: &mut Vec<f64>,
         mut after: impl FnMut(usize, &[f64]),
     ) {
-        let observers = self.observers.iter().enumerate().filter(|_| by_inputs);
+        let inputs = self.inputs.iter().enumerate().filter(|_| by_inputs);
         match form {
             TargetForm::Classes(classes) => {
                 let from = out.len();
                 out.extend(self.totals.iter().map(|weight| weight + PRIOR));
-                for (input, observer) in observers {
-                    let Some(bin) = bin(input, observer) else { continue };
-                    let bins = observer.bins() as f64;
-                    let cells = observer.cell(form, bin).iter().zip(observer.known());
+                for (input, cells) in inputs {
+                    let bin = bin(input, cells);
+                    if bin == NO_BIN {
+                        continue;
+                    }
+                    let bins = cells.bins();
                     let mut most = 0.0;
-                    for (odds, (own, all)) in out[from..].iter_mut().zip(cells) {
+                    for (odds, (own, all)) in out[from..].iter_mut().zip(cells.cell(bin).iter().zip(cells.known())) {
                         *odds *= (own + PRIOR) / (all + PRIOR * bins);
                         most = if *odds > most { *odds } else { most };
                     }
-                    if most < 1e-100 {
+                    if most < SMALL_ODDS {
                         out[from..].iter_mut().for_each(|odds| *odds *= 1e100);
                     }
                     after(input, &out[from..]);
@@ -134,8 +175,9 @@ impl LeafStatistics {
             }
             TargetForm::Value => {
                 let mean = self.totals[1];
-                let effects = observers.filter_map(|(input, observer)| {
-                    let cell = observer.cell(form, bin(input, observer)?);
+                let effects = inputs.filter_map(|(input, cells)| {
+                    let bin = bin(input, cells);
+                    let cell = (bin != NO_BIN).then(|| cells.cell(bin))?;
                     let effect = (cell[1] - mean) * (cell[0] / (cell[0] + SHRINKAGE));
                     after(input, &[effect]);
                     Some(effect)
@@ -146,9 +188,9 @@ impl LeafStatistics {
     }
 
     /// Makes room for more classes.
-    pub fn widen(&mut self, from: usize, to: usize) {
+    pub fn widen(&mut self, to: usize) {
         self.totals.resize(to, 0.0);
-        self.observers.iter_mut().for_each(|observer| observer.widen(from, to));
+        self.inputs.widen(to);
     }
 
     /// Returns whether this is a leaf of a tree of so many inputs, of which the first are numbers.
@@ -156,9 +198,9 @@ impl LeafStatistics {
         self.totals.len() == form.width()
             && form.fits(&self.totals)
             && self.losses.iter().chain([&self.inherited, &self.searched]).all(|number| !number.is_nan())
-            && (self.observers.is_empty()
-                || self.observers.iter().zip(inputs).filter(|(own, is_number)| own.fits(form, *is_number)).count()
-                    == self.observers.len())
+            && (self.inputs.is_empty()
+                || self.inputs.iter().zip(inputs).filter(|(own, is_number)| own.fits(form, *is_number)).count()
+                    == self.inputs.len())
     }
 }
 

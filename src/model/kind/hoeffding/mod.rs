@@ -6,11 +6,13 @@
 //! With `shards`, a window's examples are kept and learnt at its end, shard after shard, by one tree: trees that grew
 //! apart have no mean.
 
+mod cuts;
 mod leaf;
-mod observer;
+mod leaf_inputs;
 #[cfg(test)]
 mod oracle;
 mod path;
+mod saved_leaf;
 mod single;
 mod tree;
 
@@ -19,6 +21,7 @@ use super::softmax::MAX_CLASSES;
 use super::{ModelKind, Task};
 use crate::model::{Bounds, Parameter};
 
+pub(super) use leaf_inputs::{Bin, SearchMemory};
 pub(super) use tree::{GrowthRule, HoeffdingTree};
 
 /// Domingos and Hulten's parameters, at River's defaults.

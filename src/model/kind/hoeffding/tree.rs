@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::leaf::LeafStatistics;
-use super::observer::{FoundSplit, InputObserver, InputValue, SplitTest};
+use super::leaf_inputs::{FoundSplit, InputValue, LeafInputs, SearchMemory, SplitMerit, SplitTest};
 use crate::model::kind::example_buffer::ExampleShape;
 use crate::model::kind::growing_model::GrowthMemory;
 use crate::model::kind::target_form::TargetForm;
@@ -105,7 +105,7 @@ impl HoeffdingTree {
             numbers: shape.numbers as u32,
             inputs,
             nodes: Arc::new(vec![TreeNode::Leaf(0)]),
-            leaves: vec![Arc::new(LeafStatistics::new(vec![0.0; form.width()], Vec::new(), form))],
+            leaves: vec![Arc::new(LeafStatistics::new(vec![0.0; form.width()], LeafInputs::new(form.width()), form))],
             sample: Some(RootSample::default()),
             extent: [f64::INFINITY, f64::NEG_INFINITY],
         }
@@ -170,7 +170,7 @@ impl HoeffdingTree {
         if seen - statistics.searched >= rule.grace {
             statistics.searched = seen;
             if self.leaves.len() < rule.max_leaves && !self.form.is_pure(&self.leaves[leaf].totals) {
-                self.search(rule, node, leaf);
+                self.search(rule, node, leaf, &mut memory.search);
             }
         }
         off.map(|off| match self.form {
@@ -198,22 +198,21 @@ impl HoeffdingTree {
         }
         let (width, form) = (self.inputs.len(), self.form);
         let root = Arc::make_mut(&mut self.leaves[0]);
-        root.observers.clear();
+        root.inputs.clear();
         for (at, input) in self.inputs.iter().enumerate() {
             let is_number = *input < self.numbers;
-            let mut observer = match is_number {
-                true => InputObserver::of_numbers(form, sample.numbers.iter().skip(at).step_by(width).copied()),
-                false => InputObserver::of_categories(form),
-            };
+            match is_number {
+                true => root.inputs.push_sampled(sample.numbers.iter().skip(at).step_by(width).copied()),
+                false => root.inputs.push_keys(std::iter::empty()),
+            }
             for (row, (target, weight)) in sample.targets.iter().zip(&sample.weights).enumerate() {
                 let value = match is_number {
                     true => InputValue::Number(sample.numbers[row * width + at]),
                     false => InputValue::Category(sample.categories[row * width + at]),
                 };
-                let bin = observer.bin(value);
-                observer.observe(form, value, bin, *target, *weight);
+                let bin = root.inputs.input(at).bin(value);
+                root.inputs.observe(form, at, value, bin, *target, *weight);
             }
-            root.observers.push(observer);
         }
         if rows == SAMPLE {
             self.sample = None;
@@ -221,12 +220,12 @@ impl HoeffdingTree {
     }
 
     /// Splits a leaf if its best split is best by the bound.
-    fn search(&mut self, rule: &GrowthRule, node: usize, leaf: usize) {
+    fn search(&mut self, rule: &GrowthRule, node: usize, leaf: usize, memory: &mut SearchMemory) {
         let statistics = &self.leaves[leaf];
-        let mut best: Option<(usize, FoundSplit)> = None;
+        let mut best: Option<(usize, SplitMerit)> = None;
         let mut second = 0.0_f64;
-        for (input, observer) in statistics.observers.iter().enumerate() {
-            let Some(found) = observer.best_split(self.form) else { continue };
+        for (input, cells) in statistics.inputs.iter().enumerate() {
+            let Some(found) = cells.best_split(self.form, memory) else { continue };
             match &mut best {
                 Some((_, known)) if found.merit <= known.merit => second = second.max(found.merit),
                 _ => {
@@ -244,7 +243,8 @@ impl HoeffdingTree {
             TargetForm::Value => second / found.merit < 1.0 - bound,
         };
         if is_best || bound < rule.tau {
-            self.split(node, leaf, input, &found);
+            let split = statistics.inputs.split_at(self.form, input, found);
+            self.split(node, leaf, input, &split);
         }
     }
 
@@ -252,7 +252,7 @@ impl HoeffdingTree {
         let (form, parent) = (self.form, Arc::clone(&self.leaves[leaf]));
         let nulls_left = form.weight(&found.left) >= form.weight(&found.right);
         let (mut left, mut right) = (found.left.clone(), found.right.clone());
-        form.merge(if nulls_left { &mut left } else { &mut right }, parent.observers[input].nulls());
+        form.merge(if nulls_left { &mut left } else { &mut right }, parent.inputs.input(input).nulls());
         self.leaves[leaf] = Arc::new(parent.child(form, input, found, true, left));
         self.leaves.push(Arc::new(parent.child(form, input, found, false, right)));
         let nodes = Arc::make_mut(&mut self.nodes);
@@ -281,9 +281,8 @@ impl HoeffdingTree {
 
     /// Makes room for more classes.
     pub fn widen(&mut self, classes: usize) {
-        let from = self.form.width();
         self.form = TargetForm::Classes(classes);
-        self.leaves.iter_mut().for_each(|leaf| Arc::make_mut(leaf).widen(from, classes));
+        self.leaves.iter_mut().for_each(|leaf| Arc::make_mut(leaf).widen(classes));
         for node in Arc::make_mut(&mut self.nodes) {
             if let TreeNode::Split { totals, .. } = node {
                 totals.resize(classes, 0.0);
@@ -321,7 +320,7 @@ impl HoeffdingTree {
             }
         };
         // The sample of the root, while its cuts are not final.
-        let has_cuts = self.leaves.iter().all(|leaf| leaf.observers.len() == self.inputs.len());
+        let has_cuts = self.leaves.iter().all(|leaf| leaf.inputs.len() == self.inputs.len());
         let sample = self.sample.as_ref().is_none_or(|sample| {
             let rows = sample.targets.len();
             let is_target = |target: &f64| match form {
@@ -335,7 +334,7 @@ impl HoeffdingTree {
                 && sample.targets.iter().all(is_target)
                 && sample.weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0)
                 && self.leaves.len() == 1
-                && (self.leaves[0].observers.is_empty() || has_cuts)
+                && (self.leaves[0].inputs.is_empty() || has_cuts)
         });
         // The whole tree, and its shape.
         self.form == form
