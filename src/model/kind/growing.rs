@@ -139,14 +139,21 @@ impl<M: GrowingModel> GrowingLearner<M> {
 
 impl<M: GrowingModel> Learner for GrowingLearner<M> {
     fn learn(&mut self, batch: &Prepared<'_>) {
+        let mut examples = Vec::with_capacity(batch.len());
         for (example, target) in batch.observations().zip(batch.targets()) {
             let Some(target) = self.targets.of(*target, batch.classes()) else { continue };
-            self.widen();
+            if self.targets.form() != self.model.form() {
+                // Those before it are learnt without the new class.
+                self.model.learn_all(&self.rule, &examples, &mut self.memory);
+                examples.clear();
+                self.widen();
+            }
             match &mut self.pending {
                 Some(pending) => pending.push(example, target),
-                None => self.model.learn(&self.rule, example, target, &mut self.memory),
+                None => examples.push((example, target)),
             }
         }
+        self.model.learn_all(&self.rule, &examples, &mut self.memory);
     }
 
     fn cost(&self) -> usize {
@@ -204,7 +211,7 @@ impl<M: GrowingModel> Learner for GrowingLearner<M> {
         Ok(())
     }
 
-    fn freeze(&self) -> Box<dyn Scorer> {
+    fn freeze(&mut self) -> Box<dyn Scorer> {
         let order = self.targets.classes.ascending();
         let names = order.iter().map(|at| Arc::clone(&self.targets.classes.names()[*at])).collect();
         Box::new(FrozenModel::new(self.targets.task, names, order, self.model.clone()))

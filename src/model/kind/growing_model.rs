@@ -50,6 +50,16 @@ pub(super) trait GrowingModel: Clone + Serialize + DeserializeOwned + Send + Syn
     /// Learns an example.
     fn learn(&mut self, rule: &Self::Rule, example: Observation<'_>, target: f64, memory: &mut GrowthMemory);
 
+    /// Learns examples with their targets, in their order.
+    fn learn_all(&mut self, rule: &Self::Rule, examples: &[(Observation<'_>, f64)], memory: &mut GrowthMemory) {
+        examples.iter().for_each(|(example, target)| self.learn(rule, *example, *target, memory));
+    }
+
+    /// Appends the predictions of examples, as [`GrowingModel::predict`] does.
+    fn predict_all(&self, examples: &[Observation<'_>], out: &mut Vec<f64>) {
+        examples.iter().for_each(|example| self.predict(*example, out));
+    }
+
     /// Appends the prediction of an example: a probability for each class, or a value.
     fn predict(&self, example: Observation<'_>, out: &mut Vec<f64>);
 

@@ -110,11 +110,10 @@ impl<M: GrowingModel> Scorer for FrozenModel<M> {
     }
 
     fn predict(&self, batch: &Prepared<'_>, predictions: &mut Predictions) {
-        let mut memory = Vec::new();
-        for example in batch.observations() {
-            memory.clear();
-            self.model.predict(example, &mut memory);
-            predictions.values_mut().extend(self.sums(&memory).map(ScoreSum::raw));
+        let (examples, mut predicted): (Vec<_>, _) = (batch.observations().collect(), Vec::new());
+        self.model.predict_all(&examples, &mut predicted);
+        for predicted in predicted.chunks_exact(self.model.form().outputs().max(1)) {
+            predictions.values_mut().extend(self.sums(predicted).map(ScoreSum::raw));
         }
     }
 

@@ -154,29 +154,39 @@ impl GrowingModel for AdaptiveForest {
     }
 
     fn learn(&mut self, rule: &ForestRule, example: Observation<'_>, target: f64, memory: &mut GrowthMemory) {
-        let (shape, counter) = (self.shape(), self.learnt);
+        self.learn_all(rule, &[(example, target)], memory);
+    }
+
+    /// Tree by tree, so that one after the other is in the cache.
+    fn learn_all(&mut self, rule: &ForestRule, examples: &[(Observation<'_>, f64)], memory: &mut GrowthMemory) {
+        let (shape, first) = (self.shape(), self.learnt);
         for tree in &mut self.trees {
-            tree.learn(rule, shape, example, target, counter, memory);
+            for ((example, target), counter) in examples.iter().zip(first..) {
+                tree.learn(rule, shape, *example, *target, counter, memory);
+            }
         }
-        self.learnt += 1;
+        self.learnt += examples.len() as u64;
+    }
+
+    /// Tree by tree, as well.
+    fn predict_all(&self, examples: &[Observation<'_>], out: &mut Vec<f64>) {
+        let from = out.len();
+        out.resize(from + examples.len() * self.form.outputs(), 0.0);
+        let (sums, mut own) = (&mut out[from..], Vec::new());
+        for (at, member) in self.trees.iter().enumerate() {
+            own.clear();
+            examples.iter().for_each(|example| member.tree.predict(*example, &mut own));
+            match at {
+                0 => sums.copy_from_slice(&own),
+                _ => sums.iter_mut().zip(&own).for_each(|(sum, own)| *sum += own),
+            }
+        }
+        sums.iter_mut().for_each(|sum| *sum /= self.trees.len() as f64);
     }
 
     /// Appends the mean of the trees' predictions.
     fn predict(&self, example: Observation<'_>, out: &mut Vec<f64>) {
-        let from = out.len();
-        let width = match self.form {
-            TargetForm::Classes(classes) => classes,
-            TargetForm::Value => 1,
-        };
-        for (at, member) in self.trees.iter().enumerate() {
-            member.tree.predict(example, out);
-            if at > 0 {
-                let (sums, own) = out[from..].split_at_mut(width);
-                sums.iter_mut().zip(&*own).for_each(|(sum, own)| *sum += own);
-                out.truncate(from + width);
-            }
-        }
-        out[from..].iter_mut().for_each(|sum| *sum /= self.trees.len() as f64);
+        self.predict_all(&[example], out);
     }
 
     fn node_values(&self) -> Vec<NodeValues> {

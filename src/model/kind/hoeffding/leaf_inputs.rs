@@ -352,6 +352,28 @@ impl<'a> InputCells<'a> {
             && [self.all(), self.known(), self.nulls()].into_iter().all(|cells| form.fits(cells))
     }
 
+    /// Returns a number that no split of two classes has a higher merit than.
+    pub fn most_merit(self, form: TargetForm) -> f64 {
+        /// More than the error of [`TargetForm::least_impurity`] and of the arithmetic.
+        const SLACK: f64 = 1e-5;
+        let pair = |cell: &[f64]| [cell[0], cell[1]];
+        let (all, unknown) = (pair(self.known()), form.weight(self.nulls()));
+        let known = all[0] + all[1];
+        let mut least = f64::INFINITY;
+        let mut below = [0.0; 2];
+        for cell in self.all().chunks_exact(2).take(self.count()) {
+            let own = pair(cell);
+            let left = match self.is_number {
+                true => [below[0] + own[0], below[1] + own[1]],
+                false => own,
+            };
+            below = left;
+            let right = [(all[0] - left[0]).max(0.0), (all[1] - left[1]).max(0.0)];
+            least = least.min(TargetForm::least_impurity(left) + TargetForm::least_impurity(right));
+        }
+        (form.impurity(self.known()) - least / known) * known / (known + unknown) + SLACK
+    }
+
     /// Returns the split that takes away most impurity, the first of equals. None if no split leaves targets on both
     /// sides.
     pub fn best_split(self, form: TargetForm, memory: &mut SearchMemory) -> Option<SplitMerit> {

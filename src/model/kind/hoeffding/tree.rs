@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::leaf::LeafStatistics;
-use super::leaf_inputs::{FoundSplit, InputValue, LeafInputs, SearchMemory, SplitMerit, SplitTest};
+use super::leaf_inputs::{FoundSplit, InputCells, InputValue, LeafInputs, SearchMemory, SplitMerit, SplitTest};
 use crate::model::kind::example_buffer::ExampleShape;
 use crate::model::kind::growing_model::GrowthMemory;
 use crate::model::kind::target_form::TargetForm;
@@ -222,6 +222,14 @@ impl HoeffdingTree {
     /// Splits a leaf if its best split is best by the bound.
     fn search(&mut self, rule: &GrowthRule, node: usize, leaf: usize, memory: &mut SearchMemory) {
         let statistics = &self.leaves[leaf];
+        let range = self.form.range(&statistics.totals);
+        let weight = statistics.observed(self.form);
+        let bound = (range * range * rule.confidence / (2.0 * weight)).sqrt();
+        // Most searches find nothing, and can be seen to without a logarithm a cut.
+        let is_hopeless = |cells: InputCells<'_>| cells.most_merit(self.form) <= bound;
+        if self.form == TargetForm::Classes(2) && bound >= rule.tau && statistics.inputs.iter().all(is_hopeless) {
+            return;
+        }
         let mut best: Option<(usize, SplitMerit)> = None;
         let mut second = 0.0_f64;
         for (input, cells) in statistics.inputs.iter().enumerate() {
@@ -235,9 +243,6 @@ impl HoeffdingTree {
             }
         }
         let Some((input, found)) = best.filter(|(_, found)| found.merit > 0.0) else { return };
-        let range = self.form.range(&statistics.totals);
-        let weight = statistics.observed(self.form);
-        let bound = (range * range * rule.confidence / (2.0 * weight)).sqrt();
         let is_best = match self.form {
             TargetForm::Classes(_) => found.merit - second > bound,
             TargetForm::Value => second / found.merit < 1.0 - bound,
