@@ -41,14 +41,15 @@ impl TotalOrder {
             false => columns.to_vec(),
         };
         let rows = self.codec.encode(&ordering);
+        if !keyed {
+            return rows.try_into_binary().expect("a batch has fewer bytes");
+        }
         let mut builder = BinaryBuilder::with_capacity(offsets.len(), offsets.len() * 24);
         let mut bytes = Vec::new();
         for (row, offset) in rows.iter().zip(offsets) {
             bytes.clear();
             bytes.extend_from_slice(row.as_ref());
-            if keyed {
-                bytes.extend_from_slice(&offset.to_be_bytes());
-            }
+            bytes.extend_from_slice(&offset.to_be_bytes());
             builder.append_value(&bytes);
         }
         builder.finish()

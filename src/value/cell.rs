@@ -151,6 +151,10 @@ impl CellRules<'_> {
             (Type::Float, Found::Float(value)) if value.is_finite() => cell.float(value),
             (Type::Float, Found::Int(value)) => cell.float(value as f64),
             (Type::String, Found::Text(text)) => cell.text(text),
+            (Type::Float, Found::Text(text)) => match short_float(text) {
+                Some(value) => cell.float(value),
+                None => return self.convert(found, cell),
+            },
             (Type::Bool, Found::Bool(value)) => cell.bool(value),
             (Type::Timestamp, Found::Time(time)) => cell.time(time),
             _ => return self.convert(found, cell),
@@ -203,15 +207,18 @@ impl CellRules<'_> {
     }
 
     fn time_of(&self, found: Found<'_>) -> Result<i64, FieldFault> {
-        let (time, shown) = match found {
-            Found::Time(time) => return Ok(time),
-            Found::Int(value) => (self.time.of_int(value), value.to_string()),
-            Found::Wide { int: Some(value), .. } => (self.time.of_int(value), value.to_string()),
-            Found::Float(value) | Found::Wide { float: value, .. } => (self.time.of_float(value), value.to_string()),
-            Found::Text(text) => (self.time.of_text(text), text.to_owned()),
-            Found::Null | Found::Bool(_) | Found::List | Found::Object => return Err(self.wrong(found)),
-        };
-        time.ok_or(FieldFault::UnparsableTime(shown))
+        let unparsable = |shown: String| FieldFault::UnparsableTime(shown);
+        match found {
+            Found::Time(time) => Ok(time),
+            Found::Int(value) | Found::Wide { int: Some(value), .. } => {
+                self.time.of_int(value).ok_or_else(|| unparsable(value.to_string()))
+            }
+            Found::Float(value) | Found::Wide { float: value, .. } => {
+                self.time.of_float(value).ok_or_else(|| unparsable(value.to_string()))
+            }
+            Found::Text(text) => self.time.of_text(text).ok_or_else(|| unparsable(text.to_owned())),
+            Found::Null | Found::Bool(_) | Found::List | Found::Object => Err(self.wrong(found)),
+        }
     }
 }
 
@@ -235,6 +242,39 @@ fn int_of(found: Found<'_>) -> Option<i64> {
         }
         Found::Null | Found::Bool(_) | Found::Time(_) | Found::List | Found::Object => None,
     }
+}
+
+/// Returns the float nearest to a number of at most 15 digits, with or without a point among them; `None` of another text.
+///
+/// Such digits are an integer below 2^53, and 10 to the power of their decimals is a float as well, so that one division
+/// rounds to the nearest float (Clinger 1990).
+#[inline]
+fn short_float(text: &str) -> Option<f64> {
+    const DIGITS: usize = 15;
+    const POWERS: [f64; DIGITS + 1] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let bytes = text.as_bytes();
+    let (is_negative, digits) = match bytes {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.len() > DIGITS {
+        return None;
+    }
+    let (mut number, mut point) = (0_u64, None);
+    for (at, byte) in digits.iter().enumerate() {
+        match byte.wrapping_sub(b'0') {
+            digit @ 0..=9 => number = number * 10 + u64::from(digit),
+            _ if *byte == b'.' && point.is_none() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let decimals = point.map_or(0, |at| digits.len() - 1 - at);
+    if digits.len() == usize::from(point.is_some()) {
+        return None;
+    }
+    let size = number as f64 / POWERS[decimals];
+    Some(if is_negative { -size } else { size })
 }
 
 /// Returns the float nearest to a number.
@@ -316,5 +356,32 @@ impl<'de, C: CellWriter> Visitor<'de> for ValueSeed<'_, C> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(self.rules.write(Found::Object, self.cell))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn oracle_a_short_number_is_what_the_standard_library_reads(text in "-?[0-9]{0,9}(\\.[0-9]{0,9})?[e+. ]?") {
+            if let Some(value) = short_float(&text) {
+                let expected: f64 = text.parse().expect("only numbers are read");
+                prop_assert_eq!(value.to_bits(), expected.to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_of_files_are_short() {
+        for text in ["0", "-0", "1.5", "-0.1234", ".5", "5.", "123456789.012345", "99999999999999"] {
+            assert_eq!(short_float(text).map(f64::to_bits), text.parse::<f64>().ok().map(f64::to_bits), "{text}");
+        }
+        for text in ["", "-", ".", "1e5", "+1", " 1", "NaN", "inf", "1234567890123456", "1.2.3"] {
+            assert_eq!(short_float(text), None, "{text}");
+        }
     }
 }
