@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 
 use super::explanation::PartMap;
-use super::preparation::{Observations, Preparation, Prepared, SlotLayout};
+use super::preparation::{FixedRows, Observations, Preparation, Prepared, SlotLayout};
 use super::{
     Explainer, Explanations, InputCell, InputColumn, ModelError, ModelKind, ModelOptions, Predictions, Scorer,
     SparseRows, Task, Tensors, check_options,
@@ -129,6 +129,21 @@ impl Predictor {
         self.append_observed(observations, select, rows, predictions);
     }
 
+    /// Replaces `predictions` by those of the selected observations of a chunk; `rows` is working memory.
+    pub(super) fn predict_chunk(
+        &self,
+        observations: &Observations,
+        select: &[u32],
+        fixed: &mut FixedRows,
+        rows: &mut SparseRows,
+        predictions: &mut Predictions,
+    ) {
+        predictions.reset(self.scorer.width());
+        let encoded = fixed.of(&self.preparation, observations, select);
+        let batch = Prepared::new(&self.preparation, observations, select).with_rows(encoded);
+        self.append_prepared(batch, rows, predictions);
+    }
+
     /// Appends the predictions of the selected observations; `rows` is working memory.
     fn append_observed(
         &self,
@@ -137,8 +152,12 @@ impl Predictor {
         rows: &mut SparseRows,
         predictions: &mut Predictions,
     ) {
+        self.append_prepared(Prepared::new(&self.preparation, observations, select), rows, predictions);
+    }
+
+    fn append_prepared(&self, batch: Prepared<'_>, rows: &mut SparseRows, predictions: &mut Predictions) {
         let known = predictions.values().len();
-        let batch = Prepared::new(&self.preparation, observations, select).with_memory(std::mem::take(rows));
+        let batch = batch.with_memory(std::mem::take(rows));
         self.scorer.predict(&batch, predictions);
         *rows = batch.into_memory();
         let negatives = self.options().sampling.negatives();

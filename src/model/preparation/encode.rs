@@ -100,6 +100,11 @@ impl Preparation {
         &self.layout
     }
 
+    /// Returns whether every version of this layout encodes an example in the same way.
+    pub(super) fn is_fixed(&self) -> bool {
+        self.layout.numbers.is_empty() && self.layout.maps.is_empty() && self.admitted.is_none()
+    }
+
     /// Replaces `rows` by the selected observations, in the order of `select`.
     pub fn encode(&self, observations: &Observations, select: &[u32], rows: &mut SparseRows) {
         let width = self.layout.width();

@@ -13,6 +13,7 @@
 mod admission;
 mod class_weigher;
 mod encode;
+mod fixed_rows;
 mod label_scale;
 mod layout;
 mod moments;
@@ -26,6 +27,7 @@ mod values;
 
 pub(super) use class_weigher::ClassWeigher;
 pub use encode::{CLIP, Preparation};
+pub(in crate::model) use fixed_rows::FixedRows;
 pub(super) use label_scale::LabelScale;
 pub use layout::{InputColumn, InputShape, MAP_INPUTS, MapForm, SlotLayout};
 pub use moments::{ExactMoments, LARGEST};

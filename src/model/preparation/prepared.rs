@@ -17,6 +17,8 @@ pub struct Prepared<'a> {
     /// The weight of each example; none if all are 1.
     weights: &'a [f64],
     classes: Option<&'a Classes>,
+    /// The rows, if they are encoded already.
+    encoded: Option<&'a SparseRows>,
     memory: Cell<SparseRows>,
     rows: OnceCell<SparseRows>,
 }
@@ -34,7 +36,17 @@ impl<'a> Prepared<'a> {
     /// A batch to be predicted: the observations at `select`, in that order.
     pub fn new(preparation: &'a Preparation, observations: &'a Observations, select: &'a [u32]) -> Self {
         let (memory, rows) = (Cell::default(), OnceCell::new());
-        Prepared { preparation, observations, select, targets: &[], weights: &[], classes: None, memory, rows }
+        Prepared {
+            preparation,
+            observations,
+            select,
+            targets: &[],
+            weights: &[],
+            classes: None,
+            encoded: None,
+            memory,
+            rows,
+        }
     }
 
     /// Adds a target for each example: 0 or 1, a value, or the number of a class in `classes`. NaN is no label.
@@ -54,6 +66,11 @@ impl<'a> Prepared<'a> {
         Prepared { memory: Cell::new(memory), ..self }
     }
 
+    /// Takes rows that were encoded already.
+    pub(in crate::model) fn with_rows(self, encoded: Option<&'a SparseRows>) -> Self {
+        Prepared { encoded, ..self }
+    }
+
     /// Returns the memory, for another batch.
     pub fn into_memory(self) -> SparseRows {
         self.rows.into_inner().unwrap_or_else(|| self.memory.into_inner())
@@ -70,11 +87,19 @@ impl<'a> Prepared<'a> {
 
     /// Returns the examples as sparse rows. Encodes them at the first call.
     pub fn rows(&self) -> &SparseRows {
+        if let Some(encoded) = self.encoded {
+            return encoded;
+        }
         self.rows.get_or_init(|| {
             let mut rows = self.memory.take();
             self.preparation.encode(self.observations, self.select, &mut rows);
             rows
         })
+    }
+
+    /// Returns whether rows have hashed slots.
+    pub(in crate::model) fn has_hashed(&self) -> bool {
+        self.preparation.layout().has_hashed()
     }
 
     /// Returns the examples as numbers and hashed categories.

@@ -46,24 +46,16 @@ impl ReliabilityBin {
 }
 
 impl TaskScores for BinaryScores {
-    /// A prediction that is not a number counts as 0.
     fn add(&mut self, prediction: &[f64], label: f64) {
-        let (prediction, truth) = (prediction[0].clamp(0.0, 1.0), label > 0.5);
-        let prediction = if prediction.is_nan() { 0.0 } else { prediction };
-        let probability = prediction.clamp(LEAST_PROBABILITY, 1.0 - LEAST_PROBABILITY);
-        self.squared.add_square(prediction - f64::from(u8::from(truth)));
-        self.loss.add(-libm::log(if truth { probability } else { 1.0 - probability }));
-        let Confusion { true_positives, false_positives, true_negatives, false_negatives } = &mut self.confusion;
-        *match (prediction >= 0.5, truth) {
-            (true, true) => true_positives,
-            (true, false) => false_positives,
-            (false, false) => true_negatives,
-            (false, true) => false_negatives,
-        } += 1;
+        let outcome = Outcome::of(prediction[0], label);
+        let Outcome { prediction, truth } = outcome;
+        self.squared.add_square(outcome.error());
+        self.loss.add(outcome.loss());
+        self.confusion.add(&outcome, 1);
         self.ranks.add(prediction, truth);
-        let bin = ((prediction * RELIABILITY_BINS as f64) as usize).min(RELIABILITY_BINS - 1);
-        self.reliability[bin].predictions.add(prediction);
-        self.reliability[bin].positives += u64::from(truth);
+        let bin = &mut self.reliability[outcome.bin()];
+        bin.predictions.add(prediction);
+        bin.positives += u64::from(truth);
     }
 
     fn merge(&mut self, other: &Self) {
@@ -86,7 +78,69 @@ impl TaskScores for BinaryScores {
     }
 }
 
+/// A prediction and the truth.
+struct Outcome {
+    /// From 0 to 1. A prediction that is not a number counts as 0.
+    prediction: f64,
+    truth: bool,
+}
+
+impl Outcome {
+    #[inline]
+    fn of(prediction: f64, label: f64) -> Self {
+        let prediction = prediction.clamp(0.0, 1.0);
+        Outcome { prediction: if prediction.is_nan() { 0.0 } else { prediction }, truth: label > 0.5 }
+    }
+
+    #[inline]
+    fn error(&self) -> f64 {
+        self.prediction - f64::from(u8::from(self.truth))
+    }
+
+    #[inline]
+    fn loss(&self) -> f64 {
+        let probability = self.prediction.clamp(LEAST_PROBABILITY, 1.0 - LEAST_PROBABILITY);
+        -libm::log(if self.truth { probability } else { 1.0 - probability })
+    }
+
+    /// Returns the bin of the reliability diagram.
+    #[inline]
+    fn bin(&self) -> usize {
+        ((self.prediction * RELIABILITY_BINS as f64) as usize).min(RELIABILITY_BINS - 1)
+    }
+}
+
+impl Confusion {
+    #[inline]
+    fn add(&mut self, outcome: &Outcome, times: u64) {
+        *match (outcome.prediction >= 0.5, outcome.truth) {
+            (true, true) => &mut self.true_positives,
+            (true, false) => &mut self.false_positives,
+            (false, false) => &mut self.true_negatives,
+            (false, true) => &mut self.false_negatives,
+        } += times;
+    }
+}
+
 impl BinaryScores {
+    /// Counts a prediction a number of times, fewer than 2^16.
+    pub(super) fn add_times(&mut self, prediction: f64, label: f64, times: u64) {
+        let outcome = Outcome::of(prediction, label);
+        let Outcome { prediction, truth } = outcome;
+        self.squared.add_square_times(outcome.error(), times);
+        self.loss.add_times(outcome.loss(), times);
+        self.confusion.add(&outcome, times);
+        self.ranks.add_times(prediction, truth, times);
+        let bin = &mut self.reliability[outcome.bin()];
+        bin.predictions.add_times(prediction, times);
+        bin.positives += if truth { times } else { 0 };
+    }
+
+    /// Sorts in the predictions that were added last, so that metrics need not.
+    pub(super) fn settle(&mut self) {
+        self.ranks.settle();
+    }
+
     /// Returns scores of no predictions that rank each one exactly, in memory that grows with their number.
     pub(super) fn ranking_all() -> Self {
         BinaryScores { ranks: RankCounts::new(usize::MAX), ..BinaryScores::default() }

@@ -60,6 +60,12 @@ impl FloatSum {
         self.shift(mantissa.into(), place, negative);
     }
 
+    /// Adds a finite float a number of times, fewer than 2^32.
+    pub fn add_times(&mut self, x: f64, times: u64) {
+        let DecodedFloat { mantissa, place, negative } = DecodedFloat::of(x);
+        self.shift(u128::from(mantissa) * u128::from(times), place, negative);
+    }
+
     /// Returns the f64 nearest to the sum over a count; 0 of nothing.
     pub fn over(&self, count: u64) -> f64 {
         Quotient::of(&self.integer(), &BigUint::from(count)).shifted(-LEAST)
@@ -83,6 +89,12 @@ impl ProductSum {
     pub fn add_square(&mut self, x: f64) {
         let DecodedFloat { mantissa, place, .. } = DecodedFloat::of(x);
         self.shift(u128::from(mantissa) * u128::from(mantissa), 2 * place, false);
+    }
+
+    /// Adds the square of a finite float a number of times, fewer than 2^16.
+    pub fn add_square_times(&mut self, x: f64, times: u64) {
+        let DecodedFloat { mantissa, place, .. } = DecodedFloat::of(x);
+        self.shift(u128::from(mantissa) * u128::from(mantissa) * u128::from(times), 2 * place, false);
     }
 
     /// Returns the f64 nearest to the sum over a count; 0 of nothing.

@@ -109,6 +109,29 @@ impl Scores {
         }
     }
 
+    /// Counts one prediction a number of times, as many [`Scores::add`] do.
+    pub fn add_times(&mut self, prediction: &[f64], label: f64, times: u64) {
+        match self {
+            Scores::Binary(scores) | Scores::Anomaly(scores) => {
+                /// The most that are counted at once.
+                const MOST: u64 = u16::MAX as u64;
+                let mut left = times;
+                while left > 0 {
+                    scores.add_times(prediction[0], label, left.min(MOST));
+                    left -= left.min(MOST);
+                }
+            }
+            _ => (0..times).for_each(|_| self.add(prediction, label)),
+        }
+    }
+
+    /// Does what is left to be done for the predictions that were counted last, so that metrics are read at once.
+    pub fn settle(&mut self) {
+        if let Scores::Binary(scores) | Scores::Anomaly(scores) = self {
+            scores.settle();
+        }
+    }
+
     /// Adds everything that `other` has counted.
     ///
     /// # Panics

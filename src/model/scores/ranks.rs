@@ -8,6 +8,7 @@
 //! is wrong by half of their share of all pairs at most. Of predictions that are spread at random, that is less than
 //! 0.00003, however close together they lie.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -64,8 +65,21 @@ impl RankCounts {
         }
     }
 
+    /// Counts a prediction a number of times.
+    pub fn add_times(&mut self, prediction: f64, truth: bool, times: u64) {
+        let bits = if prediction > 0.0 { prediction.min(1.0).to_bits() } else { 0 };
+        let (positives, negatives) = if truth { (times, 0) } else { (0, times) };
+        match self.counts.binary_search_by_key(&(bits >> self.dropped), |count| count.key) {
+            Ok(at) => {
+                self.counts[at].positives += positives;
+                self.counts[at].negatives += negatives;
+            }
+            Err(_) => self.join(vec![RankCount { key: bits >> self.dropped, positives, negatives }]),
+        }
+    }
+
     /// Counts what is pending.
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         if self.pending.is_empty() {
             return;
         }
@@ -135,7 +149,7 @@ impl RankCounts {
     /// Adds everything that `other` has counted.
     pub fn merge(&mut self, other: &RankCounts) {
         self.settle();
-        let mut other = other.settled();
+        let mut other = other.settled().into_owned();
         self.limit = self.limit.max(other.limit);
         match self.dropped.cmp(&other.dropped) {
             Ordering::Less => self.drop_bits(other.dropped),
@@ -146,10 +160,13 @@ impl RankCounts {
     }
 
     /// Returns the same with nothing pending.
-    fn settled(&self) -> RankCounts {
+    fn settled(&self) -> Cow<'_, RankCounts> {
+        if self.pending.is_empty() {
+            return Cow::Borrowed(self);
+        }
         let mut settled = self.clone();
         settled.settle();
-        settled
+        Cow::Owned(settled)
     }
 
     /// Returns the share of pairs of a positive and a negative that are ranked right, ties counting half. None if there is
@@ -171,7 +188,8 @@ impl RankCounts {
     ///
     /// Counts are exact, and the sum is taken in one order, so it does not depend on that of the examples.
     pub fn average_precision(&self) -> Option<f64> {
-        let counts = self.settled().counts;
+        let settled = self.settled();
+        let counts = &settled.counts;
         let positives: u64 = counts.iter().map(|count| count.positives).sum();
         let (mut found, mut above, mut sum) = (0u64, 0u64, 0.0);
         for count in counts.iter().rev() {
@@ -223,7 +241,7 @@ struct SavedRanks {
 
 impl Serialize for RankCounts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let RankCounts { limit, dropped, counts, .. } = self.settled();
+        let RankCounts { limit, dropped, counts, .. } = self.settled().into_owned();
         let mut before = 0;
         let difference = |count: RankCount| (count.key - std::mem::replace(&mut before, count.key), count);
         let differences = counts.into_iter().map(difference);

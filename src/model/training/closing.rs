@@ -15,6 +15,7 @@ use super::rollback::{self, FallenChampion};
 use super::setup::TrainingSetup;
 use super::state::TrainingState;
 use super::window::{LearningMemory, OpenWindow, ShardBatch};
+use super::window_summary::WindowSummary;
 use super::{Decision, Version, WindowScores};
 use crate::model::preparation::Preparation;
 use crate::model::{Learner, LearningStart, Predictor, Shard};
@@ -36,6 +37,9 @@ pub(super) struct Closing {
     divergence: Option<DivergenceCheck>,
     is_checked: bool,
     comparison: Option<GateComparison>,
+    /// The metrics of the window's predictions.
+    summary: WindowSummary,
+    is_summarised: bool,
 }
 
 /// A position in the buffer of the first window.
@@ -62,6 +66,10 @@ impl Closing {
         rows: usize,
     ) -> bool {
         match &self.candidate {
+            None if !self.is_summarised => {
+                self.is_summarised = self.summary.advance(&mut state.window.scores);
+                false
+            }
             None => {
                 if state.lineage.is_none() && !self.learn_buffered(setup, state, memory, rows) {
                     return false;
@@ -170,12 +178,11 @@ impl Closing {
 
     /// Freezes the learner.
     fn make_candidate(&mut self, setup: &TrainingSetup, state: &mut TrainingState) {
-        let OpenWindow { learners, .. } = &state.window;
         let preparation = match (&state.lineage, &self.preparation) {
             (Some(lineage), _) => Arc::clone(&lineage.preparation),
             (None, own) => Arc::clone(own.as_ref().expect("the first window was learnt with its own preparation")),
         };
-        let learner = self.combined.as_ref().unwrap_or(&learners[0]);
+        let learner = self.combined.as_mut().unwrap_or(&mut state.window.learners[0]);
         let predictor = Arc::new(Predictor::new(setup.kind, preparation, learner.freeze()));
         let classes = class_numbers(&mut state.classes, &predictor);
         self.candidate = Some(CandidateVersion { predictor, classes });
@@ -186,7 +193,7 @@ impl Closing {
     /// # Panics
     /// If the close is not done but for the decision.
     pub fn finish(self, setup: &TrainingSetup, state: &mut TrainingState, end: EventTime) -> Version {
-        let Closing { combined, candidate, divergence, comparison, .. } = self;
+        let Closing { combined, candidate, divergence, comparison, summary, .. } = self;
         let CandidateVersion { predictor, classes } = candidate.expect("a close that is done has a candidate");
         // The verdict: a rollback of the champion, or the gate's on the candidate.
         let champion = state.history.champion().map(|champion| champion.number);
@@ -227,7 +234,7 @@ impl Closing {
             state.lineage = state.previous.take();
         }
         // The report of the version.
-        let prequential = window.scores.summary(&lists);
+        let prequential = summary.finish(&window.scores, &lists);
         let scores = scores_of(number, before, verdict.scores, &prequential);
         Version {
             number,

@@ -12,21 +12,27 @@ use super::Scored;
 use super::drift::{self, DriftAlarm};
 use super::history::{ScoringVersions, VersionHistory, by_number};
 use super::lists::{ListedExample, RankedChunk, UserLists};
+use super::no_skill_counts::NoSkillCounts;
 use super::persistence::LastLabels;
 use super::rollback_scores::RollbackScores;
+use super::saved_scores::SavedScores;
 use super::segments::{SegmentNames, SegmentScores, SegmentSummaries};
 use super::stability::WindowValues;
+use super::window::LearningMemory;
+use super::window_summary::SCORED_ROLES;
 use crate::model::adwin::AdaptiveWindow;
 use crate::model::preparation::Observations;
-use crate::model::{Predictions, RankingSums, Scores, Scoring, SparseRows, Task};
+use crate::model::{Predictions, RankingSums, Scores, Scoring, Task};
 use crate::time::EventTime;
 
 /// A window's scores, by role.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "SavedScores", into = "SavedScores")]
 pub(super) struct PrequentialScores {
     pub champion: Scores,
     pub predecessor: Scores,
-    pub newest: Scores,
+    /// Of the newest versions; `None` as long as these were the champions.
+    pub newest: Option<Scores>,
     pub no_skill: Scores,
     /// Scores of the newest champion and the one before it, where a champion can be rolled back.
     pub rollback: Option<RollbackScores>,
@@ -71,7 +77,7 @@ impl PrequentialScores {
         PrequentialScores {
             champion: none(),
             predecessor: none(),
-            newest: none(),
+            newest: None,
             no_skill: none(),
             rollback: with_rollback.then(|| RollbackScores::new(scoring, in_lists)),
             lists: in_lists.then(UserLists::default),
@@ -80,29 +86,15 @@ impl PrequentialScores {
         }
     }
 
-    /// Returns the metrics, given those of [`PrequentialScores::list_sums`].
-    pub fn summary(&self, lists: &[RankingSums; 4]) -> WindowScores {
-        let all = |scores: &Scores, lists: &RankingSums| scores.all().into_iter().chain(lists.all()).collect();
-        WindowScores {
-            examples: self.champion.examples(),
-            champion: all(&self.champion, &lists[0]),
-            predecessor: all(&self.predecessor, &lists[1]),
-            newest: all(&self.newest, &lists[2]),
-            no_skill: all(&self.no_skill, &lists[3]),
-            persistence: of_persistence(self.persistence.as_ref()),
-            segments: self.segments.summaries(),
-        }
-    }
-
     /// Returns the sums of the lists as ranked by the champion, the champion before, the newest version, and popularity. Each
     /// list is sorted four times.
-    pub fn list_sums(&self) -> [RankingSums; 4] {
+    pub fn list_sums(&self) -> [RankingSums; SCORED_ROLES] {
         self.lists.as_ref().map(UserLists::sums).unwrap_or_default()
     }
 
     /// Returns whether all are scores of that kind.
     pub fn fit(&self, scoring: Scoring, roles: ScoredRoles) -> bool {
-        let all = [&self.champion, &self.predecessor, &self.newest, &self.no_skill].into_iter();
+        let all = (0..SCORED_ROLES).filter_map(|role| self.role(role));
         let is_as_asked = self.rollback.is_some() == roles.with_rollback
             && self.lists.is_some() == roles.in_lists
             && self.persistence.is_some() == roles.with_persistence;
@@ -155,13 +147,13 @@ pub(super) struct ChunkScorer {
 }
 
 impl ChunkScorer {
-    /// Predicts each example with the versions that score it. `rows` is working memory.
+    /// Predicts each example with the versions that score it.
     pub fn score(
         &mut self,
         history: &VersionHistory,
         observations: &Observations,
         times: &[EventTime],
-        rows: &mut SparseRows,
+        memory: &mut LearningMemory,
     ) {
         self.versions.clear();
         self.versions.extend(times.iter().map(|time| history.scoring(*time)));
@@ -184,7 +176,7 @@ impl ChunkScorer {
             let rows_of = self.versions.iter().enumerate().filter(|(_, versions)| scores(versions));
             self.select.extend(rows_of.map(|(row, _)| row as u32));
             if !self.select.is_empty() {
-                self.predict(history, version, observations, rows);
+                self.predict(history, version, observations, memory);
             }
         }
     }
@@ -195,10 +187,11 @@ impl ChunkScorer {
         history: &VersionHistory,
         version: usize,
         observations: &Observations,
-        rows: &mut SparseRows,
+        memory: &mut LearningMemory,
     ) {
         let predictor = &history.retained[version].predictor;
-        predictor.predict_observed(observations, &self.select, rows, &mut self.predictions);
+        let LearningMemory { fixed, rows, .. } = memory;
+        predictor.predict_chunk(observations, &self.select, fixed, rows, &mut self.predictions);
         let (first, width) = (self.values.len(), self.predictions.width());
         self.values.extend_from_slice(self.predictions.values());
         for (at, row) in self.select.iter().enumerate() {
@@ -247,15 +240,21 @@ impl ChunkScorer {
     /// Counts the predictions against the labels. NaN labels are skipped.
     pub fn count(&mut self, history: &VersionHistory, labels: &[f64], scores: &mut PrequentialScores) {
         let champion_pair = history.champion_pair();
+        let mut no_skill = NoSkillCounts::default();
         for (row, (versions, label)) in self.versions.iter().zip(labels).enumerate() {
             let Some(versions) = versions.filter(|_| !label.is_nan()) else { continue };
+            if versions.newest != versions.champion && scores.newest.is_none() {
+                scores.newest = Some(scores.champion.clone());
+            }
             let mut add = |scores: &mut Scores, version: usize, start: usize| {
                 let version = &history.retained[version];
                 let prediction = &self.values[start..start + version.width()];
                 scores.add(by_number(prediction, &version.classes, &mut self.by_number), *label);
             };
             add(&mut scores.champion, versions.champion, self.champion[row]);
-            add(&mut scores.newest, versions.newest, self.newest[row]);
+            if let Some(newest) = &mut scores.newest {
+                add(newest, versions.newest, self.newest[row]);
+            }
             if let Some(predecessor) = versions.predecessor {
                 add(&mut scores.predecessor, predecessor, self.predecessor[row]);
                 if let Some(rollback) =
@@ -265,9 +264,9 @@ impl ChunkScorer {
                     add(&mut rollback.predecessor, predecessor, self.predecessor[row]);
                 }
             }
-            let champion = &history.retained[versions.champion];
-            scores.no_skill.add(by_number(&champion.no_skill, &champion.classes, &mut self.by_number), *label);
+            no_skill.add(history, versions.champion, *label, &mut scores.no_skill);
         }
+        no_skill.count(history, &mut scores.no_skill);
     }
 
     /// Counts the champions' predictions by segment. NaN labels are skipped.

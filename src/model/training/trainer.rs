@@ -177,7 +177,8 @@ impl Trainer {
             let task = self.setup.task();
             let TrainingState { classes, lineage, history, window, errors, segments, last_labels, .. } =
                 &mut self.state;
-            self.scorer.score(history, &self.observations, times, &mut self.memory.rows);
+            self.memory.fixed.begin();
+            self.scorer.score(history, &self.observations, times, &mut self.memory);
             self.scorer.count(history, &self.labels, &mut window.scores);
             let known = &examples.known[from..from + len];
             self.scorer.watch(history, task, &self.labels, known, errors, &mut self.alarms);
@@ -214,6 +215,7 @@ impl Trainer {
             let (observations, labels) = (&self.observations, &self.labels[..]);
             let chunk = ExampleChunk { observations, labels, hashes, lists, weights };
             window.learn(&self.setup, lineage.as_mut(), classes, &chunk, &mut self.memory);
+            self.memory.fixed.end();
         }
         scored
     }
@@ -347,7 +349,7 @@ mod tests {
             Ok(())
         }
 
-        fn freeze(&self) -> Box<dyn Scorer> {
+        fn freeze(&mut self) -> Box<dyn Scorer> {
             Box::new(*self)
         }
 

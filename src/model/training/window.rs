@@ -7,7 +7,7 @@ use super::lists::ListPlace;
 use super::prequential::PrequentialScores;
 use super::setup::TrainingSetup;
 use super::stability::WindowValues;
-use crate::model::preparation::{Observations, Preparation, Prepared, SlotLayout, Statistics, mix};
+use crate::model::preparation::{FixedRows, Observations, Preparation, Prepared, SlotLayout, Statistics, mix};
 use crate::model::{Classes, LabelUse, Learner, ModelKind, SamplingOptions, SparseRows};
 use crate::time::EventTime;
 
@@ -97,6 +97,8 @@ pub(super) struct ShardBatch<'a> {
 #[derive(Default)]
 pub(super) struct LearningMemory {
     pub rows: SparseRows,
+    /// The rows of the chunk under way, if all versions have the same.
+    pub fixed: FixedRows,
     targets: Vec<f64>,
     weights: Vec<f64>,
     /// By observation.
@@ -208,7 +210,7 @@ impl OpenWindow {
         if select.is_empty() {
             return;
         }
-        let LearningMemory { rows, targets, weights, .. } = memory;
+        let LearningMemory { rows, fixed, targets, weights, .. } = memory;
         let weigher = preparation.weigher(Some(classes));
         weights.clear();
         if !own.is_empty() || !weigher.is_uniform() {
@@ -225,6 +227,7 @@ impl OpenWindow {
         let prepared = Prepared::new(preparation, observations, select)
             .with_targets(targets, classes)
             .with_weights(weights)
+            .with_rows(fixed.of(preparation, observations, select))
             .with_memory(std::mem::take(rows));
         self.learners[shard].learn(&prepared);
         *rows = prepared.into_memory();
