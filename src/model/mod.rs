@@ -42,6 +42,8 @@ mod report_options;
 mod sampling;
 mod score_sum;
 mod scores;
+mod shared_pages;
+mod slot_table;
 mod sparse_rows;
 mod task;
 mod tensor;

@@ -4,6 +4,8 @@
 //! them (a null has its indicator in place of its value), and no row pointers are kept. Only maps whose categories have
 //! entries make rows of several widths.
 
+use std::ops::Range;
+
 /// Rows of entries, each a slot and the number by which its weight is multiplied.
 #[derive(Clone, Debug, Default)]
 pub struct SparseRows {
@@ -33,7 +35,7 @@ impl SparseRows {
     pub fn row(&self, row: usize) -> SparseRow<'_> {
         let cells = match self.ends.get(row) {
             None => row * self.width..(row + 1) * self.width,
-            Some(end) => row.checked_sub(1).map_or(0, |before| self.ends[before])..*end,
+            Some(end) => self.start(row)..*end,
         };
         SparseRow { index: &self.index[cells.clone()], value: &self.value[cells] }
     }
@@ -44,6 +46,23 @@ impl SparseRows {
         let rows = self.index[..of_one_width].chunks_exact(width).zip(self.value[..of_one_width].chunks_exact(width));
         let rows = rows.map(|(index, value)| SparseRow { index, value });
         rows.chain((0..self.ends.len()).map(|row| self.row(row)))
+    }
+
+    /// Returns the rows in runs of [`SparseRows::RUN`], each as the slots of all of its rows and the numbers of its rows. What
+    /// the slots of a run stand for can be fetched before any of its rows is used: a wait for memory is then for all.
+    pub fn runs(&self) -> impl Iterator<Item = (&[u32], Range<usize>)> {
+        (0..self.len()).step_by(Self::RUN).map(|from| {
+            let rows = from..self.len().min(from + Self::RUN);
+            (&self.index[self.start(rows.start)..self.start(rows.end)], rows)
+        })
+    }
+
+    /// Rows of a run.
+    pub const RUN: usize = 16;
+
+    /// Returns the position of the first entry of a row, or of the end.
+    fn start(&self, row: usize) -> usize {
+        if self.ends.is_empty() { row * self.width } else { row.checked_sub(1).map_or(0, |before| self.ends[before]) }
     }
 
     /// Makes room for `rows` rows of `width`, and returns their cells, all of which the caller must write.

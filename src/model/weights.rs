@@ -6,6 +6,7 @@
 
 use super::optimizer::Optimizer;
 use super::score_sum::ScoreSum;
+use super::slot_table::SlotTable;
 use super::tensor::{self, Tensor, Tensors};
 use super::{ModelError, SparseRow};
 
@@ -19,27 +20,38 @@ pub struct Weights {
 
 #[derive(Clone, Debug)]
 enum Hashed {
-    /// Open addressing: `(slot, weight)` at its home or after it, `EMPTY` between; the length is a power of two.
-    Table(Box<[(u32, f64)]>),
+    Table(SlotTable<f64>),
     Plain(Box<[f64]>),
 }
-
-/// The slot of an unused cell of the table.
-const EMPTY: u32 = u32::MAX;
 
 impl Weights {
     /// Freezes the weights of an optimizer of `slots` slots, of which the first `dense` are not hashed.
     pub fn of_optimizer(optimizer: &dyn Optimizer, dense: usize, slots: usize) -> Self {
-        Self::new((0..slots).map(|slot| optimizer.weight(slot)), dense, slots)
+        let mut weights = Vec::with_capacity(slots);
+        optimizer.append_weights(&mut weights);
+        Self::of_all(weights, dense)
     }
 
     /// Weights of all slots in order, of which the first `dense` are not hashed.
     pub fn new(weights: impl Iterator<Item = f64>, dense: usize, slots: usize) -> Self {
-        let mut weights = weights.map(|weight| weight + 0.0);
-        let first = weights.by_ref().take(dense).collect();
-        let rest: Vec<(u32, f64)> =
-            weights.enumerate().filter(|(_, w)| *w != 0.0).map(|(at, w)| ((dense + at) as u32, w)).collect();
-        Self::from_parts(first, &rest, slots)
+        let weights: Vec<f64> = weights.collect();
+        debug_assert_eq!(weights.len(), slots);
+        Self::of_all(weights, dense)
+    }
+
+    /// Weights of all slots, of which the first `dense` are not hashed.
+    fn of_all(mut weights: Vec<f64>, dense: usize) -> Self {
+        // A sum of zeros is +0.0.
+        weights.iter_mut().for_each(|weight| *weight += 0.0);
+        let (slots, hashed) = (weights.len(), weights.split_off(dense));
+        let used = hashed.iter().filter(|weight| **weight != 0.0).count();
+        if used * 8 >= hashed.len() {
+            return Weights { dense: weights.into(), hashed: Hashed::Plain(hashed.into()), slots };
+        }
+        let mut rest = Vec::with_capacity(used);
+        let set = hashed.iter().enumerate().filter(|(_, weight)| **weight != 0.0);
+        rest.extend(set.map(|(at, weight)| ((dense + at) as u32, *weight)));
+        Self::from_parts(weights.into(), &rest, slots)
     }
 
     /// Adds to the weight of the bias, which is 1 in every row.
@@ -55,16 +67,7 @@ impl Weights {
             rest.iter().for_each(|(slot, weight)| plain[*slot as usize - dense.len()] = *weight);
             Hashed::Plain(plain.into())
         } else {
-            let capacity = (rest.len() * 2 + 1).next_power_of_two();
-            let mut table = vec![(EMPTY, 0.0); capacity];
-            for entry in rest {
-                let mut at = home(entry.0, capacity);
-                while table[at].0 != EMPTY {
-                    at = (at + 1) & (capacity - 1);
-                }
-                table[at] = *entry;
-            }
-            Hashed::Table(table.into())
+            Hashed::Table(SlotTable::new(rest.iter().copied()))
         };
         Weights { dense, hashed, slots }
     }
@@ -77,16 +80,7 @@ impl Weights {
         }
         match &self.hashed {
             Hashed::Plain(plain) => plain.get(slot as usize - self.dense.len()).copied().unwrap_or(0.0),
-            Hashed::Table(table) => {
-                let mut at = home(slot, table.len());
-                loop {
-                    match table[at] {
-                        (found, weight) if found == slot => return weight,
-                        (EMPTY, _) => return 0.0,
-                        _ => at = (at + 1) & (table.len() - 1),
-                    }
-                }
-            }
+            Hashed::Table(table) => table.get(slot).unwrap_or(0.0),
         }
     }
 
@@ -96,11 +90,31 @@ impl Weights {
         row.index.iter().zip(row.value).map(|(slot, value)| self.get(*slot) * value)
     }
 
+    /// Reads the hashed weights of slots, so that what is not in the cache is fetched together. The result means nothing.
+    pub(super) fn touch(&self, slots: &[u32]) -> u64 {
+        let hashed = slots.iter().filter(|slot| **slot as usize >= self.dense.len());
+        hashed.fold(0, |bits, slot| bits ^ self.get(*slot).to_bits())
+    }
+
     /// Returns the weighted sum of a row, added up from the left.
     #[inline]
     pub(super) fn dot(&self, row: SparseRow<'_>) -> ScoreSum {
         let mut sum = ScoreSum::default();
-        self.terms(row).for_each(|term| sum.add(term));
+        let first = self.dense.len();
+        match &self.hashed {
+            // Most slots are hashed in a model of many categories; a plain vector holds whatever follows the dense ones.
+            Hashed::Plain(plain) => {
+                for (slot, value) in row.index.iter().zip(row.value) {
+                    let slot = *slot as usize;
+                    let weight = match slot.checked_sub(first) {
+                        Some(hashed) => plain[hashed],
+                        None => self.dense[slot],
+                    };
+                    sum.add(weight * value);
+                }
+            }
+            Hashed::Table(_) => self.terms(row).for_each(|term| sum.add(term)),
+        }
         sum
     }
 
@@ -112,7 +126,7 @@ impl Weights {
     pub fn save(&self, prefix: &str, tensors: &mut Tensors) {
         let first = self.dense.len();
         let mut rest: Vec<(u32, f64)> = match &self.hashed {
-            Hashed::Table(table) => table.iter().filter(|(slot, _)| *slot != EMPTY).copied().collect(),
+            Hashed::Table(table) => table.iter().collect(),
             Hashed::Plain(plain) => plain
                 .iter()
                 .enumerate()
@@ -147,10 +161,6 @@ impl Weights {
         let rest: Vec<(u32, f64)> = at.iter().copied().zip(rest.iter().copied()).collect();
         Ok(Self::from_parts(first.into(), &rest, slots))
     }
-}
-
-fn home(slot: u32, capacity: usize) -> usize {
-    (u64::from(slot).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize & (capacity - 1)
 }
 
 #[cfg(test)]

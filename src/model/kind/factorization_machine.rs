@@ -13,6 +13,7 @@
 //! [`FactorModel`] also is the body of [matrix factorization](super::matrix_factorization), where only two slots of a row
 //! have factors.
 
+use std::hint::black_box;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -102,10 +103,10 @@ struct FactorModel<L> {
     memory: FactorMemory,
 }
 
-/// Working memory for one row.
+/// Working memory for a run of rows.
 #[derive(Default)]
 struct FactorMemory {
-    /// Positions of the vectors of the row's entries.
+    /// Positions of the vectors of the entries of some rows.
     positions: Vec<usize>,
     /// Σ_i v_if·x_i by factor.
     sums: Vec<f64>,
@@ -141,6 +142,7 @@ fn part<'a>(row: SparseRow<'a>, entries: &Range<usize>) -> SparseRow<'a> {
 }
 
 /// Adds the entry of one slot to the sums of each factor, and returns the squares of what it adds.
+#[inline]
 fn add_entry(sums: &mut [f64], vector: &[f64], x: f64) -> f64 {
     sums.iter_mut().zip(vector).fold(0.0, |squares, (sum, v)| {
         *sum += v * x;
@@ -154,12 +156,22 @@ fn products(sums: &[f64], squares: f64) -> f64 {
 }
 
 impl<L: Link> FactorModel<L> {
-    /// Learns a row that counts `weight` times.
-    fn learn_row(&mut self, row: SparseRow<'_>, target: f64, weight: f64) {
+    /// Finds the vectors of the entries of rows, and fetches whatever the rows need into the cache.
+    fn find_vectors<'a>(&mut self, rows: impl Iterator<Item = SparseRow<'a>>) {
+        let positions = &mut self.memory.positions;
+        positions.clear();
+        for row in rows {
+            let own = part(row, &self.entries);
+            positions.extend(own.index.iter().map(|slot| self.factors.position(*slot)));
+        }
+        black_box(positions.iter().fold(0, |bits, position| bits ^ self.factors.touch(*position)));
+    }
+
+    /// Learns a row that counts `weight` times. The vectors of its entries are those from `from` on.
+    fn learn_row(&mut self, row: SparseRow<'_>, from: usize, target: f64, weight: f64) {
         let own = part(row, &self.entries);
         let FactorMemory { positions, sums } = &mut self.memory;
-        positions.clear();
-        positions.extend(own.index.iter().map(|slot| self.factors.position(*slot)));
+        let positions = &positions[from..from + own.index.len()];
         sums.clear();
         sums.resize(self.rank, 0.0);
         let entries = positions.iter().zip(own.value);
@@ -169,6 +181,7 @@ impl<L: Link> FactorModel<L> {
         let sum = self.base.sum() + self.optimizer.dot(row) + products(sums, squares);
         let slope = weight * self.link.slope(sum, target);
         self.optimizer.step(row, slope);
+        let sums = &sums[..self.rank];
         for (position, x) in entries.filter(|(_, x)| **x != 0.0) {
             self.factors.step(*position, self.rate, |f, v| slope * x * (sums[f] - v * x) + self.l2 * v);
         }
@@ -178,8 +191,16 @@ impl<L: Link> FactorModel<L> {
 impl<L: Link> Learner for FactorModel<L> {
     fn learn(&mut self, batch: &Prepared<'_>) {
         self.base.get_or_set(|| L::base(batch.weigher()));
-        for ((row, target), weight) in batch.rows().iter().zip(batch.targets()).zip(batch.weights()) {
-            self.learn_row(row, *target, weight);
+        let (all, mut weights) = (batch.rows(), batch.weights());
+        for (slots, run) in all.runs() {
+            black_box(self.optimizer.touch(slots));
+            self.find_vectors(run.clone().map(|row| all.row(row)));
+            let mut from = 0;
+            for (row, weight) in run.zip(&mut weights) {
+                let (target, row) = (batch.targets()[row], all.row(row));
+                self.learn_row(row, from, target, weight);
+                from += part(row, &self.entries).index.len();
+            }
         }
     }
 
@@ -197,10 +218,10 @@ impl<L: Link> Learner for FactorModel<L> {
         self.factors.forget(slots);
     }
 
-    fn freeze(&self) -> Box<dyn Scorer> {
+    fn freeze(&mut self) -> Box<dyn Scorer> {
         Box::new(FrozenFactors::<L> {
             weights: Weights::of_optimizer(&*self.optimizer, self.dense, self.slots).plus_bias(self.base.sum()),
-            factors: self.factors.freeze(),
+            factors: self.factors.freeze_shared(),
             entries: self.entries.clone(),
             rank: self.rank,
             link: PhantomData,
@@ -229,6 +250,16 @@ impl<L: Link> Learner for FactorModel<L> {
             ..*self
         })
     }
+
+    fn share(&mut self) -> Box<dyn Learner> {
+        Box::new(FactorModel {
+            optimizer: self.optimizer.share(),
+            factors: self.factors.share(),
+            entries: self.entries.clone(),
+            memory: FactorMemory::default(),
+            ..*self
+        })
+    }
 }
 
 struct FrozenFactors<L> {
@@ -251,6 +282,11 @@ pub(super) fn load<L: Link>(
 }
 
 impl<L> FrozenFactors<L> {
+    /// Reads the vectors of rows, so that what is not in the cache is fetched together. The result means nothing.
+    fn touch<'a>(&self, rows: impl Iterator<Item = SparseRow<'a>>) -> u64 {
+        rows.fold(0, |bits, row| bits ^ self.factors.touch(part(row, &self.entries).index))
+    }
+
     /// Returns the sum of a row, and replaces `sums` by those of each factor.
     ///
     /// The share of an entry of the products is half of u·(s − u), where u is its vector times its number and s the sum of
@@ -275,9 +311,13 @@ impl<L> FrozenFactors<L> {
 impl<L: Link> Scorer for FrozenFactors<L> {
     fn predict(&self, batch: &Prepared<'_>, predictions: &mut Predictions) {
         let (mut sums, scale) = (vec![0.0; self.rank], L::scale(batch.label_scale()));
-        for row in batch.rows().iter() {
-            let raw = scale.restore_sum(self.sum(row, &mut sums)).raw();
-            predictions.values_mut().push(L::link(raw, scale));
+        let all = batch.rows();
+        for (slots, run) in all.runs() {
+            black_box(self.weights.touch(slots) ^ self.touch(run.clone().map(|row| all.row(row))));
+            for row in run {
+                let raw = scale.restore_sum(self.sum(all.row(row), &mut sums)).raw();
+                predictions.values_mut().push(L::link(raw, scale));
+            }
         }
     }
 
@@ -359,22 +399,25 @@ mod tests {
             }
             sum
         };
-        model.learn_row(row, 1.0, 1.0);
-        let before = model.factors.squares().to_vec();
+        model.find_vectors([row].into_iter());
+        model.learn_row(row, 0, 1.0, 1.0);
+        let squares = |model: &FactorModel<Logistic>| [0, 1, 2].map(|at| model.factors.squares(at).to_vec()).concat();
+        let before = squares(&model);
         let slope = model.link.slope(model.optimizer.dot(row) + sum(&model), 1.0);
         let expected: Vec<f64> = (0..9)
             .map(|cell| {
                 let mut shifted = |by: f64| {
-                    model.factors.values_mut()[cell] += by;
+                    *model.factors.number_mut(cell / 3, cell % 3) += by;
                     let shifted = sum(&model);
-                    model.factors.values_mut()[cell] -= by;
+                    *model.factors.number_mut(cell / 3, cell % 3) -= by;
                     shifted
                 };
                 slope * (shifted(1e-5) - shifted(-1e-5)) / 2e-5
             })
             .collect();
-        model.learn_row(row, 1.0, 1.0);
-        for ((grown, was), expected) in model.factors.squares().iter().zip(before).zip(expected) {
+        model.find_vectors([row].into_iter());
+        model.learn_row(row, 0, 1.0, 1.0);
+        for ((grown, was), expected) in squares(&model).iter().zip(before).zip(expected) {
             assert!(((grown - was).sqrt() - expected.abs()).abs() < 1e-6, "{grown} {was} {expected}");
         }
     }

@@ -1,5 +1,6 @@
 //! Generalized linear models: a weighted sum of the slots, seen through a link. The body that such kinds share.
 
+use std::hint::black_box;
 use std::marker::PhantomData;
 
 use super::base_rate::{BaseRate, ShiftedLoss};
@@ -36,6 +37,8 @@ struct GeneralizedLinear<L> {
     base: BaseRate,
     dense: usize,
     slots: usize,
+    /// True if rows have hashed slots.
+    has_hashed: bool,
     link: L,
 }
 
@@ -51,7 +54,8 @@ pub(super) fn build<L: Link>(
 ) -> Box<dyn Learner> {
     let optimizer = optimizer.expect("the kind is trained by an optimizer").make();
     let (base, link) = (BaseRate::default(), L::new(parameters));
-    Box::new(GeneralizedLinear { optimizer, base, dense: layout.dense(), slots: layout.slots(), link })
+    let (dense, slots, has_hashed) = (layout.dense(), layout.slots(), layout.has_hashed());
+    Box::new(GeneralizedLinear { optimizer, base, dense, slots, has_hashed, link })
 }
 
 pub(super) fn load<L: Link>(layout: &SlotLayout, tensors: &Tensors) -> Result<Box<dyn Scorer>, ModelError> {
@@ -66,8 +70,15 @@ impl<L: Link> Learner for GeneralizedLinear<L> {
     fn learn(&mut self, batch: &Prepared<'_>) {
         let by = self.base.get_or_set(|| L::base(batch.weigher()));
         let loss = ShiftedLoss { loss: &self.link, by };
-        for ((row, target), weight) in batch.rows().iter().zip(batch.targets()).zip(batch.weights()) {
-            self.optimizer.learn(row, *target, weight, &loss);
+        let (all, mut weights) = (batch.rows(), batch.weights());
+        for (slots, run) in all.runs() {
+            // A model of numbers alone is in the cache.
+            if self.has_hashed {
+                black_box(self.optimizer.touch(slots));
+            }
+            for (row, weight) in run.zip(&mut weights) {
+                self.optimizer.learn(all.row(row), batch.targets()[row], weight, &loss);
+            }
         }
     }
 
@@ -75,7 +86,7 @@ impl<L: Link> Learner for GeneralizedLinear<L> {
         slots.iter().for_each(|slot| self.optimizer.forget(*slot));
     }
 
-    fn freeze(&self) -> Box<dyn Scorer> {
+    fn freeze(&mut self) -> Box<dyn Scorer> {
         let weights = Weights::of_optimizer(&*self.optimizer, self.dense, self.slots).plus_bias(self.base.sum());
         Box::new(FrozenLinear::<L> { weights, link: PhantomData })
     }
@@ -94,13 +105,23 @@ impl<L: Link> Learner for GeneralizedLinear<L> {
     fn clone_box(&self) -> Box<dyn Learner> {
         Box::new(GeneralizedLinear { optimizer: self.optimizer.clone_box(), ..*self })
     }
+
+    fn share(&mut self) -> Box<dyn Learner> {
+        Box::new(GeneralizedLinear { optimizer: self.optimizer.share(), ..*self })
+    }
 }
 
 impl<L: Link> Scorer for FrozenLinear<L> {
     fn predict(&self, batch: &Prepared<'_>, predictions: &mut Predictions) {
         let scale = L::scale(batch.label_scale());
         let raw = |row| scale.restore_sum(self.weights.dot(row)).raw();
-        predictions.values_mut().extend(batch.rows().iter().map(|row| L::link(raw(row), scale)));
+        let all = batch.rows();
+        for (slots, run) in all.runs() {
+            if batch.has_hashed() {
+                black_box(self.weights.touch(slots));
+            }
+            predictions.values_mut().extend(run.map(|row| L::link(raw(all.row(row)), scale)));
+        }
     }
 
     fn explainer(&self) -> Option<&dyn Explainer> {

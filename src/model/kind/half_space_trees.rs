@@ -203,7 +203,7 @@ impl Learner for HalfSpaceTrees {
         batch.rows().iter().for_each(|row| self.learn_row(row));
     }
 
-    fn freeze(&self) -> Box<dyn Scorer> {
+    fn freeze(&mut self) -> Box<dyn Scorer> {
         // Before the first whole window there are only the examples so far.
         let whole = self.reference[1] > 0.0;
         let masses = if whole { self.reference.clone() } else { self.latest.clone() };

@@ -266,7 +266,7 @@ impl Learner for KMeans {
         Ok(())
     }
 
-    fn freeze(&self) -> Box<dyn Scorer> {
+    fn freeze(&mut self) -> Box<dyn Scorer> {
         let mut chosen = self.clone();
         if !chosen.has_centres() {
             chosen.choose_centres();

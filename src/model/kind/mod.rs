@@ -87,8 +87,8 @@ pub trait Learner: Any + Send {
     /// Puts the weights of hashed slots back to where they started, of kinds that learn by steps.
     fn forget(&mut self, _slots: &[u32]) {}
 
-    /// Returns a copy of the current state that predicts.
-    fn freeze(&self) -> Box<dyn Scorer>;
+    /// Returns a copy of the current state that predicts, and that may share what does not change any more.
+    fn freeze(&mut self) -> Box<dyn Scorer>;
 
     /// Returns everything that has been learnt.
     fn save(&self) -> Tensors;
@@ -101,6 +101,11 @@ pub trait Learner: Any + Send {
 
     /// Returns an independent copy.
     fn clone_box(&self) -> Box<dyn Learner>;
+
+    /// Returns an independent copy, which may share what neither changes.
+    fn share(&mut self) -> Box<dyn Learner> {
+        self.clone_box()
+    }
 }
 
 /// The learner of one virtual shard, and the number of examples that it learnt in the window.

@@ -172,7 +172,7 @@ impl Learner for PassiveAggressive {
         slots.iter().for_each(|slot| self.weights[*slot as usize] = 0.0);
     }
 
-    fn freeze(&self) -> Box<dyn Scorer> {
+    fn freeze(&mut self) -> Box<dyn Scorer> {
         let weights = Weights::new(self.weights.iter().copied(), self.dense, self.weights.len());
         Box::new(FrozenMargin { weights, scaling: self.scaling })
     }

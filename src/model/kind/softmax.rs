@@ -171,7 +171,7 @@ impl Learner for Softmax {
         }
     }
 
-    fn freeze(&self) -> Box<dyn Scorer> {
+    fn freeze(&mut self) -> Box<dyn Scorer> {
         let classes = self.classes.ascending();
         let weights = classes.iter().map(|class| {
             let ClassOptimizer { base, optimizer } = class.state;

@@ -3,10 +3,9 @@
 //! Duchi, Hazan, Singer 2011. For each slot are kept w and n: `n += g²; w −= rate·g/(sqrt(n) + epsilon)`, `w` shrunk
 //! by `rate·l2` on each step.
 
-use ndarray::Array2;
-
+use super::slot_states::SlotStates;
 use super::{Optimizer, OptimizerKind};
-use crate::model::tensor::{Tensor, Tensors, floats};
+use crate::model::tensor::Tensors;
 use crate::model::{Bounds, ModelError, Parameter, SparseRow};
 
 pub(super) static KIND: OptimizerKind = OptimizerKind {
@@ -24,7 +23,7 @@ pub(super) static KIND: OptimizerKind = OptimizerKind {
     ],
     build: |parameters, slots| {
         let [rate, epsilon, l2] = ["rate", "epsilon", "l2"].map(|name| parameters.get(name));
-        Box::new(Adagrad { rate, epsilon, l2, state: Array2::zeros((slots, 2)) })
+        Box::new(Adagrad { rate, epsilon, l2, state: SlotStates::new(slots) })
     },
 };
 
@@ -33,49 +32,55 @@ struct Adagrad {
     rate: f64,
     epsilon: f64,
     l2: f64,
-    /// (slots, 2): w, n.
-    state: Array2<f64>,
+    /// w, n.
+    state: SlotStates<2>,
 }
 
 impl Optimizer for Adagrad {
     fn dot(&self, row: SparseRow<'_>) -> f64 {
-        let state = self.state.as_slice().expect("the state is row-major");
-        row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + state[2 * *slot as usize] * x)
+        row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + self.state.get(*slot)[0] * x)
     }
 
     fn step(&mut self, row: SparseRow<'_>, slope: f64) {
-        let state = self.state.as_slice_mut().expect("the state is row-major");
         for (slot, x) in row.index.iter().zip(row.value) {
-            let at = 2 * *slot as usize;
-            let gradient = slope * x + self.l2 * state[at];
-            let n = state[at + 1] + gradient * gradient;
-            state[at] -= self.rate * gradient / (n.sqrt() + self.epsilon);
-            state[at + 1] = n;
+            let [w, n] = self.state.get_mut(*slot);
+            let gradient = slope * x + self.l2 * *w;
+            let grown = *n + gradient * gradient;
+            *w -= self.rate * gradient / (grown.sqrt() + self.epsilon);
+            *n = grown;
         }
     }
 
     fn forget(&mut self, slot: u32) {
-        self.state.row_mut(slot as usize).fill(0.0);
+        self.state.forget(slot);
     }
 
     fn clone_box(&self) -> Box<dyn Optimizer> {
         Box::new(self.clone())
     }
 
+    fn share(&mut self) -> Box<dyn Optimizer> {
+        Box::new(Adagrad { state: self.state.share(), ..*self })
+    }
+
+    fn touch(&self, slots: &[u32]) -> u64 {
+        self.state.touch(slots)
+    }
+
     fn weight(&self, slot: usize) -> f64 {
-        self.state[(slot, 0)]
+        self.state.get(slot as u32)[0]
+    }
+
+    fn append_weights(&self, weights: &mut Vec<f64>) {
+        self.state.append_first(weights);
     }
 
     fn save(&self) -> Tensors {
-        let column = |column| Tensor::vector(self.state.column(column).to_vec());
+        let column = |column| self.state.column(column);
         Tensors::from([("n".to_owned(), column(1)), ("w".to_owned(), column(0))])
     }
 
     fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
-        for (column, name) in ["w", "n"].into_iter().enumerate() {
-            let cells = floats(tensors, name, Some(self.state.nrows()))?;
-            self.state.column_mut(column).iter_mut().zip(cells).for_each(|(cell, value)| *cell = *value);
-        }
-        Ok(())
+        self.state.load(tensors, &["w", "n"])
     }
 }

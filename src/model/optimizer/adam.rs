@@ -4,10 +4,9 @@
 //! only on the rows that contain it and are corrected by the number of those rows, so that a rare category is not
 //! forgotten between two of its examples (the "lazy" variant of TensorFlow and PyTorch).
 
-use ndarray::Array2;
-
+use super::slot_states::SlotStates;
 use super::{Optimizer, OptimizerKind};
-use crate::model::tensor::{Tensor, Tensors, floats};
+use crate::model::tensor::Tensors;
 use crate::model::{Bounds, ModelError, Parameter, SparseRow};
 
 pub(super) static KIND: OptimizerKind = OptimizerKind {
@@ -24,7 +23,7 @@ pub(super) static KIND: OptimizerKind = OptimizerKind {
     ],
     build: |parameters, slots| {
         let [rate, epsilon] = ["rate", "epsilon"].map(|name| parameters.get(name));
-        Box::new(Adam { rate, epsilon, state: Array2::zeros((slots, WIDTH)) })
+        Box::new(Adam { rate, epsilon, state: SlotStates::new(slots) })
     },
 };
 
@@ -44,21 +43,18 @@ const NAMES: [&str; WIDTH] = ["w", "m", "v", "first", "second"];
 struct Adam {
     rate: f64,
     epsilon: f64,
-    /// (slots, 5): w, m, v, and the corrections 1 − 0.9^t and 1 − 0.999^t, so that an untouched slot is all zero.
-    state: Array2<f64>,
+    /// w, m, v, and the corrections 1 − 0.9^t and 1 − 0.999^t, so that an untouched slot is all zero.
+    state: SlotStates<WIDTH>,
 }
 
 impl Optimizer for Adam {
     fn dot(&self, row: SparseRow<'_>) -> f64 {
-        let state = self.state.as_slice().expect("the state is row-major");
-        row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + state[WIDTH * *slot as usize] * x)
+        row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + self.state.get(*slot)[0] * x)
     }
 
     fn step(&mut self, row: SparseRow<'_>, slope: f64) {
-        let state = self.state.as_slice_mut().expect("the state is row-major");
         for (slot, x) in row.index.iter().zip(row.value) {
-            let at = WIDTH * *slot as usize;
-            let [w, m, v, first, second] = &mut state[at..at + WIDTH] else { unreachable!("a slot has five cells") };
+            let [w, m, v, first, second] = self.state.get_mut(*slot);
             let gradient = slope * x;
             *m = FIRST * *m + (1.0 - FIRST) * gradient;
             *v = SECOND * *v + (1.0 - SECOND) * gradient * gradient;
@@ -69,27 +65,35 @@ impl Optimizer for Adam {
     }
 
     fn forget(&mut self, slot: u32) {
-        self.state.row_mut(slot as usize).fill(0.0);
+        self.state.forget(slot);
     }
 
     fn clone_box(&self) -> Box<dyn Optimizer> {
         Box::new(self.clone())
     }
 
+    fn share(&mut self) -> Box<dyn Optimizer> {
+        Box::new(Adam { state: self.state.share(), ..*self })
+    }
+
+    fn touch(&self, slots: &[u32]) -> u64 {
+        self.state.touch(slots)
+    }
+
     fn weight(&self, slot: usize) -> f64 {
-        self.state[(slot, 0)]
+        self.state.get(slot as u32)[0]
+    }
+
+    fn append_weights(&self, weights: &mut Vec<f64>) {
+        self.state.append_first(weights);
     }
 
     fn save(&self) -> Tensors {
-        let column = |column| Tensor::vector(self.state.column(column).to_vec());
+        let column = |column| self.state.column(column);
         NAMES.iter().enumerate().map(|(at, name)| ((*name).to_owned(), column(at))).collect()
     }
 
     fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
-        for (column, name) in NAMES.into_iter().enumerate() {
-            let cells = floats(tensors, name, Some(self.state.nrows()))?;
-            self.state.column_mut(column).iter_mut().zip(cells).for_each(|(cell, value)| *cell = *value);
-        }
-        Ok(())
+        self.state.load(tensors, &NAMES)
     }
 }

@@ -11,8 +11,7 @@
 //!
 //! Shards average θ, G, M, W, L and the sums behind N.
 
-use ndarray::Array2;
-
+use super::slot_states::SlotStates;
 use super::{Optimizer, OptimizerKind};
 use crate::model::tensor::{Tensor, Tensors, floats};
 use crate::model::{Bounds, ModelError, Parameter, SparseRow};
@@ -31,7 +30,7 @@ pub(super) static KIND: OptimizerKind = OptimizerKind {
     ],
     build: |parameters, slots| {
         let [alpha, beta] = ["alpha", "beta"].map(|name| parameters.get(name));
-        Box::new(Coin { alpha, steepest: beta, rows: 0.0, norm: 0.0, state: Array2::zeros((slots, WIDTH)) })
+        Box::new(Coin { alpha, steepest: beta, rows: 0.0, norm: 0.0, state: SlotStates::new(slots) })
     },
 };
 
@@ -53,15 +52,15 @@ struct Coin {
     rows: f64,
     /// The sum of Σ (x/M)² over the rows.
     norm: f64,
-    /// (slots, 4): θ, G, M, W.
-    state: Array2<f64>,
+    /// θ, G, M, W.
+    state: SlotStates<WIDTH>,
 }
 
 impl Coin {
     /// Returns the weight of a slot whose largest |x| is `most`.
     #[inline]
-    fn bet(&self, cells: &[f64], most: f64) -> f64 {
-        let [theta, total, _, wealth] = *cells else { unreachable!("a slot has four cells") };
+    fn bet(&self, cells: &[f64; WIDTH], most: f64) -> f64 {
+        let [theta, total, _, wealth] = *cells;
         let scale = self.steepest * most;
         if theta == 0.0 || scale == 0.0 { 0.0 } else { (self.alpha + wealth) * theta / (scale * (scale + total)) }
     }
@@ -74,9 +73,8 @@ impl Coin {
 
 impl Optimizer for Coin {
     fn dot(&self, row: SparseRow<'_>) -> f64 {
-        let state = self.state.as_slice().expect("the state is row-major");
         let sum = row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| {
-            let cells = &state[WIDTH * *slot as usize..][..WIDTH];
+            let cells = self.state.get(*slot);
             sum + self.bet(cells, cells[2].max(x.abs())) * x
         });
         sum * self.per_norm()
@@ -86,10 +84,7 @@ impl Optimizer for Coin {
         self.steepest = self.steepest.max(slope.abs());
         self.rows += 1.0;
         for (slot, x) in row.index.iter().zip(row.value) {
-            let at = WIDTH * *slot as usize;
-            let mut cells = [0.0; WIDTH];
-            let state = self.state.as_slice_mut().expect("the state is row-major");
-            cells.copy_from_slice(&state[at..at + WIDTH]);
+            let mut cells = *self.state.get(*slot);
             cells[2] = cells[2].max(x.abs());
             if cells[2] > 0.0 {
                 self.norm += (x / cells[2]) * (x / cells[2]);
@@ -99,36 +94,44 @@ impl Optimizer for Coin {
             cells[0] -= gradient;
             cells[1] += gradient.abs();
             cells[3] -= gradient * weight;
-            let state = self.state.as_slice_mut().expect("the state is row-major");
-            state[at..at + WIDTH].copy_from_slice(&cells);
+            *self.state.get_mut(*slot) = cells;
         }
     }
 
     fn forget(&mut self, slot: u32) {
-        self.state.row_mut(slot as usize).fill(0.0);
+        self.state.forget(slot);
     }
 
     fn clone_box(&self) -> Box<dyn Optimizer> {
         Box::new(self.clone())
     }
 
+    fn share(&mut self) -> Box<dyn Optimizer> {
+        Box::new(Coin { state: self.state.share(), ..*self })
+    }
+
+    fn touch(&self, slots: &[u32]) -> u64 {
+        self.state.touch(slots)
+    }
+
     fn weight(&self, slot: usize) -> f64 {
-        let cells = &self.state.as_slice().expect("the state is row-major")[WIDTH * slot..][..WIDTH];
+        let cells = self.state.get(slot as u32);
         self.bet(cells, cells[2]) * self.per_norm()
     }
 
+    fn append_weights(&self, weights: &mut Vec<f64>) {
+        weights.extend((0..self.state.len()).map(|slot| self.weight(slot)));
+    }
+
     fn save(&self) -> Tensors {
-        let column = |column| Tensor::vector(self.state.column(column).to_vec());
+        let column = |column| self.state.column(column);
         let columns = NAMES.iter().enumerate().map(|(at, name)| ((*name).to_owned(), column(at)));
         let totals = Tensor::vector(vec![self.steepest, self.rows, self.norm]);
         columns.chain([(TOTALS.to_owned(), totals)]).collect()
     }
 
     fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
-        for (column, name) in NAMES.into_iter().enumerate() {
-            let cells = floats(tensors, name, Some(self.state.nrows()))?;
-            self.state.column_mut(column).iter_mut().zip(cells).for_each(|(cell, value)| *cell = *value);
-        }
+        self.state.load(tensors, &NAMES)?;
         let totals = floats(tensors, TOTALS, Some(3))?;
         (self.steepest, self.rows, self.norm) = (totals[0], totals[1], totals[2]);
         Ok(())

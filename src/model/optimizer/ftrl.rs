@@ -9,10 +9,9 @@
 //! The paper computes w when it is used. Here w is computed when z and n change and kept beside them, with sqrt(n): the
 //! numbers are the same, and a prediction is a plain dot product.
 
-use ndarray::{Array2, ArrayView1};
-
+use super::slot_states::SlotStates;
 use super::{Optimizer, OptimizerKind};
-use crate::model::tensor::{Tensor, Tensors, floats};
+use crate::model::tensor::Tensors;
 use crate::model::{Bounds, ModelError, Parameter, SparseRow};
 
 pub(super) static KIND: OptimizerKind = OptimizerKind {
@@ -33,86 +32,92 @@ pub(super) static KIND: OptimizerKind = OptimizerKind {
 const W: usize = 0;
 const Z: usize = 1;
 const N: usize = 2;
-const ROOT: usize = 3;
 
-#[derive(Clone)]
-struct Ftrl {
+#[derive(Clone, Copy)]
+struct FtrlRates {
     per_alpha: f64,
     beta: f64,
     l1: f64,
     l2: f64,
-    /// (slots, 4): w, z, n, sqrt(n).
-    state: Array2<f64>,
 }
 
-impl Ftrl {
-    fn new([alpha, beta, l1, l2]: [f64; 4], slots: usize) -> Self {
-        Ftrl { per_alpha: 1.0 / alpha, beta, l1, l2, state: Array2::zeros((slots, 4)) }
-    }
+#[derive(Clone)]
+struct Ftrl {
+    rates: FtrlRates,
+    /// By slot: w, z, n, sqrt(n).
+    state: SlotStates<4>,
+}
 
+impl FtrlRates {
     #[inline]
-    fn weight_of(&self, z: f64, root: f64) -> f64 {
+    fn weight(self, z: f64, root: f64) -> f64 {
         if z.abs() <= self.l1 {
             return 0.0;
         }
         let rate = (self.beta + root) * self.per_alpha + self.l2;
         -(z - self.l1.copysign(z)) / rate
     }
+}
 
-    fn column(&self, column: usize) -> ArrayView1<'_, f64> {
-        self.state.column(column)
+impl Ftrl {
+    fn new([alpha, beta, l1, l2]: [f64; 4], slots: usize) -> Self {
+        let rates = FtrlRates { per_alpha: 1.0 / alpha, beta, l1, l2 };
+        Ftrl { rates, state: SlotStates::new(slots) }
     }
 }
 
 impl Optimizer for Ftrl {
     fn dot(&self, row: SparseRow<'_>) -> f64 {
-        let state = self.state.as_slice().expect("the state is row-major");
-        row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + state[4 * *slot as usize + W] * x)
+        row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + self.state.get(*slot)[W] * x)
     }
 
     fn step(&mut self, row: SparseRow<'_>, slope: f64) {
+        let Ftrl { rates, state } = self;
         for (slot, x) in row.index.iter().zip(row.value) {
-            let at = 4 * *slot as usize;
-            let state = self.state.as_slice().expect("the state is row-major");
-            let [w, z, n, root] = [state[at + W], state[at + Z], state[at + N], state[at + ROOT]];
+            let cells = state.get_mut(*slot);
+            let [w, z, n, root] = *cells;
             let gradient = slope * x;
             let n = n + gradient * gradient;
             let new_root = n.sqrt();
-            let z = z + (gradient - (new_root - root) * self.per_alpha * w);
-            let w = self.weight_of(z, new_root);
-            let cells = self.state.as_slice_mut().expect("the state is row-major");
-            cells[at..at + 4].copy_from_slice(&[w, z, n, new_root]);
+            let z = z + (gradient - (new_root - root) * rates.per_alpha * w);
+            *cells = [rates.weight(z, new_root), z, n, new_root];
         }
     }
 
+    fn touch(&self, slots: &[u32]) -> u64 {
+        self.state.touch(slots)
+    }
+
     fn forget(&mut self, slot: u32) {
-        self.state.row_mut(slot as usize).fill(0.0);
+        self.state.forget(slot);
     }
 
     fn clone_box(&self) -> Box<dyn Optimizer> {
         Box::new(self.clone())
     }
 
+    fn share(&mut self) -> Box<dyn Optimizer> {
+        Box::new(Ftrl { rates: self.rates, state: self.state.share() })
+    }
+
     fn weight(&self, slot: usize) -> f64 {
-        self.state[(slot, W)]
+        self.state.get(slot as u32)[W]
+    }
+
+    fn append_weights(&self, weights: &mut Vec<f64>) {
+        self.state.append_first(weights);
     }
 
     fn save(&self) -> Tensors {
-        let column = |column| Tensor::vector(self.column(column).to_vec());
-        Tensors::from([("n".to_owned(), column(N)), ("z".to_owned(), column(Z))])
+        Tensors::from([("n".to_owned(), self.state.column(N)), ("z".to_owned(), self.state.column(Z))])
     }
 
     fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
-        let slots = Some(self.state.nrows());
-        let (n, z) = (floats(tensors, "n", slots)?, floats(tensors, "z", slots)?);
-        let weights: Vec<[f64; 4]> = (n.iter().zip(z))
-            .map(|(n, z)| match n.to_bits() | z.to_bits() {
-                0 => [0.0; 4],
-                _ => [self.weight_of(*z, n.sqrt()), *z, *n, n.sqrt()],
-            })
-            .collect();
-        let cells = self.state.as_slice_mut().expect("the state is row-major");
-        cells.copy_from_slice(weights.as_flattened());
+        let (n, z) = (self.state.read(tensors, "n")?, self.state.read(tensors, "z")?);
+        self.state = SlotStates::new(self.state.len());
+        for (slot, (n, z)) in (0..).zip(n.iter().zip(z)).filter(|(_, (n, z))| n.to_bits() | z.to_bits() != 0) {
+            *self.state.get_mut(slot) = [self.rates.weight(*z, n.sqrt()), *z, *n, n.sqrt()];
+        }
         Ok(())
     }
 }

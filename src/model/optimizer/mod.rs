@@ -1,7 +1,7 @@
 //! Optimizers: how a weight moves, given the slope of the loss.
 //!
 //! An optimizer owns the weights of a model that is linear in its slots, and whatever else it keeps for each of them,
-//! side by side in one row of a matrix (so that a hashed slot costs one cache line). A kind that is linear in its slots
+//! side by side (so that a hashed slot costs one cache line). A kind that is linear in its slots
 //! hands it each row with the loss, to [`Optimizer::learn`]. Another takes [`Optimizer::dot`], adds what else its sum has,
 //! finds the slope of its loss there, and calls [`Optimizer::step`].
 //!
@@ -18,6 +18,7 @@ mod ftrl;
 mod loss;
 mod normalised_sgd;
 mod sgd;
+mod slot_states;
 
 pub use loss::Loss;
 
@@ -37,14 +38,27 @@ pub trait Optimizer: Send {
         self.step(row, weight * slope);
     }
 
+    /// Reads the state of slots, so that what is not in the cache is fetched together. The result means nothing.
+    fn touch(&self, _slots: &[u32]) -> u64 {
+        0
+    }
+
     /// Returns the weight of a slot.
     fn weight(&self, slot: usize) -> f64;
+
+    /// Appends the weights of all slots.
+    fn append_weights(&self, weights: &mut Vec<f64>);
 
     /// Puts a slot back to where it started.
     fn forget(&mut self, slot: u32);
 
     /// Returns an independent copy.
     fn clone_box(&self) -> Box<dyn Optimizer>;
+
+    /// Returns an independent copy, which may share what neither changes.
+    fn share(&mut self) -> Box<dyn Optimizer> {
+        self.clone_box()
+    }
 
     /// Returns the whole state. The average of several states is a state: shards are combined that way.
     fn save(&self) -> Tensors;

@@ -13,8 +13,7 @@
 //!
 //! Shards average w, A, s and the two sums.
 
-use ndarray::Array2;
-
+use super::slot_states::SlotStates;
 use super::{Loss, Optimizer, OptimizerKind};
 use crate::model::tensor::{Tensor, Tensors, floats};
 use crate::model::{Bounds, ModelError, Parameter, SparseRow};
@@ -24,7 +23,7 @@ pub(super) static KIND: OptimizerKind = OptimizerKind {
     summary: "gradient descent as Vowpal Wabbit does it by default: normalised, adaptive, and with steps that do not overshoot",
     parameters: &[Parameter { name: "rate", default: 0.5, bounds: Bounds::Above(0.0), summary: "learning rate" }],
     build: |parameters, slots| {
-        Box::new(NormalisedSgd { rate: parameters.get("rate"), totals: [0.0; 2], state: Array2::zeros((slots, WIDTH)) })
+        Box::new(NormalisedSgd { rate: parameters.get("rate"), totals: [0.0; 2], state: SlotStates::new(slots) })
     },
 };
 
@@ -42,19 +41,16 @@ struct NormalisedSgd {
     rate: f64,
     /// Rows learnt, and the sum of their norms.
     totals: [f64; 2],
-    /// (slots, 3): w, A, s.
-    state: Array2<f64>,
+    /// w, A, s.
+    state: SlotStates<WIDTH>,
 }
 
 impl NormalisedSgd {
     /// Adds a row of a weight with the slope of its loss to A, s and the norms. Returns m and k.
     fn prepare(&mut self, row: SparseRow<'_>, slope: f64, weight: f64) -> [f64; 2] {
-        let state = self.state.as_slice_mut().expect("the state is row-major");
         let mut reach = 0.0;
         for (slot, x) in row.index.iter().zip(row.value).filter(|(_, x)| **x != 0.0) {
-            let [w, squares, most] = &mut state[WIDTH * *slot as usize..][..WIDTH] else {
-                unreachable!("a slot has three cells")
-            };
+            let [w, squares, most] = self.state.get_mut(*slot);
             let gradient = slope * x;
             *squares += weight * gradient * gradient;
             if x.abs() > *most {
@@ -73,9 +69,8 @@ impl NormalisedSgd {
 
     /// Moves the weights by `step`·r·x.
     fn shift(&mut self, row: SparseRow<'_>, step: f64) {
-        let state = self.state.as_slice_mut().expect("the state is row-major");
         for (slot, x) in row.index.iter().zip(row.value).filter(|(_, x)| **x != 0.0) {
-            let cells = &mut state[WIDTH * *slot as usize..][..WIDTH];
+            let cells = self.state.get_mut(*slot);
             if cells[1] == 0.0 {
                 continue;
             }
@@ -86,8 +81,7 @@ impl NormalisedSgd {
 
 impl Optimizer for NormalisedSgd {
     fn dot(&self, row: SparseRow<'_>) -> f64 {
-        let state = self.state.as_slice().expect("the state is row-major");
-        row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + state[WIDTH * *slot as usize] * x)
+        row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + self.state.get(*slot)[0] * x)
     }
 
     /// Takes the slope to be the same all the way.
@@ -114,28 +108,37 @@ impl Optimizer for NormalisedSgd {
     }
 
     fn forget(&mut self, slot: u32) {
-        self.state.row_mut(slot as usize).fill(0.0);
+        self.state.forget(slot);
     }
 
     fn clone_box(&self) -> Box<dyn Optimizer> {
         Box::new(self.clone())
     }
 
+    fn share(&mut self) -> Box<dyn Optimizer> {
+        Box::new(NormalisedSgd { state: self.state.share(), ..*self })
+    }
+
+    fn touch(&self, slots: &[u32]) -> u64 {
+        self.state.touch(slots)
+    }
+
     fn weight(&self, slot: usize) -> f64 {
-        self.state[(slot, 0)]
+        self.state.get(slot as u32)[0]
+    }
+
+    fn append_weights(&self, weights: &mut Vec<f64>) {
+        self.state.append_first(weights);
     }
 
     fn save(&self) -> Tensors {
-        let column = |column| Tensor::vector(self.state.column(column).to_vec());
+        let column = |column| self.state.column(column);
         let columns = NAMES.iter().enumerate().map(|(at, name)| ((*name).to_owned(), column(at)));
         columns.chain([(TOTALS.to_owned(), Tensor::vector(self.totals.to_vec()))]).collect()
     }
 
     fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
-        for (column, name) in NAMES.into_iter().enumerate() {
-            let cells = floats(tensors, name, Some(self.state.nrows()))?;
-            self.state.column_mut(column).iter_mut().zip(cells).for_each(|(cell, value)| *cell = *value);
-        }
+        self.state.load(tensors, &NAMES)?;
         self.totals.copy_from_slice(floats(tensors, TOTALS, Some(2))?);
         Ok(())
     }

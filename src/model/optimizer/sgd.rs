@@ -3,8 +3,7 @@
 //! `w −= eta·(g + l2·w)` with `eta = rate/(1 + decay·t)^0.5`, t being the examples learnt so far (Robbins and Monro
 //! 1951; the root as in scikit-learn's and Vowpal Wabbit's `power_t = 0.5`). `decay = 0` keeps the rate.
 
-use ndarray::Array1;
-
+use super::slot_states::SlotStates;
 use super::{Optimizer, OptimizerKind};
 use crate::model::tensor::{Tensor, Tensors, floats};
 use crate::model::{Bounds, ModelError, Parameter, SparseRow};
@@ -29,7 +28,7 @@ pub(super) static KIND: OptimizerKind = OptimizerKind {
     ],
     build: |parameters, slots| {
         let [rate, decay, l2] = ["rate", "decay", "l2"].map(|name| parameters.get(name));
-        Box::new(Sgd { rate, decay, l2, steps: 0.0, weights: Array1::zeros(slots) })
+        Box::new(Sgd { rate, decay, l2, steps: 0.0, state: SlotStates::new(slots) })
     },
 };
 
@@ -40,45 +39,55 @@ struct Sgd {
     l2: f64,
     /// Examples learnt; a float, so that shards can be averaged.
     steps: f64,
-    weights: Array1<f64>,
+    /// w.
+    state: SlotStates<1>,
 }
 
 impl Optimizer for Sgd {
     fn dot(&self, row: SparseRow<'_>) -> f64 {
-        let weights = self.weights.as_slice().expect("a vector is contiguous");
-        row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + weights[*slot as usize] * x)
+        row.index.iter().zip(row.value).fold(0.0, |sum, (slot, x)| sum + self.state.get(*slot)[0] * x)
     }
 
     fn step(&mut self, row: SparseRow<'_>, slope: f64) {
         let rate = self.rate / (1.0 + self.decay * self.steps).sqrt();
         self.steps += 1.0;
-        let weights = self.weights.as_slice_mut().expect("a vector is contiguous");
         for (slot, x) in row.index.iter().zip(row.value) {
-            let weight = &mut weights[*slot as usize];
+            let [weight] = self.state.get_mut(*slot);
             *weight -= rate * (slope * x + self.l2 * *weight);
         }
     }
 
     fn forget(&mut self, slot: u32) {
-        self.weights[slot as usize] = 0.0;
+        self.state.forget(slot);
     }
 
     fn clone_box(&self) -> Box<dyn Optimizer> {
         Box::new(self.clone())
     }
 
+    fn share(&mut self) -> Box<dyn Optimizer> {
+        Box::new(Sgd { state: self.state.share(), ..*self })
+    }
+
+    fn touch(&self, slots: &[u32]) -> u64 {
+        self.state.touch(slots)
+    }
+
     fn weight(&self, slot: usize) -> f64 {
-        self.weights[slot]
+        self.state.get(slot as u32)[0]
+    }
+
+    fn append_weights(&self, weights: &mut Vec<f64>) {
+        self.state.append_first(weights);
     }
 
     fn save(&self) -> Tensors {
-        let weights = Tensor::vector(self.weights.to_vec());
+        let weights = self.state.column(0);
         Tensors::from([("t".to_owned(), Tensor::vector(vec![self.steps])), ("w".to_owned(), weights)])
     }
 
     fn load(&mut self, tensors: &Tensors) -> Result<(), ModelError> {
         self.steps = floats(tensors, "t", Some(1))?[0];
-        self.weights = floats(tensors, "w", Some(self.weights.len()))?.to_vec().into();
-        Ok(())
+        self.state.load(tensors, &["w"])
     }
 }

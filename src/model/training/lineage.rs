@@ -47,7 +47,7 @@ impl Lineage {
         if shards == 1 && options.publish.is_none() && !setup.kind.by_steps {
             return self.learner.take().into_iter().collect();
         }
-        self.learner.iter().flat_map(|learner| (0..shards).map(|_| learner.clone_box())).collect()
+        self.learner.iter_mut().flat_map(|learner| (0..shards).map(|_| learner.share())).collect()
     }
 }
 

@@ -233,7 +233,7 @@ impl Learner for GradientBoosting {
         Ok(())
     }
 
-    fn freeze(&self) -> Box<dyn Scorer> {
+    fn freeze(&mut self) -> Box<dyn Scorer> {
         let (classes, ensemble) = match self.rule.task {
             Task::Multiclass => {
                 let order: Vec<usize> =

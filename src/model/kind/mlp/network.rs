@@ -248,7 +248,7 @@ impl Learner for Mlp {
         self.outputs.states_mut().iter_mut().for_each(|output| output.direct.forget(slots));
     }
 
-    fn freeze(&self) -> Box<dyn Scorer> {
+    fn freeze(&mut self) -> Box<dyn Scorer> {
         let outputs = self.outputs.ascending();
         Box::new(FrozenMlp {
             task: self.task,
@@ -338,11 +338,11 @@ mod tests {
                 let gradient = |grown: f64, was: f64| (grown - was).sqrt();
                 for position in 0..3 {
                     for unit in 0..3 {
-                        let cell = position * 3 + unit;
-                        let found = gradient(after.hidden.squares()[cell], before.hidden.squares()[cell]);
+                        let square = |mlp: &Mlp| mlp.hidden.squares(position)[unit];
+                        let found = gradient(square(&after), square(&before));
                         let shifted = |by: f64| {
                             let mut shifted = before.clone();
-                            shifted.hidden.values_mut()[cell] += by;
+                            *shifted.hidden.number_mut(position, unit) += by;
                             loss(&mut shifted, row, target)
                         };
                         let expected = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;

@@ -102,7 +102,7 @@ impl Learner for NaiveBayes {
         Ok(())
     }
 
-    fn freeze(&self) -> Box<dyn Scorer> {
+    fn freeze(&mut self) -> Box<dyn Scorer> {
         Box::new(Likelihoods::new(&self.classes.ascending(), self.task, self.smoothing, self.entries.clone()))
     }
 
