@@ -25,7 +25,7 @@ use crate::hash::{Seal, seal, seal_of, sha256};
 use crate::time::EventTime;
 
 /// The format that is written, and the only one that is read.
-const FORMAT: u32 = 10;
+const FORMAT: u32 = 11;
 
 /// The largest distance of a checkpoint's time from the epoch, in ms: arithmetic on it does not overflow.
 const FARTHEST: u64 = 1 << 60;

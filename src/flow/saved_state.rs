@@ -105,6 +105,7 @@ mod tests {
             partition: 0,
             resume: 6,
             place: None,
+            read: None,
             next: 12,
             at_end: false,
             newest: 3,

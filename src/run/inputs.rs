@@ -50,8 +50,9 @@ pub fn open(
         if is_file(source, config) || cluster.is_none() {
             let mut partition = file(source, config)?;
             let id = PartitionId { source: source.source.clone(), partition: 0 };
-            if let Some(place) = resume.position(&id).and_then(|position| position.place.as_ref()) {
-                partition.resume(place)?;
+            if let Some(position) = resume.position(&id) {
+                position.place.iter().try_for_each(|place| partition.resume(place))?;
+                position.read.iter().try_for_each(|place| partition.compare_to(place))?;
             }
             let bounds = file_bounds(source, config);
             assignments.add(topic, resume.assign(Box::new(partition), source, 0, bounds, partitions));

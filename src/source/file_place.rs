@@ -36,11 +36,12 @@ pub struct FilePlace {
 pub struct ContentHasher {
     length: u64,
     hasher: XxHash3_64,
+    last: Option<u8>,
 }
 
 impl Default for ContentHasher {
     fn default() -> Self {
-        ContentHasher { length: 0, hasher: XxHash3_64::with_seed(0) }
+        ContentHasher { length: 0, hasher: XxHash3_64::with_seed(0), last: None }
     }
 }
 
@@ -49,11 +50,18 @@ impl ContentHasher {
     pub fn push(&mut self, bytes: &[u8]) {
         self.length += bytes.len() as u64;
         self.hasher.write(bytes);
+        self.last = bytes.last().copied().or(self.last);
     }
 
     /// Returns the number of bytes that have been read.
     pub fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Returns whether a file whose next byte is this one goes on in the line that was read last.
+    pub fn is_within_line(&self, next: Option<u8>) -> bool {
+        let is_line_break = |byte: u8| matches!(byte, b'\n' | b'\r');
+        self.last.is_some_and(|last| !is_line_break(last)) && next.is_some_and(|next| !is_line_break(next))
     }
 
     /// Returns what has been read.

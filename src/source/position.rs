@@ -16,6 +16,8 @@ pub struct Position {
     pub resume: Offset,
     /// The place in the files at `resume`; `None` if they are no files.
     pub place: Option<FilePlace>,
+    /// The place in the files up to which they were read, at `resume` or after it; `None` if they are no files.
+    pub read: Option<FilePlace>,
     /// The first offset that was never read.
     pub next: Offset,
     /// True if the input had ended at `next`: the records below it were judged without any after it.

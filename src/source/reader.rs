@@ -330,6 +330,7 @@ impl PartitionReader {
             partition: self.progress.id.partition,
             resume: mark.first.unwrap_or(next),
             place: mark.place,
+            read: self.partition.place(),
             next,
             at_end: self.ended && !self.ingest.has_ended(),
             newest: mark.newest,

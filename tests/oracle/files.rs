@@ -349,6 +349,68 @@ fn another_file_of_the_same_name_ends_the_run() {
 }
 
 #[test]
+fn a_last_line_without_a_line_break_is_read_and_must_not_go_on_later() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["jsonl", "jsonl.gz", "csv", "csv.zst"] {
+        let path = folder.path().join(format!("1.{name}"));
+        let text = |users: &[&str]| match name.starts_with("csv") {
+            true => users.iter().fold("at,user\n".to_owned(), |text, user| format!("{text}1,{user}\n")),
+            false => lines(users),
+        };
+        // Without its line break, the last line of a CSV is a record of its own, and so is its beginning.
+        let cut = |text: String| text[..text.len() - if name.starts_with("csv") { 2 } else { 1 }].to_owned();
+        write(&path, cut(text(&["a", "bb"])));
+        let place = place_after(&[path.clone()], 3);
+        assert_eq!(place.offset, 2, "{name}");
+        let resume = || open(&[path.clone()]).resume(&place).map_err(|error| error.to_string());
+        assert_eq!(resume(), Ok(()), "{name}: the same file");
+        write(&path, cut(text(&["a", "bb"])) + "\n" + text(&["c"]).lines().last().unwrap());
+        assert_eq!(resume(), Ok(()), "{name}: a line break and a record");
+        for appended in ["b\n", "x"] {
+            write(&path, cut(text(&["a", "bb"])) + appended);
+            let error = resume().unwrap_err();
+            assert!(error.contains("its last line was not complete when it was read"), "{name}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_read_a_second_time_is_compared_with_what_was_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two] = ["1.jsonl", "2.jsonl"].map(|name| folder.path().join(name));
+    let both = [one.clone(), two.clone()];
+    write(&one, lines(&["a", "b"]));
+    write(&two, lines(&["c", "d"]).trim_end());
+    let (first, read) = (place_after(&both, 1), place_after(&both, 5));
+    let read_again = || {
+        let (mut partition, mut ingest) = (open(&both), Ingest::new(plan(), 0));
+        partition.resume(&first)?;
+        partition.compare_to(&read)?;
+        while partition.read(8192, &mut ingest)? == InputStatus::MoreAvailable {}
+        Ok(ingest.take_unsorted().batch.len())
+    };
+    let read_again = || read_again().map_err(|error: SourceError| error.to_string());
+    assert_eq!(read_again(), Ok(3));
+    for (path, text, expected) in [
+        (&two, lines(&["c", "d"]) + "{}\n", None),
+        (&two, lines(&["c", "d"]).trim_end().to_owned() + " ", Some("not complete when it was read")),
+        (&two, lines(&["c", "x"]), Some("its first")),
+        (&two, lines(&["c"]), Some("it ends after")),
+        (&one, lines(&["a", "x"]), Some("its first")),
+        (&one, lines(&["a", "b", "x"]), Some("it has grown")),
+    ] {
+        let before = std::fs::read(path).unwrap();
+        write(path, text);
+        match (read_again(), expected) {
+            (Ok(_), None) => {}
+            (Err(error), Some(expected)) if error.contains(expected) => {}
+            other => panic!("{other:?}"),
+        }
+        std::fs::write(path, before).unwrap();
+    }
+}
+
+#[test]
 fn files_are_read_in_natural_order_and_once() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["part-10.csv", "part-2.csv", "part-1.csv", "z.csv"] {

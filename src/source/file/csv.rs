@@ -187,6 +187,10 @@ impl FileReader for CsvReader {
     fn skip_to(&mut self, length: u64) -> Result<(), String> {
         self.records.skip_to(length).map_err(|error| error.to_string())
     }
+
+    fn is_within_line(&mut self) -> Result<bool, String> {
+        self.records.is_within_line().map_err(|error| error.to_string())
+    }
 }
 
 /// Returns whether a text means null.

@@ -55,6 +55,8 @@ pub struct CsvRecords {
     file: FileBytes,
     /// Between two fields.
     separator: u8,
+    /// True once the file had no more. What is appended from then on is not read: it may be the rest of the last line.
+    at_end: bool,
     core: csv_core::Reader,
     /// Bytes that have been read from the file; those from `start` on have not been used.
     buffer: Vec<u8>,
@@ -93,6 +95,7 @@ impl CsvRecords {
             file: bytes,
             separator,
             core: parser(separator),
+            at_end: false,
             buffer: Vec::new(),
             start: 0,
             counted: 0,
@@ -143,9 +146,24 @@ impl CsvRecords {
 
     /// Returns what has been read.
     pub fn content(&self) -> FileContent {
+        self.hashed().content()
+    }
+
+    fn hashed(&self) -> ContentHasher {
         let mut content = self.content.clone();
         content.push(&self.buffer[self.counted..self.start]);
-        content.content()
+        content
+    }
+
+    /// Returns whether what has been read ends within a line of the file.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn is_within_line(&mut self) -> std::io::Result<bool> {
+        if self.start == self.buffer.len() {
+            self.fill()?;
+        }
+        Ok(self.hashed().is_within_line(self.buffer.get(self.start).copied()))
     }
 
     /// Skips to a number of bytes from the beginning of the file, or to its end.
@@ -326,8 +344,12 @@ impl CsvRecords {
             self.buffer.drain(..self.start);
             (self.start, self.counted) = (0, 0);
         }
+        if self.at_end {
+            return Ok(false);
+        }
         let chunk = self.file.fill_buf()?;
         let count = chunk.len();
+        self.at_end = count == 0;
         self.buffer.extend_from_slice(chunk);
         self.file.consume(count);
         Ok(count > 0)

@@ -23,6 +23,14 @@ struct LineReader<F> {
     line: Vec<u8>,
     content: ContentHasher,
     format: F,
+    /// True once the file had no more. What is appended from then on is not read: it may be the rest of the last line.
+    at_end: bool,
+}
+
+impl<F> LineReader<F> {
+    fn new(bytes: FileBytes, format: F) -> Self {
+        LineReader { bytes, line: Vec::new(), content: ContentHasher::default(), format, at_end: false }
+    }
 }
 
 /// The size of a line, without its line break.
@@ -35,13 +43,13 @@ enum FoundLine {
 
 fn open<F: MessageFormat>(bytes: FileBytes, schema: &FileSchema) -> OpenedFile {
     let format = F::new(&schema.schema);
-    Ok(Box::new(LineReader { bytes, line: Vec::new(), content: ContentHasher::default(), format }))
+    Ok(Box::new(LineReader::new(bytes, format)))
 }
 
 /// Samples the first objects of JSON.
 fn sample(bytes: FileBytes, rows: usize) -> SampledFile {
     let format = Json::new(&Schema::new(Vec::new()));
-    let mut reader = LineReader { bytes, line: Vec::new(), content: ContentHasher::default(), format };
+    let mut reader = LineReader::new(bytes, format);
     let mut sample = RecordSample::default();
     loop {
         let is_first = reader.content.length() == 0;
@@ -70,12 +78,14 @@ impl<F> LineReader<F> {
     fn next(&mut self, most: usize) -> std::io::Result<FoundLine> {
         self.line.clear();
         let bounded = most as u64 + 1;
-        if (&mut self.bytes).take(bounded).read_until(b'\n', &mut self.line)? == 0 {
+        if self.at_end || (&mut self.bytes).take(bounded).read_until(b'\n', &mut self.line)? == 0 {
+            self.at_end = true;
             return Ok(FoundLine::End);
         }
         self.content.push(&self.line);
         let is_whole = self.line.pop_if(|last| *last == b'\n').is_some();
         if is_whole || self.line.len() <= most {
+            self.at_end = !is_whole;
             return Ok(FoundLine::Whole);
         }
         // The rest of a line that is too long is skipped.
@@ -87,6 +97,7 @@ impl<F> LineReader<F> {
             let end = chunk.iter().position(|byte| *byte == b'\n');
             let used = end.map_or(chunk.len(), |at| at + 1);
             if used == 0 {
+                self.at_end = true;
                 return Ok(FoundLine::TooLong(length));
             }
             self.content.push(&chunk[..used]);
@@ -131,5 +142,10 @@ impl<F: MessageFormat> FileReader for LineReader<F> {
 
     fn skip_to(&mut self, length: u64) -> Result<(), String> {
         advance(&mut self.bytes, &mut self.content, length).map_err(|error| error.to_string())
+    }
+
+    fn is_within_line(&mut self) -> Result<bool, String> {
+        let next = self.bytes.fill_buf().map_err(|error| error.to_string())?.first().copied();
+        Ok(self.content.is_within_line(next))
     }
 }

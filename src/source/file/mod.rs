@@ -103,6 +103,12 @@ pub trait FileReader: Send {
     /// # Errors
     /// If the file cannot be read.
     fn skip_to(&mut self, length: u64) -> Result<(), String>;
+
+    /// Returns whether what has been read ends within a line of the file.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    fn is_within_line(&mut self) -> Result<bool, String>;
 }
 
 /// Reads bytes until `length` have been hashed in all, or there are no more.

@@ -191,6 +191,10 @@ impl FileReader for ParquetReader {
         }
         Ok(())
     }
+
+    fn is_within_line(&mut self) -> Result<bool, String> {
+        Ok(false)
+    }
 }
 
 impl ParquetReader {

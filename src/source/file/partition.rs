@@ -50,6 +50,8 @@ pub struct FilePartition {
     /// The files that have been read whole.
     finished: Vec<FileContent>,
     offset: Offset,
+    /// The place up to which an earlier run has read, while records before it are read again.
+    read_before: Option<FilePlace>,
 }
 
 struct ReadingFile {
@@ -71,7 +73,7 @@ impl FilePartition {
         let schema = FileSchema { schema, nulls, optional };
         paths.iter().skip(1).try_for_each(|path| super::open(path, &schema).map(|_| ()))?;
         let mut partition =
-            FilePartition { waiting: paths.into(), schema, open: None, finished: Vec::new(), offset: 0 };
+            FilePartition { waiting: paths.into(), schema, open: None, finished: Vec::new(), offset: 0, read_before: None };
         partition.next()?;
         Ok(partition)
     }
@@ -91,16 +93,38 @@ impl FilePartition {
     /// # Errors
     /// If the files cannot be read, or are not those that were read up to there. Appended records and files are allowed.
     pub fn resume(&mut self, place: &FilePlace) -> Result<(), SourceError> {
-        for (index, read) in place.finished.iter().enumerate() {
+        self.advance_to(place)?;
+        self.offset = place.offset;
+        Ok(())
+    }
+
+    /// Compares what is read again with what an earlier run had read, which came to `place`.
+    ///
+    /// # Errors
+    /// If nothing is read again, as for [`FilePartition::resume`]. Otherwise a read fails.
+    pub fn compare_to(&mut self, place: &FilePlace) -> Result<(), SourceError> {
+        self.read_before = Some(place.clone());
+        self.compare()
+    }
+
+    /// Compares what has been read with what an earlier run had read, once all of its records have been read again.
+    fn compare(&mut self) -> Result<(), SourceError> {
+        match self.read_before.take_if(|place| self.offset >= place.offset) {
+            Some(place) => self.advance_to(&place),
+            None => Ok(()),
+        }
+    }
+
+    /// Skips to a place, and compares the files before it that are not finished yet.
+    fn advance_to(&mut self, place: &FilePlace) -> Result<(), SourceError> {
+        while let Some(read) = place.finished.get(self.finished.len()) {
             self.skip(u64::MAX, *read)?;
             if !self.next()? {
-                let (there, were) = (index + 1, place.finished.len() + 1);
+                let (there, were) = (self.finished.len() + 1, place.finished.len() + 1);
                 return Err(self.changed(&format!("it is the last of {there} files, and {were} were read before")));
             }
         }
-        self.skip(place.current.length, place.current)?;
-        self.offset = place.offset;
-        Ok(())
+        self.skip(place.current.length, place.current)
     }
 
     /// Skips to a length of the open file, and compares what is before it with what was read there.
@@ -108,7 +132,12 @@ impl FilePartition {
         let Some(ReadingFile { path, reader }) = &mut self.open else { return Ok(()) };
         reader.skip_to(length).map_err(|what| SourceError::File { path: path.display().to_string(), what })?;
         let found = reader.content();
+        let label = path.display().to_string();
+        let is_within_line = reader.is_within_line().map_err(|what| SourceError::File { path: label, what })?;
         match found == read {
+            true if is_within_line => Err(self.changed(&format!(
+                "its last line was not complete when it was read: it had no line break after {length}, where it goes on now"
+            ))),
             true => Ok(()),
             false if found.length < read.length => {
                 let (length, before) = (found.length, read.length);
@@ -125,7 +154,7 @@ impl FilePartition {
     fn changed(&self, what: &str) -> SourceError {
         let path = self.open.as_ref().map_or_else(String::new, |open| open.path.display().to_string());
         let what = format!(
-            "is not the file that was read before the restart: {what} (bytes, decompressed; rows of Parquet); expected the same files, with records or files appended at most; a run with --fresh starts over"
+            "is not the file that was read before the restart: {what} (bytes, decompressed; rows of Parquet); expected the same files, with whole records or files appended at most; a run with --fresh starts over"
         );
         SourceError::File { path, what }
     }
@@ -133,12 +162,21 @@ impl FilePartition {
 
 impl Partition for FilePartition {
     fn read(&mut self, max: usize, ingest: &mut Ingest) -> Result<InputStatus, SourceError> {
+        let left = self.read_before.as_ref().map_or(u64::MAX, |place| place.offset - self.offset);
+        let max = usize::try_from(left).unwrap_or(usize::MAX).min(max);
         let Some(ReadingFile { path, reader }) = &mut self.open else { return Ok(InputStatus::EndOfInput) };
         let read = reader.read(max, &mut self.offset, ingest);
-        match read.map_err(|what| SourceError::File { path: path.display().to_string(), what })? {
-            InputStatus::EndOfInput if self.next()? => Ok(InputStatus::MoreAvailable),
-            progress => Ok(progress),
+        let status = read.map_err(|what| SourceError::File { path: path.display().to_string(), what })?;
+        self.compare()?;
+        if status != InputStatus::EndOfInput {
+            return Ok(status);
         }
+        // The whole file was read again. Without another record, it must have been finished before, too.
+        if let Some(place) = &self.read_before {
+            let read = place.finished.get(self.finished.len()).copied().unwrap_or(place.current);
+            self.skip(u64::MAX, read)?;
+        }
+        Ok(if self.next()? { InputStatus::MoreAvailable } else { InputStatus::EndOfInput })
     }
 
     fn place(&self) -> Option<FilePlace> {
