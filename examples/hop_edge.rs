@@ -1,32 +1,61 @@
-//! The longest time for which a feature group holds its worker when the panes of all entities leave at once.
+//! The longest time for which a feature group holds its worker when all entities leave its windows at once.
 //!
-//! `cargo run --release --example hop_edge -- [entities] [rounds]`
+//! `cargo run --release --example hop_edge -- [entities] [rounds] [case]…`
 //!
-//! In each round, every entity has a payment within one minute, and all of them leave the window of an hour at the same
-//! time, by which the entities are gone: from the state and from the online store. Meanwhile the source goes on reading
-//! one record at a time. A gap is the time between two of its reads, in which the worker ran the other operators once: in
-//! wall time, and in processor time of the worker's thread, which a busy machine changes less.
+//! In each round, every entity has a payment within one minute, and later all of them leave every window at the same time,
+//! by which the entities are gone: from the state and from the online store. Meanwhile the source goes on reading one
+//! record at a time. A gap is the time between two of its reads, in which the worker ran every other operator once: in
+//! wall time, and in processor time of the worker's thread, which a busy machine changes less. Each case is a kind of
+//! window. In those that are `saved`, a checkpoint is taken just before, whose snapshot shares the state meanwhile, so that
+//! what leaves is copied first.
 
 #[path = "../benches/common/mod.rs"]
 mod common;
-#[path = "processor_time/mod.rs"]
-mod processor_time;
-
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::{median, plan_of, run_with, user_name};
+use common::{median, plan_of, run_with, thread_time, user_name};
+use tidemill::checkpoint::{CheckpointCoordinator, PendingSnapshot};
 use tidemill::source::{Ingest, InputStatus, Partition, RawMessage, SourceError};
 use tidemill::store::Online;
 use tidemill::value::ColumnBuilder;
 
 const MINUTE_MS: i64 = 60_000;
 
-/// 2023-11-14T22:00:00Z, the beginning of a minute.
-const BEGIN: i64 = 1_699_999_200_000;
+/// 2023-11-14T20:00:00Z, the beginning of a round: a multiple of its length.
+const BEGIN: i64 = 1_699_992_000_000;
 
-/// The time for which the group is left alone before the panes leave, so that it has nothing else to do then.
+/// The time from a round to the next, and that after its beginning by which all entities have left every window.
+const ROUND_MS: i64 = 240 * MINUTE_MS;
+const LEFT_MS: i64 = 121 * MINUTE_MS;
+
+/// The time for which the group is left alone before the entities leave, so that it has nothing else to do then.
 const REST: Duration = Duration::from_millis(500);
+
+/// A kind of window that is measured.
+struct Case {
+    name: &'static str,
+    /// The windows of a `count`, a `mean` and a `max`.
+    windows: &'static str,
+    /// The ops of the line.
+    ops: &'static str,
+    is_saved: bool,
+}
+
+const FEW: &str = r#"["count", "mean", "max"]"#;
+
+const CASES: &[Case] = &[
+    Case { name: "sliding", windows: r#"["1h"]"#, ops: FEW, is_saved: false },
+    Case { name: "tumbling", windows: r#"[{ tumbling = "1h" }]"#, ops: FEW, is_saved: false },
+    Case { name: "cumulative", windows: r#"[{ cumulative = "1h" }]"#, ops: FEW, is_saved: false },
+    Case { name: "session", windows: r#"[{ session = "1h" }]"#, ops: FEW, is_saved: false },
+    Case { name: "series", windows: r#"[{ series = 3, step = "20m" }]"#, ops: FEW, is_saved: false },
+    Case { name: "lagging", windows: r#"["30m"], lag = "30m""#, ops: FEW, is_saved: false },
+    Case { name: "many", windows: r#"["5m", "10m", "20m", "30m", "1h"]"#, ops: FEW, is_saved: false },
+    Case { name: "lists", windows: r#"["1h"]"#, ops: r#"["distinct", "last_k(5)", "quantile(0.9)"]"#, is_saved: false },
+    Case { name: "saved", windows: r#"["1h"]"#, ops: FEW, is_saved: true },
+    Case { name: "saved-tumbling", windows: r#"[{ tumbling = "1h" }]"#, ops: FEW, is_saved: true },
+];
 
 /// A phase of a round.
 enum Phase {
@@ -34,7 +63,9 @@ enum Phase {
     Fill(u32),
     /// All are in the online store, since then.
     Rest(Option<Instant>),
-    /// The panes leave: the end of the newest read, and the longest gap so far.
+    /// A checkpoint is taken.
+    Save,
+    /// The entities leave: the end of the newest read, and the longest gap so far.
     Leave(Moment, Gap),
 }
 
@@ -47,7 +78,7 @@ struct Moment {
 
 impl Moment {
     fn now() -> Self {
-        Moment { wall: Instant::now(), processor: processor_time::of_this_thread() }
+        Moment { wall: Instant::now(), processor: thread_time() }
     }
 }
 
@@ -77,6 +108,9 @@ struct Payments {
     time: i64,
     offset: u64,
     online: Arc<Online>,
+    /// Takes the checkpoints, if there are any, and the newest.
+    coordinator: Option<Arc<CheckpointCoordinator>>,
+    snapshot: Option<PendingSnapshot>,
     longest: Arc<Mutex<Vec<Gap>>>,
 }
 
@@ -101,53 +135,80 @@ impl Payments {
     fn shown(&self) -> usize {
         self.online.group("user").map_or(0, |table| table.len())
     }
+
+    fn fill(&mut self, ingest: &mut Ingest, (from, max): (u32, usize), start: i64) -> Phase {
+        let to = self.entities.min(from + u32::try_from(max).unwrap_or(u32::MAX));
+        for user in from..to {
+            let within = MINUTE_MS * i64::from(user) / i64::from(self.entities);
+            self.push(ingest, &user_name(user), start + within);
+        }
+        if to == self.entities { Phase::Rest(None) } else { Phase::Fill(to) }
+    }
+
+    /// Lets time go on, so that all that was read closes.
+    fn tick(&mut self, ingest: &mut Ingest, start: i64) {
+        let time = (self.time + 1).clamp(start + MINUTE_MS, start + 19 * MINUTE_MS);
+        self.push(ingest, "clock", time);
+    }
+
+    fn rest(&mut self, ingest: &mut Ingest, since: Option<Instant>, start: i64) -> Phase {
+        self.tick(ingest, start);
+        let since = since.or_else(|| (self.shown() > self.entities as usize).then(Instant::now));
+        match since {
+            Some(since) if since.elapsed() >= REST => match &self.coordinator {
+                None => Phase::Leave(Moment::now(), Gap::default()),
+                Some(coordinator) => {
+                    coordinator.trigger(self.time + 1);
+                    Phase::Save
+                }
+            },
+            since => Phase::Rest(since),
+        }
+    }
+
+    /// Lets time go on until the checkpoint is taken. Its snapshot is kept, and not encoded.
+    fn save(&mut self, ingest: &mut Ingest, start: i64) -> Phase {
+        self.tick(ingest, start);
+        match self.coordinator.as_ref().and_then(|coordinator| coordinator.collect()) {
+            None => Phase::Save,
+            Some((_, snapshot)) => {
+                self.snapshot = Some(snapshot);
+                Phase::Leave(Moment::now(), Gap::default())
+            }
+        }
+    }
+
+    fn leave(&mut self, ingest: &mut Ingest, (before, longest): (Moment, Gap), start: i64) -> Phase {
+        let longest = longest.or_between(before, Moment::now());
+        self.push(ingest, "clock", (self.time + 1).max(start + LEFT_MS));
+        if self.shown() > 1 {
+            return Phase::Leave(Moment::now(), longest);
+        }
+        self.longest.lock().expect("no holder panics").push(longest);
+        (self.round, self.snapshot) = (self.round + 1, None);
+        Phase::Fill(0)
+    }
 }
 
 impl Partition for Payments {
     fn read(&mut self, max: usize, ingest: &mut Ingest) -> Result<InputStatus, SourceError> {
-        let start = BEGIN + self.round * 120 * MINUTE_MS;
-        match self.phase {
-            Phase::Fill(from) => {
-                let to = self.entities.min(from + u32::try_from(max).unwrap_or(u32::MAX));
-                for user in from..to {
-                    let within = MINUTE_MS * i64::from(user) / i64::from(self.entities);
-                    self.push(ingest, &user_name(user), start + within);
-                }
-                self.phase = if to == self.entities { Phase::Rest(None) } else { Phase::Fill(to) };
-            }
-            Phase::Rest(since) => {
-                // Time goes on, so that all that was read closes.
-                let time = (self.time + 1).clamp(start + MINUTE_MS, start + 60 * MINUTE_MS);
-                self.push(ingest, "clock", time);
-                let since = since.or_else(|| (self.shown() > self.entities as usize).then(Instant::now));
-                self.phase = match since {
-                    Some(since) if since.elapsed() >= REST => Phase::Leave(Moment::now(), Gap::default()),
-                    since => Phase::Rest(since),
-                };
-            }
-            Phase::Leave(before, longest) => {
-                let longest = longest.or_between(before, Moment::now());
-                self.push(ingest, "clock", (self.time + 1).max(start + 61 * MINUTE_MS));
-                self.phase = Phase::Leave(Moment::now(), longest);
-                if self.shown() <= 1 {
-                    self.longest.lock().expect("no holder panics").push(longest);
-                    (self.round, self.phase) = (self.round + 1, Phase::Fill(0));
-                }
-            }
-        }
+        let start = BEGIN + self.round * ROUND_MS;
+        self.phase = match self.phase {
+            Phase::Fill(from) => self.fill(ingest, (from, max), start),
+            Phase::Rest(since) => self.rest(ingest, since, start),
+            Phase::Save => self.save(ingest, start),
+            Phase::Leave(before, longest) => self.leave(ingest, (before, longest), start),
+        };
         Ok(if self.round == self.rounds { InputStatus::EndOfInput } else { InputStatus::MoreAvailable })
     }
 }
 
-fn main() {
-    let number = |at: usize, default: u32| {
-        let text = std::env::args().nth(at + 1);
-        text.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{text:?} is no number")))
-    };
-    let (entities, rounds) = (number(0, 1_000_000), number(1, 5));
-    let plan = plan_of(r#"{ of = "amount", op = ["count", "mean", "max"], windows = ["1h"] }"#, "payments");
+/// The longest gap of each round.
+fn measure(case: &Case, entities: u32, rounds: u32) -> Vec<Gap> {
+    let line = format!(r#"{{ of = "amount", op = {}, windows = {} }}"#, case.ops, case.windows);
+    let plan = plan_of(&line, "payments");
     let longest = Arc::new(Mutex::new(Vec::new()));
-    let payments = |online: &Arc<Online>| -> Vec<Box<dyn Partition>> {
+    let payments = |online: &Arc<Online>, coordinator: &Arc<CheckpointCoordinator>| -> Vec<Box<dyn Partition>> {
         vec![Box::new(Payments {
             entities,
             rounds: i64::from(rounds),
@@ -156,18 +217,32 @@ fn main() {
             time: BEGIN,
             offset: 0,
             online: online.clone(),
+            coordinator: case.is_saved.then(|| coordinator.clone()),
+            snapshot: None,
             longest: longest.clone(),
         })]
     };
     run_with(&plan, payments, 1);
     let longest = longest.lock().expect("no holder panics");
+    longest.clone()
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize, default: u32| {
+        let text = arguments.get(at);
+        text.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{text:?} is no number")))
+    };
+    let (entities, rounds) = (number(0, 1_000_000), number(1, 5));
+    let wanted = arguments.get(2..).unwrap_or_default();
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    for (round, Gap { wall, processor }) in (1..).zip(longest.iter()) {
-        println!("round {round}: longest gap {:>8.2} ms, {:>8.2} ms of processor time", ms(*wall), ms(*processor));
-    }
     println!(
-        "{entities} entities leave at once: longest gap {:.2} ms, {:.2} ms of processor time, medians of the rounds",
-        median(longest.iter().map(|gap| ms(gap.wall))),
-        median(longest.iter().map(|gap| ms(gap.processor)))
+        "{entities} entities leave at once: the longest gap of each round in ms of processor time, and its median in wall time"
     );
+    for case in CASES.iter().filter(|case| wanted.is_empty() || wanted.iter().any(|name| name == case.name)) {
+        let longest = measure(case, entities, rounds);
+        let each: Vec<String> = longest.iter().map(|gap| format!("{:6.2}", ms(gap.processor))).collect();
+        let wall = median(longest.iter().map(|gap| ms(gap.wall)));
+        println!("{:15} {}, wall {wall:6.2}", case.name, each.join(" "));
+    }
 }

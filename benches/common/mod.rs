@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use tidemill::checkpoint::CheckpointCoordinator;
 use tidemill::flow::build::JobEvent;
 use tidemill::flow::op::source::SourceEvent;
@@ -202,16 +203,27 @@ pub fn json_partitions(plan: &Plan, messages: &[Arc<Messages>]) -> Vec<Box<dyn P
 
 /// Runs a plan with one source on partitions, to the end; with the online store in the process if that is wanted.
 pub fn run(plan: &Arc<Plan>, transports: Vec<Box<dyn Partition>>, workers: usize, online: bool) {
-    run_into(plan, transports, workers, online.then(|| job::online_store(plan)));
+    let online = online.then(|| job::online_store(plan));
+    run_into(plan, transports, workers, online, CheckpointCoordinator::fresh());
 }
 
-/// The same with the online store, which the partitions are told.
-pub fn run_with(plan: &Arc<Plan>, transports: impl FnOnce(&Arc<Online>) -> Vec<Box<dyn Partition>>, workers: usize) {
-    let online = job::online_store(plan);
-    run_into(plan, transports(&online), workers, Some(online));
+/// The same with the online store and checkpoints, which the partitions are told.
+pub fn run_with(
+    plan: &Arc<Plan>,
+    transports: impl FnOnce(&Arc<Online>, &Arc<CheckpointCoordinator>) -> Vec<Box<dyn Partition>>,
+    workers: usize,
+) {
+    let (online, coordinator) = (job::online_store(plan), CheckpointCoordinator::fresh());
+    run_into(plan, transports(&online, &coordinator), workers, Some(online), coordinator);
 }
 
-fn run_into(plan: &Arc<Plan>, transports: Vec<Box<dyn Partition>>, workers: usize, online: Option<Arc<Online>>) {
+fn run_into(
+    plan: &Arc<Plan>,
+    transports: Vec<Box<dyn Partition>>,
+    workers: usize,
+    online: Option<Arc<Online>>,
+    coordinator: Arc<CheckpointCoordinator>,
+) {
     let partitions = Arc::new(Partitions::default());
     let frontier = InputFrontier::new(&partitions, None, None);
     let clock = PlaybackClock::new(&partitions, PlaybackSpeed::Unlimited);
@@ -230,7 +242,7 @@ fn run_into(plan: &Arc<Plan>, transports: Vec<Box<dyn Partition>>, workers: usiz
         frontier,
         clock,
         from: None,
-        coordinator: CheckpointCoordinator::fresh(),
+        coordinator,
         online,
         offline: None,
         events,
@@ -258,6 +270,12 @@ pub fn processor_seconds() -> f64 {
     let after_name = stat.rsplit_once(')').expect("the name stands in parentheses").1;
     let ticks = |field: usize| after_name.split_whitespace().nth(field).and_then(|field| field.parse::<f64>().ok());
     (ticks(11).expect("utime") + ticks(12).expect("stime")) / 100.0
+}
+
+/// Processor time of this thread so far.
+pub fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("less than a second"))
 }
 
 /// A contender of a comparison: its name on the command line, its description, and the function that runs it once.

@@ -8,9 +8,10 @@ use super::heap::make_room;
 use crate::value::Key;
 
 /// Slots by key. A look-up is one probe; a key is stored once.
-#[derive(Default)]
 pub struct Entities {
-    slots: HashTable<u32>,
+    /// The slots, divided by hash: one table or, of many entities, [`TABLES`]. A table that is full is made anew with all
+    /// it has, which takes tens of milliseconds for a million entities.
+    tables: Vec<HashTable<u32>>,
     keys: CowVec<Option<Key>>,
     /// Per slot, the key's length and first 16 bytes: usually enough to compare without following its pointer.
     prefixes: Vec<KeyPrefix>,
@@ -18,6 +19,28 @@ pub struct Entities {
     free: Vec<u32>,
     /// The lengths of all keys, added up.
     key_bytes: usize,
+}
+
+/// The number of tables of many entities, and the most that one table has.
+const TABLES: usize = 64;
+const MOST_IN_ONE: usize = 16_384;
+
+/// Returns the table of a hash. Neither the bits by which workers share keys nor those of the place in the table decide.
+fn table_of(tables: usize, hash: u64) -> usize {
+    (hash >> 32) as usize % tables
+}
+
+impl Default for Entities {
+    fn default() -> Self {
+        Entities {
+            tables: vec![HashTable::new()],
+            keys: CowVec::default(),
+            prefixes: Vec::new(),
+            hashes: Vec::new(),
+            free: Vec::new(),
+            key_bytes: 0,
+        }
+    }
 }
 
 /// The length of a key and its first bytes, zeros after its end.
@@ -55,15 +78,20 @@ impl Entities {
     /// The slot of a key.
     pub fn find(&self, key: &[u8], hash: u64) -> Option<u32> {
         let prefix = KeyPrefix::of(key);
-        self.slots.find(hash, |slot| is_at(&self.prefixes, &self.keys, *slot, &prefix, key)).copied()
+        let table = &self.tables[table_of(self.tables.len(), hash)];
+        table.find(hash, |slot| is_at(&self.prefixes, &self.keys, *slot, &prefix, key)).copied()
     }
 
     /// The slot of a key, which gets one if it has none.
     pub fn slot(&mut self, key: &[u8], hash: u64) -> u32 {
+        if self.tables.len() == 1 && self.tables[0].len() == MOST_IN_ONE {
+            self.divide();
+        }
         let (keys, prefixes, hashes) = (&mut self.keys, &mut self.prefixes, &mut self.hashes);
         let prefix = KeyPrefix::of(key);
         let is_it = |slot: &u32| is_at(prefixes, keys, *slot, &prefix, key);
-        match self.slots.entry(hash, is_it, |slot| hashes[*slot as usize]) {
+        let table = table_of(self.tables.len(), hash);
+        match self.tables[table].entry(hash, is_it, |slot| hashes[*slot as usize]) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(place) => {
                 let slot = self.free.pop().unwrap_or(prefixes.len() as u32);
@@ -84,12 +112,24 @@ impl Entities {
         }
     }
 
+    /// Divides the slots among many tables.
+    fn divide(&mut self) {
+        let hashes = &self.hashes;
+        let mut tables: Vec<HashTable<u32>> = (0..TABLES).map(|_| HashTable::new()).collect();
+        for slot in self.tables.drain(..).flatten() {
+            let hash = hashes[slot as usize];
+            tables[table_of(TABLES, hash)].insert_unique(hash, slot, |slot| hashes[*slot as usize]);
+        }
+        self.tables = tables;
+    }
+
     /// Removes the entity in a slot, which is free then.
     pub fn release(&mut self, slot: u32) {
         if let Some(key) = self.keys.get_mut(slot).take() {
             self.key_bytes -= key.as_bytes().len();
             let hash = self.hashes[slot as usize];
-            if let Ok(entry) = self.slots.find_entry(hash, |other| *other == slot) {
+            let table = table_of(self.tables.len(), hash);
+            if let Ok(entry) = self.tables[table].find_entry(hash, |other| *other == slot) {
                 entry.remove();
             }
             self.free.push(slot);
@@ -121,7 +161,7 @@ impl Entities {
         // A key is shared bytes with two counts before them.
         let keys =
             self.keys.capacity() * size_of::<Option<Key>>() + self.len() * 2 * size_of::<usize>() + self.key_bytes;
-        let table = self.slots.allocation_size();
+        let table: usize = self.tables.iter().map(HashTable::allocation_size).sum();
         let by_slot = self.prefixes.capacity() * size_of::<KeyPrefix>() + self.hashes.capacity() * size_of::<u64>();
         keys + table + by_slot + self.free.capacity() * size_of::<u32>()
     }
@@ -129,5 +169,26 @@ impl Entities {
     /// The keys by slot, as they are now.
     pub fn keys(&self) -> CowVec<Option<Key>> {
         self.keys.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entity_is_found_in_its_slot_however_many_there_are() {
+        let key = |number: usize| number.to_be_bytes();
+        let hash = |number: usize| Key::hash_of(&key(number));
+        let mut entities = Entities::default();
+        let slots: Vec<u32> = (0..40_000).map(|number| entities.slot(&key(number), hash(number))).collect();
+        assert_eq!((entities.tables.len(), entities.len()), (TABLES, 40_000));
+        let is_found =
+            |entities: &Entities, number: usize| entities.find(&key(number), hash(number)) == Some(slots[number]);
+        assert!((0..40_000).all(|number| is_found(&entities, number)));
+        assert_eq!(entities.slot(&key(7), hash(7)), slots[7], "a known key keeps its slot");
+        (0..40_000).step_by(2).for_each(|number| entities.release(slots[number]));
+        assert!((0..40_000).all(|number| is_found(&entities, number) == (number % 2 == 1)));
+        assert_eq!(entities.len(), 20_000);
     }
 }

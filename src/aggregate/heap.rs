@@ -2,12 +2,18 @@
 //! Estimates saturate: a window may have more panes than any machine has memory for.
 
 /// The most items that a measurement looks at.
-const SAMPLES: usize = 4096;
+const SAMPLES: usize = 1024;
 
-/// Returns the sum over `len` items of the bytes of each: exact up to 4,096 items, else scaled up from so many of them,
+/// Returns the sum over `len` items of the bytes of each: exact up to 1,024 items, else scaled up from so many of them,
 /// evenly spread.
 pub fn sampled(len: usize, bytes: impl Fn(usize) -> usize) -> usize {
-    let samples = len.min(SAMPLES);
+    sampled_of(len, len, bytes)
+}
+
+/// The same of a part with `len` of `all` items: it looks at its share of the samples, and at one at least.
+pub fn sampled_of(len: usize, all: usize, bytes: impl Fn(usize) -> usize) -> usize {
+    let share = if all <= SAMPLES { len } else { SAMPLES * len / all };
+    let samples = share.max(1).min(len);
     if samples == 0 {
         return 0;
     }
@@ -67,7 +73,7 @@ mod tests {
     fn a_sum_is_exact_up_to_the_most_samples_and_near_beyond() {
         let bytes = |item: usize| item % 10;
         assert_eq!(sampled(0, bytes), 0);
-        assert_eq!(sampled(4096, bytes), (0..4096).map(bytes).sum::<usize>());
+        assert_eq!(sampled(SAMPLES, bytes), (0..SAMPLES).map(bytes).sum::<usize>());
         let (near, exact) = (sampled(100_000, bytes) as f64, (0..100_000).map(bytes).sum::<usize>() as f64);
         assert!((near / exact - 1.0).abs() < 0.05, "{near} of {exact}");
     }

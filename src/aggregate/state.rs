@@ -268,17 +268,24 @@ impl GroupState {
         self.len() == 0
     }
 
-    /// Memory held by entities and windows. Where entities hold memory of their own, it is that of all up to 4,096
+    /// Memory held by entities and windows. Where entities hold memory of their own, it is that of all up to 1,024
     /// entities, and beyond an estimate from as many of them.
     pub fn bytes(&self) -> usize {
-        let windows: usize = self.windows.iter().map(|window| window.bytes()).sum();
-        let recency = self.recency.as_ref().map_or(0, Recency::bytes);
-        windows + self.entities.bytes() + self.provisional.bytes() + recency
+        (0..).map_while(|part| self.bytes_of(part)).sum()
+    }
+
+    /// The same of a part: of the entities, or of a window. `None` if there are no more.
+    pub fn bytes_of(&self, part: usize) -> Option<usize> {
+        let Some(window) = part.checked_sub(1) else {
+            let recency = self.recency.as_ref().map_or(0, Recency::bytes);
+            return Some(self.entities.bytes() + self.provisional.bytes() + recency);
+        };
+        self.windows.get(window).map(|window| window.bytes())
     }
 
     /// The closed state as it is now.
-    pub fn save(&self) -> GroupSnapshot {
-        let windows = self.windows.iter().map(|window| window.save()).collect();
+    pub fn save(&mut self) -> GroupSnapshot {
+        let windows = self.windows.iter_mut().map(|window| window.save()).collect();
         GroupSnapshot {
             sequence: self.sequence,
             asof: self.asof,

@@ -76,19 +76,25 @@ impl OperatorCheckpoint {
         first.into_iter().chain([Stretch { until: frontier, save_after: false }])
     }
 
-    /// Measures the memory that the state of this instance holds, in bytes, unless it was measured a short while ago. Then
-    /// it returns the time after which it can be measured.
-    pub fn measure_state(&mut self, bytes: impl FnOnce() -> usize) -> Option<Duration> {
-        let wait =
-            |(_, last): &(_, Instant)| MEASURE_INTERVAL.checked_sub(last.elapsed()).filter(|wait| !wait.is_zero());
-        if let Some(wait) = self.measured.as_ref().and_then(wait) {
-            return Some(wait);
+    /// Measures the memory that the state of this instance holds, in bytes, unless it was measured a short while ago.
+    pub fn measure_state(&mut self, bytes: impl FnOnce() -> usize) {
+        if self.measures_in().is_zero() {
+            self.set_state_bytes(bytes());
         }
+    }
+
+    /// Returns the time after which the state is to be measured again.
+    pub fn measures_in(&self) -> Duration {
+        let wait = |(_, last): &(_, Instant)| MEASURE_INTERVAL.saturating_sub(last.elapsed());
+        self.measured.as_ref().map_or(Duration::ZERO, wait)
+    }
+
+    /// Sets the memory that the state of this instance holds, in bytes, which was measured just now.
+    pub fn set_state_bytes(&mut self, bytes: usize) {
         let known = self.measured.take().map(|(known, _)| known);
         let measured = known.unwrap_or_else(|| self.coordinator.register_state(&self.operator));
-        measured.store(bytes() as u64, Relaxed);
+        measured.store(bytes as u64, Relaxed);
         self.measured = Some((measured, Instant::now()));
-        None
     }
 
     /// Saves the state of this instance as of `time`, the barrier.

@@ -80,12 +80,15 @@ impl Hasher for KeyHasher {
     }
 }
 
+/// Parts of a table, each of which is made anew with all it has when it is full: few enough keys that this is short.
+const SHARDS: usize = 256;
+
 impl OnlineTable {
     fn new(key: &[Type]) -> Self {
         let seeded = Seeded(RandomState::new().hash_one(key.len()));
         OnlineTable {
             codec: KeyCodec::new(key),
-            cells: DashMap::with_hasher(seeded),
+            cells: DashMap::with_hasher_and_shard_amount(seeded, SHARDS),
             dirty: OnceLock::new(),
             freshness: OnceLock::new(),
             tap: ChangeTap::default(),

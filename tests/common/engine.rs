@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -141,6 +141,8 @@ pub struct Found {
     pub online: Option<Arc<Online>>,
     /// The snapshot that was asked for.
     pub snapshot: Option<(i64, SnapshotParts)>,
+    /// The one that was asked for on the way.
+    pub late_snapshot: Option<LateSnapshot>,
 }
 
 /// A partition of messages in memory.
@@ -176,11 +178,61 @@ impl Partition for Memory {
 }
 
 /// A partition that is read a few records at a time.
-struct Few(Box<dyn Partition>, usize);
+struct Few {
+    partition: Box<dyn Partition>,
+    most: usize,
+    trigger: Option<Arc<LateTrigger>>,
+}
 
 impl Partition for Few {
     fn read(&mut self, max: usize, ingest: &mut Ingest) -> Result<InputStatus, SourceError> {
-        self.0.read(max.min(self.1), ingest)
+        self.trigger.iter().for_each(|trigger| trigger.count_read());
+        self.partition.read(max.min(self.most), ingest)
+    }
+}
+
+/// Takes a checkpoint of a run that is under way, as of the frontier that it has then.
+struct LateTrigger {
+    /// The number of reads, of all partitions, after which it is triggered.
+    after: usize,
+    reads: AtomicUsize,
+    frontier: Arc<InputFrontier>,
+    coordinator: Arc<CheckpointCoordinator>,
+    taken: Mutex<Option<LateSnapshot>>,
+}
+
+/// A snapshot of a run that was under way.
+#[derive(Clone, Debug)]
+pub struct LateSnapshot {
+    pub time: i64,
+    pub parts: SnapshotParts,
+    /// The number of reads between its trigger and the last operator's save.
+    pub reads: usize,
+}
+
+impl LateTrigger {
+    fn count_read(&self) {
+        let reads = self.reads.fetch_add(1, SeqCst);
+        if reads == self.after {
+            let _ = self.frontier.inject_barrier(|time| self.coordinator.trigger(time));
+        } else if reads > self.after {
+            self.collect(reads - self.after);
+        }
+    }
+
+    fn collect(&self, reads: usize) {
+        let mut taken = self.taken.lock().expect("no holder panics");
+        if taken.is_none()
+            && let Some((time, snapshot)) = self.coordinator.collect()
+        {
+            *taken = Some(LateSnapshot { time, parts: snapshot.encode().collect(), reads });
+        }
+    }
+
+    /// The snapshot, once the run is over.
+    fn finish(&self) -> Option<LateSnapshot> {
+        self.collect(self.reads.load(SeqCst).saturating_sub(self.after));
+        self.taken.lock().expect("no holder panics").take()
     }
 }
 
@@ -196,6 +248,8 @@ pub struct Run<'a> {
     pub start: Option<(i64, SnapshotParts)>,
     /// Ask for a snapshot as of this time.
     pub snapshot: Option<i64>,
+    /// Ask for a snapshot after so many reads, of all partitions.
+    pub snapshot_after: Option<usize>,
     /// The time at which outputs begin.
     pub from: Option<i64>,
     /// The time at which sources begin.
@@ -222,6 +276,7 @@ impl Default for Run<'_> {
             partitions: 1,
             start: None,
             snapshot: None,
+            snapshot_after: None,
             from: None,
             since: None,
             until: None,
@@ -266,6 +321,14 @@ impl Run<'_> {
             Some((time, parts)) => CheckpointCoordinator::restoring(time, parts),
             None => CheckpointCoordinator::fresh(),
         };
+        let late = |after| LateTrigger {
+            after,
+            reads: AtomicUsize::new(0),
+            frontier: frontier.clone(),
+            coordinator: coordinator.clone(),
+            taken: Mutex::default(),
+        };
+        let trigger = self.snapshot_after.map(|after| Arc::new(late(after)));
         let positions = positions(&plan, &coordinator).expect("what was saved can be loaded");
         for (topic, reader) in readers.iter().enumerate() {
             let position = |number| positions.get(&PartitionId { source: reader.source.clone(), partition: number });
@@ -276,7 +339,8 @@ impl Run<'_> {
                     ingest.begin_at(since);
                 }
                 let progress = partitions.register(reader, number);
-                let assigned = AssignedPartition::new(Box::new(Few(partition, self.read)), ingest, progress);
+                let few = Few { partition, most: self.read, trigger: trigger.clone() };
+                let assigned = AssignedPartition::new(Box::new(few), ingest, progress);
                 assignments.add(
                     topic,
                     match position(number) {
@@ -342,6 +406,7 @@ impl Run<'_> {
             online: Some(online.clone()),
             nulls: job.nulls.counts(),
             dropped: job::dropped(&job),
+            late_snapshot: trigger.and_then(|trigger| trigger.finish()),
             snapshot: coordinator.collect().map(|(time, parts)| (time, parts.encode().collect())),
             ..Found::default()
         };

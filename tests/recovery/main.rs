@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `replay` | the whole program: replays and live runs give the same hashes |
 //! | `backup` | a copy of a run's files that goes on elsewhere |
+//! | `boundary` | checkpoints that are triggered while all entities leave |
 //! | `classes` | the same for models of all tasks, from file to endpoint |
 //! | `snapshot` | state that is saved and loaded on another number of workers |
 //! | `registry` | versions of models |
@@ -25,6 +26,7 @@
 //! Interruptions by a broker are in `tests/kafka`.
 
 mod backup;
+mod boundary;
 mod champion;
 mod classes;
 #[path = "../common/mod.rs"]

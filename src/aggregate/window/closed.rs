@@ -147,7 +147,7 @@ pub trait ClosedWindow<A: Aggregate>: 'static {
     }
 
     /// The state as it is now, to be encoded later.
-    fn save(&self) -> Encoder;
+    fn save(&mut self) -> Encoder;
 
     /// Adds what was saved: each slot of then is the one that `slots` maps it to, or left out.
     ///

@@ -209,7 +209,7 @@ impl<A: Aggregate> ClosedWindow<A> for CumulativeWindow<A> {
         Cow::Borrowed(&self.stretches.get(slot).acc)
     }
 
-    fn save(&self) -> Encoder {
+    fn save(&mut self) -> Encoder {
         let (aggregate, stretches) = (self.aggregate, self.stretches.clone());
         Box::new(move || {
             let held = (0u32..).zip(stretches.iter()).filter(|(_, stretch)| stretch.number > i64::MIN);

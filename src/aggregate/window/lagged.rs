@@ -199,7 +199,7 @@ impl<A: Aggregate> ClosedWindow<A> for Lagged<A> {
         own.into_iter().for_each(|waiting| visit(&waiting.single.acc));
     }
 
-    fn save(&self) -> Encoder {
+    fn save(&mut self) -> Encoder {
         let (inner, left, chunks) = (self.inner.save(), self.queue.left, self.queue.chunks.clone());
         let aggregate = self.aggregate;
         let generations: Vec<u32> = self.counts.iter().map(|count| count.generation).collect();

@@ -179,7 +179,7 @@ impl<A: Aggregate, Q: RecordQueue<A>> ClosedWindow<A> for LastNWindow<A, Q> {
         self.queues.get(slot).newest(&self.aggregate, self.window.0)
     }
 
-    fn save(&self) -> Encoder {
+    fn save(&mut self) -> Encoder {
         let (aggregate, queues) = (self.aggregate, self.queues.clone());
         Box::new(move || {
             let held = (0u32..).zip(queues.iter()).filter(|(_, queue)| queue.len() > 0);

@@ -150,7 +150,7 @@ impl<A: Aggregate> ClosedWindow<A> for LifetimeWindow<A> {
         Cow::Borrowed(self.accumulators.get(slot))
     }
 
-    fn save(&self) -> Encoder {
+    fn save(&mut self) -> Encoder {
         let (aggregate, accumulators) = (self.aggregate, self.accumulators.clone());
         Box::new(move || {
             let held = (0u32..).zip(accumulators.iter()).filter(|(_, acc)| !aggregate.is_empty(acc));

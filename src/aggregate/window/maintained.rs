@@ -52,7 +52,7 @@ pub trait WindowState {
     /// Empties a provisional slot for its next entity.
     fn clear_provisional(&mut self, slot: u32);
     /// The same as [`ClosedWindow::save`].
-    fn save(&self) -> Encoder;
+    fn save(&mut self) -> Encoder;
     /// The same as [`ClosedWindow::load`].
     ///
     /// # Errors
@@ -178,7 +178,7 @@ where
         self.provisional.clear(slot);
     }
 
-    fn save(&self) -> Encoder {
+    fn save(&mut self) -> Encoder {
         self.closed.save()
     }
 

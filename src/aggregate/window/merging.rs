@@ -162,7 +162,7 @@ impl<A: Aggregate> ClosedWindow<A> for Merging<A> {
         Some(self.of_shared(panes, asof))
     }
 
-    fn save(&self) -> Encoder {
+    fn save(&mut self) -> Encoder {
         saved_panes::encoder(self.aggregate, &self.panes)
     }
 

@@ -28,6 +28,7 @@ mod last_n;
 mod lifetime;
 mod maintained;
 mod merging;
+mod pane_bucket;
 mod panes;
 mod parts;
 mod provisional;

@@ -281,7 +281,7 @@ impl<A: Aggregate> ClosedWindow<A> for SeriesWindow<A> {
         answers.iter().rev().for_each(visit);
     }
 
-    fn save(&self) -> Encoder {
+    fn save(&mut self) -> Encoder {
         saved_panes::encoder(self.aggregate, &self.panes)
     }
 

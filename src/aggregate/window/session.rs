@@ -241,7 +241,7 @@ impl<A: Aggregate> ClosedWindow<A> for SessionWindow<A> {
         Cow::Borrowed(&self.runs.get(slot).acc)
     }
 
-    fn save(&self) -> Encoder {
+    fn save(&mut self) -> Encoder {
         let (aggregate, runs) = (self.aggregate, self.runs.clone());
         Box::new(move || {
             let held = (0u32..).zip(runs.iter()).filter(|(_, run)| !aggregate.is_empty(&run.acc));

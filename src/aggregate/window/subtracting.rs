@@ -4,14 +4,14 @@
 //! remembers its position in the bucket that it last added to, so a record in the same pane as the one before is two
 //! insertions. Subtracting a pane as it expires costs one step an entity in it, and nothing is scheduled a record.
 //!
-//! A snapshot shares the buckets; one that is added to while a snapshot of it is held is copied first. Totals are not
-//! saved: they are the sums of the buckets.
+//! A snapshot shares the chunks of the buckets; one that is added to while a snapshot of it is held is copied first. Totals
+//! are not saved: they are the sums of the buckets.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use super::closed::{ClosedWindow, Expired, LineUpdates, Single, Update};
+use super::pane_bucket::{PaneBucket, PaneEntry, SharedChunks};
 use super::panes::Sliding;
 use crate::aggregate::algebra::Invertible;
 use crate::aggregate::assumed_records::AssumedRecords;
@@ -20,18 +20,6 @@ use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::aggregate::state_codec::StateReader;
 use crate::aggregate::step_budget::StepBudget;
 use crate::time::EventTime;
-
-/// A pane and what it adds to the entities that have records in it.
-type Bucket<T> = (i64, Arc<Vec<PaneEntry<T>>>);
-
-/// The part of a pane that is of one entity.
-#[derive(Clone)]
-struct PaneEntry<T> {
-    slot: u32,
-    /// The number of entities that had been dropped from the slot. The entry is void once there are more.
-    generation: u32,
-    acc: T,
-}
 
 /// The running total of one entity.
 struct RunningTotal<T> {
@@ -57,11 +45,7 @@ pub struct Subtracting<A: Invertible> {
     /// By slot.
     totals: Vec<RunningTotal<A::Acc>>,
     /// By pane, ascending.
-    buckets: VecDeque<Bucket<A::Acc>>,
-    /// Entries of the oldest bucket, the last ones, that are subtracted already: it is leaving, and a snapshot shares it.
-    subtracted: usize,
-    /// An emptied bucket, for the next pane: its memory is as large as a pane needs.
-    spare: Vec<PaneEntry<A::Acc>>,
+    buckets: VecDeque<(i64, PaneBucket<A::Acc>)>,
     /// True if entries of dropped entities may be left.
     has_void: bool,
 }
@@ -77,8 +61,7 @@ impl<A: Invertible> Subtracting<A> {
     }
 
     pub fn new(window: Sliding, aggregate: A) -> Self {
-        let (totals, buckets, spare) = (Vec::new(), VecDeque::new(), Vec::new());
-        Subtracting { window, aggregate, totals, buckets, subtracted: 0, spare, has_void: false }
+        Subtracting { window, aggregate, totals: Vec::new(), buckets: VecDeque::new(), has_void: false }
     }
 
     /// The position of a pane's bucket, nearly always the last.
@@ -88,16 +71,14 @@ impl<A: Invertible> Subtracting<A> {
             Some((newest, _)) if *newest > pane => {
                 let at = self.buckets.partition_point(|(known, _)| *known < pane);
                 if self.buckets[at].0 != pane {
-                    self.buckets.insert(at, (pane, Arc::default()));
+                    self.buckets.insert(at, (pane, PaneBucket::default()));
                 }
                 at
             }
             _ => {
-                if let Some(filled) = self.buckets.back_mut().and_then(|(_, bucket)| Arc::get_mut(bucket)) {
-                    // Only late records are added to it from now on.
-                    filled.shrink_to(filled.len() + filled.len() / 16);
-                }
-                self.buckets.push_back((pane, Arc::new(std::mem::take(&mut self.spare))));
+                // Only late records are added to the one before from now on.
+                self.buckets.back_mut().into_iter().for_each(|(_, filled)| filled.shrink());
+                self.buckets.push_back((pane, PaneBucket::default()));
                 self.buckets.len() - 1
             }
         }
@@ -105,20 +86,20 @@ impl<A: Invertible> Subtracting<A> {
 }
 
 /// Adds to a slot's total and to its entry in the bucket of a pane.
-fn add_to_pane<T: Default>(
+fn add_to_pane<T: Clone + Default>(
     total: &mut RunningTotal<T>,
-    bucket: &mut Vec<PaneEntry<T>>,
+    bucket: &mut PaneBucket<T>,
     (slot, pane): (u32, i64),
     add: impl Fn(&mut T),
 ) {
     add(&mut total.total);
     if total.pane == pane {
-        add(&mut bucket[total.at as usize].acc);
+        add(&mut bucket.get_mut(total.at).acc);
     } else {
-        (total.pane, total.at) = (pane, bucket.len() as u32);
         let mut acc = T::default();
         add(&mut acc);
-        bucket.push(PaneEntry { slot, generation: total.generation, acc });
+        total.pane = pane;
+        total.at = bucket.push(PaneEntry { slot, generation: total.generation, acc });
     }
 }
 
@@ -141,20 +122,15 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
 
     fn compact(&mut self) {
         self.has_void = false;
+        let totals = &mut self.totals;
         for (pane, bucket) in &mut self.buckets {
-            // A bucket that a snapshot shares is compacted another time.
-            let Some(bucket) = Arc::get_mut(bucket) else {
-                self.has_void = true;
-                continue;
-            };
-            bucket.retain(|entry| self.totals[entry.slot as usize].generation == entry.generation);
+            bucket.retain(|entry| totals[entry.slot as usize].generation == entry.generation);
             for (at, entry) in (0u32..).zip(bucket.iter()) {
-                let total = &mut self.totals[entry.slot as usize];
+                let total = &mut totals[entry.slot as usize];
                 if total.pane == *pane {
                     total.at = at;
                 }
             }
-            bucket.shrink_to(bucket.len() + bucket.len() / 8);
         }
     }
 
@@ -181,7 +157,7 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
             rejected.extend(numbered.by_ref().take(first).map(|(update, _)| update.slot));
             if first < run.len() {
                 let at = self.bucket(pane);
-                let bucket = Arc::make_mut(&mut self.buckets[at].1);
+                let bucket = &mut self.buckets[at].1;
                 for (update, sequence) in numbered {
                     match observed((update, sequence)) {
                         Some(record) => {
@@ -202,7 +178,7 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
         let counts = self.window.expires_at(pane) > single.time;
         if counts {
             let at = self.bucket(pane);
-            let bucket = Arc::make_mut(&mut self.buckets[at].1);
+            let bucket = &mut self.buckets[at].1;
             let total = &mut self.totals[slot as usize];
             add_to_pane(total, bucket, (slot, pane), |acc| aggregate.merge(acc, &single.acc));
         }
@@ -210,35 +186,24 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
     }
 
     fn advance(&mut self, asof: EventTime, budget: &mut StepBudget, expired: &mut Expired) {
-        while self.buckets.front().is_some_and(|(pane, _)| self.window.expires_at(*pane) <= asof) {
-            let (_, bucket) = &mut self.buckets[0];
-            let kept = bucket.len() - self.subtracted;
-            let from = kept - budget.take_up_to(kept);
-            for PaneEntry { slot, generation, acc } in &bucket[from..kept] {
-                let total = &mut self.totals[*slot as usize];
+        while let Some((_, bucket)) = self.buckets.front_mut().filter(|(pane, _)| self.window.expires_at(*pane) <= asof)
+        {
+            let (aggregate, totals) = (self.aggregate, &mut self.totals);
+            let is_empty = bucket.leave(budget, |PaneEntry { slot, generation, acc }| {
+                let total = &mut totals[*slot as usize];
                 if total.generation != *generation {
-                    continue;
+                    return;
                 }
-                self.aggregate.remove(&mut total.total, acc);
+                aggregate.remove(&mut total.total, acc);
                 expired.changed.push(*slot);
-                if self.aggregate.is_empty(&total.total) {
+                if aggregate.is_empty(&total.total) {
                     expired.emptied.push(*slot);
                 }
-            }
-            self.subtracted += kept - from;
-            if let Some(bucket) = Arc::get_mut(bucket) {
-                // Piece by piece: accumulators may hold memory of their own.
-                bucket.truncate(from);
-                self.subtracted = 0;
-            }
-            if from > 0 {
+            });
+            if !is_empty {
                 return;
             }
-            self.subtracted = 0;
-            let (_, bucket) = self.buckets.pop_front().expect("just seen");
-            if let Ok(emptied) = Arc::try_unwrap(bucket) {
-                self.spare = emptied;
-            }
+            self.buckets.pop_front();
         }
     }
 
@@ -254,17 +219,19 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
         Cow::Borrowed(&self.totals[slot as usize].total)
     }
 
-    fn save(&self) -> Encoder {
+    fn save(&mut self) -> Encoder {
         let aggregate = self.aggregate;
-        let buckets: Vec<Bucket<A::Acc>> = self.buckets.iter().cloned().collect();
+        let shared = |(pane, bucket): &mut (i64, PaneBucket<A::Acc>)| (*pane, bucket.share());
+        let buckets: Vec<(i64, SharedChunks<A::Acc>)> = self.buckets.iter_mut().map(shared).collect();
         let generations = self.has_void.then(|| self.totals.iter().map(|total| total.generation).collect::<Vec<_>>());
         Box::new(move || {
             let counts = |entry: &&PaneEntry<A::Acc>| {
                 generations.as_ref().is_none_or(|known| known[entry.slot as usize] == entry.generation)
             };
-            encoded(buckets.iter(), |to, (pane, bucket)| {
+            encoded(buckets.iter(), |to, (pane, chunks)| {
                 to.value(pane);
-                let entries: Vec<&PaneEntry<A::Acc>> = bucket.iter().filter(counts).collect();
+                let all = chunks.iter().flat_map(|chunk| chunk.iter());
+                let entries: Vec<&PaneEntry<A::Acc>> = all.filter(counts).collect();
                 to.all(entries.into_iter(), |to, entry| {
                     to.value(&entry.slot);
                     aggregate.write(&entry.acc, to);
@@ -293,7 +260,7 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
                 continue;
             }
             let at = self.bucket(pane);
-            let bucket = Arc::make_mut(&mut self.buckets[at].1);
+            let bucket = &mut self.buckets[at].1;
             for (slot, acc) in mine {
                 let total = &mut self.totals[slot as usize];
                 add_to_pane(total, bucket, (slot, pane), |into| aggregate.merge(into, &acc));
@@ -304,11 +271,10 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
 
     fn bytes(&self) -> usize {
         let heap = |acc: &A::Acc| self.aggregate.heap_bytes(acc);
-        let bucket = |bucket: &Vec<PaneEntry<A::Acc>>| {
-            bucket.capacity() * size_of::<PaneEntry<A::Acc>>() + sampled(bucket.len(), |at| heap(&bucket[at].acc))
-        };
+        let entries: usize = self.buckets.iter().map(|(_, bucket)| bucket.len()).sum();
+        let bucket = |bucket: &PaneBucket<A::Acc>| bucket.bytes(entries, |entry| heap(&entry.acc));
         let buckets: usize = self.buckets.iter().map(|(_, panes)| bucket(panes)).sum();
         let totals = self.totals.capacity() * size_of::<RunningTotal<A::Acc>>();
-        buckets + bucket(&self.spare) + totals + sampled(self.totals.len(), |slot| heap(&self.totals[slot].total))
+        buckets + totals + sampled(self.totals.len(), |slot| heap(&self.totals[slot].total))
     }
 }

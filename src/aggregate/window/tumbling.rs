@@ -252,7 +252,7 @@ impl<A: Aggregate> ClosedWindow<A> for FullStretches<A> {
         visit(&self.stretches.get(slot).newest);
     }
 
-    fn save(&self) -> Encoder {
+    fn save(&mut self) -> Encoder {
         let (aggregate, stretches) = (self.aggregate, self.stretches.clone());
         Box::new(move || {
             let held = (0u32..).zip(stretches.iter()).filter(|(_, held)| held.filling > i64::MIN);

@@ -184,12 +184,15 @@ impl GroupEntities {
     }
 
     /// The closed state as it is now.
-    pub fn save(&self) -> GroupSnapshot {
+    pub fn save(&mut self) -> GroupSnapshot {
         self.state.save()
     }
 
-    /// Memory held.
-    pub fn bytes(&self) -> usize {
-        self.state.bytes() + self.publisher.as_ref().map_or(0, OnlinePublisher::bytes)
+    /// Memory held by a part; `None` if there are no more.
+    pub fn bytes(&self, part: usize) -> Option<usize> {
+        let Some(part) = part.checked_sub(1) else {
+            return Some(self.publisher.as_ref().map_or(0, OnlinePublisher::bytes));
+        };
+        self.state.bytes_of(part)
     }
 }

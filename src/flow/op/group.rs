@@ -96,6 +96,7 @@ pub fn group<'scope>(
             throttle: is_online.then(|| PublishThrottle::new(length)),
             activator,
             measures_at: None,
+            measuring: None,
         };
         move |frontiers| schedule.run(&mut ports, frontiers)
     });
@@ -168,15 +169,24 @@ struct GroupSchedule {
     activator: Activator,
     /// The time of the next activation that measures the state.
     measures_at: Option<Instant>,
+    /// The measurement that is under way.
+    measuring: Option<StateMeasurement>,
+}
+
+/// A measurement of the state, part by part.
+#[derive(Default)]
+struct StateMeasurement {
+    next_part: usize,
+    bytes: usize,
 }
 
 impl GroupSchedule {
     fn run(&mut self, ports: &mut Ports, frontiers: &[MutableAntichain<EventTime>]) {
         self.receive(ports);
         let frontier = frontiers.iter().map(frontier_of).min().unwrap_or(EventTime::MAX);
-        let is_interrupted = self.advance(ports, frontier).is_err();
-        self.measure();
-        if is_interrupted {
+        let slice = WorkSlice::begin(self.length);
+        // What an activation does beside a slice of processing is left for the next, so that none is much longer.
+        if self.advance(ports, frontier, &slice).is_err() || self.measure(&slice) {
             self.activator.activate();
         } else {
             self.publish();
@@ -185,17 +195,16 @@ impl GroupSchedule {
 
     /// Processes everything before the frontier, and saves the state where a barrier lies on the way. What another slice had
     /// to leave is processed first, and then nothing else: it is published before more is begun.
-    fn advance(&mut self, ports: &mut Ports, frontier: EventTime) -> Result<(), Interrupted> {
-        let slice = WorkSlice::begin(self.length);
+    fn advance(&mut self, ports: &mut Ports, frontier: EventTime, slice: &WorkSlice) -> Result<(), Interrupted> {
         let mut upto = frontier;
         if let Some(until) = self.shard.closing_before() {
-            self.process(ports, until, &slice)?;
+            self.process(ports, until, slice)?;
             upto = until;
         }
         for stretch in self.checkpoint.stretches(upto) {
             if stretch.until > self.done {
                 self.shard.close_before(stretch.until);
-                self.process(ports, stretch.until, &slice)?;
+                self.process(ports, stretch.until, slice)?;
             }
             if stretch.save_after {
                 let snapshot = self.shard.save();
@@ -208,18 +217,30 @@ impl GroupSchedule {
         Ok(())
     }
 
-    /// Measures the state, now or in an activation of its own, so that what it holds is known although no input follows.
-    fn measure(&mut self) {
-        match self.checkpoint.measure_state(|| self.shard.state_bytes()) {
-            None => self.measures_at = None,
-            Some(wait) => {
-                let (now, is_over) = (Instant::now(), self.done == EventTime::MAX);
-                if !is_over && self.measures_at.is_none_or(|at| at <= now) {
-                    self.measures_at = Some(now + wait);
-                    self.activator.activate_after(wait);
-                }
+    /// Measures the state as far as a slice goes, if it is time; returns whether it has. Otherwise there will be an
+    /// activation for it, so that what the state holds is known although no input follows.
+    fn measure(&mut self, slice: &WorkSlice) -> bool {
+        let wait = self.checkpoint.measures_in();
+        if !wait.is_zero() {
+            let (now, is_over) = (Instant::now(), self.done == EventTime::MAX);
+            if !is_over && self.measures_at.is_none_or(|at| at <= now) {
+                self.measures_at = Some(now + wait);
+                self.activator.activate_after(wait);
+            }
+            return false;
+        }
+        self.measures_at = None;
+        let mut measurement = self.measuring.take().unwrap_or_default();
+        while let Some(bytes) = self.shard.state_bytes(measurement.next_part) {
+            measurement.bytes += bytes;
+            measurement.next_part += 1;
+            if slice.is_over() {
+                self.measuring = Some(measurement);
+                return true;
             }
         }
+        self.checkpoint.set_state_bytes(measurement.bytes);
+        true
     }
 
     /// Stashes what has arrived.

@@ -120,7 +120,7 @@ impl GroupShard {
     }
 
     /// The closed state as it is now.
-    pub fn save(&self) -> GroupSnapshot {
+    pub fn save(&mut self) -> GroupSnapshot {
         self.entities.save()
     }
 
@@ -268,10 +268,14 @@ impl GroupShard {
         self.entities.publisher.as_ref().is_some_and(OnlinePublisher::has_unpublished)
     }
 
-    /// Memory held by the entities' state, and by the updates and look-ups that wait to close.
-    pub fn state_bytes(&self) -> usize {
-        let updates = self.updates.bytes() + self.updates.extras().map(|extra| extra.keys.size()).sum::<usize>();
-        self.entities.bytes() + updates + self.lookups.iter().map(PendingLookups::bytes).sum::<usize>()
+    /// Memory held by a part: the updates and look-ups that wait to close, then the parts of the entities' state. `None` if
+    /// there are no more.
+    pub fn state_bytes(&self, part: usize) -> Option<usize> {
+        let Some(part) = part.checked_sub(1) else {
+            let updates = self.updates.bytes() + self.updates.extras().map(|extra| extra.keys.size()).sum::<usize>();
+            return Some(updates + self.lookups.iter().map(PendingLookups::bytes).sum::<usize>());
+        };
+        self.entities.bytes(part)
     }
 }
 
