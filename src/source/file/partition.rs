@@ -72,8 +72,14 @@ impl FilePartition {
     ) -> Result<Self, SourceError> {
         let schema = FileSchema { schema, nulls, optional };
         paths.iter().skip(1).try_for_each(|path| super::open(path, &schema).map(|_| ()))?;
-        let mut partition =
-            FilePartition { waiting: paths.into(), schema, open: None, finished: Vec::new(), offset: 0, read_before: None };
+        let mut partition = FilePartition {
+            waiting: paths.into(),
+            schema,
+            open: None,
+            finished: Vec::new(),
+            offset: 0,
+            read_before: None,
+        };
         partition.next()?;
         Ok(partition)
     }
