@@ -38,9 +38,12 @@ impl<'a> Answers<'a> {
         self.marked = Some(Vec::new());
     }
 
-    /// Ends marking, and returns the positions written since.
+    /// Ends marking, and returns the positions written since, each once.
     pub fn take_marked(&mut self) -> Vec<usize> {
-        self.marked.take().unwrap_or_default()
+        let mut marked = self.marked.take().unwrap_or_default();
+        marked.sort_unstable();
+        marked.dedup();
+        marked
     }
 }
 

@@ -12,7 +12,7 @@ use super::feature::Feature;
 use super::input::Reads;
 use super::op::Op;
 use super::open_answer::{Finisher, OpenAnswer};
-use super::window::{Window, WindowState};
+use super::window::{OwnPlace, StateLine, Window, WindowState};
 use crate::value::Scalar;
 
 /// An op, and the position of its feature in the group's vectors.
@@ -69,6 +69,11 @@ impl<'a> OpsInWindow<'a> {
         self.ops.iter().map(|placed| OpsInWindow { ops: vec![*placed], ..self.clone() })
     }
 
+    /// The line, as the state of its window knows it.
+    pub(super) fn state_line(&self) -> StateLine {
+        StateLine { position: self.line, current: self.current }
+    }
+
     /// The state of an invertible aggregate, compiled for it. Given an accumulator, `finish` writes the features of all the
     /// ops.
     pub(super) fn of_invertible<A: Invertible + Erasable>(
@@ -78,7 +83,7 @@ impl<'a> OpsInWindow<'a> {
     ) -> Box<dyn WindowState> {
         match self.by {
             true => self.erased_invertible(aggregate, finish),
-            false => self.window.of_invertible(self.line, aggregate, self.finish(aggregate, Box::new(finish))),
+            false => self.window.of_invertible(self.state_line(), aggregate, self.finish(aggregate, Box::new(finish))),
         }
     }
 
@@ -90,7 +95,7 @@ impl<'a> OpsInWindow<'a> {
     ) -> Box<dyn WindowState> {
         match self.by {
             true => self.erased(aggregate, finish),
-            false => self.window.of_any(self.line, aggregate, self.finish(aggregate, Box::new(finish))),
+            false => self.window.of_any(self.state_line(), aggregate, self.finish(aggregate, Box::new(finish))),
         }
     }
 
@@ -104,9 +109,9 @@ impl<'a> OpsInWindow<'a> {
         let (aggregate, finish) = (aggregate.erased(), finisher::<A>(finish));
         if self.by {
             let by = By(aggregate);
-            return self.window.of_invertible(self.line, by, self.finish(by, self.by_category(finish)));
+            return self.window.of_invertible(self.state_line(), by, self.finish(by, self.by_category(finish)));
         }
-        self.window.of_invertible(self.line, aggregate, self.finish(aggregate, finish))
+        self.window.of_invertible(self.state_line(), aggregate, self.finish(aggregate, finish))
     }
 
     /// The state of any aggregate, shared by those of all families. Given an accumulator, `finish` writes the features of
@@ -119,9 +124,9 @@ impl<'a> OpsInWindow<'a> {
         let (aggregate, finish) = (aggregate.erased(), finisher::<A>(finish));
         if self.by {
             let by = By(aggregate);
-            return self.window.of_any(self.line, by, self.finish(by, self.by_category(finish)));
+            return self.window.of_any(self.state_line(), by, self.finish(by, self.by_category(finish)));
         }
-        self.window.of_any(self.line, aggregate, self.finish(aggregate, finish))
+        self.window.of_any(self.state_line(), aggregate, self.finish(aggregate, finish))
     }
 
     /// Writes maps from categories to what `finish` writes of each.
@@ -130,8 +135,9 @@ impl<'a> OpsInWindow<'a> {
         Box::new(move |categories, row| categories.finish(&positions, &finish, row))
     }
 
-    /// Writes what `finish` writes, except for an accumulator without records where the line has defaults. A line that
-    /// counts the record that looks up leaves the features open.
+    /// Writes what `finish` writes, except for an accumulator without records where the line has defaults, and for lists in
+    /// a series, which have their greatest length. A line that counts the record that looks up leaves the features open if
+    /// the window can have it.
     fn finish<A: Aggregate>(&self, aggregate: A, finish: Finisher<A::Acc>) -> Finisher<A::Acc> {
         let default = |placed: &PlacedOp<'_>| Some((placed.position, Feature::Value(placed.default?.clone())));
         let defaults: Vec<(usize, Feature)> = self.ops.iter().filter_map(default).collect();
@@ -143,7 +149,27 @@ impl<'a> OpsInWindow<'a> {
                 false => finish(acc, row),
             })
         };
-        if self.current { OpenAnswer::write(aggregate, self.positions(), finish) } else { finish }
+        let finish = self.filled(finish);
+        let is_open = self.current && self.window.own_place() != OwnPlace::Outside;
+        if is_open { OpenAnswer::write(aggregate, self.positions(), finish) } else { finish }
+    }
+
+    /// Writes what `finish` writes; in a series, lists of a greatest length have it, filled up with nulls.
+    fn filled<T: 'static>(&self, finish: Finisher<T>) -> Finisher<T> {
+        let length = |placed: &PlacedOp<'_>| Some((placed.position, placed.op.greatest_length()?));
+        let lengths: Vec<(usize, usize)> = self.ops.iter().filter_map(length).collect();
+        if lengths.is_empty() || !self.window.is_series() {
+            return finish;
+        }
+        Box::new(move |acc, row| {
+            finish(acc, row);
+            for (position, length) in &lengths {
+                let items: &[Scalar] = if let Feature::List(items) = &row[*position] { items } else { &[] };
+                let missing = length.saturating_sub(items.len());
+                row[*position] =
+                    Feature::List(items.iter().cloned().chain(std::iter::repeat_n(Scalar::Null, missing)).collect());
+            }
+        })
     }
 
     fn positions(&self) -> Vec<usize> {

@@ -149,6 +149,9 @@ impl PartialEq for dyn PaneSet {
 
 /// A feature to which a record can be added.
 pub trait OpenFeature: Any + fmt::Debug + Send + Sync {
+    /// Returns whether the line counts the record in a row of its input.
+    fn counts(&self, input: &LineInput, row: usize) -> bool;
+
     /// The feature without a record of one's own.
     fn without(&self) -> Feature;
 

@@ -178,7 +178,8 @@ impl GroupLayout {
         for line in &self.lines {
             for (window, positions) in line.windows.iter().zip(&line.positions) {
                 for (op, position) in positions.iter().enumerate() {
-                    row[*position] = window.empty(line.empty(op));
+                    let values = line.ops[op].greatest_length().unwrap_or(1);
+                    row[*position] = window.empty(line.empty(op), values);
                 }
             }
         }

@@ -46,6 +46,7 @@ mod members;
 mod op;
 mod op_input;
 mod open_answer;
+mod open_window;
 mod ops;
 mod provisional_entities;
 mod recency;
@@ -89,9 +90,9 @@ pub use state_codec::{StateReader, StateWriter};
 pub use step_budget::StepBudget;
 pub use value_key::ValueKey;
 pub use window::{
-    ClosedWindow, ContinuedWindow, Cumulative, Cycle, Divisible, Expired, LastN, Lifetime, LineUpdates, Series,
-    Session, Single, Sliding, StateParts, Tumbling, Update, WINDOWS, Window, WindowForm, WindowKind, WindowShape,
-    WindowState,
+    ClosedWindow, ContinuedWindow, Cumulative, Cycle, Divisible, Expired, LastN, Lifetime, LineUpdates, OwnBase,
+    OwnPlace, Series, Session, Single, Sliding, StateLine, StateParts, Tumbling, Update, WINDOWS, Window, WindowForm,
+    WindowKind, WindowShape, WindowState,
 };
 
 /// One kind of aggregate: how a dataflow file names it, its input and output, and its family.

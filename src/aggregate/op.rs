@@ -188,6 +188,12 @@ impl Op {
         (self.kind.output)(of, &self.parameters)
     }
 
+    /// The most values of its answer, if that is a list; its first parameter.
+    pub fn greatest_length(&self) -> Option<usize> {
+        let is_list = matches!(self.output(None), FeatureType::List(_));
+        (is_list && !self.kind.parameters.is_empty()).then(|| self.parameters.count(0))
+    }
+
     /// The answer for an entity without records.
     pub fn empty(&self) -> Feature {
         (self.kind.empty)(&self.parameters)

@@ -51,6 +51,10 @@ impl<A: Aggregate> OpenAnswer<A> {
 }
 
 impl<A: Aggregate> OpenFeature for OpenAnswer<A> {
+    fn counts(&self, input: &LineInput, row: usize) -> bool {
+        A::counts(input, row)
+    }
+
     fn without(&self) -> Feature {
         self.finished(&self.acc)
     }

@@ -11,7 +11,12 @@ pub static FEATURES: Section = Section {
         key("entity", "string or list of strings", Required, "Columns that identify an entity"),
         key("aggregate", "list of tables", Required, "The aggregates, see below"),
         key("max_entities", "int", Nothing, "The most entities, see [bounds](concepts.md#bounds-of-feature-groups)"),
-        key("max_bytes", "int", Nothing, "The same in bytes, by those of an entity that `check` prints"),
+        key(
+            "max_bytes",
+            "int",
+            Nothing,
+            "The same in bytes, by those of an entity that `check` prints",
+        ),
         key(
             "request_windows",
             "bool",
@@ -45,7 +50,8 @@ pub static AGGREGATE: Section = Section {
             "bool",
             Is("false"),
             "True if the record that looks the features up counts, too: an example, or an instance of a request. Its stream \
-             must have, by name and type, the columns that the aggregate reads. For sliding, cumulative and lifetime windows, and sessions without a `max`",
+             must have, by name and type, the columns that the aggregate reads. Not in a line whose windows all end before t: \
+             those of a line with a `lag`, and tumbling ones",
         ),
         key(
             "default",

@@ -7,7 +7,7 @@ use super::checker::Checker;
 use super::group::digits;
 use super::reader::{Fields, TomlValue};
 use super::toml_text::Text;
-use crate::aggregate::{FeatureType, KINDS, Op, OpInput, Window};
+use crate::aggregate::{FeatureType, KINDS, Op, OpInput, OwnPlace, Window};
 use crate::expr::Scope;
 use crate::time::parse_time;
 use crate::value::{Scalar, Schema, Type};
@@ -67,13 +67,14 @@ impl<'a> Checker<'a> {
         ops.iter().filter_map(|(op, _)| self.default_of(op, value, of)).collect()
     }
 
-    /// Reads `current`: true if the record that looks up counts, which it can in windows that reach up to the asking time
-    /// and from which it drives out no other.
+    /// Reads `current`: true if the record that looks up counts, which it can in windows that reach up to the asking time. A
+    /// line with no such window is a mistake; beside one, windows that end before do not have the record.
     pub fn current(&self, fields: &Fields<'a>, windows: &[(Window, String)]) -> bool {
         let current = fields.bool("current").unwrap_or(false);
-        for (window, _) in windows.iter().filter(|(window, _)| current && !window.admits_own()) {
-            let message = format!("a record of one's own cannot count in {}", window.describe());
-            let expected = "'current' with sliding, cumulative and lifetime windows and sessions without 'max', none of which lags";
+        let is_outside = |(window, _): &(Window, String)| window.own_place() == OwnPlace::Outside;
+        if let Some((window, _)) = windows.first().filter(|_| current && windows.iter().all(is_outside)) {
+            let message = format!("the record that looks up is never in {}", window.describe());
+            let expected = "'current' in a line without a lag, with a window that is not tumbling";
             self.problems.expected(fields.span("current"), message, expected);
         }
         current

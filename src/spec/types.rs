@@ -137,9 +137,10 @@ impl Group {
         match (feature.ty, self.window(feature).shape) {
             (FeatureType::Scalar(_), _) => InputShape::Value,
             (FeatureType::Map(_), _) => InputShape::Map,
-            (FeatureType::List(_), WindowShape::Series(series)) => InputShape::List(series.steps),
-            // The parameter of all ops that answer a list is its greatest length.
-            (FeatureType::List(_), _) => InputShape::List(self.op(feature).parameters.count(0)),
+            (FeatureType::List(_), window) => {
+                let steps = if let WindowShape::Series(series) = window { series.steps } else { 1 };
+                InputShape::List(steps * self.op(feature).greatest_length().unwrap_or(1))
+            }
         }
     }
 

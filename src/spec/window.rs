@@ -6,7 +6,7 @@ use super::checker::Checker;
 use super::keys::WINDOW;
 use super::reader::{Fields, TomlValue, positive, wrong};
 use super::toml_text::Text;
-use crate::aggregate::{Cumulative, Cycle, FeatureType, LastN, Op, Series, Session, Sliding, Tumbling, Window};
+use crate::aggregate::{Cumulative, Cycle, FeatureType, KEPT, LastN, Op, Series, Session, Sliding, Tumbling, Window};
 use crate::time::{format_duration, parse_duration};
 use crate::value::Type;
 
@@ -166,22 +166,35 @@ impl<'a> Checker<'a> {
         Some(windows.into_iter().map(lagging).collect())
     }
 
-    /// Reports the ops whose answers a series of a line cannot list.
+    /// Reports the ops whose answers a series of a line cannot list, and lists that are too long.
     pub fn check_series(&self, ops: &[(Op, Text)], windows: &[(Window, String)], of: Option<Type>, by: bool) {
-        let Some((series, _)) = windows.iter().find(|(window, _)| window.is_series()) else { return };
+        let steps = |(window, _): &(Window, String)| Some((*window, window.steps()?));
+        let Some((series, steps)) = windows.iter().filter_map(steps).max_by_key(|(_, steps)| *steps) else { return };
         for (op, place) in ops {
             let reason = match op.output(of) {
-                FeatureType::Scalar(_) if by => "has a value for each category, and a series is a list of single ones",
-                FeatureType::Scalar(_) if op.kind.family.depends_on_asking(*series) => {
+                FeatureType::Scalar(_) if by => "has a value for each category, and a series is a list of values",
+                FeatureType::Scalar(_) if op.kind.family.depends_on_asking(series) => {
                     "depends on the asking time, which a step of a series has none of"
                 }
-                FeatureType::Scalar(_) => continue,
-                FeatureType::List(_) | FeatureType::Map(_) => {
-                    "has several values, and a series is a list of single ones"
+                FeatureType::Map(_) => "has a value for each category, and a series is a list of values",
+                FeatureType::Scalar(_) | FeatureType::List(_) => {
+                    self.check_length(op, place, steps);
+                    continue;
                 }
             };
             let expected = "another op, or this one in a line without the series, as in a sliding window";
             self.problems.expected(place.span.clone(), format!("op '{}' {reason}", op.kind.name), expected);
+        }
+    }
+
+    /// Reports an op of which a series of so many steps is too long a list.
+    fn check_length(&self, op: &Op, place: &Text, steps: usize) {
+        let most = KEPT.greatest as usize;
+        let values = steps * op.greatest_length().unwrap_or(1);
+        if values > most {
+            let message = format!("a series of {steps} steps of '{op}' is a list of {values} values");
+            let expected = format!("{most} values at most: fewer steps, or a smaller {}", KEPT.name);
+            self.problems.expected(place.span.clone(), message, expected);
         }
     }
 }

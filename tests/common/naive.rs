@@ -176,12 +176,25 @@ pub fn collections() -> Vec<(&'static str, Collected)> {
 }
 
 /// The ops of every kind that a series can have, in the order of `KINDS`.
-pub fn series_ops(window: NaiveWindow) -> Vec<(&'static str, Answer)> {
+pub fn series_ops(window: NaiveWindow) -> Vec<(&'static str, Definition)> {
     let is_taken = |op: &str| {
         let op = Op::parse(op).expect("the table has ops");
         window.takes(op.kind, &op)
     };
-    ops().into_iter().filter(|(op, _)| is_taken(op)).collect()
+    definitions().filter(|(op, _)| is_taken(op)).collect()
+}
+
+/// The values that an op's answer is in a step of a series: one, or as many as its list can have, nulls where it has fewer.
+pub fn step_values(op: &str, answer: &Feature) -> Vec<Scalar> {
+    let op = Op::parse(op).expect("the table has ops");
+    match (op.output(Some(Type::Float)), answer) {
+        (FeatureType::List(_), answer) => {
+            let items: &[Scalar] = if let Feature::List(items) = answer { items } else { &[] };
+            (0..op.parameters.count(0)).map(|at| items.get(at).cloned().unwrap_or(Scalar::Null)).collect()
+        }
+        (_, Feature::Value(value)) => vec![value.clone()],
+        other => panic!("{other:?} is in no series"),
+    }
 }
 
 fn float(value: Option<f64>) -> Scalar {
@@ -277,6 +290,9 @@ pub const WINDOWS: &[NaiveWindow] =
 /// The windows of the group `ever`, which reach back without end.
 pub const ENDLESS: &[NaiveWindow] = &[window(NaiveShape::Lifetime)];
 
+/// A window in which no example is, beside one in which it is.
+const OWN_TUMBLING: NaiveWindow = window(NaiveShape::Tumbling { length: 70, offset: 0 });
+
 /// The window of `positive` in the group `shop`, and that of the group `pair`.
 const POSITIVE: NaiveWindow = window(NaiveShape::Sliding { size: 100, hop: 1 });
 const PAIR: NaiveWindow = window(NaiveShape::Sliding { size: 120, hop: 20 });
@@ -309,13 +325,29 @@ fn observed_steps(
     op: &str,
     x: impl Fn(&Record) -> Option<Scalar>,
 ) -> Vec<Vec<Observation>> {
+    observed_with_own(records, window, at, (op, None), x)
+}
+
+/// The same with a record at the asking time, if there is one.
+fn observed_with_own(
+    records: &[&Placed],
+    window: NaiveWindow,
+    at: AsOf,
+    (op, own): (&str, Option<&Record>),
+    x: impl Fn(&Record) -> Option<Scalar>,
+) -> Vec<Vec<Observation>> {
     let observation =
-        |r: &&Placed| Some(Observation { event_time: r.record.at, x: x(&r.record)?, with: with(&r.record) });
-    let counts = |r: &&&Placed| observation(r).is_some_and(|one| is_counted(op, &one));
-    let counted: Vec<&Placed> = records.iter().filter(counts).copied().collect();
-    let times: Vec<Times> = counted.iter().map(|r| Times { effective: r.effective, event: r.record.at }).collect();
-    let steps = window.held(&times, at.window).into_iter();
-    steps.map(|held| held.iter().filter_map(|at| observation(&counted[*at])).collect()).collect()
+        |record: &Record, event_time: i64| Some(Observation { event_time, x: x(record)?, with: with(record) });
+    let counts = |one: &Observation| is_counted(op, one);
+    let placed = |r: &&Placed| Some((r.effective, observation(&r.record, r.record.at).filter(counts)?));
+    let mut counted: Vec<(i64, Observation)> = records.iter().filter_map(placed).collect();
+    let own = own.and_then(|own| observation(own, at.asking)).filter(counts);
+    let is_own = own.is_some();
+    counted.extend(own.map(|own| (at.window, own)));
+    let times = counted.iter().map(|(effective, one)| Times { effective: *effective, event: one.event_time });
+    let times: Vec<Times> = times.collect();
+    let held = if is_own { window.held_with_own(&times, at.window) } else { window.held(&times, at.window) };
+    held.into_iter().map(|held| held.into_iter().map(|at| counted[at].1.clone()).collect()).collect()
 }
 
 /// The same of a window that is no series.
@@ -452,13 +484,38 @@ fn lists_of_x(records: &[&Placed], windows: &[NaiveWindow], at: AsOf) -> Vec<Sca
 fn series_of_x(records: &[&Placed], windows: &[NaiveWindow], at: AsOf) -> Vec<Scalar> {
     let vector = windows.iter().flat_map(|window| {
         let steps = |op: &str| observed_steps(records, *window, at, op, |record| record.x.map(Scalar::Float));
-        series_ops(*window).into_iter().map(move |(op, answer)| {
-            let steps = steps(op);
-            let list = steps.iter().map(|observed| answer(observed, asked(*window, at)));
-            Scalar::String(Feature::List(list.collect()).to_json(at.asking).to_string().into())
-        })
+        series_ops(*window).into_iter().map(move |(op, definition)| listed((op, definition), &steps(op), *window, at))
     });
     vector.collect()
+}
+
+/// The list of a series, as JSON.
+fn listed((op, definition): (&str, Definition), steps: &[Vec<Observation>], window: NaiveWindow, at: AsOf) -> Scalar {
+    let values = |observed: &Vec<Observation>| step_values(op, &definition.answer(observed, asked(window, at)));
+    let list: Vec<Scalar> = steps.iter().flat_map(values).collect();
+    Scalar::String(Feature::List(list.into()).to_json(at.asking).to_string().into())
+}
+
+/// Two counts and every op of x in each of some windows, of which each that can have it has the example itself, as it is at
+/// the asking time. Lists as JSON.
+fn own_of_x(records: &[&Placed], windows: &[NaiveWindow], at: AsOf, own: Option<&Record>) -> Vec<Scalar> {
+    let x = |record: &Record| record.x.map(Scalar::Float);
+    let count = |window| {
+        let counted = observed_with_own(records, window, at, ("count", own), |_| Some(Scalar::Null));
+        Scalar::Int(counted[0].len() as i64)
+    };
+    let mut vector = [window(NaiveShape::Lifetime), OWN_TUMBLING].map(count).to_vec();
+    for window in windows.iter().copied().filter(|window| window.has_own()) {
+        let steps = |op| observed_with_own(records, window, at, (op, own), x);
+        if window.is_series() {
+            vector.extend(
+                series_ops(window).into_iter().map(|(op, definition)| listed((op, definition), &steps(op), window, at)),
+            );
+        } else {
+            vector.extend(ops().into_iter().map(|(op, answer)| answer(&steps(op)[0], asked(window, at))));
+        }
+    }
+    vector
 }
 
 fn collected_vector(sales: &[Placed], shop: &Option<String>, at: AsOf) -> Vec<Scalar> {
@@ -616,6 +673,8 @@ pub struct ExpectedWindows {
     pub shop: Vec<Vec<Scalar>>,
     /// Lists and maps as JSON.
     pub collected: Vec<Vec<Scalar>>,
+    /// Lists as JSON.
+    pub own: Vec<Vec<Scalar>>,
     /// By time and id of the example, the features looked up.
     pub examples: Vec<Vec<Scalar>>,
     /// The vectors of the group `shop` in the online store at the end.
@@ -655,13 +714,18 @@ pub fn compute_windows(inputs: &Inputs, windows: &[NaiveWindow], partitions: usi
         let answers = |sale: &Placed| sale.record.id == ask.record.id && sale.record.x.is_some();
         sales.iter().any(|sale| answers(sale) && (0..=80).contains(&(sale.effective - ask.effective)))
     };
+    let own = |shop: &Option<String>, at: AsOf, example: Option<&Record>| {
+        own_of_x(&of_shop(&sales, shop), windows, at, example.filter(|_| shop.is_some()))
+    };
     let example = |ask: &Placed| {
         let row = vec![Scalar::Timestamp(ask.effective), Scalar::String(ask.record.id.as_str().into())];
-        [row, scalars(&ask.record.shop, AsOf::look_up(ask.effective))].concat()
+        let (shop, at) = (&ask.record.shop, AsOf::look_up(ask.effective));
+        [row, scalars(shop, at), own(shop, at, Some(&ask.record))].concat()
     };
     ExpectedWindows {
         shop: changes(&sales, key, |r, at| scalars(&r.shop, at)),
         collected: changes(&sales, key, |r, at| collected(&r.shop, at)),
+        own: changes(&sales, key, |r, at| own(&r.shop, at, None)),
         examples: asks.iter().filter(is_labelled).map(example).collect(),
         shown: shops,
     }

@@ -262,19 +262,25 @@ window = "200ms"
 /// A group `shop` with every op with a scalar answer and a group `collected` with all others, in some windows, and a model
 /// whose examples look the former up.
 pub fn windowed(windows: &[NaiveWindow]) -> String {
-    let line = |window: &NaiveWindow, ops: Vec<&str>| {
+    let line = |window: &NaiveWindow, ops: Vec<&str>, more: &str| {
         let lag = if window.lag > 0 { format!(", lag = \"{}ms\"", window.lag) } else { String::new() };
         let has_pairs = ops.contains(&"covariance");
         let ops: Vec<String> = ops.iter().map(|op| format!("{op:?}")).collect();
         let with = if has_pairs { ", with = \"nullif(item, 2)\"" } else { "" };
-        format!("  {{ of = \"x\"{with}, op = [{}], windows = [{}]{lag} }},", ops.join(", "), window.text())
+        format!("  {{ of = \"x\"{with}, op = [{}], windows = [{}]{lag}{more} }},", ops.join(", "), window.text())
     };
+    let scalar_ops = || ops().iter().map(|(op, _)| *op).collect::<Vec<_>>();
     let of = |series: bool| windows.iter().filter(move |window| window.is_series() == series);
-    let scalars = of(false).map(|window| line(window, ops().iter().map(|(op, _)| *op).collect()));
-    let lists = of(false).map(|window| line(window, collections().iter().map(|(op, _)| *op).collect()));
-    let series = of(true).map(|window| line(window, series_ops(*window).iter().map(|(op, _)| *op).collect()));
+    let scalars = of(false).map(|window| line(window, scalar_ops(), ""));
+    let lists = of(false).map(|window| line(window, collections().iter().map(|(op, _)| *op).collect(), ""));
+    let of_series = |window: &NaiveWindow| series_ops(*window).iter().map(|(op, _)| *op).collect::<Vec<_>>();
+    let series = of(true).map(|window| line(window, of_series(window), ""));
+    let own = windows.iter().filter(|window| window.has_own()).map(|window| {
+        line(window, if window.is_series() { of_series(window) } else { scalar_ops() }, ", current = true")
+    });
+    let (scalars, own): (Vec<String>, Vec<String>) = (scalars.collect(), own.collect());
     let lists: Vec<String> = lists.chain(series).collect();
-    WINDOWED.replace("SCALARS", &scalars.collect::<Vec<_>>().join("\n")).replace("LISTS", &lists.join("\n"))
+    WINDOWED.replace("SCALARS", &scalars.join("\n")).replace("LISTS", &lists.join("\n")).replace("OWN", &own.join("\n"))
 }
 
 const WINDOWED: &str = concat!(
@@ -297,10 +303,18 @@ aggregate = [
 LISTS
 ]
 
+[features.own]
+from = "sales"
+entity = "shop"
+aggregate = [
+  { op = "count", windows = ["lifetime", { tumbling = "70ms" }], current = true },
+OWN
+]
+
 [model.sold]
 kind = "logistic"
 examples = "asks"
-features = ["shop.*", "x"]
+features = ["shop.*", "own.*", "x"]
 label = { from = "sales", on = "id", value = "x > 0", within = "80ms" }
 window = "200ms"
 "#

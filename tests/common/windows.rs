@@ -139,10 +139,33 @@ impl NaiveWindow {
         matches!(self.shape, NaiveShape::Series { .. })
     }
 
-    /// Returns whether an op can be in the window: a series has single answers that do not depend on the asking time.
+    /// Returns whether an op can be in the window: a series has values and lists that do not depend on the asking time.
     pub fn takes(self, kind: &AggregateKind, op: &Op) -> bool {
-        let is_scalar = matches!(op.output(Some(Type::Float)), FeatureType::Scalar(_));
-        !self.is_series() || (is_scalar && !kind.family.depends_on_asking(self.window()))
+        let is_map = matches!(op.output(Some(Type::Float)), FeatureType::Map(_));
+        !self.is_series() || !(is_map || kind.family.depends_on_asking(self.window()))
+    }
+
+    /// Returns whether a record at the asking time can be in the window.
+    pub fn has_own(self) -> bool {
+        self.lag == 0 && !matches!(self.shape, NaiveShape::Tumbling { .. })
+    }
+
+    /// The same as [`NaiveWindow::held`] with a record at the asking time, which is the last of the records.
+    pub fn held_with_own(self, records: &[Times], asof: i64) -> Vec<Vec<usize>> {
+        let Some(own) = records.len().checked_sub(1).filter(|_| self.has_own()) else {
+            return self.held(records, asof);
+        };
+        let before: Vec<usize> = (0..own).filter(|at| records[*at].effective < asof).collect();
+        let all = [before, vec![own]].concat();
+        match self.shape {
+            NaiveShape::Session { gap, max } => vec![run(records, &all, gap, max, asof)],
+            NaiveShape::Last(n) => vec![all[all.len().saturating_sub(n)..].to_vec()],
+            _ => {
+                let mut steps = self.held(&records[..own], asof);
+                steps.last_mut().expect("a window has a step").push(own);
+                steps
+            }
+        }
     }
 
     /// The positions of the records in the window as of a time, of those of an entity in the total order; of a series,

@@ -24,6 +24,7 @@ fn looked_up(found: &Found, width: usize) -> Vec<Vec<Scalar>> {
 fn is_as_computed(found: &Found, expected: &ExpectedWindows) -> Result<(), TestCaseError> {
     prop_assert_eq!(&found.shop, &expected.shop);
     prop_assert_eq!(&found.collected, &expected.collected);
+    prop_assert_eq!(&found.own, &expected.own);
     prop_assert_eq!(&found.shown, &expected.shown);
     let width = expected.examples.first().map_or(0, |row| row.len() - 2);
     prop_assert_eq!(&looked_up(found, width), &expected.examples);
@@ -77,6 +78,7 @@ proptest! {
         prop_assert_eq!(&first.shop, &expected.shop);
         prop_assert_eq!(&second.shop, &later(&expected.shop));
         prop_assert_eq!(&second.collected, &later(&expected.collected));
+        prop_assert_eq!(&second.own, &later(&expected.own));
         prop_assert_eq!(&second.shown, &expected.shown);
     }
 }

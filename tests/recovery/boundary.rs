@@ -18,7 +18,7 @@ const LEFT: i64 = BEGIN + 10_000;
 fn spec() -> String {
     let line = |window: &crate::common::windows::NaiveWindow| {
         let lag = if window.lag > 0 { format!(", lag = \"{}ms\"", window.lag) } else { String::new() };
-        format!("{{ of = \"x\", op = [\"count\", \"max\", \"distinct\"], windows = [{}]{lag} }},\n", window.text())
+        format!("{{ of = \"x\", op = [\"count\", \"max\", \"last_k(2)\"], windows = [{}]{lag} }},\n", window.text())
     };
     let is_endless = |shape: &NaiveShape| matches!(shape, NaiveShape::Lifetime | NaiveShape::Last(_));
     let written = || EVERY.iter().filter(|window| window.is_written());

@@ -3,12 +3,12 @@
 use super::cumulative::Cumulative;
 use super::divisible::Divisible;
 use super::form::AnswerForm;
-use super::kind::{WindowForm, WindowKind};
+use super::kind::{OwnPlace, WindowForm, WindowKind};
 use super::last_n::LastN;
 use super::lifetime::Lifetime;
 use super::maintained::WindowState;
 use super::panes::Sliding;
-use super::parts::StateParts;
+use super::parts::{StateLine, StateParts};
 use super::series::Series;
 use super::session::Session;
 use super::tumbling::Tumbling;
@@ -160,9 +160,9 @@ impl Window {
         of_kind!(self.shape, window => window.is_ordered())
     }
 
-    /// The same as [`WindowKind::admits_own`]. A window that lags admits none.
-    pub fn admits_own(self) -> bool {
-        self.lag_ms == 0 && of_kind!(self.shape, window => window.admits_own())
+    /// The same as [`WindowKind::own_place`]. A window that lags ends before.
+    pub fn own_place(self) -> OwnPlace {
+        if self.lag_ms > 0 { OwnPlace::Outside } else { of_kind!(self.shape, window => window.own_place()) }
     }
 
     /// Returns whether its features are lists of answers.
@@ -170,7 +170,8 @@ impl Window {
         self.steps().is_some()
     }
 
-    fn steps(self) -> Option<usize> {
+    /// The same as [`WindowKind::steps`].
+    pub fn steps(self) -> Option<usize> {
         of_kind!(self.shape, window => window.steps())
     }
 
@@ -182,23 +183,24 @@ impl Window {
         }
     }
 
-    /// The feature of an entity without records, given the answer.
-    pub fn empty(self, answer: Feature) -> Feature {
+    /// The feature of an entity without records, given the answer, and the values that it has in each step of a series.
+    pub fn empty(self, answer: Feature, values: usize) -> Feature {
         match self.steps() {
             None => answer,
-            Some(steps) => Feature::List(vec![scalar(answer); steps].into()),
+            Some(steps) => Feature::List(vec![scalar(answer); steps * values].into()),
         }
     }
 
-    fn parts<A, F>(self, line: usize, aggregate: A, finish: F) -> StateParts<A, F> {
-        let form = AnswerForm { is_series: self.is_series(), lag_ms: self.lag_ms };
-        StateParts { line, aggregate, finish, form }
+    fn parts<A, F>(self, line: StateLine, aggregate: A, finish: F) -> StateParts<A, F> {
+        let displaces = line.current && self.own_place() == OwnPlace::Displacing;
+        let form = AnswerForm { is_series: self.is_series(), lag_ms: self.lag_ms, displaces };
+        StateParts { line: line.position, aggregate, finish, form }
     }
 
-    /// The state of an invertible aggregate of the line at `line`; `finish` writes the features.
+    /// The state of an invertible aggregate of a line; `finish` writes the features.
     pub(in crate::aggregate) fn of_invertible<A: Invertible>(
         self,
-        line: usize,
+        line: StateLine,
         aggregate: A,
         finish: impl Fn(&A::Acc, &mut Answers<'_>) + 'static,
     ) -> Box<dyn WindowState> {
@@ -206,10 +208,10 @@ impl Window {
         of_kind!(self.shape, window => window.invertible(parts))
     }
 
-    /// The state of any aggregate of the line at `line`; `finish` writes the features.
+    /// The state of any aggregate of a line; `finish` writes the features.
     pub(in crate::aggregate) fn of_any<A: Aggregate>(
         self,
-        line: usize,
+        line: StateLine,
         aggregate: A,
         finish: impl Fn(&A::Acc, &mut Answers<'_>) + 'static,
     ) -> Box<dyn WindowState> {

@@ -159,6 +159,14 @@ pub trait ClosedWindow<A: Aggregate>: 'static {
     fn bytes(&self) -> usize;
 }
 
+/// The accumulator to which the record of whoever asks is added, where others leave the window for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnBase<T> {
+    /// The first asking time at which it is added to this one; before, it is added to that of the answer.
+    pub from: EventTime,
+    pub acc: T,
+}
+
 /// A window whose answer with provisional records is not the sum of what is closed and what is provisional.
 pub trait ContinuedWindow<A: Aggregate>: ClosedWindow<A> {
     /// The same as [`ClosedWindow::visit`], of the window as of a later time, as if some provisional records before it had
@@ -170,4 +178,10 @@ pub trait ContinuedWindow<A: Aggregate>: ClosedWindow<A> {
         asof: EventTime,
         visit: &mut dyn FnMut(&A::Acc),
     );
+
+    /// The accumulator to which a record at the asking time is added, with some provisional records; `None` if no record
+    /// leaves for it.
+    fn own_base(&self, _slot: Option<u32>, _provisional: &[Single<A::Acc>]) -> Option<OwnBase<A::Acc>> {
+        None
+    }
 }

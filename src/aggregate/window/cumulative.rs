@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::closed::{ClosedWindow, ContinuedWindow, Expired, LineUpdates, Single};
 use super::cycle::Cycle;
-use super::kind::{WindowForm, WindowKind, end_of_names};
+use super::kind::{OwnPlace, WindowForm, WindowKind, end_of_names};
 use super::maintained::WindowState;
 use super::parts::StateParts;
 use super::schedule::PaneSchedule;
@@ -69,8 +69,8 @@ name, whatever their offsets: give one of them another name by `as` in a line of
         Some(self.0.length_ms)
     }
 
-    fn admits_own(self) -> bool {
-        true
+    fn own_place(self) -> OwnPlace {
+        OwnPlace::Beside
     }
 
     fn panes(self) -> Option<i64> {

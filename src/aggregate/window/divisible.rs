@@ -23,7 +23,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use super::closed::{ClosedWindow, ContinuedWindow, Single};
-use super::kind::{WindowForm, WindowKind};
+use super::kind::{OwnPlace, WindowForm, WindowKind};
 use super::maintained::WindowState;
 use super::merging::Merging;
 use super::panes::Sliding;
@@ -153,8 +153,8 @@ impl WindowKind for Divisible {
         self.0.reach_ms()
     }
 
-    fn admits_own(self) -> bool {
-        self.0.admits_own()
+    fn own_place(self) -> OwnPlace {
+        self.0.own_place()
     }
 
     fn panes(self) -> Option<i64> {

@@ -23,6 +23,17 @@ pub struct WindowForm {
     pub notes: &'static str,
 }
 
+/// The place that a record at the asking time has in a window, behind all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnPlace {
+    /// It is not in the window, which ends before.
+    Outside,
+    /// It is in the window beside all records that are; of a series, in the newest step.
+    Beside,
+    /// It is in the window, and others may leave for it.
+    Displacing,
+}
+
 /// A kind of window.
 pub trait WindowKind: Copy {
     /// Its row in the reference.
@@ -72,9 +83,9 @@ pub trait WindowKind: Copy {
     fn is_ordered(self) -> bool {
         false
     }
-    /// Returns whether a record at the asking time would be in it, beside all records that are.
-    fn admits_own(self) -> bool {
-        false
+    /// The place of a record at the asking time.
+    fn own_place(self) -> OwnPlace {
+        OwnPlace::Outside
     }
 
     /// The state of an aggregate whose records can be subtracted.

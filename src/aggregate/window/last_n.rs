@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::closed::{ClosedWindow, ContinuedWindow, Expired, LineUpdates, Single};
-use super::kind::{WindowForm, WindowKind};
+use super::closed::{ClosedWindow, ContinuedWindow, Expired, LineUpdates, OwnBase, Single};
+use super::kind::{OwnPlace, WindowForm, WindowKind};
 use super::maintained::WindowState;
 use super::parts::StateParts;
 use super::record_queue::{RecordQueue, Ring, SavedRecords, TwoStacks};
@@ -91,6 +91,10 @@ all, not N of each category.",
         true
     }
 
+    fn own_place(self) -> OwnPlace {
+        OwnPlace::Displacing
+    }
+
     fn invertible<A: Invertible, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>
     where
         F: Fn(&A::Acc, &mut Answers<'_>) + 'static,
@@ -131,6 +135,20 @@ impl<A: Aggregate, Q: RecordQueue<A>> LastNWindow<A, Q> {
 
     fn push(&mut self, slot: u32, single: A::Acc) {
         self.queues.get_mut(slot).push(&self.aggregate, self.window.0, single);
+    }
+}
+
+impl<A: Aggregate, Q: RecordQueue<A>> LastNWindow<A, Q> {
+    /// The accumulator of the newest `n` records of a slot and of the provisional ones behind them.
+    fn newest(&self, slot: Option<u32>, provisional: &[Single<A::Acc>], n: usize) -> A::Acc {
+        let newer = &provisional[provisional.len().saturating_sub(n)..];
+        let older = n - newer.len();
+        let mut acc = match slot {
+            Some(slot) if older > 0 => self.queues.get(slot).newest(&self.aggregate, older).into_owned(),
+            _ => A::Acc::default(),
+        };
+        newer.iter().for_each(|single| self.aggregate.merge(&mut acc, &single.acc));
+        acc
     }
 }
 
@@ -222,13 +240,13 @@ impl<A: Aggregate, Q: RecordQueue<A>> ContinuedWindow<A> for LastNWindow<A, Q> {
         _asof: EventTime,
         visit: &mut dyn FnMut(&A::Acc),
     ) {
-        let newer = &provisional[provisional.len().saturating_sub(self.window.0)..];
-        let older = self.window.0 - newer.len();
-        let mut acc = match slot {
-            Some(slot) if older > 0 => self.queues.get(slot).newest(&self.aggregate, older).into_owned(),
-            _ => A::Acc::default(),
-        };
-        newer.iter().for_each(|single| self.aggregate.merge(&mut acc, &single.acc));
-        visit(&acc);
+        visit(&self.newest(slot, provisional, self.window.0));
+    }
+
+    /// The oldest of the N records leaves for one of whoever asks.
+    fn own_base(&self, slot: Option<u32>, provisional: &[Single<A::Acc>]) -> Option<OwnBase<A::Acc>> {
+        let records = provisional.len() + slot.map_or(0, |slot| self.queues.get(slot).len());
+        let newest = || self.newest(slot, provisional, self.window.0 - 1);
+        (records >= self.window.0).then(|| OwnBase { from: EventTime::MIN, acc: newest() })
     }
 }

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::closed::{ClosedWindow, Expired, LineUpdates, Single};
-use super::kind::{WindowForm, WindowKind};
+use super::kind::{OwnPlace, WindowForm, WindowKind};
 use super::maintained::WindowState;
 use super::parts::StateParts;
 use super::provisional::{Queued, Summed};
@@ -71,8 +71,8 @@ impl WindowKind for Lifetime {
         None
     }
 
-    fn admits_own(self) -> bool {
-        true
+    fn own_place(self) -> OwnPlace {
+        OwnPlace::Beside
     }
 
     fn invertible<A: Invertible, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>

@@ -119,6 +119,8 @@ where
         }
         let mut writer = form.writer(row);
         self.provisional.visit(aggregate, closed, slot, provisional, |acc| writer.write(|row| finish(acc, row)));
+        let base = if form.displaces { self.provisional.own_base(closed, slot, provisional) } else { None };
+        base.into_iter().for_each(|base| writer.write_base(base.from, |row| finish(&base.acc, row)));
         writer.end();
     }
 

@@ -11,6 +11,15 @@ use crate::aggregate::answers::Answers;
 /// Writes the features of an accumulator into a vector.
 type Finish<T> = Box<dyn Fn(&T, &mut Answers<'_>)>;
 
+/// The line that the state of a window is of.
+#[derive(Clone, Copy, Debug)]
+pub struct StateLine {
+    /// Its position in the group.
+    pub position: usize,
+    /// True if the record of whoever asks counts, too.
+    pub current: bool,
+}
+
 /// An aggregate of a line, and what is made of its accumulators. A kind of window adds its closed part.
 pub struct StateParts<A, F> {
     /// The line's position in the group.

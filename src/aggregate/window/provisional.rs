@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::closed::{ClosedWindow, ContinuedWindow, Single};
+use super::closed::{ClosedWindow, ContinuedWindow, OwnBase, Single};
 use crate::aggregate::algebra::{Aggregate, Invertible, Observed};
 use crate::aggregate::feature::PaneSet;
 use crate::aggregate::heap::sampled;
@@ -31,6 +31,10 @@ pub trait Provisional<A: Aggregate, W: ?Sized>: Default + 'static {
     /// Visits the accumulators that the answers of an entity are made of, as [`ClosedWindow::visit`] does: of its closed
     /// records in `slot` and the provisional ones in `provisional`.
     fn visit(&self, aggregate: &A, closed: &W, slot: Option<u32>, provisional: Option<u32>, visit: impl FnMut(&A::Acc));
+    /// The same as [`ContinuedWindow::own_base`], where every provisional record is kept.
+    fn own_base(&self, _closed: &W, _slot: Option<u32>, _provisional: Option<u32>) -> Option<OwnBase<A::Acc>> {
+        None
+    }
     /// The same as [`ClosedWindow::panes`], where every provisional record is kept.
     fn panes(&self, _closed: &W, _slot: Option<u32>, _provisional: Option<u32>) -> Option<Arc<dyn PaneSet>> {
         None
@@ -198,6 +202,13 @@ impl<A: Aggregate> Default for Singles<A> {
     }
 }
 
+impl<A: Aggregate> Singles<A> {
+    /// The records of a slot, if there is one.
+    fn singles(&self, provisional: Option<u32>) -> &[Single<A::Acc>] {
+        provisional.map_or(&[], |provisional| &self.by_slot[provisional as usize].singles)
+    }
+}
+
 impl<A: Aggregate> Provisional<A, dyn ContinuedWindow<A>> for Singles<A> {
     fn grow(&mut self, slots: usize) {
         self.by_slot.resize_with(slots, OpenRecords::default);
@@ -234,13 +245,22 @@ impl<A: Aggregate> Provisional<A, dyn ContinuedWindow<A>> for Singles<A> {
         }
     }
 
+    fn own_base(
+        &self,
+        closed: &dyn ContinuedWindow<A>,
+        slot: Option<u32>,
+        provisional: Option<u32>,
+    ) -> Option<OwnBase<A::Acc>> {
+        closed.own_base(slot, self.singles(provisional))
+    }
+
     fn panes(
         &self,
         closed: &dyn ContinuedWindow<A>,
         slot: Option<u32>,
         provisional: Option<u32>,
     ) -> Option<Arc<dyn PaneSet>> {
-        closed.panes(slot, provisional.map_or(&[], |provisional| &self.by_slot[provisional as usize].singles))
+        closed.panes(slot, self.singles(provisional))
     }
 
     fn clear(&mut self, slot: u32) {

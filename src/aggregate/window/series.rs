@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::closed::{ClosedWindow, ContinuedWindow, Expired, LineUpdates, Single};
-use super::kind::{WindowForm, WindowKind, end_of_names};
+use super::kind::{OwnPlace, WindowForm, WindowKind, end_of_names};
 use super::maintained::WindowState;
 use super::panes::Sliding;
 use super::parts::StateParts;
@@ -105,6 +105,10 @@ on the asking time, cannot be in a series.",
 
     fn steps(self) -> Option<usize> {
         Some(self.steps)
+    }
+
+    fn own_place(self) -> OwnPlace {
+        OwnPlace::Beside
     }
 
     fn any<A: Aggregate, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>

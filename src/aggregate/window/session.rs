@@ -13,9 +13,9 @@
 
 use std::borrow::Cow;
 
-use super::closed::{ClosedWindow, ContinuedWindow, Expired, LineUpdates, Single};
+use super::closed::{ClosedWindow, ContinuedWindow, Expired, LineUpdates, OwnBase, Single};
 use super::deadlines::Deadlines;
-use super::kind::{WindowForm, WindowKind, end_of_names};
+use super::kind::{OwnPlace, WindowForm, WindowKind, end_of_names};
 use super::maintained::WindowState;
 use super::parts::StateParts;
 use crate::aggregate::algebra::Aggregate;
@@ -93,9 +93,9 @@ before t. Only records that the operation counts make a run: one whose value is 
         true
     }
 
-    /// With a `max`, the record may begin a run of its own instead.
-    fn admits_own(self) -> bool {
-        self.max_ms.is_none()
+    /// With a `max`, the record may cut the run and begin one of its own.
+    fn own_place(self) -> OwnPlace {
+        if self.max_ms.is_none() { OwnPlace::Beside } else { OwnPlace::Displacing }
     }
 
     fn any<A: Aggregate, F>(self, parts: StateParts<A, F>) -> Box<dyn WindowState>
@@ -177,6 +177,19 @@ impl<A: Aggregate> SessionWindow<A> {
             }
         }
         counts
+    }
+}
+
+impl<A: Aggregate> SessionWindow<A> {
+    /// The run of a slot as if provisional records had closed.
+    fn continued(&self, slot: Option<u32>, provisional: &[Single<A::Acc>]) -> Run<A::Acc> {
+        let mut run = slot.map(|slot| self.runs.get(slot).clone()).unwrap_or_default();
+        for Single { time, event_time, acc } in provisional {
+            if self.session.extend(self.aggregate, &mut run, *time, *event_time) {
+                self.aggregate.merge(&mut run.acc, acc);
+            }
+        }
+        run
     }
 }
 
@@ -290,13 +303,16 @@ impl<A: Aggregate> ContinuedWindow<A> for SessionWindow<A> {
         asof: EventTime,
         visit: &mut dyn FnMut(&A::Acc),
     ) {
-        let mut run = slot.map(|slot| self.runs.get(slot).clone()).unwrap_or_default();
-        for Single { time, event_time, acc } in provisional {
-            if self.session.extend(self.aggregate, &mut run, *time, *event_time) {
-                self.aggregate.merge(&mut run.acc, acc);
-            }
-        }
+        let run = self.continued(slot, provisional);
         let has_ended = self.session.end(&run) <= asof;
         visit(&if has_ended { A::Acc::default() } else { run.acc });
+    }
+
+    /// A record of whoever asks begins a run of its own where the `max` cuts the run that is going on.
+    fn own_base(&self, slot: Option<u32>, provisional: &[Single<A::Acc>]) -> Option<OwnBase<A::Acc>> {
+        let max_ms = self.session.max_ms?;
+        let run = self.continued(slot, provisional);
+        let is_run = !self.aggregate.is_empty(&run.acc);
+        is_run.then(|| OwnBase { from: run.start + max_ms, acc: A::Acc::default() })
     }
 }

@@ -1,6 +1,6 @@
 //! Sliding windows: the records of some time before the asking time, the oldest edge moving in hops.
 
-use super::kind::{WindowForm, WindowKind, end_of_names};
+use super::kind::{OwnPlace, WindowForm, WindowKind, end_of_names};
 use super::maintained::WindowState;
 use super::merging::Merging;
 use super::panes::Sliding;
@@ -58,8 +58,8 @@ impl WindowKind for Sliding {
         Some(self.size_ms + self.hop_ms)
     }
 
-    fn admits_own(self) -> bool {
-        true
+    fn own_place(self) -> OwnPlace {
+        OwnPlace::Beside
     }
 
     fn panes(self) -> Option<i64> {
