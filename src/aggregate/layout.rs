@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use super::assumed_records::{AssumedRecords, TEXT_BYTES};
+use super::assumed_records::{RecordLoad, TEXT_BYTES};
 use super::entities::Entities;
 use super::estimate::StateEstimate;
 use super::family::{Family, OpsInWindow, PlacedOp};
@@ -50,21 +50,19 @@ impl AggregateSpec {
         self.ops.iter().map(|op| op.kind.family.reads().needs).fold(Needs::default(), Needs::or)
     }
 
-    /// Bytes for an entity in one window with so many records in each pane, without those that wait for a lag: what it
-    /// costs at most, for one category if the line has categories.
-    pub fn bytes_per_entity(&self, window: Window, records: u64) -> usize {
-        self.estimated(window, records, false)
+    /// Bytes for an entity in one window, without the records that wait for a lag: for one category if the line has
+    /// categories.
+    pub fn bytes_per_entity(&self, window: Window, load: RecordLoad) -> usize {
+        self.estimated(window, load, false)
     }
 
     /// Bytes of a record that waits for the lag of a window.
     pub fn bytes_per_waiting_record(&self, window: Window) -> usize {
-        self.estimated(window, 1, true)
+        self.estimated(window, RecordLoad::EachPane(1), true)
     }
 
-    fn estimated(&self, window: Window, records: u64, waiting: bool) -> usize {
-        let value_heap = if self.texts { TEXT_BYTES } else { 0 };
-        let a_pane = usize::try_from(records).unwrap_or(usize::MAX);
-        let records = AssumedRecords { a_pane, panes: 1, value_heap };
+    fn estimated(&self, window: Window, load: RecordLoad, waiting: bool) -> usize {
+        let records = window.assumed(load, if self.texts { TEXT_BYTES } else { 0 });
         let estimate = StateEstimate { window, waiting, by: self.by, records };
         let bytes = |(family, members): (&dyn Family, Vec<usize>)| {
             let ops: Vec<&Op> = members.iter().map(|op| &self.ops[*op]).collect();
@@ -146,11 +144,10 @@ impl GroupLayout {
         ops().any(|op| op.kind.family.is_ordered()) || self.windows().any(Window::is_ordered)
     }
 
-    /// Bytes for an entity with so many records in each pane of its windows, without those that wait for a lag: what it
-    /// costs at most, for one category where a line has categories.
-    pub fn bytes_per_entity(&self, records: u64) -> usize {
+    /// Bytes for an entity, without the records that wait for a lag: for one category where a line has categories.
+    pub fn bytes_per_entity(&self, load: RecordLoad) -> usize {
         let of_line = |line: &AggregateSpec| -> usize {
-            sum_of(line.windows.iter().map(|window| line.bytes_per_entity(*window, records)))
+            sum_of(line.windows.iter().map(|window| line.bytes_per_entity(*window, load)))
         };
         sum_of(self.lines.iter().map(of_line)).saturating_add(Entities::BYTES)
     }

@@ -64,7 +64,7 @@ use crate::value::Type;
 
 pub use algebra::{Aggregate, Invertible, Observed};
 pub use any_aggregate::{AnyAccumulator, AnyAggregate};
-pub use assumed_records::AssumedRecords;
+pub use assumed_records::{AssumedRecords, RecordLoad};
 pub use encoded_vector::{VectorDecoder, encode_vector};
 pub use entity_bound::EntityBound;
 pub use erasable::Erasable;

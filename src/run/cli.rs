@@ -112,7 +112,7 @@ enum Verb {
         /// Number of entities of each feature group for which memory is estimated.
         #[arg(long, value_name = "N")]
         entities: Option<u64>,
-        /// Number of records of an entity in each pane, or in all of a window without panes, that is assumed then.
+        /// Number of records of an entity a day that is assumed then.
         #[arg(long, value_name = "N", default_value_t = AssumedEntities::RECORDS, value_parser = clap::value_parser!(u64).range(AssumedEntities::BOUNDS))]
         records: u64,
         /// Prints JSON.

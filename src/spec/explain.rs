@@ -4,16 +4,15 @@ use std::fmt::{self, Write};
 use std::ops::RangeInclusive;
 
 use super::{Group, GroupFeature, JoinedLabel, Label, LearnAt, Line, Lookup, Model, Spec, Topic, Window, feature_type};
-use crate::aggregate::OpInput;
+use crate::aggregate::{OpInput, RecordLoad};
 use crate::model::{GateFallback, ParameterValue, RankingMetric, Task};
 use crate::time::format_duration;
 use crate::value::{Scalar, Schema, Separator};
 
 impl Line {
-    /// Returns the bytes that an entity with so many records in each pane takes in one of the windows: the worst case, for
-    /// one category if there are categories.
-    pub fn bytes_per_entity(&self, window: Window, records: u64) -> usize {
-        self.layout().bytes_per_entity(window, records)
+    /// Returns the bytes that an entity takes in one of the windows: for one category if there are categories.
+    pub fn bytes_per_entity(&self, window: Window, load: RecordLoad) -> usize {
+        self.layout().bytes_per_entity(window, load)
     }
 
     /// Returns the bytes of a record that waits for the lag of a window.
@@ -23,16 +22,21 @@ impl Line {
 }
 
 impl Group {
-    /// Returns the bytes that an entity with so many records in each pane of its windows takes: the worst case, for one
-    /// category where there are categories.
-    pub fn bytes_per_entity(&self, records: u64) -> usize {
-        self.layout().bytes_per_entity(records)
+    /// Returns the bytes that an entity takes: for one category where there are categories.
+    pub fn bytes_per_entity(&self, load: RecordLoad) -> usize {
+        self.layout().bytes_per_entity(load)
+    }
+
+    /// Returns the bytes of an entity by which a bound in bytes is one in entities: with 10 records in each pane of its
+    /// windows.
+    pub fn bytes_for_bound(&self) -> usize {
+        self.bytes_per_entity(RecordLoad::EachPane(10))
     }
 
     /// Returns the bytes of so many entities; `None` without a number of them.
     pub(super) fn bytes_of(&self, assumed: AssumedEntities) -> Option<usize> {
         let entities = usize::try_from(assumed.entities?).unwrap_or(usize::MAX);
-        Some(self.bytes_per_entity(assumed.records).saturating_mul(entities))
+        Some(self.bytes_per_entity(assumed.load()).saturating_mul(entities))
     }
 }
 
@@ -41,16 +45,21 @@ impl Group {
 pub struct AssumedEntities {
     /// Number of entities, if their memory in all is wanted.
     pub entities: Option<u64>,
-    /// Records of an entity in each pane, or in all of a window without panes.
+    /// Records of an entity a day.
     pub records: u64,
 }
 
 impl AssumedEntities {
     /// Records that are assumed unless they are given.
-    pub const RECORDS: u64 = 10;
+    pub const RECORDS: u64 = 1;
 
     /// Records that may be given.
     pub const BOUNDS: RangeInclusive<u64> = 1..=1_000_000_000;
+
+    /// Returns the records of an entity.
+    pub fn load(&self) -> RecordLoad {
+        RecordLoad::Daily(self.records)
+    }
 }
 
 impl Default for AssumedEntities {
@@ -118,22 +127,24 @@ impl Spec {
         // The group and its memory.
         let AssumedEntities { entities, records } = assumed;
         let entity = names(self.stream_schema(group.from), &group.entity);
-        let bytes = group.bytes_per_entity(records);
+        let bytes = group.bytes_per_entity(assumed.load());
         write!(out, "\nfeatures {}: of {} by {entity}", group.name, self.stream_name(group.from))?;
         write!(out, "; about {} an entity", format_bytes(bytes))?;
         if group.lines.iter().any(|line| line.by.is_some()) {
             write!(out, " of one category")?;
         }
-        if bytes != group.bytes_per_entity(1) {
-            write!(out, " with {records} records a pane")?;
+        let [few, many] = [AssumedEntities::BOUNDS.start(), AssumedEntities::BOUNDS.end()].map(|records| *records);
+        if group.bytes_per_entity(RecordLoad::Daily(few)) != group.bytes_per_entity(RecordLoad::Daily(many)) {
+            write!(out, " with {records} {} a day", if records == 1 { "record" } else { "records" })?;
         }
         if let (Some(entities), Some(total)) = (entities, group.bytes_of(assumed)) {
             write!(out, "; {} for {entities} entities", format_bytes(total))?;
         }
         writeln!(out)?;
         if let Some(bound) = group.bound {
-            let total = usize::try_from(bound.entities()).unwrap_or(usize::MAX).saturating_mul(bytes);
-            write!(out, "  at most {} entities, {}, ", bound.entities(), format_bytes(total))?;
+            let entities = usize::try_from(bound.entities()).unwrap_or(usize::MAX);
+            let total = format_bytes(entities.saturating_mul(group.bytes_for_bound()));
+            write!(out, "  at most {} entities, {total} if each pane has 10 records, ", bound.entities())?;
             match bound.parts() {
                 1 => {}
                 parts => write!(out, "in {parts} parts, ")?,
@@ -156,7 +167,7 @@ impl Spec {
                 write!(out, "  window {} of {}: ", window.size(), ops.join(", "))?;
                 window.details().map_or(Ok(()), |details| write!(out, "{details}, "))?;
                 window.panes().map_or(Ok(()), |panes| write!(out, "at most {panes} {}, ", window.pane_name()))?;
-                write!(out, "{}", format_bytes(line.bytes_per_entity(*window, records)))?;
+                write!(out, "{}", format_bytes(line.bytes_per_entity(*window, assumed.load())))?;
                 if window.lag_ms > 0 {
                     let (lag, bytes) = (format_duration(window.lag_ms), line.bytes_per_waiting_record(*window));
                     write!(out, ", and {} for each record of the last {lag}", format_bytes(bytes))?;

@@ -15,7 +15,7 @@ pub static FEATURES: Section = Section {
             "max_bytes",
             "int",
             Nothing,
-            "The same in bytes, by those of an entity that `check` prints",
+            "The same in bytes, of entities with 10 records in each pane of their windows",
         ),
         key(
             "request_windows",

@@ -9,7 +9,7 @@ use super::problem::Mistake;
 use super::reader::{Fields, TomlValue};
 use super::request_windows::FeatureName;
 use super::toml_text::Text;
-use super::{AssumedEntities, Group, GroupFeature, Line, format_bytes};
+use super::{Group, GroupFeature, Line, format_bytes};
 use crate::aggregate::{EntityBound, FeatureType, KINDS, MAX_DIGITS, Op, OpError};
 use crate::expr::{Expr, Scope, nearest};
 use crate::relation::StreamId;
@@ -94,7 +94,7 @@ impl<'a> Checker<'a> {
         if let Some(entities) = entities {
             return Some(EntityBound::new(entities as u64));
         }
-        let entity = group.bytes_per_entity(AssumedEntities::RECORDS);
+        let entity = group.bytes_for_bound();
         let entities = bytes? as u64 / entity as u64;
         if entities == 0 && !group.lines.is_empty() {
             let message = format!("an entity takes {}", format_bytes(entity));

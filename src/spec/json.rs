@@ -59,7 +59,7 @@ impl Spec {
         let derived = group.derived.iter().map(
             |derived| json!({ "name": derived.name, "type": derived.expr.ty(), "expr": derived.expr.text().trim() }),
         );
-        let bytes = group.bytes_per_entity(assumed.records);
+        let bytes = group.bytes_per_entity(assumed.load());
         let mut value = json!({
             "name": group.name,
             "definition": self.group_definition(group),

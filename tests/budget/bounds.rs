@@ -9,9 +9,8 @@ use crate::common::engine::{Found, Inputs, Record, Run};
 use crate::common::order::{Placed, place, text};
 use crate::common::topics::topic;
 use tidemill::aggregate::{
-    AggregateSpec, EntityBound, Expired, GroupLayout, GroupState, LineInput, Op, Update, Window,
+    AggregateSpec, EntityBound, Expired, GroupLayout, GroupState, LineInput, Op, RecordLoad, Update, Window,
 };
-use tidemill::spec::AssumedEntities;
 use tidemill::value::{Key, Scalar};
 
 /// A group of lifetime windows that holds two shops, and one of short windows that holds three pairs.
@@ -237,7 +236,7 @@ proptest! {
 fn a_bound_in_bytes_is_one_of_as_many_entities_as_fit() {
     let of = |bound: &str| SPEC.replace("max_entities = 3", bound);
     let parsed = tidemill::spec::parse(SPEC, "bounds.toml").expect("a right spec");
-    let entity = parsed.groups[1].bytes_per_entity(AssumedEntities::RECORDS);
+    let entity = parsed.groups[1].bytes_for_bound();
     let sale = |at: i64| Record {
         id: format!("k{at}"),
         shop: Some(format!("s{}", at % 3)),
@@ -273,7 +272,7 @@ fn memory_stays_within_a_bound_in_bytes() {
                 ..AggregateSpec::default()
             };
             let layout = GroupLayout { lines: vec![line], width: 1 };
-            let bound = layout.bytes_per_entity(1) * MOST;
+            let bound = layout.bytes_per_entity(RecordLoad::EachPane(1)) * MOST;
             let (state, held) = allocated(|| bounded(&layout, MOST, 10 * MOST));
             let name = format!("{op} in {}", window.canonical());
             assert_eq!(state.len(), MOST, "{name}");

@@ -5,10 +5,12 @@
 //! |---|---|
 //! | `allocator` | the allocator that counts |
 //! | `bounds` | groups with a bound, against a list of entities |
+//! | `cases` | a group of one line, filled with records; `examples/state_budget.rs` has it, too |
 //! | `state` | every aggregate in every window, against what is allocated |
 
 mod allocator;
 mod bounds;
+mod cases;
 #[path = "../common/mod.rs"]
 mod common;
 mod state;

@@ -10,7 +10,7 @@ use arrow_array::{ArrayRef, Float64Array, StringArray};
 use proptest::prelude::*;
 use tidemill::aggregate::{
     AggregateSpec, Divisible, EntityBound, Expired, Feature, GroupLayout, GroupState, InputColumns, KINDS, LineInput,
-    Op, OpInput, RequestWindows, SavedGroup, Sliding, StepBudget, Update, VectorDecoder, Window,
+    Op, OpInput, RecordLoad, RequestWindows, SavedGroup, Sliding, StepBudget, Update, VectorDecoder, Window,
     encode_vector,
 };
 use tidemill::value::{Key, Scalar};
@@ -806,7 +806,7 @@ fn ops_of_one_family_share_what_they_keep() {
     let bytes = |ops: &[&str], window: &str| {
         let ops = ops.iter().map(|op| Op::parse(op).unwrap()).collect();
         let line = AggregateSpec { digits: 9, ops, ..AggregateSpec::default() };
-        line.bytes_per_entity(Window::parse(window).unwrap(), 1)
+        line.bytes_per_entity(Window::parse(window).unwrap(), RecordLoad::EachPane(1))
     };
     for window in ["1h", "lifetime"] {
         assert_eq!(bytes(&["mean", "stddev", "count"], window), bytes(&["stddev"], window));

@@ -125,7 +125,7 @@ fn panes_for_requests_are_of_the_state_of_a_group_and_of_no_model_that_reads_it(
     let plan = kept.explain(Default::default());
     assert!(plan.contains("window 1d of sum, max: hop 1h, panes with vectors, at most "), "{plan}");
     assert!(plan.contains("window 3h of sum, max: hop 5m, panes with vectors, at most "), "{plan}");
-    let bytes = |spec: &Spec| spec.groups[0].bytes_per_entity(AssumedEntities::RECORDS);
+    let bytes = |spec: &Spec| spec.groups[0].bytes_per_entity(AssumedEntities::default().load());
     assert!(bytes(&kept) > bytes(&plain), "the panes are copied beside the vector");
     let of_model = |spec: &Spec| spec.to_json(Default::default())["models"][0].clone();
     assert_eq!(of_model(&plain), of_model(&kept));

@@ -14,7 +14,7 @@ use super::session::Session;
 use super::tumbling::Tumbling;
 use crate::aggregate::algebra::{Aggregate, Invertible};
 use crate::aggregate::answers::Answers;
-use crate::aggregate::assumed_records::AssumedRecords;
+use crate::aggregate::assumed_records::{AssumedRecords, RecordLoad};
 use crate::aggregate::feature::{Feature, FeatureType};
 use crate::time::format_duration;
 use crate::value::Scalar;
@@ -217,6 +217,12 @@ impl Window {
     ) -> Box<dyn WindowState> {
         let parts = self.parts(line, aggregate, finish);
         of_kind!(self.shape, window => window.any(parts))
+    }
+
+    /// The records of an entity in it that an estimate assumes, each of which holds so many bytes outside itself.
+    pub(in crate::aggregate) fn assumed(self, load: RecordLoad, value_heap: usize) -> AssumedRecords {
+        let span_ms = of_kind!(self.shape, window => window.assumed_ms());
+        load.spread(span_ms, self.panes().map_or(1, |panes| panes as usize), value_heap)
     }
 
     /// The bytes of an entity in the state of an invertible aggregate, without the records that wait for a lag.

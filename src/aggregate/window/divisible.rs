@@ -178,7 +178,7 @@ impl WindowKind for Divisible {
         const COUNTS: usize = 2 * size_of::<usize>();
         let copied = aggregate.estimated_heap(records).saturating_add(size_of::<(i64, A::Acc)>());
         let copy = COUNTS + size_of::<EntityPanes<A>>() + size_of::<Feature>();
-        let kept = aggregate.kept_panes(self.0.most_panes() as usize, records.a_pane);
+        let kept = aggregate.kept_panes(records.filled_of(self.0.most_panes()), records.a_pane);
         sum_of([Merging::bytes_per_entity(self.0, aggregate, records), copy, kept.saturating_mul(copied)])
     }
 }

@@ -5,7 +5,7 @@ use super::parts::StateParts;
 use crate::aggregate::algebra::{Aggregate, Invertible};
 use crate::aggregate::answers::Answers;
 use crate::aggregate::assumed_records::AssumedRecords;
-use crate::time::format_duration;
+use crate::time::{DAY_MS, format_duration};
 
 /// A row of the reference.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +62,10 @@ pub trait WindowKind: Copy {
     /// The longest time after its event time that a record can matter to an answer, in ms; `None` if it always can.
     fn history_ms(self) -> Option<i64> {
         self.reach_ms()
+    }
+    /// The time whose records an estimate assumes that an entity has in it, in ms.
+    fn assumed_ms(self) -> i64 {
+        self.reach_ms().unwrap_or(30 * DAY_MS)
     }
     /// The most panes that an entity can have; `None` if it has no panes.
     fn panes(self) -> Option<i64> {

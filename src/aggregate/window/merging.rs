@@ -37,7 +37,7 @@ pub struct Merging<A: Aggregate> {
 impl<A: Aggregate> Merging<A> {
     /// The bytes of an entity.
     pub fn bytes_per_entity(window: Sliding, aggregate: &A, records: &AssumedRecords) -> usize {
-        let panes = window.most_panes() as usize;
+        let panes = records.filled_of(window.most_panes());
         let kept = aggregate.kept_panes(panes, records.a_pane);
         let heap = aggregate.estimated_heap(records);
         let ring = grown::<(i64, A::Acc)>(kept);

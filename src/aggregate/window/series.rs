@@ -120,7 +120,7 @@ on the asking time, cannot be in a series.",
     }
 
     fn any_bytes<A: Aggregate>(self, aggregate: &A, records: &AssumedRecords) -> usize {
-        let panes = WindowKind::panes(self).map_or(0, |panes| panes as usize);
+        let panes = WindowKind::panes(self).map_or(0, |panes| records.filled_of(panes));
         let heap = aggregate.estimated_heap(records);
         let ring = grown::<(i64, A::Acc)>(panes);
         sum_of([size_of::<StepPanes<A::Acc>>(), ring, panes.saturating_mul(heap.saturating_add(SCHEDULED))])

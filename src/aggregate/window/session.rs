@@ -26,7 +26,7 @@ use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::aggregate::state_codec::StateReader;
 use crate::aggregate::step_budget::StepBudget;
-use crate::time::{EventTime, format_duration};
+use crate::time::{DAY_MS, EventTime, format_duration};
 
 /// The run of records that are no more than `gap_ms` apart, cut where it would span `max_ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -87,6 +87,10 @@ before t. Only records that the operation counts make a run: one whose value is 
     /// `None`: a run is cut by where it began, and so by the one before.
     fn history_ms(self) -> Option<i64> {
         None
+    }
+
+    fn assumed_ms(self) -> i64 {
+        self.max_ms.unwrap_or(DAY_MS)
     }
 
     fn is_ordered(self) -> bool {

@@ -53,7 +53,7 @@ pub struct Subtracting<A: Invertible> {
 impl<A: Invertible> Subtracting<A> {
     /// The bytes of an entity.
     pub fn bytes_per_entity(window: Sliding, aggregate: &A, records: &AssumedRecords) -> usize {
-        let panes = window.most_panes() as usize;
+        let panes = records.filled_of(window.most_panes());
         let heap = |records: &AssumedRecords| aggregate.estimated_heap(records);
         let pane = heap(records).saturating_add(size_of::<PaneEntry<A::Acc>>());
         let all = AssumedRecords { panes, ..*records };
