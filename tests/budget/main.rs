@@ -6,6 +6,7 @@
 //! | `allocator` | the allocator that counts |
 //! | `bounds` | groups with a bound, against a list of entities |
 //! | `cases` | a group of one line, filled with records; `examples/state_budget.rs` has it, too |
+//! | `flat` | ten times the records in every kind of window |
 //! | `state` | every aggregate in every window, against what is allocated |
 
 mod allocator;
@@ -13,4 +14,5 @@ mod bounds;
 mod cases;
 #[path = "../common/mod.rs"]
 mod common;
+mod flat;
 mod state;
