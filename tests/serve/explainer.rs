@@ -1,7 +1,5 @@
 //! Explanations of features on request: what is asked of the explainer, its places, its limits, clients that leave.
 
-use std::collections::BTreeSet;
-use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +11,6 @@ use tidemill::serve::explainer::{
 use tidemill::serve::{Endpoint, start};
 use tidemill::value::Scalar;
 
-use crate::common::program::Run;
 use crate::common::servers::eventually;
 use crate::common::shop::{Client, NOON, Shop, endpoint};
 
@@ -86,28 +83,6 @@ fn what_cannot_be_asked_is_refused_with_what_was_expected() {
     let answer = Client::connect(server.addr()).get("/explain/spend/ann");
     assert!(answer.status == 404 && answer.error().contains("a replica has no sources"), "{answer:?}");
     server.drain();
-}
-
-#[test]
-fn a_job_explains_what_it_serves_while_it_reads_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["run", "dataflows/flights.toml"]);
-    for set in ["http.listen=127.0.0.1:0", "play.speed=100000", &format!("data_dir={}", folder.path().display())] {
-        command.args(["--set", set]);
-    }
-    let run = Run::start(&mut command);
-    eventually("an entity", || run.get("/features/airport/JFK").starts_with("HTTP/1.1 200"));
-    let mut moments = BTreeSet::new();
-    for _ in 0..6 {
-        let answer = run.get("/explain/airport/JFK?most=0");
-        let body: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
-        let windows = body["windows"].as_array().unwrap_or_else(|| panic!("{answer}")).iter();
-        let features: Vec<&Value> = windows.flat_map(|of| of["features"].as_object().unwrap().values()).collect();
-        assert!(features.len() == 5 && features.iter().all(|of| of["equal"] == true), "{body}");
-        moments.insert(body["as_of"].as_str().unwrap().to_owned());
-    }
-    assert!(moments.len() > 1, "it did not read on: {moments:?}");
 }
 
 /// A shop whose explanations take until they are told to end, and say how they ended.

@@ -199,8 +199,7 @@ fn a_replica_exports_how_far_it_is_behind() {
     let replica = mill.replica(&[]);
     let value = |name: &str| -> Option<f64> {
         let metrics = replica.get("/metrics");
-        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
-        line
+        metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     };
     let watermark = || {
         let answer = client(&run).get("/features/buyer/u1");

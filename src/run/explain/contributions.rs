@@ -166,8 +166,8 @@ pub fn arriving(
     Ok(())
 }
 
-/// Calls `each` with the moments after a time at which the vector of an entity changes, while everything is closed up to each
-/// of them, and with its vector then: up to `most`, for as long as it returns true, and records come or leave a window.
+/// Calls `each` with the moments after a time at which the vector of an entity changes while everything is closed up to each
+/// of them: up to `most`, for as long as it returns true, and records come or leave a window.
 ///
 /// # Errors
 /// The first of a call.
@@ -176,7 +176,7 @@ pub fn closing(
     records: &EntityRecords,
     since: EventTime,
     most: usize,
-    mut each: impl FnMut(Moment, Vec<Feature>) -> Result<bool, ExplanationFailure>,
+    mut each: impl FnMut(Moment) -> Result<bool, ExplanationFailure>,
 ) -> Result<(), ExplanationFailure> {
     let all: Vec<usize> = (0..records.records.len()).collect();
     let mut moment = Moment::as_of(since, records);
@@ -191,7 +191,7 @@ pub fn closing(
         let later = Moment::as_of(time.max(moment.closed.saturating_add(1)), records);
         entity.close(&all[moment.arrived..later.arrived], later.closed);
         moment = later;
-        if !each(moment, entity.vector())? {
+        if !each(moment)? {
             break;
         }
     }

@@ -12,7 +12,7 @@ use crate::run::config::Config;
 use crate::serve::explainer::FeatureExplainer;
 
 /// The niceness of a thread that explains. The workers of the graph have the processors first.
-const NICENESS: i32 = 10;
+const NICENESS: i32 = 5;
 
 /// Returns the explainer of a job.
 pub fn explainer(plan: &Arc<Plan>, config: &Config) -> FeatureExplainer {

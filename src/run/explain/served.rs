@@ -25,8 +25,14 @@ use crate::value::{Scalar, TimeRules};
 /// The most records that may have arrived and not be closed.
 const MOST_PROVISIONAL: usize = 100_000;
 
-/// The most changes of the vector after the time up to which a job tells that everything is closed.
+/// The most changes of the vector after the time up to which a job tells that everything is closed, at which it is tried.
 const MOST_CLOSED: usize = 100_000;
+
+/// The most records that may have arrived at each of them and not be closed.
+const MOST_AHEAD: usize = 1_000;
+
+/// The most vectors that are compared at all of them.
+const MOST_TRIED: usize = 300_000;
 
 /// Gets the vector that a job serves.
 ///
@@ -84,8 +90,8 @@ pub fn moment_of_replay(vector: &ServedVector, records: &EntityRecords) -> Momen
     Moment { asking: vector.time, ..Moment::as_of(vector.time + 1, records) }
 }
 
-/// Returns the moment at which a job served a vector: that of the most records that fit; if none do, the first at which later
-/// closed records do, else the time that the job told.
+/// Returns the moment at which a job served a vector: that of the most records that fit; if none do, that of the first later
+/// time at which some do, if that is found, else the time that the job told.
 ///
 /// # Errors
 /// If a limit is reached.
@@ -111,11 +117,16 @@ pub fn moment_of_job(
         limits.check(0)
     })?;
     if fitting.is_none() {
-        closing(&group.layout, records, served.time, MOST_CLOSED, |moment, found| {
-            if fits(&found, moment.closed) {
-                fitting = Some(Moment { asking: asking_time(&found, served, records), ..moment });
-            }
-            limits.check(0).map(|()| fitting.is_none())
+        let mut tried = 0;
+        closing(&group.layout, records, served.time, MOST_CLOSED, |later| {
+            arriving(&group.layout, records, later.closed, MOST_AHEAD, |arrived, found| {
+                tried += 1;
+                if fits(&found, later.closed) {
+                    fitting = Some(Moment { arrived, asking: asking_time(&found, served, records), ..later });
+                }
+                limits.check(0)
+            })?;
+            Ok(fitting.is_none() && tried < MOST_TRIED)
         })?;
     }
     Ok(fitting.unwrap_or(told))
