@@ -29,6 +29,9 @@ use tidemill::value::{Batch, Key};
 /// Records of a batch. Windows have a whole number of them.
 const BATCH: usize = 5000;
 
+/// Rows of a step of a window's end, as an operator takes them.
+const SLICE: usize = 256;
+
 /// A model that is measured.
 struct Measured {
     name: &'static str,

@@ -52,7 +52,7 @@ impl<A: Aggregate> OpenAnswer<A> {
 
 impl<A: Aggregate> OpenFeature for OpenAnswer<A> {
     fn counts(&self, input: &LineInput, row: usize) -> bool {
-        A::counts(input, row)
+        self.aggregate.reads().counts(input, row)
     }
 
     fn without(&self) -> Feature {

@@ -1,4 +1,4 @@
-//! Open answers of windows that are more than one accumulator and the record of whoever asks.
+//! Open answers of windows that are more than one accumulator and the record that looks up.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use super::window::append_step;
 use crate::time::EventTime;
 use crate::value::Scalar;
 
-/// An answer to which the record of whoever asks is added from some asking time on.
+/// An answer to which the record that looks up is added from some asking time on.
 #[derive(Clone, Debug)]
 pub struct OwnAnswer {
     pub from: EventTime,
     pub answer: Arc<dyn OpenFeature>,
 }
 
-/// The answer of a window from which records may leave for the one of whoever asks.
+/// The answer of a window from which records may leave for the one that looks up.
 #[derive(Clone, Debug)]
 pub struct DisplacingAnswer {
     pub answer: Arc<dyn OpenFeature>,

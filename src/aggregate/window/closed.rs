@@ -159,7 +159,7 @@ pub trait ClosedWindow<A: Aggregate>: 'static {
     fn bytes(&self) -> usize;
 }
 
-/// The accumulator to which the record of whoever asks is added, where others leave the window for it.
+/// The accumulator to which the record that looks up is added, where others leave the window for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OwnBase<T> {
     /// The first asking time at which it is added to this one; before, it is added to that of the answer.

@@ -15,7 +15,7 @@ pub struct AnswerForm {
     pub is_series: bool,
     /// The time before the asking time as of which answers are.
     pub lag_ms: i64,
-    /// True if answers are left open, and records may leave the window for that of whoever asks.
+    /// True if answers are left open, and records may leave the window for the one that looks up.
     pub displaces: bool,
 }
 
@@ -101,7 +101,7 @@ fn open(feature: impl OpenFeature) -> Feature {
     Feature::Open(Arc::new(feature))
 }
 
-/// Appends the answer of a step, which is one value or a list of them, without the record of whoever asks.
+/// Appends the answer of a step, which is one value or a list of them, without the record that looks up.
 pub(in crate::aggregate) fn append(list: &mut Vec<Scalar>, answer: &Feature) {
     match answer {
         Feature::Value(answer) => list.push(answer.clone()),

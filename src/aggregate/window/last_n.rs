@@ -243,7 +243,7 @@ impl<A: Aggregate, Q: RecordQueue<A>> ContinuedWindow<A> for LastNWindow<A, Q> {
         visit(&self.newest(slot, provisional, self.window.0));
     }
 
-    /// The oldest of the N records leaves for one of whoever asks.
+    /// The oldest of the N records leaves for one that looks up.
     fn own_base(&self, slot: Option<u32>, provisional: &[Single<A::Acc>]) -> Option<OwnBase<A::Acc>> {
         let records = provisional.len() + slot.map_or(0, |slot| self.queues.get(slot).len());
         let newest = || self.newest(slot, provisional, self.window.0 - 1);

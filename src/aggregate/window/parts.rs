@@ -16,7 +16,7 @@ type Finish<T> = Box<dyn Fn(&T, &mut Answers<'_>)>;
 pub struct StateLine {
     /// Its position in the group.
     pub position: usize,
-    /// True if the record of whoever asks counts, too.
+    /// True if the record that looks up counts, too.
     pub current: bool,
 }
 

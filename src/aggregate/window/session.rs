@@ -312,7 +312,7 @@ impl<A: Aggregate> ContinuedWindow<A> for SessionWindow<A> {
         visit(&if has_ended { A::Acc::default() } else { run.acc });
     }
 
-    /// A record of whoever asks begins a run of its own where the `max` cuts the run that is going on.
+    /// A record that looks up begins a run of its own where the `max` cuts the run that is going on.
     fn own_base(&self, slot: Option<u32>, provisional: &[Single<A::Acc>]) -> Option<OwnBase<A::Acc>> {
         let max_ms = self.session.max_ms?;
         let run = self.continued(slot, provisional);

@@ -33,6 +33,9 @@ pub use super::learning::{KeptExamples, LearnState, LearningReport, LearningTota
 /// Rows scored and learnt between two readings of the clock.
 const SLICE: usize = 1024;
 
+/// Rows of a step of a window's end. The first one also takes the memory of a model's weights.
+const CLOSING_SLICE: usize = 256;
+
 /// Longest duration of an activation.
 const MAX_ACTIVATION: Duration = Duration::from_millis(2);
 
@@ -307,7 +310,7 @@ impl TrainerQueue {
         // Close the open window before an example of a later one.
         let next = self.queue.front().map_or(upto, |(batch, _)| batch.times[self.row]);
         if let Some(end) = self.window_end.filter(|end| *end <= next) {
-            if self.trainer.work(SLICE) {
+            if self.trainer.work(CLOSING_SLICE) {
                 self.window_end = None;
                 match self.trainer.close(end) {
                     Some(mut version) => {
