@@ -252,7 +252,12 @@ fn draw(steps: &[Step]) -> String {
         -MARGIN, -MARGIN
     );
     for (at, file) in files.iter().enumerate() {
-        let items: Vec<&str> = steps.iter().filter(|step| step.file == *file).map(|step| step.item.as_str()).collect();
+        let mut items: Vec<&str> = Vec::new();
+        for step in steps.iter().filter(|step| step.file == *file) {
+            if !items.contains(&step.item.as_str()) {
+                items.push(&step.item);
+            }
+        }
         let (y, middle) = (top(at), WIDTH / 2.0);
         writeln!(
             svg,
