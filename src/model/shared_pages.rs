@@ -1,8 +1,8 @@
 //! Cells in pages that copies share until one of them changes a page.
 //!
-//! At a window's end the state of a model lives on three times: in the version, in the lineage that later windows may start
-//! from, and in the learner that goes on. So none of them is copied whole. A page that two of them have is copied when one
-//! changes it first, which costs no more than the page has cells.
+//! At a window's end three parts of a trainer need the state of a model: the version, the lineage that later windows may start
+//! from, and the learner that goes on. The state is not copied for them. A page that several have is copied when one of them
+//! changes it for the first time.
 
 use std::sync::Arc;
 

@@ -370,11 +370,6 @@ impl SlotLayout {
         self.categories.len()
     }
 
-    /// Returns whether rows have hashed slots.
-    pub(in crate::model) fn has_hashed(&self) -> bool {
-        !(self.categories.is_empty() && self.crosses.is_empty() && self.maps.is_empty())
-    }
-
     /// Returns the number of slots that are not hashed.
     pub fn dense(&self) -> usize {
         self.dense

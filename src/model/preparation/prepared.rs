@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 
-use super::{ClassWeigher, LabelScale, MapEntry, Observations, Preparation};
+use super::{ClassWeigher, LabelScale, MapEntry, Observations, Preparation, SlotLayout};
 use crate::model::{Classes, SparseRows};
 
 /// Selected observations, as a version prepares them, with the targets that are learnt.
@@ -147,6 +147,13 @@ impl<'a> Prepared<'a> {
     }
 }
 
+impl SlotLayout {
+    /// Returns whether rows have hashed slots.
+    pub(in crate::model) fn has_hashed(&self) -> bool {
+        !(self.categories.is_empty() && self.crosses.is_empty() && self.maps.is_empty())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -154,7 +161,7 @@ mod tests {
     use arrow_array::{ArrayRef, Float64Array};
 
     use super::*;
-    use crate::model::preparation::{SlotLayout, Statistics};
+    use crate::model::preparation::Statistics;
     use crate::model::{InputColumn, ModelOptions, Task};
     use crate::value::Type;
 

@@ -234,6 +234,18 @@ mod tests {
     }
 
     #[test]
+    fn oracle_a_prediction_that_is_counted_many_times_at_once() {
+        for task in [Task::Binary, Task::Regression] {
+            let (mut at_once, mut one_by_one) = (Scores::new(task), Scores::new(task));
+            for (prediction, label, times) in [(0.3, 0.0, 700), (0.3, 1.0, 1), (1e-9, 1.0, 70_000), (0.3, 1.0, 5)] {
+                at_once.add_times(&[prediction], label, times);
+                (0..times).for_each(|_| one_by_one.add(&[prediction], label));
+            }
+            assert!(at_once == one_by_one, "{task:?}");
+        }
+    }
+
+    #[test]
     fn a_prediction_that_is_no_number_counts_as_zero() {
         let scores = scores(&[(f64::NAN, true), (0.5, false)]);
         assert_eq!((scores.get("auc"), scores.get("accuracy")), (Some(0.0), Some(0.0)));

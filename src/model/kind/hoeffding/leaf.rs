@@ -7,8 +7,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::leaf_inputs::{Bin, FoundSplit, InputCells, InputValue, LeafInputs, NO_BIN};
+use super::leaf_inputs::{Bin, InputCells, InputValue, LeafInputs, NO_BIN};
 use super::saved_leaf::SavedLeaf;
+use super::split_search::FoundSplit;
 use crate::model::kind::growing_model::GrowthMemory;
 use crate::model::kind::target_form::TargetForm;
 

@@ -14,6 +14,7 @@ mod oracle;
 mod path;
 mod saved_leaf;
 mod single;
+mod split_search;
 mod tree;
 
 use super::growing;
@@ -21,7 +22,8 @@ use super::softmax::MAX_CLASSES;
 use super::{ModelKind, Task};
 use crate::model::{Bounds, Parameter};
 
-pub(super) use leaf_inputs::{Bin, SearchMemory};
+pub(super) use leaf_inputs::Bin;
+pub(super) use split_search::SearchMemory;
 pub(super) use tree::{GrowthRule, HoeffdingTree};
 
 /// Domingos and Hulten's parameters, at River's defaults.

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::leaf::LeafStatistics;
-use super::leaf_inputs::{FoundSplit, InputCells, InputValue, LeafInputs, SearchMemory, SplitMerit, SplitTest};
+use super::leaf_inputs::{InputCells, InputValue, LeafInputs};
+use super::split_search::{FoundSplit, SearchMemory, SplitMerit, SplitTest};
 use crate::model::kind::example_buffer::ExampleShape;
 use crate::model::kind::growing_model::GrowthMemory;
 use crate::model::kind::target_form::TargetForm;
@@ -225,7 +226,7 @@ impl HoeffdingTree {
         let range = self.form.range(&statistics.totals);
         let weight = statistics.observed(self.form);
         let bound = (range * range * rule.confidence / (2.0 * weight)).sqrt();
-        // Most searches find nothing, and can be seen to without a logarithm a cut.
+        // Most searches find no split, which a bound of the merits shows without a logarithm for each cut.
         let is_hopeless = |cells: InputCells<'_>| cells.most_merit(self.form) <= bound;
         if self.form == TargetForm::Classes(2) && bound >= rule.tau && statistics.inputs.iter().all(is_hopeless) {
             return;
