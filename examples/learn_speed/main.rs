@@ -5,7 +5,8 @@
 //! The files are written to `FOLDER` if they are not there. Of tidemill, the time is that of decoding a CSV file, of the
 //! trainer's whole way of an example (scored by three versions, then learnt), and of the ends of windows. `PYTHON` is an
 //! interpreter that has `vowpalwabbit`, `river`, `lightgbm` and `numpy`; without it, no library is measured. `share`, 1 by
-//! default, scales the numbers of examples; files of another share need another folder. All times are of the processor.
+//! default, scales the numbers of examples; files of another share need another folder. All times are of the processor. `step ms`
+//! is the longest step of a window's end, which is as long as an operator of a dataflow works without a break there.
 
 #[path = "../../benches/common/mod.rs"]
 mod common;
@@ -120,7 +121,8 @@ fn main() {
     let share: f64 = rest.get(1).map_or(1.0, |text| text.parse().expect("a number"));
     let folder = Path::new(folder);
     std::fs::create_dir_all(folder).expect("a folder");
-    println!("{:34} {:>9} {:>9} {:>9} {:>9} {:>9} {:>7}", "", "rows", "decode s", "train s", "rows/s", "peer", "ratio");
+    let header = ["rows", "decode s", "train s", "step ms", "rows/s", "peer", "ratio"];
+    println!("{:34} {}", "", header.map(|name| format!("{name:>9}")).join(" "));
     for measured in &MEASURED {
         write(folder, measured.file, share);
         let rows = ((measured.rows as f64 * share) as usize / measured.window).max(1) * measured.window;
@@ -129,10 +131,11 @@ fn main() {
         let peer = measured.peer.zip(rest.first()).map(|(peer, python)| measure_peer(python, peer, folder, rows));
         let (peer_rate, peer_loss) = peer.unwrap_or((f64::NAN, f64::NAN));
         println!(
-            "{:34} {rows:9} {:9.2} {:9.2} {rate:9.0} {peer_rate:9.0} {:7.1}   {} {:.4} beside {peer_loss:.4}",
+            "{:34} {rows:9} {:9.2} {:9.2} {:9.1} {rate:9.0} {peer_rate:9.0} {:9.1}   {} {:.4} beside {peer_loss:.4}",
             measured.name,
             run.decode_s,
             run.train_s,
+            run.step_s * 1e3,
             rate / peer_rate,
             measured.metric,
             run.loss
@@ -160,6 +163,8 @@ fn write(folder: &Path, file: &str, share: f64) {
 struct Run {
     decode_s: f64,
     train_s: f64,
+    /// The longest step of a window's end.
+    step_s: f64,
     loss: f64,
 }
 
@@ -181,7 +186,7 @@ fn train(path: &Path, measured: &Measured, rows: usize) -> Run {
     let paths = vec![path.to_owned()];
     let mut partition = FilePartition::open(paths, source.schema.clone(), vec![], vec![]).expect("it was written");
     let mut ingest = Ingest::new(source.clone(), 0);
-    let mut run = Run { decode_s: 0.0, train_s: 0.0, loss: f64::NAN };
+    let mut run = Run { decode_s: 0.0, train_s: 0.0, step_s: 0.0, loss: f64::NAN };
     for end in (BATCH..=rows).step_by(BATCH) {
         let begun = processor_time::of_this_thread();
         let status = partition.read(BATCH, &mut ingest).expect("the file can be read");
@@ -190,13 +195,26 @@ fn train(path: &Path, measured: &Measured, rows: usize) -> Run {
         assert!(examples.len() == BATCH && (end == rows || status != InputStatus::EndOfInput));
         trainer.learn(&examples);
         if end % measured.window == 0 {
-            trainer.close(end as i64).expect("a version");
+            run.step_s = run.step_s.max(close(&mut trainer, end as i64));
         }
         run.decode_s += (decoded - begun).as_secs_f64();
         run.train_s += (processor_time::of_this_thread() - decoded).as_secs_f64();
     }
     run.loss = trainer.overall_scores().champion.get(measured.metric).copied().unwrap_or(f64::NAN);
     run
+}
+
+/// Closes a window as a dataflow does, and returns the time of the longest step.
+fn close(trainer: &mut Trainer, end: i64) -> f64 {
+    let (mut longest, mut begun) = (0.0_f64, processor_seconds());
+    let mut is_done = false;
+    while !is_done {
+        is_done = trainer.work(SLICE);
+        let now = processor_seconds();
+        (longest, begun) = (longest.max(now - begun), now);
+    }
+    trainer.close(end).expect("a version");
+    longest.max(processor_seconds() - begun)
 }
 
 /// The plan of a model on the records of a file, whose columns besides the label are its inputs.
