@@ -27,6 +27,7 @@ pub mod blob;
 pub mod disk;
 pub mod hash;
 pub mod metrics;
+pub mod padding;
 pub mod threads;
 pub mod time;
 pub mod value;

@@ -206,15 +206,15 @@ fn train(path: &Path, measured: &Measured, rows: usize) -> Run {
 
 /// Closes a window as a dataflow does, and returns the time of the longest step.
 fn close(trainer: &mut Trainer, end: i64) -> f64 {
-    let (mut longest, mut begun) = (0.0_f64, processor_seconds());
+    let (mut longest, mut begun) = (0.0_f64, processor_time::of_this_thread().as_secs_f64());
     let mut is_done = false;
     while !is_done {
         is_done = trainer.work(SLICE);
-        let now = processor_seconds();
+        let now = processor_time::of_this_thread().as_secs_f64();
         (longest, begun) = (longest.max(now - begun), now);
     }
     trainer.close(end).expect("a version");
-    longest.max(processor_seconds() - begun)
+    longest.max(processor_time::of_this_thread().as_secs_f64() - begun)
 }
 
 /// The plan of a model on the records of a file, whose columns besides the label are its inputs.

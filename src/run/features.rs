@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::args::{CommonArgs, JobArgs};
 use super::http_client::{JobUrl, segment};
 use super::{Failure, output};
+use crate::padding::{pad_end, width_of};
 
 /// The entity that a verb asks for.
 #[derive(Clone, Debug)]
@@ -49,8 +50,9 @@ pub fn get(
         return Ok(output::print(&format!("{body:#}\n"))?);
     }
     let features = body["features"].as_object().context("the answer has no features")?;
-    let width = features.keys().map(String::len).max().unwrap_or(0);
-    let mut text: String = features.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect();
-    text += &format!("{:width$}  {}\n", "watermark", body["watermark"].as_str().unwrap_or("null"));
+    let width = width_of(features.keys().map(String::as_str).chain(["watermark"]));
+    let line = |name: &str, value: &str| format!("{}  {value}\n", pad_end(name, width));
+    let mut text: String = features.iter().map(|(name, value)| line(name, &value.to_string())).collect();
+    text += &line("watermark", body["watermark"].as_str().unwrap_or("null"));
     Ok(output::print(&text)?)
 }

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use super::{Group, GroupFeature, JoinedLabel, Label, LearnAt, Line, Lookup, Model, Spec, Topic, Window, feature_type};
 use crate::aggregate::{OpInput, RecordLoad};
 use crate::model::{GateFallback, ParameterValue, RankingMetric, Task};
+use crate::padding::{pad_end, width_of};
 use crate::time::format_duration;
 use crate::value::{Scalar, Schema, Separator};
 
@@ -152,14 +153,14 @@ impl Spec {
             writeln!(out, "then those longest without a record are dropped")?;
         }
         // Its features and windows.
-        let width = group.feature_names().map(str::len).max().unwrap_or(0);
+        let width = width_of(group.feature_names());
         for feature in &group.features {
             let what = group.describe(feature, self.stream_schema(group.from));
-            writeln!(out, "  {:width$}  {:9}  {what}", feature.name, feature.ty)?;
+            writeln!(out, "  {}  {:9}  {what}", pad_end(&feature.name, width), feature.ty)?;
         }
         for derived in &group.derived {
-            let (name, ty) = (&derived.name, derived.expr.ty());
-            writeln!(out, "  {name:width$}  {:9}  {}", ty.name(), derived.expr.text().trim())?;
+            let (name, ty) = (pad_end(&derived.name, width), derived.expr.ty());
+            writeln!(out, "  {name}  {:9}  {}", ty.name(), derived.expr.text().trim())?;
         }
         for line in &group.lines {
             for window in &line.windows {
@@ -232,10 +233,10 @@ impl Spec {
         }
         // Inputs.
         writeln!(out, "  {} inputs", model.inputs.len())?;
-        let width = model.inputs.iter().map(|input| input.name.len()).max().unwrap_or(0);
+        let width = width_of(model.inputs.iter().map(|input| input.name.as_str()));
         for input in &model.inputs {
             let question = if input.expr.nullable() { "?" } else { "" };
-            writeln!(out, "  {:width$}  {}{question}", input.name, feature_type(&input.column()))?;
+            writeln!(out, "  {}  {}{question}", pad_end(&input.name, width), feature_type(&input.column()))?;
         }
         Ok(())
     }

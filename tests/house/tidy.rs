@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &str)] = &[
     ("disk", "error"),
     ("hash", ""),
     ("metrics", ""),
+    ("padding", ""),
     ("threads", ""),
     ("time", ""),
     ("value", "time"),
@@ -31,13 +32,13 @@ const LAYERS: &[(&str, &str)] = &[
     ("registry", "error blob hash metrics threads time value model"),
     (
         "spec",
-        "error disk hash metrics time value aggregate expr model example relation source store checkpoint registry",
+        "error disk hash metrics padding time value aggregate expr model example relation source store checkpoint registry",
     ),
     ("flow", "metrics time value aggregate expr model example relation source store checkpoint registry spec"),
     ("serve", "metrics threads time value aggregate expr model example store registry spec"),
     (
         "run",
-        "error secret blob disk hash metrics threads time value aggregate expr model example relation source store checkpoint registry spec flow serve",
+        "error secret blob disk hash metrics padding threads time value aggregate expr model example relation source store checkpoint registry spec flow serve",
     ),
 ];
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use crate::padding::{pad_end, width_of};
 use crate::serve::explainer::{ExplainedFeature, ExplainedRecord, ExplainedWindow, FeatureExplanation, NamedValue};
 
 /// Returns an explanation as text. `served_by` is the word for how a value came about with which one is compared.
@@ -64,10 +65,10 @@ fn write_records(out: &mut String, window: &ExplainedWindow) -> std::fmt::Result
     let value = if window.of.is_some() { "value" } else { "" };
     let mut rows = vec![["source", "partition", "offset", "event time", value, ""].map(str::to_owned)];
     rows.extend(window.records.iter().map(cells));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| width_of(rows.iter().map(|row| row[column].as_str()));
     let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     for row in &rows {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| pad_end(cell, *width)).collect();
         writeln!(out, "    {}", cells.join("  ").trim_end())?;
     }
     match window.not_listed {

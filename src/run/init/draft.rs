@@ -7,6 +7,7 @@ use super::groups::{DraftedGroup, expression, is_row_number, is_time, one_line, 
 use super::names::{self, quoted};
 use super::sketch::SampleSketch;
 use super::target::GuessedTarget;
+use crate::padding::{pad_end, width_of};
 use crate::time::{DAY_MS, format_duration};
 use crate::value::{Separator, Type};
 
@@ -87,7 +88,7 @@ fn source_text(sketch: &SampleSketch, source: &str, topic: &str) -> String {
     let lateness = quoted(&format_duration(timing.lateness_ms));
     text += &line(format!("lateness = {lateness}"), why(&timing.why_lateness, &timing.doubt_of_lateness));
     let _ = write!(text, "\n[source.{source}.columns]\n");
-    let width = sketch.columns.iter().map(|column| column.column.name.len()).max().unwrap_or(0);
+    let width = width_of(sketch.columns.iter().map(|column| column.column.name.as_str()));
     for GuessedColumn { column, time_keys, why: reason, doubt, .. } in &sketch.columns {
         let mark = if column.nullable { "?" } else { "" };
         let ty = quoted(&format!("{}{mark}", column.ty));
@@ -97,7 +98,7 @@ fn source_text(sketch: &SampleSketch, source: &str, topic: &str) -> String {
         }
         keys.extend(Some(time_keys.clone()).filter(|keys| !keys.is_empty()));
         let value = if keys.len() == 1 { ty } else { format!("{{ {} }}", keys.join(", ")) };
-        text += &line(format!("{:width$} = {value}", column.name), why(reason, doubt));
+        text += &line(format!("{} = {value}", pad_end(&column.name, width)), why(reason, doubt));
     }
     text
 }

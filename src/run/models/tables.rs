@@ -6,16 +6,17 @@ use serde_json::json;
 
 use super::place::{MetricPoint, MetricScores, ModelSummary};
 use super::splits::ModelSplits;
+use crate::padding::{pad_end, width_of};
 use crate::registry::{ArmTarget, CHAMPION, ChampionPeriod, HistoryEntry, Manifest, SplitEntry, percent, version_at};
 use crate::time::{EventTime, format_duration, format_time};
 
 /// Returns rows as text, with columns of one width each but for the last.
 fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let width = |column: usize| width_of(rows.iter().filter_map(|row| row.get(column).map(String::as_str)));
+    let widths: Vec<usize> = (0..columns).map(width).collect();
     let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row.iter().zip(&widths).map(|(cell, width)| pad_end(cell, *width));
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
     rows.iter().map(line).collect()
@@ -204,4 +205,19 @@ pub fn split_history(splits: &[SplitEntry]) -> String {
         rows.push(row([&number.to_string(), &format_time(*time), &format_time(*wall_time), &arms, by, reason]));
     }
     aligned(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_of_any_length_is_printed_whole_and_others_stay_aligned() {
+        let long = "why ".repeat(20_000);
+        let text = aligned(&[row(["a", "b", "c"]), row([&long, "2", "3"]), row(["é", "4", "5"])]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], format!("{long}  2  3"));
+        assert_eq!(lines[0].find('b'), Some(102));
+        assert_eq!(lines[2].chars().position(|letter| letter == '4'), Some(102));
+    }
 }

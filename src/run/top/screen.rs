@@ -1,8 +1,7 @@
 //! The activity of a job as text, in tables.
 
-use std::fmt::Write;
-
 use super::activity::JobActivity;
+use crate::padding::{pad_end, pad_start, width_of};
 use crate::spec::format_bytes;
 use crate::time::format_time;
 
@@ -59,21 +58,16 @@ fn count(value: f64) -> String {
 
 /// Returns rows in columns: the first and the last to the left, others to the right.
 fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
-    let mut widths: Vec<usize> = head.iter().map(|title| title.len()).collect();
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
+    let cells = |column: usize| rows.iter().filter_map(move |row| row.get(column).map(String::as_str));
+    let widths = head.iter().enumerate().map(|(column, title)| width_of(cells(column).chain([*title])));
+    let widths: Vec<usize> = widths.collect();
     let head: Vec<String> = head.iter().map(|title| (*title).to_owned()).collect();
     let mut text = String::new();
     for row in std::iter::once(&head).chain(&rows) {
         let mut line = String::new();
         for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let _ = match at == 0 || at + 1 == row.len() {
-                true => write!(line, "{cell:<width$}  "),
-                false => write!(line, "{cell:>width$}  "),
-            };
+            let pad = if at == 0 || at + 1 == row.len() { pad_end } else { pad_start };
+            line += &format!("{}  ", pad(cell, *width));
         }
         text += line.trim_end();
         text.push('\n');
