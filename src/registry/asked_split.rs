@@ -17,6 +17,9 @@ const MOST_STEPS: usize = 100;
 /// The steps of a ramp of which only the length is given, besides the last, which has no end.
 const EVEN_STEPS: i64 = 4;
 
+/// The largest weight of an arm: the sum of all is a number then.
+const LARGEST_WEIGHT: f64 = 1e9;
+
 /// The longest name of an arm, in bytes.
 const LONGEST_NAME: usize = 64;
 
@@ -60,9 +63,10 @@ impl AskedSplit {
                 "weights: expected at least one arm, as {\"champion\": 90, \"challenger\": 10}".into(),
             ));
         }
-        let wrong = self.weights.iter().find(|(_, weight)| !(weight.is_finite() && **weight >= 0.0));
+        let wrong = self.weights.iter().find(|(_, weight)| !(0.0..=LARGEST_WEIGHT).contains(*weight));
         if let Some((name, weight)) = wrong {
-            return Err(refused(format!("weights.{name}: expected a number that is not negative, found {weight}")));
+            let expected = format!("expected a number that is not negative, at most {LARGEST_WEIGHT}");
+            return Err(refused(format!("weights.{name}: {expected}, found {weight}")));
         }
         let total: f64 = self.weights.values().sum();
         if !(total > 0.0 && total.is_finite()) {

@@ -10,6 +10,9 @@ use super::split_log::RAMP;
 /// The longest name of an alias or an author, in bytes.
 const LONGEST_NAME: usize = 64;
 
+/// The longest reason of a move or a split by hand, in characters.
+const LONGEST_REASON: usize = 1000;
+
 /// A move by hand, but for the version.
 #[derive(Clone, Copy, Debug)]
 pub struct MoveByHand<'a> {
@@ -32,29 +35,32 @@ pub struct SplitByHand<'a> {
 }
 
 impl MoveByHand<'_> {
-    /// Checks the names.
+    /// Checks the names and the reason.
     ///
     /// # Errors
-    /// If the alias has no valid name, or the author has that of the trainer, a recovery or a ramp.
+    /// If the alias has no valid name, the author has that of the trainer, a recovery or a ramp, or the reason is too long.
     pub(super) fn check(&self) -> Result<(), RegistryError> {
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
         let is_number = self.alias.chars().all(|letter| letter.is_ascii_digit());
         if is_number || self.alias.len() > LONGEST_NAME || !self.alias.chars().all(is_plain) {
             return Err(RegistryError::Alias { alias: self.alias.to_owned() });
         }
-        check_author(self.by)
+        check_origin(self.by, self.reason)
     }
 }
 
-/// Checks the author of a move or a split.
+/// Checks the author of a move or a split, and its reason.
 ///
 /// # Errors
-/// If there is none, or the name is one under which changes are made by themselves.
-pub(super) fn check_author(by: &str) -> Result<(), RegistryError> {
+/// If there is no author, the name is one under which changes are made by themselves, or the reason is too long.
+pub(super) fn check_origin(by: &str, reason: &str) -> Result<(), RegistryError> {
     if by.is_empty() || by.len() > LONGEST_NAME || [TRAINER, RECOVERY, RAMP].contains(&by) {
         return Err(RegistryError::Author { by: by.to_owned() });
     }
-    Ok(())
+    match reason.chars().count() {
+        length if length > LONGEST_REASON => Err(RegistryError::Reason { length, longest: LONGEST_REASON }),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -72,5 +78,7 @@ mod tests {
         for by in ["", "trainer", "recovery", "ramp", &"a".repeat(65)] {
             assert!(matches!(check("champion", by), Err(RegistryError::Author { .. })), "{by}");
         }
+        assert!(check_origin("ann", &"é".repeat(1000)).is_ok());
+        assert!(matches!(check_origin("ann", &"é".repeat(1001)), Err(RegistryError::Reason { length: 1001, .. })));
     }
 }

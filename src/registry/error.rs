@@ -27,6 +27,8 @@ pub enum RegistryError {
     Alias { alias: String },
     #[error("`{by}` is not a valid author; expected 1 to 64 bytes, other than `trainer`, `recovery` and `ramp`")]
     Author { by: String },
+    #[error("the reason has {length} characters; expected {longest} at most")]
+    Reason { length: usize, longest: usize },
     /// A split that cannot be made.
     #[error("{detail}")]
     Split { detail: String },

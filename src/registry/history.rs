@@ -157,13 +157,16 @@ impl AliasHistory {
     /// Returns all moves with their numbers, ascending. Empty for an unknown model.
     ///
     /// # Errors
-    /// If a move cannot be read.
+    /// If a move cannot be read, or one before the newest is missing: moves are numbered without gaps.
     pub fn moves(&self, model: &str) -> Result<Vec<HistoryEntry>, RegistryError> {
-        let mut moves = Vec::new();
-        for number in self.numbers(model)? {
-            moves.extend(self.read(model, number)?.map(|made| HistoryEntry { number, made }));
-        }
-        Ok(moves)
+        let entry = |number| {
+            let made = self.read(model, number)?.ok_or_else(|| RegistryError::Damaged {
+                path: history_path(model).to_string(),
+                detail: format!("move {number} is missing, and later ones are there"),
+            })?;
+            Ok(HistoryEntry { number, made })
+        };
+        (1..=self.newest(model)?).map(entry).collect()
     }
 
     /// Returns the version that each alias points to now.

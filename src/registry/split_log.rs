@@ -49,10 +49,15 @@ impl SplitLog {
     /// If the store fails.
     pub fn after(&self, model: &str, number: u64) -> Result<LogTail, RegistryError> {
         let mut tail = LogTail { entries: Vec::new(), newest: number };
+        // A missing entry is looked for in a log that is read whole, as listing it takes longer than asking for the next.
+        let newest = if number == 0 { self.newest_number(model)? } else { number };
         loop {
             match read_json(&self.blobs, &split_path(model, tail.newest + 1)) {
                 Err(error) if error.is_damage() => {
                     tracing::warn!(model, "a split is left out: {}", chain(&error));
+                }
+                Ok(None) if tail.newest < newest => {
+                    tracing::warn!(model, "split {} is missing, and later ones are there", tail.newest + 1);
                 }
                 Ok(None) => return Ok(tail),
                 entry => tail.entries.extend(entry?),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::by_hand::check_author;
+use super::by_hand::check_origin;
 use super::history::{
     AliasHistory, AliasMove, CHAMPION, EarlierChampion, HistoryEntry, MoveRequest, NewestMove, TRAINER, TrainerMove,
     When, earlier_champion, version_at,
@@ -305,7 +305,8 @@ impl Registry {
     /// Splits the entities of a model from event time `when.event` on, or clears its split.
     ///
     /// # Errors
-    /// If an arm names a version, an alias or a model that there is not, the author has no valid name, or the store fails.
+    /// If there is no split to clear, an arm names a version, an alias or a model that there is not, the author has no valid name, the reason is too long, or the store
+    /// fails.
     pub fn split(
         &self,
         model: &str,
@@ -313,7 +314,10 @@ impl Registry {
         by_hand: &SplitByHand<'_>,
     ) -> Result<SplitEntry, RegistryError> {
         let SplitByHand { when, reason, by } = *by_hand;
-        check_author(by)?;
+        check_origin(by, reason)?;
+        if split.is_none() && self.splits.newest(model)?.is_none_or(|entry| entry.split.is_none()) {
+            return Err(RegistryError::Split { detail: format!("model `{model}` has no split that could be cleared") });
+        }
         split.map_or(Ok(()), |split| self.check_targets(model, split))?;
         let append = |split, reason| {
             let entry = self.splits.append(model, &SplitRequest { split, when, reason, by, reverts: None })?;
@@ -387,6 +391,21 @@ impl fmt::Debug for Registry {
 mod tests {
     use super::*;
     use crate::registry::When;
+
+    #[test]
+    fn a_move_that_is_missing_is_named_and_not_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Registry::open(&folder.path().display().to_string()).unwrap();
+        for event in 0..4 {
+            let when = When { event, wall: 0 };
+            let request = MoveRequest { alias: "canary", version: Some(1), when, reason: "", by: "ann", reverts: None };
+            registry.append_move("late", &request).unwrap();
+        }
+        assert_eq!(registry.history("late").unwrap().len(), 4);
+        std::fs::remove_file(folder.path().join("late/history/3.json")).unwrap();
+        let error = registry.history("late").unwrap_err().to_string();
+        assert!(error.contains("late/history` is damaged: move 3 is missing"), "{error}");
+    }
 
     /// A move to a version that was deleted after it was looked for.
     #[test]

@@ -176,6 +176,11 @@ fn a_missing_model_or_version_is_named() {
     assert!(fails(&["promote", "late", "1", "--by", "trainer"], 1).contains("`trainer` is not a valid author"));
     assert!(fails(&["rollback", "late"], 1).contains("no earlier champion"));
     assert!(fails(&["promote", "late", "1", "--from", "1960-01-01"], 1).contains("--from is before 1970-01-02"));
+    assert!(fails(&["promote", "late", "1", "--from", "2999-01-01"], 1).contains("--from is after "));
+    assert!(fails(&["split", "late", "champion=1", "--from", "2999-01-01"], 1).contains("--from is after "));
+    assert!(fails(&["split", "late", "--clear"], 1).contains("model `late` has no split that could be cleared"));
+    let long = "why ".repeat(300);
+    assert!(fails(&["promote", "late", "1", "--reason", &long], 1).contains("the reason has 1200 characters"));
     assert!(
         fails(&["history", "late", "--at", "soon"], 2)
             .contains("expected RFC 3339, a date, epoch ms, earliest or latest")

@@ -307,6 +307,8 @@ fn a_wrong_split_is_refused_and_changes_nothing() {
         (json!({ "weights": { "champion": 1 }, "ramp": "1h" }), 400, "ramp: expected an arm other than champion"),
         (json!({ "weights": { "champion": 1 }, "by": "ramp" }), 400, "`ramp` is not a valid author"),
         (json!({ "weights": { "champion": "x" } }), 400, "expected a number, found the text"),
+        (json!({ "weights": { "champion": 1e308 } }), 400, "weights.champion: expected a number that is not negative"),
+        (json!({ "clear": true }), 400, "model `large` has no split that could be cleared"),
         (json!({ "weight": {} }), 400, "unknown field `weight`"),
         (json!({ "clear": true, "weights": {} }), 400, "weights: a split that is cleared has none"),
     ] {

@@ -137,7 +137,10 @@ impl ModelPlace {
                         versions,
                     })
                 };
-                registry.models()?.into_iter().map(summary).collect()
+                let models: anyhow::Result<Vec<ModelSummary>> = registry.models()?.into_iter().map(summary).collect();
+                // A folder without a version or a champion is not one of a model.
+                let is_model = |model: &ModelSummary| model.champion.is_some() || !model.versions.is_empty();
+                Ok(models?.into_iter().filter(is_model).collect())
             }
         }
     }
@@ -319,11 +322,26 @@ fn event_time(registry: &Registry, model: &str, asked: &AskedMove) -> anyhow::Re
             let moved = format_time(moved);
             bail!("--from is before {moved}, from which on the newest move holds; expected a later time")
         }
-        (Some(from), _) => Ok(from),
-        (None, moved) => {
+        (from, moved) => {
             let newest = newest_of(registry, model, &registry.versions(model)?)?;
-            let ended = newest.map(|newest| newest.window.end);
-            Ok(moved.max(ended).unwrap_or(asked.wall))
+            let known = moved.max(newest.map(|newest| newest.window.end));
+            from.map_or(Ok(()), |from| not_ahead(from, known, asked.wall))?;
+            Ok(from.or(known).unwrap_or(asked.wall))
         }
+    }
+}
+
+/// Checks that a move or a split does not hold from a time that is not known yet: all later ones would have to follow it.
+///
+/// # Errors
+/// If the time is after the newest that the registry knows of, and after the wall clock.
+pub(super) fn not_ahead(from: EventTime, known: Option<EventTime>, wall: EventTime) -> anyhow::Result<()> {
+    let newest = known.map_or(wall, |known| known.max(wall));
+    match from > newest {
+        true => bail!(
+            "--from is after {}, which is the newest time that is known; expected one up to then",
+            format_time(newest)
+        ),
+        false => Ok(()),
     }
 }

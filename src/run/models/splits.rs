@@ -7,7 +7,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::place::{ModelPlace, check, newest_of, path};
+use super::place::{ModelPlace, check, newest_of, not_ahead, path};
 use crate::registry::{AskedSplit, Registry, SplitByHand, SplitEntry, When, split_at};
 use crate::run::Failure;
 use crate::time::{EventTime, format_time};
@@ -31,7 +31,7 @@ pub struct SplitArgs {
     #[arg(long, value_name = "STEPS", requires = "weights")]
     ramp: Option<String>,
     /// The most by which an arm may be worse than the champion over a window before the ramp goes back; by default the tolerance of the gate.
-    #[arg(long, value_name = "X", requires = "ramp")]
+    #[arg(long, value_name = "X", requires = "ramp", allow_negative_numbers = true)]
     tolerance: Option<f64>,
     /// Clears the split: the champion answers.
     #[arg(long, conflicts_with = "weights")]
@@ -159,8 +159,11 @@ impl ModelPlace {
                         let newest = format_time(newest);
                         bail!("--from is before {newest}, from which on the newest split holds; expected a later time")
                     }
-                    (Some(from), _) => *from,
-                    (None, _) => newest_time(registry, model, &splits)?.unwrap_or(*wall),
+                    (from, _) => {
+                        let known = newest_time(registry, model, &splits)?;
+                        from.map_or(Ok(()), |from| not_ahead(from, known, *wall))?;
+                        from.or(known).unwrap_or(*wall)
+                    }
                 };
                 let split = split.as_ref().map(AskedSplit::split).transpose()?;
                 let by_hand = SplitByHand { when: When { event, wall: *wall }, reason, by };

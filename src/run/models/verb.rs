@@ -128,7 +128,7 @@ pub struct HandArgs {
     /// The author, for the history; by default the user.
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
-    /// Event time from which the move holds: RFC 3339, a date or epoch ms. By default the newest of the registry; through a job, its watermark.
+    /// Event time from which the move holds: RFC 3339, a date or epoch ms, no earlier than the newest move and no later than what is known. By default the newest of the registry; through a job, its watermark.
     #[arg(long, value_name = "T", value_parser = moment_argument, requires = "registry")]
     from: Option<EventTime>,
 }

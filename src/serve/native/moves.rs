@@ -153,6 +153,7 @@ pub fn refusal(model: &str, error: RegistryError) -> RequestError {
         RegistryError::NoEarlierChampion { .. }
         | RegistryError::Alias { .. }
         | RegistryError::Author { .. }
+        | RegistryError::Reason { .. }
         | RegistryError::Split { .. } => RequestError::Move(error),
         source => RequestError::RegistryAway { model: model.to_owned(), source: Box::new(source) },
     }
