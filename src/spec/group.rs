@@ -1,6 +1,7 @@
 //! Feature groups: entities, aggregates, and the features that they make.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::checker::Checker;
 use super::derived::derived_entry;
@@ -9,11 +10,15 @@ use super::problem::Mistake;
 use super::reader::{Fields, TomlValue};
 use super::request_windows::FeatureName;
 use super::toml_text::Text;
+use super::topic::RESERVED;
 use super::{Group, GroupFeature, Line, format_bytes};
 use crate::aggregate::{EntityBound, FeatureType, KINDS, MAX_DIGITS, Op, OpError};
 use crate::expr::{Expr, Scope, nearest};
 use crate::relation::StreamId;
 use crate::value::{Schema, Type};
+
+/// The holder of the name of a feature.
+const FEATURE: &str = "a feature";
 
 impl<'a> Checker<'a> {
     /// Binds a feature group.
@@ -54,7 +59,11 @@ impl<'a> Checker<'a> {
             features: Vec::new(),
             derived: Vec::new(),
         };
-        let mut names = BTreeMap::new();
+        // The offline file has the entity beside the features.
+        let mut names: BTreeMap<String, &str> =
+            RESERVED.iter().map(|name| ((*name).to_owned(), "a name of tidemill's own")).collect();
+        names
+            .extend(group.entity.iter().map(|column| (schema.columns[*column].name.clone(), "a column of the entity")));
         let mut derived = Vec::new();
         for value in lines {
             if let Some(fields) = derived_entry(value, self.problems) {
@@ -63,10 +72,7 @@ impl<'a> Checker<'a> {
             }
             let Some((line, features)) = self.line(value, Some((from, from_name.value))) else { continue };
             for (feature, place) in features {
-                if names.insert(feature.name.clone(), ()).is_some() {
-                    let message = format!("two features are named '{}'", feature.name);
-                    self.problems.expected(place.span, message, "another name by 'as'");
-                }
+                self.take_name(&feature.name, place.span, &mut names);
                 group.features.push(GroupFeature { line: group.lines.len(), ..feature });
             }
             group.lines.push(line);
@@ -75,13 +81,20 @@ impl<'a> Checker<'a> {
         self.keep_panes(fields, &mut group);
         group.bound = self.bound(fields, &group);
         for (derived, place) in self.derived(derived, &group) {
-            if names.insert(derived.name.clone(), ()).is_some() {
-                let message = format!("two features are named '{}'", derived.name);
-                self.problems.expected(place.span, message, "another name by 'as'");
-            }
+            self.take_name(&derived.name, place.span, &mut names);
             group.derived.push(derived);
         }
         Some(group)
+    }
+
+    /// Takes the name of a feature; reports it if it is taken. `names` says of each name what has it.
+    fn take_name(&self, name: &str, span: Range<usize>, names: &mut BTreeMap<String, &str>) {
+        let message = match names.insert(name.to_owned(), FEATURE) {
+            None => return,
+            Some(FEATURE) => format!("two features are named '{name}'"),
+            Some(what) => format!("'{name}' is {what}"),
+        };
+        self.problems.expected(span, message, "another name by 'as'");
     }
 
     /// The bound of a group, in entities or in bytes.

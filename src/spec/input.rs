@@ -15,6 +15,7 @@ use super::look_up::{NamedColumns, group_entry};
 use super::problem::Mistake;
 use super::reader::{Fields, TomlValue, wrong};
 use super::toml_text::Text;
+use super::topic::RESERVED;
 use super::{Label, Lookup, ModelInput};
 use crate::expr::{Expr, Scope, nearest};
 use crate::model::InputShape;
@@ -95,6 +96,10 @@ impl<'a> Checker<'a> {
                         "a number, a string or a bool, such as date_part('hour', …)",
                     );
                 }
+                if let Some(what) = self.owner_of_name(&input, stream, name) {
+                    let message = format!("'{}' is {what}, and this input is another value", input.name);
+                    self.problems.expected(span.clone(), message, "another name by 'as'");
+                }
                 if entries.inputs.iter().any(|known| known.name == input.name) {
                     let message = format!("'{}' is an input already", input.name);
                     self.problems.expected(span.clone(), message, "each input once");
@@ -103,6 +108,15 @@ impl<'a> Checker<'a> {
             }
         }
         (!skipped && self.problems.count() == before).then_some(entries)
+    }
+
+    /// Returns what has the name of an input in examples, if that is another value.
+    fn owner_of_name(&self, input: &ModelInput, stream: StreamId, stream_name: &str) -> Option<String> {
+        if RESERVED.contains(&input.name.as_str()) {
+            return Some("a name of tidemill's own".to_owned());
+        }
+        let column = self.spec.stream_schema(stream).index_of(&input.name)?;
+        (input.expr.as_column() != Some(column)).then(|| format!("a column of '{stream_name}'"))
     }
 
     /// Reports the mistakes of entries whose columns are not known.

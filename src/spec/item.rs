@@ -4,6 +4,7 @@ use sqlparser::ast;
 
 use super::checker::Checker;
 use super::problem::Mistake;
+use super::topic::RESERVED;
 use super::view_sql::ViewSql;
 use crate::expr::{Expr, Positions, Scope, name_parts, start_of_item};
 use crate::value::{Column, Schema, Type};
@@ -53,6 +54,11 @@ impl Checker<'_> {
                     let mistake = Mistake::new(span, format!("two items are named '{name}'"));
                     self.problems.add_inside(sql.text, [mistake.expected("another name by AS")]);
                     continue;
+                }
+                if RESERVED.contains(&name.as_str()) {
+                    let span = sql.positions.bytes(start_of_item(item)).unwrap_or(0..0);
+                    let mistake = Mistake::new(span, format!("'{name}' is a name of tidemill's own"));
+                    self.problems.add_inside(sql.text, [mistake.expected("another name by AS")]);
                 }
                 bound.push((declaration(&name, &expr, scope), expr));
             }

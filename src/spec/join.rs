@@ -174,7 +174,8 @@ impl Checker<'_> {
             }
         };
         let key = target.key.iter().position(|key| *key == column);
-        if key.is_none() {
+        // A key that is wrong has no columns, and is reported where it is declared.
+        if key.is_none() && !target.key.is_empty() {
             let keys: Vec<&str> = target.key.iter().map(|key| target.schema.columns[*key].name.as_str()).collect();
             let name = &target.schema.columns[column].name;
             report(format!("'{name}' is not {} of '{}'", target.kind.role(), target.name), keys.join(", "));

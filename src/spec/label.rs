@@ -259,6 +259,11 @@ impl<'a> Checker<'a> {
             let mistake = Mistake::new(0..0, format!("this label is of type {}", value.ty()));
             self.problems.add_inside(text, [mistake.expected(expected)]);
         }
+        let literal = text.value.trim().parse::<f64>().ok();
+        if let Some(number) = literal.filter(|number| task == Some(Task::Binary) && ![0.0, 1.0].contains(number)) {
+            let mistake = Mistake::new(0..0, format!("this label is always {number}"));
+            self.problems.add_inside(text, [mistake.expected("true or false, or 1 or 0")]);
+        }
         Some(value)
     }
 }

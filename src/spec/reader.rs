@@ -9,7 +9,7 @@ use super::keys::{Absent, Section};
 use super::problem::{Mistake, Problems};
 use super::toml_text::Text;
 use crate::expr::nearest;
-use crate::time::{format_duration, parse_duration};
+use crate::time::{DurationFault, duration_fault, format_duration, parse_duration};
 
 /// A TOML table whose keys are those of a section.
 #[derive(Clone, Debug)]
@@ -177,8 +177,15 @@ pub fn texts<'a>(value: &'a TomlValue<'a>, problems: &Problems) -> Option<Vec<Te
 pub fn duration(text: &Text, problems: &Problems) -> Option<i64> {
     let found = parse_duration(text.value);
     if found.is_none() {
-        let message = format!("'{}' is not a duration", text.value);
-        problems.expected(text.span.clone(), message, "a number and one of ms s m h d w, such as \"90s\" or \"3h\"");
+        let fault = duration_fault(text.value);
+        let message = format!("'{}' is {fault}", text.value);
+        let expected = match fault {
+            DurationFault::TooLong => "less than 100000000000000ms, which are 3,168 years",
+            DurationFault::Negative | DurationFault::NoDuration => {
+                "a number and one of ms s m h d w, such as \"90s\" or \"3h\""
+            }
+        };
+        problems.expected(text.span.clone(), message, expected);
     }
     found
 }

@@ -16,7 +16,7 @@ use crate::time::TimeFormat;
 use crate::value::{Column, Schema, Separator, TimeRules, TimeUnit, Type};
 
 /// Names of columns that tidemill itself adds to examples, features and files.
-static RESERVED: &[&str] =
+pub static RESERVED: &[&str] =
     &["_time", "_known", "_window_end", "_label", "_score", "_version", "_watermark", "_deleted"];
 
 impl<'a> Checker<'a> {

@@ -14,6 +14,8 @@ mod format;
 pub mod length;
 mod text;
 
+use std::fmt;
+
 use chrono::{DateTime, SecondsFormat};
 
 pub use format::TimeFormat;
@@ -84,6 +86,44 @@ pub fn parse_duration(text: &str) -> Option<i64> {
     };
     let ms = length::parse(&text[..split], unit).ok()?;
     (ms < 100_000_000_000_000).then_some(ms)
+}
+
+/// The reason why a text is not taken for a duration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DurationFault {
+    Negative,
+    TooLong,
+    NoDuration,
+}
+
+/// In words, as the object of "is".
+impl fmt::Display for DurationFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DurationFault::Negative => "negative",
+            DurationFault::TooLong => "too long",
+            DurationFault::NoDuration => "not a duration",
+        })
+    }
+}
+
+/// Returns why [`parse_duration`] refuses a text.
+///
+/// ```
+/// use tidemill::time::{DurationFault, duration_fault};
+/// assert_eq!(duration_fault("-1h"), DurationFault::Negative);
+/// assert_eq!(duration_fault("100000000000d"), DurationFault::TooLong);
+/// assert_eq!(duration_fault("an hour"), DurationFault::NoDuration);
+/// ```
+pub fn duration_fault(text: &str) -> DurationFault {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = &text[digits.len()..];
+    let is_positive = digits.parse::<f64>().is_ok_and(|number| number >= 1.0);
+    match text.strip_prefix('-').map(parse_duration) {
+        Some(Some(_)) => DurationFault::Negative,
+        None if is_positive && parse_duration(&format!("1{unit}")).is_some() => DurationFault::TooLong,
+        _ => DurationFault::NoDuration,
+    }
 }
 
 /// Formats a duration in ms by its shortest exact spelling: `3600000` is `1h`.
