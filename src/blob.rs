@@ -44,7 +44,7 @@ pub enum Durability {
 /// An error of an object store.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
-    #[error("`{0}` is not supported; expected a path or file://…")]
+    #[error("`{0}` is not supported; expected a path or file:///…")]
     Url(String),
     #[error("folder `{path}` cannot be used")]
     Folder {
@@ -79,10 +79,14 @@ impl Blobs {
     /// Returns the folder that a path or a `file://` url names. An url is percent-decoded, a path is not.
     ///
     /// # Errors
-    /// If the url has another scheme, or is empty.
+    /// If the url has another scheme, no `///` after `file:`, or is empty.
     pub fn folder_of(url: &str) -> Result<PathBuf, BlobError> {
-        match url.strip_prefix("file://") {
-            Some(path) => Ok(percent_decode_str(path).decode_utf8_lossy().into_owned().into()),
+        match url.strip_prefix("file:") {
+            // An url names a folder from the root on: file://tmp/x would be x on the host tmp.
+            Some(path) => match path.strip_prefix("//").filter(|path| path.starts_with('/')) {
+                Some(path) => Ok(percent_decode_str(path).decode_utf8_lossy().into_owned().into()),
+                None => Err(BlobError::Url(secret::masked(url).into_owned())),
+            },
             None if url.contains("://") || url.is_empty() => Err(BlobError::Url(secret::masked(url).into_owned())),
             None => Ok(url.into()),
         }
@@ -159,8 +163,12 @@ impl Blobs {
     /// Returns the direct contents of a folder; the root is [`BlobPath::default`]. Empty if there is no such folder.
     ///
     /// # Errors
-    /// If the store fails.
+    /// If the store fails, or its own folder is gone.
     pub fn list(&self, folder: &BlobPath) -> Result<Listing, BlobError> {
+        // An empty answer would be taken for a store without objects.
+        if let Err(source) = std::fs::metadata(&self.folder) {
+            return Err(BlobError::Folder { path: self.folder.display().to_string(), source });
+        }
         let listed = self.runtime.block_on(self.store.list_with_delimiter(Some(folder)));
         let listed = listed.map_err(|why| self.failed("listing", folder, why))?;
         let names = |paths: Vec<&BlobPath>| {
@@ -234,10 +242,21 @@ mod tests {
         assert_eq!(Blobs::folder_of("/a b/c").unwrap(), Path::new("/a b/c"));
         assert_eq!(Blobs::folder_of("file:///a%20b/c").unwrap(), Path::new("/a b/c"));
         assert_eq!(Blobs::folder_of("/a%20b").unwrap(), Path::new("/a%20b"), "a path is taken literally");
-        for wrong in ["", "s3://bucket/a", "http://host/a"] {
+        for wrong in ["", "s3://bucket/a", "http://host/a", "file:/a", "file://a/b", "file:a"] {
             let error = Blobs::folder_of(wrong).unwrap_err().to_string();
-            assert_eq!(error, format!("`{wrong}` is not supported; expected a path or file://…"));
+            assert_eq!(error, format!("`{wrong}` is not supported; expected a path or file:///…"));
         }
+    }
+
+    #[test]
+    fn a_store_whose_folder_is_gone_is_not_taken_for_an_empty_one() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("models");
+        let blobs = Blobs::open(&folder.to_string_lossy(), Durability::Process).unwrap();
+        assert_eq!(blobs.list(&BlobPath::default()).unwrap(), Listing::default());
+        std::fs::remove_dir(&folder).unwrap();
+        let error = blobs.list(&BlobPath::from_iter(["late"])).unwrap_err().to_string();
+        assert!(error.contains("models` cannot be used"), "{error}");
     }
 
     #[test]

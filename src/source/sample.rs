@@ -89,6 +89,8 @@ pub struct RecordSample {
     pub rows: usize,
     /// Number of records that could not be read.
     pub refused: usize,
+    /// Why the first of them could not.
+    pub first_refusal: Option<String>,
     /// True if there are further records.
     pub has_more: bool,
     /// True if every value is text, as in CSV.
@@ -104,6 +106,7 @@ impl RecordSample {
     pub fn push_json(&mut self, record: &Value) {
         let Value::Object(_) = record else {
             self.refused += 1;
+            self.first_refusal.get_or_insert_with(|| "it is not an object of JSON".to_owned());
             return;
         };
         self.push_fields(&mut Vec::new(), record);

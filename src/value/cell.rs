@@ -85,6 +85,9 @@ impl CellWriter for &mut ColumnBuilder {
     }
 }
 
+/// The least number that is too large for an int of 64 bits.
+const TWO_63: f64 = 9_223_372_036_854_775_808.0;
+
 /// A value as a format presents it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Found<'a> {
@@ -111,6 +114,8 @@ impl fmt::Display for Found<'_> {
             Found::Null => f.write_str("null"),
             Found::Bool(value) => write!(f, "{value}"),
             Found::Int(value) | Found::Wide { int: Some(value), .. } => write!(f, "the number {value}"),
+            // The nearest float has other digits than the number.
+            Found::Wide { float, .. } if float.abs() >= TWO_63 => write!(f, "a number near {float:e}, beyond 64 bits"),
             Found::Float(value) | Found::Wide { float: value, .. } => write!(f, "the number {value}"),
             Found::Text(text) => write!(f, "the text {text:?}"),
             Found::Time(time) => write!(f, "the time {}", format_time(*time)),

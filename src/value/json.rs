@@ -384,6 +384,8 @@ mod tests {
         assert_eq!(decode(r#"{"id":null,"payload":null,"n":"7","at":"1706688000000"}"#), Ok(()));
         assert_eq!(fault(r#"{"id":7,"payload":{"amount":1}}"#), "id: expected string, found the number 7");
         assert_eq!(fault(r#"{"id":"a","payload":{"amount":1},"n":1.5}"#), "n: expected int, found the number 1.5");
+        let beyond = "n: expected int, found a number near 9.223372036854776e18, beyond 64 bits";
+        assert_eq!(fault(r#"{"id":"a","payload":{"amount":1},"n":9223372036854775808}"#), beyond);
         assert_eq!(fault(r#"{"id":"a","payload":{"amount":1e999}}"#), "amount: not a finite number");
         assert_eq!(fault(r#"{"id":"a","payload":{"amount":1},"at":"soon"}"#), "at: \"soon\" is not a time");
         assert_eq!(fault(r#"{"id":"a","id":"b","payload":{"amount":1}}"#), "id: malformed: duplicate field");

@@ -411,6 +411,29 @@ fn what_is_read_a_second_time_is_compared_with_what_was_read() {
 }
 
 #[test]
+fn a_file_that_cannot_be_a_topic_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |path: &Path| {
+        let opened = FilePartition::open(vec![path.to_owned()], plan().schema.clone(), Vec::new(), Vec::new());
+        opened.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let csv = folder.path().join("1.csv");
+    write(&csv, "user,x,at,x,user\na,1,1,2,b\n");
+    assert!(refused(&csv).contains("its header has \"user\" as column 1 and as column 5"), "{}", refused(&csv));
+    write(&csv, "user,x,at,x\na,1,1,2\n");
+    assert_eq!(refused(&csv), "", "a column that is not declared may be there twice");
+    write(&csv, "");
+    assert!(refused(&csv).contains("it has no header"), "{}", refused(&csv));
+    // Opening a pipe would wait for its other end.
+    let pipe = folder.path().join("pipe.jsonl");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [pipe, folder.path().join("folder.csv")] {
+        let _ = std::fs::create_dir(folder.path().join("folder.csv"));
+        assert!(refused(&path).contains("is not a regular file"), "{}", refused(&path));
+    }
+}
+
+#[test]
 fn files_are_read_in_natural_order_and_once() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["part-10.csv", "part-2.csv", "part-1.csv", "z.csv"] {

@@ -52,6 +52,11 @@ pub fn bounds_of(path: &str, is_duration: bool) -> Option<String> {
     })
 }
 
+/// Returns whether a key is a number that need not be whole.
+fn is_float(path: &str) -> bool {
+    ["max_dead_letters", "log.predictions"].contains(&path)
+}
+
 impl Config {
     /// Returns an error for each value that is out of bounds.
     pub fn out_of_bounds(&self) -> Vec<String> {
@@ -63,7 +68,9 @@ impl Config {
             for topic in topics.chain((!is_of_topics).then_some("")) {
                 let names: Vec<&str> = path.split('.').map(|name| if name == "TOPIC" { topic } else { name }).collect();
                 let Some(value) = names.iter().try_fold(&values, |value, name| value.get(name)) else { continue };
+                // JSON has no number for one that is not finite.
                 let (number, is_duration) = match value {
+                    Value::Null if is_float(path) => (Some(f64::NAN), false),
                     Value::String(text) => (parse_duration(text).map(|ms| ms as f64), true),
                     value => (value.as_f64(), false),
                 };
@@ -92,5 +99,13 @@ mod tests {
         bounded.sort_unstable();
         assert_eq!(bounded, expected);
         assert_eq!(Config::default().out_of_bounds(), Vec::<String>::new());
+        for key in keys().iter().filter(|key| key.kind.starts_with("number, 0")) {
+            assert!(is_float(key.path), "{}", key.path);
+        }
+        for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let config = Config { max_dead_letters: number, ..Config::default() };
+            let errors = config.out_of_bounds();
+            assert!(errors.len() == 1 && errors[0].contains("max_dead_letters is out of range; expected 0 to 1"));
+        }
     }
 }

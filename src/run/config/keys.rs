@@ -156,7 +156,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     (
         "redis.url",
         "URL",
-        "Redis server that all feature vectors are written to: `redis://[:PASSWORD@]HOST:PORT[/DB]` or `redis+unix:///PATH`",
+        "Redis server that all feature vectors are written to: `redis://HOST:PORT[/DB]`, with `:PASSWORD@` before `HOST` if there is one, or `redis+unix:///PATH`",
     ),
     (
         "redis.replicas",

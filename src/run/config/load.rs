@@ -115,7 +115,7 @@ impl Config {
     fn wrong_urls(&self) -> Vec<String> {
         let folder = |url: &String| Blobs::folder_of(url).err().map(|error| error.to_string());
         let redis = |url: &String| {
-            let expected = "redis://[:PASSWORD@]HOST:PORT[/DB] or redis+unix:///PATH";
+            let expected = "redis://HOST:PORT[/DB], with :PASSWORD@ before HOST if there is one, or redis+unix:///PATH";
             // Only the cause is shown: the address may contain a password.
             RedisWriter::check_url(url).err().map(|cause| format!("{cause}; expected {expected}"))
         };

@@ -107,6 +107,9 @@ pub fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Str
     }
     Ok(match OneOrMany::deserialize(deserializer)? {
         OneOrMany::One(path) => vec![path],
+        OneOrMany::Many(paths) if paths.is_empty() => {
+            return Err(de::Error::custom("this list is empty; expected a path, or a list of paths"));
+        }
         OneOrMany::Many(paths) => paths,
     })
 }

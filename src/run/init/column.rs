@@ -151,11 +151,11 @@ impl GuessedColumn {
         } else if self.distinct == 0 {
             self.doubt = Some("there is no value".to_owned());
         }
-        self.why = self.reason();
+        self.why = self.reason(misfits);
     }
 
-    /// Describes the values in words.
-    fn reason(&self) -> String {
+    /// Describes the values in words. `misfits` of those that are null are values that the type does not take.
+    fn reason(&self, misfits: usize) -> String {
         let (least, most) = (self.extreme(std::cmp::Ordering::Less), self.extreme(std::cmp::Ordering::Greater));
         let mut why = match self.column.ty {
             Type::Bool => "true or false".to_owned(),
@@ -168,7 +168,7 @@ impl GuessedColumn {
         if self.distinct == 0 {
             why = "no value".to_owned();
         }
-        match self.nulls {
+        match self.nulls - misfits {
             0 => why,
             nulls => format!("{why}; {nulls} of {} are null", self.values.len()),
         }
@@ -258,7 +258,9 @@ fn guess_type(name: &str, counts: &FormCounts, present: &[&SampleValue]) -> Type
         () if others(counts.ints) => TypeGuess::of(Type::Int),
         () if others(counts.numbers()) => TypeGuess::of(Type::Float),
         // Where numbers are no texts, as in JSON, no type takes both.
-        () if texts.len() < present.len() && counts.numbers() > counts.texts => TypeGuess::of(Type::Float),
+        () if texts.len() < present.len() && counts.numbers() > counts.texts => {
+            TypeGuess::of(if counts.floats == 0 { Type::Int } else { Type::Float })
+        }
         () => TypeGuess::of(Type::String),
     }
 }

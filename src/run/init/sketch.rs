@@ -55,7 +55,11 @@ impl SampleSketch {
         if sample.rows == 0 || sample.columns.is_empty() {
             let refused = match sample.refused {
                 0 => String::new(),
-                refused => format!(" that can be read ({refused} cannot)"),
+                refused => {
+                    let first =
+                        sample.first_refusal.as_ref().map_or_else(String::new, |why| format!("; the first: {why}"));
+                    format!(" that can be read ({refused} cannot{first})")
+                }
             };
             return Err(Failure::Usage(format!("error: the sample has no records{refused}; expected one at least")));
         }

@@ -80,7 +80,8 @@ impl GuessedTarget {
 
     /// Guesses the label among columns that are neither the time nor an entity; `None` if none may be one.
     pub fn guess(columns: &[GuessedColumn], excluded: &[usize]) -> Option<Self> {
-        let mut best: Option<(u8, usize)> = None;
+        // A column of one value is a label only where no other may be one.
+        let mut best: Option<(bool, u8, usize)> = None;
         for (at, column) in columns.iter().enumerate().filter(|(at, _)| !excluded.contains(at)) {
             let words = names::words(column.own_name());
             let is_label = |word: &String| LABEL_WORDS.contains(&word.as_str());
@@ -90,11 +91,12 @@ impl GuessedTarget {
                 Some(_) => 1,
                 None => 0,
             };
-            if strength > best.map_or(0, |(strength, _)| strength) {
-                best = Some((strength, at));
+            let varies = column.distinct > 1;
+            if strength > 0 && best.is_none_or(|(known, most, _)| (varies, strength) > (known, most)) {
+                best = Some((varies, strength, at));
             }
         }
-        if let Some((strength, at)) = best {
+        if let Some((_, strength, at)) = best {
             let doubt = (strength < 2).then(|| "a word of its name alone tells of a label".to_owned());
             return Self::new(at, columns, "by its name".to_owned(), doubt, MOST_CLASSES);
         }

@@ -5,7 +5,7 @@ use super::names;
 use super::spans::round_up;
 use crate::expr::nearest;
 use crate::run::Failure;
-use crate::time::{EventTime, format_duration};
+use crate::time::{EventTime, format_duration, in_range};
 use crate::value::{Scalar, Type};
 
 /// Days from 0001-01-01, which is day 1, to 1970-01-01, as Python's `date.toordinal` counts them.
@@ -167,6 +167,11 @@ impl GuessedTiming {
             }
             newest = newest.max(*time);
         }
+        let far = times.iter().flatten().filter(|time| !in_range(**time)).count();
+        let doubt = match far {
+            0 => doubt,
+            far => Some(format!("{far} records have a time that no event may have; they become dead letters")),
+        };
         let least = times.iter().flatten().min().copied().unwrap_or(0);
         let span = newest.saturating_sub(least);
         let mut timing = GuessedTiming {

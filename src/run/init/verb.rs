@@ -1,7 +1,5 @@
 //! The verb `init`: samples records, drafts a dataflow, checks it, and writes it.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -12,10 +10,11 @@ use serde_json::json;
 use super::draft::{DataflowDraft, SampledPlace};
 use super::sketch::{NamedColumnsOfSample, SampleSketch};
 use super::{names, topic};
+use crate::disk;
 use crate::run::args::CommonArgs;
 use crate::run::config::Config;
 use crate::run::{Failure, output};
-use crate::source::sample_file;
+use crate::source::{RecordSample, sample_file};
 use crate::spec;
 
 /// Records that are sampled if the user does not say how many.
@@ -54,10 +53,7 @@ pub struct InitOptions {
 pub fn run(options: &InitOptions, common: &CommonArgs) -> Result<(), Failure> {
     let (sample, topic, place, origin) = match (&options.sample, &options.topic) {
         (Some(path), _) => {
-            let sample = sample_file(path, options.rows).map_err(|error| {
-                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-                Failure::Usage(format!("error: --sample: {error}{cause}"))
-            })?;
+            let sample = sample_of(path, options.rows)?;
             (sample, topic_of(path), Some(path), path.display().to_string())
         }
         (None, Some(topic)) => {
@@ -97,13 +93,29 @@ pub fn run(options: &InitOptions, common: &CommonArgs) -> Result<(), Failure> {
             there.display()
         )));
     }
-    for (path, text) in &files {
-        create(path, text)?;
+    for (at, (path, text)) in files.iter().enumerate() {
+        // What is there after an error would be in the way of the next attempt.
+        create(path, text).inspect_err(|_| files[..at].iter().for_each(|(path, _)| _ = std::fs::remove_file(path)))?;
     }
     if draft.config.is_some() {
         Config::load(&config, &[])?;
     }
     report(&sketch, &dataflow, draft.config.is_some().then_some(config.as_path()), options, common)
+}
+
+/// Samples a file.
+///
+/// # Errors
+/// If it cannot be read.
+fn sample_of(path: &Path, rows: usize) -> Result<RecordSample, Failure> {
+    let shown = path.display();
+    if !path.exists() && shown.to_string().contains(['*', '?', '[']) {
+        return Err(Failure::Usage(format!("error: --sample: {shown} is a pattern; expected the path of one file")));
+    }
+    sample_file(path, rows).map_err(|error| {
+        let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+        Failure::Usage(format!("error: --sample: {error}{cause}"))
+    })
 }
 
 /// Prints what was written, what is unsure, and what to do next.
@@ -140,19 +152,19 @@ fn report(
         None => common.config.clone(),
     };
     output::print(&text)?;
-    output::print_err(format!("next: tidemill run {file} --config {}", config.display()));
+    // Without it, most records would be late or dead letters.
+    let sort = if sketch.timing.doubt_of_lateness.is_some() { "sort the records by time; then " } else { "" };
+    output::print_err(format!("next: {sort}tidemill run {file} --config {}", config.display()));
     Ok(())
 }
 
-/// Creates a file that does not exist, and its folder.
+/// Creates a file that does not exist, and its folder. After an error there is none.
 fn create(path: &Path, text: &str) -> anyhow::Result<()> {
     let label = path.display();
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
     }
-    let created = OpenOptions::new().write(true).create_new(true).open(path);
-    let mut file = created.with_context(|| format!("{label} cannot be created"))?;
-    file.write_all(text.as_bytes()).with_context(|| format!("{label} cannot be written"))
+    disk::replace(path, text.as_bytes()).with_context(|| format!("{label} cannot be written"))
 }
 
 /// Returns the name of the topic of a file: its own without extensions, as far as a topic may have it.

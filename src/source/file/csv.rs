@@ -47,6 +47,12 @@ pub(super) fn open(bytes: FileBytes, schema: &FileSchema) -> OpenedFile {
     let field = |column: &Column| named(&column.flat_name()).or_else(|| named(&column.name));
     let fields: Vec<Option<usize>> = schema.schema.columns.iter().map(field).collect();
     for (column, field) in schema.schema.columns.iter().zip(&fields) {
+        let again =
+            field.and_then(|field| Some((field, (field + 1..header.len()).find(|at| header[*at] == header[field])?)));
+        if let Some((first, again)) = again {
+            let (name, first, again) = (String::from_utf8_lossy(&header[first]), first + 1, again + 1);
+            return Err(format!("its header has {name:?} as column {first} and as column {again}; expected it once"));
+        }
         if field.is_none() && !schema.optional.contains(&column.name) {
             let known: Vec<_> = header.iter().map(|name| String::from_utf8_lossy(name)).collect();
             let lacks = schema.lacks(column, &known.iter().map(AsRef::as_ref).collect::<Vec<_>>());

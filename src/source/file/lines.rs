@@ -66,7 +66,14 @@ fn sample(bytes: FileBytes, rows: usize) -> SampledFile {
             FoundLine::TooLong(_) => sample.refused += 1,
             FoundLine::Whole => match serde_json::from_slice(line) {
                 Ok(record) => sample.push_json(&record),
-                Err(_) => sample.refused += 1,
+                Err(error) => {
+                    sample.refused += 1;
+                    let why = match std::str::from_utf8(line) {
+                        Ok(_) => error.to_string(),
+                        Err(error) => format!("it is not UTF-8 at byte {}", error.valid_up_to()),
+                    };
+                    sample.first_refusal.get_or_insert(why);
+                }
             },
         }
     }

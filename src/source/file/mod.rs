@@ -83,7 +83,8 @@ impl FileSchema {
         let meant = nearest(&name, known.iter().copied());
         let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant:?}?"));
         let path = if name == column.name { String::new() } else { format!(", the path of {:?}", column.name) };
-        format!("has no column {name:?}{path}; it has {}{meant}", known.join(", "))
+        let there = if known.is_empty() { "no header".to_owned() } else { known.join(", ") };
+        format!("has no column {name:?}{path}; it has {there}{meant}")
     }
 }
 
@@ -175,9 +176,13 @@ fn found_file(path: &Path) -> Result<FoundFile, SourceError> {
         .find(|format| plain.strip_suffix(format.extension).is_some_and(|stem| stem.ends_with('.')))
         .ok_or_else(|| {
             let known: Vec<_> = FILE_FORMATS.iter().map(|format| format!(".{}", format.extension)).collect();
-            wrong(format!("unknown extension; expected one of {}, plain, .gz or .zst", known.join(", ")))
+            wrong(format!("unknown extension; expected one of {}, or .gz or .zst after one of them", known.join(", ")))
         })?;
 
+    // Opening a pipe would wait for someone who writes to it.
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
+        return Err(wrong("is not a regular file".to_owned()));
+    }
     let file = File::open(path).map_err(io)?;
     let buffered = |bytes: Box<dyn std::io::Read + Send>| std::io::BufReader::with_capacity(1 << 16, bytes);
     match &format.open {
