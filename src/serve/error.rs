@@ -76,6 +76,8 @@ pub enum RequestError {
     TooLarge(usize),
     #[error("content encoding {0:?}; expected gzip or identity")]
     ContentEncoding(String),
+    #[error("transfer encoding {0:?}; expected chunked")]
+    TransferEncoding(String),
     #[error("the body is not valid gzip: {0}")]
     Gzip(std::io::Error),
     #[error("too many connections; try again later")]
@@ -179,6 +181,7 @@ impl RequestError {
             | RequestError::Window { .. }
             | RequestError::BrokenOff(_)
             | RequestError::Gzip(_)
+            | RequestError::TransferEncoding(_)
             | RequestError::Move(_)
             | RequestError::OtherInputs { .. } => StatusCode::BAD_REQUEST,
             RequestError::NoToken(_) => StatusCode::UNAUTHORIZED,
@@ -221,6 +224,7 @@ impl RequestError {
                 | RequestError::TooSlow
                 | RequestError::BrokenOff(_)
                 | RequestError::Host(_)
+                | RequestError::TransferEncoding(_)
         )
     }
 }

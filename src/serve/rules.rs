@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use hyper::header::TRANSFER_ENCODING;
 use hyper::http::request::Parts;
 use rustls::ServerConfig;
 
@@ -30,11 +31,20 @@ pub struct ConnectionRules {
 }
 
 impl ConnectionRules {
-    /// Checks what a request is besides its path and its body: its query, its token, and for a move its content type.
+    /// Checks what a request is besides its path and its body: how its body is transferred, its query, its token, and for a
+    /// move its content type.
     ///
     /// # Errors
     /// If the route does not take such a request.
     pub fn check(&self, route: &HttpRoute, parts: &Parts) -> Result<(), RequestError> {
+        let encodings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+        // Another encoding would be left on the body, so that it would be read as something else than was sent.
+        if let Some(found) = encodings
+            .map(|found| String::from_utf8_lossy(found.as_bytes()))
+            .find(|found| !found.trim().eq_ignore_ascii_case("chunked"))
+        {
+            return Err(RequestError::TransferEncoding(found.into_owned()));
+        }
         self.tokens.check(route.role, &parts.headers)?;
         route.query.check(parts.uri.query())?;
         if route.role == Role::Admin { check_json(&parts.headers) } else { Ok(()) }

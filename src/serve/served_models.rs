@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde::de::{DeserializeSeed, Deserializer};
 
-use super::RequestError;
 use super::answer_moment::AnswerMoment;
 use super::answered::Answered;
 use super::call::{Call, ReadFor, Scratch, SplitCall, Unanswered, VersionRef};
@@ -16,6 +15,7 @@ use super::explaining::explain;
 use super::model_split::ShadowBudget;
 use super::prediction_log::{LoggedModel, PredictionLog};
 use super::served_model::ServedModel;
+use super::{RequestError, json_error};
 use crate::example::{Frame, InstanceError};
 use crate::expr::nearest;
 use crate::metrics::NullReason;
@@ -161,7 +161,7 @@ impl ServedModels {
         let read = self.models[model].program.instances(frame, newest).deserialize(instances);
         read.map(Result::err).map_err(|error| {
             let place = frame.reading().map_or_else(String::new, |index| format!("instances[{index}]: "));
-            RequestError::Malformed(format!("{place}{error}"))
+            RequestError::Malformed(format!("{place}{}", json_error::reworded(&error.to_string())))
         })
     }
 

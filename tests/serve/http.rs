@@ -427,6 +427,13 @@ fn a_body_that_is_too_large_is_answered_413() {
     client.send(head.as_bytes()).unwrap();
     assert_eq!(client.receive().unwrap().status, 413, "without reading it");
     let mut client = Client::connect(server.addr());
+    let head = "POST /predict HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: gzip, chunked\r\n\r\n";
+    client.send(head.as_bytes()).unwrap();
+    client.send(b"0\r\n\r\n").unwrap();
+    let answer = client.receive().unwrap();
+    let expected = "transfer encoding \"gzip, chunked\"; expected chunked";
+    assert_eq!((answer.status, answer.error().as_str()), (400, expected));
+    let mut client = Client::connect(server.addr());
     let _ = client.send(format!("GET /health/live HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(100 << 10)).as_bytes());
     let answer = client.receive();
     assert!(answer.as_ref().is_none_or(|answer| answer.status == 431), "{answer:?}");

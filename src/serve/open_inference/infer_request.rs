@@ -3,7 +3,8 @@
 //! The header `Inference-Header-Content-Length` says how long the JSON is; without it, all of the body is JSON. The binary
 //! tensors follow in the order of the inputs that have a `binary_data_size`. Every byte must belong to one.
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::tensor_columns::{TensorCells, TensorColumns, TensorHead, binary_cells};
@@ -19,6 +20,7 @@ pub const HEADER_LENGTH: &str = "inference-header-content-length";
 #[serde(deny_unknown_fields)]
 pub struct InferRequest<'a> {
     /// Repeated in the answer.
+    #[serde(default, deserialize_with = "id")]
     pub id: Option<String>,
     #[serde(default)]
     pub parameters: Option<InferParameters>,
@@ -57,6 +59,7 @@ pub struct OutputParameters {
 #[serde(deny_unknown_fields)]
 struct InputTensor<'a> {
     name: String,
+    #[serde(deserialize_with = "shape")]
     shape: Vec<u64>,
     datatype: String,
     #[serde(default)]
@@ -181,6 +184,24 @@ fn is_of(ty: TensorType, json: &str) -> bool {
         }
         _ => json.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9')),
     }
+}
+
+fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    named("id", deserializer)
+}
+
+fn shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
+    named("shape", deserializer)
+}
+
+/// Reads a field; an error names it.
+fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(name: &str, deserializer: D) -> Result<T, D::Error> {
+    T::deserialize(deserializer).map_err(|error| {
+        let text = error.to_string();
+        // The position is appended again.
+        let what = text.rfind(" at line ").map_or(text.as_str(), |at| &text[..at]);
+        D::Error::custom(format!("{name}: {what}"))
+    })
 }
 
 fn malformed(what: String) -> RequestError {
