@@ -57,6 +57,12 @@ pub enum CheckpointError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("`{path}` cannot be read")]
+    Missing {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("checkpoint folder `{path}` cannot be used")]
     Folder {
         path: String,

@@ -132,7 +132,7 @@ impl CheckpointStore {
             let store = CheckpointStore::open(&shown)?;
             return Ok((store.newest(fault)?, store.overtaken()?));
         }
-        std::fs::metadata(path).map_err(|source| CheckpointError::Folder { path: shown.clone(), source })?;
+        std::fs::metadata(path).map_err(|source| CheckpointError::Missing { path: shown.clone(), source })?;
         let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".json")?.parse::<u64>().ok());
         let detail = "it is not a manifest; expected NUMBER.json, or the folder".to_owned();
         let number = number.ok_or(CheckpointError::Damaged { path: shown, detail })?;
@@ -151,6 +151,8 @@ impl CheckpointStore {
         path: &Path,
         fault: impl Fn(&StoredCheckpoint) -> Option<String>,
     ) -> Result<StoredCheckpoint, CheckpointError> {
+        let label = || path.display().to_string();
+        std::fs::metadata(path).map_err(|source| CheckpointError::Missing { path: label(), source })?;
         let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".json")?.parse::<u64>().ok());
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let is_here = folder

@@ -39,6 +39,10 @@ pub struct Checkpoints {
     keep: usize,
     /// The event time of the newest checkpoint.
     newest: EventTime,
+    /// Its number; `None` if there is none.
+    number: Option<u64>,
+    /// The reason that the last checkpoint could not be written; `None` if it was.
+    failed: Option<String>,
     /// The time of the last trigger.
     triggered: Instant,
     /// True if none is triggered for now.
@@ -94,6 +98,8 @@ impl Checkpoints {
         let checkpoint = find(&store, options, fault)?;
         let chosen = options.checkpoint.as_ref().and_then(|_| Some(checkpoint.as_ref()?.number));
 
+        let number = checkpoint.as_ref().map(|checkpoint| checkpoint.number);
+
         // Take its state apart.
         let restored = match checkpoint {
             None => {
@@ -120,6 +126,8 @@ impl Checkpoints {
             interval: config.checkpoint.interval,
             keep: config.checkpoint.keep,
             newest: restored.coordinator.restored_time().unwrap_or(EventTime::MIN),
+            number,
+            failed: None,
             triggered: Instant::now(),
             paused: false,
             chosen,
@@ -181,6 +189,19 @@ impl Checkpoints {
     /// Returns whether a checkpoint is in progress.
     pub fn is_in_progress(&self) -> bool {
         self.in_progress.is_some()
+    }
+
+    /// Returns why the last checkpoint could not be written, and what a run that starts now goes on from; `None` if it was
+    /// written.
+    pub fn failure(&self) -> Option<String> {
+        let why = self.failed.as_ref()?;
+        Some(match self.number {
+            Some(number) => {
+                let time = format_time(self.newest);
+                format!("{why}; the next run goes on from checkpoint {number}, as of {time}")
+            }
+            None => format!("{why}; there is none before it, so the next run starts over"),
+        })
     }
 
     /// Triggers a checkpoint if the interval has passed.
@@ -254,7 +275,7 @@ impl Checkpoints {
         };
         match writer.join().expect("writing does not panic") {
             Ok(WrittenCheckpoint { number, bytes, .. }) => {
-                self.newest = time;
+                (self.newest, self.number, self.failed) = (time, Some(number), None);
                 metrics.checkpoint_written(triggered.elapsed());
                 // Operators that measure their state report it while they run.
                 let is_measured = |name: &String| measured.contains_key(name);
@@ -267,7 +288,9 @@ impl Checkpoints {
             }
             Err(error) => {
                 metrics.checkpoint_failed();
-                tracing::error!("no checkpoint as of {}: {:#}", format_time(time), anyhow::Error::from(error));
+                let why = format!("no checkpoint as of {}: {}", format_time(time), chain(&error));
+                tracing::error!("{why}");
+                self.failed = Some(why);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! `gateway`: stands before the servers of a dataflow until it is told to stop.
 
 use std::io::Write;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,21 @@ pub fn run(common: &CommonArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Returns whether requests to an authority, `HOST:PORT`, come to who listens on an address. Hosts that cannot be resolved
+/// now are taken for others.
+fn is_own(listen: &str, authority: &str) -> bool {
+    let port = |text: &str| text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if port(listen).is_none_or(|own| own == 0 || port(authority) != Some(own)) {
+        return false;
+    }
+    let resolve = |text: &str| text.to_socket_addrs().map(Vec::from_iter).unwrap_or_default();
+    let theirs = resolve(authority);
+    let is_it = |own: &SocketAddr| {
+        theirs.iter().any(|their| their.ip() == own.ip() || own.ip().is_unspecified() && their.ip().is_loopback())
+    };
+    listen == authority || resolve(listen).iter().any(is_it)
+}
+
 /// Returns the settings of the gateway.
 fn settings(config: &Config) -> Result<GatewayConfig, Failure> {
     let section = &config.gateway;
@@ -60,6 +76,15 @@ fn settings(config: &Config) -> Result<GatewayConfig, Failure> {
         return Err(Failure::Usage(format!(
             "{place}: error: gateway.servers has none; expected those to pass requests on to, such as \
              [\"http://127.0.0.1:8081\"]"
+        )));
+    }
+    if let Some(at) = servers.iter().position(|server| is_own(&config.http.listen, server.authority())) {
+        let place = config.origin.place(&["gateway", "servers"]);
+        return Err(Failure::Usage(format!(
+            "{place}: error: gateway.servers: entry {} is the gateway itself, which listens on {}; expected the servers \
+             behind it",
+            at + 1,
+            config.http.listen
         )));
     }
     if config.grpc.listen.is_some() {
@@ -72,4 +97,28 @@ fn settings(config: &Config) -> Result<GatewayConfig, Failure> {
         entity: section.entity.clone(),
         timeout: config.http.request_timeout,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_knows_itself_among_its_servers() {
+        for (listen, server) in [
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
+            ("127.0.0.1:8080", "localhost:8080"),
+            ("0.0.0.0:8080", "127.0.0.1:8080"),
+            ("[::]:8080", "[::1]:8080"),
+        ] {
+            assert!(is_own(listen, server), "{listen} {server}");
+        }
+        for (listen, server) in [
+            ("127.0.0.1:8080", "127.0.0.1:8081"),
+            ("127.0.0.1:8080", "10.0.0.1:8080"),
+            ("127.0.0.1:0", "127.0.0.1:8080"),
+        ] {
+            assert!(!is_own(listen, server), "{listen} {server}");
+        }
+    }
 }

@@ -172,6 +172,7 @@ impl JobUrl {
         let (status, body) = split_answer(&answer).with_context(|| self.unread(path))?;
         match status {
             200 => Ok(String::from_utf8_lossy(body).into_owned()),
+            404 => Err(anyhow!("{self:?} has no {path}, which each job has; is --url that of a job?")),
             status => {
                 let body = serde_json::from_slice(body).unwrap_or_default();
                 Err(HttpAnswer { status, body }.body().err().unwrap_or_else(|| anyhow!("status {status}")))

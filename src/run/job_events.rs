@@ -21,7 +21,7 @@ use crate::flow::op::learn::LearningReport;
 use crate::flow::op::source::SourceEvent;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
-use crate::model::{Decision, Version};
+use crate::model::{Decision, Version, WaitingWindow};
 use crate::registry::{LiveModels, Manifest, Publication, Registry, Writer};
 use crate::serve::{LetterBoard, ShownLetter};
 use crate::source::DeadLetter;
@@ -164,6 +164,12 @@ impl JobEvents {
         })
     }
 
+    /// Returns what the newest window without a version lacked, by model.
+    pub fn waiting_windows(&self) -> BTreeMap<String, WaitingWindow> {
+        let models = self.plan.models.iter().zip(&self.training);
+        models.filter_map(|(plan, reports)| Some((plan.name.clone(), reports.waiting_window?))).collect()
+    }
+
     /// Returns the number of examples whose label never came, by model.
     pub fn unlabelled(&self) -> BTreeMap<String, u64> {
         let models = self.plan.models.iter().zip(&self.training);
@@ -187,6 +193,7 @@ impl JobEvents {
             }
             JobEvent::Learning(model, LearningReport::Waiting(end, waiting)) => {
                 model_reports::waiting(&self.plan.models[model].name, end, &waiting);
+                self.training[model].waiting_window = Some(waiting);
             }
             JobEvent::Learning(model, LearningReport::Refused(refused)) => {
                 model_reports::refused(&self.metrics, &self.plan.models[model], &refused);

@@ -56,6 +56,17 @@ impl KafkaStatus {
         }
     }
 
+    /// Returns the failure of a job that does not wait for brokers; `None` if they have answered.
+    pub fn unanswered(&self) -> Option<Failure> {
+        match &*self.state.lock().expect("no holder panics") {
+            KafkaState::Waiting(why) => {
+                let servers = self.cluster.servers().to_owned();
+                Some(Failure::of_kafka(KafkaError::Unavailable { servers, what: why.clone() }))
+            }
+            KafkaState::Connected | KafkaState::Failed(_) => None,
+        }
+    }
+
     /// Returns the ids of the topics that are read, or were before a restart.
     pub fn topic_ids(&self) -> BTreeMap<String, String> {
         self.topic_ids.lock().expect("no holder panics").clone()

@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use super::late_records;
 use crate::flow::Job;
-use crate::source::{DeadLetter, EARLY_RECORDS, EarlyCounts};
+use crate::source::{DeadLetter, EARLY_RECORDS, EarlyCounts, Reason};
 
 /// Sources with fewer records only fail if all are dead letters.
 const FEW_RECORDS: u64 = 100;
@@ -33,7 +34,7 @@ struct SourceLetters {
 }
 
 impl SourceLetters {
-    /// Returns the reasons by count, the most frequent first, and the example.
+    /// Returns the reasons by count, the most frequent first, the example, and advice on late records.
     fn describe(&self) -> String {
         let mut reasons: Vec<_> = self.by_reason.iter().collect();
         reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -42,7 +43,15 @@ impl SourceLetters {
             let separator = if text.is_empty() { "" } else { ", " };
             write!(text, "{separator}{reason} {count}").expect("writing to memory cannot fail");
         }
-        format!("{text}; the first is {}", self.example)
+        let advice = match self.by_reason.contains_key(Reason::TooLate.name()) {
+            true => format!(
+                "; {} are further behind than anything could still use: {}",
+                Reason::TooLate.name(),
+                late_records::ADVICE
+            ),
+            false => String::new(),
+        };
+        format!("{text}; the first is {}{advice}", self.example)
     }
 }
 
@@ -118,6 +127,17 @@ impl DeadLetterLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn records_that_are_too_late_come_with_advice() {
+        let letters = |reasons: &[(&'static str, u64)]| {
+            SourceLetters { by_reason: reasons.iter().copied().collect(), example: "offset 0".to_owned() }.describe()
+        };
+        let with = letters(&[("malformed", 1), ("too_late", 9)]);
+        assert!(with.starts_with("too_late 9, malformed 1; the first is offset 0; too_late"), "{with}");
+        assert!(with.contains("set `lateness`") && with.contains("sort the records"), "{with}");
+        assert_eq!(letters(&[("malformed", 1)]), "malformed 1; the first is offset 0");
+    }
 
     #[test]
     fn a_share_decides_and_few_records_fail_only_together() {

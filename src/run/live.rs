@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use crossbeam_channel::Receiver;
 
 use super::args::{CommonArgs, RunOptions};
@@ -18,11 +19,12 @@ use super::job::{self, Control, OfflineLayout, PreparedJob};
 use super::job_events::{JobEvents, VersionSink};
 use super::letter_limit::DeadLetterLimit;
 use super::locks::Locks;
+use super::lost_folders::LostFolders;
 use super::reload::{self, RunFiles};
-use super::setup::RunSetup;
+use super::setup::{KAFKA, RunSetup};
 use super::signals::Signals;
 use super::status::TerminalStatus;
-use super::{Failure, finish, online, print_err, watchdog};
+use super::{Failure, finish, late_records, online, print_err, watchdog};
 use crate::flow::Job;
 use crate::flow::build::JobEvent;
 use crate::model::Decision;
@@ -96,8 +98,9 @@ struct LiveRun {
     refused: Option<Failure>,
     /// The Kafka error that has been reported and still holds.
     kafka_error: Option<String>,
+    lost: LostFolders,
     /// Dropped last: no other run may use the folders before this one is done with them.
-    _locks: Locks,
+    locks: Locks,
 }
 
 /// The stages of the end of a run.
@@ -172,7 +175,8 @@ impl LiveRun {
             shutdown: Shutdown::Running,
             refused: None,
             kafka_error: None,
-            _locks: locks,
+            lost: LostFolders::default(),
+            locks,
         })
     }
 
@@ -215,7 +219,8 @@ impl LiveRun {
             watchdog::stand_in();
             job::update_gauges(&self.job, &self.setup.metrics);
             self.report_event_time();
-            self.status.refresh(&self.job);
+            self.lost.report(&self.locks, &self.setup.readiness);
+            self.status.refresh(&self.job, self.control.has_ended(self.setup.config.workers));
         }
         Ok(true)
     }
@@ -300,7 +305,8 @@ impl LiveRun {
         self.job_events.flush_letters(if is_away(&self.inputs) { times.drain } else { times.letters })?;
         self.redis.map(|redis| redis.finish(times.drain));
         self.server.drain_within(times.drain);
-        self.status.end(&self.job);
+        late_records::warnings(&job::tallies(&self.job)).iter().for_each(print_err);
+        self.status.end(&self.job, &self.setup.live);
         // The process ends next. Its memory is returned as a whole, which is faster than vector by vector.
         std::mem::forget(self.job.online.clone());
         // A run that was interrupted continues from its checkpoint, so its files stay open; any other is complete.
@@ -310,7 +316,15 @@ impl LiveRun {
                 outputs.write(&self.setup.offline())?;
             }
         }
-        Ok(())
+        // Last, so that everything else is complete.
+        match self.checkpoints.failure() {
+            None => Ok(()),
+            Some(why) if self.files.restarts => {
+                print_err(format_args!("warning: {why}"));
+                Ok(())
+            }
+            Some(why) => Err(Failure::Runtime(anyhow!(why))),
+        }
     }
 
     /// Reports that event time has run ahead, or no longer is: in the log, on stderr and in the readiness of the
@@ -349,11 +363,11 @@ impl LiveRun {
         match &error {
             Some(error) => {
                 print_err(error);
-                self.setup.readiness.block("kafka", error.clone());
+                self.setup.readiness.block(KAFKA, error.clone());
             }
             None => {
                 print_err("kafka: connected");
-                self.setup.readiness.clear("kafka");
+                self.setup.readiness.clear(KAFKA);
             }
         }
         self.kafka_error = error;

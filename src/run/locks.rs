@@ -128,6 +128,12 @@ impl Locks {
         }
     }
 
+    /// Returns the folders that are gone, or were replaced by others.
+    pub fn lost(&self) -> impl Iterator<Item = &Path> {
+        let is_lost = |lock: &&HeldLock| !is_at(&lock.file, &lock.folder.join(LOCK));
+        self.held.iter().filter(is_lost).map(|lock| lock.folder.as_path())
+    }
+
     /// Writes the owner to a lock file.
     fn sign(&self, file: &mut File) -> io::Result<()> {
         let mut text = serde_json::to_vec(&self.owner)?;
@@ -213,5 +219,18 @@ mod tests {
         assert!(kept.join("model").exists() && !kept.join(LOCK).exists());
         locks.acquire(&folder, "").unwrap();
         refusal(&mut Locks::new(RUN, "flights"), &folder);
+    }
+
+    #[test]
+    fn a_folder_that_is_removed_is_lost_even_if_there_is_another_one() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("registry");
+        let mut locks = Locks::new(RUN, "flights");
+        locks.acquire(&folder, "").unwrap();
+        assert_eq!(locks.lost().count(), 0);
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(locks.lost().count(), 1);
+        std::fs::create_dir(&folder).unwrap();
+        assert_eq!(locks.lost().next(), Some(folder.canonicalize().unwrap().as_path()));
     }
 }

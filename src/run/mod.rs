@@ -45,10 +45,13 @@
 //! | `signals`, `reload` | signals to a run, a replica or a gateway; how a run goes over to changed files |
 //! | `endpoint` | opens the endpoint of a run, a replica or a gateway |
 //! | `setup`, `locks` | the steps that open a live run; the locks on the folders that a run or a replay owns |
+//! | `lost_folders` | warnings of folders that are removed while a run writes to them |
 //! | `checkpoints` | decides when a live run takes a checkpoint, and finds the one to start from |
 //! | `online` | connects the online store to its freshness metric and its Redis mirror |
+//! | `replay_folder` | the folder of a replay, and what it deletes in it |
 //! | `replay_start` | finds the state and the journal that a replay starts from |
 //! | `digest`, `finish`, `verify` | the digest of a finished run, how it is made, and how two are compared |
+//! | `late_records` | warnings of sources with many late records |
 //! | `shortfall` | why a replay made no example, or no version |
 //! | `output`, `panics` | what is printed: results, errors without secrets, bugs with their place |
 //! | `picture` | the graph with its rates, for the dashboard |
@@ -77,12 +80,14 @@ pub mod job;
 mod job_events;
 mod job_tls;
 mod kafka_supervisor;
+mod late_records;
 mod letter_limit;
 mod live;
 mod load;
 mod locks;
 mod log_file;
 mod logging;
+mod lost_folders;
 mod mended;
 mod model_reports;
 mod models;
@@ -93,6 +98,7 @@ mod picture;
 mod reference;
 mod reload;
 mod replay;
+mod replay_folder;
 mod replay_start;
 mod replica;
 mod replica_models;
@@ -135,6 +141,7 @@ pub fn main() -> ExitCode {
         Err(text) => return exit_code(output::written(text.print()).map_err(Failure::Runtime)),
     };
     system::restrict_files();
+    system::report_large_files();
     cli.start_logging();
     // A panic goes on after it has been recorded, and the hook has printed it.
     let done = catch_unwind(AssertUnwindSafe(|| threads::watch("main", || cli.run())));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use crossbeam_channel::Receiver;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -15,21 +15,16 @@ use super::digest::Digest;
 use super::job::{self, Control, JobOptions, OfflineLayout, PreparedJob};
 use super::job_events::{JobEvents, VersionSink};
 use super::letter_limit::DeadLetterLimit;
-use super::locks::{LockOwner, Locks, RUN};
 use super::replay_start::{ReplayOptions, ReplayStart};
 use super::shortfall::ReplayOutcome;
 use super::verify::Baseline;
-use super::{Failure, finish, inspect, logging, output, print_err, watchdog};
-use crate::disk;
+use super::{Failure, finish, inspect, late_records, logging, output, print_err, replay_folder, watchdog};
 use crate::flow::build::JobEvent;
 use crate::flow::{Job, Plan};
 use crate::metrics::Metrics;
-use crate::registry::{LiveModels, Registry};
+use crate::registry::LiveModels;
 use crate::source::{DeadLetterFile, PlaybackSpeed};
 use crate::time::{EventTime, format_time};
-
-/// The folders in that of a run that it writes.
-const OWN_FOLDERS: [&str; 3] = ["registry", "checkpoints", "offline"];
 
 /// The longest time that the loop waits for an event of the graph.
 const TICK: Duration = Duration::from_millis(100);
@@ -53,8 +48,8 @@ pub fn run(file: &Path, common: &CommonArgs, options: &ReplayOptions) -> Result<
     let ReplayStart { coordinator, since, from, journal } = ReplayStart::find(&plan, &config, options)?;
     let baseline = options.verify.as_deref().map(|folder| Baseline::open(folder, out)).transpose()?;
     let metrics = Metrics::new(&plan.spec.name);
-    let _locks = lock(out, &plan.spec.name)?;
-    finish::invalidate(out)?;
+    let _locks = replay_folder::lock(out, &plan.spec.name)?;
+    replay_folder::invalidate(out)?;
     let offline = Some((out, OfflineLayout::SingleFile));
     let job_options = JobOptions {
         from,
@@ -66,7 +61,11 @@ pub fn run(file: &Path, common: &CommonArgs, options: &ReplayOptions) -> Result<
         ..JobOptions::new(PlaybackSpeed::Unlimited, true)
     };
     let prepared = job::prepare(&plan, &config, coordinator, job_options)?;
-    let versions = VersionSink { registry: empty_registry(&out.join("registry"))?, keep: usize::MAX };
+    // Brokers that go away later are waited for.
+    if let Some(failure) = prepared.inputs.kafka().and_then(|kafka| kafka.unanswered()) {
+        return Err(failure);
+    }
+    let versions = VersionSink { registry: replay_folder::empty_registry(out)?, keep: usize::MAX };
     // Nothing is served.
     let live = Arc::new(LiveModels::new([], 0));
     let letters = DeadLetterFile::open(&out.join("dead_letters.jsonl"), true)?;
@@ -76,37 +75,17 @@ pub fn run(file: &Path, common: &CommonArgs, options: &ReplayOptions) -> Result<
     process(&prepared, &mut job_events, config.workers, &metrics, common.quiet)?;
 
     job_events.letter_warnings().iter().for_each(print_err);
-    let unlabelled = job_events.unlabelled();
+    late_records::warnings(&job::tallies(&prepared.job)).iter().for_each(print_err);
+    let (unlabelled, waiting) = (job_events.unlabelled(), job_events.waiting_windows());
     let digest = finish::outputs(&prepared.job, job_events, from, to)?.write(out)?;
     if !common.quiet {
         output::print(&summary(&digest, &prepared.job.nulls.counts(), out))?;
         let end = prepared.job.frontier.watermark();
-        let outcome = ReplayOutcome { spec: &plan.spec, digest: &digest, unlabelled: &unlabelled, end };
+        let outcome =
+            ReplayOutcome { spec: &plan.spec, digest: &digest, unlabelled: &unlabelled, waiting: &waiting, end };
         outcome.shortfalls().iter().for_each(print_err);
     }
     baseline.map_or(Ok(()), |baseline| compare(&baseline, &plan, out, &digest, common.quiet))
-}
-
-/// Locks the folder of a replay and the registry in it, neither of which may be that of a run: it would be written over.
-fn lock(out: &Path, dataflow: &str) -> Result<Locks, Failure> {
-    let is_of_run = |folder: &Path| LockOwner::of(folder).is_some_and(|owner| owner.verb == RUN);
-    let absolute = std::path::absolute(out).with_context(|| format!("{} cannot be found", out.display()))?;
-    let home = absolute.parent().filter(|_| OWN_FOLDERS.iter().any(|name| absolute.ends_with(name)));
-    let belongs = is_of_run(out) || is_of_run(&out.join("registry")) || home.is_some_and(is_of_run);
-    if belongs || out.join("checkpoints").is_dir() {
-        let out = out.display();
-        return Err(Failure::Usage(format!("error: --out: {out} belongs to a run; expected another folder")));
-    }
-    let mut locks = Locks::new("replay", dataflow);
-    locks.acquire(out, "wait for its end or choose another --out")?;
-    locks.acquire(&out.join("registry"), "wait for its end or choose another --out")?;
-    Ok(locks)
-}
-
-/// Opens an empty registry in a folder; that of an earlier replay is deleted.
-fn empty_registry(folder: &Path) -> Result<Registry, Failure> {
-    disk::clear(folder)?;
-    Ok(Registry::scratch(&folder.to_string_lossy())?)
 }
 
 /// Runs the graph to the end of its inputs, and handles its events.

@@ -14,7 +14,7 @@ use super::job::{self, JobOptions, OfflineLayout, PreparedJob};
 use super::job_events::saved_champions;
 use super::locks::{Locks, RUN};
 use super::status::{SampleRequest, StatusOptions, TerminalStatus};
-use super::{Failure, endpoint, explain, finish, inspect, logging, online, picture, print_err};
+use super::{Failure, endpoint, explain, finish, inputs, inspect, logging, online, picture, print_err};
 use crate::blob::Blobs;
 use crate::checkpoint::{CheckpointCoordinator, Overtaken};
 use crate::disk;
@@ -30,6 +30,9 @@ use crate::store::Online;
 
 /// Versions of a model that can be requested without reading the registry.
 pub const LIVE_VERSIONS: usize = 16;
+
+/// The reason in the readiness of the endpoint that is about Kafka.
+pub const KAFKA: &str = "kafka";
 
 /// A checked dataflow and config, with the stores that the graph writes and the endpoint reads.
 pub struct RunSetup {
@@ -179,7 +182,15 @@ impl RunSetup {
             offline: self.config.offline.enabled.then_some((offline.as_path(), layout)),
             ..JobOptions::new(self.config.play.speed, bounded)
         };
-        job::prepare(&self.plan, &self.config, coordinator, options)
+        // The endpoint answers already, and opening the inputs takes as long as the brokers do.
+        if inputs::uses_kafka(&self.plan, &self.config) {
+            self.readiness.block(KAFKA, "kafka: waiting for the first answer of the brokers");
+        }
+        let prepared = job::prepare(&self.plan, &self.config, coordinator, options)?;
+        if prepared.inputs.kafka().is_none_or(|kafka| kafka.error().is_none()) {
+            self.readiness.clear(KAFKA);
+        }
+        Ok(prepared)
     }
 
     /// Serves the models of a registry until the graph makes new ones. Where it is damaged, what is served instead is said
@@ -207,7 +218,6 @@ impl RunSetup {
         errors.iter().for_each(|error| print_err(format_args!("warning: {}", chain(error))));
         for (model, text) in substitutes {
             print_err(format_args!("warning: model {model}: {text}"));
-            tracing::warn!(model, "{text}");
             self.readiness.warn(format!("model {model}"), text);
         }
         Ok(())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::digest::Digest;
+use crate::model::WaitingWindow;
 use crate::relation::StreamId;
 use crate::source::RecordCounts;
 use crate::spec::{JoinedLabel, Label, Model, Spec};
@@ -14,6 +15,8 @@ pub struct ReplayOutcome<'a> {
     pub digest: &'a Digest,
     /// Examples that were dropped because no label came, by model.
     pub unlabelled: &'a BTreeMap<String, u64>,
+    /// What the newest window without a version lacked, by model.
+    pub waiting: &'a BTreeMap<String, WaitingWindow>,
     /// The event time at which the replay ended.
     pub end: EventTime,
 }
@@ -31,13 +34,27 @@ impl ReplayOutcome<'_> {
         if examples == 0 {
             return Some(format!("model {name}: no example, so no version: {}", self.without_examples(model)));
         }
-        let (window, end) = (format_duration(model.window_ms), format_time(self.end));
-        (!has_version).then(|| {
-            format!(
-                "model {name}: no version: the replay ends at {end}, before the first window of {window} that has one of \
-                 its {examples} examples"
-            )
-        })
+        (!has_version).then(|| format!("model {name}: no version: {}", self.without_versions(model, examples)))
+    }
+
+    /// Returns why a model with examples has no version.
+    fn without_versions(&self, model: &Model, examples: u64) -> String {
+        match self.waiting.get(&model.name) {
+            Some(WaitingWindow { examples, is_of_one_class: true, .. }) => {
+                format!(
+                    "the {examples} examples of all windows have the same label; the first version needs two classes"
+                )
+            }
+            Some(WaitingWindow { examples, least, .. }) => {
+                format!("all windows have {examples} examples; the first version needs {least} (min_examples)")
+            }
+            None => {
+                let (window, end) = (format_duration(model.window_ms), format_time(self.end));
+                format!(
+                    "the replay ends at {end}, before the first window of {window} that has one of its {examples} examples"
+                )
+            }
+        }
     }
 
     /// Returns why a model has no example whose label is known.
@@ -118,6 +135,12 @@ window = "1d"
 
     /// Returns the reason for these counts: read, applied and dead letters of each source, dropped and kept examples.
     fn reason(asks: [u64; 3], sales: [u64; 3], dropped: u64, examples: u64, versions: u64) -> String {
+        reason_with(asks, sales, [dropped, examples, versions], None)
+    }
+
+    /// Returns the reason with the dropped examples, those kept and the versions, and with what windows have left.
+    fn reason_with(asks: [u64; 3], sales: [u64; 3], counts: [u64; 3], waiting: Option<WaitingWindow>) -> String {
+        let [dropped, examples, versions] = counts;
         let spec = crate::spec::parse(FILE, "demo.toml").unwrap_or_else(|errors| panic!("{errors}"));
         let counts = |[read, applied, dead_letter]: [u64; 3]| RecordCounts {
             read,
@@ -140,7 +163,10 @@ window = "1d"
             nulls: BTreeMap::new(),
         };
         let unlabelled = [("sold".to_owned(), dropped)].into();
-        ReplayOutcome { spec: &spec, digest: &digest, unlabelled: &unlabelled, end: 0 }.shortfalls().join("\n")
+        let waiting = waiting.map(|waiting| ("sold".to_owned(), waiting)).into_iter().collect();
+        let outcome =
+            ReplayOutcome { spec: &spec, digest: &digest, unlabelled: &unlabelled, waiting: &waiting, end: 0 };
+        outcome.shortfalls().join("\n")
     }
 
     #[test]
@@ -148,6 +174,11 @@ window = "1d"
         let some = [9, 9, 0];
         assert_eq!(reason(some, some, 0, 9, 1), "");
         assert!(reason(some, some, 0, 9, 0).contains("before the first window of 1d that has one of its 9 examples"));
+        let waiting = |examples, is_of_one_class| {
+            reason_with(some, some, [0, 9, 0], Some(WaitingWindow { examples, least: 20, is_of_one_class }))
+        };
+        assert!(waiting(9, false).ends_with("all windows have 9 examples; the first version needs 20 (min_examples)"));
+        assert!(waiting(30, true).contains("the 30 examples of all windows have the same label"));
         assert!(
             reason([0; 3], some, 0, 0, 0).ends_with("no example, so no version: 'asks' has no record in this range")
         );

@@ -57,6 +57,8 @@ pub struct TerminalStatus {
     seen: (Instant, u64),
     /// The newest version, or after a restart those that are served, in words; `None` before the first.
     newest: Option<String>,
+    /// By model, the version that has become champion last.
+    published: Vec<Option<u64>>,
     forecast: Forecast,
     /// True once the command for a prediction has been printed.
     has_sample: bool,
@@ -75,6 +77,7 @@ impl TerminalStatus {
         let StatusOptions { quiet, terminal, until_end } = options;
         TerminalStatus {
             newest: Some(served).filter(|served| !served.is_empty()),
+            published: vec![None; names.len()],
             models: names,
             sample,
             quiet,
@@ -106,6 +109,9 @@ impl TerminalStatus {
                 Some(format!("{metric} {value:.4}{base}"))
             })
             .collect();
+        if version.decision == Decision::Published {
+            self.published[model] = Some(version.number);
+        }
         let name = &self.models[model];
         let scored = if shown.is_empty() { String::new() } else { format!(", window scored: {}", shown.join(", ")) };
         self.newest = Some(format!("{name} v{} {decided}{scored}", version.number));
@@ -123,8 +129,8 @@ impl TerminalStatus {
         }
     }
 
-    /// Redraws the status line.
-    pub fn refresh(&mut self, job: &Job) {
+    /// Redraws the status line. `has_ended` says whether all records of bounded inputs have been processed.
+    pub fn refresh(&mut self, job: &Job, has_ended: bool) {
         let (at, before) = self.seen;
         let read = taken(job);
         let rate = read.saturating_sub(before) as f64 / at.elapsed().as_secs_f64().max(1e-3);
@@ -134,10 +140,8 @@ impl TerminalStatus {
             EventTime::MIN => starting(job),
             time => format_time(time),
         };
-        if job.partitions.all_ended() && !self.ended {
-            self.ended = true;
-            let next = if self.until_end { "stopping" } else { "still serving" };
-            self.line(&format!("{time}  all files are read: {read} records; {next}"));
+        if has_ended {
+            self.say_end(job);
         }
         if self.terminal && !self.quiet {
             // Errors are ignored as in `print_err`.
@@ -147,9 +151,27 @@ impl TerminalStatus {
         }
     }
 
-    /// Prints the final counts.
-    pub fn end(&mut self, job: &Job) {
-        self.line(&format!("stopped after {} records; {}", taken(job), self.newest()));
+    /// Prints the final counts, and the newest version, or the champions where they are others by hand.
+    pub fn end(&mut self, job: &Job, live: &LiveModels) {
+        if self.until_end && job.partitions.all_ended() {
+            self.say_end(job);
+        }
+        let moved = self.models.iter().zip(&self.published).filter_map(|(name, published)| {
+            let champion = live.champion(name)?.version;
+            published.is_some_and(|published| published != champion).then(|| format!("{name} v{champion} champion"))
+        });
+        let moved = moved.collect::<Vec<String>>().join(", ");
+        let newest = if moved.is_empty() { self.newest() } else { moved };
+        self.line(&format!("stopped after {} records; {newest}", taken(job)));
+    }
+
+    /// Prints once that the inputs are used up.
+    fn say_end(&mut self, job: &Job) {
+        if !std::mem::replace(&mut self.ended, true) {
+            let next = if self.until_end { "stopping" } else { "still serving" };
+            let time = format_time(job.frontier.watermark());
+            self.line(&format!("{time}  all files are read: {} records; {next}", taken(job)));
+        }
     }
 
     /// Returns the newest version in words, or else when the first one comes.

@@ -1,6 +1,8 @@
 //! Settings of the process in the system: who may read the files that it writes, how many it may open, and the name of
 //! the machine.
 
+use std::sync::Arc;
+
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 
@@ -12,6 +14,13 @@ const DENIED: u32 = 0o027;
 pub fn restrict_files() {
     let before = umask(Mode::from_raw_mode(DENIED));
     umask(before | Mode::from_raw_mode(DENIED));
+}
+
+/// Makes a write beyond the limit on the size of files an ordinary error, which names the file. By default it ends the process
+/// without a message.
+pub fn report_large_files() {
+    // The process goes on without the handler, as before.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
 /// Raises the number of files that the process may open as far as the system allows, and returns it.

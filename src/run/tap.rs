@@ -80,6 +80,7 @@ fn changes(options: &TapOptions, job: &JobUrl, most: usize) -> Result<(), Failur
     let path = format!("/tap/{}", segment(&options.name));
     let mut next = None;
     let mut printed = 0;
+    let mut is_first = true;
     while printed < most {
         let query = next.map_or_else(String::new, |next: u64| format!("?from={next}"));
         let mut answer = job.get(&(path.clone() + &query))?.body()?;
@@ -97,6 +98,9 @@ fn changes(options: &TapOptions, job: &JobUrl, most: usize) -> Result<(), Failur
             printed += 1;
         }
         if lines.is_empty() {
+            if std::mem::take(&mut is_first) {
+                print_err("waiting for the next record; a job whose files are read has none any more");
+            }
             sleep(PAUSE);
         }
     }

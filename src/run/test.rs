@@ -57,7 +57,10 @@ fn chosen<'a>(tests: &'a [TestCase], names: &[String], file: &Path) -> Result<Ve
     if let Some(unknown) = names.iter().find(|name| known().all(|known| known != name.as_str())) {
         let hint = match nearest(unknown, known()) {
             Some(name) => format!("did you mean {name:?}?"),
-            None => format!("expected one of {:?}", known().collect::<Vec<_>>()),
+            None => {
+                let names: Vec<String> = known().map(|name| format!("{name:?}")).collect();
+                format!("expected one of {}", names.join(", "))
+            }
         };
         return Err(Failure::Usage(format!("error: --name: {file} has no test {unknown:?}; {hint}")));
     }

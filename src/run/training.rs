@@ -9,7 +9,7 @@ use crate::flow::op::RefusedLabels;
 use crate::flow::op::label::AttributionReport;
 use crate::flow::op::learn::{LearnState, LearningTotals};
 use crate::flow::plan::{LabelPlan, ModelPlan};
-use crate::model::{METRICS, OverallScores, RANKING_METRICS};
+use crate::model::{METRICS, OverallScores, RANKING_METRICS, WaitingWindow};
 use crate::registry::{ScorePoint, SegmentPoint, SegmentPoints};
 use crate::time::format_time;
 use crate::value::Batch;
@@ -49,6 +49,8 @@ pub struct TrainingReports {
     made: u64,
     unlabelled: u64,
     waiting: u64,
+    /// The examples that the newest window left to the next, while there is no version.
+    pub waiting_window: Option<WaitingWindow>,
     /// Examples that wait at the end, where those without a label are wanted.
     pub examples: Vec<Batch>,
     totals: Option<LearningTotals>,

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// disk. Arguments are added by the caller.
 pub fn limited(kib: u64) -> Command {
     let mut command = Command::new("bash");
-    let script = format!("trap '' XFSZ; ulimit -S -f {kib}; exec \"$0\" \"$@\"");
+    let script = format!("ulimit -S -f {kib}; exec \"$0\" \"$@\"");
     command.args(["-c", &script]).arg(env!("CARGO_BIN_EXE_tidemill"));
     command
 }

@@ -127,7 +127,9 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_one_before_it_and_the_run_goes
     eventually("the end", || run.says("all files are read"));
     eventually("all is read", || run.metric("tidemill_source_records_total", "outcome=\"read\"") == 40_000.0);
     let asked = Instant::now();
-    run.stop();
+    run.signal("TERM");
+    let said = run.ends(1);
+    assert!(said.trim_end().contains("the next run goes on from checkpoint"), "{said}");
     assert!(
         asked.elapsed() < Duration::from_secs(30),
         "the shutdown does not wait for a checkpoint that cannot complete"

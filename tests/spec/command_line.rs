@@ -219,3 +219,40 @@ fn no_password_is_shown_by_any_verb() {
         }
     }
 }
+
+#[test]
+fn a_replay_does_not_wait_for_brokers_that_never_answer() {
+    let folder = small();
+    fs::write(folder.path().join("config.toml"), "[kafka]\n\"bootstrap.servers\" = \"127.0.0.1:1\"\n").unwrap();
+    let text = said(replay(folder.path()), 1);
+    assert!(text.contains("the brokers cannot be reached"), "{text}");
+}
+
+#[test]
+fn a_gateway_that_is_one_of_its_servers_is_refused() {
+    let folder = small();
+    let config = "[http]\nlisten = \"127.0.0.1:8099\"\n[gateway]\nservers = [\"http://127.0.0.1:8099\"]\n";
+    fs::write(folder.path().join("config.toml"), config).unwrap();
+    let mut command = program(&["gateway", "--config", "config.toml"]);
+    command.current_dir(folder.path());
+    let text = said(command, 2);
+    assert!(text.contains("config.toml:4:1: error: gateway.servers: entry 1 is the gateway itself"), "{text}");
+}
+
+#[test]
+fn values_that_are_no_number_and_lists_of_no_file_are_refused() {
+    let folder = small();
+    for (set, expected) in [
+        ("max_dead_letters=nan", "max_dead_letters is out of range; expected 0 to 1"),
+        ("max_dead_letters=inf", "max_dead_letters is out of range; expected 0 to 1"),
+        ("log.predictions=nan", "log.predictions is out of range; expected 0 to 1"),
+        ("topics.asks.file=[]", "this list is empty"),
+        ("checkpoint.url=file:/x", "expected a path or file:///"),
+        ("registry.url=file://tmp/x", "expected a path or file:///"),
+    ] {
+        let mut command = replay(folder.path());
+        command.args(["--set", set]);
+        let text = said(command, 2);
+        assert!(text.contains(expected), "{set}: {text}");
+    }
+}
