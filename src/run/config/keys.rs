@@ -223,7 +223,8 @@ pub fn help() -> String {
 
 /// Returns every key of [`Config`] with its default in TOML.
 fn defaults() -> BTreeMap<String, Option<String>> {
-    let topic: TopicConfig = toml::from_str("file = []").expect("a topic needs no more");
+    let mut topic: TopicConfig = toml::from_str("file = \"FILE\"").expect("a topic needs no more");
+    topic.file.clear();
     let config = Config { topics: BTreeMap::from([("TOPIC".to_owned(), topic)]), ..Config::default() };
     let mut found = BTreeMap::new();
     collect("", &serde_json::to_value(config).expect("a config is plain values"), &mut found);
