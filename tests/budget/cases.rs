@@ -8,16 +8,13 @@ use arrow_array::{ArrayRef, Float64Array, StringArray};
 use crate::allocator::allocated;
 use tidemill::aggregate::{
     AggregateKind, AggregateSpec, Expired, FeatureType, GroupLayout, GroupState, InputColumns, KINDS, LineInput, Op,
-    OpInput, ParameterType, RecordLoad, Sliding, Update, Window, WindowShape,
+    OpInput, ParameterType, RecordLoad, Update, Window, WindowShape,
 };
 use tidemill::time::DAY_MS;
 use tidemill::value::{Key, Type};
 
 /// A second of event time, the hop of the windows here.
 pub const HOP: i64 = 1_000;
-
-/// The sliding window with its panes.
-pub const SLIDING: Sliding = Sliding { size_ms: 10 * HOP, hop_ms: HOP };
 
 /// One line of one op in one window.
 pub struct Case {

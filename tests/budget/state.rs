@@ -1,10 +1,13 @@
 //! The state of every aggregate in every kind of window, with the records that an estimate assumes.
 
-use crate::cases::{Case, HOP, SLIDING, cases_of};
+use crate::cases::{Case, HOP, cases_of};
 use tidemill::aggregate::{
     Cumulative, Cycle, KINDS, LastN, Lifetime, Op, RecordLoad, Series, Session, Sliding, Tumbling, Window,
 };
 use tidemill::time::DAY_MS;
+
+/// The sliding window with its panes.
+const SLIDING: Sliding = Sliding { size_ms: 10 * HOP, hop_ms: HOP };
 
 /// Every kind of aggregate in a window.
 fn cases_in(window: Window) -> Vec<Case> {
