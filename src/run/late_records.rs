@@ -7,7 +7,7 @@ use crate::source::RecordCounts;
 /// The largest share of late records that is not warned of.
 const MOST_LATE: f64 = 0.05;
 
-/// What to do about late records.
+/// The remedies for late records.
 pub const ADVICE: &str =
     "set `lateness` of the source to the time by which records are out of order, or sort the records by time";
 

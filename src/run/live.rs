@@ -143,8 +143,7 @@ impl LiveRun {
         }
         // Dead letters are opened before the graph, which may send some at once.
         let letters = DeadLetterSink::open(&setup.home, &setup.config, &job, &inputs)?;
-        // Ignored: stdout may be closed.
-        let _ = writeln!(std::io::stdout(), "listening on {}", server.url());
+        let _ = writeln!(std::io::stdout(), "listening on {}", server.url()); // stdout may be closed
         let versions = VersionSink { registry, keep: setup.config.registry.keep };
         let limit = DeadLetterLimit::new(setup.config.max_dead_letters);
         let mut job_events = JobEvents::new(&job, &setup.metrics, versions, &setup.live, letters, limit)?;

@@ -15,7 +15,7 @@ pub struct ReplayOutcome<'a> {
     pub digest: &'a Digest,
     /// Examples that were dropped because no label came, by model.
     pub unlabelled: &'a BTreeMap<String, u64>,
-    /// What the newest window without a version lacked, by model.
+    /// The examples of the newest window that made no version, by model.
     pub waiting: &'a BTreeMap<String, WaitingWindow>,
     /// The event time at which the replay ended.
     pub end: EventTime,

@@ -55,7 +55,9 @@ impl Checker<'_> {
                     self.problems.add_inside(sql.text, [mistake.expected("another name by AS")]);
                     continue;
                 }
-                if RESERVED.contains(&name.as_str()) {
+                // A column that has such a name already is reported where it is declared.
+                let is_new = expr.as_column().is_none_or(|column| scope.column_at(column).name != name);
+                if is_new && RESERVED.contains(&name.as_str()) {
                     let span = sql.positions.bytes(start_of_item(item)).unwrap_or(0..0);
                     let mistake = Mistake::new(span, format!("'{name}' is a name of tidemill's own"));
                     self.problems.add_inside(sql.text, [mistake.expected("another name by AS")]);

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::column::GuessedColumn;
-use super::groups::{DraftedGroup, expression, is_row_number, is_time, one_line, why};
+use super::groups::{DraftedGroup, is_row_number, is_time, one_line, why};
 use super::names::{self, quoted};
 use super::sketch::SampleSketch;
 use super::target::GuessedTarget;
@@ -142,7 +142,7 @@ fn model(sketch: &SampleSketch, source: &str, groups: &[DraftedGroup]) -> String
         let names: Vec<String> = inputs.categories.iter().map(|name| quoted(name)).collect();
         let _ = writeln!(text, "categorical = [{}]", names.join(", "));
     }
-    let _ = writeln!(text, "label    = {{ value = {} }}", quoted(&expression(sketch, column)));
+    let _ = writeln!(text, "label    = {{ value = {} }}", quoted(&names::spelt(&column.column)));
     let retrained = format!("window   = {window}");
     let _ = writeln!(text, "{retrained:WIDTH$} # retrained at the end of each");
     if matches!(target.kind, "logistic" | "softmax") {
@@ -179,7 +179,7 @@ fn inputs(sketch: &SampleSketch, target: &GuessedTarget, groups: &[DraftedGroup]
             continue;
         }
         let name = &column.column.name;
-        let of = expression(sketch, column);
+        let of = names::spelt(&column.column);
         entries.push(match of == *name {
             true => quoted(name),
             false => format!("{{ expr = {}, as = {} }}", quoted(&of), quoted(name)),
@@ -189,7 +189,7 @@ fn inputs(sketch: &SampleSketch, target: &GuessedTarget, groups: &[DraftedGroup]
         }
     }
     if let Some(at) = sketch.timing.column.filter(|_| sketch.span.ms >= 2 * DAY_MS) {
-        let time = expression(sketch, &sketch.columns[at]);
+        let time = names::spelt(&sketch.columns[at].column);
         for (part, name) in [("hour", "hour"), ("dow", "weekday")] {
             if sketch.columns.iter().all(|column| column.column.name != name) {
                 let expr = quoted(&format!("date_part('{part}', {time})"));

@@ -6,9 +6,8 @@ use super::column::GuessedColumn;
 use super::entity::{GuessedEntity, is_named_as_entity};
 use super::names::{self, quoted};
 use super::sketch::SampleSketch;
-use crate::expr::{Expr, Scope};
 use crate::time::format_duration;
-use crate::value::{Schema, Type};
+use crate::value::Type;
 
 /// The most columns of which a group has means.
 const MOST_MEANS: usize = 4;
@@ -33,7 +32,7 @@ impl DraftedGroup {
         let _ = write!(text, "[features.{name}]\nfrom      = {}\nentity    = {key}\naggregate = [\n", quoted(source));
         let _ = writeln!(text, "  {{ op = \"count\", windows = [{windows}] }},");
         for column in means(sketch, entity) {
-            let of = expression(sketch, column);
+            let of = names::spelt(&column.column);
             let named = if of == column.column.name {
                 String::new()
             } else {
@@ -78,14 +77,6 @@ pub fn is_time(sketch: &SampleSketch, column: &GuessedColumn) -> bool {
 /// Returns whether a column only tells rows apart.
 pub fn is_row_number(column: &GuessedColumn) -> bool {
     column.column.ty == Type::Int && column.distinct == column.values.len() && column.values.len() > 2
-}
-
-/// Returns a column as an expression: its name, in double quotes if it is a word of SQL.
-pub fn expression(sketch: &SampleSketch, column: &GuessedColumn) -> String {
-    let name = &column.column.name;
-    let schema = Schema::new(sketch.columns.iter().map(|column| column.column.clone()).collect());
-    let is_name = Expr::parse(name, &Scope::of("sample", &schema)).is_ok_and(|expr| expr.as_column().is_some());
-    if is_name { name.clone() } else { format!("\"{name}\"") }
 }
 
 /// Returns a reason, with the doubt there is.

@@ -1,10 +1,20 @@
-//! Words of names, and names that need no quotes.
+//! Words of names, names that need no quotes, and the spelling of those that do.
+
+use crate::expr::{Expr, Scope};
+use crate::value::{Column, Schema};
 
 /// The longest name that is made from another one.
 const LONGEST: usize = 60;
 
 /// Names of columns that tidemill itself adds to examples, features and files begin so.
 const RESERVED: char = '_';
+
+/// Returns a column as an expression: its name, in double quotes if it is a word of SQL.
+pub fn spelt(column: &Column) -> String {
+    let (name, schema) = (&column.name, Schema::new(vec![column.clone()]));
+    let is_name = Expr::parse(name, &Scope::of("sample", &schema)).is_ok_and(|expr| expr.as_column().is_some());
+    if is_name { name.clone() } else { format!("\"{name}\"") }
+}
 
 /// Returns the words of a name in lower case: those of `TX_FRAUD` are `tx` and `fraud`, those of `customerId`
 /// `customer` and `id`.

@@ -52,11 +52,12 @@ impl GuessedTiming {
         match column.column.ty {
             Type::Timestamp => Ok(Self::of_column(at, columns, "--time says so".to_owned(), None)),
             Type::Int | Type::Float => {
+                let name = names::spelt(&column.column);
                 let expr = match column.possible_unit {
-                    Some("ms") => (format!("to_timestamp({} / 1000.0)", column.column.name), 1.0),
-                    Some("us") => (format!("to_timestamp({} / 1000000.0)", column.column.name), 1e-3),
-                    Some("ns") => (format!("to_timestamp({} / 1000000000.0)", column.column.name), 1e-6),
-                    _ => (format!("to_timestamp({})", column.column.name), 1e3),
+                    Some("ms") => (format!("to_timestamp({name} / 1000.0)"), 1.0),
+                    Some("us") => (format!("to_timestamp({name} / 1000000.0)"), 1e-3),
+                    Some("ns") => (format!("to_timestamp({name} / 1000000000.0)"), 1e-6),
+                    _ => (format!("to_timestamp({name})"), 1e3),
                 };
                 let doubt = column.possible_unit.is_none().then(|| "its numbers are taken for seconds".to_owned());
                 Ok(Self::of_expr(expr.0, column, |x| x * expr.1, "--time says so".to_owned(), doubt))
@@ -110,13 +111,14 @@ impl GuessedTiming {
             });
         }
         if let Some(column) = numeric().find(is_ordinal) {
-            let expr = format!("to_timestamp(({} - {ORDINAL_OF_1970}) * 86400)", column.column.name);
+            let name = names::spelt(&column.column);
+            let expr = format!("to_timestamp(({name} - {ORDINAL_OF_1970}) * 86400)");
             let ms = |day: f64| (day - ORDINAL_OF_1970 as f64) * 86_400_000.0;
             let doubt = Some("no column is written as times".to_owned());
             return Some(Self::of_expr(expr, column, ms, "days since the year 1".to_owned(), doubt));
         }
         let counter = numeric().find(|column| is_counter(column))?;
-        let expr = format!("to_timestamp({})", counter.column.name);
+        let expr = format!("to_timestamp({})", names::spelt(&counter.column));
         let why = format!("{} counts the rows; each is taken for a second", counter.column.name);
         let doubt = Some("no column is a time".to_owned());
         Some(Self::of_expr(expr, counter, |x| x * 1e3, why, doubt))

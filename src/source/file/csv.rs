@@ -187,7 +187,7 @@ impl FileReader for CsvReader {
     }
 
     fn content(&self) -> FileContent {
-        self.records.content()
+        self.records.content().content()
     }
 
     fn skip_to(&mut self, length: u64) -> Result<(), String> {

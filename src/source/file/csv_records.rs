@@ -18,7 +18,7 @@ use std::ops::Range;
 use csv_core::ReadRecordResult;
 use memchr::{memchr, memchr_iter, memchr2};
 
-use super::{ContentHasher, FileBytes, FileContent, advance};
+use super::{ContentHasher, FileBytes, advance};
 use crate::value::Separator;
 
 /// The next record of a file.
@@ -145,11 +145,7 @@ impl CsvRecords {
     }
 
     /// Returns what has been read.
-    pub fn content(&self) -> FileContent {
-        self.hashed().content()
-    }
-
-    fn hashed(&self) -> ContentHasher {
+    pub fn content(&self) -> ContentHasher {
         let mut content = self.content.clone();
         content.push(&self.buffer[self.counted..self.start]);
         content
@@ -163,7 +159,7 @@ impl CsvRecords {
         if self.start == self.buffer.len() {
             self.fill()?;
         }
-        Ok(self.hashed().is_within_line(self.buffer.get(self.start).copied()))
+        Ok(self.content().is_within_line(self.buffer.get(self.start).copied()))
     }
 
     /// Skips to a number of bytes from the beginning of the file, or to its end.
@@ -438,7 +434,7 @@ mod tests {
                 CsvRecord::Fault { .. } | CsvRecord::TooLong { .. } => panic!("the text is right"),
             }
         }
-        assert_eq!(records.content().length, text.len() as u64);
+        assert_eq!(records.content().length(), text.len() as u64);
         found
     }
 

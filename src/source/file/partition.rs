@@ -136,10 +136,16 @@ impl FilePartition {
     /// Skips to a length of the open file, and compares what is before it with what was read there.
     fn skip(&mut self, length: u64, read: FileContent) -> Result<(), SourceError> {
         let Some(ReadingFile { path, reader }) = &mut self.open else { return Ok(()) };
-        reader.skip_to(length).map_err(|what| SourceError::File { path: path.display().to_string(), what })?;
-        let found = reader.content();
-        let label = path.display().to_string();
-        let is_within_line = reader.is_within_line().map_err(|what| SourceError::File { path: label, what })?;
+        let failed = |what| SourceError::File { path: path.display().to_string(), what };
+        reader.skip_to(length).map_err(failed)?;
+        // A last line that has been read again may have a line break now, which was read with it.
+        let mut shorter = None;
+        if length != u64::MAX && reader.content().length > length {
+            let fresh = shorter.insert(super::open(path, &self.schema)?);
+            fresh.skip_to(length).map_err(failed)?;
+        }
+        let reader = shorter.as_mut().unwrap_or(reader);
+        let (found, is_within_line) = (reader.content(), reader.is_within_line().map_err(failed)?);
         match found == read {
             true if is_within_line => Err(self.changed(&format!(
                 "its last line was not complete when it was read: it had no line break after {length}, where it goes on now"
