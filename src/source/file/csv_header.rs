@@ -46,9 +46,9 @@ pub fn fault_of(header: &[String], at: usize) -> Option<String> {
     if name.is_empty() {
         return Some(format!("column {} is left out: it has no name", at + 1));
     }
-    let first = header.iter().position(|other| other == name).unwrap_or(at);
-    let (first, this) = (first + 1, at + 1);
-    (first != this).then(|| format!("column {this} is left out: it has the name of column {first}, {name:?}"))
+    let other = header.iter().enumerate().find(|(other, known)| *other != at && *known == name)?.0;
+    let (other, this) = (other + 1, at + 1);
+    Some(format!("column {this} is left out: column {other} has the same name, {name:?}"))
 }
 
 #[cfg(test)]
@@ -88,8 +88,9 @@ mod tests {
     #[test]
     fn a_column_without_a_name_of_its_own_is_left_out() {
         let header = ["a", "", "a"].map(str::to_owned);
-        assert_eq!(fault_of(&header, 0), None);
+        assert!(fault_of(&header, 0).unwrap().contains("column 1 is left out: column 3 has the same name"));
         assert!(fault_of(&header, 1).unwrap().contains("column 2 is left out: it has no name"));
-        assert!(fault_of(&header, 2).unwrap().contains("the name of column 1, \"a\""));
+        assert!(fault_of(&header, 2).unwrap().contains("column 1 has the same name, \"a\""));
+        assert_eq!(fault_of(&["a", "b"].map(str::to_owned), 0), None);
     }
 }
