@@ -57,7 +57,7 @@ pub enum CheckpointError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    #[error("`{path}` cannot be read")]
+    #[error("checkpoint `{path}` cannot be read")]
     Missing {
         path: String,
         #[source]
