@@ -199,7 +199,10 @@ fn a_wrong_command_file_or_config_is_reported_with_its_place_and_exit_code_2() {
             "--journal: journal `nowhere` cannot be read",
         ),
         (&["replay", "dataflows/flights.toml", "--out", &out, "--journal", &journal], "journal.jsonl:2: not a record"),
-        (&["replay", "dataflows/flights.toml", "--out", &out, "--checkpoint", "nowhere"], "checkpoint `nowhere` cannot be read"),
+        (
+            &["replay", "dataflows/flights.toml", "--out", &out, "--checkpoint", "nowhere"],
+            "checkpoint `nowhere` cannot be read",
+        ),
         (&["replay", "dataflows/flights.toml", "--out", &out, "--checkpoint", &journal], "it is not a manifest"),
         (&["replay", "dataflows/flights.toml", "--out", &out, "--checkpoint", "src"], "no complete checkpoint"),
         (&["check", "nowhere.toml"], "nowhere.toml"),
