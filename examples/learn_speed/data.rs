@@ -20,7 +20,7 @@ fn rank(random: &mut Random, count: usize) -> usize {
 /// The libraries that are measured on a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Peers {
-    /// Those that read the CSV.
+    /// The libraries that read the CSV.
     OfCsv,
     /// Vowpal Wabbit, too, which has a text format of its own.
     VowpalWabbit,

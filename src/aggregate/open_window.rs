@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::feature::{Feature, OpenFeature};
 use super::input::LineInput;
-use super::window::append_step;
 use crate::time::EventTime;
 use crate::value::Scalar;
 
@@ -110,5 +109,15 @@ impl OpenFeature for OpenSeries {
             return Err(postcard::Error::DeserializeBadEncoding);
         }
         Ok(Arc::new(OpenSeries { older, newest: self.newest.decode(&newest)? }))
+    }
+}
+
+/// Appends the answer of a step, which is one value or a list of them, without the record that looks up.
+pub fn append_step(list: &mut Vec<Scalar>, answer: &Feature) {
+    match answer {
+        Feature::Value(answer) => list.push(answer.clone()),
+        Feature::List(answers) => list.extend_from_slice(answers),
+        Feature::Open(open) => append_step(list, &open.without()),
+        other => panic!("no series is of an op with the answer {other:?}"),
     }
 }

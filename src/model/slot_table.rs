@@ -6,7 +6,7 @@ const EMPTY: u32 = u32::MAX;
 /// Values of some slots: open addressing, each at its home or after it.
 #[derive(Clone, Debug)]
 pub(super) struct SlotTable<T> {
-    /// Their number is a power of two, of which at most half are used.
+    /// Cells, as many as a power of two, of which at most half are used.
     cells: Box<[(u32, T)]>,
 }
 

@@ -89,7 +89,7 @@ pub struct RecordSample {
     pub rows: usize,
     /// Number of records that could not be read.
     pub refused: usize,
-    /// Why the first of them could not.
+    /// The reason that the first of them could not.
     pub first_refusal: Option<String>,
     /// True if there are further records.
     pub has_more: bool,

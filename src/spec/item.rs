@@ -25,6 +25,7 @@ impl Checker<'_> {
         let mut bound: Vec<(Column, Expr)> = Vec::new();
         let mut complete = true;
         for item in items {
+            // The columns of the item; a mistake leaves one that is broken.
             let columns = match columns_of(item, scope, &sql.positions, names.is_none()) {
                 Ok(columns) => columns,
                 Err(mistakes) => {
@@ -41,6 +42,7 @@ impl Checker<'_> {
                     continue;
                 }
             };
+            // Their names, each only once.
             for (own, expr) in columns {
                 let name = match names {
                     None => own,

@@ -40,7 +40,7 @@ pub struct ChangeTap {
 
 #[derive(Debug, Default)]
 struct KeptChanges {
-    /// Ascending by number.
+    /// Changes, ascending by number.
     changes: VecDeque<KeptChange>,
     /// The number of the change after the last one that is kept or known to have been skipped.
     next: u64,

@@ -263,7 +263,7 @@ fn short_float(text: &str) -> Option<f64> {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
     };
-    if digits.len() > DIGITS {
+    if digits.len() > DIGITS + 1 {
         return None;
     }
     let (mut number, mut point) = (0_u64, None);
@@ -275,7 +275,7 @@ fn short_float(text: &str) -> Option<f64> {
         }
     }
     let decimals = point.map_or(0, |at| digits.len() - 1 - at);
-    if digits.len() == usize::from(point.is_some()) {
+    if !(1..=DIGITS).contains(&(digits.len() - usize::from(point.is_some()))) {
         return None;
     }
     let size = number as f64 / POWERS[decimals];

@@ -93,7 +93,7 @@ impl Column {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schema {
     pub columns: Vec<Column>,
-    /// Of the fields of records in CSV.
+    /// The separator of the fields of records in CSV.
     pub separator: Separator,
 }
 

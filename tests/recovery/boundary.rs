@@ -10,7 +10,7 @@ use tidemill::value::Scalar;
 /// Entities that leave at once.
 const SHOPS: usize = 150;
 
-/// When the first records are, and when all of them have left every window.
+/// The time of the first records, and the time at which all of them have left every window.
 const BEGIN: i64 = 1_000_000;
 const LEFT: i64 = BEGIN + 10_000;
 

@@ -208,7 +208,8 @@ fn a_replica_exports_how_far_it_is_behind() {
     };
     eventually("the replica is as far as the run", || {
         let known = value("tidemill_replica_watermark_timestamp_seconds");
-        known.is_some() && known == watermark() && value("tidemill_replica_lag_seconds") == Some(0.0)
+        let has_written = value("tidemill_replica_run_written_timestamp_seconds").is_some();
+        known.is_some() && known == watermark() && has_written && value("tidemill_replica_lag_seconds") == Some(0.0)
     });
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
     let written = || value("tidemill_replica_run_written_timestamp_seconds").unwrap();

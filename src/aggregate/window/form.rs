@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::aggregate::answers::Answers;
 use crate::aggregate::feature::{Feature, OpenFeature};
-use crate::aggregate::open_window::{DisplacingAnswer, OpenSeries, OwnAnswer};
+use crate::aggregate::open_window::{DisplacingAnswer, OpenSeries, OwnAnswer, append_step};
 use crate::time::EventTime;
 use crate::value::Scalar;
 
@@ -43,7 +43,7 @@ pub struct AnswerWriter<'r, 'a> {
 /// The answers so far that become one feature.
 struct WrittenAnswer {
     position: usize,
-    /// Those of the steps of a series before the newest, which are finished.
+    /// Answers of the steps of a series before the newest, which are finished.
     older: Vec<Scalar>,
     newest: Feature,
     base: Option<OwnAnswer>,
@@ -59,7 +59,7 @@ impl<'a> AnswerWriter<'_, 'a> {
                 None => self.written.push(WrittenAnswer { position, older: Vec::new(), newest, base: None }),
                 Some(written) => {
                     let before = std::mem::replace(&mut written.newest, newest);
-                    append(&mut written.older, &before);
+                    append_step(&mut written.older, &before);
                 }
             }
         }
@@ -88,7 +88,7 @@ impl<'a> AnswerWriter<'_, 'a> {
                 Feature::Open(newest) if is_series => open(OpenSeries { older: older.into(), newest }),
                 Feature::Open(answer) if displaces => open(DisplacingAnswer { answer, base }),
                 newest if is_series => {
-                    append(&mut older, &newest);
+                    append_step(&mut older, &newest);
                     Feature::List(older.into())
                 }
                 newest => newest,
@@ -99,14 +99,4 @@ impl<'a> AnswerWriter<'_, 'a> {
 
 fn open(feature: impl OpenFeature) -> Feature {
     Feature::Open(Arc::new(feature))
-}
-
-/// Appends the answer of a step, which is one value or a list of them, without the record that looks up.
-pub(in crate::aggregate) fn append(list: &mut Vec<Scalar>, answer: &Feature) {
-    match answer {
-        Feature::Value(answer) => list.push(answer.clone()),
-        Feature::List(answers) => list.extend_from_slice(answers),
-        Feature::Open(open) => append(list, &open.without()),
-        other => panic!("no series is of an op with the answer {other:?}"),
-    }
 }

@@ -26,11 +26,11 @@ pub struct WindowForm {
 /// The place that a record at the asking time has in a window, behind all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnPlace {
-    /// It is not in the window, which ends before.
+    /// Outside the window, which ends before.
     Outside,
-    /// It is in the window beside all records that are; of a series, in the newest step.
+    /// In the window, beside all records that are; of a series, in the newest step.
     Beside,
-    /// It is in the window, and others may leave for it.
+    /// In the window, which others may leave for it.
     Displacing,
 }
 

@@ -46,7 +46,6 @@ pub use closed::{ClosedWindow, ContinuedWindow, Expired, LineUpdates, OwnBase, S
 pub use cumulative::Cumulative;
 pub use cycle::Cycle;
 pub use divisible::Divisible;
-pub(super) use form::append as append_step;
 pub use kind::{OwnPlace, WindowForm, WindowKind};
 pub use last_n::LastN;
 pub use lifetime::Lifetime;

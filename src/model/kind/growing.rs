@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::class_table::ClassTable;
 use super::example_buffer::{ExampleBuffer, ExampleShape};
-use super::growing_model::{GrowingModel, GrowthMemory};
+use super::growing_model::GrowingModel;
 use super::grown::{FrozenModel, TREE, decode_bytes, encode_bytes, load_binary, load_multiclass, load_regression};
 use super::model_kind::{Build, Load};
 use super::target_form::TargetForm;
@@ -92,7 +92,7 @@ struct GrowingLearner<M: GrowingModel> {
     pending: Option<ExampleBuffer>,
     /// Piece and row of the next of them.
     next: [usize; 2],
-    memory: GrowthMemory,
+    memory: M::Memory,
 }
 
 fn build<M: GrowingModel>(layout: &SlotLayout, parameters: &Parameters, task: Task) -> Box<dyn Learner> {
@@ -100,7 +100,7 @@ fn build<M: GrowingModel>(layout: &SlotLayout, parameters: &Parameters, task: Ta
     let targets = TreeTargets::new(task, parameters);
     let model = M::untrained(&rule, targets.form(), shape);
     let pending = (layout.options().shards > 1).then(|| ExampleBuffer::new(shape));
-    Box::new(GrowingLearner { rule, shape, targets, model, pending, next: [0; 2], memory: GrowthMemory::default() })
+    Box::new(GrowingLearner { rule, shape, targets, model, pending, next: [0; 2], memory: M::Memory::default() })
 }
 
 fn build_binary<M: GrowingModel>(
@@ -247,7 +247,7 @@ impl<M: GrowingModel> Learner for GrowingLearner<M> {
             targets: self.targets.clone(),
             model: self.model.clone(),
             pending: self.pending.clone(),
-            memory: GrowthMemory::default(),
+            memory: M::Memory::default(),
             ..*self
         })
     }

@@ -4,7 +4,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::example_buffer::ExampleShape;
-use super::hoeffding::{Bin, SearchMemory};
 use super::target_form::TargetForm;
 use crate::model::Parameters;
 use crate::model::preparation::{Observation, SlotLayout};
@@ -28,19 +27,12 @@ impl NodeValues {
     }
 }
 
-/// Working memory of learning an example.
-#[derive(Debug, Default)]
-pub(super) struct GrowthMemory {
-    pub prediction: Vec<f64>,
-    /// By input of a leaf, the bin of its value.
-    pub bins: Vec<Bin>,
-    pub search: SearchMemory,
-}
-
 /// A model that learns one example after another.
 pub(super) trait GrowingModel: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Parameters that are not a part of the state.
     type Rule: Copy + Send + Sync + 'static;
+    /// Working memory of learning an example.
+    type Memory: Default + Send + Sync + 'static;
 
     fn rule(parameters: &Parameters, layout: &SlotLayout) -> Self::Rule;
 
@@ -48,10 +40,10 @@ pub(super) trait GrowingModel: Clone + Serialize + DeserializeOwned + Send + Syn
     fn untrained(rule: &Self::Rule, form: TargetForm, shape: ExampleShape) -> Self;
 
     /// Learns an example.
-    fn learn(&mut self, rule: &Self::Rule, example: Observation<'_>, target: f64, memory: &mut GrowthMemory);
+    fn learn(&mut self, rule: &Self::Rule, example: Observation<'_>, target: f64, memory: &mut Self::Memory);
 
     /// Learns examples with their targets, in their order.
-    fn learn_all(&mut self, rule: &Self::Rule, examples: &[(Observation<'_>, f64)], memory: &mut GrowthMemory) {
+    fn learn_all(&mut self, rule: &Self::Rule, examples: &[(Observation<'_>, f64)], memory: &mut Self::Memory) {
         examples.iter().for_each(|(example, target)| self.learn(rule, *example, *target, memory));
     }
 

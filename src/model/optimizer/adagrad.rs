@@ -32,7 +32,7 @@ struct Adagrad {
     rate: f64,
     epsilon: f64,
     l2: f64,
-    /// w, n.
+    /// The weight w and n of each slot.
     state: SlotStates<2>,
 }
 

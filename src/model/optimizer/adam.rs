@@ -43,7 +43,7 @@ const NAMES: [&str; WIDTH] = ["w", "m", "v", "first", "second"];
 struct Adam {
     rate: f64,
     epsilon: f64,
-    /// w, m, v, and the corrections 1 − 0.9^t and 1 − 0.999^t, so that an untouched slot is all zero.
+    /// The weight w, m and v of each slot, and the corrections 1 − 0.9^t and 1 − 0.999^t, so that an untouched slot is all zero.
     state: SlotStates<WIDTH>,
 }
 

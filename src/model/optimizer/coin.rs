@@ -52,7 +52,7 @@ struct Coin {
     rows: f64,
     /// The sum of Σ (x/M)² over the rows.
     norm: f64,
-    /// θ, G, M, W.
+    /// The terms θ, G, M and W of each slot.
     state: SlotStates<WIDTH>,
 }
 

@@ -41,7 +41,7 @@ struct NormalisedSgd {
     rate: f64,
     /// Rows learnt, and the sum of their norms.
     totals: [f64; 2],
-    /// w, A, s.
+    /// The weight w, A and s of each slot.
     state: SlotStates<WIDTH>,
 }
 

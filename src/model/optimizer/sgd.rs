@@ -39,7 +39,7 @@ struct Sgd {
     l2: f64,
     /// Examples learnt; a float, so that shards can be averaged.
     steps: f64,
-    /// w.
+    /// The weight w of each slot.
     state: SlotStates<1>,
 }
 

@@ -47,8 +47,8 @@ impl ReliabilityBin {
 
 impl TaskScores for BinaryScores {
     fn add(&mut self, prediction: &[f64], label: f64) {
-        let outcome = Outcome::of(prediction[0], label);
-        let Outcome { prediction, truth } = outcome;
+        let outcome = JudgedPrediction::of(prediction[0], label);
+        let JudgedPrediction { prediction, truth } = outcome;
         self.squared.add_square(outcome.error());
         self.loss.add(outcome.loss());
         self.confusion.add(&outcome, 1);
@@ -79,17 +79,17 @@ impl TaskScores for BinaryScores {
 }
 
 /// A prediction and the truth.
-struct Outcome {
+struct JudgedPrediction {
     /// From 0 to 1. A prediction that is not a number counts as 0.
     prediction: f64,
     truth: bool,
 }
 
-impl Outcome {
+impl JudgedPrediction {
     #[inline]
     fn of(prediction: f64, label: f64) -> Self {
         let prediction = prediction.clamp(0.0, 1.0);
-        Outcome { prediction: if prediction.is_nan() { 0.0 } else { prediction }, truth: label > 0.5 }
+        JudgedPrediction { prediction: if prediction.is_nan() { 0.0 } else { prediction }, truth: label > 0.5 }
     }
 
     #[inline]
@@ -112,7 +112,7 @@ impl Outcome {
 
 impl Confusion {
     #[inline]
-    fn add(&mut self, outcome: &Outcome, times: u64) {
+    fn add(&mut self, outcome: &JudgedPrediction, times: u64) {
         *match (outcome.prediction >= 0.5, outcome.truth) {
             (true, true) => &mut self.true_positives,
             (true, false) => &mut self.false_positives,
@@ -125,8 +125,8 @@ impl Confusion {
 impl BinaryScores {
     /// Counts a prediction a number of times, fewer than 2^16.
     pub(super) fn add_times(&mut self, prediction: f64, label: f64, times: u64) {
-        let outcome = Outcome::of(prediction, label);
-        let Outcome { prediction, truth } = outcome;
+        let outcome = JudgedPrediction::of(prediction, label);
+        let JudgedPrediction { prediction, truth } = outcome;
         self.squared.add_square_times(outcome.error(), times);
         self.loss.add_times(outcome.loss(), times);
         self.confusion.add(&outcome, times);

@@ -20,6 +20,7 @@ mod divergence;
 mod drift;
 mod examples;
 mod history;
+mod learning_memory;
 mod lineage;
 mod lists;
 mod no_skill_counts;

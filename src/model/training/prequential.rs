@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Scored;
 use super::drift::{self, DriftAlarm};
 use super::history::{ScoringVersions, VersionHistory, by_number};
+use super::learning_memory::LearningMemory;
 use super::lists::{ListedExample, RankedChunk, UserLists};
 use super::no_skill_counts::NoSkillCounts;
 use super::persistence::LastLabels;
@@ -18,12 +19,13 @@ use super::rollback_scores::RollbackScores;
 use super::saved_scores::SavedScores;
 use super::segments::{SegmentNames, SegmentScores, SegmentSummaries};
 use super::stability::WindowValues;
-use super::window::LearningMemory;
-use super::window_summary::SCORED_ROLES;
 use crate::model::adwin::AdaptiveWindow;
 use crate::model::preparation::Observations;
 use crate::model::{Predictions, RankingSums, Scores, Scoring, Task};
 use crate::time::EventTime;
+
+/// The roles in which examples are scored: champion, predecessor, newest and no skill.
+pub(super) const SCORED_ROLES: usize = 4;
 
 /// A window's scores, by role.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,7 +33,7 @@ use crate::time::EventTime;
 pub(super) struct PrequentialScores {
     pub champion: Scores,
     pub predecessor: Scores,
-    /// Of the newest versions; `None` as long as these were the champions.
+    /// Scores of the newest versions; `None` as long as these were the champions.
     pub newest: Option<Scores>,
     pub no_skill: Scores,
     /// Scores of the newest champion and the one before it, where a champion can be rolled back.
@@ -375,5 +377,22 @@ impl ChunkScorer {
             }
             scored.push(champion.number, &self.values[*start..*start + champion.width()]);
         }
+    }
+}
+
+impl From<PrequentialScores> for SavedScores {
+    fn from(scores: PrequentialScores) -> Self {
+        let PrequentialScores { champion, predecessor, newest, no_skill, rollback, lists, segments, persistence } =
+            scores;
+        let newest = newest.unwrap_or_else(|| champion.clone());
+        SavedScores { champion, predecessor, newest, no_skill, rollback, lists, segments, persistence }
+    }
+}
+
+impl From<SavedScores> for PrequentialScores {
+    fn from(saved: SavedScores) -> Self {
+        let SavedScores { champion, predecessor, newest, no_skill, rollback, lists, segments, persistence } = saved;
+        let newest = (newest != champion).then_some(newest);
+        PrequentialScores { champion, predecessor, newest, no_skill, rollback, lists, segments, persistence }
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef};
 
 use super::closing::{CHUNK, Closing};
+use super::learning_memory::LearningMemory;
 use super::lists::RankedChunk;
 use super::prequential::{ChunkScorer, ReportedChunk};
 use super::saved;
 use super::setup::TrainingSetup;
 use super::state::TrainingState;
-use super::window::{ExampleChunk, LearningMemory};
+use super::window::ExampleChunk;
 use super::{DriftAlarm, Examples, Labels, OverallScores, Scored, TrainerConfig, Version, WaitingWindow, WindowScores};
 use crate::model::preparation::Observations;
 use crate::model::{LabelUse, ModelError, Predictor, Task};

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::learning_memory::LearningMemory;
 use super::lineage::Lineage;
 use super::lists::ListPlace;
 use super::prequential::PrequentialScores;
 use super::setup::TrainingSetup;
 use super::stability::WindowValues;
-use crate::model::preparation::{FixedRows, Observations, Preparation, Prepared, SlotLayout, Statistics, mix};
-use crate::model::{Classes, LabelUse, Learner, ModelKind, SamplingOptions, SparseRows};
+use crate::model::preparation::{Observations, Preparation, Prepared, SlotLayout, Statistics, mix};
+use crate::model::{Classes, LabelUse, Learner, ModelKind, SamplingOptions};
 use crate::time::EventTime;
 
 /// A window that examples still come into.
@@ -91,22 +92,6 @@ pub(super) struct ShardBatch<'a> {
     /// By observation; empty if all are 1.
     pub weights: &'a [f64],
     pub select: &'a [u32],
-}
-
-/// Working memory of learning.
-#[derive(Default)]
-pub(super) struct LearningMemory {
-    pub rows: SparseRows,
-    /// The rows of the chunk under way, if all versions have the same.
-    pub fixed: FixedRows,
-    targets: Vec<f64>,
-    weights: Vec<f64>,
-    /// By observation.
-    own_weights: Vec<f64>,
-    /// Rows to learn, by shard.
-    selected: Vec<Vec<u32>>,
-    /// Rows that count in the statistics.
-    observed: Vec<u32>,
 }
 
 /// Rows of a piece of the buffer: pieces are not moved when the buffer grows.

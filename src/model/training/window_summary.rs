@@ -1,11 +1,8 @@
 //! The metrics of a window's predictions, taken role by role, so that no step of a window's end takes long.
 
 use super::WindowScores;
-use super::prequential::{PrequentialScores, of_persistence};
+use super::prequential::{PrequentialScores, SCORED_ROLES, of_persistence};
 use crate::model::{RankingSums, Scores};
-
-/// The roles in which examples are scored: champion, predecessor, newest and no skill.
-pub(super) const SCORED_ROLES: usize = 4;
 
 /// The position of the newest version among the roles.
 const NEWEST: usize = 2;

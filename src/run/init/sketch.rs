@@ -37,7 +37,7 @@ pub struct SampleSketch {
     pub span: SampledSpan,
     /// Texts that mean null, in any column.
     pub null_texts: BTreeSet<&'static str>,
-    /// Of the fields of CSV.
+    /// The separator of the fields of CSV.
     pub separator: Separator,
     pub rows: usize,
     pub has_more: bool,

@@ -30,7 +30,7 @@ pub struct ExplanationRequest {
     pub group: usize,
     /// A value for each column of the entity.
     pub key: Vec<Scalar>,
-    /// Ascending.
+    /// Positions, ascending.
     pub features: Vec<usize>,
     pub moment: ExplainedMoment,
     /// The most records of a window that are listed.
@@ -52,7 +52,7 @@ pub enum ExplainedMoment {
 pub struct ServedVector {
     /// By position in the group's vectors.
     pub features: Vec<Value>,
-    /// Of a job, the time up to which everything is closed; of a replay, the time of the vector's last records.
+    /// The time up to which everything is closed in a job; in a replay, the time of the vector's last records.
     pub time: EventTime,
 }
 

@@ -71,7 +71,7 @@ pub struct ExplainedRecord {
     pub offset: u64,
     /// Its event time, in RFC 3339.
     pub time: String,
-    /// When it takes effect: its event time unless it is late.
+    /// The time at which it takes effect: its event time unless it is late.
     pub effective: String,
     /// The value that is aggregated; `None` for records as such.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]

@@ -127,7 +127,7 @@ pub struct RunProgress {
     pub times: StoreTimes,
     /// The newest event time of a record that the run had read; the minimum before the first.
     pub read: EventTime,
-    /// When the run had read that, in epoch ms by its clock; `None` if it has not said so.
+    /// The time at which the run had read that, in epoch ms by its clock; `None` if it has not said so.
     pub written: Option<i64>,
 }
 

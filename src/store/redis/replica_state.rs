@@ -37,7 +37,7 @@ pub struct ReplicaState {
     /// The times that were written last.
     times: Option<StoreTimes>,
     written: Instant,
-    /// When the progress of the run was written last; `None` if it is not known that the server has it.
+    /// The time at which the progress of the run was written last; `None` if it is not known that the server has it.
     told: Option<Instant>,
     /// True once the definition has been written.
     is_complete: bool,

@@ -417,8 +417,8 @@ fn any_bytes_at_the_port_end_their_connection_alone() {
         let mut stream = TcpStream::connect(grpc).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         stream.write_all(&bytes).unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
-        // A reset is an end as well.
+        // A server that has ended the connection already, or resets it, has done what is asked.
+        let _ = stream.shutdown(std::net::Shutdown::Write);
         let ended = stream.read_to_end(&mut Vec::new());
         assert!(!ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "{bytes:?}");
         assert_eq!(calls.call(CHECK, b"").status, OK, "{bytes:?}");

@@ -58,9 +58,7 @@ fn a_wrong_request_is_refused_with_the_reason() {
     assert!(error(json!({ "instance": [] })).starts_with("unknown field `instance`, expected one of"));
     let signature = error(json!({ "signature_name": "classify", "instances": [] }));
     assert_eq!(signature, "signature_name: expected serving_default, found \"classify\"");
-    assert!(
-        error(json!({ "instances": [[1, 2]] })).starts_with("instances[0]: invalid type: sequence, expected an object")
-    );
+    assert!(error(json!({ "instances": [[1, 2]] })).starts_with("instances[0]: expected an object"));
     assert!(error(json!({ "instances": 3 })).contains("expected a list of instances"));
     let list = "inputs: expected an object with a list of values for each column";
     assert_eq!(error(json!({ "inputs": [1, 2] })), list);

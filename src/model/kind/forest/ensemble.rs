@@ -6,7 +6,8 @@ use super::resampling::{subspace, weight};
 use crate::model::Parameters;
 use crate::model::adwin::AdaptiveWindow;
 use crate::model::kind::example_buffer::ExampleShape;
-use crate::model::kind::growing_model::{GrowingModel, GrowthMemory, NodeValues};
+use crate::model::kind::growing_model::{GrowingModel, NodeValues};
+use crate::model::kind::hoeffding::GrowthMemory;
 use crate::model::kind::hoeffding::{GrowthRule, HoeffdingTree};
 use crate::model::kind::target_form::TargetForm;
 use crate::model::preparation::{Observation, SlotLayout, mix};
@@ -133,6 +134,7 @@ impl AdaptiveForest {
 
 impl GrowingModel for AdaptiveForest {
     type Rule = ForestRule;
+    type Memory = GrowthMemory;
 
     fn rule(parameters: &Parameters, layout: &SlotLayout) -> ForestRule {
         ForestRule {

@@ -1,6 +1,7 @@
 //! Cuts of numbers into bins.
 
-use super::leaf_inputs::BINS;
+/// Most bins of a number and most categories that a leaf tells apart.
+pub(super) const BINS: usize = 16;
 
 /// Returns cuts at quantiles of a sample. NaN is null.
 pub(super) fn quantile_cuts(sample: impl Iterator<Item = f64>) -> Vec<f64> {

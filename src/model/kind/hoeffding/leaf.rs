@@ -7,10 +7,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::cuts::BINS;
 use super::leaf_inputs::{Bin, InputCells, InputValue, LeafInputs, NO_BIN};
-use super::saved_leaf::SavedLeaf;
+use super::memory::GrowthMemory;
 use super::split_search::FoundSplit;
-use crate::model::kind::growing_model::GrowthMemory;
+use super::split_test::SplitBranch;
 use crate::model::kind::target_form::TargetForm;
 
 /// The least probability of a class.
@@ -28,7 +29,7 @@ const SMALL_ODDS: f64 = 1e-100;
 #[serde(try_from = "SavedLeaf", into = "SavedLeaf")]
 pub(super) struct LeafStatistics {
     pub totals: Vec<f64>,
-    /// Those of the inputs of the tree; none before the tree has cuts.
+    /// Statistics of the inputs of the tree; none before the tree has cuts.
     pub inputs: LeafInputs,
     /// Losses of the simple prediction and of that by the inputs, each made before its example was learnt.
     pub losses: [f64; 2],
@@ -52,7 +53,7 @@ impl LeafStatistics {
 
     /// A child of this leaf. `split` is by the input at `input`.
     pub fn child(&self, form: TargetForm, input: usize, split: &FoundSplit, is_left: bool, totals: Vec<f64>) -> Self {
-        Self::new(totals, self.inputs.of_child(form, (input, split.test, is_left)), form)
+        Self::new(totals, self.inputs.of_child(form, SplitBranch { input, test: split.test, is_left }), form)
     }
 
     /// Learns a target; `value` returns that of an input. Returns the difference of the
@@ -241,5 +242,85 @@ fn loss(form: TargetForm, prediction: &[f64], target: f64) -> f64 {
     match form {
         TargetForm::Classes(_) => -libm::log(prediction[target as usize]),
         TargetForm::Value => (prediction[0] - target) * (prediction[0] - target),
+    }
+}
+
+/// A leaf as it is saved.
+#[derive(Serialize, Deserialize)]
+struct SavedLeaf {
+    totals: Vec<f64>,
+    /// One for each input of the tree; none before the tree has cuts.
+    inputs: Vec<SavedInput>,
+    losses: [f64; 2],
+    inherited: f64,
+    searched: f64,
+}
+
+/// The statistics of an input.
+#[derive(Serialize, Deserialize)]
+struct SavedInput {
+    grid: SavedGrid,
+    /// A cell for each bin; or for each category, and one for all others.
+    cells: Vec<f64>,
+    /// The cell of all targets whose value is not null.
+    known: Vec<f64>,
+    nulls: Vec<f64>,
+}
+
+/// The values of an input that are told apart.
+#[derive(Serialize, Deserialize)]
+enum SavedGrid {
+    /// A number: bins between cuts, which belong to the bin below, and the least and the largest value seen.
+    Cuts { cuts: Vec<f64>, low: f64, high: f64 },
+    /// A category: hashes in the order in which they came; further ones share a cell.
+    Keys(Vec<u64>),
+}
+
+impl From<LeafStatistics> for SavedLeaf {
+    fn from(leaf: LeafStatistics) -> Self {
+        let input = |input: InputCells<'_>| {
+            let [low, high] = input.range();
+            let grid = match input.is_number() {
+                true => SavedGrid::Cuts { cuts: input.cuts().to_vec(), low, high },
+                false => SavedGrid::Keys(input.keys().collect()),
+            };
+            let [cells, known, nulls] = [input.all(), input.known(), input.nulls()].map(<[f64]>::to_vec);
+            SavedInput { grid, cells, known, nulls }
+        };
+        SavedLeaf {
+            inputs: leaf.inputs.iter().map(input).collect(),
+            totals: leaf.totals,
+            losses: leaf.losses,
+            inherited: leaf.inherited,
+            searched: leaf.searched,
+        }
+    }
+}
+
+impl TryFrom<SavedLeaf> for LeafStatistics {
+    type Error = &'static str;
+
+    fn try_from(leaf: SavedLeaf) -> Result<Self, Self::Error> {
+        let SavedLeaf { totals, inputs: saved, losses, inherited, searched } = leaf;
+        let width = totals.len();
+        let mut inputs = LeafInputs::new(width);
+        for SavedInput { grid, cells, known, nulls } in &saved {
+            let (bins, range) = match grid {
+                SavedGrid::Cuts { cuts, low, high } if cuts.len() < BINS && !inputs.has_categories() => {
+                    inputs.push_cuts(cuts);
+                    (cuts.len() + 1, [*low, *high])
+                }
+                SavedGrid::Keys(keys) if keys.len() <= BINS => {
+                    inputs.push_keys(keys.iter().copied());
+                    (BINS + 1, [0.0; 2])
+                }
+                _ => return Err("the inputs of a leaf do not fit a tree"),
+            };
+            if cells.len() != bins * width || known.len() != width || nulls.len() != width {
+                return Err("the cells of a leaf do not fit its targets");
+            }
+            inputs.restore_last(range, [known, nulls, cells]);
+        }
+        Ok(LeafStatistics { totals, inputs, losses, inherited, searched })
     }
 }

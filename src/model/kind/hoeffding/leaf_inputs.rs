@@ -13,12 +13,9 @@
 //!
 //! Inputs that are numbers come first.
 
-use super::cuts::{finer_cuts, quantile_cuts};
-use super::split_search::SplitTest;
+use super::cuts::{BINS, finer_cuts, quantile_cuts};
+use super::split_test::{SplitBranch, SplitTest};
 use crate::model::kind::target_form::TargetForm;
-
-/// Most bins of a number and most categories that a leaf tells apart.
-pub(super) const BINS: usize = 16;
 
 /// Positions of the numbers of an input.
 const COUNT: usize = BINS;
@@ -47,7 +44,7 @@ const OTHERS: Bin = BINS as Bin;
 pub(super) struct LeafInputs {
     /// Numbers of a cell.
     width: usize,
-    /// How many inputs are numbers; categories come after them.
+    /// The number of inputs that are numbers; categories come after them.
     numbers: usize,
     inputs: usize,
     cells: Vec<f64>,
@@ -152,8 +149,8 @@ impl LeafInputs {
     }
 
     /// Returns the statistics of a child's examples, which are none yet: the categories of this leaf, and its cuts, made finer
-    /// where most examples are. `split` is the input and the test that made the child, and whether it is on the left.
-    pub fn of_child(&self, form: TargetForm, split: (usize, SplitTest, bool)) -> Self {
+    /// where most examples are. `branch` is the one that the child is on.
+    pub fn of_child(&self, form: TargetForm, branch: SplitBranch) -> Self {
         let mut child = LeafInputs::new(self.width);
         child.cells.reserve_exact(self.cells.len());
         for (at, input) in self.iter().enumerate() {
@@ -163,9 +160,11 @@ impl LeafInputs {
             }
             let weights = (0..=input.count()).map(|bin| form.weight(input.cell(bin as Bin))).collect();
             let range = [input.cells[LOW], input.cells[HIGH]];
-            let range = match split {
-                (own, SplitTest::UpTo(cut), true) if own == at => [range[0], range[1].min(cut)],
-                (own, SplitTest::UpTo(cut), false) if own == at => [range[0].max(cut), range[1]],
+            let range = match branch {
+                SplitBranch { input, test: SplitTest::UpTo(cut), is_left } if input == at => match is_left {
+                    true => [range[0], range[1].min(cut)],
+                    false => [range[0].max(cut), range[1]],
+                },
                 _ => range,
             };
             child.push_cuts(&finer_cuts(input.cuts(), range, weights));

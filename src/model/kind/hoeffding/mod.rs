@@ -9,12 +9,13 @@
 mod cuts;
 mod leaf;
 mod leaf_inputs;
+mod memory;
 #[cfg(test)]
 mod oracle;
 mod path;
-mod saved_leaf;
 mod single;
 mod split_search;
+mod split_test;
 mod tree;
 
 use super::growing;
@@ -22,8 +23,7 @@ use super::softmax::MAX_CLASSES;
 use super::{ModelKind, Task};
 use crate::model::{Bounds, Parameter};
 
-pub(super) use leaf_inputs::Bin;
-pub(super) use split_search::SearchMemory;
+pub(super) use memory::GrowthMemory;
 pub(super) use tree::{GrowthRule, HoeffdingTree};
 
 /// Domingos and Hulten's parameters, at River's defaults.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::memory::GrowthMemory;
 use super::tree::{GrowthRule, HoeffdingTree};
 use crate::model::kind::example_buffer::ExampleShape;
-use crate::model::kind::growing_model::GrowthMemory;
 use crate::model::kind::target_form::TargetForm;
 use crate::model::preparation::Observation;
 

@@ -1,9 +1,10 @@
 //! A single tree as a model.
 
+use super::memory::GrowthMemory;
 use super::tree::{GrowthRule, HoeffdingTree};
 use crate::model::Parameters;
 use crate::model::kind::example_buffer::ExampleShape;
-use crate::model::kind::growing_model::{GrowingModel, GrowthMemory, NodeValues};
+use crate::model::kind::growing_model::{GrowingModel, NodeValues};
 use crate::model::kind::target_form::TargetForm;
 use crate::model::preparation::{Observation, SlotLayout};
 
@@ -22,6 +23,7 @@ impl GrowthRule {
 
 impl GrowingModel for HoeffdingTree {
     type Rule = GrowthRule;
+    type Memory = GrowthMemory;
 
     fn rule(parameters: &Parameters, _: &SlotLayout) -> GrowthRule {
         GrowthRule::of(parameters)

@@ -1,21 +1,12 @@
 //! The best split that each input of a leaf shows.
 
-use serde::{Deserialize, Serialize};
-
-use super::leaf_inputs::{BINS, Bin, InputCells, LeafInputs};
+use super::cuts::BINS;
+use super::leaf_inputs::{Bin, InputCells, LeafInputs};
+use super::split_test::SplitTest;
 use crate::model::kind::target_form::TargetForm;
 
 /// The least share of the known targets on either side of a split.
 const LEAST_BRANCH: f64 = 0.01;
-
-/// A test that sends an example to the left. A null is sent to the heavier side.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) enum SplitTest {
-    /// The number is not above this.
-    UpTo(f64),
-    /// The category is this.
-    Is(u64),
-}
 
 /// The merit of the best split by one input.
 #[derive(Clone, Copy, Debug)]

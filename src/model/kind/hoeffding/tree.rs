@@ -16,9 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use super::leaf::LeafStatistics;
 use super::leaf_inputs::{InputCells, InputValue, LeafInputs};
-use super::split_search::{FoundSplit, SearchMemory, SplitMerit, SplitTest};
+use super::memory::GrowthMemory;
+use super::split_search::{FoundSplit, SearchMemory, SplitMerit};
+use super::split_test::SplitTest;
 use crate::model::kind::example_buffer::ExampleShape;
-use crate::model::kind::growing_model::GrowthMemory;
 use crate::model::kind::target_form::TargetForm;
 use crate::model::preparation::Observation;
 
