@@ -226,7 +226,7 @@ fn a_type_of_parquet_that_does_not_convert_is_refused_before_the_first_row() {
     let text: ArrayRef = Arc::new(StringArray::from(vec![Some("1"), None, Some("x")]));
     let error = refused(text.clone(), "int?");
     assert!(error.contains("\"v\" has the type Utf8, and the text \"x\" is not of type int"), "{error}");
-    assert!(refused(text, "bool?").contains("no bool"));
+    assert!(refused(text, "bool?").contains("is not of type bool"));
 }
 
 #[test]
