@@ -65,7 +65,7 @@ pub enum Unanswered {
     /// The answer takes work that blocks, such as reading or writing the registry.
     Blocking(BlockingWork),
     /// The answer takes an explanation of features, for which the client must stay.
-    Explaining(ExplanationTask),
+    Explaining(Box<ExplanationTask>),
 }
 
 /// An explanation of features that has a place, and the answer that is made of it.
@@ -126,7 +126,7 @@ impl Unanswered {
         write: impl FnOnce(FeatureExplanation) -> Reply + Send + 'static,
     ) -> Self {
         match explainer.reserve(request) {
-            Some(reserved) => Unanswered::Explaining(ExplanationTask { reserved, write: Box::new(write) }),
+            Some(reserved) => Unanswered::Explaining(Box::new(ExplanationTask { reserved, write: Box::new(write) })),
             None => Unanswered::Refused(RequestError::TooManyExplanations(AT_ONCE)),
         }
     }

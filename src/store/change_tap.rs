@@ -122,7 +122,7 @@ impl ChangeTap {
         let first = kept.changes.partition_point(|change| change.number < from);
         let wanted = || kept.changes.range(first..).take(most);
         let (count, is_all) = (wanted().count(), kept.changes.len() - first <= most);
-        let next = match wanted().last() {
+        let next = match wanted().next_back() {
             Some(last) if !is_all => last.number + 1,
             None if !is_all => from,
             _ => kept.next,

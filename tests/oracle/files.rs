@@ -360,9 +360,9 @@ fn a_last_line_without_a_line_break_is_read_and_must_not_go_on_later() {
         // Without its line break, the last line of a CSV is a record of its own, and so is its beginning.
         let cut = |text: String| text[..text.len() - if name.starts_with("csv") { 2 } else { 1 }].to_owned();
         write(&path, cut(text(&["a", "bb"])));
-        let place = place_after(&[path.clone()], 3);
+        let place = place_after(std::slice::from_ref(&path), 3);
         assert_eq!(place.offset, 2, "{name}");
-        let resume = || open(&[path.clone()]).resume(&place).map_err(|error| error.to_string());
+        let resume = || open(std::slice::from_ref(&path)).resume(&place).map_err(|error| error.to_string());
         assert_eq!(resume(), Ok(()), "{name}: the same file");
         write(&path, cut(text(&["a", "bb"])) + "\n" + text(&["c"]).lines().last().unwrap());
         assert_eq!(resume(), Ok(()), "{name}: a line break and a record");
