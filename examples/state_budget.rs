@@ -20,7 +20,7 @@ fn main() {
     let windows: [Window; 2] = [Sliding { size_ms: 2 * HOP, hop_ms: HOP }.into(), Lifetime.into()];
     let (mut least, mut most) = (f64::INFINITY, 0.0f64);
     println!("{entities} entities: bytes of each as measured, estimated / measured, measured / allocated");
-    for case in windows.into_iter().flat_map(|window| cases_of(&families(), window)) {
+    for case in windows.into_iter().flat_map(|window| cases_of(&families(), window, "20ms")) {
         let case = case.with(entities, RecordLoad::EachPane(1));
         let bytes = case.fill();
         let (estimated, measured) = (bytes.estimated as f64, bytes.measured as f64);

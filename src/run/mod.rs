@@ -9,7 +9,7 @@
 //! use tidemill::run::Cli;
 //!
 //! assert!(Cli::try_parse_from(["tidemill", "check", "demo.toml", "--set", "http.listen=127.0.0.1:0"]).is_ok());
-//! assert!(Cli::try_parse_from(["tidemill", "chekc", "demo.toml"]).unwrap_err().to_string().contains("'check'"));
+//! assert!(Cli::try_parse_from(["tidemill", "chekc", "demo.toml"]).err().unwrap().to_string().contains("'check'"));
 //! ```
 //!
 //! | file | verb |

@@ -33,14 +33,14 @@ pub struct StateBytes {
     pub allocated: usize,
 }
 
-/// An op of a kind, with usual parameters.
-pub fn op_of(kind: &AggregateKind) -> Op {
+/// An op of a kind, with usual parameters and a half-life.
+pub fn op_of(kind: &AggregateKind, half_life: &str) -> Op {
     let parameter = |of: ParameterType| match of {
-        ParameterType::Share => "0.9",
-        ParameterType::Count => "3",
-        ParameterType::Duration => "'1s'",
+        ParameterType::Share => "0.9".to_owned(),
+        ParameterType::Count => "3".to_owned(),
+        ParameterType::Duration => format!("'{half_life}'"),
     };
-    let parameters: Vec<&str> = kind.parameters.iter().map(|known| parameter(known.of)).collect();
+    let parameters: Vec<String> = kind.parameters.iter().map(|known| parameter(known.of)).collect();
     let list = if parameters.is_empty() { String::new() } else { format!("({})", parameters.join(", ")) };
     Op::parse(&format!("{}{list}", kind.name)).expect("the parameters are those of the kind")
 }
@@ -166,8 +166,8 @@ impl Case {
     }
 }
 
-/// Some kinds of aggregates in a window, of each type of values that each takes, and by category where it can be.
-pub fn cases_of(kinds: &[&'static AggregateKind], window: Window) -> Vec<Case> {
+/// Some kinds of aggregates in a window, with a half-life, of each type of values that each takes, and by category where it can be.
+pub fn cases_of(kinds: &[&'static AggregateKind], window: Window, half_life: &str) -> Vec<Case> {
     let of_op = |op: Op| {
         let types = [Type::Float, Type::String].into_iter().filter(|ty| op.kind.accepts(Some(*ty)));
         let cases: Vec<Case> = types
@@ -181,7 +181,7 @@ pub fn cases_of(kinds: &[&'static AggregateKind], window: Window) -> Vec<Case> {
             .collect();
         cases
     };
-    kinds.iter().map(|kind| op_of(kind)).flat_map(of_op).collect()
+    kinds.iter().map(|kind| op_of(kind, half_life)).flat_map(of_op).collect()
 }
 
 /// The first kind of each family.
