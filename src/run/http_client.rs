@@ -172,9 +172,12 @@ impl JobUrl {
         let (status, body) = split_answer(&answer).with_context(|| self.unread(path))?;
         match status {
             200 => Ok(String::from_utf8_lossy(body).into_owned()),
-            404 => Err(anyhow!("{self:?} has no {path}, which each job has; is --url that of a job?")),
             status => {
-                let body = serde_json::from_slice(body).unwrap_or_default();
+                let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+                // A job says what there is not.
+                if status == 404 && !body["error"].is_string() {
+                    return Err(anyhow!("{self:?} has no {path}, which each job has; is --url that of a job?"));
+                }
                 Err(HttpAnswer { status, body }.body().err().unwrap_or_else(|| anyhow!("status {status}")))
             }
         }

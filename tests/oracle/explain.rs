@@ -442,6 +442,9 @@ fn a_job_explains_its_features_itself_as_the_command_does_from_the_topics() {
     let output = shops_of.command(&["features", "explain", "shop", "s 0", "--url", &url]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && said.contains("the job answers: the sources cannot be read"), "{said}");
+    let unknown = ["features", "explain", "shop", "s 0", "--feature", "cuont", "--url", &url];
+    let said = String::from_utf8_lossy(&shops_of.command(&unknown).output().unwrap().stderr).into_owned();
+    assert!(said.contains("group shop has no feature cuont"), "{said}");
     job.stop();
 }
 
