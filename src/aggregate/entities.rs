@@ -9,8 +9,8 @@ use crate::value::Key;
 
 /// Slots by key. A look-up is one probe; a key is stored once.
 pub struct Entities {
-    /// The slots, divided by hash: one table or, of many entities, [`TABLES`]. A table that is full is made anew with all
-    /// it has, which takes tens of milliseconds for a million entities.
+    /// The slots, divided by hash: one table or, of many entities, [`TABLES`]. A full table is rebuilt whole, which is long for
+    /// a million entities.
     tables: Vec<HashTable<u32>>,
     keys: CowVec<Option<Key>>,
     /// Per slot, the key's length and first 16 bytes: usually enough to compare without following its pointer.

@@ -1,7 +1,7 @@
 //! Folders of a live run that are removed while it writes to them.
 //!
-//! Nothing fails then: a registry is written anew, without the versions and the moves that it had. So the loss is said, as
-//! soon as it is found, and a restart is not the first to notice it.
+//! Nothing fails then: a new registry is written, without the versions and the moves of the old one. So the loss is reported as
+//! soon as it is found, and not by the next start alone.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

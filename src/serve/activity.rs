@@ -2,7 +2,7 @@
 //!
 //! An answer that takes long waits by [`Activity::while_present`]. Meanwhile the connection counts as active, and is looked
 //! at a few times a second: its task is woken, flushes its [`WatchedStream`], and that asks the system whether the client
-//! has closed its side. For any other answer nobody looks, so a client that has sent its request may close its sending side.
+//! has closed its side. For any other answer this is not checked, so a client that has sent its request may close its sending side.
 
 use std::future::Future;
 use std::pin::{Pin, pin};

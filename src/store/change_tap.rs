@@ -1,6 +1,6 @@
 //! Tap of a table: the keys whose vectors change, kept only while someone asks for them.
 //!
-//! Writers of a table are on the path of every record, so what a tap may cost them is bounded. While nobody has asked in the
+//! Writers of a table are on the path of every record, so what a tap may cost them is bounded. While no request has come in the
 //! last [`WATCHED`], a change costs a look at a number. While someone does, up to [`KEPT`] changes are kept after each
 //! request; any further change until the next one, and any that would have to wait for another thread, is only counted.
 //! A reader looks up the newest vectors of the keys itself.
@@ -29,7 +29,7 @@ use crate::value::Key;
 #[derive(Debug)]
 pub struct ChangeTap {
     begun: Instant,
-    /// Until when changes are kept, in ms since `begun`; 0 while nobody asks.
+    /// Until when changes are kept, in ms since `begun`; 0 while no request asks for them.
     watched_until: AtomicU64,
     /// Changes that may still be kept before the next request.
     room: AtomicU64,
@@ -99,7 +99,7 @@ impl ChangeTap {
         // The clock is asked only for changes that are kept.
         let until = self.watched_until.load(Relaxed);
         if self.now() >= until {
-            // Whoever asks at this moment sets it again, after the lock.
+            // A request at this moment sets it again, after the lock.
             let _ = self.watched_until.compare_exchange(until, 0, Relaxed, Relaxed);
             return;
         }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_once_nobody_has_asked_for_a_while() {
+    fn nothing_is_kept_once_no_request_has_come_for_a_while() {
         let tap = ChangeTap::default();
         tap.read(None, 10);
         tap.watched_until.store(1, Relaxed);

@@ -80,7 +80,7 @@ impl Hasher for KeyHasher {
     }
 }
 
-/// Parts of a table, each of which is made anew with all it has when it is full: few enough keys that this is short.
+/// Parts of a table, each of which is rebuilt whole when it is full: few enough keys that this is short.
 const SHARDS: usize = 256;
 
 impl OnlineTable {

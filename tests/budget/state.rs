@@ -15,18 +15,19 @@ fn cases_in(window: Window) -> Vec<Case> {
     cases_of(KINDS, window, "20ms")
 }
 
-fn check(case: &Case) {
+/// Checks a case. `most` is the share by which what is measured may differ from what is allocated.
+fn check(case: &Case, most: f64) {
     let bytes = case.fill();
     let what = format!("{} with {:?}: {bytes:?}", case.describe(), case.load);
     let is_near = |one: usize, other: usize, most: f64| (one as f64 / other as f64 - 1.0).abs() < most;
-    assert!(is_near(bytes.measured, bytes.allocated, 0.15), "{what}");
+    assert!(is_near(bytes.measured, bytes.allocated, most), "{what}");
     assert!(is_near(bytes.estimated, bytes.measured, 0.25), "{what}");
 }
 
 #[test]
 fn twenty_thousand_entities_are_as_large_as_estimated_whatever_is_aggregated() {
     for case in cases_in(SLIDING.into()) {
-        check(&case.with(20_000, RecordLoad::EachPane(1)));
+        check(&case.with(20_000, RecordLoad::EachPane(1)), 0.1);
     }
 }
 
@@ -45,7 +46,7 @@ fn entities_are_as_large_as_estimated_in_every_window_with_few_and_many_records(
     for window in windows {
         for records in [1, 12] {
             // More entities than a measurement looks at would take long.
-            cases_in(window).into_iter().for_each(|case| check(&case.with(500, RecordLoad::EachPane(records))));
+            cases_in(window).into_iter().for_each(|case| check(&case.with(500, RecordLoad::EachPane(records)), 0.1));
         }
     }
 }
@@ -57,8 +58,9 @@ fn entities_are_as_large_as_estimated_with_so_many_records_a_day() {
         // One record, fewer than there are panes, and some for each pane.
         for records in [1, 5, 24] {
             let daily = records * DAY_MS / window.reach_ms().expect("the window has a length");
+            // Trees of some twenty entries are measured by their average filling.
             let load = RecordLoad::Daily(u64::try_from(daily).expect("not negative"));
-            cases_in(window).into_iter().for_each(|case| check(&case.with(500, load)));
+            cases_in(window).into_iter().for_each(|case| check(&case.with(500, load), 0.15));
         }
     }
 }
@@ -66,5 +68,5 @@ fn entities_are_as_large_as_estimated_with_so_many_records_a_day() {
 #[test]
 fn the_memory_of_many_entities_is_estimated_from_some_of_them() {
     let op = Op::parse("distinct").expect("an op");
-    check(&Case::new(&op, Lifetime.into(), true, false).with(50_000, RecordLoad::EachPane(3)));
+    check(&Case::new(&op, Lifetime.into(), true, false).with(50_000, RecordLoad::EachPane(3)), 0.1);
 }

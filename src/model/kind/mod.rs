@@ -30,6 +30,7 @@ mod matrix_factorization;
 mod mlp;
 mod model_kind;
 mod naive_bayes;
+mod number_cuts;
 mod option_checks;
 mod passive_aggressive;
 mod poisson;

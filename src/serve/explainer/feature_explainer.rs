@@ -106,7 +106,7 @@ pub struct ReservedExplanation {
     place: OwnedSemaphorePermit,
 }
 
-/// Cancels an explanation when it is dropped: nobody waits for it any more.
+/// Cancels an explanation when it is dropped, as its request then no longer waits for it.
 struct CancelOnDrop(ExplanationLimits);
 
 impl Drop for CancelOnDrop {
@@ -116,7 +116,7 @@ impl Drop for CancelOnDrop {
 }
 
 impl ReservedExplanation {
-    /// Explains on another thread, which gives the place back when it ends, though nobody waits for it.
+    /// Explains on another thread, which gives the place back when it ends, even if its request no longer waits for it.
     ///
     /// # Errors
     /// Those of the explanation.
@@ -130,7 +130,7 @@ impl ReservedExplanation {
             let found = catch_unwind(AssertUnwindSafe(|| (explainer.explain)(&request, &limits)));
             let found = found.unwrap_or(Err(ExplanationFailure::Internal));
             drop(place);
-            // An error means that nobody waits.
+            // An error means that the request no longer waits.
             let _ = send.send(found);
         };
         let thread = threads::spawn_finite("explain", explain);

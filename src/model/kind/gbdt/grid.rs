@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use crate::model::kind::example_buffer::ExampleBuffer;
+use crate::model::kind::number_cuts::{between, cuts_of_parts};
 
 /// Bins of an input: one byte tells them apart.
 pub(super) const BINS: usize = 256;
@@ -27,25 +28,11 @@ pub(super) fn quantile_cuts(examples: &ExampleBuffer, column: usize, bins: usize
         distinct += usize::from(pair[0] < pair[1]);
         distinct <= bins
     });
-    let mut cuts: Vec<f64> = Vec::new();
     if is_small {
         let steps = sorted.windows(2).filter(|pair| pair[0] < pair[1]);
-        cuts.extend(steps.map(|pair| between(pair[0], pair[1])));
-        return cuts;
+        return steps.map(|pair| between(pair[0], pair[1])).collect();
     }
-    for part in 1..bins {
-        let Some(below) = (sorted.len() * part / bins).checked_sub(1).map(|at| sorted[at]) else { continue };
-        let next = sorted.get(sorted.partition_point(|x| *x <= below));
-        let cut = next.map(|above| between(below, *above));
-        cuts.extend(cut.filter(|cut| cuts.last().is_none_or(|last| last < cut)));
-    }
-    cuts
-}
-
-/// Returns a number from `below` on and less than `above`, in the middle if there is one.
-fn between(below: f64, above: f64) -> f64 {
-    let middle = below + (above - below) / 2.0;
-    if middle < above { middle } else { below }
+    cuts_of_parts(&sorted, bins)
 }
 
 /// Returns the bin of a number.

@@ -1,5 +1,7 @@
 //! Cuts of numbers into bins.
 
+use crate::model::kind::number_cuts::{between, cuts_of_parts};
+
 /// Most bins of a number and most categories that a leaf tells apart.
 pub(super) const BINS: usize = 16;
 
@@ -7,20 +9,7 @@ pub(super) const BINS: usize = 16;
 pub(super) fn quantile_cuts(sample: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut sorted: Vec<f64> = sample.filter(|x| !x.is_nan()).map(|x| x + 0.0).collect();
     sorted.sort_unstable_by(f64::total_cmp);
-    let mut cuts: Vec<f64> = Vec::new();
-    for part in 1..BINS {
-        let Some(below) = (sorted.len() * part / BINS).checked_sub(1).map(|at| sorted[at]) else { continue };
-        let next = sorted.get(sorted.partition_point(|x| *x <= below));
-        let cut = next.map(|above| between(below, *above));
-        cuts.extend(cut.filter(|cut| cuts.last().is_none_or(|last| last < cut)));
-    }
-    cuts
-}
-
-/// Returns a number from `below` on and less than `above`, in the middle if there is one.
-fn between(below: f64, above: f64) -> f64 {
-    let middle = below + (above - below) / 2.0;
-    if middle < above { middle } else { below }
+    cuts_of_parts(&sorted, BINS)
 }
 
 /// Returns the cuts of a child, whose values are from `low` to `high`: those of its parent that lie there, without those
