@@ -1,6 +1,6 @@
 //! Padding of text to the width of a column, for tables on a terminal.
 //!
-//! Widths count characters. No column is wider than [`WIDEST`]: a longer cell is printed whole, and what follows it in its row
+//! Widths count characters. No column is wider than 100 of them: a longer cell is printed whole, and what follows it in its row
 //! is not aligned. The widths of the standard formatter end at 65,535, beyond which it panics.
 //!
 //! ```
