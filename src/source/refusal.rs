@@ -26,7 +26,11 @@ impl Refusal {
             FieldFault::Malformed(_) => false,
             FieldFault::WrongType { .. } | FieldFault::NonFinite | FieldFault::UnparsableTime(_) => is_time,
         };
-        let detail = error.to_string();
+        let detail = match (&error.column, &error.fault) {
+            // The letter's reason says that the record as a whole is malformed.
+            (None, FieldFault::Malformed(why)) => why.clone(),
+            _ => error.to_string(),
+        };
         Refusal { stage: "decode", reason: Reason::from(error), time: None, detail, is_incomplete }
     }
 

@@ -203,7 +203,7 @@ fn a_message_without_a_value_is_a_delete_in_a_table_and_a_dead_letter_in_a_strea
     assert_eq!(table.rows[1..], [deleted("x", 2), deleted("plain key", 3)]);
     assert_eq!(table.rows[0][3], Scalar::Null);
     assert_eq!(table.letters.len(), 1);
-    assert_eq!(table.letters[0].detail, "malformed: a delete without a key");
+    assert_eq!(table.letters[0].detail, "a delete without a key");
     let source = Read::open(&cluster, &plan(&topic, false), 0, None).unwrap().through();
     assert_eq!(source.numbers(), [1]);
     let letter = &source.letters[0];
