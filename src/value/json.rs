@@ -4,14 +4,14 @@
 //! completed, with nulls from the first fault on, so that columns stay aligned; the caller drops the row if a fault is
 //! returned. Fields that are no column are ignored. An object that is null has no fields.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::cell::{CellRules, CellWriter, Found, ValueSeed};
-use super::json_plain::read_plain;
+use super::json_plain::{FieldOrder, read_plain};
 use super::json_shape::{DELETED, ObjectShape, SharedShape, ValueShape};
 use super::{ColumnBuilder, FieldError, FieldFault, Schema, Type};
 
@@ -25,7 +25,9 @@ pub struct JsonDecoder {
     /// True if objects of this shape can be plain.
     pub(super) may_be_plain: bool,
     /// Objects to be read by the parser before one is expected to be plain again.
-    unplain: Cell<u32>,
+    pub(super) unplain: Cell<u32>,
+    /// The order of fields in the last plain object.
+    order: RefCell<FieldOrder>,
 }
 
 /// The beginning of the parser's error of a number beyond all floats.
@@ -40,7 +42,8 @@ impl JsonDecoder {
         let deleted = schema.index_of(DELETED);
         let shape = ObjectShape::of(schema);
         let may_be_plain = schema.len() <= PlainColumns::BITS as usize && shape.is_flat();
-        JsonDecoder { schema: schema.clone(), shape, deleted, may_be_plain, unplain: Cell::new(0) }
+        let order = RefCell::default();
+        JsonDecoder { schema: schema.clone(), shape, deleted, may_be_plain, unplain: Cell::new(0), order }
     }
 
     /// Appends one row and sets in `present` which columns have a value. A missing column, or one that is null, is no
@@ -127,14 +130,19 @@ impl<'a, 'de> JsonRow<'a, 'de> {
     /// Reads the object if it is plain. If it is not, what has been read is kept for [`JsonRow::read`].
     fn read_plain(&mut self, text: &'de str) -> bool {
         let decoder = self.decoder;
-        let is_plain = read_plain(&decoder.shape, text, |column, found| {
-            let is_first = self.columns[column].len() == self.rows;
-            if let Some(seed) = is_first.then(|| self.seed(column)).flatten() {
-                let written = seed.rules.write(found, seed.cell);
-                self.note(column, written);
-                self.plain |= 1 << column;
+        let order = &mut decoder.order.borrow_mut();
+        let is_plain = read_plain(&decoder.shape, order, text, |column, found| {
+            let cell = &mut self.columns[column];
+            if cell.len() > self.rows {
+                return false;
             }
-            is_first
+            self.plain |= 1 << column;
+            let rules = CellRules { nullable: true, ..decoder.schema.columns[column].rules() };
+            self.present[column] = !matches!(found, Found::Null);
+            if let Err(fault) = rules.write(*found, cell) {
+                self.fail(column, fault);
+            }
+            true
         });
         if !is_plain {
             decoder.unplain.set(UNPLAIN_RUN);
