@@ -177,7 +177,7 @@ impl GrowingBatch {
         already_counted: Offset,
         waiting: usize,
     ) -> IngestedBatch {
-        let mut rows = std::mem::take(&mut self.rows);
+        let mut rows = self.take_rows();
         let mut columns = self.finish_columns(rows.len(), waiting);
         let first = rows.first().map(|row| row.offset);
 
@@ -239,6 +239,12 @@ impl GrowingBatch {
         }
     }
 
+    /// Returns the rows, and makes room for as many again.
+    fn take_rows(&mut self) -> Vec<Row> {
+        let next = Vec::with_capacity(self.rows.len());
+        std::mem::replace(&mut self.rows, next)
+    }
+
     fn take_letters(&mut self) -> Vec<DeadLetter> {
         self.raw_bytes = 0;
         std::mem::take(&mut self.letters)
@@ -247,7 +253,7 @@ impl GrowingBatch {
     /// Returns the columns of the rows, and leaves the values of the last `waiting` records in the builders.
     fn finish_columns(&mut self, rows: usize, waiting: usize) -> Vec<ArrayRef> {
         let finish = |builder: &mut ColumnBuilder| {
-            let whole = builder.finish();
+            let whole = builder.finish_and_reserve();
             (rows..rows + waiting).for_each(|row| builder.append(&Scalar::of(&whole, row)));
             if whole.len() == rows { whole } else { whole.slice(0, rows) }
         };

@@ -11,6 +11,9 @@ use super::SourcePlan;
 use crate::time::{EventTime, Offset};
 use crate::value::{Batch, KeyCodec, Type};
 
+/// The most milliseconds for each of a batch's records that they are counted over, rather than compared.
+const MOST_COUNTED: u64 = 16;
+
 /// Computes sort keys and sorts batches by the total order.
 pub struct TotalOrder {
     codec: KeyCodec,
@@ -66,10 +69,54 @@ impl TotalOrder {
             rows.sort_by_key(|row| (batch.times[*row as usize], batch.sort_key.value(*row as usize)));
             return batch.take(&UInt32Array::from(rows));
         }
+        batch.take(&rows_by_time(&batch.times).into())
+    }
+}
+
+/// Returns the rows in the order of their times, equal ones in their own order.
+fn rows_by_time(times: &[EventTime]) -> Vec<u32> {
+    let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) else { return Vec::new() };
+    // Times that are close together are counted: the rows of each time come after those of all before it.
+    let span = first.abs_diff(*last);
+    if span > MOST_COUNTED * times.len() as u64 {
         // Each time with its row behind it in one integer, which compares faster than a pair.
         let place = |(row, time): (u32, &EventTime)| (i128::from(*time) << u32::BITS) | i128::from(row);
-        let mut places: Vec<i128> = (0..).zip(batch.times.iter()).map(place).collect();
+        let mut places: Vec<i128> = (0..).zip(times).map(place).collect();
         places.sort_unstable();
-        batch.take(&places.into_iter().map(|place| place as u32).collect())
+        return places.into_iter().map(|place| place as u32).collect();
+    }
+    let distance = |time: EventTime| first.abs_diff(time) as usize;
+    let mut starts = vec![0_u32; span as usize + 2];
+    times.iter().for_each(|time| starts[distance(*time) + 1] += 1);
+    let mut before = 0;
+    for start in &mut starts {
+        before += *start;
+        *start = before;
+    }
+    let mut rows = vec![0; times.len()];
+    for (row, time) in (0..).zip(times) {
+        let place = &mut starts[distance(*time)];
+        rows[*place as usize] = row;
+        *place += 1;
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn oracle_rows_by_time_are_those_of_a_stable_sort(
+            times in proptest::collection::vec(0i64..100, 0..50),
+            scale in proptest::sample::select(vec![1, 3, 1_000, i64::MAX / 100]),
+            shift in proptest::sample::select(vec![0, i64::MIN, -50]),
+        ) {
+            let times: Vec<EventTime> = times.iter().map(|time| (time * scale).wrapping_add(shift)).collect();
+            let mut expected: Vec<u32> = (0..times.len() as u32).collect();
+            expected.sort_by_key(|row| times[*row as usize]);
+            proptest::prop_assert_eq!(rows_by_time(&times), expected);
+        }
     }
 }

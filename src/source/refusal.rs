@@ -4,8 +4,11 @@ use super::{ComputedTime, DeadLetter, OutlierRule, RawMessage, Reason, SourcePla
 use crate::time::{EventTime, Offset, format_duration, format_time};
 use crate::value::{FieldError, FieldFault};
 
-/// The reason why a record becomes a dead letter.
-pub(super) struct Refusal {
+/// The reason why a record becomes a dead letter. In a box, since verdicts on records that are accepted, nearly all, are
+/// passed on in the same types.
+pub(super) struct Refusal(Box<RefusalFacts>);
+
+struct RefusalFacts {
     /// The step that refuses it: `decode` or `watermark`.
     stage: &'static str,
     reason: Reason,
@@ -31,7 +34,7 @@ impl Refusal {
             (None, FieldFault::Malformed(why)) => why.clone(),
             _ => error.to_string(),
         };
-        Refusal { stage: "decode", reason: Reason::from(error), time: None, detail, is_incomplete }
+        Refusal::in_decoding(Reason::from(error), detail, is_incomplete)
     }
 
     /// Refuses a record for which the expression of its time is NULL. `nulls` are the names of the columns that the
@@ -42,17 +45,21 @@ impl Refusal {
             nulls => format!("the time, {}, has no value: {} is null", time.text(), nulls.join(", ")),
         };
         let reason = if nulls.is_empty() { Reason::UnparsableTime } else { Reason::MissingField };
-        Refusal { stage: "decode", reason, time: None, detail, is_incomplete: true }
+        Refusal::in_decoding(reason, detail, true)
+    }
+
+    fn in_decoding(reason: Reason, detail: String, is_incomplete: bool) -> Self {
+        Refusal(Box::new(RefusalFacts { stage: "decode", reason, time: None, detail, is_incomplete }))
     }
 
     /// Returns whether a source's `where` may exclude the record all the same.
     pub fn is_incomplete(&self) -> bool {
-        self.is_incomplete
+        self.0.is_incomplete
     }
 
     /// Refuses an event time, for this reason.
     fn of_time(time: EventTime, reason: Reason, detail: String) -> Self {
-        Refusal { stage: "watermark", reason, time: Some(time), detail, is_incomplete: false }
+        Refusal(Box::new(RefusalFacts { stage: "watermark", reason, time: Some(time), detail, is_incomplete: false }))
     }
 
     /// Refuses an event time that no record may have.
@@ -88,7 +95,7 @@ impl Refusal {
 
     /// Returns the dead letter of the record at an offset.
     pub fn into_letter(self, plan: &SourcePlan, partition: u32, offset: Offset, raw: RawMessage) -> DeadLetter {
-        let Refusal { stage, reason, time, detail, .. } = self;
+        let RefusalFacts { stage, reason, time, detail, .. } = *self.0;
         let RawMessage { key, value, headers, format, csv_header: header } = raw;
         let (source, topic) = (plan.source.clone(), plan.topic.clone());
         let format = format.or(plan.format.map(|format| format.name));

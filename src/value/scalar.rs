@@ -24,6 +24,14 @@ pub enum Scalar {
     Timestamp(i64),
 }
 
+/// Returns the shortest text that reads back to a float: with an exponent below 1e-5 and from 1e16 on.
+pub fn float_text(value: f64) -> String {
+    match value != 0.0 && !(1e-5..1e16).contains(&value.abs()) {
+        true => format!("{value:e}"),
+        false => value.to_string(),
+    }
+}
+
 impl Scalar {
     /// Returns the bytes that it holds outside itself. Values that share a text share its bytes.
     pub fn heap_bytes(&self) -> usize {
@@ -213,6 +221,21 @@ impl ColumnBuilder {
             ColumnBuilder::String(b) => b.values_slice().len(),
             _ => 0,
         }
+    }
+
+    /// Returns the column built so far and starts a new one with room for as much.
+    pub fn finish_and_reserve(&mut self) -> ArrayRef {
+        let rows = self.len();
+        let next = match self {
+            ColumnBuilder::String(b) => {
+                ColumnBuilder::String(StringBuilder::with_capacity(rows, b.values_slice().len()))
+            }
+            ColumnBuilder::Int(_) => ColumnBuilder::with_capacity(Type::Int, rows),
+            ColumnBuilder::Float(_) => ColumnBuilder::with_capacity(Type::Float, rows),
+            ColumnBuilder::Bool(_) => ColumnBuilder::with_capacity(Type::Bool, rows),
+            ColumnBuilder::Timestamp(_) => ColumnBuilder::with_capacity(Type::Timestamp, rows),
+        };
+        std::mem::replace(self, next).finish()
     }
 
     /// Returns the column built so far and starts a new one.

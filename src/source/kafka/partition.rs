@@ -157,7 +157,8 @@ impl<F: MessageFormat> PollState<F> {
         self.next = offset + 1;
         // A message at which the partition was caught up has just arrived.
         let is_new = std::mem::replace(&mut self.caught_up, false);
-        if let Some(time) = message.time() {
+        let time = message.time();
+        if let Some(time) = time {
             let is_now = is_new && message.has_broker_time();
             ingest.observe_broker_time(if is_now { Evidence::Now(time) } else { Evidence::AtLeast(time) });
         }
@@ -170,7 +171,7 @@ impl<F: MessageFormat> PollState<F> {
                 headers: message.headers(),
                 ..RawMessage::default()
             };
-            ingest.push_too_large(offset, message.time(), bytes as u64, raw);
+            ingest.push_too_large(offset, time, bytes as u64, raw);
             return None;
         }
         let raw = || RawMessage {
@@ -180,12 +181,12 @@ impl<F: MessageFormat> PollState<F> {
             ..RawMessage::default()
         };
         if let (None, Some(tombstones)) = (message.value(), &mut self.tombstones) {
-            ingest.push_delete(offset, message.time(), raw, |columns, present| {
-                tombstones.decode(message.key(), message.time(), columns, present)
+            ingest.push_delete(offset, time, raw, |columns, present| {
+                tombstones.decode(message.key(), time, columns, present)
             });
             return None;
         }
-        ingest.push(offset, message.time(), raw, |columns, present| match message.value() {
+        ingest.push(offset, time, raw, |columns, present| match message.value() {
             Some(value) => self.format.decode(value, columns, present),
             None => {
                 columns.iter_mut().for_each(|column| column.append_null());
