@@ -198,7 +198,12 @@ pub static LABEL: Section = Section {
              counted. With `from`, it may name columns of the example as `example.column`, or be `count(*)`, `sum(x)` or `max(x)`",
         ),
         key("from", "string", Nothing, "The source or view that has the label"),
-        key("on", "string or list of strings", Nothing, "Columns that must be equal in both; required with `from`"),
+        key(
+            "on",
+            "string or list of strings",
+            Nothing,
+            "Columns that must be equal in both; required with `from`. A null equals nothing",
+        ),
         key("after", "duration", Is("\"0s\""), "The least time from the example to the record that has the label"),
         key("within", "duration", Nothing, "How long to wait for the label, the *horizon*; required with `from`"),
         key(

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
+use arrow_array::{Array, ArrayRef};
+use arrow_buffer::NullBuffer;
 use arrow_row::{RowConverter, Rows, SortField};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,12 @@ impl std::borrow::Borrow<[u8]> for Key {
     fn borrow(&self) -> &[u8] {
         &self.0
     }
+}
+
+/// Returns the rows in which no column is null, `None` if that is all of them. As a null equals nothing, the others have no
+/// key in common with any row.
+pub fn complete_rows(columns: &[ArrayRef]) -> Option<NullBuffer> {
+    columns.iter().fold(None, |complete, column| NullBuffer::union(complete.as_ref(), column.nulls()))
 }
 
 /// Encoder and decoder of keys of given column types. Cheap to clone.

@@ -150,10 +150,10 @@ pub fn report(options: &ModelOptions, rows: &[Row], examples: &mut Examples) {
         examples.segments = vec![rows.iter().map(town).collect()];
     }
     if !options.reports.persistence.is_empty() {
-        examples.keys = rows.iter().map(|row| row.id % 5).collect();
+        examples.keys = rows.iter().map(|row| Some(row.id % 5)).collect();
     }
     if options.ranking.is_some() {
-        examples.users = rows.iter().map(|row| row.id % 40).collect();
+        examples.users = rows.iter().map(|row| Some(row.id % 40)).collect();
     }
 }
 

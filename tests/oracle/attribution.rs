@@ -17,6 +17,7 @@ const STREAMS: [&str; 3] = ["asks", "sales", "both"];
 struct JoinedLabel {
     examples: &'static str,
     from: &'static str,
+    on: &'static str,
     after: i64,
     within: i64,
     learn: Option<&'static str>,
@@ -37,6 +38,15 @@ fn value_of(value: &str, record: &Record, example: &Record) -> Option<f64> {
         "count(*)" => Some(1.0),
         "max(x * example.x)" => Some(record.x? * example.x?),
         "sum(item + example.item)" => Some((record.item + example.item) as f64),
+        other => panic!("{other} has no definition"),
+    }
+}
+
+/// Returns whether two records have the same value of a column. A null equals nothing.
+fn is_equal(column: &str, one: &Record, other: &Record) -> bool {
+    match column {
+        "item" => one.item == other.item,
+        "shop" => one.shop.is_some() && one.shop == other.shop,
         other => panic!("{other} has no definition"),
     }
 }
@@ -64,7 +74,7 @@ impl JoinedLabel {
                  columns = {{ id = \"string\", shop = \"string?\", item = \"int\", x = \"float?\", at = \"timestamp\" }}\n"
             )
         };
-        let JoinedLabel { examples, from, after, within, value, .. } = self;
+        let JoinedLabel { examples, from, on, after, within, value, .. } = self;
         let learn = self.learn.map_or(String::new(), |learn| format!(", learn = \"{learn}\""));
         let otherwise = self.otherwise.map_or(String::new(), |label| format!(", otherwise = {label}"));
         let instance = if *examples == "both" { "instance = \"asks\"\n" } else { "" };
@@ -72,7 +82,7 @@ impl JoinedLabel {
             "name = \"labels\"\n{}{}\
              [view.both]\nsql = \"SELECT * FROM asks UNION ALL SELECT * FROM sales\"\n\
              [model.sold]\nkind = \"linear\"\nexamples = \"{examples}\"\n{instance}features = [\"item\"]\nwindow = \"50ms\"\n\
-             label = {{ from = \"{from}\", on = \"item\", value = \"{value}\", after = \"{after}ms\", within = \"{within}ms\"{learn}{otherwise} }}\n",
+             label = {{ from = \"{from}\", on = \"{on}\", value = \"{value}\", after = \"{after}ms\", within = \"{within}ms\"{learn}{otherwise} }}\n",
             source("asks", 40),
             source("sales", 25),
         )
@@ -108,7 +118,7 @@ impl Fates {
             let t = example.effective;
             let horizon = t + label.within;
             let belongs = |other: &&&Placed| {
-                other.record.item == example.record.item
+                is_equal(label.on, &other.record, &example.record)
                     && (t + label.after..=horizon).contains(&other.effective)
                     && (!shares_source || other.order() > example.order())
                     && other.effective < end
@@ -153,12 +163,14 @@ impl Fates {
 fn label() -> impl Strategy<Value = JoinedLabel> {
     let times = (prop_oneof![Just(0i64), 1i64..60], 0i64..120);
     let learn = prop_oneof![2 => Just(None), 1 => Just(Some("known")), 1 => Just(Some("horizon"))];
-    (0..3usize, 0..3usize, 0..VALUES.len(), times, learn, prop::option::of(-9i64..9)).prop_map(
-        |(examples, from, value, (after, more), learn, otherwise)| {
+    let on = prop::sample::select(vec!["item", "shop"]);
+    (0..3usize, 0..3usize, on, 0..VALUES.len(), times, learn, prop::option::of(-9i64..9)).prop_map(
+        |(examples, from, on, value, (after, more), learn, otherwise)| {
             let value = VALUES[value];
             JoinedLabel {
                 examples: STREAMS[examples],
                 from: STREAMS[from],
+                on,
                 after,
                 within: after + more,
                 learn: learn.filter(|learn| *learn == "horizon" || !value.contains('(')),
@@ -212,6 +224,7 @@ fn a_record_is_never_its_own_label() {
     let label = JoinedLabel {
         examples: "asks",
         from: "asks",
+        on: "item",
         after: 0,
         within: 1000,
         learn: None,
@@ -241,6 +254,7 @@ fn with_otherwise_a_label_is_not_learnt_before_its_horizon() {
     let mut label = JoinedLabel {
         examples: "asks",
         from: "sales",
+        on: "item",
         after: 0,
         within: 100,
         learn: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef};
 
 use crate::flow::exchange::key_columns;
-use crate::value::{Batch, Key, KeyCodec, Scalar, Schema, Type};
+use crate::value::{Batch, Key, KeyCodec, Scalar, Schema, Type, complete_rows};
 
 /// Returns the values of a column of numbers or bools; NaN is null.
 pub(super) fn numbers(column: &ArrayRef) -> Vec<f64> {
@@ -32,10 +32,13 @@ pub(super) fn positions(schema: &Schema, names: &[String]) -> Vec<usize> {
     names.iter().map(place).collect()
 }
 
-/// Returns a hash of some columns together, by row.
-pub(super) fn hashes(batch: &Batch, schema: &Schema, names: &[String]) -> Vec<u64> {
+/// Returns a hash of some columns together, by row; `None` if one of them is null.
+pub(super) fn hashes(batch: &Batch, schema: &Schema, names: &[String]) -> Vec<Option<u64>> {
     let columns = positions(schema, names);
     let types: Vec<Type> = columns.iter().map(|column| schema.columns[*column].ty).collect();
-    let keys = KeyCodec::new(&types).encode(&key_columns(batch, &columns));
-    keys.iter().map(|key| Key::hash_of(key.as_ref())).collect()
+    let columns = key_columns(batch, &columns);
+    let complete = complete_rows(&columns);
+    let keys = KeyCodec::new(&types).encode(&columns);
+    let is_complete = |row: usize| complete.as_ref().is_none_or(|complete| complete.is_valid(row));
+    keys.iter().enumerate().map(|(row, key)| is_complete(row).then(|| Key::hash_of(key.as_ref()))).collect()
 }

@@ -17,7 +17,7 @@ use crate::flow::nulls::count;
 use crate::metrics::{NullCounter, NullReason};
 use crate::spec::{LabelOp, LearnAt};
 use crate::time::EventTime;
-use crate::value::{Batch, Key, Scalar};
+use crate::value::{Batch, Key, Scalar, complete_rows};
 
 /// A pending example: its batch, its row there, and its time.
 #[derive(Clone, Copy, Debug)]
@@ -103,25 +103,26 @@ impl PendingExamples {
     pub fn process_until(&mut self, examples: &mut Stash, labels: &mut Stash, until: EventTime) -> Vec<Batch> {
         let mut arriving = self.insert_until(examples, until).into_iter().peekable();
 
-        // Labels in the total order, decoded batch by batch.
+        // Labels, decoded batch by batch, in the total order.
         labels.close_before(until);
-        let mut known: Vec<ClosingRow> = labels.rows().collect();
-        let order = |row: &ClosingRow| labels.closing(row.batch).batch.sort_key.value(row.row as usize);
-        known.sort_by(|a, b| a.time.cmp(&b.time).then_with(|| order(a).cmp(order(b))));
         let types = self.plan.codec.types().len();
         let decode = |batch: &Batch| {
-            let labels = match self.plan.pairs {
-                None => self.plan.form.labels(&batch.columns[types]),
-                Some(_) => Vec::new(),
-            };
-            (self.plan.codec.encode(&batch.columns[..types]), labels)
+            let read = || self.plan.form.labels(&batch.columns[types]);
+            let labels = self.plan.pairs.is_none().then(read).unwrap_or_default();
+            let on = &batch.columns[..types];
+            (self.plan.codec.encode(on), complete_rows(on), labels)
         };
         let decoded: Vec<_> = labels.iter().map(|chunk| decode(&chunk.batch)).collect();
+        let complete = |batch: u32| decoded[batch as usize].1.as_ref();
+        let is_complete = |row: &ClosingRow| complete(row.batch).is_none_or(|rows| rows.is_valid(row.row as usize));
+        let mut known: Vec<ClosingRow> = labels.rows().filter(is_complete).collect();
+        let order = |row: &ClosingRow| labels.closing(row.batch).batch.sort_key.value(row.row as usize);
+        known.sort_by(|a, b| a.time.cmp(&b.time).then_with(|| order(a).cmp(order(b))));
 
         // Both merged in order of time.
         let mut done: Vec<LabelledRow> = Vec::new();
         for ClosingRow { time, batch, row } in known {
-            let (keys, values) = &decoded[batch as usize];
+            let (keys, _, values) = &decoded[batch as usize];
             let (batch, row) = (&labels.closing(batch).batch, row as usize);
             let order = batch.sort_key.value(row);
             while let Some(example) = arriving.next_if(|example| self.is_before(example, time, order)) {
@@ -137,7 +138,6 @@ impl PendingExamples {
             self.wait(example);
         }
         self.expire(until, &mut done);
-        drop(decoded);
         labels.retire();
         self.gather(&done)
     }
@@ -148,11 +148,11 @@ impl PendingExamples {
         examples.close_before(until);
         for chunk in examples.iter() {
             let batch = chunk.batch.slice(chunk.done, chunk.closing_rows().len());
-            let number = self.next;
+            let times = batch.times.clone();
+            let number = self.insert_batch(batch);
             let example = |(row, time): (usize, &EventTime)| ExampleRef { batch: number, row: row as u32, time: *time };
-            arriving.extend(batch.times.iter().enumerate().map(example));
-            self.counts.made += batch.len() as u64;
-            self.insert_batch(batch);
+            arriving.extend(times.iter().enumerate().map(example));
+            self.counts.made += times.len() as u64;
         }
         examples.retire();
         match self.plan.order {

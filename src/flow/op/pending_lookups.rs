@@ -15,7 +15,7 @@ use crate::flow::nulls::count;
 use crate::flow::plan::GroupPlan;
 use crate::metrics::{NullCounter, NullReason};
 use crate::time::EventTime;
-use crate::value::{Batch, MOST_BATCH_BYTES};
+use crate::value::{Batch, MOST_BATCH_BYTES, complete_rows};
 
 /// The look-ups of one stream that wait to close.
 pub struct PendingLookups {
@@ -79,7 +79,7 @@ impl PendingLookups {
         nulls: &NullCounter,
     ) {
         let key = key_columns(&batch, entity);
-        let named = key.iter().fold(None, |named, column| NullBuffer::union(named.as_ref(), column.nulls()));
+        let named = complete_rows(&key);
         let keys = plan.codec.encode(&key);
         let own = self.own.iter().map(|own| own_input(own, &batch, nulls)).collect();
         let answers = self.answered.iter().map(|feature| FeatureColumn::new(plan.types[feature.position]));

@@ -1,6 +1,5 @@
 //! Updates of a feature group: records of its stream, as its lines read them.
 
-use arrow_array::Array;
 use arrow_buffer::NullBuffer;
 use arrow_row::Rows;
 
@@ -8,7 +7,7 @@ use super::Stash;
 use crate::aggregate::LineInput;
 use crate::flow::plan::GroupPlan;
 use crate::metrics::{NullCounter, NullReason};
-use crate::value::Batch;
+use crate::value::{Batch, complete_rows};
 
 /// A batch of updates with what is computed on its arrival.
 pub struct UpdateBatch {
@@ -24,7 +23,7 @@ impl UpdateBatch {
     /// Computes what is read of a batch. Values that cannot be summed are counted in `nulls`.
     pub fn new(plan: &GroupPlan, batch: &Batch, nulls: &NullCounter) -> Self {
         let entity = &batch.columns[..plan.codec.types().len()];
-        let named = entity.iter().fold(None, |named, column| NullBuffer::union(named.as_ref(), column.nulls()));
+        let named = complete_rows(entity);
         let (inputs, unsummable) = plan.inputs(batch);
         nulls.add(NullReason::Unsummable, unsummable);
         UpdateBatch { keys: plan.codec.encode(entity), named, inputs }

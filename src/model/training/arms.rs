@@ -141,9 +141,11 @@ impl ArmScorer {
                 let labelled = predictions.rows().zip(&self.labels[from..]).enumerate();
                 for (at, (prediction, label)) in labelled.filter(|(_, (_, label))| !label.is_nan()) {
                     arm.scores.add(by_number(prediction, &arm.classes, &mut self.by_number), *label);
-                    if let (Some(lists), Some(relevant)) = (&mut arm.lists, self.relevant) {
+                    if let (Some(lists), Some(relevant)) = (&mut arm.lists, self.relevant)
+                        && let Some(user) = examples.users[from + at]
+                    {
                         let (tie, relevant) = (examples.hash[from + at], *label >= relevant);
-                        lists.push(examples.users[from + at], ListedExample { tie, relevant, scores: [prediction[0]] });
+                        lists.push(user, ListedExample { tie, relevant, scores: [prediction[0]] });
                     }
                 }
             }

@@ -23,10 +23,10 @@ pub struct Examples {
     pub weights: Vec<f64>,
     /// By column that segments are of, the text of each example's value.
     pub segments: Vec<Vec<Arc<str>>>,
-    /// Hashes of the keys whose last labels predictions are compared with; empty if they are not.
-    pub keys: Vec<u64>,
-    /// Hashes of the users whose lists they are scored in; empty if they are not.
-    pub users: Vec<u64>,
+    /// Hashes of the keys whose last labels predictions are compared with, `None` of an unknown one; empty if they are not.
+    pub keys: Vec<Option<u64>>,
+    /// Hashes of the users whose lists they are scored in, `None` of an unknown one; empty if they are not.
+    pub users: Vec<Option<u64>>,
 }
 
 /// A label for each example.

@@ -34,8 +34,8 @@ pub(super) struct ListedExample<const N: usize> {
 /// A chunk of examples, without their predictions.
 #[derive(Clone, Copy)]
 pub(super) struct RankedChunk<'a> {
-    /// By example, a hash of its user.
-    pub users: &'a [u64],
+    /// By example, a hash of its user; `None` if that is unknown, so that it is in no list.
+    pub users: &'a [Option<u64>],
     /// By example, the hash of its key.
     pub hashes: &'a [u64],
     /// By example, its popularity; empty if there is none.

@@ -124,7 +124,7 @@ pub(super) struct ReportedChunk<'a> {
     /// By column, the value of each example.
     pub segments: &'a [&'a [Arc<str>]],
     /// The hash of each example's key; empty if there are none.
-    pub keys: &'a [u64],
+    pub keys: &'a [Option<u64>],
     pub times: &'a [EventTime],
     pub known: &'a [EventTime],
     pub within: EventTime,
@@ -224,11 +224,12 @@ impl ChunkScorer {
         let mut of_rollback = rollback.as_mut().and_then(|rollback| rollback.lists.as_mut());
         let champion_pair = history.champion_pair();
         for (row, label) in labels.iter().enumerate() {
-            let Some(versions) = self.versions[row].filter(|_| !label.is_nan()) else { continue };
+            let counted = self.versions[row].filter(|_| !label.is_nan());
+            let Some((versions, user)) = counted.zip(chunk.users[row]) else { continue };
             let of = |start: usize| if start == NONE { f64::NAN } else { self.values[start] };
             let popularity = chunk.popularity.get(row).copied().unwrap_or(f64::NAN);
             let scores = [of(self.champion[row]), of(self.predecessor[row]), of(self.newest[row]), popularity];
-            let (user, tie, relevant) = (chunk.users[row], chunk.hashes[row], *label >= chunk.relevant);
+            let (tie, relevant) = (chunk.hashes[row], *label >= chunk.relevant);
             lists.push(user, ListedExample { tie, relevant, scores });
             if let Some(lists) = of_rollback
                 .as_mut()
@@ -306,7 +307,7 @@ impl ChunkScorer {
             let Some(key) = chunk.keys.get(row).copied() else { continue };
             if let Some(versions) = versions {
                 let champion = &history.retained[versions.champion];
-                let prediction = match last.before(key, chunk.times[row]) {
+                let prediction = match key.and_then(|key| last.before(key, chunk.times[row])) {
                     None => by_number(&champion.no_skill, &champion.classes, &mut self.by_number),
                     Some(label) if chunk.scoring.task == Task::Multiclass => {
                         one_hot.clear();
@@ -322,7 +323,7 @@ impl ChunkScorer {
                 };
                 scores.add(prediction, *label);
             }
-            last.add(key, chunk.known[row], *label, chunk.within);
+            key.iter().for_each(|key| last.add(*key, chunk.known[row], *label, chunk.within));
         }
     }
 

@@ -86,10 +86,11 @@ impl TrainingSetup {
     }
 
     /// Returns the hash of each example's list, if whole lists are held out: that of its user and of the window in which its
-    /// label became known. So a list is held out or learnt as a whole, and other lists of the user are learnt.
-    pub fn held_out_lists(&self, users: &[u64], known: &[EventTime]) -> Vec<u64> {
-        let list = |(user, known): (&u64, &EventTime)| mix(*user, self.window_of(*known) as u64);
-        self.gated_lists().map_or_else(Vec::new, |_| users.iter().zip(known).map(list).collect())
+    /// label became known. So a list is held out or learnt as a whole, and other lists of the user are learnt. An example of an
+    /// unknown user is a list of its own, by the hash of its key.
+    pub fn held_out_lists(&self, users: &[Option<u64>], hashes: &[u64], known: &[EventTime]) -> Vec<u64> {
+        let list = |row: usize| mix(users[row].unwrap_or(hashes[row]), self.window_of(known[row]) as u64);
+        self.gated_lists().map_or_else(Vec::new, |_| (0..users.len()).map(list).collect())
     }
 
     /// Returns the position of the input by which lists are ranked for comparison, if there is one.

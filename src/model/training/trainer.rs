@@ -212,7 +212,7 @@ impl Trainer {
             // Learn.
             let weights = examples.weights.get(from..from + len).unwrap_or_default();
             let users = examples.users.get(from..from + len).unwrap_or_default();
-            let lists = &self.setup.held_out_lists(users, known)[..];
+            let lists = &self.setup.held_out_lists(users, hashes, known)[..];
             let (observations, labels) = (&self.observations, &self.labels[..]);
             let chunk = ExampleChunk { observations, labels, hashes, lists, weights };
             window.learn(&self.setup, lineage.as_mut(), classes, &chunk, &mut self.memory);
