@@ -61,6 +61,30 @@ pub fn check(config: &Config) -> Result<(), Failure> {
     checked.map_err(|error| failure(config, error))
 }
 
+/// Checks whether the ports that a config has and `old` has not could be listened on.
+///
+/// # Errors
+/// If one of them is taken.
+pub fn check_new_ports(config: &Config, old: &Config) -> Result<(), Failure> {
+    let ports: [(&str, Option<&String>, Option<&String>); 2] = [
+        ("http.listen", Some(&config.http.listen), Some(&old.http.listen)),
+        ("grpc.listen", config.grpc.listen.as_ref(), old.grpc.listen.as_ref()),
+    ];
+    // This process listens on the old ports, which it gives up before it listens on the new ones.
+    let mut given_up = Vec::new();
+    for (key, _, old) in ports {
+        given_up.extend(old.and_then(|listen| serve::resolve(key, listen).ok()).map(|address| address.port()));
+    }
+    for (key, listen, _) in ports {
+        let Some(listen) = listen else { continue };
+        let address = serve::resolve(key, listen).map_err(|error| failure(config, error))?;
+        if !given_up.contains(&address.port()) {
+            serve::check_port(key, listen).map_err(|error| failure(config, error))?;
+        }
+    }
+    Ok(())
+}
+
 /// Returns an error of an endpoint, with the place of the config that it is about.
 fn failure(config: &Config, error: StartError) -> Failure {
     let at = |path: &[&str], what: &str| Failure::Usage(format!("{}: error: {what}{error}", config.origin.place(path)));
@@ -98,6 +122,17 @@ fn warning(section: &str, addr: SocketAddr, http: &HttpConfig) -> Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_port_must_be_free_and_an_old_one_need_not() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let [mut old, mut new] = [Config::default(), Config::default()];
+        new.http.listen = taken.local_addr().unwrap().to_string();
+        let Err(Failure::Runtime(error)) = check_new_ports(&new, &old) else { panic!("the port is taken") };
+        assert!(error.to_string().starts_with("cannot listen on 127.0.0.1:"), "{error}");
+        old.http.listen = new.http.listen.clone();
+        assert!(check_new_ports(&new, &old).is_ok());
+    }
 
     fn warns(addr: &str, config: &str) -> Option<String> {
         warning("[http]", addr.parse().unwrap(), &toml::from_str(config).unwrap())

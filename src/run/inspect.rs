@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::{CommonArgs, GraphFormat};
-use super::{Failure, endpoint, inputs, output};
+use super::config::Config;
+use super::{Failure, endpoint, inputs, logging, output};
 use crate::flow::Plan;
 use crate::flow::draw::Graph;
 use crate::spec::{AssumedEntities, Spec};
@@ -23,14 +24,7 @@ pub fn load(file: &Path) -> Result<Spec, Failure> {
 /// If the file or the config has mistakes; the text lists all of them.
 pub fn check(file: &Path, common: &CommonArgs, assumed: AssumedEntities, json: bool) -> Result<(), Failure> {
     let spec = match (load(file), common.load()) {
-        (Ok(spec), Ok(config)) => {
-            inputs::cluster(&config, &spec.name)?;
-            inputs::check_formats(&spec, &config)?;
-            let plan = Plan::new(Arc::new(spec));
-            inputs::check_files(&plan, &config)?;
-            endpoint::check(&config)?;
-            plan.spec
-        }
+        (Ok(spec), Ok(config)) => check_config(spec, &config)?.spec,
         (Err(Failure::Usage(of_file)), Err(Failure::Usage(of_config))) => {
             return Err(Failure::Usage(format!("{of_file}\n{of_config}")));
         }
@@ -44,6 +38,20 @@ pub fn check(file: &Path, common: &CommonArgs, assumed: AssumedEntities, json: b
         false => spec.explain(assumed),
     };
     Ok(output::print(&text)?)
+}
+
+/// Checks a config against a dataflow, as far as that needs no broker and no port. Returns the plan of the dataflow.
+///
+/// # Errors
+/// If a run with them would not start.
+pub fn check_config(spec: Spec, config: &Config) -> Result<Plan, Failure> {
+    inputs::cluster(config, &spec.name)?;
+    inputs::check_formats(&spec, config)?;
+    let plan = Plan::new(Arc::new(spec));
+    inputs::check_files(&plan, config)?;
+    logging::check_file(config)?;
+    endpoint::check(config)?;
+    Ok(plan)
 }
 
 /// Runs `graph`: prints a drawing of a file.

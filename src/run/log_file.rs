@@ -9,6 +9,8 @@ use std::fs::{File, OpenOptions, remove_file, rename};
 use std::io::{ErrorKind, Read, Result, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+
 /// A log file and the older ones beside it.
 #[derive(Debug)]
 pub struct LogFile {
@@ -24,16 +26,41 @@ pub struct LogFile {
 }
 
 impl LogFile {
+    /// Checks whether a file could be opened, without creating anything.
+    ///
+    /// # Errors
+    /// If it, or the folder that it would be created in, cannot be written.
+    pub fn check(path: &Path) -> Result<()> {
+        if path.exists() {
+            return OpenOptions::new().append(true).open(path).map(drop);
+        }
+        let absolute = std::path::absolute(path)?;
+        let known = absolute.ancestors().skip(1).find(|folder| folder.exists());
+        let Some(folder) = known else { return Err(ErrorKind::NotFound.into()) };
+        if !folder.is_dir() {
+            return Err(ErrorKind::NotADirectory.into());
+        }
+        Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+    }
+
+    /// Creates a file and its directory unless they exist, and returns it to append to.
+    ///
+    /// # Errors
+    /// If it cannot be created or opened.
+    pub fn create(path: &Path) -> Result<File> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        append_to(path)
+    }
+
     /// Opens a file to append to, or creates it, and its directory. A last line without its end, as an interrupted process
     /// leaves it, is removed.
     ///
     /// # Errors
     /// If it cannot be created or opened.
     pub fn open(path: &Path, max_bytes: u64, keep: usize) -> Result<Self> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let file = append_to(path)?;
+        let file = LogFile::create(path)?;
         let bytes = whole_lines(path)?;
         file.set_len(bytes)?;
         Ok(LogFile { path: path.to_owned(), file, length: bytes, bytes, max_bytes, keep })

@@ -6,6 +6,7 @@
 //! their level is off until [`open_file`].
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
 use anyhow::Context;
@@ -61,10 +62,7 @@ pub fn start(level: LevelFilter) {
 pub fn open_file(config: &Config) -> Result<(), Failure> {
     let LogConfig { file: path, format, max_bytes, keep, .. } = &config.log;
     let Some(path) = path else { return Ok(()) };
-    let file = LogFile::open(path, *max_bytes, *keep).map_err(|error| {
-        let place = config.origin.place(&["log", "file"]);
-        Failure::Usage(format!("{place}: error: [log] file: {} cannot be opened: {error}", path.display()))
-    })?;
+    let file = LogFile::open(path, *max_bytes, *keep).map_err(|error| unopened(config, path, &error))?;
     if FILE.set(Mutex::new(file)).is_ok()
         && let Some(levels) = LEVELS.get()
     {
@@ -75,6 +73,29 @@ pub fn open_file(config: &Config) -> Result<(), Failure> {
         level.reload(LevelFilter::INFO).context("the level of the log file cannot be set")?;
     }
     Ok(())
+}
+
+/// Checks whether the file that a config names could be opened, without creating it.
+///
+/// # Errors
+/// If it could not.
+pub fn check_file(config: &Config) -> Result<(), Failure> {
+    let Some(path) = &config.log.file else { return Ok(()) };
+    LogFile::check(path).map_err(|error| unopened(config, path, &error))
+}
+
+/// Creates the file that a config names unless it exists, without logging to it.
+///
+/// # Errors
+/// If it cannot be created or opened.
+pub fn create_file(config: &Config) -> Result<(), Failure> {
+    let Some(path) = &config.log.file else { return Ok(()) };
+    LogFile::create(path).map(drop).map_err(|error| unopened(config, path, &error))
+}
+
+fn unopened(config: &Config, path: &Path, error: &io::Error) -> Failure {
+    let place = config.origin.place(&["log", "file"]);
+    Failure::Usage(format!("{place}: error: [log] file: {} cannot be opened: {error}", path.display()))
 }
 
 /// Writes the log to stderr, without secrets.

@@ -1,8 +1,8 @@
 //! SIGHUP: the dataflow file and the config are read again, and the run goes over to them if nothing that it keeps is
 //! lost.
 //!
-//! The files are checked while the run goes on. If they are wrong, or the run's state is not of what they define, it
-//! says so and nothing changes. Otherwise the run takes its last checkpoint as at a stop, and the process starts itself
+//! The files are checked while the run goes on. If they are wrong, or the run's state is not of what they define or not
+//! where they look for it, it says so and nothing changes. Otherwise the run takes its last checkpoint as at a stop, and the process starts itself
 //! again with the same arguments: it has the same id, and continues from that checkpoint.
 
 use std::ffi::OsString;
@@ -13,8 +13,11 @@ use std::process::Command;
 use anyhow::Context;
 
 use super::args::CommonArgs;
+use super::checkpoints::checkpoint_url;
 use super::config::Config;
-use super::{Failure, endpoint, inputs, inspect, print_err};
+use super::setup::registry_url;
+use super::{Failure, endpoint, inspect, logging, print_err};
+use crate::flow::Plan;
 use crate::spec::Spec;
 
 /// The files of a run, and what it was started with.
@@ -34,43 +37,78 @@ impl RunFiles {
     /// Reads the files again, and says what follows: the process is to start again, or the run goes on as it is.
     /// `keeps_state` is false for a run without checkpoints.
     pub fn reload(&mut self, spec: &Spec, config: &Config, keeps_state: bool) {
-        let refused = |why: &str| print_err(format_args!("SIGHUP: {why}; the run keeps its current config"));
-        let (new, new_config) = match self.read() {
-            Ok(read) => read,
-            Err(Failure::Usage(text)) => {
-                print_err(text.trim_end());
-                return refused("the files are wrong");
-            }
-            Err(Failure::Runtime(error)) => {
-                print_err(format_args!("error: {error:#}"));
-                return refused("the files cannot be read");
-            }
-        };
-        if new.name != spec.name {
-            return refused(&format!("the file is of another dataflow, {:?}", new.name));
-        }
-        if new.definition() != spec.definition() {
-            let lost = lost(spec, &new).join(", ");
-            let what = format!("the dataflow file has changed, and a checkpoint of the run is not of it: {lost}");
-            return refused(&format!("{what}; stop the run, and start it with --fresh to compute all of it again"));
-        }
-        if !has_changed(config, &new_config) {
-            return refused("nothing has changed");
-        }
-        if !keeps_state {
-            return refused("the config has changed, and without checkpoints the state would be lost");
+        if let Some(why) = self.obstacle(spec, config, keeps_state) {
+            return print_err(format_args!("SIGHUP: {why}; the run keeps its current config"));
         }
         print_err("SIGHUP: the config has changed; starting again from a last checkpoint");
         self.restarts = true;
     }
 
-    fn read(&self) -> Result<(Spec, Config), Failure> {
-        let (spec, config) = (inspect::load(&self.file)?, self.common.load()?);
-        inputs::cluster(&config, &spec.name)?;
-        inputs::check_formats(&spec, &config)?;
-        endpoint::check(&config)?;
-        Ok((spec, config))
+    /// Reads the files again. Returns why the run does not go over to them; `None` if it can.
+    fn obstacle(&self, spec: &Spec, config: &Config, keeps_state: bool) -> Option<String> {
+        let (plan, new_config) = match self.read(config) {
+            Ok(read) => read,
+            Err(Failure::Usage(text)) => {
+                print_err(text.trim_end());
+                return Some("the files are wrong".to_owned());
+            }
+            Err(Failure::Runtime(error)) => {
+                print_err(format_args!("error: {error:#}"));
+                return Some("the files cannot be used".to_owned());
+            }
+        };
+        let new = &plan.spec;
+        if new.name != spec.name {
+            return Some(format!("the file is of another dataflow, {:?}", new.name));
+        }
+        if new.definition() != spec.definition() {
+            let lost = lost(spec, new).join(", ");
+            let what = format!("the dataflow file has changed, and a checkpoint of the run is not of it: {lost}");
+            return Some(format!("{what}; stop the run, and start it with --fresh to compute all of it again"));
+        }
+        if !has_changed(config, &new_config) {
+            return Some("nothing has changed".to_owned());
+        }
+        if !keeps_state {
+            return Some("the config has changed, and without checkpoints the state would be lost".to_owned());
+        }
+        if let Some(key) = moved(&plan, config, &new_config) {
+            let what = format!("{key} has changed, and the run's state is at the old place");
+            return Some(format!("{what}; stop the run, move its files and start it again"));
+        }
+        rebound(&plan, config, &new_config).map(|topic| {
+            let what =
+                format!("the config reads topic {topic:?} from elsewhere, and a checkpoint of the run is not of that");
+            format!("{what}; stop the run before")
+        })
     }
+
+    fn read(&self, old: &Config) -> Result<(Plan, Config), Failure> {
+        let (spec, config) = (inspect::load(&self.file)?, self.common.load()?);
+        let plan = inspect::check_config(spec, &config)?;
+        endpoint::check_new_ports(&config, old)?;
+        logging::create_file(&config)?;
+        Ok((plan, config))
+    }
+}
+
+/// Returns the key of a place of the run's state that another config has elsewhere.
+fn moved(plan: &Plan, old: &Config, new: &Config) -> Option<&'static str> {
+    let places = |config: &Config| {
+        let name = &plan.spec.name;
+        let own = config.home(name).to_string_lossy().into_owned();
+        [own, registry_url(config, name), checkpoint_url(plan, config)]
+    };
+    let [old, new] = [places(old), places(new)];
+    let is_other = |at: &usize| old[*at] != new[*at];
+    (0..old.len()).find(is_other).map(|at| ["data_dir", "registry.url", "checkpoint.url"][at])
+}
+
+/// Returns a topic that another config binds to other files, or to Kafka instead of files or the reverse.
+fn rebound(plan: &Plan, old: &Config, new: &Config) -> Option<String> {
+    let files = |config: &Config, topic: &str| config.topics.get(topic).map(|bound| bound.file.clone());
+    let mut topics = plan.readers().map(|reader| &reader.topic);
+    topics.find(|topic| files(old, topic) != files(new, topic)).cloned()
 }
 
 /// Returns whether a config has another value.

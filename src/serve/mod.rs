@@ -106,7 +106,7 @@ pub use operator_rates::{OperatorRates, SampledRates};
 pub use readiness::Readiness;
 pub use request_service::RequestService;
 pub use router::Captures;
-pub use server::{Endpoint, Server, check, resolve, start};
+pub use server::{Endpoint, Server, check, check_port, resolve, start};
 pub use service::{Service, ServiceConfig};
 pub use tls::TlsFiles;
 pub use tokens::{Role, Tokens};

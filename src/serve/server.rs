@@ -204,6 +204,15 @@ pub fn resolve(key: &'static str, listen: &str) -> Result<SocketAddr, StartError
     listen.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(wrong)
 }
 
+/// Checks whether an address can be listened on now.
+///
+/// # Errors
+/// If it is wrong, or cannot be bound.
+pub fn check_port(key: &'static str, text: &str) -> Result<(), StartError> {
+    let address = resolve(key, text)?;
+    listen(address, 1).map(drop).map_err(|source| StartError::Listen { address, source })
+}
+
 /// Checks whether an endpoint could be started, but for its port.
 ///
 /// # Errors

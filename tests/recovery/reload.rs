@@ -32,6 +32,25 @@ fn a_run_goes_over_to_another_config_and_loses_nothing() {
     fs::write(&config, format!("{right_config}[http.tls]\ncert = \"no.pem\"\nkey = \"no.key\"\n")).unwrap();
     run.signal("HUP");
     says("no.pem");
+    // The run's state must be where the config looks for it, and be of the files that it reads.
+    fs::copy(folder.path().join("feedback.csv"), folder.path().join("copy.csv")).unwrap();
+    for (changed, said) in [
+        (right_config.replace("feedback.csv", "nowhere.csv"), "nowhere.csv"),
+        (
+            format!("{right_config}[log]\nfile = \"/proc/none/a.log\"\n"),
+            "[log] file: /proc/none/a.log cannot be opened",
+        ),
+        (format!("{right_config}[registry]\nurl = \"moved\"\n"), "SIGHUP: registry.url has changed"),
+        (format!("{right_config}[checkpoint]\nurl = \"moved\"\n"), "SIGHUP: checkpoint.url has changed"),
+        (
+            right_config.replace("feedback.csv", "copy.csv"),
+            "SIGHUP: the config reads topic \"feedback\" from elsewhere",
+        ),
+    ] {
+        fs::write(&config, changed).unwrap();
+        run.signal("HUP");
+        says(said);
+    }
     fs::write(&config, &right_config).unwrap();
     fs::write(&file, right_file.replace("of = \"fraud\", as = \"risk\"", "of = \"1 - fraud\", as = \"risk\"")).unwrap();
     run.signal("HUP");
