@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::time::format_time;
-use crate::value::Scalar;
+use crate::value::{Scalar, float_text};
 
 /// A value that is not null, as a key. Values of one type are in their usual order: floats by `total_cmp`, strings by
 /// their bytes, `false` before `true`. −0.0 is 0.0.
@@ -79,7 +79,7 @@ impl fmt::Display for ValueKey {
             Scalar::Null => f.write_str("null"),
             Scalar::Bool(value) => value.fmt(f),
             Scalar::Int(value) => value.fmt(f),
-            Scalar::Float(value) => value.fmt(f),
+            Scalar::Float(value) => f.write_str(&float_text(*value)),
             Scalar::String(value) => f.write_str(value),
             Scalar::Timestamp(time) => f.write_str(&format_time(*time).to_string()),
         }
@@ -105,6 +105,7 @@ mod tests {
         };
         assert_eq!(texts([10, 9, -1].map(Scalar::Int)), ["-1", "9", "10"]);
         assert_eq!(texts([10.5, 9.0, -1e300].map(Scalar::Float))[1..], ["9", "10.5"]);
+        assert_eq!(texts([1e21, 1e-7, 5e-324].map(Scalar::Float)), ["5e-324", "1e-7", "1e21"]);
         assert_eq!(texts(["b", "a", "B"].map(|text| Scalar::String(text.into()))), ["B", "a", "b"]);
     }
 }

@@ -14,7 +14,7 @@ use super::operand::{Operand, extent, map1, try_map1};
 use super::tree::{Expr, ExprNode};
 use super::{EvalStats, literal};
 use crate::time::{format_time, parse_time};
-use crate::value::{Scalar, Type};
+use crate::value::{Scalar, Type, float_text};
 
 impl Expr {
     /// Converts the expression to another type, `None` if SQL has no such implicit conversion.
@@ -146,8 +146,7 @@ pub fn text_of(value: &Scalar) -> Option<String> {
         Scalar::Null => None,
         Scalar::Bool(value) => Some(value.to_string()),
         Scalar::Int(value) => Some(value.to_string()),
-        Scalar::Float(value) if *value != 0.0 && !(1e-5..1e16).contains(&value.abs()) => Some(format!("{value:e}")),
-        Scalar::Float(value) => Some(value.to_string()),
+        Scalar::Float(value) => Some(float_text(*value)),
         Scalar::String(value) => Some(value.to_string()),
         Scalar::Timestamp(ms) => Some(format_time(*ms)),
     }

@@ -38,7 +38,8 @@ impl MoveByHand<'_> {
     /// Checks the names and the reason.
     ///
     /// # Errors
-    /// If the alias has no valid name, the author has that of the trainer, a recovery or a ramp, or the reason is too long.
+    /// If the alias has no valid name, the author has that of the trainer, a recovery or a ramp, or the reason is too long, or there
+    /// are control characters.
     pub(super) fn check(&self) -> Result<(), RegistryError> {
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
         let is_number = self.alias.chars().all(|letter| letter.is_ascii_digit());
@@ -52,10 +53,14 @@ impl MoveByHand<'_> {
 /// Checks the author of a move or a split, and its reason.
 ///
 /// # Errors
-/// If there is no author, the name is one under which changes are made by themselves, or the reason is too long.
+/// If there is no author, the name is one under which changes are made by themselves, or the reason is too long, or there
+/// are control characters.
 pub(super) fn check_origin(by: &str, reason: &str) -> Result<(), RegistryError> {
     if by.is_empty() || by.len() > LONGEST_NAME || [TRAINER, RECOVERY, RAMP].contains(&by) {
         return Err(RegistryError::Author { by: by.to_owned() });
+    }
+    if by.chars().chain(reason.chars()).any(char::is_control) {
+        return Err(RegistryError::ControlCharacter);
     }
     match reason.chars().count() {
         length if length > LONGEST_REASON => Err(RegistryError::Reason { length, longest: LONGEST_REASON }),
@@ -79,6 +84,8 @@ mod tests {
             assert!(matches!(check("champion", by), Err(RegistryError::Author { .. })), "{by}");
         }
         assert!(check_origin("ann", &"é".repeat(1000)).is_ok());
+        assert!(matches!(check_origin("ann", "two\nlines"), Err(RegistryError::ControlCharacter)));
+        assert!(matches!(check_origin("a\u{1b}[31m", ""), Err(RegistryError::ControlCharacter)));
         assert!(matches!(check_origin("ann", &"é".repeat(1001)), Err(RegistryError::Reason { length: 1001, .. })));
     }
 }

@@ -29,6 +29,8 @@ pub enum RegistryError {
     Author { by: String },
     #[error("the reason has {length} characters; expected {longest} at most")]
     Reason { length: usize, longest: usize },
+    #[error("the author and the reason must have no control characters, such as line breaks")]
+    ControlCharacter,
     /// A split that cannot be made.
     #[error("{detail}")]
     Split { detail: String },

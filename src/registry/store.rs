@@ -253,10 +253,12 @@ impl Registry {
     /// Points an alias at a version by hand, from event time `when.event` on.
     ///
     /// # Errors
-    /// If there is no such version, the alias or the author has no valid name, or the store fails.
+    /// If there is no such version or its artifacts are damaged, the alias or the author has no valid name, or the store
+    /// fails.
     pub fn promote(&self, model: &str, version: u64, by_hand: &MoveByHand<'_>) -> Result<HistoryEntry, RegistryError> {
         by_hand.check()?;
-        self.manifest(model, version)?;
+        // Its artifacts are read as well: a version that cannot predict must not answer.
+        self.load(model, version)?;
         self.move_alias(model, version, by_hand)
     }
 

@@ -209,6 +209,6 @@ columns = { n = "int", s = "string?", at = "timestamp" }
         wrong(&[&good.replace("\"a\"", "\"c\"")], ":1: the dataflow has no source or table \"c\"");
         wrong(&[&good.replace("\"1,,2\"", "null")], ":1: a delete");
         let header = r#""header":"n,s","format""#;
-        wrong(&[&good.replace("\"format\"", header)], ":1: malformed: has no column \"at\"");
+        wrong(&[&good.replace("\"format\"", header)], ":1: has no column \"at\"");
     }
 }

@@ -29,7 +29,7 @@ impl SampleRequest {
             flags += &format!(" --cacert '{}'", cert.display());
         }
         if let Some(token) = &self.token {
-            flags += &format!(" -H \"Authorization: Bearer $(head -n 1 '{}')\"", token.display());
+            flags += &format!(" -H \"Authorization: Bearer $(grep -m 1 '^[^#]' '{}')\"", token.display());
         }
         format!("curl{flags} --json '{body}' {}/predict", self.url)
     }
@@ -54,7 +54,7 @@ pub struct TerminalStatus {
     /// True if the line can be redrawn in place.
     terminal: bool,
     /// The time at which the line was last drawn, and the number of records then.
-    seen: (Instant, u64),
+    seen: Option<(Instant, u64)>,
     /// The newest version, or after a restart those that are served, in words; `None` before the first.
     newest: Option<String>,
     /// By model, the version that has become champion last.
@@ -83,7 +83,7 @@ impl TerminalStatus {
             quiet,
             terminal,
             until_end,
-            seen: (Instant::now(), 0),
+            seen: None,
             forecast: Forecast::new(plan.models.iter().map(|model| model.training_window()).collect()),
             has_sample: false,
             ended: false,
@@ -131,11 +131,11 @@ impl TerminalStatus {
 
     /// Redraws the status line. `has_ended` says whether all records of bounded inputs have been processed.
     pub fn refresh(&mut self, job: &Job, has_ended: bool) {
-        let (at, before) = self.seen;
-        let read = taken(job);
-        let rate = read.saturating_sub(before) as f64 / at.elapsed().as_secs_f64().max(1e-3);
-        self.seen = (Instant::now(), read);
-        self.forecast.note(self.seen.0, job.frontier.watermark());
+        let (now, read) = (Instant::now(), taken(job));
+        // After a restart, the counts at first are those of the earlier run.
+        let (at, before) = self.seen.replace((now, read)).unwrap_or((now, read));
+        let rate = read.saturating_sub(before) as f64 / now.duration_since(at).as_secs_f64().max(1e-3);
+        self.forecast.note(now, job.frontier.watermark());
         let time = match job.frontier.watermark() {
             EventTime::MIN => starting(job),
             time => format_time(time),

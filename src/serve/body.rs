@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use flate2::bufread::MultiGzDecoder;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_ENCODING, HeaderMap};
+use hyper::header::{CONTENT_ENCODING, EXPECT, HeaderMap};
 use tokio::time::timeout;
 
 use super::RequestError;
@@ -96,7 +96,7 @@ pub async fn read_body(headers: &HeaderMap, body: Incoming, limits: &Limits) -> 
     let coding = match ContentCoding::of(headers) {
         Ok(coding) => coding,
         Err(error) => {
-            discard_within(body, limits).await;
+            discard_within(headers, body, limits).await;
             return Err(error);
         }
     };
@@ -119,8 +119,12 @@ pub async fn read_as_sent(body: Incoming, limits: &Limits) -> Result<HeldBody, R
     Ok(HeldBody { bytes, _held: held })
 }
 
-/// Reads a body within the limits without keeping it, so that a client that sends all of it first receives its answer.
-pub async fn discard_within(mut body: Incoming, limits: &Limits) {
+/// Reads a body within the limits without keeping it, so that a client that sends all of it first receives its answer. One
+/// that asks before it sends (`Expect: 100-continue`) is not told to.
+pub async fn discard_within(headers: &HeaderMap, mut body: Incoming, limits: &Limits) {
+    if headers.contains_key(EXPECT) {
+        return;
+    }
     let _ = timeout(limits.body_time, discard(&mut body, limits.body_bytes)).await;
 }
 

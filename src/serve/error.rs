@@ -35,7 +35,7 @@ pub enum RequestError {
         "{0:?} in the path is not valid percent-encoding; expected % and two hexadecimal digits, such as %25 for % itself"
     )]
     PercentEncoding(String),
-    #[error("the path is not UTF-8 once decoded")]
+    #[error("the path or the query is not UTF-8 once decoded")]
     Path,
     /// A parameter of a query that the route does not take, and those that it takes.
     #[error("unknown query parameter {found:?}; this route takes {}", if .expected.is_empty() { "none" } else { .expected })]
@@ -70,7 +70,7 @@ pub enum RequestError {
     Method(Vec<&'static str>),
     #[error("the request took too long to arrive")]
     TooSlow,
-    #[error("the connection broke off before the body was whole")]
+    #[error("the body broke off, or is not encoded as its headers say")]
     BrokenOff(#[source] hyper::Error),
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
@@ -127,7 +127,7 @@ pub enum RequestError {
     #[error("{0}")]
     Explanation(#[from] ExplanationFailure),
     #[error(
-        "a replica has no sources to explain features from; ask the run, or use `tidemill features explain --dataflow FILE`"
+        "a replica reads no sources; ask the run, or, to explain features, use `tidemill features explain --dataflow FILE`"
     )]
     NoSources,
     #[error("no version of model {0} yet")]

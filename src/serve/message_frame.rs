@@ -23,7 +23,7 @@ const PREFIX: usize = 5;
 pub async fn read_message(headers: &HeaderMap, body: Incoming, limits: &Limits) -> Result<HeldBody, RequestError> {
     let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !matches!(media.strip_prefix(GRPC), Some("" | "+proto")) {
-        body::discard_within(body, limits).await;
+        body::discard_within(headers, body, limits).await;
         return Err(RequestError::ContentType { found: media.to_owned(), expected: GRPC });
     }
     let mut held = body::read_as_sent(body, limits).await?;

@@ -130,12 +130,12 @@ impl Service {
         let allowed = rules.hosts.as_ref().map_or(Ok(()), |hosts| hosts.check(&parts.uri, &parts.headers));
         let answered = match allowed.and(found.route) {
             Ok((route, _)) if rules.is_reserved && !route.is_reserved => {
-                body::discard_within(body, &rules.limits).await;
+                body::discard_within(&parts.headers, body, &rules.limits).await;
                 Err(RequestError::TooManyConnections)
             }
             Ok((route, captures)) => match (rules.check(route, &parts), route.body) {
                 (Err(error), _) => {
-                    body::discard_within(body, &rules.limits).await;
+                    body::discard_within(&parts.headers, body, &rules.limits).await;
                     Err(error)
                 }
                 (Ok(()), BodyRule::None) => {

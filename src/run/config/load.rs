@@ -86,8 +86,8 @@ impl Config {
     /// Returns an error for each key that does not fit another one, or names what it must not.
     fn contradictions(&self) -> Vec<String> {
         let mut errors = Vec::new();
-        if let Some(wrong) = self.http.mistake() {
-            errors.push(format!("{}: error: {wrong}", self.origin.place(&["http", "max_total_body_bytes"])));
+        if let Some((key, wrong)) = self.http.mistake() {
+            errors.push(format!("{}: error: {wrong}", self.origin.place(&["http", key])));
         }
         if let Some(wrong) = self.grpc.mistake(cfg!(feature = "grpc")) {
             errors.push(format!("{}: error: {wrong}", self.origin.place(&["grpc", "listen"])));

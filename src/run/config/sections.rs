@@ -135,14 +135,23 @@ impl TokensConfig {
 const FILE: &str = "file:";
 
 impl HttpConfig {
-    /// Returns why no request could be answered within the limits.
-    pub fn mistake(&self) -> Option<String> {
+    /// Returns a key by which no request could be answered, and why.
+    pub fn mistake(&self) -> Option<(&'static str, String)> {
+        let is_wrong = |host: &&String| {
+            *host != "*"
+                && (host.is_empty() || host.contains(|letter: char| "/*\"".contains(letter) || letter.is_whitespace()))
+        };
+        if let Some(host) = self.allowed_hosts.iter().find(is_wrong) {
+            let wrong = format!("http.allowed_hosts has {host:?}; expected the name of a host, or \"*\" for all");
+            return Some(("allowed_hosts", wrong));
+        }
         let (total, least) = (self.max_total_body_bytes, self.max_body_bytes.saturating_mul(2));
         (total < least).then(|| {
-            format!(
+            let wrong = format!(
                 "http.max_total_body_bytes is {total}; expected at least {least}, twice http.max_body_bytes, since a body \
                  in gzip is held as sent and decompressed"
-            )
+            );
+            ("max_total_body_bytes", wrong)
         })
     }
 

@@ -161,6 +161,20 @@ impl ModelPlace {
         }
     }
 
+    /// Returns the manifest of one version of a model; `None` if there is none. In a registry, others may be damaged.
+    ///
+    /// # Errors
+    /// If there is no such model, or the place cannot be read.
+    pub fn manifest(&self, model: &str, version: u64) -> anyhow::Result<Option<Manifest>> {
+        match self {
+            ModelPlace::Job(_) => Ok(self.manifests(model)?.into_iter().find(|known| known.version == version)),
+            ModelPlace::Registry(registry) => {
+                check(registry, model)?;
+                Ok(written(registry, model, version)?)
+            }
+        }
+    }
+
     /// Returns the moves of a model's aliases, ascending.
     ///
     /// # Errors

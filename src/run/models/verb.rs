@@ -237,8 +237,7 @@ fn show(place: &ModelPlace, model: &str, version: Option<u64>, json: bool) -> Re
     let aliases = moves.last().map(|newest| newest.made.aliases.clone()).unwrap_or_default();
     let champion = || aliases.get(CHAMPION).copied().with_context(|| format!("model {model} has no champion yet"));
     let number = version.map_or_else(champion, Ok)?;
-    let manifest = place.manifests(model)?.into_iter().find(|manifest| manifest.version == number);
-    let manifest = manifest.ok_or_else(|| anyhow!("model {model} has no version {number}"))?;
+    let manifest = place.manifest(model, number)?.ok_or_else(|| anyhow!("model {model} has no version {number}"))?;
     let pointing = tables::aliases_of(&aliases, number);
     let mut value = json!(manifest);
     value["aliases"] = json!(pointing);

@@ -103,9 +103,16 @@ impl ReadingPair<'_> {
     fn sources(&self) -> Vec<SourceActivity> {
         const RECORDS: &str = "tidemill_source_records_total";
         let source = |name: String| {
+            // Files are read ahead of what takes effect.
+            let taken = |samples: &[MetricSample]| {
+                let of =
+                    |outcome: &str| sum(samples, RECORDS, &[("source", &name), ("outcome", outcome)]).unwrap_or(0.0);
+                let in_flight = sum(samples, "tidemill_source_in_flight_records", &[("source", &name)]);
+                of("read") - in_flight.unwrap_or(0.0)
+            };
             let outcome = |outcome: &str| self.sum(RECORDS, &[("source", &name), ("outcome", outcome)]).unwrap_or(0.0);
             SourceActivity {
-                records_per_second: self.rate(RECORDS, &[("source", &name), ("outcome", "read")]),
+                records_per_second: ((taken(self.after) - taken(self.before)) / self.seconds).max(0.0),
                 read: outcome("read"),
                 late: outcome("late"),
                 dead_letters: outcome("dead_letter"),

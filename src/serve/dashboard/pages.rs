@@ -240,7 +240,10 @@ pub fn predict(service: &Service, captures: &Captures<'_>, payload: Payload<'_>)
             Err(other) => return Err(other),
         },
     };
-    let sections = scoring::trial_sections(&model.name, &fields, answered.as_ref().map_err(String::as_str));
+    // A form that nobody has filled in yet has no faults.
+    let is_asked = !given.is_empty() || answered.is_ok();
+    let answered = is_asked.then(|| answered.as_ref().map_err(String::as_str));
+    let sections = scoring::trial_sections(&model.name, &fields, answered);
     Ok(shell::page(&service.dataflow, &format!("Predict {}", model.name), &sections))
 }
 

@@ -152,7 +152,7 @@ pub struct Trial {
 }
 
 /// Returns the sections of a trial: the form again, and what came of it.
-pub fn trial_sections(model: &str, trial: &[FormField], answered: Result<&Trial, &str>) -> Markup {
+pub fn trial_sections(model: &str, trial: &[FormField], answered: Option<Result<&Trial, &str>>) -> Markup {
     html! {
         section {
             h2 { "Try a prediction of " a href={ "/dashboard/models/" (escaped(model)) } { (model) } }
@@ -161,8 +161,9 @@ pub fn trial_sections(model: &str, trial: &[FormField], answered: Result<&Trial,
         section #prediction {
             h2 { "Prediction" }
             @match answered {
-                Err(what) => p.bad { (what) },
-                Ok(answered) => {
+                None => p.muted { "Enter the inputs and press the button." }
+                Some(Err(what)) => p.bad { (what) },
+                Some(Ok(answered)) => {
                     p.big { (shown(&answered.prediction)) }
                     p.muted { "by version " (answered.version) }
                     h3 { "Inputs" }

@@ -71,7 +71,7 @@ impl Gateway {
     /// Answers what is asked of the gateway itself; `None` for what is passed on.
     fn own(&self, route: &HttpRoute) -> Option<Reply> {
         match route.pattern {
-            "/health/live" => Some(reply::value(StatusCode::OK, &json!({ "live": true }))),
+            "/health/live" | "/v2/health/live" => Some(reply::value(StatusCode::OK, &json!({ "live": true }))),
             "/health/ready" => {
                 let reasons = self.reasons();
                 let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -103,11 +103,11 @@ impl Gateway {
     ) -> Result<Response<AnswerBody>, RequestError> {
         let (parts, body) = request.into_parts();
         if rules.is_reserved && !route.is_reserved {
-            body::discard_within(body, &rules.limits).await;
+            body::discard_within(&parts.headers, body, &rules.limits).await;
             return Err(RequestError::TooManyConnections);
         }
         if let Err(error) = rules.check(route, &parts) {
-            body::discard_within(body, &rules.limits).await;
+            body::discard_within(&parts.headers, body, &rules.limits).await;
             return Err(error);
         }
         if let Some(reply) = self.own(route) {

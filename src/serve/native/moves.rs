@@ -154,6 +154,7 @@ pub fn refusal(model: &str, error: RegistryError) -> RequestError {
         | RegistryError::Alias { .. }
         | RegistryError::Author { .. }
         | RegistryError::Reason { .. }
+        | RegistryError::ControlCharacter
         | RegistryError::Split { .. } => RequestError::Move(error),
         source => RequestError::RegistryAway { model: model.to_owned(), source: Box::new(source) },
     }

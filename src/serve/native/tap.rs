@@ -43,6 +43,9 @@ pub fn tap(service: &Service, captures: &Captures<'_>, payload: Payload<'_>) -> 
     if let Some((group, tap)) = groups().find(|(group, _)| *group.name == *name) {
         return Ok(vectors(service, group, tap, wanted, payload));
     }
+    if service.taps().is_none() {
+        return Err(RequestError::NoSources.into());
+    }
     let names = || streams().map(|(name, _)| name.as_str()).chain(groups().map(|(group, _)| group.name.as_str()));
     let (nearest, expected) = (nearest(&name, names()), names().collect::<Vec<_>>().join(", "));
     Err(RequestError::UnknownStream { found: name.into(), nearest, expected }.into())

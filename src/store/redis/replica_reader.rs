@@ -186,6 +186,9 @@ impl ReplicaReader {
 
 /// Returns the reason why requests are refused. A Redis error says the same as its source.
 fn reason(error: &redis::RedisError) -> String {
+    if error.is_timeout() {
+        return "Redis cannot be read: it does not answer in time".to_owned();
+    }
     format!("Redis cannot be read: {}", secret::masked(&error.to_string()))
 }
 
