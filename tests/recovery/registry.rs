@@ -229,9 +229,10 @@ fn moves_of_other_processes_take_effect_in_a_running_job() {
     publish(&versions[4]);
     assert_eq!((champion(), poll()[0].2, champion()), (5, false, 5));
     // A version that cannot be read leaves the champion as it is, and so does a damaged move.
-    std::fs::write(folder.path().join("late/2/weights.safetensors"), "none").unwrap();
     other.promote("late", 2, &by_ann(CHAMPION, 5 * DAY)).unwrap();
+    std::fs::write(folder.path().join("late/2/weights.safetensors"), "none").unwrap();
     assert_eq!((poll().len(), champion()), (1, 5));
+    assert!(other.promote("late", 2, &by_ann(CHAMPION, 5 * DAY)).is_err(), "its weights are damaged");
     let entry = other.promote("late", 1, &by_ann(CHAMPION, 5 * DAY)).unwrap();
     std::fs::write(folder.path().join(format!("late/history/{}.json", entry.number)), "{").unwrap();
     assert_eq!((poll().len(), champion()), (0, 5));

@@ -196,6 +196,7 @@ fn a_replica_exports_how_far_it_is_behind() {
     let (file, config) = market(folder.path());
     let mill = Mill { folder: folder.path(), file, config, redis: &redis };
     let run = mill.run(&[]);
+    eventually("the end", || run.says("all files are read"));
     let replica = mill.replica(&[]);
     let value = |name: &str| -> Option<f64> {
         let metrics = replica.get("/metrics");
@@ -208,8 +209,9 @@ fn a_replica_exports_how_far_it_is_behind() {
     };
     eventually("the replica is as far as the run", || {
         let known = value("tidemill_replica_watermark_timestamp_seconds");
-        let has_written = value("tidemill_replica_run_written_timestamp_seconds").is_some();
-        known.is_some() && known == watermark() && has_written && value("tidemill_replica_lag_seconds") == Some(0.0)
+        let has = |what: &str| value(&format!("tidemill_replica_{what}_timestamp_seconds")).is_some();
+        let has_both = has("run_written") && has("registry_read");
+        known.is_some() && known == watermark() && has_both && value("tidemill_replica_lag_seconds") == Some(0.0)
     });
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
     let written = || value("tidemill_replica_run_written_timestamp_seconds").unwrap();
@@ -446,6 +448,7 @@ fn without_redis_requests_are_refused_with_the_reason_until_it_is_back_with_ever
     let (run, replica) = {
         let mill = Mill { folder: folder.path(), file, config, redis: &redis };
         let run = mill.run(&[]);
+        eventually("the end", || run.says("all files are read"));
         let replica = mill.replica(&[]);
         eventually("the replica is ready", || is_ready(&replica));
         (run, replica)
@@ -533,6 +536,7 @@ fn a_gateway_before_a_run_and_two_replicas_answers_all_while_one_is_killed() {
     let (file, config) = market(folder.path());
     let mill = Mill { folder: folder.path(), file, config, redis: &redis };
     let run = mill.run(&[]);
+    eventually("the end", || run.says("all files are read"));
     let mut replicas = vec![mill.replica(&[]), mill.replica(&[])];
     let servers: Vec<String> = [&run].into_iter().chain(&replicas).map(|run| format!("{:?}", run.url())).collect();
     let asked = send("/predict", &json!({ "instances": market::instances(), "features": true }));
