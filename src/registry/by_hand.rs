@@ -38,8 +38,8 @@ impl MoveByHand<'_> {
     /// Checks the names and the reason.
     ///
     /// # Errors
-    /// If the alias has no valid name, the author has that of the trainer, a recovery or a ramp, or the reason is too long, or there
-    /// are control characters.
+    /// If the alias has no valid name, the author has that of the trainer, a recovery or a ramp, the reason is too long, or
+    /// one of them has control characters.
     pub(super) fn check(&self) -> Result<(), RegistryError> {
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
         let is_number = self.alias.chars().all(|letter| letter.is_ascii_digit());
@@ -53,8 +53,8 @@ impl MoveByHand<'_> {
 /// Checks the author of a move or a split, and its reason.
 ///
 /// # Errors
-/// If there is no author, the name is one under which changes are made by themselves, or the reason is too long, or there
-/// are control characters.
+/// If there is no author, the name is one under which changes are made by themselves, the reason is too long, or one of
+/// them has control characters.
 pub(super) fn check_origin(by: &str, reason: &str) -> Result<(), RegistryError> {
     if by.is_empty() || by.len() > LONGEST_NAME || [TRAINER, RECOVERY, RAMP].contains(&by) {
         return Err(RegistryError::Author { by: by.to_owned() });

@@ -2,8 +2,8 @@
 //! lost.
 //!
 //! The files are checked while the run goes on. If they are wrong, or the run's state is not of what they define or not
-//! where they look for it, it says so and nothing changes. Otherwise the run takes its last checkpoint as at a stop, and the process starts itself
-//! again with the same arguments: it has the same id, and continues from that checkpoint.
+//! where they look for it, it says so and nothing changes. Otherwise the run takes its last checkpoint as at a stop, and
+//! the process starts itself again with the same arguments: it has the same id, and continues from that checkpoint.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -77,9 +77,8 @@ impl RunFiles {
             return Some(format!("{what}; stop the run, move its files and start it again"));
         }
         rebound(&plan, config, &new_config).map(|topic| {
-            let what =
-                format!("the config reads topic {topic:?} from elsewhere, and a checkpoint of the run is not of that");
-            format!("{what}; stop the run before")
+            let what = format!("the config reads topic {topic:?} from elsewhere, and a checkpoint is of what was read");
+            format!("{what}; stop the run, and start it with --fresh to read all of it again")
         })
     }
 
@@ -87,6 +86,7 @@ impl RunFiles {
         let (spec, config) = (inspect::load(&self.file)?, self.common.load()?);
         let plan = inspect::check_config(spec, &config)?;
         endpoint::check_new_ports(&config, old)?;
+        // Created, since permissions alone do not say whether a file system takes a file.
         logging::create_file(&config)?;
         Ok((plan, config))
     }

@@ -11,7 +11,7 @@ use super::SourcePlan;
 use crate::time::{EventTime, Offset};
 use crate::value::{Batch, KeyCodec, Type};
 
-/// The most milliseconds for each of a batch's records that they are counted over, rather than compared.
+/// The longest span of a batch's times, in ms for each record, that is sorted by counting. Longer ones are sorted by comparing.
 const MOST_COUNTED: u64 = 16;
 
 /// Computes sort keys and sorts batches by the total order.

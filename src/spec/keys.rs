@@ -151,7 +151,7 @@ pub static MODEL: Section = Section {
             "string or list of strings",
             Nothing,
             "Columns of the examples that tell keys apart: predictions are compared with the last known label of the same key, the \
-             prediction that nothing changes",
+             prediction that nothing changes. A null is no key",
         ),
         key("ranking", "table", Nothing, "Scores the examples of each user as a list, see below"),
     ],

@@ -117,7 +117,8 @@ aggregate = [{ of = \"relative\", op = \"max\", windows = [\"7d\"] }]
 
 `LEFT JOIN group ON` adds the features of an entity as of the record's time, the same that an example of a model would look up
 then: those of all records of the group strictly before it. ON compares every column of the entity with an expression over the
-relations before it. The columns of the group are those of the entity, then its features, without lists and maps. From there
+relations before it. The columns of the group are those of the entity, then its features, without lists and maps: a SELECT from
+a group that has some must name the others, since `*` stands for all. From there
 on they are columns like any other: for feature groups, models, labels, other views and UNION ALL.
 
 - Every entity has features: one without records, or one that was dropped at the bound of its group, those of no records. JOIN
@@ -166,7 +167,7 @@ where it is. Checking takes time that grows with the length of the text.
 
 pub const LISTS: &str = "
 With `ranking`, a model's examples are scored in lists, too: those of one user in one window, in the order of the predictions
-that were made at their times. An item is relevant if its label is `relevant` or more. Metrics are means over the lists that have
+that were made at their times. Examples whose user is null are in no list. An item is relevant if its label is `relevant` or more. Metrics are means over the lists that have
 two items at least and a relevant one; equal predictions are in the order of the examples' keys, hashed. They are reported beside
 those of the same lists ranked by `popularity`, which is `no_skill` in the registry.
 

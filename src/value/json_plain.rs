@@ -58,7 +58,7 @@ impl FieldOrder {
         if place == self.0.len() {
             self.0.push(ExpectedField { quoted: Vec::new(), field: None });
         }
-        // A field before this one may have been too long.
+        // A name before this one may have been too long to be remembered.
         if let Some(expected) = self.0.get_mut(place) {
             expected.field = field;
             expected.quoted.clear();
@@ -89,7 +89,7 @@ impl<'a> Scanner<'a> {
         for place in 0.. {
             let field = self.field(shape, order, place)?;
             self.expect(b':')?;
-            // Values are not moved: a copy of parts that were just written apart would wait for them.
+            // Borrowed: copying a value whose parts were just stored one by one stalls the processor's store forwarding.
             let value = &self.value();
             let value = value.as_ref()?;
             // The value is complete only if what follows is a token of the object.

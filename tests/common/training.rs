@@ -143,7 +143,7 @@ pub fn weight(row: &Row) -> f64 {
     [0.5, 1.0, 2.0, 0.0, 1.5, f64::NAN][(row.id % 6) as usize]
 }
 
-/// Adds the towns as segments, one of five keys, and one of forty users, for options that name them.
+/// Adds the towns as segments, one of five keys, and one of forty users, of whom the last is unknown, for options that name them.
 pub fn report(options: &ModelOptions, rows: &[Row], examples: &mut Examples) {
     if !options.reports.segments.is_empty() {
         let town = |row: &Row| row.town.as_deref().unwrap_or("null").into();
@@ -153,7 +153,7 @@ pub fn report(options: &ModelOptions, rows: &[Row], examples: &mut Examples) {
         examples.keys = rows.iter().map(|row| Some(row.id % 5)).collect();
     }
     if options.ranking.is_some() {
-        examples.users = rows.iter().map(|row| Some(row.id % 40)).collect();
+        examples.users = rows.iter().map(|row| Some(row.id % 40).filter(|user| *user != 39)).collect();
     }
 }
 

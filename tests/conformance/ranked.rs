@@ -27,6 +27,9 @@ fn ranked(publish: Option<Gate>) -> ModelOptions {
     ModelOptions { hash_bits: 10, ranking, publish, ..ModelOptions::default() }
 }
 
+/// The rows of this user have none in the trials.
+const UNKNOWN: u64 = 39;
+
 /// The user of a row, as the trials name it.
 fn user(row: &Row) -> u64 {
     row.id % 40
@@ -43,7 +46,9 @@ fn mix(one: u64, other: u64) -> u64 {
 /// Returns whether the list of a row, that of its user in its window, is held out.
 fn is_held_out(row: &Row, holdout: f64) -> bool {
     let end = (row.known / DAY + 1) * DAY;
-    let draw = mix(mix(user(row), end as u64), 1) >> 11;
+    // A row without a user is a list of its own.
+    let list = if user(row) == UNKNOWN { Key::hash_of(&row.id.to_le_bytes()) } else { user(row) };
+    let draw = mix(mix(list, end as u64), 1) >> 11;
     (draw as f64 / (1_u64 << 53) as f64) < holdout
 }
 
@@ -60,7 +65,7 @@ struct Item {
 /// The mean of the normalised discounted cumulative gain of the first ten of each list, of `(list, score, row)`.
 fn ndcg<'a>(rows: impl Iterator<Item = (ListKey, f64, &'a Row)>) -> f64 {
     let mut lists: BTreeMap<ListKey, Vec<Item>> = BTreeMap::new();
-    for (list, score, row) in rows {
+    for (list, score, row) in rows.filter(|(list, ..)| list.1 != UNKNOWN) {
         let (tie, is_relevant) = (Key::hash_of(&row.id.to_le_bytes()), row.label >= 0.5);
         lists.entry(list).or_default().push(Item { score, tie, is_relevant });
     }

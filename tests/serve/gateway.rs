@@ -271,6 +271,7 @@ fn without_a_server_or_in_time_there_is_an_error_that_says_so() {
     assert_eq!((answer.status, answer.error().as_str()), (503, "no server is ready; try again later"));
     assert!(answer.head.contains("retry-after: 1"), "{}", answer.head);
     assert_eq!(client.get("/health/live").status, 200);
+    assert_eq!(client.get("/v2/health/live").status, 200);
     let ready = client.get("/health/ready");
     assert_eq!((ready.status, ready.json()["reasons"].clone()), (503, json!(["no server is ready"])));
     assert_eq!(front.metric("tidemill_gateway_server_up", ""), 0.0);

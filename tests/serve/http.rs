@@ -427,6 +427,10 @@ fn a_body_that_is_too_large_is_answered_413() {
     client.send(head.as_bytes()).unwrap();
     assert_eq!(client.receive().unwrap().status, 413, "without reading it");
     let mut client = Client::connect(server.addr());
+    let head = "POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-encoding: br\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
+    client.send(head.as_bytes()).unwrap();
+    assert_eq!(client.receive().unwrap().status, 415, "it is not told to continue");
+    let mut client = Client::connect(server.addr());
     let head = "POST /predict HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: gzip, chunked\r\n\r\n";
     client.send(head.as_bytes()).unwrap();
     client.send(b"0\r\n\r\n").unwrap();

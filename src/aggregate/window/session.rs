@@ -46,10 +46,10 @@ impl WindowKind for Session {
         notes: "**Session** windows have the run of records that is going on. A record that takes effect at t with event time e
 begins a run if there is none, or if t is more than the gap after the newest event time of the last. Otherwise
 it joins the run if it is within the gap of its records: oldest − gap <= e <= newest + gap. A `max` cuts runs: a
-record with e >= oldest + max begins the next one, and one before the run joins it only if the run then still spans less
-than `max`. A late record from before the run does not count, nor does one that comes more than the gap late where there is
-no run to join, and one between two runs never joins them. As of t, the window is empty if the newest event time is more than the gap
-before t. Only records that the operation counts make a run: one whose value is null does not hold it together.",
+record with e >= oldest + max begins the next one, and one before the run joins it only if the run then still
+spans less than `max`. A late record from before the run does not count, nor does one that comes more than the gap
+late where there is no run to join, and one between two runs never joins them. As of t, the window is empty if the
+newest event time is more than the gap before t. Only records that the operation counts make a run: one whose value is null does not hold it together.",
     };
 
     fn suffix(self, written: &str) -> String {
