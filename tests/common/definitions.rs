@@ -93,12 +93,18 @@ pub const COLLECTIONS: &[(&str, Collected)] = &[
         let mut counts: Vec<(Ordered, usize)> = counts(observed).into_iter().collect();
         counts.sort_by_key(|(value, count)| (Reverse(*count), *value));
         counts.truncate(2);
-        let entry = |(value, count): (Ordered, usize)| (value.0.to_string(), count as i64);
+        let entry = |(value, count): (Ordered, usize)| (key_of(value.0), count as i64);
         let entries: BTreeMap<String, i64> = counts.into_iter().map(entry).collect();
         let entry = |(key, count): (String, i64)| (Arc::from(key), Scalar::Int(count));
         if entries.is_empty() { Feature::NULL } else { Feature::Map(entries.into_iter().map(entry).collect()) }
     }),
 ];
+
+/// The key of a map that a float is: its text in JSON, without the fraction of a whole number.
+fn key_of(value: f64) -> String {
+    let text = serde_json::Value::from(value).to_string();
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
 
 /// A float in its total order; −0.0 as 0.0.
 #[derive(Clone, Copy, Debug)]
