@@ -81,7 +81,7 @@ fn what_cannot_be_asked_is_refused_with_what_was_expected() {
     // Without sources.
     let server = Shop::open().serve();
     let answer = Client::connect(server.addr()).get("/explain/spend/ann");
-    assert!(answer.status == 404 && answer.error().contains("a replica has no sources"), "{answer:?}");
+    assert!(answer.status == 404 && answer.error().contains("a replica reads no sources"), "{answer:?}");
     server.drain();
 }
 

@@ -158,7 +158,7 @@ fn scores_over_time_are_those_of_the_registry() {
         ("start=soon", "start: \"soon\" is not a time"),
         ("metric=auc&metric=f1", "query parameter metric is given twice"),
         ("from=2020", "unknown query parameter \"from\"; this route takes metric, start, end"),
-        ("end=%ff", "the path is not UTF-8 once decoded"),
+        ("end=%ff", "the path or the query is not UTF-8 once decoded"),
     ] {
         let answer = get(query);
         assert_eq!((answer.status, answer.error().as_str()), (400, error), "{query}");
