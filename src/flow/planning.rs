@@ -41,7 +41,7 @@ impl Plan {
                 }),
                 key: table.topic.key.clone(),
                 key_codec: KeyCodec::new(&types(&table.topic.key)),
-                row_codec: KeyCodec::new(&types(&(0..schema.len()).collect::<Vec<_>>())),
+                row_codec: KeyCodec::of_rows(&types(&(0..schema.len()).collect::<Vec<_>>())),
                 schema,
             }
         });

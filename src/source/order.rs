@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, BinaryArray, UInt32Array};
 
 use super::SourcePlan;
 use crate::time::{EventTime, Offset};
-use crate::value::{Batch, KeyCodec, Type};
+use crate::value::{Batch, KeyCodec};
 
 /// The longest span of a batch's times, in ms for each record, that is sorted by counting. Longer ones are sorted by comparing.
 const MOST_COUNTED: u64 = 16;
@@ -26,11 +26,11 @@ impl TotalOrder {
     /// Returns the order of a source's records.
     pub fn of(plan: &SourcePlan) -> Self {
         let columns = &plan.schema.columns;
-        let types: Vec<Type> = match plan.key.as_slice() {
-            [] => columns.iter().map(|column| column.ty).collect(),
-            key => key.iter().map(|column| columns[*column].ty).collect(),
+        let codec = match plan.key.as_slice() {
+            [] => KeyCodec::of_rows(&columns.iter().map(|column| column.ty).collect::<Vec<_>>()),
+            key => KeyCodec::new(&key.iter().map(|column| columns[*column].ty).collect::<Vec<_>>()),
         };
-        TotalOrder { codec: KeyCodec::new(&types), key: plan.key.clone(), required: plan.needs_order }
+        TotalOrder { codec, key: plan.key.clone(), required: plan.needs_order }
     }
 
     /// Returns the sort key of each record; nulls if the order of records of equal time is not required.

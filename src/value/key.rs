@@ -1,11 +1,13 @@
 //! Keys: identities of entities, table rows and messages.
 //!
 //! A key is a tuple of values in an encoding whose byte order is the order of the values: nulls first, strings by
-//! their bytes, floats by `total_cmp` (Arrow's row format). So keys are compared, hashed and stored as bytes.
+//! their bytes, floats by `total_cmp` (Arrow's row format). So keys are compared, hashed and stored as bytes. As −0.0 and
+//! 0.0 are equal, both are encoded as 0.0.
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef};
+use arrow_array::types::Float64Type;
+use arrow_array::{Array, ArrayRef, cast::AsArray};
 use arrow_buffer::NullBuffer;
 use arrow_row::{RowConverter, Rows, SortField};
 use serde::{Deserialize, Serialize};
@@ -50,14 +52,21 @@ pub fn complete_rows(columns: &[ArrayRef]) -> Option<NullBuffer> {
 pub struct KeyCodec {
     types: Arc<[Type]>,
     converter: Arc<RowConverter>,
+    /// True if −0.0 is encoded as itself.
+    is_exact: bool,
 }
 
 impl KeyCodec {
-    /// Returns a codec for tuples of these types.
+    /// Returns a codec for keys of these types.
     pub fn new(types: &[Type]) -> Self {
+        KeyCodec { is_exact: false, ..KeyCodec::of_rows(types) }
+    }
+
+    /// Returns a codec for rows of these types, which decode to the very values that were encoded: −0.0 stays −0.0.
+    pub fn of_rows(types: &[Type]) -> Self {
         let fields = types.iter().map(|ty| SortField::new(ty.arrow())).collect();
         let converter = RowConverter::new(fields).expect("tidemill's types all have a row format");
-        KeyCodec { types: types.into(), converter: Arc::new(converter) }
+        KeyCodec { types: types.into(), converter: Arc::new(converter), is_exact: true }
     }
 
     pub fn types(&self) -> &[Type] {
@@ -69,7 +78,11 @@ impl KeyCodec {
     /// # Panics
     /// If the columns are not of the codec's types.
     pub fn encode(&self, columns: &[ArrayRef]) -> Rows {
-        self.converter.convert_columns(columns).expect("the columns have the codec's types")
+        let rows = match self.is_exact || !columns.iter().any(has_negative_zero) {
+            true => self.converter.convert_columns(columns),
+            false => self.converter.convert_columns(&columns.iter().map(unsigned_zeros).collect::<Vec<_>>()),
+        };
+        rows.expect("the columns have the codec's types")
     }
 
     /// Encodes one tuple.
@@ -87,7 +100,12 @@ impl KeyCodec {
     /// # Panics
     /// If a value is neither null nor of its column's type.
     pub fn encode_into<'a>(&self, values: impl IntoIterator<Item = &'a Scalar>, bytes: &mut Vec<u8>) {
-        self.types.iter().zip(values).for_each(|(ty, value)| tuple::push(*ty, value, bytes));
+        for (ty, value) in self.types.iter().zip(values) {
+            match value {
+                Scalar::Float(0.0) if !self.is_exact => tuple::push(*ty, &Scalar::Float(0.0), bytes),
+                value => tuple::push(*ty, value, bytes),
+            }
+        }
     }
 
     /// Returns whether these are the bytes of a tuple, which the other methods take without asking.
@@ -110,5 +128,46 @@ impl KeyCodec {
     /// Decodes one key.
     pub fn decode_one(&self, key: &[u8]) -> Vec<Scalar> {
         self.decode([key]).iter().map(|column| Scalar::of(column, 0)).collect()
+    }
+}
+
+fn has_negative_zero(column: &ArrayRef) -> bool {
+    const NEGATIVE_ZERO: u64 = (-0.0f64).to_bits();
+    let floats = column.as_primitive_opt::<Float64Type>();
+    floats.is_some_and(|floats| floats.values().iter().any(|value| value.to_bits() == NEGATIVE_ZERO))
+}
+
+/// Returns a column with −0.0 replaced by 0.0.
+fn unsigned_zeros(column: &ArrayRef) -> ArrayRef {
+    match column.as_primitive_opt::<Float64Type>() {
+        Some(floats) => Arc::new(floats.unary::<_, Float64Type>(|value| value + 0.0)),
+        None => column.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::ColumnBuilder;
+
+    #[test]
+    fn zeros_of_either_sign_are_one_key_and_two_rows() {
+        let values = [Scalar::Float(-0.0), Scalar::Float(0.0), Scalar::Float(-1.5), Scalar::Null];
+        let mut builder = ColumnBuilder::new(Type::Float);
+        values.iter().for_each(|value| builder.append(value));
+        let column = builder.finish();
+        let bytes = |codec: &KeyCodec| -> Vec<Key> {
+            let rows = codec.encode(std::slice::from_ref(&column));
+            let encoded: Vec<Key> = rows.iter().map(|row| Key::from_bytes(row.as_ref())).collect();
+            let ones = values.iter().map(|value| codec.encode_one(std::slice::from_ref(value)));
+            assert_eq!(encoded, ones.collect::<Vec<_>>());
+            encoded
+        };
+        let (keys, rows) = (bytes(&KeyCodec::new(&[Type::Float])), bytes(&KeyCodec::of_rows(&[Type::Float])));
+        assert_eq!(keys[0], keys[1]);
+        assert_ne!(rows[0], rows[1]);
+        assert_eq!((&keys[1..], &rows[1..]), (&rows[1..], &keys[1..]));
+        let decoded = KeyCodec::of_rows(&[Type::Float]).decode_one(rows[0].as_bytes());
+        assert!(matches!(decoded[..], [Scalar::Float(zero)] if zero.is_sign_negative()));
     }
 }

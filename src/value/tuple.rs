@@ -146,7 +146,7 @@ mod tests {
     proptest! {
         #[test]
         fn oracle_a_tuple_has_the_bytes_of_arrows_row_format((types, values) in tuples()) {
-            let codec = KeyCodec::new(&types);
+            let codec = KeyCodec::of_rows(&types);
             let columns: Vec<_> = types.iter().zip(&values).map(|(ty, value)| {
                 let mut builder = ColumnBuilder::new(*ty);
                 builder.append(value);
@@ -163,7 +163,7 @@ mod tests {
             flips in prop::collection::vec((any::<prop::sample::Index>(), 0u8..8), 1..4),
             cut: prop::sample::Index,
         ) {
-            let codec = KeyCodec::new(&types);
+            let codec = KeyCodec::of_rows(&types);
             let good = codec.encode_one(&values).as_bytes().to_vec();
             prop_assert!(codec.admits(&good));
             prop_assert!(!codec.admits(&good[..cut.index(good.len())]));
