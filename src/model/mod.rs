@@ -72,6 +72,6 @@ pub use tensor::{Tensor, Tensors};
 pub use training::{
     ArmScorer, ArmWindow, Decision, DriftAlarm, Examples, Labels, OverallScores, SavedArms, Scored, ScoredArm,
     ScoredVersion, SegmentSummaries, SegmentSummary, Stability, Trainer, TrainerConfig, Version, WaitingWindow,
-    WindowScores,
+    WindowScores, segment_name,
 };
 pub use weights::Weights;

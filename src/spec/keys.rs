@@ -144,7 +144,7 @@ pub static MODEL: Section = Section {
             "segments",
             "list of strings",
             Is("[]"),
-            "Columns of the examples by whose values scores are split as well: the first 20 values of each, and `other` for the rest",
+            "Columns of the examples by whose values scores are split as well: the first 20 values of each, and `other` for the rest. A null is `null`; the texts `null` and `other` are in double quotes",
         ),
         key(
             "persistence",

@@ -74,3 +74,31 @@ fn a_replay_prints_segments_and_persistence_and_so_do_the_scores_of_its_registry
     let plan = program(&["check", "clicks.toml", "--config", "config.toml"]);
     assert!(plan.contains("each example counts ") && plan.contains("learns 0.9 of"), "{plan}");
 }
+
+/// Nulls are bought, all else is not: with the last label of all nulls together, every prediction would be right.
+#[test]
+fn nulls_are_a_segment_of_their_own_and_no_key_whose_last_label_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rows = "user,title,paid,price,at\n".to_owned();
+    for at in 0..600_i64 {
+        let user = ["", "null", "other", "u0"][at as usize % 4];
+        rows += &format!("{user},a hat,{},1,{}\n", user.is_empty(), 1_577_836_800_000 + at * 60_000);
+    }
+    let config = "[topics.clicks]\nfile = \"clicks.csv\"\nnulls = [\"\"]\n";
+    let spec = SPEC.replace("negative_sampling = 0.9\n", "");
+    for (name, text) in [("clicks.csv", rows.as_str()), ("clicks.toml", &spec), ("config.toml", config)] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let arguments = ["replay", "clicks.toml", "--config", "config.toml", "--out", "out"];
+    let mut replay = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+    let output = replay.args(arguments).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let digest = fs::read_to_string(folder.path().join("out/digest.json")).unwrap();
+    let scores = &serde_json::from_str::<Value>(&digest).unwrap()["training"]["paid"]["scores"];
+    let segments = scores["segments"]["user"].as_object().unwrap();
+    assert_eq!(segments.keys().collect::<Vec<_>>(), ["\"null\"", "\"other\"", "null", "u0"]);
+    let examples = |segment: &str| segments[segment]["examples"].as_u64().unwrap() as f64;
+    let all = scores["examples"].as_u64().unwrap() as f64;
+    assert_eq!(examples("null"), all / 4.0);
+    assert_eq!(scores["persistence"]["accuracy"].as_f64(), Some(0.75));
+}

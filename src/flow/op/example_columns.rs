@@ -1,10 +1,11 @@
-//! Columns of examples as a trainer reads them: numbers, texts, and hashes of several together.
+//! Columns of examples as a trainer reads them: numbers, segments, and hashes of several together.
 
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
 
 use crate::flow::exchange::key_columns;
+use crate::model::segment_name;
 use crate::value::{Batch, Key, KeyCodec, Scalar, Schema, Type, complete_rows};
 
 /// Returns the values of a column of numbers or bools; NaN is null.
@@ -18,9 +19,9 @@ pub(super) fn numbers(column: &ArrayRef) -> Vec<f64> {
     (0..column.len()).map(number).collect()
 }
 
-/// Returns the values of a column as text; a null is `null`.
-pub(super) fn texts(column: &ArrayRef) -> Vec<Arc<str>> {
-    (0..column.len()).map(|row| Scalar::of(column, row).to_text().into()).collect()
+/// Returns the segments of the values of a column.
+pub(super) fn segments(column: &ArrayRef) -> Vec<Arc<str>> {
+    (0..column.len()).map(|row| segment_name(&Scalar::of(column, row)).into()).collect()
 }
 
 /// Returns the positions of columns by name.

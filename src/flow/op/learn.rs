@@ -297,7 +297,7 @@ impl TrainerQueue {
             known: batch.times.to_vec(),
             hash: keys.iter().map(|key| Key::hash_of(key.as_ref())).collect(),
             weights: weights.as_ref().map_or_else(Vec::new, example_columns::numbers),
-            segments: segments.map(example_columns::texts).collect(),
+            segments: segments.map(example_columns::segments).collect(),
             keys: hashes(&reports.persistence),
             // The users in whose lists examples are scored.
             users: self.plan.options.ranking.as_ref().map_or_else(Vec::new, |ranking| hashes(&ranking.by)),

@@ -46,7 +46,7 @@ pub use arms::{ArmScorer, ArmWindow, SavedArms, ScoredArm, ScoredVersion};
 pub use drift::DriftAlarm;
 pub use examples::{Examples, Labels, Scored};
 pub use prequential::WindowScores;
-pub use segments::{SegmentSummaries, SegmentSummary};
+pub use segments::{SegmentSummaries, SegmentSummary, segment_name};
 pub use setup::TrainerConfig;
 pub use stability::Stability;
 pub use totals::OverallScores;

@@ -9,12 +9,21 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Scores, Scoring};
+use crate::value::Scalar;
 
 /// Values of a column that have scores of their own.
 const MOST: usize = 20;
 
 /// The segment of all further values.
 const OTHER: &str = "other";
+
+/// Returns the name of the segment of a value: its text, in double quotes if that would be the name of nulls or of [`OTHER`].
+pub fn segment_name(value: &Scalar) -> String {
+    match value {
+        Scalar::String(text) if matches!(&**text, "null" | OTHER) || text.starts_with('"') => format!("{text:?}"),
+        value => value.to_text(),
+    }
+}
 
 /// The scores of a segment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,6 +134,19 @@ impl SegmentScores {
 mod tests {
     use super::*;
     use crate::model::Task;
+
+    #[test]
+    fn nulls_and_the_rest_share_a_segment_with_no_text() {
+        let name = |text: &str| segment_name(&Scalar::String(text.into()));
+        assert_eq!(
+            ["u0", "", "null", "other", "\"other\""].map(name),
+            ["u0", "", "\"null\"", "\"other\"", r#""\"other\"""#]
+        );
+        assert_eq!(
+            [Scalar::Null, Scalar::Int(7), Scalar::Bool(true)].map(|value| segment_name(&value)),
+            ["null", "7", "true"]
+        );
+    }
 
     #[test]
     fn the_first_values_have_scores_of_their_own_and_the_rest_shares_one() {
