@@ -11,6 +11,7 @@ use super::args::{CommonArgs, JobArgs};
 use super::features::AskedEntity;
 use super::http_client::{JobUrl, segment};
 use super::{Failure, output, print_err};
+use crate::expr::nearest;
 
 /// The time between two requests. A job keeps the newest records of a stream for much longer.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -47,15 +48,36 @@ fn condition_argument(text: &str) -> Result<Condition, String> {
 
 impl Condition {
     /// Returns whether a record or a vector meets the condition. Null is the empty text.
-    fn is_met(&self, line: &Value) -> bool {
+    ///
+    /// # Errors
+    /// If a record, or a vector that is not null, has no such column.
+    fn is_met(&self, line: &Value) -> Result<bool, Failure> {
         let places = [line, &line["entity"], &line["features"]];
         let found = places.into_iter().find_map(|place| place.get(&self.column));
         let found = match found {
-            None | Some(Value::Null) => String::new(),
+            None if line.get("features").is_some_and(Value::is_null) => String::new(),
+            None => return Err(self.unknown(line)),
+            Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),
         };
-        found == self.value
+        Ok(found == self.value)
+    }
+
+    /// Builds the error of a column that a line does not have.
+    fn unknown(&self, line: &Value) -> Failure {
+        let places = match line.get("features") {
+            Some(features) => vec![&line["entity"], features],
+            None => vec![line],
+        };
+        let known = places.into_iter().filter_map(Value::as_object).flat_map(|place| place.keys());
+        let known: Vec<&str> = known.map(String::as_str).collect();
+        let nearest = nearest(&self.column, known.iter().copied()).map(|name| format!("; did you mean \"{name}\"?"));
+        let (column, nearest) = (&self.column, nearest.unwrap_or_default());
+        Failure::Usage(format!(
+            "error: --where: there is no column \"{column}\"{nearest}; expected {}",
+            known.join(", ")
+        ))
     }
 }
 
@@ -90,12 +112,13 @@ fn changes(options: &TapOptions, job: &JobUrl, most: usize) -> Result<(), Failur
             print_err(format_args!("{missed} {what} were missed"));
         }
         let lines = lines(&mut answer).context("the answer has no records")?;
-        let wanted = lines.iter().filter(|line| options.conditions.iter().all(|it| it.is_met(line)));
-        for line in wanted.take(most - printed) {
-            if !output::print_line(&line.to_string())? {
-                return Ok(());
+        for line in &lines {
+            if printed < most && meets(line, &options.conditions)? {
+                if !output::print_line(&line.to_string())? {
+                    return Ok(());
+                }
+                printed += 1;
             }
-            printed += 1;
         }
         if lines.is_empty() {
             if std::mem::take(&mut is_first) {
@@ -105,6 +128,16 @@ fn changes(options: &TapOptions, job: &JobUrl, most: usize) -> Result<(), Failur
         }
     }
     Ok(())
+}
+
+/// Returns whether a record or a vector meets all conditions.
+fn meets(line: &Value, conditions: &[Condition]) -> Result<bool, Failure> {
+    for condition in conditions {
+        if !condition.is_met(line)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Takes the lines out of an answer: records, or vectors in the form of those of one entity.

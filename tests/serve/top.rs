@@ -119,6 +119,11 @@ fn tap_prints_records_of_a_stream_and_vectors_of_an_entity() {
         (&["item", "nothing"], "group item has no entity nothing"),
         (&["item", "i1", "--where", "a=b"], "--where is for many records or vectors"),
         (&["clicks", "--where", "a"], "expected COLUMN=VALUE"),
+        (
+            &["clicks", "--where", "chanel=ad"],
+            "there is no column \"chanel\"; did you mean \"channel\"?; expected action, ",
+        ),
+        (&["item", "--where", "itm=i1"], "there is no column \"itm\"; did you mean \"item\"?; expected item, "),
     ] {
         let refused = tap(arguments);
         assert!(!refused.status.success() && text(&refused.stderr).contains(said), "{}", text(&refused.stderr));
