@@ -13,7 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Failure;
 use super::config::Config;
-use super::job_tls::Trust;
+use super::job_tls::{Trust, refused_certificate};
 use crate::secret;
 
 /// The longest time that a connection may take, and each read of an answer unless it is known to take longer.
@@ -119,15 +119,17 @@ impl JobUrl {
         if self.trust.is_some() { "https" } else { "http" }
     }
 
-    /// Takes certificates that an authority of a file has signed, and no others.
+    /// Takes certificates that an authority of a file has signed, those of the file, and no others.
     ///
     /// # Errors
-    /// If the endpoint is not asked by HTTPS.
+    /// If the endpoint is not asked by HTTPS, or the certificates cannot be read.
     pub fn with_authorities_of(mut self, file: &Path) -> Result<Self, Failure> {
         if self.trust.is_none() {
             return Err(Failure::Usage(format!("error: --ca-file: {self:?} has no certificate; expected https://")));
         }
-        self.trust = Some(Trust::Authorities(file.to_owned()));
+        let trust = Trust::Authorities(file.to_owned());
+        trust.check().map_err(|error| Failure::Usage(format!("error: --ca-file: {error:#}")))?;
+        self.trust = Some(trust);
         Ok(self)
     }
 
@@ -218,7 +220,8 @@ impl JobUrl {
             None => exchange_over(stream, request)?,
             Some(trust) => {
                 let host = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
-                exchange_over(trust.begin(host, stream)?, request)?
+                let answer = exchange_over(trust.begin(host, stream)?, request);
+                answer.map_err(|error| refused_certificate(&error).map_or_else(|| error.into(), anyhow::Error::msg))?
             }
         };
         if answer.len() as u64 > MOST_BYTES {

@@ -1,16 +1,19 @@
 //! TLS of a client of the endpoint: whom it trusts, and its connection.
 
 use std::fmt;
+use std::io;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::ring::default_provider;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -23,7 +26,7 @@ pub enum Trust {
     /// Certificates that an authority of the system has signed for the host.
     #[default]
     System,
-    /// Certificates that an authority in a file has signed for the host.
+    /// Certificates that an authority in a file has signed for the host, and those of the file that are for the host.
     Authorities(PathBuf),
     /// The first one of a file and no other, whatever host it is for: that of a job of the same config.
     Certificate(PathBuf),
@@ -47,28 +50,61 @@ impl Trust {
             ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(&[&TLS13, &TLS12])?;
         Ok(match self {
             Trust::Certificate(file) => {
-                let certificate = certificates(file)?.swap_remove(0);
-                let pinned = Arc::new(PinnedCertificate { certificate, provider });
+                let listed = vec![certificates(file)?.swap_remove(0)];
+                let pinned = Arc::new(ListedCertificates { listed, authorities: None, provider });
                 builder.dangerous().with_custom_certificate_verifier(pinned).with_no_client_auth()
             }
             Trust::Authorities(file) => {
-                builder.with_root_certificates(roots(certificates(file)?)?).with_no_client_auth()
+                let listed = certificates(file)?;
+                let unusable = || format!("{} has no certificate that can be used", file.display());
+                let roots = Arc::new(roots(listed.clone()).with_context(unusable)?);
+                let authorities = Some(WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build()?);
+                let verifier = Arc::new(ListedCertificates { listed, authorities, provider });
+                builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
             }
             Trust::System => {
-                let found = rustls_native_certs::load_native_certs();
-                builder.with_root_certificates(roots(found.certs)?).with_no_client_auth()
+                let found = roots(rustls_native_certs::load_native_certs().certs);
+                let found = found.context("no trusted CA certificates were found on this system; pass --ca-file");
+                builder.with_root_certificates(found?).with_no_client_auth()
             }
         })
     }
+
+    /// Reads the certificates.
+    ///
+    /// # Errors
+    /// If they cannot be read, or there is none.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.config().map(drop)
+    }
 }
 
-/// Returns a store of authorities. Those that cannot be read, of which systems have a few, are left out.
-fn roots(authorities: Vec<CertificateDer<'static>>) -> anyhow::Result<RootCertStore> {
+/// Returns the reason for which a connection has failed, if it is the certificate of the server.
+pub fn refused_certificate(error: &io::Error) -> Option<String> {
+    let Error::InvalidCertificate(fault) = error.get_ref()?.downcast_ref::<Error>()? else { return None };
+    Some(match fault {
+        CertificateError::UnknownIssuer => {
+            "the server's certificate is signed by no trusted authority; expected --ca-file with the certificate of its authority"
+                .to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "the server's certificate is for another host".to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the server's certificate has expired".to_owned()
+        }
+        CertificateError::ApplicationVerificationFailure => {
+            "the server's certificate is not that of the config's http.tls.cert".to_owned()
+        }
+        fault => format!("the server's certificate is refused: {fault}"),
+    })
+}
+
+/// Returns a store of authorities, `None` if it is empty. Those that cannot be read, of which systems have a few, are left out.
+fn roots(authorities: Vec<CertificateDer<'static>>) -> Option<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    if roots.add_parsable_certificates(authorities).0 == 0 {
-        bail!("no trusted CA certificates were found on this system; pass --ca-file");
-    }
-    Ok(roots)
+    let (added, _) = roots.add_parsable_certificates(authorities);
+    (added > 0).then_some(roots)
 }
 
 /// Reads the certificates of a file, of which there is at least one.
@@ -81,30 +117,39 @@ fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     Ok(found)
 }
 
-/// Takes one certificate, and no other.
-struct PinnedCertificate {
-    certificate: CertificateDer<'static>,
+/// Takes listed certificates, and those that an authority has signed for the host.
+struct ListedCertificates {
+    listed: Vec<CertificateDer<'static>>,
+    /// Without authorities, a listed certificate is taken from any host.
+    authorities: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
 }
 
-impl fmt::Debug for PinnedCertificate {
+impl fmt::Debug for ListedCertificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PinnedCertificate")
+        f.write_str("ListedCertificates")
     }
 }
 
-impl ServerCertVerifier for PinnedCertificate {
+impl ServerCertVerifier for ListedCertificates {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        intermediates: &[CertificateDer<'_>],
+        host: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match *end_entity == self.certificate {
-            true => Ok(ServerCertVerified::assertion()),
-            false => Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
+        let is_listed = self.listed.contains(end_entity);
+        match &self.authorities {
+            None if is_listed => Ok(ServerCertVerified::assertion()),
+            None => Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
+            // A self-signed certificate is its own authority, which no chain may end with.
+            Some(_) if is_listed => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, host)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            Some(authorities) => authorities.verify_server_cert(end_entity, intermediates, host, ocsp, now),
         }
     }
 

@@ -244,18 +244,24 @@ fn verbs_ask_a_job_over_https_by_its_certificate_or_an_authority() {
     assert!(run.url().starts_with("https://127.0.0.1:"), "{}", run.url());
     let list = |arguments: &[&str]| tidemill(&["models", "list"]).args(arguments).output().unwrap();
     let ca = authority.certificate().display().to_string();
+    let own = pair.cert.display().to_string();
     let other = stranger.certificate().display().to_string();
     let listen = format!("http.listen={}", run.url().trim_start_matches("https://"));
-    for good in [&["--url", &run.url(), "--ca-file", &ca][..], &[&sets[..4], &["--set", &listen]].concat()] {
+    for good in [
+        &["--url", &run.url(), "--ca-file", &ca][..],
+        &["--url", &run.url(), "--ca-file", &own],
+        &[&sets[..4], &["--set", &listen]].concat(),
+    ] {
         let listed = list(good);
         assert!(listed.status.success(), "{good:?}: {listed:?}");
         assert!(String::from_utf8_lossy(&listed.stdout).contains("late"), "{listed:?}");
     }
     let http = run.url().replace("https", "http");
     for (bad, code, why) in [
-        (&["--url", &run.url()][..], 1, "cannot be read"),
-        (&["--url", &run.url(), "--ca-file", &other], 1, "invalid peer certificate"),
-        (&["--url", &run.url(), "--ca-file", "nowhere.pem"], 1, "the certificates in nowhere.pem cannot be read"),
+        (&["--url", &run.url()][..], 1, "signed by no trusted authority"),
+        (&["--url", &run.url(), "--ca-file", &other], 1, "signed by no trusted authority"),
+        (&["--url", &run.url(), "--ca-file", "nowhere.pem"], 2, "the certificates in nowhere.pem cannot be read"),
+        (&["--url", &run.url(), "--ca-file", spec], 2, "has no certificate; expected PEM"),
         (&["--url", &http, "--ca-file", &ca], 2, "expected https://"),
         (&["--url", &http], 1, "this port takes HTTPS"),
     ] {
