@@ -11,7 +11,19 @@ const SCORES: [&str; 4] = ["logloss", "auc", "rmse", "accuracy"];
 /// Returns the activity as text, of the `rows` busiest operators.
 pub fn render(activity: &JobActivity, rows: usize) -> String {
     let ready = if activity.ready { "ready".to_owned() } else { format!("not ready: {}", activity.reasons.join("; ")) };
-    let mut text = format!("{ready}   {} requests/s\n\n", count(activity.requests_per_second));
+    let mut text = format!("{ready}   {} requests/s\n", count(activity.requests_per_second));
+    if activity.sources.is_empty() && activity.operators.is_empty() {
+        text += "No sources and no operators: this server answers requests only.\n";
+    } else {
+        text += &format!("\n{}\n{}", sources(activity), operators(activity, rows));
+    }
+    if !activity.models.is_empty() {
+        text += &format!("\n{}", models(activity));
+    }
+    text
+}
+
+fn sources(activity: &JobActivity) -> String {
     let sources = activity.sources.iter().map(|source| {
         let watermark = source.watermark.map_or_else(|| "-".to_owned(), |seconds| format_time((seconds * 1e3) as i64));
         let lag = source.lag.map_or_else(|| "-".to_owned(), count);
@@ -19,7 +31,10 @@ pub fn render(activity: &JobActivity, rows: usize) -> String {
         [vec![source.name.clone(), count(source.records_per_second), lag], counts.to_vec(), vec![watermark]].concat()
     });
     let head = ["SOURCE", "RECORDS/S", "LAG", "READ", "IN FLIGHT", "LATE", "DEAD", "WATERMARK"];
-    text += &table(&head, sources.collect());
+    table(&head, sources.collect())
+}
+
+fn operators(activity: &JobActivity, rows: usize) -> String {
     let operators = activity.operators.iter().take(rows).map(|operator| {
         let bytes = operator.state_bytes.map_or_else(|| "-".to_owned(), |bytes| format_bytes(bytes as usize));
         let busy = format!("{:.1} %", operator.busy * 100.0);
@@ -31,24 +46,21 @@ pub fn render(activity: &JobActivity, rows: usize) -> String {
             bytes,
         ]
     });
-    text += "\n";
-    text += &table(&["OPERATOR", "BUSY", "IN/S", "OUT/S", "STATE"], operators.collect());
-    if !activity.models.is_empty() {
-        text += "\n";
-        let models = activity.models.iter().map(|model| {
-            let champion = model.champion.map_or_else(|| "none".to_owned(), |version| format!("v{version}"));
-            let score = |metric: &&str| {
-                let roles = model.scores.get(*metric)?;
-                let no_skill =
-                    roles.get("no_skill").map_or_else(String::new, |score| format!(" (no skill {score:.4})"));
-                Some(format!("{metric} {:.4}{no_skill}", roles.get("champion")?))
-            };
-            let scores: Vec<String> = SCORES.iter().filter_map(score).collect();
-            vec![model.name.clone(), champion, if scores.is_empty() { "-".to_owned() } else { scores.join(", ") }]
-        });
-        text += &table(&["MODEL", "CHAMPION", "NEWEST WINDOW"], models.collect());
-    }
-    text
+    table(&["OPERATOR", "BUSY", "IN/S", "OUT/S", "STATE"], operators.collect())
+}
+
+fn models(activity: &JobActivity) -> String {
+    let models = activity.models.iter().map(|model| {
+        let champion = model.champion.map_or_else(|| "none".to_owned(), |version| format!("v{version}"));
+        let score = |metric: &&str| {
+            let roles = model.scores.get(*metric)?;
+            let no_skill = roles.get("no_skill").map_or_else(String::new, |score| format!(" (no skill {score:.4})"));
+            Some(format!("{metric} {:.4}{no_skill}", roles.get("champion")?))
+        };
+        let scores: Vec<String> = SCORES.iter().filter_map(score).collect();
+        vec![model.name.clone(), champion, if scores.is_empty() { "-".to_owned() } else { scores.join(", ") }]
+    });
+    table(&["MODEL", "CHAMPION", "NEWEST WINDOW"], models.collect())
 }
 
 /// Returns a number without more digits than one reads.
@@ -73,4 +85,16 @@ fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_without_operators_has_no_tables_of_them() {
+        let gateway = JobActivity { ready: true, ..JobActivity::default() };
+        let text = render(&gateway, 10);
+        assert_eq!(text, "ready   0 requests/s\nNo sources and no operators: this server answers requests only.\n");
+    }
 }
