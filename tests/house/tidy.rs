@@ -68,6 +68,7 @@ const HOMES: &[(&str, &str)] = &[
     ("rustix", "run/ threads.rs"),
     ("csv_core", "source/ serve/mlflow/"),
     ("memchr", "source/"),
+    ("mimalloc", "main.rs"),
     ("flate2", "source/ serve/body.rs"),
     ("zstd", "source/"),
     ("parquet", "store/offline source/file/parquet"),
