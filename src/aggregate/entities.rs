@@ -21,6 +21,9 @@ pub struct Entities {
     key_bytes: usize,
 }
 
+/// The most keys that are prefetched at once.
+pub const PREFETCHED: usize = 32;
+
 /// The number of tables of many entities, and the most that one table has.
 const TABLES: usize = 64;
 const MOST_IN_ONE: usize = 16_384;
@@ -80,6 +83,20 @@ impl Entities {
         let prefix = KeyPrefix::of(key);
         let table = &self.tables[table_of(self.tables.len(), hash)];
         table.find(hash, |slot| is_at(&self.prefixes, &self.keys, *slot, &prefix, key)).copied()
+    }
+
+    /// Brings what [`Entities::slot`] reads for the keys of up to [`PREFETCHED`] hashes into the processor's cache; ignore the
+    /// result. Few entities are there anyway.
+    pub fn prefetch(&self, hashes: &[u64]) -> usize {
+        if self.tables.len() == 1 {
+            return 0;
+        }
+        // Reads of one pass do not depend on each other, so the processor waits for memory about once a pass.
+        let mut slots = [0; PREFETCHED];
+        for (slot, hash) in slots.iter_mut().zip(hashes) {
+            *slot = self.tables[table_of(self.tables.len(), *hash)].find(*hash, |_| true).copied().unwrap_or(0);
+        }
+        slots.iter().take(hashes.len()).fold(0, |read, slot| read ^ self.prefixes[*slot as usize].len)
     }
 
     /// The slot of a key, which gets one if it has none.

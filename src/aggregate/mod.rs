@@ -66,6 +66,7 @@ pub use algebra::{Aggregate, Invertible, Observed};
 pub use any_aggregate::{AnyAccumulator, AnyAggregate};
 pub use assumed_records::{AssumedRecords, RecordLoad};
 pub use encoded_vector::{VectorDecoder, encode_vector};
+pub use entities::PREFETCHED;
 pub use entity_bound::EntityBound;
 pub use erasable::Erasable;
 pub use estimate::StateEstimate;

@@ -106,6 +106,14 @@ impl GroupState {
         slot
     }
 
+    /// Brings what [`GroupState::slot`] reads for the keys of up to [`PREFETCHED`] hashes into the processor's cache; ignore
+    /// the result.
+    ///
+    /// [`PREFETCHED`]: super::PREFETCHED
+    pub fn prefetch_slots(&self, hashes: &[u64]) -> usize {
+        self.entities.prefetch(hashes)
+    }
+
     /// The slot of an entity that has closed records.
     pub fn find(&self, key: &[u8], hash: u64) -> Option<u32> {
         self.entities.find(key, hash)

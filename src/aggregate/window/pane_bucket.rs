@@ -83,6 +83,11 @@ impl<T: Clone> PaneBucket<T> {
         self.chunks.iter().flat_map(|chunk| chunk.entries())
     }
 
+    /// The entry at a position; `None` if there is none.
+    pub fn get(&self, at: u32) -> Option<&PaneEntry<T>> {
+        self.chunks.get(at as usize / CHUNK)?.entries().get(at as usize % CHUNK)
+    }
+
     /// The entry at a position.
     ///
     /// # Panics

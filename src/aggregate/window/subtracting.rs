@@ -38,6 +38,12 @@ impl<T: Default> RunningTotal<T> {
     }
 }
 
+/// Entities whose totals do not fit the processor's cache.
+const MANY: usize = 16_384;
+
+/// Updates whose totals and entries are prefetched at once.
+const PIECE: usize = 32;
+
 /// The accumulators of an invertible aggregate in a sliding window, for every entity.
 pub struct Subtracting<A: Invertible> {
     window: Sliding,
@@ -103,6 +109,16 @@ fn add_to_pane<T: Clone + Default>(
     }
 }
 
+/// Brings the totals of updates of a pane, and their entries in its bucket, into the processor's cache; ignore the result.
+fn prefetch<T: Clone>(totals: &[RunningTotal<T>], bucket: &PaneBucket<T>, pane: i64, piece: &[Update]) -> u32 {
+    let mut places = [0; PIECE];
+    for (place, update) in places.iter_mut().zip(piece) {
+        let total = &totals[update.slot as usize];
+        *place = if total.pane == pane { total.at } else { u32::MAX };
+    }
+    places.iter().take(piece.len()).fold(0, |read, at| read ^ bucket.get(*at).map_or(0, |entry| entry.slot))
+}
+
 impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
     fn grow(&mut self, slots: usize) {
         self.totals.reserve_exact(slots.saturating_sub(self.totals.len()));
@@ -139,7 +155,7 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
     }
 
     fn insert(&mut self, updates: LineUpdates<'_>, sequence: i64, rejected: &mut Vec<u32>) {
-        let (window, aggregate) = (self.window, self.aggregate);
+        let (window, aggregate, is_large) = (self.window, self.aggregate, self.totals.len() > MANY);
         let (mut rest, mut sequence) = (updates.updates, sequence);
         while let Some(first) = rest.first() {
             // Neighbours nearly always share a pane, and so its bucket.
@@ -158,7 +174,11 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
             if first < run.len() {
                 let at = self.bucket(pane);
                 let bucket = &mut self.buckets[at].1;
-                for (update, sequence) in numbered {
+                for (row, (update, sequence)) in (first..).zip(numbered) {
+                    if is_large && row.is_multiple_of(PIECE) {
+                        let piece = &run[row..run.len().min(row + PIECE)];
+                        std::hint::black_box(prefetch(&self.totals, bucket, pane, piece));
+                    }
                     match observed((update, sequence)) {
                         Some(record) => {
                             let total = &mut self.totals[update.slot as usize];

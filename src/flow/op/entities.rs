@@ -8,7 +8,7 @@ use super::publisher::OnlinePublisher;
 use super::stash::ClosingRow;
 use super::updates::ClosingUpdates;
 use super::work_slice::WorkSlice;
-use crate::aggregate::{Expired, Feature, GroupSnapshot, GroupState, Update};
+use crate::aggregate::{Expired, Feature, GroupSnapshot, GroupState, PREFETCHED, Update};
 use crate::flow::plan::GroupPlan;
 use crate::metrics::{NullCounter, NullReason};
 use crate::time::EventTime;
@@ -92,15 +92,7 @@ impl GroupEntities {
     ) -> InsertedRun {
         let (mut updates, events) = (std::mem::take(&mut self.updates), run.len());
         updates.reserve(events);
-        for ClosingRow { time, batch, row } in run {
-            let stashed = closing.stash.closing(batch);
-            if stashed.extra.is_named(row as usize) {
-                let key = stashed.extra.keys.row(row as usize).data();
-                let slot = self.state.slot(key, Key::hash_of(key));
-                let event_time = stashed.batch.event_times[row as usize];
-                updates.push(Update { slot, batch, row, time, event_time });
-            }
-        }
+        self.find_slots(closing, run, &mut updates);
         let mut rejected: Vec<u32> = Vec::new();
         self.state.insert(&updates, &closing.inputs, &mut rejected);
         if let Some(publisher) = &mut self.publisher {
@@ -114,6 +106,36 @@ impl GroupEntities {
         updates.clear();
         self.updates = updates;
         InsertedRun { events, last, until: last + EventTime::from(with_changes), touched, rejected }
+    }
+
+    /// Appends the updates of a run with the slots of their entities, which get one if they have none.
+    fn find_slots(
+        &mut self,
+        closing: &ClosingUpdates<'_>,
+        run: impl ExactSizeIterator<Item = ClosingRow>,
+        updates: &mut Vec<Update>,
+    ) {
+        let most = run.len().min(PREFETCHED);
+        let (mut keys, mut hashes) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        let mut named = run.filter_map(|row| {
+            let extra = &closing.stash.closing(row.batch).extra;
+            extra.is_named(row.row as usize).then(|| (row, extra.keys.row(row.row as usize).data()))
+        });
+        loop {
+            keys.clear();
+            keys.extend(named.by_ref().take(PREFETCHED));
+            if keys.is_empty() {
+                return;
+            }
+            hashes.clear();
+            hashes.extend(keys.iter().map(|(_, key)| Key::hash_of(key)));
+            std::hint::black_box(self.state.prefetch_slots(&hashes));
+            for ((ClosingRow { time, batch, row }, key), hash) in keys.iter().zip(&hashes) {
+                let slot = self.state.slot(key, *hash);
+                let event_time = closing.stash.closing(*batch).batch.event_times[*row as usize];
+                updates.push(Update { slot, batch: *batch, row: *row, time: *time, event_time });
+            }
+        }
     }
 
     /// Ends a run, once the state is advanced to [`InsertedRun::until`]: if `changes` are wanted, the vectors of its entities
