@@ -3,6 +3,7 @@
 //! | module | contents |
 //! |---|---|
 //! | `certificates` | an authority, and pairs that it has signed |
+//! | `classic` | the classic data sets, and prequential scores of models on them |
 //! | `clicks` | a small dataflow for runs of the program |
 //! | `engine`, `spec`, `topics` | runs of the engine on records in memory, its dataflow, random records |
 //! | `naive`, `definitions`, `windows` | the oracle: the same results recomputed from all records |
@@ -16,6 +17,7 @@
 #![allow(dead_code, reason = "each program uses a part")]
 
 pub mod certificates;
+pub mod classic;
 pub mod clicks;
 pub mod definitions;
 pub mod engine;

@@ -3,17 +3,17 @@
 //! The sets are read from `classic/*.csv.gz` under the folder that `TIDEMILL_DATA` names: a header, a column that is
 //! left out, the inputs, and the label. Without that folder their tests print so and pass.
 
-use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::common::classic::ClassicSet;
 use crate::common::training::lcg;
 use arrow_array::{ArrayRef, Float64Array, StringArray};
 use flate2::read::GzDecoder;
 use tidemill::model::{
-    Examples, InputColumn, InputForm, KINDS, LabelDomain, Labels, ModelKind, ModelOptions, OptimizerOptions,
-    ParameterValue, Scores, Task, TrainedBy, Trainer, TrainerConfig,
+    Examples, InputColumn, InputForm, KINDS, LabelDomain, Labels, ModelOptions, OptimizerOptions, ParameterValue, Task,
+    TrainedBy, Trainer, TrainerConfig,
 };
 use tidemill::value::{Key, Type};
 
@@ -24,100 +24,12 @@ fn data() -> Option<PathBuf> {
     std::env::var_os("TIDEMILL_DATA").map(PathBuf::from)
 }
 
-/// Inputs, columns and labels, a row a second.
-struct Set {
-    inputs: Vec<InputColumn>,
-    columns: Vec<ArrayRef>,
-    labels: Vec<f64>,
-    /// The labels as they are written.
-    classes: Vec<String>,
-}
-
-impl Set {
-    fn read(name: &str) -> Option<Set> {
-        let Some(folder) = std::env::var_os("TIDEMILL_DATA") else {
-            eprintln!("SKIPPED: {name} is not there; set TIDEMILL_DATA");
-            return None;
-        };
-        let path = PathBuf::from(folder).join("classic").join(format!("{name}.csv.gz"));
-        let Ok(file) = std::fs::File::open(&path) else {
-            eprintln!("SKIPPED: {} is not there", path.display());
-            return None;
-        };
-        let mut text = String::new();
-        GzDecoder::new(file).read_to_string(&mut text).unwrap();
-        let mut reader = csv::Reader::from_reader(text.as_bytes());
-        let names: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
-        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
-        let label = |row: &csv::StringRecord| match row[names.len() - 1].parse() {
-            Ok(number) => number,
-            Err(_) => f64::from(u8::from(row[names.len() - 1].eq_ignore_ascii_case("true"))),
-        };
-        let classes = rows.iter().map(|row| row[names.len() - 1].to_owned()).collect();
-        let mut set = Set { inputs: vec![], columns: vec![], labels: rows.iter().map(label).collect(), classes };
-        for (at, name) in names.iter().enumerate().take(names.len() - 1).skip(1) {
-            let numbers: Option<Vec<f64>> = rows.iter().map(|row| row[at].parse().ok()).collect();
-            let (ty, column): (Type, ArrayRef) = match numbers {
-                Some(numbers) => (Type::Float, Arc::new(Float64Array::from(numbers))),
-                None => (Type::String, Arc::new(rows.iter().map(|row| Some(&row[at])).collect::<StringArray>())),
-            };
-            set.inputs.push(InputColumn::new(name, ty));
-            set.columns.push(column);
-        }
-        Some(set)
-    }
-
-    /// Trains on windows of so many rows. Returns the scores of all predictions made before their label was learnt; rows
-    /// before the first version are left out.
-    fn run(&self, options: &ModelOptions, window: usize) -> Scores {
-        let config = TrainerConfig {
-            name: "set".into(),
-            inputs: self.inputs.clone(),
-            options: options.clone(),
-            window_ms: window as i64 * SECOND,
-            offset_ms: 0,
-            within_ms: 0,
-            definition: String::new(),
-        };
-        let kind = ModelKind::of(&options.kind).unwrap();
-        let task = kind.task;
-        let mut trainer = Trainer::new(config).unwrap();
-        let mut scores = Scores::new(kind.scoring(options));
-        let names: Vec<&String> = self.classes.iter().collect::<BTreeSet<_>>().into_iter().collect();
-        for from in (0..self.labels.len()).step_by(window) {
-            let rows = from..self.labels.len().min(from + window);
-            let time: Vec<i64> = rows.clone().map(|row| row as i64 * SECOND).collect();
-            let scored = trainer.learn(&Examples {
-                columns: self.columns.iter().map(|column| column.slice(from, rows.len())).collect(),
-                labels: match task {
-                    Task::Multiclass => Labels::Classes(self.classes[rows.clone()].iter().map(Some).collect()),
-                    _ => Labels::Numbers(self.labels[rows.clone()].to_vec()),
-                },
-                hash: time.iter().map(|time| Key::hash_of(&time.to_le_bytes())).collect(),
-                weights: Vec::new(),
-                segments: Vec::new(),
-                keys: Vec::new(),
-                users: Vec::new(),
-                known: time.clone(),
-                time,
-            });
-            for (at, row) in rows.enumerate().filter(|(at, _)| scored.version[*at] > 0) {
-                let number = |class: &str| names.iter().position(|name| *name == class).unwrap();
-                match task {
-                    task if task != Task::Multiclass => scores.add(scored.prediction(at), self.labels[row]),
-                    _ => {
-                        let mut by_number = vec![0.0; names.len()];
-                        for (class, probability) in scored.classes(at).iter().zip(scored.prediction(at)) {
-                            by_number[number(class)] = *probability;
-                        }
-                        scores.add(&by_number, number(&self.classes[row]) as f64);
-                    }
-                }
-            }
-            trainer.close(trainer.window_of(from as i64 * SECOND));
-        }
-        scores
-    }
+/// Reads a set from the folder that `TIDEMILL_DATA` names.
+fn read(name: &str) -> Option<ClassicSet> {
+    let folder = data().map(|folder| folder.join("classic"));
+    let set = folder
+        .map_or_else(|| Err(std::io::Error::other("set TIDEMILL_DATA")), |folder| ClassicSet::read(&folder, name));
+    set.inspect_err(|error| eprintln!("SKIPPED: {name} is not there: {error}")).ok()
 }
 
 fn options(kind: &str, optimizer: &str, parameters: &[(&str, f64)]) -> ModelOptions {
@@ -131,7 +43,7 @@ fn options(kind: &str, optimizer: &str, parameters: &[(&str, f64)]) -> ModelOpti
 fn classic_sets_are_learnt_as_well_as_online_learners_do() {
     let bounds = [("Phishing", 0.30, 0.95), ("breast_cancer", 0.17, 0.985), ("ConceptDriftSEA", 0.44, 0.885)];
     for (name, logloss, auc) in bounds {
-        let Some(set) = Set::read(name) else { return };
+        let Some(set) = read(name) else { return };
         let window = (set.labels.len() / 500).max(10);
         let scores = set.run(&options("logistic", "ftrl", &[]), window);
         println!("{name}: {:?}", scores.all());
@@ -144,7 +56,7 @@ fn classic_sets_are_learnt_as_well_as_online_learners_do() {
 fn classes_are_learnt_on_classic_sets() {
     let bounds = [("ImageSegments", 0.60, 0.85), ("digits", 0.45, 0.88), ("wine", 0.30, 0.90)];
     for (name, logloss, accuracy) in bounds {
-        let Some(set) = Set::read(name) else { return };
+        let Some(set) = read(name) else { return };
         // Their inputs are numbers, so few slots will do.
         let options = ModelOptions { hash_bits: 4, ..options("softmax", "ftrl", &[]) };
         let scores = set.run(&options, 10);
@@ -158,7 +70,7 @@ fn classes_are_learnt_on_classic_sets() {
 fn passive_aggressive_ranks_and_calibrates_on_classic_sets() {
     let bounds = [("Phishing", 0.40, 0.93), ("breast_cancer", 0.30, 0.96), ("ConceptDriftSEA", 0.55, 0.80)];
     for (name, logloss, auc) in bounds {
-        let Some(set) = Set::read(name) else { return };
+        let Some(set) = read(name) else { return };
         for variant in [1.0, 2.0] {
             let mut options = ModelOptions { optimizer: None, ..options("passive_aggressive", "", &[]) };
             options.kind.parameters = vec![("C".to_owned(), 0.1.into()), ("variant".to_owned(), variant.into())];
@@ -181,7 +93,7 @@ fn by_itself(kind: &str, task: Task) -> ModelOptions {
 fn hidden_units_learn_on_classic_sets_what_a_linear_model_cannot() {
     let bounds = [("Phishing", 0.27, 0.955), ("breast_cancer", 0.12, 0.985), ("Bananas", 0.55, 0.80)];
     for (name, logloss, auc) in bounds {
-        let Some(set) = Set::read(name) else { return };
+        let Some(set) = read(name) else { return };
         let scores = set.run(&by_itself("mlp", Task::Binary), 10);
         println!("{name}: {:?}", scores.all());
         assert!(scores.get("logloss").unwrap() < logloss, "{name}: {:?}", scores.all());
@@ -194,7 +106,7 @@ fn naive_bayes_classifies_on_classic_sets() {
     let bounds =
         [("wine", Task::Multiclass, 0.95), ("digits", Task::Multiclass, 0.85), ("Phishing", Task::Binary, 0.87)];
     for (name, task, accuracy) in bounds {
-        let Some(set) = Set::read(name) else { return };
+        let Some(set) = read(name) else { return };
         let scores = set.run(&by_itself("naive_bayes", task), 10);
         println!("{name}: {:?}", scores.all());
         assert!(scores.get("accuracy").unwrap() > accuracy, "{name}: {:?}", scores.all());
@@ -204,7 +116,7 @@ fn naive_bayes_classifies_on_classic_sets() {
 #[test]
 fn half_space_trees_rank_the_unusual_first_on_a_classic_set() {
     // Malignant samples, of which the label is 0, are fewer and far apart.
-    let Some(mut set) = Set::read("breast_cancer") else { return };
+    let Some(mut set) = read("breast_cancer") else { return };
     set.labels.iter_mut().for_each(|label| *label = 1.0 - *label);
     let scores = set.run(&by_itself("half_space_trees", Task::Anomaly), 10);
     println!("{:?}", scores.all());
@@ -213,10 +125,10 @@ fn half_space_trees_rank_the_unusual_first_on_a_classic_set() {
 }
 
 /// A set of generated numbers and strings.
-fn generated(columns: Vec<(&str, ArrayRef)>, labels: Vec<f64>) -> Set {
+fn generated(columns: Vec<(&str, ArrayRef)>, labels: Vec<f64>) -> ClassicSet {
     let ty = |column: &ArrayRef| if column.as_any().is::<StringArray>() { Type::String } else { Type::Float };
     let inputs = columns.iter().map(|(name, column)| InputColumn::new(*name, ty(column))).collect();
-    Set { inputs, columns: columns.into_iter().map(|(_, column)| column).collect(), labels, classes: vec![] }
+    ClassicSet { inputs, columns: columns.into_iter().map(|(_, column)| column).collect(), labels, classes: vec![] }
 }
 
 #[test]
@@ -290,7 +202,7 @@ const TREES: &[(&str, &str, usize, f64, f64)] = &[
 #[test]
 fn trees_learn_classic_sets_as_they_are() {
     for (kind, name, window, logloss, auc) in TREES {
-        let Some(set) = Set::read(name) else { return };
+        let Some(set) = read(name) else { return };
         let scores = set.run(&by_itself(kind, Task::Binary), *window);
         println!("{kind} {name}: {:?}", scores.all());
         assert!(scores.get("logloss").unwrap() < *logloss, "{kind} {name}: {:?}", scores.all());
@@ -302,14 +214,14 @@ fn trees_learn_classic_sets_as_they_are() {
 fn trees_learn_classes_and_values_of_classic_sets() {
     let bounds = [("hoeffding_tree", 0.95, 0.84), ("gbdt", 0.25, 0.92), ("forest", 0.75, 0.83)];
     for (kind, logloss, accuracy) in bounds {
-        let Some(set) = Set::read("ImageSegments") else { return };
+        let Some(set) = read("ImageSegments") else { return };
         let scores = set.run(&by_itself(kind, Task::Multiclass), 400);
         println!("{kind}: {:?}", scores.all());
         assert!(scores.get("logloss").unwrap() < logloss, "{kind}: {:?}", scores.all());
         assert!(scores.get("accuracy").unwrap() > accuracy, "{kind}: {:?}", scores.all());
     }
     for (kind, r2) in [("hoeffding_tree", 0.15), ("gbdt", 0.5), ("forest", 0.35)] {
-        let Some(set) = Set::read("TrumpApproval") else { return };
+        let Some(set) = read("TrumpApproval") else { return };
         let scores = set.run(&by_itself(kind, Task::Regression), 50);
         println!("{kind}: {:?}", scores.all());
         assert!(scores.get("r2").unwrap() > r2, "{kind}: {:?}", scores.all());
@@ -333,7 +245,7 @@ fn table_of_classic_sets() {
         ModelOptions { bins: 12, ..options("logistic", "ftrl", &[]) },
     ];
     for name in ["Phishing", "breast_cancer", "Bananas", "ConceptDriftSEA", "Agrawal"] {
-        let Some(set) = Set::read(name) else { return };
+        let Some(set) = read(name) else { return };
         for window in [10, 100] {
             for options in &tries {
                 let scores = set.run(options, window);
@@ -345,7 +257,7 @@ fn table_of_classic_sets() {
         }
     }
     for name in ["TrumpApproval", "ChickWeights", "diabetes", "Friedman"] {
-        let Some(set) = Set::read(name) else { return };
+        let Some(set) = read(name) else { return };
         for (optimizer, rates) in
             [("ftrl", vec![]), ("ftrl", vec![("alpha", 0.5)]), ("sgd", vec![]), ("adagrad", vec![])]
         {
@@ -367,7 +279,7 @@ fn table_of_kinds() {
     ];
     for (names, task, metric) in sets {
         for name in names {
-            let Some(set) = Set::read(name) else { continue };
+            let Some(set) = read(name) else { continue };
             // Ratings need users and items, and counts are not negative.
             let kinds = KINDS.iter().filter(|kind| kind.task == task && kind.least_categories == 0);
             for kind in kinds.filter(|kind| kind.labels != LabelDomain::Count) {
@@ -404,7 +316,7 @@ fn a_drift_is_followed() {
     let labels = labels.collect();
     let column = |at: usize| -> ArrayRef { Arc::new(xs.iter().map(|x| Some(x[at])).collect::<Float64Array>()) };
     let inputs = vec![InputColumn::new("x", Type::Float), InputColumn::new("y", Type::Float)];
-    let set = Set { inputs, columns: vec![column(0), column(1)], labels, classes: vec![] };
+    let set = ClassicSet { inputs, columns: vec![column(0), column(1)], labels, classes: vec![] };
     let followed = set.run(&options("logistic", "ftrl", &[("alpha", 0.5)]), 250);
     assert!(followed.get("accuracy").unwrap() > 0.85, "{:?}", followed.all());
     // A single tree keeps what it has learnt; a forest replaces its trees.
