@@ -228,6 +228,7 @@ fn measure(case: &Case, entities: u32, rounds: u32) -> Vec<Gap> {
 }
 
 fn main() {
+    common::allocator::return_free_memory();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, default: u32| {
         let text = arguments.get(at);

@@ -2,11 +2,9 @@
 
 use std::process::ExitCode;
 
-/// librdkafka allocates each message in one thread, and it is freed in another. The system's allocator takes a lock for that,
-/// which the two contend for. mimalloc does not; its feature `override` makes it the allocator of C libraries, too.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+mod allocator;
 
 fn main() -> ExitCode {
+    allocator::return_free_memory();
     tidemill::run::main()
 }
