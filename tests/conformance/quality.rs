@@ -228,45 +228,6 @@ fn trees_learn_classes_and_values_of_classic_sets() {
     }
 }
 
-/// The table behind the defaults: `cargo test --test conformance quality -- --ignored --nocapture`.
-#[test]
-#[ignore = "prints a table"]
-fn table_of_classic_sets() {
-    let tries: Vec<ModelOptions> = vec![
-        options("logistic", "ftrl", &[("alpha", 0.05)]),
-        options("logistic", "ftrl", &[("alpha", 0.1)]),
-        options("logistic", "ftrl", &[("alpha", 0.2)]),
-        options("logistic", "ftrl", &[("alpha", 0.5)]),
-        options("logistic", "ftrl", &[("alpha", 0.1), ("beta", 0.1)]),
-        options("logistic", "adagrad", &[]),
-        options("logistic", "sgd", &[]),
-        options("logistic", "sgd", &[("rate", 0.05), ("decay", 0.001)]),
-        options("logistic", "adam", &[("rate", 0.01)]),
-        ModelOptions { bins: 12, ..options("logistic", "ftrl", &[]) },
-    ];
-    for name in ["Phishing", "breast_cancer", "Bananas", "ConceptDriftSEA", "Agrawal"] {
-        let Some(set) = read(name) else { return };
-        for window in [10, 100] {
-            for options in &tries {
-                let scores = set.run(options, window);
-                let get = |metric| scores.get(metric).unwrap_or(f64::NAN);
-                let label = format!("{:?} {:?} bins {}", options.kind, options.optimizer, options.bins);
-                let figures = [get("accuracy"), get("auc"), get("logloss"), get("calibration")];
-                println!("{name:16} {window:4} {label:50} {figures:.3?}");
-            }
-        }
-    }
-    for name in ["TrumpApproval", "ChickWeights", "diabetes", "Friedman"] {
-        let Some(set) = read(name) else { return };
-        for (optimizer, rates) in
-            [("ftrl", vec![]), ("ftrl", vec![("alpha", 0.5)]), ("sgd", vec![]), ("adagrad", vec![])]
-        {
-            let scores = set.run(&options("linear", optimizer, &rates), 10);
-            println!("{name:16} {optimizer} {rates:?} {:.3?}", scores.all());
-        }
-    }
-}
-
 /// The tables of `docs/models.md`: every kind at its defaults, and some with an option, on the sets of its task.
 /// `TIDEMILL_DATA=DIR cargo test --release --test conformance table_of_kinds -- --ignored --nocapture`.
 #[test]
