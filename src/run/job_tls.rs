@@ -83,7 +83,8 @@ impl Trust {
 pub fn refused_certificate(error: &io::Error) -> Option<String> {
     let Error::InvalidCertificate(fault) = error.get_ref()?.downcast_ref::<Error>()? else { return None };
     Some(match fault {
-        CertificateError::UnknownIssuer => {
+        // An unknown authority may have the name of a trusted one.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "the server's certificate is signed by no trusted authority; expected --ca-file with the certificate of its authority"
                 .to_owned()
         }
