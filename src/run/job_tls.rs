@@ -142,15 +142,19 @@ impl ServerCertVerifier for ListedCertificates {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let is_listed = self.listed.contains(end_entity);
-        match &self.authorities {
-            None if is_listed => Ok(ServerCertVerified::assertion()),
-            None => Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
-            // A self-signed certificate is its own authority, which no chain may end with.
-            Some(_) if is_listed => {
+        let Some(authorities) = &self.authorities else {
+            let refused = Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure);
+            return if is_listed { Ok(ServerCertVerified::assertion()) } else { Err(refused) };
+        };
+        match authorities.verify_server_cert(end_entity, intermediates, host, ocsp, now) {
+            // A self-signed certificate is its own authority, which no chain may end with: webpki has its own error for that.
+            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)))
+                if is_listed =>
+            {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, host)?;
                 Ok(ServerCertVerified::assertion())
             }
-            Some(authorities) => authorities.verify_server_cert(end_entity, intermediates, host, ocsp, now),
+            verified => verified,
         }
     }
 

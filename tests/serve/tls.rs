@@ -274,3 +274,23 @@ fn verbs_ask_a_job_over_https_by_its_certificate_or_an_authority() {
     let key = fs::read_to_string(&pair.key).unwrap();
     assert!(!contains(&authority.path("log"), key.lines().nth(1).unwrap()));
 }
+
+#[test]
+fn a_certificate_that_has_signed_itself_is_taken_from_its_hosts_if_it_is_in_the_file() {
+    let (shop, authority) = (Shop::open(), Authority::new());
+    let key = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=itself";
+    authority.openssl(&format!("{key} -addext subjectAltName=DNS:localhost -keyout itself.key -out itself.pem"));
+    let pair = TlsFiles { cert: authority.path("itself.pem"), key: authority.path("itself.key") };
+    let server = serve(&shop, &pair);
+    let list = |host: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        let url = format!("https://{host}:{}", server.addr().port());
+        command.args(["models", "list", "--url", &url, "--ca-file"]).arg(&pair.cert).output().unwrap()
+    };
+    let listed = list("localhost");
+    assert!(listed.status.success(), "{listed:?}");
+    let refused = list("127.0.0.1");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("the server's certificate is for another host"), "{said}");
+    server.drain();
+}
