@@ -55,6 +55,7 @@ fn tidemill(arguments: &[&str]) {
 }
 
 fn main() {
+    common::allocator::return_free_memory();
     let mut arguments = std::env::args().skip(1);
     let servers = arguments.next().expect("the first argument is the brokers' address, as 127.0.0.1:9092");
     let rounds: usize = arguments.next().map_or(3, |text| text.parse().expect("a number of rounds"));

@@ -44,6 +44,7 @@ fn now_ms() -> i64 {
 }
 
 fn main() {
+    common::allocator::return_free_memory();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, default: u64| {
         arguments.get(at).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{text:?} is no number")))

@@ -17,6 +17,7 @@ use common::{Contender, Decoded, Messages, Spread, compare, json_partitions, pay
 const ROUNDS: usize = 3;
 
 fn main() {
+    common::allocator::return_free_memory();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, default: usize| {
         arguments.get(at).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{text:?} is no number")))

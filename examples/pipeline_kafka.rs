@@ -26,6 +26,7 @@ const ROUNDS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() {
+    common::allocator::return_free_memory();
     let argument = |at: usize| std::env::args().nth(at + 1);
     let number = |at: usize, default: usize| {
         argument(at).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{text:?} is no number")))

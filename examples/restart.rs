@@ -91,6 +91,7 @@ fn longest_pause<T>(job: &Job, mut found: impl FnMut() -> Option<T>) -> (Duratio
 }
 
 fn main() {
+    common::allocator::return_free_memory();
     let number = |at: usize, default: usize| {
         let text = std::env::args().nth(at + 1);
         text.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{text:?} is no number")))

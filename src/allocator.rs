@@ -16,7 +16,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// crate has no name for it.
 const PURGE_DELAY: mi_option_t = 15;
 
-/// A delay that no process reaches: 24 days, the longest that an int has.
+/// A delay longer than any pause between two returns: 24 days, the largest that fits an int of C.
 const NEVER: c_long = i32::MAX as c_long;
 
 /// The time between two returns of free memory.
@@ -38,4 +38,13 @@ pub fn return_free_memory() {
     });
     // Without the thread, memory that is freed is kept for later.
     drop(returning);
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_option_is_the_one_whose_default_is_a_second() {
+        // SAFETY: an option may be read at any time.
+        assert_eq!(unsafe { libmimalloc_sys::mi_option_get(super::PURGE_DELAY) }, 1000);
+    }
 }

@@ -140,8 +140,10 @@ impl std::fmt::Display for Best {
 /// Returns the better of two scores by a metric.
 fn better(metric: &str, one: Option<Best>, other: Best) -> Option<Best> {
     let less = ["logloss", "mae"].contains(&metric);
+    let is_as_good =
+        |one: &Best| other.score.is_nan() || if less { one.score <= other.score } else { one.score >= other.score };
     match one {
-        Some(one) if other.score.is_nan() || (one.score <= other.score) == less => Some(one),
+        Some(one) if is_as_good(&one) => Some(one),
         _ => Some(other),
     }
 }
@@ -194,7 +196,7 @@ fn tuned(kind: &ModelKind, defaults: &ModelOptions, found: &mut Vec<Candidate>) 
             for value in *values {
                 let parameters = vec![((*rate).to_owned(), ParameterValue::from(*value))];
                 let optimizer = Some(OptimizerOptions { name: (*name).to_owned(), parameters });
-                tries.push((format!(" {name} {rate} {value}"), ModelOptions { optimizer, ..defaults.clone() }));
+                tries.push((format!(" {name} {rate}={value}"), ModelOptions { optimizer, ..defaults.clone() }));
             }
         }
     }
@@ -208,7 +210,7 @@ fn tuned(kind: &ModelKind, defaults: &ModelOptions, found: &mut Vec<Candidate>) 
     for (what, options) in tries {
         for bins in bins.iter().filter(|bins| **bins > 0 || !what.is_empty()) {
             let name =
-                format!("{}{what}{}", kind.name, if *bins > 0 { format!(" bins {bins}") } else { String::new() });
+                format!("{}{what}{}", kind.name, if *bins > 0 { format!(" bins={bins}") } else { String::new() });
             found.push(Candidate { name, options: ModelOptions { bins: *bins, ..options.clone() }, is_default: false });
         }
     }

@@ -21,7 +21,7 @@ pub struct Entities {
     key_bytes: usize,
 }
 
-/// The most keys that are prefetched at once.
+/// The most keys, and updates of them, that are prefetched at once.
 pub const PREFETCHED: usize = 32;
 
 /// The number of tables of many entities, and the most that one table has.

@@ -103,7 +103,7 @@ pub const COLLECTIONS: &[(&str, Collected)] = &[
 /// The key of a map that a float is: its text in JSON, without the fraction of a whole number.
 fn key_of(value: f64) -> String {
     let text = serde_json::Value::from(value).to_string();
-    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
 /// A float in its total order; −0.0 as 0.0.

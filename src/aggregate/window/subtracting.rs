@@ -15,6 +15,7 @@ use super::pane_bucket::{PaneBucket, PaneEntry, SharedChunks};
 use super::panes::Sliding;
 use crate::aggregate::algebra::Invertible;
 use crate::aggregate::assumed_records::AssumedRecords;
+use crate::aggregate::entities::PREFETCHED;
 use crate::aggregate::heap::{sampled, sum_of};
 use crate::aggregate::snapshot::{Encoder, encoded, remap_slot};
 use crate::aggregate::state_codec::StateReader;
@@ -38,11 +39,8 @@ impl<T: Default> RunningTotal<T> {
     }
 }
 
-/// Entities whose totals do not fit the processor's cache.
+/// The entities up to which their totals are in the processor's cache anyway.
 const MANY: usize = 16_384;
-
-/// Updates whose totals and entries are prefetched at once.
-const PIECE: usize = 32;
 
 /// The accumulators of an invertible aggregate in a sliding window, for every entity.
 pub struct Subtracting<A: Invertible> {
@@ -111,7 +109,7 @@ fn add_to_pane<T: Clone + Default>(
 
 /// Brings the totals of updates of a pane, and their entries in its bucket, into the processor's cache; ignore the result.
 fn prefetch<T: Clone>(totals: &[RunningTotal<T>], bucket: &PaneBucket<T>, pane: i64, piece: &[Update]) -> u32 {
-    let mut places = [0; PIECE];
+    let mut places = [0; PREFETCHED];
     for (place, update) in places.iter_mut().zip(piece) {
         let total = &totals[update.slot as usize];
         *place = if total.pane == pane { total.at } else { u32::MAX };
@@ -175,8 +173,8 @@ impl<A: Invertible> ClosedWindow<A> for Subtracting<A> {
                 let at = self.bucket(pane);
                 let bucket = &mut self.buckets[at].1;
                 for (row, (update, sequence)) in (first..).zip(numbered) {
-                    if is_large && row.is_multiple_of(PIECE) {
-                        let piece = &run[row..run.len().min(row + PIECE)];
+                    if is_large && row.is_multiple_of(PREFETCHED) {
+                        let piece = &run[row..run.len().min(row + PREFETCHED)];
                         std::hint::black_box(prefetch(&self.totals, bucket, pane, piece));
                     }
                     match observed((update, sequence)) {

@@ -17,7 +17,7 @@ const MOST: usize = 20;
 /// The segment of all further values.
 const OTHER: &str = "other";
 
-/// Returns the name of the segment of a value: its text, in double quotes if that would be `null`, the name of nulls, or `other`, that of the rest.
+/// Returns the name of the segment of a value: its text, in double quotes if that would be `null`, the name of nulls, or `other`, that of the rest, or begins with one.
 pub fn segment_name(value: &Scalar) -> String {
     match value {
         Scalar::String(text) if matches!(&**text, "null" | OTHER) || text.starts_with('"') => format!("{text:?}"),
